@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace fp {
+
+// What went wrong, as the exit code of a tool says it (CLI: 0 done, 130/143 after a signal).
+enum class Exit { bug = 1, usage = 2, data = 3, device = 4, diverged = 5, model = 6 };
+
+// The one exception. Its text names what was wrong and with which numbers.
+struct Error : std::runtime_error {
+    explicit Error(const std::string& text, Exit exit = Exit::bug)
+        : std::runtime_error(text), exit(exit) {}
+    Exit exit;
+};
+
+template <class... Parts>
+std::string text(const Parts&... parts) {
+    std::ostringstream out;
+    (out << ... << parts);
+    return out.str();
+}
+
+// A mistake of ours: a condition that the caller should have made sure of.
+template <class... Parts>
+[[noreturn]] void fail(const Parts&... parts) {
+    throw Error(text(parts...));
+}
+
+// A mistake in what was given to us: a flag, a file, a data set, a device.
+template <class... Parts>
+[[noreturn]] void fail_with(Exit exit, const Parts&... parts) {
+    throw Error(text(parts...), exit);
+}
+
+}  // namespace fp
+
+// Not functions, so that the message is built only when the check fails.
+#define FP_CHECK(condition, ...)                   \
+    do {                                           \
+        if (!(condition)) ::fp::fail(__VA_ARGS__); \
+    } while (false)
+#define FP_REQUIRE(condition, exit, ...)                      \
+    do {                                                      \
+        if (!(condition)) ::fp::fail_with(exit, __VA_ARGS__); \
+    } while (false)

@@ -1,0 +1,293 @@
+// Every kernel the engine can call, once. An op is a struct of function pointers, an implementation
+// is one constant of that type, and a backend is one constant per op.
+//
+// Pointers are to memory of the backend's own device. `act` stands for the table's activation type and
+// `par` for its parameter type (kernels/layout.h says how both lie in memory); per-channel vectors hold
+// the channel count rounded up to the block, zeros behind the logical count. Calls are ordered by the
+// stream and may return before the work is done. Kernels allocate nothing: one that needs scratch says
+// how many bytes, and the caller gives them. Outputs are written whole, padding included.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/shapes.h"
+
+namespace fp {
+
+using act = void;
+using par = void;
+
+enum class Type { f32, f64, bf16 };
+constexpr int bytes_of(Type t) { return t == Type::f64 ? 8 : t == Type::f32 ? 4 : 2; }
+
+struct Stream {
+    void* handle = nullptr;
+};
+
+// Whether a gradient replaces what is in its buffer or adds to it.
+enum class Write { replace, add };
+
+struct Memory {
+    void* (*alloc)(size_t bytes);  // aligned to 256 bytes at least
+    void (*release)(void* block);
+    void (*copy_in)(void* device, const void* host, size_t bytes, Stream);
+    void (*copy_out)(void* host, const void* device, size_t bytes, Stream);
+    void (*copy)(void* to, const void* from, size_t bytes, Stream);  // both on the device
+    void (*zero)(void* device, size_t bytes, Stream);
+    void (*synchronize)(Stream);
+};
+
+// y = conv(x, w) + bias      dx = conv^T(dy, w)      dw[k,c,r,s] = sum_npq dy x      dbias[k] = sum_npq dy
+// `prepare` lays a filter out as `infer` likes it best, once for many calls; `infer` then computes
+// act(conv(x, w) + bias + residual) with ReLU for act if asked. bias and residual may be null.
+struct Conv {
+    size_t (*scratch_bytes)(const ConvShape&);  // enough for any of the calls below
+    void (*forward)(const ConvShape&,
+                    const act* x,
+                    const par* w,
+                    const par* bias,
+                    act* y,
+                    void* scratch,
+                    Stream);
+    void (*backward_data)(
+        const ConvShape&, const act* dy, const par* w, act* dx, Write, void* scratch, Stream);
+    void (*backward_filter)(const ConvShape&,
+                            const act* x,
+                            const act* dy,
+                            par* dw,
+                            par* dbias,
+                            Write,
+                            void* scratch,
+                            Stream);
+    size_t (*prepared_bytes)(const ConvShape&, bool residual, bool relu);
+    void (*prepare)(
+        const ConvShape&, bool residual, bool relu, const par* w, void* prepared, Stream);
+    void (*infer)(const ConvShape&,
+                  const act* x,
+                  const void* prepared,
+                  const par* bias,
+                  const act* residual,
+                  bool relu,
+                  act* y,
+                  void* scratch,
+                  Stream);
+};
+
+// y = x w^T + bias, as LinearShape says. dbias may be null where there is no bias.
+struct Linear {
+    size_t (*scratch_bytes)(const LinearShape&);
+    void (*forward)(const LinearShape&,
+                    const act* x,
+                    const par* w,
+                    const par* bias,
+                    act* y,
+                    void* scratch,
+                    Stream);
+    void (*backward_data)(
+        const LinearShape&, const act* dy, const par* w, act* dx, Write, void* scratch, Stream);
+    void (*backward_filter)(const LinearShape&,
+                            const act* x,
+                            const act* dy,
+                            par* dw,
+                            par* dbias,
+                            Write,
+                            void* scratch,
+                            Stream);
+};
+
+// train: batch statistics; keeps mean and rstd = 1/sqrt(var + eps) for backward, moves the running ones.
+// infer: running statistics.
+// backward: g = dy where y > 0 (with relu), else dy;  dresidual = g;
+//   dgamma = sum g xhat, dbeta = sum g, dx = gamma rstd (g - dbeta/m - xhat dgamma/m),  m = n h w
+// backward_frozen: the gradient of `infer`: dx = gamma rstd g with the given (running) mean and rstd.
+struct BatchNorm {
+    size_t (*scratch_bytes)(const BatchNormShape&);
+    void (*train)(const BatchNormShape&,
+                  const act* x,
+                  const act* residual,
+                  const par* gamma,
+                  const par* beta,
+                  par* running_mean,
+                  par* running_var,
+                  act* y,
+                  par* mean,
+                  par* rstd,
+                  void* scratch,
+                  Stream);
+    void (*infer)(const BatchNormShape&,
+                  const act* x,
+                  const act* residual,
+                  const par* gamma,
+                  const par* beta,
+                  const par* running_mean,
+                  const par* running_var,
+                  act* y,
+                  Stream);
+    struct Backward {  // gradients written; any of dresidual, dgamma, dbeta may be null
+        act* dx;
+        Write dx_write;
+        act* dresidual;
+        Write dresidual_write;
+        par* dgamma;
+        par* dbeta;
+        Write par_write;
+    };
+    void (*backward)(const BatchNormShape&,
+                     const act* x,
+                     const act* y,
+                     const act* dy,
+                     const par* gamma,
+                     const par* mean,
+                     const par* rstd,
+                     const Backward&,
+                     void* scratch,
+                     Stream);
+    void (*backward_frozen)(const BatchNormShape&,
+                            const act* x,
+                            const act* y,
+                            const act* dy,
+                            const par* gamma,
+                            const par* running_mean,
+                            const par* running_var,
+                            const Backward&,
+                            void* scratch,
+                            Stream);
+};
+
+// y = max(x, 0)      dx = dy where y > 0
+struct Relu {
+    void (*forward)(const Map&, const act* x, act* y, Stream);
+    void (*backward)(const Map&, const act* y, const act* dy, act* dx, Write, Stream);
+};
+
+// y = a + b          da = db = dy: `accumulate` writes or adds dy where it is wanted
+struct Add {
+    void (*forward)(const Map&, const act* a, const act* b, act* y, Stream);
+    void (*accumulate)(const Map&, const act* dy, act* dx, Write, Stream);
+};
+
+// argmax[y index] = r * window + s of the winner: one byte an output, for backward; null in inference
+struct MaxPool {
+    void (*forward)(const MaxPoolShape&, const act* x, act* y, uint8_t* argmax, Stream);
+    void (*backward)(
+        const MaxPoolShape&, const act* dy, const uint8_t* argmax, act* dx, Write, Stream);
+};
+
+struct AvgPool {
+    void (*forward)(const AvgPoolShape&, const act* x, act* y, Stream);
+    void (*backward)(const AvgPoolShape&, const act* dy, act* dx, Write, Stream);
+};
+
+// y = x * keep / (1 - p), keep = [uniform(key, logical index of the element in NCHW order) >= p]
+// (kernels/random.h), so the mask does not depend on the layout. Backward draws the same mask.
+struct Dropout {
+    void (*forward)(const Map&, double p, uint64_t key, const act* x, act* y, Stream);
+    void (*backward)(const Map&, double p, uint64_t key, const act* dy, act* dx, Write, Stream);
+};
+
+// losses[n]: loss_n as LossShape says (not divided); sums[0] = sum of loss_n, sums[1] = sum of the labels'
+// class weights, both double. class_weight (c) may be null = all 1. backward scales by 1 / sums[1].
+struct Loss {
+    void (*forward)(const LossShape&,
+                    const act* logits,
+                    const int32_t* labels,
+                    const par* class_weight,
+                    par* losses,
+                    double* sums,
+                    Stream);
+    void (*backward)(const LossShape&,
+                     const act* logits,
+                     const int32_t* labels,
+                     const par* class_weight,
+                     const double* sums,
+                     double scale,
+                     act* dlogits,
+                     Write,
+                     Stream);
+    void (*softmax)(const Map& logits, const act* x, float* probabilities, Stream);  // (n, c) dense
+};
+
+// x[n,c,h,w] = (rgb[n,h,w,c] / 255 - mean[c]) / std[c]
+struct Image {
+    void (*normalize)(
+        const Map&, const uint8_t* rgb, const float* mean, const float* std, act* x, Stream);
+};
+
+// One pass over `count` numbers of the flat parameter block. g is multiplied by `scale` first (clipping,
+// accumulation). Means of m and v in double where sums are taken.
+//   sgd    g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
+//   adamw  w -= lr decay w;  m, v = running means of g, g^2;  w -= lr mhat / (sqrt(vhat) + eps)
+struct SgdStep {
+    double lr, momentum, decay;
+    bool nesterov;
+    double scale = 1;
+};
+struct AdamwStep {
+    double lr, beta1, beta2, eps, decay;
+    int64_t step;  // from 1
+    double scale = 1;
+};
+struct Optimizer {
+    void (*sgd)(int64_t count, const SgdStep&, par* w, const par* g, par* v, Stream);
+    void (*adamw)(int64_t count, const AdamwStep&, par* w, const par* g, par* m, par* v, Stream);
+    void (*blend)(
+        int64_t count, double keep, par* average, const par* w, Stream);  // a = keep a + (1-keep) w
+    void (*sum_squares)(int64_t count, const par* g, double* sum, Stream);  // sum on the device
+};
+
+// labels (sets, n) int32, strata (n) int32 or null, scores (sets, c) double. `dscore` (c) double.
+// backward is for one set (sets = 1), definition exact.
+struct Snnl {
+    size_t (*scratch_bytes)(const SnnlShape&);
+    void (*forward)(const SnnlShape&,
+                    const act* x,
+                    const int32_t* labels,
+                    const int32_t* strata,
+                    double* scores,
+                    void* scratch,
+                    Stream);
+    void (*backward)(const SnnlShape&,
+                     const act* x,
+                     const int32_t* labels,
+                     const int32_t* strata,
+                     const double* dscore,
+                     act* dx,
+                     Write,
+                     void* scratch,
+                     Stream);
+};
+
+struct Kernels {
+    std::string_view name;
+    Type activation, parameter;
+    // Layouts of this backend. The input image has one of its own, since it has few channels.
+    int (*block)(int channels);
+    int (*image_block)(int channels);
+    Filter (*filter)(int k, int c, int r, int s, int x_block);
+
+    const Memory& memory;
+    const Conv& conv;
+    const Linear& linear;
+    const BatchNorm& batchnorm;
+    const Relu& relu;
+    const Add& add;
+    const MaxPool& maxpool;
+    const AvgPool& avgpool;
+    const Dropout& dropout;
+    const Loss& loss;
+    const Image& image;
+    const Optimizer& optimizer;
+    const Snnl& snnl;
+};
+
+// reference is float32 in plain NCHW and OIHW; reference_f64 the same in double, for gradient checks and
+// exact comparisons; reference_blocked is float32 in the host's layout.
+enum class Backend { reference, reference_f64, reference_blocked, cpu, cuda, cudnn, emulated };
+std::string_view name(Backend);
+
+const Kernels* find_kernels(Backend);  // null where this build or machine has none
+const Kernels& kernels(Backend);       // throws there (Exit::device)
+
+}  // namespace fp
