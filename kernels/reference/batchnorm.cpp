@@ -1,0 +1,215 @@
+// Batch normalisation, with the residual addition and the ReLU that may follow it.
+//
+//   xhat = (x - mean) rstd,  rstd = 1 / sqrt(var + eps)     per channel over m = n h w elements
+//   y    = act(gamma xhat + beta + residual)
+//   g    = dy where y > 0 (with ReLU), else dy              dresidual = g
+//   dgamma = sum g xhat      dbeta = sum g
+//   dx   = gamma rstd (g - dbeta / m - xhat dgamma / m)     batch statistics
+//   dx   = gamma rstd g                                     given statistics
+//
+// The running variance takes var m / (m - 1), and var as it is for m = 1.
+#include <cmath>
+
+#include "kernels/reference/view.h"
+
+namespace fp::reference {
+namespace {
+
+size_t scratch_bytes(const BatchNormShape&) { return 0; }
+
+template <class T>
+double sum_over(const Map& m, int c, const T& term) {
+    double sum = 0;
+    for (int n = 0; n < m.n; ++n)
+        for (int h = 0; h < m.h; ++h)
+            for (int w = 0; w < m.w; ++w) sum += term(n, c, h, w);
+    return sum;
+}
+
+// One channel of y from its statistics.
+template <class T>
+void normalize(const BatchNormShape& shape,
+               int c,
+               const act* x_act,
+               const act* residual_act,
+               double gamma,
+               double beta,
+               double mean,
+               double rstd,
+               act* y_act) {
+    const auto x = view<T>(shape.x, x_act);
+    const auto residual = view<T>(shape.x, residual_act);
+    const auto y = view<T>(shape.x, y_act);
+    for (int n = 0; n < x.map.n; ++n)
+        for (int h = 0; h < x.map.h; ++h)
+            for (int w = 0; w < x.map.w; ++w) {
+                double z = gamma * (x(n, c, h, w) - mean) * rstd + beta;
+                if (shape.residual) z += residual(n, c, h, w);
+                y(n, c, h, w) = T(shape.relu && z <= 0 ? 0 : z);
+            }
+}
+
+template <class T>
+void train(const BatchNormShape& shape,
+           const act* x_act,
+           const act* residual,
+           const par* gamma_par,
+           const par* beta_par,
+           par* running_mean_par,
+           par* running_var_par,
+           act* y,
+           par* mean_par,
+           par* rstd_par,
+           void*,
+           Stream) {
+    const auto x = view<T>(shape.x, x_act);
+    const auto* gamma = static_cast<const T*>(gamma_par);
+    const auto* beta = static_cast<const T*>(beta_par);
+    auto* running_mean = static_cast<T*>(running_mean_par);
+    auto* running_var = static_cast<T*>(running_var_par);
+    auto* mean = static_cast<T*>(mean_par);
+    auto* rstd = static_cast<T*>(rstd_par);
+    const double m = double(x.map.n) * double(x.map.pixels());
+
+#pragma omp parallel for if (double(x.map.logical()) > kWorthThreads)
+    for (int c = 0; c < x.map.c; ++c) {
+        const double mu = sum_over(x.map, c, x) / m;
+        const double var = sum_over(x.map, c,
+                                    [&](int n, int, int h, int w) {
+                                        const double d = x(n, c, h, w) - mu;
+                                        return d * d;
+                                    }) /
+                           m;
+        const double scale = 1 / std::sqrt(var + shape.eps);
+        mean[c] = T(mu);
+        rstd[c] = T(scale);
+        const auto moved = [&](double running, double batch) {
+            return T((1 - shape.momentum) * running + shape.momentum * batch);
+        };
+        running_mean[c] = moved(running_mean[c], mu);
+        running_var[c] = moved(running_var[c], m > 1 ? var * m / (m - 1) : var);
+        normalize<T>(shape, c, x_act, residual, gamma[c], beta[c], mu, scale, y);
+    }
+    zero_padding(view<T>(shape.x, y));
+    zero_padding(mean, x.map.c, x.map.stored_c());
+    zero_padding(rstd, x.map.c, x.map.stored_c());
+}
+
+template <class T>
+void infer(const BatchNormShape& shape,
+           const act* x,
+           const act* residual,
+           const par* gamma_par,
+           const par* beta_par,
+           const par* running_mean_par,
+           const par* running_var_par,
+           act* y,
+           Stream) {
+    const auto* gamma = static_cast<const T*>(gamma_par);
+    const auto* beta = static_cast<const T*>(beta_par);
+    const auto* running_mean = static_cast<const T*>(running_mean_par);
+    const auto* running_var = static_cast<const T*>(running_var_par);
+
+#pragma omp parallel for if (double(shape.x.logical()) > kWorthThreads)
+    for (int c = 0; c < shape.x.c; ++c) {
+        const double rstd = 1 / std::sqrt(running_var[c] + shape.eps);
+        normalize<T>(shape, c, x, residual, gamma[c], beta[c], running_mean[c], rstd, y);
+    }
+    zero_padding(view<T>(shape.x, y));
+}
+
+// mean(c) and rstd(c) give the statistics; `of_batch` says that they move with x.
+template <class T, class Mean, class Rstd>
+void differentiate(const BatchNormShape& shape,
+                   const act* x_act,
+                   const act* y_act,
+                   const act* dy_act,
+                   const par* gamma_par,
+                   const Mean& mean,
+                   const Rstd& rstd,
+                   bool of_batch,
+                   const BatchNorm::Backward& out) {
+    const auto x = view<T>(shape.x, x_act);
+    const auto y = view<T>(shape.x, y_act);
+    const auto dy = view<T>(shape.x, dy_act);
+    const auto* gamma = static_cast<const T*>(gamma_par);
+    const auto dx = view<T>(shape.x, out.dx);
+    const auto dresidual = view<T>(shape.x, out.dresidual);
+    auto* dgamma = static_cast<T*>(out.dgamma);
+    auto* dbeta = static_cast<T*>(out.dbeta);
+    const double m = double(x.map.n) * double(x.map.pixels());
+
+#pragma omp parallel for if (double(x.map.logical()) > kWorthThreads)
+    for (int c = 0; c < x.map.c; ++c) {
+        const double mu = mean(c), scale = rstd(c);
+        const auto g = [&](int n, int, int h, int w) {
+            return shape.relu && !(y(n, c, h, w) > 0) ? 0.0 : double(dy(n, c, h, w));
+        };
+        const auto xhat = [&](int n, int h, int w) { return (x(n, c, h, w) - mu) * scale; };
+        const double sum_g = sum_over(x.map, c, g);
+        const double sum_g_xhat = sum_over(
+            x.map, c, [&](int n, int, int h, int w) { return g(n, c, h, w) * xhat(n, h, w); });
+        if (dgamma) put(dgamma[c], sum_g_xhat, out.par_write);
+        if (dbeta) put(dbeta[c], sum_g, out.par_write);
+        for (int n = 0; n < x.map.n; ++n)
+            for (int h = 0; h < x.map.h; ++h)
+                for (int w = 0; w < x.map.w; ++w) {
+                    const double dz = g(n, c, h, w);
+                    const double drift = of_batch ? (sum_g + xhat(n, h, w) * sum_g_xhat) / m : 0.0;
+                    put(dx(n, c, h, w), gamma[c] * scale * (dz - drift), out.dx_write);
+                    if (out.dresidual) put(dresidual(n, c, h, w), dz, out.dresidual_write);
+                }
+    }
+    zero_padding(dx);
+    if (out.dresidual) zero_padding(dresidual);
+    if (dgamma) zero_padding(dgamma, x.map.c, x.map.stored_c());
+    if (dbeta) zero_padding(dbeta, x.map.c, x.map.stored_c());
+}
+
+template <class T>
+void backward(const BatchNormShape& shape,
+              const act* x,
+              const act* y,
+              const act* dy,
+              const par* gamma,
+              const par* mean_par,
+              const par* rstd_par,
+              const BatchNorm::Backward& out,
+              void*,
+              Stream) {
+    const auto mean = [&](int c) { return double(static_cast<const T*>(mean_par)[c]); };
+    const auto rstd = [&](int c) { return double(static_cast<const T*>(rstd_par)[c]); };
+    differentiate<T>(shape, x, y, dy, gamma, mean, rstd, true, out);
+}
+
+template <class T>
+void backward_frozen(const BatchNormShape& shape,
+                     const act* x,
+                     const act* y,
+                     const act* dy,
+                     const par* gamma,
+                     const par* running_mean,
+                     const par* running_var,
+                     const BatchNorm::Backward& out,
+                     void*,
+                     Stream) {
+    const auto mean = [&](int c) { return double(static_cast<const T*>(running_mean)[c]); };
+    const auto rstd = [&](int c) {
+        return 1 / std::sqrt(static_cast<const T*>(running_var)[c] + shape.eps);
+    };
+    differentiate<T>(shape, x, y, dy, gamma, mean, rstd, false, out);
+}
+
+template <class T>
+constexpr BatchNorm batchnorm{.scratch_bytes = scratch_bytes,
+                              .train = train<T>,
+                              .infer = infer<T>,
+                              .backward = backward<T>,
+                              .backward_frozen = backward_frozen<T>};
+
+}  // namespace
+
+extern const BatchNorm batchnorm_f32{batchnorm<float>};
+extern const BatchNorm batchnorm_f64{batchnorm<double>};
+
+}  // namespace fp::reference

@@ -1,0 +1,76 @@
+// One pass over the flat parameter block. Every g is multiplied by `scale` first.
+//
+//   sgd          g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
+//   adamw        w -= lr decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+//                w -= lr mhat / (sqrt(vhat) + eps),  mhat = m / (1 - beta1^step), vhat = v / (1 - beta2^step)
+//   blend        average = keep average + (1 - keep) w
+//   sum_squares  sum = sum g^2
+#include <cmath>
+
+#include "kernels/reference/view.h"
+
+namespace fp::reference {
+namespace {
+
+template <class T>
+void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* v_par, Stream) {
+    auto* w = static_cast<T*>(w_par);
+    const auto* gradient = static_cast<const T*>(g_par);
+    auto* velocity = static_cast<T*>(v_par);
+    for (int64_t i = 0; i < count; ++i) {
+        const double g = step.scale * gradient[i] + step.decay * w[i];
+        const double v = step.momentum * velocity[i] + g;
+        velocity[i] = T(v);
+        w[i] = T(w[i] - step.lr * (step.nesterov ? g + step.momentum * v : v));
+    }
+}
+
+template <class T>
+void adamw(int64_t count,
+           const AdamwStep& step,
+           par* w_par,
+           const par* g_par,
+           par* m_par,
+           par* v_par,
+           Stream) {
+    auto* w = static_cast<T*>(w_par);
+    const auto* gradient = static_cast<const T*>(g_par);
+    auto* first = static_cast<T*>(m_par);
+    auto* second = static_cast<T*>(v_par);
+    const double correction1 = 1 - std::pow(step.beta1, double(step.step));
+    const double correction2 = 1 - std::pow(step.beta2, double(step.step));
+    for (int64_t i = 0; i < count; ++i) {
+        const double g = step.scale * gradient[i];
+        const double m = step.beta1 * first[i] + (1 - step.beta1) * g;
+        const double v = step.beta2 * second[i] + (1 - step.beta2) * g * g;
+        first[i] = T(m);
+        second[i] = T(v);
+        w[i] = T(w[i] - step.lr * step.decay * w[i] -
+                 step.lr * (m / correction1) / (std::sqrt(v / correction2) + step.eps));
+    }
+}
+
+template <class T>
+void blend(int64_t count, double keep, par* average_par, const par* w_par, Stream) {
+    auto* average = static_cast<T*>(average_par);
+    const auto* w = static_cast<const T*>(w_par);
+    for (int64_t i = 0; i < count; ++i) average[i] = T(keep * average[i] + (1 - keep) * w[i]);
+}
+
+template <class T>
+void sum_squares(int64_t count, const par* g_par, double* sum, Stream) {
+    const auto* g = static_cast<const T*>(g_par);
+    *sum = 0;
+    for (int64_t i = 0; i < count; ++i) *sum += double(g[i]) * g[i];
+}
+
+template <class T>
+constexpr Optimizer optimizer{
+    .sgd = sgd<T>, .adamw = adamw<T>, .blend = blend<T>, .sum_squares = sum_squares<T>};
+
+}  // namespace
+
+extern const Optimizer optimizer_f32{optimizer<float>};
+extern const Optimizer optimizer_f64{optimizer<double>};
+
+}  // namespace fp::reference

@@ -1,0 +1,82 @@
+// What the files of this folder share: elements by their logical index, whatever the layout.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace fp::reference {
+
+// Below this many multiply-adds or elements a loop runs on one thread. Threads never change the order of
+// a sum: each output belongs to one of them.
+constexpr double kWorthThreads = 1 << 15;
+
+template <class T>
+struct MapView {
+    Map map;
+    T* data;
+    T& operator()(int n, int c, int h, int w) const { return data[map.at(n, c, h, w)]; }
+};
+
+template <class T>
+struct FilterView {
+    Filter filter;
+    T* data;
+    T& operator()(int k, int c, int r, int s) const { return data[filter.at(k, c, r, s)]; }
+};
+
+template <class T>
+MapView<const T> view(const Map& map, const void* data) {
+    return {map, static_cast<const T*>(data)};
+}
+template <class T>
+MapView<T> view(const Map& map, void* data) {
+    return {map, static_cast<T*>(data)};
+}
+template <class T>
+FilterView<const T> view(const Filter& filter, const void* data) {
+    return {filter, static_cast<const T*>(data)};
+}
+template <class T>
+FilterView<T> view(const Filter& filter, void* data) {
+    return {filter, static_cast<T*>(data)};
+}
+
+template <class T>
+void put(T& slot, double value, Write write) {
+    slot = T(write == Write::add ? double(slot) + value : value);
+}
+
+// body(n, c, h, w) for every logical element. Runs of one (n, c) stay on one thread.
+template <class Body>
+void for_each(const Map& m, const Body& body) {
+#pragma omp parallel for collapse(2) if (double(m.logical()) > kWorthThreads)
+    for (int n = 0; n < m.n; ++n)
+        for (int c = 0; c < m.c; ++c)
+            for (int h = 0; h < m.h; ++h)
+                for (int w = 0; w < m.w; ++w) body(n, c, h, w);
+}
+
+template <class T>
+void zero_padding(const MapView<T>& y) {
+    const Map& m = y.map;
+    for (int n = 0; n < m.n; ++n)
+        for (int c = m.c; c < m.stored_c(); ++c)
+            for (int h = 0; h < m.h; ++h)
+                for (int w = 0; w < m.w; ++w) y(n, c, h, w) = T(0);
+}
+
+template <class T>
+void zero_padding(const FilterView<T>& w) {
+    const Filter& f = w.filter;
+    for (int k = 0; k < f.k_blocks() * f.k_block; ++k)
+        for (int c = k < f.k ? f.c : 0; c < f.c_blocks() * f.c_block; ++c)
+            for (int r = 0; r < f.r; ++r)
+                for (int s = 0; s < f.s; ++s) w(k, c, r, s) = T(0);
+}
+
+// A per-channel vector: `count` numbers, then zeros up to `stored`.
+template <class T>
+void zero_padding(T* vector, int count, int stored) {
+    for (int c = count; c < stored; ++c) vector[c] = T(0);
+}
+
+}  // namespace fp::reference
