@@ -5,6 +5,7 @@
 //   backward_filter  dw[k,c,r,s] = sum_npq dy[n,k,p,q] x[n,c,h,w]              dbias[k] = sum_npq dy
 //
 // Taps outside the map count as zero; the loops walk only the outputs whose tap lies on it, row by row.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -56,13 +57,13 @@ void infer(const ConvShape& shape,
                     for (int s = 0; s < shape.w.s; ++s) {
                         const Range row =
                             outputs_on_input(x.map.w, y.map.w, shape.stride, shape.pad, s);
+                        if (row.count() == 0) continue;
                         const double w = weight(k, c, r, s);
                         for (int p = rows.first; p < rows.last; ++p) {
                             const T* in = &x(n, c, p * shape.stride + r - shape.pad,
                                              row.first * shape.stride + s - shape.pad);
                             double* out = &plane[p * y.map.w + row.first];
-                            for (int q = 0; q < row.count(); ++q)
-                                out[q] += w * in[q * step];
+                            for (int q = 0; q < row.count(); ++q) out[q] += w * in[q * step];
                         }
                     }
                 }
@@ -110,6 +111,7 @@ void backward_data(const ConvShape& shape,
                     for (int s = 0; s < shape.w.s; ++s) {
                         const Range row =
                             outputs_on_input(dx.map.w, dy.map.w, shape.stride, shape.pad, s);
+                        if (row.count() == 0) continue;
                         const double w = weight(k, c, r, s);
                         for (int p = rows.first; p < rows.last; ++p) {
                             const T* in = &dy(n, k, p, row.first);
@@ -151,14 +153,15 @@ void backward_filter(const ConvShape& shape,
                     const Range row =
                         outputs_on_input(x.map.w, dy.map.w, shape.stride, shape.pad, s);
                     std::fill(columns.begin(), columns.end(), 0.0);
-                    for (int n = 0; n < x.map.n; ++n)
-                        for (int p = rows.first; p < rows.last; ++p) {
-                            const T* in = &x(n, c, p * shape.stride + r - shape.pad,
-                                             row.first * shape.stride + s - shape.pad);
-                            const T* out = &dy(n, k, p, row.first);
-                            for (int q = 0; q < row.count(); ++q)
-                                columns[q] += double(out[q * dy.map.block]) * in[q * step];
-                        }
+                    if (row.count() > 0)
+                        for (int n = 0; n < x.map.n; ++n)
+                            for (int p = rows.first; p < rows.last; ++p) {
+                                const T* in = &x(n, c, p * shape.stride + r - shape.pad,
+                                                 row.first * shape.stride + s - shape.pad);
+                                const T* out = &dy(n, k, p, row.first);
+                                for (int q = 0; q < row.count(); ++q)
+                                    columns[q] += double(out[q * dy.map.block]) * in[q * step];
+                            }
                     double sum = 0;
                     for (const double column : columns) sum += column;
                     put(dw(k, c, r, s), sum, write);
