@@ -1,0 +1,39 @@
+// Image files to 8-bit RGB, whatever the file claims to be. The type is told by the first bytes, never
+// by the name; sizes are checked in 64 bits before anything is allocated (FORMATS: untrusted images).
+//
+//   grey         repeated in R, G and B             alpha        dropped, the colour stays as stored
+//   palette      looked up                          16 bit       the high byte
+//   CMYK JPEG    converted as Adobe stores it, refused without Adobe's marker
+//   EXIF orientation and ICC profiles are ignored, as PIL does
+//
+// JPEG gives PIL's (libjpeg-turbo's accurate DCT and fancy upsampling) values exactly. A damaged or cut
+// file is an error unless `allow_damaged`. Errors are Error with Exit::data, and name the file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fp {
+
+struct Pixels {
+    int width = 0, height = 0;
+    std::vector<uint8_t> rgb;  // height x width x 3
+};
+
+struct DecodeOptions {
+    int64_t max_file_bytes = int64_t(64) << 20;
+    int64_t max_pixels = 100'000'000;
+    bool allow_damaged = false;  // a JPEG's warnings (cut off, corrupt) give what could be read
+};
+
+// `name` is what errors call the file.
+Pixels decode(std::span<const uint8_t> bytes,
+              const std::string& name,
+              const DecodeOptions& options = {});
+
+Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options = {});
+
+}  // namespace fp

@@ -1,0 +1,198 @@
+#include "engine/data/loader.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "kernels/error.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+constexpr int kPieceRows = 8;  // what a worker takes at a time
+constexpr int kNice = 10;
+
+// Keys of the crop and of the other augmentations of one sample.
+enum Use : uint64_t { use_crop = 1, use_augment };
+
+}  // namespace
+
+Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOptions& options)
+    : source_(std::move(source)), labels_(std::move(labels)), options_(options) {
+    FP_CHECK(options.batch_size > 0 && options.image_size > 0 && options.queue > 0 &&
+                 options.workers >= 0 && options.rank >= 0 && options.rank < options.ranks,
+             "Loader: batch of ", options.batch_size, ", images of ", options.image_size,
+             ", queue of ", options.queue, ", ", options.workers, " workers, rank ", options.rank,
+             " of ", options.ranks);
+    slots_.resize(options.queue + 1);
+    for (Slot& slot : slots_) {
+        slot.rgb.resize(size_t(3) * options.image_size * options.image_size * options.batch_size);
+        slot.samples.resize(options.batch_size);
+        slot.labels.resize(options.batch_size);
+    }
+    const int hardware = std::max(1, int(std::thread::hardware_concurrency()));
+    const int workers = options.workers > 0 ? options.workers : hardware;
+    for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
+}
+
+Loader::~Loader() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    work_to_do_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+}
+
+void Loader::start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first_batch) {
+    std::vector<int32_t> seen(labels_.size()), repeats(order.size());
+    for (size_t i = 0; i < order.size(); ++i) {
+        FP_CHECK(order[i] >= 0 && size_t(order[i]) < labels_.size(), "Loader: sample ", order[i],
+                 " of ", labels_.size());
+        repeats[i] = seen[order[i]]++;
+    }
+    const int64_t samples = int64_t(order.size());
+    const int64_t step = int64_t(options_.batch_size) * options_.ranks;
+    const int64_t batches = options_.drop_last ? samples / step : (samples + step - 1) / step;
+    FP_CHECK(first_batch >= 0 && first_batch <= batches, "Loader: batch ", first_batch, " of ",
+             batches);
+
+    std::unique_lock lock(mutex_);
+    next_batch_ = end_;  // nothing more of the old epoch
+    next_row_ = 0;
+    batch_made_.wait(lock, [&] { return busy_ == 0; });
+    order_ = std::move(order);
+    repeats_ = std::move(repeats);
+    epoch_key_ = epoch_key;
+    end_ = batches;
+    next_batch_ = delivered_ = released_ = first_batch;
+    for (Slot& slot : slots_) slot.batch = -1;
+    lock.unlock();
+    work_to_do_.notify_all();
+}
+
+bool Loader::next(Batch& batch) {
+    std::unique_lock lock(mutex_);
+    if (released_ < delivered_) {
+        released_ = delivered_;
+        work_to_do_.notify_all();
+    }
+    if (delivered_ == end_) return false;
+    Slot& slot = slot_of(delivered_);
+    const auto made = [&] { return slot.batch == delivered_ && slot.rows_left == 0; };
+    if (!made()) {
+        const auto begin = std::chrono::steady_clock::now();
+        batch_made_.wait(lock, made);
+        seconds_waiting_ +=
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+    if (slot.error) std::rethrow_exception(slot.error);
+    batch.n = options_.batch_size;
+    batch.samples = slot.samples;
+    batch.labels = slot.labels;
+    batch.rgb = slot.rgb.data();
+    batch.number = delivered_++;
+    return true;
+}
+
+int64_t Loader::skipped() const {
+    const std::lock_guard lock(mutex_);
+    return skipped_;
+}
+
+std::map<int64_t, std::string> Loader::bad_images() const {
+    const std::lock_guard lock(mutex_);
+    return bad_images_;
+}
+
+void Loader::work() {
+    setpriority(PRIO_PROCESS, id_t(gettid()), kNice);  // on Linux, of this thread alone
+    std::unique_lock lock(mutex_);
+    while (true) {
+        work_to_do_.wait(lock, [&] {
+            return stop_ ||
+                   (next_batch_ < end_ && next_batch_ < released_ + int64_t(slots_.size()));
+        });
+        if (stop_) return;
+        const Piece piece = take_piece();
+        ++busy_;
+        lock.unlock();
+        make(piece);
+        lock.lock();
+        --busy_;
+        Slot& slot = slot_of(piece.batch);
+        slot.rows_left -= piece.end - piece.begin;
+        if (slot.rows_left == 0 || busy_ == 0) batch_made_.notify_all();
+    }
+}
+
+Loader::Piece Loader::take_piece() {
+    if (next_row_ == 0) {
+        Slot& slot = slot_of(next_batch_);
+        slot.batch = next_batch_;
+        slot.rows_left = options_.batch_size;
+        slot.error = nullptr;
+    }
+    const Piece piece{next_batch_, next_row_,
+                      std::min(next_row_ + kPieceRows, options_.batch_size)};
+    next_row_ = piece.end;
+    if (next_row_ == options_.batch_size) {
+        next_row_ = 0;
+        ++next_batch_;
+    }
+    return piece;
+}
+
+// Fills the rows of `piece`, or notes why that is impossible. Runs outside the lock: no two workers have the
+// same rows, and nobody reads them before rows_left is 0.
+void Loader::make(Piece piece) {
+    Slot& slot = slot_of(piece.batch);
+    const size_t image_bytes = size_t(3) * options_.image_size * options_.image_size;
+    const int64_t first =
+        (piece.batch * options_.ranks + options_.rank) * int64_t(options_.batch_size);
+    for (int row = piece.begin; row < piece.end; ++row) {
+        const int64_t position = first + row;
+        uint8_t* rgb = &slot.rgb[image_bytes * row];
+        bool there = false;
+        try {
+            there = position < int64_t(order_.size()) && make_row(position, rgb);
+        } catch (...) {
+            const std::lock_guard lock(mutex_);
+            if (!slot.error || row < slot.failed_row) {
+                slot.error = std::current_exception();
+                slot.failed_row = row;
+            }
+            return;
+        }
+        slot.samples[row] = there ? order_[position] : -1;
+        slot.labels[row] = there ? labels_[order_[position]] : -1;
+        if (!there) std::memset(rgb, 0, image_bytes);
+    }
+}
+
+// False if the image is bad and may be skipped.
+bool Loader::make_row(int64_t position, uint8_t* rgb) {
+    const int64_t sample = order_[position];
+    const uint64_t key = key_of(epoch_key_, uint64_t(sample), uint64_t(repeats_[position]));
+    View view;
+    if (options_.augment)
+        view = {options_.augment->crop, options_.augment->least_area, key_of(key, use_crop)};
+    try {
+        source_(sample, view, options_.image_size, rgb);
+    } catch (const Error& error) {
+        if (!options_.skip_bad || error.exit != Exit::data) throw;
+        const std::lock_guard lock(mutex_);
+        ++skipped_;
+        bad_images_.emplace(sample, error.what());
+        return false;
+    }
+    if (options_.augment)
+        augment(*options_.augment, key_of(key, use_augment), options_.image_size, rgb);
+    return true;
+}
+
+}  // namespace fp

@@ -1,0 +1,117 @@
+// Batches of 8-bit images, made ahead by worker threads and delivered in order.
+//
+// What a batch holds depends on (source, order, epoch key, batch number) alone: neither on how many workers
+// there are nor on where the epoch was taken up. Workers sleep when the queue is full and run at low
+// priority, so that they take what the compute threads leave.
+#pragma once
+
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/data/augment.h"
+
+namespace fp {
+
+// Writes sample's `view` as side x side x 3 bytes. Called from several threads at once. An image that cannot
+// be had is an Error with Exit::data that names the file.
+using ImageSource = std::function<void(int64_t sample, const View& view, int side, uint8_t* rgb)>;
+
+struct LoaderOptions {
+    int batch_size = 32;
+    int image_size = 224;
+    int workers = 0;         // 0: one a hardware thread
+    int queue = 3;           // batches that may wait, beside the one in use
+    bool drop_last = false;  // leave out the last batch if it is not full; else it is padded
+    bool skip_bad =
+        false;  // an image that cannot be had becomes padding and is counted; else it is fatal
+    int rank = 0,
+        ranks = 1;  // this process takes the rank-th of every `ranks` runs of batch_size samples
+    std::optional<AugmentOptions> augment = std::nullopt;
+};
+
+// Rows of padding have sample -1, label -1 and black pixels.
+struct Batch {
+    int n = 0;                     // rows, always the batch size
+    std::vector<int64_t> samples;  // indices into the data set
+    std::vector<int32_t> labels;
+    const uint8_t* rgb =
+        nullptr;         // n x size x size x 3, valid until the next call of next() or start()
+    int64_t number = 0;  // in the epoch, from 0
+};
+
+class Loader {
+public:
+    // labels[sample] for every sample that an order may name.
+    Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOptions& options);
+    ~Loader();
+    Loader(const Loader&) = delete;
+    Loader& operator=(const Loader&) = delete;
+
+    // Begins an epoch over the samples of `order` (all ranks' together), in that order. A sample that
+    // stands there more than once is augmented differently each time. `first_batch` resumes in mid-epoch.
+    void start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first_batch = 0);
+
+    // The next batch, or false at the end of the epoch. Throws what the source threw.
+    bool next(Batch& batch);
+
+    int64_t batches() const { return end_; }  // of the whole epoch, for this rank
+    double seconds_waiting() const {
+        return seconds_waiting_;
+    }                                                   // for batches in next(), all epochs
+    int64_t skipped() const;                            // rows that a bad image left empty
+    std::map<int64_t, std::string> bad_images() const;  // sample -> what was wrong
+
+private:
+    struct Slot {
+        std::vector<uint8_t> rgb;
+        std::vector<int64_t> samples;
+        std::vector<int32_t> labels;
+        int rows_left = 0;  // rows of `batch` that are still being made
+        int64_t batch = -1;
+        int failed_row = 0;        // the first row whose image is fatal
+        std::exception_ptr error;  // and why
+    };
+    struct Piece {
+        int64_t batch;
+        int begin, end;  // rows
+    };
+
+    void work();
+    Piece take_piece();
+    void make(Piece piece);
+    bool make_row(int64_t position, uint8_t* rgb);
+    Slot& slot_of(int64_t batch) { return slots_[size_t(batch) % slots_.size()]; }
+
+    const ImageSource source_;
+    const std::vector<int32_t> labels_;
+    const LoaderOptions options_;
+
+    std::vector<int64_t> order_;
+    std::vector<int32_t> repeats_;  // how often order_[i] stands before i
+    uint64_t epoch_key_ = 0;
+    int64_t end_ = 0;
+    double seconds_waiting_ = 0;
+
+    mutable std::mutex mutex_;  // guards what follows
+    std::condition_variable work_to_do_, batch_made_;
+    std::vector<Slot> slots_;
+    int64_t next_batch_ = 0;  // the first row that no worker has taken
+    int next_row_ = 0;
+    int64_t delivered_ = 0;  // batches before this one have been handed out
+    int64_t released_ = 0;   // batches before this one are no longer looked at
+    int busy_ = 0;           // workers outside the lock
+    bool stop_ = false;
+    int64_t skipped_ = 0;
+    std::map<int64_t, std::string> bad_images_;
+
+    std::vector<std::thread> workers_;
+};
+
+}  // namespace fp

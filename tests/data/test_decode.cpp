@@ -1,0 +1,192 @@
+#include "engine/data/decode.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "engine/data/csv.h"
+#include "kernels/error.h"
+#include "tests/shared.h"
+
+namespace fp {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::array<double, 3> means(const Pixels& image) {
+    std::array<double, 3> sum{};
+    for (size_t i = 0; i < image.rgb.size(); ++i) sum[i % 3] += image.rgb[i];
+    for (double& s : sum) s /= double(image.rgb.size()) / 3;
+    return sum;
+}
+
+std::string error_of(const fs::path& file, const DecodeOptions& options = {}) {
+    try {
+        decode_file(file, options);
+    } catch (const Error& error) {
+        EXPECT_EQ(error.exit, Exit::data) << error.what();
+        return error.what();
+    }
+    return "";
+}
+
+std::vector<uint8_t> read(const fs::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class BadImages : public testing::Test {
+protected:
+    void SetUp() override {
+        if (!shared_folder()) GTEST_SKIP() << "no shared folder";
+        folder = *shared_folder() / "data" / "bad-images";
+    }
+    fs::path folder;
+};
+
+TEST_F(BadImages, EveryRowAsExpected) {
+    const Table table = read_csv(folder / "expected.csv");
+    ASSERT_GE(table.rows.size(), 40u);
+    const auto cell = [&](const std::vector<std::string>& row, const char* name) {
+        return row[table.column(name)];
+    };
+    for (const auto& row : table.rows) {
+        const std::string image = cell(row, "image");
+        SCOPED_TRACE(image);
+        Pixels out;
+        std::string error;
+        try {
+            out = decode_file(folder / image);
+        } catch (const Error& caught) {
+            error = caught.what();
+            EXPECT_EQ(caught.exit, Exit::data);
+        }
+        const std::string expect = cell(row, "expect");
+        EXPECT_FALSE(expect == "error" && error.empty()) << "loaded";
+        EXPECT_FALSE(expect == "ok" && !error.empty()) << error;
+        if (!error.empty()) {
+            EXPECT_THAT(error, HasSubstr((folder / image).string() + ": "));
+            EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+            continue;
+        }
+        EXPECT_EQ(out.rgb.size(), size_t(3) * out.width * out.height);
+        if (cell(row, "width").empty()) continue;
+        EXPECT_EQ(out.width, std::stoi(cell(row, "width")));
+        EXPECT_EQ(out.height, std::stoi(cell(row, "height")));
+        const double tolerance = image == "cmyk.jpg" ? 3 : 1;
+        const auto got = means(out);
+        EXPECT_NEAR(got[0], std::stod(cell(row, "mean_r")), tolerance);
+        EXPECT_NEAR(got[1], std::stod(cell(row, "mean_g")), tolerance);
+        EXPECT_NEAR(got[2], std::stod(cell(row, "mean_b")), tolerance);
+    }
+}
+
+// Rows that may fail or load: these are what we promise in decode.h.
+TEST_F(BadImages, WhatMayFailAndLoads) {
+    for (const char* name :
+         {"cmyk.jpg", "progressive.jpg", "palette.png", "1bit.png", "gray16.png", "rgb16.png",
+          "interlaced.png", "png-named.jpg", "jpeg-named.png", "bmp-named.jpg"})
+        EXPECT_EQ(error_of(folder / name), "");
+}
+
+TEST_F(BadImages, SaysWhatIsWrong) {
+    EXPECT_THAT(error_of(folder / "bomb-dimensions.jpg"), HasSubstr("65500 x 65500"));
+    EXPECT_THAT(error_of(folder / "bomb-int-overflow.png"), HasSubstr("65537 x 65537"));
+    EXPECT_THAT(error_of(folder / "bad-crc.png"), HasSubstr("CRC"));
+    EXPECT_THAT(error_of(folder / "html-404.jpg"), HasSubstr("HTML"));
+    EXPECT_THAT(error_of(folder / "lfs-pointer.jpg"), HasSubstr("LFS"));
+    EXPECT_THAT(error_of(folder / "empty.jpg"), HasSubstr("empty"));
+    EXPECT_THAT(error_of(folder / "directory.jpg"), HasSubstr("folder"));
+    EXPECT_THAT(error_of(folder / "no-such-file.jpg"), HasSubstr("no such file"));
+    EXPECT_THAT(error_of(folder / "truncated.png"), HasSubstr("cut off"));
+    EXPECT_THAT(error_of(folder / "bomb-zlib.png"), HasSubstr("outofmem"));
+}
+
+// libjpeg keeps tables and its place in the file; an image must not depend on the one before it.
+TEST_F(BadImages, LeaveNothingBehind) {
+    const Pixels want = decode_file(folder / "plain.jpg");
+    for (const char* name : {"corrupt-huffman.jpg", "truncated-half.jpg", "truncated-header.jpg"}) {
+        EXPECT_NE(error_of(folder / name), "");
+        EXPECT_EQ(decode_file(folder / "plain.jpg").rgb, want.rgb) << "after " << name;
+    }
+}
+
+TEST_F(BadImages, DamagedJpegLoadsWhenAllowed) {
+    const Pixels half = decode_file(folder / "truncated-half.jpg", {.allow_damaged = true});
+    const Pixels whole = decode_file(folder / "plain.jpg");
+    ASSERT_EQ(half.rgb.size(), whole.rgb.size());
+    EXPECT_TRUE(std::equal(half.rgb.begin(), half.rgb.begin() + 30 * 600, whole.rgb.begin()));
+    EXPECT_EQ(decode_file(folder / "missing-eoi.jpg", {.allow_damaged = true}).rgb, whole.rgb);
+    EXPECT_NE(error_of(folder / "corrupt-huffman.jpg", {.allow_damaged = true}), "");
+}
+
+TEST_F(BadImages, LimitsAreKept) {
+    EXPECT_THAT(error_of(folder / "plain.jpg", {.max_pixels = 29'999}), HasSubstr("29999 pixels"));
+    EXPECT_EQ(error_of(folder / "plain.jpg", {.max_pixels = 30'000}), "");
+    EXPECT_THAT(error_of(folder / "plain.jpg", {.max_file_bytes = 1000}), HasSubstr("1000"));
+}
+
+// Cut anywhere, or with any byte changed: an error or an image of the size in the header, never more.
+TEST_F(BadImages, NoCutAndNoFlipCrashes) {
+    for (const char* name : {"odd-size.jpg", "rgba.png", "palette.png", "bmp-named.jpg"}) {
+        const std::vector<uint8_t> whole = read(folder / name);
+        const size_t step = std::max<size_t>(1, whole.size() / 400);
+        for (size_t at = 0; at < whole.size(); at += step) {
+            std::vector<uint8_t> bytes = whole;
+            EXPECT_THROW(decode(std::span(bytes).first(at), name), Error)
+                << name << " cut at " << at;
+            bytes[at] ^= 0x55;
+            try {
+                const Pixels out = decode(bytes, name);
+                EXPECT_EQ(out.rgb.size(), size_t(3) * out.width * out.height);
+            } catch (const Error& error) {
+                EXPECT_EQ(error.exit, Exit::data) << error.what();
+            }
+        }
+    }
+}
+
+// The values of libjpeg-turbo through PIL, exactly.
+class DecodeCheck : public testing::TestWithParam<const char*> {};
+
+TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
+    if (!shared_folder()) GTEST_SKIP() << "no shared folder";
+    const fs::path set = *shared_folder() / "data" / GetParam();
+    if (!fs::exists(set / "decode_check.csv")) GTEST_SKIP() << set << " is absent";
+    const Table table = read_csv(set / "decode_check.csv");
+    const fs::path unpacked =
+        fs::path(testing::TempDir()) / (std::string("fairprune-") + GetParam());
+    fs::create_directories(unpacked);
+    {
+        std::ofstream names(unpacked / "names");
+        for (const auto& row : table.rows) names << row[0] << "\n";
+    }
+    const std::string command = "tar xzf '" + (set / "images.tar.gz").string() + "' -C '" +
+                                unpacked.string() + "' -T '" + (unpacked / "names").string() + "'";
+    ASSERT_EQ(std::system(command.c_str()), 0) << command;
+    ASSERT_GE(table.rows.size(), 200u);
+    for (const auto& row : table.rows) {
+        const Pixels image = decode_file(unpacked / row[0]);
+        ASSERT_EQ(image.width, std::stoi(row[1])) << row[0];
+        ASSERT_EQ(image.height, std::stoi(row[2])) << row[0];
+        const auto got = means(image);
+        const size_t centre = 3 * (size_t(image.height / 2) * image.width + image.width / 2);
+        for (int c = 0; c < 3; ++c) {
+            EXPECT_NEAR(got[c], std::stod(row[3 + c]), 0.00051) << row[0];
+            EXPECT_EQ(image.rgb[centre + c], std::stoi(row[6 + c])) << row[0];
+        }
+    }
+    fs::remove_all(unpacked);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shared,
+                         DecodeCheck,
+                         testing::Values("isic2019-84",
+                                         "ham10000-200x150",
+                                         "pad-ufes-20-lesions-128"));
+
+}  // namespace
+}  // namespace fp

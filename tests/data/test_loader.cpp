@@ -1,0 +1,247 @@
+#include "engine/data/loader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <set>
+
+#include "kernels/error.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+using testing::HasSubstr;
+
+// Noise by sample; slow now and then, so that workers overtake each other.
+void noise(int64_t sample, const View& view, int side, uint8_t* rgb) {
+    for (int i = 0; i < 3 * side * side; ++i)
+        rgb[i] = uint8_t(philox(uint64_t(sample), uint64_t(i), view.key).word[0]);
+    if (sample % 7 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+std::vector<int32_t> labels(int64_t n) {
+    std::vector<int32_t> out(n);
+    for (int64_t i = 0; i < n; ++i) out[i] = int32_t(i % 5);
+    return out;
+}
+
+std::vector<int64_t> first(int64_t n) {
+    std::vector<int64_t> out(n);
+    std::iota(out.begin(), out.end(), int64_t(0));
+    return out;
+}
+
+struct Copy {
+    Batch batch;
+    std::vector<uint8_t> rgb;
+};
+
+std::vector<Copy> rest(Loader& loader, int side) {
+    std::vector<Copy> out;
+    for (Batch batch; loader.next(batch);)
+        out.push_back({batch, std::vector<uint8_t>(batch.rgb,
+                                                   batch.rgb + size_t(3) * side * side * batch.n)});
+    return out;
+}
+
+void expect_equal(const std::vector<Copy>& a, const std::vector<Copy>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+        EXPECT_EQ(a[i].batch.number, b[i].batch.number);
+        EXPECT_EQ(a[i].batch.samples, b[i].batch.samples);
+        EXPECT_EQ(a[i].batch.labels, b[i].batch.labels);
+        EXPECT_EQ(a[i].rgb, b[i].rgb);
+    }
+}
+
+LoaderOptions training(int workers) {
+    return {.batch_size = 12,
+            .image_size = 9,
+            .workers = workers,
+            .augment = AugmentOptions{
+                .crop = Crop::random, .shift = 2, .flip_across = 0.5, .flip_down = 0.5}};
+}
+
+TEST(Loader, SameBytesWhateverTheWorkers) {
+    std::vector<int64_t> order = first(100);
+    for (auto& sample : order) sample = sample * 37 % 100;
+    Loader one(noise, labels(100), training(1));
+    one.start(order, 5);
+    const auto want = rest(one, 9);
+    ASSERT_EQ(want.size(), 9u);
+    for (int workers : {2, 5}) {
+        Loader loader(noise, labels(100), training(workers));
+        loader.start(order, 5);
+        expect_equal(rest(loader, 9), want);
+    }
+}
+
+TEST(Loader, DeliversTheOrderAndPadsTheLast) {
+    Loader loader(noise, labels(10), {.batch_size = 4, .image_size = 3, .workers = 2});
+    loader.start({3, 1, 4, 1, 5, 9, 2, 6, 5, 8}, 0);
+    EXPECT_EQ(loader.batches(), 3);
+    const auto got = rest(loader, 3);
+    ASSERT_EQ(got.size(), 3u);
+    EXPECT_EQ(got[0].batch.samples, (std::vector<int64_t>{3, 1, 4, 1}));
+    EXPECT_EQ(got[1].batch.samples, (std::vector<int64_t>{5, 9, 2, 6}));
+    EXPECT_EQ(got[2].batch.samples, (std::vector<int64_t>{5, 8, -1, -1}));
+    EXPECT_EQ(got[2].batch.labels, (std::vector<int32_t>{0, 3, -1, -1}));
+    EXPECT_EQ(got[2].batch.number, 2);
+    std::vector<uint8_t> image(27);
+    noise(8, {}, 3, image.data());
+    EXPECT_TRUE(std::equal(image.begin(), image.end(), got[2].rgb.begin() + 27));
+    EXPECT_EQ(std::vector<uint8_t>(got[2].rgb.begin() + 54, got[2].rgb.end()),
+              std::vector<uint8_t>(54));
+}
+
+TEST(Loader, DropsTheLast) {
+    Loader loader(noise, labels(10),
+                  {.batch_size = 4, .image_size = 3, .workers = 1, .drop_last = true});
+    loader.start(first(10), 0);
+    EXPECT_EQ(loader.batches(), 2);
+    EXPECT_EQ(rest(loader, 3).size(), 2u);
+    loader.start(first(8), 0);
+    EXPECT_EQ(rest(loader, 3).size(), 2u);
+    loader.start(first(3), 0);
+    EXPECT_EQ(rest(loader, 3).size(), 0u);
+}
+
+TEST(Loader, ResumesInMidEpoch) {
+    Loader loader(noise, labels(100), training(3));
+    loader.start(first(100), 11);
+    auto want = rest(loader, 9);
+    want.erase(want.begin(), want.begin() + 4);
+    loader.start(first(100), 11, 4);
+    expect_equal(rest(loader, 9), want);
+}
+
+TEST(Loader, StartsAnewInMidEpoch) {
+    Loader fresh(noise, labels(100), training(2));
+    fresh.start(first(100), 3);
+    const auto want = rest(fresh, 9);
+    Loader loader(noise, labels(100), training(3));
+    Batch batch;
+    for (int i = 0; i < 20; ++i) {
+        loader.start(first(60), 2);
+        for (int b = 0; b < i % 4; ++b) ASSERT_TRUE(loader.next(batch));
+    }
+    loader.start(first(100), 3);
+    expect_equal(rest(loader, 9), want);
+}
+
+TEST(Loader, EpochsDifferAndRepeatsDiffer) {
+    const LoaderOptions options = training(2);
+    Loader loader(noise, labels(4), options);
+    loader.start(std::vector<int64_t>(12, 3), 1);
+    const auto epoch1 = rest(loader, 9);
+    loader.start(std::vector<int64_t>(12, 3), 2);
+    EXPECT_NE(rest(loader, 9)[0].rgb, epoch1[0].rgb);
+    std::set<std::string> versions;
+    for (int i = 0; i < 12; ++i)
+        versions.emplace(epoch1[0].rgb.begin() + 243 * i, epoch1[0].rgb.begin() + 243 * (i + 1));
+    EXPECT_EQ(versions.size(), 12u);
+}
+
+TEST(Loader, RanksShareTheEpoch) {
+    LoaderOptions options = training(2);
+    options.batch_size = 24;
+    Loader whole(noise, labels(100), options);
+    whole.start(first(100), 7);
+    const auto want = rest(whole, 9);
+    options.batch_size = 12;
+    options.ranks = 2;
+    for (int rank : {0, 1}) {
+        options.rank = rank;
+        Loader loader(noise, labels(100), options);
+        loader.start(first(100), 7);
+        const auto got = rest(loader, 9);
+        ASSERT_EQ(got.size(), want.size());
+        for (size_t b = 0; b < got.size(); ++b)
+            EXPECT_TRUE(std::equal(got[b].rgb.begin(), got[b].rgb.end(),
+                                   want[b].rgb.begin() + rank * 12 * 243));
+    }
+}
+
+void noise_but_bad(int64_t sample, const View& view, int side, uint8_t* rgb) {
+    if (sample == 17 || sample == 31) fail_with(Exit::data, "image-", sample, ".jpg: cut off");
+    if (sample == 99) fail("a mistake of ours");
+    noise(sample, view, side, rgb);
+}
+
+TEST(Loader, BadImageIsFatal) {
+    Loader loader(noise_but_bad, labels(100), training(4));
+    for (int again = 0; again < 5; ++again) {
+        loader.start(first(50), 0);
+        Batch batch;
+        ASSERT_TRUE(loader.next(batch));
+        for (int twice = 0; twice < 2; ++twice) {
+            try {
+                loader.next(batch);
+                FAIL() << "batch " << batch.number << " came";
+            } catch (const Error& error) {
+                EXPECT_STREQ(error.what(), "image-17.jpg: cut off");
+                EXPECT_EQ(error.exit, Exit::data);
+            }
+        }
+    }
+}
+
+TEST(Loader, BadImageIsSkippedAndCounted) {
+    LoaderOptions options = training(4);
+    options.skip_bad = true;
+    Loader loader(noise_but_bad, labels(100), options);
+    loader.start(first(50), 0);
+    const auto got = rest(loader, 9);
+    ASSERT_EQ(got.size(), 5u);
+    EXPECT_EQ(got[1].batch.samples[5], -1);
+    EXPECT_EQ(got[1].batch.labels[5], -1);
+    EXPECT_EQ(std::vector<uint8_t>(got[1].rgb.begin() + 5 * 243, got[1].rgb.begin() + 6 * 243),
+              std::vector<uint8_t>(243));
+    EXPECT_EQ(got[1].batch.samples[6], 18);
+    EXPECT_EQ(loader.skipped(), 2);
+    EXPECT_EQ(loader.bad_images(), (std::map<int64_t, std::string>{{17, "image-17.jpg: cut off"},
+                                                                   {31, "image-31.jpg: cut off"}}));
+    // Only bad data may be skipped, not our own mistakes.
+    loader.start({99}, 0);
+    Batch batch;
+    EXPECT_THROW(loader.next(batch), Error);
+}
+
+TEST(Loader, BuffersAreReused) {
+    LoaderOptions options = training(2);
+    options.queue = 2;
+    Loader loader(noise, labels(100), options);
+    std::set<const uint8_t*> seen;
+    for (int epoch = 0; epoch < 3; ++epoch) {
+        loader.start(first(100), epoch);
+        for (Batch batch; loader.next(batch);) seen.insert(batch.rgb);
+    }
+    EXPECT_EQ(seen.size(), 3u);
+}
+
+TEST(Loader, MakesAtMostTheQueueAhead) {
+    std::atomic<int> made = 0;
+    const auto count = [&](int64_t, const View&, int, uint8_t*) { ++made; };
+    Loader loader(count, labels(1000),
+                  {.batch_size = 10, .image_size = 2, .workers = 2, .queue = 3});
+    loader.start(first(1000), 0);
+    Batch batch;
+    ASSERT_TRUE(loader.next(batch));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_LE(made, 40);
+}
+
+TEST(Loader, EmptyEpoch) {
+    Loader loader(noise, labels(3), training(2));
+    Batch batch;
+    EXPECT_FALSE(loader.next(batch));
+    loader.start({}, 0);
+    EXPECT_FALSE(loader.next(batch));
+}
+
+}  // namespace
+}  // namespace fp
