@@ -1,0 +1,66 @@
+#include "engine/folded.h"
+
+#include <cmath>
+
+namespace fp {
+namespace {
+
+// Host values in the parameter's stored layout and type, on the device.
+Buffer upload(const Kernels& k, const Filter& f, const std::vector<double>& logical) {
+    const int e = bytes_of(k.parameter);
+    std::vector<char> host(size_t(f.stored()) * e, 0);
+    int64_t i = 0;
+    for (int ik = 0; ik < f.k; ++ik)
+        for (int c = 0; c < f.c; ++c)
+            for (int r = 0; r < f.r; ++r)
+                for (int s = 0; s < f.s; ++s, ++i) {
+                    const int64_t at = f.at(ik, c, r, s);
+                    if (k.parameter == Type::f64)
+                        reinterpret_cast<double*>(host.data())[at] = logical[i];
+                    else
+                        reinterpret_cast<float*>(host.data())[at] = float(logical[i]);
+                }
+    Buffer out(k.memory, host.size());
+    k.memory.copy_in(out.data(), host.data(), host.size(), {});
+    k.memory.synchronize({});
+    return out;
+}
+
+}  // namespace
+
+const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
+                                                const Param& weight,
+                                                const Param* bias,
+                                                const Norm* norm,
+                                                bool residual,
+                                                bool relu) {
+    if (params_.version() != version_) {
+        entries_.clear();
+        version_ = params_.version();
+    }
+    const Key key{&weight, shape.x.n, shape.x.h, shape.x.w};
+    if (const auto found = entries_.find(key); found != entries_.end()) return found->second;
+
+    const Kernels& k = params_.kernels();
+    std::vector<double> w = params_.get(weight);
+    std::vector<double> b = bias ? params_.get(*bias) : std::vector<double>(shape.w.k, 0.0);
+    if (norm) {
+        const auto gamma = params_.get(*norm->gamma), beta = params_.get(*norm->beta);
+        const auto mean = params_.get(*norm->running_mean), var = params_.get(*norm->running_var);
+        const int64_t row = weight.count() / shape.w.k;
+        for (int i = 0; i < shape.w.k; ++i) {
+            const double scale = gamma[i] / std::sqrt(var[i] + norm->eps);
+            for (int64_t j = 0; j < row; ++j) w[i * row + j] *= scale;
+            b[i] = beta[i] + (b[i] - mean[i]) * scale;
+        }
+    }
+    Entry entry;
+    const Buffer stored = upload(k, shape.w, w);
+    entry.bias = upload(k, {.k = shape.w.k, .k_block = k.block(shape.w.k)}, b);
+    entry.filter = Buffer(k.memory, k.conv.prepared_bytes(shape, residual, relu));
+    k.conv.prepare(shape, residual, relu, stored.data(), entry.filter.data(), {});
+    k.memory.synchronize({});
+    return entries_.emplace(key, std::move(entry)).first->second;
+}
+
+}  // namespace fp

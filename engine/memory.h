@@ -1,0 +1,79 @@
+// Who owns device memory for a step. The arena is filled by one step's activations and gradients; what is
+// given back within the step is used again, and reset() empties it. What a step asks for repeats, so from
+// the third step on the device is asked for nothing and every address is the same as in the step before.
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace fp {
+
+class Arena {
+public:
+    explicit Arena(const Memory& memory) : memory_(memory) {}
+    ~Arena() { release(); }
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+
+    void* take(size_t bytes);
+    void give(void* block);  // only what take() returned, once
+    void reset();
+
+    bool owns(const void* block) const { return taken_.count(const_cast<void*>(block)) != 0; }
+    size_t capacity_bytes() const;  // asked of the device
+    size_t peak_bytes() const { return peak_; }
+
+private:
+    void release();
+    bool starts_slab(const char* address) const;
+
+    const Memory& memory_;
+    struct Slab {
+        char* start;
+        size_t bytes;
+    };
+    std::vector<Slab> slabs_;
+    std::map<char*, size_t> free_;  // by address, neighbours joined
+    std::map<void*, size_t> taken_;
+    size_t in_use_ = 0, peak_ = 0;
+};
+
+// One block of device memory with an owner.
+class Buffer {
+public:
+    Buffer() = default;
+    Buffer(const Memory& memory, size_t bytes)
+        : memory_(&memory), data_(memory.alloc(bytes)), bytes_(bytes) {}
+    ~Buffer() {
+        if (data_) memory_->release(data_);
+    }
+    Buffer(Buffer&& other) noexcept { swap(other); }
+    Buffer& operator=(Buffer&& other) noexcept {
+        Buffer(std::move(other)).swap(*this);
+        return *this;
+    }
+
+    void* data() const { return data_; }
+    size_t bytes() const { return bytes_; }
+    explicit operator bool() const { return data_ != nullptr; }
+    // At least this many bytes; what was in the block is lost when it has to grow.
+    void* grow(const Memory& memory, size_t bytes) {
+        if (bytes > bytes_) *this = Buffer(memory, bytes);
+        return data_;
+    }
+
+private:
+    void swap(Buffer& other) {
+        std::swap(memory_, other.memory_);
+        std::swap(data_, other.data_);
+        std::swap(bytes_, other.bytes_);
+    }
+    const Memory* memory_ = nullptr;
+    void* data_ = nullptr;
+    size_t bytes_ = 0;
+};
+
+}  // namespace fp

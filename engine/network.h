@@ -1,0 +1,26 @@
+// A network: its spec, its parameters, and the function from images to logits.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "engine/params.h"
+#include "engine/spec.h"
+#include "engine/tape.h"
+
+namespace fp {
+
+struct Network {
+    Network(ModelSpec s, const Kernels& k) : spec(std::move(s)), params(k) {}
+
+    ModelSpec spec;
+    ParamStore params;
+    std::function<Var(Tape&, Var image)> forward;  // (n, 3, h, w) -> logits (n, classes, 1, 1)
+
+    const Kernels& kernels() const { return params.kernels(); }
+};
+
+// Models are built above the engine (models/models.h): what rebuilds a network is given one of these.
+using BuildNetwork = std::function<std::unique_ptr<Network>(const ModelSpec&, const Kernels&)>;
+
+}  // namespace fp

@@ -1,0 +1,328 @@
+#include "engine/ops.h"
+
+#include "engine/folded.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+ConvShape conv_shape(const Tape& tape,
+                     const Map& x,
+                     const Param& weight,
+                     int stride,
+                     int pad,
+                     const std::string& layer) {
+    FP_CHECK(x.c == weight.shape.c, layer, ": input has ", x.c, " channels, weight wants ",
+             weight.shape.c);
+    const ConvShape s{.x = x,
+                      .w = weight.shape,
+                      .stride = stride,
+                      .pad = pad,
+                      .y_block = tape.kernels().block(weight.shape.k)};
+    FP_REQUIRE(s.p() > 0 && s.q() > 0, Exit::data, layer, ": a map of ", x.h, "x", x.w,
+               " is too small for a window of ", weight.shape.r, "x", weight.shape.s,
+               "; use larger images");
+    return s;
+}
+
+std::vector<ParamUse> uses(const Param& weight, const Param* bias) {
+    std::vector<ParamUse> out{{&weight, true}};
+    if (bias) out.push_back({bias});
+    return out;
+}
+
+void* data(const Param* p) { return p ? p->value : nullptr; }
+void* grad(const Param* p) { return p ? p->grad : nullptr; }
+// A layer's bias is trained with its weight.
+bool trains(const Param& weight) { return weight.trainable; }
+
+// One kernel: convolution, folded norm if any, residual if any, ReLU if asked.
+Var infer_conv(Tape& tape,
+               Var x,
+               const Param& weight,
+               const Param* bias,
+               int stride,
+               int pad,
+               const Norm* norm,
+               bool relu,
+               Var residual,
+               const std::string& layer) {
+    const ConvShape s = conv_shape(tape, tape.value(x).map, weight, stride, pad, layer);
+    const auto& ready = tape.folded()->find(s, weight, bias, norm, bool(residual), relu);
+    const Tensor y = tape.empty(s.y());
+    const Conv& conv = tape.kernels().conv;
+    conv.infer(s, tape.value(x).data, ready.filter.data(), ready.bias.data(),
+               residual ? tape.value(residual).data : nullptr, relu, y.data,
+               tape.scratch(conv.scratch_bytes(s)), tape.stream());
+    Node node{
+        .op = "conv2d", .layer = layer, .inputs = {x}, .channels = Channels::fresh, .value = y};
+    if (residual) node.inputs.push_back(residual);
+    node.macs = s.macs();
+    node.bytes = s.bytes(bytes_of(tape.kernels().activation));
+    return tape.record(std::move(node));
+}
+
+}  // namespace
+
+Var conv2d(Tape& tape,
+           Var x,
+           const Param& weight,
+           const Param* bias,
+           int stride,
+           int pad,
+           const std::string& layer) {
+    if (tape.folded())
+        return infer_conv(tape, x, weight, bias, stride, pad, nullptr, false, {}, layer);
+    const ConvShape s = conv_shape(tape, tape.value(x).map, weight, stride, pad, layer);
+    const Conv& conv = tape.kernels().conv;
+    const Tensor y = tape.empty(s.y());
+    conv.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
+                 tape.scratch(conv.scratch_bytes(s)), tape.stream());
+    return tape.record({.op = "conv2d",
+                        .layer = layer,
+                        .inputs = {x},
+                        .channels = Channels::fresh,
+                        .params = uses(weight, bias),
+                        .value = y,
+                        .macs = s.macs(),
+                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+                        .needs_grad = tape.needs_grad(x) || trains(weight),
+                        .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
+                            const Conv& c = t.kernels().conv;
+                            void* scratch = t.scratch(c.scratch_bytes(s));
+                            if (trains(*w))
+                                c.backward_filter(s, t.value(x).data, self.grad.data, w->grad,
+                                                  grad(bias), t.param_write(), scratch, t.stream());
+                            if (const auto [dx, write] = t.grad_slot(x); dx)
+                                c.backward_data(s, self.grad.data, w->value, dx, write, scratch,
+                                                t.stream());
+                        }});
+}
+
+Var batchnorm(
+    Tape& tape, Var x, const Norm& norm, bool relu_after, Var residual, const std::string& layer) {
+    if (!tape.options().fused && (relu_after || residual)) {
+        Var y = batchnorm(tape, x, norm, false, {}, layer);
+        if (residual) y = add(tape, y, residual);
+        return relu_after ? relu(tape, y) : y;
+    }
+    const Kernels& k = tape.kernels();
+    const Tensor in = tape.value(x);
+    const BatchNormShape s{.x = in.map,
+                           .eps = norm.eps,
+                           .momentum = norm.momentum,
+                           .relu = relu_after,
+                           .residual = bool(residual)};
+    FP_CHECK(in.map.c == norm.gamma->shape.k, layer, ": input has ", in.map.c,
+             " channels, norm has ", norm.gamma->shape.k);
+    const Tensor y = tape.empty(in.map);
+    const void* residual_data = residual ? tape.value(residual).data : nullptr;
+    void *mean = nullptr, *rstd = nullptr;
+    std::vector<void*> saved;
+    if (tape.training()) {
+        const size_t bytes = size_t(in.map.stored_c()) * bytes_of(k.parameter);
+        saved = {mean = tape.take(bytes), rstd = tape.take(bytes)};
+        k.batchnorm.train(s, in.data, residual_data, norm.gamma->value, norm.beta->value,
+                          norm.running_mean->value, norm.running_var->value, y.data, mean, rstd,
+                          tape.scratch(k.batchnorm.scratch_bytes(s)), tape.stream());
+    } else {
+        k.batchnorm.infer(s, in.data, residual_data, norm.gamma->value, norm.beta->value,
+                          norm.running_mean->value, norm.running_var->value, y.data, tape.stream());
+    }
+    Node node{.op = "batchnorm",
+              .layer = layer,
+              .inputs = {x},
+              .params = {{norm.gamma}, {norm.beta}, {norm.running_mean}, {norm.running_var}},
+              .value = y,
+              .bytes = s.bytes(bytes_of(k.activation)),
+              .needs_grad = tape.needs_grad(x) || norm.gamma->trainable ||
+                            (residual && tape.needs_grad(residual)),
+              .saved = saved};
+    if (residual) node.inputs.push_back(residual);
+    node.backward = [s, x, residual, norm, mean, rstd](Tape& t, const Node& self) {
+        const BatchNorm& bn = t.kernels().batchnorm;
+        auto into_x = t.grad_slot(x);
+        void* unwanted =
+            into_x.data ? nullptr : t.empty(s.x).data;  // the kernel writes dx all the same
+        if (unwanted) into_x.data = unwanted;
+        const auto into_residual =
+            residual ? t.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
+        const BatchNorm::Backward out{.dx = into_x.data,
+                                      .dx_write = into_x.write,
+                                      .dresidual = into_residual.data,
+                                      .dresidual_write = into_residual.write,
+                                      .dgamma = norm.gamma->trainable ? norm.gamma->grad : nullptr,
+                                      .dbeta = norm.beta->trainable ? norm.beta->grad : nullptr,
+                                      .par_write = t.param_write()};
+        void* scratch = t.scratch(bn.scratch_bytes(s));
+        if (mean)
+            bn.backward(s, t.value(x).data, self.value.data, self.grad.data, norm.gamma->value,
+                        mean, rstd, out, scratch, t.stream());
+        else
+            bn.backward_frozen(s, t.value(x).data, self.value.data, self.grad.data,
+                               norm.gamma->value, norm.running_mean->value, norm.running_var->value,
+                               out, scratch, t.stream());
+        if (unwanted) t.give(unwanted);
+    };
+    return tape.record(std::move(node));
+}
+
+Var conv_norm(Tape& tape,
+              Var x,
+              const Param& weight,
+              const Param* bias,
+              int stride,
+              int pad,
+              const Norm& norm,
+              bool relu_after,
+              Var residual,
+              const std::string& conv_layer,
+              const std::string& norm_layer) {
+    if (tape.folded())
+        return infer_conv(tape, x, weight, bias, stride, pad, &norm, relu_after, residual,
+                          conv_layer);
+    return batchnorm(tape, conv2d(tape, x, weight, bias, stride, pad, conv_layer), norm, relu_after,
+                     residual, norm_layer);
+}
+
+Var conv_relu(Tape& tape,
+              Var x,
+              const Param& weight,
+              const Param* bias,
+              int stride,
+              int pad,
+              const std::string& layer) {
+    if (tape.folded())
+        return infer_conv(tape, x, weight, bias, stride, pad, nullptr, true, {}, layer);
+    return relu(tape, conv2d(tape, x, weight, bias, stride, pad, layer));
+}
+
+Var relu(Tape& tape, Var x) {
+    const Map map = tape.value(x).map;
+    const Tensor y = tape.empty(map);
+    tape.kernels().relu.forward(map, tape.value(x).data, y.data, tape.stream());
+    return tape.record({.op = "relu",
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward = [map, x](Tape& t, const Node& self) {
+                            const auto [dx, write] = t.grad_slot(x);
+                            t.kernels().relu.backward(map, self.value.data, self.grad.data, dx,
+                                                      write, t.stream());
+                        }});
+}
+
+Var add(Tape& tape, Var a, Var b) {
+    const Map map = tape.value(a).map;
+    FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ",
+             tape.value(b).map.c, " channels");
+    const Tensor y = tape.empty(map);
+    tape.kernels().add.forward(map, tape.value(a).data, tape.value(b).data, y.data, tape.stream());
+    return tape.record({.op = "add",
+                        .inputs = {a, b},
+                        .value = y,
+                        .bytes = 3.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+                        .needs_grad = tape.needs_grad(a) || tape.needs_grad(b),
+                        .backward = [map, a, b](Tape& t, const Node& self) {
+                            for (const Var v : {a, b})
+                                if (const auto [dx, write] = t.grad_slot(v); dx)
+                                    t.kernels().add.accumulate(map, self.grad.data, dx, write,
+                                                               t.stream());
+                        }});
+}
+
+Var maxpool(Tape& tape, Var x, int window, int stride, int pad) {
+    const MaxPoolShape s{.x = tape.value(x).map, .window = window, .stride = stride, .pad = pad};
+    FP_REQUIRE(s.p() > 0 && s.q() > 0, Exit::data, "maxpool: a map of ", s.x.h, "x", s.x.w,
+               " is too small for a window of ", window, "; use larger images");
+    const Tensor y = tape.empty(s.y());
+    uint8_t* argmax = nullptr;
+    std::vector<void*> saved;
+    if (tape.options().mode != Mode::infer && tape.needs_grad(x)) {
+        argmax = static_cast<uint8_t*>(tape.take(size_t(s.y().stored())));
+        saved.push_back(argmax);
+    }
+    tape.kernels().maxpool.forward(s, tape.value(x).data, y.data, argmax, tape.stream());
+    return tape.record({.op = "maxpool",
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward =
+                            [s, x, argmax](Tape& t, const Node& self) {
+                                const auto [dx, write] = t.grad_slot(x);
+                                t.kernels().maxpool.backward(s, self.grad.data, argmax, dx, write,
+                                                             t.stream());
+                            },
+                        .saved = saved});
+}
+
+Var avgpool(Tape& tape, Var x, int p, int q) {
+    const AvgPoolShape s{.x = tape.value(x).map, .p = p, .q = q};
+    if (s.x.h == p && s.x.w == q) return x;
+    const Tensor y = tape.empty(s.y());
+    tape.kernels().avgpool.forward(s, tape.value(x).data, y.data, tape.stream());
+    return tape.record({.op = "avgpool",
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward = [s, x](Tape& t, const Node& self) {
+                            const auto [dx, write] = t.grad_slot(x);
+                            t.kernels().avgpool.backward(s, self.grad.data, dx, write, t.stream());
+                        }});
+}
+
+Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std::string& layer) {
+    const Map in = tape.value(x).map;
+    FP_CHECK(in.c == weight.shape.c && in.h == weight.shape.r && in.w == weight.shape.s, layer,
+             ": input is ", in.c, "x", in.h, "x", in.w, ", weight wants ", weight.shape.c, "x",
+             weight.shape.r, "x", weight.shape.s);
+    const Kernels& k = tape.kernels();
+    const LinearShape s{.x = in, .w = weight.shape, .y_block = k.block(weight.shape.k)};
+    const Tensor y = tape.empty(s.y());
+    k.linear.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
+                     tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
+    return tape.record(
+        {.op = "linear",
+         .layer = layer,
+         .inputs = {x},
+         .channels = Channels::fresh,
+         .params = uses(weight, bias),
+         .value = y,
+         .macs = s.macs(),
+         .bytes = s.bytes(bytes_of(k.activation)),
+         .needs_grad = tape.needs_grad(x) || trains(weight),
+         .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
+             const Linear& op = t.kernels().linear;
+             void* scratch = t.scratch(op.scratch_bytes(s));
+             if (trains(*w))
+                 op.backward_filter(s, t.value(x).data, self.grad.data, w->grad, grad(bias),
+                                    t.param_write(), scratch, t.stream());
+             if (const auto [dx, write] = t.grad_slot(x); dx)
+                 op.backward_data(s, self.grad.data, w->value, dx, write, scratch, t.stream());
+         }});
+}
+
+Var dropout(Tape& tape, Var x, double p) {
+    if (!tape.training() || p == 0) return x;
+    const Map map = tape.value(x).map;
+    // Each dropout of a step has a key of its own: its row.
+    const uint64_t key =
+        tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
+    const Tensor y = tape.empty(map);
+    tape.kernels().dropout.forward(map, p, key, tape.value(x).data, y.data, tape.stream());
+    return tape.record({.op = "dropout",
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward = [map, p, key, x](Tape& t, const Node& self) {
+                            const auto [dx, write] = t.grad_slot(x);
+                            t.kernels().dropout.backward(map, p, key, self.grad.data, dx, write,
+                                                         t.stream());
+                        }});
+}
+
+}  // namespace fp

@@ -1,0 +1,142 @@
+// The tape: one row per op, in the order they ran. Backward walks it from the end; the pruner reads it to
+// learn which channels are tied; the profiler reads it to print what each op cost.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/memory.h"
+#include "engine/params.h"
+#include "engine/tensor.h"
+#include "kernels/kernels.h"
+
+namespace fp {
+
+// A row of the tape.
+struct Var {
+    int row = -1;
+    explicit operator bool() const { return row >= 0; }
+};
+
+// Whether an op starts a set of channels of its own (a convolution) or carries its inputs' on (a batch
+// norm, an addition).
+enum class Channels { fresh, tied };
+
+// A parameter of an op, and whose channels its axes follow: rows (K) those of the op's output, columns (C)
+// those of its first input.
+struct ParamUse {
+    const Param* param;
+    bool columns = false;
+};
+
+class Tape;
+
+struct Node {
+    std::string_view op;
+    std::string layer = {};  // torchvision's module name, where there is one
+    std::vector<Var> inputs = {};
+    Channels channels = Channels::tied;
+    std::vector<ParamUse> params = {};
+    Tensor value = {};
+    double macs = 0, bytes = 0;  // of the forward
+    bool needs_grad = true;
+    std::function<void(Tape&, const Node&)> backward = {};
+    std::vector<void*> saved = {};  // arena blocks that only backward reads
+    Tensor grad = {};               // no memory until something flows back
+    double forward_seconds = 0, backward_seconds = 0;
+};
+
+// The rows of an inference pass and who reads each last: the next pass of the same network can give a
+// value's memory back as soon as it is dead.
+struct Liveness {
+    std::vector<int> last_use;  // by row; -1: keep
+};
+
+class FoldedWeights;
+
+enum class Mode {
+    train,  // batch statistics, dropout, a gradient
+    eval,   // running statistics; a gradient too, if asked for
+    infer,  // as eval, norms folded into the convolutions, nothing kept for a gradient
+};
+
+struct TapeOptions {
+    Mode mode = Mode::eval;
+    uint64_t dropout_key = 0;
+    bool fused = true;  // false: norm, addition and ReLU as rows of their own, to look at each
+    bool accumulate = false;  // gradients of parameters are added to what is there
+    bool profile = false;     // wait for each op and note its time
+};
+
+class Tape {
+public:
+    // `scratch` grows to what the hungriest op needs. `folded` and `liveness` serve Mode::infer alone.
+    Tape(const Kernels& kernels,
+         Arena& arena,
+         Buffer& scratch,
+         TapeOptions options = {},
+         FoldedWeights* folded = nullptr,
+         Liveness* liveness = nullptr);
+    ~Tape();
+    Tape(const Tape&) = delete;
+    Tape& operator=(const Tape&) = delete;
+
+    const Kernels& kernels() const { return kernels_; }
+    const TapeOptions& options() const { return options_; }
+    bool training() const { return options_.mode == Mode::train; }
+    FoldedWeights* folded() const { return options_.mode == Mode::infer ? folded_ : nullptr; }
+    Stream stream() const { return {}; }
+
+    const std::vector<Node>& nodes() const { return nodes_; }
+    const Node& node(Var v) const { return nodes_[v.row]; }
+    Tensor value(Var v) const { return nodes_[v.row].value; }
+    Tensor grad(Var v) const { return nodes_[v.row].grad; }
+    bool needs_grad(Var v) const { return nodes_[v.row].needs_grad; }
+    Var find(std::string_view layer, std::string_view op) const;  // the last such row, or none
+
+    // Memory of this step: for an output, for what backward must see again, and for a moment.
+    Tensor empty(const Map& map);
+    void* take(size_t bytes) { return arena_.take(bytes); }
+    void give(void* block) { arena_.give(block); }
+    void* scratch(size_t bytes) { return scratch_.grow(kernels_.memory, bytes); }
+
+    Var input(Tensor value, bool needs_grad = false);
+    Var record(Node node);
+    void keep(Var v);  // its value outlives backward, and inference's early release
+
+    // Where an op's backward writes: the buffer, and whether it is the first to do so. Null where no
+    // gradient is wanted.
+    struct Slot {
+        void* data;
+        Write write;
+    };
+    Slot grad_slot(Var v);
+    Write param_write() const { return options_.accumulate ? Write::add : Write::replace; }
+
+    // Seeds each root with its gradient (of the value's shape) and runs every backward above, last first.
+    // Values and gradients are given back to the arena as they die, kept rows excepted.
+    struct Seed {
+        Var root;
+        Tensor grad;
+    };
+    void backward(const std::vector<Seed>& seeds);
+
+private:
+    void release(Node& node);
+    double lap();
+
+    const Kernels& kernels_;
+    Arena& arena_;
+    Buffer& scratch_;
+    TapeOptions options_;
+    FoldedWeights* folded_;
+    Liveness* liveness_;
+    bool replaying_ = false;
+    std::vector<Node> nodes_;
+    std::vector<char> kept_;
+    double clock_ = 0;
+};
+
+}  // namespace fp

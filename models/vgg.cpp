@@ -1,0 +1,96 @@
+// VGG (Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556 ): 3x3 convolutions with max pooling between
+// groups of them, the mean to 7x7, three linear layers. `_bn` puts a norm behind each convolution. Module
+// numbers are torchvision's, where pooling and ReLU count as modules.
+#include "models/vgg.h"
+
+#include <map>
+#include <optional>
+
+#include "models/layers.h"
+
+namespace fp::models {
+namespace {
+
+constexpr int kPool = 0;
+const std::map<std::string, std::vector<int>> kPlans{
+    {"vgg11", {64, kPool, 128, kPool, 256, 256, kPool, 512, 512, kPool, 512, 512, kPool}},
+    {"vgg13", {64, 64, kPool, 128, 128, kPool, 256, 256, kPool, 512, 512, kPool, 512, 512, kPool}},
+    {"vgg16",
+     {64, 64, kPool, 128, 128, kPool, 256, 256, 256, kPool, 512, 512, 512, kPool, 512, 512, 512,
+      kPool}},
+    {"vgg19", {64,  64,  kPool, 128, 128,   kPool, 256, 256, 256, 256,  kPool,
+               512, 512, 512,   512, kPool, 512,   512, 512, 512, kPool}}};
+
+constexpr int kGrid = 7;  // the classifier sees kGrid x kGrid maps whatever the image size
+
+struct Layer {
+    bool pool;
+    std::string name, norm_name;
+    const Param *weight, *bias;
+    std::optional<Norm> norm;
+
+    Var operator()(Tape& t, Var x) const {
+        if (pool) return maxpool(t, x, 2, 2, 0);
+        if (norm) return conv_norm(t, x, *weight, bias, 1, 1, *norm, true, {}, name, norm_name);
+        return conv_relu(t, x, *weight, bias, 1, 1, name);
+    }
+};
+
+struct Vgg {
+    std::vector<Layer> features;
+    LinearLayer first, second, head;
+
+    Var operator()(Tape& t, Var x) const {
+        for (const Layer& layer : features) x = layer(t, x);
+        x = avgpool(t, x, kGrid, kGrid);
+        x = dropout(t, relu(t, first(t, x)), 0.5);
+        x = dropout(t, relu(t, second(t, x)), 0.5);
+        return head(t, x);
+    }
+};
+
+bool has_norm(const std::string& arch) { return arch.ends_with("_bn"); }
+std::string plan_name(const std::string& arch) {
+    return has_norm(arch) ? arch.substr(0, arch.size() - 3) : arch;
+}
+
+}  // namespace
+
+bool is_vgg(const std::string& arch) { return kPlans.count(plan_name(arch)) != 0; }
+
+std::unique_ptr<Network> vgg(const ModelSpec& spec, const Kernels& k) {
+    auto network = std::make_unique<Network>(spec, k);
+    ParamStore& p = network->params;
+    Vgg net;
+    int in = 3, module = 0;
+    for (const int width : kPlans.at(plan_name(spec.arch))) {
+        if (width == kPool) {
+            net.features.push_back({.pool = true});
+            ++module;
+            continue;
+        }
+        const std::string name = "features." + std::to_string(module);
+        const int out = spec.channels(name, width);
+        Layer layer{.pool = false,
+                    .name = name,
+                    .norm_name = "features." + std::to_string(module + 1),
+                    .weight = p.add_filter(name + ".weight", out, in, 3, 3,
+                                           module == 0 ? k.image_block(in) : k.block(in)),
+                    .bias = p.add_vector(name + ".bias", out),
+                    .norm = {}};
+        if (has_norm(spec.arch)) layer.norm = declare_norm(p, layer.norm_name, out);
+        module += has_norm(spec.arch) ? 3 : 2;
+        net.features.push_back(std::move(layer));
+        in = out;
+    }
+    const int hidden1 = spec.channels("classifier.0", 4096),
+              hidden2 = spec.channels("classifier.3", 4096);
+    net.first = declare_linear(p, "classifier.0", in, kGrid, kGrid, hidden1);
+    net.second = declare_linear(p, "classifier.3", hidden1, 1, 1, hidden2);
+    net.head = declare_linear(p, "classifier.6", hidden2, 1, 1, spec.classes);
+    p.allocate();
+    network->forward = std::move(net);
+    return network;
+}
+
+}  // namespace fp::models
