@@ -306,7 +306,7 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
 }
 
 Var dropout(Tape& tape, Var x, double p) {
-    if (!tape.training() || p == 0) return x;
+    if (!tape.training() || !tape.options().dropout || p == 0) return x;
     const Map map = tape.value(x).map;
     // Each dropout of a step has a key of its own: its row.
     const uint64_t key =

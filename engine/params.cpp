@@ -43,13 +43,13 @@ void read_as(const Kernels& k, const Param& p, const void* device, Logical* out)
 }
 
 template <class Logical>
-void write_as(const Kernels& k, const Param& p, const Logical* values) {
+void write_as(const Kernels& k, const Param& p, void* device, const Logical* values) {
     std::vector<char> host(size_t(p.shape.stored()) * bytes_of(k.parameter));
     if (k.parameter == Type::f64)
         pack(p.shape, values, reinterpret_cast<double*>(host.data()));
     else
         pack(p.shape, values, reinterpret_cast<float*>(host.data()));
-    k.memory.copy_in(p.value, host.data(), host.size(), {});
+    k.memory.copy_in(device, host.data(), host.size(), {});
     k.memory.synchronize({});
 }
 
@@ -134,13 +134,26 @@ std::vector<float> ParamStore::get_f32(const Param& p) const {
 }
 
 void ParamStore::set(const Param& p, const double* values) {
-    write_as(kernels_, p, values);
+    write_as(kernels_, p, p.value, values);
     touch();
 }
 
 void ParamStore::set_f32(const Param& p, const float* values) {
-    write_as(kernels_, p, values);
+    write_as(kernels_, p, p.value, values);
     touch();
+}
+
+char* ParamStore::in_block(const Param& p, const void* block) const {
+    return static_cast<char*>(const_cast<void*>(block)) +
+           size_t(p.offset) * bytes_of(kernels_.parameter);
+}
+
+std::vector<double> ParamStore::get_block(const Param& p, const void* block) const {
+    return read(p, in_block(p, block));
+}
+
+void ParamStore::set_block(const Param& p, void* block, const double* values) const {
+    write_as(kernels_, p, in_block(p, block), values);
 }
 
 std::vector<ParamStore::Run> ParamStore::runs(bool filters) const {

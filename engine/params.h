@@ -57,6 +57,10 @@ public:
     void set(const Param& p, const double* values);
     void set_f32(const Param& p, const float* values);
 
+    // The same for a block of one's own that lies like the trained one (momenta, averages).
+    std::vector<double> get_block(const Param& p, const void* block) const;
+    void set_block(const Param& p, void* block, const double* values) const;
+
     // The flat blocks, in elements of the parameter type.
     void* values() const { return values_.data(); }
     void* grads() const { return grads_.data(); }
@@ -77,6 +81,7 @@ public:
 
 private:
     std::vector<double> read(const Param& p, const void* device) const;
+    char* in_block(const Param& p, const void* block) const;
     Param* add(Param p);
 
     const Kernels& kernels_;

@@ -65,6 +65,7 @@ enum class Mode {
 struct TapeOptions {
     Mode mode = Mode::eval;
     uint64_t dropout_key = 0;
+    bool dropout = true;
     bool fused = true;  // false: norm, addition and ReLU as rows of their own, to look at each
     bool accumulate = false;  // gradients of parameters are added to what is there
     bool profile = false;     // wait for each op and note its time

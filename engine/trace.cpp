@@ -5,8 +5,16 @@
 namespace fp {
 namespace {
 
-constexpr auto nothing = [](auto&&...) {};
-constexpr auto no_bytes = [](auto&&...) -> size_t { return 0; };
+// Becomes a function of any type that does nothing and returns zero.
+struct Nothing {
+    template <class Result, class... Args>
+    using Function = Result (*)(Args...);
+    template <class Result, class... Args>
+    constexpr operator Function<Result, Args...>() const {
+        return [](Args...) { return Result(); };
+    }
+};
+constexpr Nothing nothing;
 
 const Memory memory{.alloc = [](size_t bytes) { return std::malloc(bytes); },
                     .release = [](void* block) { std::free(block); },
@@ -15,18 +23,18 @@ const Memory memory{.alloc = [](size_t bytes) { return std::malloc(bytes); },
                     .copy = nothing,
                     .zero = nothing,
                     .synchronize = nothing};
-const Conv conv{.scratch_bytes = no_bytes,
+const Conv conv{.scratch_bytes = nothing,
                 .forward = nothing,
                 .backward_data = nothing,
                 .backward_filter = nothing,
-                .prepared_bytes = no_bytes,
+                .prepared_bytes = nothing,
                 .prepare = nothing,
                 .infer = nothing};
-const Linear linear{.scratch_bytes = no_bytes,
+const Linear linear{.scratch_bytes = nothing,
                     .forward = nothing,
                     .backward_data = nothing,
                     .backward_filter = nothing};
-const BatchNorm batchnorm{.scratch_bytes = no_bytes,
+const BatchNorm batchnorm{.scratch_bytes = nothing,
                           .train = nothing,
                           .infer = nothing,
                           .backward = nothing,
@@ -40,7 +48,7 @@ const Loss loss{.forward = nothing, .backward = nothing, .softmax = nothing};
 const Image image{.normalize = nothing};
 const Optimizer optimizer{
     .sgd = nothing, .adamw = nothing, .blend = nothing, .sum_squares = nothing};
-const Snnl snnl{.scratch_bytes = no_bytes, .forward = nothing, .backward = nothing};
+const Snnl snnl{.scratch_bytes = nothing, .forward = nothing, .backward = nothing};
 
 }  // namespace
 

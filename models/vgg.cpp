@@ -65,7 +65,12 @@ std::unique_ptr<Network> vgg(const ModelSpec& spec, const Kernels& k) {
     int in = 3, module = 0;
     for (const int width : kPlans.at(plan_name(spec.arch))) {
         if (width == kPool) {
-            net.features.push_back({.pool = true});
+            net.features.push_back({.pool = true,
+                                    .name = {},
+                                    .norm_name = {},
+                                    .weight = nullptr,
+                                    .bias = nullptr,
+                                    .norm = {}});
             ++module;
             continue;
         }

@@ -1,0 +1,45 @@
+// One update of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and
+// what it remembers: momenta and the step number.
+#pragma once
+
+#include <string>
+
+#include "engine/params.h"
+
+namespace fp {
+
+struct OptimizerOptions {
+    std::string kind = "sgd";  // or adamw
+    double momentum = 0.9;
+    bool nesterov = true;
+    double weight_decay = 1e-4;
+    bool decay_all = true;  // false: norms and biases are not decayed
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+    double clip_norm = 0;  // 0: no clipping; else gradients are scaled to at most this L2 norm
+};
+
+class OptimizerState {
+public:
+    OptimizerState(const ParamStore&, const OptimizerOptions&);
+
+    // Gradients are multiplied by `scale` first. Returns their L2 norm after scaling, before clipping, where
+    // clipping is on; else 0. A norm that is not finite changes nothing and is returned.
+    double apply(ParamStore&, double lr, double scale = 1);
+
+    int64_t step() const { return step_; }
+    // Momenta by name, in file order, to be saved and cut with the weights: `slot` 0 is momentum or the
+    // first moment, 1 the second.
+    int slots() const { return options_.kind == "adamw" ? 2 : 1; }
+    std::vector<double> get(const ParamStore&, const Param&, int slot) const;
+    void set(const ParamStore&, const Param&, int slot, const std::vector<double>& values);
+    void set_step(int64_t step) { step_ = step; }
+    size_t bytes() const { return slots_[0].bytes() + slots_[1].bytes(); }
+
+private:
+    const Kernels& kernels_;
+    OptimizerOptions options_;
+    int64_t step_ = 0;
+    Buffer slots_[2], norm_;
+};
+
+}  // namespace fp
