@@ -1,0 +1,150 @@
+// One block of a kernel, run on one thread of the host: a context for each of its threads, switched at
+// barriers and warp operations in an order drawn from a seed. Shared memory starts as NaN, between red
+// zones. What a block does wrong (below) stops it and is thrown from launch() with file and line.
+//
+//   a barrier that not all threads reach, or reach at different lines      a deadlock of any kind
+//   a warp operation whose lanes disagree about mask, kind or place        a lane outside its own mask
+//   a misaligned vector access                                             shared memory written past an array
+//   more shared memory than an H200 block can have                         an overrun stack (a crash: guard pages)
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <vector>
+
+#include "kernels/machine/emulated/settings.h"
+
+namespace fp::emulated {
+
+using Place = std::source_location;
+
+struct Index {
+    unsigned x = 0, y = 0, z = 0;
+};
+
+// What a kernel reads of its place in the grid; right for the thread that runs now.
+inline thread_local Index threadIdx, blockIdx, blockDim, gridDim;
+
+// Where a shared array of a kernel lies in the block that runs now.
+struct SharedSite {
+    char* at = nullptr;
+    uint64_t block = 0;
+};
+
+using Body = void (*)(void* call);
+
+class Block {
+public:
+    Block();
+    ~Block();
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
+
+    static Block& running();
+
+    void run(Body body, void* call, Index index, int threads, size_t dynamic_bytes, uint64_t seed);
+
+    // From here on: what a thread of the block calls.
+
+    void barrier(int id, int threads, const Place& at);
+
+    // All lanes of `mask` bring `bytes` of their own; each then sees what the others brought.
+    struct Meeting {
+        unsigned mask, arrived, left;
+        int operation;
+        Place at;
+        Meeting* next;
+        alignas(16) char brought[32][32];
+    };
+    Meeting& meet(unsigned mask, int operation, const void* mine, int bytes, const Place& at);
+    void leave(Meeting&);
+    int lane() const { return current_ % 32; }
+
+    void* shared(SharedSite&, size_t bytes, const Place& at);
+    char* dynamic_shared() const { return dynamic_; }
+
+    // Asynchronous copies into shared memory. A null source writes zeros.
+    void copy_async(void* to, const void* from, int bytes);
+    void commit_copies();
+    void wait_copies(int groups_in_flight);
+
+    [[noreturn]] void stop(const std::string& why);
+
+    Counters counted;
+
+private:
+    enum class State : uint8_t { ready, barrier, meeting, done };
+    struct Copy {
+        void* to;
+        const void* from;
+        int bytes, group;
+    };
+    struct Thread {
+        void* context = nullptr;
+        State state = State::done;
+        int barrier_id = 0;
+        unsigned mask = 0;
+        Place at;
+        int copy_group = 0;
+        std::vector<Copy> copies;
+        void* asan_stack = nullptr;
+        void* tsan_fiber = nullptr;
+    };
+    struct Barrier {
+        int arrived = 0, expected = 0, passed = 0;
+        Place at;
+        char order[2];  // ThreadSanitizer's two objects, taken in turns
+    };
+    struct Zone {  // a red zone: nothing may be written here
+        char* from;
+        size_t bytes;
+        Place array;
+    };
+
+    static void enter();
+    void enter_thread();
+    void resume(int thread);
+    void give_way();
+    void make_ready(int thread);
+    int next_ready();
+    void prepare(int threads, uint64_t seed);
+    void release(Barrier&, int id);
+    void check_zones();
+    char* take_shared(size_t bytes, const Place& at);
+    char* stack_of(int thread) const;
+    std::string where_they_wait() const;
+
+    Body body_ = nullptr;
+    void* call_ = nullptr;
+    Index index_;
+    int threads_ = 0, live_ = 0, current_ = 0;
+    uint64_t random_ = 1, generation_ = 0;
+    std::string error_;
+
+    std::unique_ptr<Thread[]> thread_;
+    int capacity_ = 0;
+    char* stacks_ = nullptr;
+    void* scheduler_ = nullptr;
+    void* scheduler_asan_ = nullptr;
+    void* scheduler_tsan_ = nullptr;
+    const void* scheduler_bottom_ = nullptr;
+    size_t scheduler_bytes_ = 0;
+    char started_ = 0, finished_ = 0;
+
+    std::unique_ptr<int[]> ready_;  // a ring
+    uint32_t ready_mask_ = 0, ready_first_ = 0, ready_end_ = 0;
+
+    Barrier barriers_[16];
+    std::unique_ptr<Meeting*[]> meetings_;  // open ones, by warp
+    std::unique_ptr<char[]> meeting_order_;
+    Meeting* spare_ = nullptr;
+
+    char* arena_ = nullptr;
+    size_t arena_used_ = 0, shared_bytes_ = 0;
+    char* dynamic_ = nullptr;
+    std::vector<Zone> zones_;
+};
+
+}  // namespace fp::emulated

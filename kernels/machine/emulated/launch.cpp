@@ -1,0 +1,106 @@
+#include "kernels/machine/emulated/launch.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "kernels/error.h"
+
+namespace fp::emulated {
+namespace {
+
+uint64_t number_from(const char* variable, uint64_t otherwise) {
+    const char* given = std::getenv(variable);
+    return given ? std::strtoull(given, nullptr, 10) : otherwise;
+}
+
+std::mutex mutex;  // guards the two below
+std::vector<std::unique_ptr<Block>> idle;
+Counters total;
+
+// Blocks are kept, so that their stacks are touched once.
+std::unique_ptr<Block> take_block() {
+    const std::lock_guard lock(mutex);
+    if (idle.empty()) return std::make_unique<Block>();
+    auto block = std::move(idle.back());
+    idle.pop_back();
+    return block;
+}
+
+void give_back(std::unique_ptr<Block> block) {
+    const std::lock_guard lock(mutex);
+    const Counters& c = block->counted;
+    total.blocks += c.blocks;
+    total.bytes_loaded += c.bytes_loaded;
+    total.bytes_stored += c.bytes_stored;
+    total.barriers += c.barriers;
+    total.warp_operations += c.warp_operations;
+    total.matrix_products += c.matrix_products;
+    block->counted = {};
+    idle.push_back(std::move(block));
+}
+
+}  // namespace
+
+Settings& settings() {
+    static Settings now{.seed = number_from("FP_EMULATED_SEED", 1),
+                        .os_threads = int(number_from("FP_EMULATED_THREADS", 0))};
+    return now;
+}
+
+Counters counters() {
+    const std::lock_guard lock(mutex);
+    return total;
+}
+
+void reset_counters() {
+    const std::lock_guard lock(mutex);
+    total = {};
+}
+
+void run(const Grid& grid, Body body, void* call) {
+    const int64_t blocks = grid.blocks * grid.blocks_y * grid.blocks_z;
+    const std::string name = text(grid.at.file_name(), ":", grid.at.line(), ": ");
+    FP_CHECK(grid.blocks > 0 && grid.blocks_y > 0 && grid.blocks_z > 0, name, "an empty grid");
+    FP_CHECK(grid.blocks < int64_t(1) << 31 && grid.blocks_y < 65536 && grid.blocks_z < 65536, name,
+             "a grid of ", grid.blocks, " x ", grid.blocks_y, " x ", grid.blocks_z);
+    FP_CHECK(grid.threads > 0 && grid.threads <= 1024, name, grid.threads, " threads a block");
+
+    std::atomic<int64_t> next{0};
+    std::atomic<bool> failed{false};
+    std::exception_ptr first;
+    auto work = [&] {
+        std::unique_ptr<Block> block = take_block();
+        gridDim = {unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z)};
+        blockDim = {unsigned(grid.threads), 1, 1};
+        try {
+            for (int64_t i; !failed && (i = next++) < blocks;) {
+                blockIdx = {unsigned(i % grid.blocks), unsigned(i / grid.blocks % grid.blocks_y),
+                            unsigned(i / (grid.blocks * grid.blocks_y))};
+                const uint64_t seed = settings().seed;
+                block->run(body, call, blockIdx, grid.threads, grid.shared_bytes,
+                           seed ? seed + uint64_t(i) : 0);
+            }
+        } catch (const Error& e) {
+            if (!failed.exchange(true)) first = std::make_exception_ptr(Error(name + e.what()));
+        }
+        give_back(std::move(block));
+    };
+
+    int workers = settings().os_threads;
+    if (workers <= 0) workers = int(std::max(1u, std::thread::hardware_concurrency()));
+    if (workers > blocks) workers = int(blocks);
+    std::vector<std::thread> others;
+    for (int i = 1; i < workers; ++i) others.emplace_back(work);
+    work();
+    for (std::thread& t : others) t.join();
+    {
+        const std::lock_guard lock(mutex);
+        ++total.launches;
+    }
+    if (first) std::rethrow_exception(first);
+}
+
+}  // namespace fp::emulated

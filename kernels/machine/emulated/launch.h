@@ -1,0 +1,20 @@
+// A grid of blocks over the threads of the host.
+#pragma once
+
+#include "kernels/machine/emulated/block.h"
+
+namespace fp::emulated {
+
+// Blocks x, y, z of `threads` threads each, with `shared_bytes` of dynamic shared memory.
+struct Grid {
+    int64_t blocks = 1;
+    int64_t blocks_y = 1, blocks_z = 1;
+    int threads = 256;
+    size_t shared_bytes = 0;
+    Place at = Place::current();
+};
+
+// Runs every block; throws what the first one to fail did wrong.
+void run(const Grid&, Body body, void* call);
+
+}  // namespace fp::emulated

@@ -1,0 +1,44 @@
+// The hooks of AddressSanitizer and ThreadSanitizer, as weak symbols: null in a program built without,
+// so the same objects serve all builds.
+#pragma once
+
+#include <cstddef>
+
+extern "C" {
+[[gnu::weak]] void __asan_poison_memory_region(const volatile void* at, size_t bytes);
+[[gnu::weak]] void __asan_unpoison_memory_region(const volatile void* at, size_t bytes);
+[[gnu::weak]] void __sanitizer_start_switch_fiber(void** save, const void* bottom, size_t bytes);
+[[gnu::weak]] void __sanitizer_finish_switch_fiber(void* save,
+                                                   const void** old_bottom,
+                                                   size_t* old_bytes);
+[[gnu::weak]] void* __tsan_get_current_fiber();
+[[gnu::weak]] void* __tsan_create_fiber(unsigned flags);
+[[gnu::weak]] void __tsan_destroy_fiber(void* fiber);
+[[gnu::weak]] void __tsan_switch_to_fiber(void* fiber, unsigned flags);
+[[gnu::weak]] void __tsan_acquire(void* at);
+[[gnu::weak]] void __tsan_release(void* at);
+}
+
+// The machine's own bookkeeping is ordered by the scheduler, not by what ThreadSanitizer can see.
+#define FP_UNTRACED __attribute__((no_sanitize("thread")))
+
+namespace fp::emulated {
+
+inline bool under_asan() { return &__asan_poison_memory_region != nullptr; }
+inline bool under_tsan() { return &__tsan_create_fiber != nullptr; }
+
+inline void poison(const volatile void* at, size_t bytes) {
+    if (&__asan_poison_memory_region) __asan_poison_memory_region(at, bytes);
+}
+inline void unpoison(const volatile void* at, size_t bytes) {
+    if (&__asan_unpoison_memory_region) __asan_unpoison_memory_region(at, bytes);
+}
+// What happened before `published` happens before whatever follows `observed` of the same address.
+inline void published(void* at) {
+    if (&__tsan_release) __tsan_release(at);
+}
+inline void observed(void* at) {
+    if (&__tsan_acquire) __tsan_acquire(at);
+}
+
+}  // namespace fp::emulated

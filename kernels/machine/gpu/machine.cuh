@@ -1,0 +1,180 @@
+// The machine a kernel is written for, here the GPU. kernels/machine/emulated/ has the same names; the
+// build picks one by its include path. All inline PTX is in this file.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <source_location>
+
+#include "kernels/bf16.h"
+#include "kernels/error.h"
+#include "kernels/kernels.h"
+
+#define UNROLL _Pragma("unroll")
+
+// T name[..][..] in the block's shared memory; and the part of it whose size the launch gives.
+#define SHARED(T, name, ...) __shared__ __align__(16) T name __VA_ARGS__
+#define DYN_SHARED(T, name)                                           \
+    extern __shared__ __align__(1024) unsigned char dynamic_shared[]; \
+    T* const name = reinterpret_cast<T*>(dynamic_shared)
+
+namespace fp::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = ~0u;
+
+using Place = std::source_location;
+
+inline void check(cudaError_t status, const Place& at = Place::current()) {
+    FP_REQUIRE(status == cudaSuccess, Exit::device, cudaGetErrorString(status), " at ",
+               at.file_name(), ":", at.line());
+}
+
+inline cudaStream_t raw(Stream s) { return static_cast<cudaStream_t>(s.handle); }
+
+// Blocks x, y, z of `threads` threads each, with `shared_bytes` of dynamic shared memory.
+struct Grid {
+    int64_t blocks = 1;
+    int64_t blocks_y = 1, blocks_z = 1;
+    int threads = 256;
+    size_t shared_bytes = 0;
+    Place at = Place::current();
+};
+
+// Starts `kernel`, and fails by its name if it cannot be started.
+template <class... Params, class... Args>
+void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... args) {
+    cudaError_t status = cudaSuccess;
+    if (grid.shared_bytes > 48 * 1024)
+        status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      int(grid.shared_bytes));
+    if (status == cudaSuccess) {
+        const dim3 blocks(unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z));
+        kernel<<<blocks, grid.threads, grid.shared_bytes, raw(stream)>>>(
+            static_cast<Params>(args)...);
+        status = cudaGetLastError();
+    }
+    if (status == cudaSuccess) return;
+    const char* name = "?";
+    cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
+    fail_with(Exit::device, name, " (", grid.at.file_name(), ":", grid.at.line(),
+              "): ", cudaGetErrorString(status));
+}
+
+// Places in the grid.
+
+__device__ inline int thread_index() { return int(threadIdx.x); }
+__device__ inline int lane_index() { return int(threadIdx.x) % kWarp; }
+__device__ inline int warp_index() { return int(threadIdx.x) / kWarp; }
+
+// Barriers: of the block, of `threads` of it under a number 1..15, of a warp's lanes.
+
+__device__ inline void block_sync() { __syncthreads(); }
+__device__ inline void named_sync(int id, int threads) {
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+__device__ inline void warp_sync(unsigned mask = kAllLanes) { __syncwarp(mask); }
+
+// What another lane holds; the lane's own value where that lane does not exist.
+
+template <class T>
+__device__ T shuffle(T v, int from, unsigned mask = kAllLanes) {
+    return __shfl_sync(mask, v, from);
+}
+template <class T>
+__device__ T shuffle_xor(T v, int lanes, unsigned mask = kAllLanes) {
+    return __shfl_xor_sync(mask, v, lanes);
+}
+template <class T>
+__device__ T shuffle_down(T v, int lanes, unsigned mask = kAllLanes) {
+    return __shfl_down_sync(mask, v, lanes);
+}
+__device__ inline unsigned ballot(bool p, unsigned mask = kAllLanes) {
+    return __ballot_sync(mask, p);
+}
+
+// Global memory, one aligned access each.
+
+template <class T>
+__device__ T ldg(const T* p) {
+    return *p;
+}
+template <class T>
+__device__ void stg(T* p, T v) {
+    *p = v;
+}
+
+// Asynchronous copies of 16 bytes from global to shared memory; zeros where not `valid`.
+
+__device__ inline uint32_t shared_address(const void* p) {
+    return uint32_t(__cvta_generic_to_shared(p));
+}
+__device__ inline void cp_async16(void* to, const void* from, bool valid = true) {
+    const int bytes = valid ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+                 "l"(from), "r"(bytes)
+                 : "memory");
+}
+__device__ inline void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kGroupsInFlight>
+__device__ void cp_async_wait() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(kGroupsInFlight) : "memory");
+}
+
+// Arithmetic.
+
+__device__ inline float fast_exp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ inline float fused_multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+
+// float32 as the tensor core reads it: 10 bits of mantissa, rounded to nearest, ties away.
+__device__ inline uint32_t to_tf32(float v) {
+    uint32_t r;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(v));
+    return r;
+}
+// Two floats as a pair of bf16, `low` in the lower half.
+__device__ inline uint32_t pack_bf16(float low, float high) {
+    uint32_t r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+}
+
+// The tensor core. Fragments lie over the lanes as PTX says ("Matrix Fragments for mma.m16n8k16").
+
+// Four 8x8 matrices of 16-bit elements. Lane 8m + i gives the address of row i of matrix m (16 bytes);
+// lane l takes elements 2(l%4), 2(l%4)+1 of row l/4 of each (of column l/4 when transposed).
+__device__ inline void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+__device__ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+// d (16x8) += A (16x16) B (16x8). Lane l holds rows l/4 and l/4 + 8, columns 2(l%4), 2(l%4)+1 of d.
+__device__ inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+        "{%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+// The same with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
+__device__ inline void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+        "{%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+}  // namespace fp::cuda
