@@ -7,7 +7,7 @@ set(cuda_found OFF)
 if(FP_NVCC OR CMAKE_CUDA_COMPILER)
   set(cuda_found ON)
 endif()
-option(FP_CUDA "Build the CUDA kernels for GPUs" ${cuda_found})
+option(FP_CUDA "Build the CUDA kernels for GPUs" OFF)
 set(FP_CUDA_ARCHITECTURES "80-real;90a-real;90-virtual" CACHE STRING
     "GPU generations to build for; the virtual one serves later ones")
 

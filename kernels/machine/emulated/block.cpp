@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 
 #include "kernels/error.h"
 #include "kernels/machine/emulated/context.h"
@@ -23,7 +24,7 @@ constexpr size_t kMostStatic = 48 << 10;   // of that, what need not be asked fo
 thread_local Block* running_block = nullptr;
 std::atomic<uint64_t> generations{0};
 
-std::string text_of(const Place& at) {
+FP_UNTRACED std::string text_of(const Place& at) {
     const std::string path = at.file_name();
     return text(path.substr(path.rfind('/') + 1), ":", at.line());
 }
@@ -78,6 +79,7 @@ FP_UNTRACED void Block::resume(int thread) {
 // Back to the scheduler, until it comes round to this thread again.
 FP_UNTRACED void Block::give_way() {
     Thread& me = thread_[current_];
+    published(&finished_);
     if (under_asan())
         __sanitizer_start_switch_fiber(me.state == State::done ? nullptr : &me.asan_stack,
                                        scheduler_bottom_, scheduler_bytes_);
@@ -87,7 +89,7 @@ FP_UNTRACED void Block::give_way() {
         __sanitizer_finish_switch_fiber(me.asan_stack, &scheduler_bottom_, &scheduler_bytes_);
 }
 
-void Block::enter() { running_block->enter_thread(); }
+FP_UNTRACED void Block::enter() { running_block->enter_thread(); }
 
 FP_UNTRACED void Block::enter_thread() {
     if (under_asan())
@@ -96,20 +98,16 @@ FP_UNTRACED void Block::enter_thread() {
     try {
         body_(call_);
     } catch (const std::exception& e) {
-        if (error_.empty()) error_ = e.what();
+        if (!stopped_) error_ = e.what();
+        stopped_ = true;  // the scheduler sees it at once
     }
-    published(&finished_);
     thread_[current_].state = State::done;
     --live_;
     give_way();
     std::abort();  // the scheduler does not come back to a thread that is done
 }
 
-FP_UNTRACED void Block::stop(const std::string& why) {
-    if (error_.empty()) error_ = why;
-    give_way();
-    std::abort();
-}
+void Block::stop(const std::string& why) { throw Error(why); }
 
 FP_UNTRACED void Block::make_ready(int thread) {
     thread_[thread].state = State::ready;
@@ -152,6 +150,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     generation_ = ++generations;
     random_ = seed ? seed * 0x9E3779B97F4A7C15u | 1 : 0;
     error_.clear();
+    stopped_ = false;
     threads_ = live_ = threads;
     ready_first_ = ready_end_ = 0;
     for (Barrier& b : barriers_) b.arrived = 0;
@@ -186,13 +185,13 @@ void Block::run(
     prepare(threads, seed);
 
     poison(arena_, kArena);
-    zones_.clear();
+    zone_count_ = 0;
     arena_used_ = shared_bytes_ = 0;
     FP_CHECK(dynamic_bytes <= kMostShared, dynamic_bytes,
              " bytes of dynamic shared memory, a block can have ", kMostShared);
     dynamic_ = take_shared(dynamic_bytes, Place());
 
-    while (ready_first_ != ready_end_ && error_.empty()) resume(next_ready());
+    while (ready_first_ != ready_end_ && !stopped_) resume(next_ready());
     observed(&finished_);
     if (error_.empty() && live_)
         error_ = text("deadlock: ", threads_ - live_, " of ", threads_, " threads have left, ",
@@ -319,8 +318,9 @@ FP_UNTRACED char* Block::take_shared(size_t bytes, const Place& at) {
     fill_with_nan(from - kRedZone, padded + 2 * kRedZone);
     poison(from - kRedZone, kRedZone);
     poison(from + bytes, padded - bytes + kRedZone);
-    zones_.push_back({from - kRedZone, kRedZone, at});
-    zones_.push_back({from + bytes, padded - bytes + kRedZone, at});
+    if (zone_count_ + 2 > int(std::size(zones_))) stop("more than 31 shared arrays");
+    zones_[zone_count_++] = {from - kRedZone, kRedZone, at};
+    zones_[zone_count_++] = {from + bytes, padded - bytes + kRedZone, at};
     return from;
 }
 
@@ -338,7 +338,7 @@ FP_UNTRACED void* Block::shared(SharedSite& site, size_t bytes, const Place& at)
 
 FP_UNTRACED void Block::check_zones() {
     if (under_asan()) return;  // it has already told, and with the line
-    for (const Zone& z : zones_)
+    for (const Zone& z : std::span(zones_, zone_count_))
         for (size_t i = 0; i < z.bytes; ++i)
             if (z.from[i] != char(-1)) {
                 error_ = text("shared memory written outside the array of ",

@@ -10,15 +10,31 @@
 
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <vector>
 
+#include "kernels/machine/emulated/sanitizers.h"
 #include "kernels/machine/emulated/settings.h"
 
 namespace fp::emulated {
 
-using Place = std::source_location;
+// Where in a kernel something stands. (std::source_location, for compilers that lack it.)
+class Place {
+public:
+    static constexpr Place current(const char* file = __builtin_FILE(),
+                                   int line = __builtin_LINE()) {
+        Place here;
+        here.file_ = file;
+        here.line_ = line;
+        return here;
+    }
+    FP_UNTRACED constexpr const char* file_name() const { return file_; }
+    FP_UNTRACED constexpr int line() const { return line_; }
+
+private:
+    const char* file_ = "";
+    int line_ = 0;
+};
 
 struct Index {
     unsigned x = 0, y = 0, z = 0;
@@ -60,19 +76,22 @@ public:
     };
     Meeting& meet(unsigned mask, int operation, const void* mine, int bytes, const Place& at);
     void leave(Meeting&);
-    int lane() const { return current_ % 32; }
+    FP_UNTRACED int lane() const { return current_ % 32; }
 
     void* shared(SharedSite&, size_t bytes, const Place& at);
-    char* dynamic_shared() const { return dynamic_; }
+    FP_UNTRACED char* dynamic_shared() const { return dynamic_; }
 
     // Asynchronous copies into shared memory. A null source writes zeros.
     void copy_async(void* to, const void* from, int bytes);
     void commit_copies();
     void wait_copies(int groups_in_flight);
 
-    [[noreturn]] void stop(const std::string& why);
+    [[noreturn]] void stop(const std::string& why);  // throws what ends the block
 
     Counters counted;
+    FP_UNTRACED void count_load(size_t bytes) { counted.bytes_loaded += bytes; }
+    FP_UNTRACED void count_store(size_t bytes) { counted.bytes_stored += bytes; }
+    FP_UNTRACED void count_matrix_product() { ++counted.matrix_products; }
 
 private:
     enum class State : uint8_t { ready, barrier, meeting, done };
@@ -121,7 +140,8 @@ private:
     Index index_;
     int threads_ = 0, live_ = 0, current_ = 0;
     uint64_t random_ = 1, generation_ = 0;
-    std::string error_;
+    bool stopped_ = false;
+    std::string error_;  // why
 
     std::unique_ptr<Thread[]> thread_;
     int capacity_ = 0;
@@ -144,7 +164,8 @@ private:
     char* arena_ = nullptr;
     size_t arena_used_ = 0, shared_bytes_ = 0;
     char* dynamic_ = nullptr;
-    std::vector<Zone> zones_;
+    Zone zones_[64];  // plain, since ThreadSanitizer would watch a vector's insides
+    int zone_count_ = 0;
 };
 
 }  // namespace fp::emulated

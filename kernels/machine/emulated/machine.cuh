@@ -11,7 +11,6 @@
 #include "kernels/error.h"
 #include "kernels/kernels.h"
 #include "kernels/machine/emulated/launch.h"
-#include "kernels/machine/emulated/sanitizers.h"
 
 #define __global__
 #define __device__
@@ -76,11 +75,12 @@ enum class WarpOperation : int { sync, shuffle, ballot, ldmatrix, ldmatrix_trans
 
 // Brings `mine` to the lanes of `mask` and returns what `read` makes of all they brought.
 template <class T, class Read>
-auto exchange(WarpOperation operation, unsigned mask, const T& mine, const Place& at, Read read) {
+FP_UNTRACED auto exchange(
+    WarpOperation operation, unsigned mask, const T& mine, const Place& at, Read read) {
     static_assert(sizeof(T) <= 32);
     Block& block = Block::running();
     Block::Meeting& meeting = block.meet(mask, int(operation), &mine, sizeof(T), at);
-    const auto brought = [&meeting](int lane) {
+    const auto brought = [&meeting](int lane) FP_UNTRACED {
         T v;
         std::memcpy(&v, meeting.brought[lane], sizeof(T));
         return v;
@@ -130,13 +130,13 @@ void check_aligned(const T* p, const Place& at) {
 template <class T>
 T ldg(const T* p, const Place& at = Place::current()) {
     check_aligned(p, at);
-    Block::running().counted.bytes_loaded += sizeof(T);
+    Block::running().count_load(sizeof(T));
     return *p;
 }
 template <class T>
 void stg(T* p, T v, const Place& at = Place::current()) {
     check_aligned(p, at);
-    Block::running().counted.bytes_stored += sizeof(T);
+    Block::running().count_store(sizeof(T));
     *p = v;
 }
 
