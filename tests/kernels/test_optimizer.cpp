@@ -1,0 +1,145 @@
+#include "tests/kernels/compare.h"
+
+namespace fp::testing {
+namespace {
+
+const int64_t kCounts[] = {1, 45, 1000, 4097};
+
+// The parameter block is flat: a map one element wide.
+Map flat(int64_t count) { return {.h = int(count)}; }
+
+struct Sgd {
+    Values w, v;
+};
+
+Sgd sgd(
+    const Kernels& k, const SgdStep& step, const Values& w0, const Values& g0, const Values& v0) {
+    const Device on{k};
+    const Map map = flat(int64_t(w0.size()));
+    const Tensor w = on.par_in(map, w0), g = on.par_in(map, g0), v = on.par_in(map, v0);
+    k.optimizer.sgd(map.h, step, w, g, v, {});
+    return {w.values(), v.values()};
+}
+
+struct Adamw {
+    Values w, m, v;
+};
+
+Adamw adamw(const Kernels& k,
+            const AdamwStep& step,
+            const Values& w0,
+            const Values& g0,
+            const Values& m0,
+            const Values& v0) {
+    const Device on{k};
+    const Map map = flat(int64_t(w0.size()));
+    const Tensor w = on.par_in(map, w0), g = on.par_in(map, g0);
+    const Tensor m = on.par_in(map, m0), v = on.par_in(map, v0);
+    k.optimizer.adamw(map.h, step, w, g, m, v, {});
+    return {w.values(), m.values(), v.values()};
+}
+
+Values blend(const Kernels& k, double keep, const Values& average0, const Values& w0) {
+    const Device on{k};
+    const Map map = flat(int64_t(w0.size()));
+    const Tensor average = on.par_in(map, average0), w = on.par_in(map, w0);
+    k.optimizer.blend(map.h, keep, average, w, {});
+    return average.values();
+}
+
+double sum_squares(const Kernels& k, const Values& g0) {
+    const Device on{k};
+    const Map map = flat(int64_t(g0.size()));
+    const Tensor g = on.par_in(map, g0);
+    const Array<double> sum(k, 1);
+    k.optimizer.sum_squares(map.h, g, sum, {});
+    return sum.values()[0];
+}
+
+TEST(Optimizer, SgdByHand) {
+    const SgdStep plain{.lr = 0.5, .momentum = 0.5, .decay = 0.25, .nesterov = false, .scale = 2};
+    // g = 2 3 + 0.25 4 = 7, v = 0.5 2 + 7 = 8, w = 4 - 0.5 8
+    const auto a = sgd(exact(), plain, {4}, {3}, {2});
+    EXPECT_EQ(a.v, (Values{8}));
+    EXPECT_EQ(a.w, (Values{0}));
+    SgdStep nesterov = plain;
+    nesterov.nesterov = true;  // w = 4 - 0.5 (7 + 0.5 8)
+    EXPECT_EQ(sgd(exact(), nesterov, {4}, {3}, {2}).w, (Values{-1.5}));
+}
+
+TEST(Optimizer, AdamwByHand) {
+    // Step 1 from zero: mhat = g, vhat = g^2, so w moves by lr whatever g's size, after the decay.
+    const AdamwStep step{
+        .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 0, .decay = 0.5, .step = 1, .scale = 2};
+    const auto a = adamw(exact(), step, {4, 4}, {3, -0.25}, {0, 0}, {0, 0});
+    expect_close(a.w, {4 - 0.2 - 0.1, 4 - 0.2 + 0.1}, 1e-14, "w");
+    expect_close(a.m, {0.6, -0.05}, 1e-14, "m");
+    expect_close(a.v, {0.36, 0.0025}, 1e-14, "v");
+    // Step 2: m = 0.9 1 + 0.1 2 = 1.1, v = 0.99 4 + 0.01 4 = 4; eps stands outside the root
+    const AdamwStep later{
+        .lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1, .decay = 0, .step = 2, .scale = 1};
+    const auto b = adamw(exact(), later, {0}, {2}, {1}, {4});
+    expect_close(b.w, {-(1.1 / 0.19) / (2 / std::sqrt(0.0199) + 1)}, 1e-14, "w");
+}
+
+TEST(Optimizer, BlendAndSumOfSquaresByHand) {
+    EXPECT_EQ(blend(exact(), 0.75, {4, 0}, {8, 1}), (Values{5, 0.25}));
+    EXPECT_EQ(sum_squares(exact(), {3, -4, 12}), 169);
+}
+
+class OptimizerOn : public OnBackend {
+protected:
+    Values values(int64_t count, uint64_t seed) const {
+        return random_values(count, seed, table().parameter);
+    }
+    double tolerance() const { return testing::tolerance(table().parameter); }
+};
+FP_ON_EVERY_BACKEND(OptimizerOn);
+
+TEST_P(OptimizerOn, Sgd) {
+    for (const int64_t count : kCounts)
+        for (const bool nesterov : {false, true}) {
+            SCOPED_TRACE(text(count, " numbers, nesterov ", nesterov));
+            const SgdStep step{
+                .lr = 0.1, .momentum = 0.9, .decay = 1e-2, .nesterov = nesterov, .scale = 0.25};
+            const Values w = values(count, 1), g = values(count, 2), v = values(count, 3);
+            const auto got = sgd(table(), step, w, g, v), want = sgd(exact(), step, w, g, v);
+            expect_close(got.w, want.w, tolerance(), "w");
+            expect_close(got.v, want.v, tolerance(), "v");
+        }
+}
+
+TEST_P(OptimizerOn, Adamw) {
+    for (const int64_t count : kCounts)
+        for (const int64_t number : {1, 10, 100000}) {
+            SCOPED_TRACE(text(count, " numbers, step ", number));
+            const AdamwStep step{.lr = 0.1,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.999,
+                                 .eps = 1e-8,
+                                 .decay = 1e-2,
+                                 .step = number,
+                                 .scale = 0.25};
+            const Values w = values(count, 1), g = values(count, 2), m = values(count, 3);
+            Values v = values(count, 4);
+            for (double& x : v) x = rounded(x * x, table().parameter);
+            const auto got = adamw(table(), step, w, g, m, v);
+            const auto want = adamw(exact(), step, w, g, m, v);
+            expect_close(got.w, want.w, tolerance(), "w");
+            expect_close(got.m, want.m, tolerance(), "m");
+            expect_close(got.v, want.v, tolerance(), "v");
+        }
+}
+
+TEST_P(OptimizerOn, BlendAndSumOfSquares) {
+    for (const int64_t count : kCounts) {
+        SCOPED_TRACE(count);
+        const Values a = values(count, 1), w = values(count, 2);
+        expect_close(blend(table(), 0.999, a, w), blend(exact(), 0.999, a, w), tolerance(),
+                     "average");
+        expect_close({sum_squares(table(), a)}, {sum_squares(exact(), a)}, 1e-6, "sum of squares");
+    }
+}
+
+}  // namespace
+}  // namespace fp::testing
