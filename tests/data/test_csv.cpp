@@ -11,8 +11,8 @@
 namespace fp {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::string error_of(std::string_view text) {
     try {

@@ -1,0 +1,20 @@
+// Names of columns and words for "not known", as data sets in circulation spell them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fp {
+
+// The column called `wanted`, or failing that one under another name for the same thing (gender for sex,
+// dx for label, anatom_site_general for site, ...). -1 where there is none.
+int find_column(const std::vector<std::string>& columns, std::string_view wanted);
+
+// Empty, unknown, na, n/a, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
+bool is_unknown(std::string_view value);
+
+// "a, b, c" for messages; the first 20 and how many more.
+std::string list(const std::vector<std::string>& names);
+
+}  // namespace fp

@@ -1,0 +1,68 @@
+// A data set: which images, of which class, in which split, with which attributes. The images themselves
+// are not touched here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/data/synth.h"
+
+namespace fp {
+
+enum class Split { train, val, test };
+std::string_view name(Split);
+
+struct Sample {
+    std::string image;  // the file, relative to Dataset::root
+    int label;          // index into Dataset::classes
+    Split split;
+    std::string unit;  // lesion, else patient, else image: never on two sides, resampled whole
+    std::vector<std::string> attributes;  // as in the file, one for each of Dataset::columns
+};
+
+struct Dataset {
+    std::string name;  // the specification it was opened with
+    std::string root;
+    std::vector<std::string> classes;
+    std::vector<std::string> columns;  // every column that is not image, label or split
+    std::vector<Sample> samples;
+    std::vector<std::string> notes;  // what was left out or made up while opening, a line each
+    bool split_was_drawn = false;    // by us, from DataOptions::split_seed
+    std::optional<SynthSpec> synth;  // set: sample i is render(*synth, i), there are no files
+};
+
+struct DataOptions {
+    uint64_t split_seed = 0;
+    bool allow_absolute = false;  // image paths that are absolute or hold ".."
+    bool exclude_qc = false;      // Fitzpatrick17k: leave out what its `qc` calls wrongly labelled
+    std::vector<std::string>
+        exclude_unknown;               // columns: rows where one of them is unknown are left out
+    std::vector<std::string> classes;  // of a checkpoint: taken in this order, other labels refused
+};
+
+// Opens a specification:
+//   synth:KEY=VALUE,...                     generated (engine/data/synth.h)
+//   csv:FILE[,images=DIR]                   columns image and label; split, lesion_id, patient_id, attributes
+//   isic2019:DIR[,images=DIR]               ISIC_2019_Training_GroundTruth.csv and _Metadata.csv as published
+//   fitzpatrick17k:FILE[,images=DIR]        fitzpatrick17k.csv as published
+//   folder:DIR                              DIR/[train|val|test/]CLASS/any/depth/IMAGE
+// and, for all but synth and folder: split=COLUMN (another column of train, val, test; rows without one are
+// left out; split=none ignores the file's), label=COLUMN, for csv also image=COLUMN and ext=.jpg (added to
+// every image name). Without images= the files are looked for beside the CSV.
+//
+// Classes are the sorted distinct labels (as numbers if all are numbers); ISIC 2019 has its own order.
+// Without a split column 60/20/20 is drawn (engine/data/split.h); where only val is missing, a fifth of train
+// becomes val. Exit::usage for a specification that cannot be read, Exit::data for the rest.
+Dataset open_dataset(const std::string& spec, const DataOptions& options = {});
+
+// The samples of one split, in the order of the data set.
+std::vector<int64_t> members(const Dataset&, Split);
+
+// XXH3-128 over image, class and split of every sample in hex: two data sets with equal ones hold the same
+// files under the same labels on the same sides.
+std::string split_hash(const Dataset&);
+
+}  // namespace fp

@@ -1,0 +1,350 @@
+#include "engine/data/dataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "engine/data/columns.h"
+#include "engine/data/csv.h"
+#include "engine/data/split.h"
+#include "kernels/error.h"
+#include "tests/data/folder.h"
+#include "tests/shared.h"
+
+namespace fp {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string error_of(const std::string& spec, Exit exit, const DataOptions& options = {}) {
+    try {
+        open_dataset(spec, options);
+    } catch (const Error& e) {
+        EXPECT_EQ(e.exit, exit) << e.what();
+        return e.what();
+    }
+    return "no error";
+}
+
+std::map<std::string, int> class_counts(const Dataset& data) {
+    std::map<std::string, int> count;
+    for (const Sample& s : data.samples) ++count[data.classes[size_t(s.label)]];
+    return count;
+}
+
+TEST(Dataset, ReadsACsv) {
+    const Folder folder;
+    const std::string file = folder.write("t.csv",
+                                          "label,image,gender,split,lesion_id,patient_id\n"
+                                          "nv,a.jpg,male,train,L1,P1\n"
+                                          "mel,b c.jpg,,validation,,P2\n"
+                                          "nv,sub/d.jpg,female,TEST,unknown,\n"
+                                          "nv,e.jpg,female,,L9,P9\n");
+    const Dataset data = open_dataset("csv:" + file + ",images=/pictures");
+    EXPECT_EQ(data.root, "/pictures");
+    EXPECT_THAT(data.classes, ElementsAre("mel", "nv"));
+    EXPECT_THAT(data.columns, ElementsAre("gender", "lesion_id", "patient_id"));
+    ASSERT_EQ(data.samples.size(), 3u);
+    EXPECT_EQ(data.samples[0].unit, "L1");
+    EXPECT_EQ(data.samples[1].unit, "P2");
+    EXPECT_EQ(data.samples[2].unit, "sub/d.jpg");
+    EXPECT_EQ(data.samples[0].label, 1);
+    EXPECT_EQ(data.samples[1].split, Split::val);
+    EXPECT_EQ(data.samples[2].split, Split::test);
+    EXPECT_THAT(data.samples[2].attributes, ElementsAre("female", "unknown", ""));
+    EXPECT_THAT(data.notes,
+                ElementsAre(HasSubstr("left out 1 of 4 images without a word under split")));
+    EXPECT_FALSE(data.split_was_drawn);
+    EXPECT_EQ(open_dataset("csv:" + file).root, folder.string());
+}
+
+TEST(Dataset, TakesOtherColumnsWhenAsked) {
+    const Folder folder;
+    const std::string file = folder.write("t.csv",
+                                          "image,label,split,fold,kind\n"
+                                          "a,x,train,test,k1\nb,y,test,train,k2\nc,y,test,,k1\n");
+    const Dataset data = open_dataset("csv:" + file + ",split=fold,label=kind,ext=.png");
+    EXPECT_THAT(data.classes, ElementsAre("k1", "k2"));
+    EXPECT_THAT(data.columns, ElementsAre("label", "split"));
+    ASSERT_EQ(data.samples.size(), 2u);
+    EXPECT_EQ(data.samples[0].image, "a.png");
+    EXPECT_EQ(data.samples[0].split, Split::test);
+    EXPECT_TRUE(open_dataset("csv:" + file + ",split=none").split_was_drawn);
+}
+
+TEST(Dataset, KnowsTheUsualOtherNames) {
+    const Folder folder;
+    const std::string file = folder.write(
+        "HAM10000_metadata.csv",
+        "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
+        "HAM_1,ISIC_1,bkl,histo,80.0,male,scalp\nHAM_1,ISIC_2,nv,histo,,unknown,ear\n");
+    const Dataset data = open_dataset("csv:" + file + ",ext=.jpg");
+    EXPECT_THAT(data.classes, ElementsAre("bkl", "nv"));
+    EXPECT_EQ(data.samples[0].image, "ISIC_1.jpg");
+    EXPECT_EQ(data.samples[0].unit, data.samples[1].unit);
+    EXPECT_EQ(data.samples[0].split, data.samples[1].split);
+    EXPECT_EQ(find_column(data.columns, "site"), 4);
+    EXPECT_EQ(find_column(data.columns, "gender"), 3);
+    EXPECT_EQ(find_column(data.columns, "skin_tone"), -1);
+}
+
+TEST(Dataset, NumbersSortAsNumbers) {
+    const Folder folder;
+    std::string text = "image,label\n";
+    for (const char* label : {"10", "9", "-1", "0"})
+        text += std::string("i") + label + "," + label + "\n";
+    EXPECT_THAT(open_dataset("csv:" + folder.write("t.csv", text)).classes,
+                ElementsAre("-1", "0", "9", "10"));
+}
+
+TEST(Dataset, TakesTheClassesOfACheckpoint) {
+    const Folder folder;
+    const std::string spec = "csv:" + folder.write("t.csv", "image,label\na,nv\nb,mel\n");
+    const DataOptions options{.classes = {"nv", "bcc", "mel"}};
+    EXPECT_EQ(open_dataset(spec, options).samples[1].label, 2);
+    EXPECT_THAT(error_of(spec, Exit::data, {.classes = {"nv"}}),
+                AllOf(HasSubstr("t.csv:3: label 'mel' is none of the 1 classes nv")));
+    EXPECT_EQ(
+        open_dataset("synth:classes=2", {.classes = {"class01", "x", "class00"}}).samples[0].label,
+        2);
+    EXPECT_THAT(error_of("synth:classes=2", Exit::data, {.classes = {"class01"}}),
+                HasSubstr("class00"));
+}
+
+TEST(Dataset, LeavesOutUnknownsWhenAsked) {
+    const Folder folder;
+    const std::string spec =
+        "csv:" +
+        folder.write("t.csv",
+                     "image,label,sex,age\na,x,male,5\nb,x,,5\nc,x,Unknown,5\nd,y,male,nan\n");
+    const Dataset data = open_dataset(spec, {.exclude_unknown = {"sex", "age"}});
+    EXPECT_EQ(data.samples.size(), 1u);
+    EXPECT_THAT(data.classes, ElementsAre("x", "y"));
+    EXPECT_THAT(data.notes[0], HasSubstr("left out 1 of 4 images whose age is unknown"));
+    EXPECT_THAT(data.notes[1], HasSubstr("left out 2 of 4 images whose sex is unknown"));
+    EXPECT_THAT(error_of(spec, Exit::data, {.exclude_unknown = {"tone"}}),
+                HasSubstr("no column 'tone'"));
+}
+
+TEST(Dataset, RefusesWithTheReason) {
+    const Folder folder;
+    const auto csv = [&](const std::string& text) { return "csv:" + folder.write("t.csv", text); };
+    EXPECT_THAT(error_of(csv("image,sex,years\na,m,3\n"), Exit::data),
+                HasSubstr("t.csv: no column 'label', only image, sex, years"));
+    EXPECT_THAT(error_of(csv("image,label\na,\n"), Exit::data), HasSubstr("t.csv:2: no label"));
+    EXPECT_THAT(error_of(csv("image,label\n,x\n"), Exit::data), HasSubstr("t.csv:2: no image"));
+    EXPECT_THAT(error_of(csv("image,label\n"), Exit::data), HasSubstr("no images are left"));
+    EXPECT_THAT(error_of(csv("image,label,split\na,x,trian\n"), Exit::data),
+                HasSubstr("t.csv:2: split 'trian'"));
+    EXPECT_THAT(error_of(csv("image,label\na\n"), Exit::data), HasSubstr("t.csv:2: 1 cells"));
+    EXPECT_THAT(error_of("csv:" + folder.string() + "/none.csv", Exit::data),
+                HasSubstr("no such file"));
+    for (const std::string bad :
+         {"", "nothing", ":x", "csv:", "tar:x", "csv:a.csv,imges=x", "folder:x,split=y", "synth:1"})
+        EXPECT_THAT(error_of(bad, Exit::usage), HasSubstr("--data")) << bad;
+}
+
+TEST(Dataset, ImagesStayBelowTheRoot) {
+    const Folder folder;
+    for (const std::string path : {"/etc/passwd", "../x.jpg", "a/../../x.jpg", "a/.."}) {
+        const std::string spec = "csv:" + folder.write("t.csv", "image,label\n" + path + ",x\n");
+        EXPECT_THAT(error_of(spec, Exit::data),
+                    AllOf(HasSubstr("t.csv:2: "), HasSubstr("--allow-absolute")));
+        EXPECT_EQ(open_dataset(spec, {.allow_absolute = true}).samples[0].image, path);
+    }
+    for (const std::string path : {"a..b.jpg", "..a/x.jpg", "name with spaces.jpg", "名前-é.jpg"})
+        EXPECT_EQ(open_dataset("csv:" + folder.write("t.csv", "image,label\n" + path + ",x\n"))
+                      .samples[0]
+                      .image,
+                  path);
+}
+
+TEST(Dataset, PathsMayHoldCommas) {
+    const Folder folder;
+    const std::string file = folder.write("a,b/t,1.csv", "image,label\nx,y\n");
+    EXPECT_EQ(open_dataset("csv:" + file).samples.size(), 1u);
+    EXPECT_EQ(open_dataset("csv:" + file + ",images=/p,q/r").root, "/p,q/r");
+}
+
+TEST(Dataset, ReadsAFolder) {
+    const Folder folder;
+    for (const char* file :
+         {"nv/1.jpg", "nv/deep/2.PNG", "mel/3.jpeg", "mel/notes.txt", "nv/.hidden.jpg"})
+        folder.write(file, "");
+    const Dataset data = open_dataset("folder:" + folder.string());
+    EXPECT_THAT(data.classes, ElementsAre("mel", "nv"));
+    ASSERT_EQ(data.samples.size(), 3u);
+    EXPECT_EQ(data.samples[0].image, "mel/3.jpeg");
+    EXPECT_EQ(data.samples[1].image, "nv/1.jpg");
+    EXPECT_EQ(data.samples[2].image, "nv/deep/2.PNG");
+    EXPECT_TRUE(data.split_was_drawn);
+    EXPECT_THAT(data.notes[0], HasSubstr("passed over 1 files"));
+}
+
+TEST(Dataset, ReadsAFolderOfSplits) {
+    const Folder folder;
+    for (int i = 0; i < 20; ++i) folder.write("train/nv/" + std::to_string(i) + ".jpg", "");
+    folder.write("train/mel/x.jpg", "");
+    folder.write("test/nv/x.jpg", "");
+    const Dataset without_val = open_dataset("folder:" + folder.string());
+    EXPECT_EQ(members(without_val, Split::test).size(), 1u);
+    EXPECT_EQ(members(without_val, Split::val).size(), 4u);
+    EXPECT_EQ(members(without_val, Split::train).size(), 17u);
+    EXPECT_THAT(without_val.notes, ElementsAre(HasSubstr("drew val from a fifth of train")));
+    folder.write("valid/mel/y.jpg", "");
+    const Dataset all = open_dataset("folder:" + folder.string());
+    EXPECT_EQ(members(all, Split::val).size(), 1u);
+    EXPECT_EQ(members(all, Split::train).size(), 21u);
+    EXPECT_TRUE(all.notes.empty());
+}
+
+TEST(Dataset, FoldersThatHoldNothing) {
+    const Folder folder;
+    EXPECT_THAT(error_of("folder:" + folder.string(), Exit::data),
+                HasSubstr("holds no CLASS/IMAGE"));
+    EXPECT_THAT(error_of("folder:" + folder.string() + "/none", Exit::data),
+                HasSubstr("is no folder"));
+}
+
+TEST(Dataset, TheHashKnowsFilesLabelsAndSides) {
+    const Folder folder;
+    const auto hash = [&](const std::string& text) {
+        return split_hash(
+            open_dataset("csv:" + folder.write("t.csv", "image,label,split,sex\n" + text)));
+    };
+    const std::string first = hash("a,x,train,m\nb,y,test,m\n");
+    EXPECT_EQ(first.size(), 32u);
+    EXPECT_EQ(first, hash("a,x,train,f\nb,y,testing,m\n"));
+    for (const char* other : {"a,x,train,m\nb,y,val,m\n", "a,x,train,m\nb,x,test,m\n",
+                              "a,x,train,m\nc,y,test,m\n", "a,x,train,m\n"})
+        EXPECT_NE(first, hash(other));
+}
+
+TEST(Dataset, ReadsIsic2019AsPublished) {
+    const Folder folder;
+    const std::string header = "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK\n";
+    const std::string rows =
+        "ISIC_0000000,0.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+        "ISIC_0000002_downsampled,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+        "ISIC_0000003,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0\n";
+    folder.write("ISIC_2019_Training_GroundTruth.csv", header + rows);
+    folder.write("ISIC_2019_Training_Metadata.csv",
+                 "image,gender,age_approx,anatom_site_general,lesion_id\n"
+                 "ISIC_0000002_downsampled,,60.0,upper extremity,BCN_7\n"
+                 "ISIC_0000000,female,55.0,anterior torso,\n");
+    const Dataset data = open_dataset("isic2019:" + folder.string());
+    EXPECT_THAT(data.classes, ElementsAre("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC"));
+    ASSERT_EQ(data.samples.size(), 2u);
+    EXPECT_EQ(data.samples[0].image, "ISIC_0000000.jpg");
+    EXPECT_EQ(data.samples[0].label, 1);
+    EXPECT_EQ(data.samples[0].unit, "ISIC_0000000.jpg");
+    EXPECT_EQ(data.samples[1].unit, "BCN_7");
+    EXPECT_EQ(data.samples[0].attributes[size_t(find_column(data.columns, "sex"))], "female");
+    EXPECT_EQ(data.samples[1].attributes[size_t(find_column(data.columns, "age"))], "60.0");
+    EXPECT_THAT(data.notes[0], HasSubstr("left out 1 images of the class UNK"));
+    EXPECT_EQ(data.root, folder.string());
+    folder.write("ISIC_2019_Training_Input/x", "");
+    EXPECT_EQ(open_dataset("isic2019:" + folder.string()).root,
+              folder.string() + "/ISIC_2019_Training_Input");
+
+    const auto refused = [&](const std::string& row) {
+        folder.write("ISIC_2019_Training_GroundTruth.csv", header + row);
+        return error_of("isic2019:" + folder.string(), Exit::data);
+    };
+    EXPECT_THAT(refused("a,1.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"),
+                HasSubstr("csv:2: 2 classes are set"));
+    EXPECT_THAT(refused("a,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"),
+                HasSubstr("csv:2: 0 classes are set"));
+    EXPECT_THAT(refused("a,0.7,0.3,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"),
+                HasSubstr("csv:2: '0.7' under MEL"));
+}
+
+// What the shared copies must hold (their READMEs).
+std::string shared_data(const std::string& set) {
+    return (*shared_folder() / "data" / set).string();
+}
+
+TEST(Dataset, SharedIsic2019) {
+    if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
+    const std::string spec = "csv:" + shared_data("isic2019-84") + "/dataset.csv";
+    const Dataset data = open_dataset(spec);
+    EXPECT_EQ(data.samples.size(), 22765u);
+    EXPECT_EQ(class_counts(data), (std::map<std::string, int>{{"AK", 751},
+                                                              {"BCC", 2990},
+                                                              {"BKL", 2361},
+                                                              {"DF", 215},
+                                                              {"MEL", 4069},
+                                                              {"NV", 11587},
+                                                              {"SCC", 565},
+                                                              {"VASC", 227}}));
+    EXPECT_EQ(members(data, Split::train).size(), 13650u);
+    EXPECT_EQ(members(data, Split::val).size(), 4558u);
+    EXPECT_EQ(members(data, Split::test).size(), 4557u);
+    EXPECT_TRUE(parted_units(data).empty());
+    const Dataset paper = open_dataset(spec + ",split=split_paper");
+    EXPECT_EQ(paper.samples.size(), 22765u - 85 - 265 - 95);
+    EXPECT_EQ(members(paper, Split::train).size(), 2644u + 8035 + 2724);
+    EXPECT_GT(parted_units(paper).size(), 1000u);
+    EXPECT_EQ(open_dataset(spec, {.exclude_unknown = {"sex"}}).samples.size(), 22765u - 345);
+}
+
+TEST(Dataset, SharedHam10000) {
+    if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
+    const std::string spec = "csv:" + shared_data("ham10000-200x150") + "/dataset.csv";
+    const Dataset data = open_dataset(spec);
+    EXPECT_EQ(data.samples.size(), 9012u);
+    EXPECT_THAT(data.classes, ElementsAre("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"));
+    EXPECT_EQ(class_counts(data)["nv"], 6035);
+    EXPECT_EQ(members(data, Split::train).size(), 5403u);
+    EXPECT_TRUE(parted_units(data).empty());
+}
+
+TEST(Dataset, SharedPadUfes) {
+    if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
+    const std::string spec = "csv:" + shared_data("pad-ufes-20-lesions-128") + "/dataset.csv";
+    const Dataset data = open_dataset(spec);
+    EXPECT_EQ(data.samples.size(), 773u);
+    EXPECT_EQ(class_counts(data)["BCC"], 472);
+    EXPECT_TRUE(parted_units(data).empty());
+    // lesion ids and patient ids: a split of our own keeps both whole
+    const Dataset drawn = open_dataset(spec + ",split=none");
+    EXPECT_TRUE(parted_units(drawn).empty());
+}
+
+TEST(Dataset, SharedFitzpatrick17k) {
+    if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
+    const Folder folder;
+    const std::string file = folder.string() + "/fitzpatrick17k.csv";
+    const std::string packed = shared_data("fitzpatrick17k-annotations") + "/fitzpatrick17k.csv.gz";
+    if (std::system(("gzip -dc '" + packed + "' > '" + file + "'").c_str()) != 0)
+        GTEST_SKIP() << "gzip cannot unpack " << packed;
+    const std::string spec = "fitzpatrick17k:" + file + ",images=/pictures";
+    const Dataset data = open_dataset(spec);
+    EXPECT_EQ(data.samples.size(), 16577u);
+    EXPECT_EQ(data.classes.size(), 114u);
+    EXPECT_TRUE(data.samples[0].image.ends_with(".jpg"));
+    std::map<std::string, int> scale;
+    for (const Sample& s : data.samples)
+        ++scale[s.attributes[size_t(find_column(data.columns, "skin_tone"))]];
+    EXPECT_EQ(scale, (std::map<std::string, int>{{"-1", 565},
+                                                 {"1", 2947},
+                                                 {"2", 4808},
+                                                 {"3", 3308},
+                                                 {"4", 2781},
+                                                 {"5", 1533},
+                                                 {"6", 635}}));
+    EXPECT_EQ(open_dataset(spec, {.exclude_qc = true}).samples.size(), 16577u - 17);
+    EXPECT_EQ(open_dataset(spec, {.exclude_unknown = {"fitzpatrick_scale"}}).samples.size(),
+              16577u - 565);
+    EXPECT_EQ(class_counts(open_dataset(spec + ",label=three_partition_label")),
+              (std::map<std::string, int>{
+                  {"benign", 2234}, {"malignant", 2263}, {"non-neoplastic", 12080}}));
+    EXPECT_EQ(members(open_dataset(spec + ",split=split_paper"), Split::test).size(), 1657u);
+}
+
+}  // namespace
+}  // namespace fp
