@@ -1,0 +1,103 @@
+// Adaptive average pooling, one block of channels of one image at a time, a vector of channels in the
+// inner loops.
+//
+//   forward   y[i,j] = mean of x over the cell (i,j)
+//   backward  dx[h,w] = sum over the cells (i,j) that hold (h,w) of dy[i,j] / their size
+#include <algorithm>
+
+#include "kernels/error.h"
+#include "kernels/kernels.h"
+
+namespace fp::cpu {
+namespace {
+
+struct Range {
+    int first, last;  // one past
+    int count() const { return last - first; }
+};
+
+Range cell(int i, int in, int out) {
+    return {AvgPoolShape::first(i, in, out), AvgPoolShape::last(i, in, out)};
+}
+
+template <int kBlock>
+void forward_plane(const AvgPoolShape& s, const float* x, float* y) {
+    for (int i = 0; i < s.p; ++i) {
+        const Range rows = cell(i, s.x.h, s.p);
+        for (int j = 0; j < s.q; ++j) {
+            const Range columns = cell(j, s.x.w, s.q);
+            float sum[kBlock] = {};
+            for (int h = rows.first; h < rows.last; ++h) {
+                const float* row = x + int64_t(h) * s.x.w * kBlock;
+                float part[kBlock] = {};  // a row at a time: less is lost on large maps
+                for (int w = columns.first; w < columns.last; ++w) {
+                    for (int c = 0; c < kBlock; ++c) part[c] += row[w * kBlock + c];
+                }
+                for (int c = 0; c < kBlock; ++c) sum[c] += part[c];
+            }
+            const float share = 1.0f / float(rows.count() * columns.count());
+            float* out = y + (int64_t(i) * s.q + j) * kBlock;
+            for (int c = 0; c < kBlock; ++c) out[c] = sum[c] * share;
+        }
+    }
+}
+
+template <int kBlock>
+void backward_plane(const AvgPoolShape& s, const float* dy, float* dx, Write write) {
+    if (write == Write::replace) std::fill_n(dx, s.x.pixels() * kBlock, 0.0f);
+    for (int i = 0; i < s.p; ++i) {
+        const Range rows = cell(i, s.x.h, s.p);
+        for (int j = 0; j < s.q; ++j) {
+            const Range columns = cell(j, s.x.w, s.q);
+            const float share = 1.0f / float(rows.count() * columns.count());
+            float g[kBlock];
+            for (int c = 0; c < kBlock; ++c) {
+                g[c] = dy[(int64_t(i) * s.q + j) * kBlock + c] * share;
+            }
+            for (int h = rows.first; h < rows.last; ++h) {
+                float* row = dx + int64_t(h) * s.x.w * kBlock;
+                for (int w = columns.first; w < columns.last; ++w) {
+                    for (int c = 0; c < kBlock; ++c) row[w * kBlock + c] += g[c];
+                }
+            }
+        }
+    }
+}
+
+// Runs `plane(x offset, y offset)` for every block of channels of every image.
+template <class Plane>
+void for_each_plane(const AvgPoolShape& s, Plane plane) {
+    const Map y = s.y();
+    FP_CHECK(s.x.block == 16 || s.x.block == 8, "avgpool: blocks of ", s.x.block, " channels");
+#pragma omp parallel for collapse(2)
+    for (int n = 0; n < s.x.n; ++n) {
+        for (int b = 0; b < s.x.blocks(); ++b) {
+            const int c = b * s.x.block;
+            plane(s.x.at(n, c, 0, 0), y.at(n, c, 0, 0));
+        }
+    }
+}
+
+void forward(const AvgPoolShape& s, const act* x_act, act* y_act, Stream) {
+    const auto* x = static_cast<const float*>(x_act);
+    auto* y = static_cast<float*>(y_act);
+    for_each_plane(s, [&](int64_t in, int64_t out) {
+        s.x.block == 16 ? forward_plane<16>(s, x + in, y + out)
+                        : forward_plane<8>(s, x + in, y + out);
+    });
+}
+
+void backward(const AvgPoolShape& s, const act* dy_act, act* dx_act, Write write, Stream) {
+    const auto* dy = static_cast<const float*>(dy_act);
+    auto* dx = static_cast<float*>(dx_act);
+    for_each_plane(s, [&](int64_t in, int64_t out) {
+        s.x.block == 16 ? backward_plane<16>(s, dy + out, dx + in, write)
+                        : backward_plane<8>(s, dy + out, dx + in, write);
+    });
+}
+
+}  // namespace
+
+extern const AvgPool avgpool{.forward = forward, .backward = backward};
+
+}  // namespace fp::cpu

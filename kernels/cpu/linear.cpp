@@ -1,0 +1,154 @@
+// Linear layers on oneDNN's inner product.
+//
+// A sample lies in memory as one row of D = stored_c h w numbers, and the filter bank as a K x D matrix
+// in tiles whose order over D is the same, so a layer of any h x w is one matrix product of what is
+// there: y (n,K) = x (n,D) W^T, with nothing reordered.
+#include <algorithm>
+
+#include "kernels/cpu/channels.h"
+#include "kernels/cpu/onednn.h"
+#include "kernels/error.h"
+
+namespace fp::cpu {
+namespace {
+
+using dnnl::memory;
+using dnnl::prop_kind;
+using onednn::any;
+using onednn::Desc;
+using onednn::Plan;
+using Forward = dnnl::inner_product_forward;
+using BackwardData = dnnl::inner_product_backward_data;
+using BackwardFilter = dnnl::inner_product_backward_weights;
+
+enum class Call { forward, backward_data, backward_filter };
+
+struct Matrices {
+    Desc x, w, y;
+};
+
+Matrices ours(const LinearShape& s) {
+    FP_CHECK(s.w.c_block == s.x.block && s.w.r == s.x.h && s.w.s == s.x.w,
+             "linear: the filter is not as large as the map");
+    const int d = int(s.x.stored() / s.x.n);
+    const auto rows = [&](int length) {
+        return Desc({s.x.n, length, 1, 1}, memory::data_type::f32, memory::format_tag::nhwc);
+    };
+    const Filter matrix{.k = s.w.k, .c = d, .k_block = s.w.k_block, .c_block = s.w.c_block};
+    return {rows(d), onednn::desc(matrix), rows(s.y().stored_c())};
+}
+
+// Our layouts where oneDNN takes them, its own where it would answer with reference loops.
+template <class Make>
+auto choose(const Matrices& m, Make make) {
+    try {
+        auto made = make(m);
+        if (!onednn::is_reference(made)) return made;
+    } catch (const dnnl::error& e) {
+        if (e.status != dnnl_unimplemented) throw;
+    }
+    return make({m.x, any(m.w), m.y});
+}
+
+Forward::primitive_desc forward_desc(const Matrices& m, bool bias) {
+    const auto kind = prop_kind::forward_training;
+    const Desc b = onednn::vector_desc(int(m.y.dims()[1]));
+    return {bias ? Forward::desc(kind, m.x, m.w, b, m.y) : Forward::desc(kind, m.x, m.w, m.y),
+            onednn::attributes(), onednn::engine()};
+}
+
+const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
+    const onednn::Key key = onednn::key_of({1, int(call), bias}, s.x, s.w, s.y());
+    return onednn::cached(key, [&]() -> Plan {
+        const Matrices m = ours(s);
+        switch (call) {
+            case Call::forward: {
+                const auto made =
+                    choose(m, [&](const Matrices& with) { return forward_desc(with, bias); });
+                std::vector<Plan::Argument> arguments{{DNNL_ARG_SRC, m.x}, {DNNL_ARG_WEIGHTS, m.w}};
+                if (bias) {
+                    arguments.push_back({DNNL_ARG_BIAS, onednn::vector_desc(s.y().stored_c())});
+                }
+                arguments.push_back({DNNL_ARG_DST, m.y});
+                return {made, arguments};
+            }
+            case Call::backward_data: {
+                const auto made = choose(m, [&](const Matrices& with) {
+                    return BackwardData::primitive_desc(
+                        BackwardData::desc(with.x, with.w, with.y), onednn::attributes(),
+                        onednn::engine(), forward_desc(with, false));
+                });
+                return {made,
+                        {{DNNL_ARG_DIFF_DST, m.y},
+                         {DNNL_ARG_WEIGHTS, m.w},
+                         {DNNL_ARG_DIFF_SRC, m.x}}};
+            }
+            case Call::backward_filter: {
+                const auto made = choose(m, [&](const Matrices& with) {
+                    return BackwardFilter::primitive_desc(
+                        BackwardFilter::desc(with.x, with.w, with.y), onednn::attributes(),
+                        onednn::engine(), forward_desc(with, false));
+                });
+                return {made,
+                        {{DNNL_ARG_SRC, m.x},
+                         {DNNL_ARG_DIFF_DST, m.y},
+                         {DNNL_ARG_DIFF_WEIGHTS, m.w}}};
+            }
+        }
+        fail("linear: no such call");
+    });
+}
+
+size_t scratch_bytes(const LinearShape& s) {
+    return std::max({plan(s, Call::forward, false).scratch_bytes(),
+                     plan(s, Call::forward, true).scratch_bytes(),
+                     plan(s, Call::backward_data).scratch_bytes(),
+                     plan(s, Call::backward_filter).scratch_bytes()});
+}
+
+void forward(const LinearShape& s,
+             const act* x,
+             const par* w,
+             const par* bias,
+             act* y,
+             void* scratch,
+             Stream) {
+    if (bias) {
+        plan(s, Call::forward, true).run({x, w, bias, y}, Write::replace, scratch);
+    } else {
+        plan(s, Call::forward).run({x, w, y}, Write::replace, scratch);
+    }
+}
+
+void backward_data(const LinearShape& s,
+                   const act* dy,
+                   const par* w,
+                   act* dx,
+                   Write write,
+                   void* scratch,
+                   Stream) {
+    plan(s, Call::backward_data).run({dy, w, dx}, write, scratch);
+}
+
+void backward_filter(const LinearShape& s,
+                     const act* x,
+                     const act* dy,
+                     par* dw,
+                     par* dbias,
+                     Write write,
+                     void* scratch,
+                     Stream) {
+    plan(s, Call::backward_filter).run({x, dy, dw}, write, scratch);
+    if (dbias) {
+        channel_sums(s.y(), static_cast<const float*>(dy), static_cast<float*>(dbias), write);
+    }
+}
+
+}  // namespace
+
+extern const Linear linear{.scratch_bytes = scratch_bytes,
+                           .forward = forward,
+                           .backward_data = backward_data,
+                           .backward_filter = backward_filter};
+
+}  // namespace fp::cpu

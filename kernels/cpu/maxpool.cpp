@@ -1,0 +1,143 @@
+// Max pooling, one block of channels of one image at a time, a vector of channels in the inner loops.
+//
+//   forward   y[p,q] = max over the window on the map, argmax = its index in the window, the first if many
+//   backward  dx[h,w] = sum over the outputs (p,q) that see (h,w) of dy[p,q] where argmax names (h,w)
+//
+// Backward gathers, so every dx is written once and in one order.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/error.h"
+#include "kernels/kernels.h"
+
+namespace fp::cpu {
+namespace {
+
+struct Range {
+    int first, last;  // one past
+};
+
+// The taps of output p that lie on the map.
+Range taps(const MaxPoolShape& s, int p, int size) {
+    const int start = p * s.stride - s.pad;
+    return {std::max(0, -start), std::min(s.window, size - start)};
+}
+
+// The outputs whose window holds input i.
+Range outputs(const MaxPoolShape& s, int i, int count) {
+    const int reach = i + s.pad;
+    const int first = reach < s.window ? 0 : (reach - s.window) / s.stride + 1;
+    return {first, std::min(count, reach / s.stride + 1)};
+}
+
+template <int kBlock>
+void forward_plane(
+    const MaxPoolShape& s, const float* x, float* y, uint8_t* argmax, int channels) {
+    for (int p = 0; p < s.p(); ++p) {
+        const Range rows = taps(s, p, s.x.h);
+        for (int q = 0; q < s.q(); ++q) {
+            const Range columns = taps(s, q, s.x.w);
+            const auto pixel_at = [&](int r, int t) {
+                const int h = p * s.stride - s.pad + r, w = q * s.stride - s.pad + t;
+                return x + (int64_t(h) * s.x.w + w) * kBlock;
+            };
+            float best[kBlock];
+            int32_t winner[kBlock];
+            std::copy_n(pixel_at(rows.first, columns.first), kBlock, best);
+            std::fill_n(winner, kBlock, rows.first * s.window + columns.first);
+            for (int r = rows.first; r < rows.last; ++r) {
+                for (int t = columns.first; t < columns.last; ++t) {
+                    const float* pixel = pixel_at(r, t);
+                    const int32_t index = r * s.window + t;
+                    for (int c = 0; c < kBlock; ++c) {
+                        const float v = pixel[c];
+                        const bool wins = (v > best[c]) | ((v != v) & (best[c] == best[c]));
+                        best[c] = wins ? v : best[c];
+                        winner[c] = wins ? index : winner[c];
+                    }
+                }
+            }
+            const int64_t out = (int64_t(p) * s.q() + q) * kBlock;
+            std::copy_n(best, kBlock, y + out);
+            if (argmax) {
+                for (int c = 0; c < kBlock; ++c) {
+                    argmax[out + c] = uint8_t(c < channels ? winner[c] : 0);
+                }
+            }
+        }
+    }
+}
+
+template <int kBlock>
+void backward_plane(
+    const MaxPoolShape& s, const float* dy, const uint8_t* argmax, float* dx, Write write) {
+    for (int h = 0; h < s.x.h; ++h) {
+        const Range rows = outputs(s, h, s.p());
+        for (int w = 0; w < s.x.w; ++w) {
+            const Range columns = outputs(s, w, s.q());
+            float sum[kBlock] = {};
+            for (int p = rows.first; p < rows.last; ++p) {
+                const int r = h + s.pad - p * s.stride;
+                for (int q = columns.first; q < columns.last; ++q) {
+                    const int32_t index = r * s.window + w + s.pad - q * s.stride;
+                    const int64_t from = (int64_t(p) * s.q() + q) * kBlock;
+                    for (int c = 0; c < kBlock; ++c) {
+                        sum[c] += int32_t(argmax[from + c]) == index ? dy[from + c] : 0.0f;
+                    }
+                }
+            }
+            float* out = dx + (int64_t(h) * s.x.w + w) * kBlock;
+            if (write == Write::add) {
+                for (int c = 0; c < kBlock; ++c) out[c] += sum[c];
+            } else {
+                std::copy_n(sum, kBlock, out);
+            }
+        }
+    }
+}
+
+// Runs `plane(x offset, y offset, logical channels)` for every block of channels of every image.
+template <class Plane>
+void for_each_plane(const MaxPoolShape& s, Plane plane) {
+    const Map y = s.y();
+    FP_CHECK(s.x.block == 16 || s.x.block == 8, "maxpool: blocks of ", s.x.block, " channels");
+    FP_CHECK(s.pad < s.window && s.window * s.window <= 256, "maxpool: window ", s.window, ", pad ",
+             s.pad);
+#pragma omp parallel for collapse(2)
+    for (int n = 0; n < s.x.n; ++n) {
+        for (int b = 0; b < s.x.blocks(); ++b) {
+            const int c = b * s.x.block;
+            plane(s.x.at(n, c, 0, 0), y.at(n, c, 0, 0), s.x.c - c);
+        }
+    }
+}
+
+void forward(const MaxPoolShape& s, const act* x_act, act* y_act, uint8_t* argmax, Stream) {
+    const auto* x = static_cast<const float*>(x_act);
+    auto* y = static_cast<float*>(y_act);
+    for_each_plane(s, [&](int64_t in, int64_t out, int channels) {
+        uint8_t* const won = argmax ? argmax + out : nullptr;
+        s.x.block == 16 ? forward_plane<16>(s, x + in, y + out, won, channels)
+                        : forward_plane<8>(s, x + in, y + out, won, channels);
+    });
+}
+
+void backward(const MaxPoolShape& s,
+              const act* dy_act,
+              const uint8_t* argmax,
+              act* dx_act,
+              Write write,
+              Stream) {
+    const auto* dy = static_cast<const float*>(dy_act);
+    auto* dx = static_cast<float*>(dx_act);
+    for_each_plane(s, [&](int64_t in, int64_t out, int) {
+        s.x.block == 16 ? backward_plane<16>(s, dy + out, argmax + out, dx + in, write)
+                        : backward_plane<8>(s, dy + out, argmax + out, dx + in, write);
+    });
+}
+
+}  // namespace
+
+extern const MaxPool maxpool{.forward = forward, .backward = backward};
+
+}  // namespace fp::cpu

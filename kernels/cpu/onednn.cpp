@@ -1,0 +1,166 @@
+#include "kernels/cpu/onednn.h"
+
+#include <omp.h>
+
+#include <map>
+#include <mutex>
+#include <string_view>
+
+#include "kernels/error.h"
+
+namespace fp::cpu::onednn {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+constexpr auto kFloat = memory::data_type::f32;
+constexpr size_t kAlignment = 64;
+
+dnnl::stream& stream() {
+    thread_local dnnl::stream stream(engine());
+    return stream;
+}
+
+memory at(const Desc& desc, const void* pointer) {
+    return memory(desc, engine(), const_cast<void*>(pointer));
+}
+
+void copy(const dnnl::reorder& move, memory from, memory to) { move.execute(stream(), from, to); }
+
+dnnl::reorder make_reorder(const Desc& from, const Desc& to, bool add = false) {
+    return dnnl::reorder(
+        dnnl::reorder::primitive_desc(engine(), from, engine(), to, attributes(add)));
+}
+
+}  // namespace
+
+const dnnl::engine& engine() {
+    static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+    return engine;
+}
+
+Desc desc(const Map& m) {
+    const Tag tag = m.block == 16  ? Tag::nChw16c
+                    : m.block == 8 ? Tag::nChw8c
+                    : m.block == 1 ? Tag::nchw
+                                   : Tag::undef;
+    FP_CHECK(tag != Tag::undef, "oneDNN: no layout for blocks of ", m.block, " channels");
+    return Desc({m.n, m.stored_c(), m.h, m.w}, kFloat, tag);
+}
+
+Desc desc(const Filter& f) {
+    const auto is = [&](int k_block, int c_block) {
+        return f.k_block == k_block && f.c_block == c_block;
+    };
+    const Tag tag = is(16, 16)  ? Tag::OIhw16i16o
+                    : is(8, 8)  ? Tag::OIhw8i8o
+                    : is(16, 1) ? Tag::Oihw16o
+                    : is(8, 1)  ? Tag::Abcd8a
+                    : is(1, 1)  ? Tag::oihw
+                                : Tag::undef;
+    FP_CHECK(tag != Tag::undef, "oneDNN: no layout for filters in blocks of ", f.k_block, " x ",
+             f.c_block);
+    return Desc({f.k_blocks() * f.k_block, f.c_blocks() * f.c_block, f.r, f.s}, kFloat, tag);
+}
+
+Desc vector_desc(int count) { return Desc({count}, kFloat, Tag::x); }
+
+Desc any(const Desc& d) { return Desc(d.dims(), d.data_type(), Tag::any); }
+
+dnnl::primitive_attr attributes(bool sum, bool relu) {
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    dnnl::post_ops after;
+    if (sum) after.append_sum();
+    if (relu) after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+    attributes.set_post_ops(after);
+    return attributes;
+}
+
+void reorder(const Desc& from, const void* source, const Desc& to, void* target) {
+    if (to.data.format_kind != dnnl_format_kind_wino) {
+        copy(make_reorder(from, to), at(from, source), at(to, target));
+    } else {
+        const Desc plain(from.dims(), kFloat, Tag::oihw);
+        const memory between(plain, engine());
+        copy(make_reorder(from, plain), at(from, source), between);
+        copy(make_reorder(plain, to), between, at(to, target));
+    }
+    stream().wait();
+}
+
+Plan::Plan(const dnnl::primitive_desc& made, std::vector<Argument> arguments)
+    : implementation_(made.impl_info_str()), call_(made), scratchpad_(made.scratchpad_desc()) {
+    const auto take = [&](size_t bytes) {
+        const size_t offset = scratch_bytes_;
+        scratch_bytes_ += size_t(round_up(int64_t(bytes), kAlignment));
+        return offset;
+    };
+    take(scratchpad_.get_size());
+    for (const Argument& a : arguments) {
+        Slot slot{a.id, a.ours, made.query_md(dnnl::query::exec_arg_md, a.id), 0, {}};
+        const bool output = &a == &arguments.back();
+        if (slot.ours != slot.wanted) {
+            slot.moves = output ? make_reorder(slot.wanted, slot.ours)
+                                : make_reorder(slot.ours, slot.wanted);
+        }
+        if (output) adds_ = make_reorder(slot.wanted, slot.ours, true);
+        if (output || slot.moves) slot.offset = take(slot.wanted.get_size());
+        slots_.push_back(std::move(slot));
+    }
+}
+
+const Desc& Plan::wanted(int id) const {
+    for (const Slot& slot : slots_) {
+        if (slot.id == id) return slot.wanted;
+    }
+    fail("oneDNN: ", implementation_, " has no argument ", id);
+}
+
+void Plan::run(std::initializer_list<const void*> pointers, Write write, void* scratch) const {
+    FP_CHECK(pointers.size() == slots_.size(), "oneDNN: ", implementation_, " takes ",
+             slots_.size(), " arguments, not ", pointers.size());
+    std::byte* const base = static_cast<std::byte*>(scratch);
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SCRATCHPAD, at(scratchpad_, base)}};
+    const void* const* pointer = pointers.begin();
+    for (const Slot& slot : slots_) {
+        const bool output = &slot == &slots_.back();
+        const bool aside = slot.moves || (output && write == Write::add);
+        const memory used = at(slot.wanted, aside ? base + slot.offset : *pointer);
+        if (slot.moves && !output) copy(*slot.moves, at(slot.ours, *pointer), used);
+        arguments.emplace(slot.id, used);
+        ++pointer;
+    }
+    call_.execute(stream(), arguments);
+
+    const Slot& out = slots_.back();
+    const memory target = at(out.ours, *(pointers.end() - 1));
+    if (write == Write::add) {
+        copy(*adds_, arguments.at(out.id), target);
+    } else if (out.moves) {
+        copy(*out.moves, arguments.at(out.id), target);
+    }
+    stream().wait();
+}
+
+bool is_reference(const dnnl::primitive_desc& made) {
+    return std::string_view(made.impl_info_str()).starts_with("ref");
+}
+
+Key key_of(std::initializer_list<int> what, const Map& x, const Filter& w, const Map& y) {
+    Key key(what);
+    for (const Map& m : {x, y}) key.insert(key.end(), {m.n, m.stored_c(), m.h, m.w, m.block});
+    key.insert(key.end(), {w.k_blocks(), w.c_blocks(), w.r, w.s, w.k_block, w.c_block});
+    return key;
+}
+
+const Plan& cached(Key key, const std::function<Plan()>& make) {
+    static std::mutex mutex;
+    static std::map<Key, Plan> plans;
+    key.push_back(omp_get_max_threads());
+    const std::lock_guard lock(mutex);
+    const auto found = plans.find(key);
+    return found != plans.end() ? found->second : plans.emplace(std::move(key), make()).first->second;
+}
+
+}  // namespace fp::cpu::onednn
