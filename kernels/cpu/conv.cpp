@@ -71,9 +71,7 @@ Forward::primitive_desc forward_desc(
     return {wish, onednn::attributes(o.residual, o.relu), onednn::engine()};
 }
 
-BackwardData::primitive_desc backward_data_desc(const ConvShape& s,
-                                                algorithm a,
-                                                const Layouts& l) {
+BackwardData::primitive_desc backward_data_desc(const ConvShape& s, algorithm a, const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
     return {BackwardData::desc(a, l.x, l.w, l.y, stride, pad, pad), onednn::attributes(),
             onednn::engine(), forward_desc(s, a, l, prop_kind::forward_training, {})};
@@ -107,19 +105,17 @@ const Plan& plan(const ConvShape& s, ConvCall call, const Options& o = {}) {
                 const auto made = choose(s, [&](algorithm a, const Layouts& with) {
                     return backward_data_desc(s, a, with);
                 });
-                return {made,
-                        {{DNNL_ARG_DIFF_DST, l.y},
-                         {DNNL_ARG_WEIGHTS, l.w},
-                         {DNNL_ARG_DIFF_SRC, l.x}}};
+                return {
+                    made,
+                    {{DNNL_ARG_DIFF_DST, l.y}, {DNNL_ARG_WEIGHTS, l.w}, {DNNL_ARG_DIFF_SRC, l.x}}};
             }
             case ConvCall::backward_filter: {
                 const auto made = choose(s, [&](algorithm a, const Layouts& with) {
                     return backward_filter_desc(s, a, with);
                 });
-                return {made,
-                        {{DNNL_ARG_SRC, l.x},
-                         {DNNL_ARG_DIFF_DST, l.y},
-                         {DNNL_ARG_DIFF_WEIGHTS, l.w}}};
+                return {
+                    made,
+                    {{DNNL_ARG_SRC, l.x}, {DNNL_ARG_DIFF_DST, l.y}, {DNNL_ARG_DIFF_WEIGHTS, l.w}}};
             }
             case ConvCall::infer: {
                 const auto made = choose(s, [&](algorithm a, const Layouts& with) {
@@ -170,13 +166,8 @@ void forward(const ConvShape& s,
     }
 }
 
-void backward_data(const ConvShape& s,
-                   const act* dy,
-                   const par* w,
-                   act* dx,
-                   Write write,
-                   void* scratch,
-                   Stream) {
+void backward_data(
+    const ConvShape& s, const act* dy, const par* w, act* dx, Write write, void* scratch, Stream) {
     plan(s, ConvCall::backward_data).run({dy, w, dx}, write, scratch);
 }
 
@@ -198,8 +189,7 @@ size_t prepared_bytes(const ConvShape& s, bool residual, bool relu) {
     return infer_plan(s, residual, relu).wanted(DNNL_ARG_WEIGHTS).get_size();
 }
 
-void prepare(
-    const ConvShape& s, bool residual, bool relu, const par* w, void* prepared, Stream) {
+void prepare(const ConvShape& s, bool residual, bool relu, const par* w, void* prepared, Stream) {
     onednn::reorder(onednn::desc(s.w), w, infer_plan(s, residual, relu).wanted(DNNL_ARG_WEIGHTS),
                     prepared);
 }

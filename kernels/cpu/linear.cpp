@@ -31,11 +31,11 @@ Matrices ours(const LinearShape& s) {
     FP_CHECK(s.w.c_block == s.x.block && s.w.r == s.x.h && s.w.s == s.x.w,
              "linear: the filter is not as large as the map");
     const int d = int(s.x.stored() / s.x.n);
-    const auto rows = [&](int length) {
-        return Desc({s.x.n, length, 1, 1}, memory::data_type::f32, memory::format_tag::nhwc);
-    };
     const Filter matrix{.k = s.w.k, .c = d, .k_block = s.w.k_block, .c_block = s.w.c_block};
-    return {rows(d), onednn::desc(matrix), rows(s.y().stored_c())};
+    using Tag = memory::format_tag;
+    const auto type = memory::data_type::f32;
+    return {Desc({s.x.n, d, 1, 1}, type, Tag::nhwc), onednn::desc(matrix),
+            Desc({s.x.n, s.y().stored_c()}, type, Tag::nc)};
 }
 
 // Our layouts where oneDNN takes them, its own where it would answer with reference loops.
@@ -74,14 +74,13 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
             }
             case Call::backward_data: {
                 const auto made = choose(m, [&](const Matrices& with) {
-                    return BackwardData::primitive_desc(
-                        BackwardData::desc(with.x, with.w, with.y), onednn::attributes(),
-                        onednn::engine(), forward_desc(with, false));
+                    return BackwardData::primitive_desc(BackwardData::desc(with.x, with.w, with.y),
+                                                        onednn::attributes(), onednn::engine(),
+                                                        forward_desc(with, false));
                 });
-                return {made,
-                        {{DNNL_ARG_DIFF_DST, m.y},
-                         {DNNL_ARG_WEIGHTS, m.w},
-                         {DNNL_ARG_DIFF_SRC, m.x}}};
+                return {
+                    made,
+                    {{DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_WEIGHTS, m.w}, {DNNL_ARG_DIFF_SRC, m.x}}};
             }
             case Call::backward_filter: {
                 const auto made = choose(m, [&](const Matrices& with) {
@@ -89,10 +88,9 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
                         BackwardFilter::desc(with.x, with.w, with.y), onednn::attributes(),
                         onednn::engine(), forward_desc(with, false));
                 });
-                return {made,
-                        {{DNNL_ARG_SRC, m.x},
-                         {DNNL_ARG_DIFF_DST, m.y},
-                         {DNNL_ARG_DIFF_WEIGHTS, m.w}}};
+                return {
+                    made,
+                    {{DNNL_ARG_SRC, m.x}, {DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_DIFF_WEIGHTS, m.w}}};
             }
         }
         fail("linear: no such call");

@@ -31,8 +31,7 @@ Range outputs(const MaxPoolShape& s, int i, int count) {
 }
 
 template <int kBlock>
-void forward_plane(
-    const MaxPoolShape& s, const float* x, float* y, uint8_t* argmax, int channels) {
+void forward_plane(const MaxPoolShape& s, const float* x, float* y, uint8_t* argmax, int channels) {
     for (int p = 0; p < s.p(); ++p) {
         const Range rows = taps(s, p, s.x.h);
         for (int q = 0; q < s.q(); ++q) {

@@ -28,8 +28,21 @@ memory at(const Desc& desc, const void* pointer) {
 void copy(const dnnl::reorder& move, memory from, memory to) { move.execute(stream(), from, to); }
 
 dnnl::reorder make_reorder(const Desc& from, const Desc& to, bool add = false) {
-    return dnnl::reorder(
-        dnnl::reorder::primitive_desc(engine(), from, engine(), to, attributes(add)));
+    dnnl::primitive_attr attributes;
+    dnnl::post_ops after;
+    if (add) after.append_sum();
+    attributes.set_post_ops(after);
+    return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attributes));
+}
+
+// Whether the primitive adds to what its output holds.
+bool sums(const dnnl::primitive_desc& made) {
+    const dnnl::primitive_attr attributes = made.get_primitive_attr();  // owns what follows
+    const dnnl::post_ops after = attributes.get_post_ops();
+    for (int i = 0; i < after.len(); ++i) {
+        if (after.kind(i) == dnnl::primitive::kind::sum) return true;
+    }
+    return false;
 }
 
 }  // namespace
@@ -105,6 +118,7 @@ Plan::Plan(const dnnl::primitive_desc& made, std::vector<Argument> arguments)
                                 : make_reorder(slot.ours, slot.wanted);
         }
         if (output) adds_ = make_reorder(slot.wanted, slot.ours, true);
+        if (output && slot.moves && sums(made)) loads_ = make_reorder(slot.ours, slot.wanted);
         if (output || slot.moves) slot.offset = take(slot.wanted.get_size());
         slots_.push_back(std::move(slot));
     }
@@ -127,7 +141,8 @@ void Plan::run(std::initializer_list<const void*> pointers, Write write, void* s
         const bool output = &slot == &slots_.back();
         const bool aside = slot.moves || (output && write == Write::add);
         const memory used = at(slot.wanted, aside ? base + slot.offset : *pointer);
-        if (slot.moves && !output) copy(*slot.moves, at(slot.ours, *pointer), used);
+        const auto& load = output ? loads_ : slot.moves;
+        if (load) copy(*load, at(slot.ours, *pointer), used);
         arguments.emplace(slot.id, used);
         ++pointer;
     }
@@ -160,7 +175,8 @@ const Plan& cached(Key key, const std::function<Plan()>& make) {
     key.push_back(omp_get_max_threads());
     const std::lock_guard lock(mutex);
     const auto found = plans.find(key);
-    return found != plans.end() ? found->second : plans.emplace(std::move(key), make()).first->second;
+    return found != plans.end() ? found->second
+                                : plans.emplace(std::move(key), make()).first->second;
 }
 
 }  // namespace fp::cpu::onednn

@@ -60,7 +60,8 @@ private:
     std::string implementation_;
     dnnl::primitive call_;
     std::vector<Slot> slots_;
-    std::optional<dnnl::reorder> adds_;  // output: ours += wanted
+    std::optional<dnnl::reorder> adds_;   // output: ours += wanted
+    std::optional<dnnl::reorder> loads_;  // output: ours to wanted, where the primitive adds to it
     Desc scratchpad_;
     size_t scratch_bytes_ = 0;
 };
