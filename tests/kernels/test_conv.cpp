@@ -1,0 +1,220 @@
+#include "tests/kernels/gradient.h"
+
+namespace fp::testing {
+namespace {
+
+struct ConvCase {
+    const char* name;
+    Map x;
+    int k, window, stride, pad;
+    bool image = false;  // the input is an image, in its own layout and without a gradient
+};
+
+// ResNet's and VGG's, scaled small; then widths and maps that fit no block or tile.
+const ConvCase kCases[] = {
+    {"stem 7x7", {.n = 2, .c = 3, .h = 20, .w = 18}, 16, 7, 2, 3, true},
+    {"stem 3x3", {.n = 1, .c = 3, .h = 9, .w = 9}, 17, 3, 1, 1, true},
+    {"3x3", {.n = 2, .c = 32, .h = 8, .w = 8}, 32, 3, 1, 1},
+    {"3x3 stride 2", {.n = 2, .c = 32, .h = 8, .w = 8}, 48, 3, 2, 1},
+    {"1x1", {.n = 2, .c = 64, .h = 4, .w = 4}, 16, 1, 1, 0},
+    {"1x1 stride 2", {.n = 2, .c = 32, .h = 8, .w = 8}, 64, 1, 2, 0},
+    {"3x3 on 2x2", {.n = 3, .c = 48, .h = 2, .w = 2}, 48, 3, 1, 1},
+    {"3x3 on 1x1", {.n = 3, .c = 45, .h = 1, .w = 1}, 17, 3, 1, 1},
+    {"odd widths", {.n = 1, .c = 17, .h = 5, .w = 6}, 45, 3, 1, 1},
+    {"odd maps, stride 2", {.n = 3, .c = 3, .h = 9, .w = 7}, 17, 3, 2, 1},
+    {"one channel", {.n = 1, .c = 1, .h = 13, .w = 11}, 1, 3, 1, 1},
+    {"no padding", {.n = 3, .c = 16, .h = 7, .w = 5}, 3, 3, 1, 0},
+    {"7x7", {.n = 1, .c = 17, .h = 9, .w = 11}, 3, 7, 1, 3},
+    {"1x1 odd, stride 2", {.n = 3, .c = 45, .h = 5, .w = 3}, 1, 1, 2, 0},
+};
+
+struct Inputs {
+    Values x, w, bias{}, residual{}, dy{}, dx_before{}, dw_before{}, dbias_before{};
+};
+
+ConvShape shape_on(const Device& on, const ConvCase& c) {
+    const Map x = c.image ? on.image(c.x) : on.map(c.x);
+    return {.x = x,
+            .w = on.k.filter(c.k, c.x.c, c.window, c.window, x.block),
+            .stride = c.stride,
+            .pad = c.pad,
+            .y_block = on.k.block(c.k)};
+}
+
+Inputs random_inputs(const ConvCase& c, Type activation, Type parameter) {
+    const ConvShape s = shape_on({exact()}, c);
+    return {.x = random_values(s.x.logical(), 1, activation),
+            .w = random_values(s.w.logical(), 2, parameter),
+            .bias = random_values(s.w.k, 3, parameter),
+            .residual = random_values(s.y().logical(), 4, activation),
+            .dy = random_values(s.y().logical(), 5, activation),
+            .dx_before = random_values(s.x.logical(), 6, activation),
+            .dw_before = random_values(s.w.logical(), 7, parameter),
+            .dbias_before = random_values(s.w.k, 8, parameter)};
+}
+
+Values forward(const Kernels& k, const ConvCase& c, const Inputs& in, bool bias) {
+    const Device on{k};
+    const ConvShape s = shape_on(on, c);
+    const Buffer scratch(k, k.conv.scratch_bytes(s));
+    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
+    const Tensor b = on.par_in(on.channels(s.w.k), in.bias), y = on.act_out(s.y());
+    k.conv.forward(s, x, w, b.if_given(bias), y, scratch.data(), {});
+    return y.values();
+}
+
+Values infer(
+    const Kernels& k, const ConvCase& c, const Inputs& in, bool bias, bool residual, bool relu) {
+    const Device on{k};
+    const ConvShape s = shape_on(on, c);
+    const Buffer scratch(k, k.conv.scratch_bytes(s));
+    const Buffer prepared(k, k.conv.prepared_bytes(s, residual, relu));
+    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
+    const Tensor b = on.par_in(on.channels(s.w.k), in.bias), z = on.act_in(s.y(), in.residual);
+    const Tensor y = on.act_out(s.y());
+    k.conv.prepare(s, residual, relu, w, prepared.data(), {});
+    k.conv.infer(s, x, prepared.data(), b.if_given(bias), z.if_given(residual), relu, y,
+                 scratch.data(), {});
+    return y.values();
+}
+
+Values backward_data(const Kernels& k, const ConvCase& c, const Inputs& in, Write write) {
+    const Device on{k};
+    const ConvShape s = shape_on(on, c);
+    const Buffer scratch(k, k.conv.scratch_bytes(s));
+    const Tensor dy = on.act_in(s.y(), in.dy), w = on.par_in(s.w, in.w);
+    const Tensor dx = on.act_grad(s.x, write, in.dx_before);
+    k.conv.backward_data(s, dy, w, dx, write, scratch.data(), {});
+    return dx.values();
+}
+
+struct FilterGradient {
+    Values dw, dbias;
+};
+
+FilterGradient backward_filter(
+    const Kernels& k, const ConvCase& c, const Inputs& in, bool bias, Write write) {
+    const Device on{k};
+    const ConvShape s = shape_on(on, c);
+    const Buffer scratch(k, k.conv.scratch_bytes(s));
+    const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy);
+    const Tensor dw = on.par_grad(s.w, write, in.dw_before);
+    const Tensor dbias = on.par_grad(on.channels(s.w.k), write, in.dbias_before);
+    k.conv.backward_filter(s, x, dy, dw, dbias.if_given(bias), write, scratch.data(), {});
+    return {dw.values(), bias ? dbias.values() : Values()};
+}
+
+// One 3x3 window over a 2x3 map: every tap that falls on padding matters.
+TEST(Conv, ByHand) {
+    const ConvCase c{"", {.c = 1, .h = 2, .w = 3}, 1, 3, 1, 1};
+    const Inputs in{.x = {1, 2, 3, 4, 5, 6},
+                    .w = {1, 0, 0, 0, 10, 0, 0, 0, 100},  // up-left, here, down-right
+                    .bias = {0.5},
+                    .residual = {0, 0, 0, 0, 0, -100},
+                    .dy = {1, 0, 0, 0, 1, 0},
+                    .dx_before = {1, 1, 1, 1, 1, 1},
+                    .dw_before = Values(9, 1),
+                    .dbias_before = {1}};
+    EXPECT_EQ(forward(exact(), c, in, true), (Values{510.5, 620.5, 30.5, 40.5, 51.5, 62.5}));
+    EXPECT_EQ(forward(exact(), c, in, false), (Values{510, 620, 30, 40, 51, 62}));
+    EXPECT_EQ(infer(exact(), c, in, true, true, true), (Values{510.5, 620.5, 30.5, 40.5, 51.5, 0}));
+    // dy at (0,0) and (1,1): up-left of (1,1) is (0,0), down-right of (0,0) is (1,1)
+    EXPECT_EQ(backward_data(exact(), c, in, Write::replace),
+              (Values{10 + 1, 0, 0, 0, 100 + 10, 0}));
+    EXPECT_EQ(backward_data(exact(), c, in, Write::add), (Values{12, 1, 1, 1, 111, 1}));
+    const auto [dw, dbias] = backward_filter(exact(), c, in, true, Write::replace);
+    EXPECT_EQ(dw, (Values{1, 2, 3, 4, 1 + 5, 2 + 6, 0, 4, 5}));
+    EXPECT_EQ(dbias, (Values{2}));
+    EXPECT_EQ(backward_filter(exact(), c, in, true, Write::add).dbias, (Values{3}));
+}
+
+TEST(Conv, StrideSkipsInputs) {
+    const ConvCase c{"", {.c = 2, .h = 1, .w = 4}, 2, 1, 2, 0};
+    const Inputs in{
+        .x = {1, 2, 3, 4, 10, 20, 30, 40}, .w = {1, 2, 3, 4}, .bias = {0, 0}};  // w[k,c]
+    EXPECT_EQ(forward(exact(), c, in, false), (Values{21, 63, 43, 129}));
+}
+
+class ConvOn : public OnBackend {};
+FP_ON_EVERY_BACKEND(ConvOn);
+
+TEST_P(ConvOn, Forward) {
+    for (const ConvCase& c : kCases) {
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, table().activation, table().parameter);
+        for (const bool bias : {true, false})
+            expect_close(forward(table(), c, in, bias), forward(exact(), c, in, bias), tolerance(),
+                         bias ? "y" : "y without bias");
+    }
+}
+
+TEST_P(ConvOn, Infer) {
+    for (const ConvCase& c : kCases) {
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, table().activation, table().parameter);
+        for (const bool bias : {true, false})
+            for (const bool residual : {true, false})
+                for (const bool relu : {true, false})
+                    expect_close(infer(table(), c, in, bias, residual, relu),
+                                 infer(exact(), c, in, bias, residual, relu), tolerance(),
+                                 text("bias ", bias, ", residual ", residual, ", relu ", relu));
+    }
+}
+
+TEST_P(ConvOn, BackwardData) {
+    for (const ConvCase& c : kCases) {
+        if (c.image) continue;
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, table().activation, table().parameter);
+        for (const Write write : {Write::replace, Write::add})
+            expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, in, write),
+                         tolerance(), write == Write::add ? "dx added" : "dx");
+    }
+}
+
+TEST_P(ConvOn, BackwardFilter) {
+    for (const ConvCase& c : kCases) {
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, table().activation, table().parameter);
+        for (const bool bias : {true, false})
+            for (const Write write : {Write::replace, Write::add}) {
+                const auto got = backward_filter(table(), c, in, bias, write);
+                const auto want = backward_filter(exact(), c, in, bias, write);
+                const char* how = write == Write::add ? " added" : "";
+                expect_close(got.dw, want.dw, tolerance(), text("dw", how));
+                expect_close(got.dbias, want.dbias, tolerance(), text("dbias", how));
+            }
+    }
+}
+
+TEST(Conv, BackwardIsTheGradient) {
+    for (const ConvCase& c : {ConvCase{"3x3", {.n = 2, .c = 3, .h = 4, .w = 5}, 2, 3, 1, 1},
+                              ConvCase{"stride 2", {.n = 3, .c = 1, .h = 5, .w = 4}, 3, 3, 2, 1},
+                              ConvCase{"1x1", {.n = 1, .c = 3, .h = 3, .w = 3}, 2, 1, 2, 0},
+                              ConvCase{"7x7", {.n = 1, .c = 2, .h = 5, .w = 4}, 1, 7, 2, 3},
+                              ConvCase{"on 1x1", {.n = 2, .c = 3, .h = 1, .w = 1}, 3, 3, 1, 1}}) {
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, Type::f64, Type::f64);
+        const auto at = [&](const std::vector<Values>& v) {
+            Inputs moved = in;
+            moved.x = v[0], moved.w = v[1], moved.bias = v[2];
+            return moved;
+        };
+        expect_gradient(
+            {in.x, in.w, in.bias},
+            [&](const std::vector<Values>& v) { return forward(exact(), c, at(v), true); },
+            [&](const std::vector<Values>& v, const Values& dy, const std::vector<Values>& before) {
+                Inputs inputs = at(v);
+                inputs.dy = dy;
+                inputs.dx_before = before[0];
+                inputs.dw_before = before[1];
+                inputs.dbias_before = before[2];
+                const auto dx = backward_data(exact(), c, inputs, Write::add);
+                const auto [dw, dbias] = backward_filter(exact(), c, inputs, true, Write::add);
+                return std::vector<Values>{dx, dw, dbias};
+            });
+    }
+}
+
+}  // namespace
+}  // namespace fp::testing
