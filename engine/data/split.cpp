@@ -108,28 +108,27 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
         return std::pair(a->place, a->name) < std::pair(b->place, b->name);
     });
 
-    // missing[p][c]: samples of class c that part p still lacks
-    std::vector<std::map<int, double>> missing(shares.size());
-    for (size_t p = 0; p < shares.size(); ++p)
-        for (const auto& [c, size] : class_size) missing[p][c] = shares[p] * size;
+    // have[p][c]: samples of class c in part p. A group goes where
+    //   chi^2 = sum_pc (have_pc - want_pc)^2 / want_pc,   want_pc = share_p size_c,
+    // grows least: with n_c samples of class c by 2 sum_c n_c (have_pc + n_c / 2) / want_pc + a constant.
+    std::vector<std::map<int, double>> have(shares.size());
     std::vector<int> part(label.size(), 0);
     for (const Group* g : dealt) {
+        std::map<int, double> added;
+        for (const size_t i : g->members) added[label[i]] += 1;
         size_t best = 0;
-        double most = -1e300;
+        double least = 1e300;
         for (size_t p = 0; p < shares.size(); ++p) {
-            double lacking =
-                0;  // relative to the class's size, so that a rare class counts as much
-            for (const size_t i : g->members)
-                lacking += missing[p][label[i]] / class_size[label[i]];
-            if (lacking > most + 1e-12) {
-                most = lacking;
+            double growth = 0;
+            for (const auto& [c, n] : added)
+                growth += n * (have[p][c] + n / 2) / (shares[p] * class_size[c]);
+            if (growth < least * (1 - 1e-12)) {  // of equals the first
+                least = growth;
                 best = p;
             }
         }
-        for (const size_t i : g->members) {
-            part[i] = int(best);
-            missing[best][label[i]] -= 1;
-        }
+        for (const size_t i : g->members) part[i] = int(best);
+        for (const auto& [c, n] : added) have[best][c] += n;
     }
     return part;
 }

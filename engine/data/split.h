@@ -2,8 +2,9 @@
 //
 // Whole groups of samples are dealt to the parts: what shares a unit (lesion, else patient, else image) or a
 // patient stays together. Larger groups first, else in an order keyed by (seed, name of the unit); each group
-// goes where its classes are furthest below their share. So every class is spread in the same proportions as
-// far as whole groups allow, and neither the order of the rows nor the machine matters.
+// goes where it disturbs the wanted class counts least (chi^2). So every class, and groups of every size, are
+// spread in the same proportions as far as whole groups allow, and neither the order of the rows nor the machine
+// matters.
 #pragma once
 
 #include <cstdint>
