@@ -159,7 +159,7 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
 class ReferenceModels : public ::testing::TestWithParam<const char*> {};
 
 json find_model(const std::string& arch) {
-    const auto shared = testing::shared_folder();
+    const auto shared = shared_folder();
     if (!shared) return {};
     for (const json& m : json::parse(std::ifstream(*shared / "reference" / "models.json")))
         if (m.at("arch") == arch) return m;
