@@ -1,5 +1,6 @@
 #include "engine/data/loader.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,6 +13,8 @@
 
 namespace fp {
 namespace {
+
+using testing::HasSubstr;
 
 // Noise by sample; slow now and then, so that workers overtake each other.
 void noise(int64_t sample, const View& view, int side, uint8_t* rgb) {

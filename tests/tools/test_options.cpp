@@ -1,0 +1,366 @@
+#include "tools/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+
+#include "engine/files.h"
+#include "engine/version.h"
+#include "tests/expect_error.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+using testing::expect_error;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+enum class Optimizer { sgd, adamw };
+
+struct Settings {
+    std::string out, data = "synth:", spec;
+    int epochs = 30;
+    uint64_t seed = 1;
+    double lr = 0.1;
+    bool nesterov = false, resume = false, shuffle = true;
+    std::optional<int> image_size;
+    std::vector<std::string> attributes;
+    std::vector<int> batches{1, 32};
+    Optimizer optimizer = Optimizer::sgd;
+};
+
+void declare(Options& o, Settings& s) {
+    o.heading("Training");
+    o.add("epochs N", s.epochs, "how often every image is seen", {.low = 0, .high = 1000});
+    o.add("lr RATE", s.lr, "learning rate", {.low = 0});
+    o.add("nesterov", s.nesterov, "look ahead");
+    o.add("shuffle", s.shuffle, "a new order each epoch");
+    o.choice<Optimizer>("optimizer NAME", s.optimizer,
+                        {{"sgd", Optimizer::sgd}, {"adamw", Optimizer::adamw}}, "the optimiser");
+    o.add("seed N", s.seed, "of all random numbers");
+    o.heading("Data");
+    o.add("data SPEC", s.data, "what to train on");
+    o.add("attribute NAME", s.attributes, "column with the groups");
+    o.add("image-size N", s.image_size, "side in pixels", {.low = 1});
+    o.add("batch-size N,N", s.batches, "images a step", {.low = 1});
+    o.heading("Run");
+    o.add("out DIR", s.out, "run folder");
+    o.add("resume", s.resume, "go on where it stopped");
+    o.leave_out_of_config("out");
+    o.leave_out_of_config("resume");
+}
+
+class Command {
+public:
+    explicit Command(std::vector<std::string> words) : words_(std::move(words)) {
+        pointers_.push_back("build/bin/fp_train");
+        for (const std::string& word : words_) pointers_.push_back(word.c_str());
+    }
+    int argc() const { return int(pointers_.size()); }
+    const char* const* argv() const { return pointers_.data(); }
+
+private:
+    std::vector<std::string> words_;
+    std::vector<const char*> pointers_;
+};
+
+Settings read(std::vector<std::string> words) {
+    Settings s;
+    Options o("fp_train", "Trains.");
+    declare(o, s);
+    const Command command(std::move(words));
+    FP_CHECK(o.parse(command.argc(), command.argv()), "help?");
+    return s;
+}
+
+template <class... Parts>
+void expect_usage(std::vector<std::string> words, const Parts&... parts) {
+    expect_error(
+        Exit::usage, [&] { read(words); }, parts...);
+}
+
+// A variable of the environment for as long as this lives.
+class Variable {
+public:
+    Variable(std::string name, const std::string& value) : name_(std::move(name)) {
+        setenv(name_.c_str(), value.c_str(), 1);
+    }
+    ~Variable() { unsetenv(name_.c_str()); }
+
+private:
+    std::string name_;
+};
+
+TEST(Options, the_command_line_is_read) {
+    const Settings s = read({"--epochs",
+                             "3",
+                             "--lr=1e-3",
+                             "--nesterov",
+                             "--no-shuffle",
+                             "--optimizer",
+                             "adamw",
+                             "--data",
+                             "csv:a b.csv,images=x#y",
+                             "--attribute",
+                             "sex",
+                             "--attribute",
+                             "age:60",
+                             "--image-size",
+                             "64",
+                             "--batch-size",
+                             "8,16",
+                             "--seed",
+                             "18446744073709551615",
+                             "--out",
+                             "runs/a"});
+    EXPECT_EQ(s.epochs, 3);
+    EXPECT_EQ(s.lr, 1e-3);
+    EXPECT_TRUE(s.nesterov);
+    EXPECT_FALSE(s.shuffle);
+    EXPECT_EQ(s.optimizer, Optimizer::adamw);
+    EXPECT_EQ(s.data, "csv:a b.csv,images=x#y");
+    EXPECT_EQ(s.attributes, (std::vector<std::string>{"sex", "age:60"}));
+    EXPECT_EQ(s.image_size, 64);
+    EXPECT_EQ(s.batches, (std::vector<int>{8, 16}));
+    EXPECT_EQ(s.seed, ~uint64_t(0));
+    EXPECT_EQ(s.out, "runs/a");
+}
+
+TEST(Options, what_is_not_given_keeps_its_default) {
+    const Settings s = read({});
+    EXPECT_EQ(s.epochs, 30);
+    EXPECT_TRUE(s.shuffle);
+    EXPECT_FALSE(s.image_size.has_value());
+    EXPECT_EQ(s.batches, (std::vector<int>{1, 32}));
+}
+
+TEST(Options, a_misspelt_option_names_the_nearest) {
+    expect_usage({"--epohcs", "3"}, "--epohcs", "--epochs");
+    expect_usage({"--atribute=sex"}, "--atribute", "--attribute");
+    expect_usage({"--no-epochs"}, "--no-epochs");
+    expect_usage({"--batch_size", "3"}, "--batch-size");
+}
+
+TEST(Options, wrong_values_are_refused_with_the_option) {
+    expect_usage({"--epochs", "ten"}, "--epochs: `ten` is not a whole number");
+    expect_usage({"--epochs", "3.5"}, "--epochs", "3.5");
+    expect_usage({"--epochs", "1001"}, "--epochs", "1001 is above 1000");
+    expect_usage({"--epochs", "-1"}, "--epochs", "-1 is below 0");
+    expect_usage({"--epochs", "99999999999"}, "--epochs", "too large");
+    expect_usage({"--epochs", "010x"}, "--epochs");
+    expect_usage({"--epochs", ""}, "--epochs");
+    expect_usage({"--lr", "nan"}, "--lr", "nan");
+    expect_usage({"--seed", "-1"}, "--seed");
+    expect_usage({"--optimizer", "sdg"}, "--optimizer", "sdg", "sgd, adamw");
+    expect_usage({"--batch-size", "8,,16"}, "--batch-size");
+    expect_usage({"--image-size", "0"}, "0 is below 1");
+    expect_usage({"--epochs"}, "--epochs");
+    expect_usage({"--epochs", "1", "--epochs", "2"}, "--epochs: given 2 times");
+    expect_usage({"--out", "--resume"}, "--out: needs a value, but --resume follows");
+    expect_usage({"stray"}, "stray");
+    expect_usage({"-x"}, "-x");
+    expect_usage({"--nesterov=maybe"}, "maybe");
+}
+
+TEST(Options, a_positional_argument_and_what_is_required) {
+    const auto read_action = [](std::vector<std::string> words) {
+        std::string action, spec;
+        Options o("fp_data", "Looks at data.");
+        o.positional("action ACTION", action, "check or split");
+        o.positional("spec SPEC", spec, "the data");
+        o.require("action");
+        o.require("spec");
+        const Command command(std::move(words));
+        o.parse(command.argc(), command.argv());
+        return action + " " + spec;
+    };
+    EXPECT_EQ(read_action({"check", "synth:n=3"}), "check synth:n=3");
+    expect_error(
+        Exit::usage, [&] { read_action({"check"}); }, "SPEC: is required");
+}
+
+TEST(Options, the_command_line_wins_over_the_environment_over_the_file) {
+    const TemporaryFolder folder;
+    write_file(folder / "run.toml",
+               "epochs = 1\nlr = 2\nseed = 3\nshuffle = false\nattribute = [\"sex\", \"site\"]\n");
+    const Variable lr("FAIRPRUNE_LR", "20"), seed("FAIRPRUNE_SEED", "30"),
+        size("FAIRPRUNE_IMAGE_SIZE", "40");
+    const Settings s =
+        read({"--seed", "300", "--config", folder / "run.toml", "--attribute", "age"});
+    EXPECT_EQ(s.epochs, 1);
+    EXPECT_EQ(s.lr, 20);
+    EXPECT_EQ(s.seed, 300u);
+    EXPECT_EQ(s.image_size, 40);
+    EXPECT_FALSE(s.shuffle);
+    EXPECT_EQ(s.attributes, (std::vector<std::string>{"age"}));
+}
+
+TEST(Options, mistakes_in_the_environment_name_the_variable) {
+    const Variable epochs("FAIRPRUNE_EPOCHS", "many");
+    expect_usage({}, "FAIRPRUNE_EPOCHS", "many");
+}
+
+TEST(Options, mistakes_in_the_file_name_file_and_line) {
+    const TemporaryFolder folder;
+    const auto with = [&](const std::string& text) {
+        write_file(folder / "run.toml", text);
+        read({"--config", folder / "run.toml"});
+    };
+    const std::string file = folder / "run.toml";
+    expect_error(
+        Exit::usage, [&] { with("\nepohcs = 3"); }, file + ":2: epohcs", "nearest is epochs");
+    expect_error(
+        Exit::usage, [&] { with("batch_size = 3"); }, "nearest is batch-size");
+    expect_error(
+        Exit::data, [&] { with("epochs = \"3\""); }, file + ":1: epochs", "whole number");
+    expect_error(
+        Exit::data, [&] { with("epochs = 3.0"); }, "whole number");
+    expect_error(
+        Exit::data, [&] { with("epochs = [3]"); }, "not an array");
+    expect_error(
+        Exit::data, [&] { with("epochs = 5000"); }, "above 1000");
+    expect_error(
+        Exit::data, [&] { with("nesterov = \"False\""); }, "true or false");
+    expect_error(
+        Exit::data, [&] { with("nesterov = 0"); }, "true or false");
+    expect_error(
+        Exit::data, [&] { with("optimizer = \"sdg\""); }, "sdg");
+    expect_error(
+        Exit::data, [&] { with("config = \"other.toml\""); }, "cannot name another");
+    expect_error(
+        Exit::data, [&] { with("epochs 3"); }, file + ":1:");
+    expect_error(
+        Exit::data,
+        [&] {
+            read({"--config", folder / "missing.toml"});
+        },
+        "missing.toml", "No such file");
+}
+
+TEST(Options, the_resolved_configuration_gives_the_same_settings_again) {
+    const auto resolved = [](std::vector<std::string> words) {
+        Settings s;
+        Options o("fp_train", "Trains.");
+        declare(o, s);
+        const Command command(std::move(words));
+        o.parse(command.argc(), command.argv());
+        return o.resolved();
+    };
+    const std::string first = resolved({"--epochs",     "7",
+                                        "--lr",         "0.00015",
+                                        "--nesterov",   "--no-shuffle",
+                                        "--optimizer",  "adamw",
+                                        "--data",       "csv:\"a\\b\",images=#1",
+                                        "--attribute",  "sex*age:60",
+                                        "--image-size", "64",
+                                        "--batch-size", "5",
+                                        "--out",        "x",
+                                        "--seed",       "18446744073709551615",
+                                        "--resume"});
+    EXPECT_THAT(first, HasSubstr("epochs = 7\n"));
+    EXPECT_THAT(first, HasSubstr("shuffle = false\n"));
+    EXPECT_THAT(first, ::testing::Not(HasSubstr("out")));
+    EXPECT_THAT(first, ::testing::Not(HasSubstr("resume")));
+    const TemporaryFolder folder;
+    write_file(folder / "config.toml", first);
+    EXPECT_EQ(resolved({"--config", folder / "config.toml"}), first);
+    write_file(folder / "config.toml", resolved({}));
+    EXPECT_EQ(resolved({"--config", folder / "config.toml"}), resolved({}));
+}
+
+TEST(Options, given_tells_a_choice_from_a_default) {
+    Settings s;
+    Options o("fp_train", "Trains.");
+    declare(o, s);
+    const Variable seed("FAIRPRUNE_SEED", "1");
+    const Command command({"--epochs", "30", "--out", "it's here"});
+    ASSERT_TRUE(o.parse(command.argc(), command.argv()));
+    EXPECT_TRUE(o.given("epochs"));
+    EXPECT_TRUE(o.given("seed"));
+    EXPECT_FALSE(o.given("lr"));
+    EXPECT_EQ(o.command_line(), "fp_train --epochs 30 --out 'it'\\''s here'");
+}
+
+TEST(Options, help_fits_80_columns_and_shows_defaults) {
+    Settings s;
+    s.data = "csv:" + std::string(200, 'x');
+    Options o("fp_train",
+              "Trains an image classifier on " + std::string(100, 'y') + " and writes it down.");
+    declare(o, s);
+    o.require("out");
+    const std::string help = o.help();
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);) {
+        EXPECT_LE(line.size(), 80u) << line;
+        EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
+    }
+    for (const char* part :
+         {"Training:", "--epochs N", "(default 30)", "--[no-]nesterov", "--optimizer NAME",
+          "sgd, adamw", "(default 1,32)", "run folder (required)"})
+        EXPECT_THAT(help, HasSubstr(part));
+}
+
+struct Ended {
+    int code;
+    std::string out, err;
+};
+Ended run(
+    std::vector<std::string> words,
+    const std::function<int(const Options&)>& body = [](const Options&) { return 0; }) {
+    Settings s;
+    std::ostringstream out, err;
+    auto* const old_out = std::cout.rdbuf(out.rdbuf());
+    auto* const old_err = std::cerr.rdbuf(err.rdbuf());
+    const Command command(std::move(words));
+    const int code = run_tool(
+        command.argc(), command.argv(), "Trains.", [&](Options& o) { declare(o, s); }, body);
+    std::cout.rdbuf(old_out);
+    std::cerr.rdbuf(old_err);
+    return {code, out.str(), err.str()};
+}
+
+TEST(RunTool, every_way_to_end_has_its_exit_code_and_one_line) {
+    EXPECT_EQ(run({}).code, 0);
+    EXPECT_EQ(run({}, [](const Options&) { return 143; }).code, 143);
+    for (const Exit exit :
+         {Exit::bug, Exit::usage, Exit::data, Exit::device, Exit::diverged, Exit::model}) {
+        const Ended ended =
+            run({}, [&](const Options&) -> int { throw Error("a.csv: has\n3 rows", exit); });
+        EXPECT_EQ(ended.code, int(exit));
+        EXPECT_EQ(ended.err, "fp_train: a.csv: has 3 rows\n");
+        EXPECT_EQ(ended.out, "");
+    }
+    EXPECT_EQ(run({}, [](const Options&) -> int { throw std::runtime_error("x"); }).code, 1);
+    EXPECT_EQ(run({}, [](const Options&) -> int { throw std::bad_alloc(); }).code, 1);
+    const Ended usage = run({"--epohcs"});
+    EXPECT_EQ(usage.code, 2);
+    EXPECT_THAT(usage.err, ::testing::StartsWith("fp_train: --epohcs: "));
+}
+
+TEST(RunTool, help_and_version_go_to_stdout_and_run_nothing) {
+    const auto never = [](const Options&) -> int { throw Error("ran"); };
+    for (const char* flag : {"--help", "-h"}) {
+        const Ended help = run({flag}, never);
+        EXPECT_EQ(help.code, 0);
+        EXPECT_THAT(help.out, HasSubstr("--epochs N"));
+        EXPECT_EQ(help.err, "");
+    }
+    const Ended shown = run({"--version"}, never);
+    EXPECT_EQ(shown.code, 0);
+    EXPECT_EQ(shown.out, version_line("fp_train") + "\n");
+    EXPECT_THAT(shown.out, HasSubstr(", commit "));
+    EXPECT_THAT(shown.out, HasSubstr(std::string(version().build_type) + ", "));
+}
+
+TEST(Nearest, counts_letters_and_swaps) {
+    EXPECT_EQ(nearest("epohcs", {"batch", "epochs", "echo"}), "epochs");
+    EXPECT_EQ(nearest("", {"abc", "x"}), "x");
+    EXPECT_EQ(nearest("seeds", {"split-seed", "seed"}), "seed");
+}
+
+}  // namespace
+}  // namespace fp

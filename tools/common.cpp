@@ -1,0 +1,77 @@
+#include "tools/common.h"
+
+#include <charconv>
+#include <iostream>
+
+#include "engine/files.h"
+
+namespace fp {
+namespace {
+
+// The number behind "cuda:".
+int gpu_index(std::string_view device) {
+    const std::string_view digits = device.substr(5);
+    int index = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+    FP_REQUIRE(error == std::errc() && end == digits.data() + digits.size() && index >= 0,
+               Exit::usage, "--device: `", printable(device), "` is not cuda:0, cuda:1, ...");
+    return index;
+}
+
+Device named_device(const std::string& word) {
+    if (word == "cuda") return {Backend::cuda};
+    if (word.starts_with("cuda:")) return {Backend::cuda, gpu_index(word)};
+    for (const Backend b : {Backend::cpu, Backend::emulated, Backend::reference, Backend::cudnn})
+        if (word == name(b)) return {b};
+    fail_with(Exit::usage, "--device: `", printable(word),
+              "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn");
+}
+
+}  // namespace
+
+void add_compute_options(Options& options, ComputeOptions& compute) {
+    options.add(
+        "device NAME", compute.device,
+        "auto, cpu, cuda, cuda:1, emulated, reference or cudnn; auto is CUDA where there is a GPU");
+    options.choice<Precision>(
+        "precision TYPE", compute.precision,
+        {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
+        "what the arithmetic is done in");
+    options.add("threads N", compute.threads, "threads of the CPU; 0 is every core",
+                {.low = 0, .high = 4096});
+}
+
+void add_data_options(Options& options, DataOptions& data) {
+    options.add("data SPEC", data.data,
+                "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
+                "fitzpatrick17k:CSV,images=DIR or "
+                "folder:DIR");
+    options.add(
+        "attribute NAME", data.attributes,
+        "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");
+    options.add("split-seed N", data.split_seed, "seed of the split into train, val and test");
+    options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
+                {.low = 1, .high = 16384});
+    options.add("batch-size N", data.batch_size, "images a step", {.low = 1, .high = 65536});
+}
+
+Device choose_device(const ComputeOptions& compute, const Options& options) {
+    Device device{Backend::cpu};
+    if (compute.device != "auto") {
+        device = named_device(compute.device);
+    } else {
+        const bool gpu = find_kernels(Backend::cuda) != nullptr;
+        if (gpu) device = {Backend::cuda};
+        if (!options.quiet())
+            std::cerr << options.tool() << ": device " << name(device.backend)
+                      << (gpu ? " (auto: a GPU is here)\n"
+                              : " (auto: CUDA is not on this machine, or not in this build)\n");
+    }
+    kernels(device.backend);
+    FP_REQUIRE(compute.precision == Precision::fp32, Exit::device, "device ", name(device.backend),
+               " computes in fp32 only; --precision ",
+               compute.precision == Precision::tf32 ? "tf32" : "bf16", " is not to be had on it");
+    return device;
+}
+
+}  // namespace fp

@@ -1,0 +1,41 @@
+// Options that several tools have, with one home for their names, defaults and limits.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "tools/options.h"
+
+namespace fp {
+
+enum class Precision { fp32, tf32, bf16 };
+
+struct ComputeOptions {
+    std::string device = "auto";
+    Precision precision = Precision::fp32;
+    int threads = 0;  // 0: every core
+};
+void add_compute_options(Options& options, ComputeOptions& compute);
+
+struct DataOptions {
+    std::string data;
+    std::vector<std::string> attributes;
+    uint64_t split_seed = 0;
+    std::optional<int> image_size;
+    int batch_size = 32;
+};
+void add_data_options(Options& options, DataOptions& data);
+
+struct Device {
+    Backend backend;
+    int index = 0;  // of the GPU
+};
+
+// What --device and --precision ask for. `auto` takes CUDA where it is built in and present, else the CPU,
+// and says which and why on stderr, unless quiet. What is not there is an Error with Exit::device.
+Device choose_device(const ComputeOptions& compute, const Options& options);
+
+}  // namespace fp

@@ -1,0 +1,363 @@
+#include "tools/options.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <iostream>
+
+#include "engine/version.h"
+#include "tools/help.h"
+#include "tools/option.h"
+#include "tools/toml.h"
+
+namespace fp {
+namespace {
+
+constexpr uint64_t kConfigBytes = 1 << 20;
+
+[[noreturn]] void refuse(const std::string& what) { fail_with(Exit::usage, what); }
+
+std::string environment_name(const std::string& name) {
+    std::string out = "FAIRPRUNE_" + name;
+    for (char& c : out) c = c == '-' ? '_' : c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c;
+    return out;
+}
+
+std::string shell_quoted(const std::string& word) {
+    const auto plain = [](unsigned char c) {
+        return std::isalnum(c) || std::strchr("_-+=:,./%@", c);
+    };
+    if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+    std::string out = "'";
+    for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
+// An Error of `set` gets in front the place where its words came from.
+void set_from(Option& option,
+              const std::vector<std::string>& words,
+              const std::string& place,
+              Exit exit) {
+    try {
+        option.set(words);
+    } catch (const Error& error) {
+        fail_with(exit, place, ": ", error.what());
+    }
+    option.given = true;
+}
+
+void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
+    FP_REQUIRE(option.list || !entry.is_array, Exit::data, place,
+               ": takes one value, not an array");
+    const auto need = [&](bool good, const char* what) {
+        FP_REQUIRE(good, Exit::data, place, ": must be ", what);
+    };
+    if (entry.values.empty()) return;
+    if (option.takes == Takes::flag) need(entry.kind == TomlKind::boolean, "true or false");
+    if (option.takes == Takes::whole_number)
+        need(entry.kind == TomlKind::integer, "a whole number");
+    if (option.takes == Takes::number)
+        need(entry.kind == TomlKind::integer || entry.kind == TomlKind::number, "a number");
+    if (option.takes == Takes::word) need(entry.kind != TomlKind::boolean, "text, in quotes");
+}
+
+}  // namespace
+
+struct Options::State {
+    std::string tool, purpose, heading = "Options";
+    std::deque<Option> options;
+    bool json = false, quiet = false, version = false, help = false;
+    std::string config;
+    std::vector<std::string> arguments;
+
+    Option& add(std::string_view name, std::string_view help_text) {
+        const size_t space = std::min(name.find(' '), name.size());
+        FP_CHECK(!find(name.substr(0, space)), "option --", name, " is declared twice");
+        options.push_back({.name = std::string(name.substr(0, space)),
+                           .help = std::string(help_text),
+                           .heading = heading});
+        if (space < name.size()) options.back().metavar = name.substr(space + 1);
+        return options.back();
+    }
+
+    Option* find(std::string_view name) {
+        const auto found = std::find_if(options.begin(), options.end(),
+                                        [&](const Option& o) { return o.name == name; });
+        return found == options.end() ? nullptr : &*found;
+    }
+    Option& at(std::string_view name) {
+        Option* option = find(name);
+        FP_CHECK(option != nullptr, "no option --", name);
+        return *option;
+    }
+
+    std::vector<std::string> names() const {
+        std::vector<std::string> out;
+        for (const Option& o : options)
+            if (!o.positional) out.push_back(o.name);
+        return out;
+    }
+
+    void refuse_unknown() const;
+    void read_command_line();
+    void read_environment();
+    void read_file();
+    void check_required() const;
+};
+
+// Before the parser, which would complain of a missing option first and knows no nearest.
+void Options::State::refuse_unknown() const {
+    std::vector<std::string> known = names();
+    for (const Option& o : options)
+        if (o.takes == Takes::flag) known.push_back("no-" + o.name);
+    for (const std::string& argument : arguments) {
+        if (argument == "--") return;
+        if (!argument.starts_with("--")) continue;
+        const std::string name = argument.substr(2, argument.find('=') - 2);
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            refuse("--" + printable(name) + ": no such option; the nearest is --" +
+                   nearest(name, known));
+    }
+}
+
+void Options::State::read_command_line() {
+    refuse_unknown();
+    CLI::App app;
+    app.set_help_flag();
+    std::vector<CLI::Option*> parsed;
+    for (const Option& o : options)
+        parsed.push_back(o.takes == Takes::flag
+                             ? app.add_flag("--" + o.name + ",!--no-" + o.name)
+                             : app.add_option(o.positional ? o.name : "--" + o.name)
+                                   ->take_all()
+                                   ->allow_extra_args(false));
+    try {
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::Error& error) {
+        refuse(printable(error.what(), 400));
+    }
+    for (size_t i = 0; i < options.size(); ++i) {
+        Option& o = options[i];
+        const std::vector<std::string>& words = parsed[i]->results();
+        if (words.empty()) continue;
+        if (words.size() > 1 && !o.list)
+            refuse(fmt::format("{}: given {} times", o.title(), words.size()));
+        for (const std::string& word : words)
+            if (word.starts_with("--"))
+                refuse(o.title() + ": needs a value, but " + printable(word) + " follows");
+        set_from(o, words, o.title(), Exit::usage);
+    }
+}
+
+void Options::State::read_environment() {
+    for (Option& o : options) {
+        const std::string name = environment_name(o.name);
+        const char* word = std::getenv(name.c_str());
+        if (word && !o.given && !o.positional) set_from(o, {word}, name, Exit::usage);
+    }
+}
+
+void Options::State::read_file() {
+    if (config.empty()) return;
+    const std::string file = printable(config, 4096);
+    for (const TomlEntry& entry : parse_toml(fp::read_file(config, kConfigBytes), file)) {
+        const std::string place = fmt::format("{}:{}: {}", file, entry.line, printable(entry.key));
+        Option* option = find(entry.key);
+        if (!option || option->positional)
+            refuse(place + ": no such key; the nearest is " + nearest(entry.key, names()));
+        FP_REQUIRE(option->name != "config", Exit::data, place,
+                   ": a configuration cannot name another one");
+        check_kind(*option, entry, place);
+        if (!option->given) set_from(*option, entry.values, place, Exit::data);
+    }
+}
+
+void Options::State::check_required() const {
+    for (const Option& o : options)
+        if (o.required && !o.given)
+            refuse(o.title() + ": is required (" + tool + " --help lists all options)");
+}
+
+Options::Options(std::string tool, std::string purpose) : state_(std::make_unique<State>()) {
+    state_->tool = std::move(tool);
+    state_->purpose = std::move(purpose);
+}
+Options::~Options() = default;
+
+void Options::heading(std::string_view title) { state_->heading = title; }
+
+void Options::add(std::string_view name, bool& value, std::string_view help) {
+    Option& option = state_->add(name, help);
+    option.takes = Takes::flag;
+    option.set = [&value](const std::vector<std::string>& words) {
+        FP_REQUIRE(words[0] == "true" || words[0] == "false", Exit::usage, "`", printable(words[0]),
+                   "` is neither true nor false");
+        value = words[0] == "true";
+    };
+    option.shown = [&value] { return value ? "on" : ""; };
+    option.toml = [&value] { return value ? "true" : "false"; };
+}
+
+template <class T>
+void Options::add(std::string_view name, T& value, std::string_view help, Range range) {
+    Option& option = state_->add(name, help);
+    option.takes = kTakes<T>;
+    option.list = kIsList<T>;
+    option.set = [&value, range](const std::vector<std::string>& words) {
+        read_words(words, value, range);
+    };
+    option.shown = [&value] { return shown_of(value); };
+    option.toml = [&value] { return toml_of(value); };
+}
+template void Options::add(std::string_view, int&, std::string_view, Range);
+template void Options::add(std::string_view, int64_t&, std::string_view, Range);
+template void Options::add(std::string_view, uint64_t&, std::string_view, Range);
+template void Options::add(std::string_view, double&, std::string_view, Range);
+template void Options::add(std::string_view, std::string&, std::string_view, Range);
+template void Options::add(std::string_view, std::optional<int>&, std::string_view, Range);
+template void Options::add(std::string_view, std::optional<int64_t>&, std::string_view, Range);
+template void Options::add(std::string_view, std::optional<uint64_t>&, std::string_view, Range);
+template void Options::add(std::string_view, std::optional<double>&, std::string_view, Range);
+template void Options::add(std::string_view, std::optional<std::string>&, std::string_view, Range);
+template void Options::add(std::string_view, std::vector<int>&, std::string_view, Range);
+template void Options::add(std::string_view, std::vector<std::string>&, std::string_view, Range);
+
+void Options::add_choice(std::string_view name,
+                         std::vector<std::string> words,
+                         std::string_view help,
+                         std::function<void(size_t)> set,
+                         std::function<size_t()> get) {
+    Option& option = state_->add(name, help);
+    option.help += fmt::format(": {}", fmt::join(words, ", "));
+    option.set = [words, set](const std::vector<std::string>& given) {
+        const auto found = std::find(words.begin(), words.end(), given[0]);
+        FP_REQUIRE(found != words.end(), Exit::usage, "`", printable(given[0]), "` is not one of ",
+                   fmt::format("{}", fmt::join(words, ", ")));
+        set(size_t(found - words.begin()));
+    };
+    option.shown = [words, get] { return words.at(get()); };
+    option.toml = [words, get] { return toml_string(words.at(get())); };
+}
+
+void Options::positional(std::string_view name, std::string& value, std::string_view help) {
+    add(name, value, help);
+    state_->options.back().positional = true;
+    state_->options.back().in_config = false;
+}
+
+void Options::require(std::string_view name) { state_->at(name).required = true; }
+void Options::leave_out_of_config(std::string_view name) { state_->at(name).in_config = false; }
+
+bool Options::parse(int argc, const char* const* argv) {
+    State& s = *state_;
+    heading("All tools");
+    add("config FILE", s.config, "settings from a TOML file, one `name = value` a line");
+    add("json", s.json, "one JSON document on stdout, all else on stderr");
+    add("quiet", s.quiet, "no progress");
+    add("version", s.version, "print the version and stop");
+    add("help", s.help, "print this and stop");
+    for (const char* name : {"config", "json", "quiet", "version", "help"})
+        leave_out_of_config(name);
+
+    for (int i = 1; i < argc; ++i)
+        s.arguments.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
+    // The defaults are shown as they were declared, so --help comes before anything is read.
+    if (std::find(s.arguments.begin(), s.arguments.end(), "--help") != s.arguments.end()) {
+        std::cout << help();
+        return false;
+    }
+    s.read_command_line();
+    if (s.version) {
+        std::cout << version_line(s.tool) << "\n";
+        return false;
+    }
+    s.read_environment();
+    s.read_file();
+    s.check_required();
+    return true;
+}
+
+bool Options::given(std::string_view name) const { return state_->at(name).given; }
+bool Options::json() const { return state_->json; }
+bool Options::quiet() const { return state_->quiet; }
+const std::string& Options::tool() const { return state_->tool; }
+
+std::string Options::command_line() const {
+    std::string out = shell_quoted(state_->tool);
+    for (const std::string& argument : state_->arguments) out += " " + shell_quoted(argument);
+    return out;
+}
+
+std::string Options::resolved() const {
+    std::string out;
+    std::string_view heading;
+    for (const Option& o : state_->options) {
+        const std::string value = o.in_config ? o.toml() : "";
+        if (value.empty()) continue;
+        if (o.heading != heading) {
+            out += fmt::format("{}# {}\n", out.empty() ? "" : "\n", o.heading);
+            heading = o.heading;
+        }
+        out += fmt::format("{} = {}\n", o.name, value);
+    }
+    return out;
+}
+
+std::string Options::help() const {
+    return help_text(state_->tool, state_->purpose, state_->options);
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+    const auto distance = [&](std::string_view other) {
+        // Optimal string alignment; row i is the distance of word's first i letters to other's prefixes.
+        std::vector<std::vector<size_t>> d(word.size() + 1, std::vector<size_t>(other.size() + 1));
+        for (size_t i = 0; i <= word.size(); ++i)
+            for (size_t j = 0; j <= other.size(); ++j) {
+                if (i == 0 || j == 0) {
+                    d[i][j] = i + j;
+                    continue;
+                }
+                const bool same = word[i - 1] == other[j - 1];
+                d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + !same});
+                if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1])
+                    d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+            }
+        return d[word.size()][other.size()];
+    };
+    word = word.substr(0, 64);
+    return *std::min_element(
+        candidates.begin(), candidates.end(),
+        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+}
+
+int run_tool(int argc,
+             const char* const* argv,
+             std::string_view purpose,
+             const std::function<void(Options&)>& declare,
+             const std::function<int(const Options&)>& run) {
+    const std::string tool =
+        argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "fairprune";
+    const auto stop = [&](std::string what, int code) {
+        std::replace(what.begin(), what.end(), '\n', ' ');
+        std::cerr << tool << ": " << what << std::endl;
+        return code;
+    };
+    try {
+        Options options(tool, std::string(purpose));
+        declare(options);
+        const int code = options.parse(argc, argv) ? run(options) : 0;
+        std::cout.flush();
+        FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data,
+                   "standard output: cannot be written");
+        return code;
+    } catch (const Error& error) {
+        return stop(error.what(), int(error.exit));
+    } catch (const std::bad_alloc&) {
+        return stop("out of memory", int(Exit::bug));
+    } catch (const std::exception& error) {
+        return stop(std::string("internal error: ") + error.what(), int(Exit::bug));
+    }
+}
+
+}  // namespace fp
