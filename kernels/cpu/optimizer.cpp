@@ -1,0 +1,100 @@
+// One pass over the flat parameter block. Every g is multiplied by `scale` first.
+//
+//   sgd          g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
+//   adamw        w -= lr decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+//                w -= lr mhat / (sqrt(vhat) + eps),  mhat = m / (1 - beta1^step), vhat = v / (1 - beta2^step)
+//   blend        average = keep average + (1 - keep) w
+//   sum_squares  sum = sum g^2, in double: 256 runs whose length depends on the count alone, then their sum
+//
+// Traffic  sgd 20 bytes a number, adamw 28, blend 12, sum_squares 4.
+// Bound    memory.
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/kernels.h"
+
+namespace fp::cpu {
+namespace {
+
+// w -= lr (direct g + through v): plain momentum is (0, 1), Nesterov's (1, momentum).
+void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* v_par, Stream) {
+    auto* w = static_cast<float*>(w_par);
+    const auto* gradient = static_cast<const float*>(g_par);
+    auto* velocity = static_cast<float*>(v_par);
+    const auto scale = float(step.scale), decay = float(step.decay), momentum = float(step.momentum);
+    const auto direct = float(step.nesterov ? step.lr : 0.0);
+    const auto through = float(step.nesterov ? step.lr * step.momentum : step.lr);
+    for_pieces(count, [=](int64_t first, int64_t last) {
+#pragma omp simd
+        for (int64_t i = first; i < last; ++i) {
+            const float g = scale * gradient[i] + decay * w[i];
+            const float v = momentum * velocity[i] + g;
+            velocity[i] = v;
+            w[i] -= direct * g + through * v;
+        }
+    });
+}
+
+void adamw(int64_t count,
+           const AdamwStep& step,
+           par* w_par,
+           const par* g_par,
+           par* m_par,
+           par* v_par,
+           Stream) {
+    auto* w = static_cast<float*>(w_par);
+    const auto* gradient = static_cast<const float*>(g_par);
+    auto* first_moment = static_cast<float*>(m_par);
+    auto* second_moment = static_cast<float*>(v_par);
+    const auto scale = float(step.scale), eps = float(step.eps);
+    const auto beta1 = float(step.beta1), rest1 = float(1 - step.beta1);
+    const auto beta2 = float(step.beta2), rest2 = float(1 - step.beta2);
+    const auto shrink = float(step.lr * step.decay);
+    const auto rate = float(step.lr / (1 - std::pow(step.beta1, double(step.step))));
+    const auto correction = float(1 / (1 - std::pow(step.beta2, double(step.step))));
+    for_pieces(count, [=](int64_t first, int64_t last) {
+#pragma omp simd
+        for (int64_t i = first; i < last; ++i) {
+            const float g = scale * gradient[i];
+            const float m = beta1 * first_moment[i] + rest1 * g;
+            const float v = beta2 * second_moment[i] + rest2 * g * g;
+            first_moment[i] = m;
+            second_moment[i] = v;
+            w[i] -= shrink * w[i] + rate * m / (std::sqrt(v * correction) + eps);
+        }
+    });
+}
+
+void blend(int64_t count, double keep_exact, par* average_par, const par* w_par, Stream) {
+    auto* average = static_cast<float*>(average_par);
+    const auto* w = static_cast<const float*>(w_par);
+    const auto keep = float(keep_exact), rest = float(1 - keep_exact);
+    for_pieces(count, [=](int64_t first, int64_t last) {
+#pragma omp simd
+        for (int64_t i = first; i < last; ++i) average[i] = keep * average[i] + rest * w[i];
+    });
+}
+
+void sum_squares(int64_t count, const par* g_par, double* sum, Stream) {
+    constexpr int kRuns = 256;
+    const auto* g = static_cast<const float*>(g_par);
+    const int64_t run = ceil_div(count, kRuns);
+    double partial[kRuns];
+#pragma omp parallel for schedule(dynamic, 8) if (count > kPiece)
+    for (int64_t r = 0; r < kRuns; ++r) {
+        const int64_t last = std::min(count, (r + 1) * run);
+        double squares = 0;
+#pragma omp simd reduction(+ : squares)
+        for (int64_t i = r * run; i < last; ++i) squares += double(g[i]) * double(g[i]);
+        partial[r] = squares;
+    }
+    *sum = 0;
+    for (const double p : partial) *sum += p;
+}
+
+}  // namespace
+
+extern const Optimizer optimizer{
+    .sgd = sgd, .adamw = adamw, .blend = blend, .sum_squares = sum_squares};
+
+}  // namespace fp::cpu
