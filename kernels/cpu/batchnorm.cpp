@@ -199,7 +199,8 @@ struct Scratch {
 
     static int64_t partials(const Map& map) { return int64_t(Units{map}.count()) * map.block; }
     static size_t bytes(const Map& map) {
-        return size_t(2 * partials(map)) * sizeof(double) + size_t(2 * map.stored_c()) * sizeof(float);
+        return size_t(2 * partials(map)) * sizeof(double) +
+               size_t(2 * map.stored_c()) * sizeof(float);
     }
     double* of(int unit, int block) const { return partial + int64_t(unit) * 2 * block; }
 };
@@ -242,7 +243,8 @@ void train(const BatchNormShape& s,
         };
         const auto finish = [&](int channels) {
             Moments<B> all;
-            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block(); ++i) {
+            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
+                 ++i) {
                 const Unit unit = units[i];
                 all.join({double(unit.last - unit.first) * double(s.x.pixels()),
                           load<B>(scratch.of(i, B)), load<B>(scratch.of(i, B) + B)});
@@ -298,11 +300,11 @@ void infer(const BatchNormShape& s,
             Floats<B> scale;
             for (int lane = 0; lane < B; ++lane)
                 scale[lane] = float(gamma[c + lane] / std::sqrt(var[c + lane] + s.eps));
-            normalize<B>(s, units, unit, x, residual, load<B>(mean + c), scale, load<B>(beta + c), y);
+            normalize<B>(s, units, unit, x, residual, load<B>(mean + c), scale, load<B>(beta + c),
+                         y);
         }
     });
 }
-
 
 // g and its sums over a unit; g is also given to dresidual, if there is one.
 template <int B, bool kRelu>
@@ -394,7 +396,8 @@ void differentiate(const BatchNormShape& s,
         };
         const auto finish = [&](int channels) {
             Doubles<B> sum_g{}, sum_away{};
-            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block(); ++i) {
+            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
+                 ++i) {
                 sum_g += load<B>(scratch.of(i, B));
                 sum_away += load<B>(scratch.of(i, B) + B);
             }
@@ -402,7 +405,8 @@ void differentiate(const BatchNormShape& s,
                 const int c = channels * B + lane;
                 const double r = rstd(c), scaled = sum_away[lane] * r;
                 const auto put = [&](float* slot, double value) {
-                    if (slot) slot[c] = float(out.par_write == Write::add ? slot[c] + value : value);
+                    if (slot)
+                        slot[c] = float(out.par_write == Write::add ? slot[c] + value : value);
                 };
                 put(dgamma, scaled);
                 put(dbeta, sum_g[lane]);
@@ -414,7 +418,8 @@ void differentiate(const BatchNormShape& s,
             const Unit unit = units[i];
             const int c = unit.block * B;
             Floats<B> scale;
-            for (int lane = 0; lane < B; ++lane) scale[lane] = float(gamma[c + lane] * rstd(c + lane));
+            for (int lane = 0; lane < B; ++lane)
+                scale[lane] = float(gamma[c + lane] * rstd(c + lane));
             with_flag(s.relu && !g_kept, [&](auto relu) {
                 with_flag(out.dx_write == Write::add, [&](auto add) {
                     propagate<B, relu, add>(units, unit, x, y, g_kept ? dresidual : dy,

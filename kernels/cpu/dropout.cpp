@@ -94,8 +94,7 @@ void mask_maps(const Map& map, const Mask& mask, const float* in, float* out) {
                 for (int i = 0; i < count; ++i) {
                     const float* from = in + first + i * map.block;
                     float* to = out + first + i * map.block;
-                    for (int k = 0; k < channels; ++k)
-                        put<kAdd>(to[k], mask(words[k][i], from[k]));
+                    for (int k = 0; k < channels; ++k) put<kAdd>(to[k], mask(words[k][i], from[k]));
                     if (!kAdd) std::fill(to + channels, to + map.block, 0.0f);
                 }
             }

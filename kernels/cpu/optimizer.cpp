@@ -21,7 +21,8 @@ void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* 
     auto* w = static_cast<float*>(w_par);
     const auto* gradient = static_cast<const float*>(g_par);
     auto* velocity = static_cast<float*>(v_par);
-    const auto scale = float(step.scale), decay = float(step.decay), momentum = float(step.momentum);
+    const auto scale = float(step.scale), decay = float(step.decay),
+               momentum = float(step.momentum);
     const auto direct = float(step.nesterov ? step.lr : 0.0);
     const auto through = float(step.nesterov ? step.lr * step.momentum : step.lr);
     for_pieces(count, [=](int64_t first, int64_t last) {
