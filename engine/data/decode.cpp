@@ -57,7 +57,8 @@ Pixels decode(std::span<const uint8_t> bytes,
     fail_with(Exit::data, name, ": ", describe(bytes));
 }
 
-Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options) {
+std::vector<uint8_t> read_image_file(const std::filesystem::path& path,
+                                     const DecodeOptions& options) {
     const std::string name = path.string();
     std::error_code error;
     const auto status = std::filesystem::status(path, error);
@@ -77,7 +78,11 @@ Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& optio
     const size_t read = std::fread(bytes.data(), 1, bytes.size(), file.get());
     FP_REQUIRE(read == size, Exit::data, name, ": only ", read, " of ", size,
                " bytes could be read");
-    return decode(bytes, name, options);
+    return bytes;
+}
+
+Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options) {
+    return decode(read_image_file(path, options), path.string(), options);
 }
 
 }  // namespace fp

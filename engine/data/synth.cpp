@@ -123,19 +123,19 @@ Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     const float turn = view.between(0, 2 * float(M_PI));
     const int lobes = 2 + id.label % 4;
     for (int k = 1; k <= kLobes; ++k) {
-        const float depth = k == lobes ? blend(d, 0.30f, 0.06f) * lesion.between(0.8f, 1.2f)
+        const float depth = k == lobes ? blend(d, 0.30f, 0.15f) * lesion.between(0.8f, 1.2f)
                                        : 0.12f / float(k + 1) * lesion.between(0, 1.2f);
         const float phase = lesion.between(0, 2 * float(M_PI)) + float(k) * turn;
         look.cosine[size_t(k - 1)] = depth * std::cos(phase);
         look.sine[size_t(k - 1)] = depth * std::sin(phase);
     }
-    const float darkness = blend(d, 55, 25) * lesion.between(0.8f, 1.2f);
+    const float darkness = blend(d, 55, 36) * lesion.between(0.8f, 1.2f);
     const auto& tint = kTint[size_t(id.label / 16 % 4)];
     const float ruddy = lesion.between(-6, 6);
     for (size_t c = 0; c < 3; ++c)
         look.lesion[c] = -darkness * tint[c] + (c == 0 ? ruddy : c == 2 ? -ruddy : 0);
     look.pattern_kind = id.label / 4 % 4;
-    look.pattern = blend(d, 24, 8);
+    look.pattern = blend(d, 24, 14);
     look.rings = lesion.between(3, 4);
     look.phase = lesion.between(0, 1);
     look.mottle = lesion.between(4, 12);
@@ -157,7 +157,7 @@ Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     look.light_y = view.between(-12, 12);
     look.blotch = view.between(3, 10);
     look.blotch_key = view.word();
-    look.noise = blend(d, 6, 36);
+    look.noise = blend(d, 6, 24);
     look.noise_key = view.word();
     return look;
 }

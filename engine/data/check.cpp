@@ -1,0 +1,116 @@
+#include "engine/data/check.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+using Hash = std::pair<uint64_t, uint64_t>;
+
+struct Found {
+    std::optional<Hash> hash;
+    std::optional<BadImage> bad;
+};
+
+Found look_at(const Dataset& data, int64_t sample, const ScanOptions& options) {
+    const std::filesystem::path path =
+        std::filesystem::path(data.root) / data.samples[size_t(sample)].image;
+    Found found;
+    try {
+        const std::vector<uint8_t> bytes = read_image_file(path, options.decode);
+        const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+        found.hash = Hash(hash.high64, hash.low64);
+        if (options.decode_images) decode(bytes, path.string(), options.decode);
+    } catch (const Error& e) {
+        std::error_code ignored;
+        found.bad = BadImage{.sample = sample,
+                             .missing = !std::filesystem::exists(path, ignored),
+                             .reason = e.what()};
+    }
+    return found;
+}
+
+template <class Key>
+std::vector<std::vector<int64_t>> differing(const FileScan& scan, const Key& key) {
+    std::vector<std::vector<int64_t>> sets;
+    for (const auto& set : scan.duplicates)
+        if (std::any_of(set.begin(), set.end(), [&](int64_t i) { return key(i) != key(set[0]); }))
+            sets.push_back(set);
+    return sets;
+}
+
+}  // namespace
+
+FileScan scan_files(const Dataset& data, const ScanOptions& options) {
+    if (data.synth) return {};
+    const int64_t n = int64_t(data.samples.size());
+    std::vector<Found> found(data.samples.size());
+    std::atomic<int64_t> next = 0;
+    std::mutex mutex;  // guards what follows
+    int64_t done = 0;
+    std::exception_ptr failure;
+
+    const auto work = [&] {
+        constexpr int64_t kPiece = 64;
+        try {
+            for (int64_t begin; (begin = next.fetch_add(kPiece)) < n;) {
+                const int64_t end = std::min(begin + kPiece, n);
+                for (int64_t i = begin; i < end; ++i) found[size_t(i)] = look_at(data, i, options);
+                const std::lock_guard lock(mutex);
+                done += end - begin;
+                if (options.progress) options.progress(done);
+            }
+        } catch (...) {  // out of memory, or the progress line: for the caller
+            const std::lock_guard lock(mutex);
+            failure = std::current_exception();
+        }
+    };
+    const int hardware = int(std::max(1u, std::thread::hardware_concurrency()));
+    std::vector<std::thread> threads;
+    for (int t = options.threads > 0 ? options.threads : hardware; t > 1; --t)
+        threads.emplace_back(work);
+    work();
+    for (std::thread& thread : threads) thread.join();
+    if (failure) std::rethrow_exception(failure);
+
+    FileScan scan;
+    std::map<Hash, std::vector<int64_t>> same;
+    for (int64_t i = 0; i < n; ++i) {
+        if (found[size_t(i)].bad) scan.bad.push_back(*found[size_t(i)].bad);
+        if (found[size_t(i)].hash) same[*found[size_t(i)].hash].push_back(i);
+    }
+    for (auto& [hash, samples] : same)
+        if (samples.size() > 1) scan.duplicates.push_back(std::move(samples));
+    std::sort(scan.duplicates.begin(), scan.duplicates.end());
+    return scan;
+}
+
+std::vector<std::pair<int64_t, int64_t>> same_side(const FileScan& scan) {
+    std::vector<std::pair<int64_t, int64_t>> pairs;
+    for (const auto& set : scan.duplicates)
+        for (size_t i = 1; i < set.size(); ++i) pairs.emplace_back(set[0], set[i]);
+    return pairs;
+}
+
+std::vector<std::vector<int64_t>> parted_duplicates(const Dataset& data, const FileScan& scan) {
+    return differing(scan, [&](int64_t i) { return data.samples[size_t(i)].split; });
+}
+
+std::vector<std::vector<int64_t>> contradicting_duplicates(const Dataset& data,
+                                                           const FileScan& scan) {
+    return differing(scan, [&](int64_t i) { return data.samples[size_t(i)].label; });
+}
+
+}  // namespace fp
