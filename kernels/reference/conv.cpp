@@ -1,12 +1,15 @@
 // Convolution.
 //
-//   forward          y[n,k,p,q]  = bias[k] + sum_crs w[k,c,r,s] x[n,c,h,w]     h = p stride + r - pad
-//   backward_data    dx[n,c,h,w] = sum_k sum_rs w[k,c,r,s] dy[n,k,p,q]         w = q stride + s - pad
+//   forward          y[n,k,p,q]  = sum_rsc w[k,c,r,s] x[n,c,h,w] + bias[k]     h = p stride + r - pad
+//   backward_data    dx[n,c,h,w] = sum_rsk w[k,c,r,s] dy[n,k,p,q]              w = q stride + s - pad
 //   backward_filter  dw[k,c,r,s] = sum_npq dy[n,k,p,q] x[n,c,h,w]              dbias[k] = sum_npq dy
 //
-// Taps outside the map count as zero; the loops walk only the outputs whose tap lies on it, row by row.
+// Taps outside the map count as zero and are skipped. Whole networks are trained on this in tests, so the
+// operands are first laid out as doubles: maps N,H,W,C, filters K/16,R,S,C,16, and sixteen outputs are
+// summed side by side, each in the order above.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/reference/view.h"
@@ -14,24 +17,108 @@
 namespace fp::reference {
 namespace {
 
-struct Range {
-    int first, last;  // one past
-    int count() const { return last - first; }
+constexpr int kLanes = 16;
+
+Map channels_last(Map m) { return m.block = m.c, m; }
+
+// Filter k of lane k % 16 reads its c in a run.
+Filter in_lanes(Filter f) { return f.k_block = kLanes, f.c_block = f.c, f; }
+
+// The filter of backward_data: k and c change places.
+Filter transposed(Filter f) { return std::swap(f.k, f.c), in_lanes(f); }
+
+template <class T>
+std::vector<double> repacked(const MapView<const T>& x, const Map& to) {
+    std::vector<double> out(size_t(to.stored()));
+    for_each(to,
+             [&](int n, int c, int h, int w) { out[size_t(to.at(n, c, h, w))] = x(n, c, h, w); });
+    return out;
+}
+
+template <class T>
+std::vector<double> repacked(const FilterView<const T>& w, const Filter& to, bool transpose) {
+    std::vector<double> out(size_t(to.stored()));
+#pragma omp parallel for if (double(to.logical()) > kWorthThreads)
+    for (int k = 0; k < to.k; ++k)
+        for (int c = 0; c < to.c; ++c)
+            for (int r = 0; r < to.r; ++r)
+                for (int s = 0; s < to.s; ++s)
+                    out[size_t(to.at(k, c, r, s))] = transpose ? w(c, k, r, s) : w(k, c, r, s);
+    return out;
+}
+
+// sum += a b in every lane
+void add_scaled(double* sum, double a, const double* b) {
+#pragma omp simd
+    for (int lane = 0; lane < kLanes; ++lane) sum[lane] += a * b[lane];
+}
+
+// Along one side of a map: which element the output at i reads through tap r, or -1 for none.
+struct Taps {
+    int window;
+    std::vector<int> source;
+    int operator()(int i, int r) const { return source[size_t(i) * size_t(window) + size_t(r)]; }
 };
 
-// The outputs i whose tap r meets the input: 0 <= i stride + r - pad < size.
-Range outputs_on_input(int size, int outputs, int stride, int pad, int r) {
-    const int reach = size - 1 + pad - r;  // the largest i stride
-    const int first = pad > r ? int(ceil_div(pad - r, stride)) : 0;
-    const int last = reach < 0 ? 0 : std::min(outputs, reach / stride + 1);
-    return {std::min(first, last), last};
+// Output p reads input p stride + r - pad.
+Taps taps(int inputs, int outputs, int window, int stride, int pad) {
+    Taps t{window, {}};
+    for (int p = 0; p < outputs; ++p)
+        for (int r = 0; r < window; ++r) {
+            const int h = p * stride + r - pad;
+            t.source.push_back(h >= 0 && h < inputs ? h : -1);
+        }
+    return t;
+}
+
+// The way back: input h is read by output p with p stride + r - pad = h.
+Taps taps_back(int inputs, int outputs, int window, int stride, int pad) {
+    Taps t{window, {}};
+    for (int h = 0; h < inputs; ++h)
+        for (int r = 0; r < window; ++r) {
+            const int reach = h + pad - r;
+            const bool reads = reach >= 0 && reach % stride == 0 && reach / stride < outputs;
+            t.source.push_back(reads ? reach / stride : -1);
+        }
+    return t;
+}
+
+// store(n, k, p, q, sum_rsc w[k,c,r,s] x[n, c, rows(p,r), columns(q,s)]) for every element of y.
+template <class Store>
+void correlate(const Map& x_map,
+               const std::vector<double>& x,
+               const Filter& filter,
+               const std::vector<double>& w,
+               const Taps& rows,
+               const Taps& columns,
+               const Map& y,
+               const Store& store) {
+    const double macs = double(y.logical()) * filter.c * filter.r * filter.s;
+#pragma omp parallel for collapse(2) if (macs > kWorthThreads)
+    for (int tile = 0; tile < filter.k_blocks(); ++tile)
+        for (int n = 0; n < y.n; ++n)
+            for (int p = 0; p < y.h; ++p)
+                for (int q = 0; q < y.w; ++q) {
+                    double sum[kLanes] = {};
+                    for (int r = 0; r < filter.r; ++r)
+                        for (int s = 0; s < filter.s; ++s) {
+                            const int h = rows(p, r), v = columns(q, s);
+                            if (h < 0 || v < 0) continue;
+                            const double* in = &x[size_t(x_map.at(n, 0, h, v))];
+                            const double* weight = &w[size_t(filter.at(tile * kLanes, 0, r, s))];
+                            for (int c = 0; c < filter.c; ++c)
+                                add_scaled(sum, in[c], weight + c * kLanes);
+                        }
+                    for (int k = tile * kLanes; k < std::min(y.c, (tile + 1) * kLanes); ++k)
+                        store(n, k, p, q, sum[k % kLanes]);
+                }
 }
 
 size_t scratch_bytes(const ConvShape&) { return 0; }
 
 template <class T>
 void infer(const ConvShape& shape,
-           const act* x_act,
+           const act* x,
            const void* prepared,
            const par* bias_par,
            const act* residual_act,
@@ -39,41 +126,20 @@ void infer(const ConvShape& shape,
            act* y_act,
            void*,
            Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto weight = view<T>(shape.w, prepared);
     const auto* bias = static_cast<const T*>(bias_par);
     const auto residual = view<T>(shape.y(), residual_act);
     const auto y = view<T>(shape.y(), y_act);
-    const int step = shape.stride * shape.x.block;  // from one output's tap to the next's
-
-#pragma omp parallel for collapse(2) if (shape.macs() > kWorthThreads)
-    for (int n = 0; n < y.map.n; ++n)
-        for (int k = 0; k < y.map.c; ++k) {
-            std::vector<double> plane(y.map.pixels(), bias ? double(bias[k]) : 0.0);
-            for (int c = 0; c < shape.w.c; ++c)
-                for (int r = 0; r < shape.w.r; ++r) {
-                    const Range rows =
-                        outputs_on_input(x.map.h, y.map.h, shape.stride, shape.pad, r);
-                    for (int s = 0; s < shape.w.s; ++s) {
-                        const Range row =
-                            outputs_on_input(x.map.w, y.map.w, shape.stride, shape.pad, s);
-                        if (row.count() == 0) continue;
-                        const double w = weight(k, c, r, s);
-                        for (int p = rows.first; p < rows.last; ++p) {
-                            const T* in = &x(n, c, p * shape.stride + r - shape.pad,
-                                             row.first * shape.stride + s - shape.pad);
-                            double* out = &plane[p * y.map.w + row.first];
-                            for (int q = 0; q < row.count(); ++q) out[q] += w * in[q * step];
-                        }
-                    }
-                }
-            for (int p = 0; p < y.map.h; ++p)
-                for (int q = 0; q < y.map.w; ++q) {
-                    double z = plane[p * y.map.w + q];
-                    if (residual_act) z += residual(n, k, p, q);
-                    y(n, k, p, q) = T(relu && z <= 0 ? 0 : z);
-                }
-        }
+    const Map x_map = channels_last(shape.x);
+    const Filter filter = in_lanes(shape.w);
+    correlate(x_map, repacked(view<T>(shape.x, x), x_map), filter,
+              repacked(view<T>(shape.w, prepared), filter, false),
+              taps(x_map.h, y.map.h, filter.r, shape.stride, shape.pad),
+              taps(x_map.w, y.map.w, filter.s, shape.stride, shape.pad), y.map,
+              [&](int n, int k, int p, int q, double z) {
+                  if (bias) z += bias[k];
+                  if (residual_act) z += residual(n, k, p, q);
+                  y(n, k, p, q) = T(relu && z <= 0 ? 0 : z);
+              });
     zero_padding(y);
 }
 
@@ -89,43 +155,16 @@ void forward(const ConvShape& shape,
 }
 
 template <class T>
-void backward_data(const ConvShape& shape,
-                   const act* dy_act,
-                   const par* w_par,
-                   act* dx_act,
-                   Write write,
-                   void*,
-                   Stream) {
-    const auto dy = view<T>(shape.y(), dy_act);
-    const auto weight = view<T>(shape.w, w_par);
+void backward_data(
+    const ConvShape& shape, const act* dy, const par* w, act* dx_act, Write write, void*, Stream) {
     const auto dx = view<T>(shape.x, dx_act);
-
-#pragma omp parallel for collapse(2) if (shape.macs() > kWorthThreads)
-    for (int n = 0; n < dx.map.n; ++n)
-        for (int c = 0; c < dx.map.c; ++c) {
-            std::vector<double> plane(dx.map.pixels());
-            for (int k = 0; k < shape.w.k; ++k)
-                for (int r = 0; r < shape.w.r; ++r) {
-                    const Range rows =
-                        outputs_on_input(dx.map.h, dy.map.h, shape.stride, shape.pad, r);
-                    for (int s = 0; s < shape.w.s; ++s) {
-                        const Range row =
-                            outputs_on_input(dx.map.w, dy.map.w, shape.stride, shape.pad, s);
-                        if (row.count() == 0) continue;
-                        const double w = weight(k, c, r, s);
-                        for (int p = rows.first; p < rows.last; ++p) {
-                            const T* in = &dy(n, k, p, row.first);
-                            double* out = &plane[(p * shape.stride + r - shape.pad) * dx.map.w +
-                                                 row.first * shape.stride + s - shape.pad];
-                            for (int q = 0; q < row.count(); ++q)
-                                out[q * shape.stride] += w * in[q * dy.map.block];
-                        }
-                    }
-                }
-            for (int h = 0; h < dx.map.h; ++h)
-                for (int w = 0; w < dx.map.w; ++w)
-                    put(dx(n, c, h, w), plane[h * dx.map.w + w], write);
-        }
+    const Map dy_map = channels_last(shape.y());
+    const Filter filter = transposed(shape.w);
+    correlate(dy_map, repacked(view<T>(shape.y(), dy), dy_map), filter,
+              repacked(view<T>(shape.w, w), filter, true),
+              taps_back(dx.map.h, dy_map.h, filter.r, shape.stride, shape.pad),
+              taps_back(dx.map.w, dy_map.w, filter.s, shape.stride, shape.pad), dx.map,
+              [&](int n, int c, int h, int v, double sum) { put(dx(n, c, h, v), sum, write); });
     zero_padding(dx);
 }
 
@@ -138,48 +177,47 @@ void backward_filter(const ConvShape& shape,
                      Write write,
                      void*,
                      Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto dy = view<T>(shape.y(), dy_act);
     const auto dw = view<T>(shape.w, dw_par);
-    const int step = shape.stride * shape.x.block;
+    const Filter filter = in_lanes(shape.w);
+    const Map x_map = channels_last(shape.x);
+    Map dy_map = shape.y();
+    dy_map.block = kLanes;
+    const auto x = repacked(view<T>(shape.x, x_act), x_map);
+    const auto dy = repacked(view<T>(shape.y(), dy_act), dy_map);
+    const Taps rows = taps(x_map.h, dy_map.h, filter.r, shape.stride, shape.pad);
+    const Taps columns = taps(x_map.w, dy_map.w, filter.s, shape.stride, shape.pad);
 
-#pragma omp parallel for collapse(2) if (shape.macs() > kWorthThreads)
-    for (int k = 0; k < shape.w.k; ++k)
-        for (int c = 0; c < shape.w.c; ++c) {
-            std::vector<double> columns(dy.map.w);  // sums over n and p; those are added at the end
-            for (int r = 0; r < shape.w.r; ++r) {
-                const Range rows = outputs_on_input(x.map.h, dy.map.h, shape.stride, shape.pad, r);
-                for (int s = 0; s < shape.w.s; ++s) {
-                    const Range row =
-                        outputs_on_input(x.map.w, dy.map.w, shape.stride, shape.pad, s);
-                    std::fill(columns.begin(), columns.end(), 0.0);
-                    if (row.count() > 0)
-                        for (int n = 0; n < x.map.n; ++n)
-                            for (int p = rows.first; p < rows.last; ++p) {
-                                const T* in = &x(n, c, p * shape.stride + r - shape.pad,
-                                                 row.first * shape.stride + s - shape.pad);
-                                const T* out = &dy(n, k, p, row.first);
-                                for (int q = 0; q < row.count(); ++q)
-                                    columns[q] += double(out[q * dy.map.block]) * in[q * step];
-                            }
-                    double sum = 0;
-                    for (const double column : columns) sum += column;
-                    put(dw(k, c, r, s), sum, write);
-                }
+#pragma omp parallel for collapse(3) if (shape.macs() > kWorthThreads)
+    for (int tile = 0; tile < filter.k_blocks(); ++tile)
+        for (int r = 0; r < filter.r; ++r)
+            for (int s = 0; s < filter.s; ++s) {
+                std::vector<double> sums(size_t(filter.c) * kLanes);
+                for (int n = 0; n < dy_map.n; ++n)
+                    for (int p = 0; p < dy_map.h; ++p)
+                        for (int q = 0; q < dy_map.w; ++q) {
+                            const int h = rows(p, r), v = columns(q, s);
+                            if (h < 0 || v < 0) continue;
+                            const double* in = &x[size_t(x_map.at(n, 0, h, v))];
+                            const double* slope = &dy[size_t(dy_map.at(n, tile * kLanes, p, q))];
+                            for (int c = 0; c < filter.c; ++c)
+                                add_scaled(&sums[size_t(c * kLanes)], in[c], slope);
+                        }
+                for (int k = tile * kLanes; k < std::min(filter.k, (tile + 1) * kLanes); ++k)
+                    for (int c = 0; c < filter.c; ++c)
+                        put(dw(k, c, r, s), sums[size_t(c * kLanes + k % kLanes)], write);
             }
-        }
     zero_padding(dw);
 
     auto* dbias = static_cast<T*>(dbias_par);
     if (!dbias) return;
-    for (int k = 0; k < dy.map.c; ++k) {
+    for (int k = 0; k < dy_map.c; ++k) {
         double sum = 0;
-        for (int n = 0; n < dy.map.n; ++n)
-            for (int p = 0; p < dy.map.h; ++p)
-                for (int q = 0; q < dy.map.w; ++q) sum += dy(n, k, p, q);
+        for (int n = 0; n < dy_map.n; ++n)
+            for (int p = 0; p < dy_map.h; ++p)
+                for (int q = 0; q < dy_map.w; ++q) sum += dy[size_t(dy_map.at(n, k, p, q))];
         put(dbias[k], sum, write);
     }
-    zero_padding(dbias, dy.map.c, dy.map.stored_c());
+    zero_padding(dbias, dy_map.c, shape.y().stored_c());
 }
 
 // A prepared filter is a copy of it.

@@ -1,12 +1,30 @@
-// Linear layer: a filter as large as the map.
+// Linear layer: a filter as large as the map. With i for (c, h, w) in this order:
 //
-//   forward          y[n,k] = bias[k] + sum_chw w[k,c,h,w] x[n,c,h,w]
-//   backward_data    dx[n,c,h,w] = sum_k w[k,c,h,w] dy[n,k]
-//   backward_filter  dw[k,c,h,w] = sum_n dy[n,k] x[n,c,h,w]       dbias[k] = sum_n dy[n,k]
+//   forward          y[n,k]  = bias[k] + sum_i w[k,i] x[n,i]
+//   backward_data    dx[n,i] = sum_k w[k,i] dy[n,k]
+//   backward_filter  dw[k,i] = sum_n dy[n,k] x[n,i]       dbias[k] = sum_n dy[n,k]
+#include <algorithm>
+#include <vector>
+
 #include "kernels/reference/view.h"
 
 namespace fp::reference {
 namespace {
+
+// In memory an element is at at(n,0,0,0) + at(0,c,h,w): the second part, for every i.
+struct Offsets {
+    std::vector<int64_t> x, w;
+
+    explicit Offsets(const LinearShape& shape) {
+        for (int c = 0; c < shape.x.c; ++c)
+            for (int h = 0; h < shape.x.h; ++h)
+                for (int v = 0; v < shape.x.w; ++v) {
+                    x.push_back(shape.x.at(0, c, h, v));
+                    w.push_back(shape.w.at(0, c, h, v));
+                }
+    }
+    size_t count() const { return x.size(); }
+};
 
 size_t scratch_bytes(const LinearShape&) { return 0; }
 
@@ -19,18 +37,18 @@ void forward(const LinearShape& shape,
              void*,
              Stream) {
     const auto x = view<T>(shape.x, x_act);
-    const auto weight = view<T>(shape.w, w_par);
+    const auto w = view<T>(shape.w, w_par);
     const auto* bias = static_cast<const T*>(bias_par);
     const auto y = view<T>(shape.y(), y_act);
+    const Offsets at(shape);
 
-#pragma omp parallel for collapse(2) if (shape.macs() > kWorthThreads)
-    for (int n = 0; n < y.map.n; ++n)
-        for (int k = 0; k < y.map.c; ++k) {
+#pragma omp parallel for if (shape.macs() > kWorthThreads)
+    for (int k = 0; k < shape.w.k; ++k)
+        for (int n = 0; n < shape.x.n; ++n) {
+            const T *filter = &w(k, 0, 0, 0), *sample = &x(n, 0, 0, 0);
             double sum = bias ? double(bias[k]) : 0.0;
-            for (int c = 0; c < shape.w.c; ++c)
-                for (int h = 0; h < shape.w.r; ++h)
-                    for (int w = 0; w < shape.w.s; ++w)
-                        sum += double(weight(k, c, h, w)) * x(n, c, h, w);
+            for (size_t i = 0; i < at.count(); ++i)
+                sum += double(filter[at.w[i]]) * sample[at.x[i]];
             y(n, k, 0, 0) = T(sum);
         }
     zero_padding(y);
@@ -45,14 +63,27 @@ void backward_data(const LinearShape& shape,
                    void*,
                    Stream) {
     const auto dy = view<T>(shape.y(), dy_act);
-    const auto weight = view<T>(shape.w, w_par);
+    const auto w = view<T>(shape.w, w_par);
     const auto dx = view<T>(shape.x, dx_act);
+    const Offsets at(shape);
+    constexpr size_t kChunk = 512;  // so that the filters are read in runs, and once
 
-    for_each(dx.map, [&](int n, int c, int h, int w) {
-        double sum = 0;
-        for (int k = 0; k < shape.w.k; ++k) sum += double(weight(k, c, h, w)) * dy(n, k, 0, 0);
-        put(dx(n, c, h, w), sum, write);
-    });
+#pragma omp parallel for if (shape.macs() > kWorthThreads)
+    for (size_t first = 0; first < at.count(); first += kChunk) {
+        const size_t count = std::min(kChunk, at.count() - first);
+        std::vector<double> sums(size_t(shape.x.n) * count);
+        for (int k = 0; k < shape.w.k; ++k) {
+            const T* filter = &w(k, 0, 0, 0);
+            for (int n = 0; n < shape.x.n; ++n) {
+                const double slope = dy(n, k, 0, 0);
+                for (size_t i = 0; i < count; ++i)
+                    sums[size_t(n) * count + i] += filter[at.w[first + i]] * slope;
+            }
+        }
+        for (int n = 0; n < shape.x.n; ++n)
+            for (size_t i = 0; i < count; ++i)
+                put((&dx(n, 0, 0, 0))[at.x[first + i]], sums[size_t(n) * count + i], write);
+    }
     zero_padding(dx);
 }
 
@@ -69,24 +100,23 @@ void backward_filter(const LinearShape& shape,
     const auto dy = view<T>(shape.y(), dy_act);
     const auto dw = view<T>(shape.w, dw_par);
     auto* dbias = static_cast<T*>(dbias_par);
+    const Offsets at(shape);
 
 #pragma omp parallel for if (shape.macs() > kWorthThreads)
     for (int k = 0; k < shape.w.k; ++k) {
-        for (int c = 0; c < shape.w.c; ++c)
-            for (int h = 0; h < shape.w.r; ++h)
-                for (int w = 0; w < shape.w.s; ++w) {
-                    double sum = 0;
-                    for (int n = 0; n < x.map.n; ++n) sum += double(dy(n, k, 0, 0)) * x(n, c, h, w);
-                    put(dw(k, c, h, w), sum, write);
-                }
-        if (dbias) {
-            double sum = 0;
-            for (int n = 0; n < x.map.n; ++n) sum += dy(n, k, 0, 0);
-            put(dbias[k], sum, write);
+        std::vector<double> sums(at.count());
+        double sum = 0;
+        for (int n = 0; n < shape.x.n; ++n) {
+            const double slope = dy(n, k, 0, 0);
+            const T* sample = &x(n, 0, 0, 0);
+            for (size_t i = 0; i < at.count(); ++i) sums[i] += slope * sample[at.x[i]];
+            sum += slope;
         }
+        for (size_t i = 0; i < at.count(); ++i) put((&dw(k, 0, 0, 0))[at.w[i]], sums[i], write);
+        if (dbias) put(dbias[k], sum, write);
     }
     zero_padding(dw);
-    if (dbias) zero_padding(dbias, dy.map.c, dy.map.stored_c());
+    if (dbias) zero_padding(dbias, shape.w.k, shape.y().stored_c());
 }
 
 template <class T>
