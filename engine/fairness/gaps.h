@@ -1,0 +1,101 @@
+// Gaps between groups.
+//
+// For a pair of groups 0 and 1, with D_T = TPR_0 - TPR_1 and D_F = FPR_0 - FPR_1 of each class:
+//
+//   eopp0          mean_c |TNR_0 - TNR_1|            eopp1          mean_c |D_T|
+//   eodd           1/2 mean_c |D_T + D_F|            eodd_tnr       mean_c |D_T - D_F|
+//   eodd_mean      mean_c (|D_T| + |D_F|) / 2        eodd_max       mean_c max(|D_T|, |D_F|)
+//   eopp1_present  eopp1 over the classes with truth in both groups
+//   dp             sum_c |P(yhat = c | 0) - P(yhat = c | 1)|
+//   accuracy, balanced_accuracy, macro_f1, macro_auc, ece      |difference|
+//
+// eopp0, eopp1, eodd and dp equal the `_abs` figures of the released code of Kong et al. to the last digit, with
+// its oddities: a rate 0/0 counts as 0 (so does TNR), and c runs up to the highest label or prediction seen.
+// The eodd_ keys run over all the model's classes; they too count 0/0 as 0, so that they stay comparable with
+// eodd: a class that is absent from one group then counts the other's full TPR. `absent` says how many there are.
+//
+// Over all groups, 1 (nar: 0) being fair; a class with 0/0 is left out and counted:
+//
+//   pqd   min_g / max_g accuracy                     nar   (max - min) / mean of the groups' accuracies
+//   dpm   mean_c min_g / max_g P(yhat = c | g)       eom   mean_c min_g / max_g TPR_c
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/fairness/metrics.h"
+
+namespace fp {
+
+// The figures of a row, by group; `seen` = 1 + the highest label or prediction among the cases compared.
+struct GroupFigures {
+    Layout layout;
+    int seen = 0;
+    const double* row = nullptr;
+
+    double metric(int g, int m) const { return row[layout.metric(g, m)]; }
+    double tpr(int g, int c) const { return row[layout.tpr(g, c)]; }
+    double fpr(int g, int c) const { return row[layout.fpr(g, c)]; }
+    double selected(int g, int c) const { return row[layout.selected(g, c)]; }
+};
+
+// What stays fixed when groups are permuted for a gap's fair range.
+enum class Null { within_diagnosis, over_all };
+
+// A signed gap of class c: tpr * D_T + fpr * D_F + selected * D_S, D_S = P(yhat = c | 0) - P(yhat = c | 1).
+struct Combination {
+    double tpr = 0, fpr = 0, selected = 0;
+
+    bool empty() const { return tpr == 0 && fpr == 0 && selected == 0; }
+    // NaN where a rate that takes part is 0/0.
+    double of(const GroupFigures&, int a, int b, int c) const;
+};
+
+// The classes that a key runs over: up to the highest label or prediction seen, all of the model's, those with
+// truth in both groups, or none because it is the difference of one metric.
+enum class Span { seen, model, present, metric };
+
+struct GapDefinition {
+    const char *key, *formula;
+    Null null;
+    Span span;
+    double (*value)(const GroupFigures&, int a, int b);
+    // The signed gaps behind the absolute ones: these combinations of every class, or the difference of one
+    // metric. The maximum of two has no unbiased square, so no rms.
+    std::array<Combination, 2> parts;
+    int metric = -1;
+    bool maximum = false;
+
+    bool needs_probabilities() const {
+        return metric >= 0 && kMetricDefinitions[metric].needs_probabilities;
+    }
+};
+// How many classes a class-wise key runs over for the groups a and b, and how many of them have a rate 0/0 in
+// either, which counts as 0.
+struct ClassCount {
+    int classes, absent;
+};
+ClassCount count_classes(const GapDefinition&, const GroupFigures&, int a, int b);
+
+// The keys of two groups; more than two take each key's worst pair.
+std::span<const GapDefinition> gap_definitions();
+
+struct RatioDefinition {
+    const char *key, *formula;
+    Null null;
+    double fair;  // the value of a fair classifier
+    double (*value)(const GroupFigures&, std::span<const int> groups);
+};
+std::span<const RatioDefinition> ratio_definitions();
+
+// The largest value over pairs of the listed groups, with its pair, and the mean over pairs. NaN where the key
+// is not estimable for any pair.
+struct PairValue {
+    double value, mean;
+    int a, b;
+};
+PairValue worst_pair(const GapDefinition&, const GroupFigures&, std::span<const int> groups);
+
+}  // namespace fp

@@ -1,0 +1,25 @@
+// A report as JSON and as text for 80 columns.
+//
+// JSON: M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low","rms_high";
+// what cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
+//
+//   {"samples":N,"units":N,"unit":"lesion_id","classes":[...],"accuracy":M,...,"confusion":[[...]],"per_class":{...},
+//    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},
+//                         "worst_group":{"accuracy":{"group":"male","samples":n,"value":...}}}},
+//    "resamples":R,"seed":S,"confidence":0.95}
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/fairness/evaluate.h"
+
+namespace fp {
+
+nlohmann::ordered_json to_json(const Report& report);
+std::string to_text(const Report& report);
+
+// A number or null.
+nlohmann::ordered_json number_or_null(double value);
+
+}  // namespace fp
