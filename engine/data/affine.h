@@ -1,0 +1,27 @@
+// Affine maps of square 8-bit RGB images, black where the input ends.
+#pragma once
+
+#include <cstdint>
+
+namespace fp {
+
+// Where an output position (x, y) comes from: (xx x + xy y + x0, yx x + yy y + y0).
+struct Affine {
+    double xx = 1, xy = 0, x0 = 0;
+    double yx = 0, yy = 1, y0 = 0;
+};
+
+enum class Interpolation { nearest, bilinear, bicubic };
+
+// The image is scaled, its rows sheared by `shear_degrees`, then turned clockwise by `degrees`, about its
+// middle; in pixels whose centres lie at halves. torchvision's RandomAffine for these numbers.
+Affine turn_scale_shear(double degrees, double scale, double shear_degrees, int side);
+
+// Pixel centres at halves, as PIL's Image.transform (byte for byte). in and out: side x side x 3.
+void warp(const Affine& from, Interpolation, int side, const uint8_t* in, uint8_t* out);
+
+// Pixel centres at whole numbers, cubic B-spline through the pixels, as scipy.ndimage.affine_transform
+// (within one level: it computes in double).
+void warp_spline(const Affine& from, int side, const uint8_t* in, uint8_t* out);
+
+}  // namespace fp
