@@ -11,7 +11,7 @@ namespace fp {
 struct AugmentOptions {
     // What is cut from the image, before anything else; done by the image source (crop.h).
     Crop crop = Crop::centre;
-    double least_area = 0.08;  // of Crop::resized
+    double least_area = 0.35;  // of Crop::resized
 
     int shift = 0;  // moved by up to this many pixels each way, black behind (pad and crop)
     double flip_across = 0;  // probability of left for right

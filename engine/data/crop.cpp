@@ -28,7 +28,7 @@ Window random_rectangle(Size in, const View& view) {
     return centre_window(in, width, height);
 }
 
-void cut(const Pixels& in, const Window& part, Pixels& out) {
+void cut(PixelView in, const Window& part, Pixels& out) {
     out.width = part.width;
     out.height = part.height;
     out.rgb.resize(size_t(3) * part.width * part.height);
@@ -37,7 +37,7 @@ void cut(const Pixels& in, const Window& part, Pixels& out) {
 
 }  // namespace
 
-void crop(const Pixels& image, const View& view, int side, uint8_t* rgb) {
+void crop(PixelView image, const View& view, int side, uint8_t* rgb) {
     const Size in{image.width, image.height};
     switch (view.crop) {
         case Crop::centre:

@@ -13,11 +13,11 @@ enum class Crop : uint8_t {
 
 struct View {
     Crop crop = Crop::centre;
-    double least_area = 0.08;  // of `resized`: the smallest share of the image's area, 0 < a <= 1
+    double least_area = 0.35;  // of `resized`: the smallest share of the image's area, 0 < a <= 1
     uint64_t key = 0;          // of the random ones: the same key cuts the same rectangle
 };
 
 // side x side x 3 bytes to `rgb`.
-void crop(const Pixels& image, const View& view, int side, uint8_t* rgb);
+void crop(PixelView image, const View& view, int side, uint8_t* rgb);
 
 }  // namespace fp

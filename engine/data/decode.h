@@ -23,6 +23,15 @@ struct Pixels {
     std::vector<uint8_t> rgb;  // height x width x 3
 };
 
+// Pixels that somebody else keeps.
+struct PixelView {
+    int width = 0, height = 0;
+    const uint8_t* rgb = nullptr;
+    PixelView() = default;
+    PixelView(int w, int h, const uint8_t* bytes) : width(w), height(h), rgb(bytes) {}
+    PixelView(const Pixels& image) : PixelView(image.width, image.height, image.rgb.data()) {}
+};
+
 struct DecodeOptions {
     int64_t max_file_bytes = int64_t(64) << 20;
     int64_t max_pixels = 100'000'000;

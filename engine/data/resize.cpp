@@ -108,7 +108,7 @@ Window centre_window(Size in, int width, int height) {
     return {half_to_even(in.width - width), half_to_even(in.height - height), width, height};
 }
 
-void resize(const Pixels& in, Size full, const Window& part, uint8_t* rgb) {
+void resize(PixelView in, Size full, const Window& part, uint8_t* rgb) {
     FP_CHECK(in.width > 0 && in.height > 0 && part.width > 0 && part.height > 0 && part.left >= 0 &&
                  part.top >= 0 && part.left + part.width <= full.width &&
                  part.top + part.height <= full.height,
@@ -119,7 +119,7 @@ void resize(const Pixels& in, Size full, const Window& part, uint8_t* rgb) {
     if (same_width && same_height) {
         for (int y = 0; y < part.height; ++y)
             std::memcpy(rgb + size_t(y) * out_row,
-                        &in.rgb[size_t(part.top + y) * in_row + 3 * part.left], out_row);
+                        in.rgb + size_t(part.top + y) * in_row + 3 * part.left, out_row);
         return;
     }
     const Filter across(in.width, full.width, part.left, part.width);
@@ -130,7 +130,7 @@ void resize(const Pixels& in, Size full, const Window& part, uint8_t* rgb) {
     narrow.resize(size_t(down.end() - down.first()) * out_row);
     sum.resize(out_row);
     for (int y = down.first(); y < down.end(); ++y)
-        resize_row(across, part.width, &in.rgb[size_t(y) * in_row],
+        resize_row(across, part.width, in.rgb + size_t(y) * in_row,
                    &narrow[size_t(y - down.first()) * out_row]);
     for (int y = 0; y < part.height; ++y) {
         const Taps taps = down[y];
@@ -139,14 +139,14 @@ void resize(const Pixels& in, Size full, const Window& part, uint8_t* rgb) {
     }
 }
 
-Pixels resize(const Pixels& in, Size out) {
+Pixels resize(PixelView in, Size out) {
     Pixels result{.width = out.width, .height = out.height, .rgb = {}};
     result.rgb.resize(size_t(3) * out.width * out.height);
     resize(in, out, {0, 0, out.width, out.height}, result.rgb.data());
     return result;
 }
 
-void fit_centre(const Pixels& in, int side, uint8_t* rgb) {
+void fit_centre(PixelView in, int side, uint8_t* rgb) {
     const Size full = fit_short_side({in.width, in.height}, side);
     resize(in, full, centre_window(full, side, side), rgb);
 }

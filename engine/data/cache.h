@@ -1,0 +1,78 @@
+// Decoded images of a data set at training size, so that every file is decoded once: in memory as they come,
+// or in one file that is made ahead and mapped.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/data/decode.h"
+#include "engine/files.h"
+
+namespace fp {
+
+// Keeps images until they take `most_bytes`; what comes later is not kept, and nothing is thrown out, since
+// every epoch wants all of them. Any number of threads.
+class MemoryCache {
+public:
+    MemoryCache(int64_t samples, int64_t most_bytes);
+    ~MemoryCache();
+    MemoryCache(const MemoryCache&) = delete;
+    MemoryCache& operator=(const MemoryCache&) = delete;
+
+    // nullopt if it is not there.
+    std::optional<PixelView> find(int64_t sample) const;
+
+    void keep(int64_t sample, Pixels image);
+
+    int64_t kept() const { return kept_; }    // images
+    int64_t bytes() const { return bytes_; }  // of their pixels
+
+private:
+    std::vector<std::atomic<Pixels*>> images_;
+    const int64_t most_bytes_;
+    std::atomic<int64_t> kept_ = 0, bytes_ = 0;
+};
+
+// A file of images:
+//
+//   "fpimages"  u32 version  u32 side  u64 count  32 characters of key         little-endian
+//   the pixels, image after image
+//   count times  u64 offset  u32 width  u32 height                              0 x 0: the image is bad
+//   32 characters, XXH3-128 of the count records
+class CacheFile {
+public:
+    // nullopt if the file is not there, is of another key, or is damaged; the last two only if somebody
+    // renamed or harmed it, since the file is written whole or not at all.
+    static std::optional<CacheFile> open(const std::filesystem::path& path,
+                                         const std::string& key,
+                                         int side,
+                                         int64_t count);
+
+    // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads; one that throws an
+    // Error with Exit::data is noted as bad. `progress` may be empty.
+    static void write(const std::filesystem::path& path,
+                      const std::string& key,
+                      int side,
+                      int64_t count,
+                      const std::function<Pixels(int64_t sample)>& make,
+                      int workers,
+                      const std::function<void(int64_t done)>& progress);
+
+    // nullopt for a bad image.
+    std::optional<PixelView> find(int64_t sample) const;
+
+private:
+    struct Record {
+        uint64_t offset;
+        uint32_t width, height;
+    };
+    MappedFile file_;
+    std::vector<Record> records_;
+};
+
+}  // namespace fp

@@ -1,0 +1,118 @@
+#include "engine/data/images.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "engine/data/resize.h"
+#include "engine/data/synth.h"
+#include "engine/hash.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+int64_t bytes_in_memory(int64_t asked) {
+    if (asked >= 0) return asked;
+    return int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE) / 4;
+}
+
+// Short side at `side`. What is over kLongest squares is cut from both ends, in steps of four pixels: so the
+// middle of the rest is the middle of the whole, rounding included.
+Pixels fit(Pixels in, int side) {
+    const Size full = fit_short_side({in.width, in.height}, side);
+    const auto kept = [&](int length) {
+        const int over = std::max(0, length - kLongest * side);
+        return length - (over + 3) / 4 * 4;
+    };
+    const Window part = centre_window(full, kept(full.width), kept(full.height));
+    if (part == Window{0, 0, in.width, in.height}) return in;
+    Pixels out{.width = part.width, .height = part.height, .rgb = {}};
+    out.rgb.resize(size_t(3) * part.width * part.height);
+    resize(in, full, part, out.rgb.data());
+    return out;
+}
+
+}  // namespace
+
+DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
+    : data_(data),
+      options_(options),
+      memory_(int64_t(data.samples.size()), bytes_in_memory(options.memory_bytes)) {
+    if (options.cache.empty()) return;
+    const std::string hash = key();
+    const auto count = int64_t(data.samples.size());
+    std::error_code error;
+    std::filesystem::create_directories(options.cache, error);
+    FP_REQUIRE(!error, Exit::data, options.cache.string(), ": ", error.message());
+    cache_path_ = options.cache / ("images-" + hash + ".cache");
+    file_ = CacheFile::open(cache_path_, hash, options.image_size, count);
+    if (file_) return;
+    const auto progress = [&](int64_t done) {
+        if (options_.progress) options_.progress(done, count);
+    };
+    CacheFile::write(
+        cache_path_, hash, options.image_size, count,
+        [this](int64_t sample) { return make(sample); },
+        std::max(1, int(std::thread::hardware_concurrency())), progress);
+    file_ = CacheFile::open(cache_path_, hash, options.image_size, count);
+    FP_CHECK(file_, cache_path_.string(), ": does not open although it was just written");
+    wrote_cache_ = true;
+}
+
+void DatasetImages::read(int64_t sample, const View& view, int side, uint8_t* rgb) {
+    FP_CHECK(side == options_.image_size, "images of ", side, " asked, they are prepared for ",
+             options_.image_size);
+    std::optional<PixelView> image = file_ ? file_->find(sample) : memory_.find(sample);
+    if (image) return crop(*image, view, side, rgb);
+    Pixels made = make(sample);  // throws what is wrong with a bad image, each time
+    crop(made, view, side, rgb);
+    if (!file_) memory_.keep(sample, std::move(made));
+}
+
+ImageSource DatasetImages::source() {
+    return [this](int64_t sample, const View& view, int side, uint8_t* rgb) {
+        read(sample, view, side, rgb);
+    };
+}
+
+bool DatasetImages::all_cached() const {
+    return file_ || memory_.kept() == int64_t(data_.samples.size());
+}
+
+Pixels DatasetImages::make(int64_t sample) const {
+    if (data_.synth) {
+        const int size = data_.synth->size;
+        Pixels image{.width = size, .height = size, .rgb = {}};
+        image.rgb.resize(size_t(3) * size * size);
+        render(*data_.synth, sample, image.rgb.data());
+        return fit(std::move(image), options_.image_size);
+    }
+    const auto path = std::filesystem::path(data_.root) / data_.samples[size_t(sample)].image;
+    return fit(decode_file(path, options_.decode), options_.image_size);
+}
+
+// What the cached bytes depend on: the transform, and every file's name, size and time of change.
+std::string DatasetImages::key() const {
+    Xxh3 hash;
+    const auto add = [&](const std::string& part) { hash.add(as_bytes(part + '\n')); };
+    add(text("short side ", options_.image_size, ", at most ", kLongest,
+             " squares, triangle filter"));
+    add(text("damaged images ", options_.decode.allow_damaged, ' ', options_.decode.max_pixels));
+    if (data_.synth) {
+        add(to_string(*data_.synth));
+        return hash.hex();
+    }
+    for (const Sample& sample : data_.samples) {
+        struct stat file {};
+        const auto path = std::filesystem::path(data_.root) / sample.image;
+        const bool there = stat(path.c_str(), &file) == 0;
+        add(sample.image);
+        if (there) add(text(file.st_size, ' ', file.st_mtim.tv_sec, ' ', file.st_mtim.tv_nsec));
+    }
+    return hash.hex();
+}
+
+}  // namespace fp

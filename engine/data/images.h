@@ -1,0 +1,60 @@
+// The images of a data set, as the loader wants them: decoded or generated once, short side at the training
+// size, kept in memory or in a cache file, cut square for each use.
+//
+// Images with a long side of more than kLongest times the short one lose its ends. Crop::resized cuts from
+// the image at training size, so that the bytes do not depend on what was cached.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+
+#include "engine/data/cache.h"
+#include "engine/data/dataset.h"
+#include "engine/data/loader.h"
+
+namespace fp {
+
+constexpr int kLongest = 4;
+
+struct ImageOptions {
+    int image_size = 224;
+    DecodeOptions decode;
+    int64_t memory_bytes = -1;  // for images in memory; -1: a quarter of the machine's, 0: none
+    std::filesystem::path
+        cache;  // the folder of the cache file, made if it is not there; empty: none
+    std::function<void(int64_t done, int64_t all)>
+        progress;  // while a cache file is written; may be empty
+};
+
+class DatasetImages {
+public:
+    // Keeps a reference to `data`. With a cache folder, writes the cache file unless a fitting one is there.
+    DatasetImages(const Dataset& data, const ImageOptions& options);
+
+    // As ImageSource has it; `side` must be the image size.
+    void read(int64_t sample, const View& view, int side, uint8_t* rgb);
+
+    // read() of this object, which must outlive it.
+    ImageSource source();
+
+    // Whether nothing has to be decoded any more: one loader thread is then enough.
+    bool all_cached() const;
+
+    // The cache file, and whether this object wrote it; empty without one.
+    const std::filesystem::path& cache_file() const { return cache_path_; }
+    bool wrote_cache() const { return wrote_cache_; }
+
+private:
+    Pixels make(int64_t sample) const;
+    std::string key() const;
+
+    const Dataset& data_;
+    const ImageOptions options_;
+    MemoryCache memory_;
+    std::optional<CacheFile> file_;
+    std::filesystem::path cache_path_;
+    bool wrote_cache_ = false;
+};
+
+}  // namespace fp
