@@ -15,6 +15,7 @@ struct Network {
 
     ModelSpec spec;
     ParamStore params;
+    int64_t batches_seen = 0;                      // in training: torchvision's num_batches_tracked
     std::function<Var(Tape&, Var image)> forward;  // (n, 3, h, w) -> logits (n, classes, 1, 1)
 
     const Kernels& kernels() const { return params.kernels(); }

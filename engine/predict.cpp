@@ -1,0 +1,73 @@
+#include "engine/predict.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/feed.h"
+#include "engine/loss.h"
+#include "kernels/error.h"
+
+namespace fp {
+
+std::vector<int32_t> ImageData::labels() const {
+    std::vector<int32_t> out;
+    for (const Sample& s : set.samples) out.push_back(s.label);
+    return out;
+}
+
+Predictions predict(Session& session,
+                    const Preprocessing& preprocessing,
+                    const ImageData& data,
+                    const std::vector<int64_t>& samples,
+                    const PredictOptions& options) {
+    const Network& net = session.network();
+    const int classes = net.spec.classes;
+    FP_REQUIRE(size_t(classes) == data.set.classes.size(), Exit::data, data.set.name, " has ",
+               data.set.classes.size(), " classes, the model ", classes);
+    FP_REQUIRE(!samples.empty(), Exit::data, data.set.name, ": there are no samples to predict");
+    Loader loader(
+        data.source, data.labels(),
+        {.batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size()))),
+         .image_size = preprocessing.image_size,
+         .workers = options.workers,
+         .skip_bad = options.skip_bad});
+    loader.start(samples, 0);
+    Feed feed(net.kernels(), preprocessing);
+
+    Predictions out;
+    out.classes = data.set.classes;
+    out.columns = data.set.columns;
+    out.attributes.resize(out.columns.size());
+    Batch batch;
+    while (loader.next(batch)) {
+        Tape tape = session.begin({.mode = Mode::infer});
+        const std::vector<float> p = softmax(tape, net.forward(tape, feed(tape, batch)));
+        for (int i = 0; i < batch.n; ++i) {
+            if (batch.labels[i] < 0) continue;
+            const Sample& s = data.set.samples[batch.samples[i]];
+            out.image.push_back(s.image);
+            out.unit.push_back(s.unit);
+            out.label.push_back(s.label);
+            out.split.emplace_back(name(s.split));
+            for (size_t c = 0; c < out.columns.size(); ++c)
+                out.attributes[c].push_back(s.attributes[c]);
+            const size_t row = out.prob.size();
+            out.prob.insert(out.prob.end(), p.begin() + int64_t(i) * classes,
+                            p.begin() + int64_t(i + 1) * classes);
+            out.pred.push_back(top_class(out.prob.data() + row, classes));
+        }
+        if (options.progress)
+            options.progress(
+                std::min<int64_t>((batch.number + 1) * batch.n, int64_t(samples.size())),
+                int64_t(samples.size()));
+    }
+    return out;
+}
+
+double mean_loss(const Predictions& p) {
+    double sum = 0;
+    for (int64_t i = 0; i < p.size(); ++i) sum -= std::log(std::max(p.row(i)[p.label[i]], 1e-12));
+    return p.size() > 0 ? sum / double(p.size()) : 0;
+}
+
+}  // namespace fp

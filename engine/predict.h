@@ -1,0 +1,38 @@
+// A network's answer for every sample of a list.
+#pragma once
+
+#include <functional>
+
+#include "engine/data/dataset.h"
+#include "engine/data/loader.h"
+#include "engine/fairness/predictions.h"
+#include "engine/preprocessing.h"
+#include "engine/session.h"
+
+namespace fp {
+
+// Where images come from, and whose they are.
+struct ImageData {
+    Dataset set;
+    ImageSource source;
+    std::vector<int32_t> labels() const;
+};
+
+struct PredictOptions {
+    int batch_size = 128;
+    int workers = 0;
+    bool skip_bad = false;
+    std::function<void(int64_t done, int64_t all)> progress = {};
+};
+
+// Probabilities in the order of `samples`; images that could not be had and were to be skipped are left out.
+Predictions predict(Session&,
+                    const Preprocessing&,
+                    const ImageData&,
+                    const std::vector<int64_t>& samples,
+                    const PredictOptions&);
+
+// Mean cross-entropy of predictions: -mean log max(p[label], 1e-12).
+double mean_loss(const Predictions&);
+
+}  // namespace fp

@@ -1,0 +1,36 @@
+// In which order channels go. Every criterion gives one number a channel of a set; the lowest go first.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/network.h"
+#include "engine/prune/groups.h"
+#include "engine/prune/snnl_scores.h"
+
+namespace fp {
+
+// By set name. Comparable across sets: score~ for SNNL, the value over the set's mean for the others.
+using SetScores = std::map<std::string, std::vector<double>>;
+
+//   random  uniform, keyed by (seed, set, channel)
+//   l1, l2  sum |W_c|, sqrt(sum W_c^2)       https://arxiv.org/abs/1608.08710
+//   bn      |gamma_c|                        https://arxiv.org/abs/1708.06519 ; Exit::data without norms
+// summed over the set's producers. Exit::usage for another name.
+SetScores weight_scores(const std::string& criterion,
+                        const Network&,
+                        const std::vector<ChannelSet>&,
+                        uint64_t seed);
+
+// The mean over attributes (weighted) and over the scored layers of a set of
+//   1 - s + lambda u,   s = 1 - score~ of the attribute, u = 1 - score~ of the class
+// so that with lambda = 0 and one attribute it is score~ itself. `class_name` is the attribute that stands
+// for the class (may be absent where lambda is 0). Sets without a scored layer are left out.
+SetScores snnl_set_scores(const std::vector<ChannelSet>&,
+                          const std::vector<LayerScores>&,
+                          const std::map<std::string, double>& attribute_weights,
+                          const std::string& class_name,
+                          double lambda);
+
+}  // namespace fp

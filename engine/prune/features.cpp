@@ -1,0 +1,119 @@
+#include "engine/prune/features.h"
+
+#include <algorithm>
+
+#include "engine/feed.h"
+#include "kernels/error.h"
+
+namespace fp {
+
+Tap parse_tap(const std::string& text) {
+    if (text == "conv") return Tap::conv;
+    if (text == "norm") return Tap::norm;
+    if (text == "act") return Tap::act;
+    fail_with(Exit::usage, "tap ", text, " is unknown: conv, norm or act");
+}
+
+const char* name(Tap tap) { return tap == Tap::conv ? "conv" : tap == Tap::norm ? "norm" : "act"; }
+
+Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
+    int at = -1;
+    for (int row = 0; row < int(rows.size()); ++row)
+        if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
+    FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
+    if (tap == Tap::conv) return {at};
+    int best = at;
+    for (int row = at + 1; row < int(rows.size()); ++row) {
+        const Node& node = rows[row];
+        const bool reads =
+            std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
+        if (!reads) continue;
+        if (node.op == "batchnorm" && tap == Tap::norm) return {row};
+        if (node.op == "relu" && tap == Tap::act) return {row};
+        if (node.op != "batchnorm" && node.op != "add") break;
+        best = at = row;
+    }
+    return {best};
+}
+
+void for_each_layer(Session& session,
+                    const Preprocessing& preprocessing,
+                    const ImageData& data,
+                    const std::vector<int64_t>& samples,
+                    const std::vector<std::string>& layers,
+                    Tap tap,
+                    const PredictOptions& options,
+                    size_t budget_bytes,
+                    const std::function<void(Features&)>& visit) {
+    const Network& net = session.network();
+    const Kernels& k = net.kernels();
+    const size_t e = bytes_of(k.activation);
+    FP_REQUIRE(!samples.empty(), Exit::data, "scores: there are no calibration samples");
+    const int batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size())));
+    const auto labels = data.labels();
+    size_t first = 0;
+    while (first < layers.size()) {
+        Loader loader(data.source, labels,
+                      {.batch_size = batch_size,
+                       .image_size = preprocessing.image_size,
+                       .workers = options.workers});
+        loader.start(samples, 0);
+        Feed feed(k, preprocessing);
+        std::vector<Features> collected;
+        size_t last = first;
+        int64_t done = 0;
+        Batch batch;
+        while (loader.next(batch)) {
+            Tape tape = session.begin({.mode = Mode::eval, .fused = false});
+            net.forward(tape, feed(tape, batch));
+            if (collected.empty()) {
+                size_t bytes = 0;
+                for (last = first; last < layers.size(); ++last) {
+                    Map map = tape.value(tap_row(tape.nodes(), layers[last], tap)).map;
+                    map.n = int(samples.size());
+                    const size_t wanted = size_t(map.stored()) * e;
+                    if (last > first && bytes + wanted > budget_bytes) break;
+                    bytes += wanted;
+                    collected.push_back({layers[last], map, Buffer(k.memory, wanted)});
+                }
+            }
+            // Padding stands at the end of the last batch.
+            const int64_t rows = std::min<int64_t>(batch.n, int64_t(samples.size()) - done);
+            for (Features& f : collected) {
+                const size_t one = size_t(f.map.stored() / f.map.n) * e;
+                k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
+                              tape.value(tap_row(tape.nodes(), f.layer, tap)).data,
+                              size_t(rows) * one, tape.stream());
+            }
+            done += rows;
+            if (options.progress) options.progress(done, int64_t(samples.size()));
+        }
+        for (Features& f : collected) visit(f);
+        first = last;
+    }
+}
+
+namespace {
+template <class T>
+void centre_as(const Kernels& k, Features& f) {
+    std::vector<T> host(size_t(f.map.stored()));
+    k.memory.copy_out(host.data(), f.data.data(), host.size() * sizeof(T), {});
+    const size_t one = host.size() / size_t(f.map.n);
+    std::vector<double> mean(one, 0.0);
+    for (int n = 0; n < f.map.n; ++n)
+        for (size_t i = 0; i < one; ++i) mean[i] += double(host[size_t(n) * one + i]);
+    for (double& m : mean) m /= f.map.n;
+    for (int n = 0; n < f.map.n; ++n)
+        for (size_t i = 0; i < one; ++i)
+            host[size_t(n) * one + i] = T(double(host[size_t(n) * one + i]) - mean[i]);
+    k.memory.copy_in(f.data.data(), host.data(), host.size() * sizeof(T), {});
+    k.memory.synchronize({});
+}
+}  // namespace
+
+void centre(const Kernels& k, Features& f) {
+    FP_CHECK(k.activation != Type::bf16, "centre: bf16");
+    k.activation == Type::f64 ? centre_as<double>(k, f) : centre_as<float>(k, f);
+}
+
+}  // namespace fp

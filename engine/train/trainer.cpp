@@ -1,0 +1,174 @@
+#include "engine/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/error.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+// Copies logits out as (n, classes).
+std::vector<float> read_logits(const Tape& tape, Var v) {
+    const Tensor t = tape.value(v);
+    const Kernels& k = tape.kernels();
+    FP_CHECK(k.activation != Type::bf16, "read_logits: bf16");
+    std::vector<char> raw(size_t(t.map.stored()) * bytes_of(k.activation));
+    k.memory.copy_out(raw.data(), t.data, raw.size(), tape.stream());
+    std::vector<float> out;
+    for (int n = 0; n < t.map.n; ++n)
+        for (int c = 0; c < t.map.c; ++c) {
+            const int64_t at = t.map.at(n, c, 0, 0);
+            out.push_back(k.activation == Type::f64
+                              ? float(reinterpret_cast<const double*>(raw.data())[at])
+                              : reinterpret_cast<const float*>(raw.data())[at]);
+        }
+    return out;
+}
+
+// The first row of the tape that holds a number that is not finite.
+std::string first_not_finite(const Tape& tape) {
+    const Kernels& k = tape.kernels();
+    for (const Node& node : tape.nodes()) {
+        if (!node.value || k.activation == Type::bf16) continue;
+        std::vector<char> raw(size_t(node.value.map.stored()) * bytes_of(k.activation));
+        k.memory.copy_out(raw.data(), node.value.data, raw.size(), tape.stream());
+        auto finite = [](auto v) { return std::isfinite(v); };
+        const auto* narrow = reinterpret_cast<const float*>(raw.data());
+        const auto* wide = reinterpret_cast<const double*>(raw.data());
+        const bool good = k.activation == Type::f64
+                              ? std::all_of(wide, wide + node.value.map.stored(), finite)
+                              : std::all_of(narrow, narrow + node.value.map.stored(), finite);
+        if (!good) return text(node.op, node.layer.empty() ? "" : " ", node.layer);
+    }
+    return "the loss";
+}
+
+int count_correct(const std::vector<float>& logits, const std::vector<int32_t>& labels) {
+    const int classes = int(logits.size() / labels.size());
+    int correct = 0;
+    for (size_t i = 0; i < labels.size(); ++i) {
+        const auto row = logits.begin() + int64_t(i) * classes;
+        correct += labels[i] >= 0 && std::max_element(row, row + classes) - row == labels[i];
+    }
+    return correct;
+}
+
+}  // namespace
+
+Trainer::Trainer(Network& network,
+                 const Preprocessing& preprocessing,
+                 const TrainerOptions& options)
+    : network_(network),
+      options_(options),
+      session_(network),
+      feed_(network.kernels(), preprocessing),
+      loss_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
+      optimizer_(network.params, options.optimizer) {
+    if (!has_average()) return;
+    const ParamStore& p = network.params;
+    const Memory& memory = network.kernels().memory;
+    const size_t e = bytes_of(network.kernels().parameter);
+    average_[0] = Buffer(memory, size_t(p.trained_count()) * e);
+    average_[1] = Buffer(memory, size_t(std::max<int64_t>(p.statistics_count(), 1)) * e);
+    memory.copy(average_[0].data(), p.values(), size_t(p.trained_count()) * e, {});
+    memory.copy(average_[1].data(), p.statistics(), size_t(p.statistics_count()) * e, {});
+}
+
+Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
+    Tape tape = session_.begin({.mode = Mode::train,
+                                .dropout_key = key_of(options_.seed, place),
+                                .accumulate = pending_ > 0});
+    const Var logits = network_.forward(tape, feed_(tape, batch));
+    const double loss = loss_.forward(tape, logits, batch.labels);
+    const int64_t samples =
+        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
+    FP_REQUIRE(std::isfinite(loss), Exit::diverged, "the loss is ", loss, " in batch ",
+               batch.number, "; the first value that is not finite is in ", first_not_finite(tape),
+               ". A lower --lr or --clip-norm may help");
+    const Sums sums{.loss = loss * double(samples),
+                    .samples = samples,
+                    .correct = count_correct(read_logits(tape, logits), batch.labels)};
+    tape.backward({{logits, loss_.gradient(tape, logits)}});
+    network_.batches_seen += 1;
+    network_.params.touch();  // the norms' running statistics have moved
+    ++pending_;
+    if (last || pending_ == options_.accumulate) update(lr);
+    return sums;
+}
+
+void Trainer::update(double lr) {
+    const double norm = optimizer_.apply(network_.params, lr, 1.0 / pending_);
+    FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ",
+               optimizer_.step() + 1);
+    pending_ = 0;
+    if (!has_average()) return;
+    // A short memory at first, so that the start is forgotten: min(ema, (1 + t) / (10 + t)).
+    const double t = double(optimizer_.step());
+    const double keep = std::min(options_.ema, (1 + t) / (10 + t));
+    const ParamStore& p = network_.params;
+    const auto& op = network_.kernels().optimizer;
+    op.blend(p.trained_count(), keep, average_[0].data(), p.values(), {});
+    op.blend(p.statistics_count(), keep, average_[1].data(), p.statistics(), {});
+}
+
+void Trainer::swap_average() {
+    const Memory& memory = network_.kernels().memory;
+    ParamStore& p = network_.params;
+    const size_t e = bytes_of(network_.kernels().parameter);
+    auto swap = [&](void* a, void* b, size_t bytes) {
+        if (bytes == 0) return;
+        const Buffer held(memory, bytes);
+        memory.copy(held.data(), a, bytes, {});
+        memory.copy(a, b, bytes, {});
+        memory.copy(b, held.data(), bytes, {});
+        memory.synchronize({});
+    };
+    swap(p.values(), average_[0].data(), size_t(p.trained_count()) * e);
+    swap(p.statistics(), average_[1].data(), size_t(p.statistics_count()) * e);
+    p.touch();
+}
+
+TensorFile Trainer::save() const {
+    FP_CHECK(pending_ == 0, "trainer: saved between the batches of one step");
+    TensorFile out;
+    const ParamStore& store = network_.params;
+    auto add = [&](const std::string& kind, const Param& p, const std::vector<double>& values) {
+        const std::vector<float> narrow(values.begin(), values.end());
+        out.tensors.push_back(tensor_of<float>(kind + p.name, p.file_shape(), narrow));
+    };
+    for (const Param& p : store.all()) {
+        for (int slot = 0; p.trained() && slot < optimizer_.slots(); ++slot)
+            add(text("optimizer", slot, "."), p, optimizer_.get(store, p, slot));
+        if (has_average()) add("ema.", p, store.get_block(p, average_[p.trained() ? 0 : 1].data()));
+    }
+    const int64_t step = optimizer_.step();
+    out.tensors.push_back(tensor_of<int64_t>("optimizer.step", {}, std::span(&step, 1)));
+    return out;
+}
+
+void Trainer::load(const TensorFile& file) {
+    const ParamStore& store = network_.params;
+    auto find = [&](const std::string& name,
+                    const std::vector<int64_t>& shape) -> const TensorEntry& {
+        const TensorEntry* entry = file.find(name);
+        FP_REQUIRE(entry, Exit::model, "training state: ", name, " is missing");
+        FP_REQUIRE(entry->shape == shape, Exit::model, "training state: ", name,
+                   " has another shape than the model's");
+        return *entry;
+    };
+    auto values = [&](const std::string& kind, const Param& p) {
+        const std::vector<float> narrow = as_f32(find(kind + p.name, p.file_shape()));
+        return std::vector<double>(narrow.begin(), narrow.end());
+    };
+    for (const Param& p : store.all()) {
+        for (int slot = 0; p.trained() && slot < optimizer_.slots(); ++slot)
+            optimizer_.set(store, p, slot, values(text("optimizer", slot, "."), p));
+        if (has_average())
+            store.set_block(p, average_[p.trained() ? 0 : 1].data(), values("ema.", p).data());
+    }
+    optimizer_.set_step(values_of<int64_t>(find("optimizer.step", {}))[0]);
+}
+
+}  // namespace fp

@@ -1,0 +1,75 @@
+// Training steps on one network, and everything that a run would need to go on from here: momenta, averages,
+// the place in the epoch. One step's bits depend on the network, the batch and the step's place alone.
+#pragma once
+
+#include <optional>
+
+#include "engine/feed.h"
+#include "engine/loss.h"
+#include "engine/safetensors.h"
+#include "engine/session.h"
+#include "engine/train/optimizer.h"
+#include "engine/train/schedule.h"
+
+namespace fp {
+
+struct TrainerOptions {
+    OptimizerOptions optimizer;
+    std::vector<double> class_weights = {};  // of the loss; none: all 1
+    double smoothing = 0;
+    int accumulate = 1;  // batches a step
+    double ema = 0;      // decay of the moving average of weights and statistics; 0: none
+    uint64_t seed = 1;
+};
+
+// What a stretch of training has seen.
+struct Sums {
+    double loss = 0;  // summed over samples
+    int64_t samples = 0, correct = 0;
+};
+
+class Trainer {
+public:
+    Trainer(Network&, const Preprocessing&, const TrainerOptions&);
+
+    // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place`
+    // keys the dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer.
+    Sums batch(const Batch&, double lr, uint64_t place, bool last);
+
+    Network& network() { return network_; }
+    const Session& session() const { return session_; }
+    Session& session() { return session_; }
+    const OptimizerState& optimizer() const { return optimizer_; }
+
+    // While it lives, the network holds the averaged weights.
+    class Averaged {
+    public:
+        explicit Averaged(Trainer& trainer) : trainer_(trainer) { trainer_.swap_average(); }
+        ~Averaged() { trainer_.swap_average(); }
+        Averaged(const Averaged&) = delete;
+        Averaged& operator=(const Averaged&) = delete;
+
+    private:
+        Trainer& trainer_;
+    };
+    bool has_average() const { return options_.ema > 0; }
+
+    // Momenta and averages by parameter name, and the step count: what a checkpoint holds beside the model.
+    TensorFile save() const;
+    void load(const TensorFile&);  // Exit::model where it is another network's
+
+private:
+    void update(double lr);
+    void swap_average();
+
+    Network& network_;
+    TrainerOptions options_;
+    Session session_;
+    Feed feed_;
+    CrossEntropy loss_;
+    OptimizerState optimizer_;
+    Buffer average_[2];  // of values and statistics
+    int pending_ = 0;    // batches since the last update
+};
+
+}  // namespace fp
