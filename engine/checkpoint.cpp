@@ -67,10 +67,10 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
     return file;
 }
 
-Checkpoint checkpoint_of(const TensorFile& file,
-                         const std::string& file_name,
-                         const BuildNetwork& build,
-                         const Kernels& k) {
+LoadedModel checkpoint_of(const TensorFile& file,
+                          const std::string& file_name,
+                          const BuildNetwork& build,
+                          const Kernels& k) {
     const auto found = file.metadata.find(kKey);
     FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
@@ -80,7 +80,7 @@ Checkpoint checkpoint_of(const TensorFile& file,
         const int format = ours.at("format").get<int>();
         FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
                    ", this program knows ", kFormat);
-        Checkpoint out{.network = build(spec_from_json(ours.at("spec")), k), .card = {}};
+        LoadedModel out{.network = build(spec_from_json(ours.at("spec")), k), .card = {}};
         out.card.classes = ours.at("classes").get<std::vector<std::string>>();
         out.card.preprocessing = preprocessing_from_json(ours.at("preprocessing"));
         out.card.provenance = ours.at("provenance");
@@ -109,11 +109,11 @@ Checkpoint checkpoint_of(const TensorFile& file,
     }
 }
 
-Checkpoint read_checkpoint(const std::filesystem::path& path,
-                           const BuildNetwork& build,
-                           const Kernels& k) {
+LoadedModel read_checkpoint(const std::filesystem::path& path,
+                            const BuildNetwork& build,
+                            const Kernels& k) {
     const TensorFile file = read_safetensors(path);
-    Checkpoint out = checkpoint_of(file, path.string(), build, k);
+    LoadedModel out = checkpoint_of(file, path.string(), build, k);
     return out;
 }
 

@@ -26,16 +26,16 @@ struct ModelCard {
 // One tensor a parameter and statistic, and num_batches_tracked a norm.
 TensorFile to_file(const Network&, const ModelCard&);
 
-struct Checkpoint {
+struct LoadedModel {
     std::unique_ptr<Network> network;
     ModelCard card;
 };
 // Exit::model for a file that is no checkpoint of ours, of another format version, or not complete.
-Checkpoint read_checkpoint(const std::filesystem::path&, const BuildNetwork&, const Kernels&);
-Checkpoint checkpoint_of(const TensorFile&,
-                         const std::string& file_name,
-                         const BuildNetwork&,
-                         const Kernels&);
+LoadedModel read_checkpoint(const std::filesystem::path&, const BuildNetwork&, const Kernels&);
+LoadedModel checkpoint_of(const TensorFile&,
+                          const std::string& file_name,
+                          const BuildNetwork&,
+                          const Kernels&);
 
 // Weights of torchvision or timm for a network that is built already.
 struct ImportReport {

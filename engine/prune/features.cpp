@@ -8,20 +8,22 @@
 namespace fp {
 
 Tap parse_tap(const std::string& text) {
-    if (text == "conv") return Tap::conv;
+    if (text == "conv") return Tap::convolution;
     if (text == "norm") return Tap::norm;
-    if (text == "act") return Tap::act;
+    if (text == "act") return Tap::activation;
     fail_with(Exit::usage, "tap ", text, " is unknown: conv, norm or act");
 }
 
-const char* name(Tap tap) { return tap == Tap::conv ? "conv" : tap == Tap::norm ? "norm" : "act"; }
+const char* name(Tap tap) {
+    return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act";
+}
 
 Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     int at = -1;
     for (int row = 0; row < int(rows.size()); ++row)
         if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
     FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
-    if (tap == Tap::conv) return {at};
+    if (tap == Tap::convolution) return {at};
     int best = at;
     for (int row = at + 1; row < int(rows.size()); ++row) {
         const Node& node = rows[row];
@@ -29,7 +31,7 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
             std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
         if (!reads) continue;
         if (node.op == "batchnorm" && tap == Tap::norm) return {row};
-        if (node.op == "relu" && tap == Tap::act) return {row};
+        if (node.op == "relu" && tap == Tap::activation) return {row};
         if (node.op != "batchnorm" && node.op != "add") break;
         best = at = row;
     }

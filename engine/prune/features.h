@@ -7,7 +7,7 @@
 namespace fp {
 
 // Where a layer is looked at: the convolution's own output, behind its norm, or behind addition and ReLU.
-enum class Tap { conv, norm, act };
+enum class Tap { convolution, norm, activation };
 Tap parse_tap(const std::string&);
 const char* name(Tap);
 
