@@ -41,6 +41,16 @@ void add_compute_options(Options& options, ComputeOptions& compute) {
                 {.low = 0, .high = 4096});
 }
 
+void add_dataset_options(Options& options, DatasetOptions& dataset) {
+    options.add("split-seed N", dataset.split_seed,
+                "seed of the split into train, val and test where the data has none");
+    options.add("exclude-unknown NAME", dataset.exclude_unknown,
+                "leave out images whose value in this column is unknown, to be repeated");
+    options.add("exclude-qc", dataset.exclude_qc,
+                "Fitzpatrick17k: leave out images marked as wrongly labelled");
+    options.add("allow-absolute", dataset.allow_absolute, "let image paths be absolute or hold ..");
+}
+
 void add_data_options(Options& options, DataOptions& data) {
     options.add("data SPEC", data.data,
                 "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
@@ -49,7 +59,7 @@ void add_data_options(Options& options, DataOptions& data) {
     options.add(
         "attribute NAME", data.attributes,
         "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");
-    options.add("split-seed N", data.split_seed, "seed of the split into train, val and test");
+    add_dataset_options(options, data.dataset);
     options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
                 {.low = 1, .high = 16384});
     options.add("batch-size N", data.batch_size, "images a step", {.low = 1, .high = 65536});

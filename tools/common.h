@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/data/dataset.h"
 #include "kernels/kernels.h"
 #include "tools/options.h"
 
@@ -20,10 +21,13 @@ struct ComputeOptions {
 };
 void add_compute_options(Options& options, ComputeOptions& compute);
 
+// What a data set is opened with, but for its classes.
+void add_dataset_options(Options& options, DatasetOptions& dataset);
+
 struct DataOptions {
     std::string data;
     std::vector<std::string> attributes;
-    uint64_t split_seed = 0;
+    DatasetOptions dataset;
     std::optional<int> image_size;
     int batch_size = 32;
 };

@@ -4,14 +4,11 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 
+#include "engine/data/parallel.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -57,33 +54,8 @@ FileScan scan_files(const Dataset& data, const ScanOptions& options) {
     if (data.synth) return {};
     const int64_t n = int64_t(data.samples.size());
     std::vector<Found> found(data.samples.size());
-    std::atomic<int64_t> next = 0;
-    std::mutex mutex;  // guards what follows
-    int64_t done = 0;
-    std::exception_ptr failure;
-
-    const auto work = [&] {
-        constexpr int64_t kPiece = 64;
-        try {
-            for (int64_t begin; (begin = next.fetch_add(kPiece)) < n;) {
-                const int64_t end = std::min(begin + kPiece, n);
-                for (int64_t i = begin; i < end; ++i) found[size_t(i)] = look_at(data, i, options);
-                const std::lock_guard lock(mutex);
-                done += end - begin;
-                if (options.progress) options.progress(done);
-            }
-        } catch (...) {  // out of memory, or the progress line: for the caller
-            const std::lock_guard lock(mutex);
-            failure = std::current_exception();
-        }
-    };
-    const int hardware = int(std::max(1u, std::thread::hardware_concurrency()));
-    std::vector<std::thread> threads;
-    for (int t = options.threads > 0 ? options.threads : hardware; t > 1; --t)
-        threads.emplace_back(work);
-    work();
-    for (std::thread& thread : threads) thread.join();
-    if (failure) std::rethrow_exception(failure);
+    const auto look = [&](int64_t i) { found[size_t(i)] = look_at(data, i, options); };
+    for_each_sample(n, options.threads, look, options.progress);
 
     FileScan scan;
     std::map<Hash, std::vector<int64_t>> same;

@@ -1,0 +1,96 @@
+#include "engine/data/counts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "engine/data/parallel.h"
+#include "engine/data/pixel_stats.h"
+#include "engine/data/png.h"
+#include "kernels/error.h"
+#include "tests/data/folder.h"
+
+namespace fp {
+namespace {
+
+using ::testing::HasSubstr;
+
+Dataset small(const Folder& folder) {
+    return open_dataset("csv:" + folder.write("t.csv",
+                                              "image,label,split,sex,lesion_id\n"
+                                              "a.png,nv,train,male,L1\nb.png,nv,train,,L1\n"
+                                              "c.png,mel,train,female,\nd.png,nv,test,male,L2\n"));
+}
+
+TEST(Counts, AsJson) {
+    const Folder folder;
+    const Dataset data = small(folder);
+    const auto json = counts_json(data, {group_by(data, "sex")});
+    EXPECT_EQ(json["images"], 4);
+    EXPECT_EQ(json["units"], 3);
+    EXPECT_EQ(json["splits"]["train"]["units"], 2);
+    EXPECT_EQ(json["splits"]["train"]["classes"]["nv"], 2);
+    EXPECT_EQ(json["splits"]["val"]["images"], 0);
+    const auto& sex = json["splits"]["train"]["attributes"]["sex"];
+    EXPECT_EQ(sex["nv"]["male"], 1);
+    EXPECT_EQ(sex["nv"]["female"], 0);
+    EXPECT_EQ(sex["nv"]["unknown"], 1);
+    EXPECT_EQ(sex["mel"]["female"], 1);
+    EXPECT_EQ(json["split_hash"], split_hash(data));
+}
+
+TEST(Counts, AsText) {
+    const Folder folder;
+    Dataset data = small(folder);
+    data.classes[0] = "a\tvery long name of a class, longer than its column";
+    const std::string text = counts_text(data, {group_by(data, "sex")});
+    EXPECT_THAT(text, HasSubstr("4 images of 3 units"));
+    EXPECT_THAT(text, HasSubstr("a?very long name of a class,            1            0"));
+    EXPECT_THAT(text,
+                HasSubstr("sex in train                       female         male      unknown"));
+    EXPECT_THAT(
+        text,
+        HasSubstr(
+            "all                                     3            0            1            4"));
+}
+
+TEST(PixelStats, OfWhatCanBeRead) {
+    const Folder folder;
+    const Dataset data = small(folder);
+    const std::vector<uint8_t> first(2 * 3 * 3, 51), second(4 * 3 * 3, 102);
+    write_png(folder / "a.png", 2, 3, first.data());
+    write_png(folder / "b.png", 4, 3, second.data());
+    const PixelStats stats = measure_pixels(data, Split::train, 2);
+    EXPECT_EQ(stats.images, 2);
+    EXPECT_EQ(stats.bad, 1);
+    EXPECT_EQ(stats.least_width, 2);
+    EXPECT_EQ(stats.most_width, 4);
+    EXPECT_EQ(stats.least_height, 3);
+    EXPECT_EQ(stats.most_height, 3);
+    const double mean = (6 * 0.2 + 12 * 0.4) / 18;
+    for (size_t c = 0; c < 3; ++c) {
+        EXPECT_NEAR(stats.mean[c], mean, 1e-12);
+        EXPECT_NEAR(stats.std[c], std::sqrt((6 * 0.04 + 12 * 0.16) / 18 - mean * mean), 1e-12);
+    }
+    EXPECT_EQ(measure_pixels(data, Split::val).images, 0);
+    EXPECT_EQ(measure_pixels(open_dataset("synth:n=50,size=16"), Split::train).images, 30);
+}
+
+TEST(ForEachSample, DoesEachOnceOnAnyNumberOfThreads) {
+    for (const int threads : {0, 1, 5})
+        for (const int64_t n : {0, 1, 64, 1000}) {
+            std::vector<std::atomic<int>> times(size_t(n) + 1);
+            int64_t last = 0;
+            for_each_sample(
+                n, threads, [&](int64_t i) { ++times[size_t(i)]; },
+                [&](int64_t done) { last = done; });
+            for (int64_t i = 0; i < n; ++i) EXPECT_EQ(times[size_t(i)], 1);
+            EXPECT_EQ(last, n);
+        }
+    const auto throws = [](int64_t i) { FP_REQUIRE(i != 500, Exit::data, "sample ", i); };
+    EXPECT_THROW(for_each_sample(1000, 3, throws), Error);
+}
+
+}  // namespace
+}  // namespace fp
