@@ -50,7 +50,7 @@ std::string known(const std::vector<std::string>& row, int column) {
     return row[size_t(column)];
 }
 
-Dataset dataset_of(const Listing& listing, const std::string& spec, const DataOptions& options) {
+Dataset dataset_of(const Listing& listing, const std::string& spec, const DatasetOptions& options) {
     const Table& table = listing.table;
     Dataset data{.name = spec,
                  .root = listing.root,
@@ -158,7 +158,7 @@ std::optional<Split> parse_split(std::string_view word) {
     return std::nullopt;
 }
 
-Dataset open_dataset(const std::string& spec, const DataOptions& options) {
+Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     const DataSpec parsed = parse_data_spec(spec);
     if (parsed.kind == "synth") return open_synth(spec, options);
     if (parsed.kind == "csv") return dataset_of(list_csv(parsed), spec, options);

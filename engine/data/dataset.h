@@ -30,11 +30,11 @@ struct Dataset {
     std::vector<std::string> columns;  // every column that is not image, label or split
     std::vector<Sample> samples;
     std::vector<std::string> notes;  // what was left out or made up while opening, a line each
-    bool split_was_drawn = false;    // by us, from DataOptions::split_seed
+    bool split_was_drawn = false;    // by us, from DatasetOptions::split_seed
     std::optional<SynthSpec> synth;  // set: sample i is render(*synth, i), there are no files
 };
 
-struct DataOptions {
+struct DatasetOptions {
     uint64_t split_seed = 0;
     bool allow_absolute = false;  // image paths that are absolute or hold ".."
     bool exclude_qc = false;      // Fitzpatrick17k: leave out what its `qc` calls wrongly labelled
@@ -56,7 +56,7 @@ struct DataOptions {
 // Classes are the sorted distinct labels (as numbers if all are numbers); ISIC 2019 has its own order.
 // Without a split column 60/20/20 is drawn (engine/data/split.h); where only val is missing, a fifth of train
 // becomes val. Exit::usage for a specification that cannot be read, Exit::data for the rest.
-Dataset open_dataset(const std::string& spec, const DataOptions& options = {});
+Dataset open_dataset(const std::string& spec, const DatasetOptions& options = {});
 
 // The samples of one split, in the order of the data set.
 std::vector<int64_t> members(const Dataset&, Split);

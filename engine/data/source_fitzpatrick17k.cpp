@@ -7,7 +7,7 @@
 
 namespace fp {
 
-Listing list_fitzpatrick17k(const DataSpec& spec, const DataOptions& options) {
+Listing list_fitzpatrick17k(const DataSpec& spec, const DatasetOptions& options) {
     check_keys(spec, {"images", "label", "split"});
     DataSpec csv = spec;
     csv.values["image"] = "md5hash";

@@ -10,7 +10,7 @@
 
 namespace fp {
 
-Dataset open_synth(const std::string& spec, const DataOptions& options) {
+Dataset open_synth(const std::string& spec, const DatasetOptions& options) {
     constexpr std::array<Split, 5> kFifths = {Split::train, Split::val, Split::train, Split::test,
                                               Split::train};
     const SynthSpec synth = parse_synth(spec.substr(spec.find(':') + 1));

@@ -24,9 +24,9 @@ struct Listing {
 
 Listing list_csv(const DataSpec&);
 Listing list_isic2019(const DataSpec&);
-Listing list_fitzpatrick17k(const DataSpec&, const DataOptions&);
+Listing list_fitzpatrick17k(const DataSpec&, const DatasetOptions&);
 Listing list_folder(const DataSpec&);
-Dataset open_synth(const std::string& spec, const DataOptions&);  // has no table and needs none
+Dataset open_synth(const std::string& spec, const DatasetOptions&);  // has no table and needs none
 
 // The column `wanted` (engine/data/columns.h) of `table`; Exit::data with the columns there are if it has none.
 int need_column(const Table& table, const std::string& wanted);

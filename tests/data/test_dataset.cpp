@@ -20,7 +20,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string error_of(const std::string& spec, Exit exit, const DataOptions& options = {}) {
+std::string error_of(const std::string& spec, Exit exit, const DatasetOptions& options = {}) {
     try {
         open_dataset(spec, options);
     } catch (const Error& e) {
@@ -104,7 +104,7 @@ TEST(Dataset, NumbersSortAsNumbers) {
 TEST(Dataset, TakesTheClassesOfACheckpoint) {
     const Folder folder;
     const std::string spec = "csv:" + folder.write("t.csv", "image,label\na,nv\nb,mel\n");
-    const DataOptions options{.classes = {"nv", "bcc", "mel"}};
+    const DatasetOptions options{.classes = {"nv", "bcc", "mel"}};
     EXPECT_EQ(open_dataset(spec, options).samples[1].label, 2);
     EXPECT_THAT(error_of(spec, Exit::data, {.classes = {"nv"}}),
                 AllOf(HasSubstr("t.csv:3: label 'mel' is none of the 1 classes nv")));

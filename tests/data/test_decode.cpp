@@ -9,12 +9,14 @@
 #include "engine/data/csv.h"
 #include "kernels/error.h"
 #include "tests/shared.h"
+#include "tests/temporary_folder.h"
 
 namespace fp {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
 
 std::array<double, 3> means(const Pixels& image) {
     std::array<double, 3> sum{};
@@ -38,7 +40,7 @@ std::vector<uint8_t> read(const fs::path& file) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-class BadImages : public testing::Test {
+class BadImages : public ::testing::Test {
 protected:
     void SetUp() override {
         if (!shared_folder()) GTEST_SKIP() << "no shared folder";
@@ -150,16 +152,15 @@ TEST_F(BadImages, NoCutAndNoFlipCrashes) {
 }
 
 // The values of libjpeg-turbo through PIL, exactly.
-class DecodeCheck : public testing::TestWithParam<const char*> {};
+class DecodeCheck : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
     if (!shared_folder()) GTEST_SKIP() << "no shared folder";
     const fs::path set = *shared_folder() / "data" / GetParam();
     if (!fs::exists(set / "decode_check.csv")) GTEST_SKIP() << set << " is absent";
     const Table table = read_csv(set / "decode_check.csv");
-    const fs::path unpacked =
-        fs::path(testing::TempDir()) / (std::string("fairprune-") + GetParam());
-    fs::create_directories(unpacked);
+    const TemporaryFolder folder;
+    const fs::path unpacked = folder.path();
     {
         std::ofstream names(unpacked / "names");
         for (const auto& row : table.rows) names << row[0] << "\n";
@@ -179,14 +180,13 @@ TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
             EXPECT_EQ(image.rgb[centre + c], std::stoi(row[6 + c])) << row[0];
         }
     }
-    fs::remove_all(unpacked);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shared,
                          DecodeCheck,
-                         testing::Values("isic2019-84",
-                                         "ham10000-200x150",
-                                         "pad-ufes-20-lesions-128"));
+                         ::testing::Values("isic2019-84",
+                                           "ham10000-200x150",
+                                           "pad-ufes-20-lesions-128"));
 
 }  // namespace
 }  // namespace fp

@@ -1,6 +1,5 @@
 #include "engine/data/loader.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -13,8 +12,6 @@
 
 namespace fp {
 namespace {
-
-using testing::HasSubstr;
 
 // Noise by sample; slow now and then, so that workers overtake each other.
 void noise(int64_t sample, const View& view, int side, uint8_t* rgb) {

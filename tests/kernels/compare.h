@@ -108,6 +108,7 @@ public:
         buffer_.write(values.data());
     }
     operator T*() const { return static_cast<T*>(buffer_.data()); }
+    T* if_given(bool given) const { return given ? static_cast<T*>(buffer_.data()) : nullptr; }
     std::vector<T> values() const {
         const auto bytes = buffer_.read();
         std::vector<T> out(bytes.size() / sizeof(T));
