@@ -7,7 +7,7 @@ namespace fp::reference {
 
 // Below this many multiply-adds or elements a loop runs on one thread. Threads never change the order of
 // a sum: each output belongs to one of them.
-constexpr double kWorthThreads = 1 << 20;
+constexpr double kWorthThreads = 1 << 22;
 
 template <class T>
 struct MapView {

@@ -280,7 +280,7 @@ protected:
     // body(case, features, groups of one set) over maps, distances, temperatures and kinds of groups
     template <class Body>
     void for_each_case(const Body& body) const {
-        const Map maps[] = {{.n = 128, .c = 3, .h = 7, .w = 7},
+        const Map maps[] = {{.n = 70, .c = 3, .h = 7, .w = 7},
                             {.n = 40, .c = 17, .h = 2, .w = 2},
                             {.n = 33, .c = 1, .h = 5, .w = 3},
                             {.n = 65, .c = 45, .h = 1, .w = 1},
