@@ -5,7 +5,7 @@
 //   backward  dx[h,w] = sum over the cells (i,j) that hold (h,w) of dy[i,j] / their size
 #include <algorithm>
 
-#include "kernels/error.h"
+#include "kernels/cpu/lanes.h"
 #include "kernels/kernels.h"
 
 namespace fp::cpu {
@@ -68,7 +68,6 @@ void backward_plane(const AvgPoolShape& s, const float* dy, float* dx, Write wri
 template <class Plane>
 void for_each_plane(const AvgPoolShape& s, Plane plane) {
     const Map y = s.y();
-    FP_CHECK(s.x.block == 16 || s.x.block == 8, "avgpool: blocks of ", s.x.block, " channels");
 #pragma omp parallel for collapse(2)
     for (int n = 0; n < s.x.n; ++n) {
         for (int b = 0; b < s.x.blocks(); ++b) {
@@ -81,18 +80,19 @@ void for_each_plane(const AvgPoolShape& s, Plane plane) {
 void forward(const AvgPoolShape& s, const act* x_act, act* y_act, Stream) {
     const auto* x = static_cast<const float*>(x_act);
     auto* y = static_cast<float*>(y_act);
-    for_each_plane(s, [&](int64_t in, int64_t out) {
-        s.x.block == 16 ? forward_plane<16>(s, x + in, y + out)
-                        : forward_plane<8>(s, x + in, y + out);
+    with_block(s.x.block, [&](auto block) {
+        for_each_plane(s,
+                       [&](int64_t in, int64_t out) { forward_plane<block>(s, x + in, y + out); });
     });
 }
 
 void backward(const AvgPoolShape& s, const act* dy_act, act* dx_act, Write write, Stream) {
     const auto* dy = static_cast<const float*>(dy_act);
     auto* dx = static_cast<float*>(dx_act);
-    for_each_plane(s, [&](int64_t in, int64_t out) {
-        s.x.block == 16 ? backward_plane<16>(s, dy + out, dx + in, write)
-                        : backward_plane<8>(s, dy + out, dx + in, write);
+    with_block(s.x.block, [&](auto block) {
+        for_each_plane(s, [&](int64_t in, int64_t out) {
+            backward_plane<block>(s, dy + out, dx + in, write);
+        });
     });
 }
 

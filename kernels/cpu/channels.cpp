@@ -1,9 +1,9 @@
 #include "kernels/cpu/channels.h"
 
-#include <algorithm>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/parallel.h"
 
 namespace fp::cpu {
 namespace {
@@ -29,21 +29,18 @@ void sum_block(const Map& m, const float* x, int block, float* sum, Write write)
 }  // namespace
 
 void channel_sums(const Map& m, const float* x, float* sum, Write write) {
-    FP_CHECK(m.block == 16 || m.block == 8, "channel sums: blocks of ", m.block, " channels");
+    with_block(m.block, [&](auto width) {
 #pragma omp parallel for
-    for (int block = 0; block < m.blocks(); ++block) {
-        m.block == 16 ? sum_block<16>(m, x, block, sum, write)
-                      : sum_block<8>(m, x, block, sum, write);
-    }
+        for (int block = 0; block < m.blocks(); ++block) {
+            sum_block<width>(m, x, block, sum, write);
+        }
+    });
 }
 
 void copy_map(const Map& m, const float* from, float* to) {
-    constexpr int64_t kPiece = 1 << 14;
-#pragma omp parallel for
-    for (int64_t at = 0; at < m.stored(); at += kPiece) {
-        const int64_t count = std::min(kPiece, m.stored() - at);
-        std::memcpy(to + at, from + at, size_t(count) * sizeof(float));
-    }
+    for_pieces(m.stored(), [=](int64_t first, int64_t last) {
+        std::memcpy(to + first, from + first, size_t(last - first) * sizeof(float));
+    });
 }
 
 }  // namespace fp::cpu

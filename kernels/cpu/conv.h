@@ -9,7 +9,8 @@ namespace fp::cpu {
 
 enum class ConvCall { forward, backward_data, backward_filter, infer };
 
-// The name oneDNN gives to what will run: "jit:avx512_core", "jit_wino_4x3:avx512_core".
-const std::string& implementation(const ConvShape&, ConvCall);
+// What will run: "bilinear" for conv_small.h, or oneDNN's name for it: "jit:avx512_core",
+// "jit_wino_4x3:avx512_core".
+std::string implementation(const ConvShape&, ConvCall);
 
 }  // namespace fp::cpu

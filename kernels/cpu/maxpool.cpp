@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/lanes.h"
 #include "kernels/error.h"
 #include "kernels/kernels.h"
 
@@ -99,7 +100,6 @@ void backward_plane(
 template <class Plane>
 void for_each_plane(const MaxPoolShape& s, Plane plane) {
     const Map y = s.y();
-    FP_CHECK(s.x.block == 16 || s.x.block == 8, "maxpool: blocks of ", s.x.block, " channels");
     FP_CHECK(s.pad < s.window && s.window * s.window <= 256, "maxpool: window ", s.window, ", pad ",
              s.pad);
 #pragma omp parallel for collapse(2)
@@ -114,10 +114,10 @@ void for_each_plane(const MaxPoolShape& s, Plane plane) {
 void forward(const MaxPoolShape& s, const act* x_act, act* y_act, uint8_t* argmax, Stream) {
     const auto* x = static_cast<const float*>(x_act);
     auto* y = static_cast<float*>(y_act);
-    for_each_plane(s, [&](int64_t in, int64_t out, int channels) {
-        uint8_t* const won = argmax ? argmax + out : nullptr;
-        s.x.block == 16 ? forward_plane<16>(s, x + in, y + out, won, channels)
-                        : forward_plane<8>(s, x + in, y + out, won, channels);
+    with_block(s.x.block, [&](auto block) {
+        for_each_plane(s, [&](int64_t in, int64_t out, int channels) {
+            forward_plane<block>(s, x + in, y + out, argmax ? argmax + out : nullptr, channels);
+        });
     });
 }
 
@@ -129,9 +129,10 @@ void backward(const MaxPoolShape& s,
               Stream) {
     const auto* dy = static_cast<const float*>(dy_act);
     auto* dx = static_cast<float*>(dx_act);
-    for_each_plane(s, [&](int64_t in, int64_t out, int) {
-        s.x.block == 16 ? backward_plane<16>(s, dy + out, argmax + out, dx + in, write)
-                        : backward_plane<8>(s, dy + out, argmax + out, dx + in, write);
+    with_block(s.x.block, [&](auto block) {
+        for_each_plane(s, [&](int64_t in, int64_t out, int) {
+            backward_plane<block>(s, dy + out, argmax + out, dx + in, write);
+        });
     });
 }
 

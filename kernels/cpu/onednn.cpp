@@ -104,6 +104,7 @@ void reorder(const Desc& from, const void* source, const Desc& to, void* target)
 
 Plan::Plan(const dnnl::primitive_desc& made, std::vector<Argument> arguments)
     : implementation_(made.impl_info_str()), call_(made), scratchpad_(made.scratchpad_desc()) {
+    FP_CHECK(!is_reference(made), "oneDNN has only its reference loops here: ", implementation_);
     const auto take = [&](size_t bytes) {
         const size_t offset = scratch_bytes_;
         scratch_bytes_ += size_t(round_up(int64_t(bytes), kAlignment));

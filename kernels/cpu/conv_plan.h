@@ -1,0 +1,17 @@
+// oneDNN's primitive for a convolution, made once a shape.
+#pragma once
+
+#include "kernels/cpu/conv.h"
+#include "kernels/cpu/onednn.h"
+
+namespace fp::cpu {
+
+struct ConvOptions {
+    bool bias = false, residual = false, relu = false;
+};
+
+// Arguments, in the order of Plan::run: forward x, w, bias if any, y; backward_data dy, w, dx;
+// backward_filter x, dy, dw; infer x, filters in the layout the plan wants, bias, y.
+const onednn::Plan& conv_plan(const ConvShape&, ConvCall, const ConvOptions& = {});
+
+}  // namespace fp::cpu

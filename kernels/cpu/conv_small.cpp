@@ -1,0 +1,437 @@
+// A bilinear form (bilinear.h) whose pixels, taps and outputs are vectors over images and channels: each of
+// its products is a matrix product, (n,c) by (c,k) forward, (n,k) by (k,c) for dx, (c,n) by (n,k) for dw.
+//
+// A register tile is some images by two blocks of channels. Maps are packed plane by plane with the images
+// side by side, since in our layout they lie a power of two apart and would fall into one cache set.
+// Each result belongs to one thread and is summed in one order, so bits do not depend on the threads.
+#include "kernels/cpu/conv_small.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/cpu/bilinear.h"
+#include "kernels/cpu/lanes.h"
+
+namespace fp::cpu::small {
+namespace {
+
+constexpr int kColumns = 2;      // blocks of channels in a register tile
+constexpr int kTallest = 12;     // images in one: 12 x 2 of 32 registers, or 6 x 2 of 16
+constexpr int kSums = 1 << 17;   // sums held between two passes over the filters: half a megabyte
+constexpr int kMostPixels = 16;  // of a map
+
+template <int kBlock>
+constexpr int kTall = kBlock == 16 ? kTallest : 6;
+
+template <int kBlock>
+Floats<kBlock> sum_of(const Plane& plane, const float* from, int64_t step) {
+    Floats<kBlock> sum{};
+    for (const Part& part : plane) sum += part.factor * load<kBlock>(from + part.at * step);
+    return sum;
+}
+
+// The planes of the two factors that are multiplied and summed into one plane of the result.
+struct Term {
+    int a, b;
+};
+using Terms = std::vector<std::vector<Term>>;
+
+Terms terms(const Bilinear& form,
+            size_t planes,
+            int Bilinear::Product::*result,
+            int Bilinear::Product::*a,
+            int Bilinear::Product::*b) {
+    Terms all(planes);
+    for (const auto& p : form.products) all[size_t(p.*result)].push_back({p.*a, p.*b});
+    return all;
+}
+
+// The first image of a tile, of `tiles` nearly equal ones.
+int first_of(int tile, int tiles, int images) { return int(int64_t(tile) * images / tiles); }
+
+int64_t packed_size(const Map& m, const std::vector<Plane>& planes) {
+    return int64_t(planes.size()) * m.n * m.stored_c();
+}
+
+// packed[plane][tile][block][image of the tile][lane] = the plane's sum over the image's map. A tile starts
+// at plane * images * channels + its first image * channels.
+template <int kBlock>
+void pack_map(
+    const Map& m, const float* map, const std::vector<Plane>& planes, int tiles, float* packed) {
+#pragma omp parallel for collapse(2)
+    for (int tile = 0; tile < tiles; ++tile) {
+        for (int b = 0; b < m.blocks(); ++b) {
+            const int first = first_of(tile, tiles, m.n);
+            const int tall = first_of(tile + 1, tiles, m.n) - first;
+            float* const rows = packed + (int64_t(first) * m.blocks() + b * tall) * kBlock;
+            for (size_t i = 0; i < planes.size(); ++i) {
+                float* const plane = rows + int64_t(i) * m.n * m.stored_c();
+                for (int n = 0; n < tall; ++n) {
+                    const float* const pixels = map + m.at(first + n, b * kBlock, 0, 0);
+                    store<kBlock>(plane + n * kBlock, sum_of<kBlock>(planes[i], pixels, kBlock));
+                }
+            }
+        }
+    }
+}
+
+// panel[plane][c][column][lane of k]: the filters of `columns` blocks of k.
+template <int kBlock>
+void pack_forward(const Filter& f,
+                  const float* w,
+                  const std::vector<Plane>& planes,
+                  int first,
+                  int columns,
+                  float* panel) {
+    for (const Plane& plane : planes) {
+        for (int c = 0; c < f.c_blocks() * kBlock; ++c) {
+            for (int j = 0; j < columns; ++j, panel += kBlock) {
+                const float* taps = w + f.at((first + j) * kBlock, c, 0, 0);
+                store<kBlock>(panel, sum_of<kBlock>(plane, taps, kBlock * kBlock));
+            }
+        }
+    }
+}
+
+// panel[plane][k][column][lane of c]: the filters of `columns` blocks of c.
+template <int kBlock>
+void pack_backward(const Filter& f,
+                   const float* w,
+                   const std::vector<Plane>& planes,
+                   int first,
+                   int columns,
+                   float* panel) {
+    for (const Plane& plane : planes) {
+        for (int kb = 0; kb < f.k_blocks(); ++kb, panel += kBlock * columns * kBlock) {
+            for (int j = 0; j < columns; ++j) {
+                alignas(64) float tile[kBlock][kBlock];
+                for (int c = 0; c < kBlock; ++c) {
+                    const float* taps = w + f.at(kb * kBlock, (first + j) * kBlock + c, 0, 0);
+                    store<kBlock>(tile[c], sum_of<kBlock>(plane, taps, kBlock * kBlock));
+                }
+                for (int k = 0; k < kBlock; ++k) {
+                    for (int c = 0; c < kBlock; ++c) {
+                        panel[(k * columns + j) * kBlock + c] = tile[c][k];
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Factors {
+    const float *a, *b;
+};
+
+template <int kBlock, int kRows, int kWide>
+void store_tile(const Floats<kBlock> (&sum)[kRows][kWide], float* out) {
+    for (int i = 0; i < kRows; ++i) {
+        for (int j = 0; j < kWide; ++j) {
+            store<kBlock>(out + (i * kWide + j) * kBlock, sum[i][j]);
+        }
+    }
+}
+
+// out[row][column][lane] = sum over factors and channels of a[block][row][channel] b[channel][column][lane]
+template <int kBlock, int kRows, int kWide>
+void multiply(const std::vector<Factors>& factors, int blocks, float* out) {
+    Floats<kBlock> sum[kRows][kWide] = {};
+    for (const auto [a, b] : factors) {
+        for (int block = 0; block < blocks; ++block) {
+            const float* const x = a + block * kRows * kBlock;
+            const float* const w = b + block * kBlock * kWide * kBlock;
+            for (int c = 0; c < kBlock; ++c) {
+                for (int i = 0; i < kRows; ++i) {
+                    for (int j = 0; j < kWide; ++j) {
+                        sum[i][j] += x[i * kBlock + c] * load<kBlock>(w + (c * kWide + j) * kBlock);
+                    }
+                }
+            }
+        }
+    }
+    store_tile<kBlock>(sum, out);
+}
+
+// The multiply for a tile of `tall` images.
+using Multiply = void (*)(const std::vector<Factors>&, int, float*);
+template <int kBlock, int kWide, size_t... kLess>
+Multiply multiply_for(int tall, std::index_sequence<kLess...>) {
+    static constexpr Multiply calls[] = {multiply<kBlock, int(kLess) + 1, kWide>...};
+    return calls[tall - 1];
+}
+template <int kBlock>
+Multiply multiply_for(int tall, int columns) {
+    const auto heights = std::make_index_sequence<kTall<kBlock>>();
+    return columns == kColumns ? multiply_for<kBlock, kColumns>(tall, heights)
+                               : multiply_for<kBlock, 1>(tall, heights);
+}
+
+// out[c][column][lane] = sum over factors and images of a[image][c] b[column][image][lane], for half a block
+// of channels c.
+template <int kBlock, int kWide>
+void multiply_outer(const std::vector<Factors>& factors, int images, float* out) {
+    constexpr int kRows = kBlock / 2;
+    const int64_t b_step = int64_t(images) * kBlock;
+    Floats<kBlock> sum[kRows][kWide] = {};
+    for (const auto [a, b] : factors) {
+        for (int n = 0; n < images; ++n) {
+            for (int i = 0; i < kRows; ++i) {
+                for (int j = 0; j < kWide; ++j) {
+                    sum[i][j] += a[n * kBlock + i] * load<kBlock>(b + j * b_step + n * kBlock);
+                }
+            }
+        }
+    }
+    store_tile<kBlock>(sum, out);
+}
+
+// From one map into the other: forward, or backward to dx.
+struct Passage {
+    Map from, to;
+    const std::vector<Plane>&from_planes, &to_planes;
+    int filters;  // planes of filters
+    Terms sums;   // a: plane of `from`, b: of the filters
+
+    // Scratch: the packed map, then for each thread a panel of filters and the sums of a chunk.
+    int64_t packed() const { return packed_size(from, from_planes); }
+    int64_t panel() const { return int64_t(filters) * from.stored_c() * kColumns * to.block; }
+    int64_t tile() const { return int64_t(to_planes.size()) * kTallest * kColumns * to.block; }
+    int chunk() const { return int(std::max<int64_t>(1, kSums / tile())); }  // tiles
+    int64_t own() const { return panel() + chunk() * tile(); }
+    int64_t scratch() const { return packed() + omp_get_max_threads() * own(); }
+};
+
+Passage forward_passage(const ConvShape& s, const Bilinear& form) {
+    using P = Bilinear::Product;
+    return {s.x,
+            s.y(),
+            form.x,
+            form.y,
+            int(form.w.size()),
+            terms(form, form.y.size(), &P::y, &P::x, &P::w)};
+}
+
+Passage backward_passage(const ConvShape& s, const Bilinear& form) {
+    using P = Bilinear::Product;
+    return {s.y(),
+            s.x,
+            form.y,
+            form.x,
+            int(form.w.size()),
+            terms(form, form.x.size(), &P::x, &P::y, &P::w)};
+}
+
+// target = the planes' sums of one image and block, given `step` apart.
+template <int kBlock>
+void finish_map(const Passage& p,
+                const float* sums,
+                int64_t step,
+                const Finish& finish,
+                int channel,
+                int64_t at,
+                float* target) {
+    Floats<kBlock> pixels[kMostPixels] = {};
+    for (const Plane& plane : p.to_planes) {
+        for (const Part& part : plane) pixels[part.at] += part.factor * load<kBlock>(sums);
+        sums += step;
+    }
+    for (int i = 0; i < p.to.pixels(); ++i) {
+        if (finish.bias) pixels[i] += load<kBlock>(finish.bias + channel);
+        if (finish.residual) pixels[i] += load<kBlock>(finish.residual + at + i * kBlock);
+        if (finish.relu) pixels[i] = pixels[i] > 0 ? pixels[i] : Floats<kBlock>{};
+        store<kBlock>(target + at + i * kBlock, pixels[i]);
+    }
+}
+
+// `pack(first, columns, panel)` lays out the filters of some blocks, unless `prepared` holds them all.
+template <int kBlock, class Pack>
+void pass(const Passage& p,
+          const float* source,
+          Pack pack,
+          const float* prepared,
+          const Finish& finish,
+          float* target,
+          float* scratch) {
+    const int images = p.from.n, tiles = int(ceil_div(images, kTall<kBlock>));
+    pack_map<kBlock>(p.from, source, p.from_planes, tiles, scratch);
+    const float* const packed = scratch;
+    float* const works = scratch + p.packed();
+
+    const int groups = int(ceil_div(p.to.blocks(), kColumns));
+    const int splits = std::min(int(ceil_div(omp_get_max_threads(), groups)), tiles);
+    const int64_t channels = p.from.stored_c();
+#pragma omp parallel for collapse(2) schedule(dynamic)
+    for (int group = 0; group < groups; ++group) {
+        for (int split = 0; split < splits; ++split) {
+            const int first = group * kColumns, columns = std::min(kColumns, p.to.blocks() - first);
+            float* const own = works + omp_get_thread_num() * p.own();
+            float* const sums = own + p.panel();
+            const float* panel = prepared ? prepared + group * p.panel() : own;
+            if (!prepared) pack(first, columns, own);
+
+            const int last = first_of(split + 1, splits, tiles);
+            std::vector<Factors> factors;
+            for (int tile = first_of(split, splits, tiles); tile < last; tile += p.chunk()) {
+                const int next = std::min(tile + p.chunk(), last);
+                const int start = first_of(tile, tiles, images);
+                const int rows = first_of(next, tiles, images) - start;
+                const int64_t step = int64_t(rows) * columns * kBlock;  // from plane to plane
+                for (size_t plane = 0; plane < p.sums.size(); ++plane) {
+                    for (int t = tile; t < next; ++t) {
+                        const int top = first_of(t, tiles, images);
+                        const int tall = first_of(t + 1, tiles, images) - top;
+                        factors.clear();
+                        for (const auto [a, b] : p.sums[plane]) {
+                            factors.push_back({packed + (int64_t(a) * images + top) * channels,
+                                               panel + b * channels * columns * kBlock});
+                        }
+                        multiply_for<kBlock>(tall, columns)(
+                            factors, p.from.blocks(),
+                            sums + int64_t(plane) * step + (top - start) * columns * kBlock);
+                    }
+                }
+                for (int row = 0; row < rows; ++row) {
+                    for (int j = 0; j < columns; ++j) {
+                        const int channel = (first + j) * kBlock;
+                        finish_map<kBlock>(p, sums + (row * columns + j) * kBlock, step, finish,
+                                           channel, p.to.at(start + row, channel, 0, 0), target);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// The sums of one tile of filters, c by two blocks of k, for every plane.
+int64_t filter_tiles(const ConvShape& s, const Bilinear& form) {
+    return int64_t(form.w.size()) * kColumns * s.y_block * s.y_block;
+}
+
+template <int kBlock>
+void backward_filter_of(
+    const ConvShape& s, const float* x, const float* dy, float* dw, Write write, float* scratch) {
+    using P = Bilinear::Product;
+    const Bilinear form = bilinear(s);
+    const Terms sums = terms(form, form.w.size(), &P::w, &P::x, &P::y);
+    const Map y = s.y();
+    float* const packed_x = scratch;
+    float* const packed_y = packed_x + packed_size(s.x, form.x);
+    float* const works = packed_y + packed_size(y, form.y);
+    pack_map<kBlock>(s.x, x, form.x, 1, packed_x);
+    pack_map<kBlock>(y, dy, form.y, 1, packed_y);
+
+    const int groups = int(ceil_div(y.blocks(), kColumns));
+    const int64_t step = int64_t(s.x.n) * kBlock;  // from block to block
+#pragma omp parallel for collapse(2)
+    for (int group = 0; group < groups; ++group) {
+        for (int cb = 0; cb < s.x.blocks(); ++cb) {
+            const int first = group * kColumns, columns = std::min(kColumns, y.blocks() - first);
+            float* const tiles = works + omp_get_thread_num() * filter_tiles(s, form);
+            float* tile = tiles;
+            std::vector<Factors> factors;
+            for (const auto& plane : sums) {
+                for (const int half : {0, kBlock / 2}) {
+                    factors.clear();
+                    for (const auto [a, b] : plane) {
+                        factors.push_back(
+                            {packed_x + (int64_t(a) * s.x.blocks() + cb) * step + half,
+                             packed_y + (int64_t(b) * y.blocks() + first) * step});
+                    }
+                    columns == kColumns ? multiply_outer<kBlock, kColumns>(factors, s.x.n, tile)
+                                        : multiply_outer<kBlock, 1>(factors, s.x.n, tile);
+                    tile += kBlock / 2 * columns * kBlock;
+                }
+            }
+            for (int j = 0; j < columns; ++j) {
+                float* const taps = dw + s.w.at((first + j) * kBlock, cb * kBlock, 0, 0);
+                const int64_t size = int64_t(s.w.r) * s.w.s * kBlock * kBlock;
+                if (write == Write::replace) std::fill_n(taps, size, 0.0f);
+                const float* sum = tiles + j * kBlock;
+                for (const Plane& plane : form.w) {
+                    for (int c = 0; c < kBlock; ++c, sum += columns * kBlock) {
+                        for (const Part& part : plane) {
+                            float* const tap = taps + (part.at * kBlock + c) * kBlock;
+                            store<kBlock>(tap, load<kBlock>(tap) + part.factor * load<kBlock>(sum));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+}  // namespace
+
+// Packing the filters costs the same for any number of images; prepared ones cost nothing.
+bool suits(const ConvShape& s, ConvCall call) {
+    const int fewest = call == ConvCall::forward ? 32 : call == ConvCall::backward_filter ? 16 : 8;
+    const int largest = s.stride == 1 ? 3 : 4;
+    return s.w.c_block > 1 && s.w.r > 1 && s.w.s > 1 && s.x.n >= fewest && s.x.h <= largest &&
+           s.x.w <= largest && s.p() <= 3 && s.q() <= 3;
+}
+
+size_t scratch_bytes(const ConvShape& s) {
+    const Bilinear form = bilinear(s);
+    const int64_t filter = packed_size(s.x, form.x) + packed_size(s.y(), form.y) +
+                           omp_get_max_threads() * filter_tiles(s, form);
+    return sizeof(float) * size_t(std::max({forward_passage(s, form).scratch(),
+                                            backward_passage(s, form).scratch(), filter}));
+}
+
+size_t prepared_bytes(const ConvShape& s) {
+    return sizeof(float) * bilinear(s).w.size() * size_t(s.x.stored_c()) * size_t(s.y().stored_c());
+}
+
+void prepare(const ConvShape& s, const float* w, float* prepared) {
+    const Bilinear form = bilinear(s);
+    const Passage passage = forward_passage(s, form);
+    with_block(s.y_block, [&](auto block) {
+#pragma omp parallel for
+        for (int first = 0; first < passage.to.blocks(); first += kColumns) {
+            const int columns = std::min(kColumns, passage.to.blocks() - first);
+            pack_forward<block>(s.w, w, form.w, first, columns,
+                                prepared + first / kColumns * passage.panel());
+        }
+    });
+}
+
+void forward(const ConvShape& s,
+             const float* x,
+             const float* w,
+             const float* prepared,
+             const Finish& finish,
+             float* y,
+             void* scratch) {
+    const Bilinear form = bilinear(s);
+    with_block(s.y_block, [&](auto block) {
+        const auto pack = [&](int first, int columns, float* panel) {
+            pack_forward<block>(s.w, w, form.w, first, columns, panel);
+        };
+        pass<block>(forward_passage(s, form), x, pack, prepared, finish, y,
+                    static_cast<float*>(scratch));
+    });
+}
+
+void backward_data(
+    const ConvShape& s, const float* dy, const float* w, float* dx, Write write, void* scratch) {
+    const Bilinear form = bilinear(s);
+    const Finish finish{.residual = write == Write::add ? dx : nullptr};
+    with_block(s.y_block, [&](auto block) {
+        const auto pack = [&](int first, int columns, float* panel) {
+            pack_backward<block>(s.w, w, form.w, first, columns, panel);
+        };
+        pass<block>(backward_passage(s, form), dy, pack, nullptr, finish, dx,
+                    static_cast<float*>(scratch));
+    });
+}
+
+void backward_filter(
+    const ConvShape& s, const float* x, const float* dy, float* dw, Write write, void* scratch) {
+    with_block(s.y_block, [&](auto block) {
+        backward_filter_of<block>(s, x, dy, dw, write, static_cast<float*>(scratch));
+    });
+}
+
+}  // namespace fp::cpu::small
