@@ -40,6 +40,56 @@ std::vector<uint8_t> read(const fs::path& file) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
+// The picture of tests/fuzz/make_image_corpus.py in every form: size and colours.
+class EveryForm : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(EveryForm, IsThePicture) {
+    const Pixels image =
+        decode_file(fs::path(FP_SOURCE_DIR) / "tests/fuzz/corpus/image" / GetParam());
+    EXPECT_EQ(image.width, 9);
+    EXPECT_EQ(image.height, 7);
+    const std::string name = GetParam();
+    const bool exact = name.starts_with("rgb");
+    const bool grey = name.starts_with("grey") || name.starts_with("bits1");
+    double error = 0;
+    for (int y = 0; y < 7; ++y)
+        for (int x = 0; x < 9; ++x) {
+            const uint8_t* got = &image.rgb[3 * (9 * y + x)];
+            const int want[] = {(x * 31 + y * 7) % 256, (x * y * 13) % 256, (255 - x * 20) % 256};
+            for (int c = 0; c < 3; ++c) {
+                error += std::abs(got[c] - want[c]) / 189.0;
+                EXPECT_TRUE(!exact || got[c] == want[c]) << x << ' ' << y;
+                EXPECT_TRUE(!grey || got[c] == got[0]) << x << ' ' << y;
+            }
+        }
+    // What JPEG and seven colours lose on such a small and busy picture; swapped channels are off by 60.
+    EXPECT_TRUE(grey || error < 45) << error;
+}
+
+INSTANTIATE_TEST_SUITE_P(Corpus,
+                         EveryForm,
+                         ::testing::Values("rgb.png",
+                                           "rgba.png",
+                                           "grey.png",
+                                           "greyalpha.png",
+                                           "grey16.png",
+                                           "palette.png",
+                                           "palette2.png",
+                                           "transparent.png",
+                                           "bits1.png",
+                                           "baseline.jpg",
+                                           "s444.jpg",
+                                           "s422.jpg",
+                                           "restart.jpg",
+                                           "progressive.jpg",
+                                           "grey.jpg",
+                                           "cmyk.jpg",
+                                           "rgb.bmp",
+                                           "rgba.bmp",
+                                           "grey.bmp",
+                                           "palette.bmp",
+                                           "bits1.bmp"));
+
 class BadImages : public ::testing::Test {
 protected:
     void SetUp() override {
