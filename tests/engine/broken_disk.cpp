@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <utility>
 
@@ -26,11 +27,13 @@ std::string path_of(int file) {
 
 // Sets errno where the call is to fail.
 bool fails(const char* call, const std::string& path) {
-    if (!plan || plan->call != call || path.find(plan->part) == path.npos) return false;
+    if (plan->call != call && plan->call != "any") return false;
+    if (path.find(plan->part) == path.npos) return false;
     if (plan->after > 0) {
         --plan->after;
         return false;
     }
+    if (plan->error == fp::testing::BrokenDisk::kKill) raise(SIGKILL);
     errno = plan->error;
     return true;
 }
@@ -77,4 +80,16 @@ extern "C" int rename(const char* from, const char* to) noexcept {
     static auto* const real = system_call<int(const char*, const char*)>("rename");
     if (plan && fails("rename", from)) return -1;
     return real(from, to);
+}
+
+extern "C" int link(const char* from, const char* to) noexcept {
+    static auto* const real = system_call<int(const char*, const char*)>("link");
+    if (plan && fails("link", to)) return -1;
+    return real(from, to);
+}
+
+extern "C" int unlink(const char* path) noexcept {
+    static auto* const real = system_call<int(const char*)>("unlink");
+    if (plan && fails("unlink", path)) return -1;
+    return real(path);
 }
