@@ -1,0 +1,136 @@
+#include "engine/stopwatch.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "engine/loss.h"
+#include "engine/train/optimizer.h"
+#include "kernels/error.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+// One network with its images, ready to run again and again. Inputs are random, never zeros.
+class Runner {
+public:
+    Runner(Network& net, const TimingOptions& o) : net_(net), options_(o), session_(net) {
+        const Kernels& k = net.kernels();
+        map_ = {.n = o.batch_size,
+                .c = 3,
+                .h = o.image_size,
+                .w = o.image_size,
+                .block = k.image_block(3)};
+        std::vector<uint8_t> rgb(size_t(o.batch_size) * o.image_size * o.image_size * 3);
+        for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i));
+        const Buffer staging(k.memory, rgb.size());
+        k.memory.copy_in(staging.data(), rgb.data(), rgb.size(), {});
+        images_ = Buffer(k.memory, size_t(map_.stored()) * bytes_of(k.activation));
+        const float mean[3] = {0.5f, 0.5f, 0.5f}, deviation[3] = {0.25f, 0.25f, 0.25f};
+        k.image.normalize(map_, static_cast<uint8_t*>(staging.data()), mean, deviation,
+                          images_.data(), {});
+        k.memory.synchronize({});
+        if (!o.train) return;
+        loss_ = std::make_unique<CrossEntropy>(k, net.spec.classes);
+        optimizer_ =
+            std::make_unique<OptimizerState>(net.params, OptimizerOptions{.weight_decay = 0});
+        for (int i = 0; i < o.batch_size; ++i) labels_.push_back(i % net.spec.classes);
+    }
+
+    double run() {
+        const double start = now();
+        {
+            Tape tape = session_.begin({.mode = options_.train ? Mode::train : Mode::infer});
+            const Var y = net_.forward(tape, tape.input({images_.data(), map_}));
+            if (options_.train) {
+                loss_->forward(tape, y, labels_);
+                tape.backward({{y, loss_->gradient(tape, y)}});
+                optimizer_->apply(net_.params, 0);  // weights stay as they are
+            }
+        }
+        net_.kernels().memory.synchronize({});
+        return now() - start;
+    }
+
+private:
+    Network& net_;
+    TimingOptions options_;
+    Session session_;
+    Map map_;
+    Buffer images_;
+    std::unique_ptr<CrossEntropy> loss_;
+    std::unique_ptr<OptimizerState> optimizer_;
+    std::vector<int32_t> labels_;
+};
+
+double quantile(const std::vector<double>& sorted, double q) {
+    const double at = q * double(sorted.size() - 1);
+    const size_t low = size_t(at);
+    const size_t high = std::min(low + 1, sorted.size() - 1);
+    return sorted[low] + (at - double(low)) * (sorted[high] - sorted[low]);
+}
+
+}  // namespace
+
+std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks,
+                                               const TimingOptions& o) {
+    std::vector<std::unique_ptr<Runner>> runners;
+    for (Network* net : networks) runners.push_back(std::make_unique<Runner>(*net, o));
+    double slowest = 0;
+    for (auto& r : runners)
+        for (int i = 0; i < 3; ++i)
+            slowest = std::max(slowest, r->run());  // warm-up: plans, memory, weights
+    std::vector<std::vector<double>> out(networks.size());
+    const double end = now() + o.seconds * double(networks.size());
+    for (int round = 0; round < o.min_rounds || (now() < end && round < 100'000); ++round)
+        for (size_t i = 0; i < runners.size(); ++i) {
+            const size_t turn = (i + size_t(round)) % runners.size();
+            out[turn].push_back(runners[turn]->run());
+        }
+    return out;
+}
+
+TimingSummary summarize(std::vector<double> s) {
+    FP_CHECK(!s.empty(), "summarize: no timings");
+    std::sort(s.begin(), s.end());
+    const double mean = std::accumulate(s.begin(), s.end(), 0.0) / double(s.size());
+    double squares = 0;
+    for (const double v : s) squares += (v - mean) * (v - mean);
+    return {.min = s.front(),
+            .mean = mean,
+            .median = quantile(s, 0.5),
+            .p90 = quantile(s, 0.9),
+            .p95 = quantile(s, 0.95),
+            .p99 = quantile(s, 0.99),
+            .max = s.back(),
+            .deviation = std::sqrt(squares / double(s.size()))};
+}
+
+Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b) {
+    FP_CHECK(a.size() == b.size() && !a.empty(), "ratio: ", a.size(), " and ", b.size(), " rounds");
+    std::vector<double> ratio(a.size());
+    for (size_t i = 0; i < a.size(); ++i) ratio[i] = a[i] / b[i];
+    auto median = [](std::vector<double> v) {
+        std::sort(v.begin(), v.end());
+        return quantile(v, 0.5);
+    };
+    constexpr int kResamples = 1000;
+    std::vector<double> medians(kResamples), drawn(ratio.size());
+    for (int r = 0; r < kResamples; ++r) {
+        for (size_t i = 0; i < ratio.size(); ++i)
+            drawn[i] = ratio[uniform_below(ratio.size(), key_of(7, uint64_t(r)), i)];
+        medians[r] = median(drawn);
+    }
+    std::sort(medians.begin(), medians.end());
+    return {median(ratio), quantile(medians, 0.025), quantile(medians, 0.975)};
+}
+
+}  // namespace fp
