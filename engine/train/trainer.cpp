@@ -130,30 +130,31 @@ void Trainer::swap_average() {
     p.touch();
 }
 
-TensorFile Trainer::save() const {
+std::vector<TensorEntry> Trainer::save() const {
     FP_CHECK(pending_ == 0, "trainer: saved between the batches of one step");
-    TensorFile out;
+    std::vector<TensorEntry> out;
     const ParamStore& store = network_.params;
     auto add = [&](const std::string& kind, const Param& p, const std::vector<double>& values) {
         const std::vector<float> narrow(values.begin(), values.end());
-        out.tensors.push_back(tensor_of<float>(kind + p.name, p.file_shape(), narrow));
+        out.push_back(tensor_of<float>(kind + p.name, p.file_shape(), narrow));
     };
     for (const Param& p : store.all()) {
         for (int slot = 0; p.trained() && slot < optimizer_.slots(); ++slot)
             add(text("optimizer", slot, "."), p, optimizer_.get(store, p, slot));
-        if (has_average()) add("ema.", p, store.get_block(p, average_[p.trained() ? 0 : 1].data()));
+        if (has_average()) add("raw.", p, store.get(p));
     }
     const int64_t step = optimizer_.step();
-    out.tensors.push_back(tensor_of<int64_t>("optimizer.step", {}, std::span(&step, 1)));
+    out.push_back(tensor_of<int64_t>("optimizer.step", {}, std::span(&step, 1)));
     return out;
 }
 
-void Trainer::load(const TensorFile& file) {
+void Trainer::load(const std::vector<TensorEntry>& tensors) {
     const ParamStore& store = network_.params;
     auto find = [&](const std::string& name,
                     const std::vector<int64_t>& shape) -> const TensorEntry& {
-        const TensorEntry* entry = file.find(name);
-        FP_REQUIRE(entry, Exit::model, "training state: ", name, " is missing");
+        const auto entry = std::find_if(tensors.begin(), tensors.end(),
+                                        [&](const TensorEntry& t) { return t.name == name; });
+        FP_REQUIRE(entry != tensors.end(), Exit::model, "training state: ", name, " is missing");
         FP_REQUIRE(entry->shape == shape, Exit::model, "training state: ", name,
                    " has another shape than the model's");
         return *entry;
@@ -165,8 +166,7 @@ void Trainer::load(const TensorFile& file) {
     for (const Param& p : store.all()) {
         for (int slot = 0; p.trained() && slot < optimizer_.slots(); ++slot)
             optimizer_.set(store, p, slot, values(text("optimizer", slot, "."), p));
-        if (has_average())
-            store.set_block(p, average_[p.trained() ? 0 : 1].data(), values("ema.", p).data());
+        if (has_average()) network_.params.set(p, values("raw.", p).data());
     }
     optimizer_.set_step(values_of<int64_t>(find("optimizer.step", {}))[0]);
 }

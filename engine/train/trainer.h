@@ -1,5 +1,4 @@
-// Training steps on one network, and everything that a run would need to go on from here: momenta, averages,
-// the place in the epoch. One step's bits depend on the network, the batch and the step's place alone.
+// Training steps on one network, and everything that a run would need to go on from here. One step's bits depend on the network, the batch and the step's place alone.
 #pragma once
 
 #include <optional>
@@ -54,9 +53,11 @@ public:
     };
     bool has_average() const { return options_.ema > 0; }
 
-    // Momenta and averages by parameter name, and the step count: what a checkpoint holds beside the model.
-    TensorFile save() const;
-    void load(const TensorFile&);  // Exit::model where it is another network's
+    // Momenta by parameter name and the step count: what a checkpoint holds beside the model. With an average
+    // the model is the averaged one (save it under Averaged), and the raw weights are here.
+    std::vector<TensorEntry> save() const;
+    // For a trainer of a network that holds the checkpoint's model. Exit::model where it is another network's.
+    void load(const std::vector<TensorEntry>&);
 
 private:
     void update(double lr);

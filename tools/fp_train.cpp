@@ -1,0 +1,198 @@
+// fp_train: trains a classifier on a data set and leaves a run folder with its checkpoints.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "engine/progress.h"
+#include "engine/run_folder.h"
+#include "engine/signals.h"
+#include "engine/state.h"
+#include "models/models.h"
+#include "tools/load.h"
+#include "tools/training.h"
+
+namespace fp {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Settings {
+    ComputeOptions compute;
+    DataOptions data{.batch_size = 128};
+    TrainingOptions training;
+    std::string model = "resnet18", stem = "imagenet", weights, out, cache, normalize = "none";
+    double width = 1;
+    uint64_t seed = 1;
+    int64_t save_every = 0;
+    bool resume = false, force = false;
+};
+
+void declare(Options& o, Settings& s) {
+    o.add("out DIR", s.out, "run folder: checkpoints, metrics, settings");
+    o.require("out");
+    o.leave_out_of_config("out");
+    o.add("resume", s.resume, "go on with the run in --out, or start where there is none");
+    o.leave_out_of_config("resume");
+    o.add("force", s.force, "start over in a folder that holds a run");
+    o.leave_out_of_config("force");
+    add_compute_options(o, s.compute);
+    o.heading("Data");
+    add_data_options(o, s.data);
+    o.add("cache DIR", s.cache, "keep decoded images in a file there");
+    o.add("normalize NAME", s.normalize, "none, imagenet or m,m,m/s,s,s");
+    o.heading("Model");
+    o.add("model NAME", s.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
+    o.add("stem NAME", s.stem, "imagenet, or small: a 3x3 convolution without pooling");
+    o.add("width X", s.width, "every layer's channels times this", {.low = 0.01, .high = 16});
+    o.add("weights FILE", s.weights, "start from torchvision's or timm's weights (safetensors)");
+    o.add("seed N", s.seed, "of initial weights, order, augmentation and dropout");
+    o.add("save-every N", s.save_every, "save after so many batches too; 0 is after epochs",
+          {.low = 0});
+    add_training_options(o, s.training, "");
+}
+
+// What must be the same for a run to be gone on with.
+ordered_json identity(const Settings& s, const Network& net, const Dataset& set, const Kernels& k) {
+    return {{"spec", to_json(net.spec)},
+            {"data", set.name},
+            {"samples", set.samples.size()},
+            {"split", split_hash(set)},
+            {"device", std::string(k.name)},
+            {"seed", s.seed},
+            {"epochs", s.training.epochs},
+            {"batch_size", s.data.batch_size},
+            {"image_size", s.data.image_size.value_or(0)},
+            {"lr", s.training.schedule.lr},
+            {"schedule", s.training.schedule.kind},
+            {"optimizer", s.training.optimizer.kind},
+            {"augment", s.training.augment},
+            {"ema", s.training.ema}};
+}
+
+// A size that fits what the data is: synth's own, else 128.
+int image_size(const Settings& s) {
+    if (s.data.image_size) return *s.data.image_size;
+    if (s.data.data.starts_with("synth:")) return parse_synth(s.data.data.substr(6)).size;
+    return 128;
+}
+
+void import_into(Network& net, const std::string& file, const Options& o) {
+    const ImportReport report =
+        import_weights(net, read_safetensors(file), file, models::head(net.spec));
+    if (o.quiet()) return;
+    std::cerr << fmt::format("{}: {} tensors loaded", file, report.loaded);
+    if (report.head_replaced) std::cerr << "; the head has another size and starts anew";
+    if (!report.unexpected.empty())
+        std::cerr << fmt::format("; {} not used, {} first", report.unexpected.size(),
+                                 report.unexpected[0]);
+    std::cerr << "\n";
+    for (const std::string& note : report.notes) std::cerr << "  " << note << "\n";
+}
+
+int run(Settings s, const Options& o) {
+    FP_REQUIRE(!(s.resume && s.force), Exit::usage, "--resume and --force exclude each other");
+    const Kernels& k = use_device(s.compute, o);
+    const StopSignals signals;
+    const int size = image_size(s);
+    const ImageData data = open_images(s.data, size, {}, s.cache);
+    for (const std::string& note : data.set.notes)
+        if (!o.quiet()) std::cerr << "data: " << note << "\n";
+
+    ModelCard card{.preprocessing = {.image_size = size}, .classes = data.set.classes};
+    set_normalization(card.preprocessing, s.normalize);
+    card.provenance = {{"tool", o.command_line()},
+                       {"data", {{"name", data.set.name}, {"split", split_hash(data.set)}}}};
+    auto net = models::build({.arch = s.model,
+                              .classes = int(data.set.classes.size()),
+                              .stem = s.stem,
+                              .width = s.width},
+                             k);
+    const FitOptions options = fit_options(s.training, s.data, s.seed, data.set);
+
+    RunFolder folder(s.out, s.force    ? IfRunIsThere::overwrite
+                            : s.resume ? IfRunIsThere::resume
+                                       : IfRunIsThere::refuse);
+    folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
+    CheckpointFolder checkpoints(folder.path(), identity(s, *net, data.set, k), std::cerr);
+    const std::optional<Checkpoint> resumed = s.resume ? checkpoints.load() : std::nullopt;
+
+    if (resumed) {
+        LoadedModel loaded = checkpoint_of(resumed->model, s.out, models::build, k);
+        net = std::move(loaded.network);
+        if (!o.quiet()) std::cerr << fmt::format("resuming after step {}\n", resumed->step);
+    } else {
+        models::initialize(*net, s.seed);
+        if (!s.weights.empty()) import_into(*net, s.weights, o);
+    }
+    Metrics metrics(folder.path(), resumed ? resumed->step : -1);
+    Trainer trainer(*net, card.preprocessing, options.trainer);
+    if (resumed) trainer.load(resumed->state);
+
+    auto save = [&](const ordered_json& place, bool best) {
+        Checkpoint c{
+            .step = trainer.optimizer().step(), .state = trainer.save(), .progress = place};
+        if (trainer.has_average()) {
+            const Trainer::Averaged averaged(trainer);
+            c.model = to_file(*net, card);
+        } else {
+            c.model = to_file(*net, card);
+        }
+        checkpoints.save(c, best);
+    };
+    if (s.training.epochs == 0) {  // a conversion
+        save(start_of_run(), true);
+        if (!o.quiet())
+            std::cerr << fmt::format("{}: a checkpoint of the initial weights\n",
+                                     (folder / "best.safetensors").string());
+        return 0;
+    }
+
+    std::optional<Progress> bar;
+    int bar_epoch = -1;
+    FitHooks hooks;
+    hooks.progress = [&](const FitHooks::Progress& p) {
+        if (bar_epoch != p.epoch) {
+            bar.reset();
+            bar.emplace(progress_output(o.quiet()),
+                        fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
+                        p.batches * options.batch_size);
+            bar_epoch = p.epoch;
+        }
+        bar->update(p.batch * options.batch_size, p.loss, p.waiting_seconds);
+    };
+    hooks.epoch = [&](const EpochResult& r) {
+        bar.reset();
+        if (!o.quiet()) std::cerr << epoch_line(r, options.epochs) << "\n";
+        ordered_json row = r.metrics;
+        const ordered_json seconds = row.at("seconds");
+        row.erase("seconds");
+        row["step"] = trainer.optimizer().step();
+        metrics.append(row, seconds);
+    };
+    hooks.save = save;
+    hooks.stop = StopSignals::requested;
+    hooks.save_every = s.save_every;
+    const bool finished = fit(trainer, card.preprocessing, data, options,
+                              resumed ? resumed->progress : start_of_run(), hooks);
+    bar.reset();
+    if (!finished) {
+        if (!o.quiet()) std::cerr << "stopped and saved; --resume goes on from here\n";
+        return StopSignals::exit_code();
+    }
+    if (o.json())
+        std::cout << ordered_json{{"out", s.out}, {"epochs", metrics.rows()}}.dump(2) << "\n";
+    else if (!o.quiet())
+        std::cerr << "best model: " << (folder / "best.safetensors").string() << "\n";
+    return 0;
+}
+
+}  // namespace
+}  // namespace fp
+
+int main(int argc, char** argv) {
+    fp::Settings s;
+    return fp::run_tool(
+        argc, argv, "Trains a classifier and leaves a run folder with its checkpoints.",
+        [&](fp::Options& o) { fp::declare(o, s); },
+        [&](const fp::Options& o) { return fp::run(s, o); });
+}

@@ -1,0 +1,146 @@
+#include "tools/training.h"
+
+#include <fmt/format.h>
+
+namespace fp {
+namespace {
+
+// "none", "flips", "paper", or a list of name=value with + between: "flips+shift=4+cutout=16".
+AugmentOptions parse_augment(const std::string& text) {
+    AugmentOptions out;
+    size_t at = 0;
+    while (at <= text.size()) {
+        const size_t end = std::min(text.find('+', at), text.size());
+        const std::string word = text.substr(at, end - at);
+        const size_t equals = word.find('=');
+        const std::string name = word.substr(0, equals);
+        char* rest = nullptr;
+        const double value =
+            equals == std::string::npos ? -1 : std::strtod(word.c_str() + equals + 1, &rest);
+        FP_REQUIRE(equals == std::string::npos || (*rest == 0 && value >= 0), Exit::usage,
+                   "--augment: `", word, "` has no number");
+        const bool given = value >= 0;
+        if (word == "none") {
+        } else if (word == "paper") {
+            out = paper_augmentation();
+        } else if (word == "flips") {
+            out.flip_across = out.flip_down = 0.5;
+        } else if (word == "crop") {
+            out.crop = Crop::random;
+        } else if (name == "resized-crop") {
+            out.crop = Crop::resized;
+            if (given) out.least_area = value;
+        } else if (name == "shift" && given) {
+            out.shift = int(value);
+        } else if (name == "affine") {
+            out.affine = given ? value : 1;
+        } else if (name == "colour") {
+            out.brightness = given ? value : 32.0 / 255;
+            out.saturation = given ? value : 0.5;
+        } else if (name == "cutout") {
+            out.cutout = 1;
+            if (given) out.cutout_side = int(value);
+        } else if (name == "erase") {
+            out.erase = given ? value : 0.5;
+        } else {
+            fail_with(Exit::usage, "--augment: `", word,
+                      "` is unknown: none, flips, paper, crop, resized-crop[=AREA], shift=N, "
+                      "affine[=P], colour[=X], "
+                      "cutout[=N], erase[=P], joined by +");
+        }
+        at = end + 1;
+    }
+    return out;
+}
+
+}  // namespace
+
+void add_training_options(Options& o, TrainingOptions& t, const std::string& prefix) {
+    o.heading(prefix.empty() ? "Training" : "Fine-tuning");
+    o.add(prefix + "epochs N", t.epochs, "passes over the training split",
+          {.low = 0, .high = 100000});
+    o.add("lr X", t.schedule.lr, "learning rate", {.low = 0, .high = 1000});
+    o.add("final-lr X", t.schedule.final_lr, "where cosine and polynomial end",
+          {.low = 0, .high = 1000});
+    o.add("schedule NAME", t.schedule.kind, "constant, step, multistep, cosine or polynomial");
+    o.add("warmup E", t.schedule.warmup, "epochs of linear rise at the start",
+          {.low = 0, .high = 100000});
+    o.add("lr-step N", t.schedule.step, "step: epochs between drops", {.low = 1, .high = 100000});
+    o.add("milestones N", t.schedule.milestones, "multistep: epochs of the drops, with commas",
+          {.low = 0, .high = 100000});
+    o.add("lr-gamma X", t.schedule.gamma, "factor of a drop", {.low = 0, .high = 1});
+    o.add("lr-power X", t.schedule.power, "polynomial's power", {.low = 0, .high = 100});
+    o.add("optimizer NAME", t.optimizer.kind, "sgd or adamw");
+    o.add("momentum X", t.optimizer.momentum, "of sgd", {.low = 0, .high = 1});
+    o.add("nesterov", t.optimizer.nesterov, "Nesterov's momentum");
+    o.add("weight-decay X", t.optimizer.weight_decay, "L2 penalty (sgd), decoupled (adamw)",
+          {.low = 0, .high = 10});
+    o.add("decay-all", t.optimizer.decay_all, "decay norms and biases too");
+    o.add("clip-norm X", t.optimizer.clip_norm, "largest L2 norm of the gradient; 0 is none",
+          {.low = 0});
+    o.choice<Sampling>("sampler NAME", t.sampler,
+                       {{"shuffled", Sampling::shuffled},
+                        {"class", Sampling::class_balanced},
+                        {"group", Sampling::group_balanced},
+                        {"class-group", Sampling::class_group_balanced}},
+                       "what an epoch is drawn from; groups are of the first --attribute");
+    o.add("class-weights NAME", t.class_weights, "of the loss: none or balanced");
+    o.add("label-smoothing X", t.label_smoothing, "share of the target spread over all classes",
+          {.low = 0, .high = 1});
+    o.add("augment LIST", t.augment,
+          "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, cutout=N, erase "
+          "joined by +");
+    o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none",
+          {.low = 0, .high = 1});
+    o.add("accumulate N", t.accumulate, "batches a step", {.low = 1, .high = 10000});
+    o.add("select NAME", t.select,
+          "best epoch by loss, accuracy, balanced_accuracy, macro_f1, macro_auc, worst:ATTRIBUTE "
+          "or GAP:ATTRIBUTE, on "
+          "validation");
+    o.add("workers N", t.workers, "threads that decode images; 0 is one a core",
+          {.low = 0, .high = 1024});
+    o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
+    o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all",
+          {.low = 0});
+}
+
+FitOptions fit_options(const TrainingOptions& t,
+                       const DataOptions& data,
+                       uint64_t seed,
+                       const Dataset& set) {
+    FP_REQUIRE(t.class_weights == "none" || t.class_weights == "balanced", Exit::usage,
+               "--class-weights `", t.class_weights, "` is neither none nor balanced");
+    FitOptions f{.epochs = t.epochs,
+                 .batch_size = data.batch_size,
+                 .workers = t.workers,
+                 .skip_bad = t.skip_bad,
+                 .seed = seed,
+                 .sampling = t.sampler,
+                 .sampling_attribute = data.attributes.empty() ? "" : data.attributes[0],
+                 .schedule = t.schedule,
+                 .trainer = {.optimizer = t.optimizer,
+                             .smoothing = t.label_smoothing,
+                             .accumulate = t.accumulate,
+                             .ema = t.ema,
+                             .seed = seed},
+                 .augment = parse_augment(t.augment),
+                 .attributes = data.attributes,
+                 .select = t.select,
+                 .limit_batches = t.limit_batches};
+    if (t.class_weights == "balanced") f.trainer.class_weights = balanced_class_weights(set);
+    return f;
+}
+
+std::string epoch_line(const EpochResult& r, int epochs) {
+    const auto& train = r.metrics.at("train");
+    const auto& val = r.metrics.at("val");
+    auto number = [](const nlohmann::ordered_json& v) {
+        return v.is_null() ? 0.0 : v.get<double>();
+    };
+    return fmt::format(
+        "epoch {:>3}/{}  loss {:.4f}  val: loss {:.4f} acc {:.4f} bal {:.4f} f1 {:.4f}{}", r.epoch,
+        epochs, number(train.at("loss")), number(val.at("loss")), number(val.at("accuracy")),
+        number(val.at("balanced_accuracy")), number(val.at("macro_f1")), r.best ? " *" : "");
+}
+
+}  // namespace fp
