@@ -129,15 +129,10 @@ int run(Settings s, const Options& o) {
     if (resumed) trainer.load(resumed->state);
 
     auto save = [&](const ordered_json& place, bool best) {
-        Checkpoint c{
-            .step = trainer.optimizer().step(), .state = trainer.save(), .progress = place};
-        if (trainer.has_average()) {
-            const Trainer::Averaged averaged(trainer);
-            c.model = to_file(*net, card);
-        } else {
-            c.model = to_file(*net, card);
-        }
-        checkpoints.save(c, best);
+        const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
+        std::optional<Trainer::Averaged> averaged;
+        if (trainer.has_average()) averaged.emplace(trainer);
+        checkpoints.save({trainer.optimizer().step(), to_file(*net, card), state, place}, best);
     };
     if (s.training.epochs == 0) {  // a conversion
         save(start_of_run(), true);

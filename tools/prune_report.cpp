@@ -1,0 +1,185 @@
+#include "tools/prune_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/fairness/evaluate.h"
+#include "engine/fairness/render.h"
+#include "engine/files.h"
+#include "engine/layer_costs.h"
+#include "engine/report/html.h"
+#include "engine/stopwatch.h"
+#include "models/models.h"
+
+namespace fp {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json describe_model(const LoadedModel& m) {
+    const int size = m.card.preprocessing.image_size;
+    const Totals t = totals(layer_costs(models::build, m.network->spec, size));
+    return {{"spec", to_json(m.network->spec)},
+            {"image_size", size},
+            {"parameters", t.parameters},
+            {"macs", t.macs},
+            {"activation_bytes", t.activation_bytes},
+            {"provenance", m.card.provenance}};
+}
+
+// The fastest of several profiled inferences, by row.
+std::vector<LayerCost> timed_layers(const Network& net, int batch_size, int size) {
+    Session session(net);
+    const Kernels& k = net.kernels();
+    const Map map{.n = batch_size, .c = 3, .h = size, .w = size, .block = k.image_block(3)};
+    std::vector<uint8_t> rgb(size_t(batch_size) * size * size * 3);
+    for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t((i * 2654435761u) >> 13);
+    const Buffer staging(k.memory, rgb.size()),
+        images(k.memory, size_t(map.stored()) * bytes_of(k.activation));
+    k.memory.copy_in(staging.data(), rgb.data(), rgb.size(), {});
+    const float mean[3] = {0.5f, 0.5f, 0.5f}, deviation[3] = {0.25f, 0.25f, 0.25f};
+    k.image.normalize(map, static_cast<uint8_t*>(staging.data()), mean, deviation, images.data(),
+                      {});
+    std::vector<LayerCost> best;
+    for (int pass = 0; pass < 6; ++pass) {
+        Tape tape = session.begin({.mode = Mode::eval, .profile = true});
+        net.forward(tape, tape.input({images.data(), map}));
+        const std::vector<LayerCost> now = layer_costs(tape.nodes());
+        if (best.empty()) best = now;
+        for (size_t i = 0; i < best.size() && pass > 0; ++i)
+            best[i].forward_seconds =
+                pass == 1 ? now[i].forward_seconds
+                          : std::min(best[i].forward_seconds, now[i].forward_seconds);
+    }
+    return best;
+}
+
+// Convolutions and linear layers before and after; times are of one batch in evaluation.
+ordered_json layer_table(const LoadedModel& dense, const LoadedModel& pruned, int batch_size) {
+    const int size = dense.card.preprocessing.image_size;
+    const auto before = timed_layers(*dense.network, batch_size, size),
+               after = timed_layers(*pruned.network, batch_size, size);
+    ordered_json rows = ordered_json::array();
+    for (size_t i = 0; i < before.size() && i < after.size(); ++i) {
+        const LayerCost &a = before[i], &b = after[i];
+        if (a.op != "conv2d" && a.op != "linear") continue;
+        rows.push_back({{"layer", a.layer},
+                        {"map", {a.height, a.width}},
+                        {"channels", {a.out_channels, b.out_channels}},
+                        {"parameters", {a.parameters, b.parameters}},
+                        {"macs", {a.macs / batch_size, b.macs / batch_size}},
+                        {"ms", {a.forward_seconds * 1e3, b.forward_seconds * 1e3}}});
+    }
+    return rows;
+}
+
+ordered_json speed_table(const LoadedModel& dense, const LoadedModel& pruned, int batch_size) {
+    ordered_json rows = ordered_json::array();
+    for (const int batch : {1, batch_size}) {
+        const auto seconds = time_in_turns({dense.network.get(), pruned.network.get()},
+                                           {.batch_size = batch,
+                                            .image_size = dense.card.preprocessing.image_size,
+                                            .seconds = 1.5});
+        const TimingSummary a = summarize(seconds[0]), b = summarize(seconds[1]);
+        const Ratio r = ratio_of(seconds[0], seconds[1]);
+        rows.push_back({{"batch", batch},
+                        {"dense",
+                         {{"images_per_second", batch / a.median},
+                          {"median_ms", a.median * 1e3},
+                          {"p99_ms", a.p99 * 1e3}}},
+                        {"pruned",
+                         {{"images_per_second", batch / b.median},
+                          {"median_ms", b.median * 1e3},
+                          {"p99_ms", b.p99 * 1e3}}},
+                        {"speedup", {{"value", r.value}, {"low", r.low}, {"high", r.high}}}});
+        if (batch_size == 1) break;
+    }
+    return rows;
+}
+
+std::string number(const ordered_json& v, const char* format = "{:.4f}") {
+    return v.is_null() ? "n/a" : fmt::format(fmt::runtime(format), v.get<double>());
+}
+
+std::string interval(const ordered_json& m) {
+    if (!m.contains("low") || m.at("low").is_null()) return "";
+    return fmt::format("[{:.3f}, {:.3f}]", m.at("low").get<double>(), m.at("high").get<double>());
+}
+
+std::string fair_range(const ordered_json& g) {
+    if (!g.contains("fair_low") || g.at("fair_low").is_null()) return "";
+    return fmt::format("{:.3f}..{:.3f}", g.at("fair_low").get<double>(),
+                       g.at("fair_high").get<double>());
+}
+
+}  // namespace
+
+ordered_json report_json(const PruneReport& r, int batch_size) {
+    ordered_json out{
+        {"title", "fairprune: " + r.pruned.network->spec.arch + " on " + r.data},
+        {"command", r.command},
+        {"data", r.data},
+        {"settings", r.settings},
+        {"classes", r.dense.card.classes},
+        {"models", {{"dense", describe_model(r.dense)}, {"pruned", describe_model(r.pruned)}}},
+        {"best_round", r.best_round},
+        {"rounds", r.rounds},
+        {"layers", layer_table(r.dense, r.pruned, batch_size)},
+        {"speed", speed_table(r.dense, r.pruned, batch_size)},
+        {"curves", r.metrics}};
+    if (r.test_dense && r.test_pruned) {
+        out["test"]["dense"] = to_json(evaluate(*r.test_dense, r.attributes));
+        out["test"]["pruned"] = to_json(evaluate(*r.test_pruned, r.attributes));
+    }
+    return out;
+}
+
+std::string report_text(const ordered_json& r) {
+    std::string out;
+    const auto& models = r.at("models");
+    auto row = [&](const std::string& what, const std::string& a, const std::string& b,
+                   const std::string& c) {
+        out += fmt::format("{:<26}{:>18}{:>18}{:>18}\n", what, a, b, c);
+    };
+    row("", "dense", "pruned", "");
+    const double pa = models["dense"]["parameters"], pb = models["pruned"]["parameters"];
+    const double ma = models["dense"]["macs"], mb = models["pruned"]["macs"];
+    row("parameters (M)", fmt::format("{:.3f}", pa * 1e-6), fmt::format("{:.3f}", pb * 1e-6),
+        fmt::format("{:.1f} %", 100 * pb / pa));
+    row("multiply-adds (M/image)", fmt::format("{:.1f}", ma * 1e-6),
+        fmt::format("{:.1f}", mb * 1e-6), fmt::format("{:.1f} %", 100 * mb / ma));
+    for (const auto& s : r.at("speed"))
+        row(fmt::format("images/s, batch {}", s["batch"].get<int>()),
+            number(s["dense"]["images_per_second"], "{:.0f}"),
+            number(s["pruned"]["images_per_second"], "{:.0f}"),
+            fmt::format("{:.2f}x [{:.2f},{:.2f}]", s["speedup"]["value"].get<double>(),
+                        s["speedup"]["low"].get<double>(), s["speedup"]["high"].get<double>()));
+    if (!r.contains("test")) return out + "no test split: nothing was evaluated\n";
+    const auto &dense = r.at("test").at("dense"), &pruned = r.at("test").at("pruned");
+    out += fmt::format("\ntest split, {} images                     value [95 % interval]\n",
+                       dense.at("samples").get<int64_t>());
+    for (const char* key : {"accuracy", "balanced_accuracy", "macro_f1", "macro_auc"})
+        row(key, number(dense.at(key).at("value")) + "", number(pruned.at(key).at("value")),
+            interval(pruned.at(key)));
+    for (const auto& [attribute, a] : dense.at("attributes").items()) {
+        const auto& b = pruned.at("attributes").at(attribute);
+        out += fmt::format("\n{:<26}{:>18}{:>18}{:>18}\n", attribute, "", "", "fair range");
+        for (const auto& [group, g] : a.at("groups").items())
+            row(fmt::format("  {} (n={})", group, g.at("samples").get<int64_t>()),
+                number(g.at("accuracy").at("value")),
+                number(b.at("groups").at(group).at("accuracy").at("value")), "");
+        for (const char* key : {"eopp0", "eopp1", "eodd", "eodd_mean", "dp"})
+            if (a.at("gaps").contains(key))
+                row(fmt::format("  {}", key), number(a.at("gaps").at(key).at("value")),
+                    number(b.at("gaps").at(key).at("value")), fair_range(b.at("gaps").at(key)));
+    }
+    return out;
+}
+
+void write_report_html(const std::filesystem::path& path, const ordered_json& report) {
+    write_file(path, report_html(report));
+}
+
+}  // namespace fp

@@ -1,0 +1,31 @@
+// What fp_prune says at its end: as a document, as a table for a terminal, as a page.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "engine/checkpoint.h"
+#include "engine/fairness/predictions.h"
+
+namespace fp {
+
+struct PruneReport {
+    const LoadedModel& dense;
+    const LoadedModel& pruned;
+    nlohmann::ordered_json rounds;
+    int best_round = -1;
+    std::vector<std::string> attributes;
+    std::vector<nlohmann::ordered_json> metrics = {};
+    std::optional<Predictions> test_dense = {}, test_pruned = {};
+    std::string command = {}, data = {};
+    nlohmann::ordered_json settings = {};
+};
+
+// {"title","command","settings","data","models":{...},"layers":[...],"speed":{...},"rounds":[...],
+//  "test":{"dense":fp_eval's,"pruned":fp_eval's,"comparison":...},"curves":[...]}. Times both models in turns.
+nlohmann::ordered_json report_json(const PruneReport&, int batch_size);
+
+std::string report_text(const nlohmann::ordered_json&);  // within 80 columns
+void write_report_html(const std::filesystem::path&, const nlohmann::ordered_json&);
+
+}  // namespace fp

@@ -1,0 +1,190 @@
+#include "tools/pruning.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/feed.h"
+#include "engine/stopwatch.h"
+#include "models/models.h"
+
+namespace fp {
+
+void add_pruning_options(Options& o, PruningOptions& p) {
+    using Definition = SnnlShape::Definition;
+    using Distance = SnnlShape::Distance;
+    o.heading("Scores");
+    o.add("criterion NAME", p.criterion, "snnl, random, l1, l2 or bn");
+    o.choice<Definition>("snnl NAME", p.snnl.definition,
+                         {{"exact", Definition::exact}, {"as-released", Definition::as_released}},
+                         "the formula, or what the paper's code computes");
+    o.add("temperature T", p.snnl.temperature, "of the soft neighbours",
+          {.low = 1e-6, .high = 1e6});
+    o.choice<Distance>("distance NAME", p.snnl.distance,
+                       {{"cosine", Distance::cosine}, {"euclidean", Distance::euclidean}},
+                       "between two samples' maps of a channel; euclidean is squared");
+    o.choice<Tap>("tap NAME", p.tap,
+                  {{"conv", Tap::convolution}, {"norm", Tap::norm}, {"act", Tap::activation}},
+                  "where a layer is looked at");
+    o.add("samples N", p.samples, "calibration images, from the training split; 0 is all",
+          {.low = 0});
+    o.add("centre", p.snnl.centred, "subtract the mean map before distances");
+    o.add("given-class", p.snnl.given_class, "compare samples of one class only");
+    o.add("batches N", p.batches, "score blocks of N images and average; 0 is all at once",
+          {.low = 0, .high = 1 << 20});
+    o.add("protect LAMBDA", p.protect, "keep what tells the class: weight of the class's own score",
+          {.low = 0, .high = 1000});
+    o.heading("Removal");
+    o.add("layers NAME", p.layers, "last, all, or a pattern over layer names");
+    o.add("amount A", p.amount,
+          "a round's channels: 5, 10%; or what is left: macs:60%, params:60%, latency:60%");
+    o.add("min-channels N", p.min_channels, "that every set keeps", {.low = 1, .high = 65536});
+    o.add("round-to N", p.round_to, "kept channels are a multiple of this",
+          {.low = 1, .high = 1024});
+    o.add("iterations N", p.iterations, "rounds of score, cut, fine-tune, evaluate",
+          {.low = 1, .high = 10000});
+    o.add("max-drop X", p.max_drop,
+          "stop once validation balanced accuracy is this far below dense", {.low = 0, .high = 1});
+    o.add("patience N", p.patience,
+          "stop after so many rounds without a better objective; 0 is never",
+          {.low = 0, .high = 10000});
+    o.add("objective NAME", p.objective,
+          "of the best round, on validation; eodd_mean of the first attribute");
+    o.add("finetune WHAT", p.finetune, "all, head or norm: what is trained");
+}
+
+std::map<std::string, double> weighted_attributes(const std::vector<std::string>& attributes) {
+    std::map<std::string, double> out;
+    for (const std::string& a : attributes) {
+        const size_t equals = a.find('=');
+        char* end = nullptr;
+        const double weight =
+            equals == std::string::npos ? 1 : std::strtod(a.c_str() + equals + 1, &end);
+        FP_REQUIRE(
+            equals == std::string::npos || (*end == 0 && std::isfinite(weight) && weight >= 0),
+            Exit::usage, "--attribute ", a, ": the weight is no number from 0 on");
+        out[a.substr(0, equals)] = weight;
+    }
+    return out;
+}
+
+std::vector<std::string> plain_names(const std::vector<std::string>& attributes) {
+    std::vector<std::string> out;
+    for (const std::string& a : attributes) out.push_back(a.substr(0, a.find('=')));
+    return out;
+}
+
+nlohmann::ordered_json to_json(const PruningOptions& p,
+                               const std::vector<std::string>& attributes) {
+    return {
+        {"criterion", p.criterion},
+        {"definition", p.snnl.definition == SnnlShape::Definition::exact ? "exact" : "as-released"},
+        {"distance", p.snnl.distance == SnnlShape::Distance::cosine ? "cosine" : "euclidean"},
+        {"temperature", p.snnl.temperature},
+        {"tap", name(p.tap)},
+        {"samples", p.samples},
+        {"centre", p.snnl.centred},
+        {"given_class", p.snnl.given_class},
+        {"batches", p.batches},
+        {"protect", p.protect},
+        {"attributes", attributes},
+        {"layers", p.layers},
+        {"amount", p.amount},
+        {"min_channels", p.min_channels},
+        {"round_to", p.round_to},
+        {"iterations", p.iterations},
+        {"finetune", p.finetune}};
+}
+
+ScoreOptions score_options(const PruningOptions& p,
+                           const std::vector<std::string>& attributes,
+                           uint64_t seed,
+                           int batch_size,
+                           int workers) {
+    ScoreOptions out{.criterion = p.criterion,
+                     .attributes = weighted_attributes(attributes),
+                     .snnl = p.snnl,
+                     .tap = p.tap,
+                     .layers = p.layers,
+                     .samples = p.samples,
+                     .protect = p.protect,
+                     .seed = seed,
+                     .predict = {.batch_size = batch_size, .workers = workers}};
+    out.snnl.block = p.batches;
+    return out;
+}
+
+ChooseOptions choose_options(const PruningOptions& p) {
+    return {
+        .amount = parse_amount(p.amount), .min_channels = p.min_channels, .round_to = p.round_to};
+}
+
+Cost cost_of(const LoadedModel& dense, const Kernels& k, int batch_size) {
+    const int size = dense.card.preprocessing.image_size;
+    return [&dense, &k, size, batch_size](Amount::Kind kind, const ModelSpec& spec) {
+        if (kind == Amount::Kind::latency) {
+            const auto small = models::build(spec, k);
+            models::initialize(*small, 1);
+            const auto seconds = time_in_turns(
+                {dense.network.get(), small.get()},
+                {.batch_size = batch_size, .image_size = size, .seconds = 0.5, .min_rounds = 5});
+            return ratio_of(seconds[1], seconds[0]).value;
+        }
+        const Totals whole = totals(layer_costs(models::build, dense.network->spec, size));
+        const Totals left = totals(layer_costs(models::build, spec, size));
+        return kind == Amount::Kind::macs ? left.macs / whole.macs
+                                          : double(left.parameters) / double(whole.parameters);
+    };
+}
+
+void choose_trainable(Network& net, const std::string& what, const std::string& head_layer) {
+    FP_REQUIRE(what == "all" || what == "head" || what == "norm", Exit::usage, "--finetune `", what,
+               "` is not all, head or norm");
+    for (Param& p : net.params.all()) {
+        const bool of_head = p.name.starts_with(head_layer + ".");
+        const std::string stem = p.name.substr(0, p.name.rfind('.'));
+        const bool of_norm =
+            p.kind == Param::Kind::vector && net.params.find(stem + ".running_var");
+        p.trainable = what == "all" || (what == "head" && of_head) || (what == "norm" && of_norm);
+    }
+}
+
+double difference_from_silenced(const Network& old,
+                                const Network& cut_network,
+                                const std::vector<ChannelSet>& sets,
+                                const Removal& removal,
+                                const ImageData& data,
+                                const Preprocessing& preprocessing) {
+    const auto silenced = models::build(old.spec, old.kernels());
+    for (const Param& p : old.params.all())
+        silenced->params.set(*silenced->params.find(p.name), old.params.get(p).data());
+    silence(*silenced, sets, removal);
+    std::vector<int64_t> samples = members(data.set, Split::train);
+    samples.resize(std::min<size_t>(samples.size(), 64));
+    auto logits = [&](const Network& net) {
+        Session session(net);
+        const Predictions p =
+            predict(session, preprocessing, data, samples, {.batch_size = 64, .workers = 1});
+        std::vector<double> out;
+        for (const double v : p.prob) out.push_back(std::log(std::max(v, 1e-30)));
+        return out;
+    };
+    const auto a = logits(*silenced), b = logits(cut_network);
+    double difference = 0, largest = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+        difference = std::max(difference, std::abs(a[i] - b[i]));
+        largest = std::max(largest, std::abs(a[i]));
+    }
+    return difference / largest;
+}
+
+std::string describe(const ChannelSet& set) {
+    return fmt::format("{:<18}{:>5} channels{}\n    made by  {}\n    cut      {}\n    read by  {}",
+                       set.name(), set.channels, set.prunable ? "" : " (cannot be removed)",
+                       fmt::join(set.layers, " "), fmt::join(set.rows, " "),
+                       set.columns.empty() ? "-" : fmt::format("{}", fmt::join(set.columns, " ")));
+}
+
+}  // namespace fp

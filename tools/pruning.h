@@ -1,0 +1,52 @@
+// The options of scoring and removal, and how fp_prune turns them into the engine's.
+#pragma once
+
+#include "engine/checkpoint.h"
+#include "engine/layer_costs.h"
+#include "engine/prune/choose.h"
+#include "engine/prune/score.h"
+#include "tools/common.h"
+
+namespace fp {
+
+struct PruningOptions {
+    std::string criterion = "snnl", layers = "last", amount = "5", finetune = "all", objective;
+    SnnlOptions snnl;
+    Tap tap = Tap::convolution;
+    int64_t samples = 4096;
+    double protect = 0, max_drop = 0.05;
+    int batches = 0, min_channels = 1, round_to = 1, iterations = 1, patience = 0;
+};
+void add_pruning_options(Options&, PruningOptions&);
+nlohmann::ordered_json to_json(const PruningOptions&, const std::vector<std::string>& attributes);
+
+// --attribute "sex=2" is the attribute sex with weight 2.
+std::map<std::string, double> weighted_attributes(const std::vector<std::string>&);
+std::vector<std::string> plain_names(const std::vector<std::string>&);
+
+ScoreOptions score_options(const PruningOptions&,
+                           const std::vector<std::string>& attributes,
+                           uint64_t seed,
+                           int batch_size,
+                           int workers);
+ChooseOptions choose_options(const PruningOptions&);
+
+// Shares of the dense model's multiply-adds, parameters, or time (measured in turns with it).
+Cost cost_of(const LoadedModel& dense, const Kernels&, int batch_size);
+
+// `what`: all, head or norm. Exit::usage for another word.
+void choose_trainable(Network&, const std::string& what, const std::string& head_layer);
+
+// The largest difference of a logit between the cut network and the old one with the same channels
+// silenced, over the largest logit, on a batch of training images.
+double difference_from_silenced(const Network& old,
+                                const Network& cut,
+                                const std::vector<ChannelSet>&,
+                                const Removal&,
+                                const ImageData&,
+                                const Preprocessing&);
+
+// One line: who produces the channels, who reads them.
+std::string describe(const ChannelSet&);
+
+}  // namespace fp
