@@ -219,7 +219,7 @@ inline double tolerance(Type type) {
     return type == Type::f64 ? 1e-12 : type == Type::f32 ? 1e-5 : 1e-2;
 }
 
-// |got - want| / |want|, and the element that differs most. NaN is met by NaN only.
+// |got - want| / |want|, and the element that differs most. What is wanted is finite.
 inline void expect_close(const Values& got,
                          const Values& want,
                          double tolerance,
@@ -228,7 +228,7 @@ inline void expect_close(const Values& got,
     double error = 0, norm = 0, worst = -1;
     size_t at = 0;
     for (size_t i = 0; i < got.size(); ++i) {
-        if (std::isnan(want[i]) && std::isnan(got[i])) continue;
+        ASSERT_TRUE(std::isfinite(want[i])) << what << ", element " << i << " of the reference";
         double difference = std::abs(got[i] - want[i]);
         if (std::isnan(difference)) difference = std::numeric_limits<double>::infinity();
         if (difference > worst) worst = difference, at = i;

@@ -188,11 +188,13 @@ TEST_P(ConvOn, BackwardFilter) {
 }
 
 TEST(Conv, BackwardIsTheGradient) {
-    for (const ConvCase& c : {ConvCase{"3x3", {.n = 2, .c = 3, .h = 4, .w = 5}, 2, 3, 1, 1},
-                              ConvCase{"stride 2", {.n = 3, .c = 1, .h = 5, .w = 4}, 3, 3, 2, 1},
-                              ConvCase{"1x1", {.n = 1, .c = 3, .h = 3, .w = 3}, 2, 1, 2, 0},
-                              ConvCase{"7x7", {.n = 1, .c = 2, .h = 5, .w = 4}, 1, 7, 2, 3},
-                              ConvCase{"on 1x1", {.n = 2, .c = 3, .h = 1, .w = 1}, 3, 3, 1, 1}}) {
+    for (const ConvCase& c :
+         {ConvCase{"3x3", {.n = 2, .c = 3, .h = 4, .w = 5}, 2, 3, 1, 1},
+          ConvCase{"stride 2", {.n = 3, .c = 1, .h = 5, .w = 4}, 3, 3, 2, 1},
+          ConvCase{"1x1", {.n = 1, .c = 3, .h = 3, .w = 3}, 2, 1, 2, 0},
+          ConvCase{"7x7", {.n = 1, .c = 2, .h = 5, .w = 4}, 1, 7, 2, 3},
+          ConvCase{"on 1x1", {.n = 2, .c = 3, .h = 1, .w = 1}, 3, 3, 1, 1},
+          ConvCase{"over 16 channels", {.c = 17, .h = 2, .w = 1}, 18, 3, 1, 1}}) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::f64, Type::f64);
         const auto at = [&](const std::vector<Values>& v) {

@@ -129,6 +129,7 @@ TEST_P(LinearOn, Backward) {
 
 TEST(Linear, BackwardIsTheGradient) {
     for (const LinearCase& c : {LinearCase{"maps", {.n = 2, .c = 3, .h = 2, .w = 3}, 5},
+                                LinearCase{"many inputs", {.n = 2, .c = 515}, 2},
                                 LinearCase{"one", {.n = 1, .c = 1}, 1}}) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::f64, Type::f64);

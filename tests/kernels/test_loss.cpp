@@ -118,6 +118,17 @@ TEST(Loss, OfAnEvenGuessIsLogC) {
     EXPECT_EQ(sums[1], 3);
 }
 
+TEST(Loss, OfFarLogitsIsTheirDistance) {
+    const LossCase c{"", 2, 3};
+    const Inputs in{{1000, 0, -1000, -1000, -1003, -9000}, {1, 1, 1}, Values(6, 0), {2, 1}};
+    const auto [losses, sums] = forward(exact(), c, in);
+    expect_close(losses, {2000, 3 + std::log(1 + std::exp(-3))}, 1e-14, "losses");
+    expect_close(softmax(exact(), c, in),
+                 {1, 0, 0, 1 / (1 + std::exp(-3)), 1 / (1 + std::exp(3)), 0}, 1e-7, "softmax");
+    expect_close(backward(exact(), c, in, {0, 1}, 1, Write::replace),
+                 {1, 0, -1, 1 / (1 + std::exp(-3)), -1 / (1 + std::exp(-3)), 0}, 1e-12, "dlogits");
+}
+
 class LossOn : public OnBackend {};
 FP_ON_EVERY_BACKEND(LossOn);
 

@@ -65,6 +65,13 @@ Values backward(const Kernels& k,
     return dx.values();
 }
 
+// NaN, a set without anchors, as a number that no score is.
+Values estimable(Values scores) {
+    for (double& score : scores)
+        if (std::isnan(score)) score = -1000;
+    return scores;
+}
+
 // The exact score when every distance is equal: - sum_g (n_g / M) log((n_g - 1) / (N - 1)), n_g >= 2.
 double chance(const Labels& labels) {
     std::vector<int> count;
@@ -315,8 +322,9 @@ TEST_P(SnnlOn, Forward) {
         groups.labels.insert(groups.labels.end(), second.begin(), second.end());
         for (const Definition definition : {Definition::exact, Definition::as_released}) {
             c.definition = definition;
-            expect_close(forward(table(), c, x, groups), forward(exact(), c, x, groups),
-                         tolerance(), definition == Definition::exact ? "exact" : "as released");
+            expect_close(estimable(forward(table(), c, x, groups)),
+                         estimable(forward(exact(), c, x, groups)), tolerance(),
+                         definition == Definition::exact ? "exact" : "as released");
         }
     });
 }
