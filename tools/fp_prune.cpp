@@ -11,6 +11,7 @@
 #include "engine/run_folder.h"
 #include "engine/signals.h"
 #include "engine/state.h"
+#include "engine/version.h"
 #include "models/models.h"
 #include "tools/load.h"
 #include "tools/prune_report.h"
@@ -250,7 +251,7 @@ private:
         run.model.card.kept = compose(run.model.card.kept, sets, removal);
         run.model.card.provenance = {
             {"parent", dense_hash_},
-            {"tool", o_.command_line()},
+            {"tool", version_line(o_.tool())},
             {"pruning", to_json(s_.pruning, s_.data.attributes)},
             {"seed", s_.seed},
             {"round", run.round + 1},

@@ -7,6 +7,7 @@
 #include "engine/run_folder.h"
 #include "engine/signals.h"
 #include "engine/state.h"
+#include "engine/version.h"
 #include "models/models.h"
 #include "tools/load.h"
 #include "tools/training.h"
@@ -100,7 +101,7 @@ int run(Settings s, const Options& o) {
 
     ModelCard card{.preprocessing = {.image_size = size}, .classes = data.set.classes};
     set_normalization(card.preprocessing, s.normalize);
-    card.provenance = {{"tool", o.command_line()},
+    card.provenance = {{"tool", version_line(o.tool())},
                        {"data", {{"name", data.set.name}, {"split", split_hash(data.set)}}}};
     auto net = models::build({.arch = s.model,
                               .classes = int(data.set.classes.size()),
