@@ -1,23 +1,19 @@
 #include "engine/data/check.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
 #include <optional>
 
 #include "engine/data/parallel.h"
+#include "engine/hash.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-using Hash = std::pair<uint64_t, uint64_t>;
-
 struct Found {
-    std::optional<Hash> hash;
+    std::optional<std::string> hash;  // of the bytes
     std::optional<BadImage> bad;
 };
 
@@ -27,8 +23,7 @@ Found look_at(const Dataset& data, int64_t sample, const ScanOptions& options) {
     Found found;
     try {
         const std::vector<uint8_t> bytes = read_image_file(path, options.decode);
-        const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-        found.hash = Hash(hash.high64, hash.low64);
+        found.hash = xxh3(std::as_bytes(std::span(bytes)));
         if (options.decode_images) decode(bytes, path.string(), options.decode);
     } catch (const Error& e) {
         std::error_code ignored;
@@ -58,7 +53,7 @@ FileScan scan_files(const Dataset& data, const ScanOptions& options) {
     for_each_sample(n, options.threads, look, options.progress);
 
     FileScan scan;
-    std::map<Hash, std::vector<int64_t>> same;
+    std::map<std::string, std::vector<int64_t>> same;
     for (int64_t i = 0; i < n; ++i) {
         if (found[size_t(i)].bad) scan.bad.push_back(*found[size_t(i)].bad);
         if (found[size_t(i)].hash) same[*found[size_t(i)].hash].push_back(i);

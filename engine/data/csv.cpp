@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <fstream>
 #include <set>
+#include <sstream>
 
+#include "engine/files.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -171,19 +172,8 @@ Table parse_csv(std::string_view text, std::string name) {
 }
 
 Table read_csv(const std::filesystem::path& path) {
-    const std::string name = path.string();
-    std::error_code error;
-    const auto status = std::filesystem::status(path, error);
-    FP_REQUIRE(std::filesystem::exists(status), Exit::data, name, ": no such file");
-    FP_REQUIRE(!std::filesystem::is_directory(status), Exit::data, name, ": is a folder");
-    std::ifstream in(path, std::ios::binary);
-    FP_REQUIRE(in, Exit::data, name, ": cannot be opened: ", std::strerror(errno));
-    std::string text;
-    std::vector<char> block(1 << 20);
-    while (in.read(block.data(), std::streamsize(block.size())), in.gcount() > 0)
-        text.append(block.data(), size_t(in.gcount()));
-    FP_REQUIRE(in.eof(), Exit::data, name, ": cannot be read to its end");
-    return parse_csv(text, name);
+    constexpr uint64_t kMostBytes = uint64_t(16) << 30;
+    return parse_csv(read_file(path, kMostBytes), path.string());
 }
 
 void write_csv(std::ostream& out, const Table& table) {
@@ -192,11 +182,9 @@ void write_csv(std::ostream& out, const Table& table) {
 }
 
 void write_csv(const std::filesystem::path& path, const Table& table) {
-    std::ofstream out(path, std::ios::binary);
-    FP_REQUIRE(out, Exit::data, path.string(), ": cannot be written to: ", std::strerror(errno));
+    std::ostringstream out;
     write_csv(out, table);
-    out.close();
-    FP_REQUIRE(out, Exit::data, path.string(), ": writing failed: ", std::strerror(errno));
+    write_file(path, out.view());
 }
 
 }  // namespace fp

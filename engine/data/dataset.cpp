@@ -1,9 +1,5 @@
 #include "engine/data/dataset.h"
 
-#define XXH_INLINE_ALL
-#include <fmt/format.h>
-#include <xxhash.h>
-
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -13,6 +9,8 @@
 #include "engine/data/columns.h"
 #include "engine/data/sources.h"
 #include "engine/data/split.h"
+#include "engine/files.h"
+#include "engine/hash.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -178,22 +176,17 @@ std::vector<int64_t> members(const Dataset& data, Split split) {
 }
 
 std::string split_hash(const Dataset& data) {
-    XXH3_state_t* const state = XXH3_createState();
-    XXH3_128bits_reset(state);
-    const auto add =
-        [&](std::string_view word) {  // a length in front keeps "a","bc" from being "ab","c"
-            const uint64_t length = word.size();
-            XXH3_128bits_update(state, &length, sizeof length);
-            XXH3_128bits_update(state, word.data(), word.size());
-        };
+    Xxh3 hash;
+    const auto add = [&](std::string_view word) {  // a NUL keeps "a","bc" from being "ab","c"
+        hash.add(as_bytes(word));
+        hash.add(as_bytes(std::string_view("", 1)));
+    };
     for (const Sample& sample : data.samples) {
         add(sample.image);
         add(data.classes[size_t(sample.label)]);
         add(name(sample.split));
     }
-    const XXH128_hash_t hash = XXH3_128bits_digest(state);
-    XXH3_freeState(state);
-    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+    return hash.hex();
 }
 
 }  // namespace fp

@@ -1,0 +1,264 @@
+#include "tools/data_commands.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "engine/data/attributes.h"
+#include "engine/data/check.h"
+#include "engine/data/columns.h"
+#include "engine/data/counts.h"
+#include "engine/data/csv.h"
+#include "engine/data/images.h"
+#include "engine/data/parallel.h"
+#include "engine/data/pixel_stats.h"
+#include "engine/data/png.h"
+#include "engine/data/split.h"
+#include "engine/files.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// "checked 640 of 25331" on stderr: one line that changes on a terminal, a line for each tenth in a pipe.
+std::function<void(int64_t)> progress_line(const Options& options,
+                                           const std::string& verb,
+                                           int64_t all) {
+    if (options.quiet()) return nullptr;
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    return [=, tenths = int64_t(0)](int64_t done) mutable {
+        const int64_t now = all > 0 ? 10 * done / all : 10;
+        if (!terminal && now == tenths) return;
+        tenths = now;
+        std::cerr << (terminal ? "\r" : "") << verb << " " << done << " of " << all
+                  << (terminal && done < all ? "" : "\n") << std::flush;
+    };
+}
+
+Dataset open(const DataRequest& request) { return open_dataset(request.spec, request.dataset); }
+
+void print_notes(const Dataset& data, const Options& options) {
+    for (const std::string& note : data.notes)
+        if (!options.quiet()) std::cerr << options.tool() << ": " << printable(note, 500) << "\n";
+}
+
+// Those of --attribute, or else every usual one that the data have and that has two groups.
+std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::string>& wanted) {
+    std::vector<Grouping> found;
+    for (const std::string& spec : wanted) found.push_back(group_by(data, spec));
+    if (!wanted.empty()) return found;
+    for (const std::string spec : {"sex", "age:60", "skin_tone", "group"}) {
+        const std::string column = spec.substr(0, spec.find(':'));
+        if (find_column(data.columns, column) < 0) continue;
+        try {
+            found.push_back(group_by(data, spec));
+            require_comparable(found.back());
+        } catch (const Error&) {  // one group, too many, or no numbers: nothing that was asked for
+            found.pop_back();
+        }
+    }
+    return found;
+}
+
+void print(const Json& json) { std::cout << json.dump(2) << "\n"; }
+
+Json images_of(const Dataset& data, const std::vector<std::vector<int64_t>>& sets) {
+    Json json = Json::array();
+    for (const auto& set : sets) {
+        Json names = Json::array();
+        for (const int64_t i : set) names.push_back(data.samples[size_t(i)].image);
+        json.push_back(std::move(names));
+    }
+    return json;
+}
+
+Json to_json(const std::vector<BadImage>& bad, const Dataset& data, bool missing) {
+    Json json = Json::array();
+    for (const BadImage& image : bad)
+        if (image.missing == missing)
+            json.push_back(
+                {{"image", data.samples[size_t(image.sample)].image}, {"reason", image.reason}});
+    return json;
+}
+
+// "  a, b" for the first few things, a line each.
+std::string listed(const std::string& title, const std::vector<std::string>& lines) {
+    constexpr size_t kShown = 10;
+    std::string out = fmt::format("{:<52} {:>8}\n", title, lines.size());
+    for (size_t i = 0; i < std::min(lines.size(), kShown); ++i)
+        out += "  " + printable(lines[i]) + "\n";
+    if (lines.size() > kShown) out += fmt::format("  and {} more\n", lines.size() - kShown);
+    return out;
+}
+
+std::vector<std::string> lines_of(const Dataset& data,
+                                  const std::vector<std::vector<int64_t>>& sets) {
+    std::vector<std::string> lines;
+    for (const auto& set : sets) {
+        std::vector<std::string> words;
+        for (const int64_t i : set) {
+            const Sample& s = data.samples[size_t(i)];
+            words.push_back(
+                fmt::format("{} ({}, {})", s.image, data.classes[size_t(s.label)], name(s.split)));
+        }
+        lines.push_back(list(words));
+    }
+    return lines;
+}
+
+std::vector<std::string> reasons(const std::vector<BadImage>& bad, bool missing) {
+    std::vector<std::string> lines;
+    for (const BadImage& image : bad)
+        if (image.missing == missing) lines.push_back(image.reason);
+    return lines;
+}
+
+}  // namespace
+
+int check_data(const DataRequest& request, const Options& options) {
+    const Dataset data = open(request);
+    print_notes(data, options);
+    const FileScan scan = scan_files(
+        data, {.decode = {.allow_damaged = request.allow_damaged},
+               .threads = request.threads,
+               .progress = progress_line(options, "checked", int64_t(data.samples.size()))});
+    const auto units = parted_units(data);
+    const auto parted = parted_duplicates(data, scan);
+    const auto contradicting = contradicting_duplicates(data, scan);
+    if (options.json()) {
+        Json json = counts_json(data, groupings(data, request.attributes));
+        json["missing"] = to_json(scan.bad, data, true);
+        json["unreadable"] = to_json(scan.bad, data, false);
+        json["duplicates"] = images_of(data, scan.duplicates);
+        json["duplicates_of_two_classes"] = images_of(data, contradicting);
+        json["duplicates_in_two_splits"] = images_of(data, parted);
+        json["units_in_two_splits"] = units;
+        print(json);
+    } else {
+        std::cout << counts_text(data, groupings(data, request.attributes)) << "\n"
+                  << listed("missing images", reasons(scan.bad, true))
+                  << listed("unreadable images", reasons(scan.bad, false))
+                  << listed("sets of equal files", lines_of(data, scan.duplicates))
+                  << listed("  of two classes", lines_of(data, contradicting))
+                  << listed("  in two splits", lines_of(data, parted))
+                  << listed("lesions or patients in two splits", units);
+    }
+    std::cout.flush();
+    FP_REQUIRE(scan.bad.empty() || request.allow_bad, Exit::data, request.spec, ": ",
+               reasons(scan.bad, true).size(), " images missing, ", reasons(scan.bad, false).size(),
+               " unreadable (--allow-bad permits that)");
+    FP_REQUIRE((units.empty() && parted.empty()) || request.allow_leak, Exit::data, request.spec,
+               ": ", units.size(), " lesions or patients and ", parted.size(),
+               " sets of equal files are on two sides of the split (--allow-leak permits that)");
+    return 0;
+}
+
+int count_data(const DataRequest& request, const Options& options) {
+    const Dataset data = open(request);
+    print_notes(data, options);
+    std::optional<PixelStats> pixels;
+    if (request.pixels)
+        pixels = measure_pixels(
+            data, Split::train, request.threads, {.allow_damaged = request.allow_damaged},
+            progress_line(options, "measured", int64_t(members(data, Split::train).size())));
+    if (options.json()) {
+        Json json = counts_json(data, groupings(data, request.attributes));
+        if (pixels)
+            json["pixels"] = {{"split", "train"},
+                              {"images", pixels->images},
+                              {"bad", pixels->bad},
+                              {"width", {pixels->least_width, pixels->most_width}},
+                              {"height", {pixels->least_height, pixels->most_height}},
+                              {"mean", pixels->mean},
+                              {"std", pixels->std}};
+        print(json);
+        return 0;
+    }
+    std::cout << counts_text(data, groupings(data, request.attributes));
+    if (pixels)
+        std::cout << fmt::format(
+            "\n{} training images ({} unreadable), {} to {} wide, {} to {} high\n"
+            "--normalize {:.4f},{:.4f},{:.4f}/{:.4f},{:.4f},{:.4f}\n",
+            pixels->images, pixels->bad, pixels->least_width, pixels->most_width,
+            pixels->least_height, pixels->most_height, pixels->mean[0], pixels->mean[1],
+            pixels->mean[2], pixels->std[0], pixels->std[1], pixels->std[2]);
+    return 0;
+}
+
+int split_data(const DataRequest& request, const Options& options) {
+    Dataset data = open(request);
+    std::vector<std::pair<int64_t, int64_t>> together;
+    if (request.duplicates) {
+        const FileScan scan = scan_files(
+            data, {.decode_images = false,
+                   .threads = request.threads,
+                   .progress = progress_line(options, "compared", int64_t(data.samples.size()))});
+        FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad.empty() ? "" : scan.bad[0].reason,
+                   scan.bad.size() > 1 ? text(" and ", scan.bad.size() - 1, " more") : "",
+                   " (--no-duplicates splits without reading the files)");
+        together = same_side(scan);
+    }
+    draw_split(data, request.dataset.split_seed, together);
+    if (request.out.empty())
+        write_csv(std::cout, split_table(data));
+    else
+        write_csv(std::filesystem::path(request.out), split_table(data));
+    if (!options.quiet())
+        std::cerr << fmt::format(
+            "{}: {} train, {} val, {} test; {} pairs of equal files kept together; "
+            "read it with csv:{},images={}\n",
+            options.tool(), members(data, Split::train).size(), members(data, Split::val).size(),
+            members(data, Split::test).size(), together.size(),
+            request.out.empty() ? "FILE" : request.out, data.root);
+    return 0;
+}
+
+int write_synth(const DataRequest& request, const Options& options) {
+    FP_REQUIRE(!request.out.empty(), Exit::usage, "synth: wants --out DIR");
+    const Dataset data = open(request);
+    FP_REQUIRE(data.synth, Exit::usage, "synth: ", request.spec, " is not synth:...");
+    const std::filesystem::path folder = request.out;
+    std::error_code error;
+    FP_REQUIRE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder, error),
+               Exit::data, request.out, ": is there and not empty");
+    std::filesystem::create_directories(folder / "images", error);
+    FP_REQUIRE(!error, Exit::data, request.out, ": ", error.message());
+
+    const int size = data.synth->size;
+    const auto write = [&](int64_t i) {
+        std::vector<uint8_t> rgb(size_t(size) * size_t(size) * 3);
+        render(*data.synth, i, rgb.data());
+        write_png(folder / data.samples[size_t(i)].image, size, size, rgb.data());
+    };
+    for_each_sample(int64_t(data.samples.size()), request.threads, write,
+                    progress_line(options, "wrote", int64_t(data.samples.size())));
+    write_csv(folder / "dataset.csv", split_table(data));
+    std::cout << (folder / "dataset.csv").string() << "\n";
+    return 0;
+}
+
+int cache_data(const DataRequest& request, const Options& options) {
+    FP_REQUIRE(!request.out.empty(), Exit::usage, "cache: wants --out DIR");
+    const Dataset data = open(request);
+    print_notes(data, options);
+    const auto line = progress_line(options, "decoded", int64_t(data.samples.size()));
+    const auto progress = [&](int64_t done, int64_t) {
+        if (line) line(done);
+    };
+    const DatasetImages images(data, {.image_size = request.image_size,
+                                      .decode = {.allow_damaged = request.allow_damaged},
+                                      .memory_bytes = 0,
+                                      .cache = request.out,
+                                      .progress = progress});
+    if (!options.quiet() && !images.wrote_cache())
+        std::cerr << options.tool() << ": was there already\n";
+    std::cout << images.cache_file().string() << "\n";
+    return 0;
+}
+
+}  // namespace fp

@@ -1,0 +1,56 @@
+// fp_data check|stats|split|synth|cache SPEC
+#include "engine/files.h"
+#include "kernels/error.h"
+#include "tools/common.h"
+#include "tools/data_commands.h"
+
+int main(int argc, char** argv) {
+    using namespace fp;
+    std::string command;
+    DataRequest request;
+    const auto declare = [&](Options& options) {
+        options.positional("command COMMAND", command,
+                           "check: files, counts, leaks; stats: counts; split: a new split as CSV; "
+                           "synth: generated images as PNG; cache: decoded images");
+        options.positional("spec SPEC", request.spec,
+                           "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
+                           "fitzpatrick17k:CSV,images=DIR or folder:DIR");
+        options.require("command");
+        options.require("spec");
+        options.heading("Data");
+        options.add("attribute NAME", request.attributes,
+                    "count by these groups, to be repeated: sex, age:60, sex*age:60; else by the "
+                    "usual ones that are there");
+        add_dataset_options(options, request.dataset);
+        options.add("threads N", request.threads, "threads; 0 is every core",
+                    {.low = 0, .high = 4096});
+        options.heading("check");
+        options.add("allow-leak", request.allow_leak,
+                    "a lesion, patient or file on two sides of the split is no error");
+        options.add("allow-bad", request.allow_bad, "missing and unreadable images are no error");
+        options.add("allow-damaged", request.allow_damaged,
+                    "a JPEG that is cut off or corrupt counts as readable (stats, cache too)");
+        options.heading("stats");
+        options.add("pixels", request.pixels,
+                    "read every training image: sizes, mean and standard deviation");
+        options.heading("split, synth, cache");
+        options.add("out PATH", request.out,
+                    "split: the CSV, else stdout; synth: a new folder; cache: the cache's folder");
+        options.add("duplicates", request.duplicates,
+                    "split: read every file and keep equal ones on one side");
+        options.add("image-size N", request.image_size,
+                    "cache: side of the square that a model sees, in pixels",
+                    {.low = 1, .high = 16384});
+        options.leave_out_of_config("out");
+    };
+    const auto run = [&](const Options& options) {
+        if (command == "check") return check_data(request, options);
+        if (command == "stats") return count_data(request, options);
+        if (command == "split") return split_data(request, options);
+        if (command == "synth") return write_synth(request, options);
+        if (command == "cache") return cache_data(request, options);
+        fail_with(Exit::usage, "no command `", printable(command), "`, nearest is ",
+                  nearest(command, {"check", "stats", "split", "synth", "cache"}));
+    };
+    return run_tool(argc, argv, "Looks at, splits, generates and caches data sets.", declare, run);
+}
