@@ -165,7 +165,10 @@ std::vector<std::string> parted_units(const Dataset& data) {
 
 Table split_table(const Dataset& data) {
     Table table{.header = {"image", "label", "split"}, .rows = {}, .lines = {}, .name = ""};
-    table.header.insert(table.header.end(), data.columns.begin(), data.columns.end());
+    for (std::string column : data.columns) {
+        while (table.column(column) >= 0) column += "_before";
+        table.header.push_back(column);
+    }
     for (const Sample& sample : data.samples) {
         table.rows.push_back(
             {sample.image, data.classes[size_t(sample.label)], std::string(name(sample.split))});

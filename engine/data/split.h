@@ -38,7 +38,8 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
 // Units (or patients) with samples in more than one split, sorted.
 std::vector<std::string> parted_units(const Dataset&);
 
-// image, label, split, then the attributes: opens again with csv:FILE,images=ROOT.
+// image, label, split, then the attributes: opens again with csv:FILE,images=ROOT. An attribute called as one
+// of the three, such as a split that was not used, gets `_before` behind its name.
 Table split_table(const Dataset&);
 
 }  // namespace fp

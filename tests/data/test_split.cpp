@@ -166,6 +166,17 @@ TEST(DrawnSplit, OpensAgainFromItsCsv) {
     EXPECT_EQ(back.columns, data.columns);
 }
 
+TEST(DrawnSplit, OtherSplitsAndLabelsAreKeptUnderAnotherName) {
+    const Folder folder;
+    const std::string file =
+        folder.write("t.csv", "image,label,split,kind\na,x,train,k\nb,y,test,k\n");
+    const Table table = split_table(open_dataset("csv:" + file + ",split=none,label=kind"));
+    EXPECT_EQ(table.header, (std::vector<std::string>{"image", "label", "split", "label_before",
+                                                      "split_before"}));
+    EXPECT_EQ(table.rows[1][3], "y");
+    EXPECT_EQ(table.rows[1][4], "test");
+}
+
 TEST(DrawnSplit, Isic2019KeepsItsLesions) {
     if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
     const std::string file = (*shared_folder() / "data" / "isic2019-84" / "dataset.csv").string();
