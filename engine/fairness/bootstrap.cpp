@@ -9,6 +9,9 @@
 namespace fp {
 namespace {
 
+// A thread is not worth starting for fewer visits of a case than this.
+constexpr int64_t kVisitsAThread = 500'000;
+
 // Scores `count` weightings. make() gives a thread its own function that fills the memberships of number r.
 template <class Make>
 FigureRows score(
@@ -21,9 +24,10 @@ FigureRows score(
                     .count = plan.count,
                     .values = {}};
     rows.values.resize(size_t(plan.count) * rows.layout.width());
-    const int threads = plan.threads > 0 ? plan.threads : omp_get_max_threads();
-#pragma omp parallel num_threads( \
-    int(std::clamp <int64_t>(threads, 1, std::max <int64_t>(plan.count, 1))))
+    const int64_t most = plan.threads > 0 ? plan.threads : omp_get_max_threads();
+    const int threads =
+        int(std::clamp<int64_t>(plan.count * scorer.cases() / kVisitsAThread, 1, most));
+#pragma omp parallel num_threads(threads)
     {
         auto fill = make();
         Scorer::Scratch scratch;
@@ -57,10 +61,10 @@ FigureRows observed(const Scorer& scorer, const Cohort& cohort) {
     });
 }
 
-FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const Plan& plan) {
+FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const Plan& plan, Parts parts) {
     const Bootstrap draws(cohort.group_of_unit, plan.seed);
     const int64_t n = cohort.cases();
-    return score(scorer, cohort, Parts::all, plan, [&] {
+    return score(scorer, cohort, parts, plan, [&] {
         return [&, times = std::vector<uint16_t>(cohort.units.count())](
                    int64_t r, std::vector<Membership>& members) mutable {
             draws.draw(uint64_t(r), times);

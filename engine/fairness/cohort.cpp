@@ -1,5 +1,7 @@
 #include "engine/fairness/cohort.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <unordered_map>
 
@@ -23,11 +25,11 @@ Table attribute_table(const Predictions& p) {
 
 // Fills in what follows from groups, group_of_case and has_unknown.
 void complete(Cohort& cohort, const Predictions& p, int min_group_size) {
-    const int unknown = cohort.has_unknown ? cohort.size() - 1 : -1;
+    cohort.min_group_size = min_group_size;
     std::vector<int64_t> cases(cohort.size());
     for (int g : cohort.group_of_case) ++cases[g];
     for (int g = 0; g < cohort.size(); ++g)
-        if (g != unknown && cases[g] >= min_group_size) cohort.compared.push_back(g);
+        if (!cohort.is_unknown(g) && cases[g] >= min_group_size) cohort.compared.push_back(g);
 
     cohort.units = units_of(p);
     cohort.group_of_unit.assign(cohort.units.count(), -1);
@@ -35,8 +37,8 @@ void complete(Cohort& cohort, const Predictions& p, int min_group_size) {
     for (int64_t i = 0; i < p.size(); ++i) {
         const int u = cohort.units.of_case[i], g = cohort.group_of_case[i];
         int& first = cohort.group_of_unit[u];
-        if (first < 0 || first == unknown) first = g;
-        if (g != unknown && g != first) in_two[u] = 1;
+        if (first < 0 || cohort.is_unknown(first)) first = g;
+        if (!cohort.is_unknown(g) && g != first) in_two[u] = 1;
         if (cohort.is_compared(g))
             cohort.seen = std::max({cohort.seen, p.label[i] + 1, p.pred[i] + 1});
     }
@@ -59,6 +61,12 @@ Units units_of(const Predictions& predictions) {
 
 bool Cohort::is_compared(int group) const {
     return std::binary_search(compared.begin(), compared.end(), group);
+}
+
+std::string Cohort::why_no_gaps() const {
+    if (compared.size() >= 2) return "";
+    return fmt::format("{} known group{} of at least {} samples", compared.size(),
+                       compared.size() == 1 ? "" : "s", min_group_size);
 }
 
 Cohort whole(const Predictions& predictions) {

@@ -25,12 +25,16 @@ struct Cohort {
     std::vector<int> group_of_unit;      // of its first case whose group is known
     std::vector<int> diagnosis_of_unit;  // the label of its first case
     std::vector<int> compared;           // the groups that gaps are taken over, rising
+    int min_group_size = 0;
     int seen = 0;  // 1 + the highest label or prediction among the compared cases
     int64_t units_in_two_groups = 0;
 
     int64_t cases() const { return int64_t(group_of_case.size()); }
     int size() const { return int(groups.size()); }
     bool is_compared(int group) const;
+    bool is_unknown(int group) const { return has_unknown && group == size() - 1; }
+    // Empty where there are two groups to compare.
+    std::string why_no_gaps() const;
 };
 
 // Everything in one group, called "all".

@@ -7,15 +7,11 @@
 #include <set>
 
 #include "engine/fairness/bootstrap.h"
-#include "engine/fairness/intervals.h"
-#include "engine/fairness/rms_gap.h"
+#include "engine/fairness/gap_report.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
-
-const char* const kNoProbabilities = "no probabilities in the predictions";
-const char* const kNoResamples = "no resamples were asked for";
 
 template <class Entries>
 auto& find(Entries& entries, std::string_view key, const char* what) {
@@ -23,24 +19,6 @@ auto& find(Entries& entries, std::string_view key, const char* what) {
         if (e.key == key) return e;
     fail("the report has no ", what, " ", key);
 }
-
-// One cohort scored: the cases as they are, and resampled.
-struct Scored {
-    FigureRows seen, resampled;
-    double confidence;
-
-    // The figure in one column of the rows, with its percentile interval.
-    Measure measure(std::string key, std::string formula, int column) const {
-        Measure m{.key = std::move(key), .formula = std::move(formula), .reason = ""};
-        m.value = seen.row(0)[column];
-        if (std::isnan(m.value)) return m;
-        Interval i = percentile_interval(resampled.column(column), confidence);
-        m.low = i.low;
-        m.high = i.high;
-        m.reason = std::move(i.reason);
-        return m;
-    }
-};
 
 std::vector<Measure> metrics_of(const Scored& scored,
                                 const Scorer& scorer,
@@ -50,8 +28,8 @@ std::vector<Measure> metrics_of(const Scored& scored,
     for (int m = 0; m < kMetrics; ++m) {
         if (m == kSensitivity && scorer.point().positive < 0) continue;
         const MetricDefinition& definition = kMetricDefinitions[m];
-        Measure measure =
-            scored.measure(definition.key, definition.formula, scored.seen.layout.metric(group, m));
+        Measure measure = scored.measure(definition.key, definition.formula,
+                                         scored.seen.layout.metric(group, m), definition.absolute);
         if (std::isnan(measure.value))
             measure.reason = definition.needs_probabilities && !scorer.has_probabilities()
                                  ? kNoProbabilities
@@ -99,7 +77,7 @@ std::vector<GroupReport> groups_of(const Predictions& p,
         report.in_gaps = cohort.is_compared(g);
         if (!report.in_gaps)
             report.reason =
-                cohort.has_unknown && g == cohort.size() - 1
+                cohort.is_unknown(g)
                     ? "unknown"
                     : fmt::format("n={}, smallest group for gaps is {}", counts.n, min_group_size);
         report.metrics = metrics_of(scored, scorer, g, counts.n);
@@ -141,132 +119,6 @@ std::vector<WorstGroup> worst_groups(const Cohort& cohort,
     return out;
 }
 
-// The same cohort with its group labels permuted, both ways.
-struct Permuted {
-    FigureRows within_diagnosis, over_all;
-
-    const FigureRows& rows(Null null) const {
-        return null == Null::over_all ? over_all : within_diagnosis;
-    }
-};
-
-void set_interval(Measure& m, Interval i) {
-    m.low = i.low;
-    m.high = i.high;
-    m.reason = std::move(i.reason);
-}
-
-// Fair range and p of a gap, from its values under permutation.
-void set_fair_range(Gap& gap, std::vector<double> permuted, double confidence) {
-    std::erase_if(permuted, [](double v) { return std::isnan(v); });
-    if (permuted.empty()) return;
-    const double tail = (1 - confidence) / 2;
-    gap.fair_low = quantile(permuted, tail);
-    gap.fair_high = quantile(permuted, 1 - tail);
-    for (double& v : permuted) v = std::abs(v - gap.fair);
-    gap.p = p_value(std::abs(gap.value - gap.fair), permuted);
-}
-
-const char* name(Null null) { return null == Null::over_all ? "over all" : "within diagnosis"; }
-
-Gap pair_gap(const GapDefinition& definition,
-             const Predictions& p,
-             const Cohort& cohort,
-             const Scored& scored,
-             const Permuted& permuted) {
-    Gap gap;
-    gap.key = definition.key;
-    gap.formula = definition.formula;
-    gap.null = name(definition.null);
-    const PairValue seen = worst_pair(definition, scored.seen.figures(0), cohort.compared);
-    if (std::isnan(seen.value)) {
-        gap.reason = definition.needs_probabilities() && !p.has_probabilities()
-                         ? kNoProbabilities
-                         : "not estimable in two groups";
-        gap.rms_reason = gap.reason;
-        return gap;
-    }
-    gap.value = seen.value;
-    gap.mean_pair = seen.mean;
-    gap.group_a = cohort.groups[seen.a];
-    gap.group_b = cohort.groups[seen.b];
-
-    const auto values = [&](const FigureRows& rows) {
-        std::vector<double> out(rows.count);
-        for (int64_t r = 0; r < rows.count; ++r)
-            out[r] = worst_pair(definition, rows.figures(r), cohort.compared).value;
-        return out;
-    };
-    set_fair_range(gap, values(permuted.rows(definition.null)), scored.confidence);
-    set_interval(gap, absolute_interval(gap.value, gap.fair_high, values(scored.resampled),
-                                        scored.confidence));
-
-    const RmsGap rms =
-        rms_gap(definition, p, cohort, scored.seen, scored.resampled, seen.a, seen.b);
-    gap.rms_squared = rms.square.value;
-    gap.rms_classes = rms.classes;
-    gap.rms_reason = rms.reason;
-    if (!std::isnan(gap.rms_squared)) {
-        const Interval i =
-            centred_interval(rms.square.value, rms.square.resampled, scored.confidence);
-        gap.rms = std::sqrt(std::max(0.0, gap.rms_squared));
-        gap.rms_low = std::sqrt(std::isnan(i.low) ? i.low : std::max(0.0, i.low));
-        gap.rms_high = std::sqrt(std::isnan(i.high) ? i.high : std::max(0.0, i.high));
-        gap.rms_reason = i.reason;
-    }
-    if (definition.metric >= 0) {
-        const auto column = [&](int g) {
-            return scored.resampled.column(scored.resampled.layout.metric(g, definition.metric));
-        };
-        std::vector<double> difference = column(seen.a), other = column(seen.b);
-        for (size_t r = 0; r < difference.size(); ++r) difference[r] -= other[r];
-        const GroupFigures figures = scored.seen.figures(0);
-        gap.signed_gap.value =
-            figures.metric(seen.a, definition.metric) - figures.metric(seen.b, definition.metric);
-        set_interval(gap.signed_gap, percentile_interval(std::move(difference), scored.confidence));
-    } else {
-        const ClassCount count = count_classes(definition, scored.seen.figures(0), seen.a, seen.b);
-        gap.classes = count.classes;
-        gap.absent = count.absent;
-    }
-    return gap;
-}
-
-Gap ratio_gap(const RatioDefinition& definition,
-              const Cohort& cohort,
-              const Scored& scored,
-              const Permuted& permuted) {
-    Gap gap;
-    gap.key = definition.key;
-    gap.formula = definition.formula;
-    gap.null = name(definition.null);
-    gap.fair = definition.fair;
-    gap.rms_reason = "a ratio has no signed gaps";
-    gap.value = definition.value(scored.seen.figures(0), cohort.compared);
-    if (std::isnan(gap.value)) {
-        gap.reason = "0/0 in every class or group";
-        return gap;
-    }
-    const auto values = [&](const FigureRows& rows) {
-        std::vector<double> out(rows.count);
-        for (int64_t r = 0; r < rows.count; ++r)
-            out[r] = definition.value(rows.figures(r), cohort.compared);
-        return out;
-    };
-    set_fair_range(gap, values(permuted.rows(definition.null)), scored.confidence);
-    // The rule of absolute gaps, on the distance from fair.
-    std::vector<double> resampled = values(scored.resampled);
-    for (double& v : resampled) v = std::abs(v - definition.fair);
-    const double worst_fair = definition.fair == 0 ? gap.fair_high : definition.fair - gap.fair_low;
-    const Interval i = absolute_interval(std::abs(gap.value - definition.fair), worst_fair,
-                                         std::move(resampled), scored.confidence);
-    gap.reason = i.reason;
-    gap.low = definition.fair == 0 || std::isnan(i.high) ? i.low
-                                                         : std::max(0.0, definition.fair - i.high);
-    gap.high = definition.fair == 0 ? i.high : definition.fair - i.low;
-    return gap;
-}
-
 AttributeReport evaluate_attribute(const Predictions& p,
                                    const Scorer& scorer,
                                    const std::string& attribute,
@@ -284,7 +136,7 @@ AttributeReport evaluate_attribute(const Predictions& p,
     for (int g = 0; g < cohort.size(); ++g) {
         if (cohort.is_compared(g)) continue;
         const int64_t n = report.groups[g].samples;
-        if (cohort.has_unknown && g == cohort.size() - 1) {
+        if (cohort.is_unknown(g)) {
             report.unknown = n;
         } else {
             ++report.groups_left_out;
@@ -292,53 +144,9 @@ AttributeReport evaluate_attribute(const Predictions& p,
         }
     }
     report.worst = worst_groups(cohort, scored, report.groups);
-    if (cohort.compared.size() < 2) {
-        report.no_gaps =
-            fmt::format("{} known group{} of at least {} samples", cohort.compared.size(),
-                        cohort.compared.size() == 1 ? "" : "s", options.min_group_size);
-        return report;
-    }
-    const Permuted permuted{
-        .within_diagnosis = permute_groups(scorer, cohort, Null::within_diagnosis, plan),
-        .over_all = permute_groups(scorer, cohort, Null::over_all, plan)};
-    for (const GapDefinition& d : gap_definitions())
-        report.gaps.push_back(pair_gap(d, p, cohort, scored, permuted));
-    for (const RatioDefinition& d : ratio_definitions())
-        report.gaps.push_back(ratio_gap(d, cohort, scored, permuted));
+    report.no_gaps = cohort.why_no_gaps();
+    if (report.no_gaps.empty()) report.gaps = gaps_of(p, scorer, cohort, scored, plan);
     return report;
-}
-
-// On the unfair side of the fair range.
-bool beyond_fair(const Gap& gap) {
-    return gap.fair == 0 ? gap.value > gap.fair_high : gap.value < gap.fair_low;
-}
-
-void correct_and_say(Report& report) {
-    std::vector<double> p;
-    for (const auto& a : report.attributes)
-        for (const Gap& g : a.gaps) p.push_back(g.p);
-    const std::vector<double> corrected = holm(p);
-    size_t next = 0;
-    for (auto& a : report.attributes) {
-        for (Gap& g : a.gaps) {
-            g.p_holm = corrected[next++];
-            if (std::isnan(g.p)) continue;
-            if (!beyond_fair(g))
-                g.verdict = "not distinguishable from a classifier that treats the groups alike";
-            else if (g.p_holm > 1 - report.options.confidence)
-                g.verdict = "beyond the fair range, but not after correction for the whole table";
-            else
-                g.verdict = "beyond what a classifier that treats the groups alike would show";
-        }
-    }
-}
-
-OperatingPoint operating_point(const Predictions& p, const EvaluateOptions& options) {
-    if (options.positive.empty()) return {};
-    const auto found = std::find(p.classes.begin(), p.classes.end(), options.positive);
-    FP_REQUIRE(found != p.classes.end(), Exit::usage, "no class ", options.positive, "; there are ",
-               fmt::format("{}", fmt::join(p.classes, ", ")));
-    return {.positive = int(found - p.classes.begin()), .specificity = options.specificity};
 }
 
 }  // namespace
@@ -363,7 +171,7 @@ Report evaluate(const Predictions& p,
                 const std::vector<std::string>& attributes,
                 const EvaluateOptions& options) {
     FP_CHECK(p.size() > 0, "no predictions");
-    const Scorer scorer(p, operating_point(p, options));
+    const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
     const Scored scored{
         .seen = observed(scorer, all),
@@ -381,7 +189,10 @@ Report evaluate(const Predictions& p,
     report.class_figures = classes_of(scored, 0, tally(report.confusion));
     for (const auto& attribute : attributes)
         report.attributes.push_back(evaluate_attribute(p, scorer, attribute, options));
-    correct_and_say(report);
+    std::vector<Gap*> table;
+    for (auto& a : report.attributes)
+        for (Gap& g : a.gaps) table.push_back(&g);
+    correct_and_say(table, 1 - options.confidence);
     return report;
 }
 

@@ -3,23 +3,24 @@
 //   Report r = evaluate(predictions, {"sex", "sex*age:60"}, options);
 //   r.metric("accuracy").value     r.attribute("sex").gap("eodd").p     to_json(r)     to_text(r)
 //
+// Intervals: percentile bootstrap; of ece, which is a sum of absolute values, the rule of absolute gaps
+// (intervals.h), since its percentile interval misses a small truth nearly always.
+//
 // With `resamples` 0 only values are computed, which costs about one pass over the predictions.
 //
 // Not estimable is NaN beside a reason, null in JSON: never 0.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/fairness/confusion.h"
+#include "engine/fairness/measure.h"
 #include "engine/fairness/predictions.h"
 
 namespace fp {
-
-constexpr double kNotEstimable = std::numeric_limits<double>::quiet_NaN();
 
 struct EvaluateOptions {
     int resamples = 2000;  // bootstrap resamples and permutations; 0: values alone
@@ -30,13 +31,6 @@ struct EvaluateOptions {
     double specificity = 0.8;
     uint64_t seed = 1;
     int threads = 0;  // 0: all cores. The figures do not depend on it
-};
-
-// A value with its interval.
-struct Measure {
-    std::string key, formula;
-    double value = kNotEstimable, low = kNotEstimable, high = kNotEstimable;
-    std::string reason;  // why value, or low and high, are not estimable
 };
 
 // A gap of some kind between groups, beside what a classifier that treats the groups alike would show.

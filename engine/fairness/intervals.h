@@ -22,8 +22,8 @@ double quantile(std::vector<double>& values, double q);
 Interval percentile_interval(std::vector<double> resampled, double confidence);
 
 // Basic bootstrap of a mean of absolute values, 2v - upper .. 2v - lower and not below 0. Resampling adds the
-// sampling noise a second time, and absolute values turn noise into gap: near the fair range, or where the
-// resampled mean has moved from v by more than a quarter, there is no interval ("resampling noise").
+// sampling noise a second time, and absolute values turn noise into gap: where v is not above `fair_high`, or
+// the resampled mean has moved from v by more than a quarter, there is no interval ("resampling noise").
 Interval absolute_interval(double value,
                            double fair_high,
                            std::vector<double> resampled,

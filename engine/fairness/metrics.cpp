@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "engine/data/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -21,16 +22,18 @@ void close_tie(Scorer::RankSum& s) {
 
 }  // namespace
 
+// clang-format off
 const std::array<MetricDefinition, kMetrics> kMetricDefinitions = {{
-    {"accuracy", "hits / n", false, false},
-    {"balanced_accuracy", "mean_c TPR_c, classes with truth", false, false},
-    {"macro_precision", "mean_c TP/(TP+FP), 0/0 = 0", false, false},
-    {"macro_recall", "mean_c TP/(TP+FN), 0/0 = 0", false, false},
-    {"macro_f1", "mean_c 2TP/(2TP+FP+FN)", false, false},
-    {"macro_auc", "mean_c AUC of c against the rest, ties 1/2", false, true},
-    {"ece", "sum_b n_b/n |acc_b - conf_b|, 15 bins", true, true},
-    {"sensitivity", "max TPR where TNR >= the one asked for", false, true},
+    {"accuracy",          "hits / n",                                 false, false, false},
+    {"balanced_accuracy", "mean_c TPR_c, classes with truth",         false, false, false},
+    {"macro_precision",   "mean_c TP/(TP+FP), 0/0 = 0",               false, false, false},
+    {"macro_recall",      "mean_c TP/(TP+FN), 0/0 = 0",               false, false, false},
+    {"macro_f1",          "mean_c 2TP/(2TP+FP+FN)",                   false, false, false},
+    {"macro_auc",         "mean_c AUC_c against the rest, ties 1/2",  false, true,  false},
+    {"ece",               "sum_b n_b/n |acc_b - conf_b|, 15 bins",    true,  true,  true},
+    {"sensitivity",       "max TPR where TNR >= the one asked for",   false, true,  false},
 }};
+// clang-format on
 
 double accuracy(const Tally& t) {
     const int64_t hits = std::accumulate(t.hit.begin(), t.hit.end(), int64_t(0));
@@ -67,6 +70,16 @@ int ece_bin(double confidence) {
     while (bin > 0 && confidence <= double(bin) / kEceBins) --bin;
     while (bin < kEceBins - 1 && confidence > double(bin + 1) / kEceBins) ++bin;
     return bin;
+}
+
+OperatingPoint operating_point(const Predictions& p,
+                               const std::string& positive,
+                               double specificity) {
+    if (positive.empty()) return {};
+    const auto found = std::find(p.classes.begin(), p.classes.end(), positive);
+    FP_REQUIRE(found != p.classes.end(), Exit::usage, "no class ", positive, "; there are ",
+               list(p.classes));
+    return {.positive = int(found - p.classes.begin()), .specificity = specificity};
 }
 
 Scorer::Scorer(const Predictions& p, OperatingPoint point)

@@ -39,6 +39,7 @@ enum Metric {
 struct MetricDefinition {
     const char *key, *formula;
     bool lower_is_better, needs_probabilities;
+    bool absolute;  // a sum of absolute values: noise only ever adds to it
 };
 extern const std::array<MetricDefinition, kMetrics> kMetricDefinitions;
 
@@ -58,6 +59,9 @@ struct OperatingPoint {
     int positive = -1;  // class index; -1: not wanted
     double specificity = 0.8;
 };
+
+// Exit::usage where there is no such class; none is wanted where the name is empty.
+OperatingPoint operating_point(const Predictions&, const std::string& positive, double specificity);
 
 // How often a case counts, and in which group; a case that counts nowhere has times 0.
 struct Membership {

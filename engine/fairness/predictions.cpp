@@ -9,6 +9,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "engine/data/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -79,7 +80,7 @@ std::vector<std::string> classes_of(const Table& table, const Columns& columns) 
 void check_columns(const Table& table, const Columns& c) {
     FP_REQUIRE(c.image >= 0 && c.label >= 0, Exit::data, table.name,
                ": predictions need the columns image and label, this file has ",
-               fmt::format("{}", fmt::join(table.header, ", ")));
+               list(table.header));
     FP_REQUIRE(c.pred >= 0 || !c.prob.empty(), Exit::data, table.name,
                ": predictions need a column pred or one prob_<class> for each class");
     FP_REQUIRE(!table.rows.empty(), Exit::data, table.name, ": no row of predictions");

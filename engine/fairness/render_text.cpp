@@ -2,39 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "engine/fairness/render.h"
+#include "engine/fairness/text_rows.h"
 
 namespace fp {
 namespace {
-
-// A line is a name, a value of 8 and what else fits into 80 columns.
-constexpr int kName = 18;
-
-// Control characters are shown as ?, not obeyed; cut to kName - 1 characters of UTF-8 and padded to kName.
-std::string name_cell(const std::string& name) {
-    std::string out;
-    int characters = 0;
-    for (const char c : name) {
-        const bool starts = (uint8_t(c) & 0xC0) != 0x80;
-        if (starts && ++characters == kName) break;
-        out += uint8_t(c) < 0x20 || c == 0x7F ? '?' : c;
-    }
-    return out + std::string(size_t(kName - std::min(characters, kName - 1)), ' ');
-}
-
-std::string number(double v) { return std::isnan(v) ? "n/a" : fmt::format("{:.4f}", v); }
-std::string range(double low, double high) {
-    return std::isnan(low) ? "" : fmt::format("[{:.4f}, {:.4f}]", low, high);
-}
-std::string row(const std::string& name, const std::string& rest) {
-    return fmt::format("{}{}\n", name_cell(name), rest);
-}
-std::string row(const Measure& m, const std::string& rest) {
-    if (std::isnan(m.value)) return row(m.key, fmt::format("n/a ({})", m.reason));
-    return row(m.key, fmt::format("{:<8}{}", number(m.value), rest));
-}
-std::string aside(const std::string& text) { return fmt::format("  {}\n", text); }
 
 std::string metric_table(const Report& report) {
     std::string out = row("metric", fmt::format("{:<8}{:<19}{}", "value", "interval", "formula"));
@@ -83,10 +57,14 @@ std::string gap_rows(const Gap& g, bool several_pairs) {
     return out;
 }
 
+// Each verdict once, with the keys that it is of.
 std::string verdicts(const AttributeReport& attribute) {
-    std::string out;
+    std::map<std::string, std::vector<std::string>> keys;
     for (const Gap& g : attribute.gaps)
-        if (!g.verdict.empty()) out += aside(fmt::format("{}: {}", g.key, g.verdict));
+        if (!g.verdict.empty()) keys[g.verdict].push_back(g.key);
+    std::string out;
+    for (const auto& [verdict, of] : keys)
+        out += fmt::format("{}:\n{}", verdict, wrapped(fmt::format("{}", fmt::join(of, ", "))));
     return out;
 }
 

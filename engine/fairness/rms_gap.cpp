@@ -46,7 +46,8 @@ RmsGap rms_gap(const GapDefinition& gap,
                const FigureRows& seen,
                const FigureRows& resampled,
                int a,
-               int b) {
+               int b,
+               int model) {
     constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
     const auto nothing = [&](std::string reason) {
         return RmsGap{
@@ -74,10 +75,11 @@ RmsGap rms_gap(const GapDefinition& gap,
         if (elements.empty())
             return nothing(fmt::format("no class with {} units in both groups", kFewestUnits));
     }
+    const int first = model * cohort.size() + a, second = model * cohort.size() + b;
     const auto gaps_of = [&](const GroupFigures& figures, std::vector<double>& out) {
         if (gap.metric >= 0)
-            out.push_back(figures.metric(a, gap.metric) - figures.metric(b, gap.metric));
-        for (const Element& e : elements) out.push_back(e.part.of(figures, a, b, e.c));
+            out.push_back(figures.metric(first, gap.metric) - figures.metric(second, gap.metric));
+        for (const Element& e : elements) out.push_back(e.part.of(figures, first, second, e.c));
     };
     std::vector<double> observed_gaps, resampled_gaps;
     gaps_of(seen.figures(0), observed_gaps);

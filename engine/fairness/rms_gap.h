@@ -18,13 +18,14 @@ struct RmsGap {
     std::string reason;
 };
 
-// For the pair (a, b) of groups. `seen` is one row.
+// For the pair (a, b) of groups of one model. `seen` is one row.
 RmsGap rms_gap(const GapDefinition& gap,
                const Predictions& predictions,
                const Cohort& cohort,
                const FigureRows& seen,
                const FigureRows& resampled,
                int a,
-               int b);
+               int b,
+               int model = 0);
 
 }  // namespace fp
