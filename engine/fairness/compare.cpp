@@ -250,6 +250,7 @@ void correct_and_say(Comparison& comparison) {
     const std::vector<double> corrected = holm(p);
     for (size_t i = 0; i < family.size(); ++i) {
         family[i]->p_holm = corrected[i];
+        family[i]->changed = corrected[i] <= 1 - comparison.options.confidence;
         if (!std::isnan(family[i]->p))
             family[i]->verdict = verdict(*family[i], 1 - comparison.options.confidence);
     }

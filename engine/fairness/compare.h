@@ -29,6 +29,7 @@ struct Difference : Measure {
     double rms_squared = kNotEstimable, rms_squared_low = kNotEstimable,
            rms_squared_high = kNotEstimable;
     std::string rms_reason;
+    bool changed = false;  // p_holm is within what the confidence leaves
     std::string verdict;
 };
 

@@ -63,10 +63,18 @@ std::string heading(const char* what) {
                                  "interval", "p", "Holm"));
 }
 
+// A line for each change, and one for all that did not change; their p are in the table.
 std::string verdicts(const std::vector<Difference>& differences) {
     std::string out;
-    for (const Difference& d : differences)
-        if (!d.verdict.empty()) out += aside(fmt::format("{}: {}", d.key, d.verdict));
+    std::vector<std::string> unchanged;
+    for (const Difference& d : differences) {
+        if (d.changed)
+            out += wrapped(fmt::format("{}: {}", d.key, d.verdict));
+        else if (!d.verdict.empty())
+            unchanged.push_back(d.key);
+    }
+    if (!unchanged.empty())
+        out += wrapped(fmt::format("no evidence of a change: {}", fmt::join(unchanged, ", ")));
     return out;
 }
 

@@ -1,0 +1,96 @@
+// Judges a classifier: metrics overall and per group, gaps between groups beside what a fair classifier would
+// show, and, with --compare, whether another model is fairer.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "engine/fairness/compare.h"
+#include "engine/fairness/evaluate.h"
+#include "engine/fairness/render.h"
+#include "kernels/error.h"
+#include "tools/options.h"
+
+namespace {
+
+struct EvalOptions {
+    std::string predictions, compare, split, predictions_out;
+    std::vector<std::string> attributes;
+    fp::EvaluateOptions figures;
+};
+
+void declare(fp::Options& options, EvalOptions& eval) {
+    options.heading("What is judged");
+    options.add(
+        "predictions FILE", eval.predictions,
+        "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ "
+        "columns suffice");
+    options.add("compare FILE", eval.compare,
+                "predictions of another model for the same images; differences are ours minus its");
+    options.add("split NAME", eval.split,
+                "the rows to judge, of a file that names splits; test where it names several");
+    options.add(
+        "attribute NAME", eval.attributes,
+        "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");
+    options.add("predictions-out FILE", eval.predictions_out, "write the judged rows as CSV");
+    options.leave_out_of_config("predictions-out");
+
+    options.heading("Statistics");
+    options.add("resamples N", eval.figures.resamples,
+                "bootstrap resamples, permutations and swaps; 0 prints values alone",
+                {.low = 0, .high = 1e6});
+    options.add("confidence SHARE", eval.figures.confidence, "of intervals and fair ranges",
+                {.low = .5, .high = .999});
+    options.add("min-group-size N", eval.figures.min_group_size,
+                "images; smaller groups are shown, but left out of gaps", {.low = 1, .high = 1e9});
+    options.add("positive CLASS", eval.figures.positive,
+                "report the sensitivity of this class at --specificity");
+    options.add("specificity SHARE", eval.figures.specificity, "see --positive",
+                {.low = 0, .high = 1});
+    options.add("seed N", eval.figures.seed, "of all resampling");
+    options.add("threads N", eval.figures.threads, "0 is every core; figures do not depend on it",
+                {.low = 0, .high = 4096});
+}
+
+// The rows asked for: of --split, or of test where a file names several splits.
+fp::Predictions chosen_rows(const fp::Predictions& all, const EvalOptions& eval) {
+    if (!eval.split.empty()) return fp::of_split(all, eval.split);
+    const bool several = std::any_of(all.split.begin(), all.split.end(),
+                                     [&](const auto& split) { return split != all.split[0]; });
+    return several ? fp::of_split(all, "test") : all;
+}
+
+fp::Predictions read_rows(const std::string& file, const EvalOptions& eval) {
+    return chosen_rows(fp::read_predictions(file), eval);
+}
+
+int run(const fp::Options& options, const EvalOptions& eval) {
+    FP_REQUIRE(!eval.predictions.empty(), fp::Exit::usage, "--predictions FILE is missing");
+    const fp::Predictions predictions = read_rows(eval.predictions, eval);
+    if (!options.quiet())
+        std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), predictions.size(),
+                                 eval.predictions);
+    if (!eval.predictions_out.empty()) fp::write_predictions(eval.predictions_out, predictions);
+
+    const fp::Report report = fp::evaluate(predictions, eval.attributes, eval.figures);
+    nlohmann::ordered_json json = fp::to_json(report);
+    std::string text = fp::to_text(report);
+    if (!eval.compare.empty()) {
+        const fp::Comparison comparison =
+            fp::compare(predictions, read_rows(eval.compare, eval), eval.attributes, eval.figures);
+        json["comparison"] = fp::to_json(comparison);
+        text += fmt::format("\n{}", fp::to_text(comparison));
+    }
+    std::cout << (options.json() ? json.dump(2) + "\n" : text);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    EvalOptions eval;
+    return fp::run_tool(
+        argc, argv, "Metrics and fairness of a classifier, with intervals and tests.",
+        [&](fp::Options& options) { declare(options, eval); },
+        [&](const fp::Options& options) { return run(options, eval); });
+}
