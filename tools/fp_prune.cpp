@@ -367,6 +367,8 @@ private:
             write_predictions(*folder_ / "predictions-dense.csv", *report.test_dense);
         }
         report.command = o_.command_line();
+        report.environment = environment(o_.tool(), o_.command_line());
+        if (run.rounds.size() > 0) report.scores = first_scores(run);
         report.settings = to_json(s_.pruning, s_.data.attributes);
         report.data = data_.set.name;
         const ordered_json document = report_json(report, s_.data.batch_size);
@@ -379,6 +381,25 @@ private:
                       << fmt::format("\npruned model  {}\nreport        {}\n",
                                      (*folder_ / "best.safetensors").string(),
                                      (*folder_ / "report.html").string());
+    }
+
+    // The first round's scores and what they removed, for the report.
+    ordered_json first_scores(const Run& run) const {
+        ordered_json out = ordered_json::array();
+        const std::filesystem::path file = *folder_ / "scores.json";
+        if (!std::filesystem::exists(file)) return out;
+        const auto sets = channel_sets(
+            trace(models::build, dense_.network->spec, dense_.card.preprocessing.image_size).nodes);
+        const auto document = ordered_json::parse(read_file(file, uint64_t(1) << 30));
+        for (const auto& layer : document.at("layers")) {
+            const auto& removed = run.rounds.at(0).at("removed");
+            const std::string set = set_of(sets, layer.at("layer").get<std::string>()).name();
+            out.push_back({{"layer", layer.at("layer")},
+                           {"attribute", layer.at("attribute")},
+                           {"normalized", layer.at("normalized")},
+                           {"removed", removed.value(set, ordered_json::array())}});
+        }
+        return out;
     }
 
     const Settings& s_;

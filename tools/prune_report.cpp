@@ -128,7 +128,9 @@ ordered_json report_json(const PruneReport& r, int batch_size) {
         {"rounds", r.rounds},
         {"layers", layer_table(r.dense, r.pruned, batch_size)},
         {"speed", speed_table(r.dense, r.pruned, batch_size)},
-        {"curves", r.metrics}};
+        {"curves", r.metrics},
+        {"scores", r.scores},
+        {"environment", r.environment}};
     if (r.test_dense && r.test_pruned) {
         out["test"]["dense"] = to_json(evaluate(*r.test_dense, r.attributes));
         out["test"]["pruned"] = to_json(evaluate(*r.test_pruned, r.attributes));

@@ -18,7 +18,7 @@ struct PruneReport {
     std::vector<nlohmann::ordered_json> metrics = {};
     std::optional<Predictions> test_dense = {}, test_pruned = {};
     std::string command = {}, data = {};
-    nlohmann::ordered_json settings = {};
+    nlohmann::ordered_json settings = {}, environment = {}, scores = {};
 };
 
 // {"title","command","settings","data","models":{...},"layers":[...],"speed":{...},"rounds":[...],

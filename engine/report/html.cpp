@@ -1,31 +1,264 @@
 #include "engine/report/html.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "engine/report/svg.h"
+
 namespace fp {
 namespace {
 
-std::string escaped(const std::string& text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == '&')
-            out += "&amp;";
-        else if (c == '<')
-            out += "&lt;";
-        else if (c == '>')
-            out += "&gt;";
-        else if (c == '"')
-            out += "&quot;";
-        else
-            out += c;
+using nlohmann::ordered_json;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+const char* const kStyle = R"(
+:root{--ink:#1c2024;--soft:#5b6670;--line:#d9dee3;--back:#fff;--card:#f6f8fa;--a:#2f6fbb;--b:#c8532b;--c:#3a8f5c;--d:#7d58b0;--fair:#c9d6c5}
+@media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9aa6b2;--line:#363e46;--back:#14181c;--card:#1d2329;--a:#6aa9ee;--b:#ee8a63;--c:#6cc492;--d:#b596e6;--fair:#3b4a3a}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back)}
+h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);padding-bottom:.2rem}
+p{margin:.4rem 0}.soft{color:var(--soft);font-size:.9rem}.verdict{background:var(--card);border-left:4px solid var(--a);padding:.7rem 1rem;margin:1rem 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.7rem;margin:1rem 0}.tile{background:var(--card);padding:.7rem .9rem;border-radius:.4rem}
+.tile b{display:block;font-size:1.35rem}.tile span{color:var(--soft);font-size:.85rem}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;width:100%}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th{color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}tr.cut td{background:var(--card)}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(19rem,1fr));gap:1rem}svg{width:100%;height:auto;background:var(--card);border-radius:.4rem}
+svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .title{font-weight:600;font-size:12px}svg .tick,svg .label{fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1}
+svg polyline{fill:none;stroke-width:2}.s0{stroke:var(--a);fill:var(--a)}.s1{stroke:var(--b);fill:var(--b)}.s2{stroke:var(--c);fill:var(--c)}.s3{stroke:var(--d);fill:var(--d)}
+svg .legend{stroke:none}svg text.s0{fill:var(--a)}svg text.s1{fill:var(--b)}svg text.s2{fill:var(--c)}svg text.s3{fill:var(--d)}svg circle{stroke:none}svg .bar{stroke-width:2.5}svg .thin{stroke-width:1;opacity:.5}svg .cut{stroke-width:2}.fair{fill:var(--fair)}
+pre{background:var(--card);padding:.7rem;overflow-x:auto;font-size:.82rem;white-space:pre-wrap;overflow-wrap:anywhere}code{overflow-wrap:anywhere}
+@media print{body{max-width:none;font-size:11px}svg{break-inside:avoid}h2{break-after:avoid}}
+)";
+
+double number_at(const ordered_json& j, const char* key) {
+    return j.is_object() && j.contains(key) && j.at(key).is_number() ? j.at(key).get<double>()
+                                                                     : kNone;
+}
+
+std::string shown(double v, const char* format = "{:.4f}") {
+    return std::isfinite(v) ? fmt::format(fmt::runtime(format), v) : "n/a";
+}
+
+std::string with_interval(const ordered_json& m) {
+    const double low = number_at(m, "low"), high = number_at(m, "high");
+    std::string out = shown(number_at(m, "value"), "{:.3f}");
+    if (std::isfinite(low))
+        out += fmt::format(" <span class=\"soft\">[{:.3f}, {:.3f}]</span>", low, high);
+    return out;
+}
+
+std::string tile(const std::string& value, const std::string& what) {
+    return "<div class=\"tile\"><b>" + value + "</b><span>" + what + "</span></div>";
+}
+
+std::string models_section(const ordered_json& r) {
+    const auto &dense = r.at("models").at("dense"), &pruned = r.at("models").at("pruned");
+    const double pa = dense.at("parameters"), pb = pruned.at("parameters"), ma = dense.at("macs"),
+                 mb = pruned.at("macs");
+    std::string out = "<div class=\"tiles\">";
+    out += tile(fmt::format("{:.1f} %", 100 * pb / pa),
+                fmt::format("of {:.2f} M parameters are left", pa * 1e-6));
+    out += tile(fmt::format("{:.1f} %", 100 * mb / ma),
+                fmt::format("of {:.0f} M multiply-adds", ma * 1e-6));
+    for (const auto& s : r.at("speed"))
+        out += tile(fmt::format("{:.2f}x", s.at("speedup").at("value").get<double>()),
+                    fmt::format("measured speed, batch {} [{:.2f}, {:.2f}]",
+                                s.at("batch").get<int>(), s.at("speedup").at("low").get<double>(),
+                                s.at("speedup").at("high").get<double>()));
+    if (r.contains("test")) {
+        const auto &a = r.at("test").at("dense"), &b = r.at("test").at("pruned");
+        out += tile(fmt::format("{} &rarr; {}",
+                                shown(number_at(a.at("balanced_accuracy"), "value"), "{:.3f}"),
+                                shown(number_at(b.at("balanced_accuracy"), "value"), "{:.3f}")),
+                    "balanced accuracy on test");
+        for (const auto& [attribute, figures] : a.at("attributes").items())
+            if (figures.at("gaps").contains("eodd_mean"))
+                out += tile(
+                    fmt::format(
+                        "{} &rarr; {}",
+                        shown(number_at(figures.at("gaps").at("eodd_mean"), "value"), "{:.3f}"),
+                        shown(number_at(b.at("attributes").at(attribute).at("gaps").at("eodd_mean"),
+                                        "value"),
+                              "{:.3f}")),
+                    "equalized-odds gap by " + escape_html(attribute));
     }
+    return out + "</div>";
+}
+
+std::string accuracy_section(const ordered_json& test) {
+    std::string out = "<h2>Accuracy on the test split</h2><p class=\"soft\">" +
+                      fmt::format("{} images; 95 % intervals by resampling whole lesions.",
+                                  test.at("dense").at("samples").get<int64_t>()) +
+                      "</p><div class=\"scroll\"><table><tr><th>metric<th>dense<th>pruned</tr>";
+    for (const char* key : {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall",
+                            "macro_f1", "macro_auc", "ece"})
+        if (test.at("dense").contains(key))
+            out += fmt::format("<tr><td>{}<td>{}<td>{}</tr>", key,
+                               with_interval(test.at("dense").at(key)),
+                               with_interval(test.at("pruned").at(key)));
+    return out + "</table></div>";
+}
+
+std::string fairness_section(const ordered_json& test) {
+    std::string out =
+        "<h2>Fairness on the test split</h2><p class=\"soft\">The band is where a classifier that "
+        "treats the groups alike would fall "
+        "by chance: a gap inside it is not distinguishable from none.</p>";
+    for (const auto& [attribute, a] : test.at("dense").at("attributes").items()) {
+        const auto& b = test.at("pruned").at("attributes").at(attribute);
+        out += "<h3>" + escape_html(attribute) +
+               "</h3><div class=\"scroll\"><table><tr><th>group<th>images<th>accuracy, "
+               "dense<th>accuracy, pruned<th>macro-F1, "
+               "dense<th>macro-F1, pruned</tr>";
+        for (const auto& [group, g] : a.at("groups").items()) {
+            const auto& h = b.at("groups").at(group);
+            out += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>", escape_html(group),
+                               g.at("samples").get<int64_t>(), with_interval(g.at("accuracy")),
+                               with_interval(h.at("accuracy")), with_interval(g.at("macro_f1")),
+                               with_interval(h.at("macro_f1")));
+        }
+        out += "</table></div>";
+        std::vector<IntervalRow> rows;
+        std::string table =
+            "<div class=\"scroll\"><table><tr><th>gap<th>dense<th>pruned<th>fair range "
+            "(pruned)<th>p</tr>";
+        for (const char* key :
+             {"eopp0", "eopp1", "eodd", "eodd_mean", "eodd_max", "dp", "accuracy"}) {
+            if (!a.at("gaps").contains(key)) continue;
+            const auto &x = a.at("gaps").at(key), &y = b.at("gaps").at(key);
+            const bool charted = std::string(key) != "dp";
+            for (int k = 0; k < 2 && charted; ++k) {
+                const auto& g = k == 0 ? x : y;
+                rows.push_back({fmt::format("{}, {}", key, k == 0 ? "dense" : "pruned"), k,
+                                number_at(g, "value"), number_at(g, "low"), number_at(g, "high"),
+                                number_at(g, "fair_low"), number_at(g, "fair_high")});
+            }
+            table += fmt::format(
+                "<tr><td>{}<td>{}<td>{}<td>{} .. {}<td>{}</tr>", key, with_interval(x),
+                with_interval(y), shown(number_at(y, "fair_low"), "{:.3f}"),
+                shown(number_at(y, "fair_high"), "{:.3f}"), shown(number_at(y, "p"), "{:.3f}"));
+        }
+        out += "<div class=\"charts\">" +
+               interval_chart(
+                   {.title = "Gaps by " + attribute, .x = "gap (0 = none)", .y = "", .width = 560},
+                   rows) +
+               "</div>" + table + "</table></div>";
+    }
+    return out;
+}
+
+std::string layers_section(const ordered_json& r) {
+    std::string out =
+        "<h2>Layers before and after</h2><p class=\"soft\">Shaded: layers that lost channels. "
+        "Times are of one batch in evaluation, the fastest of "
+        "several passes.</p><div "
+        "class=\"scroll\"><table><tr><th>layer<th>map<th>channels<th>parameters<th>multiply-adds "
+        "(M)<th>ms</tr>";
+    for (const auto& l : r.at("layers")) {
+        const auto pair = [&](const char* key, int i) { return l.at(key).at(i).get<double>(); };
+        const bool cut = pair("macs", 0) != pair("macs", 1);
+        out += fmt::format(
+            "<tr{}><td>{}<td>{}&times;{}<td>{:.0f} &rarr; {:.0f}<td>{:.0f} &rarr; {:.0f}<td>{:.2f} "
+            "&rarr; {:.2f}<td>{:.2f} &rarr; {:.2f}</tr>",
+            cut ? " class=\"cut\"" : "", escape_html(l.at("layer").get<std::string>()),
+            l.at("map").at(0).get<int>(), l.at("map").at(1).get<int>(), pair("channels", 0),
+            pair("channels", 1), pair("parameters", 0), pair("parameters", 1),
+            pair("macs", 0) * 1e-6, pair("macs", 1) * 1e-6, pair("ms", 0), pair("ms", 1));
+    }
+    return out + "</table></div>";
+}
+
+std::string scores_section(const ordered_json& r) {
+    if (!r.contains("scores") || r.at("scores").empty()) return "";
+    std::string out =
+        "<h2>Scores of the channels</h2><p class=\"soft\">Normalised soft nearest neighbour loss: "
+        "1 = a channel's neighbours say nothing of the group, lower = "
+        "they tell it. Marked: removed in the first round.</p><div class=\"charts\">";
+    for (const auto& s : r.at("scores")) {
+        std::vector<double> values;
+        std::vector<bool> marked;
+        for (const auto& v : s.at("normalized")) {
+            values.push_back(v.is_number() ? v.get<double>() : kNone);
+            marked.push_back(false);
+        }
+        for (const auto& c : s.at("removed")) marked.at(c.get<size_t>()) = true;
+        out += strip_chart({.title = s.at("layer").get<std::string>() + " by " +
+                                     s.at("attribute").get<std::string>(),
+                            .x = "score / chance",
+                            .y = ""},
+                           values, marked);
+    }
+    return out + "</div>";
+}
+
+std::string rounds_section(const ordered_json& r) {
+    std::string out =
+        "<h2>Rounds</h2><div class=\"scroll\"><table><tr><th>round<th>channels "
+        "out<th>parameters<th>balanced accuracy, cut<th>tuned<th>objective<th></tr>";
+    for (const auto& round : r.at("rounds")) {
+        const int number = round.at("round").get<int>();
+        out +=
+            fmt::format("<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{} {}<td>{}</tr>", number,
+                        round.at("channels").get<int64_t>(), round.at("parameters").get<int64_t>(),
+                        shown(number_at(round.at("cut"), "balanced_accuracy")),
+                        shown(number_at(round.at("val"), "balanced_accuracy")),
+                        escape_html(round.at("objective").at("by").get<std::string>()),
+                        shown(number_at(round.at("objective"), "value")),
+                        number == r.at("best_round").get<int>()   ? "kept"
+                        : round.at("within_max_drop").get<bool>() ? ""
+                                                                  : "below --max-drop");
+    }
+    out +=
+        "</table></div><p class=\"soft\">On validation; objectives are oriented so that more is "
+        "better. The test split was read once, after the choice.</p>";
+    Series loss{"training loss", {}, {}}, validation{"validation loss", {}, {}},
+        accuracy{"balanced accuracy", {}, {}};
+    double at = 0;
+    for (const auto& row : r.at("curves")) {
+        ++at;
+        for (Series* s : {&loss, &validation, &accuracy}) s->x.push_back(at);
+        loss.y.push_back(number_at(row.at("train"), "loss"));
+        validation.y.push_back(number_at(row.at("val"), "loss"));
+        accuracy.y.push_back(number_at(row.at("val"), "balanced_accuracy"));
+    }
+    if (at > 0)
+        out += "<div class=\"charts\">" +
+               line_chart({.title = "Fine-tuning: loss", .x = "epoch, over all rounds", .y = ""},
+                          {loss, validation}) +
+               line_chart({.title = "Fine-tuning: balanced accuracy on validation",
+                           .x = "epoch, over all rounds",
+                           .y = ""},
+                          {accuracy}) +
+               "</div>";
     return out;
 }
 
 }  // namespace
 
-std::string report_html(const nlohmann::ordered_json& report) {
-    return "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>" +
-           escaped(report.at("title").get<std::string>()) + "</title><pre>" +
-           escaped(report.dump(1)) + "</pre></html>\n";
+std::string report_html(const ordered_json& r) {
+    const std::string title = escape_html(r.at("title").get<std::string>());
+    std::string out =
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+        "content=\"width=device-width,initial-scale=1\"><title>" +
+        title + "</title><style>" + kStyle + "</style></head><body>\n<h1>" + title + "</h1>";
+    const auto& s = r.at("settings");
+    out +=
+        fmt::format("<p class=\"soft\">Criterion {}, layers {}, amount {} a round, {} rounds.</p>",
+                    escape_html(s.at("criterion").get<std::string>()),
+                    escape_html(s.at("layers").get<std::string>()),
+                    escape_html(s.at("amount").get<std::string>()), s.at("iterations").get<int>());
+    if (r.contains("verdict"))
+        out +=
+            "<div class=\"verdict\">" + escape_html(r.at("verdict").get<std::string>()) + "</div>";
+    out += models_section(r);
+    if (r.contains("test")) out += accuracy_section(r.at("test")) + fairness_section(r.at("test"));
+    out += scores_section(r) + rounds_section(r) + layers_section(r);
+    out +=
+        "<h2>To repeat this</h2><pre>" + escape_html(r.at("command").get<std::string>()) + "</pre>";
+    if (r.contains("environment"))
+        out += "<pre>" + escape_html(r.at("environment").dump(1)) + "</pre>";
+    return out + "</body></html>\n";
 }
 
 }  // namespace fp
