@@ -9,13 +9,14 @@
 #include "engine/fairness/evaluate.h"
 #include "engine/fairness/render.h"
 #include "kernels/error.h"
-#include "tools/options.h"
+#include "tools/load.h"
 
 namespace {
 
 struct EvalOptions {
-    std::string predictions, compare, split, predictions_out;
-    std::vector<std::string> attributes;
+    std::string predictions, checkpoint, compare, split, predictions_out;
+    fp::ComputeOptions compute;
+    fp::DataOptions data{.batch_size = 128};
     fp::EvaluateOptions figures;
 };
 
@@ -25,15 +26,18 @@ void declare(fp::Options& options, EvalOptions& eval) {
         "predictions FILE", eval.predictions,
         "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ "
         "columns suffice");
+    options.add("checkpoint FILE", eval.checkpoint, "a model, judged on the images of --data");
     options.add("compare FILE", eval.compare,
-                "predictions of another model for the same images; differences are ours minus its");
+                "another model (.safetensors) or its predictions for the same images; differences "
+                "are ours minus its");
     options.add("split NAME", eval.split,
                 "the rows to judge, of a file that names splits; test where it names several");
-    options.add(
-        "attribute NAME", eval.attributes,
-        "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");
     options.add("predictions-out FILE", eval.predictions_out, "write the judged rows as CSV");
     options.leave_out_of_config("predictions-out");
+
+    options.heading("Data and device, with --checkpoint");
+    fp::add_data_options(options, eval.data);
+    fp::add_compute_options(options, eval.compute);
 
     options.heading("Statistics");
     options.add("resamples N", eval.figures.resamples,
@@ -48,8 +52,6 @@ void declare(fp::Options& options, EvalOptions& eval) {
     options.add("specificity SHARE", eval.figures.specificity, "see --positive",
                 {.low = 0, .high = 1});
     options.add("seed N", eval.figures.seed, "of all resampling");
-    options.add("threads N", eval.figures.threads, "0 is every core; figures do not depend on it",
-                {.low = 0, .high = 4096});
 }
 
 // The rows asked for: of --split, or of test where a file names several splits.
@@ -64,20 +66,50 @@ fp::Predictions read_rows(const std::string& file, const EvalOptions& eval) {
     return chosen_rows(fp::read_predictions(file), eval);
 }
 
+// What a model says of the split's images.
+fp::Predictions predict_with(const std::string& file,
+                             const EvalOptions& eval,
+                             const fp::Options& options) {
+    const fp::Kernels& k = fp::use_device(eval.compute, options);
+    const fp::LoadedModel model = fp::load_model(file, k);
+    const fp::Preprocessing& preprocessing = model.card.preprocessing;
+    const fp::ImageData data =
+        fp::open_images(eval.data, preprocessing.image_size, model.card.classes);
+    const std::string split = eval.split.empty() ? "test" : eval.split;
+    std::vector<int64_t> samples;
+    for (const fp::Split s : {fp::Split::train, fp::Split::val, fp::Split::test})
+        if (split == fp::name(s)) samples = members(data.set, s);
+    FP_REQUIRE(!samples.empty(), fp::Exit::data, data.set.name, ": no image is in the split `",
+               split, "`");
+    fp::Session session(*model.network);
+    return fp::predict(session, preprocessing, data, samples, {.batch_size = eval.data.batch_size});
+}
+
+fp::Predictions obtain(const std::string& file,
+                       const EvalOptions& eval,
+                       const fp::Options& options) {
+    return file.ends_with(".safetensors") ? predict_with(file, eval, options)
+                                          : read_rows(file, eval);
+}
+
 int run(const fp::Options& options, const EvalOptions& eval) {
-    FP_REQUIRE(!eval.predictions.empty(), fp::Exit::usage, "--predictions FILE is missing");
-    const fp::Predictions predictions = read_rows(eval.predictions, eval);
+    FP_REQUIRE(eval.predictions.empty() != eval.checkpoint.empty(), fp::Exit::usage,
+               "one of --checkpoint FILE and --predictions FILE is wanted");
+    const std::string& judged = eval.checkpoint.empty() ? eval.predictions : eval.checkpoint;
+    const fp::Predictions predictions =
+        eval.checkpoint.empty() ? read_rows(judged, eval) : predict_with(judged, eval, options);
     if (!options.quiet())
-        std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), predictions.size(),
-                                 eval.predictions);
+        std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), predictions.size(), judged);
     if (!eval.predictions_out.empty()) fp::write_predictions(eval.predictions_out, predictions);
 
-    const fp::Report report = fp::evaluate(predictions, eval.attributes, eval.figures);
+    fp::EvaluateOptions figures = eval.figures;
+    figures.threads = eval.compute.threads;
+    const fp::Report report = fp::evaluate(predictions, eval.data.attributes, figures);
     nlohmann::ordered_json json = fp::to_json(report);
     std::string text = fp::to_text(report);
     if (!eval.compare.empty()) {
-        const fp::Comparison comparison =
-            fp::compare(predictions, read_rows(eval.compare, eval), eval.attributes, eval.figures);
+        const fp::Comparison comparison = fp::compare(
+            predictions, obtain(eval.compare, eval, options), eval.data.attributes, figures);
         json["comparison"] = fp::to_json(comparison);
         text += fmt::format("\n{}", fp::to_text(comparison));
     }

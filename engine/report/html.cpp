@@ -137,7 +137,7 @@ std::string fairness_section(const ordered_json& test) {
             table += fmt::format(
                 "<tr><td>{}<td>{}<td>{}<td>{} .. {}<td>{}</tr>", key, with_interval(x),
                 with_interval(y), shown(number_at(y, "fair_low"), "{:.3f}"),
-                shown(number_at(y, "fair_high"), "{:.3f}"), shown(number_at(y, "p"), "{:.3f}"));
+                shown(number_at(y, "fair_high"), "{:.3f}"), shown(number_at(y, "p"), "{:.4f}"));
         }
         out += "<div class=\"charts\">" +
                interval_chart(

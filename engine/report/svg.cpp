@@ -121,7 +121,7 @@ std::string line_chart(const Axes& axes, const std::vector<Series>& series) {
     f.x.widen();
     f.y.widen();
     std::string out = f.open() + f.x_axis() + f.y_axis();
-    double legend = f.left + 6;
+    double legend = axes.width - f.right;  // right to left, in the title's line
     for (size_t k = 0; k < series.size(); ++k) {
         std::string points;
         for (size_t i = 0; i < series[k].x.size(); ++i)
@@ -132,9 +132,10 @@ std::string line_chart(const Axes& axes, const std::vector<Series>& series) {
                                    k, f.at_x(series[k].x[i]), f.at_y(series[k].y[i]));
             }
         out += fmt::format("<polyline class=\"s{}\" points=\"{}\"/>", k, points);
-        out += fmt::format("<text class=\"legend s{}\" x=\"{:.0f}\" y=\"{}\">{}</text>", k, legend,
-                           f.top + 12, escape_html(series[k].name));
-        legend += 10 + 7.0 * double(series[k].name.size());
+        out += fmt::format(
+            "<text class=\"legend s{}\" x=\"{:.0f}\" y=\"{}\" text-anchor=\"end\">{}</text>", k,
+            legend, 16, escape_html(series[k].name));
+        legend -= 12 + 6.0 * double(series[k].name.size());
     }
     return out + "</svg>";
 }
