@@ -122,13 +122,14 @@ bool is_number(std::string_view cell) {
     return error == std::errc() && end == cell.data() + cell.size();
 }
 
-// One empty cell alone would be an empty line, so it is quoted.
+// One empty cell alone would be an empty line, and a byte-order mark in front of the first might be taken for
+// the file's, so they are quoted.
 void write_row(std::ostream& out, const std::vector<std::string>& cells) {
     for (size_t i = 0; i < cells.size(); ++i) {
         const std::string& cell = cells[i];
         const bool formula = !cell.empty() && std::strchr("=+-@\t", cell[0]) && !is_number(cell);
-        const bool quote =
-            cell.find_first_of(",\"\r\n") != cell.npos || (cell.empty() && cells.size() == 1);
+        const bool quote = cell.find_first_of(",\"\r\n") != cell.npos ||
+                           cell.starts_with("\xEF\xBB\xBF") || (cell.empty() && cells.size() == 1);
         if (i > 0) out << ',';
         if (quote) out << '"';
         if (formula) out << '\'';

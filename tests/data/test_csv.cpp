@@ -99,14 +99,16 @@ TEST(Csv, SpreadsheetsRunNothing) {
 }
 
 TEST(Csv, ReadsBackWhatItWrote) {
-    const std::vector<std::string> pieces = {"a", ",", "\"", "\n", "\r\n", " ", "é", "'", "1"};
+    const std::vector<std::string> pieces = {"a", ",", "\"", "\n", "\r\n",
+                                             " ", "é", "'",  "1",  "\xEF\xBB\xBF"};
     for (uint64_t trial = 0; trial < 200; ++trial) {
         const uint64_t key = key_of(17, trial);
         uint64_t drawn = 0;
         const auto draw = [&](uint64_t bound) { return uniform_below(bound, key, drawn++); };
         const size_t columns = 1 + draw(4), rows = draw(6);
         Table table;
-        for (size_t c = 0; c < columns; ++c) table.header.push_back(text("c", c));
+        for (size_t c = 0; c < columns; ++c)
+            table.header.push_back(text(pieces[draw(pieces.size())], c));
         for (size_t r = 0; r < rows; ++r) {
             std::vector<std::string> row(columns);
             for (auto& cell : row)
