@@ -7,6 +7,8 @@
 #include <numbers>
 #include <vector>
 
+#include "engine/data/lanes.h"
+
 namespace fp {
 namespace {
 
@@ -32,14 +34,42 @@ void warp_nearest(const Affine& from, int side, const uint8_t* in, uint8_t* out)
 }
 
 // What lies between the second and the third of four pixels (Keys' cubic with a = -1).
-double cubic(double p0, double p1, double p2, double p3, double t) {
-    const double a = p2 - p0;
-    const double b = 2 * (p0 - p1) + p2 - p3;
-    const double c = -p0 + p1 - p2 + p3;
+Doubles4 cubic(Doubles4 p0, Doubles4 p1, Doubles4 p2, Doubles4 p3, double t) {
+    const Doubles4 a = p2 - p0;
+    const Doubles4 b = 2 * (p0 - p1) + p2 - p3;
+    const Doubles4 c = -p0 + p1 - p2 + p3;
     return p1 + t * (a + t * (b + t * c));
 }
 
-// The pixels around a position: `first + i` for i in 0 .. count - 1, kept inside the image, as offsets.
+// `in` as numbers, four a pixel; the fourth is 0. One image a thread: the next call takes its place.
+template <class Number>
+Number* as_numbers(int side, const uint8_t* in) {
+    static thread_local std::vector<Number> numbers;
+    numbers.assign(size_t(4) * side * side, 0);
+    for (size_t i = 0; i < size_t(side) * side; ++i)
+        for (int c = 0; c < 3; ++c) numbers[4 * i + c] = in[3 * i + c];
+    return numbers.data();
+}
+
+// Cuts fractions off.
+template <class Lanes>
+void store_bytes(Lanes value, uint8_t* out) {
+    const Ints4 whole = __builtin_convertvector(value, Ints4);
+    for (int c = 0; c < 3; ++c) out[c] = uint8_t(whole[c]);
+}
+
+template <class Lanes>
+Lanes clamp_to_byte(Lanes value) {
+    const Lanes low = Lanes{}, high = Lanes{} + 255;
+    value = value < low ? low : value;
+    return value > high ? high : value;
+}
+
+Doubles4 pixel_at(const int32_t* in, int offset) {
+    return __builtin_convertvector(load<Ints4>(in + offset), Doubles4);
+}
+
+// Where the pixels first .. first + count - 1 of a row or column begin, kept inside the image.
 template <int count>
 std::array<int, count> neighbours(int first, int side, int stride) {
     std::array<int, count> offset;
@@ -47,44 +77,38 @@ std::array<int, count> neighbours(int first, int side, int stride) {
     return offset;
 }
 
-void sample_bilinear(double x, double y, int side, const uint8_t* in, uint8_t* out) {
+void sample_bilinear(double x, double y, int side, const int32_t* in, uint8_t* out) {
     const double left = std::floor(x), top = std::floor(y), u = x - left, v = y - top;
-    const auto column = neighbours<2>(int(left), side, 3),
-               row = neighbours<2>(int(top), side, 3 * side);
-    for (int c = 0; c < 3; ++c) {
-        const auto mix = [&](int at) {
-            const double a = in[at + column[0] + c], b = in[at + column[1] + c];
-            return a + (b - a) * u;
-        };
-        const double above = mix(row[0]), below = mix(row[1]);
-        out[c] = uint8_t(above + (below - above) * v);
-    }
+    const auto column = neighbours<2>(int(left), side, 4);
+    const auto row = neighbours<2>(int(top), side, 4 * side);
+    const auto mix = [](Doubles4 a, Doubles4 b, double t) { return a + (b - a) * t; };
+    Doubles4 across[2];
+    for (int i = 0; i < 2; ++i)
+        across[i] = mix(pixel_at(in, row[i] + column[0]), pixel_at(in, row[i] + column[1]), u);
+    store_bytes(mix(across[0], across[1], v), out);
 }
 
-void sample_bicubic(double x, double y, int side, const uint8_t* in, uint8_t* out) {
+void sample_bicubic(double x, double y, int side, const int32_t* in, uint8_t* out) {
     const double left = std::floor(x), top = std::floor(y), u = x - left, v = y - top;
-    const auto column = neighbours<4>(int(left) - 1, side, 3);
-    const auto row = neighbours<4>(int(top) - 1, side, 3 * side);
-    for (int c = 0; c < 3; ++c) {
-        double across[4];
-        for (int i = 0; i < 4; ++i) {
-            const uint8_t* at = in + row[i] + c;
-            across[i] = cubic(at[column[0]], at[column[1]], at[column[2]], at[column[3]], u);
-        }
-        const double value = cubic(across[0], across[1], across[2], across[3], v);
-        out[c] = uint8_t(std::clamp(value, 0.0, 255.0));
-    }
+    const auto column = neighbours<4>(int(left) - 1, side, 4);
+    const auto row = neighbours<4>(int(top) - 1, side, 4 * side);
+    Doubles4 across[4];
+    for (int i = 0; i < 4; ++i)
+        across[i] = cubic(pixel_at(in, row[i] + column[0]), pixel_at(in, row[i] + column[1]),
+                          pixel_at(in, row[i] + column[2]), pixel_at(in, row[i] + column[3]), u);
+    store_bytes(clamp_to_byte(cubic(across[0], across[1], across[2], across[3], v)), out);
 }
 
 template <class Sample>
 void warp_by(const Affine& from, int side, const uint8_t* in, uint8_t* out, Sample sample) {
+    const int32_t* numbers = as_numbers<int32_t>(side, in);
     for (int y = 0; y < side; ++y)
         for (int x = 0; x < side; ++x, out += 3) {
             const double at_x = from.xx * (x + 0.5) + from.xy * (y + 0.5) + from.x0;
             const double at_y = from.yx * (x + 0.5) + from.yy * (y + 0.5) + from.y0;
             const bool inside = at_x >= 0 && at_x < side && at_y >= 0 && at_y < side;
             if (inside)
-                sample(at_x - 0.5, at_y - 0.5, side, in, out);
+                sample(at_x - 0.5, at_y - 0.5, side, numbers, out);
             else
                 std::memset(out, 0, 3);
         }
@@ -98,20 +122,33 @@ int mirrored(int i, int side) {
     return std::min(i, period - i);
 }
 
-// In place: the coefficients whose cubic B-spline goes through the `count` values at `v`, `stride` apart.
-// A filter with the pole z, once forward and once backward (Unser 1999).
-void spline_coefficients(float* v, int count, int64_t stride) {
-    if (count == 1) return;
+// In place, along each of `side` lines: the coefficients whose cubic B-spline goes through the pixels. A filter
+// with the pole z, once forward and once backward (Unser 1999). Pixels of a line are `step` apart, lines `next`.
+void spline_coefficients(float* pixels, int side, int64_t step, int64_t next) {
+    if (side == 1) return;
+    constexpr int kTogether = 8;  // lines, since each of them waits for its last pixel
     constexpr int kHorizon = 16;  // |z|^16 < 1e-9
     const float z = std::sqrt(3.0f) - 2;
-    const auto at = [&](int i) -> float& { return v[i * stride]; };
-    float start = 0;
-    for (int i = kHorizon - 1; i >= 0; --i) start = at(mirrored(i, count)) + z * start;
-    at(0) = start;
-    for (int i = 1; i < count; ++i) at(i) += z * at(i - 1);
-    at(count - 1) = z / (z * z - 1) * (at(count - 1) + z * at(count - 2));
-    for (int i = count - 2; i >= 0; --i) at(i) = z * (at(i + 1) - at(i));
-    for (int i = 0; i < count; ++i) at(i) *= 6;
+    for (int first = 0; first < side; first += kTogether) {
+        const int lines = std::min(kTogether, side - first);
+        const auto at = [&](int line, int i) { return pixels + (first + line) * next + i * step; };
+        const auto get = [&](int line, int i) { return load<Floats4>(at(line, i)); };
+        for (int line = 0; line < lines; ++line) {
+            Floats4 start = {};
+            for (int i = kHorizon - 1; i >= 0; --i)
+                start = get(line, mirrored(i, side)) + z * start;
+            store(start, at(line, 0));
+        }
+        for (int i = 1; i < side; ++i)
+            for (int line = 0; line < lines; ++line)
+                store(get(line, i) + z * get(line, i - 1), at(line, i));
+        for (int line = 0; line < lines; ++line)
+            store(6 * z / (z * z - 1) * (get(line, side - 1) + z * get(line, side - 2)),
+                  at(line, side - 1));
+        for (int i = side - 2; i >= 0; --i)
+            for (int line = 0; line < lines; ++line)
+                store(z * (get(line, i + 1) - 6 * get(line, i)), at(line, i));
+    }
 }
 
 // The cubic B-spline's values at the four pixels around a position t past the second.
@@ -151,14 +188,12 @@ void warp(const Affine& from, Interpolation how, int side, const uint8_t* in, ui
 }
 
 void warp_spline(const Affine& from, int side, const uint8_t* in, uint8_t* out) {
-    static thread_local std::vector<float> coefficients;
-    const int row = 3 * side;
-    coefficients.assign(in, in + size_t(row) * side);
-    float* const k = coefficients.data();
-    for (int i = 0; i < row; ++i) spline_coefficients(k + i, side, row);
-    for (int y = 0; y < side; ++y)
-        for (int c = 0; c < 3; ++c) spline_coefficients(k + size_t(y) * row + c, side, 3);
+    float* const k = as_numbers<float>(side, in);
+    spline_coefficients(k, side, 4 * side, 4);
+    spline_coefficients(k, side, 4, 4 * side);
 
+    std::vector<int> place(size_t(side) + 3);  // of pixel i - 1 in its row or column
+    for (int i = 0; i < side + 3; ++i) place[i] = mirrored(i - 1, side);
     for (int y = 0; y < side; ++y)
         for (int x = 0; x < side; ++x, out += 3) {
             const double at_x = from.xx * x + from.xy * y + from.x0;
@@ -171,16 +206,15 @@ void warp_spline(const Affine& from, int side, const uint8_t* in, uint8_t* out) 
             const int left = int(at_x), top = int(at_y);
             const auto across = spline_weights(float(at_x - left));
             const auto down = spline_weights(float(at_y - top));
-            float sum[3] = {0, 0, 0};
+            Floats4 sum = {};
             for (int j = 0; j < 4; ++j) {
-                const float* line = k + size_t(mirrored(top - 1 + j, side)) * row;
-                for (int i = 0; i < 4; ++i) {
-                    const float* at = line + 3 * mirrored(left - 1 + i, side);
-                    const float weight = down[j] * across[i];
-                    for (int c = 0; c < 3; ++c) sum[c] += weight * at[c];
-                }
+                const float* row = k + int64_t(4) * side * place[top + j];
+                Floats4 line = {};
+                for (int i = 0; i < 4; ++i)
+                    line += across[i] * load<Floats4>(row + 4 * place[left + i]);
+                sum += down[j] * line;
             }
-            for (int c = 0; c < 3; ++c) out[c] = uint8_t(std::clamp(sum[c] + 0.5f, 0.0f, 255.0f));
+            store_bytes(clamp_to_byte(sum + 0.5f), out);
         }
 }
 

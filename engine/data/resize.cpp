@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/data/lanes.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -12,79 +13,69 @@ namespace {
 constexpr int kFractionBits = 22;
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
 
-// The input pixels that make one output pixel, and their weights in fixed point.
-struct Taps {
-    int first, count;
-    const int32_t* weight;
-};
-
-// The triangle filter of one axis, for the output pixels [begin, begin + count) of `out`.
+// The triangle filter of one axis, for the output pixels [begin, begin + outputs) of `out`. Every output takes
+// the same number of input pixels, some with weight 0, so that loops over them have one length.
 class Filter {
 public:
-    Filter(int in, int out, int begin, int count) {
+    Filter(int in, int out, int begin, int outputs) {
         const double scale = double(in) / out;
         const double support = std::max(scale, 1.0);
-        stride_ = int(std::ceil(support)) * 2 + 1;
-        spans_.resize(count);
-        weights_.assign(size_t(stride_) * count, 0);
-        std::vector<double> exact(stride_);
-        for (int o = 0; o < count; ++o) {
+        taps_ = std::min(in, int(std::ceil(2 * support)) + 1);
+        firsts_.resize(outputs);
+        weights_.assign(size_t(taps_) * outputs, 0);
+        std::vector<double> exact(taps_);
+        for (int o = 0; o < outputs; ++o) {
             const double centre = (begin + o + 0.5) * scale;
             const int first = std::max(int(centre - support + 0.5), 0);
-            const int taps = std::min(int(centre + support + 0.5), in) - first;
+            const int count = std::min(int(centre + support + 0.5), in) - first;
             double sum = 0;
-            for (int i = 0; i < taps; ++i) {
+            for (int i = 0; i < count; ++i) {
                 const double distance = std::abs((first + i - centre + 0.5) * (1.0 / support));
                 exact[i] = std::max(0.0, 1.0 - distance);
                 sum += exact[i];
             }
-            for (int i = 0; i < taps; ++i)
-                weights_[size_t(o) * stride_ + i] =
-                    int32_t(0.5 + exact[i] / sum * (1 << kFractionBits));
-            spans_[o] = {first, taps};
+            firsts_[o] = std::min(first, in - taps_);
+            int32_t* weight = &weights_[size_t(o) * taps_ + (first - firsts_[o])];
+            for (int i = 0; i < count; ++i)
+                weight[i] = int32_t(0.5 + exact[i] / sum * (1 << kFractionBits));
         }
     }
 
-    Taps operator[](int o) const {
-        return {spans_[o].first, spans_[o].second, &weights_[size_t(o) * stride_]};
-    }
-    // The input pixels that any output pixel needs.
-    int first() const { return spans_.front().first; }
-    int end() const { return spans_.back().first + spans_.back().second; }
+    int taps() const { return taps_; }
+    int first(int o) const { return firsts_[o]; }  // the input pixel of the first tap
+    const int32_t* weights(int o) const { return &weights_[size_t(o) * taps_]; }
+
+    // The input pixels that any output needs.
+    int begin() const { return firsts_.front(); }
+    int end() const { return firsts_.back() + taps_; }
 
 private:
-    int stride_;
-    std::vector<std::pair<int, int>> spans_;
+    int taps_;
+    std::vector<int> firsts_;
     std::vector<int32_t> weights_;
 };
 
-uint8_t to_byte(int32_t sum) { return uint8_t(std::clamp(sum >> kFractionBits, 0, 255)); }
-
-void resize_row(const Filter& filter, int out_width, const uint8_t* in, uint8_t* out) {
-    for (int o = 0; o < out_width; ++o) {
-        const Taps taps = filter[o];
-        const uint8_t* at = in + 3 * taps.first;
-        int32_t r = kHalf, g = kHalf, b = kHalf;
-        for (int i = 0; i < taps.count; ++i, at += 3) {
-            r += at[0] * taps.weight[i];
-            g += at[1] * taps.weight[i];
-            b += at[2] * taps.weight[i];
-        }
-        out[3 * o] = to_byte(r);
-        out[3 * o + 1] = to_byte(g);
-        out[3 * o + 2] = to_byte(b);
+// Weights are positive and sum to 2^22 but for rounding, so sums need no clamping.
+void resize_row(const Filter& filter, int outputs, const int32_t* in, int32_t* out) {
+    const int taps = filter.taps();
+    for (int o = 0; o < outputs; ++o) {
+        const int32_t* at = in + 3 * filter.first(o);
+        const int32_t* weight = filter.weights(o);
+        Ints4 sum = Ints4{} + kHalf;
+        for (int i = 0; i < taps; ++i) sum += load<Ints4>(at + 3 * i) * weight[i];
+        store(sum >> kFractionBits, out + 3 * o);
     }
 }
 
-// One output row from the rows of `in` (each `length` bytes) that `taps` names.
-void mix_rows(const Taps& taps, int length, const uint8_t* in, int32_t* sum, uint8_t* out) {
+// One output row of `length` bytes from `taps` rows of `in`.
+void mix_rows(
+    int taps, const int32_t* weight, int length, const uint8_t* in, int32_t* sum, uint8_t* out) {
     std::fill_n(sum, length, kHalf);
-    for (int i = 0; i < taps.count; ++i) {
+    for (int i = 0; i < taps; ++i) {
         const uint8_t* row = in + size_t(i) * length;
-        const int32_t weight = taps.weight[i];
-        for (int x = 0; x < length; ++x) sum[x] += row[x] * weight;
+        for (int x = 0; x < length; ++x) sum[x] += row[x] * weight[i];
     }
-    for (int x = 0; x < length; ++x) out[x] = to_byte(sum[x]);
+    for (int x = 0; x < length; ++x) out[x] = uint8_t(sum[x] >> kFractionBits);
 }
 
 }  // namespace
@@ -125,17 +116,23 @@ void resize(PixelView in, Size full, const Window& part, uint8_t* rgb) {
     const Filter across(in.width, full.width, part.left, part.width);
     const Filter down(in.height, full.height, part.top, part.height);
 
-    static thread_local std::vector<uint8_t> narrow;  // the rows that are needed, resized across
-    static thread_local std::vector<int32_t> sum;
-    narrow.resize(size_t(down.end() - down.first()) * out_row);
-    sum.resize(out_row);
-    for (int y = down.first(); y < down.end(); ++y)
-        resize_row(across, part.width, in.rgb + size_t(y) * in_row,
-                   &narrow[size_t(y - down.first()) * out_row]);
+    const int first_row = down.begin(), rows = down.end() - down.begin();
+    const int first_byte = 3 * across.begin(), bytes = 3 * (across.end() - across.begin());
+    static thread_local std::vector<uint8_t> narrow_rows;  // those that are needed, resized across
+    static thread_local std::vector<int32_t> wide_row, narrow_row;
+    narrow_rows.resize(size_t(rows) * out_row);
+    wide_row.resize(size_t(in_row) + 1);
+    narrow_row.resize(size_t(out_row) + 1);
+    int32_t* const wide = wide_row.data();
+    int32_t* const narrow = narrow_row.data();
+    for (int y = 0; y < rows; ++y) {
+        std::copy_n(in.rgb + size_t(first_row + y) * in_row + first_byte, bytes, wide + first_byte);
+        resize_row(across, part.width, wide, narrow);
+        std::copy_n(narrow, out_row, &narrow_rows[size_t(y) * out_row]);
+    }
     for (int y = 0; y < part.height; ++y) {
-        const Taps taps = down[y];
-        mix_rows(taps, out_row, &narrow[size_t(taps.first - down.first()) * out_row], sum.data(),
-                 rgb + size_t(y) * out_row);
+        const uint8_t* from = &narrow_rows[size_t(down.first(y) - first_row) * out_row];
+        mix_rows(down.taps(), down.weights(y), out_row, from, narrow, rgb + size_t(y) * out_row);
     }
 }
 
