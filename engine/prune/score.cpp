@@ -158,23 +158,4 @@ ordered_json scores_json(const ChannelScores& scores,
             {"layers", layers},         {"sets", sets}};
 }
 
-std::vector<LayerScores> read_scores(const std::string& text,
-                                     const std::string& file_name,
-                                     const std::string& model_hash) {
-    try {
-        const ordered_json j = ordered_json::parse(text);
-        const std::string model = j.at("model").get<std::string>();
-        FP_REQUIRE(model == model_hash, Exit::model, file_name,
-                   ": these are scores of another model (weights ", model, ", this one ",
-                   model_hash, ")");
-        std::vector<LayerScores> out;
-        for (const auto& layer : j.at("layers")) out.push_back(layer_scores_from_json(layer));
-        FP_REQUIRE(!out.empty(), Exit::data, file_name, ": no layer was scored (criterion ",
-                   j.value("criterion", "?"), ")");
-        return out;
-    } catch (const nlohmann::json::exception& e) {
-        fail_with(Exit::data, file_name, ": no scores: ", e.what());
-    }
-}
-
 }  // namespace fp

@@ -3,6 +3,7 @@
 
 #include "engine/prune/criteria.h"
 #include "engine/prune/features.h"
+#include "engine/prune/scores_file.h"
 
 namespace fp {
 
@@ -49,9 +50,5 @@ SetScores order_from(const std::vector<ChannelSet>&,
 nlohmann::ordered_json scores_json(const ChannelScores&,
                                    const ScoreOptions&,
                                    const std::string& model_hash);
-// Exit::data for a file that is not such a document, Exit::model for scores of another model.
-std::vector<LayerScores> read_scores(const std::string& text,
-                                     const std::string& file_name,
-                                     const std::string& model_hash);
 
 }  // namespace fp

@@ -127,43 +127,4 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     return out;
 }
 
-nlohmann::ordered_json to_json(const LayerScores& r) {
-    nlohmann::ordered_json j{{"layer", r.layer},
-                             {"tap", r.tap},
-                             {"attribute", r.attribute},
-                             {"definition", r.definition},
-                             {"temperature", r.temperature},
-                             {"distance", r.distance},
-                             {"samples", r.samples},
-                             {"blocks", r.blocks},
-                             {"chance", r.chance},
-                             {"score", r.score},
-                             {"normalized", r.normalized}};
-    if (!r.reason.empty()) j["reason"] = r.reason;
-    return j;
-}
-
-LayerScores layer_scores_from_json(const nlohmann::ordered_json& j) {
-    auto numbers = [](const nlohmann::ordered_json& list) {
-        std::vector<double> out;
-        for (const auto& v : list) out.push_back(v.is_null() ? kNaN : v.get<double>());
-        return out;
-    };
-    LayerScores r{.layer = j.at("layer").get<std::string>(),
-                  .tap = j.at("tap").get<std::string>(),
-                  .attribute = j.at("attribute").get<std::string>(),
-                  .definition = j.at("definition").get<std::string>(),
-                  .distance = j.at("distance").get<std::string>(),
-                  .temperature = j.at("temperature").get<double>(),
-                  .samples = j.at("samples").get<int64_t>(),
-                  .chance = j.at("chance").is_null() ? kNaN : j.at("chance").get<double>(),
-                  .score = numbers(j.at("score")),
-                  .normalized = numbers(j.at("normalized")),
-                  .reason = j.value("reason", ""),
-                  .blocks = j.value("blocks", int64_t(1))};
-    FP_REQUIRE(r.score.size() == r.normalized.size(), Exit::data, "scores of ", r.layer, ": ",
-               r.score.size(), " scores, ", r.normalized.size(), " normalized");
-    return r;
-}
-
 }  // namespace fp

@@ -5,7 +5,8 @@
 //   score~  = score / chance        1: the neighbours say nothing of the group; 0: they tell it
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "engine/prune/features.h"
 
@@ -47,8 +48,5 @@ std::vector<LayerScores> score_layer(const Kernels&,
                                      const std::vector<int32_t>& classes,
                                      const SnnlOptions&,
                                      Tap tap);
-
-nlohmann::ordered_json to_json(const LayerScores&);
-LayerScores layer_scores_from_json(const nlohmann::ordered_json&);
 
 }  // namespace fp

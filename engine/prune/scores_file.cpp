@@ -1,0 +1,102 @@
+#include "engine/prune/scores_file.h"
+
+#include <limits>
+
+#include "engine/files.h"
+#include "engine/json.h"
+
+namespace fp {
+namespace {
+
+using nlohmann::ordered_json;
+
+// The members of one object, each of the kind that is asked for; `where` names it in messages.
+struct Members {
+    const ordered_json& object;
+    std::string where;
+
+    const ordered_json& at(const char* key) const {
+        FP_REQUIRE(object.is_object() && object.contains(key), Exit::data, where, ": has no `", key,
+                   "`");
+        return object.at(key);
+    }
+    void need(bool right, const char* key, const char* kind) const {
+        FP_REQUIRE(right, Exit::data, where, ": `", key, "` is not ", kind);
+    }
+    std::string word(const char* key) const {
+        need(at(key).is_string(), key, "a string");
+        return at(key).get<std::string>();
+    }
+    int64_t whole(const char* key) const {
+        need(at(key).is_number_unsigned() && at(key).get<uint64_t>() <= uint64_t(INT64_MAX), key,
+             "a whole number");
+        return at(key).get<int64_t>();
+    }
+    double number(const char* key, const ordered_json& value) const {
+        need(value.is_number() || value.is_null(), key, "a number or null");
+        return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+    }
+    double number(const char* key) const { return number(key, at(key)); }
+    std::vector<double> numbers(const char* key) const {
+        need(at(key).is_array(), key, "a list of numbers");
+        std::vector<double> out;
+        for (const ordered_json& value : at(key)) out.push_back(number(key, value));
+        return out;
+    }
+};
+
+LayerScores layer_of(const Members& m) {
+    LayerScores r{.layer = m.word("layer"),
+                  .tap = m.word("tap"),
+                  .attribute = m.word("attribute"),
+                  .definition = m.word("definition"),
+                  .distance = m.word("distance"),
+                  .temperature = m.number("temperature"),
+                  .samples = m.whole("samples"),
+                  .chance = m.number("chance"),
+                  .score = m.numbers("score"),
+                  .normalized = m.numbers("normalized"),
+                  .reason = m.object.contains("reason") ? m.word("reason") : "",
+                  .blocks = m.object.contains("blocks") ? m.whole("blocks") : 1};
+    FP_REQUIRE(r.score.size() == r.normalized.size(), Exit::data, m.where, ": ", printable(r.layer),
+               " has ", r.score.size(), " scores, ", r.normalized.size(), " normalized");
+    return r;
+}
+
+}  // namespace
+
+ordered_json to_json(const LayerScores& r) {
+    ordered_json j{{"layer", r.layer},
+                   {"tap", r.tap},
+                   {"attribute", r.attribute},
+                   {"definition", r.definition},
+                   {"temperature", r.temperature},
+                   {"distance", r.distance},
+                   {"samples", r.samples},
+                   {"blocks", r.blocks},
+                   {"chance", r.chance},
+                   {"score", r.score},
+                   {"normalized", r.normalized}};
+    if (!r.reason.empty()) j["reason"] = r.reason;
+    return j;
+}
+
+std::vector<LayerScores> read_scores(const std::string& text,
+                                     const std::string& file_name,
+                                     const std::string& model_hash) {
+    const ordered_json document = parse_json(text, file_name, Exit::data);
+    const Members top{document, file_name};
+    const std::string model = top.word("model");
+    FP_REQUIRE(model == model_hash, Exit::model, file_name,
+               ": these are scores of another model (weights ", printable(model), ", this one ",
+               model_hash, ")");
+    const ordered_json& layers = top.at("layers");
+    top.need(layers.is_array(), "layers", "a list");
+    FP_REQUIRE(!layers.empty(), Exit::data, file_name, ": no layer was scored");
+    std::vector<LayerScores> out;
+    for (size_t i = 0; i < layers.size(); ++i)
+        out.push_back(layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
+    return out;
+}
+
+}  // namespace fp

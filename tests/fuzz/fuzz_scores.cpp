@@ -1,0 +1,24 @@
+// Any bytes as scores.json: an Error with Exit::data or Exit::model, or layers that are written and read the same.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "engine/json.h"
+#include "engine/prune/scores_file.h"
+#include "kernels/error.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    try {
+        const std::string text(reinterpret_cast<const char*>(data), size);
+        const auto layers = fp::read_scores(text, "fuzz", "hash");
+        nlohmann::ordered_json document{{"model", "hash"},
+                                        {"layers", nlohmann::ordered_json::array()}};
+        for (const fp::LayerScores& layer : layers)
+            document["layers"].push_back(fp::to_json(layer));
+        if (fp::read_scores(fp::json_line(document), "fuzz", "hash").size() != layers.size())
+            std::abort();
+    } catch (const fp::Error& error) {
+        if (error.exit != fp::Exit::data && error.exit != fp::Exit::model) std::abort();
+    }
+    return 0;
+}

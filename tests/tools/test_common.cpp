@@ -1,0 +1,100 @@
+#include "tools/common.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <sstream>
+
+#include "tests/expect_error.h"
+
+namespace fp {
+namespace {
+
+using testing::expect_error;
+using ::testing::HasSubstr;
+
+struct Chosen {
+    Device device{};
+    std::string err;
+};
+
+Chosen choose(std::vector<const char*> words) {
+    ComputeOptions compute;
+    Options options("fp_train", "Trains.");
+    add_compute_options(options, compute);
+    words.insert(words.begin(), "fp_train");
+    options.parse(int(words.size()), words.data());
+    std::ostringstream err;
+    auto* const old = std::cerr.rdbuf(err.rdbuf());
+    Chosen chosen;
+    try {
+        chosen.device = choose_device(compute, options);
+    } catch (...) {
+        std::cerr.rdbuf(old);
+        throw;
+    }
+    std::cerr.rdbuf(old);
+    chosen.err = err.str();
+    return chosen;
+}
+
+TEST(Device, a_device_that_is_named_is_taken) {
+    EXPECT_EQ(choose({"--device", "cpu"}).device.backend, Backend::cpu);
+    EXPECT_EQ(choose({"--device", "reference"}).device.backend, Backend::reference);
+    EXPECT_EQ(choose({"--device", "cpu"}).err, "")
+        << "nothing was chosen, so nothing is to be said";
+}
+
+TEST(Device, auto_says_what_it_took_and_why) {
+    const bool gpu = find_kernels(Backend::cuda) != nullptr;
+    const Chosen chosen = choose({});
+    EXPECT_EQ(chosen.device.backend, gpu ? Backend::cuda : Backend::cpu);
+    EXPECT_THAT(chosen.err, HasSubstr(gpu ? "device cuda (auto" : "device cpu (auto"));
+    EXPECT_EQ(choose({"--quiet"}).err, "");
+}
+
+TEST(Device, a_device_that_is_missing_is_an_error_and_no_other_is_taken) {
+    int missing = 0;
+    for (const Backend b : {Backend::cuda, Backend::cudnn, Backend::emulated}) {
+        if (find_kernels(b)) continue;
+        ++missing;
+        const std::string name(fp::name(b));
+        expect_error(
+            Exit::device,
+            [&] {
+                choose({"--device", name.c_str()});
+            },
+            name);
+    }
+    if (missing == 0) GTEST_SKIP() << "this machine has every device";
+}
+
+TEST(Device, words_that_are_no_device_are_a_mistake_of_usage) {
+    for (const char* word : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "reference_f64", ""})
+        expect_error(
+            Exit::usage,
+            [&] {
+                choose({"--device", word});
+            },
+            "--device");
+}
+
+TEST(Device, a_precision_that_the_cpu_lacks_is_an_error) {
+    for (const char* precision : {"tf32", "bf16"})
+        expect_error(
+            Exit::device,
+            [&] {
+                choose({"--device", "cpu", "--precision", precision});
+            },
+            "cpu", precision);
+    expect_error(
+        Exit::usage,
+        [] {
+            choose({"--precision", "fp64"});
+        },
+        "fp64", "fp32, tf32, bf16");
+}
+
+}  // namespace
+}  // namespace fp
