@@ -85,6 +85,7 @@ OperatingPoint operating_point(const Predictions& p,
 Scorer::Scorer(const Predictions& p, OperatingPoint point)
     : classes_(int(p.classes.size())), point_(point), label_(p.label), pred_(p.pred) {
     FP_CHECK(point.positive < classes_, "class ", point.positive, " of ", classes_);
+    FP_CHECK(p.size() < int64_t(1) << 30, p.size(), " cases are too many to rank");
     if (!p.has_probabilities()) return;
     const size_t n = label_.size();
 
@@ -97,10 +98,15 @@ Scorer::Scorer(const Predictions& p, OperatingPoint point)
         std::sort(rank.begin(), rank.end(), [&](uint32_t a, uint32_t b) {
             return score[a] != score[b] ? score[a] < score[b] : a < b;
         });
+        const auto equal = [&](size_t i, size_t j) { return score[rank[i]] == score[rank[j]]; };
         uint32_t tie = 0;
         for (size_t i = 0; i < n; ++i) {
-            if (i > 0 && score[rank[i]] != score[rank[i - 1]]) ++tie;
-            order_[c * n + i] = {.case_index = rank[i], .tie = tie};
+            const bool as_before = i > 0 && equal(i, i - 1), as_next = i + 1 < n && equal(i, i + 1);
+            if (i > 0 && !as_before) ++tie;
+            order_[c * n + i] = {.case_index = rank[i],
+                                 .tie = tie,
+                                 .tied = as_before || as_next,
+                                 .positive = label_[rank[i]] == c};
         }
     }
     for (size_t i = 0; i < n; ++i) {
@@ -162,13 +168,19 @@ void Scorer::aucs(const std::vector<Membership>& members,
         scratch.ranks.assign(groups, {});
         for (const Ranked* r = order_.data() + c * n; r != order_.data() + (c + 1) * n; ++r) {
             const Membership m = members[r->case_index];
-            if (m.times == 0) continue;
             RankSum& s = scratch.ranks[m.group];
             if (s.tie != int64_t(r->tie)) {
-                close_tie(s);
+                if (s.positive + s.negative > 0) close_tie(s);
                 s.tie = r->tie;
             }
-            (label_[r->case_index] == c ? s.positive : s.negative) += m.times;
+            if (r->tied) {
+                (r->positive ? s.positive : s.negative) += m.times;
+            } else if (r->positive) {
+                s.twice_won += 2 * s.below * m.times;
+                s.positives += m.times;
+            } else {
+                s.below += m.times;
+            }
         }
         for (int g = 0; g < groups; ++g) {
             RankSum& s = scratch.ranks[g];
@@ -225,7 +237,7 @@ void Scorer::sensitivities(const std::vector<Membership>& members,
             close(s, scratch.tally[m.group]);
             s.tie = order[i].tie;
         }
-        (label_[order[i].case_index] == point_.positive ? s.positive : s.negative) += m.times;
+        (order[i].positive ? s.positive : s.negative) += m.times;
     }
     for (int g = 0; g < groups; ++g) {
         const Tally& t = scratch.tally[g];

@@ -116,7 +116,9 @@ public:
 private:
     struct Ranked {
         uint32_t case_index;
-        uint32_t tie;  // the same number for cases of equal score, rising with the score
+        uint32_t tie : 30;  // the same number for cases of equal score, rising with the score
+        uint32_t tied : 1;  // another case has this score
+        uint32_t positive : 1;
     };
     void aucs(const std::vector<Membership>&, int groups, Scratch&, double* row) const;
     void calibration(const std::vector<Membership>&, int groups, Scratch&, double* row) const;
