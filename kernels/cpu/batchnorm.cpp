@@ -101,15 +101,6 @@ void in_batches(
     }
 }
 
-template <int B>
-inline Doubles<B> widen(const Floats<B>& v) {
-    return __builtin_convertvector(v, Doubles<B>);
-}
-template <int B>
-inline Floats<B> narrow(const Doubles<B>& v) {
-    return __builtin_convertvector(v, Floats<B>);
-}
-
 // Mean and sum of squared distances from it, of `count` elements a channel.
 template <int B>
 struct Moments {

@@ -40,6 +40,31 @@ inline void store(double* p, const Doubles<L>& v) {
     *reinterpret_cast<typename VectorOf<double, L>::in_memory*>(p) = v;
 }
 
+template <int L>
+inline Doubles<L> widen(const Floats<L>& v) {
+    return __builtin_convertvector(v, Doubles<L>);
+}
+template <int L>
+inline Floats<L> narrow(const Doubles<L>& v) {
+    return __builtin_convertvector(v, Floats<L>);
+}
+
+// 2^y within 2e-7 of its value, for y < 127; below -126 it is 2^-126. y = n + f with f in [-1/2, 1/2]: a
+// polynomial of degree 5 for 2^f (minimax, exact at 0), then n is added to the exponent.
+template <int L>
+inline Floats<L> exp2(const Floats<L>& y) {
+    constexpr float kLowest = -126, kToInteger = 0x1.8p23f;  // adding it leaves n in the low bits
+    const Floats<L> in_range = y < kLowest ? Floats<L>{} + kLowest : y;
+    const Floats<L> shifted = in_range + kToInteger;
+    const Floats<L> f = in_range - (shifted - kToInteger);
+    Floats<L> power = f * 1.326471396e-03f + 9.671509463e-03f;
+    power = power * f + 5.550733746e-02f;
+    power = power * f + 2.402224213e-01f;
+    power = power * f + 6.931469776e-01f;
+    power = power * f + 1.0f;
+    return (Floats<L>)((Ints<L>)power + ((Ints<L>)shifted << 23));
+}
+
 // body(integral_constant of the block): what is inside the call knows it at compile time.
 template <class Body>
 void with_block(int block, const Body& body) {

@@ -3,10 +3,6 @@
 
 #include "kernels/kernels.h"
 
-namespace fp::reference {
-extern const Snnl snnl_f32;
-}
-
 namespace fp::cpu {
 
 extern const Memory memory;
@@ -21,6 +17,7 @@ extern const Dropout dropout;
 extern const Loss loss;
 extern const Image image;
 extern const Optimizer optimizer;
+extern const Snnl snnl;
 
 namespace {
 
@@ -61,7 +58,7 @@ constexpr Kernels table{.name = "cpu",
                         .loss = loss,
                         .image = image,
                         .optimizer = optimizer,
-                        .snnl = reference::snnl_f32};
+                        .snnl = snnl};
 
 }  // namespace
 
