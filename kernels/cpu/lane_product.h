@@ -37,24 +37,29 @@ constexpr int kTileSide = kNativeLanes == 16 ? 4 : 3;
 
 // out(i,j) = sum_k term(a(i,k), b(j,k)) for i < R, j < C; added to out if kAdd.
 template <int L, class Term, bool kAdd, int R, int C>
-inline void product_tile(int64_t depth,
-                         Strided<const float> a,
-                         Strided<const float> b,
-                         Strided<float> out) {
+[[gnu::always_inline]] inline void product_tile(int64_t depth,
+                                                Strided<const float> a,
+                                                Strided<const float> b,
+                                                Strided<float> out) {
     Floats<L> sum[R][C];
+#pragma GCC unroll 4
     for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
         for (int j = 0; j < C; ++j) sum[i][j] = kAdd ? load<L>(out.at(i, j)) : Floats<L>{};
     for (int64_t k = 0; k < depth; ++k) {
         Floats<L> row[R], column[C];
-        for (int i = 0; i < R; ++i) row[i] = load<L>(a.at(i, 0));
-        for (int j = 0; j < C; ++j) column[j] = load<L>(b.at(j, 0));
-        // Moving on before the sums keeps gcc from loading an operand again at each of its uses.
-        a.data += a.step;
-        b.data += b.step;
+#pragma GCC unroll 4
+        for (int i = 0; i < R; ++i) row[i] = load_once<L>(a.at(i, k));
+#pragma GCC unroll 4
+        for (int j = 0; j < C; ++j) column[j] = load_once<L>(b.at(j, k));
+#pragma GCC unroll 4
         for (int j = 0; j < C; ++j)
+#pragma GCC unroll 4
             for (int i = 0; i < R; ++i) sum[i][j] = Term::term(sum[i][j], row[i], column[j]);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
         for (int j = 0; j < C; ++j) store<L>(out.at(i, j), sum[i][j]);
 }
 
@@ -68,18 +73,17 @@ inline void with_count(int count, const Body& body) {
         if (count >= 4) body(std::integral_constant<int, 4>());
 }
 
-// The same for i < rows, j < columns; with `upper` some or all of j < i is left out.
+// The same for i < rows, j < columns.
 template <int L, class Term, bool kAdd>
 void lane_product(int rows,
                   int columns,
                   int64_t depth,
                   Strided<const float> a,
                   Strided<const float> b,
-                  Strided<float> out,
-                  bool upper = false) {
+                  Strided<float> out) {
     for (int i = 0; i < rows; i += kTileSide)
         with_count(std::min(kTileSide, rows - i), [&](auto r) {
-            for (int j = upper ? i : 0; j < columns; j += kTileSide)
+            for (int j = 0; j < columns; j += kTileSide)
                 with_count(std::min(kTileSide, columns - j), [&](auto c) {
                     product_tile<L, Term, kAdd, r, c>(depth, {a.at(i, 0), a.row, a.step},
                                                       {b.at(j, 0), b.row, b.step},

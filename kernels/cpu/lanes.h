@@ -27,6 +27,12 @@ template <int L>
 inline Floats<L> load(const float* p) {
     return *reinterpret_cast<const typename VectorOf<float, L>::in_memory*>(p);
 }
+// A load that stays one: gcc reads a plain one again at each use of the value, which an inner loop that is
+// short of loads cannot afford.
+template <int L>
+inline Floats<L> load_once(const float* p) {
+    return *reinterpret_cast<const volatile typename VectorOf<float, L>::in_memory*>(p);
+}
 template <int L>
 inline void store(float* p, const Floats<L>& v) {
     *reinterpret_cast<typename VectorOf<float, L>::in_memory*>(p) = v;
@@ -54,7 +60,7 @@ inline Floats<L> narrow(const Doubles<L>& v) {
 template <int L>
 inline Floats<L> exp2(const Floats<L>& y) {
     constexpr float kLowest = -126, kToInteger = 0x1.8p23f;  // adding it leaves n in the low bits
-    const Floats<L> in_range = y < kLowest ? Floats<L>{} + kLowest : y;
+    const Floats<L> lowest = Floats<L>{} + kLowest, in_range = lowest > y ? lowest : y;
     const Floats<L> shifted = in_range + kToInteger;
     const Floats<L> f = in_range - (shifted - kToInteger);
     Floats<L> power = f * 1.326471396e-03f + 9.671509463e-03f;

@@ -40,7 +40,7 @@ constexpr float kFar = std::numeric_limits<float>::max();
 constexpr int kTile = 32;  // samples along a tile's side
 constexpr int kDepth =
     64;  // numbers of a sample that a tile takes at once: 64 samples of them fit in L2
-constexpr int kRowsAtOnce = 4;  // rows of a tile whose sums stay in registers
+constexpr int kStrip = 4;  // rows of a tile whose sums stay in registers
 
 using Distance = SnnlShape::Distance;
 using Definition = SnnlShape::Definition;
@@ -77,7 +77,6 @@ struct Workspace {
           inverse(carve.take<float>(backward ? int64_t(partitions) * s.x.n * L : 0)) {}
 
     float* in_tile(int i, int j) const { return tile + (i * kTile + j) * L; }
-    Strided<const float> samples(int first) const { return {rows + first * stride, stride, L}; }
 };
 
 // Copies a group's channels sample by sample; for the cosine, at length 1.
@@ -107,103 +106,110 @@ void take_rows(const SnnlShape& s, const float* x, int64_t first_element, const 
     }
 }
 
-// A block of pairs: rows a .. a + rows - 1 with columns b .. b + columns - 1; on the diagonal only i < j.
+// A block of pairs: samples a .. a + rows - 1 with samples b .. b + columns - 1, and of those only i < j.
 struct Tile {
     int a, b, rows, columns;
-    bool diagonal() const { return a == b; }
-    int first_column(int i) const { return diagonal() ? i + 1 : 0; }
-    int last_row(int j) const { return diagonal() ? j : rows; }  // one past
+    int first_column(int i) const { return std::max(0, a + i + 1 - b); }
+    int last_row(int j) const { return std::min(rows, b + j - a); }  // one past
+    Tile strip(int i) const { return {a + i, b, std::min(kStrip, rows - i), columns}; }
 };
 
-// body(tile) with u_i.u_j or |x_i - x_j|^2 of its pairs in w.tile
-template <int L, class Body>
-void for_tiles(const SnnlShape& s, const Workspace<L>& w, const Body& body) {
+template <class Body>
+void for_tiles(int samples, const Body& body) {
+    for (int a = 0; a < samples; a += kTile)
+        for (int b = a; b < samples; b += kTile)
+            body(Tile{a, b, std::min(kTile, samples - a), std::min(kTile, samples - b)});
+}
+
+// u_i.u_j or |x_i - x_j|^2 of a tile's pairs (and of some that are none, next to the diagonal).
+template <int L>
+void take_pairs(const SnnlShape& s, const Workspace<L>& w, const Tile& tile, float* out) {
     const int64_t chunks = ceil_div(s.d(), kDepth), chunk = ceil_div(s.d(), chunks);
-    const Strided<float> out{w.tile, kTile * L, L};
-    for (int a = 0; a < s.x.n; a += kTile)
-        for (int b = a; b < s.x.n; b += kTile) {
-            const Tile t{a, b, std::min(kTile, s.x.n - a), std::min(kTile, s.x.n - b)};
-            for (int64_t k = 0; k < s.d(); k += chunk) {
-                const Strided<const float> row = w.samples(a), column = w.samples(b);
-                const auto add = [&](auto term, auto adds) {
-                    lane_product<L, decltype(term), adds>(
-                        t.rows, t.columns, std::min(chunk, s.d() - k), {row.at(0, k), row.row, L},
-                        {column.at(0, k), column.row, L}, out, t.diagonal());
-                };
-                with_flag(k > 0, [&](auto adds) {
-                    if (s.distance == Distance::cosine)
-                        add(Multiply(), adds);
-                    else
-                        add(SquareDifference(), adds);
-                });
-            }
-            body(t);
+    for (int64_t k = 0; k < s.d(); k += chunk)
+        for (int i = 0; i < tile.rows; i += kStrip) {
+            const Tile t = tile.strip(i);
+            const int skip = std::min(t.first_column(0), t.columns);
+            const auto add = [&](auto term, auto adds) {
+                lane_product<L, decltype(term), adds>(
+                    t.rows, t.columns - skip, std::min(chunk, s.d() - k),
+                    {w.rows + t.a * w.stride + k * L, w.stride, L},
+                    {w.rows + (t.b + skip) * w.stride + k * L, w.stride, L},
+                    {out + (i * kTile + skip) * L, kTile * L, L});
+            };
+            with_flag(k > 0, [&](auto adds) {
+                s.distance == Distance::cosine ? add(Multiply(), adds)
+                                               : add(SquareDifference(), adds);
+            });
         }
 }
 
 // Sums of e^{-d/T}, bounded
 
-// e^{(u.u - 1)/T} for rows i .. i + kRowsAtOnce - 1 of a tile from column i (on the diagonal) or 0 on, and 0
-// for what is no pair.
+// e^{(u.u - 1)/T} in place of u.u, for kStrip rows from the first pair's column on; 0 for what is no pair.
 template <int L>
-void exponentiate(const Workspace<L>& w, const Tile& t, int i, float scale) {
-    for (int r = i; r < i + kRowsAtOnce; ++r) {
-        const int begin = t.diagonal() ? i : 0;
-        const int first = r < t.rows ? std::max(begin, t.first_column(r)) : t.columns;
-        for (int j = begin; j < std::min(first, t.columns); ++j)
-            store<L>(w.in_tile(r, j), Floats<L>{});
+void exponentiate(const Tile& t, float scale, float* strip) {
+    for (int i = 0; i < kStrip; ++i) {
+        const int first = i < t.rows ? std::min(t.first_column(i), t.columns) : t.columns;
+        float* row = strip + i * kTile * L;
+        for (int j = t.first_column(0); j < first; ++j) store<L>(row + j * L, Floats<L>{});
         for (int j = first; j < t.columns; ++j)
-            store<L>(w.in_tile(r, j), exp2<L>(load<L>(w.in_tile(r, j)) * scale - scale));
+            store<L>(row + j * L, exp2<L>(load<L>(row + j * L) * scale - scale));
     }
 }
 
-// Adds these rows to their sums and to the columns', for the pairs of one part.
+// Adds a strip to its rows' sums and to the columns', for the pairs of one part.
 template <int L, bool kWhole>
-void add_rows(
-    const Workspace<L>& w, const Tile& t, int i, const int32_t* part, double* sum, float* columns) {
-    float counts[kRowsAtOnce][kTile] = {};
+void add_strip(
+    const Tile& t, const float* strip, const int32_t* part, double* sum, float* columns) {
+    float counts[kStrip][kTile] = {};
     if (!kWhole)
-        for (int r = 0; r < std::min(kRowsAtOnce, t.rows - i); ++r)
+        for (int i = 0; i < t.rows; ++i)
             for (int j = 0; j < t.columns; ++j)
-                counts[r][j] = part[t.b + j] == part[t.a + i + r] ? 1.0f : 0.0f;
-    Floats<L> row[kRowsAtOnce] = {};
-    for (int j = t.diagonal() ? i : 0; j < t.columns; ++j) {
+                counts[i][j] = part[t.b + j] == part[t.a + i] ? 1.0f : 0.0f;
+    Floats<L> row[kStrip] = {};
+    for (int j = t.first_column(0); j < t.columns; ++j) {
         Floats<L> column = load<L>(columns + j * L);
-        for (int r = 0; r < kRowsAtOnce; ++r) {
-            Floats<L> e = load<L>(w.in_tile(i + r, j));
-            if (!kWhole) e *= counts[r][j];
-            row[r] += e;
+        for (int i = 0; i < kStrip; ++i) {
+            Floats<L> e = load<L>(strip + (i * kTile + j) * L);
+            if (!kWhole) e *= counts[i][j];
+            row[i] += e;
             column += e;
         }
         store<L>(columns + j * L, column);
     }
-    for (int r = 0; r < std::min(kRowsAtOnce, t.rows - i); ++r) {
-        double* total = sum + int64_t(t.a + i + r) * L;
-        store<L>(total, load<L>(total) + widen<L>(row[r]));
+    for (int i = 0; i < t.rows; ++i) {
+        double* total = sum + int64_t(t.a + i) * L;
+        store<L>(total, load<L>(total) + widen<L>(row[i]));
     }
 }
 
+// A strip at a time while its pairs are in the first-level cache; deep samples take the whole tile first.
 template <int L>
 void add_bounded(const SnnlShape& s,
                  const SnnlLabels& labels,
                  const Workspace<L>& w,
-                 const Tile& t) {
+                 const Tile& tile) {
     const auto scale = float(kLog2e / s.temperature);
     const int64_t samples = int64_t(s.x.n) * L;
+    const bool deep = s.d() > kDepth;
+    if (deep) take_pairs<L>(s, w, tile, w.tile);
     std::fill_n(w.columns, int64_t(labels.partitions()) * kTile * L, 0.0f);
-    for (int i = 0; i < t.rows; i += kRowsAtOnce) {
-        exponentiate<L>(w, t, i, scale);
+    for (int i = 0; i < tile.rows; i += kStrip) {
+        const Tile t = tile.strip(i);
+        float* strip = deep ? w.tile + i * kTile * L : w.tile;
+        if (!deep) take_pairs<L>(s, w, t, strip);
+        exponentiate<L>(t, scale, strip);
         for (int p = 0; p < labels.partitions(); ++p) {
             const Partition partition = labels[p];
             with_flag(partition.whole, [&](auto whole) {
-                add_rows<L, whole>(w, t, i, partition.part, w.sum + p * samples,
-                                   w.columns + p * kTile * L);
+                add_strip<L, whole>(t, strip, partition.part, w.sum + p * samples,
+                                    w.columns + p * kTile * L);
             });
         }
     }
     for (int p = 0; p < labels.partitions(); ++p)
-        for (int j = 0; j < t.columns; ++j) {
-            double* total = w.sum + p * samples + int64_t(t.b + j) * L;
+        for (int j = 0; j < tile.columns; ++j) {
+            double* total = w.sum + p * samples + int64_t(tile.b + j) * L;
             store<L>(total, load<L>(total) + widen<L>(load<L>(w.columns + (p * kTile + j) * L)));
         }
 }
@@ -234,6 +240,7 @@ void add_shifted(const SnnlShape& s,
                  const Workspace<L>& w,
                  const Tile& t) {
     const auto scale = float(kLog2e / s.temperature);
+    take_pairs<L>(s, w, t, w.tile);
     if (s.distance == Distance::cosine)
         for (int i = 0; i < t.rows; ++i)
             for (int j = t.first_column(i); j < t.columns; ++j)
@@ -266,7 +273,7 @@ void sum_up(const SnnlShape& s, const SnnlLabels& labels, const Workspace<L>& w)
     const int64_t count = int64_t(labels.partitions()) * s.x.n * L;
     std::fill_n(w.sum, count, 0.0);
     std::fill_n(w.smallest, count, is_bounded(s) ? 0.0f : kFar);
-    for_tiles<L>(s, w, [&](const Tile& t) {
+    for_tiles(s.x.n, [&](const Tile& t) {
         is_bounded(s) ? add_bounded<L>(s, labels, w, t) : add_shifted<L>(s, labels, w, t);
     });
 }
@@ -354,7 +361,8 @@ void pull_together(const SnnlShape& s, const SnnlLabels& labels, const Workspace
             }
     std::fill_n(w.slope, n * w.stride, 0.0f);
     std::fill_n(w.pull, n * L, 0.0f);
-    for_tiles<L>(s, w, [&](const Tile& t) {
+    for_tiles(s.x.n, [&](const Tile& t) {
+        take_pairs<L>(s, w, t, w.tile);
         weigh<L>(s, labels, w, t);
         const Strided<const float> sym{w.tile, kTile * L, L}, transposed{w.tile, L, kTile * L};
         const auto add = [&](Strided<const float> weight, int to, int rows, int from, int depth) {
