@@ -2,6 +2,7 @@
 // names with the same meaning; the build picks one by its include path.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -17,6 +18,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define UNROLL
 
 // T name[..][..] in the block's shared memory; and the part of it whose size the launch gives.
@@ -30,19 +32,22 @@
 
 namespace fp::emulated {
 
+using std::max;
+using std::min;
+
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = ~0u;
 
-struct alignas(8) float2 {
+struct alignas(8) [[gnu::may_alias]] float2 {
     float x, y;
 };
-struct alignas(16) float4 {
+struct alignas(16) [[gnu::may_alias]] float4 {
     float x, y, z, w;
 };
-struct alignas(8) uint2 {
+struct alignas(8) [[gnu::may_alias]] uint2 {
     unsigned x, y;
 };
-struct alignas(16) uint4 {
+struct alignas(16) [[gnu::may_alias]] uint4 {
     unsigned x, y, z, w;
 };
 

@@ -1,0 +1,503 @@
+// Convolution in float32 on the ordinary cores, as an implicit matrix product.
+//
+//   forward          y[n,p,q,k]  = act(bias[k] + residual[n,p,q,k] + sum_rsc w[k,r,s,c] x[n,h,w,c])
+//   backward_data    dx[n,h,w,c] = sum_rsk w[k,r,s,c] dy[n,p,q,k]
+//   backward_filter  dw[k,r,s,c] = sum_npq dy[n,p,q,k] x[n,h,w,c]      h = p stride + r - pad, w alike
+//
+// Shapes    x (N,H,W,C)  w (K,R,S,C)  y (N,P,Q,K), channels stored padded with zeros (C by 4, K by 8)
+// As GEMM   forward          M = NPQ pixels   N = K       sum over RSC
+//           backward_data    M = pixels of dx that share (h mod stride, w mod stride): their taps are the
+//                            same, so stride 2 is four products of the real size and no zeros are inserted;
+//                            N = C            sum over (their taps) K
+//           backward_filter  M = K            N = RSC     sum over NPQ, split over blocks; the parts are
+//                            added in order by a second kernel
+// Threads   GemmTile (gemm.cuh), 256 a block, tile chosen by tiles.h from the shape
+// Traffic   each block reads its rows and columns once a step from L2; HBM sees bytes() when the tiles of
+//           one wave share them
+// Bound     compute: FFMA at 60 TFLOP/s on an H200; memory for 1x1 with few channels
+#include "kernels/cuda/conv.cuh"
+
+#include <limits>
+
+#include "kernels/cuda/columns.cuh"
+#include "kernels/cuda/gemm.cuh"
+#include "kernels/tiles.h"
+
+namespace fp::FP_MACHINE {
+namespace {
+
+constexpr TileCost kTiles[] = {{{128, 128}, 0.80}, {{128, 64}, 0.70}, {{64, 64}, 0.55}};
+
+// ---- forward
+
+template <class T>
+struct ForwardSource {
+    const ConvSizes& g;
+    const float *image, *filter;  // this thread's row of x, its row of w; null where there is none
+    int top, left;                // where tap (0,0) of its pixel lies
+    int r, s, c;                  // what comes next
+    AlongK<T::kM> a;
+    AlongK<T::kN> b;
+
+    __device__ ForwardSource(
+        const ConvSizes& g_, const float* x, const float* w, int64_t first_pixel, int first_filter)
+        : g(g_) {
+        const int64_t pixel = first_pixel + a.line;
+        const bool has_pixel = a.takes_part(thread_index()) && pixel < g.pixels_out();
+        const int q = int(pixel % g.q), p = int(pixel / g.q % g.p);
+        image = has_pixel ? x + pixel / (int64_t(g.p) * g.q) * g.h * g.w * g.c : nullptr;
+        top = p * g.stride - g.pad;
+        left = q * g.stride - g.pad;
+        const int k = first_filter + b.line;
+        filter = b.takes_part(thread_index()) && k < g.k ? w + int64_t(k) * g.taps_c() : nullptr;
+        r = s = 0;
+        c = a.k;
+        wrap();
+    }
+    __device__ void wrap() {
+        while (c >= g.c) {
+            c -= g.c;
+            if (++s == g.s) s = 0, ++r;
+        }
+    }
+    __device__ void fetch() {
+        const int h = top + r, w = left + s;
+        const bool on_map = unsigned(h) < unsigned(g.h) && unsigned(w) < unsigned(g.w);
+        a.v =
+            image && r < g.r && on_map ? load_pack(image + (h * g.w + w) * g.c + c) : Pack<float>{};
+        b.v = filter && r < g.r ? load_pack(filter + (r * g.s + s) * g.c + c) : Pack<float>{};
+        c += T::kK;
+        wrap();
+    }
+    __device__ void place(typename T::A& a_, typename T::B& b_) const {
+        a.place(a_);
+        b.place(b_);
+    }
+};
+
+template <class T>
+__global__ void __launch_bounds__(T::kThreads, 2)
+    conv_forward_kernel(const __grid_constant__ ConvSizes g,
+                        const float* __restrict__ x,
+                        const float* __restrict__ w,
+                        const float* __restrict__ bias,
+                        const float* __restrict__ residual,
+                        bool relu,
+                        float* __restrict__ y) {
+    const int64_t first_pixel = int64_t(blockIdx.x) * T::kM;
+    const int first_filter = int(blockIdx.y) * T::kN;
+    ForwardSource<T> source(g, x, w, first_pixel, first_filter);
+    typename T::Sums sums = {};
+    T::accumulate(source, int(ceil_div(g.taps_c(), T::kK)), sums);
+
+    T::for_outputs(sums, [&](int row, int column, Pack<float> v) {
+        const int64_t pixel = first_pixel + row;
+        const int k = first_filter + column;
+        if (pixel >= g.pixels_out() || k >= g.y_c) return;
+        const int64_t offset = pixel * g.y_c + k;
+        if (bias) {
+            const Pack<float> add = load_pack(bias + k);
+            for (int e = 0; e < 4; ++e) v.v[e] += add.v[e];
+        }
+        if (residual) {
+            const Pack<float> add = load_pack(residual + offset);
+            for (int e = 0; e < 4; ++e) v.v[e] += add.v[e];
+        }
+        if (relu)
+            for (float& e : v.v) e = e <= 0 ? 0 : e;
+        store_pack(y + offset, v);
+    });
+}
+
+// ---- backward_data
+
+// The pixels of dx with h mod stride = row_class and w mod stride = column_class, and the taps they meet:
+// r = first_r + i stride. Output p = h' + p_shift - i for the pixel of row h = h' stride + row_class.
+struct ParityClass {
+    int rows, columns, row_class, column_class;
+    int first_r, first_s, taps_r, taps_s, p_shift, q_shift;
+
+    static ParityClass of(const ConvSizes& g, int index) {
+        const int row_class = index / g.stride, column_class = index % g.stride;
+        const int first_r = (row_class + g.pad) % g.stride;
+        const int first_s = (column_class + g.pad) % g.stride;
+        const auto share = [&](int first, int count) {  // of first, first + stride, ... < count
+            return first < count ? int(ceil_div(count - first, g.stride)) : 0;
+        };
+        return {.rows = share(row_class, g.h),
+                .columns = share(column_class, g.w),
+                .row_class = row_class,
+                .column_class = column_class,
+                .first_r = first_r,
+                .first_s = first_s,
+                .taps_r = share(first_r, g.r),
+                .taps_s = share(first_s, g.s),
+                .p_shift = (row_class + g.pad) / g.stride,
+                .q_shift = (column_class + g.pad) / g.stride};
+    }
+};
+struct ParityClasses {  // all of them, in the kernel's parameters: they cost no registers there
+    static constexpr int kMostStride = 4;
+    ParityClass of[kMostStride * kMostStride];
+};
+
+template <class T>
+struct BackwardDataSource {
+    const ConvSizes& g;
+    const ParityClass& of;
+    const float *image,
+        *filter;      // this thread's sample of dy; w at its channels; null where there is none
+    int row, column;  // its pixel within the class, shifted so that p = row - i
+    int i, j, k;      // what comes next: tap and filter
+    AlongK<T::kM> a;
+    AlongLines<T::kN> b;
+
+    __device__ BackwardDataSource(const ConvSizes& g_,
+                                  const ParityClass& of_,
+                                  const float* dy,
+                                  const float* w,
+                                  int64_t first_pixel,
+                                  int first_channel)
+        : g(g_), of(of_) {
+        const int64_t pixel = first_pixel + a.line, area = int64_t(of.rows) * of.columns;
+        const bool has_pixel = a.takes_part(thread_index()) && pixel < g.n * area;
+        image = has_pixel ? dy + pixel / area * g.p * g.q * g.y_c : nullptr;
+        row = int(pixel % area / of.columns) + of.p_shift;
+        column = int(pixel % of.columns) + of.q_shift;
+        const int c = first_channel + b.line;
+        filter = b.takes_part(thread_index()) && c < g.c ? w + c : nullptr;
+        i = j = k = 0;
+    }
+    __device__ void fetch() {
+        const int p = row - i, q = column - j;
+        const bool on_map = unsigned(p) < unsigned(g.p) && unsigned(q) < unsigned(g.q);
+        a.v = image && on_map ? load_pack(image + (p * g.q + q) * g.y_c + k + a.k) : Pack<float>{};
+        const int tap = (of.first_r + i * g.stride) * g.s + of.first_s + j * g.stride;
+        b.v = filter && k + b.k < g.k
+                  ? load_pack(filter + (int64_t(k + b.k) * g.r * g.s + tap) * g.c)
+                  : Pack<float>{};
+        k += T::kK;
+        if (k < g.y_c) return;  // a multiple of kK
+        k = 0;
+        if (++j == of.taps_s) j = 0, ++i;
+    }
+    __device__ void place(typename T::A& a_, typename T::B& b_) const {
+        a.place(a_);
+        b.place(b_);
+    }
+};
+
+template <class T>
+__global__ void __launch_bounds__(T::kThreads, 2)
+    conv_backward_data_kernel(const __grid_constant__ ConvSizes g,
+                              const __grid_constant__ ParityClasses classes,
+                              const float* __restrict__ dy,
+                              const float* __restrict__ w,
+                              float* dx,
+                              Write write) {
+    const ParityClass& of = classes.of[blockIdx.z];
+    const int64_t first_pixel = int64_t(blockIdx.x) * T::kM;
+    const int64_t area = int64_t(of.rows) * of.columns;
+    if (first_pixel >= g.n * area) return;  // classes differ in size; the whole block leaves
+    const int first_channel = int(blockIdx.y) * T::kN;
+    BackwardDataSource<T> source(g, of, dy, w, first_pixel, first_channel);
+    typename T::Sums sums = {};
+    T::accumulate(source, of.taps_r * of.taps_s * (g.y_c / T::kK), sums);
+
+    T::for_outputs(sums, [&](int line, int column, const Pack<float>& v) {
+        const int64_t pixel = first_pixel + line;
+        const int c = first_channel + column;
+        if (pixel >= g.n * area || c >= g.c) return;
+        const int h = int(pixel % area / of.columns) * g.stride + of.row_class;
+        const int x = int(pixel % of.columns) * g.stride + of.column_class;
+        store_gradient(dx + ((pixel / area * g.h + h) * g.w + x) * g.c + c, v, write);
+    });
+}
+
+// ---- backward_filter
+
+struct PixelPlace {  // an output pixel that moves on by `step` at a time
+    int64_t n;
+    int p, q;
+    __device__ PixelPlace(const ConvSizes& g, int64_t pixel)
+        : n(pixel / (int64_t(g.p) * g.q)), p(int(pixel / g.q % g.p)), q(int(pixel % g.q)) {}
+    __device__ void advance(const ConvSizes& g, int step) {
+        q += step;
+        while (q >= g.q) {
+            q -= g.q;
+            if (++p == g.p) p = 0, ++n;
+        }
+    }
+};
+
+template <class T>
+struct BackwardFilterSource {
+    const ConvSizes& g;
+    const float *dy,
+        *x;  // at this thread's filters, at its tap's channels; null where there are none
+    int64_t dy_pixel, x_pixel, end;
+    PixelPlace x_place;
+    int top, left;  // of its tap
+    AlongLines<T::kM> a;
+    AlongLines<T::kN> b;
+
+    __device__ BackwardFilterSource(const ConvSizes& g_,
+                                    const float* x_,
+                                    const float* dy_,
+                                    int64_t begin,
+                                    int64_t end_,
+                                    int first_filter,
+                                    int first_column)
+        : g(g_), end(end_), x_place(g_, begin + AlongLines<T::kN>().k) {
+        const int k = first_filter + a.line, column = first_column + b.line;
+        dy = a.takes_part(thread_index()) && k < g.y_c ? dy_ + k : nullptr;
+        x = b.takes_part(thread_index()) && column < g.taps_c() ? x_ + column % g.c : nullptr;
+        top = column / g.c / g.s - g.pad;
+        left = column / g.c % g.s - g.pad;
+        dy_pixel = begin + a.k;
+        x_pixel = begin + b.k;
+    }
+    __device__ void fetch() {
+        a.v = dy && dy_pixel < end ? load_pack(dy + dy_pixel * g.y_c) : Pack<float>{};
+        const int h = x_place.p * g.stride + top, w = x_place.q * g.stride + left;
+        const bool on_map = unsigned(h) < unsigned(g.h) && unsigned(w) < unsigned(g.w);
+        b.v = x && x_pixel < end && on_map ? load_pack(x + ((x_place.n * g.h + h) * g.w + w) * g.c)
+                                           : Pack<float>{};
+        dy_pixel += T::kK;
+        x_pixel += T::kK;
+        x_place.advance(g, T::kK);
+    }
+    __device__ void place(typename T::A& a_, typename T::B& b_) const {
+        a.place(a_);
+        b.place(b_);
+    }
+};
+
+// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+template <class T>
+__global__ void __launch_bounds__(T::kThreads, 2)
+    conv_backward_filter_kernel(const __grid_constant__ ConvSizes g,
+                                const float* __restrict__ x,
+                                const float* __restrict__ dy,
+                                float* out,
+                                Write write,
+                                Split split) {
+    const int first_filter = int(blockIdx.x) * T::kM, first_column = int(blockIdx.y) * T::kN;
+    const int64_t begin = int64_t(blockIdx.z) * split.part;
+    const int64_t end = min(begin + split.part, split.length);
+    BackwardFilterSource<T> source(g, x, dy, begin, end, first_filter, first_column);
+    typename T::Sums sums = {};
+    T::accumulate(source, int(ceil_div(end - begin, T::kK)), sums);
+
+    float* part = out + int64_t(blockIdx.z) * g.k * g.taps_c();
+    T::for_outputs(sums, [&](int row, int column, const Pack<float>& v) {
+        const int k = first_filter + row, rsc = first_column + column;
+        if (k < g.k && rsc < g.taps_c())
+            store_gradient(part + int64_t(k) * g.taps_c() + rsc, v, write);
+    });
+}
+
+__global__ void add_parts_kernel(
+    const float* __restrict__ parts, int count, float* dw, Write write, int64_t packs) {
+    const int64_t i = flat_index();
+    if (i >= packs) return;
+    Pack<float> sum = load_pack(parts + 4 * i);
+    for (int part = 1; part < count; ++part) {
+        const Pack<float> v = load_pack(parts + 4 * (part * packs + i));
+        UNROLL
+        for (int e = 0; e < 4; ++e) sum.v[e] += v.v[e];
+    }
+    store_gradient(dw + 4 * i, sum, write);
+}
+
+Split filter_split(const ConvSizes& g, TileSize tile) {
+    const int64_t tiles = ceil_div(g.k, tile.m) * ceil_div(g.taps_c(), tile.n);
+    return split_sum(g.pixels_out(), tiles, 8, 64);
+}
+TileSize filter_tile(const ConvSizes& g) { return best_tile(g.k, g.taps_c(), kTiles); }
+
+// start(GemmTile) with the tile that `size` names.
+template <class Start>
+void with_tile(TileSize size, Start start) {
+    if (size == TileSize{128, 128}) return start(GemmTile<128, 128>());
+    if (size == TileSize{128, 64}) return start(GemmTile<128, 64>());
+    start(GemmTile<64, 64>());
+}
+
+}  // namespace
+
+ConvSizes ConvSizes::of(const ConvShape& s) {
+    const ConvSizes g{.n = s.x.n,
+                      .h = s.x.h,
+                      .w = s.x.w,
+                      .c = s.x.stored_c(),
+                      .k = s.w.k,
+                      .r = s.w.r,
+                      .s = s.w.s,
+                      .p = s.p(),
+                      .q = s.q(),
+                      .y_c = s.y().stored_c(),
+                      .stride = s.stride,
+                      .pad = s.pad};
+    const bool nhwc = s.x.blocks() == 1 && s.y().blocks() == 1 && s.w.k_block == 1;
+    FP_CHECK(nhwc && s.w.c_blocks() == 1 && s.w.c_block == g.c && g.c % 4 == 0 && g.y_c % 8 == 0,
+             "conv: not in the CUDA layout: blocks of ", s.x.block, ", ", s.y_block, " and ",
+             s.w.c_block);
+    FP_CHECK(g.p > 0 && g.q > 0, "conv: a ", g.r, "x", g.s, " filter over a ", g.h, "x", g.w,
+             " map");
+    constexpr int64_t kMost = std::numeric_limits<int>::max();
+    FP_CHECK(int64_t(g.h) * g.w * g.c <= kMost && int64_t(g.p) * g.q * g.y_c <= kMost &&
+                 int64_t(g.r) * g.s * g.c <= kMost,
+             "conv: one sample or one filter has more than 2^31 elements");
+    return g;
+}
+
+ConvShape as_conv(const LinearShape& s) {
+    const int length = int(s.x.pixels()) * s.x.stored_c();
+    return {.x = {.n = s.x.n, .c = length, .block = length},
+            .w = {.k = s.w.k, .c = length, .c_block = length},
+            .y_block = s.y_block};
+}
+
+size_t conv_scratch_bytes(const ConvShape& shape) {
+    const ConvSizes g = ConvSizes::of(shape);
+    const int parts = filter_split(g, filter_tile(g)).parts();
+    const size_t of_parts = parts > 1 ? size_t(parts) * g.k * g.taps_c() * sizeof(float) : 0;
+    return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
+}
+
+void conv_forward(const ConvShape& shape,
+                  const float* x,
+                  const float* w,
+                  const float* bias,
+                  const float* residual,
+                  bool relu,
+                  float* y,
+                  Stream stream) {
+    const ConvSizes g = ConvSizes::of(shape);
+    with_tile(best_tile(g.pixels_out(), g.y_c, kTiles), [&](auto tile) {
+        using T = decltype(tile);
+        const Grid grid{.blocks = ceil_div(g.pixels_out(), T::kM),
+                        .blocks_y = ceil_div(g.y_c, T::kN),
+                        .threads = T::kThreads};
+        launch(conv_forward_kernel<T>, grid, stream, g, x, w, bias, residual, relu, y);
+    });
+}
+
+void conv_backward_data(const ConvShape& shape,
+                        const float* dy,
+                        const float* w,
+                        float* dx,
+                        Write write,
+                        Stream stream) {
+    const ConvSizes g = ConvSizes::of(shape);
+    FP_CHECK(g.stride <= ParityClasses::kMostStride, "conv: the gradient at stride ", g.stride);
+    const int count = g.stride * g.stride;
+    ParityClasses classes{};
+    for (int i = 0; i < count; ++i) classes.of[i] = ParityClass::of(g, i);
+    const int64_t pixels =
+        g.n * ceil_div(g.h, g.stride) * ceil_div(g.w, g.stride);  // the largest's
+    with_tile(best_tile(pixels * count, g.c, kTiles), [&](auto tile) {
+        using T = decltype(tile);
+        const Grid grid{.blocks = ceil_div(pixels, T::kM),
+                        .blocks_y = ceil_div(g.c, T::kN),
+                        .blocks_z = count,
+                        .threads = T::kThreads};
+        launch(conv_backward_data_kernel<T>, grid, stream, g, classes, dy, w, dx, write);
+    });
+}
+
+void conv_backward_filter(const ConvShape& shape,
+                          const float* x,
+                          const float* dy,
+                          float* dw,
+                          float* dbias,
+                          Write write,
+                          void* scratch,
+                          Stream stream) {
+    const ConvSizes g = ConvSizes::of(shape);
+    const TileSize size = filter_tile(g);
+    const Split split = filter_split(g, size);
+    const bool whole = split.parts() == 1;
+    auto* parts = static_cast<float*>(scratch);
+    with_tile(size, [&](auto tile) {
+        using T = decltype(tile);
+        const Grid grid{.blocks = ceil_div(g.k, T::kM),
+                        .blocks_y = ceil_div(g.taps_c(), T::kN),
+                        .blocks_z = split.parts(),
+                        .threads = T::kThreads};
+        launch(conv_backward_filter_kernel<T>, grid, stream, g, x, dy, whole ? dw : parts,
+               whole ? write : Write::replace, split);
+    });
+    if (!whole) {
+        const int64_t packs = int64_t(g.k) * g.taps_c() / 4;
+        launch(add_parts_kernel, flat_grid(packs), stream, parts, split.parts(), dw, write, packs);
+    }
+    if (dbias) column_sums(shape.y(), dy, dbias, write, scratch, stream);
+}
+
+namespace {
+
+void forward(
+    const ConvShape& s, const act* x, const par* w, const par* bias, act* y, void*, Stream stream) {
+    conv_forward(s, static_cast<const float*>(x), static_cast<const float*>(w),
+                 static_cast<const float*>(bias), nullptr, false, static_cast<float*>(y), stream);
+}
+
+void backward_data(
+    const ConvShape& s, const act* dy, const par* w, act* dx, Write write, void*, Stream stream) {
+    conv_backward_data(s, static_cast<const float*>(dy), static_cast<const float*>(w),
+                       static_cast<float*>(dx), write, stream);
+}
+
+void backward_filter(const ConvShape& s,
+                     const act* x,
+                     const act* dy,
+                     par* dw,
+                     par* dbias,
+                     Write write,
+                     void* scratch,
+                     Stream stream) {
+    conv_backward_filter(s, static_cast<const float*>(x), static_cast<const float*>(dy),
+                         static_cast<float*>(dw), static_cast<float*>(dbias), write, scratch,
+                         stream);
+}
+
+// The filter is best as it is: prepared is a copy.
+size_t prepared_bytes(const ConvShape& s, bool, bool) {
+    return size_t(s.w.stored()) * sizeof(float);
+}
+__global__ void copy_kernel(const float* __restrict__ from, float* __restrict__ to, int64_t packs) {
+    const int64_t i = flat_index();
+    if (i < packs) store_pack(to + 4 * i, load_pack(from + 4 * i));
+}
+void prepare(const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
+    const int64_t packs = s.w.stored() / 4;
+    launch(copy_kernel, flat_grid(packs), stream, static_cast<const float*>(w),
+           static_cast<float*>(prepared), packs);
+}
+void infer(const ConvShape& s,
+           const act* x,
+           const void* prepared,
+           const par* bias,
+           const act* residual,
+           bool relu,
+           act* y,
+           void*,
+           Stream stream) {
+    conv_forward(s, static_cast<const float*>(x), static_cast<const float*>(prepared),
+                 static_cast<const float*>(bias), static_cast<const float*>(residual), relu,
+                 static_cast<float*>(y), stream);
+}
+
+}  // namespace
+
+extern const Conv conv_f32{.scratch_bytes = conv_scratch_bytes,
+                           .forward = forward,
+                           .backward_data = backward_data,
+                           .backward_filter = backward_filter,
+                           .prepared_bytes = prepared_bytes,
+                           .prepare = prepare,
+                           .infer = infer};
+
+}  // namespace fp::FP_MACHINE

@@ -1,0 +1,91 @@
+// 16 bytes of activations, computed with as float32: the unit of every memory-bound kernel.
+#pragma once
+
+#include "machine.cuh"
+
+namespace fp::FP_MACHINE {
+
+template <class A>
+struct Pack {
+    static constexpr int kSize = 16 / int(sizeof(A));
+    float v[kSize];
+};
+
+__device__ inline Pack<float> load_pack(const float* p) {
+    const float4 four = ldg(reinterpret_cast<const float4*>(p));
+    return {{four.x, four.y, four.z, four.w}};
+}
+__device__ inline Pack<bf16> load_pack(const bf16* p) {
+    const uint4 eight = ldg(reinterpret_cast<const uint4*>(p));
+    const unsigned pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+    Pack<bf16> out;
+    UNROLL
+    for (int i = 0; i < 4; ++i) {
+        out.v[2 * i] = to_float(bf16{uint16_t(pairs[i])});
+        out.v[2 * i + 1] = to_float(bf16{uint16_t(pairs[i] >> 16)});
+    }
+    return out;
+}
+
+__device__ inline void store_pack(float* p, const Pack<float>& a) {
+    stg(reinterpret_cast<float4*>(p), float4{a.v[0], a.v[1], a.v[2], a.v[3]});
+}
+__device__ inline void store_pack(bf16* p, const Pack<bf16>& a) {
+    stg(reinterpret_cast<uint4*>(p), uint4{pack_bf16(a.v[0], a.v[1]), pack_bf16(a.v[2], a.v[3]),
+                                           pack_bf16(a.v[4], a.v[5]), pack_bf16(a.v[6], a.v[7])});
+}
+
+// A gradient to where it belongs: in place of what is there, or added to it.
+template <class A>
+__device__ void store_gradient(A* p, Pack<A> g, Write write) {
+    if (write == Write::add) {
+        const Pack<A> before = load_pack(p);
+        UNROLL
+        for (int i = 0; i < Pack<A>::kSize; ++i) g.v[i] += before.v[i];
+    }
+    store_pack(p, g);
+}
+
+// One activation.
+__device__ inline float load_one(const float* p) { return ldg(p); }
+__device__ inline float load_one(const bf16* p) { return to_float(ldg(p)); }
+__device__ inline void store_one(float* p, float v) { stg(p, v); }
+__device__ inline void store_one(bf16* p, float v) { stg(p, to_bf16(v)); }
+
+// As many per-channel numbers as a pack has channels.
+template <class A>
+__device__ Pack<A> load_channels(const float* vector, int pack) {
+    Pack<A> out;
+    UNROLL
+    for (int i = 0; i < Pack<A>::kSize; i += 4) {
+        const Pack<float> four = load_pack(vector + pack * Pack<A>::kSize + i);
+        UNROLL
+        for (int j = 0; j < 4; ++j) out.v[i + j] = four.v[j];
+    }
+    return out;
+}
+
+// Thread i's pack: its channel offset, column, row and sample, of a map of `packs` packs a pixel.
+struct PackPlace {
+    int pack, column, row;
+    int64_t sample;
+    __device__ PackPlace(int64_t i, int packs, int rows, int columns) {
+        pack = int(i % packs);
+        i /= packs;
+        column = int(i % columns);
+        i /= columns;
+        row = int(i % rows);
+        sample = i / rows;
+    }
+};
+
+// A flat run of packs: one a thread.
+constexpr int kFlatThreads = 256;
+inline Grid flat_grid(int64_t packs, const Place& at = Place::current()) {
+    return {.blocks = ceil_div(packs, kFlatThreads), .threads = kFlatThreads, .at = at};
+}
+__device__ inline int64_t flat_index() {
+    return int64_t(blockIdx.x) * kFlatThreads + thread_index();
+}
+
+}  // namespace fp::FP_MACHINE

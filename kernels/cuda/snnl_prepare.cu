@@ -1,0 +1,76 @@
+// Soft nearest neighbours, first step: every channel's samples as rows.
+//
+//   rows[c][i][d] = x[i,d,c] / max(|x_ic|, 1e-12)  (cosine), x[i,d,c] (euclidean);  norms[c][i] = |x_ic|
+//
+// Shapes    x (N,D,C) is NHWC; rows (C,N,D rounded up to 8), zeros behind D
+// Threads   a block takes one sample and 32 channels, and turns them round in shared memory, so that reads
+//           run along channels and writes along D
+// Traffic   x twice (the second time from L1), rows once
+// Bound     memory
+#include "kernels/cuda/snnl.cuh"
+
+namespace fp::FP_MACHINE {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kSide = 32;  // of the square that is turned round
+constexpr int kSteps = kThreads / kSide;
+
+template <class A>
+__global__ void snnl_prepare_kernel(const A* __restrict__ x,
+                                    float* __restrict__ rows,
+                                    float* __restrict__ norms,
+                                    SnnlSizes s) {
+    SHARED(float, square, [kSide][kSide + 1]);
+    SHARED(float, parts, [kSteps][kSide]);
+    const int i = int(blockIdx.x), first_channel = int(blockIdx.y) * kSide;
+    const int fast = thread_index() % kSide, slow = thread_index() / kSide;
+    const A* sample = x + int64_t(i) * s.d * s.stored_c + first_channel + fast;
+    const bool reads = first_channel + fast < s.c;
+
+    float sum = 0;
+    for (int d = slow; reads && d < s.d; d += kSteps) {
+        const float v = load_one(sample + int64_t(d) * s.stored_c);
+        sum = fused_multiply_add(v, v, sum);
+    }
+    parts[slow][fast] = sum;
+    block_sync();
+    float square_norm = 0;
+    for (int part = 0; part < kSteps; ++part) square_norm += parts[part][fast];
+    const float norm = sqrtf(square_norm);
+    const float scale = s.euclidean ? 1 : 1 / fmaxf(norm, kSmallestNorm);
+    if (slow == 0 && reads) stg(norms + int64_t(first_channel + fast) * s.n + i, norm);
+
+    for (int first_d = 0; first_d < s.stored_d; first_d += kSide) {
+        for (int d = slow; d < kSide; d += kSteps) {
+            const bool inside = reads && first_d + d < s.d;
+            square[d][fast] =
+                inside ? load_one(sample + int64_t(first_d + d) * s.stored_c) * scale : 0;
+        }
+        block_sync();
+        for (int c = slow; c < kSide; c += kSteps)
+            if (first_channel + c < s.c && first_d + fast < s.stored_d)
+                stg(rows + (int64_t(first_channel + c) * s.n + i) * s.stored_d + first_d + fast,
+                    square[fast][c]);
+        block_sync();
+    }
+}
+
+template <class A>
+void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream stream) {
+    const Grid grid{.blocks = s.n, .blocks_y = ceil_div(s.c, kSide), .threads = kThreads};
+    launch(snnl_prepare_kernel<A>, grid, stream, x, scratch.rows, scratch.norms, s);
+}
+
+}  // namespace
+
+template <>
+void snnl_prepare(const SnnlSizes& s, const float* x, const SnnlScratch& scratch, Stream stream) {
+    prepare(s, x, scratch, stream);
+}
+template <>
+void snnl_prepare(const SnnlSizes& s, const bf16* x, const SnnlScratch& scratch, Stream stream) {
+    prepare(s, x, scratch, stream);
+}
+
+}  // namespace fp::FP_MACHINE
