@@ -290,7 +290,7 @@ protected:
         const Map maps[] = {{.n = 70, .c = 3, .h = 7, .w = 7},
                             {.n = 40, .c = 17, .h = 2, .w = 2},
                             {.n = 33, .c = 1, .h = 5, .w = 3},
-                            {.n = 65, .c = 45, .h = 1, .w = 1},
+                            {.n = 65, .c = 9, .h = 1, .w = 1},
                             {.n = 3, .c = 16, .h = 4, .w = 4}};
         for (const Map& m : maps)
             for (const Distance distance : {Distance::cosine, Distance::euclidean})
