@@ -3,10 +3,6 @@
 
 # nvcc is often installed and not on PATH.
 find_program(FP_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
-set(cuda_found OFF)
-if(FP_NVCC OR CMAKE_CUDA_COMPILER)
-  set(cuda_found ON)
-endif()
 option(FP_CUDA "Build the CUDA kernels for GPUs" OFF)
 set(FP_CUDA_ARCHITECTURES "80-real;90a-real;90-virtual" CACHE STRING
     "GPU generations to build for; the virtual one serves later ones")
@@ -28,8 +24,7 @@ if(FP_CUDA)
   add_library(fp_cuda STATIC ${cuda_ops} ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu)
   target_include_directories(fp_cuda PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/machine/gpu)
   target_compile_definitions(fp_cuda PRIVATE FP_MACHINE=cuda)
-  # A register spill fails the build; so does a wgmma that ptxas had to serialise, which it only notes
-  # ("(C75.."): bench/gpu and tests/kernels read the cubins for that.
+  # A register spill fails the build.
   target_compile_options(fp_cuda PRIVATE --expt-relaxed-constexpr -lineinfo
                          "SHELL:-Xptxas --warn-on-spills" "SHELL:-Werror all-warnings")
   set(fp_cuda_library fp_cuda)
