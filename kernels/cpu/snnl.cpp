@@ -86,7 +86,7 @@ void take_rows(const SnnlShape& s, const float* x, int64_t first_element, const 
     for (int n = 0; n < s.x.n; ++n) {
         const float* from = x + first_element + n * image;
         float* to = w.rows + n * w.stride;
-        Floats<L> norm = Floats<L>{} + 1, scale = norm;
+        Floats<L> norm = Floats<L>{} + 1, divisor = norm;
         if (s.distance == Distance::cosine) {
             Doubles<L> squares{};
             for (int64_t k = 0; k < s.d(); k += kDepth) {
@@ -98,10 +98,11 @@ void take_rows(const SnnlShape& s, const float* x, int64_t first_element, const 
                 squares += widen<L>(part);
             }
             for (int lane = 0; lane < L; ++lane) norm[lane] = float(std::sqrt(squares[lane]));
-            scale = 1 / (norm < kSmallestNorm ? Floats<L>{} + kSmallestNorm : norm);
+            divisor = norm < kSmallestNorm ? Floats<L>{} + kSmallestNorm : norm;
         }
         for (int64_t i = 0; i < s.d(); ++i)
-            store<L>(to + i * L, load<L>(from + i * s.x.block) * scale);
+            store<L>(to + i * L,
+                     load<L>(from + i * s.x.block) / divisor);  // one number's unit is exactly 1
         store<L>(w.norm + n * L, norm);
     }
 }
@@ -393,21 +394,21 @@ void give_gradient(const SnnlShape& s,
     for (int n = 0; n < s.x.n; ++n) {
         const float *u = w.rows + n * w.stride, *slope = w.slope + n * w.stride;
         const Floats<L> norm = load<L>(w.norm + n * L);
-        // dx = a u + b slope
+        // dx = b (slope + a u): 0 for a map of one number, whose unit vector cannot turn
         Floats<L> a, b;
         if (s.distance == Distance::cosine) {
             Floats<L> along{};
             for (int64_t k = 0; k < s.d(); ++k)
                 along += load<L>(u + k * L) * load<L>(slope + k * L);
             b = norm < kSmallestNorm ? Floats<L>{} : -factor / norm;
-            a = -b * along;
+            a = -along;
         } else {
             b = -2 * factor;
-            a = 2 * factor * load<L>(w.pull + n * L);
+            a = -load<L>(w.pull + n * L);
         }
         for (int64_t k = 0; k < s.d(); ++k) {
             float* to = dx + first_element + n * image + k * s.x.block;
-            const Floats<L> value = a * load<L>(u + k * L) + b * load<L>(slope + k * L);
+            const Floats<L> value = b * (load<L>(slope + k * L) + a * load<L>(u + k * L));
             store<L>(to, write == Write::add ? load<L>(to) + value : value);
         }
     }
