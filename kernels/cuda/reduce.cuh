@@ -20,6 +20,29 @@ __device__ inline float warp_max(float v) {
     return v;
 }
 
+// Combines each of kCount values over the kLanes lanes whose indices differ in the bits from kStep up, and
+// scatters the results: a lane ends with kCount / kLanes of them in v[0].., the first of which is value
+// number `returned`. kCount - kCount / kLanes shuffles, where one value at a time would take
+// kCount log2(kLanes).
+template <class Combine, int kLanes, int kStep, int kCount>
+__device__ int scatter_over_lanes(float (&v)[kCount]) {
+    static_assert(kCount % kLanes == 0);
+    int first = 0, count = kCount;
+    UNROLL
+    for (int lanes = kStep; lanes < kStep * kLanes; lanes *= 2) {
+        count /= 2;
+        const bool upper = lane_index() & lanes;
+        UNROLL
+        for (int i = 0; i < kCount / 2; ++i) {
+            if (i >= count) break;
+            const float kept = upper ? v[i + count] : v[i], sent = upper ? v[i] : v[i + count];
+            v[i] = Combine::combine(kept, shuffle_xor(sent, lanes));
+        }
+        if (upper) first += count;
+    }
+    return first;
+}
+
 // The sum over a block of kThreads, in every thread.
 template <int kThreads, class T>
 __device__ T block_sum(T v) {

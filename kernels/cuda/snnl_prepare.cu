@@ -38,14 +38,14 @@ __global__ void snnl_prepare_kernel(const A* __restrict__ x,
     float square_norm = 0;
     for (int part = 0; part < kSteps; ++part) square_norm += parts[part][fast];
     const float norm = sqrtf(square_norm);
-    const float scale = s.euclidean ? 1 : 1 / fmaxf(norm, kSmallestNorm);
+    const float divisor = s.euclidean ? 1 : fmaxf(norm, kSmallestNorm);
     if (slow == 0 && reads) stg(norms + int64_t(first_channel + fast) * s.n + i, norm);
 
     for (int first_d = 0; first_d < s.stored_d; first_d += kSide) {
         for (int d = slow; d < kSide; d += kSteps) {
             const bool inside = reads && first_d + d < s.d;
             square[d][fast] =
-                inside ? load_one(sample + int64_t(first_d + d) * s.stored_c) * scale : 0;
+                inside ? load_one(sample + int64_t(first_d + d) * s.stored_c) / divisor : 0;
         }
         block_sync();
         for (int c = slow; c < kSide; c += kSteps)

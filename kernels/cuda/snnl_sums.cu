@@ -14,6 +14,7 @@
 // Bound     compute: FFMA 2 D flops a pair, one exponential a pair (bounded); N^2 / 2 pairs a channel
 #include <limits>
 
+#include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/snnl.cuh"
 
 namespace fp::FP_MACHINE {
@@ -98,10 +99,8 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const float* __r
             const auto shift_of = [&](int which, int i) {
                 return i < s.n ? ldg(shift + int64_t(which) * s.n + i) : 0.0f;
             };
-            float row_sums[2][kSide], column_sums[2][kSide];
-            for (int which = 0; which < 2; ++which)
-                for (int i = 0; i < kSide; ++i)
-                    row_sums[which][i] = column_sums[which][i] = Reduce::kNothing;
+            float row_sums[2 * kSide], column_sums[2 * kSide];  // all, then same
+            for (int k = 0; k < 2 * kSide; ++k) row_sums[k] = column_sums[k] = Reduce::kNothing;
 
             Pairs::Sample columns[kSide];
             float column_shift[2][kSide];
@@ -124,31 +123,22 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const float* __r
                     for (int which = 0; which < 2; ++which) {
                         if (!counts[which]) continue;
                         const float v = e.v[i][j];
-                        row_sums[which][i] =
-                            Reduce::combine(row_sums[which][i], Pass::value(v, row_shift[which]));
-                        column_sums[which][j] = Reduce::combine(
-                            column_sums[which][j], Pass::value(v, column_shift[which][j]));
+                        float& of_row = row_sums[which * kSide + i];
+                        float& of_column = column_sums[which * kSide + j];
+                        of_row = Reduce::combine(of_row, Pass::value(v, row_shift[which]));
+                        of_column =
+                            Reduce::combine(of_column, Pass::value(v, column_shift[which][j]));
                     }
                 }
             }
             // Over the eight lanes of a row, the four of a column, then the warps, each in its order.
-            UNROLL
-            for (int which = 0; which < 2; ++which) {
-                UNROLL
-                for (int i = 0; i < kSide; ++i) {
-                    float& of_row = row_sums[which][i];
-                    for (int lanes = 1; lanes < 8; lanes *= 2)
-                        of_row = Reduce::combine(of_row, shuffle_xor(of_row, lanes));
-                    float& of_column = column_sums[which][i];
-                    for (int lanes = 8; lanes < 32; lanes *= 2)
-                        of_column = Reduce::combine(of_column, shuffle_xor(of_column, lanes));
-                    if (lane_index() % 8 == 0)
-                        partial[0].row[which][warp_index() % 2][Exponents::row(i)] = of_row;
-                    if (lane_index() / 8 == 0)
-                        partial[0].column[which][warp_index() / 2][Exponents::column(i)] =
-                            of_column;
-                }
-            }
+            const int of_row = scatter_over_lanes<Reduce, 8, 1>(row_sums);
+            partial[0].row[of_row / kSide][warp_index() % 2][Exponents::row(of_row % kSide)] =
+                row_sums[0];
+            const int of_column = scatter_over_lanes<Reduce, 4, 8>(column_sums);
+            for (int k = 0; k < 2; ++k)
+                partial[0].column[(of_column + k) / kSide][warp_index() / 2]
+                                 [Exponents::column((of_column + k) % kSide)] = column_sums[k];
             block_sync();
             // 256 threads, 256 results: (row or column) x (all or same) x 64 samples.
             const int line = thread_index() % kSnnlTile, which = thread_index() / kSnnlTile % 2;
