@@ -57,6 +57,13 @@ struct BatchNormShape {
     constexpr double bytes(int e = 4) const {
         return double(e) * double(x.logical()) * (residual ? 4 : 3);  // read twice, written once
     }
+    constexpr double infer_bytes(int e = 4) const {
+        return double(e) * double(x.logical()) * (residual ? 3 : 2);
+    }
+    // x and dy, with ReLU y too, read for the sums and again for dx.
+    constexpr double backward_bytes(int e = 4) const {
+        return double(e) * double(x.logical()) * ((relu ? 6 : 4) + (residual ? 2 : 1));
+    }
     bool operator==(const BatchNormShape&) const = default;
 };
 
@@ -126,6 +133,8 @@ struct SnnlShape {
     constexpr int64_t d() const { return x.pixels(); }
     // The full N x N count, as a batched product would do; symmetric kernels do half.
     constexpr double flops() const { return 2.0 * x.c * double(x.n) * x.n * double(d()); }
+    // The products again, and one more with the weights of the pairs.
+    constexpr double backward_flops() const { return 2 * flops(); }
     constexpr double bytes(int e = 4) const { return double(e) * double(x.logical()); }
     bool operator==(const SnnlShape&) const = default;
 };

@@ -1,0 +1,102 @@
+// Batch normalisation of ResNet-18, and of widths that pruning leaves: training forward and backward, and
+// inference, with ReLU and with the residual of a block's end.
+#include <string>
+
+#include "bench/measure.h"
+#include "kernels/error.h"
+
+namespace fp::bench {
+namespace {
+
+struct Layer {
+    const char* name;
+    Map x;  // plain
+    bool residual;
+};
+const Layer kLayers[] = {
+    {"64b128/stem", {.n = 128, .c = 64, .h = 32, .w = 32}, false},
+    {"64b128/layer1", {.n = 128, .c = 64, .h = 16, .w = 16}, true},
+    {"64b128/layer2", {.n = 128, .c = 128, .h = 8, .w = 8}, true},
+    {"64b128/layer3", {.n = 128, .c = 256, .h = 4, .w = 4}, true},
+    {"64b128/layer4", {.n = 128, .c = 512, .h = 2, .w = 2}, true},
+    {"64b128/layer1_odd", {.n = 128, .c = 45, .h = 16, .w = 16}, true},
+    {"64b128/layer2_odd", {.n = 128, .c = 91, .h = 8, .w = 8}, true},
+    {"64b128/layer3_odd", {.n = 128, .c = 183, .h = 4, .w = 4}, true},
+    {"224b16/stem", {.n = 16, .c = 64, .h = 112, .w = 112}, false},
+    {"224b16/layer1", {.n = 16, .c = 64, .h = 56, .w = 56}, true},
+};
+
+class BatchNorm {
+public:
+    BatchNorm(const Kernels& k, const Layer& l) : k_(k), shape_(shape(k, l)) {
+        k.memory.zero(running_var_, size_t(shape_.x.stored_c()) * size_t(bytes_of(k.parameter)),
+                      {});
+    }
+    const BatchNormShape& shape() const { return shape_; }
+
+    void train(Stream stream) {
+        k_.batchnorm.train(shape_, x_, shape_.residual ? residual_.data() : nullptr, gamma_, beta_,
+                           running_mean_, running_var_, y_, mean_, rstd_, scratch_, stream);
+    }
+    void infer(Stream stream) {
+        k_.batchnorm.infer(shape_, x_, shape_.residual ? residual_.data() : nullptr, gamma_, beta_,
+                           running_mean_, running_var_, y_, stream);
+    }
+    void backward(Stream stream) {
+        k_.batchnorm.backward(shape_, x_, y_, dy_, gamma_, mean_, rstd_,
+                              {.dx = dx_,
+                               .dx_write = Write::replace,
+                               .dresidual = shape_.residual ? dresidual_.data() : nullptr,
+                               .dresidual_write = Write::replace,
+                               .dgamma = dgamma_,
+                               .dbeta = dbeta_,
+                               .par_write = Write::replace},
+                              scratch_, stream);
+    }
+
+private:
+    static BatchNormShape shape(const Kernels& k, const Layer& l) {
+        BatchNormShape s{.x = l.x, .relu = true, .residual = l.residual};
+        s.x.block = k.block(l.x.c);
+        return s;
+    }
+    Buffer map() const { return {k_, k_.activation, shape_.x.stored()}; }
+    Buffer channels() const { return {k_, k_.parameter, shape_.x.stored_c()}; }
+
+    const Kernels& k_;
+    BatchNormShape shape_;
+    Buffer x_ = map(), y_ = map(), residual_ = map(), dx_ = map(), dy_ = map(), dresidual_ = map();
+    Buffer gamma_ = channels(), beta_ = channels(), mean_ = channels(), rstd_ = channels();
+    Buffer running_mean_ = channels(), running_var_ = channels();
+    Buffer dgamma_ = channels(), dbeta_ = channels();
+    Buffer scratch_{k_, k_.batchnorm.scratch_bytes(shape_)};
+};
+
+[[maybe_unused]] const bool registered = [] {
+    for (const Kernels* k : devices())
+        for (const Layer& l : kLayers) {
+            const int e = bytes_of(k->activation);
+            const auto add = [&](const char* call, void (BatchNorm::*run)(Stream), auto bytes) {
+                const std::string name = text("batchnorm/", k->name, "/", l.name, "/", call);
+                benchmark::RegisterBenchmark(
+                    name.c_str(),
+                    [=](benchmark::State& state) {
+                        BatchNorm norm(*k, l);
+                        norm.train({});
+                        measure(state, *k, norm.shape().flops(), bytes(norm.shape()),
+                                [&](Stream stream) { (norm.*run)(stream); });
+                    })
+                    ->UseManualTime()
+                    ->Unit(benchmark::kMillisecond);
+            };
+            add("train", &BatchNorm::train, [e](const BatchNormShape& s) { return s.bytes(e); });
+            add("backward", &BatchNorm::backward,
+                [e](const BatchNormShape& s) { return s.backward_bytes(e); });
+            add("infer", &BatchNorm::infer,
+                [e](const BatchNormShape& s) { return s.infer_bytes(e); });
+        }
+    return true;
+}();
+
+}  // namespace
+}  // namespace fp::bench
