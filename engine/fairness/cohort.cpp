@@ -77,10 +77,14 @@ Cohort whole(const Predictions& predictions) {
     return cohort;
 }
 
+constexpr size_t kMostGroups = 50;  // as attributes.h has it: an identifier is no attribute
+
 Cohort by_attribute(const Predictions& predictions,
                     const std::string& attribute,
                     int min_group_size) {
     const Grouping grouping = group_by(attribute_table(predictions), attribute);
+    FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", attribute, " has ",
+               grouping.groups.size(), " groups, at most ", kMostGroups, " can be compared");
     Cohort cohort;
     cohort.groups = grouping.groups;
     cohort.group_of_case = grouping.of;

@@ -66,9 +66,20 @@ TEST(Evaluate, WithoutResamplesTheReasonSaysSo) {
 
 TEST(Evaluate, FiguresDoNotDependOnThreads) {
     const auto p = women_and_men().predictions();
-    const auto one = to_json(evaluate(p, {"sex", "age:60"}, {.resamples = 50, .threads = 1}));
-    const auto three = to_json(evaluate(p, {"sex", "age:60"}, {.resamples = 50, .threads = 3}));
+    // Enough work that it is really shared: a thread is not started for less than half a million visits.
+    const EvaluateOptions options{.resamples = 15000};
+    EvaluateOptions alone = options, shared = options;
+    alone.threads = 1;
+    shared.threads = 3;
+    const auto one = to_json(evaluate(p, {"sex"}, alone));
+    const auto three = to_json(evaluate(p, {"sex"}, shared));
     EXPECT_EQ(one, three);
+}
+
+TEST(Evaluate, AnIdentifierIsNoAttribute) {
+    Csv csv = women_and_men();
+    for (int i = 0; i < 60; ++i) csv.add(1, "x", "y", "group" + std::to_string(i) + ",");
+    EXPECT_THROW(evaluate(csv.predictions(), {"sex"}, {.resamples = 0}), Error);
 }
 
 TEST(Evaluate, UnknownIsShownAndLeftOutOfGaps) {
