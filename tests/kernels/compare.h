@@ -79,7 +79,9 @@ public:
     Buffer& operator=(const Buffer&) = delete;
 
     void* data() const { return block_; }
-    void write(const void* host) { memory_.copy_in(block_, host, bytes_, {}); }
+    void write(const void* host) {
+        if (bytes_ > 0) memory_.copy_in(block_, host, bytes_, {});
+    }
     std::vector<std::byte> read() const {
         std::vector<std::byte> host(bytes_ + kGuard);
         memory_.copy_out(host.data(), block_, host.size(), {});
