@@ -14,13 +14,13 @@ namespace cpu {
 const Kernels* find();
 }
 namespace cuda {
-const Kernels* find();
+const Kernels* find(Precision);
 }
 namespace cudnn {
-const Kernels* find();
+const Kernels* find(Precision);
 }
 namespace emulated {
-const Kernels* find();
+const Kernels* find(Precision);
 }
 
 std::string_view name(Backend backend) {
@@ -43,28 +43,43 @@ std::string_view name(Backend backend) {
     return "?";
 }
 
-const Kernels* find_kernels(Backend backend) {
+std::string_view name(Precision precision) {
+    switch (precision) {
+        case Precision::f32:
+            return "fp32";
+        case Precision::tf32:
+            return "tf32";
+        case Precision::bf16:
+            return "bf16";
+    }
+    return "?";
+}
+
+const Kernels* find_kernels(Backend backend, Precision precision) {
+    const bool f32 = precision == Precision::f32;  // all that the host's backends compute in
     switch (backend) {
         case Backend::reference:
-            return reference::find();
+            return f32 ? reference::find() : nullptr;
         case Backend::reference_f64:
-            return reference::find_f64();
+            return f32 ? reference::find_f64() : nullptr;
         case Backend::reference_blocked:
-            return reference::find_blocked();
+            return f32 ? reference::find_blocked() : nullptr;
         case Backend::cpu:
-            return cpu::find();
+            return f32 ? cpu::find() : nullptr;
         case Backend::cuda:
-            return cuda::find();
+            return cuda::find(precision);
         case Backend::cudnn:
-            return cudnn::find();
+            return cudnn::find(precision);
         case Backend::emulated:
-            return emulated::find();
+            return emulated::find(precision);
     }
     return nullptr;
 }
 
-const Kernels& kernels(Backend backend) {
-    const Kernels* table = find_kernels(backend);
+const Kernels& kernels(Backend backend, Precision precision) {
+    const Kernels* table = find_kernels(backend, precision);
+    FP_REQUIRE(table || !find_kernels(backend), Exit::device, "device ", name(backend), " has no ",
+               name(precision), " kernels");
     FP_REQUIRE(table, Exit::device, "device ", name(backend),
                " is not on this machine, or not in this build");
     return *table;

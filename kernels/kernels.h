@@ -287,7 +287,14 @@ struct Kernels {
 enum class Backend { reference, reference_f64, reference_blocked, cpu, cuda, cudnn, emulated };
 std::string_view name(Backend);
 
-const Kernels* find_kernels(Backend);  // null where this build or machine has none
-const Kernels& kernels(Backend);       // throws there (Exit::device)
+// What convolutions and linear layers multiply in. f32: float32 throughout. tf32: float32 in memory, operands
+// rounded to 10 bits of mantissa on their way into the product. bf16: bf16 activations, float32 parameters.
+// Sums are float32 in all three; a table's `activation` and `parameter` say what its pointers are.
+enum class Precision { f32, tf32, bf16 };
+std::string_view name(Precision);  // fp32, tf32, bf16: as the commands spell them
+
+// Null where this build or machine lacks the backend, or the backend the precision.
+const Kernels* find_kernels(Backend, Precision = Precision::f32);
+const Kernels& kernels(Backend, Precision = Precision::f32);  // throws there (Exit::device)
 
 }  // namespace fp

@@ -73,10 +73,10 @@ constinit const Kernels table{.name = "cuda",
 }  // namespace
 
 // A machine without a driver answers with an error of its own and leaves the count alone: any error is none.
-const Kernels* find() {
+const Kernels* find(Precision precision) {
     int devices = 0;
     const bool present = cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
-    return present ? &table : nullptr;
+    return present && precision == Precision::f32 ? &table : nullptr;
 }
 
 }  // namespace fp::cuda

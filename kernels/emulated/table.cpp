@@ -65,6 +65,6 @@ constinit const Kernels table{.name = "emulated",
 
 }  // namespace
 
-const Kernels* find() { return &table; }
+const Kernels* find(Precision precision) { return precision == Precision::f32 ? &table : nullptr; }
 
 }  // namespace fp::emulated

@@ -2,5 +2,5 @@
 #include "kernels/kernels.h"
 
 namespace fp::cuda {
-const Kernels* find() { return nullptr; }
+const Kernels* find(Precision) { return nullptr; }
 }  // namespace fp::cuda

@@ -2,5 +2,5 @@
 #include "kernels/kernels.h"
 
 namespace fp::cudnn {
-const Kernels* find() { return nullptr; }
+const Kernels* find(Precision) { return nullptr; }
 }  // namespace fp::cudnn
