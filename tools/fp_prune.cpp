@@ -186,11 +186,9 @@ private:
             score_options(s_.pruning, s_.data.attributes, s_.seed + uint64_t(run.round),
                           s_.data.batch_size, s_.tune.workers);
         if (!s_.scores.empty() && run.round == 0) {
-            ChannelScores out;
-            out.layers =
-                read_scores(read_file(s_.scores, uint64_t(1) << 30), s_.scores, dense_hash_);
-            out.sets = order_from(channel_sets(rows), out.layers, options);
-            return out;
+            return scores_from(
+                read_scores(read_file(s_.scores, uint64_t(1) << 30), s_.scores, dense_hash_), rows,
+                options);
         }
         ScoreOptions shown = options;
         std::optional<Progress> bar;
@@ -208,6 +206,7 @@ private:
     // Scores, chooses, cuts. False where only scores were asked for.
     bool remove_channels(Run& run) {
         Network& net = *run.model.network;
+        choose_trainable(net, "all", models::head(net.spec));  // for criteria of gradients
         const int size = run.model.card.preprocessing.image_size;
         const Trace traced = trace(models::build, net.spec, size);
         const std::vector<ChannelSet> sets = channel_sets(traced.nodes);
@@ -216,6 +215,7 @@ private:
                                                    s_.data.batch_size, s_.tune.workers);
         const std::string file =
             run.round == 0 ? "scores.json" : fmt::format("scores-{}.json", run.round + 1);
+        if (!scores.note.empty()) say("scores: " + scores.note);
         write_file(*folder_ / file, scores_json(scores, options, weights_hash(net)).dump(1) + "\n");
         if (s_.scores_only) {
             say("scores: " + (*folder_ / file).string());

@@ -16,7 +16,7 @@ void add_pruning_options(Options& o, PruningOptions& p) {
     using Definition = SnnlShape::Definition;
     using Distance = SnnlShape::Distance;
     o.heading("Scores");
-    o.add("criterion NAME", p.criterion, "snnl, random, l1, l2 or bn");
+    o.add("criterion NAME", p.criterion, fmt::format("{}", fmt::join(criterion_names(), ", ")));
     o.choice<Definition>("snnl NAME", p.snnl.definition,
                          {{"exact", Definition::exact}, {"as-released", Definition::as_released}},
                          "the formula, or what the paper's code computes");
@@ -31,11 +31,16 @@ void add_pruning_options(Options& o, PruningOptions& p) {
     o.add("samples N", p.samples, "calibration images, from the training split; 0 is all",
           {.low = 0});
     o.add("centre", p.snnl.centred, "subtract the mean map before distances");
-    o.add("given-class", p.snnl.given_class, "compare samples of one class only");
+    o.choice<bool>("given NAME", p.snnl.given_class, {{"none", false}, {"class", true}},
+                   "class: compare samples of one class only");
     o.add("batches N", p.batches, "score blocks of N images and average; 0 is all at once",
           {.low = 0, .high = 1 << 20});
     o.add("protect LAMBDA", p.protect, "keep what tells the class: weight of the class's own score",
           {.low = 0, .high = 1000});
+    o.add("beta X", p.beta, "fairprune: how much the other groups' loss counts",
+          {.low = 0, .high = 1000});
+    o.add("protected NAME", p.protected_group,
+          "fairprune: the group to keep; the one of the highest loss");
     o.heading("Removal");
     o.add("layers NAME", p.layers, "last, all, or a pattern over layer names");
     o.add("amount A", p.amount,
@@ -89,6 +94,8 @@ nlohmann::ordered_json to_json(const PruningOptions& p,
         {"given_class", p.snnl.given_class},
         {"batches", p.batches},
         {"protect", p.protect},
+        {"beta", p.beta},
+        {"protected", p.protected_group},
         {"attributes", attributes},
         {"layers", p.layers},
         {"amount", p.amount},
@@ -110,6 +117,8 @@ ScoreOptions score_options(const PruningOptions& p,
                      .layers = p.layers,
                      .samples = p.samples,
                      .protect = p.protect,
+                     .beta = p.beta,
+                     .protected_group = p.protected_group,
                      .seed = seed,
                      .predict = {.batch_size = batch_size, .workers = workers}};
     out.snnl.block = p.batches;

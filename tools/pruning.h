@@ -14,7 +14,8 @@ struct PruningOptions {
     SnnlOptions snnl;
     Tap tap = Tap::convolution;
     int64_t samples = 4096;
-    double protect = 0, max_drop = 0.05;
+    double protect = 0, beta = 0.33, max_drop = 0.05;
+    std::string protected_group;
     int batches = 0, min_channels = 1, round_to = 1, iterations = 1, patience = 0;
 };
 void add_pruning_options(Options&, PruningOptions&);

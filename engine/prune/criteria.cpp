@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -34,45 +33,79 @@ std::vector<double> row_norms(const Network& net, const Param& p, bool squared) 
     return out;
 }
 
+// sum_j |W_c - W_j|_2
+std::vector<double> distances_to_others(const Network& net, const Param& p) {
+    const std::vector<double> w = net.params.get(p);
+    const int64_t row = p.count() / p.shape.k;
+    std::vector<double> out(p.shape.k, 0.0);
+#pragma omp parallel for schedule(dynamic)
+    for (int a = 0; a < p.shape.k; ++a)
+        for (int b = 0; b < p.shape.k; ++b) {
+            double sum = 0;
+            for (int64_t i = 0; i < row; ++i) {
+                const double d = w[size_t(a * row + i)] - w[size_t(b * row + i)];
+                sum += d * d;
+            }
+            out[a] += std::sqrt(sum);
+        }
+    return out;
+}
+
 }  // namespace
 
-SetScores weight_scores(const std::string& criterion,
+const std::vector<std::string>& criterion_names() {
+    static const std::vector<std::string> names{
+        "snnl", "random", "l1", "l2", "bn", "fpgm", "taylor", "fairprune", "fairgrape", "skewness"};
+    return names;
+}
+
+bool needs_groups(const std::string& criterion) {
+    return criterion == "snnl" || criterion == "fairprune" || criterion == "fairgrape";
+}
+
+bool is_weight_criterion(const std::string& c) {
+    return c == "random" || c == "l1" || c == "l2" || c == "bn" || c == "fpgm";
+}
+
+SetScores weight_values(const std::string& criterion,
                         const Network& net,
                         const std::vector<ChannelSet>& sets,
                         uint64_t seed) {
+    FP_CHECK(is_weight_criterion(criterion), "criterion ", criterion, " is not one of weights");
     SetScores out;
     for (const ChannelSet& set : sets) {
         if (!set.prunable) continue;
-        std::vector<double> value(set.channels, 0.0);
-        auto add = [&](const std::vector<double>& v) {
-            for (int c = 0; c < set.channels; ++c) value[c] += v[c];
-        };
+        std::vector<double>& value = out[set.name()];
+        value.assign(set.channels, 0.0);
         if (criterion == "random") {
             for (int c = 0; c < set.channels; ++c)
                 value[c] = uniform_double(key_of(seed, hash(set.name())), uint64_t(c));
-            out[set.name()] = value;
             continue;
         }
         bool found = false;
         for (const std::string& name : set.rows) {
             const Param& p = *net.params.find(name);
             const bool is_gamma = p.kind == Param::Kind::vector && name.ends_with(".weight");
-            if ((criterion == "l1" || criterion == "l2") && is_filter(p)) {
-                add(row_norms(net, p, criterion == "l2"));
-                found = true;
-            } else if (criterion == "bn" && is_gamma) {
-                add(row_norms(net, p, false));
-                found = true;
-            }
+            if (criterion == "bn" ? !is_gamma : !is_filter(p)) continue;
+            const std::vector<double> own = criterion == "fpgm"
+                                                ? distances_to_others(net, p)
+                                                : row_norms(net, p, criterion == "l2");
+            for (int c = 0; c < set.channels; ++c) value[c] += own[c];
+            found = true;
         }
-        FP_REQUIRE(criterion == "l1" || criterion == "l2" || criterion == "bn", Exit::usage,
-                   "criterion ", criterion, " is unknown: snnl, random, l1, l2 or bn");
-        FP_REQUIRE(found, Exit::data, "criterion bn: ", set.name(), " has no batch norm");
-        const double mean = std::accumulate(value.begin(), value.end(), 0.0) / set.channels;
-        for (double& v : value) v /= mean > 0 ? mean : 1;
-        out[set.name()] = value;
+        // A set that is not asked for may lack norms; what is asked for must not.
+        if (!found) out.erase(set.name());
     }
     return out;
+}
+
+SetScores over_mean(SetScores values) {
+    for (auto& [name, v] : values) {
+        double mean = 0;
+        for (const double x : v) mean += std::abs(x) / double(v.size());
+        for (double& x : v) x /= mean > 0 ? mean : 1;
+    }
+    return values;
 }
 
 SetScores snnl_set_scores(const std::vector<ChannelSet>& sets,

@@ -11,17 +11,27 @@
 
 namespace fp {
 
-// By set name. Comparable across sets: score~ for SNNL, the value over the set's mean for the others.
+// By set name. Comparable across sets: score~ for SNNL, else the value over the mean magnitude of the set's.
 using SetScores = std::map<std::string, std::vector<double>>;
 
+// The names that --criterion takes, as a list in words.
+const std::vector<std::string>& criterion_names();
+bool needs_groups(const std::string& criterion);  // snnl, fairprune, fairgrape
+
+// From the weights alone:
 //   random  uniform, keyed by (seed, set, channel)
 //   l1, l2  sum |W_c|, sqrt(sum W_c^2)       https://arxiv.org/abs/1608.08710
 //   bn      |gamma_c|                        https://arxiv.org/abs/1708.06519 ; Exit::data without norms
-// summed over the set's producers. Exit::usage for another name.
-SetScores weight_scores(const std::string& criterion,
+//   fpgm    sum_j |W_c - W_j|_2              https://arxiv.org/abs/1811.00250 : the most replaceable goes
+// W_c: the channel's filter in one layer; summed over the set's producers. Not divided by anything.
+bool is_weight_criterion(const std::string& criterion);
+SetScores weight_values(const std::string& criterion,
                         const Network&,
                         const std::vector<ChannelSet>&,
                         uint64_t seed);
+
+// Divided by the set's mean |value|, so that sets can compete.
+SetScores over_mean(SetScores values);
 
 // The mean over attributes (weighted) and over the scored layers of a set of
 //   1 - s + lambda u,   s = 1 - score~ of the attribute, u = 1 - score~ of the class

@@ -5,6 +5,9 @@
 #include <numeric>
 
 #include "engine/data/attributes.h"
+#include "engine/files.h"
+#include "engine/prune/gradient_criteria.h"
+#include "engine/prune/skewness.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -95,10 +98,114 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     return out;
 }
 
-SetScores order_from(const std::vector<ChannelSet>& sets,
-                     const std::vector<LayerScores>& layers,
-                     const ScoreOptions& o) {
-    return snnl_set_scores(sets, layers, o.attributes, kClass, o.protect);
+namespace {
+
+// What scoring reads, common to all criteria.
+struct Scoring {
+    Session& session;
+    const Preprocessing& preprocessing;
+    const ImageData& data;
+    const std::vector<Node>& rows;
+    const ScoreOptions& o;
+    std::vector<ChannelSet> sets = channel_sets(rows);
+    std::vector<std::string> layers = match_layers(rows, sets, o.layers);
+    std::vector<std::string> attributes = names_of(o.attributes);
+    std::vector<int64_t> samples = {};
+
+    void draw_samples() { samples = calibration_samples(data, attributes, o.samples, o.seed); }
+    GradientSamples gradient_samples() const {
+        return {.data = data, .preprocessing = preprocessing, .predict = o.predict, .seed = o.seed};
+    }
+    // Of the sets that the layers belong to.
+    SetScores asked_for(const SetScores& all) const {
+        SetScores out;
+        for (const std::string& layer : layers) {
+            const std::string& set = set_of(sets, layer).name();
+            const auto found = all.find(set);
+            FP_REQUIRE(found != all.end(), Exit::data, "criterion ", o.criterion, ": ", set,
+                       " has no batch norm");
+            out[set] = found->second;
+        }
+        return out;
+    }
+};
+
+SetScores order_from(const Scoring& s, const std::vector<LayerScores>& layers) {
+    return snnl_set_scores(s.sets, layers, s.o.attributes, kClass, s.o.protect);
+}
+
+void score_snnl(Scoring& s, ChannelScores& out) {
+    std::vector<int32_t> classes;
+    for (const int64_t i : s.samples) classes.push_back(s.data.set.samples[i].label);
+    std::vector<LabelSet> labels;
+    for (const std::string& a : s.attributes) {
+        const Grouping g = group_by(s.data.set, a);
+        require_comparable(g);
+        LabelSet set{.name = a, .of = {}};
+        for (const int64_t i : s.samples) set.of.push_back(g.of[i]);
+        labels.push_back(std::move(set));
+    }
+    if (s.o.protect != 0) labels.push_back({.name = kClass, .of = classes});
+    for_each_layer(s.session, s.preprocessing, s.data, s.samples, s.layers, s.o.tap, s.o.predict,
+                   s.o.budget_bytes, [&](Features& f) {
+                       SnnlOptions snnl = s.o.snnl;
+                       if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released)
+                           snnl.block = 128;
+                       for (LayerScores& r : score_layer(s.session.network().kernels(), f, labels,
+                                                         classes, snnl, s.o.tap))
+                           out.layers.push_back(std::move(r));
+                   });
+    out.sets = order_from(s, out.layers);
+}
+
+// The mean over a set's scored layers; the highest goes first.
+SetScores skewness_values(Scoring& s) {
+    SetScores sum;
+    std::map<std::string, int> layers;
+    for_each_layer(s.session, s.preprocessing, s.data, s.samples, s.layers, s.o.tap, s.o.predict,
+                   s.o.budget_bytes, [&](Features& f) {
+                       const std::string& set = set_of(s.sets, f.layer).name();
+                       const std::vector<double> own = skewness(s.session.network().kernels(), f);
+                       sum[set].resize(own.size(), 0.0);
+                       for (size_t c = 0; c < own.size(); ++c) sum[set][c] -= own[c];
+                       ++layers[set];
+                   });
+    for (auto& [set, values] : sum)
+        for (double& v : values) v /= layers[set];
+    return sum;
+}
+
+// Criteria that look at two groups' losses take one attribute; several are crossed.
+Grouping one_grouping(const Scoring& s) {
+    FP_REQUIRE(s.attributes.size() == 1, Exit::usage, "criterion ", s.o.criterion,
+               " takes one --attribute, ", s.attributes.size(),
+               " are given; cross them, as in sex*age:60");
+    return group_by(s.data.set, s.attributes[0]);
+}
+
+}  // namespace
+
+ChannelScores scores_from(const ScoresFile& file,
+                          const std::vector<Node>& rows,
+                          const ScoreOptions& o) {
+    FP_REQUIRE(file.criterion == o.criterion, Exit::usage, "--scores: these are scores by ",
+               printable(file.criterion), ", --criterion is ", o.criterion);
+    const std::vector<ChannelSet> sets = channel_sets(rows);
+    ChannelScores out{.criterion = o.criterion, .layers = file.layers, .sets = {}, .note = {}};
+    if (o.criterion == "snnl") {
+        out.sets = snnl_set_scores(sets, file.layers, o.attributes, kClass, o.protect);
+        return out;
+    }
+    for (const std::string& layer : match_layers(rows, sets, o.layers)) {
+        const ChannelSet& set = set_of(sets, layer);
+        const auto found = file.sets.find(set.name());
+        FP_REQUIRE(found != file.sets.end(), Exit::data, "--scores: ", set.name(),
+                   " is not among them");
+        FP_REQUIRE(int(found->second.size()) == set.channels, Exit::data, "--scores: ", set.name(),
+                   " has ", found->second.size(), " values, the model ", set.channels, " channels");
+        out.sets[set.name()] = found->second;
+    }
+    return out;
 }
 
 ChannelScores score_channels(Session& session,
@@ -106,42 +213,39 @@ ChannelScores score_channels(Session& session,
                              const ImageData& data,
                              const std::vector<Node>& rows,
                              const ScoreOptions& o) {
-    const Network& net = session.network();
-    const std::vector<ChannelSet> sets = channel_sets(rows);
-    const std::vector<std::string> layers = match_layers(rows, sets, o.layers);
-    ChannelScores out;
-    if (o.criterion != "snnl") {
-        SetScores all = weight_scores(o.criterion, net, sets, o.seed);
-        for (const std::string& layer : layers) {
-            const std::string& set = set_of(sets, layer).name();
-            out.sets[set] = all.at(set);
-        }
+    Scoring s{session, preprocessing, data, rows, o};
+    ChannelScores out{.criterion = o.criterion, .layers = {}, .sets = {}, .note = {}};
+    FP_REQUIRE(!needs_groups(o.criterion) || !s.attributes.empty(), Exit::usage, "criterion ",
+               o.criterion, " needs an --attribute");
+    if (is_weight_criterion(o.criterion)) {
+        out.sets =
+            over_mean(s.asked_for(weight_values(o.criterion, session.network(), s.sets, o.seed)));
         return out;
     }
-    FP_REQUIRE(!o.attributes.empty(), Exit::usage, "criterion snnl needs an --attribute");
-    const std::vector<std::string> attributes = names_of(o.attributes);
-    const std::vector<int64_t> samples = calibration_samples(data, attributes, o.samples, o.seed);
-    std::vector<int32_t> classes;
-    for (const int64_t s : samples) classes.push_back(data.set.samples[s].label);
-    std::vector<LabelSet> labels;
-    for (const std::string& a : attributes) {
-        const Grouping g = group_by(data.set, a);
-        require_comparable(g);
-        LabelSet set{.name = a, .of = {}};
-        for (const int64_t s : samples) set.of.push_back(g.of[s]);
-        labels.push_back(std::move(set));
+    s.draw_samples();
+    SetScores values;
+    if (o.criterion == "snnl") {
+        score_snnl(s, out);
+        return out;
+    } else if (o.criterion == "skewness") {
+        values = skewness_values(s);
+    } else if (o.criterion == "taylor") {
+        values = taylor_values(session, s.sets, s.samples, s.gradient_samples());
+    } else if (o.criterion == "fairprune") {
+        std::string chosen;
+        values = fairprune_values(session, s.sets, s.samples, one_grouping(s), o.protected_group,
+                                  o.beta, s.gradient_samples(), chosen);
+        out.note = text("the protected group is ", chosen, ", beta ", o.beta);
+    } else if (o.criterion == "fairgrape") {
+        values =
+            fairgrape_values(session, s.sets, s.samples, one_grouping(s), s.gradient_samples());
+    } else {
+        std::string known;
+        for (const std::string& name : criterion_names()) known += " " + name;
+        fail_with(Exit::usage, "criterion ", printable(o.criterion), " is unknown; there are",
+                  known);
     }
-    if (o.protect != 0) labels.push_back({.name = kClass, .of = classes});
-    for_each_layer(
-        session, preprocessing, data, samples, layers, o.tap, o.predict, o.budget_bytes,
-        [&](Features& f) {
-            SnnlOptions snnl = o.snnl;
-            if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released)
-                snnl.block = 128;
-            for (LayerScores& r : score_layer(net.kernels(), f, labels, classes, snnl, o.tap))
-                out.layers.push_back(std::move(r));
-        });
-    out.sets = order_from(sets, out.layers, o);
+    out.sets = over_mean(s.asked_for(values));
     return out;
 }
 
@@ -152,10 +256,12 @@ ordered_json scores_json(const ChannelScores& scores,
     for (const LayerScores& r : scores.layers) layers.push_back(to_json(r));
     ordered_json sets = ordered_json::object();
     for (const auto& [name, values] : scores.sets) sets[name] = values;
-    return {{"model", model_hash},      {"criterion", o.criterion},
-            {"layers_asked", o.layers}, {"samples", o.samples},
-            {"seed", o.seed},           {"protect", o.protect},
-            {"layers", layers},         {"sets", sets}};
+    ordered_json out{{"model", model_hash},      {"criterion", o.criterion},
+                     {"layers_asked", o.layers}, {"samples", o.samples},
+                     {"seed", o.seed},           {"protect", o.protect},
+                     {"layers", layers},         {"sets", sets}};
+    if (!scores.note.empty()) out["note"] = scores.note;
+    return out;
 }
 
 }  // namespace fp

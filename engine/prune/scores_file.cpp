@@ -81,21 +81,30 @@ ordered_json to_json(const LayerScores& r) {
     return j;
 }
 
-std::vector<LayerScores> read_scores(const std::string& text,
-                                     const std::string& file_name,
-                                     const std::string& model_hash) {
+ScoresFile read_scores(const std::string& text,
+                       const std::string& file_name,
+                       const std::string& model_hash) {
     const ordered_json document = parse_json(text, file_name, Exit::data);
     const Members top{document, file_name};
     const std::string model = top.word("model");
     FP_REQUIRE(model == model_hash, Exit::model, file_name,
                ": these are scores of another model (weights ", printable(model), ", this one ",
                model_hash, ")");
+    ScoresFile out;
+    out.criterion = top.word("criterion");
     const ordered_json& layers = top.at("layers");
     top.need(layers.is_array(), "layers", "a list");
-    FP_REQUIRE(!layers.empty(), Exit::data, file_name, ": no layer was scored");
-    std::vector<LayerScores> out;
     for (size_t i = 0; i < layers.size(); ++i)
-        out.push_back(layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
+        out.layers.push_back(
+            layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
+    if (out.criterion == "snnl") {
+        FP_REQUIRE(!out.layers.empty(), Exit::data, file_name, ": no layer was scored");
+        return out;
+    }
+    const ordered_json& sets = top.at("sets");
+    top.need(sets.is_object() && !sets.empty(), "sets", "an object of lists");
+    const Members members{sets, file_name + ": sets"};
+    for (const auto& [name, values] : sets.items()) out.sets[name] = members.numbers(name.c_str());
     return out;
 }
 

@@ -1,6 +1,7 @@
 // scores.json: what a scoring pass found, to be cut by again without one. NaN is null in the file.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -11,9 +12,15 @@ namespace fp {
 
 nlohmann::ordered_json to_json(const LayerScores&);
 
+struct ScoresFile {
+    std::string criterion;
+    std::vector<LayerScores> layers;                  // of snnl: at least one
+    std::map<std::string, std::vector<double>> sets;  // of the others: at least one
+};
+
 // Exit::data for a file that is not such a document, Exit::model for scores of another model.
-std::vector<LayerScores> read_scores(const std::string& text,
-                                     const std::string& file_name,
-                                     const std::string& model_hash);
+ScoresFile read_scores(const std::string& text,
+                       const std::string& file_name,
+                       const std::string& model_hash);
 
 }  // namespace fp

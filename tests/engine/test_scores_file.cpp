@@ -28,11 +28,11 @@ ordered_json document() {
         .normalized = {1.0 / 7, std::numeric_limits<double>::quiet_NaN(), 3.0 / 7},
         .reason = "a group of one",
         .blocks = 3};
-    return {{"model", "abc"}, {"layers", {to_json(layer)}}};
+    return {{"model", "abc"}, {"criterion", "snnl"}, {"layers", {to_json(layer)}}};
 }
 
 TEST(ScoresFile, what_is_written_is_read) {
-    const auto layers = read_scores(json_line(document()), "scores.json", "abc");
+    const auto layers = read_scores(json_line(document()), "scores.json", "abc").layers;
     ASSERT_EQ(layers.size(), 1u);
     EXPECT_EQ(layers[0].layer, "layer4.1.conv2");
     EXPECT_EQ(layers[0].temperature, 0.5);
@@ -41,6 +41,16 @@ TEST(ScoresFile, what_is_written_is_read) {
     EXPECT_EQ(layers[0].reason, "a group of one");
     EXPECT_EQ(layers[0].normalized[2], 3.0 / 7);
     EXPECT_TRUE(std::isnan(layers[0].score[1]));
+}
+
+TEST(ScoresFile, sets_of_other_criteria_are_read) {
+    const ordered_json l1{{"model", "abc"},
+                          {"criterion", "l1"},
+                          {"layers", ordered_json::array()},
+                          {"sets", {{"layer4", {0.5, 1.5}}}}};
+    const ScoresFile file = read_scores(json_line(l1), "scores.json", "abc");
+    EXPECT_EQ(file.criterion, "l1");
+    EXPECT_EQ(file.sets.at("layer4"), (std::vector<double>{0.5, 1.5}));
 }
 
 TEST(ScoresFile, scores_of_another_model_are_refused) {
@@ -57,9 +67,20 @@ TEST(ScoresFile, what_is_no_such_document_is_refused_in_words) {
     };
     refused(ordered_json::array(), "no `model`");
     refused({{"model", 3}}, "`model` is not a string");
-    refused({{"model", "abc"}}, "no `layers`");
-    refused({{"model", "abc"}, {"layers", "x"}}, "`layers` is not a list");
-    refused({{"model", "abc"}, {"layers", ordered_json::array()}}, "no layer was scored");
+    refused({{"model", "abc"}}, "no `criterion`");
+    refused({{"model", "abc"}, {"criterion", "snnl"}}, "no `layers`");
+    refused({{"model", "abc"}, {"criterion", "snnl"}, {"layers", "x"}}, "`layers` is not a list");
+    refused({{"model", "abc"}, {"criterion", "snnl"}, {"layers", ordered_json::array()}},
+            "no layer was scored");
+    const auto by_l1 = [](const ordered_json& sets) -> ordered_json {
+        return {{"model", "abc"},
+                {"criterion", "l1"},
+                {"layers", ordered_json::array()},
+                {"sets", sets}};
+    };
+    refused(by_l1(3), "`sets` is not an object of lists");
+    refused(by_l1(ordered_json::object()), "`sets` is not an object of lists");
+    refused(by_l1({{"layer4", {1, "x"}}}), "`layer4` is not a number or null");
     for (const char* key : {"layer", "tap", "attribute", "definition", "distance", "temperature",
                             "samples", "chance", "score", "normalized"}) {
         ordered_json without = document();

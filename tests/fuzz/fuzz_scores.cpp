@@ -10,12 +10,15 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     try {
         const std::string text(reinterpret_cast<const char*>(data), size);
-        const auto layers = fp::read_scores(text, "fuzz", "hash");
+        const fp::ScoresFile file = fp::read_scores(text, "fuzz", "hash");
         nlohmann::ordered_json document{{"model", "hash"},
-                                        {"layers", nlohmann::ordered_json::array()}};
-        for (const fp::LayerScores& layer : layers)
+                                        {"criterion", file.criterion},
+                                        {"layers", nlohmann::ordered_json::array()},
+                                        {"sets", file.sets}};
+        for (const fp::LayerScores& layer : file.layers)
             document["layers"].push_back(fp::to_json(layer));
-        if (fp::read_scores(fp::json_line(document), "fuzz", "hash").size() != layers.size())
+        const fp::ScoresFile again = fp::read_scores(fp::json_line(document), "fuzz", "hash");
+        if (again.layers.size() != file.layers.size() || again.sets.size() != file.sets.size())
             std::abort();
     } catch (const fp::Error& error) {
         if (error.exit != fp::Exit::data && error.exit != fp::Exit::model) std::abort();
