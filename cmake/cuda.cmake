@@ -3,30 +3,58 @@
 
 # nvcc is often installed and not on PATH.
 find_program(FP_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
-option(FP_CUDA "Build the CUDA kernels for GPUs" OFF)
-set(FP_CUDA_ARCHITECTURES "80-real;90a-real;90-virtual" CACHE STRING
+set(FP_CUDA OFF CACHE STRING "Build the CUDA kernels for GPUs: ON, OFF, or AUTO, where nvcc is found")
+set(FP_CUDA_ARCHITECTURES "80-real;90a-real;80-virtual" CACHE STRING
     "GPU generations to build for; the virtual one serves later ones")
 
 file(GLOB cuda_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
 list(REMOVE_ITEM cuda_ops ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu)
 
+set(fp_cuda_built OFF)
+if(FP_CUDA STREQUAL "AUTO" AND FP_NVCC)
+  set(fp_cuda_built ON)
+elseif(FP_CUDA AND NOT FP_CUDA STREQUAL "AUTO")
+  if(NOT FP_NVCC)
+    message(FATAL_ERROR "FP_CUDA is ${FP_CUDA}, and there is no nvcc on PATH, in CUDA_HOME or in /usr/local/cuda")
+  endif()
+  set(fp_cuda_built ON)
+endif()
+message(STATUS "CUDA kernels for GPUs: ${fp_cuda_built} (FP_CUDA=${FP_CUDA}, nvcc ${FP_NVCC})")
+
 set(fp_cuda_library)
-if(FP_CUDA)
-  if(FP_NVCC AND NOT CMAKE_CUDA_COMPILER)
+if(fp_cuda_built)
+  if(NOT CMAKE_CUDA_COMPILER)
     set(CMAKE_CUDA_COMPILER ${FP_NVCC})
   endif()
   set(CMAKE_CUDA_ARCHITECTURES ${FP_CUDA_ARCHITECTURES})
-  if(CMAKE_CXX_COMPILER_LAUNCHER AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
-    set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
-  endif()
+  # ptxas tells of a lost overlap of matrix instructions in a remark and goes on: the launcher does not.
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/strict_nvcc ${CMAKE_CXX_COMPILER_LAUNCHER})
   enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 20)
-  add_library(fp_cuda STATIC ${cuda_ops} ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu)
-  target_include_directories(fp_cuda PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/machine/gpu)
-  target_compile_definitions(fp_cuda PRIVATE FP_MACHINE=cuda)
-  # A register spill fails the build.
-  target_compile_options(fp_cuda PRIVATE --expt-relaxed-constexpr -lineinfo
-                         "SHELL:-Xptxas --warn-on-spills" "SHELL:-Werror all-warnings")
+  if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows the flag up to 17
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  endif()
+  # Matrix instructions of Hopper alone stand in files of their own, kernels/cuda/*_sm90a.cu, which other
+  # generations cannot compile.
+  set(hopper_ops ${cuda_ops})
+  list(FILTER hopper_ops INCLUDE REGEX "_sm90a\\.cu$")
+  set(common_ops ${cuda_ops})
+  list(FILTER common_ops EXCLUDE REGEX "_sm90a\\.cu$")
+  add_library(fp_cuda STATIC ${common_ops} ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu)
+  set(cuda_targets fp_cuda)
+  if(hopper_ops)
+    add_library(fp_cuda_hopper OBJECT ${hopper_ops})
+    set_target_properties(fp_cuda_hopper PROPERTIES CUDA_ARCHITECTURES 90a-real)
+    target_sources(fp_cuda PRIVATE $<TARGET_OBJECTS:fp_cuda_hopper>)
+    list(APPEND cuda_targets fp_cuda_hopper)
+  endif()
+  foreach(target ${cuda_targets})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/machine/gpu)
+    target_compile_definitions(${target} PRIVATE FP_MACHINE=cuda)
+    # A register spill fails the build.
+    target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -lineinfo
+                           -Xptxas=--warn-on-spills -Xptxas=-Werror -Werror=all-warnings)
+  endforeach()
   set(fp_cuda_library fp_cuda)
 endif()
 

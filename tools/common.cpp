@@ -35,7 +35,7 @@ void add_compute_options(Options& options, ComputeOptions& compute) {
         "auto, cpu, cuda, cuda:1, emulated, reference or cudnn; auto is CUDA where there is a GPU");
     options.choice<Precision>(
         "precision TYPE", compute.precision,
-        {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
+        {{"fp32", Precision::f32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
         "what the arithmetic is done in");
     options.add("threads N", compute.threads, "threads of the CPU; 0 is every core",
                 {.low = 0, .high = 4096});
@@ -77,10 +77,8 @@ Device choose_device(const ComputeOptions& compute, const Options& options) {
                       << (gpu ? " (auto: a GPU is here)\n"
                               : " (auto: CUDA is not on this machine, or not in this build)\n");
     }
-    kernels(device.backend);
-    FP_REQUIRE(compute.precision == Precision::fp32, Exit::device, "device ", name(device.backend),
-               " computes in fp32 only; --precision ",
-               compute.precision == Precision::tf32 ? "tf32" : "bf16", " is not to be had on it");
+    device.precision = compute.precision;
+    kernels(device.backend, device.precision);
     return device;
 }
 

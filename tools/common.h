@@ -12,11 +12,9 @@
 
 namespace fp {
 
-enum class Precision { fp32, tf32, bf16 };
-
 struct ComputeOptions {
     std::string device = "auto";
-    Precision precision = Precision::fp32;
+    Precision precision = Precision::f32;
     int threads = 0;  // 0: every core
 };
 void add_compute_options(Options& options, ComputeOptions& compute);
@@ -36,6 +34,7 @@ void add_data_options(Options& options, DataOptions& data);
 struct Device {
     Backend backend;
     int index = 0;  // of the GPU
+    Precision precision = Precision::f32;
 };
 
 // What --device and --precision ask for. `auto` takes CUDA where it is built in and present, else the CPU,

@@ -9,7 +9,8 @@ namespace fp {
 
 const Kernels& use_device(const ComputeOptions& compute, const Options& options) {
     if (compute.threads > 0) omp_set_num_threads(compute.threads);
-    return kernels(choose_device(compute, options).backend);
+    const Device device = choose_device(compute, options);
+    return kernels(device.backend, device.precision);
 }
 
 ImageData open_images(const DataOptions& options,

@@ -89,6 +89,7 @@ double selection_value(const Predictions& p,
                         if (w.measure.key == "accuracy") return w.measure.value;
                 for (const Gap& g : a.gaps)
                     if (g.key == key) return -g.value;
+                if (a.gaps.empty()) return std::numeric_limits<double>::quiet_NaN();
                 fail_with(Exit::usage, "--select ", select, ": no gap is called ", key);
             }
         fail_with(Exit::usage, "--select ", select, ": ", attribute,

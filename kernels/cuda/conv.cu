@@ -204,13 +204,16 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     typename T::Sums sums = {};
     T::accumulate(source, of.taps_r * of.taps_s * (g.y_c / T::kK), sums);
 
+    // In 32 bits, which a division does without a call: the sums are all live here.
+    const unsigned pixels = unsigned(g.n * area), columns = unsigned(of.columns);
     T::for_outputs(sums, [&](int line, int column, const Pack<float>& v) {
-        const int64_t pixel = first_pixel + line;
+        const unsigned pixel = unsigned(first_pixel) + unsigned(line);
         const int c = first_channel + column;
-        if (pixel >= g.n * area || c >= g.c) return;
-        const int h = int(pixel % area / of.columns) * g.stride + of.row_class;
-        const int x = int(pixel % of.columns) * g.stride + of.column_class;
-        store_gradient(dx + ((pixel / area * g.h + h) * g.w + x) * g.c + c, v, write);
+        if (pixel >= pixels || c >= g.c) return;
+        const unsigned image = pixel / unsigned(area), place = pixel % unsigned(area);
+        const int h = int(place / columns) * g.stride + of.row_class;
+        const int x = int(place % columns) * g.stride + of.column_class;
+        store_gradient(dx + ((int64_t(image) * g.h + h) * g.w + x) * g.c + c, v, write);
     });
 }
 
@@ -346,9 +349,9 @@ ConvSizes ConvSizes::of(const ConvShape& s) {
     FP_CHECK(g.p > 0 && g.q > 0, "conv: a ", g.r, "x", g.s, " filter over a ", g.h, "x", g.w,
              " map");
     constexpr int64_t kMost = std::numeric_limits<int>::max();
-    FP_CHECK(int64_t(g.h) * g.w * g.c <= kMost && int64_t(g.p) * g.q * g.y_c <= kMost &&
-                 int64_t(g.r) * g.s * g.c <= kMost,
-             "conv: one sample or one filter has more than 2^31 elements");
+    FP_CHECK(g.pixels_in() <= kMost && int64_t(g.h) * g.w * g.c <= kMost &&
+                 int64_t(g.p) * g.q * g.y_c <= kMost && int64_t(g.r) * g.s * g.c <= kMost,
+             "conv: more than 2^31 pixels, or elements of one sample or one filter");
     return g;
 }
 
