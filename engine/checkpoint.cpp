@@ -11,7 +11,6 @@ namespace {
 
 using nlohmann::ordered_json;
 constexpr int kFormat = 1;
-constexpr const char* kKey = "fairprune";
 
 std::string tracked_name(const Param& running_var) {
     return running_var.name.substr(0, running_var.name.size() - std::string("running_var").size()) +
@@ -42,6 +41,16 @@ std::string translated(const std::string& key) {
 
 }  // namespace
 
+std::string card_text(const Network& network, const ModelCard& card) {
+    ordered_json kept = ordered_json::object();
+    for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
+    const ordered_json ours{
+        {"format", kFormat},       {"spec", to_json(network.spec)},
+        {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
+        {"kept_channels", kept},   {"provenance", card.provenance}};
+    return ours.dump();
+}
+
 TensorFile to_file(const Network& network, const ModelCard& card) {
     TensorFile file;
     for (const Param& p : network.params.all()) {
@@ -55,15 +64,9 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
             file.tensors.push_back(
                 tensor_of<int64_t>(tracked_name(p), {}, std::span(&network.batches_seen, 1)));
     }
-    ordered_json kept = ordered_json::object();
-    for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
-    const ordered_json ours{
-        {"format", kFormat},       {"spec", to_json(network.spec)},
-        {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
-        {"kept_channels", kept},   {"provenance", card.provenance}};
     file.metadata = card.other;
     file.metadata["format"] = "pt";  // what some loaders look for
-    file.metadata[kKey] = ours.dump();
+    file.metadata[kCardKey] = card_text(network, card);
     return file;
 }
 
@@ -71,7 +74,7 @@ LoadedModel checkpoint_of(const TensorFile& file,
                           const std::string& file_name,
                           const BuildNetwork& build,
                           const Kernels& k) {
-    const auto found = file.metadata.find(kKey);
+    const auto found = file.metadata.find(kCardKey);
     FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
                "FILE --epochs 0 makes one");
@@ -90,7 +93,7 @@ LoadedModel checkpoint_of(const TensorFile& file,
                    file_name, ": ", out.card.classes.size(), " class names for ",
                    out.network->spec.classes, " classes");
         for (const auto& [key, value] : file.metadata)
-            if (key != kKey && key != "format") out.card.other[key] = value;
+            if (key != kCardKey && key != "format") out.card.other[key] = value;
         for (const Param& p : out.network->params.all()) {
             const TensorEntry* entry = file.find(p.name);
             FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");

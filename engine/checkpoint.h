@@ -23,6 +23,11 @@ struct ModelCard {
     std::map<std::string, std::string> other = {};  // metadata of others, kept as it is
 };
 
+// The description in the metadata, under this key: JSON of spec, classes, preprocessing, kept channels and
+// provenance.
+inline constexpr const char* kCardKey = "fairprune";
+std::string card_text(const Network&, const ModelCard&);
+
 // One tensor a parameter and statistic, and num_batches_tracked a norm.
 TensorFile to_file(const Network&, const ModelCard&);
 

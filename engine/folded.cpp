@@ -28,6 +28,24 @@ Buffer upload(const Kernels& k, const Filter& f, const std::vector<double>& logi
 
 }  // namespace
 
+FoldedConv fold(const ParamStore& params,
+                const Param& weight,
+                const Param* bias,
+                const Norm* norm) {
+    FoldedConv out{.filter = params.get(weight),
+                   .bias = bias ? params.get(*bias) : std::vector<double>(weight.shape.k, 0.0)};
+    if (!norm) return out;
+    const auto gamma = params.get(*norm->gamma), beta = params.get(*norm->beta);
+    const auto mean = params.get(*norm->running_mean), var = params.get(*norm->running_var);
+    const int64_t row = weight.count() / weight.shape.k;
+    for (int i = 0; i < weight.shape.k; ++i) {
+        const double scale = gamma[i] / std::sqrt(var[i] + norm->eps);
+        for (int64_t j = 0; j < row; ++j) out.filter[i * row + j] *= scale;
+        out.bias[i] = beta[i] + (out.bias[i] - mean[i]) * scale;
+    }
+    return out;
+}
+
 const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
                                                 const Param& weight,
                                                 const Param* bias,
@@ -42,21 +60,10 @@ const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
     if (const auto found = entries_.find(key); found != entries_.end()) return found->second;
 
     const Kernels& k = params_.kernels();
-    std::vector<double> w = params_.get(weight);
-    std::vector<double> b = bias ? params_.get(*bias) : std::vector<double>(shape.w.k, 0.0);
-    if (norm) {
-        const auto gamma = params_.get(*norm->gamma), beta = params_.get(*norm->beta);
-        const auto mean = params_.get(*norm->running_mean), var = params_.get(*norm->running_var);
-        const int64_t row = weight.count() / shape.w.k;
-        for (int i = 0; i < shape.w.k; ++i) {
-            const double scale = gamma[i] / std::sqrt(var[i] + norm->eps);
-            for (int64_t j = 0; j < row; ++j) w[i * row + j] *= scale;
-            b[i] = beta[i] + (b[i] - mean[i]) * scale;
-        }
-    }
+    const FoldedConv conv = fold(params_, weight, bias, norm);
     Entry entry;
-    const Buffer stored = upload(k, shape.w, w);
-    entry.bias = upload(k, {.k = shape.w.k, .k_block = k.block(shape.w.k)}, b);
+    const Buffer stored = upload(k, shape.w, conv.filter);
+    entry.bias = upload(k, {.k = shape.w.k, .k_block = k.block(shape.w.k)}, conv.bias);
     entry.filter = Buffer(k.memory, k.conv.prepared_bytes(shape, residual, relu));
     k.conv.prepare(shape, residual, relu, stored.data(), entry.filter.data(), {});
     k.memory.synchronize({});

@@ -13,6 +13,12 @@
 
 namespace fp {
 
+// In file order. bias and norm may be null.
+struct FoldedConv {
+    std::vector<double> filter, bias;
+};
+FoldedConv fold(const ParamStore&, const Param& weight, const Param* bias, const Norm*);
+
 class FoldedWeights {
 public:
     explicit FoldedWeights(const ParamStore& params) : params_(params) {}

@@ -40,6 +40,9 @@ struct Node {
     Channels channels = Channels::tied;
     std::vector<ParamUse> params = {};
     Tensor value = {};
+    int stride = 1, pad = 0,
+        window = 0;              // of a convolution (its window is the filter's) or a max pool
+    double eps = 0;              // of a norm
     double macs = 0, bytes = 0;  // of the forward
     bool needs_grad = true;
     std::function<void(Tape&, const Node&)> backward = {};
