@@ -157,8 +157,7 @@ private:
                 {"pruning", to_json(s_.pruning, s_.data.attributes)},
                 {"seed", s_.seed},
                 {"device", std::string(k_.name)},
-                {"epochs", s_.tune.epochs},
-                {"lr", s_.tune.schedule.lr},
+                {"tuning", to_json(s_.tune)},
                 {"batch_size", s_.data.batch_size}};
     }
 
@@ -269,8 +268,6 @@ private:
         choose_trainable(net, s_.pruning.finetune, models::head(net.spec));
         FitOptions options =
             fit_options(s_.tune, s_.data, s_.seed * 1000 + uint64_t(run.round), data_.set);
-        options.attributes = attributes();
-        if (!options.sampling_attribute.empty()) options.sampling_attribute = options.attributes[0];
         if (options.epochs == 0) return;
         Trainer trainer(net, run.model.card.preprocessing, options.trainer);
         if (resumed && !resumed->state.empty()) trainer.load(resumed->state);

@@ -54,20 +54,11 @@ void declare(Options& o, Settings& s) {
 
 // What must be the same for a run to be gone on with.
 ordered_json identity(const Settings& s, const Network& net, const Dataset& set, const Kernels& k) {
-    return {{"spec", to_json(net.spec)},
-            {"data", set.name},
-            {"samples", set.samples.size()},
-            {"split", split_hash(set)},
-            {"device", std::string(k.name)},
-            {"seed", s.seed},
-            {"epochs", s.training.epochs},
-            {"batch_size", s.data.batch_size},
-            {"image_size", s.data.image_size.value_or(0)},
-            {"lr", s.training.schedule.lr},
-            {"schedule", s.training.schedule.kind},
-            {"optimizer", s.training.optimizer.kind},
-            {"augment", s.training.augment},
-            {"ema", s.training.ema}};
+    return {{"spec", to_json(net.spec)},       {"data", set.name},
+            {"samples", set.samples.size()},   {"split", split_hash(set)},
+            {"device", std::string(k.name)},   {"seed", s.seed},
+            {"batch_size", s.data.batch_size}, {"image_size", s.data.image_size.value_or(0)},
+            {"attributes", s.data.attributes}, {"training", to_json(s.training)}};
 }
 
 // A size that fits what the data is: synth's own, else 128.

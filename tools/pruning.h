@@ -5,6 +5,7 @@
 #include "engine/layer_costs.h"
 #include "engine/prune/choose.h"
 #include "engine/prune/score.h"
+#include "tools/attributes.h"
 #include "tools/common.h"
 
 namespace fp {
@@ -20,10 +21,6 @@ struct PruningOptions {
 };
 void add_pruning_options(Options&, PruningOptions&);
 nlohmann::ordered_json to_json(const PruningOptions&, const std::vector<std::string>& attributes);
-
-// --attribute "sex=2" is the attribute sex with weight 2.
-std::map<std::string, double> weighted_attributes(const std::vector<std::string>&);
-std::vector<std::string> plain_names(const std::vector<std::string>&);
 
 ScoreOptions score_options(const PruningOptions&,
                            const std::vector<std::string>& attributes,

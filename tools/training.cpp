@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/data/attributes.h"
+
 namespace fp {
 namespace {
 
@@ -90,6 +92,17 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
     o.add("augment LIST", t.augment,
           "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, cutout=N, erase "
           "joined by +");
+    o.add("snnl-weight X", t.snnl.weight,
+          "penalty on layers whose channels tell the groups of --attribute; 0 is none",
+          {.low = 0, .high = 1e6});
+    o.add("snnl-layers NAME", t.snnl.layers, "of the penalty: last, all, or a pattern");
+    o.choice<Tap>("snnl-tap NAME", t.snnl.tap,
+                  {{"conv", Tap::convolution}, {"act", Tap::activation}},
+                  "where the penalty looks at a layer");
+    o.add("snnl-temperature T", t.snnl.temperature, "of the penalty's soft neighbours",
+          {.low = 1e-3, .high = 1e6});
+    o.choice<bool>("snnl-given NAME", t.snnl.given_class, {{"none", false}, {"class", true}},
+                   "class: the penalty compares samples of one class only");
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none",
           {.low = 0, .high = 1});
     o.add("accumulate N", t.accumulate, "batches a step", {.low = 1, .high = 10000});
@@ -110,13 +123,14 @@ FitOptions fit_options(const TrainingOptions& t,
                        const Dataset& set) {
     FP_REQUIRE(t.class_weights == "none" || t.class_weights == "balanced", Exit::usage,
                "--class-weights `", t.class_weights, "` is neither none nor balanced");
+    const std::vector<std::string> names = plain_names(data.attributes);
     FitOptions f{.epochs = t.epochs,
                  .batch_size = data.batch_size,
                  .workers = t.workers,
                  .skip_bad = t.skip_bad,
                  .seed = seed,
                  .sampling = t.sampler,
-                 .sampling_attribute = data.attributes.empty() ? "" : data.attributes[0],
+                 .sampling_attribute = names.empty() ? "" : names[0],
                  .schedule = t.schedule,
                  .trainer = {.optimizer = t.optimizer,
                              .smoothing = t.label_smoothing,
@@ -124,11 +138,37 @@ FitOptions fit_options(const TrainingOptions& t,
                              .ema = t.ema,
                              .seed = seed},
                  .augment = parse_augment(t.augment),
-                 .attributes = data.attributes,
+                 .attributes = names,
                  .select = t.select,
                  .limit_batches = t.limit_batches};
     if (t.class_weights == "balanced") f.trainer.class_weights = balanced_class_weights(set);
+    if (t.snnl.weight > 0) {
+        std::vector<PenaltyAttribute> attributes;
+        for (const auto& [name, weight] : weighted_attributes(data.attributes)) {
+            const Grouping g = group_by(set, name);
+            require_comparable(g);
+            attributes.push_back({name, {g.of.begin(), g.of.end()}, weight});
+        }
+        f.trainer.penalty = snnl_penalty(t.snnl, attributes);
+    }
     return f;
+}
+
+nlohmann::ordered_json to_json(const TrainingOptions& t) {
+    nlohmann::ordered_json out{{"epochs", t.epochs},
+                               {"lr", t.schedule.lr},
+                               {"schedule", t.schedule.kind},
+                               {"optimizer", t.optimizer.kind},
+                               {"sampler", name(t.sampler)},
+                               {"augment", t.augment},
+                               {"ema", t.ema}};
+    if (t.snnl.weight > 0)
+        out["snnl"] = {{"weight", t.snnl.weight},
+                       {"layers", t.snnl.layers},
+                       {"tap", name(t.snnl.tap)},
+                       {"temperature", t.snnl.temperature},
+                       {"given_class", t.snnl.given_class}};
+    return out;
 }
 
 std::string epoch_line(const EpochResult& r, int epochs) {

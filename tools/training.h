@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/train/fit.h"
+#include "tools/attributes.h"
 #include "tools/common.h"
 
 namespace fp {
@@ -13,6 +14,7 @@ struct TrainingOptions {
     Sampling sampler = Sampling::shuffled;
     std::string class_weights = "none", augment = "flips", select = "balanced_accuracy";
     double label_smoothing = 0, ema = 0;
+    SnnlPenaltyOptions snnl;
     int accumulate = 1, workers = 0;
     bool skip_bad = false;
     int64_t limit_batches = 0;
@@ -22,6 +24,8 @@ struct TrainingOptions {
 void add_training_options(Options&, TrainingOptions&, const std::string& prefix);
 
 FitOptions fit_options(const TrainingOptions&, const DataOptions&, uint64_t seed, const Dataset&);
+
+nlohmann::ordered_json to_json(const TrainingOptions&);  // what a resumed run must share
 
 // One line for a person, within 80 columns.
 std::string epoch_line(const EpochResult&, int epochs);

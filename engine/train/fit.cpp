@@ -45,8 +45,8 @@ TrainSplit train_split(const ImageData& data, const FitOptions& o) {
 }  // namespace
 
 ordered_json start_of_run() {
-    return {{"epoch", 0},   {"batch", 0},      {"loss", 0.0},    {"samples", 0},
-            {"correct", 0}, {"best", nullptr}, {"best_epoch", 0}};
+    return {{"epoch", 0},   {"batch", 0},   {"loss", 0.0},     {"penalty", 0.0},
+            {"samples", 0}, {"correct", 0}, {"best", nullptr}, {"best_epoch", 0}};
 }
 
 std::vector<double> balanced_class_weights(const Dataset& set) {
@@ -124,12 +124,13 @@ bool fit(Trainer& trainer,
     int best_epoch = place.at("best_epoch").get<int>();
     int64_t first_batch = place.at("batch").get<int64_t>();
     Sums sums{.loss = place.at("loss").get<double>(),
+              .penalty = place.at("penalty").get<double>(),
               .samples = place.at("samples").get<int64_t>(),
               .correct = place.at("correct").get<int64_t>()};
     auto place_at = [&](int epoch, int64_t batch) -> ordered_json {
         return {{"epoch", epoch},          {"batch", batch},          {"loss", sums.loss},
-                {"samples", sums.samples}, {"correct", sums.correct}, {"best", number(best)},
-                {"best_epoch", best_epoch}};
+                {"penalty", sums.penalty}, {"samples", sums.samples}, {"correct", sums.correct},
+                {"best", number(best)},    {"best_epoch", best_epoch}};
     };
 
     for (int epoch = place.at("epoch").get<int>(); epoch < o.epochs; ++epoch) {
@@ -151,6 +152,7 @@ bool fit(Trainer& trainer,
             const Sums step = trainer.batch(
                 batch, lr, key_of(kDropout, uint64_t(epoch), uint64_t(batch.number)), ends_step);
             sums.loss += step.loss;
+            sums.penalty += step.penalty;
             sums.samples += step.samples;
             sums.correct += step.correct;
             images += step.samples;
@@ -181,6 +183,7 @@ bool fit(Trainer& trainer,
                             {"accuracy", double(sums.correct) / samples},
                             {"samples", sums.samples},
                             {"lr", lr}}}};
+        if (o.trainer.penalty) result.metrics["train"]["snnl_penalty"] = sums.penalty / samples;
         const PredictOptions predict_options{
             .batch_size = batch_size, .workers = o.workers, .skip_bad = o.skip_bad};
         auto validate = [&] {

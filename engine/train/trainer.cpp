@@ -87,10 +87,15 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     FP_REQUIRE(std::isfinite(loss), Exit::diverged, "the loss is ", loss, " in batch ",
                batch.number, "; the first value that is not finite is in ", first_not_finite(tape),
                ". A lower --lr or --clip-norm may help");
+    std::vector<Tape::Seed> seeds{{logits, loss_.gradient(tape, logits)}};
+    const double penalty = options_.penalty ? options_.penalty(tape, batch, seeds) : 0;
+    FP_REQUIRE(std::isfinite(penalty), Exit::diverged, "the penalty is ", penalty, " in batch ",
+               batch.number);
     const Sums sums{.loss = loss * double(samples),
+                    .penalty = penalty * double(samples),
                     .samples = samples,
                     .correct = count_correct(read_logits(tape, logits), batch.labels)};
-    tape.backward({{logits, loss_.gradient(tape, logits)}});
+    tape.backward(seeds);
     network_.batches_seen += 1;
     network_.params.touch();  // the norms' running statistics have moved
     ++pending_;

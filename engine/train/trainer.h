@@ -9,6 +9,7 @@
 #include "engine/session.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/schedule.h"
+#include "engine/train/snnl_penalty.h"
 
 namespace fp {
 
@@ -19,11 +20,12 @@ struct TrainerOptions {
     int accumulate = 1;  // batches a step
     double ema = 0;      // decay of the moving average of weights and statistics; 0: none
     uint64_t seed = 1;
+    Penalty penalty = {};  // on top of the loss; empty: none
 };
 
 // What a stretch of training has seen.
 struct Sums {
-    double loss = 0;  // summed over samples
+    double loss = 0, penalty = 0;  // summed over samples
     int64_t samples = 0, correct = 0;
 };
 

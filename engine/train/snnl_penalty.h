@@ -1,0 +1,38 @@
+// The soft nearest neighbour loss as a training-time penalty, with its gradient through the network:
+//
+//   penalty = weight  mean over layers and channels of  sum_a w_a (1 - S_a / chance_a),    w_a summing to 1
+//
+// S_a is a batch's exact score of the channel's map against attribute a (kernels/shapes.h), chance_a that of a
+// channel which knows nothing of it (snnl_scores.h): 0 where the neighbours say nothing of the group, near
+// `weight` where they tell it. An attribute that a batch cannot estimate adds nothing.
+#pragma once
+
+#include <functional>
+
+#include "engine/data/loader.h"
+#include "engine/prune/features.h"
+
+namespace fp {
+
+struct SnnlPenaltyOptions {
+    double weight = 0;            // 0: no penalty
+    std::string layers = "last";  // as --layers names them
+    Tap tap = Tap::activation;    // or convolution; a fused norm has no row of its own
+    double temperature = 1;
+    bool given_class = false;  // pairs of one class only
+};
+
+// One attribute of every sample of the data set, -1 = unknown, and its weight.
+struct PenaltyAttribute {
+    std::string name;
+    std::vector<int32_t> of;
+    double weight = 1;
+};
+
+// Adds to a batch's loss: answers the penalty's value and pushes its gradients, for Tape::backward.
+using Penalty = std::function<double(Tape&, const Batch&, std::vector<Tape::Seed>&)>;
+
+// Exit::usage for layers that are not there, a tap that cannot be had, or no attribute of positive weight.
+Penalty snnl_penalty(const SnnlPenaltyOptions&, const std::vector<PenaltyAttribute>&);
+
+}  // namespace fp
