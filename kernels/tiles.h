@@ -33,7 +33,23 @@ constexpr Sheet sheet_of(const Map& m, int pack) {
     return {.rows = int64_t(m.n) * m.pixels(), .packs = m.stored_c() / pack};
 }
 
-// The tiles of a matrix product: m x n outputs, of which a block owns tile_m x tile_n.
+// What a device can do, as the models below use it: an H200's figures, of which none is measured by us.
+struct Device {
+    double hbm = 4.3e12, l2 = 6e12;                                   // bytes a second
+    double ffma = 60e12, tf32_matrix = 395e12, bf16_matrix = 790e12;  // flops a second
+    double start = 2e-6;                                              // of a kernel
+};
+constexpr Device kDevice;
+
+// m x n outputs, each a sum of `depth` products of elements of `element_bytes`, at `peak` flops a second.
+struct MatrixProduct {
+    int64_t m, n, depth;
+    int element_bytes;
+    double peak;
+    bool split = false;  // the sums are cut into parts until the blocks fill the device
+};
+
+// The tile of outputs that a block owns.
 struct TileSize {
     int m, n;
     bool operator==(const TileSize&) const = default;
@@ -44,20 +60,44 @@ struct TileCost {
     double share;  // of the peak that a full block of this size reaches (expected, not measured)
 };
 
-// The tile whose whole waves take least: a large one has more reuse, a small one less waste.
-template <size_t kChoices>
-constexpr TileSize best_tile(int64_t m, int64_t n, const TileCost (&choices)[kChoices]) {
+// Seconds in whole waves of blocks, the longer of two: the products, or the rows and columns of every
+// block's tile on their way from L2, each once.
+constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
     constexpr int kResident = 2;  // blocks on one multiprocessor
-    TileSize best = choices[0].tile;
-    double least = -1;
-    for (const TileCost& c : choices) {
-        const int64_t blocks = ceil_div(m, c.tile.m) * ceil_div(n, c.tile.n);
-        const int64_t waves = ceil_div(blocks, int64_t(kProcessors) * kResident);
-        const double cost = double(waves) * c.tile.m * c.tile.n / c.share;
-        if (least < 0 || cost < least) least = cost, best = c.tile;
-    }
+    const int64_t blocks = ceil_div(p.m, c.tile.m) * ceil_div(p.n, c.tile.n);
+    const int64_t wave = int64_t(kProcessors) * kResident;
+    const double whole = double(p.split ? blocks : ceil_div(blocks, wave) * wave) * double(p.depth);
+    const double multiply = whole * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
+    const double load = whole * (c.tile.m + c.tile.n) * p.element_bytes / kDevice.l2;
+    return std::max(multiply, load);
+}
+
+// The tile that takes least: a large one has more reuse, a small one less waste.
+template <size_t kChoices>
+constexpr TileCost best_tile(const MatrixProduct& p, const TileCost (&choices)[kChoices]) {
+    TileCost best = choices[0];
+    for (const TileCost& c : choices)
+        if (tile_seconds(p, c) < tile_seconds(p, best)) best = c;
     return best;
 }
+
+// What a kernel should take that reads and writes `bytes` of memory once.
+template <size_t kChoices>
+constexpr double expected_seconds(const MatrixProduct& p,
+                                  const TileCost (&choices)[kChoices],
+                                  double bytes) {
+    return kDevice.start + std::max(tile_seconds(p, best_tile(p, choices)), bytes / kDevice.hbm);
+}
+
+// Tiles of the float32 kernels on the ordinary cores (gemm.cuh). A thread's 8 x 8, 8 x 4 or 4 x 4 outputs
+// read 1, 1.5 or 2 bytes of shared memory a multiply-add.
+constexpr TileCost kFfmaTiles[] = {{{128, 128}, 0.80}, {{128, 64}, 0.70}, {{64, 64}, 0.55}};
+
+// Tiles of the tensor cores through mma.sync (mma_tile.cuh). A warp's 64 x 32, 32 x 32 or 32 x 16 outputs
+// read 96, 128 or 192 bytes of shared memory for 1024 multiply-adds of bf16 (TF32: twice the bytes at half
+// the rate); 128 bytes a clock then allow 2/3, 1/2 or 1/3 of 2048 a clock, of which we expect 60 %.
+constexpr TileCost kTensorTiles[] = {
+    {{128, 128}, 0.40}, {{128, 64}, 0.30}, {{64, 128}, 0.30}, {{64, 64}, 0.20}, {{128, 32}, 0.20}};
 
 // A long sum cut into parts so that `tiles` tiles fill the device; a part is a multiple of `step` and at
 // least `least` long.

@@ -3,23 +3,24 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/error.h"
 #include "kernels/kernels.h"
 #include "kernels/nhwc.h"
 
 namespace fp::emulated {
 
-extern const Conv conv_f32;
-extern const Linear linear_f32;
-extern const BatchNorm batchnorm_f32;
-extern const Relu relu_f32;
-extern const Add add_f32;
-extern const MaxPool maxpool_f32;
-extern const AvgPool avgpool_f32;
-extern const Dropout dropout_f32;
-extern const Loss loss_f32;
-extern const Image image_f32;
+extern const Conv conv_f32, conv_tf32, conv_bf16;
+extern const Linear linear_f32, linear_tf32, linear_bf16;
+extern const BatchNorm batchnorm_f32, batchnorm_bf16;
+extern const Relu relu_f32, relu_bf16;
+extern const Add add_f32, add_bf16;
+extern const MaxPool maxpool_f32, maxpool_bf16;
+extern const AvgPool avgpool_f32, avgpool_bf16;
+extern const Dropout dropout_f32, dropout_bf16;
+extern const Loss loss_f32, loss_bf16;
+extern const Image image_f32, image_bf16;
 extern const Optimizer optimizer;
-extern const Snnl snnl_f32;
+extern const Snnl snnl_f32, snnl_bf16;
 
 namespace {
 
@@ -43,28 +44,78 @@ constexpr Memory memory{.alloc = alloc,
                         .zero = zero,
                         .synchronize = synchronize};
 
-constinit const Kernels table{.name = "emulated",
-                              .activation = Type::f32,
-                              .parameter = Type::f32,
-                              .block = nhwc_block,
-                              .image_block = nhwc_image_block,
-                              .filter = krsc_filter,
-                              .memory = memory,
-                              .conv = conv_f32,
-                              .linear = linear_f32,
-                              .batchnorm = batchnorm_f32,
-                              .relu = relu_f32,
-                              .add = add_f32,
-                              .maxpool = maxpool_f32,
-                              .avgpool = avgpool_f32,
-                              .dropout = dropout_f32,
-                              .loss = loss_f32,
-                              .image = image_f32,
-                              .optimizer = optimizer,
-                              .snnl = snnl_f32};
+constinit const Kernels table_f32{.name = "emulated",
+                                  .activation = Type::f32,
+                                  .parameter = Type::f32,
+                                  .block = nhwc_block,
+                                  .image_block = nhwc_image_block,
+                                  .filter = krsc_filter,
+                                  .memory = memory,
+                                  .conv = conv_f32,
+                                  .linear = linear_f32,
+                                  .batchnorm = batchnorm_f32,
+                                  .relu = relu_f32,
+                                  .add = add_f32,
+                                  .maxpool = maxpool_f32,
+                                  .avgpool = avgpool_f32,
+                                  .dropout = dropout_f32,
+                                  .loss = loss_f32,
+                                  .image = image_f32,
+                                  .optimizer = optimizer,
+                                  .snnl = snnl_f32};
+constinit const Kernels table_tf32{.name = "emulated",
+                                   .activation = Type::f32,
+                                   .parameter = Type::f32,
+                                   .block = nhwc_block,
+                                   .image_block = nhwc_image_block,
+                                   .filter = krsc_filter,
+                                   .memory = memory,
+                                   .conv = conv_tf32,
+                                   .linear = linear_tf32,
+                                   .batchnorm = batchnorm_f32,
+                                   .relu = relu_f32,
+                                   .add = add_f32,
+                                   .maxpool = maxpool_f32,
+                                   .avgpool = avgpool_f32,
+                                   .dropout = dropout_f32,
+                                   .loss = loss_f32,
+                                   .image = image_f32,
+                                   .optimizer = optimizer,
+                                   .snnl = snnl_f32};
+constinit const Kernels table_bf16{.name = "emulated",
+                                   .activation = Type::bf16,
+                                   .parameter = Type::f32,
+                                   .block = nhwc_block,
+                                   .image_block = nhwc_image_block,
+                                   .filter = krsc_filter,
+                                   .memory = memory,
+                                   .conv = conv_bf16,
+                                   .linear = linear_bf16,
+                                   .batchnorm = batchnorm_bf16,
+                                   .relu = relu_bf16,
+                                   .add = add_bf16,
+                                   .maxpool = maxpool_bf16,
+                                   .avgpool = avgpool_bf16,
+                                   .dropout = dropout_bf16,
+                                   .loss = loss_bf16,
+                                   .image = image_bf16,
+                                   .optimizer = optimizer,
+                                   .snnl = snnl_bf16};
+
+const Kernels& table_of(Precision precision) {
+    switch (precision) {
+        case Precision::f32:
+            return table_f32;
+        case Precision::tf32:
+            return table_tf32;
+        case Precision::bf16:
+            return table_bf16;
+    }
+    fail("no such precision");
+}
 
 }  // namespace
 
-const Kernels* find(Precision precision) { return precision == Precision::f32 ? &table : nullptr; }
+const Kernels* find(Precision precision) { return &table_of(precision); }
 
 }  // namespace fp::emulated

@@ -243,31 +243,58 @@ inline void expect_close(const Values& got,
         << " of " << got.size() << ": " << got[at] << " for " << want[at];
 }
 
-// A test that runs once a backend, and says so where there is none.
-class OnBackend : public ::testing::TestWithParam<Backend> {
+// A backend and a precision: what names a table.
+struct Table {
+    Backend backend;
+    Precision precision = Precision::f32;
+};
+
+// A test that runs once a table, and says so where there is none.
+class OnBackend : public ::testing::TestWithParam<Table> {
 protected:
     void SetUp() override {
-        if (!find_kernels(GetParam()))
-            GTEST_SKIP() << "device " << name(GetParam())
+        if (!find_kernels(GetParam().backend, GetParam().precision))
+            GTEST_SKIP() << "device " << name(GetParam().backend) << " in "
+                         << name(GetParam().precision)
                          << " is not on this machine, or not in this build";
     }
-    const Kernels& table() const { return kernels(GetParam()); }
-    double tolerance() const { return testing::tolerance(table().activation); }
+    const Kernels& table() const { return kernels(GetParam().backend, GetParam().precision); }
+    double tolerance() const {
+        // Operands of TF32 have 10 bits of mantissa, rounded: each is off by 2^-12 or so.
+        return GetParam().precision == Precision::tf32 ? 1e-3
+                                                       : testing::tolerance(table().activation);
+    }
 };
 
 inline const Kernels& exact() { return kernels(Backend::reference_f64); }
 
-inline std::string backend_name(const ::testing::TestParamInfo<Backend>& info) {
-    return std::string(name(info.param));
+inline std::string table_name(const ::testing::TestParamInfo<Table>& info) {
+    std::string text(name(info.param.backend));
+    if (info.param.precision != Precision::f32)
+        text += "_" + std::string(name(info.param.precision));
+    return text;
 }
 
 }  // namespace fp::testing
 
-// Every backend but the one the others are held to.
-#define FP_ON_EVERY_BACKEND(suite)                                                          \
-    INSTANTIATE_TEST_SUITE_P(                                                               \
-        Kernels, suite,                                                                     \
-        ::testing::Values(::fp::Backend::reference, ::fp::Backend::reference_blocked,       \
-                          ::fp::Backend::cpu, ::fp::Backend::emulated, ::fp::Backend::cuda, \
-                          ::fp::Backend::cudnn),                                            \
-        ::fp::testing::backend_name)
+// Every table but the one the others are held to.
+#define FP_ON_TABLES(suite, ...)                                                        \
+    INSTANTIATE_TEST_SUITE_P(                                                           \
+        Kernels, suite,                                                                 \
+        ::testing::ValuesIn(std::vector<::fp::testing::Table>{                          \
+            {::fp::Backend::reference},                                                 \
+            {::fp::Backend::reference_blocked},                                         \
+            {::fp::Backend::cpu},                                                       \
+            {::fp::Backend::emulated},                                                  \
+            {::fp::Backend::cuda},                                                      \
+            {::fp::Backend::cudnn},                                                     \
+            {::fp::Backend::emulated, ::fp::Precision::bf16},                           \
+            {::fp::Backend::cuda, ::fp::Precision::bf16},                               \
+            {::fp::Backend::cudnn, ::fp::Precision::bf16} __VA_OPT__(, ) __VA_ARGS__}), \
+        ::fp::testing::table_name)
+#define FP_ON_EVERY_BACKEND(suite) FP_ON_TABLES(suite)
+// Those whose products differ in TF32 too.
+#define FP_ON_EVERY_PRECISION(suite)                                      \
+    FP_ON_TABLES(suite, {::fp::Backend::emulated, ::fp::Precision::tf32}, \
+                 {::fp::Backend::cuda, ::fp::Precision::tf32},            \
+                 {::fp::Backend::cudnn, ::fp::Precision::tf32})

@@ -136,7 +136,7 @@ TEST(Conv, StrideSkipsInputs) {
 }
 
 class ConvOn : public OnBackend {};
-FP_ON_EVERY_BACKEND(ConvOn);
+FP_ON_EVERY_PRECISION(ConvOn);
 
 TEST_P(ConvOn, Forward) {
     for (const ConvCase& c : kCases) {
@@ -152,12 +152,16 @@ TEST_P(ConvOn, Infer) {
     for (const ConvCase& c : kCases) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);
+        const bool every =
+            c.name == std::string_view("3x3") || c.name == std::string_view("odd widths");
         for (const bool bias : {true, false})
             for (const bool residual : {true, false})
-                for (const bool relu : {true, false})
+                for (const bool relu : {true, false}) {
+                    if (!every && !(bias && residual && relu)) continue;
                     expect_close(infer(table(), c, in, bias, residual, relu),
                                  infer(exact(), c, in, bias, residual, relu), tolerance(),
                                  text("bias ", bias, ", residual ", residual, ", relu ", relu));
+                }
     }
 }
 

@@ -97,7 +97,7 @@ TEST(Linear, ByHand) {
 }
 
 class LinearOn : public OnBackend {};
-FP_ON_EVERY_BACKEND(LinearOn);
+FP_ON_EVERY_PRECISION(LinearOn);
 
 TEST_P(LinearOn, Forward) {
     for (const LinearCase& c : kCases) {

@@ -292,7 +292,9 @@ protected:
                             {.n = 33, .c = 1, .h = 5, .w = 3},
                             {.n = 65, .c = 9, .h = 1, .w = 1},
                             {.n = 3, .c = 16, .h = 4, .w = 4}};
-        for (const Map& m : maps)
+        for (const Map& m : maps) {
+            // Of bf16 only the reading of x is its own: the small maps show it.
+            if (table().activation == Type::bf16 && m.n > 40) continue;
             for (const Distance distance : {Distance::cosine, Distance::euclidean})
                 for (const double temperature : {1.0, 0.1}) {
                     SCOPED_TRACE(text("map ", m.n, "x", m.c, "x", m.h, "x", m.w, ", ",
@@ -312,6 +314,7 @@ protected:
                     std::fill(x.begin(), x.begin() + std::ptrdiff_t(m.c * m.pixels()), 0.0);
                     body(c, x, Groups{some});
                 }
+        }
     }
 };
 FP_ON_EVERY_BACKEND(SnnlOn);

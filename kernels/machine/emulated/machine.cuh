@@ -145,7 +145,7 @@ void stg(T* p, T v, const Place& at = Place::current()) {
     *p = v;
 }
 
-// Asynchronous copies of 16 bytes from global to shared memory; zeros where not `valid`.
+// Asynchronous copies of 16 or 8 bytes from global to shared memory; zeros where not `valid`.
 
 inline void cp_async16(void* to,
                        const void* from,
@@ -154,6 +154,14 @@ inline void cp_async16(void* to,
     check_aligned(static_cast<const uint4*>(to), at);
     if (valid) check_aligned(static_cast<const uint4*>(from), at);
     Block::running().copy_async(to, valid ? from : nullptr, 16);
+}
+inline void cp_async8(void* to,
+                      const void* from,
+                      bool valid = true,
+                      const Place& at = Place::current()) {
+    check_aligned(static_cast<const uint2*>(to), at);
+    if (valid) check_aligned(static_cast<const uint2*>(from), at);
+    Block::running().copy_async(to, valid ? from : nullptr, 8);
 }
 inline void cp_async_commit() { Block::running().commit_copies(); }
 template <int kGroupsInFlight>

@@ -105,7 +105,7 @@ __device__ void stg(T* p, T v) {
     *p = v;
 }
 
-// Asynchronous copies of 16 bytes from global to shared memory; zeros where not `valid`.
+// Asynchronous copies of 16 or 8 bytes from global to shared memory; zeros where not `valid`.
 
 __device__ inline uint32_t shared_address(const void* p) {
     return uint32_t(__cvta_generic_to_shared(p));
@@ -113,6 +113,12 @@ __device__ inline uint32_t shared_address(const void* p) {
 __device__ inline void cp_async16(void* to, const void* from, bool valid = true) {
     const int bytes = valid ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+                 "l"(from), "r"(bytes)
+                 : "memory");
+}
+__device__ inline void cp_async8(void* to, const void* from, bool valid = true) {
+    const int bytes = valid ? 8 : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared_address(to)),
                  "l"(from), "r"(bytes)
                  : "memory");
 }

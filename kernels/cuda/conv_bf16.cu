@@ -1,0 +1,41 @@
+// Convolution and linear layers in bf16: bf16 activations, float32 weights, gradients of weights and sums.
+//
+// Formulas, shapes, threads, traffic, bound and model: conv_tensor.cuh. The weights become bf16 on the way
+// in: in training once a call, into scratch (4 bytes read and 2 written a weight, beside the product that
+// reads them many times); for inference once, by prepare.
+#include "kernels/cuda/conv_tensor.cuh"
+
+namespace fp::FP_MACHINE {
+namespace {
+
+__global__ void to_bf16_kernel(const float* __restrict__ from,
+                               bf16* __restrict__ to,
+                               int64_t quads) {
+    const int64_t i = flat_index();
+    if (i >= quads) return;
+    const Pack<float> v = load_pack(from + 4 * i);
+    stg(reinterpret_cast<uint2*>(to + 4 * i),
+        uint2{pack_bf16(v.v[0], v.v[1]), pack_bf16(v.v[2], v.v[3])});
+}
+
+struct RoundedWeights {
+    static size_t bytes(const ConvShape& s) { return size_t(s.w.stored()) * sizeof(bf16); }
+    static void lay(const ConvShape& s, const par* w, void* to, Stream stream) {
+        const int64_t quads = s.w.stored() / 4;
+        launch(to_bf16_kernel, flat_grid(quads), stream, static_cast<const float*>(w),
+               static_cast<bf16*>(to), quads);
+    }
+    static const bf16* use(const ConvShape& s, const par* w, void* scratch, Stream stream) {
+        lay(s, w, scratch, stream);
+        return static_cast<const bf16*>(scratch);
+    }
+};
+
+using Ops = TensorOps<Bf16, RoundedWeights>;
+
+}  // namespace
+
+extern const Conv conv_bf16{Ops::conv};
+extern const Linear linear_bf16{Ops::linear};
+
+}  // namespace fp::FP_MACHINE

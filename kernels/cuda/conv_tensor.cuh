@@ -1,0 +1,609 @@
+// Convolution on the tensor cores through mma.sync, for bf16 and TF32 operands: the same three matrix
+// products as conv.cu, with float32 sums.
+//
+//   forward          M = NPQ pixels         N = K     sum over RSC      lines of k  x  lines of k
+//   backward_data    M = pixels of a class  N = C     sum over taps K   lines of k  x  k of lines
+//   backward_filter  M = K                  N = RSC   sum over NPQ      k of lines  x  k of lines
+//
+// so that no operand is ever repacked: x, dy and w are read as they lie. Channels come in chunks of 16 bytes
+// (their padding makes that exact); a chunk lies within one tap, whatever the channel count, so the sum
+// runs densely over taps x channels and 72 channels cost what 72 cost. The image's 4 channels are 8 bytes
+// of bf16: chunks are then half as long.
+//
+// Threads   MmaTile (mma_tile.cuh), 256 a block, tile chosen by tiles.h from the shape
+// Traffic   each block reads its rows and columns once a step from L2; HBM sees bytes(2) (TF32: bytes(4))
+//           when the tiles of one wave share them. bf16 weights are written once more, half as long.
+// Bound     compute from about 64 channels on, memory for 1x1. Model (tiles.h): a 3x3 of 128 channels at
+//           28x28, batch 256, takes 191 us forward in bf16 at the 40 % of the peak that mma.sync should
+//           reach; the floor is 75 us, which wants wgmma. test_tiles.cpp holds the model to this.
+#pragma once
+
+#include "kernels/cuda/columns.cuh"
+#include "kernels/cuda/conv.cuh"
+#include "kernels/cuda/mma_tile.cuh"
+#include "kernels/tiles.h"
+
+namespace fp::FP_MACHINE {
+
+// A copy of kUnit elements, 16 or 8 bytes.
+template <class Element, int kUnit>
+__device__ void copy_unit(Element* to, const Element* from, bool valid) {
+    if constexpr (kUnit * sizeof(Element) == 16)
+        cp_async16(to, from, valid);
+    else
+        cp_async8(to, from, valid);
+}
+
+// What one thread copies of a panel in every stage: units of one column, every kRowStep-th row.
+template <int kRows, int kUnitsPerRow>
+struct CopyShare {
+    static constexpr int kRowStep = 256 / kUnitsPerRow;
+    static constexpr int kCopies = kRows > kRowStep ? kRows / kRowStep : 1;
+    static_assert(kRows % kRowStep == 0 || kCopies == 1);
+    int unit = thread_index() % kUnitsPerRow, row = thread_index() / kUnitsPerRow;
+    __device__ int row_of(int copy) const { return row + copy * kRowStep; }
+    __device__ bool takes_part() const { return row < kRows; }
+};
+
+constexpr int kNoMap = -(1 << 30);  // a row so far above the map that no tap reaches it
+
+// ---- forward
+
+template <class T, int kUnit>
+struct TensorForwardSource {
+    using Element = typename T::Element;
+    using A = LinesOfK<typename T::Type, T::kM>;
+    using B = LinesOfK<typename T::Type, T::kN>;
+    static constexpr int kUnits = T::kDepth / kUnit;
+    using ShareA = CopyShare<T::kM, kUnits>;
+    using ShareB = CopyShare<T::kN, kUnits>;
+
+    const ConvSizes& g;
+    const Element *x, *w;
+    ShareA a;
+    ShareB b;
+    int64_t
+        corner[ShareA::kCopies];  // where tap (0,0) of each row's pixel lies in x, and on the map
+    int top[ShareA::kCopies], left[ShareA::kCopies];
+    int first_filter;
+    int r, s, c, k;  // what comes next: tap and channel, and their place in a filter
+
+    __device__ TensorForwardSource(const ConvSizes& g_,
+                                   const Element* x_,
+                                   const Element* w_,
+                                   int first_pixel,
+                                   int first_filter_)
+        : g(g_), x(x_), w(w_), first_filter(first_filter_) {
+        UNROLL
+        for (int i = 0; i < ShareA::kCopies; ++i) {
+            const int pixel = first_pixel + a.row_of(i);
+            const int image = pixel / g.q / g.p;
+            top[i] = pixel / g.q % g.p * g.stride - g.pad;
+            left[i] = pixel % g.q * g.stride - g.pad;
+            corner[i] = ((int64_t(image) * g.h + top[i]) * g.w + left[i]) * g.c;
+            if (pixel >= g.pixels_out()) top[i] = kNoMap;
+        }
+        r = s = 0;
+        c = k = a.unit * kUnit;
+        wrap();
+    }
+    __device__ void wrap() {
+        while (c >= g.c) {
+            c -= g.c;
+            if (++s == g.s) s = 0, ++r;
+        }
+    }
+    __device__ void copy(Element* to_a, Element* to_b) {
+        const int tap = (r * g.w + s) * g.c + c;
+        UNROLL
+        for (int i = 0; i < ShareA::kCopies; ++i) {
+            const bool valid = r < g.r && unsigned(top[i] + r) < unsigned(g.h) &&
+                               unsigned(left[i] + s) < unsigned(g.w);
+            if (a.takes_part())
+                copy_unit<Element, kUnit>(A::at(to_a, a.row_of(i), a.unit * kUnit),
+                                          x + (valid ? corner[i] + tap : 0), valid);
+        }
+        UNROLL
+        for (int i = 0; i < ShareB::kCopies; ++i) {
+            const int filter = first_filter + b.row_of(i);
+            const bool valid = filter < g.k && k < g.taps_c();
+            if (b.takes_part())
+                copy_unit<Element, kUnit>(B::at(to_b, b.row_of(i), b.unit * kUnit),
+                                          w + (valid ? int64_t(filter) * g.taps_c() + k : 0),
+                                          valid);
+        }
+        c += T::kDepth;
+        k += T::kDepth;
+        wrap();
+    }
+};
+
+template <class T, int kUnit>
+__global__ void __launch_bounds__(T::kThreads, 2)
+    tensor_forward_kernel(const __grid_constant__ ConvSizes g,
+                          const typename T::Element* __restrict__ x,
+                          const typename T::Element* __restrict__ w,
+                          const float* __restrict__ bias,
+                          const typename T::Element* __restrict__ residual,
+                          bool relu,
+                          typename T::Element* __restrict__ y) {
+    DYN_SHARED(unsigned char, shared);
+    using Source = TensorForwardSource<T, kUnit>;
+    using Element = typename T::Element;
+    constexpr int kSize = Pack<Element>::kSize;
+    const int first_pixel = int(blockIdx.x) * T::kM, first_filter = int(blockIdx.y) * T::kN;
+    Source source(g, x, w, first_pixel, first_filter);
+    typename T::Sums sums = {};
+    const int steps = (g.taps_c() + T::kDepth - 1) / T::kDepth;
+    T::template accumulate<typename Source::A, typename Source::B>(source, steps, shared, sums);
+
+    T::template for_outputs<kSize>(sums, shared, [&](int row, int column, const float(&v)[kSize]) {
+        const int pixel = first_pixel + row, k = first_filter + column;
+        if (pixel >= g.pixels_out() || k >= g.y_c) return;
+        const int64_t offset = int64_t(pixel) * g.y_c + k;
+        Pack<Element> out;
+        for (int e = 0; e < kSize; ++e) out.v[e] = v[e];
+        if (bias) {
+            const Pack<Element> add = load_channels<Element>(bias, k / kSize);
+            for (int e = 0; e < kSize; ++e) out.v[e] += add.v[e];
+        }
+        if (residual) {
+            const Pack<Element> add = load_pack(residual + offset);
+            for (int e = 0; e < kSize; ++e) out.v[e] += add.v[e];
+        }
+        if (relu)
+            for (float& e : out.v) e = e <= 0 ? 0 : e;
+        store_pack(y + offset, out);
+    });
+}
+
+// ---- backward_data
+
+template <class T>
+struct TensorDataSource {
+    using Element = typename T::Element;
+    static constexpr int kUnit = T::Type::kChunk;
+    using A = LinesOfK<typename T::Type, T::kM>;
+    using B = KOfLines<typename T::Type, T::kN>;
+    using ShareA = CopyShare<T::kM, T::kDepth / kUnit>;
+    using ShareB = CopyShare<T::kDepth, T::kN / kUnit>;
+
+    struct Term {  // a place in the sum: filter k under tap (i, j) of the class
+        int i, j, k;
+        __device__ void settle(const ConvSizes& g, const ParityClass& of) {
+            while (k >= g.y_c) {
+                k -= g.y_c;
+                if (++j == of.taps_s) j = 0, ++i;
+            }
+        }
+    };
+
+    const ConvSizes& g;
+    const ParityClass& of;
+    const Element *dy, *w;
+    ShareA a;
+    ShareB b;
+    int64_t corner[ShareA::kCopies];  // where tap (0,0) of the class meets each row's pixel in dy
+    int row[ShareA::kCopies], column[ShareA::kCopies];
+    int channel;
+    Term term_a, term_b[ShareB::kCopies];
+
+    __device__ TensorDataSource(const ConvSizes& g_,
+                                const ParityClass& of_,
+                                const Element* dy_,
+                                const Element* w_,
+                                int first_pixel,
+                                int first_channel)
+        : g(g_), of(of_), dy(dy_), w(w_) {
+        const int area = of.rows * of.columns;
+        UNROLL
+        for (int i = 0; i < ShareA::kCopies; ++i) {
+            const int pixel = first_pixel + a.row_of(i);
+            row[i] = pixel % area / of.columns + of.p_shift;
+            column[i] = pixel % of.columns + of.q_shift;
+            corner[i] = ((int64_t(pixel / area) * g.p + row[i]) * g.q + column[i]) * g.y_c;
+            if (pixel >= g.n * area) row[i] = kNoMap;
+        }
+        channel = first_channel + b.unit * kUnit;
+        term_a = {0, 0, a.unit * kUnit};
+        term_a.settle(g, of);
+        UNROLL
+        for (int i = 0; i < ShareB::kCopies; ++i) {
+            term_b[i] = {0, 0, b.row_of(i)};
+            term_b[i].settle(g, of);
+        }
+    }
+    __device__ void copy(Element* to_a, Element* to_b) {
+        const int term = term_a.k - (term_a.i * g.q + term_a.j) * g.y_c;
+        UNROLL
+        for (int i = 0; i < ShareA::kCopies; ++i) {
+            const bool valid = term_a.i < of.taps_r &&
+                               unsigned(row[i] - term_a.i) < unsigned(g.p) &&
+                               unsigned(column[i] - term_a.j) < unsigned(g.q);
+            if (a.takes_part())
+                copy_unit<Element, kUnit>(A::at(to_a, a.row_of(i), a.unit * kUnit),
+                                          dy + (valid ? corner[i] + term : 0), valid);
+        }
+        term_a.k += T::kDepth;
+        term_a.settle(g, of);
+        UNROLL
+        for (int i = 0; i < ShareB::kCopies; ++i) {
+            Term& t = term_b[i];
+            const bool valid = t.k < g.k && t.i < of.taps_r && channel < g.c;
+            const int tap = (of.first_r + t.i * g.stride) * g.s + of.first_s + t.j * g.stride;
+            const int64_t offset = valid ? (int64_t(t.k) * g.r * g.s + tap) * g.c + channel : 0;
+            if (b.takes_part())
+                copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), w + offset,
+                                          valid);
+            t.k += T::kDepth;
+            t.settle(g, of);
+        }
+    }
+};
+
+template <class T>
+__global__ void __launch_bounds__(T::kThreads, 2)
+    tensor_data_kernel(const __grid_constant__ ConvSizes g,
+                       const __grid_constant__ ParityClasses classes,
+                       const typename T::Element* __restrict__ dy,
+                       const typename T::Element* __restrict__ w,
+                       typename T::Element* dx,
+                       Write write) {
+    DYN_SHARED(unsigned char, shared);
+    using Source = TensorDataSource<T>;
+    using Element = typename T::Element;
+    constexpr int kSize = Pack<Element>::kSize;
+    const ParityClass& of = classes.at[blockIdx.z];
+    const int first_pixel = int(blockIdx.x) * T::kM, first_channel = int(blockIdx.y) * T::kN;
+    const int area = of.rows * of.columns;
+    if (first_pixel >= g.n * area) return;  // classes differ in size; the whole block leaves
+    Source source(g, of, dy, w, first_pixel, first_channel);
+    typename T::Sums sums = {};
+    const int depth = of.taps_r * of.taps_s * g.y_c;
+    T::template accumulate<typename Source::A, typename Source::B>(
+        source, (depth + T::kDepth - 1) / T::kDepth, shared, sums);
+
+    T::template for_outputs<kSize>(sums, shared, [&](int line, int column, const float(&v)[kSize]) {
+        const int pixel = first_pixel + line, c = first_channel + column;
+        if (pixel >= g.n * area || c >= g.c) return;
+        const int h = pixel % area / of.columns * g.stride + of.row_class;
+        const int x = pixel % of.columns * g.stride + of.column_class;
+        const int64_t place = (int64_t(pixel / area) * g.h + h) * g.w + x;
+        Pack<Element> out;
+        for (int e = 0; e < kSize; ++e) out.v[e] = v[e];
+        store_gradient(dx + place * g.c + c, out, write);
+    });
+}
+
+// ---- backward_filter
+
+template <class T, int kUnit>
+struct TensorFilterSource {
+    using Element = typename T::Element;
+    static constexpr int kUnitA = T::Type::kChunk;
+    using A = KOfLines<typename T::Type, T::kM>;
+    using B = KOfLines<typename T::Type, T::kN>;
+    using ShareA = CopyShare<T::kDepth, T::kM / kUnitA>;
+    using ShareB = CopyShare<T::kDepth, T::kN / kUnit>;
+
+    const ConvSizes& g;
+    const Element *x, *dy;
+    ShareA a;
+    ShareB b;
+    int filter, column, channel, top, left;  // of this thread's units; top and left: its tap's
+    int begin, end;
+    PixelPlace place;  // of its first pixel of the next stage's b
+    PixelStep stage_step, row_step;
+
+    __device__ TensorFilterSource(const ConvSizes& g_,
+                                  const Element* x_,
+                                  const Element* dy_,
+                                  int begin_,
+                                  int end_,
+                                  int first_filter,
+                                  int first_column)
+        : g(g_),
+          x(x_),
+          dy(dy_),
+          begin(begin_),
+          end(end_),
+          place(g_, begin_ + ShareB().row),
+          stage_step(PixelStep::of(g_, T::kDepth)),
+          row_step(PixelStep::of(g_, ShareB::kRowStep)) {
+        filter = first_filter + a.unit * kUnitA;
+        column = first_column + b.unit * kUnit;
+        channel = column % g.c;
+        top = column / g.c / g.s - g.pad;
+        left = column / g.c % g.s - g.pad;
+    }
+    __device__ void copy(Element* to_a, Element* to_b) {
+        UNROLL
+        for (int i = 0; i < ShareA::kCopies; ++i) {
+            const int pixel = begin + a.row_of(i);
+            const bool valid = pixel < end && filter < g.y_c;
+            const int64_t offset = valid ? int64_t(pixel) * g.y_c + filter : 0;
+            if (a.takes_part())
+                copy_unit<Element, kUnitA>(A::at(to_a, a.unit * kUnitA, a.row_of(i)), dy + offset,
+                                           valid);
+        }
+        PixelPlace at = place;
+        UNROLL
+        for (int i = 0; i < ShareB::kCopies; ++i) {
+            const int h = at.p * g.stride + top, w = at.q * g.stride + left;
+            const bool valid = begin + b.row_of(i) < end && column < g.taps_c() &&
+                               unsigned(h) < unsigned(g.h) && unsigned(w) < unsigned(g.w);
+            const int64_t offset =
+                valid ? ((int64_t(at.n) * g.h + h) * g.w + w) * g.c + channel : 0;
+            if (b.takes_part())
+                copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), x + offset,
+                                          valid);
+            if (i + 1 < ShareB::kCopies) at.advance(g, row_step);
+        }
+        begin += T::kDepth;
+        place.advance(g, stage_step);
+    }
+};
+
+// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+template <class T, int kUnit>
+__global__ void __launch_bounds__(T::kThreads, 2)
+    tensor_filter_kernel(const __grid_constant__ ConvSizes g,
+                         const typename T::Element* __restrict__ x,
+                         const typename T::Element* __restrict__ dy,
+                         float* out,
+                         Write write,
+                         Split split) {
+    DYN_SHARED(unsigned char, shared);
+    using Source = TensorFilterSource<T, kUnit>;
+    const int first_filter = int(blockIdx.x) * T::kM, first_column = int(blockIdx.y) * T::kN;
+    const int begin = int(blockIdx.z) * int(split.part);
+    const int end = min(begin + int(split.part), int(split.length));
+    Source source(g, x, dy, begin, end, first_filter, first_column);
+    typename T::Sums sums = {};
+    T::template accumulate<typename Source::A, typename Source::B>(
+        source, (end - begin + T::kDepth - 1) / T::kDepth, shared, sums);
+
+    float* part = out + int64_t(blockIdx.z) * g.k * g.taps_c();
+    T::template for_outputs<4>(sums, shared, [&](int row, int column, const float(&v)[4]) {
+        const int k = first_filter + row, rsc = first_column + column;
+        if (k < g.k && rsc < g.taps_c())
+            store_gradient(part + int64_t(k) * g.taps_c() + rsc,
+                           Pack<float>{{v[0], v[1], v[2], v[3]}}, write);
+    });
+}
+
+// ---- launchers
+
+// start(MmaTile) with the tile that `size` names, one of kTensorTiles.
+template <class Type, class Start>
+void with_tensor_tile(TileSize size, Start start) {
+    if (size == TileSize{128, 128}) return start(MmaTile<Type, 128, 128>());
+    if (size == TileSize{128, 64}) return start(MmaTile<Type, 128, 64>());
+    if (size == TileSize{64, 128}) return start(MmaTile<Type, 64, 128>());
+    if (size == TileSize{128, 32}) return start(MmaTile<Type, 128, 32>());
+    start(MmaTile<Type, 64, 64>());
+}
+
+template <class Type>
+TileSize tensor_tile(int64_t m, int64_t n, int64_t depth, bool split = false) {
+    const MatrixProduct product{.m = m,
+                                .n = n,
+                                .depth = depth,
+                                .element_bytes = sizeof(typename Type::Element),
+                                .peak = Type::kPeak,
+                                .split = split};
+    return best_tile(product, kTensorTiles).tile;
+}
+
+template <class Type>
+struct TensorConv {
+    using Element = typename Type::Element;
+    template <class T, class Source>
+    static constexpr size_t kShared =
+        T::template kSharedBytes<typename Source::A, typename Source::B>;
+
+    // The image's 4 channels of bf16 are half a chunk; there one tile each way must do.
+    static bool half_chunks(const ConvSizes& g) { return g.c % Type::kChunk != 0; }
+    static constexpr std::integral_constant<int, Type::kChunk> kWhole{};
+    static constexpr std::integral_constant<int, 4> kHalf{};
+
+    static TileSize filter_tile(const ConvSizes& g) {
+        return half_chunks(g) ? TileSize{64, 64}
+                              : tensor_tile<Type>(g.k, g.taps_c(), g.pixels_out(), true);
+    }
+    static Split filter_split(const ConvSizes& g) {
+        constexpr int kStep = kStageDepth<Type>;
+        const TileSize t = filter_tile(g);
+        return split_sum(g.pixels_out(), ceil_div(g.k, t.m) * ceil_div(g.taps_c(), t.n), kStep,
+                         2 * kStep);
+    }
+    static size_t filter_scratch_bytes(const ConvShape& shape) {
+        const ConvSizes g = ConvSizes::of(shape);
+        const int parts = filter_split(g).parts();
+        const size_t of_parts = parts > 1 ? size_t(parts) * g.k * g.taps_c() * sizeof(float) : 0;
+        return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
+    }
+
+    static void forward(const ConvShape& shape,
+                        const Element* x,
+                        const Element* w,
+                        const float* bias,
+                        const Element* residual,
+                        bool relu,
+                        Element* y,
+                        Stream stream) {
+        const ConvSizes g = ConvSizes::of(shape);
+        const auto start = [&](auto tile, auto unit) {
+            using T = decltype(tile);
+            const Grid grid{.blocks = ceil_div(g.pixels_out(), T::kM),
+                            .blocks_y = ceil_div(g.y_c, T::kN),
+                            .threads = T::kThreads,
+                            .shared_bytes = kShared<T, TensorForwardSource<T, unit.value>>};
+            launch(tensor_forward_kernel<T, unit.value>, grid, stream, g, x, w, bias, residual,
+                   relu, y);
+        };
+        if (!half_chunks(g)) {
+            with_tensor_tile<Type>(tensor_tile<Type>(g.pixels_out(), g.y_c, g.taps_c()),
+                                   [&](auto tile) { start(tile, kWhole); });
+        } else if constexpr (Type::kChunk > kHalf.value) {
+            start(MmaTile<Type, 128, 64>(), kHalf);
+        }
+    }
+
+    static void backward_data(const ConvShape& shape,
+                              const Element* dy,
+                              const Element* w,
+                              Element* dx,
+                              Write write,
+                              Stream stream) {
+        const ConvSizes g = ConvSizes::of(shape);
+        FP_CHECK(!half_chunks(g), "conv: no gradient for an image of ", g.c, " stored channels");
+        const ParityClasses classes = ParityClasses::of(g);
+        const int64_t pixels =
+            int64_t(g.n) * classes.at[0].rows * classes.at[0].columns;  // the largest's
+        const int64_t depth = ceil_div(g.r * g.s, classes.count) * g.y_c;
+        const TileSize size = tensor_tile<Type>(pixels * classes.count, g.c, depth);
+        with_tensor_tile<Type>(size, [&](auto tile) {
+            using T = decltype(tile);
+            const Grid grid{.blocks = ceil_div(pixels, T::kM),
+                            .blocks_y = ceil_div(g.c, T::kN),
+                            .blocks_z = classes.count,
+                            .threads = T::kThreads,
+                            .shared_bytes = kShared<T, TensorDataSource<T>>};
+            launch(tensor_data_kernel<T>, grid, stream, g, classes, dy, w, dx, write);
+        });
+    }
+
+    static void backward_filter(const ConvShape& shape,
+                                const Element* x,
+                                const Element* dy,
+                                float* dw,
+                                float* dbias,
+                                Write write,
+                                void* scratch,
+                                Stream stream) {
+        const ConvSizes g = ConvSizes::of(shape);
+        const Split split = filter_split(g);
+        const bool one = split.parts() == 1;
+        auto* parts = static_cast<float*>(scratch);
+        const auto start = [&](auto tile, auto unit) {
+            using T = decltype(tile);
+            const Grid grid{.blocks = ceil_div(g.k, T::kM),
+                            .blocks_y = ceil_div(g.taps_c(), T::kN),
+                            .blocks_z = split.parts(),
+                            .threads = T::kThreads,
+                            .shared_bytes = kShared<T, TensorFilterSource<T, unit.value>>};
+            launch(tensor_filter_kernel<T, unit.value>, grid, stream, g, x, dy, one ? dw : parts,
+                   one ? write : Write::replace, split);
+        };
+        if (!half_chunks(g)) {
+            with_tensor_tile<Type>(filter_tile(g), [&](auto tile) { start(tile, kWhole); });
+        } else if constexpr (Type::kChunk > kHalf.value) {
+            start(MmaTile<Type, 64, 64>(), kHalf);
+        }
+        if (!one) add_parts(parts, split.parts(), int64_t(g.k) * g.taps_c(), dw, write, stream);
+        if (dbias) column_sums(shape.y(), dy, dbias, write, scratch, stream);
+    }
+};
+
+// ---- the ops of kernels.h. Weights::bytes(shape) of memory hold what Weights::lay(shape, w, memory) makes
+// of the float32 weights; Weights::use(shape, w, scratch) does so only where it must.
+
+template <class Type, class Weights>
+struct TensorOps {
+    using Product = TensorConv<Type>;
+    using Element = typename Type::Element;
+
+    static size_t scratch_bytes(const ConvShape& s) {
+        return std::max(Weights::bytes(s), Product::filter_scratch_bytes(s));
+    }
+    static void forward(const ConvShape& s,
+                        const act* x,
+                        const par* w,
+                        const par* bias,
+                        act* y,
+                        void* scratch,
+                        Stream stream) {
+        Product::forward(s, static_cast<const Element*>(x), Weights::use(s, w, scratch, stream),
+                         static_cast<const float*>(bias), nullptr, false, static_cast<Element*>(y),
+                         stream);
+    }
+    static void backward_data(const ConvShape& s,
+                              const act* dy,
+                              const par* w,
+                              act* dx,
+                              Write write,
+                              void* scratch,
+                              Stream stream) {
+        Product::backward_data(s, static_cast<const Element*>(dy),
+                               Weights::use(s, w, scratch, stream), static_cast<Element*>(dx),
+                               write, stream);
+    }
+    static void backward_filter(const ConvShape& s,
+                                const act* x,
+                                const act* dy,
+                                par* dw,
+                                par* dbias,
+                                Write write,
+                                void* scratch,
+                                Stream stream) {
+        Product::backward_filter(s, static_cast<const Element*>(x), static_cast<const Element*>(dy),
+                                 static_cast<float*>(dw), static_cast<float*>(dbias), write,
+                                 scratch, stream);
+    }
+    static void infer(const ConvShape& s,
+                      const act* x,
+                      const void* prepared,
+                      const par* bias,
+                      const act* residual,
+                      bool relu,
+                      act* y,
+                      void*,
+                      Stream stream) {
+        Product::forward(s, static_cast<const Element*>(x), static_cast<const Element*>(prepared),
+                         static_cast<const float*>(bias), static_cast<const Element*>(residual),
+                         relu, static_cast<Element*>(y), stream);
+    }
+    static constexpr Conv conv{
+        .scratch_bytes = scratch_bytes,
+        .forward = forward,
+        .backward_data = backward_data,
+        .backward_filter = backward_filter,
+        .prepared_bytes = [](const ConvShape& s, bool, bool) { return Weights::bytes(s); },
+        .prepare =
+            [](const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
+                Weights::lay(s, w, prepared, stream);
+            },
+        .infer = infer};
+
+    static constexpr Linear linear{
+        .scratch_bytes = [](const LinearShape& s) { return scratch_bytes(as_conv(s)); },
+        .forward = [](const LinearShape& s,
+                      const act* x,
+                      const par* w,
+                      const par* bias,
+                      act* y,
+                      void* scratch,
+                      Stream stream) { forward(as_conv(s), x, w, bias, y, scratch, stream); },
+        .backward_data =
+            [](const LinearShape& s,
+               const act* dy,
+               const par* w,
+               act* dx,
+               Write write,
+               void* scratch,
+               Stream stream) { backward_data(as_conv(s), dy, w, dx, write, scratch, stream); },
+        .backward_filter =
+            [](const LinearShape& s,
+               const act* x,
+               const act* dy,
+               par* dw,
+               par* dbias,
+               Write write,
+               void* scratch,
+               Stream stream) {
+                backward_filter(as_conv(s), x, dy, dw, dbias, write, scratch, stream);
+            }};
+};
+
+}  // namespace fp::FP_MACHINE

@@ -1,0 +1,27 @@
+// Convolution and linear layers in TF32: float32 everywhere in memory, operands rounded to 10 bits of
+// mantissa on their way into the tensor core, float32 sums.
+//
+// Formulas, shapes, threads, traffic, bound and model: conv_tensor.cuh.
+#include "kernels/cuda/conv_tensor.cuh"
+
+namespace fp::FP_MACHINE {
+namespace {
+
+struct PlainWeights {  // as they are; prepared is a copy
+    static size_t bytes(const ConvShape& s) { return conv_prepared_bytes(s, false, false); }
+    static void lay(const ConvShape& s, const par* w, void* to, Stream stream) {
+        conv_prepare(s, false, false, w, to, stream);
+    }
+    static const float* use(const ConvShape&, const par* w, void*, Stream) {
+        return static_cast<const float*>(w);
+    }
+};
+
+using Ops = TensorOps<Tf32, PlainWeights>;
+
+}  // namespace
+
+extern const Conv conv_tf32{Ops::conv};
+extern const Linear linear_tf32{Ops::linear};
+
+}  // namespace fp::FP_MACHINE
