@@ -19,57 +19,59 @@ double now() {
         .count();
 }
 
-// One network with its images, ready to run again and again. Inputs are random, never zeros.
-class Runner {
-public:
-    Runner(Network& net, const TimingOptions& o) : net_(net), options_(o), session_(net) {
-        const Kernels& k = net.kernels();
-        map_ = {.n = o.batch_size,
-                .c = 3,
-                .h = o.image_size,
-                .w = o.image_size,
-                .block = k.image_block(3)};
-        std::vector<uint8_t> rgb(size_t(o.batch_size) * o.image_size * o.image_size * 3);
-        for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i));
-        const Buffer staging(k.memory, rgb.size());
-        k.memory.copy_in(staging.data(), rgb.data(), rgb.size(), {});
-        images_ = Buffer(k.memory, size_t(map_.stored()) * bytes_of(k.activation));
-        const float mean[3] = {0.5f, 0.5f, 0.5f}, deviation[3] = {0.25f, 0.25f, 0.25f};
-        k.image.normalize(map_, static_cast<uint8_t*>(staging.data()), mean, deviation,
-                          images_.data(), {});
-        k.memory.synchronize({});
-        if (!o.train) return;
-        loss_ = std::make_unique<CrossEntropy>(k, net.spec.classes);
-        optimizer_ =
-            std::make_unique<OptimizerState>(net.params, OptimizerOptions{.weight_decay = 0});
-        for (int i = 0; i < o.batch_size; ++i) labels_.push_back(i % net.spec.classes);
-    }
+}  // namespace
 
-    double run() {
-        const double start = now();
-        {
-            Tape tape = session_.begin({.mode = options_.train ? Mode::train : Mode::infer});
-            const Var y = net_.forward(tape, tape.input({images_.data(), map_}));
-            if (options_.train) {
-                loss_->forward(tape, y, labels_);
-                tape.backward({{y, loss_->gradient(tape, y)}});
-                optimizer_->apply(net_.params, 0);  // weights stay as they are
-            }
-        }
-        net_.kernels().memory.synchronize({});
-        return now() - start;
-    }
-
-private:
-    Network& net_;
-    TimingOptions options_;
-    Session session_;
-    Map map_;
-    Buffer images_;
-    std::unique_ptr<CrossEntropy> loss_;
-    std::unique_ptr<OptimizerState> optimizer_;
-    std::vector<int32_t> labels_;
+struct TimedNetwork::State {
+    Network& net;
+    TimingOptions options;
+    Session session;
+    Map map;
+    Buffer images;
+    std::unique_ptr<CrossEntropy> loss;
+    std::unique_ptr<OptimizerState> optimizer;
+    std::vector<int32_t> labels;
 };
+
+TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
+    : state_(new State{.net = net, .options = o, .session = Session(net)}) {
+    State& s = *state_;
+    const Kernels& k = net.kernels();
+    s.map = {
+        .n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
+    std::vector<uint8_t> rgb(size_t(o.batch_size) * o.image_size * o.image_size * 3);
+    for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i));
+    const Buffer staging(k.memory, rgb.size());
+    k.memory.copy_in(staging.data(), rgb.data(), rgb.size(), {});
+    s.images = Buffer(k.memory, size_t(s.map.stored()) * bytes_of(k.activation));
+    const float mean[3] = {0.5f, 0.5f, 0.5f}, deviation[3] = {0.25f, 0.25f, 0.25f};
+    k.image.normalize(s.map, static_cast<uint8_t*>(staging.data()), mean, deviation,
+                      s.images.data(), {});
+    k.memory.synchronize({});
+    if (!o.train) return;
+    s.loss = std::make_unique<CrossEntropy>(k, net.spec.classes);
+    s.optimizer = std::make_unique<OptimizerState>(net.params, OptimizerOptions{.weight_decay = 0});
+    for (int i = 0; i < o.batch_size; ++i) s.labels.push_back(i % net.spec.classes);
+}
+
+TimedNetwork::~TimedNetwork() = default;
+
+double TimedNetwork::run() {
+    State& s = *state_;
+    const double start = now();
+    {
+        Tape tape = s.session.begin({.mode = s.options.train ? Mode::train : Mode::infer});
+        const Var y = s.net.forward(tape, tape.input({s.images.data(), s.map}));
+        if (s.options.train) {
+            s.loss->forward(tape, y, s.labels);
+            tape.backward({{y, s.loss->gradient(tape, y)}});
+            s.optimizer->apply(s.net.params, 0);  // weights stay as they are
+        }
+    }
+    s.net.kernels().memory.synchronize({});
+    return now() - start;
+}
+
+namespace {
 
 double quantile(const std::vector<double>& sorted, double q) {
     const double at = q * double(sorted.size() - 1);
@@ -82,8 +84,8 @@ double quantile(const std::vector<double>& sorted, double q) {
 
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks,
                                                const TimingOptions& o) {
-    std::vector<std::unique_ptr<Runner>> runners;
-    for (Network* net : networks) runners.push_back(std::make_unique<Runner>(*net, o));
+    std::vector<std::unique_ptr<TimedNetwork>> runners;
+    for (Network* net : networks) runners.push_back(std::make_unique<TimedNetwork>(*net, o));
     double slowest = 0;
     for (auto& r : runners)
         for (int i = 0; i < 3; ++i)

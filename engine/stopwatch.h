@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "engine/session.h"
@@ -14,6 +15,18 @@ struct TimingOptions {
     bool train = false;  // a step (forward, loss, backward, update) instead of an inference
     double seconds = 3;  // per network, at least; warm-up excluded
     int min_rounds = 10;
+};
+
+// One network with its images (random, never zeros), ready to run again and again.
+class TimedNetwork {
+public:
+    TimedNetwork(Network&, const TimingOptions&);
+    ~TimedNetwork();
+    double run();  // seconds of one step or inference
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
 };
 
 // Seconds of each round, one list a network; round r of all networks ran one after another, in turning order.
