@@ -31,67 +31,61 @@ Range outputs(const MaxPoolShape& s, int i, int count) {
     return {first, std::min(count, reach / s.stride + 1)};
 }
 
-template <int kBlock>
+// The larger of two, a NaN above all; the first where they are equal.
+template <int L>
+Ints<L> second_wins(const Floats<L>& a, const Floats<L>& b) {
+    return (b > a) | ((b != b) & (a == a));
+}
+
+template <int L, bool kArgmax>
 void forward_plane(const MaxPoolShape& s, const float* x, float* y, uint8_t* argmax, int channels) {
+    Ints<L> logical;  // padding channels name the first tap
+    for (int c = 0; c < L; ++c) logical[c] = c < channels ? -1 : 0;
     for (int p = 0; p < s.p(); ++p) {
         const Range rows = taps(s, p, s.x.h);
         for (int q = 0; q < s.q(); ++q) {
             const Range columns = taps(s, q, s.x.w);
-            const auto pixel_at = [&](int r, int t) {
-                const int h = p * s.stride - s.pad + r, w = q * s.stride - s.pad + t;
-                return x + (int64_t(h) * s.x.w + w) * kBlock;
+            const float* window =
+                x + (int64_t(p * s.stride - s.pad) * s.x.w + q * s.stride - s.pad) * L;
+            const auto tap = [&](int r, int t) {
+                return load<L>(window + (int64_t(r) * s.x.w + t) * L);
             };
-            float best[kBlock];
-            int32_t winner[kBlock];
-            std::copy_n(pixel_at(rows.first, columns.first), kBlock, best);
-            std::fill_n(winner, kBlock, rows.first * s.window + columns.first);
+            Floats<L> best = tap(rows.first, columns.first);
+            Ints<L> winner = Ints<L>{} + (rows.first * s.window + columns.first);
             for (int r = rows.first; r < rows.last; ++r) {
                 for (int t = columns.first; t < columns.last; ++t) {
-                    const float* pixel = pixel_at(r, t);
-                    const int32_t index = r * s.window + t;
-                    for (int c = 0; c < kBlock; ++c) {
-                        const float v = pixel[c];
-                        const bool wins = (v > best[c]) | ((v != v) & (best[c] == best[c]));
-                        best[c] = wins ? v : best[c];
-                        winner[c] = wins ? index : winner[c];
-                    }
+                    const Floats<L> v = tap(r, t);
+                    const Ints<L> wins = second_wins<L>(best, v);
+                    best = wins ? v : best;
+                    if constexpr (kArgmax) winner = wins ? Ints<L>{} + (r * s.window + t) : winner;
                 }
             }
-            const int64_t out = (int64_t(p) * s.q() + q) * kBlock;
-            std::copy_n(best, kBlock, y + out);
-            if (argmax) {
-                for (int c = 0; c < kBlock; ++c) {
-                    argmax[out + c] = uint8_t(c < channels ? winner[c] : 0);
-                }
-            }
+            const int64_t out = (int64_t(p) * s.q() + q) * L;
+            store<L>(y + out, best);
+            if constexpr (kArgmax) store<L>(argmax + out, winner & logical);
         }
     }
 }
 
-template <int kBlock>
+template <int L>
 void backward_plane(
     const MaxPoolShape& s, const float* dy, const uint8_t* argmax, float* dx, Write write) {
     for (int h = 0; h < s.x.h; ++h) {
         const Range rows = outputs(s, h, s.p());
         for (int w = 0; w < s.x.w; ++w) {
             const Range columns = outputs(s, w, s.q());
-            float sum[kBlock] = {};
+            Floats<L> sum = {};
             for (int p = rows.first; p < rows.last; ++p) {
                 const int r = h + s.pad - p * s.stride;
                 for (int q = columns.first; q < columns.last; ++q) {
                     const int32_t index = r * s.window + w + s.pad - q * s.stride;
-                    const int64_t from = (int64_t(p) * s.q() + q) * kBlock;
-                    for (int c = 0; c < kBlock; ++c) {
-                        sum[c] += int32_t(argmax[from + c]) == index ? dy[from + c] : 0.0f;
-                    }
+                    const int64_t from = (int64_t(p) * s.q() + q) * L;
+                    const Ints<L> named = load<L>(argmax + from) == index;
+                    sum += named ? load<L>(dy + from) : Floats<L>{};
                 }
             }
-            float* out = dx + (int64_t(h) * s.x.w + w) * kBlock;
-            if (write == Write::add) {
-                for (int c = 0; c < kBlock; ++c) out[c] += sum[c];
-            } else {
-                std::copy_n(sum, kBlock, out);
-            }
+            float* out = dx + (int64_t(h) * s.x.w + w) * L;
+            store<L>(out, write == Write::add ? load<L>(out) + sum : sum);
         }
     }
 }
@@ -116,7 +110,10 @@ void forward(const MaxPoolShape& s, const act* x_act, act* y_act, uint8_t* argma
     auto* y = static_cast<float*>(y_act);
     with_block(s.x.block, [&](auto block) {
         for_each_plane(s, [&](int64_t in, int64_t out, int channels) {
-            forward_plane<block>(s, x + in, y + out, argmax ? argmax + out : nullptr, channels);
+            if (argmax)
+                forward_plane<block, true>(s, x + in, y + out, argmax + out, channels);
+            else
+                forward_plane<block, false>(s, x + in, y + out, nullptr, channels);
         });
     });
 }
