@@ -4,10 +4,12 @@
 
 #include "kernels/error.h"
 #include "models/models.h"
+#include "tools/threads.h"
 
 namespace fp {
 
 const Kernels& use_device(const ComputeOptions& compute, const Options& options) {
+    wait_briefly();
     if (compute.threads > 0) omp_set_num_threads(compute.threads);
     const Device device = choose_device(compute, options);
     return kernels(device.backend, device.precision);
