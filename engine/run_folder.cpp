@@ -10,12 +10,14 @@
 #include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <functional>
 #include <iostream>
 #include <sstream>
 #include <system_error>
 #include <thread>
 
 #include "engine/data/csv.h"
+#include "engine/events.h"
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/state.h"
@@ -28,8 +30,9 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 constexpr uint64_t kMostBytes = 1 << 30;
+constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl",
-                                     "metrics.csv"};
+                                     "metrics.csv", kEvents};
 
 std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
 
@@ -87,11 +90,10 @@ std::vector<std::string> lines_of(const fs::path& path) {
     return lines;
 }
 
-// Adds one line to the end of a file and flushes it to the disk.
-void append_line(const fs::path& path, const std::string& line) {
+// Adds to the end of a file and flushes it to the disk.
+void append_to(const fs::path& path, const std::string& text) {
     const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) fail_system(path, "cannot be opened", errno);
-    const std::string text = line + "\n";
     size_t done = 0;
     int error = 0;
     while (done < text.size() && error == 0) {
@@ -102,6 +104,13 @@ void append_line(const fs::path& path, const std::string& line) {
     if (error == 0 && fsync(file) != 0) error = errno;
     if (close(file) != 0 && error == 0) error = errno;
     if (error != 0) fail_system(path, "cannot be written", error);
+}
+
+void append_line(const fs::path& path, const std::string& line) { append_to(path, line + "\n"); }
+
+double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 int64_t step_of(const ordered_json& row, const std::string& where) {
@@ -184,7 +193,8 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
             {"date", date_now()}};
 }
 
-Metrics::Metrics(fs::path folder, int64_t last_step) : folder_(std::move(folder)) {
+Metrics::Metrics(fs::path folder, int64_t last_step, bool events)
+    : folder_(std::move(folder)), events_(events) {
     const fs::path path = folder_ / "metrics.jsonl";
     std::string kept;
     const std::vector<std::string> lines =
@@ -198,6 +208,10 @@ Metrics::Metrics(fs::path folder, int64_t last_step) : folder_(std::move(folder)
     }
     write_file(path, kept);
     write_csv();
+    if (!events_) return;
+    std::string all = event_file_header(seconds_now());
+    for (const ordered_json& row : rows_) all += event_of(row);
+    write_file(folder_ / kEvents, all);
 }
 
 void Metrics::append(ordered_json row, const ordered_json& times) {
@@ -206,8 +220,25 @@ void Metrics::append(ordered_json row, const ordered_json& times) {
              step_of(rows_.back(), "metrics"));
     row["times"] = times;
     append_line(folder_ / "metrics.jsonl", json_line(row));
+    if (events_) append_to(folder_ / kEvents, event_of(row));
     rows_.push_back(std::move(row));
     write_csv();
+}
+
+std::string Metrics::event_of(const ordered_json& row) const {
+    std::vector<std::pair<std::string, double>> values;
+    const std::function<void(const ordered_json&, const std::string&)> collect =
+        [&](const ordered_json& value, const std::string& tag) {
+            if (value.is_number()) values.emplace_back(tag, value.get<double>());
+            if (!value.is_object()) return;
+            for (const auto& [key, inner] : value.items()) {
+                // TensorBoard makes a section of what stands before the first slash.
+                const char* between = tag.empty() ? "" : tag.find('/') == tag.npos ? "/" : ".";
+                collect(inner, tag + between + key);
+            }
+        };
+    collect(row, "");
+    return scalar_event(seconds_now(), row.at("step").get<int64_t>(), values);
 }
 
 // Written whole each time, since a later row may have columns that the first ones lack.

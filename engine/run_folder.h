@@ -4,6 +4,7 @@
 //   environment.json   what it runs on: version, compiler, processor, command line, date
 //   metrics.jsonl      one JSON object a row, times last in each, so that two runs differ in nothing else
 //   metrics.csv        the same as a table
+//   events.out.tfevents.fairprune    the same for TensorBoard, where it was asked for
 //   test_reads.jsonl   every read of the test split: when, by which command
 //
 // beside checkpoints (engine/state.h) and reports. What cannot be written there is an Error at the start.
@@ -46,12 +47,13 @@ private:
 // Version, build, operating system, processor, cores, memory, command line, date in UTC.
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
-// metrics.jsonl and metrics.csv.
+// metrics.jsonl and metrics.csv, and with `events` TensorBoard's file: a scalar a number of a row, "train/loss"
+// for train.loss.
 class Metrics {
 public:
     // Goes on behind the rows up to `last_step`, those of the checkpoint that is resumed; rows behind it
     // and a line that was cut off by a crash are dropped. -1 starts anew.
-    Metrics(std::filesystem::path folder, int64_t last_step);
+    Metrics(std::filesystem::path folder, int64_t last_step, bool events = false);
 
     // A row has a whole number "step", which never falls; nested objects become columns "a.b" of the CSV.
     // `times` are the seconds that things took; they stand last in the row.
@@ -60,8 +62,10 @@ public:
 
 private:
     void write_csv() const;
+    std::string event_of(const nlohmann::ordered_json& row) const;
 
     std::filesystem::path folder_;
+    bool events_;
     std::vector<nlohmann::ordered_json> rows_;
 };
 

@@ -116,7 +116,7 @@ int run(Settings s, const Options& o) {
         models::initialize(*net, s.seed);
         if (!s.weights.empty()) import_into(*net, s.weights, o);
     }
-    Metrics metrics(folder.path(), resumed ? resumed->step : -1);
+    Metrics metrics(folder.path(), resumed ? resumed->step : -1, s.training.tensorboard);
     Trainer trainer(*net, card.preprocessing, options.trainer);
     if (resumed) trainer.load(resumed->state);
 

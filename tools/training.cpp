@@ -115,6 +115,7 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
     o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
     o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all",
           {.low = 0});
+    o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
 }
 
 FitOptions fit_options(const TrainingOptions& t,

@@ -18,6 +18,7 @@ struct TrainingOptions {
     int accumulate = 1, workers = 0;
     bool skip_bad = false;
     int64_t limit_batches = 0;
+    bool tensorboard = false;
 };
 
 // `prefix` stands before the names that fp_prune has another use for: "" or "finetune-".

@@ -179,5 +179,28 @@ TEST(Metrics, what_is_not_ours_is_named_with_its_line) {
         Exit::data, [&] { Metrics(folder.path(), 5); }, "metrics.jsonl:1", "step");
 }
 
+TEST(Metrics, events_hold_every_row_once_after_going_on) {
+    const TemporaryFolder folder;
+    const fs::path events = folder / "events.out.tfevents.fairprune";
+    const auto row = [](int step) {
+        return ordered_json{{"step", step}, {"train", {{"loss", 1.0 / step}, {"name", "x"}}}};
+    };
+    {
+        Metrics metrics(folder.path(), -1, true);
+        metrics.append(row(1), {});
+        metrics.append(row(2), {});
+    }
+    const size_t two = content(events).size();
+    {
+        Metrics metrics(folder.path(), 1, true);  // the second row came after the checkpoint
+        metrics.append(row(2), {});
+    }
+    EXPECT_EQ(content(events).size(), two);
+    EXPECT_THAT(content(events), HasSubstr("train/loss"));
+    EXPECT_EQ(content(events).find("name"), std::string::npos);
+    Metrics none(folder.path(), -1);
+    EXPECT_FALSE(none.rows().size());
+}
+
 }  // namespace
 }  // namespace fp
