@@ -1,22 +1,20 @@
 // fp_prune: finds the channels that carry a sensitive attribute, removes them, fine-tunes, and shows what
-// that did.
+// that did; with --seeds, --sweep and --controls, beside what else could have been done.
 #include <fmt/format.h>
 
-#include <cmath>
-#include <fstream>
+#include <algorithm>
 #include <iostream>
+#include <set>
+#include <span>
 
 #include "engine/hash.h"
-#include "engine/progress.h"
+#include "engine/report/model_card.h"
 #include "engine/run_folder.h"
 #include "engine/signals.h"
-#include "engine/state.h"
-#include "engine/version.h"
+#include "engine/stopwatch.h"
 #include "models/models.h"
-#include "tools/load.h"
 #include "tools/prune_report.h"
-#include "tools/pruning.h"
-#include "tools/training.h"
+#include "tools/sweep.h"
 
 namespace fp {
 namespace {
@@ -28,6 +26,7 @@ struct Settings {
     DataOptions data{.batch_size = 128};
     TrainingOptions tune{.epochs = 2, .schedule = {.lr = 0.01}};
     PruningOptions pruning;
+    SweepOptions sweep;
     std::string checkpoint, out, cache, scores;
     uint64_t seed = 1;
     bool resume = false, force = false, scores_only = false, verify = false, show_groups = false;
@@ -53,363 +52,274 @@ void declare(Options& o, Settings& s) {
           "check that removing equals silencing, and print the largest difference");
     o.add("show-groups", s.show_groups, "print which channels are tied, and stop");
     o.add("seed N", s.seed, "of calibration samples, the random criterion and fine-tuning");
+    add_sweep_options(o, s.sweep);
     add_training_options(o, s.tune, "finetune-");
 }
 
-// The state of a pruning run between two saves.
-struct Run {
-    LoadedModel model;
-    int round = 0;        // finished
-    bool tuning = false;  // the next round's channels are out, its fine-tuning is not done
-    ordered_json place;   // of the fine-tuning
-    ordered_json rounds = ordered_json::array();
-    ordered_json pending;  // what is known of the round that is being tuned
-    double best = -1e300;
-    int best_round = -1;
-    int64_t step = 0;  // of checkpoints: grows with every save
+// What is open for the whole command.
+struct Opened {
+    const Kernels& kernels;
+    LoadedModel dense;
+    ImageData data;
 
-    ordered_json to_json() const {
-        return {{"round", round},           {"tuning", tuning},   {"place", place},
-                {"rounds", rounds},         {"pending", pending}, {"best", best},
-                {"best_round", best_round}, {"step", step}};
-    }
-    void from_json(const ordered_json& j) {
-        round = j.at("round").get<int>();
-        tuning = j.at("tuning").get<bool>();
-        place = j.at("place");
-        rounds = j.at("rounds");
-        pending = j.at("pending");
-        best = j.at("best").get<double>();
-        best_round = j.at("best_round").get<int>();
-        step = j.at("step").get<int64_t>();
-    }
-};
-
-struct Interrupted {};
-
-class Pruner {
-public:
-    Pruner(const Settings& s, const Options& o)
-        : s_(s), o_(o), k_(use_device(s.compute, o)), dense_(load_model(s.checkpoint, k_)) {
-        const int size = dense_.card.preprocessing.image_size;
+    Opened(const Settings& s, const Options& o)
+        : kernels(use_device(s.compute, o)), dense(load_model(s.checkpoint, kernels)) {
+        const int size = dense.card.preprocessing.image_size;
         FP_REQUIRE(!s.data.image_size || *s.data.image_size == size, Exit::model, s.checkpoint,
                    ": was trained at ", size, " pixels, --image-size is ",
                    s.data.image_size.value_or(0));
-        data_ = open_images(s.data, size, dense_.card.classes, s.cache);
-        dense_hash_ = weights_hash(*dense_.network);
+        data = open_images(s.data, size, dense.card.classes, s.cache);
+    }
+};
+
+void show_groups(const Opened& opened) {
+    for (const ChannelSet& set : channel_sets(trace(models::build, opened.dense.network->spec,
+                                                    opened.dense.card.preprocessing.image_size)
+                                                  .nodes))
+        std::cout << describe(set) << "\n";
+}
+
+// The first round's scores and what they removed, for the report.
+ordered_json first_scores(const Opened& opened,
+                          const std::filesystem::path& folder,
+                          const PruneOutcome& outcome) {
+    ordered_json out = ordered_json::array();
+    const std::filesystem::path file = folder / "scores.json";
+    if (!std::filesystem::exists(file) || outcome.rounds.empty()) return out;
+    const auto sets = channel_sets(
+        trace(models::build, opened.dense.network->spec, opened.dense.card.preprocessing.image_size)
+            .nodes);
+    const auto document = ordered_json::parse(read_file(file, uint64_t(1) << 30));
+    const ordered_json& removed = outcome.rounds.at(0).at("removed");
+    const auto removed_of = [&](const std::string& set) {
+        return removed.contains(set) ? removed.at(set) : ordered_json::array();
+    };
+    for (const auto& layer : document.at("layers"))
+        out.push_back(
+            {{"layer", layer.at("layer")},
+             {"attribute", layer.at("attribute")},
+             {"values", layer.at("normalized")},
+             {"removed", removed_of(set_of(sets, layer.at("layer").get<std::string>()).name())}});
+    if (out.empty())
+        for (const auto& [set, values] : document.at("sets").items())
+            out.push_back({{"layer", set},
+                           {"attribute", nullptr},
+                           {"values", values},
+                           {"removed", removed_of(set)}});
+    return out;
+}
+
+// The time of one inference over the dense model's, measured in turns.
+double latency_of(const Opened& opened, const PruneOutcome& outcome, int batch_size) {
+    if (outcome.best.network->spec == opened.dense.network->spec) return 1;
+    const auto seconds = time_in_turns({outcome.best.network.get(), opened.dense.network.get()},
+                                       {.batch_size = batch_size,
+                                        .image_size = opened.dense.card.preprocessing.image_size,
+                                        .seconds = 0.3,
+                                        .min_rounds = 7});
+    return ratio_of(seconds[0], seconds[1]).value;
+}
+
+class Command {
+public:
+    Command(const Settings& s, const Options& o, const Opened& opened)
+        : s_(s),
+          o_(o),
+          opened_(opened),
+          folder_(s.out,
+                  s.force    ? IfRunIsThere::overwrite
+                  : s.resume ? IfRunIsThere::resume
+                             : IfRunIsThere::refuse),
+          context_{.options = o,
+                   .kernels = opened.kernels,
+                   .dense = opened.dense,
+                   .data = opened.data,
+                   .data_options = s.data,
+                   .tune = s.tune,
+                   .dense_hash = weights_hash(*opened.dense.network)} {
+        folder_.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
+        context_.dense_val = brief_metrics(context_.predict_on(Split::val, *opened.dense.network),
+                                           context_.attributes());
     }
 
-    int run() {
-        FP_REQUIRE(!s_.out.empty(), Exit::usage, "--out is missing");
-        FP_REQUIRE(!(s_.resume && s_.force), Exit::usage,
-                   "--resume and --force exclude each other");
-        const StopSignals signals;
-        folder_.emplace(s_.out, s_.force    ? IfRunIsThere::overwrite
-                                : s_.resume ? IfRunIsThere::resume
-                                            : IfRunIsThere::refuse);
-        folder_->write_settings(o_.resolved(), environment(o_.tool(), o_.command_line()));
-        checkpoints_.emplace(folder_->path(), identity(), std::cerr);
-        std::optional<Checkpoint> resumed = s_.resume ? checkpoints_->load() : std::nullopt;
-        Run run;
-        if (resumed) {
-            run.model = checkpoint_of(resumed->model, s_.out, models::build, k_);
-            run.from_json(resumed->progress);
-            say(fmt::format("resuming in round {}", run.round + 1));
-        } else {
-            run.model = load_model(s_.checkpoint, k_);
+    // One run in the folder itself.
+    int run_one() {
+        const PruningOptions pruning = with_criterion(s_.pruning, s_.pruning.criterion);
+        const std::optional<PruneOutcome> outcome =
+            prune(context_, {.folder = folder_,
+                             .pruning = pruning,
+                             .seed = s_.seed,
+                             .scores = s_.scores,
+                             .resume = s_.resume,
+                             .verify = s_.verify,
+                             .scores_only = s_.scores_only});
+        if (!outcome) return StopSignals::requested() ? StopSignals::exit_code() : 0;
+        PruneReport report = report_of(*outcome, pruning, folder_.path());
+        if (read_test()) {
+            report.test_dense = context_.predict_on(Split::test, *opened_.dense.network);
+            report.test_pruned = context_.predict_on(Split::test, *outcome->best.network);
+            write_predictions(folder_ / "predictions.csv", *report.test_pruned);
         }
-        metrics_.emplace(folder_->path(), resumed ? resumed->step : -1);
-        dense_val_ = evaluate_on(Split::val, *dense_.network);
-        try {
-            for (; run.round < s_.pruning.iterations; ++run.round) {
-                if (!run.tuning) {
-                    if (!remove_channels(run)) return 0;  // scores only
-                    resumed.reset();
-                }
-                tune(run, resumed ? &*resumed : nullptr);
-                resumed.reset();
-                if (!judge(run)) break;
-            }
-        } catch (const Interrupted&) {
-            say("stopped and saved; --resume goes on from here");
-            return StopSignals::exit_code();
-        }
-        finish(run);
+        publish(report, folder_ / "best.safetensors");
         return 0;
     }
 
-    void show_groups() const {
-        for (const ChannelSet& set : channel_sets(
-                 trace(models::build, dense_.network->spec, dense_.card.preprocessing.image_size)
-                     .nodes))
-            std::cout << describe(set) << "\n";
+    // Every point and seed in a folder of its own, then the choice, then the test split.
+    int run_sweep() {
+        std::vector<SweepResult> results;
+        for (const SweepPoint& point : sweep_points(s_.pruning, s_.sweep)) {
+            results.push_back({.point = point, .runs = {}});
+            for (int i = 0; i < s_.sweep.seeds; ++i) {
+                const uint64_t seed = s_.seed + uint64_t(i);
+                std::optional<PruneOutcome> outcome = run_point(point, seed);
+                if (!outcome) return StopSignals::exit_code();
+                results.back().runs.push_back({.seed = seed, .outcome = std::move(*outcome)});
+            }
+        }
+        for (SweepResult& r : results)
+            r.latency = latency_of(opened_, r.runs[0].outcome, s_.data.batch_size);
+        const std::string objective = objective_of(s_.pruning, context_.attributes());
+        const int selected = chosen(results);
+        // Where no run is within --max-drop, the report is of the first that is no control.
+        const size_t shown =
+            selected >= 0 ? size_t(selected)
+                          : size_t(std::find_if(results.begin(), results.end(),
+                                                [](const auto& r) { return !r.point.control; }) -
+                                   results.begin());
+        const SweepResult& best = results[shown];
+        const std::filesystem::path best_folder =
+            folder_.path() / run_path(best.point, best.runs[0].seed);
+        PruneReport report = report_of(best.runs[0].outcome, best.point.pruning, best_folder);
+        if (read_test()) {
+            report.test_dense = context_.predict_on(Split::test, *opened_.dense.network);
+            for (SweepResult& r : results)
+                for (SweepRun& run : r.runs) {
+                    run.test = context_.predict_on(Split::test, *run.outcome.best.network);
+                    write_predictions(
+                        folder_.path() / run_path(r.point, run.seed) / "predictions.csv",
+                        *run.test);
+                }
+            report.test_pruned = best.runs[0].test;
+        }
+        report.sweep = sweep_json(results, context_, report.test_dense, objective,
+                                  s_.pruning.max_drop, selected);
+        write_file(folder_ / "pareto.csv", sweep_csv(report.sweep));
+        publish(report, best_folder / "best.safetensors");
+        return 0;
     }
 
 private:
-    void say(const std::string& line) const {
-        if (!o_.quiet()) std::cerr << line << "\n";
-    }
-
-    ordered_json identity() const {
-        return {{"dense", dense_hash_},
-                {"data", data_.set.name},
-                {"split", split_hash(data_.set)},
-                {"pruning", to_json(s_.pruning, s_.data.attributes)},
-                {"seed", s_.seed},
-                {"device", std::string(k_.name)},
-                {"tuning", to_json(s_.tune)},
-                {"batch_size", s_.data.batch_size}};
-    }
-
-    std::vector<std::string> attributes() const { return plain_names(s_.data.attributes); }
-
-    Predictions predict_on(Split split, const Network& net) const {
-        Session session(net);
-        return predict(session, dense_.card.preprocessing, data_, members(data_.set, split),
-                       {.batch_size = s_.data.batch_size,
-                        .workers = s_.tune.workers,
-                        .skip_bad = s_.tune.skip_bad});
-    }
-    ordered_json evaluate_on(Split split, const Network& net) const {
-        return brief_metrics(predict_on(split, net), attributes());
-    }
-
-    void save(Run& run, const std::vector<TensorEntry>& state, bool best) {
-        ++run.step;
-        checkpoints_->save(
-            {run.step, to_file(*run.model.network, run.model.card), state, run.to_json()}, best);
-    }
-
-    ChannelScores score(const Run& run, const std::vector<Node>& rows) {
-        const ScoreOptions options =
-            score_options(s_.pruning, s_.data.attributes, s_.seed + uint64_t(run.round),
-                          s_.data.batch_size, s_.tune.workers);
-        if (!s_.scores.empty() && run.round == 0) {
-            return scores_from(
-                read_scores(read_file(s_.scores, uint64_t(1) << 30), s_.scores, dense_hash_), rows,
-                options);
+    std::optional<PruneOutcome> run_point(const SweepPoint& point, uint64_t seed) {
+        const std::filesystem::path folder = folder_.path() / run_path(point, seed);
+        std::filesystem::create_directories(folder_ / "scores");
+        RunFolder own(folder, s_.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
+        own.write_settings(o_.resolved(), environment(o_.tool(), o_.command_line()));
+        PruneJob job{.folder = own,
+                     .pruning = point.pruning,
+                     .seed = seed,
+                     .label = fmt::format("{}, seed {}: ", point.name, seed),
+                     .resume = !s_.force,
+                     .verify = s_.verify};
+        if (point.pruning.criterion != kNoCriterion) {
+            job.shared_scores = scores_file(point, seed).string();
+            if (s_.force && fresh_.insert(job.shared_scores).second)
+                std::filesystem::remove(job.shared_scores);
         }
-        ScoreOptions shown = options;
-        std::optional<Progress> bar;
-        shown.predict.progress = [&](int64_t done, int64_t all) {
-            if (!bar)
-                bar.emplace(progress_output(o_.quiet()),
-                            fmt::format("round {}: scoring", run.round + 1), all);
-            bar->update(done, std::nullopt, 0);
-            if (done == all) bar.reset();
-        };
-        Session session(*run.model.network);
-        return score_channels(session, run.model.card.preprocessing, data_, rows, shown);
+        return prune(context_, job);
     }
 
-    // Scores, chooses, cuts. False where only scores were asked for.
-    bool remove_channels(Run& run) {
-        Network& net = *run.model.network;
-        choose_trainable(net, "all", models::head(net.spec));  // for criteria of gradients
-        const int size = run.model.card.preprocessing.image_size;
-        const Trace traced = trace(models::build, net.spec, size);
-        const std::vector<ChannelSet> sets = channel_sets(traced.nodes);
-        const ChannelScores scores = score(run, traced.nodes);
-        const ScoreOptions options = score_options(s_.pruning, s_.data.attributes, s_.seed,
-                                                   s_.data.batch_size, s_.tune.workers);
-        const std::string file =
-            run.round == 0 ? "scores.json" : fmt::format("scores-{}.json", run.round + 1);
-        if (!scores.note.empty()) say("scores: " + scores.note);
-        write_file(*folder_ / file, scores_json(scores, options, weights_hash(net)).dump(1) + "\n");
-        if (s_.scores_only) {
-            say("scores: " + (*folder_ / file).string());
-            return false;
+    // Amounts share the first round's scores; other settings of one criterion do not.
+    std::filesystem::path scores_file(const SweepPoint& point, uint64_t seed) const {
+        ordered_json settings = to_json(point.pruning, s_.data.attributes);
+        settings.erase("amount");
+        settings.erase("removal");
+        const std::string text = settings.dump();
+        return folder_.path() / "scores" /
+               fmt::format("{}-seed{}-{}.json", point.pruning.criterion, seed,
+                           xxh3(std::as_bytes(std::span(text))).substr(0, 8));
+    }
+
+    int chosen(const std::vector<SweepResult>& results) const {
+        std::vector<SweepFigures> figures;
+        for (const SweepResult& r : results) {
+            figures.push_back({.control = r.point.control});
+            for (const SweepRun& run : r.runs) {
+                const auto& rounds = run.outcome.rounds;
+                const ordered_json& round =
+                    rounds.at(run.outcome.best_round > 0 ? size_t(run.outcome.best_round - 1)
+                                                         : rounds.size() - 1);
+                const ordered_json& objective = round.at("objective").at("value");
+                figures.back().accuracy.push_back(
+                    round.at("val").at("balanced_accuracy").get<double>());
+                figures.back().objective.push_back(objective.is_null() ? kNotEstimable
+                                                                       : objective.get<double>());
+            }
         }
-        const Removal removal = choose(net.spec, sets, scores.sets, choose_options(s_.pruning),
-                                       cost_of(dense_, k_, s_.data.batch_size));
-        auto small = cut(net, sets, removal, models::build);
-        if (s_.verify) {
-            const double difference = difference_from_silenced(net, *small, sets, removal, data_,
-                                                               run.model.card.preprocessing);
-            say(fmt::format("removing equals silencing within {:.1e} of the largest logit",
-                            difference));
-            FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ",
-                     difference);
-        }
-        const Totals before = totals(layer_costs(models::build, net.spec, size)),
-                     after = totals(layer_costs(models::build, small->spec, size));
-        ordered_json removed = ordered_json::object();
-        int64_t count = 0;
-        for (const auto& [name, channels] : removal) {
-            removed[name] = channels;
-            count += int64_t(channels.size());
-        }
-        say(
-            fmt::format("round {}: {} channels of {} sets removed; {:.2f} -> {:.2f} M parameters, "
-                        "{:.1f} -> {:.1f} MMAC",
-                        run.round + 1, count, removal.size(), double(before.parameters) * 1e-6,
-                        double(after.parameters) * 1e-6, before.macs * 1e-6, after.macs * 1e-6));
-        run.pending = {{"round", run.round + 1}, {"removed", removed},
-                       {"channels", count},      {"parameters", after.parameters},
-                       {"macs", after.macs},     {"cut", evaluate_on(Split::val, *small)}};
-        run.model.card.kept = compose(run.model.card.kept, sets, removal);
-        run.model.card.provenance = {
-            {"parent", dense_hash_},
-            {"tool", version_line(o_.tool())},
-            {"pruning", to_json(s_.pruning, s_.data.attributes)},
-            {"seed", s_.seed},
-            {"round", run.round + 1},
-            {"data", {{"name", data_.set.name}, {"split", split_hash(data_.set)}}}};
-        run.model.network = std::move(small);
-        run.tuning = true;
-        run.place = start_of_run();
-        save(run, {}, false);
-        if (StopSignals::requested()) throw Interrupted{};
+        return select_point(figures, context_.dense_val.at("balanced_accuracy").get<double>(),
+                            s_.pruning.max_drop);
+    }
+
+    // Notes the read, where there is anything to read.
+    bool read_test() const {
+        if (members(opened_.data.set, Split::test).empty()) return false;
+        record_test_read(folder_.path(), o_.command_line());
         return true;
     }
 
-    void tune(Run& run, const Checkpoint* resumed) {
-        Network& net = *run.model.network;
-        choose_trainable(net, s_.pruning.finetune, models::head(net.spec));
-        FitOptions options =
-            fit_options(s_.tune, s_.data, s_.seed * 1000 + uint64_t(run.round), data_.set);
-        if (options.epochs == 0) return;
-        Trainer trainer(net, run.model.card.preprocessing, options.trainer);
-        if (resumed && !resumed->state.empty()) trainer.load(resumed->state);
-        std::optional<Progress> bar;
-        int bar_epoch = -1;
-        FitHooks hooks;
-        hooks.progress = [&](const FitHooks::Progress& p) {
-            if (bar_epoch != p.epoch) {
-                bar.reset();
-                bar.emplace(
-                    progress_output(o_.quiet()),
-                    fmt::format("round {} epoch {}/{}", run.round + 1, p.epoch + 1, p.epochs),
-                    p.batches * options.batch_size);
-                bar_epoch = p.epoch;
-            }
-            bar->update(p.batch * options.batch_size, p.loss, p.waiting_seconds);
-        };
-        hooks.epoch = [&](const EpochResult& r) {
-            bar.reset();
-            say(epoch_line(r, options.epochs));
-            ordered_json row = r.metrics;
-            const ordered_json seconds = row.at("seconds");
-            row.erase("seconds");
-            row["round"] = run.round + 1;
-            row["step"] = run.step + 1;  // of the save that follows
-            metrics_->append(row, seconds);
-        };
-        hooks.save = [&](const ordered_json& place, bool) {
-            run.place = place;
-            std::optional<Trainer::Averaged> averaged;
-            const std::vector<TensorEntry> state = trainer.save();
-            if (trainer.has_average()) averaged.emplace(trainer);
-            save(run, state, false);
-        };
-        hooks.stop = StopSignals::requested;
-        if (!fit(trainer, run.model.card.preprocessing, data_, options, run.place, hooks))
-            throw Interrupted{};
+    PruneReport report_of(const PruneOutcome& outcome,
+                          const PruningOptions& pruning,
+                          const std::filesystem::path& folder) const {
+        return {.dense = opened_.dense,
+                .pruned = outcome.best,
+                .rounds = outcome.rounds,
+                .best_round = outcome.best_round,
+                .attributes = context_.attributes(),
+                .metrics = outcome.metrics,
+                .command = o_.command_line(),
+                .data = opened_.data.set.name,
+                .settings = to_json(pruning, s_.data.attributes),
+                .tuning = to_json(s_.tune),
+                .environment = environment(o_.tool(), o_.command_line()),
+                .scores = first_scores(opened_, folder, outcome)};
     }
 
-    // Keeps or gives up; false ends the run.
-    bool judge(Run& run) {
-        const Predictions val = predict_on(Split::val, *run.model.network);
-        ordered_json round = run.pending;
-        round["val"] = brief_metrics(val, attributes());
-        const double dense_accuracy = dense_val_.at("balanced_accuracy"),
-                     accuracy = round["val"].at("balanced_accuracy");
-        const std::string objective =
-            s_.pruning.objective.empty()
-                ? (attributes().empty() ? "balanced_accuracy" : "eodd_mean:" + attributes()[0])
-                : s_.pruning.objective;
-        const double value = selection_value(val, objective, attributes());
-        const bool within = accuracy >= dense_accuracy - s_.pruning.max_drop;
-        round["objective"] = {
-            {"by", objective},
-            {"value", std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr)}};
-        round["within_max_drop"] = within;
-        const bool better = within && std::isfinite(value) && value > run.best;
-        if (better) {
-            run.best = value;
-            run.best_round = run.round + 1;
-        }
-        run.rounds.push_back(round);
-        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}",
-                        run.round + 1, accuracy, dense_accuracy, objective, value,
-                        within ? (better ? " *" : "") : ", more than --max-drop below dense"));
-        run.tuning = false;
-        run.pending = nullptr;
-        const int finished = run.round;
-        ++run.round;
-        save(run, {}, better || run.best_round < 0);
-        run.round = finished;
-        if (!within) return false;
-        return run.round + 1 - std::max(run.best_round, 0) < s_.pruning.patience ||
-               s_.pruning.patience == 0;
-    }
-
-    void finish(const Run& run) {
-        if (run.best_round < 0)
-            say("no round stayed within --max-drop of the dense model; the last one is kept");
-        const std::optional<Checkpoint> best = checkpoints_->load_best();
-        FP_CHECK(best, "the best round's model is not there");
-        const LoadedModel pruned = checkpoint_of(best->model, s_.out, models::build, k_);
-        PruneReport report{.dense = dense_,
-                           .pruned = pruned,
-                           .rounds = run.rounds,
-                           .best_round = run.best_round,
-                           .attributes = attributes(),
-                           .metrics = metrics_->rows()};
-        if (!members(data_.set, Split::test).empty()) {
-            record_test_read(folder_->path(), o_.command_line());
-            report.test_dense = predict_on(Split::test, *dense_.network);
-            report.test_pruned = predict_on(Split::test, *pruned.network);
-            write_predictions(*folder_ / "predictions.csv", *report.test_pruned);
-            write_predictions(*folder_ / "predictions-dense.csv", *report.test_dense);
-        }
-        report.command = o_.command_line();
-        report.environment = environment(o_.tool(), o_.command_line());
-        if (run.rounds.size() > 0) report.scores = first_scores(run);
-        report.settings = to_json(s_.pruning, s_.data.attributes);
-        report.data = data_.set.name;
+    void publish(const PruneReport& report, const std::filesystem::path& model) const {
+        if (report.test_dense)
+            write_predictions(folder_ / "predictions-dense.csv", *report.test_dense);
         const ordered_json document = report_json(report, s_.data.batch_size);
-        write_file(*folder_ / "report.json", document.dump(1) + "\n");
-        write_report_html(*folder_ / "report.html", document);
+        write_file(folder_ / "report.json", document.dump(1) + "\n");
+        write_report_html(folder_ / "report.html", document);
+        write_file(folder_ / "model-card.md", model_card(document));
         if (o_.json())
             std::cout << document.dump(2) << "\n";
         else
             std::cout << report_text(document)
-                      << fmt::format("\npruned model  {}\nreport        {}\n",
-                                     (*folder_ / "best.safetensors").string(),
-                                     (*folder_ / "report.html").string());
-    }
-
-    // The first round's scores and what they removed, for the report.
-    ordered_json first_scores(const Run& run) const {
-        ordered_json out = ordered_json::array();
-        const std::filesystem::path file = *folder_ / "scores.json";
-        if (!std::filesystem::exists(file)) return out;
-        const auto sets = channel_sets(
-            trace(models::build, dense_.network->spec, dense_.card.preprocessing.image_size).nodes);
-        const auto document = ordered_json::parse(read_file(file, uint64_t(1) << 30));
-        for (const auto& layer : document.at("layers")) {
-            const auto& removed = run.rounds.at(0).at("removed");
-            const std::string set = set_of(sets, layer.at("layer").get<std::string>()).name();
-            out.push_back({{"layer", layer.at("layer")},
-                           {"attribute", layer.at("attribute")},
-                           {"normalized", layer.at("normalized")},
-                           {"removed", removed.value(set, ordered_json::array())}});
-        }
-        return out;
+                      << fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
+                                     (folder_ / "report.html").string());
     }
 
     const Settings& s_;
     const Options& o_;
-    const Kernels& k_;
-    LoadedModel dense_;
-    ImageData data_;
-    std::string dense_hash_;
-    ordered_json dense_val_;
-    std::optional<RunFolder> folder_;
-    std::optional<CheckpointFolder> checkpoints_;
-    std::optional<Metrics> metrics_;
+    const Opened& opened_;
+    RunFolder folder_;
+    PruneContext context_;
+    std::set<std::string> fresh_;  // score files of this command
 };
+
+int run(const Settings& s, const Options& o) {
+    const Opened opened(s, o);
+    if (s.show_groups) {
+        show_groups(opened);
+        return 0;
+    }
+    FP_REQUIRE(!s.out.empty(), Exit::usage, "--out is missing");
+    FP_REQUIRE(!(s.resume && s.force), Exit::usage, "--resume and --force exclude each other");
+    FP_REQUIRE(!s.sweep.asked() || (s.scores.empty() && !s.scores_only), Exit::usage,
+               "--scores and --scores-only are of a single run; a search keeps its own");
+    const StopSignals signals;
+    Command command(s, o, opened);
+    return s.sweep.asked() ? command.run_sweep() : command.run_one();
+}
 
 }  // namespace
 }  // namespace fp
@@ -420,10 +330,5 @@ int main(int argc, char** argv) {
         argc, argv,
         "Removes the channels that carry a sensitive attribute, fine-tunes, and reports.",
         [&](fp::Options& o) { fp::declare(o, s); },
-        [&](const fp::Options& o) {
-            fp::Pruner pruner(s, o);
-            if (!s.show_groups) return pruner.run();
-            pruner.show_groups();
-            return 0;
-        });
+        [&](const fp::Options& o) { return fp::run(s, o); });
 }

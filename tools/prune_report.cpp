@@ -5,13 +5,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
 #include "engine/fairness/render.h"
+#include "engine/fairness/text_rows.h"
 #include "engine/files.h"
 #include "engine/layer_costs.h"
 #include "engine/report/html.h"
+
 #include "engine/stopwatch.h"
 #include "models/models.h"
+#include "tools/sweep.h"
 
 namespace fp {
 namespace {
@@ -103,6 +107,10 @@ std::string number(const ordered_json& v, const char* format = "{:.4f}") {
     return v.is_null() ? "n/a" : fmt::format(fmt::runtime(format), v.get<double>());
 }
 
+double number_or(const ordered_json& v, double otherwise) {
+    return v.is_null() ? otherwise : v.get<double>();
+}
+
 std::string interval(const ordered_json& m) {
     if (!m.contains("low") || m.at("low").is_null()) return "";
     return fmt::format("[{:.3f}, {:.3f}]", m.at("low").get<double>(), m.at("high").get<double>());
@@ -122,6 +130,7 @@ ordered_json report_json(const PruneReport& r, int batch_size) {
         {"command", r.command},
         {"data", r.data},
         {"settings", r.settings},
+        {"tuning", r.tuning},
         {"classes", r.dense.card.classes},
         {"models", {{"dense", describe_model(r.dense)}, {"pruned", describe_model(r.pruned)}}},
         {"best_round", r.best_round},
@@ -134,7 +143,52 @@ ordered_json report_json(const PruneReport& r, int batch_size) {
     if (r.test_dense && r.test_pruned) {
         out["test"]["dense"] = to_json(evaluate(*r.test_dense, r.attributes));
         out["test"]["pruned"] = to_json(evaluate(*r.test_pruned, r.attributes));
+        out["test"]["comparison"] = to_json(compare(*r.test_pruned, *r.test_dense, r.attributes));
+        out["verdict"] = verdict_of(out["test"]);
     }
+    if (!r.sweep.is_null()) out["sweep"] = r.sweep;
+    return out;
+}
+
+std::string verdict_of(const ordered_json& test) {
+    const ordered_json& comparison = test.at("comparison");
+    const double alpha = 1 - comparison.at("confidence").get<double>();
+    const auto sentence = [&](const std::string& what, const ordered_json& d, bool less_is_better) {
+        if (d.at("value").is_null() || d.at("p_holm").is_null())
+            return fmt::format("{}: not estimable. ", what);
+        const double change = d.at("value"), p = d.at("p_holm");
+        const std::string figures =
+            fmt::format("{:.3f} to {:.3f}, p = {:.3g} after correction",
+                        d.at("other").get<double>(), d.at("model").get<double>(), p);
+        if (p > alpha) return fmt::format("{}: no evidence of a change ({}). ", what, figures);
+        return fmt::format("{}: {} ({}). ", what,
+                           (change < 0) == less_is_better ? "better than the dense model"
+                                                          : "worse than the dense model",
+                           figures);
+    };
+    std::string out = sentence("Balanced accuracy", comparison.at("balanced_accuracy"), false);
+    for (const auto& [attribute, a] : comparison.at("attributes").items()) {
+        if (!a.at("gaps").contains("eodd_mean")) continue;
+        out += sentence("Equalized-odds gap by " + attribute, a.at("gaps").at("eodd_mean"), true);
+        const ordered_json& own = test.at("pruned").at("attributes").at(attribute).at("gaps");
+        const ordered_json& gap = own.at("eodd_mean");
+        if (!gap.at("value").is_null() && !gap.at("fair_high").is_null())
+            out += gap.at("value").get<double>() <= gap.at("fair_high").get<double>()
+                       ? fmt::format(
+                             "What is left of it is within what a classifier that treats "
+                             "the groups alike shows here (up to {:.3f}). ",
+                             gap.at("fair_high").get<double>())
+                       : fmt::format(
+                             "What is left of it is more than a classifier that treats the "
+                             "groups alike shows here (up to {:.3f}). ",
+                             gap.at("fair_high").get<double>());
+    }
+    // A model that knows nothing treats everybody alike.
+    const double accuracy = number_or(test.at("pruned").at("balanced_accuracy").at("value"), 1);
+    if (accuracy < 1.25 / double(test.at("pruned").at("classes").size()))
+        out +=
+            "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
+    if (!out.empty()) out.pop_back();
     return out;
 }
 
@@ -177,6 +231,8 @@ std::string report_text(const ordered_json& r) {
                 row(fmt::format("  {}", key), number(a.at("gaps").at(key).at("value")),
                     number(b.at("gaps").at(key).at("value")), fair_range(b.at("gaps").at(key)));
     }
+    if (r.contains("sweep")) out += "\n" + sweep_text(r.at("sweep"));
+    if (r.contains("verdict")) out += "\n" + wrapped(r.at("verdict").get<std::string>());
     return out;
 }
 

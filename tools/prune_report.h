@@ -18,12 +18,17 @@ struct PruneReport {
     std::vector<nlohmann::ordered_json> metrics = {};
     std::optional<Predictions> test_dense = {}, test_pruned = {};
     std::string command = {}, data = {};
-    nlohmann::ordered_json settings = {}, environment = {}, scores = {};
+    nlohmann::ordered_json settings = {}, tuning = {}, environment = {}, scores = {}, sweep = {};
 };
 
 // {"title","command","settings","data","models":{...},"layers":[...],"speed":{...},"rounds":[...],
-//  "test":{"dense":fp_eval's,"pruned":fp_eval's,"comparison":...},"curves":[...]}. Times both models in turns.
+//  "test":{"dense":fp_eval's,"pruned":fp_eval's,"comparison":fp_eval's},"verdict","sweep","curves":[...]}. Times both models
+// in turns.
 nlohmann::ordered_json report_json(const PruneReport&, int batch_size);
+
+// One to three sentences from a comparison's figures: what happened to accuracy and to each attribute's gap, and whether
+// that can be told from chance.
+std::string verdict_of(const nlohmann::ordered_json& test);
 
 std::string report_text(const nlohmann::ordered_json&);  // within 80 columns
 void write_report_html(const std::filesystem::path&, const nlohmann::ordered_json&);

@@ -16,7 +16,8 @@ void add_pruning_options(Options& o, PruningOptions& p) {
     using Definition = SnnlShape::Definition;
     using Distance = SnnlShape::Distance;
     o.heading("Scores");
-    o.add("criterion NAME", p.criterion, fmt::format("{}", fmt::join(criterion_names(), ", ")));
+    o.add("criterion NAME", p.criterion,
+          fmt::format("{}, or none, which only fine-tunes", fmt::join(criterion_names(), ", ")));
     o.choice<Definition>("snnl NAME", p.snnl.definition,
                          {{"exact", Definition::exact}, {"as-released", Definition::as_released}},
                          "the formula, or what the paper's code computes");
@@ -37,6 +38,11 @@ void add_pruning_options(Options& o, PruningOptions& p) {
           {.low = 0, .high = 1 << 20});
     o.add("protect LAMBDA", p.protect, "keep what tells the class: weight of the class's own score",
           {.low = 0, .high = 1000});
+    o.add(
+        "learn-weights ETA", p.learn_weights,
+        "several attributes: after each round, weigh those up by which groups' losses differ; 0 is "
+        "fixed weights",
+        {.low = 0, .high = 1000});
     o.add("beta X", p.beta, "fairprune: how much the other groups' loss counts",
           {.low = 0, .high = 1000});
     o.add("protected NAME", p.protected_group,
@@ -45,6 +51,8 @@ void add_pruning_options(Options& o, PruningOptions& p) {
     o.add("layers NAME", p.layers, "last, all, or a pattern over layer names");
     o.add("amount A", p.amount,
           "a round's channels: 5, 10%; or what is left: macs:60%, params:60%, latency:60%");
+    o.choice<bool>("removal NAME", p.mask, {{"cut", false}, {"mask-as-released", true}},
+                   "cut, or, to compare, zero the filters as the paper's code does");
     o.add("min-channels N", p.min_channels, "that every set keeps", {.low = 1, .high = 65536});
     o.add("round-to N", p.round_to, "kept channels are a multiple of this",
           {.low = 1, .high = 1024});
@@ -56,7 +64,8 @@ void add_pruning_options(Options& o, PruningOptions& p) {
           "stop after so many rounds without a better objective; 0 is never",
           {.low = 0, .high = 10000});
     o.add("objective NAME", p.objective,
-          "of the best round, on validation; eodd_mean of the first attribute");
+          "of the best round, on validation: as --select, rms:ATTRIBUTE too; that of the first "
+          "attribute");
     o.add("finetune WHAT", p.finetune, "all, head or norm: what is trained");
 }
 
@@ -76,6 +85,8 @@ nlohmann::ordered_json to_json(const PruningOptions& p,
         {"beta", p.beta},
         {"protected", p.protected_group},
         {"attributes", attributes},
+        {"learn_weights", p.learn_weights},
+        {"removal", p.mask ? "mask-as-released" : "cut"},
         {"layers", p.layers},
         {"amount", p.amount},
         {"min_channels", p.min_channels},
@@ -102,6 +113,35 @@ ScoreOptions score_options(const PruningOptions& p,
                      .predict = {.batch_size = batch_size, .workers = workers}};
     out.snnl.block = p.batches;
     return out;
+}
+
+PruningOptions with_criterion(PruningOptions p, const std::string& text) {
+    size_t at = text.find('+');
+    p.criterion = text.substr(0, at);
+    while (at != std::string::npos) {
+        const size_t end = text.find('+', at + 1);
+        const std::string word = text.substr(at + 1, end == std::string::npos ? end : end - at - 1);
+        at = end;
+        if (word == "exact") {
+            p.snnl.definition = SnnlShape::Definition::exact;
+        } else if (word == "as-released") {
+            p.snnl.definition = SnnlShape::Definition::as_released;
+        } else if (word == "given-class") {
+            p.snnl.given_class = true;
+        } else if (word == "centre") {
+            p.snnl.centred = true;
+        } else if (word == "mask") {
+            p.mask = true;
+        } else if (char* rest = nullptr; word.starts_with("protect=")) {
+            p.protect = std::strtod(word.c_str() + 8, &rest);
+            FP_REQUIRE(word.size() > 8 && *rest == 0 && p.protect >= 0, Exit::usage, "criterion `",
+                       text, "`: ", word, " has no number");
+        } else {
+            fail_with(Exit::usage, "criterion `", text, "`: `", word,
+                      "` is not exact, as-released, given-class, centre, protect=LAMBDA or mask");
+        }
+    }
+    return p;
 }
 
 ChooseOptions choose_options(const PruningOptions& p) {

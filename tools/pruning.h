@@ -15,10 +15,14 @@ struct PruningOptions {
     SnnlOptions snnl;
     Tap tap = Tap::convolution;
     int64_t samples = 4096;
-    double protect = 0, beta = 0.33, max_drop = 0.05;
+    double protect = 0, beta = 0.33, max_drop = 0.05, learn_weights = 0;
+    bool mask = false;  // as the released code: nothing is cut
     std::string protected_group;
     int batches = 0, min_channels = 1, round_to = 1, iterations = 1, patience = 0;
 };
+// `criterion` "none" removes nothing: a control that is fine-tuned alike.
+inline const char* const kNoCriterion = "none";
+
 void add_pruning_options(Options&, PruningOptions&);
 nlohmann::ordered_json to_json(const PruningOptions&, const std::vector<std::string>& attributes);
 
@@ -27,6 +31,10 @@ ScoreOptions score_options(const PruningOptions&,
                            uint64_t seed,
                            int batch_size,
                            int workers);
+// "snnl+as-released+given-class": a criterion and settings of its scores, joined by +: exact, as-released,
+// given-class, centre, protect=LAMBDA, mask. Exit::usage for another word.
+PruningOptions with_criterion(PruningOptions, const std::string&);
+
 ChooseOptions choose_options(const PruningOptions&);
 
 // Shares of the dense model's multiply-adds, parameters, or time (measured in turns with it).

@@ -107,6 +107,30 @@ std::unique_ptr<Network> cut(const Network& network,
     return out;
 }
 
+namespace {
+
+void zero_rows(Network& network, const Param& p, const std::vector<int>& rows) {
+    std::vector<double> values = network.params.get(p);
+    const int64_t row = p.count() / p.shape.k;
+    for (const int c : rows) std::fill_n(values.begin() + c * row, row, 0.0);
+    network.params.set(p, values.data());
+}
+
+bool is_filter(const Param& p) {
+    return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
+}
+
+}  // namespace
+
+void mask_filters(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
+    check(sets, removal);
+    for (const ChannelSet& set : sets)
+        if (const auto* removed = removed_from(set, removal))
+            for (const std::string& name : set.rows)
+                if (const Param& p = *network.params.find(name); is_filter(p))
+                    zero_rows(network, p, *removed);
+}
+
 void silence(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
     check(sets, removal);
     for (const ChannelSet& set : sets) {
@@ -117,12 +141,8 @@ void silence(Network& network, const std::vector<ChannelSet>& sets, const Remova
                         [](const std::string& name) { return name.ends_with("running_var"); });
         for (const std::string& name : set.rows) {
             const Param& p = *network.params.find(name);
-            const bool is_filter = p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
-            if (p.kind == Param::Kind::statistic || (has_norm && is_filter)) continue;
-            std::vector<double> values = network.params.get(p);
-            const int64_t row = p.count() / p.shape.k;
-            for (const int c : *removed) std::fill_n(values.begin() + c * row, row, 0.0);
-            network.params.set(p, values.data());
+            if (p.kind == Param::Kind::statistic || (has_norm && is_filter(p))) continue;
+            zero_rows(network, p, *removed);
         }
     }
 }

@@ -36,6 +36,10 @@ std::unique_ptr<Network> cut(const Network&,
 // filter and bias), so the channel is 0 at every consumer. Cutting is the same function with less work.
 void silence(Network&, const std::vector<ChannelSet>&, const Removal&);
 
+// What the paper's released code does instead: the filters' weights become 0, biases and norms stay, so the
+// channel still emits a function of its bias, and nothing gets smaller. For comparison only.
+void mask_filters(Network&, const std::vector<ChannelSet>&, const Removal&);
+
 // Composes removals: `kept` holds, per layer, the channels of the original numbering that are still there.
 using KeptChannels = std::map<std::string, std::vector<int>>;
 KeptChannels compose(const KeptChannels& before, const std::vector<ChannelSet>&, const Removal&);

@@ -178,16 +178,18 @@ std::string scores_section(const ordered_json& r) {
     for (const auto& s : r.at("scores")) {
         std::vector<double> values;
         std::vector<bool> marked;
-        for (const auto& v : s.at("normalized")) {
+        for (const auto& v : s.at("values")) {
             values.push_back(v.is_number() ? v.get<double>() : kNone);
             marked.push_back(false);
         }
         for (const auto& c : s.at("removed")) marked.at(c.get<size_t>()) = true;
-        out += strip_chart({.title = s.at("layer").get<std::string>() + " by " +
-                                     s.at("attribute").get<std::string>(),
-                            .x = "score / chance",
-                            .y = ""},
-                           values, marked);
+        out += strip_chart(
+            {.title =
+                 s.at("layer").get<std::string>() +
+                 (s.at("attribute").is_null() ? "" : " by " + s.at("attribute").get<std::string>()),
+             .x = "score / chance",
+             .y = ""},
+            values, marked);
     }
     return out + "</div>";
 }

@@ -78,7 +78,13 @@ ordered_json brief_metrics(const Predictions& p, const std::vector<std::string>&
 double selection_value(const Predictions& p,
                        const std::string& select,
                        const std::vector<std::string>& attributes) {
-    const Report report = evaluate(p, attributes, {.resamples = 0});
+    // rms^2 subtracts what noise adds to a gap, which takes a bootstrap; -rms^2 itself, as it may be negative.
+    const bool by_rms = select.starts_with("rms:");
+    const Report report = evaluate(p, attributes, {.resamples = by_rms ? 200 : 0});
+    if (by_rms)
+        for (const AttributeReport& a : report.attributes)
+            if (a.name == select.substr(4))
+                return a.no_gaps.empty() ? -a.gap("eodd_mean").rms_squared : kNotEstimable;
     if (select == "loss") return -mean_loss(p);
     if (const size_t colon = select.find(':'); colon != std::string::npos) {
         const std::string key = select.substr(0, colon), attribute = select.substr(colon + 1);
@@ -99,7 +105,7 @@ double selection_value(const Predictions& p,
         if (m.key == select) return m.value;
     fail_with(Exit::usage, "--select ", select,
               " is unknown: loss, accuracy, balanced_accuracy, macro_f1, macro_auc, "
-              "worst:ATTRIBUTE or GAP:ATTRIBUTE");
+              "rms:ATTRIBUTE, worst:ATTRIBUTE or GAP:ATTRIBUTE");
 }
 
 bool fit(Trainer& trainer,

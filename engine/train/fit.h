@@ -25,7 +25,7 @@ struct FitOptions {
     AugmentOptions augment = {};
     std::vector<std::string> attributes = {};  // metrics per group
     std::string select =
-        "balanced_accuracy";  // best by this validation metric, or "rms:ATTRIBUTE" (lower is better)
+        "balanced_accuracy";    // best by this validation metric, or rms:ATTRIBUTE, GAP:ATTRIBUTE
     int64_t limit_batches = 0;  // of an epoch; 0: all
 };
 

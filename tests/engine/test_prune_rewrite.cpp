@@ -180,6 +180,30 @@ TEST(Removal, TwiceIsTheUnion) {
               (std::vector<int>{2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
 }
 
+// What the released code calls pruning: the filter is 0, the norm's shift still comes through.
+TEST(Removal, AMaskedFilterStillEmitsItsBias) {
+    const ModelSpec spec{.arch = "resnet18", .classes = 4, .width = 0.125};
+    const auto sets = sets_of(spec);
+    const Removal removal{{"layer1.0.conv1", {2}}};
+    const auto net = random_network(spec, kernels(Backend::reference_f64), 1);
+    const auto before = net->params.get(*net->params.find("layer1.0.bn1.bias"));
+    mask_filters(*net, sets, removal);
+    const Param& p = *net->params.find("layer1.0.conv1.weight");
+    const auto w = net->params.get(p);
+    const int64_t row = p.count() / p.shape.k;
+    for (int k = 0; k < p.shape.k; ++k)
+        for (int64_t i = k * row; i < (k + 1) * row; ++i) EXPECT_EQ(w[i] == 0, k == 2);
+    EXPECT_EQ(net->params.get(*net->params.find("layer1.0.bn1.bias")), before);
+
+    const Map map = image_map(net->kernels(), 1, 32);
+    const Buffer images = testing::upload_map(
+        net->kernels(), map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
+    const auto small = cut(*net, sets, removal, models::build);
+    EXPECT_GT(relative_difference(logits(*small, {images.data(), map}, {}),
+                                  logits(*net, {images.data(), map}, {})),
+              1e-6);
+}
+
 TEST(Removal, NothingToRemoveAndNothingLeftAreErrors) {
     const ModelSpec spec{.arch = "resnet18", .classes = 4, .width = 0.125};
     const auto sets = sets_of(spec);

@@ -1,0 +1,19 @@
+// What several runs that differ in their seed say together.
+#pragma once
+
+#include <vector>
+
+namespace fp {
+
+// low .. high: mean +- t_{0.975, n-1} sd / sqrt n. sd, low and high are NaN with fewer than two values. Values that are NaN
+// are left out.
+struct SeedSummary {
+    int n = 0;
+    double mean, sd, low, high;
+};
+SeedSummary summarize_seeds(const std::vector<double>& values);
+
+// The same of a[i] - b[i]: runs of one seed are pairs. Sizes must agree.
+SeedSummary paired_difference(const std::vector<double>& a, const std::vector<double>& b);
+
+}  // namespace fp

@@ -1,0 +1,42 @@
+#include "engine/fairness/seeds.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace fp {
+namespace {
+
+TEST(Seeds, MeanAndInterval) {
+    // 1 2 3 4 5: sd sqrt 2.5; t of 4 degrees of freedom is 2.7764.
+    const SeedSummary s = summarize_seeds({1, 2, 3, 4, 5});
+    EXPECT_EQ(s.mean, 3);
+    EXPECT_NEAR(s.sd, std::sqrt(2.5), 1e-12);
+    EXPECT_NEAR(s.high - s.mean, 2.7764 * std::sqrt(0.5), 1e-4);
+    EXPECT_NEAR(s.mean - s.low, s.high - s.mean, 1e-12);
+}
+
+TEST(Seeds, OneSeedHasNoInterval) {
+    const SeedSummary s = summarize_seeds({0.5, std::nan("")});
+    EXPECT_EQ(s.n, 1);
+    EXPECT_EQ(s.mean, 0.5);
+    EXPECT_TRUE(std::isnan(s.sd) && std::isnan(s.low));
+    EXPECT_TRUE(std::isnan(summarize_seeds({}).mean));
+}
+
+TEST(Seeds, ManyDegreesOfFreedomMeetTheTables) {
+    // t_{0.975} of 20 degrees of freedom is 2.0860.
+    std::vector<double> values(21, 0.0);
+    values[0] = 1;
+    const SeedSummary s = summarize_seeds(values);
+    EXPECT_NEAR((s.high - s.mean) / (s.sd / std::sqrt(21.0)), 2.0860, 1e-3);
+}
+
+TEST(Seeds, PairsAreSubtractedFirst) {
+    const SeedSummary s = paired_difference({1.1, 5.1, 9.1}, {1, 5, 9});
+    EXPECT_NEAR(s.mean, 0.1, 1e-12);
+    EXPECT_NEAR(s.sd, 0, 1e-12);
+}
+
+}  // namespace
+}  // namespace fp

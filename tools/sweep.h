@@ -1,0 +1,60 @@
+// The search: criteria x amounts x seeds, each a run of its own under OUT/runs, scored once a criterion and
+// seed; then a choice by validation; then one read of the test split for all of them.
+#pragma once
+
+#include "tools/prune_run.h"
+
+namespace fp {
+
+struct SweepPoint {
+    std::string name;  // "snnl 10%", "dense, tuned alike"
+    PruningOptions pruning;
+    bool control = false;
+};
+
+struct SweepOptions {
+    int seeds = 1;
+    bool sweep = false;     // --criterion and --amount are lists, with commas
+    bool controls = false;  // beside each amount: the dense model and a random choice, tuned alike
+    bool asked() const { return sweep || controls || seeds > 1; }
+};
+void add_sweep_options(Options&, SweepOptions&);
+
+// Exit::usage where a list is empty or names a point twice.
+std::vector<SweepPoint> sweep_points(const PruningOptions&, const SweepOptions&);
+// "runs/snnl-10pct-seed2"
+std::filesystem::path run_path(const SweepPoint&, uint64_t seed);
+
+// A point's figures on validation, by seed.
+struct SweepFigures {
+    bool control = false;
+    std::vector<double> accuracy, objective;
+};
+// The rule: of the points that are no controls and whose mean validation balanced accuracy is at most
+// `max_drop` below the dense model's, the one of the best mean objective. -1: none.
+int select_point(const std::vector<SweepFigures>&, double dense_accuracy, double max_drop);
+std::string selection_rule(const std::string& objective, double max_drop, int seeds);
+
+struct SweepRun {
+    uint64_t seed;
+    PruneOutcome outcome;
+    std::optional<Predictions> test;
+};
+struct SweepResult {
+    SweepPoint point;
+    std::vector<SweepRun> runs;
+    double latency = 1;  // measured, over the dense model's; of the first seed's network
+};
+
+// {"rule","objective","selected","attribute","seeds","dense":{...},"points":[{"name","criterion","amount","control","runs":[...],
+//  "val":{...},"test":{...},"latency","dominated","against":{...}}]}; figures of several seeds are {"mean","sd","low","high"}.
+nlohmann::ordered_json sweep_json(const std::vector<SweepResult>&,
+                                  const PruneContext&,
+                                  const std::optional<Predictions>& dense_test,
+                                  const std::string& objective,
+                                  double max_drop,
+                                  int selected);
+std::string sweep_text(const nlohmann::ordered_json& sweep);  // within 80 columns
+std::string sweep_csv(const nlohmann::ordered_json& sweep);
+
+}  // namespace fp
