@@ -57,15 +57,15 @@ struct TileSize {
 
 struct TileCost {
     TileSize tile;
-    double share;  // of the peak that a full block of this size reaches (expected, not measured)
+    double share;  // of the peak that a full device of such blocks reaches (expected, not measured)
+    int resident = 2;  // blocks on one multiprocessor
 };
 
 // Seconds in whole waves of blocks, the longer of two: the products, or the rows and columns of every
 // block's tile on their way from L2, each once.
 constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
-    constexpr int kResident = 2;  // blocks on one multiprocessor
     const int64_t blocks = ceil_div(p.m, c.tile.m) * ceil_div(p.n, c.tile.n);
-    const int64_t wave = int64_t(kProcessors) * kResident;
+    const int64_t wave = int64_t(kProcessors) * c.resident;
     const double whole = double(p.split ? blocks : ceil_div(blocks, wave) * wave) * double(p.depth);
     const double multiply = whole * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
     const double load = whole * (c.tile.m + c.tile.n) * p.element_bytes / kDevice.l2;
@@ -98,6 +98,12 @@ constexpr TileCost kFfmaTiles[] = {{{128, 128}, 0.80}, {{128, 64}, 0.70}, {{64, 
 // the rate); 128 bytes a clock then allow 2/3, 1/2 or 1/3 of 2048 a clock, of which we expect 60 %.
 constexpr TileCost kTensorTiles[] = {
     {{128, 128}, 0.40}, {{128, 64}, 0.30}, {{64, 128}, 0.30}, {{64, 64}, 0.20}, {{128, 32}, 0.20}};
+
+// Tiles of Hopper's warpgroup products (conv_bf16_sm90a.cu), one block a multiprocessor whose epilogue hides
+// behind nothing. Products of 64 x n read 256 (64 + n) bytes of shared memory in 16 n / 32 clocks or more:
+// below n = 64 that is the limit.
+constexpr TileCost kWgmmaTiles[] = {
+    {{128, 128}, 0.55, 1}, {{128, 96}, 0.52, 1}, {{128, 64}, 0.45, 1}, {{128, 32}, 0.28, 1}};
 
 // A long sum cut into parts so that `tiles` tiles fill the device; a part is a multiple of `step` and at
 // least `least` long.

@@ -5,12 +5,13 @@
 
 #include "kernels/error.h"
 #include "kernels/kernels.h"
+#include "kernels/machine/emulated/settings.h"
 #include "kernels/nhwc.h"
 
 namespace fp::emulated {
 
-extern const Conv conv_f32, conv_tf32, conv_bf16;
-extern const Linear linear_f32, linear_tf32, linear_bf16;
+extern const Conv conv_f32, conv_tf32, conv_bf16, conv_bf16_sm90a;
+extern const Linear linear_f32, linear_tf32, linear_bf16, linear_bf16_sm90a;
 extern const BatchNorm batchnorm_f32, batchnorm_bf16;
 extern const Relu relu_f32, relu_bf16;
 extern const Add add_f32, add_bf16;
@@ -44,78 +45,70 @@ constexpr Memory memory{.alloc = alloc,
                         .zero = zero,
                         .synchronize = synchronize};
 
-constinit const Kernels table_f32{.name = "emulated",
-                                  .activation = Type::f32,
-                                  .parameter = Type::f32,
-                                  .block = nhwc_block,
-                                  .image_block = nhwc_image_block,
-                                  .filter = krsc_filter,
-                                  .memory = memory,
-                                  .conv = conv_f32,
-                                  .linear = linear_f32,
-                                  .batchnorm = batchnorm_f32,
-                                  .relu = relu_f32,
-                                  .add = add_f32,
-                                  .maxpool = maxpool_f32,
-                                  .avgpool = avgpool_f32,
-                                  .dropout = dropout_f32,
-                                  .loss = loss_f32,
-                                  .image = image_f32,
-                                  .optimizer = optimizer,
-                                  .snnl = snnl_f32};
-constinit const Kernels table_tf32{.name = "emulated",
-                                   .activation = Type::f32,
-                                   .parameter = Type::f32,
-                                   .block = nhwc_block,
-                                   .image_block = nhwc_image_block,
-                                   .filter = krsc_filter,
-                                   .memory = memory,
-                                   .conv = conv_tf32,
-                                   .linear = linear_tf32,
-                                   .batchnorm = batchnorm_f32,
-                                   .relu = relu_f32,
-                                   .add = add_f32,
-                                   .maxpool = maxpool_f32,
-                                   .avgpool = avgpool_f32,
-                                   .dropout = dropout_f32,
-                                   .loss = loss_f32,
-                                   .image = image_f32,
-                                   .optimizer = optimizer,
-                                   .snnl = snnl_f32};
-constinit const Kernels table_bf16{.name = "emulated",
-                                   .activation = Type::bf16,
-                                   .parameter = Type::f32,
-                                   .block = nhwc_block,
-                                   .image_block = nhwc_image_block,
-                                   .filter = krsc_filter,
-                                   .memory = memory,
-                                   .conv = conv_bf16,
-                                   .linear = linear_bf16,
-                                   .batchnorm = batchnorm_bf16,
-                                   .relu = relu_bf16,
-                                   .add = add_bf16,
-                                   .maxpool = maxpool_bf16,
-                                   .avgpool = avgpool_bf16,
-                                   .dropout = dropout_bf16,
-                                   .loss = loss_bf16,
-                                   .image = image_bf16,
-                                   .optimizer = optimizer,
-                                   .snnl = snnl_bf16};
+constexpr Kernels with_f32(const Conv& conv, const Linear& linear) {
+    return {.name = "emulated",
+            .activation = Type::f32,
+            .parameter = Type::f32,
+            .block = nhwc_block,
+            .image_block = nhwc_image_block,
+            .filter = krsc_filter,
+            .memory = memory,
+            .conv = conv,
+            .linear = linear,
+            .batchnorm = batchnorm_f32,
+            .relu = relu_f32,
+            .add = add_f32,
+            .maxpool = maxpool_f32,
+            .avgpool = avgpool_f32,
+            .dropout = dropout_f32,
+            .loss = loss_f32,
+            .image = image_f32,
+            .optimizer = optimizer,
+            .snnl = snnl_f32};
+}
 
-const Kernels& table_of(Precision precision) {
+constexpr Kernels with_bf16(const Conv& conv, const Linear& linear) {
+    return {.name = "emulated",
+            .activation = Type::bf16,
+            .parameter = Type::f32,
+            .block = nhwc_block,
+            .image_block = nhwc_image_block,
+            .filter = krsc_filter,
+            .memory = memory,
+            .conv = conv,
+            .linear = linear,
+            .batchnorm = batchnorm_bf16,
+            .relu = relu_bf16,
+            .add = add_bf16,
+            .maxpool = maxpool_bf16,
+            .avgpool = avgpool_bf16,
+            .dropout = dropout_bf16,
+            .loss = loss_bf16,
+            .image = image_bf16,
+            .optimizer = optimizer,
+            .snnl = snnl_bf16};
+}
+
+constinit const Kernels table_f32 = with_f32(conv_f32, linear_f32);
+constinit const Kernels table_tf32 = with_f32(conv_tf32, linear_tf32);
+constinit const Kernels table_bf16 = with_bf16(conv_bf16, linear_bf16);
+constinit const Kernels table_bf16_sm90a = with_bf16(conv_bf16_sm90a, linear_bf16_sm90a);
+
+// Of a GPU of this generation (its compute capability x 10). Warpgroup products are Hopper's alone.
+const Kernels& table_of(Precision precision, int generation) {
     switch (precision) {
         case Precision::f32:
             return table_f32;
         case Precision::tf32:
             return table_tf32;
         case Precision::bf16:
-            return table_bf16;
+            return generation == 90 ? table_bf16_sm90a : table_bf16;
     }
     fail("no such precision");
 }
 
 }  // namespace
 
-const Kernels* find(Precision precision) { return &table_of(precision); }
+const Kernels* find(Precision precision) { return &table_of(precision, settings().generation); }
 
 }  // namespace fp::emulated

@@ -16,6 +16,7 @@
 
 #include "kernels/error.h"
 #include "kernels/kernels.h"
+#include "kernels/machine/emulated/settings.h"
 #include "kernels/random.h"
 
 namespace fp::testing {
@@ -243,16 +244,18 @@ inline void expect_close(const Values& got,
         << " of " << got.size() << ": " << got[at] << " for " << want[at];
 }
 
-// A backend and a precision: what names a table.
+// What names a table: a backend, a precision, and which GPU the emulated machine plays.
 struct Table {
-    Backend backend;
+    Backend backend = Backend::reference;
     Precision precision = Precision::f32;
+    int generation = emulated::Settings().generation;
 };
 
 // A test that runs once a table, and says so where there is none.
 class OnBackend : public ::testing::TestWithParam<Table> {
 protected:
     void SetUp() override {
+        emulated::settings().generation = GetParam().generation;
         if (!find_kernels(GetParam().backend, GetParam().precision))
             GTEST_SKIP() << "device " << name(GetParam().backend) << " in "
                          << name(GetParam().precision)
@@ -272,6 +275,8 @@ inline std::string table_name(const ::testing::TestParamInfo<Table>& info) {
     std::string text(name(info.param.backend));
     if (info.param.precision != Precision::f32)
         text += "_" + std::string(name(info.param.precision));
+    if (info.param.generation != Table().generation)
+        text += "_sm" + std::to_string(info.param.generation);
     return text;
 }
 
@@ -293,8 +298,9 @@ inline std::string table_name(const ::testing::TestParamInfo<Table>& info) {
             {::fp::Backend::cudnn, ::fp::Precision::bf16} __VA_OPT__(, ) __VA_ARGS__}), \
         ::fp::testing::table_name)
 #define FP_ON_EVERY_BACKEND(suite) FP_ON_TABLES(suite)
-// Those whose products differ in TF32 too.
-#define FP_ON_EVERY_PRECISION(suite)                                      \
-    FP_ON_TABLES(suite, {::fp::Backend::emulated, ::fp::Precision::tf32}, \
-                 {::fp::Backend::cuda, ::fp::Precision::tf32},            \
+// Those whose products differ in TF32 and between GPUs too.
+#define FP_ON_EVERY_PRECISION(suite)                                          \
+    FP_ON_TABLES(suite, {::fp::Backend::emulated, ::fp::Precision::bf16, 80}, \
+                 {::fp::Backend::emulated, ::fp::Precision::tf32},            \
+                 {::fp::Backend::cuda, ::fp::Precision::tf32},                \
                  {::fp::Backend::cudnn, ::fp::Precision::tf32})

@@ -18,6 +18,7 @@ constexpr size_t kGuard = 4096;
 constexpr size_t kStack = 128 << 10;  // AddressSanitizer's frames are large
 constexpr size_t kArena = 512 << 10;
 constexpr size_t kRedZone = 128;
+constexpr size_t kDynamicAlignment = 1024;
 constexpr size_t kMostShared = 227 << 10;  // a block of an H100 or H200
 constexpr size_t kMostStatic = 48 << 10;   // of that, what need not be asked for
 
@@ -62,6 +63,8 @@ Block::~Block() {
 
 Block& Block::running() { return *running_block; }
 
+size_t Block::arena_bytes() { return kArena; }
+
 char* Block::stack_of(int thread) const {
     return stacks_ + size_t(thread) * (kGuard + kStack) + kGuard;
 }
@@ -103,6 +106,11 @@ FP_UNTRACED void Block::enter_thread() {
     }
     thread_[current_].state = State::done;
     --live_;
+    if (live_ == 0 && !tensor_copies_.empty() && !stopped_) {
+        error_ =
+            text("the block has left with ", tensor_copies_.size(), " tensor copies on their way");
+        stopped_ = true;
+    }
     give_way();
     std::abort();  // the scheduler does not come back to a thread that is done
 }
@@ -114,12 +122,16 @@ FP_UNTRACED void Block::make_ready(int thread) {
     ready_[ready_end_++ & ready_mask_] = thread;
 }
 
+FP_UNTRACED uint64_t Block::draw() {
+    random_ ^= random_ << 13;
+    random_ ^= random_ >> 7;
+    random_ ^= random_ << 17;
+    return random_;
+}
+
 FP_UNTRACED int Block::next_ready() {
     if (random_) {
-        random_ ^= random_ << 13;
-        random_ ^= random_ >> 7;
-        random_ ^= random_ << 17;
-        const uint32_t pick = ready_first_ + uint32_t(random_ % (ready_end_ - ready_first_));
+        const uint32_t pick = ready_first_ + uint32_t(draw() % (ready_end_ - ready_first_));
         std::swap(ready_[pick & ready_mask_], ready_[ready_first_ & ready_mask_]);
     }
     return ready_[ready_first_++ & ready_mask_];
@@ -151,6 +163,8 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     random_ = seed ? seed * 0x9E3779B97F4A7C15u | 1 : 0;
     error_.clear();
     stopped_ = false;
+    mbarriers_.clear();
+    tensor_copies_.clear();
     threads_ = live_ = threads;
     ready_first_ = ready_end_ = 0;
     for (Barrier& b : barriers_) b.arrived = 0;
@@ -166,6 +180,9 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
         Thread& t = thread_[i];
         t.copy_group = 0;
         t.copies.clear();
+        t.product_group = 0;
+        t.products_fenced = false;
+        t.products.clear();
         t.asan_stack = nullptr;
         if (under_tsan() && !t.tsan_fiber) t.tsan_fiber = __tsan_create_fiber(0);
         unpoison(stack_of(i), kStack);
@@ -186,12 +203,21 @@ void Block::run(
 
     poison(arena_, kArena);
     zone_count_ = 0;
-    arena_used_ = shared_bytes_ = 0;
+    shared_bytes_ = 0;
+    arena_used_ = kDynamicAlignment - kRedZone;
     FP_CHECK(dynamic_bytes <= kMostShared, dynamic_bytes,
              " bytes of dynamic shared memory, a block can have ", kMostShared);
     dynamic_ = take_shared(dynamic_bytes, Place());
+    dynamic_bytes_ = dynamic_bytes;
 
-    while (ready_first_ != ready_end_ && !stopped_) resume(next_ready());
+    // Copies on their way arrive now and then, and at the latest when all wait.
+    while (!stopped_ && (ready_first_ != ready_end_ || !tensor_copies_.empty())) {
+        const bool all_wait = ready_first_ == ready_end_;
+        if (!tensor_copies_.empty() && (all_wait || (random_ && draw() % 16 == 0)))
+            run_tensor_copy(random_ ? draw() % tensor_copies_.size() : 0);
+        else
+            resume(next_ready());
+    }
     observed(&finished_);
     if (error_.empty() && live_)
         error_ = text("deadlock: ", threads_ - live_, " of ", threads_, " threads have left, ",
@@ -212,7 +238,10 @@ std::string Block::where_they_wait() const {
         std::ostringstream mask;
         if (t.state == State::meeting) mask << " of lanes 0x" << std::hex << t.mask;
         all += text("\n  thread ", i, " waits at ", text_of(t.at), ", ",
-                    t.state == State::meeting ? "a warp operation" : "a barrier", mask.str());
+                    t.state == State::meeting    ? "a warp operation"
+                    : t.state == State::mbarrier ? "an mbarrier"
+                                                 : "a barrier",
+                    mask.str());
         ++told;
     }
     return all;

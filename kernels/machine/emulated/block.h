@@ -15,6 +15,7 @@
 
 #include "kernels/machine/emulated/sanitizers.h"
 #include "kernels/machine/emulated/settings.h"
+#include "kernels/machine/tensor_map.h"
 
 namespace fp::emulated {
 
@@ -86,19 +87,60 @@ public:
     void commit_copies();
     void wait_copies(int groups_in_flight);
 
+    // Barriers that count bytes (hopper.cuh); `word` lies in the kernel's shared memory.
+    void init_mbarrier(uint64_t* word, int arrivals, const Place& at);
+    void fence_mbarriers();
+    void arrive_mbarrier(uint64_t* word, int bytes, const Place& at);
+    void wait_mbarrier(uint64_t* word, int parity, const Place& at);
+
+    // Copies by the tensor memory unit, in any order at any time; and its view of shared memory.
+    struct TensorCopy {
+        void* to;
+        TensorMapSpec map;
+        int64_t first[TensorMapSpec::kMostRank];
+        int offset[2];
+        uint64_t* barrier;
+    };
+    void copy_tensor(const TensorCopy&, const Place& at);
+    void fence_async();
+    uint32_t shared_address(const void* p) const;
+
+    // Products of a warpgroup: d (64 x columns) = or += rows of a times rows of b, when they are waited for.
+    void fence_products();
+    void multiply_rows(
+        float* d, int columns, uint64_t a, uint64_t b, bool accumulate, const Place& at);
+    void commit_products();
+    void wait_products(int groups_in_flight);
+
     [[noreturn]] void stop(const std::string& why);  // throws what ends the block
 
     Counters counted;
     FP_UNTRACED void count_load(size_t bytes) { counted.bytes_loaded += bytes; }
     FP_UNTRACED void count_store(size_t bytes) { counted.bytes_stored += bytes; }
-    FP_UNTRACED void count_matrix_product() { ++counted.matrix_products; }
+    FP_UNTRACED void count_matrix_product(double flops) {
+        ++counted.matrix_products;
+        counted.matrix_flops += flops;
+    }
 
 private:
-    enum class State : uint8_t { ready, barrier, meeting, done };
+    enum class State : uint8_t { ready, barrier, meeting, mbarrier, done };
     struct Copy {
         void* to;
         const void* from;
         int bytes, group;
+    };
+    struct Product {
+        float* d;
+        uint64_t a, b;
+        int columns, group;
+        bool accumulate;
+    };
+    struct Mbarrier {
+        const uint64_t* word;
+        int expected, pending;
+        int64_t bytes = 0;
+        int phase = 0;
+        bool fenced = false;
     };
     struct Thread {
         void* context = nullptr;
@@ -108,6 +150,10 @@ private:
         Place at;
         int copy_group = 0;
         std::vector<Copy> copies;
+        int product_group = 0;
+        bool products_fenced = false;
+        std::vector<Product> products;
+        const uint64_t* waits_for = nullptr;
         void* asan_stack = nullptr;
         void* tsan_fiber = nullptr;
     };
@@ -134,6 +180,13 @@ private:
     char* take_shared(size_t bytes, const Place& at);
     char* stack_of(int thread) const;
     std::string where_they_wait() const;
+    uint64_t draw();
+    Mbarrier& mbarrier(const uint64_t* word, const Place& at);
+    void end_phase(Mbarrier&);
+    char* async_view(uint32_t address);
+    void run_tensor_copy(size_t which);
+    void run_product(const Product&);
+    static size_t arena_bytes();
 
     Body body_ = nullptr;
     void* call_ = nullptr;
@@ -164,6 +217,12 @@ private:
     char* arena_ = nullptr;
     size_t arena_used_ = 0, shared_bytes_ = 0;
     char* dynamic_ = nullptr;
+    size_t dynamic_bytes_ = 0;
+
+    std::vector<Mbarrier> mbarriers_;
+    std::vector<TensorCopy> tensor_copies_;  // on their way
+    std::vector<char> view_;                 // of the arena, as the asynchronous units see it
+    uint64_t view_block_ = 0;
     Zone zones_[64];  // plain, since ThreadSanitizer would watch a vector's insides
     int zone_count_ = 0;
 };

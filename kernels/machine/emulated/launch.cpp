@@ -38,6 +38,8 @@ void give_back(std::unique_ptr<Block> block) {
     total.barriers += c.barriers;
     total.warp_operations += c.warp_operations;
     total.matrix_products += c.matrix_products;
+    total.matrix_flops += c.matrix_flops;
+    total.tensor_copies += c.tensor_copies;
     block->counted = {};
     idle.push_back(std::move(block));
 }

@@ -76,7 +76,16 @@ inline void named_sync(int id, int threads, const Place& at = Place::current()) 
     Block::running().barrier(id, threads, at);
 }
 
-enum class WarpOperation : int { sync, shuffle, ballot, ldmatrix, ldmatrix_trans, mma };
+enum class WarpOperation : int {
+    sync,
+    shuffle,
+    ballot,
+    ldmatrix,
+    ldmatrix_trans,
+    stmatrix,
+    mma,
+    wgmma
+};
 
 // Brings `mine` to the lanes of `mask` and returns what `read` makes of all they brought.
 template <class T, class Read>

@@ -75,7 +75,7 @@ inline void mma_bf16(float (&d)[4],
             return out;
         });
     for (int o = 0; o < 4; ++o) d[o] += sums.d[o];
-    if (lane == 0) Block::running().count_matrix_product();
+    if (lane == 0) Block::running().count_matrix_product(2.0 * 16 * 8 * 16);
 }
 
 // The same with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
@@ -99,7 +99,7 @@ inline void mma_tf32(float (&d)[4],
             return out;
         });
     for (int o = 0; o < 4; ++o) d[o] += sums.d[o];
-    if (lane == 0) Block::running().count_matrix_product();
+    if (lane == 0) Block::running().count_matrix_product(2.0 * 16 * 8 * 8);
 }
 
 }  // namespace fp::emulated

@@ -1,5 +1,5 @@
 // The machine a kernel is written for, here the GPU. kernels/machine/emulated/ has the same names; the
-// build picks one by its include path. All inline PTX is in this file.
+// build picks one by its include path. All inline PTX is in this folder; hopper.cuh has what only sm_90a can.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,0 +1,212 @@
+// Barriers that count bytes, the tensor memory unit and the warpgroup's products, as a block plays them.
+#include <cstring>
+
+#include "kernels/bf16.h"
+#include "kernels/error.h"
+#include "kernels/machine/emulated/block.h"
+
+namespace fp::emulated {
+namespace {
+
+constexpr uint64_t kMbarrier = 0x6d62u << 16;  // what the word of a barrier holds above its number
+constexpr size_t kSwizzleUnit = 1024;
+
+std::string text_of(const Place& at) {
+    const std::string path = at.file_name();
+    return text(path.substr(path.rfind('/') + 1), ":", at.line());
+}
+
+// Where the byte at a shared address lies: chunks of 16 exchanged by the 128-byte row's number modulo 8.
+constexpr uint32_t swizzled(uint32_t address) { return address ^ ((address >> 7 & 7) << 4); }
+
+}  // namespace
+
+// ---- barriers
+
+Block::Mbarrier& Block::mbarrier(const uint64_t* word, const Place& at) {
+    const uint64_t number = *word - kMbarrier;
+    if (number >= mbarriers_.size() || mbarriers_[number].word != word)
+        stop(text("no mbarrier was initialised here, ", text_of(at)));
+    return mbarriers_[number];
+}
+
+void Block::init_mbarrier(uint64_t* word, int arrivals, const Place& at) {
+    if (arrivals < 1) stop(text("an mbarrier of ", arrivals, " arrivals, ", text_of(at)));
+    *word = kMbarrier + mbarriers_.size();
+    mbarriers_.push_back({.word = word, .expected = arrivals, .pending = arrivals});
+}
+
+void Block::fence_mbarriers() {
+    for (Mbarrier& b : mbarriers_) b.fenced = true;
+}
+
+void Block::arrive_mbarrier(uint64_t* word, int bytes, const Place& at) {
+    Mbarrier& b = mbarrier(word, at);
+    published(&b);
+    if (b.pending == 0)
+        stop(text("mbarrier arrive overflow: all ", b.expected, " of this phase have arrived, ",
+                  text_of(at)));
+    --b.pending;
+    b.bytes += bytes;
+    end_phase(b);
+}
+
+void Block::end_phase(Mbarrier& b) {
+    if (b.pending > 0 || b.bytes != 0) return;
+    b.pending = b.expected;
+    b.phase ^= 1;
+    for (int i = 0; i < threads_; ++i)
+        if (thread_[i].state == State::mbarrier && thread_[i].waits_for == b.word) make_ready(i);
+}
+
+void Block::wait_mbarrier(uint64_t* word, int parity, const Place& at) {
+    Thread& me = thread_[current_];
+    while (mbarrier(word, at).phase == parity) {
+        me.state = State::mbarrier;
+        me.waits_for = word;
+        me.at = at;
+        give_way();
+    }
+    observed(&mbarrier(word, at));
+}
+
+// ---- the view of the asynchronous units
+
+uint32_t Block::shared_address(const void* p) const {
+    return uint32_t(static_cast<const char*>(p) - arena_);
+}
+
+char* Block::async_view(uint32_t address) {
+    if (view_block_ != generation_) {
+        view_.assign(arena_bytes(), char(-1));
+        view_block_ = generation_;
+    }
+    return view_.data() + address;
+}
+
+void Block::fence_async() {
+    std::memcpy(async_view(shared_address(dynamic_)), dynamic_, dynamic_bytes_);
+}
+
+// ---- the tensor memory unit
+
+void Block::copy_tensor(const TensorCopy& copy, const Place& at) {
+    const char* to = static_cast<const char*>(copy.to);
+    if (to < dynamic_ || to + copy.map.bytes() > dynamic_ + dynamic_bytes_)
+        stop(text("a tensor copy outside dynamic shared memory, ", text_of(at)));
+    if (shared_address(to) % kSwizzleUnit)
+        stop(text("a tensor copy to an address that is no multiple of 1024, ", text_of(at)));
+    if (!mbarrier(copy.barrier, at).fenced)
+        stop(text("a tensor copy to an mbarrier whose initialisation was not fenced, ",
+                  text_of(at)));
+    ++counted.tensor_copies;
+    tensor_copies_.push_back(copy);
+    if (!settings().late_copy) run_tensor_copy(tensor_copies_.size() - 1);
+}
+
+void Block::run_tensor_copy(size_t which) {
+    const TensorCopy copy = tensor_copies_[which];
+    tensor_copies_[which] = tensor_copies_.back();
+    tensor_copies_.pop_back();
+
+    const TensorMapSpec& m = copy.map;
+    const uint32_t first = shared_address(copy.to);
+    const auto inside = [&](int dimension, int64_t i) { return i >= 0 && i < m.size[dimension]; };
+    int64_t place[3] = {copy.first[1], copy.first[2], copy.first[3]};  // all but the fastest
+    for (int row = 0; row < m.rows(); ++row) {
+        int64_t from = 0;
+        bool present = true;
+        for (int i = 1; i < m.rank; ++i) {
+            const int64_t at = place[i - 1] + (m.im2col && i < 3 ? copy.offset[i - 1] : 0);
+            present = present && inside(i, at);
+            from += at * m.stride[i];
+        }
+        for (int chunk = 0; chunk < 8; ++chunk) {
+            uint16_t eight[8] = {};
+            for (int e = 0; e < 8; ++e) {
+                const int64_t i = copy.first[0] + chunk * 8 + e;
+                if (!present || !inside(0, i)) continue;
+                eight[e] = static_cast<const uint16_t*>(m.base)[from + i];
+                counted.bytes_loaded += sizeof(uint16_t);
+            }
+            const uint32_t to = swizzled(first + uint32_t(row) * 128 + uint32_t(chunk) * 16);
+            std::memcpy(async_view(to), eight, sizeof eight);
+            std::memcpy(arena_ + to, eight, sizeof eight);
+        }
+        if (m.im2col) {
+            place[0] += m.step;
+            if (place[0] < m.size[1] + m.upper[0]) continue;
+            place[0] = m.lower[0];
+            place[1] += m.step;
+            if (place[1] < m.size[2] + m.upper[1]) continue;
+            place[1] = m.lower[1];
+            ++place[2];
+        } else {
+            for (int i = 0; i < m.rank - 1; ++i) {
+                if (++place[i] < copy.first[i + 1] + m.box[i + 1]) break;
+                place[i] = copy.first[i + 1];
+            }
+        }
+    }
+    Mbarrier& b = mbarrier(copy.barrier, Place());
+    published(&b);
+    b.bytes -= m.bytes();
+    end_phase(b);
+}
+
+// ---- products
+
+void Block::fence_products() { thread_[current_].products_fenced = true; }
+
+void Block::multiply_rows(
+    float* d, int columns, uint64_t a, uint64_t b, bool accumulate, const Place& at) {
+    Thread& me = thread_[current_];
+    if (!me.products_fenced) stop(text("wgmma without a wgmma_fence before it, ", text_of(at)));
+    for (const uint64_t descriptor : {a, b})
+        if (descriptor >> 62 != 1) stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
+    me.products.push_back({d, a, b, columns, me.product_group, accumulate});
+    if (current_ % 128 == 0) counted.matrix_flops += 2.0 * 64 * 16 * columns;
+    if (current_ % 32 == 0) ++counted.matrix_products;
+    if (!settings().late_copy) run_product(me.products.back()), me.products.pop_back();
+}
+
+void Block::commit_products() { ++thread_[current_].product_group; }
+
+void Block::wait_products(int groups_in_flight) {
+    Thread& me = thread_[current_];
+    size_t done = 0;
+    while (done < me.products.size() &&
+           me.products[done].group < me.product_group - groups_in_flight)
+        run_product(me.products[done++]);
+    me.products.erase(me.products.begin(), me.products.begin() + std::ptrdiff_t(done));
+    me.products_fenced = !me.products.empty();
+}
+
+// This thread's part: two rows, a quarter of the columns.
+void Block::run_product(const Product& p) {
+    const auto row = [this](uint64_t descriptor, int i, float(&values)[16]) {
+        const uint32_t start = uint32_t(descriptor & 0x3fff) << 4;
+        const uint32_t group = uint32_t(descriptor >> 32 & 0x3fff) << 4;
+        const uint32_t at = start + uint32_t(i / 8) * group + uint32_t(i % 8) * 128;
+        for (int half = 0; half < 2; ++half) {
+            bf16 eight[8];
+            std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16)), sizeof eight);
+            for (int e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
+        }
+    };
+    const int warp = current_ / 32 % 4, l = lane();
+    float a[2][16], b[16];
+    for (int i = 0; i < 2; ++i) row(p.a, warp * 16 + l / 4 + i * 8, a[i]);
+    for (int j = 0; j < p.columns / 4; ++j) {  // column pairs of the groups of eight
+        const int column = j / 2 * 8 + l % 4 * 2 + j % 2;
+        row(p.b, column, b);
+        for (int i = 0; i < 2; ++i) {
+            float sum = 0;
+            for (int k = 0; k < 16; ++k) sum += a[i][k] * b[k];
+            float& d = p.d[j / 2 * 4 + i * 2 + j % 2];
+            d = p.accumulate ? d + sum : sum;
+        }
+    }
+}
+
+}  // namespace fp::emulated

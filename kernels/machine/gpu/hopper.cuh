@@ -1,0 +1,197 @@
+// What sm_90a adds to machine.cuh: barriers that count bytes, the tensor memory unit, and matrix products of
+// a warpgroup (four warps) that read shared memory by themselves. Twin: kernels/machine/emulated/hopper.cuh.
+#pragma once
+
+#include <cuda.h>
+
+#include "kernels/machine/tensor_map.h"
+#include "machine.cuh"
+
+namespace fp::cuda {
+
+constexpr int kWarpgroup = 128;
+
+// ---- barriers in shared memory. A phase ends when all arrivals have come and all expected bytes are there.
+
+struct alignas(8) Mbarrier {
+    uint64_t word;
+};
+
+__device__ inline void mbarrier_init(Mbarrier* b, int arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(arrivals)
+                 : "memory");
+}
+// What was initialised is seen by the tensor memory unit too.
+__device__ inline void mbarrier_init_fence() {
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+__device__ inline void mbarrier_arrive(Mbarrier* b) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
+}
+// Arrives, and has the phase wait for so many bytes more.
+__device__ inline void mbarrier_arrive_expect(Mbarrier* b, int bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)),
+                 "r"(bytes)
+                 : "memory");
+}
+// Until the phase of this parity (0 for the first, 1 for the second, ..) is over.
+__device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
+    asm volatile(
+        "{\n.reg .pred over;\n"
+        "AGAIN:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
+        "@!over bra AGAIN;\n}" ::"r"(shared_address(b)),
+        "r"(parity)
+        : "memory");
+}
+
+// ---- the tensor memory unit
+
+using TensorMap = CUtensorMap;
+
+// The driver's functions, found when they are first wanted: a program that is linked to the driver would not
+// start without one.
+inline void* driver_function(const char* name) {
+    void* found = nullptr;
+    cudaDriverEntryPointQueryResult result{};
+    check(cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result));
+    FP_REQUIRE(found && result == cudaDriverEntryPointSuccess, Exit::device, "the driver has no ",
+               name);
+    return found;
+}
+
+inline TensorMap encode(const TensorMapSpec& s) {
+    s.check();
+    TensorMap map;
+    cuuint64_t size[TensorMapSpec::kMostRank], stride[TensorMapSpec::kMostRank];
+    cuuint32_t box[TensorMapSpec::kMostRank], steps[TensorMapSpec::kMostRank];
+    for (int i = 0; i < s.rank; ++i) {
+        size[i] = cuuint64_t(s.size[i]);
+        box[i] = cuuint32_t(s.box[i]);
+        steps[i] = s.im2col && (i == 1 || i == 2) ? cuuint32_t(s.step) : 1;
+        if (i > 0) stride[i - 1] = cuuint64_t(s.stride[i]) * 2;
+    }
+    CUresult status;
+    if (s.im2col) {
+        static const auto function = reinterpret_cast<decltype(&cuTensorMapEncodeIm2col)>(
+            driver_function("cuTensorMapEncodeIm2col"));
+        status = function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cuuint32_t(s.rank),
+                          const_cast<void*>(s.base), size, stride, s.lower, s.upper,
+                          TensorMapSpec::kRow, cuuint32_t(s.pixels), steps,
+                          CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    } else {
+        static const auto function = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(
+            driver_function("cuTensorMapEncodeTiled"));
+        status = function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cuuint32_t(s.rank),
+                          const_cast<void*>(s.base), size, stride, box, steps,
+                          CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    }
+    FP_REQUIRE(status == CUDA_SUCCESS, Exit::device,
+               "the driver refuses a tensor map: ", int(status));
+    return map;
+}
+
+// The box from element (i0, i1, i2) on; its bytes arrive at `b`.
+__device__ inline void tensor_load_3d(
+    void* to, const TensorMap& map, int i0, int i1, int i2, Mbarrier* b) {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+        "[%0], [%1, {%2, %3, %4}], [%5];" ::"r"(shared_address(to)),
+        "l"(&map), "r"(i0), "r"(i1), "r"(i2), "r"(shared_address(b))
+        : "memory");
+}
+// Pixels from place (w, h) of sample n on, 64 channels from c on, each read (offset_w, offset_h) further.
+__device__ inline void tensor_load_im2col(void* to,
+                                          const TensorMap& map,
+                                          int c,
+                                          int w,
+                                          int h,
+                                          int n,
+                                          int offset_w,
+                                          int offset_h,
+                                          Mbarrier* b) {
+    asm volatile(
+        "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes "
+        "[%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};" ::"r"(shared_address(to)),
+        "l"(&map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(shared_address(b)), "h"(short(offset_w)),
+        "h"(short(offset_h))
+        : "memory");
+}
+// What this thread wrote to shared memory is seen by the tensor memory unit and by wgmma.
+__device__ inline void async_fence() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// ---- products of a warpgroup
+
+// Rows of 64 bf16 along the sum, as the tensor memory unit lays them; 1024-byte groups of eight rows. `at`
+// may lie up to 96 bytes into the first row: 16 of the sum are 32 bytes.
+__device__ inline uint64_t row_descriptor(const void* at) {
+    constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
+    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(1) << 16 | kGroup << 32 |
+           kSwizzle128 << 62;
+}
+
+// Before the first product, and after registers of sums were written otherwise.
+__device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ inline void wgmma_commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int kGroupsInFlight>
+__device__ void wgmma_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
+}
+
+#define FP_D4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define FP_D16(i) FP_D4(i), FP_D4(i + 4), FP_D4(i + 8), FP_D4(i + 12)
+#define FP_WGMMA(n, sums, a, b, p, ...)                                                      \
+    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #p                                 \
+                 ", 0;\n"                                                                    \
+                 "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 {" sums "}, %" #a \
+                 ", %" #b ", add, 1, 1, 0, 0;\n}"                                            \
+                 : __VA_ARGS__                                                               \
+                 : "l"(a_rows), "l"(b_rows), "r"(int(accumulate)))
+#define FP_S0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+#define FP_S16 "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define FP_S32 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
+#define FP_S48 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+
+// d (64 x kN) = or += A (64 x 16) B^T (kN x 16), both as row_descriptor says. Lane l of warp w of the group
+// holds rows 16 w + l/4 and + 8: d[4j], d[4j+1] are columns 8j + 2(l%4) and + 1 of the first, d[4j+2],
+// d[4j+3] of the second.
+template <int kN>
+__device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a_rows, uint64_t b_rows, bool accumulate) {
+    static_assert(kN == 32 || kN == 64 || kN == 96 || kN == 128);
+    if constexpr (kN == 32) {
+        FP_WGMMA(32, FP_S0, 16, 17, 18, FP_D16(0));
+    } else if constexpr (kN == 64) {
+        FP_WGMMA(64, FP_S0 "," FP_S16, 32, 33, 34, FP_D16(0), FP_D16(16));
+    } else if constexpr (kN == 96) {
+        FP_WGMMA(96, FP_S0 "," FP_S16 "," FP_S32, 48, 49, 50, FP_D16(0), FP_D16(16), FP_D16(32));
+    } else {
+        FP_WGMMA(128, FP_S0 "," FP_S16 "," FP_S32 "," FP_S48, 64, 65, 66, FP_D16(0), FP_D16(16),
+                 FP_D16(32), FP_D16(48));
+    }
+}
+
+// Four 8x8 matrices of 16-bit elements to shared memory: ldmatrix_x4 the other way round.
+__device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
+    asm volatile(
+        "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared_address(row)),
+        "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
+        : "memory");
+}
+
+// Registers that a warpgroup gives back, or takes: all its warps at one place.
+template <int kRegisters>
+__device__ void registers_reduce() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ void registers_raise() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
+}  // namespace fp::cuda

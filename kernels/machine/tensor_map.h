@@ -1,0 +1,61 @@
+// What the tensor memory unit (TMA) is told of an array in global memory. The GPU build encodes it, the
+// emulated one follows it. Elements are bf16; in shared memory they lie in rows of 128 bytes whose eight
+// 16-byte chunks are exchanged by the row's number modulo 8 ("128-byte swizzle"), and what lies outside the
+// array arrives as zeros.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/error.h"
+
+namespace fp {
+
+struct TensorMapSpec {
+    static constexpr int kMostRank = 4;
+    static constexpr int kRow = 64;  // elements of a row in shared memory
+
+    const void* base = nullptr;
+    int rank = 0;
+    int64_t size[kMostRank] = {};    // elements, the fastest dimension first
+    int64_t stride[kMostRank] = {};  // elements from one index to the next; the first is 1
+
+    // Tiled: a copy brings box[0] x box[1] x .. elements from a corner on.
+    int box[kMostRank] = {};
+
+    // im2col, of (C, W, H, N): a copy brings `pixels` pixels of 64 channels. They are the places of the box
+    // [lower, size + upper) of each sample, every `step`th, in the order w, h, n, from a given one on, and
+    // each is read at a given offset (a filter's tap).
+    bool im2col = false;
+    int pixels = 0;
+    int lower[2] = {}, upper[2] = {};  // w, h
+    int step = 1;
+
+    constexpr int rows() const {  // of 128 bytes that a copy writes
+        if (im2col) return pixels;
+        int n = 1;
+        for (int i = 1; i < rank; ++i) n *= box[i];
+        return n;
+    }
+    constexpr int bytes() const { return rows() * kRow * 2; }
+
+    // What the unit cannot do.
+    void check() const {
+        FP_CHECK(rank >= 2 && rank <= kMostRank, "tensor map: rank ", rank);
+        FP_CHECK(reinterpret_cast<uintptr_t>(base) % 16 == 0, "tensor map: a misaligned array");
+        for (int i = 0; i < rank; ++i) {
+            FP_CHECK(size[i] > 0 && size[i] <= int64_t(1) << 32, "tensor map: size ", size[i]);
+            FP_CHECK(i == 0 ? stride[i] == 1 : stride[i] * 2 % 16 == 0, "tensor map: stride ",
+                     stride[i], " of dimension ", i, " is not a multiple of 16 bytes");
+            FP_CHECK(im2col || (box[i] > 0 && box[i] <= 256), "tensor map: a box of ", box[i]);
+        }
+        FP_CHECK(im2col || box[0] == kRow, "tensor map: rows of ", box[0], " elements");
+        if (!im2col) return;
+        FP_CHECK(rank == 4 && pixels > 0 && pixels <= 1024 && step >= 1 && step <= 8,
+                 "tensor map: ", pixels, " pixels at step ", step);
+        for (int i = 0; i < 2; ++i)
+            FP_CHECK(lower[i] >= -128 && lower[i] <= 127 && upper[i] >= -128 && upper[i] <= 127,
+                     "tensor map: corners ", lower[i], " and ", upper[i]);
+    }
+};
+
+}  // namespace fp
