@@ -13,8 +13,8 @@
 //           asynchronous copies during the products, is read as fragments, and the result leaves the same
 //           way, so that global memory sees whole rows of 16-byte pieces.
 // Traffic   a block reads its pixels once a tap and its filters once from L2; HBM sees bytes(2)
-// Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. Model
-//           (tiles.h): a 3x3 of 128 channels at 28x28, batch 256, takes 156 us; the floor is 75 us.
+// Bound     L2, which sees every pixel nine times, up to some 256 channels; compute beyond. Model (tiles.h):
+//           a 3x3 of 128 channels at 28x28, batch 256, takes 158 us, held by L2; the floor is 75 us
 // Needs     sm_90a; pads up to 127. What it does not fit (the image's 4 channels) runs by conv_bf16.cu.
 #include "hopper.cuh"
 #include "kernels/cuda/conv.cuh"

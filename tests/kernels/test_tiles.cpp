@@ -25,13 +25,14 @@ MatrixProduct forward_of(const ConvShape& s, int element_bytes, double peak) {
             .peak = peak};
 }
 
-// conv_tensor.cuh's and conv.cu's heads quote these.
+// The heads of conv_tensor.cuh, conv_bf16_sm90a.cu and conv.cu quote these.
 TEST(Tiles, ExpectedTimesOfResNetsMiddleLayer) {
     const ConvShape s = conv(256, 128, 28, 128, 3, 1);
     const auto microseconds = [&](const auto& tiles, int bytes, double peak) {
         return 1e6 * expected_seconds(forward_of(s, bytes, peak), tiles, s.bytes(bytes));
     };
     EXPECT_NEAR(microseconds(kTensorTiles, 2, kDevice.bf16_matrix), 191, 1);
+    EXPECT_NEAR(microseconds(kWgmmaTiles, 2, kDevice.bf16_matrix), 158, 1);
     EXPECT_NEAR(microseconds(kFfmaTiles, 4, kDevice.ffma), 1248, 1);
 }
 

@@ -213,10 +213,12 @@ void Block::run(
     // Copies on their way arrive now and then, and at the latest when all wait.
     while (!stopped_ && (ready_first_ != ready_end_ || !tensor_copies_.empty())) {
         const bool all_wait = ready_first_ == ready_end_;
-        if (!tensor_copies_.empty() && (all_wait || (random_ && draw() % 16 == 0)))
-            run_tensor_copy(random_ ? draw() % tensor_copies_.size() : 0);
-        else
+        if (all_wait || (!tensor_copies_.empty() && random_ && draw() % 16 == 0)) {
+            const size_t which = random_ ? draw() % tensor_copies_.size() : 0;
+            if (all_wait || !tensor_copies_[which].at_the_last_moment) run_tensor_copy(which);
+        } else {
             resume(next_ready());
+        }
     }
     observed(&finished_);
     if (error_.empty() && live_)

@@ -100,8 +100,9 @@ public:
         int64_t first[TensorMapSpec::kMostRank];
         int offset[2];
         uint64_t* barrier;
+        bool at_the_last_moment = false;  // when all threads wait, else at any time
     };
-    void copy_tensor(const TensorCopy&, const Place& at);
+    void copy_tensor(TensorCopy, const Place& at);
     void fence_async();
     uint32_t shared_address(const void* p) const;
 

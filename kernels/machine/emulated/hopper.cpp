@@ -90,7 +90,7 @@ void Block::fence_async() {
 
 // ---- the tensor memory unit
 
-void Block::copy_tensor(const TensorCopy& copy, const Place& at) {
+void Block::copy_tensor(TensorCopy copy, const Place& at) {
     const char* to = static_cast<const char*>(copy.to);
     if (to < dynamic_ || to + copy.map.bytes() > dynamic_ + dynamic_bytes_)
         stop(text("a tensor copy outside dynamic shared memory, ", text_of(at)));
@@ -100,6 +100,7 @@ void Block::copy_tensor(const TensorCopy& copy, const Place& at) {
         stop(text("a tensor copy to an mbarrier whose initialisation was not fenced, ",
                   text_of(at)));
     ++counted.tensor_copies;
+    copy.at_the_last_moment = random_ == 0 || draw() % 2 == 0;
     tensor_copies_.push_back(copy);
     if (!settings().late_copy) run_tensor_copy(tensor_copies_.size() - 1);
 }

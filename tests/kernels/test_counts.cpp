@@ -1,0 +1,225 @@
+// What the ops' own bytes() and flops() state, beside what the emulated machine counts: each input read once,
+// each output written once, in whatever parts.
+#include "kernels/machine/emulated/settings.h"
+#include "kernels/tiles.h"
+#include "tests/kernels/compare.h"
+
+namespace fp::testing {
+namespace {
+
+struct Counted {
+    double bytes, matrix_flops;
+};
+
+template <class Call>
+Counted counted(const Call& call) {
+    emulated::reset_counters();
+    call();
+    const emulated::Counters c = emulated::counters();
+    return {double(c.bytes_loaded + c.bytes_stored), c.matrix_flops};
+}
+
+const Kernels& table(Precision precision) { return kernels(Backend::emulated, precision); }
+
+constexpr Map kMap{.n = 2, .c = 64, .h = 16, .w = 16};  // whole lines of packs in every precision
+
+class Traffic : public ::testing::TestWithParam<Precision> {
+protected:
+    const Kernels& k = table(GetParam());
+    const Device on{k};
+    const Map m = on.map(kMap);
+    const int e = bytes_of(k.activation);
+    const Values zeros = Values(size_t(m.logical()), 0.5);
+    const Tensor x = on.act_in(m, zeros), dy = on.act_in(m, zeros), y = on.act_in(m, zeros);
+    const Tensor out = on.act_out(m), more = on.act_out(m);
+    const Tensor gamma = on.par_in(on.channels(m.c), Values(size_t(m.c), 1.0));
+    const Tensor beta = on.par_in(on.channels(m.c), Values(size_t(m.c), 0.0));
+    const Tensor mean = on.par_in(on.channels(m.c), Values(size_t(m.c), 0.25));
+    const Tensor var = on.par_in(on.channels(m.c), Values(size_t(m.c), 1.0));
+    double map_bytes() const { return double(e) * double(m.logical()); }
+
+    // What the threads of a Sheet read of per-channel vectors and of a chunk's first row, once each: from L1
+    // but for the first thread's.
+    double from_l1(int vectors, int rows = 0) const {
+        const Sheet sheet = sheet_of(m, 16 / e);
+        const double threads = double(sheet.chunks()) * sheet.groups() * Sheet::kThreads;
+        return threads * (vectors * (16.0 / e) * sizeof(float) + rows * 16.0);
+    }
+
+    static void expect_near(double got, double stated) {
+        EXPECT_NEAR(got / stated, 1, 0.1) << got << " bytes counted, " << stated << " stated";
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Kernels,
+                         Traffic,
+                         ::testing::Values(Precision::f32, Precision::bf16),
+                         [](const auto& at) { return std::string(name(at.param)); });
+
+TEST_P(Traffic, Pointwise) {
+    expect_near(counted([&] { k.relu.forward(m, x, out, {}); }).bytes, 2 * map_bytes());
+    expect_near(counted([&] { k.relu.backward(m, y, dy, out, Write::replace, {}); }).bytes,
+                3 * map_bytes());
+    expect_near(counted([&] { k.add.forward(m, x, y, out, {}); }).bytes, 3 * map_bytes());
+    expect_near(counted([&] { k.dropout.forward(m, 0.5, 7, x, out, {}); }).bytes, 2 * map_bytes());
+}
+
+TEST_P(Traffic, BatchNorm) {
+    for (const bool relu : {false, true})
+        for (const bool residual : {false, true}) {
+            SCOPED_TRACE(text("relu ", relu, ", residual ", residual));
+            const BatchNormShape s{.x = m, .relu = relu, .residual = residual};
+            const Buffer scratch(k, k.batchnorm.scratch_bytes(s));
+            const Tensor kept_mean = on.par_out(on.channels(m.c)),
+                         rstd = on.par_out(on.channels(m.c));
+            const auto train = counted([&] {
+                k.batchnorm.train(s, x, y, gamma, beta, mean, var, out, kept_mean, rstd,
+                                  scratch.data(), {});
+            });
+            expect_near(train.bytes - from_l1(4, 1), s.bytes(e));
+            const auto infer =
+                counted([&] { k.batchnorm.infer(s, x, y, gamma, beta, mean, var, out, {}); });
+            expect_near(infer.bytes - from_l1(4), s.infer_bytes(e));
+            const BatchNorm::Backward to{.dx = out,
+                                         .dx_write = Write::replace,
+                                         .dresidual = residual ? static_cast<void*>(more) : nullptr,
+                                         .dresidual_write = Write::replace};
+            const auto backward = counted([&] {
+                k.batchnorm.backward(s, x, y, dy, gamma, kept_mean, rstd, to, scratch.data(), {});
+            });
+            expect_near(backward.bytes - from_l1(7), s.backward_bytes(e));
+        }
+}
+
+TEST_P(Traffic, Pools) {
+    const MaxPoolShape max{.x = m};
+    const Map small = max.y();
+    const Tensor pooled = on.act_out(small);
+    expect_near(counted([&] { k.maxpool.forward(max, x, pooled, nullptr, {}); }).bytes,
+                max.bytes(e));
+    const AvgPoolShape mean_of{.x = m};
+    const Tensor one = on.act_out(mean_of.y());
+    expect_near(counted([&] { k.avgpool.forward(mean_of, x, one, {}); }).bytes, mean_of.bytes(e));
+}
+
+TEST_P(Traffic, Image) {
+    const Map image = on.image({.n = 2, .c = 3, .h = 16, .w = 16});
+    const Array<uint8_t> rgb(k, std::vector<uint8_t>(2 * 16 * 16 * 3, 100));
+    const Array<float> average(k, std::vector<float>{0, 0, 0}), std(k, std::vector<float>{1, 1, 1});
+    const Tensor to = on.act_out(image);
+    const double pixels = 2 * 16 * 16;
+    // A pixel's three means and deviations come from L1.
+    const double vectors = pixels * 3 * 8;
+    expect_near(
+        counted([&] { k.image.normalize(image, rgb, average, std, to, {}); }).bytes - vectors,
+        pixels * (3 + 4 * e));
+}
+
+struct ProductCase {
+    const char* name;
+    Precision precision;
+    int generation;
+    int c, window;
+};
+
+// What the blocks of a forward convolution read from L2 and write: pixels once a tap (less what falls outside
+// the map) and row of tiles, weights once a column of tiles. For one tap and one tile this is bytes().
+double tile_traffic(const ConvShape& s, int e, TileSize tile, double on_map) {
+    const double pixels = double(s.x.n) * double(s.y().pixels());
+    const double across = double(ceil_div(s.w.k, tile.n)),
+                 down = double(ceil_div(int64_t(pixels), tile.m));
+    return e * (across * s.w.r * s.w.s * on_map * double(s.x.logical()) +
+                down * double(s.w.logical()) + double(s.y().logical()));
+}
+
+TEST(Products, FlopsAndBytesAreTheShapes) {
+    for (const ProductCase& c : {ProductCase{"f32, 1x1", Precision::f32, 90, 64, 1},
+                                 ProductCase{"bf16, wgmma", Precision::bf16, 90, 64, 3},
+                                 ProductCase{"bf16, mma", Precision::bf16, 80, 64, 3},
+                                 ProductCase{"tf32, mma", Precision::tf32, 90, 64, 3},
+                                 ProductCase{"bf16, wgmma, 1x1", Precision::bf16, 90, 72, 1},
+                                 ProductCase{"bf16, mma, 1x1", Precision::bf16, 80, 72, 1}}) {
+        SCOPED_TRACE(c.name);
+        emulated::settings().generation = c.generation;
+        const Kernels& k = table(c.precision);
+        const Device on{k};
+        const Map m = on.map({.n = 2, .c = c.c, .h = 8, .w = 8});
+        const ConvShape s{.x = m,
+                          .w = k.filter(64, c.c, c.window, c.window, m.block),
+                          .pad = c.window / 2,
+                          .y_block = k.block(64)};
+        const Buffer scratch(k, k.conv.scratch_bytes(s)),
+            ready(k, k.conv.prepared_bytes(s, false, false));
+        const Tensor x = on.act_in(m, Values(size_t(m.logical()), 1.0));
+        const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 1.0)), y = on.act_out(s.y());
+        k.conv.prepare(s, false, false, w, ready.data(), {});
+        const Counted got = counted([&] {
+            k.conv.infer(s, x, ready.data(), nullptr, nullptr, false, y, scratch.data(), {});
+        });
+        const bool f32 = c.precision == Precision::f32, tf32 = c.precision == Precision::tf32;
+        const bool wgmma = c.generation == 90 && c.precision == Precision::bf16;
+        if (!f32) {  // wgmma: sums of a tap in steps of 16 channels; mma: whole sums in steps of 64 bytes
+            const int deep = c.window * c.window * c.c, step = tf32 ? 16 : 32;
+            const double paid =
+                wgmma ? double(round_up(c.c, 16)) / c.c : double(round_up(deep, step)) / deep;
+            EXPECT_NEAR(got.matrix_flops / (s.flops() * paid), 1, 0.001);
+        }
+        const int e = bytes_of(k.activation);
+        const MatrixProduct product{.m = 128,
+                                    .n = 64,
+                                    .depth = int64_t(c.window) * c.window * c.c,
+                                    .element_bytes = e,
+                                    .peak = f32    ? kDevice.ffma
+                                            : tf32 ? kDevice.tf32_matrix
+                                                   : kDevice.bf16_matrix};
+        const TileSize tile = f32     ? best_tile(product, kFfmaTiles).tile
+                              : wgmma ? best_tile(product, kWgmmaTiles).tile
+                                      : best_tile(product, kTensorTiles).tile;
+        const double on_map = c.window == 3 ? 22.0 * 22 / (24 * 24) : 1;
+        const double stated = tile_traffic(s, e, tile, on_map);
+        EXPECT_NEAR(got.bytes / stated, 1, 0.1) << got.bytes << " counted, " << stated << " stated";
+        EXPECT_NEAR(tile_traffic(s, e, {128, 64}, 1.0 / (c.window * c.window)), s.bytes(e), 1);
+    }
+    emulated::settings().generation = emulated::Settings().generation;
+}
+
+// The same bits whatever the order of threads and blocks.
+TEST(Products, BitsDoNotDependOnTheOrderOfThreads) {
+    const emulated::Settings before = emulated::settings();
+    for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16}) {
+        SCOPED_TRACE(name(precision));
+        const Kernels& k = table(precision);
+        const Device on{k};
+        const Map m = on.map({.n = 3, .c = 24, .h = 7, .w = 7});
+        const ConvShape s{
+            .x = m, .w = k.filter(40, 24, 3, 3, m.block), .pad = 1, .y_block = k.block(40)};
+        const BatchNormShape norm{.x = m, .relu = true};
+        const Tensor x = on.act_in(m, random_values(m.logical(), 1, k.activation));
+        const Tensor dy = on.act_in(s.y(), random_values(s.y().logical(), 2, k.activation));
+        const Tensor w = on.par_in(s.w, random_values(s.w.logical(), 3));
+        const Values ones(size_t(m.c), 1.0);
+        std::vector<Values> first;
+        for (const uint64_t seed : {0, 1, 2, 3}) {
+            emulated::settings().seed = seed;
+            emulated::settings().os_threads = seed % 2 ? 2 : 1;
+            const Buffer scratch(k, k.conv.scratch_bytes(s) + k.batchnorm.scratch_bytes(norm));
+            const Tensor y = on.act_out(s.y()), dx = on.act_out(m), dw = on.par_out(s.w);
+            const Tensor z = on.act_out(m), gamma = on.par_in(on.channels(m.c), ones);
+            const Tensor mean = on.par_in(on.channels(m.c), ones),
+                         var = on.par_in(on.channels(m.c), ones);
+            const Tensor kept = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
+            k.conv.forward(s, x, w, nullptr, y, scratch.data(), {});
+            k.conv.backward_data(s, dy, w, dx, Write::replace, scratch.data(), {});
+            k.conv.backward_filter(s, x, dy, dw, nullptr, Write::replace, scratch.data(), {});
+            k.batchnorm.train(norm, x, nullptr, gamma, gamma, mean, var, z, kept, rstd,
+                              scratch.data(), {});
+            const std::vector<Values> now{y.values(), dx.values(),   dw.values(),
+                                          z.values(), kept.values(), rstd.values()};
+            if (first.empty()) first = now;
+            EXPECT_EQ(now, first) << "seed " << seed;
+        }
+    }
+    emulated::settings() = before;
+}
+
+}  // namespace
+}  // namespace fp::testing
