@@ -132,6 +132,7 @@ std::string line_chart(const Axes& axes, const std::vector<Series>& series) {
                                    k, f.at_x(series[k].x[i]), f.at_y(series[k].y[i]));
             }
         out += fmt::format("<polyline class=\"s{}\" points=\"{}\"/>", k, points);
+        if (series.size() == 1) continue;  // the title says it
         out += fmt::format(
             "<text class=\"legend s{}\" x=\"{:.0f}\" y=\"{}\" text-anchor=\"end\">{}</text>", k,
             legend, 16, escape_html(series[k].name));
@@ -142,7 +143,7 @@ std::string line_chart(const Axes& axes, const std::vector<Series>& series) {
 
 std::string interval_chart(const Axes& axes, const std::vector<IntervalRow>& rows) {
     Frame f{.axes = axes};
-    f.left = 150;
+    f.left = 118;
     f.axes.height = f.top + f.bottom + 22 * int(rows.size());
     f.x.add(0);
     for (const IntervalRow& r : rows)
@@ -166,6 +167,39 @@ std::string interval_chart(const Axes& axes, const std::vector<IntervalRow>& row
         if (std::isfinite(r.value))
             out += fmt::format("<circle class=\"s{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>",
                                r.series, f.at_x(r.value), y);
+    }
+    return out + "</svg>";
+}
+
+std::string scatter_chart(const Axes& axes, const std::vector<ScatterPoint>& points) {
+    Frame f{.axes = axes};
+    for (const ScatterPoint& p : points) {
+        for (const double v : {p.x, p.x_low, p.x_high}) f.x.add(v);
+        for (const double v : {p.y, p.y_low, p.y_high}) f.y.add(v);
+    }
+    f.x.widen();
+    f.y.widen();
+    std::string out = f.open() + f.x_axis() + f.y_axis();
+    out += fmt::format("<text class=\"label\" x=\"{}\" y=\"{}\">{}</text>", f.left + 4, f.top + 10,
+                       escape_html(axes.y));
+    for (const ScatterPoint& p : points) {
+        if (!std::isfinite(p.x) || !std::isfinite(p.y)) continue;
+        const double x = f.at_x(p.x), y = f.at_y(p.y);
+        if (std::isfinite(p.x_low))
+            out += fmt::format(
+                "<line class=\"s{} thin\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                "y2=\"{:.1f}\"/>",
+                p.series, f.at_x(p.x_low), f.at_x(p.x_high), y, y);
+        if (std::isfinite(p.y_low))
+            out += fmt::format(
+                "<line class=\"s{} thin\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                "y2=\"{:.1f}\"/>",
+                p.series, x, x, f.at_y(p.y_low), f.at_y(p.y_high));
+        out += fmt::format(
+            "<circle class=\"s{}{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\"/><text class=\"tick\" "
+            "x=\"{:.1f}\" "
+            "y=\"{:.1f}\">{}</text>",
+            p.series, p.faint ? " hollow" : "", x, y, x + 7, y - 5, p.number);
     }
     return out + "</svg>";
 }

@@ -27,6 +27,15 @@ struct IntervalRow {
 };
 std::string interval_chart(const Axes&, const std::vector<IntervalRow>&);
 
+// A dot an entry, hollow where `faint`, with thin lines from low to high (NaN: none), and its number beside it.
+struct ScatterPoint {
+    int number = 0;  // in the table that goes with the chart
+    int series = 0;
+    double x, y, x_low, x_high, y_low, y_high;
+    bool faint = false;
+};
+std::string scatter_chart(const Axes&, const std::vector<ScatterPoint>&);
+
 // Values sorted as a strip of ticks, those marked drawn apart.
 std::string strip_chart(const Axes&,
                         const std::vector<double>& values,

@@ -1,0 +1,136 @@
+#include "engine/report/sweep_html.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "engine/report/svg.h"
+
+namespace fp {
+namespace {
+
+using nlohmann::ordered_json;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+double number_at(const ordered_json& j, const char* key) {
+    return j.contains(key) && j.at(key).is_number() ? j.at(key).get<double>() : kNone;
+}
+
+// Test figures where the test split was read, else those on validation.
+const ordered_json* figures(const ordered_json& point, const char* key) {
+    for (const char* split : {"test", "val"})
+        if (point.contains(split) && point.at(split).contains(key)) return &point.at(split).at(key);
+    return nullptr;
+}
+
+std::string mean_and_interval(const ordered_json* s, const char* format = "{:.3f}") {
+    if (!s || !std::isfinite(number_at(*s, "mean"))) return "n/a";
+    std::string out = fmt::format(fmt::runtime(format), number_at(*s, "mean"));
+    if (std::isfinite(number_at(*s, "low")))
+        out += fmt::format(" <span class=\"soft\">[{:.3f}, {:.3f}]</span>", number_at(*s, "low"),
+                           number_at(*s, "high"));
+    return out;
+}
+
+int series_of(const ordered_json& sweep, const ordered_json& point) {
+    if (point.at("control").get<bool>()) return 0;
+    return point.at("name") == sweep.at("selected") ? 2 : 1;
+}
+
+std::string pareto_chart(const ordered_json& sweep) {
+    std::vector<ScatterPoint> points;
+    int number = 0;
+    for (const auto& p : sweep.at("points")) {
+        ++number;
+        const ordered_json *gap = figures(p, "gap"), *accuracy = figures(p, "balanced_accuracy");
+        if (!gap || !accuracy) continue;
+        points.push_back({.number = number,
+                          .series = series_of(sweep, p),
+                          .x = number_at(*gap, "mean"),
+                          .y = number_at(*accuracy, "mean"),
+                          .x_low = number_at(*gap, "low"),
+                          .x_high = number_at(*gap, "high"),
+                          .y_low = number_at(*accuracy, "low"),
+                          .y_high = number_at(*accuracy, "high"),
+                          .faint = p.at("dominated").get<bool>()});
+    }
+    if (points.empty()) return "";
+    return "<div class=\"charts\">" +
+           scatter_chart({.title = "Accuracy against gap, by number",
+                          .x = "gap on test (0 = none)",
+                          .y = "balanced accuracy on test",
+                          .width = 420,
+                          .height = 260},
+                         points) +
+           "</div><p class=\"soft\"><span class=\"key s0\"></span>controls "
+           "<span class=\"key s1\"></span>criteria <span class=\"key s2\"></span>chosen. Hollow: "
+           "another one is at least as accurate, as fair and as fast, and better in something. "
+           "Lines: 95 % intervals of the mean over seeds.</p>";
+}
+
+std::string points_table(const ordered_json& sweep) {
+    std::string out =
+        "<div class=\"scroll\"><table class=\"words\"><tr><th>what<th>balanced "
+        "accuracy<th>gap<th>time<th>"
+        "parameters<th>validation objective<th></tr>";
+    int number = 0;
+    for (const auto& p : sweep.at("points")) {
+        const bool chosen = p.at("name") == sweep.at("selected");
+        out += fmt::format("<tr{}><td>{}. {}<td>{}<td>{}<td>{:.2f}x<td>{}<td>{}<td>{}</tr>",
+                           chosen ? " class=\"cut\"" : "", ++number,
+                           escape_html(p.at("name").get<std::string>()),
+                           mean_and_interval(figures(p, "balanced_accuracy")),
+                           mean_and_interval(figures(p, "gap")), p.at("latency").get<double>(),
+                           p.at("runs").at(0).at("parameters").get<int64_t>(),
+                           mean_and_interval(figures(p, "objective"), "{:.4f}"),
+                           chosen                          ? "chosen"
+                           : p.at("dominated").get<bool>() ? "dominated"
+                                                           : "");
+    }
+    return out + "</table></div>";
+}
+
+std::string against_table(const ordered_json& sweep) {
+    std::string rows;
+    for (const auto& p : sweep.at("points")) {
+        if (!p.contains("against")) continue;
+        for (const auto& [control, d] : p.at("against").items()) {
+            const ordered_json& gap = d.at("gap");
+            const double low = number_at(gap, "low"), high = number_at(gap, "high");
+            rows += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+                                escape_html(p.at("name").get<std::string>()), escape_html(control),
+                                mean_and_interval(&gap, "{:+.3f}"),
+                                mean_and_interval(&d.at("balanced_accuracy"), "{:+.3f}"),
+                                std::isnan(low) ? "one seed decides nothing"
+                                : high < 0      ? "smaller gap"
+                                : low > 0       ? "larger gap"
+                                                : "no evidence of a difference");
+        }
+    }
+    if (rows.empty()) return "";
+    return "<h3>Against what was tuned alike</h3><div class=\"scroll\"><table "
+           "class=\"words\"><tr><th>what<th>"
+           "control<th>change of the gap<th>change of balanced accuracy<th></tr>" +
+           rows + "</table></div>";
+}
+
+}  // namespace
+
+std::string sweep_section(const ordered_json& sweep) {
+    const size_t seeds = sweep.at("points").at(0).at("runs").size();
+    std::string out = fmt::format(
+        "<h2>All that was tried</h2><p>{}</p><p class=\"soft\">{} seed{} each; the gap is {}{}. "
+        "Time "
+        "is measured, over the dense model's.</p>",
+        escape_html(sweep.at("rule").get<std::string>()), seeds, seeds == 1 ? "" : "s",
+        escape_html(sweep.at("gap").get<std::string>()),
+        sweep.at("attribute").get<std::string>().empty()
+            ? ""
+            : " by " + escape_html(sweep.at("attribute").get<std::string>()));
+    if (sweep.at("selected").is_null())
+        out += "<p>No run is within the allowed drop of accuracy: none is chosen.</p>";
+    return out + pareto_chart(sweep) + points_table(sweep) + against_table(sweep);
+}
+
+}  // namespace fp
