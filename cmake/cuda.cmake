@@ -52,7 +52,8 @@ if(fp_cuda_built)
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/machine/gpu)
     target_compile_definitions(${target} PRIVATE FP_MACHINE=cuda)
     # A register spill fails the build.
-    target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -lineinfo
+    # The machine code is kept as it is: tests/kernels/test_cubins.cpp reads it.
+    target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -lineinfo --no-compress
                            -Xptxas=--warn-on-spills -Xptxas=-Werror -Werror=all-warnings)
   endforeach()
   set(fp_cuda_library fp_cuda)
