@@ -1,6 +1,7 @@
 // fp_train: trains a classifier on a data set and leaves a run folder with its checkpoints.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <iostream>
 
 #include "engine/progress.h"
@@ -22,7 +23,7 @@ struct Settings {
     DataOptions data{.batch_size = 128};
     TrainingOptions training;
     std::string model = "resnet18", stem = "imagenet", weights, out, cache, normalize = "none";
-    double width = 1;
+    double width = 1, max_minutes = 0;
     uint64_t seed = 1;
     int64_t save_every = 0;
     bool resume = false, force = false;
@@ -49,6 +50,7 @@ void declare(Options& o, Settings& s) {
     o.add("seed N", s.seed, "of initial weights, order, augmentation and dropout");
     o.add("save-every N", s.save_every, "save after so many batches too; 0 is after epochs",
           {.low = 0});
+    o.add("max-time MINUTES", s.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
     add_training_options(o, s.training, "");
 }
 
@@ -157,14 +159,19 @@ int run(Settings s, const Options& o) {
         metrics.append(row, seconds);
     };
     hooks.save = save;
-    hooks.stop = StopSignals::requested;
+    const auto start = std::chrono::steady_clock::now();
+    const std::chrono::duration<double, std::ratio<60>> limit(s.max_minutes);
+    hooks.stop = [&] {
+        return StopSignals::requested() ||
+               (s.max_minutes > 0 && std::chrono::steady_clock::now() - start > limit);
+    };
     hooks.save_every = s.save_every;
     const bool finished = fit(trainer, card.preprocessing, data, options,
                               resumed ? resumed->progress : start_of_run(), hooks);
     bar.reset();
     if (!finished) {
         if (!o.quiet()) std::cerr << "stopped and saved; --resume goes on from here\n";
-        return StopSignals::exit_code();
+        return StopSignals::exit_code();  // 0 where the time was up
     }
     if (o.json())
         std::cout << ordered_json{{"out", s.out}, {"epochs", metrics.rows()}}.dump(2) << "\n";

@@ -71,7 +71,7 @@ public:
             s_.model.card = c_.dense.card;
             s_.weights = weighted_attributes(c_.data_options.attributes);
         }
-        metrics_.emplace(folder_.path(), resumed ? resumed->step : -1);
+        metrics_.emplace(folder_.path(), resumed ? resumed->step : -1, c_.tune.tensorboard);
         if (resumed && !s_.over && s_.round < p_.iterations)
             say(fmt::format("resuming in round {}", s_.round + 1));
         try {
