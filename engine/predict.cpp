@@ -15,6 +15,26 @@ std::vector<int32_t> ImageData::labels() const {
     return out;
 }
 
+Predictions no_predictions(const ImageData& data) {
+    Predictions out;
+    out.classes = data.set.classes;
+    out.columns = data.set.columns;
+    out.attributes.resize(out.columns.size());
+    return out;
+}
+
+void add_prediction(Predictions& out, const ImageData& data, int64_t sample, const float* p) {
+    const Sample& s = data.set.samples[sample];
+    out.image.push_back(s.image);
+    out.unit.push_back(s.unit);
+    out.label.push_back(s.label);
+    out.split.emplace_back(name(s.split));
+    for (size_t c = 0; c < out.columns.size(); ++c) out.attributes[c].push_back(s.attributes[c]);
+    const size_t row = out.prob.size();
+    out.prob.insert(out.prob.end(), p, p + out.classes.size());
+    out.pred.push_back(top_class(out.prob.data() + row, int(out.classes.size())));
+}
+
 Predictions predict(Session& session,
                     const Preprocessing& preprocessing,
                     const ImageData& data,
@@ -30,31 +50,19 @@ Predictions predict(Session& session,
         {.batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size()))),
          .image_size = preprocessing.image_size,
          .workers = options.workers,
+         .ready = data.ready,
          .skip_bad = options.skip_bad});
     loader.start(samples, 0);
     Feed feed(net.kernels(), preprocessing);
 
-    Predictions out;
-    out.classes = data.set.classes;
-    out.columns = data.set.columns;
-    out.attributes.resize(out.columns.size());
+    Predictions out = no_predictions(data);
     Batch batch;
     while (loader.next(batch)) {
         Tape tape = session.begin({.mode = Mode::infer});
         const std::vector<float> p = softmax(tape, net.forward(tape, feed(tape, batch)));
         for (int i = 0; i < batch.n; ++i) {
-            if (batch.labels[i] < 0) continue;
-            const Sample& s = data.set.samples[batch.samples[i]];
-            out.image.push_back(s.image);
-            out.unit.push_back(s.unit);
-            out.label.push_back(s.label);
-            out.split.emplace_back(name(s.split));
-            for (size_t c = 0; c < out.columns.size(); ++c)
-                out.attributes[c].push_back(s.attributes[c]);
-            const size_t row = out.prob.size();
-            out.prob.insert(out.prob.end(), p.begin() + int64_t(i) * classes,
-                            p.begin() + int64_t(i + 1) * classes);
-            out.pred.push_back(top_class(out.prob.data() + row, classes));
+            if (batch.labels[i] >= 0)
+                add_prediction(out, data, batch.samples[i], p.data() + int64_t(i) * classes);
         }
         if (options.progress)
             options.progress(

@@ -15,8 +15,13 @@ namespace fp {
 struct ImageData {
     Dataset set;
     ImageSource source;
+    std::function<bool()> ready = {};  // as LoaderOptions has it
     std::vector<int32_t> labels() const;
 };
+
+// A table without rows for this data set, and a row for one of its samples.
+Predictions no_predictions(const ImageData&);
+void add_prediction(Predictions&, const ImageData&, int64_t sample, const float* probabilities);
 
 struct PredictOptions {
     int batch_size = 128;

@@ -32,7 +32,7 @@ using nlohmann::ordered_json;
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl",
-                                     "metrics.csv", kEvents};
+                                     "metrics.csv", "scores.json",      kEvents};
 
 std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
 
@@ -140,9 +140,12 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     if (error) fail_system(folder_, "cannot be made", error.value());
     lock_ = lock_folder(folder_);
 
-    const auto is_there = [&](const char* name) { return fs::exists(folder_ / name); };
-    holds_run_ =
-        is_there("last.json") || std::any_of(std::begin(kRunFiles), std::end(kRunFiles), is_there);
+    // A run that ended before it had worked anything out is none.
+    const auto is_there = [&](const char* name) {
+        const auto bytes = fs::file_size(folder_ / name, error);
+        return !error && bytes > 0;
+    };
+    holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json");
     if (!holds_run_ || then == IfRunIsThere::resume) return;
     if (then == IfRunIsThere::refuse) {
         close(lock_);

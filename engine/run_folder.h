@@ -23,7 +23,7 @@ enum class IfRunIsThere { refuse, resume, overwrite };
 // The folder, made where it is missing and locked against a second process for as long as this lives.
 class RunFolder {
 public:
-    // A folder that holds a run is refused (Exit::usage), gone on with, or emptied of that run;
+    // A folder that holds a run (a checkpoint, metrics or scores) is refused (Exit::usage), gone on with, or emptied of that run;
     // test_reads.jsonl stays in any case.
     RunFolder(std::filesystem::path folder, IfRunIsThere then);
     ~RunFolder();

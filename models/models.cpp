@@ -4,18 +4,13 @@
 #include <numbers>
 
 #include "kernels/error.h"
+#include "kernels/name_key.h"
 #include "kernels/random.h"
 #include "models/resnet.h"
 #include "models/vgg.h"
 
 namespace fp::models {
 namespace {
-
-uint64_t hash(const std::string& name) {  // FNV-1a
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const char c : name) h = (h ^ uint8_t(c)) * 0x100000001b3u;
-    return h;
-}
 
 double normal(uint64_t key, uint64_t i) {  // Box and Muller, 1958
     const double u = 1 - uniform_double(key, i, 0), v = uniform_double(key, i, 1);
@@ -55,7 +50,7 @@ void initialize(Network& network, uint64_t seed) {
     const bool is_vgg_net = is_vgg(network.spec.arch);
     double linear_bound = 0;  // of the layer whose bias comes next
     for (const Param& p : store.all()) {
-        const uint64_t key = key_of(seed, hash(p.name));
+        const uint64_t key = key_of(seed, key_of_name(p.name));
         const Filter& f = p.shape;
         const bool of_linear = linear_bound > 0 && p.name.ends_with(".bias");
         switch (p.kind) {

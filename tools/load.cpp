@@ -27,9 +27,9 @@ ImageData open_images(const DataOptions& options,
     const auto images = std::make_shared<DatasetImages>(
         *set, ImageOptions{.image_size = image_size, .cache = cache});
     return {.set = *set,
-            .source = [set, images](int64_t sample, const View& view, int side, uint8_t* rgb) {
-                images->read(sample, view, side, rgb);
-            }};
+            .source = [set, images](int64_t sample, const View& view, int side,
+                                    uint8_t* rgb) { images->read(sample, view, side, rgb); },
+            .ready = [set, images] { return images->all_cached(); }};
 }
 
 LoadedModel load_model(const std::string& path, const Kernels& k) {

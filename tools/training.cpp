@@ -34,6 +34,10 @@ AugmentOptions parse_augment(const std::string& text) {
             if (given) out.least_area = value;
         } else if (name == "shift" && given) {
             out.shift = int(value);
+        } else if (word == "autoaugment-cifar10") {
+            out.auto_augment = AutoAugment::cifar10;
+        } else if (word == "autoaugment-imagenet") {
+            out.auto_augment = AutoAugment::imagenet;
         } else if (name == "affine") {
             out.affine = given ? value : 1;
         } else if (name == "colour") {
@@ -45,10 +49,11 @@ AugmentOptions parse_augment(const std::string& text) {
         } else if (name == "erase") {
             out.erase = given ? value : 0.5;
         } else {
-            fail_with(Exit::usage, "--augment: `", word,
-                      "` is unknown: none, flips, paper, crop, resized-crop[=AREA], shift=N, "
-                      "affine[=P], colour[=X], "
-                      "cutout[=N], erase[=P], joined by +");
+            fail_with(
+                Exit::usage, "--augment: `", word,
+                "` is unknown: none, flips, paper, crop, resized-crop[=AREA], shift=N, "
+                "affine[=P], colour[=X], autoaugment-cifar10, autoaugment-imagenet, cutout[=N], "
+                "erase[=P], joined by +");
         }
         at = end + 1;
     }
@@ -64,13 +69,16 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
     o.add("lr X", t.schedule.lr, "learning rate", {.low = 0, .high = 1000});
     o.add("final-lr X", t.schedule.final_lr, "where cosine and polynomial end",
           {.low = 0, .high = 1000});
-    o.add("schedule NAME", t.schedule.kind, "constant, step, multistep, cosine or polynomial");
+    o.add("schedule NAME", t.schedule.kind,
+          "constant, step, multistep, cosine, polynomial or plateau");
     o.add("warmup E", t.schedule.warmup, "epochs of linear rise at the start",
           {.low = 0, .high = 100000});
     o.add("lr-step N", t.schedule.step, "step: epochs between drops", {.low = 1, .high = 100000});
     o.add("milestones N", t.schedule.milestones, "multistep: epochs of the drops, with commas",
           {.low = 0, .high = 100000});
     o.add("lr-gamma X", t.schedule.gamma, "factor of a drop", {.low = 0, .high = 1});
+    o.add("lr-patience N", t.schedule.patience,
+          "plateau: epochs without a better --select before a drop", {.low = 1, .high = 100000});
     o.add("lr-power X", t.schedule.power, "polynomial's power", {.low = 0, .high = 100});
     o.add("optimizer NAME", t.optimizer.kind, "sgd or adamw");
     o.add("momentum X", t.optimizer.momentum, "of sgd", {.low = 0, .high = 1});
@@ -90,8 +98,8 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
     o.add("label-smoothing X", t.label_smoothing, "share of the target spread over all classes",
           {.low = 0, .high = 1});
     o.add("augment LIST", t.augment,
-          "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, cutout=N, erase "
-          "joined by +");
+          "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, "
+          "autoaugment-cifar10, autoaugment-imagenet, cutout=N, erase joined by +");
     o.add("snnl-weight X", t.snnl.weight,
           "penalty on layers whose channels tell the groups of --attribute; 0 is none",
           {.low = 0, .high = 1e6});
@@ -110,7 +118,8 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
           "best epoch by loss, accuracy, balanced_accuracy, macro_f1, macro_auc, worst:ATTRIBUTE "
           "or GAP:ATTRIBUTE, on "
           "validation");
-    o.add("workers N", t.workers, "threads that decode images; 0 is one a core",
+    o.add("workers N", t.workers,
+          "threads that decode images; 0 is one a core, fewer once all are decoded",
           {.low = 0, .high = 1024});
     o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
     o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all",

@@ -34,9 +34,12 @@ Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOpti
         slot.samples.resize(options.batch_size);
         slot.labels.resize(options.batch_size);
     }
+}
+
+int Loader::wanted_workers() const {
+    if (options_.workers > 0) return options_.workers;
     const int hardware = std::max(1, int(std::thread::hardware_concurrency()));
-    const int workers = options.workers > 0 ? options.workers : hardware;
-    for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
+    return options_.ready && options_.ready() ? std::max(1, hardware / 4) : hardware;
 }
 
 Loader::~Loader() {
@@ -61,7 +64,9 @@ void Loader::start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first
     FP_CHECK(first_batch >= 0 && first_batch <= batches, "Loader: batch ", first_batch, " of ",
              batches);
 
+    const int wanted = wanted_workers();
     std::unique_lock lock(mutex_);
+    active_ = wanted;
     next_batch_ = end_;  // nothing more of the old epoch
     next_row_ = 0;
     batch_made_.wait(lock, [&] { return busy_ == 0; });
@@ -72,6 +77,8 @@ void Loader::start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first
     next_batch_ = delivered_ = released_ = first_batch;
     for (Slot& slot : slots_) slot.batch = -1;
     lock.unlock();
+    while (int(workers_.size()) < wanted)
+        workers_.emplace_back([this, worker = int(workers_.size())] { work(worker); });
     work_to_do_.notify_all();
 }
 
@@ -109,13 +116,13 @@ std::map<int64_t, std::string> Loader::bad_images() const {
     return bad_images_;
 }
 
-void Loader::work() {
+void Loader::work(int worker) {
     setpriority(PRIO_PROCESS, id_t(gettid()), kNice);  // on Linux, of this thread alone
     std::unique_lock lock(mutex_);
     while (true) {
         work_to_do_.wait(lock, [&] {
-            return stop_ ||
-                   (next_batch_ < end_ && next_batch_ < released_ + int64_t(slots_.size()));
+            return stop_ || (worker < active_ && next_batch_ < end_ &&
+                             next_batch_ < released_ + int64_t(slots_.size()));
         });
         if (stop_) return;
         const Piece piece = take_piece();

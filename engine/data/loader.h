@@ -26,7 +26,9 @@ using ImageSource = std::function<void(int64_t sample, const View& view, int sid
 struct LoaderOptions {
     int batch_size = 32;
     int image_size = 224;
-    int workers = 0;         // 0: one a hardware thread
+    int workers = 0;  // 0: one a hardware thread, a quarter of that once `ready` says so
+    std::function<bool()> ready =
+        {};                  // whether no image has to be decoded any more; asked by start()
     int queue = 3;           // batches that may wait, beside the one in use
     bool drop_last = false;  // leave out the last batch if it is not full; else it is padded
     bool skip_bad =
@@ -83,7 +85,8 @@ private:
         int begin, end;  // rows
     };
 
-    void work();
+    void work(int worker);
+    int wanted_workers() const;
     Piece take_piece();
     void make(Piece piece);
     bool make_row(int64_t position, uint8_t* rgb);
@@ -106,6 +109,7 @@ private:
     int next_row_ = 0;
     int64_t delivered_ = 0;  // batches before this one have been handed out
     int64_t released_ = 0;   // batches before this one are no longer looked at
+    int active_ = 0;         // workers that take rows; the others sleep
     int busy_ = 0;           // workers outside the lock
     bool stop_ = false;
     int64_t skipped_ = 0;

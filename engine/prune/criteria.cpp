@@ -4,16 +4,11 @@
 #include <cmath>
 
 #include "kernels/error.h"
+#include "kernels/name_key.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
-
-uint64_t hash(const std::string& name) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const char c : name) h = (h ^ uint8_t(c)) * 0x100000001b3u;
-    return h;
-}
 
 bool is_filter(const Param& p) {
     return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
@@ -79,7 +74,7 @@ SetScores weight_values(const std::string& criterion,
         value.assign(set.channels, 0.0);
         if (criterion == "random") {
             for (int c = 0; c < set.channels; ++c)
-                value[c] = uniform_double(key_of(seed, hash(set.name())), uint64_t(c));
+                value[c] = uniform_double(key_of(seed, key_of_name(set.name())), uint64_t(c));
             continue;
         }
         bool found = false;

@@ -58,7 +58,8 @@ void for_each_layer(Session& session,
         Loader loader(data.source, labels,
                       {.batch_size = batch_size,
                        .image_size = preprocessing.image_size,
-                       .workers = options.workers});
+                       .workers = options.workers,
+                       .ready = data.ready});
         loader.start(samples, 0);
         Feed feed(k, preprocessing);
         std::vector<Features> collected;

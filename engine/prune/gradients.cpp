@@ -49,6 +49,7 @@ double for_each_gradient(Session& session,
         {.batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size()))),
          .image_size = preprocessing.image_size,
          .workers = options.workers,
+         .ready = data.ready,
          .skip_bad = options.skip_bad});
     loader.start(samples, 0);
     Feed feed(k, preprocessing);

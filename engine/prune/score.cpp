@@ -17,10 +17,25 @@ namespace {
 using nlohmann::ordered_json;
 const std::string kClass = "class";
 
-bool matches(const char* pattern, const char* name) {
-    if (*pattern == 0) return *name == 0;
-    if (*pattern == '*') return matches(pattern + 1, name) || (*name && matches(pattern, name + 1));
-    return *name && (*pattern == '?' || *pattern == *name) && matches(pattern + 1, name + 1);
+// `*` is any run of characters, `?` any one. Only the last star met can still be stretched, so this takes at
+// most pattern x name steps.
+bool matches(std::string_view pattern, std::string_view name) {
+    size_t p = 0, n = 0, star = pattern.npos, begin = 0;  // the star's run is name[begin, n)
+    while (n < name.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            begin = n;
+        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+            ++p;
+            ++n;
+        } else if (star != pattern.npos) {
+            p = star + 1;
+            n = ++begin;
+        } else {
+            return false;
+        }
+    }
+    return pattern.find_first_not_of('*', p) == pattern.npos;
 }
 
 std::vector<std::string> names_of(const std::map<std::string, double>& weights) {
@@ -44,8 +59,7 @@ std::vector<std::string> match_layers(const std::vector<Node>& rows,
         const bool is_conv = node.op == "conv2d";
         // A shortcut runs after its block's convolutions or before; it is never the last one.
         if (is_conv && node.layer.find("downsample") == std::string::npos) last = node.layer;
-        if (pattern == "all" ? is_conv
-                             : pattern != "last" && matches(pattern.c_str(), node.layer.c_str()))
+        if (pattern == "all" ? is_conv : pattern != "last" && matches(pattern, node.layer))
             out.push_back(node.layer);
     }
     if (pattern == "last") out = {last};
@@ -145,16 +159,25 @@ void score_snnl(Scoring& s, ChannelScores& out) {
         for (const int64_t i : s.samples) set.of.push_back(g.of[i]);
         labels.push_back(std::move(set));
     }
-    if (s.o.protect != 0) labels.push_back({.name = kClass, .of = classes});
-    for_each_layer(s.session, s.preprocessing, s.data, s.samples, s.layers, s.o.tap, s.o.predict,
-                   s.o.budget_bytes, [&](Features& f) {
-                       SnnlOptions snnl = s.o.snnl;
-                       if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released)
-                           snnl.block = 128;
-                       for (LayerScores& r : score_layer(s.session.network().kernels(), f, labels,
-                                                         classes, snnl, s.o.tap))
-                           out.layers.push_back(std::move(r));
-                   });
+    SnnlOptions snnl = s.o.snnl;
+    if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released) snnl.block = 128;
+    // What tells the class is not asked within one class.
+    const std::vector<LabelSet> own{{.name = kClass, .of = classes}};
+    const bool apart = s.o.protect != 0 && snnl.given_class;
+    SnnlOptions over_all = snnl;
+    over_all.given_class = false;
+    if (s.o.protect != 0 && !apart) labels.push_back(own[0]);
+    for_each_layer(
+        s.session, s.preprocessing, s.data, s.samples, s.layers, s.o.tap, s.o.predict,
+        s.o.budget_bytes, [&](Features& f) {
+            const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
+                for (LayerScores& r :
+                     score_layer(s.session.network().kernels(), f, sets, classes, options, s.o.tap))
+                    out.layers.push_back(std::move(r));
+            };
+            if (!labels.empty()) add(labels, snnl);
+            if (apart) add(own, over_all);
+        });
     out.sets = order_from(s, out.layers);
 }
 

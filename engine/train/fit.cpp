@@ -42,11 +42,30 @@ TrainSplit train_split(const ImageData& data, const FitOptions& o) {
     return out;
 }
 
+ordered_json to_json(const Plateau& p) {
+    return {{"best", number(p.best)}, {"waited", p.waited}, {"drops", p.drops}};
+}
+Plateau plateau_from(const ordered_json& j) {
+    Plateau p{.waited = j.at("waited").get<int>(), .drops = j.at("drops").get<int>()};
+    if (!j.at("best").is_null()) p.best = j.at("best").get<double>();
+    return p;
+}
+
+// Names that are unknown are found before the first epoch, not after it.
+void check_names(const ImageData& data, const std::vector<int64_t>& samples, const FitOptions& o) {
+    learning_rate(o.schedule, o.schedule.warmup, o.epochs);
+    Predictions blind = no_predictions(data);
+    const std::vector<float> even(data.set.classes.size(), 1 / float(data.set.classes.size()));
+    for (const int64_t s : samples) add_prediction(blind, data, s, even.data());
+    selection_value(blind, o.select, o.attributes);
+}
+
 }  // namespace
 
 ordered_json start_of_run() {
-    return {{"epoch", 0},   {"batch", 0},   {"loss", 0.0},     {"penalty", 0.0},
-            {"samples", 0}, {"correct", 0}, {"best", nullptr}, {"best_epoch", 0}};
+    return {{"epoch", 0},      {"batch", 0},      {"loss", 0.0},
+            {"penalty", 0.0},  {"samples", 0},    {"correct", 0},
+            {"best", nullptr}, {"best_epoch", 0}, {"plateau", to_json(Plateau())}};
 }
 
 std::vector<double> balanced_class_weights(const Dataset& set) {
@@ -117,26 +136,30 @@ bool fit(Trainer& trainer,
     const TrainSplit split = train_split(data, o);
     const auto validation = members(data.set, Split::val);
     FP_REQUIRE(!validation.empty(), Exit::data, data.set.name, ": the validation split is empty");
+    check_names(data, validation, o);
     const int batch_size = int(std::min<int64_t>(o.batch_size, int64_t(split.samples.size())));
     Loader loader(data.source, data.labels(),
                   {.batch_size = batch_size,
                    .image_size = preprocessing.image_size,
                    .workers = o.workers,
+                   .ready = data.ready,
                    .drop_last = true,
                    .skip_bad = o.skip_bad,
                    .augment = o.augment});
     double best = place.at("best").is_null() ? -std::numeric_limits<double>::infinity()
                                              : place.at("best").get<double>();
     int best_epoch = place.at("best_epoch").get<int>();
+    Plateau plateau = plateau_from(place.at("plateau"));
     int64_t first_batch = place.at("batch").get<int64_t>();
     Sums sums{.loss = place.at("loss").get<double>(),
               .penalty = place.at("penalty").get<double>(),
               .samples = place.at("samples").get<int64_t>(),
               .correct = place.at("correct").get<int64_t>()};
     auto place_at = [&](int epoch, int64_t batch) -> ordered_json {
-        return {{"epoch", epoch},          {"batch", batch},          {"loss", sums.loss},
-                {"penalty", sums.penalty}, {"samples", sums.samples}, {"correct", sums.correct},
-                {"best", number(best)},    {"best_epoch", best_epoch}};
+        return {
+            {"epoch", epoch},          {"batch", batch},           {"loss", sums.loss},
+            {"penalty", sums.penalty}, {"samples", sums.samples},  {"correct", sums.correct},
+            {"best", number(best)},    {"best_epoch", best_epoch}, {"plateau", to_json(plateau)}};
     };
 
     for (int epoch = place.at("epoch").get<int>(); epoch < o.epochs; ++epoch) {
@@ -152,8 +175,8 @@ bool fit(Trainer& trainer,
         Batch batch;
         while (loader.next(batch)) {
             const int64_t done = batch.number + 1;
-            lr =
-                learning_rate(o.schedule, epoch + double(batch.number) / double(batches), o.epochs);
+            lr = learning_rate(o.schedule, epoch + double(batch.number) / double(batches), o.epochs,
+                               plateau);
             const bool ends_step = done % o.trainer.accumulate == 0 || done == batches;
             const Sums step = trainer.batch(
                 batch, lr, key_of(kDropout, uint64_t(epoch), uint64_t(batch.number)), ends_step);
@@ -207,6 +230,7 @@ bool fit(Trainer& trainer,
         }
         result.metrics["select"] = {{"by", o.select}, {"value", number(result.selected)}};
         result.metrics["weights"] = weights_hash(trainer.network());
+        plateau.see(result.selected, o.schedule.patience);
         result.best = result.selected > best || best_epoch == 0;
         if (result.best) {
             best = std::isfinite(result.selected) ? result.selected : best;

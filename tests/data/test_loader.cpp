@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <numeric>
 #include <set>
+#include <thread>
 
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -230,6 +232,30 @@ TEST(Loader, MakesAtMostTheQueueAhead) {
     ASSERT_TRUE(loader.next(batch));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     EXPECT_LE(made, 40);
+}
+
+TEST(Loader, FewerWorkersOnceNothingIsDecoded) {
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+    std::atomic<bool> ready = false;
+    const auto source = [&](int64_t sample, const View& view, int side, uint8_t* rgb) {
+        noise(sample, view, side, rgb);
+        const std::lock_guard lock(mutex);
+        threads.insert(std::this_thread::get_id());
+    };
+    LoaderOptions options = training(0);
+    options.ready = [&] { return ready.load(); };
+    Loader loader(source, labels(100), options);
+    loader.start(first(100), 5);
+    const auto before = rest(loader, 9);
+    threads.clear();
+    ready = true;
+    loader.start(first(100), 5);
+    expect_equal(rest(loader, 9), before);
+    EXPECT_LE(threads.size(), std::max<size_t>(1, std::thread::hardware_concurrency() / 4));
+    ready = false;
+    loader.start(first(100), 5);
+    expect_equal(rest(loader, 9), before);
 }
 
 TEST(Loader, EmptyEpoch) {

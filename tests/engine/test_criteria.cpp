@@ -337,5 +337,25 @@ TEST(Criteria, WhatCannotBeScoredIsRefusedInWords) {
         "takes one", "cross them");
 }
 
+TEST(Layers, patterns_match_as_a_shells_do) {
+    const Trace walk = trace(models::build, {.arch = "resnet18", .width = 0.0625}, 32);
+    const auto sets = channel_sets(walk.nodes);
+    const auto match = [&](const std::string& pattern) {
+        return match_layers(walk.nodes, sets, pattern);
+    };
+    using Names = std::vector<std::string>;
+    EXPECT_EQ(match("layer2.0.conv?"), (Names{"layer2.0.conv1", "layer2.0.conv2"}));
+    EXPECT_EQ(match("*3*1*1"), (Names{"layer3.1.conv1"}));
+    EXPECT_EQ(match("conv1*"), (Names{"conv1"}));
+    EXPECT_EQ(match("*"), match("**?*"));
+    testing::expect_error(
+        Exit::usage, [&] { match("layer2.0.conv"); }, "names none of");
+    // A pattern that backtracking would try in more ways than there is time for.
+    std::string hostile;
+    for (int i = 0; i < 60; ++i) hostile += "*?";
+    testing::expect_error(
+        Exit::usage, [&] { match(hostile + "x"); }, "names none of");
+}
+
 }  // namespace
 }  // namespace fp

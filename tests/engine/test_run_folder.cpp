@@ -40,13 +40,30 @@ TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
     EXPECT_FALSE(written.contains("earlier"));
 }
 
-TEST(RunFolder, a_folder_that_holds_a_run_is_refused_without_a_word) {
+// Leaves what a run leaves that has come far enough to be worth something.
+void run_in(const fs::path& folder) {
+    RunFolder run(folder, IfRunIsThere::refuse);
+    run.write_settings("seed = 1\n", {});
+    Metrics(folder, -1).append({{"step", 1}}, {});
+}
+
+TEST(RunFolder, a_folder_that_holds_a_run_is_refused) {
     const TemporaryFolder folder;
-    RunFolder(folder.path(), IfRunIsThere::refuse).write_settings("seed = 1\n", {});
+    run_in(folder.path());
     expect_error(
         Exit::usage, [&] { RunFolder(folder.path(), IfRunIsThere::refuse); },
         folder.path().string(), "--resume", "--force");
     EXPECT_EQ(content(folder / "config.toml"), "seed = 1\n");
+}
+
+TEST(RunFolder, a_run_that_had_worked_out_nothing_is_none) {
+    const TemporaryFolder folder;
+    RunFolder(folder.path(), IfRunIsThere::refuse).write_settings("seed = 1\n", {});
+    write_file(folder / "metrics.jsonl", "");
+    EXPECT_FALSE(RunFolder(folder.path(), IfRunIsThere::refuse).holds_run());
+    write_file(folder / "scores.json", "{}");
+    expect_error(
+        Exit::usage, [&] { RunFolder(folder.path(), IfRunIsThere::refuse); }, "--force");
 }
 
 TEST(RunFolder, files_of_others_are_no_run) {
@@ -62,6 +79,7 @@ TEST(RunFolder, resuming_keeps_what_the_run_was_started_with) {
         RunFolder run(folder.path(), IfRunIsThere::resume);
         EXPECT_EQ(run.holds_run(), command != std::string("first"));
         run.write_settings("x = 1\n", environment("fp_train", command));
+        if (!run.holds_run()) Metrics(folder.path(), -1).append({{"step", 1}}, {});
     }
     const ordered_json written = ordered_json::parse(content(folder / "environment.json"));
     EXPECT_EQ(written.at("command_line"), "third");
