@@ -149,7 +149,8 @@ bool fit(Trainer& trainer,
     double best = place.at("best").is_null() ? -std::numeric_limits<double>::infinity()
                                              : place.at("best").get<double>();
     int best_epoch = place.at("best_epoch").get<int>();
-    Plateau plateau = plateau_from(place.at("plateau"));
+    Plateau plateau;
+    if (place.contains("plateau")) plateau = plateau_from(place.at("plateau"));
     int64_t first_batch = place.at("batch").get<int64_t>();
     Sums sums{.loss = place.at("loss").get<double>(),
               .penalty = place.at("penalty").get<double>(),
