@@ -1,4 +1,5 @@
-// --attribute with a weight: "sex=2" is the attribute sex with weight 2.
+// --attribute with a weight: "sex=2" is the attribute sex with weight 2. One of weight 0 is reported, and counts for
+// nothing else.
 #pragma once
 
 #include <map>

@@ -133,6 +133,7 @@ private:
             score_options(p_, c_.data_options.attributes, job_.seed + uint64_t(s_.round),
                           c_.data_options.batch_size, c_.tune.workers);
         o.attributes = s_.weights;
+        std::erase_if(o.attributes, [](const auto& a) { return a.second == 0; });
         return o;
     }
 

@@ -112,10 +112,19 @@ ScoreOptions score_options(const PruningOptions& p,
                      .seed = seed,
                      .predict = {.batch_size = batch_size, .workers = workers}};
     out.snnl.block = p.batches;
+    std::erase_if(out.attributes, [](const auto& a) { return a.second == 0; });
     return out;
 }
 
 PruningOptions with_criterion(PruningOptions p, const std::string& text) {
+    const auto number_in = [&](const std::string& word) {
+        const size_t equals = word.find('=');
+        char* rest = nullptr;
+        const double value = std::strtod(word.c_str() + equals + 1, &rest);
+        FP_REQUIRE(equals + 1 < word.size() && *rest == 0 && value >= 0, Exit::usage, "criterion `",
+                   text, "`: ", word, " has no number");
+        return value;
+    };
     size_t at = text.find('+');
     p.criterion = text.substr(0, at);
     while (at != std::string::npos) {
@@ -130,15 +139,28 @@ PruningOptions with_criterion(PruningOptions p, const std::string& text) {
             p.snnl.given_class = true;
         } else if (word == "centre") {
             p.snnl.centred = true;
+        } else if (word == "euclidean") {
+            p.snnl.distance = SnnlShape::Distance::euclidean;
         } else if (word == "mask") {
             p.mask = true;
-        } else if (char* rest = nullptr; word.starts_with("protect=")) {
-            p.protect = std::strtod(word.c_str() + 8, &rest);
-            FP_REQUIRE(word.size() > 8 && *rest == 0 && p.protect >= 0, Exit::usage, "criterion `",
-                       text, "`: ", word, " has no number");
+        } else if (word.starts_with("tap=")) {
+            p.tap = parse_tap(word.substr(4));
+        } else if (word.starts_with("layers=")) {
+            p.layers = word.substr(7);
+        } else if (word.starts_with("protect=")) {
+            p.protect = number_in(word);
+        } else if (word.starts_with("temperature=")) {
+            p.snnl.temperature = number_in(word);
+            FP_REQUIRE(p.snnl.temperature > 0, Exit::usage, "criterion `", text, "`: ", word);
+        } else if (word.starts_with("samples=")) {
+            p.samples = int64_t(number_in(word));
+        } else if (word.starts_with("learn=")) {
+            p.learn_weights = number_in(word);
         } else {
-            fail_with(Exit::usage, "criterion `", text, "`: `", word,
-                      "` is not exact, as-released, given-class, centre, protect=LAMBDA or mask");
+            fail_with(
+                Exit::usage, "criterion `", text, "`: `", word,
+                "` is not exact, as-released, given-class, centre, euclidean, mask, tap=, layers=, "
+                "protect=, temperature=, samples= or learn=");
         }
     }
     return p;

@@ -31,8 +31,9 @@ ScoreOptions score_options(const PruningOptions&,
                            uint64_t seed,
                            int batch_size,
                            int workers);
-// "snnl+as-released+given-class": a criterion and settings of its scores, joined by +: exact, as-released,
-// given-class, centre, protect=LAMBDA, mask. Exit::usage for another word.
+// "snnl+as-released+given-class": a criterion and settings of its own, joined by +: exact, as-released, given-class,
+// centre, euclidean, mask, tap=NAME, layers=NAME, protect=LAMBDA, temperature=T, samples=N, learn=ETA (of
+// --learn-weights). Exit::usage for another word.
 PruningOptions with_criterion(PruningOptions, const std::string&);
 
 ChooseOptions choose_options(const PruningOptions&);

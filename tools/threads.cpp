@@ -23,7 +23,8 @@ void wait_briefly() {
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    execv(program.c_str(), arguments.data());  // returns only where it failed: then the threads spin
+    execv(program.c_str(),
+          arguments.data());  // returns only where it failed: then the threads spin
 }
 
 }  // namespace fp

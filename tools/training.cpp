@@ -155,6 +155,7 @@ FitOptions fit_options(const TrainingOptions& t,
     if (t.snnl.weight > 0) {
         std::vector<PenaltyAttribute> attributes;
         for (const auto& [name, weight] : weighted_attributes(data.attributes)) {
+            if (weight == 0) continue;
             const Grouping g = group_by(set, name);
             require_comparable(g);
             attributes.push_back({name, {g.of.begin(), g.of.end()}, weight});

@@ -61,9 +61,11 @@ std::string asked_section(const ordered_json& r) {
     const auto& s = r.at("settings");
     const auto word = [&](const char* key) { return escape_html(s.at(key).get<std::string>()); };
     const int rounds = s.at("iterations").get<int>();
-    std::string out = "<p>Channels of " + word("layers") +
-                      (word("layers") == "last" ? " layer" : "") + " chosen by " +
-                      word("criterion");
+    std::string out = "<p>Channels of " +
+                      (word("layers") == "last"  ? "the last layer"
+                       : word("layers") == "all" ? "all layers"
+                                                 : word("layers")) +
+                      " chosen by " + word("criterion");
     if (s.at("criterion") == "snnl") {
         out += " (" + word("definition");
         if (s.value("given_class", false)) out += ", given the class";
