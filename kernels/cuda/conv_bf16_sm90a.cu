@@ -4,17 +4,17 @@
 //
 // Shapes    x (N,H,W,C)  w (K,R,S,C), both bf16, C a multiple of 8   y (N,P,Q,K)   sums float32
 // As GEMM   M = NPQ pixels, N = K, the sum over taps and chunks of 64 channels. The unit's im2col copies
-//           bring 128 pixels x 64 channels of one tap, a tiled copy the filters' same 64; outside the map,
-//           beyond the last channel and beyond the last filter they bring zeros, so nothing is masked.
-// Threads   384: a warpgroup of which one thread starts copies, and two that multiply 64 pixels each.
-//           Five stages; `full` says that a stage's bytes are here, `empty` that both have read them.
+//           bring 256 or 128 pixels x 64 channels of one tap, a tiled copy the filters' same 64; outside the
+//           map, beyond the last channel and the last filter they bring zeros, so nothing is masked.
+// Threads   384: a warpgroup of which one thread starts copies, and two that multiply half of the pixels
+//           each. Four stages; `full` says that a stage's bytes are here, `empty` that both have read them.
 //           A chunk's products stop at the last 16 that hold channels: 72 channels cost 80.
-// Epilogue  each warp has 16 pixels of the tile in shared memory to itself: the residual comes there by
-//           asynchronous copies during the products, is read as fragments, and the result leaves the same
+// Epilogue  each warp has 16 rows of shared memory to itself: the residual comes there by asynchronous
+//           copies (the first 16 during the products), is read as fragments, and the result leaves the same
 //           way, so that global memory sees whole rows of 16-byte pieces.
 // Traffic   a block reads its pixels once a tap and its filters once from L2; HBM sees bytes(2)
-// Bound     L2, which sees every pixel nine times, up to some 256 channels; compute beyond. Model (tiles.h):
-//           a 3x3 of 128 channels at 28x28, batch 256, takes 158 us, held by L2; the floor is 75 us
+// Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. Model (tiles.h):
+//           a 3x3 of 128 channels at 28x28, batch 256, takes 132 us; the floor is 75 us
 // Needs     sm_90a; pads up to 127. What it does not fit (the image's 4 channels) runs by conv_bf16.cu.
 #include "hopper.cuh"
 #include "kernels/cuda/conv.cuh"
@@ -28,22 +28,31 @@ extern const Linear linear_bf16;
 
 namespace {
 
-constexpr int kPixels = 128, kChunk = TensorMapSpec::kRow, kStages = 5;
-constexpr int kThreads = 3 * kWarpgroup;
-constexpr int kWarpPixels = 16;  // of a tile, that a warp multiplies and writes
+constexpr int kChunk = TensorMapSpec::kRow, kStages = 4;
+constexpr int kConsumers = 2, kThreads = (1 + kConsumers) * kWarpgroup;
+constexpr int kGroupWarps = kWarpgroup / kWarp;
+constexpr int kProductRows = 64, kWarpRows = 16;  // of a product, and of it in one warp
 
-template <int kFilters>
+template <int kPixels_, int kFilters_>
 struct WgmmaTile {
+    static constexpr int kPixels = kPixels_, kFilters = kFilters_;
     static constexpr int kPixelBytes = kPixels * kChunk * 2, kFilterBytes = kFilters * kChunk * 2;
     static constexpr int kStageBytes = kPixelBytes + kFilterBytes;
+    static constexpr int kProducts =
+        kPixels / kConsumers / kProductRows;  // of a consumer, side by side
     static constexpr int kRow =
-        kFilters + 8;  // of the result; 8 more, so that rows take turns at the banks
+        kFilters + 8;  // of a result; 8 more, so that rows take turns at the banks
 
+    using Sums = float[kProducts][kFilters / 2];
     struct Shared {
         unsigned char stage[kStages][kStageBytes];
-        bf16 result[kPixels][kRow];
+        bf16 result[kConsumers * kProductRows][kRow];
         Mbarrier full[kStages], empty[kStages];
     };
+    // Where the consumer's product begins among the block's pixels.
+    __device__ static int first_row(int consumer, int product) {
+        return (consumer * kProducts + product) * kProductRows;
+    }
 };
 
 // What the products of a block go through: all whole chunks of 64 channels, tap by tap, then all last ones.
@@ -56,14 +65,13 @@ struct Steps {
     __device__ int all() const { return whole() + (tail > 0 ? taps : 0); }
 };
 
-template <int kFilters>
-__device__ void bring(typename WgmmaTile<kFilters>::Shared& shared,
+template <class Tile>
+__device__ void bring(typename Tile::Shared& shared,
                       const TensorMap& pixels,
                       const TensorMap& filters,
                       const ConvSizes& g,
                       int first_pixel,
                       int first_filter) {
-    using Tile = WgmmaTile<kFilters>;
     const Steps steps(g);
     const int q = first_pixel % g.q, p = first_pixel / g.q % g.p, n = first_pixel / g.q / g.p;
     for (int i = 0; i < steps.all(); ++i) {
@@ -82,23 +90,23 @@ __device__ void bring(typename WgmmaTile<kFilters>::Shared& shared,
 
 // Steps [begin, end), each of kDeep products of 16 channels. A fixed number of them, since ptxas gives up
 // the overlap of products under a branch.
-template <int kFilters, int kDeep>
-__device__ void multiply(typename WgmmaTile<kFilters>::Shared& shared,
-                         int begin,
-                         int end,
-                         int consumer,
-                         float (&sums)[kFilters / 2]) {
-    using Tile = WgmmaTile<kFilters>;
+template <class Tile, int kDeep>
+__device__ void multiply(
+    typename Tile::Shared& shared, int begin, int end, int consumer, typename Tile::Sums& sums) {
     for (int i = begin; i < end; ++i) {
         const int stage = i % kStages;
         mbarrier_wait(&shared.full[stage], i / kStages % 2);
-        const unsigned char* rows = shared.stage[stage] + consumer * (Tile::kPixelBytes / 2);
+        const unsigned char* rows = shared.stage[stage] + Tile::first_row(consumer, 0) * 128;
         const unsigned char* columns = shared.stage[stage] + Tile::kPixelBytes;
         wgmma_fence();
         UNROLL
-        for (int k = 0; k < kDeep; ++k)
-            wgmma_bf16<kFilters>(sums, row_descriptor(rows + k * 32),
-                                 row_descriptor(columns + k * 32), i > 0 || k > 0);
+        for (int k = 0; k < kDeep; ++k) {
+            UNROLL
+            for (int m = 0; m < Tile::kProducts; ++m)
+                wgmma_bf16<Tile::kFilters>(sums[m],
+                                           row_descriptor(rows + m * kProductRows * 128 + k * 32),
+                                           row_descriptor(columns + k * 32), i > 0 || k > 0);
+        }
         wgmma_commit();
         wgmma_wait<1>();  // this step's go on; the one before is over, and its stage free
         if (i > begin && lane_index() == 0) mbarrier_arrive(&shared.empty[(i - 1) % kStages]);
@@ -107,19 +115,19 @@ __device__ void multiply(typename WgmmaTile<kFilters>::Shared& shared,
     if (end > begin && lane_index() == 0) mbarrier_arrive(&shared.empty[(end - 1) % kStages]);
 }
 
-template <int kFilters>
-__device__ void multiply_all(typename WgmmaTile<kFilters>::Shared& shared,
+template <class Tile>
+__device__ void multiply_all(typename Tile::Shared& shared,
                              const ConvSizes& g,
                              int consumer,
-                             float (&sums)[kFilters / 2]) {
+                             typename Tile::Sums& sums) {
     const Steps steps(g);
     const int whole = steps.whole(), all = steps.all();
-    multiply<kFilters, 4>(shared, 0, whole, consumer, sums);
+    multiply<Tile, 4>(shared, 0, whole, consumer, sums);
     if (whole == all) return;
-    if (steps.tail <= 16) return multiply<kFilters, 1>(shared, whole, all, consumer, sums);
-    if (steps.tail <= 32) return multiply<kFilters, 2>(shared, whole, all, consumer, sums);
-    if (steps.tail <= 48) return multiply<kFilters, 3>(shared, whole, all, consumer, sums);
-    multiply<kFilters, 4>(shared, whole, all, consumer, sums);
+    if (steps.tail <= 16) return multiply<Tile, 1>(shared, whole, all, consumer, sums);
+    if (steps.tail <= 32) return multiply<Tile, 2>(shared, whole, all, consumer, sums);
+    if (steps.tail <= 48) return multiply<Tile, 3>(shared, whole, all, consumer, sums);
+    multiply<Tile, 4>(shared, whole, all, consumer, sums);
 }
 
 struct Epilogue {
@@ -133,7 +141,7 @@ struct Epilogue {
 template <int kFilters, class Body>
 __device__ void for_pieces(const ConvSizes& g, int first_pixel, int first_filter, Body body) {
     constexpr int kPieces = kFilters / 8;
-    for (int i = lane_index(); i < kWarpPixels * kPieces; i += kWarp) {
+    for (int i = lane_index(); i < kWarpRows * kPieces; i += kWarp) {
         const int row = i / kPieces, column = i % kPieces * 8;
         const int pixel = first_pixel + row, k = first_filter + column;
         if (pixel < g.pixels_out() && k < g.y_c) body(row, column, int64_t(pixel) * g.y_c + k);
@@ -175,62 +183,77 @@ __device__ void finish(const float (&sums)[kFilters / 2],
     }
 }
 
-template <int kFilters>
+template <class Tile>
 __global__ void __launch_bounds__(kThreads, 1)
     conv_forward_wgmma_kernel(const __grid_constant__ TensorMap pixels,
                               const __grid_constant__ TensorMap filters,
                               const __grid_constant__ ConvSizes g,
                               const __grid_constant__ Epilogue to) {
-    DYN_SHARED(typename WgmmaTile<kFilters>::Shared, memory);
+    constexpr int kFilters = Tile::kFilters;
+    DYN_SHARED(typename Tile::Shared, memory);
     auto& shared = *memory;
     if (thread_index() == 0) {
         for (int i = 0; i < kStages; ++i) {
             mbarrier_init(&shared.full[i], 1);
             mbarrier_init(&shared.empty[i],
-                          2 * kWarpgroup / kWarp);  // a lane of every warp that reads
+                          kConsumers * kGroupWarps);  // a lane of every warp that reads
         }
         mbarrier_init_fence();
     }
     block_sync();
-    const int first_pixel = int(blockIdx.x) * kPixels, first_filter = int(blockIdx.y) * kFilters;
+    const int first_pixel = int(blockIdx.x) * Tile::kPixels;
+    const int first_filter = int(blockIdx.y) * kFilters;
     const int warpgroup =
         shuffle(thread_index() / kWarpgroup, 0);  // the compiler sees that it is one
     if (warpgroup == 0) {
-        if (thread_index() == 0)
-            bring<kFilters>(shared, pixels, filters, g, first_pixel, first_filter);
+        if (thread_index() == 0) bring<Tile>(shared, pixels, filters, g, first_pixel, first_filter);
         return;
     }
 
-    const int warp = warp_index() - kWarpgroup / kWarp, pixel = first_pixel + warp * kWarpPixels;
-    auto* result = &shared.result[warp * kWarpPixels];
-    if (to.residual) {
-        for_pieces<kFilters>(g, pixel, first_filter, [&](int row, int column, int64_t offset) {
-            cp_async16(&result[row][column], to.residual + offset);
-        });
+    const int consumer = warpgroup - 1, warp = warp_index() - kGroupWarps;
+    auto* result = &shared.result[warp * kWarpRows];
+    const auto pixel_of = [&](int product) {
+        return first_pixel + Tile::first_row(consumer, product) + warp % kGroupWarps * kWarpRows;
+    };
+    const auto bring_residual = [&](int product) {
+        if (!to.residual) return;
+        for_pieces<kFilters>(g, pixel_of(product), first_filter,
+                             [&](int row, int column, int64_t offset) {
+                                 cp_async16(&result[row][column], to.residual + offset);
+                             });
         cp_async_commit();
-    }
-    float sums[kFilters / 2];
-    multiply_all<kFilters>(shared, g, warp / (kWarpgroup / kWarp), sums);
+    };
+    bring_residual(0);
+    typename Tile::Sums sums;
+    multiply_all<Tile>(shared, g, consumer, sums);
 
-    cp_async_wait<0>();
-    warp_sync();
-    finish<kFilters>(sums, result, g, first_filter, to);
-    warp_sync();
-    for_pieces<kFilters>(g, pixel, first_filter, [&](int row, int column, int64_t offset) {
-        stg(reinterpret_cast<uint4*>(to.y + offset),
-            *reinterpret_cast<const uint4*>(&result[row][column]));
-    });
+    UNROLL
+    for (int m = 0; m < Tile::kProducts; ++m) {
+        if (m > 0) {
+            warp_sync();  // the rows before have left
+            bring_residual(m);
+        }
+        cp_async_wait<0>();
+        warp_sync();
+        finish<kFilters>(sums[m], result, g, first_filter, to);
+        warp_sync();
+        for_pieces<kFilters>(g, pixel_of(m), first_filter,
+                             [&](int row, int column, int64_t offset) {
+                                 stg(reinterpret_cast<uint4*>(to.y + offset),
+                                     *reinterpret_cast<const uint4*>(&result[row][column]));
+                             });
+    }
 }
 
 bool fits(const ConvSizes& g) { return g.c % 8 == 0 && g.pad <= 127 && g.stride <= 8; }
 
-TensorMap pixel_map(const ConvSizes& g, const bf16* x) {
+TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) {
     return encode({.base = x,
                    .rank = 4,
                    .size = {g.c, g.w, g.h, g.n},
                    .stride = {1, g.c, int64_t(g.w) * g.c, int64_t(g.h) * g.w * g.c},
                    .im2col = true,
-                   .pixels = kPixels,
+                   .pixels = pixels,
                    .lower = {-g.pad, -g.pad},
                    .upper = {g.pad - (g.s - 1), g.pad - (g.r - 1)},
                    .step = g.stride});
@@ -243,13 +266,14 @@ TensorMap filter_map(const ConvSizes& g, const bf16* w, int filters) {
                    .box = {kChunk, 1, filters}});
 }
 
-template <int kFilters>
+template <int kPixels, int kFilters>
 void start(const ConvSizes& g, const bf16* x, const bf16* w, const Epilogue& to, Stream stream) {
+    using Tile = WgmmaTile<kPixels, kFilters>;
     const Grid grid{.blocks = ceil_div(g.pixels_out(), kPixels),
                     .blocks_y = ceil_div(g.y_c, kFilters),
                     .threads = kThreads,
-                    .shared_bytes = sizeof(typename WgmmaTile<kFilters>::Shared)};
-    launch(conv_forward_wgmma_kernel<kFilters>, grid, stream, pixel_map(g, x),
+                    .shared_bytes = sizeof(typename Tile::Shared)};
+    launch(conv_forward_wgmma_kernel<Tile>, grid, stream, pixel_map(g, x, kPixels),
            filter_map(g, w, kFilters), g, to);
 }
 
@@ -260,16 +284,13 @@ void wgmma_forward(
                                 .depth = int64_t(g.r) * g.s * round_up(g.c, 16),
                                 .element_bytes = sizeof(bf16),
                                 .peak = kDevice.bf16_matrix};
-    switch (best_tile(product, kWgmmaTiles).tile.n) {
-        case 128:
-            return start<128>(g, x, w, to, stream);
-        case 96:
-            return start<96>(g, x, w, to, stream);
-        case 64:
-            return start<64>(g, x, w, to, stream);
-        default:
-            return start<32>(g, x, w, to, stream);
-    }
+    const TileSize size = best_tile(product, kWgmmaTiles).tile;
+    if (size == TileSize{256, 128}) return start<256, 128>(g, x, w, to, stream);
+    if (size == TileSize{256, 64}) return start<256, 64>(g, x, w, to, stream);
+    if (size == TileSize{128, 128}) return start<128, 128>(g, x, w, to, stream);
+    if (size == TileSize{128, 96}) return start<128, 96>(g, x, w, to, stream);
+    if (size == TileSize{128, 64}) return start<128, 64>(g, x, w, to, stream);
+    start<128, 32>(g, x, w, to, stream);
 }
 
 void forward(const ConvShape& s,

@@ -165,6 +165,37 @@ TEST_P(ConvOn, Infer) {
     }
 }
 
+// Tiles are chosen so that small maps fill the device with small ones: these are large enough for each of the
+// large ones (kernels/tiles.h), forward and backward.
+TEST_P(ConvOn, LargeTiles) {
+    if (GetParam().backend != Backend::emulated && GetParam().backend != Backend::cuda)
+        GTEST_SKIP() << "no tiles of that kind";
+    for (const ConvCase& c :
+         {ConvCase{"256 or 128 x 128", {.n = 2, .c = 8, .h = 93, .w = 95}, 125, 1, 1, 0},
+          ConvCase{"256 or 128 x 64", {.n = 2, .c = 8, .h = 93, .w = 95}, 61, 1, 1, 0},
+          ConvCase{"128 x 96", {.n = 2, .c = 24, .h = 65, .w = 67}, 93, 1, 1, 0},
+          ConvCase{"128 x 128 or 64", {.n = 2, .c = 8, .h = 65, .w = 67}, 122, 1, 1, 0},
+          ConvCase{"128 x 64 or 64 x 64", {.n = 2, .c = 8, .h = 65, .w = 67}, 60, 3, 1, 1}}) {
+        SCOPED_TRACE(c.name);
+        // The others have no tile but these two that small maps would not choose.
+        if (table().activation != Type::bf16 && c.k < 125 && c.x.h < 93) continue;
+        Inputs in = random_inputs(c, table().activation, table().parameter);
+        expect_close(infer(table(), c, in, true, true, true),
+                     infer(exact(), c, in, true, true, true), tolerance(), "y");
+        // The same product the other way round: as many channels as there were filters.
+        ConvCase back = c;
+        std::swap(back.x.c, back.k);
+        if (c.window > 1) continue;
+        in = random_inputs(back, table().activation, table().parameter);
+        expect_close(backward_data(table(), back, in, Write::replace),
+                     backward_data(exact(), back, in, Write::replace), tolerance(), "dx");
+    }
+    const ConvCase wide{"", {.n = 1, .c = 128, .h = 5, .w = 5}, 125, 1, 1, 0};
+    const Inputs in = random_inputs(wide, table().activation, table().parameter);
+    expect_close(backward_filter(table(), wide, in, false, Write::replace).dw,
+                 backward_filter(exact(), wide, in, false, Write::replace).dw, tolerance(), "dw");
+}
+
 TEST_P(ConvOn, BackwardData) {
     for (const ConvCase& c : kCases) {
         if (c.image) continue;
