@@ -1,4 +1,5 @@
 // The optimiser's passes over the flat parameter blocks of ResNet-18 and VGG-11.
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -20,8 +21,9 @@ struct Blocks {
           g(k, k.parameter, count),
           m(k, k.parameter, count),
           v(k, k.parameter, count),
-          sum(k, sizeof(double)) {}
-    Buffer w, g, m, v, sum;
+          sum(k, sizeof(double)),
+          scratch(k, std::max<size_t>(k.optimizer.scratch_bytes(count), 1)) {}
+    Buffer w, g, m, v, sum, scratch;
 };
 
 struct Call {
@@ -49,7 +51,8 @@ const Call kCalls[] = {
      }},
     {"sum_squares", 1, 2,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) {
-         k.optimizer.sum_squares(n, b.g, reinterpret_cast<double*>(b.sum.data()), s);
+         k.optimizer.sum_squares(n, b.g, reinterpret_cast<double*>(b.sum.data()), b.scratch.data(),
+                                 s);
      }},
 };
 

@@ -8,7 +8,8 @@ set(FP_CUDA_ARCHITECTURES "80-real;90a-real;80-virtual" CACHE STRING
     "GPU generations to build for; the virtual one serves later ones")
 
 file(GLOB cuda_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
-list(REMOVE_ITEM cuda_ops ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu)
+set(cuda_only ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/runtime.cu)
+list(REMOVE_ITEM cuda_ops ${cuda_only})
 
 set(fp_cuda_built OFF)
 if(FP_CUDA STREQUAL "AUTO" AND FP_NVCC)
@@ -40,7 +41,7 @@ if(fp_cuda_built)
   list(FILTER hopper_ops INCLUDE REGEX "_sm90a\\.cu$")
   set(common_ops ${cuda_ops})
   list(FILTER common_ops EXCLUDE REGEX "_sm90a\\.cu$")
-  add_library(fp_cuda STATIC ${common_ops} ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu)
+  add_library(fp_cuda STATIC ${common_ops} ${cuda_only})
   set(cuda_targets fp_cuda)
   if(hopper_ops)
     add_library(fp_cuda_hopper OBJECT ${hopper_ops})
@@ -57,6 +58,27 @@ if(fp_cuda_built)
                            -Xptxas=--warn-on-spills -Xptxas=-Werror -Werror=all-warnings)
   endforeach()
   set(fp_cuda_library fp_cuda)
+endif()
+
+# The vendor's kernels are a shared object of their own, loaded when `--device cudnn` is asked for.
+set(fp_cudnn_sources kernels/none/cudnn.cpp)
+if(fp_cuda_built)
+  get_filename_component(fp_toolkit ${CMAKE_CUDA_COMPILER} DIRECTORY)
+  get_filename_component(fp_toolkit ${fp_toolkit} DIRECTORY)
+  find_path(CUDNN_INCLUDE cudnn.h HINTS ${fp_toolkit}/include $ENV{CUDNN_PATH}/include)
+  find_library(CUDNN_LIBRARY cudnn HINTS ${fp_toolkit}/lib64 ${fp_toolkit}/lib $ENV{CUDNN_PATH}/lib)
+  find_library(CUBLAS_LIBRARY cublas HINTS ${fp_toolkit}/lib64 ${fp_toolkit}/lib)
+  if(CUDNN_INCLUDE AND CUDNN_LIBRARY AND CUBLAS_LIBRARY)
+    set(fp_cudnn_sources kernels/cudnn/load/load.cpp)
+    file(GLOB cudnn_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cudnn/*.cpp)
+    add_library(fairprune_cudnn MODULE ${cudnn_ops} ${PROJECT_SOURCE_DIR}/kernels/cudnn/convert.cu)
+    set_target_properties(fairprune_cudnn PROPERTIES PREFIX "" POSITION_INDEPENDENT_CODE ON
+                          LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    target_include_directories(fairprune_cudnn PRIVATE ${PROJECT_SOURCE_DIR} ${CUDNN_INCLUDE} ${fp_toolkit}/include)
+    target_compile_options(fairprune_cudnn PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-missing-field-initializers>
+                           $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+    target_link_libraries(fairprune_cudnn PRIVATE ${CUDNN_LIBRARY} ${CUBLAS_LIBRARY})
+  endif()
 endif()
 
 # One stub a kernel file, since a source cannot be of two languages at once.

@@ -26,29 +26,35 @@ CrossEntropy::CrossEntropy(const Kernels& k,
 }
 
 double CrossEntropy::forward(Tape& tape, Var logits, const std::vector<int32_t>& labels) {
-    const Tensor x = tape.value(logits);
-    FP_CHECK(x.map.c == classes_ && x.map.n == int(labels.size()), "loss: ", labels.size(),
-             " labels for logits of ", x.map.n, "x", x.map.c, ", ", classes_, " classes");
-    samples_ = x.map.n;
-    const Stream stream = tape.stream();
+    FP_CHECK(tape.value(logits).map.n == int(labels.size()), "loss: ", labels.size(),
+             " labels for ", tape.value(logits).map.n, " rows of logits");
     labels_.grow(kernels_.memory, labels.size() * sizeof(int32_t));
-    losses_.grow(kernels_.memory, labels.size() * bytes_of(kernels_.parameter));
-    kernels_.memory.copy_in(labels_.data(), labels.data(), labels.size() * sizeof(int32_t), stream);
-    kernels_.loss.forward({.logits = x.map, .smoothing = smoothing_}, x.data,
-                          static_cast<int32_t*>(labels_.data()), weights_.data(), losses_.data(),
-                          static_cast<double*>(sums_.data()), stream);
+    kernels_.memory.copy_in(labels_.data(), labels.data(), labels.size() * sizeof(int32_t),
+                            tape.stream());
+    enqueue(tape, logits, static_cast<int32_t*>(labels_.data()));
     double sums[2];
-    kernels_.memory.copy_out(sums, sums_.data(), sizeof(sums), stream);
+    kernels_.memory.copy_out(sums, sums_.data(), sizeof(sums), tape.stream());
     return sums[1] > 0 ? sums[0] / sums[1] : 0;
+}
+
+void CrossEntropy::enqueue(Tape& tape, Var logits, const int32_t* labels) {
+    const Tensor x = tape.value(logits);
+    FP_CHECK(x.map.c == classes_, "loss: logits of ", x.map.n, "x", x.map.c, ", ", classes_,
+             " classes");
+    samples_ = x.map.n;
+    current_ = labels;
+    losses_.grow(kernels_.memory, size_t(samples_) * bytes_of(kernels_.parameter));
+    kernels_.loss.forward({.logits = x.map, .smoothing = smoothing_}, x.data, labels,
+                          weights_.data(), losses_.data(), static_cast<double*>(sums_.data()),
+                          tape.stream());
 }
 
 Tensor CrossEntropy::gradient(Tape& tape, Var logits, double scale) {
     const Tensor x = tape.value(logits);
     const Tensor dx = tape.empty(x.map);
-    kernels_.loss.backward({.logits = x.map, .smoothing = smoothing_}, x.data,
-                           static_cast<int32_t*>(labels_.data()), weights_.data(),
-                           static_cast<double*>(sums_.data()), scale, dx.data, Write::replace,
-                           tape.stream());
+    kernels_.loss.backward({.logits = x.map, .smoothing = smoothing_}, x.data, current_,
+                           weights_.data(), static_cast<double*>(sums_.data()), scale, dx.data,
+                           Write::replace, tape.stream());
     return dx;
 }
 
@@ -61,6 +67,17 @@ std::vector<double> CrossEntropy::losses() const {
     std::vector<float> narrow(samples_);
     kernels_.memory.copy_out(narrow.data(), losses_.data(), narrow.size() * sizeof(float), {});
     return {narrow.begin(), narrow.end()};
+}
+
+void softmax_later(Tape& tape, Var logits, HostBuffer& host) {
+    const Tensor x = tape.value(logits);
+    const Kernels& k = tape.kernels();
+    const size_t bytes = size_t(x.map.n) * x.map.c * sizeof(float);
+    host.grow(k.memory, bytes);
+    float* device = static_cast<float*>(tape.take(bytes));
+    k.loss.softmax(x.map, x.data, device, tape.stream());
+    k.memory.copy_out_later(host.as<void>(), device, bytes, tape.stream());
+    tape.give(device);
 }
 
 std::vector<float> softmax(Tape& tape, Var logits) {

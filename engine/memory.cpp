@@ -21,6 +21,7 @@ void* Arena::take(size_t wanted) {
         const size_t slab = std::max(bytes, kSlab);
         char* start = static_cast<char*>(memory_.alloc(slab));
         slabs_.push_back({start, slab});
+        ++generation_;
         best = free_.emplace(start, slab).first;
     }
     const auto [block, size] = *best;
@@ -63,6 +64,7 @@ void Arena::reset() {
         const size_t total = capacity_bytes();
         release();
         slabs_.push_back({static_cast<char*>(memory_.alloc(total)), total});
+        ++generation_;
     }
     free_.clear();
     taken_.clear();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,9 @@ public:
     bool owns(const void* block) const { return taken_.count(const_cast<void*>(block)) != 0; }
     size_t capacity_bytes() const;  // asked of the device
     size_t peak_bytes() const { return peak_; }
+    // Moves whenever the device was asked for memory or given some back: as long as it stands still, what a
+    // repeated step takes has the same addresses.
+    int64_t generation() const { return generation_; }
 
 private:
     void release();
@@ -39,6 +43,52 @@ private:
     std::map<char*, size_t> free_;  // by address, neighbours joined
     std::map<void*, size_t> taken_;
     size_t in_use_ = 0, peak_ = 0;
+    int64_t generation_ = 0;
+};
+
+// One block of the host's memory from which, and to which, a device copies beside its work.
+class HostBuffer {
+public:
+    HostBuffer() = default;
+    HostBuffer(const Memory& memory, size_t bytes)
+        : data_(memory.alloc_host(bytes), memory.release_host), bytes_(bytes) {}
+
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(data_.get());
+    }
+    size_t bytes() const { return bytes_; }
+    // At least this many bytes; what was in the block is lost when it has to grow.
+    void grow(const Memory& memory, size_t bytes) {
+        if (bytes > bytes_) *this = HostBuffer(memory, bytes);
+    }
+
+private:
+    std::unique_ptr<void, void (*)(void*)> data_{nullptr, [](void*) {}};
+    size_t bytes_ = 0;
+};
+
+// A mark in a stream, with an owner.
+class Mark {
+public:
+    explicit Mark(const Order& order) : order_(&order), event_(order.event()) {}
+    ~Mark() {
+        if (order_) order_->drop(event_);
+    }
+    Mark(Mark&& other) noexcept
+        : order_(std::exchange(other.order_, nullptr)), event_(other.event_) {}
+    Mark& operator=(Mark&&) = delete;
+
+    void record(Stream s) { order_->record(event_, s); }
+    void wait() const { order_->wait(event_); }
+    void precede(Stream s) const { order_->follow(s, event_); }  // what s is given from now on
+    double seconds_since(const Mark& earlier) const {
+        return order_->seconds(earlier.event_, event_);
+    }
+
+private:
+    const Order* order_;
+    Event event_;
 };
 
 // One block of device memory with an owner.

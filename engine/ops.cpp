@@ -47,6 +47,7 @@ Var infer_conv(Tape& tape,
                bool relu,
                Var residual,
                const std::string& layer) {
+    const auto range = tape.range(layer);
     const ConvShape s = conv_shape(tape, tape.value(x).map, weight, stride, pad, layer);
     const auto& ready = tape.folded()->find(s, weight, bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
@@ -73,6 +74,7 @@ Var conv2d(Tape& tape,
            const std::string& layer) {
     if (tape.folded())
         return infer_conv(tape, x, weight, bias, stride, pad, nullptr, false, {}, layer);
+    const auto range = tape.range(layer);
     const ConvShape s = conv_shape(tape, tape.value(x).map, weight, stride, pad, layer);
     const Conv& conv = tape.kernels().conv;
     const Tensor y = tape.empty(s.y());
@@ -108,6 +110,7 @@ Var batchnorm(
         if (residual) y = add(tape, y, residual);
         return relu_after ? relu(tape, y) : y;
     }
+    const auto range = tape.range(layer);
     const Kernels& k = tape.kernels();
     const Tensor in = tape.value(x);
     const BatchNormShape s{.x = in.map,
@@ -201,6 +204,7 @@ Var conv_relu(Tape& tape,
 }
 
 Var relu(Tape& tape, Var x) {
+    const auto range = tape.range("relu");
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
     tape.kernels().relu.forward(map, tape.value(x).data, y.data, tape.stream());
@@ -217,6 +221,7 @@ Var relu(Tape& tape, Var x) {
 }
 
 Var add(Tape& tape, Var a, Var b) {
+    const auto range = tape.range("add");
     const Map map = tape.value(a).map;
     FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ",
              tape.value(b).map.c, " channels");
@@ -236,6 +241,7 @@ Var add(Tape& tape, Var a, Var b) {
 }
 
 Var maxpool(Tape& tape, Var x, int window, int stride, int pad) {
+    const auto range = tape.range("maxpool");
     const MaxPoolShape s{.x = tape.value(x).map, .window = window, .stride = stride, .pad = pad};
     FP_REQUIRE(s.p() > 0 && s.q() > 0, Exit::data, "maxpool: a map of ", s.x.h, "x", s.x.w,
                " is too small for a window of ", window, "; use larger images");
@@ -265,6 +271,7 @@ Var maxpool(Tape& tape, Var x, int window, int stride, int pad) {
 }
 
 Var avgpool(Tape& tape, Var x, int p, int q) {
+    const auto range = tape.range("avgpool");
     const AvgPoolShape s{.x = tape.value(x).map, .p = p, .q = q};
     if (s.x.h == p && s.x.w == q) return x;
     const Tensor y = tape.empty(s.y());
@@ -281,6 +288,7 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
 }
 
 Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std::string& layer) {
+    const auto range = tape.range(layer);
     const Map in = tape.value(x).map;
     FP_CHECK(in.c == weight.shape.c && in.h == weight.shape.r && in.w == weight.shape.s, layer,
              ": input is ", in.c, "x", in.h, "x", in.w, ", weight wants ", weight.shape.c, "x",
@@ -313,6 +321,8 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
 
 Var dropout(Tape& tape, Var x, double p) {
     if (!tape.training() || !tape.options().dropout || p == 0) return x;
+    const auto range = tape.range("dropout");
+    tape.draws_from_key();
     const Map map = tape.value(x).map;
     // Each dropout of a step has a key of its own: its row.
     const uint64_t key =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/feed.h"
 #include "engine/loss.h"
@@ -51,24 +52,60 @@ Predictions predict(Session& session,
          .image_size = preprocessing.image_size,
          .workers = options.workers,
          .ready = data.ready,
-         .skip_bad = options.skip_bad});
+         .skip_bad = options.skip_bad,
+         .memory = &net.kernels().memory});
     loader.start(samples, 0);
     Feed feed(net.kernels(), preprocessing);
 
     Predictions out = no_predictions(data);
-    Batch batch;
-    while (loader.next(batch)) {
-        Tape tape = session.begin({.mode = Mode::infer});
-        const std::vector<float> p = softmax(tape, net.forward(tape, feed(tape, batch)));
+    auto collect = [&](const Batch& batch, const float* p) {
         for (int i = 0; i < batch.n; ++i) {
             if (batch.labels[i] >= 0)
-                add_prediction(out, data, batch.samples[i], p.data() + int64_t(i) * classes);
+                add_prediction(out, data, batch.samples[i], p + int64_t(i) * classes);
         }
         if (options.progress)
             options.progress(
                 std::min<int64_t>((batch.number + 1) * batch.n, int64_t(samples.size())),
                 int64_t(samples.size()));
+    };
+
+    // One batch is read while the device works on the next.
+    struct Flight {
+        explicit Flight(Session& s)
+            : session(s), key(s.new_key()), there(s.network().kernels().order) {}
+        ~Flight() { session.forget(key); }
+        Session& session;
+        uint64_t key;
+        Batch batch;
+        HostBuffer probabilities;
+        Mark there;
+        bool under_way = false;
+    } flights[Feed::kPlaces]{Flight(session), Flight(session)};
+    auto land = [&](Flight& f) {
+        if (!std::exchange(f.under_way, false)) return;
+        f.there.wait();
+        collect(f.batch, f.probabilities.as<float>());
+    };
+    Batch batch;
+    int before = 0;
+    while (loader.next(batch)) {
+        const int at = feed.upload(batch);
+        Flight& f = flights[at];
+        f.batch = batch;
+        session.repeat(f.key, false, {{Session::Part::device, [&] {
+                                           Tape tape = session.begin({.mode = Mode::infer});
+                                           const Var x = feed.images(tape, at, batch.n);
+                                           softmax_later(tape, net.forward(tape, x),
+                                                         f.probabilities);
+                                       }}});
+        feed.free_place(at);
+        f.there.record({});
+        f.under_way = true;
+        if (at != before) land(flights[before]);
+        feed.arrived(at);
+        before = at;
     }
+    land(flights[before]);
     return out;
 }
 

@@ -1,18 +1,10 @@
 #include "engine/tape.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "kernels/error.h"
 
 namespace fp {
-
-namespace {
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
-}  // namespace
 
 Tape::Tape(const Kernels& kernels,
            Arena& arena,
@@ -28,7 +20,7 @@ Tape::Tape(const Kernels& kernels,
       liveness_(options.mode == Mode::infer ? liveness : nullptr),
       replaying_(liveness_ && !liveness_->last_use.empty()) {
     arena_.reset();
-    if (options_.profile) clock_ = now();
+    lap(-1, false);
 }
 
 // The first inference pass notes who reads each row last.
@@ -40,12 +32,23 @@ Tape::~Tape() {
     liveness_->last_use = std::move(last);
 }
 
-double Tape::lap() {
-    if (!options_.profile) return 0;
-    kernels_.memory.synchronize(stream());
-    const double before = clock_;
-    clock_ = now();
-    return clock_ - before;
+// The time from the mark before to this one is the row's; before the first row, and ahead of backward, nobody's.
+void Tape::lap(int row, bool backward) {
+    if (!options_.profile) return;
+    laps_.push_back({Mark(kernels_.order), row, backward});
+    laps_.back().end.record(stream());
+}
+
+void Tape::read_times() {
+    if (laps_.empty()) return;
+    laps_.back().end.wait();
+    for (size_t i = 1; i < laps_.size(); ++i) {
+        const Lap& lap = laps_[i];
+        if (lap.row < 0) continue;
+        Node& node = nodes_[lap.row];
+        (lap.backward ? node.backward_seconds : node.forward_seconds) =
+            lap.end.seconds_since(laps_[i - 1].end);
+    }
 }
 
 Var Tape::find(std::string_view layer, std::string_view op) const {
@@ -65,7 +68,7 @@ Var Tape::input(Tensor value, bool needs_grad) {
 
 Var Tape::record(Node node) {
     const int row = int(nodes_.size());
-    node.forward_seconds = lap();
+    lap(row, false);
     if (options_.mode == Mode::infer) {
         node.backward = nullptr;
         node.needs_grad = false;
@@ -112,11 +115,15 @@ void Tape::backward(const std::vector<Seed>& seeds) {
     }
     for (int row = int(nodes_.size()) - 1; row > last; --row)
         if (!kept_[row]) release(nodes_[row]);
-    lap();
+    lap(-1, true);
     for (int row = last; row >= 0; --row) {
         const Node& node = nodes_[row];
-        if (node.grad && node.backward) node.backward(*this, node);
-        nodes_[row].backward_seconds = lap();
+        if (node.grad && node.backward) {
+            const Range named =
+                range("d " + (node.layer.empty() ? std::string(node.op) : node.layer));
+            node.backward(*this, node);
+        }
+        lap(row, true);
         if (!kept_[row]) release(nodes_[row]);
     }
 }

@@ -71,7 +71,7 @@ struct TapeOptions {
     bool dropout = true;
     bool fused = true;  // false: norm, addition and ReLU as rows of their own, to look at each
     bool accumulate = false;  // gradients of parameters are added to what is there
-    bool profile = false;     // wait for each op and note its time
+    bool profile = false;     // mark the time behind each op; see read_times()
 };
 
 class Tape {
@@ -98,6 +98,30 @@ public:
     Tensor value(Var v) const { return nodes_[v.row].value; }
     Tensor grad(Var v) const { return nodes_[v.row].grad; }
     bool needs_grad(Var v) const { return nodes_[v.row].needs_grad; }
+    // Waits for the device, and fills the rows' times of a tape that profiles.
+    void read_times();
+
+    // While it lives, a profiler shows the host's work under this name.
+    class Range {
+    public:
+        Range(const Ranges* ranges, const std::string& name) : ranges_(ranges) {
+            if (ranges_) ranges_->push(name.c_str());
+        }
+        ~Range() {
+            if (ranges_) ranges_->pop();
+        }
+        Range(const Range&) = delete;
+        Range& operator=(const Range&) = delete;
+
+    private:
+        const Ranges* ranges_;
+    };
+    Range range(const std::string& name) const { return Range(kernels_.ranges, name); }
+
+    // Whether every step gives the device the same calls: not where dropout has drawn from the step's key.
+    bool repeatable() const { return repeatable_; }
+    void draws_from_key() { repeatable_ = false; }
+
     Var find(std::string_view layer, std::string_view op) const;  // the last such row, or none
 
     // Memory of this step: for an output, for what backward must see again, and for a moment.
@@ -129,7 +153,7 @@ public:
 
 private:
     void release(Node& node);
-    double lap();
+    void lap(int row, bool backward);
 
     const Kernels& kernels_;
     Arena& arena_;
@@ -140,7 +164,13 @@ private:
     bool replaying_ = false;
     std::vector<Node> nodes_;
     std::vector<char> kept_;
-    double clock_ = 0;
+    bool repeatable_ = true;
+    struct Lap {
+        Mark end;
+        int row;
+        bool backward;
+    };
+    std::vector<Lap> laps_;
 };
 
 }  // namespace fp

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "kernels/host_order.h"
+
 namespace fp {
 namespace {
 
@@ -18,8 +20,11 @@ constexpr Nothing nothing;
 
 const Memory memory{.alloc = [](size_t bytes) { return std::malloc(bytes); },
                     .release = [](void* block) { std::free(block); },
+                    .alloc_host = [](size_t bytes) { return std::malloc(bytes); },
+                    .release_host = [](void* block) { std::free(block); },
                     .copy_in = nothing,
                     .copy_out = nothing,
+                    .copy_out_later = nothing,
                     .copy = nothing,
                     .zero = nothing,
                     .synchronize = nothing};
@@ -46,8 +51,11 @@ const AvgPool avgpool{.forward = nothing, .backward = nothing};
 const Dropout dropout{.forward = nothing, .backward = nothing};
 const Loss loss{.forward = nothing, .backward = nothing, .softmax = nothing};
 const Image image{.normalize = nothing};
-const Optimizer optimizer{
-    .sgd = nothing, .adamw = nothing, .blend = nothing, .sum_squares = nothing};
+const Optimizer optimizer{.sgd = nothing,
+                          .adamw = nothing,
+                          .blend = nothing,
+                          .scratch_bytes = nothing,
+                          .sum_squares = nothing};
 const Snnl snnl{.scratch_bytes = nothing, .forward = nothing, .backward = nothing};
 
 }  // namespace
@@ -61,6 +69,7 @@ const Kernels& shape_only() {
                                .filter = [](int k, int c, int r, int s,
                                             int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
                                .memory = memory,
+                               .order = host_order,
                                .conv = conv,
                                .linear = linear,
                                .batchnorm = batchnorm,

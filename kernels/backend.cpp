@@ -15,7 +15,8 @@ const Kernels* find();
 }
 namespace cuda {
 const Kernels* find(Precision);
-}
+void select_gpu(int index);
+}  // namespace cuda
 namespace cudnn {
 const Kernels* find(Precision);
 }
@@ -84,5 +85,7 @@ const Kernels& kernels(Backend backend, Precision precision) {
                " is not on this machine, or not in this build");
     return *table;
 }
+
+void select_gpu(int index) { cuda::select_gpu(index); }
 
 }  // namespace fp

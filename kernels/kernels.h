@@ -22,7 +22,12 @@ using par = void;
 enum class Type { f32, f64, bf16 };
 constexpr int bytes_of(Type t) { return t == Type::f64 ? 8 : t == Type::f32 ? 4 : 2; }
 
+// What is done in order. The null one is the backend's own.
 struct Stream {
+    void* handle = nullptr;
+};
+// A mark in a stream.
+struct Event {
     void* handle = nullptr;
 };
 
@@ -32,11 +37,45 @@ enum class Write { replace, add };
 struct Memory {
     void* (*alloc)(size_t bytes);  // aligned to 256 bytes at least
     void (*release)(void* block);
+    void* (*alloc_host)(size_t bytes);  // on the host; from there copies run beside other work
+    void (*release_host)(void* block);
     void (*copy_in)(void* device, const void* host, size_t bytes, Stream);
-    void (*copy_out)(void* host, const void* device, size_t bytes, Stream);
+    void (*copy_out)(void* host, const void* device, size_t bytes, Stream);  // is there at return
+    // To memory of alloc_host, and there once the stream has come so far.
+    void (*copy_out_later)(void* host, const void* device, size_t bytes, Stream);
     void (*copy)(void* to, const void* from, size_t bytes, Stream);  // both on the device
     void (*zero)(void* device, size_t bytes, Stream);
     void (*synchronize)(Stream);
+};
+
+// Order between streams, and between them and the host. Where calls return with their work done, every stream
+// is the null one (kernels/host_order.h).
+struct Order {
+    Stream (*open)();
+    void (*close)(Stream);
+    void* (*native)(Stream);  // by what name the vendor's libraries know it
+    Event (*event)();
+    void (*drop)(Event);
+    void (*record)(Event, Stream);  // behind what the stream has been given
+    void (*follow)(Stream, Event);  // what the stream is given from now on waits for it
+    void (*wait)(Event);            // the host waits; not at all where it was never recorded
+    double (*seconds)(Event from, Event until);  // between two that have happened
+};
+
+// Calls that are noted once, without being done, and started whole any number of times. What they were given
+// by value and by address is what they are given each time. Noting forbids what a device cannot repeat:
+// allocating, releasing, waiting, and copies that the host takes part in.
+struct Graph {
+    void (*begin)(Stream);
+    void* (*end)(Stream);
+    void (*launch)(void* graph, Stream);
+    void (*release)(void* graph);
+};
+
+// Names for stretches of the host's work, which a profiler shows.
+struct Ranges {
+    void (*push)(const char* name);
+    void (*pop)();
 };
 
 // y = conv(x, w) + bias      dx = conv^T(dy, w)      dw[k,c,r,s] = sum_npq dy x      dbias[k] = sum_npq dy
@@ -234,7 +273,9 @@ struct Optimizer {
     void (*adamw)(int64_t count, const AdamwStep&, par* w, const par* g, par* m, par* v, Stream);
     void (*blend)(
         int64_t count, double keep, par* average, const par* w, Stream);  // a = keep a + (1-keep) w
-    void (*sum_squares)(int64_t count, const par* g, double* sum, Stream);  // sum on the device
+    size_t (*scratch_bytes)(int64_t count);                               // of sum_squares
+    void (*sum_squares)(
+        int64_t count, const par* g, double* sum, void* scratch, Stream);  // sum on the device
 };
 
 // labels (sets, n) int32, strata (n) int32 or null, scores (sets, c) double. `dscore` (c) double.
@@ -268,6 +309,10 @@ struct Kernels {
     Filter (*filter)(int k, int c, int r, int s, int x_block);
 
     const Memory& memory;
+    const Order& order;
+    const Graph* graph =
+        nullptr;  // null: calls are done when they return, so there is nothing to gain
+    const Ranges* ranges = nullptr;  // null: nobody looks
     const Conv& conv;
     const Linear& linear;
     const BatchNorm& batchnorm;
@@ -296,5 +341,9 @@ std::string_view name(Precision);  // fp32, tf32, bf16: as the commands spell th
 // Null where this build or machine lacks the backend, or the backend the precision.
 const Kernels* find_kernels(Backend, Precision = Precision::f32);
 const Kernels& kernels(Backend, Precision = Precision::f32);  // throws there (Exit::device)
+
+// Which of several GPUs, from 0, the calling thread uses from now on; before anything else of the backend.
+// Exit::device where there are not so many.
+void select_gpu(int index);
 
 }  // namespace fp

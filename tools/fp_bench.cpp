@@ -5,8 +5,7 @@
 #include <iostream>
 
 #include "engine/files.h"
-#include "engine/layer_costs.h"
-#include "engine/loss.h"
+#include "engine/profile.h"
 #include "engine/stopwatch.h"
 #include "models/models.h"
 #include "tools/load.h"
@@ -21,6 +20,7 @@ struct Settings {
     std::vector<std::string> checkpoints;
     std::vector<int> batch_sizes{1, 32};
     std::optional<int> image_size;
+    std::string trace;
     bool train = false, layers = false;
     double seconds = 3;
 };
@@ -33,56 +33,9 @@ struct Measured {
     Ratio against_first;
 };
 
-std::vector<LayerCost> profile_layers(const LoadedModel& model,
-                                      int batch_size,
-                                      int size,
-                                      bool train) {
-    // The fastest of several profiled passes, layer by layer.
-    std::vector<LayerCost> best;
-    Session session(*model.network);
-    const Kernels& k = model.network->kernels();
-    const Map map{.n = batch_size, .c = 3, .h = size, .w = size, .block = k.image_block(3)};
-    std::vector<uint8_t> rgb(size_t(batch_size) * size * size * 3);
-    for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t((i * 2654435761u) >> 13);
-    Buffer staging(k.memory, rgb.size()),
-        images(k.memory, size_t(map.stored()) * bytes_of(k.activation));
-    k.memory.copy_in(staging.data(), rgb.data(), rgb.size(), {});
-    const float mean[3] = {0.5f, 0.5f, 0.5f}, deviation[3] = {0.25f, 0.25f, 0.25f};
-    k.image.normalize(map, static_cast<uint8_t*>(staging.data()), mean, deviation, images.data(),
-                      {});
-    CrossEntropy loss(k, model.network->spec.classes);
-    std::vector<int32_t> labels(size_t(batch_size), 0);
-    for (int pass = 0; pass < 7; ++pass) {
-        Tape tape = session.begin({.mode = train ? Mode::train : Mode::infer, .profile = true});
-        const Var y = model.network->forward(tape, tape.input({images.data(), map}));
-        if (train) {
-            loss.forward(tape, y, labels);
-            tape.backward({{y, loss.gradient(tape, y)}});
-        }
-        const std::vector<LayerCost> now = layer_costs(tape.nodes());
-        if (pass < 2) {  // warm-up
-            best = now;
-            continue;
-        }
-        for (size_t i = 0; i < best.size(); ++i) {
-            best[i].forward_seconds =
-                pass == 2 ? now[i].forward_seconds
-                          : std::min(best[i].forward_seconds, now[i].forward_seconds);
-            best[i].backward_seconds =
-                pass == 2 ? now[i].backward_seconds
-                          : std::min(best[i].backward_seconds, now[i].backward_seconds);
-        }
-    }
-    return best;
-}
-
-void print_layers(const std::vector<LoadedModel>& models,
+void print_layers(const std::vector<std::vector<LayerCost>>& tables,
                   const Settings& s,
-                  int batch_size,
-                  int size) {
-    std::vector<std::vector<LayerCost>> tables;
-    for (const LoadedModel& m : models)
-        tables.push_back(profile_layers(m, batch_size, size, s.train));
+                  int batch_size) {
     for (size_t i = 0; i < tables.size(); ++i) {
         double total = 0;
         for (const LayerCost& c : tables[i]) total += c.forward_seconds + c.backward_seconds;
@@ -156,6 +109,18 @@ int run(const Settings& s, const Options& options) {
             all.push_back({s.checkpoints[i], batch, seconds[i], summarize(seconds[i]),
                            ratio_of(seconds[0], seconds[i])});
     }
+    const int profiled = s.batch_sizes.back();
+    std::vector<std::vector<LayerCost>> tables;
+    if (s.layers || !s.trace.empty())
+        for (Network* net : networks)
+            tables.push_back(profile(*net, {.batch_size = profiled,
+                                            .image_size = size,
+                                            .mode = s.train ? Mode::train : Mode::infer}));
+    if (!s.trace.empty()) {
+        std::vector<NamedProfile> named;
+        for (size_t i = 0; i < tables.size(); ++i) named.push_back({s.checkpoints[i], tables[i]});
+        write_file(s.trace, chrome_trace(named).dump(1) + "\n");
+    }
     if (options.json()) {
         ordered_json rows = ordered_json::array();
         for (const Measured& m : all) rows.push_back(benchmark_json(m, s));
@@ -194,7 +159,7 @@ int run(const Settings& s, const Options& options) {
                 "machine\n",
                 100 * (m.summary.p90 / m.summary.median - 1));
     }
-    if (s.layers) print_layers(models, s, s.batch_sizes.back(), size);
+    if (s.layers) print_layers(tables, s, profiled);
     return 0;
 }
 
@@ -215,6 +180,8 @@ int main(int argc, char** argv) {
                   "side of the images; as the first model was trained", {.low = 1, .high = 16384});
             o.add("train", s.train, "a training step instead of an inference");
             o.add("layers", s.layers, "a row a layer: shape, multiply-adds, time, share");
+            o.add("trace FILE", s.trace,
+                  "a row a layer as a file for Chrome's trace viewer or Perfetto");
             o.add("seconds S", s.seconds, "at least this long for each model and batch size",
                   {.low = 0, .high = 3600});
         },

@@ -10,7 +10,7 @@
 #include "engine/fairness/render.h"
 #include "engine/fairness/text_rows.h"
 #include "engine/files.h"
-#include "engine/layer_costs.h"
+#include "engine/profile.h"
 #include "engine/report/html.h"
 
 #include "engine/stopwatch.h"
@@ -33,38 +33,11 @@ ordered_json describe_model(const LoadedModel& m) {
             {"provenance", m.card.provenance}};
 }
 
-// The fastest of several profiled inferences, by row.
-std::vector<LayerCost> timed_layers(const Network& net, int batch_size, int size) {
-    Session session(net);
-    const Kernels& k = net.kernels();
-    const Map map{.n = batch_size, .c = 3, .h = size, .w = size, .block = k.image_block(3)};
-    std::vector<uint8_t> rgb(size_t(batch_size) * size * size * 3);
-    for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t((i * 2654435761u) >> 13);
-    const Buffer staging(k.memory, rgb.size()),
-        images(k.memory, size_t(map.stored()) * bytes_of(k.activation));
-    k.memory.copy_in(staging.data(), rgb.data(), rgb.size(), {});
-    const float mean[3] = {0.5f, 0.5f, 0.5f}, deviation[3] = {0.25f, 0.25f, 0.25f};
-    k.image.normalize(map, static_cast<uint8_t*>(staging.data()), mean, deviation, images.data(),
-                      {});
-    std::vector<LayerCost> best;
-    for (int pass = 0; pass < 6; ++pass) {
-        Tape tape = session.begin({.mode = Mode::eval, .profile = true});
-        net.forward(tape, tape.input({images.data(), map}));
-        const std::vector<LayerCost> now = layer_costs(tape.nodes());
-        if (best.empty()) best = now;
-        for (size_t i = 0; i < best.size() && pass > 0; ++i)
-            best[i].forward_seconds =
-                pass == 1 ? now[i].forward_seconds
-                          : std::min(best[i].forward_seconds, now[i].forward_seconds);
-    }
-    return best;
-}
-
 // Convolutions and linear layers before and after; times are of one batch in evaluation.
 ordered_json layer_table(const LoadedModel& dense, const LoadedModel& pruned, int batch_size) {
     const int size = dense.card.preprocessing.image_size;
-    const auto before = timed_layers(*dense.network, batch_size, size),
-               after = timed_layers(*pruned.network, batch_size, size);
+    const ProfileOptions options{.batch_size = batch_size, .image_size = size, .mode = Mode::eval};
+    const auto before = profile(*dense.network, options), after = profile(*pruned.network, options);
     ordered_json rows = ordered_json::array();
     for (size_t i = 0; i < before.size() && i < after.size(); ++i) {
         const LayerCost &a = before[i], &b = after[i];

@@ -30,7 +30,12 @@ Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOpti
              " of ", options.ranks);
     slots_.resize(options.queue + 1);
     for (Slot& slot : slots_) {
-        slot.rgb.resize(size_t(3) * options.image_size * options.image_size * options.batch_size);
+        const size_t bytes =
+            size_t(3) * options.image_size * options.image_size * options.batch_size;
+        if (const Memory* memory = options.memory)
+            slot.rgb = {static_cast<uint8_t*>(memory->alloc_host(bytes)), memory->release_host};
+        else
+            slot.rgb = {new uint8_t[bytes], [](uint8_t* block) { delete[] block; }};
         slot.samples.resize(options.batch_size);
         slot.labels.resize(options.batch_size);
     }
@@ -101,7 +106,7 @@ bool Loader::next(Batch& batch) {
     batch.n = options_.batch_size;
     batch.samples = slot.samples;
     batch.labels = slot.labels;
-    batch.rgb = slot.rgb.data();
+    batch.rgb = slot.rgb.get();
     batch.number = delivered_++;
     return true;
 }

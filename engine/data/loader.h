@@ -9,6 +9,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "engine/data/augment.h"
+#include "kernels/kernels.h"
 
 namespace fp {
 
@@ -36,6 +38,7 @@ struct LoaderOptions {
     int rank = 0,
         ranks = 1;  // this process takes the rank-th of every `ranks` runs of batch_size samples
     std::optional<AugmentOptions> augment = std::nullopt;
+    const Memory* memory = nullptr;  // whose alloc_host batches lie in; null: anywhere
 };
 
 // Rows of padding have sample -1, label -1 and black pixels.
@@ -72,7 +75,7 @@ public:
 
 private:
     struct Slot {
-        std::vector<uint8_t> rgb;
+        std::unique_ptr<uint8_t[], std::function<void(uint8_t*)>> rgb;
         std::vector<int64_t> samples;
         std::vector<int32_t> labels;
         int rows_left = 0;  // rows of `batch` that are still being made

@@ -145,7 +145,8 @@ bool fit(Trainer& trainer,
                    .ready = data.ready,
                    .drop_last = true,
                    .skip_bad = o.skip_bad,
-                   .augment = o.augment});
+                   .augment = o.augment,
+                   .memory = &trainer.network().kernels().memory});
     double best = place.at("best").is_null() ? -std::numeric_limits<double>::infinity()
                                              : place.at("best").get<double>();
     int best_epoch = place.at("best_epoch").get<int>();

@@ -26,8 +26,10 @@ double OptimizerState::apply(ParamStore& params, double lr, double scale) {
         for (const bool filters : {true, false})
             for (const auto [begin, end] : params.runs(filters)) {
                 double part = 0;
+                void* scratch =
+                    scratch_.grow(kernels_.memory, kernels_.optimizer.scratch_bytes(end - begin));
                 kernels_.optimizer.sum_squares(end - begin, at(params.grads(), begin),
-                                               static_cast<double*>(norm_.data()), {});
+                                               static_cast<double*>(norm_.data()), scratch, {});
                 kernels_.memory.copy_out(&part, norm_.data(), sizeof(part), {});
                 sum += part;
             }

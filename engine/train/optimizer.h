@@ -39,7 +39,7 @@ private:
     const Kernels& kernels_;
     OptimizerOptions options_;
     int64_t step_ = 0;
-    Buffer slots_[2], norm_;
+    Buffer slots_[2], norm_, scratch_;
 };
 
 }  // namespace fp

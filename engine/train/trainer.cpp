@@ -3,54 +3,39 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/elements.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
-// Copies logits out as (n, classes).
-std::vector<float> read_logits(const Tape& tape, Var v) {
-    const Tensor t = tape.value(v);
-    const Kernels& k = tape.kernels();
-    FP_CHECK(k.activation != Type::bf16, "read_logits: bf16");
-    std::vector<char> raw(size_t(t.map.stored()) * bytes_of(k.activation));
-    k.memory.copy_out(raw.data(), t.data, raw.size(), tape.stream());
-    std::vector<float> out;
-    for (int n = 0; n < t.map.n; ++n)
-        for (int c = 0; c < t.map.c; ++c) {
-            const int64_t at = t.map.at(n, c, 0, 0);
-            out.push_back(k.activation == Type::f64
-                              ? float(reinterpret_cast<const double*>(raw.data())[at])
-                              : reinterpret_cast<const float*>(raw.data())[at]);
-        }
-    return out;
-}
-
 // The first row of the tape that holds a number that is not finite.
 std::string first_not_finite(const Tape& tape) {
     const Kernels& k = tape.kernels();
     for (const Node& node : tape.nodes()) {
-        if (!node.value || k.activation == Type::bf16) continue;
+        if (!node.value) continue;
         std::vector<char> raw(size_t(node.value.map.stored()) * bytes_of(k.activation));
         k.memory.copy_out(raw.data(), node.value.data, raw.size(), tape.stream());
-        auto finite = [](auto v) { return std::isfinite(v); };
-        const auto* narrow = reinterpret_cast<const float*>(raw.data());
-        const auto* wide = reinterpret_cast<const double*>(raw.data());
-        const bool good = k.activation == Type::f64
-                              ? std::all_of(wide, wide + node.value.map.stored(), finite)
-                              : std::all_of(narrow, narrow + node.value.map.stored(), finite);
-        if (!good) return text(node.op, node.layer.empty() ? "" : " ", node.layer);
+        for (int64_t i = 0; i < node.value.map.stored(); ++i)
+            if (!std::isfinite(element(raw.data(), k.activation, i)))
+                return text(node.op, node.layer.empty() ? "" : " ", node.layer);
     }
     return "the loss";
 }
 
-int count_correct(const std::vector<float>& logits, const std::vector<int32_t>& labels) {
-    const int classes = int(logits.size() / labels.size());
+// How many rows of the logits, which lie as `map` says, are largest at their label.
+int count_correct(const void* logits,
+                  Type type,
+                  const Map& map,
+                  const std::vector<int32_t>& labels) {
     int correct = 0;
-    for (size_t i = 0; i < labels.size(); ++i) {
-        const auto row = logits.begin() + int64_t(i) * classes;
-        correct += labels[i] >= 0 && std::max_element(row, row + classes) - row == labels[i];
+    for (int n = 0; n < map.n; ++n) {
+        int best = 0;
+        const auto value = [&](int c) { return element(logits, type, map.at(n, c, 0, 0)); };
+        for (int c = 1; c < map.c; ++c)
+            if (value(c) > value(best)) best = c;
+        correct += labels[n] >= 0 && best == labels[n];
     }
     return correct;
 }
@@ -65,7 +50,10 @@ Trainer::Trainer(Network& network,
       session_(network),
       feed_(network.kernels(), preprocessing),
       loss_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
-      optimizer_(network.params, options.optimizer) {
+      optimizer_(network.params, options.optimizer),
+      results_(network.kernels().order) {
+    for (auto& of_place : keys_)
+        for (uint64_t& key : of_place) key = session_.new_key();
     if (!has_average()) return;
     const ParamStore& p = network.params;
     const Memory& memory = network.kernels().memory;
@@ -76,31 +64,72 @@ Trainer::Trainer(Network& network,
     memory.copy(average_[1].data(), p.statistics(), size_t(p.statistics_count()) * e, {});
 }
 
+// The device gets the whole step at once; the host waits for the loss alone, which is known long before
+// backward is done, so that the device has work while the host looks at it.
 Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
-    Tape tape = session_.begin({.mode = Mode::train,
-                                .dropout_key = key_of(options_.seed, place),
-                                .accumulate = pending_ > 0});
-    const Var logits = network_.forward(tape, feed_(tape, batch));
-    const double loss = loss_.forward(tape, logits, batch.labels);
-    const int64_t samples =
-        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
-    FP_REQUIRE(std::isfinite(loss), Exit::diverged, "the loss is ", loss, " in batch ",
-               batch.number, "; the first value that is not finite is in ", first_not_finite(tape),
-               ". A lower --lr or --clip-norm may help");
-    std::vector<Tape::Seed> seeds{{logits, loss_.gradient(tape, logits)}};
-    const double penalty = options_.penalty ? options_.penalty(tape, batch, seeds) : 0;
+    const int at = feed_.upload(batch);
+    const TapeOptions options{.mode = Mode::train,
+                              .dropout_key = key_of(options_.seed, place),
+                              .accumulate = pending_ > 0};
+    const uint64_t key = keys_[at][options.accumulate];
+    std::unique_ptr<Tape> tape;
+    Var logits;
+    double penalty = 0;
+    const auto forward = [&] {
+        tape.reset(new Tape(session_.begin(options)));
+        logits = network_.forward(*tape, feed_.images(*tape, at, batch.n));
+        loss_.enqueue(*tape, logits, feed_.labels(at));
+        results_.fetch(*tape, logits, loss_);
+    };
+    const auto backward = [&] {
+        std::vector<Tape::Seed> seeds{{logits, loss_.gradient(*tape, logits)}};
+        if (options_.penalty) penalty = options_.penalty(*tape, batch, seeds);
+        if (options_.penalty || !tape->repeatable()) session_.forbid(key);
+        tape->backward(seeds);
+    };
+    session_.repeat(key, true,
+                    {{Session::Part::device, forward},
+                     {Session::Part::host, [&] { results_.there.record({}); }},
+                     {Session::Part::device, backward}});
+    feed_.free_place(at);
+    results_.there.wait();
+
+    const double loss = results_.loss();
+    if (!std::isfinite(loss)) {
+        forward();  // again, from weights that have not moved, to look at each row
+        fail_with(Exit::diverged, "the loss is ", loss, " in batch ", batch.number,
+                  "; the first value that is not finite is in ", first_not_finite(*tape),
+                  ". A lower --lr or --clip-norm may help");
+    }
     FP_REQUIRE(std::isfinite(penalty), Exit::diverged, "the penalty is ", penalty, " in batch ",
                batch.number);
-    const Sums sums{.loss = loss * double(samples),
-                    .penalty = penalty * double(samples),
-                    .samples = samples,
-                    .correct = count_correct(read_logits(tape, logits), batch.labels)};
-    tape.backward(seeds);
+    const int64_t samples =
+        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
     network_.batches_seen += 1;
     network_.params.touch();  // the norms' running statistics have moved
     ++pending_;
     if (last || pending_ == options_.accumulate) update(lr);
-    return sums;
+    return {.loss = loss * double(samples),
+            .penalty = penalty * double(samples),
+            .samples = samples,
+            .correct = count_correct(results_.logits.as<void>(), network_.kernels().activation,
+                                     results_.map, batch.labels)};
+}
+
+void Trainer::Results::fetch(Tape& tape, Var v, const CrossEntropy& loss) {
+    const Kernels& k = tape.kernels();
+    const Tensor t = tape.value(v);
+    map = t.map;
+    const size_t bytes = size_t(map.stored()) * bytes_of(k.activation);
+    sums.grow(k.memory, 2 * sizeof(double));
+    logits.grow(k.memory, bytes);
+    k.memory.copy_out_later(sums.as<void>(), loss.sums(), 2 * sizeof(double), tape.stream());
+    k.memory.copy_out_later(logits.as<void>(), t.data, bytes, tape.stream());
+}
+
+double Trainer::Results::loss() const {
+    const double* sum = sums.as<double>();
+    return sum[1] > 0 ? sum[0] / sum[1] : 0;
 }
 
 void Trainer::update(double lr) {

@@ -71,6 +71,19 @@ private:
     Feed feed_;
     CrossEntropy loss_;
     OptimizerState optimizer_;
+    // What the host reads of a step.
+    struct Results {
+        explicit Results(const Order& order) : there(order) {}
+        void fetch(Tape&, Var logits, const CrossEntropy&);
+        double loss() const;
+
+        HostBuffer sums, logits;
+        Map map;  // of the logits
+        Mark there;
+    };
+    Results results_;
+    uint64_t keys_[Feed::kPlaces]
+                  [2];   // of the session's steps: by place, and whether gradients are added
     Buffer average_[2];  // of values and statistics
     int pending_ = 0;    // batches since the last update
 };

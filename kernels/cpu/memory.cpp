@@ -43,8 +43,11 @@ void synchronize(Stream) {}
 
 extern const Memory memory{.alloc = alloc,
                            .release = release,
+                           .alloc_host = alloc,
+                           .release_host = release,
                            .copy_in = copy,
                            .copy_out = copy,
+                           .copy_out_later = copy,
                            .copy = copy,
                            .zero = zero,
                            .synchronize = synchronize};

@@ -76,7 +76,7 @@ void blend(int64_t count, double keep_exact, par* average_par, const par* w_par,
     });
 }
 
-void sum_squares(int64_t count, const par* g_par, double* sum, Stream) {
+void sum_squares(int64_t count, const par* g_par, double* sum, void*, Stream) {
     constexpr int kRuns = 256;
     const auto* g = static_cast<const float*>(g_par);
     const int64_t run = ceil_div(count, kRuns);
@@ -95,7 +95,10 @@ void sum_squares(int64_t count, const par* g_par, double* sum, Stream) {
 
 }  // namespace
 
-extern const Optimizer optimizer{
-    .sgd = sgd, .adamw = adamw, .blend = blend, .sum_squares = sum_squares};
+extern const Optimizer optimizer{.sgd = sgd,
+                                 .adamw = adamw,
+                                 .blend = blend,
+                                 .scratch_bytes = [](int64_t) { return size_t(0); },
+                                 .sum_squares = sum_squares};
 
 }  // namespace fp::cpu

@@ -1,6 +1,7 @@
 // The host's table: float32, channels in the blocks that oneDNN is fastest with on this processor.
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include "kernels/host_order.h"
 #include "kernels/kernels.h"
 
 namespace fp::cpu {
@@ -47,6 +48,7 @@ constexpr Kernels table{.name = "cpu",
                         .image_block = image_block,
                         .filter = filter,
                         .memory = memory,
+                        .order = host_order,
                         .conv = conv,
                         .linear = linear,
                         .batchnorm = batchnorm,

@@ -10,8 +10,6 @@
 // Threads   four numbers each; sum_squares: a fixed grid whose blocks' sums one block adds in order
 // Traffic   sgd reads 12 and writes 8 bytes a number, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
 // Bound     memory
-// Needs     sum_squares keeps its blocks' sums in one buffer of the device: calls on different streams
-//           must not overlap.
 #include <cmath>
 
 #include "kernels/cuda/pack.cuh"
@@ -99,9 +97,8 @@ __global__ void blend_kernel(
 }
 
 constexpr int kSumBlocks = kProcessors * 4;
-__device__ double block_sums[kSumBlocks];
 
-__global__ void sum_squares_kernel(int64_t count, const float* __restrict__ g) {
+__global__ void sum_squares_kernel(int64_t count, const float* __restrict__ g, double* block_sums) {
     const int64_t step = 4 * int64_t(kSumBlocks) * kFlatThreads;
     double sum = 0;
     for (int64_t first = 4 * flat_index(); first < count; first += step) {
@@ -113,7 +110,7 @@ __global__ void sum_squares_kernel(int64_t count, const float* __restrict__ g) {
     if (thread_index() == 0) block_sums[blockIdx.x] = sum;
 }
 
-__global__ void add_block_sums_kernel(double* out) {
+__global__ void add_block_sums_kernel(const double* __restrict__ block_sums, double* out) {
     double sum = 0;
     for (int i = thread_index(); i < kSumBlocks; i += kFlatThreads) sum += block_sums[i];
     sum = block_sum<kFlatThreads>(sum);
@@ -157,15 +154,21 @@ void blend(int64_t count, double keep, par* average, const par* w, Stream stream
            static_cast<float*>(average), static_cast<const float*>(w));
 }
 
-void sum_squares(int64_t count, const par* g, double* sum, Stream stream) {
+size_t scratch_bytes(int64_t) { return kSumBlocks * sizeof(double); }
+
+void sum_squares(int64_t count, const par* g, double* sum, void* scratch, Stream stream) {
+    auto* block_sums = static_cast<double*>(scratch);
     launch(sum_squares_kernel, Grid{.blocks = kSumBlocks, .threads = kFlatThreads}, stream, count,
-           static_cast<const float*>(g));
-    launch(add_block_sums_kernel, Grid{.threads = kFlatThreads}, stream, sum);
+           static_cast<const float*>(g), block_sums);
+    launch(add_block_sums_kernel, Grid{.threads = kFlatThreads}, stream, block_sums, sum);
 }
 
 }  // namespace
 
-extern const Optimizer optimizer{
-    .sgd = sgd, .adamw = adamw, .blend = blend, .sum_squares = sum_squares};
+extern const Optimizer optimizer{.sgd = sgd,
+                                 .adamw = adamw,
+                                 .blend = blend,
+                                 .scratch_bytes = scratch_bytes,
+                                 .sum_squares = sum_squares};
 
 }  // namespace fp::FP_MACHINE

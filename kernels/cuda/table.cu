@@ -1,9 +1,13 @@
-// The table of the GPU's kernels, and its memory.
+// The table of the GPU's kernels.
 #include "kernels/nhwc.h"
 #include "machine.cuh"
 
 namespace fp::cuda {
 
+extern const Memory memory;
+extern const Order order;
+extern const Graph graph;
+extern const Ranges ranges;
 extern const Conv conv_f32, conv_tf32, conv_bf16, conv_bf16_sm90a;
 extern const Linear linear_f32, linear_tf32, linear_bf16, linear_bf16_sm90a;
 extern const BatchNorm batchnorm_f32, batchnorm_bf16;
@@ -19,37 +23,6 @@ extern const Snnl snnl_f32, snnl_bf16;
 
 namespace {
 
-void* alloc(size_t bytes) {
-    void* block = nullptr;
-    const cudaError_t status = cudaMalloc(&block, bytes);
-    FP_REQUIRE(status == cudaSuccess, Exit::device, "cuda: no ", bytes,
-               " bytes: ", cudaGetErrorString(status));
-    return block;
-}
-void release(void* block) { cudaFree(block); }
-void copy_in(void* device, const void* host, size_t bytes, Stream s) {
-    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, raw(s)));
-}
-void copy_out(void* host, const void* device, size_t bytes, Stream s) {
-    check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, raw(s)));
-    check(cudaStreamSynchronize(raw(s)));
-}
-void copy(void* to, const void* from, size_t bytes, Stream s) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, raw(s)));
-}
-void zero(void* device, size_t bytes, Stream s) {
-    check(cudaMemsetAsync(device, 0, bytes, raw(s)));
-}
-void synchronize(Stream s) { check(cudaStreamSynchronize(raw(s))); }
-
-constexpr Memory memory{.alloc = alloc,
-                        .release = release,
-                        .copy_in = copy_in,
-                        .copy_out = copy_out,
-                        .copy = copy,
-                        .zero = zero,
-                        .synchronize = synchronize};
-
 constexpr Kernels with_f32(const Conv& conv, const Linear& linear) {
     return {.name = "cuda",
             .activation = Type::f32,
@@ -58,6 +31,9 @@ constexpr Kernels with_f32(const Conv& conv, const Linear& linear) {
             .image_block = nhwc_image_block,
             .filter = krsc_filter,
             .memory = memory,
+            .order = order,
+            .graph = &graph,
+            .ranges = &ranges,
             .conv = conv,
             .linear = linear,
             .batchnorm = batchnorm_f32,
@@ -80,6 +56,9 @@ constexpr Kernels with_bf16(const Conv& conv, const Linear& linear) {
             .image_block = nhwc_image_block,
             .filter = krsc_filter,
             .memory = memory,
+            .order = order,
+            .graph = &graph,
+            .ranges = &ranges,
             .conv = conv,
             .linear = linear,
             .batchnorm = batchnorm_bf16,

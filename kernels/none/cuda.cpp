@@ -1,6 +1,10 @@
 // Linked in place of the cuda backend when the build leaves it out.
+#include "kernels/error.h"
 #include "kernels/kernels.h"
 
 namespace fp::cuda {
 const Kernels* find(Precision) { return nullptr; }
+void select_gpu(int index) {
+    fail_with(Exit::device, "device cuda:", index, " is not in this build");
+}
 }  // namespace fp::cuda

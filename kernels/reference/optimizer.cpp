@@ -58,15 +58,18 @@ void blend(int64_t count, double keep, par* average_par, const par* w_par, Strea
 }
 
 template <class T>
-void sum_squares(int64_t count, const par* g_par, double* sum, Stream) {
+void sum_squares(int64_t count, const par* g_par, double* sum, void*, Stream) {
     const auto* g = static_cast<const T*>(g_par);
     *sum = 0;
     for (int64_t i = 0; i < count; ++i) *sum += double(g[i]) * g[i];
 }
 
 template <class T>
-constexpr Optimizer optimizer{
-    .sgd = sgd<T>, .adamw = adamw<T>, .blend = blend<T>, .sum_squares = sum_squares<T>};
+constexpr Optimizer optimizer{.sgd = sgd<T>,
+                              .adamw = adamw<T>,
+                              .blend = blend<T>,
+                              .scratch_bytes = [](int64_t) { return size_t(0); },
+                              .sum_squares = sum_squares<T>};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/host_order.h"
 #include "kernels/kernels.h"
 
 namespace fp::reference {
@@ -32,11 +33,17 @@ constexpr Memory memory{
         return block;
     },
     .release = [](void* block) { std::free(block); },
+    .alloc_host = [](size_t bytes) { return std::malloc(bytes ? bytes : 1); },
+    .release_host = [](void* block) { std::free(block); },
     .copy_in =
         [](void* device, const void* host, size_t bytes, Stream) {
             std::memcpy(device, host, bytes);
         },
     .copy_out =
+        [](void* host, const void* device, size_t bytes, Stream) {
+            std::memcpy(host, device, bytes);
+        },
+    .copy_out_later =
         [](void* host, const void* device, size_t bytes, Stream) {
             std::memcpy(host, device, bytes);
         },
@@ -64,6 +71,7 @@ constexpr Kernels table_f32{.name = "reference",
                             .image_block = plain,
                             .filter = plain_filter,
                             .memory = memory,
+                            .order = host_order,
                             .conv = conv_f32,
                             .linear = linear_f32,
                             .batchnorm = batchnorm_f32,
@@ -84,6 +92,7 @@ constexpr Kernels table_f64{.name = "reference_f64",
                             .image_block = plain,
                             .filter = plain_filter,
                             .memory = memory,
+                            .order = host_order,
                             .conv = conv_f64,
                             .linear = linear_f64,
                             .batchnorm = batchnorm_f64,
@@ -104,6 +113,7 @@ constexpr Kernels table_blocked{.name = "reference_blocked",
                                 .image_block = plain,
                                 .filter = blocked_filter,
                                 .memory = memory,
+                                .order = host_order,
                                 .conv = conv_f32,
                                 .linear = linear_f32,
                                 .batchnorm = batchnorm_f32,

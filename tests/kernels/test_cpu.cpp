@@ -105,7 +105,7 @@ TEST(Cpu, SumOfSquaresHasTheSameBitsOnAnyNumberOfThreads) {
             const Device on{cpu()};
             const Tensor block = on.par_in(Filter{.k = int(count)}, g);
             const Array<double> sum(cpu(), 1);
-            cpu().optimizer.sum_squares(count, block, sum, {});
+            cpu().optimizer.sum_squares(count, block, sum, nullptr, {});
             return Values(sum.values());
         });
     }

@@ -52,7 +52,8 @@ double sum_squares(const Kernels& k, const Values& g0) {
     const Map map = flat(int64_t(g0.size()));
     const Tensor g = on.par_in(map, g0);
     const Array<double> sum(k, 1);
-    k.optimizer.sum_squares(map.h, g, sum, {});
+    const Buffer scratch(k, k.optimizer.scratch_bytes(map.h));
+    k.optimizer.sum_squares(map.h, g, sum, scratch.data(), {});
     return sum.values()[0];
 }
 

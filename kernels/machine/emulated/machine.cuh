@@ -56,11 +56,17 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream, Args... args) {
     struct Call {
         void (*kernel)(Params...);
         std::tuple<Params...> values;
-    } call{kernel, {static_cast<Params>(args)...}};
-    run(
-        grid,
-        [](void* c) { std::apply(static_cast<Call*>(c)->kernel, static_cast<Call*>(c)->values); },
-        &call);
+        Grid grid;
+        void operator()() {
+            run(
+                grid,
+                [](void* c) {
+                    std::apply(static_cast<Call*>(c)->kernel, static_cast<Call*>(c)->values);
+                },
+                this);
+        }
+    };
+    give(Call{kernel, {static_cast<Params>(args)...}, grid});
 }
 
 // Places in the grid.

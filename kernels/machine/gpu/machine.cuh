@@ -30,7 +30,10 @@ inline void check(cudaError_t status, const Place& at = Place::current()) {
                at.file_name(), ":", at.line());
 }
 
-inline cudaStream_t raw(Stream s) { return static_cast<cudaStream_t>(s.handle); }
+cudaStream_t own_stream();  // kernels/cuda/runtime.cu
+inline cudaStream_t raw(Stream s) {
+    return s.handle ? static_cast<cudaStream_t>(s.handle) : own_stream();
+}
 
 // Blocks x, y, z of `threads` threads each, with `shared_bytes` of dynamic shared memory.
 struct Grid {

@@ -1,0 +1,184 @@
+// Steps that are noted once and launched whole, on the machine that plays a GPU.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "engine/checkpoint.h"
+#include "engine/predict.h"
+#include "engine/profile.h"
+#include "engine/train/trainer.h"
+#include "kernels/random.h"
+#include "models/models.h"
+#include "tests/expect_error.h"
+
+namespace fp {
+namespace {
+
+using testing::expect_error;
+
+constexpr int kSide = 8, kBatch = 4, kClasses = 3;
+
+const Kernels& noting() { return kernels(Backend::emulated); }
+// The same backend without graphs.
+const Kernels& plain() {
+    static const Kernels table = [] {
+        Kernels k = kernels(Backend::emulated);
+        k.graph = nullptr;
+        return k;
+    }();
+    return table;
+}
+
+std::unique_ptr<Network> thin_network(const Kernels& k) {
+    auto net = models::build(
+        {.arch = "resnet18", .classes = kClasses, .stem = "small", .width = 0.03125}, k);
+    models::initialize(*net, 1);
+    return net;
+}
+
+struct Images {
+    std::vector<uint8_t> rgb = std::vector<uint8_t>(kBatch * kSide * kSide * 3);
+    Batch batch;
+    explicit Images(int64_t number) {
+        for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i + 1000 * uint64_t(number)));
+        batch = {.n = kBatch, .rgb = rgb.data(), .number = number};
+        for (int i = 0; i < kBatch; ++i) {
+            batch.samples.push_back(i);
+            batch.labels.push_back((i + int(number)) % kClasses);
+        }
+    }
+};
+
+struct Outcome {
+    std::vector<double> losses;
+    std::string weights;
+    int64_t replays;
+};
+
+Outcome train(const Kernels& k, int steps, int accumulate = 1) {
+    const auto net = thin_network(k);
+    Trainer trainer(*net, {.image_size = kSide}, {.accumulate = accumulate, .ema = 0.9});
+    Outcome out;
+    for (int i = 0; i < steps; ++i) {
+        const Images images(i);
+        const Sums sums = trainer.batch(images.batch, 0.1 / (i + 1), uint64_t(i), false);
+        EXPECT_EQ(sums.samples, kBatch);
+        out.losses.push_back(sums.loss);
+    }
+    out.weights = weights_hash(*net);
+    out.replays = trainer.session().replays();
+    return out;
+}
+
+TEST(Session, steps_launched_whole_give_the_bits_of_steps_that_are_not) {
+    const Outcome whole = train(noting(), 8), single = train(plain(), 8);
+    EXPECT_EQ(whole.losses, single.losses);
+    EXPECT_EQ(whole.weights, single.weights);
+    EXPECT_EQ(single.replays, 0);
+    EXPECT_GE(whole.replays, 2) << "two places, each noted at its third time";
+}
+
+TEST(Session, gradients_that_are_added_up_are_steps_of_their_own) {
+    const Outcome whole = train(noting(), 12, 3), single = train(plain(), 12, 3);
+    EXPECT_EQ(whole.losses, single.losses);
+    EXPECT_EQ(whole.weights, single.weights);
+    EXPECT_GT(whole.replays, 0);
+}
+
+TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
+    const auto net = thin_network(noting());
+    Session session(*net);
+    const Buffer data(noting().memory, 4096);
+    noting().memory.zero(data.data(), data.bytes(), {});
+    const uint64_t key = session.new_key();
+    for (int i = 0; i < 6; ++i)
+        session.repeat(key, true, {{Session::Part::device, [&] {
+                                        Tape tape = session.begin({.mode = Mode::train});
+                                        const Map map{.n = 2, .c = 8, .block = 8};
+                                        dropout(tape, tape.input({data.data(), map}), 0.5);
+                                        if (!tape.repeatable()) session.forbid(key);
+                                    }}});
+    EXPECT_EQ(session.replays(), 0);
+}
+
+TEST(Session, a_loss_that_is_not_finite_names_its_layer_in_a_step_launched_whole) {
+    const auto net = thin_network(noting());
+    Trainer trainer(*net, {.image_size = kSide}, {});
+    for (int i = 0; i < 6; ++i) trainer.batch(Images(i).batch, 0.01, uint64_t(i), true);
+    ASSERT_GT(trainer.session().replays(), 0);
+    const Param& p = *net->params.find("layer2.0.conv1.weight");
+    std::vector<double> values = net->params.get(p);
+    values[0] = std::numeric_limits<double>::quiet_NaN();
+    net->params.set(p, values.data());
+    expect_error(
+        Exit::diverged, [&] { trainer.batch(Images(6).batch, 0.01, 6, true); }, "batch 6",
+        "conv2d layer2.0.conv1");
+}
+
+TEST(Session, what_a_gpu_cannot_note_is_refused) {
+    const Kernels& k = noting();
+    const Buffer block(k.memory, 64);
+    char host[64] = {};
+    k.graph->begin({});
+    EXPECT_THROW(k.memory.alloc(64), Error);
+    EXPECT_THROW(k.memory.synchronize({}), Error);
+    EXPECT_THROW(k.memory.copy_out(host, block.data(), 64, {}), Error);
+    EXPECT_THROW(k.memory.copy_in(block.data(), host, 64, {}), Error);
+    k.graph->release(k.graph->end({}));
+}
+
+TEST(Predict, batches_launched_whole_give_the_same_probabilities) {
+    std::vector<Predictions> both;
+    for (const Kernels* k : {&noting(), &plain()}) {
+        const auto net = thin_network(*k);
+        ImageData data;
+        data.set.name = "images";
+        data.set.classes = {"a", "b", "c"};
+        std::vector<int64_t> samples;
+        for (int i = 0; i < 22; ++i) {
+            data.set.samples.push_back({.image = std::to_string(i), .label = i % kClasses});
+            samples.push_back(i);
+        }
+        data.source = [](int64_t sample, const View&, int side, uint8_t* rgb) {
+            for (int i = 0; i < side * side * 3; ++i)
+                rgb[i] = uint8_t(mix(uint64_t(i) + 977 * uint64_t(sample)));
+        };
+        Session session(*net);
+        both.push_back(predict(session, {.image_size = kSide}, data, samples,
+                               {.batch_size = kBatch, .workers = 1}));
+        EXPECT_EQ(session.replays() > 0, k->graph != nullptr);
+        // Other weights, the same session: nothing stale is launched.
+        const Param& head = *net->params.find("fc.weight");
+        std::vector<double> values = net->params.get(head);
+        for (double& v : values) v = -v;
+        net->params.set(head, values.data());
+        const Predictions turned = predict(session, {.image_size = kSide}, data, samples,
+                                           {.batch_size = kBatch, .workers = 1});
+        EXPECT_NE(turned.prob, both.back().prob);
+    }
+    EXPECT_EQ(both[0].size(), 22);
+    EXPECT_EQ(both[0].prob, both[1].prob);
+}
+
+TEST(Profile, every_row_has_a_time_and_a_place_in_the_trace) {
+    const auto net = thin_network(noting());
+    const auto rows =
+        profile(*net, {.batch_size = 1, .image_size = kSide, .mode = Mode::train, .passes = 1});
+    double forward = 0, backward = 0;
+    for (const LayerCost& c : rows) {
+        EXPECT_GT(c.forward_seconds, 0) << c.layer;
+        forward += c.forward_seconds;
+        backward += c.backward_seconds;
+    }
+    EXPECT_GT(backward, 0);
+    const auto trace = chrome_trace({{"thin", rows}});
+    double total = 0;
+    for (const auto& event : trace.at("traceEvents"))
+        if (event.at("ph") == "X") total += event.at("dur").get<double>();
+    EXPECT_NEAR(total, (forward + backward) * 1e6, 1e-3 * total);
+}
+
+}  // namespace
+}  // namespace fp
