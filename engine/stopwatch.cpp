@@ -61,6 +61,15 @@ TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
 
 TimedNetwork::~TimedNetwork() = default;
 
+size_t TimedNetwork::peak_bytes() const {
+    const State& s = *state_;
+    const ParamStore& p = s.net.params;
+    const size_t weights = size_t(2 * p.trained_count() + p.statistics_count()) *  // and gradients
+                           size_t(bytes_of(s.net.kernels().parameter));
+    return s.images.bytes() + weights + s.session.bytes() +
+           (s.optimizer ? s.optimizer->bytes() : 0);
+}
+
 double TimedNetwork::run() {
     State& s = *state_;
     const double start = now();

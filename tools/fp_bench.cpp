@@ -31,6 +31,7 @@ struct Measured {
     std::vector<double> seconds;
     TimingSummary summary;
     Ratio against_first;
+    size_t peak_bytes;
 };
 
 void print_layers(const std::vector<std::vector<LayerCost>>& tables,
@@ -77,6 +78,7 @@ ordered_json benchmark_json(const Measured& m, const Settings& s) {
             {"cpu_time", m.summary.median * 1e3},
             {"time_unit", "ms"},
             {"items_per_second", m.batch_size / m.summary.median},
+            {"peak_memory_bytes", m.peak_bytes},
             {"latency_ms",
              {{"min", m.summary.min * 1e3},
               {"mean", m.summary.mean * 1e3},
@@ -91,6 +93,13 @@ ordered_json benchmark_json(const Measured& m, const Settings& s) {
               {"high", m.against_first.high}}}};
 }
 
+// From the third step on nothing is allocated any more.
+size_t peak_bytes(Network& network, const TimingOptions& timing) {
+    TimedNetwork timed(network, timing);
+    for (int step = 0; step < 3; ++step) timed.run();
+    return timed.peak_bytes();
+}
+
 int run(const Settings& s, const Options& options) {
     const Kernels& k = use_device(s.compute, options);
     FP_REQUIRE(!s.checkpoints.empty(), Exit::usage, "--checkpoint is missing");
@@ -102,12 +111,12 @@ int run(const Settings& s, const Options& options) {
 
     std::vector<Measured> all;
     for (const int batch : s.batch_sizes) {
-        const auto seconds = time_in_turns(
-            networks,
-            {.batch_size = batch, .image_size = size, .train = s.train, .seconds = s.seconds});
+        const TimingOptions timing{
+            .batch_size = batch, .image_size = size, .train = s.train, .seconds = s.seconds};
+        const auto seconds = time_in_turns(networks, timing);
         for (size_t i = 0; i < models.size(); ++i)
             all.push_back({s.checkpoints[i], batch, seconds[i], summarize(seconds[i]),
-                           ratio_of(seconds[0], seconds[i])});
+                           ratio_of(seconds[0], seconds[i]), peak_bytes(*networks[i], timing)});
     }
     const int profiled = s.batch_sizes.back();
     std::vector<std::vector<LayerCost>> tables;
@@ -141,14 +150,14 @@ int run(const Settings& s, const Options& options) {
                    s.checkpoints[i], models[i].network->spec.arch, double(t.parameters) * 1e-6,
                    t.macs * 1e-6);
     }
-    fmt::print("\n{:<6}{:>6}{:>11}{:>10}{:>9}{:>9}{:>9}   {}\n", "model", "batch", "images/s",
-               "median ms", "p90", "p99", "min", "speed-up [95 %]");
+    fmt::print("\n{:<6}{:>6}{:>11}{:>10}{:>9}{:>9}{:>9}{:>10}   {}\n", "model", "batch", "images/s",
+               "median ms", "p90", "p99", "min", "peak MB", "speed-up [95 %]");
     for (size_t i = 0; i < all.size(); ++i) {
         const Measured& m = all[i];
-        fmt::print("{:<6}{:>6}{:>11.1f}{:>10.3f}{:>9.3f}{:>9.3f}{:>9.3f}",
+        fmt::print("{:<6}{:>6}{:>11.1f}{:>10.3f}{:>9.3f}{:>9.3f}{:>9.3f}{:>10.1f}",
                    fmt::format("[{}]", i % models.size() + 1), m.batch_size,
                    m.batch_size / m.summary.median, m.summary.median * 1e3, m.summary.p90 * 1e3,
-                   m.summary.p99 * 1e3, m.summary.min * 1e3);
+                   m.summary.p99 * 1e3, m.summary.min * 1e3, double(m.peak_bytes) * 1e-6);
         if (i % models.size() > 0)
             fmt::print("   {:.2f}x [{:.2f}, {:.2f}]", m.against_first.value, m.against_first.low,
                        m.against_first.high);
