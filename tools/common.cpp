@@ -37,8 +37,10 @@ void add_compute_options(Options& options, ComputeOptions& compute) {
         "precision TYPE", compute.precision,
         {{"fp32", Precision::f32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
         "what the arithmetic is done in");
-    options.add("threads N", compute.threads, "threads of the CPU; 0 is every core",
-                {.low = 0, .high = 4096});
+    options.add(
+        "threads N", compute.threads,
+        "threads of the CPU; 0 is every core. Another number rounds sums otherwise: other bits",
+        {.low = 0, .high = 4096});
 }
 
 void add_dataset_options(Options& options, DatasetOptions& dataset) {
