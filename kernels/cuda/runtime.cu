@@ -59,7 +59,7 @@ void zero(void* device, size_t bytes, Stream s) {
 }
 void synchronize(Stream s) { check(cudaStreamSynchronize(raw(s))); }
 
-cudaEvent_t raw(Event e) { return static_cast<cudaEvent_t>(e.handle); }
+cudaEvent_t native(Event e) { return static_cast<cudaEvent_t>(e.handle); }
 
 Stream open_stream() {
     cudaStream_t s = nullptr;
@@ -72,10 +72,10 @@ Event make_event() {
     check(cudaEventCreate(&e));
     return {e};
 }
-void drop_event(Event e) { cudaEventDestroy(raw(e)); }
+void drop_event(Event e) { cudaEventDestroy(native(e)); }
 double seconds(Event from, Event until) {
     float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, raw(from), raw(until)));
+    check(cudaEventElapsedTime(&milliseconds, native(from), native(until)));
     return 1e-3 * milliseconds;
 }
 
@@ -112,9 +112,9 @@ extern const Order order{
     .native = [](Stream s) -> void* { return raw(s); },
     .event = make_event,
     .drop = drop_event,
-    .record = [](Event e, Stream s) { check(cudaEventRecord(raw(e), raw(s))); },
-    .follow = [](Stream s, Event e) { check(cudaStreamWaitEvent(raw(s), raw(e))); },
-    .wait = [](Event e) { check(cudaEventSynchronize(raw(e))); },
+    .record = [](Event e, Stream s) { check(cudaEventRecord(native(e), raw(s))); },
+    .follow = [](Stream s, Event e) { check(cudaStreamWaitEvent(raw(s), native(e))); },
+    .wait = [](Event e) { check(cudaEventSynchronize(native(e))); },
     .seconds = seconds,
 };
 
