@@ -166,8 +166,14 @@ public:
 
     // Every point and seed in a folder of its own, then the choice, then the test split.
     int run_sweep() {
+        const std::vector<SweepPoint> points = sweep_points(s_.pruning, s_.sweep);
+        for (const SweepPoint& point :
+             points)  // the last one's mistake is not found out hours later
+            if (point.pruning.criterion != kNoCriterion)
+                check_scoring(score_options(point.pruning, s_.data.attributes, s_.seed,
+                                            s_.data.batch_size, s_.tune.workers));
         std::vector<SweepResult> results;
-        for (const SweepPoint& point : sweep_points(s_.pruning, s_.sweep)) {
+        for (const SweepPoint& point : points) {
             results.push_back({.point = point, .runs = {}});
             for (int i = 0; i < s_.sweep.seeds; ++i) {
                 const uint64_t seed = s_.seed + uint64_t(i);

@@ -198,15 +198,32 @@ SetScores skewness_values(Scoring& s) {
     return sum;
 }
 
-// Criteria that look at two groups' losses take one attribute; several are crossed.
-Grouping one_grouping(const Scoring& s) {
-    FP_REQUIRE(s.attributes.size() == 1, Exit::usage, "criterion ", s.o.criterion,
-               " takes one --attribute, ", s.attributes.size(),
-               " are given; cross them, as in sex*age:60");
-    return group_by(s.data.set, s.attributes[0]);
+// Attributes that count: one of weight 0 is reported on and not pruned by.
+std::vector<std::string> weighted(const ScoreOptions& o) {
+    std::vector<std::string> out;
+    for (const auto& [name, weight] : o.attributes)
+        if (weight != 0) out.push_back(name);
+    return out;
 }
 
+// For criteria that look at the losses of one attribute's groups.
+Grouping one_grouping(const Scoring& s) { return group_by(s.data.set, weighted(s.o).at(0)); }
+
 }  // namespace
+
+void check_scoring(const ScoreOptions& o) {
+    std::string known;
+    for (const std::string& name : criterion_names()) known += " " + name;
+    FP_REQUIRE(std::count(criterion_names().begin(), criterion_names().end(), o.criterion) == 1,
+               Exit::usage, "criterion ", printable(o.criterion), " is unknown; there are", known);
+    const size_t attributes = weighted(o).size();
+    FP_REQUIRE(!needs_groups(o.criterion) || !o.attributes.empty(), Exit::usage, "criterion ",
+               o.criterion, " needs an --attribute");
+    const bool one = o.criterion == "fairprune" || o.criterion == "fairgrape";
+    FP_REQUIRE(!one || attributes == 1, Exit::usage, "criterion ", o.criterion,
+               " takes one --attribute, ", attributes,
+               " are given; cross them, as in sex*age:60, or weigh the others with =0");
+}
 
 ChannelScores scores_from(const ScoresFile& file,
                           const std::vector<Node>& rows,
@@ -236,10 +253,9 @@ ChannelScores score_channels(Session& session,
                              const ImageData& data,
                              const std::vector<Node>& rows,
                              const ScoreOptions& o) {
+    check_scoring(o);
     Scoring s{session, preprocessing, data, rows, o};
     ChannelScores out{.criterion = o.criterion, .layers = {}, .sets = {}, .note = {}};
-    FP_REQUIRE(!needs_groups(o.criterion) || !s.attributes.empty(), Exit::usage, "criterion ",
-               o.criterion, " needs an --attribute");
     if (is_weight_criterion(o.criterion)) {
         out.sets =
             over_mean(s.asked_for(weight_values(o.criterion, session.network(), s.sets, o.seed)));
@@ -263,10 +279,7 @@ ChannelScores score_channels(Session& session,
         values =
             fairgrape_values(session, s.sets, s.samples, one_grouping(s), s.gradient_samples());
     } else {
-        std::string known;
-        for (const std::string& name : criterion_names()) known += " " + name;
-        fail_with(Exit::usage, "criterion ", printable(o.criterion), " is unknown; there are",
-                  known);
+        fail("criterion without an implementation");
     }
     out.sets = over_mean(s.asked_for(values));
     return out;

@@ -35,6 +35,9 @@ std::vector<int64_t> calibration_samples(const ImageData&,
                                          int64_t count,
                                          uint64_t seed);
 
+// Exit::usage for a criterion that is unknown or cannot use these attributes; asked before anything is run.
+void check_scoring(const ScoreOptions&);
+
 struct ChannelScores {
     std::string criterion;
     std::vector<LayerScores> layers;  // snnl alone
