@@ -31,7 +31,7 @@ struct SynthSpec {
     int classes = 8;
     int groups = 2;
     double bias = 0.8;
-    double difficulty = 0.5;
+    double difficulty = 0.2;
     int views = 1;
     uint64_t seed = 1;
 
