@@ -47,7 +47,11 @@ constexpr uint64_t key_of(uint64_t first, Rest... rest) {
 // Uniform in [0, 1): 24 bits, so float holds it exactly.
 constexpr float uniform(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 constexpr float uniform(uint64_t key, uint64_t index) {
-    return uniform(philox(key, index >> 2).word[index & 3]);
+    // Chosen without an index, for which a GPU would put the words into memory.
+    const Philox p = philox(key, index >> 2);
+    const uint32_t low = index & 1 ? p.word[1] : p.word[0];
+    const uint32_t high = index & 1 ? p.word[3] : p.word[2];
+    return uniform(index & 2 ? high : low);
 }
 // Uniform in [0, 1): 53 bits.
 constexpr double uniform_double(uint64_t key, uint64_t index, uint64_t stream = 0) {

@@ -336,6 +336,17 @@ ConvShape as_conv(const LinearShape& s) {
             .y_block = s.y_block};
 }
 
+size_t conv_prepared_bytes(const ConvShape& s, bool, bool) {
+    return size_t(s.w.stored()) * sizeof(float);
+}
+void conv_prepare(const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
+    const int64_t packs = s.w.stored() / 4;
+    launch(copy_kernel, flat_grid(packs), stream, static_cast<const float*>(w),
+           static_cast<float*>(prepared), packs);
+}
+
+namespace {
+
 size_t conv_scratch_bytes(const ConvShape& shape) {
     const ConvSizes g = ConvSizes::of(shape);
     const int parts = filter_split(g, filter_tile(g)).parts();
@@ -407,17 +418,6 @@ void conv_backward_filter(const ConvShape& shape,
     if (!whole) add_parts(parts, split.parts(), int64_t(g.k) * g.taps_c(), dw, write, stream);
     if (dbias) column_sums(shape.y(), dy, dbias, write, scratch, stream);
 }
-
-size_t conv_prepared_bytes(const ConvShape& s, bool, bool) {
-    return size_t(s.w.stored()) * sizeof(float);
-}
-void conv_prepare(const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
-    const int64_t packs = s.w.stored() / 4;
-    launch(copy_kernel, flat_grid(packs), stream, static_cast<const float*>(w),
-           static_cast<float*>(prepared), packs);
-}
-
-namespace {
 
 void forward(
     const ConvShape& s, const act* x, const par* w, const par* bias, act* y, void*, Stream stream) {

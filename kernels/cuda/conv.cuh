@@ -76,32 +76,42 @@ struct PixelPlace {
 // sum = (or +=) the `count` parts of `size` numbers each, in order.
 void add_parts(const float* parts, int count, int64_t size, float* sum, Write, Stream);
 
-// The ops of kernels.h, float32 on the ordinary cores. scratch: as conv_scratch_bytes says.
-size_t conv_scratch_bytes(const ConvShape&);
-void conv_forward(const ConvShape&,
-                  const float* x,
-                  const float* w,
-                  const float* bias,
-                  const float* residual,
-                  bool relu,
-                  float* y,
-                  Stream);
-void conv_backward_data(
-    const ConvShape&, const float* dy, const float* w, float* dx, Write, Stream);
-void conv_backward_filter(const ConvShape&,
-                          const float* x,
-                          const float* dy,
-                          float* dw,
-                          float* dbias,
-                          Write,
-                          void* scratch,
-                          Stream);
-
 // The filter is best as it is: prepared is a copy of it.
 size_t conv_prepared_bytes(const ConvShape&, bool residual, bool relu);
 void conv_prepare(const ConvShape&, bool residual, bool relu, const par* w, void* prepared, Stream);
 
 // A linear layer is a 1x1 convolution over one pixel whose channels are the whole stored map.
 ConvShape as_conv(const LinearShape&);
+
+// The ops of `kConv` on that convolution.
+template <const Conv& kConv>
+constexpr Linear linear_of{
+    .scratch_bytes = [](const LinearShape& s) { return kConv.scratch_bytes(as_conv(s)); },
+    .forward = [](const LinearShape& s,
+                  const act* x,
+                  const par* w,
+                  const par* bias,
+                  act* y,
+                  void* scratch,
+                  Stream stream) { kConv.forward(as_conv(s), x, w, bias, y, scratch, stream); },
+    .backward_data =
+        [](const LinearShape& s,
+           const act* dy,
+           const par* w,
+           act* dx,
+           Write write,
+           void* scratch,
+           Stream stream) { kConv.backward_data(as_conv(s), dy, w, dx, write, scratch, stream); },
+    .backward_filter =
+        [](const LinearShape& s,
+           const act* x,
+           const act* dy,
+           par* dw,
+           par* dbias,
+           Write write,
+           void* scratch,
+           Stream stream) {
+            kConv.backward_filter(as_conv(s), x, dy, dw, dbias, write, scratch, stream);
+        }};
 
 }  // namespace fp::FP_MACHINE

@@ -1,9 +1,9 @@
-// Convolution and linear layers in bf16: bf16 activations, float32 weights, gradients of weights and sums.
+// Convolution in bf16: bf16 activations, float32 weights, gradients of weights and sums.
 //
 // Formulas, shapes, threads, traffic, bound and model: conv_tensor.cuh. The weights become bf16 on the way
 // in: in training once a call, into scratch (4 bytes read and 2 written a weight, beside the product that
 // reads them many times); for inference once, by prepare.
-#include "kernels/cuda/conv_tensor.cuh"
+#include "kernels/cuda/conv_tensor_ops.cuh"
 
 namespace fp::FP_MACHINE {
 namespace {
@@ -36,6 +36,5 @@ using Ops = TensorOps<Bf16, RoundedWeights>;
 }  // namespace
 
 extern const Conv conv_bf16{Ops::conv};
-extern const Linear linear_bf16{Ops::linear};
 
 }  // namespace fp::FP_MACHINE

@@ -24,7 +24,6 @@
 namespace fp::FP_MACHINE {
 
 extern const Conv conv_bf16;
-extern const Linear linear_bf16;
 
 namespace {
 
@@ -359,34 +358,5 @@ extern const Conv conv_bf16_sm90a{
                   void* prepared,
                   Stream stream) { conv_bf16.prepare(s, residual, relu, w, prepared, stream); },
     .infer = infer};
-
-extern const Linear linear_bf16_sm90a{
-    .scratch_bytes = [](const LinearShape& s) { return linear_bf16.scratch_bytes(s); },
-    .forward = [](const LinearShape& s,
-                  const act* x,
-                  const par* w,
-                  const par* bias,
-                  act* y,
-                  void* scratch,
-                  Stream stream) { forward(as_conv(s), x, w, bias, y, scratch, stream); },
-    .backward_data =
-        [](const LinearShape& s,
-           const act* dy,
-           const par* w,
-           act* dx,
-           Write write,
-           void* scratch,
-           Stream stream) { linear_bf16.backward_data(s, dy, w, dx, write, scratch, stream); },
-    .backward_filter =
-        [](const LinearShape& s,
-           const act* x,
-           const act* dy,
-           par* dw,
-           par* dbias,
-           Write write,
-           void* scratch,
-           Stream stream) {
-            linear_bf16.backward_filter(s, x, dy, dw, dbias, write, scratch, stream);
-        }};
 
 }  // namespace fp::FP_MACHINE

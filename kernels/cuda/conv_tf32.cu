@@ -1,8 +1,8 @@
-// Convolution and linear layers in TF32: float32 everywhere in memory, operands rounded to 10 bits of
+// Convolution in TF32: float32 everywhere in memory, operands rounded to 10 bits of
 // mantissa on their way into the tensor core, float32 sums.
 //
 // Formulas, shapes, threads, traffic, bound and model: conv_tensor.cuh.
-#include "kernels/cuda/conv_tensor.cuh"
+#include "kernels/cuda/conv_tensor_ops.cuh"
 
 namespace fp::FP_MACHINE {
 namespace {
@@ -22,6 +22,5 @@ using Ops = TensorOps<Tf32, PlainWeights>;
 }  // namespace
 
 extern const Conv conv_tf32{Ops::conv};
-extern const Linear linear_tf32{Ops::linear};
 
 }  // namespace fp::FP_MACHINE

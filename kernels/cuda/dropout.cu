@@ -31,6 +31,7 @@ __global__ void dropout_kernel(const A* __restrict__ from,
     const int64_t sample = pixel / m.pixels(), place = pixel % m.pixels();
 
     Pack<A> v = load_pack(from + i * Pack<A>::kSize);
+    UNROLL
     for (int e = 0; e < Pack<A>::kSize; ++e) {
         const int64_t index = (sample * m.c + channel + e) * m.pixels() + place;
         v.v[e] = uniform(key, uint64_t(index)) >= p ? v.v[e] * scale : 0;

@@ -4,27 +4,14 @@
 #include <new>
 #include <utility>
 
+#include "kernels/cuda/tables.cuh"
 #include "kernels/error.h"
 #include "kernels/host_order.h"
 #include "kernels/kernels.h"
 #include "kernels/machine/emulated/launch.h"
 #include "kernels/machine/emulated/settings.h"
-#include "kernels/nhwc.h"
 
 namespace fp::emulated {
-
-extern const Conv conv_f32, conv_tf32, conv_bf16, conv_bf16_sm90a;
-extern const Linear linear_f32, linear_tf32, linear_bf16, linear_bf16_sm90a;
-extern const BatchNorm batchnorm_f32, batchnorm_bf16;
-extern const Relu relu_f32, relu_bf16;
-extern const Add add_f32, add_bf16;
-extern const MaxPool maxpool_f32, maxpool_bf16;
-extern const AvgPool avgpool_f32, avgpool_bf16;
-extern const Dropout dropout_f32, dropout_bf16;
-extern const Loss loss_f32, loss_bf16;
-extern const Image image_f32, image_bf16;
-extern const Optimizer optimizer;
-extern const Snnl snnl_f32, snnl_bf16;
 
 namespace {
 
@@ -83,74 +70,10 @@ constexpr Graph graph{
     .release = [](void* g) { delete static_cast<Recording*>(g); },
 };
 
-constexpr Kernels with_f32(const Conv& conv, const Linear& linear) {
-    return {.name = "emulated",
-            .activation = Type::f32,
-            .parameter = Type::f32,
-            .block = nhwc_block,
-            .image_block = nhwc_image_block,
-            .filter = krsc_filter,
-            .memory = memory,
-            .order = host_order,
-            .graph = &graph,
-            .conv = conv,
-            .linear = linear,
-            .batchnorm = batchnorm_f32,
-            .relu = relu_f32,
-            .add = add_f32,
-            .maxpool = maxpool_f32,
-            .avgpool = avgpool_f32,
-            .dropout = dropout_f32,
-            .loss = loss_f32,
-            .image = image_f32,
-            .optimizer = optimizer,
-            .snnl = snnl_f32};
-}
-
-constexpr Kernels with_bf16(const Conv& conv, const Linear& linear) {
-    return {.name = "emulated",
-            .activation = Type::bf16,
-            .parameter = Type::f32,
-            .block = nhwc_block,
-            .image_block = nhwc_image_block,
-            .filter = krsc_filter,
-            .memory = memory,
-            .order = host_order,
-            .graph = &graph,
-            .conv = conv,
-            .linear = linear,
-            .batchnorm = batchnorm_bf16,
-            .relu = relu_bf16,
-            .add = add_bf16,
-            .maxpool = maxpool_bf16,
-            .avgpool = avgpool_bf16,
-            .dropout = dropout_bf16,
-            .loss = loss_bf16,
-            .image = image_bf16,
-            .optimizer = optimizer,
-            .snnl = snnl_bf16};
-}
-
-constinit const Kernels table_f32 = with_f32(conv_f32, linear_f32);
-constinit const Kernels table_tf32 = with_f32(conv_tf32, linear_tf32);
-constinit const Kernels table_bf16 = with_bf16(conv_bf16, linear_bf16);
-constinit const Kernels table_bf16_sm90a = with_bf16(conv_bf16_sm90a, linear_bf16_sm90a);
-
-// Of a GPU of this generation (its compute capability x 10). Warpgroup products are Hopper's alone.
-const Kernels& table_of(Precision precision, int generation) {
-    switch (precision) {
-        case Precision::f32:
-            return table_f32;
-        case Precision::tf32:
-            return table_tf32;
-        case Precision::bf16:
-            return generation == 90 ? table_bf16_sm90a : table_bf16;
-    }
-    fail("no such precision");
-}
+constinit const Tables tables{Host{"emulated", memory, host_order, &graph}};
 
 }  // namespace
 
-const Kernels* find(Precision precision) { return &table_of(precision, settings().generation); }
+const Kernels* find(Precision precision) { return &tables.of(precision, settings().generation); }
 
 }  // namespace fp::emulated

@@ -29,6 +29,11 @@ TEST(Random, UniformStaysBelowOne) {
     }
 }
 
+TEST(Random, FourNumbersShareACounter) {
+    for (uint64_t i = 0; i < 8; ++i)
+        EXPECT_EQ(uniform(5, i), uniform(philox(5, i / 4).word[i % 4])) << i;
+}
+
 TEST(Random, KeysOfDifferentPartsDiffer) {
     EXPECT_NE(key_of(1, 2), key_of(2, 1));
     EXPECT_NE(key_of(1), key_of(1, 0));

@@ -107,13 +107,4 @@ inline void stmatrix_x4(void* row, const uint32_t (&r)[4], const Place& at = Pla
     std::memcpy(row, &mine, sizeof mine);
 }
 
-template <int kRegisters>
-void registers_reduce() {
-    static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
-}
-template <int kRegisters>
-void registers_raise() {
-    static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
-}
-
 }  // namespace fp::emulated

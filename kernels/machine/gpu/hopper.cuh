@@ -184,14 +184,4 @@ __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
         : "memory");
 }
 
-// Registers that a warpgroup gives back, or takes: all its warps at one place.
-template <int kRegisters>
-__device__ void registers_reduce() {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
-}
-template <int kRegisters>
-__device__ void registers_raise() {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
-}
-
 }  // namespace fp::cuda

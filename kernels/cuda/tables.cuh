@@ -1,0 +1,106 @@
+// The tables of this folder's kernels, for the machine they are compiled for.
+#pragma once
+
+#include "kernels/error.h"
+#include "kernels/kernels.h"
+#include "kernels/nhwc.h"
+
+namespace fp::FP_MACHINE {
+
+extern const Conv conv_f32, conv_tf32, conv_bf16, conv_bf16_sm90a;
+extern const Linear linear_f32, linear_tf32, linear_bf16, linear_bf16_sm90a;
+extern const BatchNorm batchnorm_f32, batchnorm_bf16;
+extern const Relu relu_f32, relu_bf16;
+extern const Add add_f32, add_bf16;
+extern const MaxPool maxpool_f32, maxpool_bf16;
+extern const AvgPool avgpool_f32, avgpool_bf16;
+extern const Dropout dropout_f32, dropout_bf16;
+extern const Loss loss_f32, loss_bf16;
+extern const Image image_f32, image_bf16;
+extern const Optimizer optimizer;
+extern const Snnl snnl_f32, snnl_bf16;
+
+// What a machine adds to the kernels.
+struct Host {
+    std::string_view name;
+    const Memory& memory;
+    const Order& order;
+    const Graph* graph;
+    const Ranges* ranges = nullptr;
+};
+
+constexpr Kernels with_f32(const Host& host, const Conv& conv, const Linear& linear) {
+    return {.name = host.name,
+            .activation = Type::f32,
+            .parameter = Type::f32,
+            .block = nhwc_block,
+            .image_block = nhwc_image_block,
+            .filter = krsc_filter,
+            .memory = host.memory,
+            .order = host.order,
+            .graph = host.graph,
+            .ranges = host.ranges,
+            .conv = conv,
+            .linear = linear,
+            .batchnorm = batchnorm_f32,
+            .relu = relu_f32,
+            .add = add_f32,
+            .maxpool = maxpool_f32,
+            .avgpool = avgpool_f32,
+            .dropout = dropout_f32,
+            .loss = loss_f32,
+            .image = image_f32,
+            .optimizer = optimizer,
+            .snnl = snnl_f32};
+}
+
+constexpr Kernels with_bf16(const Host& host, const Conv& conv, const Linear& linear) {
+    return {.name = host.name,
+            .activation = Type::bf16,
+            .parameter = Type::f32,
+            .block = nhwc_block,
+            .image_block = nhwc_image_block,
+            .filter = krsc_filter,
+            .memory = host.memory,
+            .order = host.order,
+            .graph = host.graph,
+            .ranges = host.ranges,
+            .conv = conv,
+            .linear = linear,
+            .batchnorm = batchnorm_bf16,
+            .relu = relu_bf16,
+            .add = add_bf16,
+            .maxpool = maxpool_bf16,
+            .avgpool = avgpool_bf16,
+            .dropout = dropout_bf16,
+            .loss = loss_bf16,
+            .image = image_bf16,
+            .optimizer = optimizer,
+            .snnl = snnl_bf16};
+}
+
+// One a precision; in bf16 one more for Hopper, which alone has warpgroup products.
+struct Tables {
+    Kernels f32, tf32, bf16, bf16_sm90a;
+
+    constexpr explicit Tables(const Host& host)
+        : f32(with_f32(host, conv_f32, linear_f32)),
+          tf32(with_f32(host, conv_tf32, linear_tf32)),
+          bf16(with_bf16(host, conv_bf16, linear_bf16)),
+          bf16_sm90a(with_bf16(host, conv_bf16_sm90a, linear_bf16_sm90a)) {}
+
+    // For a GPU of this generation: its compute capability x 10.
+    const Kernels& of(Precision precision, int generation) const {
+        switch (precision) {
+            case Precision::f32:
+                return f32;
+            case Precision::tf32:
+                return tf32;
+            case Precision::bf16:
+                return generation == 90 ? bf16_sm90a : bf16;
+        }
+        fail("no such precision");
+    }
+};
+
+}  // namespace fp::FP_MACHINE
