@@ -36,6 +36,9 @@ void add_pruning_options(Options& o, PruningOptions& p) {
                    "class: compare samples of one class only");
     o.add("batches N", p.batches, "score blocks of N images and average; 0 is all at once",
           {.low = 0, .high = 1 << 20});
+    o.add("permutations N", p.snnl.permutations,
+          "deal the groups anew N times: each score's null, z and p; 0 is none",
+          {.low = 0, .high = 10000});
     o.add("protect LAMBDA", p.protect, "keep what tells the class: weight of the class's own score",
           {.low = 0, .high = 1000});
     o.add(
@@ -81,6 +84,7 @@ nlohmann::ordered_json to_json(const PruningOptions& p,
         {"centre", p.snnl.centred},
         {"given_class", p.snnl.given_class},
         {"batches", p.batches},
+        {"permutations", p.snnl.permutations},
         {"protect", p.protect},
         {"beta", p.beta},
         {"protected", p.protected_group},

@@ -149,20 +149,26 @@ SetScores order_from(const Scoring& s, const std::vector<LayerScores>& layers) {
 }
 
 void score_snnl(Scoring& s, ChannelScores& out) {
-    std::vector<int32_t> classes;
-    for (const int64_t i : s.samples) classes.push_back(s.data.set.samples[i].label);
+    std::vector<int32_t> classes, units;
+    std::map<std::string, int32_t> unit_index;
+    for (const int64_t i : s.samples) {
+        const Sample& sample = s.data.set.samples[i];
+        classes.push_back(sample.label);
+        units.push_back(unit_index.emplace(sample.unit, int32_t(unit_index.size())).first->second);
+    }
     std::vector<LabelSet> labels;
     for (const std::string& a : s.attributes) {
         const Grouping g = group_by(s.data.set, a);
         require_comparable(g);
-        LabelSet set{.name = a, .of = {}};
+        LabelSet set{.name = a, .of = {}, .unit = units};
         for (const int64_t i : s.samples) set.of.push_back(g.of[i]);
         labels.push_back(std::move(set));
     }
     SnnlOptions snnl = s.o.snnl;
+    snnl.seed = s.o.seed;
     if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released) snnl.block = 128;
     // What tells the class is not asked within one class.
-    const std::vector<LabelSet> own{{.name = kClass, .of = classes}};
+    const std::vector<LabelSet> own{{.name = kClass, .of = classes, .unit = units}};
     const bool apart = s.o.protect != 0 && snnl.given_class;
     SnnlOptions over_all = snnl;
     over_all.given_class = false;

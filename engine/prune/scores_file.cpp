@@ -45,6 +45,15 @@ struct Members {
     }
 };
 
+NullScores null_of(const Members& m) {
+    const Members null{m.at("null"), m.where + ": null"};
+    return {.permutations = int(std::min<int64_t>(null.whole("permutations"), 1 << 20)),
+            .mean = null.numbers("mean"),
+            .sd = null.numbers("sd"),
+            .z = null.numbers("z"),
+            .p = null.numbers("p")};
+}
+
 LayerScores layer_of(const Members& m) {
     LayerScores r{.layer = m.word("layer"),
                   .tap = m.word("tap"),
@@ -57,7 +66,16 @@ LayerScores layer_of(const Members& m) {
                   .score = m.numbers("score"),
                   .normalized = m.numbers("normalized"),
                   .reason = m.object.contains("reason") ? m.word("reason") : "",
-                  .blocks = m.object.contains("blocks") ? m.whole("blocks") : 1};
+                  .blocks = m.object.contains("blocks") ? m.whole("blocks") : 1,
+                  .seconds = m.object.contains("seconds") ? m.number("seconds") : 0};
+    if (m.object.contains("null")) {
+        r.null = null_of(m);
+        r.over_null = m.word("normalized_by") == "permutations";
+        for (const auto* list : {&r.null.mean, &r.null.sd, &r.null.z, &r.null.p})
+            FP_REQUIRE(list->size() == r.score.size(), Exit::data, m.where, ": ",
+                       printable(r.layer), " has ", r.score.size(), " scores, ", list->size(),
+                       " of their null");
+    }
     FP_REQUIRE(r.score.size() == r.normalized.size(), Exit::data, m.where, ": ", printable(r.layer),
                " has ", r.score.size(), " scores, ", r.normalized.size(), " normalized");
     return r;
@@ -76,7 +94,15 @@ ordered_json to_json(const LayerScores& r) {
                    {"blocks", r.blocks},
                    {"chance", r.chance},
                    {"score", r.score},
-                   {"normalized", r.normalized}};
+                   {"normalized", r.normalized},
+                   {"normalized_by", r.over_null ? "permutations" : "chance"},
+                   {"seconds", r.seconds}};
+    if (r.null.permutations > 0)
+        j["null"] = {{"permutations", r.null.permutations},
+                     {"mean", r.null.mean},
+                     {"sd", r.null.sd},
+                     {"z", r.null.z},
+                     {"p", r.null.p}};
     if (!r.reason.empty()) j["reason"] = r.reason;
     return j;
 }
@@ -97,12 +123,11 @@ ScoresFile read_scores(const std::string& text,
     for (size_t i = 0; i < layers.size(); ++i)
         out.layers.push_back(
             layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
-    if (out.criterion == "snnl") {
-        FP_REQUIRE(!out.layers.empty(), Exit::data, file_name, ": no layer was scored");
-        return out;
-    }
+    const bool by_layer = out.criterion == "snnl";
+    FP_REQUIRE(!by_layer || !out.layers.empty(), Exit::data, file_name, ": no layer was scored");
+    if (by_layer && !document.contains("sets")) return out;
     const ordered_json& sets = top.at("sets");
-    top.need(sets.is_object() && !sets.empty(), "sets", "an object of lists");
+    top.need(sets.is_object() && (by_layer || !sets.empty()), "sets", "an object of lists");
     const Members members{sets, file_name + ": sets"};
     for (const auto& [name, values] : sets.items()) out.sets[name] = members.numbers(name.c_str());
     return out;

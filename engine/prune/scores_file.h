@@ -14,8 +14,9 @@ nlohmann::ordered_json to_json(const LayerScores&);
 
 struct ScoresFile {
     std::string criterion;
-    std::vector<LayerScores> layers;                  // of snnl: at least one
-    std::map<std::string, std::vector<double>> sets;  // of the others: at least one
+    std::vector<LayerScores> layers;  // of snnl: at least one
+    std::map<std::string, std::vector<double>>
+        sets;  // in which order they go; of the others: at least one
 };
 
 // Exit::data for a file that is not such a document, Exit::model for scores of another model.

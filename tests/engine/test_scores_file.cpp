@@ -27,7 +27,14 @@ ordered_json document() {
         .score = {0.1, std::numeric_limits<double>::quiet_NaN(), 0.3},
         .normalized = {1.0 / 7, std::numeric_limits<double>::quiet_NaN(), 3.0 / 7},
         .reason = "a group of one",
-        .blocks = 3};
+        .blocks = 3,
+        .null = {.permutations = 2,
+                 .mean = {1, 2, 3},
+                 .sd = {4, 5, 6},
+                 .z = {-7, 0, 7},
+                 .p = {1, 1, 1}},
+        .over_null = true,
+        .seconds = 0.25};
     return {{"model", "abc"}, {"criterion", "snnl"}, {"layers", {to_json(layer)}}};
 }
 
@@ -39,6 +46,10 @@ TEST(ScoresFile, what_is_written_is_read) {
     EXPECT_EQ(layers[0].samples, 64);
     EXPECT_EQ(layers[0].blocks, 3);
     EXPECT_EQ(layers[0].reason, "a group of one");
+    EXPECT_EQ(layers[0].seconds, 0.25);
+    EXPECT_EQ(layers[0].null.permutations, 2);
+    EXPECT_EQ(layers[0].null.z[0], -7);
+    EXPECT_TRUE(layers[0].over_null);
     EXPECT_EQ(layers[0].normalized[2], 3.0 / 7);
     EXPECT_TRUE(std::isnan(layers[0].score[1]));
 }
@@ -90,7 +101,13 @@ TEST(ScoresFile, what_is_no_such_document_is_refused_in_words) {
         wrong["layers"][0][key] = ordered_json::object();
         refused(wrong, key);
     }
+    ordered_json half = document();
+    half["layers"][0]["null"]["z"].erase(0);
+    refused(half, "3 scores, 2 of their null");
+    half["layers"][0]["null"] = 3;
+    refused(half, "null: has no `permutations`");
     ordered_json shorter = document();
+    shorter["layers"][0].erase("null");
     shorter["layers"][0]["score"].erase(0);
     refused(shorter, "2 scores, 3 normalized");
     expect_error(
