@@ -14,6 +14,7 @@
 #include "engine/stopwatch.h"
 #include "models/models.h"
 #include "tools/prune_report.h"
+#include "tools/scores_report.h"
 #include "tools/sweep.h"
 
 namespace fp {
@@ -27,7 +28,7 @@ struct Settings {
     TrainingOptions tune{.epochs = 2, .schedule = {.lr = 0.01}};
     PruningOptions pruning;
     SweepOptions sweep;
-    std::string checkpoint, out, cache, scores;
+    std::string checkpoint, out, cache, scores, compare_scores;
     uint64_t seed = 1;
     bool resume = false, force = false, scores_only = false, verify = false, show_groups = false;
 };
@@ -48,6 +49,10 @@ void declare(Options& o, Settings& s) {
     add_pruning_options(o, s.pruning);
     o.add("scores-only", s.scores_only, "write scores.json and stop");
     o.add("scores FILE", s.scores, "start from such a file instead of scoring");
+    o.add(
+        "compare-scores FILE", s.compare_scores,
+        "with --scores-only: Kendall's tau between that file's order and ours, and how many of the "
+        "--amount lowest are in both");
     o.add("verify", s.verify,
           "check that removing equals silencing, and print the largest difference");
     o.add("show-groups", s.show_groups, "print which channels are tied, and stop");
@@ -153,7 +158,11 @@ public:
                              .resume = s_.resume,
                              .verify = s_.verify,
                              .scores_only = s_.scores_only});
-        if (!outcome) return StopSignals::requested() ? StopSignals::exit_code() : 0;
+        if (!outcome && StopSignals::requested()) return StopSignals::exit_code();
+        if (!outcome) {
+            print_scores();
+            return 0;
+        }
         PruneReport report = report_of(*outcome, pruning, folder_.path());
         if (read_test()) {
             report.test_dense = context_.predict_on(Split::test, *opened_.dense.network);
@@ -265,6 +274,22 @@ private:
                             s_.pruning.max_drop);
     }
 
+    ScoresFile scores_in(const std::string& file) const {
+        return read_scores(read_file(file, uint64_t(1) << 30), file, context_.dense_hash);
+    }
+
+    void print_scores() const {
+        const std::string file = (folder_.path() / "scores.json").string();
+        const ScoresFile scores = scores_in(file);
+        std::optional<ScoresComparison> other;
+        if (!s_.compare_scores.empty())
+            other = {.file = s_.compare_scores,
+                     .layers = compare_ranks(scores, scores_in(s_.compare_scores),
+                                             parse_amount(s_.pruning.amount))};
+        const ordered_json report = scores_report(scores, file, other);
+        std::cout << (o_.json() ? report.dump(2) + "\n" : scores_text(report));
+    }
+
     // Notes the read, where there is anything to read.
     bool read_test() const {
         if (members(opened_.data.set, Split::test).empty()) return false;
@@ -322,6 +347,8 @@ int run(const Settings& s, const Options& o) {
     FP_REQUIRE(!(s.resume && s.force), Exit::usage, "--resume and --force exclude each other");
     FP_REQUIRE(!s.sweep.asked() || (s.scores.empty() && !s.scores_only), Exit::usage,
                "--scores and --scores-only are of a single run; a search keeps its own");
+    FP_REQUIRE(s.compare_scores.empty() || s.scores_only, Exit::usage,
+               "--compare-scores is of --scores-only");
     const StopSignals signals;
     Command command(s, o, opened);
     return s.sweep.asked() ? command.run_sweep() : command.run_one();

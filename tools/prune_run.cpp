@@ -183,10 +183,7 @@ private:
                 s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
             if (!scores.note.empty()) say("scores: " + scores.note);
             write_file(folder_ / file, scores_json(scores, o, weights_hash(net)).dump(1) + "\n");
-            if (job_.scores_only) {
-                say("scores: " + (folder_ / file).string());
-                return false;
-            }
+            if (job_.scores_only) return false;
             removal = choose(net.spec, sets, scores.sets, choose_options(p_),
                              cost_of(c_.dense, c_.kernels, c_.data_options.batch_size));
         }
