@@ -6,6 +6,8 @@
 #include <array>
 #include <set>
 
+#include "engine/data/split.h"
+
 namespace fp {
 namespace {
 
@@ -97,6 +99,8 @@ nlohmann::ordered_json counts_json(const Dataset& data, const std::vector<Groupi
         auto& part = json["splits"][std::string(name(split))];
         part["images"] = members(data, split).size();
         part["units"] = units(data, split);
+        if (split != Split::train)
+            part["images_shared_with_train"] = shared_images(data, split, Split::train);
         const auto all = table_of(data, split, nobody(data));
         for (size_t c = 0; c < data.classes.size(); ++c)
             part["classes"][data.classes[c]] = all[c][0];
@@ -122,6 +126,13 @@ std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupi
         ++by_split[size_t(sample.label)][3];
     }
     out += rows("class", data.classes, {"train", "val", "test", "all"}, by_split);
+    for (const Split split : {Split::val, Split::test}) {
+        const int64_t shared = shared_images(data, split, Split::train);
+        if (shared > 0)
+            out +=
+                fmt::format("{} of {} {} images are of a lesion or patient that is in train too\n",
+                            shared, members(data, split).size(), name(split));
+    }
     for (const Grouping& grouping : groupings)
         for (const Split split : kSplits)
             out += "\n" + rows(fmt::format("{} in {}", grouping.name, name(split)), data.classes,

@@ -163,6 +163,19 @@ std::vector<std::string> parted_units(const Dataset& data) {
     return {parted.begin(), parted.end()};
 }
 
+int64_t shared_images(const Dataset& data, Split split, Split other) {
+    const std::vector<std::string> patient = patients(data);
+    std::set<std::string> there;
+    for (const int64_t i : members(data, other)) {
+        there.insert(data.samples[size_t(i)].unit);
+        if (!patient[size_t(i)].empty()) there.insert(patient[size_t(i)]);
+    }
+    const std::vector<int64_t> own = members(data, split);
+    return std::count_if(own.begin(), own.end(), [&](int64_t i) {
+        return there.contains(data.samples[size_t(i)].unit) || there.contains(patient[size_t(i)]);
+    });
+}
+
 Table split_table(const Dataset& data) {
     Table table{.header = {"image", "label", "split"}, .rows = {}, .lines = {}, .name = ""};
     for (std::string column : data.columns) {

@@ -37,6 +37,8 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
 
 // Units (or patients) with samples in more than one split, sorted.
 std::vector<std::string> parted_units(const Dataset&);
+// How many images of `split` are of a unit (or patient) that `other` has images of too.
+int64_t shared_images(const Dataset&, Split split, Split other);
 
 // image, label, split, then the attributes: opens again with csv:FILE,images=ROOT. An attribute called as one
 // of the three, such as a split that was not used, gets `_before` behind its name.

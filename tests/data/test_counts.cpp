@@ -8,6 +8,7 @@
 #include "engine/data/parallel.h"
 #include "engine/data/pixel_stats.h"
 #include "engine/data/png.h"
+#include "engine/data/split.h"
 #include "kernels/error.h"
 #include "tests/data/folder.h"
 
@@ -53,6 +54,26 @@ TEST(Counts, AsText) {
         text,
         HasSubstr(
             "all                                     3            0            1            4"));
+}
+
+TEST(Counts, ImagesThatShareALesionOrPatientWithTrain) {
+    const Folder folder;
+    const Dataset data = open_dataset(
+        "csv:" + folder.write("t.csv",
+                              "image,label,split,lesion_id,patient_id\n"
+                              "a.png,nv,train,L1,P1\nb.png,nv,train,,P2\nc.png,mel,test,L1,P1\n"
+                              "d.png,nv,test,L1,P1\ne.png,nv,test,L3,P2\nf.png,nv,test,L4,\n"
+                              "g.png,mel,test,,\nh.png,mel,val,L4,\n"));
+    EXPECT_EQ(shared_images(data, Split::test, Split::train), 3);
+    EXPECT_EQ(shared_images(data, Split::val, Split::train), 0);
+    const auto json = counts_json(data, {});
+    EXPECT_EQ(json["splits"]["test"]["images_shared_with_train"], 3);
+    EXPECT_EQ(json["splits"]["val"]["images_shared_with_train"], 0);
+    EXPECT_FALSE(json["splits"]["train"].contains("images_shared_with_train"));
+    const std::string text = counts_text(data, {});
+    EXPECT_THAT(text,
+                HasSubstr("3 of 5 test images are of a lesion or patient that is in train too"));
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("val images are of")));
 }
 
 TEST(PixelStats, OfWhatCanBeRead) {

@@ -289,6 +289,8 @@ TEST(Dataset, SharedIsic2019) {
     EXPECT_EQ(paper.samples.size(), 22765u - 85 - 265 - 95);
     EXPECT_EQ(members(paper, Split::train).size(), 2644u + 8035 + 2724);
     EXPECT_GT(parted_units(paper).size(), 1000u);
+    EXPECT_EQ(members(paper, Split::test).size(), 4470u);
+    EXPECT_EQ(shared_images(paper, Split::test, Split::train), 1988);
     EXPECT_EQ(open_dataset(spec, {.exclude_unknown = {"sex"}}).samples.size(), 22765u - 345);
 }
 
