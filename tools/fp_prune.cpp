@@ -195,7 +195,7 @@ public:
             r.latency = latency_of(opened_, r.runs[0].outcome, s_.data.batch_size);
         const std::string objective = objective_of(s_.pruning, context_.attributes());
         const int selected = chosen(results);
-        // Where no run is within --max-drop, the report is of the first that is no control.
+        // Where no run kept enough accuracy, the report is of the first that is no control.
         const size_t shown =
             selected >= 0 ? size_t(selected)
                           : size_t(std::find_if(results.begin(), results.end(),
@@ -270,8 +270,9 @@ private:
                                                                        : objective.get<double>());
             }
         }
-        return select_point(figures, context_.dense_val.at("balanced_accuracy").get<double>(),
-                            s_.pruning.max_drop);
+        return select_point(
+            figures, least_accuracy(context_.dense_val.at("balanced_accuracy").get<double>(),
+                                    int(opened_.dense.card.classes.size()), s_.pruning.max_drop));
     }
 
     ScoresFile scores_in(const std::string& file) const {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <iostream>
+#include <limits>
 
 #include "engine/progress.h"
 #include "engine/prune/attribute_weights.h"
@@ -89,7 +90,7 @@ public:
             return std::nullopt;
         }
         if (s_.best_round < 0)
-            say("no round stayed within --max-drop of the dense model; the last one is kept");
+            say("no round kept enough balanced accuracy to be chosen; the last one is kept");
         const std::optional<Checkpoint> best = checkpoints_->load_best();
         FP_CHECK(best, "the best round's model is not there");
         return PruneOutcome{
@@ -320,12 +321,16 @@ private:
                      accuracy = round["val"].at("balanced_accuracy");
         const std::string objective = objective_of(p_, attributes);
         const double value = selection_value(val, objective, attributes);
-        const bool within = accuracy >= dense_accuracy - p_.max_drop;
+        const bool within = accuracy >= dense_accuracy - p_.max_drop,
+                   enough =
+                       accuracy >= least_accuracy(dense_accuracy, int(c_.dense.card.classes.size()),
+                                                  p_.max_drop);
         round["objective"] = {
             {"by", objective},
             {"value", std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr)}};
         round["within_max_drop"] = within;
-        const bool better = within && std::isfinite(value) && value > s_.best;
+        round["enough_accuracy"] = enough;
+        const bool better = enough && std::isfinite(value) && value > s_.best;
         if (better) {
             s_.best = value;
             s_.best_round = s_.round + 1;
@@ -333,7 +338,10 @@ private:
         s_.rounds.push_back(round);
         say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}",
                         s_.round + 1, accuracy, dense_accuracy, objective, value,
-                        within ? (better ? " *" : "") : ", more than --max-drop below dense"));
+                        better    ? " *"
+                        : !within ? ", more than --max-drop below dense"
+                        : !enough ? ", not half as far above chance as dense"
+                                  : ""));
         s_.tuning = false;
         s_.pending = nullptr;
         s_.over = !within ||
@@ -369,6 +377,12 @@ Predictions PruneContext::predict_on(Split split, const Network& net) const {
 
 void PruneContext::say(const std::string& line) const {
     if (!options.quiet()) std::cerr << line << "\n";
+}
+
+double least_accuracy(double dense_accuracy, int classes, double max_drop) {
+    const double chance = 1.0 / classes;
+    if (!(dense_accuracy > chance)) return std::numeric_limits<double>::infinity();
+    return std::max(dense_accuracy - max_drop, (chance + dense_accuracy) / 2);
 }
 
 std::string objective_of(const PruningOptions& p, const std::vector<std::string>& attributes) {

@@ -39,10 +39,15 @@ struct PruneJob {
 struct PruneOutcome {
     LoadedModel best;
     nlohmann::ordered_json rounds;
-    int best_round = -1;  // -1: none stayed within --max-drop, and the last one is kept
+    int best_round = -1;  // -1: none kept enough accuracy, and the last one is kept
     double objective = 0;
     std::vector<nlohmann::ordered_json> metrics;
 };
+
+// What a round or a run must reach on validation to be chosen, since a model that knows nothing has no gap:
+//   max(dense - max_drop, chance + (dense - chance) / 2),   chance = 1 / classes
+// in balanced accuracy. Infinite, so that nothing is chosen, where the dense model itself is not above chance.
+double least_accuracy(double dense_accuracy, int classes, double max_drop);
 
 // What the best round is chosen by.
 std::string objective_of(const PruningOptions&, const std::vector<std::string>& attributes);

@@ -131,14 +131,13 @@ std::filesystem::path run_path(const SweepPoint& point, uint64_t seed) {
     return std::filesystem::path("runs") / fmt::format("{}-seed{}", name, seed);
 }
 
-int select_point(const std::vector<SweepFigures>& points, double dense_accuracy, double max_drop) {
+int select_point(const std::vector<SweepFigures>& points, double least_accuracy) {
     int best = -1;
     double best_objective = 0;
     for (size_t i = 0; i < points.size(); ++i) {
         const SeedSummary accuracy = summarize_seeds(points[i].accuracy),
                           objective = summarize_seeds(points[i].objective);
-        if (points[i].control || !(accuracy.mean >= dense_accuracy - max_drop) ||
-            std::isnan(objective.mean))
+        if (points[i].control || !(accuracy.mean >= least_accuracy) || std::isnan(objective.mean))
             continue;
         if (best >= 0 && objective.mean <= best_objective) continue;
         best = int(i);
@@ -149,8 +148,13 @@ int select_point(const std::vector<SweepFigures>& points, double dense_accuracy,
 
 std::string selection_rule(const std::string& objective, double max_drop, int seeds) {
     return fmt::format(
-        "On validation, {}of the runs within {} of the dense model's balanced accuracy, the one of "
-        "the best {}; controls are not chosen. The test split was read once, after the choice.",
+        "On validation, {}of the runs whose balanced accuracy is within {} of the dense model's "
+        "and at "
+        "least half as far above chance (1/classes), the one of the best {}; controls are not "
+        "chosen, "
+        "and nothing is where the dense model is at chance. The test split was read once, after "
+        "the "
+        "choice.",
         seeds > 1 ? fmt::format("by means over {} seeds, ", seeds) : "", max_drop, objective);
 }
 
@@ -254,6 +258,8 @@ std::string sweep_text(const ordered_json& sweep) {
                            mean_and_sd(p, "gap"), p.at("latency").get<double>(),
                            p.at("dominated").get<bool>() ? "" : " P");
     out += "time: measured, over the dense model's. P: not dominated. *: chosen\n";
+    if (sweep.at("selected").is_null())
+        out += "None was chosen: none kept enough balanced accuracy on validation.\n";
     for (const auto& p : sweep.at("points")) {
         if (!p.contains("against")) continue;
         for (const auto& [control, d] : p.at("against").items()) {

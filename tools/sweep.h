@@ -30,9 +30,9 @@ struct SweepFigures {
     bool control = false;
     std::vector<double> accuracy, objective;
 };
-// The rule: of the points that are no controls and whose mean validation balanced accuracy is at most
-// `max_drop` below the dense model's, the one of the best mean objective. -1: none.
-int select_point(const std::vector<SweepFigures>&, double dense_accuracy, double max_drop);
+// The rule: of the points that are no controls and whose mean validation balanced accuracy is at least
+// least_accuracy(), the one of the best mean objective. -1: none.
+int select_point(const std::vector<SweepFigures>&, double least_accuracy);
 std::string selection_rule(const std::string& objective, double max_drop, int seeds);
 
 struct SweepRun {

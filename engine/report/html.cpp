@@ -262,9 +262,10 @@ std::string rounds_section(const ordered_json& r) {
                         shown(number_at(round.at("val"), "balanced_accuracy")),
                         escape_html(round.at("objective").at("by").get<std::string>()),
                         shown(number_at(round.at("objective"), "value")),
-                        number == r.at("best_round").get<int>()   ? "kept"
-                        : round.at("within_max_drop").get<bool>() ? ""
-                                                                  : "below --max-drop");
+                        number == r.at("best_round").get<int>()    ? "kept"
+                        : !round.at("within_max_drop").get<bool>() ? "below --max-drop"
+                        : !round.value("enough_accuracy", true)    ? "too near chance"
+                                                                   : "");
     }
     out +=
         "</table></div><p class=\"soft\">On validation; objectives are oriented so that more is "

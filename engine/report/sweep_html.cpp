@@ -129,7 +129,7 @@ std::string sweep_section(const ordered_json& sweep) {
             ? ""
             : " by " + escape_html(sweep.at("attribute").get<std::string>()));
     if (sweep.at("selected").is_null())
-        out += "<p>No run is within the allowed drop of accuracy: none is chosen.</p>";
+        out += "<p>No run kept enough balanced accuracy on validation: none is chosen.</p>";
     return out + pareto_chart(sweep) + points_table(sweep) + against_table(sweep);
 }
 

@@ -87,10 +87,26 @@ TEST(Sweep, TheBestMeanObjectiveWithinTheDropIsChosenAndNoControl) {
         {.accuracy = {0.9, 0.9}, .objective = {-0.3, -0.02}},  // mean -0.16
         {.accuracy = {0.5, 0.9}, .objective = {0, 0}},         // too far below
         {.accuracy = {0.9, 0.9}, .objective = {kNaN, kNaN}}};
-    EXPECT_EQ(select_point(points, 0.9, 0.06), 1);
-    EXPECT_EQ(select_point(points, 0.9, 0.02), 2);
-    EXPECT_EQ(select_point(points, 0.9, 0.3), 3);
-    EXPECT_EQ(select_point({points[0], points[4]}, 0.9, 1), -1);
+    EXPECT_EQ(select_point(points, 0.84), 1);
+    EXPECT_EQ(select_point(points, 0.88), 2);
+    EXPECT_EQ(select_point(points, 0.6), 3);
+    EXPECT_EQ(select_point({points[0], points[4]}, 0), -1);
+}
+
+TEST(Sweep, AModelThatKnowsNothingIsNotChosenForItsSmallGap) {
+    const double chance = 0.25;
+    EXPECT_NEAR(least_accuracy(0.9, 4, 0.05), 0.85, 1e-12);
+    EXPECT_NEAR(least_accuracy(0.9, 4, 1), 0.575, 1e-12);    // half of what is above chance
+    EXPECT_NEAR(least_accuracy(0.3, 4, 0.1), 0.275, 1e-12);  // --max-drop alone would admit 0.2
+    // Three points of a dense model at 0.28: constant, nearly so, and one that still knows as much.
+    const std::vector<SweepFigures> points{{.accuracy = {chance}, .objective = {0}},
+                                           {.accuracy = {0.26}, .objective = {-0.01}},
+                                           {.accuracy = {0.27}, .objective = {-0.1}}};
+    EXPECT_EQ(select_point(points, 0.28 - 0.05), 0);  // what --max-drop alone would do
+    EXPECT_EQ(select_point(points, least_accuracy(0.28, 4, 0.05)), 2);
+    for (const double dense : {chance, 0.2})  // nothing to keep: nothing is chosen
+        EXPECT_EQ(select_point(points, least_accuracy(dense, 4, 1)), -1);
+    EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("half as far above chance"));
 }
 
 // What verdict_of reads of fp_eval's documents.
