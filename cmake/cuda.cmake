@@ -3,7 +3,7 @@
 
 # nvcc is often installed and not on PATH.
 find_program(FP_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
-set(FP_CUDA OFF CACHE STRING "Build the CUDA kernels for GPUs: ON, OFF, or AUTO, where nvcc is found")
+set(FP_CUDA OFF CACHE STRING "Build the CUDA kernels for GPUs: ON, OFF, or AUTO, where nvcc 13 or later is found")
 set(FP_CUDA_ARCHITECTURES "80-real;90a-real;80-virtual" CACHE STRING
     "GPU generations to build for; the virtual one serves later ones")
 
@@ -12,9 +12,15 @@ set(cuda_only ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu ${PROJECT_SOURCE_DIR}/
 list(REMOVE_ITEM cuda_ops ${cuda_only})
 
 set(fp_cuda_built OFF)
-if(FP_CUDA STREQUAL "AUTO" AND FP_NVCC)
-  set(fp_cuda_built ON)
-elseif(FP_CUDA AND NOT FP_CUDA STREQUAL "AUTO")
+set(FP_DEVICE_VERSION cpu)
+if(FP_CUDA STREQUAL "AUTO")
+  if(FP_NVCC)
+    execute_process(COMMAND ${FP_NVCC} --version OUTPUT_VARIABLE nvcc_says ERROR_QUIET)
+    if(nvcc_says MATCHES "release ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_GREATER_EQUAL 13)
+      set(fp_cuda_built ON)
+    endif()
+  endif()
+elseif(FP_CUDA)
   if(NOT FP_NVCC)
     message(FATAL_ERROR "FP_CUDA is ${FP_CUDA}, and there is no nvcc on PATH, in CUDA_HOME or in /usr/local/cuda")
   endif()
@@ -32,6 +38,7 @@ if(fp_cuda_built)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/strict_nvcc ${CMAKE_CXX_COMPILER_LAUNCHER})
   enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 20)
+  set(FP_DEVICE_VERSION "CUDA ${CMAKE_CUDA_COMPILER_VERSION}")
   if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows the flag up to 17
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   endif()
@@ -70,6 +77,10 @@ if(fp_cuda_built)
   find_library(CUBLAS_LIBRARY cublas HINTS ${fp_toolkit}/lib64 ${fp_toolkit}/lib)
   if(CUDNN_INCLUDE AND CUDNN_LIBRARY AND CUBLAS_LIBRARY)
     set(fp_cudnn_sources kernels/cudnn/load/load.cpp)
+    file(STRINGS ${CUDNN_INCLUDE}/cudnn_version.h cudnn_numbers REGEX "define CUDNN_(MAJOR|MINOR|PATCHLEVEL) ")
+    string(REGEX MATCHALL "[0-9]+" cudnn_numbers "${cudnn_numbers}")
+    list(JOIN cudnn_numbers "." cudnn_numbers)
+    string(APPEND FP_DEVICE_VERSION ", cuDNN ${cudnn_numbers}")
     file(GLOB cudnn_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cudnn/*.cpp)
     add_library(fairprune_cudnn MODULE ${cudnn_ops} ${PROJECT_SOURCE_DIR}/kernels/cudnn/convert.cu)
     set_target_properties(fairprune_cudnn PROPERTIES PREFIX "" POSITION_INDEPENDENT_CODE ON

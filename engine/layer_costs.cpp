@@ -18,6 +18,8 @@ std::vector<LayerCost> layer_costs(const std::vector<Node>& rows) {
                     .activation_bytes = 4.0 * double(y.logical()),
                     .forward_seconds = node.forward_seconds,
                     .backward_seconds = node.backward_seconds};
+        const bool input_grad = !node.inputs.empty() && rows[node.inputs[0].row].op != "input";
+        c.backward_macs = c.macs * (input_grad ? 2 : 1);
         for (const ParamUse& use : node.params)
             if (use.param->trained()) c.parameters += use.param->count();
         out.push_back(std::move(c));

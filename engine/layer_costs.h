@@ -14,6 +14,8 @@ struct LayerCost {
     int64_t parameters = 0;
     double macs = 0, bytes = 0;   // of one image: activations read and written, weights
     double activation_bytes = 0;  // of the output
+    double backward_macs =
+        0;  // of the gradients: as many as forward for each of input and filter that needs one
     double forward_seconds = 0, backward_seconds = 0;  // of a whole batch; 0 where not measured
 };
 

@@ -22,6 +22,7 @@
 #include "engine/json.h"
 #include "engine/state.h"
 #include "engine/version.h"
+#include "kernels/kernels.h"
 
 namespace fp {
 namespace {
@@ -188,6 +189,7 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
             {"build_type", v.build_type},
             {"compiler", v.compiler},
             {"device", v.device},
+            {"gpu", gpu()},
             {"system", text(system.sysname, " ", system.release, " ", system.machine)},
             {"processor", processor()},
             {"cores", usable_cores()},

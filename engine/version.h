@@ -11,7 +11,7 @@ struct Version {
     std::string_view commit;      // abbreviated, with -dirty; "unknown" outside of a git checkout
     std::string_view build_type;  // Release
     std::string_view compiler;    // GNU 12.2.0
-    std::string_view device;      // "cpu", or the CUDA release it was built with
+    std::string_view device;      // "cpu", or what it was built with: "CUDA 13.0.48, cuDNN 9.19.0"
 };
 const Version& version();
 

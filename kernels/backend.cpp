@@ -16,6 +16,7 @@ const Kernels* find();
 namespace cuda {
 const Kernels* find(Precision);
 void select_gpu(int index);
+std::string gpu();
 }  // namespace cuda
 namespace cudnn {
 const Kernels* find(Precision);
@@ -87,5 +88,6 @@ const Kernels& kernels(Backend backend, Precision precision) {
 }
 
 void select_gpu(int index) { cuda::select_gpu(index); }
+std::string gpu() { return cuda::gpu(); }
 
 }  // namespace fp

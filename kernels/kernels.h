@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "kernels/shapes.h"
@@ -345,5 +346,8 @@ const Kernels& kernels(Backend, Precision = Precision::f32);  // throws there (E
 // Which of several GPUs, from 0, the calling thread uses from now on; before anything else of the backend.
 // Exit::device where there are not so many.
 void select_gpu(int index);
+// Of the calling thread and its driver: "NVIDIA H200, driver 13.0"; where there is none why, empty in a build
+// without CUDA.
+std::string gpu();
 
 }  // namespace fp

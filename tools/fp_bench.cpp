@@ -6,6 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/profile.h"
+#include "engine/roof.h"
 #include "engine/stopwatch.h"
 #include "models/models.h"
 #include "tools/load.h"
@@ -34,39 +35,93 @@ struct Measured {
     size_t peak_bytes;
 };
 
-void print_layers(const std::vector<std::vector<LayerCost>>& tables,
+double seconds_of(const LayerCost& c) { return c.forward_seconds + c.backward_seconds; }
+
+// Operations of what was timed.
+double flops_of(const LayerCost& c) {
+    return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0));
+}
+
+// Why a layer that lost multiply-adds did not get faster in proportion; empty where it did.
+std::string why_not_faster(const LayerCost& dense,
+                           const LayerCost& c,
+                           const Kernels& k,
+                           bool memory) {
+    if (c.macs <= 0) return "";
+    const double wanted = c.macs / dense.macs, got = seconds_of(c) / seconds_of(dense);
+    if (wanted > 0.99 || got < wanted * 1.15) return "";
+    const int block = k.block(c.out_channels);
+    const auto filled = [block](const LayerCost& l) {
+        return double(round_up(l.in_channels, block)) * double(round_up(l.out_channels, block));
+    };
+    const std::string figures =
+        fmt::format("{:.2f}x the multiply-adds, {:.2f}x the time: ", wanted, got);
+    if (got < filled(c) / filled(dense) * 1.15)
+        return figures + fmt::format("blocks of {0}, --round-to {0} fills them", block);
+    return figures + (memory ? "it waits for memory" : "fixed costs show at this size");
+}
+
+void print_layers(const std::vector<NamedProfile>& tables,
+                  const Roof& roof,
+                  const Kernels& k,
                   const Settings& s,
                   int batch_size) {
-    for (size_t i = 0; i < tables.size(); ++i) {
-        double total = 0;
-        for (const LayerCost& c : tables[i]) total += c.forward_seconds + c.backward_seconds;
-        fmt::print("\n{} (batch {}, {})\n", s.checkpoints[i], batch_size,
+    fmt::print("\nroof, measured: {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (sum of two maps)\n",
+               roof.flops * 1e-9, roof.bytes * 1e-9);
+    for (const NamedProfile& table : tables) {
+        const double total = totals(table.rows).seconds;
+        fmt::print("\n{} (batch {}, {})\n", table.name, batch_size,
                    s.train ? "training step" : "inference");
-        fmt::print("{:<24}{:>11}{:>9}{:>9}{:>9}{:>9}{:>8}\n", "layer", "channels", "map", "MMAC",
-                   "ms", "GFLOP/s", "share");
-        for (size_t r = 0; r < tables[i].size(); ++r) {
-            const LayerCost& c = tables[i][r];
-            const double seconds = c.forward_seconds + c.backward_seconds;
-            const double flops = 2 * c.macs * (s.train ? 3 : 1);
-            fmt::print("{:<24}{:>11}{:>9}{:>9.1f}{:>9.3f}{:>9}{:>7.1f}%\n", c.layer.substr(0, 23),
-                       fmt::format("{}>{}", c.in_channels, c.out_channels),
+        fmt::print("{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n", "layer", "channels", "map",
+                   "MMAC", "MB", "ms", "time", "GF/s", "roof");
+        for (size_t r = 0; r < table.rows.size(); ++r) {
+            const LayerCost& c = table.rows[r];
+            const Floor floor = floor_of(roof, c);
+            fmt::print("{:<22}{:>10}{:>8}{:>8.1f}{:>7.1f}{:>8.3f}{:>5.1f}%{:>5}{:>6}\n",
+                       c.layer.substr(0, 21), fmt::format("{}>{}", c.in_channels, c.out_channels),
                        fmt::format("{}x{}", c.height, c.width), c.macs / batch_size * 1e-6,
-                       seconds * 1e3,
-                       c.macs > 0 ? fmt::format("{:.0f}", flops / seconds * 1e-9) : "-",
-                       100 * seconds / total);
-            if (i == 0 || tables[0].size() != tables[i].size() || c.macs == 0) continue;
-            // Why a layer that lost multiply-adds did not get faster in proportion.
-            const LayerCost& dense = tables[0][r];
-            const double wanted = c.macs / dense.macs,
-                         got = seconds / (dense.forward_seconds + dense.backward_seconds);
-            if (wanted > 0.99 || got < wanted * 1.15) continue;
-            const bool ragged = c.out_channels % 16 != 0 || c.in_channels % 16 != 0;
-            fmt::print("  {:.2f}x the multiply-adds but {:.2f}x the time: {}\n", wanted, got,
-                       ragged
-                           ? "channels are computed in blocks of 16; --round-to 16 would waste none"
-                           : "memory and fixed costs dominate at this size");
+                       c.bytes * 1e-6, seconds_of(c) * 1e3, 100 * seconds_of(c) / total,
+                       c.macs > 0 ? fmt::format("{:.0f}", flops_of(c) / seconds_of(c) * 1e-9) : "-",
+                       floor.seconds > 0
+                           ? fmt::format("{:.0f}%{}", 100 * floor.seconds / seconds_of(c),
+                                         floor.memory ? "m" : "a")
+                           : "-");
+            if (tables[0].rows.size() != table.rows.size()) continue;
+            if (const std::string why = why_not_faster(tables[0].rows[r], c, k, floor.memory);
+                !why.empty())
+                fmt::print("  {}\n", why);
         }
     }
+    fmt::print(
+        "\nMMAC of one image, MB and ms of the batch. roof: the least time by the roof over the\n"
+        "measured, a where arithmetic bounds it, m where memory does; Winograd's transforms\n"
+        "multiply less than they are counted for, and maps that a cache holds come faster.\n");
+}
+
+ordered_json layers_json(const std::vector<NamedProfile>& tables,
+                         const Roof& roof,
+                         int batch_size) {
+    ordered_json out = ordered_json::array();
+    for (const NamedProfile& table : tables)
+        for (const LayerCost& c : table.rows) {
+            const Floor floor = floor_of(roof, c);
+            out.push_back({{"checkpoint", table.name},
+                           {"batch_size", batch_size},
+                           {"layer", c.layer},
+                           {"op", c.op},
+                           {"channels", {c.in_channels, c.out_channels}},
+                           {"map", {c.height, c.width}},
+                           {"parameters", c.parameters},
+                           {"macs", c.macs / batch_size},
+                           {"bytes", c.bytes},
+                           {"forward_ms", c.forward_seconds * 1e3},
+                           {"backward_ms", c.backward_seconds * 1e3},
+                           {"flops", flops_of(c)},
+                           {"floor_ms", floor.seconds * 1e3},
+                           {"bound", floor.memory ? "memory" : "arithmetic"}});
+            if (floor.seconds <= 0) out.back()["floor_ms"] = out.back()["bound"] = nullptr;
+        }
+    return out;
 }
 
 ordered_json benchmark_json(const Measured& m, const Settings& s) {
@@ -119,26 +174,29 @@ int run(const Settings& s, const Options& options) {
                            ratio_of(seconds[0], seconds[i]), peak_bytes(*networks[i], timing)});
     }
     const int profiled = s.batch_sizes.back();
-    std::vector<std::vector<LayerCost>> tables;
+    std::vector<NamedProfile> tables;
     if (s.layers || !s.trace.empty())
-        for (Network* net : networks)
-            tables.push_back(profile(*net, {.batch_size = profiled,
-                                            .image_size = size,
-                                            .mode = s.train ? Mode::train : Mode::infer}));
-    if (!s.trace.empty()) {
-        std::vector<NamedProfile> named;
-        for (size_t i = 0; i < tables.size(); ++i) named.push_back({s.checkpoints[i], tables[i]});
-        write_file(s.trace, chrome_trace(named).dump(1) + "\n");
-    }
+        for (size_t i = 0; i < networks.size(); ++i)
+            tables.push_back(
+                {s.checkpoints[i],
+                 profile(*networks[i], {.batch_size = profiled,
+                                        .image_size = size,
+                                        .mode = s.train ? Mode::train : Mode::infer})});
+    if (!s.trace.empty()) write_file(s.trace, chrome_trace(tables).dump(1) + "\n");
+    const Roof roof = s.layers ? measure_roof(k) : Roof{};
     if (options.json()) {
         ordered_json rows = ordered_json::array();
         for (const Measured& m : all) rows.push_back(benchmark_json(m, s));
-        const ordered_json out{{"context",
-                                {{"executable", "fp_bench"},
-                                 {"device", std::string(k.name)},
-                                 {"image_size", size},
-                                 {"mode", s.train ? "train" : "infer"}}},
-                               {"benchmarks", rows}};
+        ordered_json out{{"context",
+                          {{"executable", "fp_bench"},
+                           {"device", std::string(k.name)},
+                           {"image_size", size},
+                           {"mode", s.train ? "train" : "infer"}}},
+                         {"benchmarks", rows}};
+        if (s.layers) {
+            out["context"]["roof"] = {{"flops", roof.flops}, {"bytes", roof.bytes}};
+            out["layers"] = layers_json(tables, roof, profiled);
+        }
         std::cout << out.dump(2) << "\n";
         return 0;
     }
@@ -150,17 +208,17 @@ int run(const Settings& s, const Options& options) {
                    s.checkpoints[i], models[i].network->spec.arch, double(t.parameters) * 1e-6,
                    t.macs * 1e-6);
     }
-    fmt::print("\n{:<6}{:>6}{:>11}{:>10}{:>9}{:>9}{:>9}{:>10}   {}\n", "model", "batch", "images/s",
-               "median ms", "p90", "p99", "min", "peak MB", "speed-up [95 %]");
+    fmt::print("\n{:<5}{:>6}{:>11}{:>11}{:>9}{:>9}{:>9}{:>20}\n", "model", "batch", "images/s",
+               "median ms", "p90", "p99", "peak MB", "speed-up [95 %]");
     for (size_t i = 0; i < all.size(); ++i) {
         const Measured& m = all[i];
-        fmt::print("{:<6}{:>6}{:>11.1f}{:>10.3f}{:>9.3f}{:>9.3f}{:>9.3f}{:>10.1f}",
+        fmt::print("{:<5}{:>6}{:>11.1f}{:>11.3f}{:>9.3f}{:>9.3f}{:>9.1f}",
                    fmt::format("[{}]", i % models.size() + 1), m.batch_size,
                    m.batch_size / m.summary.median, m.summary.median * 1e3, m.summary.p90 * 1e3,
-                   m.summary.p99 * 1e3, m.summary.min * 1e3, double(m.peak_bytes) * 1e-6);
+                   m.summary.p99 * 1e3, double(m.peak_bytes) * 1e-6);
         if (i % models.size() > 0)
-            fmt::print("   {:.2f}x [{:.2f}, {:.2f}]", m.against_first.value, m.against_first.low,
-                       m.against_first.high);
+            fmt::print("{:>20}", fmt::format("{:.2f}x [{:.2f}, {:.2f}]", m.against_first.value,
+                                             m.against_first.low, m.against_first.high));
         fmt::print("\n");
         if (m.summary.p90 > 1.25 * m.summary.median)
             fmt::print(
@@ -168,7 +226,7 @@ int run(const Settings& s, const Options& options) {
                 "machine\n",
                 100 * (m.summary.p90 / m.summary.median - 1));
     }
-    if (s.layers) print_layers(tables, s, profiled);
+    if (s.layers) print_layers(tables, roof, k, s, profiled);
     return 0;
 }
 
@@ -188,7 +246,8 @@ int main(int argc, char** argv) {
             o.add("image-size N", s.image_size,
                   "side of the images; as the first model was trained", {.low = 1, .high = 16384});
             o.add("train", s.train, "a training step instead of an inference");
-            o.add("layers", s.layers, "a row a layer: shape, multiply-adds, time, share");
+            o.add("layers", s.layers,
+                  "a row a layer: shape, work, time, and its share of the measured roof");
             o.add("trace FILE", s.trace,
                   "a row a layer as a file for Chrome's trace viewer or Perfetto");
             o.add("seconds S", s.seconds, "at least this long for each model and batch size",

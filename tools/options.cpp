@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "engine/version.h"
+#include "kernels/kernels.h"
 #include "tools/help.h"
 #include "tools/option.h"
 #include "tools/toml.h"
@@ -269,7 +270,8 @@ bool Options::parse(int argc, const char* const* argv) {
     }
     s.read_command_line();
     if (s.version) {
-        std::cout << version_line(s.tool) << "\n";
+        const std::string here = gpu();
+        std::cout << version_line(s.tool) << (here.empty() ? "" : ", ") << here << "\n";
         return false;
     }
     s.read_environment();

@@ -25,6 +25,18 @@ void select_gpu(int index) {
     check(cudaSetDevice(index));
 }
 
+std::string gpu() {
+    int driver = 0, device = 0;
+    cudaDeviceProp properties{};
+    cudaDriverGetVersion(&driver);  // 0 where there is no driver
+    const std::string version =
+        driver == 0 ? "no driver" : text("driver ", driver / 1000, ".", driver % 1000 / 10);
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaGetDeviceProperties(&properties, device) != cudaSuccess)
+        return text("no GPU, ", version);
+    return text(properties.name, ", ", version);
+}
+
 namespace {
 
 void* alloc(size_t bytes) {

@@ -9,6 +9,7 @@
 
 #include "engine/files.h"
 #include "engine/version.h"
+#include "kernels/kernels.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
@@ -351,7 +352,7 @@ TEST(RunTool, help_and_version_go_to_stdout_and_run_nothing) {
     }
     const Ended shown = run({"--version"}, never);
     EXPECT_EQ(shown.code, 0);
-    EXPECT_EQ(shown.out, version_line("fp_train") + "\n");
+    EXPECT_EQ(shown.out, version_line("fp_train") + (gpu().empty() ? "" : ", " + gpu()) + "\n");
     EXPECT_THAT(shown.out, HasSubstr(", commit "));
     EXPECT_THAT(shown.out, HasSubstr(std::string(version().build_type) + ", "));
 }
