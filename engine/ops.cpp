@@ -63,23 +63,29 @@ Var infer_conv(Tape& tape,
     return tape.record(std::move(node));
 }
 
-}  // namespace
-
-Var conv2d(Tape& tape,
-           Var x,
-           const Param& weight,
-           const Param* bias,
-           int stride,
-           int pad,
-           const std::string& layer) {
-    if (tape.folded())
-        return infer_conv(tape, x, weight, bias, stride, pad, nullptr, false, {}, layer);
+// conv2d that keeps what backward needs; into `moments`, if given, those of its output, for its caller to give
+// back to the tape.
+Var plain_conv(Tape& tape,
+               Var x,
+               const Param& weight,
+               const Param* bias,
+               int stride,
+               int pad,
+               const std::string& layer,
+               Moments* moments) {
     const auto range = tape.range(layer);
     const ConvShape s = conv_shape(tape, tape.value(x).map, weight, stride, pad, layer);
     const Conv& conv = tape.kernels().conv;
     const Tensor y = tape.empty(s.y());
-    conv.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
-                 tape.scratch(conv.scratch_bytes(s)), tape.stream());
+    void* const space = tape.scratch(conv.scratch_bytes(s));
+    if (moments) {
+        moments->rows = conv.moments_rows(s);
+        moments->data = tape.take(Moments::bytes(s.y(), moments->rows));
+        conv.forward_moments(s, tape.value(x).data, weight.value, data(bias), y.data, *moments,
+                             space, tape.stream());
+    } else {
+        conv.forward(s, tape.value(x).data, weight.value, data(bias), y.data, space, tape.stream());
+    }
     return tape.record({.op = "conv2d",
                         .layer = layer,
                         .inputs = {x},
@@ -103,13 +109,14 @@ Var conv2d(Tape& tape,
                         }});
 }
 
-Var batchnorm(
-    Tape& tape, Var x, const Norm& norm, bool relu_after, Var residual, const std::string& layer) {
-    if (!tape.options().fused && (relu_after || residual)) {
-        Var y = batchnorm(tape, x, norm, false, {}, layer);
-        if (residual) y = add(tape, y, residual);
-        return relu_after ? relu(tape, y) : y;
-    }
+// batchnorm as one row; `moments` are those of x where somebody has them.
+Var fused_norm(Tape& tape,
+               Var x,
+               const Norm& norm,
+               bool relu_after,
+               Var residual,
+               const std::string& layer,
+               const Moments* moments) {
     const auto range = tape.range(layer);
     const Kernels& k = tape.kernels();
     const Tensor in = tape.value(x);
@@ -127,9 +134,15 @@ Var batchnorm(
     if (tape.training()) {
         const size_t bytes = size_t(in.map.stored_c()) * bytes_of(k.parameter);
         saved = {mean = tape.take(bytes), rstd = tape.take(bytes)};
-        k.batchnorm.train(s, in.data, residual_data, norm.gamma->value, norm.beta->value,
-                          norm.running_mean->value, norm.running_var->value, y.data, mean, rstd,
-                          tape.scratch(k.batchnorm.scratch_bytes(s)), tape.stream());
+        if (moments)
+            k.batchnorm.train_on_moments(s, in.data, *moments, residual_data, norm.gamma->value,
+                                         norm.beta->value, norm.running_mean->value,
+                                         norm.running_var->value, y.data, mean, rstd,
+                                         tape.stream());
+        else
+            k.batchnorm.train(s, in.data, residual_data, norm.gamma->value, norm.beta->value,
+                              norm.running_mean->value, norm.running_var->value, y.data, mean, rstd,
+                              tape.scratch(k.batchnorm.scratch_bytes(s)), tape.stream());
     } else {
         k.batchnorm.infer(s, in.data, residual_data, norm.gamma->value, norm.beta->value,
                           norm.running_mean->value, norm.running_var->value, y.data, tape.stream());
@@ -140,7 +153,8 @@ Var batchnorm(
               .params = {{norm.gamma}, {norm.beta}, {norm.running_mean}, {norm.running_var}},
               .value = y,
               .eps = norm.eps,
-              .bytes = s.bytes(bytes_of(k.activation)),
+              .bytes = moments || !tape.training() ? s.infer_bytes(bytes_of(k.activation))
+                                                   : s.bytes(bytes_of(k.activation)),
               .needs_grad = tape.needs_grad(x) || norm.gamma->trainable ||
                             (residual && tape.needs_grad(residual)),
               .saved = saved};
@@ -173,6 +187,29 @@ Var batchnorm(
     return tape.record(std::move(node));
 }
 
+}  // namespace
+
+Var conv2d(Tape& tape,
+           Var x,
+           const Param& weight,
+           const Param* bias,
+           int stride,
+           int pad,
+           const std::string& layer) {
+    if (tape.folded())
+        return infer_conv(tape, x, weight, bias, stride, pad, nullptr, false, {}, layer);
+    return plain_conv(tape, x, weight, bias, stride, pad, layer, nullptr);
+}
+
+Var batchnorm(
+    Tape& tape, Var x, const Norm& norm, bool relu_after, Var residual, const std::string& layer) {
+    if (tape.options().fused || !(relu_after || residual))
+        return fused_norm(tape, x, norm, relu_after, residual, layer, nullptr);
+    Var y = fused_norm(tape, x, norm, false, {}, layer, nullptr);
+    if (residual) y = add(tape, y, residual);
+    return relu_after ? relu(tape, y) : y;
+}
+
 Var conv_norm(Tape& tape,
               Var x,
               const Param& weight,
@@ -187,8 +224,14 @@ Var conv_norm(Tape& tape,
     if (tape.folded())
         return infer_conv(tape, x, weight, bias, stride, pad, &norm, relu_after, residual,
                           conv_layer);
-    return batchnorm(tape, conv2d(tape, x, weight, bias, stride, pad, conv_layer), norm, relu_after,
-                     residual, norm_layer);
+    if (!tape.training() || !tape.options().fused || !tape.kernels().conv.forward_moments)
+        return batchnorm(tape, conv2d(tape, x, weight, bias, stride, pad, conv_layer), norm,
+                         relu_after, residual, norm_layer);
+    Moments moments;
+    const Var y = plain_conv(tape, x, weight, bias, stride, pad, conv_layer, &moments);
+    const Var z = fused_norm(tape, y, norm, relu_after, residual, norm_layer, &moments);
+    tape.give(moments.data);
+    return z;
 }
 
 Var conv_relu(Tape& tape,

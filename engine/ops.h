@@ -26,7 +26,8 @@ struct Norm {
 // z = norm(x) [+ residual] [, ReLU]: one row when the tape fuses, else one each.
 Var batchnorm(Tape&, Var x, const Norm&, bool relu, Var residual, const std::string& layer);
 
-// conv2d and batchnorm together; in Mode::infer one kernel with the norm folded into the filter.
+// conv2d and batchnorm together; in Mode::infer one kernel with the norm folded into the filter; in training the
+// convolution takes the statistics where the backend can (kernels.h, Moments).
 Var conv_norm(Tape&,
               Var x,
               const Param& weight,

@@ -79,9 +79,26 @@ struct Ranges {
     void (*pop)();
 };
 
+// What a convolution leaves for the batch norm behind it, so that nobody reads its output for the statistics:
+// of every channel (as stored) and every `rows` pixels in memory's order, the last perhaps fewer, their mean
+// and the sum of squares about it, of the values as stored. float32, [c][2][chunk].
+struct Moments {
+    void* data = nullptr;
+    int rows = 0;
+
+    static int64_t chunks(const Map& m, int rows) {
+        return ceil_div(int64_t(m.n) * m.pixels(), rows);
+    }
+    static size_t bytes(const Map& m, int rows) {
+        return size_t(chunks(m, rows)) * 2 * size_t(m.stored_c()) * sizeof(float);
+    }
+};
+
 // y = conv(x, w) + bias      dx = conv^T(dy, w)      dw[k,c,r,s] = sum_npq dy x      dbias[k] = sum_npq dy
 // `prepare` lays a filter out as `infer` likes it best, once for many calls; `infer` then computes
 // act(conv(x, w) + bias + residual) with ReLU for act if asked. bias and residual may be null.
+// `forward_moments`, null in backends that have none, is `forward` and leaves the moments of y, of as many
+// pixels as `moments_rows` says.
 struct Conv {
     size_t (*scratch_bytes)(const ConvShape&);  // enough for any of the calls below
     void (*forward)(const ConvShape&,
@@ -113,6 +130,15 @@ struct Conv {
                   act* y,
                   void* scratch,
                   Stream);
+    int (*moments_rows)(const ConvShape&) = nullptr;
+    void (*forward_moments)(const ConvShape&,
+                            const act* x,
+                            const par* w,
+                            const par* bias,
+                            act* y,
+                            const Moments&,
+                            void* scratch,
+                            Stream) = nullptr;
 };
 
 // y = x w^T + bias, as LinearShape says. dbias may be null where there is no bias.
@@ -139,6 +165,7 @@ struct Linear {
 
 // train: batch statistics; keeps mean and rstd = 1/sqrt(var + eps) for backward, moves the running ones.
 // infer: running statistics.
+// train_on_moments: train, told the moments of x by what made it; null where Conv has no forward_moments.
 // backward: g = dy where y > 0 (with relu), else dy;  dresidual = g;
 //   dgamma = sum g xhat, dbeta = sum g, dx = gamma rstd (g - dbeta/m - xhat dgamma/m),  m = n h w
 // backward_frozen: the gradient of `infer`: dx = gamma rstd g with the given (running) mean and rstd.
@@ -194,6 +221,18 @@ struct BatchNorm {
                             const Backward&,
                             void* scratch,
                             Stream);
+    void (*train_on_moments)(const BatchNormShape&,
+                             const act* x,
+                             const Moments&,
+                             const act* residual,
+                             const par* gamma,
+                             const par* beta,
+                             par* running_mean,
+                             par* running_var,
+                             act* y,
+                             par* mean,
+                             par* rstd,
+                             Stream) = nullptr;
 };
 
 // y = max(x, 0)      dx = dy where y > 0

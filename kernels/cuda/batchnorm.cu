@@ -9,12 +9,14 @@
 //
 // Shapes    x, y, residual and their gradients (N,H,W,C); float32 vectors of C
 // Threads   Sheet (kernels/tiles.h): 8 packs across, 32 rows down, a chunk of rows a block. Sums go down the
-//           block in a fixed tree, chunks are merged by one warp a channel in double, in order.
-// Traffic   train: x twice, y once (+ residual); backward: x, dy (and y with ReLU) twice, dx once
-//           (+ dresidual); infer: x once, y once
+//           block in a fixed tree, chunks are joined in double and in order, by one block (statistics) or
+//           one warp (gradients) a channel.
+// Traffic   train: x twice, y once (+ residual), with moments given x once; backward: x, dy (and y with ReLU)
+//           twice, dx once (+ dresidual); infer: x once, y once
 // Bound     memory: the floor is those passes over the bandwidth. A map under 60 MB is still in L2 for
 //           the second pass.
 // Accuracy  a chunk's squares are summed about its first row's value, so a mean far from 0 costs nothing
+#include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/sheet.cuh"
 
 namespace fp::FP_MACHINE {
@@ -22,11 +24,11 @@ namespace {
 
 // ---- statistics
 
-// Of each chunk: mean and sum of squares about it, [chunk][2][C].
+// Of each chunk: mean and sum of squares about it, as Moments (kernels.h) has them.
 template <class A>
 __global__ void statistics_kernel(const A* __restrict__ x,
                                   Sheet sheet,
-                                  float* __restrict__ partial) {
+                                  float* __restrict__ moments) {
     constexpr int kSize = Pack<A>::kSize;
     const SheetPlace at(sheet);
     const int64_t stride = int64_t(sheet.packs) * kSize;
@@ -49,68 +51,55 @@ __global__ void statistics_kernel(const A* __restrict__ x,
     sum_down(sums);
     if (!at.inside || thread_index() >= Sheet::kAcross) return;
     const float count = float(at.end - begin);
-    float* out = partial + int64_t(blockIdx.x) * 2 * stride + at.pack * kSize;
+    const MomentsOut to{.data = moments, .chunks = sheet.chunks()};
     for (int e = 0; e < kSize; ++e) {
         const float mean = sums[e] / count;
-        stg(out + e, base.v[e] + mean);
-        stg(out + stride + e, sums[kSize + e] - sums[e] * mean);
+        to.store(at.pack * kSize + e, blockIdx.x,
+                 {count, base.v[e] + mean, sums[kSize + e] - sums[e] * mean});
     }
 }
-
-struct Moments {  // of `count` numbers: their mean and the sum of squares about it
-    double count = 0, mean = 0, square = 0;
-    __device__ void merge(const Moments& o) {
-        if (o.count == 0) return;
-        const double all = count + o.count, d = o.mean - mean;
-        mean += d * o.count / all;
-        square += o.square + d * d * count * o.count / all;
-        count = all;
-    }
-};
 
 struct Running {
     double eps, momentum;
     float *mean, *var;
 };
 
-__global__ void finish_statistics_kernel(const float* __restrict__ partial,
-                                         Sheet sheet,
+// One block a channel joins the chunks, in double: about the first one's mean, a thread every 256th.
+__global__ void finish_statistics_kernel(const float* __restrict__ moments,
+                                         Split chunks,
                                          int channels,
-                                         int stored,
                                          Running running,
                                          float* __restrict__ mean,
                                          float* __restrict__ rstd) {
-    const int c = channel_index();
-    if (c >= stored) return;  // whole warps
+    const int c = int(blockIdx.x);
     if (c >= channels) {
-        if (lane_index() == 0) {
+        if (thread_index() == 0) {
             stg(mean + c, 0.0f);
             stg(rstd + c, 0.0f);
         }
         return;
     }
-    Moments all;
-    for (int64_t i = lane_index(); i < sheet.chunks(); i += kWarp) {
-        const float* chunk = partial + i * 2 * stored + c;
-        all.merge(
-            {.count = double(min(sheet.rows_per_chunk(), sheet.rows - i * sheet.rows_per_chunk())),
-             .mean = ldg(chunk),
-             .square = ldg(chunk + stored)});
+    const int parts = chunks.parts();
+    const float *means = moments + int64_t(c) * 2 * parts, *squares = means + parts;
+    const double base = thread_index() < parts ? ldg(means) : 0;
+    double sum = 0, square = 0;  // of x - base and of its square
+    for (int i = thread_index(); i < parts; i += kFlatThreads) {
+        const double count = double(min(chunks.part, chunks.length - i * chunks.part));
+        const double d = ldg(means + i) - base;
+        sum += count * d;
+        square += count * d * d + ldg(squares + i);
     }
-    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
-        Moments other;
-        other.count = shuffle_down(all.count, lanes);
-        other.mean = shuffle_down(all.mean, lanes);
-        other.square = shuffle_down(all.square, lanes);
-        all.merge(other);
-    }
-    if (lane_index() != 0) return;
-    const double var = all.square / all.count;
-    stg(mean + c, float(all.mean));
+    sum = block_sum<kFlatThreads>(sum);
+    square = block_sum<kFlatThreads>(square);
+    if (thread_index() != 0) return;
+    const double count = double(chunks.length), shift = sum / count;
+    const double about_mean = square - sum * shift, average = base + shift;
+    const double var = about_mean / count;
+    stg(mean + c, float(average));
     stg(rstd + c, float(1 / sqrt(var + running.eps)));
-    const double unbiased = all.count > 1 ? all.square / (all.count - 1) : var;
+    const double unbiased = count > 1 ? about_mean / (count - 1) : var;
     stg(running.mean + c,
-        float((1 - running.momentum) * ldg(running.mean + c) + running.momentum * all.mean));
+        float((1 - running.momentum) * ldg(running.mean + c) + running.momentum * average));
     stg(running.var + c,
         float((1 - running.momentum) * ldg(running.var + c) + running.momentum * unbiased));
 }
@@ -299,6 +288,35 @@ size_t scratch_bytes(const BatchNormShape& s) {  // [chunks][2][C] and the total
 }
 
 template <class A>
+void train_on_moments(const BatchNormShape& s,
+                      const act* x,
+                      const Moments& moments,
+                      const act* residual,
+                      const par* gamma,
+                      const par* beta,
+                      par* running_mean,
+                      par* running_var,
+                      act* y,
+                      par* mean_par,
+                      par* rstd_par,
+                      Stream stream) {
+    const Sheet on = sheet<A>(s);
+    auto* mean = static_cast<float*>(mean_par);
+    auto* rstd = static_cast<float*>(rstd_par);
+    const Running running{.eps = s.eps,
+                          .momentum = s.momentum,
+                          .mean = static_cast<float*>(running_mean),
+                          .var = static_cast<float*>(running_var)};
+    const Split chunks{.length = on.rows, .part = moments.rows};
+    launch(finish_statistics_kernel, Grid{.blocks = s.x.stored_c(), .threads = kFlatThreads},
+           stream, static_cast<const float*>(moments.data), chunks, s.x.c, running, mean, rstd);
+    const Spread spread{.vector = rstd, .eps = 0, .is_variance = false};
+    launch(normalize_kernel<A>, sheet_grid(on), stream, static_cast<const A*>(x),
+           s.residual ? static_cast<const A*>(residual) : nullptr, static_cast<const float*>(gamma),
+           static_cast<const float*>(beta), mean, spread, static_cast<A*>(y), s.relu, on);
+}
+
+template <class A>
 void train(const BatchNormShape& s,
            const act* x,
            const act* residual,
@@ -307,25 +325,16 @@ void train(const BatchNormShape& s,
            par* running_mean,
            par* running_var,
            act* y,
-           par* mean_par,
-           par* rstd_par,
+           par* mean,
+           par* rstd,
            void* scratch,
            Stream stream) {
     const Sheet on = sheet<A>(s);
-    auto* partial = static_cast<float*>(scratch);
-    auto* mean = static_cast<float*>(mean_par);
-    auto* rstd = static_cast<float*>(rstd_par);
-    const Running running{.eps = s.eps,
-                          .momentum = s.momentum,
-                          .mean = static_cast<float*>(running_mean),
-                          .var = static_cast<float*>(running_var)};
-    launch(statistics_kernel<A>, sheet_grid(on), stream, static_cast<const A*>(x), on, partial);
-    launch(finish_statistics_kernel, channel_grid(s.x.stored_c()), stream, partial, on, s.x.c,
-           s.x.stored_c(), running, mean, rstd);
-    const Spread spread{.vector = rstd, .eps = 0, .is_variance = false};
-    launch(normalize_kernel<A>, sheet_grid(on), stream, static_cast<const A*>(x),
-           s.residual ? static_cast<const A*>(residual) : nullptr, static_cast<const float*>(gamma),
-           static_cast<const float*>(beta), mean, spread, static_cast<A*>(y), s.relu, on);
+    launch(statistics_kernel<A>, sheet_grid(on), stream, static_cast<const A*>(x), on,
+           static_cast<float*>(scratch));
+    const Moments moments{.data = scratch, .rows = int(on.rows_per_chunk())};
+    train_on_moments<A>(s, x, moments, residual, gamma, beta, running_mean, running_var, y, mean,
+                        rstd, stream);
 }
 
 template <class A>
@@ -424,7 +433,8 @@ constexpr BatchNorm batchnorm{.scratch_bytes = scratch_bytes<A>,
                               .train = train<A>,
                               .infer = infer<A>,
                               .backward = backward<A>,
-                              .backward_frozen = backward_frozen<A>};
+                              .backward_frozen = backward_frozen<A>,
+                              .train_on_moments = train_on_moments<A>};
 
 }  // namespace
 

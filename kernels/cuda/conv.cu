@@ -22,6 +22,7 @@
 
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/gemm.cuh"
+#include "kernels/cuda/moments.cuh"
 #include "kernels/tiles.h"
 
 namespace fp::FP_MACHINE {
@@ -92,14 +93,17 @@ __global__ void __launch_bounds__(T::kThreads, 2)
                         const float* __restrict__ bias,
                         const float* __restrict__ residual,
                         bool relu,
-                        float* __restrict__ y) {
+                        float* __restrict__ y,
+                        const __grid_constant__ MomentsOut moments) {
     const int first_pixel = int(blockIdx.x) * T::kM;
     const int first_filter = int(blockIdx.y) * T::kN;
     ForwardSource<T> source(g, x, w, first_pixel, first_filter);
     typename T::Sums sums = {};
     T::accumulate(source, int(ceil_div(g.taps_c(), T::kK)), sums);
 
-    T::for_outputs(sums, [&](int row, int column, Pack<float> v) {
+    SHARED(ColumnMoments, parts, [T::kThreadRows][T::kN]);
+    RowMoments<4> seen;
+    const auto store = [&](int row, int column, Pack<float> v) {
         const int pixel = first_pixel + row, k = first_filter + column;
         if (pixel >= g.pixels_out() || k >= g.y_c) return;
         const int64_t offset = int64_t(pixel) * g.y_c + k;
@@ -114,7 +118,17 @@ __global__ void __launch_bounds__(T::kThreads, 2)
         if (relu)
             for (float& e : v.v) e = e <= 0 ? 0 : e;
         store_pack(y + offset, v);
+        if (moments.data) seen.add(v.v);
+    };
+    T::for_outputs(sums, store, [&](int column) {
+        if (!moments.data) return;
+        for (int e = 0; e < 4; ++e) parts[T::thread_row()][column + e] = seen.column(e);
+        seen = {};
     });
+    if (!moments.data) return;
+    block_sync();
+    store_joined<T::kThreadRows, T::kN>([&](int i) { return parts[i]; }, thread_index(),
+                                        g.y_c - first_filter, first_filter, moments);
 }
 
 // ---- backward_data
@@ -354,6 +368,7 @@ size_t conv_scratch_bytes(const ConvShape& shape) {
     return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
 }
 
+TileSize forward_tile(const ConvSizes& g) { return tile_for(g.pixels_out(), g.y_c, g.taps_c()); }
 void conv_forward(const ConvShape& shape,
                   const float* x,
                   const float* w,
@@ -361,14 +376,16 @@ void conv_forward(const ConvShape& shape,
                   const float* residual,
                   bool relu,
                   float* y,
+                  const Moments& moments,
                   Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
-    with_tile(tile_for(g.pixels_out(), g.y_c, g.taps_c()), [&](auto tile) {
+    with_tile(forward_tile(g), [&](auto tile) {
         using T = decltype(tile);
         const Grid grid{.blocks = ceil_div(g.pixels_out(), T::kM),
                         .blocks_y = ceil_div(g.y_c, T::kN),
                         .threads = T::kThreads};
-        launch(conv_forward_kernel<T>, grid, stream, g, x, w, bias, residual, relu, y);
+        launch(conv_forward_kernel<T>, grid, stream, g, x, w, bias, residual, relu, y,
+               MomentsOut{static_cast<float*>(moments.data), grid.blocks});
     });
 }
 
@@ -419,10 +436,26 @@ void conv_backward_filter(const ConvShape& shape,
     if (dbias) column_sums(shape.y(), dy, dbias, write, scratch, stream);
 }
 
-void forward(
-    const ConvShape& s, const act* x, const par* w, const par* bias, act* y, void*, Stream stream) {
+void forward_moments(const ConvShape& s,
+                     const act* x,
+                     const par* w,
+                     const par* bias,
+                     act* y,
+                     const Moments& moments,
+                     void*,
+                     Stream stream) {
     conv_forward(s, static_cast<const float*>(x), static_cast<const float*>(w),
-                 static_cast<const float*>(bias), nullptr, false, static_cast<float*>(y), stream);
+                 static_cast<const float*>(bias), nullptr, false, static_cast<float*>(y), moments,
+                 stream);
+}
+void forward(const ConvShape& s,
+             const act* x,
+             const par* w,
+             const par* bias,
+             act* y,
+             void* scratch,
+             Stream stream) {
+    forward_moments(s, x, w, bias, y, {}, scratch, stream);
 }
 
 void backward_data(
@@ -455,17 +488,20 @@ void infer(const ConvShape& s,
            Stream stream) {
     conv_forward(s, static_cast<const float*>(x), static_cast<const float*>(prepared),
                  static_cast<const float*>(bias), static_cast<const float*>(residual), relu,
-                 static_cast<float*>(y), stream);
+                 static_cast<float*>(y), {}, stream);
 }
 
 }  // namespace
 
-extern const Conv conv_f32{.scratch_bytes = conv_scratch_bytes,
-                           .forward = forward,
-                           .backward_data = backward_data,
-                           .backward_filter = backward_filter,
-                           .prepared_bytes = conv_prepared_bytes,
-                           .prepare = conv_prepare,
-                           .infer = infer};
+extern const Conv conv_f32{
+    .scratch_bytes = conv_scratch_bytes,
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_filter = backward_filter,
+    .prepared_bytes = conv_prepared_bytes,
+    .prepare = conv_prepare,
+    .infer = infer,
+    .moments_rows = [](const ConvShape& s) { return forward_tile(ConvSizes::of(s)).m; },
+    .forward_moments = forward_moments};
 
 }  // namespace fp::FP_MACHINE

@@ -11,13 +11,15 @@
 //           A chunk's products stop at the last 16 that hold channels: 72 channels cost 80.
 // Epilogue  each warp has 16 rows of shared memory to itself: the residual comes there by asynchronous
 //           copies (the first 16 during the products), is read as fragments, and the result leaves the same
-//           way, so that global memory sees whole rows of 16-byte pieces.
+//           way, so that global memory sees whole rows of 16-byte pieces. Moments of the output are taken
+//           of the same rows, two columns a lane, and joined over the eight warps.
 // Traffic   a block reads its pixels once a tap and its filters once from L2; HBM sees bytes(2)
 // Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. Model (tiles.h):
 //           a 3x3 of 128 channels at 28x28, batch 256, takes 132 us; the floor is 75 us
 // Needs     sm_90a; pads up to 127. What it does not fit (the image's 4 channels) runs by conv_bf16.cu.
 #include "hopper.cuh"
 #include "kernels/cuda/conv.cuh"
+#include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/tiles.h"
 
@@ -134,6 +136,7 @@ struct Epilogue {
     const bf16* residual;
     bool relu;
     bf16* y;
+    MomentsOut moments;
 };
 
 // body(row of the warp's 16, column, offset in y) for this lane's pieces of 8 outputs that exist.
@@ -182,6 +185,15 @@ __device__ void finish(const float (&sums)[kFilters / 2],
     }
 }
 
+// Two columns of a warp's rows, `rows` of which exist.
+template <class Row>
+__device__ void see(RowMoments<2>& seen, const Row* result, int word, int rows) {
+    for (int row = 0; row < rows; ++row) {
+        const float2 v = halves(reinterpret_cast<const uint32_t*>(result[row])[word]);
+        seen.add({v.x, v.y});
+    }
+}
+
 template <class Tile>
 __global__ void __launch_bounds__(kThreads, 1)
     conv_forward_wgmma_kernel(const __grid_constant__ TensorMap pixels,
@@ -226,6 +238,9 @@ __global__ void __launch_bounds__(kThreads, 1)
     typename Tile::Sums sums;
     multiply_all<Tile>(shared, g, consumer, sums);
 
+    constexpr int kWords = (kFilters + 2 * kWarp - 1) / (2 * kWarp);  // a lane's pairs of columns
+    RowMoments<2> seen[kWords];
+    const auto word_of = [&](int i) { return lane_index() + i * kWarp; };
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) {
         if (m > 0) {
@@ -241,7 +256,29 @@ __global__ void __launch_bounds__(kThreads, 1)
                                  stg(reinterpret_cast<uint4*>(to.y + offset),
                                      *reinterpret_cast<const uint4*>(&result[row][column]));
                              });
+        if (!to.moments.data) continue;
+        const int rows = min(g.pixels_out() - pixel_of(m), kWarpRows);
+        UNROLL
+        for (int i = 0; i < kWords; ++i)
+            if (word_of(i) < kFilters / 2) see(seen[i], result, word_of(i), rows);
     }
+    if (!to.moments.data) return;
+
+    // Each warp's moments into its own rows, which have left; then a thread a column joins the eight.
+    constexpr int kWarpBytes = kWarpRows * Tile::kRow * int(sizeof(bf16));
+    const auto moments_of = [&](int of_warp) {
+        return reinterpret_cast<ColumnMoments*>(reinterpret_cast<unsigned char*>(shared.result) +
+                                                of_warp * kWarpBytes);
+    };
+    static_assert(kFilters * sizeof(ColumnMoments) <= kWarpBytes);
+    warp_sync();
+    UNROLL
+    for (int i = 0; i < kWords; ++i)
+        for (int e = 0; e < 2 && word_of(i) < kFilters / 2; ++e)
+            moments_of(warp)[word_of(i) * 2 + e] = seen[i].column(e);
+    named_sync(1, kConsumers * kWarpgroup);
+    store_joined<kConsumers * kGroupWarps, kFilters>(
+        moments_of, thread_index() - kWarpgroup, g.y_c - first_filter, first_filter, to.moments);
 }
 
 bool fits(const ConvSizes& g) { return g.c % 8 == 0 && g.pad <= 127 && g.stride <= 8; }
@@ -276,20 +313,46 @@ void start(const ConvSizes& g, const bf16* x, const bf16* w, const Epilogue& to,
            filter_map(g, w, kFilters), g, to);
 }
 
-void wgmma_forward(
-    const ConvSizes& g, const bf16* x, const bf16* w, const Epilogue& to, Stream stream) {
+TileSize tile_of(const ConvSizes& g) {
     const MatrixProduct product{.m = g.pixels_out(),
                                 .n = g.y_c,
                                 .depth = int64_t(g.r) * g.s * round_up(g.c, 16),
                                 .element_bytes = sizeof(bf16),
                                 .peak = kDevice.bf16_matrix};
-    const TileSize size = best_tile(product, kWgmmaTiles).tile;
+    return best_tile(product, kWgmmaTiles).tile;
+}
+void wgmma_forward(
+    const ConvSizes& g, const bf16* x, const bf16* w, const Epilogue& to, Stream stream) {
+    const TileSize size = tile_of(g);
     if (size == TileSize{256, 128}) return start<256, 128>(g, x, w, to, stream);
     if (size == TileSize{256, 64}) return start<256, 64>(g, x, w, to, stream);
     if (size == TileSize{128, 128}) return start<128, 128>(g, x, w, to, stream);
     if (size == TileSize{128, 96}) return start<128, 96>(g, x, w, to, stream);
     if (size == TileSize{128, 64}) return start<128, 64>(g, x, w, to, stream);
     start<128, 32>(g, x, w, to, stream);
+}
+
+int moments_rows(const ConvShape& s) {
+    const ConvSizes g = ConvSizes::of(s);
+    return fits(g) ? tile_of(g).m : conv_bf16.moments_rows(s);
+}
+
+void forward_moments(const ConvShape& s,
+                     const act* x,
+                     const par* w,
+                     const par* bias,
+                     act* y,
+                     const Moments& moments,
+                     void* scratch,
+                     Stream stream) {
+    const ConvSizes g = ConvSizes::of(s);
+    if (!fits(g)) return conv_bf16.forward_moments(s, x, w, bias, y, moments, scratch, stream);
+    conv_bf16.prepare(s, false, false, w, scratch, stream);
+    const MomentsOut out{.data = static_cast<float*>(moments.data),
+                         .chunks = ceil_div(g.pixels_out(), tile_of(g).m)};
+    wgmma_forward(g, static_cast<const bf16*>(x), static_cast<const bf16*>(scratch),
+                  {static_cast<const float*>(bias), nullptr, false, static_cast<bf16*>(y), out},
+                  stream);
 }
 
 void forward(const ConvShape& s,
@@ -299,11 +362,7 @@ void forward(const ConvShape& s,
              act* y,
              void* scratch,
              Stream stream) {
-    const ConvSizes g = ConvSizes::of(s);
-    if (!fits(g)) return conv_bf16.forward(s, x, w, bias, y, scratch, stream);
-    conv_bf16.prepare(s, false, false, w, scratch, stream);
-    wgmma_forward(g, static_cast<const bf16*>(x), static_cast<const bf16*>(scratch),
-                  {static_cast<const float*>(bias), nullptr, false, static_cast<bf16*>(y)}, stream);
+    forward_moments(s, x, w, bias, y, {}, scratch, stream);
 }
 
 void infer(const ConvShape& s,
@@ -318,8 +377,11 @@ void infer(const ConvShape& s,
     const ConvSizes g = ConvSizes::of(s);
     if (!fits(g)) return conv_bf16.infer(s, x, prepared, bias, residual, relu, y, scratch, stream);
     wgmma_forward(g, static_cast<const bf16*>(x), static_cast<const bf16*>(prepared),
-                  {static_cast<const float*>(bias), static_cast<const bf16*>(residual), relu,
-                   static_cast<bf16*>(y)},
+                  {static_cast<const float*>(bias),
+                   static_cast<const bf16*>(residual),
+                   relu,
+                   static_cast<bf16*>(y),
+                   {}},
                   stream);
 }
 
@@ -357,6 +419,8 @@ extern const Conv conv_bf16_sm90a{
                   const par* w,
                   void* prepared,
                   Stream stream) { conv_bf16.prepare(s, residual, relu, w, prepared, stream); },
-    .infer = infer};
+    .infer = infer,
+    .moments_rows = moments_rows,
+    .forward_moments = forward_moments};
 
 }  // namespace fp::FP_MACHINE

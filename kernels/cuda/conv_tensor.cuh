@@ -13,6 +13,8 @@
 // Threads   MmaTile (mma_tile.cuh), 256 a block, tile chosen by tiles.h from the shape
 // Traffic   each block reads its rows and columns once a step from L2; HBM sees bytes(2) (TF32: bytes(4))
 //           when the tiles of one wave share them. bf16 weights are written once more, half as long.
+// Moments   of forward's output on the way out, each thread's column of the tile in shared memory: 8 bytes of
+//           kM rows of a column, where reading y again would be 2 kM (TF32: 4 kM)
 // Bound     compute from about 64 channels on, memory for 1x1. Model (tiles.h): a 3x3 of 128 channels at
 //           28x28, batch 256, takes 191 us forward in bf16 at the 40 % of the peak that mma.sync should
 //           reach; the floor is 75 us, which wants wgmma. test_tiles.cpp holds the model to this.
@@ -21,6 +23,7 @@
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/conv.cuh"
 #include "kernels/cuda/mma_tile.cuh"
+#include "kernels/cuda/moments.cuh"
 #include "kernels/tiles.h"
 
 namespace fp::FP_MACHINE {
@@ -126,7 +129,8 @@ __global__ void __launch_bounds__(T::kThreads, 2)
                           const float* __restrict__ bias,
                           const typename T::Element* __restrict__ residual,
                           bool relu,
-                          typename T::Element* __restrict__ y) {
+                          typename T::Element* __restrict__ y,
+                          const __grid_constant__ MomentsOut moments) {
     DYN_SHARED(unsigned char, shared);
     using Source = TensorForwardSource<T, kUnit>;
     using Element = typename T::Element;
@@ -137,6 +141,8 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     const int steps = (g.taps_c() + T::kDepth - 1) / T::kDepth;
     T::template accumulate<typename Source::A, typename Source::B>(source, steps, shared, sums);
 
+    constexpr int kAcross = T::kN / kSize;  // packs of a row: a thread meets one of them only
+    RowMoments<kSize> seen;
     T::template for_outputs<kSize>(sums, shared, [&](int row, int column, const float(&v)[kSize]) {
         const int pixel = first_pixel + row, k = first_filter + column;
         if (pixel >= g.pixels_out() || k >= g.y_c) return;
@@ -154,7 +160,22 @@ __global__ void __launch_bounds__(T::kThreads, 2)
         if (relu)
             for (float& e : out.v) e = e <= 0 ? 0 : e;
         store_pack(y + offset, out);
+        if (moments.data) {
+            round_to_stored(out);
+            seen.add(out.v);
+        }
     });
+    if (!moments.data) return;
+    constexpr int kDown = T::kThreads / kAcross;
+    auto* parts = reinterpret_cast<ColumnMoments(*)[T::kN]>(shared);
+    static_assert(kDown * sizeof(*parts) <=
+                  T::template kSharedBytes<typename Source::A, typename Source::B>);
+    block_sync();  // the tile has been read by all
+    for (int e = 0; e < kSize; ++e)
+        parts[thread_index() / kAcross][thread_index() % kAcross * kSize + e] = seen.column(e);
+    block_sync();
+    store_joined<kDown, T::kN>([&](int i) { return parts[i]; }, thread_index(),
+                               g.y_c - first_filter, first_filter, moments);
 }
 
 // ---- backward_data

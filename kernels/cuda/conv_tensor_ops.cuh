@@ -56,6 +56,10 @@ struct TensorConv {
         return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
     }
 
+    static TileSize forward_tile(const ConvSizes& g) {
+        return half_chunks(g) ? TileSize{128, 64}
+                              : tensor_tile<Type>(g.pixels_out(), g.y_c, g.taps_c());
+    }
     static void forward(const ConvShape& shape,
                         const Element* x,
                         const Element* w,
@@ -63,6 +67,7 @@ struct TensorConv {
                         const Element* residual,
                         bool relu,
                         Element* y,
+                        const Moments& moments,
                         Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
         const auto start = [&](auto tile, auto unit) {
@@ -72,11 +77,10 @@ struct TensorConv {
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorForwardSource<T, unit.value>>};
             launch(tensor_forward_kernel<T, unit.value>, grid, stream, g, x, w, bias, residual,
-                   relu, y);
+                   relu, y, MomentsOut{static_cast<float*>(moments.data), grid.blocks});
         };
         if (!half_chunks(g)) {
-            with_tensor_tile<Type>(tensor_tile<Type>(g.pixels_out(), g.y_c, g.taps_c()),
-                                   [&](auto tile) { start(tile, kWhole); });
+            with_tensor_tile<Type>(forward_tile(g), [&](auto tile) { start(tile, kWhole); });
         } else if constexpr (Type::kChunk > kHalf.value) {
             start(MmaTile<Type, 128, 64>(), kHalf);
         }
@@ -156,9 +160,19 @@ struct TensorOps {
                         act* y,
                         void* scratch,
                         Stream stream) {
+        forward_moments(s, x, w, bias, y, {}, scratch, stream);
+    }
+    static void forward_moments(const ConvShape& s,
+                                const act* x,
+                                const par* w,
+                                const par* bias,
+                                act* y,
+                                const Moments& moments,
+                                void* scratch,
+                                Stream stream) {
         Product::forward(s, static_cast<const Element*>(x), Weights::use(s, w, scratch, stream),
                          static_cast<const float*>(bias), nullptr, false, static_cast<Element*>(y),
-                         stream);
+                         moments, stream);
     }
     static void backward_data(const ConvShape& s,
                               const act* dy,
@@ -194,7 +208,7 @@ struct TensorOps {
                       Stream stream) {
         Product::forward(s, static_cast<const Element*>(x), static_cast<const Element*>(prepared),
                          static_cast<const float*>(bias), static_cast<const Element*>(residual),
-                         relu, static_cast<Element*>(y), stream);
+                         relu, static_cast<Element*>(y), {}, stream);
     }
     static constexpr Conv conv{
         .scratch_bytes = scratch_bytes,
@@ -206,7 +220,10 @@ struct TensorOps {
             [](const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
                 Weights::lay(s, w, prepared, stream);
             },
-        .infer = infer};
+        .infer = infer,
+        .moments_rows =
+            [](const ConvShape& s) { return Product::forward_tile(ConvSizes::of(s)).m; },
+        .forward_moments = forward_moments};
 };
 
 }  // namespace fp::FP_MACHINE

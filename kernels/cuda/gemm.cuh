@@ -37,7 +37,9 @@ struct GemmTile {
     using B = float[kK][kN + 4];
     using Sums = float[kRows][kColumns];
 
-    __device__ static int first_row() { return (warp_index() / 2 * 4 + lane_index() / 8) * 4; }
+    static constexpr int kThreadRows = 16;
+    __device__ static int thread_row() { return warp_index() / 2 * 4 + lane_index() / 8; }
+    __device__ static int first_row() { return thread_row() * 4; }
     __device__ static int first_column() { return (warp_index() % 2 * 8 + lane_index() % 8) * 4; }
     __device__ static int row(int i) { return first_row() + i / 4 * 64 + i % 4; }
     __device__ static int column_group(int j) { return first_column() + j * 64; }
@@ -79,17 +81,23 @@ struct GemmTile {
         }
     }
 
-    // store(row, column, pack) for every four neighbouring outputs that this thread owns.
-    template <class Store>
-    __device__ static void for_outputs(const Sums& sums, Store store) {
+    // store(row, column, pack) for every four neighbouring outputs that this thread owns; over(column) behind
+    // the last row of each four columns.
+    template <class Store, class Over>
+    __device__ static void for_outputs(const Sums& sums, Store store, Over over) {
         UNROLL
-        for (int i = 0; i < kRows; ++i) {
+        for (int j = 0; j < kColumnGroups; ++j) {
             UNROLL
-            for (int j = 0; j < kColumnGroups; ++j) {
+            for (int i = 0; i < kRows; ++i) {
                 const float* four = sums[i] + 4 * j;
                 store(row(i), column_group(j), Pack<float>{{four[0], four[1], four[2], four[3]}});
             }
+            over(column_group(j));
         }
+    }
+    template <class Store>
+    __device__ static void for_outputs(const Sums& sums, Store store) {
+        for_outputs(sums, store, [](int) {});
     }
 
 private:

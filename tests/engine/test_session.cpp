@@ -87,6 +87,32 @@ TEST(Session, gradients_that_are_added_up_are_steps_of_their_own) {
     EXPECT_GT(whole.replays, 0);
 }
 
+// A norm behind a convolution is told its statistics, on the way out of the matrix product; as a row of its own it
+// reads them. Rounding aside they are the same, and one reading of every convolution's output is saved.
+TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
+    const Kernels& k = noting();
+    const auto net = thin_network(k);
+    Session session(*net);
+    Feed feed(k, {.image_size = kSide});
+    const Images images(0);
+    const auto forward = [&](bool fused) {
+        Tape tape = session.begin({.mode = Mode::train, .fused = fused});
+        const Var logits = net->forward(tape, feed(tape, images.batch));
+        std::vector<float> out(size_t(tape.value(logits).map.stored()));
+        k.memory.copy_out(out.data(), tape.value(logits).data, out.size() * sizeof(float), {});
+        for (const Node& node : tape.nodes())
+            if (node.op == "batchnorm") {
+                const BatchNormShape plain{.x = node.value.map};
+                EXPECT_EQ(node.bytes - (node.inputs.size() > 1 ? plain.bytes() / 3 : 0),
+                          fused ? plain.infer_bytes() : plain.bytes())
+                    << node.layer;
+            }
+        return out;
+    };
+    const std::vector<float> told = forward(true), read = forward(false);
+    EXPECT_THAT(told, ::testing::Pointwise(::testing::FloatNear(1e-4f), read));
+}
+
 TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
     const auto net = thin_network(noting());
     Session session(*net);

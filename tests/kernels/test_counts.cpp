@@ -90,6 +90,32 @@ TEST_P(Traffic, BatchNorm) {
         }
 }
 
+// A convolution that leaves moments saves the batch norm behind it one reading of its output.
+TEST_P(Traffic, Moments) {
+    const ConvShape s{.x = m, .w = k.filter(m.c, m.c, 1, 1, m.block), .y_block = m.block};
+    const BatchNormShape norm{.x = m};
+    const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 0.5));
+    const Tensor kept_mean = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
+    const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.batchnorm.scratch_bytes(norm)));
+    const int rows = k.conv.moments_rows(s);
+    const Buffer data(k, Moments::bytes(m, rows));
+    const Moments moments{data.data(), rows};
+    const auto apart = counted([&] {
+        k.conv.forward(s, x, w, nullptr, more, scratch.data(), {});
+        k.batchnorm.train(norm, more, nullptr, gamma, beta, mean, var, out, kept_mean, rstd,
+                          scratch.data(), {});
+    });
+    const auto told = counted([&] {
+        k.conv.forward_moments(s, x, w, nullptr, more, moments, scratch.data(), {});
+        k.batchnorm.train_on_moments(norm, more, moments, nullptr, gamma, beta, mean, var, out,
+                                     kept_mean, rstd, {});
+    });
+    // Either way moments are written and read; a block's threads read the first chunk's mean, mostly from L1.
+    const double own = 2.0 * double(Moments::bytes(m, int(sheet_of(m, 16 / e).rows_per_chunk())));
+    const double given = 2.0 * double(Moments::bytes(m, rows));
+    expect_near(apart.bytes - own - from_l1(0, 1) - (told.bytes - given), map_bytes());
+}
+
 TEST_P(Traffic, Pools) {
     const MaxPoolShape max{.x = m};
     const Map small = max.y();

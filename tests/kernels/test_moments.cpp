@@ -1,0 +1,210 @@
+// A convolution that leaves the moments of its output, and the batch norm that takes them.
+#include "tests/kernels/compare.h"
+
+namespace fp::testing {
+namespace {
+
+struct MomentsCase {
+    const char* name;
+    Map x;
+    int k, window, stride;
+    double bias = 0;  // about which the output lies
+    bool image = false;
+};
+
+// Chunks of one pixel and ragged ones, widths that fill no tile; then each of the larger tiles (kernels/tiles.h).
+const MomentsCase kCases[] = {
+    {"stem", {.n = 2, .c = 3, .h = 20, .w = 18}, 17, 7, 2, 0, true},
+    {"one pixel", {.n = 1, .c = 45, .h = 1, .w = 1}, 17, 3, 1},
+    {"odd widths", {.n = 3, .c = 17, .h = 9, .w = 7}, 45, 3, 1},
+    {"one channel", {.n = 1, .c = 1, .h = 13, .w = 11}, 1, 3, 1},
+    {"a pixel in the last chunk", {.n = 1, .c = 16, .h = 1, .w = 129}, 93, 1, 1},
+    {"stride 2", {.n = 2, .c = 24, .h = 23, .w = 21}, 40, 3, 2},
+    {"far from zero", {.n = 2, .c = 16, .h = 11, .w = 9}, 24, 1, 1, 1000},
+};
+const MomentsCase kLargeTiles[] = {
+    {"128 filters", {.n = 2, .c = 8, .h = 93, .w = 95}, 125, 1, 1},
+    {"64 filters", {.n = 2, .c = 8, .h = 93, .w = 95}, 61, 1, 1},
+    {"96 filters", {.n = 2, .c = 24, .h = 65, .w = 67}, 93, 1, 1},
+};
+
+struct Given {
+    Values x, w, bias, residual, gamma, beta, running_mean, running_var;
+};
+
+Given random_inputs(const MomentsCase& c, const ConvShape& s, Type activation) {
+    Given in{.x = random_values(s.x.logical(), 1, activation),
+             .w = random_values(s.w.logical(), 2),
+             .bias = random_values(s.w.k, 3),
+             .residual = random_values(s.y().logical(), 4, activation),
+             .gamma = random_values(s.w.k, 5),
+             .beta = random_values(s.w.k, 6),
+             .running_mean = random_values(s.w.k, 7),
+             .running_var = random_values(s.w.k, 8)};
+    for (double& v : in.bias) v = rounded(v + c.bias, Type::f32);
+    for (double& v : in.running_var) v = rounded(0.5 + v * v, Type::f32);
+    return in;
+}
+
+struct Normed {
+    Values z, mean, rstd, running_mean, running_var;
+};
+
+class MomentsOn : public OnBackend {
+protected:
+    void SetUp() override {
+        OnBackend::SetUp();
+        if (!IsSkipped() && !table().conv.forward_moments)
+            GTEST_SKIP() << "device " << table().name << " takes statistics of what it reads";
+    }
+    ConvShape shape_of(const MomentsCase& c) const {
+        const Device on{table()};
+        const Map x = c.image ? on.image(c.x) : on.map(c.x);
+        return {.x = x,
+                .w = table().filter(c.k, c.x.c, c.window, c.window, x.block),
+                .stride = c.stride,
+                .pad = c.window / 2,
+                .y_block = table().block(c.k)};
+    }
+
+    // Of each chunk and channel, against sums in double over the stored output. The mean of n float32 numbers is
+    // off by a few roundings of itself; the sum of squares by as many of its own and by what the means' roundings do
+    // to it, 2 |mean| sqrt(n square) each.
+    void expect_moments(const MomentsCase& c, bool beside_forward) const {
+        constexpr double kRounding = 0x1p-24;
+        const Kernels& k = table();
+        const Device on{k};
+        SCOPED_TRACE(c.name);
+        const ConvShape s = shape_of(c);
+        const Given in = random_inputs(c, s, k.activation);
+        const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
+        const Tensor bias = on.par_in(on.channels(s.w.k), in.bias);
+        const Tensor y = on.act_out(s.y());
+        const Buffer scratch(k, k.conv.scratch_bytes(s));
+        const int rows = k.conv.moments_rows(s);
+        const Buffer data(k, Moments::bytes(s.y(), rows));
+        k.conv.forward_moments(s, x, w, bias, y, {data.data(), rows}, scratch.data(), {});
+        const Values stored = y.values();
+        if (beside_forward) {
+            const Tensor plain = on.act_out(s.y());
+            k.conv.forward(s, x, w, bias, plain, scratch.data(), {});
+            EXPECT_EQ(stored, plain.values());
+        }
+
+        const auto raw = data.read();
+        const auto* got = reinterpret_cast<const float*>(raw.data());
+        const int64_t pixels = s.y().pixels(), chunks = Moments::chunks(s.y(), rows);
+        for (int f = 0; f < s.y().stored_c(); ++f)
+            for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+                const int64_t begin = chunk * rows,
+                              end = std::min<int64_t>(begin + rows, s.y().n * pixels);
+                const auto value = [&](int64_t at) {
+                    return f < s.w.k
+                               ? stored[size_t(((at / pixels) * s.w.k + f) * pixels + at % pixels)]
+                               : 0.0;
+                };
+                double mean = 0, square = 0;
+                for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
+                for (int64_t i = begin; i < end; ++i)
+                    square += (value(i) - mean) * (value(i) - mean);
+                const double got_mean = got[f * 2 * chunks + chunk],
+                             got_square = got[(f * 2 + 1) * chunks + chunk];
+                const double n = double(end - begin);
+                ASSERT_NEAR(got_mean, mean,
+                            4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
+                    << "channel " << f << ", chunk " << chunk;
+                ASSERT_NEAR(got_square, square,
+                            32 * kRounding * (square + std::abs(mean) * std::sqrt(n * square)))
+                    << "channel " << f << ", chunk " << chunk;
+            }
+    }
+};
+FP_ON_EVERY_PRECISION(MomentsOn);
+
+TEST_P(MomentsOn, AreThoseOfTheStoredOutput) {
+    for (const MomentsCase& c : kCases) expect_moments(c, true);
+}
+
+TEST_P(MomentsOn, OfLargeTiles) {
+    for (const MomentsCase& c : kLargeTiles) {
+        // Only Hopper's products have tiles of 96 filters and of two heights.
+        const bool wgmma = table().activation == Type::bf16 && GetParam().generation == 90;
+        if (wgmma || c.k == 125) expect_moments(c, false);
+    }
+}
+
+TEST_P(MomentsOn, TrainTheBatchNorm) {
+    const Kernels& k = table();
+    const Device on{k};
+    for (const MomentsCase& c : kCases) {
+        SCOPED_TRACE(c.name);
+        const ConvShape s = shape_of(c);
+        const BatchNormShape norm{.x = s.y(), .relu = true, .residual = true};
+        const Given in = random_inputs(c, s, k.activation);
+        const Map channels = on.channels(s.w.k);
+        const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
+        const Tensor bias = on.par_in(channels, in.bias), y = on.act_out(s.y());
+        const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.batchnorm.scratch_bytes(norm)));
+        const int rows = k.conv.moments_rows(s);
+        const Buffer data(k, Moments::bytes(s.y(), rows));
+        const Moments moments{data.data(), rows};
+        k.conv.forward_moments(s, x, w, bias, y, moments, scratch.data(), {});
+        const auto outputs = [&](const Kernels& table, const BatchNormShape& shape, bool told) {
+            const Device of{table};
+            const Map vector = of.channels(s.w.k);
+            const Tensor in_y = of.act_in(shape.x, y.values()),
+                         residual = of.act_in(shape.x, in.residual);
+            const Tensor gamma = of.par_in(vector, in.gamma), beta = of.par_in(vector, in.beta);
+            const Tensor running_mean = of.par_in(vector, in.running_mean),
+                         running_var = of.par_in(vector, in.running_var);
+            const Tensor z = of.act_out(shape.x), mean = of.par_out(vector),
+                         rstd = of.par_out(vector);
+            const Buffer space(table, table.batchnorm.scratch_bytes(shape));
+            if (told)
+                table.batchnorm.train_on_moments(shape, in_y, moments, residual, gamma, beta,
+                                                 running_mean, running_var, z, mean, rstd, {});
+            else
+                table.batchnorm.train(shape, in_y, residual, gamma, beta, running_mean, running_var,
+                                      z, mean, rstd, space.data(), {});
+            return Normed{z.values(), mean.values(), rstd.values(), running_mean.values(),
+                          running_var.values()};
+        };
+        BatchNormShape plain = norm;
+        plain.x = {.n = norm.x.n, .c = norm.x.c, .h = norm.x.h, .w = norm.x.w};
+        const Normed got = outputs(k, norm, true), want = outputs(exact(), plain, false);
+        // The output is not rounded to TF32, so that type's tolerance is not asked for.
+        const double f32 = testing::tolerance(Type::f32);
+        expect_close(got.z, want.z, testing::tolerance(k.activation), "z");
+        expect_close(got.mean, want.mean, f32, "mean");
+        expect_close(got.rstd, want.rstd, f32 * (1 + c.bias / 10), "rstd");
+        expect_close(got.running_mean, want.running_mean, f32, "running mean");
+        expect_close(got.running_var, want.running_var, f32 * (1 + c.bias / 10),
+                     "running variance");
+    }
+}
+
+// The same bits whatever the order of threads and blocks.
+TEST_P(MomentsOn, BitsDoNotDependOnTheOrderOfThreads) {
+    if (GetParam().backend != Backend::emulated) GTEST_SKIP() << "no order to choose";
+    const emulated::Settings before = emulated::settings();
+    const Kernels& k = table();
+    const Device on{k};
+    const ConvShape s = shape_of(kCases[2]);
+    const Given in = random_inputs(kCases[2], s, k.activation);
+    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w), y = on.act_out(s.y());
+    const int rows = k.conv.moments_rows(s);
+    std::vector<std::byte> first;
+    for (const uint64_t seed : {0, 1, 2, 3}) {
+        emulated::settings().seed = seed;
+        emulated::settings().os_threads = seed % 2 ? 2 : 1;
+        const Buffer scratch(k, k.conv.scratch_bytes(s)), data(k, Moments::bytes(s.y(), rows));
+        k.conv.forward_moments(s, x, w, nullptr, y, {data.data(), rows}, scratch.data(), {});
+        const auto now = data.read();
+        if (first.empty()) first = now;
+        EXPECT_EQ(now, first) << "seed " << seed;
+    }
+    emulated::settings() = before;
+}
+
+}  // namespace
+}  // namespace fp::testing
