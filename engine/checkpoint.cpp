@@ -44,10 +44,10 @@ std::string translated(const std::string& key) {
 std::string card_text(const Network& network, const ModelCard& card) {
     ordered_json kept = ordered_json::object();
     for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
-    const ordered_json ours{
-        {"format", kFormat},       {"spec", to_json(network.spec)},
-        {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
-        {"kept_channels", kept},   {"provenance", card.provenance}};
+    ordered_json ours{{"format", kFormat},       {"spec", to_json(network.spec)},
+                      {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
+                      {"kept_channels", kept},   {"provenance", card.provenance}};
+    if (!card.thresholds.empty()) ours["thresholds"] = card.thresholds;
     return ours.dump();
 }
 
@@ -87,6 +87,7 @@ LoadedModel checkpoint_of(const TensorFile& file,
         out.card.classes = ours.at("classes").get<std::vector<std::string>>();
         out.card.preprocessing = preprocessing_from_json(ours.at("preprocessing"));
         out.card.provenance = ours.at("provenance");
+        if (ours.contains("thresholds")) out.card.thresholds = ours.at("thresholds");
         for (const auto& [layer, channels] : ours.at("kept_channels").items())
             out.card.kept[layer] = channels.get<std::vector<int>>();
         FP_REQUIRE(int(out.card.classes.size()) == out.network->spec.classes, Exit::model,

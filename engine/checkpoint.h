@@ -19,12 +19,14 @@ struct ModelCard {
     KeptChannels kept =
         {};  // by layer, in the numbering of the network that was never cut; absent: all
     nlohmann::ordered_json provenance =
-        nlohmann::ordered_json::object();           // parent, data, scores' settings
+        nlohmann::ordered_json::object();  // parent, data, scores' settings
+    nlohmann::ordered_json thresholds =
+        nlohmann::ordered_json::object();           // by class: fp_eval --store-threshold
     std::map<std::string, std::string> other = {};  // metadata of others, kept as it is
 };
 
-// The description in the metadata, under this key: JSON of spec, classes, preprocessing, kept channels and
-// provenance.
+// The description in the metadata, under this key: JSON of spec, classes, preprocessing, kept channels,
+// provenance and thresholds.
 inline constexpr const char* kCardKey = "fairprune";
 std::string card_text(const Network&, const ModelCard&);
 

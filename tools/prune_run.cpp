@@ -70,6 +70,7 @@ public:
         } else {
             s_.model.network = copy_of(*c_.dense.network);
             s_.model.card = c_.dense.card;
+            s_.model.card.thresholds = ordered_json::object();  // of other probabilities
             s_.weights = weighted_attributes(c_.data_options.attributes);
         }
         metrics_.emplace(folder_.path(), resumed ? resumed->step : -1, c_.tune.tensorboard);

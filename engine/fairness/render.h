@@ -17,6 +17,8 @@
 namespace fp {
 
 nlohmann::ordered_json to_json(const Report& report);
+// Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
+std::string sensitivity_text(const Report&, int of_class);
 std::string to_text(const Report& report);
 
 // A number or null.

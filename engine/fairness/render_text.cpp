@@ -92,7 +92,30 @@ std::string left_out(const AttributeReport& a) {
     return out;
 }
 
+std::string rate(const Measure& m) {
+    return std::isnan(m.value) ? fmt::format("n/a ({})", m.reason)
+                               : fmt::format("{:<8}{}", number(m.value), range(m.low, m.high));
+}
+
+std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
+    Measure specificity = f.fpr;
+    specificity.value = 1 - f.fpr.value;
+    specificity.low = 1 - f.fpr.high;
+    specificity.high = 1 - f.fpr.low;
+    return row(name, fmt::format("{:<26}{:<26}{:>9}", rate(f.tpr), rate(specificity), f.positives));
+}
+
 }  // namespace
+
+std::string sensitivity_text(const Report& report, int of_class) {
+    std::string out =
+        row("", fmt::format("{:<26}{:<26}{:>9}", "sensitivity", "specificity", "positives"));
+    out += sensitivity_row("all", report.class_figures.at(size_t(of_class)));
+    for (const AttributeReport& a : report.attributes)
+        for (const GroupReport& g : a.groups)
+            out += sensitivity_row(g.name, g.classes.at(size_t(of_class)));
+    return out;
+}
 
 std::string to_text(const Report& report) {
     std::string out =
