@@ -120,11 +120,12 @@ Var fused_norm(Tape& tape,
     const auto range = tape.range(layer);
     const Kernels& k = tape.kernels();
     const Tensor in = tape.value(x);
-    const BatchNormShape s{.x = in.map,
-                           .eps = norm.eps,
-                           .momentum = norm.momentum,
-                           .relu = relu_after,
-                           .residual = bool(residual)};
+    const BatchNormShape s{
+        .x = in.map,
+        .eps = norm.eps,
+        .momentum = tape.options().norm_momentum > 0 ? tape.options().norm_momentum : norm.momentum,
+        .relu = relu_after,
+        .residual = bool(residual)};
     FP_CHECK(in.map.c == norm.gamma->shape.k, layer, ": input has ", in.map.c,
              " channels, norm has ", norm.gamma->shape.k);
     const Tensor y = tape.empty(in.map);

@@ -70,8 +70,9 @@ struct TapeOptions {
     uint64_t dropout_key = 0;
     bool dropout = true;
     bool fused = true;  // false: norm, addition and ReLU as rows of their own, to look at each
-    bool accumulate = false;  // gradients of parameters are added to what is there
-    bool profile = false;     // mark the time behind each op; see read_times()
+    bool accumulate = false;   // gradients of parameters are added to what is there
+    double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: theirs
+    bool profile = false;      // mark the time behind each op; see read_times()
 };
 
 class Tape {

@@ -10,6 +10,7 @@
 #include "engine/prune/attribute_weights.h"
 #include "engine/run_folder.h"
 #include "engine/signals.h"
+#include "engine/train/recalibrate.h"
 #include "engine/version.h"
 #include "models/models.h"
 
@@ -190,6 +191,7 @@ private:
                              cost_of(c_.dense, c_.kernels, c_.data_options.batch_size));
         }
         take_out(sets, removal);
+        recalibrate();
         s_.model.card.provenance = {
             {"parent", c_.dense_hash},
             {"tool", version_line(c_.options.tool())},
@@ -202,6 +204,30 @@ private:
         save({}, false);
         if (StopSignals::requested()) throw Interrupted{};
         return true;
+    }
+
+    void recalibrate() {
+        if (p_.recalibrate == 0) return;
+        Network& net = *s_.model.network;
+        std::vector<int64_t> samples = members(c_.data.set, Split::train), drawn;
+        const std::vector<int> labels(samples.size(), 0);  // a plain shuffle does not look at them
+        for (const int64_t at : epoch_order(Sampling::shuffled, labels, {}, job_.seed, s_.round))
+            drawn.push_back(samples[size_t(at)]);
+        const size_t wanted = size_t(p_.recalibrate) * size_t(c_.data_options.batch_size);
+        drawn.resize(std::min(drawn.size(), wanted));
+        Session session(net);
+        const int64_t batches =
+            recalibrate_norms(session, s_.model.card.preprocessing, c_.data, drawn,
+                              {.batch_size = c_.data_options.batch_size,
+                               .workers = c_.tune.workers,
+                               .skip_bad = c_.tune.skip_bad});
+        s_.pending["recalibrated"] = brief_metrics(c_.predict_on(Split::val, net), c_.attributes());
+        const auto accuracy = [&](const char* when) {
+            return s_.pending[when]["balanced_accuracy"].get<double>();
+        };
+        say(fmt::format(
+            "batch norm's statistics of {} batches: validation balanced accuracy {:.3f} -> {:.3f}",
+            batches, accuracy("cut"), accuracy("recalibrated")));
     }
 
     // Cuts (or masks, or for a control does neither), and notes what that did.

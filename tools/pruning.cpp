@@ -59,6 +59,9 @@ void add_pruning_options(Options& o, PruningOptions& p) {
     o.add("min-channels N", p.min_channels, "that every set keeps", {.low = 1, .high = 65536});
     o.add("round-to N", p.round_to, "kept channels are a multiple of this",
           {.low = 1, .high = 1024});
+    o.add("recalibrate N", p.recalibrate,
+          "after a cut, batch norm's statistics anew from N batches of training images; 0 is none",
+          {.low = 0, .high = 100000});
     o.add("iterations N", p.iterations, "rounds of score, cut, fine-tune, evaluate",
           {.low = 1, .high = 10000});
     o.add("max-drop X", p.max_drop,
@@ -95,6 +98,7 @@ nlohmann::ordered_json to_json(const PruningOptions& p,
         {"amount", p.amount},
         {"min_channels", p.min_channels},
         {"round_to", p.round_to},
+        {"recalibrate", p.recalibrate},
         {"iterations", p.iterations},
         {"finetune", p.finetune}};
 }
