@@ -4,6 +4,7 @@
 #include "kernels/bf16.h"
 #include "kernels/error.h"
 #include "kernels/machine/emulated/block.h"
+#include "kernels/machine/emulated/sanitizers.h"
 
 namespace fp::emulated {
 namespace {
@@ -19,6 +20,10 @@ std::string text_of(const Place& at) {
 // Where the byte at a shared address lies: chunks of 16 exchanged by the 128-byte row's number modulo 8.
 constexpr uint32_t swizzled(uint32_t address) { return address ^ ((address >> 7 & 7) << 4); }
 
+// ThreadSanitizer's object for a phase of a barrier: two in turns, or who arrives early at the next phase would
+// seem to come before who waits for this one.
+void* order_of(uint64_t* word, int phase) { return reinterpret_cast<char*>(word) + phase; }
+
 }  // namespace
 
 // ---- barriers
@@ -31,18 +36,21 @@ Block::Mbarrier& Block::mbarrier(const uint64_t* word, const Place& at) {
 }
 
 void Block::init_mbarrier(uint64_t* word, int arrivals, const Place& at) {
+    const Untraced quiet;
     if (arrivals < 1) stop(text("an mbarrier of ", arrivals, " arrivals, ", text_of(at)));
     *word = kMbarrier + mbarriers_.size();
     mbarriers_.push_back({.word = word, .expected = arrivals, .pending = arrivals});
 }
 
 void Block::fence_mbarriers() {
+    const Untraced quiet;
     for (Mbarrier& b : mbarriers_) b.fenced = true;
 }
 
 void Block::arrive_mbarrier(uint64_t* word, int bytes, const Place& at) {
+    const Untraced quiet;
     Mbarrier& b = mbarrier(word, at);
-    published(&b);
+    published(order_of(word, b.phase));
     if (b.pending == 0)
         stop(text("mbarrier arrive overflow: all ", b.expected, " of this phase have arrived, ",
                   text_of(at)));
@@ -60,14 +68,17 @@ void Block::end_phase(Mbarrier& b) {
 }
 
 void Block::wait_mbarrier(uint64_t* word, int parity, const Place& at) {
-    Thread& me = thread_[current_];
-    while (mbarrier(word, at).phase == parity) {
+    const auto must_wait = [&] {
+        const Untraced quiet;  // not beyond give_way(): a stopped block never comes back from there
+        if (mbarrier(word, at).phase != parity) return false;
+        Thread& me = thread_[current_];
         me.state = State::mbarrier;
         me.waits_for = word;
         me.at = at;
-        give_way();
-    }
-    observed(&mbarrier(word, at));
+        return true;
+    };
+    while (must_wait()) give_way();
+    observed(order_of(word, parity));
 }
 
 // ---- the view of the asynchronous units
@@ -85,12 +96,14 @@ char* Block::async_view(uint32_t address) {
 }
 
 void Block::fence_async() {
+    const Untraced quiet;
     std::memcpy(async_view(shared_address(dynamic_)), dynamic_, dynamic_bytes_);
 }
 
 // ---- the tensor memory unit
 
 void Block::copy_tensor(TensorCopy copy, const Place& at) {
+    const Untraced quiet;
     const char* to = static_cast<const char*>(copy.to);
     if (to < dynamic_ || to + copy.map.bytes() > dynamic_ + dynamic_bytes_)
         stop(text("a tensor copy outside dynamic shared memory, ", text_of(at)));
@@ -106,6 +119,7 @@ void Block::copy_tensor(TensorCopy copy, const Place& at) {
 }
 
 void Block::run_tensor_copy(size_t which) {
+    const Untraced quiet;
     const TensorCopy copy = tensor_copies_[which];
     tensor_copies_[which] = tensor_copies_.back();
     tensor_copies_.pop_back();
@@ -150,17 +164,20 @@ void Block::run_tensor_copy(size_t which) {
         }
     }
     Mbarrier& b = mbarrier(copy.barrier, Place());
-    published(&b);
     b.bytes -= m.bytes();
     end_phase(b);
 }
 
 // ---- products
 
-void Block::fence_products() { thread_[current_].products_fenced = true; }
+void Block::fence_products() {
+    const Untraced quiet;
+    thread_[current_].products_fenced = true;
+}
 
 void Block::multiply_rows(
     float* d, int columns, uint64_t a, uint64_t b, bool accumulate, const Place& at) {
+    const Untraced quiet;
     Thread& me = thread_[current_];
     if (!me.products_fenced) stop(text("wgmma without a wgmma_fence before it, ", text_of(at)));
     for (const uint64_t descriptor : {a, b})
@@ -171,9 +188,13 @@ void Block::multiply_rows(
     if (!settings().late_copy) run_product(me.products.back()), me.products.pop_back();
 }
 
-void Block::commit_products() { ++thread_[current_].product_group; }
+void Block::commit_products() {
+    const Untraced quiet;
+    ++thread_[current_].product_group;
+}
 
 void Block::wait_products(int groups_in_flight) {
+    const Untraced quiet;
     Thread& me = thread_[current_];
     size_t done = 0;
     while (done < me.products.size() &&

@@ -17,6 +17,10 @@ extern "C" {
 [[gnu::weak]] void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 [[gnu::weak]] void __tsan_acquire(void* at);
 [[gnu::weak]] void __tsan_release(void* at);
+[[gnu::weak]] void AnnotateIgnoreReadsBegin(const char* file, int line);
+[[gnu::weak]] void AnnotateIgnoreReadsEnd(const char* file, int line);
+[[gnu::weak]] void AnnotateIgnoreWritesBegin(const char* file, int line);
+[[gnu::weak]] void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
 
 // The machine's own bookkeeping is ordered by the scheduler, not by what ThreadSanitizer can see.
@@ -40,5 +44,22 @@ inline void published(void* at) {
 inline void observed(void* at) {
     if (&__tsan_acquire) __tsan_acquire(at);
 }
+
+// While it lives, ThreadSanitizer leaves alone what this thread reads and writes, in library code too.
+class Untraced {
+public:
+    FP_UNTRACED Untraced() {
+        if (!&AnnotateIgnoreReadsBegin) return;
+        AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+        AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    }
+    FP_UNTRACED ~Untraced() {
+        if (!&AnnotateIgnoreReadsBegin) return;
+        AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+        AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    }
+    Untraced(const Untraced&) = delete;
+    Untraced& operator=(const Untraced&) = delete;
+};
 
 }  // namespace fp::emulated
