@@ -9,6 +9,7 @@
 //   error                            -> of the convolution: root mean square, relative, on 64 outputs in double
 //   bits                             -> a hash of the outputs, of a convolution or of the weights after a step
 //   time SECONDS                     -> seconds a call, of each stretch of about 20 ms
+// With `model` for a device it needs none, and answers lines as model.h has them with what an op should take.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -18,12 +19,12 @@
 #include <sstream>
 #include <string>
 
+#include "bench/gpu/model.h"
 #include "engine/checkpoint.h"
 #include "engine/elements.h"
 #include "engine/stopwatch.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
-#include "kernels/tiles.h"
 #include "models/models.h"
 
 namespace fp {
@@ -89,12 +90,6 @@ Buffer upload(const Kernels& k, Type type, const std::vector<float>& values) {
     k.memory.copy_in(out.data(), from, out.bytes(), {});
     k.memory.synchronize({});
     return out;
-}
-
-double peak_flops(Precision p) {
-    return p == Precision::bf16   ? kDevice.bf16_matrix
-           : p == Precision::tf32 ? kDevice.tf32_matrix
-                                  : kDevice.ffma;
 }
 
 Work copies(const Kernels& k, std::istringstream& words) {
@@ -247,7 +242,7 @@ struct ConvCase {
     }
 };
 
-Work conv(const Kernels& k, Precision precision, std::istringstream& words) {
+Work conv(const Kernels& k, std::istringstream& words) {
     std::string direction;
     int n, h, c, f, r, stride;
     words >> direction >> n >> h >> c >> f >> r >> stride;
@@ -258,34 +253,14 @@ Work conv(const Kernels& k, Precision precision, std::istringstream& words) {
                       .pad = r / 2,
                       .y_block = k.block(f)};
     auto it = std::make_shared<ConvCase>(k, direction, s);
-    Work work{.call = [it](int set) { it->call(set); },
-              .error = [it] { return it->error(); },
-              .bits =
-                  [it] {
-                      it->call(0);
-                      return hash_of(it->k, it->out.data(), it->out_bytes());
-                  },
-              .flops = s.flops()};
-    // GPU.md 2.2: each input once, each output once, dw in float32; a strided 1x1 reads what it uses.
-    const int e = bytes_of(k.activation);
-    const double taken = r == 1 && direction != "backward_data" ? 1.0 / (stride * stride) : 1.0;
-    const double bytes = double(e) * (double(s.x.logical()) * taken + double(s.y().logical())) +
-                         double(s.w.logical()) * (direction == "backward_filter" ? 4 : e);
-    const double peak = peak_flops(precision);
-    work.floor = std::max(s.flops() / peak, bytes / kDevice.hbm);
-    const int64_t pixels = int64_t(n) * s.p() * s.q(), taps = int64_t(r) * r * s.x.stored_c();
-    MatrixProduct p{.m = pixels, .n = f, .depth = taps, .element_bytes = e, .peak = peak};
-    if (direction == "backward_data")
-        p = {.m = s.x.n * s.x.pixels(),
-             .n = s.x.stored_c(),
-             .depth = ceil_div(int64_t(r) * r * s.y().stored_c(), int64_t(stride) * stride),
-             .element_bytes = e,
-             .peak = peak};
-    if (direction == "backward_filter")
-        p = {.m = f, .n = taps, .depth = pixels, .element_bytes = e, .peak = peak, .split = true};
-    work.expected = precision == Precision::f32 ? expected_seconds(p, kFfmaTiles, bytes)
-                                                : expected_seconds(p, kTensorTiles, bytes);
-    return work;
+    return {.call = [it](int set) { it->call(set); },
+            .error = [it] { return it->error(); },
+            .bits =
+                [it] {
+                    it->call(0);
+                    return hash_of(it->k, it->out.data(), it->out_bytes());
+                },
+            .flops = s.flops()};
 }
 
 Work network(const Kernels& k, std::istringstream& words) {
@@ -390,11 +365,17 @@ int serve(const Kernels& k, Precision precision) {
             work = {};  // its memory first
             work = command == "copy"      ? copies(k, words)
                    : command == "product" ? product(k, words)
-                   : command == "conv"    ? conv(k, precision, words)
+                   : command == "conv"    ? conv(k, words)
                    : command == "network" ? network(k, words)
                    : command == "snnl"    ? snnl(k, words)
                                           : Work{};
             FP_REQUIRE(bool(work.call), Exit::usage, "unknown command ", command);
+            if (command == "conv" || command == "snnl") {
+                std::istringstream again(line);
+                const Expectation e = expect(again, precision);
+                work.floor = e.floor;
+                work.expected = e.expected;
+            }
             for (int i = 0; i < 5; ++i) work.call(i % kSets);  // plans, memory, graphs
             k.memory.synchronize({});
             std::cout << fmt::format("ready {:.6e} {:.6e} {:.6e}", work.flops, work.floor,
@@ -405,9 +386,23 @@ int serve(const Kernels& k, Precision precision) {
     return 0;
 }
 
+// What model.h says of each line: FLOPS BYTES FLOOR EXPECTED LIMITER.
+int expect_all(Precision precision) {
+    for (std::string line; std::getline(std::cin, line);) {
+        std::istringstream words(line);
+        const Expectation e = expect(words, precision);
+        std::cout << fmt::format("{:.6e} {:.6e} {:.6e} {:.6e} {}", e.flops, e.bytes, e.floor,
+                                 e.expected, e.limiter)
+                  << std::endl;
+    }
+    return 0;
+}
+
 int run(const std::vector<std::string>& words) {
-    FP_REQUIRE(!words.empty(), Exit::usage, "DEVICE [PRECISION]");
+    FP_REQUIRE(!words.empty(), Exit::usage, "DEVICE [PRECISION], or model [PRECISION]");
     const std::string precision_name = words.size() > 1 ? words[1] : "fp32";
+    for (const Precision p : {Precision::f32, Precision::tf32, Precision::bf16})
+        if (words[0] == "model" && precision_name == name(p)) return expect_all(p);
     for (const Precision p : {Precision::f32, Precision::tf32, Precision::bf16})
         for (const Backend b :
              {Backend::cpu, Backend::cuda, Backend::cudnn, Backend::emulated, Backend::reference})

@@ -8,6 +8,7 @@
 // Traffic   x and y once each, but for cells that overlap
 // Bound     memory. To 1 x 1 at batch 32 and 512 channels forward has 4096 threads: too few to fill the
 //           device, and still under 10 us.
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 512 channels at 7x7 to one: 5.0 us; the floor is 3.0
 #include "kernels/cuda/pack.cuh"
 
 namespace fp::FP_MACHINE {

@@ -15,6 +15,8 @@
 //           twice, dx once (+ dresidual); infer: x once, y once
 // Bound     memory: the floor is those passes over the bandwidth. A map under 60 MB is still in L2 for
 //           the second pass.
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 64 channels at 56x56: train 78 us, on moments 53, infer 50,
+//           the floor of each 48; backward 173, floor 96
 // Accuracy  a chunk's squares are summed about its first row's value, so a mean far from 0 costs nothing
 #include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/sheet.cuh"

@@ -2,7 +2,8 @@
 //
 // Formulas, shapes, threads, traffic, bound and model: conv_tensor.cuh. The weights become bf16 on the way
 // in: in training once a call, into scratch (4 bytes read and 2 written a weight, beside the product that
-// reads them many times); for inference once, by prepare.
+// reads them many times); for inference once, by prepare. Model: 2 us and 6 bytes a weight at the memory's rate,
+// 2.2 us for 128 x 1152.
 #include "kernels/cuda/conv_tensor_ops.cuh"
 
 namespace fp::FP_MACHINE {

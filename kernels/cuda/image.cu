@@ -6,6 +6,7 @@
 // Threads   one pixel each
 // Traffic   reads C bytes, writes 4 activations a pixel
 // Bound     memory
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 224x224: 35 us; the floor is 33
 #include "kernels/cuda/pack.cuh"
 
 namespace fp::FP_MACHINE {

@@ -10,6 +10,8 @@
 // Threads   four numbers each; sum_squares: a fixed grid whose blocks' sums one block adds in order
 // Traffic   sgd reads 12 and writes 8 bytes a number, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
 // Bound     memory
+// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two starts: sgd 56 us, adamw 77; the floors are
+//           52 and 73
 #include <cmath>
 
 #include "kernels/cuda/pack.cuh"

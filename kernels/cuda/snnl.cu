@@ -13,6 +13,8 @@
 //           their exponents again and multiplies Sym with the rows at once: nothing of size N x N is stored
 // Traffic   slopes: 64 rows twice a tile from L2
 // Bound     compute: forward D N^2 multiply-adds a channel / 2, backward 2 D N^2
+// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49, float32: scores 1.03 ms, scores and
+//           gradient 5.0; the floors are 0.44 and 2.2. D is padded to 56 for the exponents and to 64 for the slopes
 #include "kernels/cuda/snnl.cuh"
 
 #include <cmath>

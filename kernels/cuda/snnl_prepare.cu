@@ -6,7 +6,7 @@
 // Threads   a block takes one sample and 32 channels, and turns them round in shared memory, so that reads
 //           run along channels and writes along D
 // Traffic   x twice (the second time from L1), rows once
-// Bound     memory
+// Bound     memory. Model: 512 channels of 1024 samples, D = 49, float32: 53 us; the floor, x once, is 24
 #include "kernels/cuda/snnl.cuh"
 
 namespace fp::FP_MACHINE {

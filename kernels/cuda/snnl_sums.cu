@@ -12,6 +12,8 @@
 //           samples J of the block's own slot, tile after tile: one owner, one order, no atomics.
 // Traffic   two times 64 rows a tile from L2; the whole problem once from HBM if a channel's rows fit L2
 // Bound     compute: FFMA 2 D flops a pair, one exponential a pair (bounded); N^2 / 2 pairs a channel
+// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: 0.97 ms of the scores' 1.03; the floor
+//           of float32 on the ordinary cores is 0.44, that of fp16 in three products on the tensor cores 0.10
 #include <limits>
 
 #include "kernels/cuda/reduce.cuh"

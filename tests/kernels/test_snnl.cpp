@@ -284,19 +284,23 @@ TEST(Snnl, IndependentGradients) {
 
 class SnnlOn : public OnBackend {
 protected:
+    // Threads that are played one by one take their time: there what does not depend on each other is tried once.
+    bool slow() const { return GetParam().backend == Backend::emulated; }
+
     // body(case, features, groups of one set) over maps, distances, temperatures and kinds of groups
     template <class Body>
     void for_each_case(const Body& body) const {
         const Map maps[] = {{.n = 70, .c = 3, .h = 7, .w = 7},
                             {.n = 40, .c = 17, .h = 2, .w = 2},
                             {.n = 33, .c = 1, .h = 5, .w = 3},
-                            {.n = 65, .c = 9, .h = 1, .w = 1},
+                            {.n = 65, .c = 3, .h = 1, .w = 1},
                             {.n = 3, .c = 16, .h = 4, .w = 4}};
         for (const Map& m : maps) {
             // Of bf16 only the reading of x is its own: the small maps show it.
             if (table().activation == Type::bf16 && m.n > 40) continue;
             for (const Distance distance : {Distance::cosine, Distance::euclidean})
                 for (const double temperature : {1.0, 0.1}) {
+                    if (slow() && temperature != 1 && m.n > 40) continue;
                     SCOPED_TRACE(text("map ", m.n, "x", m.c, "x", m.h, "x", m.w, ", ",
                                       distance == Distance::cosine ? "cosine" : "euclidean", ", T ",
                                       temperature));
@@ -336,10 +340,12 @@ TEST_P(SnnlOn, Backward) {
     for_each_case([&](const SnnlCase& c, const Values& x, const Groups& groups) {
         const Values dscore = random_values(c.x.c, 6);
         const Values before = random_values(c.x.logical(), 7, table().activation);
-        for (const Write write : {Write::replace, Write::add})
+        for (const Write write : {Write::replace, Write::add}) {
+            if (slow() && (write == Write::add) == groups.strata.empty()) continue;
             expect_close(backward(table(), c, x, groups, dscore, write, before),
                          backward(exact(), c, x, groups, dscore, write, before), tolerance(),
                          write == Write::add ? "dx added" : "dx");
+        }
     });
 }
 

@@ -1,0 +1,212 @@
+#include "bench/gpu/model.h"
+
+#include "kernels/error.h"
+#include "kernels/nhwc.h"
+
+namespace fp {
+namespace {
+
+Map map_of(int n, int c, int side) {
+    return {.n = n, .c = c, .h = side, .w = side, .block = nhwc_block(c)};
+}
+
+// Kernels that only move bytes: what they move, which may be more than once each, and how often they are started.
+Expectation moving(double bytes, double moved, int starts, double flops = 0) {
+    const double start = starts * kDevice.start, move = moved / kDevice.hbm;
+    return {.flops = flops,
+            .bytes = bytes,
+            .floor = bytes / kDevice.hbm,
+            .expected = start + move,
+            .limiter = start > move ? "start" : "memory"};
+}
+
+template <size_t kChoices>
+Expectation multiplying(const MatrixProduct& p,
+                        const TileCost (&tiles)[kChoices],
+                        double flops,
+                        double bytes) {
+    const TileCost tile = best_tile(p, tiles);
+    MatrixProduct unfed = p;
+    unfed.element_bytes = 0;  // nothing to bring: the products alone
+    const double product = tile_seconds(unfed, tile), both = tile_seconds(p, tile);
+    const double memory = bytes / kDevice.hbm;
+    return {.flops = flops,
+            .bytes = bytes,
+            .floor = std::max(flops / p.peak, memory),
+            .expected = expected_seconds(p, tiles, bytes),
+            .limiter = kDevice.start > std::max(both, memory) ? "start"
+                       : memory > both                        ? "memory"
+                       : both > product                       ? "L2"
+                                                              : "matrix"};
+}
+
+Expectation batchnorm(const std::string& direction, const BatchNormShape& s, int e) {
+    const double one = double(e) * double(s.x.logical());
+    const double once = s.infer_bytes(e);
+    if (direction == "infer") return moving(once, once, 1, s.flops());
+    if (direction == "train") return moving(once, s.bytes(e), 3, s.flops());
+    if (direction == "train_on_moments") {
+        constexpr int kRows = 128;  // of most tiles
+        return moving(once, once + double(Moments::bytes(s.x, kRows)), 2, s.flops());
+    }
+    FP_REQUIRE(direction == "backward", Exit::usage, "batchnorm ", direction);
+    const double inputs = s.relu ? 3 : 2, outputs = s.residual ? 2 : 1;
+    return moving(one * (inputs + outputs), s.backward_bytes(e), 3, s.flops());
+}
+
+// Symmetric tiles of 64 x 64 samples in float32, one exponential a pair (snnl_sums.cu), behind the turning of the
+// map into rows (snnl_prepare.cu).
+Expectation snnl(const SnnlShape& s, int e) {
+    constexpr int kTile = 64;
+    constexpr double kExponentials = 3.87e12;  // a second (GPU.md 2.1)
+    const double tiles = double(ceil_div(s.x.n, kTile));
+    const double pairs = s.x.c * tiles * (tiles + 1) / 2 * kTile * kTile;
+    const double useful = s.x.c * 0.5 * s.x.n * s.x.n, rows = double(round_up(s.d(), 8));
+    const double product = pairs * 2 * rows / (kDevice.ffma * kFfmaTiles[2].share);
+    const double exponential = pairs / kExponentials;
+    const double turn = (s.bytes(e) + 4.0 * s.x.c * s.x.n * rows) / kDevice.hbm;
+    const double start = 3 * kDevice.start, slowest = std::max(product, exponential);
+    return {.flops = s.flops() / 2,
+            .bytes = s.bytes(e),
+            .floor = std::max(
+                {s.flops() / 2 / kDevice.ffma, useful / kExponentials, s.bytes(e) / kDevice.hbm}),
+            .expected = start + turn + slowest,
+            .limiter = start > turn + slowest  ? "start"
+                       : turn > slowest        ? "memory"
+                       : exponential > product ? "exponential"
+                                               : "matrix"};
+}
+
+// Every tile once more, its exponents and their product with the rows (snnl.cu), behind the sums.
+Expectation snnl_backward(const SnnlShape& s, int e) {
+    constexpr int kTile = 64;
+    const Expectation sums = snnl(s, e);
+    const double pairs = s.x.c * double(round_up(s.x.n, kTile)) * double(round_up(s.x.n, kTile));
+    const double deep = double(round_up(s.d(), 8)) + double(round_up(s.d(), kTile));
+    const double product = pairs * 2 * deep / (kDevice.ffma * kFfmaTiles[2].share);
+    const double turn = 3 * s.bytes(e) / kDevice.hbm;  // slopes and norms back to dx
+    return {.flops = sums.flops + s.backward_flops(),
+            .bytes = 2 * s.bytes(e),
+            .floor = std::max((sums.flops + s.backward_flops()) / kDevice.ffma,
+                              2 * s.bytes(e) / kDevice.hbm),
+            .expected = sums.expected + 3 * kDevice.start + turn + product,
+            .limiter = "matrix"};
+}
+
+}  // namespace
+
+Expectation expect_conv(const ConvShape& s, const std::string& direction, Precision precision) {
+    const int e = precision == Precision::bf16 ? 2 : 4;
+    const bool data = direction == "backward_data", filter = direction == "backward_filter";
+    const double peak = peak_flops(precision);
+    const double taken = s.w.r == 1 && !data ? 1.0 / (s.stride * s.stride) : 1.0;
+    const double bytes = e * (double(s.x.logical()) * taken + double(s.y().logical())) +
+                         double(s.w.logical()) * (filter ? 4 : e);
+    const int64_t pixels = int64_t(s.x.n) * s.y().pixels(), window = int64_t(s.w.r) * s.w.s;
+    const int64_t c = s.x.stored_c(), k = s.y().stored_c();
+    MatrixProduct p{.m = pixels, .n = k, .depth = window * c, .element_bytes = e, .peak = peak};
+    if (data)
+        p = {.m = s.x.n * s.x.pixels(),
+             .n = c,
+             .depth = ceil_div(window * k, int64_t(s.stride) * s.stride),
+             .element_bytes = e,
+             .peak = peak};
+    if (filter)
+        p = {.m = s.w.k,
+             .n = window * c,
+             .depth = pixels,
+             .element_bytes = e,
+             .peak = peak,
+             .split = true};
+    if (precision == Precision::f32) return multiplying(p, kFfmaTiles, s.flops(), bytes);
+    if (precision == Precision::bf16 && !data && !filter && c % 8 == 0) {  // Hopper's own products
+        p.depth = window * round_up(c, int64_t(16));
+        return multiplying(p, kWgmmaTiles, s.flops(), bytes);
+    }
+    return multiplying(p, kTensorTiles, s.flops(), bytes);
+}
+
+Expectation expect(std::istringstream& line, Precision precision) {
+    const int e = precision == Precision::bf16 ? 2 : 4;
+    std::string op, direction;
+    int n = 0, h = 0, c = 0;
+    line >> op;
+    if (op == "conv") {
+        int k = 0, r = 0, stride = 0;
+        line >> direction >> n >> h >> c >> k >> r >> stride;
+        const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block(c);
+        return expect_conv({.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
+                            .w = krsc_filter(k, c, r, r, block),
+                            .stride = stride,
+                            .pad = r / 2,
+                            .y_block = nhwc_block(k)},
+                           direction, precision);
+    }
+    if (op == "linear") {
+        int k = 0;
+        line >> n >> c >> k;
+        return expect_conv({.x = map_of(n, c, 1),
+                            .w = krsc_filter(k, c, 1, 1, nhwc_block(c)),
+                            .y_block = nhwc_block(k)},
+                           "forward", precision);
+    }
+    if (op == "batchnorm") {
+        bool residual = false;
+        line >> direction >> n >> h >> c >> residual;
+        return batchnorm(direction, {.x = map_of(n, c, h), .relu = true, .residual = residual}, e);
+    }
+    if (op == "maxpool") {
+        line >> direction >> n >> h >> c;
+        const MaxPoolShape s{.x = map_of(n, c, h), .window = 3, .stride = 2, .pad = 1};
+        const double bytes = s.bytes(e) + double(s.y().logical());  // a byte of argmax
+        return moving(bytes, bytes, 1, s.flops());
+    }
+    if (op == "snnl") {
+        line >> n >> c >> h;
+        return snnl({.x = map_of(n, c, h)}, e);
+    }
+    if (op == "snnl_backward") {
+        line >> n >> c >> h;
+        return snnl_backward({.x = map_of(n, c, h)}, e);
+    }
+    if (op == "image") {
+        line >> n >> h;
+        const double pixels = double(n) * h * h, bytes = pixels * (3 + 4 * e);
+        return moving(bytes, bytes, 1);
+    }
+    if (op == "sgd" || op == "adamw") {
+        double count = 0;
+        line >> count;
+        const double bytes = count * (op == "sgd" ? 20 : 28);
+        return moving(bytes, bytes, 2);  // filters, and what does not decay
+    }
+    if (op == "loss") {  // forward, its sum, backward
+        line >> n >> c;
+        const double bytes = 3.0 * e * n * c;
+        return moving(bytes, bytes, 3);
+    }
+    if (op == "dropout") {
+        line >> n >> c;
+        const double bytes = 2.0 * e * n * c;
+        Expectation out = moving(bytes, bytes, 1);
+        // Ten rounds of Philox an element; 64 integer lanes on a multiprocessor, at 1.83 GHz.
+        const double draw = 100.0 * n * c / (kProcessors * 64 * 1.83e9);
+        if (draw > out.expected - kDevice.start) {
+            out.expected = kDevice.start + draw;
+            out.limiter = "integers";
+        }
+        return out;
+    }
+    line >> n >> h >> c;
+    const double map = double(e) * double(map_of(n, c, h).logical());
+    if (op == "columns") return moving(map, map, 2);
+    if (op == "relu") return moving(2 * map, 2 * map, 1);
+    if (op == "add") return moving(3 * map, 3 * map, 1);
+    if (op == "avgpool") {
+        const double bytes = AvgPoolShape{.x = map_of(n, c, h)}.bytes(e);
+        return moving(bytes, bytes, 1);
+    }
+    fail_with(Exit::usage, op, ": no such op");
+}
+
+}  // namespace fp
