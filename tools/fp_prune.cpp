@@ -143,6 +143,7 @@ public:
                    .tune = s.tune,
                    .dense_hash = weights_hash(*opened.dense.network)} {
         folder_.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
+        if (s.scores_only) return;
         context_.dense_val = brief_metrics(context_.predict_on(Split::val, *opened.dense.network),
                                            context_.attributes());
     }

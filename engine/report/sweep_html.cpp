@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "engine/report/svg.h"
 
@@ -91,28 +94,35 @@ std::string points_table(const ordered_json& sweep) {
     return out + "</table></div>";
 }
 
+// One table a control: the points' figures minus its.
 std::string against_table(const ordered_json& sweep) {
-    std::string rows;
+    std::vector<std::string> controls;
+    std::map<std::string, std::string> rows;
+    bool one_seed = false;
     for (const auto& p : sweep.at("points")) {
         if (!p.contains("against")) continue;
         for (const auto& [control, d] : p.at("against").items()) {
             const ordered_json& gap = d.at("gap");
             const double low = number_at(gap, "low"), high = number_at(gap, "high");
-            rows += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
-                                escape_html(p.at("name").get<std::string>()), escape_html(control),
-                                mean_and_interval(&gap, "{:+.3f}"),
-                                mean_and_interval(&d.at("balanced_accuracy"), "{:+.3f}"),
-                                std::isnan(low) ? "one seed decides nothing"
-                                : high < 0      ? "smaller gap"
-                                : low > 0       ? "larger gap"
-                                                : "no evidence of a difference");
+            one_seed |= std::isnan(low);
+            if (!rows.contains(control)) controls.push_back(control);
+            rows[control] += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}</tr>",
+                                         escape_html(p.at("name").get<std::string>()),
+                                         mean_and_interval(&gap, "{:+.3f}"),
+                                         mean_and_interval(&d.at("balanced_accuracy"), "{:+.3f}"),
+                                         std::isnan(low) ? ""
+                                         : high < 0      ? "smaller gap"
+                                         : low > 0       ? "larger gap"
+                                                         : "no evidence of a difference");
         }
     }
-    if (rows.empty()) return "";
-    return "<h3>Against what was tuned alike</h3><div class=\"scroll\"><table "
-           "class=\"words\"><tr><th>what<th>"
-           "control<th>change of the gap<th>change of balanced accuracy<th></tr>" +
-           rows + "</table></div>";
+    std::string out;
+    for (const std::string& control : controls)
+        out += "<h3>Minus " + escape_html(control) +
+               "</h3><div class=\"scroll\"><table class=\"words\"><tr><th>what<th>gap<th>balanced "
+               "accuracy<th></tr>" +
+               rows.at(control) + "</table></div>";
+    return out + (one_seed ? "<p class=\"soft\">One seed decides nothing.</p>" : "");
 }
 
 }  // namespace

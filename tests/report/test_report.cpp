@@ -134,6 +134,7 @@ TEST(Report, ASearchShowsItsRuleItsChoiceAndItsControls) {
     EXPECT_THAT(html, HasSubstr("the best on validation"));
     EXPECT_THAT(html, HasSubstr("chosen"));
     EXPECT_THAT(html, HasSubstr("smaller gap"));
+    EXPECT_THAT(html, HasSubstr("<h3>Minus dense, tuned alike</h3>"));
     EXPECT_THAT(html, HasSubstr("Accuracy against gap"));
 }
 
