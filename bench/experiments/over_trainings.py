@@ -3,10 +3,13 @@
 
     bench/experiments/over_trainings.py runs/seeds/*/pruned/report.json
 
-Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training.
+Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training. Words go
+by p after Holm's correction over all differences of the table. Beside a report.json, eval-NAME.json of
+`fp_eval --json` adds the row NAME.
 """
 import json
 import math
+import pathlib
 import sys
 
 T975 = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281]
@@ -22,6 +25,31 @@ def summary(values):
     return mean, (T975[n - 2] if n - 2 < len(T975) else 1.96) * sd / math.sqrt(n)
 
 
+def p_value(values):
+    """Of a mean of 0, two-sided, by Student's t: with t = sqrt(df) tan(angle) its density is cos(angle)^(df - 1)."""
+    n = len(values)
+    mean = sum(values) / n
+    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / max(n - 1, 1) / n)
+    if n < 2 or spread == 0:
+        return float("nan")
+    steps, start = 2000, math.atan(abs(mean) / spread / math.sqrt(n - 1))
+
+    def integral(low):
+        width = (math.pi / 2 - low) / steps
+        return sum(math.cos(low + (k + 0.5) * width) ** (n - 2) for k in range(steps)) * width
+
+    return integral(start) / integral(0)
+
+
+def holm(ps):
+    """Adjusted for the number of tests; nan stays."""
+    out, largest = [float("nan")] * len(ps), 0.0
+    order = sorted((i for i, p in enumerate(ps) if not math.isnan(p)), key=lambda i: ps[i])
+    for rank, i in enumerate(order):
+        largest = out[i] = max(largest, min(1.0, ps[i] * (len(order) - rank)))
+    return out
+
+
 def shown(values, sign=""):
     mean, half = summary(values)
     return f"{mean:{sign}.3f}" + ("" if math.isnan(half) else f" [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]")
@@ -34,17 +62,21 @@ def table(rows, controls):
     for name, runs in rows.items():
         print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}"
               + " ".join(f"{g:.3f}" for _, g in runs))
+    compared = []  # control, name, differences of accuracy, of the gap
     for control in controls:
-        print(f"\nminus {control}")
         for name, runs in rows.items():
-            if name == control or len(runs) != len(rows[control]):
+            if name != control and len(runs) == len(rows[control]):
+                pairs = list(zip(runs, rows[control]))
+                compared.append((control, name, [a - b for (a, _), (b, _) in pairs], [a - b for (_, a), (_, b) in pairs]))
+    corrected = holm([p_value(gap) for _, _, _, gap in compared])
+    for control in controls:
+        print(f"\nminus {control}\n{'':<{width}}{'balanced accuracy':<26}{'gap':<26}p     corrected")
+        for (of, name, accuracy, gap), p in zip(compared, corrected):
+            if of != control:
                 continue
-            accuracy = [a - b for (a, _), (b, _) in zip(runs, rows[control])]
-            gap = [a - b for (_, a), (_, b) in zip(runs, rows[control])]
-            mean, half = summary(gap)
-            words = ("" if math.isnan(half) else "smaller gap" if mean + half < 0
-                     else "larger gap" if mean - half > 0 else "no evidence of a difference")
-            print(f"{name:<{width}}{shown(accuracy, '+'):<26}{shown(gap, '+'):<26}{words}")
+            words = "" if math.isnan(p) else "no evidence of a difference" if p > 0.05 else \
+                "smaller gap" if sum(gap) < 0 else "larger gap"
+            print(f"{name:<{width}}{shown(accuracy, '+'):<26}{shown(gap, '+'):<26}{p_value(gap):<6.3f}{p:<6.3f}{words}")
 
 
 def main(files):
@@ -64,6 +96,10 @@ def main(files):
                 controls.append(point["name"])
             runs = [figures(run["test"]) for run in point["runs"]]
             rows.setdefault(point["name"], []).append(tuple(sum(v) / len(runs) for v in zip(*runs)))
+        for evaluated in sorted(pathlib.Path(file).parent.glob("eval-*.json")):
+            test = json.loads(evaluated.read_text())
+            rows.setdefault(evaluated.stem.removeprefix("eval-"), []).append(
+                (test["balanced_accuracy"]["value"], test["attributes"][attribute]["gaps"][gap]["value"]))
     print(f"{len(files)} trainings, test split; the gap is {gap} by {attribute}\n")
     table(rows, controls)
 

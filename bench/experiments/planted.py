@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The planted bias (METHOD: what to expect from planted bias): five trainings, each pruned and tuned in several ways.
 
-    bench/experiments/planted.py [--out DIR] [--bin DIR] [--seeds N] [--bias B] [--threads N]
+    bench/experiments/planted.py [--out DIR] [--bin DIR] [--seeds N] [--first SEED] [--bias B] [--threads N]
 
 In training the group tells half of the classes with probability B, in the test it tells nothing. A thin ResNet-18
 at 32 pixels, 1,800 training images. What is done once stays done: run it again to go on. Writes DIR/table.txt and
@@ -87,14 +87,15 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser.add_argument("--out", default="runs/planted-experiment")
     parser.add_argument("--bin", default=os.path.join(here, "../../build/bin"))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="trainings")
+    parser.add_argument("--first", type=int, default=1, help="seed of the first training")
     parser.add_argument("--bias", default="0.95")
     parser.add_argument("--difficulty", default="0.2")
     parser.add_argument("--threads", type=int, default=2)
     o = parser.parse_args()
     started = time.time()
     rows = {}
-    for seed in range(1, o.seeds + 1):
+    for seed in range(o.first, o.first + o.seeds):
         for way, pair in one_training(o, seed).items():
             rows.setdefault(way, []).append(pair)
         with open(os.path.join(o.out, "results.json"), "w") as stream:
