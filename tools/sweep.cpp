@@ -7,6 +7,7 @@
 #include <set>
 
 #include "engine/fairness/evaluate.h"
+#include "engine/fairness/intervals.h"
 #include "engine/fairness/seeds.h"
 #include "engine/prune/pareto.h"
 
@@ -37,11 +38,8 @@ std::string random_control(const std::string& amount) {
 ordered_json number(double v) { return std::isfinite(v) ? ordered_json(v) : ordered_json(nullptr); }
 
 ordered_json to_json(const SeedSummary& s) {
-    return {{"mean", number(s.mean)},
-            {"sd", number(s.sd)},
-            {"low", number(s.low)},
-            {"high", number(s.high)},
-            {"n", s.n}};
+    return {{"mean", number(s.mean)}, {"sd", number(s.sd)}, {"low", number(s.low)},
+            {"high", number(s.high)}, {"p", number(s.p)},   {"n", s.n}};
 }
 
 // Accuracy and gaps of one model on the test split.
@@ -68,12 +66,27 @@ double gap_of(const ordered_json& figures, const std::string& attribute) {
     return v.is_null() ? kNaN : v.get<double>();
 }
 
-const ordered_json& kept_round(const PruneOutcome& o) {
-    return o.rounds.at(o.best_round > 0 ? size_t(o.best_round - 1) : o.rounds.size() - 1);
-}
-
 double value_or_nan(const ordered_json& v) {
     return v.is_null() ? std::numeric_limits<double>::quiet_NaN() : v.get<double>();
+}
+
+// Adds "p_holm" to every difference of a gap from a control's: p corrected for how many there are.
+void correct_for_many(ordered_json& points) {
+    std::vector<ordered_json*> gaps;
+    std::vector<double> p;
+    for (ordered_json& point : points) {
+        if (!point.contains("against")) continue;
+        for (auto& [control, difference] : point.at("against").items()) {
+            gaps.push_back(&difference.at("gap"));
+            p.push_back(value_or_nan(gaps.back()->at("p")));
+        }
+    }
+    const std::vector<double> corrected = holm(p);
+    for (size_t i = 0; i < gaps.size(); ++i) (*gaps[i])["p_holm"] = number(corrected[i]);
+}
+
+const ordered_json& kept_round(const PruneOutcome& o) {
+    return o.rounds.at(o.best_round > 0 ? size_t(o.best_round - 1) : o.rounds.size() - 1);
 }
 
 // The gaps of one point over seeds, and how they differ from a control's.
@@ -223,6 +236,7 @@ ordered_json sweep_json(const std::vector<SweepResult>& results,
                  to_json(paired_difference(own.accuracy, found->second.accuracy))}};
         }
     }
+    correct_for_many(points);
     ordered_json out{{"rule", selection_rule(objective, max_drop, int(results.at(0).runs.size()))},
                      {"objective", objective},
                      {"attribute", attribute},
@@ -260,16 +274,21 @@ std::string sweep_text(const ordered_json& sweep) {
     out += "time: measured, over the dense model's. P: not dominated. *: chosen\n";
     if (sweep.at("selected").is_null())
         out += "None was chosen: none kept enough balanced accuracy on validation.\n";
+    std::string differences;
     for (const auto& p : sweep.at("points")) {
         if (!p.contains("against")) continue;
         for (const auto& [control, d] : p.at("against").items()) {
             const auto& g = d.at("gap");
             if (g.at("low").is_null()) continue;
-            out += fmt::format("{} - {}: gap {:+.3f} [{:+.3f}, {:+.3f}]\n",
-                               p.at("name").get<std::string>(), control, g.at("mean").get<double>(),
-                               g.at("low").get<double>(), g.at("high").get<double>());
+            differences += fmt::format(
+                "{} - {}: {:+.3f} [{:+.3f}, {:+.3f}]{}\n", p.at("name").get<std::string>(), control,
+                g.at("mean").get<double>(), g.at("low").get<double>(), g.at("high").get<double>(),
+                value_or_nan(g.at("p_holm")) <= 0.05 ? " *" : "");
         }
     }
+    if (!differences.empty())
+        out +=
+            "\ndifferences of the gap [95 %]; *: p <= .05 after Holm's correction\n" + differences;
     return out;
 }
 

@@ -47,7 +47,8 @@ struct SweepResult {
 };
 
 // {"rule","objective","selected","attribute","seeds","dense":{...},"points":[{"name","criterion","amount","control","runs":[...],
-//  "val":{...},"test":{...},"latency","dominated","against":{...}}]}; figures of several seeds are {"mean","sd","low","high"}.
+//  "val":{...},"test":{...},"latency","dominated","against":{...}}]}; figures of several seeds are {"mean","sd","low","high","p","n"}
+// (engine/fairness/seeds.h), and a gap against a control's has "p_holm", corrected for all of them.
 nlohmann::ordered_json sweep_json(const std::vector<SweepResult>&,
                                   const PruneContext&,
                                   const std::optional<Predictions>& dense_test,

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "kernels/error.h"
 
@@ -20,11 +21,24 @@ double t_quantile(int freedom) {
            (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * v * v);
 }
 
+// P(|T| > t). With T = sqrt(freedom) tan(angle) its density is cos(angle)^(freedom - 1).
+double two_sided_p(double t, int freedom) {
+    const auto integral = [&](double from) {
+        constexpr int kSteps = 2000;
+        const double width = (std::numbers::pi / 2 - from) / kSteps;
+        double sum = 0;
+        for (int i = 0; i < kSteps; ++i)
+            sum += std::pow(std::cos(from + (i + 0.5) * width), freedom - 1);
+        return sum * width;
+    };
+    return integral(std::atan(t / std::sqrt(double(freedom)))) / integral(0);
+}
+
 }  // namespace
 
 SeedSummary summarize_seeds(const std::vector<double>& values) {
     constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-    SeedSummary out{.n = 0, .mean = 0, .sd = kNaN, .low = kNaN, .high = kNaN};
+    SeedSummary out{.n = 0, .mean = 0, .sd = kNaN, .low = kNaN, .high = kNaN, .p = kNaN};
     for (const double v : values)
         if (!std::isnan(v)) {
             ++out.n;
@@ -39,6 +53,9 @@ SeedSummary summarize_seeds(const std::vector<double>& values) {
     const double half = t_quantile(out.n - 1) * out.sd / std::sqrt(double(out.n));
     out.low = out.mean - half;
     out.high = out.mean + half;
+    const double error = out.sd / std::sqrt(double(out.n));
+    if (error > 1e-12 * std::abs(out.mean))
+        out.p = two_sided_p(std::abs(out.mean) / error, out.n - 1);
     return out;
 }
 

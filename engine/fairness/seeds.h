@@ -5,11 +5,11 @@
 
 namespace fp {
 
-// low .. high: mean +- t_{0.975, n-1} sd / sqrt n. sd, low and high are NaN with fewer than two values. Values that are NaN
-// are left out.
+// low .. high: mean +- t_{0.975, n-1} sd / sqrt n;  p: of a mean of 0, two-sided, by Student's t. sd, low, high and p are
+// NaN with fewer than two values, p also where they are all the same. Values that are NaN are left out.
 struct SeedSummary {
     int n = 0;
-    double mean, sd, low, high;
+    double mean, sd, low, high, p;
 };
 SeedSummary summarize_seeds(const std::vector<double>& values);
 

@@ -106,14 +106,14 @@ std::string against_table(const ordered_json& sweep) {
             const double low = number_at(gap, "low"), high = number_at(gap, "high");
             one_seed |= std::isnan(low);
             if (!rows.contains(control)) controls.push_back(control);
-            rows[control] += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}</tr>",
-                                         escape_html(p.at("name").get<std::string>()),
-                                         mean_and_interval(&gap, "{:+.3f}"),
-                                         mean_and_interval(&d.at("balanced_accuracy"), "{:+.3f}"),
-                                         std::isnan(low) ? ""
-                                         : high < 0      ? "smaller gap"
-                                         : low > 0       ? "larger gap"
-                                                         : "no evidence of a difference");
+            rows[control] += fmt::format(
+                "<tr><td>{}<td>{}<td>{}<td>{}</tr>", escape_html(p.at("name").get<std::string>()),
+                mean_and_interval(&gap, "{:+.3f}"),
+                mean_and_interval(&d.at("balanced_accuracy"), "{:+.3f}"),
+                std::isnan(low)                       ? ""
+                : !(number_at(gap, "p_holm") <= 0.05) ? "no evidence of a difference"
+                : high < 0                            ? "smaller gap"
+                                                      : "larger gap");
         }
     }
     std::string out;
@@ -122,6 +122,9 @@ std::string against_table(const ordered_json& sweep) {
                "</h3><div class=\"scroll\"><table class=\"words\"><tr><th>what<th>gap<th>balanced "
                "accuracy<th></tr>" +
                rows.at(control) + "</table></div>";
+    out +=
+        "<p class=\"soft\">Words go by p after Holm's correction over all differences of a "
+        "gap.</p>";
     return out + (one_seed ? "<p class=\"soft\">One seed decides nothing.</p>" : "");
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numbers>
 
 namespace fp {
 namespace {
@@ -30,6 +31,23 @@ TEST(Seeds, ManyDegreesOfFreedomMeetTheTables) {
     values[0] = 1;
     const SeedSummary s = summarize_seeds(values);
     EXPECT_NEAR((s.high - s.mean) / (s.sd / std::sqrt(21.0)), 2.0860, 1e-3);
+}
+
+TEST(Seeds, PByStudentsT) {
+    // One degree of freedom is Cauchy's distribution: p = 1 - 2 atan(t) / pi; two: p = 1 - t / sqrt(t^2 + 2).
+    EXPECT_NEAR(summarize_seeds({0.1, 0.12}).p, 1 - 2 * std::atan(11.0) / std::numbers::pi, 1e-6);
+    const SeedSummary three = summarize_seeds({1, 2, 4});
+    const double t = three.mean / (three.sd / std::sqrt(3.0));
+    EXPECT_NEAR(three.p, 1 - t / std::sqrt(t * t + 2), 1e-6);
+    EXPECT_NEAR(summarize_seeds({-1, 0, 1}).p, 1, 1e-9);
+    // t_{0.975} of 4 degrees of freedom
+    EXPECT_NEAR(
+        summarize_seeds({1 + 2.776445, 2 + 2.776445, 3 + 2.776445, 4 + 2.776445, 2.776445 - 10}).p,
+        summarize_seeds({-1 - 2.776445, -2 - 2.776445, -3 - 2.776445, -4 - 2.776445, 10 - 2.776445})
+            .p,
+        1e-12);
+    EXPECT_TRUE(std::isnan(summarize_seeds({0.3, 0.3, 0.3}).p)) << "nothing to go by";
+    EXPECT_TRUE(std::isnan(summarize_seeds({0.3}).p));
 }
 
 TEST(Seeds, PairsAreSubtractedFirst) {

@@ -75,6 +75,7 @@ ordered_json with_sweep() {
     ordered_json fairer = seeds;
     fairer["low"] = -0.3;
     fairer["high"] = -0.1;
+    fairer["p_holm"] = 0.01;
     point["against"]["dense, tuned alike"] = {{"gap", fairer}, {"balanced_accuracy", seeds}};
     r["sweep"] = {{"rule", "the best on validation"},
                   {"gap", "eodd_mean"},
@@ -136,6 +137,14 @@ TEST(Report, ASearchShowsItsRuleItsChoiceAndItsControls) {
     EXPECT_THAT(html, HasSubstr("smaller gap"));
     EXPECT_THAT(html, HasSubstr("<h3>Minus dense, tuned alike</h3>"));
     EXPECT_THAT(html, HasSubstr("Accuracy against gap"));
+}
+
+TEST(Report, WordsOfASearchGoByTheCorrectedP) {
+    ordered_json many = with_sweep();
+    many["sweep"]["points"][0]["against"]["dense, tuned alike"]["gap"]["p_holm"] = 0.4;
+    const std::string html = report_html(many);
+    EXPECT_THAT(html, Not(HasSubstr("smaller gap")));
+    EXPECT_THAT(html, HasSubstr("no evidence of a difference"));
 }
 
 TEST(Report, ScatterLeavesOutWhatIsNotKnown) {
