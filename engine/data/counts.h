@@ -17,7 +17,8 @@ namespace fp {
 // val and test have "images_shared_with_train": those of a lesion or patient that is in train too.
 nlohmann::ordered_json counts_json(const Dataset&, const std::vector<Grouping>&);
 
-// The same for people: a table of class by split, a line for each split that shares lesions with train, then one of class by group for each split and attribute.
+// The same for people: a table of class by split, a line for each split that shares lesions with train, then
+// a table of class by group for each split and attribute.
 // Control characters in names are shown as ?.
 std::string counts_text(const Dataset&, const std::vector<Grouping>&);
 
