@@ -73,9 +73,6 @@ struct PixelPlace {
     }
 };
 
-// sum = (or +=) the `count` parts of `size` numbers each, in order.
-void add_parts(const float* parts, int count, int64_t size, float* sum, Write, Stream);
-
 // The filter is best as it is: prepared is a copy of it.
 size_t conv_prepared_bytes(const ConvShape&, bool residual, bool relu);
 void conv_prepare(const ConvShape&, bool residual, bool relu, const par* w, void* prepared, Stream);

@@ -1,5 +1,5 @@
 // Convolution on the tensor cores through mma.sync, for bf16 and TF32 operands: the same three matrix
-// products as conv.cu, with float32 sums.
+// products as conv_f32.cuh, with float32 sums.
 //
 //   forward          M = NPQ pixels         N = K     sum over RSC      lines of k  x  lines of k
 //   backward_data    M = pixels of a class  N = C     sum over taps K   lines of k  x  k of lines

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/conv_tensor.cuh"
+#include "kernels/cuda/parts.cuh"
 
 namespace fp::FP_MACHINE {
 

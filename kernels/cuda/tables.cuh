@@ -29,9 +29,14 @@ struct Host {
     const Ranges* ranges = nullptr;
 };
 
-constexpr Kernels with_f32(const Host& host, const Conv& conv, const Linear& linear) {
+// Convolutions and linear layers come in several versions for one activation type, everything else in one.
+constexpr Kernels table_of(const Host& host,
+                           Type activation,
+                           const Conv& conv,
+                           const Linear& linear) {
+    const bool f32 = activation == Type::f32;
     return {.name = host.name,
-            .activation = Type::f32,
+            .activation = activation,
             .parameter = Type::f32,
             .block = nhwc_block,
             .image_block = nhwc_image_block,
@@ -42,41 +47,16 @@ constexpr Kernels with_f32(const Host& host, const Conv& conv, const Linear& lin
             .ranges = host.ranges,
             .conv = conv,
             .linear = linear,
-            .batchnorm = batchnorm_f32,
-            .relu = relu_f32,
-            .add = add_f32,
-            .maxpool = maxpool_f32,
-            .avgpool = avgpool_f32,
-            .dropout = dropout_f32,
-            .loss = loss_f32,
-            .image = image_f32,
+            .batchnorm = f32 ? batchnorm_f32 : batchnorm_bf16,
+            .relu = f32 ? relu_f32 : relu_bf16,
+            .add = f32 ? add_f32 : add_bf16,
+            .maxpool = f32 ? maxpool_f32 : maxpool_bf16,
+            .avgpool = f32 ? avgpool_f32 : avgpool_bf16,
+            .dropout = f32 ? dropout_f32 : dropout_bf16,
+            .loss = f32 ? loss_f32 : loss_bf16,
+            .image = f32 ? image_f32 : image_bf16,
             .optimizer = optimizer,
-            .snnl = snnl_f32};
-}
-
-constexpr Kernels with_bf16(const Host& host, const Conv& conv, const Linear& linear) {
-    return {.name = host.name,
-            .activation = Type::bf16,
-            .parameter = Type::f32,
-            .block = nhwc_block,
-            .image_block = nhwc_image_block,
-            .filter = krsc_filter,
-            .memory = host.memory,
-            .order = host.order,
-            .graph = host.graph,
-            .ranges = host.ranges,
-            .conv = conv,
-            .linear = linear,
-            .batchnorm = batchnorm_bf16,
-            .relu = relu_bf16,
-            .add = add_bf16,
-            .maxpool = maxpool_bf16,
-            .avgpool = avgpool_bf16,
-            .dropout = dropout_bf16,
-            .loss = loss_bf16,
-            .image = image_bf16,
-            .optimizer = optimizer,
-            .snnl = snnl_bf16};
+            .snnl = f32 ? snnl_f32 : snnl_bf16};
 }
 
 // One a precision; in bf16 one more for Hopper, which alone has warpgroup products.
@@ -84,10 +64,10 @@ struct Tables {
     Kernels f32, tf32, bf16, bf16_sm90a;
 
     constexpr explicit Tables(const Host& host)
-        : f32(with_f32(host, conv_f32, linear_f32)),
-          tf32(with_f32(host, conv_tf32, linear_tf32)),
-          bf16(with_bf16(host, conv_bf16, linear_bf16)),
-          bf16_sm90a(with_bf16(host, conv_bf16_sm90a, linear_bf16_sm90a)) {}
+        : f32(table_of(host, Type::f32, conv_f32, linear_f32)),
+          tf32(table_of(host, Type::f32, conv_tf32, linear_tf32)),
+          bf16(table_of(host, Type::bf16, conv_bf16, linear_bf16)),
+          bf16_sm90a(table_of(host, Type::bf16, conv_bf16_sm90a, linear_bf16_sm90a)) {}
 
     // For a GPU of this generation: its compute capability x 10.
     const Kernels& of(Precision precision, int generation) const {

@@ -25,7 +25,7 @@ MatrixProduct forward_of(const ConvShape& s, int element_bytes, double peak) {
             .peak = peak};
 }
 
-// The heads of conv_tensor.cuh, conv_bf16_sm90a.cu and conv.cu quote these.
+// The heads of conv_tensor.cuh, conv_bf16_sm90a.cu and conv_f32.cuh quote these.
 TEST(Tiles, ExpectedTimesOfResNetsMiddleLayer) {
     const ConvShape s = conv(256, 128, 28, 128, 3, 1);
     const auto microseconds = [&](const auto& tiles, int bytes, double peak) {
