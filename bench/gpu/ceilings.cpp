@@ -1,0 +1,42 @@
+// What a device can do at most, as we reach it: a copy within its memory, a large matrix product.
+#include <memory>
+#include <vector>
+
+#include "bench/gpu/numbers.h"
+#include "bench/gpu/work.h"
+
+namespace fp {
+
+Work copy_work(const Kernels& k, std::istringstream& words) {
+    size_t bytes = 0;
+    words >> bytes;
+    auto blocks = std::make_shared<std::vector<Buffer>>();
+    for (int i = 0; i < 2; ++i) blocks->emplace_back(k.memory, bytes);
+    return {.call = [&k, blocks](int) {
+        k.memory.copy((*blocks)[1].data(), (*blocks)[0].data(), (*blocks)[0].bytes(), {});
+    }};
+}
+
+Work product_work(const Kernels& k, std::istringstream& words) {
+    int n = 0;
+    words >> n;
+    const LinearShape s{.x = {.n = n, .c = n, .block = k.block(n)},
+                        .w = k.filter(n, n, 1, 1, k.block(n)),
+                        .y_block = k.block(n)};
+    struct Data {
+        Buffer x, w, y, scratch;
+    };
+    auto d = std::make_shared<Data>(
+        Data{.x = upload(k, k.activation, s.x, {.seed = 1}),
+             .w = upload(k, k.parameter, s.w, {.seed = 2}),
+             .y = Buffer(k.memory, size_t(s.y().stored()) * size_t(bytes_of(k.activation))),
+             .scratch = Buffer(k.memory, k.linear.scratch_bytes(s))});
+    return {.call =
+                [&k, d, s](int) {
+                    k.linear.forward(s, d->x.data(), d->w.data(), nullptr, d->y.data(),
+                                     d->scratch.data(), {});
+                },
+            .flops = s.flops()};
+}
+
+}  // namespace fp

@@ -1,0 +1,162 @@
+// One convolution: forward, infer, backward_data or backward_filter, beside its value in double.
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "bench/gpu/numbers.h"
+#include "bench/gpu/work.h"
+#include "engine/elements.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+struct Convolution {
+    const Kernels& k;
+    std::string direction;
+    ConvShape s;
+    Drawn x, w, dy;
+    std::vector<Buffer> inputs, gradients;  // kSets of each
+    Buffer weight, bias, out, prepared, scratch;
+
+    Convolution(const Kernels& table, std::string what, const ConvShape& shape, bool rectified)
+        : Convolution(table,
+                      std::move(what),
+                      shape,
+                      {.seed = 1, .rectified = rectified},
+                      {.seed = 2},
+                      {.seed = 3, .rectified = rectified}) {}
+    Convolution(const Kernels& table,
+                std::string what,
+                const ConvShape& shape,
+                const Numbers& of_x,
+                const Numbers& of_w,
+                const Numbers& of_dy)
+        : k(table),
+          direction(std::move(what)),
+          s(shape),
+          x(of_x, k.activation),
+          w(of_w, k.activation),
+          dy(of_dy, k.activation),
+          weight(upload(k, k.parameter, s.w, of_w)) {
+        for (int i = 0; i < kSets; ++i) {
+            inputs.push_back(upload(k, k.activation, s.x, of_x));
+            gradients.push_back(upload(k, k.activation, s.y(), of_dy));
+        }
+        const Map channels{.c = s.w.k, .block = s.y_block};
+        bias = Buffer(k.memory, size_t(channels.stored()) * size_t(bytes_of(k.parameter)));
+        k.memory.zero(bias.data(), bias.bytes(), {});
+        out = Buffer(k.memory, out_bytes());
+        const std::vector<uint8_t> ones(out.bytes(), 0xFF);  // NaN
+        k.memory.copy_in(out.data(), ones.data(), out.bytes(), {});
+        scratch = Buffer(k.memory, std::max<size_t>(k.conv.scratch_bytes(s), 1));
+        if (direction == "infer") {
+            prepared = Buffer(k.memory, k.conv.prepared_bytes(s, false, true));
+            k.conv.prepare(s, false, true, weight.data(), prepared.data(), {});
+        }
+        k.memory.synchronize({});
+    }
+
+    void call(int set) {
+        const void *in = inputs[size_t(set)].data(), *gradient = gradients[size_t(set)].data();
+        if (direction == "forward")
+            k.conv.forward(s, in, weight.data(), nullptr, out.data(), scratch.data(), {});
+        else if (direction == "infer")
+            k.conv.infer(s, in, prepared.data(), bias.data(), nullptr, true, out.data(),
+                         scratch.data(), {});
+        else if (direction == "backward_data")
+            k.conv.backward_data(s, gradient, weight.data(), out.data(), Write::replace,
+                                 scratch.data(), {});
+        else
+            k.conv.backward_filter(s, in, gradient, out.data(), nullptr, Write::replace,
+                                   scratch.data(), {});
+    }
+
+    bool filter_gradient() const { return direction == "backward_filter"; }
+    Map out_map() const { return direction == "backward_data" ? s.x : s.y(); }
+    Type out_type() const { return filter_gradient() ? k.parameter : k.activation; }
+    size_t out_bytes() const {
+        return size_t(filter_gradient() ? s.w.stored() : out_map().stored()) *
+               size_t(bytes_of(out_type()));
+    }
+
+    // One output in double: sums over what reaches it.
+    double exact(int a, int b, int c, int d) const {  // n k p q;  n c h w;  k c r s
+        double sum = 0;
+        if (filter_gradient()) {
+            for (int n = 0; n < s.x.n; ++n)
+                for (int p = 0; p < s.p(); ++p)
+                    for (int q = 0; q < s.q(); ++q) {
+                        const int h = p * s.stride + c - s.pad, v = q * s.stride + d - s.pad;
+                        if (h < 0 || v < 0 || h >= s.x.h || v >= s.x.w) continue;
+                        sum += dy.at(s.y(), n, a, p, q) * x.at(s.x, n, b, h, v);
+                    }
+            return sum;
+        }
+        for (int r = 0; r < s.w.r; ++r)
+            for (int t = 0; t < s.w.s; ++t) {
+                if (direction == "backward_data") {
+                    const int p = c + s.pad - r, q = d + s.pad - t;
+                    if (p < 0 || q < 0 || p % s.stride || q % s.stride) continue;
+                    if (p / s.stride >= s.p() || q / s.stride >= s.q()) continue;
+                    for (int f = 0; f < s.w.k; ++f)
+                        sum +=
+                            dy.at(s.y(), a, f, p / s.stride, q / s.stride) * w.at(s.w, f, b, r, t);
+                } else {
+                    const int h = c * s.stride + r - s.pad, v = d * s.stride + t - s.pad;
+                    if (h < 0 || v < 0 || h >= s.x.h || v >= s.x.w) continue;
+                    for (int f = 0; f < s.x.c; ++f)
+                        sum += x.at(s.x, a, f, h, v) * w.at(s.w, b, f, r, t);
+                }
+            }
+        return direction == "infer" ? std::max(sum, 0.0) : sum;
+    }
+
+    // Root mean square over 64 outputs, relative.
+    double error() {
+        call(0);
+        std::vector<char> host(out_bytes());
+        k.memory.copy_out(host.data(), out.data(), host.size(), {});
+        double wrong = 0, right = 0;
+        for (uint64_t i = 0; i < 64; ++i) {
+            const auto draw = [&](int below, uint64_t axis) {
+                return int(uniform_below(uint64_t(below), key_of(9, axis), i));
+            };
+            const Map m = out_map();
+            const int a = draw(filter_gradient() ? s.w.k : m.n, 0),
+                      b = draw(filter_gradient() ? s.w.c : m.c, 1),
+                      c = draw(filter_gradient() ? s.w.r : m.h, 2),
+                      d = draw(filter_gradient() ? s.w.s : m.w, 3);
+            const int64_t at = filter_gradient() ? s.w.at(a, b, c, d) : m.at(a, b, c, d);
+            const double want = exact(a, b, c, d), got = element(host.data(), out_type(), at);
+            wrong += (got - want) * (got - want);
+            right += want * want;
+        }
+        return std::sqrt(wrong / right);
+    }
+};
+
+}  // namespace
+
+Work convolution_work(const Kernels& k, std::istringstream& words) {
+    std::string direction, inputs;
+    int n, h, c, f, r, stride;
+    words >> direction >> n >> h >> c >> f >> r >> stride >> inputs;
+    const int block = c <= 4 ? k.image_block(c) : k.block(c);
+    const ConvShape s{.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
+                      .w = k.filter(f, c, r, r, block),
+                      .stride = stride,
+                      .pad = r / 2,
+                      .y_block = k.block(f)};
+    auto it = std::make_shared<Convolution>(k, direction, s, inputs == "rectified");
+    return {.call = [it](int set) { it->call(set); },
+            .error = [it] { return it->error(); },
+            .bits =
+                [it] {
+                    it->call(0);
+                    return hash_of(it->k, it->out.data(), it->out_bytes());
+                },
+            .flops = s.flops()};
+}
+
+}  // namespace fp

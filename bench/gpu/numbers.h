@@ -1,0 +1,41 @@
+// Inputs of a case: numbers about normal, zeros where the layout pads. They are a prime number of drawn ones,
+// again and again in logical order (n h w c; k r s c), so that no row or channel meets the same ones, any of them
+// can be told without keeping them, and the device can be filled by copies of its own.
+#pragma once
+
+#include <vector>
+
+#include "engine/memory.h"
+#include "kernels/kernels.h"
+
+namespace fp {
+
+struct Numbers {
+    uint64_t seed = 1;
+    bool rectified = false;  // max(., 0), as a ReLU leaves them: half are zeros
+
+    static constexpr size_t kDrawn = 65521;
+    std::vector<float> drawn() const;
+};
+
+// Of a whole layout on the device, in `type`.
+Buffer upload(const Kernels&, Type, const Map&, const Numbers&);
+Buffer upload(const Kernels&, Type, const Filter&, const Numbers&);
+
+// One of them by its place, as the device has it.
+class Drawn {
+public:
+    Drawn(const Numbers&, Type);
+    double at(const Map& m, int n, int c, int h, int w) const {
+        return of(((int64_t(n) * m.h + h) * m.w + w) * m.c + c);
+    }
+    double at(const Filter& f, int k, int c, int r, int s) const {
+        return of(((int64_t(k) * f.r + r) * f.s + s) * f.c + c);
+    }
+
+private:
+    double of(int64_t rank) const { return double(drawn_[size_t(rank) % drawn_.size()]); }
+    std::vector<float> drawn_;
+};
+
+}  // namespace fp
