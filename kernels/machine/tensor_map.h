@@ -1,7 +1,7 @@
 // What the tensor memory unit (TMA) is told of an array in global memory. The GPU build encodes it, the
 // emulated one follows it. Elements are bf16; in shared memory they lie in rows of 128 bytes whose eight
 // 16-byte chunks are exchanged by the row's number modulo 8 ("128-byte swizzle"), and what lies outside the
-// array arrives as zeros.
+// array arrives as zeros. A box narrower than a row leaves the rest of each row as it was.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ struct TensorMapSpec {
         for (int i = 1; i < rank; ++i) n *= box[i];
         return n;
     }
-    constexpr int bytes() const { return rows() * kRow * 2; }
+    constexpr int row() const { return im2col ? kRow : box[0]; }  // elements that arrive in each
+    constexpr int bytes() const { return rows() * row() * 2; }
 
     // What the unit cannot do.
     void check() const {
@@ -48,7 +49,8 @@ struct TensorMapSpec {
                      stride[i], " of dimension ", i, " is not a multiple of 16 bytes");
             FP_CHECK(im2col || (box[i] > 0 && box[i] <= 256), "tensor map: a box of ", box[i]);
         }
-        FP_CHECK(im2col || box[0] == kRow, "tensor map: rows of ", box[0], " elements");
+        FP_CHECK(im2col || (box[0] % 8 == 0 && box[0] <= kRow), "tensor map: rows of ", box[0],
+                 " elements");
         if (!im2col) return;
         FP_CHECK(rank == 4 && pixels > 0 && pixels <= 1024 && step >= 1 && step <= 8,
                  "tensor map: ", pixels, " pixels at step ", step);

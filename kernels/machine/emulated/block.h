@@ -92,6 +92,7 @@ public:
     void fence_mbarriers();
     void arrive_mbarrier(uint64_t* word, int bytes, const Place& at);
     void wait_mbarrier(uint64_t* word, int parity, const Place& at);
+    bool test_mbarrier(uint64_t* word, int parity, const Place& at);
 
     // Copies by the tensor memory unit, in any order at any time; and its view of shared memory.
     struct TensorCopy {

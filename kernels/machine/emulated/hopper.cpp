@@ -81,6 +81,22 @@ void Block::wait_mbarrier(uint64_t* word, int parity, const Place& at) {
     observed(order_of(word, parity));
 }
 
+// A thread that asks again and again lets time pass: what is on its way arrives, and others have their turn.
+bool Block::test_mbarrier(uint64_t* word, int parity, const Place& at) {
+    const auto over = [&] {
+        const Untraced quiet;
+        return mbarrier(word, at).phase != parity;
+    };
+    while (!over() && !tensor_copies_.empty()) run_tensor_copy(0);
+    if (!over()) {
+        make_ready(current_);
+        give_way();
+    }
+    if (!over()) return false;
+    observed(order_of(word, parity));
+    return true;
+}
+
 // ---- the view of the asynchronous units
 
 uint32_t Block::shared_address(const void* p) const {
@@ -105,7 +121,7 @@ void Block::fence_async() {
 void Block::copy_tensor(TensorCopy copy, const Place& at) {
     const Untraced quiet;
     const char* to = static_cast<const char*>(copy.to);
-    if (to < dynamic_ || to + copy.map.bytes() > dynamic_ + dynamic_bytes_)
+    if (to < dynamic_ || to + copy.map.rows() * 128 > dynamic_ + dynamic_bytes_)
         stop(text("a tensor copy outside dynamic shared memory, ", text_of(at)));
     if (shared_address(to) % kSwizzleUnit)
         stop(text("a tensor copy to an address that is no multiple of 1024, ", text_of(at)));
@@ -136,7 +152,7 @@ void Block::run_tensor_copy(size_t which) {
             present = present && inside(i, at);
             from += at * m.stride[i];
         }
-        for (int chunk = 0; chunk < 8; ++chunk) {
+        for (int chunk = 0; chunk < m.row() / 8; ++chunk) {
             uint16_t eight[8] = {};
             for (int e = 0; e < 8; ++e) {
                 const int64_t i = copy.first[0] + chunk * 8 + e;

@@ -30,6 +30,9 @@ inline void mbarrier_arrive_expect(Mbarrier* b, int bytes, const Place& at = Pla
 inline void mbarrier_wait(Mbarrier* b, int parity, const Place& at = Place::current()) {
     Block::running().wait_mbarrier(&b->word, parity, at);
 }
+inline bool mbarrier_test(Mbarrier* b, int parity, const Place& at = Place::current()) {
+    return Block::running().test_mbarrier(&b->word, parity, at);
+}
 
 // ---- the tensor memory unit
 

@@ -45,6 +45,19 @@ __device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
         : "memory");
 }
 
+// Whether that phase is over, without waiting for it.
+__device__ inline bool mbarrier_test(Mbarrier* b, int parity) {
+    int over;
+    asm volatile(
+        "{\n.reg .pred over;\n"
+        "mbarrier.test_wait.parity.shared::cta.b64 over, [%1], %2;\n"
+        "selp.s32 %0, 1, 0, over;\n}"
+        : "=r"(over)
+        : "r"(shared_address(b)), "r"(parity)
+        : "memory");
+    return over != 0;
+}
+
 // ---- the tensor memory unit
 
 using TensorMap = CUtensorMap;
@@ -144,37 +157,11 @@ __device__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
 }
 
-#define FP_D4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
-#define FP_D16(i) FP_D4(i), FP_D4(i + 4), FP_D4(i + 8), FP_D4(i + 12)
-#define FP_WGMMA(n, sums, a, b, p, ...)                                                      \
-    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #p                                 \
-                 ", 0;\n"                                                                    \
-                 "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 {" sums "}, %" #a \
-                 ", %" #b ", add, 1, 1, 0, 0;\n}"                                            \
-                 : __VA_ARGS__                                                               \
-                 : "l"(a_rows), "l"(b_rows), "r"(int(accumulate)))
-#define FP_S0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
-#define FP_S16 "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
-#define FP_S32 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
-#define FP_S48 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
-
 // d (64 x kN) = or += A (64 x 16) B^T (kN x 16), both as row_descriptor says. Lane l of warp w of the group
 // holds rows 16 w + l/4 and + 8: d[4j], d[4j+1] are columns 8j + 2(l%4) and + 1 of the first, d[4j+2],
 // d[4j+3] of the second.
 template <int kN>
-__device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a_rows, uint64_t b_rows, bool accumulate) {
-    static_assert(kN == 32 || kN == 64 || kN == 96 || kN == 128);
-    if constexpr (kN == 32) {
-        FP_WGMMA(32, FP_S0, 16, 17, 18, FP_D16(0));
-    } else if constexpr (kN == 64) {
-        FP_WGMMA(64, FP_S0 "," FP_S16, 32, 33, 34, FP_D16(0), FP_D16(16));
-    } else if constexpr (kN == 96) {
-        FP_WGMMA(96, FP_S0 "," FP_S16 "," FP_S32, 48, 49, 50, FP_D16(0), FP_D16(16), FP_D16(32));
-    } else {
-        FP_WGMMA(128, FP_S0 "," FP_S16 "," FP_S32 "," FP_S48, 64, 65, 66, FP_D16(0), FP_D16(16),
-                 FP_D16(32), FP_D16(48));
-    }
-}
+__device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a_rows, uint64_t b_rows, bool accumulate);
 
 // Four 8x8 matrices of 16-bit elements to shared memory: ldmatrix_x4 the other way round.
 __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
@@ -185,3 +172,5 @@ __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
 }
 
 }  // namespace fp::cuda
+
+#include "kernels/machine/gpu/wgmma.cuh"
