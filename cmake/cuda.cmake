@@ -28,6 +28,16 @@ elseif(FP_CUDA)
 endif()
 message(STATUS "CUDA kernels for GPUs: ${fp_cuda_built} (FP_CUDA=${FP_CUDA}, nvcc ${FP_NVCC})")
 
+# What nvcc is told of a target of kernels.
+function(fp_gpu_kernels target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/machine/gpu)
+  target_compile_definitions(${target} PRIVATE FP_MACHINE=cuda)
+  # A register spill fails the build.
+  # The machine code is kept as it is: tests/kernels/test_cubins.cpp reads it.
+  target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -lineinfo --no-compress
+                         -Xptxas=--warn-on-spills -Xptxas=-Werror -Werror=all-warnings)
+endfunction()
+
 set(fp_cuda_library)
 if(fp_cuda_built)
   if(NOT CMAKE_CUDA_COMPILER)
@@ -57,12 +67,7 @@ if(fp_cuda_built)
     list(APPEND cuda_targets fp_cuda_hopper)
   endif()
   foreach(target ${cuda_targets})
-    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernels/machine/gpu)
-    target_compile_definitions(${target} PRIVATE FP_MACHINE=cuda)
-    # A register spill fails the build.
-    # The machine code is kept as it is: tests/kernels/test_cubins.cpp reads it.
-    target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -lineinfo --no-compress
-                           -Xptxas=--warn-on-spills -Xptxas=-Werror -Werror=all-warnings)
+    fp_gpu_kernels(${target})
   endforeach()
   set(fp_cuda_library fp_cuda)
 endif()

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <tuple>
 
 #include "kernels/bf16.h"
@@ -186,7 +187,10 @@ void cp_async_wait() {
 
 // Arithmetic.
 
-inline float fast_exp2(float x) { return std::exp2(x); }  // 2 ulp on the GPU, denormals flushed
+inline float fast_exp2(float x) {  // 2 ulp on the GPU; denormals flushed
+    const float y = std::exp2(x);
+    return y < std::numeric_limits<float>::min() ? 0 : y;
+}
 inline float fused_multiply_add(float a, float b, float c) { return a * b + c; }
 
 // float32 as the tensor core reads it: 10 bits of mantissa, rounded to nearest, ties away.

@@ -1,0 +1,140 @@
+// The emulated machine against what GPUs gave (tests/kernels/recordings), and the recordings themselves.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/machine/emulated/settings.h"
+#include "tests/kernels/probe/recording.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using fp::testing::TemporaryFolder;
+
+const Memory& memory() { return kernels(Backend::emulated).memory; }
+
+const Recording& own_recording() {
+    static const Recording own = [] {
+        Recording r{
+            .device = "the emulated machine", .commit = "none", .date = "today", .outputs = {}};
+        for (const Probe& p : emulated::probes()) r.outputs[p.name] = p.run(memory());
+        return r;
+    }();
+    return own;
+}
+
+std::vector<std::string> differences_of(const Recording& r) {
+    return differences(emulated::probes(), r, memory());
+}
+
+TEST(Probes, TheEmulatedMachineGivesWhatGpusGave) {
+    const auto folder = std::filesystem::path(FP_SOURCE_DIR) / "tests/kernels/recordings";
+    int files = 0;
+    if (std::filesystem::exists(folder))
+        for (const auto& file : std::filesystem::directory_iterator(folder))
+            if (file.path().extension() == ".safetensors") {
+                const Recording r = read_recording(file.path());
+                EXPECT_THAT(differences_of(r), IsEmpty())
+                    << file.path().filename() << ", of " << r.device << ", " << r.date;
+                ++files;
+            }
+    if (files == 0) GTEST_SKIP() << "no GPU has been recorded yet: no *.safetensors in " << folder;
+}
+
+TEST(Probes, AllHaveANameAndWriteAllTheirOutputs) {
+    std::map<std::string, int> names;
+    for (const Probe& p : emulated::probes()) {
+        ++names[p.name];
+        EXPECT_EQ(p.held == Held::bits || p.held == Held::open,
+                  p.tolerance == 0 || p.held == Held::open)
+            << p.name;
+        const ProbeOutput& o = own_recording().outputs.at(p.name);
+        EXPECT_FALSE(o.words.empty()) << p.name;
+        if (!p.floats()) continue;
+        for (size_t i = 0; i < o.words.size(); ++i)
+            ASSERT_FALSE(std::isnan(std::bit_cast<float>(o.words[i])))
+                << p.name << ", " << o.place(i);
+    }
+    for (const auto& [name, count] : names) EXPECT_EQ(count, 1) << name;
+}
+
+TEST(Probes, AGpuHasTheSameList) {
+    if (cuda::probes().empty()) GTEST_SKIP() << "this build has no CUDA kernels for GPUs";
+    ASSERT_EQ(cuda::probes().size(), emulated::probes().size());
+    for (size_t i = 0; i < cuda::probes().size(); ++i)
+        EXPECT_EQ(cuda::probes()[i].name, emulated::probes()[i].name);
+}
+
+TEST(Probes, OutputsDoNotDependOnTheOrderOfThreads) {
+    const emulated::Settings before = emulated::settings();
+    for (const bool late : {true, false})
+        for (const uint64_t seed : {0, 2}) {
+            emulated::settings().late_copy = late;
+            emulated::settings().seed = seed;
+            for (const Probe& p : emulated::probes())
+                EXPECT_EQ(p.run(memory()), own_recording().outputs.at(p.name)) << p.name;
+        }
+    emulated::settings() = before;
+}
+
+TEST(Probes, ARecordingComesBackFromItsFile) {
+    const TemporaryFolder folder;
+    const auto path = folder / "own.safetensors";
+    write_recording(path, emulated::probes(), own_recording());
+    EXPECT_LT(std::filesystem::file_size(path), size_t(600) << 10);
+    const Recording back = read_recording(path);
+    EXPECT_EQ(back, own_recording());
+    EXPECT_THAT(differences_of(back), IsEmpty());
+}
+
+// One element of each probe, changed by the least that must be seen.
+TEST(Probes, AChangedRecordingIsToldByProbeAndElement) {
+    for (const Probe& p : emulated::probes()) {
+        Recording r{.outputs = {{p.name, own_recording().outputs.at(p.name)}}};
+        ProbeOutput& o = r.outputs.at(p.name);
+        const size_t at = o.words.size() * 2 / 3;
+        if (p.floats()) {
+            double largest = 0;
+            for (const uint32_t w : o.words)
+                largest = std::max(largest, double(std::abs(std::bit_cast<float>(w))));
+            const double value = std::bit_cast<float>(o.words[at]);
+            const double size = p.held == Held::to_largest ? largest : std::abs(value);
+            o.words[at] = std::bit_cast<uint32_t>(float(value + 2 * p.tolerance * size));
+        } else {
+            o.words[at] ^= 1;
+        }
+        const auto sentences = differences_of(r);
+        if (p.held == Held::open) {
+            EXPECT_THAT(sentences, IsEmpty()) << p.name;
+            continue;
+        }
+        ASSERT_EQ(sentences.size(), 1u) << p.name;
+        EXPECT_THAT(sentences[0], HasSubstr(p.name + ": 1 of "));
+        EXPECT_THAT(sentences[0], HasSubstr("first " + o.place(at) + ": "));
+    }
+}
+
+TEST(Probes, ARecordingOfAnotherShapeOrOfAnUnknownProbeIsADifference) {
+    Recording r{.outputs = {{"ex2", own_recording().outputs.at("ex2")}}};
+    r.outputs["ex2"].words.pop_back();
+    r.outputs["gone"] = {};
+    const auto sentences = differences_of(r);
+    ASSERT_EQ(sentences.size(), 2u);
+    EXPECT_THAT(sentences[0], HasSubstr("of another shape"));
+    EXPECT_THAT(sentences[1], HasSubstr("no such probe"));
+}
+
+TEST(Probes, ABrokenFileIsRefused) {
+    const TemporaryFolder folder;
+    const auto path = folder / "own.safetensors";
+    write_recording(path, emulated::probes(), own_recording());
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) - 100);
+    EXPECT_THROW(read_recording(path), Error);
+}
+
+}  // namespace
+}  // namespace fp
