@@ -19,7 +19,8 @@ Work copy_work(const Kernels& k, std::istringstream& words) {
 
 Work product_work(const Kernels& k, std::istringstream& words) {
     int n = 0;
-    words >> n;
+    std::string inputs;
+    words >> n >> inputs;
     const LinearShape s{.x = {.n = n, .c = n, .block = k.block(n)},
                         .w = k.filter(n, n, 1, 1, k.block(n)),
                         .y_block = k.block(n)};
@@ -31,6 +32,10 @@ Work product_work(const Kernels& k, std::istringstream& words) {
              .w = upload(k, k.parameter, s.w, {.seed = 2}),
              .y = Buffer(k.memory, size_t(s.y().stored()) * size_t(bytes_of(k.activation))),
              .scratch = Buffer(k.memory, k.linear.scratch_bytes(s))});
+    if (inputs == "zeros") {  // which draw less power
+        k.memory.zero(d->x.data(), d->x.bytes(), {});
+        k.memory.zero(d->w.data(), d->w.bytes(), {});
+    }
     return {.call =
                 [&k, d, s](int) {
                     k.linear.forward(s, d->x.data(), d->w.data(), nullptr, d->y.data(),

@@ -58,7 +58,6 @@ Expectation batchnorm(const std::string& direction, const BatchNormShape& s, int
 // map into rows (snnl_prepare.cu).
 Expectation snnl(const SnnlShape& s, int e) {
     constexpr int kTile = 64;
-    constexpr double kExponentials = 3.87e12;  // a second (GPU.md 2.1)
     const double tiles = double(ceil_div(s.x.n, kTile));
     const double pairs = s.x.c * tiles * (tiles + 1) / 2 * kTile * kTile;
     const double useful = s.x.c * 0.5 * s.x.n * s.x.n, rows = double(round_up(s.d(), 8));

@@ -20,6 +20,8 @@ struct Expectation {
         limiter;  // of the expected time: matrix, L2, memory, exponential, integers or start
 };
 
+constexpr double kExponentials = 3.87e12;  // a second (GPU.md 2.1)
+
 constexpr double peak_flops(Precision p) {
     return p == Precision::bf16   ? kDevice.bf16_matrix
            : p == Precision::tf32 ? kDevice.tf32_matrix

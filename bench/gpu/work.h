@@ -16,13 +16,15 @@ struct Work {
     std::function<void(int set)> call;  // given to the device's own stream
     std::function<double()> error = {};
     std::function<uint64_t()> bits = {};
-    double flops = 0;
+    double flops = 0;                           // or what else a rate counts
+    double expected = 0;                        // seconds, where model.h does not say
     size_t input_bytes = 0, scratch_bytes = 0;  // on the device, where they are told
 };
 
 Work copy_work(const Kernels&, std::istringstream&);
 Work product_work(const Kernels&, std::istringstream&);
 Work convolution_work(const Kernels&, std::istringstream&);
+Work rate_work(const Kernels&, std::istringstream&);
 Work network_work(const Kernels&, std::istringstream&);
 Work snnl_work(const Kernels&, std::istringstream&);
 

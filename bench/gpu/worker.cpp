@@ -1,10 +1,11 @@
 // One engine of a comparison on a GPU: times what it is told to on standard input, so that bench/gpu/run can let
 // several engines take turns. Started as: gpu_worker DEVICE [PRECISION]. One line a command, one an answer:
 //   copy BYTES                       -> ready           from one place of the device's memory to another
-//   product N                        -> ready           N x N x N, as a linear layer
+//   product N [zeros]                -> ready           N x N x N, as a linear layer
 //   conv DIRECTION N H C K R STRIDE [rectified]   -> ready FLOPS FLOOR EXPECTED   seconds; DIRECTION: forward, infer,
 //                                                       backward_data, backward_filter; padding R/2; rectified: x
 //                                                       and dy as behind a ReLU, half of them zeros
+//   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS   -> ready UNITS 0 EXPECTED   (rates/rates.h)
 //   network train|infer SIZE BATCH ARCH WIDTH STEM [LAYER=CHANNELS ...]   -> ready
 //   snnl N C SIDE                    -> ready           scores of one label set, exact, cosine
 //   error                            -> of the convolution: root mean square, relative, on 64 outputs in double
@@ -46,7 +47,7 @@ constexpr struct {
     Work (*make)(const Kernels&, std::istringstream&);
 } kKinds[] = {
     {"copy", copy_work},       {"product", product_work}, {"conv", convolution_work},
-    {"network", network_work}, {"snnl", snnl_work},
+    {"network", network_work}, {"snnl", snnl_work},       {"rate", rate_work},
 };
 
 // Stretches of as many calls as fill about 20 ms, one at least, between two marks of the device's clock.
@@ -105,7 +106,7 @@ int serve(const Kernels& k, Precision precision) {
                                            [&](const auto& k_) { return command == k_.name; });
             FP_REQUIRE(kind != std::end(kKinds), Exit::usage, "unknown command ", command);
             work = kind->make(k, words);
-            Expectation expected;
+            Expectation expected{.expected = work.expected};
             if (command == "conv" || command == "snnl") {
                 std::istringstream again(line);
                 expected = expect(again, precision);

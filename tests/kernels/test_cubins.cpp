@@ -1,5 +1,5 @@
 // What the GPU's compiler made of the kernels: the matrix and copy instructions meant are there, and nothing
-// lives in local memory. Read from the machine code in libfp_cuda.a, so no GPU and no disassembler is needed.
+// lives in local memory. Read from the machine code in libfp_cuda.a and beside it, so no GPU and no disassembler is needed.
 #include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -76,14 +76,21 @@ class Cubins : public ::testing::Test {
 protected:
     void SetUp() override {
         const auto program = std::filesystem::read_symlink("/proc/self/exe");
-        const auto library = program.parent_path().parent_path() / "libfp_cuda.a";
-        if (!std::filesystem::exists(library))
-            GTEST_SKIP() << "this build has no CUDA kernels for GPUs: no " << library;
+        const auto build = program.parent_path().parent_path();
+        if (!std::filesystem::exists(build / "libfp_cuda.a"))
+            GTEST_SKIP() << "this build has no CUDA kernels for GPUs: no "
+                         << build / "libfp_cuda.a";
+        read_library(build / "libfp_cuda.a");
+        read_library(build / "libfp_probe.a");
+        if (std::filesystem::exists(build / "libfp_rates.a")) read_library(build / "libfp_rates.a");
+    }
+    void read_library(const std::filesystem::path& library) {
         std::ifstream file(library, std::ios::binary);
         const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+        const size_t before = kernels_.size();
         for (size_t i = 0; (i = bytes.find("\177ELF", i)) != std::string::npos; ++i)
             read_cubin(bytes, i, kernels_);
-        ASSERT_FALSE(kernels_.empty()) << "no machine code in " << library;
+        ASSERT_GT(kernels_.size(), before) << "no machine code in " << library;
     }
     std::vector<const Kernel*> named(const std::string& part, int generation) const {
         std::vector<const Kernel*> found;
@@ -115,6 +122,19 @@ TEST_F(Cubins, TensorConvolutionsUseMmaAndAsynchronousCopies) {
                                     name == std::string_view("tensor_filter_kernel");
                 EXPECT_EQ(k->of(kLoadMatrix) == 0, by_one) << k->name;
             }
+}
+
+TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
+    const auto expect = [this](const char* name, std::initializer_list<int> opcodes) {
+        for (const Kernel* k : named(name, 90))
+            for (const int opcode : opcodes)
+                EXPECT_GT(k->of(opcode), 0) << k->name << ", " << opcode;
+    };
+    expect("async_copy_kernel", {kAsyncCopy});
+    expect("matrices_kernel", {kLoadMatrix, kStoreMatrix});
+    expect("fragment_products_kernel", {kHmma});
+    expect("tensor_copy_kernel", {kTensorCopy, kIm2colCopy});
+    expect("warpgroup_kernel", {kTensorCopy, kHgmma});
 }
 
 TEST_F(Cubins, HoppersForwardUsesWgmmaAndTheTensorMemoryUnit) {

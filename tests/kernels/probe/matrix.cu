@@ -28,7 +28,10 @@ __global__ void matrices_kernel(const uint32_t* in, uint32_t* out) {
 }
 
 // Fragments as lanes hold them, twice, so that sums are added to.
-__global__ void mma_kernel(const uint32_t* a, const uint32_t* b, float* out, bool tf32) {
+__global__ void fragment_products_kernel(const uint32_t* a,
+                                         const uint32_t* b,
+                                         float* out,
+                                         bool tf32) {
     const int t = thread_index();
     const uint32_t *mine = a + t * 8, *others = b + t * 4;
     float d[4] = {};
@@ -65,7 +68,8 @@ ProbeOutput products(const Memory& memory, bool tf32) {
     const Given<uint32_t> a(memory, operands(kThreads * 8, 7)),
         b(memory, operands(kThreads * 4, 8));
     const Wanted out(memory, {{"warp", kTiles}, {"lane", 32}, {"register", 4}});
-    launch(mma_kernel, {.threads = int(kThreads)}, {}, a.data(), b.data(), out.floats(), tf32);
+    launch(fragment_products_kernel, {.threads = int(kThreads)}, {}, a.data(), b.data(),
+           out.floats(), tf32);
     return out.output();
 }
 
