@@ -55,7 +55,8 @@ const Optimizer optimizer{.sgd = nothing,
                           .adamw = nothing,
                           .blend = nothing,
                           .scratch_bytes = nothing,
-                          .sum_squares = nothing};
+                          .sum_squares = nothing,
+                          .clip = nothing};
 const Snnl snnl{.scratch_bytes = nothing, .forward = nothing, .backward = nothing};
 
 }  // namespace

@@ -204,6 +204,7 @@ bool fit(Trainer& trainer,
                 hooks.save(place_at(epoch, done), false);
             if (stopping) return false;
         }
+        trainer.check_update();
         const double train_seconds = now() - started;
 
         EpochResult result{.epoch = epoch + 1, .metrics = {}, .selected = 0, .best = false};

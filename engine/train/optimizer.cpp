@@ -1,13 +1,16 @@
 #include "engine/train/optimizer.h"
 
-#include <cmath>
-
 #include "kernels/error.h"
 
 namespace fp {
 
 OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions& options)
-    : kernels_(params.kernels()), options_(options), norm_(kernels_.memory, sizeof(double)) {
+    : kernels_(params.kernels()),
+      options_(options),
+      clipped_(kernels_.memory, sizeof(GradientScale)),
+      seen_(kernels_.memory, sizeof(GradientScale)),
+      there_(kernels_.order) {
+    *seen_.as<GradientScale>() = {};
     FP_REQUIRE(options.kind == "sgd" || options.kind == "adamw", Exit::usage, "optimizer ",
                options.kind, " is unknown: sgd or adamw");
     for (int i = 0; i < slots(); ++i) {
@@ -17,26 +20,37 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
     }
 }
 
-double OptimizerState::apply(ParamStore& params, double lr, double scale) {
-    const int e = bytes_of(kernels_.parameter);
-    auto at = [&](void* base, int64_t element) { return static_cast<char*>(base) + element * e; };
-    double norm = 0;
-    if (options_.clip_norm > 0) {
-        double sum = 0;
-        for (const bool filters : {true, false})
-            for (const auto [begin, end] : params.runs(filters)) {
-                double part = 0;
-                void* scratch =
-                    scratch_.grow(kernels_.memory, kernels_.optimizer.scratch_bytes(end - begin));
-                kernels_.optimizer.sum_squares(end - begin, at(params.grads(), begin),
-                                               static_cast<double*>(norm_.data()), scratch, {});
-                kernels_.memory.copy_out(&part, norm_.data(), sizeof(part), {});
-                sum += part;
-            }
-        norm = std::sqrt(sum) * scale;
-        if (!std::isfinite(norm)) return norm;
-        if (norm > options_.clip_norm) scale *= options_.clip_norm / norm;
+void* OptimizerState::at(void* block, int64_t element) const {
+    return static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+}
+
+// A sum of squares for each run of the gradient, and of them the factor, all on the device.
+const GradientScale* OptimizerState::clip(const ParamStore& params, double scale) {
+    if (options_.clip_norm <= 0) return nullptr;
+    const Memory& memory = kernels_.memory;
+    const Optimizer& op = kernels_.optimizer;
+    std::vector<ParamStore::Run> runs = params.runs(true);
+    for (const auto run : params.runs(false)) runs.push_back(run);
+    auto* squares = static_cast<double*>(squares_.grow(memory, runs.size() * sizeof(double)));
+    for (size_t i = 0; i < runs.size(); ++i) {
+        const auto [begin, end] = runs[i];
+        void* scratch = scratch_.grow(memory, op.scratch_bytes(end - begin));
+        op.sum_squares(end - begin, at(params.grads(), begin), squares + i, scratch, {});
     }
+    auto* clipped = static_cast<GradientScale*>(clipped_.data());
+    op.clip(int(runs.size()), squares, scale, options_.clip_norm, clipped, {});
+    memory.copy_out_later(seen_.as<void>(), clipped, sizeof(*clipped), {});
+    there_.record({});
+    return clipped;
+}
+
+double OptimizerState::norm() const {
+    there_.wait();
+    return seen_.as<GradientScale>()->norm;
+}
+
+void OptimizerState::apply(ParamStore& params, double lr, double scale) {
+    const GradientScale* clipped = clip(params, scale);
     ++step_;
     for (const bool filters : {true, false}) {
         const double decay = filters || options_.decay_all ? options_.weight_decay : 0;
@@ -49,7 +63,8 @@ double OptimizerState::apply(ParamStore& params, double lr, double scale) {
                                         .momentum = options_.momentum,
                                         .decay = decay,
                                         .nesterov = options_.nesterov,
-                                        .scale = scale},
+                                        .scale = scale,
+                                        .clipped = clipped},
                                        w, g, m, {});
             else
                 kernels_.optimizer.adamw(end - begin,
@@ -59,12 +74,12 @@ double OptimizerState::apply(ParamStore& params, double lr, double scale) {
                                           .eps = options_.eps,
                                           .decay = decay,
                                           .step = step_,
-                                          .scale = scale},
+                                          .scale = scale,
+                                          .clipped = clipped},
                                          w, g, m, at(slots_[1].data(), begin), {});
         }
     }
     params.touch();
-    return norm;
 }
 
 std::vector<double> OptimizerState::get(const ParamStore& params, const Param& p, int slot) const {

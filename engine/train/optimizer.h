@@ -22,9 +22,12 @@ class OptimizerState {
 public:
     OptimizerState(const ParamStore&, const OptimizerOptions&);
 
-    // Gradients are multiplied by `scale` first. Returns their L2 norm after scaling, before clipping, where
-    // clipping is on; else 0. A norm that is not finite changes nothing and is returned.
-    double apply(ParamStore&, double lr, double scale = 1);
+    // Gradients are multiplied by `scale` first. Nothing waits for the device. Where the clipped norm is not
+    // finite, weights and momenta stay as they are: norm() tells, before the next step.
+    void apply(ParamStore&, double lr, double scale = 1);
+    // Of the last step, once the device has come so far: the gradients' L2 norm after scaling, before
+    // clipping. 0 without clipping, and before the first step.
+    double norm() const;
 
     int64_t step() const { return step_; }
     // Momenta by name, in file order, to be saved and cut with the weights: `slot` 0 is momentum or the
@@ -36,10 +39,15 @@ public:
     size_t bytes() const { return slots_[0].bytes() + slots_[1].bytes(); }
 
 private:
+    void* at(void* block, int64_t element) const;
+    const GradientScale* clip(const ParamStore&, double scale);
+
     const Kernels& kernels_;
     OptimizerOptions options_;
     int64_t step_ = 0;
-    Buffer slots_[2], norm_, scratch_;
+    Buffer slots_[2], squares_, scratch_, clipped_;
+    HostBuffer seen_;  // what the host knows of clipped_, from there_ on
+    Mark there_;
 };
 
 }  // namespace fp

@@ -93,6 +93,7 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
                      {Session::Part::device, backward}});
     feed_.free_place(at);
     results_.there.wait();
+    check_update();
 
     const double loss = results_.loss();
     if (!std::isfinite(loss)) {
@@ -132,10 +133,14 @@ double Trainer::Results::loss() const {
     return sum[1] > 0 ? sum[0] / sum[1] : 0;
 }
 
-void Trainer::update(double lr) {
-    const double norm = optimizer_.apply(network_.params, lr, 1.0 / pending_);
+void Trainer::check_update() const {
+    const double norm = optimizer_.norm();
     FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ",
-               optimizer_.step() + 1);
+               optimizer_.step());
+}
+
+void Trainer::update(double lr) {
+    optimizer_.apply(network_.params, lr, 1.0 / pending_);
     pending_ = 0;
     if (!has_average()) return;
     // A short memory at first, so that the start is forgotten: min(ema, (1 + t) / (10 + t)).
@@ -166,6 +171,7 @@ void Trainer::swap_average() {
 
 std::vector<TensorEntry> Trainer::save() const {
     FP_CHECK(pending_ == 0, "trainer: saved between the batches of one step");
+    check_update();
     std::vector<TensorEntry> out;
     const ParamStore& store = network_.params;
     auto add = [&](const std::string& kind, const Param& p, const std::vector<double>& values) {

@@ -36,6 +36,9 @@ public:
     // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place`
     // keys the dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
+    // Gradients whose clipped norm is not finite change no weight. The device alone knows at first: they are an
+    // Error (Exit::diverged) here, which waits for the last update, and in the next batch() or save().
+    void check_update() const;
 
     Network& network() { return network_; }
     const Session& session() const { return session_; }

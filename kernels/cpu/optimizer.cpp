@@ -1,10 +1,11 @@
-// One pass over the flat parameter block. Every g is multiplied by `scale` first.
+// One pass over the flat parameter block. Every g is multiplied by `scale` first, or by clipping's factor.
 //
 //   sgd          g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
 //   adamw        w -= lr decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //                w -= lr mhat / (sqrt(vhat) + eps),  mhat = m / (1 - beta1^step), vhat = v / (1 - beta2^step)
 //   blend        average = keep average + (1 - keep) w
 //   sum_squares  sum = sum g^2, in double: 256 runs whose length depends on the count alone, then their sum
+//   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //
 // Traffic  sgd 20 bytes a number, adamw 28, blend 12, sum_squares 4.
 // Bound    memory.
@@ -16,13 +17,20 @@
 namespace fp::cpu {
 namespace {
 
+// What a step multiplies gradients by. Where it is not finite the step changes nothing.
+template <class Step>
+double scale_of(const Step& step) {
+    return step.clipped ? step.clipped->factor : step.scale;
+}
+
 // w -= lr (direct g + through v): plain momentum is (0, 1), Nesterov's (1, momentum).
 void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* v_par, Stream) {
     auto* w = static_cast<float*>(w_par);
     const auto* gradient = static_cast<const float*>(g_par);
     auto* velocity = static_cast<float*>(v_par);
-    const auto scale = float(step.scale), decay = float(step.decay),
+    const auto scale = float(scale_of(step)), decay = float(step.decay),
                momentum = float(step.momentum);
+    if (!std::isfinite(scale)) return;
     const auto direct = float(step.nesterov ? step.lr : 0.0);
     const auto through = float(step.nesterov ? step.lr * step.momentum : step.lr);
     for_pieces(count, [=](int64_t first, int64_t last) {
@@ -47,7 +55,8 @@ void adamw(int64_t count,
     const auto* gradient = static_cast<const float*>(g_par);
     auto* first_moment = static_cast<float*>(m_par);
     auto* second_moment = static_cast<float*>(v_par);
-    const auto scale = float(step.scale), eps = float(step.eps);
+    const auto scale = float(scale_of(step)), eps = float(step.eps);
+    if (!std::isfinite(scale)) return;
     const auto beta1 = float(step.beta1), rest1 = float(1 - step.beta1);
     const auto beta2 = float(step.beta2), rest2 = float(1 - step.beta2);
     const auto shrink = float(step.lr * step.decay);
@@ -93,12 +102,19 @@ void sum_squares(int64_t count, const par* g_par, double* sum, void*, Stream) {
     for (const double p : partial) *sum += p;
 }
 
+void clip(int runs, const double* squares, double scale, double most, GradientScale* to, Stream) {
+    double sum = 0;
+    for (int i = 0; i < runs; ++i) sum += squares[i];
+    *to = GradientScale::of(std::sqrt(sum) * scale, scale, most);
+}
+
 }  // namespace
 
 extern const Optimizer optimizer{.sgd = sgd,
                                  .adamw = adamw,
                                  .blend = blend,
                                  .scratch_bytes = [](int64_t) { return size_t(0); },
-                                 .sum_squares = sum_squares};
+                                 .sum_squares = sum_squares,
+                                 .clip = clip};
 
 }  // namespace fp::cpu

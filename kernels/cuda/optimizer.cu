@@ -5,13 +5,15 @@
 //                w -= lr mhat / (sqrt(vhat) + eps),  mhat = m / (1 - b1^step), vhat = v / (1 - b2^step)
 //   blend        average = keep average + (1 - keep) w
 //   sum_squares  sum = sum g^2
+//   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //
-// Shapes    `count` numbers each, 16-byte aligned; every g is multiplied by `scale` first
-// Threads   four numbers each; sum_squares: a fixed grid whose blocks' sums one block adds in order
+// Shapes    `count` numbers each, 16-byte aligned; every g is multiplied by `scale` first, or by clipping's
+//           factor, which each thread reads from where `clip` left it
+// Threads   four numbers each; sum_squares: a fixed grid whose blocks' sums one block adds in order; clip: one
 // Traffic   sgd reads 12 and writes 8 bytes a number, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
 // Bound     memory
 // Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two starts: sgd 56 us, adamw 77; the floors are
-//           52 and 73
+//           52 and 73. Clipping reads the gradients once more and starts five: 20 us more
 #include <cmath>
 
 #include "kernels/cuda/pack.cuh"
@@ -38,20 +40,30 @@ struct Quad {
     }
 };
 
+// Where it is not finite, a step changes nothing.
+__device__ float scale_of(float scale, const GradientScale* clipped) {
+    return clipped ? float(clipped->factor) : scale;
+}
+
 struct SgdConstants {
     float lr, momentum, decay, scale;
     bool nesterov;
 };
 
-__global__ void sgd_kernel(
-    int64_t count, SgdConstants c, float* w_, const float* __restrict__ g_, float* v_) {
+__global__ void sgd_kernel(int64_t count,
+                           SgdConstants c,
+                           const GradientScale* clipped,
+                           float* w_,
+                           const float* __restrict__ g_,
+                           float* v_) {
     const Quad quad{4 * flat_index(), count};
-    if (quad.first >= count) return;
+    const float scale = scale_of(c.scale, clipped);
+    if (quad.first >= count || !std::isfinite(scale)) return;
     Pack<float> w = quad.load(w_), v = quad.load(v_);
     const Pack<float> gradient = quad.load(g_);
     UNROLL
     for (int i = 0; i < 4; ++i) {
-        const float g = c.scale * gradient.v[i] + c.decay * w.v[i];
+        const float g = scale * gradient.v[i] + c.decay * w.v[i];
         v.v[i] = c.momentum * v.v[i] + g;
         w.v[i] -= c.lr * (c.nesterov ? g + c.momentum * v.v[i] : v.v[i]);
     }
@@ -66,17 +78,19 @@ struct AdamwConstants {
 
 __global__ void adamw_kernel(int64_t count,
                              AdamwConstants c,
+                             const GradientScale* clipped,
                              float* w_,
                              const float* __restrict__ g_,
                              float* m_,
                              float* v_) {
     const Quad quad{4 * flat_index(), count};
-    if (quad.first >= count) return;
+    const float scale = scale_of(c.scale, clipped);
+    if (quad.first >= count || !std::isfinite(scale)) return;
     Pack<float> w = quad.load(w_), m = quad.load(m_), v = quad.load(v_);
     const Pack<float> gradient = quad.load(g_);
     UNROLL
     for (int i = 0; i < 4; ++i) {
-        const float g = c.scale * gradient.v[i];
+        const float g = scale * gradient.v[i];
         m.v[i] = c.beta1 * m.v[i] + c.rest1 * g;
         v.v[i] = c.beta2 * v.v[i] + c.rest2 * g * g;
         w.v[i] -= c.lr * c.decay * w.v[i] +
@@ -119,6 +133,13 @@ __global__ void add_block_sums_kernel(const double* __restrict__ block_sums, dou
     if (thread_index() == 0) *out = sum;
 }
 
+__global__ void clip_kernel(
+    int runs, const double* __restrict__ squares, double scale, double most, GradientScale* to) {
+    double sum = 0;
+    for (int i = 0; i < runs; ++i) sum += squares[i];
+    *to = GradientScale::of(sqrt(sum) * scale, scale, most);
+}
+
 Grid quad_grid(int64_t count, const Place& at = Place::current()) {
     return flat_grid(ceil_div(count, 4), at);
 }
@@ -130,7 +151,7 @@ void sgd(int64_t count, const SgdStep& s, par* w, const par* g, par* v, Stream s
                          .decay = float(s.decay),
                          .scale = float(s.scale),
                          .nesterov = s.nesterov};
-    launch(sgd_kernel, quad_grid(count), stream, count, c, static_cast<float*>(w),
+    launch(sgd_kernel, quad_grid(count), stream, count, c, s.clipped, static_cast<float*>(w),
            static_cast<const float*>(g), static_cast<float*>(v));
 }
 
@@ -146,7 +167,7 @@ void adamw(int64_t count, const AdamwStep& s, par* w, const par* g, par* m, par*
                            .scale = float(s.scale),
                            .correct1 = float(1 / (1 - std::pow(s.beta1, double(s.step)))),
                            .correct2 = float(1 / (1 - std::pow(s.beta2, double(s.step))))};
-    launch(adamw_kernel, quad_grid(count), stream, count, c, static_cast<float*>(w),
+    launch(adamw_kernel, quad_grid(count), stream, count, c, s.clipped, static_cast<float*>(w),
            static_cast<const float*>(g), static_cast<float*>(m), static_cast<float*>(v));
 }
 
@@ -165,12 +186,18 @@ void sum_squares(int64_t count, const par* g, double* sum, void* scratch, Stream
     launch(add_block_sums_kernel, Grid{.threads = kFlatThreads}, stream, block_sums, sum);
 }
 
+void clip(
+    int runs, const double* squares, double scale, double most, GradientScale* to, Stream stream) {
+    launch(clip_kernel, Grid{.threads = 1}, stream, runs, squares, scale, most, to);
+}
+
 }  // namespace
 
 extern const Optimizer optimizer{.sgd = sgd,
                                  .adamw = adamw,
                                  .blend = blend,
                                  .scratch_bytes = scratch_bytes,
-                                 .sum_squares = sum_squares};
+                                 .sum_squares = sum_squares,
+                                 .clip = clip};
 
 }  // namespace fp::FP_MACHINE

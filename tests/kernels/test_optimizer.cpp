@@ -57,6 +57,37 @@ double sum_squares(const Kernels& k, const Values& g0) {
     return sum.values()[0];
 }
 
+// The factor for a gradient in pieces, and steps that read it from the device.
+struct Clipping {
+    const Kernels& k;
+    Buffer to{k, sizeof(GradientScale)};
+
+    Clipping(const Kernels& table, const std::vector<double>& squares, double scale, double most)
+        : k(table) {
+        const Array<double> of_runs(k, squares);
+        k.optimizer.clip(int(squares.size()), of_runs, scale, most, on_device(), {});
+    }
+    GradientScale* on_device() const { return static_cast<GradientScale*>(to.data()); }
+    GradientScale read() const {
+        GradientScale out;
+        const auto bytes = to.read();
+        std::memcpy(&out, bytes.data(), sizeof out);
+        return out;
+    }
+};
+
+TEST(Optimizer, ClipByHand) {
+    // norm = 0.5 sqrt(9 + 16 + 144) = 6.5, of which 1.3 is a fifth
+    const GradientScale down = Clipping(exact(), {9, 16 + 144}, 0.5, 1.3).read();
+    EXPECT_DOUBLE_EQ(down.norm, 6.5);
+    EXPECT_DOUBLE_EQ(down.factor, 0.5 / 5);
+    const GradientScale as_it_is = Clipping(exact(), {9, 16 + 144}, 0.5, 6.5).read();
+    EXPECT_EQ(as_it_is.factor, 0.5);
+    const GradientScale of_zeros = Clipping(exact(), {0, 0}, 0.5, 1).read();
+    EXPECT_EQ(of_zeros.norm, 0);
+    EXPECT_EQ(of_zeros.factor, 0.5);
+}
+
 TEST(Optimizer, SgdByHand) {
     const SgdStep plain{.lr = 0.5, .momentum = 0.5, .decay = 0.25, .nesterov = false, .scale = 2};
     // g = 2 3 + 0.25 4 = 7, v = 0.5 2 + 7 = 8, w = 4 - 0.5 8
@@ -130,6 +161,75 @@ TEST_P(OptimizerOn, Adamw) {
             expect_close(got.m, want.m, tolerance(), "m");
             expect_close(got.v, want.v, tolerance(), "v");
         }
+}
+
+// The same bits as a step that is told the factor by the host.
+TEST_P(OptimizerOn, ClippedStepsReadTheirFactorOnTheDevice) {
+    const int64_t count = 1000;
+    const Values w = values(count, 1), g = values(count, 2), v = values(count, 3);
+    Values positive = values(count, 4);
+    for (double& x : positive) x = rounded(x * x, table().parameter);
+    const double squares = sum_squares(table(), g), norm = 0.25 * std::sqrt(squares);
+    for (const double most : {norm / 3, norm * 3}) {
+        SCOPED_TRACE(text("norm ", norm, ", at most ", most));
+        const Clipping clipping(table(), {0.75 * squares, 0.25 * squares}, 0.25, most);
+        const GradientScale got = clipping.read();
+        const GradientScale want =
+            Clipping(exact(), {0.75 * squares, 0.25 * squares}, 0.25, most).read();
+        EXPECT_DOUBLE_EQ(got.norm, want.norm);
+        EXPECT_DOUBLE_EQ(got.factor, want.factor);
+        EXPECT_NEAR(got.factor, most < norm ? 0.25 / 3 : 0.25, 1e-12);
+
+        SgdStep step{.lr = 0.1, .momentum = 0.9, .decay = 1e-2, .nesterov = true};
+        step.scale = got.factor;
+        const auto told = sgd(table(), step, w, g, v);
+        step.scale = 1e9;
+        step.clipped = clipping.on_device();
+        const auto read = sgd(table(), step, w, g, v);
+        EXPECT_EQ(read.w, told.w);
+        EXPECT_EQ(read.v, told.v);
+        AdamwStep adaptive{
+            .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
+        adaptive.scale = got.factor;
+        const auto told_adaptive = adamw(table(), adaptive, w, g, v, positive);
+        adaptive.scale = 1e9;
+        adaptive.clipped = clipping.on_device();
+        const auto read_adaptive = adamw(table(), adaptive, w, g, v, positive);
+        EXPECT_EQ(read_adaptive.w, told_adaptive.w);
+        EXPECT_EQ(read_adaptive.m, told_adaptive.m);
+        EXPECT_EQ(read_adaptive.v, told_adaptive.v);
+    }
+}
+
+TEST_P(OptimizerOn, AGradientThatIsNotFiniteChangesNothing) {
+    const int64_t count = 45;
+    const Values w = values(count, 1), v = values(count, 3);
+    for (const double bad :
+         {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+        Values g = values(count, 2);
+        g[7] = bad;
+        const Clipping clipping(table(), {1.0, sum_squares(table(), g)}, 1, 0.5);
+        EXPECT_FALSE(std::isfinite(clipping.read().norm));
+        EXPECT_FALSE(std::isfinite(clipping.read().factor));
+        SgdStep step{.lr = 0.1, .momentum = 0.9, .decay = 1e-2, .nesterov = true};
+        step.clipped = clipping.on_device();
+        const auto after = sgd(table(), step, w, g, v);
+        EXPECT_EQ(after.w, w);
+        EXPECT_EQ(after.v, v);
+        AdamwStep adaptive{
+            .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
+        adaptive.clipped = clipping.on_device();
+        const auto same = adamw(table(), adaptive, w, g, v, v);
+        EXPECT_EQ(same.w, w);
+        EXPECT_EQ(same.m, v);
+        EXPECT_EQ(same.v, v);
+    }
+}
+
+TEST_P(OptimizerOn, AGradientOfZerosIsNotScaled) {
+    const Clipping clipping(table(), {0.0}, 0.5, 1);
+    EXPECT_EQ(clipping.read().norm, 0);
+    EXPECT_EQ(clipping.read().factor, 0.5);
 }
 
 TEST_P(OptimizerOn, BlendAndSumOfSquares) {
