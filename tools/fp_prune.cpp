@@ -15,7 +15,7 @@
 #include "models/models.h"
 #include "tools/prune_report.h"
 #include "tools/scores_report.h"
-#include "tools/sweep.h"
+#include "tools/sweep_report.h"
 
 namespace fp {
 namespace {
@@ -115,14 +115,14 @@ ordered_json first_scores(const Opened& opened,
 }
 
 // The time of one inference over the dense model's, measured in turns.
-double latency_of(const Opened& opened, const PruneOutcome& outcome, int batch_size) {
-    if (outcome.best.network->spec == opened.dense.network->spec) return 1;
+Ratio latency_of(const Opened& opened, const PruneOutcome& outcome, int batch_size) {
+    if (outcome.best.network->spec == opened.dense.network->spec) return {1, 1, 1};
     const auto seconds = time_in_turns({outcome.best.network.get(), opened.dense.network.get()},
                                        {.batch_size = batch_size,
                                         .image_size = opened.dense.card.preprocessing.image_size,
                                         .seconds = 0.3,
                                         .min_rounds = 7});
-    return ratio_of(seconds[0], seconds[1]).value;
+    return ratio_of(seconds[0], seconds[1]);
 }
 
 class Command {
@@ -218,7 +218,7 @@ public:
             report.test_pruned = best.runs[0].test;
         }
         report.sweep = sweep_json(results, context_, report.test_dense, objective,
-                                  s_.pruning.max_drop, selected);
+                                  s_.pruning.max_drop, selected, rankings(points));
         write_file(folder_ / "pareto.csv", sweep_csv(report.sweep));
         publish(report, best_folder / "best.safetensors");
         return 0;
@@ -253,6 +253,18 @@ private:
         return folder_.path() / "scores" /
                fmt::format("{}-seed{}-{}.json", point.pruning.criterion, seed,
                            xxh3(std::as_bytes(std::span(text))).substr(0, 8));
+    }
+
+    // The first seed's order of each criterion.
+    std::vector<Ranking> rankings(const std::vector<SweepPoint>& points) const {
+        std::vector<Ranking> out;
+        std::set<std::filesystem::path> seen;
+        for (const SweepPoint& point : points) {
+            const std::filesystem::path file = scores_file(point, s_.seed);
+            if (point.pruning.criterion != kNoCriterion && seen.insert(file).second)
+                out.push_back({.name = point.criterion, .scores = scores_in(file).sets});
+        }
+        return out;
     }
 
     int chosen(const std::vector<SweepResult>& results) const {

@@ -15,7 +15,7 @@
 
 #include "engine/stopwatch.h"
 #include "models/models.h"
-#include "tools/sweep.h"
+#include "tools/sweep_report.h"
 
 namespace fp {
 namespace {

@@ -1,5 +1,5 @@
-// The search: criteria x amounts x seeds, each a run of its own under OUT/runs, scored once a criterion and
-// seed; then a choice by validation; then one read of the test split for all of them.
+// The plan of a search: criteria x amounts x seeds, each a run of its own under OUT/runs, scored once a criterion
+// and seed; then a choice by validation; then one read of the test split for all of them (sweep_report.h).
 #pragma once
 
 #include "tools/prune_run.h"
@@ -7,7 +7,8 @@
 namespace fp {
 
 struct SweepPoint {
-    std::string name;  // "snnl 10%", "dense, tuned alike"
+    std::string name;       // "snnl+centre 10%", "dense, tuned alike"
+    std::string criterion;  // "snnl+centre"
     PruningOptions pruning;
     bool control = false;
 };
@@ -19,6 +20,10 @@ struct SweepOptions {
     bool asked() const { return sweep || controls || seeds > 1; }
 };
 void add_sweep_options(Options&, SweepOptions&);
+
+// What the controls are called.
+inline const std::string kDenseControl = "dense, tuned alike";
+std::string random_control(const std::string& amount);
 
 // Exit::usage where a list is empty or names a point twice.
 std::vector<SweepPoint> sweep_points(const PruningOptions&, const SweepOptions&);
@@ -34,28 +39,5 @@ struct SweepFigures {
 // least_accuracy(), the one of the best mean objective. -1: none.
 int select_point(const std::vector<SweepFigures>&, double least_accuracy);
 std::string selection_rule(const std::string& objective, double max_drop, int seeds);
-
-struct SweepRun {
-    uint64_t seed;
-    PruneOutcome outcome;
-    std::optional<Predictions> test;
-};
-struct SweepResult {
-    SweepPoint point;
-    std::vector<SweepRun> runs;
-    double latency = 1;  // measured, over the dense model's; of the first seed's network
-};
-
-// {"rule","objective","selected","attribute","seeds","dense":{...},"points":[{"name","criterion","amount","control","runs":[...],
-//  "val":{...},"test":{...},"latency","dominated","against":{...}}]}; figures of several seeds are {"mean","sd","low","high","p","n"}
-// (engine/fairness/seeds.h), and a gap against a control's has "p_holm", corrected for all of them.
-nlohmann::ordered_json sweep_json(const std::vector<SweepResult>&,
-                                  const PruneContext&,
-                                  const std::optional<Predictions>& dense_test,
-                                  const std::string& objective,
-                                  double max_drop,
-                                  int selected);
-std::string sweep_text(const nlohmann::ordered_json& sweep);  // within 80 columns
-std::string sweep_csv(const nlohmann::ordered_json& sweep);
 
 }  // namespace fp

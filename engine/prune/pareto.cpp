@@ -1,18 +1,20 @@
 #include "engine/prune/pareto.h"
 
-#include <array>
 #include <cmath>
 #include <limits>
 
 namespace fp {
 namespace {
 
-// All as "less is better".
-std::array<double, 3> costs(const ParetoFigures& f) {
-    std::array<double, 3> out{-f.accuracy, f.gap, f.latency};
-    for (double& v : out)
-        if (std::isnan(v)) v = std::numeric_limits<double>::infinity();
-    return out;
+double cost(double v) { return std::isnan(v) ? std::numeric_limits<double>::infinity() : v; }
+
+bool dominates(const ParetoFigures& a, const ParetoFigures& b) {
+    const double accuracy = cost(-a.accuracy), other_accuracy = cost(-b.accuracy);
+    const double gap = cost(a.gap), other_gap = cost(b.gap);
+    const bool faster = cost(a.latency_high) < cost(b.latency_low);
+    const bool slower = cost(b.latency_high) < cost(a.latency_low);
+    return accuracy <= other_accuracy && gap <= other_gap && !slower &&
+           (accuracy < other_accuracy || gap < other_gap || faster);
 }
 
 }  // namespace
@@ -20,17 +22,8 @@ std::array<double, 3> costs(const ParetoFigures& f) {
 std::vector<bool> dominated(const std::vector<ParetoFigures>& all) {
     std::vector<bool> out;
     for (const ParetoFigures& own : all) {
-        const auto a = costs(own);
         bool beaten = false;
-        for (const ParetoFigures& other : all) {
-            const auto b = costs(other);
-            bool no_worse = true, better = false;
-            for (size_t i = 0; i < a.size(); ++i) {
-                no_worse = no_worse && b[i] <= a[i];
-                better = better || b[i] < a[i];
-            }
-            beaten = beaten || (no_worse && better);
-        }
+        for (const ParetoFigures& other : all) beaten = beaten || dominates(other, own);
         out.push_back(beaten);
     }
     return out;

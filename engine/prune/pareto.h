@@ -7,12 +7,12 @@
 namespace fp {
 
 struct ParetoFigures {
-    double accuracy = 0;  // more is better
-    double gap = 0;       // less is better
-    double latency = 1;   // less is better
+    double accuracy = 0;                       // more is better
+    double gap = 0;                            // less is better
+    double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
 };
 
-// A figure that is NaN is as bad as can be.
+// Of two times neither is the better one where their intervals overlap. A figure that is NaN is as bad as can be.
 std::vector<bool> dominated(const std::vector<ParetoFigures>&);
 
 }  // namespace fp

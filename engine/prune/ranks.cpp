@@ -70,6 +70,19 @@ int lowest_in_common(const std::vector<double>& a, const std::vector<double>& b,
     }));
 }
 
+double mean_tau(const SetScores& a, const SetScores& b) {
+    double sum = 0, channels = 0;
+    for (const auto& [set, values] : a) {
+        const auto other = b.find(set);
+        if (other == b.end()) continue;
+        const double tau = kendall_tau_b(values, other->second);
+        if (std::isnan(tau)) continue;
+        sum += double(values.size()) * tau;
+        channels += double(values.size());
+    }
+    return sum / channels;
+}
+
 std::vector<RankAgreement> compare_ranks(const ScoresFile& a,
                                          const ScoresFile& b,
                                          const Amount& amount) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/prune/choose.h"
+#include "engine/prune/criteria.h"
 #include "engine/prune/scores_file.h"
 
 namespace fp {
@@ -24,6 +25,9 @@ struct RankAgreement {
         0;  // how many channels `amount` takes of this layer alone, a tenth where it is no count or share
     int common = 0;  // of those, in both; unrelated orders share lowest^2 / channels
 };
+
+// The mean over the sets that both order of tau, each weighted by its channels; NaN where there is none.
+double mean_tau(const SetScores& a, const SetScores& b);
 
 // Layer by layer and attribute by attribute where both are snnl scores, else set by set, of what is in both
 // files. Exit::data where that is nothing, or where the channels differ.

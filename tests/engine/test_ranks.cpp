@@ -72,5 +72,13 @@ TEST(Ranks, FilesAreComparedByLayerAndAttributeElseBySet) {
         Exit::data, [&] { compare_ranks(a, other, parse_amount("3")); }, "in common");
 }
 
+TEST(Ranks, TheMeanTauIsOverSetsInCommonByTheirChannels) {
+    const SetScores a{{"x", {1, 2, 3, 4}}, {"y", {1, 2}}, {"z", {1, 2, 3}}, {"tied", {0, 0}}};
+    const SetScores b{{"x", {1, 2, 4, 3}}, {"y", {2, 1}}, {"w", {1, 2, 3}}, {"tied", {1, 2}}};
+    EXPECT_NEAR(mean_tau(a, b), (4 * (4.0 / 6) + 2 * -1.0) / 6, 1e-12);
+    EXPECT_EQ(mean_tau(a, a), 1);
+    EXPECT_TRUE(std::isnan(mean_tau(a, {{"w", {1, 2}}})));
+}
+
 }  // namespace
 }  // namespace fp

@@ -66,8 +66,8 @@ ordered_json document() {
 
 ordered_json with_sweep() {
     ordered_json r = document();
-    ordered_json point{
-        {"name", "snnl 5"}, {"control", false}, {"latency", 0.9}, {"dominated", false}};
+    ordered_json point{{"name", "snnl 5"},     {"control", false},     {"latency", 0.9},
+                       {"latency_low", 0.875}, {"latency_high", 0.93}, {"dominated", false}};
     const ordered_json seeds{{"mean", 0.7}, {"sd", 0.1}, {"low", 0.6}, {"high", 0.8}};
     point["runs"] = ordered_json::array({{{"seed", 1}, {"parameters", 10}}});
     point["test"] = {{"balanced_accuracy", seeds}, {"gap", seeds}};
@@ -82,6 +82,8 @@ ordered_json with_sweep() {
                   {"attribute", "sex"},
                   {"selected", "snnl 5"}};
     r["sweep"]["points"] = ordered_json::array({point});
+    r["sweep"]["rankings"] = {{"names", {"random", "snnl<5>"}}};
+    r["sweep"]["rankings"]["tau"] = {ordered_json::array(), ordered_json::array({0.25})};
     return r;
 }
 
@@ -137,6 +139,9 @@ TEST(Report, ASearchShowsItsRuleItsChoiceAndItsControls) {
     EXPECT_THAT(html, HasSubstr("smaller gap"));
     EXPECT_THAT(html, HasSubstr("<h3>Minus dense, tuned alike</h3>"));
     EXPECT_THAT(html, HasSubstr("Accuracy against gap"));
+    EXPECT_THAT(html, HasSubstr("Accuracy against time"));
+    EXPECT_THAT(html, HasSubstr("0.90x <span class=\"soft\">[0.88, 0.93]"));
+    EXPECT_THAT(html, HasSubstr("<td>2. snnl&lt;5&gt;<td style"));
 }
 
 TEST(Report, WordsOfASearchGoByTheCorrectedP) {

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <sstream>
 
 #include "tests/expect_error.h"
 #include "tools/prune_report.h"
+#include "tools/rankings.h"
 
 namespace fp {
 namespace {
@@ -107,6 +109,23 @@ TEST(Sweep, AModelThatKnowsNothingIsNotChosenForItsSmallGap) {
     for (const double dense : {chance, 0.2})  // nothing to keep: nothing is chosen
         EXPECT_EQ(select_point(points, least_accuracy(dense, 4, 1)), -1);
     EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("half as far above chance"));
+}
+
+TEST(Rankings, EveryPairHasItsTauWithin80Columns) {
+    std::vector<Ranking> rankings;
+    for (int i = 0; i < 14; ++i)
+        rankings.push_back({.name = "snnl+given-class+centre+protect=0." + std::to_string(i),
+                            .scores = {{"a", {1, 2, 3, i < 2 ? 4.0 : 2.5}}}});
+    rankings.push_back({.name = "elsewhere", .scores = {{"b", {1, 2}}}});
+    const ordered_json table = rankings_json(rankings);
+    EXPECT_EQ(table.at("tau").at(1), ordered_json::array({1.0}));
+    EXPECT_NEAR(table.at("tau").at(2).at(0).get<double>(), 4.0 / 6, 1e-12);
+    EXPECT_TRUE(table.at("tau").at(14).at(3).is_null());
+    const std::string text = rankings_text(table);
+    EXPECT_THAT(text, HasSubstr("elsewhere"));
+    EXPECT_THAT(text, HasSubstr("  0.67"));
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 // What verdict_of reads of fp_eval's documents.
