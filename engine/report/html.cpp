@@ -22,7 +22,7 @@ h1{overflow-wrap:anywhere;font-size:1.5rem;margin:0 0 .3rem}h3{font-size:1rem;ma
 p{margin:.4rem 0}.soft{color:var(--soft);font-size:.9rem}.verdict{background:var(--card);border-left:4px solid var(--a);padding:.7rem 1rem;margin:1rem 0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.7rem;margin:1rem 0}.tile{background:var(--card);padding:.7rem .9rem;border-radius:.4rem}
 .tile b{display:block;font-size:1.35rem}.tile span{color:var(--soft);font-size:.85rem}
-.scroll{overflow-x:auto}table.left td,table.left th{text-align:left;white-space:normal;overflow-wrap:anywhere}table{border-collapse:collapse;font-size:.88rem;width:100%}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+.scroll{overflow-x:auto}table.left td,table.left th{text-align:left;white-space:normal;overflow-wrap:anywhere}table.left th:first-child{width:8rem}table{border-collapse:collapse;font-size:.88rem;width:100%}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}table.words td:first-child,table.words td:nth-child(2),table.words td:last-child{white-space:normal}table.words td:first-child{min-width:11rem}tr.cut td{background:var(--card)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(19rem,1fr));gap:1rem}svg{width:100%;max-width:40rem;height:auto;background:var(--card);border-radius:.4rem}
 svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .title{font-weight:600;font-size:12px}svg .tick,svg .label{fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1}
@@ -32,7 +32,7 @@ svg text.s0{fill:var(--a)}svg text.s1{fill:var(--b)}svg text.s2{fill:var(--c)}sv
 pre{background:var(--card);padding:.7rem;overflow-x:auto;font-size:.82rem;white-space:pre-wrap;overflow-wrap:anywhere}code{overflow-wrap:anywhere}
 @media (max-width:30rem){body{padding:1rem .7rem 3rem}.tiles{grid-template-columns:1fr 1fr}.tile b{font-size:1.1rem}.charts{grid-template-columns:1fr}}
 @media print{:root{--ink:#000;--soft:#444;--line:#bbb;--back:#fff;--card:#f4f4f4;--a:#2f6fbb;--b:#c8532b;--c:#3a8f5c;--d:#7d58b0;--fair:#c9d6c5}
-body{max-width:none;padding:0;font-size:10px;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll{overflow:visible}th,td{white-space:normal;padding:.12rem .35rem}svg,.tile,tr,.verdict,pre{break-inside:avoid}h2,h3{break-after:avoid}}
+html{font-size:10px}body{max-width:none;padding:0;font-size:1rem;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll{overflow:visible}th,td{white-space:normal;padding:.12rem .35rem}svg,.tile,tr,.verdict,pre{break-inside:avoid}h2,h3{break-after:avoid}}
 )";
 
 double number_at(const ordered_json& j, const char* key) {
