@@ -9,11 +9,13 @@
 
 #include "engine/hash.h"
 #include "engine/report/model_card.h"
+#include "engine/report/scan_html.h"
 #include "engine/run_folder.h"
 #include "engine/signals.h"
 #include "engine/stopwatch.h"
 #include "models/models.h"
 #include "tools/prune_report.h"
+#include "tools/scan.h"
 #include "tools/scores_report.h"
 #include "tools/sweep_report.h"
 
@@ -28,7 +30,7 @@ struct Settings {
     TrainingOptions tune{.epochs = 2, .schedule = {.lr = 0.01}};
     PruningOptions pruning;
     SweepOptions sweep;
-    std::string checkpoint, out, cache, scores, compare_scores;
+    std::string checkpoint, out, cache, scores, compare_scores, scan;
     uint64_t seed = 1;
     bool resume = false, force = false, scores_only = false, verify = false, show_groups = false;
 };
@@ -53,6 +55,9 @@ void declare(Options& o, Settings& s) {
         "compare-scores FILE", s.compare_scores,
         "with --scores-only: Kendall's tau between that file's order and ours, and how many of the "
         "--amount lowest are in both");
+    o.add("scan SHARES", s.scan,
+          "10%,25%,50%: remove that much of one set of tied channels at a time, judge on "
+          "validation, and stop");
     o.add("verify", s.verify,
           "check that removing equals silencing, and print the largest difference");
     o.add("show-groups", s.show_groups, "print which channels are tied, and stop");
@@ -143,7 +148,7 @@ public:
                    .tune = s.tune,
                    .dense_hash = weights_hash(*opened.dense.network)} {
         folder_.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
-        if (s.scores_only) return;
+        if (s.scores_only || !s.scan.empty()) return;
         context_.dense_val = brief_metrics(context_.predict_on(Split::val, *opened.dense.network),
                                            context_.attributes());
     }
@@ -171,6 +176,55 @@ public:
             write_predictions(folder_ / "predictions.csv", *report.test_pruned);
         }
         publish(report, folder_ / "best.safetensors");
+        return 0;
+    }
+
+    // What each set of tied channels costs alone.
+    int run_scan() {
+        const std::vector<Amount> shares = parse_shares(s_.scan);
+        const PruningOptions pruning = with_criterion(s_.pruning, s_.pruning.criterion);
+        const std::filesystem::path scores = folder_ / "scores.json", file = folder_ / "scan.json";
+        if (!s_.resume || !std::filesystem::exists(scores)) {
+            prune(context_, {.folder = folder_,
+                             .pruning = pruning,
+                             .seed = s_.seed,
+                             .scores = s_.scores,
+                             .scores_only = true});
+            std::filesystem::remove(file);
+        }
+        const ordered_json identity{{"scores", sha256_of_file(scores)},
+                                    {"shares", s_.scan},
+                                    {"split", split_hash(opened_.data.set)},
+                                    {"pruning", to_json(pruning, s_.data.attributes)}};
+        ordered_json finished = ordered_json::array();
+        if (std::filesystem::exists(file)) {
+            const auto earlier = ordered_json::parse(read_file(file, uint64_t(1) << 30));
+            FP_REQUIRE(earlier.value("identity", ordered_json()) == identity, Exit::data,
+                       file.string(),
+                       ": is of other scores, shares or images; --force starts over");
+            finished = earlier.at("sets");
+        }
+        const auto save = [&](const ordered_json& sets) {
+            write_file(file, ordered_json{{"identity", identity}, {"sets", sets}}.dump(1) + "\n");
+        };
+        ordered_json report =
+            scan(context_, pruning, scores_in(scores).sets, shares, finished, save);
+        if (report.is_null()) {
+            context_.say("stopped and saved; --resume goes on from here");
+            return StopSignals::exit_code();
+        }
+        report["title"] = "fairprune: what each layer bears, " + opened_.dense.network->spec.arch +
+                          " on " + opened_.data.set.name;
+        report["command"] = o_.command_line();
+        report["environment"] = environment(o_.tool(), o_.command_line());
+        report["identity"] = identity;
+        write_file(file, report.dump(1) + "\n");
+        write_file(folder_ / "scan.csv", scan_csv(report));
+        write_file(folder_ / "report.html", scan_html(report));
+        std::cout << (o_.json()
+                          ? report.dump(2) + "\n"
+                          : scan_text(report) + fmt::format("\nreport        {}\n",
+                                                            (folder_ / "report.html").string()));
         return 0;
     }
 
@@ -363,8 +417,13 @@ int run(const Settings& s, const Options& o) {
                "--scores and --scores-only are of a single run; a search keeps its own");
     FP_REQUIRE(s.compare_scores.empty() || s.scores_only, Exit::usage,
                "--compare-scores is of --scores-only");
+    FP_REQUIRE(
+        s.scan.empty() ||
+            !(s.sweep.asked() || s.scores_only || s.pruning.mask || s.pruning.recalibrate > 0),
+        Exit::usage, "--scan goes with neither a search, --scores-only, --recalibrate nor masks");
     const StopSignals signals;
     Command command(s, o, opened);
+    if (!s.scan.empty()) return command.run_scan();
     return s.sweep.asked() ? command.run_sweep() : command.run_one();
 }
 

@@ -4,8 +4,9 @@
     bench/experiments/over_trainings.py runs/seeds/*/pruned/report.json
 
 Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training. Words go
-by p after Holm's correction over all differences of the table. Beside a report.json, eval-NAME.json of
-`fp_eval --json` adds the row NAME.
+by p after Holm's correction over all differences of the table. "time" is of one inference over the dense model's, mean
+of the trainings'; P: no other row is as accurate, as fair and as fast (times whose intervals overlap are alike) and better in
+something. Beside a report.json, eval-NAME.json of `fp_eval --json` adds the row NAME.
 """
 import json
 import math
@@ -55,12 +56,26 @@ def shown(values, sign=""):
     return f"{mean:{sign}.3f}" + ("" if math.isnan(half) else f" [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]")
 
 
-def table(rows, controls):
-    """rows: {name: [(balanced accuracy, gap), one a training]}."""
+def undominated(rows, times):
+    """The names of rows with times that no other one of these dominates."""
+    mean = lambda values: sum(values) / len(values)
+    points = {name: (-mean([a for a, _ in rows[name]]), mean([g for _, g in rows[name]]), mean([low for _, low, _ in t]),
+                     mean([high for _, _, high in t])) for name, t in times.items()}
+
+    def dominates(a, b):
+        return a[0] <= b[0] and a[1] <= b[1] and a[2] <= b[3] and (a[0] < b[0] or a[1] < b[1] or a[3] < b[2])
+
+    return {name for name, own in points.items() if not any(dominates(other, own) for other in points.values())}
+
+
+def table(rows, controls, times):
+    """rows: {name: [(balanced accuracy, gap), one a training]}; times: {name: [(ratio, low, high), one a training]}."""
     width = max(len(name) for name in rows) + 2
-    print(f"{'':<{width}}{'balanced accuracy':<26}{'gap':<26}gap by training")
+    front = undominated(rows, times)
+    print(f"{'':<{width}}{'balanced accuracy':<26}{'gap':<26}{'time':<9}gap by training")
     for name, runs in rows.items():
-        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}"
+        time = f"{sum(t for t, _, _ in times[name]) / len(times[name]):.2f}x" + (" P" if name in front else "") if name in times else "-"
+        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}{time:<9}"
               + " ".join(f"{g:.3f}" for _, g in runs))
     compared = []  # control, name, differences of accuracy, of the gap
     for control in controls:
@@ -80,7 +95,7 @@ def table(rows, controls):
 
 
 def main(files):
-    rows, controls, attribute, gap = {}, [], "", ""
+    rows, times, controls, attribute, gap = {}, {}, [], "", ""
     for file in files:
         with open(file) as stream:
             report = json.load(stream)
@@ -91,9 +106,12 @@ def main(files):
             return test["balanced_accuracy"], test["gaps"][attribute][gap]
 
         rows.setdefault("dense", []).append(figures(sweep["dense"]["test"]))
+        times.setdefault("dense", []).append((1, 1, 1))
         for point in sweep["points"]:
             if point["control"] and point["name"] not in controls:
                 controls.append(point["name"])
+            if "latency_low" in point:
+                times.setdefault(point["name"], []).append((point["latency"], point["latency_low"], point["latency_high"]))
             runs = [figures(run["test"]) for run in point["runs"]]
             rows.setdefault(point["name"], []).append(tuple(sum(v) / len(runs) for v in zip(*runs)))
         for evaluated in sorted(pathlib.Path(file).parent.glob("eval-*.json")):
@@ -101,7 +119,7 @@ def main(files):
             rows.setdefault(evaluated.stem.removeprefix("eval-"), []).append(
                 (test["balanced_accuracy"]["value"], test["attributes"][attribute]["gaps"][gap]["value"]))
     print(f"{len(files)} trainings, test split; the gap is {gap} by {attribute}\n")
-    table(rows, controls)
+    table(rows, controls, {name: t for name, t in times.items() if len(t) == len(files)})
 
 
 if __name__ == "__main__":

@@ -159,6 +159,20 @@ std::vector<Measure> fates(const Pairing& pairing, const Pairing& overall) {
     return out;
 }
 
+std::string fate_note(const std::vector<Measure>& fates, const GroupFigures& all) {
+    for (const Measure& m : fates) {
+        const bool f1 = m.key == "fate_f1";
+        const double model = all.metric(0, f1 ? kMacroF1 : kAccuracy),
+                     other = all.metric(1, f1 ? kMacroF1 : kAccuracy);
+        if (m.value > 0 && model < other)
+            return fmt::format(
+                "{} is above 0 although {} fell from {:.3f} to {:.3f}: a model that tells less has "
+                "a smaller gap, and one that gives everybody the same class has none.",
+                m.key, f1 ? "macro F1" : "accuracy", other, model);
+    }
+    return "";
+}
+
 // The two models' cases one after the other, for one Scorer.
 Predictions joined(const Predictions& model, const Predictions& other) {
     Predictions both = model;
@@ -223,7 +237,9 @@ AttributeComparison compare_attribute(const Predictions& model,
     out.no_gaps = pairing.cohort.why_no_gaps();
     if (!out.no_gaps.empty()) return out;
     out.gaps = gap_differences(pairing);
-    out.fate = fates(pairing, overall_of(pairing, scorer, options));
+    const Pairing overall = overall_of(pairing, scorer, options);
+    out.fate = fates(pairing, overall);
+    out.fate_note = fate_note(out.fate, overall.seen.figures(0));
     return out;
 }
 

@@ -98,6 +98,7 @@ Json to_json(const Comparison& comparison) {
             attribute[fate.key] = json_of(fate);
             attribute[fate.key]["formula"] = fate.formula;
         }
+        if (!a.fate_note.empty()) attribute["fate_note"] = a.fate_note;
     }
     out["resamples"] = comparison.options.resamples;
     out["seed"] = comparison.options.seed;
@@ -118,6 +119,7 @@ std::string to_text(const Comparison& comparison) {
         if (!a.no_gaps.empty()) out += fmt::format("no gaps: {}\n", a.no_gaps);
         for (const Difference& d : a.gaps) out += gap_row(d);
         for (const Measure& m : a.fate) out += row(m, range(m.low, m.high));
+        if (!a.fate_note.empty()) out += wrapped(a.fate_note);
         out += verdicts(a.gaps);
     }
     return out;

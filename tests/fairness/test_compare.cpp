@@ -105,6 +105,17 @@ TEST(Compare, FateByHand) {
     EXPECT_GT(f1.high, f1.value);
 }
 
+TEST(Compare, FateOfAModelThatKnowsNothingIsSaidToMeanNothing) {
+    const auto p = base(), q = another_model(p, .9, .5, 3);
+    Predictions constant = p;
+    std::fill(constant.pred.begin(), constant.pred.end(), 0);
+    const AttributeComparison broken =
+        compare(constant, q, {"sex"}, {.resamples = 20}).attributes[0];
+    EXPECT_GT(broken.fate[1].value, 0);
+    EXPECT_THAT(broken.fate_note, HasSubstr("above 0 although"));
+    EXPECT_EQ(compare(p, p, {"sex"}, {.resamples = 20}).attributes[0].fate_note, "");
+}
+
 TEST(Compare, FateIsNotEstimableWithoutAGap) {
     const auto p = base();
     Predictions perfect = p;

@@ -7,6 +7,7 @@
 
 #include "engine/report/html.h"
 #include "engine/report/model_card.h"
+#include "engine/report/scan_html.h"
 #include "engine/report/svg.h"
 
 namespace fp {
@@ -150,6 +151,22 @@ TEST(Report, WordsOfASearchGoByTheCorrectedP) {
     const std::string html = report_html(many);
     EXPECT_THAT(html, Not(HasSubstr("smaller gap")));
     EXPECT_THAT(html, HasSubstr("no evidence of a difference"));
+}
+
+TEST(Report, AScanIsTwoTablesOfChanges) {
+    ordered_json point{{"share", "10%"}};
+    point["balanced_accuracy"] = {{"change", -0.1}, {"p_holm", 0.01}};
+    point["gap"] = {{"change", -0.02}, {"p_holm", 0.5}};
+    ordered_json scan{{"title", "scan of <data>"}, {"command", "fp_prune"}, {"criterion", "snnl"},
+                      {"attribute", "sex"},        {"gap", "eodd_mean"},    {"shares", {"10%"}}};
+    scan["dense"] = {{"balanced_accuracy", 0.5}, {"gap", 0.1}};
+    scan["sets"] = {{{"set", "layer4"}, {"channels", 8}, {"points", ordered_json::array({point})}}};
+    const std::string html = scan_html(scan);
+    expect_balanced(html);
+    EXPECT_THAT(html, HasSubstr("<td style=\"background:rgba(225,120,60,0.60)\"><b>-0.100</b>"));
+    EXPECT_THAT(html, HasSubstr("<td style=\"background:rgba(80,140,210,0.60)\">-0.020"));
+    EXPECT_THAT(html, HasSubstr("Gap by sex (dense: 0.100)"));
+    EXPECT_THAT(html, Not(HasSubstr("<data>")));
 }
 
 TEST(Report, ScatterLeavesOutWhatIsNotKnown) {
