@@ -12,7 +12,7 @@ Work network_work(const Kernels& k, std::istringstream& words) {
     std::string mode, layer;
     TimingOptions o;
     ModelSpec spec{.classes = 8};
-    words >> mode >> o.image_size >> o.batch_size >> spec.arch >> spec.width >> spec.stem;
+    words >> mode >> o.image_size >> o.batch_size >> spec.arch >> spec.stem;
     o.train = mode == "train";
     while (words >> layer) {
         const size_t equals = layer.find('=');

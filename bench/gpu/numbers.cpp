@@ -26,26 +26,13 @@ bool in_order(const Filter& f) {
     return f.c_blocks() == 1 && f.k_block == 1 && f.stored() == f.logical();
 }
 
-// Where it has that order: one piece goes over, the device doubles it.
-void fill(const Kernels& k, Type type, const std::vector<float>& drawn, Buffer& to) {
-    const std::vector<char> once = encoded(drawn, type);
-    size_t done = std::min(once.size(), to.bytes());
-    k.memory.copy_in(to.data(), once.data(), done, {});
-    while (done < to.bytes()) {
-        const size_t more = std::min(done, to.bytes() - done);
-        k.memory.copy(static_cast<char*>(to.data()) + done, to.data(), more, {});
-        done += more;
-    }
-    k.memory.synchronize({});
-}
-
 template <class Layout, class ForEach>
 Buffer upload_layout(
     const Kernels& k, Type type, const Layout& l, const Numbers& numbers, ForEach for_each) {
     Buffer out(k.memory, size_t(l.stored()) * size_t(bytes_of(type)));
     const std::vector<float> drawn = numbers.drawn();
     if (in_order(l)) {
-        fill(k, type, drawn, out);
+        fill(k, encoded(drawn, type), out);
         return out;
     }
     std::vector<float> values(size_t(l.stored()), 0.0f);
@@ -58,6 +45,18 @@ Buffer upload_layout(
 }
 
 }  // namespace
+
+// One piece goes over, the device doubles it.
+void fill(const Kernels& k, const std::vector<char>& bytes, Buffer& to) {
+    size_t done = std::min(bytes.size(), to.bytes());
+    k.memory.copy_in(to.data(), bytes.data(), done, {});
+    while (done < to.bytes()) {
+        const size_t more = std::min(done, to.bytes() - done);
+        k.memory.copy(static_cast<char*>(to.data()) + done, to.data(), more, {});
+        done += more;
+    }
+    k.memory.synchronize({});
+}
 
 std::vector<float> Numbers::drawn() const {
     std::vector<float> out;

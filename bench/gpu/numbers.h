@@ -22,6 +22,9 @@ struct Numbers {
 Buffer upload(const Kernels&, Type, const Map&, const Numbers&);
 Buffer upload(const Kernels&, Type, const Filter&, const Numbers&);
 
+// A block of the device, filled with the same bytes again and again.
+void fill(const Kernels&, const std::vector<char>& bytes, Buffer&);
+
 // One of them by its place, as the device has it.
 class Drawn {
 public:

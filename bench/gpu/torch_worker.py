@@ -1,23 +1,31 @@
 #!/usr/bin/env python3
-"""PyTorch's side on a GPU: the commands of worker.cpp. Started as: torch_worker.py DEVICE PRECISION [patient]
+"""PyTorch's side on a GPU: the commands of worker.cpp. Started as: torch_worker.py DEVICE PRECISION [compile|graph] [patient]
 
-    network train|infer SIZE BATCH ARCH WIDTH STEM  -> ready    channels last, torch.compile with CUDA graphs; PATIENT also
-                                                               lets it try every kernel it knows (minutes)
+    network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]  -> ready
+        channels last. compile: torch.compile with CUDA graphs, frozen for infer; patient also lets it try every kernel
+        it knows (minutes). graph: eager, cuDNN's search on, in a CUDA graph (infer alone)
     conv DIRECTION N H C K R STRIDE                 -> ready    cudnn.benchmark on; what cuDNN's own search finds
     snnl loop|bmm|compile N C SIDE                  -> ready    a channel at a time, as published code does; all at once
     product N, copy BYTES, time SECONDS
+
+What cannot be done (no memory for it, say) is answered with "failed" and why. On a CPU, where the logic of this file is
+tried, there is nothing to compile or capture.
 """
+import pathlib
 import sys
 import time
 
 import torch
-import torchvision
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
+from narrowed import build, widths_of  # noqa: E402
 
 STRETCH = 0.02
 device, precision = sys.argv[1:3]
+HOW = "graph" if "graph" in sys.argv[3:] else "compile"
 MODE = "max-autotune" if "patient" in sys.argv[3:] else "reduce-overhead"
 gpu = device == "cuda"
-dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+dtype = torch.bfloat16 if precision == "bf16" and gpu else torch.float32
 torch.backends.cudnn.benchmark = True
 torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
@@ -31,22 +39,41 @@ def compiled(f, **options):
     return torch.compile(f, **options) if gpu else f
 
 
-def network(mode, size, batch, arch, width, stem):
-    if width != "1" or stem != "imagenet":
-        sys.exit("torch_worker.py: torchvision's networks alone")
-    net = getattr(torchvision.models, arch)(num_classes=8).to(device, memory_format=torch.channels_last)
+def captured(f):
+    """f as one CUDA graph, over the same memory each time."""
+    if not gpu:
+        return f
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            f()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        f()
+    return graph.replay
+
+
+def network(mode, size, batch, arch, stem, *layers):
+    net = build(arch, widths_of(layers), stem).to(device, memory_format=torch.channels_last)
     images = torch.randn(int(batch), 3, int(size), int(size), device=device).to(memory_format=torch.channels_last)
     if mode == "infer":
         net, images = net.eval().to(dtype), images.to(dtype)
-        fast = compiled(net, mode=MODE)
+        if gpu and HOW == "compile":
+            from torch._inductor import config
+
+            config.freezing = True
+        fast = net if HOW == "graph" else compiled(net, mode=MODE)
 
         def step():
             with torch.no_grad():
                 fast(images)
 
-        return step
+        return captured(step) if HOW == "graph" else step
     labels = torch.arange(int(batch), device=device) % 8
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9, nesterov=True, fused=gpu or None)
+    fused = {"fused": True} if gpu else {}
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9, nesterov=True, **fused)
 
     def forward(x):
         with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
@@ -62,11 +89,13 @@ def network(mode, size, batch, arch, width, stem):
     return step
 
 
-def conv(direction, n, h, c, k, r, stride):
+def conv(direction, n, h, c, k, r, stride, inputs="normal"):
     n, h, c, k, r, stride = map(int, (n, h, c, k, r, stride))
     last = {"device": device, "dtype": dtype}
     x = torch.randn(n, c, h, h, **last).to(memory_format=torch.channels_last)
     w = torch.randn(k, c, r, r, **last).to(memory_format=torch.channels_last)
+    if inputs == "rectified":
+        x = x.relu_()
     pads = {"stride": stride, "padding": r // 2}
     if direction in ("forward", "infer"):
         relu = direction == "infer"
@@ -99,8 +128,9 @@ def snnl(variant, n, c, side):
     return (lambda: score(x)) if variant == "bmm" else (lambda f=compiled(score): f(x))
 
 
-def product(n):
-    a, b = (torch.randn(int(n), int(n), device=device, dtype=dtype) for _ in range(2))
+def product(n, inputs="normal"):
+    make = torch.zeros if inputs == "zeros" else torch.randn
+    a, b = (make(int(n), int(n), device=device, dtype=dtype) for _ in range(2))
     return lambda: a @ b
 
 
@@ -108,6 +138,9 @@ def copy(count):
     a = torch.zeros(int(count) // 4, device=device)
     b = torch.empty_like(a)
     return lambda: b.copy_(a)
+
+
+COMMANDS = {"network": network, "conv": conv, "snnl": snnl, "product": product, "copy": copy}
 
 
 def stretch(step, calls):
@@ -125,26 +158,44 @@ def stretch(step, calls):
     return time.perf_counter() - start
 
 
+def timed(step, seconds):
+    calls = int(min(10000, max(1, STRETCH / max(stretch(step, 1), 1e-7))))
+    out = []
+    while True:
+        taken = stretch(step, calls)
+        out.append(f"{taken / calls:.4e}")
+        seconds -= taken
+        if seconds <= 0:
+            return " ".join(out)
+
+
+def prepared(command, words):
+    step = COMMANDS[command](*words)
+    start = time.perf_counter()
+    for _ in range(5):
+        step()
+        synchronize()
+        if time.perf_counter() - start > 0.5 and "compile" not in (command, *words, HOW if command == "network" else ""):
+            break
+    return step
+
+
 def main():
     step = None
     for line in sys.stdin:
         command, *words = line.split()
         if command == "time":
-            calls = int(min(10000, max(1, STRETCH / max(stretch(step, 1), 1e-7))))
-            left, out = float(words[0]), []
-            while True:
-                taken = stretch(step, calls)
-                out.append(f"{taken / calls:.4e}")
-                left -= taken
-                if left <= 0:
-                    break
-            print(" ".join(out), flush=True)
-        else:
-            step = {"network": network, "conv": conv, "snnl": snnl, "product": product, "copy": copy}[command](*words)
-            for _ in range(5):
-                step()
-            synchronize()
-            print("ready 0 0 0", flush=True)
+            print(timed(step, float(words[0])), flush=True)
+            continue
+        step = None
+        if gpu:
+            torch.cuda.empty_cache()
+        try:
+            step = prepared(command, words)
+        except Exception as error:  # no memory, among others
+            print("failed", type(error).__name__, str(error).split("\n")[0][:200], flush=True)
+            continue
+        print("ready 0 0 0", flush=True)
 
 
 main()

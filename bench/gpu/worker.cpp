@@ -6,9 +6,9 @@
 //                                                       backward_data, backward_filter; padding R/2; rectified: x
 //                                                       and dy as behind a ReLU, half of them zeros
 //   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS   -> ready UNITS 0 EXPECTED   (rates/rates.h)
-//   network train|infer SIZE BATCH ARCH WIDTH STEM [LAYER=CHANNELS ...]   -> ready
+//   network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]   -> ready
 //   snnl N C SIDE                    -> ready           scores of one label set, exact, cosine
-//   error                            -> of the convolution: root mean square, relative, on 64 outputs in double
+//   error                            -> of the convolution: root mean square, relative, on some outputs in double
 //   bits                             -> a hash of the outputs, of a convolution or of the weights after a step
 //   memory                           -> bytes of the input and of the scratch memory, of scores
 //   time SECONDS                     -> seconds a call, of each stretch of about 20 ms

@@ -14,45 +14,13 @@ import sys
 import time
 
 import torch
-import torchvision
 
-
-def build(arch, widths):
-    """torchvision's network with the named convolutions (and the norms behind them) narrowed."""
-    net = getattr(torchvision.models, arch)(num_classes=8)
-    if not widths:
-        return net
-    if arch != "resnet18":
-        sys.exit("pytorch.py: only resnet18 is narrowed")
-
-    def narrow(block, conv, norm, inputs, name):
-        old = getattr(block, conv) if isinstance(conv, str) else block[conv]
-        outputs = widths.get(name, old.out_channels)
-        new = torch.nn.Conv2d(inputs, outputs, old.kernel_size, old.stride, old.padding, bias=False)
-        if isinstance(conv, str):
-            setattr(block, conv, new)
-            setattr(block, norm, torch.nn.BatchNorm2d(outputs))
-        else:
-            block[conv], block[norm] = new, torch.nn.BatchNorm2d(outputs)
-        return outputs
-
-    width = narrow(net, "conv1", "bn1", 3, "conv1")
-    for stage in range(1, 5):
-        for i, block in enumerate(getattr(net, f"layer{stage}")):
-            name = f"layer{stage}.{i}"
-            inside = narrow(block, "conv1", "bn1", width, name + ".conv1")
-            out = narrow(block, "conv2", "bn2", inside, name + ".conv2")
-            if block.downsample is not None:
-                narrow(block.downsample, 0, 1, width, name + ".downsample.0")
-            width = out
-    net.fc = torch.nn.Linear(width, 8)
-    return net
+from narrowed import build, widths_of
 
 
 def network(variant, mode, size, batch, arch, *layers):
-    widths = {name: int(value) for name, value in (layer.split("=") for layer in layers)}
     size, batch = int(size), int(batch)
-    net, images = build(arch, widths), torch.rand(batch, 3, size, size)
+    net, images = build(arch, widths_of(layers)), torch.rand(batch, 3, size, size)
     if variant == "channels_last":
         net, images = (x.to(memory_format=torch.channels_last) for x in (net, images))
     if mode == "train":

@@ -1,0 +1,124 @@
+"""What the models of kernels rest on: the probes of the machine layer, what the device can do at most, and the rates of
+its parts beside what the models take them to be."""
+import re
+import statistics
+import subprocess
+import threading
+
+from bench import median
+
+
+def probes(bench):
+    """Records every probe and compares it with the emulated machine. One that ends its process (a fault of a kernel
+    leaves a GPU's process useless) or hangs is told, and the next ones run in a new process."""
+    program, path = bench.program("gpu_probe"), bench.o.recording
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+
+    def tell(name, said):
+        results.append({"probe": name, "said": said, "held": said.startswith(("the same", "recorded, open"))})
+        print(f"  {name}: {said}", flush=True)
+
+    names = subprocess.run([program, "list"], capture_output=True, text=True, check=True, env=bench.environment).stdout.split()
+    results, rest = bench.document["probes"], list(names)
+    while rest:
+        before = len(rest)
+        try:
+            done = subprocess.run([program, "record", str(path), bench.s["device"], *rest], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env=bench.environment)
+            output, why = done.stdout, f"the process ended with {done.returncode}: {done.stderr.decode().strip()[-200:]}"
+        except subprocess.TimeoutExpired as late:
+            output, why = late.stdout or b"", "not done within 60 s"
+        for line in output.decode().splitlines():
+            name, _, said = line.partition(": ")
+            if name not in rest:
+                continue
+            rest.remove(name)
+            tell(name, said or f"FAILED, {why}")  # begun, and its process has ended
+            if re.search(r"FAILED.* at .*\.c", said):  # a fault of the device: nothing more is to be had of that process
+                break
+        if len(rest) == before:
+            tell(rest.pop(0), f"FAILED, {why}")
+    differ = [r["probe"] for r in results if not r["held"]]
+    bench.document["checks"]["probes"] = not differ
+    bench.document["device"]["recording"] = path.name
+
+
+class Clocks:
+    """The clock and the power draw of the device while something runs, by its own tool."""
+
+    def __enter__(self):
+        self.samples = []
+        try:
+            self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=clocks.sm,power.draw", "--format=csv,noheader,nounits", "-lms", "100"],
+                                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        except OSError:
+            self.process = None
+            return self
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+        return self
+
+    def read(self):
+        for line in self.process.stdout:
+            try:
+                self.samples.append([float(v) for v in line.split(",")])
+            except ValueError:
+                pass
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.kill()
+            self.thread.join(5)
+
+    def medians(self):
+        return [statistics.median(column) for column in zip(*self.samples)] if self.samples else None
+
+
+def ceilings(bench):
+    s, device = bench.s, bench.document["device"]
+    for precision in s["precisions"]:
+        for inputs in ("", " zeros") if precision == s["precisions"][0] else ("",):
+            line = f"product {s['product']}{inputs}"
+            sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
+            with Clocks() as clocks:
+                found = bench.in_turns(sides, 5)
+            if not found:
+                continue
+            bench.row("-", f"{line.replace(' ', 's of ', 1)} {precision}", line, found)
+            if clocks.medians() and not inputs:
+                device[f"clock and watts, {precision} products"] = clocks.medians()
+            if not inputs and "fairprune" in found:  # the rate that shares are of: the fastest anyone reached
+                device[f"product_flops_per_second_{precision}"] = found["fairprune"]["ready"][0] / min(median(found, n) for n in found)
+    if found := bench.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), f"copy {s['copy']}")}, 5):
+        bench.row("-", "copy, read and write", f"copy {s['copy']}", found)
+        device["copy_bytes_per_second"] = 2 * s["copy"] / median(found)
+
+
+RATES = {"l2": ("L2 to shared memory, {variant} KiB read again and again", "TB/s", 1e12),
+         "wgmma": ("bf16 wgmma from shared memory, 64 x {variant} a warpgroup, two a block", "TFLOP/s", 1e12),
+         "ex2": ("exponentials, {variant} multiply-adds beside each", "10^12/s", 1e12),
+         "start": ("from kernel to kernel in a graph of {variant}", "us", 1e-6)}
+
+
+def rates(bench):
+    """Rows of the table "machine": {what, unit, measured, assumed}. A rate a second, or for `start` seconds each."""
+    s = bench.s
+    for what, variant, blocks, steps in s["rates"]:
+        line = f"rate {what} {variant} {blocks} {steps}"
+        found = bench.in_turns({"fairprune": (bench.ours(s["device"], "bf16"), line)}, 5)
+        if not found:
+            continue
+        units, _, expected = found["fairprune"]["ready"]
+        words, unit, scale = RATES[what]
+        measured, assumed = median(found) / units, expected / units
+        if what != "start":
+            measured, assumed = 1 / measured, 1 / assumed
+        row = {"rate": what, "variant": variant, "what": words.format(variant=variant), "unit": unit, "measured": measured / scale, "assumed": assumed / scale}
+        bench.document["machine"].append(row)
+        print(f"  {row['what']}: {row['measured']:.3g} {unit}, assumed {row['assumed']:.3g}", flush=True)
+
+
+def measured(bench, rate, otherwise):
+    """The best measured rate a second of a kind, or what is assumed where there is none."""
+    values = [r["measured"] * RATES[rate][2] for r in bench.document["machine"] if r["rate"] == rate]
+    return max(values) if values and not bench.o.dry_run else otherwise

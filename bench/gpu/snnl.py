@@ -1,0 +1,74 @@
+"""G8: scores of one layer beside PyTorch's, and of all convolution channels of ResNet-18 on a whole set of images."""
+from bench import median
+from machine import measured
+
+ASSUMED = {"product": 790e12, "ex2": 3.87e12, "copy": 4.3e12}  # GPU.md 2.1
+PEERS = {"loop": (1e3, 1e4), "bmm": (5, 25), "compile": (2, 6)}
+
+
+def limit(bench, n, c, side):
+    """Seconds that half of the N x N products take in three fp16 products each, or one exponential a pair, or reading
+    the maps once: by the rates measured in this run where they are."""
+    device = bench.document["device"]
+    product = ASSUMED["product"] if bench.o.dry_run else device.get("product_flops_per_second_bf16", ASSUMED["product"])
+    copy = ASSUMED["copy"] if bench.o.dry_run else device.get("copy_bytes_per_second", ASSUMED["copy"])
+    pairs = c * n * n / 2
+    return max(pairs * 2 * side * side / (product / 3), pairs / measured(bench, "ex2", ASSUMED["ex2"]), 4 * c * n * side * side / copy)
+
+
+def line_of(n, c, side):
+    return f"snnl {n} {c} {side}"
+
+
+def torch_side(bench, variant, shape):
+    return bench.torch("fp32"), "snnl %s %d %d %d" % (variant, *shape)
+
+
+def prepare(bench):
+    if bench.has_torch():
+        for shape, variants in bench.s["snnl_peers"].items():
+            if "compile" in variants:
+                bench.engines.prepare(*torch_side(bench, "compile", shape))
+
+
+def layers(bench):
+    s = bench.s
+    for n, c, side in s["snnl"]:
+        line = line_of(n, c, side)
+        sides = {"fairprune": (bench.ours(s["device"], "fp32"), line)}
+        if bench.has_torch():
+            for variant in s["snnl_peers"].get((n, c, side), []):
+                command, words = torch_side(bench, variant, (n, c, side))
+                if variant != "compile" or (*command, words) in bench.engines.prepared:
+                    sides[f"PyTorch {variant}"] = (command, words)
+        if not (found := bench.in_turns(sides, 5)):
+            continue
+        least = limit(bench, n, c, side)
+        bench.row("G8", f"SNNL N={n} C={c} D={side * side}", line, found, n=n, c=c, d=side * side, limit_seconds=least)
+        if "fairprune" not in found:
+            continue
+        for variant, (floor, moonshot) in PEERS.items():
+            if f"PyTorch {variant}" in found:
+                bench.goal("G8", f"N={n}, over PyTorch's {variant}", median(found, f"PyTorch {variant}") / median(found), floor, moonshot)
+        if n >= 1024:
+            bench.goal("G8", f"N={n}, D={side * side}: share of the fp16x3 limit", least / median(found), 0.6, 0.6)
+
+
+def network(bench):
+    """Layer by layer with the whole set resident, as the engine feeds it; layers of one shape are timed once."""
+    s = bench.s
+    n, maps = s["snnl_network"]
+    total, least, most, channels = 0.0, 0.0, 0.0, 0
+    for c, side, count in maps:
+        line = line_of(n, c, side)
+        if not (found := bench.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), line)}, 2)) or "fairprune" not in found:
+            return
+        bench.row("G8", f"SNNL of {count} layers, N={n} C={c} D={side * side}", line, found, n=n, c=c, d=side * side, limit_seconds=limit(bench, n, c, side), layers=count)
+        total += count * median(found)
+        least += count * limit(bench, n, c, side)
+        most = max(most, sum(found["fairprune"].get("memory", [0])))
+        channels += count * c
+    bench.document["snnl_network"] = {"channels": channels, "images": n, "seconds": total, "limit_seconds": least, "peak_bytes": most}
+    print(f"  G8  all {channels} channels on {n} images: {total:.3f} s, limit {least:.3f} s, {most / 1e9:.1f} GB at most", flush=True)
+    bench.goal("G8", f"0.6 s over the time of all {channels} channels on {n} images", 0.6 / total, 1, 1)
+    bench.goal("G8", f"all {channels} channels: share of the fp16x3 limit", least / total, 0.6, 0.6)
