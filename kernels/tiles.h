@@ -99,7 +99,7 @@ constexpr TileCost kFfmaTiles[] = {{{128, 128}, 0.80}, {{128, 64}, 0.70}, {{64, 
 constexpr TileCost kTensorTiles[] = {
     {{128, 128}, 0.40}, {{128, 64}, 0.30}, {{64, 128}, 0.30}, {{64, 64}, 0.20}, {{128, 32}, 0.20}};
 
-// Tiles of Hopper's warpgroup products (conv_bf16_sm90a.cu), one block a multiprocessor, whose epilogue hides
+// Tiles of Hopper's warpgroup products (conv_wgmma.cuh, conv_wgmma_filter.cuh), one block a multiprocessor, whose epilogue hides
 // behind nothing: 55 % of the peak is what such kernels reach. Two products side by side share their columns.
 // Narrow ones start more products for the same work, and below n = 64 wait for shared memory.
 constexpr TileCost kWgmmaTiles[] = {{{256, 128}, 0.58, 1}, {{256, 64}, 0.50, 1},
@@ -116,6 +116,24 @@ constexpr Split split_sum(int64_t length, int64_t tiles, int step, int64_t least
     const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, tiles);
     const int64_t parts = std::clamp<int64_t>(wanted, 1, ceil_div(length, least));
     return {.length = length, .part = round_up(ceil_div(length, parts), step)};
+}
+
+// The same where one block fills a multiprocessor: as many parts as end soonest, counted in steps of a part, what a
+// block pays for its start and for writing its sums, and the kernel that adds them.
+constexpr Split split_in_waves(int64_t length, int64_t tiles, int step) {
+    constexpr int64_t kOfBlock = 8, kOfAdding = 2, kMostWaves = 4;
+    const int64_t steps = ceil_div(length, step);
+    const int64_t most = std::min(steps, ceil_div(kProcessors * kMostWaves, tiles));
+    int64_t best = steps, least = ceil_div(tiles, kProcessors) * (steps + kOfBlock);
+    for (int64_t parts = 2; parts <= most; ++parts) {
+        const int64_t part = ceil_div(steps, parts);
+        const int64_t waves = ceil_div(tiles * ceil_div(steps, part), kProcessors);
+        const int64_t time = waves * (part + kOfBlock) + kOfAdding;
+        if (time >= least) continue;
+        least = time;
+        best = part;
+    }
+    return {.length = length, .part = best * step};
 }
 
 }  // namespace fp

@@ -2,6 +2,7 @@
 
 #include "kernels/error.h"
 #include "kernels/nhwc.h"
+#include "kernels/products.h"
 
 namespace fp {
 namespace {
@@ -97,31 +98,14 @@ Expectation snnl_backward(const SnnlShape& s, int e) {
 Expectation expect_conv(const ConvShape& s, const std::string& direction, Precision precision) {
     const int e = precision == Precision::bf16 ? 2 : 4;
     const bool data = direction == "backward_data", filter = direction == "backward_filter";
-    const double peak = peak_flops(precision);
     const double taken = s.w.r == 1 && !data ? 1.0 / (s.stride * s.stride) : 1.0;
     const double bytes = e * (double(s.x.logical()) * taken + double(s.y().logical())) +
                          double(s.w.logical()) * (filter ? 4 : e);
-    const int64_t pixels = int64_t(s.x.n) * s.y().pixels(), window = int64_t(s.w.r) * s.w.s;
-    const int64_t c = s.x.stored_c(), k = s.y().stored_c();
-    MatrixProduct p{.m = pixels, .n = k, .depth = window * c, .element_bytes = e, .peak = peak};
-    if (data)
-        p = {.m = s.x.n * s.x.pixels(),
-             .n = c,
-             .depth = ceil_div(window * k, int64_t(s.stride) * s.stride),
-             .element_bytes = e,
-             .peak = peak};
-    if (filter)
-        p = {.m = s.w.k,
-             .n = window * c,
-             .depth = pixels,
-             .element_bytes = e,
-             .peak = peak,
-             .split = true};
+    const Pass pass = data ? Pass::data : filter ? Pass::filter : Pass::forward;
+    if (precision == Precision::bf16 && takes_wgmma(s, pass))
+        return multiplying(wgmma_product_of(s, pass), kWgmmaTiles, s.flops(), bytes);
+    const MatrixProduct p = product_of(s, pass, e, peak_flops(precision));
     if (precision == Precision::f32) return multiplying(p, kFfmaTiles, s.flops(), bytes);
-    if (precision == Precision::bf16 && !data && !filter && c % 8 == 0) {  // Hopper's own products
-        p.depth = window * round_up(c, int64_t(16));
-        return multiplying(p, kWgmmaTiles, s.flops(), bytes);
-    }
     return multiplying(p, kTensorTiles, s.flops(), bytes);
 }
 

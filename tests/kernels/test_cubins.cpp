@@ -137,14 +137,19 @@ TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     expect("warpgroup_kernel", {kTensorCopy, kHgmma});
 }
 
-TEST_F(Cubins, HoppersForwardUsesWgmmaAndTheTensorMemoryUnit) {
-    for (const Kernel* k : named("conv_forward_wgmma_kernel", 90)) {
-        EXPECT_GT(k->of(kHgmma), 0) << k->name;
-        EXPECT_GT(k->of(kIm2colCopy), 0) << k->name;
-        EXPECT_GT(k->of(kTensorCopy), 0) << k->name;
-        EXPECT_GT(k->of(kStoreMatrix), 0) << k->name;
-        EXPECT_EQ(k->of(kHmma), 0) << k->name;
-    }
+TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
+    for (const char* name : {"wgmma_pixels_kernel", "wgmma_filter_kernel"})
+        for (const Kernel* k : named(name, 90)) {
+            EXPECT_GT(k->of(kHgmma), 0) << k->name;
+            EXPECT_GT(k->of(kIm2colCopy), 0) << k->name;
+            EXPECT_GT(k->of(kTensorCopy), 0) << k->name;
+            EXPECT_EQ(k->of(kHmma), 0) << k->name;
+            const bool through_shared = name == std::string_view("wgmma_pixels_kernel");
+            EXPECT_EQ(k->of(kStoreMatrix) > 0, through_shared) << k->name;
+        }
+    // Forward and the input's gradient, whose filters lie the other way.
+    EXPECT_FALSE(named("FilterRows", 90).empty());
+    EXPECT_FALSE(named("FilterColumns", 90).empty());
 }
 
 }  // namespace

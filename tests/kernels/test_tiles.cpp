@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/nhwc.h"
-#include "kernels/shapes.h"
+#include "kernels/products.h"
 
 namespace fp {
 namespace {
@@ -18,22 +18,23 @@ ConvShape conv(int n, int c, int size, int k, int window, int stride) {
 }
 
 MatrixProduct forward_of(const ConvShape& s, int element_bytes, double peak) {
-    return {.m = int64_t(s.y().n) * s.y().pixels(),
-            .n = s.y().stored_c(),
-            .depth = int64_t(s.w.r) * s.w.s * s.x.stored_c(),
-            .element_bytes = element_bytes,
-            .peak = peak};
+    return product_of(s, Pass::forward, element_bytes, peak);
 }
 
-// The heads of conv_tensor.cuh, conv_bf16_sm90a.cu and conv_f32.cuh quote these.
+// The heads of conv_tensor.cuh, conv_wgmma.cuh, conv_wgmma_filter.cuh and conv_f32.cuh quote these.
 TEST(Tiles, ExpectedTimesOfResNetsMiddleLayer) {
     const ConvShape s = conv(256, 128, 28, 128, 3, 1);
     const auto microseconds = [&](const auto& tiles, int bytes, double peak) {
         return 1e6 * expected_seconds(forward_of(s, bytes, peak), tiles, s.bytes(bytes));
     };
     EXPECT_NEAR(microseconds(kTensorTiles, 2, kDevice.bf16_matrix), 191, 1);
-    EXPECT_NEAR(microseconds(kWgmmaTiles, 2, kDevice.bf16_matrix), 132, 1);
     EXPECT_NEAR(microseconds(kFfmaTiles, 4, kDevice.ffma), 1248, 1);
+    const auto on_warpgroups = [&](Pass pass) {
+        return 1e6 * expected_seconds(wgmma_product_of(s, pass), kWgmmaTiles, s.bytes(2));
+    };
+    EXPECT_NEAR(on_warpgroups(Pass::forward), 132, 1);
+    EXPECT_NEAR(on_warpgroups(Pass::data), 132, 1);
+    EXPECT_NEAR(on_warpgroups(Pass::filter), 146, 1);
 }
 
 TEST(Tiles, NarrowOutputsGetNarrowTiles) {
@@ -62,11 +63,31 @@ TEST(Tiles, TimeGrowsWithTheNumberOfOutputs) {
 TEST(Tiles, PartsOfASumCoverItOnce) {
     for (const int64_t length : {1, 31, 64, 1000, 200704})
         for (const int64_t tiles : {1, 9, 36, 1000}) {
-            const Split split = split_sum(length, tiles, 32, 64);
-            EXPECT_EQ(split.part % 32, 0);
-            EXPECT_GE(split.parts() * split.part, length);
-            EXPECT_LT((split.parts() - 1) * split.part, length);
+            for (const Split split :
+                 {split_sum(length, tiles, 32, 64), split_in_waves(length, tiles, 32)}) {
+                EXPECT_EQ(split.part % 32, 0);
+                EXPECT_GE(split.parts() * split.part, length);
+                EXPECT_LT((split.parts() - 1) * split.part, length);
+            }
         }
+}
+
+// One block a multiprocessor: what is begun fills whole waves, and short sums stay whole.
+TEST(Tiles, PartsFillWaves) {
+    for (const int64_t tiles : {1, 3, 5, 9, 18, 33, 72, 100}) {
+        const int64_t blocks = tiles * split_in_waves(200704, tiles, 64).parts();
+        EXPECT_GE(double(blocks), 0.85 * double(round_up(blocks, kProcessors))) << tiles;
+    }
+    EXPECT_EQ(split_in_waves(128, 4, 64).parts(), 1);
+}
+
+// A gradient goes where the model says that it takes less: whole chunks of channels to Hopper's products.
+TEST(Tiles, GradientsChooseTheirProducts) {
+    EXPECT_TRUE(takes_wgmma(conv(256, 128, 28, 128, 3, 1), Pass::data));
+    EXPECT_TRUE(takes_wgmma(conv(256, 128, 28, 128, 3, 1), Pass::filter));
+    EXPECT_TRUE(takes_wgmma(conv(256, 64, 56, 128, 3, 2), Pass::filter));
+    EXPECT_FALSE(takes_wgmma(conv(256, 64, 56, 128, 3, 2), Pass::data)) << "stride 2";
+    EXPECT_FALSE(takes_wgmma(conv(256, 16, 56, 16, 3, 1), Pass::filter)) << "16 of 64 channels";
 }
 
 }  // namespace

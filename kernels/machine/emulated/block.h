@@ -107,10 +107,20 @@ public:
     void fence_async();
     uint32_t shared_address(const void* p) const;
 
-    // Products of a warpgroup: d (64 x columns) = or += rows of a times rows of b, when they are waited for.
+    // Products of a warpgroup: d (64 x columns) = or += lines of a times lines of b, when they are waited for.
+    struct Lines {  // 16 numbers each, in rows of shared memory or across them
+        uint64_t descriptor;
+        bool transposed;
+    };
+    struct Product {
+        float* d;
+        Lines a, b;
+        int columns;
+        bool accumulate;
+        int group = 0;
+    };
     void fence_products();
-    void multiply_rows(
-        float* d, int columns, uint64_t a, uint64_t b, bool accumulate, const Place& at);
+    void multiply(Product, const Place& at);
     void commit_products();
     void wait_products(int groups_in_flight);
 
@@ -130,12 +140,6 @@ private:
         void* to;
         const void* from;
         int bytes, group;
-    };
-    struct Product {
-        float* d;
-        uint64_t a, b;
-        int columns, group;
-        bool accumulate;
     };
     struct Mbarrier {
         const uint64_t* word;
@@ -187,6 +191,7 @@ private:
     void end_phase(Mbarrier&);
     char* async_view(uint32_t address);
     void run_tensor_copy(size_t which);
+    void read_line(const Lines&, int line, float (&values)[16]);
     void run_product(const Product&);
     static size_t arena_bytes();
 

@@ -191,15 +191,20 @@ void Block::fence_products() {
     thread_[current_].products_fenced = true;
 }
 
-void Block::multiply_rows(
-    float* d, int columns, uint64_t a, uint64_t b, bool accumulate, const Place& at) {
+void Block::multiply(Product p, const Place& at) {
     const Untraced quiet;
     Thread& me = thread_[current_];
     if (!me.products_fenced) stop(text("wgmma without a wgmma_fence before it, ", text_of(at)));
-    for (const uint64_t descriptor : {a, b})
-        if (descriptor >> 62 != 1) stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
-    me.products.push_back({d, a, b, columns, me.product_group, accumulate});
-    if (current_ % 128 == 0) counted.matrix_flops += 2.0 * 64 * 16 * columns;
+    for (const Lines& lines : {p.a, p.b}) {
+        if (lines.descriptor >> 62 != 1)
+            stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
+        // The documents say where a transposed operand lies only from the start of eight rows on.
+        if (lines.transposed && lines.descriptor % (kSwizzleUnit >> 4))
+            stop(text("wgmma: a transposed operand at no multiple of 1024, ", text_of(at)));
+    }
+    p.group = me.product_group;
+    me.products.push_back(p);
+    if (current_ % 128 == 0) counted.matrix_flops += 2.0 * 64 * 16 * p.columns;
     if (current_ % 32 == 0) ++counted.matrix_products;
     if (!settings().late_copy) run_product(me.products.back()), me.products.pop_back();
 }
@@ -220,24 +225,38 @@ void Block::wait_products(int groups_in_flight) {
     me.products_fenced = !me.products.empty();
 }
 
+// Along the sum ("K-major"): line i is row i, eight rows to a group, groups `stride` bytes apart. Across it
+// ("MN-major"): row k holds 64 lines, eight rows to a group, groups `stride` bytes apart; the next 64 lines
+// begin `leading` bytes on. In units of 16 bytes, the canonical layouts ((8,n),2):((8,SBO),1) and
+// ((8,n),(8,k)):((1,LBO),(8,SBO)) of the documents.
+void Block::read_line(const Lines& lines, int i, float (&values)[16]) {
+    const auto field = [&](int shift) { return uint32_t(lines.descriptor >> shift & 0x3fff) << 4; };
+    const uint32_t start = field(0), leading = field(16), stride = field(32);
+    if (lines.transposed) {
+        const uint32_t at = start + uint32_t(i / 64) * leading + uint32_t(i % 64) * 2;
+        for (uint32_t k = 0; k < 16; ++k) {
+            bf16 one;
+            std::memcpy(&one, async_view(swizzled(at + k / 8 * stride + k % 8 * 128)), sizeof one);
+            values[k] = to_float(one);
+        }
+        return;
+    }
+    const uint32_t at = start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 128;
+    for (int half = 0; half < 2; ++half) {
+        bf16 eight[8];
+        std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16)), sizeof eight);
+        for (int e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
+    }
+}
+
 // This thread's part: two rows, a quarter of the columns.
 void Block::run_product(const Product& p) {
-    const auto row = [this](uint64_t descriptor, int i, float(&values)[16]) {
-        const uint32_t start = uint32_t(descriptor & 0x3fff) << 4;
-        const uint32_t group = uint32_t(descriptor >> 32 & 0x3fff) << 4;
-        const uint32_t at = start + uint32_t(i / 8) * group + uint32_t(i % 8) * 128;
-        for (int half = 0; half < 2; ++half) {
-            bf16 eight[8];
-            std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16)), sizeof eight);
-            for (int e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
-        }
-    };
     const int warp = current_ / 32 % 4, l = lane();
     float a[2][16], b[16];
-    for (int i = 0; i < 2; ++i) row(p.a, warp * 16 + l / 4 + i * 8, a[i]);
+    for (int i = 0; i < 2; ++i) read_line(p.a, warp * 16 + l / 4 + i * 8, a[i]);
     for (int j = 0; j < p.columns / 4; ++j) {  // column pairs of the groups of eight
         const int column = j / 2 * 8 + l % 4 * 2 + j % 2;
-        row(p.b, column, b);
+        read_line(p.b, column, b);
         for (int i = 0; i < 2; ++i) {
             float sum = 0;
             for (int k = 0; k < 16; ++k) sum += a[i][k] * b[k];

@@ -75,6 +75,12 @@ inline uint64_t row_descriptor(const void* at) {
            kGroup << 32 | kSwizzle128 << 62;
 }
 
+inline uint64_t column_descriptor(const void* at, int next) {
+    constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
+    return uint64_t(Block::running().shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 |
+           kGroup << 32 | kSwizzle128 << 62;
+}
+
 inline void wgmma_fence() { Block::running().fence_products(); }
 inline void wgmma_commit() { Block::running().commit_products(); }
 template <int kGroupsInFlight>
@@ -83,15 +89,18 @@ void wgmma_wait(const Place& at = Place::current()) {
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
 }
 
-template <int kN>
+enum class Operand { rows, columns };
+
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
 void wgmma_bf16(float (&d)[kN / 2],
-                uint64_t a_rows,
-                uint64_t b_rows,
+                uint64_t a,
+                uint64_t b,
                 bool accumulate,
                 const Place& at = Place::current()) {
     static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
-    Block::running().multiply_rows(d, kN, a_rows, b_rows, accumulate, at);
+    Block::running().multiply(
+        {d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate}, at);
 }
 
 inline void stmatrix_x4(void* row, const uint32_t (&r)[4], const Place& at = Place::current()) {

@@ -147,6 +147,16 @@ __device__ inline uint64_t row_descriptor(const void* at) {
            kSwizzle128 << 62;
 }
 
+// The transpose of such rows: each row of 128 bytes is one step of the sum and holds 64 lines (M or N), eight
+// rows to a group of 1024 bytes; the next 64 lines begin `next` bytes on. `at` is a multiple of 1024. The
+// layout is that of NVIDIA's documents (PTX ISA, wgmma, "strides" and "canonical layouts": major-ness MN,
+// 128-byte swizzle, leading and stride byte offset); no GPU has confirmed it to us.
+__device__ inline uint64_t column_descriptor(const void* at, int next) {
+    constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
+    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 | kGroup << 32 |
+           kSwizzle128 << 62;
+}
+
 // Before the first product, and after registers of sums were written otherwise.
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ inline void wgmma_commit() {
@@ -157,11 +167,13 @@ __device__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
 }
 
-// d (64 x kN) = or += A (64 x 16) B^T (kN x 16), both as row_descriptor says. Lane l of warp w of the group
-// holds rows 16 w + l/4 and + 8: d[4j], d[4j+1] are columns 8j + 2(l%4) and + 1 of the first, d[4j+2],
-// d[4j+3] of the second.
-template <int kN>
-__device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a_rows, uint64_t b_rows, bool accumulate);
+// How an operand lies: as row_descriptor says, or as column_descriptor.
+enum class Operand { rows, columns };
+
+// d (64 x kN) = or += A (64 x 16) B^T (kN x 16). Lane l of warp w of the group holds rows 16 w + l/4 and + 8:
+// d[4j], d[4j+1] are columns 8j + 2(l%4) and + 1 of the first, d[4j+2], d[4j+3] of the second.
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+__device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate);
 
 // Four 8x8 matrices of 16-bit elements to shared memory: ldmatrix_x4 the other way round.
 __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {

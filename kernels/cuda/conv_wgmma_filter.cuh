@@ -1,0 +1,126 @@
+// The gradient of the filters, in bf16 on Hopper's warpgroup products.
+//
+//   dw[k,r,s,c] = sum_npq dy[n,p,q,k] x[n,h,w,c]      h = p stride + r - pad, w alike
+//
+// Shapes    x (N,H,W,C)  dy (N,P,Q,K), both bf16, C a multiple of 8   dw (K,R,S,C) float32
+// As GEMM   M = blocks of 64 channels of one tap, N = K, the sum over NPQ, split over blocks of threads; the parts
+//           are added in order (parts.cu), so the bits are the same every time
+// Operands  both lie across the sum (MN-major): a stage is 64 pixels, each a row of 64 channels. The unit's im2col
+//           copies bring x at each block's tap, tiled copies dy; outside the map, behind the last pixel, channel
+//           and filter they bring zeros, so nothing is masked. Neither operand is repacked.
+// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels
+// Epilogue  from the registers: eight lanes of a warp write eight channels in a row, 32 bytes
+// Traffic   a block reads x once for each of its taps and dy once from L2; HBM sees bytes(2), with dw in float32,
+//           and the parts, 8 bytes a weight each
+// Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. A last chunk of
+//           fewer than 64 channels costs 64.
+// Model     (bench/gpu/run --model: H200, batch 256) a 3x3 of 128 channels at 28x28: 146 us, of 256 at 14x14: 131, of
+//           64 at 56x56: 259; the floor of each is 75
+// Needs     sm_90a; pads up to 127, strides up to 8. The MN-major layout rests on NVIDIA's documents
+//           (machine/gpu/hopper.cuh): the first GPU confirms it or not.
+#pragma once
+
+#include "kernels/cuda/conv.cuh"
+#include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/wgmma_ring.cuh"
+#include "kernels/tiles.h"
+
+namespace fp::FP_MACHINE {
+
+template <int kChannels_, int kFilters_>
+struct FilterTile : ConsumerTile<kChannels_, kFilters_> {
+    static constexpr int kFilters = kFilters_;
+    static constexpr int kStepPixels = 64;
+    static constexpr int kPanelBytes = kStepPixels * kRowBytes;  // of 64 channels or filters
+    static constexpr int kBlocks = kChannels_ / kChunk;
+    static constexpr int kPanels = (kFilters + kChunk - 1) / kChunk;
+    using Stages = Ring<(kBlocks + kPanels) * kPanelBytes>;
+};
+
+// The rows of the product: of each tap its chunks of 64 channels. Behind the last come blocks of zeros.
+struct ChannelBlock {
+    int tap, channel;
+    __device__ ChannelBlock(const ConvSizes& g, int i) {
+        const int chunks = (g.c + kChunk - 1) / kChunk;
+        const bool exists = i < g.r * g.s * chunks;
+        tap = exists ? i / chunks : 0;
+        channel = exists ? i % chunks * kChunk : chunks * kChunk;
+    }
+};
+
+__device__ inline void store_sum(float* to, float sum, Write write) {
+    store_one(to, write == Write::add ? load_one(to) + sum : sum);
+}
+
+// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+template <class Tile>
+__global__ void __launch_bounds__(kRingThreads, 1)
+    wgmma_filter_kernel(const __grid_constant__ TensorMap x,
+                        const __grid_constant__ TensorMap dy,
+                        const __grid_constant__ ConvSizes g,
+                        float* out,
+                        Write write,
+                        Split split) {
+    constexpr int kPixels = Tile::kStepPixels;
+    DYN_SHARED(typename Tile::Stages, ring);
+    if (thread_index() == 0) ring->init();
+    block_sync();
+    const int first_block = int(blockIdx.x) * Tile::kBlocks;
+    const int first_filter = int(blockIdx.y) * Tile::kFilters;
+    const int begin = int(blockIdx.z) * int(split.part);
+    const int end = min(begin + int(split.part), int(split.length));
+    const int steps = (end - begin + kPixels - 1) / kPixels;
+    const int warpgroup = warpgroup_index();
+    if (warpgroup == 0) {
+        if (thread_index() > 0) return;
+        ring->fill(steps, [&](int i, unsigned char* stage, Mbarrier* full) {
+            const int pixel = begin + i * kPixels;
+            const PixelPlace at(g, pixel);
+            for (int j = 0; j < Tile::kBlocks; ++j) {
+                const ChannelBlock block(g, first_block + j);
+                tensor_load_im2col(stage + j * Tile::kPanelBytes, x, block.channel,
+                                   at.q * g.stride - g.pad, at.p * g.stride - g.pad, at.n,
+                                   block.tap % g.s, block.tap / g.s, full);
+            }
+            for (int j = 0; j < Tile::kPanels; ++j)
+                tensor_load_3d(stage + (Tile::kBlocks + j) * Tile::kPanelBytes, dy,
+                               first_filter + j * kChunk, 0, pixel, full);
+        });
+        return;
+    }
+
+    const int consumer = warpgroup - 1;
+    typename Tile::Sums sums;
+    ring->template drain<kPixels / kProductDepth>(
+        0, steps, [&](const unsigned char* stage, int k, bool add) {
+            const unsigned char* rows = stage + k * kProductDepth * kRowBytes;
+            UNROLL
+            for (int m = 0; m < Tile::kProducts; ++m) {
+                const int block = Tile::first_row(consumer, m) / kChunk;
+                wgmma_bf16<Tile::kFilters, Operand::columns, Operand::columns>(
+                    sums[m], column_descriptor(rows + block * Tile::kPanelBytes, Tile::kPanelBytes),
+                    column_descriptor(rows + Tile::kBlocks * Tile::kPanelBytes, Tile::kPanelBytes),
+                    add);
+            }
+        });
+
+    // As wgmma leaves them: two filters side by side, two channels eight apart, then the next eight filters.
+    const int filter = first_filter + lane_index() % 4 * 2;
+    const int line = warp_index() % kGroupWarps * kWarpRows + lane_index() / 4;
+    float* part = out + (int64_t(blockIdx.z) * g.k + filter) * g.taps_c();
+    UNROLL
+    for (int m = 0; m < Tile::kProducts; ++m) {
+        const ChannelBlock block(g, first_block + Tile::first_row(consumer, m) / kChunk);
+        const int channel = block.channel + line;
+        float* to = part + block.tap * g.c + channel;
+        UNROLL
+        for (int i = 0; i < Tile::kFilters / 2; ++i) {
+            const int right = i % 2, down = i / 2 % 2 * 8;
+            if (channel + down < g.c && filter + i / 4 * 8 + right < g.k)
+                store_sum(to + right * g.taps_c() + down, sums[m][i], write);
+            if (i % 4 == 3) to += 8 * g.taps_c();
+        }
+    }
+}
+
+}  // namespace fp::FP_MACHINE

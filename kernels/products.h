@@ -1,0 +1,62 @@
+// A convolution's three passes as matrix products: what tiles are chosen by, for kernels and for their model alike.
+#pragma once
+
+#include "kernels/shapes.h"
+#include "kernels/tiles.h"
+
+namespace fp {
+
+enum class Pass { forward, data, filter };
+
+// On FFMA and mma.sync (conv_f32.cuh, conv_tensor.cuh): sums run densely over taps and channels.
+constexpr MatrixProduct product_of(const ConvShape& s, Pass pass, int element_bytes, double peak) {
+    const int64_t window = int64_t(s.w.r) * s.w.s, c = s.x.stored_c(), k = s.y().stored_c();
+    const int64_t pixels = int64_t(s.x.n) * s.y().pixels();
+    MatrixProduct p{
+        .m = pixels, .n = k, .depth = window * c, .element_bytes = element_bytes, .peak = peak};
+    if (pass == Pass::data) {
+        p.m = s.x.n * s.x.pixels();
+        p.n = c;
+        p.depth = ceil_div(window * k, int64_t(s.stride) * s.stride);
+    } else if (pass == Pass::filter) {
+        p.m = s.w.k;
+        p.n = window * c;
+        p.depth = pixels;
+        p.split = true;
+    }
+    return p;
+}
+
+// On Hopper's warpgroup products in bf16 (conv_wgmma.cuh, conv_wgmma_filter.cuh): a tap's sum runs in steps of 16
+// channels, and the filters' gradient has rows of 64.
+constexpr MatrixProduct wgmma_product_of(const ConvShape& s, Pass pass) {
+    MatrixProduct p = product_of(s, pass, 2, kDevice.bf16_matrix);
+    const int64_t window = int64_t(s.w.r) * s.w.s, c = s.x.stored_c(), k = s.y().stored_c();
+    if (pass == Pass::forward) p.depth = window * round_up(c, 16);
+    if (pass == Pass::data) p.depth = window * round_up(k, 16);
+    if (pass == Pass::filter) {
+        p.m = window * round_up(c, 64);
+        p.n = k;
+    }
+    return p;
+}
+
+// Whether Hopper's products can do it at all: the unit wants channels by 8, and the input's gradient must be a
+// convolution of its own.
+constexpr bool fits_wgmma(const ConvShape& s, Pass pass) {
+    const bool unit = s.x.stored_c() % 8 == 0 && s.pad <= 127 && s.stride <= 8;
+    if (pass != Pass::data) return unit;
+    return unit && s.stride == 1 && s.w.r == s.w.s && s.pad - s.w.r < 127 && s.w.r - s.pad < 127;
+}
+
+// Whether they should. For a gradient that is where the model says that they take less time.
+constexpr bool takes_wgmma(const ConvShape& s, Pass pass) {
+    if (!fits_wgmma(s, pass)) return false;
+    if (pass == Pass::forward) return true;
+    const MatrixProduct here = wgmma_product_of(s, pass);
+    const MatrixProduct there = product_of(s, pass, 2, kDevice.bf16_matrix);
+    return tile_seconds(here, best_tile(here, kWgmmaTiles)) <
+           tile_seconds(there, best_tile(there, kTensorTiles));
+}
+
+}  // namespace fp

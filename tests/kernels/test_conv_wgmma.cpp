@@ -1,0 +1,181 @@
+// The gradients on Hopper's warpgroup products, on the machine that plays one: every tile, with widths and maps that
+// fit none, and what they read and write.
+#include <set>
+
+#include "kernels/machine/emulated/settings.h"
+#include "kernels/products.h"
+#include "tests/kernels/conv_calls.h"
+
+namespace fp::testing {
+namespace {
+
+const Kernels& table() { return kernels(Backend::emulated, Precision::bf16); }
+
+TileSize tile_of(const ConvShape& s, Pass pass) {
+    return best_tile(wgmma_product_of(s, pass), kWgmmaTiles).tile;
+}
+
+class ConvWgmma : public ::testing::Test {
+protected:
+    ~ConvWgmma() override { emulated::settings() = before_; }
+
+    void expect_data(const ConvCase& c) {
+        SCOPED_TRACE(c.name);
+        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::data));
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        for (const Write write : {Write::replace, Write::add})
+            expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, in, write),
+                         tolerance(Type::bf16), write == Write::add ? "dx added" : "dx");
+    }
+    void expect_filter(const ConvCase& c) {
+        SCOPED_TRACE(c.name);
+        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::filter));
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        for (const Write write : {Write::replace, Write::add}) {
+            const auto got = backward_filter(table(), c, in, true, write);
+            const auto want = backward_filter(exact(), c, in, true, write);
+            // Nothing but the inputs is rounded to bf16, and they are given so.
+            expect_close(got.dw, want.dw, tolerance(Type::f32), "dw");
+            expect_close(got.dbias, want.dbias, tolerance(Type::f32), "dbias");
+        }
+    }
+
+    emulated::Settings before_ = emulated::settings();
+};
+
+std::set<std::pair<int, int>> all_tiles() {
+    std::set<std::pair<int, int>> all;
+    for (const TileCost& c : kWgmmaTiles) all.insert({c.tile.m, c.tile.n});
+    return all;
+}
+
+TEST_F(ConvWgmma, InputGradientInEveryTile) {
+    std::set<std::pair<int, int>> seen;
+    for (const ConvCase& c :
+         {ConvCase{"256 x 128", {.n = 2, .c = 125, .h = 93, .w = 95}, 16, 1, 1, 0},
+          ConvCase{"256 x 64", {.n = 2, .c = 61, .h = 93, .w = 95}, 16, 1, 1, 0},
+          ConvCase{"128 x 128", {.n = 2, .c = 122, .h = 65, .w = 67}, 16, 1, 1, 0},
+          ConvCase{"128 x 96", {.n = 2, .c = 93, .h = 65, .w = 67}, 24, 1, 1, 0},
+          ConvCase{"128 x 64", {.n = 2, .c = 60, .h = 65, .w = 67}, 16, 1, 1, 0},
+          ConvCase{"128 x 32", {.n = 2, .c = 30, .h = 9, .w = 7}, 72, 3, 1, 1}}) {
+        expect_data(c);
+        const TileSize t = tile_of(shape_on({table()}, c), Pass::data);
+        seen.insert({t.m, t.n});
+    }
+    EXPECT_EQ(seen, all_tiles());
+}
+
+// Sums of one, several and ragged chunks of channels; windows that hang over the map on any side or none.
+TEST_F(ConvWgmma, InputGradientOfAwkwardShapes) {
+    for (const ConvCase& c :
+         {ConvCase{"72 filters", {.n = 2, .c = 40, .h = 5, .w = 6}, 72, 3, 1, 1},
+          ConvCase{"131 filters", {.n = 1, .c = 17, .h = 6, .w = 5}, 131, 3, 1, 1},
+          ConvCase{"no padding", {.n = 2, .c = 33, .h = 7, .w = 5}, 17, 3, 1, 0},
+          ConvCase{"more padding than window", {.n = 1, .c = 24, .h = 4, .w = 5}, 40, 3, 1, 4},
+          ConvCase{"5x5", {.n = 1, .c = 16, .h = 6, .w = 9}, 24, 5, 1, 2},
+          ConvCase{"on one pixel", {.n = 5, .c = 48, .h = 1, .w = 1}, 100, 3, 1, 1}})
+        expect_data(c);
+}
+
+TEST_F(ConvWgmma, FilterGradientInEveryTile) {
+    std::set<std::pair<int, int>> seen;
+    for (const ConvCase& c :
+         {ConvCase{"256 x 128", {.n = 1, .c = 253, .h = 5, .w = 5}, 125, 1, 1, 0},
+          ConvCase{"256 x 64", {.n = 1, .c = 253, .h = 5, .w = 5}, 61, 1, 1, 0},
+          ConvCase{"128 x 128", {.n = 3, .c = 127, .h = 5, .w = 5}, 125, 1, 1, 0},
+          ConvCase{"128 x 96", {.n = 3, .c = 127, .h = 5, .w = 5}, 93, 1, 1, 0},
+          ConvCase{"128 x 64", {.n = 3, .c = 127, .h = 5, .w = 5}, 60, 1, 1, 0},
+          ConvCase{"128 x 32", {.n = 3, .c = 127, .h = 5, .w = 5}, 31, 1, 1, 0}}) {
+        expect_filter(c);
+        const TileSize t = tile_of(shape_on({table()}, c), Pass::filter);
+        seen.insert({t.m, t.n});
+    }
+    EXPECT_EQ(seen, all_tiles());
+}
+
+TEST_F(ConvWgmma, FilterGradientOfAwkwardShapes) {
+    for (const ConvCase& c :
+         {ConvCase{"parts", {.n = 3, .c = 64, .h = 13, .w = 11}, 64, 3, 1, 1},
+          ConvCase{"ragged channels", {.n = 2, .c = 61, .h = 7, .w = 9}, 77, 3, 1, 1},
+          ConvCase{"stride 2", {.n = 2, .c = 64, .h = 9, .w = 7}, 72, 3, 2, 1},
+          ConvCase{"1x1, stride 2", {.n = 3, .c = 128, .h = 9, .w = 9}, 48, 1, 2, 0},
+          ConvCase{"no padding", {.n = 2, .c = 64, .h = 6, .w = 5}, 40, 3, 1, 0},
+          ConvCase{"on one pixel", {.n = 5, .c = 128, .h = 1, .w = 1}, 100, 3, 1, 1}})
+        expect_filter(c);
+}
+
+TEST_F(ConvWgmma, BitsAreTheSameInEveryOrder) {
+    const ConvCase c{"", {.n = 3, .c = 64, .h = 13, .w = 11}, 72, 3, 1, 1};
+    EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::data));
+    EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::filter));
+    const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+    Values dx, dw;
+    for (const uint64_t seed : {0, 1, 2, 3})
+        for (const bool late : {true, false}) {
+            emulated::settings().seed = seed;
+            emulated::settings().late_copy = late;
+            emulated::settings().os_threads = seed % 2 ? 2 : 1;
+            const Values dx_now = backward_data(table(), c, in, Write::replace);
+            const Values dw_now = backward_filter(table(), c, in, false, Write::replace).dw;
+            if (dx.empty()) dx = dx_now, dw = dw_now;
+            EXPECT_EQ(dx_now, dx) << "seed " << seed << ", late " << late;
+            EXPECT_EQ(dw_now, dw) << "seed " << seed << ", late " << late;
+        }
+}
+
+// What blocks bring from L2 and write, stated by hand from the shape; for one tap and one tile it is bytes().
+TEST_F(ConvWgmma, TrafficAndFlopsAreTheShapes) {
+    for (const int window : {1, 3}) {
+        SCOPED_TRACE(text(window, " x ", window));
+        const ConvCase c{"", {.n = 2, .c = 128, .h = 8, .w = 8}, 128, window, 1, window / 2};
+        const Device on{table()};
+        const ConvShape s = shape_on(on, c);
+        ASSERT_TRUE(takes_wgmma(s, Pass::data) && takes_wgmma(s, Pass::filter));
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        const Buffer scratch(table(), table().conv.scratch_bytes(s));
+        const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy),
+                     w = on.par_in(s.w, in.w), dx = on.act_out(s.x), dw = on.par_out(s.w);
+        const double on_map = window == 3 ? 22.0 * 22 / (24 * 24) : 1;
+        const double taps = double(window) * window * on_map;
+        const double x_bytes = 2.0 * double(s.x.logical()),
+                     dy_bytes = 2.0 * double(s.y().logical()), weights = double(s.w.logical());
+        const auto moved = [](const auto& call) {
+            emulated::reset_counters();
+            call();
+            const emulated::Counters seen = emulated::counters();
+            return std::pair{double(seen.bytes_loaded + seen.bytes_stored), seen.matrix_flops};
+        };
+        const auto across = [&](Pass pass, int64_t rows) {
+            const TileSize t = tile_of(s, pass);
+            const MatrixProduct p = wgmma_product_of(s, pass);
+            return std::pair{double(ceil_div(rows, t.m)), double(ceil_div(p.n, t.n))};
+        };
+
+        const auto [data_bytes, data_flops] = moved(
+            [&] { table().conv.backward_data(s, dy, w, dx, Write::replace, scratch.data(), {}); });
+        const auto [down, wide] = across(Pass::data, s.x.n * s.x.pixels());
+        const double rounding = 6 * weights;  // of the weights, on the way in
+        // A tile of fewer than 64 columns brings 64.
+        const double panel = std::max(1.0, 64.0 / tile_of(s, Pass::data).n);
+        const double data =
+            rounding + wide * taps * dy_bytes + down * panel * 2 * weights + x_bytes;
+        EXPECT_NEAR(data_bytes / data, 1, 0.1) << data_bytes << " counted, " << data << " stated";
+        EXPECT_EQ(data_flops, s.flops());
+
+        const auto [filter_bytes, filter_flops] = moved([&] {
+            table().conv.backward_filter(s, x, dy, dw, nullptr, Write::replace, scratch.data(), {});
+        });
+        const auto [rows, columns] = across(Pass::filter, int64_t(window) * window * 128);
+        const int tiles = int(rows * columns);
+        const double parts = split_in_waves(2 * 64, tiles, 64).parts();
+        const double of_parts = parts > 1 ? 8 * parts * weights : 0;
+        const double filter = columns * taps * x_bytes + rows * dy_bytes + of_parts + 4 * weights;
+        EXPECT_NEAR(filter_bytes / filter, 1, 0.1)
+            << filter_bytes << " counted, " << filter << " stated";
+        const TileSize t = tile_of(s, Pass::filter);
+        EXPECT_EQ(filter_flops, 2.0 * 128 * tiles * t.m * t.n);
+    }
+}
+
+}  // namespace
+}  // namespace fp::testing
