@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import time
 
+import tables
 from engines import Engines
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -96,6 +97,7 @@ class Bench:
     def save(self):
         self.o.json.parent.mkdir(parents=True, exist_ok=True)
         self.o.json.write_text(json.dumps(self.document, indent=1) + "\n")
+        self.o.json.with_suffix(".md").write_text(tables.markdown(self.document) + "\n")
 
 
 def median(found, name="fairprune"):

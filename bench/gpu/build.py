@@ -34,9 +34,11 @@ def unpack(bench):
     with tarfile.open(bench.o.packed) as packed:
         packed.extractall(folder)
     paths = [str(folder / "lib")]
-    vendor = subprocess.run([bench.o.python, "-c", "import nvidia.cudnn, nvidia, pathlib; print(*(str(p) for p in pathlib.Path(list(nvidia.__path__)[0]).glob('*/lib')))"],
-                            capture_output=True, text=True).stdout.split()
-    bench.environment["LD_LIBRARY_PATH"] = ":".join([*paths, *vendor, bench.environment.get("LD_LIBRARY_PATH", "")]).rstrip(":")
+    vendor = """import importlib.util, pathlib
+spec = importlib.util.find_spec("nvidia")
+print(*(path for root in (spec.submodule_search_locations if spec else []) for path in pathlib.Path(root).glob("*/lib")))"""
+    paths += subprocess.run([bench.o.python, "-c", vendor], capture_output=True, text=True).stdout.split()
+    bench.environment["LD_LIBRARY_PATH"] = ":".join([*paths, bench.environment.get("LD_LIBRARY_PATH", "")]).rstrip(":")
     probe = subprocess.run([bench.program("gpu_probe"), "list"], capture_output=True, text=True, env=bench.environment)
     if probe.returncode != 0:
         sys.exit(f"bench/gpu/run: the packed programs do not run here: {probe.stderr.strip()[-300:]}")
@@ -47,6 +49,12 @@ def command_output(*command, **options):
         return subprocess.run(command, capture_output=True, text=True, timeout=60, **options).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
+
+
+def recording():
+    """Where what a GPU gave for the probes is kept, by its name."""
+    name = command_output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    return ROOT / "tests/kernels/recordings" / f"{(name or ['gpu'])[0].lower().replace(' ', '-')}.safetensors"
 
 
 def describe(bench):

@@ -11,6 +11,7 @@ class Worker:
         self.command = command
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.sent = None  # a line whose answer is still to come
+        self.line = self.ready = None  # what it is at, and its answer to that
 
     def send(self, line):
         try:
@@ -29,6 +30,12 @@ class Worker:
             return None
         self.sent = None
         return self.process.stdout.readline().split() or None  # an empty line: it has ended
+
+    def begin(self, line):
+        """The answer to a case's first line; what it is at already it does not begin again."""
+        if line != self.line:
+            self.line, self.ready = line, self.ask(line)
+        return self.ready
 
     def answers(self, timeout):
         """Whether there is something to read within so many seconds."""
@@ -99,7 +106,7 @@ class Engines:
         found, workers, failed = {}, {}, []
         for name, (command, line) in sides.items():
             worker = self.get(name, command, line)
-            ready = worker.ask(line)
+            ready = worker.begin(line)
             if ready is None or ready[0] != "ready":
                 failed.append(f"{name}: {line}" + (f" ({' '.join(ready)})" if ready else ""))
                 self.drop(name, command, line)

@@ -13,6 +13,7 @@ const std::vector<Probe>& probes() {
         add_mbarrier_probes(list);
         add_tensor_copy_probes(list);
         add_warpgroup_probes(list);
+        add_column_probes(list);
         return list;
     }();
     return all;

@@ -14,6 +14,7 @@ void add_arithmetic_probes(std::vector<Probe>&);
 void add_mbarrier_probes(std::vector<Probe>&);
 void add_tensor_copy_probes(std::vector<Probe>&);
 void add_warpgroup_probes(std::vector<Probe>&);
+void add_column_probes(std::vector<Probe>&);
 
 // An input on the device.
 template <class T>
