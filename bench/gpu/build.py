@@ -22,8 +22,14 @@ def build(bench):
         configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     targets = DRY_TARGETS if o.dry_run else TARGETS
     for command in (configure, ["cmake", "--build", str(o.build), "--target", *targets]):
-        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
-            sys.exit(f"bench/gpu/run: failed: {' '.join(command)}")
+        quietly(command)
+
+
+def quietly(command):
+    """Its output only where it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{done.stdout[-4000:]}\nfailed: {' '.join(command)}")
 
 
 def unpack(bench):

@@ -66,21 +66,20 @@ TensorMapSpec lying(Operand lies, const void* base, int lines) {
 
 template <int kN, Operand kA, Operand kB>
 void add(std::vector<Probe>& list, const char* which) {
-    list.push_back(
-        {.name = text("wgmma_n", kN, "_", which, "_across_the_sum"),
-         .held = Held::to_largest,
-         .tolerance = 1e-5,
-         .run = [](const Memory& memory) {
-             const Given<bf16> a(memory, bf16_numbers(64 * kDepth, 22)),
-                 b(memory, bf16_numbers(size_t(kN) * kDepth, 23));
-             const Wanted out(memory, {{"thread", kWarpgroup}, {"register", kN / 2}});
-             launch(columns_kernel<kN, kA, kB>,
-                    {.threads = kWarpgroup,
-                     .shared_bytes = size_t(bytes_of(kA, 64) + bytes_of(kB, kN)) + 64},
-                    {}, encode(lying(kA, a.data(), 64)), encode(lying(kB, b.data(), kN)),
-                    out.floats());
-             return out.output();
-         }});
+    list.push_back({.name = text("wgmma_n", kN, "_", which, "_across_the_sum"),
+                    .held = Held::to_largest,
+                    .tolerance = 1e-5,
+                    .run = [](const Memory& memory) {
+                        const Given<bf16> a(memory, bf16_numbers(64 * kDepth, 22)),
+                            b(memory, bf16_numbers(size_t(kN) * kDepth, 23));
+                        const Wanted out(memory, {{"thread", kWarpgroup}, {"register", kN / 2}});
+                        launch(columns_kernel<kN, kA, kB>,
+                               {.threads = kWarpgroup,
+                                .shared_bytes = size_t(bytes_of(kA, 64) + bytes_of(kB, kN)) + 64},
+                               {}, encode(lying(kA, a.data(), 64)), encode(lying(kB, b.data(), kN)),
+                               out.floats());
+                        return out.output();
+                    }});
 }
 
 }  // namespace
