@@ -41,6 +41,19 @@ constexpr MatrixProduct wgmma_product_of(const ConvShape& s, Pass pass) {
     return p;
 }
 
+// How the filters' gradient is cut into parts. Steps are as long as a stage of the kernels: 8 numbers, 64 bytes, or
+// 64 rows.
+constexpr Split ffma_split_of(const MatrixProduct& p, TileSize tile) {
+    return split_sum(p.depth, tiles_of(p, tile), 8, 64);
+}
+constexpr Split mma_split_of(const MatrixProduct& p, TileSize tile) {
+    const int step = 64 / p.element_bytes;
+    return split_sum(p.depth, tiles_of(p, tile), step, 2 * step);
+}
+constexpr Split wgmma_split_of(const MatrixProduct& p, TileSize tile) {
+    return split_in_waves(p.depth, tiles_of(p, tile), 64);
+}
+
 // Whether Hopper's products can do it at all: the unit wants channels by 8, and the input's gradient must be a
 // convolution of its own.
 constexpr bool fits_wgmma(const ConvShape& s, Pass pass) {

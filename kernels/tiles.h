@@ -55,6 +55,10 @@ struct TileSize {
     bool operator==(const TileSize&) const = default;
 };
 
+constexpr int64_t tiles_of(const MatrixProduct& p, TileSize t) {
+    return ceil_div(p.m, t.m) * ceil_div(p.n, t.n);
+}
+
 struct TileCost {
     TileSize tile;
     double share;  // of the peak that a full device of such blocks reaches (expected, not measured)
@@ -64,7 +68,7 @@ struct TileCost {
 // Seconds in whole waves of blocks, the longer of two: the products, or the rows and columns of every
 // block's tile on their way from L2, each once.
 constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
-    const int64_t blocks = ceil_div(p.m, c.tile.m) * ceil_div(p.n, c.tile.n);
+    const int64_t blocks = tiles_of(p, c.tile);
     const int64_t wave = int64_t(kProcessors) * c.resident;
     const double whole = double(p.split ? blocks : ceil_div(blocks, wave) * wave) * double(p.depth);
     const double multiply = whole * 2 * c.tile.m * c.tile.n / (p.peak * c.share);

@@ -102,11 +102,18 @@ Expectation expect_conv(const ConvShape& s, const std::string& direction, Precis
     const double bytes = e * (double(s.x.logical()) * taken + double(s.y().logical())) +
                          double(s.w.logical()) * (filter ? 4 : e);
     const Pass pass = data ? Pass::data : filter ? Pass::filter : Pass::forward;
+    const auto on = [&](const MatrixProduct& p, const auto& tiles, const auto& split_of) {
+        Expectation out = multiplying(p, tiles, s.flops(), bytes);
+        const int parts = filter ? split_of(p, best_tile(p, tiles).tile).parts() : 1;
+        if (parts > 1)  // written, and read by the kernel that adds them
+            out.expected += kDevice.start + 2.0 * parts * double(s.w.stored()) * 4 / kDevice.hbm;
+        return out;
+    };
     if (precision == Precision::bf16 && takes_wgmma(s, pass))
-        return multiplying(wgmma_product_of(s, pass), kWgmmaTiles, s.flops(), bytes);
+        return on(wgmma_product_of(s, pass), kWgmmaTiles, wgmma_split_of);
     const MatrixProduct p = product_of(s, pass, e, peak_flops(precision));
-    if (precision == Precision::f32) return multiplying(p, kFfmaTiles, s.flops(), bytes);
-    return multiplying(p, kTensorTiles, s.flops(), bytes);
+    if (precision == Precision::f32) return on(p, kFfmaTiles, ffma_split_of);
+    return on(p, kTensorTiles, mma_split_of);
 }
 
 Expectation expect(std::istringstream& line, Precision precision) {

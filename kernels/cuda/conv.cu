@@ -3,30 +3,25 @@
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/conv_f32.cuh"
 #include "kernels/cuda/parts.cuh"
+#include "kernels/products.h"
 
 namespace fp::FP_MACHINE {
 namespace {
 
-TileSize tile_for(int64_t m, int64_t n, int64_t depth, bool split = false) {
-    const MatrixProduct product{.m = m,
-                                .n = n,
-                                .depth = depth,
-                                .element_bytes = sizeof(float),
-                                .peak = kDevice.ffma,
-                                .split = split};
-    return best_tile(product, kFfmaTiles).tile;
+MatrixProduct product(const ConvShape& s, Pass pass) {
+    return product_of(s, pass, sizeof(float), kDevice.ffma);
+}
+TileSize tile_of(const ConvShape& s, Pass pass) {
+    return best_tile(product(s, pass), kFfmaTiles).tile;
+}
+Split filter_split(const ConvShape& s) {
+    return ffma_split_of(product(s, Pass::filter), tile_of(s, Pass::filter));
 }
 
 __global__ void copy_kernel(const float* __restrict__ from, float* __restrict__ to, int64_t packs) {
     const int64_t i = flat_index();
     if (i < packs) store_pack(to + 4 * i, load_pack(from + 4 * i));
 }
-
-Split filter_split(const ConvSizes& g, TileSize tile) {
-    const int64_t tiles = ceil_div(g.k, tile.m) * ceil_div(g.taps_c(), tile.n);
-    return split_sum(g.pixels_out(), tiles, 8, 64);
-}
-TileSize filter_tile(const ConvSizes& g) { return tile_for(g.k, g.taps_c(), g.pixels_out(), true); }
 
 // start(GemmTile) with the tile that `size` names.
 template <class Start>
@@ -37,13 +32,12 @@ void with_tile(TileSize size, Start start) {
 }
 
 size_t conv_scratch_bytes(const ConvShape& shape) {
-    const ConvSizes g = ConvSizes::of(shape);
-    const int parts = filter_split(g, filter_tile(g)).parts();
-    const size_t of_parts = parts > 1 ? size_t(parts) * g.k * g.taps_c() * sizeof(float) : 0;
+    const int parts = filter_split(shape).parts();
+    const size_t of_parts =
+        parts > 1 ? size_t(parts) * size_t(shape.w.stored()) * sizeof(float) : 0;
     return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
 }
 
-TileSize forward_tile(const ConvSizes& g) { return tile_for(g.pixels_out(), g.y_c, g.taps_c()); }
 void conv_forward(const ConvShape& shape,
                   const float* x,
                   const float* w,
@@ -54,7 +48,7 @@ void conv_forward(const ConvShape& shape,
                   const Moments& moments,
                   Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
-    with_tile(forward_tile(g), [&](auto tile) {
+    with_tile(tile_of(shape, Pass::forward), [&](auto tile) {
         using T = decltype(tile);
         const Grid grid{.blocks = ceil_div(g.pixels_out(), T::kM),
                         .blocks_y = ceil_div(g.y_c, T::kN),
@@ -74,15 +68,14 @@ void conv_backward_data(const ConvShape& shape,
     const ParityClasses classes = ParityClasses::of(g);
     const int64_t pixels =
         g.n * ceil_div(g.h, g.stride) * ceil_div(g.w, g.stride);  // the largest's
-    with_tile(tile_for(pixels * classes.count, g.c, ceil_div(g.r * g.s, classes.count) * g.y_c),
-              [&](auto tile) {
-                  using T = decltype(tile);
-                  const Grid grid{.blocks = ceil_div(pixels, T::kM),
-                                  .blocks_y = ceil_div(g.c, T::kN),
-                                  .blocks_z = classes.count,
-                                  .threads = T::kThreads};
-                  launch(conv_backward_data_kernel<T>, grid, stream, g, classes, dy, w, dx, write);
-              });
+    with_tile(tile_of(shape, Pass::data), [&](auto tile) {
+        using T = decltype(tile);
+        const Grid grid{.blocks = ceil_div(pixels, T::kM),
+                        .blocks_y = ceil_div(g.c, T::kN),
+                        .blocks_z = classes.count,
+                        .threads = T::kThreads};
+        launch(conv_backward_data_kernel<T>, grid, stream, g, classes, dy, w, dx, write);
+    });
 }
 
 void conv_backward_filter(const ConvShape& shape,
@@ -94,11 +87,10 @@ void conv_backward_filter(const ConvShape& shape,
                           void* scratch,
                           Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
-    const TileSize size = filter_tile(g);
-    const Split split = filter_split(g, size);
+    const Split split = filter_split(shape);
     const bool whole = split.parts() == 1;
     auto* parts = static_cast<float*>(scratch);
-    with_tile(size, [&](auto tile) {
+    with_tile(tile_of(shape, Pass::filter), [&](auto tile) {
         using T = decltype(tile);
         const Grid grid{.blocks = ceil_div(g.k, T::kM),
                         .blocks_y = ceil_div(g.taps_c(), T::kN),
@@ -185,7 +177,7 @@ extern const Conv conv_f32{
     .prepared_bytes = conv_prepared_bytes,
     .prepare = conv_prepare,
     .infer = infer,
-    .moments_rows = [](const ConvShape& s) { return forward_tile(ConvSizes::of(s)).m; },
+    .moments_rows = [](const ConvShape& s) { return tile_of(s, Pass::forward).m; },
     .forward_moments = forward_moments};
 
 }  // namespace fp::FP_MACHINE

@@ -90,10 +90,8 @@ ConvSizes turned_round(const ConvSizes& g) {
             .pad = g.r - 1 - g.pad};
 }
 
-Split filter_split(const ConvSizes& g, TileSize tile) {
-    const int64_t blocks = int64_t(g.r) * g.s * ceil_div(g.c, kChunk);
-    const int64_t tiles = ceil_div(blocks, tile.m / kChunk) * ceil_div(g.k, tile.n);
-    return split_in_waves(g.pixels_out(), tiles, 64);
+Split filter_split(const ConvShape& s) {
+    return wgmma_split_of(wgmma_product_of(s, Pass::filter), tile_of(s, Pass::filter));
 }
 
 // ---- the ops of kernels.h. The constants of conv_bf16.cu are another file's: so they are called, not copied.
@@ -101,7 +99,7 @@ Split filter_split(const ConvSizes& g, TileSize tile) {
 size_t scratch_bytes(const ConvShape& s) {
     const size_t of_others = conv_bf16.scratch_bytes(s);
     if (!takes_wgmma(s, Pass::filter)) return of_others;
-    const int parts = filter_split(ConvSizes::of(s), tile_of(s, Pass::filter)).parts();
+    const int parts = filter_split(s).parts();
     return std::max(of_others, parts > 1 ? parts * size_t(s.w.stored()) * sizeof(float) : 0);
 }
 
@@ -186,11 +184,10 @@ void backward_filter(const ConvShape& s,
     if (!takes_wgmma(s, Pass::filter))
         return conv_bf16.backward_filter(s, x, dy, dw, dbias, write, scratch, stream);
     const ConvSizes g = ConvSizes::of(s);
-    const TileSize size = tile_of(s, Pass::filter);
-    const Split split = filter_split(g, size);
+    const Split split = filter_split(s);
     const bool one = split.parts() == 1;
     auto *sum = static_cast<float*>(dw), *parts = static_cast<float*>(scratch);
-    with_tile(size, [&](auto tile) {
+    with_tile(tile_of(s, Pass::filter), [&](auto tile) {
         using T = FilterTile<tile.kM, tile.kN>;
         const Grid grid{.blocks = ceil_div(g.r * g.s * ceil_div(g.c, kChunk), T::kBlocks),
                         .blocks_y = ceil_div(g.k, T::kFilters),

@@ -191,10 +191,10 @@ struct TensorDataSource {
 
     struct Term {  // a place in the sum: filter k under tap (i, j) of the class
         int i, j, k;
-        __device__ void settle(const ConvSizes& g, const ParityClass& of) {
-            while (k >= g.y_c) {
-                k -= g.y_c;
-                if (++j == of.taps_s) j = 0, ++i;
+        __device__ void settle(int filters, int taps_s) {
+            while (k >= filters) {
+                k -= filters;
+                if (++j == taps_s) j = 0, ++i;
             }
         }
     };
@@ -227,11 +227,11 @@ struct TensorDataSource {
         }
         channel = first_channel + b.unit * kUnit;
         term_a = {0, 0, a.unit * kUnit};
-        term_a.settle(g, of);
+        term_a.settle(g.y_c, of.taps_s);
         UNROLL
         for (int i = 0; i < ShareB::kCopies; ++i) {
             term_b[i] = {0, 0, b.row_of(i)};
-            term_b[i].settle(g, of);
+            term_b[i].settle(g.y_c, of.taps_s);
         }
     }
     __device__ void copy(Element* to_a, Element* to_b) {
@@ -246,7 +246,7 @@ struct TensorDataSource {
                                           dy + (valid ? corner[i] + term : 0), valid);
         }
         term_a.k += T::kDepth;
-        term_a.settle(g, of);
+        term_a.settle(g.y_c, of.taps_s);
         UNROLL
         for (int i = 0; i < ShareB::kCopies; ++i) {
             Term& t = term_b[i];
@@ -257,7 +257,7 @@ struct TensorDataSource {
                 copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), w + offset,
                                           valid);
             t.k += T::kDepth;
-            t.settle(g, of);
+            t.settle(g.y_c, of.taps_s);
         }
     }
 };

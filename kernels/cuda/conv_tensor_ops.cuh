@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/conv_tensor.cuh"
 #include "kernels/cuda/parts.cuh"
+#include "kernels/products.h"
 
 namespace fp::FP_MACHINE {
 
@@ -18,17 +19,6 @@ void with_tensor_tile(TileSize size, Start start) {
 }
 
 template <class Type>
-TileSize tensor_tile(int64_t m, int64_t n, int64_t depth, bool split = false) {
-    const MatrixProduct product{.m = m,
-                                .n = n,
-                                .depth = depth,
-                                .element_bytes = sizeof(typename Type::Element),
-                                .peak = Type::kPeak,
-                                .split = split};
-    return best_tile(product, kTensorTiles).tile;
-}
-
-template <class Type>
 struct TensorConv {
     using Element = typename Type::Element;
     template <class T, class Source>
@@ -40,27 +30,24 @@ struct TensorConv {
     static constexpr std::integral_constant<int, Type::kChunk> kWhole{};
     static constexpr std::integral_constant<int, 4> kHalf{};
 
-    static TileSize filter_tile(const ConvSizes& g) {
-        return half_chunks(g) ? TileSize{64, 64}
-                              : tensor_tile<Type>(g.k, g.taps_c(), g.pixels_out(), true);
+    static MatrixProduct product(const ConvShape& s, Pass pass) {
+        return product_of(s, pass, sizeof(Element), Type::kPeak);
     }
-    static Split filter_split(const ConvSizes& g) {
-        constexpr int kStep = kStageDepth<Type>;
-        const TileSize t = filter_tile(g);
-        return split_sum(g.pixels_out(), ceil_div(g.k, t.m) * ceil_div(g.taps_c(), t.n), kStep,
-                         2 * kStep);
+    static TileSize tile_of(const ConvShape& s, Pass pass) {
+        if (half_chunks(ConvSizes::of(s)))
+            return pass == Pass::filter ? TileSize{64, 64} : TileSize{128, 64};
+        return best_tile(product(s, pass), kTensorTiles).tile;
     }
-    static size_t filter_scratch_bytes(const ConvShape& shape) {
-        const ConvSizes g = ConvSizes::of(shape);
-        const int parts = filter_split(g).parts();
-        const size_t of_parts = parts > 1 ? size_t(parts) * g.k * g.taps_c() * sizeof(float) : 0;
-        return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
+    static Split filter_split(const ConvShape& s) {
+        return mma_split_of(product(s, Pass::filter), tile_of(s, Pass::filter));
+    }
+    static size_t filter_scratch_bytes(const ConvShape& s) {
+        const int parts = filter_split(s).parts();
+        const size_t of_parts =
+            parts > 1 ? size_t(parts) * size_t(s.w.stored()) * sizeof(float) : 0;
+        return std::max(of_parts, column_sums_scratch_bytes(s.y()));
     }
 
-    static TileSize forward_tile(const ConvSizes& g) {
-        return half_chunks(g) ? TileSize{128, 64}
-                              : tensor_tile<Type>(g.pixels_out(), g.y_c, g.taps_c());
-    }
     static void forward(const ConvShape& shape,
                         const Element* x,
                         const Element* w,
@@ -81,7 +68,8 @@ struct TensorConv {
                    relu, y, MomentsOut{static_cast<float*>(moments.data), grid.blocks});
         };
         if (!half_chunks(g)) {
-            with_tensor_tile<Type>(forward_tile(g), [&](auto tile) { start(tile, kWhole); });
+            with_tensor_tile<Type>(tile_of(shape, Pass::forward),
+                                   [&](auto tile) { start(tile, kWhole); });
         } else if constexpr (Type::kChunk > kHalf.value) {
             start(MmaTile<Type, 128, 64>(), kHalf);
         }
@@ -98,9 +86,7 @@ struct TensorConv {
         const ParityClasses classes = ParityClasses::of(g);
         const int64_t pixels =
             int64_t(g.n) * classes.at[0].rows * classes.at[0].columns;  // the largest's
-        const int64_t depth = ceil_div(g.r * g.s, classes.count) * g.y_c;
-        const TileSize size = tensor_tile<Type>(pixels * classes.count, g.c, depth);
-        with_tensor_tile<Type>(size, [&](auto tile) {
+        with_tensor_tile<Type>(tile_of(shape, Pass::data), [&](auto tile) {
             using T = decltype(tile);
             const Grid grid{.blocks = ceil_div(pixels, T::kM),
                             .blocks_y = ceil_div(g.c, T::kN),
@@ -120,7 +106,7 @@ struct TensorConv {
                                 void* scratch,
                                 Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
-        const Split split = filter_split(g);
+        const Split split = filter_split(shape);
         const bool one = split.parts() == 1;
         auto* parts = static_cast<float*>(scratch);
         const auto start = [&](auto tile, auto unit) {
@@ -134,7 +120,8 @@ struct TensorConv {
                    one ? write : Write::replace, split);
         };
         if (!half_chunks(g)) {
-            with_tensor_tile<Type>(filter_tile(g), [&](auto tile) { start(tile, kWhole); });
+            with_tensor_tile<Type>(tile_of(shape, Pass::filter),
+                                   [&](auto tile) { start(tile, kWhole); });
         } else if constexpr (Type::kChunk > kHalf.value) {
             start(MmaTile<Type, 64, 64>(), kHalf);
         }
@@ -222,8 +209,7 @@ struct TensorOps {
                 Weights::lay(s, w, prepared, stream);
             },
         .infer = infer,
-        .moments_rows =
-            [](const ConvShape& s) { return Product::forward_tile(ConvSizes::of(s)).m; },
+        .moments_rows = [](const ConvShape& s) { return Product::tile_of(s, Pass::forward).m; },
         .forward_moments = forward_moments};
 };
 

@@ -4,6 +4,7 @@
 // Threads   four numbers each, over all parts
 // Traffic   reads 4 count size bytes, writes 4 size (or reads them too)
 // Bound     memory, or L2, where the parts just were
+// Model     2 us and 4 bytes a number of each part at the memory's rate: 26 parts of 128 x 1152 in 6 us
 #include "kernels/cuda/parts.cuh"
 
 #include "kernels/cuda/pack.cuh"

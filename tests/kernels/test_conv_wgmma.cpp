@@ -1,5 +1,6 @@
 // The gradients on Hopper's warpgroup products, on the machine that plays one: every tile, with widths and maps that
 // fit none, and what they read and write.
+#include <numeric>
 #include <set>
 
 #include "kernels/machine/emulated/settings.h"
@@ -121,6 +122,26 @@ TEST_F(ConvWgmma, BitsAreTheSameInEveryOrder) {
             EXPECT_EQ(dx_now, dx) << "seed " << seed << ", late " << late;
             EXPECT_EQ(dw_now, dw) << "seed " << seed << ", late " << late;
         }
+}
+
+// y is linear in x and in w: sum dy y = sum dx x = sum dw w, but for the rounding of y and dx to bf16.
+TEST_F(ConvWgmma, GradientsAreTheForwardsAdjoint) {
+    for (const ConvCase& c : {ConvCase{"3x3", {.n = 2, .c = 64, .h = 9, .w = 7}, 72, 3, 1, 1},
+                              ConvCase{"1x1", {.n = 2, .c = 131, .h = 6, .w = 5}, 64, 1, 1, 0}}) {
+        SCOPED_TRACE(c.name);
+        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::data));
+        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::filter));
+        const Inputs in = random_inputs(c, Type::bf16, Type::bf16);  // what the products see of w
+        const auto dot = [](const Values& a, const Values& b) {
+            return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+        };
+        const Values y = forward(table(), c, in, false);
+        const double length = std::sqrt(dot(in.dy, in.dy) * dot(y, y));
+        EXPECT_NEAR(dot(backward_data(table(), c, in, Write::replace), in.x), dot(in.dy, y),
+                    2e-3 * length);
+        EXPECT_NEAR(dot(backward_filter(table(), c, in, false, Write::replace).dw, in.w),
+                    dot(in.dy, y), 2e-3 * length);
+    }
 }
 
 // What blocks bring from L2 and write, stated by hand from the shape; for one tap and one tile it is bytes().
