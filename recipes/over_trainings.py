@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One table over several trainings of the same search: report.json files of fp_prune, one a dense model.
 
-    bench/experiments/over_trainings.py runs/seeds/*/pruned/report.json
+    recipes/over_trainings.py runs/seeds/*/pruned/report.json
 
 Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training. Words go
 by p after Holm's correction over all differences of the table. "time" is of one inference over the dense model's, mean
