@@ -68,8 +68,9 @@ def undominated(rows, times):
     return {name for name, own in points.items() if not any(dominates(other, own) for other in points.values())}
 
 
-def table(rows, controls, times):
+def table(rows, controls, times=None):
     """rows: {name: [(balanced accuracy, gap), one a training]}; times: {name: [(ratio, low, high), one a training]}."""
+    times = times or {}
     width = max(len(name) for name in rows) + 2
     front = undominated(rows, times)
     print(f"{'':<{width}}{'balanced accuracy':<26}{'gap':<26}{'time':<9}gap by training")

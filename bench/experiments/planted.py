@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../recipes"))
 from over_trainings import table  # noqa: E402
 
 TUNE = ["--finetune-epochs", "3", "--lr", "0.02", "--batch-size", "64", "--augment", "none", "--max-drop", "1"]
