@@ -34,7 +34,7 @@ def quietly(command):
 
 def unpack(bench):
     """bin/ and lib/ of bench/gpu/pack; the vendor's libraries that PyTorch brings are found too."""
-    folder = bench.o.build
+    folder = bench.o.build = bench.o.build / "unpacked"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tarfile.open(bench.o.packed) as packed:

@@ -2,6 +2,7 @@
 import select
 import statistics
 import subprocess
+import time
 
 
 class Worker:
@@ -65,10 +66,10 @@ class Engines:
         self.prepared[(*command, line)] = worker
 
     def settle(self, seconds):
-        """Waits until what is prepared is ready, so long at most; who is not is ended. Answers those lines."""
-        late = []
+        """Waits until all that is prepared is ready, so long at most; who is not is ended. Answers those lines."""
+        late, end = [], time.monotonic() + seconds
         for key, worker in list(self.prepared.items()):
-            if not worker.answers(max(0.0, seconds())):
+            if not worker.answers(end - time.monotonic()):
                 worker.process.kill()
                 late.append(key[-1])
                 del self.prepared[key]

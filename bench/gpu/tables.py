@@ -21,7 +21,7 @@ def head(document):
         if key.startswith("clock and watts"):
             out.append(f"While {key.split(', ')[1]} ran: {value[0]:.0f} MHz, {value[1]:.0f} W.")
     if checks := document["checks"]:
-        out.append("Checks: " + ", ".join(f"{k}: {'passed' if v is True else 'FAILED' if v is False else v}" for k, v in checks.items()) + ".")
+        out.append("Checks: " + ", ".join(f"{k}: {'passed' if v is True else 'FAILED' if v is False else 'not done' if v is None else v}" for k, v in checks.items()) + ".")
     return "\n".join(out) + "\n"
 
 
@@ -91,8 +91,13 @@ def cases(document):
     return "\n".join(out) + "\n"
 
 
+def left_out(document):
+    return "Left out: " + "; ".join(document["left_out"]) + ".\n" if document["left_out"] else ""
+
+
+def summary(document):
+    return "\n".join(filter(None, (part(document) for part in (left_out, head, goals, machine, pruned, snnl))))
+
+
 def markdown(document):
-    parts = [part(document) for part in (head, goals, machine, pruned, snnl, cases)]
-    if document["left_out"]:
-        parts.append("Left out: " + "; ".join(document["left_out"]) + ".")
-    return "\n".join(p for p in parts if p)
+    return "\n".join(filter(None, (part(document) for part in (head, goals, machine, pruned, snnl, cases, left_out)))).rstrip()

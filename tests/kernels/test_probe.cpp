@@ -3,17 +3,19 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "kernels/machine/emulated/settings.h"
+#include "tests/expect_error.h"
 #include "tests/kernels/probe/recording.h"
 #include "tests/temporary_folder.h"
 
 namespace fp {
 namespace {
 
+using fp::testing::TemporaryFolder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using fp::testing::TemporaryFolder;
 
 const Memory& memory() { return kernels(Backend::emulated).memory; }
 
@@ -132,7 +134,15 @@ TEST(Probes, ABrokenFileIsRefused) {
     const TemporaryFolder folder;
     const auto path = folder / "own.safetensors";
     write_recording(path, emulated::probes(), own_recording());
-    std::filesystem::resize_file(path, std::filesystem::file_size(path) - 100);
+    const auto bytes = std::filesystem::file_size(path);
+    {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(std::streamoff(bytes / 2));
+        file.put('\x2a');  // perhaps within a tolerance, still not what was recorded
+    }
+    testing::expect_error(
+        Exit::model, [&] { read_recording(path); }, "damaged", "own.safetensors");
+    std::filesystem::resize_file(path, bytes - 100);
     EXPECT_THROW(read_recording(path), Error);
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "engine/hash.h"
 #include "engine/safetensors.h"
 
 namespace fp {
@@ -20,6 +21,15 @@ std::string metadata(const TensorFile& file, const std::string& key) {
     return found == file.metadata.end() ? "" : found->second;
 }
 
+std::string hash_of(const TensorFile& file) {
+    Xxh3 hash;
+    for (const TensorEntry& t : file.tensors) {
+        hash.add(as_bytes(t.name));
+        hash.add(t.data);
+    }
+    return hash.hex();
+}
+
 }  // namespace
 
 Recording read_recording(const std::filesystem::path& path) {
@@ -27,6 +37,9 @@ Recording read_recording(const std::filesystem::path& path) {
     FP_REQUIRE(metadata(file, "format") == Recording::kFormat, Exit::model, path.string(),
                ": format '", printable(metadata(file, "format")), "', wanted '", Recording::kFormat,
                "'");
+    FP_REQUIRE(metadata(file, "hash") == hash_of(file), Exit::model, path.string(),
+               ": damaged: its outputs hash to ", hash_of(file), ", it says ",
+               printable(metadata(file, "hash")));
     Recording out{.device = metadata(file, "device"),
                   .commit = metadata(file, "commit"),
                   .date = metadata(file, "date"),
@@ -68,6 +81,8 @@ void write_recording(const std::filesystem::path& path,
                                 .data = Bytes(bytes.begin(), bytes.end())});
         file.metadata["axes." + p.name] = axes_of(o);
     }
+    file = parse_safetensors(safetensors_bytes(file), path.string());  // in the file's order
+    file.metadata["hash"] = hash_of(file);
     write_safetensors(path, file);
 }
 
@@ -75,14 +90,15 @@ std::vector<std::string> differences(const std::vector<Probe>& probes,
                                      const Recording& r,
                                      const Memory& memory) {
     std::vector<std::string> out;
-    for (const auto& [name, recorded] : r.outputs) {
-        const auto p = std::find_if(probes.begin(), probes.end(),
-                                    [&name](const Probe& q) { return q.name == name; });
+    for (const auto& recorded : r.outputs) {
+        const auto p = std::find_if(probes.begin(), probes.end(), [&recorded](const Probe& q) {
+            return q.name == recorded.first;
+        });
         if (p == probes.end()) {
-            out.push_back(name + ": recorded, and no such probe is in the list");
+            out.push_back(recorded.first + ": recorded, and no such probe is in the list");
             continue;
         }
-        const std::string sentence = difference(*p, recorded, p->run(memory));
+        const std::string sentence = difference(*p, recorded.second, p->run(memory));
         if (!sentence.empty()) out.push_back(sentence);
     }
     return out;

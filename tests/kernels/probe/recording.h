@@ -1,6 +1,6 @@
 // Recorded outputs of the probes: one safetensors file a GPU (tests/kernels/recordings), a tensor a probe (I32 words,
-// F32 numbers), and metadata: format, device (with its driver), commit, date; axes.PROBE names what a tensor's
-// dimensions are.
+// F32 numbers), and metadata: format, device (with its driver), commit, date, hash of all outputs (XXH3);
+// axes.PROBE names what a tensor's dimensions are.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@ struct Recording {
     bool operator==(const Recording&) const = default;
 };
 
-// Errors of the file are Exit::model, of one of another format too.
+// Errors of the file are Exit::model: another format, damage.
 Recording read_recording(const std::filesystem::path&);
 void write_recording(const std::filesystem::path&, const std::vector<Probe>&, const Recording&);
 
