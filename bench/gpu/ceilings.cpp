@@ -4,6 +4,7 @@
 
 #include "bench/gpu/numbers.h"
 #include "bench/gpu/work.h"
+#include "kernels/tiles.h"
 
 namespace fp {
 
@@ -12,9 +13,13 @@ Work copy_work(const Kernels& k, std::istringstream& words) {
     words >> bytes;
     auto blocks = std::make_shared<std::vector<Buffer>>();
     for (int i = 0; i < 2; ++i) blocks->emplace_back(k.memory, bytes);
-    return {.call = [&k, blocks](int) {
-        k.memory.copy((*blocks)[1].data(), (*blocks)[0].data(), (*blocks)[0].bytes(), {});
-    }};
+    return {.call =
+                [&k, blocks](int) {
+                    k.memory.copy((*blocks)[1].data(), (*blocks)[0].data(), (*blocks)[0].bytes(),
+                                  {});
+                },
+            .flops = 2.0 * double(bytes),  // read and written
+            .expected = 2.0 * double(bytes) / kDevice.hbm};
 }
 
 Work product_work(const Kernels& k, std::istringstream& words) {

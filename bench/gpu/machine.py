@@ -88,37 +88,42 @@ def ceilings(bench):
             if clocks.medians() and not inputs:
                 device[f"clock and watts, {precision} products"] = clocks.medians()
             if not inputs and "fairprune" in found:  # the rate that shares are of: the fastest anyone reached
-                device[f"product_flops_per_second_{precision}"] = found["fairprune"]["ready"][0] / min(median(found, n) for n in found)
+                add(bench, "product", precision, found, min(median(found, n) for n in found))
     if found := bench.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), f"copy {s['copy']}")}, 5):
         bench.row("-", "copy, read and write", f"copy {s['copy']}", found)
-        device["copy_bytes_per_second"] = 2 * s["copy"] / median(found)
+        add(bench, "copy", s["copy"] >> 20, found, median(found))
 
 
-RATES = {"l2": ("L2 to shared memory, {variant} KiB read again and again", "TB/s", 1e12),
+RATES = {"copy": ("copy of {variant} MiB, read and write", "TB/s", 1e12),
+         "product": ("matrix products, {variant}, the fastest engine", "TFLOP/s", 1e12),
+         "l2": ("L2 to shared memory, {variant} KiB read again and again", "TB/s", 1e12),
          "wgmma": ("bf16 wgmma from shared memory, 64 x {variant} a warpgroup, two a block", "TFLOP/s", 1e12),
          "ex2": ("exponentials, {variant} multiply-adds beside each", "10^12/s", 1e12),
          "start": ("from kernel to kernel in a graph of {variant}", "us", 1e-6)}
 
 
+def add(bench, rate, variant, found, seconds):
+    """A row of the table "machine": {what, unit, measured, assumed}. A rate a second, or for `start` seconds each."""
+    units, _, expected = found["fairprune"]["ready"]
+    words, unit, scale = RATES[rate]
+    measured, assumed = seconds / units, expected / units
+    if rate != "start":
+        measured, assumed = 1 / measured, 1 / assumed
+    row = {"rate": rate, "variant": variant, "what": words.format(variant=variant), "unit": unit, "measured": measured / scale, "assumed": assumed / scale}
+    bench.document["machine"].append(row)
+    print(f"  {row['what']}: {row['measured']:.3g} {unit}, assumed {row['assumed']:.3g}", flush=True)
+
+
 def rates(bench):
-    """Rows of the table "machine": {what, unit, measured, assumed}. A rate a second, or for `start` seconds each."""
     s = bench.s
     for what, variant, blocks, steps in s["rates"]:
         line = f"rate {what} {variant} {blocks} {steps}"
         found = bench.in_turns({"fairprune": (bench.ours(s["device"], "bf16"), line)}, 5)
-        if not found:
-            continue
-        units, _, expected = found["fairprune"]["ready"]
-        words, unit, scale = RATES[what]
-        measured, assumed = median(found) / units, expected / units
-        if what != "start":
-            measured, assumed = 1 / measured, 1 / assumed
-        row = {"rate": what, "variant": variant, "what": words.format(variant=variant), "unit": unit, "measured": measured / scale, "assumed": assumed / scale}
-        bench.document["machine"].append(row)
-        print(f"  {row['what']}: {row['measured']:.3g} {unit}, assumed {row['assumed']:.3g}", flush=True)
+        if found:
+            add(bench, what, variant, found, median(found))
 
 
-def measured(bench, rate, otherwise):
-    """The best measured rate a second of a kind, or what is assumed where there is none."""
+def per_second(bench, rate):
+    """The best measured rate of a kind; None where none was. Products: in bf16, or what there is."""
     values = [r["measured"] * RATES[rate][2] for r in bench.document["machine"] if r["rate"] == rate]
-    return max(values) if values and not bench.o.dry_run else otherwise
+    return max(values, default=None)

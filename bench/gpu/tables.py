@@ -14,9 +14,8 @@ def speed(row, name):
 
 def head(document):
     d = document["device"]
-    out = [f"{d['name']}; commit {d['commit']}, {d['date']}; torch {d.get('torch', 'not here')}; copy {d.get('copy_bytes_per_second', 0) / 1e12:.2f} TB/s"
-           + "".join(f", {key.rsplit('_', 1)[1]} products {value / 1e12:.1f} TFLOP/s" for key, value in d.items() if key.startswith("product_flops"))
-           + f"; first inference {d.get('first_inference_seconds', 0):.2f} s after the start."]
+    out = [f"{d['name']}; commit {d['commit']}, {d['date']}; torch {d.get('torch', 'not here')}; first inference "
+           f"{d.get('first_inference_seconds', 0):.2f} s after the start."]
     for key, value in d.items():
         if key.startswith("clock and watts"):
             out.append(f"While {key.split(', ')[1]} ran: {value[0]:.0f} MHz, {value[1]:.0f} W.")
@@ -66,10 +65,11 @@ def snnl(document):
            "the maps once, whichever takes longest, by this run's rates.\n",
            "| layers | N | C | D | ours, ms | limit, ms | share | maps, GB | scratch, GB | scratch / maps |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for r in rows:
-        own, maps = r["seconds"].get("fairprune"), 4 * r["n"] * r["c"] * r["d"]
+        own, maps, limit = r["seconds"].get("fairprune"), 4 * r["n"] * r["c"] * r["d"], r["limit_seconds"]
         scratch = r.get("scratch_bytes", 0)
         if own:
-            out.append(f"| {r.get('layers', 1)} | {r['n']} | {r['c']} | {r['d']} | {1e3 * own:.3f} | {1e3 * r['limit_seconds']:.3f} | {100 * r['limit_seconds'] / own:.0f} % | "
+            share = f"{1e3 * limit:.3f} | {100 * limit / own:.0f} %" if limit else "- | -"
+            out.append(f"| {r.get('layers', 1)} | {r['n']} | {r['c']} | {r['d']} | {1e3 * own:.3f} | {share} | "
                        f"{maps / 1e9:.2f} | {scratch / 1e9:.2f} | {scratch / maps:.2f} |")
     if whole := document.get("snnl_network"):
         out.append(f"\nAll {whole['channels']} convolution channels of ResNet-18 at 128 pixels on {whole['images']} images: {whole['seconds']:.2f} s, limit "

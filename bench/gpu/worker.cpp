@@ -1,7 +1,7 @@
 // One engine of a comparison on a GPU: times what it is told to on standard input, so that bench/gpu/run can let
 // several engines take turns. Started as: gpu_worker DEVICE [PRECISION]. One line a command, one an answer:
-//   copy BYTES                       -> ready           from one place of the device's memory to another
-//   product N [zeros]                -> ready           N x N x N, as a linear layer
+//   copy BYTES                       -> ready BYTES MOVED 0 EXPECTED    from one place of the device's memory to another
+//   product N [zeros]                -> ready FLOPS 0 EXPECTED              N x N x N, as a linear layer
 //   conv DIRECTION N H C K R STRIDE [rectified]   -> ready FLOPS FLOOR EXPECTED   seconds; DIRECTION: forward, infer,
 //                                                       backward_data, backward_filter; padding R/2; rectified: x
 //                                                       and dy as behind a ReLU, half of them zeros
@@ -107,6 +107,7 @@ int serve(const Kernels& k, Precision precision) {
             FP_REQUIRE(kind != std::end(kKinds), Exit::usage, "unknown command ", command);
             work = kind->make(k, words);
             Expectation expected{.expected = work.expected};
+            if (command == "product") expected.expected = work.flops / peak_flops(precision);
             if (command == "conv" || command == "snnl") {
                 std::istringstream again(line);
                 expected = expect(again, precision);
