@@ -73,10 +73,11 @@ def table(rows, controls, times=None):
     times = times or {}
     width = max(len(name) for name in rows) + 2
     front = undominated(rows, times)
-    print(f"{'':<{width}}{'balanced accuracy':<26}{'gap':<26}{'time':<9}gap by training")
+    print(f"{'':<{width}}{'balanced accuracy':<26}{'gap':<26}" + (f"{'time':<9}" if times else "") + "gap by training")
     for name, runs in rows.items():
-        time = f"{sum(t for t, _, _ in times[name]) / len(times[name]):.2f}x" + (" P" if name in front else "") if name in times else "-"
-        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}{time:<9}"
+        ratios = [ratio for ratio, _, _ in times.get(name, [])]
+        time = f"{sum(ratios) / len(ratios):.2f}x" + (" P" if name in front else "") if ratios else "-" if times else ""
+        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}" + (f"{time:<9}" if times else "")
               + " ".join(f"{g:.3f}" for _, g in runs))
     compared = []  # control, name, differences of accuracy, of the gap
     for control in controls:
