@@ -108,7 +108,6 @@ def main(files):
             return test["balanced_accuracy"], test["gaps"][attribute][gap]
 
         rows.setdefault("dense", []).append(figures(sweep["dense"]["test"]))
-        times.setdefault("dense", []).append((1, 1, 1))
         for point in sweep["points"]:
             if point["control"] and point["name"] not in controls:
                 controls.append(point["name"])
@@ -121,7 +120,8 @@ def main(files):
             rows.setdefault(evaluated.stem.removeprefix("eval-"), []).append(
                 (test["balanced_accuracy"]["value"], test["attributes"][attribute]["gaps"][gap]["value"]))
     print(f"{len(files)} trainings, test split; the gap is {gap} by {attribute}\n")
-    table(rows, controls, {name: t for name, t in times.items() if len(t) == len(files)})
+    times = {name: t for name, t in times.items() if len(t) == len(files)}
+    table(rows, controls, {"dense": [(1, 1, 1)] * len(files), **times} if times else None)
 
 
 if __name__ == "__main__":
