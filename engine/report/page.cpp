@@ -14,7 +14,7 @@ p{margin:.4rem 0}.soft{color:var(--soft);font-size:.9rem}.verdict{background:var
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.7rem;margin:1rem 0}.tile{background:var(--card);padding:.7rem .9rem;border-radius:.4rem}
 .tile b{display:block;font-size:1.35rem}.tile span{color:var(--soft);font-size:.85rem}
 .scroll{overflow-x:auto}table.left td,table.left th{text-align:left;white-space:normal;overflow-wrap:anywhere}table.left th:first-child{width:8rem}table{border-collapse:collapse;font-size:.88rem;width:100%}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}table.words td:first-child,table.words td:nth-child(2),table.words td:last-child{white-space:normal}table.words td:first-child{min-width:11rem}tr.cut td{background:var(--card)}
+th{color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}table.words td:first-child,table.words td:nth-child(2),table.words td:last-child{white-space:normal}table.words td:first-child{min-width:9rem}tr.cut td{background:var(--card)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(19rem,1fr));gap:1rem}svg{width:100%;max-width:40rem;height:auto;background:var(--card);border-radius:.4rem}
 svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .title{font-weight:600;font-size:12px}svg .tick,svg .label{fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1}
 svg polyline{fill:none;stroke-width:2}.s0{stroke:var(--a);fill:var(--a)}.s1{stroke:var(--b);fill:var(--b)}.s2{stroke:var(--c);fill:var(--c)}.s3{stroke:var(--d);fill:var(--d)}
