@@ -71,6 +71,7 @@ class Bench:
         peers: the names that count as such; all others but ours where it is not given."""
         figures = {name: statistics.median(f["seconds"]) for name, f in found.items() if f["seconds"]}
         row = {"goal": goal, "case": case, "command": line, "seconds": figures, "rounds": {n: f["seconds"] for n, f in found.items()},
+               "ready_after": {n: f["ready_after"] for n, f in found.items()},
                "count": count, "unit": unit, **more}
         errors = {name: f["error"][0] for name, f in found.items() if "error" in f}
         if errors:
@@ -85,7 +86,9 @@ class Bench:
                 ratios = [b / a for a, b in zip(found["fairprune"]["seconds"], found[best]["seconds"])]
                 low, high = interval(ratios)
                 counts = best not in errors or errors["fairprune"] <= 1.25 * errors[best] + 1e-7
-                row.update(best_peer=best, ratio=statistics.median(ratios), low=low, high=high, counts=counts)
+                orders = [statistics.median(ratios[first::2] or ratios) for first in (0, 1)]  # who came first
+                row.update(best_peer=best, ratio=statistics.median(ratios), low=low, high=high, counts=counts, orders=orders,
+                           clear=min(low, *orders) > 1 or max(high, *orders) < 1)
         self.rows.append(row)
         print(f"  {goal:<4}{case:<46}" + "  ".join(f"{n} {1e6 * v:.1f} us" for n, v in figures.items()) +
               (f"  {row['ratio']:.2f}x" if "ratio" in row else ""), flush=True)

@@ -18,7 +18,7 @@ class Worker:
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-            self.sent = line
+            self.sent, self.sent_at, self.took = line, time.monotonic(), None
         except BrokenPipeError:
             self.sent = None
 
@@ -33,14 +33,18 @@ class Worker:
         return self.process.stdout.readline().split() or None  # an empty line: it has ended
 
     def begin(self, line):
-        """The answer to a case's first line; what it is at already it does not begin again."""
+        """The answer to a case's first line, and the seconds it took; what it is at already it does not begin again."""
         if line != self.line:
             self.line, self.ready = line, self.ask(line)
+            self.ready_after = self.took
         return self.ready
 
     def answers(self, timeout):
-        """Whether there is something to read within so many seconds."""
-        return bool(select.select([self.process.stdout], [], [], max(0, timeout))[0])
+        """Whether there is something to read within so many seconds. took: seconds until that was seen."""
+        there = bool(select.select([self.process.stdout], [], [], max(0, timeout))[0])
+        if there and self.took is None:
+            self.took = time.monotonic() - self.sent_at
+        return there
 
     def close(self):
         try:
@@ -103,7 +107,8 @@ class Engines:
         self.prepared.clear()
 
     def in_turns(self, sides, rounds, seconds, left):
-        """sides: {name: (command, first line)} -> ({name: {"ready": numbers, "seconds": a round each}}, what failed)."""
+        """sides: {name: (command, first line)} -> ({name: {"ready": numbers, "ready_after": seconds of setting up and
+        tuning, "seconds": a round each}}, what failed)."""
         found, workers, failed = {}, {}, []
         for name, (command, line) in sides.items():
             worker = self.get(name, command, line)
@@ -112,7 +117,7 @@ class Engines:
                 failed.append(f"{name}: {line}" + (f" ({' '.join(ready)})" if ready else ""))
                 self.drop(name, command, line)
                 continue
-            workers[name], found[name] = worker, {"ready": [float(v) for v in ready[1:]], "seconds": []}
+            workers[name], found[name] = worker, {"ready": [float(v) for v in ready[1:]], "ready_after": worker.ready_after, "seconds": []}
         for r in range(rounds):
             if r > 4 and left() < 0:
                 break

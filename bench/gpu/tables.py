@@ -50,9 +50,9 @@ def pruned(document):
            "device's own limits leave of the speed-up (all at the roof).\n",
            "| keeps | widths | ours | ours, dense | PyTorch | PyTorch, dense | FLOPs fewer | limit | ours | share of the limit | PyTorch's |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for r in rows:
-        ratio, theirs = r.get("ratio"), r.get("PyTorch_speedup")
+        own, theirs = r.get("ratio"), r.get("PyTorch_speedup")
         out.append(f"| {r['keep']:.2f} | {r['widths']} | " + " | ".join(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense"))
-                   + f" | {r['flop_ratio']:.2f}x | {r['limit']:.2f}x | " + (f"{ratio:.2f}x [{r['low']:.2f}, {r['high']:.2f}] | {100 * ratio / r['limit']:.0f} %" if ratio else "- | -")
+                   + f" | {r['flop_ratio']:.2f}x | {r['limit']:.2f}x | " + (f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}] | {100 * own / r['limit']:.0f} %" if own else "- | -")
                    + (f" | {theirs:.2f}x |" if theirs else " | - |"))
     return "\n".join(out) + "\n"
 
@@ -77,6 +77,25 @@ def snnl(document):
     return "\n".join(out) + "\n"
 
 
+def networks(document):
+    rows = [r for r in document["rows"] if r["unit"] == "images/s" and "keep" not in r]
+    names = list(dict.fromkeys(name for r in rows for name in r["seconds"]))
+    if not rows:
+        return ""
+    out = ["**Networks**, images a second, and the seconds until each engine was ready (PyTorch's: at most).\n",
+           "| goal | case | " + " | ".join(names) + " | over the fastest peer [95 %] | " + " | ".join(f"{n} ready after" for n in names) + " |\n|---|---|" + "--:|" * (2 * len(names) + 1)]
+    for r in rows:
+        after = r.get("ready_after", {})
+        out.append(f"| {r['goal']} | {r['case']} | " + " | ".join(speed(r, n) for n in names) + " | " + (ratio(r) if "ratio" in r else "-")
+                   + " | " + " | ".join(f"{after[n]:.1f}" if after.get(n) is not None else "-" for n in names) + " |")
+    return "\n".join(out) + "\n"
+
+
+def ratio(row):
+    return (f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" + ("" if row["counts"] else " (does not count)")
+            + ("" if row["clear"] else " (even)"))
+
+
 def cases(document):
     out = ["| goal | case | floor, us | expected, us | fairprune, us | share of floor | fastest peer | peer, us | ratio [95 %] | error / peer's |\n|---|---|--:|--:|--:|--:|---|--:|--:|--:|"]
     for r in document["rows"]:
@@ -86,7 +105,7 @@ def cases(document):
         error = r.get("error", {})
         out.append(f"| {r['goal']} | {r['case']} | {micro(r.get('floor'))} | {micro(r.get('expected'))} | {micro(own)} | "
                    + (f"{100 * r['floor'] / own:.0f} %" if r.get("floor") else "-")
-                   + (f" | {peer} | {micro(r['seconds'][peer])} | {r['ratio']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" + ("" if r["counts"] else " (does not count)") if peer else " | - | - | -")
+                   + (f" | {peer} | {micro(r['seconds'][peer])} | {ratio(r)}" if peer else " | - | - | -")
                    + (f" | {error['fairprune']:.1e} / {error.get(peer, float('nan')):.1e} |" if "fairprune" in error else " | - |"))
     return "\n".join(out) + "\n"
 
@@ -96,8 +115,8 @@ def left_out(document):
 
 
 def summary(document):
-    return "\n".join(filter(None, (part(document) for part in (left_out, head, goals, machine, pruned, snnl))))
+    return "\n".join(filter(None, (part(document) for part in (left_out, head, goals, machine, networks, pruned, snnl))))
 
 
 def markdown(document):
-    return "\n".join(filter(None, (part(document) for part in (head, goals, machine, pruned, snnl, cases, left_out)))).rstrip()
+    return "\n".join(filter(None, (part(document) for part in (head, goals, machine, networks, pruned, snnl, cases, left_out)))).rstrip()
