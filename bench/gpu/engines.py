@@ -11,8 +11,8 @@ class Worker:
     def __init__(self, command, environment=None):
         self.command = command
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.sent = None  # a line whose answer is still to come
-        self.line = self.ready = None  # what it is at, and its answer to that
+        self.sent = self.sent_at = self.took = None  # a line whose answer is still to come, since when, how long it took
+        self.line = self.ready = self.ready_after = None  # what it is at, its answer to that, the seconds it took
 
     def send(self, line):
         try:
