@@ -37,6 +37,11 @@ class Bench:
     def seconds_left(self):
         return 60 * self.o.minutes - (time.monotonic() - self.begin)
 
+    def spare(self, seconds):
+        """So many at most, of which enough are left to what is timed."""
+        left = self.seconds_left()
+        return min(seconds, max(left - 240, left / 3))
+
     def program(self, name):
         return str(self.o.build / "bin" / name)
 

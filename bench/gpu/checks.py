@@ -8,9 +8,6 @@ import tempfile
 from bench import ROOT
 
 
-KEPT_BACK = 240  # seconds that checks leave to what is timed
-
-
 def succeeds(bench, command, seconds, **options):
     """None where the time is up, or was before it ended."""
     seconds = min(seconds, bench.seconds_left())
@@ -32,7 +29,7 @@ def loss_curves(bench):
         with tempfile.TemporaryDirectory() as folder:
             command = [bench.program("fp_train"), "--device", device, "--precision", precision, "--model", "resnet18", "--stem", "small",
                        "--lr", "0.01", "--seed", str(seed), "--quiet", "--out", f"{folder}/run", *s["curve"]]
-            if not (done := succeeds(bench, command, min(60, bench.seconds_left() - KEPT_BACK), stdout=subprocess.DEVNULL)):
+            if not (done := succeeds(bench, command, bench.spare(60), stdout=subprocess.DEVNULL)):
                 return done
             return [json.loads(line)["train"]["loss"] for line in open(f"{folder}/run/metrics.jsonl")]
 
@@ -53,12 +50,12 @@ def correctness(bench):
         checks["tests"] = "left to ctest"
     else:
         tests = [bench.program("test_kernels"), "--gtest_filter=*cuda*:*Cuda*:*cudnn*", "--gtest_brief=1"]
-        checks["tests"] = succeeds(bench, tests, min(120, bench.seconds_left() - KEPT_BACK))
+        checks["tests"] = succeeds(bench, tests, bench.spare(120))
     loss_curves(bench)
     if not bench.o.dry_run:
         for precision in ("fp32", "tf32", "bf16"):
             script = [str(ROOT / "tests/end_to_end/device"), str(bench.o.build / "bin"), "cuda", precision]
-            checks[f"end to end, {precision}"] = succeeds(bench, script, min(60, bench.seconds_left() - KEPT_BACK), stdout=subprocess.DEVNULL)
+            checks[f"end to end, {precision}"] = succeeds(bench, script, bench.spare(60), stdout=subprocess.DEVNULL)
 
 
 def sanitizer(bench):
