@@ -66,13 +66,16 @@ struct TileCost {
 };
 
 // Seconds in whole waves of blocks, the longer of two: the products, or the rows and columns of every
-// block's tile on their way from L2, each once.
+// block's tile on their way from L2, each once. Where a sum is cut into parts blocks fill the device, and what
+// of a tile lies outside the product is not brought.
 constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
-    const int64_t blocks = tiles_of(p, c.tile);
+    const int64_t down = ceil_div(p.m, c.tile.m), across = ceil_div(p.n, c.tile.n);
     const int64_t wave = int64_t(kProcessors) * c.resident;
-    const double whole = double(p.split ? blocks : ceil_div(blocks, wave) * wave) * double(p.depth);
-    const double multiply = whole * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
-    const double load = whole * (c.tile.m + c.tile.n) * p.element_bytes / kDevice.l2;
+    const int64_t blocks = p.split ? down * across : round_up(down * across, wave);
+    const int64_t lines = p.split ? across * p.m + down * p.n : blocks * (c.tile.m + c.tile.n);
+    const double multiply =
+        double(blocks) * double(p.depth) * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
+    const double load = double(lines) * double(p.depth) * p.element_bytes / kDevice.l2;
     return std::max(multiply, load);
 }
 

@@ -15,7 +15,7 @@
 // Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. A last chunk of
 //           fewer than 64 channels costs 64.
 // Model     (bench/gpu/run --model: H200, batch 256) a 3x3 of 128 channels at 28x28: 155 us, of 256 at 14x14: 141, of
-//           64 at 56x56: 264, the parts included; the floor of each is 75
+//           64 at 56x56: 213, the parts included; the floor of each is 75
 // Needs     sm_90a; pads up to 127, strides up to 8. The MN-major layout rests on NVIDIA's documents
 //           (machine/gpu/hopper.cuh): the first GPU confirms it or not.
 #pragma once
