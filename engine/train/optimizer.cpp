@@ -8,8 +8,7 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
     : kernels_(params.kernels()),
       options_(options),
       clipped_(kernels_.memory, sizeof(GradientScale)),
-      seen_(kernels_.memory, sizeof(GradientScale)),
-      there_(kernels_.order) {
+      seen_(kernels_.memory, sizeof(GradientScale)) {
     *seen_.as<GradientScale>() = {};
     FP_REQUIRE(options.kind == "sgd" || options.kind == "adamw", Exit::usage, "optimizer ",
                options.kind, " is unknown: sgd or adamw");
@@ -40,13 +39,7 @@ const GradientScale* OptimizerState::clip(const ParamStore& params, double scale
     auto* clipped = static_cast<GradientScale*>(clipped_.data());
     op.clip(int(runs.size()), squares, scale, options_.clip_norm, clipped, {});
     memory.copy_out_later(seen_.as<void>(), clipped, sizeof(*clipped), {});
-    there_.record({});
     return clipped;
-}
-
-double OptimizerState::norm() const {
-    there_.wait();
-    return seen_.as<GradientScale>()->norm;
 }
 
 void OptimizerState::apply(ParamStore& params, double lr, double scale) {

@@ -22,12 +22,12 @@ class OptimizerState {
 public:
     OptimizerState(const ParamStore&, const OptimizerOptions&);
 
-    // Gradients are multiplied by `scale` first. Nothing waits for the device. Where the clipped norm is not
-    // finite, weights and momenta stay as they are: norm() tells, before the next step.
+    // Gradients are multiplied by `scale` first. Nothing waits for the device, so a graph can note it. Where the
+    // clipped norm is not finite, weights and momenta stay as they are, and norm() tells.
     void apply(ParamStore&, double lr, double scale = 1);
-    // Of the last step, once the device has come so far: the gradients' L2 norm after scaling, before
-    // clipping. 0 without clipping, and before the first step.
-    double norm() const;
+    // The gradients' L2 norm after scaling, before clipping; 0 without clipping, and before the first step. Of the
+    // last step, once the host has waited for it or for anything behind it.
+    double norm() const { return seen_.as<GradientScale>()->norm; }
 
     int64_t step() const { return step_; }
     // Momenta by name, in file order, to be saved and cut with the weights: `slot` 0 is momentum or the
@@ -46,8 +46,7 @@ private:
     OptimizerOptions options_;
     int64_t step_ = 0;
     Buffer slots_[2], squares_, scratch_, clipped_;
-    HostBuffer seen_;  // what the host knows of clipped_, from there_ on
-    Mark there_;
+    HostBuffer seen_;  // what the host knows of clipped_
 };
 
 }  // namespace fp

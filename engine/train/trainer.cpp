@@ -93,7 +93,7 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
                      {Session::Part::device, backward}});
     feed_.free_place(at);
     results_.there.wait();
-    check_update();
+    check_norm();  // of the last update, which was enqueued before
 
     const double loss = results_.loss();
     if (!std::isfinite(loss)) {
@@ -134,6 +134,11 @@ double Trainer::Results::loss() const {
 }
 
 void Trainer::check_update() const {
+    network_.kernels().memory.synchronize({});
+    check_norm();
+}
+
+void Trainer::check_norm() const {
     const double norm = optimizer_.norm();
     FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ",
                optimizer_.step());

@@ -66,6 +66,7 @@ public:
 
 private:
     void update(double lr);
+    void check_norm() const;
     void swap_average();
 
     Network& network_;
