@@ -53,42 +53,6 @@ __global__ void warpgroup_kernel(const __grid_constant__ TensorMap a,
     for (int i = 0; i < kN / 2; ++i) out[thread_index() * (kN / 2) + i] = d[i];
 }
 
-// The same of operands that lie across the sum: 64 rows, each a step of it, in panels of 64 lines.
-template <int kN>
-__global__ void turned_warpgroup_kernel(const __grid_constant__ TensorMap a,
-                                        const __grid_constant__ TensorMap b,
-                                        float* out) {
-    constexpr int kPanel = kDepth * 128, kPanels = (kN + 63) / 64;
-    DYN_SHARED(unsigned char, panels);
-    auto* barrier = reinterpret_cast<Mbarrier*>(panels + (1 + kPanels) * kPanel);
-    if (thread_index() == 0) {
-        mbarrier_init(barrier, 1);
-        mbarrier_init_fence();
-    }
-    block_sync();
-    if (thread_index() == 0) {
-        mbarrier_arrive_expect(barrier, (1 + kPanels) * kPanel);
-        tensor_load_3d(panels, a, 0, 0, 0, barrier);
-        for (int i = 0; i < kPanels; ++i)
-            tensor_load_3d(panels + (1 + i) * kPanel, b, i * 64, 0, 0, barrier);
-    }
-    const bool all_came = phase_ends(barrier, 0);
-    block_sync();
-    if (!all_came) return;
-
-    float d[kN / 2];
-    wgmma_fence();
-    UNROLL
-    for (int k = 0; k < kDepth; k += 16)
-        wgmma_bf16<kN, Operand::columns, Operand::columns>(
-            d, column_descriptor(panels + k * 128, kPanel),
-            column_descriptor(panels + kPanel + k * 128, kPanel), k > 0);
-    wgmma_commit();
-    wgmma_wait<0>();
-    UNROLL
-    for (int i = 0; i < kN / 2; ++i) out[thread_index() * (kN / 2) + i] = d[i];
-}
-
 TensorMapSpec rows_of(const void* base, int rows) {
     return {.base = base,
             .rank = 3,
@@ -112,24 +76,6 @@ ProbeOutput products(const Memory& memory, int a_rows, const std::vector<RowPlan
     return out.output();
 }
 
-template <int kN>
-ProbeOutput turned_products(const Memory& memory) {
-    const auto panels_of = [](const void* base, int lines) {
-        return encode({.base = base,
-                       .rank = 3,
-                       .size = {lines, 1, kDepth},
-                       .stride = {1, lines, lines},
-                       .box = {64, 1, kDepth}});
-    };
-    const Given<bf16> a(memory, bf16_numbers(64 * kDepth, 22)),
-        b(memory, bf16_numbers(size_t(kN) * kDepth, 23));
-    const Wanted out(memory, {{"thread", kWarpgroup}, {"register", kN / 2}});
-    launch(turned_warpgroup_kernel<kN>,
-           {.threads = kWarpgroup, .shared_bytes = size_t(1 + (kN + 63) / 64) * kDepth * 128 + 64},
-           {}, panels_of(a.data(), 64), panels_of(b.data(), kN), out.floats());
-    return out.output();
-}
-
 // As the warp's own products lose (matrix.cu), over four instructions.
 constexpr double kTolerance = 1e-5;
 
@@ -139,14 +85,6 @@ void add_width(std::vector<Probe>& list) {
                     .held = Held::to_largest,
                     .tolerance = kTolerance,
                     .run = [](const Memory& memory) { return products<kN>(memory, 64, {{}}); }});
-}
-
-template <int kN>
-void add_turned(std::vector<Probe>& list) {
-    list.push_back({.name = text("wgmma_across_the_sum_n", kN),
-                    .held = Held::to_largest,
-                    .tolerance = kTolerance,
-                    .run = turned_products<kN>});
 }
 
 void add_plans(std::vector<Probe>& list,
@@ -172,9 +110,6 @@ void add_warpgroup_probes(std::vector<Probe>& list) {
     add_width<128>(list);
     add_width<200>(list);
     add_width<256>(list);
-    // Both operands as the gradients read them: GPU.md 11, item 7.
-    add_turned<72>(list);
-    add_turned<128>(list);
     // A patch of pixels is read once, and its taps are rows further in: GPU.md 11, item 4.
     add_plans(list, "wgmma_rows_from_any_128_bytes_on", Held::to_largest,
               {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {9}});

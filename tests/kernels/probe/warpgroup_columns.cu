@@ -89,6 +89,7 @@ void add_column_probes(std::vector<Probe>& list) {
     add<64, Operand::rows, Operand::columns>(list, "b");
     add<40, Operand::rows, Operand::columns>(list, "b");
     add<72, Operand::rows, Operand::columns>(list, "b");
+    add<72, Operand::columns, Operand::columns>(list, "both");
     add<128, Operand::columns, Operand::columns>(list, "both");
 }
 
