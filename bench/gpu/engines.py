@@ -94,6 +94,12 @@ class Engines:
                 worker.close()
                 return
 
+    def free(self, name, command, line):
+        """Has PyTorch give back its memory, which may be most of the device's."""
+        worker = self.get(name, command, line)
+        worker.ask("free")
+        worker.line = None
+
     def close(self):
         for worker in self.workers.values():
             worker.close()

@@ -42,6 +42,9 @@ def layers(bench):
                     sides[f"PyTorch {variant}"] = (command, words)
         if not (found := bench.in_turns(sides, 5)):
             continue
+        for name in found:
+            if name != "fairprune":
+                bench.engines.free(name, *sides[name])
         least = limit(bench, n, c, side)
         bench.row("G8", f"SNNL N={n} C={c} D={side * side}", line, found, n=n, c=c, d=side * side, limit_seconds=least)
         if "fairprune" not in found:

@@ -7,10 +7,12 @@
     conv DIRECTION N H C K R STRIDE                 -> ready    cudnn.benchmark on; what cuDNN's own search finds
     snnl loop|bmm|compile N C SIDE                  -> ready    a channel at a time, as published code does; all at once
     product N, copy BYTES, time SECONDS
+    free                                            -> freed    the memory of what was done last
 
 What cannot be done (no memory for it, say) is answered with "failed" and why. On a CPU, where the logic of this file is
 tried, there is nothing to compile or capture.
 """
+import gc
 import pathlib
 import sys
 import time
@@ -188,8 +190,12 @@ def main():
             print(timed(step, float(words[0])), flush=True)
             continue
         step = None
+        gc.collect()
         if gpu:
             torch.cuda.empty_cache()
+        if command == "free":
+            print("freed", flush=True)
+            continue
         try:
             step = prepared(command, words)
         except Exception as error:  # no memory, among others
