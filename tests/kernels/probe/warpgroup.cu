@@ -53,6 +53,29 @@ __global__ void warpgroup_kernel(const __grid_constant__ TensorMap a,
     for (int i = 0; i < kN / 2; ++i) out[thread_index() * (kN / 2) + i] = d[i];
 }
 
+// Rows that the threads write themselves, chunks exchanged as the tensor memory unit would.
+__global__ void own_rows_kernel(const bf16* a, const bf16* b, float* out) {
+    constexpr int kN = 32;
+    DYN_SHARED(bf16, rows);
+    for (int i = thread_index(); i < (64 + kN) * kDepth; i += kWarpgroup) {
+        const int row = i / kDepth, k = i % kDepth;
+        rows[row * kDepth + ((k / 8) ^ (row % 8)) * 8 + k % 8] =
+            row < 64 ? ldg(a + i) : ldg(b + i - 64 * kDepth);
+    }
+    async_fence();
+    block_sync();
+    async_fence();
+    float d[kN / 2];
+    wgmma_fence();
+    UNROLL
+    for (int k = 0; k < kDepth; k += 16)
+        wgmma_bf16<kN>(d, row_descriptor(rows + k), row_descriptor(rows + 64 * kDepth + k), k > 0);
+    wgmma_commit();
+    wgmma_wait<0>();
+    UNROLL
+    for (int i = 0; i < kN / 2; ++i) out[thread_index() * (kN / 2) + i] = d[i];
+}
+
 TensorMapSpec rows_of(const void* base, int rows) {
     return {.base = base,
             .rank = 3,
@@ -110,6 +133,18 @@ void add_warpgroup_probes(std::vector<Probe>& list) {
     add_width<128>(list);
     add_width<200>(list);
     add_width<256>(list);
+    list.push_back({.name = "wgmma_n32_of_rows_the_threads_wrote",
+                    .held = Held::to_largest,
+                    .tolerance = kTolerance,
+                    .run = [](const Memory& memory) {
+                        const Given<bf16> a(memory, bf16_numbers(64 * kDepth, 24)),
+                            b(memory, bf16_numbers(32 * kDepth, 25));
+                        const Wanted out(memory, {{"thread", kWarpgroup}, {"register", 16}});
+                        launch(own_rows_kernel,
+                               {.threads = kWarpgroup, .shared_bytes = (64 + 32) * 128}, {},
+                               a.data(), b.data(), out.floats());
+                        return out.output();
+                    }});
     // A patch of pixels is read once, and its taps are rows further in: GPU.md 11, item 4.
     add_plans(list, "wgmma_rows_from_any_128_bytes_on", Held::to_largest,
               {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {9}});
