@@ -1,6 +1,6 @@
 // A block's tile of a matrix product on the tensor cores, through mma.sync, fed by asynchronous copies.
 //
-// Types     Bf16: bf16 operands, 16 deep; Tf32: float32 storage rounded to TF32, 8 deep. Sums are float32.
+// Types     Bf16 and Fp16: operands of 16 bits, 16 deep; Tf32: float32 storage rounded to TF32, 8 deep. Sums are float32.
 // Threads   256: eight warps over the tile, each owning a piece of 16 x 8 fragments
 // Pipeline  four stages of 64 bytes along k; a stage is copied three steps ahead of its use, one barrier a step
 // Operands  a panel in shared memory is either lines of k (each line 64 bytes of its k, 16 apart) or k of
@@ -21,6 +21,16 @@ struct Bf16 {
     __device__ static void round(uint32_t (&)[4]) {}
     __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
         mma_bf16(d, a, b);
+    }
+};
+struct Fp16 {
+    using Element = f16;
+    static constexpr int kChunk = 8;
+    static constexpr int kDepth = 16;
+    static constexpr double kPeak = kDevice.bf16_matrix;
+    __device__ static void round(uint32_t (&)[4]) {}
+    __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+        mma_f16(d, a, b);
     }
 };
 struct Tf32 {
@@ -118,12 +128,18 @@ struct MmaTile {
     static constexpr size_t kSharedBytes = std::max<size_t>(
         size_t(kStages) * (A::kBytes + B::kBytes), size_t(kM) * kResultStride * sizeof(float));
 
-    // A, B: LinesOfK or KOfLines. source.copy(a, b) starts the copies of the next stage's panels.
+    // A, B: LinesOfK or KOfLines. source.copy(a, b) starts the copies of the next stage's panels. seen(step) is
+    // called behind each step's products.
     template <class A, class B, class Source>
     __device__ static void accumulate(Source& source,
                                       int steps,
                                       unsigned char* shared,
                                       Sums& sums) {
+        accumulate<A, B>(source, steps, shared, sums, [](int) {});
+    }
+    template <class A, class B, class Source, class Seen>
+    __device__ static void accumulate(
+        Source& source, int steps, unsigned char* shared, Sums& sums, Seen seen) {
         const auto panel_a = [&](int step) {
             return reinterpret_cast<Element*>(shared + step % kStages * (A::kBytes + B::kBytes));
         };
@@ -142,6 +158,7 @@ struct MmaTile {
             if (ahead < steps) source.copy(panel_a(ahead), panel_b(ahead));
             cp_async_commit();
             multiply<A, B>(panel_a(step), panel_b(step), sums);
+            seen(step);
         }
         cp_async_wait<0>();
         block_sync();
@@ -181,10 +198,11 @@ struct MmaTile {
         }
     }
 
-private:
+    // Where this warp's piece begins.
     __device__ static int first_row() { return warp_index() / kWarpsN * kWarpM; }
     __device__ static int first_column() { return warp_index() % kWarpsN * kWarpN; }
 
+private:
     template <class A, class B>
     __device__ static void multiply(const Element* a, const Element* b, Sums& sums) {
         UNROLL

@@ -286,7 +286,7 @@ void forward(const SnnlShape& shape,
              Stream stream) {
     const SnnlSizes s = SnnlSizes::of(shape);
     const SnnlScratch scratch = SnnlScratch::in(s, scratch_);
-    snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
+    snnl_prepare(s, static_cast<const A*>(x), s.euclidean, scratch, stream);
     snnl_sum(s, labels, strata, scratch, stream);
     launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads}, stream,
            scratch, shape.temperature, scores, s);
@@ -306,7 +306,7 @@ void backward(const SnnlShape& shape,
              "snnl: the gradient is that of one label set's exact score");
     const SnnlSizes s = SnnlSizes::of(shape);
     const SnnlScratch scratch = SnnlScratch::in(s, scratch_);
-    snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
+    snnl_prepare(s, static_cast<const A*>(x), true, scratch, stream);
     snnl_sum(s, labels, strata, scratch, stream);
     launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
     launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
@@ -322,19 +322,24 @@ void backward(const SnnlShape& shape,
 SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
     FP_CHECK(shape.x.blocks() == 1, "snnl: not in the CUDA layout: a block of ", shape.x.block);
     FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
-    const int tiles = int(ceil_div(shape.x.n, kSnnlTile));
+    const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
+    const int64_t tiles =
+        euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
     const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.x.c);
-    const int64_t most = std::min<int64_t>(16, int64_t(tiles) * (tiles + 1) / 2);
+    const int64_t most = std::min<int64_t>(16, tiles);
+    const double root = std::min(std::round(std::log2(double(shape.d())) / 2), 12.0);
     return {.n = shape.x.n,
             .c = shape.x.c,
             .d = int(shape.d()),
             .stored_c = shape.x.stored_c(),
             .stored_d = int(round_up(shape.d(), 8)),
+            .stored_h = int(round_up(shape.d(), 16)),
             .sets = shape.sets,
-            .tiles = tiles,
+            .tiles = int(ceil_div(shape.x.n, kSnnlTile)),
             .groups = int(std::clamp<int64_t>(wanted, 1, most)),
             .sharpness = float(1 / (kLn2 * shape.temperature)),
-            .euclidean = shape.distance == SnnlShape::Distance::euclidean,
+            .half_scale = float(std::exp2(root)),
+            .euclidean = euclidean,
             .released = shape.definition == SnnlShape::Definition::as_released};
 }
 
@@ -357,7 +362,8 @@ SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch) {
     out.shifts = floats(s.c * s.sums());
     out.levels = floats(2 * samples);
     out.anchors = floats(s.c);
-    out.slopes = floats(s.rows());
+    out.slopes = floats(std::max(s.rows(), s.halves() / 2));
+    out.halves = reinterpret_cast<f16*>(out.slopes);
     out.slope_sums = floats(samples);
     out.bytes = used;
     return out;

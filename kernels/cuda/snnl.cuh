@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/gemm.cuh"
+#include "kernels/f16.h"
 #include "kernels/tiles.h"
 
 namespace fp::FP_MACHINE {
@@ -13,15 +14,19 @@ constexpr float kSmallestNorm = 1e-12f;
 struct SnnlSizes {
     int n, c, d;
     int stored_c, stored_d;  // d rounded up to the products' step
+    int stored_h;            // and to that of the tensor core
     int sets;
     int tiles;        // of kSnnlTile samples
     int groups;       // blocks that share a channel's tiles
     float sharpness;  // log2(e) / T: exponents are powers of two
+    float
+        half_scale;  // of rows as halves: the power of two nearest to sqrt(d), so that their parts are normal
     bool euclidean, released;
 
     static SnnlSizes of(const SnnlShape&);
 
     constexpr int64_t rows() const { return int64_t(c) * n * stored_d; }
+    constexpr int64_t halves() const { return int64_t(c) * n * 2 * stored_h; }
     constexpr int64_t sums() const { return int64_t(sets) * 2 * n; }  // of a channel
     // Whether exp2 of every exponent is far from underflow, so that sums need no shift.
     constexpr bool bounded() const { return !euclidean && 2 * sharpness <= 100; }
@@ -35,13 +40,46 @@ struct SnnlScratch {
     float* shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; 0 if bounded
     float*
         levels;  // [c][all, same][n]: log2 of the whole sums, +inf for what is no anchor (backward)
-    float* anchors;     // [c]: their number (backward)
-    float* slopes;      // [c][n][stored_d]: -Sym rows (backward)
+    float* anchors;  // [c]: their number (backward)
+    float* slopes;   // [c][n][stored_d]: -Sym rows (backward, behind the sums)
+    f16*
+        halves;  // [c][n][2][stored_h], where the slopes will be: rows times half_scale rounded, and the
+                 // rest rounded (cosine)
     float* slope_sums;  // [c][n]: row sums of Sym (backward, euclidean)
     size_t bytes;
 
     static SnnlScratch in(const SnnlSizes&, void* scratch);
 };
+
+// The tiles of kRows x kColumns pairs of samples that hold those with j > i: row tile I has the column tiles from
+// kAcross I on, of which the first kAcross lie on the diagonal.
+template <int kRows, int kColumns>
+struct Triangle {
+    static constexpr int kAcross = kRows / kColumns;
+    int rows, columns;
+
+    constexpr explicit Triangle(int n)
+        : rows(int(ceil_div(n, kRows))), columns(int(ceil_div(n, kColumns))) {}
+    constexpr int64_t count() const {
+        return int64_t(rows) * columns - int64_t(kAcross) * rows * (rows - 1) / 2;
+    }
+    struct Place {
+        int row, column;
+        constexpr bool on_diagonal() const { return column / kAcross == row; }
+    };
+    constexpr Place at(int64_t tile) const {  // below count()
+        int row = 0;
+        for (; tile >= columns - kAcross * row; ++row) tile -= columns - kAcross * row;
+        return {row, kAcross * row + int(tile)};
+    }
+    constexpr Place behind(Place p) const {
+        return p.column + 1 < columns ? Place{p.row, p.column + 1}
+                                      : Place{p.row + 1, kAcross * (p.row + 1)};
+    }
+};
+
+using OrdinaryTriangle = Triangle<kSnnlTile, kSnnlTile>;  // of the products in float32
+using TensorTriangle = Triangle<128, 64>;                 // of those on the tensor core
 
 // Which pairs count, for one label set.
 struct Pairs {
@@ -107,9 +145,9 @@ struct ExponentTile {
     __device__ static int column(int j) { return Tile::first_column() + j; }
 };
 
-// Fills rows and norms (snnl_prepare.cu); sums over the tiles and, if not bounded, shifts (snnl_sums.cu).
+// Fills norms, rows if wanted, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not bounded, shifts (snnl_sums.cu).
 template <class A>
-void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
+void snnl_prepare(const SnnlSizes&, const A* x, bool rows, const SnnlScratch&, Stream);
 void snnl_sum(
     const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
 

@@ -1,12 +1,14 @@
 // Soft nearest neighbours, first step: every channel's samples as rows.
 //
 //   rows[c][i][d] = x[i,d,c] / max(|x_ic|, 1e-12)  (cosine), x[i,d,c] (euclidean);  norms[c][i] = |x_ic|
+//   halves[c][i]  = fp16(v), fp16(v - fp16(v)) with v = half_scale rows[c][i]      (cosine): v to 22 bits
 //
-// Shapes    x (N,D,C) is NHWC; rows (C,N,D rounded up to 8), zeros behind D
+// Shapes    x (N,D,C) is NHWC; rows (C,N,D rounded up to 8), halves (C,N,2,D rounded up to 16), zeros behind D
 // Threads   a block takes one sample and 32 channels, and turns them round in shared memory, so that reads
 //           run along channels and writes along D
-// Traffic   x twice (the second time from L1), rows once
-// Bound     memory. Model: 512 channels of 1024 samples, D = 49, float32: 53 us; the floor, x once, is 24
+// Traffic   x twice (the second time from L1), halves once; rows once, where they are wanted: the scores of cosine
+//           need none
+// Bound     memory. Model: 512 channels of 1024 samples, D = 49, float32: 56 us; the floor, x once, is 24
 #include "kernels/cuda/snnl.cuh"
 
 namespace fp::FP_MACHINE {
@@ -19,6 +21,7 @@ constexpr int kSteps = kThreads / kSide;
 template <class A>
 __global__ void snnl_prepare_kernel(const A* __restrict__ x,
                                     float* __restrict__ rows,
+                                    f16* __restrict__ halves,
                                     float* __restrict__ norms,
                                     SnnlSizes s) {
     SHARED(float, square, [kSide][kSide + 1]);
@@ -41,36 +44,47 @@ __global__ void snnl_prepare_kernel(const A* __restrict__ x,
     const float divisor = s.euclidean ? 1 : fmaxf(norm, kSmallestNorm);
     if (slow == 0 && reads) stg(norms + int64_t(first_channel + fast) * s.n + i, norm);
 
-    for (int first_d = 0; first_d < s.stored_d; first_d += kSide) {
+    for (int first_d = 0; first_d < s.stored_h; first_d += kSide) {
         for (int d = slow; d < kSide; d += kSteps) {
             const bool inside = reads && first_d + d < s.d;
             square[d][fast] =
                 inside ? load_one(sample + int64_t(first_d + d) * s.stored_c) / divisor : 0;
         }
         block_sync();
-        for (int c = slow; c < kSide; c += kSteps)
-            if (first_channel + c < s.c && first_d + fast < s.stored_d)
-                stg(rows + (int64_t(first_channel + c) * s.n + i) * s.stored_d + first_d + fast,
-                    square[fast][c]);
+        for (int c = slow; c < kSide && first_channel + c < s.c; c += kSteps) {
+            const int64_t row = int64_t(first_channel + c) * s.n + i;
+            const int d = first_d + fast;
+            const float v = square[fast][c];
+            if (rows && d < s.stored_d) stg(rows + row * s.stored_d + d, v);
+            if (halves && d < s.stored_h) {
+                const f16 large = to_f16(v * s.half_scale);
+                f16* const to = halves + row * 2 * s.stored_h + d;
+                stg(to, large);
+                stg(to + s.stored_h, to_f16(v * s.half_scale - from_f16(large)));
+            }
+        }
         block_sync();
     }
 }
 
 template <class A>
-void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream stream) {
+void prepare(const SnnlSizes& s, const A* x, bool rows, const SnnlScratch& scratch, Stream stream) {
     const Grid grid{.blocks = s.n, .blocks_y = ceil_div(s.c, kSide), .threads = kThreads};
-    launch(snnl_prepare_kernel<A>, grid, stream, x, scratch.rows, scratch.norms, s);
+    launch(snnl_prepare_kernel<A>, grid, stream, x, rows ? scratch.rows : nullptr,
+           s.euclidean ? nullptr : scratch.halves, scratch.norms, s);
 }
 
 }  // namespace
 
 template <>
-void snnl_prepare(const SnnlSizes& s, const float* x, const SnnlScratch& scratch, Stream stream) {
-    prepare(s, x, scratch, stream);
+void snnl_prepare(
+    const SnnlSizes& s, const float* x, bool rows, const SnnlScratch& scratch, Stream stream) {
+    prepare(s, x, rows, scratch, stream);
 }
 template <>
-void snnl_prepare(const SnnlSizes& s, const bf16* x, const SnnlScratch& scratch, Stream stream) {
-    prepare(s, x, scratch, stream);
+void snnl_prepare(
+    const SnnlSizes& s, const bf16* x, bool rows, const SnnlScratch& scratch, Stream stream) {
+    prepare(s, x, rows, scratch, stream);
 }
 
 }  // namespace fp::FP_MACHINE

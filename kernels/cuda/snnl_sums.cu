@@ -6,24 +6,25 @@
 // for every channel, sample and label set. Where exponents are bounded (cosine, T >= 0.03) the shift is 0;
 // else a first pass over the tiles finds each sum's largest exponent and that is its shift.
 //
-// Shapes    rows (C,N,D); labels (sets,N); sums (C,groups,sets,2,N) in double
-// Threads   256 a block. A block owns a run of the tiles (I, J), J >= I, of 64 x 64 samples of one channel:
-//           symmetric, so half the products. Each tile's row sums go to samples I and its column sums to
-//           samples J of the block's own slot, tile after tile: one owner, one order, no atomics.
-// Traffic   two times 64 rows a tile from L2; the whole problem once from HBM if a channel's rows fit L2
-// Bound     compute: FFMA 2 D flops a pair, one exponential a pair (bounded); N^2 / 2 pairs a channel
-// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: 0.97 ms of the scores' 1.03; the floor
-//           of float32 on the ordinary cores is 0.44, that of fp16 in three products on the tensor cores 0.10
+// Shapes    halves (C,N,2,D) for cosine, rows (C,N,D) for euclidean; sums (C,groups,sets,2,N) in double
+// Threads   256 a block. A block owns a run of the tiles of one channel that lie at and right of the diagonal
+//           (Triangle), so half the products. Each tile's row sums go to its rows' samples and its column sums to
+//           its columns' samples of the block's own slot, tile after tile: one owner, one order, no atomics.
+//           cosine     128 x 64 pairs, products on the tensor core (snnl_tensor.cuh)
+//           euclidean  64 x 64 pairs, squares of differences in float32, which do not cancel
+// Traffic   the rows of every tile from L2; the whole problem once from HBM if a channel's rows fit L2
+// Bound     compute: cosine 6 D flops a pair of fp16, euclidean 3 D of float32, one exponential a pair (bounded), about
+//           12 instructions a pair and label set; N^2 / 2 pairs a channel
+// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49, cosine: @SUMS@
 #include <limits>
 
 #include "kernels/cuda/reduce.cuh"
-#include "kernels/cuda/snnl.cuh"
+#include "kernels/cuda/snnl_tensor.cuh"
 
 namespace fp::FP_MACHINE {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kWarpRows = 4, kWarpColumns = 2;  // how the eight warps lie over a tile
 
 struct Add {
     static constexpr float kNothing = 0;
@@ -55,45 +56,57 @@ struct Maximum {
     __device__ static float value(float v, float) { return v; }
 };
 
-// A tile's results for 64 rows and 64 columns, from every warp that has a part of them.
-struct Partial {
-    float row[2][kWarpColumns][kSnnlTile];
-    float column[2][kWarpRows][kSnnlTile];
+// What TensorPairs is, of squared differences in float32.
+struct DifferencePairs : ExponentTile<true> {
+    using Tiles = OrdinaryTriangle;
+    static constexpr int kRows = kSnnlTile, kColumns = kSnnlTile, kI = kSide, kJ = kSide;
+    static constexpr int kRowWarps = 4, kColumnWarps = 2;
+    static constexpr int kRowLanes = 8, kRowStep = 1, kColumnLanes = 4, kColumnStep = 8;
+    static constexpr size_t kSharedBytes = 0;
+
+    __device__ float& at(int i, int j) { return v[i][j]; }
+    __device__ void compute(
+        const SnnlSizes& s, const SnnlScratch& in, int c, Tiles::Place tile, unsigned char*) {
+        ExponentTile::compute(s, in.rows + int64_t(c) * s.n * s.stored_d, tile.row, tile.column);
+    }
 };
 
-template <class Pass, bool kEuclidean>
-__global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const float* __restrict__ rows,
-                                                                const int32_t* __restrict__ labels,
-                                                                const int32_t* __restrict__ strata,
-                                                                const float* __restrict__ shifts,
-                                                                double* sums,
-                                                                SnnlSizes s) {
-    using Exponents = ExponentTile<kEuclidean>;
+// A tile's results for its rows and columns, from every warp that has a part of them.
+template <class Exponents>
+struct Partial {
+    float row[2][Exponents::kColumnWarps][Exponents::kRows];
+    float column[2][Exponents::kRowWarps][Exponents::kColumns];
+};
+
+template <class Pass, class Exponents>
+__global__ void __launch_bounds__(kThreads, 2)
+    snnl_sums_kernel(const __grid_constant__ SnnlScratch in,
+                     const int32_t* __restrict__ labels,
+                     const int32_t* __restrict__ strata,
+                     const __grid_constant__ SnnlSizes s) {
     using Reduce = typename Pass::Reduce;
-    constexpr int kSide = Exponents::kSide;
-    SHARED(Partial, partial, [1]);
+    constexpr int kI = Exponents::kI, kJ = Exponents::kJ;
+    constexpr int kRows = Exponents::kRows, kColumns = Exponents::kColumns;
+    SHARED(Partial<Exponents>, partial, [1]);
+    DYN_SHARED(unsigned char, panels);
 
     const int group = int(blockIdx.x), c = int(blockIdx.y);
-    rows += int64_t(c) * s.n * s.stored_d;
-    shifts += int64_t(c) * s.sums();
-    double* slot = sums + (int64_t(c) * s.groups + group) * s.sums();
+    const float* shifts = in.shifts + int64_t(c) * s.sums();
+    double* slot = in.sums + (int64_t(c) * s.groups + group) * s.sums();
     for (int64_t i = thread_index(); i < s.sums(); i += kThreads) slot[i] = Reduce::kNothing;
 
-    const int64_t all = int64_t(s.tiles) * (s.tiles + 1) / 2;
+    const typename Exponents::Tiles tiles(s.n);
+    const int64_t all = tiles.count(), end = all * (group + 1) / s.groups;
     int64_t tile = all * group / s.groups;
-    const int64_t end = all * (group + 1) / s.groups;
-    int tile_i = 0;
-    int64_t skipped = 0;  // tiles before row tile_i of the triangle
-    while (skipped + s.tiles - tile_i <= tile) skipped += s.tiles - tile_i++;
-
-    for (; tile < end; ++tile) {
-        if (tile - skipped == s.tiles - tile_i) skipped += s.tiles - tile_i++;
-        const int tile_j = tile_i + int(tile - skipped);
-        const int first_i = tile_i * kSnnlTile, first_j = tile_j * kSnnlTile;
+    for (auto place = tiles.at(tile); tile < end; ++tile, place = tiles.behind(place)) {
+        const int first_i = place.row * kRows, first_j = place.column * kColumns;
         Exponents e;
-        e.compute(s, rows, tile_i, tile_j);
-        for (auto& row : e.v)
-            for (float& v : row) v = Pass::prepare(v);
+        e.compute(s, in, c, place, panels);
+        UNROLL
+        for (int i = 0; i < kI; ++i) {
+            UNROLL
+            for (int j = 0; j < kJ; ++j) e.at(i, j) = Pass::prepare(e.at(i, j));
+        }
 
         for (int set = 0; set < s.sets; ++set) {
             const Pairs pairs{labels + int64_t(set) * s.n, strata};
@@ -101,62 +114,65 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const float* __r
             const auto shift_of = [&](int which, int i) {
                 return i < s.n ? ldg(shift + int64_t(which) * s.n + i) : 0.0f;
             };
-            float row_sums[2 * kSide], column_sums[2 * kSide];  // all, then same
-            for (int k = 0; k < 2 * kSide; ++k) row_sums[k] = column_sums[k] = Reduce::kNothing;
+            float row_sums[2 * kI], column_sums[2 * kJ];  // all, then same
+            for (float& sum : row_sums) sum = Reduce::kNothing;
+            for (float& sum : column_sums) sum = Reduce::kNothing;
 
-            Pairs::Sample columns[kSide];
-            float column_shift[2][kSide];
+            Pairs::Sample rows[kI];
+            float row_shift[2][kI];
             UNROLL
-            for (int j = 0; j < kSide; ++j) {
-                const int index = first_j + Exponents::column(j);
-                columns[j] = pairs.sample(index, s.n);
+            for (int i = 0; i < kI; ++i) {
+                const int index = first_i + Exponents::row(i);
+                rows[i] = pairs.sample(index, s.n);
                 for (int which = 0; which < 2; ++which)
-                    column_shift[which][j] = shift_of(which, index);
+                    row_shift[which][i] = shift_of(which, index);
             }
             UNROLL
-            for (int i = 0; i < kSide; ++i) {
-                const int index = first_i + Exponents::row(i);
+            for (int j = 0; j < kJ; ++j) {
+                const int index = first_j + Exponents::column(j);
                 const Pairs::Sample sample = pairs.sample(index, s.n);
-                const float row_shift[2] = {shift_of(0, index), shift_of(1, index)};
+                const float column_shift[2] = {shift_of(0, index), shift_of(1, index)};
                 UNROLL
-                for (int j = 0; j < kSide; ++j) {
-                    const bool counts[2] = {sample.near(columns[j]), sample.same(columns[j])};
+                for (int i = 0; i < kI; ++i) {
+                    const bool counts[2] = {sample.near(rows[i]), sample.same(rows[i])};
                     UNROLL
                     for (int which = 0; which < 2; ++which) {
                         if (!counts[which]) continue;
-                        const float v = e.v[i][j];
-                        float& of_row = row_sums[which * kSide + i];
-                        float& of_column = column_sums[which * kSide + j];
-                        of_row = Reduce::combine(of_row, Pass::value(v, row_shift[which]));
-                        of_column =
-                            Reduce::combine(of_column, Pass::value(v, column_shift[which][j]));
+                        const float v = e.at(i, j);
+                        float& of_row = row_sums[which * kI + i];
+                        float& of_column = column_sums[which * kJ + j];
+                        of_row = Reduce::combine(of_row, Pass::value(v, row_shift[which][i]));
+                        of_column = Reduce::combine(of_column, Pass::value(v, column_shift[which]));
                     }
                 }
             }
-            // Over the eight lanes of a row, the four of a column, then the warps, each in its order.
-            const int of_row = scatter_over_lanes<Reduce, 8, 1>(row_sums);
-            partial[0].row[of_row / kSide][warp_index() % 2][Exponents::row(of_row % kSide)] =
-                row_sums[0];
-            const int of_column = scatter_over_lanes<Reduce, 4, 8>(column_sums);
-            for (int k = 0; k < 2; ++k)
-                partial[0].column[(of_column + k) / kSide][warp_index() / 2]
-                                 [Exponents::column((of_column + k) % kSide)] = column_sums[k];
+            // Over the lanes of a row and of a column, then the warps, each in its order.
+            const int of_row =
+                scatter_over_lanes<Reduce, Exponents::kRowLanes, Exponents::kRowStep>(row_sums);
+            UNROLL
+            for (int k = 0; k < 2 * kI / Exponents::kRowLanes; ++k)
+                partial[0].row[(of_row + k) / kI][warp_index() % Exponents::kColumnWarps]
+                              [Exponents::row((of_row + k) % kI)] = row_sums[k];
+            const int of_column =
+                scatter_over_lanes<Reduce, Exponents::kColumnLanes, Exponents::kColumnStep>(
+                    column_sums);
+            UNROLL
+            for (int k = 0; k < 2 * kJ / Exponents::kColumnLanes; ++k)
+                partial[0].column[(of_column + k) / kJ][warp_index() / Exponents::kColumnWarps]
+                                 [Exponents::column((of_column + k) % kJ)] = column_sums[k];
             block_sync();
-            // 256 threads, 256 results: (row or column) x (all or same) x 64 samples.
-            const int line = thread_index() % kSnnlTile, which = thread_index() / kSnnlTile % 2;
-            const bool is_row = thread_index() < 2 * kSnnlTile;
-            const int sample = (is_row ? first_i : first_j) + line;
-            if (sample < s.n && (is_row || tile_i != tile_j)) {
-                double& into = slot[(int64_t(set) * 2 + which) * s.n + sample];
+            const auto add = [&](const auto& parts, int which, int line, int first) {
+                if (first + line >= s.n) return;
+                double& into = slot[(int64_t(set) * 2 + which) * s.n + first + line];
                 double sum = into;
-                if (is_row)
-                    for (int w = 0; w < kWarpColumns; ++w)
-                        sum = Reduce::combine(sum, double(partial[0].row[which][w][line]));
-                else
-                    for (int w = 0; w < kWarpRows; ++w)
-                        sum = Reduce::combine(sum, double(partial[0].column[which][w][line]));
+                for (const auto& part : parts[which])
+                    sum = Reduce::combine(sum, double(part[line]));
                 into = sum;
-            }
+            };
+            for (int i = thread_index(); i < 2 * kRows; i += kThreads)
+                add(partial[0].row, i / kRows, i % kRows, first_i);
+            for (int i = thread_index(); i < 2 * kColumns && !place.on_diagonal(); i += kThreads)
+                add(partial[0].column, i / kColumns, i % kColumns, first_j);
             block_sync();
         }
     }
@@ -175,15 +191,27 @@ __global__ void snnl_shifts_kernel(const double* __restrict__ maxima,
     stg(shifts + i, most == Largest::kNothing ? 0.0f : float(most));
 }
 
+template <class Pass, class Exponents>
+void start(const SnnlSizes& s,
+           const int32_t* labels,
+           const int32_t* strata,
+           const SnnlScratch& scratch,
+           Stream stream) {
+    const Grid grid{.blocks = s.groups,
+                    .blocks_y = s.c,
+                    .threads = kThreads,
+                    .shared_bytes = Exponents::kSharedBytes};
+    launch(snnl_sums_kernel<Pass, Exponents>, grid, stream, scratch, labels, strata, s);
+}
+
 template <class Pass>
 void run_pass(const SnnlSizes& s,
               const int32_t* labels,
               const int32_t* strata,
               const SnnlScratch& scratch,
               Stream stream) {
-    const Grid grid{.blocks = s.groups, .blocks_y = s.c, .threads = kThreads};
-    launch(s.euclidean ? snnl_sums_kernel<Pass, true> : snnl_sums_kernel<Pass, false>, grid, stream,
-           scratch.rows, labels, strata, scratch.shifts, scratch.sums, s);
+    if (s.euclidean) return start<Pass, DifferencePairs>(s, labels, strata, scratch, stream);
+    start<Pass, TensorPairs>(s, labels, strata, scratch, stream);
 }
 
 }  // namespace
@@ -193,7 +221,7 @@ void snnl_sum(const SnnlSizes& s,
               const int32_t* strata,
               const SnnlScratch& scratch,
               Stream stream) {
-    if (s.bounded()) return run_pass<Bounded>(s, labels, strata, scratch, stream);
+    if (s.bounded()) return start<Bounded, TensorPairs>(s, labels, strata, scratch, stream);
     run_pass<Maximum>(s, labels, strata, scratch, stream);
     launch(snnl_shifts_kernel, flat_grid(s.c * s.sums()), stream, scratch.sums, scratch.shifts, s);
     run_pass<Shifted>(s, labels, strata, scratch, stream);

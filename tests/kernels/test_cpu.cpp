@@ -181,30 +181,5 @@ TEST(Cpu, SnnlOfManySetsIsThatOfEach) {
     }
 }
 
-// The order of the channels is what pruning reads off the scores.
-TEST(Cpu, SnnlRanksChannelsAsTheReferenceDoes) {
-    const Features f{{.n = 64, .c = 48, .h = 4, .w = 4}, Distance::cosine, 1};
-    const std::vector<int32_t> labels = labels_of(1, f.map.n);
-    Values x = random_values(f.map.logical(), 1);
-    for (int n = 0; n < f.map.n; ++n)
-        for (int c = 0; c < f.map.c; ++c)  // the later the channel, the more it tells the label
-            x[size_t(f.map.at(n, c, 0, 0))] += 0.05 * c * labels[size_t(n)];
-    for (double& v : x) v = float(v);
-
-    const Kernels& reference = exact();
-    const SnnlShape s{.x = f.map, .temperature = f.temperature, .distance = f.distance};
-    const Tensor plain(reference, Type::f64, f.map, x);
-    const Array<int32_t> label(reference, labels);
-    const Array<double> score(reference, size_t(f.map.c));
-    reference.snnl.forward(s, plain, label, nullptr, score, nullptr, {});
-    const auto ranked = [](const Values& of) {
-        std::vector<size_t> order(of.size());
-        for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-        std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return of[a] < of[b]; });
-        return order;
-    };
-    EXPECT_EQ(ranked(scores(f, x, labels)), ranked(score.values()));
-}
-
 }  // namespace
 }  // namespace fp::testing

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "kernels/bf16.h"
 #include "tests/kernels/gradient.h"
 #include "tests/reference_values.h"
 #include "tests/shared.h"
@@ -294,7 +296,9 @@ protected:
                             {.n = 40, .c = 17, .h = 2, .w = 2},
                             {.n = 33, .c = 1, .h = 5, .w = 3},
                             {.n = 65, .c = 3, .h = 1, .w = 1},
-                            {.n = 3, .c = 16, .h = 4, .w = 4}};
+                            {.n = 3, .c = 16, .h = 4, .w = 4},
+                            {.n = 201, .c = 2, .h = 3, .w = 1},   // tiles off the diagonal
+                            {.n = 530, .c = 1, .h = 1, .w = 2}};  // several of them to a block
         for (const Map& m : maps) {
             // Of bf16 only the reading of x is its own: the small maps show it.
             if (table().activation == Type::bf16 && m.n > 40) continue;
@@ -347,6 +351,34 @@ TEST_P(SnnlOn, Backward) {
                          write == Write::add ? "dx added" : "dx");
         }
     });
+}
+
+// What pruning reads off the scores is the order of the channels; rows of 900 numbers are sums that a tensor core leaves
+// several times.
+TEST_P(SnnlOn, RanksChannelsAsDoubleDoes) {
+    for (const Map& m :
+         {Map{.n = 64, .c = 48, .h = 4, .w = 4}, Map{.n = 12, .c = 4, .h = 30, .w = 30}}) {
+        const Labels labels = random_labels(m.n, 2, 1);
+        Values x = random_values(m.logical(), 1);
+        for (int n = 0; n < m.n; ++n)  // the later the channel, the more it tells the label
+            for (int c = 0; c < m.c; ++c)
+                for (int h = 0; h < m.h; ++h)
+                    x[size_t(m.at(n, c, h, 0))] += 0.02 * c * labels[size_t(n)];
+        for (double& v : x)
+            v = table().activation == Type::bf16 ? fp::to_float(fp::to_bf16(float(v))) : float(v);
+        const Values want = forward(exact(), {.x = m}, x, {labels}),
+                     got = forward(table(), {.x = m}, x, {labels});
+        const auto ranked = [](const Values& of) {
+            std::vector<size_t> order(of.size());
+            std::iota(order.begin(), order.end(), size_t(0));
+            std::sort(order.begin(), order.end(),
+                      [&](size_t a, size_t b) { return of[a] < of[b]; });
+            return order;
+        };
+        EXPECT_EQ(ranked(got), ranked(want));
+        for (size_t c = 0; c < want.size(); ++c)
+            EXPECT_NEAR(got[c], want[c], 2e-7) << "channel " << c;
+    }
 }
 
 TEST_P(SnnlOn, SmallTemperatureStaysFinite) {

@@ -11,6 +11,7 @@
 
 #include "kernels/bf16.h"
 #include "kernels/error.h"
+#include "kernels/f16.h"
 #include "kernels/kernels.h"
 #include "kernels/machine/emulated/launch.h"
 
@@ -199,6 +200,9 @@ inline uint32_t to_tf32(float v) { return (std::bit_cast<uint32_t>(v) + 0x1000u)
 inline uint32_t pack_bf16(float low, float high) {
     return to_bf16(low).bits | uint32_t(to_bf16(high).bits) << 16;
 }
+// Half precision, rounded to nearest even; and exactly back.
+inline f16 to_f16(float v) { return half_of(v); }
+inline float from_f16(f16 v) { return to_float(v); }
 
 }  // namespace fp::emulated
 

@@ -44,15 +44,15 @@ struct Fragments {  // what a lane holds of A and B
     uint32_t a[4], b[2];
 };
 
-inline float bf16_half(uint32_t pair, int half) {
-    return std::bit_cast<float>(half ? pair & 0xffff0000u : pair << 16);
+// An element of a pair of 16-bit floats.
+template <class Element>
+float element_of(uint32_t pair, int upper) {
+    return to_float(Element{uint16_t(upper ? pair >> 16 : pair)});
 }
 
 // d (16x8) += A (16x16) B (16x8). Lane l holds rows l/4 and l/4 + 8, columns 2(l%4), 2(l%4)+1 of d.
-inline void mma_bf16(float (&d)[4],
-                     const uint32_t (&a)[4],
-                     const uint32_t (&b)[2],
-                     const Place& at = Place::current()) {
+template <class Element>
+void mma_16_bits(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const Place& at) {
     const int lane = lane_index();
     const Fragments mine{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
     struct Four {
@@ -69,8 +69,8 @@ inline void mma_bf16(float (&d)[4],
             for (int o = 0; o < 4; ++o)
                 for (int k = 0; k < 16; ++k) {
                     const int q = k % 8 / 2, high = k / 8;
-                    out.d[o] += bf16_half(rows[q].a[o / 2 + 2 * high], k % 2) *
-                                bf16_half(columns[o % 2][q].b[high], k % 2);
+                    out.d[o] += element_of<Element>(rows[q].a[o / 2 + 2 * high], k % 2) *
+                                element_of<Element>(columns[o % 2][q].b[high], k % 2);
                 }
             return out;
         });
@@ -78,7 +78,20 @@ inline void mma_bf16(float (&d)[4],
     if (lane == 0) Block::running().count_matrix_product(2.0 * 16 * 8 * 16);
 }
 
-// The same with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
+inline void mma_bf16(float (&d)[4],
+                     const uint32_t (&a)[4],
+                     const uint32_t (&b)[2],
+                     const Place& at = Place::current()) {
+    mma_16_bits<bf16>(d, a, b, at);
+}
+inline void mma_f16(float (&d)[4],
+                    const uint32_t (&a)[4],
+                    const uint32_t (&b)[2],
+                    const Place& at = Place::current()) {
+    mma_16_bits<f16>(d, a, b, at);
+}
+
+// And with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
 inline void mma_tf32(float (&d)[4],
                      const uint32_t (&a)[4],
                      const uint32_t (&b)[2],

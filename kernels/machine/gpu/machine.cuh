@@ -8,6 +8,7 @@
 
 #include "kernels/bf16.h"
 #include "kernels/error.h"
+#include "kernels/f16.h"
 #include "kernels/kernels.h"
 
 #define UNROLL _Pragma("unroll")
@@ -153,6 +154,18 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
     return r;
 }
 
+// Half precision, rounded to nearest even; and exactly back.
+__device__ inline f16 to_f16(float v) {
+    f16 r;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(r.bits) : "f"(v));
+    return r;
+}
+__device__ inline float from_f16(f16 v) {
+    float r;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(v.bits));
+    return r;
+}
+
 // The tensor core. Fragments lie over the lanes as PTX says ("Matrix Fragments for mma.m16n8k16").
 
 // Four 8x8 matrices of 16-bit elements. Lane 8m + i gives the address of row i of matrix m (16 bytes);
@@ -177,7 +190,15 @@ __device__ inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uin
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
-// The same with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
+// The same of half precision.
+__device__ inline void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+        "{%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+// And with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
 __device__ inline void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
