@@ -55,29 +55,37 @@ Expectation batchnorm(const std::string& direction, const BatchNormShape& s, int
     return moving(one * (inputs + outputs), s.backward_bytes(e), 3, s.flops());
 }
 
-// Symmetric tiles of 64 x 64 samples in float32, one exponential a pair (snnl_sums.cu), behind the turning of the
-// map into rows (snnl_prepare.cu).
+// The scores' sums over pairs (snnl_sums.cu, cosine): tiles of 128 x 64 samples at and right of the diagonal, three products of
+// fp16, then the exponentials and the additions, which we count behind the products, though another block's may hide them;
+// before all that the turning of the map into rows (snnl_prepare.cu).
 Expectation snnl(const SnnlShape& s, int e) {
-    constexpr int kTile = 64;
-    const double tiles = double(ceil_div(s.x.n, kTile));
-    const double pairs = s.x.c * tiles * (tiles + 1) / 2 * kTile * kTile;
-    const double useful = s.x.c * 0.5 * s.x.n * s.x.n, rows = double(round_up(s.d(), 8));
-    const double product = pairs * 2 * rows / (kDevice.ffma * kFfmaTiles[2].share);
-    const double exponential = pairs / kExponentials;
-    const double turn = (s.bytes(e) + 4.0 * s.x.c * s.x.n * rows) / kDevice.hbm;
-    const double start = 3 * kDevice.start, slowest = std::max(product, exponential);
-    return {.flops = s.flops() / 2,
-            .bytes = s.bytes(e),
-            .floor = std::max(
-                {s.flops() / 2 / kDevice.ffma, useful / kExponentials, s.bytes(e) / kDevice.hbm}),
-            .expected = start + turn + slowest,
-            .limiter = start > turn + slowest  ? "start"
-                       : turn > slowest        ? "memory"
-                       : exponential > product ? "exponential"
-                                               : "matrix"};
+    constexpr int kRows = 128, kColumns = 64, kAdding = 7;  // instructions a pair
+    // Three products to two reads of shared memory: by kTensorTiles' rule, 3/4 of what mma.sync reaches.
+    constexpr double kShare = 0.45;
+    const double rows = double(ceil_div(s.x.n, kRows)), columns = double(ceil_div(s.x.n, kColumns));
+    const double tiles = s.x.c * (rows * columns - rows * (rows - 1));
+    const double pairs = tiles * kRows * kColumns, depth = double(round_up(s.d(), 16));
+    const double useful = s.x.c * 0.5 * s.x.n * s.x.n, peak = kDevice.bf16_matrix / 3;
+    const double product = pairs * 2 * depth / (peak * kShare);
+    const double load = tiles * (kRows + kColumns) * 4 * depth / kDevice.l2;
+    const double adding = pairs * std::max(kAdding / kInstructions, 1 / kExponentials);
+    const double halves = 4.0 * s.x.c * s.x.n * double(round_up(s.d(), 16));
+    const double turn = (s.bytes(e) + halves) / kDevice.hbm;
+    const double start = 3 * kDevice.start, multiply = std::max(product, load);
+    const double largest = std::max({start, turn, multiply, adding});
+    return {
+        .flops = s.flops() / 2,
+        .bytes = s.bytes(e),
+        .floor = std::max({s.flops() / 2 / peak, useful / kExponentials, s.bytes(e) / kDevice.hbm}),
+        .expected = start + turn + multiply + adding,
+        .limiter = largest == start    ? "start"
+                   : largest == turn   ? "memory"
+                   : largest == adding ? "adding"
+                   : load > product    ? "L2"
+                                       : "matrix"};
 }
 
-// Every tile once more, its exponents and their product with the rows (snnl.cu), behind the sums.
+// Every tile once more in float32, its exponents and their product with the rows (snnl.cu), behind the sums.
 Expectation snnl_backward(const SnnlShape& s, int e) {
     constexpr int kTile = 64;
     const Expectation sums = snnl(s, e);
@@ -87,7 +95,7 @@ Expectation snnl_backward(const SnnlShape& s, int e) {
     const double turn = 3 * s.bytes(e) / kDevice.hbm;  // slopes and norms back to dx
     return {.flops = sums.flops + s.backward_flops(),
             .bytes = 2 * s.bytes(e),
-            .floor = std::max((sums.flops + s.backward_flops()) / kDevice.ffma,
+            .floor = std::max(sums.floor + s.backward_flops() / kDevice.ffma,
                               2 * s.bytes(e) / kDevice.hbm),
             .expected = sums.expected + 3 * kDevice.start + turn + product,
             .limiter = "matrix"};

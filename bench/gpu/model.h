@@ -17,10 +17,11 @@ struct Expectation {
     double floor = 0;     // seconds: the longer of flops at the peak and bytes at the bandwidth
     double expected = 0;  // seconds, by the kernels' model
     std::string_view
-        limiter;  // of the expected time: matrix, L2, memory, exponential, integers or start
+        limiter;  // of the expected time: matrix, L2, memory, adding, integers or start
 };
 
-constexpr double kExponentials = 3.87e12;  // a second (GPU.md 2.1)
+constexpr double kExponentials = 3.87e12;             // a second (GPU.md 2.1)
+constexpr double kInstructions = 132 * 128 * 1.83e9;  // of one thread each, a second
 
 constexpr double peak_flops(Precision p) {
     return p == Precision::bf16   ? kDevice.bf16_matrix

@@ -2,12 +2,11 @@
 //
 //   u_i.u_j = (h_i.h_j + h_i.l_j + l_i.h_j) / half_scale^2      u half_scale = h + l, both fp16 (snnl_prepare.cu)
 //
-// What is left out, l_i.l_j and the rounding of l, is about 2^-24 of a cosine. As one product: K is three times D, with
-// [h h l] on one side and [h l h] on the other. The tensor core cuts sums off where it does not round them, so a sum
-// leaves it every 128 of K and is added outside.
+// What is left out, l_i.l_j and the rounding of l, is about 2^-24 of a cosine. The tensor core cuts its sums off and does
+// not round them, so a sum leaves it every 64 of D and is added outside.
 //
 // Threads   mma_tile.cuh: 256, 128 x 64 pairs, of which a thread has 4 x 8
-// Traffic   192 rows of both halves a tile from L2, 12 D bytes each
+// Traffic   192 rows of both halves a tile from L2, 4 D bytes each
 #pragma once
 
 #include "kernels/cuda/mma_tile.cuh"
@@ -16,9 +15,9 @@
 namespace fp::FP_MACHINE {
 
 struct TensorPairs {
-    using Tile = MmaTile<Fp16, 128, 64>;
-    using A = LinesOfK<Fp16, Tile::kM>;
-    using B = LinesOfK<Fp16, Tile::kN>;
+    using Tile = MmaTile<Fp16x3, 128, 64>;
+    using A = LinesOfK<Fp16x3, Tile::kM>;
+    using B = LinesOfK<Fp16x3, Tile::kN>;
     using Tiles = TensorTriangle;
     static constexpr int kRows = Tile::kM, kColumns = Tile::kN;
     static constexpr int kI = 2 * Tile::kFragmentsM, kJ = 2 * Tile::kFragmentsN;
@@ -37,25 +36,28 @@ struct TensorPairs {
         return Tile::first_column() + j / 2 * 8 + lane_index() % 4 * 2 + j % 2;
     }
 
-    // A thread copies 16 bytes of k of two rows and of one column.
+    // A thread copies 16 bytes of k of both halves of two rows and of one column.
     struct Source {
-        static constexpr int kUnits = Tile::kDepth / Fp16::kChunk, kLines = Tile::kThreads / kUnits;
+        static constexpr int kUnits = Tile::kDepth / Fp16x3::kChunk,
+                             kLines = Tile::kThreads / kUnits;
         const f16* rows;  // [n][2][stored_h]
         int n, stored_h, first_row, first_column;
-        int line = thread_index() / kUnits, place = thread_index() % kUnits * Fp16::kChunk;
-        int k = place, third = 0;  // of the product's K
+        int line = thread_index() / kUnits, place = thread_index() % kUnits * Fp16x3::kChunk;
+        int k = place;
 
-        __device__ void copy_line(f16* to, int sample, bool rest) const {
-            const bool inside = sample < n && third < 3;
-            const f16* from = rows + (int64_t(sample) * 2 + rest) * stored_h + k;
-            cp_async16(to, inside ? from : rows, inside);
+        template <class Panel>
+        __device__ void copy_line(f16* panel, int of_panel, int sample) const {
+            const bool inside = sample < n && k < stored_h;
+            const f16* from = rows + int64_t(sample) * 2 * stored_h + k;
+            UNROLL
+            for (int half = 0; half < 2; ++half)
+                cp_async16(Panel::at(panel + half * Panel::kPart, of_panel, place),
+                           inside ? from + half * stored_h : rows, inside);
         }
         __device__ void copy(f16* a, f16* b) {
-            for (; k >= stored_h; k -= stored_h) ++third;
             UNROLL
-            for (int i = 0; i < kRows; i += kLines)
-                copy_line(A::at(a, line + i, place), first_row + line + i, third == 2);
-            copy_line(B::at(b, line, place), first_column + line, third == 1);
+            for (int i = 0; i < kRows; i += kLines) copy_line<A>(a, line + i, first_row + line + i);
+            copy_line<B>(b, line, first_column + line);
             k += Tile::kDepth;
         }
     };
@@ -66,16 +68,16 @@ struct TensorPairs {
                             int c,
                             Tiles::Place tile,
                             unsigned char* shared) {
-        constexpr int kKept = 4;  // steps
+        constexpr int kKept = 64 / Tile::kDepth;  // steps that a sum stays
         Source source{.rows = in.halves + int64_t(c) * s.n * 2 * s.stored_h,
                       .n = s.n,
                       .stored_h = s.stored_h,
                       .first_row = tile.row * kRows,
                       .first_column = tile.column * kColumns};
-        const int steps = int(ceil_div(3 * int64_t(s.stored_h), Tile::kDepth));
+        const int steps = int(ceil_div(s.stored_h, Tile::kDepth));
         Tile::Sums part = {};
         for_each(v, [](float& e) { e = 0; });
-        Tile::accumulate<A, B>(source, steps, shared, part, [&](int step) {
+        Tile::accumulate<A, B>(source, s.stored_h, shared, part, [&](int step) {
             if ((step + 1) % kKept != 0 && step + 1 < steps) return;
             UNROLL
             for (int i = 0; i < kI; ++i) {

@@ -124,6 +124,16 @@ TEST_F(Cubins, TensorConvolutionsUseMmaAndAsynchronousCopies) {
             }
 }
 
+TEST_F(Cubins, CosinesOfTheNeighbourLossAreOfTheTensorCore) {
+    for (const int generation : {80, 90})
+        for (const Kernel* k : named("snnl_sums_kernel", generation)) {
+            const bool cosine = k->name.find("TensorPairs") != std::string::npos;
+            EXPECT_EQ(k->of(kHmma) > 0, cosine) << k->name;
+            EXPECT_EQ(k->of(kAsyncCopy) > 0, cosine) << k->name;
+            EXPECT_EQ(k->of(kLoadMatrix) > 0, cosine) << k->name;
+        }
+}
+
 TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     const auto expect = [this](const char* name, std::initializer_list<int> opcodes) {
         for (const Kernel* k : named(name, 90))

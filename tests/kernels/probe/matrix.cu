@@ -1,4 +1,4 @@
-// A warp's matrix instructions: loads and stores of 8x8 matrices, products of bf16 and TF32.
+// A warp's matrix instructions: loads and stores of 8x8 matrices, products of bf16, fp16 and TF32.
 #include "hopper.cuh"
 #include "tests/kernels/probe/probe.cuh"
 
@@ -6,6 +6,8 @@ namespace fp::FP_MACHINE {
 namespace {
 
 constexpr int kTiles = 8;  // one a warp
+
+enum class Operands { bf16, f16, tf32 };
 
 // Rows lie where a permutation says, so that no lane is given its own.
 __global__ void matrices_kernel(const uint32_t* in, uint32_t* out) {
@@ -31,7 +33,7 @@ __global__ void matrices_kernel(const uint32_t* in, uint32_t* out) {
 __global__ void fragment_products_kernel(const uint32_t* a,
                                          const uint32_t* b,
                                          float* out,
-                                         bool tf32) {
+                                         Operands type) {
     const int t = thread_index();
     const uint32_t *mine = a + t * 8, *others = b + t * 4;
     float d[4] = {};
@@ -39,8 +41,10 @@ __global__ void fragment_products_kernel(const uint32_t* a,
         const uint32_t fa[4] = {ldg(mine + step * 4), ldg(mine + step * 4 + 1),
                                 ldg(mine + step * 4 + 2), ldg(mine + step * 4 + 3)};
         const uint32_t fb[2] = {ldg(others + step * 2), ldg(others + step * 2 + 1)};
-        if (tf32)
+        if (type == Operands::tf32)
             mma_tf32(d, fa, fb);
+        else if (type == Operands::f16)
+            mma_f16(d, fa, fb);
         else
             mma_bf16(d, fa, fb);
     }
@@ -55,6 +59,17 @@ std::vector<uint32_t> bf16_pairs(size_t count, uint64_t seed) {
     return out;
 }
 
+// Those below 2^-14 too, which have no bit in front.
+std::vector<uint32_t> f16_pairs(size_t count, uint64_t seed) {
+    const std::vector<float> numbers = probe_numbers(2 * count, seed);
+    const auto bits = [&](size_t i) {
+        return uint32_t(half_of(i % 5 == 0 ? numbers[i] * 0x1p-16f : numbers[i]).bits);
+    };
+    std::vector<uint32_t> out;
+    for (size_t i = 0; i < count; ++i) out.push_back(bits(2 * i) | bits(2 * i + 1) << 16);
+    return out;
+}
+
 // Float32 with all its bits: the tensor core drops 13 of them by itself.
 std::vector<uint32_t> whole_floats(size_t count, uint64_t seed) {
     std::vector<uint32_t> out;
@@ -62,14 +77,16 @@ std::vector<uint32_t> whole_floats(size_t count, uint64_t seed) {
     return out;
 }
 
-ProbeOutput products(const Memory& memory, bool tf32) {
+ProbeOutput products(const Memory& memory, Operands type) {
     constexpr size_t kThreads = 32 * kTiles;
-    const auto operands = tf32 ? whole_floats : bf16_pairs;
+    const auto operands = type == Operands::tf32  ? whole_floats
+                          : type == Operands::f16 ? f16_pairs
+                                                  : bf16_pairs;
     const Given<uint32_t> a(memory, operands(kThreads * 8, 7)),
         b(memory, operands(kThreads * 4, 8));
     const Wanted out(memory, {{"warp", kTiles}, {"lane", 32}, {"register", 4}});
     launch(fragment_products_kernel, {.threads = int(kThreads)}, {}, a.data(), b.data(),
-           out.floats(), tf32);
+           out.floats(), type);
     return out.output();
 }
 
@@ -89,11 +106,15 @@ void add_matrix_probes(std::vector<Probe>& list) {
     list.push_back({.name = "mma_bf16_m16n8k16",
                     .held = Held::to_largest,
                     .tolerance = 1e-5,
-                    .run = [](const Memory& memory) { return products(memory, false); }});
+                    .run = [](const Memory& memory) { return products(memory, Operands::bf16); }});
+    list.push_back({.name = "mma_f16_m16n8k16",
+                    .held = Held::to_largest,
+                    .tolerance = 1e-5,
+                    .run = [](const Memory& memory) { return products(memory, Operands::f16); }});
     list.push_back({.name = "mma_tf32_m16n8k8_drops_13_bits",
                     .held = Held::to_largest,
                     .tolerance = 1e-5,
-                    .run = [](const Memory& memory) { return products(memory, true); }});
+                    .run = [](const Memory& memory) { return products(memory, Operands::tf32); }});
 }
 
 }  // namespace fp::FP_MACHINE
