@@ -117,8 +117,11 @@ Expectation expect_conv(const ConvShape& s, const std::string& direction, Precis
             out.expected += kDevice.start + 2.0 * parts * double(s.w.stored()) * 4 / kDevice.hbm;
         return out;
     };
-    if (precision == Precision::bf16 && takes_wgmma(s, pass))
-        return on(wgmma_product_of(s, pass), kWgmmaTiles, wgmma_split_of);
+    if (precision == Precision::bf16 && takes_wgmma(s, pass)) {
+        const MatrixProduct p = wgmma_product_of(s, pass);
+        return pass == Pass::forward ? on(p, kWgmmaTiles, wgmma_split_of)
+                                     : on(p, kWgmmaAcrossTiles, wgmma_split_of);
+    }
     const MatrixProduct p = product_of(s, pass, e, peak_flops(precision));
     if (precision == Precision::f32) return on(p, kFfmaTiles, ffma_split_of);
     return on(p, kTensorTiles, mma_split_of);

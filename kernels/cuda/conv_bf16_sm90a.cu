@@ -21,19 +21,21 @@ template <int kM_, int kN_>
 struct Tile {
     static constexpr int kM = kM_, kN = kN_;
 };
-// start(Tile) with the one that `size` names, of kWgmmaTiles.
+// start(Tile) with the one that `size` names, of kWgmmaAcrossTiles and of kWgmmaTiles.
 template <class Start>
-void with_tile(TileSize size, Start start) {
+void with_across_tile(TileSize size, Start start) {
     if (size == TileSize{256, 128}) return start(Tile<256, 128>());
     if (size == TileSize{256, 64}) return start(Tile<256, 64>());
     if (size == TileSize{128, 128}) return start(Tile<128, 128>());
+    start(Tile<128, 64>());
+}
+template <class Start>
+void with_tile(TileSize size, Start start) {
     if (size == TileSize{128, 96}) return start(Tile<128, 96>());
-    if (size == TileSize{128, 64}) return start(Tile<128, 64>());
-    start(Tile<128, 32>());
+    if (size == TileSize{128, 32}) return start(Tile<128, 32>());
+    with_across_tile(size, start);
 }
-TileSize tile_of(const ConvShape& s, Pass pass) {
-    return best_tile(wgmma_product_of(s, pass), kWgmmaTiles).tile;
-}
+TileSize tile_of(const ConvShape& s, Pass pass) { return wgmma_tile_of(s, pass).tile; }
 
 TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) {
     return encode({.base = x,
@@ -56,7 +58,7 @@ void start_pixels(TileSize size,
                   const bf16* w,
                   const Epilogue& to,
                   Stream stream) {
-    with_tile(size, [&](auto tile) {
+    const auto start = [&](auto tile) {
         using T = PixelTile<tile.kM, tile.kN, Filters>;
         const Grid grid{.blocks = ceil_div(g.pixels_out(), T::kPixels),
                         .blocks_y = ceil_div(g.y_c, T::kOutputs),
@@ -64,7 +66,11 @@ void start_pixels(TileSize size,
                         .shared_bytes = sizeof(typename T::Shared)};
         launch(wgmma_pixels_kernel<T>, grid, stream, pixel_map(g, x, T::kPixels),
                T::Filters::map(of_filters, w), g, to);
-    });
+    };
+    if constexpr (Filters<kChunk>::kOperand == Operand::rows)
+        with_tile(size, start);
+    else
+        with_across_tile(size, start);
 }
 
 void wgmma_forward(
@@ -187,7 +193,7 @@ void backward_filter(const ConvShape& s,
     const Split split = filter_split(s);
     const bool one = split.parts() == 1;
     auto *sum = static_cast<float*>(dw), *parts = static_cast<float*>(scratch);
-    with_tile(tile_of(s, Pass::filter), [&](auto tile) {
+    with_across_tile(tile_of(s, Pass::filter), [&](auto tile) {
         using T = FilterTile<tile.kM, tile.kN>;
         const Grid grid{.blocks = ceil_div(g.r * g.s * ceil_div(g.c, kChunk), T::kBlocks),
                         .blocks_y = ceil_div(g.k, T::kFilters),

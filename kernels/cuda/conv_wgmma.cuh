@@ -62,7 +62,8 @@ struct FilterRows {
 template <int kOutputs>
 struct FilterColumns {
     static constexpr Operand kOperand = Operand::columns;
-    static constexpr int kBlocks = (kOutputs + kChunk - 1) / kChunk;
+    static_assert(kOutputs % kChunk == 0);
+    static constexpr int kBlocks = kOutputs / kChunk;
     static constexpr int kBlockBytes = kChunk * kRowBytes, kBytes = kBlocks * kBlockBytes;
 
     static TensorMap map(const ConvSizes& g, const bf16* w) {

@@ -33,7 +33,8 @@ struct FilterTile : ConsumerTile<kChannels_, kFilters_> {
     static constexpr int kStepPixels = 64;
     static constexpr int kPanelBytes = kStepPixels * kRowBytes;  // of 64 channels or filters
     static constexpr int kBlocks = kChannels_ / kChunk;
-    static constexpr int kPanels = (kFilters + kChunk - 1) / kChunk;
+    static_assert(kFilters % kChunk == 0);
+    static constexpr int kPanels = kFilters / kChunk;
     using Stages = Ring<(kBlocks + kPanels) * kPanelBytes>;
 };
 

@@ -15,8 +15,8 @@ namespace fp::FP_MACHINE {
 constexpr int kStages = 4, kConsumers = 2, kRingThreads = (1 + kConsumers) * kWarpgroup;
 constexpr int kGroupWarps = kWarpgroup / kWarp;
 constexpr int kChunk = TensorMapSpec::kRow, kRowBytes = 128;
-constexpr int kProductRows = 64, kWarpRows = 16,
-              kProductDepth = 16;  // warp rows: of a product, in one warp
+constexpr int kProductRows = 64, kProductDepth = 16;
+constexpr int kWarpRows = 16;  // of a product's, in one warp
 
 template <int kStageBytes>
 struct Ring {
