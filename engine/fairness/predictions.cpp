@@ -155,10 +155,17 @@ Predictions read_predictions(const std::filesystem::path& path) {
     return predictions_of(read_csv(path));
 }
 
+// A data set may have a column that means something else here: its split by another hand, a `pred` of somebody's.
+std::string name_of_attribute(const std::string& column) {
+    const bool taken = column == "image" || column == "label" || column == "split" ||
+                       column == "pred" || is_probability_column(column);
+    return taken ? "data_" + column : column;
+}
+
 Table table_of(const Predictions& p) {
     Table table;
     table.header = {"image", "label"};
-    table.header.insert(table.header.end(), p.columns.begin(), p.columns.end());
+    for (const std::string& column : p.columns) table.header.push_back(name_of_attribute(column));
     table.header.push_back("split");
     if (p.has_probabilities())
         for (const auto& name : p.classes) table.header.push_back(std::string(kProb) + name);

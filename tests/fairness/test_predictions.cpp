@@ -70,6 +70,18 @@ TEST(Predictions, WrittenAndReadAgainTheyAreTheSame) {
     EXPECT_EQ(q.split, p.split);
 }
 
+TEST(Predictions, AnAttributeOfATakenNameIsWrittenUnderAnother) {
+    const testing::TemporaryFolder folder;
+    const auto p = parse("image,label,sex,site,pred,split\na,x,f,1,x,test\nb,y,m,2,x,test\n");
+    Predictions odd = p;
+    odd.columns = {"split", "prob_x"};
+    write_predictions(folder / "p.csv", odd);
+    const auto q = read_predictions(folder / "p.csv");
+    EXPECT_EQ(q.columns, (std::vector<std::string>{"data_split", "data_prob_x"}));
+    EXPECT_EQ(q.attributes, p.attributes);
+    EXPECT_EQ(q.split, p.split);
+}
+
 TEST(Predictions, OneSplitIsTakenOut) {
     const auto p = parse("image,label,pred,split\na,x,y,train\nb,y,y,test\nc,y,x,test\n");
     EXPECT_EQ(of_split(p, "test").image, (std::vector<std::string>{"b", "c"}));
