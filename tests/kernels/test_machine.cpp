@@ -200,10 +200,11 @@ __global__ void reads_across_lanes_without_warp_sync(float* out, bool synchronis
 }
 
 TEST_F(Machine, AMissingWarpSyncShowsInARandomOrder) {
-    launch(reads_across_lanes_without_warp_sync, {.threads = 256}, {}, out_.data(), false);
-    EXPECT_GT(nans(), 0);
     launch(reads_across_lanes_without_warp_sync, {.threads = 256}, {}, out_.data(), true);
     EXPECT_EQ(nans(), 0);
+    if (under_tsan()) GTEST_SKIP() << kPlanted;
+    launch(reads_across_lanes_without_warp_sync, {.threads = 256}, {}, out_.data(), false);
+    EXPECT_GT(nans(), 0);
 }
 
 __global__ void double_buffer(float* out, bool second_barrier) {
