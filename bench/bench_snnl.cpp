@@ -40,7 +40,7 @@ void score(benchmark::State& state, const Kernels& k, const Score& what) {
     for (size_t i = 0; i < groups.size(); ++i) groups[i] = int32_t(uniform_below(2, 1, i));
     const std::vector<double> ones(size_t(s.x.c), 1.0);
     const Buffer x(k, k.activation, s.x.stored()), dx(k, k.activation, s.x.stored());
-    const Buffer scratch(k, k.snnl.scratch_bytes(s));
+    const Buffer scratch(k, k.snnl.scratch_bytes(s, what.backward));
     const Buffer labels(k, groups.size() * sizeof(int32_t));
     const Buffer scores(k, size_t(s.sets) * size_t(s.x.c) * sizeof(double));
     const Buffer dscore(k, ones.size() * sizeof(double));

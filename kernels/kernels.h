@@ -338,7 +338,8 @@ struct Optimizer {
 // labels (sets, n) int32, strata (n) int32 or null, scores (sets, c) double. `dscore` (c) double.
 // backward is for one set (sets = 1), definition exact.
 struct Snnl {
-    size_t (*scratch_bytes)(const SnnlShape&);
+    size_t (*scratch_bytes)(const SnnlShape&,
+                            bool gradient);  // of forward alone, or of backward too
     void (*forward)(const SnnlShape&,
                     const act* x,
                     const int32_t* labels,

@@ -22,7 +22,7 @@ Work snnl_work(const Kernels& k, std::istringstream& words) {
     auto d = std::make_shared<Data>(
         Data{.shape = shape,
              .x = upload(k, k.activation, shape.x, {.seed = 1}),
-             .scratch = Buffer(k.memory, std::max<size_t>(k.snnl.scratch_bytes(shape), 1)),
+             .scratch = Buffer(k.memory, std::max<size_t>(k.snnl.scratch_bytes(shape, false), 1)),
              .labels = Buffer(k.memory, labels.size() * sizeof(int32_t)),
              .scores = Buffer(k.memory, size_t(c) * sizeof(double))});
     k.memory.copy_in(d->labels.data(), labels.data(), d->labels.bytes(), {});

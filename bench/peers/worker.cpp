@@ -64,13 +64,14 @@ Work snnl(const Kernels& k, std::istringstream& words) {
     const SnnlShape shape{.x = {.n = n, .c = c, .h = side, .w = side, .block = k.block(c)},
                           .temperature = 0.5};
     const size_t bytes = size_t(shape.x.stored()) * size_t(bytes_of(k.activation));
-    auto d = std::make_shared<Data>(Data{.shape = shape,
-                                         .x = Buffer(k.memory, bytes),
-                                         .dx = Buffer(k.memory, bytes),
-                                         .scratch = Buffer(k.memory, k.snnl.scratch_bytes(shape)),
-                                         .labels = Buffer(k.memory, size_t(n) * 4),
-                                         .scores = Buffer(k.memory, size_t(c) * 8),
-                                         .dscore = Buffer(k.memory, size_t(c) * 8)});
+    auto d =
+        std::make_shared<Data>(Data{.shape = shape,
+                                    .x = Buffer(k.memory, bytes),
+                                    .dx = Buffer(k.memory, bytes),
+                                    .scratch = Buffer(k.memory, k.snnl.scratch_bytes(shape, true)),
+                                    .labels = Buffer(k.memory, size_t(n) * 4),
+                                    .scores = Buffer(k.memory, size_t(c) * 8),
+                                    .dscore = Buffer(k.memory, size_t(c) * 8)});
     std::vector<float> x(size_t(shape.x.stored()), 0.f);
     uint64_t i = 0;
     for (int s = 0; s < n; ++s)

@@ -36,7 +36,7 @@ std::vector<double> score_block(const Kernels& k,
     const Buffer device_labels(k.memory, labels.size() * sizeof(int32_t));
     const Buffer strata(k.memory, size_t(count) * sizeof(int32_t));
     const Buffer scores(k.memory, sets.size() * size_t(f.map.c) * sizeof(double));
-    const Buffer scratch(k.memory, std::max<size_t>(k.snnl.scratch_bytes(s), 1));
+    const Buffer scratch(k.memory, std::max<size_t>(k.snnl.scratch_bytes(s, false), 1));
     k.memory.copy_in(device_labels.data(), labels.data(), device_labels.bytes(), {});
     if (o.given_class) k.memory.copy_in(strata.data(), classes.data() + begin, strata.bytes(), {});
     const size_t one = size_t(f.map.stored() / f.map.n) * bytes_of(k.activation);

@@ -62,7 +62,7 @@ private:
         }
         const size_t score_bytes = size_t(x.map.c) * sizeof(double);
         auto* scores = static_cast<double*>(scores_.grow(k.memory, score_bytes));
-        void* scratch = tape.scratch(std::max<size_t>(k.snnl.scratch_bytes(s), 1));
+        void* scratch = tape.scratch(std::max<size_t>(k.snnl.scratch_bytes(s, true), 1));
         k.snnl.forward(s, x.data, labels, strata, scores, scratch, tape.stream());
         std::vector<double> score(x.map.c);
         k.memory.copy_out(score.data(), scores, score_bytes, tape.stream());

@@ -176,7 +176,7 @@ constexpr int kLanes = std::min(B, kNativeLanes);
 
 int most_workers(int groups) { return std::min(omp_get_max_threads(), groups); }
 
-size_t scratch_bytes(const SnnlShape& s) {
+size_t scratch_bytes(const SnnlShape& s, bool) {
     size_t bytes = 0;
     with_block(s.x.block, [&](auto block) {
         constexpr int L = kLanes<block>;

@@ -273,8 +273,8 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
 
 // ---- launchers
 
-size_t scratch_bytes(const SnnlShape& shape) {
-    return SnnlScratch::in(SnnlSizes::of(shape), nullptr).bytes;
+size_t scratch_bytes(const SnnlShape& shape, bool gradient) {
+    return SnnlScratch::in(SnnlSizes::of(shape), nullptr, gradient).bytes;
 }
 
 template <class A>
@@ -286,8 +286,8 @@ void forward(const SnnlShape& shape,
              void* scratch_,
              Stream stream) {
     const SnnlSizes s = SnnlSizes::of(shape);
-    const SnnlScratch scratch = SnnlScratch::in(s, scratch_);
-    snnl_prepare(s, static_cast<const A*>(x), s.euclidean, scratch, stream);
+    const SnnlScratch scratch = SnnlScratch::in(s, scratch_, false);
+    snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
     snnl_sum(s, labels, strata, scratch, stream);
     launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads}, stream,
            scratch, shape.temperature, scores, s);
@@ -306,8 +306,8 @@ void backward(const SnnlShape& shape,
     FP_CHECK(shape.sets == 1 && shape.definition == SnnlShape::Definition::exact,
              "snnl: the gradient is that of one label set's exact score");
     const SnnlSizes s = SnnlSizes::of(shape);
-    const SnnlScratch scratch = SnnlScratch::in(s, scratch_);
-    snnl_prepare(s, static_cast<const A*>(x), true, scratch, stream);
+    const SnnlScratch scratch = SnnlScratch::in(s, scratch_, true);
+    snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
     snnl_sum(s, labels, strata, scratch, stream);
     launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
     launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
@@ -344,7 +344,7 @@ SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
             .released = shape.definition == SnnlShape::Definition::as_released};
 }
 
-SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch) {
+SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch, bool gradient) {
     char* const begin = static_cast<char*>(scratch);
     size_t used = 0;
     const auto take = [&](int64_t count, size_t size) {
@@ -357,15 +357,17 @@ SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch) {
     };
     const int64_t samples = int64_t(s.c) * s.n;
     SnnlScratch out{};
-    out.rows = floats(s.rows());
     out.norms = floats(samples);
     out.sums = static_cast<double*>(take(s.c * s.groups * s.sums(), sizeof(double)));
     out.shifts = floats(s.c * s.sums());
-    out.levels = floats(2 * samples);
-    out.anchors = floats(s.c);
-    out.slopes = floats(std::max(s.rows(), s.halves() / 2));
+    if (s.euclidean || gradient) out.rows = floats(s.rows());
+    if (!s.euclidean || gradient) out.slopes = floats(std::max(s.rows(), s.halves() / 2));
     out.halves = reinterpret_cast<f16*>(out.slopes);
-    out.slope_sums = floats(samples);
+    if (gradient) {
+        out.levels = floats(2 * samples);
+        out.anchors = floats(s.c);
+        out.slope_sums = floats(samples);
+    }
     out.bytes = used;
     return out;
 }

@@ -32,23 +32,22 @@ struct SnnlSizes {
     constexpr bool bounded() const { return !euclidean && 2 * sharpness <= 100; }
 };
 
-// Scratch memory, in this order; every part is a multiple of 256 bytes.
+// Scratch memory; every part is a multiple of 256 bytes. For the scores by cosine: 4 C N D bytes and O(C N).
 struct SnnlScratch {
-    float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x
     float* norms;   // [c][n]: |x|
     double* sums;   // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
     float* shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; 0 if bounded
-    float*
-        levels;  // [c][all, same][n]: log2 of the whole sums, +inf for what is no anchor (backward)
-    float* anchors;  // [c]: their number (backward)
-    float* slopes;   // [c][n][stored_d]: -Sym rows (backward, behind the sums)
+    float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
     f16*
-        halves;  // [c][n][2][stored_h], where the slopes will be: rows times half_scale rounded, and the
-                 // rest rounded (cosine)
-    float* slope_sums;  // [c][n]: row sums of Sym (backward, euclidean)
+        halves;  // [c][n][2][stored_h]: rows times half_scale rounded, and the rest rounded (cosine)
+    // Of the gradient:
+    float* slopes;      // [c][n][stored_d]: -Sym rows, where the halves were
+    float* levels;      // [c][all, same][n]: log2 of the whole sums, +inf for what is no anchor
+    float* anchors;     // [c]: their number
+    float* slope_sums;  // [c][n]: row sums of Sym (euclidean)
     size_t bytes;
 
-    static SnnlScratch in(const SnnlSizes&, void* scratch);
+    static SnnlScratch in(const SnnlSizes&, void* scratch, bool gradient);
 };
 
 // The tiles of kRows x kColumns pairs of samples that hold those with j > i: row tile I has the column tiles from
@@ -145,9 +144,9 @@ struct ExponentTile {
     __device__ static int column(int j) { return Tile::first_column() + j; }
 };
 
-// Fills norms, rows if wanted, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not bounded, shifts (snnl_sums.cu).
+// Fills norms, rows if they have a place, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not bounded, shifts (snnl_sums.cu).
 template <class A>
-void snnl_prepare(const SnnlSizes&, const A* x, bool rows, const SnnlScratch&, Stream);
+void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
 void snnl_sum(
     const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
 

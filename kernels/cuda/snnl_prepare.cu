@@ -68,23 +68,21 @@ __global__ void snnl_prepare_kernel(const A* __restrict__ x,
 }
 
 template <class A>
-void prepare(const SnnlSizes& s, const A* x, bool rows, const SnnlScratch& scratch, Stream stream) {
+void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream stream) {
     const Grid grid{.blocks = s.n, .blocks_y = ceil_div(s.c, kSide), .threads = kThreads};
-    launch(snnl_prepare_kernel<A>, grid, stream, x, rows ? scratch.rows : nullptr,
+    launch(snnl_prepare_kernel<A>, grid, stream, x, scratch.rows,
            s.euclidean ? nullptr : scratch.halves, scratch.norms, s);
 }
 
 }  // namespace
 
 template <>
-void snnl_prepare(
-    const SnnlSizes& s, const float* x, bool rows, const SnnlScratch& scratch, Stream stream) {
-    prepare(s, x, rows, scratch, stream);
+void snnl_prepare(const SnnlSizes& s, const float* x, const SnnlScratch& scratch, Stream stream) {
+    prepare(s, x, scratch, stream);
 }
 template <>
-void snnl_prepare(
-    const SnnlSizes& s, const bf16* x, bool rows, const SnnlScratch& scratch, Stream stream) {
-    prepare(s, x, rows, scratch, stream);
+void snnl_prepare(const SnnlSizes& s, const bf16* x, const SnnlScratch& scratch, Stream stream) {
+    prepare(s, x, scratch, stream);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -27,7 +27,7 @@ constexpr double kReleasedEps = 1e-9;
 using Distance = SnnlShape::Distance;
 using Definition = SnnlShape::Definition;
 
-size_t scratch_bytes(const SnnlShape&) { return 0; }
+size_t scratch_bytes(const SnnlShape&, bool) { return 0; }
 
 // The samples of one channel as rows of d numbers, of length 1 if the distance is the cosine's.
 struct Rows {

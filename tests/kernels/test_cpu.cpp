@@ -137,7 +137,7 @@ Values scores(const Features& f, const Values& x_values, const std::vector<int32
                       .sets = int(labels.size()) / f.map.n,
                       .temperature = f.temperature,
                       .distance = f.distance};
-    const Buffer scratch(cpu(), cpu().snnl.scratch_bytes(s));
+    const Buffer scratch(cpu(), cpu().snnl.scratch_bytes(s, true));
     const Tensor x = on.act_in(s.x, x_values);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> score(cpu(), size_t(s.sets) * size_t(s.x.c));
@@ -148,7 +148,7 @@ Values scores(const Features& f, const Values& x_values, const std::vector<int32
 Values slopes(const Features& f, const Values& x_values, const std::vector<int32_t>& labels) {
     const Device on{cpu()};
     const SnnlShape s{.x = on.map(f.map), .temperature = f.temperature, .distance = f.distance};
-    const Buffer scratch(cpu(), cpu().snnl.scratch_bytes(s));
+    const Buffer scratch(cpu(), cpu().snnl.scratch_bytes(s, true));
     const Tensor x = on.act_in(s.x, x_values), dx = on.act_out(s.x);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> dscore(cpu(), random_values(s.x.c, 5));

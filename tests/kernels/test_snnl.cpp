@@ -40,7 +40,7 @@ Values forward(const Kernels& k, const SnnlCase& c, const Values& features, cons
     const Device on{k};
     const int sets = int(groups.labels.size()) / c.x.n;
     const SnnlShape s = shape_on(on, c, sets);
-    const Buffer scratch(k, k.snnl.scratch_bytes(s));
+    const Buffer scratch(k, k.snnl.scratch_bytes(s, false));
     const Tensor x = on.act_in(s.x, features);
     const Array<int32_t> labels(k, groups.labels), strata(k, groups.strata);
     const Array<double> scores(k, size_t(sets) * size_t(c.x.c));
@@ -58,7 +58,7 @@ Values backward(const Kernels& k,
                 const Values& before) {
     const Device on{k};
     const SnnlShape s = shape_on(on, c, 1);
-    const Buffer scratch(k, k.snnl.scratch_bytes(s));
+    const Buffer scratch(k, k.snnl.scratch_bytes(s, true));
     const Tensor x = on.act_in(s.x, features), dx = on.act_grad(s.x, write, before);
     const Array<int32_t> labels(k, groups.labels), strata(k, groups.strata);
     const Array<double> dscore(k, slopes);
