@@ -255,12 +255,32 @@ private:
                         s_.round + 1, count, removal.size(), p_.mask ? "masked" : "removed",
                         double(before.parameters) * 1e-6, double(after.parameters) * 1e-6,
                         before.macs * 1e-6, after.macs * 1e-6));
+        if (!p_.mask) tell_what_stays_as_slow(sets, removal);
         s_.pending["removed"] = removal;
         s_.pending["channels"] = count;
         s_.pending["parameters"] = after.parameters;
         s_.pending["macs"] = after.macs;
         s_.pending["cut"] =
             brief_metrics(c_.predict_on(Split::val, *s_.model.network), c_.attributes());
+    }
+
+    // A device computes channels in blocks: a set that fills as many as before is smaller and no faster.
+    void tell_what_stays_as_slow(const std::vector<ChannelSet>& sets,
+                                 const Removal& removal) const {
+        const auto stored = [&](int channels) {
+            return Map{.c = channels, .block = c_.kernels.block(channels)}.stored_c();
+        };
+        int as_slow = 0;
+        for (const ChannelSet& set : sets) {
+            const auto gone = removal.find(set.name());
+            if (gone != removal.end())
+                as_slow += stored(set.channels - int(gone->second.size())) == stored(set.channels);
+        }
+        if (as_slow > 0)
+            say(
+                fmt::format("{} of these {} sets fill as many blocks of {} channels as before and "
+                            "are no faster on this device: --round-to {} would keep what is free",
+                            as_slow, removal.size(), stored(1), stored(1)));
     }
 
     void verify(const Network& old,
