@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/prune/ranks.h"
+#include "tools/figures.h"
 
 namespace fp {
 
@@ -16,10 +16,8 @@ ordered_json rankings_json(const std::vector<Ranking>& rankings) {
     for (size_t i = 0; i < rankings.size(); ++i) {
         names.push_back(rankings[i].name);
         ordered_json row = ordered_json::array();
-        for (size_t j = 0; j < i; ++j) {
-            const double tau = mean_tau(rankings[i].scores, rankings[j].scores);
-            row.push_back(std::isfinite(tau) ? ordered_json(tau) : ordered_json(nullptr));
-        }
+        for (size_t j = 0; j < i; ++j)
+            row.push_back(number(mean_tau(rankings[i].scores, rankings[j].scores)));
         rows.push_back(row);
     }
     return {{"names", names}, {"tau", rows}};

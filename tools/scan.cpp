@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <iostream>
 
 #include "engine/fairness/compare.h"
-#include "engine/fairness/intervals.h"
 #include "engine/progress.h"
 #include "engine/prune/rewrite.h"
 #include "engine/signals.h"
 #include "models/models.h"
+#include "tools/figures.h"
 
 namespace fp {
 namespace {
@@ -18,10 +17,6 @@ namespace {
 using nlohmann::ordered_json;
 
 const char* const kGap = "eodd_mean";
-
-ordered_json number(double v) { return std::isfinite(v) ? ordered_json(v) : ordered_json(nullptr); }
-
-double value_or_nan(const ordered_json& v) { return v.is_null() ? kNotEstimable : v.get<double>(); }
 
 const Difference& find(const std::vector<Difference>& all, const char* key) {
     for (const Difference& d : all)
@@ -72,15 +67,10 @@ struct Scanner {
 void correct_for_many(ordered_json& sets) {
     for (const char* what : {"balanced_accuracy", "gap"}) {
         std::vector<ordered_json*> found;
-        std::vector<double> p;
         for (ordered_json& set : sets)
             for (ordered_json& point : set.at("points"))
-                if (point.contains(what)) {
-                    found.push_back(&point.at(what));
-                    p.push_back(value_or_nan(found.back()->at("p")));
-                }
-        const std::vector<double> corrected = holm(p);
-        for (size_t i = 0; i < found.size(); ++i) (*found[i])["p_holm"] = number(corrected[i]);
+                if (point.contains(what)) found.push_back(&point.at(what));
+        add_p_holm(found);
     }
 }
 
@@ -111,13 +101,10 @@ std::string table(const ordered_json& report, const char* what, const char* titl
 
 std::vector<Amount> parse_shares(const std::string& text) {
     std::vector<Amount> out;
-    for (size_t at = 0; at <= text.size();) {
-        const size_t comma = std::min(text.find(',', at), text.size());
-        const std::string entry = text.substr(at, comma - at);
+    for (const std::string& entry : split_list(text, "--scan")) {
         out.push_back(parse_amount(entry));
         FP_REQUIRE(out.back().kind == Amount::Kind::share, Exit::usage, "--scan `", text,
                    "`: shares with commas, as 10%,25%,50%, not `", entry, "`");
-        at = comma + 1;
     }
     FP_REQUIRE(out.size() <= 5, Exit::usage, "--scan `", text, "`: ", out.size(),
                " shares; up to 5 fit a table");

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tools/figures.h"
+
 namespace fp {
 namespace {
 
@@ -13,8 +15,6 @@ using nlohmann::ordered_json;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kBelowNoise = -3;
-
-ordered_json number(double v) { return std::isfinite(v) ? ordered_json(v) : ordered_json(nullptr); }
 
 double median(std::vector<double> v) {
     std::erase_if(v, [](double x) { return std::isnan(x); });

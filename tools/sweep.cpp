@@ -6,23 +6,9 @@
 #include <set>
 
 #include "engine/fairness/seeds.h"
+#include "tools/figures.h"
 
 namespace fp {
-namespace {
-
-std::vector<std::string> split_list(const std::string& text, const char* option) {
-    std::vector<std::string> out;
-    for (size_t at = 0; at <= text.size();) {
-        const size_t comma = std::min(text.find(',', at), text.size());
-        FP_REQUIRE(comma > at, Exit::usage, option, " `", text, "`: an entry of the list is empty");
-        out.push_back(text.substr(at, comma - at));
-        at = comma + 1;
-    }
-    return out;
-}
-
-}  // namespace
-
 std::string random_control(const std::string& amount) {
     return "random " + amount + ", tuned alike";
 }

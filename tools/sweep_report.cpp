@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "engine/fairness/evaluate.h"
-#include "engine/fairness/intervals.h"
 #include "engine/fairness/seeds.h"
 #include "engine/prune/pareto.h"
+#include "tools/figures.h"
 
 namespace fp {
 namespace {
@@ -17,8 +17,6 @@ using nlohmann::ordered_json;
 
 constexpr int kRmsResamples = 400;
 const char* const kGap = "eodd_mean";
-
-ordered_json number(double v) { return std::isfinite(v) ? ordered_json(v) : ordered_json(nullptr); }
 
 ordered_json to_json(const SeedSummary& s) {
     return {{"mean", number(s.mean)}, {"sd", number(s.sd)}, {"low", number(s.low)},
@@ -49,23 +47,15 @@ double gap_of(const ordered_json& figures, const std::string& attribute) {
     return v.is_null() ? kNaN : v.get<double>();
 }
 
-double value_or_nan(const ordered_json& v) {
-    return v.is_null() ? std::numeric_limits<double>::quiet_NaN() : v.get<double>();
-}
-
 // Adds "p_holm" to every difference of a gap from a control's: p corrected for how many there are.
 void correct_for_many(ordered_json& points) {
     std::vector<ordered_json*> gaps;
-    std::vector<double> p;
     for (ordered_json& point : points) {
         if (!point.contains("against")) continue;
-        for (auto& [control, difference] : point.at("against").items()) {
+        for (auto& [control, difference] : point.at("against").items())
             gaps.push_back(&difference.at("gap"));
-            p.push_back(value_or_nan(gaps.back()->at("p")));
-        }
     }
-    const std::vector<double> corrected = holm(p);
-    for (size_t i = 0; i < gaps.size(); ++i) (*gaps[i])["p_holm"] = number(corrected[i]);
+    add_p_holm(gaps);
 }
 
 const ordered_json& kept_round(const PruneOutcome& o) {

@@ -1,6 +1,7 @@
 // A block's tile of a matrix product on the tensor cores, through mma.sync, fed by asynchronous copies.
 //
-// Types     Bf16: operands of 16 bits, 16 deep; Fp16x3: two halves each, three products, 16 deep; Tf32: float32 storage rounded to TF32, 8 deep. Sums are float32.
+// Types     Bf16: operands of 16 bits, 16 deep; Fp16x3: two halves each, three products, 16 deep; Tf32: float32
+//           storage rounded to TF32, 8 deep. Sums are float32.
 // Threads   256: eight warps over the tile, each owning a piece of 16 x 8 fragments
 // Pipeline  four stages (Fp16x3: three) of 64 bytes along k; a stage is copied as many steps but one ahead of its
 //           use, one barrier a step

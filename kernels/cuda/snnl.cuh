@@ -144,7 +144,8 @@ struct ExponentTile {
     __device__ static int column(int j) { return Tile::first_column() + j; }
 };
 
-// Fills norms, rows if they have a place, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not bounded, shifts (snnl_sums.cu).
+// Fills norms, rows if they have a place, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not
+// bounded, shifts (snnl_sums.cu).
 template <class A>
 void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
 void snnl_sum(
