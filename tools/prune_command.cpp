@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/hash.h"
+#include "engine/json.h"
 #include "engine/report/model_card.h"
 #include "engine/report/scan_html.h"
 #include "engine/run_folder.h"
@@ -47,6 +48,11 @@ void show_groups(const Opened& opened) {
         std::cout << describe(set) << "\n";
 }
 
+ordered_json json_in(const std::filesystem::path& file) {
+    constexpr uint64_t kMost = uint64_t(1) << 30;
+    return parse_json(read_file(file, kMost), file.string(), Exit::data, {.bytes = kMost});
+}
+
 // The first round's scores and what they removed, for the report.
 ordered_json first_scores(const Opened& opened,
                           const std::filesystem::path& folder,
@@ -57,7 +63,7 @@ ordered_json first_scores(const Opened& opened,
     const auto sets = channel_sets(
         trace(models::build, opened.dense.network->spec, opened.dense.card.preprocessing.image_size)
             .nodes);
-    const auto document = ordered_json::parse(read_file(file, uint64_t(1) << 30));
+    const ordered_json document = json_in(file);
     const ordered_json& removed = outcome.rounds.at(0).at("removed");
     const auto removed_of = [&](const std::string& set) {
         return removed.contains(set) ? removed.at(set) : ordered_json::array();
@@ -156,9 +162,10 @@ public:
                                     {"pruning", to_json(pruning, s_.data.attributes)}};
         ordered_json finished = ordered_json::array();
         if (std::filesystem::exists(file)) {
-            const auto earlier = ordered_json::parse(read_file(file, uint64_t(1) << 30));
-            FP_REQUIRE(earlier.value("identity", ordered_json()) == identity, Exit::data,
-                       file.string(),
+            const ordered_json earlier = json_in(file);
+            FP_REQUIRE(earlier.is_object() && earlier.contains("sets") &&
+                           earlier.value("identity", ordered_json()) == identity,
+                       Exit::data, file.string(),
                        ": is of other scores, shares or images; --force starts over");
             finished = earlier.at("sets");
         }
