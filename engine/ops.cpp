@@ -1,5 +1,7 @@
 #include "engine/ops.h"
 
+#include <cstdlib>
+
 #include "engine/folded.h"
 #include "kernels/error.h"
 
@@ -120,7 +122,7 @@ Var fused_norm(Tape& tape,
     const auto range = tape.range(layer);
     const Kernels& k = tape.kernels();
     const Tensor in = tape.value(x);
-    const BatchNormShape s{
+    BatchNormShape s{
         .x = in.map,
         .eps = norm.eps,
         .momentum = tape.options().norm_momentum > 0 ? tape.options().norm_momentum : norm.momentum,
@@ -128,7 +130,14 @@ Var fused_norm(Tape& tape,
         .residual = bool(residual)};
     FP_CHECK(in.map.c == norm.gamma->shape.k, layer, ": input has ", in.map.c,
              " channels, norm has ", norm.gamma->shape.k);
-    const Tensor y = tape.empty(in.map);
+    // With a residual ReLU's mask cannot be computed again from x: it is kept, a sixteenth of the map.
+    s.bits = tape.training() && relu_after && residual && k.batchnorm.bits_bytes &&
+             !std::getenv("FP_NO_BITS");
+    const Tensor y =
+        s.bits ? Tensor{tape.take(size_t(in.map.stored()) * size_t(bytes_of(k.activation)) +
+                                  k.batchnorm.bits_bytes(s)),
+                        in.map}
+               : tape.empty(in.map);
     const void* residual_data = residual ? tape.value(residual).data : nullptr;
     void *mean = nullptr, *rstd = nullptr;
     std::vector<void*> saved;
@@ -174,7 +183,8 @@ Var fused_norm(Tape& tape,
                                       .dresidual_write = into_residual.write,
                                       .dgamma = norm.gamma->trainable ? norm.gamma->grad : nullptr,
                                       .dbeta = norm.beta->trainable ? norm.beta->grad : nullptr,
-                                      .par_write = t.param_write()};
+                                      .par_write = t.param_write(),
+                                      .beta = norm.beta->value};
         void* scratch = t.scratch(bn.scratch_bytes(s));
         if (mean)
             bn.backward(s, t.value(x).data, self.value.data, self.grad.data, norm.gamma->value,
@@ -282,6 +292,160 @@ Var add(Tape& tape, Var a, Var b) {
                                     t.kernels().add.accumulate(map, self.grad.data, dx, write,
                                                                t.stream());
                         }});
+}
+
+Var conv_norm_maxpool(Tape& tape,
+                      Var x,
+                      const Param& weight,
+                      int stride,
+                      int pad,
+                      const Norm& norm,
+                      int pool_window,
+                      int pool_stride,
+                      int pool_pad,
+                      const std::string& conv_layer,
+                      const std::string& norm_layer) {
+    const Kernels& k = tape.kernels();
+    const auto apart = [&] {
+        const Var y = conv_norm(tape, x, weight, nullptr, stride, pad, norm, true, {}, conv_layer,
+                                norm_layer);
+        return maxpool(tape, y, pool_window, pool_stride, pool_pad);
+    };
+    if (!tape.training() || !tape.options().fused || !k.batchnorm.pools || !k.conv.forward_moments)
+        return apart();
+    const ConvShape of_conv = conv_shape(tape, tape.value(x).map, weight, stride, pad, conv_layer);
+    const BatchNormShape s{
+        .x = of_conv.y(),
+        .eps = norm.eps,
+        .momentum = tape.options().norm_momentum > 0 ? tape.options().norm_momentum : norm.momentum,
+        .relu = true};
+    const MaxPoolShape pool{
+        .x = s.x, .window = pool_window, .stride = pool_stride, .pad = pool_pad};
+    if (!k.batchnorm.pools(s, pool) || pool.p() <= 0 || pool.q() <= 0) return apart();
+    Moments moments;
+    const Var convolved = plain_conv(tape, x, weight, nullptr, stride, pad, conv_layer, &moments);
+    const auto range = tape.range(norm_layer);
+    const Tensor y = tape.empty(pool.y());
+    const size_t vector = size_t(s.x.stored_c()) * size_t(bytes_of(k.parameter));
+    void *mean = tape.take(vector), *rstd = tape.take(vector);
+    auto* argmax = static_cast<uint8_t*>(tape.take(size_t(pool.y().stored())));
+    k.batchnorm.pool_on_moments(s, pool, tape.value(convolved).data, moments, norm.gamma->value,
+                                norm.beta->value, norm.running_mean->value, norm.running_var->value,
+                                y.data, argmax, mean, rstd, tape.stream());
+    tape.give(moments.data);
+    return tape.record(
+        {.op = "batchnorm",
+         .layer = norm_layer,
+         .inputs = {convolved},
+         .params = {{norm.gamma}, {norm.beta}, {norm.running_mean}, {norm.running_var}},
+         .value = y,
+         .eps = norm.eps,
+         .bytes = pool.bytes(bytes_of(k.activation)),
+         .needs_grad = tape.needs_grad(convolved) || norm.gamma->trainable,
+         .backward =
+             [s, pool, convolved, norm, argmax, mean, rstd](Tape& t, const Node& self) {
+                 const BatchNorm& bn = t.kernels().batchnorm;
+                 auto into_x = t.grad_slot(convolved);
+                 void* unwanted = into_x.data ? nullptr : t.empty(s.x).data;
+                 if (unwanted) into_x.data = unwanted;
+                 const BatchNorm::Backward out{
+                     .dx = into_x.data,
+                     .dx_write = into_x.write,
+                     .dresidual = nullptr,
+                     .dresidual_write = Write::replace,
+                     .dgamma = norm.gamma->trainable ? norm.gamma->grad : nullptr,
+                     .dbeta = norm.beta->trainable ? norm.beta->grad : nullptr,
+                     .par_write = t.param_write(),
+                     .beta = norm.beta->value};
+                 bn.pool_backward(s, pool, t.value(convolved).data, self.grad.data, argmax,
+                                  norm.gamma->value, mean, rstd, out,
+                                  t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
+                 if (unwanted) t.give(unwanted);
+             },
+         .saved = {mean, rstd, argmax}});
+}
+
+bool pairs_norms(const Tape& tape) {
+    const Kernels& k = tape.kernels();
+    return tape.training() && tape.options().fused && k.batchnorm.pair_on_moments &&
+           k.conv.forward_moments && !std::getenv("FP_NO_PAIR");
+}
+
+Convolved conv_moments(
+    Tape& tape, Var x, const Param& weight, int stride, int pad, const std::string& layer) {
+    Convolved out;
+    out.y = plain_conv(tape, x, weight, nullptr, stride, pad, layer, &out.moments);
+    return out;
+}
+
+Var norm_pair(Tape& tape,
+              const Convolved& main,
+              const Norm& first,
+              const Convolved& shortcut,
+              const Norm& second,
+              const std::string& layer) {
+    const Kernels& k = tape.kernels();
+    const Convolved* convolved[2] = {&main, &shortcut};
+    const Norm* norms[2] = {&first, &second};
+    const auto range = tape.range(layer);
+    const Map map = tape.value(main.y).map;
+    FP_CHECK(map == tape.value(shortcut.y).map && first.eps == second.eps &&
+                 first.momentum == second.momentum,
+             layer, ": not a pair");
+    const BatchNormShape s{.x = map,
+                           .eps = first.eps,
+                           .momentum = tape.options().norm_momentum > 0
+                                           ? tape.options().norm_momentum
+                                           : first.momentum,
+                           .relu = true,
+                           .bits = true};
+    const Tensor y{tape.take(size_t(map.stored()) * size_t(bytes_of(k.activation)) +
+                             k.batchnorm.bits_bytes(s)),
+                   map};
+    const size_t vector = size_t(map.stored_c()) * size_t(bytes_of(k.parameter));
+    std::vector<void*> saved;
+    BatchNorm::Half halves[2];
+    BatchNorm::HalfOnMoments told[2];
+    for (int i = 0; i < 2; ++i) {
+        const Norm& norm = *norms[i];
+        void *mean = tape.take(vector), *rstd = tape.take(vector);
+        saved.insert(saved.end(), {mean, rstd});
+        halves[i] = {.x = tape.value(convolved[i]->y).data,
+                     .gamma = norm.gamma->value,
+                     .beta = norm.beta->value,
+                     .mean = mean,
+                     .rstd = rstd};
+        told[i] = {.moments = convolved[i]->moments,
+                   .running_mean = norm.running_mean->value,
+                   .running_var = norm.running_var->value};
+    }
+    k.batchnorm.pair_on_moments(s, halves[0], told[0], halves[1], told[1], y.data, tape.stream());
+    for (const Convolved* c : convolved) tape.give(c->moments.data);
+    return tape.record(
+        {.op = "batchnorm",
+         .layer = layer,
+         .inputs = {main.y, shortcut.y},
+         .params = {{first.gamma}, {first.beta}, {first.running_mean}, {first.running_var}},
+         .value = y,
+         .eps = s.eps,
+         .bytes = 1.5 * s.infer_bytes(bytes_of(k.activation)),
+         .backward =
+             [s, a = halves[0], b = halves[1], of_a = main.y, of_b = shortcut.y, first, second](
+                 Tape& t, const Node& self) {
+                 const BatchNorm& bn = t.kernels().batchnorm;
+                 const auto gradient = [&](Var v, const Norm& norm) {
+                     const auto slot = t.grad_slot(v);
+                     FP_CHECK(slot.data && slot.write == Write::replace, "a pair's gradient");
+                     return BatchNorm::HalfGradient{
+                         .dx = slot.data,
+                         .dgamma = norm.gamma->trainable ? norm.gamma->grad : nullptr,
+                         .dbeta = norm.beta->trainable ? norm.beta->grad : nullptr};
+                 };
+                 const auto to_a = gradient(of_a, first), to_b = gradient(of_b, second);
+                 bn.pair_backward(s, a, b, self.value.data, self.grad.data, to_a, to_b,
+                                  t.param_write(), t.scratch(bn.pair_scratch_bytes(s)), t.stream());
+             },
+         .saved = saved});
 }
 
 Var maxpool(Tape& tape, Var x, int window, int stride, int pad) {

@@ -40,6 +40,36 @@ Var conv_norm(Tape&,
               const std::string& conv_layer,
               const std::string& norm_layer);
 
+// conv_norm with ReLU, and maxpool of it. In training one op from the norm on where the backend can (kernels.h,
+// BatchNorm::pools): the map between is not stored, and the norm's row has the pooled value.
+Var conv_norm_maxpool(Tape&,
+                      Var x,
+                      const Param& weight,
+                      int stride,
+                      int pad,
+                      const Norm&,
+                      int pool_window,
+                      int pool_stride,
+                      int pool_pad,
+                      const std::string& conv_layer,
+                      const std::string& norm_layer);
+
+// conv2d and the moments of its output, and two such, each with a norm, added, then ReLU: the end of a block whose
+// shortcut has a norm. In training, where the backend can (kernels.h, BatchNorm::pair_on_moments).
+struct Convolved {
+    Var y;
+    Moments moments;
+};
+bool pairs_norms(const Tape&);
+Convolved conv_moments(
+    Tape&, Var x, const Param& weight, int stride, int pad, const std::string& layer);
+Var norm_pair(Tape&,
+              const Convolved& main,
+              const Norm& main_norm,
+              const Convolved& shortcut,
+              const Norm& shortcut_norm,
+              const std::string& layer);
+
 // conv2d and ReLU; one kernel in Mode::infer.
 Var conv_relu(Tape&,
               Var x,

@@ -28,16 +28,26 @@ struct TimedNetwork::State {
     Session session;
     uint64_t key = session.new_key();
     Map map;
-    Buffer images, labels;
+    Buffer images, labels, rounded;
     std::unique_ptr<CrossEntropy> loss;
     std::unique_ptr<OptimizerState> optimizer;
 
+    // Weights become bf16 once a step, where products want them so.
+    void round() {
+        const Kernels& k = net.kernels();
+        if (!options.train || !k.conv.keep_rounded) return;
+        if (!rounded.data())
+            rounded = Buffer(k.memory, 2 * size_t(round_up(net.params.trained_count(), 4)));
+        k.conv.keep_rounded(net.params.values(), net.params.trained_count(), rounded.data(), {});
+    }
     void step() {
+        round();
         Tape tape = session.begin({.mode = options.train ? Mode::train : Mode::infer});
         const Var y = net.forward(tape, tape.input({images.data(), map}));
         if (!options.train) return;
         loss->enqueue(tape, y, static_cast<int32_t*>(labels.data()));
         tape.backward({{y, loss->gradient(tape, y)}});
+        if (const auto keep = net.kernels().conv.keep_rounded) keep(nullptr, 0, nullptr, {});
         if (!tape.repeatable()) session.forbid(key);
     }
 };

@@ -84,13 +84,22 @@ struct Ranges {
 // and the sum of squares about it, of the values as stored. float32, [c][2][chunk].
 struct Moments {
     void* data = nullptr;
+    // Below 0: so many places of the line in which a column of nothing follows each row and a row of it each sample;
+    // behind all moments then stands how many pixels each chunk has.
     int rows = 0;
 
     static int64_t chunks(const Map& m, int rows) {
+        if (rows < 0) return ceil_div(int64_t(m.n) * (m.h + 1) * (m.w + 1), -rows);
         return ceil_div(int64_t(m.n) * m.pixels(), rows);
     }
+    // Pixels that lie before place `at` of that line.
+    static constexpr int before(int at, int h, int w) {
+        const int line = at / (w + 1), q = at % (w + 1), n = line / (h + 1), p = line % (h + 1);
+        return (n * h + p) * w + (p == h ? 0 : q);
+    }
     static size_t bytes(const Map& m, int rows) {
-        return size_t(chunks(m, rows)) * 2 * size_t(m.stored_c()) * sizeof(float);
+        const size_t counts = rows < 0 ? 1 : 0;
+        return size_t(chunks(m, rows)) * (2 * size_t(m.stored_c()) + counts) * sizeof(float);
     }
 };
 
@@ -139,6 +148,10 @@ struct Conv {
                             const Moments&,
                             void* scratch,
                             Stream) = nullptr;
+    // Rounds `count` weights from w on into `rounded` (of 2 bytes each), all at once; until the next such call
+    // whoever is given a filter among them takes the rounded one. Null where weights are used as they are;
+    // count 0 ends it.
+    void (*keep_rounded)(const par* w, int64_t count, void* rounded, Stream) = nullptr;
 };
 
 // y = x w^T + bias, as LinearShape says. dbias may be null where there is no bias.
@@ -200,6 +213,9 @@ struct BatchNorm {
         par* dgamma;
         par* dbeta;
         Write par_write;
+        // Where given, and where y is what `train` made of x with no residual, y may be computed again
+        // instead of being read.
+        const par* beta = nullptr;
     };
     void (*backward)(const BatchNormShape&,
                      const act* x,
@@ -233,6 +249,71 @@ struct BatchNorm {
                              par* mean,
                              par* rstd,
                              Stream) = nullptr;
+    // Of what lies behind y where BatchNormShape::bits; null where there are none.
+    size_t (*bits_bytes)(const BatchNormShape&) = nullptr;
+    // train_on_moments, ReLU and the max pool behind it as one, and the gradient of all three; null where there is
+    // none. What lies between is not stored. argmax is MaxPool's, or 255 where the maximum is not above 0 and so
+    // nobody has the gradient. Backward writes dx, dgamma and dbeta.
+    bool (*pools)(const BatchNormShape&, const MaxPoolShape&) = nullptr;
+    size_t (*pool_scratch_bytes)(const BatchNormShape&, const MaxPoolShape&) = nullptr;
+    void (*pool_on_moments)(const BatchNormShape&,
+                            const MaxPoolShape&,
+                            const act* x,
+                            const Moments&,
+                            const par* gamma,
+                            const par* beta,
+                            par* running_mean,
+                            par* running_var,
+                            act* y,
+                            uint8_t* argmax,
+                            par* mean,
+                            par* rstd,
+                            Stream) = nullptr;
+    void (*pool_backward)(const BatchNormShape&,
+                          const MaxPoolShape&,
+                          const act* x,
+                          const act* dy,
+                          const uint8_t* argmax,
+                          const par* gamma,
+                          const par* mean,
+                          const par* rstd,
+                          const Backward&,
+                          void* scratch,
+                          Stream) = nullptr;
+    // Two inputs, each with a norm of its own, added, then ReLU, with its bits behind y: the end of a block whose
+    // shortcut has a norm. Neither normalised map is stored alone. Null where there is none; of shapes with relu and
+    // bits. Backward replaces both dx.
+    struct Half {
+        const act* x;
+        const par *gamma, *beta;
+        par *mean, *rstd;
+    };
+    struct HalfOnMoments {
+        Moments moments;
+        par *running_mean, *running_var;
+    };
+    struct HalfGradient {
+        act* dx;
+        par *dgamma, *dbeta;  // may be null
+    };
+    size_t (*pair_scratch_bytes)(const BatchNormShape&) = nullptr;
+    void (*pair_on_moments)(const BatchNormShape&,
+                            const Half&,
+                            const HalfOnMoments&,
+                            const Half&,
+                            const HalfOnMoments&,
+                            act* y,
+                            Stream) = nullptr;
+    void (*pair_backward)(const BatchNormShape&,
+                          const Half&,
+                          const Half&,
+                          const act* y,
+                          const act* dy,
+                          const HalfGradient&,
+                          const HalfGradient&,
+                          Write par_write,
+                          void* scratch,
+                          Stream) = nullptr;
 };
 
 // y = max(x, 0)      dx = dy where y > 0

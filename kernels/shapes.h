@@ -52,6 +52,9 @@ struct BatchNormShape {
     double momentum = 0.1;  // running = (1 - momentum) running + momentum batch
     bool relu = false;
     bool residual = false;
+    // Behind y lie bits_bytes more: which of its elements are above 0, left by train and read by backward. Only
+    // of backends whose BatchNorm has bits_bytes.
+    bool bits = false;
 
     constexpr double flops() const { return 7.0 * double(x.logical()); }
     constexpr double bytes(int e = 4) const {

@@ -27,6 +27,17 @@ struct Block {
     std::optional<ConvNorm> shortcut;
 
     Var operator()(Tape& t, Var x) const {
+        if (shortcut && pairs_norms(t)) {
+            const auto convolved = [&](const ConvNorm& c, Var from) {
+                return conv_moments(t, from, *c.weight, c.stride, c.pad, c.conv_name);
+            };
+            const Convolved of_shortcut = convolved(*shortcut, x);
+            Var y = x;
+            for (size_t i = 0; i + 1 < layers.size(); ++i) y = layers[i](t, y, true);
+            const ConvNorm& last = layers.back();
+            return norm_pair(t, convolved(last, y), last.norm, of_shortcut, shortcut->norm,
+                             last.norm_name);
+        }
         const Var identity = shortcut ? (*shortcut)(t, x, false) : x;
         Var y = x;
         for (size_t i = 0; i + 1 < layers.size(); ++i) y = layers[i](t, y, true);
@@ -41,8 +52,9 @@ struct ResNet {
     LinearLayer head;
 
     Var operator()(Tape& t, Var x) const {
-        x = stem(t, x, true);
-        if (pool) x = maxpool(t, x, 3, 2, 1);
+        x = pool ? conv_norm_maxpool(t, x, *stem.weight, stem.stride, stem.pad, stem.norm, 3, 2, 1,
+                                     stem.conv_name, stem.norm_name)
+                 : stem(t, x, true);
         for (const Block& block : blocks) x = block(t, x);
         return head(t, avgpool(t, x, 1, 1));
     }

@@ -1,5 +1,7 @@
-// One convolution: forward, infer, backward_data or backward_filter, beside its value in double.
+// One convolution: forward, forward_moments, infer, backward_data or backward_filter, beside its value in double.
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -17,7 +19,7 @@ struct Convolution {
     ConvShape s;
     Drawn x, w, dy;
     std::vector<Buffer> inputs, gradients;  // kSets of each
-    Buffer weight, bias, out, prepared, scratch;
+    Buffer weight, bias, out, prepared, scratch, moments;
 
     Convolution(const Kernels& table, std::string what, const ConvShape& shape, bool rectified)
         : Convolution(table,
@@ -49,7 +51,9 @@ struct Convolution {
         out = Buffer(k.memory, out_bytes());
         fill(k, std::vector<char>(size_t(1) << 16, char(0xFF)), out);  // NaN
         scratch = Buffer(k.memory, std::max<size_t>(k.conv.scratch_bytes(s), 1));
-        if (direction == "infer") {
+        if (direction == "forward_moments")
+            moments = Buffer(k.memory, Moments::bytes(s.y(), k.conv.moments_rows(s)));
+        if (direction == "infer" || direction == "infer_residual") {
             prepared = Buffer(k.memory, k.conv.prepared_bytes(s, false, true));
             k.conv.prepare(s, false, true, weight.data(), prepared.data(), {});
         }
@@ -60,6 +64,15 @@ struct Convolution {
         const void *in = inputs[size_t(set)].data(), *gradient = gradients[size_t(set)].data();
         if (direction == "forward")
             k.conv.forward(s, in, weight.data(), nullptr, out.data(), scratch.data(), {});
+        else if (direction == "forward_moments")  // as training runs it
+            k.conv.forward_moments(s, in, weight.data(), nullptr, out.data(),
+                                   {moments.data(), k.conv.moments_rows(s)}, scratch.data(), {});
+        else if (direction == "backward_data_add")  // to what is there
+            k.conv.backward_data(s, gradient, weight.data(), out.data(), Write::add,
+                                 scratch.data(), {});
+        else if (direction == "infer_residual")
+            k.conv.infer(s, in, prepared.data(), bias.data(), gradient, true, out.data(),
+                         scratch.data(), {});
         else if (direction == "infer")
             k.conv.infer(s, in, prepared.data(), bias.data(), nullptr, true, out.data(),
                          scratch.data(), {});
@@ -72,7 +85,8 @@ struct Convolution {
     }
 
     bool filter_gradient() const { return direction == "backward_filter"; }
-    Map out_map() const { return direction == "backward_data" ? s.x : s.y(); }
+    bool input_gradient() const { return direction.starts_with("backward_data"); }
+    Map out_map() const { return input_gradient() ? s.x : s.y(); }
     Type out_type() const { return filter_gradient() ? k.parameter : k.activation; }
     size_t out_bytes() const {
         return size_t(filter_gradient() ? s.w.stored() : out_map().stored()) *
@@ -94,7 +108,7 @@ struct Convolution {
         }
         for (int r = 0; r < s.w.r; ++r)
             for (int t = 0; t < s.w.s; ++t) {
-                if (direction == "backward_data") {
+                if (input_gradient()) {
                     const int p = c + s.pad - r, q = d + s.pad - t;
                     if (p < 0 || q < 0 || p % s.stride || q % s.stride) continue;
                     if (p / s.stride >= s.p() || q / s.stride >= s.q()) continue;
@@ -108,7 +122,8 @@ struct Convolution {
                         sum += x.at(s.x, a, f, h, v) * w.at(s.w, b, f, r, t);
                 }
             }
-        return direction == "infer" ? std::max(sum, 0.0) : sum;
+        if (direction == "infer_residual") sum += dy.at(s.y(), a, b, c, d);
+        return direction.starts_with("infer") ? std::max(sum, 0.0) : sum;
     }
 
     double stored(int64_t at) const {
@@ -160,6 +175,14 @@ Work convolution_work(const Kernels& k, std::istringstream& words) {
             .bits =
                 [it] {
                     it->call(0);
+                    if (const char* to = std::getenv("FP_DUMP")) {
+                        std::vector<char> raw(it->out_bytes());
+                        it->k.memory.copy_out(raw.data(), it->out.data(), raw.size(), {});
+                        std::FILE* file = std::fopen(to, "wb");
+                        std::fwrite(raw.data(), 1, raw.size(), file);
+                        std::fclose(file);
+                        return uint64_t(0);
+                    }
                     return hash_of(it->k, it->out.data(), it->out_bytes());
                 },
             .flops = s.flops()};

@@ -105,7 +105,7 @@ Expectation snnl_backward(const SnnlShape& s, int e) {
 
 Expectation expect_conv(const ConvShape& s, const std::string& direction, Precision precision) {
     const int e = precision == Precision::bf16 ? 2 : 4;
-    const bool data = direction == "backward_data", filter = direction == "backward_filter";
+    const bool data = direction.starts_with("backward_data"), filter = direction == "backward_filter";
     const double taken = s.w.r == 1 && !data ? 1.0 / (s.stride * s.stride) : 1.0;
     const double bytes = e * (double(s.x.logical()) * taken + double(s.y().logical())) +
                          double(s.w.logical()) * (filter ? 4 : e);

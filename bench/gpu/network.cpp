@@ -1,5 +1,8 @@
 // A whole network: an inference, or a training step with its update.
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "bench/gpu/work.h"
 #include "engine/stopwatch.h"
@@ -33,6 +36,15 @@ Work network_work(const Kernels& k, std::istringstream& words) {
                 [it, &k] {
                     it->timed.run();
                     const ParamStore& p = it->net->params;
+                    if (const char* to = std::getenv("FP_DUMP")) {
+                        std::vector<char> raw(size_t(p.trained_count()) *
+                                              size_t(bytes_of(k.parameter)));
+                        k.memory.copy_out(raw.data(), p.grads(), raw.size(), {});
+                        std::FILE* file = std::fopen(to, "wb");
+                        std::fwrite(raw.data(), 1, raw.size(), file);
+                        std::fclose(file);
+                        return uint64_t(0);
+                    }
                     return hash_of(k, p.grads(),
                                    size_t(p.trained_count()) * size_t(bytes_of(k.parameter)));
                 }};

@@ -27,6 +27,7 @@ Work convolution_work(const Kernels&, std::istringstream&);
 Work rate_work(const Kernels&, std::istringstream&);
 Work network_work(const Kernels&, std::istringstream&);
 Work snnl_work(const Kernels&, std::istringstream&);
+Work op_work(const Kernels&, std::istringstream&);
 
 uint64_t hash_of(const Kernels&, const void* device, size_t bytes);
 

@@ -3,11 +3,12 @@
 //   copy BYTES                       -> ready BYTES MOVED 0 EXPECTED    from one place of the device's memory to another
 //   product N [zeros]                -> ready FLOPS 0 EXPECTED              N x N x N, as a linear layer
 //   conv DIRECTION N H C K R STRIDE [rectified]   -> ready FLOPS FLOOR EXPECTED   seconds; DIRECTION: forward, infer,
-//                                                       backward_data, backward_filter; padding R/2; rectified: x
+//                                                       forward_moments, backward_data, backward_filter; padding R/2; rectified: x
 //                                                       and dy as behind a ReLU, half of them zeros
 //   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS   -> ready UNITS 0 EXPECTED   (rates/rates.h)
 //   network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]   -> ready
 //   snnl N C SIDE                    -> ready           scores of one label set, exact, cosine
+//   op NAME ...                      -> ready BYTES 0 EXPECTED   one op that memory bounds (ops.cpp)
 //   error                            -> of the convolution: root mean square, relative, on some outputs in double
 //   bits                             -> a hash of the outputs, of a convolution or of the weights after a step
 //   memory                           -> bytes of the input and of the scratch memory, of scores
@@ -48,6 +49,7 @@ constexpr struct {
 } kKinds[] = {
     {"copy", copy_work},       {"product", product_work}, {"conv", convolution_work},
     {"network", network_work}, {"snnl", snnl_work},       {"rate", rate_work},
+    {"op", op_work},
 };
 
 // Stretches of as many calls as fill about 20 ms, one at least, between two marks of the device's clock.

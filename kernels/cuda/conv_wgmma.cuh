@@ -25,7 +25,7 @@
 #pragma once
 
 #include "kernels/cuda/conv.cuh"
-#include "kernels/cuda/moments.cuh"
+#include "kernels/cuda/conv_epilogue.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/wgmma_ring.cuh"
 
@@ -56,6 +56,7 @@ struct FilterRows {
     __device__ static uint64_t descriptor(const unsigned char* at, int k) {
         return row_descriptor(at + k * kProductDepth * int(sizeof(bf16)));
     }
+    static constexpr int kNext = kProductDepth * int(sizeof(bf16)) / 16;  // descriptor(at, k + 1) - descriptor(at, k)
 };
 
 // The same filters turned round: each row is one channel of the sum, for 64 outputs.
@@ -88,6 +89,7 @@ struct FilterColumns {
     __device__ static uint64_t descriptor(const unsigned char* at, int k) {
         return column_descriptor(at + k * kProductDepth * kRowBytes, kBlockBytes);
     }
+    static constexpr int kNext = kProductDepth * kRowBytes / 16;
 };
 
 template <int kPixels_, int kOutputs_, template <int> class Filters_>
@@ -159,14 +161,6 @@ __device__ void multiply_pixels(typename Tile::Stages& ring,
     ring.template drain<4>(whole, all, multiply);
 }
 
-struct Epilogue {
-    const float* bias;
-    const bf16* residual;
-    bool relu;
-    bf16* y;
-    MomentsOut moments;
-};
-
 // body(row of the warp's 16, column, offset in y) for this lane's pieces of 8 outputs that exist.
 template <int kOutputs, class Body>
 __device__ void for_pieces(const ConvSizes& g, int first_pixel, int first_output, Body body) {
@@ -176,10 +170,6 @@ __device__ void for_pieces(const ConvSizes& g, int first_pixel, int first_output
         const int pixel = first_pixel + row, k = first_output + column;
         if (pixel < g.pixels_out() && k < g.y_c) body(row, column, int64_t(pixel) * g.y_c + k);
     }
-}
-
-__device__ inline float2 halves(uint32_t pair) {
-    return {to_float(bf16{uint16_t(pair)}), to_float(bf16{uint16_t(pair >> 16)})};
 }
 
 // Fragments to the warp's rows: bias, residual (which lies there), ReLU, rounding.

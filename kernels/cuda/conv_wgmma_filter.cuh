@@ -8,7 +8,9 @@
 // Operands  both lie across the sum (MN-major): a stage is 64 pixels, each a row of 64 channels. The unit's im2col
 //           copies bring x at each block's tap, tiled copies dy; outside the map, behind the last pixel, channel
 //           and filter they bring zeros, so nothing is masked. Neither operand is repacked.
-// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels
+// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels. kCounters: the thread that starts copies
+//           finds taps and channels once and counts pixels; else it divides at every step, 190 to 366 instructions of
+//           it, which took longer than the products (H200: 2100 to 2500 clocks a step for 512 to 1024)
 // Epilogue  from the registers: eight lanes of a warp write eight channels in a row, 32 bytes
 // Traffic   a block reads x once for each of its taps and dy once from L2; HBM sees bytes(2), with dw in float32,
 //           and the parts, 8 bytes a weight each
@@ -22,6 +24,7 @@
 
 #include "kernels/cuda/conv.cuh"
 #include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/pixel_counter.cuh"
 #include "kernels/cuda/wgmma_ring.cuh"
 #include "kernels/tiles.h"
 
@@ -53,8 +56,43 @@ __device__ inline void store_sum(float* to, float sum, Write write) {
     store_one(to, write == Write::add ? load_one(to) + sum : sum);
 }
 
-// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+// Brings the stages of a block: what a step has in common is found once, and the pixel is a counter.
 template <class Tile>
+__device__ void bring_filter(typename Tile::Stages& ring,
+                             const TensorMap& x,
+                             const TensorMap& dy,
+                             const ConvSizes& g,
+                             int first_block,
+                             int first_filter,
+                             int begin,
+                             int steps) {
+    int channel[Tile::kBlocks], offset_w[Tile::kBlocks], offset_h[Tile::kBlocks];
+    UNROLL
+    for (int j = 0; j < Tile::kBlocks; ++j) {
+        const ChannelBlock block(g, first_block + j);
+        channel[j] = block.channel;
+        offset_w[j] = block.tap % g.s;
+        offset_h[j] = block.tap / g.s;
+    }
+    PixelCounter at(g.p, g.q, begin, Tile::kStepPixels);
+    int pixel = begin;
+    ring.fill(steps, [&](int, unsigned char* stage, Mbarrier* full) {
+        const int w = at.q * g.stride - g.pad, h = at.p * g.stride - g.pad;
+        UNROLL
+        for (int j = 0; j < Tile::kPanels; ++j)
+            tensor_load_3d(stage + (Tile::kBlocks + j) * Tile::kPanelBytes, dy,
+                           first_filter + j * kChunk, 0, pixel, full);
+        UNROLL
+        for (int j = 0; j < Tile::kBlocks; ++j)
+            tensor_load_im2col(stage + j * Tile::kPanelBytes, x, channel[j], w, h, at.n,
+                               offset_w[j], offset_h[j], full);
+        at.advance();
+        pixel += Tile::kStepPixels;
+    });
+}
+
+// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+template <class Tile, bool kCounters>
 __global__ void __launch_bounds__(kRingThreads, 1)
     wgmma_filter_kernel(const __grid_constant__ TensorMap x,
                         const __grid_constant__ TensorMap dy,
@@ -64,7 +102,13 @@ __global__ void __launch_bounds__(kRingThreads, 1)
                         Split split) {
     constexpr int kPixels = Tile::kStepPixels;
     DYN_SHARED(typename Tile::Stages, ring);
-    if (thread_index() == 0) ring->init();
+    if (thread_index() == 0) {
+        if (kCounters) {
+            prefetch_map(x);
+            prefetch_map(dy);
+        }
+        ring->init();
+    }
     block_sync();
     const int first_block = int(blockIdx.x) * Tile::kBlocks;
     const int first_filter = int(blockIdx.y) * Tile::kFilters;
@@ -72,6 +116,12 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     const int end = min(begin + int(split.part), int(split.length));
     const int steps = (end - begin + kPixels - 1) / kPixels;
     const int warpgroup = warpgroup_index();
+    if (warpgroup == 0 && kCounters) {
+        if (warp_index() > 0) return;
+        if (elect_one())
+            bring_filter<Tile>(*ring, x, dy, g, first_block, first_filter, begin, steps);
+        return;
+    }
     if (warpgroup == 0) {
         if (thread_index() > 0) return;
         ring->fill(steps, [&](int i, unsigned char* stage, Mbarrier* full) {

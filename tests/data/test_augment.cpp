@@ -11,6 +11,7 @@
 #include "engine/data/csv.h"
 #include "engine/hash.h"
 #include "kernels/random.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -69,7 +70,7 @@ void run(const std::string& op, const std::vector<double>& p, int side, Image& i
 
 TEST(PixelOps, EqualPilAndScipy) {
     const Table table =
-        read_csv(std::filesystem::path(FP_SOURCE_DIR) / "tests" / "data" / "augment_pil.csv");
+        read_csv(source_dir() / "tests" / "data" / "augment_pil.csv");
     ASSERT_GE(table.rows.size(), 100u);
     for (const auto& row : table.rows) {
         SCOPED_TRACE(row[0] + " " + row[3] + " of image " + row[1]);

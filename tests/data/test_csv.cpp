@@ -7,6 +7,7 @@
 
 #include "kernels/error.h"
 #include "kernels/random.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -81,7 +82,7 @@ TEST(Csv, Limits) {
 
 TEST(Csv, MissingFilesAndFolders) {
     EXPECT_THROW(read_csv("/no/such/file.csv"), Error);
-    EXPECT_THROW(read_csv(FP_SOURCE_DIR), Error);
+    EXPECT_THROW(read_csv(source_dir()), Error);
 }
 
 std::string written(const Table& table) {

@@ -10,6 +10,7 @@
 #include "kernels/error.h"
 #include "tests/shared.h"
 #include "tests/temporary_folder.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -45,7 +46,7 @@ class EveryForm : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EveryForm, IsThePicture) {
     const Pixels image =
-        decode_file(fs::path(FP_SOURCE_DIR) / "tests/fuzz/corpus/image" / GetParam());
+        decode_file(source_dir() / "tests/fuzz/corpus/image" / GetParam());
     EXPECT_EQ(image.width, 9);
     EXPECT_EQ(image.height, 7);
     const std::string name = GetParam();

@@ -6,6 +6,7 @@
 
 #include "engine/data/crop.h"
 #include "engine/data/csv.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -35,7 +36,7 @@ std::vector<uint8_t> from_hex(const std::string& hex) {
 
 TEST(Resize, EqualsPil) {
     const Table table =
-        read_csv(std::filesystem::path(FP_SOURCE_DIR) / "tests" / "data" / "resize_pil.csv");
+        read_csv(source_dir() / "tests" / "data" / "resize_pil.csv");
     ASSERT_GE(table.rows.size(), 10u);
     for (const auto& row : table.rows) {
         const Pixels in = formula_image(std::stoi(row[0]), std::stoi(row[1]));

@@ -9,6 +9,7 @@
 
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -17,7 +18,7 @@ using testing::expect_error;
 using testing::TemporaryFolder;
 
 const std::filesystem::path kFixtures =
-    std::filesystem::path(FP_SOURCE_DIR) / "tests/engine/fixtures";
+    source_dir() / "tests/engine/fixtures";
 
 // A file with this header (as it stands, unpadded) and so many bytes of data.
 Bytes file_of(const std::string& header, size_t data_bytes, uint64_t announced) {

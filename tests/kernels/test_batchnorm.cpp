@@ -267,6 +267,105 @@ TEST_P(BatchNormOn, Infer) {
 TEST_P(BatchNormOn, Backward) { expect_backward(Statistics::batch); }
 TEST_P(BatchNormOn, BackwardFrozen) { expect_backward(Statistics::running); }
 
+// Backward of what train has left on the device: ReLU's mask from y, computed again, or from the bits behind y.
+TEST_P(BatchNormOn, BackwardHasTheMaskFromWhereItLikes) {
+    const Kernels& k = table();
+    if (!k.batchnorm.bits_bytes) GTEST_SKIP() << "device " << k.name << " reads y";
+    const Device on{k};
+    for_each_case([&](const BatchNormShape& shape, const BatchNormShape&, const Inputs& in) {
+        if (!shape.relu) return;
+        const Map channels = on.channels(shape.x.c);
+        const Tensor x = on.act_in(shape.x, in.x), residual = on.act_in(shape.x, in.residual),
+                     dy = on.act_in(shape.x, random_values(shape.x.logical(), 11, k.activation));
+        const Tensor gamma = on.par_in(channels, in.gamma), beta = on.par_in(channels, in.beta);
+        const auto run = [&](bool again, bool bits) {
+            BatchNormShape s = shape;
+            s.bits = bits;
+            const Tensor running_mean = on.par_in(channels, in.running_mean),
+                         running_var = on.par_in(channels, in.running_var);
+            const size_t map_bytes = size_t(s.x.stored()) * size_t(bytes_of(k.activation));
+            const Buffer y(k, map_bytes + k.batchnorm.bits_bytes(s)),
+                scratch(k, k.batchnorm.scratch_bytes(s));
+            const Tensor mean = on.par_out(channels), rstd = on.par_out(channels);
+            k.batchnorm.train(s, x, residual.if_given(s.residual), gamma, beta, running_mean,
+                              running_var, y.data(), mean, rstd, scratch.data(), {});
+            const Tensor dx = on.act_out(s.x), dresidual = on.act_out(s.x),
+                         dgamma = on.par_out(channels), dbeta = on.par_out(channels);
+            const BatchNorm::Backward out{.dx = dx,
+                                          .dx_write = Write::replace,
+                                          .dresidual = dresidual.if_given(s.residual),
+                                          .dresidual_write = Write::replace,
+                                          .dgamma = dgamma,
+                                          .dbeta = dbeta,
+                                          .par_write = Write::replace,
+                                          .beta = again ? static_cast<void*>(beta) : nullptr};
+            k.batchnorm.backward(s, x, y.data(), dy, gamma, mean, rstd, out, scratch.data(), {});
+            return std::vector<Values>{dx.values(), s.residual ? dresidual.values() : Values(),
+                                       dgamma.values(), dbeta.values()};
+        };
+        const auto read = run(false, false);
+        EXPECT_EQ(run(true, false), read) << "again";
+        EXPECT_EQ(run(true, true), read) << "bits";
+    });
+}
+
+// ReLU and the max pool behind it: the same bits as op after op.
+TEST_P(BatchNormOn, PoolsAsTheOpsDo) {
+    const Kernels& k = table();
+    if (!k.batchnorm.pools) GTEST_SKIP() << "device " << k.name << " pools apart";
+    const Device on{k};
+    for (const Map& logical :
+         {Map{.n = 3, .c = 64, .h = 16, .w = 16}, Map{.n = 2, .c = 45, .h = 31, .w = 9},
+          Map{.n = 1, .c = 3, .h = 1, .w = 1}}) {
+        const BatchNormCase c{"", logical};
+        const BatchNormShape s = shape_on(on, c, true, false);
+        const MaxPoolShape pool{.x = s.x, .window = 3, .stride = 2, .pad = 1};
+        ASSERT_TRUE(k.batchnorm.pools(s, pool));
+        const Inputs in = random_inputs(c, k.activation, k.parameter);
+        const Map channels = on.channels(s.x.c);
+        const Tensor x = on.act_in(s.x, in.x);
+        const Tensor dy = on.act_in(pool.y(), random_values(pool.y().logical(), 11, k.activation));
+        const Tensor gamma = on.par_in(channels, in.gamma), beta = on.par_in(channels, in.beta);
+        constexpr int kRows = 64;
+        const Buffer data(k, Moments::bytes(s.x, kRows));
+        k.memory.zero(data.data(), Moments::bytes(s.x, kRows), {});
+        const Moments moments{data.data(), kRows};
+        const Buffer scratch(
+            k, std::max(k.batchnorm.scratch_bytes(s), k.batchnorm.pool_scratch_bytes(s, pool)));
+        const auto run = [&](bool fused) {
+            const Tensor running_mean = on.par_in(channels, in.running_mean),
+                         running_var = on.par_in(channels, in.running_var),
+                         mean = on.par_out(channels), rstd = on.par_out(channels),
+                         dgamma = on.par_out(channels), dbeta = on.par_out(channels);
+            const Tensor y = on.act_out(pool.y()), dx = on.act_out(s.x), z = on.act_out(s.x),
+                         dz = on.act_out(s.x);
+            const Array<uint8_t> argmax(k, size_t(pool.y().stored()));
+            const BatchNorm::Backward out{.dx = dx,
+                                          .dx_write = Write::replace,
+                                          .dgamma = dgamma,
+                                          .dbeta = dbeta,
+                                          .par_write = Write::replace};
+            if (fused) {
+                k.batchnorm.pool_on_moments(s, pool, x, moments, gamma, beta, running_mean,
+                                            running_var, y, argmax, mean, rstd, {});
+                k.batchnorm.pool_backward(s, pool, x, dy, argmax, gamma, mean, rstd, out,
+                                          scratch.data(), {});
+            } else {
+                k.batchnorm.train_on_moments(s, x, moments, nullptr, gamma, beta, running_mean,
+                                             running_var, z, mean, rstd, {});
+                k.maxpool.forward(pool, z, y, argmax, {});
+                k.maxpool.backward(pool, dy, argmax, dz, Write::replace, {});
+                k.batchnorm.backward(s, x, z, dz, gamma, mean, rstd, out, scratch.data(), {});
+            }
+            return std::vector<Values>{y.values(), dx.values(), dgamma.values(), dbeta.values()};
+        };
+        const auto got = run(true), want = run(false);
+        EXPECT_EQ(got[0], want[0]) << "y";
+        // The pool's gradient is not rounded between.
+        for (const int i : {1, 2, 3}) expect_close(got[size_t(i)], want[size_t(i)], 2e-2, "");
+    }
+}
+
 TEST(BatchNorm, BackwardIsTheGradient) {
     const BatchNormCase cases[] = {{"", {.n = 3, .c = 2, .h = 2, .w = 3}},
                                    {"1x1 maps", {.n = 4, .c = 3, .h = 1, .w = 1}}};

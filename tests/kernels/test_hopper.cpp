@@ -310,9 +310,8 @@ TEST_F(TurnedOperands, ADescriptorWithAnotherDistanceIsWrong) {
 TEST_F(TurnedOperands, AnOperandReadTheOtherWayIsWrong) {
     EXPECT_EQ(outcome(Turned::taken_for_rows), "wrong result");
 }
-TEST_F(TurnedOperands, AStartBetweenGroupsOfRowsIsNamed) {
-    EXPECT_THAT(outcome(Turned::next_16_in_the_row), HasSubstr("no multiple of 1024"));
-    EXPECT_THAT(outcome(Turned::not_at_eight_rows), HasSubstr("no multiple of 1024"));
+TEST_F(TurnedOperands, AStartInsideARowIsNamed) {
+    EXPECT_THAT(outcome(Turned::next_16_in_the_row), HasSubstr("no multiple of 128"));
 }
 TEST_F(TurnedOperands, ReadBeforeTheyArriveAreWrong) {
     EXPECT_EQ(outcome(Turned::no_fence_of_the_copy), "wrong result");

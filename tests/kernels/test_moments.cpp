@@ -96,8 +96,12 @@ protected:
         const int64_t pixels = s.y().pixels(), chunks = Moments::chunks(s.y(), rows);
         for (int f = 0; f < s.y().stored_c(); ++f)
             for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-                const int64_t begin = chunk * rows,
-                              end = std::min<int64_t>(begin + rows, s.y().n * pixels);
+                const auto first = [&](int64_t i) {  // pixel of chunk i
+                    if (rows > 0) return std::min<int64_t>(i * rows, s.y().n * pixels);
+                    return std::min<int64_t>(Moments::before(int(i * -rows), s.y().h, s.y().w),
+                                             s.y().n * pixels);
+                };
+                const int64_t begin = first(chunk), end = first(chunk + 1);
                 const auto value = [&](int64_t at) {
                     return f < s.w.k
                                ? stored[size_t(((at / pixels) * s.w.k + f) * pixels + at % pixels)]

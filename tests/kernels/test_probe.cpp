@@ -9,6 +9,7 @@
 #include "tests/expect_error.h"
 #include "tests/kernels/probe/recording.h"
 #include "tests/temporary_folder.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -34,7 +35,7 @@ std::vector<std::string> differences_of(const Recording& r) {
 }
 
 TEST(Probes, TheEmulatedMachineGivesWhatGpusGave) {
-    const auto folder = std::filesystem::path(FP_SOURCE_DIR) / "tests/kernels/recordings";
+    const auto folder = source_dir() / "tests/kernels/recordings";
     int files = 0;
     if (std::filesystem::exists(folder))
         for (const auto& file : std::filesystem::directory_iterator(folder))

@@ -196,11 +196,13 @@ void Block::multiply(Product p, const Place& at) {
     Thread& me = thread_[current_];
     if (!me.products_fenced) stop(text("wgmma without a wgmma_fence before it, ", text_of(at)));
     for (const Lines& lines : {p.a, p.b}) {
+        if (lines.descriptor >> 62 == 0 && !lines.transposed) continue;
         if (lines.descriptor >> 62 != 1)
             stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
-        // The documents say where a transposed operand lies only from the start of eight rows on.
-        if (lines.transposed && lines.descriptor % (kSwizzleUnit >> 4))
-            stop(text("wgmma: a transposed operand at no multiple of 1024, ", text_of(at)));
+        // Whole rows further in are where the address says (the GPU confirmed it along the sum); parts of a row
+        // nobody has said.
+        if (lines.transposed && lines.descriptor % (128 >> 4))
+            stop(text("wgmma: a transposed operand at no multiple of 128, ", text_of(at)));
     }
     p.group = me.product_group;
     me.products.push_back(p);
@@ -238,6 +240,17 @@ void Block::read_line(const Lines& lines, int i, float (&values)[16]) {
             bf16 one;
             std::memcpy(&one, async_view(swizzled(at + k / 8 * stride + k % 8 * 128)), sizeof one);
             values[k] = to_float(one);
+        }
+        return;
+    }
+    if (lines.descriptor >> 62 == 0) {  // not swizzled: ((8,n),2):((1,SBO),LBO)
+        for (uint32_t half = 0; half < 2; ++half) {
+            bf16 eight[8];
+            std::memcpy(eight,
+                        async_view(start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 16 +
+                                   half * leading),
+                        sizeof eight);
+            for (int e = 0; e < 8; ++e) values[half * 8 + uint32_t(e)] = to_float(eight[e]);
         }
         return;
     }

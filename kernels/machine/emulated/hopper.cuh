@@ -11,6 +11,16 @@ namespace fp::emulated {
 
 constexpr int kWarpgroup = 128;
 
+inline bool elect_one(const Place& at = Place::current()) {
+    warp_sync(kAllLanes, at);
+    return lane_index() == 0;
+}
+inline int not_before(int v) { return v; }
+template <int kRegisters>
+void keep_registers() {}
+template <int kRegisters>
+void take_registers() {}
+
 // ---- barriers in shared memory
 
 struct alignas(8) Mbarrier {
@@ -34,9 +44,12 @@ inline bool mbarrier_test(Mbarrier* b, int parity, const Place& at = Place::curr
     return Block::running().test_mbarrier(&b->word, parity, at);
 }
 
+
 // ---- the tensor memory unit
 
 using TensorMap = TensorMapSpec;
+
+inline void prefetch_map(const TensorMap&) {}
 
 inline TensorMap encode(const TensorMapSpec& s) {
     s.check();
@@ -81,6 +94,11 @@ inline uint64_t column_descriptor(const void* at, int next) {
            kGroup << 32 | kSwizzle128 << 62;
 }
 
+inline uint64_t matrix_descriptor(const void* at, int next_sum, int next_rows) {
+    return uint64_t(Block::running().shared_address(at) >> 4 & 0x3fff) |
+           uint64_t(next_sum >> 4) << 16 | uint64_t(next_rows >> 4) << 32;
+}
+
 inline void wgmma_fence() { Block::running().fence_products(); }
 inline void wgmma_commit() { Block::running().commit_products(); }
 template <int kGroupsInFlight>
@@ -88,6 +106,9 @@ void wgmma_wait(const Place& at = Place::current()) {
     Block::running().wait_products(kGroupsInFlight);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
 }
+
+template <int kCount>
+void wgmma_settled(float (&)[kCount]) {}
 
 enum class Operand { rows, columns };
 

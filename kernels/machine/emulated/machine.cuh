@@ -196,6 +196,11 @@ inline float fused_multiply_add(float a, float b, float c) { return a * b + c; }
 
 // float32 as the tensor core reads it: 10 bits of mantissa, rounded to nearest, ties away.
 inline uint32_t to_tf32(float v) { return (std::bit_cast<uint32_t>(v) + 0x1000u) & 0xffffe000u; }
+// The float32 of these bits, and its bits.
+inline float float_of_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
+inline uint32_t bits_of_float(float v) { return std::bit_cast<uint32_t>(v); }
+// The same number; one zero and one NaN for all of them, both without a sign.
+inline float canonical(float v) { return v == v ? v + 0.0f : float_of_bits(0x7fffffffu); }
 // Two floats as a pair of bf16, `low` in the lower half.
 inline uint32_t pack_bf16(float low, float high) {
     return to_bf16(low).bits | uint32_t(to_bf16(high).bits) << 16;

@@ -11,6 +11,33 @@ namespace fp::cuda {
 
 constexpr int kWarpgroup = 128;
 
+// One lane of a whole warp, the same each time. ptxas knows that it is one, as it does not of a thread's number.
+__device__ inline bool elect_one() {
+    int one;
+    asm volatile(
+        "{\n.reg .pred one;\n"
+        "elect.sync _|one, 0xffffffff;\n"
+        "selp.s32 %0, 1, 0, one;\n}"
+        : "=r"(one));
+    return one != 0;
+}
+
+// The same number, of which the compiler works out nothing further up: what would wait there for its use in registers.
+__device__ inline int not_before(int v) {
+    asm volatile("" : "+r"(v));
+    return v;
+}
+
+// A warpgroup gives back registers or takes some that another gave back: so many a thread from here on.
+template <int kRegisters>
+__device__ void keep_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ void take_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
 // ---- barriers in shared memory. A phase ends when all arrivals have come and all expected bytes are there.
 
 struct alignas(8) Mbarrier {
@@ -34,13 +61,20 @@ __device__ inline void mbarrier_arrive_expect(Mbarrier* b, int bytes) {
                  "r"(bytes)
                  : "memory");
 }
-// Until the phase of this parity (0 for the first, 1 for the second, ..) is over.
+// Until the phase of this parity (0 for the first, 1 for the second, ..) is over. A wait of so many tries, which is
+// longer than any kernel takes, ends the kernel with an error instead of never.
 __device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
     asm volatile(
-        "{\n.reg .pred over;\n"
+        "{\n.reg .pred over;\n.reg .u32 tries;\n"
+        "mov.u32 tries, 0;\n"
         "AGAIN:\n"
         "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
-        "@!over bra AGAIN;\n}" ::"r"(shared_address(b)),
+        "@over bra DONE;\n"
+        "add.u32 tries, tries, 1;\n"
+        "setp.lt.u32 over, tries, 8388608;\n"
+        "@over bra AGAIN;\n"
+        "trap;\n"
+        "DONE:\n}" ::"r"(shared_address(b)),
         "r"(parity)
         : "memory");
 }
@@ -61,6 +95,11 @@ __device__ inline bool mbarrier_test(Mbarrier* b, int parity) {
 // ---- the tensor memory unit
 
 using TensorMap = CUtensorMap;
+
+// Starts to bring a map of the kernel's parameters, so that the first copy need not wait for it.
+__device__ inline void prefetch_map(const TensorMap& map) {
+    asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
 
 // The driver's functions, found when they are first wanted: a program that is linked to the driver would not
 // start without one.
@@ -157,6 +196,14 @@ __device__ inline uint64_t column_descriptor(const void* at, int next) {
            kSwizzle128 << 62;
 }
 
+// Rows of 16 bytes, not swizzled: eight rows of 8 numbers of the sum are a matrix of 128 bytes in one piece; the next 8
+// numbers begin `next_sum` bytes on, the next eight rows `next_rows`. (PTX ISA, wgmma, "canonical layouts": K-major, no
+// swizzle; CUTLASS's INTERLEAVE, ((8,n),2):((1,SBO),LBO).) `at` is a multiple of 16.
+__device__ inline uint64_t matrix_descriptor(const void* at, int next_sum, int next_rows) {
+    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next_sum >> 4) << 16 |
+           uint64_t(next_rows >> 4) << 32;
+}
+
 // Before the first product, and after registers of sums were written otherwise.
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ inline void wgmma_commit() {
@@ -165,6 +212,13 @@ __device__ inline void wgmma_commit() {
 template <int kGroupsInFlight>
 __device__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
+}
+
+// Sums that a wait has settled: nothing that reads them may be moved before it.
+template <int kCount>
+__device__ void wgmma_settled(float (&d)[kCount]) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }
 
 // How an operand lies: as row_descriptor says, or as column_descriptor.

@@ -147,6 +147,11 @@ __device__ inline uint32_t to_tf32(float v) {
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(v));
     return r;
 }
+// The float32 of these bits, and its bits.
+__device__ inline float float_of_bits(uint32_t bits) { return __uint_as_float(bits); }
+__device__ inline uint32_t bits_of_float(float v) { return __float_as_uint(v); }
+// The same number; one zero and one NaN for all of them, both without a sign.
+__device__ inline float canonical(float v) { return __fadd_rn(v, 0.0f); }
 // Two floats as a pair of bf16, `low` in the lower half.
 __device__ inline uint32_t pack_bf16(float low, float high) {
     uint32_t r;

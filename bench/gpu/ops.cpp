@@ -1,0 +1,464 @@
+// One op that memory bounds, beside its value in double. Answers as flops what a perfect memory moves: bytes.
+//   op bn_forward N H C [residual] [bits]               on moments, with ReLU
+//   op bn_backward N H C [residual] [again|bits]        again: y is computed again; bits: its mask is read
+//   op pair_forward|pair_backward N H C [apart]         two norms, added, ReLU; apart: norm, then norm with residual
+//   op pool_forward|pool_backward N H C [two]           max pool 3x3/2, padding 1, or 2x2/2
+//   op stem_forward|stem_backward N H C [apart]         batch norm, ReLU and max pool 3x3/2; apart: op after op
+//   op avgpool_forward|avgpool_backward N H C           to 1 x 1
+//   op image N H,  op round COUNT                       weights to bf16
+#include <cmath>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "bench/gpu/numbers.h"
+#include "bench/gpu/work.h"
+#include "engine/elements.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+constexpr int kMomentsRows = 256;
+constexpr float kMean = 0.25f, kVariance = 1.5f;  // what the moments say, whatever x is
+
+struct Op {
+    const Kernels& k;
+    std::string name;
+    Map x, y;  // y: the pooled one
+    bool residual = false, again = false, bits = false, apart = false;
+    int window = 3;
+    BatchNormShape norm;
+    MaxPoolShape pool;
+    Drawn of_x, of_dy, of_residual, of_gamma, of_beta;
+    std::vector<Buffer> inputs, outs, gradients, residuals, winners;
+    Buffer middle, dx, dresidual, moments, scratch, gamma, beta, mean, rstd, running_mean,
+        running_var, dgamma, dbeta, rgb;
+    Moments told;
+
+    static constexpr Numbers kX{.seed = 1}, kDy{.seed = 3}, kZ{.seed = 4}, kGamma{.seed = 5},
+        kBeta{.seed = 6};
+
+    Op(const Kernels& table, std::string what, std::istringstream& words)
+        : k(table),
+          name(std::move(what)),
+          of_x(kX, k.activation),
+          of_dy(kDy, k.activation),
+          of_residual(kZ, k.activation),
+          of_gamma(kGamma, k.parameter),
+          of_beta(kBeta, k.parameter) {
+        int n = 0, h = 0, c = 3;
+        words >> n;
+        if (name != "round") words >> h;
+        if (name != "round" && name != "image") words >> c;
+        std::set<std::string> flags;
+        for (std::string flag; words >> flag;) flags.insert(flag);
+        residual = flags.contains("residual");
+        again = flags.contains("again");
+        bits = flags.contains("bits") && k.batchnorm.bits_bytes;
+        apart = flags.contains("apart");
+        window = flags.contains("two") ? 2 : 3;
+        x = {.n = n, .c = c, .h = h, .w = h, .block = c <= 4 ? k.image_block(c) : k.block(c)};
+        if (name == "round") {
+            inputs.push_back(upload(k, k.parameter, Map{.n = n, .block = 1}, kX));
+            outs.push_back(Buffer(k.memory, size_t(n) * 2));
+            return;
+        }
+        if (name == "image") {
+            rgb = Buffer(k.memory, size_t(x.logical()));
+            std::vector<char> bytes(65521);
+            for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = char(i * 40503 >> 7);
+            fill(k, bytes, rgb);
+            dx = act_map(x);
+            const float three[3] = {0.4f, 0.5f, 0.6f};
+            mean = Buffer(k.memory, 16);
+            rstd = Buffer(k.memory, 16);
+            k.memory.copy_in(mean.data(), three, sizeof three, {});
+            k.memory.copy_in(rstd.data(), three, sizeof three, {});
+            k.memory.synchronize({});
+            return;
+        }
+        norm = {.x = x, .relu = true, .residual = residual, .bits = bits};
+        pool = {.x = x, .window = window, .stride = 2, .pad = window == 3 ? 1 : 0};
+        if (name.starts_with("pair")) {
+            bits = k.batchnorm.bits_bytes;
+            norm = {.x = x, .relu = true, .residual = apart, .bits = bits};
+            residual = true;
+        }
+        y = name.starts_with("pool") || name.starts_with("stem") ? pool.y() : x;
+        if (name.starts_with("avgpool")) y.h = y.w = 1;
+        FP_REQUIRE(name != "stem_forward" || apart || has_stem(), Exit::usage, "no such op here");
+        const Map channels{.c = c, .block = x.block};
+        const size_t vector = size_t(channels.stored()) * size_t(bytes_of(k.parameter));
+        gamma = upload(k, k.parameter, channels, kGamma);
+        beta = upload(k, k.parameter, channels, kBeta);
+        for (Buffer* b : {&mean, &rstd, &running_mean, &running_var, &dgamma, &dbeta}) {
+            *b = Buffer(k.memory, vector);
+            k.memory.zero(b->data(), vector, {});
+        }
+        told = {.rows = kMomentsRows};
+        moments = Buffer(k.memory, Moments::bytes(x, told.rows));
+        told.data = moments.data();
+        const int64_t chunks = Moments::chunks(x, told.rows);
+        const int64_t rows = int64_t(x.n) * x.pixels();
+        std::vector<float> host(moments.bytes() / sizeof(float));
+        for (int channel = 0; channel < c; ++channel)
+            for (int64_t i = 0; i < chunks; ++i) {
+                host[size_t(channel * 2 * chunks + i)] = kMean;
+                host[size_t((channel * 2 + 1) * chunks + i)] =
+                    kVariance * float(std::min<int64_t>(told.rows, rows - i * told.rows));
+            }
+        k.memory.copy_in(moments.data(), host.data(), moments.bytes(), {});
+        k.memory.synchronize({});
+        size_t wanted = k.batchnorm.scratch_bytes(norm);
+        if (name.starts_with("pair"))
+            wanted = std::max(wanted, k.batchnorm.pair_scratch_bytes(norm));
+        if (has_stem()) wanted = std::max(wanted, k.batchnorm.pool_scratch_bytes(norm, pool));
+        scratch = Buffer(k.memory, wanted);
+        for (int i = 0; i < kSets; ++i) {
+            inputs.push_back(upload(k, k.activation, x, kX));
+            if (residual) residuals.push_back(upload(k, k.activation, x, kZ));
+            gradients.push_back(upload(k, k.activation, y, kDy));
+            outs.push_back(Buffer(k.memory, size_t(y.stored()) * size_t(bytes_of(k.activation)) +
+                                                (bits ? k.batchnorm.bits_bytes(norm) : 0)));
+            if (name.starts_with("pool") || name.starts_with("stem"))
+                winners.push_back(Buffer(k.memory, size_t(y.stored())));
+        }
+        if (name.starts_with("stem") || name.starts_with("pair")) middle = act_map(x);
+        if (name.ends_with("backward")) {
+            dx = act_map(x);
+            if (residual) dresidual = act_map(x);
+            for (int i = 0; i < kSets; ++i) forward(i);
+        }
+        k.memory.synchronize({});
+    }
+
+    BatchNorm::Half half(const void* in) {  // both have the same norm
+        return {in, gamma.data(), beta.data(), mean.data(), rstd.data()};
+    }
+    bool has_stem() const { return k.batchnorm.pools && k.batchnorm.pools(norm, pool); }
+    Buffer act_map(const Map& m) const {
+        Buffer b(k.memory, size_t(m.stored()) * size_t(bytes_of(k.activation)));
+        fill(k, std::vector<char>(4096, char(0xff)), b);
+        return b;
+    }
+
+    void forward(int set) {
+        const size_t i = size_t(set);
+        void *in = inputs[i].data(), *out = outs[i].data();
+        const auto normalize = [&](void* to) {
+            const void* z = residual ? residuals[i].data() : nullptr;
+            k.batchnorm.train_on_moments(norm, in, told, z, gamma.data(), beta.data(),
+                                         running_mean.data(), running_var.data(), to, mean.data(),
+                                         rstd.data(), {});
+        };
+        const auto argmax = [&] { return static_cast<uint8_t*>(winners[i].data()); };
+        if (name.starts_with("bn")) return normalize(out);
+        if (name.starts_with("pair")) {
+            const BatchNorm::HalfOnMoments on{told, running_mean.data(), running_var.data()};
+            if (!apart)
+                return k.batchnorm.pair_on_moments(norm, half(in), on, half(residuals[i].data()),
+                                                   on, out, {});
+            BatchNormShape plain = norm;
+            plain.relu = plain.residual = plain.bits = false;
+            k.batchnorm.train_on_moments(plain, residuals[i].data(), told, nullptr, gamma.data(),
+                                         beta.data(), running_mean.data(), running_var.data(),
+                                         middle.data(), mean.data(), rstd.data(), {});
+            return k.batchnorm.train_on_moments(
+                norm, in, told, middle.data(), gamma.data(), beta.data(), running_mean.data(),
+                running_var.data(), out, mean.data(), rstd.data(), {});
+        }
+        if (name.starts_with("pool")) return k.maxpool.forward(pool, in, out, argmax(), {});
+        if (name.starts_with("avgpool")) return k.avgpool.forward({.x = x}, in, out, {});
+        if (!apart)
+            return k.batchnorm.pool_on_moments(norm, pool, in, told, gamma.data(), beta.data(),
+                                               running_mean.data(), running_var.data(), out,
+                                               argmax(), mean.data(), rstd.data(), {});
+        normalize(middle.data());
+        k.maxpool.forward(pool, middle.data(), out, argmax(), {});
+    }
+    void backward(int set) {
+        const size_t i = size_t(set);
+        void *in = inputs[i].data(), *dy = gradients[i].data();
+        const BatchNorm::Backward out{.dx = dx.data(),
+                                      .dx_write = Write::replace,
+                                      .dresidual = residual ? dresidual.data() : nullptr,
+                                      .dresidual_write = Write::replace,
+                                      .dgamma = dgamma.data(),
+                                      .dbeta = dbeta.data(),
+                                      .par_write = Write::replace,
+                                      .beta = again || apart ? beta.data() : nullptr};
+        const auto differentiate = [&](const void* z, const void* gradient) {
+            k.batchnorm.backward(norm, in, z, gradient, gamma.data(), mean.data(), rstd.data(), out,
+                                 scratch.data(), {});
+        };
+        const auto argmax = [&] { return static_cast<uint8_t*>(winners[i].data()); };
+        if (name.starts_with("bn")) return differentiate(outs[i].data(), dy);
+        if (name.starts_with("pair")) {
+            const BatchNorm::HalfGradient a{dx.data(), dgamma.data(), dbeta.data()},
+                b{dresidual.data(), nullptr, nullptr};
+            if (!apart)
+                return k.batchnorm.pair_backward(norm, half(in), half(residuals[i].data()),
+                                                 outs[i].data(), dy, a, b, Write::replace,
+                                                 scratch.data(), {});
+            BatchNormShape plain = norm;
+            plain.relu = plain.residual = plain.bits = false;
+            BatchNorm::Backward first = out, second = out;
+            first.dresidual = middle.data();
+            second.dx = dresidual.data();
+            second.dresidual = nullptr;
+            second.dgamma = second.dbeta = nullptr;
+            k.batchnorm.backward(norm, in, outs[i].data(), dy, gamma.data(), mean.data(),
+                                 rstd.data(), first, scratch.data(), {});
+            return k.batchnorm.backward(plain, residuals[i].data(), nullptr, middle.data(),
+                                        gamma.data(), mean.data(), rstd.data(), second,
+                                        scratch.data(), {});
+        }
+        if (name.starts_with("pool"))
+            return k.maxpool.backward(pool, dy, argmax(), dx.data(), Write::replace, {});
+        if (name.starts_with("avgpool"))
+            return k.avgpool.backward({.x = x}, dy, dx.data(), Write::replace, {});
+        if (!apart)
+            return k.batchnorm.pool_backward(norm, pool, in, dy, argmax(), gamma.data(),
+                                             mean.data(), rstd.data(), out, scratch.data(), {});
+        // As the engine has it: the pool's gradient beside z, then over it. z is what the last forward left.
+        if (!dz.data()) dz = act_map(x);
+        k.maxpool.backward(pool, dy, argmax(), dz.data(), Write::replace, {});
+        differentiate(middle.data(), dz.data());
+    }
+    Buffer dz;
+
+    void call(int set) {
+        if (name == "round") return k.conv.keep_rounded(inputs[0].data(), x.n, outs[0].data(), {});
+        if (name == "image")
+            return k.image.normalize(x, static_cast<const uint8_t*>(rgb.data()),
+                                     static_cast<const float*>(mean.data()),
+                                     static_cast<const float*>(rstd.data()), dx.data(), {});
+        name.ends_with("forward") ? forward(set) : backward(set);
+    }
+
+    // The bytes that must move.
+    double bytes() const {
+        const double e = bytes_of(k.activation), map = e * double(x.stored()),
+                     small = e * double(y.stored()), taps = double(y.stored());
+        if (name == "round") return 6.0 * x.n;
+        if (name == "image") return double(x.logical()) + map;
+        if (name == "pair_forward") return map * (apart ? 5 : 3) + map / 16;
+        if (name == "pair_backward") return map * (apart ? 11 : 8) + map / 8;
+        if (name == "bn_forward") return map * (residual ? 3 : 2) + (bits ? map / 16 : 0);
+        if (name == "bn_backward")
+            return map * ((again || bits ? 4 : 6) + (residual ? 2 : 1)) + (bits ? map / 8 : 0);
+        if (name == "stem_forward" && !apart) return map + small + taps;
+        if (name == "stem_forward") return 3 * map + small + taps;
+        if (name == "stem_backward" && !apart) return 3 * map + 2 * (small + taps);
+        if (name == "stem_backward") return map + small + taps + 5 * map;
+        return map + small + (name.starts_with("pool") ? taps : 0);
+    }
+
+    // ---- beside the truth, on the host: all pixels of a few channels
+
+    std::vector<char> host(const Buffer& b) const {
+        std::vector<char> raw(b.bytes());
+        k.memory.copy_out(raw.data(), b.data(), raw.size(), {});
+        return raw;
+    }
+    struct Compared {
+        double wrong = 0, right = 0;
+        void add(double got, double want) {
+            wrong += (got - want) * (got - want);
+            right += want * want;
+        }
+        double error() const { return wrong == 0 ? 0 : std::sqrt(wrong / std::max(right, 1e-300)); }
+    };
+    double rounded(double v) const {
+        return k.activation == Type::bf16 ? double(to_float(to_bf16(float(v)))) : double(float(v));
+    }
+
+    // Of one channel, logical NHW.
+    double error_of(int c,
+                    const std::vector<char>& out,
+                    const std::vector<char>& taps,
+                    const std::vector<char>& gradient,
+                    const std::vector<char>& of_residual_) {
+        const auto vector = [&](const Buffer& b) {
+            return element(host(b).data(), k.parameter, c);
+        };
+        const bool pair = name.starts_with("pair");
+        const bool bn = name.starts_with("bn") || pair, stem = name.starts_with("stem");
+        const double eps = norm.eps, rs = 1 / std::sqrt(double(kVariance) + eps);
+        const double g = of_gamma.at(Map{.c = x.c}, 0, c, 0, 0),
+                     b = of_beta.at(Map{.c = x.c}, 0, c, 0, 0);
+        Compared of_y, of_dx, of_dz, of_sums, of_taps;
+        if (bn || stem) {
+            of_sums.add(vector(mean), kMean);
+            of_sums.add(vector(rstd), rs);
+        }
+        const int64_t pixels = int64_t(x.n) * x.pixels();
+        std::vector<double> z(size_t(pixels), 0.0), dz_(size_t(pixels), 0.0);
+        const auto at = [&](int n, int h, int w) {
+            return size_t((int64_t(n) * x.h + h) * x.w + w);
+        };
+        const auto xhat = [&](int n, int h, int w) {
+            return (of_x.at(x, n, c, h, w) - double(kMean)) * rs;
+        };
+        const auto xhat2 = [&](int n, int h, int w) {  // of a pair's other half
+            return (of_residual.at(x, n, c, h, w) - double(kMean)) * rs;
+        };
+        const auto beside = [&](int n, int h, int w) {  // what is added to the norm
+            if (pair) return apart ? rounded(g * xhat2(n, h, w) + b) : g * xhat2(n, h, w) + b;
+            return residual ? of_residual.at(x, n, c, h, w) : 0.0;
+        };
+        for (int n = 0; n < x.n; ++n)
+            for (int h = 0; h < x.h; ++h)
+                for (int w = 0; w < x.w; ++w) {
+                    double v = of_x.at(x, n, c, h, w);
+                    if (bn || stem) {
+                        v = g * xhat(n, h, w) + b + beside(n, h, w);
+                        v = std::max(v, 0.0);
+                        if (stem) v = rounded(v);
+                    }
+                    z[at(n, h, w)] = v;
+                }
+        if (bn) {
+            for (int n = 0; n < x.n; ++n)
+                for (int h = 0; h < x.h; ++h)
+                    for (int w = 0; w < x.w; ++w) {
+                        of_y.add(element(out.data(), k.activation, x.at(n, c, h, w)),
+                                 z[at(n, h, w)]);
+                        dz_[at(n, h, w)] = z[at(n, h, w)] > 0 ? of_dy.at(x, n, c, h, w) : 0;
+                    }
+        } else if (name.starts_with("avgpool")) {
+            for (int n = 0; n < x.n; ++n) {
+                double sum = 0;
+                for (int h = 0; h < x.h; ++h)
+                    for (int w = 0; w < x.w; ++w) {
+                        sum += z[at(n, h, w)];
+                        dz_[at(n, h, w)] = of_dy.at(y, n, c, 0, 0) / double(x.pixels());
+                    }
+                of_y.add(element(out.data(), k.activation, y.at(n, c, 0, 0)),
+                         sum / double(x.pixels()));
+            }
+        } else {
+            for (int n = 0; n < y.n; ++n)
+                for (int p = 0; p < y.h; ++p)
+                    for (int q = 0; q < y.w; ++q) {
+                        int tap = -1;
+                        double best = 0;
+                        for (int r = 0; r < window; ++r)
+                            for (int t = 0; t < window; ++t) {
+                                const int h = 2 * p + r - pool.pad, w = 2 * q + t - pool.pad;
+                                if (h < 0 || w < 0 || h >= x.h || w >= x.w) continue;
+                                if (tap >= 0 && z[at(n, h, w)] <= best) continue;
+                                best = z[at(n, h, w)];
+                                tap = r * window + t;
+                            }
+                        of_y.add(element(out.data(), k.activation, y.at(n, c, p, q)), best);
+                        // The device rounds z from float32: now and then another one wins. Its tap then counts.
+                        const int told_tap = uint8_t(taps[size_t(y.at(n, c, p, q))]);
+                        const bool nobody = stem && !apart && best <= 0;
+                        of_taps.add(told_tap == (nobody ? 255 : tap) ? 1 : 0.99, 1);
+                        if (told_tap == 255 || told_tap >= window * window) continue;
+                        const int h = 2 * p + told_tap / window - pool.pad,
+                                  w = 2 * q + told_tap % window - pool.pad;
+                        if (stem && z[at(n, h, w)] <= 0) continue;
+                        dz_[at(n, h, w)] += of_dy.at(y, n, c, p, q);
+                    }
+        }
+        if (name.ends_with("backward")) {
+            double sum = 0, sum_xhat = 0, sum_xhat2 = 0;
+            const double m = double(pixels);
+            if (bn || stem) {
+                for (int n = 0; n < x.n; ++n)
+                    for (int h = 0; h < x.h; ++h)
+                        for (int w = 0; w < x.w; ++w) {
+                            if (stem && apart) dz_[at(n, h, w)] = rounded(dz_[at(n, h, w)]);
+                            sum += dz_[at(n, h, w)];
+                            sum_xhat += dz_[at(n, h, w)] * xhat(n, h, w);
+                            if (pair) sum_xhat2 += dz_[at(n, h, w)] * xhat2(n, h, w);
+                        }
+                // Beside the root of m, which is what such sums of random signs come to.
+                of_sums.add(vector(dbeta) / std::sqrt(m) + 1, sum / std::sqrt(m) + 1);
+                of_sums.add(vector(dgamma) / std::sqrt(m) + 1, sum_xhat / std::sqrt(m) + 1);
+            }
+            for (int n = 0; n < x.n; ++n)
+                for (int h = 0; h < x.h; ++h)
+                    for (int w = 0; w < x.w; ++w) {
+                        const double d = dz_[at(n, h, w)];
+                        const double want =
+                            bn || stem ? g * rs * (d - sum / m - xhat(n, h, w) * sum_xhat / m) : d;
+                        const int64_t place = x.at(n, c, h, w);
+                        of_dx.add(element(gradient.data(), k.activation, place), want);
+                        if (pair)
+                            of_dz.add(element(of_residual_.data(), k.activation, place),
+                                      g * rs * (d - sum / m - xhat2(n, h, w) * sum_xhat2 / m));
+                        else if (residual)
+                            of_dz.add(element(of_residual_.data(), k.activation, place), d);
+                    }
+        }
+        double worst = 0;
+        for (const Compared* one : {&of_y, &of_dx, &of_dz, &of_sums, &of_taps})
+            worst = std::max(worst, std::isfinite(one->error()) ? one->error() : 1e9);
+        return worst;
+    }
+
+    double error() {
+        call(0);
+        k.memory.synchronize({});
+        if (name == "round") {
+            const auto got = host(outs[0]);
+            Compared all;
+            for (int64_t i = 0; i < x.n; ++i)
+                all.add(element(got.data(), Type::bf16, i),
+                        of_x.at(Map{.n = x.n}, int(i), 0, 0, 0));
+            return all.error();
+        }
+        if (name == "image") {
+            const auto got = host(dx), bytes = host(rgb);
+            Compared all;
+            const double three[3] = {0.4f, 0.5f, 0.6f};
+            for (int64_t i = 0; i < x.logical(); ++i)
+                all.add(element(got.data(), k.activation, i / 3 * x.stored_c() + i % 3),
+                        (uint8_t(bytes[size_t(i)]) / 255.0 - three[i % 3]) / three[i % 3]);
+            for (int64_t i = 0; i < x.stored() / x.stored_c(); ++i)
+                for (int c = 3; c < x.stored_c(); ++c)
+                    all.add(element(got.data(), k.activation, i * x.stored_c() + c), 0);
+            return all.error();
+        }
+        const auto out = host(outs[0]);
+        const auto taps = winners.empty() ? std::vector<char>() : host(winners[0]);
+        const bool back = name.ends_with("backward");
+        const auto gradient = back ? host(dx) : std::vector<char>();
+        const auto second = back && residual ? host(dresidual) : std::vector<char>();
+        double worst = 0;
+        const bool small = x.logical() < 10'000'000;
+        for (const int c : small ? all_channels() : std::vector<int>{0, x.c / 2 + 1, x.c - 1})
+            worst = std::max(worst, error_of(c, out, taps, gradient, second));
+        return worst;
+    }
+    std::vector<int> all_channels() const {
+        std::vector<int> all;
+        for (int c = 0; c < x.c; ++c) all.push_back(c);
+        return all;
+    }
+};
+
+}  // namespace
+
+Work op_work(const Kernels& k, std::istringstream& words) {
+    std::string name;
+    words >> name;
+    const auto it = std::make_shared<Op>(k, name, words);
+    return {.call = [it](int set) { it->call(set); },
+            .error = [it] { return it->error(); },
+            .bits =
+                [it] {
+                    it->call(0);
+                    const bool back = it->name.ends_with("backward") || it->name == "image";
+                    const Buffer& out = back ? it->dx : it->outs[0];
+                    return hash_of(it->k, out.data(), out.bytes());
+                },
+            .flops = it->bytes(),
+            .expected = it->bytes() / 4.27e12};
+}
+
+}  // namespace fp

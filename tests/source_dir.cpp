@@ -1,0 +1,3 @@
+#include "tests/source_dir.h"
+
+std::filesystem::path source_dir() { return FP_SOURCE_DIR; }
