@@ -87,7 +87,7 @@ if(fp_cuda_built)
     list(JOIN cudnn_numbers "." cudnn_numbers)
     string(APPEND FP_DEVICE_VERSION ", cuDNN ${cudnn_numbers}")
     file(GLOB cudnn_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cudnn/*.cpp)
-    add_library(fairprune_cudnn MODULE ${cudnn_ops} ${PROJECT_SOURCE_DIR}/kernels/cudnn/convert.cu)
+    add_library(fairprune_cudnn MODULE ${cudnn_ops} ${PROJECT_SOURCE_DIR}/kernels/cudnn/elementwise.cu)
     set_target_properties(fairprune_cudnn PROPERTIES PREFIX "" POSITION_INDEPENDENT_CODE ON
                           LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     target_include_directories(fairprune_cudnn PRIVATE ${PROJECT_SOURCE_DIR} ${CUDNN_INCLUDE} ${fp_toolkit}/include)

@@ -20,6 +20,7 @@ std::string gpu();
 }  // namespace cuda
 namespace cudnn {
 const Kernels* find(Precision);
+std::string plans();
 }
 namespace emulated {
 const Kernels* find(Precision);
@@ -89,5 +90,6 @@ const Kernels& kernels(Backend backend, Precision precision) {
 
 void select_gpu(int index) { cuda::select_gpu(index); }
 std::string gpu() { return cuda::gpu(); }
+std::string cudnn_plans() { return cudnn::plans(); }
 
 }  // namespace fp

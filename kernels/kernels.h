@@ -487,5 +487,7 @@ void select_gpu(int index);
 // Of the calling thread and its driver: "NVIDIA H200, driver 13.0"; where there is none why, empty in a build
 // without CUDA.
 std::string gpu();
+// The plans that `cudnn` has chosen so far, a line each: pass, sizes, engine and settings as cuDNN numbers them.
+std::string cudnn_plans();
 
 }  // namespace fp

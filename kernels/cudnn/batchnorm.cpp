@@ -1,6 +1,7 @@
 // Batch norm by cuDNN in training. Its addition and ReLU are rows of their own, as most frameworks run it;
 // with statistics that do not move, and for what the library lacks, our own kernels.
 #include <algorithm>
+#include <initializer_list>
 
 #include "kernels/cudnn/libraries.h"
 
@@ -18,6 +19,18 @@ struct Descriptors {
 
 size_t map_bytes(const Map& m) {
     return size_t(round_up(m.stored() * bytes_of(libraries().activation()), 256));
+}
+
+// The library leaves what stands behind the logical channels undefined; to us it is zeros.
+void zero_padding_of(const BatchNormShape& s,
+                     act* map,
+                     std::initializer_list<par*> vectors,
+                     Stream stream) {
+    zero_padding(s.x, map, stream);
+    const size_t padding = size_t(s.x.stored_c() - s.x.c) * sizeof(float);
+    for (par* v : vectors)
+        if (v && padding > 0)
+            libraries().own->memory.zero(static_cast<float*>(v) + s.x.c, padding, stream);
 }
 
 // dy behind ReLU, then two vectors for gradients that nobody wants.
@@ -43,6 +56,7 @@ void train(const BatchNormShape& s,
               libraries().on(stream), kMode, &kOne, &kZero, d.x, x, d.x, y, d.parameters, gamma,
               beta_of_norm, s.momentum, running_mean, running_var, s.eps, mean, rstd),
           "batch norm");
+    zero_padding_of(s, y, {mean, rstd}, stream);
     const Kernels& own = *libraries().own;
     if (residual) own.add.forward(s.x, y, residual, y, stream);
     if (s.relu) own.relu.forward(s.x, y, y, stream);
@@ -90,6 +104,7 @@ void backward(const BatchNormShape& s,
               d.x, out.dx, d.parameters, gamma, out.dgamma ? out.dgamma : unwanted,
               out.dbeta ? out.dbeta : unwanted + s.x.stored_c(), s.eps, mean, rstd),
           "batch norm's gradient");
+    zero_padding_of(s, out.dx, {out.dgamma, out.dbeta}, stream);
 }
 
 void backward_frozen(const BatchNormShape& s,

@@ -1,151 +1,149 @@
-// Convolutions by cuDNN: its fastest algorithm for each shape and direction, found by trying them all once.
+// Convolutions by cuDNN's graphs: for each shape and pass the fastest plan that the library's heuristics name, found at
+// the first call. Inference is one graph: convolution, bias, residual, ReLU, in float32 between them; where the library
+// has no plan for that, a convolution and a kernel of our own (elementwise.cu).
 //
-// Filters go to the library with as many rows as the output has stored channels, rows of zeros behind the
-// logical ones, so that both maps are packed; that takes a copy where the count is not a multiple of eight, and
-// in bf16. Workspace, then that copy, lie in the caller's scratch.
+// Filters go to the library with as many rows as the output has stored channels, rows of zeros behind the logical ones,
+// so that both maps are packed; that takes a copy where the counts differ, and in bf16. The copy lies in the caller's
+// scratch, the plans' workspace is the library's own (graph.h).
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <tuple>
 
-#include "kernels/cudnn/libraries.h"
+#include "kernels/cudnn/graph.h"
 
 namespace fp::cudnn {
 namespace {
 
-constexpr size_t kMostWorkspace = size_t(2) << 30;
-constexpr size_t kAlign = 256;
+constexpr int64_t kAlign = 256;
 
-struct Algorithm {
-    int number = 0;
-    size_t workspace = 0;
+// What is asked of a shape. `finish`: bias, residual and ReLU behind the convolution.
+struct Finish {
+    bool bias = false, residual = false, relu = false;
+    bool any() const { return bias || residual || relu; }
+    auto operator<=>(const Finish&) const = default;
 };
 
-// One convolution as the library sees it.
-struct Plan {
-    MapDescriptor x, y, bias;
-    cudnnFilterDescriptor_t w = nullptr;
-    cudnnConvolutionDescriptor_t conv = nullptr;
-    Algorithm forward, backward_data, backward_filter;
-    size_t rows, stored;  // numbers of the filter, logical rows and all
-
-    explicit Plan(const ConvShape& s)
-        : x(s.x, libraries().data_type()),
-          y(s.y(), libraries().data_type()),
-          bias({.c = s.w.k, .block = s.y_block}, libraries().data_type()),
-          rows(size_t(s.w.stored())),
-          stored(rows / size_t(s.w.k) * size_t(s.y().stored_c())) {
-        const Libraries& lib = libraries();
-        check(cudnnCreateFilterDescriptor(&w), "filter descriptor");
-        check(cudnnSetFilter4dDescriptor(w, lib.data_type(), CUDNN_TENSOR_NHWC, s.y().stored_c(),
-                                         s.x.stored_c(), s.w.r, s.w.s),
-              "filter descriptor");
-        check(cudnnCreateConvolutionDescriptor(&conv), "convolution descriptor");
-        check(cudnnSetConvolution2dDescriptor(conv, s.pad, s.pad, s.stride, s.stride, 1, 1,
-                                              CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
-              "convolution descriptor");
-        check(cudnnSetConvolutionMathType(
-                  conv, lib.precision == Precision::f32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH),
-              "math type");
-        constexpr int kMost = 16;
-        int found = 0;
-        cudnnConvolutionFwdAlgoPerf_t f[kMost];
-        check(cudnnFindConvolutionForwardAlgorithm(lib.cudnn, x, w, conv, y, kMost, &found, f),
-              "search of forward algorithms");
-        forward = best(f, found, "forward");
-        cudnnConvolutionBwdDataAlgoPerf_t d[kMost];
-        check(cudnnFindConvolutionBackwardDataAlgorithm(lib.cudnn, w, y, conv, x, kMost, &found, d),
-              "search of backward data algorithms");
-        backward_data = best(d, found, "backward data");
-        cudnnConvolutionBwdFilterAlgoPerf_t b[kMost];
-        check(
-            cudnnFindConvolutionBackwardFilterAlgorithm(lib.cudnn, x, y, conv, w, kMost, &found, b),
-            "search of backward filter algorithms");
-        backward_filter = best(b, found, "backward filter");
-        // The fused call without ReLU exists for this algorithm alone.
-        size_t bytes = 0;
-        check(
-            cudnnGetConvolutionForwardWorkspaceSize(
-                lib.cudnn, x, w, conv, y, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, &bytes),
-            "workspace");
-        fused_workspace = std::max(bytes, forward.workspace);
-    }
-    ~Plan() {
-        cudnnDestroyConvolutionDescriptor(conv);
-        cudnnDestroyFilterDescriptor(w);
-    }
-    Plan(const Plan&) = delete;
-    Plan& operator=(const Plan&) = delete;
-
-    size_t fused_workspace = 0;
-    size_t workspace() const {
-        return std::max({fused_workspace, backward_data.workspace, backward_filter.workspace});
-    }
-    bool copies() const { return libraries().activation() == Type::bf16 || rows != stored; }
-    size_t filter_bytes() const { return stored * size_t(bytes_of(libraries().activation())); }
-
-private:
-    // The list is sorted by time.
-    template <class Perf>
-    static Algorithm best(const Perf* perf, int count, const char* what) {
-        for (int i = 0; i < count; ++i)
-            if (perf[i].status == CUDNN_STATUS_SUCCESS && perf[i].memory <= kMostWorkspace &&
-                (!libraries().deterministic || perf[i].determinism == CUDNN_DETERMINISTIC))
-                return {int(perf[i].algo), perf[i].memory};
-        fail_with(Exit::device, "cudnn: no ", what, " algorithm for this shape");
-    }
+// The filter in the library's eyes.
+struct FilterSizes {
+    int64_t rows, stored;  // numbers of the logical rows, and of all
+    explicit FilterSizes(const ConvShape& s)
+        : rows(s.w.stored()), stored(rows / s.w.k * s.y().stored_c()) {}
+    bool is_copied() const { return libraries().activation() == Type::bf16 || rows != stored; }
+    int64_t bytes() const { return stored * bytes_of(libraries().activation()); }
 };
 
-Plan& plan_of(const ConvShape& s) {
+struct ConvPlan {
+    Plan plan;
+    int x, w, y, bias, residual;
+    Finish fused;  // what of Finish the plan does
+};
+
+std::optional<ConvPlan> search(const ConvShape& s,
+                               OperationGraph::Pass pass,
+                               const Finish& finish) {
+    const cudnnDataType_t type = libraries().data_type();
+    const Map out = s.y();
+    const std::array<int64_t, 4> y_sizes{out.n, out.stored_c(), out.h, out.w};
+    OperationGraph graph;
+    const int x = graph.tensor({s.x.n, s.x.stored_c(), s.x.h, s.x.w}, type);
+    const int w = graph.tensor({out.stored_c(), s.x.stored_c(), s.w.r, s.w.s}, type);
+    int last = graph.tensor(y_sizes, finish.any() ? CUDNN_DATA_FLOAT : type, !finish.any());
+    int bias = 0, residual = 0;
+    graph.convolution(pass, s, x, w, last);
+    // Each operation's output is float32 and not stored, but the last one's.
+    int left = int(finish.bias) + int(finish.residual) + int(finish.relu);
+    const auto next = [&] {
+        --left;
+        return graph.tensor(y_sizes, left > 0 ? CUDNN_DATA_FLOAT : type, left == 0);
+    };
+    if (finish.bias) {
+        bias = graph.tensor({1, out.stored_c(), 1, 1}, CUDNN_DATA_FLOAT);
+        const int y = next();
+        graph.add(last, bias, y);
+        last = y;
+    }
+    if (finish.residual) {
+        residual = graph.tensor(y_sizes, type);
+        const int y = next();
+        graph.add(last, residual, y);
+        last = y;
+    }
+    if (finish.relu) {
+        const int y = next();
+        graph.relu(last, y);
+        last = y;
+    }
+    auto plan = graph.fastest();
+    if (!plan) return {};
+    return ConvPlan{std::move(*plan), x, w, last, bias, residual, finish};
+}
+
+const ConvPlan& plan_of(const ConvShape& s, OperationGraph::Pass pass, const Finish& finish = {}) {
     const auto key = std::make_tuple(s.x.n, s.x.c, s.x.h, s.x.w, s.x.block, s.w.k, s.w.r, s.w.s,
-                                     s.stride, s.pad, s.y_block, libraries().precision);
+                                     s.stride, s.pad, s.y_block, libraries().precision, pass,
+                                     finish.bias, finish.residual, finish.relu);
     static std::mutex mutex;
-    static std::map<decltype(key), std::unique_ptr<Plan>> plans;
+    static std::map<decltype(key), ConvPlan> plans;
     const std::lock_guard lock(mutex);
-    auto& plan = plans[key];
-    if (!plan) plan = std::make_unique<Plan>(s);
-    return *plan;
+    const auto found = plans.find(key);
+    if (found != plans.end()) return found->second;
+    auto plan = search(s, pass, finish);
+    if (!plan && finish.any()) plan = search(s, pass, {});
+    FP_REQUIRE(plan, Exit::device, "cudnn: no plan for a convolution of ", s.x.c, " channels at ",
+               s.x.h, "x", s.x.w, " with ", s.w.k, " filters of ", s.w.r, "x", s.w.s);
+    note_plan(text(pass == OperationGraph::Pass::forward ? "forward"
+                   : pass == OperationGraph::Pass::data  ? "data"
+                                                         : "filter",
+                   " ", s.x.n, " ", s.x.h, " ", s.x.c, " ", s.w.k, " ", s.w.r, " ", s.stride,
+                   finish.any() && plan->fused.any() ? " fused" : "", ": ", plan->plan.name()));
+    return plans.emplace(key, std::move(*plan)).first->second;
 }
 
-// Where things lie in scratch, behind the workspace.
-size_t filter_at(const Plan& p) { return size_t(round_up(int64_t(p.workspace()), kAlign)); }
-size_t bias_at(const Plan& p) {
-    return filter_at(p) +
-           (p.copies() ? size_t(round_up(int64_t(p.filter_bytes()), kAlign)) : size_t(0));
-}
+// ---- scratch: the filter's copy or its gradient; then dx before it is added, or the ones of the bias gradient's product
 
+size_t behind_filter(const FilterSizes& f) { return size_t(round_up(f.bytes(), kAlign)); }
 size_t scratch_bytes(const ConvShape& s) {
-    const Plan& p = plan_of(s);
-    return bias_at(p) + size_t(s.y().stored_c()) * sizeof(float);
+    const int64_t e = bytes_of(libraries().activation());
+    const Map y = s.y();
+    return behind_filter(FilterSizes(s)) +
+           size_t(std::max(s.x.stored(), int64_t(y.n) * y.pixels()) * e);
 }
 
 // The filter as the library wants it, at `to`.
-void lay_out(const Plan& p, const par* w, void* to, Stream stream) {
+void lay_out(const FilterSizes& f, const par* w, void* to, Stream stream) {
     const Memory& memory = libraries().own->memory;
     if (libraries().activation() == Type::bf16) {
-        to_bf16(static_cast<const float*>(w), int64_t(p.rows), int64_t(p.stored), to, stream);
+        to_bf16(static_cast<const float*>(w), f.rows, f.stored, to, stream);
         return;
     }
-    memory.copy(to, w, p.rows * sizeof(float), stream);
-    if (p.stored > p.rows)
-        memory.zero(static_cast<float*>(to) + p.rows, (p.stored - p.rows) * sizeof(float), stream);
+    memory.copy(to, w, size_t(f.rows) * sizeof(float), stream);
+    if (f.stored > f.rows)
+        memory.zero(static_cast<float*>(to) + f.rows, size_t(f.stored - f.rows) * sizeof(float),
+                    stream);
+}
+const void* library_filter(const ConvShape& s, const par* w, void* scratch, Stream stream) {
+    const FilterSizes f(s);
+    if (!f.is_copied()) return w;
+    lay_out(f, w, scratch, stream);
+    return scratch;
 }
 
-const void* library_filter(const Plan& p, const par* w, void* scratch, Stream stream) {
-    if (!p.copies()) return w;
-    void* to = static_cast<char*>(scratch) + filter_at(p);
-    lay_out(p, w, to, stream);
-    return to;
-}
-
-// A bias is float32 to us, and of the maps' type to the library.
-const void* library_bias(
-    const Plan& p, const ConvShape& s, const par* bias, void* scratch, Stream stream) {
-    if (libraries().activation() != Type::bf16) return bias;
-    void* to = static_cast<char*>(scratch) + bias_at(p);
-    to_bf16(static_cast<const float*>(bias), s.y().stored_c(), s.y().stored_c(), to, stream);
-    return to;
+void run_forward(const ConvShape& s,
+                 const act* x,
+                 const void* filter,
+                 const par* bias,
+                 const act* residual,
+                 bool relu,
+                 act* y,
+                 Stream stream) {
+    const Finish wanted{bias != nullptr, residual != nullptr, relu};
+    const ConvPlan& p = plan_of(s, OperationGraph::Pass::forward, wanted);
+    std::vector<Placed> tensors{{p.x, x}, {p.w, filter}, {p.y, y}};
+    if (p.fused.bias) tensors.emplace_back(p.bias, bias);
+    if (p.fused.residual) tensors.emplace_back(p.residual, residual);
+    p.plan.run(tensors, libraries().on(stream));
+    if (wanted.any() && !p.fused.any()) finish_map(s.y(), bias, residual, relu, y, stream);
 }
 
 void forward(const ConvShape& s,
@@ -155,16 +153,7 @@ void forward(const ConvShape& s,
              act* y,
              void* scratch,
              Stream stream) {
-    const Plan& p = plan_of(s);
-    const cudnnHandle_t cudnn = libraries().on(stream);
-    check(cudnnConvolutionForward(cudnn, &kOne, p.x, x, p.w, library_filter(p, w, scratch, stream),
-                                  p.conv, cudnnConvolutionFwdAlgo_t(p.forward.number), scratch,
-                                  p.workspace(), &kZero, p.y, y),
-          "convolution");
-    if (bias)
-        check(cudnnAddTensor(cudnn, &kOne, p.bias, library_bias(p, s, bias, scratch, stream), &kOne,
-                             p.y, y),
-              "bias");
+    run_forward(s, x, library_filter(s, w, scratch, stream), bias, nullptr, false, y, stream);
 }
 
 void backward_data(const ConvShape& s,
@@ -174,13 +163,12 @@ void backward_data(const ConvShape& s,
                    Write write,
                    void* scratch,
                    Stream stream) {
-    const Plan& p = plan_of(s);
-    const float b = beta(write);
-    check(cudnnConvolutionBackwardData(libraries().on(stream), &kOne, p.w,
-                                       library_filter(p, w, scratch, stream), p.y, dy, p.conv,
-                                       cudnnConvolutionBwdDataAlgo_t(p.backward_data.number),
-                                       scratch, p.workspace(), &b, p.x, dx),
-          "backward data");
+    const ConvPlan& p = plan_of(s, OperationGraph::Pass::data);
+    void* apart = static_cast<char*>(scratch) + behind_filter(FilterSizes(s));
+    void* to = write == Write::add ? apart : dx;
+    p.plan.run({{p.y, dy}, {p.w, library_filter(s, w, scratch, stream)}, {p.x, to}},
+               libraries().on(stream));
+    if (write == Write::add) libraries().own->add.accumulate(s.x, apart, dx, write, stream);
 }
 
 void backward_filter(const ConvShape& s,
@@ -191,38 +179,28 @@ void backward_filter(const ConvShape& s,
                      Write write,
                      void* scratch,
                      Stream stream) {
-    const Plan& p = plan_of(s);
-    const Memory& memory = libraries().own->memory;
-    const cudnnHandle_t cudnn = libraries().on(stream);
-    void* own = static_cast<char*>(scratch) + filter_at(p);
-    void* to = p.copies() ? own : dw;
-    const float b = p.copies() ? 0 : beta(write);
-    check(cudnnConvolutionBackwardFilter(cudnn, &kOne, p.x, x, p.y, dy, p.conv,
-                                         cudnnConvolutionBwdFilterAlgo_t(p.backward_filter.number),
-                                         scratch, p.workspace(), &b, p.w, to),
-          "backward filter");
+    const ConvPlan& p = plan_of(s, OperationGraph::Pass::filter);
+    const FilterSizes f(s);
+    const bool apart = f.is_copied() || write == Write::add;
+    void* to = apart ? scratch : dw;
+    p.plan.run({{p.x, x}, {p.y, dy}, {p.w, to}}, libraries().on(stream));
     if (libraries().activation() == Type::bf16) {
-        from_bf16(own, int64_t(p.rows), static_cast<float*>(dw), write, stream);
-    } else if (p.copies()) {
-        const Map numbers{.c = int(p.rows), .block = 1};
-        if (write == Write::replace)
-            memory.copy(dw, own, p.rows * sizeof(float), stream);
-        else
-            libraries().own->add.accumulate(numbers, own, dw, write, stream);
+        from_bf16(to, f.rows, static_cast<float*>(dw), write, stream);
+    } else if (apart) {
+        const Map numbers{.c = int(f.rows), .block = 1};
+        libraries().own->add.accumulate(numbers, to, dw, write, stream);
     }
     if (!dbias) return;
-    const bool converts = libraries().activation() == Type::bf16;
-    void* bias = converts ? static_cast<char*>(scratch) + bias_at(p) : dbias;
-    const float of_bias = converts ? 0 : beta(write);
-    check(cudnnConvolutionBackwardBias(cudnn, &kOne, p.y, dy, &of_bias, p.bias, bias),
-          "bias gradient");
-    if (converts) from_bf16(bias, s.y().stored_c(), static_cast<float*>(dbias), write, stream);
+    const Map y = s.y();
+    void* ones = static_cast<char*>(scratch) + behind_filter(f);
+    column_sums(dy, int64_t(y.n) * y.pixels(), y.stored_c(), static_cast<float*>(dbias), write,
+                ones, stream);
 }
 
-size_t prepared_bytes(const ConvShape& s, bool, bool) { return plan_of(s).filter_bytes(); }
+size_t prepared_bytes(const ConvShape& s, bool, bool) { return size_t(FilterSizes(s).bytes()); }
 
 void prepare(const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
-    lay_out(plan_of(s), w, prepared, stream);
+    lay_out(FilterSizes(s), w, prepared, stream);
 }
 
 void infer(const ConvShape& s,
@@ -232,25 +210,9 @@ void infer(const ConvShape& s,
            const act* residual,
            bool relu,
            act* y,
-           void* scratch,
+           void*,
            Stream stream) {
-    const Plan& p = plan_of(s);
-    FP_CHECK(bias, "cudnn: inference wants a bias, zeros if need be");
-    cudnnActivationDescriptor_t activation = nullptr;
-    check(cudnnCreateActivationDescriptor(&activation), "activation descriptor");
-    check(cudnnSetActivationDescriptor(activation,
-                                       relu ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY,
-                                       CUDNN_NOT_PROPAGATE_NAN, 0),
-          "activation descriptor");
-    const auto algorithm = relu ? cudnnConvolutionFwdAlgo_t(p.forward.number)
-                                : CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-    const float of_residual = residual ? 1 : 0;
-    const cudnnStatus_t status = cudnnConvolutionBiasActivationForward(
-        libraries().on(stream), &kOne, p.x, x, p.w, prepared, p.conv, algorithm, scratch,
-        p.workspace(), &of_residual, p.y, residual ? residual : y, p.bias,
-        library_bias(p, s, bias, scratch, stream), activation, p.y, y);
-    cudnnDestroyActivationDescriptor(activation);
-    check(status, "convolution with bias, residual and activation");
+    run_forward(s, x, prepared, bias, residual, relu, y, stream);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <cublas_v2.h>
 #include <cudnn.h>
 
+#include <string>
+
 #include "kernels/error.h"
 #include "kernels/kernels.h"
 
@@ -18,12 +20,18 @@ inline void check(cublasStatus_t status, const char* what) {
                cublasGetStatusString(status));
 }
 
+inline void check(cudaError_t status, const char* what) {
+    FP_REQUIRE(status == cudaSuccess, Exit::device, "cudnn: ", what, ": ",
+               cudaGetErrorString(status));
+}
+
 // One of each library, made at first use on the selected GPU. `own` is the table of our kernels, for what
 // the libraries do not have. `deterministic` (environment FP_CUDNN_DETERMINISTIC=1) leaves out algorithms
 // whose results may differ from run to run.
 struct Libraries {
     cudnnHandle_t cudnn = nullptr;
     cublasHandle_t cublas = nullptr;
+    void* cublas_workspace = nullptr;  // of kCublasWorkspace bytes
     const Kernels* own = nullptr;
     Precision precision = Precision::f32;
     bool deterministic = false;
@@ -32,9 +40,17 @@ struct Libraries {
     cudnnDataType_t data_type() const {
         return activation() == Type::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     }
+    cudaStream_t native(Stream s) const { return static_cast<cudaStream_t>(own->order.native(s)); }
     cudnnHandle_t on(Stream s) const {
-        check(cudnnSetStream(cudnn, static_cast<cudaStream_t>(own->order.native(s))), "stream");
+        check(cudnnSetStream(cudnn, native(s)), "stream");
         return cudnn;
+    }
+    // cuBLAS forgets its workspace with each stream it is given, and would allocate one while a graph is captured.
+    static constexpr size_t kCublasWorkspace = size_t(32) << 20;
+    cublasHandle_t cublas_on(Stream s) const {
+        check(cublasSetStream(cublas, native(s)), "stream");
+        check(cublasSetWorkspace(cublas, cublas_workspace, kCublasWorkspace), "workspace");
+        return cublas;
     }
 };
 // Of the table that runs: the one whose find() answered last.
@@ -61,8 +77,40 @@ private:
 inline float beta(Write write) { return write == Write::add ? 1.0f : 0.0f; }
 inline constexpr float kOne = 1, kZero = 0;
 
-// convert.cu. `rows` numbers of `from` to bf16, zeros from there to `all`; and back, replacing or adding.
+// Column-major c = a b (+ c), of m x k, k x n and m x n; a and b as activations are, `c_type` of c. op_a and op_b say
+// whether a and b lie transposed; row_a, row_b and row_c are the distances from column to column. (linear.cpp)
+struct Product {
+    cublasOperation_t op_a, op_b;
+    int m, n, k;
+    const void* a;
+    int row_a;
+    const void* b;
+    int row_b;
+    void* c;
+    int row_c;
+    cudaDataType_t c_type;
+};
+void multiply(const Product&, Write, Stream);
+
+// out[c] = sum over rows of dy[row][c], as a product with a vector of `rows` ones, which is written to `ones` (as
+// activations are). (linear.cpp)
+void column_sums(const void* dy, int64_t rows, int columns, float* out, Write, void* ones, Stream);
+
+// ---- elementwise.cu
+
+// `rows` numbers of `from` to bf16, zeros from there to `all`; and back, replacing or adding.
 void to_bf16(const float* from, int64_t rows, int64_t all, void* to, Stream);
 void from_bf16(const void* from, int64_t count, float* to, Write, Stream);
+// `count` ones, as activations are.
+void fill_ones(int64_t count, void* to, Stream);
+// y = act(y + bias[c] + residual); bias and residual may be null.
+void finish_map(const Map&, const par* bias, const act* residual, bool relu, act* y, Stream);
+// Zeros in the channels of a map that stand behind the logical ones.
+void zero_padding(const Map&, act*, Stream);
+
+// ---- table.cpp
+
+// Remembers which plan was chosen for what: a line of what fairprune_cudnn_plans() returns.
+void note_plan(const std::string&);
 
 }  // namespace fp::cudnn

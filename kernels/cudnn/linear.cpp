@@ -4,7 +4,7 @@
 //   backward_data    dx (n,l) = dy (n,k) w (k,l)
 //   backward_filter  dw (k,l) = dy (n,k)^T x (n,l)
 //
-// In bf16 the weight is converted to scratch first; dw is float32.
+// In bf16 the weight is converted to scratch first; dw is float32. A bias gradient is a product with a vector of ones.
 #include "kernels/cudnn/libraries.h"
 
 namespace fp::cudnn {
@@ -20,10 +20,11 @@ struct Sizes {
 
 bool converts() { return libraries().activation() == Type::bf16; }
 
+// The weight's copy, behind it the ones of the bias gradient's product.
+size_t ones_at(const Sizes& g) { return converts() ? g.weight_bytes() : 0; }
 size_t scratch_bytes(const LinearShape& s) {
-    if (!converts()) return 0;
     const Sizes g(s);
-    return g.weight_bytes() + size_t(g.y_row) * 2;
+    return ones_at(g) + size_t(g.n) * size_t(bytes_of(libraries().activation()));
 }
 
 const void* library_weight(const Sizes& g, const par* w, void* scratch, Stream stream) {
@@ -32,32 +33,7 @@ const void* library_weight(const Sizes& g, const par* w, void* scratch, Stream s
     return scratch;
 }
 
-// c = a b (+ c), as column-major matrices of m x k, k x n and m x n; `c_type` of c.
-void multiply(cublasOperation_t op_a,
-              cublasOperation_t op_b,
-              int m,
-              int n,
-              int k,
-              const void* a,
-              int row_a,
-              const void* b,
-              int row_b,
-              void* c,
-              int row_c,
-              cudaDataType_t c_type,
-              Write write,
-              Stream stream) {
-    const Libraries& lib = libraries();
-    check(cublasSetStream(lib.cublas, static_cast<cudaStream_t>(lib.own->order.native(stream))),
-          "stream");
-    const cudaDataType_t type = converts() ? CUDA_R_16BF : CUDA_R_32F;
-    const cublasComputeType_t compute =
-        lib.precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-    const float keep = beta(write);
-    check(cublasGemmEx(lib.cublas, op_a, op_b, m, n, k, &kOne, a, type, row_a, b, type, row_b,
-                       &keep, c, c_type, row_c, compute, CUBLAS_GEMM_DEFAULT),
-          "product");
-}
+cudaDataType_t activation_type() { return converts() ? CUDA_R_16BF : CUDA_R_32F; }
 
 void forward(const LinearShape& s,
              const act* x,
@@ -70,19 +46,20 @@ void forward(const LinearShape& s,
     const Libraries& lib = libraries();
     const size_t e = size_t(bytes_of(lib.activation()));
     if (g.y_row > g.k) lib.own->memory.zero(y, size_t(g.n) * g.y_row * e, stream);
-    multiply(CUBLAS_OP_T, CUBLAS_OP_N, g.k, g.n, g.length, library_weight(g, w, scratch, stream),
-             g.length, x, g.length, y, g.y_row, converts() ? CUDA_R_16BF : CUDA_R_32F,
+    multiply({.op_a = CUBLAS_OP_T,
+              .op_b = CUBLAS_OP_N,
+              .m = g.k,
+              .n = g.n,
+              .k = g.length,
+              .a = library_weight(g, w, scratch, stream),
+              .row_a = g.length,
+              .b = x,
+              .row_b = g.length,
+              .c = y,
+              .row_c = g.y_row,
+              .c_type = activation_type()},
              Write::replace, stream);
-    if (!bias) return;
-    const void* add = bias;
-    if (converts()) {
-        void* to = static_cast<char*>(scratch) + g.weight_bytes();
-        to_bf16(static_cast<const float*>(bias), g.y_row, g.y_row, to, stream);
-        add = to;
-    }
-    const MapDescriptor row({.c = s.w.k, .block = s.y_block}, lib.data_type()),
-        rows(s.y(), lib.data_type());
-    check(cudnnAddTensor(lib.on(stream), &kOne, row, add, &kOne, rows, y), "bias");
+    if (bias) finish_map(s.y(), bias, nullptr, false, y, stream);
 }
 
 void backward_data(const LinearShape& s,
@@ -93,9 +70,19 @@ void backward_data(const LinearShape& s,
                    void* scratch,
                    Stream stream) {
     const Sizes g(s);
-    multiply(CUBLAS_OP_N, CUBLAS_OP_N, g.length, g.n, g.k, library_weight(g, w, scratch, stream),
-             g.length, dy, g.y_row, dx, g.length, converts() ? CUDA_R_16BF : CUDA_R_32F, write,
-             stream);
+    multiply({.op_a = CUBLAS_OP_N,
+              .op_b = CUBLAS_OP_N,
+              .m = g.length,
+              .n = g.n,
+              .k = g.k,
+              .a = library_weight(g, w, scratch, stream),
+              .row_a = g.length,
+              .b = dy,
+              .row_b = g.y_row,
+              .c = dx,
+              .row_c = g.length,
+              .c_type = activation_type()},
+             write, stream);
 }
 
 void backward_filter(const LinearShape& s,
@@ -107,17 +94,22 @@ void backward_filter(const LinearShape& s,
                      void* scratch,
                      Stream stream) {
     const Sizes g(s);
-    const Libraries& lib = libraries();
-    multiply(CUBLAS_OP_N, CUBLAS_OP_T, g.length, g.k, g.n, x, g.length, dy, g.y_row, dw, g.length,
-             CUDA_R_32F, write, stream);
-    if (!dbias) return;
-    void* to = converts() ? static_cast<char*>(scratch) + g.weight_bytes() : dbias;
-    const float keep = converts() ? 0 : beta(write);
-    const MapDescriptor row({.c = s.w.k, .block = s.y_block}, lib.data_type()),
-        rows(s.y(), lib.data_type());
-    check(cudnnConvolutionBackwardBias(lib.on(stream), &kOne, rows, dy, &keep, row, to),
-          "bias gradient");
-    if (converts()) from_bf16(to, g.y_row, static_cast<float*>(dbias), write, stream);
+    multiply({.op_a = CUBLAS_OP_N,
+              .op_b = CUBLAS_OP_T,
+              .m = g.length,
+              .n = g.k,
+              .k = g.n,
+              .a = x,
+              .row_a = g.length,
+              .b = dy,
+              .row_b = g.y_row,
+              .c = dw,
+              .row_c = g.length,
+              .c_type = CUDA_R_32F},
+             write, stream);
+    if (dbias)
+        column_sums(dy, g.n, g.y_row, static_cast<float*>(dbias), write,
+                    static_cast<char*>(scratch) + ones_at(g), stream);
 }
 
 }  // namespace
@@ -126,5 +118,34 @@ extern const Linear linear{.scratch_bytes = scratch_bytes,
                            .forward = forward,
                            .backward_data = backward_data,
                            .backward_filter = backward_filter};
+
+void multiply(const Product& p, Write write, Stream stream) {
+    const Libraries& lib = libraries();
+    const cublasComputeType_t compute =
+        lib.precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    const float keep = beta(write);
+    check(cublasGemmEx(lib.cublas_on(stream), p.op_a, p.op_b, p.m, p.n, p.k, &kOne, p.a,
+                       activation_type(), p.row_a, p.b, activation_type(), p.row_b, &keep, p.c,
+                       p.c_type, p.row_c, compute, CUBLAS_GEMM_DEFAULT),
+          "product");
+}
+
+void column_sums(
+    const void* dy, int64_t rows, int columns, float* out, Write write, void* ones, Stream stream) {
+    fill_ones(rows, ones, stream);
+    multiply({.op_a = CUBLAS_OP_N,
+              .op_b = CUBLAS_OP_N,
+              .m = columns,
+              .n = 1,
+              .k = int(rows),
+              .a = dy,
+              .row_a = columns,
+              .b = ones,
+              .row_b = int(rows),
+              .c = out,
+              .row_c = columns,
+              .c_type = CUDA_R_32F},
+             write, stream);
+}
 
 }  // namespace fp::cudnn

@@ -1,5 +1,7 @@
 // The table of the vendor's kernels: a shared object of its own, which is loaded when `--device cudnn` is asked
 // for and not before (kernels/cudnn/load/).
+#include <cuda_runtime.h>
+
 #include <cstdlib>
 #include <optional>
 #include <string_view>
@@ -22,6 +24,8 @@ Libraries& opened() {
         Libraries l;
         check(cudnnCreate(&l.cudnn), "start");
         check(cublasCreate(&l.cublas), "start");
+        check(cudaMalloc(&l.cublas_workspace, Libraries::kCublasWorkspace),
+              "workspace of products");
         const char* wanted = std::getenv("FP_CUDNN_DETERMINISTIC");
         l.deterministic = wanted && std::string_view(wanted) == "1";
         return l;
@@ -32,6 +36,14 @@ Libraries& opened() {
 }  // namespace
 
 const Libraries& libraries() { return opened(); }
+
+namespace {
+std::string& plans() {
+    static std::string all;
+    return all;
+}
+}  // namespace
+void note_plan(const std::string& line) { plans() += line + "\n"; }
 
 }  // namespace fp::cudnn
 
@@ -67,3 +79,5 @@ const fp::Kernels* fairprune_cudnn_table(const fp::Kernels* own, fp::Precision p
                               .snnl = own->snnl});
     return &*table;
 }
+
+const char* fairprune_cudnn_plans() { return fp::cudnn::plans().c_str(); }
