@@ -167,4 +167,82 @@ inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
     return out;
 }
 
+// The tensors of one norm, the moments of its x, and arguments made of them.
+struct Norm {
+    Tensor x, gamma, beta, running_mean, running_var, mean, rstd, dx, dgamma, dbeta;
+    Array<float> moments;
+    int rows;
+
+    Norm(const Device& on,
+         const BatchNormShape& s,
+         const Inputs& in,
+         int rows_ = 64,
+         const Values* moments_from = nullptr)
+        : x(on.act_in(s.x, in.x)),
+          gamma(on.par_in(on.channels(s.x.c), in.gamma)),
+          beta(on.par_in(on.channels(s.x.c), in.beta)),
+          running_mean(on.par_in(on.channels(s.x.c), in.running_mean)),
+          running_var(on.par_in(on.channels(s.x.c), in.running_var)),
+          mean(on.par_out(on.channels(s.x.c))),
+          rstd(on.par_out(on.channels(s.x.c))),
+          dx(on.act_out(s.x)),
+          dgamma(on.par_out(on.channels(s.x.c))),
+          dbeta(on.par_out(on.channels(s.x.c))),
+          moments(on.k, moments_of(s.x, moments_from ? *moments_from : in.x, rows_)),
+          rows(rows_) {}
+
+    Moments of_x() const { return {moments, rows}; }
+    BatchNorm::Backward to(void* dresidual = nullptr) const {
+        return {.dx = dx,
+                .dx_write = Write::replace,
+                .dresidual = dresidual,
+                .dresidual_write = Write::replace,
+                .dgamma = dgamma,
+                .dbeta = dbeta,
+                .par_write = Write::replace};
+    }
+    std::vector<Values> statistics() const {
+        return {mean.values(), rstd.values(), running_mean.values(), running_var.values()};
+    }
+};
+
+inline BatchNorm::Half half_of(const Norm& n) {
+    return {.x = n.x, .gamma = n.gamma, .beta = n.beta, .mean = n.mean, .rstd = n.rstd};
+}
+inline BatchNorm::HalfOnMoments told_of(const Norm& n) {
+    return {n.of_x(), n.running_mean, n.running_var};
+}
+inline BatchNorm::HalfGradient gradient_of(const Norm& n) {
+    return {.dx = n.dx, .dgamma = n.dgamma, .dbeta = n.dbeta};
+}
+
+inline void expect_all_close(const std::vector<Values>& got,
+                             const std::vector<Values>& want,
+                             double tolerance,
+                             std::string_view what) {
+    for (size_t i = 0; i < want.size(); ++i)
+        expect_close(got[i], want[i], tolerance, text(what, " ", i));
+}
+
+class NormOnMoments : public OnBackend {
+protected:
+    void SetUp() override {
+        OnBackend::SetUp();
+        if (!IsSkipped() && !table().batchnorm.train_on_moments)
+            GTEST_SKIP() << "device " << table().name << " takes no moments";
+    }
+    Inputs inputs(const BatchNormCase& c, uint64_t seed = 0) const {
+        Inputs in = random_inputs(c, table().activation, table().parameter);
+        if (seed > 0) in.x = random_values(c.x.logical(), seed, table().activation);
+        return in;
+    }
+    Values random_gradient(const Map& m) const {
+        return random_values(m.logical(), 11, table().activation);
+    }
+    size_t map_and_bits(const BatchNormShape& s) const {
+        return size_t(s.x.stored()) * size_t(bytes_of(table().activation)) +
+               table().batchnorm.bits_bytes(s);
+    }
+};
+
 }  // namespace fp::testing
