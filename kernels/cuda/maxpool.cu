@@ -7,10 +7,10 @@
 // Shapes    x, dx (N,H,W,C)   y, dy, argmax (N,P,Q,C), argmax one byte an element
 // Threads   Columns (kernels/walks.h), a pack down some rows: of outputs forward, of 2x2 patches of inputs backward.
 //           Else one pack of one output or input. Backward gathers, so nothing collides.
-// Takes     forward, bf16, 3x3 and 2x2 at stride 2: maxpool_forward_column_kernel. Backward, 3x3/2 with padding 1:
-//           maxpool_backward_patch_kernel; 2x2/2 without: maxpool_backward_square_kernel. What is left no network of
-//           ours has in bf16: other windows, float32 forward (a value and its tap fill no 32 bits there), maps from
-//           2^31 elements on. The plain kernels take all of it, in 64 bits.
+// Takes     maxpool_forward_column_kernel: bf16, 3x3 and 2x2 at stride 2. maxpool_backward_patch_kernel: 3x3 at stride 2
+//           with padding 1. maxpool_backward_square_kernel: 2x2 at stride 2 without padding. The plain kernels, which
+//           count in 64 bits, take the rest: other windows, float32 forward (a value and its tap do not fit in 32
+//           bits), maps of 2^31 elements and more. Our networks in bf16 need none of that.
 // Traffic   forward reads x once (overlaps hit L1) and writes y and argmax, half of y's bytes in bf16; backward reads dy
 //           and argmax about ceil(window/stride)^2 times, mostly from L1, and writes dx (and reads it where it adds)
 // Bound     memory; the plain kernels divide for every pack and wait for integers

@@ -23,7 +23,7 @@ __device__ __forceinline__ ColumnPlace place_on(const Columns& c) {
 
 // ---- backward
 
-// The 2x2 patches of the pool's input, a thread a column of them.
+// The 2x2 patches of the pool's input: a thread goes down a run of them.
 inline Columns patch_columns(const MaxPoolShape& s, int pack) {
     constexpr int kRun = 14;
     Map patches = s.x;
@@ -32,7 +32,7 @@ inline Columns patch_columns(const MaxPoolShape& s, int pack) {
     return Columns::of(patches, pack, kRun);
 }
 
-// A pooled output as a patch sees it: its gradient and whose it is. Nobody's where it does not exist.
+// A pooled output as a patch sees it: its gradient and the tap that has it; tap 255 where the output does not exist.
 template <class A>
 struct PooledGradient {
     static constexpr int kSize = Pack<A>::kSize, kWords = kSize / 4;

@@ -87,7 +87,8 @@ union SlotsThenSums {
     float room[kValues * kSumStride];
 };
 
-// Leaves each thread's numbers in `room`, which nobody needs any more when all threads are here.
+// Leaves each thread's numbers in `room`. It may overlap the ring's slots: all threads are done with those at the first
+// barrier.
 template <int kValues>
 __device__ void share_values(const float (&v)[kValues], float* room) {
     block_sync();
