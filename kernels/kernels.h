@@ -179,9 +179,12 @@ struct Linear {
 // train: batch statistics; keeps mean and rstd = 1/sqrt(var + eps) for backward, moves the running ones.
 // infer: running statistics.
 // train_on_moments: train, told the moments of x by what made it; null where Conv has no forward_moments.
-// backward: g = dy where y > 0 (with relu), else dy;  dresidual = g;
+// backward: g = 0 where y <= 0 (with relu), else dy;  dresidual = g;
 //   dgamma = sum g xhat, dbeta = sum g, dx = gamma rstd (g - dbeta/m - xhat dgamma/m),  m = n h w
 // backward_frozen: the gradient of `infer`: dx = gamma rstd g with the given (running) mean and rstd.
+//
+// ReLU's gradient, here and in Relu: a y that is NaN passes dy on, as in PyTorch, so that a network that diverges shows
+// it in every gradient.
 struct BatchNorm {
     size_t (*scratch_bytes)(const BatchNormShape&);
     void (*train)(const BatchNormShape&,
@@ -213,7 +216,7 @@ struct BatchNorm {
         par* dgamma;
         par* dbeta;
         Write par_write;
-        // Where given, and where y is what `train` made of x with no residual, y may be computed again
+        // Where given, y is what forward made of x with this beta, and without a residual it may be computed again
         // instead of being read.
         const par* beta = nullptr;
     };
@@ -249,11 +252,12 @@ struct BatchNorm {
                              par* mean,
                              par* rstd,
                              Stream) = nullptr;
-    // Of what lies behind y where BatchNormShape::bits; null where there are none.
+    // How many bytes lie behind y where BatchNormShape::bits: forward writes there where ReLU passes the gradient, and
+    // backward reads that and not y. Null where a backend has no bits.
     size_t (*bits_bytes)(const BatchNormShape&) = nullptr;
-    // train_on_moments, ReLU and the max pool behind it as one, and the gradient of all three; null where there is
-    // none. What lies between is not stored. argmax is MaxPool's, or 255 where the maximum is not above 0 and so
-    // nobody has the gradient. Backward writes dx, dgamma and dbeta.
+    // train_on_moments, ReLU and the max pool behind it as one op, and the gradient of all three; null where a backend
+    // has none. `pools` says whether it takes a shape. The map between norm and pool is not stored. argmax is MaxPool's,
+    // or 255 where the maximum is 0, so that no pixel has the gradient. Backward replaces dx.
     bool (*pools)(const BatchNormShape&, const MaxPoolShape&) = nullptr;
     size_t (*pool_scratch_bytes)(const BatchNormShape&, const MaxPoolShape&) = nullptr;
     void (*pool_on_moments)(const BatchNormShape&,
@@ -280,9 +284,9 @@ struct BatchNorm {
                           const Backward&,
                           void* scratch,
                           Stream) = nullptr;
-    // Two inputs, each with a norm of its own, added, then ReLU, with its bits behind y: the end of a block whose
-    // shortcut has a norm. Neither normalised map is stored alone. Null where there is none; of shapes with relu and
-    // bits. Backward replaces both dx.
+    // Two inputs, each with a norm of its own, added, then ReLU: the end of a block whose shortcut has a norm. Neither
+    // normalised map is stored alone. The shape has relu and bits. Null where a backend has none. Backward replaces
+    // both dx.
     struct Half {
         const act* x;
         const par *gamma, *beta;
@@ -316,7 +320,7 @@ struct BatchNorm {
                           Stream) = nullptr;
 };
 
-// y = max(x, 0)      dx = dy where y > 0
+// y = max(x, 0), NaN stays NaN      dx = 0 where y <= 0, else dy
 struct Relu {
     void (*forward)(const Map&, const act* x, act* y, Stream);
     void (*backward)(const Map&, const act* y, const act* dy, act* dx, Write, Stream);
@@ -328,13 +332,15 @@ struct Add {
     void (*accumulate)(const Map&, const act* dy, act* dx, Write, Stream);
 };
 
-// argmax[y index] = r * window + s of the winner: one byte an output, for backward; null in inference
+// argmax[y index] = r * window + s of the first maximum in row order, or of the first NaN: one byte per output, for
+// backward; null in inference
 struct MaxPool {
     void (*forward)(const MaxPoolShape&, const act* x, act* y, uint8_t* argmax, Stream);
     void (*backward)(
         const MaxPoolShape&, const act* dy, const uint8_t* argmax, act* dx, Write, Stream);
 };
 
+// The mean of each of p x q cells, as AvgPoolShape says; their gradients are shared out evenly.
 struct AvgPool {
     void (*forward)(const AvgPoolShape&, const act* x, act* y, Stream);
     void (*backward)(const AvgPoolShape&, const act* dy, act* dx, Write, Stream);
@@ -369,7 +375,7 @@ struct Loss {
     void (*softmax)(const Map& logits, const act* x, float* probabilities, Stream);  // (n, c) dense
 };
 
-// x[n,c,h,w] = (rgb[n,h,w,c] / 255 - mean[c]) / std[c]
+// x[n,c,h,w] = (rgb[n,h,w,c] / 255 - mean[c]) / std[c] of three channels; rgb lies at any address
 struct Image {
     void (*normalize)(
         const Map&, const uint8_t* rgb, const float* mean, const float* std, act* x, Stream);

@@ -52,7 +52,7 @@ struct BatchNormShape {
     double momentum = 0.1;  // running = (1 - momentum) running + momentum batch
     bool relu = false;
     bool residual = false;
-    // Behind y lie bits_bytes more: which of its elements are above 0, left by train and read by backward. Only
+    // Behind y lie BatchNorm::bits_bytes more: where ReLU passes the gradient, left by forward and read by backward. Only
     // of backends whose BatchNorm has bits_bytes.
     bool bits = false;
 

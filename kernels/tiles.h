@@ -12,65 +12,6 @@ namespace fp {
 // What the sizes below aim at: an H200's streaming multiprocessors.
 constexpr int kProcessors = 132;
 
-// A batch of feature maps as the channelwise kernels walk it: `rows` pixels, each of `packs` packs of 16
-// bytes. A block is 8 packs across (a 128-byte line) and 32 threads down; it owns one chunk of rows, and a
-// thread every 32nd row of it, so that what belongs to a channel is loaded once for many rows.
-struct Sheet {
-    static constexpr int kAcross = 8, kDown = 32, kThreads = kAcross * kDown;
-
-    int64_t rows;
-    int packs;
-
-    constexpr int groups() const { return int(ceil_div(packs, kAcross)); }
-    constexpr int64_t rows_per_chunk() const {
-        const int64_t chunks = std::max<int64_t>(1, kProcessors * 8 / groups());
-        return std::max<int64_t>(2 * kDown, round_up(ceil_div(rows, chunks), kDown));
-    }
-    constexpr int64_t chunks() const { return ceil_div(rows, rows_per_chunk()); }
-};
-
-constexpr Sheet sheet_of(const Map& m, int pack) {
-    return {.rows = int64_t(m.n) * m.pixels(), .packs = m.stored_c() / pack};
-}
-
-// The same map as kernels/cuda/swath.cuh walks it. A block takes `across` packs by `down` rows at a step and does
-// `run` steps; `abreast` blocks do every abreast-th step of a stretch of `abreast * run` steps.
-struct Swath {
-    static constexpr int kThreads = 256, kMostAcross = 32;
-
-    int rows, packs;
-    int groups, across, down;
-    int run, abreast, stretches;
-
-    constexpr int chunks() const { return abreast * stretches; }  // of rows: the blocks of a group
-    constexpr int64_t blocks() const { return int64_t(chunks()) * groups; }
-};
-
-// What it counts in 32 bits, a block's overhang included.
-constexpr bool swath_holds(const Map& m, int pack) {
-    return m.stored() / pack < (int64_t(1) << 31) - (int64_t(1) << 24);
-}
-
-// `resident` blocks run on a multiprocessor at a time. A block does at most `most_run` steps, or more where the map
-// would have more than `most_stretches` stretches.
-constexpr Swath swath_of(
-    const Map& m, int pack, int resident, int64_t most_run, int64_t most_stretches) {
-    const int64_t rows = int64_t(m.n) * m.pixels(), packs = m.stored_c() / pack;
-    const int64_t groups = ceil_div(packs, Swath::kMostAcross), across = ceil_div(packs, groups);
-    const int64_t down = Swath::kThreads / across, steps = ceil_div(rows, down);
-    const int64_t abreast = std::clamp<int64_t>(kProcessors * resident / groups, 1, steps);
-    const int64_t run = std::max(std::min(ceil_div(steps, abreast), most_run),
-                                 ceil_div(steps, abreast * most_stretches));
-    return {.rows = int(rows),
-            .packs = int(packs),
-            .groups = int(groups),
-            .across = int(across),
-            .down = int(down),
-            .run = int(run),
-            .abreast = int(abreast),
-            .stretches = int(ceil_div(steps, abreast * run))};
-}
-
 // What a device can do, as the models below use it: an H200's figures, of which none is measured by us.
 struct Device {
     double hbm = 4.3e12, l2 = 6e12;                                   // bytes a second

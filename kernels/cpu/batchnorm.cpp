@@ -2,7 +2,7 @@
 //
 //   xhat = (x - mean) rstd,  rstd = 1 / sqrt(var + eps)     per channel over m = n h w elements
 //   y    = act(gamma xhat + beta + residual)
-//   g    = dy where y > 0 (with ReLU), else dy              dresidual = g
+//   g    = 0 where y <= 0 (with ReLU), else dy             dresidual = g
 //   dgamma = sum g xhat      dbeta = sum g
 //   dx   = gamma rstd (g - dbeta / m - xhat dgamma / m)     batch statistics
 //   dx   = gamma rstd g                                     given statistics
@@ -313,7 +313,7 @@ void sum_gradient(const Units& units,
         Floats<B> part{}, part_away{};
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> g = load<B>(dy + i);
-            if (kRelu) g = load<B>(y + i) > 0 ? g : Floats<B>{};
+            if (kRelu) g = load<B>(y + i) <= 0 ? Floats<B>{} : g;
             part += g;
             part_away += g * (load<B>(x + i) - mean);
             if (dresidual)
@@ -341,7 +341,7 @@ void propagate(const Units& units,
     for_tiles(units, unit, [&](const Tile& tile) {
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> g = load<B>(dy + i);
-            if (kRelu) g = load<B>(y + i) > 0 ? g : Floats<B>{};
+            if (kRelu) g = load<B>(y + i) <= 0 ? Floats<B>{} : g;
             g = scale * (g - drift - (load<B>(x + i) - mean) * slope);
             store<B>(dx + i, kAdd ? load<B>(dx + i) + g : g);
         });

@@ -1,4 +1,4 @@
-// y = max(x, 0), NaN stays NaN      dx = dy where y > 0
+// y = max(x, 0), NaN stays NaN      dx = 0 where y <= 0, else dy
 //
 // Layout   any: padding is zero and stays zero, so a map is one flat run of stored numbers.
 // Traffic  forward 8 bytes a number, backward 12 (16 to add).
@@ -19,7 +19,7 @@ void forward(const Map& map, const act* x_act, act* y_act, Stream) {
 }
 
 // By value: a load that only one side of ?: needs would keep the loop from being vectors.
-float passed(float y, float dy) { return y > 0 ? dy : 0.0f; }
+float passed(float y, float dy) { return y <= 0 ? 0.0f : dy; }
 
 void backward(
     const Map& map, const act* y_act, const act* dy_act, act* dx_act, Write write, Stream) {

@@ -1,4 +1,4 @@
-// Column sums of a map: what a bias gets as its gradient.
+// Column sums of a map: what a bias gets as its gradient, and the second half of any sum per channel.
 #pragma once
 
 #include "machine.cuh"
@@ -9,5 +9,16 @@ namespace fp::FP_MACHINE {
 size_t column_sums_scratch_bytes(const Map&);
 void column_sums(const Map&, const float* x, float* sums, Write, void* scratch, Stream);
 void column_sums(const Map&, const bf16* x, float* sums, Write, void* scratch, Stream);
+
+// Where the sums of up to three kinds go; null: nowhere.
+struct ColumnTotals {
+    float* means = nullptr;  // [kind][C]: each sum over the map's pixels
+    float* sums[3][2] = {};  // of each kind up to two vectors of C
+    Write write = Write::replace;
+};
+
+// Adds partial sums [chunk][kind][C], in double and in a fixed order.
+void add_chunks(
+    const Map&, const float* partial, int64_t chunks, int kinds, const ColumnTotals&, Stream);
 
 }  // namespace fp::FP_MACHINE

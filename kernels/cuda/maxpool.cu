@@ -5,16 +5,17 @@
 //   backward  dx[n,h,w,c] = sum of dy over the outputs that (h,w) won
 //
 // Shapes    x, dx (N,H,W,C)   y, dy, argmax (N,P,Q,C), argmax one byte an element
-// Threads   3x3/2 and 2x2/2: a pack of one column of outputs forward, of 2x2 patches of inputs backward, down some rows
-//           (pool_patch.cuh). Else one pack of one output or input. Backward gathers, so nothing collides.
-// Traffic   forward reads x once (overlaps hit L1) and writes y and a quarter as much; backward reads dy and
-//           argmax about ceil(window/stride)^2 times, mostly from L1, and writes dx
-// Bound     memory
-// Model     (bench/gpu/run --model: H200, bf16, batch 256) 64 channels at 112x112, 3x3/2, either way: 133 us; the
-//           floor is 131
-#include "kernels/cuda/pack.cuh"
+// Threads   Columns (kernels/walks.h), a pack down some rows: of outputs forward, of 2x2 patches of inputs backward.
+//           Else one pack of one output or input. Backward gathers, so nothing collides.
+// Takes     maxpool_forward_column_kernel: bf16, 3x3 and 2x2 at stride 2. maxpool_backward_patch_kernel: 3x3 at stride 2
+//           with padding 1. maxpool_backward_square_kernel: 2x2 at stride 2 without padding. The plain kernels, which
+//           count in 64 bits, take the rest: other windows, float32 forward (a value and its tap do not fit in 32
+//           bits), maps of 2^31 elements and more. Our networks in bf16 need none of that.
+// Traffic   forward reads x once (overlaps hit L1) and writes y and argmax, half of y's bytes in bf16; backward reads dy
+//           and argmax about ceil(window/stride)^2 times, mostly from L1, and writes dx (and reads it where it adds)
+// Bound     memory; the plain kernels divide for every pack and wait for integers
+// Measured  H200, bf16, batch 256, 64 channels at 112x112, 3x3/2: forward 184 us; its 565 MB at 4.3 TB/s are 131
 #include "kernels/cuda/pool_patch.cuh"
-#include "kernels/cuda/swath.cuh"
 
 namespace fp::FP_MACHINE {
 namespace {
@@ -111,12 +112,6 @@ __global__ void maxpool_backward_kernel(const A* __restrict__ dy,
 
 // ---- by columns (pool_patch.cuh), of the shapes that networks have
 
-// Of the prototype, FP_POOL: 0 the kernels above.
-inline bool by_columns(const MaxPoolShape& s) {
-    return choice("FP_POOL", 1) == 1 && Columns::hold(s.x);
-}
-constexpr int kForwardRun = 4, kBackwardRun = 14;
-
 template <int kWindow, int kStride>
 __global__ void __launch_bounds__(Columns::kThreads, 3)
     maxpool_forward_column_kernel(const bf16* __restrict__ x,
@@ -124,7 +119,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
                                   uint8_t* __restrict__ argmax,
                                   MaxPoolShape s,
                                   Columns columns) {
-    const ColumnPlace at(columns);
+    const ColumnPlace at = place_on(columns);
     if (at.inside) pool_column<kWindow, kStride>(PlainValues(), x, y, argmax, s, at);
 }
 
@@ -134,10 +129,11 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
     maxpool_backward_patch_kernel(const A* __restrict__ dy,
                                   const uint8_t* __restrict__ argmax,
                                   A* __restrict__ dx,
+                                  Write write,
                                   MaxPoolShape s,
                                   Columns columns) {
     constexpr int kSize = Pack<A>::kSize;
-    const ColumnPlace at(columns);
+    const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
     const int c = s.x.stored_c(), p = s.p(), q = s.q();
     const bool second_column = 2 * at.column + 1 < s.x.w;
@@ -162,8 +158,8 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
             if (2 * i + r >= s.x.h) continue;
             const int offset =
                 ((at.sample * s.x.h + 2 * i + r) * s.x.w + 2 * at.column) * c + at.pack * kSize;
-            store_pack(dx + offset, g[r][0]);
-            if (second_column) store_pack(dx + offset + c, g[r][1]);
+            store_gradient(dx + offset, g[r][0], write);
+            if (second_column) store_gradient(dx + offset + c, g[r][1], write);
         }
         a = below;
         b = below_b;
@@ -179,10 +175,11 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
     maxpool_backward_square_kernel(const A* __restrict__ dy,
                                    const uint8_t* __restrict__ argmax,
                                    A* __restrict__ dx,
+                                   Write write,
                                    MaxPoolShape s,
                                    Columns columns) {
     constexpr int kSize = Pack<A>::kSize;
-    const ColumnPlace at(columns);
+    const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
     const int c = s.x.stored_c(), p = s.p(), q = s.q();
     const bool second_column = 2 * at.column + 1 < s.x.w;
@@ -203,7 +200,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
             if (row >= s.x.h || (k % 2 == 1 && !second_column)) continue;
             const int offset =
                 ((at.sample * s.x.h + row) * s.x.w + 2 * at.column + k % 2) * c + at.pack * kSize;
-            store_pack(dx + offset, g);
+            store_gradient(dx + offset, g, write);
         }
     }
 }
@@ -213,12 +210,12 @@ void forward(const MaxPoolShape& s, const act* x, act* y, uint8_t* argmax, Strea
     FP_CHECK(s.window <= 15, "maxpool: a window of ", s.window, ", argmax is one byte");
     if constexpr (sizeof(A) == 2) {
         const bool three = s.window == 3 && s.stride == 2, two = s.window == 2 && s.stride == 2;
-        if (by_columns(s) && (three || two)) {
-            const Columns columns = Columns::of(s.y(), Pack<A>::kSize, kForwardRun);
+        if (Columns::hold(s.x) && (three || two)) {
+            const Columns columns = output_columns(s);
             return launch(
                 three ? maxpool_forward_column_kernel<3, 2> : maxpool_forward_column_kernel<2, 2>,
-                columns.grid(), stream, static_cast<const A*>(x), static_cast<A*>(y), argmax, s,
-                columns);
+                column_grid(columns), stream, static_cast<const A*>(x), static_cast<A*>(y), argmax,
+                s, columns);
         }
     }
     const int64_t packs = s.y().stored() / Pack<A>::kSize;
@@ -235,14 +232,11 @@ void backward(const MaxPoolShape& s,
               Stream stream) {
     const bool three = s.window == 3 && s.stride == 2 && s.pad == 1,
                two = s.window == 2 && s.stride == 2 && s.pad == 0;
-    if (by_columns(s) && write == Write::replace && (three || two)) {
-        Map patches = s.x;
-        patches.h = int(ceil_div(s.x.h, 2));
-        patches.w = int(ceil_div(s.x.w, 2));
-        const Columns columns = Columns::of(patches, Pack<A>::kSize, kBackwardRun);
+    if (Columns::hold(s.x) && (three || two)) {
+        const Columns columns = patch_columns(s, Pack<A>::kSize);
         return launch(three ? maxpool_backward_patch_kernel<A> : maxpool_backward_square_kernel<A>,
-                      columns.grid(), stream, static_cast<const A*>(dy), argmax,
-                      static_cast<A*>(dx), s, columns);
+                      column_grid(columns), stream, static_cast<const A*>(dy), argmax,
+                      static_cast<A*>(dx), write, s, columns);
     }
     const int64_t packs = s.x.stored() / Pack<A>::kSize;
     launch(maxpool_backward_kernel<A>, flat_grid(packs), stream, static_cast<const A*>(dy), argmax,

@@ -11,13 +11,12 @@ struct Pack {
     float v[kSize];
 };
 
-__device__ inline Pack<float> load_pack(const float* p) {
-    const float4 four = ldg(reinterpret_cast<const float4*>(p));
-    return {{four.x, four.y, four.z, four.w}};
-}
-__device__ inline Pack<bf16> load_pack(const bf16* p) {
-    const uint4 eight = ldg(reinterpret_cast<const uint4*>(p));
-    const unsigned pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+// A pack as it lies in memory, and as numbers.
+template <class A>
+__device__ Pack<A> unpacked(const uint4& raw);
+template <>
+__device__ inline Pack<bf16> unpacked<bf16>(const uint4& raw) {
+    const unsigned pairs[4] = {raw.x, raw.y, raw.z, raw.w};
     Pack<bf16> out;
     UNROLL
     for (int i = 0; i < 4; ++i) {
@@ -26,7 +25,27 @@ __device__ inline Pack<bf16> load_pack(const bf16* p) {
     }
     return out;
 }
+template <>
+__device__ inline Pack<float> unpacked<float>(const uint4& raw) {
+    return {
+        {float_of_bits(raw.x), float_of_bits(raw.y), float_of_bits(raw.z), float_of_bits(raw.w)}};
+}
 
+// One number of it.
+template <class A>
+__device__ float element_of(const uint4& raw, int e) {
+    const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
+    if constexpr (sizeof(A) == 4) return float_of_bits(words[e]);
+    return float_of_bits(e % 2 ? words[e / 2] & 0xffff0000u : words[e / 2] << 16);
+}
+
+__device__ inline Pack<float> load_pack(const float* p) {
+    const float4 four = ldg(reinterpret_cast<const float4*>(p));
+    return {{four.x, four.y, four.z, four.w}};
+}
+__device__ inline Pack<bf16> load_pack(const bf16* p) {
+    return unpacked<bf16>(ldg(reinterpret_cast<const uint4*>(p)));
+}
 __device__ inline void store_pack(float* p, const Pack<float>& a) {
     stg(reinterpret_cast<float4*>(p), float4{a.v[0], a.v[1], a.v[2], a.v[3]});
 }
@@ -45,6 +64,10 @@ __device__ void store_gradient(A* p, Pack<A> g, Write write) {
     }
     store_pack(p, g);
 }
+
+// ReLU, and whether it passes the gradient of an output. A NaN passes both ways.
+__device__ inline float relu(float x) { return x <= 0 ? 0 : x; }
+__device__ inline bool relu_passes(float y) { return !(y <= 0); }
 
 // One activation.
 __device__ inline float load_one(const float* p) { return ldg(p); }

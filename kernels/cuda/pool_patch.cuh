@@ -1,5 +1,5 @@
-// What a max pool and its gradient are made of, for the pool alone (maxpool.cu) and the pool behind a batch norm
-// (batchnorm_pool.cuh).
+// What a max pool and its gradient are made of, for the pool alone (maxpool.cu) and for the pool behind a batch norm
+// (batchnorm_pool.cu). Threads walk Columns (kernels/walks.h).
 //
 // Forward   of bf16 a value and its tap are one integer: the value in the upper half, so that integers order as the
 //           values do, below it the tap counted from the end, so that the first of equal values is the largest. A
@@ -10,85 +10,29 @@
 #pragma once
 
 #include "kernels/cuda/pack.cuh"
+#include "kernels/walks.h"
 
 namespace fp::FP_MACHINE {
 
-// Division of numbers below 2^31 by one number, without dividing (Granlund, Montgomery 1994).
-struct Divider {
-    uint32_t by, multiply, shift;
-
-    static Divider of(int64_t by) {
-        uint32_t shift = 0;
-        while ((int64_t(1) << shift) < by) ++shift;
-        const auto multiply =
-            uint32_t((((uint64_t(1) << shift) - uint64_t(by)) << 32) / uint64_t(by) + 1);
-        return {uint32_t(by), multiply, shift};
-    }
-    // What remains; `n` becomes the quotient.
-    __device__ int take(uint32_t& n) const {
-        const uint32_t high = uint32_t((uint64_t(n) * multiply) >> 32);
-        const uint32_t quotient = (high + n) >> shift;
-        const uint32_t rest = n - quotient * by;
-        n = quotient;
-        return int(rest);
-    }
-};
-
-// Threads over columns: a block is `across` packs by `down` columns, each of which begins at some (sample, run of
-// rows, column); a thread goes down the rows of its run.
-struct Columns {
-    static constexpr int kThreads = 256, kMostAcross = 32;
-
-    int packs, groups, across, down;
-    int run, rows;   // rows of a thread; of the map
-    uint32_t count;  // of (sample, run, column)
-    Divider by_group, by_across, by_column, by_run;
-
-    static Columns of(const Map& m,
-                      int pack,
-                      int most_run) {  // m: what is walked, a thread an element
-        Columns c{};
-        c.packs = m.stored_c() / pack;
-        c.groups = int(ceil_div(c.packs, kMostAcross));
-        c.across = int(ceil_div(c.packs, c.groups));
-        c.down = kThreads / c.across;
-        c.rows = m.h;
-        const int64_t runs = ceil_div(m.h, most_run);
-        c.run = int(ceil_div(m.h, runs));
-        c.count = uint32_t(m.n * ceil_div(m.h, c.run) * m.w);
-        c.by_group = Divider::of(c.groups);
-        c.by_across = Divider::of(c.across);
-        c.by_column = Divider::of(m.w);
-        c.by_run = Divider::of(ceil_div(m.h, c.run));
-        return c;
-    }
-    static bool hold(const Map& m) { return m.stored() < (int64_t(1) << 31); }
-    int64_t chunks() const { return ceil_div(count, down); }
-    Grid grid(const Place& at = Place::current()) const {
-        return {.blocks = chunks() * groups, .threads = kThreads, .at = at};
-    }
-};
-struct ColumnPlace {
-    int pack, column, first, end, sample, chunk;
-    bool inside;
-
-    __device__ explicit ColumnPlace(const Columns& c) {
-        uint32_t block = blockIdx.x, thread = uint32_t(thread_index());
-        const int group = c.by_group.take(block);
-        chunk = int(block);
-        pack = group * c.across + c.by_across.take(thread);
-        uint32_t place = block * uint32_t(c.down) + thread;
-        inside = pack < c.packs && int(thread) < c.down && place < c.count;
-        column = c.by_column.take(place);
-        first = c.by_run.take(place) * c.run;
-        end = min(first + c.run, c.rows);
-        sample = int(place);
-    }
-};
+inline Grid column_grid(const Columns& c, const Place& at = Place::current()) {
+    return {.blocks = c.blocks(), .threads = Columns::kThreads, .at = at};
+}
+__device__ __forceinline__ ColumnPlace place_on(const Columns& c) {
+    return c.place(blockIdx.x, uint32_t(thread_index()));
+}
 
 // ---- backward
 
-// A pooled output as a patch sees it: its gradient and whose it is. Nobody's where it does not exist.
+// The 2x2 patches of the pool's input: a thread goes down a run of them.
+inline Columns patch_columns(const MaxPoolShape& s, int pack) {
+    constexpr int kRun = 14;
+    Map patches = s.x;
+    patches.h = int(ceil_div(s.x.h, 2));
+    patches.w = int(ceil_div(s.x.w, 2));
+    return Columns::of(patches, pack, kRun);
+}
+
+// A pooled output as a patch sees it: its gradient and the tap that has it; tap 255 where the output does not exist.
 template <class A>
 struct PooledGradient {
     static constexpr int kSize = Pack<A>::kSize, kWords = kSize / 4;
@@ -115,15 +59,7 @@ struct PooledGradient {
         return p;
     }
     __device__ int tap(int e) const { return int(taps[e / 4] >> (8 * (e % 4)) & 255); }
-    __device__ float gradient(int e) const {
-        if constexpr (kSize == 4) {
-            const unsigned words[4] = {dy.x, dy.y, dy.z, dy.w};
-            return float_of_bits(words[e]);
-        } else {
-            const unsigned pairs[4] = {dy.x, dy.y, dy.z, dy.w};
-            return float_of_bits(e % 2 ? pairs[e / 2] & 0xffff0000u : pairs[e / 2] << 16);
-        }
-    }
+    __device__ float gradient(int e) const { return element_of<A>(dy, e); }
 };
 
 // The gradients of the four inputs of a patch, [row][column], of element e; a = (i,j), b = (i,j+1), c = (i+1,j),
@@ -171,6 +107,11 @@ __device__ __forceinline__ void patch_products(const PooledGradient<A>& a,
 }
 
 // ---- forward of bf16
+
+inline Columns output_columns(const MaxPoolShape& s) {
+    constexpr int kRun = 4;
+    return Columns::of(s.y(), Pack<bf16>::kSize, kRun);
+}
 
 // The larger of two integers.
 __device__ inline int larger(int a, int b) { return a > b ? a : b; }

@@ -1,7 +1,7 @@
 // ReLU.
 //
 //   forward   y = max(x, 0), NaN stays NaN
-//   backward  dx = dy where y > 0
+//   backward  dx = 0 where y <= 0, else dy
 //
 // Shapes    all of one map, any layout: a flat run
 // Threads   one 16-byte pack each
@@ -19,7 +19,7 @@ __global__ void relu_forward_kernel(const A* __restrict__ x, A* __restrict__ y, 
     if (i >= packs) return;
     Pack<A> v = load_pack(x + i * Pack<A>::kSize);
     UNROLL
-    for (float& e : v.v) e = e <= 0 ? 0 : e;
+    for (float& e : v.v) e = relu(e);
     store_pack(y + i * Pack<A>::kSize, v);
 }
 
@@ -31,7 +31,7 @@ __global__ void relu_backward_kernel(
     const Pack<A> out = load_pack(y + i * Pack<A>::kSize);
     Pack<A> g = load_pack(dy + i * Pack<A>::kSize);
     UNROLL
-    for (int e = 0; e < Pack<A>::kSize; ++e) g.v[e] = out.v[e] > 0 ? g.v[e] : 0;
+    for (int e = 0; e < Pack<A>::kSize; ++e) g.v[e] = relu_passes(out.v[e]) ? g.v[e] : 0;
     store_gradient(dx + i * Pack<A>::kSize, g, write);
 }
 

@@ -2,7 +2,7 @@
 //
 //   xhat = (x - mean) rstd,  rstd = 1 / sqrt(var + eps)     per channel over m = n h w elements
 //   y    = act(gamma xhat + beta + residual)
-//   g    = dy where y > 0 (with ReLU), else dy              dresidual = g
+//   g    = 0 where y <= 0 (with ReLU), else dy             dresidual = g
 //   dgamma = sum g xhat      dbeta = sum g
 //   dx   = gamma rstd (g - dbeta / m - xhat dgamma / m)     batch statistics
 //   dx   = gamma rstd g                                     given statistics
@@ -143,7 +143,7 @@ void differentiate(const BatchNormShape& shape,
     for (int c = 0; c < x.map.c; ++c) {
         const double mu = mean(c), scale = rstd(c);
         const auto g = [&](int n, int, int h, int w) {
-            return shape.relu && !(y(n, c, h, w) > 0) ? 0.0 : double(dy(n, c, h, w));
+            return shape.relu && y(n, c, h, w) <= 0 ? 0.0 : double(dy(n, c, h, w));
         };
         const auto xhat = [&](int n, int h, int w) { return (x(n, c, h, w) - mu) * scale; };
         const double sum_g = sum_over(x.map, c, g);

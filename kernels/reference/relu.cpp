@@ -1,4 +1,4 @@
-// y = max(x, 0), NaN stays NaN      dx = dy where y > 0
+// y = max(x, 0), NaN stays NaN      dx = 0 where y <= 0, else dy
 #include "kernels/reference/view.h"
 
 namespace fp::reference {
@@ -22,7 +22,7 @@ void backward(
     const auto dy = view<T>(map, dy_act);
     const auto dx = view<T>(map, dx_act);
     for_each(map, [&](int n, int c, int h, int w) {
-        put(dx(n, c, h, w), y(n, c, h, w) > 0 ? double(dy(n, c, h, w)) : 0.0, write);
+        put(dx(n, c, h, w), y(n, c, h, w) <= 0 ? 0.0 : double(dy(n, c, h, w)), write);
     });
     zero_padding(dx);
 }

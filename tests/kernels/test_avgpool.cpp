@@ -17,6 +17,7 @@ const AvgPoolCase kCases[] = {
     {"VGG, from 10x9", {.n = 1, .c = 3, .h = 10, .w = 9}, 7, 7},
     {"uneven cells", {.n = 3, .c = 17, .h = 5, .w = 4}, 3, 2},
     {"ragged", {.n = 1, .c = 45, .h = 13, .w = 11}, 1, 1},
+    {"two groups of packs", {.n = 2, .c = 270, .h = 3, .w = 3}, 1, 1},
     {"1x1", {.n = 1, .c = 1, .h = 1, .w = 1}, 1, 1},
 };
 

@@ -2,6 +2,7 @@
 // each output written once, in whatever parts.
 #include "kernels/machine/emulated/settings.h"
 #include "kernels/tiles.h"
+#include "kernels/walks.h"
 #include "tests/kernels/compare.h"
 
 namespace fp::testing {
@@ -38,19 +39,25 @@ protected:
     const Tensor var = on.par_in(on.channels(m.c), Values(size_t(m.c), 1.0));
     double map_bytes() const { return double(e) * double(m.logical()); }
 
-    // What the threads of a Sheet read of per-channel vectors and of a chunk's first row, once each: from L1
-    // but for the first thread's.
-    double from_l1(int vectors, int rows = 0) const {
-        const Sheet sheet = sheet_of(m, 16 / e);
-        const double threads = double(sheet.chunks()) * sheet.groups() * Sheet::kThreads;
-        return threads * (vectors * (16.0 / e) * sizeof(float) + rows * 16.0);
+    // What threads read of per-channel vectors, once each: from L1 but for the first thread's. A Swath's threads do one
+    // step each here.
+    double vectors_of(double threads, int vectors) const {
+        return threads * vectors * (16.0 / e) * sizeof(float);
     }
-
-    // The same of a Swath's threads, which here do one step each.
-    double of_swath(int vectors) const {
-        return double(m.n) * double(m.pixels()) * (m.stored_c() * e / 16) * vectors * (16.0 / e) *
-               sizeof(float);
+    double packs() const { return map_bytes() / 16; }
+    double of_swath(int vectors) const { return vectors_of(packs(), vectors); }
+    // The same of a chunk's first row when moments are taken: a pack a thread, and each channel once more.
+    double first_rows() const {
+        return map_bytes() + double(swath_of_moments(m, 16 / e).chunks()) * m.stored_c() * e;
     }
+    // Of moments or sums of each chunk, written and read.
+    double own_moments() const {
+        return 2.0 * double(Moments::bytes(m, int(swath_of_moments(m, 16 / e).rows_of_chunk())));
+    }
+    double sums(int64_t chunks, int kinds) const {
+        return 2.0 * double(chunks) * kinds * m.stored_c() * sizeof(float);
+    }
+    double of_sums(int kinds) const { return sums(swath_of_sums(m, 16 / e).chunks(), kinds); }
 
     static void expect_near(double got, double stated) {
         EXPECT_NEAR(got / stated, 1, 0.1) << got << " bytes counted, " << stated << " stated";
@@ -81,7 +88,7 @@ TEST_P(Traffic, BatchNorm) {
                 k.batchnorm.train(s, x, y, gamma, beta, mean, var, out, kept_mean, rstd,
                                   scratch.data(), {});
             });
-            expect_near(train.bytes - from_l1(0, 1) - of_swath(4), s.bytes(e));
+            expect_near(train.bytes - first_rows() - own_moments() - of_swath(4), s.bytes(e));
             const auto infer =
                 counted([&] { k.batchnorm.infer(s, x, y, gamma, beta, mean, var, out, {}); });
             expect_near(infer.bytes - of_swath(4), s.infer_bytes(e));
@@ -92,7 +99,7 @@ TEST_P(Traffic, BatchNorm) {
             const auto backward = counted([&] {
                 k.batchnorm.backward(s, x, y, dy, gamma, kept_mean, rstd, to, scratch.data(), {});
             });
-            expect_near(backward.bytes - of_swath(3 + 6), s.backward_bytes(e));
+            expect_near(backward.bytes - of_sums(2) - of_swath(3 + 6), s.backward_bytes(e));
         }
 }
 
@@ -116,10 +123,89 @@ TEST_P(Traffic, Moments) {
         k.batchnorm.train_on_moments(norm, more, moments, nullptr, gamma, beta, mean, var, out,
                                      kept_mean, rstd, {});
     });
-    // Either way moments are written and read; a block's threads read the first chunk's mean, mostly from L1.
-    const double own = 2.0 * double(Moments::bytes(m, int(sheet_of(m, 16 / e).rows_per_chunk())));
+    // Either way moments are written and read.
     const double given = 2.0 * double(Moments::bytes(m, rows));
-    expect_near(apart.bytes - own - from_l1(0, 1) - (told.bytes - given), map_bytes());
+    expect_near(apart.bytes - own_moments() - first_rows() - (told.bytes - given), map_bytes());
+}
+
+// What the fused forms save: y's mask from bits, or from x again; maps between norm and pool, or between two norms.
+TEST_P(Traffic, FusedBatchNorm) {
+    if (!k.batchnorm.pools) GTEST_SKIP() << "the ops are apart in " << name(GetParam());
+    const BatchNormShape s{.x = m, .relu = true, .residual = true, .bits = true},
+        alone{.x = m, .relu = true};
+    const double bits = double(k.batchnorm.bits_bytes(s));
+    const MaxPoolShape pool{.x = m, .window = 3, .stride = 2, .pad = 1};
+    const Buffer with_bits(k, size_t(map_bytes() + bits));
+    const Buffer scratch(k,
+                         std::max({k.batchnorm.scratch_bytes(s), k.batchnorm.pair_scratch_bytes(s),
+                                   k.batchnorm.pool_scratch_bytes(alone, pool)}));
+    const Map vector = on.channels(m.c);
+    const Tensor kept_mean = on.par_in(vector, Values(size_t(m.c), 0.25)),
+                 rstd = on.par_in(vector, Values(size_t(m.c), 1.0));
+    constexpr int kRows = 64;
+    const Buffer data(k, Moments::bytes(m, kRows));
+    k.memory.zero(data.data(), Moments::bytes(m, kRows), {});
+    const Moments moments{data.data(), kRows};
+    const double of_moments = double(Moments::bytes(m, kRows));
+    BatchNorm::Backward to{.dx = out,
+                           .dx_write = Write::replace,
+                           .dresidual = more,
+                           .dresidual_write = Write::replace};
+
+    const auto forward = counted([&] {
+        k.batchnorm.train_on_moments(s, x, moments, y, gamma, beta, mean, var, with_bits.data(),
+                                     kept_mean, rstd, {});
+    });
+    expect_near(forward.bytes - of_moments - of_swath(4), 3 * map_bytes() + bits);
+    const auto from_bits = counted([&] {
+        k.batchnorm.backward(s, x, with_bits.data(), dy, gamma, kept_mean, rstd, to, scratch.data(),
+                             {});
+    });
+    expect_near(from_bits.bytes - of_sums(2) - of_swath(3 + 6), 6 * map_bytes() + 2 * bits);
+    to.dresidual = nullptr;
+    to.beta = beta;
+    const auto from_x = counted([&] {
+        k.batchnorm.backward(alone, x, y, dy, gamma, kept_mean, rstd, to, scratch.data(), {});
+    });
+    expect_near(from_x.bytes - of_sums(2) - of_swath(4 + 7), 5 * map_bytes());
+    const auto frozen = counted([&] {
+        k.batchnorm.backward_frozen(alone, x, y, dy, gamma, mean, var, to, scratch.data(), {});
+    });
+    expect_near(frozen.bytes - of_swath(4), 3 * map_bytes());
+
+    const BatchNorm::Half a{.x = x, .gamma = gamma, .beta = beta, .mean = kept_mean, .rstd = rstd},
+        b{.x = y, .gamma = gamma, .beta = beta, .mean = kept_mean, .rstd = rstd};
+    const BatchNorm::HalfOnMoments told{moments, mean, var};
+    const auto pair =
+        counted([&] { k.batchnorm.pair_on_moments(s, a, told, b, told, with_bits.data(), {}); });
+    expect_near(pair.bytes - 2 * of_moments - of_swath(8), 3 * map_bytes() + bits);
+    const auto pair_back = counted([&] {
+        k.batchnorm.pair_backward(s, a, b, with_bits.data(), dy, {.dx = out}, {.dx = more},
+                                  Write::replace, scratch.data(), {});
+    });
+    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 13), 8 * map_bytes() + 2 * bits);
+
+    // A pooled output is read by two columns of threads, its first row by the run above too; of x forward reads each
+    // third column and a run's first row twice.
+    const Tensor pooled = on.act_out(pool.y()),
+                 pooled_dy = on.act_in(pool.y(), Values(size_t(pool.y().logical()), 0.5));
+    const Array<uint8_t> argmax(k, size_t(pool.y().stored()));
+    const double pooled_bytes = double(pool.y().logical()) * (e + 1),
+                 columns = packs() / (16 * 16);  // of packs: threads over rows of outputs
+    const auto stem = counted([&] {
+        k.batchnorm.pool_on_moments(alone, pool, x, moments, gamma, beta, mean, var, pooled, argmax,
+                                    kept_mean, rstd, {});
+    });
+    const double overlap = (3.0 * 8 - 1) / 16 * (2.0 * 9 - 1) / 16;
+    expect_near(stem.bytes - of_moments - vectors_of(columns * 8 * 2, 4),
+                overlap * map_bytes() + pooled_bytes);
+    const auto stem_back = counted([&] {
+        k.batchnorm.pool_backward(alone, pool, x, pooled_dy, argmax, gamma, kept_mean, rstd,
+                                  {.dx = out, .dx_write = Write::replace}, scratch.data(), {});
+    });
+    const int64_t chunks = ceil_div(int64_t(columns) * 8, Swath::kThreads);
+    expect_near(stem_back.bytes - sums(chunks, 2) - vectors_of(columns * 8, 1 + 5),
+                3 * map_bytes() + 2 * (15.0 / 8) * pooled_bytes);
 }
 
 TEST_P(Traffic, Pools) {

@@ -7,13 +7,16 @@ Values normalize(const Kernels& k,
                  const Map& m,
                  const std::vector<uint8_t>& pixels,
                  const std::vector<float>& means,
-                 const std::vector<float>& stds) {
+                 const std::vector<float>& stds,
+                 int skipped = 0) {  // bytes before the first pixel
     const Device on{k};
     const Map map = on.image(m);
-    const Array<uint8_t> rgb(k, pixels);
+    std::vector<uint8_t> behind(size_t(skipped), 7);
+    behind.insert(behind.end(), pixels.begin(), pixels.end());
+    const Array<uint8_t> rgb(k, behind);
     const Array<float> mean(k, means), std(k, stds);
     const Tensor x = on.act_out(map);
-    k.image.normalize(map, rgb, mean, std, x, {});
+    k.image.normalize(map, rgb + skipped, mean, std, x, {});
     return x.values();
 }
 
@@ -27,8 +30,9 @@ class ImageOn : public OnBackend {};
 FP_ON_EVERY_BACKEND(ImageOn);
 
 TEST_P(ImageOn, AgreesWithTheReference) {
-    for (const Map& m : {Map{.n = 2, .c = 3, .h = 16, .w = 16}, Map{.n = 3, .c = 3, .h = 7, .w = 5},
-                         Map{.n = 1, .c = 3, .h = 1, .w = 1}}) {
+    for (const Map& m :
+         {Map{.n = 2, .c = 3, .h = 16, .w = 16}, Map{.n = 3, .c = 3, .h = 7, .w = 5},
+          Map{.n = 3, .c = 3, .h = 67, .w = 67}, Map{.n = 1, .c = 3, .h = 1, .w = 1}}) {
         SCOPED_TRACE(text("map ", m.n, "x", m.h, "x", m.w));
         std::vector<uint8_t> rgb;
         for (int64_t i = 0; i < m.logical(); ++i)
@@ -39,6 +43,8 @@ TEST_P(ImageOn, AgreesWithTheReference) {
                      tolerance(), "scaled");
         expect_close(normalize(table(), m, rgb, mean, std), normalize(exact(), m, rgb, mean, std),
                      tolerance(), "normalised");
+        expect_close(normalize(table(), m, rgb, mean, std, 1),
+                     normalize(exact(), m, rgb, mean, std), tolerance(), "at an odd address");
     }
 }
 

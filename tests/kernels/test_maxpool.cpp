@@ -14,6 +14,11 @@ const MaxPoolCase kCases[] = {
     {"VGG", {.n = 2, .c = 64, .h = 8, .w = 8}, 2, 2, 0},
     {"VGG, odd map", {.n = 3, .c = 17, .h = 7, .w = 5}, 2, 2, 0},
     {"odd map, padded", {.n = 1, .c = 45, .h = 9, .w = 7}, 3, 2, 1},
+    {"several runs of rows", {.n = 2, .c = 24, .h = 61, .w = 13}, 3, 2, 1},
+    {"VGG, several runs of rows", {.n = 1, .c = 8, .h = 59, .w = 4}, 2, 2, 0},
+    {"two groups of packs", {.n = 1, .c = 270, .h = 5, .w = 3}, 3, 2, 1},
+    {"not padded", {.n = 2, .c = 17, .h = 9, .w = 8}, 3, 2, 0},
+    {"2x2, padded", {.n = 2, .c = 17, .h = 5, .w = 8}, 2, 2, 1},
     {"overlapping", {.n = 3, .c = 3, .h = 6, .w = 5}, 3, 1, 1},
     {"window 7", {.n = 1, .c = 17, .h = 11, .w = 13}, 7, 2, 3},
     {"window 1", {.n = 1, .c = 3, .h = 5, .w = 4}, 1, 2, 0},
@@ -100,6 +105,26 @@ TEST_P(MaxPoolOn, AgreesWithTheReference) {
                 expect_close(got.dx, want.dx, tolerance(), "dx");
                 EXPECT_EQ(infer(table(), c, x), want.y);
             }
+    }
+}
+
+// The first NaN of a window wins, whatever is beside it, and has the gradient.
+TEST_P(MaxPoolOn, NanWins) {
+    if (GetParam().backend == Backend::cudnn) GTEST_SKIP() << "device cudnn decides for itself";
+    for (const MaxPoolCase& c : {kCases[0], kCases[2], kCases[3],
+                                 MaxPoolCase{"window 4", {.c = 3, .h = 9, .w = 9}, 4, 3, 1}}) {
+        SCOPED_TRACE(c.name);
+        const MaxPoolShape s = shape_on({exact()}, c);
+        Values x = values_with_ties(s.x.logical());
+        x[8] = x[9] = x[size_t(s.x.w) + 9] = std::nan("");
+        x[10] = std::numeric_limits<double>::infinity();
+        const Values dy = random_values(s.y().logical(), 2, table().activation);
+        const auto got = run(table(), c, x, dy, Write::replace, {}),
+                   want = run(exact(), c, x, dy, Write::replace, {});
+        for (size_t i = 0; i < want.y.size(); ++i)
+            ASSERT_TRUE(std::isnan(want.y[i]) ? std::isnan(got.y[i]) : got.y[i] == want.y[i])
+                << "output " << i << " is " << got.y[i] << " for " << want.y[i];
+        expect_close(got.dx, want.dx, tolerance(), "dx");
     }
 }
 
