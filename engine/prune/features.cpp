@@ -18,24 +18,33 @@ const char* name(Tap tap) {
     return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act";
 }
 
+Rows rows_for(Tap tap) {
+    return tap == Tap::convolution ? Rows::fewest
+           : tap == Tap::norm      ? Rows::each_op
+                                   : Rows::activations;
+}
+
 Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     int at = -1;
     for (int row = 0; row < int(rows.size()); ++row)
         if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
     FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
     if (tap == Tap::convolution) return {at};
-    int best = at;
     for (int row = at + 1; row < int(rows.size()); ++row) {
         const Node& node = rows[row];
         const bool reads =
             std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
         if (!reads) continue;
-        if (node.op == "batchnorm" && tap == Tap::norm) return {row};
-        if (node.op == "relu" && tap == Tap::activation) return {row};
-        if (node.op != "batchnorm" && node.op != "add") break;
-        best = at = row;
+        const std::string_view op = node.op;
+        const bool ends_in_relu = op.ends_with("relu") || op == "batchnorm_pair";
+        if (tap == Tap::norm ? op == "batchnorm" : ends_in_relu) return {row};
+        FP_CHECK(
+            op != "batchnorm_relu_maxpool" && !(tap == Tap::norm && op.starts_with("batchnorm_")),
+            layer, ": the tape has no row for what --tap ", name(tap), " reads");
+        if (!op.starts_with("batchnorm") && op != "add") break;
+        at = row;
     }
-    return {best};
+    return {at};
 }
 
 void for_each_layer(Session& session,
@@ -67,7 +76,7 @@ void for_each_layer(Session& session,
         int64_t done = 0;
         Batch batch;
         while (loader.next(batch)) {
-            Tape tape = session.begin({.mode = Mode::eval, .fused = false});
+            Tape tape = session.begin({.mode = Mode::eval, .rows = Rows::each_op});
             net.forward(tape, feed(tape, batch));
             if (collected.empty()) {
                 size_t bytes = 0;

@@ -70,6 +70,7 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     const int at = feed_.upload(batch);
     const TapeOptions options{.mode = Mode::train,
                               .dropout_key = key_of(options_.seed, place),
+                              .rows = options_.penalty.rows,
                               .accumulate = pending_ > 0};
     const uint64_t key = keys_[at][options.accumulate];
     std::unique_ptr<Tape> tape;
@@ -83,7 +84,7 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     };
     const auto backward = [&] {
         std::vector<Tape::Seed> seeds{{logits, loss_.gradient(*tape, logits)}};
-        if (options_.penalty) penalty = options_.penalty(*tape, batch, seeds);
+        if (options_.penalty) penalty = options_.penalty.add(*tape, batch, seeds);
         if (options_.penalty || !tape->repeatable()) session_.forbid(key);
         tape->backward(seeds);
     };
