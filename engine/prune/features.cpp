@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/elements.h"
 #include "engine/feed.h"
 #include "kernels/error.h"
 
@@ -105,27 +106,19 @@ void for_each_layer(Session& session,
     }
 }
 
-namespace {
-template <class T>
-void centre_as(const Kernels& k, Features& f) {
-    std::vector<T> host(size_t(f.map.stored()));
-    k.memory.copy_out(host.data(), f.data.data(), host.size() * sizeof(T), {});
-    const size_t one = host.size() / size_t(f.map.n);
-    std::vector<double> mean(one, 0.0);
-    for (int n = 0; n < f.map.n; ++n)
-        for (size_t i = 0; i < one; ++i) mean[i] += double(host[size_t(n) * one + i]);
-    for (double& m : mean) m /= f.map.n;
-    for (int n = 0; n < f.map.n; ++n)
-        for (size_t i = 0; i < one; ++i)
-            host[size_t(n) * one + i] = T(double(host[size_t(n) * one + i]) - mean[i]);
-    k.memory.copy_in(f.data.data(), host.data(), host.size() * sizeof(T), {});
-    k.memory.synchronize({});
-}
-}  // namespace
-
 void centre(const Kernels& k, Features& f) {
-    FP_CHECK(k.activation != Type::bf16, "centre: bf16");
-    k.activation == Type::f64 ? centre_as<double>(k, f) : centre_as<float>(k, f);
+    const int64_t one = f.map.stored() / f.map.n;
+    std::vector<double> mean(size_t(one), 0.0);
+    for (int n = 0; n < f.map.n; ++n) {
+        const std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
+        for (size_t i = 0; i < x.size(); ++i) mean[i] += x[i];
+    }
+    for (double& m : mean) m /= f.map.n;
+    for (int n = 0; n < f.map.n; ++n) {
+        std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
+        for (size_t i = 0; i < x.size(); ++i) x[i] -= mean[i];
+        write_activations(k, f.data.data(), n * one, x);
+    }
 }
 
 }  // namespace fp
