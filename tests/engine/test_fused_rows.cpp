@@ -49,7 +49,7 @@ void expect_near(const std::string& what,
                  const Values& exact) {
     const double by_op = distance(apart, exact);
     EXPECT_LT(distance(fused, exact), 1.3 * by_op + 1e-3) << what;
-    EXPECT_LT(by_op, 0.1) << what;
+    EXPECT_LT(by_op, 0.25) << what;
 }
 
 struct Step {
@@ -157,7 +157,7 @@ TEST_P(FusedRows, ThePenaltyFindsWhatItsTapNames) {
         for (const char* layers : {c.pools ? "conv1" : "features.0", c.block}) {
             const std::string what = text(name(tap), " of ", layers);
             const Penalty penalty = snnl_penalty(
-                {.weight = 20, .layers = layers, .tap = tap, .temperature = 0.5}, kAttributes);
+                {.weight = 100, .layers = layers, .tap = tap, .temperature = 0.5}, kAttributes);
             const Step fused = step(spec, bf16(), penalty.rows, c.end, penalty),
                        apart = step(spec, bf16(), Rows::each_op, c.end, penalty),
                        exact = step(spec, plain(), Rows::each_op, c.end, penalty);
