@@ -1,5 +1,7 @@
-// One number of a block of any type, on the host.
+// The numbers of a block of any type: one of them on the host, or some of a device's.
 #pragma once
+
+#include <vector>
 
 #include "kernels/bf16.h"
 #include "kernels/kernels.h"
@@ -17,5 +19,29 @@ inline double element(const void* block, Type type, int64_t index) {
     }
     return 0;
 }
+
+inline void set_element(void* block, Type type, int64_t index, double value) {
+    switch (type) {
+        case Type::f64:
+            static_cast<double*>(block)[index] = value;
+            break;
+        case Type::f32:
+            static_cast<float*>(block)[index] = float(value);
+            break;
+        case Type::bf16:
+            static_cast<bf16*>(block)[index] = to_bf16(float(value));
+            break;
+    }
+}
+
+// `count` activations on the device from number `first` on, as they lie there.
+std::vector<double> read_activations(const Kernels&,
+                                     const void* device,
+                                     int64_t first,
+                                     int64_t count);
+void write_activations(const Kernels&,
+                       void* device,
+                       int64_t first,
+                       const std::vector<double>& values);
 
 }  // namespace fp

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "engine/loss.h"
 #include "engine/random_images.h"
+#include "engine/rounded_weights.h"
 #include "engine/train/optimizer.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -28,26 +30,19 @@ struct TimedNetwork::State {
     Session session;
     uint64_t key = session.new_key();
     Map map;
-    Buffer images, labels, rounded;
+    Buffer images, labels;
     std::unique_ptr<CrossEntropy> loss;
+    std::unique_ptr<RoundedWeights> rounded;
     std::unique_ptr<OptimizerState> optimizer;
 
-    // Weights become bf16 once a step, where products want them so.
-    void round() {
-        const Kernels& k = net.kernels();
-        if (!options.train || !k.conv.keep_rounded) return;
-        if (!rounded.data())
-            rounded = Buffer(k.memory, 2 * size_t(round_up(net.params.trained_count(), 4)));
-        k.conv.keep_rounded(net.params.values(), net.params.trained_count(), rounded.data(), {});
-    }
     void step() {
-        round();
+        std::optional<RoundedWeights::InUse> in_use;
+        if (options.train) in_use.emplace(*rounded);
         Tape tape = session.begin({.mode = options.train ? Mode::train : Mode::infer});
         const Var y = net.forward(tape, tape.input({images.data(), map}));
         if (!options.train) return;
         loss->enqueue(tape, y, static_cast<int32_t*>(labels.data()));
         tape.backward({{y, loss->gradient(tape, y)}});
-        if (const auto keep = net.kernels().conv.keep_rounded) keep(nullptr, 0, nullptr, {});
         if (!tape.repeatable()) session.forbid(key);
     }
 };
@@ -61,6 +56,7 @@ TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
     s.images = random_images(k, s.map);
     if (!o.train) return;
     s.loss = std::make_unique<CrossEntropy>(k, net.spec.classes);
+    s.rounded = std::make_unique<RoundedWeights>(net.params);
     s.optimizer = std::make_unique<OptimizerState>(net.params, OptimizerOptions{.weight_decay = 0});
     std::vector<int32_t> labels;
     for (int i = 0; i < o.batch_size; ++i) labels.push_back(i % net.spec.classes);
@@ -77,7 +73,7 @@ size_t TimedNetwork::peak_bytes() const {
     const size_t weights = size_t(2 * p.trained_count() + p.statistics_count()) *  // and gradients
                            size_t(bytes_of(s.net.kernels().parameter));
     return s.images.bytes() + weights + s.session.bytes() +
-           (s.optimizer ? s.optimizer->bytes() : 0);
+           (s.options.train ? s.optimizer->bytes() + s.rounded->bytes() : 0);
 }
 
 double TimedNetwork::run() {

@@ -68,7 +68,7 @@ Var Tape::input(Tensor value, bool needs_grad) {
 
 Var Tape::record(Node node) {
     const int row = int(nodes_.size());
-    lap(row, false);
+    if (node.value) lap(row, false);
     if (options_.mode == Mode::infer) {
         node.backward = nullptr;
         node.needs_grad = false;
@@ -122,8 +122,8 @@ void Tape::backward(const std::vector<Seed>& seeds) {
             const Range named =
                 range("d " + (node.layer.empty() ? std::string(node.op) : node.layer));
             node.backward(*this, node);
+            lap(row, true);
         }
-        lap(row, true);
         if (!kept_[row]) release(nodes_[row]);
     }
 }

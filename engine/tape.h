@@ -33,6 +33,13 @@ struct ParamUse {
 
 class Tape;
 
+// A row. Its op says what its value is; where several ops ran as one, it is the last one's and the others' are
+// nowhere:
+//   input, linear, relu, add, maxpool, avgpool, dropout
+//   conv2d             in Mode::infer with the norm, addition and ReLU behind it
+//   batchnorm, batchnorm_add, batchnorm_relu, batchnorm_add_relu, batchnorm_relu_maxpool
+//   batchnorm_in_pair  a norm that is computed by the batchnorm_pair which reads this row: no value, a map alone
+//   batchnorm_pair     relu(norm(first input) + norm(x)), x being the input of the second, a batchnorm_in_pair
 struct Node {
     std::string_view op;
     std::string layer = {};  // torchvision's module name, where there is one
@@ -59,6 +66,13 @@ struct Liveness {
 
 class FoldedWeights;
 
+// Which values whoever reads the tape wants to find in a row. The fewer, the more ops a backend runs as one.
+enum class Rows {
+    fewest,       // those of convolutions and linear layers
+    activations,  // and of each layer's activation, behind norm, addition and ReLU
+    each_op,      // of every op: norm, addition and ReLU apart
+};
+
 enum class Mode {
     train,  // batch statistics, dropout, a gradient
     eval,   // running statistics; a gradient too, if asked for
@@ -69,7 +83,7 @@ struct TapeOptions {
     Mode mode = Mode::eval;
     uint64_t dropout_key = 0;
     bool dropout = true;
-    bool fused = true;  // false: norm, addition and ReLU as rows of their own, to look at each
+    Rows rows = Rows::fewest;
     bool accumulate = false;   // gradients of parameters are added to what is there
     double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: theirs
     bool profile = false;      // mark the time behind each op; see read_times()

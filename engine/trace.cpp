@@ -90,7 +90,7 @@ Trace trace(const BuildNetwork& build, const ModelSpec& spec, int image_size, in
     Trace out{.network = build(spec, shape_only()), .nodes = {}};
     Arena arena(memory);
     Buffer scratch;
-    Tape tape(shape_only(), arena, scratch, {.mode = Mode::eval, .fused = false});
+    Tape tape(shape_only(), arena, scratch, {.mode = Mode::eval, .rows = Rows::each_op});
     char pixel = 0;  // never read
     const Var x = tape.input({&pixel, {.n = batch, .c = 3, .h = image_size, .w = image_size}});
     out.network->forward(tape, x);

@@ -8,7 +8,7 @@ namespace fp {
 // A backend whose kernels do nothing and whose layouts are plain.
 const Kernels& shape_only();
 
-// The rows that `build(spec)` records for `batch` images of size x size, in evaluation mode, unfused. Row
+// The rows that `build(spec)` records for `batch` images of size x size, in evaluation mode, a row for each op. Row
 // addresses of parameters belong to the returned network.
 struct Trace {
     std::unique_ptr<Network> network;

@@ -9,7 +9,8 @@
 namespace fp::models {
 
 inline Norm declare_norm(ParamStore& p, const std::string& name, int channels) {
-    return {.gamma = p.add_vector(name + ".weight", channels),
+    return {.name = name,
+            .gamma = p.add_vector(name + ".weight", channels),
             .beta = p.add_vector(name + ".bias", channels),
             .running_mean = p.add_vector(name + ".running_mean", channels, Param::Kind::statistic),
             .running_var = p.add_vector(name + ".running_var", channels, Param::Kind::statistic)};
@@ -17,14 +18,12 @@ inline Norm declare_norm(ParamStore& p, const std::string& name, int channels) {
 
 // A convolution without bias and the norm behind it.
 struct ConvNorm {
-    std::string conv_name, norm_name;
-    const Param* weight;
+    ConvLayer conv;
     Norm norm;
-    int out, stride, pad;
+    int out;
 
-    Var operator()(Tape& t, Var x, bool relu, Var residual = {}) const {
-        return conv_norm(t, x, *weight, nullptr, stride, pad, norm, relu, residual, conv_name,
-                         norm_name);
+    Var operator()(Tape& t, Var x, bool relu, const Residual& residual = {}) const {
+        return conv_norm(t, x, conv, norm, relu, residual);
     }
 };
 
@@ -36,13 +35,13 @@ inline ConvNorm declare_conv_norm(ParamStore& p,
                                   int window,
                                   int stride,
                                   int x_block) {
-    return {.conv_name = conv_name,
-            .norm_name = norm_name,
-            .weight = p.add_filter(conv_name + ".weight", out, in, window, window, x_block),
-            .norm = declare_norm(p, norm_name, out),
-            .out = out,
-            .stride = stride,
-            .pad = window / 2};
+    return {
+        .conv = {.name = conv_name,
+                 .weight = p.add_filter(conv_name + ".weight", out, in, window, window, x_block),
+                 .stride = stride,
+                 .pad = window / 2},
+        .norm = declare_norm(p, norm_name, out),
+        .out = out};
 }
 
 struct LinearLayer {

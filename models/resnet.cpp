@@ -27,18 +27,8 @@ struct Block {
     std::optional<ConvNorm> shortcut;
 
     Var operator()(Tape& t, Var x) const {
-        if (shortcut && pairs_norms(t)) {
-            const auto convolved = [&](const ConvNorm& c, Var from) {
-                return conv_moments(t, from, *c.weight, c.stride, c.pad, c.conv_name);
-            };
-            const Convolved of_shortcut = convolved(*shortcut, x);
-            Var y = x;
-            for (size_t i = 0; i + 1 < layers.size(); ++i) y = layers[i](t, y, true);
-            const ConvNorm& last = layers.back();
-            return norm_pair(t, convolved(last, y), last.norm, of_shortcut, shortcut->norm,
-                             last.norm_name);
-        }
-        const Var identity = shortcut ? (*shortcut)(t, x, false) : x;
+        const Residual identity =
+            shortcut ? conv_norm_shortcut(t, x, shortcut->conv, shortcut->norm) : Residual(x);
         Var y = x;
         for (size_t i = 0; i + 1 < layers.size(); ++i) y = layers[i](t, y, true);
         return layers.back()(t, y, true, identity);
@@ -52,8 +42,8 @@ struct ResNet {
     LinearLayer head;
 
     Var operator()(Tape& t, Var x) const {
-        x = pool ? conv_norm_maxpool(t, x, *stem.weight, stem.stride, stem.pad, stem.norm, 3, 2, 1,
-                                     stem.conv_name, stem.norm_name)
+        x = pool ? conv_norm_maxpool(t, x, stem.conv, stem.norm,
+                                     {.window = 3, .stride = 2, .pad = 1})
                  : stem(t, x, true);
         for (const Block& block : blocks) x = block(t, x);
         return head(t, avgpool(t, x, 1, 1));

@@ -24,15 +24,12 @@ const std::map<std::string, std::vector<int>> kPlans{
 constexpr int kGrid = 7;  // the classifier sees kGrid x kGrid maps whatever the image size
 
 struct Layer {
-    bool pool;
-    std::string name, norm_name;
-    const Param *weight, *bias;
-    std::optional<Norm> norm;
+    ConvLayer conv;  // of a pool none
+    std::optional<Norm> norm = {};
 
     Var operator()(Tape& t, Var x) const {
-        if (pool) return maxpool(t, x, 2, 2, 0);
-        if (norm) return conv_norm(t, x, *weight, bias, 1, 1, *norm, true, {}, name, norm_name);
-        return conv_relu(t, x, *weight, bias, 1, 1, name);
+        if (!conv.weight) return maxpool(t, x, {.window = 2, .stride = 2});
+        return norm ? conv_norm(t, x, conv, *norm, true) : conv_relu(t, x, conv);
     }
 };
 
@@ -65,25 +62,20 @@ std::unique_ptr<Network> vgg(const ModelSpec& spec, const Kernels& k) {
     int in = 3, module = 0;
     for (const int width : kPlans.at(plan_name(spec.arch))) {
         if (width == kPool) {
-            net.features.push_back({.pool = true,
-                                    .name = {},
-                                    .norm_name = {},
-                                    .weight = nullptr,
-                                    .bias = nullptr,
-                                    .norm = {}});
+            net.features.push_back({});
             ++module;
             continue;
         }
         const std::string name = "features." + std::to_string(module);
         const int out = spec.channels(name, width);
-        Layer layer{.pool = false,
-                    .name = name,
-                    .norm_name = "features." + std::to_string(module + 1),
-                    .weight = p.add_filter(name + ".weight", out, in, 3, 3,
-                                           module == 0 ? k.image_block(in) : k.block(in)),
-                    .bias = p.add_vector(name + ".bias", out),
-                    .norm = {}};
-        if (has_norm(spec.arch)) layer.norm = declare_norm(p, layer.norm_name, out);
+        Layer layer{.conv = {.name = name,
+                             .weight = p.add_filter(name + ".weight", out, in, 3, 3,
+                                                    module == 0 ? k.image_block(in) : k.block(in)),
+                             .bias = p.add_vector(name + ".bias", out),
+                             .stride = 1,
+                             .pad = 1}};
+        if (has_norm(spec.arch))
+            layer.norm = declare_norm(p, "features." + std::to_string(module + 1), out);
         module += has_norm(spec.arch) ? 3 : 2;
         net.features.push_back(std::move(layer));
         in = out;

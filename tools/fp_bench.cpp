@@ -77,9 +77,15 @@ void print_layers(const std::vector<NamedProfile>& tables,
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const LayerCost& c = table.rows[r];
             const Floor floor = floor_of(roof, c);
+            const std::string channels = fmt::format("{}>{}", c.in_channels, c.out_channels),
+                              map = fmt::format("{}x{}", c.height, c.width);
+            if (seconds_of(c) <= 0) {
+                fmt::print("{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n",
+                           c.layer.substr(0, 21), channels, map, "-", "-", "-", "-", "-", "-");
+                continue;
+            }
             fmt::print("{:<22}{:>10}{:>8}{:>8.1f}{:>7.1f}{:>8.3f}{:>5.1f}%{:>5}{:>6}\n",
-                       c.layer.substr(0, 21), fmt::format("{}>{}", c.in_channels, c.out_channels),
-                       fmt::format("{}x{}", c.height, c.width), c.macs / batch_size * 1e-6,
+                       c.layer.substr(0, 21), channels, map, c.macs / batch_size * 1e-6,
                        c.bytes * 1e-6, seconds_of(c) * 1e3, 100 * seconds_of(c) / total,
                        c.macs > 0 ? fmt::format("{:.0f}", flops_of(c) / seconds_of(c) * 1e-9) : "-",
                        floor.seconds > 0
@@ -95,7 +101,9 @@ void print_layers(const std::vector<NamedProfile>& tables,
     fmt::print(
         "\nMMAC of one image, MB and ms of the batch. roof: the least time by the roof over the\n"
         "measured, a where arithmetic bounds it, m where memory does; Winograd's transforms\n"
-        "multiply less than they are counted for, and maps that a cache holds come faster.\n");
+        "multiply less than they are counted for, and maps that a cache holds come faster.\n"
+        "A norm's row includes the addition, ReLU and max pool behind it that have no row; a\n"
+        "shortcut's norm without a time is in the row of the norm that ends its block.\n");
 }
 
 ordered_json layers_json(const std::vector<NamedProfile>& tables,

@@ -215,12 +215,10 @@ private:
             drawn.push_back(samples[size_t(at)]);
         const size_t wanted = size_t(p_.recalibrate) * size_t(c_.data_options.batch_size);
         drawn.resize(std::min(drawn.size(), wanted));
-        Session session(net);
-        const int64_t batches =
-            recalibrate_norms(session, s_.model.card.preprocessing, c_.data, drawn,
-                              {.batch_size = c_.data_options.batch_size,
-                               .workers = c_.tune.workers,
-                               .skip_bad = c_.tune.skip_bad});
+        const int64_t batches = recalibrate_norms(net, s_.model.card.preprocessing, c_.data, drawn,
+                                                  {.batch_size = c_.data_options.batch_size,
+                                                   .workers = c_.tune.workers,
+                                                   .skip_bad = c_.tune.skip_bad});
         s_.pending["recalibrated"] = brief_metrics(c_.predict_on(Split::val, net), c_.attributes());
         const auto accuracy = [&](const char* when) {
             return s_.pending[when]["balanced_accuracy"].get<double>();

@@ -105,7 +105,7 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
           {.low = 0, .high = 1e6});
     o.add("snnl-layers NAME", t.snnl.layers, "of the penalty: last, all, or a pattern");
     o.choice<Tap>("snnl-tap NAME", t.snnl.tap,
-                  {{"conv", Tap::convolution}, {"act", Tap::activation}},
+                  {{"conv", Tap::convolution}, {"norm", Tap::norm}, {"act", Tap::activation}},
                   "where the penalty looks at a layer");
     o.add("snnl-temperature T", t.snnl.temperature, "of the penalty's soft neighbours",
           {.low = 1e-3, .high = 1e6});

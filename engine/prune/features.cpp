@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/elements.h"
 #include "engine/feed.h"
 #include "kernels/error.h"
 
@@ -18,24 +19,33 @@ const char* name(Tap tap) {
     return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act";
 }
 
+Rows rows_for(Tap tap) {
+    return tap == Tap::convolution ? Rows::fewest
+           : tap == Tap::norm      ? Rows::each_op
+                                   : Rows::activations;
+}
+
 Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     int at = -1;
     for (int row = 0; row < int(rows.size()); ++row)
         if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
     FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
     if (tap == Tap::convolution) return {at};
-    int best = at;
     for (int row = at + 1; row < int(rows.size()); ++row) {
         const Node& node = rows[row];
         const bool reads =
             std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
         if (!reads) continue;
-        if (node.op == "batchnorm" && tap == Tap::norm) return {row};
-        if (node.op == "relu" && tap == Tap::activation) return {row};
-        if (node.op != "batchnorm" && node.op != "add") break;
-        best = at = row;
+        const std::string_view op = node.op;
+        const bool ends_in_relu = op.ends_with("relu") || op == "batchnorm_pair";
+        if (tap == Tap::norm ? op == "batchnorm" : ends_in_relu) return {row};
+        FP_CHECK(
+            op != "batchnorm_relu_maxpool" && !(tap == Tap::norm && op.starts_with("batchnorm_")),
+            layer, ": the tape has no row for what --tap ", name(tap), " reads");
+        if (!op.starts_with("batchnorm") && op != "add") break;
+        at = row;
     }
-    return {best};
+    return {at};
 }
 
 void for_each_layer(Session& session,
@@ -67,7 +77,7 @@ void for_each_layer(Session& session,
         int64_t done = 0;
         Batch batch;
         while (loader.next(batch)) {
-            Tape tape = session.begin({.mode = Mode::eval, .fused = false});
+            Tape tape = session.begin({.mode = Mode::eval, .rows = Rows::each_op});
             net.forward(tape, feed(tape, batch));
             if (collected.empty()) {
                 size_t bytes = 0;
@@ -96,27 +106,19 @@ void for_each_layer(Session& session,
     }
 }
 
-namespace {
-template <class T>
-void centre_as(const Kernels& k, Features& f) {
-    std::vector<T> host(size_t(f.map.stored()));
-    k.memory.copy_out(host.data(), f.data.data(), host.size() * sizeof(T), {});
-    const size_t one = host.size() / size_t(f.map.n);
-    std::vector<double> mean(one, 0.0);
-    for (int n = 0; n < f.map.n; ++n)
-        for (size_t i = 0; i < one; ++i) mean[i] += double(host[size_t(n) * one + i]);
-    for (double& m : mean) m /= f.map.n;
-    for (int n = 0; n < f.map.n; ++n)
-        for (size_t i = 0; i < one; ++i)
-            host[size_t(n) * one + i] = T(double(host[size_t(n) * one + i]) - mean[i]);
-    k.memory.copy_in(f.data.data(), host.data(), host.size() * sizeof(T), {});
-    k.memory.synchronize({});
-}
-}  // namespace
-
 void centre(const Kernels& k, Features& f) {
-    FP_CHECK(k.activation != Type::bf16, "centre: bf16");
-    k.activation == Type::f64 ? centre_as<double>(k, f) : centre_as<float>(k, f);
+    const int64_t one = f.map.stored() / f.map.n;
+    std::vector<double> mean(size_t(one), 0.0);
+    for (int n = 0; n < f.map.n; ++n) {
+        const std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
+        for (size_t i = 0; i < x.size(); ++i) mean[i] += x[i];
+    }
+    for (double& m : mean) m /= f.map.n;
+    for (int n = 0; n < f.map.n; ++n) {
+        std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
+        for (size_t i = 0; i < x.size(); ++i) x[i] -= mean[i];
+        write_activations(k, f.data.data(), n * one, x);
+    }
 }
 
 }  // namespace fp

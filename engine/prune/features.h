@@ -11,6 +11,9 @@ enum class Tap { convolution, norm, activation };
 Tap parse_tap(const std::string&);
 const char* name(Tap);
 
+// What a tape must be asked for so that its rows can be tapped there.
+Rows rows_for(Tap);
+
 // The row at which `layer` is tapped: the last norm or ReLU that its channels reach through norms and
 // additions alone; the nearer row where there is none.
 Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap);

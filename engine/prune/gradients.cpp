@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/elements.h"
 #include "engine/feed.h"
 #include "engine/loss.h"
 #include "kernels/error.h"
@@ -13,19 +14,16 @@ namespace {
 constexpr uint64_t kSigns = 0x516e5;
 
 // Multiplies each sample's row by its sign.
-template <class T>
 void sign_rows(const Kernels& k,
                const Tensor& x,
                const std::vector<int64_t>& samples,
                uint64_t seed) {
-    std::vector<T> host(size_t(x.map.stored()));
-    k.memory.copy_out(host.data(), x.data, host.size() * sizeof(T), {});
-    const size_t row = host.size() / size_t(x.map.n);
+    std::vector<double> values = read_activations(k, x.data, 0, x.map.stored());
+    const size_t row = values.size() / size_t(x.map.n);
     for (int n = 0; n < x.map.n; ++n)
         if (samples[n] >= 0 && uniform_double(key_of(seed, kSigns), uint64_t(samples[n])) < 0.5)
-            for (size_t i = 0; i < row; ++i) host[size_t(n) * row + i] = -host[size_t(n) * row + i];
-    k.memory.copy_in(x.data, host.data(), host.size() * sizeof(T), {});
-    k.memory.synchronize({});
+            for (size_t i = 0; i < row; ++i) values[size_t(n) * row + i] *= -1;
+    write_activations(k, x.data, 0, values);
 }
 
 }  // namespace
@@ -41,7 +39,6 @@ double for_each_gradient(Session& session,
     const Network& net = session.network();
     const Kernels& k = net.kernels();
     FP_REQUIRE(!samples.empty(), Exit::data, "gradients: there are no calibration samples");
-    FP_CHECK(k.activation != Type::bf16, "gradients: bf16");
     for (const Param& p : net.params.all())
         FP_CHECK(p.trainable, "gradients: ", p.name, " is frozen");
     Loader loader(
@@ -65,9 +62,7 @@ double for_each_gradient(Session& session,
         const double mean = loss.forward(tape, logits, batch.labels);
         if (n > 0) {
             const Tensor gradient = loss.gradient(tape, logits);
-            if (signs == SampleSigns::signed_samples)
-                k.activation == Type::f64 ? sign_rows<double>(k, gradient, batch.samples, seed)
-                                          : sign_rows<float>(k, gradient, batch.samples, seed);
+            if (signs == SampleSigns::signed_samples) sign_rows(k, gradient, batch.samples, seed);
             tape.backward({{logits, gradient}});
             visit(n);
         }

@@ -7,12 +7,13 @@
 
 namespace fp {
 
-int64_t recalibrate_norms(Session& session,
+int64_t recalibrate_norms(Network& network,
                           const Preprocessing& preprocessing,
                           const ImageData& data,
                           const std::vector<int64_t>& samples,
                           const PredictOptions& options) {
-    const Kernels& k = session.network().kernels();
+    const Kernels& k = network.kernels();
+    Session session(network);
     Loader loader(data.source, data.labels(),
                   {.batch_size = options.batch_size,
                    .image_size = preprocessing.image_size,
@@ -33,9 +34,10 @@ int64_t recalibrate_norms(Session& session,
         // running = (1 - 1/n) running + 1/n batch: the mean of n batches
         Tape tape = session.begin(
             {.mode = Mode::train, .dropout = false, .norm_momentum = 1.0 / double(batches)});
-        session.network().forward(tape, feed(tape, batch));
+        network.forward(tape, feed(tape, batch));
     }
     k.memory.synchronize({});
+    network.params.touch();
     FP_REQUIRE(batches > 0, Exit::data, data.set.name, ": ", samples.size(),
                " training images are no whole batch of ", options.batch_size,
                " to average batch norm's statistics over");

@@ -12,8 +12,6 @@ class SnnlPenalty {
 public:
     SnnlPenalty(const SnnlPenaltyOptions& options, std::vector<PenaltyAttribute> attributes)
         : o_(options), attributes_(std::move(attributes)) {
-        FP_REQUIRE(o_.tap != Tap::norm, Exit::usage,
-                   "--snnl-tap norm: a training step runs norm and ReLU as one; conv or act");
         double sum = 0;
         for (const PenaltyAttribute& a : attributes_) sum += a.weight;
         FP_REQUIRE(sum > 0, Exit::usage, "--snnl-weight needs an --attribute");
@@ -91,9 +89,10 @@ private:
 Penalty snnl_penalty(const SnnlPenaltyOptions& options,
                      const std::vector<PenaltyAttribute>& attributes) {
     const auto penalty = std::make_shared<SnnlPenalty>(options, attributes);
-    return [penalty](Tape& tape, const Batch& batch, std::vector<Tape::Seed>& seeds) {
-        return (*penalty)(tape, batch, seeds);
-    };
+    return {
+        .add = [penalty](Tape& tape, const Batch& batch,
+                         std::vector<Tape::Seed>& seeds) { return (*penalty)(tape, batch, seeds); },
+        .rows = rows_for(options.tap)};
 }
 
 }  // namespace fp

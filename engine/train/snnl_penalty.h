@@ -17,7 +17,7 @@ namespace fp {
 struct SnnlPenaltyOptions {
     double weight = 0;            // 0: no penalty
     std::string layers = "last";  // as --layers names them
-    Tap tap = Tap::activation;    // or convolution; a fused norm has no row of its own
+    Tap tap = Tap::activation;
     double temperature = 1;
     bool given_class = false;  // pairs of one class only
 };
@@ -29,10 +29,16 @@ struct PenaltyAttribute {
     double weight = 1;
 };
 
-// Adds to a batch's loss: answers the penalty's value and pushes its gradients, for Tape::backward.
-using Penalty = std::function<double(Tape&, const Batch&, std::vector<Tape::Seed>&)>;
+// Adds to a batch's loss: `add` returns the penalty's value and pushes its gradients, for Tape::backward. It reads
+// `rows` of the step's tape.
+struct Penalty {
+    std::function<double(Tape&, const Batch&, std::vector<Tape::Seed>&)> add = {};
+    Rows rows = Rows::fewest;
 
-// Exit::usage for layers that are not there, a tap that cannot be had, or no attribute of positive weight.
+    explicit operator bool() const { return bool(add); }
+};
+
+// Exit::usage for layers that are not there or no attribute of positive weight.
 Penalty snnl_penalty(const SnnlPenaltyOptions&, const std::vector<PenaltyAttribute>&);
 
 }  // namespace fp

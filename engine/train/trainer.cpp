@@ -15,11 +15,8 @@ std::string first_not_finite(const Tape& tape) {
     const Kernels& k = tape.kernels();
     for (const Node& node : tape.nodes()) {
         if (!node.value) continue;
-        std::vector<char> raw(size_t(node.value.map.stored()) * bytes_of(k.activation));
-        k.memory.copy_out(raw.data(), node.value.data, raw.size(), tape.stream());
-        for (int64_t i = 0; i < node.value.map.stored(); ++i)
-            if (!std::isfinite(element(raw.data(), k.activation, i)))
-                return text(node.op, node.layer.empty() ? "" : " ", node.layer);
+        for (const double v : read_activations(k, node.value.data, 0, node.value.map.stored()))
+            if (!std::isfinite(v)) return text(node.op, node.layer.empty() ? "" : " ", node.layer);
     }
     return "the loss";
 }
@@ -50,6 +47,7 @@ Trainer::Trainer(Network& network,
       session_(network),
       feed_(network.kernels(), preprocessing),
       loss_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
+      rounded_(network.params),
       optimizer_(network.params, options.optimizer),
       results_(network.kernels().order) {
     for (auto& of_place : keys_)
@@ -70,12 +68,15 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     const int at = feed_.upload(batch);
     const TapeOptions options{.mode = Mode::train,
                               .dropout_key = key_of(options_.seed, place),
+                              .rows = options_.penalty.rows,
                               .accumulate = pending_ > 0};
     const uint64_t key = keys_[at][options.accumulate];
     std::unique_ptr<Tape> tape;
     Var logits;
     double penalty = 0;
+    std::optional<RoundedWeights::InUse> rounded;
     const auto forward = [&] {
+        rounded.emplace(rounded_);
         tape.reset(new Tape(session_.begin(options)));
         logits = network_.forward(*tape, feed_.images(*tape, at, batch.n));
         loss_.enqueue(*tape, logits, feed_.labels(at));
@@ -83,7 +84,7 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     };
     const auto backward = [&] {
         std::vector<Tape::Seed> seeds{{logits, loss_.gradient(*tape, logits)}};
-        if (options_.penalty) penalty = options_.penalty(*tape, batch, seeds);
+        if (options_.penalty) penalty = options_.penalty.add(*tape, batch, seeds);
         if (options_.penalty || !tape->repeatable()) session_.forbid(key);
         tape->backward(seeds);
     };
@@ -91,6 +92,7 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
                     {{Session::Part::device, forward},
                      {Session::Part::host, [&] { results_.there.record({}); }},
                      {Session::Part::device, backward}});
+    rounded.reset();
     feed_.free_place(at);
     results_.there.wait();
     check_norm();  // of the last update, which was enqueued before

@@ -5,6 +5,7 @@
 
 #include "engine/feed.h"
 #include "engine/loss.h"
+#include "engine/rounded_weights.h"
 #include "engine/safetensors.h"
 #include "engine/session.h"
 #include "engine/train/optimizer.h"
@@ -74,6 +75,7 @@ private:
     Session session_;
     Feed feed_;
     CrossEntropy loss_;
+    RoundedWeights rounded_;
     OptimizerState optimizer_;
     // What the host reads of a step.
     struct Results {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "engine/elements.h"
 #include "engine/session.h"
 #include "kernels/random.h"
 #include "models/models.h"
@@ -38,30 +39,20 @@ Buffer upload_map(const Kernels& k, const Map& map, Value value) {
         for (int c = 0; c < map.c; ++c)
             for (int h = 0; h < map.h; ++h)
                 for (int w = 0; w < map.w; ++w) wide[map.at(n, c, h, w)] = value(i++);
-    const std::vector<float> narrow(wide.begin(), wide.end());
     Buffer out(k.memory, wide.size() * bytes_of(k.activation));
-    k.memory.copy_in(
-        out.data(),
-        k.activation == Type::f64 ? static_cast<const void*>(wide.data()) : narrow.data(),
-        out.bytes(), {});
-    k.memory.synchronize({});
+    write_activations(k, out.data(), 0, wide);
     return out;
 }
 
 // In NCHW order.
 inline std::vector<double> download(const Kernels& k, const Tensor& t) {
-    std::vector<char> raw(size_t(t.map.stored()) * bytes_of(k.activation));
-    k.memory.copy_out(raw.data(), t.data, raw.size(), {});
+    const std::vector<double> stored = read_activations(k, t.data, 0, t.map.stored());
     std::vector<double> out;
     for (int n = 0; n < t.map.n; ++n)
         for (int c = 0; c < t.map.c; ++c)
             for (int h = 0; h < t.map.h; ++h)
-                for (int w = 0; w < t.map.w; ++w) {
-                    const int64_t at = t.map.at(n, c, h, w);
-                    out.push_back(k.activation == Type::f64
-                                      ? reinterpret_cast<double*>(raw.data())[at]
-                                      : reinterpret_cast<float*>(raw.data())[at]);
-                }
+                for (int w = 0; w < t.map.w; ++w)
+                    out.push_back(stored[size_t(t.map.at(n, c, h, w))]);
     return out;
 }
 

@@ -24,8 +24,7 @@ struct Norms {
     Preprocessing preprocessing{.image_size = kSize};
 
     int64_t over(const std::vector<int64_t>& samples) {
-        Session session(*net);
-        return recalibrate_norms(session, preprocessing, data, samples,
+        return recalibrate_norms(*net, preprocessing, data, samples,
                                  {.batch_size = kBatch, .workers = 1});
     }
     // Of the first norm, whose input no other norm's statistics reach.
@@ -57,6 +56,23 @@ TEST(Recalibrate, weights_stay) {
     const std::vector<double> before = n.net->params.get(weight);
     n.over({0, 1, 2, 3});
     EXPECT_EQ(n.net->params.get(weight), before);
+}
+
+// A session that has folded the norms into its filters folds them anew.
+TEST(Recalibrate, what_a_session_derived_from_the_statistics_is_stale) {
+    Norms n;
+    const auto predicted = [&](Session& session) {
+        return predict(session, n.preprocessing, n.data, {0, 1, 2, 3},
+                       {.batch_size = kBatch, .workers = 1})
+            .prob;
+    };
+    Session used(*n.net);
+    const std::vector<double> before = predicted(used);
+    n.over({0, 1, 2, 3});
+    Session fresh(*n.net);
+    const std::vector<double> after = predicted(used);
+    EXPECT_NE(after, before);
+    EXPECT_EQ(after, predicted(fresh));
 }
 
 TEST(Recalibrate, fewer_images_than_a_batch_are_none) {

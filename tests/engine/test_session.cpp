@@ -9,8 +9,7 @@
 #include "engine/predict.h"
 #include "engine/profile.h"
 #include "engine/train/trainer.h"
-#include "kernels/random.h"
-#include "models/models.h"
+#include "tests/engine/steps.h"
 #include "tests/expect_error.h"
 
 namespace fp {
@@ -18,38 +17,22 @@ namespace {
 
 using testing::expect_error;
 
-constexpr int kSide = 8, kBatch = 4, kClasses = 3;
+using testing::Images;
+using testing::kBatch;
+using testing::kClasses;
+using testing::kSide;
+using testing::thin_network;
 
 const Kernels& noting() { return kernels(Backend::emulated); }
-// The same backend without graphs.
+Kernels without_graphs(const Kernels& from) {
+    Kernels k = from;
+    k.graph = nullptr;
+    return k;
+}
 const Kernels& plain() {
-    static const Kernels table = [] {
-        Kernels k = kernels(Backend::emulated);
-        k.graph = nullptr;
-        return k;
-    }();
+    static const Kernels table = without_graphs(noting());
     return table;
 }
-
-std::unique_ptr<Network> thin_network(const Kernels& k) {
-    auto net = models::build(
-        {.arch = "resnet18", .classes = kClasses, .stem = "small", .width = 0.03125}, k);
-    models::initialize(*net, 1);
-    return net;
-}
-
-struct Images {
-    std::vector<uint8_t> rgb = std::vector<uint8_t>(kBatch * kSide * kSide * 3);
-    Batch batch;
-    explicit Images(int64_t number) {
-        for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i + 1000 * uint64_t(number)));
-        batch = {.n = kBatch, .rgb = rgb.data(), .number = number};
-        for (int i = 0; i < kBatch; ++i) {
-            batch.samples.push_back(i);
-            batch.labels.push_back((i + int(number)) % kClasses);
-        }
-    }
-};
 
 struct Outcome {
     std::vector<double> losses;
@@ -57,8 +40,9 @@ struct Outcome {
     int64_t replays;
 };
 
-Outcome train(const Kernels& k, int steps, int accumulate = 1) {
-    const auto net = thin_network(k);
+// With the stem whose max pool runs with its norm where that is so.
+Outcome train(const Kernels& k, int steps, int accumulate) {
+    const auto net = thin_network(k, "imagenet");
     Trainer trainer(*net, {.image_size = kSide}, {.accumulate = accumulate, .ema = 0.9});
     Outcome out;
     for (int i = 0; i < steps; ++i) {
@@ -72,20 +56,37 @@ Outcome train(const Kernels& k, int steps, int accumulate = 1) {
     return out;
 }
 
-TEST(Session, steps_launched_whole_give_the_bits_of_steps_that_are_not) {
-    const Outcome whole = train(noting(), 8), single = train(plain(), 8);
-    EXPECT_EQ(whole.losses, single.losses);
-    EXPECT_EQ(whole.weights, single.weights);
-    EXPECT_EQ(single.replays, 0);
-    EXPECT_GE(whole.replays, 2) << "two places, each noted at its third time";
-}
+class Steps : public ::testing::TestWithParam<std::tuple<Backend, Precision>> {
+protected:
+    const Kernels* device() const {
+        return find_kernels(std::get<0>(GetParam()), std::get<1>(GetParam()));
+    }
+    void expect_same_bits(int steps, int accumulate, int64_t replays) {
+        if (!device()) GTEST_SKIP() << "no GPU here: " << gpu();
+        const Kernels alone = without_graphs(*device());
+        const Outcome whole = train(*device(), steps, accumulate),
+                      single = train(alone, steps, accumulate);
+        EXPECT_EQ(whole.losses, single.losses);
+        EXPECT_EQ(whole.weights, single.weights);
+        EXPECT_EQ(single.replays, 0);
+        EXPECT_GE(whole.replays, replays);
+    }
+};
 
-TEST(Session, gradients_that_are_added_up_are_steps_of_their_own) {
-    const Outcome whole = train(noting(), 12, 3), single = train(plain(), 12, 3);
-    EXPECT_EQ(whole.losses, single.losses);
-    EXPECT_EQ(whole.weights, single.weights);
-    EXPECT_GT(whole.replays, 0);
-}
+INSTANTIATE_TEST_SUITE_P(
+    Devices,
+    Steps,
+    ::testing::Combine(::testing::Values(Backend::emulated, Backend::cuda),
+                       ::testing::Values(Precision::f32, Precision::tf32, Precision::bf16)),
+    [](const auto& p) {
+        return std::string(name(std::get<0>(p.param))) + "_" +
+               std::string(name(std::get<1>(p.param)));
+    });
+
+// Two places, each captured at its third time.
+TEST_P(Steps, launched_whole_have_the_bits_of_steps_that_are_not) { expect_same_bits(8, 1, 2); }
+
+TEST_P(Steps, whose_gradients_are_added_up_are_captured_apart) { expect_same_bits(12, 3, 1); }
 
 // A norm behind a convolution is told its statistics, on the way out of the matrix product; as a row of its own it
 // reads them. Rounding aside they are the same, and one reading of every convolution's output is saved.
@@ -95,21 +96,21 @@ TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
     Session session(*net);
     Feed feed(k, {.image_size = kSide});
     const Images images(0);
-    const auto forward = [&](bool fused) {
-        Tape tape = session.begin({.mode = Mode::train, .fused = fused});
+    const auto forward = [&](Rows rows) {
+        Tape tape = session.begin({.mode = Mode::train, .rows = rows});
         const Var logits = net->forward(tape, feed(tape, images.batch));
         std::vector<float> out(size_t(tape.value(logits).map.stored()));
         k.memory.copy_out(out.data(), tape.value(logits).data, out.size() * sizeof(float), {});
         for (const Node& node : tape.nodes())
-            if (node.op == "batchnorm") {
+            if (node.op.starts_with("batchnorm")) {
                 const BatchNormShape plain{.x = node.value.map};
                 EXPECT_EQ(node.bytes - (node.inputs.size() > 1 ? plain.bytes() / 3 : 0),
-                          fused ? plain.infer_bytes() : plain.bytes())
+                          rows == Rows::each_op ? plain.bytes() : plain.infer_bytes())
                     << node.layer;
             }
         return out;
     };
-    const std::vector<float> told = forward(true), read = forward(false);
+    const std::vector<float> told = forward(Rows::fewest), read = forward(Rows::each_op);
     EXPECT_THAT(told, ::testing::Pointwise(::testing::FloatNear(1e-4f), read));
 }
 

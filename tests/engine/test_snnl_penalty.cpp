@@ -35,12 +35,12 @@ struct Step {
     // Loss and penalty of one training step, gradients left in the store.
     double run(const Penalty& penalty, bool with_loss) const {
         Session session(*net);
-        Tape tape = session.begin({.mode = Mode::train, .dropout = false});
+        Tape tape = session.begin({.mode = Mode::train, .dropout = false, .rows = penalty.rows});
         const Var y = net->forward(tape, tape.input({images.data(), map}));
         CrossEntropy entropy(net->kernels(), net->spec.classes);
         double value = entropy.forward(tape, y, batch.labels);
         std::vector<Tape::Seed> seeds{{y, entropy.gradient(tape, y, with_loss ? 1 : 0)}};
-        value = (with_loss ? value : 0) + penalty(tape, batch, seeds);
+        value = (with_loss ? value : 0) + penalty.add(tape, batch, seeds);
         tape.backward(seeds);
         return value;
     }
@@ -87,6 +87,9 @@ TEST(SnnlPenalty, GradientAtAConvolutionGivenTheClass) {
     expect_gradient(kResNet,
                     {.weight = 5, .layers = "last", .tap = Tap::convolution, .given_class = true});
 }
+TEST(SnnlPenalty, GradientAtANormBeforeItsReLU) {
+    expect_gradient(kResNet, {.weight = 5, .layers = "layer2.*", .tap = Tap::norm});
+}
 TEST(SnnlPenalty, GradientThroughAVgg) {
     expect_gradient({.arch = "vgg11", .classes = 2, .width = 0.03125},
                     {.weight = 5, .layers = "features.1*"});
@@ -132,8 +135,6 @@ TEST(SnnlPenalty, ABatchOfOneGroupAddsNothing) {
 TEST(SnnlPenalty, WhatCannotBeHadIsRefused) {
     expect_error(
         Exit::usage, [] { snnl_penalty({.weight = 1}, {}); }, "--attribute");
-    expect_error(
-        Exit::usage, [] { snnl_penalty({.weight = 1, .tap = Tap::norm}, kAttributes); }, "norm");
     const Step step(kResNet);
     expect_error(
         Exit::usage,
