@@ -79,12 +79,10 @@ struct Chunks {
     const float* counts;  // null where all but the last have `part`
 
     static Chunks of(const Moments& m, const Map& x) {
-        const int64_t count = Moments::chunks(x, m.rows);
-        const auto* behind = static_cast<const float*>(m.data) + 2 * count * x.stored_c();
         return {.length = int64_t(x.n) * x.pixels(),
-                .part = m.rows,
-                .count = int(count),
-                .counts = m.rows < 0 ? behind : nullptr};
+                .part = m.rows.count,
+                .count = int(Moments::chunks(x, m.rows)),
+                .counts = m.counts(x)};
     }
     __device__ double of_chunk(int i) const {
         return counts ? double(ldg(counts + i)) : double(min(part, length - i * part));
@@ -747,8 +745,8 @@ void start_finish_statistics(const BatchNormShape& s,
                           .var = static_cast<float*>(running_var)};
     const auto* from = static_cast<const float*>(moments.data);
     auto *to_mean = static_cast<float*>(mean), *to_rstd = static_cast<float*>(rstd);
-    if (moments.rows > 0 && bn_finish() == 1) {
-        const Split chunks{.length = int64_t(s.x.n) * s.x.pixels(), .part = moments.rows};
+    if (!moments.rows.padded() && bn_finish() == 1) {
+        const Split chunks{.length = int64_t(s.x.n) * s.x.pixels(), .part = moments.rows.count};
         launch(finish_statistics_wide_kernel, Grid{.blocks = s.x.stored_c(), .threads = kFinishThreads}, stream,
                from, chunks, s.x.c, running, to_mean, to_rstd);
     } else {

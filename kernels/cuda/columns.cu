@@ -58,8 +58,8 @@ void sum(const Map& m, const A* x, float* sums, Write write, void* scratch, Stre
 
 }  // namespace
 
-size_t column_sums_scratch_bytes(const Map& m) {  // float32 has the most chunks
-    return size_t(sheet_of(m, 4).chunks()) * size_t(m.stored_c()) * sizeof(float);
+size_t column_sums_scratch_bytes(const Map& m, int element_bytes) {
+    return size_t(sheet_of(m, 16 / element_bytes).chunks()) * size_t(m.stored_c()) * sizeof(float);
 }
 void column_sums(
     const Map& m, const float* x, float* sums, Write write, void* scratch, Stream stream) {
