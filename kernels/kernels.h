@@ -80,34 +80,53 @@ struct Ranges {
 };
 
 // What a convolution leaves for the batch norm behind it, so that nobody reads its output for the statistics:
-// of every channel (as stored) and every `rows` pixels in memory's order, the last perhaps fewer, their mean
-// and the sum of squares about it, of the values as stored. float32, [c][2][chunk].
+// of every channel (as stored) and every chunk of pixels their mean and the sum of squares about it, of the
+// values as stored. float32, [c][2][chunk].
 struct Moments {
-    void* data = nullptr;
-    // Below 0: so many places of the line in which a column of nothing follows each row and a row of it each sample;
-    // behind all moments then stands how many pixels each chunk has.
-    int rows = 0;
+    enum class Line {
+        pixels,  // the pixels of the map, in memory's order
+        // the same, with an empty place behind each row and w + 1 behind each sample: chunks differ in pixels (counts)
+        padded
+    };
+    // What a chunk is: `count` consecutive places of a line, the last chunk perhaps fewer.
+    struct Rows {
+        int count = 0;
+        Line line = Line::pixels;
 
-    static int64_t chunks(const Map& m, int rows) {
-        if (rows < 0) return ceil_div(int64_t(m.n) * (m.h + 1) * (m.w + 1), -rows);
-        return ceil_div(int64_t(m.n) * m.pixels(), rows);
+        constexpr Rows() = default;
+        constexpr Rows(int count_, Line line_ = Line::pixels) : count(count_), line(line_) {}
+        constexpr bool padded() const { return line == Line::padded; }
+        bool operator==(const Rows&) const = default;
+    };
+    void* data = nullptr;
+    Rows rows;
+
+    static constexpr int64_t chunks(const Map& m, Rows rows) {
+        const int extra = rows.padded() ? 1 : 0;
+        return ceil_div(int64_t(m.n) * (m.h + extra) * (m.w + extra), rows.count);
     }
-    // Pixels that lie before place `at` of that line.
-    static constexpr int before(int at, int h, int w) {
-        const int line = at / (w + 1), q = at % (w + 1), n = line / (h + 1), p = line % (h + 1);
-        return (n * h + p) * w + (p == h ? 0 : q);
-    }
-    static size_t bytes(const Map& m, int rows) {
-        const size_t counts = rows < 0 ? 1 : 0;
+    static constexpr size_t bytes(const Map& m, Rows rows) {
+        const size_t counts = rows.padded() ? 1 : 0;
         return size_t(chunks(m, rows)) * (2 * size_t(m.stored_c()) + counts) * sizeof(float);
+    }
+    // How many pixels each chunk holds; null where all but the last hold rows.count.
+    float* counts(const Map& m) const {
+        if (!rows.padded()) return nullptr;
+        return static_cast<float*>(data) + 2 * chunks(m, rows) * m.stored_c();
+    }
+    // Pixels that lie before a place of the padded line of h x w maps.
+    static constexpr int64_t before(int64_t place, int h, int w) {
+        const int64_t line = place / (w + 1), q = place % (w + 1), n = line / (h + 1),
+                      p = line % (h + 1);
+        return (n * h + p) * w + (p == h ? 0 : q);
     }
 };
 
 // y = conv(x, w) + bias      dx = conv^T(dy, w)      dw[k,c,r,s] = sum_npq dy x      dbias[k] = sum_npq dy
 // `prepare` lays a filter out as `infer` likes it best, once for many calls; `infer` then computes
 // act(conv(x, w) + bias + residual) with ReLU for act if asked. bias and residual may be null.
-// `forward_moments`, null in backends that have none, is `forward` and leaves the moments of y, of as many
-// pixels as `moments_rows` says.
+// `forward_moments`, null in backends that have none, is `forward` and leaves the moments of y, of chunks as
+// `moments_rows` says.
 struct Conv {
     size_t (*scratch_bytes)(const ConvShape&);  // enough for any of the calls below
     void (*forward)(const ConvShape&,
@@ -139,7 +158,7 @@ struct Conv {
                   act* y,
                   void* scratch,
                   Stream);
-    int (*moments_rows)(const ConvShape&) = nullptr;
+    Moments::Rows (*moments_rows)(const ConvShape&) = nullptr;
     void (*forward_moments)(const ConvShape&,
                             const act* x,
                             const par* w,
@@ -149,9 +168,27 @@ struct Conv {
                             void* scratch,
                             Stream) = nullptr;
     // Rounds `count` weights from w on into `rounded` (of 2 bytes each), all at once; until the next such call
-    // whoever is given a filter among them takes the rounded one. Null where weights are used as they are;
-    // count 0 ends it.
+    // whoever is given a filter among them, linear layers too, takes the rounded one. One a process and device; who
+    // calls it ends it with count 0 (KeptRounded does). Null where weights are used as they are.
     void (*keep_rounded)(const par* w, int64_t count, void* rounded, Stream) = nullptr;
+};
+
+// Weights kept rounded while this lives: a step, in which they do not change. `rounded` outlives it. Nothing where
+// weights are used as they are.
+class KeptRounded {
+public:
+    KeptRounded(const Conv& conv, const par* w, int64_t count, void* rounded, Stream stream)
+        : keep_(conv.keep_rounded) {
+        if (keep_) keep_(w, count, rounded, stream);
+    }
+    ~KeptRounded() {
+        if (keep_) keep_(nullptr, 0, nullptr, {});
+    }
+    KeptRounded(const KeptRounded&) = delete;
+    KeptRounded& operator=(const KeptRounded&) = delete;
+
+private:
+    void (*keep_)(const par*, int64_t, void*, Stream);
 };
 
 // y = x w^T + bias, as LinearShape says. dbias may be null where there is no bias.

@@ -64,12 +64,15 @@ constexpr Split wgmma_split_of(const MatrixProduct& p, TileSize tile) {
     return split_in_waves(p.depth, tiles_of(p, tile), 64);
 }
 
-// Whether Hopper's products can do it at all: the unit wants channels by 8, and the input's gradient must be a
-// convolution of its own.
+// Whether Hopper's products can do it at all: the unit wants channels by 8, strides up to 8, and boxes that begin and
+// end within 128 pixels of the map's edges; the input's gradient must be a convolution of its own.
 constexpr bool fits_wgmma(const ConvShape& s, Pass pass) {
-    const bool unit = s.x.stored_c() % 8 == 0 && s.pad <= 127 && s.stride <= 8;
-    if (pass != Pass::data) return unit;
-    return unit && s.stride == 1 && s.w.r == s.w.s && s.pad - s.w.r < 127 && s.w.r - s.pad < 127;
+    const auto reaches = [](int pad, int window) {
+        return pad >= -127 && pad <= 127 && pad - (window - 1) >= -128;
+    };
+    if (s.x.stored_c() % 8 != 0 || s.stride > 8) return false;
+    if (pass != Pass::data) return reaches(s.pad, s.w.r) && reaches(s.pad, s.w.s);
+    return s.stride == 1 && s.w.r == s.w.s && reaches(s.w.r - 1 - s.pad, s.w.r);
 }
 
 // Whether they should. For a gradient that is where the model says that they take less time.

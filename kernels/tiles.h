@@ -89,6 +89,7 @@ constexpr TileCost kTensorTiles[] = {
 // behind nothing: 55 % of the peak is what such kernels reach. Two products side by side share their columns.
 // Narrow ones start more products for the same work, and below n = 64 wait for shared memory.
 constexpr TileCost kWgmmaTiles[] = {{{256, 128}, 0.58, 1}, {{256, 64}, 0.50, 1},
+                                    {{128, 192}, 0.56, 1}, {{128, 160}, 0.56, 1},
                                     {{128, 128}, 0.55, 1}, {{128, 96}, 0.52, 1},
                                     {{128, 64}, 0.45, 1},  {{128, 32}, 0.28, 1}};
 

@@ -1,4 +1,5 @@
 // One convolution: forward, forward_moments, infer, backward_data or backward_filter, beside its value in double.
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -8,35 +9,92 @@
 #include "bench/gpu/numbers.h"
 #include "bench/gpu/work.h"
 #include "engine/elements.h"
+#include "kernels/cuda/plan/conv_plan.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
+// What is forced while this lives.
+class Forced {
+public:
+    explicit Forced(const ConvForced& choice) { conv_forced() = choice; }
+    ~Forced() { conv_forced() = {}; }
+    Forced(const Forced&) = delete;
+    Forced& operator=(const Forced&) = delete;
+};
+
+int number(std::string_view digits, std::string_view word) {
+    int n = 0;
+    const char *begin = digits.data(), *end = begin + digits.size();
+    const auto [at, error] = std::from_chars(begin, end, n);
+    FP_REQUIRE(error == std::errc() && at == end && n > 0, Exit::usage, "conv: ", word);
+    return n;
+}
+
+// A word of the line that chooses in the rules' place.
+void force(ConvForced& choice, std::string_view word) {
+    const size_t equals = word.find('=');
+    FP_REQUIRE(equals != word.npos, Exit::usage, "conv: ", word);
+    const std::string_view name = word.substr(0, equals), value = word.substr(equals + 1);
+    if (name == "blocks") {
+        choice.blocks = number(value, word);
+    } else if (name == "parts") {
+        choice.parts = number(value, word);
+    } else if (name == "tile") {
+        const size_t cross = std::min(value.find('x'), value.size() - 1);
+        choice.tile = {number(value.substr(0, cross), word), number(value.substr(cross + 1), word)};
+    } else {
+        FP_REQUIRE(name == "kernel", Exit::usage, "conv: ", word);
+        using enum PixelKernel;
+        constexpr std::pair<const char*, PixelKernel> kPixels[] = {
+            {"tiles", tiles}, {"stream", stream}, {"patches", patches}, {"mma_sync", mma_sync}};
+        constexpr std::pair<const char*, FilterKernel> kFilters[] = {
+            {"blocks", FilterKernel::blocks},
+            {"taps", FilterKernel::taps},
+            {"rows", FilterKernel::rows},
+            {"mma_sync", FilterKernel::mma_sync}};
+        for (const auto& [of, kernel] : kPixels)
+            if (value == of) choice.pixels = kernel;
+        for (const auto& [of, kernel] : kFilters)
+            if (value == of) choice.filter = kernel;
+        choice.strided = value != "mma_sync";
+        FP_REQUIRE(choice.pixels || choice.filter, Exit::usage, "conv: ", word);
+    }
+}
+
 struct Convolution {
     const Kernels& k;
     std::string direction;
     ConvShape s;
+    ConvForced forced;
     Drawn x, w, dy;
     std::vector<Buffer> inputs, gradients;  // kSets of each
     Buffer weight, bias, out, prepared, scratch, moments;
 
-    Convolution(const Kernels& table, std::string what, const ConvShape& shape, bool rectified)
+    Convolution(const Kernels& table,
+                std::string what,
+                const ConvShape& shape,
+                const ConvForced& choice,
+                bool rectified)
         : Convolution(table,
                       std::move(what),
                       shape,
+                      choice,
                       {.seed = 1, .rectified = rectified},
                       {.seed = 2},
                       {.seed = 3, .rectified = rectified}) {}
     Convolution(const Kernels& table,
                 std::string what,
                 const ConvShape& shape,
+                const ConvForced& choice,
                 const Numbers& of_x,
                 const Numbers& of_w,
                 const Numbers& of_dy)
         : k(table),
           direction(std::move(what)),
           s(shape),
+          forced(choice),
           x(of_x, k.activation),
           w(of_w, k.activation),
           dy(of_dy, k.activation),
@@ -45,6 +103,7 @@ struct Convolution {
             inputs.push_back(upload(k, k.activation, s.x, of_x));
             gradients.push_back(upload(k, k.activation, s.y(), of_dy));
         }
+        const Forced now(forced);
         const Map channels{.c = s.w.k, .block = s.y_block};
         bias = Buffer(k.memory, size_t(channels.stored()) * size_t(bytes_of(k.parameter)));
         k.memory.zero(bias.data(), bias.bytes(), {});
@@ -61,6 +120,7 @@ struct Convolution {
     }
 
     void call(int set) {
+        const Forced now(forced);
         const void *in = inputs[size_t(set)].data(), *gradient = gradients[size_t(set)].data();
         if (direction == "forward")
             k.conv.forward(s, in, weight.data(), nullptr, out.data(), scratch.data(), {});
@@ -68,8 +128,8 @@ struct Convolution {
             k.conv.forward_moments(s, in, weight.data(), nullptr, out.data(),
                                    {moments.data(), k.conv.moments_rows(s)}, scratch.data(), {});
         else if (direction == "backward_data_add")  // to what is there
-            k.conv.backward_data(s, gradient, weight.data(), out.data(), Write::add,
-                                 scratch.data(), {});
+            k.conv.backward_data(s, gradient, weight.data(), out.data(), Write::add, scratch.data(),
+                                 {});
         else if (direction == "infer_residual")
             k.conv.infer(s, in, prepared.data(), bias.data(), gradient, true, out.data(),
                          scratch.data(), {});
@@ -160,16 +220,24 @@ struct Convolution {
 }  // namespace
 
 Work convolution_work(const Kernels& k, std::istringstream& words) {
-    std::string direction, inputs;
+    std::string direction;
     int n, h, c, f, r, stride;
-    words >> direction >> n >> h >> c >> f >> r >> stride >> inputs;
+    words >> direction >> n >> h >> c >> f >> r >> stride;
+    ConvForced choice;
+    bool rectified = false;
+    for (std::string word; words >> word;) {
+        if (word == "rectified")
+            rectified = true;
+        else
+            force(choice, word);
+    }
     const int block = c <= 4 ? k.image_block(c) : k.block(c);
     const ConvShape s{.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
                       .w = k.filter(f, c, r, r, block),
                       .stride = stride,
                       .pad = r / 2,
                       .y_block = k.block(f)};
-    auto it = std::make_shared<Convolution>(k, direction, s, inputs == "rectified");
+    auto it = std::make_shared<Convolution>(k, direction, s, choice, rectified);
     return {.call = [it](int set) { it->call(set); },
             .error = [it] { return it->error(); },
             .bits =

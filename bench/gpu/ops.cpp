@@ -106,7 +106,7 @@ struct Op {
             for (int64_t i = 0; i < chunks; ++i) {
                 host[size_t(channel * 2 * chunks + i)] = kMean;
                 host[size_t((channel * 2 + 1) * chunks + i)] =
-                    kVariance * float(std::min<int64_t>(told.rows, rows - i * told.rows));
+                    kVariance * float(std::min<int64_t>(kMomentsRows, rows - i * kMomentsRows));
             }
         k.memory.copy_in(moments.data(), host.data(), moments.bytes(), {});
         k.memory.synchronize({});

@@ -2,9 +2,12 @@
 // several engines take turns. Started as: gpu_worker DEVICE [PRECISION]. One line a command, one an answer:
 //   copy BYTES                       -> ready BYTES MOVED 0 EXPECTED    from one place of the device's memory to another
 //   product N [zeros]                -> ready FLOPS 0 EXPECTED              N x N x N, as a linear layer
-//   conv DIRECTION N H C K R STRIDE [rectified]   -> ready FLOPS FLOOR EXPECTED   seconds; DIRECTION: forward, infer,
+//   conv DIRECTION N H C K R STRIDE [rectified] [kernel=NAME] [tile=MxN] [blocks=N] [parts=N]
+//                                    -> ready FLOPS FLOOR EXPECTED   seconds; DIRECTION: forward, infer,
 //                                                       forward_moments, backward_data, backward_filter; padding R/2; rectified: x
-//                                                       and dy as behind a ReLU, half of them zeros
+//                                                       and dy as behind a ReLU, half of them zeros. The other words choose in the
+//                                                       rules' place (kernels/cuda/plan/conv_plan.h); NAME: tiles, stream or patches,
+//                                                       of dw blocks, taps or rows; or mma_sync
 //   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS   -> ready UNITS 0 EXPECTED   (rates/rates.h)
 //   network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]   -> ready
 //   snnl N C SIDE                    -> ready           scores of one label set, exact, cosine

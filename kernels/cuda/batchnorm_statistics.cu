@@ -69,12 +69,10 @@ struct Chunks {
     const float* counts;  // null where all but the last have `part`
 
     static Chunks of(const Moments& m, const Map& x) {
-        const int64_t count = Moments::chunks(x, m.rows);
-        const auto* behind = static_cast<const float*>(m.data) + 2 * count * x.stored_c();
         return {.length = int64_t(x.n) * x.pixels(),
-                .part = m.rows,
-                .count = int(count),
-                .counts = m.rows < 0 ? behind : nullptr};
+                .part = m.rows.count,
+                .count = int(Moments::chunks(x, m.rows)),
+                .counts = m.counts(x)};
     }
     __device__ float of_chunk(int i) const {
         return counts ? ldg(counts + i) : float(min(part, length - i * part));

@@ -102,10 +102,9 @@ void add_chunks(const Map& m,
            stream, partial, int(chunks), double(m.n) * double(m.pixels()), m.c, stored, kinds, to);
 }
 
-size_t column_sums_scratch_bytes(const Map& m) {
-    const int chunks = std::max(swath_of_sums(m, Pack<float>::kSize).chunks(),
-                                swath_of_sums(m, Pack<bf16>::kSize).chunks());
-    return size_t(chunks) * size_t(m.stored_c()) * sizeof(float);
+size_t column_sums_scratch_bytes(const Map& m, int element_bytes) {
+    return size_t(swath_of_sums(m, 16 / element_bytes).chunks()) * size_t(m.stored_c()) *
+           sizeof(float);
 }
 void column_sums(
     const Map& m, const float* x, float* sums, Write write, void* scratch, Stream stream) {

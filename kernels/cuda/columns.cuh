@@ -6,7 +6,7 @@
 namespace fp::FP_MACHINE {
 
 // sums[c] = sum over n, h, w of x[n,h,w,c] (added to what is there if asked), float32, padding zero.
-size_t column_sums_scratch_bytes(const Map&);
+size_t column_sums_scratch_bytes(const Map&, int element_bytes);
 void column_sums(const Map&, const float* x, float* sums, Write, void* scratch, Stream);
 void column_sums(const Map&, const bf16* x, float* sums, Write, void* scratch, Stream);
 

@@ -35,7 +35,7 @@ size_t conv_scratch_bytes(const ConvShape& shape) {
     const int parts = filter_split(shape).parts();
     const size_t of_parts =
         parts > 1 ? size_t(parts) * size_t(shape.w.stored()) * sizeof(float) : 0;
-    return std::max(of_parts, column_sums_scratch_bytes(shape.y()));
+    return std::max(of_parts, column_sums_scratch_bytes(shape.y(), sizeof(float)));
 }
 
 void conv_forward(const ConvShape& shape,
@@ -177,7 +177,7 @@ extern const Conv conv_f32{
     .prepared_bytes = conv_prepared_bytes,
     .prepare = conv_prepare,
     .infer = infer,
-    .moments_rows = [](const ConvShape& s) { return tile_of(s, Pass::forward).m; },
+    .moments_rows = [](const ConvShape& s) -> Moments::Rows { return tile_of(s, Pass::forward).m; },
     .forward_moments = forward_moments};
 
 }  // namespace fp::FP_MACHINE

@@ -1,338 +1,36 @@
-// Outputs that are pixels in bf16 on Hopper, as conv_wgmma.cuh has them, by blocks that stay: one a multiprocessor, each
-// of which goes through many tiles. While some of its warpgroups write a tile others multiply, and the copies of the
-// next tile are on their way.
+// Convolutions whose outputs are pixels, in bf16 on Hopper (formulas and operands: conv_wgmma.cuh), by blocks that walk
+// over tiles, one block on each multiprocessor. While one warpgroup writes its part of a tile the others multiply, and
+// the copies for the next tile are under way.
 //
-// Formulas  those of conv_wgmma.cuh
-// Threads   a warpgroup of which one thread starts copies, and two or three that multiply 64 or 128 pixels each
-// Pipeline  a ring of stages, as many as shared memory holds, that goes on from tile to tile. The warpgroups keep a
-//           distance from each other (`skew` steps, set once): so they reach their tile's end one after the other, and
-//           the tensor cores have work all the time. Nothing holds them together but the ring.
-// Patches   of a 3x3 window at stride 1: a chunk's pixels come once, not once a tap. A batch is read as one line of
-//           pixels, with a pixel of zeros behind each row and a row of zeros behind each map (the im2col copy's own
-//           order, in a box with one column and one row more than the map). In it a tap is a fixed distance
-//           away: the rows of shared memory where a product begins. Outputs on the zeros are computed and dropped:
-//           (H+1) (W+1) / (H W) of the work, 1.04 at 56x56. Filters go through the ring alone; where all of them
-//           fit they stay.
-// Epilogue  pieces of 16 rows x 64 outputs, two a warp in turns: the residual of one comes while the other is worked
-//           on; rows of 128 bytes, whose 16-byte parts are exchanged by the row's number, so no bank is asked twice
-// Moments   a chunk is one warpgroup's pixels of a tile, so that warpgroups need not meet. A warp sums about its own
-//           first row; such sums are shifted to one base and added: no division but one a column.
-// Traffic   im2col: bytes of conv_wgmma.cuh; patches: pixels (1 + 2 (W+2) / rows) times, filters once a tile (or once
-//           a block). Tiles side by side follow each other, so HBM sees the pixels once.
-// Bound     products; in 1x1 windows of few channels HBM
+// Threads   one thread that starts copies, in a warpgroup of its own, and two or three warpgroups that multiply 64 or
+//           128 pixels each
+// Tiles     256x64, 256x128, 128x256 or 192x256 pixels x outputs; patches 256x64 or 256x128
+// Pipeline  a ring of as many stages as fit shared memory, which continues from tile to tile. Warpgroups share nothing
+//           but the ring. Each starts `skew` steps behind the one before, once, so that they reach the end of a tile
+//           one after the other and the tensor cores always have work.
+// Patches   for a 3x3 window at stride 1: a chunk of 64 channels is copied once, not once a tap. The copy reads the batch
+//           as one line of pixels with a zero column behind each row and a zero row behind each map (an im2col box one
+//           column and one row larger than the map), so a tap is a fixed number of rows of shared memory further on.
+//           Outputs on those zeros are computed and dropped: (H+1)(W+1)/(HW) of the work, 1.04 at 56x56. The ring
+//           carries filters alone; where all filters of the layer fit, they stay.
+// Epilogue  16 rows x 64 outputs at a time through two buffers of each warp, so that the residual of one is copied while
+//           the other is worked on. Rows are 128 bytes, their 16-byte parts permuted by the row number: no bank conflicts.
+// Moments   a chunk is the pixels of one warpgroup in one tile (of patches: places of the padded line, with counts), so
+//           that warpgroups need not meet. A warp sums about the first row it sees; the four warps' sums are then moved
+//           to a common base and added, with one division per column.
+// Traffic   a tile brings its pixels once per tap, patches 1 + 2 (W+2) / rows times in all; filters once a tile, or once
+//           a block where they stay. Tiles side by side run after each other, so HBM sees the pixels once.
+// Bound     compute; HBM for 1x1 windows of few channels
+// H200      batch 256, microseconds: forward 64 channels at 56x56 129 (a block a tile: 235), 64>128 at 112x112 945, 512
+//           at 28x28 1301; with moments 128 at 28x28 122, 256 at 14x14 99, 512 at 7x7 89, 1x1 64>256 at 56x56 326;
+//           gradient of the input 64 at 56x56 114, 128 at 28x28 113, 256 at 14x14 91, 512 at 7x7 83, 1x1 256>64 at
+//           56x56 167. Starting all warpgroups together (no skew) made 247 of 64 at 56x56 with moments 253.
+// Needs     sm_90a; C a multiple of 8, pads up to 127, strides up to 8
 #pragma once
 
-#include "kernels/cuda/conv_wgmma.cuh"
+#include "kernels/cuda/conv_stream_ring.cuh"
 
 namespace fp::FP_MACHINE {
-
-constexpr int kMostStages = 12, kPatches = 2, kPatchSide = 3, kPatchTaps = kPatchSide * kPatchSide;
-constexpr int kPiece = 64;  // outputs that leave together
-constexpr int kPieceBytes = kWarpRows * kRowBytes;
-
-// What the host lays down for a launch.
-struct StreamPlan {
-    int tiles, across;  // all of them, and how many lie side by side
-    int whole;          // rows of tiles; those after them are of one warpgroup's pixels
-    int stages;
-    int skew;                     // a warpgroup starts behind this step of the one before it; of patches: row of taps
-    int patch_rows, patch_bytes;  // that a copy brings, and the bytes set aside for it
-    int pitch, lines;            // of a map with its zeros: pixels from row to row, rows from map to map
-    bool resident;               // filters stay
-};
-
-template <int kConsumers_, int kProducts_, int kOutputs_, template <int> class Filters_, bool kPatch_>
-struct StreamTile {
-    static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
-    static constexpr bool kPatch = kPatch_;
-    using Filters = Filters_<kOutputs>;
-    // With bias, ReLU and moments. (Without them ptxas works ahead from piece to piece, and spills where registers are
-    // few.)
-    static constexpr bool kForward = Filters::kOperand == Operand::rows || kConsumers == 3;
-    static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
-    static constexpr int kConsumerRows = kProducts * kProductRows;
-    static constexpr int kRows = kConsumers * kConsumerRows;
-    static constexpr int kPixelBytes = kPatch ? 0 : kRows * kRowBytes;
-    static constexpr int kStageBytes = Filters::kBytes + kPixelBytes;
-    static constexpr int kStagingBytes = kConsumers * kGroupWarps * 2 * kPieceBytes;
-    static constexpr int kPieces = kOutputs / kPiece, kSlabs = kPieces * kProducts;
-    // Steps whose products start together: narrow ones are over too soon to hide what a step costs besides.
-    static constexpr int kTogether = kPatch && kOutputs == 64 ? 3 : 1, kLeastStages = 2 * kTogether;
-    // Three warpgroups of 128 sums a thread: ptxas allows them more than a quarter of the registers, but no single
-    // instruction. So two products of half the width.
-    static constexpr int kWide = kConsumers == 3 ? kOutputs / 2 : kOutputs;  // of a product
-    static constexpr int kBeside = kOutputs / kWide;
-    using Sums = float[kProducts][kBeside][kWide / 2];
-    // Registers of a thread that copies and of one that multiplies, from 168 or 128 at the start.
-    static constexpr int kCopyRegisters = kConsumers == 3 ? 32 : 56;
-    static constexpr int kProductRegisters = kConsumers == 3 ? 160 : 224;
-    static_assert(kCopyRegisters + kConsumers * kProductRegisters <=
-                  65536 / kThreads / 8 * 8 * (1 + kConsumers));
-};
-
-struct StreamBarriers {
-    Mbarrier full[kMostStages], empty[kMostStages];
-    Mbarrier patch_full[kPatches], patch_empty[kPatches];
-    Mbarrier turn[2];  // of the warpgroups but the first, once
-};
-
-// Stages (filters, then pixels), patches, pieces of the warps, barriers.
-template <class T>
-struct StreamMemory {
-    unsigned char* base;
-    int stages, patch_bytes;
-
-    static constexpr size_t bytes(int stages, int patch_bytes) {
-        return size_t(stages) * T::kStageBytes + size_t(T::kPatch ? kPatches * patch_bytes : 0) +
-               T::kStagingBytes + sizeof(StreamBarriers);
-    }
-    __device__ unsigned char* stage(int i) const { return base + i * T::kStageBytes; }
-    __device__ unsigned char* patch(int i) const {
-        return base + stages * T::kStageBytes + i * patch_bytes;
-    }
-    __device__ unsigned char* pieces(int warp) const {
-        return patch(T::kPatch ? kPatches : 0) + warp * 2 * kPieceBytes;
-    }
-    __device__ StreamBarriers& barriers() const {
-        return *reinterpret_cast<StreamBarriers*>(pieces(T::kConsumers * kGroupWarps));
-    }
-};
-
-template <class T>
-__device__ void init(StreamBarriers& b, int stages) {
-    constexpr int kReaders = T::kConsumers * kGroupWarps;  // a lane of every warp
-    for (int i = 0; i < stages; ++i) {
-        mbarrier_init(&b.full[i], 1);
-        mbarrier_init(&b.empty[i], kReaders);
-    }
-    for (int i = 0; i < kPatches && T::kPatch; ++i) {
-        mbarrier_init(&b.patch_full[i], 1);
-        mbarrier_init(&b.patch_empty[i], kReaders);
-    }
-    for (int i = 0; i + 1 < T::kConsumers; ++i) mbarrier_init(&b.turn[i], kGroupWarps);
-    mbarrier_init_fence();
-}
-
-// A place in a ring, which goes round for ever. Who fills a stage waits for the parity before.
-struct RingPlace {
-    int stage = 0, parity = 0;
-    __device__ void next(int stages) {
-        if (++stage < stages) return;
-        stage = 0;
-        parity ^= 1;
-    }
-};
-
-template <class T>
-struct StreamAt {  // a tile's place
-    int first_row, first_output;
-    bool alone;  // it is the first warpgroup's alone
-
-    __device__ StreamAt(const StreamPlan& plan, int tile) {
-        const int down = tile / plan.across, rest = down - plan.whole;
-        alone = rest >= 0;
-        first_row = alone ? plan.whole * T::kRows + rest * T::kConsumerRows : down * T::kRows;
-        first_output = (tile - down * plan.across) * T::kOutputs;
-    }
-};
-
-// One thread: all copies of a block.
-template <class T>
-__device__ void bring_stream(const StreamMemory<T>& memory,
-                             const TensorMap& pixels,
-                             const TensorMap& filters,
-                             const ConvSizes& g,
-                             const StreamPlan& plan) {
-    using Filters = typename T::Filters;
-    StreamBarriers& b = memory.barriers();
-    RingPlace ring, patch;
-    // A stage that is free, and the barrier of what arrives there.
-    const auto next_stage = [&](Mbarrier*& full) {
-        unsigned char* stage = memory.stage(ring.stage);
-        full = &b.full[ring.stage];
-        mbarrier_wait(&b.empty[ring.stage], ring.parity ^ 1);
-        mbarrier_arrive_expect(full, T::kStageBytes);
-        ring.next(plan.stages);
-        return stage;
-    };
-    for (int tile = int(blockIdx.x); tile < plan.tiles; tile += int(gridDim.x)) {
-        const StreamAt<T> at(plan, tile);
-        Mbarrier* full;
-        if constexpr (T::kPatch) {
-            const int line = at.first_row / plan.pitch, n = line / plan.lines;
-            for (int c = 0; c < g.c; c += kChunk) {
-                Mbarrier* here = &b.patch_full[patch.stage];
-                mbarrier_wait(&b.patch_empty[patch.stage], patch.parity ^ 1);
-                mbarrier_arrive_expect(here, plan.patch_rows * kRowBytes);
-                tensor_load_im2col(memory.patch(patch.stage), pixels, c,
-                                   at.first_row - line * plan.pitch - 1, line - n * plan.lines - 1,
-                                   n, 0, 0, here);
-                patch.next(kPatches);
-                if (plan.resident && tile != int(blockIdx.x)) continue;
-                for (int tap = 0; tap < kPatchTaps; ++tap) {
-                    unsigned char* stage = next_stage(full);
-                    Filters::bring(stage, filters, g, tap, c, at.first_output, full);
-                }
-            }
-        } else {
-            const PixelPlace place(g, at.first_row);
-            const int w = place.q * g.stride - g.pad, h = place.p * g.stride - g.pad;
-            const int whole = g.c / kChunk * kChunk;
-            const auto bring_taps = [&](int from, int to) {  // channels
-                for (int r = 0, tap = 0; r < g.r; ++r)
-                    for (int s = 0; s < g.s; ++s, ++tap)
-                        for (int c = from; c < to; c += kChunk) {
-                            unsigned char* stage = next_stage(full);
-                            tensor_load_im2col(stage + Filters::kBytes, pixels, c, w, h, place.n, s,
-                                               r, full);
-                            Filters::bring(stage, filters, g, tap, c, at.first_output, full);
-                        }
-            };
-            bring_taps(0, whole);
-            bring_taps(whole, g.c);
-        }
-    }
-}
-
-// One warpgroup's products.
-template <class T>
-struct StreamConsumer {
-    using Filters = typename T::Filters;
-    using Sums = typename T::Sums;
-    const StreamMemory<T>& memory;
-    const StreamPlan& plan;
-    int consumer;
-    RingPlace ring = {}, patch = {};
-
-    __device__ void release(Mbarrier& empty) const {
-        if (lane_index() == 0) mbarrier_arrive(&empty);
-    }
-    // The stages of the steps before the one whose first stage is `next`.
-    __device__ void release_before(int next) const {
-        if (plan.resident) return;
-        UNROLL
-        for (int i = 1; i <= T::kTogether; ++i)
-            release(memory.barriers().empty[next - i + (next < i ? plan.stages : 0)]);
-    }
-    // Waits for the next step's stage; its filters' descriptor.
-    __device__ uint64_t next_filters() {
-        mbarrier_wait(&memory.barriers().full[ring.stage], plan.resident ? 0 : ring.parity);
-        const uint64_t filters = Filters::descriptor(memory.stage(ring.stage), 0);
-        ring.next(plan.stages);
-        return filters;
-    }
-    // A step's products, of pixels from x on.
-    template <int kDeep>
-    __device__ void start(uint64_t x, uint64_t filters, bool add, Sums& sums) const {
-        UNROLL
-        for (int k = 0; k < kDeep; ++k) {
-            UNROLL
-            for (int m = 0; m < T::kProducts * T::kBeside; ++m)
-                wgmma_bf16<T::kWide, Operand::rows, Filters::kOperand>(
-                    sums[m / T::kBeside][m % T::kBeside],
-                    x + m / T::kBeside * (kProductRows * kRowBytes / 16) + k * 2,
-                    filters + m % T::kBeside * (T::kWide * kRowBytes / 16) + k * Filters::kNext,
-                    add || k > 0);
-        }
-    }
-
-    // Steps [begin, end) of a tile, kDeep times 16 of the sum each.
-    template <int kDeep>
-    __device__ void drain(int begin, int end, bool first_tile, Sums& sums) {
-        for (int i = begin; i < end; ++i) {
-            const int stage = ring.stage;
-            const uint64_t x = row_descriptor(memory.stage(stage) + Filters::kBytes +
-                                              consumer * T::kConsumerRows * kRowBytes);
-            const uint64_t filters = next_filters();
-            wgmma_fence();
-            start<kDeep>(x, filters, i > 0, sums);
-            wgmma_commit();
-            wgmma_wait<1>();  // the step before is over
-            if (i > 0) release_before(stage);
-            if (first_tile && i == plan.skew && consumer + 1 < T::kConsumers)
-                release(memory.barriers().turn[consumer]);
-        }
-    }
-    // The same of patches [begin, end), a tap a step.
-    template <int kDeep>
-    __device__ void drain_patches(int begin, int end, bool first_tile, Sums& sums) {
-        StreamBarriers& b = memory.barriers();
-        for (int i = begin; i < end; ++i) {
-            mbarrier_wait(&b.patch_full[patch.stage], patch.parity);
-            uint64_t x = row_descriptor(memory.patch(patch.stage) +
-                                        consumer * T::kConsumerRows * kRowBytes);
-            for (int r = 0; r < kPatchSide; ++r) {
-                UNROLL
-                for (int s = 0; s < kPatchSide; s += T::kTogether) {
-                    const int stage = ring.stage;
-                    uint64_t filters[T::kTogether];
-                    UNROLL
-                    for (uint64_t& f : filters) f = next_filters();
-                    wgmma_fence();
-                    UNROLL
-                    for (int t = 0; t < T::kTogether; ++t)
-                        start<kDeep>(x + (s + t) * (kRowBytes / 16), filters[t],
-                                     i > 0 || r > 0 || s + t > 0, sums);
-                    wgmma_commit();
-                    wgmma_wait<1>();
-                    if (i > 0 || r > 0 || s > 0) release_before(stage);
-                    if (i > 0 && r == 0 && s == 0) release(b.patch_empty[patch.stage ^ 1]);
-                }
-                x += plan.pitch * (kRowBytes / 16);
-                if (first_tile && i == 0 && r == plan.skew && consumer + 1 < T::kConsumers)
-                    release(b.turn[consumer]);
-            }
-            patch.next(kPatches);
-        }
-    }
-
-    // A tile that is another's alone: what comes is given back as it comes.
-    __device__ void pass(const ConvSizes& g) {
-        StreamBarriers& b = memory.barriers();
-        const int chunks = T::kPatch ? int(ceil_div(g.c, kChunk)) : 1;
-        const int steps = T::kPatch ? kPatchTaps : Steps(g).all();
-        for (int i = 0; i < chunks; ++i) {
-            if (T::kPatch) mbarrier_wait(&b.patch_full[patch.stage], patch.parity);
-            for (int step = 0; step < steps; ++step) {
-                const int stage = ring.stage;
-                next_filters();
-                warp_sync();  // all lanes have seen it
-                if (!plan.resident) release(b.empty[stage]);
-            }
-            warp_sync();
-            if (!T::kPatch) continue;
-            release(b.patch_empty[patch.stage]);
-            patch.next(kPatches);
-        }
-    }
-    __device__ void multiply(const ConvSizes& g, bool first_tile, Sums& sums) {
-        StreamBarriers& b = memory.barriers();
-        if (first_tile && consumer > 0) mbarrier_wait(&b.turn[consumer - 1], 0);
-        const Steps steps(g);
-        const int whole = T::kPatch ? steps.whole_chunks : steps.whole();
-        const int all = T::kPatch ? whole + (steps.tail > 0) : steps.all();
-        const auto drain_deep = [&]<int kDeep>(int begin, int end) {
-            if constexpr (T::kPatch)
-                drain_patches<kDeep>(begin, end, first_tile, sums);
-            else
-                drain<kDeep>(begin, end, first_tile, sums);
-        };
-        drain_deep.template operator()<4>(0, whole);
-        if (whole < all) {
-            if (steps.tail <= 16)
-                drain_deep.template operator()<1>(whole, all);
-            else if (steps.tail <= 32)
-                drain_deep.template operator()<2>(whole, all);
-            else if (steps.tail <= 48)
-                drain_deep.template operator()<3>(whole, all);
-            else
-                drain_deep.template operator()<4>(whole, all);
-        }
-        wgmma_wait<0>();
-        release_before(ring.stage);
-        if (T::kPatch) release(b.patch_empty[patch.stage ^ 1]);
-    }
-};
 
 // The output pixels of a warp's rows, the first of which is `first`: lane l's of each 16 are rows l/8 + 4 i.
 template <class T>
@@ -399,7 +97,8 @@ struct LaneMoments {
 
     __device__ void see(unsigned char* piece, unsigned present, int l) {
         const auto value = [&](int row) {
-            return halves(*reinterpret_cast<const uint32_t*>(part_of(piece, row, l / 4) + l % 4 * 4));
+            return halves(
+                *reinterpret_cast<const uint32_t*>(part_of(piece, row, l / 4) + l % 4 * 4));
         };
         const auto add = [&](const float2& v) {
             const float2 d{v.x - base.x, v.y - base.y};
@@ -474,10 +173,6 @@ __global__ void __launch_bounds__(T::kThreads, 1)
     StreamConsumer<T> products{memory, plan, consumer};
     for (int tile = int(blockIdx.x); tile < plan.tiles; tile += int(gridDim.x)) {
         const StreamAt<T> at(plan, tile);
-        if (T::kConsumers == 2 && at.alone && consumer > 0) {
-            products.pass(g);
-            continue;
-        }
         const int first = at.first_row + consumer * T::kConsumerRows + warp * kWarpRows;
         const auto bring_residual = [&](const StreamRows<T>& rows, int slab, int l) {
             const int column = at.first_output + slab / T::kProducts * kPiece + l % 8 * 8;
@@ -526,10 +221,11 @@ __global__ void __launch_bounds__(T::kThreads, 1)
                         v.x += of[first_of];
                         v.y += of[first_of + 1];
                         if (T::kForward && to.bias) {
-                            const int k = at.first_output + piece * kPiece + j * 16 + e / 2 * 8 +
-                                          l % 4 * 2;
+                            const int k =
+                                at.first_output + piece * kPiece + j * 16 + e / 2 * 8 + l % 4 * 2;
                             if (k < g.y_c) {
-                                const float2 bias = ldg(reinterpret_cast<const float2*>(to.bias + k));
+                                const float2 bias =
+                                    ldg(reinterpret_cast<const float2*>(to.bias + k));
                                 v.x += bias.x;
                                 v.y += bias.y;
                             }
@@ -563,8 +259,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
             if (thread < kPiece && k < g.y_c && chunk < to.moments.chunks) {
                 const ColumnMoments m = joined(moments_of, thread);
                 to.moments.store(k, chunk, m);
-                if (T::kPatch && k == 0)
-                    stg(to.moments.data + 2 * to.moments.chunks * g.y_c + chunk, m.count);
+                if (T::kPatch && k == 0) stg(to.moments.counts + chunk, m.count);
             }
             named_sync(1 + consumer, kWarpgroup);
         }

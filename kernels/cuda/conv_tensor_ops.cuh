@@ -45,7 +45,7 @@ struct TensorConv {
         const int parts = filter_split(s).parts();
         const size_t of_parts =
             parts > 1 ? size_t(parts) * size_t(s.w.stored()) * sizeof(float) : 0;
-        return std::max(of_parts, column_sums_scratch_bytes(s.y()));
+        return std::max(of_parts, column_sums_scratch_bytes(s.y(), sizeof(Element)));
     }
 
     static void forward(const ConvShape& shape,
@@ -209,7 +209,7 @@ struct TensorOps {
                 Weights::lay(s, w, prepared, stream);
             },
         .infer = infer,
-        .moments_rows = [](const ConvShape& s) { return Product::tile_of(s, Pass::forward).m; },
+        .moments_rows = [](const ConvShape& s) -> Moments::Rows { return Product::tile_of(s, Pass::forward).m; },
         .forward_moments = forward_moments};
 };
 

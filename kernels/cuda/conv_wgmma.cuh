@@ -1,27 +1,26 @@
-// Outputs that are pixels, in bf16 on Hopper's warpgroup products: the forward convolution, and the gradient of
-// its input at stride 1, which is a convolution of dy with the filters turned round.
+// Convolutions whose outputs are pixels, in bf16 on Hopper's warpgroup products, a block a tile: the forward pass, and
+// the gradient of the input at stride 1, which is a convolution of dy with the filters turned round.
 //
 //   forward         y[n,p,q,k]  = act(bias[k] + residual[n,p,q,k] + sum_rsc w[k,r,s,c] x[n,p+r-pad,q+s-pad,c])
 //   backward_data   dx[n,h,w,c] (+)= sum_rsk w[k,R-1-r,S-1-s,c] dy[n,h+r-pad',w+s-pad',k]      pad' = R-1-pad
 //
 // Shapes    x, dx (N,H,W,C)  w (K,R,S,C), both bf16, C a multiple of 8   y, dy (N,P,Q,K)   sums float32
-// As GEMM   M = pixels of the output, N = its channels, the sum over taps and chunks of 64 input channels. The
-//           unit's im2col copies bring 256 or 128 pixels x 64 channels of one tap, tiled copies the filters' same
-//           64; outside the map, beyond the last channel and the last filter they bring zeros.
+// As GEMM   M = pixels of the output, N = its channels, the sum over taps and chunks of 64 input channels. im2col
+//           copies bring 256 or 128 pixels x 64 channels of one tap, tiled copies the filters' same 64; outside the map
+//           and beyond the last channel and filter they bring zeros.
 // Filters   lie as (K,R,S,C) for both. Forward sums over C: a filter is a line of the sum (K-major). The gradient
 //           sums over K: each k is a row of 64 outputs C (MN-major), and no copy of them is made.
 // Threads   wgmma_ring.cuh; each consumer multiplies half of the pixels. A chunk's products stop at the last 16
 //           that hold channels: 72 channels cost 80.
-// Epilogue  each warp has 16 rows of shared memory to itself: the residual (or what a gradient is added to) comes
-//           there by asynchronous copies, the first 16 during the products, is read as fragments, and the result
-//           leaves the same way, so that global memory sees whole rows of 16-byte pieces.
-// Moments   of the output are taken of the same rows, two columns a lane, and joined over the eight warps
-// Traffic   a block reads its pixels once a tap and its filters once from L2; HBM sees bytes(2)
+// Epilogue  each warp has 16 rows of shared memory: asynchronous copies bring the residual (or what a gradient is added
+//           to) there, the first 16 rows during the products; it is read as fragments, and the result leaves from there,
+//           so that global memory sees whole rows of 16-byte pieces.
+// Moments   of the output are taken of the same rows, two columns per lane, and joined over the eight warps
+// Traffic   a block reads its pixels once per tap and its filters once from L2; HBM sees bytes(2)
 // Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times
-// Model     (bench/gpu/run --model: H200, batch 256) a 3x3 of 128 channels at 28x28: 132 us either way, the floor is
-//           75; of 64 at 56x56: 197, the floor is 75
-// Needs     sm_90a; pads up to 127; strides up to 8 forward. The MN-major layout rests on NVIDIA's documents
-//           (machine/gpu/hopper.cuh): the first GPU confirms it or not.
+// H200      batch 256: 3x3 of 121 channels to 149 at 14x14 40 us (tile 128x160). Large maps, of which it does one tile
+//           a block, are conv_stream.cuh's: 64 at 56x56 took 235 us here, the gradient of 512 at 7x7 133.
+// Needs     sm_90a; pads up to 127; strides up to 8 forward
 #pragma once
 
 #include "kernels/cuda/conv.cuh"
@@ -56,7 +55,8 @@ struct FilterRows {
     __device__ static uint64_t descriptor(const unsigned char* at, int k) {
         return row_descriptor(at + k * kProductDepth * int(sizeof(bf16)));
     }
-    static constexpr int kNext = kProductDepth * int(sizeof(bf16)) / 16;  // descriptor(at, k + 1) - descriptor(at, k)
+    static constexpr int kNext =
+        kProductDepth * int(sizeof(bf16)) / 16;  // descriptor(at, k + 1) - descriptor(at, k)
 };
 
 // The same filters turned round: each row is one channel of the sum, for 64 outputs.
@@ -154,11 +154,18 @@ __device__ void multiply_pixels(typename Tile::Stages& ring,
     const Steps steps(g);
     const int whole = steps.whole(), all = steps.all();
     ring.template drain<4>(0, whole, multiply);
-    if (whole == all) return;
-    if (steps.tail <= 16) return ring.template drain<1>(whole, all, multiply);
-    if (steps.tail <= 32) return ring.template drain<2>(whole, all, multiply);
-    if (steps.tail <= 48) return ring.template drain<3>(whole, all, multiply);
-    ring.template drain<4>(whole, all, multiply);
+    if (whole < all) {
+        if (steps.tail <= 16)
+            ring.template drain<1>(whole, all, multiply);
+        else if (steps.tail <= 32)
+            ring.template drain<2>(whole, all, multiply);
+        else if (steps.tail <= 48)
+            ring.template drain<3>(whole, all, multiply);
+        else
+            ring.template drain<4>(whole, all, multiply);
+    }
+    UNROLL
+    for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);
 }
 
 // body(row of the warp's 16, column, offset in y) for this lane's pieces of 8 outputs that exist.

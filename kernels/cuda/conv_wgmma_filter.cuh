@@ -5,21 +5,20 @@
 // Shapes    x (N,H,W,C)  dy (N,P,Q,K), both bf16, C a multiple of 8   dw (K,R,S,C) float32
 // As GEMM   M = blocks of 64 channels of one tap, N = K, the sum over NPQ, split over blocks of threads; the parts
 //           are added in order (parts.cu), so the bits are the same every time
-// Operands  both lie across the sum (MN-major): a stage is 64 pixels, each a row of 64 channels. The unit's im2col
-//           copies bring x at each block's tap, tiled copies dy; outside the map, behind the last pixel, channel
-//           and filter they bring zeros, so nothing is masked. Neither operand is repacked.
-// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels. kCounters: the thread that starts copies
-//           finds taps and channels once and counts pixels; else it divides at every step, 190 to 366 instructions of
-//           it, which took longer than the products (H200: 2100 to 2500 clocks a step for 512 to 1024)
+// Operands  both lie across the sum (MN-major): a stage is 64 pixels, each a row of 64 channels. im2col copies bring x
+//           at each block's tap, tiled copies dy; outside the map, behind the last pixel, channel and filter they bring
+//           zeros, so nothing is masked. Neither operand is repacked.
+// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels. The thread that starts copies finds
+//           taps and channels once and counts pixels: dividing at every step took it longer than the products (H200:
+//           2100 to 2500 clocks a step, whose products take 512 to 1024).
 // Epilogue  from the registers: eight lanes of a warp write eight channels in a row, 32 bytes
 // Traffic   a block reads x once for each of its taps and dy once from L2; HBM sees bytes(2), with dw in float32,
-//           and the parts, 8 bytes a weight each
+//           and the parts, 8 bytes per weight each
 // Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. A last chunk of
 //           fewer than 64 channels costs 64.
-// Model     (bench/gpu/run --model: H200, batch 256) a 3x3 of 128 channels at 28x28: 155 us, of 256 at 14x14: 141, of
-//           64 at 56x56: 213, the parts included; the floor of each is 75
-// Needs     sm_90a; pads up to 127, strides up to 8. The MN-major layout rests on NVIDIA's documents
-//           (machine/gpu/hopper.cuh): the first GPU confirms it or not.
+// H200      batch 256, the parts included, microseconds: 256 channels at 14x14 88, 512 at 7x7 109, 512 at 14x14 and
+//           stride 2 111; 1x1 at stride 2 and 56x56 64>128 33, 256>512 94
+// Needs     sm_90a; pads up to 127, strides up to 8
 #pragma once
 
 #include "kernels/cuda/conv.cuh"
@@ -92,7 +91,7 @@ __device__ void bring_filter(typename Tile::Stages& ring,
 }
 
 // With one part it writes dw itself, else its part of the sums, [part][K][RSC].
-template <class Tile, bool kCounters>
+template <class Tile>
 __global__ void __launch_bounds__(kRingThreads, 1)
     wgmma_filter_kernel(const __grid_constant__ TensorMap x,
                         const __grid_constant__ TensorMap dy,
@@ -103,10 +102,8 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     constexpr int kPixels = Tile::kStepPixels;
     DYN_SHARED(typename Tile::Stages, ring);
     if (thread_index() == 0) {
-        if (kCounters) {
-            prefetch_map(x);
-            prefetch_map(dy);
-        }
+        prefetch_map(x);
+        prefetch_map(dy);
         ring->init();
     }
     block_sync();
@@ -116,27 +113,9 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     const int end = min(begin + int(split.part), int(split.length));
     const int steps = (end - begin + kPixels - 1) / kPixels;
     const int warpgroup = warpgroup_index();
-    if (warpgroup == 0 && kCounters) {
-        if (warp_index() > 0) return;
-        if (elect_one())
-            bring_filter<Tile>(*ring, x, dy, g, first_block, first_filter, begin, steps);
-        return;
-    }
     if (warpgroup == 0) {
-        if (thread_index() > 0) return;
-        ring->fill(steps, [&](int i, unsigned char* stage, Mbarrier* full) {
-            const int pixel = begin + i * kPixels;
-            const PixelPlace at(g, pixel);
-            for (int j = 0; j < Tile::kBlocks; ++j) {
-                const ChannelBlock block(g, first_block + j);
-                tensor_load_im2col(stage + j * Tile::kPanelBytes, x, block.channel,
-                                   at.q * g.stride - g.pad, at.p * g.stride - g.pad, at.n,
-                                   block.tap % g.s, block.tap / g.s, full);
-            }
-            for (int j = 0; j < Tile::kPanels; ++j)
-                tensor_load_3d(stage + (Tile::kBlocks + j) * Tile::kPanelBytes, dy,
-                               first_filter + j * kChunk, 0, pixel, full);
-        });
+        if (warp_index() == 0 && elect_one())
+            bring_filter<Tile>(*ring, x, dy, g, first_block, first_filter, begin, steps);
         return;
     }
 
@@ -155,6 +134,8 @@ __global__ void __launch_bounds__(kRingThreads, 1)
             }
         });
 
+    UNROLL
+    for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);
     // As wgmma leaves them: two filters side by side, two channels eight apart, then the next eight filters.
     const int filter = first_filter + lane_index() % 4 * 2;
     const int line = warp_index() % kGroupWarps * kWarpRows + lane_index() / 4;

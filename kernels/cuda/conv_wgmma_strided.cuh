@@ -4,23 +4,26 @@
 //
 // Pixels of dx fall into four classes, by whether h and w are even. A class meets only its own taps (of a 3x3 with
 // padding 1: one, two, two and four of nine), and within it the gradient is a convolution of dy at stride 1 whose
-// result goes to every other row and column. All classes are one launch, which costs the nine taps once and not four
-// times.
+// result goes to every other row and column. One launch does all classes, which costs the nine taps once instead of
+// four times.
 //
 // Shapes    dx (N,H,W,C)  w (K,R,S,C)  dy (N,P,Q,K), all bf16, C and K's storage multiples of 8   sums float32
-// As GEMM   M = pixels of a class, N = C, the sum over the class's taps and chunks of 64 of K; tiles of 128 or 256
-//           pixels x 64 or 128 channels
-// Operands  dy by the unit's im2col copies, a map for each class; the filters as they lie, each k a row of 64 channels
-//           (MN-major). Outside they bring zeros.
-// Threads   288: two warpgroups that multiply half of the pixels each, and a warp of which one lane starts copies. The
-//           tiles of 128 pixels leave room for a second block, whose products go on while this one stores.
+// As GEMM   M = pixels of a class, N = C, the sum over the class's taps and chunks of 64 of K; tiles of 128x64, 128x128
+//           or 256x128 pixels x channels
+// Operands  dy by im2col copies, a map for each class; the filters as they lie, each k a row of 64 channels (MN-major).
+//           Outside they bring zeros.
+// Threads   288: two warpgroups that multiply half of the pixels each, and a warp of which one lane starts copies. Tiles
+//           of 128 pixels leave room for a second block (of 64 channels a third), whose products go on while this one
+//           stores.
 // Order     blocks of the same pixels of all classes and channels follow each other: dy comes from memory once
 // Epilogue  in the ring's memory, when both warpgroups are done with it: what dx holds comes there (to be added to), is
 //           read as fragments, and the result leaves in whole rows. A 1x1 has taps in one class only, whose blocks
 //           also write the zeros of the pixels to the right and below, or leave those alone where they add.
-// Traffic   a block reads dy's pixels once a tap and its filters once from L2; HBM sees bytes(2)
+// Traffic   a block reads dy's pixels once per tap and its filters once from L2; HBM sees bytes(2)
 // Bound     compute for 3x3, memory for 1x1
-// Needs     sm_90a
+// H200      batch 256, microseconds: 3x3 64>128 at 56x56 95 (two blocks of 128x64 110, of 256x64 103), 128 at 56x56 155
+//           (256x128: 188), 512 at 14x14 113; 1x1 256>512 at 56x56 187. On mma.sync: 232, 355, 255, 404.
+// Needs     sm_90a; 3x3 with padding 1, or 1x1
 #pragma once
 
 #include "kernels/cuda/conv.cuh"
@@ -49,7 +52,7 @@ struct StridedTile : ConsumerTile<kPixels_, kOutputs_> {
 };
 
 // The classes that have taps, the one with most of them first.
-struct StridedPlan {
+struct StridedClasses {
     struct Class {
         ParityClass of;
         int begin_w, begin_h;  // where the class's first pixel reads dy at its last tap
@@ -60,7 +63,7 @@ struct StridedPlan {
     Class at[kMost];
 };
 struct StridedMaps {
-    TensorMap pixels[StridedPlan::kMost], filters;
+    TensorMap pixels[StridedClasses::kMost], filters;
 };
 
 template <class Tile>
@@ -68,7 +71,7 @@ __device__ void bring_strided(typename Tile::Shared& shared,
                               const TensorMap& pixels,
                               const TensorMap& filters,
                               const ConvSizes& g,
-                              const StridedPlan::Class& c,
+                              const StridedClasses::Class& c,
                               int first_pixel,
                               int first_output) {
     const ParityClass& of = c.of;
@@ -99,7 +102,7 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     wgmma_strided_kernel(const __grid_constant__ StridedMaps maps,
                          const __grid_constant__ ConvSizes g,
-                         const __grid_constant__ StridedPlan plan,
+                         const __grid_constant__ StridedClasses classes,
                          bf16* dx,
                          Write write) {
     constexpr int kOutputs = Tile::kOutputs, kDeep = Tile::kDeep;
@@ -108,9 +111,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     const int across = (g.c + kOutputs - 1) / kOutputs;
     const int number = int(blockIdx.x) / across;
     const int first_output = int(blockIdx.x) % across * kOutputs;
-    const int which = number % plan.count;
-    const int first_pixel = number / plan.count * Tile::kPixels;
-    const ParityClass& of = plan.at[which].of;
+    const int which = number % classes.count;
+    const int first_pixel = number / classes.count * Tile::kPixels;
+    const ParityClass& of = classes.at[which].of;
     const int pixels = g.n * of.rows * of.columns;
     if (first_pixel >= pixels) return;  // classes differ in size; the whole block leaves
     if (thread_index() == 0) {
@@ -126,7 +129,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     const int consumer = warpgroup_index();
     if (consumer == kConsumers) {
         if (elect_one())
-            bring_strided<Tile>(shared, maps.pixels[which], maps.filters, g, plan.at[which],
+            bring_strided<Tile>(shared, maps.pixels[which], maps.filters, g, classes.at[which],
                                 first_pixel, first_output);
         return;
     }
@@ -163,7 +166,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     auto* result = reinterpret_cast<bf16(*)[Tile::kRow]>(shared.stage);
     const int lane = lane_index();
     constexpr int kPieces = kOutputs / 8;
-    const bool add = write == Write::add, fill = plan.fill && !add;
+    const bool add = write == Write::add, fill = classes.fill && !add;
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) {
         const int first_row = Tile::first_row(consumer, m) + warp_index() % kGroupWarps * kWarpRows;

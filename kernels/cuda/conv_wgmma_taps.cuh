@@ -1,36 +1,39 @@
 // The gradient of the filters of a 3x3 window with padding 1, at stride 1 or 2, in bf16 on Hopper's warpgroup
-// products: all nine taps in one block, so that x and dy come from L2 once a block and not once a tap.
+// products: all nine taps in one block, so that x and dy come from L2 once per block instead of once per tap.
 //
 //   dw[k,r,s,c] = sum_npq dy[n,p,q,k] x[n,h,w,c]      h = p stride + r - 1, w alike
 //
 // Shapes    x (N,H,W,C)  dy (N,P,Q,K), both bf16, C a multiple of 8   dw (K,3,3,C) float32
-// Rows      The sum runs over maps of (P + 1) (Q + 1) pixels, of which the last row and column of dy are zeros: x is
-//           then one sequence of rows of 64 channels, padding included, and a tap is a number of rows further on:
-//           r (Q + 1) + s. A row's right padding is the next row's left one, as a map's lower one is the next's
-//           upper one. At stride 2 there are four such sequences, of even and odd rows and columns, and a tap is in
-//           one of them, at most Q + 2 further on. The unit's im2col copies bring both, 64 rows a panel, zeros outside.
-// As GEMM   M = 64 filters, N = 9 taps x 64 channels, the sum over N (P+1) (Q+1), split over blocks; the parts are
-//           added in order (parts.cu), so the bits are the same every time
+// Taps      (wgmma_taps_kernel) The sum runs over maps of (P+1)(Q+1) pixels, of which the last row and column of dy are
+//           zeros. x is then one sequence of rows of 64 channels, padding included, and a tap is a number of rows
+//           further on: r (Q+1) + s. A row's right padding is the next row's left one, as a map's lower one is the
+//           next's upper one. At stride 2 there are four such sequences, of even and odd rows and columns; a tap is in
+//           one of them, at most Q+2 further on. im2col copies bring both operands, 64 rows a panel, zeros outside.
+// Rows      (wgmma_window_rows_kernel, stride 1) The same over maps of P (Q+1) pixels: x comes three times, once for
+//           each row of the window, and a tap is s rows further on. Narrow maps pay less for padding that way.
+// As GEMM   M = 64 filters, N = 9 taps x 64 channels, the sum over pixels, split over blocks; the parts are added in
+//           order (parts.cu), so the bits are the same every time
 // Threads   416: three warpgroups, each with the three taps of one row of the window, and a warp of which one lane
 //           starts copies
-// Pipeline  Four stages of dy's panels; x's are in a ring of their own, as many further ahead as the last tap reaches.
-//           A panel of x is free when the step of its own number is over. Behind the ring's end its first panel lies
-//           once more, so that 16 rows from anywhere follow each other.
-// Operands  both across the sum (MN-major). kWide: taps side by side are one product of 192 or 128 columns, whose
-//           next 64 lines begin one row (128 bytes) on; else each tap has a product of its own. Both start at any row,
-//           128 bytes apart; the swizzle is by the address (confirmed by probes along the sum).
+// Pipeline  Four stages of dy's panels. Of Taps, x's panels are in a ring of their own, as many further ahead as the last
+//           tap reaches. A panel of x is free when the step of its own number is over. Behind the ring's end its first
+//           panel lies once more, so that 16 rows from anywhere follow each other.
+// Operands  both across the sum (MN-major). Taps side by side are one product of 192 columns (stride 2: 128 and 64),
+//           whose next 64 lines begin one row (128 bytes) on. Products start at any row; the swizzle is by the address.
+//           (A probe along the sum confirmed both on an H200; a product per tap took 93 us where one takes 90.)
 // Epilogue  from the registers: four lanes write eight channels in a row, 32 bytes
 // Traffic   a block brings 16 KiB (stride 2: 40) for 64 x 576 x 64 multiply-adds, 1152 cycles: 14 (36) bytes a clock;
-//           HBM sees bytes(2), with dw in float32, and the parts, 8 bytes a weight each
-// Bound     compute, (P + 1) (Q + 1) / (P Q) of it: 4 % at 56, 7 % at 28, 15 % at 14
-// Model     (H200, batch 256, products at 850 TFLOP/s, the parts included) 64 channels at 56x56: 86 us, 128 at 28x28:
-//           90, 256 at 14x14: 98
-// Needs     sm_90a
+//           HBM sees bytes(2), with dw in float32, and the parts, 8 bytes per weight each
+// Bound     compute, (P+1)(Q+1) / (PQ) of it: 4 % at 56, 7 % at 28, 15 % at 14
+// H200      batch 256, the parts included, microseconds: Taps 64 channels at 56x56 90, 128 at 28x28 89, 64>128 at 56x56
+//           and stride 2 61; Rows 256 at 14x14 89, 512 at 7x7 94
+// Needs     sm_90a. Taps: Q up to 254, at stride 2 up to 62
 #pragma once
 
 #include "kernels/cuda/conv.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/pixel_counter.cuh"
+#include "kernels/cuda/plan/conv_plan.h"
 #include "kernels/cuda/wgmma_ring.cuh"
 
 namespace fp::FP_MACHINE {
@@ -43,24 +46,10 @@ __device__ inline uint64_t rows_on(uint64_t descriptor, int rows) {
 
 // A warpgroup's sums, of 64 filters with the 64 channels of three taps. `at(s)` describes the 16 rows of tap s; the next
 // 64 lines begin one row further on.
-template <int kStride, bool kWide>
-struct TapSums {
-    float tap[3][kChunk / 2];
-
-    template <class At>
-    __device__ void multiply(uint64_t filters, At at, bool add) {
-        UNROLL
-        for (int s = 0; s < 3; ++s)
-            wgmma_bf16<kChunk, Operand::columns, Operand::columns>(tap[s], filters, at(s), add);
-    }
-    __device__ void settled() {
-        UNROLL
-        for (int s = 0; s < 3; ++s) wgmma_settled(tap[s]);
-    }
-    __device__ float value(int s, int i) const { return tap[s][i]; }
-};
+template <int kStride>
+struct TapSums;
 template <>
-struct TapSums<1, true> {
+struct TapSums<1> {
     float all[3 * kChunk / 2];
 
     template <class At>
@@ -71,7 +60,7 @@ struct TapSums<1, true> {
     __device__ float value(int s, int i) const { return all[s * (kChunk / 2) + i]; }
 };
 template <>
-struct TapSums<2, true> {
+struct TapSums<2> {
     float outer[2 * kChunk / 2], inner[kChunk / 2];  // taps 0 and 2, one row apart; tap 1
 
     template <class At>
@@ -88,14 +77,13 @@ struct TapSums<2, true> {
     }
 };
 
-template <int kStride_, bool kWide>
+template <int kStride_>
 struct TapTile {
     static constexpr int kStride = kStride_, kSequences = kStride * kStride;
     static constexpr int kPanelPixels = 64, kPanelBytes = kPanelPixels * kRowBytes;
-    static constexpr int kMostLead = kStride == 1 ? 8 : 1;
-    static constexpr int kRing = kStages + kMostLead;  // panels
+    static constexpr int kRing = kStages + most_taps_lead(kStride);  // panels
     static constexpr int kThreads = 3 * kWarpgroup + kWarp;
-    using Sums = TapSums<kStride, kWide>;
+    using Sums = TapSums<kStride>;
 
     struct Shared {
         unsigned char x[kSequences][kRing + 1][kPanelBytes];
@@ -111,11 +99,6 @@ struct TapTile {
         return kStride == 1 ? 0 : tap % 2;  // tap 1 is in the even one, here number 1
     }
     __host__ __device__ static constexpr int shift(int tap) { return kStride == 1 ? tap : tap / 2; }
-    // Panels of x beyond dy's that the last tap reaches into.
-    __host__ __device__ static constexpr int lead(const ConvSizes& g) {
-        const int furthest = shift(2) * (g.q + 1) + shift(2);
-        return (kPanelPixels - 1 + furthest) / kPanelPixels;
-    }
 };
 
 // The places (w, h) at which a padded map of x's sequence begins. Sequences of outer taps begin in the padding.
@@ -162,7 +145,7 @@ __device__ void bring_taps(typename Tile::Shared& shared,
                            int first_panel,
                            int steps) {
     constexpr int kPixels = Tile::kPanelPixels;
-    const int lead = Tile::lead(g);
+    const int lead = taps_lead(Tile::kStride, g.q);
     PixelCounter of_x(g.p + 1, g.q + 1, first_panel * kPixels, kPixels), of_dy = of_x;
     int slot = 0;
     for (int i = 0; i < steps; ++i) {
@@ -254,7 +237,6 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 
 // ---- at stride 1, with the rows of x brought for each row of the window
 
-template <bool kWide>
 struct RowTile {
     static constexpr int kPanelPixels = 64;
     static constexpr int kPixels = kPanelPixels + 2;   // of x, which the last tap reaches
@@ -262,7 +244,7 @@ struct RowTile {
     static constexpr int kFilterBytes = kPanelPixels * kRowBytes;
     static constexpr int kBytes = 3 * kPixels * kRowBytes + kFilterBytes;  // that arrive in a stage
     static constexpr int kThreads = 3 * kWarpgroup + kWarp;
-    using Sums = TapSums<1, kWide>;
+    using Sums = TapSums<1>;
 
     struct Shared {
         struct Stage {
@@ -272,15 +254,14 @@ struct RowTile {
     };
 };
 
-template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, 1)
+__global__ void __launch_bounds__(RowTile::kThreads, 1)
     wgmma_window_rows_kernel(const __grid_constant__ TensorMap x,
                              const __grid_constant__ TensorMap dy,
                              const __grid_constant__ ConvSizes g,
                              float* out,
                              Split split) {
-    constexpr int kPixels = Tile::kPanelPixels;
-    DYN_SHARED(typename Tile::Shared, memory);
+    constexpr int kPixels = RowTile::kPanelPixels;
+    DYN_SHARED(RowTile::Shared, memory);
     auto& shared = *memory;
     if (thread_index() == 0) {
         prefetch_map(x);
@@ -299,7 +280,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
             const int slot = i % kStages, round = i / kStages;
             if (round > 0) mbarrier_wait(&shared.empty[slot], (round - 1) % 2);
             Mbarrier* full = &shared.full[slot];
-            mbarrier_arrive_expect(full, Tile::kBytes);
+            mbarrier_arrive_expect(full, RowTile::kBytes);
             auto& stage = shared.stage[slot];
             tensor_load_im2col(stage.dy, dy, first_filter, at.q, at.p, at.n, 0, 0, full);
             UNROLL
@@ -311,10 +292,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
         return;
     }
 
-    typename Tile::Sums sums;
-    const uint64_t rows = column_descriptor(shared.stage[0].x[0] + r * Tile::kRowsBytes, kRowBytes);
-    const uint64_t filters = column_descriptor(shared.stage[0].dy, Tile::kFilterBytes);
-    constexpr int kStageRows = int(sizeof(typename Tile::Shared::Stage)) / kRowBytes;
+    RowTile::Sums sums;
+    const uint64_t rows =
+        column_descriptor(shared.stage[0].x[0] + r * RowTile::kRowsBytes, kRowBytes);
+    const uint64_t filters = column_descriptor(shared.stage[0].dy, RowTile::kFilterBytes);
+    constexpr int kStageRows = int(sizeof(RowTile::Shared::Stage)) / kRowBytes;
     for (int i = 0; i < steps; ++i) {
         mbarrier_wait(&shared.full[i % kStages], i / kStages % 2);
         wgmma_fence();

@@ -45,11 +45,18 @@ struct RowMoments {
     }
 };
 
-// Where they go: `data` is null where nobody wants them, else [column][2][chunk] (kernels.h, Moments).
+// Where they go: `data` is null where nobody wants them, else [column][2][chunk]; `counts` of chunks that hold a number
+// of pixels of their own (kernels.h, Moments).
 struct MomentsOut {
     float* data;
     int64_t chunks;
+    float* counts = nullptr;
 
+    static MomentsOut of(const Moments& moments, const Map& y) {
+        return {.data = static_cast<float*>(moments.data),
+                .chunks = moments.data ? Moments::chunks(y, moments.rows) : 0,
+                .counts = moments.counts(y)};
+    }
     __device__ void store(int column, int64_t chunk, const ColumnMoments& m) const {
         float* to = data + column * 2 * chunks + chunk;
         stg(to, m.mean);

@@ -1,8 +1,6 @@
 // The tables of this folder's kernels, for the machine they are compiled for.
 #pragma once
 
-#include <cstdlib>
-
 #include "kernels/error.h"
 #include "kernels/kernels.h"
 #include "kernels/nhwc.h"
@@ -31,12 +29,6 @@ struct Host {
     const Ranges* ranges = nullptr;
 };
 
-// Prototype: from FP_WIDE channels on they are stored by 16, so that a pixel is whole sectors of 32 bytes.
-inline int stored_block(int channels) {
-    static const char* const from = std::getenv("FP_WIDE");
-    return from && channels >= std::atoi(from) ? int(round_up(channels, 16)) : nhwc_block(channels);
-}
-
 // Convolutions and linear layers come in several versions for one activation type, everything else in one.
 constexpr Kernels table_of(const Host& host,
                            Type activation,
@@ -46,7 +38,7 @@ constexpr Kernels table_of(const Host& host,
     return {.name = host.name,
             .activation = activation,
             .parameter = Type::f32,
-            .block = f32 ? nhwc_block : stored_block,
+            .block = f32 ? nhwc_block : nhwc_block_bf16,
             .image_block = nhwc_image_block,
             .filter = krsc_filter,
             .memory = host.memory,

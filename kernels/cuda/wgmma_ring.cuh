@@ -1,5 +1,5 @@
 // The skeleton of a product on Hopper's warpgroups: stages of shared memory in a ring, which one thread fills
-// through the tensor memory unit and two warpgroups multiply.
+// through the tensor memory unit and two warpgroups multiply. Who reads the sums calls wgmma_settled first.
 //
 // Threads   384: a warpgroup of which one thread starts copies, and two that multiply
 // Pipeline  four stages; `full` says that a stage's bytes are here, `empty` that both have read them. The

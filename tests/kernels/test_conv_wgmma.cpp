@@ -1,70 +1,100 @@
-// The gradients on Hopper's warpgroup products, on the machine that plays one: every tile, with widths and maps that
-// fit none, and what they read and write.
-#include <cstdlib>
+// Convolutions on Hopper's warpgroup products, on the machine that plays one and on a GPU: every kernel, tile, direction
+// and stride, with widths and maps that fit none of them, and what they read and write.
 #include <numeric>
-#include <set>
 
-#include "kernels/machine/emulated/settings.h"
-#include "kernels/products.h"
+#include "kernels/cuda/plan/conv_plan.h"
 #include "tests/kernels/conv_calls.h"
 
 namespace fp::testing {
 namespace {
 
-const Kernels& table() { static const bool on = std::getenv("FP_WGMMA_CUDA") != nullptr; return kernels(on ? Backend::cuda : Backend::emulated, Precision::bf16); }
+std::string text_of(TileSize t) { return text(t.m, "x", t.n); }
 
-TileSize tile_of(const ConvShape& s, Pass pass) { return wgmma_tile_of(s, pass).tile; }
+// The pixels are few of the smallest tile and some more; the window's sum, of 18 steps, goes round every ring of stages.
+ConvCase ragged(int c, int k, int window = 3, int stride = 1) {
+    return {"ragged", {.n = 3, .c = c, .h = 11, .w = 13}, k, window, stride, window / 2};
+}
 
-class ConvWgmma : public ::testing::Test {
+class ConvWgmma : public OnBackend {
 protected:
-    ~ConvWgmma() override { emulated::settings() = before_; }
+    void SetUp() override {
+        OnBackend::SetUp();
+        if (IsSkipped()) return;
+        conv_forced() = {.pixels = PixelKernel::stream, .tile = {192, 256}};
+        const bool hopper =
+            table().conv.moments_rows(shape_on({table()}, ragged(64, 64))).count == 64;
+        conv_forced() = {};
+        if (!hopper)
+            GTEST_SKIP() << "device " << table().name << " is of another generation than Hopper";
+    }
+    ~ConvWgmma() override {
+        emulated::settings() = before_;
+        conv_forced() = {};
+    }
+    bool emulates() const { return GetParam().backend == Backend::emulated; }
 
+    void expect_forward(const ConvCase& c) {
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        expect_close(forward(table(), c, in, true), forward(exact(), c, in, true), tolerance(),
+                     "y");
+    }
+    void expect_infer(const ConvCase& c) {
+        SCOPED_TRACE(c.name);
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        expect_close(infer(table(), c, in, true, true, true),
+                     infer(exact(), c, in, true, true, true), tolerance(), "inferred");
+    }
     void expect_data(const ConvCase& c) {
         SCOPED_TRACE(c.name);
-        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::data));
         const Inputs in = random_inputs(c, Type::bf16, Type::f32);
         for (const Write write : {Write::replace, Write::add})
             expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, in, write),
-                         tolerance(Type::bf16), write == Write::add ? "dx added" : "dx");
+                         tolerance(), write == Write::add ? "dx added" : "dx");
     }
     void expect_filter(const ConvCase& c) {
         SCOPED_TRACE(c.name);
-        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::filter));
         const Inputs in = random_inputs(c, Type::bf16, Type::f32);
         for (const Write write : {Write::replace, Write::add}) {
             const auto got = backward_filter(table(), c, in, true, write);
             const auto want = backward_filter(exact(), c, in, true, write);
             // Nothing but the inputs is rounded to bf16, and they are given so.
-            expect_close(got.dw, want.dw, tolerance(Type::f32), "dw");
-            expect_close(got.dbias, want.dbias, tolerance(Type::f32), "dbias");
+            expect_close(got.dw, want.dw, testing::tolerance(Type::f32), "dw");
+            expect_close(got.dbias, want.dbias, testing::tolerance(Type::f32), "dbias");
         }
     }
 
     emulated::Settings before_ = emulated::settings();
 };
+INSTANTIATE_TEST_SUITE_P(Kernels,
+                         ConvWgmma,
+                         ::testing::Values(Table{Backend::emulated, Precision::bf16},
+                                           Table{Backend::cuda, Precision::bf16}),
+                         table_name);
 
-std::set<std::pair<int, int>> all_tiles() {
-    std::set<std::pair<int, int>> all;
-    for (const TileCost& c : kWgmmaAcrossTiles) all.insert({c.tile.m, c.tile.n});
-    return all;
+// ---- outputs that are pixels: a block a tile
+
+TEST_P(ConvWgmma, ForwardInEveryTile) {
+    for (const TileCost& of : kWgmmaTiles) {
+        SCOPED_TRACE(text_of(of.tile));
+        conv_forced() = {.pixels = PixelKernel::tiles, .tile = of.tile};
+        expect_forward(ragged(72, of.tile.n + 8));
+        expect_infer(ragged(40, of.tile.n - 11, 1, 2));
+    }
 }
 
-TEST_F(ConvWgmma, InputGradientInEveryTile) {
-    std::set<std::pair<int, int>> seen;
-    for (const ConvCase& c :
-         {ConvCase{"256 x 128", {.n = 2, .c = 125, .h = 93, .w = 95}, 16, 1, 1, 0},
-          ConvCase{"256 x 64", {.n = 2, .c = 61, .h = 93, .w = 95}, 16, 1, 1, 0},
-          ConvCase{"128 x 128", {.n = 2, .c = 122, .h = 65, .w = 67}, 16, 1, 1, 0},
-          ConvCase{"128 x 64", {.n = 2, .c = 60, .h = 65, .w = 67}, 16, 1, 1, 0}}) {
-        expect_data(c);
-        const TileSize t = tile_of(shape_on({table()}, c), Pass::data);
-        seen.insert({t.m, t.n});
+TEST_P(ConvWgmma, InputGradientInEveryTile) {
+    for (const TileCost& of : kWgmmaAcrossTiles) {
+        SCOPED_TRACE(text_of(of.tile));
+        conv_forced() = {.pixels = PixelKernel::tiles, .tile = of.tile};
+        expect_data(ragged(of.tile.n + 8, 72));
+        expect_data(ragged(of.tile.n - 3, 16, 1));
     }
-    EXPECT_EQ(seen, all_tiles());
 }
 
 // Sums of one, several and ragged chunks of channels; windows that hang over the map on any side or none.
-TEST_F(ConvWgmma, InputGradientOfAwkwardShapes) {
+TEST_P(ConvWgmma, InputGradientOfAwkwardShapes) {
+    conv_forced() = {.pixels = PixelKernel::tiles};
     for (const ConvCase& c :
          {ConvCase{"72 filters", {.n = 2, .c = 40, .h = 5, .w = 6}, 72, 3, 1, 1},
           ConvCase{"131 filters", {.n = 1, .c = 17, .h = 6, .w = 5}, 131, 3, 1, 1},
@@ -75,21 +105,68 @@ TEST_F(ConvWgmma, InputGradientOfAwkwardShapes) {
         expect_data(c);
 }
 
-TEST_F(ConvWgmma, FilterGradientInEveryTile) {
-    std::set<std::pair<int, int>> seen;
-    for (const ConvCase& c :
-         {ConvCase{"256 x 128", {.n = 1, .c = 253, .h = 5, .w = 5}, 125, 1, 1, 0},
-          ConvCase{"256 x 64", {.n = 1, .c = 253, .h = 5, .w = 5}, 61, 1, 1, 0},
-          ConvCase{"128 x 128", {.n = 3, .c = 127, .h = 5, .w = 5}, 125, 1, 1, 0},
-          ConvCase{"128 x 64", {.n = 3, .c = 127, .h = 5, .w = 5}, 31, 1, 1, 0}}) {
-        expect_filter(c);
-        const TileSize t = tile_of(shape_on({table()}, c), Pass::filter);
-        seen.insert({t.m, t.n});
+// ---- outputs that are pixels: few blocks that walk over many tiles
+
+TEST_P(ConvWgmma, BlocksThatWalk) {
+    for (const TileSize tile : {TileSize{256, 64}, {256, 128}, {128, 256}, {192, 256}}) {
+        SCOPED_TRACE(text_of(tile));
+        conv_forced() = {.pixels = PixelKernel::stream, .tile = tile, .blocks = 1};
+        expect_forward(ragged(72, tile.n + 8));
+        expect_data(ragged(tile.n + 8, 72));
+        conv_forced().blocks = 3;
+        expect_infer(ragged(40, tile.n + 8));
+        expect_infer(ragged(24, tile.n - 11, 1, 2));
+        expect_data(ragged(tile.n - 3, 16, 1));
     }
-    EXPECT_EQ(seen, all_tiles());
 }
 
-TEST_F(ConvWgmma, FilterGradientOfAwkwardShapes) {
+TEST_P(ConvWgmma, BlocksThatWalkOverPatches) {
+    for (const TileSize tile : {TileSize{256, 64}, {256, 128}}) {
+        SCOPED_TRACE(text_of(tile));
+        conv_forced() = {.pixels = PixelKernel::patches, .tile = tile, .blocks = 1};
+        expect_forward(ragged(72, tile.n + 8));  // filters come with every tile
+        expect_data(ragged(tile.n + 8, 72));
+        expect_forward(ragged(64, 40));  // of 64 outputs they stay
+        conv_forced().blocks = 3;
+        expect_infer(ragged(136, tile.n - 11));
+        expect_data(ragged(tile.n - 3, 24));
+        expect_infer({"long rows", {.n = 1, .c = 16, .h = 4, .w = 230}, 24, 3, 1, 1});
+    }
+}
+
+// ---- the input's gradient at stride 2
+
+TEST_P(ConvWgmma, InputGradientAtStride2) {
+    for (const TileSize tile : kStridedTiles) {
+        SCOPED_TRACE(text_of(tile));
+        conv_forced().tile = tile;
+        for (const ConvCase& c :
+             {ConvCase{"3x3, 64", {.n = 3, .c = 64, .h = 14, .w = 14}, 128, 3, 2, 1},
+              ConvCase{"3x3, odd", {.n = 5, .c = 120, .h = 13, .w = 7}, 61, 3, 2, 1},
+              ConvCase{"3x3, long", {.n = 2, .c = 136, .h = 15, .w = 12}, 264, 3, 2, 1},
+              ConvCase{"3x3, one pixel", {.n = 7, .c = 64, .h = 1, .w = 1}, 64, 3, 2, 1},
+              ConvCase{"3x3, two", {.n = 7, .c = 64, .h = 2, .w = 3}, 64, 3, 2, 1},
+              ConvCase{"1x1", {.n = 3, .c = 128, .h = 14, .w = 14}, 200, 1, 2, 0},
+              ConvCase{"1x1, odd", {.n = 5, .c = 61, .h = 7, .w = 9}, 320, 1, 2, 0}})
+            expect_data(c);
+    }
+}
+
+// ---- the filters' gradient
+
+TEST_P(ConvWgmma, FilterGradientInEveryTile) {
+    for (const TileCost& of : kWgmmaAcrossTiles)
+        for (const int parts : {1, 3}) {
+            SCOPED_TRACE(text(text_of(of.tile), ", parts ", parts));
+            conv_forced() = {.filter = FilterKernel::blocks, .tile = of.tile, .parts = parts};
+            ConvCase c = ragged(of.tile.m - 3, of.tile.n + 8, 1);
+            c.x.n = 6;  // 14 steps of 64 pixels
+            expect_filter(c);
+        }
+}
+
+TEST_P(ConvWgmma, FilterGradientOfAwkwardShapes) {
+    conv_forced() = {.filter = FilterKernel::blocks};
     for (const ConvCase& c :
          {ConvCase{"parts", {.n = 3, .c = 64, .h = 13, .w = 11}, 64, 3, 1, 1},
           ConvCase{"ragged channels", {.n = 2, .c = 61, .h = 7, .w = 9}, 77, 3, 1, 1},
@@ -101,157 +178,70 @@ TEST_F(ConvWgmma, FilterGradientOfAwkwardShapes) {
 }
 
 // All taps in one block, with sums long enough that the ring of x comes round, and maps that reach one to five panels.
-TEST_F(ConvWgmma, FilterGradientOfAllTaps) {
-    for (const char* choice : {"2", "3", "4", "5"})
-        for (const char* parts : {"1", "3"}) {
-            setenv("FP_FILTER", choice, 1);
-            setenv("FP_FILTER_PARTS", parts, 1);
-            SCOPED_TRACE(text("FP_FILTER ", choice, ", parts ", parts));
+TEST_P(ConvWgmma, FilterGradientOfAllTaps) {
+    for (const FilterKernel kernel : {FilterKernel::taps, FilterKernel::rows})
+        for (const int parts : {1, 3}) {
+            SCOPED_TRACE(text(kernel == FilterKernel::taps ? "taps" : "rows", ", parts ", parts));
+            conv_forced() = {.filter = kernel, .parts = parts};
             for (const ConvCase& c :
                  {ConvCase{"5 x 7", {.n = 70, .c = 64, .h = 5, .w = 7}, 64, 3, 1, 1},
                   ConvCase{"14", {.n = 9, .c = 120, .h = 14, .w = 14}, 61, 3, 1, 1},
-                  ConvCase{"28", {.n = 3, .c = 64, .h = 28, .w = 28}, 72, 3, 1, 1},
-                  ConvCase{"56 wide", {.n = 1, .c = 64, .h = 21, .w = 56}, 64, 3, 1, 1},
+                  ConvCase{"56 wide", {.n = 1, .c = 64, .h = 21, .w = 56}, 72, 3, 1, 1},
                   ConvCase{"130 wide", {.n = 2, .c = 64, .h = 5, .w = 130}, 64, 3, 1, 1},
                   ConvCase{"14 / 2", {.n = 20, .c = 64, .h = 14, .w = 14}, 64, 3, 2, 1},
                   ConvCase{"13 x 29 / 2", {.n = 7, .c = 120, .h = 13, .w = 29}, 125, 3, 2, 1},
                   ConvCase{"112 wide / 2", {.n = 2, .c = 64, .h = 12, .w = 112}, 64, 3, 2, 1}})
-                expect_filter(c);
+                if (kernel == FilterKernel::taps || c.stride == 1) expect_filter(c);
         }
-    unsetenv("FP_FILTER");
-    unsetenv("FP_FILTER_PARTS");
 }
 
-TEST_F(ConvWgmma, InputGradientAtStride2) {
-    for (const char* choice : {"1", "2", "3", "4"}) {
-        setenv("FP_DATA2", choice, 1);
-        SCOPED_TRACE(text("FP_DATA2 ", choice));
-        for (const ConvCase& c :
-             {ConvCase{"3x3, 64", {.n = 3, .c = 64, .h = 14, .w = 14}, 128, 3, 2, 1},
-              ConvCase{"3x3, odd", {.n = 5, .c = 120, .h = 13, .w = 7}, 61, 3, 2, 1},
-              ConvCase{"3x3, long", {.n = 2, .c = 136, .h = 15, .w = 12}, 264, 3, 2, 1},
-              ConvCase{"3x3, one pixel", {.n = 7, .c = 64, .h = 1, .w = 1}, 64, 3, 2, 1},
-              ConvCase{"3x3, two", {.n = 7, .c = 64, .h = 2, .w = 3}, 64, 3, 2, 1},
-              ConvCase{"1x1", {.n = 3, .c = 128, .h = 14, .w = 14}, 200, 1, 2, 0},
-              ConvCase{"1x1, odd", {.n = 5, .c = 61, .h = 7, .w = 9}, 320, 1, 2, 0}}) {
-            SCOPED_TRACE(c.name);
-            const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-            for (const Write write : {Write::replace, Write::add})
-                expect_close(backward_data(table(), c, in, write),
-                             backward_data(exact(), c, in, write), tolerance(Type::bf16),
-                             write == Write::add ? "dx added" : "dx");
-        }
-    }
-    unsetenv("FP_DATA2");
-}
+// ---- what holds for all of them
 
-TEST_F(ConvWgmma, LongRingsData) {
-    for (const ConvCase& c :
-         {ConvCase{"256 at 14", {.n = 16, .c = 256, .h = 14, .w = 14}, 256, 3, 1, 1},
-          ConvCase{"64 at 28", {.n = 32, .c = 64, .h = 28, .w = 28}, 64, 3, 1, 1},
-          ConvCase{"128 at 14", {.n = 16, .c = 128, .h = 14, .w = 14}, 192, 3, 1, 1},
-          ConvCase{"512 at 7", {.n = 8, .c = 512, .h = 7, .w = 7}, 512, 3, 1, 1}})
-        expect_data(c);
-}
+struct Choice {
+    const char* name;
+    ConvForced forced;
+    int stride = 1;
+};
+const Choice kChoices[] = {
+    {"tiles, blocks", {.pixels = PixelKernel::tiles, .filter = FilterKernel::blocks, .parts = 2}},
+    {"stream, taps", {.pixels = PixelKernel::stream, .filter = FilterKernel::taps, .parts = 2}},
+    {"patches, rows", {.pixels = PixelKernel::patches, .filter = FilterKernel::rows, .parts = 2}},
+    {"strided, taps", {.filter = FilterKernel::taps, .parts = 2}, 2},
+};
 
-TEST_F(ConvWgmma, LongRingsFilter) {
-    for (const ConvCase& c :
-         {ConvCase{"256 at 14", {.n = 16, .c = 256, .h = 14, .w = 14}, 256, 3, 1, 1},
-          ConvCase{"64 at 28", {.n = 32, .c = 64, .h = 28, .w = 28}, 64, 3, 1, 1},
-          ConvCase{"128 at 14", {.n = 16, .c = 128, .h = 14, .w = 14}, 192, 3, 1, 1},
-          ConvCase{"128 at 28 / 2", {.n = 16, .c = 128, .h = 28, .w = 28}, 256, 3, 2, 1},
-          ConvCase{"256 at 28 / 2, 1x1", {.n = 16, .c = 256, .h = 28, .w = 28}, 512, 1, 2, 0},
-          ConvCase{"512 at 7", {.n = 8, .c = 512, .h = 7, .w = 7}, 512, 3, 1, 1}})
-        expect_filter(c);
-}
-
-// conv_stream.cuh: every tile, few blocks with many tiles each, so that rings go round; halves in the last round.
-TEST_F(ConvWgmma, BlocksThatStay) {
-    const auto set = [](const char* name, const char* value) { setenv(name, value, 1); };
-    for (const char* tile : {"patch", "256x64", "256x128", "128x256", "192x256"})
-        for (const char* blocks : {"1", "3"}) {
-            SCOPED_TRACE(text(tile, " on ", blocks, " blocks"));
-            const bool patch = std::string(tile) == "patch";
-            set("FP_CONV", "stream");
-            set("FP_CONV_BLOCKS", blocks);
-            set("FP_CONV_PATCH", patch ? "1" : "0");
-            set("FP_CONV_TILE", tile);
-            for (const ConvCase& c :
-                 {ConvCase{"64 channels", {.n = 3, .c = 64, .h = 21, .w = 23}, 64, 3, 1, 1},
-                  ConvCase{"two chunks", {.n = 4, .c = 128, .h = 15, .w = 17}, 128, 3, 1, 1},
-                  ConvCase{"ragged", {.n = 5, .c = 72, .h = 16, .w = 13}, 136, 3, 1, 1},
-                  ConvCase{"few channels", {.n = 3, .c = 24, .h = 19, .w = 21}, 40, 3, 1, 1},
-                  ConvCase{"1x1", {.n = 3, .c = 64, .h = 21, .w = 23}, 264, 1, 1, 0}}) {
-                SCOPED_TRACE(c.name);
-                const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-                expect_close(forward(table(), c, in, true), forward(exact(), c, in, true),
-                             tolerance(Type::bf16), "y");
-                expect_close(infer(table(), c, in, true, true, true),
-                             infer(exact(), c, in, true, true, true), tolerance(Type::bf16),
-                             "inferred");
-                if (takes_wgmma(shape_on({table()}, c), Pass::data)) expect_data(c);
+TEST_P(ConvWgmma, BitsAreTheSameInEveryOrder) {
+    for (const Choice& choice : kChoices) {
+        SCOPED_TRACE(choice.name);
+        conv_forced() = choice.forced;
+        const ConvCase c{"", {.n = 3, .c = 64, .h = 13, .w = 11}, 72, 3, choice.stride, 1};
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        Values y, dx, dw;
+        for (const uint64_t seed : {0, 1, 2, 3})
+            for (const bool late : {true, false}) {
+                emulated::settings().seed = seed;
+                emulated::settings().late_copy = late;
+                emulated::settings().os_threads = seed % 2 ? 2 : 1;
+                const Values y_now = forward(table(), c, in, true);
+                const Values dx_now = backward_data(table(), c, in, Write::replace);
+                const Values dw_now = backward_filter(table(), c, in, false, Write::replace).dw;
+                if (dx.empty()) y = y_now, dx = dx_now, dw = dw_now;
+                EXPECT_EQ(y_now, y) << "seed " << seed << ", late " << late;
+                EXPECT_EQ(dx_now, dx) << "seed " << seed << ", late " << late;
+                EXPECT_EQ(dw_now, dw) << "seed " << seed << ", late " << late;
             }
-        }
-    for (const char* name : {"FP_CONV", "FP_CONV_BLOCKS", "FP_CONV_PATCH", "FP_CONV_TILE"})
-        unsetenv(name);
-}
-
-TEST_F(ConvWgmma, BitsAreTheSameInEveryOrder) {
-    const ConvCase c{"", {.n = 3, .c = 64, .h = 13, .w = 11}, 72, 3, 1, 1};
-    EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::data));
-    EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::filter));
-    const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-    Values dx, dw;
-    for (const uint64_t seed : {0, 1, 2, 3})
-        for (const bool late : {true, false}) {
-            emulated::settings().seed = seed;
-            emulated::settings().late_copy = late;
-            emulated::settings().os_threads = seed % 2 ? 2 : 1;
-            const Values dx_now = backward_data(table(), c, in, Write::replace);
-            const Values dw_now = backward_filter(table(), c, in, false, Write::replace).dw;
-            if (dx.empty()) dx = dx_now, dw = dw_now;
-            EXPECT_EQ(dx_now, dx) << "seed " << seed << ", late " << late;
-            EXPECT_EQ(dw_now, dw) << "seed " << seed << ", late " << late;
-        }
-}
-
-TEST_F(ConvWgmma, PrototypesBitsAreTheSameInEveryOrder) {
-    for (const int stride : {1, 2})
-        for (const char* choice : {"1", "2", "3", "4"}) {
-            setenv("FP_FILTER", choice, 1);
-            setenv("FP_FILTER_PARTS", "2", 1);
-            setenv("FP_DATA2", choice[0] % 2 ? "1" : "2", 1);
-            const ConvCase c{"", {.n = 9 * stride, .c = 64, .h = 13, .w = 11}, 72, 3, stride, 1};
-            const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-            Values dx, dw;
-            for (const uint64_t seed : {0, 1, 2, 3})
-                for (const bool late : {true, false}) {
-                    emulated::settings().seed = seed;
-                    emulated::settings().late_copy = late;
-                    emulated::settings().os_threads = seed % 2 ? 2 : 1;
-                    const Values dx_now = backward_data(table(), c, in, Write::replace);
-                    const Values dw_now = backward_filter(table(), c, in, false, Write::replace).dw;
-                    if (dx.empty()) dx = dx_now, dw = dw_now;
-                    EXPECT_EQ(dx_now, dx) << "seed " << seed << ", late " << late;
-                    EXPECT_EQ(dw_now, dw) << "seed " << seed << ", late " << late;
-                }
-        }
-    unsetenv("FP_FILTER");
-    unsetenv("FP_FILTER_PARTS");
-    unsetenv("FP_DATA2");
+    }
 }
 
 // y is linear in x and in w: sum dy y = sum dx x = sum dw w, but for the rounding of y and dx to bf16.
-TEST_F(ConvWgmma, GradientsAreTheForwardsAdjoint) {
-    for (const ConvCase& c : {ConvCase{"3x3", {.n = 2, .c = 64, .h = 9, .w = 7}, 72, 3, 1, 1},
-                              ConvCase{"1x1", {.n = 2, .c = 131, .h = 6, .w = 5}, 64, 1, 1, 0}}) {
-        SCOPED_TRACE(c.name);
-        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::data));
-        EXPECT_TRUE(takes_wgmma(shape_on({table()}, c), Pass::filter));
+TEST_P(ConvWgmma, GradientsAreTheForwardsAdjoint) {
+    const auto dot = [](const Values& a, const Values& b) {
+        return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+    };
+    for (const Choice& choice : kChoices) {
+        SCOPED_TRACE(choice.name);
+        conv_forced() = choice.forced;
+        const ConvCase c{"", {.n = 2, .c = 61, .h = 9, .w = 7}, 72, 3, choice.stride, 1};
         const Inputs in = random_inputs(c, Type::bf16, Type::bf16);  // what the products see of w
-        const auto dot = [](const Values& a, const Values& b) {
-            return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-        };
         const Values y = forward(table(), c, in, false);
         const double length = std::sqrt(dot(in.dy, in.dy) * dot(y, y));
         EXPECT_NEAR(dot(backward_data(table(), c, in, Write::replace), in.x), dot(in.dy, y),
@@ -261,57 +251,151 @@ TEST_F(ConvWgmma, GradientsAreTheForwardsAdjoint) {
     }
 }
 
-// What blocks bring from L2 and write, stated by hand from the shape; for one tap and one tile it is bytes().
-TEST_F(ConvWgmma, TrafficAndFlopsAreTheShapes) {
-    setenv("FP_FILTER", "1", 1);
-    for (const int window : {1, 3}) {
-        SCOPED_TRACE(text(window, " x ", window));
-        const ConvCase c{"", {.n = 2, .c = 128, .h = 8, .w = 8}, 128, window, 1, window / 2};
-        const Device on{table()};
-        const ConvShape s = shape_on(on, c);
-        ASSERT_TRUE(takes_wgmma(s, Pass::data) && takes_wgmma(s, Pass::filter));
-        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-        const Buffer scratch(table(), table().conv.scratch_bytes(s));
-        const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy),
-                     w = on.par_in(s.w, in.w), dx = on.act_out(s.x), dw = on.par_out(s.w);
-        const double on_map = window == 3 ? 22.0 * 22 / (24 * 24) : 1;
-        const double taps = double(window) * window * on_map;
-        const double x_bytes = 2.0 * double(s.x.logical()),
-                     dy_bytes = 2.0 * double(s.y().logical()), weights = double(s.w.logical());
-        const auto moved = [](const auto& call) {
-            emulated::reset_counters();
-            call();
-            const emulated::Counters seen = emulated::counters();
-            return std::pair{double(seen.bytes_loaded + seen.bytes_stored), seen.matrix_flops};
-        };
-        const auto across = [&](Pass pass, int64_t rows) {
-            const TileSize t = tile_of(s, pass);
-            const MatrixProduct p = wgmma_product_of(s, pass);
-            return std::pair{double(ceil_div(rows, t.m)), double(ceil_div(p.n, t.n))};
-        };
-
-        const auto [data_bytes, data_flops] = moved(
-            [&] { table().conv.backward_data(s, dy, w, dx, Write::replace, scratch.data(), {}); });
-        const auto [down, wide] = across(Pass::data, s.x.n * s.x.pixels());
-        const double rounding = 6 * weights;  // of the weights, on the way in
-        const double data = rounding + wide * taps * dy_bytes + down * 2 * weights + x_bytes;
-        EXPECT_NEAR(data_bytes / data, 1, 0.1) << data_bytes << " counted, " << data << " stated";
-        EXPECT_EQ(data_flops, s.flops());
-
-        const auto [filter_bytes, filter_flops] = moved([&] {
-            table().conv.backward_filter(s, x, dy, dw, nullptr, Write::replace, scratch.data(), {});
-        });
-        const auto [rows, columns] = across(Pass::filter, int64_t(window) * window * 128);
-        const int tiles = int(rows * columns);
-        const double parts = split_in_waves(2 * 64, tiles, 64).parts();
-        const double of_parts = parts > 1 ? 8 * parts * weights : 0;
-        const double filter = columns * taps * x_bytes + rows * dy_bytes + of_parts + 4 * weights;
-        EXPECT_NEAR(filter_bytes / filter, 1, 0.1)
-            << filter_bytes << " counted, " << filter << " stated";
-        const TileSize t = tile_of(s, Pass::filter);
-        EXPECT_EQ(filter_flops, 2.0 * 128 * tiles * t.m * t.n);
+// While a step keeps its weights rounded they are what convolutions and linear layers read, and no longer.
+TEST_P(ConvWgmma, TakesTheWeightsThatAreKept) {
+    const Kernels& k = table();
+    const Device on{k};
+    const ConvCase c{"", {.n = 3, .c = 64, .h = 1, .w = 1}, 64, 1, 1, 0};
+    const ConvShape s = shape_on(on, c);
+    const LinearShape linear{.x = s.x, .w = s.w, .y_block = s.y_block};
+    const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+    const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.linear.scratch_bytes(linear)));
+    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w), y = on.act_out(s.y());
+    const Buffer rounded(k, 2 * size_t(s.w.stored()));
+    const auto now = [&](bool as_linear) {
+        if (as_linear)
+            k.linear.forward(linear, x, w, nullptr, y, scratch.data(), {});
+        else
+            k.conv.forward(s, x, w, nullptr, y, scratch.data(), {});
+        return y.values();
+    };
+    for (const bool as_linear : {false, true}) {
+        SCOPED_TRACE(as_linear ? "linear" : "convolution");
+        const Values plain = now(as_linear);
+        {
+            const KeptRounded kept(k.conv, w, s.w.stored(), rounded.data(), {});
+            EXPECT_EQ(now(as_linear), plain);
+            k.memory.zero(rounded.data(), 2 * size_t(s.w.stored()), {});
+            EXPECT_EQ(now(as_linear), Values(plain.size(), 0.0)) << "not those kept";
+        }
+        EXPECT_EQ(now(as_linear), plain) << "kept after their step";
     }
-    unsetenv("FP_FILTER");
+}
+
+// ---- traffic: what blocks bring from L2 and write, stated by hand from the shape as the kernels' heads have it
+
+class ConvWgmmaTraffic : public ConvWgmma {
+protected:
+    struct Moved {
+        double bytes, flops;
+    };
+    struct On {
+        ConvShape s;
+        double x, dy, weights;  // bytes of the maps, elements
+        double taps;            // of the window that fall on the map
+    };
+    void SetUp() override {
+        ConvWgmma::SetUp();
+        if (!IsSkipped() && !emulates()) GTEST_SKIP() << "a GPU does not count";
+    }
+    On on(int side, int window, int stride) const {
+        const ConvCase c{"",        {.n = 2, .c = 128, .h = side, .w = side}, 128, window, stride,
+                         window / 2};
+        const ConvShape s = shape_on({table()}, c);
+        const double inside = window == 1 ? 1 : stride == 2 ? 3 - 1.0 / s.p() : 3 - 2.0 / side;
+        return {s, 2.0 * double(s.x.logical()), 2.0 * double(s.y().logical()),
+                double(s.w.logical()), inside * inside};
+    }
+    Moved data(const On& o) const { return moved(o, false); }
+    Moved filter(const On& o) const { return moved(o, true); }
+    static void expect_bytes(const Moved& got, double stated) {
+        EXPECT_NEAR(got.bytes / stated, 1, 0.1) << got.bytes << " counted, " << stated << " stated";
+    }
+
+private:
+    Moved moved(const On& o, bool of_filters) const {
+        const Device device{table()};
+        const ConvCase c{"", o.s.x, o.s.w.k, o.s.w.r, o.s.stride, o.s.pad};
+        const Inputs in = random_inputs(c, Type::bf16, Type::f32);
+        const Buffer scratch(table(), table().conv.scratch_bytes(o.s));
+        const Tensor x = device.act_in(o.s.x, in.x), dy = device.act_in(o.s.y(), in.dy),
+                     w = device.par_in(o.s.w, in.w), dx = device.act_out(o.s.x),
+                     dw = device.par_out(o.s.w);
+        emulated::reset_counters();
+        if (of_filters)
+            table().conv.backward_filter(o.s, x, dy, dw, nullptr, Write::replace, scratch.data(),
+                                         {});
+        else
+            table().conv.backward_data(o.s, dy, w, dx, Write::replace, scratch.data(), {});
+        const emulated::Counters seen = emulated::counters();
+        return {double(seen.bytes_loaded + seen.bytes_stored), seen.matrix_flops};
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Kernels,
+                         ConvWgmmaTraffic,
+                         ::testing::Values(Table{Backend::emulated, Precision::bf16}),
+                         table_name);
+
+TEST_P(ConvWgmmaTraffic, OfTilesAndOfBlocksThatWalk) {
+    for (const PixelKernel kernel : {PixelKernel::tiles, PixelKernel::stream})
+        for (const int window : {1, 3}) {
+            SCOPED_TRACE(text(kernel == PixelKernel::tiles ? "tiles, " : "stream, ", window));
+            const TileSize tile =
+                kernel == PixelKernel::tiles ? TileSize{128, 64} : TileSize{256, 64};
+            conv_forced() = {.pixels = kernel, .tile = tile};
+            const On o = on(16, window, 1);
+            const double across = 128.0 / tile.n, down = 2.0 * 16 * 16 / tile.m;
+            const double rounding = 6 * o.weights;  // of the weights, on the way in
+            const Moved got = data(o);
+            expect_bytes(got, rounding + across * o.taps * o.dy + down * 2 * o.weights + o.x);
+            EXPECT_EQ(got.flops, o.s.flops());
+        }
+}
+
+TEST_P(ConvWgmmaTraffic, OfPatches) {
+    conv_forced() = {.pixels = PixelKernel::patches, .tile = {256, 128}, .blocks = 2};
+    const On o = on(15, 3, 1);
+    const double down = 2.0 * 16 * 16 / 256, more = 1 + 2.0 * 17 / 256;
+    const Moved got = data(o);
+    expect_bytes(got, 6 * o.weights + more * o.dy + down * 2 * o.weights + o.x);
+    EXPECT_EQ(got.flops, 2.0 * down * 256 * 128 * 9 * 128);
+}
+
+TEST_P(ConvWgmmaTraffic, OfTheInputGradientAtStride2) {
+    for (const int window : {1, 3}) {
+        SCOPED_TRACE(window);
+        conv_forced().tile = {128, 64};
+        const On o = on(16, window, 2);
+        const double across = 2, down = 1;  // a class is 128 pixels
+        const Moved got = data(o);
+        expect_bytes(got, 6 * o.weights + across * o.taps * o.dy + down * 2 * o.weights + o.x);
+        EXPECT_EQ(got.flops, o.s.flops());
+    }
+}
+
+TEST_P(ConvWgmmaTraffic, OfTheFilterGradientInBlocks) {
+    for (const int window : {1, 3}) {
+        SCOPED_TRACE(window);
+        conv_forced() = {.filter = FilterKernel::blocks, .tile = {128, 128}, .parts = 2};
+        const On o = on(16, window, 1);
+        const double rows = window * window, of_parts = 2 * 8 * o.weights;
+        const Moved got = filter(o);
+        expect_bytes(got, o.taps * o.x + rows * o.dy + of_parts + 4 * o.weights);
+        EXPECT_EQ(got.flops, o.s.flops());
+    }
+}
+
+TEST_P(ConvWgmmaTraffic, OfTheFilterGradientOfAllTaps) {
+    for (const bool rows : {false, true}) {
+        SCOPED_TRACE(rows ? "rows" : "taps");
+        conv_forced() = {.filter = rows ? FilterKernel::rows : FilterKernel::taps, .parts = 1};
+        const On o = on(15, 3, 1);
+        const double once = rows ? (3 - 2.0 / 15) * 66 / 64 : 1;
+        const Moved got = filter(o);
+        expect_bytes(got, 2 * once * o.x + 2 * o.dy + 4 * o.weights);
+        const double places = double(round_up(2 * (rows ? 15 : 16) * 16, 64));
+        EXPECT_EQ(got.flops, 2.0 * places * 128 * 9 * 128);
+    }
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ TEST_P(Traffic, Moments) {
     const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 0.5));
     const Tensor kept_mean = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
     const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.batchnorm.scratch_bytes(norm)));
-    const int rows = k.conv.moments_rows(s);
+    const Moments::Rows rows = k.conv.moments_rows(s);
     const Buffer data(k, Moments::bytes(m, rows));
     const Moments moments{data.data(), rows};
     const auto apart = counted([&] {

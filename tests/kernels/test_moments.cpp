@@ -1,4 +1,5 @@
 // A convolution that leaves the moments of its output, and the batch norm that takes them.
+#include "kernels/cuda/plan/conv_plan.h"
 #include "tests/kernels/compare.h"
 
 namespace fp::testing {
@@ -12,7 +13,7 @@ struct MomentsCase {
     bool image = false;
 };
 
-// Chunks of one pixel and ragged ones, widths that fill no tile; then each of the larger tiles (kernels/tiles.h).
+// Chunks of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync (kernels/tiles.h).
 const MomentsCase kCases[] = {
     {"stem", {.n = 2, .c = 3, .h = 20, .w = 18}, 17, 7, 2, 0, true},
     {"one pixel", {.n = 1, .c = 45, .h = 1, .w = 1}, 17, 3, 1},
@@ -22,11 +23,7 @@ const MomentsCase kCases[] = {
     {"stride 2", {.n = 2, .c = 24, .h = 23, .w = 21}, 40, 3, 2},
     {"far from zero", {.n = 2, .c = 16, .h = 11, .w = 9}, 24, 1, 1, 1000},
 };
-const MomentsCase kLargeTiles[] = {
-    {"128 filters", {.n = 2, .c = 8, .h = 93, .w = 95}, 125, 1, 1},
-    {"64 filters", {.n = 2, .c = 8, .h = 93, .w = 95}, 61, 1, 1},
-    {"96 filters", {.n = 2, .c = 24, .h = 65, .w = 67}, 93, 1, 1},
-};
+const MomentsCase kLargeTile{"128 filters", {.n = 2, .c = 8, .h = 93, .w = 95}, 125, 1, 1};
 
 struct Given {
     Values x, w, bias, residual, gamma, beta, running_mean, running_var;
@@ -52,6 +49,7 @@ struct Normed {
 
 class MomentsOn : public OnBackend {
 protected:
+    ~MomentsOn() override { conv_forced() = {}; }
     void SetUp() override {
         OnBackend::SetUp();
         if (!IsSkipped() && !table().conv.forward_moments)
@@ -81,7 +79,7 @@ protected:
         const Tensor bias = on.par_in(on.channels(s.w.k), in.bias);
         const Tensor y = on.act_out(s.y());
         const Buffer scratch(k, k.conv.scratch_bytes(s));
-        const int rows = k.conv.moments_rows(s);
+        const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
         k.conv.forward_moments(s, x, w, bias, y, {data.data(), rows}, scratch.data(), {});
         const Values stored = y.values();
@@ -97,11 +95,14 @@ protected:
         for (int f = 0; f < s.y().stored_c(); ++f)
             for (int64_t chunk = 0; chunk < chunks; ++chunk) {
                 const auto first = [&](int64_t i) {  // pixel of chunk i
-                    if (rows > 0) return std::min<int64_t>(i * rows, s.y().n * pixels);
-                    return std::min<int64_t>(Moments::before(int(i * -rows), s.y().h, s.y().w),
-                                             s.y().n * pixels);
+                    const int64_t place = i * rows.count, all = s.y().n * pixels;
+                    return std::min(
+                        rows.padded() ? Moments::before(place, s.y().h, s.y().w) : place, all);
                 };
                 const int64_t begin = first(chunk), end = first(chunk + 1);
+                if (rows.padded()) {
+                    ASSERT_EQ(got[2 * chunks * s.y().stored_c() + chunk], float(end - begin));
+                }
                 const auto value = [&](int64_t at) {
                     return f < s.w.k
                                ? stored[size_t(((at / pixels) * s.w.k + f) * pixels + at % pixels)]
@@ -113,7 +114,7 @@ protected:
                     square += (value(i) - mean) * (value(i) - mean);
                 const double got_mean = got[f * 2 * chunks + chunk],
                              got_square = got[(f * 2 + 1) * chunks + chunk];
-                const double n = double(end - begin);
+                const double n = double(std::max<int64_t>(end - begin, 1));
                 ASSERT_NEAR(got_mean, mean,
                             4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
                     << "channel " << f << ", chunk " << chunk;
@@ -129,12 +130,23 @@ TEST_P(MomentsOn, AreThoseOfTheStoredOutput) {
     for (const MomentsCase& c : kCases) expect_moments(c, true);
 }
 
-TEST_P(MomentsOn, OfLargeTiles) {
-    for (const MomentsCase& c : kLargeTiles) {
-        // Only Hopper's products have tiles of 96 filters and of two heights.
-        const bool wgmma = table().activation == Type::bf16 && GetParam().generation == 90;
-        if (wgmma || c.k == 125) expect_moments(c, false);
-    }
+TEST_P(MomentsOn, OfTheLargestTile) { expect_moments(kLargeTile, false); }
+
+// Of every kernel and tile of Hopper's products, by few blocks: chunks whose last has few pixels, or none.
+TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
+    if (table().activation != Type::bf16 || GetParam().generation != 90)
+        GTEST_SKIP() << "no warpgroup products";
+    const auto expect = [&](PixelKernel kernel, TileSize tile) {
+        SCOPED_TRACE(text(int(kernel), ", ", tile.m, "x", tile.n));
+        conv_forced() = {.pixels = kernel, .tile = tile, .blocks = 2};
+        expect_moments({"", {.n = 3, .c = 24, .h = 11, .w = 13}, tile.n - 3, 3, 1, 10}, true);
+        expect_moments({"", {.n = 2, .c = 8, .h = 11, .w = 12}, tile.n + 8, 3, 1}, true);
+        conv_forced() = {};
+    };
+    for (const TileCost& of : kWgmmaTiles) expect(PixelKernel::tiles, of.tile);
+    for (const TileSize tile : {TileSize{256, 64}, {256, 128}, {128, 256}, {192, 256}})
+        expect(PixelKernel::stream, tile);
+    for (const TileSize tile : {TileSize{256, 64}, {256, 128}}) expect(PixelKernel::patches, tile);
 }
 
 TEST_P(MomentsOn, TrainTheBatchNorm) {
@@ -149,7 +161,7 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
         const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
         const Tensor bias = on.par_in(channels, in.bias), y = on.act_out(s.y());
         const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.batchnorm.scratch_bytes(norm)));
-        const int rows = k.conv.moments_rows(s);
+        const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
         const Moments moments{data.data(), rows};
         k.conv.forward_moments(s, x, w, bias, y, moments, scratch.data(), {});
@@ -196,7 +208,7 @@ TEST_P(MomentsOn, BitsDoNotDependOnTheOrderOfThreads) {
     const ConvShape s = shape_of(kCases[2]);
     const Given in = random_inputs(kCases[2], s, k.activation);
     const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w), y = on.act_out(s.y());
-    const int rows = k.conv.moments_rows(s);
+    const Moments::Rows rows = k.conv.moments_rows(s);
     std::vector<std::byte> first;
     for (const uint64_t seed : {0, 1, 2, 3}) {
         emulated::settings().seed = seed;

@@ -21,7 +21,7 @@ MatrixProduct forward_of(const ConvShape& s, int element_bytes, double peak) {
     return product_of(s, Pass::forward, element_bytes, peak);
 }
 
-// The heads of conv_tensor.cuh, conv_wgmma.cuh, conv_wgmma_filter.cuh and conv_f32.cuh quote these.
+// The heads of conv_tensor.cuh and conv_f32.cuh quote the first two.
 TEST(Tiles, ExpectedTimesOfResNetsMiddleLayer) {
     const ConvShape s = conv(256, 128, 28, 128, 3, 1);
     const auto microseconds = [&](const auto& tiles, int bytes, double peak) {
@@ -87,6 +87,35 @@ TEST(Tiles, GradientsChooseTheirProducts) {
     EXPECT_TRUE(takes_wgmma(conv(256, 64, 56, 128, 3, 2), Pass::filter));
     EXPECT_FALSE(takes_wgmma(conv(256, 64, 56, 128, 3, 2), Pass::data)) << "stride 2";
     EXPECT_FALSE(takes_wgmma(conv(256, 16, 56, 16, 3, 1), Pass::filter)) << "16 of 64 channels";
+}
+
+// What the copy unit cannot reach is not asked of it: boxes begin and end within 128 pixels of the map's edges.
+TEST(Tiles, WindowsBeyondTheCopyUnitGoElsewhere) {
+    const auto fits = [](int window, int pad, Pass pass) {
+        ConvShape s = conv(1, 64, 300, 64, window, 1);
+        s.pad = pad;
+        return fits_wgmma(s, pass);
+    };
+    for (const Pass pass : {Pass::forward, Pass::filter}) {
+        EXPECT_TRUE(fits(129, 0, pass));
+        EXPECT_FALSE(fits(130, 0, pass)) << "ends 129 before the map does";
+        EXPECT_TRUE(fits(130, 1, pass));
+        EXPECT_TRUE(fits(255, 127, pass));
+        EXPECT_FALSE(fits(257, 128, pass));
+    }
+    EXPECT_TRUE(fits(128, 0, Pass::data)) << "of dy with a padding of 127";
+    EXPECT_FALSE(fits(129, 0, Pass::data));
+    EXPECT_TRUE(fits(1, 127, Pass::data)) << "of dy with a padding of -127";
+    EXPECT_FALSE(fits(1, 128, Pass::data));
+    ConvShape tall = conv(1, 64, 300, 64, 3, 1);
+    tall.w.r = 131;
+    EXPECT_FALSE(fits_wgmma(tall, Pass::forward));
+}
+
+TEST(Tiles, WideMapsOfBf16AreStoredByWholeSectors) {
+    for (const auto& [channels, stored] :
+         {std::pair{1, 8}, {95, 96}, {81, 88}, {96, 96}, {97, 112}, {353, 368}})
+        EXPECT_EQ(nhwc_block_bf16(channels), stored);
 }
 
 }  // namespace

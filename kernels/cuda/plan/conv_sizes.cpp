@@ -1,9 +1,8 @@
-// A convolution's sizes as its kernels read them, checked, and a linear layer as a convolution.
+#include "kernels/cuda/plan/conv_sizes.h"
+
 #include <limits>
 
-#include "kernels/cuda/conv.cuh"
-
-namespace fp::FP_MACHINE {
+namespace fp {
 
 ConvSizes ConvSizes::of(const ConvShape& s) {
     const ConvSizes g{.n = s.x.n,
@@ -40,4 +39,4 @@ ConvShape as_conv(const LinearShape& s) {
             .y_block = s.y_block};
 }
 
-}  // namespace fp::FP_MACHINE
+}  // namespace fp
