@@ -14,26 +14,27 @@ constexpr double kClock = 1.75e9;  // of an H200 in these kernels (Nsight Comput
 // Fitted to h200-kernels.csv. Bytes a second are one multiprocessor's.
 constexpr double kOverlap = 3;     // the norm's exponent
 constexpr double kFill = 0.97e-6;  // a block's start to its first stage
-constexpr double kStep = 65e-9;    // a step's barriers
+// A step's barriers, and those of dw.
+constexpr double kStep = 65e-9, kSumsStep = 20e-9;
 // A producer's divisions at each step: conv_wgmma.cuh, and conv_wgmma_filter.cuh for each panel of 64 lines.
 constexpr double kPixelsIssue = 0.39e-6, kDividedPanel = 0.18e-6;
 // A tile's way out: nothing hidden; what two or three warpgroups in turns do not hide, and bias and ReLU there.
 constexpr double kLeave = 17.3e9, kStreamLeave[] = {36e9, 25e9}, kStreamForward = 55e9;
 constexpr double kResidual = 45e9, kStreamResidual = 90e9;
-constexpr double kMoments =
-    24e9;  // measured of conv_wgmma.cuh alone; conv_stream.cuh is expected to take as much
-constexpr double kMisaligned =
-    2;  // copies of pixels that are no multiple of 32 bytes take so many times as long
-constexpr double kSumsLeave = 33e9;  // float32 sums of dw
-constexpr double kParts = 3.2e-6;    // to add parts: until bytes flow
-// An address and a copy of 16 bytes (an image's: 8) in conv_tensor.cuh.
-constexpr double kPiece = 0.142e-9;
-constexpr double kTensorBlock = 0.5e-6;
-constexpr double kFragment = 1.6,
-                 kMatrix = 4;  // clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16
-constexpr double kHaloCopy = 2.22e9, kHaloLeave = 1.58e9;  // of one warp
-constexpr double kGroupWait =
-    75;  // clocks that conv_halo_filter.cuh waits for 16 pixels (one shape measured)
+// Moments: measured of conv_wgmma.cuh; conv_stream.cuh is expected to take as much a warpgroup.
+constexpr double kMoments = 24e9;
+// The unit's copies of pixels that are no multiple of 32 bytes take so many times as long (measured of conv_wgmma.cuh).
+constexpr double kMisaligned = 2;
+// Float32 sums of dw on their way out; the kernel that adds parts, until bytes flow.
+constexpr double kSumsLeave = 33e9, kParts = 3.2e-6;
+// conv_tensor.cuh: an address and a copy of 16 bytes (an image's: 8), and a block's start and end.
+constexpr double kPiece = 0.142e-9, kTensorBlock = 0.5e-6;
+// Clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16.
+constexpr double kFragment = 1.6, kMatrix = 4;
+// conv_halo.cuh, of one warp: the patch's way in, the outputs' way out.
+constexpr double kHaloCopy = 2.22e9, kHaloLeave = 1.58e9;
+// Clocks that conv_halo_filter.cuh waits for 16 pixels: one shape was measured.
+constexpr double kGroupWait = 75;
 
 double norm(double a, double b) {
     return std::pow(std::pow(a, kOverlap) + std::pow(b, kOverlap), 1 / kOverlap);
@@ -43,6 +44,7 @@ double products_of(const Device& d, double outputs, double depth) {
     return outputs * depth * 2 / (d.bf16_matrix / d.multiprocessors);
 }
 double load_of(const Device& d, double bytes) { return bytes / (d.l2 / d.multiprocessors); }
+double copying(int64_t channels) { return channels * 2 % 32 ? kMisaligned : 1; }
 double rounds_of(const Device& d, int64_t tiles) {
     return double(ceil_div(tiles, d.multiprocessors));
 }
@@ -50,10 +52,9 @@ double rounds_of(const Device& d, int64_t tiles) {
 void pixels(Cost& c, const Device& d, const Direct& g, TileSize t, ConvExtras extras) {
     const double rounds = rounds_of(d, ceil_div(g.pixels, t.m) * g.across(t));
     const double steps = rounds * double(g.steps), leaving = rounds * g.leaving(t);
-    const double slow = g.in * 2 % 32 ? kMisaligned : 1;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * t.m * t.n, g.deep);
-    c.load = load_of(d, steps * (t.m * slow + t.n) * kRowBytes);
+    c.load = load_of(d, steps * (t.m * copying(g.in) + t.n) * kRowBytes);
     c.issue = steps * kPixelsIssue;
     c.step = steps * kStep;
     c.epilogue = leaving * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
@@ -72,11 +73,12 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
         2 * rest <= d.multiprocessors)
         rounds -= 0.5;  // the last round in halves of tiles
     const double steps = rounds * double(g.steps), leaving = rounds * g.leaving(t);
-    double lines = steps * (t.m + t.n);
+    double lines = steps * (t.m * copying(g.in) + t.n);
     if (patch) {
         const double chunks = double(ceil_div(g.in, kChunk));
         const bool filters_stay = across == 1 && chunks == 1;
-        lines = rounds * chunks * double(t.m + 2 * (g.q + 2)) + (filters_stay ? 0 : steps * t.n);
+        lines = rounds * chunks * copying(g.in) * double(t.m + 2 * (g.q + 2)) +
+                (filters_stay ? 0 : steps * t.n);
     }
     c.fill = kFill;
     c.products = products_of(d, rounds * t.m * t.n, g.deep);
@@ -107,7 +109,7 @@ void strided(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvE
     c.resident = choice.resident;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * t.m * t.n, mean * kChunk);
-    c.load = load_of(d, rounds * mean * (t.m + t.n) * kRowBytes);
+    c.load = load_of(d, rounds * mean * (t.m * copying(g.in) + t.n) * kRowBytes);
     c.step = rounds * mean * kStep;
     c.epilogue = rounds * g.leaving(t) * (1 / kLeave + extras.residual / kResidual);
     // A 1x1 adds to a quarter of the pixels, and leaves the others alone.
@@ -126,10 +128,11 @@ void filters(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     const double steps = rounds * double(split.part) / kChunk;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * t.m * t.n, double(split.part));
-    c.load = load_of(d, steps * (t.m + t.n) * kRowBytes);
+    c.load = load_of(
+        d, steps * (t.m * copying(s.x.stored_c()) + t.n * copying(s.y().stored_c())) * kRowBytes);
     if (choice.kernel == ConvKernel::divided)
         c.issue = steps * (t.m + t.n) / kChunk * kDividedPanel;
-    c.step = steps * kStep;
+    c.step = steps * kSumsStep;
     c.epilogue = rounds * t.m * t.n * 4 / kSumsLeave;
     c.finish = adding(d, split.parts(), s);
 }
@@ -144,8 +147,10 @@ void window(Cost& c, const Device& d, const ConvShape& s, bool by_rows) {
     const int x_rows = by_rows ? 3 * (kChunk + 2) : s.stride * s.stride * kChunk;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * outputs, double(split.part));
-    c.load = load_of(d, steps * (x_rows + kChunk) * kRowBytes);
-    c.step = steps * kStep;
+    c.load =
+        load_of(d, steps * (x_rows * copying(s.x.stored_c()) + kChunk * copying(s.y().stored_c())) *
+                       kRowBytes);
+    c.step = steps * kSumsStep;
     c.epilogue = rounds * outputs * 4 / kSumsLeave;
     c.finish = adding(d, split.parts(), s);
 }

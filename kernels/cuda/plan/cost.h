@@ -80,6 +80,7 @@ inline double seconds(const ConvShape& s, Pass pass, ConvChoice choice, ConvExtr
 }
 // Every kernel and tile that can do the pass, and the one of them that takes least.
 std::vector<ConvChoice> conv_choices(const ConvShape&, Pass, ConvExtras = {});
+// Some microseconds: who launches a kernel remembers the answer.
 ConvChoice best_choice(const ConvShape&, Pass, ConvExtras = {});
 
 // Kernels that only move bytes, in bf16: batch normalisation by Swath (batchnorm*.cuh, batchnorm_pool.cuh) and by Sheet
