@@ -76,7 +76,7 @@ constexpr Swath swath_of(
 struct Device {
     std::string_view name;
     bool
-        measured;  // else from data sheets, and what they do not say scaled from the H200 (cuda/plan/moving.cpp)
+        measured;  // else from data sheets, and what they do not say scaled from the H200 (cuda/plan/devices.cpp)
     int multiprocessors;
     int shared_bytes;  // of one multiprocessor
     double l2_bytes;

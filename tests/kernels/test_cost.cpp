@@ -133,6 +133,26 @@ TEST(Cost, IsNearWhatAnH200Took) {
     EXPECT_EQ(far.size(), kFar.size());
 }
 
+// Where several kernels or tiles ran for the same, the one that the model prefers lost little.
+TEST(Cost, PrefersWhatRanFast) {
+    std::map<std::string, std::vector<Row>> same;
+    for (const Row& row : read_rows())
+        if (launch_of(row))
+            same[text(row.pass, " ", row.n, " ", row.c, ">", row.k, "@", row.side, " ", row.r, "/",
+                      row.stride, " ", row.with, " ", row.scope)]
+                .push_back(row);
+    int compared = 0;
+    for (const auto& [what, rows] : same) {
+        const Row& preferred = *std::ranges::min_element(rows, {}, expected);
+        const Row& fastest = *std::ranges::min_element(rows, {}, &Row::measured);
+        const Row& slowest = *std::ranges::max_element(rows, {}, &Row::measured);
+        EXPECT_LT(preferred.measured, 1.1 * fastest.measured)
+            << what << ": " << preferred.key() << " and not " << fastest.key();
+        compared += slowest.measured > 1.1 * fastest.measured;
+    }
+    EXPECT_GT(compared, 30);
+}
+
 // A device that is nowhere faster takes no less.
 TEST(Cost, SlowerMemoryNeverHelps) {
     for (const Row& row : read_rows()) {

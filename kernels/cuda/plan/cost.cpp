@@ -105,8 +105,9 @@ void strided(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvE
             most = std::max(most, taps * chunks);
         }
     // The last block to start may be one with most taps.
-    const double mean = steps / blocks, rounds = blocks / d.multiprocessors + (most / mean - 1) / 2;
-    c.resident = choice.resident;
+    const double mean = steps / blocks, heaviest = most / mean, each = blocks / d.multiprocessors;
+    const double rounds = std::max(each + (heaviest - 1) / 2, heaviest);
+    c.resident = int(std::min(double(choice.resident), std::ceil(each)));
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * t.m * t.n, mean * kChunk);
     c.load = load_of(d, rounds * mean * (t.m * copying(g.in) + t.n) * kRowBytes);
@@ -182,9 +183,10 @@ void tensor(
 void halo(Cost& c, const Device& d, const Direct& g, int stride, ConvChoice choice) {
     const TileSize t = choice.tile;
     const Halo of(g, stride, t);
-    const double blocks = double(of.tiles * g.across(t));
-    const double rounds = std::max(blocks / d.multiprocessors, double(choice.resident));
-    const double steps = rounds * double(of.steps), warps = of.warps() * choice.resident;
+    const double blocks = double(of.tiles * g.across(t)) / d.multiprocessors;
+    const double at_once = std::min(std::ceil(blocks), double(choice.resident));
+    const double rounds = std::max(blocks, at_once), steps = rounds * double(of.steps);
+    const double warps = of.warps() * at_once;
     const double matrices =
         of.warps_n * t.m / 16.0 + of.warps() * double(ceil_div(t.n / of.warps_n, 16));
     c.products = steps * t.m * t.n / 128 * kFragment / kClock;
