@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string_view>
 
 #include "kernels/layout.h"
 
@@ -12,13 +13,37 @@ namespace fp {
 // What the sizes below aim at: an H200's streaming multiprocessors.
 constexpr int kProcessors = 132;
 
-// What a device can do, as the models below use it: an H200's figures, of which none is measured by us.
+// What a device can do, a second.
 struct Device {
-    double hbm = 4.3e12, l2 = 6e12;                                   // bytes a second
-    double ffma = 60e12, tf32_matrix = 395e12, bf16_matrix = 790e12;  // flops a second
-    double start = 2e-6;                                              // of a kernel
+    std::string_view name;
+    bool
+        measured;  // else from data sheets, and what they do not say scaled from the H200 (cuda/plan/devices.cpp)
+    int multiprocessors;
+    int shared_bytes;  // of one multiprocessor
+    double l2_bytes;
+    double hbm, l2;  // bytes: read and written by a copy; from L2 into shared memory
+    double ffma, tf32_matrix, bf16_matrix;  // flops; bf16: wgmma from shared memory
+    double exponentials;
+    double start,
+        start_eager;  // seconds from a kernel to the next: in a graph, and launched one by one
 };
-constexpr Device kDevice;
+
+// The H200 that bench/gpu/run measured (driver 580.159.04, CUDA 13.0, 2026-11-27): copy 4.27 TB/s; L2 9.1 of 16 MiB, 9.73 of
+// 4 MiB; wgmma 852 to 881 TFLOP/s for 64 x 64 and wider; exponentials 4.14e12; 0.486 us in a graph. Not measured: FFMA
+// and TF32 are the data sheet's at the clock and share of bf16, and so is the start outside graphs.
+constexpr Device kDevice{.name = "NVIDIA H200",
+                         .measured = true,
+                         .multiprocessors = 132,
+                         .shared_bytes = 228 * 1024,
+                         .l2_bytes = 50e6,
+                         .hbm = 4.27e12,
+                         .l2 = 9.4e12,
+                         .ffma = 60e12,
+                         .tf32_matrix = 430e12,
+                         .bf16_matrix = 860e12,
+                         .exponentials = 4.1e12,
+                         .start = 0.5e-6,
+                         .start_eager = 2e-6};
 
 // m x n outputs, each a sum of `depth` products of elements of `element_bytes`, at `peak` flops a second.
 struct MatrixProduct {
@@ -44,6 +69,9 @@ struct TileCost {
     int resident = 2;  // blocks on one multiprocessor
 };
 
+// Bytes a second that blocks which wait for their own copies bring from L2: two thirds of what it gives.
+constexpr double kTileLoad = 6.5e12;
+
 // Seconds in whole waves of blocks, the longer of two: the products, or the rows and columns of every
 // block's tile on their way from L2, each once. Where a sum is cut into parts blocks fill the device, and what
 // of a tile lies outside the product is not brought.
@@ -54,7 +82,7 @@ constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
     const int64_t lines = p.split ? across * p.m + down * p.n : blocks * (c.tile.m + c.tile.n);
     const double multiply =
         double(blocks) * double(p.depth) * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
-    const double load = double(lines) * double(p.depth) * p.element_bytes / kDevice.l2;
+    const double load = double(lines) * double(p.depth) * p.element_bytes / kTileLoad;
     return std::max(multiply, load);
 }
 

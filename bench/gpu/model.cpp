@@ -1,5 +1,6 @@
 #include "bench/gpu/model.h"
 
+#include "kernels/cuda/plan/cost.h"
 #include "kernels/error.h"
 #include "kernels/nhwc.h"
 #include "kernels/products.h"
@@ -11,14 +12,17 @@ Map map_of(int n, int c, int side) {
     return {.n = n, .c = c, .h = side, .w = side, .block = nhwc_block(c)};
 }
 
-// Kernels that only move bytes: what they move, which may be more than once each, and how often they are started.
-Expectation moving(double bytes, double moved, int starts, double flops = 0) {
-    const double start = starts * kDevice.start, move = moved / kDevice.hbm;
+// Kernels that only move bytes, so many starts of them.
+Expectation moving(Moving kernel, double bytes, int starts = 1, double flops = 0) {
+    const Cost c = cost(kDevice, kernel, bytes);
     return {.flops = flops,
             .bytes = bytes,
             .floor = bytes / kDevice.hbm,
-            .expected = start + move,
-            .limiter = start > move ? "start" : "memory"};
+            .expected = c.seconds() + (starts - 1) * c.start,
+            .limiter = c.limiter()};
+}
+Expectation moving(double bytes, int starts = 1, double flops = 0) {
+    return moving(Moving::others, bytes, starts, flops);
 }
 
 template <size_t kChoices>
@@ -41,48 +45,34 @@ Expectation multiplying(const MatrixProduct& p,
                                                               : "matrix"};
 }
 
-Expectation batchnorm(const std::string& direction, const BatchNormShape& s, int e) {
-    const double one = double(e) * double(s.x.logical());
-    const double once = s.infer_bytes(e);
-    if (direction == "infer") return moving(once, once, 1, s.flops());
-    if (direction == "train") return moving(once, s.bytes(e), 3, s.flops());
-    if (direction == "train_on_moments") {
-        constexpr int kRows = 128;  // of most tiles
-        return moving(once, once + double(Moments::bytes(s.x, kRows)), 2, s.flops());
-    }
-    FP_REQUIRE(direction == "backward", Exit::usage, "batchnorm ", direction);
-    const double inputs = s.relu ? 3 : 2, outputs = s.residual ? 2 : 1;
-    return moving(one * (inputs + outputs), s.backward_bytes(e), 3, s.flops());
-}
-
 // The scores' sums over pairs (snnl_sums.cu, cosine): tiles of 128 x 64 samples at and right of the diagonal, three products of
 // fp16, then the exponentials and the additions, which we count behind the products, though another block's may hide them;
 // before all that the turning of the map into rows (snnl_prepare.cu).
 Expectation snnl(const SnnlShape& s, int e) {
     constexpr int kRows = 128, kColumns = 64, kAdding = 7;  // instructions a pair
-    // Three products to two reads of shared memory: by kTensorTiles' rule, 3/4 of what mma.sync reaches.
-    constexpr double kShare = 0.45;
+    // Of the peak. An H200: 1024, 512, 7 in 0.88 ms, 4096, 256, 14 in 15.7, 10000, 64, 56 in 444, 128, 512, 7 in 0.05.
+    constexpr double kShare = 0.19;
     const double rows = double(ceil_div(s.x.n, kRows)), columns = double(ceil_div(s.x.n, kColumns));
     const double tiles = s.x.c * (rows * columns - rows * (rows - 1));
     const double pairs = tiles * kRows * kColumns, depth = double(round_up(s.d(), 16));
     const double useful = s.x.c * 0.5 * s.x.n * s.x.n, peak = kDevice.bf16_matrix / 3;
     const double product = pairs * 2 * depth / (peak * kShare);
     const double load = tiles * (kRows + kColumns) * 4 * depth / kDevice.l2;
-    const double adding = pairs * std::max(kAdding / kInstructions, 1 / kExponentials);
+    const double adding = pairs * std::max(kAdding / kInstructions, 1 / kDevice.exponentials);
     const double halves = 4.0 * s.x.c * s.x.n * double(round_up(s.d(), 16));
     const double turn = (s.bytes(e) + halves) / kDevice.hbm;
     const double start = 3 * kDevice.start, multiply = std::max(product, load);
     const double largest = std::max({start, turn, multiply, adding});
-    return {
-        .flops = s.flops() / 2,
-        .bytes = s.bytes(e),
-        .floor = std::max({s.flops() / 2 / peak, useful / kExponentials, s.bytes(e) / kDevice.hbm}),
-        .expected = start + turn + multiply + adding,
-        .limiter = largest == start    ? "start"
-                   : largest == turn   ? "memory"
-                   : largest == adding ? "adding"
-                   : load > product    ? "L2"
-                                       : "matrix"};
+    return {.flops = s.flops() / 2,
+            .bytes = s.bytes(e),
+            .floor = std::max(
+                {s.flops() / 2 / peak, useful / kDevice.exponentials, s.bytes(e) / kDevice.hbm}),
+            .expected = start + turn + multiply + adding,
+            .limiter = largest == start    ? "start"
+                       : largest == turn   ? "memory"
+                       : largest == adding ? "adding"
+                       : load > product    ? "L2"
+                                           : "matrix"};
 }
 
 // Every tile once more in float32, its exponents and their product with the rows (snnl.cu), behind the sums.
@@ -105,11 +95,26 @@ Expectation snnl_backward(const SnnlShape& s, int e) {
 
 Expectation expect_conv(const ConvShape& s, const std::string& direction, Precision precision) {
     const int e = precision == Precision::bf16 ? 2 : 4;
-    const bool data = direction.starts_with("backward_data"), filter = direction == "backward_filter";
+    const bool data = direction.starts_with("backward_data"),
+               filter = direction == "backward_filter";
     const double taken = s.w.r == 1 && !data ? 1.0 / (s.stride * s.stride) : 1.0;
     const double bytes = e * (double(s.x.logical()) * taken + double(s.y().logical())) +
                          double(s.w.logical()) * (filter ? 4 : e);
     const Pass pass = data ? Pass::data : filter ? Pass::filter : Pass::forward;
+    if (precision == Precision::bf16) {
+        const ConvExtras extras{
+            .moments = direction == "forward_moments",
+            .residual = direction.ends_with("add") || direction.ends_with("residual")};
+        const ConvChoice best = best_choice(s, pass, extras);
+        const Cost c = cost(kDevice, s, pass, best, extras);
+        const std::string blocks = best.resident > 1 ? text("/", best.resident) : "";
+        return {.flops = s.flops(),
+                .bytes = bytes,
+                .floor = std::max(s.flops() / kDevice.bf16_matrix, bytes / kDevice.hbm),
+                .expected = c.seconds(),
+                .limiter = c.limiter(),
+                .kernel = text(name_of(best.kernel), ":", best.tile.m, "x", best.tile.n, blocks)};
+    }
     const auto on = [&](const MatrixProduct& p, const auto& tiles, const auto& split_of) {
         Expectation out = multiplying(p, tiles, s.flops(), bytes);
         const int parts = filter ? split_of(p, best_tile(p, tiles).tile).parts() : 1;
@@ -117,11 +122,6 @@ Expectation expect_conv(const ConvShape& s, const std::string& direction, Precis
             out.expected += kDevice.start + 2.0 * parts * double(s.w.stored()) * 4 / kDevice.hbm;
         return out;
     };
-    if (precision == Precision::bf16 && takes_wgmma(s, pass)) {
-        const MatrixProduct p = wgmma_product_of(s, pass);
-        return pass == Pass::forward ? on(p, kWgmmaTiles, wgmma_split_of)
-                                     : on(p, kWgmmaAcrossTiles, wgmma_split_of);
-    }
     const MatrixProduct p = product_of(s, pass, e, peak_flops(precision));
     if (precision == Precision::f32) return on(p, kFfmaTiles, ffma_split_of);
     return on(p, kTensorTiles, mma_split_of);
@@ -151,16 +151,18 @@ Expectation expect(std::istringstream& line, Precision precision) {
                             .y_block = nhwc_block(k)},
                            "forward", precision);
     }
-    if (op == "batchnorm") {
+    if (op == "moving") {
         bool residual = false;
         line >> direction >> n >> h >> c >> residual;
-        return batchnorm(direction, {.x = map_of(n, c, h), .relu = true, .residual = residual}, e);
+        for (int i = 0; i < kMovings; ++i)
+            if (name_of(Moving(i)) == direction)
+                return moving(Moving(i), bytes_of(Moving(i), map_of(n, c, h), residual));
+        fail_with(Exit::usage, direction, ": no such kernel");
     }
-    if (op == "maxpool") {
-        line >> direction >> n >> h >> c;
-        const MaxPoolShape s{.x = map_of(n, c, h), .window = 3, .stride = 2, .pad = 1};
-        const double bytes = s.bytes(e) + double(s.y().logical());  // a byte of argmax
-        return moving(bytes, bytes, 1, s.flops());
+    if (op == "finish") {
+        line >> c;
+        const Cost finish = finishing(kDevice, c);
+        return {.expected = finish.seconds(), .limiter = finish.limiter()};
     }
     if (op == "snnl") {
         line >> n >> c >> h;
@@ -172,24 +174,21 @@ Expectation expect(std::istringstream& line, Precision precision) {
     }
     if (op == "image") {
         line >> n >> h;
-        const double pixels = double(n) * h * h, bytes = pixels * (3 + 4 * e);
-        return moving(bytes, bytes, 1);
+        return moving(Moving::image_pairs, double(n) * h * h * (3 + 4 * e));
     }
     if (op == "sgd" || op == "adamw") {
         double count = 0;
         line >> count;
-        const double bytes = count * (op == "sgd" ? 20 : 28);
-        return moving(bytes, bytes, 2);  // filters, and what does not decay
+        return moving(Moving::sgd, count * (op == "sgd" ? 20 : 28),
+                      2);  // filters, and what does not decay
     }
     if (op == "loss") {  // forward, its sum, backward
         line >> n >> c;
-        const double bytes = 3.0 * e * n * c;
-        return moving(bytes, bytes, 3);
+        return moving(3.0 * e * n * c, 3);
     }
     if (op == "dropout") {
         line >> n >> c;
-        const double bytes = 2.0 * e * n * c;
-        Expectation out = moving(bytes, bytes, 1);
+        Expectation out = moving(2.0 * e * n * c);
         // Ten rounds of Philox an element; 64 integer lanes on a multiprocessor, at 1.83 GHz.
         const double draw = 100.0 * n * c / (kProcessors * 64 * 1.83e9);
         if (draw > out.expected - kDevice.start) {
@@ -200,12 +199,11 @@ Expectation expect(std::istringstream& line, Precision precision) {
     }
     line >> n >> h >> c;
     const double map = double(e) * double(map_of(n, c, h).logical());
-    if (op == "columns") return moving(map, map, 2);
-    if (op == "relu") return moving(2 * map, 2 * map, 1);
-    if (op == "add") return moving(3 * map, 3 * map, 1);
+    if (op == "columns") return moving(map, 2);
+    if (op == "relu") return moving(2 * map);
+    if (op == "add") return moving(3 * map);
     if (op == "avgpool") {
-        const double bytes = AvgPoolShape{.x = map_of(n, c, h)}.bytes(e);
-        return moving(bytes, bytes, 1);
+        return moving(AvgPoolShape{.x = map_of(n, c, h)}.bytes(e));
     }
     fail_with(Exit::usage, op, ": no such op");
 }

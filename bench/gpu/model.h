@@ -1,5 +1,5 @@
-// What an op should take on an H200 (kernels/tiles.h, Device), before anything is measured: its arithmetic and its
-// traffic by the kernel files' own heads.
+// What an op takes on an H200, by the model that its launches were fitted with: kernels/cuda/plan/cost.h for what runs in
+// bf16, tiles.h for convolutions in float32 and TF32, and the kernel files' own heads for the rest, which was not measured.
 #pragma once
 
 #include <sstream>
@@ -16,11 +16,11 @@ struct Expectation {
     double bytes = 0;     // each input once, each output once
     double floor = 0;     // seconds: the longer of flops at the peak and bytes at the bandwidth
     double expected = 0;  // seconds, by the kernels' model
-    std::string_view
-        limiter;  // of the expected time: matrix, L2, memory, adding, integers or start
+    // Of the expected time: matrix, L2, issue, epilogue, memory, adding, integers or start.
+    std::string_view limiter;
+    std::string kernel = "-";  // of a convolution in bf16: the one that takes least, with its tile
 };
 
-constexpr double kExponentials = 3.87e12;             // a second (GPU.md 2.1)
 constexpr double kInstructions = 132 * 128 * 1.83e9;  // of one thread each, a second
 
 constexpr double peak_flops(Precision p) {
@@ -29,15 +29,15 @@ constexpr double peak_flops(Precision p) {
                                   : kDevice.ffma;
 }
 
-// One convolution (forward, infer, backward_data, backward_filter), by the rules of GPU.md 2.2: dw in float32, a
-// strided 1x1 reads what it uses.
+// One convolution (forward, forward_moments, infer, infer_residual, backward_data, backward_data_add, backward_filter),
+// by the rules of GPU.md 2.2: dw in float32, a strided 1x1 reads what it uses.
 Expectation expect_conv(const ConvShape&, const std::string& direction, Precision);
 
 // Of one line, as bench/gpu/run asks:
 //   conv DIRECTION N H C K R STRIDE
 //   linear N C K
-//   batchnorm train|train_on_moments|infer|backward N H C RESIDUAL    with ReLU
-//   maxpool forward|backward N H C                                    3x3, stride 2
+//   moving KERNEL N H C RESIDUAL    of cost.h's Moving: batch norm, pooling
+//   finish C                        statistics or gradients of so many channels, from chunks
 //   avgpool N H C,  columns N H C,  image N H,  relu N H C,  add N H C,  dropout N C,  loss N C,  sgd COUNT,  adamw COUNT
 //   snnl N C SIDE,  snnl_backward N C SIDE                            of one label set, exact, cosine
 Expectation expect(std::istringstream& line, Precision);

@@ -1,78 +1,157 @@
-"""Tables of what model.cpp answers: where each kernel should land on an H200. Nothing is measured."""
+"""Tables of what model.cpp answers, for an H200, beside what one took (tests/kernels/recordings/h200-kernels.csv)."""
+import csv
+import pathlib
 import sys
 
 from engines import Worker
 from sizes import RESNET18, RESNET50, STEM, VGG11
 
-# How often ResNet-18 has each of STEM + RESNET18, and its batch norms: (N, H, C, residual).
-RESNET18_COUNTS = [1, 4, 1, 1, 3, 1, 1, 3, 1, 1, 3]
-RESNET18_NORMS = {(112, 64, 0): 1, (56, 64, 0): 2, (56, 64, 1): 2, (28, 128, 0): 3, (28, 128, 1): 2,
-                  (14, 256, 0): 3, (14, 256, 1): 2, (7, 512, 0): 3, (7, 512, 1): 2}
-RESNET18_PARAMETERS = 11_180_616  # with 8 classes
-SNNL_SHAPES = [(128, 512, 7), (128, 512, 14), (1024, 512, 7), (4096, 256, 14), (14904, 512, 4), (10000, 64, 56)]
+RECORDING = pathlib.Path(__file__).resolve().parents[2] / "tests/kernels/recordings/h200-kernels.csv"
+PASSES = {"infer": ("forward", "-"), "forward_moments": ("forward", "moments"), "backward_data": ("dx", "-"), "backward_data_add": ("dx", "residual"),
+          "backward_filter": ("dw", "-")}
+# (depth, pixels): batch 256 on the H200, commit f284275, medians of five rounds, seconds: inference, training step.
+NETWORKS = {(18, 224): (2351.5e-6, 8130.5e-6), (50, 224): (6662.3e-6, 27939e-6), (18, 64): (None, 1654.8e-6)}
+PARAMETERS = {18: 11_180_616, 50: 23_524_424}  # with 8 classes
+SNNL_SHAPES = {(128, 512, 7): 49e-6, (128, 512, 14): None, (1024, 512, 7): 879e-6, (4096, 256, 14): 15.7e-3, (14904, 512, 4): None,
+               (10000, 64, 56): 444e-3}
+MOVED = ["image 256 224", "finish 64", "finish 2048", "moving normalize_pool 256 112 64 0", "moving pool_gradient_sums 256 112 64 0",
+         "moving pool_differentiate 256 112 64 0", *(f"moving {k} 256 56 64 {residual}" for k in ("normalize", "gradient_sums", "differentiate") for residual in (0, 1)),
+         *(f"moving {k} 256 28 512 0" for k in ("normalize_pair", "pair_gradient_sums", "pair_differentiate")), "moving maxpool_forward 256 112 64 0",
+         "moving maxpool_backward 256 112 64 0", "avgpool 256 7 512", "linear 256 512 8", "loss 256 8", "sgd 11180616", "adamw 11180616",
+         "dropout 256 4096", "columns 256 56 64", "relu 256 56 64", "add 256 56 64"]
+
+micro = lambda seconds: f"{1e6 * seconds:.1f}"
+
+
+def resnet(depth, size):
+    """(shortcut or None, convolutions) of each block, each (case, H, C, K, R, stride)."""
+    blocks, c, h, growth = [], 64, size // 4, 1 if depth == 18 else 4
+    for stage, count in enumerate((2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)):
+        width = 64 << stage
+        for block in range(count):
+            stride = 2 if stage and not block else 1
+            below, out = h // stride, width * growth
+            shortcut = ("", h, c, out, 1, stride) if stride == 2 or c != out else None
+            convs = ([("", h, c, width, 3, stride), ("", below, width, width, 3, 1)] if depth == 18 else
+                     [("", h, c, width, 1, 1), ("", h, width, width, 3, stride), ("", below, width, out, 1, 1)])
+            blocks.append((shortcut, convs))
+            c, h = out, below
+    return blocks, c
 
 
 class Model:
     def __init__(self, options, precision="bf16", batch=256):
         self.command, self.precision, self.batch = str(options.build / "bin/gpu_worker"), precision, batch
         self.worker, self.float32 = Worker([self.command, "model", precision]), Worker([self.command, "model", "fp32"])
+        with open(RECORDING) as file:
+            self.rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
 
     def ask(self, line, worker=None):
-        """{flops, bytes, floor, expected (seconds), limiter} of one line."""
+        """{flops, bytes, floor, expected (seconds), limiter, kernel} of one line."""
         answer = (worker or self.worker).ask(line)
         if answer is None:
             sys.exit(f"bench/gpu/run: the model has no answer to: {line}")
-        return dict(zip(("flops", "bytes", "floor", "expected"), map(float, answer[:4])), limiter=answer[4])
+        return dict(zip(("flops", "bytes", "floor", "expected"), map(float, answer[:4])), limiter=answer[4], kernel=answer[5])
 
     def convolution(self, shape, direction):
         kind, h, c, k, r, stride = shape
         return self.ask(f"conv {direction} {self.batch} {h} {c} {k} {r} {stride}")
 
-    def moving(self):
-        """(line, how often in a ResNet-18 inference, in its training step) of what is not a convolution."""
-        n = self.batch
-        lines = [(f"image {n} 224", 1, 1), (f"maxpool forward {n} 112 64", 1, 1), (f"maxpool backward {n} 112 64", 0, 1),
-                 (f"avgpool {n} 7 512", 1, 2), (f"linear {n} 512 8", 1, 3), (f"loss {n} 8", 0, 1), (f"sgd {RESNET18_PARAMETERS}", 0, 1),
-                 (f"adamw {RESNET18_PARAMETERS}", 0, 0), (f"dropout {n} 4096", 0, 0), (f"columns {n} 56 64", 0, 0), (f"relu {n} 56 64", 0, 0), (f"add {n} 56 64", 0, 0)]
-        for (h, c, residual), count in RESNET18_NORMS.items():
-            lines += [(f"batchnorm {d} {n} {h} {c} {residual}", 0, count if d in ("train_on_moments", "backward") else 0)
-                      for d in ("train", "train_on_moments", "infer", "backward")]
-        return lines
+    def measured(self, shape, direction, expected):
+        """The least that was measured, of which kernel if not the expected one; dw with the kernel that adds parts, or alone."""
+        kind, h, c, k, r, stride = shape
+        direction, extra = PASSES[direction]
+        wanted = dict(zip(("pass", "n", "side", "c", "k", "r", "stride", "with"), (direction, *map(str, (self.batch, h, c, k, r, stride)), extra)))
+        found = [row for row in self.rows if all(row[key] == value for key, value in wanted.items())]
+        if direction == "dw":
+            found = [row for row in found if row["scope"] == "op"] or found
+        if not found:
+            return "-"
+        best = min(found, key=lambda row: float(row["us"]))
+        words = [best["us"]]
+        if f"{best['kernel']}:{best['tile']}" != expected:
+            words += [best["kernel"], best["tile"]]
+        if direction == "dw" and best["scope"] == "kernel":
+            words.append("alone")
+        return " ".join(words)
+
+    def network(self, depth, size, training):
+        """(floor, expected) of a network, all its kernels in turn."""
+        total = [0, 0]
+
+        def add(e):
+            total[0] += e["floor"]
+            total[1] += e["expected"]
+
+        def layer(shape, last, pair, first):
+            """A convolution, and the batch norm behind it (last: adds the block's input; pair: the shortcut's norm too)."""
+            kind, h, c, k, r, stride = shape
+            if not training:
+                return add(self.convolution(shape, "infer_residual" if last else "infer"))
+            add(self.convolution(shape, "forward_moments"))
+            add(self.convolution(shape, "backward_filter"))
+            add(self.convolution(shape, "backward_data_add" if first else "backward_data"))
+            for _ in range(2):
+                add(self.ask(f"finish {k}"))
+            if pair is not None:
+                names = ("normalize_pair", "pair_gradient_sums", "pair_differentiate") if pair else ()
+            else:
+                names = ("normalize", "gradient_sums", "differentiate")
+            for name in names:
+                add(self.ask(f"moving {name} {self.batch} {h // stride} {k} {int(last)}"))
+
+        n, half = self.batch, size // 2
+        stem = ("stem", size, *STEM[0][2:])
+        add(self.ask(f"image {n} {size}"))
+        add(self.convolution(stem, "forward_moments" if training else "infer"))
+        if training:
+            add(self.convolution(stem, "backward_filter"))
+            for line in ("finish 64", "finish 64", *(f"moving {k} {n} {half} 64 0" for k in ("normalize_pool", "pool_gradient_sums", "pool_differentiate"))):
+                add(self.ask(line))
+        else:
+            add(self.ask(f"moving maxpool_forward {n} {half} 64 0"))
+        blocks, features = resnet(depth, size)
+        for shortcut, convs in blocks:
+            if shortcut:
+                layer(shortcut, False, False, True)
+            for i, shape in enumerate(convs):
+                last = i == len(convs) - 1
+                layer(shape, last, True if last and shortcut else None, i == 0 and not shortcut)
+        for line, infer, train in ((f"avgpool {n} {size // 32} {features}", 1, 2), (f"linear {n} {features} 8", 1, 3), (f"loss {n} 8", 0, 1), (f"sgd {PARAMETERS[depth]}", 0, 1)):
+            for _ in range(train if training else infer):
+                add(self.ask(line))
+        return total
 
     def tables(self):
-        out = [f"By the kernels' own models of an H200 ({self.precision}, batch {self.batch}); nothing here was measured. Times in us: floor, "
-               "expected, and what limits the expected one.\n",
-               "| convolution | GFLOP | MB | forward | | | dx | | | dw | | |\n|---|--:|--:|--:|--:|---|--:|--:|---|--:|--:|---|"]
-        micro = lambda seconds: f"{1e6 * seconds:.1f}"
-        times = lambda e: f"{micro(e['floor'])} | {micro(e['expected'])} | {e['limiter']}"
-        totals = {"inference": [0, 0], "training step": [0, 0]}
-
-        def add(mode, e, count):
-            for i, v in enumerate((e["floor"], e["expected"])):
-                totals[mode][i] += count * v
-
-        for i, shape in enumerate(STEM + RESNET18 + RESNET50 + VGG11):
+        out = [f"A model of an H200 ({self.precision}, batch {self.batch}, microseconds); measured is what says so. A convolution's cells: floor / expected, of the kernel "
+               "and tile that the model says take least / the least measured, and of which kernel if another. Floor: the larger of arithmetic at "
+               "860 TFLOP/s and each byte once at 4.27 TB/s. dw with the kernel that adds parts; *alone*: without.\n",
+               "| convolution | inference | forward with moments | dx | dw |\n|---|---|---|---|---|"]
+        for shape in STEM + RESNET18 + RESNET50 + VGG11:
             kind, h, c, k, r, stride = shape
-            forward = self.convolution(shape, "forward")
-            both = [self.convolution(shape, d) if c > 3 or d == "backward_filter" else None for d in ("backward_data", "backward_filter")]
-            out.append(f"| {kind} {c}>{k} @{h} | {forward['flops'] / 1e9:.1f} | {forward['bytes'] / 1e6:.0f} | {times(forward)} | "
-                       + " | ".join(times(e) if e else "- | - | -" for e in both) + " |")
-            if i < len(RESNET18_COUNTS):
-                add("inference", forward, RESNET18_COUNTS[i])
-                for e in (forward, *filter(None, both)):
-                    add("training step", e, RESNET18_COUNTS[i])
+            cells = []
+            for direction in ("infer", "forward_moments", "backward_data", "backward_filter"):
+                if c <= 3 and direction == "backward_data" or kind == "vgg" and direction == "forward_moments":
+                    cells.append("-")
+                    continue
+                e = self.convolution(shape, direction)
+                cells.append(f"{micro(e['floor'])} / {micro(e['expected'])} {e['kernel'].replace(':', ' ')} / {self.measured(shape, direction, e['kernel'])}")
+            out.append(f"| {kind} {c}>{k} @{h} | " + " | ".join(cells) + " |")
         out.append("\n| op | MB | floor | expected | limited by |\n|---|--:|--:|--:|---|")
-        for line, infer, train in self.moving():
+        for line in MOVED:
             e = self.ask(line)
             out.append(f"| {line} | {e['bytes'] / 1e6:.1f} | {micro(e['floor'])} | {micro(e['expected'])} | {e['limiter']} |")
-            add("inference", e, infer)
-            add("training step", e, train)
-        out.append("\n| SNNL, float32: N, C, D | GFLOP, half of N x N for scores | floor | expected | limited by |\n|---|--:|--:|--:|---|")
-        for n, c, side in SNNL_SHAPES:
+        out.append("\n| SNNL, float32: N, C, D | GFLOP, half of N x N for scores | floor | expected | limited by | measured |\n|---|--:|--:|--:|---|--:|")
+        for (n, c, side), seconds in SNNL_SHAPES.items():
             for op in ("snnl", "snnl_backward"):
                 e = self.ask(f"{op} {n} {c} {side}", self.float32)
-                out.append(f"| {'scores' if op == 'snnl' else 'gradient'} {n}, {c}, {side * side} | {e['flops'] / 1e9:.1f} | {micro(e['floor'])} | {micro(e['expected'])} | {e['limiter']} |")
-        for mode, (floor, expected) in totals.items():
-            out.append(f"\nResNet-18 at 224, {mode}: the ops' floors sum to {1e3 * floor:.2f} ms ({self.batch / floor:,.0f} images/s), "
-                       f"their expected times to {1e3 * expected:.2f} ms ({self.batch / expected:,.0f} images/s).")
+                out.append(f"| {'scores' if op == 'snnl' else 'gradient'} {n}, {c}, {side * side} | {e['flops'] / 1e9:.1f} | {micro(e['floor'])} | {micro(e['expected'])} | "
+                           f"{e['limiter']} | {micro(seconds) if seconds and op == 'snnl' else '-'} |")
+        out.append("\n| network | floor, ms | expected, ms | measured, ms, with the kernels of commit f284275 |\n|---|--:|--:|--:|")
+        for (depth, size), times in NETWORKS.items():
+            for training in (False, True):
+                if times[training] is None:
+                    continue
+                floor, expected = self.network(depth, size, training)
+                out.append(f"| ResNet-{depth} at {size}, {'training step' if training else 'inference'} | {1e3 * floor:.2f} | {1e3 * expected:.2f} | {1e3 * times[training]:.2f} |")
         return "\n".join(out)

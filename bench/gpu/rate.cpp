@@ -16,7 +16,7 @@ Work rate_work(const Kernels& k, std::istringstream& words) {
         k.name == name(Backend::cuda) ? cuda::rate(k, asked) : emulated::rate(k, asked);
     const double assumed = asked.what == "l2"      ? kDevice.l2
                            : asked.what == "wgmma" ? kDevice.bf16_matrix
-                           : asked.what == "ex2"   ? kExponentials
+                           : asked.what == "ex2"   ? kDevice.exponentials
                                                    : 1 / kDevice.start;
     return {.call = [rate](int) { rate.call(); },
             .flops = rate.units,

@@ -126,13 +126,13 @@ int serve(const Kernels& k, Precision precision) {
     return 0;
 }
 
-// What model.h says of each line: FLOPS BYTES FLOOR EXPECTED LIMITER.
+// What model.h says of each line: FLOPS BYTES FLOOR EXPECTED LIMITER KERNEL.
 int expect_all(Precision precision) {
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream words(line);
         const Expectation e = expect(words, precision);
-        std::cout << fmt::format("{:.6e} {:.6e} {:.6e} {:.6e} {}", e.flops, e.bytes, e.floor,
-                                 e.expected, e.limiter)
+        std::cout << fmt::format("{:.6e} {:.6e} {:.6e} {:.6e} {} {}", e.flops, e.bytes, e.floor,
+                                 e.expected, e.limiter, e.kernel)
                   << std::endl;
     }
     return 0;

@@ -7,7 +7,7 @@
 // Threads   one 16-byte pack each
 // Traffic   forward reads two maps and writes one; accumulate reads one (add: two) and writes one
 // Bound     memory
-// Model     (bench/gpu/run --model: H200, bf16, batch 256) forward of 64 channels at 56x56: 74 us; the floor is 72
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) forward of 64 channels at 56x56: 75 us; the floor is 72
 #include "kernels/cuda/pack.cuh"
 
 namespace fp::FP_MACHINE {

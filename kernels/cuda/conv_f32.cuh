@@ -19,9 +19,9 @@
 // Moments   of forward's output on the way out, from the registers it is stored from: 8 bytes of kM rows of a
 //           column, where reading y again would be 4 kM
 // Bound     compute: FFMA at 60 TFLOP/s on an H200; memory for 1x1 with few channels
-// Model     (bench/gpu's model, fp32: H200, batch 256) a 3x3 of 128 channels at 28x28: forward and dx 1248 us, dw 1253;
-//           the floor is 987. A 1x1 of 64 at 56x56: 160, 160
-//           and 207; the floor is 110
+// Model     (bench/gpu's model, fp32: H200, batch 256) a 3x3 of 128 channels at 28x28: forward and dx 1246 us, dw 1250;
+//           the floor is 987. A 1x1 of 64 at 56x56: 159, 159
+//           and 204; the floor is 110
 #pragma once
 
 #include "kernels/cuda/conv.cuh"

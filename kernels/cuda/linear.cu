@@ -6,7 +6,7 @@
 //
 // Shapes    x (N,H,W,C)  w (K,H,W,C)  y (N,K)
 // Threads, traffic, bound: those of the convolutions. At small batches the weights are most of the bytes.
-// Model     (bench/gpu/run --model: H200, bf16, batch 256) 512 to 8: 5.6 us, a start and one wave of one block a
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 512 to 8: 5.2 us, a start and one wave of one block a
 //           tile; the floor is 0.1
 #include "kernels/cuda/conv.cuh"
 

@@ -12,7 +12,7 @@
 // Threads   four numbers each; sum_squares: a fixed grid whose blocks' sums one block adds in order; clip: one
 // Traffic   sgd reads 12 and writes 8 bytes a number, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
 // Bound     memory
-// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two starts: sgd 56 us, adamw 77; the floors are
+// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two starts: sgd 58 us, adamw 79; the floors are
 //           52 and 73. Clipping reads the gradients once more and starts five: 20 us more
 #include <cmath>
 

@@ -1,0 +1,281 @@
+#include "kernels/cuda/plan/cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cuda/plan/conv_share.h"
+
+namespace fp {
+namespace {
+
+constexpr int kWindow = 9;         // taps of 3x3
+constexpr double kClock = 1.75e9;  // of an H200 in these kernels (Nsight Compute: 1.74)
+
+// Fitted to h200-kernels.csv. Bytes a second are one multiprocessor's.
+constexpr double kOverlap = 3;     // the norm's exponent
+constexpr double kFill = 0.97e-6;  // a block's start to its first stage
+// A step's barriers, and those of dw.
+constexpr double kStep = 65e-9, kSumsStep = 20e-9;
+// A producer's divisions at each step: conv_wgmma.cuh, and conv_wgmma_filter.cuh for each panel of 64 lines.
+constexpr double kPixelsIssue = 0.39e-6, kDividedPanel = 0.18e-6;
+// A tile's way out: nothing hidden; what two or three warpgroups in turns do not hide, and bias and ReLU there.
+constexpr double kLeave = 17.3e9, kStreamLeave[] = {36e9, 25e9}, kStreamForward = 55e9;
+constexpr double kResidual = 45e9, kStreamResidual = 90e9;
+// Moments: measured of conv_wgmma.cuh; conv_stream.cuh is expected to take as much a warpgroup.
+constexpr double kMoments = 24e9;
+// The unit's copies of pixels that are no multiple of 32 bytes take so many times as long (measured of conv_wgmma.cuh).
+constexpr double kMisaligned = 2;
+// Float32 sums of dw on their way out; the kernel that adds parts, until bytes flow.
+constexpr double kSumsLeave = 33e9, kParts = 3.2e-6;
+// conv_tensor.cuh: an address and a copy of 16 bytes (an image's: 8), and a block's start and end.
+constexpr double kPiece = 0.142e-9, kTensorBlock = 0.5e-6;
+// Clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16.
+constexpr double kFragment = 1.6, kMatrix = 4;
+// conv_halo.cuh, of one warp: the patch's way in, the outputs' way out.
+constexpr double kHaloCopy = 2.22e9, kHaloLeave = 1.58e9;
+// Clocks that conv_halo_filter.cuh waits for 16 pixels: one shape was measured.
+constexpr double kGroupWait = 75;
+
+double norm(double a, double b) {
+    return std::pow(std::pow(a, kOverlap) + std::pow(b, kOverlap), 1 / kOverlap);
+}
+
+double products_of(const Device& d, double outputs, double depth) {
+    return outputs * depth * 2 / (d.bf16_matrix / d.multiprocessors);
+}
+double load_of(const Device& d, double bytes) { return bytes / (d.l2 / d.multiprocessors); }
+double copying(int64_t channels) { return channels * 2 % 32 ? kMisaligned : 1; }
+double rounds_of(const Device& d, int64_t tiles) {
+    return double(ceil_div(tiles, d.multiprocessors));
+}
+
+void pixels(Cost& c, const Device& d, const Direct& g, TileSize t, ConvExtras extras) {
+    const double rounds = rounds_of(d, ceil_div(g.pixels, t.m) * g.across(t));
+    const double steps = rounds * double(g.steps), leaving = rounds * g.leaving(t);
+    c.fill = rounds * kFill;
+    c.products = products_of(d, rounds * t.m * t.n, g.deep);
+    c.load = load_of(d, steps * (t.m * copying(g.in) + t.n) * kRowBytes);
+    c.issue = steps * kPixelsIssue;
+    c.step = steps * kStep;
+    c.epilogue = leaving * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
+    // Tiles side by side are far apart in time: what L2 does not hold comes again.
+    if (g.read > d.l2_bytes) c.memory += double(g.across(t) - 1) * g.read / d.hbm;
+}
+
+void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvExtras extras) {
+    const TileSize t = choice.tile;
+    const bool patch = choice.kernel == ConvKernel::patch, three = t.m == 192;
+    const int64_t line = patch ? g.n * (g.p + 1) * (g.q + 1) : g.pixels;
+    const int64_t across = g.across(t), down = ceil_div(line, t.m), tiles = down * across;
+    const int64_t rest = tiles % d.multiprocessors;
+    double rounds = rounds_of(d, tiles);
+    if (!three && across == 1 && down > d.multiprocessors && rest > 0 &&
+        2 * rest <= d.multiprocessors)
+        rounds -= 0.5;  // the last round in halves of tiles
+    const double steps = rounds * double(g.steps), leaving = rounds * g.leaving(t);
+    double lines = steps * (t.m * copying(g.in) + t.n);
+    if (patch) {
+        const double chunks = double(ceil_div(g.in, kChunk));
+        const bool filters_stay = across == 1 && chunks == 1;
+        lines = rounds * chunks * copying(g.in) * double(t.m + 2 * (g.q + 2)) +
+                (filters_stay ? 0 : steps * t.n);
+    }
+    c.fill = kFill;
+    c.products = products_of(d, rounds * t.m * t.n, g.deep);
+    c.load = load_of(d, lines * kRowBytes);
+    c.step = steps * kStep;
+    c.epilogue = leaving * (1 / kStreamLeave[three] + g.forward / kStreamForward +
+                            extras.residual / kStreamResidual +
+                            extras.moments / kMoments * (three ? 2.0 / 3 : 1));
+}
+
+// dx at stride 2: pixels in classes by parity, each with its own taps.
+void strided(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvExtras extras) {
+    const TileSize t = choice.tile;
+    const double chunks = double(ceil_div(g.in, kChunk));
+    double blocks = 0, steps = 0, most = 0;
+    for (int odd_h = 0; odd_h < 2; ++odd_h)
+        for (int odd_w = 0; odd_w < 2; ++odd_w) {
+            const int taps = g.r == 1 ? !odd_h && !odd_w : (1 + odd_h) * (1 + odd_w);
+            if (taps == 0) continue;
+            const int64_t pixels = g.n * ((g.p + !odd_h) / 2) * ((g.q + !odd_w) / 2);
+            const double here = double(ceil_div(pixels, t.m) * g.across(t));
+            blocks += here;
+            steps += here * taps * chunks;
+            most = std::max(most, taps * chunks);
+        }
+    // The last block to start may be one with most taps.
+    const double mean = steps / blocks, heaviest = most / mean, each = blocks / d.multiprocessors;
+    const double rounds = std::max(each + (heaviest - 1) / 2, heaviest);
+    c.resident = int(std::min(double(choice.resident), std::ceil(each)));
+    c.fill = rounds * kFill;
+    c.products = products_of(d, rounds * t.m * t.n, mean * kChunk);
+    c.load = load_of(d, rounds * mean * (t.m * copying(g.in) + t.n) * kRowBytes);
+    c.step = rounds * mean * kStep;
+    c.epilogue = rounds * g.leaving(t) * (1 / kLeave + extras.residual / kResidual);
+    // A 1x1 adds to a quarter of the pixels, and leaves the others alone.
+    if (g.r == 1 && extras.residual) c.memory -= 1.5 * g.written / d.hbm;
+}
+
+double adding(const Device& d, int64_t parts, const ConvShape& s) {
+    return parts == 1 ? 0 : kParts + double(parts + 1) * double(s.w.stored()) * 4 / d.hbm;
+}
+
+void filters(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
+    const TileSize t = choice.tile;
+    const MatrixProduct p = wgmma_product_of(s, Pass::filter);
+    const Split split = wgmma_split_of(p, t);
+    const double rounds = rounds_of(d, tiles_of(p, t) * split.parts());
+    const double steps = rounds * double(split.part) / kChunk;
+    c.fill = rounds * kFill;
+    c.products = products_of(d, rounds * t.m * t.n, double(split.part));
+    c.load = load_of(
+        d, steps * (t.m * copying(s.x.stored_c()) + t.n * copying(s.y().stored_c())) * kRowBytes);
+    if (choice.kernel == ConvKernel::divided)
+        c.issue = steps * (t.m + t.n) / kChunk * kDividedPanel;
+    c.step = steps * kSumsStep;
+    c.epilogue = rounds * t.m * t.n * 4 / kSumsLeave;
+    c.finish = adding(d, split.parts(), s);
+}
+
+// 64 filters x 64 channels of nine taps, over pixels with zeros between rows, and between maps for `taps`.
+void window(Cost& c, const Device& d, const ConvShape& s, bool by_rows) {
+    const int64_t line = int64_t(s.x.n) * (s.p() + !by_rows) * (s.q() + 1);
+    const int64_t tiles = ceil_div(s.x.stored_c(), kChunk) * ceil_div(s.w.k, kChunk);
+    const Split split = split_in_waves(round_up(line, kChunk), tiles, kChunk);
+    const double rounds = rounds_of(d, tiles * split.parts());
+    const double steps = rounds * double(split.part) / kChunk, outputs = kWindow * kChunk * kChunk;
+    const int x_rows = by_rows ? 3 * (kChunk + 2) : s.stride * s.stride * kChunk;
+    c.fill = rounds * kFill;
+    c.products = products_of(d, rounds * outputs, double(split.part));
+    c.load =
+        load_of(d, steps * (x_rows * copying(s.x.stored_c()) + kChunk * copying(s.y().stored_c())) *
+                       kRowBytes);
+    c.step = steps * kSumsStep;
+    c.epilogue = rounds * outputs * 4 / kSumsLeave;
+    c.finish = adding(d, split.parts(), s);
+}
+
+// On mma.sync a warp's products, what it loads for them and its addresses follow each other; a second block hides
+// little of it.
+void tensor(
+    Cost& c, const Device& d, const ConvShape& s, Pass pass, TileSize t, ConvExtras extras) {
+    constexpr int kDepth = 32, kPieces = kDepth / 8, kWarps = 8;
+    const MatrixProduct p = product_of(s, pass, 2, d.bf16_matrix);
+    const bool filter = pass == Pass::filter;
+    const Split split = filter ? mma_split_of(p, t) : Split{p.depth, p.depth};
+    const double rounds = std::max(double(tiles_of(p, t) * split.parts()) / d.multiprocessors, 1.0);
+    const double steps = rounds * double(ceil_div(split.part, kDepth));
+    const int warp_m = t.m * t.n == 128 * 128 ? 64 : 32, warp_n = t.m * t.n / warp_m / kWarps;
+    const double fragments = t.m * t.n / 128.0, matrices = kWarps * (warp_m + warp_n) / 16.0;
+    const int halves = pass != Pass::data && s.x.stored_c() == kImage ? 2 : 1;
+    c.fill = rounds * kTensorBlock;
+    c.products = steps * kDepth / 16 * (fragments * kFragment + matrices * kMatrix) / kClock;
+    c.load = load_of(d, steps * (t.m + t.n) * kDepth * 2);
+    c.step = steps * kPieces * (t.m * (filter ? 1 : halves) + t.n * halves) * kPiece;
+    const double out = rounds * t.m * t.n;
+    c.epilogue =
+        filter ? out * 4 / kSumsLeave
+               : out * 2 * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
+    c.finish = adding(d, split.parts(), s);
+}
+
+void halo(Cost& c, const Device& d, const Direct& g, int stride, ConvChoice choice) {
+    const TileSize t = choice.tile;
+    const Halo of(g, stride, t);
+    const double blocks = double(of.tiles * g.across(t)) / d.multiprocessors;
+    const double at_once = std::min(std::ceil(blocks), double(choice.resident));
+    const double rounds = std::max(blocks, at_once), steps = rounds * double(of.steps);
+    const double warps = of.warps() * at_once;
+    const double matrices =
+        of.warps_n * t.m / 16.0 + of.warps() * double(ceil_div(t.n / of.warps_n, 16));
+    c.products = steps * t.m * t.n / 128 * kFragment / kClock;
+    c.load = steps * matrices * kMatrix / kClock;
+    c.fill = rounds * double(of.patch_bytes) / (warps * kHaloCopy);
+    c.epilogue = rounds * double(of.pixels) * g.leaving(t) / t.m / (warps * kHaloLeave);
+}
+
+void halo_filter(Cost& c, const Device& d, const ConvShape& s) {
+    const int64_t slices = ceil_div(halo_terms(s), kHaloTerms) * ceil_div(s.w.k, kHaloFilters);
+    const double fragments = double(ceil_div(std::min(s.w.k, kHaloFilters), 16));
+    const double sixteens = double(s.x.n * s.y().pixels() * slices) / 16 / d.multiprocessors;
+    const double matrices = 4 * fragments + kHaloTerms / 2.0;
+    c.products = sixteens * (fragments * kHaloTerms * kFragment + matrices * kMatrix) / kClock;
+    c.step = sixteens * kGroupWait / kClock;
+    c.finish = adding(d, std::max<int64_t>(1, d.multiprocessors / slices), s);
+}
+
+}  // namespace
+
+double Cost::busy() const { return std::max({products, load, issue}); }
+
+double Cost::kernel() const {
+    const double chain = (fill + busy() + step + epilogue) / resident;
+    return start + norm(resident > 1 ? norm(busy(), chain) : chain, memory);
+}
+
+std::string_view Cost::limiter() const {
+    const double rest = (fill + step + epilogue) / resident;
+    const double most = std::max({start, memory, busy(), rest});
+    return most == start      ? "start"
+           : most == memory   ? "memory"
+           : most == rest     ? "epilogue"
+           : most == products ? "matrix"
+           : most == load     ? "L2"
+                              : "issue";
+}
+
+std::string_view name_of(ConvKernel kernel) {
+    constexpr std::string_view kNames[] = {"tensor",  "pixels", "stream",     "patch",
+                                           "strided", "filter", "divided",    "taps",
+                                           "rows",    "halo",   "halo_filter"};
+    static_assert(std::size(kNames) == kConvKernels);
+    return kNames[int(kernel)];
+}
+
+Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras) {
+    Cost c{.start = d.start};
+    const auto by_window = [&](bool by_rows) { window(c, d, s, by_rows); };
+    if (pass == Pass::filter) {
+        const double used = s.w.r < s.stride ? 1.0 / (s.stride * s.stride) : 1;
+        c.memory = 2 * (double(s.x.stored()) * used + double(s.y().stored())) / d.hbm;
+        switch (choice.kernel) {
+            case ConvKernel::tensor:
+                tensor(c, d, s, pass, choice.tile, extras);
+                break;
+            case ConvKernel::taps:
+                by_window(false);
+                break;
+            case ConvKernel::rows:
+                by_window(true);
+                break;
+            case ConvKernel::halo_filter:
+                halo_filter(c, d, s);
+                break;
+            default:
+                filters(c, d, s, choice);
+        }
+        return c;
+    }
+    const Direct g(s, pass);
+    c.memory = (g.read + g.written * (1 + extras.residual) + g.weights) / d.hbm;
+    switch (choice.kernel) {
+        case ConvKernel::tensor:
+            tensor(c, d, s, pass, choice.tile, extras);
+            break;
+        case ConvKernel::pixels:
+            pixels(c, d, g, choice.tile, extras);
+            break;
+        case ConvKernel::strided:
+            strided(c, d, g, choice, extras);
+            break;
+        case ConvKernel::halo:
+            halo(c, d, g, s.stride, choice);
+            break;
+        default:
+            stream(c, d, g, choice, extras);
+    }
+    return c;
+}
+
+}  // namespace fp

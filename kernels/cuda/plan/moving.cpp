@@ -1,0 +1,65 @@
+// Kernels that only move bytes.
+#include "kernels/cuda/plan/cost.h"
+
+namespace fp {
+namespace {
+
+// What a kernel reads and writes of an activation map, counted in maps: x and what has its size, more with a residual,
+// less without a ReLU; and the share of HBM's rate at which it does.
+struct Row {
+    Moving kernel;
+    std::string_view name;
+    double maps, residual, without_relu, share;
+};
+constexpr double kBits = 1.0 / 16;  // of a ReLU, one an element
+constexpr double kPooled =
+    0.25 + 0.25 / 2;  // a quarter of the pixels, and a byte of argmax for each
+constexpr Row kRows[kMovings] = {
+    {Moving::normalize, "normalize", 2, 1 + kBits, 0, 1},
+    {Moving::normalize_pair, "normalize_pair", 3 + kBits, 0, 0, 1},
+    {Moving::normalize_pool, "normalize_pool", 1 + kPooled, 0, 0, 0.63},
+    {Moving::gradient_sums, "gradient_sums", 2, kBits, 0, 1},
+    {Moving::differentiate, "differentiate", 3, 1 + kBits, 0, 1},
+    {Moving::pair_gradient_sums, "pair_gradient_sums", 3 + kBits, 0, 0, 1},
+    {Moving::pair_differentiate, "pair_differentiate", 5 + kBits, 0, 0, 1},
+    {Moving::pool_gradient_sums, "pool_gradient_sums", 1 + kPooled, 0, 0, 0.9},
+    {Moving::pool_differentiate, "pool_differentiate", 2 + kPooled, 0, 0, 0.93},
+    {Moving::sheet_normalize, "sheet_normalize", 2, 1, 0, 0.87},
+    {Moving::sheet_gradient_sums, "sheet_gradient_sums", 3, 0, -1, 0.82},
+    {Moving::sheet_differentiate, "sheet_differentiate", 4, 1, -1, 0.66},
+    {Moving::maxpool_forward, "maxpool_forward", 1 + kPooled, 0, 0, 0.41},
+    {Moving::maxpool_backward, "maxpool_backward", 1 + kPooled, 0, 0, 0.27},
+    {Moving::image, "image", 0, 0, 0, 0.47},
+    {Moving::image_pairs, "image_pairs", 0, 0, 0, 0.94},
+    {Moving::sgd, "sgd", 0, 0, 0, 1},
+    {Moving::others, "others", 0, 0, 0, 1},
+};
+const Row& row_of(Moving kernel) { return kRows[int(kernel)]; }
+static_assert([] {
+    for (int i = 0; i < kMovings; ++i)
+        if (int(kRows[i].kernel) != i) return false;
+    return true;
+}());
+
+constexpr double kRamp = 2.5e-6;  // until bytes flow at the full rate, and back
+constexpr double kFinish = 4e-6, kFinishChannel = 10e-9;
+
+}  // namespace
+
+std::string_view name_of(Moving kernel) { return row_of(kernel).name; }
+
+Cost cost(const Device& d, Moving kernel, double bytes) {
+    return {.start = d.start + kRamp, .memory = bytes / (d.hbm * row_of(kernel).share)};
+}
+
+double bytes_of(Moving kernel, const Map& x, bool residual, bool relu) {
+    const Row& row = row_of(kernel);
+    return 2.0 * double(x.stored()) *
+           (row.maps + (residual ? row.residual : 0) + (relu ? 0 : row.without_relu));
+}
+
+Cost finishing(const Device& d, int channels) {
+    return {.start = d.start + kFinish, .epilogue = channels * kFinishChannel};
+}
+
+}  // namespace fp
