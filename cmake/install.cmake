@@ -10,7 +10,7 @@ add_library(fairprune INTERFACE)
 target_link_libraries(fairprune INTERFACE fp_models)
 target_include_directories(fp_flags INTERFACE $<INSTALL_INTERFACE:${fp_headers}>)
 
-set(fp_parts fp_flags fp_files fp_emulated fp_kernels fp_datasets fp_fairness fp_report fp_engine fp_onnx fp_models ${fp_cuda_library})
+set(fp_parts fp_flags fp_files fp_plan fp_emulated fp_kernels fp_datasets fp_fairness fp_report fp_engine fp_onnx fp_models ${fp_cuda_library})
 foreach(part ${fp_parts})
   string(REPLACE "fp_" "" name ${part})
   set_target_properties(${part} PROPERTIES EXPORT_NAME ${name})
