@@ -6,27 +6,28 @@
 //
 // Shapes    x (N,H,W,C) w (K,R,S,C) bf16, C a multiple of 8   y (N,P,Q,K)   sums float32
 // As GEMM   M = pixels of the output, N = its channels. The sum runs densely over taps and chunks of 8 channels, two
-//           chunks a product, so 24 channels cost what 24 cost and not what 32 would.
-// Tile      whole rows of the output: some of one image, a divisor of its height, or some whole images. In memory a
-//           tile is one piece. Blocks stay and walk over the tiles, a block's first ones far apart.
-// Patch     conv_halo_patch.cuh. Two of them: the next one's copies fly while this one is multiplied; or one, where
-//           memory then has room for another block, and they fly while this one's outputs leave.
-// Filters   all of the block's in shared memory from its start
+//           chunks per product, so 24 channels cost three quarters of 32.
+// Tile      whole rows of the output: some of one image, a divisor of its height, or some whole images. A
+//           tile's outputs are contiguous. Blocks stay and walk over the tiles, as far apart as the grid is wide.
+// Patch     conv_halo_patch.cuh. With two, the next tile is copied while this one is multiplied. With one, where that
+//           leaves room for another block, it is copied while this tile's outputs are stored.
+// Filters   all filters of a block stay in shared memory
 // Products  conv_halo_products.cuh: mma.sync, or Hopper's warpgroup products for the stem
 // Stem      4 stored channels at stride 2: two neighbours are one pixel of 8, of which an output reads R x (S+1)/2 at
 //           stride 1 across; filters are moved by a pixel where the padding is odd.
-// Threads   128 or 256: warps over kM x kN outputs, each with runs of 16 pixels by pieces of 8 channels, which leave
-//           through its own shared memory, 16 rows at a time
+// Threads   128 or 256: warps over kM x kN outputs, each with runs of 16 pixels by pieces of 8 channels. A run leaves
+//           through 16 rows of shared memory that are the warp's own.
 // Traffic   HBM sees the input and the output once. L2 sees the input (rows + R - stride) / rows times, once for every
 //           slice of kN outputs, and the slice's filters once for every block.
 // Bound     memory up to about 32 channels, then the products: mma.sync has at most two thirds of the peak
 // Needs     sm_90a for the warpgroup products; channels by 8, or 4 at stride 2 of an even width
-// H200      batch 256, bf16, inference, us; in brackets what the tiles in conv_wgmma.cuh took before:
+// H200      batch 256, bf16, inference, us; in brackets before, in the tiles of conv_wgmma.cuh, the stem in
+//           conv_tensor.cuh's. Measured with the loops before this form of them, which had the same tiles and products.
 //             56x56, 3x3   21>16 43 (286)   21>27 63 (329)   27>21 66 (197)   21>65 at stride 2 59 (102)
 //             28x28, 3x3   65>35 59 (116)
-//             stem of 224x224, 7x7 at stride 2   3>64 328 (863), by mma.sync 396   3>21 170 by mma.sync (839)
-//           By warpgroup products narrow layers took longer (21>16 50, all of a pruned ResNet-18 1472 for 1415), so they
-//           have none. The stem with moments took 507 by mma.sync; by warpgroup products it is not measured.
+//             stem of 224x224, 7x7 at stride 2   3>64 328 (863), by mma.sync 396   3>21 by mma.sync 170 (839)
+//           By warpgroup products 21>16 took 50, 65>35 56.5, and a whole pruned ResNet-18 1472 for 1415: narrow layers
+//           have mma.sync alone. The stem with moments took 507 by mma.sync; by warpgroup products it is not measured.
 #pragma once
 
 #include "kernels/cuda/conv_epilogue.cuh"

@@ -15,20 +15,20 @@ namespace fp::FP_MACHINE {
 
 constexpr int kHaloChunk = 8;  // channels of 16 bytes
 
-// Of a term of the sum, a tap's chunk: chunks from a pixel's first.
+// Where a term of the sum, one chunk of one tap, lies: in chunks from the first chunk of a pixel.
 __device__ inline int halo_offset(const HaloSizes& g, int term) {
     const int tap = term / g.chunks, r = tap / g.s, s = tap % g.s;
     const int column = g.stride_w == 2 ? s % 2 * g.column_half + s / 2 : s;
     return r * g.row_pitch + column * g.pitch + term % g.chunks;
 }
 
-// Where the first chunk of a pixel of the tile lies, chunks.
+// Where the first chunk of a pixel of the tile lies in the patch, in chunks.
 __device__ inline int halo_pixel(const HaloSizes& g, int pixel) {
     const int q = pixel % g.q, p = pixel / g.q % g.rows, image = pixel / g.q / g.rows;
     return image * g.image_pitch + p * g.stride_h * g.row_pitch + q * g.pitch;
 }
 
-// Of every chunk of a row of the patch: its place there, bytes, and 1 more where the map has its column.
+// For every chunk of a patch row: its place in the row in bytes, plus 1 where its column lies on the map.
 template <class T>
 __device__ void halo_places(const HaloSizes& g, int* places) {
     for (int i = thread_index(); i < g.row_chunks(); i += T::kThreads) {

@@ -21,13 +21,13 @@ namespace fp::FP_MACHINE {
 
 constexpr int kHaloMatrix = 8 * 16;  // bytes
 
-// 16 rows of products: the first one's pixel of the tile, and how many are pixels of it, each behind the other. `count`
-// may be below 0 and above 16.
+// 16 rows of a product: the pixel of the tile that the first row is, and how many rows are pixels, one after the other.
+// `count` may be below 0 or above 16.
 struct HaloRun {
     int first, count;
 };
 
-// What both are as a tile. Resident: blocks on a multiprocessor that registers allow.
+// The tile of a policy: kHaloTiles[kIndex] as constants.
 template <int kIndex>
 struct HaloTileOf {
     static constexpr int kWarpsM = kHaloTiles[kIndex].warps_m, kWarpsN = kHaloTiles[kIndex].warps_n;
@@ -47,13 +47,14 @@ struct HaloMma : HaloTileOf<kIndex> {
     // Two products in one round of the loop where registers suffice to load for one while the other goes on.
     static constexpr bool kTwoSteps = kRuns * (kPieces * 4 + 4) < 110;
 
-    int first[kRuns];  // where the lane's row of each run begins in a patch, bytes
+    int first[kRuns];  // where this lane's row of each run begins in a patch, in bytes
 
     __device__ explicit HaloMma(const HaloSizes& g) {
         UNROLL
         for (int i = 0; i < kRuns; ++i) {
             const int pixel = run(g, i, 0).first + lane_index() % 16;
-            first[i] = pixel < g.tile_pixels() ? halo_pixel(g, pixel) * 16 : 0;  // or any
+            first[i] =
+                pixel < g.tile_pixels() ? halo_pixel(g, pixel) * 16 : 0;  // no pixel: any place
         }
     }
 
@@ -65,7 +66,7 @@ struct HaloMma : HaloTileOf<kIndex> {
         return {sums[i][piece][half * 2], sums[i][piece][half * 2 + 1]};
     }
 
-    // The last term may be half of a product alone, whose filters are zeros.
+    // A last term alone shares its product with filters that are zeros.
     __device__ static void put_terms(const HaloSizes& g, int* terms) {
         for (int i = thread_index(); i < g.steps * 2; i += kThreads)
             terms[i] = i < g.terms() ? halo_offset(g, i) * 16 : 0;
@@ -130,7 +131,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
     static_assert(kGroups == 2 && Tile::kWarpsN == 1);
     using Sums = float[kRuns][kN / 2];
 
-    // The groups take turns at products: of one row where it has two, else of neighbouring rows.
+    // The groups take turns at products: the two of one row, or those of neighbouring rows.
     struct Place {
         int p, q;
     };
@@ -151,8 +152,8 @@ struct HaloWgmma : HaloTileOf<kIndex> {
         return {sums[i][piece * 4 + half * 2], sums[i][piece * 4 + half * 2 + 1]};
     }
 
-    // As a descriptor has it: where a step's first term lies, and how far on the second does. A last term alone is
-    // multiplied twice, once with zeros.
+    // As a descriptor holds it: where a step's first term lies, and the distance to the second. A last term alone is
+    // multiplied twice, once by zeros.
     __device__ static void put_terms(const HaloSizes& g, int* terms) {
         for (int i = thread_index(); i < g.steps; i += kThreads) {
             const int one = halo_offset(g, 2 * i);
@@ -160,7 +161,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
             terms[i] = one | (two - one) << 16;
         }
     }
-    // Copies write through the generic view of shared memory, products read through the asynchronous one.
+    // Copies write through the generic proxy, products read through the asynchronous one.
     __device__ static void patch_is_written() { async_fence(); }
 
     template <HaloFilters kFilters>
@@ -177,7 +178,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
         for (int i = 0; i < kRuns; ++i) {
             const Place at = place(g, group, i);
             const int chunk = at.p * g.stride_h * g.row_pitch + at.q;
-            first[i] = from + uint64_t(at.p < g.rows ? chunk : 0);  // or any
+            first[i] = from + uint64_t(at.p < g.rows ? chunk : 0);  // no row: any place
         }
         uint64_t filter = matrix_descriptor(filters, kMatrices * kHaloMatrix, kHaloMatrix);
         for (int j = 0; j < g.steps; ++j) {
@@ -187,7 +188,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
             for (int i = 0; i < kRuns; ++i) wgmma_bf16<kN>(sums[i], first[i] + term, filter, j > 0);
             filter += 2 * kMatrices * kHaloMatrix / 16;
             wgmma_commit();
-            wgmma_wait<1>();  // this step's go on
+            wgmma_wait<1>();  // this step's products go on
         }
         wgmma_wait<0>();
     }

@@ -138,24 +138,25 @@ INSTANTIATE_TEST_SUITE_P(Kernels,
                                            Table{Backend::cuda, Precision::bf16}),
                          table_name);
 
-// Each tile wherever it fits, by one block and by several, with one patch and with two.
+// Each tile on every other case that it fits, by one block and by several, with one patch and with two.
 TEST_P(ConvHalo, EveryTile) {
+    std::vector<ConvCase> cases(std::begin(kNarrow), std::end(kNarrow));
+    cases.insert(cases.end(), std::begin(kStems), std::end(kStems));
     for (int tile = 0; tile < kHaloTileCount; ++tile) {
-        bool seen = false;
-        for (int turn = 0; turn < int(std::size(kNarrow) + std::size(kStems)); ++turn) {
-            const bool narrow = turn < int(std::size(kNarrow));
-            const ConvCase& c = narrow ? kNarrow[turn] : kStems[turn - int(std::size(kNarrow))];
+        int seen = 0;
+        for (int i = tile % 2; i < int(cases.size()); i += 2) {
+            const ConvCase& c = cases[size_t(i)];
             halo_choice().tile = tile;
-            halo_choice().buffers = 1 + (turn + tile) % 2;
-            halo_choice().most_blocks = turn % 3 == 0 ? 1 : 2;
+            halo_choice().buffers = 1 + (i + tile) / 2 % 2;
+            halo_choice().most_blocks = i % 3 == 0 ? 1 : 2;
             if (!takes_halo(shape_on({table()}, c), Pass::forward)) continue;
             SCOPED_TRACE(text("tile ", tile, ", ", c.name, ", ", halo_choice().buffers,
                               " patches, ", halo_choice().most_blocks, " blocks"));
             expect_forward(c);
-            if (narrow && c.stride == 1) expect_data(c);
-            seen = true;
+            if (!c.image && c.stride == 1) expect_data(c);
+            ++seen;
         }
-        EXPECT_TRUE(seen) << "tile " << tile << " fits nowhere";
+        EXPECT_GE(seen, 2) << "tile " << tile;
     }
 }
 
