@@ -1,21 +1,18 @@
-// What starts conv_halo.cuh, for conv_bf16_sm90a.cu.
+// What starts the kernels of conv_halo.cuh and conv_halo_filter.cuh. Which convolutions they take, and how they cut them
+// up, is said in plan/halo_plan.h.
 #pragma once
 
 #include "kernels/cuda/conv_epilogue.cuh"
-#include "kernels/products.h"
+#include "kernels/cuda/plan/halo_plan.h"
 
 namespace fp::FP_MACHINE {
 
-// Whether the kernels of conv_halo.cuh should do this pass.
-bool takes_halo(const ConvShape&, Pass);
-// The pixels of a tile of the forward pass, of which it leaves moments.
-int halo_moments_rows(const ConvShape&);
-// w: bf16, as they lie. Data: dy and the gradient of x for x and y, write == add with the gradient for residual.
+// w: bf16, in the order of the parameters. Data: dy and the gradient of x for x and y, write == add with the gradient
+// for residual.
 void halo_convolution(
     const ConvShape&, Pass, const bf16* x, const bf16* w, const Epilogue&, Stream);
 
-// Parts in scratch, added in order; dbias may be null.
-size_t halo_filter_scratch_bytes(const ConvShape&);
+// scratch: halo_filter_scratch_bytes(), for parts that are added in order. dbias may be null.
 void halo_filter_gradient(const ConvShape&,
                           const bf16* x,
                           const bf16* dy,

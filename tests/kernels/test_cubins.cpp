@@ -162,5 +162,15 @@ TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
     EXPECT_FALSE(named("FilterColumns", 90).empty());
 }
 
+TEST_F(Cubins, HaloConvolutionsMultiplyByWhatTheyAreNamedFor) {
+    for (const Kernel* k : named("halo_kernel", 90)) {
+        const bool wgmma = k->name.find("HaloWgmma") != std::string::npos;
+        EXPECT_EQ(k->of(kHgmma) > 0, wgmma) << k->name;
+        EXPECT_EQ(k->of(kHmma) > 0, !wgmma) << k->name;
+        EXPECT_GT(k->of(kAsyncCopy), 0) << k->name;
+    }
+    for (const Kernel* k : named("halo_filter_kernel", 90)) EXPECT_GT(k->of(kHmma), 0) << k->name;
+}
+
 }  // namespace
 }  // namespace fp
