@@ -77,7 +77,8 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
     sum_rows(sums, shared.room, swath.across, swath.down, [&](int across, int e, float sum) {
         if (first + across >= swath.packs) return;
         const int kind = e / kSize, channel = (first + across) * kSize + e % kSize;
-        if (kind > 0) sum *= in.norm[kind - 1].spread.rstd(channel);
+        const float* rstd = kind == 1 ? in.norm[0].spread.vector : in.norm[1].spread.vector;
+        if (kind > 0) sum *= ldg(rstd + channel);
         stg(partial + (int64_t(at.chunk) * 3 + kind) * stored + channel, sum);
     });
 }

@@ -3,7 +3,7 @@
 
 #include "tests/kernels/compare.h"
 
-namespace fp::testing {
+namespace fp::testing::norms {
 
 struct BatchNormCase {
     const char* name;
@@ -245,4 +245,4 @@ protected:
     }
 };
 
-}  // namespace fp::testing
+}  // namespace fp::testing::norms

@@ -1,7 +1,7 @@
 #include "tests/kernels/batchnorm_calls.h"
 #include "tests/kernels/gradient.h"
 
-namespace fp::testing {
+namespace fp::testing::norms {
 namespace {
 
 const BatchNormCase kCases[] = {
@@ -230,4 +230,4 @@ TEST(BatchNorm, BackwardIsTheGradient) {
 }
 
 }  // namespace
-}  // namespace fp::testing
+}  // namespace fp::testing::norms

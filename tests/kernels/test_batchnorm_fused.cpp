@@ -1,7 +1,7 @@
 // The max pool behind a batch norm, or a second norm added to it, as one op: held to the plain ops.
 #include "tests/kernels/batchnorm_calls.h"
 
-namespace fp::testing {
+namespace fp::testing::norms {
 namespace {
 
 const BatchNormCase kCases[] = {
@@ -227,4 +227,4 @@ TEST_P(FusedNormOn, PairsAsTheOpsDo) {
 }
 
 }  // namespace
-}  // namespace fp::testing
+}  // namespace fp::testing::norms

@@ -1,7 +1,7 @@
 // A batch norm on moments from elsewhere, and ReLU's mask in each of its forms: y, x again, bits behind y.
 #include "tests/kernels/batchnorm_calls.h"
 
-namespace fp::testing {
+namespace fp::testing::norms {
 namespace {
 
 const BatchNormCase kCases[] = {
@@ -131,4 +131,4 @@ TEST_P(NormMasksOn, BackwardIsTheSameFromEveryMask) {
 }
 
 }  // namespace
-}  // namespace fp::testing
+}  // namespace fp::testing::norms
