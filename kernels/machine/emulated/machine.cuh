@@ -92,7 +92,9 @@ enum class WarpOperation : int {
     ldmatrix_trans,
     stmatrix,
     mma,
-    wgmma
+    wgmma,
+    elect,
+    setmaxnreg
 };
 
 // Brings `mine` to the lanes of `mask` and returns what `read` makes of all they brought.
