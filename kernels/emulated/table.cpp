@@ -2,25 +2,20 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <utility>
+#include <vector>
 
 #include "kernels/cuda/tables.cuh"
 #include "kernels/error.h"
-#include "kernels/host_order.h"
 #include "kernels/kernels.h"
 #include "kernels/machine/emulated/launch.h"
 #include "kernels/machine/emulated/settings.h"
+#include "kernels/machine/emulated/streams.h"
 
 namespace fp::emulated {
 
 namespace {
 
 constexpr size_t kAlignment = 256;  // cudaMalloc's
-
-// What a GPU cannot do while it notes a graph.
-void refuse_while_noting(const char* what) {
-    FP_CHECK(!recording(), "emulated: ", what, " while a graph is noted");
-}
 
 void* alloc(size_t bytes) {
     refuse_while_noting("memory was asked for");
@@ -29,48 +24,66 @@ void* alloc(size_t bytes) {
     if (!block) throw std::bad_alloc();
     return block;
 }
-void copy(void* to, const void* from, size_t bytes, Stream) {
-    give([=] { std::memcpy(to, from, bytes); });
+// CUDA waits for the whole device before it releases memory, and does not say what went wrong there.
+void finish_quietly() {
+    try {
+        finish_all();
+    } catch (const Error&) {}
 }
-void copy_in(void* device, const void* host, size_t bytes, Stream) {
+void release(void* block) {
+    if (block && noting()) return release_while_noting(block);
+    finish_quietly();
+    std::free(block);
+}
+void* alloc_host(size_t bytes) {
+    refuse_while_noting("memory was asked for");
+    return alloc_pinned(bytes);
+}
+void release_host(void* block) {
+    finish_quietly();
+    release_pinned(block);
+}
+void copy(void* to, const void* from, size_t bytes, Stream s) {
+    give(s, [=] { std::memcpy(to, from, bytes); });
+}
+void copy_in(void* device, const void* host, size_t bytes, Stream s) {
     refuse_while_noting("something was copied in");
-    std::memcpy(device, host, bytes);
+    if (runs_at_once() || is_pinned(host)) return copy(device, host, bytes, s);
+    const auto* first = static_cast<const char*>(host);
+    give(s, [device, now = std::vector<char>(first, first + bytes)] {
+        std::memcpy(device, now.data(), now.size());
+    });
 }
-void copy_out(void* host, const void* device, size_t bytes, Stream) {
+void copy_out(void* host, const void* device, size_t bytes, Stream s) {
     refuse_while_noting("the host waited for a copy");
-    std::memcpy(host, device, bytes);
+    copy(host, device, bytes, s);
+    finish(s);
 }
-void zero(void* device, size_t bytes, Stream) {
-    give([=] { std::memset(device, 0, bytes); });
+void copy_out_later(void* host, const void* device, size_t bytes, Stream s) {
+    FP_CHECK(is_pinned(host),
+             "emulated: a copy beside other work to memory that is not of alloc_host");
+    copy(host, device, bytes, s);
 }
-void synchronize(Stream) { refuse_while_noting("the host waited"); }
+void zero(void* device, size_t bytes, Stream s) {
+    give(s, [=] { std::memset(device, 0, bytes); });
+}
+void synchronize(Stream s) {
+    refuse_while_noting("the host waited");
+    finish(s);
+}
 
 constexpr Memory memory{.alloc = alloc,
-                        .release = std::free,
-                        .alloc_host = alloc,
-                        .release_host = std::free,
+                        .release = release,
+                        .alloc_host = alloc_host,
+                        .release_host = release_host,
                         .copy_in = copy_in,
                         .copy_out = copy_out,
-                        .copy_out_later = copy,
+                        .copy_out_later = copy_out_later,
                         .copy = copy,
                         .zero = zero,
                         .synchronize = synchronize};
 
-constexpr Graph graph{
-    .begin =
-        [](Stream) {
-            refuse_while_noting("a second one was begun");
-            recording() = new Recording;
-        },
-    .end = [](Stream) -> void* { return std::exchange(recording(), nullptr); },
-    .launch =
-        [](void* g, Stream) {
-            for (auto& call : *static_cast<Recording*>(g)) call();
-        },
-    .release = [](void* g) { delete static_cast<Recording*>(g); },
-};
-
-constinit const Tables tables{Host{"emulated", memory, host_order, &graph}};
+constinit const Tables tables{Host{"emulated", memory, order, &graph}};
 
 }  // namespace
 

@@ -1,76 +1,20 @@
-// What the GPU's compiler made of the kernels: the matrix and copy instructions meant are there, and nothing
-// lives in local memory. Read from the machine code in libfp_cuda.a and beside it, so no GPU and no disassembler is needed.
-#include <elf.h>
+// What the GPU's compiler made of the kernels: the matrix and copy instructions meant are there, nothing lives in local
+// memory, and neither a known fault of the compiler's nor a division in a producer's loop is in any of them. Read from the
+// machine code in libfp_cuda.a and beside it (machine_code.h).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
-#include <string>
-#include <vector>
+
+#include "tests/kernels/machine_code.h"
 
 namespace fp {
 namespace {
 
-// The low 12 bits of an instruction's first word.
-enum Opcode : uint16_t {
-    kHmma = 0x23c,         // mma.sync
-    kHgmma = 0x9f0,        // wgmma; the commit of a group too, with no destination
-    kTensorCopy = 0x5b4,   // cp.async.bulk.tensor, tiled
-    kIm2colCopy = 0x3b4,   // the same, im2col
-    kAsyncCopy = 0xfae,    // cp.async
-    kLoadMatrix = 0x83b,   // ldmatrix
-    kStoreMatrix = 0x844,  // stmatrix
-    kLoadLocal = 0x983,    // local memory: spills, and arrays that are indexed at run time
-    kStoreLocal = 0x387,
-    kStoreLocalUniform = 0x987,
-};
-
-struct Kernel {
-    std::string name;
-    int generation;
-    std::map<int, int> count;  // by opcode
-    int of(int opcode) const {
-        const auto found = count.find(opcode);
-        return found == count.end() ? 0 : found->second;
-    }
-};
-
-template <class T>
-T at(const std::string& bytes, size_t offset) {
-    T value;
-    if (offset + sizeof value > bytes.size()) throw std::runtime_error("a cubin is cut short");
-    std::memcpy(&value, bytes.data() + offset, sizeof value);
-    return value;
-}
-
-// The kernels of one cubin that begins at `base`.
-void read_cubin(const std::string& bytes, size_t base, std::vector<Kernel>& kernels) {
-    constexpr int kCuda = 190;
-    const auto header = at<Elf64_Ehdr>(bytes, base);
-    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != kCuda) return;
-    // From version 8 of its ABI on, the generation stands one byte higher.
-    const int generation =
-        int(header.e_ident[EI_ABIVERSION] >= 8 ? header.e_flags >> 8 : header.e_flags) & 0xff;
-    const auto section = [&](int i) {
-        return at<Elf64_Shdr>(bytes, base + header.e_shoff + size_t(i) * header.e_shentsize);
-    };
-    const size_t names = base + section(header.e_shstrndx).sh_offset;
-    for (int i = 0; i < header.e_shnum; ++i) {
-        const Elf64_Shdr s = section(i);
-        const std::string name = bytes.c_str() + names + s.sh_name;
-        if (s.sh_type != SHT_PROGBITS || !name.starts_with(".text.")) continue;
-        Kernel k{.name = name.substr(6), .generation = generation, .count = {}};
-        for (size_t offset = 0; offset + 16 <= s.sh_size; offset += 16) {
-            const auto word = at<uint64_t>(bytes, base + s.sh_offset + offset);
-            ++k.count[int(word & 0xfff)];
-        }
-        kernels.push_back(std::move(k));
-    }
-}
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 class Cubins : public ::testing::Test {
 protected:
@@ -87,34 +31,48 @@ protected:
     void read_library(const std::filesystem::path& library) {
         std::ifstream file(library, std::ios::binary);
         const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-        const size_t before = kernels_.size();
-        for (size_t i = 0; (i = bytes.find("\177ELF", i)) != std::string::npos; ++i)
-            read_cubin(bytes, i, kernels_);
-        ASSERT_GT(kernels_.size(), before) << "no machine code in " << library;
+        std::vector<KernelCode> more = kernels_of(bytes);
+        ASSERT_FALSE(more.empty()) << "no machine code in " << library;
+        std::move(more.begin(), more.end(), std::back_inserter(kernels_));
     }
-    std::vector<const Kernel*> named(const std::string& part, int generation) const {
-        std::vector<const Kernel*> found;
-        for (const Kernel& k : kernels_)
+    std::vector<const KernelCode*> named(const std::string& part, int generation) const {
+        std::vector<const KernelCode*> found;
+        for (const KernelCode& k : kernels_)
             if (k.generation == generation && k.name.find(part) != std::string::npos)
                 found.push_back(&k);
         EXPECT_FALSE(found.empty()) << "no " << part << " for sm_" << generation;
         return found;
     }
-    std::vector<Kernel> kernels_;
+    std::vector<KernelCode> kernels_;
 };
 
 TEST_F(Cubins, NothingLivesInLocalMemory) {
-    for (const Kernel& k : kernels_) {
-        const int local = k.of(kLoadLocal) + k.of(kStoreLocal) + k.of(kStoreLocalUniform);
-        EXPECT_EQ(local, 0) << k.name << " for sm_" << k.generation;
+    for (const KernelCode& k : kernels_) EXPECT_THAT(local_memory(k), IsEmpty());
+}
+
+TEST_F(Cubins, NoMinimumWritesAPredicate) {
+    for (const KernelCode& k : kernels_) EXPECT_THAT(predicates_of_minima(k), IsEmpty());
+}
+
+TEST_F(Cubins, LoopsThatFillARingDivideNothing) {
+    int loops = 0;
+    for (const KernelCode& k : kernels_) {
+        // Of one step each, and the steps of these kernels are found by division.
+        if (k.name.find("wgmma_pixels_kernel") != std::string::npos) continue;
+        if (k.name.find("wgmma_filter_kernel") != std::string::npos &&
+            k.name.find("Lb0E") != std::string::npos)
+            continue;
+        loops += fill_loops(k);
+        EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
     }
+    EXPECT_GT(loops, 0);
 }
 
 TEST_F(Cubins, TensorConvolutionsUseMmaAndAsynchronousCopies) {
     for (const int generation : {80, 90})
         for (const char* name :
              {"tensor_forward_kernel", "tensor_data_kernel", "tensor_filter_kernel"})
-            for (const Kernel* k : named(name, generation)) {
+            for (const KernelCode* k : named(name, generation)) {
                 EXPECT_GT(k->of(kHmma), 0) << k->name;
                 EXPECT_GT(k->of(kAsyncCopy), 0) << k->name;
                 // No load transposes TF32: its filter gradient reads fragments one by one.
@@ -126,7 +84,7 @@ TEST_F(Cubins, TensorConvolutionsUseMmaAndAsynchronousCopies) {
 
 TEST_F(Cubins, CosinesOfTheNeighbourLossAreOfTheTensorCore) {
     for (const int generation : {80, 90})
-        for (const Kernel* k : named("snnl_sums_kernel", generation)) {
+        for (const KernelCode* k : named("snnl_sums_kernel", generation)) {
             const bool cosine = k->name.find("TensorPairs") != std::string::npos;
             EXPECT_EQ(k->of(kHmma) > 0, cosine) << k->name;
             EXPECT_EQ(k->of(kAsyncCopy) > 0, cosine) << k->name;
@@ -136,7 +94,7 @@ TEST_F(Cubins, CosinesOfTheNeighbourLossAreOfTheTensorCore) {
 
 TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     const auto expect = [this](const char* name, std::initializer_list<int> opcodes) {
-        for (const Kernel* k : named(name, 90))
+        for (const KernelCode* k : named(name, 90))
             for (const int opcode : opcodes)
                 EXPECT_GT(k->of(opcode), 0) << k->name << ", " << opcode;
     };
@@ -149,7 +107,7 @@ TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
 
 TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
     for (const char* name : {"wgmma_pixels_kernel", "wgmma_filter_kernel"})
-        for (const Kernel* k : named(name, 90)) {
+        for (const KernelCode* k : named(name, 90)) {
             EXPECT_GT(k->of(kHgmma), 0) << k->name;
             EXPECT_GT(k->of(kIm2colCopy), 0) << k->name;
             EXPECT_GT(k->of(kTensorCopy), 0) << k->name;
@@ -163,13 +121,100 @@ TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
 }
 
 TEST_F(Cubins, HaloConvolutionsMultiplyByWhatTheyAreNamedFor) {
-    for (const Kernel* k : named("halo_kernel", 90)) {
+    for (const KernelCode* k : named("halo_kernel", 90)) {
         const bool wgmma = k->name.find("HaloWgmma") != std::string::npos;
         EXPECT_EQ(k->of(kHgmma) > 0, wgmma) << k->name;
         EXPECT_EQ(k->of(kHmma) > 0, !wgmma) << k->name;
         EXPECT_GT(k->of(kAsyncCopy), 0) << k->name;
     }
-    for (const Kernel* k : named("halo_filter_kernel", 90)) EXPECT_GT(k->of(kHmma), 0) << k->name;
+    for (const KernelCode* k : named("halo_filter_kernel", 90)) EXPECT_GT(k->of(kHmma), 0) << k->name;
+}
+
+// ---- planted: the reader sees what it is there to see
+
+// A branch from one instruction to another, taken where predicate 0 holds.
+Instruction branch(int from, int to) {
+    const auto words = uint64_t(int64_t(to - from - 1) * 4);
+    return {kBranch | (words & 0xff) << 16 | words >> 8 << 34, (words >> 38 & 0x3ffff) | uint64_t(7)
+                                                                                             << 23};
+}
+constexpr uint64_t kUnguarded = 0x7000;
+Instruction plain(int opcode) { return {uint64_t(opcode) | kUnguarded, 0}; }
+
+TEST(MachineCode, AMinimumThatWritesAPredicateIsSeen) {
+    // What ptxas 13.0 made for sm_90a of the kernel in machine_code.h, and of a clamp alone.
+    const KernelCode faulty{.name = "ragged",
+                            .generation = 90,
+                            .code = {{0x0000000408067981, 0x001e62000c1e1900},    // LDG.E R6
+                                     {0x0000001006007848, 0x000fda0003801100}}};  // VIMNMX.RELU
+    EXPECT_THAT(predicates_of_minima(faulty),
+                ElementsAre("ragged for sm_90, at 0x10: VIMNMX.RELU writes P0"));
+    const KernelCode right{.name = "clamp",
+                           .generation = 90,
+                           .code = {{0x00000002ff007248, 0x004fc80007fe0100},  // VIMNMX R0, RZ, R2
+                                    {0x0000000900097248, 0x000fc60003fe1100}}};  // VIMNMX.RELU, PT
+    EXPECT_THAT(predicates_of_minima(right), IsEmpty());
+    // __vibmax_s16x2, whose second predicate is another.
+    const KernelCode pair{.name = "pair",
+                          .generation = 90,
+                          .code = {{0x0000000700087248, 0x004fc40007a00300},
+                                   {0x0000000700087248, 0x004fc40007ae0300}}};
+    EXPECT_THAT(predicates_of_minima(pair),
+                ElementsAre("pair for sm_90, at 0x0: VIMNMX writes P0",
+                            "pair for sm_90, at 0x10: VIMNMX writes P2"));
+}
+
+TEST(MachineCode, LocalMemoryIsSeen) {
+    // nvcc's of `int a[40]` with run-time indices: STL [R7], R6 and LDL.
+    const KernelCode faulty{.name = "array",
+                            .generation = 90,
+                            .frame_bytes = 160,
+                            .code = {{0x0000000607007387, 0x0005e20000100800},
+                                     {0x0000000007067983, 0x000ea80000100800}}};
+    EXPECT_THAT(local_memory(faulty),
+                ElementsAre("array for sm_90, at 0x0: a frame of 160 bytes",
+                            "array for sm_90, at 0x0: STL", "array for sm_90, at 0x10: LDL"));
+    EXPECT_THAT(local_memory({.name = "none", .code = {plain(0x981)}}), IsEmpty());
+    // .nv.info: an attribute without bytes, registers and the frame of symbol 8.
+    const unsigned char info[] = {3, 0x1b, 0xff, 0,    4, 0x2f, 8, 0, 8, 0, 0,   0, 31, 0,
+                                  0, 0,    4,    0x11, 8, 0,    8, 0, 0, 0, 160, 0, 0,  0};
+    EXPECT_EQ(frames_of({reinterpret_cast<const char*>(info), sizeof info}),
+              (std::map<uint32_t, int>{{8, 160}}));
+}
+
+// Two loops round a copy, with a wait of one instruction's loop inside; a division at one place.
+KernelCode fills(int division) {
+    std::vector<Instruction> code{
+        plain(0x802),        // 0: before
+        plain(0x802),        // 1: a tile
+        plain(0x5a7),        // 2: a stage: a try
+        branch(3, 2),        // 3: again
+        plain(kArrive),      // 4
+        plain(kTensorCopy),  // 5
+        branch(6, 2),        // 6: the next stage
+        branch(7, 1),        // 7: the next tile
+        plain(kExit),        // 8
+        plain(0x802),        // 9: never reached
+    };
+    if (division >= 0) code[size_t(division)] = plain(0x306);
+    return {.name = "fill", .generation = 90, .code = code};
+}
+
+TEST(MachineCode, DivisionsInTheInnermostLoopThatFillsAreSeen) {
+    EXPECT_EQ(fill_loops(fills(-1)), 1);
+    EXPECT_THAT(divisions_in_fill_loops(fills(-1)), IsEmpty());
+    EXPECT_THAT(divisions_in_fill_loops(fills(2)),
+                ElementsAre("fill for sm_90, at 0x20: I2F in a loop that fills"));
+    EXPECT_THAT(divisions_in_fill_loops(fills(0)), IsEmpty());
+    EXPECT_THAT(divisions_in_fill_loops(fills(1)), IsEmpty()) << "once a tile";
+    EXPECT_THAT(divisions_in_fill_loops(fills(9)), IsEmpty());
+    KernelCode calls = fills(-1);
+    calls.code[2] = plain(kCall);
+    EXPECT_THAT(divisions_in_fill_loops(calls),
+                ElementsAre("fill for sm_90, at 0x20: CALL in a loop that fills"));
+    KernelCode no_arrival = fills(2);  // copies, and no ring
+    no_arrival.code[4] = plain(0x802);
+    EXPECT_EQ(fill_loops(no_arrival), 0);
 }
 
 }  // namespace

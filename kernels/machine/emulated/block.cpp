@@ -21,6 +21,7 @@ constexpr size_t kRedZone = 128;
 constexpr size_t kDynamicAlignment = 1024;
 constexpr size_t kMostShared = 227 << 10;  // a block of an H100 or H200
 constexpr size_t kMostStatic = 48 << 10;   // of that, what need not be asked for
+constexpr int kRegisters = 64 << 10;       // of a multiprocessor
 
 thread_local Block* running_block = nullptr;
 std::atomic<uint64_t> generations{0};
@@ -165,6 +166,11 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     stopped_ = false;
     mbarriers_.clear();
     tensor_copies_.clear();
+    // As many registers as the compiler may give each thread of a block that has the multiprocessor to itself.
+    const int registers = std::min(256, kRegisters / ((threads + 31) / 32 * 32) / 8 * 8);
+    warps_.assign(size_t(threads + 31) / 32, {.registers = registers});
+    register_pool_ = 0;
+    elected_ = random_ ? int(draw() % 32) : 0;
     threads_ = live_ = threads;
     ready_first_ = ready_end_ = 0;
     for (Barrier& b : barriers_) b.arrived = 0;
@@ -183,6 +189,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
         t.product_group = 0;
         t.products_fenced = false;
         t.products.clear();
+        t.held.clear();
         t.asan_stack = nullptr;
         if (under_tsan() && !t.tsan_fiber) t.tsan_fiber = __tsan_create_fiber(0);
         unpoison(stack_of(i), kStack);
@@ -224,6 +231,7 @@ void Block::run(
     if (error_.empty() && live_)
         error_ = text("deadlock: ", threads_ - live_, " of ", threads_, " threads have left, ",
                       barriers_[0].arrived, " wait at the block's barrier", where_they_wait());
+    if (error_.empty()) check_warpgroups();
     if (error_.empty()) check_zones();
     running_block = nullptr;
     ++counted.blocks;
@@ -237,13 +245,15 @@ std::string Block::where_they_wait() const {
     for (int i = 0; i < threads_ && told < 6; ++i) {
         const Thread& t = thread_[i];
         if (t.state == State::done) continue;
-        std::ostringstream mask;
-        if (t.state == State::meeting) mask << " of lanes 0x" << std::hex << t.mask;
+        std::ostringstream more;
+        if (t.state == State::meeting) more << " of lanes 0x" << std::hex << t.mask;
+        if (t.state == State::mbarrier) more << missing_at(t.waits_for);
         all += text("\n  thread ", i, " waits at ", text_of(t.at), ", ",
-                    t.state == State::meeting    ? "a warp operation"
-                    : t.state == State::mbarrier ? "an mbarrier"
-                                                 : "a barrier",
-                    mask.str());
+                    t.state == State::meeting     ? "a warp operation"
+                    : t.state == State::mbarrier  ? "an mbarrier"
+                    : t.state == State::registers ? "registers that no warp gives back"
+                                                  : "a barrier",
+                    more.str());
         ++told;
     }
     return all;
@@ -257,6 +267,9 @@ FP_UNTRACED void Block::release(Barrier& b, int id) {
 }
 
 FP_UNTRACED void Block::barrier(int id, int threads, const Place& at) {
+    if (id < 0 || id > 15 || threads % 32 || (id == 0) != (threads == 0))
+        stop(text("barrier ", id, " of ", threads, " threads: 1 to 15, of whole warps, ",
+                  text_of(at)));
     Barrier& b = barriers_[id];
     Thread& me = thread_[current_];
     char* order = &b.order[b.passed & 1];

@@ -6,6 +6,7 @@
 //   a warp operation whose lanes disagree about mask, kind or place        a lane outside its own mask
 //   a misaligned vector access                                             shared memory written past an array
 //   more shared memory than an H200 block can have                         an overrun stack (a crash: guard pages)
+//   what the units of Hopper may not be asked (hopper.cpp)
 #pragma once
 
 #include <cstdint>
@@ -78,6 +79,10 @@ public:
     Meeting& meet(unsigned mask, int operation, const void* mine, int bytes, const Place& at);
     void leave(Meeting&);
     FP_UNTRACED int lane() const { return current_ % 32; }
+    void whole_warp(const char* operation, const Place& at);  // stops in a last warp of fewer lanes
+    FP_UNTRACED int elected_lane() const { return elected_; }
+    // The warp has `count` registers a thread from here on, once the block's pool can give them.
+    void set_registers(int count, bool take, const Place& at);
 
     void* shared(SharedSite&, size_t bytes, const Place& at);
     FP_UNTRACED char* dynamic_shared() const { return dynamic_; }
@@ -107,7 +112,8 @@ public:
     void fence_async();
     uint32_t shared_address(const void* p) const;
 
-    // Products of a warpgroup: d (64 x columns) = or += lines of a times lines of b, when they are waited for.
+    // Products of a warpgroup: d (64 x columns) = or += lines of a times lines of b, when they are waited for. Till
+    // then d is NaN.
     struct Lines {  // 16 numbers each, in rows of shared memory or across them
         uint64_t descriptor;
         bool transposed;
@@ -123,6 +129,8 @@ public:
     void multiply(Product, const Place& at);
     void commit_products();
     void wait_products(int groups_in_flight);
+    // Stops where products in flight write any of these sums.
+    void check_settled(const float* first, const float* end, const Place& at);
 
     [[noreturn]] void stop(const std::string& why);  // throws what ends the block
 
@@ -135,7 +143,7 @@ public:
     }
 
 private:
-    enum class State : uint8_t { ready, barrier, meeting, mbarrier, done };
+    enum class State : uint8_t { ready, barrier, meeting, mbarrier, registers, done };
     struct Copy {
         void* to;
         const void* from;
@@ -148,6 +156,15 @@ private:
         int phase = 0;
         bool fenced = false;
     };
+    struct Held {  // what the sums of products in flight will be, while the kernel sees NaN
+        float* d;
+        std::vector<float> sums;
+    };
+    struct Warp {
+        int registers = 0;  // of each thread
+        int changes = 0;    // of their number
+        int64_t products = 0;
+    };
     struct Thread {
         void* context = nullptr;
         State state = State::done;
@@ -159,6 +176,7 @@ private:
         int product_group = 0;
         bool products_fenced = false;
         std::vector<Product> products;
+        std::vector<Held> held;  // of the products in flight, one for each d
         const uint64_t* waits_for = nullptr;
         void* asan_stack = nullptr;
         void* tsan_fiber = nullptr;
@@ -183,16 +201,19 @@ private:
     void prepare(int threads, uint64_t seed);
     void release(Barrier&, int id);
     void check_zones();
+    void check_warpgroups();
     char* take_shared(size_t bytes, const Place& at);
     char* stack_of(int thread) const;
     std::string where_they_wait() const;
+    std::string missing_at(const uint64_t* mbarrier) const;  // what its phase waits for
     uint64_t draw();
     Mbarrier& mbarrier(const uint64_t* word, const Place& at);
     void end_phase(Mbarrier&);
     char* async_view(uint32_t address);
     void run_tensor_copy(size_t which);
     void read_line(const Lines&, int line, float (&values)[16]);
-    void run_product(const Product&);
+    void run_product(const Product&, float* d);
+    std::vector<float>& held(float* d);
     static size_t arena_bytes();
 
     Body body_ = nullptr;
@@ -217,6 +238,9 @@ private:
     uint32_t ready_mask_ = 0, ready_first_ = 0, ready_end_ = 0;
 
     Barrier barriers_[16];
+    std::vector<Warp> warps_;
+    int register_pool_ = 0;  // given back and not taken, of all threads of a warp
+    int elected_ = 0;
     std::unique_ptr<Meeting*[]> meetings_;  // open ones, by warp
     std::unique_ptr<char[]> meeting_order_;
     Meeting* spare_ = nullptr;

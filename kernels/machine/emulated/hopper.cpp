@@ -1,4 +1,5 @@
 // Barriers that count bytes, the tensor memory unit and the warpgroup's products, as a block plays them.
+#include <cmath>
 #include <cstring>
 
 #include "kernels/bf16.h"
@@ -11,14 +12,18 @@ namespace {
 
 constexpr uint64_t kMbarrier = 0x6d62u << 16;  // what the word of a barrier holds above its number
 constexpr size_t kSwizzleUnit = 1024;
+constexpr int64_t kMostPending = (1 << 20) - 1;  // arrivals or bytes of an mbarrier
 
 std::string text_of(const Place& at) {
     const std::string path = at.file_name();
     return text(path.substr(path.rfind('/') + 1), ":", at.line());
 }
 
-// Where the byte at a shared address lies: chunks of 16 exchanged by the 128-byte row's number modulo 8.
-constexpr uint32_t swizzled(uint32_t address) { return address ^ ((address >> 7 & 7) << 4); }
+// Where the byte at a shared address lies: chunks of 16 exchanged by the 128-byte row's number modulo 8, counted from
+// row `base` on.
+constexpr uint32_t swizzled(uint32_t address, uint32_t base = 0) {
+    return address ^ ((((address >> 7) - base) & 7) << 4);
+}
 
 // ThreadSanitizer's object for a phase of a barrier: two in turns, or who arrives early at the next phase would
 // seem to come before who waits for this one.
@@ -26,7 +31,65 @@ void* order_of(uint64_t* word, int phase) { return reinterpret_cast<char*>(word)
 
 }  // namespace
 
+// ---- warps and warpgroups
+
+void Block::whole_warp(const char* operation, const Place& at) {
+    if (threads_ - current_ / 32 * 32 < 32)
+        stop(text(operation, " in a warp of ", threads_ % 32, " threads, ", text_of(at)));
+}
+
+void Block::set_registers(int count, bool take, const Place& at) {
+    const auto must_wait = [&] {
+        const Untraced quiet;  // not beyond give_way(): a stopped block never comes back from there
+        Warp& warp = warps_[size_t(current_) / 32];
+        if (take ? count < warp.registers : count > warp.registers)
+            stop(text("setmaxnreg: a warp ", take ? "takes" : "keeps", " ", count,
+                      " registers and has ", warp.registers, ", ", text_of(at)));
+        if (count - warp.registers > register_pool_) {
+            thread_[current_].state = State::registers;
+            thread_[current_].at = at;
+            return true;
+        }
+        register_pool_ -= count - warp.registers;
+        warp.registers = count;
+        ++warp.changes;
+        for (int i = 0; i < threads_; ++i)
+            if (thread_[i].state == State::registers) make_ready(i);
+        return false;
+    };
+    while (must_wait()) give_way();
+}
+
+// What only whole warpgroups may do: their four warps have done it alike.
+void Block::check_warpgroups() {
+    for (size_t first = 0; first < warps_.size(); first += 4) {
+        const size_t end = std::min(first + 4, warps_.size());
+        bool alike = true, used = false;
+        std::string counts;
+        for (size_t w = first; w < end; ++w) {
+            const Warp &one = warps_[w], &of = warps_[first];
+            alike = alike && one.products == of.products && one.changes == of.changes &&
+                    one.registers == of.registers;
+            used = used || one.products > 0 || one.changes > 0;
+            counts += text(w == first ? "" : "; ", one.products, " products, ", one.changes,
+                           " setmaxnreg to ", one.registers);
+        }
+        if (used && (!alike || end - first < 4)) {
+            error_ = text("the warps of warpgroup ", first / 4, " differ: ", counts);
+            return;
+        }
+    }
+}
+
 // ---- barriers
+
+std::string Block::missing_at(const uint64_t* word) const {
+    for (size_t i = 0; i < mbarriers_.size(); ++i)
+        if (const Mbarrier& b = mbarriers_[i]; b.word == word)
+            return text(" (number ", i, " in the order of their initialisation): ", b.pending,
+                        " of ", b.expected, " arrivals and ", b.bytes, " bytes are missing");
+    return {};
+}
 
 Block::Mbarrier& Block::mbarrier(const uint64_t* word, const Place& at) {
     const uint64_t number = *word - kMbarrier;
@@ -37,7 +100,8 @@ Block::Mbarrier& Block::mbarrier(const uint64_t* word, const Place& at) {
 
 void Block::init_mbarrier(uint64_t* word, int arrivals, const Place& at) {
     const Untraced quiet;
-    if (arrivals < 1) stop(text("an mbarrier of ", arrivals, " arrivals, ", text_of(at)));
+    if (arrivals < 1 || arrivals > kMostPending)
+        stop(text("an mbarrier of ", arrivals, " arrivals, ", text_of(at)));
     *word = kMbarrier + mbarriers_.size();
     mbarriers_.push_back({.word = word, .expected = arrivals, .pending = arrivals});
 }
@@ -56,6 +120,9 @@ void Block::arrive_mbarrier(uint64_t* word, int bytes, const Place& at) {
                   text_of(at)));
     --b.pending;
     b.bytes += bytes;
+    if (bytes < 0 || b.bytes > kMostPending)
+        stop(text("an mbarrier that expects ", b.bytes, " bytes, at most ", kMostPending, ", ",
+                  text_of(at)));
     end_phase(b);
 }
 
@@ -128,6 +195,19 @@ void Block::copy_tensor(TensorCopy copy, const Place& at) {
     if (!mbarrier(copy.barrier, at).fenced)
         stop(text("a tensor copy to an mbarrier whose initialisation was not fenced, ",
                   text_of(at)));
+    if (copy.first[0] % 8)
+        stop(text("a tensor copy from element ", copy.first[0],
+                  " on: its box does not begin at a multiple of 16 bytes, ", text_of(at)));
+    const TensorMapSpec& m = copy.map;
+    for (int i = 0; i < (m.im2col ? 2 : 0); ++i) {
+        if (copy.offset[i] < 0 || copy.offset[i] > 255)
+            stop(text("an im2col offset of ", copy.offset[i], ", 0 to 255 are possible, ",
+                      text_of(at)));
+        if (copy.first[i + 1] < m.lower[i] || copy.first[i + 1] >= m.size[i + 1] + m.upper[i])
+            stop(text("an im2col copy from place ", copy.first[i + 1],
+                      " on, which is not in the box [", m.lower[i], ", ",
+                      m.size[i + 1] + m.upper[i], "), ", text_of(at)));
+    }
     ++counted.tensor_copies;
     copy.at_the_last_moment = random_ == 0 || draw() % 2 == 0;
     tensor_copies_.push_back(copy);
@@ -191,24 +271,45 @@ void Block::fence_products() {
     thread_[current_].products_fenced = true;
 }
 
+// The sums of products in flight on d.
+std::vector<float>& Block::held(float* d) {
+    for (Held& h : thread_[current_].held)
+        if (h.d == d) return h.sums;
+    return thread_[current_].held.emplace_back(Held{d, {}}).sums;
+}
+
 void Block::multiply(Product p, const Place& at) {
     const Untraced quiet;
     Thread& me = thread_[current_];
     if (!me.products_fenced) stop(text("wgmma without a wgmma_fence before it, ", text_of(at)));
     for (const Lines& lines : {p.a, p.b}) {
+        const uint64_t start = (lines.descriptor & 0x3fff) << 4;
+        // An H200 confirmed it along the sum alone (the probe told_as_base_offset).
+        if (lines.descriptor >> 49 & 7 && (lines.transposed || lines.descriptor >> 62 != 1))
+            stop(text("wgmma: a base offset of an operand that is not swizzled rows, ",
+                      text_of(at)));
         if (lines.descriptor >> 62 == 0 && !lines.transposed) continue;
         if (lines.descriptor >> 62 != 1)
             stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
-        // Whole rows further in are where the address says (the GPU confirmed it along the sum); parts of a row
-        // nobody has said.
-        if (lines.transposed && lines.descriptor % (128 >> 4))
+        // Whole rows further in are where the address says (an H200 confirmed it, along the sum and across it); parts
+        // of a row nobody has said.
+        if (lines.transposed && start % 128)
             stop(text("wgmma: a transposed operand at no multiple of 128, ", text_of(at)));
+        if (!lines.transposed && start % 32)
+            stop(text("wgmma: an operand at no multiple of 32 of its rows, ", text_of(at)));
     }
     p.group = me.product_group;
-    me.products.push_back(p);
     if (current_ % 128 == 0) counted.matrix_flops += 2.0 * 64 * 16 * p.columns;
-    if (current_ % 32 == 0) ++counted.matrix_products;
-    if (!settings().late_copy) run_product(me.products.back()), me.products.pop_back();
+    if (current_ % 32 == 0) {
+        ++counted.matrix_products;
+        ++warps_[size_t(current_) / 32].products;
+    }
+    if (!settings().late_copy) return run_product(p, p.d);
+    me.products.push_back(p);
+    std::vector<float>& sums = held(p.d);
+    if (!sums.empty()) return;
+    sums.assign(p.d, p.d + p.columns / 2);
+    std::fill(p.d, p.d + p.columns / 2, NAN);
 }
 
 void Block::commit_products() {
@@ -221,10 +322,25 @@ void Block::wait_products(int groups_in_flight) {
     Thread& me = thread_[current_];
     size_t done = 0;
     while (done < me.products.size() &&
-           me.products[done].group < me.product_group - groups_in_flight)
-        run_product(me.products[done++]);
+           me.products[done].group < me.product_group - groups_in_flight) {
+        const Product& p = me.products[done++];
+        run_product(p, held(p.d).data());
+    }
     me.products.erase(me.products.begin(), me.products.begin() + std::ptrdiff_t(done));
+    std::erase_if(me.held, [&me](const Held& h) {
+        for (const Product& p : me.products)
+            if (p.d == h.d) return false;
+        std::copy(h.sums.begin(), h.sums.end(), h.d);
+        return true;
+    });
     me.products_fenced = !me.products.empty();
+}
+
+void Block::check_settled(const float* first, const float* end, const Place& at) {
+    const Untraced quiet;
+    for (const Held& h : thread_[current_].held)
+        if (h.d < end && h.d + h.sums.size() > first)
+            stop(text("sums of products that are still in flight, ", text_of(at)));
 }
 
 // Along the sum ("K-major"): line i is row i, eight rows to a group, groups `stride` bytes apart. Across it
@@ -255,15 +371,16 @@ void Block::read_line(const Lines& lines, int i, float (&values)[16]) {
         return;
     }
     const uint32_t at = start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 128;
+    const uint32_t base = lines.descriptor >> 49 & 7;
     for (int half = 0; half < 2; ++half) {
         bf16 eight[8];
-        std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16)), sizeof eight);
+        std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16, base)), sizeof eight);
         for (int e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
     }
 }
 
 // This thread's part: two rows, a quarter of the columns.
-void Block::run_product(const Product& p) {
+void Block::run_product(const Product& p, float* sums) {
     const int warp = current_ / 32 % 4, l = lane();
     float a[2][16], b[16];
     for (int i = 0; i < 2; ++i) read_line(p.a, warp * 16 + l / 4 + i * 8, a[i]);
@@ -273,7 +390,7 @@ void Block::run_product(const Product& p) {
         for (int i = 0; i < 2; ++i) {
             float sum = 0;
             for (int k = 0; k < 16; ++k) sum += a[i][k] * b[k];
-            float& d = p.d[j / 2 * 4 + i * 2 + j % 2];
+            float& d = sums[j / 2 * 4 + i * 2 + j % 2];
             d = p.accumulate ? d + sum : sum;
         }
     }

@@ -11,15 +11,34 @@ namespace fp::emulated {
 
 constexpr int kWarpgroup = 128;
 
+// The lane that a block's warps elect is any one, drawn for the block: a kernel that takes it for the first is wrong.
 inline bool elect_one(const Place& at = Place::current()) {
-    warp_sync(kAllLanes, at);
-    return lane_index() == 0;
+    Block::running().whole_warp("elect_one", at);
+    exchange(WarpOperation::elect, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
+    return lane_index() == Block::running().elected_lane();
 }
 inline int not_before(int v) { return v; }
+
+// Registers change for a warp as one: lane 0 accounts for it, the others wait for lane 0.
 template <int kRegisters>
-void keep_registers() {}
+void set_registers(bool take, const Place& at) {
+    static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
+    Block::running().whole_warp("setmaxnreg", at);
+    const auto together = [&] {
+        exchange(WarpOperation::setmaxnreg, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
+    };
+    together();
+    if (lane_index() == 0) Block::running().set_registers(kRegisters, take, at);
+    together();
+}
 template <int kRegisters>
-void take_registers() {}
+void keep_registers(const Place& at = Place::current()) {
+    set_registers<kRegisters>(false, at);
+}
+template <int kRegisters>
+void take_registers(const Place& at = Place::current()) {
+    set_registers<kRegisters>(true, at);
+}
 
 // ---- barriers in shared memory
 
@@ -43,7 +62,6 @@ inline void mbarrier_wait(Mbarrier* b, int parity, const Place& at = Place::curr
 inline bool mbarrier_test(Mbarrier* b, int parity, const Place& at = Place::current()) {
     return Block::running().test_mbarrier(&b->word, parity, at);
 }
-
 
 // ---- the tensor memory unit
 
@@ -82,33 +100,60 @@ inline void async_fence() { Block::running().fence_async(); }
 
 // ---- products of a warpgroup
 
-inline uint64_t row_descriptor(const void* at) {
-    constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
-    return uint64_t(Block::running().shared_address(at) >> 4 & 0x3fff) | uint64_t(1) << 16 |
-           kGroup << 32 | kSwizzle128 << 62;
+// The fields hold multiples of 16 bytes below 2^18; what does not fit would be dropped in silence.
+inline uint64_t descriptor_field(int64_t bytes, int shift, const Place& at) {
+    if (bytes % 16 || bytes < 0 || bytes >= 1 << 18)
+        Block::running().stop(text("a descriptor of wgmma with ", bytes,
+                                   " bytes, not a multiple of 16 below 2^18, ", at.file_name(), ":",
+                                   at.line()));
+    return uint64_t(bytes) >> 4 << shift;
 }
-
-inline uint64_t column_descriptor(const void* at, int next) {
-    constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
-    return uint64_t(Block::running().shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 |
-           kGroup << 32 | kSwizzle128 << 62;
+inline uint64_t descriptor(
+    const void* from, int64_t leading, int64_t stride, uint64_t swizzle, const Place& at) {
+    return descriptor_field(Block::running().shared_address(from), 0, at) |
+           descriptor_field(leading, 16, at) | descriptor_field(stride, 32, at) | swizzle << 62;
 }
-
-inline uint64_t matrix_descriptor(const void* at, int next_sum, int next_rows) {
-    return uint64_t(Block::running().shared_address(at) >> 4 & 0x3fff) |
-           uint64_t(next_sum >> 4) << 16 | uint64_t(next_rows >> 4) << 32;
+inline uint64_t row_descriptor(const void* from, const Place& at = Place::current()) {
+    return descriptor(from, 16, 1024, 1, at);
+}
+inline uint64_t column_descriptor(const void* from, int next, const Place& at = Place::current()) {
+    return descriptor(from, next, 1024, 1, at);
+}
+inline uint64_t matrix_descriptor(const void* from,
+                                  int next_sum,
+                                  int next_rows,
+                                  const Place& at = Place::current()) {
+    return descriptor(from, next_sum, next_rows, 0, at);
 }
 
 inline void wgmma_fence() { Block::running().fence_products(); }
 inline void wgmma_commit() { Block::running().commit_products(); }
+// Sums of which a wait is told, one array or several.
+class Sums {
+public:
+    Sums() = default;
+    template <int kCount>
+    Sums(float (&d)[kCount]) : first_(d), end_(d + kCount) {}
+    template <int kArrays, int kCount>
+    Sums(float (&d)[kArrays][kCount]) : first_(d[0]), end_(d[0] + kArrays * kCount) {}
+    void check(const Place& at) const { Block::running().check_settled(first_, end_, at); }
+
+private:
+    const float *first_ = nullptr, *end_ = nullptr;
+};
+
+inline void wgmma_settled(const Sums& sums, const Place& at = Place::current()) { sums.check(at); }
+
+// Until then the sums of products in flight are NaN.
 template <int kGroupsInFlight>
-void wgmma_wait(const Place& at = Place::current()) {
+void wgmma_wait(const Sums& settled = {},
+                const Sums& more = {},
+                const Sums& yet_more = {},
+                const Place& at = Place::current()) {
     Block::running().wait_products(kGroupsInFlight);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
+    for (const Sums& sums : {settled, more, yet_more}) sums.check(at);
 }
-
-template <int kCount>
-void wgmma_settled(float (&)[kCount]) {}
 
 enum class Operand { rows, columns };
 
@@ -119,6 +164,7 @@ void wgmma_bf16(float (&d)[kN / 2],
                 bool accumulate,
                 const Place& at = Place::current()) {
     static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256);
+    Block::running().whole_warp("wgmma", at);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
     Block::running().multiply(
         {d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate}, at);

@@ -52,11 +52,6 @@ Settings& settings() {
     return now;
 }
 
-Recording*& recording() {
-    static thread_local Recording* now = nullptr;
-    return now;
-}
-
 Counters counters() {
     const std::lock_guard lock(mutex);
     return total;

@@ -1,10 +1,8 @@
 // A grid of blocks over the threads of the host.
 #pragma once
 
-#include <functional>
-#include <vector>
-
 #include "kernels/machine/emulated/block.h"
+#include "kernels/machine/emulated/streams.h"
 
 namespace fp::emulated {
 
@@ -16,19 +14,6 @@ struct Grid {
     size_t shared_bytes = 0;
     Place at = Place::current();
 };
-
-// What a stream is given while it is noted for later (kernels.h: Graph), in order; null while it is not.
-using Recording = std::vector<std::function<void()>>;
-Recording*& recording();
-
-// Done now, or noted.
-template <class Call>
-void give(Call call) {
-    if (Recording* r = recording())
-        r->emplace_back(std::move(call));
-    else
-        call();
-}
 
 // Runs every block; throws what the first one to fail did wrong.
 void run(const Grid&, Body body, void* call);

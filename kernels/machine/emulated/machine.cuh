@@ -54,7 +54,7 @@ struct alignas(16) [[gnu::may_alias]] uint4 {
 };
 
 template <class... Params, class... Args>
-void launch(void (*kernel)(Params...), const Grid& grid, Stream, Args... args) {
+void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... args) {
     struct Call {
         void (*kernel)(Params...);
         std::tuple<Params...> values;
@@ -68,7 +68,7 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream, Args... args) {
                 this);
         }
     };
-    give(Call{kernel, {static_cast<Params>(args)...}, grid});
+    give(stream, Call{kernel, {static_cast<Params>(args)...}, grid});
 }
 
 // Places in the grid.
@@ -92,7 +92,9 @@ enum class WarpOperation : int {
     ldmatrix_trans,
     stmatrix,
     mma,
-    wgmma
+    wgmma,
+    elect,
+    setmaxnreg
 };
 
 // Brings `mine` to the lanes of `mask` and returns what `read` makes of all they brought.

@@ -28,13 +28,16 @@ __device__ inline int not_before(int v) {
     return v;
 }
 
-// A warpgroup gives back registers or takes some that another gave back: so many a thread from here on.
+// setmaxnreg: the warps of a warpgroup, all of them, give back registers until they have so many a thread, or take some
+// that others of the block gave back, and wait until there are enough.
 template <int kRegisters>
 __device__ void keep_registers() {
+    static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 template <int kRegisters>
 __device__ void take_registers() {
+    static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
@@ -61,21 +64,31 @@ __device__ inline void mbarrier_arrive_expect(Mbarrier* b, int bytes) {
                  "r"(bytes)
                  : "memory");
 }
-// Until the phase of this parity (0 for the first, 1 for the second, ..) is over. A wait of so many tries, which is
-// longer than any kernel takes, ends the kernel with an error instead of never.
+// A wait of mbarrier_wait that lasts longer ends the kernel: a barrier that never completes becomes cudaErrorLaunchFailure
+// instead of a GPU that hangs. In units of 2^32 cycles of the multiprocessor's clock, 2.2 s at 1.98 GHz: a wait of one
+// unit never ends the kernel, one of two always does. Kernels run for milliseconds, under compute-sanitizer for a
+// tenth of a second. A debugger that stops the kernel for longer ends it too.
+constexpr int kLongestWait = 2;
+
+// Until the phase of this parity (0 for the first, 1 for the second, ..) is over. Only a wait whose first try fails,
+// which has suspended the thread for some time, reads the clock. The file and line of the trap are in a core dump of the
+// GPU (CUDA_ENABLE_COREDUMP_ON_EXCEPTION=1, cuda-gdb).
 __device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
     asm volatile(
-        "{\n.reg .pred over;\n.reg .u32 tries;\n"
-        "mov.u32 tries, 0;\n"
+        "{\n.reg .pred over;\n.reg .u32 began, now;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
+        "@over bra DONE;\n"
+        "mov.u32 began, %%clock_hi;\n"
         "AGAIN:\n"
         "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
         "@over bra DONE;\n"
-        "add.u32 tries, tries, 1;\n"
-        "setp.lt.u32 over, tries, 8388608;\n"
+        "mov.u32 now, %%clock_hi;\n"
+        "sub.u32 now, now, began;\n"
+        "setp.lt.u32 over, now, %2;\n"
         "@over bra AGAIN;\n"
         "trap;\n"
         "DONE:\n}" ::"r"(shared_address(b)),
-        "r"(parity)
+        "r"(parity), "n"(kLongestWait)
         : "memory");
 }
 
@@ -187,9 +200,9 @@ __device__ inline uint64_t row_descriptor(const void* at) {
 }
 
 // The transpose of such rows: each row of 128 bytes is one step of the sum and holds 64 lines (M or N), eight
-// rows to a group of 1024 bytes; the next 64 lines begin `next` bytes on. `at` is a multiple of 1024. The
-// layout is that of NVIDIA's documents (PTX ISA, wgmma, "strides" and "canonical layouts": major-ness MN,
-// 128-byte swizzle, leading and stride byte offset); no GPU has confirmed it to us.
+// rows to a group of 1024 bytes; the next 64 lines begin `next` bytes on. `at` is a multiple of 128. (PTX ISA, wgmma,
+// "strides" and "canonical layouts": major-ness MN, 128-byte swizzle, leading and stride byte offset. An H200 gave the
+// emulated machine's bits: tests/kernels/recordings, wgmma_n*_across_the_sum.)
 __device__ inline uint64_t column_descriptor(const void* at, int next) {
     constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
     return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 | kGroup << 32 |
@@ -209,16 +222,25 @@ __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" 
 __device__ inline void wgmma_commit() {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
-template <int kGroupsInFlight>
-__device__ void wgmma_wait() {
-    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
-}
 
-// Sums that a wait has settled: nothing that reads them may be moved before it.
+// Sums that a wait has settled: the compiler moves nothing that reads or writes them to before this.
 template <int kCount>
 __device__ void wgmma_settled(float (&d)[kCount]) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i])::"memory");
+}
+template <int kArrays, int kCount>
+__device__ void wgmma_settled(float (&d)[kArrays][kCount]) {
+#pragma unroll
+    for (int i = 0; i < kArrays; ++i) wgmma_settled(d[i]);
+}
+
+// Until at most so many committed groups are unfinished. `settled` are the sums that are complete then; those of groups
+// in flight may not be read or written. Without them nothing tells the compiler that the wait changes any sums.
+template <int kGroupsInFlight, class... Sums>
+__device__ void wgmma_wait(Sums&... settled) {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
+    (wgmma_settled(settled), ...);
 }
 
 // How an operand lies: as row_descriptor says, or as column_descriptor.

@@ -27,7 +27,11 @@ constexpr unsigned kAllLanes = ~0u;
 using Place = std::source_location;
 
 inline void check(cudaError_t status, const Place& at = Place::current()) {
-    FP_REQUIRE(status == cudaSuccess, Exit::device, cudaGetErrorString(status), " at ",
+    // hopper.cuh: mbarrier_wait
+    const char* perhaps = status == cudaErrorLaunchFailure
+                              ? " (a kernel that trapped: a barrier in it was never completed)"
+                              : "";
+    FP_REQUIRE(status == cudaSuccess, Exit::device, cudaGetErrorString(status), perhaps, " at ",
                at.file_name(), ":", at.line());
 }
 

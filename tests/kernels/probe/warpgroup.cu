@@ -11,7 +11,7 @@ struct RowPlan {
     int first = 0;           // row
     int group_bytes = 1024;  // from a group to the next
     bool base_offset =
-        false;  // say in the descriptor how far `first` is from a multiple of 1024 bytes
+        false;  // the descriptor says that the pattern of exchanged chunks begins at `first`
 };
 
 // Sums as the threads hold them, of A (64 rows) B^T (kN rows), 64 deep.
@@ -112,12 +112,14 @@ void add_width(std::vector<Probe>& list) {
 
 void add_plans(std::vector<Probe>& list,
                const char* name,
-               Held held,
+               bool binding,
                const std::vector<RowPlan>& plans) {
     list.push_back(
-        {.name = name, .held = held, .tolerance = kTolerance, .run = [plans](const Memory& memory) {
-             return products<8>(memory, 160, plans);
-         }});
+        {.name = name,
+         .held = Held::to_largest,
+         .tolerance = kTolerance,
+         .binding = binding,
+         .run = [plans](const Memory& memory) { return products<8>(memory, 160, plans); }});
 }
 
 }  // namespace
@@ -145,12 +147,11 @@ void add_warpgroup_probes(std::vector<Probe>& list) {
                                a.data(), b.data(), out.floats());
                         return out.output();
                     }});
-    // A patch of pixels is read once, and its taps are rows further in: GPU.md 11, item 4.
-    add_plans(list, "wgmma_rows_from_any_128_bytes_on", Held::to_largest,
+    // A patch of pixels is read once, and its taps are rows further in.
+    add_plans(list, "wgmma_rows_from_any_128_bytes_on", true,
               {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {9}});
-    add_plans(list, "wgmma_groups_of_rows_2048_bytes_apart", Held::to_largest,
-              {{0, 2048}, {3, 2048}});
-    add_plans(list, "wgmma_patch_10_pixels_wide", Held::to_largest,
+    add_plans(list, "wgmma_groups_of_rows_2048_bytes_apart", false, {{0, 2048}, {3, 2048}});
+    add_plans(list, "wgmma_patch_10_pixels_wide", true,
               {{0, 1280},
                {1, 1280},
                {2, 1280},
@@ -160,7 +161,7 @@ void add_warpgroup_probes(std::vector<Probe>& list) {
                {20, 1280},
                {21, 1280},
                {22, 1280}});
-    add_plans(list, "wgmma_rows_from_any_128_bytes_on_told_as_base_offset", Held::open,
+    add_plans(list, "wgmma_rows_from_any_128_bytes_on_told_as_base_offset", false,
               {{1, 1024, true}, {4, 1024, true}, {7, 1024, true}});
 }
 

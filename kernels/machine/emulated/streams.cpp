@@ -1,0 +1,224 @@
+#include "kernels/machine/emulated/streams.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "kernels/error.h"
+
+namespace fp::emulated {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Call = std::function<void()>;
+
+struct Queue {
+    std::deque<Call> calls;  // given and not done
+    int64_t done = 0;
+    int64_t given() const { return done + int64_t(calls.size()); }
+};
+using QueuePointer = std::shared_ptr<Queue>;
+
+// A mark in a stream: the `place`th call that it was given.
+struct MarkState {
+    QueuePointer queue;
+    int64_t place = 0;
+    Clock::time_point at;
+};
+using MarkPointer = std::shared_ptr<MarkState>;
+
+struct Capture {
+    const Queue* queue;
+    std::vector<Call> calls;
+    std::vector<void*> released;  // which is not allowed
+};
+using GraphPointer = std::shared_ptr<const std::vector<Call>>;
+
+thread_local std::unique_ptr<Capture> capture;  // what this thread notes
+
+struct Streams {
+    std::recursive_mutex mutex;  // guards the rest; who runs what was put off holds it
+    std::atomic<int64_t> waiting{0};
+    std::vector<std::weak_ptr<Queue>> queues;
+    std::map<const char*, size_t> pinned;  // bytes by address
+};
+Streams& all() {  // never destroyed: memory may be released after main()
+    static Streams& streams = *new Streams;
+    return streams;
+}
+
+QueuePointer new_queue() {
+    const std::lock_guard lock(all().mutex);
+    auto queue = std::make_shared<Queue>();
+    all().queues.push_back(queue);
+    return queue;
+}
+QueuePointer queue_of(Stream s) {
+    static const QueuePointer own = new_queue();
+    return s.handle ? *static_cast<QueuePointer*>(s.handle) : own;
+}
+
+void drop_all() {
+    for (const auto& weak : all().queues)
+        if (const QueuePointer q = weak.lock()) {
+            all().waiting -= int64_t(q->calls.size());
+            q->done = q->given();
+            q->calls.clear();
+        }
+}
+
+void run(Queue& queue, int64_t place) {
+    const std::lock_guard lock(all().mutex);
+    while (queue.done < place) {
+        const Call call = std::move(queue.calls.front());
+        try {
+            call();
+        } catch (...) {
+            drop_all();
+            throw;
+        }
+        queue.calls.pop_front();
+        ++queue.done;
+        --all().waiting;
+    }
+}
+
+MarkPointer& state(Event e) { return *static_cast<MarkPointer*>(e.handle); }
+
+void record(Event e, Stream s) {
+    refuse_while_noting("a mark was set");
+    const std::lock_guard lock(all().mutex);
+    MarkPointer mark = state(e);
+    mark->queue = queue_of(s);
+    mark->place = mark->queue->given() + 1;
+    put_off(s, [mark] { mark->at = Clock::now(); });
+    if (!settings().deferred) run(*mark->queue, mark->place);
+}
+
+void follow(Stream s, Event e) {
+    refuse_while_noting("a stream was told to wait");
+    const std::lock_guard lock(all().mutex);
+    const MarkState mark = *state(e);
+    if (!mark.queue || mark.queue->done >= mark.place) return;
+    put_off(s, [mark] { run(*mark.queue, mark.place); });
+}
+
+void wait(Event e) {
+    refuse_while_noting("the host waited");
+    const std::lock_guard lock(all().mutex);
+    const MarkState mark = *state(e);
+    if (mark.queue) run(*mark.queue, mark.place);
+}
+
+double seconds(Event from, Event until) {
+    return std::chrono::duration<double>(state(until)->at - state(from)->at).count();
+}
+
+void begin(Stream s) {
+    refuse_while_noting("a second one was begun");
+    capture = std::make_unique<Capture>(Capture{queue_of(s).get(), {}, {}});
+}
+
+void* end(Stream s) {
+    FP_CHECK(capture && capture->queue == queue_of(s).get(), "emulated: no graph is noted here");
+    const std::unique_ptr<Capture> noted = std::move(capture);
+    for (void* block : noted->released) std::free(block);
+    FP_CHECK(noted->released.empty(), "emulated: memory was released while a graph is noted");
+    return new GraphPointer(std::make_shared<std::vector<Call>>(std::move(noted->calls)));
+}
+
+void launch(void* g, Stream s) {
+    give(s, [calls = *static_cast<GraphPointer*>(g)] {
+        for (const Call& call : *calls) call();
+    });
+}
+
+}  // namespace
+
+bool noting() { return capture != nullptr; }
+
+bool runs_at_once() { return !settings().deferred && all().waiting == 0 && !noting(); }
+
+void put_off(Stream s, Call call) {
+    const QueuePointer queue = queue_of(s);
+    if (capture && capture->queue == queue.get()) {
+        capture->calls.push_back(std::move(call));
+        return;
+    }
+    const std::lock_guard lock(all().mutex);
+    queue->calls.push_back(std::move(call));
+    ++all().waiting;
+    if (!settings().deferred) run(*queue, queue->given());
+}
+
+void finish(Stream s) {
+    const std::lock_guard lock(all().mutex);
+    const QueuePointer queue = queue_of(s);
+    run(*queue, queue->given());
+}
+
+void finish_all() {
+    const std::lock_guard lock(all().mutex);
+    auto& queues = all().queues;
+    std::erase_if(queues, [](const auto& weak) { return weak.expired(); });
+    for (size_t i = 0; i < queues.size(); ++i)
+        if (const QueuePointer q = queues[i].lock()) run(*q, q->given());
+}
+
+void refuse_while_noting(const char* what) {
+    FP_CHECK(!noting(), "emulated: ", what, " while a graph is noted");
+}
+
+void release_while_noting(void* block) { capture->released.push_back(block); }
+
+void* alloc_pinned(size_t bytes) {
+    constexpr size_t kAlignment = 256;
+    void* block = std::aligned_alloc(kAlignment, (bytes / kAlignment + 1) * kAlignment);
+    if (!block) throw std::bad_alloc();
+    const std::lock_guard lock(all().mutex);
+    all().pinned[static_cast<const char*>(block)] = bytes;
+    return block;
+}
+void release_pinned(void* block) {
+    const std::lock_guard lock(all().mutex);
+    all().pinned.erase(static_cast<const char*>(block));
+    std::free(block);
+}
+bool is_pinned(const void* at) {
+    const std::lock_guard lock(all().mutex);
+    const char* const byte = static_cast<const char*>(at);
+    const auto next = all().pinned.upper_bound(byte);
+    if (next == all().pinned.begin()) return false;
+    const auto& [begin, bytes] = *std::prev(next);
+    return byte < begin + bytes;
+}
+
+extern const Order order{
+    .open = [] { return Stream{new QueuePointer(new_queue())}; },
+    .close =
+        [](Stream s) {
+            finish(s);
+            delete static_cast<QueuePointer*>(s.handle);
+        },
+    .native = [](Stream) -> void* { return nullptr; },
+    .event = [] { return Event{new MarkPointer(std::make_shared<MarkState>())}; },
+    .drop = [](Event e) { delete static_cast<MarkPointer*>(e.handle); },
+    .record = record,
+    .follow = follow,
+    .wait = wait,
+    .seconds = seconds,
+};
+
+extern const Graph graph{
+    .begin = begin,
+    .end = end,
+    .launch = launch,
+    .release = [](void* g) { delete static_cast<GraphPointer*>(g); },
+};
+
+}  // namespace fp::emulated
