@@ -63,6 +63,7 @@ constexpr Graph graph{
             recording() = new Recording;
         },
     .end = [](Stream) -> void* { return std::exchange(recording(), nullptr); },
+    .abandon = [](Stream) { delete std::exchange(recording(), nullptr); },
     .launch =
         [](void* g, Stream) {
             for (auto& call : *static_cast<Recording*>(g)) call();
