@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/error.h"
+
 namespace fp {
 
 Feed::Feed(const Kernels& k, const Preprocessing& p)
@@ -17,8 +19,8 @@ Feed::Feed(const Kernels& k, const Preprocessing& p)
 }
 
 Feed::~Feed() {
-    kernels_.memory.synchronize(copies_);
-    kernels_.order.close(copies_);
+    drop_errors([&] { kernels_.memory.synchronize(copies_); });
+    drop_errors([&] { kernels_.order.close(copies_); });
 }
 
 Var Feed::operator()(Tape& tape, const Batch& batch) {

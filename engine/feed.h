@@ -4,6 +4,8 @@
 // next is under way.
 #pragma once
 
+#include <array>
+
 #include "engine/data/loader.h"
 #include "engine/preprocessing.h"
 #include "engine/tape.h"
@@ -29,6 +31,10 @@ public:
     const int32_t* labels(int place) const;
     void free_place(int place) { places_[place].used.record({}); }
     void arrived(int place) const { places_[place].ready.wait(); }
+    // Where the images and labels of this place lie, until a larger batch comes.
+    std::array<const void*, 2> addresses(int place) const {
+        return {places_[place].rgb.data(), places_[place].labels.data()};
+    }
 
 private:
     struct Place {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/error.h"
 #include "kernels/kernels.h"
 
 namespace fp {
@@ -15,7 +16,9 @@ namespace fp {
 class Arena {
 public:
     explicit Arena(const Memory& memory) : memory_(memory) {}
-    ~Arena() { release(); }
+    ~Arena() {
+        drop_errors([&] { release(); });
+    }
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
@@ -51,7 +54,7 @@ class HostBuffer {
 public:
     HostBuffer() = default;
     HostBuffer(const Memory& memory, size_t bytes)
-        : data_(memory.alloc_host(bytes), memory.release_host), bytes_(bytes) {}
+        : data_(memory.alloc_host(bytes), {memory.release_host}), bytes_(bytes) {}
 
     template <class T>
     T* as() const {
@@ -64,7 +67,13 @@ public:
     }
 
 private:
-    std::unique_ptr<void, void (*)(void*)> data_{nullptr, [](void*) {}};
+    struct Release {
+        void (*release)(void*);
+        void operator()(void* block) const noexcept {
+            drop_errors([&] { release(block); });
+        }
+    };
+    std::unique_ptr<void, Release> data_;
     size_t bytes_ = 0;
 };
 
@@ -73,7 +82,7 @@ class Mark {
 public:
     explicit Mark(const Order& order) : order_(&order), event_(order.event()) {}
     ~Mark() {
-        if (order_) order_->drop(event_);
+        if (order_) drop_errors([&] { order_->drop(event_); });
     }
     Mark(Mark&& other) noexcept
         : order_(std::exchange(other.order_, nullptr)), event_(other.event_) {}
@@ -98,7 +107,7 @@ public:
     Buffer(const Memory& memory, size_t bytes)
         : memory_(&memory), data_(memory.alloc(bytes)), bytes_(bytes) {}
     ~Buffer() {
-        if (data_) memory_->release(data_);
+        if (data_) drop_errors([&] { memory_->release(data_); });
     }
     Buffer(Buffer&& other) noexcept { swap(other); }
     Buffer& operator=(Buffer&& other) noexcept {

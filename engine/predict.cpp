@@ -92,12 +92,14 @@ Predictions predict(Session& session,
         const int at = feed.upload(batch);
         Flight& f = flights[at];
         f.batch = batch;
-        session.repeat(f.key, false, {{Session::Part::device, [&] {
-                                           Tape tape = session.begin({.mode = Mode::infer});
-                                           const Var x = feed.images(tape, at, batch.n);
-                                           softmax_later(tape, net.forward(tape, x),
-                                                         f.probabilities);
-                                       }}});
+        session.repeat(f.key, false,
+                       {{Session::Part::device,
+                         [&] {
+                             Tape tape = session.begin({.mode = Mode::infer});
+                             const Var x = feed.images(tape, at, batch.n);
+                             softmax_later(tape, net.forward(tape, x), f.probabilities);
+                         }}},
+                       {.n = batch.n, .at = feed.addresses(at)});
         feed.free_place(at);
         f.there.record({});
         f.under_way = true;

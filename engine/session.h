@@ -1,6 +1,7 @@
 // Runs one network step after step in the same memory.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <vector>
@@ -10,47 +11,58 @@
 
 namespace fp {
 
+// What a step reads that is not the session's: how many images, and where they and their labels lie.
+struct StepInputs {
+    int n = 0;
+    std::array<const void*, 2> at{};
+    bool operator==(const StepInputs&) const = default;
+};
+
 class Session {
 public:
-    explicit Session(const Network& network)
-        : network_(network), arena_(network.kernels().memory), folded_(network.params) {}
+    explicit Session(const Network&);
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    // The next step's tape. It ends the step before: what that one's values pointed at is used again.
+    // The next step's tape. It ends the step before, whose memory is used again.
     Tape begin(const TapeOptions& options) {
         return Tape(network_.kernels(), arena_, scratch_, options, &folded_, &liveness_);
     }
 
-    // A stretch of a step. `work` of the device may be noted as a graph instead of being run again: it must
+    // A part of a step. `work` of the device may be captured as a graph instead of being run again: it must
     // give the device the same calls each time, which dropout, whose key changes, does not.
     struct Part {
         enum Where { device, host } where;
         std::function<void()> work;
     };
-    // Runs the parts in order. Where the backend has graphs, what is on the device is noted at the third
-    // time in a row that memory has stayed where it was, and launched whole from then on. Steps that give
-    // other calls, or other memory of their own, have another `key`; `weights_are_inputs` says that the noted calls read the weights
-    // themselves, not what was derived from them.
-    void repeat(uint64_t key, bool weights_are_inputs, const std::vector<Part>& parts);
+    // Runs the parts in order. Where the backend has graphs, the parts of the device are captured at the third
+    // run in a row with the same memory and inputs, and replayed from then on. A capture that fails runs the
+    // step call by call, as every later one, and says so on stderr; a replay that fails throws. Steps that give
+    // other calls, or use other memory of their own, have another `key`. `weights_are_inputs` says that the
+    // calls read the weights themselves, not what was derived from them.
+    void repeat(uint64_t key,
+                bool weights_are_inputs,
+                const std::vector<Part>& parts,
+                const StepInputs& inputs = {});
     uint64_t new_key() { return ++keys_; }
-    // What was noted under this key may name memory that is going.
+    // The graphs of this key may name memory that is about to be released.
     void forget(uint64_t key);
-    // The step of this key is never noted.
+    // The step of this key is never captured.
     void forbid(uint64_t key) { repeats_[key].forbidden = true; }
-    int64_t replays() const { return replays_; }  // steps that were launched whole
+    int64_t replays() const { return replays_; }  // steps that were replayed
 
     const Network& network() const { return network_; }
     const Arena& arena() const { return arena_; }
     size_t bytes() const { return arena_.capacity_bytes() + scratch_.bytes(); }
 
 private:
-    // Where everything lies that a noted step has by address.
+    // Where everything lies that a captured step has by address.
     struct Place {
         int64_t arena = -1;
         const void* scratch = nullptr;
         int64_t weights = 0;
+        StepInputs inputs;
         bool operator==(const Place&) const = default;
     };
     struct Repeat {
@@ -59,13 +71,16 @@ private:
         std::vector<void*> graphs;
         bool forbidden = false;
     };
-    Place place(bool weights_are_inputs) const {
+    Place place(bool weights_are_inputs, const StepInputs& inputs) const {
         return {arena_.generation(), scratch_.data(),
-                weights_are_inputs ? 0 : network_.params.version()};
+                weights_are_inputs ? 0 : network_.params.version(), inputs};
     }
-    void drop(Repeat&);
+    std::vector<void*> capture(const std::vector<Part>&);
+    void drop(std::vector<void*>& graphs) noexcept;
+    void use_no_graphs() noexcept;
 
     const Network& network_;
+    const Graph* graph_;  // null: there are no graphs, or none any more
     Arena arena_;
     Buffer scratch_;
     FoldedWeights folded_;

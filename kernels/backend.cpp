@@ -15,6 +15,7 @@ const Kernels* find();
 }
 namespace cuda {
 const Kernels* find(Precision);
+std::string why_missing();
 void select_gpu(int index);
 std::string gpu();
 }  // namespace cuda
@@ -83,9 +84,14 @@ const Kernels& kernels(Backend backend, Precision precision) {
     const Kernels* table = find_kernels(backend, precision);
     FP_REQUIRE(table || !find_kernels(backend), Exit::device, "device ", name(backend), " has no ",
                name(precision), " kernels");
-    FP_REQUIRE(table, Exit::device, "device ", name(backend),
-               " is not on this machine, or not in this build");
+    FP_REQUIRE(table, Exit::device, "device ", name(backend), ": ", why_missing(backend));
     return *table;
+}
+
+std::string why_missing(Backend backend) {
+    const bool gpu = backend == Backend::cuda || backend == Backend::cudnn;
+    const std::string why = gpu ? cuda::why_missing() : "";
+    return why.empty() ? text(name(backend), " is not in this build") : why;
 }
 
 void select_gpu(int index) { cuda::select_gpu(index); }

@@ -35,6 +35,14 @@ template <class... Parts>
     throw Error(text(parts...), exit);
 }
 
+// For destructors, which must not throw. A device that has failed says so again at its next call.
+template <class Work>
+void drop_errors(const Work& work) noexcept {
+    try {
+        work();
+    } catch (...) {}
+}
+
 }  // namespace fp
 
 // Not functions, so that the message is built only when the check fails.

@@ -63,12 +63,13 @@ struct Order {
     double (*seconds)(Event from, Event until);  // between two that have happened
 };
 
-// Calls that are noted once, without being done, and started whole any number of times. What they were given
-// by value and by address is what they are given each time. Noting forbids what a device cannot repeat:
+// Calls that are captured once, without being executed, and replayed any number of times. What they were given
+// by value and by address is what they are given each time. A capture forbids what a device cannot repeat:
 // allocating, releasing, waiting, and copies that the host takes part in.
 struct Graph {
     void (*begin)(Stream);
-    void* (*end)(Stream);
+    void* (*end)(Stream);     // ends the capture even where it throws
+    void (*abandon)(Stream);  // ends a capture, if there is one, without a graph; throws nothing
     void (*launch)(void* graph, Stream);
     void (*release)(void* graph);
 };
@@ -520,9 +521,11 @@ std::string_view name(Backend);
 enum class Precision { f32, tf32, bf16 };
 std::string_view name(Precision);  // fp32, tf32, bf16: as the commands spell them
 
-// Null where this build or machine lacks the backend, or the backend the precision.
+// Null where this build or machine lacks the backend, or the backend the precision. A GPU that is there and
+// cannot be asked is an Error (Exit::device).
 const Kernels* find_kernels(Backend, Precision = Precision::f32);
 const Kernels& kernels(Backend, Precision = Precision::f32);  // throws there (Exit::device)
+std::string why_missing(Backend);                             // of one that is not there
 
 // Which of several GPUs, from 0, the calling thread uses from now on; before anything else of the backend.
 // Exit::device where there are not so many.

@@ -132,6 +132,9 @@ struct SnnlShape {
         euclidean
     } distance = Distance::cosine;  // euclidean is |a - b|^2
     enum class Definition { exact, as_released } definition = Definition::exact;
+    // The CUDA kernels need at most so much scratch memory, or that of 32 channels, and work on one range of
+    // channels after another. No bit depends on it.
+    size_t scratch_limit = size_t(2) << 30;
 
     constexpr int64_t d() const { return x.pixels(); }
     // The full N x N count, as a batched product would do; symmetric kernels do half.

@@ -27,6 +27,16 @@ Device named_device(const std::string& word) {
               "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn");
 }
 
+// What keeps `auto` from CUDA; empty: nothing.
+std::string why_no_gpu() {
+    try {
+        return find_kernels(Backend::cuda) ? "" : why_missing(Backend::cuda);
+    } catch (const Error& error) {
+        if (error.exit != Exit::device) throw;
+        return error.what();
+    }
+}
+
 }  // namespace
 
 void add_compute_options(Options& options, ComputeOptions& compute) {
@@ -71,13 +81,13 @@ Device choose_device(const ComputeOptions& compute, const Options& options) {
     Device device{Backend::cpu};
     if (compute.device != "auto") {
         device = named_device(compute.device);
+        if (compute.device.starts_with("cuda:")) select_gpu(device.index);
     } else {
-        const bool gpu = find_kernels(Backend::cuda) != nullptr;
-        if (gpu) device = {Backend::cuda};
+        const std::string why_not = why_no_gpu();
+        if (why_not.empty()) device = {Backend::cuda};
         if (!options.quiet())
             std::cerr << options.tool() << ": device " << name(device.backend)
-                      << (gpu ? " (auto: a GPU is here)\n"
-                              : " (auto: CUDA is not on this machine, or not in this build)\n");
+                      << " (auto: " << (why_not.empty() ? "a GPU is here" : why_not) << ")\n";
     }
     device.precision = compute.precision;
     kernels(device.backend, device.precision);

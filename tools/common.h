@@ -37,8 +37,9 @@ struct Device {
     Precision precision = Precision::f32;
 };
 
-// What --device and --precision ask for. `auto` takes CUDA where it is built in and present, else the CPU,
-// and says which and why on stderr, unless quiet. What is not there is an Error with Exit::device.
+// What --device and --precision ask for; a GPU that is named by number is selected. `auto` takes CUDA where it is
+// built in and a GPU is here that it has code for, else the CPU, and says which and why on stderr, unless quiet.
+// What is not there is an Error with Exit::device.
 Device choose_device(const ComputeOptions& compute, const Options& options);
 
 }  // namespace fp

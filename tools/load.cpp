@@ -12,7 +12,6 @@ const Kernels& use_device(const ComputeOptions& compute, const Options& options)
     wait_briefly();
     if (compute.threads > 0) omp_set_num_threads(compute.threads);
     const Device device = choose_device(compute, options);
-    if (device.backend == Backend::cuda) select_gpu(device.index);
     return kernels(device.backend, device.precision);
 }
 

@@ -16,8 +16,14 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kSetsAtOnce = 16;  // label sets over one pass of distances
 
+// What a block of samples needs on the device, kept from block to block.
+struct BlockMemory {
+    Buffer labels, strata, scores, scratch;
+};
+
 // Scores [set][channel] of `count` samples from `begin`.
 std::vector<double> score_block(const Kernels& k,
+                                BlockMemory& at,
                                 const Features& f,
                                 int64_t begin,
                                 int64_t count,
@@ -33,19 +39,23 @@ std::vector<double> score_block(const Kernels& k,
     std::vector<int32_t> labels;
     for (const LabelSet& set : sets)
         labels.insert(labels.end(), set.of.begin() + begin, set.of.begin() + begin + count);
-    const Buffer device_labels(k.memory, labels.size() * sizeof(int32_t));
-    const Buffer strata(k.memory, size_t(count) * sizeof(int32_t));
-    const Buffer scores(k.memory, sets.size() * size_t(f.map.c) * sizeof(double));
-    const Buffer scratch(k.memory, std::max<size_t>(k.snnl.scratch_bytes(s, false), 1));
-    k.memory.copy_in(device_labels.data(), labels.data(), device_labels.bytes(), {});
-    if (o.given_class) k.memory.copy_in(strata.data(), classes.data() + begin, strata.bytes(), {});
+    std::vector<double> out(sets.size() * size_t(f.map.c));
+    const size_t label_bytes = labels.size() * sizeof(int32_t),
+                 stratum_bytes = size_t(count) * sizeof(int32_t),
+                 score_bytes = out.size() * sizeof(double);
+    at.labels.grow(k.memory, label_bytes);
+    at.strata.grow(k.memory, stratum_bytes);
+    at.scores.grow(k.memory, score_bytes);
+    at.scratch.grow(k.memory, std::max<size_t>(k.snnl.scratch_bytes(s, false), 1));
+    k.memory.copy_in(at.labels.data(), labels.data(), label_bytes, {});
+    if (o.given_class)
+        k.memory.copy_in(at.strata.data(), classes.data() + begin, stratum_bytes, {});
     const size_t one = size_t(f.map.stored() / f.map.n) * bytes_of(k.activation);
     k.snnl.forward(s, static_cast<char*>(f.data.data()) + size_t(begin) * one,
-                   static_cast<int32_t*>(device_labels.data()),
-                   o.given_class ? static_cast<int32_t*>(strata.data()) : nullptr,
-                   static_cast<double*>(scores.data()), scratch.data(), {});
-    std::vector<double> out(sets.size() * size_t(f.map.c));
-    k.memory.copy_out(out.data(), scores.data(), scores.bytes(), {});
+                   static_cast<int32_t*>(at.labels.data()),
+                   o.given_class ? static_cast<int32_t*>(at.strata.data()) : nullptr,
+                   static_cast<double*>(at.scores.data()), at.scratch.data(), {});
+    k.memory.copy_out(out.data(), at.scores.data(), score_bytes, {});
     return out;
 }
 
@@ -58,6 +68,7 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
                                             const SnnlOptions& o) {
     const int64_t blocks = f.map.n / block;
     const auto channels = size_t(f.map.c);
+    BlockMemory memory;
     std::vector<std::vector<double>> out(sets.size(), std::vector<double>(channels, 0.0));
     for (size_t first = 0; first < sets.size(); first += kSetsAtOnce) {
         const size_t last = std::min(sets.size(), first + kSetsAtOnce);
@@ -65,7 +76,7 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
                                          sets.begin() + int64_t(last));
         for (int64_t b = 0; b < blocks; ++b) {
             const std::vector<double> scores =
-                score_block(k, f, b * block, block, some, classes, o);
+                score_block(k, memory, f, b * block, block, some, classes, o);
             for (size_t s = first; s < last; ++s)
                 for (size_t c = 0; c < channels; ++c)
                     out[s][c] += scores[(s - first) * channels + c] / double(blocks);

@@ -65,6 +65,7 @@ Trainer::Trainer(Network& network,
 // The device gets the whole step at once; the host waits for the loss alone, which is known long before
 // backward is done, so that the device has work while the host looks at it.
 Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
+    check_weights();
     const int at = feed_.upload(batch);
     const TapeOptions options{.mode = Mode::train,
                               .dropout_key = key_of(options_.seed, place),
@@ -91,7 +92,8 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     session_.repeat(key, true,
                     {{Session::Part::device, forward},
                      {Session::Part::host, [&] { results_.there.record({}); }},
-                     {Session::Part::device, backward}});
+                     {Session::Part::device, backward}},
+                    {.n = batch.n, .at = feed_.addresses(at)});
     rounded.reset();
     feed_.free_place(at);
     results_.there.wait();
@@ -140,6 +142,10 @@ void Trainer::check_update() const {
     check_norm();
 }
 
+void Trainer::check_weights() const {
+    if (fault_) std::rethrow_exception(fault_);
+}
+
 void Trainer::check_norm() const {
     const double norm = optimizer_.norm();
     FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ",
@@ -159,13 +165,28 @@ void Trainer::update(double lr) {
     op.blend(p.statistics_count(), keep, average_[1].data(), p.statistics(), {});
 }
 
-void Trainer::swap_average() {
+Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) {
+    const ParamStore& p = trainer.network_.params;
+    held_ = Buffer(trainer.network_.kernels().memory,
+                   size_t(std::max(p.trained_count(), p.statistics_count())) *
+                       bytes_of(trainer.network_.kernels().parameter));
+    trainer_.swap_average(held_);
+}
+
+Trainer::Averaged::~Averaged() {
+    try {
+        trainer_.swap_average(held_);
+    } catch (...) {
+        trainer_.fault_ = std::current_exception();
+    }
+}
+
+void Trainer::swap_average(const Buffer& held) {
     const Memory& memory = network_.kernels().memory;
     ParamStore& p = network_.params;
     const size_t e = bytes_of(network_.kernels().parameter);
     auto swap = [&](void* a, void* b, size_t bytes) {
         if (bytes == 0) return;
-        const Buffer held(memory, bytes);
         memory.copy(held.data(), a, bytes, {});
         memory.copy(a, b, bytes, {});
         memory.copy(b, held.data(), bytes, {});
@@ -178,6 +199,7 @@ void Trainer::swap_average() {
 
 std::vector<TensorEntry> Trainer::save() const {
     FP_CHECK(pending_ == 0, "trainer: saved between the batches of one step");
+    check_weights();
     check_update();
     std::vector<TensorEntry> out;
     const ParamStore& store = network_.params;

@@ -1,6 +1,7 @@
 // Training steps on one network, and everything that a run would need to go on from here. One step's bits depend on the network, the batch and the step's place alone.
 #pragma once
 
+#include <exception>
 #include <optional>
 
 #include "engine/feed.h"
@@ -46,16 +47,18 @@ public:
     Session& session() { return session_; }
     const OptimizerState& optimizer() const { return optimizer_; }
 
-    // While it lives, the network holds the averaged weights.
+    // While it lives, the network holds the averaged weights. Where the device fails to put the others back, the
+    // next batch() or save() throws its error.
     class Averaged {
     public:
-        explicit Averaged(Trainer& trainer) : trainer_(trainer) { trainer_.swap_average(); }
-        ~Averaged() { trainer_.swap_average(); }
+        explicit Averaged(Trainer&);
+        ~Averaged();
         Averaged(const Averaged&) = delete;
         Averaged& operator=(const Averaged&) = delete;
 
     private:
         Trainer& trainer_;
+        Buffer held_;
     };
     bool has_average() const { return options_.ema > 0; }
 
@@ -68,7 +71,8 @@ public:
 private:
     void update(double lr);
     void check_norm() const;
-    void swap_average();
+    void check_weights() const;
+    void swap_average(const Buffer& held);
 
     Network& network_;
     TrainerOptions options_;
@@ -89,9 +93,10 @@ private:
     };
     Results results_;
     uint64_t keys_[Feed::kPlaces]
-                  [2];   // of the session's steps: by place, and whether gradients are added
-    Buffer average_[2];  // of values and statistics
-    int pending_ = 0;    // batches since the last update
+                  [2];          // of the session's steps: by place, and whether gradients are added
+    Buffer average_[2];         // of values and statistics
+    int pending_ = 0;           // batches since the last update
+    std::exception_ptr fault_;  // of Averaged's destructor
 };
 
 }  // namespace fp

@@ -17,42 +17,33 @@ cudaStream_t own_stream() {
     return stream;
 }
 
-void select_gpu(int index) {
-    int devices = 0;
-    const bool present = cudaGetDeviceCount(&devices) == cudaSuccess;
-    FP_REQUIRE(present && index < devices, Exit::device, "device cuda:", index,
-               " is not here: ", present ? devices : 0, " GPUs are");
-    check(cudaSetDevice(index));
-}
-
-std::string gpu() {
-    int driver = 0, device = 0;
-    cudaDeviceProp properties{};
-    cudaDriverGetVersion(&driver);  // 0 where there is no driver
-    const std::string version =
-        driver == 0 ? "no driver" : text("driver ", driver / 1000, ".", driver % 1000 / 10);
-    if (cudaGetDevice(&device) != cudaSuccess ||
-        cudaGetDeviceProperties(&properties, device) != cudaSuccess)
-        return text("no GPU, ", version);
-    return text(properties.name, ", ", version);
-}
-
 namespace {
+
+// The first release that a capture refused, which ends it. Nobody throws it, since destructors release.
+thread_local const char* refused = nullptr;
+
+// Releases throw nothing, and leave no error for the next launch to be blamed for.
+void released(cudaError_t status) {
+    if (status == cudaSuccess) return;
+    if (!refused) refused = cudaGetErrorString(status);
+    cudaGetLastError();
+}
 
 void* alloc(size_t bytes) {
     void* block = nullptr;
     const cudaError_t status = cudaMalloc(&block, std::max<size_t>(bytes, 1));
+    if (status != cudaSuccess) cudaGetLastError();  // else the next launch is blamed for it
     FP_REQUIRE(status == cudaSuccess, Exit::device, "cuda: no ", bytes,
                " bytes: ", cudaGetErrorString(status));
     return block;
 }
-void release(void* block) { cudaFree(block); }
+void release(void* block) { released(cudaFree(block)); }
 void* alloc_host(size_t bytes) {
     void* block = nullptr;
     check(cudaHostAlloc(&block, std::max<size_t>(bytes, 1), cudaHostAllocDefault));
     return block;
 }
-void release_host(void* block) { cudaFreeHost(block); }
+void release_host(void* block) { released(cudaFreeHost(block)); }
 void copy_in(void* device, const void* host, size_t bytes, Stream s) {
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, raw(s)));
 }
@@ -78,32 +69,50 @@ Stream open_stream() {
     check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
     return {s};
 }
-void close_stream(Stream s) { cudaStreamDestroy(static_cast<cudaStream_t>(s.handle)); }
+void close_stream(Stream s) { released(cudaStreamDestroy(static_cast<cudaStream_t>(s.handle))); }
 Event make_event() {
     cudaEvent_t e = nullptr;
     check(cudaEventCreate(&e));
     return {e};
 }
-void drop_event(Event e) { cudaEventDestroy(native(e)); }
+void drop_event(Event e) { released(cudaEventDestroy(native(e))); }
 double seconds(Event from, Event until) {
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, native(from), native(until)));
     return 1e-3 * milliseconds;
 }
 
-void begin(Stream s) { check(cudaStreamBeginCapture(raw(s), cudaStreamCaptureModeThreadLocal)); }
+void begin(Stream s) {
+    refused = nullptr;
+    check(cudaStreamBeginCapture(raw(s), cudaStreamCaptureModeThreadLocal));
+}
 void* end(Stream s) {
-    cudaGraph_t graph = nullptr;
+    cudaGraph_t captured = nullptr;
+    const cudaError_t ended = cudaStreamEndCapture(raw(s), &captured);
+    if (ended != cudaSuccess) cudaGetLastError();
+    FP_REQUIRE(ended == cudaSuccess, Exit::device, "a capture failed: ",
+               refused ? text("memory was released in it: ", refused) : cudaGetErrorString(ended));
     cudaGraphExec_t ready = nullptr;
-    check(cudaStreamEndCapture(raw(s), &graph));
-    check(cudaGraphInstantiate(&ready, graph, 0));
-    check(cudaGraphDestroy(graph));
+    const cudaError_t made = cudaGraphInstantiate(&ready, captured, 0);
+    cudaGraphDestroy(captured);
+    check(made);
     return ready;
+}
+void abandon(Stream s) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    cudaGraph_t captured = nullptr;
+    if (cudaStreamIsCapturing(raw(s), &status) == cudaSuccess &&
+        status != cudaStreamCaptureStatusNone)
+        cudaStreamEndCapture(raw(s), &captured);
+    if (captured) cudaGraphDestroy(captured);
+    cudaGetLastError();
 }
 void launch_graph(void* graph, Stream s) {
     check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), raw(s)));
 }
-void release_graph(void* graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
+void release_graph(void* graph) {
+    released(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
+}
 
 }  // namespace
 
@@ -130,8 +139,11 @@ extern const Order order{
     .seconds = seconds,
 };
 
-extern const Graph graph{
-    .begin = begin, .end = end, .launch = launch_graph, .release = release_graph};
+extern const Graph graph{.begin = begin,
+                         .end = end,
+                         .abandon = abandon,
+                         .launch = launch_graph,
+                         .release = release_graph};
 
 extern const Ranges ranges{.push = [](const char* name) { nvtxRangePushA(name); },
                            .pop = [] { nvtxRangePop(); }};

@@ -8,7 +8,8 @@
 //                euclidean  dx_i = 2 (sum_j Sym_ij x_i - sum_j Sym_ij x_j)
 //
 // Steps     prepare (snnl_prepare.cu) -> sums (snnl_sums.cu) -> scores, or -> levels -> slopes -> dx
-// Shapes    x (N,H,W,C), D = H W; scores (sets,C)
+// Shapes    x (N,H,W,C), D = H W; scores (sets,C). Channels are taken in ranges whose scratch memory stays below
+//           SnnlShape::scratch_limit
 // Threads   slopes: a block owns 64 rows of one channel's gradient, walks all tiles of samples, computes
 //           their exponents again and multiplies Sym with the rows at once: nothing of size N x N is stored
 // Traffic   slopes: 64 rows twice a tile from L2
@@ -18,6 +19,7 @@
 //           64 for their product
 #include "kernels/cuda/snnl.cuh"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cuda/reduce.cuh"
@@ -71,7 +73,8 @@ __global__ void snnl_scores_kernel(SnnlScratch in,
     }
     sum = block_sum<kThreads>(sum);
     anchors = block_sum<kThreads>(anchors);
-    if (thread_index() == 0) scores[int64_t(set) * s.c + c] = sum / anchors;  // 0 / 0 is NaN
+    if (thread_index() == 0)
+        scores[int64_t(set) * s.all_c + s.first + c] = sum / anchors;  // 0 / 0 is NaN
 }
 
 // ---- gradient
@@ -240,7 +243,8 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
                 s.euclidean ? 1 : ldg(in.norms + int64_t(first_channel + c) * s.n + i);
             const float count = ldg(in.anchors + first_channel + c);
             if (count > 0 && norm >= kSmallestNorm)
-                scale = float(ldg(dscore + first_channel + c)) / (temperature * count * norm);
+                scale =
+                    float(ldg(dscore + s.first + first_channel + c)) / (temperature * count * norm);
         }
         along[c] = sum;
         factor[c] = scale;
@@ -262,8 +266,9 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
         }
         block_sync();
         for (int d = slow; d < kSquare; d += kSteps)
-            if (first_d + d < s.d && first_channel + fast < s.stored_c) {
-                A* slot = dx + (int64_t(i) * s.d + first_d + d) * s.stored_c + first_channel + fast;
+            if (first_d + d < s.d && first_channel + fast < s.written_c()) {
+                A* slot = dx + (int64_t(i) * s.d + first_d + d) * s.stored_c + s.first +
+                          first_channel + fast;
                 const float v = square[d][fast];
                 store_one(slot, write == Write::add ? load_one(slot) + v : v);
             }
@@ -273,8 +278,29 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
 
 // ---- launchers
 
+// Channels that are worked on at once: a multiple of the squares', in ranges of nearly one size.
+int channels_at_once(SnnlSizes s, size_t limit, bool gradient) {
+    s.c = kSquare;
+    const auto squares = int64_t(limit / SnnlScratch::in(s, nullptr, gradient).bytes);
+    const int64_t most = std::clamp<int64_t>(squares, 1, ceil_div(s.all_c, kSquare)) * kSquare;
+    const int64_t ranges = ceil_div(s.all_c, most);
+    return int(round_up(ceil_div(s.all_c, ranges), kSquare));
+}
+
+template <class Work>
+void for_each_range(const SnnlShape& shape, bool gradient, Work work) {
+    SnnlSizes s = SnnlSizes::of(shape);
+    const int at_once = channels_at_once(s, shape.scratch_limit, gradient);
+    for (; s.first < s.all_c; s.first += at_once) {
+        s.c = std::min(at_once, s.all_c - s.first);
+        work(s);
+    }
+}
+
 size_t scratch_bytes(const SnnlShape& shape, bool gradient) {
-    return SnnlScratch::in(SnnlSizes::of(shape), nullptr, gradient).bytes;
+    SnnlSizes s = SnnlSizes::of(shape);
+    s.c = std::min(channels_at_once(s, shape.scratch_limit, gradient), s.all_c);
+    return SnnlScratch::in(s, nullptr, gradient).bytes;
 }
 
 template <class A>
@@ -285,12 +311,13 @@ void forward(const SnnlShape& shape,
              double* scores,
              void* scratch_,
              Stream stream) {
-    const SnnlSizes s = SnnlSizes::of(shape);
-    const SnnlScratch scratch = SnnlScratch::in(s, scratch_, false);
-    snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
-    snnl_sum(s, labels, strata, scratch, stream);
-    launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads}, stream,
-           scratch, shape.temperature, scores, s);
+    for_each_range(shape, false, [&](const SnnlSizes& s) {
+        const SnnlScratch scratch = SnnlScratch::in(s, scratch_, false);
+        snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
+        snnl_sum(s, labels, strata, scratch, stream);
+        launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads},
+               stream, scratch, shape.temperature, scores, s);
+    });
 }
 
 template <class A>
@@ -305,17 +332,19 @@ void backward(const SnnlShape& shape,
               Stream stream) {
     FP_CHECK(shape.sets == 1 && shape.definition == SnnlShape::Definition::exact,
              "snnl: the gradient is that of one label set's exact score");
-    const SnnlSizes s = SnnlSizes::of(shape);
-    const SnnlScratch scratch = SnnlScratch::in(s, scratch_, true);
-    snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
-    snnl_sum(s, labels, strata, scratch, stream);
-    launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
-    launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
-           Grid{.blocks = s.tiles, .blocks_y = s.c, .threads = kThreads}, stream, scratch, labels,
-           strata, s);
-    launch(snnl_dx_kernel<A>,
-           Grid{.blocks = s.n, .blocks_y = ceil_div(s.stored_c, kSquare), .threads = kThreads},
-           stream, scratch, dscore, float(shape.temperature), static_cast<A*>(dx), write, s);
+    for_each_range(shape, true, [&](const SnnlSizes& s) {
+        const SnnlScratch scratch = SnnlScratch::in(s, scratch_, true);
+        snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
+        snnl_sum(s, labels, strata, scratch, stream);
+        launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
+        launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
+               Grid{.blocks = s.tiles, .blocks_y = s.c, .threads = kThreads}, stream, scratch,
+               labels, strata, s);
+        launch(
+            snnl_dx_kernel<A>,
+            Grid{.blocks = s.n, .blocks_y = ceil_div(s.written_c(), kSquare), .threads = kThreads},
+            stream, scratch, dscore, float(shape.temperature), static_cast<A*>(dx), write, s);
+    });
 }
 
 }  // namespace
@@ -332,6 +361,8 @@ SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
     return {.n = shape.x.n,
             .c = shape.x.c,
             .d = int(shape.d()),
+            .first = 0,
+            .all_c = shape.x.c,
             .stored_c = shape.x.stored_c(),
             .stored_d = int(round_up(shape.d(), 8)),
             .stored_h = int(round_up(shape.d(), 16)),
@@ -359,7 +390,7 @@ SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch, bool gradient) {
     SnnlScratch out{};
     out.norms = floats(samples);
     out.sums = static_cast<double*>(take(s.c * s.groups * s.sums(), sizeof(double)));
-    out.shifts = floats(s.c * s.sums());
+    if (!s.bounded()) out.shifts = floats(s.c * s.sums());
     if (s.euclidean || gradient) out.rows = floats(s.rows());
     if (!s.euclidean || gradient) out.slopes = floats(std::max(s.rows(), s.halves() / 2));
     out.halves = reinterpret_cast<f16*>(out.slopes);

@@ -12,12 +12,13 @@ constexpr int kSnnlTile = 64;
 constexpr float kSmallestNorm = 1e-12f;
 
 struct SnnlSizes {
-    int n, c, d;
+    int n, c, d;             // c: channels of the range that is worked on
+    int first, all_c;        // the range's first channel, and the map's channels
     int stored_c, stored_d;  // d rounded up to the products' step
     int stored_h;            // and to that of the tensor core
     int sets;
-    int tiles;        // of kSnnlTile samples
-    int groups;       // blocks that share a channel's tiles
+    int tiles;  // of kSnnlTile samples
+    int groups;  // blocks that share a channel's tiles; of all_c, so that no bit depends on the range
     float sharpness;  // log2(e) / T: exponents are powers of two
     float
         half_scale;  // of rows as halves: the power of two nearest to sqrt(d), so that their parts are normal
@@ -28,16 +29,20 @@ struct SnnlSizes {
     constexpr int64_t rows() const { return int64_t(c) * n * stored_d; }
     constexpr int64_t halves() const { return int64_t(c) * n * 2 * stored_h; }
     constexpr int64_t sums() const { return int64_t(sets) * 2 * n; }  // of a channel
+    // Channels of a gradient that are written: the padding goes with the last range.
+    constexpr int written_c() const { return first + c == all_c ? stored_c - first : c; }
     // Whether exp2 of every exponent is far from underflow, so that sums need no shift.
     constexpr bool bounded() const { return !euclidean && 2 * sharpness <= 100; }
 };
 
-// Scratch memory; every part is a multiple of 256 bytes. For the scores by cosine: 4 C N D bytes and O(C N).
+// Scratch memory of a range of channels c; every part is a multiple of 256 bytes. For the scores by cosine: 4 C N D
+// bytes and O(C N).
 struct SnnlScratch {
-    float* norms;   // [c][n]: |x|
-    double* sums;   // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
-    float* shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; 0 if bounded
-    float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
+    float* norms;  // [c][n]: |x|
+    double* sums;  // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
+    float*
+        shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; null if bounded
+    float* rows;  // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
     f16*
         halves;  // [c][n][2][stored_h]: rows times half_scale rounded, and the rest rounded (cosine)
     // Of the gradient:

@@ -28,7 +28,7 @@ __global__ void snnl_prepare_kernel(const A* __restrict__ x,
     SHARED(float, parts, [kSteps][kSide]);
     const int i = int(blockIdx.x), first_channel = int(blockIdx.y) * kSide;
     const int fast = thread_index() % kSide, slow = thread_index() / kSide;
-    const A* sample = x + int64_t(i) * s.d * s.stored_c + first_channel + fast;
+    const A* sample = x + int64_t(i) * s.d * s.stored_c + s.first + first_channel + fast;
     const bool reads = first_channel + fast < s.c;
 
     float sum = 0;

@@ -44,16 +44,19 @@ struct Largest {
 // What one pair gives to sum `which` (0 all, 1 same) of a sample.
 struct Bounded {  // sums, no shift: one exponential serves all
     using Reduce = Add;
+    static constexpr bool kShifts = false;
     __device__ static float prepare(float v) { return fast_exp2(v); }
     __device__ static float value(float e, float) { return e; }
 };
 struct Shifted {
     using Reduce = Add;
+    static constexpr bool kShifts = true;
     __device__ static float prepare(float v) { return v; }
     __device__ static float value(float v, float shift) { return fast_exp2(v - shift); }
 };
 struct Maximum {
     using Reduce = Largest;
+    static constexpr bool kShifts = false;
     __device__ static float prepare(float v) { return v; }
     __device__ static float value(float v, float) { return v; }
 };
@@ -93,7 +96,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     DYN_SHARED(unsigned char, panels);
 
     const int group = int(blockIdx.x), c = int(blockIdx.y);
-    const float* shifts = in.shifts + int64_t(c) * s.sums();
+    const float* shifts = Pass::kShifts ? in.shifts + int64_t(c) * s.sums() : nullptr;
     double* slot = in.sums + (int64_t(c) * s.groups + group) * s.sums();
     for (int64_t i = thread_index(); i < s.sums(); i += kThreads) slot[i] = Reduce::kNothing;
 
@@ -112,9 +115,9 @@ __global__ void __launch_bounds__(kThreads, 2)
 
         for (int set = 0; set < s.sets; ++set) {
             const Pairs pairs{labels + int64_t(set) * s.n, strata};
-            const float* shift = shifts + int64_t(set) * 2 * s.n;
+            const float* shift = Pass::kShifts ? shifts + int64_t(set) * 2 * s.n : nullptr;
             const auto shift_of = [&](int which, int i) {
-                return i < s.n ? ldg(shift + int64_t(which) * s.n + i) : 0.0f;
+                return Pass::kShifts && i < s.n ? ldg(shift + int64_t(which) * s.n + i) : 0.0f;
             };
             float row_sums[2 * kI], column_sums[2 * kJ];  // all, then same
             for (float& sum : row_sums) sum = Reduce::kNothing;

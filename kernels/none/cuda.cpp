@@ -7,7 +7,6 @@
 namespace fp::cuda {
 std::string gpu() { return ""; }
 const Kernels* find(Precision) { return nullptr; }
-void select_gpu(int index) {
-    fail_with(Exit::device, "device cuda:", index, " is not in this build");
-}
+std::string why_missing() { return "CUDA is not in this build"; }
+void select_gpu(int index) { fail_with(Exit::device, "device cuda:", index, ": ", why_missing()); }
 }  // namespace fp::cuda

@@ -130,6 +130,30 @@ TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
     EXPECT_EQ(session.replays(), 0);
 }
 
+TEST(Session, other_inputs_are_captured_anew) {
+    const auto net = thin_network(noting());
+    Session session(*net);
+    const uint64_t key = session.new_key();
+    const int a = 0, b = 0;
+    int runs = 0;
+    const auto repeat = [&](StepInputs inputs) {
+        runs = 0;
+        for (int i = 0; i < 5; ++i)
+            session.repeat(key, true, {{Session::Part::device, [&] { ++runs; }}}, inputs);
+    };
+    repeat({.n = 4, .at = {&a, &b}});
+    EXPECT_EQ(runs, 3) << "twice, and once to capture it";
+    EXPECT_EQ(session.replays(), 3);
+    repeat({.n = 4, .at = {&a, &b}});
+    EXPECT_EQ(runs, 0);
+    for (const StepInputs& other :
+         {StepInputs{.n = 2, .at = {&a, &b}}, StepInputs{.n = 2, .at = {&b, &b}},
+          StepInputs{.n = 2, .at = {&b, &a}}}) {
+        repeat(other);
+        EXPECT_EQ(runs, 3);
+    }
+}
+
 TEST(Session, a_loss_that_is_not_finite_names_its_layer_in_a_step_launched_whole) {
     const auto net = thin_network(noting());
     Trainer trainer(*net, {.image_size = kSide}, {});

@@ -20,6 +20,7 @@ struct SnnlCase {
     double temperature = 1;
     Distance distance = Distance::cosine;
     Definition definition = Definition::exact;
+    size_t scratch_limit = SnnlShape().scratch_limit;
 };
 
 struct Groups {
@@ -32,7 +33,8 @@ SnnlShape shape_on(const Device& on, const SnnlCase& c, int sets) {
             .sets = sets,
             .temperature = c.temperature,
             .distance = c.distance,
-            .definition = c.definition};
+            .definition = c.definition,
+            .scratch_limit = c.scratch_limit};
 }
 
 // One score per label set and channel.
@@ -378,6 +380,37 @@ TEST_P(SnnlOn, RanksChannelsAsDoubleDoes) {
         EXPECT_EQ(ranked(got), ranked(want));
         for (size_t c = 0; c < want.size(); ++c)
             EXPECT_NEAR(got[c], want[c], 2e-7) << "channel " << c;
+    }
+}
+
+TEST_P(SnnlOn, ChannelsInRangesGiveTheSameBits) {
+    const SnnlCase cases[] = {
+        {.x = {.n = 129, .c = 200, .h = 3, .w = 1}},  // more blocks would share a channel of 32
+        {.x = {.n = 20, .c = 70, .h = 2, .w = 2}, .temperature = 0.01},
+        {.x = {.n = 20, .c = 41, .h = 2, .w = 2},
+         .temperature = 8,
+         .distance = Distance::euclidean}};
+    for (const SnnlCase& whole : cases) {
+        const Map& m = whole.x;
+        if (table().activation == Type::bf16 && m.n > 20) continue;
+        SCOPED_TRACE(text("map ", m.n, "x", m.c));
+        SnnlCase ranges = whole;
+        ranges.scratch_limit = 1;
+        const Device on{table()};
+        if (GetParam().backend == Backend::emulated) {
+            EXPECT_LT(table().snnl.scratch_bytes(shape_on(on, ranges, 1), true),
+                      table().snnl.scratch_bytes(shape_on(on, whole, 1), true));
+        }
+        const Values x = random_values(m.logical(), 1, table().activation);
+        const Labels labels = random_labels(m.n, 2, 3);
+        Labels both = labels;
+        for (const int32_t label : random_labels(m.n, 3, 4)) both.push_back(label);
+        EXPECT_EQ(forward(table(), ranges, x, {both}), forward(table(), whole, x, {both}));
+        const Values dscore = random_values(m.c, 6);
+        const Values before = random_values(m.logical(), 7, table().activation);
+        const Write write = m.c == 70 ? Write::add : Write::replace;
+        EXPECT_EQ(backward(table(), ranges, x, {labels}, dscore, write, before),
+                  backward(table(), whole, x, {labels}, dscore, write, before));
     }
 }
 

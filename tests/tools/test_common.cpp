@@ -50,7 +50,9 @@ TEST(Device, auto_says_what_it_took_and_why) {
     const bool gpu = find_kernels(Backend::cuda) != nullptr;
     const Chosen chosen = choose({});
     EXPECT_EQ(chosen.device.backend, gpu ? Backend::cuda : Backend::cpu);
-    EXPECT_THAT(chosen.err, HasSubstr(gpu ? "device cuda (auto" : "device cpu (auto"));
+    EXPECT_THAT(chosen.err,
+                HasSubstr(gpu ? "device cuda (auto: a GPU is here)"
+                              : "device cpu (auto: " + why_missing(Backend::cuda) + ")"));
     EXPECT_EQ(choose({"--quiet"}).err, "");
 }
 
@@ -65,7 +67,7 @@ TEST(Device, a_device_that_is_missing_is_an_error_and_no_other_is_taken) {
             [&] {
                 choose({"--device", name.c_str()});
             },
-            name);
+            name, why_missing(b));
     }
     if (missing == 0) GTEST_SKIP() << "this machine has every device";
 }

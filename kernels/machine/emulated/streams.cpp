@@ -131,6 +131,11 @@ void* end(Stream s) {
     FP_CHECK(noted->released.empty(), "emulated: memory was released while a graph is noted");
     return new GraphPointer(std::make_shared<std::vector<Call>>(std::move(noted->calls)));
 }
+void abandon(Stream) {
+    const std::unique_ptr<Capture> noted = std::move(capture);
+    if (!noted) return;
+    for (void* block : noted->released) std::free(block);
+}
 
 void launch(void* g, Stream s) {
     give(s, [calls = *static_cast<GraphPointer*>(g)] {
@@ -217,6 +222,7 @@ extern const Order order{
 extern const Graph graph{
     .begin = begin,
     .end = end,
+    .abandon = abandon,
     .launch = launch,
     .release = [](void* g) { delete static_cast<GraphPointer*>(g); },
 };

@@ -27,15 +27,18 @@ constexpr unsigned kAllLanes = ~0u;
 using Place = std::source_location;
 
 inline void check(cudaError_t status, const Place& at = Place::current()) {
+    if (status == cudaSuccess) return;
+    cudaGetLastError();  // else the next launch is blamed for it
     // hopper.cuh: mbarrier_wait
     const char* perhaps = status == cudaErrorLaunchFailure
                               ? " (a kernel that trapped: a barrier in it was never completed)"
                               : "";
-    FP_REQUIRE(status == cudaSuccess, Exit::device, cudaGetErrorString(status), perhaps, " at ",
-               at.file_name(), ":", at.line());
+    fail_with(Exit::device, cudaGetErrorString(status), perhaps, " at ", at.file_name(), ":",
+              at.line());
 }
 
 cudaStream_t own_stream();  // kernels/cuda/runtime.cu
+bool each_launch_waits();   // FP_CUDA_SYNC=1: an error names its kernel (kernels/cuda/table.cu)
 inline cudaStream_t raw(Stream s) {
     return s.handle ? static_cast<cudaStream_t>(s.handle) : own_stream();
 }
@@ -62,8 +65,11 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... 
         kernel<<<blocks, grid.threads, grid.shared_bytes, raw(stream)>>>(
             static_cast<Params>(args)...);
         status = cudaGetLastError();
+        if (status == cudaSuccess && each_launch_waits())
+            status = cudaStreamSynchronize(raw(stream));
     }
     if (status == cudaSuccess) return;
+    cudaGetLastError();
     const char* name = "?";
     cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
     fail_with(Exit::device, name, " (", grid.at.file_name(), ":", grid.at.line(),
