@@ -1,4 +1,5 @@
-// One op that memory bounds, beside its value in double. Answers as flops what a perfect memory moves: bytes.
+// One op that memory bounds, compared with its value in double. In place of flops it returns the bytes that a perfect
+// memory would move.
 //   op bn_forward N H C [residual] [bits]               on moments, with ReLU
 //   op bn_backward N H C [residual] [again|bits]        again: y is computed again; bits: its mask is read
 //   op pair_forward|pair_backward N H C [apart]         two norms, added, ReLU; apart: norm, then norm with residual
@@ -6,8 +7,10 @@
 //   op stem_forward|stem_backward N H C [apart]         batch norm, ReLU and max pool 3x3/2; apart: op after op
 //   op avgpool_forward|avgpool_backward N H C           to 1 x 1
 //   op image N H,  op round COUNT                       weights to bf16
+#include <algorithm>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
@@ -20,6 +23,7 @@ namespace fp {
 namespace {
 
 constexpr int kMomentsRows = 256;
+constexpr double kRotated = 2.6e8;  // bytes of inputs and outputs in turns: four times the L2 cache
 constexpr float kMean = 0.25f, kVariance = 1.5f;  // what the moments say, whatever x is
 
 struct Op {
@@ -31,15 +35,17 @@ struct Op {
     BatchNormShape norm;
     MaxPoolShape pool;
     Drawn of_x, of_dy, of_residual, of_gamma, of_beta;
-    std::vector<Buffer> inputs, outs, gradients, residuals, winners;
-    Buffer middle, dx, dresidual, moments, scratch, gamma, beta, mean, rstd, running_mean,
-        running_var, dgamma, dbeta, rgb;
+    std::vector<Buffer> inputs, gradients, residuals;
+    std::vector<Guarded> outs, winners;
+    Guarded middle, dx, dresidual, dz;
+    Buffer moments, scratch, gamma, beta, mean, rstd, running_mean, running_var, dgamma, dbeta, rgb;
     Moments told;
+    int sets = 2;
 
     static constexpr Numbers kX{.seed = 1}, kDy{.seed = 3}, kZ{.seed = 4}, kGamma{.seed = 5},
         kBeta{.seed = 6};
 
-    Op(const Kernels& table, std::string what, std::istringstream& words)
+    Op(const Kernels& table, std::string what, Line& words)
         : k(table),
           name(std::move(what)),
           of_x(kX, k.activation),
@@ -61,14 +67,14 @@ struct Op {
         x = {.n = n, .c = c, .h = h, .w = h, .block = c <= 4 ? k.image_block(c) : k.block(c)};
         if (name == "round") {
             inputs.push_back(upload(k, k.parameter, Map{.n = n, .block = 1}, kX));
-            outs.push_back(Buffer(k.memory, size_t(n) * 2));
+            outs.emplace_back(k, size_t(n) * 2);
             return;
         }
         if (name == "image") {
             rgb = Buffer(k.memory, size_t(x.logical()));
             std::vector<char> bytes(65521);
             for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = char(i * 40503 >> 7);
-            fill(k, bytes, rgb);
+            fill(k, bytes, rgb.data(), rgb.bytes());
             dx = act_map(x);
             const float three[3] = {0.4f, 0.5f, 0.6f};
             mean = Buffer(k.memory, 16);
@@ -115,20 +121,22 @@ struct Op {
             wanted = std::max(wanted, k.batchnorm.pair_scratch_bytes(norm));
         if (has_stem()) wanted = std::max(wanted, k.batchnorm.pool_scratch_bytes(norm, pool));
         scratch = Buffer(k.memory, wanted);
-        for (int i = 0; i < kSets; ++i) {
+        const double each = 2 * double(x.stored()) * bytes_of(k.activation);
+        sets = int(std::clamp(kRotated / each, 2.0, 16.0));
+        for (int i = 0; i < sets; ++i) {
             inputs.push_back(upload(k, k.activation, x, kX));
             if (residual) residuals.push_back(upload(k, k.activation, x, kZ));
             gradients.push_back(upload(k, k.activation, y, kDy));
-            outs.push_back(Buffer(k.memory, size_t(y.stored()) * size_t(bytes_of(k.activation)) +
-                                                (bits ? k.batchnorm.bits_bytes(norm) : 0)));
+            outs.emplace_back(k, size_t(y.stored()) * size_t(bytes_of(k.activation)) +
+                                     (bits ? k.batchnorm.bits_bytes(norm) : 0));
             if (name.starts_with("pool") || name.starts_with("stem"))
-                winners.push_back(Buffer(k.memory, size_t(y.stored())));
+                winners.emplace_back(k, size_t(y.stored()));
         }
         if (name.starts_with("stem") || name.starts_with("pair")) middle = act_map(x);
         if (name.ends_with("backward")) {
             dx = act_map(x);
             if (residual) dresidual = act_map(x);
-            for (int i = 0; i < kSets; ++i) forward(i);
+            for (int i = 0; i < sets; ++i) forward(i);
         }
         k.memory.synchronize({});
     }
@@ -137,10 +145,8 @@ struct Op {
         return {in, gamma.data(), beta.data(), mean.data(), rstd.data()};
     }
     bool has_stem() const { return k.batchnorm.pools && k.batchnorm.pools(norm, pool); }
-    Buffer act_map(const Map& m) const {
-        Buffer b(k.memory, size_t(m.stored()) * size_t(bytes_of(k.activation)));
-        fill(k, std::vector<char>(4096, char(0xff)), b);
-        return b;
+    Guarded act_map(const Map& m) const {
+        return {k, size_t(m.stored()) * size_t(bytes_of(k.activation))};
     }
 
     void forward(int set) {
@@ -226,7 +232,6 @@ struct Op {
         k.maxpool.backward(pool, dy, argmax(), dz.data(), Write::replace, {});
         differentiate(middle.data(), dz.data());
     }
-    Buffer dz;
 
     void call(int set) {
         if (name == "round") return k.conv.keep_rounded(inputs[0].data(), x.n, outs[0].data(), {});
@@ -257,7 +262,8 @@ struct Op {
 
     // ---- beside the truth, on the host: all pixels of a few channels
 
-    std::vector<char> host(const Buffer& b) const {
+    template <class Block>
+    std::vector<char> host(const Block& b) const {
         std::vector<char> raw(b.bytes());
         k.memory.copy_out(raw.data(), b.data(), raw.size(), {});
         return raw;
@@ -401,9 +407,31 @@ struct Op {
         return worst;
     }
 
+    bool back() const { return name.ends_with("backward") || name == "image"; }
+    void reset() {
+        if (!back()) {
+            outs[0].poison();
+            if (!winners.empty()) winners[0].poison();
+            return;
+        }
+        dx.poison();
+        if (dresidual.data()) dresidual.poison();
+    }
+    std::vector<Output> outputs() const {
+        std::vector<Output> all;
+        if (name == "round")
+            all.emplace_back("rounded", outs[0], Type::bf16, Map{.n = x.n});
+        else if (!back())
+            all.emplace_back("y", outs[0], k.activation, y);
+        else
+            all.emplace_back("dx", dx, k.activation, x);
+        if (back() && residual) all.emplace_back("dresidual", dresidual, k.activation, x);
+        if (!back() && !winners.empty()) all.emplace_back("argmax", winners[0]);
+        return all;
+    }
+
+    // After a call of set 0.
     double error() {
-        call(0);
-        k.memory.synchronize({});
         if (name == "round") {
             const auto got = host(outs[0]);
             Compared all;
@@ -426,9 +454,9 @@ struct Op {
         }
         const auto out = host(outs[0]);
         const auto taps = winners.empty() ? std::vector<char>() : host(winners[0]);
-        const bool back = name.ends_with("backward");
-        const auto gradient = back ? host(dx) : std::vector<char>();
-        const auto second = back && residual ? host(dresidual) : std::vector<char>();
+        const bool gives = name.ends_with("backward");
+        const auto gradient = gives ? host(dx) : std::vector<char>();
+        const auto second = gives && residual ? host(dresidual) : std::vector<char>();
         double worst = 0;
         const bool small = x.logical() < 10'000'000;
         for (const int c : small ? all_channels() : std::vector<int>{0, x.c / 2 + 1, x.c - 1})
@@ -444,18 +472,18 @@ struct Op {
 
 }  // namespace
 
-Work op_work(const Kernels& k, std::istringstream& words) {
+Work op_work(const Kernels& k, Line& words) {
     std::string name;
     words >> name;
     const auto it = std::make_shared<Op>(k, name, words);
-    return {.call = [it](int set) { it->call(set); },
-            .error = [it] { return it->error(); },
-            .bits =
+    const bool single = it->outs.size() < 2 && it->inputs.size() < 2;
+    return {.call = [it, single](int set) { it->call(single ? 0 : set); },
+            .rotate = [it, single](size_t) { return single ? 1 : it->sets; },
+            .reset = [it] { it->reset(); },
+            .outputs = it->outputs(),
+            .in_double =
                 [it] {
-                    it->call(0);
-                    const bool back = it->name.ends_with("backward") || it->name == "image";
-                    const Buffer& out = back ? it->dx : it->outs[0];
-                    return hash_of(it->k, out.data(), out.bytes());
+                    return nlohmann::json{{"rms", it->error()}};
                 },
             .flops = it->bytes(),
             .expected = it->bytes() / 4.27e12};
