@@ -7,8 +7,6 @@ import random
 import re
 import shutil
 import statistics
-import subprocess
-import sys
 import tarfile
 import tempfile
 import threading
@@ -21,7 +19,7 @@ from children import Children, Worker
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ANSWER, FIRST_ANSWER, COMPILED = 12, 20, 120  # seconds: of our programs, of a process's first, of PyTorch's compiler
-MOST_FAULTS = 2  # of a path, which is dead afterwards; one hang is enough
+MOST_FAULTS = 2  # cases of a path that may fault before it is dead; one hang is enough
 MOST_LOG = 1 << 18  # bytes of a log that the archive keeps of its beginning, and of its end
 
 
@@ -36,10 +34,11 @@ def geomean(values):
     return statistics.geometric_mean(values) if values else float("nan")
 
 
-def path_of(device, precision, line):
-    """The kernel family that a line of a worker runs, on a device and in a precision."""
+def path_of(command, line):
+    """The engine and the kernel family that a line of a worker runs: what hangs or faults together."""
     words = line.split()
-    return f"{device} {precision} {' '.join(words[:2] if words[0] in ('conv', 'network', 'op', 'small') else words[:1])}"
+    family = words[:2] if words[0] in ("conv", "network", "op", "small") else words[:1]
+    return " ".join([*(str(w) for w in command if "/" not in str(w)), *family])
 
 
 class Bench:
@@ -48,7 +47,7 @@ class Bench:
         self.begin = time.monotonic()
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="fairprune-gpu-"))
         self.o.out.mkdir(parents=True, exist_ok=True)
-        self.children = Children(self.work / "logs")
+        self.children = Children(self.work / "logs", sizes.get("patience", 1.0))
         # PyTorch meets none of our libraries: `own` is for our programs alone.
         self.environment = {"TORCHINDUCTOR_COMPILE_THREADS": "4", "TORCHINDUCTOR_CACHE_DIR": str(self.work / "caches/inductor"),
                             "TRITON_CACHE_DIR": str(self.work / "caches/triton"), **os.environ}
@@ -59,7 +58,8 @@ class Bench:
                          "rows": [], "verdicts": {}, "goals": [], "left_out": [], "failed": [], "dead": {}, "tests": {}, "profiles": {}, "parts": {}}
         self.rows, self.goals = self.document["rows"], self.document["goals"]
         self.verdicts = self.document["verdicts"]  # by path and line: whether the whole-tensor check passed
-        self.faults = {}
+        self.errors = {}  # by the same: root mean square from double
+        self.faults = {}  # by path: the lines at which a process ended
         self.lines = open(options.out / "rows.jsonl", "w")
         self.torch_here = None
         self.ended = False
@@ -171,26 +171,26 @@ class Bench:
             if self.torch_here:
                 self.document["device"]["torch"] = out.read_text().strip()
             elif self.s.get("stand_in"):
-                self.torch_here, self.o.python = True, sys.executable
+                self.torch_here = True
                 self.document["device"]["torch"] = "a stand-in"
-                self.torch = lambda precision, *words: [sys.executable, *self.s["stand_in"], "torch_worker", precision, *words]
+                self.torch = lambda precision, *words: [*self.s["stand_in"], "torch_worker", precision, *words]
             else:
                 self.leave_out(f"PyTorch: {self.o.python} has none")
         return self.torch_here
 
     # ---- paths that hang or fault are not tried again and again
 
-    def dead(self, device, precision, line):
+    def dead(self, command, line):
         """Why this path is not tried any more, or None."""
-        return self.document["dead"].get(path_of(device, precision, line))
+        return self.document["dead"].get(path_of(command, line))
 
-    def blame(self, device, precision, line, worker):
+    def blame(self, command, line, worker):
         """The worker has ended at this line."""
-        path = path_of(device, precision, line)
-        self.fail(f"{device} {precision}: {line}", worker.fault or "no answer")
+        path = path_of(command, line)
+        self.fail(f"{path}: {line}", worker.fault or "no answer")
         with self.lock:
-            self.faults[path] = self.faults.get(path, 0) + 1
-            if worker.hung or self.faults[path] >= MOST_FAULTS:
+            self.faults.setdefault(path, set()).add(line)
+            if worker.hung or len(self.faults[path]) >= MOST_FAULTS:
                 self.document["dead"].setdefault(path, worker.fault)
 
     def side_by_side(self, jobs, workers):

