@@ -87,6 +87,8 @@ class Bench:
         self.write("left out", what=what)
 
     def fail(self, what, why):
+        if self.children.closed:  # by the end of the run itself
+            return
         with self.lock:
             self.document["failed"].append({"what": what, "why": why})
         self.write("failed", what=what, why=why)
@@ -188,6 +190,8 @@ class Bench:
         """The worker has ended at this line."""
         path = path_of(command, line)
         self.fail(f"{path}: {line}", worker.fault or "no answer")
+        if self.children.closed:
+            return
         with self.lock:
             self.faults.setdefault(path, set()).add(line)
             if worker.hung or len(self.faults[path]) >= MOST_FAULTS:
@@ -202,7 +206,13 @@ class Bench:
                 self.fail(getattr(job, "__name__", "a job"), f"{type(error).__name__}: {error}\n{traceback.format_exc()[-600:]}")
 
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            return [f.result() for f in [pool.submit(safely, job) for job in jobs]]
+            futures = [pool.submit(safely, job) for job in jobs]
+            try:
+                return [f.result() for f in futures]
+            except BaseException:  # the run is to end: so are those that the threads wait for
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.children.end_all()
+                raise
 
     # ---- what a timed case becomes
 

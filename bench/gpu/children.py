@@ -55,14 +55,18 @@ class Children:
             self.live.add(process)
         return process
 
-    def end(self, process):
+    @staticmethod
+    def kill(process):
         """It and all that it has started in its group, whether it still runs or not."""
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
+
+    def end(self, process, seconds=10):
+        self.kill(process)
         try:
-            process.wait(10)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             pass  # it waits within the driver, which does not let it go
         for pipe in (process.stdin, process.stdout):
@@ -75,7 +79,9 @@ class Children:
         with self.lock:
             self.closed, live = True, list(self.live)
         for process in live:
-            self.end(process)
+            self.kill(process)
+        for process in live:
+            self.end(process, 1)
 
     def run(self, name, command, seconds, environment, text=None, stdout=None, cwd=None):
         """(its exit code, or None with why; what it said). Its output goes to a file beside the log, or to `stdout`."""

@@ -133,10 +133,10 @@ def tiny():
     )
 
 
-def stand_in():
-    """For drills of faults: a stand-in answers in place of our programs, and limits are short."""
+def stand_in(patience):
+    """For drills of faults: a stand-in answers in place of our programs, and every limit is so many times as long."""
     s = tiny()
-    return {**s, "worker": [*s["stand_in"], "worker"], "patience": 0.1, "tests": "", "curve_precisions": [], "sanitized": []}
+    return {**s, "worker": [*s["stand_in"], "worker"], "patience": patience, "tests": "", "curve_precisions": [], "sanitized": []}
 
 
 def fit(s, gigabytes):

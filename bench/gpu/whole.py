@@ -59,6 +59,8 @@ class Checker:
         try:
             while True:
                 precision, line, peer = self.cases.get_nowait()
+                if self.bench.children.closed:
+                    return
                 if self.bench.seconds_left() < self.bench.o.reserve:
                     self.bench.leave_out(f"check: {precision} {line}")
                     continue

@@ -47,7 +47,7 @@ def go_wrong(kind):
         sys.stdout.write("x" * (10 << 20))
         sys.stdout.flush()
     if kind == "loud":
-        sys.stderr.write("x" * (10 << 20))
+        sys.stderr.write(os.urandom(5 << 20).hex())
     return kind in ("loud", "wrong")
 
 
