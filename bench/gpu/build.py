@@ -11,6 +11,7 @@ from bench import ROOT, dashed
 
 DRY_TARGETS = ["gpu_worker", "gpu_probe", "fp_train", "test_kernels"]
 TARGETS = ["gpu_worker", "gpu_probe", "test_kernels", "test_engine", "fp_train", "fp_prune", "fp_eval", "fp_bench", "fairprune_cudnn"]
+ENVIRONMENT = "uname -a; nproc; free -g; df -h /tmp /dev/shm; which ncu compute-sanitizer nvcc python3; ls /usr/local; python3 --version"
 VENDOR = """import importlib.util, pathlib
 spec = importlib.util.find_spec("nvidia")
 print(*(path for root in (spec.submodule_search_locations if spec else []) for path in pathlib.Path(root).glob("*/lib")))"""
@@ -60,10 +61,9 @@ def prepare(bench):
         build(bench)
     bench.document["device"]["commit"] = commit(bench)
     bench.references = o.build / "references"
-    if not bench.references.exists():
+    if o.dry_run:  # of other sizes
         bench.references = bench.work / "references"
-        if o.dry_run:
-            references.compute(o.build / "bin", bench.references, bench.s, bench.work)
+        references.compute(o.build / "bin", bench.references, bench.s, bench.work)
     if o.caches and o.caches.is_file():
         with tarfile.open(o.caches) as packed:
             packed.extractall(bench.work, filter="data")
@@ -86,6 +86,7 @@ def describe(bench):
     if total and total[0].strip().isdigit():
         device["gigabytes"] = int(total[0]) * 2**20 / 1e9
     bench.evidence("nvidia-smi.txt").write_text(command_output("nvidia-smi", "-q") + "\n")
+    bench.evidence("environment.txt").write_text(command_output("bash", "-c", ENVIRONMENT) + "\n")
     o.recording = o.recording or o.out / f"{dashed(name)}.safetensors"
 
 

@@ -86,7 +86,7 @@ def one_pass(bench, ncu, name, line, seconds, most=1500):
     return times
 
 
-def dearest(bench, ncu, name, line, times, how_many=12):
+def dearest(bench, ncu, name, line, times, keep, how_many=12):
     """Speed of light and stall reasons of the dearest kernels, one launch of each name."""
     seen, order = set(), sorted(range(len(times)), key=lambda i: -times[i][1])
     for i in order:
@@ -94,7 +94,7 @@ def dearest(bench, ncu, name, line, times, how_many=12):
         if kernel in seen or len(seen) >= how_many:
             continue
         seen.add(kernel)
-        if bench.seconds_left() < bench.o.reserve + 14:
+        if bench.seconds_left() < keep + 14:
             bench.leave_out(f"stalls of {kernel}, {t:.0f} us")
             continue
         command = [*ncu, "--clock-control", "none", *SECTIONS, "--launch-skip", str(i), "--launch-count", "1", *bench.ours(bench.s["device"], bench.s["precisions"][0])]
@@ -102,15 +102,16 @@ def dearest(bench, ncu, name, line, times, how_many=12):
         bench.write("stalls", kernel=kernel, launch=i, microseconds=t, code=code, why=why)
 
 
-def profiles(bench, networks, seconds):
+def profiles(bench, networks, seconds, keep):
+    """keep: the seconds that are to stay left."""
     if not (ncu := tool(bench, "ncu")):
         return
     first = None
     for name, line in networks:
-        if bench.seconds_left() < bench.o.reserve + 15:
+        if bench.seconds_left() < keep + 15:
             bench.leave_out(f"ncu: {name}")
             continue
         times = one_pass(bench, ncu, name, line, seconds)
         first = first or (name, line, times)
     if first:
-        dearest(bench, ncu, *first)
+        dearest(bench, ncu, *first, keep)

@@ -1,5 +1,5 @@
-"""What the host gives for the same cases: losses of a training, gradients of a step. Computed where the programs are
-packed, so that none of a GPU's time goes into them."""
+"""What the host gives for the same cases: losses of a training, gradients of a step (in bf16 by the emulated machine).
+Computed where the programs are packed, so that none of a GPU's time goes into them."""
 import json
 import subprocess
 
@@ -26,8 +26,11 @@ def compute(bin_folder, folder, s, scratch):
         subprocess.run(command_of_curve(str(bin_folder / "fp_train"), s, s["host"], "fp32", seed, run), check=True, stdout=subprocess.DEVNULL)
         curves[str(seed)] = losses_of(run)
     (folder / CURVES).write_text(json.dumps({"curve": s["curve"], "losses": curves}))
-    for line in s["gradients"]:
-        done = subprocess.run([str(bin_folder / "gpu_worker"), s["host"], "fp32"], input=f"{line}\ndump {folder / reference_name(line)}\n", text=True,
-                              stdout=subprocess.PIPE, check=True)
+    for precision, line in s["gradients"]:
+        file = folder / reference_name(line, precision)
+        if file.exists():
+            continue
+        device = ["emulated", "bf16"] if precision == "bf16" else [s["host"], "fp32"]
+        done = subprocess.run([str(bin_folder / "gpu_worker"), *device], input=f"once {line}\ndump {file}\n", text=True, stdout=subprocess.PIPE, check=True)
         if "dumped" not in done.stdout:
             raise RuntimeError(f"no gradients of {line}")

@@ -85,15 +85,16 @@ SANITIZED = [
 ]
 
 
-def real(rounds=30):
+def real(rounds=20):
     return dict(
-        device="cuda", peer="cudnn", torch="cuda", host="cpu", batch=256, rounds=rounds, conv_rounds=8, seconds=0.015, rotated=256 << 20, sustained=5,
+        device="cuda", peer="cudnn", torch="cuda", host="cpu", batch=256, rounds=rounds, conv_rounds=8, seconds=0.01, rotated=256 << 20, sustained=5,
         processes=16, checkers=8, check_bytes=24 << 30, shards=32, tests="*cuda*:*Cuda*:*cudnn*",
         check_precisions=["bf16", "tf32", "fp32"], curve_precisions=["fp32", "tf32", "bf16"], end_to_end=["fp32", "tf32", "bf16"],
         checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
         ops=moving(256, NORMS, [(112, 64), (56, 128)], 224), small=small(256, 28, 128, 8, 11_180_616, (128, 64, 7)), sanitized=SANITIZED,
-        gradients=["network train 64 32 resnet18 imagenet", "network train 224 8 resnet18 imagenet", "network train 64 16 resnet50 imagenet",
-                   "network train 64 16 vgg11_bn imagenet"],
+        gradients=[("bf16", "network train 64 8 resnet18 imagenet"), ("bf16", "network train 64 4 resnet50 imagenet"),
+                   *((p, f"network train {size} {batch} {arch} imagenet") for size, batch, arch in ((64, 32, "resnet18"), (224, 8, "resnet18"), (64, 16, "resnet50"),
+                                                                                              (64, 16, "vgg11_bn")) for p in ("fp32", "tf32"))],
         autotuned=[("resnet18", 224, 256), ("resnet50", 224, 256)], fused=STEM + RESNET18 + [RESNET50[1], RESNET50[10]], snnl_double=(10000, 64, 7),
         precisions=["bf16", "fp32"], copy=1 << 31, product=8192,
         # (what, variant, blocks, steps): rates/rates.h
@@ -120,7 +121,7 @@ def tiny():
         checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
         ops=["op bn_forward 2 6 8 residual", "op bn_backward 2 6 8 residual", "op pool_forward 2 6 8", "op pool_backward 2 6 8", "op image 2 6"],
         small=small(2, 4, 9, 5, 100, (6, 4, 2)), sanitized=[["conv forward 1 6 8 8 3 1"]],
-        gradients=["network train 8 2 resnet18 small " + resnet18_widths([2, 4, 8, 16])], autotuned=[("resnet18", 8, 2)], fused=[("3x3", 6, 8, 8, 3, 1)],
+        gradients=[("fp32", "network train 8 2 resnet18 small " + resnet18_widths([2, 4, 8, 16]))], autotuned=[("resnet18", 8, 2)], fused=[("3x3", 6, 8, 8, 3, 1)],
         snnl_double=(9, 4, 3), stand_in=[sys.executable, str(pathlib.Path(__file__).resolve().parent.parent.parent / "tests/bench/stand_in.py")],
         precisions=["fp32"], copy=1 << 16, product=32,
         rates=[("l2", 64, 2, 16), ("wgmma", 64, 1, 2), ("wgmma", 256, 1, 2), ("ex2", 4, 1, 4), ("start", 4, 1, 1)],

@@ -28,7 +28,7 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
 from narrowed import build, widths_of  # noqa: E402
 
-STRETCH = 0.02
+STRETCH = 0.01
 device, precision = sys.argv[1:3]
 HOW = sys.argv[3] if len(sys.argv) > 3 else "compile"
 MODE = "max-autotune" if HOW == "max-autotune" else "reduce-overhead"

@@ -19,7 +19,7 @@
 //   gradients FILE                   -> JSON            a step's gradients beside such a file
 //   bits                             -> a hash of a call's outputs
 //   memory                           -> bytes of the input and of the scratch memory, of scores
-//   time SECONDS [BYTES]             -> seconds a call, of each stretch of about 20 ms: one graph that rotates through
+//   time SECONDS [BYTES]             -> seconds a call, of each stretch of about 10 ms: one graph that rotates through
 //                                       so many bytes of inputs and outputs, replayed
 //   timed                            -> how: "graph of N calls" or "eager, N sets"
 // With `model` for a device it needs none, and answers lines as model.h has them with what an op should take.
@@ -44,7 +44,7 @@
 namespace fp {
 namespace {
 
-constexpr double kStretch = 0.02;  // seconds between two marks
+constexpr double kStretch = 0.01;  // seconds between two marks
 constexpr double kWarmUp = 0.5;    // seconds after which no further call warms up
 
 constexpr struct {
