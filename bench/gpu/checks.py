@@ -7,6 +7,7 @@ import references
 import whole
 from bench import ROOT
 
+LONG = 90     # seconds of a training beside everything else
 APART = 1.0  # of the distance between two seeds on the host, on average over epochs
 
 
@@ -25,7 +26,7 @@ def curve_jobs(bench):
         def loss_curve():
             run = bench.work / f"curve-{precision}"
             s = {"curve": told["curve"]}
-            code, why, _ = bench.run(f"curve {precision}", references.command_of_curve(bench.program("fp_train"), s, bench.s["device"], precision, 1, run), 60)
+            code, why, _ = bench.run(f"curve {precision}", references.command_of_curve(bench.program("fp_train"), s, bench.s["device"], precision, 1, run), LONG)
             curve = references.losses_of(run) if code == 0 else None
             passed = None if code is None else bool(curve) and apart(curve, host) <= APART * apart(other, host)
             bench.document.setdefault("loss_curves", {})[precision] = {"device": curve, "host": host, "host, other seed": other}
@@ -41,7 +42,7 @@ def curve_jobs(bench):
 def end_to_end_jobs(bench):
     def job(precision):
         def end_to_end():
-            code, why, out = bench.run(f"end to end {precision}", [ROOT / "tests/end_to_end/device", bench.o.build / "bin", bench.s["device"], precision], 60)
+            code, why, out = bench.run(f"end to end {precision}", [ROOT / "tests/end_to_end/device", bench.o.build / "bin", bench.s["device"], precision], LONG)
             bench.check(f"end to end, {precision}", None if code is None else code == 0)
             if code != 0:
                 bench.fail(f"end to end, {precision}", why)
@@ -53,15 +54,14 @@ def end_to_end_jobs(bench):
 def correctness(bench, everything):
     """everything: as --check asks; else what the verdicts of the timed rows rest on."""
     s = bench.s
-    checker = whole.checker(bench, everything)
-    jobs, results = [], {}
+    checker, results = whole.checker(bench, everything), {}
+    jobs = checker.jobs(s["checkers"])  # the longest first
     tests = bench.program("test_kernels")
     if everything and s["tests"]:
         jobs += gtests.jobs(bench, tests, s["tests"], s["shards"], results)
     jobs += whole.gradients(bench)
     if everything:
         jobs += end_to_end_jobs(bench) + curve_jobs(bench)
-    jobs += checker.jobs(s["checkers"])
     if everything and (sanitizer := profiles.tool(bench, "compute-sanitizer")):
         jobs += profiles.sanitizer_jobs(bench, sanitizer)
     else:
