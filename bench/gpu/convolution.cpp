@@ -2,7 +2,6 @@
 // backward_filter, compared with its value in double.
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -17,6 +16,9 @@ namespace fp {
 namespace {
 
 constexpr int kMostSets = 32;
+
+// Pixels of any chunk but the last, where chunks are not counted.
+int64_t whole_chunk(int rows) { return rows; }
 
 struct Convolution {
     const Kernels& k;
@@ -173,8 +175,10 @@ struct Convolution {
     // distance, in standard deviations, and the variance's, relative.
     double moments_error() const {
         const Map m = s.y();
-        const int rows = k.conv.moments_rows(s);
+        const auto rows = k.conv.moments_rows(s);
         const int64_t chunks = Moments::chunks(m, rows), pixels = int64_t(m.n) * m.pixels();
+        const int64_t of_moments = 2 * chunks * m.stored_c();
+        const bool counted = moments.bytes() > size_t(of_moments) * sizeof(float);
         std::vector<float> told(moments.bytes() / sizeof(float));
         k.memory.copy_out(told.data(), moments.data(), moments.bytes(), {});
         std::vector<char> y(outs[0].bytes());
@@ -184,8 +188,9 @@ struct Convolution {
             double mean = 0, squares = 0, count = 0, sum = 0, sum2 = 0;
             for (int64_t i = 0; i < chunks; ++i) {
                 const double of_chunk = told[size_t(c * 2 * chunks + i)];
-                const double n = rows < 0 ? double(told[size_t(2 * chunks * m.stored_c() + i)])
-                                          : double(std::min<int64_t>(rows, pixels - i * rows));
+                const double n =
+                    counted ? double(told[size_t(of_moments + i)])
+                            : double(std::min(whole_chunk(rows), pixels - i * whole_chunk(rows)));
                 if (n == 0) continue;
                 const double off = of_chunk - mean;
                 mean += off * n / (count + n);
@@ -258,19 +263,17 @@ struct Convolution {
 
 }  // namespace
 
-// conv DIRECTION N H C K R STRIDE [FLAG | KEY=VALUE ...]
 Work convolution_work(const Kernels& k, Line& words) {
     std::string direction;
     int n, h, c, f, r, stride;
     words >> direction >> n >> h >> c >> f >> r >> stride;
-    std::map<std::string, std::string> options;
+    bool rectified = false;
     for (std::string word; words >> word;) {
-        const size_t equals = std::min(word.find('='), word.size());
-        options[word.substr(0, equals)] = word.substr(std::min(equals + 1, word.size()));
+        if (word == "rectified")
+            rectified = true;
+        else
+            fail_with(Exit::usage, "conv: ", word);
     }
-    const bool rectified = options.erase("rectified") != 0;
-    for (const auto& [key, value] : options)
-        fail_with(Exit::usage, "conv: unknown word ", key, value.empty() ? "" : "=", value);
     const int block = c <= 4 ? k.image_block(c) : k.block(c);
     const ConvShape s{.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
                       .w = k.filter(f, c, r, r, block),
