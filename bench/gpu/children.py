@@ -182,6 +182,7 @@ class Worker:
     def close(self):
         if self.process:
             self.children.end(self.process)
+        self.fault = self.fault or "closed"
 
 
 class Unwatched:
