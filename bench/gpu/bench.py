@@ -20,6 +20,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ANSWER, FIRST_ANSWER, COMPILED = 12, 20, 120  # seconds: of our programs, of a process's first, of PyTorch's compiler
 MOST_FAULTS = 2  # cases of a path that may fault before it is dead; one hang is enough
+# What PyTorch there is, without the many seconds of importing it.
+TORCH = """from importlib.metadata import distributions
+names = {d.name.lower(): d.version for d in distributions()}
+print(names["torch"], "torchvision", names["torchvision"], *(f"{n} {v}" for n, v in names.items() if n.startswith("nvidia-cudnn")))"""
 MOST_LOG = 1 << 18  # bytes of a log that the archive keeps of its beginning, and of its end
 
 
@@ -120,7 +124,7 @@ class Bench:
             for name in ("logs", "evidence"):
                 if (self.work / name).exists():
                     packed.add(self.work / name, name)
-        if (self.work / "caches").exists() and any((self.work / "caches").iterdir()):
+        if self.o.check and self.seconds_left() > 4 and (self.work / "caches").exists():
             with tarfile.open(self.o.out / "caches.tar.gz", "w:gz", compresslevel=3) as packed:
                 packed.add(self.work / "caches", "caches")
 
@@ -167,8 +171,7 @@ class Bench:
 
     def has_torch(self):
         if self.torch_here is None:
-            code, why, out = self.run("torch", [self.o.python, "-c", "import torch, torchvision; print(torch.__version__, torch.backends.cudnn.version())"],
-                                      60, environment=self.environment)
+            code, why, out = self.run("torch", [self.o.python, "-c", TORCH], FIRST_ANSWER, environment=self.environment)
             self.torch_here = code == 0
             if self.torch_here:
                 self.document["device"]["torch"] = out.read_text().strip()
