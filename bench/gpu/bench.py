@@ -129,7 +129,7 @@ class Bench:
                 packed.add(self.work / "caches", "caches")
 
     def end(self):
-        """Once, also where the run was told to stop or is out of time."""
+        """Ends all children, saves and packs; once, however the run ends."""
         with self.lock:
             if self.ended:
                 return
@@ -201,7 +201,7 @@ class Bench:
                 self.document["dead"].setdefault(path, worker.fault)
 
     def side_by_side(self, jobs, workers):
-        """Runs functions in threads, in order as threads are free; one that fails is told and leaves the others alone."""
+        """Runs functions in order, in as many threads; one that fails is recorded and does not stop the others."""
         def safely(job):
             try:
                 return job()

@@ -10,7 +10,7 @@ import threading
 import time
 
 MOST_ANSWER = 1 << 20  # bytes of one line
-TAIL = 400             # characters of a log that are told
+TAIL = 400             # characters of a log that a report repeats
 
 
 def ending(code):
@@ -108,8 +108,8 @@ class Children:
 
 
 class Worker:
-    """A process that answers lines. An answer that does not come in time ends it; `fault` then says why. `hung` tells
-    a time limit from an end of its own."""
+    """A process that answers lines. An answer that does not come in time ends it, and `hung` is set; `fault` says why it
+    has ended."""
 
     def __init__(self, children, name, command, environment):
         self.children, self.command, self.name = children, command, name
@@ -128,7 +128,7 @@ class Worker:
             try:
                 self.process.stdin.write(line.encode() + b"\n")
             except OSError:
-                pass  # it has ended: the answer's read tells how
+                pass  # it has ended, and reading its answer finds out how
 
     def answers(self, seconds):
         """Whether a whole line is there within so many seconds, or there will be none."""

@@ -10,7 +10,7 @@ class Engines:
 
     def __init__(self, bench):
         self.bench, self.workers = bench, {}
-        self.prepared = {}  # by command and line: told what to do while nothing is timed
+        self.prepared = {}  # by command and line: sent its first line while nothing is timed
 
     def prepare(self, command, line):
         worker = self.bench.worker("prepared " + line, command)
@@ -18,7 +18,7 @@ class Engines:
         self.prepared[(*command, line)] = worker
 
     def settle(self, seconds):
-        """Waits until all that is prepared is ready, so long at most; what is not is ended and left out."""
+        """Waits until all that is prepared is ready, so long at most; what is not is ended and recorded as left out."""
         end = time.monotonic() + seconds
         for key, worker in list(self.prepared.items()):
             if not worker.answers(end - time.monotonic()):
@@ -60,7 +60,7 @@ class Engines:
 
     def in_turns(self, sides, rounds, seconds=None):
         """sides: {name: (command, first line)} -> {name: {"ready": numbers, "ready_after": seconds of setting up and
-        tuning, "seconds": one per round, "timed": how}} of those that could, or None. What failed is told."""
+        tuning, "seconds": one per round, "timed": how}} of those that could, or None. What failed is recorded."""
         bench, found, workers = self.bench, {}, {}
         first = next(iter(sides.values()))[1]
         if bench.seconds_left() < bench.o.reserve:

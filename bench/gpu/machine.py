@@ -10,7 +10,7 @@ from bench import ANSWER, FIRST_ANSWER, median
 
 def probes(bench):
     """Records every probe and compares it with the emulated machine. One that ends its process (a fault of a kernel
-    leaves a GPU's process useless) or hangs is told, and the next ones run in a new process."""
+    leaves a GPU's process useless) or hangs is recorded, and the next ones run in a new process."""
     program, path = bench.program("gpu_probe"), bench.o.recording
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)

@@ -70,7 +70,7 @@ def convolution_flops(stages, size):
 
 def pruned(bench):
     """G6: dense and pruned in the same rounds, PyTorch's compiled networks of the same widths beside them (eager in a
-    CUDA graph where its compiler was not done). The speed-up is told as a share of what the device's limits allow."""
+    CUDA graph where its compiler was not done). The speed-up is given as a share of what the device's limits allow."""
     s, precision = bench.s, bench.s["precisions"][0]
     _, size, batch = s["networks"][0]
     dense = next(line for mode, *case, line in network_cases(bench) if (mode, *case) == ("infer", *s["networks"][0]))
@@ -168,7 +168,7 @@ def sustained(bench):
 
 
 def quick(bench):
-    """For --check: a few rounds of each network beside the vendor's, so that a call that only checks tells speed too."""
+    """For --check: a few rounds of each network beside the vendor's, so that a call that only checks gives speeds too."""
     s, precision = bench.s, bench.s["precisions"][0]
     right = networks_right(bench, precision)
     for mode, arch, size, batch, line in network_cases(bench):

@@ -82,7 +82,7 @@ class Checker:
                 worker.close()
 
     def ask(self, workers, precision, line, question):
-        """The answer to a question about a line, or None: told why."""
+        """The answer to a question about a line, or None, with the reason recorded."""
         bench, command = self.bench, self.bench.ours(self.device, precision)
         if why := bench.dead(command, line):
             return bench.leave_out(f"check: {precision} {line}: this path is dead: {why[:120]}")
