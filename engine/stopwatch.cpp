@@ -76,12 +76,16 @@ size_t TimedNetwork::peak_bytes() const {
            (s.options.train ? s.optimizer->bytes() + s.rounded->bytes() : 0);
 }
 
-double TimedNetwork::run() {
+void TimedNetwork::enqueue() {
     State& s = *state_;
-    const double start = now();
-    s.session.repeat(s.key, s.options.train, {{Session::Part::device, [&] { s.step(); }}});
+    s.session.repeat(s.key, s.options.train, {{Session::Part::device, [&s] { s.step(); }}});
     if (s.options.train) s.optimizer->apply(s.net.params, 0);  // weights stay as they are
-    s.net.kernels().memory.synchronize({});
+}
+
+double TimedNetwork::run() {
+    const double start = now();
+    enqueue();
+    state_->net.kernels().memory.synchronize({});
     return now() - start;
 }
 

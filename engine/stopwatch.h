@@ -22,7 +22,8 @@ class TimedNetwork {
 public:
     TimedNetwork(Network&, const TimingOptions&);
     ~TimedNetwork();
-    double run();  // seconds of one step or inference
+    double run();    // seconds of one step or inference
+    void enqueue();  // the same, without waiting for it
     // On the device, most at a time: images, weights, momenta, activations and gradients, scratch; what
     // oneDNN's primitives or prepared filters hold is not in it. Known once it has run.
     size_t peak_bytes() const;

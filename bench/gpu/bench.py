@@ -1,16 +1,30 @@
-"""One run: its options, its time, its engines, and what it found, as the JSON document keeps it."""
+"""One run: its options, its time, its children, and what it found. Each row is written at once, the summary by rename."""
+import concurrent.futures
 import json
+import os
 import pathlib
 import random
+import re
+import shutil
 import statistics
-import subprocess
+import tarfile
+import tempfile
+import threading
 import time
+import traceback
 
 import tables
-from engines import Engines
+from children import Children, Worker
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+ANSWER, FIRST_ANSWER, COMPILED = 12, 20, 120  # seconds: of our programs, of a process's first, of PyTorch's compiler
+MOST_FAULTS = 2  # cases of a path that may fault before it is dead; one hang is enough
+# What PyTorch there is, without the many seconds of importing it.
+TORCH = """from importlib.metadata import distributions
+names = {d.name.lower(): d.version for d in distributions()}
+print(names["torch"], "torchvision", names["torchvision"], *(f"{n} {v}" for n, v in names.items() if n.startswith("nvidia-cudnn")))"""
+MOST_LOG = 1 << 18  # bytes of a log that the archive keeps of its beginning, and of its end
 
 
 def interval(values, resamples=1000):
@@ -24,63 +38,194 @@ def geomean(values):
     return statistics.geometric_mean(values) if values else float("nan")
 
 
+def path_of(command, line):
+    """The engine and the kernel family that a line of a worker runs: what hangs or faults together."""
+    words = line.split()
+    family = words[:2] if words[0] in ("conv", "network", "op", "small") else words[:1]
+    return " ".join([*(str(w) for w in command if "/" not in str(w)), *family])
+
+
 class Bench:
-    def __init__(self, options, sizes, environment):
-        self.o, self.s, self.environment = options, sizes, environment
+    def __init__(self, options, sizes):
+        self.o, self.s = options, sizes
         self.begin = time.monotonic()
-        self.engines = Engines(environment)
-        self.rows, self.left_out, self.goals = [], [], []
-        self.document = {"dry_run": options.dry_run, "device": {}, "checks": {}, "machine": [], "probes": [], "rows": self.rows,
-                         "goals": self.goals, "left_out": self.left_out, "parts": {}}
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="fairprune-gpu-"))
+        self.o.out.mkdir(parents=True, exist_ok=True)
+        self.children = Children(self.work / "logs", sizes.get("patience", 1.0))
+        # PyTorch meets none of our libraries: `own` is for our programs alone.
+        self.environment = {"TORCHINDUCTOR_COMPILE_THREADS": "4", "TORCHINDUCTOR_CACHE_DIR": str(self.work / "caches/inductor"),
+                            "TRITON_CACHE_DIR": str(self.work / "caches/triton"), **os.environ}
+        self.own = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+        self.references = None  # a folder of the host's values
+        self.lock = threading.RLock()
+        self.document = {"dry_run": options.dry_run, "mode": "check" if options.check else "run", "device": {}, "checks": {}, "machine": [], "probes": [],
+                         "rows": [], "verdicts": {}, "goals": [], "left_out": [], "failed": [], "dead": {}, "tests": {}, "profiles": {}, "parts": {}}
+        self.rows, self.goals = self.document["rows"], self.document["goals"]
+        self.verdicts = self.document["verdicts"]  # by path and line: whether the whole-tensor check passed
+        self.errors = {}  # by the same: root mean square from double
+        self.faults = {}  # by path: the lines at which a process ended
+        self.lines = open(options.out / "rows.jsonl", "w")
         self.torch_here = None
+        self.ended = False
+
+    # ---- time
 
     def seconds_left(self):
-        return 60 * self.o.minutes - (time.monotonic() - self.begin)
+        return self.o.seconds - (time.monotonic() - self.begin)
 
-    def spare(self, seconds):
-        """So many at most, of which enough are left to what is timed."""
-        left = self.seconds_left()
-        return min(seconds, max(left - 240, left / 3))
+    # ---- what is written
+
+    def say(self, *words):
+        with self.lock:
+            print(f"[{time.monotonic() - self.begin:5.1f}]", *words, flush=True)
+
+    def write(self, kind, **fields):
+        with self.lock:
+            if not self.lines.closed:
+                self.lines.write(json.dumps({"kind": kind, "at": round(time.monotonic() - self.begin, 2), **fields}) + "\n")
+                self.lines.flush()
+
+    def leave_out(self, what):
+        with self.lock:
+            self.document["left_out"].append(what)
+        self.write("left out", what=what)
+
+    def fail(self, what, why):
+        if self.children.closed:  # by the end of the run itself
+            return
+        with self.lock:
+            self.document["failed"].append({"what": what, "why": why})
+        self.write("failed", what=what, why=why)
+        self.say("  FAILED", what, "|", why.replace("\n", " | ")[:300])
+
+    def check(self, name, passed):
+        """passed: True, False, or None where it was not done."""
+        with self.lock:
+            self.document["checks"][name] = passed
+        self.write("check", name=name, passed=passed)
+
+    def save(self):
+        with self.lock:
+            for name, text in (("report.json", json.dumps(self.document, indent=1)), ("report.md", tables.markdown(self.document))):
+                fresh = self.o.out / (name + ".new")
+                fresh.write_text(text + "\n")
+                fresh.replace(self.o.out / name)
+
+    def archive(self):
+        """All logs in one file, long ones without their middle; what PyTorch compiled in another."""
+        for log in self.children.logs.glob("*"):
+            if log.is_file() and log.stat().st_size > 2 * MOST_LOG:
+                with open(log, "rb") as file:
+                    head = file.read(MOST_LOG)
+                    file.seek(-MOST_LOG, os.SEEK_END)
+                    kept = head + b"\n.. left out ..\n" + file.read()
+                log.write_bytes(kept)
+        with tarfile.open(self.o.out / "evidence.tar.gz", "w:gz") as packed:
+            for name in ("logs", "evidence"):
+                if (self.work / name).exists():
+                    packed.add(self.work / name, name)
+        if self.o.check and self.seconds_left() > 4 and (self.work / "caches").exists():
+            with tarfile.open(self.o.out / "caches.tar.gz", "w:gz", compresslevel=3) as packed:
+                packed.add(self.work / "caches", "caches")
+
+    def end(self):
+        """Ends all children, saves and packs; once, however the run ends."""
+        with self.lock:
+            if self.ended:
+                return
+            self.ended = True
+        self.children.end_all()
+        self.save()
+        try:
+            self.archive()
+        finally:
+            with self.lock:
+                self.lines.close()
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def evidence(self, name):
+        folder = self.work / "evidence"
+        folder.mkdir(exist_ok=True)
+        return folder / name
+
+    # ---- children
 
     def program(self, name):
         return str(self.o.build / "bin" / name)
 
     def ours(self, device, precision):
-        return [self.program("gpu_worker"), device, precision]
+        return [*self.s["worker"], device, precision] if "worker" in self.s else [self.program("gpu_worker"), device, precision]
 
     def torch(self, precision, *words):
-        return [self.o.python, str(HERE / "torch_worker.py"), self.s["torch"], precision, *words, *(["patient"] if self.o.patient else [])]
+        return [self.o.python, str(HERE / "torch_worker.py"), self.s["torch"], precision, *words]
+
+    def environment_of(self, command):
+        return self.environment if "torch_worker" in " ".join(map(str, command)) else self.own
+
+    def worker(self, name, command):
+        return Worker(self.children, name, command, self.environment_of(command))
+
+    def run(self, name, command, seconds, **options):
+        """(exit code or None, why it failed, the file of its output)"""
+        return self.children.run(name, command, min(seconds, self.seconds_left()), options.pop("environment", self.own), **options)
 
     def has_torch(self):
         if self.torch_here is None:
-            asked = subprocess.run([self.o.python, "-c", "import torch, torchvision; print(torch.__version__, torch.backends.cudnn.version())"],
-                                   capture_output=True, text=True)
-            self.torch_here = asked.returncode == 0
+            code, why, out = self.run("torch", [self.o.python, "-c", TORCH], FIRST_ANSWER, environment=self.environment)
+            self.torch_here = code == 0
             if self.torch_here:
-                self.document["device"]["torch"] = asked.stdout.strip()
+                self.document["device"]["torch"] = out.read_text().strip()
+            elif self.s.get("stand_in"):
+                self.torch_here = True
+                self.document["device"]["torch"] = "a stand-in"
+                self.torch = lambda precision, *words: [*self.s["stand_in"], "torch_worker", precision, *words]
             else:
-                self.left_out.append(f"PyTorch: {self.o.python} has none")
+                self.leave_out(f"PyTorch: {self.o.python} has none")
         return self.torch_here
 
-    def in_turns(self, sides, rounds):
-        """What Engines.in_turns finds, or None where the time is up or nobody could."""
-        if self.seconds_left() < 0:
-            self.left_out.append(next(iter(sides.values()))[1])
-            return None
-        found, failed = self.engines.in_turns(sides, rounds, self.s["seconds"], self.seconds_left)
-        self.left_out += failed
-        return found or None
+    # ---- paths that hang or fault are not tried again and again
 
-    def row(self, goal, case, line, found, count=1.0, unit="s", peers=None, **more):
-        """Adds a row and answers the ratio over the fastest peer where the result is as close as the peer's, else None.
-        peers: the names that count as such; all others but ours where it is not given."""
+    def dead(self, command, line):
+        """Why this path is not tried any more, or None."""
+        return self.document["dead"].get(path_of(command, line))
+
+    def blame(self, command, line, worker):
+        """The worker has ended at this line."""
+        path = path_of(command, line)
+        self.fail(f"{path}: {line}", worker.fault or "no answer")
+        if self.children.closed:
+            return
+        with self.lock:
+            self.faults.setdefault(path, set()).add(line)
+            if worker.hung or len(self.faults[path]) >= MOST_FAULTS:
+                self.document["dead"].setdefault(path, worker.fault)
+
+    def side_by_side(self, jobs, workers):
+        """Runs functions in order, in as many threads; one that fails is recorded and does not stop the others."""
+        def safely(job):
+            try:
+                return job()
+            except Exception as error:
+                self.fail(getattr(job, "__name__", "a job"), f"{type(error).__name__}: {error}\n{traceback.format_exc()[-600:]}")
+
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(safely, job) for job in jobs]
+            try:
+                return [f.result() for f in futures]
+            except BaseException:  # the run is to end: so are those that the threads wait for
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.children.end_all()
+                raise
+
+    # ---- what a timed case becomes
+
+    def row(self, goal, case, line, found, count=1.0, unit="s", peers=None, verdict=None, **more):
+        """Adds a row and returns the ratio over the fastest peer where the row counts, else None: `verdict` says that
+        the check of the same line has passed. peers: the names that count as such; all others but ours by default."""
         figures = {name: statistics.median(f["seconds"]) for name, f in found.items() if f["seconds"]}
         row = {"goal": goal, "case": case, "command": line, "seconds": figures, "rounds": {n: f["seconds"] for n, f in found.items()},
-               "ready_after": {n: f["ready_after"] for n, f in found.items()},
-               "count": count, "unit": unit, **more}
-        errors = {name: f["error"][0] for name, f in found.items() if "error" in f}
-        if errors:
-            row["error"] = errors
+               "ready_after": {n: f["ready_after"] for n, f in found.items()}, "timed": {n: f["timed"] for n, f in found.items() if "timed" in f},
+               "count": count, "unit": unit, "counts": bool(verdict), **more}
         if "fairprune" in figures:
             row.update(zip(("flops", "floor", "expected"), found["fairprune"]["ready"]))
             if "memory" in found["fairprune"]:
@@ -90,23 +235,37 @@ class Bench:
                 best = min(rivals, key=rivals.get)
                 ratios = [b / a for a, b in zip(found["fairprune"]["seconds"], found[best]["seconds"])]
                 low, high = interval(ratios)
-                counts = best not in errors or errors["fairprune"] <= 1.25 * errors[best] + 1e-7
                 orders = [statistics.median(ratios[first::2] or ratios) for first in (0, 1)]  # who came first
-                row.update(best_peer=best, ratio=statistics.median(ratios), low=low, high=high, counts=counts, orders=orders,
+                row.update(best_peer=best, ratio=statistics.median(ratios), low=low, high=high, orders=orders,
                            clear=min(low, *orders) > 1 or max(high, *orders) < 1)
-        self.rows.append(row)
-        print(f"  {goal:<4}{case:<46}" + "  ".join(f"{n} {1e6 * v:.1f} us" for n, v in figures.items()) +
-              (f"  {row['ratio']:.2f}x" if "ratio" in row else ""), flush=True)
-        return row.get("ratio") if row.get("counts", True) else None
+        with self.lock:
+            self.rows.append(row)
+        self.write("timed", **row)
+        self.say(f"  {goal:<4}{case:<46}" + "  ".join(f"{n} {1e6 * v:.1f} us" for n, v in figures.items()) +
+                 (f"  {row['ratio']:.2f}x" if "ratio" in row else "") + ("" if verdict else "  (does not count)"))
+        return row.get("ratio") if row["counts"] else None
 
-    def goal(self, name, what, value, floor, moonshot):
-        self.goals.append({"goal": name, "what": what, "value": value, "floor": floor, "moonshot": moonshot})
+    def goal(self, name, what, value, floor, moonshot, why=None):
+        """value: None where something it rests on is missing or wrong, which `why` names: the goal is then missed."""
+        goal = {"goal": name, "what": what, "value": value, "floor": floor, "moonshot": moonshot, "met": value is not None and value >= floor}
+        if why:
+            goal["why"] = why
+        with self.lock:
+            self.goals.append(goal)
+        self.write("goal", **goal)
 
-    def save(self):
-        self.o.json.parent.mkdir(parents=True, exist_ok=True)
-        self.o.json.write_text(json.dumps(self.document, indent=1) + "\n")
-        self.o.json.with_suffix(".md").write_text(tables.markdown(self.document) + "\n")
+    def goal_over(self, name, what, ratios, floor, moonshot, least=False):
+        """ratios: by case, None where it is missing or wrong."""
+        bad = [case for case, ratio in ratios.items() if ratio is None]
+        there = [ratio for ratio in ratios.values() if ratio is not None]
+        value = None if bad or not there else min(there) if least else geomean(there)
+        rest = f"; of the other {len(there)}: {(min(there) if least else geomean(there)):.2f}" if bad and there else ""
+        self.goal(name, what, value, floor, moonshot, f"missing or wrong: {', '.join(bad[:6])}{' ..' if len(bad) > 6 else ''}{rest}" if bad else None)
 
 
 def median(found, name="fairprune"):
     return statistics.median(found[name]["seconds"])
+
+
+def dashed(name):
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,16 +1,20 @@
 """The programs of a run: built here, or unpacked; and what machine and commit they run on."""
 import datetime
-import json
 import pathlib
 import shutil
 import subprocess
 import sys
 import tarfile
 
-from bench import ROOT
+import references
+from bench import ROOT, dashed
 
-DRY_TARGETS = ["gpu_worker", "gpu_probe", "fp_train"]
-TARGETS = DRY_TARGETS + ["test_kernels", "fp_prune", "fp_eval", "fp_bench", "fairprune_cudnn"]
+DRY_TARGETS = ["gpu_worker", "gpu_probe", "fp_train", "test_kernels"]
+TARGETS = ["gpu_worker", "gpu_probe", "test_kernels", "test_engine", "fp_train", "fp_prune", "fp_eval", "fp_bench", "fairprune_cudnn"]
+ENVIRONMENT = "uname -a; nproc; free -g; df -h /tmp /dev/shm; which ncu compute-sanitizer nvcc python3; ls /usr/local; python3 --version"
+VENDOR = """import importlib.util, pathlib
+spec = importlib.util.find_spec("nvidia")
+print(*(path for root in (spec.submodule_search_locations if spec else []) for path in pathlib.Path(root).glob("*/lib")))"""
 
 
 def build(bench):
@@ -33,21 +37,36 @@ def quietly(command):
 
 
 def unpack(bench):
-    """bin/ and lib/ of bench/gpu/pack; the vendor's libraries that PyTorch brings are found too."""
-    folder = bench.o.build = bench.o.build / "unpacked"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """bin/, lib/ and references/ of bench/gpu/pack. Our programs alone are given its libraries, and the vendor's that
+    PyTorch brings: with them, PyTorch would load another OpenMP."""
+    folder = bench.o.build = bench.work / "unpacked"
     with tarfile.open(bench.o.packed) as packed:
-        packed.extractall(folder)
-    paths = [str(folder / "lib")]
-    vendor = """import importlib.util, pathlib
-spec = importlib.util.find_spec("nvidia")
-print(*(path for root in (spec.submodule_search_locations if spec else []) for path in pathlib.Path(root).glob("*/lib")))"""
-    paths += subprocess.run([bench.o.python, "-c", vendor], capture_output=True, text=True).stdout.split()
-    bench.environment["LD_LIBRARY_PATH"] = ":".join([*paths, bench.environment.get("LD_LIBRARY_PATH", "")]).rstrip(":")
-    probe = subprocess.run([bench.program("gpu_probe"), "list"], capture_output=True, text=True, env=bench.environment)
-    if probe.returncode != 0:
-        sys.exit(f"bench/gpu/run: the packed programs do not run here: {probe.stderr.strip()[-300:]}")
+        packed.extractall(folder, filter="data")
+    vendor = subprocess.run([bench.o.python, "-c", VENDOR], capture_output=True, text=True, timeout=60).stdout.split()
+    bench.own["LD_LIBRARY_PATH"] = ":".join([str(folder / "lib"), *vendor, "/usr/local/cuda/lib64", bench.own.get("LD_LIBRARY_PATH", "")]).rstrip(":")
+    code, why, _ = bench.run("unpacked", [bench.program("gpu_probe"), "list"], 20)
+    if code != 0:
+        bench.fail("the packed programs", why)
+
+
+def prepare(bench):
+    """Programs and references."""
+    o = bench.o
+    if o.stand_in:
+        bench.references = bench.work / "references"
+        return
+    if o.packed:
+        unpack(bench)
+    elif not o.skip_build:
+        build(bench)
+    bench.document["device"]["commit"] = commit(bench)
+    bench.references = o.build / "references"
+    if o.dry_run:  # of other sizes
+        bench.references = bench.work / "references"
+        references.compute(o.build / "bin", bench.references, bench.s, bench.work)
+    if o.caches and o.caches.is_file():
+        with tarfile.open(o.caches) as packed:
+            packed.extractall(bench.work, filter="data")
 
 
 def command_output(*command, **options):
@@ -57,23 +76,20 @@ def command_output(*command, **options):
         return ""
 
 
-def recording():
-    """Where what a GPU gave for the probes is kept, by its name."""
-    name = command_output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
-    return ROOT / "tests/kernels/recordings" / f"{(name or ['gpu'])[0].lower().replace(' ', '-')}.safetensors"
-
-
 def describe(bench):
-    device = bench.document["device"]
-    smi = command_output("nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm,power.limit", "--format=csv,noheader")
-    device.update(name=smi or "the emulated machine" if bench.o.dry_run else smi or "no GPU", commit=commit(bench), date=str(datetime.date.today()))
-    bench.has_torch()
+    """The card, so that every table names it; the recording of the probes has its name."""
+    device, o = bench.document["device"], bench.o
+    smi = command_output("nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit", "--format=csv,noheader")
+    name = smi.split(",")[0] if smi else "the emulated machine" if o.dry_run else "no GPU"
+    device.update(name=name, details=smi, date=str(datetime.date.today()))
+    total = command_output("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").splitlines()
+    if total and total[0].strip().isdigit():
+        device["gigabytes"] = int(total[0]) * 2**20 / 1e9
+    bench.evidence("nvidia-smi.txt").write_text(command_output("nvidia-smi", "-q") + "\n")
+    bench.evidence("environment.txt").write_text(command_output("bash", "-c", ENVIRONMENT) + "\n")
+    o.recording = o.recording or o.out / f"{dashed(name)}.safetensors"
 
 
 def commit(bench):
     told = bench.o.build / "commit"  # of packed programs
     return told.read_text().strip() if told.exists() else command_output("git", "-C", str(ROOT), "describe", "--always", "--dirty")
-
-
-def document(path):
-    return json.loads(pathlib.Path(path).read_text())

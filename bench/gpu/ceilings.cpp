@@ -8,7 +8,7 @@
 
 namespace fp {
 
-Work copy_work(const Kernels& k, std::istringstream& words) {
+Work copy_work(const Kernels& k, Line& words) {
     size_t bytes = 0;
     words >> bytes;
     auto blocks = std::make_shared<std::vector<Buffer>>();
@@ -22,7 +22,7 @@ Work copy_work(const Kernels& k, std::istringstream& words) {
             .expected = 2.0 * double(bytes) / kDevice.hbm};
 }
 
-Work product_work(const Kernels& k, std::istringstream& words) {
+Work product_work(const Kernels& k, Line& words) {
     int n = 0;
     std::string inputs;
     words >> n >> inputs;

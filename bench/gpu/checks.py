@@ -1,75 +1,74 @@
-"""Whether the kernels are right on the device: their tests, losses beside the host's, a run end to end, the sanitizer."""
+"""The correctness part of both calls: everything side by side, while PyTorch compiles in the background."""
 import json
-import pathlib
-import shutil
-import subprocess
-import tempfile
 
+import gtests
+import profiles
+import references
+import whole
 from bench import ROOT
 
-
-def succeeds(bench, command, seconds, **options):
-    """None where the time is up, or was before it ended."""
-    seconds = min(seconds, bench.seconds_left())
-    if seconds > 3:
-        try:
-            return subprocess.run(command, timeout=seconds, env=bench.environment, **options).returncode == 0
-        except subprocess.TimeoutExpired:
-            pass
-    bench.left_out.append(f"not done in time: {' '.join(command[:6])} ..")
-    return None
+LONG = 90     # seconds of a training beside everything else
+APART = 1.0  # of the distance between two seeds on the host, on average over epochs
 
 
-def loss_curves(bench):
-    """Training on the device beside the host's, from one start and over the same batches: on average over epochs
-    no further apart than another seed on the host is."""
-    s, checks = bench.s, bench.document["checks"]
-
-    def losses(device, precision, seed):  # None: not done in time; False: it failed
-        with tempfile.TemporaryDirectory() as folder:
-            command = [bench.program("fp_train"), "--device", device, "--precision", precision, "--model", "resnet18", "--stem", "small",
-                       "--lr", "0.01", "--seed", str(seed), "--quiet", "--out", f"{folder}/run", *s["curve"]]
-            if not (done := succeeds(bench, command, bench.spare(60), stdout=subprocess.DEVNULL)):
-                return done
-            return [json.loads(line)["train"]["loss"] for line in open(f"{folder}/run/metrics.jsonl")]
-
+def curve_jobs(bench):
+    """Training on the device beside the host's, from one start and over the same batches: on average over epochs no
+    further apart than another seed on the host is."""
+    file = bench.references / references.CURVES
+    if not file.exists():
+        bench.leave_out("loss curves: there are no references")
+        return []
+    told = json.loads(file.read_text())
+    host, other = told["losses"]["1"], told["losses"]["2"]
     apart = lambda a, b: sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)
-    host, other = (losses(s["host"], "fp32", seed) for seed in (1, 2))
-    for precision in ("fp32", "tf32", "bf16"):
-        curve = losses(s["device"], precision, 1)
-        curves = (curve, host, other)
-        checks[f"loss curve, {precision}"] = None if None in curves else False not in curves and apart(curve, host) <= apart(other, host)
-        if all(curves):
+
+    def job(precision):
+        def loss_curve():
+            run = bench.work / f"curve-{precision}"
+            s = {"curve": told["curve"]}
+            code, why, _ = bench.run(f"curve {precision}", references.command_of_curve(bench.program("fp_train"), s, bench.s["device"], precision, 1, run), LONG)
+            curve = references.losses_of(run) if code == 0 else None
+            passed = None if code is None else bool(curve) and apart(curve, host) <= APART * apart(other, host)
             bench.document.setdefault("loss_curves", {})[precision] = {"device": curve, "host": host, "host, other seed": other}
-            print(f"  loss curve, {precision}: {apart(curve, host):.2e} from the host's, another seed {apart(other, host):.2e}", flush=True)
+            bench.write("loss curve", precision=precision, device=curve, host=host, other=other, why=why)
+            bench.check(f"loss curve, {precision}", passed)
+            if passed is False:
+                bench.fail(f"loss curve, {precision}", why or f"{apart(curve, host):.2e} from the host's, another seed {apart(other, host):.2e}")
+        return loss_curve
+
+    return [job(p) for p in bench.s["curve_precisions"]]
 
 
-def correctness(bench):
-    checks = bench.document["checks"]
-    if bench.o.dry_run:
-        checks["tests"] = "left to ctest"
+def end_to_end_jobs(bench):
+    def job(precision):
+        def end_to_end():
+            code, why, out = bench.run(f"end to end {precision}", [ROOT / "tests/end_to_end/device", bench.o.build / "bin", bench.s["device"], precision], LONG)
+            bench.check(f"end to end, {precision}", None if code is None else code == 0)
+            if code != 0:
+                bench.fail(f"end to end, {precision}", why)
+        return end_to_end
+
+    return [job(p) for p in bench.s["end_to_end"]]
+
+
+def correctness(bench, everything):
+    """everything: as --check asks; else what the verdicts of the timed rows rest on."""
+    s = bench.s
+    checker, results = whole.checker(bench, everything), {}
+    jobs = checker.jobs(s["checkers"])  # the longest first
+    tests = bench.program("test_kernels")
+    if everything and s["tests"]:
+        jobs += gtests.jobs(bench, tests, s["tests"], s["shards"], results)
+    jobs += whole.gradients(bench)
+    if everything:
+        jobs += end_to_end_jobs(bench) + curve_jobs(bench)
+    if everything and (sanitizer := profiles.tool(bench, "compute-sanitizer")):
+        jobs += profiles.sanitizer_jobs(bench, sanitizer)
     else:
-        tests = [bench.program("test_kernels"), "--gtest_filter=*cuda*:*Cuda*:*cudnn*", "--gtest_brief=1"]
-        checks["tests"] = succeeds(bench, tests, bench.spare(120))
-    loss_curves(bench)
-    if not bench.o.dry_run:
-        for precision in ("fp32", "tf32", "bf16"):
-            script = [str(ROOT / "tests/end_to_end/device"), str(bench.o.build / "bin"), "cuda", precision]
-            checks[f"end to end, {precision}"] = succeeds(bench, script, bench.spare(60), stdout=subprocess.DEVNULL)
-
-
-def sanitizer(bench):
-    """Takes what time is left."""
-    if bench.o.dry_run:
-        return
-    program = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
-    if not pathlib.Path(program).exists():
-        bench.left_out.append("compute-sanitizer is not installed")
-        return
-    for tool in ("racecheck", "memcheck", "synccheck", "initcheck"):
-        if bench.seconds_left() < 30:
-            bench.left_out.append(f"compute-sanitizer --tool {tool}")
-            continue
-        command = [program, "--tool", tool, "--error-exitcode", "9", *bench.ours("cuda", "bf16")]
-        line = "conv forward 2 14 24 40 3 1\nconv backward_data 2 14 24 40 3 2\nconv backward_filter 2 14 24 40 3 1\nsnnl 64 16 4\n"
-        bench.document["checks"][tool] = succeeds(bench, command, bench.seconds_left() - 5, input=line, text=True, stdout=subprocess.DEVNULL)
+        sanitizer = None
+    bench.side_by_side(jobs, s["processes"])
+    whole.judge(bench)
+    if everything:
+        profiles.settle_sanitizer(bench)
+        if s["tests"]:
+            gtests.settle(bench, tests, results, sanitizer[0] if sanitizer and not s.get("stand_in") else None)

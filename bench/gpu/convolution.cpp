@@ -1,156 +1,138 @@
-// One convolution: forward, forward_moments, infer, backward_data or backward_filter, beside its value in double.
-#include <charconv>
+// One convolution: forward, forward_moments, infer, infer_residual, backward_data, backward_data_add or
+// backward_filter, compared with its value in double.
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
-#include "bench/gpu/numbers.h"
+#include "bench/gpu/forced.h"
 #include "bench/gpu/work.h"
 #include "engine/elements.h"
-#include "kernels/cuda/plan/conv_plan.h"
+#include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
-// What is forced while this lives.
-class Forced {
-public:
-    explicit Forced(const ConvForced& choice) { conv_forced() = choice; }
-    ~Forced() { conv_forced() = {}; }
-    Forced(const Forced&) = delete;
-    Forced& operator=(const Forced&) = delete;
-};
-
-int number(std::string_view digits, std::string_view word) {
-    int n = 0;
-    const char *begin = digits.data(), *end = begin + digits.size();
-    const auto [at, error] = std::from_chars(begin, end, n);
-    FP_REQUIRE(error == std::errc() && at == end && n > 0, Exit::usage, "conv: ", word);
-    return n;
-}
-
-// A word of the line that chooses in the rules' place.
-void force(ConvForced& choice, std::string_view word) {
-    const size_t equals = word.find('=');
-    FP_REQUIRE(equals != word.npos, Exit::usage, "conv: ", word);
-    const std::string_view name = word.substr(0, equals), value = word.substr(equals + 1);
-    if (name == "blocks") {
-        choice.blocks = number(value, word);
-    } else if (name == "parts") {
-        choice.parts = number(value, word);
-    } else if (name == "tile") {
-        const size_t cross = std::min(value.find('x'), value.size() - 1);
-        choice.tile = {number(value.substr(0, cross), word), number(value.substr(cross + 1), word)};
-    } else {
-        FP_REQUIRE(name == "kernel", Exit::usage, "conv: ", word);
-        using enum PixelKernel;
-        constexpr std::pair<const char*, PixelKernel> kPixels[] = {
-            {"tiles", tiles}, {"stream", stream}, {"patches", patches}, {"mma_sync", mma_sync}};
-        constexpr std::pair<const char*, FilterKernel> kFilters[] = {
-            {"blocks", FilterKernel::blocks},
-            {"taps", FilterKernel::taps},
-            {"rows", FilterKernel::rows},
-            {"mma_sync", FilterKernel::mma_sync}};
-        for (const auto& [of, kernel] : kPixels)
-            if (value == of) choice.pixels = kernel;
-        for (const auto& [of, kernel] : kFilters)
-            if (value == of) choice.filter = kernel;
-        choice.strided = value != "mma_sync";
-        FP_REQUIRE(choice.pixels || choice.filter, Exit::usage, "conv: ", word);
-    }
-}
+constexpr int kMostSets = 32;
 
 struct Convolution {
     const Kernels& k;
     std::string direction;
     ConvShape s;
     ConvForced forced;
-    Drawn x, w, dy;
-    std::vector<Buffer> inputs, gradients;  // kSets of each
-    Buffer weight, bias, out, prepared, scratch, moments;
+    Numbers of_x, of_w, of_dy, of_before;
+    Drawn x, w, dy, before;
+    std::vector<Buffer> inputs, gradients;  // one per set, of those that the direction reads
+    std::vector<Guarded> outs;
+    Buffer weight, bias, prepared, scratch, initial;
+    Guarded moments;
 
     Convolution(const Kernels& table,
                 std::string what,
                 const ConvShape& shape,
                 const ConvForced& choice,
+                Type exact,
                 bool rectified)
-        : Convolution(table,
-                      std::move(what),
-                      shape,
-                      choice,
-                      {.seed = 1, .rectified = rectified},
-                      {.seed = 2},
-                      {.seed = 3, .rectified = rectified}) {}
-    Convolution(const Kernels& table,
-                std::string what,
-                const ConvShape& shape,
-                const ConvForced& choice,
-                const Numbers& of_x,
-                const Numbers& of_w,
-                const Numbers& of_dy)
         : k(table),
           direction(std::move(what)),
           s(shape),
           forced(choice),
+          of_x{.seed = 1, .rectified = rectified, .exact = exact},
+          of_w{.seed = 2, .exact = exact},
+          of_dy{.seed = 3, .rectified = rectified, .exact = exact},
+          of_before{.seed = 4, .exact = exact},
           x(of_x, k.activation),
           w(of_w, k.activation),
           dy(of_dy, k.activation),
+          before(of_before, k.activation),
           weight(upload(k, k.parameter, s.w, of_w)) {
-        for (int i = 0; i < kSets; ++i) {
-            inputs.push_back(upload(k, k.activation, s.x, of_x));
-            gradients.push_back(upload(k, k.activation, s.y(), of_dy));
-        }
         const Forced now(forced);
         const Map channels{.c = s.w.k, .block = s.y_block};
         bias = Buffer(k.memory, size_t(channels.stored()) * size_t(bytes_of(k.parameter)));
         k.memory.zero(bias.data(), bias.bytes(), {});
-        out = Buffer(k.memory, out_bytes());
-        fill(k, std::vector<char>(size_t(1) << 16, char(0xFF)), out);  // NaN
         scratch = Buffer(k.memory, std::max<size_t>(k.conv.scratch_bytes(s), 1));
-        if (direction == "forward_moments")
-            moments = Buffer(k.memory, Moments::bytes(s.y(), k.conv.moments_rows(s)));
-        if (direction == "infer" || direction == "infer_residual") {
-            prepared = Buffer(k.memory, k.conv.prepared_bytes(s, false, true));
-            k.conv.prepare(s, false, true, weight.data(), prepared.data(), {});
+        if (direction == "forward_moments") {
+            FP_REQUIRE(k.conv.forward_moments, Exit::usage, k.name, ": no forward_moments");
+            moments = Guarded(k, Moments::bytes(s.y(), k.conv.moments_rows(s)));
         }
+        if (infers()) {
+            prepared = Buffer(k.memory, k.conv.prepared_bytes(s, residual(), true));
+            k.conv.prepare(s, residual(), true, weight.data(), prepared.data(), {});
+        }
+        if (adds()) initial = upload(k, k.activation, s.x, of_before);
+        grow(1);
         k.memory.synchronize({});
+    }
+
+    void grow(int sets) {
+        while (int(outs.size()) < sets) {
+            if (!input_gradient()) inputs.push_back(upload(k, k.activation, s.x, of_x));
+            if (input_gradient() || filter_gradient() || residual())
+                gradients.push_back(upload(k, k.activation, s.y(), of_dy));
+            outs.emplace_back(k, out_bytes());
+            if (adds()) copy_before(outs.back());
+        }
+    }
+    int rotate(size_t bytes) {
+        const size_t each = (inputs.empty() ? 0 : inputs[0].bytes()) +
+                            (gradients.empty() ? 0 : gradients[0].bytes()) + out_bytes();
+        grow(int(std::clamp<size_t>((bytes + each - 1) / each, 2, size_t(kMostSets))));
+        return int(outs.size());
+    }
+    void copy_before(const Guarded& to) const {
+        k.memory.copy(to.data(), initial.data(), to.bytes(), {});
+        k.memory.synchronize({});
+    }
+    void reset() {
+        outs[0].poison();
+        if (moments.data()) moments.poison();
+        if (adds()) copy_before(outs[0]);
     }
 
     void call(int set) {
         const Forced now(forced);
-        const void *in = inputs[size_t(set)].data(), *gradient = gradients[size_t(set)].data();
+        const size_t i = size_t(set);
+        const void* in = inputs.empty() ? nullptr : inputs[i].data();
+        const void* gradient = gradients.empty() ? nullptr : gradients[i].data();
+        void* out = outs[i].data();
         if (direction == "forward")
-            k.conv.forward(s, in, weight.data(), nullptr, out.data(), scratch.data(), {});
+            k.conv.forward(s, in, weight.data(), nullptr, out, scratch.data(), {});
         else if (direction == "forward_moments")  // as training runs it
-            k.conv.forward_moments(s, in, weight.data(), nullptr, out.data(),
+            k.conv.forward_moments(s, in, weight.data(), nullptr, out,
                                    {moments.data(), k.conv.moments_rows(s)}, scratch.data(), {});
-        else if (direction == "backward_data_add")  // to what is there
-            k.conv.backward_data(s, gradient, weight.data(), out.data(), Write::add, scratch.data(),
-                                 {});
-        else if (direction == "infer_residual")
-            k.conv.infer(s, in, prepared.data(), bias.data(), gradient, true, out.data(),
-                         scratch.data(), {});
-        else if (direction == "infer")
-            k.conv.infer(s, in, prepared.data(), bias.data(), nullptr, true, out.data(),
-                         scratch.data(), {});
-        else if (direction == "backward_data")
-            k.conv.backward_data(s, gradient, weight.data(), out.data(), Write::replace,
-                                 scratch.data(), {});
+        else if (infers())
+            k.conv.infer(s, in, prepared.data(), bias.data(), residual() ? gradient : nullptr, true,
+                         out, scratch.data(), {});
+        else if (input_gradient())
+            k.conv.backward_data(s, gradient, weight.data(), out,
+                                 adds() ? Write::add : Write::replace, scratch.data(), {});
         else
-            k.conv.backward_filter(s, in, gradient, out.data(), nullptr, Write::replace,
-                                   scratch.data(), {});
+            k.conv.backward_filter(s, in, gradient, out, nullptr, Write::replace, scratch.data(),
+                                   {});
     }
 
     bool filter_gradient() const { return direction == "backward_filter"; }
     bool input_gradient() const { return direction.starts_with("backward_data"); }
+    bool adds() const { return direction == "backward_data_add"; }
+    bool infers() const { return direction.starts_with("infer"); }
+    bool residual() const { return direction == "infer_residual"; }
     Map out_map() const { return input_gradient() ? s.x : s.y(); }
     Type out_type() const { return filter_gradient() ? k.parameter : k.activation; }
     size_t out_bytes() const {
         return size_t(filter_gradient() ? s.w.stored() : out_map().stored()) *
                size_t(bytes_of(out_type()));
+    }
+    std::vector<Output> outputs() const {
+        std::vector<Output> all;
+        if (filter_gradient())
+            all.emplace_back("dw", outs[0], out_type(), s.w);
+        else
+            all.emplace_back(input_gradient() ? "dx" : "y", outs[0], out_type(), out_map());
+        if (moments.data()) all.emplace_back("moments", moments);
+        return all;
     }
 
     // One output in double: sums over what reaches it.
@@ -182,44 +164,112 @@ struct Convolution {
                         sum += x.at(s.x, a, f, h, v) * w.at(s.w, b, f, r, t);
                 }
             }
-        if (direction == "infer_residual") sum += dy.at(s.y(), a, b, c, d);
-        return direction.starts_with("infer") ? std::max(sum, 0.0) : sum;
+        if (residual()) sum += dy.at(s.y(), a, b, c, d);
+        if (adds()) sum += before.at(s.x, a, b, c, d);
+        return infers() ? std::max(sum, 0.0) : sum;
     }
 
     double stored(int64_t at) const {
         const size_t bytes = size_t(bytes_of(out_type()));
         alignas(8) char one[8] = {};
-        k.memory.copy_out(one, static_cast<const char*>(out.data()) + size_t(at) * bytes, bytes,
+        k.memory.copy_out(one, static_cast<const char*>(outs[0].data()) + size_t(at) * bytes, bytes,
                           {});
         return element(one, out_type(), 0);
     }
 
-    // Root mean square over some outputs, relative.
-    double error() {
-        call(0);
-        double wrong = 0, right = 0;
-        const uint64_t outputs = filter_gradient() ? 16 : 64;  // each a sum over all pixels there
-        for (uint64_t i = 0; i < outputs; ++i) {
+    // Of some channels, the moments left by forward_moments beside those of y as stored: the larger of the mean's
+    // distance, in standard deviations, and the variance's, relative.
+    double moments_error() const {
+        const Map m = s.y();
+        const Forced now(forced);
+        const Moments::Rows rows = k.conv.moments_rows(s);
+        const int64_t chunks = Moments::chunks(m, rows), pixels = int64_t(m.n) * m.pixels();
+        const int64_t of_moments = 2 * chunks * m.stored_c();
+        std::vector<float> told(moments.bytes() / sizeof(float));
+        k.memory.copy_out(told.data(), moments.data(), moments.bytes(), {});
+        std::vector<char> y(outs[0].bytes());
+        k.memory.copy_out(y.data(), outs[0].data(), y.size(), {});
+        double worst = 0;
+        for (const int c : {0, m.c / 3, m.c / 2 + 1, m.c - 1}) {
+            double mean = 0, squares = 0, count = 0, sum = 0, sum2 = 0;
+            for (int64_t i = 0; i < chunks; ++i) {
+                const double of_chunk = told[size_t(c * 2 * chunks + i)];
+                const double n =
+                    rows.padded() ? double(told[size_t(of_moments + i)])
+                                  : double(std::min<int64_t>(rows.count, pixels - i * rows.count));
+                if (n == 0) continue;
+                const double off = of_chunk - mean;
+                mean += off * n / (count + n);
+                squares +=
+                    told[size_t((c * 2 + 1) * chunks + i)] + off * off * n * count / (count + n);
+                count += n;
+            }
+            for (int n = 0; n < m.n; ++n)
+                for (int h = 0; h < m.h; ++h)
+                    for (int v = 0; v < m.w; ++v) {
+                        const double value = element(y.data(), k.activation, m.at(n, c, h, v));
+                        sum += value;
+                        sum2 += value * value;
+                    }
+            const double true_mean = sum / double(pixels),
+                         variance = sum2 / double(pixels) - true_mean * true_mean;
+            for (const double off : {std::abs(mean - true_mean) / std::sqrt(variance),
+                                     std::abs(squares / double(pixels) / variance - 1),
+                                     std::abs(count / double(pixels) - 1)})
+                worst = std::isfinite(off) ? std::max(worst, off) : 1e30;
+        }
+        return worst;
+    }
+
+    // Places where blocks of kernels begin and end: a multiple of a tile, or the one before it.
+    static int edge(int size, int tile, uint64_t draw) {
+        const int tiles = (size + tile - 1) / tile, at = int(draw >> 1) % (tiles + 1) * tile;
+        return std::clamp(at - int(draw & 1), 0, size - 1);
+    }
+    // Compared with double: half of the samples at edges of tiles of pixels and channels, half anywhere.
+    nlohmann::json in_double() const {
+        const Map m = out_map();
+        const int64_t terms = filter_gradient() ? int64_t(s.x.n) * s.p() * s.q()
+                                                : int64_t(s.w.r) * s.w.s * std::max(s.x.c, s.w.k);
+        const uint64_t samples = uint64_t(std::clamp<int64_t>(int64_t(3e7) / terms, 12, 512));
+        double wrong = 0, right = 0, worst = 0;
+        for (uint64_t i = 0; i < samples; ++i) {
             const auto draw = [&](int below, uint64_t axis) {
                 return int(uniform_below(uint64_t(below), key_of(9, axis), i));
             };
-            const Map m = out_map();
-            const int a = draw(filter_gradient() ? s.w.k : m.n, 0),
-                      b = draw(filter_gradient() ? s.w.c : m.c, 1),
-                      c = draw(filter_gradient() ? s.w.r : m.h, 2),
-                      d = draw(filter_gradient() ? s.w.s : m.w, 3);
-            const int64_t at = filter_gradient() ? s.w.at(a, b, c, d) : m.at(a, b, c, d);
-            const double want = exact(a, b, c, d), got = stored(at);
-            wrong += (got - want) * (got - want);
+            const bool at_edge = i % 2 == 0;
+            const int tile = 16 << draw(5, 4);
+            int a, b, c = draw(s.w.r, 2), d = draw(s.w.s, 3);
+            if (filter_gradient()) {
+                a = at_edge ? edge(s.w.k, tile, uint64_t(draw(1 << 20, 0))) : draw(s.w.k, 0);
+                b = at_edge ? edge(s.w.c, tile, uint64_t(draw(1 << 20, 1))) : draw(s.w.c, 1);
+            } else {
+                const int pixels = int(int64_t(m.n) * m.pixels());
+                const int pixel =
+                    at_edge ? edge(pixels, tile, uint64_t(draw(1 << 20, 0))) : draw(pixels, 0);
+                b = at_edge ? edge(m.c, tile, uint64_t(draw(1 << 20, 1))) : draw(m.c, 1);
+                a = int(pixel / m.pixels());
+                c = int(pixel % m.pixels()) / m.w;
+                d = pixel % m.w;
+            }
+            const double want = exact(a, b, c, d);
+            const double off =
+                stored(filter_gradient() ? s.w.at(a, b, c, d) : m.at(a, b, c, d)) - want;
+            wrong += off * off;
             right += want * want;
+            worst = std::max(worst, std::isfinite(off) ? std::abs(off) : 1e30);
         }
-        return std::sqrt(wrong / right);
+        const double scale = std::sqrt(right / double(samples));
+        nlohmann::json out{
+            {"rms", std::sqrt(wrong / right)}, {"worst", worst / scale}, {"samples", samples}};
+        if (moments.data()) out["moments"] = moments_error();
+        return out;
     }
 };
 
 }  // namespace
 
-Work convolution_work(const Kernels& k, std::istringstream& words) {
+Work convolution_work(const Kernels& k, Line& words) {
     std::string direction;
     int n, h, c, f, r, stride;
     words >> direction >> n >> h >> c >> f >> r >> stride;
@@ -237,22 +287,16 @@ Work convolution_work(const Kernels& k, std::istringstream& words) {
                       .stride = stride,
                       .pad = r / 2,
                       .y_block = k.block(f)};
-    auto it = std::make_shared<Convolution>(k, direction, s, choice, rectified);
+    static const std::set<std::string> known{
+        "forward",       "forward_moments",   "infer",          "infer_residual",
+        "backward_data", "backward_data_add", "backward_filter"};
+    FP_REQUIRE(known.contains(direction), Exit::usage, "conv: unknown direction ", direction);
+    auto it = std::make_shared<Convolution>(k, direction, s, choice, words.inputs, rectified);
     return {.call = [it](int set) { it->call(set); },
-            .error = [it] { return it->error(); },
-            .bits =
-                [it] {
-                    it->call(0);
-                    if (const char* to = std::getenv("FP_DUMP")) {
-                        std::vector<char> raw(it->out_bytes());
-                        it->k.memory.copy_out(raw.data(), it->out.data(), raw.size(), {});
-                        std::FILE* file = std::fopen(to, "wb");
-                        std::fwrite(raw.data(), 1, raw.size(), file);
-                        std::fclose(file);
-                        return uint64_t(0);
-                    }
-                    return hash_of(it->k, it->out.data(), it->out_bytes());
-                },
+            .rotate = [it](size_t bytes) { return it->rotate(bytes); },
+            .reset = [it] { it->reset(); },
+            .outputs = it->outputs(),
+            .in_double = [it] { return it->in_double(); },
             .flops = s.flops()};
 }
 

@@ -1,143 +1,110 @@
-"""The engines of a comparison: processes that answer lines (worker.cpp, torch_worker.py), and turns among them."""
-import select
+"""The engines of a comparison: workers that stay, and turns among them."""
 import statistics
-import subprocess
 import time
 
-
-class Worker:
-    """One engine. An answer that does not come in time ends it: a kernel that hangs must not hang the run."""
-
-    def __init__(self, command, environment=None):
-        self.command = command
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.sent = self.sent_at = self.took = None  # a line whose answer is still to come, since when, how long it took
-        self.line = self.ready = self.ready_after = None  # what it is at, its answer to that, the seconds it took
-
-    def send(self, line):
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-            self.sent, self.sent_at, self.took = line, time.monotonic(), None
-        except BrokenPipeError:
-            self.sent = None
-
-    def ask(self, line, timeout=120):
-        """The answer's words, or None where the worker has ended or its time is up."""
-        if self.sent != line:
-            self.send(line)
-        if self.sent is None or not self.answers(timeout):
-            self.process.kill()
-            return None
-        self.sent = None
-        return self.process.stdout.readline().split() or None  # an empty line: it has ended
-
-    def begin(self, line):
-        """The answer to a case's first line, and the seconds it took; what it is at already it does not begin again."""
-        if line != self.line:
-            self.line, self.ready = line, self.ask(line)
-            self.ready_after = self.took
-        return self.ready
-
-    def answers(self, timeout):
-        """Whether there is something to read within so many seconds. took: seconds until that was seen."""
-        there = bool(select.select([self.process.stdout], [], [], max(0, timeout))[0])
-        if there and self.took is None:
-            self.took = time.monotonic() - self.sent_at
-        return there
-
-    def close(self):
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+from bench import ANSWER, COMPILED, FIRST_ANSWER
 
 
 class Engines:
     """Workers by name and command; they stay, since a GPU's libraries take long to start."""
 
-    def __init__(self, environment=None):
-        self.environment, self.workers = environment, {}
-        self.prepared = {}  # by command and line: told what to do while nothing is timed
+    def __init__(self, bench):
+        self.bench, self.workers = bench, {}
+        self.prepared = {}  # by command and line: sent its first line while nothing is timed
 
     def prepare(self, command, line):
-        worker = Worker(command, self.environment)
+        worker = self.bench.worker("prepared " + line, command)
         worker.send(line)
         self.prepared[(*command, line)] = worker
 
     def settle(self, seconds):
-        """Waits until all that is prepared is ready, so long at most; who is not is ended. Answers those lines."""
-        late, end = [], time.monotonic() + seconds
+        """Waits until all that is prepared is ready, so long at most; what is not is ended and recorded as left out."""
+        end = time.monotonic() + seconds
         for key, worker in list(self.prepared.items()):
             if not worker.answers(end - time.monotonic()):
-                worker.process.kill()
-                late.append(key[-1])
+                worker.close()
+                self.bench.leave_out(f"PyTorch, not compiled in time: {key[-1]}")
                 del self.prepared[key]
-        return late
 
     def get(self, name, command, line):
         if (worker := self.prepared.get((*command, line))) is not None:
             return worker
         key = (name, *command)
         if key not in self.workers:
-            self.workers[key] = Worker(command, self.environment)
+            self.workers[key] = self.bench.worker(name, command)
         return self.workers[key]
 
     def drop(self, name, command, line):
         for where, key in ((self.prepared, (*command, line)), (self.workers, (name, *command))):
             if (worker := where.pop(key, None)) is not None:
-                worker.process.kill()
                 worker.close()
                 return
 
     def free(self, name, command, line):
         """Has PyTorch give back its memory, which may be most of the device's."""
         worker = self.get(name, command, line)
-        worker.ask("free")
+        if worker.ask("free", ANSWER) is None:
+            self.drop(name, command, line)
         worker.line = None
 
-    def close(self):
-        for worker in self.workers.values():
+    def close_all(self):
+        for worker in [*self.workers.values(), *self.prepared.values()]:
             worker.close()
         self.workers.clear()
-
-    def close_all(self):
-        self.close()
-        for worker in self.prepared.values():
-            worker.process.kill()
-            worker.close()
         self.prepared.clear()
 
-    def in_turns(self, sides, rounds, seconds, left):
-        """sides: {name: (command, first line)} -> ({name: {"ready": numbers, "ready_after": seconds of setting up and
-        tuning, "seconds": a round each}}, what failed)."""
-        found, workers, failed = {}, {}, []
+    def limit(self, worker, command):
+        if "torch_worker" in " ".join(map(str, command)):
+            return COMPILED
+        return FIRST_ANSWER if worker.fresh else ANSWER
+
+    def in_turns(self, sides, rounds, seconds=None):
+        """sides: {name: (command, first line)} -> {name: {"ready": numbers, "ready_after": seconds of setting up and
+        tuning, "seconds": one per round, "timed": how}} of those that could, or None. What failed is recorded."""
+        bench, found, workers = self.bench, {}, {}
+        first = next(iter(sides.values()))[1]
+        if bench.seconds_left() < bench.o.reserve:
+            return bench.leave_out(f"no time was left: {first}")
+        seconds = seconds or bench.s["seconds"]
         for name, (command, line) in sides.items():
-            worker = self.get(name, command, line)
-            ready = worker.begin(line)
-            if ready is None or ready[0] != "ready":
-                failed.append(f"{name}: {line}" + (f" ({' '.join(ready)})" if ready else ""))
-                self.drop(name, command, line)
+            if why := bench.dead(command, line):
+                bench.leave_out(f"{name}: {line}: this path is dead: {why[:120]}")
                 continue
-            workers[name], found[name] = worker, {"ready": [float(v) for v in ready[1:]], "ready_after": worker.ready_after, "seconds": []}
+            workers[name] = self.get(name, command, line)
+            if workers[name].line != line and workers[name].sent != line:
+                workers[name].send(line)  # all set up at once: nothing is timed yet
+        for name in list(workers):
+            command, line = sides[name]
+            ready = workers[name].begin(line, self.limit(workers[name], command))
+            words = ready.split() if ready is not None else []
+            if words[:1] == ["ready"]:
+                found[name] = {"ready": [float(v) for v in words[1:]], "ready_after": workers[name].ready_after, "seconds": []}
+            else:
+                self.lose(name, sides, workers, ready)
         for r in range(rounds):
-            if r > 4 and left() < 0:
+            if r > 4 and bench.seconds_left() < bench.o.reserve:
                 break
             for name in list(workers) if r % 2 == 0 else list(reversed(workers)):
-                answer = workers[name].ask(f"time {seconds}")
-                if answer is None:
-                    failed.append(f"{name}, while it was timed: {sides[name][1]}")
-                    self.drop(name, *sides[name])
-                    del workers[name], found[name]
-                    continue
-                found[name]["seconds"].append(statistics.median(float(v) for v in answer))
-        for name, worker in workers.items():
-            for question, lines in (("error", ("conv ",)), ("memory", ("snnl ",))):
-                if name == "fairprune" or question == "error":
-                    if sides[name][1].startswith(lines) and "torch_worker" not in " ".join(sides[name][0]) and (answer := worker.ask(question)):
-                        found[name][question] = [float(v) for v in answer]
-        return found, failed
+                answer = workers[name].ask(f"time {seconds} {bench.s['rotated']}", ANSWER + 3 * seconds)
+                try:
+                    found[name]["seconds"].append(statistics.median(float(v) for v in answer.split()))
+                except (AttributeError, ValueError, statistics.StatisticsError):
+                    del found[name]
+                    self.lose(name, sides, workers, answer)
+        for name, worker in list(workers.items()):
+            questions = ["timed"] + (["memory"] if name == "fairprune" and sides[name][1].startswith("snnl") else [])
+            for question in questions:
+                answer = worker.ask(question, ANSWER)
+                if answer is not None:
+                    found[name][question] = [float(v) for v in answer.split()] if question == "memory" else answer
+        return found or None
+
+    def lose(self, name, sides, workers, answer):
+        """A side that gave no figure."""
+        command, line = sides[name]
+        if workers[name].fault is None:
+            self.bench.fail(f"{name}: {line}", f"answered: {(answer or '')[:200]}")
+        else:
+            self.bench.blame(command, line, workers[name])
+        self.drop(name, command, line)
+        workers.pop(name)

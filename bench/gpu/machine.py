@@ -5,30 +5,36 @@ import statistics
 import subprocess
 import threading
 
-from bench import median
+from bench import ANSWER, FIRST_ANSWER, median
 
 
 def probes(bench):
     """Records every probe and compares it with the emulated machine. One that ends its process (a fault of a kernel
-    leaves a GPU's process useless) or hangs is told, and the next ones run in a new process."""
+    leaves a GPU's process useless) or hangs is recorded, and the next ones run in a new process."""
     program, path = bench.program("gpu_probe"), bench.o.recording
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
+    results = bench.document["probes"]
 
     def tell(name, said):
-        results.append({"probe": name, "said": said, "held": said.startswith(("the same", "recorded, open"))})
-        print(f"  {name}: {said}", flush=True)
+        held = said.startswith(("the same", "recorded, open"))
+        results.append({"probe": name, "said": said, "held": held})
+        bench.write("probe", probe=name, said=said, held=held)
+        if not held:
+            bench.say(f"  {name}: {said}")
 
-    names = subprocess.run([program, "list"], capture_output=True, text=True, check=True, env=bench.environment).stdout.split()
-    results, rest = bench.document["probes"], list(names)
+    code, why, out = bench.run("probes, list", [program, "list"], FIRST_ANSWER)
+    if code != 0:
+        bench.fail("probes", why)
+        return bench.check("probes", False)
+    rest = out.read_text().split()
     while rest:
+        if bench.seconds_left() < bench.o.reserve:
+            bench.leave_out(f"{len(rest)} probes")
+            break
         before = len(rest)
-        try:
-            done = subprocess.run([program, "record", str(path), bench.s["device"], *rest], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env=bench.environment)
-            output, why = done.stdout, f"the process ended with {done.returncode}: {done.stderr.decode().strip()[-200:]}"
-        except subprocess.TimeoutExpired as late:
-            output, why = late.stdout or b"", "not done within 60 s"
-        for line in output.decode().splitlines():
+        code, why, out = bench.run("probes", [program, "record", path, bench.s["device"], *rest], 40)
+        for line in out.read_text(errors="replace").splitlines():
             name, _, said = line.partition(": ")
             if name not in rest:
                 continue
@@ -38,9 +44,9 @@ def probes(bench):
                 break
         if len(rest) == before:
             tell(rest.pop(0), f"FAILED, {why}")
-    differ = [r["probe"] for r in results if not r["held"]]
-    bench.document["checks"]["probes"] = not differ
+    bench.check("probes", bool(results) and all(r["held"] for r in results) and not rest)
     bench.document["device"]["recording"] = path.name
+    bench.say(f"  {sum(r['held'] for r in results)} of {len(results)} probes agree")
 
 
 class Clocks:
@@ -50,7 +56,7 @@ class Clocks:
         self.samples = []
         try:
             self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=clocks.sm,power.draw", "--format=csv,noheader,nounits", "-lms", "100"],
-                                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         except OSError:
             self.process = None
             return self
@@ -81,16 +87,16 @@ def ceilings(bench):
             line = f"product {s['product']}{inputs}"
             sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
             with Clocks() as clocks:
-                found = bench.in_turns(sides, 5)
+                found = bench.engines.in_turns(sides, 5)
             if not found:
                 continue
-            bench.row("-", f"{line.replace(' ', 's of ', 1)} {precision}", line, found)
+            bench.row("-", f"{line.replace(' ', 's of ', 1)} {precision}", line, found, verdict=True)
             if clocks.medians() and not inputs:
                 device[f"clock and watts, {precision} products"] = clocks.medians()
             if not inputs and "fairprune" in found:  # the rate that shares are of: the fastest anyone reached
                 add(bench, "product", precision, found, min(median(found, n) for n in found))
-    if found := bench.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), f"copy {s['copy']}")}, 5):
-        bench.row("-", "copy, read and write", f"copy {s['copy']}", found)
+    if found := bench.engines.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), f"copy {s['copy']}")}, 5):
+        bench.row("-", "copy, read and write", f"copy {s['copy']}", found, verdict=True)
         add(bench, "copy", s["copy"] >> 20, found, median(found))
 
 
@@ -111,19 +117,51 @@ def add(bench, rate, variant, found, seconds):
         measured, assumed = 1 / measured, 1 / assumed
     row = {"rate": rate, "variant": variant, "what": words.format(variant=variant), "unit": unit, "measured": measured / scale, "assumed": assumed / scale}
     bench.document["machine"].append(row)
-    print(f"  {row['what']}: {row['measured']:.3g} {unit}, assumed {row['assumed']:.3g}", flush=True)
+    bench.write("machine", **row)
+    bench.say(f"  {row['what']}: {row['measured']:.3g} {unit}, assumed {row['assumed']:.3g}")
 
 
 def rates(bench):
     s = bench.s
     for what, variant, blocks, steps in s["rates"]:
         line = f"rate {what} {variant} {blocks} {steps}"
-        found = bench.in_turns({"fairprune": (bench.ours(s["device"], "bf16"), line)}, 5)
+        found = bench.engines.in_turns({"fairprune": (bench.ours(s["device"], "bf16"), line)}, 5)
         if found:
             add(bench, what, variant, found, median(found))
 
 
-def per_second(bench, rate):
+def per_second(bench, rate, variant=None):
     """The best measured rate of a kind; None where none was. Products: in bf16, or what there is."""
-    values = [r["measured"] * RATES[rate][2] for r in bench.document["machine"] if r["rate"] == rate]
+    values = [r["measured"] * RATES[rate][2] for r in bench.document["machine"] if r["rate"] == rate and variant in (None, r["variant"])]
     return max(values, default=None)
+
+
+class Expected:
+    """Floors and expected times by the kernels' models, which are an H200's, moved to this card by its own measured
+    copy and products."""
+
+    def __init__(self, bench):
+        self.bench, self.workers = bench, {}
+        copies = next((r for r in bench.document["machine"] if r["rate"] == "copy"), None)
+        self.memory = copies["assumed"] / copies["measured"] if copies else 1.0
+
+    def of(self, line, precision):
+        """(floor, expected) in seconds; zeros where the models have nothing to say."""
+        worker = self.workers.get(precision)
+        if worker is None or worker.fault:
+            worker = self.workers[precision] = self.bench.worker("model", self.bench.ours("model", precision))
+        answer = worker.ask(line, ANSWER)
+        if answer is None:
+            return 0.0, 0.0
+        flops, size, floor, expected = map(float, answer.split()[:4])
+        limiter = answer.split()[4]
+        product = next((r for r in self.bench.document["machine"] if r["rate"] == "product" and r["variant"] == precision), None)
+        rate, copy = per_second(self.bench, "product", precision), per_second(self.bench, "copy")
+        if rate and copy:
+            floor = max(flops / rate, size / copy)
+        matrix = product["assumed"] / product["measured"] if product else 1.0
+        return floor, expected * (self.memory if limiter == "memory" else matrix if limiter == "matrix" else 1.0)
+
+    def close(self):
+        for worker in self.workers.values():
+            worker.close()

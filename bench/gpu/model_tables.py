@@ -3,7 +3,7 @@ import csv
 import pathlib
 import sys
 
-from engines import Worker
+from children import Unwatched as Worker
 from sizes import RESNET18, RESNET50, STEM, VGG11
 
 RECORDING = pathlib.Path(__file__).resolve().parents[2] / "tests/kernels/recordings/h200-kernels.csv"

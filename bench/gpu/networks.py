@@ -1,44 +1,59 @@
-"""G3, G4, G5, G9: whole networks beside cuDNN's and PyTorch's; G6: pruned ones; G10: the same bits again."""
+"""G3, G4, G5, G9: whole networks beside cuDNN's and PyTorch's; G6: pruned ones; G10: the same bits again; and whether
+the figures hold for seconds on end."""
 import statistics
 import time
 
-from bench import median
-from engines import Worker
-from sizes import LIMIT, resnet18_widths
+from bench import ANSWER, FIRST_ANSWER, median
+from machine import Clocks
+from sizes import LIMIT, gigabytes_of, resnet18_widths
+from whole import network_cases, networks_right
 
 GOALS = {("infer", "resnet18"): ("G3", 1.3, 2.0), ("infer", "resnet50"): ("G4", 1.3, 1.8),
          ("train", "resnet18"): ("G5", 1.2, 1.8), ("train", "resnet50"): ("G5", 1.2, 1.7)}
+MODES = {"PyTorch": "compile", "PyTorch max-autotune": "max-autotune"}
 
 
-def cases(bench):
-    """(mode, arch, size, batch, line)"""
-    s = bench.s
-    for mode in ("infer", "train"):
-        for arch, size, batch in s["networks"] + (s["latency"] if mode == "infer" else []):
-            widths = " " + resnet18_widths(s["stages"]) if s["stem"] == "small" else ""
-            yield mode, arch, size, batch, f"network {mode} {size} {batch} {arch} {s['stem']}{widths}"
+def pruned_line(bench, keep):
+    arch, size, batch = bench.s["networks"][0]
+    stages = [max(1, round(keep * c)) for c in bench.s["stages"]]
+    return stages, f"network infer {size} {batch} {arch} {bench.s['stem']} {resnet18_widths(stages)}"
 
 
 def prepare(bench):
-    """Has PyTorch compile its networks while nothing is timed: a process each."""
-    if bench.has_torch():
-        for *_, line in cases(bench):
-            bench.engines.prepare(bench.torch(bench.s["precisions"][0], "compile"), line)
+    """Has PyTorch compile its networks while nothing is timed, a process each: the goals' first."""
+    if not bench.has_torch():
+        return
+    precision, left = bench.s["precisions"][0], bench.s["compile_gigabytes"]
+    arch, size, batch = bench.s["networks"][0]
+    wanted = [("compile", *case) for case in network_cases(bench)]
+    wanted += [("compile", "infer", arch, size, batch, pruned_line(bench, keep)[1]) for keep in bench.s["kept"]]
+    wanted += [("max-autotune", *case) for case in network_cases(bench) if case[1:4] in bench.s["autotuned"]]
+    for how, *case, line in wanted:
+        left -= (size_of := gigabytes_of(*case))
+        if left < 0:
+            left += size_of
+            bench.leave_out(f"PyTorch, {how}, no memory beside the others: {line[:60]}")
+            continue
+        bench.engines.prepare(bench.torch(precision, how), line)
 
 
 def networks(bench):
     s, precision = bench.s, bench.s["precisions"][0]
-    for mode, arch, size, batch, line in cases(bench):
+    right = networks_right(bench, precision)
+    for mode, arch, size, batch, line in network_cases(bench):
         sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
-        torch = bench.torch(precision, "compile")
-        if (*torch, line) in bench.engines.prepared:
-            sides["PyTorch"] = (torch, line)
-        if not (found := bench.in_turns(sides, s["rounds"])):
-            continue
-        name, floor, moonshot = ("G9", 1.5, 2.5) if batch == 1 and not bench.o.dry_run else GOALS[mode, arch]
-        if ratio := bench.row(name, f"{precision} {mode} {arch} {size} batch {batch}", line, found, batch, "images/s"):
-            bench.goal(name, f"{mode} {arch} at {size}, batch {batch}, {precision}, over the fastest peer", ratio, floor, moonshot)
-        bench.engines.drop("PyTorch", torch, line)  # its memory
+        for name, how in MODES.items():
+            if (*bench.torch(precision, how), line) in bench.engines.prepared:
+                sides[name] = (bench.torch(precision, how), line)
+        name, floor, moonshot = ("G9", 1.5, 2.5) if batch == 1 and not bench.o.dry_run else GOALS.get((mode, arch), ("-", 0, 0))
+        found = bench.engines.in_turns(sides, s["rounds"])
+        ratio = bench.row(name, f"{precision} {mode} {arch} {size} batch {batch}", line, found, batch, "images/s", verdict=right) if found else None
+        why = None if ratio else "not measured" if not found or "fairprune" not in found else "its checks have not passed" if not right else "no peer"
+        if name != "-":
+            bench.goal(name, f"{mode} {arch} at {size}, batch {batch}, {precision}, over the fastest peer", ratio, floor, moonshot, why)
+        for name, how in MODES.items():  # its memory, but of those that are used again
+            if (mode, arch, size, batch) != ("infer", *s["networks"][0]):
+                bench.engines.drop(name, bench.torch(precision, how), line)
 
 
 def convolution_flops(stages, size):
@@ -54,53 +69,109 @@ def convolution_flops(stages, size):
 
 
 def pruned(bench):
-    """G6: dense and pruned in the same rounds, PyTorch on the same widths (eager, in a CUDA graph) beside them. The
-    speed-up is told as a share of what the device's limits allow (GPU.md 2.9)."""
+    """G6: dense and pruned in the same rounds, PyTorch's compiled networks of the same widths beside them (eager in a
+    CUDA graph where its compiler was not done). The speed-up is given as a share of what the device's limits allow."""
     s, precision = bench.s, bench.s["precisions"][0]
-    arch, size, batch = s["networks"][0]
-    line_of = lambda stages: f"network infer {size} {batch} {arch} {s['stem']} {resnet18_widths(stages)}"
-    dense, shares, times = line_of(s["stages"]), [], []
+    _, size, batch = s["networks"][0]
+    dense = next(line for mode, *case, line in network_cases(bench) if (mode, *case) == ("infer", *s["networks"][0]))
+    right, shares, times = networks_right(bench, precision), {}, []
+
+    def torch_side(line):
+        compiled = bench.torch(precision, "compile")
+        return (compiled if (*compiled, line) in bench.engines.prepared else bench.torch(precision, "graph")), line
+
     for keep in s["kept"]:
-        stages = [max(1, round(keep * c)) for c in s["stages"]]
-        line = line_of(stages)
+        stages, line = pruned_line(bench, keep)
         sides = {"dense": (bench.ours(s["device"], precision), dense), "fairprune": (bench.ours(s["device"], precision), line)}
         if bench.has_torch():
-            sides["PyTorch dense"] = (bench.torch(precision, "graph"), dense)
-            sides["PyTorch"] = (bench.torch(precision, "graph"), line)
-        if not (found := bench.in_turns(sides, s["pruned_rounds"])):
+            sides["PyTorch dense"], sides["PyTorch"] = torch_side(dense), torch_side(line)
+        found = bench.engines.in_turns(sides, s["pruned_rounds"])
+        shares[f"{keep:.2f}"] = None
+        if not found:
             continue
         more = {"keep": keep, "widths": "/".join(map(str, stages)), "limit": LIMIT[keep],
                 "flop_ratio": convolution_flops(s["stages"], size) / convolution_flops(stages, size)}
+        if "PyTorch" in sides:
+            more["PyTorch_how"] = "compiled" if "compile" in sides["PyTorch"][0] else "eager, in a graph"
         if "PyTorch dense" in found and "PyTorch" in found:
             more["PyTorch_speedup"] = statistics.median(d / p for d, p in zip(found["PyTorch dense"]["seconds"], found["PyTorch"]["seconds"]))
-        speedup = bench.row("G6", f"{precision} {arch} keeps {keep:.2f} of every width", line, found, batch, "images/s", peers=["dense"], **more)
-        times.append(median(found))
+        speedup = bench.row("G6", f"{precision} keeps {keep:.2f} of every width", line, found, batch, "images/s", peers=["dense"], verdict=right, **more)
+        if "fairprune" in found:
+            times.append(median(found))
         if speedup:
-            shares.append(speedup / LIMIT[keep])
-    if shares:
-        bench.goal("G6", f"least share of the limit over {len(shares)} widths", min(shares), 0.75, 0.80)
-        bench.goal("G6", "time never grows as channels go (1 = yes)", float(all(b <= 1.01 * a for a, b in zip(times, times[1:]))), 1, 1)
+            shares[f"{keep:.2f}"] = speedup / LIMIT[keep]
+        bench.engines.drop("PyTorch", *torch_side(line))
+    bench.goal_over("G6", f"least share of the limit over {len(shares)} widths", shares, 0.75, 0.80, least=True)
+    complete = len(times) == len(shares)
+    falls = float(all(b <= 1.01 * a for a, b in zip(times, times[1:]))) if complete else None
+    bench.goal("G6", "time never grows as channels go (1 = yes)", falls, 1, 1, None if complete else "a width was not measured")
 
 
 def reproducible(bench):
     """G10: the same bits from two processes, and the time from the start of one to its first inference."""
     s, precision = bench.s, bench.s["precisions"][0]
-    arch, size, batch = s["networks"][0]
+    _, size, batch = s["networks"][0]
     kind, h, c, k, r, stride = s["convs"][1]
     lines = [f"conv {d} {s['batch']} {h} {c} {k} {r} {stride}" for d in s["directions"]]
-    lines += [next(line for mode, *_, line in cases(bench) if mode == "train"), "snnl %d %d %d" % s["snnl"][0]]
+    lines += [next(line for mode, *_, line in network_cases(bench) if mode == "train"), "snnl %d %d %d" % s["snnl"][0]]
     answers = []
     for _ in range(2):
-        worker = Worker(bench.ours(s["device"], precision), bench.environment)
-        answers.append([worker.ask("bits") if worker.ask(line) else None for line in lines])
+        worker, one = bench.worker("bits", bench.ours(s["device"], precision)), []
+        for line in lines:
+            one.append(worker.ask("bits", ANSWER) if worker.ask(line, FIRST_ANSWER) else None)
         worker.close()
+        answers.append(one)
     same = [a is not None and a == b for a, b in zip(*answers)]
     for line, equal in zip(lines, same):
-        print(f"  G10 {line[:60]}: {'the same bits' if equal else 'OTHER BITS'}", flush=True)
+        bench.write("bits", line=line, same=equal)
+        if not equal:
+            bench.fail(f"bits: {line[:60]}", worker.fault or "two processes gave other bits")
     bench.goal("G10", f"{len(same)} cases with the same bits in two processes (share)", sum(same) / len(same), 1, 1)
     start = time.monotonic()
-    worker = Worker(bench.ours(s["device"], precision), bench.environment)
-    worker.ask(next(line for mode, *_, line in cases(bench) if mode == "infer").replace(f" {size} {batch} ", f" {size} 1 ", 1))
-    first = bench.document["device"]["first_inference_seconds"] = time.monotonic() - start
-    bench.goal("G10", "0.1 s over the time from a process's start to its first inference", 0.1 / first, 1, 1)
+    worker = bench.worker("first inference", bench.ours(s["device"], precision))
+    line = next(line for mode, *_, line in network_cases(bench) if mode == "infer").replace(f" {size} {batch} ", f" {size} 1 ", 1)
+    answer = worker.ask("once " + line, FIRST_ANSWER)
+    first = time.monotonic() - start
+    bench.document["device"]["first_inference_seconds"] = first
+    bench.goal("G10", "0.1 s over the time from a process's start to its first inference", 0.1 / first if answer else None, 1, 1, worker.fault)
     worker.close()
+
+
+def sustained(bench):
+    """Seconds on end of a training step, an engine at a time: the first half second beside the last second."""
+    s, precision = bench.s, bench.s["precisions"][0]
+    line = next(line for mode, *_, line in network_cases(bench) if mode == "train")
+    sides = {"fairprune": bench.ours(s["device"], precision), s["peer"]: bench.ours(s["peer"], precision)}
+    if bench.has_torch():
+        sides["PyTorch"] = bench.torch(precision, "compile")
+    for name, command in sides.items():
+        if bench.seconds_left() < bench.o.reserve + 2 * s["sustained"] or bench.dead(command, line):
+            bench.leave_out(f"sustained: {name}")
+            continue
+        worker = bench.engines.get(name, command, line)
+        ready = worker.begin(line, bench.engines.limit(worker, command))
+        with Clocks() as clocks:
+            answer = worker.ask(f"time {s['sustained']} 0", ANSWER + 2 * s["sustained"]) if ready and ready.startswith("ready") else None
+        try:
+            seconds = [float(v) for v in answer.split()]
+        except (AttributeError, ValueError):
+            bench.fail(f"sustained: {name}", worker.fault or f"answered {ready}")
+            bench.engines.drop(name, command, line)
+            continue
+        share = lambda part: max(1, round(part / s["sustained"] * len(seconds))) if s["sustained"] else 1
+        row = {"engine": name, "line": line, "first": statistics.median(seconds[:share(0.5)]), "last": statistics.median(seconds[-share(1):]),
+               "clock and watts": clocks.medians()}
+        bench.document.setdefault("sustained", []).append(row)
+        bench.write("sustained", **row, seconds=seconds)
+        bench.say(f"  sustained {name}: {1e3 * row['first']:.2f} ms at first, {1e3 * row['last']:.2f} ms at last")
+        bench.engines.drop(name, command, line)
+
+
+def quick(bench):
+    """For --check: a few rounds of each network beside the vendor's, so that a call that only checks gives speeds too."""
+    s, precision = bench.s, bench.s["precisions"][0]
+    right = networks_right(bench, precision)
+    for mode, arch, size, batch, line in network_cases(bench):
+        sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
+        if found := bench.engines.in_turns(sides, 5):
+            bench.row("-", f"{precision} {mode} {arch} {size} batch {batch}", line, found, batch, "images/s", verdict=right)

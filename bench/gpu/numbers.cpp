@@ -32,7 +32,7 @@ Buffer upload_layout(
     Buffer out(k.memory, size_t(l.stored()) * size_t(bytes_of(type)));
     const std::vector<float> drawn = numbers.drawn();
     if (in_order(l)) {
-        fill(k, encoded(drawn, type), out);
+        fill(k, encoded(drawn, type), out.data(), out.bytes());
         return out;
     }
     std::vector<float> values(size_t(l.stored()), 0.0f);
@@ -46,16 +46,44 @@ Buffer upload_layout(
 
 }  // namespace
 
-// One piece goes over, the device doubles it.
-void fill(const Kernels& k, const std::vector<char>& bytes, Buffer& to) {
-    size_t done = std::min(bytes.size(), to.bytes());
-    k.memory.copy_in(to.data(), bytes.data(), done, {});
-    while (done < to.bytes()) {
-        const size_t more = std::min(done, to.bytes() - done);
-        k.memory.copy(static_cast<char*>(to.data()) + done, to.data(), more, {});
+// One piece is copied in, the device doubles it.
+void fill(const Kernels& k, const std::vector<char>& bytes, void* to, size_t count) {
+    size_t done = std::min(bytes.size(), count);
+    k.memory.copy_in(to, bytes.data(), done, {});
+    while (done < count) {
+        const size_t more = std::min(done, count - done);
+        k.memory.copy(static_cast<char*>(to) + done, to, more, {});
         done += more;
     }
     k.memory.synchronize({});
+}
+
+namespace {
+
+constexpr char kPattern = char(0xA5), kNan = char(0xFF);
+constexpr size_t kPiece = size_t(1) << 16;
+
+}  // namespace
+
+Guarded::Guarded(const Kernels& k, size_t bytes)
+    : kernels_(&k), whole_(k.memory, bytes + 2 * kGuardBytes), bytes_(bytes) {
+    fill(k, std::vector<char>(kPiece, kPattern), whole_.data(), whole_.bytes());
+    poison();
+}
+
+void Guarded::poison() {
+    if (bytes_) fill(*kernels_, std::vector<char>(kPiece, kNan), data(), bytes_);
+}
+
+bool Guarded::intact() const {
+    std::vector<char> guard(kGuardBytes);
+    for (const size_t at : {size_t(0), kGuardBytes + bytes_}) {
+        kernels_->memory.copy_out(guard.data(), static_cast<char*>(whole_.data()) + at, kGuardBytes,
+                                  {});
+        for (const char byte : guard)
+            if (byte != kPattern) return false;
+    }
+    return true;
 }
 
 std::vector<float> Numbers::drawn() const {
@@ -65,7 +93,8 @@ std::vector<float> Numbers::drawn() const {
         float sum = 0;
         for (const uint32_t word : p.word) sum += float(uniform(word)) - 0.5f;
         const float v = sum * std::sqrt(3.0f);
-        out.push_back(rectified ? std::max(v, 0.0f) : v);
+        const float kept = rectified ? std::max(v, 0.0f) : v;
+        out.push_back(exact == Type::bf16 ? to_float(to_bf16(kept)) : kept);
     }
     return out;
 }

@@ -1,5 +1,5 @@
 // Inputs of a case: numbers about normal, zeros where the layout pads. They are a prime number of drawn ones,
-// again and again in logical order (n h w c; k r s c), so that no row or channel meets the same ones, any of them
+// repeated in logical order (n h w c; k r s c), so that no row or channel meets the same ones, any of them
 // can be told without keeping them, and the device can be filled by copies of its own.
 #pragma once
 
@@ -13,6 +13,7 @@ namespace fp {
 struct Numbers {
     uint64_t seed = 1;
     bool rectified = false;  // max(., 0), as a ReLU leaves them: half are zeros
+    Type exact = Type::f32;  // rounded to this type before anything else
 
     static constexpr size_t kDrawn = 65521;
     std::vector<float> drawn() const;
@@ -23,9 +24,29 @@ Buffer upload(const Kernels&, Type, const Map&, const Numbers&);
 Buffer upload(const Kernels&, Type, const Filter&, const Numbers&);
 
 // A block of the device, filled with the same bytes again and again.
-void fill(const Kernels&, const std::vector<char>& bytes, Buffer&);
+void fill(const Kernels&, const std::vector<char>& bytes, void* to, size_t count);
 
-// One of them by its place, as the device has it.
+// Device memory for an output: NaN in every element until it is written, with a known pattern before and behind it.
+class Guarded {
+public:
+    Guarded() = default;
+    Guarded(const Kernels&, size_t bytes);
+
+    void* data() const {
+        return whole_ ? static_cast<char*>(whole_.data()) + kGuardBytes : nullptr;
+    }
+    size_t bytes() const { return bytes_; }
+    void poison();
+    bool intact() const;  // nothing was written outside
+
+private:
+    static constexpr size_t kGuardBytes = 4096;  // keeps the alignment of an allocation
+    const Kernels* kernels_ = nullptr;
+    Buffer whole_;
+    size_t bytes_ = 0;
+};
+
+// One of the drawn numbers by its place, as the device has it.
 class Drawn {
 public:
     Drawn(const Numbers&, Type);

@@ -1,4 +1,5 @@
-// One op that memory bounds, beside its value in double. Answers as flops what a perfect memory moves: bytes.
+// One op that memory bounds, compared with its value in double. In place of flops it returns the bytes that a perfect
+// memory would move.
 //   op bn_forward N H C [residual] [bits]               on moments, with ReLU
 //   op bn_backward N H C [residual] [again|bits]        again: y is computed again; bits: its mask is read
 //   op pair_forward|pair_backward N H C [apart]         two norms, added, ReLU; apart: norm, then norm with residual
@@ -6,47 +7,24 @@
 //   op stem_forward|stem_backward N H C [apart]         batch norm, ReLU and max pool 3x3/2; apart: op after op
 //   op avgpool_forward|avgpool_backward N H C           to 1 x 1
 //   op image N H,  op round COUNT                       weights to bf16
-#include <cmath>
+#include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
-#include "bench/gpu/numbers.h"
+#include "bench/gpu/ops.h"
 #include "bench/gpu/work.h"
-#include "engine/elements.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
 constexpr int kMomentsRows = 256;
-constexpr float kMean = 0.25f, kVariance = 1.5f;  // what the moments say, whatever x is
+constexpr double kRotated = 2.6e8;  // bytes of inputs and outputs in turns: four times the L2 cache
 
-struct Op {
-    const Kernels& k;
-    std::string name;
-    Map x, y;  // y: the pooled one
-    bool residual = false, again = false, bits = false, apart = false;
-    int window = 3;
-    BatchNormShape norm;
-    MaxPoolShape pool;
-    Drawn of_x, of_dy, of_residual, of_gamma, of_beta;
-    std::vector<Buffer> inputs, outs, gradients, residuals, winners;
-    Buffer middle, dx, dresidual, moments, scratch, gamma, beta, mean, rstd, running_mean,
-        running_var, dgamma, dbeta, rgb;
-    Moments told;
-
-    static constexpr Numbers kX{.seed = 1}, kDy{.seed = 3}, kZ{.seed = 4}, kGamma{.seed = 5},
-        kBeta{.seed = 6};
-
-    Op(const Kernels& table, std::string what, std::istringstream& words)
-        : k(table),
-          name(std::move(what)),
-          of_x(kX, k.activation),
-          of_dy(kDy, k.activation),
-          of_residual(kZ, k.activation),
-          of_gamma(kGamma, k.parameter),
-          of_beta(kBeta, k.parameter) {
+struct Op : OpTensors {
+    Op(const Kernels& table, std::string what, Line& words) : OpTensors(table, std::move(what)) {
         int n = 0, h = 0, c = 3;
         words >> n;
         if (name != "round") words >> h;
@@ -61,14 +39,14 @@ struct Op {
         x = {.n = n, .c = c, .h = h, .w = h, .block = c <= 4 ? k.image_block(c) : k.block(c)};
         if (name == "round") {
             inputs.push_back(upload(k, k.parameter, Map{.n = n, .block = 1}, kX));
-            outs.push_back(Buffer(k.memory, size_t(n) * 2));
+            outs.emplace_back(k, size_t(n) * 2);
             return;
         }
         if (name == "image") {
             rgb = Buffer(k.memory, size_t(x.logical()));
             std::vector<char> bytes(65521);
             for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = char(i * 40503 >> 7);
-            fill(k, bytes, rgb);
+            fill(k, bytes, rgb.data(), rgb.bytes());
             dx = act_map(x);
             const float three[3] = {0.4f, 0.5f, 0.6f};
             mean = Buffer(k.memory, 16);
@@ -115,20 +93,22 @@ struct Op {
             wanted = std::max(wanted, k.batchnorm.pair_scratch_bytes(norm));
         if (has_stem()) wanted = std::max(wanted, k.batchnorm.pool_scratch_bytes(norm, pool));
         scratch = Buffer(k.memory, wanted);
-        for (int i = 0; i < kSets; ++i) {
+        const double each = 2 * double(x.stored()) * bytes_of(k.activation);
+        sets = int(std::clamp(kRotated / each, 2.0, 16.0));
+        for (int i = 0; i < sets; ++i) {
             inputs.push_back(upload(k, k.activation, x, kX));
             if (residual) residuals.push_back(upload(k, k.activation, x, kZ));
             gradients.push_back(upload(k, k.activation, y, kDy));
-            outs.push_back(Buffer(k.memory, size_t(y.stored()) * size_t(bytes_of(k.activation)) +
-                                                (bits ? k.batchnorm.bits_bytes(norm) : 0)));
+            outs.emplace_back(k, size_t(y.stored()) * size_t(bytes_of(k.activation)) +
+                                     (bits ? k.batchnorm.bits_bytes(norm) : 0));
             if (name.starts_with("pool") || name.starts_with("stem"))
-                winners.push_back(Buffer(k.memory, size_t(y.stored())));
+                winners.emplace_back(k, size_t(y.stored()));
         }
         if (name.starts_with("stem") || name.starts_with("pair")) middle = act_map(x);
         if (name.ends_with("backward")) {
             dx = act_map(x);
             if (residual) dresidual = act_map(x);
-            for (int i = 0; i < kSets; ++i) forward(i);
+            for (int i = 0; i < sets; ++i) forward(i);
         }
         k.memory.synchronize({});
     }
@@ -137,10 +117,8 @@ struct Op {
         return {in, gamma.data(), beta.data(), mean.data(), rstd.data()};
     }
     bool has_stem() const { return k.batchnorm.pools && k.batchnorm.pools(norm, pool); }
-    Buffer act_map(const Map& m) const {
-        Buffer b(k.memory, size_t(m.stored()) * size_t(bytes_of(k.activation)));
-        fill(k, std::vector<char>(4096, char(0xff)), b);
-        return b;
+    Guarded act_map(const Map& m) const {
+        return {k, size_t(m.stored()) * size_t(bytes_of(k.activation))};
     }
 
     void forward(int set) {
@@ -226,7 +204,6 @@ struct Op {
         k.maxpool.backward(pool, dy, argmax(), dz.data(), Write::replace, {});
         differentiate(middle.data(), dz.data());
     }
-    Buffer dz;
 
     void call(int set) {
         if (name == "round") return k.conv.keep_rounded(inputs[0].data(), x.n, outs[0].data(), {});
@@ -255,207 +232,44 @@ struct Op {
         return map + small + (name.starts_with("pool") ? taps : 0);
     }
 
-    // ---- beside the truth, on the host: all pixels of a few channels
-
-    std::vector<char> host(const Buffer& b) const {
-        std::vector<char> raw(b.bytes());
-        k.memory.copy_out(raw.data(), b.data(), raw.size(), {});
-        return raw;
+    bool back() const { return name.ends_with("backward") || name == "image"; }
+    void reset() {
+        if (!back()) {
+            outs[0].poison();
+            if (!winners.empty()) winners[0].poison();
+            return;
+        }
+        dx.poison();
+        if (dresidual.data()) dresidual.poison();
     }
-    struct Compared {
-        double wrong = 0, right = 0;
-        void add(double got, double want) {
-            wrong += (got - want) * (got - want);
-            right += want * want;
-        }
-        double error() const { return wrong == 0 ? 0 : std::sqrt(wrong / std::max(right, 1e-300)); }
-    };
-    double rounded(double v) const {
-        return k.activation == Type::bf16 ? double(to_float(to_bf16(float(v)))) : double(float(v));
-    }
-
-    // Of one channel, logical NHW.
-    double error_of(int c,
-                    const std::vector<char>& out,
-                    const std::vector<char>& taps,
-                    const std::vector<char>& gradient,
-                    const std::vector<char>& of_residual_) {
-        const auto vector = [&](const Buffer& b) {
-            return element(host(b).data(), k.parameter, c);
-        };
-        const bool pair = name.starts_with("pair");
-        const bool bn = name.starts_with("bn") || pair, stem = name.starts_with("stem");
-        const double eps = norm.eps, rs = 1 / std::sqrt(double(kVariance) + eps);
-        const double g = of_gamma.at(Map{.c = x.c}, 0, c, 0, 0),
-                     b = of_beta.at(Map{.c = x.c}, 0, c, 0, 0);
-        Compared of_y, of_dx, of_dz, of_sums, of_taps;
-        if (bn || stem) {
-            of_sums.add(vector(mean), kMean);
-            of_sums.add(vector(rstd), rs);
-        }
-        const int64_t pixels = int64_t(x.n) * x.pixels();
-        std::vector<double> z(size_t(pixels), 0.0), dz_(size_t(pixels), 0.0);
-        const auto at = [&](int n, int h, int w) {
-            return size_t((int64_t(n) * x.h + h) * x.w + w);
-        };
-        const auto xhat = [&](int n, int h, int w) {
-            return (of_x.at(x, n, c, h, w) - double(kMean)) * rs;
-        };
-        const auto xhat2 = [&](int n, int h, int w) {  // of a pair's other half
-            return (of_residual.at(x, n, c, h, w) - double(kMean)) * rs;
-        };
-        const auto beside = [&](int n, int h, int w) {  // what is added to the norm
-            if (pair) return apart ? rounded(g * xhat2(n, h, w) + b) : g * xhat2(n, h, w) + b;
-            return residual ? of_residual.at(x, n, c, h, w) : 0.0;
-        };
-        for (int n = 0; n < x.n; ++n)
-            for (int h = 0; h < x.h; ++h)
-                for (int w = 0; w < x.w; ++w) {
-                    double v = of_x.at(x, n, c, h, w);
-                    if (bn || stem) {
-                        v = g * xhat(n, h, w) + b + beside(n, h, w);
-                        v = std::max(v, 0.0);
-                        if (stem) v = rounded(v);
-                    }
-                    z[at(n, h, w)] = v;
-                }
-        if (bn) {
-            for (int n = 0; n < x.n; ++n)
-                for (int h = 0; h < x.h; ++h)
-                    for (int w = 0; w < x.w; ++w) {
-                        of_y.add(element(out.data(), k.activation, x.at(n, c, h, w)),
-                                 z[at(n, h, w)]);
-                        dz_[at(n, h, w)] = z[at(n, h, w)] > 0 ? of_dy.at(x, n, c, h, w) : 0;
-                    }
-        } else if (name.starts_with("avgpool")) {
-            for (int n = 0; n < x.n; ++n) {
-                double sum = 0;
-                for (int h = 0; h < x.h; ++h)
-                    for (int w = 0; w < x.w; ++w) {
-                        sum += z[at(n, h, w)];
-                        dz_[at(n, h, w)] = of_dy.at(y, n, c, 0, 0) / double(x.pixels());
-                    }
-                of_y.add(element(out.data(), k.activation, y.at(n, c, 0, 0)),
-                         sum / double(x.pixels()));
-            }
-        } else {
-            for (int n = 0; n < y.n; ++n)
-                for (int p = 0; p < y.h; ++p)
-                    for (int q = 0; q < y.w; ++q) {
-                        int tap = -1;
-                        double best = 0;
-                        for (int r = 0; r < window; ++r)
-                            for (int t = 0; t < window; ++t) {
-                                const int h = 2 * p + r - pool.pad, w = 2 * q + t - pool.pad;
-                                if (h < 0 || w < 0 || h >= x.h || w >= x.w) continue;
-                                if (tap >= 0 && z[at(n, h, w)] <= best) continue;
-                                best = z[at(n, h, w)];
-                                tap = r * window + t;
-                            }
-                        of_y.add(element(out.data(), k.activation, y.at(n, c, p, q)), best);
-                        // The device rounds z from float32: now and then another one wins. Its tap then counts.
-                        const int told_tap = uint8_t(taps[size_t(y.at(n, c, p, q))]);
-                        const bool nobody = stem && !apart && best <= 0;
-                        of_taps.add(told_tap == (nobody ? 255 : tap) ? 1 : 0.99, 1);
-                        if (told_tap == 255 || told_tap >= window * window) continue;
-                        const int h = 2 * p + told_tap / window - pool.pad,
-                                  w = 2 * q + told_tap % window - pool.pad;
-                        if (stem && z[at(n, h, w)] <= 0) continue;
-                        dz_[at(n, h, w)] += of_dy.at(y, n, c, p, q);
-                    }
-        }
-        if (name.ends_with("backward")) {
-            double sum = 0, sum_xhat = 0, sum_xhat2 = 0;
-            const double m = double(pixels);
-            if (bn || stem) {
-                for (int n = 0; n < x.n; ++n)
-                    for (int h = 0; h < x.h; ++h)
-                        for (int w = 0; w < x.w; ++w) {
-                            if (stem && apart) dz_[at(n, h, w)] = rounded(dz_[at(n, h, w)]);
-                            sum += dz_[at(n, h, w)];
-                            sum_xhat += dz_[at(n, h, w)] * xhat(n, h, w);
-                            if (pair) sum_xhat2 += dz_[at(n, h, w)] * xhat2(n, h, w);
-                        }
-                // Beside the root of m, which is what such sums of random signs come to.
-                of_sums.add(vector(dbeta) / std::sqrt(m) + 1, sum / std::sqrt(m) + 1);
-                of_sums.add(vector(dgamma) / std::sqrt(m) + 1, sum_xhat / std::sqrt(m) + 1);
-            }
-            for (int n = 0; n < x.n; ++n)
-                for (int h = 0; h < x.h; ++h)
-                    for (int w = 0; w < x.w; ++w) {
-                        const double d = dz_[at(n, h, w)];
-                        const double want =
-                            bn || stem ? g * rs * (d - sum / m - xhat(n, h, w) * sum_xhat / m) : d;
-                        const int64_t place = x.at(n, c, h, w);
-                        of_dx.add(element(gradient.data(), k.activation, place), want);
-                        if (pair)
-                            of_dz.add(element(of_residual_.data(), k.activation, place),
-                                      g * rs * (d - sum / m - xhat2(n, h, w) * sum_xhat2 / m));
-                        else if (residual)
-                            of_dz.add(element(of_residual_.data(), k.activation, place), d);
-                    }
-        }
-        double worst = 0;
-        for (const Compared* one : {&of_y, &of_dx, &of_dz, &of_sums, &of_taps})
-            worst = std::max(worst, std::isfinite(one->error()) ? one->error() : 1e9);
-        return worst;
-    }
-
-    double error() {
-        call(0);
-        k.memory.synchronize({});
-        if (name == "round") {
-            const auto got = host(outs[0]);
-            Compared all;
-            for (int64_t i = 0; i < x.n; ++i)
-                all.add(element(got.data(), Type::bf16, i),
-                        of_x.at(Map{.n = x.n}, int(i), 0, 0, 0));
-            return all.error();
-        }
-        if (name == "image") {
-            const auto got = host(dx), bytes = host(rgb);
-            Compared all;
-            const double three[3] = {0.4f, 0.5f, 0.6f};
-            for (int64_t i = 0; i < x.logical(); ++i)
-                all.add(element(got.data(), k.activation, i / 3 * x.stored_c() + i % 3),
-                        (uint8_t(bytes[size_t(i)]) / 255.0 - three[i % 3]) / three[i % 3]);
-            for (int64_t i = 0; i < x.stored() / x.stored_c(); ++i)
-                for (int c = 3; c < x.stored_c(); ++c)
-                    all.add(element(got.data(), k.activation, i * x.stored_c() + c), 0);
-            return all.error();
-        }
-        const auto out = host(outs[0]);
-        const auto taps = winners.empty() ? std::vector<char>() : host(winners[0]);
-        const bool back = name.ends_with("backward");
-        const auto gradient = back ? host(dx) : std::vector<char>();
-        const auto second = back && residual ? host(dresidual) : std::vector<char>();
-        double worst = 0;
-        const bool small = x.logical() < 10'000'000;
-        for (const int c : small ? all_channels() : std::vector<int>{0, x.c / 2 + 1, x.c - 1})
-            worst = std::max(worst, error_of(c, out, taps, gradient, second));
-        return worst;
-    }
-    std::vector<int> all_channels() const {
-        std::vector<int> all;
-        for (int c = 0; c < x.c; ++c) all.push_back(c);
+    std::vector<Output> outputs() const {
+        std::vector<Output> all;
+        if (name == "round")
+            all.emplace_back("rounded", outs[0], Type::bf16, Map{.n = x.n});
+        else if (!back())
+            all.emplace_back("y", outs[0], k.activation, y);
+        else
+            all.emplace_back("dx", dx, k.activation, x);
+        if (back() && residual) all.emplace_back("dresidual", dresidual, k.activation, x);
+        if (!back() && !winners.empty()) all.emplace_back("argmax", winners[0]);
         return all;
     }
 };
 
 }  // namespace
 
-Work op_work(const Kernels& k, std::istringstream& words) {
+Work op_work(const Kernels& k, Line& words) {
     std::string name;
     words >> name;
     const auto it = std::make_shared<Op>(k, name, words);
-    return {.call = [it](int set) { it->call(set); },
-            .error = [it] { return it->error(); },
-            .bits =
+    const bool single = it->outs.size() < 2 && it->inputs.size() < 2;
+    return {.call = [it, single](int set) { it->call(single ? 0 : set); },
+            .rotate = [it, single](size_t) { return single ? 1 : it->sets; },
+            .reset = [it] { it->reset(); },
+            .outputs = it->outputs(),
+            .in_double =
                 [it] {
-                    it->call(0);
-                    const bool back = it->name.ends_with("backward") || it->name == "image";
-                    const Buffer& out = back ? it->dx : it->outs[0];
-                    return hash_of(it->k, out.data(), out.bytes());
+                    return nlohmann::json{{"rms", error_in_double(*it)}};
                 },
             .flops = it->bytes(),
             .expected = it->bytes() / 4.27e12};

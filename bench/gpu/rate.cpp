@@ -7,7 +7,7 @@
 
 namespace fp {
 
-Work rate_work(const Kernels& k, std::istringstream& words) {
+Work rate_work(const Kernels& k, Line& words) {
     RateAsked asked;
     words >> asked.what >> asked.variant >> asked.blocks >> asked.steps;
     FP_REQUIRE(k.name == name(Backend::cuda) || k.name == name(Backend::emulated), Exit::usage,

@@ -1,4 +1,6 @@
 """What is measured: the shapes of the networks and how often, whole (real) and in little (tiny, for a dry run)."""
+import pathlib
+import sys
 
 # (case, H, C, K, R, stride) of the distinct convolutions of ResNet-18, ResNet-50 and VGG-11 at 224 pixels.
 STEM = [("stem", 224, 3, 64, 7, 2)]
@@ -42,16 +44,65 @@ def resnet18_widths(stages):
     return " ".join(words)
 
 
-def real(rounds=30):
+# (H, C, residual) of ResNet-18's batch norms at 224 pixels, and of the widest of ResNet-50.
+NORMS = [(112, 64, 0), (56, 64, 0), (56, 64, 1), (28, 128, 0), (28, 128, 1), (14, 256, 1), (7, 512, 1), (56, 256, 1)]
+
+
+def moving(batch, norms, pools, image):
+    """Lines of ops.cpp, which memory bounds."""
+    lines = []
+    for h, c, residual in norms:
+        flag = " residual" if residual else ""
+        lines += [f"op bn_forward {batch} {h} {c}{flag} bits", f"op bn_backward {batch} {h} {c}{flag} {'bits' if residual else 'again'}"]
+    for h, c in pools:
+        lines += [f"op {op} {batch} {h} {c}" for op in ("pool_forward", "pool_backward")]
+    h, c = norms[0][:2]
+    lines += [f"op stem_forward {batch} {h} {c}", f"op stem_backward {batch} {h} {c}"]
+    for h, c, _ in norms[3:7]:
+        lines += [f"op pair_forward {batch} {h} {c}", f"op pair_backward {batch} {h} {c}"]
+    h, c = norms[-2][:2]
+    return lines + [f"op avgpool_forward {batch} {h} {c}", f"op avgpool_backward {batch} {h} {c}", f"op image {batch} {image}", f"op round {1 << 20}"]
+
+
+def small(batch, side, channels, classes, parameters, snnl):
+    """Lines of small_ops.cpp."""
+    maps = ("relu", "relu_backward", "add", "dropout", "norm_train", "norm_infer")
+    return [*(f"small {op} {batch} {side} {channels}" for op in maps), *(f"small {op} {batch} 512 {classes}" for op in ("linear", "linear_data", "linear_filter")),
+            *(f"small {op} {batch} {classes}" for op in ("loss", "loss_backward")), *(f"small {op} {parameters}" for op in ("sgd", "adamw")),
+            "small snnl_backward %d %d %d" % snnl]
+
+
+# A small shape of each kernel template, in groups that share a process under compute-sanitizer.
+SANITIZED = [
+    [f"conv {d} 2 14 64 64 3 1" for d in ("forward_moments", "infer_residual", "backward_data", "backward_data_add", "backward_filter")],
+    [f"conv {d} 2 14 24 40 3 1" for d in ("forward_moments", "infer", "backward_data", "backward_filter")],
+    [f"conv {d} 2 28 64 128 3 2" for d in ("forward_moments", "backward_data", "backward_filter")] + [f"conv {d} 2 14 256 128 1 2" for d in ("forward", "backward_data", "backward_filter")],
+    [f"conv {d} 2 56 64 64 3 1" for d in ("forward_moments", "backward_data", "backward_filter")] + ["conv infer 2 28 21 16 3 1", "conv backward_filter 2 28 21 16 3 1"],
+    ["conv forward_moments 2 64 3 64 7 2", "conv infer 2 64 3 64 7 2", "conv backward_filter 2 64 3 64 7 2", "conv forward 2 32 3 64 3 1"],
+    ["op bn_forward 2 14 64 residual bits", "op bn_backward 2 14 64 residual bits", "op stem_forward 2 28 64", "op stem_backward 2 28 64", "op pair_forward 2 14 64",
+     "op pair_backward 2 14 64", "op pool_forward 2 14 64", "op pool_backward 2 14 64", "op image 2 28", "op round 5000"],
+    ["snnl 64 16 4", "snnl 200 8 7", "small snnl_backward 64 16 4", "small linear 8 512 8", "small linear_filter 8 512 8", "small loss 8 8", "small sgd 5000"],
+]
+
+
+def real(rounds=20):
     return dict(
-        device="cuda", peer="cudnn", torch="cuda", host="cpu", batch=256, rounds=rounds, conv_rounds=12, seconds=0.02,
+        device="cuda", peer="cudnn", torch="cuda", host="cpu", batch=256, rounds=rounds, conv_rounds=8, seconds=0.01, rotated=256 << 20, sustained=5,
+        processes=16, checkers=8, check_bytes=24 << 30, shards=32, tests="*cuda*:*Cuda*:*cudnn*",
+        check_precisions=["bf16", "tf32", "fp32"], curve_precisions=["fp32", "tf32", "bf16"], end_to_end=["fp32", "tf32", "bf16"],
+        checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
+        ops=moving(256, NORMS, [(112, 64), (56, 128)], 224), small=small(256, 28, 128, 8, 11_180_616, (128, 64, 7)), sanitized=SANITIZED,
+        gradients=[("bf16", "network train 64 8 resnet18 imagenet"), ("bf16", "network train 64 4 resnet50 imagenet"),
+                   *((p, f"network train {size} {batch} {arch} imagenet") for size, batch, arch in ((64, 32, "resnet18"), (224, 8, "resnet18"), (64, 16, "resnet50"),
+                                                                                              (64, 16, "vgg11_bn")) for p in ("fp32", "tf32"))],
+        autotuned=[("resnet18", 224, 256), ("resnet50", 224, 256)], fused=STEM + RESNET18 + [RESNET50[1], RESNET50[10]], snnl_double=(10000, 64, 7),
         precisions=["bf16", "fp32"], copy=1 << 31, product=8192,
         # (what, variant, blocks, steps): rates/rates.h
         rates=[("l2", 16384, 132, 2000), ("l2", 4096, 132, 2000), *(("wgmma", n, 132, 2000) for n in (64, 96, 128, 192, 256)),
                *(("ex2", beside, 1056, 2000) for beside in (0, 4, 8)), ("start", 1000, 1, 1)],
         convs=STEM + RESNET18 + RESNET50 + VGG11, convs_fp32=RESNET18, rectified=RECTIFIED,
         directions=["forward", "backward_data", "backward_filter"],
-        networks=[("resnet18", 224, 256), ("resnet50", 224, 256), ("resnet18", 64, 256)], latency=[("resnet18", 224, 1)], stem="imagenet",
+        networks=[("resnet18", 224, 256), ("resnet50", 224, 256), ("resnet18", 64, 256), ("vgg11_bn", 224, 64)], latency=[("resnet18", 224, 1)], stem="imagenet",
         stages=[64, 128, 256, 512], kept=list(LIMIT), pruned_rounds=10,
         channels=[*range(66, 61, -1), *range(58, 53, -1), *range(50, 45, -1), 33], side=56,
         snnl=[(128, 512, 7), (1024, 512, 7), (4096, 256, 14), (10000, 64, 56)],
@@ -64,7 +115,14 @@ def real(rounds=30):
 
 def tiny():
     return dict(
-        device="emulated", peer="reference", torch="cpu", host="reference", batch=1, rounds=2, conv_rounds=2, seconds=0.0,
+        device="emulated", peer="reference", torch="cpu", host="reference", batch=1, rounds=2, conv_rounds=2, seconds=0.0, rotated=1, sustained=0.01,
+        processes=3, checkers=2, check_bytes=1 << 40, shards=2, tests="*PoolOn*/emulated",
+        check_precisions=["fp32"], curve_precisions=["fp32"], end_to_end=[],
+        checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
+        ops=["op bn_forward 2 6 8 residual", "op bn_backward 2 6 8 residual", "op pool_forward 2 6 8", "op pool_backward 2 6 8", "op image 2 6"],
+        small=small(2, 4, 9, 5, 100, (6, 4, 2)), sanitized=[["conv forward 1 6 8 8 3 1"]],
+        gradients=[("fp32", "network train 8 2 resnet18 small " + resnet18_widths([2, 4, 8, 16]))], autotuned=[("resnet18", 8, 2)], fused=[("3x3", 6, 8, 8, 3, 1)],
+        snnl_double=(9, 4, 3), stand_in=[sys.executable, str(pathlib.Path(__file__).resolve().parent.parent.parent / "tests/bench/stand_in.py")],
         precisions=["fp32"], copy=1 << 16, product=32,
         rates=[("l2", 64, 2, 16), ("wgmma", 64, 1, 2), ("wgmma", 256, 1, 2), ("ex2", 4, 1, 4), ("start", 4, 1, 1)],
         convs=[("3x3", 6, 8, 8, 3, 1), ("1x1/2", 6, 8, 16, 1, 2)], convs_fp32=[("3x3", 6, 8, 8, 3, 1), ("1x1/2", 6, 8, 16, 1, 2)],
@@ -74,3 +132,23 @@ def tiny():
         snnl=[(8, 4, 2)], snnl_peers={(8, 4, 2): ["loop", "bmm"]}, snnl_network=(8, [(4, 2, 1), (8, 1, 2)]),
         curve=["--data", "synth:n=32,size=16,classes=2,groups=2,bias=0.8,seed=1", "--width", "0.0625", "--epochs", "1", "--batch-size", "8"],
     )
+
+
+def stand_in(patience):
+    """For drills of faults: a stand-in answers in place of our programs, and every limit is so many times as long."""
+    s = tiny()
+    return {**s, "worker": [*s["stand_in"], "worker"], "patience": patience, "tests": "", "curve_precisions": [], "sanitized": []}
+
+
+def fit(s, gigabytes):
+    """Smaller batches and fewer processes where the card has less memory than an H200; gigabytes: None where unknown."""
+    if gigabytes and gigabytes < 100:
+        s["networks"] = [(arch, size, batch // 2 if arch == "resnet50" else batch) for arch, size, batch in s["networks"]]
+        s["check_bytes"] //= 2
+    s["compile_gigabytes"] = 0.6 * gigabytes if gigabytes else float("inf")
+
+
+def gigabytes_of(mode, arch, size, batch):
+    """About what PyTorch holds on the device for a network."""
+    each = {"train": {"resnet18": 800, "resnet50": 2000}, "infer": {}}[mode].get(arch, 1900 if mode == "train" else 150)
+    return 0.7 + 1e-9 * batch * size * size * each

@@ -1,4 +1,6 @@
-"""The tables of bench/RESULTS.md, from the JSON document of a run alone."""
+"""The tables of bench/RESULTS.md, from the report of a run alone. Each names the card."""
+import json
+import pathlib
 
 
 def micro(seconds):
@@ -12,27 +14,75 @@ def speed(row, name):
     return f"{row['count'] / seconds:,.0f}" if row["unit"] == "images/s" else micro(seconds)
 
 
+def read(path):
+    return json.loads(pathlib.Path(path).read_text())
+
+
+def card(document):
+    return document["device"].get("name", "no device")
+
+
 def head(document):
     d = document["device"]
-    out = [f"{d['name']}; commit {d['commit']}, {d['date']}; torch {d.get('torch', 'not here')}; first inference "
-           f"{d.get('first_inference_seconds', 0):.2f} s after the start."]
+    out = [f"{d.get('details') or card(document)}; commit {d.get('commit')}, {d.get('date')}; torch {d.get('torch', 'not here')}."]
+    if "first_inference_seconds" in d:
+        out.append(f"First inference {d['first_inference_seconds']:.2f} s after a process's start.")
     for key, value in d.items():
         if key.startswith("clock and watts"):
             out.append(f"While {key.split(', ')[1]} ran: {value[0]:.0f} MHz, {value[1]:.0f} W.")
-    if checks := document["checks"]:
-        out.append("Checks: " + ", ".join(f"{k}: {'passed' if v is True else 'FAILED' if v is False else 'not done' if v is None else v}" for k, v in checks.items()) + ".")
     return "\n".join(out) + "\n"
 
 
+def checks(document):
+    told = document["checks"]
+    if not told:
+        return ""
+    out = [f"**Checks** on {card(document)}: {sum(v is True for v in told.values())} of {len(told)} passed."]
+    out += [f"- {k}: {'FAILED' if v is False else 'not done'}" for k, v in told.items() if v is not True]
+    if tests := document["tests"]:
+        out.append("Kernel tests: " + ", ".join(f"{v} {k}" for k, v in tests.items()) + ".")
+    if cases := document["verdicts"]:
+        out.append(f"Whole tensors: {sum(cases.values())} of {len(cases)} cases passed.")
+    for name, told in document["profiles"].get("sanitizer", {}).items():
+        out.append(f"{name}: " + ", ".join(f"{v} {k}" for k, v in told.items() if v) + ".")
+    return "\n".join(out) + "\n"
+
+
+def failed(document):
+    rows = document["failed"]
+    out = [f"**Failed** on {card(document)}: {len(rows)}."] if rows else []
+    out += [f"- {r['what']}: {' | '.join(r['why'].splitlines())[:400]}" for r in rows[:60]]
+    out += [f"- the path {path} is dead: {' | '.join(why.splitlines())[:200]}" for path, why in document["dead"].items()]
+    return "\n".join(out) + "\n" if out else ""
+
+
 def goals(document):
-    return "| goal | what | reached | floor | moonshot |\n|---|---|--:|--:|--:|\n" + "".join(
-        f"| {g['goal']} | {g['what']} | {g['value']:.2f} | {g['floor']:g} | {g['moonshot']:g} |\n" for g in document["goals"])
+    if not document["goals"]:
+        return ""
+    return (f"**Goals** on {card(document)}.\n\n| goal | what | reached | floor | moonshot | |\n|---|---|--:|--:|--:|---|\n" + "".join(
+        f"| {g['goal']} | {g['what']} | " + (f"{g['value']:.2f}" if g["value"] is not None else "-")
+        + f" | {g['floor']:g} | {g['moonshot']:g} | {'met' if g['met'] else 'missed'}{': ' + g['why'] if g.get('why') else ''} |\n" for g in document["goals"]))
+
+
+def profiled(document):
+    out = []
+    for name, p in document["profiles"].items():
+        if name == "sanitizer":
+            continue
+        out.append(f"**{name}** on {card(document)}: {p['kernels']} kernels, {p['microseconds']:.0f} us in them.\n\n| kernel | launches | us |\n|---|--:|--:|")
+        out += [f"| `{kernel}` | {count} | {t:.1f} |" for kernel, count, t in p["dearest"]]
+        out.append("")
+    for r in document.get("sustained", []):
+        watts = r["clock and watts"]
+        out.append(f"Sustained, {r['engine']}: {1e3 * r['first']:.3f} ms a step at first, {1e3 * r['last']:.3f} ms at last"
+                   + (f"; {watts[0]:.0f} MHz, {watts[1]:.0f} W." if watts else "."))
+    return "\n".join(out) + "\n" if out else ""
 
 
 def machine(document):
     out = []
     if document["machine"]:
-        out.append("**The machine**, beside what the models of the kernels take it to be (kernels/tiles.h, bench/gpu/model.h).\n\n"
+        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/tiles.h, bench/gpu/model.h).\n\n"
                    "| what | measured | assumed | measured / assumed |\n|---|--:|--:|--:|")
         out += [f"| {r['what']} | {r['measured']:.3g} {r['unit']} | {r['assumed']:.3g} | {r['measured'] / r['assumed']:.2f} |" for r in document["machine"]]
     if document["probes"]:
@@ -46,14 +96,14 @@ def pruned(document):
     rows = [r for r in document["rows"] if "keep" in r]
     if not rows:
         return ""
-    out = ["**Pruned networks**, images a second; dense and pruned in the same rounds, PyTorch eager in a CUDA graph. The limit is what the "
+    out = [f"**Pruned networks** on {card(document)}, images a second; dense and pruned in the same rounds. The limit is what the "
            "device's own limits leave of the speed-up (all at the roof).\n",
-           "| keeps | widths | ours | ours, dense | PyTorch | PyTorch, dense | FLOPs fewer | limit | ours | share of the limit | PyTorch's |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+           "| keeps | widths | ours | ours, dense | PyTorch | PyTorch, dense | FLOPs fewer | limit | ours | share of the limit | PyTorch's | |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
     for r in rows:
         own, theirs = r.get("ratio"), r.get("PyTorch_speedup")
         out.append(f"| {r['keep']:.2f} | {r['widths']} | " + " | ".join(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense"))
                    + f" | {r['flop_ratio']:.2f}x | {r['limit']:.2f}x | " + (f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}] | {100 * own / r['limit']:.0f} %" if own else "- | -")
-                   + (f" | {theirs:.2f}x |" if theirs else " | - |"))
+                   + (f" | {theirs:.2f}x" if theirs else " | -") + f" | {r.get('PyTorch_how', '')}{'' if r['counts'] else ', does not count'} |")
     return "\n".join(out) + "\n"
 
 
@@ -61,15 +111,16 @@ def snnl(document):
     rows = [r for r in document["rows"] if "limit_seconds" in r]
     if not rows:
         return ""
-    out = ["**SNNL**, float32, one label set, exact. The limit is half of all pairs in three fp16 products each, their exponentials, or reading "
+    out = [f"**SNNL** on {card(document)}, float32, one label set, exact. The limit is half of all pairs in three fp16 products each, their exponentials, or reading "
            "the maps once, whichever takes longest, by this run's rates.\n",
-           "| layers | N | C | D | ours, ms | limit, ms | share | maps, GB | scratch, GB | scratch / maps |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+           "| layers | N | C | D | ours, ms | limit, ms | share | from double | maps, GB | scratch, GB | scratch / maps |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for r in rows:
         own, maps, limit = r["seconds"].get("fairprune"), 4 * r["n"] * r["c"] * r["d"], r["limit_seconds"]
         scratch = r.get("scratch_bytes", 0)
         if own:
             share = f"{1e3 * limit:.3f} | {100 * limit / own:.0f} %" if limit else "- | -"
-            out.append(f"| {r.get('layers', 1)} | {r['n']} | {r['c']} | {r['d']} | {1e3 * own:.3f} | {share} | "
+            error = f"{r['error']:.1e}" if r.get("error") is not None else "-"
+            out.append(f"| {r.get('layers', 1)} | {r['n']} | {r['c']} | {r['d']} | {1e3 * own:.3f} | {share} | {error}{'' if r['counts'] else ' (does not count)'} | "
                        f"{maps / 1e9:.2f} | {scratch / 1e9:.2f} | {scratch / maps:.2f} |")
     if whole := document.get("snnl_network"):
         out.append(f"\nAll {whole['channels']} convolution channels of ResNet-18 at 128 pixels on {whole['images']} images: {whole['seconds']:.2f} s, limit "
@@ -82,7 +133,7 @@ def networks(document):
     names = list(dict.fromkeys(name for r in rows for name in r["seconds"]))
     if not rows:
         return ""
-    out = ["**Networks**, images a second, and the seconds until each engine was ready (PyTorch's: at most).\n",
+    out = [f"**Networks** on {card(document)}, images a second, and the seconds until each engine was ready (PyTorch's: at most).\n",
            "| goal | case | " + " | ".join(names) + " | over the fastest peer [95 %] | " + " | ".join(f"{n} ready after" for n in names) + " |\n|---|---|" + "--:|" * (2 * len(names) + 1)]
     for r in rows:
         after = r.get("ready_after", {})
@@ -97,16 +148,16 @@ def ratio(row):
 
 
 def cases(document):
-    out = ["| goal | case | floor, us | expected, us | fairprune, us | share of floor | fastest peer | peer, us | ratio [95 %] | error / peer's |\n|---|---|--:|--:|--:|--:|---|--:|--:|--:|"]
-    for r in document["rows"]:
-        own, peer = r["seconds"].get("fairprune"), r.get("best_peer")
-        if own is None or "keep" in r:
-            continue
-        error = r.get("error", {})
+    rows = [r for r in document["rows"] if r["seconds"].get("fairprune") is not None and "keep" not in r]
+    if not rows:
+        return ""
+    out = [f"**Every case** on {card(document)}.\n\n| goal | case | floor, us | expected, us | fairprune, us | share of floor | fastest peer | peer, us | ratio [95 %] | timed as |\n|---|---|--:|--:|--:|--:|---|--:|--:|---|"]
+    for r in rows:
+        own, peer = r["seconds"]["fairprune"], r.get("best_peer")
         out.append(f"| {r['goal']} | {r['case']} | {micro(r.get('floor'))} | {micro(r.get('expected'))} | {micro(own)} | "
                    + (f"{100 * r['floor'] / own:.0f} %" if r.get("floor") else "-")
-                   + (f" | {peer} | {micro(r['seconds'][peer])} | {ratio(r)}" if peer else " | - | - | -")
-                   + (f" | {error['fairprune']:.1e} / {error.get(peer, float('nan')):.1e} |" if "fairprune" in error else " | - |"))
+                   + (f" | {peer} | {micro(r['seconds'][peer])} | {ratio(r)}" if peer else f" | - | - | {'-' if r['counts'] else 'does not count'}")
+                   + f" | {r['timed'].get('fairprune', '')} |")
     return "\n".join(out) + "\n"
 
 
@@ -115,8 +166,8 @@ def left_out(document):
 
 
 def summary(document):
-    return "\n".join(filter(None, (part(document) for part in (left_out, head, goals, machine, networks, pruned, snnl))))
+    return "\n".join(filter(None, (part(document) for part in (left_out, head, machine, networks, pruned, snnl, goals, checks, failed))))
 
 
 def markdown(document):
-    return "\n".join(filter(None, (part(document) for part in (head, goals, machine, networks, pruned, snnl, cases, left_out)))).rstrip()
+    return "\n".join(filter(None, (part(document) for part in (head, goals, checks, failed, machine, networks, pruned, snnl, cases, profiled, left_out)))).rstrip()

@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
-"""PyTorch's side on a GPU: the commands of worker.cpp. Started as: torch_worker.py DEVICE PRECISION [compile|graph] [patient]
+"""PyTorch's side on a GPU: the commands of worker.cpp. Started as: torch_worker.py DEVICE PRECISION [compile|max-autotune|graph]
 
     network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]  -> ready
-        channels last. compile: torch.compile with CUDA graphs, frozen for infer; patient also lets it try every kernel
-        it knows (minutes). graph: eager, cuDNN's search on, in a CUDA graph (infer alone)
-    conv DIRECTION N H C K R STRIDE                 -> ready    cudnn.benchmark on; what cuDNN's own search finds
+        channels last, images in the precision of the products. compile: torch.compile with CUDA graphs, frozen for infer;
+        max-autotune: it also tries every kernel it knows (minutes). graph: eager, cuDNN's search on, in a CUDA graph
+        (infer alone)
+    conv DIRECTION N H C K R STRIDE                 -> ready
+        cudnn.benchmark on; channels last, in float32 N,C,H,W, which is cuDNN's best there; infer: cuDNN's fused
+        convolution, bias and ReLU (and shortcut), or one after the other where it has none
     snnl loop|bmm|compile N C SIDE                  -> ready    a channel at a time, as published code does; all at once
-    product N, copy BYTES, time SECONDS
+    product N, copy BYTES
+    time SECONDS [BYTES]                            -> seconds a call, of each stretch; a convolution rotates through so
+                                                       many bytes of inputs and outputs, in one CUDA graph
+    timed                                           -> how
     free                                            -> freed    the memory of what was done last
 
 What cannot be done (no memory for it, say) is answered with "failed" and why. On a CPU, where the logic of this file is
@@ -22,10 +28,11 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
 from narrowed import build, widths_of  # noqa: E402
 
-STRETCH = 0.02
+STRETCH = 0.01
 device, precision = sys.argv[1:3]
-HOW = "graph" if "graph" in sys.argv[3:] else "compile"
-MODE = "max-autotune" if "patient" in sys.argv[3:] else "reduce-overhead"
+HOW = sys.argv[3] if len(sys.argv) > 3 else "compile"
+MODE = "max-autotune" if HOW == "max-autotune" else "reduce-overhead"
+MOST_SETS = 32
 gpu = device == "cuda"
 dtype = torch.bfloat16 if precision == "bf16" and gpu else torch.float32
 torch.backends.cudnn.benchmark = True
@@ -60,9 +67,12 @@ def captured(f):
 def network(mode, size, batch, arch, stem, *layers):
     net = build(arch, widths_of(layers), stem).to(device, memory_format=torch.channels_last)
     images = torch.randn(int(batch), 3, int(size), int(size), device=device).to(memory_format=torch.channels_last)
+    images = images.to(dtype)
+    if gpu and HOW != "graph":
+        torch._dynamo.mark_static_address(images)
     if mode == "infer":
-        net, images = net.eval().to(dtype), images.to(dtype)
-        if gpu and HOW == "compile":
+        net = net.eval().to(dtype)
+        if gpu and HOW != "graph":
             from torch._inductor import config
 
             config.freezing = True
@@ -91,26 +101,70 @@ def network(mode, size, batch, arch, stem, *layers):
     return step
 
 
-def conv(direction, n, h, c, k, r, stride, inputs="normal"):
-    n, h, c, k, r, stride = map(int, (n, h, c, k, r, stride))
-    last = {"device": device, "dtype": dtype}
-    x = torch.randn(n, c, h, h, **last).to(memory_format=torch.channels_last)
-    w = torch.randn(k, c, r, r, **last).to(memory_format=torch.channels_last)
-    if inputs == "rectified":
-        x = x.relu_()
-    pads = {"stride": stride, "padding": r // 2}
-    if direction in ("forward", "infer"):
-        relu = direction == "infer"
+class Convolution:
+    """One convolution over any number of sets of inputs and outputs."""
 
-        def step():
-            y = torch.nn.functional.conv2d(x, w, **pads)
-            return y.relu_() if relu else y
+    def __init__(self, direction, n, h, c, k, r, stride, inputs="normal"):
+        self.direction, self.rectified = direction, inputs == "rectified"
+        n, h, c, k, r, stride = map(int, (n, h, c, k, r, stride))
+        self.x_shape, self.w_shape = (n, c, h, h), (k, c, r, r)
+        self.format = torch.contiguous_format if dtype == torch.float32 and gpu else torch.channels_last
+        self.pads = {"stride": stride, "padding": r // 2}
+        self.w = self.drawn(self.w_shape)
+        self.bias = torch.zeros(k, device=device, dtype=dtype)
+        side = (h + 2 * (r // 2) - r) // stride + 1
+        self.y_shape = (n, k, side, side)
+        self.sets = []
+        self.grow(1)
+        self.fused = self.tries_fused()
 
-        return step
-    dy = torch.randn_like(torch.nn.functional.conv2d(x, w, **pads))
-    if direction == "backward_data":
-        return lambda: torch.nn.grad.conv2d_input(x.shape, w, dy, **pads)
-    return lambda: torch.nn.grad.conv2d_weight(x, w.shape, dy, **pads)
+    def drawn(self, shape):
+        return torch.randn(*shape, device=device, dtype=dtype).to(memory_format=self.format)
+
+    def grow(self, count):
+        """Inputs, each with what it is given; outputs are the allocator's, and in a graph each set has its own."""
+        reads_x = not self.direction.startswith("backward_data")
+        reads_dy = self.direction.startswith("backward") or self.direction == "infer_residual"
+        while len(self.sets) < count:
+            x = self.drawn(self.x_shape) if reads_x else None
+            self.sets.append((x.relu_() if reads_x and self.rectified else x, self.drawn(self.y_shape) if reads_dy else None))
+
+    def tries_fused(self):
+        if not gpu or not self.direction.startswith("infer"):
+            return False
+        try:
+            self.fused = True
+            self.call(0)
+            synchronize()
+            return True
+        except RuntimeError:
+            return False
+
+    def call(self, index):
+        x, dy = self.sets[index]
+        step = [self.pads["stride"]] * 2, [self.pads["padding"]] * 2, [1, 1], 1
+        if self.direction == "infer_residual" and self.fused:
+            return torch.cudnn_convolution_add_relu(x, self.w, dy, 1.0, self.bias, *step)
+        if self.direction == "infer" and self.fused:
+            return torch.cudnn_convolution_relu(x, self.w, self.bias, *step)
+        if not self.direction.startswith("backward"):
+            y = torch.nn.functional.conv2d(x, self.w, **self.pads)
+            if self.direction == "infer_residual":
+                y += dy
+            return y.relu_() if self.direction.startswith("infer") else y
+        if self.direction == "backward_filter":
+            return torch.nn.grad.conv2d_weight(x, self.w_shape, dy, **self.pads)
+        return torch.nn.grad.conv2d_input(self.x_shape, self.w, dy, **self.pads)
+
+    def __call__(self):
+        self.call(0)
+
+    def rotation(self, size):
+        """All sets of so many bytes, as one step, and how many calls that is."""
+        elements = sum(t.numel() for t in self.sets[0] if t is not None) + torch.Size(self.y_shape).numel()
+        self.grow(min(MOST_SETS, max(2, -(-int(size) // (elements * self.w.element_size())))))
+        every = captured(lambda: [self.call(i) for i in range(len(self.sets))])
+        return every, len(self.sets)
 
 
 def snnl(variant, n, c, side):
@@ -142,7 +196,7 @@ def copy(count):
     return lambda: b.copy_(a)
 
 
-COMMANDS = {"network": network, "conv": conv, "snnl": snnl, "product": product, "copy": copy}
+COMMANDS = {"network": network, "conv": Convolution, "snnl": snnl, "product": product, "copy": copy}
 
 
 def stretch(step, calls):
@@ -160,12 +214,13 @@ def stretch(step, calls):
     return time.perf_counter() - start
 
 
-def timed(step, seconds):
+def timed(step, count, seconds):
+    """Seconds a call of stretches of a step of `count` calls."""
     calls = int(min(10000, max(1, STRETCH / max(stretch(step, 1), 1e-7))))
     out = []
     while True:
         taken = stretch(step, calls)
-        out.append(f"{taken / calls:.4e}")
+        out.append(f"{taken / calls / count:.4e}")
         seconds -= taken
         if seconds <= 0:
             return " ".join(out)
@@ -177,19 +232,26 @@ def prepared(command, words):
     for _ in range(5):
         step()
         synchronize()
-        if time.perf_counter() - start > 0.5 and "compile" not in (command, *words, HOW if command == "network" else ""):
+        if time.perf_counter() - start > 0.5 and "compile" not in words and (command != "network" or HOW == "graph"):
             break
     return step
 
 
 def main():
-    step = None
+    step = rotation = None
     for line in sys.stdin:
         command, *words = line.split()
         if command == "time":
-            print(timed(step, float(words[0])), flush=True)
+            if rotation is None:
+                size = int(words[1]) if len(words) > 1 else 0
+                rotation = step.rotation(size) if hasattr(step, "rotation") and size else (step, 1)
+            print(timed(*rotation, float(words[0])), flush=True)
             continue
-        step = None
+        if command == "timed":
+            how = "fused by cuDNN, " if getattr(step, "fused", False) else ""
+            print(how + (f"graph of {rotation[1]} calls" if rotation and rotation[1] > 1 else HOW), flush=True)
+            continue
+        step = rotation = None
         gc.collect()
         if gpu:
             torch.cuda.empty_cache()

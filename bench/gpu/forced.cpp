@@ -1,0 +1,51 @@
+#include "bench/gpu/forced.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+int number(std::string_view digits, std::string_view word) {
+    int n = 0;
+    const char *begin = digits.data(), *end = begin + digits.size();
+    const auto [at, error] = std::from_chars(begin, end, n);
+    FP_REQUIRE(error == std::errc() && at == end && n > 0, Exit::usage, "conv: ", word);
+    return n;
+}
+
+}  // namespace
+
+void force(ConvForced& choice, std::string_view word) {
+    const size_t equals = word.find('=');
+    FP_REQUIRE(equals != word.npos, Exit::usage, "conv: ", word);
+    const std::string_view name = word.substr(0, equals), value = word.substr(equals + 1);
+    if (name == "blocks") {
+        choice.blocks = number(value, word);
+    } else if (name == "parts") {
+        choice.parts = number(value, word);
+    } else if (name == "tile") {
+        const size_t cross = std::min(value.find('x'), value.size() - 1);
+        choice.tile = {number(value.substr(0, cross), word), number(value.substr(cross + 1), word)};
+    } else {
+        FP_REQUIRE(name == "kernel", Exit::usage, "conv: ", word);
+        using enum PixelKernel;
+        constexpr std::pair<const char*, PixelKernel> kPixels[] = {
+            {"tiles", tiles}, {"stream", stream}, {"patches", patches}, {"mma_sync", mma_sync}};
+        constexpr std::pair<const char*, FilterKernel> kFilters[] = {
+            {"blocks", FilterKernel::blocks},
+            {"taps", FilterKernel::taps},
+            {"rows", FilterKernel::rows},
+            {"mma_sync", FilterKernel::mma_sync}};
+        for (const auto& [of, kernel] : kPixels)
+            if (value == of) choice.pixels = kernel;
+        for (const auto& [of, kernel] : kFilters)
+            if (value == of) choice.filter = kernel;
+        choice.strided = value != "mma_sync";
+        FP_REQUIRE(choice.pixels || choice.filter, Exit::usage, "conv: ", word);
+    }
+}
+
+}  // namespace fp

@@ -1,0 +1,22 @@
+// Words of a `conv` line that choose a kernel, a tile, blocks or parts in the rules' place, for tuning on a card.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/cuda/plan/conv_plan.h"
+
+namespace fp {
+
+// What is forced while this lives.
+class Forced {
+public:
+    explicit Forced(const ConvForced& choice) { conv_forced() = choice; }
+    ~Forced() { conv_forced() = {}; }
+    Forced(const Forced&) = delete;
+    Forced& operator=(const Forced&) = delete;
+};
+
+// A word of the line, such as "tile=192x256" or "kernel=stream". Exit::usage where it is none.
+void force(ConvForced&, std::string_view word);
+
+}  // namespace fp

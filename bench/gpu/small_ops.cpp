@@ -1,0 +1,216 @@
+// Ops that are compared whole with the reference backend: those beside convolutions, and norms without moments.
+//   small relu|relu_backward|add|dropout N H C
+//   small norm_train|norm_infer N H C              with ReLU; statistics of the batch, or running ones
+//   small linear|linear_data|linear_filter N C K
+//   small loss|loss_backward N C
+//   small sgd|adamw COUNT
+//   small snnl_backward N C SIDE
+// In place of flops it returns the bytes that a perfect memory would move.
+#include <deque>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bench/gpu/work.h"
+#include "kernels/error.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+// What such an op reads and writes on a backend's device.
+struct Tensors {
+    const Kernels& k;
+    Type exact;
+    std::deque<Buffer> inputs = {};
+    std::deque<Guarded> written = {};
+    struct Update {
+        const Guarded* block;
+        const Buffer* from;  // what it holds before a call
+    };
+    std::vector<Update> updates = {};
+    std::vector<Output> outputs = {};
+    double moved = 0;  // bytes
+    uint64_t seed = 0;
+
+    template <class Layout>
+    const void* in(Type type, const Layout& l, bool positive = false) {
+        inputs.push_back(
+            upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
+        moved += double(inputs.back().bytes());
+        return inputs.back().data();
+    }
+    template <class T>
+    const T* in(const std::vector<T>& host) {
+        inputs.emplace_back(k.memory, host.size() * sizeof(T));
+        k.memory.copy_in(inputs.back().data(), host.data(), inputs.back().bytes(), {});
+        k.memory.synchronize({});
+        return static_cast<const T*>(inputs.back().data());
+    }
+    void* scratch(size_t bytes) {
+        inputs.emplace_back(k.memory, std::max<size_t>(bytes, 1));
+        return inputs.back().data();
+    }
+    template <class Layout>
+    void* out(const char* name, Type type, const Layout& l) {
+        written.emplace_back(k, size_t(l.stored()) * size_t(bytes_of(type)));
+        outputs.emplace_back(name, written.back(), type, l);
+        moved += double(written.back().bytes());
+        return written.back().data();
+    }
+    template <class Layout>
+    void* update(const char* name, Type type, const Layout& l, bool positive = false) {
+        void* to = out(name, type, l);
+        inputs.push_back(
+            upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
+        moved += double(inputs.back().bytes());
+        updates.push_back({&written.back(), &inputs.back()});
+        return to;
+    }
+    void reset() {
+        for (Guarded& block : written) block.poison();
+        for (const Update& u : updates)
+            k.memory.copy(u.block->data(), u.from->data(), u.block->bytes(), {});
+        k.memory.synchronize({});
+    }
+};
+
+using Call = std::function<void()>;
+
+Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& words) {
+    const Kernels& k = t->k;
+    int n, h, c;
+    words >> n >> h >> c;
+    const Map m{.n = n, .c = c, .h = h, .w = h, .block = k.block(c)};
+    const Type a = k.activation, p = k.parameter;
+    const void* x = t->in(a, m);
+    if (name == "relu") return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, x, y, {}); };
+    if (name == "relu_backward")
+        return [&k, m, x, dy = t->in(a, m), dx = t->update("dx", a, m)] {
+            k.relu.backward(m, x, dy, dx, Write::add, {});
+        };
+    if (name == "add")
+        return
+            [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] { k.add.forward(m, x, b, y, {}); };
+    if (name == "dropout")
+        return [&k, m, x, y = t->out("y", a, m)] { k.dropout.forward(m, 0.3, 11, x, y, {}); };
+    const BatchNormShape s{.x = m, .relu = true};
+    const Map v{.c = c, .block = m.block};
+    const void *gamma = t->in(p, v), *beta = t->in(p, v);
+    if (name == "norm_train")
+        return [&k, s, x, gamma, beta, mean_ = t->update("running_mean", p, v),
+                var_ = t->update("running_var", p, v), y = t->out("y", a, m),
+                mean = t->out("mean", p, v), rstd = t->out("rstd", p, v),
+                scratch = t->scratch(k.batchnorm.scratch_bytes(s))] {
+            k.batchnorm.train(s, x, nullptr, gamma, beta, mean_, var_, y, mean, rstd, scratch, {});
+        };
+    FP_REQUIRE(name == "norm_infer", Exit::usage, "small: unknown op ", name);
+    return [&k, s, x, gamma, beta, mean = t->in(p, v), var = t->in(p, v, true),
+            y = t->out("y", a, m)] {
+        k.batchnorm.infer(s, x, nullptr, gamma, beta, mean, var, y, {});
+    };
+}
+
+Call linear_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& words) {
+    const Kernels& k = t->k;
+    int n, c, outputs;
+    words >> n >> c >> outputs;
+    const LinearShape s{.x = {.n = n, .c = c, .block = k.block(c)},
+                        .w = k.filter(outputs, c, 1, 1, k.block(c)),
+                        .y_block = k.block(outputs)};
+    const Type a = k.activation, p = k.parameter;
+    const Map bias{.c = outputs, .block = s.y_block};
+    void* scratch = t->scratch(k.linear.scratch_bytes(s));
+    if (name == "linear")
+        return [&k, s, scratch, x = t->in(a, s.x), w = t->in(p, s.w), b = t->in(p, bias),
+                y = t->out("y", a, s.y())] { k.linear.forward(s, x, w, b, y, scratch, {}); };
+    if (name == "linear_data")
+        return
+            [&k, s, scratch, dy = t->in(a, s.y()), w = t->in(p, s.w), dx = t->out("dx", a, s.x)] {
+                k.linear.backward_data(s, dy, w, dx, Write::replace, scratch, {});
+            };
+    return [&k, s, scratch, x = t->in(a, s.x), dy = t->in(a, s.y()), dw = t->out("dw", p, s.w),
+            db = t->out("dbias", p, bias)] {
+        k.linear.backward_filter(s, x, dy, dw, db, Write::replace, scratch, {});
+    };
+}
+
+std::vector<int32_t> drawn_labels(int n, int classes) {
+    std::vector<int32_t> labels;
+    for (int i = 0; i < n; ++i)
+        labels.push_back(int32_t(uniform_below(uint64_t(classes), key_of(7), uint64_t(i))));
+    return labels;
+}
+
+Call loss_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& words) {
+    const Kernels& k = t->k;
+    int n, c;
+    words >> n >> c;
+    const LossShape s{.logits = {.n = n, .c = c, .block = k.block(c)}};
+    const Type a = k.activation, p = k.parameter;
+    const int32_t* labels = t->in(drawn_labels(n, c));
+    const void* logits = t->in(a, s.logits);
+    if (name == "loss")
+        return [&k, s, labels, logits, losses = t->out("losses", p, Map{.n = n}),
+                sums = static_cast<double*>(t->scratch(2 * sizeof(double)))] {
+            k.loss.forward(s, logits, labels, nullptr, losses, sums, {});
+        };
+    return [&k, s, labels, logits, sums = t->in(std::vector<double>{0.0, double(n)}),
+            dx = t->out("dlogits", a, s.logits)] {
+        k.loss.backward(s, logits, labels, nullptr, sums, 1.0, dx, Write::replace, {});
+    };
+}
+
+Call optimizer_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& words) {
+    const Kernels& k = t->k;
+    int64_t count = 0;
+    words >> count;
+    const Map flat{.n = int(count)};
+    const Type p = k.parameter;
+    const void* g = t->in(p, flat);
+    void *w = t->update("w", p, flat), *m = t->update("m", p, flat);
+    if (name == "sgd")
+        return [&k, count, g, w, m] {
+            k.optimizer.sgd(count, {.lr = 0.1, .momentum = 0.9, .decay = 1e-4, .nesterov = true}, w,
+                            g, m, {});
+        };
+    return [&k, count, g, w, m, v = t->update("v", p, flat, true)] {
+        k.optimizer.adamw(
+            count,
+            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3}, w, g,
+            m, v, {});
+    };
+}
+
+Call scores_op(const std::shared_ptr<Tensors>& t, Line& words) {
+    const Kernels& k = t->k;
+    int n, c, side;
+    words >> n >> c >> side;
+    const SnnlShape s{.x = {.n = n, .c = c, .h = side, .w = side, .block = k.block(c)}};
+    const Type a = k.activation;
+    return [&k, s, x = t->in(a, s.x), labels = t->in(drawn_labels(n, 2)),
+            dscore = t->in(std::vector<double>(size_t(c), 1.0)), dx = t->out("dx", a, s.x),
+            scratch = t->scratch(k.snnl.scratch_bytes(s, true))] {
+        k.snnl.backward(s, x, labels, nullptr, dscore, dx, Write::replace, scratch, {});
+    };
+}
+
+}  // namespace
+
+Work small_op_work(const Kernels& k, Line& words) {
+    std::string name;
+    words >> name;
+    const auto t = std::make_shared<Tensors>(Tensors{.k = k, .exact = words.inputs});
+    const Call call = name.starts_with("linear")         ? linear_op(name, t, words)
+                      : name.starts_with("loss")         ? loss_op(name, t, words)
+                      : name == "sgd" || name == "adamw" ? optimizer_op(name, t, words)
+                      : name == "snnl_backward"          ? scores_op(t, words)
+                                                         : map_op(name, t, words);
+    t->reset();
+    return {.call = [t, call](int) { call(); },
+            .reset = [t] { t->reset(); },
+            .outputs = t->outputs,
+            .flops = t->moved,
+            .expected = t->moved / 4.27e12};
+}
+
+}  // namespace fp
