@@ -170,26 +170,8 @@ struct Conv {
                             Stream) = nullptr;
     // Rounds `count` weights from w on into `rounded` (of 2 bytes each), all at once; until the next such call
     // whoever is given a filter among them, linear layers too, takes the rounded one. One a process and device; who
-    // calls it ends it with count 0 (KeptRounded does). Null where weights are used as they are.
+    // calls it ends it with count 0 before the weights change. Null where weights are used as they are.
     void (*keep_rounded)(const par* w, int64_t count, void* rounded, Stream) = nullptr;
-};
-
-// Weights kept rounded while this lives: a step, in which they do not change. `rounded` outlives it. Nothing where
-// weights are used as they are.
-class KeptRounded {
-public:
-    KeptRounded(const Conv& conv, const par* w, int64_t count, void* rounded, Stream stream)
-        : keep_(conv.keep_rounded) {
-        if (keep_) keep_(w, count, rounded, stream);
-    }
-    ~KeptRounded() {
-        if (keep_) keep_(nullptr, 0, nullptr, {});
-    }
-    KeptRounded(const KeptRounded&) = delete;
-    KeptRounded& operator=(const KeptRounded&) = delete;
-
-private:
-    void (*keep_)(const par*, int64_t, void*, Stream);
 };
 
 // y = x w^T + bias, as LinearShape says. dbias may be null where there is no bias.

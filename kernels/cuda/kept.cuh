@@ -6,7 +6,7 @@
 namespace fp::FP_MACHINE {
 
 // One a process, from a call of keep_rounded until the next: who calls it owns it, and ends it with count 0 before the
-// weights change (kernels.h, KeptRounded).
+// weights change.
 void keep_rounded(const par* w, int64_t count, void* rounded, Stream);
 // The rounded ones of the `count` weights from w on; null where they are not among those kept.
 const bf16* kept_weights(const par* w, int64_t count);

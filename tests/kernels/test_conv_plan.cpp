@@ -89,12 +89,16 @@ TEST_F(ConvPlan, EveryKernelAndTileIsSomeLayers) {
         }
         if (const auto tile = strided_tile(s)) seen.insert(text("/2 ", tile->m, "x", tile->n));
         const FilterGradientPlan filter = filter_gradient_plan(s);
+        if (filter.kernel == FilterKernel::mma_sync) {
+            EXPECT_EQ(filter.parts_bytes(s), 0u) << "its parts are conv_bf16's";
+            seen.insert("dw mma.sync");
+        }
         if (filter.kernel == FilterKernel::blocks)
             seen.insert(text("dw ", filter.tile.m, "x", filter.tile.n));
         if (filter.kernel == FilterKernel::taps) seen.insert(text("taps at ", s.stride));
         if (filter.kernel == FilterKernel::rows) seen.insert("rows");
     });
-    std::set<std::string> all{"rows", "taps at 1", "taps at 2"};
+    std::set<std::string> all{"dw mma.sync", "rows", "taps at 1", "taps at 2"};
     for (const TileCost& of : kWgmmaTiles) all.insert(text("y ", of.tile.m, "x", of.tile.n));
     for (const TileCost& of : kWgmmaAcrossTiles) {
         all.insert(text("dx ", of.tile.m, "x", of.tile.n));

@@ -272,12 +272,11 @@ TEST_P(ConvWgmma, TakesTheWeightsThatAreKept) {
     for (const bool as_linear : {false, true}) {
         SCOPED_TRACE(as_linear ? "linear" : "convolution");
         const Values plain = now(as_linear);
-        {
-            const KeptRounded kept(k.conv, w, s.w.stored(), rounded.data(), {});
-            EXPECT_EQ(now(as_linear), plain);
-            k.memory.zero(rounded.data(), 2 * size_t(s.w.stored()), {});
-            EXPECT_EQ(now(as_linear), Values(plain.size(), 0.0)) << "not those kept";
-        }
+        k.conv.keep_rounded(w, s.w.stored(), rounded.data(), {});
+        EXPECT_EQ(now(as_linear), plain);
+        k.memory.zero(rounded.data(), 2 * size_t(s.w.stored()), {});
+        EXPECT_EQ(now(as_linear), Values(plain.size(), 0.0)) << "not those kept";
+        k.conv.keep_rounded(nullptr, 0, nullptr, {});
         EXPECT_EQ(now(as_linear), plain) << "kept after their step";
     }
 }

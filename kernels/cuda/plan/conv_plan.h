@@ -91,7 +91,7 @@ constexpr TileSize kStridedTiles[] = {{128, 64}, {128, 128}, {256, 128}};
 struct FilterGradientPlan {
     FilterKernel kernel = FilterKernel::mma_sync;
     TileSize tile{};  // of `blocks`
-    Split split{};
+    Split split{.length = 1, .part = 1};
 
     bool in_one_block() const {
         return kernel == FilterKernel::taps || kernel == FilterKernel::rows;
