@@ -19,6 +19,7 @@ Work rate_work(const Kernels& k, Line& words) {
                            : asked.what == "ex2"   ? kDevice.exponentials
                                                    : 1 / kDevice.start;
     return {.call = [rate](int) { rate.call(); },
+            .captured = false,  // one of them launches a graph
             .flops = rate.units,
             .expected = rate.units / assumed};
 }

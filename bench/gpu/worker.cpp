@@ -181,7 +181,7 @@ public:
             for (int i = 0; i < sets_; ++i) work.call(i);
         } catch (const Error& e) {
             std::cerr << "gpu_worker: not captured: " << e.what() << std::endl;
-            k.graph->release(k.graph->end({}));
+            abandon();
             return;
         }
         graph_ = k.graph->end({});
@@ -227,6 +227,13 @@ public:
     }
 
 private:
+    // What was begun is ended; a device whose capture has failed refuses even that.
+    void abandon() const {
+        try {
+            k_.graph->release(k_.graph->end({}));
+        } catch (const Error&) {}
+    }
+
     const Kernels& k_;
     const Work& work_;
     int sets_;
