@@ -48,7 +48,8 @@ void give_back(std::unique_ptr<Block> block) {
 
 Settings& settings() {
     static Settings now{.seed = number_from("FP_EMULATED_SEED", 1),
-                        .os_threads = int(number_from("FP_EMULATED_THREADS", 0))};
+                        .os_threads = int(number_from("FP_EMULATED_THREADS", 0)),
+                        .deferred = number_from("FP_EMULATED_DEFERRED", 0) != 0};
     return now;
 }
 
