@@ -130,7 +130,7 @@ TEST_P(ConvWgmma, BlocksThatWalkOverPatches) {
         conv_forced().blocks = 3;
         expect_infer(ragged(136, tile.n - 11));
         expect_data(ragged(tile.n - 3, 24));
-        expect_infer({"long rows", {.n = 1, .c = 16, .h = 4, .w = 230}, 24, 3, 1, 1});
+        expect_infer({"long rows", {.n = 1, .c = 16, .h = 6, .w = 70}, 24, 3, 1, 1});
     }
 }
 
