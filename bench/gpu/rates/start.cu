@@ -13,9 +13,9 @@ Rate start_rate(const Kernels& k, const RateAsked& asked) {
                " kernels");
     k.graph->begin({});
     for (int i = 0; i < asked.variant; ++i) launch(empty_kernel, {.threads = 128}, {});
-    const std::shared_ptr<void> graph(k.graph->end({}), k.graph->release);
+    const std::shared_ptr<void> captured(k.graph->end({}), k.graph->release);
     return {.units = double(asked.variant),
-            .call = [&k, graph] { k.graph->launch(graph.get(), {}); }};
+            .call = [&k, captured] { k.graph->launch(captured.get(), {}); }};
 }
 
 }  // namespace fp::FP_MACHINE
