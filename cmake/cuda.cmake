@@ -84,7 +84,6 @@ if(fp_cuda_built)
   foreach(target ${cuda_targets})
     fp_gpu_kernels(${target})
   endforeach()
-  target_link_libraries(fp_cuda PUBLIC fp_plan)
   set(fp_cuda_library fp_cuda)
 endif()
 

@@ -7,6 +7,7 @@
 // scratch, the plans' workspace is the library's own (graph.h).
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <tuple>
 
@@ -14,6 +15,8 @@
 
 namespace fp::cudnn {
 namespace {
+
+using Pass = OperationGraph::Pass;
 
 constexpr int64_t kAlign = 256;
 
@@ -39,9 +42,7 @@ struct ConvPlan {
     Finish fused;  // what of Finish the plan does
 };
 
-std::optional<ConvPlan> search(const ConvShape& s,
-                               OperationGraph::Pass pass,
-                               const Finish& finish) {
+std::optional<ConvPlan> search(const ConvShape& s, Pass pass, const Finish& finish) {
     const cudnnDataType_t type = libraries().data_type();
     const Map out = s.y();
     const std::array<int64_t, 4> y_sizes{out.n, out.stored_c(), out.h, out.w};
@@ -79,25 +80,41 @@ std::optional<ConvPlan> search(const ConvShape& s,
     return ConvPlan{std::move(*plan), x, w, last, bias, residual, finish};
 }
 
-const ConvPlan& plan_of(const ConvShape& s, OperationGraph::Pass pass, const Finish& finish = {}) {
+// What finish_map should take: its maps once at 4 TB/s, and a launch.
+double finish_seconds(const Map& y, const Finish& finish) {
+    const double maps = finish.residual ? 3 : 2;
+    return maps * double(y.stored()) * bytes_of(libraries().activation()) / 4e12 + 2e-6;
+}
+
+std::shared_ptr<const ConvPlan> choose(const ConvShape&, Pass, const Finish&);
+
+const ConvPlan& plan_of(const ConvShape& s, Pass pass, const Finish& finish = {}) {
     const auto key = std::make_tuple(s.x.n, s.x.c, s.x.h, s.x.w, s.x.block, s.w.k, s.w.r, s.w.s,
                                      s.stride, s.pad, s.y_block, libraries().precision, pass,
                                      finish.bias, finish.residual, finish.relu);
-    static std::mutex mutex;
-    static std::map<decltype(key), ConvPlan> plans;
+    static std::recursive_mutex mutex;  // choose() asks for the plan without a finish
+    static std::map<decltype(key), std::shared_ptr<const ConvPlan>> plans;
     const std::lock_guard lock(mutex);
     const auto found = plans.find(key);
-    if (found != plans.end()) return found->second;
-    auto plan = search(s, pass, finish);
-    if (!plan && finish.any()) plan = search(s, pass, {});
+    if (found != plans.end()) return *found->second;
+    return *plans.emplace(key, choose(s, pass, finish)).first->second;
+}
+
+std::shared_ptr<const ConvPlan> choose(const ConvShape& s, Pass pass, const Finish& finish) {
+    std::optional<ConvPlan> plan = search(s, pass, finish);
+    if (finish.any()) {
+        // The finish apart is one more pass over the map: a fused plan has to beat the two.
+        const ConvPlan& plain = plan_of(s, pass);
+        const double apart = plain.plan.seconds() + finish_seconds(s.y(), finish);
+        if (!plan || apart < plan->plan.seconds())
+            return {std::shared_ptr<const ConvPlan>(), &plain};
+    }
     FP_REQUIRE(plan, Exit::device, "cudnn: no plan for a convolution of ", s.x.c, " channels at ",
                s.x.h, "x", s.x.w, " with ", s.w.k, " filters of ", s.w.r, "x", s.w.s);
-    note_plan(text(pass == OperationGraph::Pass::forward ? "forward"
-                   : pass == OperationGraph::Pass::data  ? "data"
-                                                         : "filter",
-                   " ", s.x.n, " ", s.x.h, " ", s.x.c, " ", s.w.k, " ", s.w.r, " ", s.stride,
-                   finish.any() && plan->fused.any() ? " fused" : "", ": ", plan->plan.name()));
-    return plans.emplace(key, std::move(*plan)).first->second;
+    constexpr const char* kNames[] = {"forward", "data", "filter"};
+    note_plan(text(kNames[int(pass)], " ", s.x.n, " ", s.x.h, " ", s.x.c, " ", s.w.k, " ", s.w.r,
+                   " ", s.stride, finish.any() ? " fused" : "", ": ", plan->plan.name()));
+    return std::make_shared<const ConvPlan>(std::move(*plan));
 }
 
 // ---- scratch: the filter's copy or its gradient; then dx before it is added, or the ones of the bias gradient's product
@@ -138,7 +155,7 @@ void run_forward(const ConvShape& s,
                  act* y,
                  Stream stream) {
     const Finish wanted{bias != nullptr, residual != nullptr, relu};
-    const ConvPlan& p = plan_of(s, OperationGraph::Pass::forward, wanted);
+    const ConvPlan& p = plan_of(s, Pass::forward, wanted);
     std::vector<Placed> tensors{{p.x, x}, {p.w, filter}, {p.y, y}};
     if (p.fused.bias) tensors.emplace_back(p.bias, bias);
     if (p.fused.residual) tensors.emplace_back(p.residual, residual);
@@ -163,7 +180,7 @@ void backward_data(const ConvShape& s,
                    Write write,
                    void* scratch,
                    Stream stream) {
-    const ConvPlan& p = plan_of(s, OperationGraph::Pass::data);
+    const ConvPlan& p = plan_of(s, Pass::data);
     void* apart = static_cast<char*>(scratch) + behind_filter(FilterSizes(s));
     void* to = write == Write::add ? apart : dx;
     p.plan.run({{p.y, dy}, {p.w, library_filter(s, w, scratch, stream)}, {p.x, to}},
@@ -179,7 +196,7 @@ void backward_filter(const ConvShape& s,
                      Write write,
                      void* scratch,
                      Stream stream) {
-    const ConvPlan& p = plan_of(s, OperationGraph::Pass::filter);
+    const ConvPlan& p = plan_of(s, Pass::filter);
     const FilterSizes f(s);
     const bool apart = f.is_copied() || write == Write::add;
     void* to = apart ? scratch : dw;

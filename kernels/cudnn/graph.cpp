@@ -13,19 +13,23 @@ constexpr size_t kMostWorkspace = size_t(1) << 30;
 constexpr int64_t kMostPlans = 16;
 constexpr int kTimedRuns = 5;
 
-// Memory of the search, filled with numbers that are small and not zero: zeros cost less power.
+// Memory of the search. Tensors are filled with numbers that are small and not zero: zeros cost less power.
 class SearchBuffer {
 public:
-    explicit SearchBuffer(size_t bytes) {
+    SearchBuffer(size_t bytes, cudaStream_t stream) {
         if (bytes == 0) return;
-        check(cudaMalloc(&data_, bytes), "memory for a search of plans");
-        check(cudaMemset(data_, 0x3c, bytes), "memory for a search of plans");
+        if (cudaMalloc(&data_, bytes) != cudaSuccess) {
+            cudaGetLastError();  // the caller goes on without it
+            data_ = nullptr;
+            return;
+        }
+        check(cudaMemsetAsync(data_, 0x3c, bytes, stream), "memory for a search of plans");
     }
     ~SearchBuffer() { cudaFree(data_); }
     SearchBuffer(SearchBuffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)) {}
     SearchBuffer(const SearchBuffer&) = delete;
     SearchBuffer& operator=(const SearchBuffer&) = delete;
-    void* data() const { return data_; }
+    void* data() const { return data_; }  // null where there was no memory
 
 private:
     void* data_ = nullptr;
@@ -129,10 +133,12 @@ Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
 }
 
 void Plan::run(const std::vector<Placed>& tensors, cudnnHandle_t cudnn) const {
-    check(try_run(tensors, cudnn), name_.c_str());
+    check(try_run(tensors, workspace(workspace_), cudnn), name_.c_str());
 }
 
-cudnnStatus_t Plan::try_run(const std::vector<Placed>& tensors, cudnnHandle_t cudnn) const {
+cudnnStatus_t Plan::try_run(const std::vector<Placed>& tensors,
+                            void* workspace,
+                            cudnnHandle_t cudnn) const {
     std::vector<int64_t> numbers;
     std::vector<void*> data;
     for (const auto& [number, place] : tensors) {
@@ -142,7 +148,7 @@ cudnnStatus_t Plan::try_run(const std::vector<Placed>& tensors, cudnnHandle_t cu
     Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
     pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, data.data(), data.size())
         .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, numbers)
-        .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, workspace(workspace_))
+        .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, workspace)
         .finalize("a plan's arguments");
     return cudnnBackendExecute(cudnn, plan_.get(), pack.get());
 }
@@ -234,12 +240,17 @@ std::optional<Plan> OperationGraph::fastest() const {
              operations.size());
     if (graph.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
 
-    std::vector<SearchBuffer> buffers;
-    std::vector<Placed> tensors;
-    for (size_t i = 0; i < bytes_.size(); ++i)
-        if (bytes_[i] > 0) tensors.emplace_back(int(i) + 1, buffers.emplace_back(bytes_[i]).data());
     cudaStream_t stream = nullptr;
     check(cudnnGetStream(cudnn, &stream), "stream");
+    std::vector<SearchBuffer> buffers;
+    std::vector<Placed> tensors;
+    for (size_t i = 0; i < bytes_.size(); ++i) {
+        if (bytes_[i] == 0) continue;
+        void* data = buffers.emplace_back(bytes_[i], stream).data();
+        FP_REQUIRE(data, Exit::device, "cudnn: no memory for a search of plans: ", bytes_[i],
+                   " bytes");
+        tensors.emplace_back(int(i) + 1, data);
+    }
     const Stopwatch watch;
 
     std::optional<Plan> best;
@@ -261,12 +272,14 @@ std::optional<Plan> OperationGraph::fastest() const {
                   "a plan's workspace");
             if (size_t(bytes) > kMostWorkspace) continue;
             Plan plan(std::move(made), std::move(config), size_t(bytes), std::move(name));
-            if (plan.try_run(tensors, cudnn) != CUDNN_STATUS_SUCCESS) continue;
+            const SearchBuffer workspace(size_t(bytes), stream);
+            if (bytes > 0 && !workspace.data()) continue;
+            if (plan.try_run(tensors, workspace.data(), cudnn) != CUDNN_STATUS_SUCCESS) continue;
             check(cudaStreamSynchronize(stream), plan.name().c_str());
             float fastest = 0;
             for (int i = 0; i < kTimedRuns; ++i) {
                 check(cudaEventRecord(watch.from, stream), "event");
-                plan.run(tensors, cudnn);
+                check(plan.try_run(tensors, workspace.data(), cudnn), plan.name().c_str());
                 check(cudaEventRecord(watch.until, stream), "event");
                 check(cudaEventSynchronize(watch.until), plan.name().c_str());
                 float now = 0;
@@ -276,6 +289,7 @@ std::optional<Plan> OperationGraph::fastest() const {
             if (best && fastest >= least) continue;
             least = fastest;
             best = std::move(plan);
+            best->seconds_ = fastest / 1e3;
         }
     }
     return best;

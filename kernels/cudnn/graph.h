@@ -68,6 +68,8 @@ class Plan {
 public:
     void run(const std::vector<Placed>&, cudnnHandle_t) const;
     size_t workspace_bytes() const { return workspace_; }
+    // What it took when it was chosen.
+    double seconds() const { return seconds_; }
     // The engine and its settings, as cuDNN numbers them.
     const std::string& name() const { return name_; }
 
@@ -78,10 +80,11 @@ private:
           configuration_(std::move(configuration)),
           workspace_(workspace),
           name_(std::move(name)) {}
-    cudnnStatus_t try_run(const std::vector<Placed>&, cudnnHandle_t) const;
+    cudnnStatus_t try_run(const std::vector<Placed>&, void* workspace, cudnnHandle_t) const;
 
     Descriptor plan_, configuration_;
     size_t workspace_;
+    double seconds_ = 0;
     std::string name_;
 };
 
@@ -105,7 +108,7 @@ private:
 
     std::vector<Descriptor> tensors_, operations_;
     std::vector<Descriptor> described_;  // by the operations, and needed as long as they are
-    std::vector<size_t> bytes_;  // of each tensor, 0 where it is not stored
+    std::vector<size_t> bytes_;          // of each tensor, 0 where it is not stored
 };
 
 // The workspace that every plan shares, on the library's stream: grows, and never moves under a captured graph.

@@ -24,12 +24,6 @@ void* alloc(size_t bytes) {
     if (!block) throw std::bad_alloc();
     return block;
 }
-// CUDA waits for the whole device before it releases memory, and does not say what went wrong there.
-void finish_quietly() {
-    try {
-        finish_all();
-    } catch (const Error&) {}
-}
 void release(void* block) {
     if (block && noting()) return release_while_noting(block);
     finish_quietly();

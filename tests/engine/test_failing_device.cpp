@@ -8,9 +8,8 @@
 
 #include "engine/checkpoint.h"
 #include "engine/train/trainer.h"
-#include "kernels/random.h"
-#include "models/models.h"
 #include "tests/engine/failing_device.h"
+#include "tests/engine/steps.h"
 #include "tests/expect_error.h"
 
 namespace fp {
@@ -19,28 +18,9 @@ namespace {
 using testing::expect_error;
 using testing::FailingDevice;
 using ::testing::HasSubstr;
-
-constexpr int kSide = 8, kBatch = 4, kClasses = 3;
-
-std::unique_ptr<Network> thin_network(const Kernels& k) {
-    auto net = models::build(
-        {.arch = "resnet18", .classes = kClasses, .stem = "small", .width = 0.03125}, k);
-    models::initialize(*net, 1);
-    return net;
-}
-
-struct Images {
-    std::vector<uint8_t> rgb = std::vector<uint8_t>(kBatch * kSide * kSide * 3);
-    Batch batch;
-    explicit Images(int64_t number) {
-        for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i + 1000 * uint64_t(number)));
-        batch = {.n = kBatch, .rgb = rgb.data(), .number = number};
-        for (int i = 0; i < kBatch; ++i) {
-            batch.samples.push_back(i);
-            batch.labels.push_back((i + int(number)) % kClasses);
-        }
-    }
-};
+using testing::Images;
+using testing::kSide;
+using testing::thin_network;
 
 double step(Trainer& trainer, int i) {
     const Images images(i);

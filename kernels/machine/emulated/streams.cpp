@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,6 +47,7 @@ struct Streams {
     std::atomic<int64_t> waiting{0};
     std::vector<std::weak_ptr<Queue>> queues;
     std::map<const char*, size_t> pinned;  // bytes by address
+    std::exception_ptr fault;              // what finish_quietly could not say
 };
 Streams& all() {  // never destroyed: memory may be released after main()
     static Streams& streams = *new Streams;
@@ -97,7 +99,6 @@ void record(Event e, Stream s) {
     mark->queue = queue_of(s);
     mark->place = mark->queue->given() + 1;
     put_off(s, [mark] { mark->at = Clock::now(); });
-    if (!settings().deferred) run(*mark->queue, mark->place);
 }
 
 void follow(Stream s, Event e) {
@@ -163,6 +164,8 @@ void put_off(Stream s, Call call) {
 
 void finish(Stream s) {
     const std::lock_guard lock(all().mutex);
+    if (const std::exception_ptr fault = std::exchange(all().fault, nullptr))
+        std::rethrow_exception(fault);
     const QueuePointer queue = queue_of(s);
     run(*queue, queue->given());
 }
@@ -173,6 +176,15 @@ void finish_all() {
     std::erase_if(queues, [](const auto& weak) { return weak.expired(); });
     for (size_t i = 0; i < queues.size(); ++i)
         if (const QueuePointer q = queues[i].lock()) run(*q, q->given());
+}
+
+void finish_quietly() {
+    try {
+        finish_all();
+    } catch (const Error&) {
+        const std::lock_guard lock(all().mutex);
+        all().fault = std::current_exception();
+    }
 }
 
 void refuse_while_noting(const char* what) {
@@ -207,8 +219,8 @@ extern const Order order{
     .open = [] { return Stream{new QueuePointer(new_queue())}; },
     .close =
         [](Stream s) {
+            const std::unique_ptr<QueuePointer> closed(static_cast<QueuePointer*>(s.handle));
             finish(s);
-            delete static_cast<QueuePointer*>(s.handle);
         },
     .native = [](Stream) -> void* { return nullptr; },
     .event = [] { return Event{new MarkPointer(std::make_shared<MarkState>())}; },

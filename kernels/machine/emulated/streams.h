@@ -28,6 +28,9 @@ void give(Stream stream, Call call) {
 // then dropped, as after a fault of a GPU.
 void finish(Stream);
 void finish_all();
+// The same where nothing may be thrown: the next finish() throws it. CUDA waits so for the whole device before it
+// releases memory.
+void finish_quietly();
 
 // As CUDA does (cudaErrorStreamCaptureUnsupported): throws while this thread notes a graph.
 void refuse_while_noting(const char* what);
