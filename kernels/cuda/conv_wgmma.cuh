@@ -125,14 +125,23 @@ __device__ void bring_pixels(typename Tile::Stages& ring,
                              int first_output) {
     const Steps steps(g);
     const PixelPlace at(g, first_pixel);
+    const int w = at.q * g.stride - g.pad, h = at.p * g.stride - g.pad, whole = steps.whole();
+    // The step's tap and chunk, counted on: the copying thread has no time to divide.
+    int tap = 0, r = 0, s = 0, chunk = 0;
+    const auto next_tap = [&] {
+        ++tap;
+        if (++s == g.s) s = 0, ++r;
+    };
     ring.fill(steps.all(), [&](int i, unsigned char* stage, Mbarrier* full) {
-        const bool whole = i < steps.whole();
-        const int tap = whole ? i / steps.whole_chunks : i - steps.whole();
-        const int chunk = whole ? i % steps.whole_chunks : steps.whole_chunks;
-        tensor_load_im2col(stage, pixels, chunk * kChunk, at.q * g.stride - g.pad,
-                           at.p * g.stride - g.pad, at.n, tap % g.s, tap / g.s, full);
+        tensor_load_im2col(stage, pixels, chunk * kChunk, w, h, at.n, s, r, full);
         Tile::Filters::bring(stage + Tile::kPixelBytes, filters, g, tap, chunk * kChunk,
                              first_output, full);
+        if (i + 1 == whole)  // the last chunks come, from the first tap on
+            tap = r = s = 0, chunk = steps.whole_chunks;
+        else if (i >= whole)
+            next_tap();
+        else if (++chunk == steps.whole_chunks)
+            chunk = 0, next_tap();
     });
 }
 
@@ -235,7 +244,7 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     const int first_output = int(blockIdx.y) * kOutputs;
     const int warpgroup = warpgroup_index();
     if (warpgroup == 0) {
-        if (thread_index() == 0)
+        if (warp_index() == 0 && elect_one())
             bring_pixels<Tile>(shared.ring, pixels, filters, g, first_pixel, first_output);
         return;
     }

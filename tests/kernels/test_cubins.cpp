@@ -57,11 +57,6 @@ TEST_F(Cubins, NoMinimumWritesAPredicate) {
 TEST_F(Cubins, LoopsThatFillARingDivideNothing) {
     int loops = 0;
     for (const KernelCode& k : kernels_) {
-        // Of one step each, and the steps of these kernels are found by division.
-        if (k.name.find("wgmma_pixels_kernel") != std::string::npos) continue;
-        if (k.name.find("wgmma_filter_kernel") != std::string::npos &&
-            k.name.find("Lb0E") != std::string::npos)
-            continue;
         loops += fill_loops(k);
         EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
     }
