@@ -82,7 +82,7 @@ protected:
         const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
         const Tensor bias = on.par_in(on.channels(s.w.k), in.bias), y = on.act_out(s.y());
         const Buffer scratch(k, k.conv.scratch_bytes(s));
-        const int rows = k.conv.moments_rows(s);
+        const int rows = k.conv.moments_rows(s).count;
         const Buffer data(k, Moments::bytes(s.y(), rows));
         k.conv.forward_moments(s, x, w, bias, y, {data.data(), rows}, scratch.data(), {});
         const Values stored = y.values();
