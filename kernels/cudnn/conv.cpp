@@ -42,7 +42,10 @@ struct ConvPlan {
     Finish fused;  // what of Finish the plan does
 };
 
-std::optional<ConvPlan> search(const ConvShape& s, Pass pass, const Finish& finish) {
+std::optional<ConvPlan> search(const ConvShape& s,
+                               Pass pass,
+                               const Finish& finish,
+                               cudnnHandle_t cudnn) {
     const cudnnDataType_t type = libraries().data_type();
     const Map out = s.y();
     const std::array<int64_t, 4> y_sizes{out.n, out.stored_c(), out.h, out.w};
@@ -75,7 +78,7 @@ std::optional<ConvPlan> search(const ConvShape& s, Pass pass, const Finish& fini
         graph.relu(last, y);
         last = y;
     }
-    auto plan = graph.fastest();
+    auto plan = graph.fastest(cudnn);
     if (!plan) return {};
     return ConvPlan{std::move(*plan), x, w, last, bias, residual, finish};
 }
@@ -86,9 +89,13 @@ double finish_seconds(const Map& y, const Finish& finish) {
     return maps * double(y.stored()) * bytes_of(libraries().activation()) / 4e12 + 2e-6;
 }
 
-std::shared_ptr<const ConvPlan> choose(const ConvShape&, Pass, const Finish&);
+std::shared_ptr<const ConvPlan> choose(const ConvShape&, Pass, const Finish&, cudnnHandle_t);
 
-const ConvPlan& plan_of(const ConvShape& s, Pass pass, const Finish& finish = {}) {
+// Searched at the first call, on the handle's stream: a step runs twice before it is captured as a graph.
+const ConvPlan& plan_of(const ConvShape& s,
+                        Pass pass,
+                        cudnnHandle_t cudnn,
+                        const Finish& finish = {}) {
     const auto key = std::make_tuple(s.x.n, s.x.c, s.x.h, s.x.w, s.x.block, s.w.k, s.w.r, s.w.s,
                                      s.stride, s.pad, s.y_block, libraries().precision, pass,
                                      finish.bias, finish.residual, finish.relu);
@@ -97,14 +104,17 @@ const ConvPlan& plan_of(const ConvShape& s, Pass pass, const Finish& finish = {}
     const std::lock_guard lock(mutex);
     const auto found = plans.find(key);
     if (found != plans.end()) return *found->second;
-    return *plans.emplace(key, choose(s, pass, finish)).first->second;
+    return *plans.emplace(key, choose(s, pass, finish, cudnn)).first->second;
 }
 
-std::shared_ptr<const ConvPlan> choose(const ConvShape& s, Pass pass, const Finish& finish) {
-    std::optional<ConvPlan> plan = search(s, pass, finish);
+std::shared_ptr<const ConvPlan> choose(const ConvShape& s,
+                                       Pass pass,
+                                       const Finish& finish,
+                                       cudnnHandle_t cudnn) {
+    std::optional<ConvPlan> plan = search(s, pass, finish, cudnn);
     if (finish.any()) {
         // The finish apart is one more pass over the map: a fused plan has to beat the two.
-        const ConvPlan& plain = plan_of(s, pass);
+        const ConvPlan& plain = plan_of(s, pass, cudnn);
         const double apart = plain.plan.seconds() + finish_seconds(s.y(), finish);
         if (!plan || apart < plan->plan.seconds())
             return {std::shared_ptr<const ConvPlan>(), &plain};
@@ -155,11 +165,12 @@ void run_forward(const ConvShape& s,
                  act* y,
                  Stream stream) {
     const Finish wanted{bias != nullptr, residual != nullptr, relu};
-    const ConvPlan& p = plan_of(s, Pass::forward, wanted);
+    const cudnnHandle_t cudnn = libraries().on(stream);
+    const ConvPlan& p = plan_of(s, Pass::forward, cudnn, wanted);
     std::vector<Placed> tensors{{p.x, x}, {p.w, filter}, {p.y, y}};
     if (p.fused.bias) tensors.emplace_back(p.bias, bias);
     if (p.fused.residual) tensors.emplace_back(p.residual, residual);
-    p.plan.run(tensors, libraries().on(stream));
+    p.plan.run(tensors, cudnn);
     if (wanted.any() && !p.fused.any()) finish_map(s.y(), bias, residual, relu, y, stream);
 }
 
@@ -180,11 +191,11 @@ void backward_data(const ConvShape& s,
                    Write write,
                    void* scratch,
                    Stream stream) {
-    const ConvPlan& p = plan_of(s, Pass::data);
+    const cudnnHandle_t cudnn = libraries().on(stream);
+    const ConvPlan& p = plan_of(s, Pass::data, cudnn);
     void* apart = static_cast<char*>(scratch) + behind_filter(FilterSizes(s));
     void* to = write == Write::add ? apart : dx;
-    p.plan.run({{p.y, dy}, {p.w, library_filter(s, w, scratch, stream)}, {p.x, to}},
-               libraries().on(stream));
+    p.plan.run({{p.y, dy}, {p.w, library_filter(s, w, scratch, stream)}, {p.x, to}}, cudnn);
     if (write == Write::add) libraries().own->add.accumulate(s.x, apart, dx, write, stream);
 }
 
@@ -196,11 +207,12 @@ void backward_filter(const ConvShape& s,
                      Write write,
                      void* scratch,
                      Stream stream) {
-    const ConvPlan& p = plan_of(s, Pass::filter);
+    const cudnnHandle_t cudnn = libraries().on(stream);
+    const ConvPlan& p = plan_of(s, Pass::filter, cudnn);
     const FilterSizes f(s);
     const bool apart = f.is_copied() || write == Write::add;
     void* to = apart ? scratch : dw;
-    p.plan.run({{p.x, x}, {p.y, dy}, {p.w, to}}, libraries().on(stream));
+    p.plan.run({{p.x, x}, {p.y, dy}, {p.w, to}}, cudnn);
     if (libraries().activation() == Type::bf16) {
         from_bf16(to, f.rows, static_cast<float*>(dw), write, stream);
     } else if (apart) {

@@ -230,8 +230,7 @@ void OperationGraph::pointwise(cudnnPointwiseMode_t mode, int x, std::optional<i
     operation.finalize("pointwise operation of a graph");
 }
 
-std::optional<Plan> OperationGraph::fastest() const {
-    const cudnnHandle_t cudnn = libraries().cudnn;
+std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
     std::vector<cudnnBackendDescriptor_t> operations;
     for (const Descriptor& o : operations_) operations.push_back(o.get());
     Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);

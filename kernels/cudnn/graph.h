@@ -3,8 +3,8 @@
 //   OperationGraph graph;
 //   const int x = graph.tensor(...), w = graph.tensor(...), y = graph.tensor(...);
 //   graph.convolution(OperationGraph::Pass::forward, s, x, w, y);
-//   Plan plan = graph.fastest();             // tries every plan that the heuristics name, warm
-//   plan.run({{x, x_data}, {w, w_data}, {y, y_data}}, stream);
+//   Plan plan = graph.fastest(cudnn);             // tries every plan that the heuristics name, warm
+//   plan.run({{x, x_data}, {w, w_data}, {y, y_data}}, cudnn);
 #pragma once
 
 #include <array>
@@ -100,8 +100,9 @@ public:
     void relu(int x, int out);
 
     // The fastest of the plans that the library's heuristics name: each runs once, which compiles and loads it, and is
-    // then timed warm on buffers of this function's own. Empty where the library has none.
-    std::optional<Plan> fastest() const;
+    // then timed warm on buffers of this function's own. On the handle's stream; never while
+    // a graph is captured. Empty where the library has none.
+    std::optional<Plan> fastest(cudnnHandle_t) const;
 
 private:
     void pointwise(cudnnPointwiseMode_t, int x, std::optional<int> b, int out);
