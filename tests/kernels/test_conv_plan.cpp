@@ -107,7 +107,7 @@ TEST_F(ConvPlan, BlocksThatWalkFitTheirRings) {
 
 // A kernel or tile that no layer takes is none that we keep.
 TEST_F(ConvPlan, EveryKernelAndTileIsSomeLayers) {
-    std::set<std::string> seen, all;
+    std::set<std::string> seen;
     std::set<std::string> halo;  // in any pass
     std::set<int> runs;
     for_layers([&](const ConvShape& s) {
