@@ -41,16 +41,6 @@ constexpr MatrixProduct wgmma_product_of(const ConvShape& s, Pass pass) {
     return p;
 }
 
-// Tiles of the gradients there. An operand across the sum lies in panels of 64 lines, of which the documents know
-// whole ones.
-constexpr TileCost kWgmmaAcrossTiles[] = {
-    {{256, 128}, 0.58, 1}, {{256, 64}, 0.50, 1}, {{128, 128}, 0.55, 1}, {{128, 64}, 0.45, 1}};
-
-constexpr TileCost wgmma_tile_of(const ConvShape& s, Pass pass) {
-    const MatrixProduct p = wgmma_product_of(s, pass);
-    return pass == Pass::forward ? best_tile(p, kWgmmaTiles) : best_tile(p, kWgmmaAcrossTiles);
-}
-
 // How the filters' gradient is cut into parts. Steps are as long as a stage of the kernels: 8 numbers, 64 bytes, or
 // 64 rows.
 constexpr Split ffma_split_of(const MatrixProduct& p, TileSize tile) {
@@ -73,15 +63,6 @@ constexpr bool fits_wgmma(const ConvShape& s, Pass pass) {
     if (s.x.stored_c() % 8 != 0 || s.stride > 8) return false;
     if (pass != Pass::data) return reaches(s.pad, s.w.r) && reaches(s.pad, s.w.s);
     return s.stride == 1 && s.w.r == s.w.s && reaches(s.w.r - 1 - s.pad, s.w.r);
-}
-
-// Whether they should. For a gradient that is where the model says that they take less time.
-constexpr bool takes_wgmma(const ConvShape& s, Pass pass) {
-    if (!fits_wgmma(s, pass)) return false;
-    if (pass == Pass::forward) return true;
-    const MatrixProduct there = product_of(s, pass, 2, kDevice.bf16_matrix);
-    return tile_seconds(wgmma_product_of(s, pass), wgmma_tile_of(s, pass)) <
-           tile_seconds(there, best_tile(there, kTensorTiles));
 }
 
 }  // namespace fp

@@ -113,14 +113,6 @@ constexpr TileCost kFfmaTiles[] = {{{128, 128}, 0.80}, {{128, 64}, 0.70}, {{64, 
 constexpr TileCost kTensorTiles[] = {
     {{128, 128}, 0.40}, {{128, 64}, 0.30}, {{64, 128}, 0.30}, {{64, 64}, 0.20}, {{128, 32}, 0.20}};
 
-// Tiles of Hopper's warpgroup products (conv_wgmma.cuh, conv_wgmma_filter.cuh), one block a multiprocessor, whose epilogue hides
-// behind nothing: 55 % of the peak is what such kernels reach. Two products side by side share their columns.
-// Narrow ones start more products for the same work, and below n = 64 wait for shared memory.
-constexpr TileCost kWgmmaTiles[] = {{{256, 128}, 0.58, 1}, {{256, 64}, 0.50, 1},
-                                    {{128, 192}, 0.56, 1}, {{128, 160}, 0.56, 1},
-                                    {{128, 128}, 0.55, 1}, {{128, 96}, 0.52, 1},
-                                    {{128, 64}, 0.45, 1},  {{128, 32}, 0.28, 1}};
-
 // A long sum cut into parts so that `tiles` tiles fill the device; a part is a multiple of `step` and at
 // least `least` long.
 struct Split {

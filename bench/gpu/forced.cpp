@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "kernels/cuda/plan/cost.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -31,20 +32,17 @@ void force(ConvForced& choice, std::string_view word) {
         choice.tile = {number(value.substr(0, cross), word), number(value.substr(cross + 1), word)};
     } else {
         FP_REQUIRE(name == "kernel", Exit::usage, "conv: ", word);
-        using enum PixelKernel;
-        constexpr std::pair<const char*, PixelKernel> kPixels[] = {
-            {"tiles", tiles}, {"stream", stream}, {"patches", patches}, {"mma_sync", mma_sync}};
-        constexpr std::pair<const char*, FilterKernel> kFilters[] = {
-            {"blocks", FilterKernel::blocks},
-            {"taps", FilterKernel::taps},
-            {"rows", FilterKernel::rows},
-            {"mma_sync", FilterKernel::mma_sync}};
-        for (const auto& [of, kernel] : kPixels)
-            if (value == of) choice.pixels = kernel;
-        for (const auto& [of, kernel] : kFilters)
-            if (value == of) choice.filter = kernel;
-        choice.strided = value != "mma_sync";
-        FP_REQUIRE(choice.pixels || choice.filter, Exit::usage, "conv: ", word);
+        for (int i = 0; i < kConvKernels; ++i) {
+            const ConvKernel kernel{i};
+            using enum ConvKernel;
+            if (value != name_of(kernel)) continue;
+            const bool of_filters =
+                kernel == filter || kernel == taps || kernel == rows || kernel == halo_filter;
+            if (of_filters || kernel == tensor) choice.filter = kernel;
+            if (kernel == strided || kernel == tensor) choice.strided = kernel;
+            if (!of_filters && kernel != strided) choice.pixels = kernel;
+        }
+        FP_REQUIRE(choice.pixels || choice.strided || choice.filter, Exit::usage, "conv: ", word);
     }
 }
 

@@ -1,9 +1,9 @@
-// Words of a `conv` line that choose a kernel, a tile, blocks or parts in the rules' place, for tuning on a card.
+// Words of a `conv` line that choose a kernel, a tile, blocks or parts in the rule's place, for tuning on a card.
 #pragma once
 
 #include <string_view>
 
-#include "kernels/cuda/plan/conv_plan.h"
+#include "kernels/cuda/plan/conv_choice.h"
 
 namespace fp {
 

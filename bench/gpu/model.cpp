@@ -105,7 +105,7 @@ Expectation expect_conv(const ConvShape& s, const std::string& direction, Precis
         const ConvExtras extras{
             .moments = direction == "forward_moments",
             .residual = direction.ends_with("add") || direction.ends_with("residual")};
-        const ConvChoice best = best_choice(s, pass, extras);
+        const ConvChoice best = conv_choice(s, pass, extras);
         const Cost c = cost(kDevice, s, pass, best, extras);
         const std::string blocks = best.resident > 1 ? text("/", best.resident) : "";
         return {.flops = s.flops(),

@@ -7,7 +7,7 @@
 //                                                       forward_moments, infer_residual, backward_data, backward_data_add,
 //                                                       backward_filter; padding R/2; rectified: x and dy as behind a
 //                                                       ReLU, half of them zeros. The other words choose in the
-//                                                       rules' place (kernels/cuda/plan/conv_plan.h)
+//                                                       rule's place; NAME: of a ConvKernel (kernels/cuda/plan/conv_choice.h)
 //   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS   -> ready UNITS 0 EXPECTED   (rates/rates.h)
 //   network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]   -> ready
 //   snnl N C SIDE                    -> ready           scores of one label set, exact, cosine

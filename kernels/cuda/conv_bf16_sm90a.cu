@@ -1,12 +1,5 @@
-// Convolution in bf16 on Hopper: which of its kernels does a pass. Their files have formulas, shapes, threads, traffic
-// and bound, and kernels/cuda/plan/ the rules by which they are chosen.
-//
-//   few channels, and the stem     conv_halo.cuh: mma.sync, with the input's patch in shared memory
-//   forward, and dx at stride 1    conv_stream.cuh where its tiles fill the device, else conv_wgmma.cuh
-//   dx at stride 2                 conv_wgmma_strided.cuh: 3x3 with padding 1, 1x1
-//   dw                             conv_wgmma_taps.cuh: 3x3 with padding 1; else conv_wgmma_filter.cuh
-//   all else                       conv_tensor.cuh, on mma.sync: what these do not fit (the image's 4 channels, dx at
-//                                  other strides), and gradients where products.h expects less of them
+// Convolution in bf16 on Hopper: calls the kernel of each pass that kernels/cuda/plan/conv_choice.h names. The kernels'
+// files have formulas, shapes, threads, traffic and bound.
 #include <algorithm>
 
 #include "kernels/cuda/columns.cuh"
@@ -20,23 +13,21 @@ extern const Conv conv_bf16;
 
 namespace {
 
-bool on_halo(const ConvShape& s, Pass pass) {
-    const ConvForced& forced = conv_forced();
-    const bool other = pass == Pass::filter ? forced.filter.has_value() : forced.pixels.has_value();
-    return !other && takes_halo(s, pass);
-}
+constexpr ConvExtras kWithMoments{.moments = true};
 
 size_t scratch_bytes(const ConvShape& s) {
-    const size_t of_others = conv_bf16.scratch_bytes(s);
-    if (on_halo(s, Pass::filter)) return std::max(of_others, halo_filter_scratch_bytes(s));
-    return std::max(of_others, filter_gradient_plan(s).parts_bytes(s));
+    const FilterGradientPlan plan = filter_gradient_plan(s);
+    return std::max(conv_bf16.scratch_bytes(s), plan.kernel == ConvKernel::halo_filter
+                                                    ? halo_filter_scratch_bytes(s)
+                                                    : plan.parts_bytes(s));
 }
 
 Moments::Rows moments_rows(const ConvShape& s) {
-    if (on_halo(s, Pass::forward)) return halo_moments_rows(s);
-    const PixelPlan plan = pixel_plan(s, Pass::forward);
-    if (plan.kernel == PixelKernel::mma_sync) return conv_bf16.moments_rows(s);
-    return plan.moments_rows();
+    const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
+    if (choice.kernel == ConvKernel::tensor) return conv_bf16.moments_rows(s);
+    if (choice.on_halo())
+        return halo_plan(s, Pass::forward, choice, kWithMoments).sizes.tile_pixels();
+    return pixel_plan(s, Pass::forward, choice).moments_rows();
 }
 
 void forward_moments(const ConvShape& s,
@@ -50,15 +41,17 @@ void forward_moments(const ConvShape& s,
     const Epilogue to{static_cast<const float*>(bias), nullptr, false, static_cast<bf16*>(y),
                       MomentsOut::of(moments, s.y())};
     const auto* from = static_cast<const bf16*>(x);
-    const auto filters = [&] { return rounded_weights(w, s.w.stored(), scratch, stream); };
-    if (on_halo(s, Pass::forward))
-        return halo_convolution(s, Pass::forward, from, filters(), to, stream);
-    const PixelPlan plan = pixel_plan(s, Pass::forward);
-    if (plan.kernel == PixelKernel::mma_sync)
+    const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
+    if (choice.kernel == ConvKernel::tensor)
         return conv_bf16.forward_moments(s, x, w, bias, y, moments, scratch, stream);
+    const bf16* filters = rounded_weights(w, s.w.stored(), scratch, stream);
+    if (choice.on_halo())
+        return halo_convolution(s, halo_plan(s, Pass::forward, choice, kWithMoments), from, filters,
+                                to, stream);
+    const PixelPlan plan = pixel_plan(s, Pass::forward, choice);
     FP_CHECK(!moments.data || moments.rows == plan.moments_rows(), "conv: moments of chunks of ",
              moments.rows.count, " places, not of ", plan.moments_rows().count);
-    wgmma_forward(s, plan, from, filters(), to, stream);
+    wgmma_forward(s, plan, from, filters, to, stream);
 }
 
 void forward(const ConvShape& s,
@@ -86,11 +79,14 @@ void infer(const ConvShape& s,
                       static_cast<bf16*>(y),
                       {}};
     const auto *from = static_cast<const bf16*>(x), *w = static_cast<const bf16*>(prepared);
-    if (on_halo(s, Pass::forward)) return halo_convolution(s, Pass::forward, from, w, to, stream);
-    const PixelPlan plan = pixel_plan(s, Pass::forward);
-    if (plan.kernel == PixelKernel::mma_sync)
+    const ConvExtras extras{.residual = residual != nullptr};
+    const ConvChoice choice = conv_choice(s, Pass::forward, extras);
+    if (choice.kernel == ConvKernel::tensor)
         return conv_bf16.infer(s, x, prepared, bias, residual, relu, y, scratch, stream);
-    wgmma_forward(s, plan, from, w, to, stream);
+    if (choice.on_halo())
+        return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), from, w, to,
+                                stream);
+    wgmma_forward(s, pixel_plan(s, Pass::forward, choice), from, w, to, stream);
 }
 
 void backward_data(const ConvShape& s,
@@ -102,17 +98,18 @@ void backward_data(const ConvShape& s,
                    Stream stream) {
     const auto* from = static_cast<const bf16*>(dy);
     auto* to = static_cast<bf16*>(dx);
-    const auto filters = [&] { return rounded_weights(w, s.w.stored(), scratch, stream); };
-    if (on_halo(s, Pass::data))
-        return halo_convolution(s, Pass::data, from, filters(),
+    const ConvExtras extras{.residual = write == Write::add};
+    const ConvChoice choice = conv_choice(s, Pass::data, extras);
+    if (choice.kernel == ConvKernel::tensor)
+        return conv_bf16.backward_data(s, dy, w, dx, write, scratch, stream);
+    const bf16* filters = rounded_weights(w, s.w.stored(), scratch, stream);
+    if (choice.on_halo())
+        return halo_convolution(s, halo_plan(s, Pass::data, choice, extras), from, filters,
                                 {nullptr, write == Write::add ? to : nullptr, false, to, {}},
                                 stream);
-    if (const auto tile = strided_tile(s))
-        return wgmma_strided_data(s, *tile, from, filters(), to, write, stream);
-    const PixelPlan plan = pixel_plan(s, Pass::data);
-    if (plan.kernel == PixelKernel::mma_sync)
-        return conv_bf16.backward_data(s, dy, w, dx, write, scratch, stream);
-    wgmma_data(s, plan, from, filters(), to, write, stream);
+    if (choice.kernel == ConvKernel::strided)
+        return wgmma_strided_data(s, choice.tile, from, filters, to, write, stream);
+    wgmma_data(s, pixel_plan(s, Pass::data, choice), from, filters, to, write, stream);
 }
 
 void backward_filter(const ConvShape& s,
@@ -125,10 +122,10 @@ void backward_filter(const ConvShape& s,
                      Stream stream) {
     const auto *from = static_cast<const bf16*>(x), *gradient = static_cast<const bf16*>(dy);
     auto *to = static_cast<float*>(dw), *of_bias = static_cast<float*>(dbias);
-    if (on_halo(s, Pass::filter))
-        return halo_filter_gradient(s, from, gradient, to, of_bias, write, scratch, stream);
     const FilterGradientPlan plan = filter_gradient_plan(s);
-    if (plan.kernel == FilterKernel::mma_sync)
+    if (plan.kernel == ConvKernel::halo_filter)
+        return halo_filter_gradient(s, from, gradient, to, of_bias, write, scratch, stream);
+    if (plan.kernel == ConvKernel::tensor)
         return conv_bf16.backward_filter(s, x, dy, dw, dbias, write, scratch, stream);
     wgmma_filter(s, plan, from, gradient, to, write, scratch, stream);
     if (dbias) column_sums(s.y(), gradient, of_bias, write, scratch, stream);

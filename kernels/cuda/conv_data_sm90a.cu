@@ -63,8 +63,10 @@ void wgmma_data(const ConvShape& s,
     const ConvSizes of_forward = ConvSizes::of(s), g = turned_round(of_forward);
     const Epilogue to{nullptr, write == Write::add ? dx : nullptr, false, dx, {}};
     const PixelConvolution on{plan, g, dy, of_forward, w, to, stream};
-    if (plan.kernel == PixelKernel::tiles) return start_across_tile<FilterColumns>(on);
-    start_walking<FilterColumns>(on);
+    if (plan.kernel != ConvKernel::pixels) return start_walking<FilterColumns>(on);
+    if (plan.tile == TileSize{128, 128}) return start_tiles<PixelTile<128, 128, FilterColumns>>(on);
+    FP_CHECK((plan.tile == TileSize{128, 64}), "conv: no tile ", plan.tile.m, "x", plan.tile.n);
+    start_tiles<PixelTile<128, 64, FilterColumns>>(on);
 }
 
 void wgmma_strided_data(const ConvShape& s,

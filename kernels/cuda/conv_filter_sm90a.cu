@@ -88,8 +88,8 @@ void start_blocks(const FilterCall& on) {
 }
 
 void start(const FilterGradientPlan& plan, const FilterCall& on) {
-    if (plan.kernel == FilterKernel::rows) return start_rows(on);
-    if (plan.kernel == FilterKernel::taps)
+    if (plan.kernel == ConvKernel::rows) return start_rows(on);
+    if (plan.kernel == ConvKernel::taps)
         return on.g.stride == 1 ? start_taps<TapTile<1>>(on) : start_taps<TapTile<2>>(on);
     if (plan.tile == TileSize{256, 128}) return start_blocks<FilterTile<256, 128>>(on);
     if (plan.tile == TileSize{256, 64}) return start_blocks<FilterTile<256, 64>>(on);

@@ -1,5 +1,4 @@
-// What starts the kernels of conv_halo.cuh and conv_halo_filter.cuh. Which convolutions they take, and how they cut them
-// up, is said in plan/halo_plan.h.
+// What starts the kernels of conv_halo.cuh and conv_halo_filter.cuh, which cut a convolution up as plan/halo_plan.h says.
 #pragma once
 
 #include "kernels/cuda/conv_epilogue.cuh"
@@ -10,7 +9,7 @@ namespace fp::FP_MACHINE {
 // w: bf16, in the order of the parameters. Data: dy and the gradient of x for x and y, write == add with the gradient
 // for residual.
 void halo_convolution(
-    const ConvShape&, Pass, const bf16* x, const bf16* w, const Epilogue&, Stream);
+    const ConvShape&, const HaloPlan&, const bf16* x, const bf16* w, const Epilogue&, Stream);
 
 // scratch: halo_filter_scratch_bytes(), for parts that are added in order. dbias may be null.
 void halo_filter_gradient(const ConvShape&,

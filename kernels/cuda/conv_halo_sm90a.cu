@@ -59,16 +59,12 @@ void with_filter_tile(int runs, Start start) {
 }  // namespace
 
 void halo_convolution(const ConvShape& s,
-                      Pass pass,
+                      const HaloPlan& plan,
                       const bf16* x,
                       const bf16* w,
                       const Epilogue& to,
                       Stream stream) {
     ConvSizes::of(s);  // checks the layout
-    const HaloPlan plan = halo_plan(s, pass,
-                                    to.residual       ? HaloExtra::residual
-                                    : to.moments.data ? HaloExtra::moments
-                                                      : HaloExtra::nothing);
     FP_CHECK(plan.exists(), "conv: no tile of few channels fits");
     start_tile(plan, x, w, to, stream);
 }

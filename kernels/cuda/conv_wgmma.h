@@ -24,7 +24,6 @@ inline TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) {
     return encode(pixel_spec(g, x, pixels));
 }
 
-// plan.kernel is not mma_sync.
 void wgmma_forward(
     const ConvShape&, const PixelPlan& plan, const bf16* x, const bf16* w, const Epilogue&, Stream);
 void wgmma_data(const ConvShape&,
@@ -34,7 +33,7 @@ void wgmma_data(const ConvShape&,
                 bf16* dx,
                 Write,
                 Stream);
-// At stride 2, in tiles of strided_tile.
+// At stride 2.
 void wgmma_strided_data(
     const ConvShape&, TileSize, const bf16* dy, const bf16* w, bf16* dx, Write, Stream);
 // Parts in scratch, added in order.

@@ -52,7 +52,7 @@ void start_stream(const PixelConvolution& on) {
 // The tile of conv_stream.cuh that the plan names.
 template <template <int> class Filters>
 void start_walking(const PixelConvolution& on) {
-    const bool patches = on.plan.kernel == PixelKernel::patches;
+    const bool patches = on.plan.kernel == ConvKernel::patch;
     const TileSize tile = on.plan.tile;
     if (patches && tile.n == 64) return start_stream<StreamTile<2, 2, 64, Filters, true>>(on);
     if (patches) return start_stream<StreamTile<2, 2, 128, Filters, true>>(on);
@@ -60,17 +60,6 @@ void start_walking(const PixelConvolution& on) {
     if (tile.n == 128) return start_stream<StreamTile<2, 2, 128, Filters, false>>(on);
     if (tile.m == 128) return start_stream<StreamTile<2, 1, 256, Filters, false>>(on);
     start_stream<StreamTile<3, 1, 256, Filters, false>>(on);
-}
-
-// The tile of conv_wgmma.cuh that the plan names, of those that both passes have.
-template <template <int> class Filters>
-void start_across_tile(const PixelConvolution& on) {
-    const TileSize tile = on.plan.tile;
-    if (tile == TileSize{256, 128}) return start_tiles<PixelTile<256, 128, Filters>>(on);
-    if (tile == TileSize{256, 64}) return start_tiles<PixelTile<256, 64, Filters>>(on);
-    if (tile == TileSize{128, 128}) return start_tiles<PixelTile<128, 128, Filters>>(on);
-    FP_CHECK((tile == TileSize{128, 64}), "conv: no tile ", tile.m, "x", tile.n);
-    start_tiles<PixelTile<128, 64, Filters>>(on);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -2,13 +2,20 @@
 // and stride, with widths and maps that fit none of them, and what they read and write.
 #include <numeric>
 
-#include "kernels/cuda/plan/conv_plan.h"
+#include "kernels/cuda/plan/conv_choice.h"
 #include "tests/kernels/conv_calls.h"
 
 namespace fp::testing {
 namespace {
 
 std::string text_of(TileSize t) { return text(t.m, "x", t.n); }
+
+std::vector<ConvTile> tiles_of(ConvKernel kernel, Pass pass) {
+    std::vector<ConvTile> all;
+    for (const ConvTile& t : kConvTiles)
+        if (t.kernel == kernel && t.passes & bit(pass)) all.push_back(t);
+    return all;
+}
 
 // The pixels are few of the smallest tile and some more; the window's sum, of 18 steps, goes round every ring of stages.
 ConvCase ragged(int c, int k, int window = 3, int stride = 1) {
@@ -20,7 +27,7 @@ protected:
     void SetUp() override {
         OnBackend::SetUp();
         if (IsSkipped()) return;
-        conv_forced() = {.pixels = PixelKernel::stream, .tile = {192, 256}};
+        conv_forced() = {.pixels = ConvKernel::stream, .tile = {192, 256}};
         const bool hopper =
             table().conv.moments_rows(shape_on({table()}, ragged(64, 64))).count == 64;
         conv_forced() = {};
@@ -75,18 +82,18 @@ INSTANTIATE_TEST_SUITE_P(Kernels,
 // ---- outputs that are pixels: a block a tile
 
 TEST_P(ConvWgmma, ForwardInEveryTile) {
-    for (const TileCost& of : kWgmmaTiles) {
+    for (const ConvTile& of : tiles_of(ConvKernel::pixels, Pass::forward)) {
         SCOPED_TRACE(text_of(of.tile));
-        conv_forced() = {.pixels = PixelKernel::tiles, .tile = of.tile};
+        conv_forced() = {.pixels = ConvKernel::pixels, .tile = of.tile};
         expect_forward(ragged(72, of.tile.n + 8));
         expect_infer(ragged(40, of.tile.n - 11, 1, 2));
     }
 }
 
 TEST_P(ConvWgmma, InputGradientInEveryTile) {
-    for (const TileCost& of : kWgmmaAcrossTiles) {
+    for (const ConvTile& of : tiles_of(ConvKernel::pixels, Pass::data)) {
         SCOPED_TRACE(text_of(of.tile));
-        conv_forced() = {.pixels = PixelKernel::tiles, .tile = of.tile};
+        conv_forced() = {.pixels = ConvKernel::pixels, .tile = of.tile};
         expect_data(ragged(of.tile.n + 8, 72));
         expect_data(ragged(of.tile.n - 3, 16, 1));
     }
@@ -94,7 +101,7 @@ TEST_P(ConvWgmma, InputGradientInEveryTile) {
 
 // Sums of one, several and ragged chunks of channels; windows that hang over the map on any side or none.
 TEST_P(ConvWgmma, InputGradientOfAwkwardShapes) {
-    conv_forced() = {.pixels = PixelKernel::tiles};
+    conv_forced() = {.pixels = ConvKernel::pixels};
     for (const ConvCase& c :
          {ConvCase{"72 filters", {.n = 2, .c = 40, .h = 5, .w = 6}, 72, 3, 1, 1},
           ConvCase{"131 filters", {.n = 1, .c = 17, .h = 6, .w = 5}, 131, 3, 1, 1},
@@ -108,9 +115,10 @@ TEST_P(ConvWgmma, InputGradientOfAwkwardShapes) {
 // ---- outputs that are pixels: few blocks that walk over many tiles
 
 TEST_P(ConvWgmma, BlocksThatWalk) {
-    for (const TileSize tile : {TileSize{256, 64}, {256, 128}, {128, 256}, {192, 256}}) {
+    for (const ConvTile& of : tiles_of(ConvKernel::stream, Pass::forward)) {
+        const TileSize tile = of.tile;
         SCOPED_TRACE(text_of(tile));
-        conv_forced() = {.pixels = PixelKernel::stream, .tile = tile, .blocks = 1};
+        conv_forced() = {.pixels = ConvKernel::stream, .tile = tile, .blocks = 1};
         expect_forward(ragged(72, tile.n + 8));
         expect_data(ragged(tile.n + 8, 72));
         conv_forced().blocks = 3;
@@ -121,9 +129,10 @@ TEST_P(ConvWgmma, BlocksThatWalk) {
 }
 
 TEST_P(ConvWgmma, BlocksThatWalkOverPatches) {
-    for (const TileSize tile : {TileSize{256, 64}, {256, 128}}) {
+    for (const ConvTile& of : tiles_of(ConvKernel::patch, Pass::forward)) {
+        const TileSize tile = of.tile;
         SCOPED_TRACE(text_of(tile));
-        conv_forced() = {.pixels = PixelKernel::patches, .tile = tile, .blocks = 1};
+        conv_forced() = {.pixels = ConvKernel::patch, .tile = tile, .blocks = 1};
         expect_forward(ragged(72, tile.n + 8));  // filters come with every tile
         expect_data(ragged(tile.n + 8, 72));
         expect_forward(ragged(64, 40));  // of 64 outputs they stay
@@ -137,9 +146,9 @@ TEST_P(ConvWgmma, BlocksThatWalkOverPatches) {
 // ---- the input's gradient at stride 2
 
 TEST_P(ConvWgmma, InputGradientAtStride2) {
-    for (const TileSize tile : kStridedTiles) {
-        SCOPED_TRACE(text_of(tile));
-        conv_forced().tile = tile;
+    for (const ConvTile& of : tiles_of(ConvKernel::strided, Pass::data)) {
+        SCOPED_TRACE(text_of(of.tile));
+        conv_forced() = {.strided = of.kernel, .tile = of.tile};
         for (const ConvCase& c :
              {ConvCase{"3x3, 64", {.n = 3, .c = 64, .h = 14, .w = 14}, 128, 3, 2, 1},
               ConvCase{"3x3, odd", {.n = 5, .c = 120, .h = 13, .w = 7}, 61, 3, 2, 1},
@@ -155,10 +164,10 @@ TEST_P(ConvWgmma, InputGradientAtStride2) {
 // ---- the filters' gradient
 
 TEST_P(ConvWgmma, FilterGradientInEveryTile) {
-    for (const TileCost& of : kWgmmaAcrossTiles)
+    for (const ConvTile& of : tiles_of(ConvKernel::filter, Pass::filter))
         for (const int parts : {1, 3}) {
             SCOPED_TRACE(text(text_of(of.tile), ", parts ", parts));
-            conv_forced() = {.filter = FilterKernel::blocks, .tile = of.tile, .parts = parts};
+            conv_forced() = {.filter = ConvKernel::filter, .tile = of.tile, .parts = parts};
             ConvCase c = ragged(of.tile.m - 3, of.tile.n + 8, 1);
             c.x.n = 6;  // 14 steps of 64 pixels
             expect_filter(c);
@@ -166,7 +175,7 @@ TEST_P(ConvWgmma, FilterGradientInEveryTile) {
 }
 
 TEST_P(ConvWgmma, FilterGradientOfAwkwardShapes) {
-    conv_forced() = {.filter = FilterKernel::blocks};
+    conv_forced() = {.filter = ConvKernel::filter};
     for (const ConvCase& c :
          {ConvCase{"parts", {.n = 3, .c = 64, .h = 13, .w = 11}, 64, 3, 1, 1},
           ConvCase{"ragged channels", {.n = 2, .c = 61, .h = 7, .w = 9}, 77, 3, 1, 1},
@@ -179,9 +188,9 @@ TEST_P(ConvWgmma, FilterGradientOfAwkwardShapes) {
 
 // All taps in one block, with sums long enough that the ring of x comes round, and maps that reach one to five panels.
 TEST_P(ConvWgmma, FilterGradientOfAllTaps) {
-    for (const FilterKernel kernel : {FilterKernel::taps, FilterKernel::rows})
+    for (const ConvKernel kernel : {ConvKernel::taps, ConvKernel::rows})
         for (const int parts : {1, 3}) {
-            SCOPED_TRACE(text(kernel == FilterKernel::taps ? "taps" : "rows", ", parts ", parts));
+            SCOPED_TRACE(text(kernel == ConvKernel::taps ? "taps" : "rows", ", parts ", parts));
             conv_forced() = {.filter = kernel, .parts = parts};
             for (const ConvCase& c :
                  {ConvCase{"5 x 7", {.n = 70, .c = 64, .h = 5, .w = 7}, 64, 3, 1, 1},
@@ -191,7 +200,7 @@ TEST_P(ConvWgmma, FilterGradientOfAllTaps) {
                   ConvCase{"14 / 2", {.n = 20, .c = 64, .h = 14, .w = 14}, 64, 3, 2, 1},
                   ConvCase{"13 x 29 / 2", {.n = 7, .c = 120, .h = 13, .w = 29}, 125, 3, 2, 1},
                   ConvCase{"112 wide / 2", {.n = 2, .c = 64, .h = 12, .w = 112}, 64, 3, 2, 1}})
-                if (kernel == FilterKernel::taps || c.stride == 1) expect_filter(c);
+                if (kernel == ConvKernel::taps || c.stride == 1) expect_filter(c);
         }
 }
 
@@ -203,10 +212,10 @@ struct Choice {
     int stride = 1;
 };
 const Choice kChoices[] = {
-    {"tiles, blocks", {.pixels = PixelKernel::tiles, .filter = FilterKernel::blocks, .parts = 2}},
-    {"stream, taps", {.pixels = PixelKernel::stream, .filter = FilterKernel::taps, .parts = 2}},
-    {"patches, rows", {.pixels = PixelKernel::patches, .filter = FilterKernel::rows, .parts = 2}},
-    {"strided, taps", {.filter = FilterKernel::taps, .parts = 2}, 2},
+    {"pixels, filter", {.pixels = ConvKernel::pixels, .filter = ConvKernel::filter, .parts = 2}},
+    {"stream, taps", {.pixels = ConvKernel::stream, .filter = ConvKernel::taps, .parts = 2}},
+    {"patch, rows", {.pixels = ConvKernel::patch, .filter = ConvKernel::rows, .parts = 2}},
+    {"strided, taps", {.strided = ConvKernel::strided, .filter = ConvKernel::taps, .parts = 2}, 2},
 };
 
 TEST_P(ConvWgmma, BitsAreTheSameInEveryOrder) {
@@ -336,11 +345,11 @@ INSTANTIATE_TEST_SUITE_P(Kernels,
                          table_name);
 
 TEST_P(ConvWgmmaTraffic, OfTilesAndOfBlocksThatWalk) {
-    for (const PixelKernel kernel : {PixelKernel::tiles, PixelKernel::stream})
+    for (const ConvKernel kernel : {ConvKernel::pixels, ConvKernel::stream})
         for (const int window : {1, 3}) {
-            SCOPED_TRACE(text(kernel == PixelKernel::tiles ? "tiles, " : "stream, ", window));
+            SCOPED_TRACE(text(kernel == ConvKernel::pixels ? "pixels, " : "stream, ", window));
             const TileSize tile =
-                kernel == PixelKernel::tiles ? TileSize{128, 64} : TileSize{256, 64};
+                kernel == ConvKernel::pixels ? TileSize{128, 64} : TileSize{256, 64};
             conv_forced() = {.pixels = kernel, .tile = tile};
             const On o = on(16, window, 1);
             const double across = 128.0 / tile.n, down = 2.0 * 16 * 16 / tile.m;
@@ -352,7 +361,7 @@ TEST_P(ConvWgmmaTraffic, OfTilesAndOfBlocksThatWalk) {
 }
 
 TEST_P(ConvWgmmaTraffic, OfPatches) {
-    conv_forced() = {.pixels = PixelKernel::patches, .tile = {256, 128}, .blocks = 2};
+    conv_forced() = {.pixels = ConvKernel::patch, .tile = {256, 128}, .blocks = 2};
     const On o = on(15, 3, 1);
     const double down = 2.0 * 16 * 16 / 256, more = 1 + 2.0 * 17 / 256;
     const Moved got = data(o);
@@ -363,7 +372,7 @@ TEST_P(ConvWgmmaTraffic, OfPatches) {
 TEST_P(ConvWgmmaTraffic, OfTheInputGradientAtStride2) {
     for (const int window : {1, 3}) {
         SCOPED_TRACE(window);
-        conv_forced().tile = {128, 64};
+        conv_forced() = {.strided = ConvKernel::strided, .tile = {128, 64}};
         const On o = on(16, window, 2);
         const double across = 2, down = 1;  // a class is 128 pixels
         const Moved got = data(o);
@@ -375,7 +384,7 @@ TEST_P(ConvWgmmaTraffic, OfTheInputGradientAtStride2) {
 TEST_P(ConvWgmmaTraffic, OfTheFilterGradientInBlocks) {
     for (const int window : {1, 3}) {
         SCOPED_TRACE(window);
-        conv_forced() = {.filter = FilterKernel::blocks, .tile = {128, 128}, .parts = 2};
+        conv_forced() = {.filter = ConvKernel::filter, .tile = {128, 128}, .parts = 2};
         const On o = on(16, window, 1);
         const double rows = window * window, of_parts = 2 * 8 * o.weights;
         const Moved got = filter(o);
@@ -387,7 +396,7 @@ TEST_P(ConvWgmmaTraffic, OfTheFilterGradientInBlocks) {
 TEST_P(ConvWgmmaTraffic, OfTheFilterGradientOfAllTaps) {
     for (const bool rows : {false, true}) {
         SCOPED_TRACE(rows ? "rows" : "taps");
-        conv_forced() = {.filter = rows ? FilterKernel::rows : FilterKernel::taps, .parts = 1};
+        conv_forced() = {.filter = rows ? ConvKernel::rows : ConvKernel::taps, .parts = 1};
         const On o = on(15, 3, 1);
         const double once = rows ? (3 - 2.0 / 15) * 66 / 64 : 1;
         const Moved got = filter(o);

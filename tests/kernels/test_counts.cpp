@@ -1,5 +1,6 @@
 // What the ops' own bytes() and flops() state, beside what the emulated machine counts: each input read once,
 // each output written once, in whatever parts.
+#include "kernels/cuda/plan/conv_choice.h"
 #include "kernels/machine/emulated/settings.h"
 #include "kernels/tiles.h"
 #include "kernels/walks.h"
@@ -258,6 +259,7 @@ TEST(Products, FlopsAndBytesAreTheShapes) {
                                  ProductCase{"bf16, mma, 1x1", Precision::bf16, 80, 72, 1}}) {
         SCOPED_TRACE(c.name);
         emulated::settings().generation = c.generation;
+        conv_forced() = {.pixels = ConvKernel::pixels, .tile = {128, 32}};
         const Kernels& k = table(c.precision);
         const Device on{k};
         const Map m = on.map({.n = 2, .c = c.c, .h = 8, .w = 8});
@@ -290,13 +292,14 @@ TEST(Products, FlopsAndBytesAreTheShapes) {
                                             : tf32 ? kDevice.tf32_matrix
                                                    : kDevice.bf16_matrix};
         const TileSize tile = f32     ? best_tile(product, kFfmaTiles).tile
-                              : wgmma ? best_tile(product, kWgmmaTiles).tile
+                              : wgmma ? conv_forced().tile
                                       : best_tile(product, kTensorTiles).tile;
         const double on_map = c.window == 3 ? 22.0 * 22 / (24 * 24) : 1;
         const double stated = tile_traffic(s, e, tile, on_map);
         EXPECT_NEAR(got.bytes / stated, 1, 0.1) << got.bytes << " counted, " << stated << " stated";
         EXPECT_NEAR(tile_traffic(s, e, {128, 64}, 1.0 / (c.window * c.window)), s.bytes(e), 1);
     }
+    conv_forced() = {};
     emulated::settings().generation = emulated::Settings().generation;
 }
 

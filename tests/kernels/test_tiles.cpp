@@ -75,15 +75,6 @@ TEST(Tiles, PartsFillWaves) {
     EXPECT_EQ(split_in_waves(128, 4, 64).parts(), 1);
 }
 
-// A gradient goes where the model says that it takes less: whole chunks of channels to Hopper's products.
-TEST(Tiles, GradientsChooseTheirProducts) {
-    EXPECT_TRUE(takes_wgmma(conv(256, 128, 28, 128, 3, 1), Pass::data));
-    EXPECT_TRUE(takes_wgmma(conv(256, 128, 28, 128, 3, 1), Pass::filter));
-    EXPECT_TRUE(takes_wgmma(conv(256, 64, 56, 128, 3, 2), Pass::filter));
-    EXPECT_FALSE(takes_wgmma(conv(256, 64, 56, 128, 3, 2), Pass::data)) << "stride 2";
-    EXPECT_FALSE(takes_wgmma(conv(256, 16, 56, 16, 3, 1), Pass::filter)) << "16 of 64 channels";
-}
-
 // What the copy unit cannot reach is not asked of it: boxes begin and end within 128 pixels of the map's edges.
 TEST(Tiles, WindowsBeyondTheCopyUnitGoElsewhere) {
     const auto fits = [](int window, int pad, Pass pass) {

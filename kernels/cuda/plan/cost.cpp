@@ -3,10 +3,41 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cuda/plan/conv_share.h"
+#include "kernels/cuda/plan/conv_plan.h"
+#include "kernels/cuda/plan/halo_plan.h"
 
 namespace fp {
 namespace {
+
+constexpr int kChunk = 64;             // channels of a step
+constexpr int kRowBytes = kChunk * 2;  // of a pixel or a filter in a step
+constexpr int kImage = 4;              // channels an image is stored with
+
+// A pass but dw as a convolution of `in` channels into `out`.
+struct Direct {
+    bool forward;
+    int64_t n, p, q, r, s, in, out;  // p x q: of the pass's output
+    int64_t pixels, steps;
+    double deep;                    // terms of a sum, a tap's last chunk by 16
+    double read, written, weights;  // bytes
+
+    Direct(const ConvShape& c, Pass pass) : forward(pass == Pass::forward) {
+        const Map &from = forward ? c.x : c.y(), &to = forward ? c.y() : c.x;
+        n = to.n, p = to.h, q = to.w, r = c.w.r, s = c.w.s;
+        in = from.stored_c(), out = to.stored_c();
+        pixels = n * to.pixels();
+        steps = r * s * ceil_div(in, kChunk);
+        deep = double(r * s * round_up(in, 16));
+        const bool skips = forward && r < c.stride;
+        read = 2.0 * double(from.stored()) / (skips ? c.stride * c.stride : 1);
+        written = 2.0 * double(to.stored());
+        weights = 2.0 * double(c.w.stored());
+    }
+    int64_t across(TileSize t) const { return ceil_div(out, t.n); }
+    double leaving(TileSize t) const {  // bytes of a tile's outputs that exist
+        return 2.0 * t.m * double(out) / double(across(t));
+    }
+};
 
 constexpr int kWindow = 9;         // taps of 3x3
 constexpr double kClock = 1.75e9;  // of an H200 in these kernels (Nsight Compute: 1.74)
@@ -16,8 +47,8 @@ constexpr double kOverlap = 3;     // the norm's exponent
 constexpr double kFill = 0.97e-6;  // a block's start to its first stage
 // A step's barriers, and those of dw.
 constexpr double kStep = 65e-9, kSumsStep = 20e-9;
-// A producer's divisions at each step: conv_wgmma.cuh, and conv_wgmma_filter.cuh for each panel of 64 lines.
-constexpr double kPixelsIssue = 0.39e-6, kDividedPanel = 0.18e-6;
+// A producer's divisions at each step of conv_wgmma.cuh.
+constexpr double kPixelsIssue = 0.39e-6;
 // A tile's way out: nothing hidden; what two or three warpgroups in turns do not hide, and bias and ReLU there.
 constexpr double kLeave = 17.3e9, kStreamLeave[] = {36e9, 25e9}, kStreamForward = 55e9;
 constexpr double kResidual = 45e9, kStreamResidual = 90e9;
@@ -66,12 +97,8 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
     const TileSize t = choice.tile;
     const bool patch = choice.kernel == ConvKernel::patch, three = t.m == 192;
     const int64_t line = patch ? g.n * (g.p + 1) * (g.q + 1) : g.pixels;
-    const int64_t across = g.across(t), down = ceil_div(line, t.m), tiles = down * across;
-    const int64_t rest = tiles % d.multiprocessors;
-    double rounds = rounds_of(d, tiles);
-    if (!three && across == 1 && down > d.multiprocessors && rest > 0 &&
-        2 * rest <= d.multiprocessors)
-        rounds -= 0.5;  // the last round in halves of tiles
+    const int64_t across = g.across(t), tiles = ceil_div(line, t.m) * across;
+    const double rounds = rounds_of(d, tiles);
     const double steps = rounds * double(g.steps), leaving = rounds * g.leaving(t);
     double lines = steps * (t.m * copying(g.in) + t.n);
     if (patch) {
@@ -124,25 +151,23 @@ double adding(const Device& d, int64_t parts, const ConvShape& s) {
 void filters(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     const TileSize t = choice.tile;
     const MatrixProduct p = wgmma_product_of(s, Pass::filter);
-    const Split split = wgmma_split_of(p, t);
+    const Split split = filter_split(s, choice);
     const double rounds = rounds_of(d, tiles_of(p, t) * split.parts());
     const double steps = rounds * double(split.part) / kChunk;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * t.m * t.n, double(split.part));
     c.load = load_of(
         d, steps * (t.m * copying(s.x.stored_c()) + t.n * copying(s.y().stored_c())) * kRowBytes);
-    if (choice.kernel == ConvKernel::divided)
-        c.issue = steps * (t.m + t.n) / kChunk * kDividedPanel;
     c.step = steps * kSumsStep;
     c.epilogue = rounds * t.m * t.n * 4 / kSumsLeave;
     c.finish = adding(d, split.parts(), s);
 }
 
 // 64 filters x 64 channels of nine taps, over pixels with zeros between rows, and between maps for `taps`.
-void window(Cost& c, const Device& d, const ConvShape& s, bool by_rows) {
-    const int64_t line = int64_t(s.x.n) * (s.p() + !by_rows) * (s.q() + 1);
+void window(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     const int64_t tiles = ceil_div(s.x.stored_c(), kChunk) * ceil_div(s.w.k, kChunk);
-    const Split split = split_in_waves(round_up(line, kChunk), tiles, kChunk);
+    const Split split = filter_split(s, choice);
+    const bool by_rows = choice.kernel == ConvKernel::rows;
     const double rounds = rounds_of(d, tiles * split.parts());
     const double steps = rounds * double(split.part) / kChunk, outputs = kWindow * kChunk * kChunk;
     const int x_rows = by_rows ? 3 * (kChunk + 2) : s.stride * s.stride * kChunk;
@@ -180,29 +205,39 @@ void tensor(
     c.finish = adding(d, split.parts(), s);
 }
 
-void halo(Cost& c, const Device& d, const Direct& g, int stride, ConvChoice choice) {
-    const TileSize t = choice.tile;
-    const Halo of(g, stride, t);
-    const double blocks = double(of.tiles * g.across(t)) / d.multiprocessors;
+void halo(Cost& c, const Device& d, const Direct& g, const HaloPlan& plan, ConvChoice choice) {
+    FP_CHECK(plan.exists(), "conv: no such tile of few channels");
+    const HaloTile& t = kHaloTiles[plan.tile];
+    const HaloSizes& of = plan.sizes;
+    const double blocks = double(of.tiles) * plan.slices / d.multiprocessors;
     const double at_once = std::min(std::ceil(blocks), double(choice.resident));
-    const double rounds = std::max(blocks, at_once), steps = rounds * double(of.steps);
-    const double warps = of.warps() * at_once;
-    const double matrices =
-        of.warps_n * t.m / 16.0 + of.warps() * double(ceil_div(t.n / of.warps_n, 16));
-    c.products = steps * t.m * t.n / 128 * kFragment / kClock;
-    c.load = steps * matrices * kMatrix / kClock;
-    c.fill = rounds * double(of.patch_bytes) / (warps * kHaloCopy);
-    c.epilogue = rounds * double(of.pixels) * g.leaving(t) / t.m / (warps * kHaloLeave);
+    const double rounds = std::max(blocks, at_once), steps = rounds * of.steps;
+    const double warps = t.warps() * at_once;
+    if (t.products == HaloProducts::wgmma) {
+        // A product's clocks, or those of its 64 rows and its columns from shared memory.
+        const double product = std::max(t.n() / 2.0, 16 + t.n() / 4.0);
+        c.products = steps * t.m() / kChunk * product / kClock;
+    } else {
+        const double matrices = t.warps() * (t.runs + double(ceil_div(t.pieces, 2)));
+        c.products = steps * t.m() * t.n() / 128 * kFragment / kClock;
+        c.load = steps * matrices * kMatrix / kClock;
+    }
+    c.fill = rounds * of.patch_bytes / (warps * kHaloCopy);
+    c.epilogue = rounds * of.tile_pixels() * g.leaving(choice.tile) / t.m() / (warps * kHaloLeave);
 }
 
 void halo_filter(Cost& c, const Device& d, const ConvShape& s) {
-    const int64_t slices = ceil_div(halo_terms(s), kHaloTerms) * ceil_div(s.w.k, kHaloFilters);
-    const double fragments = double(ceil_div(std::min(s.w.k, kHaloFilters), 16));
-    const double sixteens = double(s.x.n * s.y().pixels() * slices) / 16 / d.multiprocessors;
-    const double matrices = 4 * fragments + kHaloTerms / 2.0;
-    c.products = sixteens * (fragments * kHaloTerms * kFragment + matrices * kMatrix) / kClock;
+    const HaloFilterPlan plan = halo_filter_plan(s);
+    const double fragments = plan.runs;
+    // A block of each part and slice, which walks over its share of the tiles.
+    const double rounds = rounds_of(d, int64_t(plan.parts) * plan.slices_k * plan.slices_terms) *
+                          double(ceil_div(plan.sizes.x.tiles, plan.parts));
+    const double sixteens = rounds * plan.sizes.pixels / 16;
+    const double matrices = 4 * fragments + kHaloFilterTerms / 2.0;
+    c.products =
+        sixteens * (fragments * kHaloFilterTerms * kFragment + matrices * kMatrix) / kClock;
     c.step = sixteens * kGroupWait / kClock;
-    c.finish = adding(d, std::max<int64_t>(1, d.multiprocessors / slices), s);
+    c.finish = adding(d, plan.parts, s);
 }
 
 }  // namespace
@@ -225,17 +260,8 @@ std::string_view Cost::limiter() const {
                               : "issue";
 }
 
-std::string_view name_of(ConvKernel kernel) {
-    constexpr std::string_view kNames[] = {"tensor",  "pixels", "stream",     "patch",
-                                           "strided", "filter", "divided",    "taps",
-                                           "rows",    "halo",   "halo_filter"};
-    static_assert(std::size(kNames) == kConvKernels);
-    return kNames[int(kernel)];
-}
-
 Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras) {
     Cost c{.start = d.start};
-    const auto by_window = [&](bool by_rows) { window(c, d, s, by_rows); };
     if (pass == Pass::filter) {
         const double used = s.w.r < s.stride ? 1.0 / (s.stride * s.stride) : 1;
         c.memory = 2 * (double(s.x.stored()) * used + double(s.y().stored())) / d.hbm;
@@ -244,10 +270,8 @@ Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, Con
                 tensor(c, d, s, pass, choice.tile, extras);
                 break;
             case ConvKernel::taps:
-                by_window(false);
-                break;
             case ConvKernel::rows:
-                by_window(true);
+                window(c, d, s, choice);
                 break;
             case ConvKernel::halo_filter:
                 halo_filter(c, d, s);
@@ -270,7 +294,8 @@ Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, Con
             strided(c, d, g, choice, extras);
             break;
         case ConvKernel::halo:
-            halo(c, d, g, s.stride, choice);
+        case ConvKernel::halo_wgmma:
+            halo(c, d, g, halo_plan(s, pass, choice, {}), choice);
             break;
         default:
             stream(c, d, g, choice, extras);

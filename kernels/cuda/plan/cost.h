@@ -1,5 +1,5 @@
-// What a kernel takes, in seconds, from a device's rates and a few fitted quantities of each kernel family. Choices of
-// kernels and tiles can be made by it: seconds() of each of conv_choices(), the least wins (best_choice).
+// What a kernel takes, in seconds, from a device's rates and a few fitted quantities of each kernel family. Kernels
+// and tiles are chosen by it (conv_choice.h).
 //
 // A convolution's kernel gives every multiprocessor `rounds` tiles of so many steps. A round costs
 //
@@ -16,11 +16,8 @@
 #pragma once
 
 #include <string_view>
-#include <vector>
 
-#include "kernels/products.h"
-#include "kernels/shapes.h"
-#include "kernels/tiles.h"
+#include "kernels/cuda/plan/conv_choice.h"
 
 namespace fp {
 
@@ -28,37 +25,6 @@ namespace fp {
 // (kDevice) was measured.
 const Device& device_of(int compute_capability);
 extern const Device kH100;  // 90 too; device_of(90) is the H200
-
-// The kernels of a convolution in bf16.
-enum class ConvKernel {
-    tensor,   // conv_tensor.cuh, all passes, on mma.sync
-    pixels,   // conv_wgmma.cuh, forward, and dx at stride 1
-    stream,   // conv_stream.cuh, the same by blocks that stay
-    patch,    // conv_stream.cuh, 3x3 at stride 1, pixels brought once for all taps
-    strided,  // conv_wgmma_strided.cuh, dx at stride 2
-    filter,   // conv_wgmma_filter.cuh, dw, addresses counted
-    divided,  // conv_wgmma_filter.cuh, dw, addresses divided out at every step
-    taps,     // conv_wgmma_taps.cuh, dw of 3x3, nine taps a block
-    rows,     // conv_wgmma_taps.cuh, dw of 3x3 at stride 1, x brought for each row of the window
-    halo,     // conv_halo.cuh, forward, and dx at stride 1, of few channels
-    halo_filter,  // conv_halo_filter.cuh, dw of few channels
-};
-constexpr int kConvKernels = 11;
-std::string_view name_of(ConvKernel);
-
-// A kernel and its tile: pixels x outputs; of dw channels (of taps) x filters.
-struct ConvChoice {
-    ConvKernel kernel;
-    TileSize tile;
-    int resident = 1;  // blocks on one multiprocessor
-    bool operator==(const ConvChoice&) const = default;
-};
-
-// What a pass does besides.
-struct ConvExtras {
-    bool moments = false;   // of the output, for batch normalisation
-    bool residual = false;  // added to the output, or dx is added to what is there
-};
 
 // Seconds. Those from `fill` to `epilogue` are one multiprocessor's, of all its rounds.
 struct Cost {
@@ -78,13 +44,8 @@ Cost cost(const Device&, const ConvShape&, Pass, ConvChoice, ConvExtras = {});
 inline double seconds(const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras = {}) {
     return cost(kDevice, s, pass, choice, extras).seconds();
 }
-// Every kernel and tile that can do the pass, and the one of them that takes least.
-std::vector<ConvChoice> conv_choices(const ConvShape&, Pass, ConvExtras = {});
-// Some microseconds: who launches a kernel remembers the answer.
-ConvChoice best_choice(const ConvShape&, Pass, ConvExtras = {});
 
-// Kernels that only move bytes, in bf16: batch normalisation by Swath (batchnorm*.cuh, batchnorm_pool.cuh) and by Sheet
-// (sheet_*), pooling, the image, the optimiser.
+// Kernels that only move bytes, in bf16: batch normalisation (batchnorm_*.cu), pooling, the image, the optimiser.
 enum class Moving {
     normalize,
     normalize_pair,
@@ -95,9 +56,6 @@ enum class Moving {
     pair_differentiate,
     pool_gradient_sums,
     pool_differentiate,
-    sheet_normalize,
-    sheet_gradient_sums,
-    sheet_differentiate,
     maxpool_forward,
     maxpool_backward,
     image,
@@ -105,7 +63,7 @@ enum class Moving {
     sgd,
     others,  // one pass over their operands
 };
-constexpr int kMovings = 18;
+constexpr int kMovings = 15;
 std::string_view name_of(Moving);
 
 Cost cost(const Device&, Moving, double bytes);

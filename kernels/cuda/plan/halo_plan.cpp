@@ -5,17 +5,11 @@
 
 namespace fp {
 
-HaloChoice& halo_choice() {
-    static HaloChoice choice;
-    return choice;
-}
-
 namespace {
 
 constexpr int kSharedOfBlock = 227 * 1024, kSharedOfProcessor = 228 * 1024, kSharedReserved = 1024;
-constexpr int kProductPlaces = 64;                    // pixels of a warpgroup's product
-constexpr int kMostAcross = 2;                        // such products of a row
-constexpr double kClock = 1.755e9, kMemory = 4.1e12;  // Hz, bytes a second
+constexpr int kProductPlaces = 64;  // pixels of a warpgroup's product
+constexpr int kMostAcross = 2;      // such products of a row
 
 int largest_divisor(int of, int most) {
     for (int d = std::min(of, most); d > 1; --d)
@@ -121,42 +115,9 @@ size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers) {
     return size_t(g.results_at) + size_t(t.warps()) * g.result_bytes;
 }
 
-void limit_blocks(int& blocks) {
-    if (const int most = halo_choice().most_blocks; most > 0) blocks = std::min(blocks, most);
-}
-
-// Clocks of a multiprocessor for one tile.
-double tile_clocks(const HaloSizes& g, const HaloTile& t) {
-    const double out = double(t.m()) * t.n() / 24;
-    if (t.products == HaloProducts::wgmma) {
-        // A product's clocks, or its 64 rows' and its columns' from shared memory.
-        const double product = std::max(t.n() / 2.0, 16 + t.n() / 4.0);
-        return g.steps * 2 * t.runs * product + out + double(g.patch_bytes) / 64;
-    }
-    // 1.5 a 16 x 8 x 16 product on each of four tensor cores, 4 a 16 x 16 matrix from shared memory.
-    const double product = 1.5 * t.warps() * t.runs * t.pieces;
-    const double shared = 4.0 * t.warps() * double(t.runs + ceil_div(t.pieces, 2));
-    const double busy = std::max(product, shared) + 0.25 * std::min(product, shared);
-    return g.steps * busy + out + double(g.patch_bytes) / 32;
-}
-
-double seconds_of(const HaloPlan& plan, const HaloTile& t) {
-    const HaloSizes& g = plan.sizes;
-    const bool wgmma = t.products == HaloProducts::wgmma;
-    const double hidden =
-        wgmma ? (plan.resident == 1 ? 0.7 : 0.9)
-              : std::min(1.0, 0.4 + 0.05 * plan.resident * t.warps()) * (g.buffers == 2 ? 1 : 0.9);
-    const double at_once = wgmma ? kProcessors : kProcessors * plan.resident;
-    const double each = std::max(1.0, double(g.tiles) * plan.slices / at_once);
-    const double clocks = each * tile_clocks(g, t) / hidden * (wgmma ? 1 : plan.resident);
-    const double bytes = 16.0 * g.n * g.h * g.w * g.chunks + 2.0 * double(g.pixels_out()) * g.y_c;
-    return clocks / kClock + bytes / kMemory;
-}
-
 // The plan in this tile; false where it does not fit.
-bool lay_tile(HaloPlan& plan, int index, HaloExtra extra) {
+bool lay_tile(HaloPlan& plan, int index, ConvExtras extras) {
     const HaloTile& t = kHaloTiles[index];
-    const HaloChoice& choice = halo_choice();
     HaloSizes& g = plan.sizes;
     const bool pairs = plan.filters == HaloFilters::pairs;
     if (pairs && t.n() < kHaloStemOutputs) return false;
@@ -169,66 +130,35 @@ bool lay_tile(HaloPlan& plan, int index, HaloExtra extra) {
         lay_pixels(g, t.m());
     }
     if (!lay_patch(g)) return false;
-    g.keeps_residual = extra == HaloExtra::residual;
+    g.keeps_residual = extras.residual;
 
-    const int resident = extra == HaloExtra::moments ? t.resident_with_moments : t.resident;
+    const int resident = extras.moments ? t.resident_with_moments : t.resident;
     const int with_one = fitting(lay_shared(g, t, 1), resident);
     const int with_two = fitting(lay_shared(g, t, 2), resident);
-    const int buffers = choice.buffers > 0 ? choice.buffers : with_two == with_one ? 2 : 1;
+    const int forced = conv_forced().buffers, best = with_two == with_one ? 2 : 1;
+    const int buffers = forced > 0 ? forced : best;
     plan.resident = buffers == 2 ? with_two : with_one;
     if (plan.resident == 0) return false;
     plan.shared_bytes = lay_shared(g, t, buffers);
     plan.tile = index;
     plan.slices = int(ceil_div(g.y_c, t.n()));
     plan.blocks = std::clamp(kProcessors * plan.resident / plan.slices, 1, g.tiles);
-    limit_blocks(plan.blocks);
-    plan.seconds = seconds_of(plan, t);
+    if (const int forced_blocks = conv_forced().blocks; forced_blocks > 0)
+        plan.blocks = std::min(plan.blocks, forced_blocks);
     return true;
-}
-
-// Warpgroup products are for the stem, and there where three of four places that they multiply are pixels: narrow layers
-// took longer by them (H200, 21 > 16 channels at 56 x 56: 50 us for 43).
-HaloProducts products_for(const HaloPlan& plan) {
-    const int across = wgmma_across(plan.sizes);
-    const bool full = across <= kMostAcross && plan.sizes.q * 4 >= across * kProductPlaces * 3;
-    return plan.filters == HaloFilters::pairs && full ? HaloProducts::wgmma : HaloProducts::mma;
-}
-
-// Whether a shape is one that these kernels win, as far as that does not depend on the tile.
-bool is_narrow(const HaloPlan& plan) {
-    const HaloSizes& g = plan.sizes;
-    // Full 64 channels by 3 x 3 are conv_stream.cuh's.
-    const bool streams =
-        g.stride_h == 1 && g.r == 3 && g.y_c > 48 && (g.chunks == 7 || g.chunks == 8);
-    return g.r * g.s > 1 && g.chunks <= 10 && !streams;
-}
-
-bool takes_filter(const ConvShape& s) {
-    const bool anywhere = halo_choice().use == HaloChoice::Use::where_it_fits;
-    HaloPlan shape;
-    if (!lay_shape(s, Pass::forward, shape)) return false;
-    const HaloSizes& g = shape.sizes;
-    const bool narrow =
-        g.r * g.s > 1 && g.k <= 16 * kHaloFilterRuns && g.terms() <= 2 * kHaloFilterTerms;
-    if (!anywhere && !narrow) return false;
-    const HaloFilterPlan plan = halo_filter_plan(s);
-    return plan.exists() && (anywhere || plan.sizes.x.tiles >= kProcessors);
 }
 
 }  // namespace
 
-HaloPlan halo_plan(const ConvShape& s, Pass pass, HaloExtra extra) {
-    const HaloChoice& choice = halo_choice();
-    HaloPlan start, best;
-    if (!lay_shape(s, pass, start)) return best;
-    const HaloProducts products = choice.products.value_or(products_for(start));
+HaloPlan halo_plan(const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras) {
+    HaloPlan plan;
+    if (!lay_shape(s, pass, plan)) return {};
     for (int i = 0; i < kHaloTileCount; ++i) {
-        if (choice.tile ? i != *choice.tile : kHaloTiles[i].products != products) continue;
-        HaloPlan plan = start;
-        if (lay_tile(plan, i, extra) && (!best.exists() || plan.seconds < best.seconds))
-            best = plan;
+        const ConvChoice of = kHaloTiles[i].choice();
+        if (of.kernel == choice.kernel && of.tile == choice.tile)
+            return lay_tile(plan, i, extras) ? plan : HaloPlan{};
     }
-    return best;
+    return {};
 }
 
 HaloFilterPlan halo_filter_plan(const ConvShape& s) {
@@ -241,7 +171,7 @@ HaloFilterPlan halo_filter_plan(const ConvShape& s) {
     plan.slices_k = int(ceil_div(sixteens, kHaloFilterRuns));
     plan.slices_terms = int(ceil_div(g.terms(), kHaloFilterTerms));
     const int runs = int(ceil_div(sixteens, plan.slices_k));
-    for (const int most : {448, 224, 112}) {
+    for (const int most : {kHaloFilterTile.m, 224, 112}) {
         lay_pixels(g, most);
         if (!lay_patch(g)) continue;
         const int pixels = int(round_up(g.tile_pixels(), 16));
@@ -256,7 +186,8 @@ HaloFilterPlan halo_filter_plan(const ConvShape& s) {
         plan.sizes.gradients_at = gradients_at;
         plan.shared_bytes = size_t(std::max(end, sums));
         plan.parts = std::clamp(kProcessors / (plan.slices_k * plan.slices_terms), 1, g.tiles);
-        limit_blocks(plan.parts);
+        if (const int forced = conv_forced().parts; forced > 0)
+            plan.parts = std::min(plan.parts, forced);
         break;
     }
     return plan;
@@ -264,25 +195,6 @@ HaloFilterPlan halo_filter_plan(const ConvShape& s) {
 
 size_t halo_filter_scratch_bytes(const ConvShape& s) {
     return size_t(halo_filter_plan(s).parts) * size_t(s.w.stored()) * sizeof(float);
-}
-
-bool takes_halo(const ConvShape& s, Pass pass) {
-    const HaloChoice::Use use = halo_choice().use;
-    if (use == HaloChoice::Use::never) return false;
-    if (pass == Pass::filter) return takes_filter(s);
-    HaloPlan shape;
-    if (!lay_shape(s, pass, shape)) return false;
-    // No more tiles than rows: a small batch is told without a plan.
-    const bool many = int64_t(shape.sizes.n) * shape.sizes.p * shape.sizes.y_c / 8 >= kProcessors;
-    if (use == HaloChoice::Use::where_faster && !(many && is_narrow(shape))) return false;
-    const HaloPlan plan = halo_plan(s, pass, HaloExtra::nothing);
-    if (!plan.exists() || !halo_plan(s, pass, HaloExtra::residual).exists()) return false;
-    return use == HaloChoice::Use::where_it_fits ||
-           (plan.slices <= 3 && int64_t(plan.sizes.tiles) * plan.slices >= kProcessors);
-}
-
-int halo_moments_rows(const ConvShape& s) {
-    return halo_plan(s, Pass::forward, HaloExtra::moments).sizes.tile_pixels();
 }
 
 }  // namespace fp

@@ -1,0 +1,107 @@
+// Which kernel computes a pass of a convolution in bf16 on Hopper, and in which tile. conv_choices() lists the kernels and
+// tiles that exist and fit the shape, cost.h models the seconds of each on an H200, and conv_choice() takes the least. It
+// reads the shape and the H200's constants, never the device, so that results are the same on every device.
+//
+// A kernel and tile that never ran on a card in that pass, on such shapes (fewer than 64 channels in or out, or none
+// such), have to be a tenth and 2 us faster by the model than the best of those that did.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "kernels/products.h"
+#include "kernels/shapes.h"
+#include "kernels/tiles.h"
+
+namespace fp {
+
+enum class ConvKernel {
+    tensor,      // conv_tensor.cuh, all passes, on mma.sync
+    pixels,      // conv_wgmma.cuh, forward, and dx at stride 1: a block a tile
+    stream,      // conv_stream.cuh, the same by blocks that walk over tiles
+    patch,       // conv_stream.cuh, 3x3 at stride 1, pixels brought once for all taps
+    strided,     // conv_wgmma_strided.cuh, dx at stride 2
+    filter,      // conv_wgmma_filter.cuh, dw
+    taps,        // conv_wgmma_taps.cuh, dw of 3x3, nine taps a block
+    rows,        // conv_wgmma_taps.cuh, dw of 3x3 at stride 1, x brought for each row of the window
+    halo,        // conv_halo.cuh on mma.sync, forward, and dx at stride 1, of few channels
+    halo_wgmma,  // conv_halo.cuh on wgmma, forward of the stem
+    halo_filter,  // conv_halo_filter.cuh, dw of few channels
+};
+constexpr int kConvKernels = 11;
+std::string_view name_of(ConvKernel);
+
+// A kernel and its tile: pixels x outputs; of dw channels (of taps) x filters.
+struct ConvChoice {
+    ConvKernel kernel = ConvKernel::tensor;
+    TileSize tile{};
+    int resident = 1;  // blocks on one multiprocessor
+    bool operator==(const ConvChoice&) const = default;
+    bool on_halo() const { return kernel == ConvKernel::halo || kernel == ConvKernel::halo_wgmma; }
+};
+
+// What a pass does besides.
+struct ConvExtras {
+    bool moments = false;   // of the output, for batch normalisation
+    bool residual = false;  // added to the output, or dx is added to what is there
+};
+
+// The tiles that are compiled, but for those of conv_tensor.cuh (kTensorTiles) and conv_halo.cuh (kHaloTiles).
+constexpr unsigned bit(Pass pass) { return 1u << int(pass); }
+inline constexpr unsigned kForward = bit(Pass::forward), kData = bit(Pass::data),
+                          kFilter = bit(Pass::filter), kBoth = kForward | kData;
+struct ConvTile {
+    ConvKernel kernel;
+    TileSize tile;
+    int resident;
+    unsigned passes, measured;  // that have it; that ran on an H200
+};
+inline constexpr ConvTile kConvTiles[] = {
+    {ConvKernel::pixels, {256, 128}, 1, kForward, kForward},
+    {ConvKernel::pixels, {256, 64}, 1, kForward, kForward},
+    {ConvKernel::pixels, {128, 128}, 1, kBoth, kBoth},
+    {ConvKernel::pixels, {128, 64}, 1, kData, 0},
+    {ConvKernel::pixels, {128, 192}, 1, kForward, 0},
+    {ConvKernel::pixels, {128, 160}, 1, kForward, kForward},
+    {ConvKernel::pixels, {128, 96}, 1, kForward, kForward},
+    {ConvKernel::pixels, {128, 32}, 1, kForward, kForward},
+    {ConvKernel::stream, {256, 64}, 1, kBoth, kBoth},
+    {ConvKernel::stream, {256, 128}, 1, kBoth, kBoth},
+    {ConvKernel::stream, {128, 256}, 1, kBoth, 0},
+    {ConvKernel::stream, {192, 256}, 1, kBoth, kBoth},
+    {ConvKernel::patch, {256, 64}, 1, kBoth, kBoth},
+    {ConvKernel::patch, {256, 128}, 1, kBoth, kForward},
+    {ConvKernel::strided, {128, 64}, 3, kData, kData},
+    {ConvKernel::strided, {128, 128}, 2, kData, kData},
+    {ConvKernel::strided, {256, 128}, 1, kData, kData},
+    {ConvKernel::filter, {256, 128}, 1, kFilter, kFilter},
+    {ConvKernel::filter, {256, 64}, 1, kFilter, kFilter},
+    {ConvKernel::filter, {128, 128}, 1, kFilter, kFilter},
+    {ConvKernel::filter, {128, 64}, 1, kFilter, kFilter},
+    {ConvKernel::taps, {64, 64}, 1, kFilter, kFilter},
+    {ConvKernel::rows, {64, 64}, 1, kFilter, kFilter},
+};
+
+// What tests, and tuning on a card, choose in the rule's place; what is not set follows the rule. A choice that does not
+// fit a shape is an error.
+struct ConvForced {
+    std::optional<ConvKernel> pixels;   // forward, and dx at stride 1
+    std::optional<ConvKernel> strided;  // dx at other strides
+    std::optional<ConvKernel> filter;   // dw
+    TileSize tile{};                    // of the kernels above
+    int blocks = 0;   // of stream and patch; of halo, at most, for each slice of outputs
+    int parts = 0;    // of dw; of halo_filter, at most
+    int buffers = 0;  // patches of a halo block: 1 or 2
+};
+// One a process, read whenever a convolution is planned: not to be changed between scratch_bytes and the call.
+ConvForced& conv_forced();
+
+// Every kernel and tile that can do the pass.
+std::vector<ConvChoice> conv_choices(const ConvShape&, Pass, ConvExtras = {});
+// Whether the kernel and tile ran on an H200 in that pass, on such shapes.
+bool was_measured(const ConvShape&, Pass, ConvChoice);
+// The one to run. Answers are remembered for each shape.
+ConvChoice conv_choice(const ConvShape&, Pass, ConvExtras = {});
+
+}  // namespace fp
