@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "kernels/cuda/plan/cost.h"
 #include "kernels/error.h"
 
 namespace fp {
