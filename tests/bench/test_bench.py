@@ -62,6 +62,7 @@ class BenchTest(unittest.TestCase):
         self.assertIsNotNone(self.bench.dead(theirs, CONV))
         self.assertIsNone(self.bench.dead(ours, CONV))
         self.assertFalse(self.bench.document["failed"][0]["ours"])
+        self.assertEqual([self.bench.is_ours(self.bench.ours(device, "fp32")) for device in ("emulated", "reference")], [True, False])
 
     # ---- whole tensors
 
@@ -184,6 +185,26 @@ class BenchTest(unittest.TestCase):
             signal.signal(signal.SIGALRM, before)
         self.assertLess(time.monotonic() - begin, 10)
         self.assertTrue(self.bench.children.closed)
+
+    def test_a_run_whose_end_hangs_ends_hard_with_what_it_has(self):
+        bench, begin = self.bench, time.monotonic()
+        pid = os.fork()
+        if pid == 0:  # a run that waits and does not mind a SIGTERM
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                bench.o.seconds, bench.begin = 2, time.monotonic()
+                child = bench.worker("stuck", ["sleep", "600"])
+                (bench.o.out / "pid").write_text(str(child.process.pid))
+                RUN.watch(bench)
+                time.sleep(60)
+            finally:
+                os._exit(9)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 3)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertIn("its time was up", (bench.o.out / "report.json").read_text())
+        time.sleep(0.2)
+        state = pathlib.Path("/proc", (bench.o.out / "pid").read_text(), "stat")
+        self.assertTrue(not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z")
 
     def test_half_an_archive_is_never_there(self):
         (self.bench.work / "caches").mkdir()
