@@ -1,6 +1,5 @@
 """The programs of a run: built here, or unpacked; and what machine and commit they run on."""
 import datetime
-import pathlib
 import shutil
 import subprocess
 import tarfile
@@ -28,9 +27,11 @@ def configured(folder, *options):
 
 def done(bench, name, command, text=None):
     """What it said. It has as long as it takes, and ends with the run."""
+    bench.say(name)
     code, why, out = bench.children.run(name, command, BUILDING, bench.own, text=text)
     if code != 0:
-        raise RuntimeError(f"{name}: {why}\n{tail(out, 4000)}")
+        print(tail(out, 4000), flush=True)
+        raise RuntimeError(f"{name}: {why}")
     return out.read_text(errors="replace")
 
 

@@ -185,6 +185,37 @@ class Drill(unittest.TestCase):
         self.assertTrue(any("not a whole archive" in what for what in report["left_out"]), report["left_out"])
         self.assertTrue(report["rows"])
 
+    def with_a_cmake(self, script, seconds):
+        """A run that builds with this in place of cmake."""
+        folder = pathlib.Path(self.folder.name)
+        (folder / "cmake").write_text("#!/bin/sh\n" + script)
+        (folder / "cmake").chmod(0o755)
+        environment = {**os.environ, "CHILDREN": str(self.children), "TMPDIR": self.folder.name, "PATH": f"{folder}:{os.environ['PATH']}"}
+        command = [sys.executable, str(ROOT / "bench/gpu/run"), "--dry-run", "--out", str(self.out), "--seconds", str(seconds), "--build", str(folder / "build")]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def test_sigterm_ends_a_build_and_its_compilers(self):
+        process = self.with_a_cmake('sleep 600 &\necho $! >"$CHILDREN"\nwait\n', 100)
+        try:
+            for _ in range(400):
+                if self.children.exists() and self.children.read_text():
+                    break
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=IN_TIME)
+        finally:
+            process.kill()
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("the run was told to end before it was done", self.report()["left_out"])
+
+    def test_a_build_takes_none_of_the_seconds(self):
+        process = self.with_a_cmake('sleep 2\necho built >>"$CHILDREN.built"\n[ "$1" = -S ] || { echo no such target; exit 3; }\n', 1)
+        process.communicate(timeout=IN_TIME)
+        report = self.report()
+        self.named(report, "the run", "no such target")  # what the build said, in place of an end in its middle
+        self.assertEqual(pathlib.Path(f"{self.children}.built").read_text(), "built\n" * 2)
+        self.assertNotEqual(process.returncode, 0)
+
     def refused(self, *words):
         done = subprocess.run([sys.executable, str(ROOT / "bench/gpu/run"), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=IN_TIME)
         self.assertNotEqual(done.returncode, 0)
