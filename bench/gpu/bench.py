@@ -1,8 +1,8 @@
 """One run: its options, its time, its children, and what it found. Each row is written at once, the summary by rename."""
-import concurrent.futures
 import json
 import os
 import pathlib
+import queue
 import random
 import re
 import shutil
@@ -39,16 +39,17 @@ def geomean(values):
 
 
 def path_of(command, line):
-    """The engine and the kernel family that a line of a worker runs: what hangs or faults together."""
-    words = line.split()
+    """The program, its device and the kernel family that a line of a worker runs: what hangs or faults together."""
+    words, command = line.split(), list(map(str, command))
     family = words[:2] if words[0] in ("conv", "network", "op", "small") else words[:1]
-    return " ".join([*(str(w) for w in command if "/" not in str(w)), *family])
+    programs = [pathlib.Path(word).stem for word in command if "/" in word]  # the last one, behind its interpreter
+    return " ".join([*programs[-1:], *(word for word in command if "/" not in word), *family])
 
 
 class Bench:
     def __init__(self, options, sizes):
         self.o, self.s = options, sizes
-        self.begin = time.monotonic()
+        self.start_clock()
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="fairprune-gpu-"))
         self.o.out.mkdir(parents=True, exist_ok=True)
         self.children = Children(self.work / "logs", sizes.get("patience", 1.0))
@@ -70,6 +71,9 @@ class Bench:
 
     # ---- time
 
+    def start_clock(self):
+        self.begin = time.monotonic()
+
     def seconds_left(self):
         return self.o.seconds - (time.monotonic() - self.begin)
 
@@ -90,12 +94,13 @@ class Bench:
             self.document["left_out"].append(what)
         self.write("left out", what=what)
 
-    def fail(self, what, why):
+    def fail(self, what, why, ours=True):
+        """ours: not a peer's or a vendor's tool's, and so no reason for the run to fail."""
         if self.children.closed:  # by the end of the run itself
             return
         with self.lock:
-            self.document["failed"].append({"what": what, "why": why})
-        self.write("failed", what=what, why=why)
+            self.document["failed"].append({"what": what, "why": why, "ours": ours})
+        self.write("failed", what=what, why=why, ours=ours)
         self.say("  FAILED", what, "|", why.replace("\n", " | ")[:300])
 
     def check(self, name, passed):
@@ -120,13 +125,18 @@ class Bench:
                     file.seek(-MOST_LOG, os.SEEK_END)
                     kept = head + b"\n.. left out ..\n" + file.read()
                 log.write_bytes(kept)
-        with tarfile.open(self.o.out / "evidence.tar.gz", "w:gz") as packed:
-            for name in ("logs", "evidence"):
-                if (self.work / name).exists():
-                    packed.add(self.work / name, name)
+        self.pack("evidence.tar.gz", "logs", "evidence")
         if self.o.check and self.seconds_left() > 4 and (self.work / "caches").exists():
-            with tarfile.open(self.o.out / "caches.tar.gz", "w:gz", compresslevel=3) as packed:
-                packed.add(self.work / "caches", "caches")
+            self.pack("caches.tar.gz", "caches", compresslevel=3)
+
+    def pack(self, name, *folders, **options):
+        """By rename, so that nobody reads half of it."""
+        fresh = self.o.out / (name + ".new")
+        with tarfile.open(fresh, "w:gz", **options) as packed:
+            for folder in folders:
+                if (self.work / folder).exists():
+                    packed.add(self.work / folder, folder)
+        fresh.replace(self.o.out / name)
 
     def end(self):
         """Ends all children, saves and packs; once, however the run ends."""
@@ -189,10 +199,13 @@ class Bench:
         """Why this path is not tried any more, or None."""
         return self.document["dead"].get(path_of(command, line))
 
-    def blame(self, command, line, worker):
-        """The worker has ended at this line."""
+    def is_ours(self, command):
+        return self.s["peer"] not in command and "torch_worker" not in " ".join(map(str, command))
+
+    def blame(self, command, line, worker, ours=True):
+        """The worker has ended at this line. ours: not at what a peer was to do in it."""
         path = path_of(command, line)
-        self.fail(f"{path}: {line}", worker.fault or "no answer")
+        self.fail(f"{path}: {line}", worker.fault or "no answer", ours and self.is_ours(command))
         if self.children.closed:
             return
         with self.lock:
@@ -201,21 +214,32 @@ class Bench:
                 self.document["dead"].setdefault(path, worker.fault)
 
     def side_by_side(self, jobs, workers):
-        """Runs functions in order, in as many threads; one that fails is recorded and does not stop the others."""
-        def safely(job):
-            try:
-                return job()
-            except Exception as error:
-                self.fail(getattr(job, "__name__", "a job"), f"{type(error).__name__}: {error}\n{traceback.format_exc()[-600:]}")
+        """Runs functions in order, in as many threads; one that fails is recorded and does not stop the others. The
+        end of the run does not wait for a thread: its child may be stuck in the driver, where no signal reaches it."""
+        left = queue.SimpleQueue()
+        for job in jobs:
+            left.put(job)
 
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(safely, job) for job in jobs]
-            try:
-                return [f.result() for f in futures]
-            except BaseException:  # the run is to end: so are those that the threads wait for
-                pool.shutdown(wait=False, cancel_futures=True)
-                self.children.end_all()
-                raise
+        def work():
+            while not self.children.closed:
+                try:
+                    job = left.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    job()
+                except Exception as error:
+                    self.fail(getattr(job, "__name__", "a job"), f"{type(error).__name__}: {error}\n{traceback.format_exc()[-600:]}")
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(jobs)))]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self.children.end_all()
+            raise
 
     # ---- what a timed case becomes
 

@@ -1,39 +1,56 @@
 """The programs of a run: built here, or unpacked; and what machine and commit they run on."""
 import datetime
-import pathlib
 import shutil
 import subprocess
-import sys
 import tarfile
+import zlib
 
 import references
 from bench import ROOT, dashed
+from children import tail
+from whole import reference_name
 
 DRY_TARGETS = ["gpu_worker", "gpu_probe", "fp_train", "test_kernels"]
 TARGETS = ["gpu_worker", "gpu_probe", "test_kernels", "test_engine", "fp_train", "fp_prune", "fp_eval", "fp_bench", "fairprune_cudnn"]
+BUILDING = 7200  # seconds
 ENVIRONMENT = "uname -a; nproc; free -g; df -h /tmp /dev/shm; which ncu compute-sanitizer nvcc python3; ls /usr/local; python3 --version"
 VENDOR = """import importlib.util, pathlib
 spec = importlib.util.find_spec("nvidia")
 print(*(path for root in (spec.submodule_search_locations if spec else []) for path in pathlib.Path(root).glob("*/lib")))"""
 
 
+def configured(folder, *options):
+    """The command that configures a build there."""
+    more = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+    return ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFP_BENCH=ON", "-DFP_TESTS=ON", *options, *more]
+
+
+def done(bench, name, command, text=None):
+    """What it said. It has as long as it takes, and ends with the run."""
+    bench.say(name)
+    code, why, out = bench.children.run(name, command, BUILDING, bench.own, text=text)
+    if code != 0:
+        print(tail(out, 4000), flush=True)
+        raise RuntimeError(f"{name}: {why}")
+    return out.read_text(errors="replace")
+
+
 def build(bench):
+    """The programs, and the host's values that checks compare with. Packed ones have both."""
     o = bench.o
-    configure = ["cmake", "-S", str(ROOT), "-B", str(o.build), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFP_BENCH=ON", "-DFP_TESTS=ON"]
-    if not o.dry_run:
-        configure.append("-DFP_CUDA=ON")
-    if shutil.which("ccache"):
-        configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-    targets = DRY_TARGETS if o.dry_run else TARGETS
-    for command in (configure, ["cmake", "--build", str(o.build), "--target", *targets]):
-        quietly(command)
-
-
-def quietly(command):
-    """Its output only where it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{done.stdout[-4000:]}\nfailed: {' '.join(command)}")
+    if o.packed:
+        return
+    if o.stand_in:  # which answers alike whatever the host's values are
+        bench.references = bench.work / "references"
+        bench.references.mkdir()
+        for precision, line in bench.s["gradients"]:
+            (bench.references / reference_name(line, precision)).touch()
+        return
+    if not o.skip_build:
+        done(bench, "configure", configured(o.build, *([] if o.dry_run else ["-DFP_CUDA=ON"])))
+        done(bench, "build", ["cmake", "--build", o.build, "--target", *(DRY_TARGETS if o.dry_run else TARGETS)])
+    bench.references = bench.work / "references" if o.dry_run else o.build / "references"  # a dry run's are of other sizes
+    references.compute(lambda *call: done(bench, *call), o.build / "bin", bench.references, bench.s, bench.work)
 
 
 def unpack(bench):
@@ -50,23 +67,20 @@ def unpack(bench):
 
 
 def prepare(bench):
-    """Programs and references."""
+    """What was packed, and what PyTorch compiled earlier."""
     o = bench.o
-    if o.stand_in:
-        bench.references = bench.work / "references"
-        return
     if o.packed:
         unpack(bench)
-    elif not o.skip_build:
-        build(bench)
-    bench.document["device"]["commit"] = commit(bench)
-    bench.references = o.build / "references"
-    if o.dry_run:  # of other sizes
-        bench.references = bench.work / "references"
-        references.compute(o.build / "bin", bench.references, bench.s, bench.work)
-    if o.caches and o.caches.is_file():
-        with tarfile.open(o.caches) as packed:
-            packed.extractall(bench.work, filter="data")
+        bench.references = o.build / "references"
+    if not o.stand_in:
+        bench.document["device"]["commit"] = commit(bench)
+    if o.caches:
+        try:
+            with tarfile.open(o.caches) as packed:
+                packed.extractall(bench.work, filter="data")
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            shutil.rmtree(bench.work / "caches", ignore_errors=True)
+            bench.leave_out(f"{o.caches}: not a whole archive: {error}")
 
 
 def command_output(*command, **options):

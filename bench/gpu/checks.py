@@ -54,11 +54,12 @@ def end_to_end_jobs(bench):
 def correctness(bench, everything):
     """everything: as --check asks; else what the verdicts of the timed rows rest on."""
     s = bench.s
-    checker, results = whole.checker(bench, everything), {}
+    checker, tests = whole.checker(bench, everything), {}
     jobs = checker.jobs(s["checkers"])  # the longest first
-    tests = bench.program("test_kernels")
-    if everything and s["tests"]:
-        jobs += gtests.jobs(bench, tests, s["tests"], s["shards"], results)
+    if everything:
+        for name, filter in s["tests"].items():
+            tests[name] = {}
+            jobs += gtests.jobs(bench, bench.program(name), filter, s["shards"], tests[name])
     jobs += whole.gradients(bench)
     if everything:
         jobs += end_to_end_jobs(bench) + curve_jobs(bench)
@@ -67,8 +68,8 @@ def correctness(bench, everything):
     else:
         sanitizer = None
     bench.side_by_side(jobs, s["processes"])
-    whole.judge(bench)
+    whole.judge(bench, checker)
     if everything:
         profiles.settle_sanitizer(bench)
-        if s["tests"]:
-            gtests.settle(bench, tests, results, sanitizer[0] if sanitizer and not s.get("stand_in") else None)
+        for name, results in tests.items():
+            gtests.settle(bench, name, bench.program(name), results, sanitizer[0] if sanitizer and not s.get("stand_in") else None)

@@ -75,12 +75,16 @@ class Children:
         with self.lock:
             self.live.discard(process)
 
-    def end_all(self):
+    def kill_all(self):
+        """Starts no more; returns those that were live."""
         with self.lock:
             self.closed, live = True, list(self.live)
         for process in live:
             self.kill(process)
-        for process in live:
+        return live
+
+    def end_all(self):
+        for process in self.kill_all():
             self.end(process, 1)
 
     def run(self, name, command, seconds, environment, text=None, stdout=None, cwd=None):
@@ -114,7 +118,7 @@ class Worker:
     def __init__(self, children, name, command, environment):
         self.children, self.command, self.name = children, command, name
         self.fault, self.hung, self.buffer = None, False, b""
-        self.sent = self.sent_at = self.took = None        # a line whose answer is still to come, when, how long it took
+        self.sent = self.sent_at = self.took = None        # a line whose answer is still to come, when, seconds till it was seen
         self.line = self.ready = self.ready_after = None   # what it is at, its answer to that, the seconds it took
         self.fresh = True                                  # its first answer may take longer
         try:

@@ -23,8 +23,8 @@ struct Convolution {
     std::string direction;
     ConvShape s;
     ConvForced forced;
-    Numbers of_x, of_w, of_dy, of_before;
-    Drawn x, w, dy, before;
+    Numbers of_x, of_w, of_dy, of_before, of_bias;
+    Drawn x, w, dy, before, of_channel;
     std::vector<Buffer> inputs, gradients;  // one per set, of those that the direction reads
     std::vector<Guarded> outs;
     Buffer weight, bias, prepared, scratch, initial;
@@ -44,15 +44,15 @@ struct Convolution {
           of_w{.seed = 2, .exact = exact},
           of_dy{.seed = 3, .rectified = rectified, .exact = exact},
           of_before{.seed = 4, .exact = exact},
+          of_bias{.seed = 5, .exact = exact},
           x(of_x, k.activation),
           w(of_w, k.activation),
           dy(of_dy, k.activation),
           before(of_before, k.activation),
-          weight(upload(k, k.parameter, s.w, of_w)) {
+          of_channel(of_bias, k.parameter),
+          weight(upload(k, k.parameter, s.w, of_w)),
+          bias(upload(k, k.parameter, channels(), of_bias)) {
         const Forced now(forced);
-        const Map channels{.c = s.w.k, .block = s.y_block};
-        bias = Buffer(k.memory, size_t(channels.stored()) * size_t(bytes_of(k.parameter)));
-        k.memory.zero(bias.data(), bias.bytes(), {});
         scratch = Buffer(k.memory, std::max<size_t>(k.conv.scratch_bytes(s), 1));
         if (direction == "forward_moments") {
             FP_REQUIRE(k.conv.forward_moments, Exit::usage, k.name, ": no forward_moments");
@@ -114,6 +114,7 @@ struct Convolution {
                                    {});
     }
 
+    Map channels() const { return {.c = s.w.k, .block = s.y_block}; }
     bool filter_gradient() const { return direction == "backward_filter"; }
     bool input_gradient() const { return direction.starts_with("backward_data"); }
     bool adds() const { return direction == "backward_data_add"; }
@@ -166,7 +167,8 @@ struct Convolution {
             }
         if (residual()) sum += dy.at(s.y(), a, b, c, d);
         if (adds()) sum += before.at(s.x, a, b, c, d);
-        return infers() ? std::max(sum, 0.0) : sum;
+        if (!infers()) return sum;
+        return std::max(sum + of_channel.at(channels(), 0, b, 0, 0), 0.0);
     }
 
     double stored(int64_t at) const {
@@ -221,6 +223,36 @@ struct Convolution {
         return worst;
     }
 
+    // Of some channels, dbias beside its sums in double: the largest distance relative to the root mean square of such
+    // a sum. Channels that nobody wrote are NaN, and a byte outside is as wrong.
+    double bias_gradient_error() const {
+        const Map m = s.y();
+        const Forced now(forced);
+        const Guarded filter(k, out_bytes());
+        const Guarded dbias(k, size_t(channels().stored()) * size_t(bytes_of(k.parameter)));
+        k.conv.backward_filter(s, inputs[0].data(), gradients[0].data(), filter.data(),
+                               dbias.data(), Write::replace, scratch.data(), {});
+        k.memory.synchronize({});
+        if (!filter.intact() || !dbias.intact()) return 1e30;
+        std::vector<char> told(dbias.bytes());
+        k.memory.copy_out(told.data(), dbias.data(), told.size(), {});
+        double worst = 0;
+        for (const int c : {0, m.c / 3, m.c / 2, m.c - 1}) {
+            double sum = 0, squares = 0;
+            for (int n = 0; n < m.n; ++n)
+                for (int h = 0; h < m.h; ++h)
+                    for (int v = 0; v < m.w; ++v) {
+                        const double value = dy.at(m, n, c, h, v);
+                        sum += value;
+                        squares += value * value;
+                    }
+            const double got = element(told.data(), k.parameter, channels().at(0, c, 0, 0));
+            const double off = std::abs(got - sum) / std::sqrt(squares);
+            worst = std::isfinite(off) ? std::max(worst, off) : 1e30;
+        }
+        return worst;
+    }
+
     // Places where blocks of kernels begin and end: a multiple of a tile, or the one before it.
     static int edge(int size, int tile, uint64_t draw) {
         const int tiles = (size + tile - 1) / tile, at = int(draw >> 1) % (tiles + 1) * tile;
@@ -263,6 +295,7 @@ struct Convolution {
         nlohmann::json out{
             {"rms", std::sqrt(wrong / right)}, {"worst", worst / scale}, {"samples", samples}};
         if (moments.data()) out["moments"] = moments_error();
+        if (filter_gradient()) out["dbias"] = bias_gradient_error();
         return out;
     }
 };

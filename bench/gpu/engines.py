@@ -19,18 +19,25 @@ class Engines:
 
     def settle(self, seconds):
         """Waits until all that is prepared is ready, so long at most; what is not is ended and recorded as left out."""
-        end = time.monotonic() + seconds
-        for key, worker in list(self.prepared.items()):
-            if not worker.answers(end - time.monotonic()):
-                worker.close()
-                self.bench.leave_out(f"PyTorch, not compiled in time: {key[-1]}")
-                del self.prepared[key]
+        end, waiting = time.monotonic() + seconds, dict(self.prepared)
+        while waiting:
+            waiting = {key: worker for key, worker in waiting.items() if not worker.answers(0)}
+            if not waiting or time.monotonic() >= end:
+                break
+            time.sleep(0.05)
+        for key, worker in waiting.items():
+            worker.close()
+            self.bench.leave_out(f"PyTorch, not compiled in time: {key[-1]}")
+            del self.prepared[key]
 
     def get(self, name, command, line):
-        if (worker := self.prepared.get((*command, line))) is not None:
+        """A worker that runs; one that has ended since its last answer is replaced."""
+        worker = self.prepared.get((*command, line))
+        if worker is not None and (worker.fault is None or worker.line is None):  # None: its fault is still to be told
             return worker
         key = (name, *command)
-        if key not in self.workers:
+        if key not in self.workers or self.workers[key].fault is not None:
+            self.drop(name, command, line)
             self.workers[key] = self.bench.worker(name, command)
         return self.workers[key]
 
@@ -60,7 +67,7 @@ class Engines:
 
     def in_turns(self, sides, rounds, seconds=None):
         """sides: {name: (command, first line)} -> {name: {"ready": numbers, "ready_after": seconds of setting up and
-        tuning, "seconds": one per round, "timed": how}} of those that could, or None. What failed is recorded."""
+        tuning (of a prepared one at most), "seconds": one per round, "timed": how}} of those that could, or None. What failed is recorded."""
         bench, found, workers = self.bench, {}, {}
         first = next(iter(sides.values()))[1]
         if bench.seconds_left() < bench.o.reserve:
@@ -70,11 +77,8 @@ class Engines:
             if why := bench.dead(command, line):
                 bench.leave_out(f"{name}: {line}: this path is dead: {why[:120]}")
                 continue
+            # One after another: some choose their kernels by timing them, and need the card to themselves.
             workers[name] = self.get(name, command, line)
-            if workers[name].line != line and workers[name].sent != line:
-                workers[name].send(line)  # all set up at once: nothing is timed yet
-        for name in list(workers):
-            command, line = sides[name]
             ready = workers[name].begin(line, self.limit(workers[name], command))
             words = ready.split() if ready is not None else []
             if words[:1] == ["ready"]:
@@ -95,15 +99,17 @@ class Engines:
             questions = ["timed"] + (["memory"] if name == "fairprune" and sides[name][1].startswith("snnl") else [])
             for question in questions:
                 answer = worker.ask(question, ANSWER)
-                if answer is not None:
-                    found[name][question] = [float(v) for v in answer.split()] if question == "memory" else answer
+                if answer is None:  # its figures are there all the same
+                    self.lose(name, sides, workers, answer)
+                    break
+                found[name][question] = [float(v) for v in answer.split()] if question == "memory" else answer
         return found or None
 
     def lose(self, name, sides, workers, answer):
         """A side that gave no figure."""
         command, line = sides[name]
         if workers[name].fault is None:
-            self.bench.fail(f"{name}: {line}", f"answered: {(answer or '')[:200]}")
+            self.bench.fail(f"{name}: {line}", f"answered: {(answer or '')[:200]}", self.bench.is_ours(command))
         else:
             self.bench.blame(command, line, workers[name])
         self.drop(name, command, line)

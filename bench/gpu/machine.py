@@ -3,7 +3,6 @@ its parts beside what the models take them to be."""
 import re
 import statistics
 import subprocess
-import threading
 
 from bench import ANSWER, FIRST_ANSWER, median
 
@@ -52,29 +51,28 @@ def probes(bench):
 class Clocks:
     """The clock and the power draw of the device while something runs, by its own tool."""
 
+    def __init__(self, bench):
+        self.children, self.samples = bench.children, []
+
     def __enter__(self):
-        self.samples = []
+        self.out = self.children.log("clocks", "out")
         try:
-            self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=clocks.sm,power.draw", "--format=csv,noheader,nounits", "-lms", "100"],
-                                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+            with open(self.out, "wb") as file:
+                self.process = self.children.start("clocks", ["nvidia-smi", "--query-gpu=clocks.sm,power.draw", "--format=csv,noheader,nounits", "-lms", "100"],
+                                                   None, stdin=subprocess.DEVNULL, stdout=file)
         except OSError:
             self.process = None
-            return self
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
         return self
-
-    def read(self):
-        for line in self.process.stdout:
-            try:
-                self.samples.append([float(v) for v in line.split(",")])
-            except ValueError:
-                pass
 
     def __exit__(self, *_):
         if self.process:
-            self.process.kill()
-            self.thread.join(5)
+            self.children.end(self.process)
+        for line in self.out.read_text(errors="replace").splitlines():
+            try:
+                clock, watts = map(float, line.split(","))
+            except ValueError:  # "[N/A]", or the line it was ended at
+                continue
+            self.samples.append([clock, watts])
 
     def medians(self):
         return [statistics.median(column) for column in zip(*self.samples)] if self.samples else None
@@ -86,7 +84,7 @@ def ceilings(bench):
         for inputs in ("", " zeros") if precision == s["precisions"][0] else ("",):
             line = f"product {s['product']}{inputs}"
             sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
-            with Clocks() as clocks:
+            with Clocks(bench) as clocks:
                 found = bench.engines.in_turns(sides, 5)
             if not found:
                 continue

@@ -30,7 +30,7 @@ constexpr double peak_flops(Precision p) {
 }
 
 // One convolution (forward, forward_moments, infer, infer_residual, backward_data, backward_data_add, backward_filter),
-// by the rules of GPU.md 2.2: dw in float32, a strided 1x1 reads what it uses.
+// where dw is written in float32 and a strided 1x1 convolution reads only the pixels that it uses.
 Expectation expect_conv(const ConvShape&, const std::string& direction, Precision);
 
 // Of one line, as bench/gpu/run asks:

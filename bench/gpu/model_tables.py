@@ -1,4 +1,5 @@
-"""Tables of what model.cpp answers, for an H200, beside what one took (tests/kernels/recordings/h200-kernels.csv)."""
+"""Tables of what model.cpp answers, for an H200, beside what one took: kernels and operations
+(tests/kernels/recordings/h200-kernels.csv), networks (bench/recorded/h200/lines.csv)."""
 import csv
 import pathlib
 import sys
@@ -6,12 +7,13 @@ import sys
 from children import Unwatched as Worker
 from sizes import RESNET18, RESNET50, STEM, VGG11
 
-RECORDING = pathlib.Path(__file__).resolve().parents[2] / "tests/kernels/recordings/h200-kernels.csv"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECORDING, LINES = ROOT / "tests/kernels/recordings/h200-kernels.csv", ROOT / "bench/recorded/h200/lines.csv"
 PASSES = {"infer": ("forward", "-"), "forward_moments": ("forward", "moments"), "backward_data": ("dx", "-"), "backward_data_add": ("dx", "residual"),
           "backward_filter": ("dw", "-")}
-# (depth, pixels): batch 256 on the H200, commit f284275, medians of five rounds, seconds: inference, training step.
-NETWORKS = {(18, 224): (2351.5e-6, 8130.5e-6), (50, 224): (6662.3e-6, 27939e-6), (18, 64): (None, 1654.8e-6)}
+NETWORKS = [(18, 224), (50, 224), (18, 64)]  # (depth, pixels)
 PARAMETERS = {18: 11_180_616, 50: 23_524_424}  # with 8 classes
+# Seconds on the H200 (bench/RESULTS.md), None where it was not measured.
 SNNL_SHAPES = {(128, 512, 7): 49e-6, (128, 512, 14): None, (1024, 512, 7): 879e-6, (4096, 256, 14): 15.7e-3, (14904, 512, 4): None,
                (10000, 64, 56): 444e-3}
 MOVED = ["image 256 224", "finish 64", "finish 2048", "moving normalize_pool 256 112 64 0", "moving pool_gradient_sums 256 112 64 0",
@@ -45,6 +47,8 @@ class Model:
         self.worker, self.float32 = Worker([self.command, "model", precision]), Worker([self.command, "model", "fp32"])
         with open(RECORDING) as file:
             self.rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+        with open(LINES) as file:
+            self.lines = {row["case"]: 1e-6 * float(row["after_us"]) for row in csv.DictReader(file) if row["after_us"]}
 
     def ask(self, line, worker=None):
         """{flops, bytes, floor, expected (seconds), limiter, kernel} of one line."""
@@ -147,11 +151,11 @@ class Model:
                 e = self.ask(f"{op} {n} {c} {side}", self.float32)
                 out.append(f"| {'scores' if op == 'snnl' else 'gradient'} {n}, {c}, {side * side} | {e['flops'] / 1e9:.1f} | {micro(e['floor'])} | {micro(e['expected'])} | "
                            f"{e['limiter']} | {micro(seconds) if seconds and op == 'snnl' else '-'} |")
-        out.append("\n| network | floor, ms | expected, ms | measured, ms, with the kernels of commit f284275 |\n|---|--:|--:|--:|")
-        for (depth, size), times in NETWORKS.items():
+        out.append("\n| network | floor, ms | expected, ms | measured, ms (bench/recorded/h200/lines.csv, after) |\n|---|--:|--:|--:|")
+        for depth, size in NETWORKS:
             for training in (False, True):
-                if times[training] is None:
+                if not (measured := self.lines.get(f"network {'train' if training else 'infer'} {size} {self.batch} resnet{depth} imagenet")):
                     continue
                 floor, expected = self.network(depth, size, training)
-                out.append(f"| ResNet-{depth} at {size}, {'training step' if training else 'inference'} | {1e3 * floor:.2f} | {1e3 * expected:.2f} | {1e3 * times[training]:.2f} |")
+                out.append(f"| ResNet-{depth} at {size}, {'training step' if training else 'inference'} | {1e3 * floor:.2f} | {1e3 * expected:.2f} | {1e3 * measured:.2f} |")
         return "\n".join(out)

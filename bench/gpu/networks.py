@@ -150,12 +150,12 @@ def sustained(bench):
             continue
         worker = bench.engines.get(name, command, line)
         ready = worker.begin(line, bench.engines.limit(worker, command))
-        with Clocks() as clocks:
+        with Clocks(bench) as clocks:
             answer = worker.ask(f"time {s['sustained']} 0", ANSWER + 2 * s["sustained"]) if ready and ready.startswith("ready") else None
         try:
             seconds = [float(v) for v in answer.split()]
         except (AttributeError, ValueError):
-            bench.fail(f"sustained: {name}", worker.fault or f"answered {ready}")
+            bench.fail(f"sustained: {name}", worker.fault or f"answered {ready}", bench.is_ours(command))
             bench.engines.drop(name, command, line)
             continue
         share = lambda part: max(1, round(part / s["sustained"] * len(seconds))) if s["sustained"] else 1

@@ -1,7 +1,6 @@
 """What the host gives for the same cases: losses of a training, gradients of a step (in bf16 by the emulated machine).
-Computed where the programs are packed, so that none of a GPU's time goes into them."""
+Computed when the programs are built or packed, so that none of a GPU's time goes into them."""
 import json
-import subprocess
 
 from whole import reference_name
 
@@ -17,20 +16,25 @@ def losses_of(run):
     return [json.loads(line)["train"]["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def compute(bin_folder, folder, s, scratch):
-    """Into a folder, with a host build's programs."""
+def compute(run, bin_folder, folder, s, scratch):
+    """Into a folder, with a host build's programs; what is there and newer than they are is kept. run(name, command,
+    text) returns what a command said that was given this text, and throws where it failed."""
     folder.mkdir(parents=True, exist_ok=True)
-    curves = {}
-    for seed in (1, 2):
-        run = scratch / f"curve-{seed}"
-        subprocess.run(command_of_curve(str(bin_folder / "fp_train"), s, s["host"], "fp32", seed, run), check=True, stdout=subprocess.DEVNULL)
-        curves[str(seed)] = losses_of(run)
-    (folder / CURVES).write_text(json.dumps({"curve": s["curve"], "losses": curves}))
+    trained, worker = bin_folder / "fp_train", bin_folder / "gpu_worker"
+    is_there = lambda file, program: file.exists() and file.stat().st_mtime > program.stat().st_mtime
+    if not is_there(folder / CURVES, trained):
+        curves = {}
+        for seed in (1, 2):
+            out = scratch / f"curve-{seed}"
+            run(f"reference curve {seed}", command_of_curve(str(trained), s, s["host"], "fp32", seed, out), None)
+            curves[str(seed)] = losses_of(out)
+        (folder / CURVES).write_text(json.dumps({"curve": s["curve"], "losses": curves}))
     for precision, line in s["gradients"]:
         file = folder / reference_name(line, precision)
-        if file.exists():
+        if is_there(file, worker):
             continue
         device = ["emulated", "bf16"] if precision == "bf16" else [s["host"], "fp32"]
-        done = subprocess.run([str(bin_folder / "gpu_worker"), *device], input=f"once {line}\ndump {file}\n", text=True, stdout=subprocess.PIPE, check=True)
-        if "dumped" not in done.stdout:
+        fresh = file.with_suffix(".new")
+        if "dumped" not in run(f"reference {file.stem}", [str(worker), *device], f"once {line}\ndump {fresh}\n"):
             raise RuntimeError(f"no gradients of {line}")
+        fresh.replace(file)

@@ -24,7 +24,8 @@ VGG11 = [
 # Those that are measured with inputs as behind a ReLU too.
 RECTIFIED = [RESNET18[0], RESNET18[3], RESNET18[6], RESNET18[9], RESNET50[1], RESNET50[10]]
 
-# GPU.md 2.9, ResNet-18, batch 256, bf16: what share of every width is kept; dense time over pruned at the device's limits.
+# ResNet-18, batch 256, bf16: by what share of every width is kept, dense time over pruned where every layer takes the longer of
+# its arithmetic at an H200's peak and its bytes at the bandwidth.
 LIMIT = {0.98: 1.04, 0.95: 1.10, 0.90: 1.21, 0.85: 1.34, 0.80: 1.49, 0.75: 1.66,
          0.70: 1.86, 0.60: 2.40, 0.50: 3.15, 0.40: 4.26, 0.30: 6.16, 0.25: 7.50}
 
@@ -88,7 +89,7 @@ SANITIZED = [
 def real(rounds=20):
     return dict(
         device="cuda", peer="cudnn", torch="cuda", host="cpu", batch=256, rounds=rounds, conv_rounds=8, seconds=0.01, rotated=256 << 20, sustained=5,
-        processes=16, checkers=8, check_bytes=24 << 30, shards=32, tests="*cuda*:*Cuda*:*cudnn*",
+        processes=16, checkers=8, check_bytes=24 << 30, shards=32, tests={"test_kernels": "*cuda*:*Cuda*:*cudnn*", "test_engine": "*cuda*:*Cuda*"},
         check_precisions=["bf16", "tf32", "fp32"], curve_precisions=["fp32", "tf32", "bf16"], end_to_end=["fp32", "tf32", "bf16"],
         checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
         ops=moving(256, NORMS, [(112, 64), (56, 128)], 224), small=small(256, 28, 128, 8, 11_180_616, (128, 64, 7)), sanitized=SANITIZED,
@@ -116,7 +117,7 @@ def real(rounds=20):
 def tiny():
     return dict(
         device="emulated", peer="reference", torch="cpu", host="reference", batch=1, rounds=2, conv_rounds=2, seconds=0.0, rotated=1, sustained=0.01,
-        processes=3, checkers=2, check_bytes=1 << 40, shards=2, tests="*PoolOn*/emulated",
+        processes=3, checkers=2, check_bytes=1 << 40, shards=2, tests={"test_kernels": "*PoolOn*/emulated"},
         check_precisions=["fp32"], curve_precisions=["fp32"], end_to_end=[],
         checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
         ops=["op bn_forward 2 6 8 residual", "op bn_backward 2 6 8 residual", "op pool_forward 2 6 8", "op pool_backward 2 6 8", "op image 2 6"],
@@ -137,7 +138,7 @@ def tiny():
 def stand_in(patience):
     """For drills of faults: a stand-in answers in place of our programs, and every limit is so many times as long."""
     s = tiny()
-    return {**s, "worker": [*s["stand_in"], "worker"], "patience": patience, "tests": "", "curve_precisions": [], "sanitized": []}
+    return {**s, "worker": [*s["stand_in"], "worker"], "patience": patience, "tests": {}, "curve_precisions": [], "sanitized": []}
 
 
 def fit(s, gigabytes):

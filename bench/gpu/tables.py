@@ -40,7 +40,7 @@ def checks(document):
     out = [f"**Checks** on {card(document)}: {sum(v is True for v in told.values())} of {len(told)} passed."]
     out += [f"- {k}: {'FAILED' if v is False else 'not done'}" for k, v in told.items() if v is not True]
     if tests := document["tests"]:
-        out.append("Kernel tests: " + ", ".join(f"{v} {k}" for k, v in tests.items()) + ".")
+        out.append("Tests: " + ", ".join(f"{v} {k}" for k, v in tests.items()) + ".")
     if cases := document["verdicts"]:
         out.append(f"Whole tensors: {sum(cases.values())} of {len(cases)} cases passed.")
     for name, told in document["profiles"].get("sanitizer", {}).items():
@@ -82,7 +82,7 @@ def profiled(document):
 def machine(document):
     out = []
     if document["machine"]:
-        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/tiles.h, bench/gpu/model.h).\n\n"
+        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/tiles.h, kernels/cuda/plan/cost.h).\n\n"
                    "| what | measured | assumed | measured / assumed |\n|---|--:|--:|--:|")
         out += [f"| {r['what']} | {r['measured']:.3g} {r['unit']} | {r['assumed']:.3g} | {r['measured'] / r['assumed']:.2f} |" for r in document["machine"]]
     if document["probes"]:

@@ -237,15 +237,23 @@ def prepared(command, words):
     return step
 
 
+def failed(error):
+    """No memory, among others."""
+    return f"failed {type(error).__name__} " + str(error).split("\n")[0][:200]
+
+
 def main():
     step = rotation = None
     for line in sys.stdin:
         command, *words = line.split()
         if command == "time":
-            if rotation is None:
-                size = int(words[1]) if len(words) > 1 else 0
-                rotation = step.rotation(size) if hasattr(step, "rotation") and size else (step, 1)
-            print(timed(*rotation, float(words[0])), flush=True)
+            try:
+                if rotation is None:
+                    size = int(words[1]) if len(words) > 1 else 0
+                    rotation = step.rotation(size) if hasattr(step, "rotation") and size else (step, 1)
+                print(timed(*rotation, float(words[0])), flush=True)
+            except Exception as error:
+                print(failed(error), flush=True)
             continue
         if command == "timed":
             how = "fused by cuDNN, " if getattr(step, "fused", False) else ""
@@ -260,8 +268,8 @@ def main():
             continue
         try:
             step = prepared(command, words)
-        except Exception as error:  # no memory, among others
-            print("failed", type(error).__name__, str(error).split("\n")[0][:200], flush=True)
+        except Exception as error:
+            print(failed(error), flush=True)
             continue
         print("ready 0 0 0", flush=True)
 

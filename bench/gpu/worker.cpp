@@ -179,15 +179,14 @@ public:
         k.graph->begin({});
         try {
             for (int i = 0; i < sets_; ++i) work.call(i);
+            graph_ = k.graph->end({});
         } catch (const Error& e) {
             std::cerr << "gpu_worker: not captured: " << e.what() << std::endl;
-            abandon();
-            return;
+            k.graph->abandon({});
         }
-        graph_ = k.graph->end({});
     }
     ~Rotation() {
-        if (graph_) k_.graph->release(graph_);
+        if (graph_) drop_errors([&] { k_.graph->release(graph_); });
     }
     Rotation(const Rotation&) = delete;
     Rotation& operator=(const Rotation&) = delete;
@@ -227,13 +226,6 @@ public:
     }
 
 private:
-    // What was begun is ended; a device whose capture has failed refuses even that.
-    void abandon() const {
-        try {
-            k_.graph->release(k_.graph->end({}));
-        } catch (const Error&) {}
-    }
-
     const Kernels& k_;
     const Work& work_;
     int sets_;

@@ -94,7 +94,7 @@ class ChildrenTest(unittest.TestCase):
         words = {test.removeprefix("Suite."): word for test, (word, _) in results.items()}
         self.assertEqual(words, {"passes": "passed", "ends": "ENDED", "fails": "FAILED", "hangs": "ENDED", "is_skipped": "skipped", "passes_too": "passed"})
         self.assertIn("SIGSEGV", results["Suite.ends"][1])
-        gtests.settle(bench, str(program), results, None)
+        gtests.settle(bench, "kernel tests", str(program), results, None)
         self.assertEqual(sorted(failed), ["Suite.ends", "Suite.fails", "Suite.hangs"])
         self.assertIs(checks["kernel tests"], False)
         self.assertEqual(said.count("test again"), 3)

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -36,9 +37,9 @@ class Drill(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def start(self, fault, seconds=120, parts=PARTS, patience=0.2):
+    def start(self, fault, seconds=120, parts=PARTS, patience=0.2, more=()):
         environment = {**os.environ, "FAULT": fault, "CHILDREN": str(self.children), "ASKED": str(self.asked), "TMPDIR": self.folder.name}
-        command = [sys.executable, str(ROOT / "bench/gpu/run"), "--dry-run", "--stand-in", str(patience), "--out", str(self.out), "--seconds", str(seconds), "--only", *parts]
+        command = [sys.executable, str(ROOT / "bench/gpu/run"), "--dry-run", "--stand-in", str(patience), "--out", str(self.out), "--seconds", str(seconds), "--only", *parts, *more]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def drill(self, fault, **options):
@@ -80,7 +81,7 @@ class Drill(unittest.TestCase):
     def test_a_hang_is_named_and_its_path_is_dead(self):
         report = self.drill("hang check conv backward_data")
         self.named(report, "emulated fp32 conv backward_data", "no answer within")
-        self.assertIn("worker emulated fp32 conv backward_data", report["dead"])
+        self.assertIn("stand_in worker emulated fp32 conv backward_data", report["dead"])
         cases = self.cases(report)
         self.assertFalse(any("backward_data" in line for line in cases))
         self.assertTrue(any("backward_filter" in line for line in cases))
@@ -108,7 +109,7 @@ class Drill(unittest.TestCase):
     def test_a_fault_of_the_device_keeps_its_message(self):
         report = self.drill("device conv backward_filter")
         self.named(report, "conv backward_filter", "an illegal memory access was encountered at kernels/cuda/conv.cu:99")
-        self.assertIn("worker emulated fp32 conv backward_filter", report["dead"])  # after two
+        self.assertIn("stand_in worker emulated fp32 conv backward_filter", report["dead"])  # after two
         self.assertTrue(any("conv forward" in line for line in self.cases(report)))
 
     def test_one_wrong_tile_is_timed_and_does_not_count(self):
@@ -169,10 +170,62 @@ class Drill(unittest.TestCase):
         self.assertTrue(report["verdicts"])  # what was found till then
 
     def test_it_ends_within_its_time(self):
-        report = self.drill("hang check", seconds=4, patience=1)  # an answer's limit is 30 s
+        report = self.drill("hang check", seconds=12, patience=1)  # an answer's limit is 30 s
         self.assertLess(self.took, 15)
         self.assertIn("stopped: its time was up", report["left_out"])
         self.assertIs(report["checks"]["the device answers"], True)
+
+    def test_half_an_archive_of_caches_is_left_out(self):
+        caches = pathlib.Path(self.folder.name) / "caches.tar.gz"
+        with tarfile.open(caches, "w:gz") as packed:
+            packed.add(ROOT / "bench/gpu", "caches")
+        caches.write_bytes(caches.read_bytes()[:2000])
+        report = self.drill("", parts=["compiling", "forward"], more=["--caches", str(caches)])
+        self.assertEqual(self.code, 0, self.said)
+        self.assertTrue(any("not a whole archive" in what for what in report["left_out"]), report["left_out"])
+        self.assertTrue(report["rows"])
+
+    def with_a_cmake(self, script, seconds):
+        """A run that builds with this in place of cmake."""
+        folder = pathlib.Path(self.folder.name)
+        (folder / "cmake").write_text("#!/bin/sh\n" + script)
+        (folder / "cmake").chmod(0o755)
+        environment = {**os.environ, "CHILDREN": str(self.children), "TMPDIR": self.folder.name, "PATH": f"{folder}:{os.environ['PATH']}"}
+        command = [sys.executable, str(ROOT / "bench/gpu/run"), "--dry-run", "--out", str(self.out), "--seconds", str(seconds), "--build", str(folder / "build")]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def test_sigterm_ends_a_build_and_its_compilers(self):
+        process = self.with_a_cmake('sleep 600 &\necho $! >"$CHILDREN"\nwait\n', 100)
+        try:
+            for _ in range(400):
+                if self.children.exists() and self.children.read_text():
+                    break
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=IN_TIME)
+        finally:
+            process.kill()
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("the run was told to end before it was done", self.report()["left_out"])
+
+    def test_a_build_takes_none_of_the_seconds(self):
+        process = self.with_a_cmake('sleep 2\necho built >>"$CHILDREN.built"\n[ "$1" = -S ] || { echo no such target; exit 3; }\n', 1)
+        process.communicate(timeout=IN_TIME)
+        report = self.report()
+        self.named(report, "the run", "no such target")  # what the build said, in place of an end in its middle
+        self.assertEqual(pathlib.Path(f"{self.children}.built").read_text(), "built\n" * 2)
+        self.assertNotEqual(process.returncode, 0)
+
+    def refused(self, *words):
+        done = subprocess.run([sys.executable, str(ROOT / "bench/gpu/run"), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=IN_TIME)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("Traceback", done.stdout)
+        return done.stdout
+
+    def test_what_a_call_does_not_have_is_told_at_once(self):
+        self.assertIn("/nowhere/caches: there is no such file", self.refused("--caches", "/nowhere/caches"))
+        self.assertIn("probes: not a part of this call, which has alive, compiling", self.refused("--only", "probes"))
+        self.assertIn("/nowhere/bin/gpu_worker: there is no such program", self.refused("--model", "--build", "/nowhere"))
 
 
 if __name__ == "__main__":
