@@ -9,7 +9,7 @@ namespace fp {
 namespace {
 
 Map map_of(int n, int c, int side) {
-    return {.n = n, .c = c, .h = side, .w = side, .block = nhwc_block(c)};
+    return {.n = n, .c = c, .h = side, .w = side, .block = nhwc_block_bf16(c)};
 }
 
 // Kernels that only move bytes, so many starts of them.
@@ -135,20 +135,20 @@ Expectation expect(std::istringstream& line, Precision precision) {
     if (op == "conv") {
         int k = 0, r = 0, stride = 0;
         line >> direction >> n >> h >> c >> k >> r >> stride;
-        const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block(c);
+        const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block_bf16(c);
         return expect_conv({.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
                             .w = krsc_filter(k, c, r, r, block),
                             .stride = stride,
                             .pad = r / 2,
-                            .y_block = nhwc_block(k)},
+                            .y_block = nhwc_block_bf16(k)},
                            direction, precision);
     }
     if (op == "linear") {
         int k = 0;
         line >> n >> c >> k;
         return expect_conv({.x = map_of(n, c, 1),
-                            .w = krsc_filter(k, c, 1, 1, nhwc_block(c)),
-                            .y_block = nhwc_block(k)},
+                            .w = krsc_filter(k, c, 1, 1, nhwc_block_bf16(c)),
+                            .y_block = nhwc_block_bf16(k)},
                            "forward", precision);
     }
     if (op == "moving") {
