@@ -47,6 +47,12 @@ void forward_moments(const ConvShape& s,
                      const Moments& moments,
                      void* scratch,
                      Stream stream) {
+    if (moments.data) {
+        const Moments::Rows rows = moments_rows(s);
+        FP_CHECK(moments.rows == rows, "conv: moments of chunks of ", moments.rows.count,
+                 moments.rows.padded() ? " padded" : "", " places, not of ", rows.count,
+                 rows.padded() ? " padded" : "");
+    }
     const Epilogue to{static_cast<const float*>(bias), nullptr, false, static_cast<bf16*>(y),
                       MomentsOut::of(moments, s.y())};
     const auto* from = static_cast<const bf16*>(x);
@@ -56,8 +62,6 @@ void forward_moments(const ConvShape& s,
     const PixelPlan plan = pixel_plan(s, Pass::forward);
     if (plan.kernel == PixelKernel::mma_sync)
         return conv_bf16.forward_moments(s, x, w, bias, y, moments, scratch, stream);
-    FP_CHECK(!moments.data || moments.rows == plan.moments_rows(), "conv: moments of chunks of ",
-             moments.rows.count, " places, not of ", plan.moments_rows().count);
     wgmma_forward(s, plan, from, filters(), to, stream);
 }
 

@@ -190,7 +190,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
             wgmma_commit();
             wgmma_wait<1>();  // this step's products go on
         }
-        wgmma_wait<0>();
+        wgmma_wait<0>(sums);
     }
 };
 

@@ -110,8 +110,8 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     const int first_block = int(blockIdx.x) * Tile::kBlocks;
     const int first_filter = int(blockIdx.y) * Tile::kFilters;
     const int begin = int(blockIdx.z) * int(split.part);
-    const int end = min(begin + int(split.part), int(split.length));
-    const int steps = (end - begin + kPixels - 1) / kPixels;
+    const int pixels = min(int(split.part), int(split.length) - begin);
+    const int steps = (pixels + kPixels - 1) / kPixels;
     const int warpgroup = warpgroup_index();
     if (warpgroup == 0) {
         if (warp_index() == 0 && elect_one())

@@ -142,11 +142,11 @@ __device__ void bring_taps(typename Tile::Shared& shared,
                            const ConvSizes& g,
                            int first_channel,
                            int first_filter,
-                           int first_panel,
+                           int begin,
                            int steps) {
     constexpr int kPixels = Tile::kPanelPixels;
     const int lead = taps_lead(Tile::kStride, g.q);
-    PixelCounter of_x(g.p + 1, g.q + 1, first_panel * kPixels, kPixels), of_dy = of_x;
+    PixelCounter of_x(g.p + 1, g.q + 1, begin, kPixels), of_dy = of_x;
     int slot = 0;
     for (int i = 0; i < steps; ++i) {
         const int at = i % kStages, round = i / kStages;
@@ -193,14 +193,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     }
     block_sync();
     const int first_channel = int(blockIdx.x) * kChunk, first_filter = int(blockIdx.y) * kChunk;
-    const int first_panel = int(blockIdx.z) * int(split.part) / Tile::kPanelPixels;
-    const int last_panel = min(first_panel + int(split.part) / Tile::kPanelPixels,
-                               int(split.length) / Tile::kPanelPixels);
-    const int steps = last_panel - first_panel;
+    const int begin = int(blockIdx.z) * int(split.part);
+    const int steps = min(int(split.part), int(split.length) - begin) / Tile::kPanelPixels;
     const int r = warpgroup_index();
     if (r == 3) {
         if (elect_one())
-            bring_taps<Tile>(shared, maps, g, first_channel, first_filter, first_panel, steps);
+            bring_taps<Tile>(shared, maps, g, first_channel, first_filter, begin, steps);
         return;
     }
 
@@ -271,7 +269,7 @@ __global__ void __launch_bounds__(RowTile::kThreads, 1)
     block_sync();
     const int first_channel = int(blockIdx.x) * kChunk, first_filter = int(blockIdx.y) * kChunk;
     const int begin = int(blockIdx.z) * int(split.part);
-    const int steps = (min(begin + int(split.part), int(split.length)) - begin) / kPixels;
+    const int steps = min(int(split.part), int(split.length) - begin) / kPixels;
     const int r = warpgroup_index();
     if (r == 3) {
         if (!elect_one()) return;

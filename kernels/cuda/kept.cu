@@ -28,7 +28,16 @@ struct Kept {
     int64_t count = 0;
     const bf16* to = nullptr;
 };
-Kept kept;
+// Per thread, so that two threads that train in one process need no lock and do not take each other's weights.
+thread_local Kept kept;
+
+const bf16* kept_weights(const par* w, int64_t count) {
+    const auto* from = static_cast<const float*>(w);
+    if (!kept.from || from < kept.from) return nullptr;
+    const int64_t at = from - kept.from;
+    // Kernels copy filters in units of 16 bytes, which begin at multiples of 16 bytes.
+    return at + count <= kept.count && at % 8 == 0 ? kept.to + at : nullptr;
+}
 
 }  // namespace
 
@@ -43,14 +52,6 @@ void keep_rounded(const par* w, int64_t count, void* rounded, Stream stream) {
     if (count == 0) return;
     round_weights(w, count, rounded, stream);
     kept = {static_cast<const float*>(w), count, static_cast<const bf16*>(rounded)};
-}
-
-const bf16* kept_weights(const par* w, int64_t count) {
-    const auto* from = static_cast<const float*>(w);
-    if (!kept.from || from < kept.from) return nullptr;
-    const int64_t at = from - kept.from;
-    // The copy units want filters that begin at a line of 128 bytes.
-    return at + count <= kept.count && at % 64 == 0 ? kept.to + at : nullptr;
 }
 
 const bf16* rounded_weights(const par* w, int64_t count, void* scratch, Stream stream) {
