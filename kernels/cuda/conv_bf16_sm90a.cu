@@ -1,7 +1,8 @@
 // Convolution in bf16 on Hopper: which of its kernels does a pass. Their files have formulas, shapes, threads, traffic
 // and bound, and kernels/cuda/plan/ the rules by which they are chosen.
 //
-//   few channels, and the stem     conv_halo.cuh: mma.sync, with the input's patch in shared memory
+//   few channels, and the stem     conv_halo.cuh, with the input's patch in shared memory: on mma.sync, the stem's forward
+//                                  pass on warpgroup products. dw: conv_halo_filter.cuh, on mma.sync
 //   forward, and dx at stride 1    conv_stream.cuh where its tiles fill the device, else conv_wgmma.cuh
 //   dx at stride 2                 conv_wgmma_strided.cuh: 3x3 with padding 1, 1x1
 //   dw                             conv_wgmma_taps.cuh: 3x3 with padding 1; else conv_wgmma_filter.cuh
@@ -140,7 +141,7 @@ void backward_filter(const ConvShape& s,
 
 }  // namespace
 
-// The constants of conv_bf16.cu are another file's: so they are called, not copied.
+// The functions of conv_bf16 are called, not copied: that constant is in another file and may be initialised later.
 extern const Conv conv_bf16_sm90a{
     .scratch_bytes = scratch_bytes,
     .forward = forward,

@@ -15,9 +15,9 @@
 //           order (parts.cu), so the bits are the same every time
 // Threads   416: three warpgroups, each with the three taps of one row of the window, and a warp of which one lane
 //           starts copies
-// Pipeline  Four stages of dy's panels. Of Taps, x's panels are in a ring of their own, as many further ahead as the last
-//           tap reaches. A panel of x is free when the step of its own number is over. Behind the ring's end its first
-//           panel lies once more, so that 16 rows from anywhere follow each other.
+// Pipeline  Four stages hold panels of dy. Taps keeps the panels of x in a second ring, which is ahead of dy's by as many
+//           panels as the last tap reaches. The end of step i frees panel i of x. The ring's first panel is copied a
+//           second time, behind its last one, so that 16 consecutive rows are contiguous wherever they begin.
 // Operands  both across the sum (MN-major). Taps side by side are one product of 192 columns (stride 2: 128 and 64),
 //           whose next 64 lines begin one row (128 bytes) on. Products start at any row; the swizzle is by the address.
 //           (A probe along the sum confirmed both on an H200; a product per tap took 93 us where one takes 90.)
