@@ -191,12 +191,18 @@ TEST_P(Traffic, FusedBatchNorm) {
     const BatchNorm::HalfOnMoments told{moments, mean, var};
     const auto pair =
         counted([&] { k.batchnorm.pair_on_moments(s, a, told, b, told, with_bits.data(), {}); });
-    expect_near(pair.bytes - 2 * of_moments - of_swath(8), 3 * map_bytes() + bits);
+    // Of each channel its statistics, of which the running ones are read too, and the first mean once a chunk.
+    const double channels = double(m.c) * sizeof(float);
+    const double finishing = 2 * channels * double(6 + Moments::chunks(m, kRows));
+    expect_near(pair.bytes - 2 * of_moments - of_swath(8) - finishing - 3 * map_bytes(), bits);
     const auto pair_back = counted([&] {
         k.batchnorm.pair_backward(s, a, b, with_bits.data(), dy, {.dx = out}, {.dx = more},
                                   Write::replace, scratch.data(), {});
     });
-    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 13), 8 * map_bytes() + 2 * bits);
+    // Of each channel the three means, and both rstd once a chunk.
+    const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e).chunks()));
+    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 13) - adding - 8 * map_bytes(),
+                2 * bits);
 
     // A pooled output is read by two columns of threads, its first row by the run above too; of x forward reads each
     // third column and a run's first row twice.
