@@ -10,8 +10,8 @@ class RoundedWeights {
 public:
     explicit RoundedWeights(const ParamStore&);
 
-    // Rounds the weights as they are now. While it lives, the backend's products take these; a change of a weight
-    // shows in the next one only. A captured step may hold it: the memory stays where it is. One at a time.
+    // Rounds the weights as they are now. While it lives, the products that this thread starts take these; a change of a
+    // weight shows in the next one only. A captured step may hold it: the memory stays where it is. One per thread.
     class InUse {
     public:
         explicit InUse(const RoundedWeights&);

@@ -168,9 +168,9 @@ struct Conv {
                             const Moments&,
                             void* scratch,
                             Stream) = nullptr;
-    // Rounds `count` weights from w on into `rounded` (of 2 bytes each), all at once; until the next such call
-    // whoever is given a filter among them, linear layers too, takes the rounded one. One a process and device; who
-    // calls it ends it with count 0 before the weights change. Null where weights are used as they are.
+    // Rounds the `count` weights from w on into `rounded`, 2 bytes each, in one launch. Until the calling thread's next
+    // call, convolutions and linear layers that this thread starts with a filter among those weights read the rounded
+    // copy instead. The caller ends this with count 0 before the weights change. Null where weights are used as they are.
     void (*keep_rounded)(const par* w, int64_t count, void* rounded, Stream) = nullptr;
 };
 

@@ -9,6 +9,7 @@
 //           forward, pixels backward.
 // Traffic   x and y once each, but for cells that overlap
 // Bound     memory: to 1 x 1, bf16, batch 256, 512 channels at 7x7 are 13 MB, 3 us at 4.3 TB/s
+// Measured  no figure: the time above is the model's
 #include "kernels/cuda/pack.cuh"
 
 namespace fp::FP_MACHINE {

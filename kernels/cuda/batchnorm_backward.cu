@@ -13,12 +13,14 @@
 //           (columns.cu) adds; differentiate_kernel has a form without x for given statistics
 // Traffic   sums: x, dy and what the mask needs. differentiate: the same (given statistics: without x), dx is written,
 //           dresidual too; where it adds to a gradient it reads that one in place.
-// Bound     memory: those passes over the bandwidth. The same sums would be of fewer chunks with one stretch of blocks
-//           of 64 steps: 130.7 us for the case of 133.5 below. But 16 steps are what a whole network was measured
-//           with, and short blocks leave less to wait for at a kernel's end.
+// Bound     memory: the bytes of those passes over the bandwidth. With blocks of 64 steps, all resident at once, the case
+//           of 133.5 us below took 130.7. Blocks have 16 steps because whole networks were measured with them, and
+//           because the last of many short blocks ends soon after the others.
 // Needs     a map of at most Swath::kMostPacks packs
-// Measured  H200, bf16, batch 256: 64 channels at 56x56, ReLU, 133 us (512 MB: 3.9 TB/s); 256 channels at 56x56 with
-//           residual and bits 613 us; 256 channels at 14x14 41 us. Forms that add or have given statistics were not.
+// Measured  H200, bf16, batch 256: 64 channels at 56x56, ReLU, 133.5 us (514 MB: 3.9 TB/s); 256 channels at 56x56 with
+//           residual and bits 613 us; 256 channels at 14x14 41 us. The sums then walked forward and `differentiate`
+//           backward; the order of batchnorm.cuh was measured in a whole network alone. Forms that add or have given
+//           statistics were not measured.
 #include "kernels/cuda/batchnorm.cuh"
 #include "kernels/cuda/columns.cuh"
 
@@ -51,8 +53,8 @@ __device__ __forceinline__ Pack<A> gated(const uint4 (&raw)[kMaps],
                                          unsigned byte,
                                          const Pack<A>& from_centre,
                                          const Normal<A>& normal) {
-    Pack<A> g = unpacked<A>(raw[0]), y{};
-    if constexpr (kGate == Gate::output) y = unpacked<A>(raw[kMaps - 1]);
+    Pack<A> g = unpacked<A>(raw[0]);
+    const Pack<A> y = kGate == Gate::output ? unpacked<A>(raw[kMaps - 1]) : Pack<A>{};
     UNROLL
     for (int e = 0; e < Pack<A>::kSize; ++e) {
         bool passes = true;
@@ -72,7 +74,8 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     using Shared = SlotsThenSums<kMaps, 2 * kSize>;
     SHARED(Shared, shared, );
     const SwathPlace at = place_on(swath, kSumsFromEnd);
-    Ring<kMaps, kGate == Gate::bits> ring(shared.slots, maps_of<A, kGate, true>(in), at, in.bits);
+    SwathRing<kMaps, kGate == Gate::bits> ring(shared.slots, maps_of<A, kGate, true>(in), at,
+                                               in.bits);
     float sums[2 * kSize] = {};
     if (at.count > 0) {
         const Normal<A> normal(in.norm, at.pack);
@@ -114,7 +117,7 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) differentia
     static_assert(kOfBatch || kGate != Gate::again, "y comes from x");
     SHARED(RingSlots<kMaps>, slots, );
     const SwathPlace at = place_on(swath, kDifferentiateFromEnd);
-    Ring<kMaps, kGate == Gate::bits> ring(slots, maps_of<A, kGate, kOfBatch>(in), at, in.bits);
+    SwathRing<kMaps, kGate == Gate::bits> ring(slots, maps_of<A, kGate, kOfBatch>(in), at, in.bits);
     if (at.count == 0) return;
     const Normal<A> normal(in.norm, at.pack);
     // dx = scale (g - mean g) - slope (x - mean),   slope = scale rstd mean(g xhat)

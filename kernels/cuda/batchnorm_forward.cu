@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     const SwathPlace at = place_on(swath, kNormalizeFromEnd);
     RingMaps<kMaps> maps{{x}};
     if constexpr (kResidual) maps.of[1] = residual;
-    Ring<kMaps> ring(slots, maps, at);
+    SwathRing<kMaps> ring(slots, maps, at);
     if (at.count == 0) return;
     const Normal<A> normal(norm, at.pack);
     ring.walk([&](int pack, const uint4(&raw)[kMaps], unsigned) {

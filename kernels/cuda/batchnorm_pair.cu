@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) normalize_p
     Incoming in, bf16* __restrict__ y, uint8_t* __restrict__ bits, Swath swath) {
     SHARED(RingSlots<2>, slots, );
     const SwathPlace at = place_on(swath, kNormalizeFromEnd);
-    Ring<2> ring(slots, {{in.x[0], in.x[1]}}, at);
+    SwathRing<2> ring(slots, {{in.x[0], in.x[1]}}, at);
     if (at.count == 0) return;
     Normal<bf16> first(in.norm[0], at.pack);
     const Normal<bf16> second(in.norm[1], at.pack);
@@ -52,11 +52,11 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) normalize_p
 
 // Of each chunk: sum g, sum g xhat1, sum g xhat2.
 __global__ void __launch_bounds__(Swath::kThreads, kResident)
-    gradient_sums_kernel(Incoming in, Swath swath, float* __restrict__ partial) {
+    pair_gradient_sums_kernel(Incoming in, Swath swath, float* __restrict__ partial) {
     using Shared = SlotsThenSums<3, 3 * kSize>;
     SHARED(Shared, shared, );
     const SwathPlace at = place_on(swath, kSumsFromEnd);
-    Ring<3, true> ring(shared.slots, {{in.dy, in.x[0], in.x[1]}}, at, in.bits);
+    SwathRing<3, true> ring(shared.slots, {{in.dy, in.x[0], in.x[1]}}, at, in.bits);
     float sums[3 * kSize] = {};
     if (at.count > 0) {
         const Pack<bf16> centre[2] = {load_channels<bf16>(in.norm[0].mean, at.pack),
@@ -85,14 +85,14 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
 
 // `means` of g, g xhat1 and g xhat2.
 __global__ void __launch_bounds__(Swath::kThreads, kResident)
-    differentiate_kernel(Incoming in,
-                         const float* __restrict__ means,
-                         bf16* __restrict__ dx1,
-                         bf16* __restrict__ dx2,
-                         Swath swath) {
+    pair_differentiate_kernel(Incoming in,
+                              const float* __restrict__ means,
+                              bf16* __restrict__ dx1,
+                              bf16* __restrict__ dx2,
+                              Swath swath) {
     SHARED(RingSlots<3>, slots, );
     const SwathPlace at = place_on(swath, kDifferentiateFromEnd);
-    Ring<3, true> ring(slots, {{in.dy, in.x[0], in.x[1]}}, at, in.bits);
+    SwathRing<3, true> ring(slots, {{in.dy, in.x[0], in.x[1]}}, at, in.bits);
     if (at.count == 0) return;
     // dx = scale g + slope x + level, as in batchnorm_pool.cu
     const Pack<bf16> mean_g = load_channels<bf16>(means, at.pack);
@@ -176,7 +176,7 @@ void pair_backward(const BatchNormShape& s,
     const Swath sums = swath_of_sums(s.x, kSize), swath = swath_of_map(s.x, kSize);
     auto* partial = static_cast<float*>(scratch);
     float* means = partial + int64_t(sums.chunks()) * 3 * s.x.stored_c();
-    launch(gradient_sums_kernel, swath_grid(sums), stream, in, sums, partial);
+    launch(pair_gradient_sums_kernel, swath_grid(sums), stream, in, sums, partial);
     add_chunks(s.x, partial, sums.chunks(), 3,
                {.means = means,
                 .sums = {{static_cast<float*>(to_a.dbeta), static_cast<float*>(to_b.dbeta)},
@@ -184,8 +184,8 @@ void pair_backward(const BatchNormShape& s,
                          {static_cast<float*>(to_b.dgamma)}},
                 .write = par_write},
                stream);
-    launch(differentiate_kernel, swath_grid(swath), stream, in, means, static_cast<bf16*>(to_a.dx),
-           static_cast<bf16*>(to_b.dx), swath);
+    launch(pair_differentiate_kernel, swath_grid(swath), stream, in, means,
+           static_cast<bf16*>(to_a.dx), static_cast<bf16*>(to_b.dx), swath);
 }
 
 }  // namespace fp::FP_MACHINE

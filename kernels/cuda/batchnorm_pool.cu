@@ -10,8 +10,8 @@
 //           (pool_patch.cuh)
 // Traffic   forward reads x and writes y and argmax: 1.375 maps of x; backward reads x, dy and argmax twice and writes
 //           dx: 3.75. Apart they are 2 + 1.375 and 1.375 + 3 + 4, with z read for the mask.
-// Bound     memory, and integers for half of that: of 64 channels at 112x112, batch 256, a map is 411 MB; 138 us and
-//           376 us at 4.1 TB/s
+// Bound     memory; the integer instructions on taps take about half as long. A map of 64 channels at 112x112 and batch
+//           256 has 411 MB, so that forward takes at least 138 us and backward 376 us at 4.1 TB/s.
 // Needs     bf16, ReLU without a residual, padding 1, maps of fewer than 2^31 elements: pools() says so, and others
 //           take the ops apart
 // Measured  H200, that map: forward 220 us, backward 410; backward of the ops apart 648
@@ -65,12 +65,9 @@ struct Incoming {
 };
 using Pooled = PooledGradient<bf16>;
 
-// The x of a patch, [row][column], and the outputs that reach it: (i,j), (i,j+1), (i+1,j), (i+1,j+1).
+// The x of a patch, [row][column].
 struct Patch {
     uint4 x[2][2];
-};
-struct Reaching {
-    Pooled a, b, c, d;
 };
 
 // Goes down the thread's patches: use(row of the first pixels, their place, whether there is a second column, patch,
@@ -102,7 +99,7 @@ __device__ __forceinline__ void walk_patches(const Incoming& in, const ColumnPla
     for (int i = at.first; i < at.end; ++i) {
         const Pooled below = pooled(i, 1, 0), below_b = pooled(i, 1, 1);
         const Patch next = load_x(i, 1);
-        use(2 * i, x_at, second_column, patch, Reaching{a, b, below, below_b});
+        use(2 * i, x_at, second_column, patch, Reaching<bf16>{a, b, below, below_b});
         patch = next;
         a = below;
         b = below_b;
@@ -113,20 +110,20 @@ __device__ __forceinline__ void walk_patches(const Incoming& in, const ColumnPla
 
 // Of each chunk: sum g and sum g xhat, [chunk][2][C].
 __global__ void __launch_bounds__(Columns::kThreads, 2)
-    gradient_sums_kernel(Incoming in, Columns columns, float* __restrict__ partial) {
+    pool_gradient_sums_kernel(Incoming in, Columns columns, float* __restrict__ partial) {
     SHARED(float, room, [2 * kSize * kSumStride]);
     const ColumnPlace at = place_on(columns);
     float sums[2 * kSize] = {};
     if (at.inside) {
         const Pack<bf16> centre = load_channels<bf16>(in.mean, at.pack);
-        walk_patches(in, at, [&](int, int, bool, const Patch& patch, const Reaching& of) {
+        walk_patches(in, at, [&](int, int, bool, const Patch& patch, const Reaching<bf16>& of) {
             UNROLL
             for (int e = 0; e < kSize; ++e) {
                 float v[2][2];
                 UNROLL
                 for (int k = 0; k < 4; ++k)
                     v[k / 2][k % 2] = element_of<bf16>(patch.x[k / 2][k % 2], e) - centre.v[e];
-                patch_products(of.a, of.b, of.c, of.d, e, v, sums[kSize + e]);
+                of.add_products(e, v, sums[kSize + e]);
                 if (of.a.tap(e) != 255) sums[e] += of.a.gradient(e);  // each output once
             }
         });
@@ -142,7 +139,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 2)
 }
 
 // `means` of g and g xhat.
-__global__ void __launch_bounds__(Columns::kThreads, 2) differentiate_kernel(
+__global__ void __launch_bounds__(Columns::kThreads, 2) pool_differentiate_kernel(
     Incoming in, Columns columns, const float* __restrict__ means, bf16* __restrict__ dx) {
     const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
@@ -163,7 +160,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 2) differentiate_kernel(
     }
     walk_patches(
         in, at,
-        [&](int row, int offset, bool second_column, const Patch& patch, const Reaching& of) {
+        [&](int row, int offset, bool second_column, const Patch& patch, const Reaching<bf16>& of) {
             unsigned pairs[2][2][4];
             UNROLL
             for (int i = 0; i < 4; ++i) {
@@ -172,7 +169,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 2) differentiate_kernel(
                 for (int half = 0; half < 2; ++half) {
                     const int e = 2 * i + half;
                     float g[2][2];
-                    patch_gradient(of.a, of.b, of.c, of.d, e, g);
+                    of.gradient(e, g);
                     UNROLL
                     for (int k = 0; k < 4; ++k)
                         two[k / 2][k % 2][half] = fused_multiply_add(
@@ -249,13 +246,13 @@ void pool_backward(const BatchNormShape& s,
                       .gamma = static_cast<const float*>(gamma),
                       .rstd = static_cast<const float*>(rstd),
                       .s = pool};
-    launch(gradient_sums_kernel, column_grid(columns), stream, in, columns, partial);
+    launch(pool_gradient_sums_kernel, column_grid(columns), stream, in, columns, partial);
     add_chunks(s.x, partial, columns.chunks(), 2,
                {.means = means,
                 .sums = {{static_cast<float*>(out.dbeta)}, {static_cast<float*>(out.dgamma)}},
                 .write = out.par_write},
                stream);
-    launch(differentiate_kernel, column_grid(columns), stream, in, columns, means,
+    launch(pool_differentiate_kernel, column_grid(columns), stream, in, columns, means,
            static_cast<bf16*>(out.dx));
 }
 

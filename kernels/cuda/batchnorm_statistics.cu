@@ -12,6 +12,7 @@
 // Bound     memory, then latency: a channel's chunks are few
 // Accuracy  A chunk's squares are summed about its first row's value, and chunks are joined in double about the first
 //           chunk's mean, so a mean far from 0 costs nothing.
+// Measured  no figure of these kernels alone
 #include "kernels/cuda/batchnorm.cuh"
 #include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/reduce.cuh"
@@ -28,7 +29,7 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     const SwathPlace at = place_on(swath);
     const int stored = swath.packs * kSize, first_row = at.chunk * swath.run * swath.down;
     const A* const row = x + int64_t(first_row) * stored;
-    Ring<1> ring(shared.slots, {{x}}, at);
+    SwathRing<1> ring(shared.slots, {{x}}, at);
     float sums[2 * kSize] = {};  // of x - base and of its square
     if (at.count > 0) {
         const Pack<A> base = load_pack(row + at.pack * kSize);

@@ -38,6 +38,12 @@ void forward_moments(const ConvShape& s,
                      const Moments& moments,
                      void* scratch,
                      Stream stream) {
+    if (moments.data) {
+        const Moments::Rows rows = moments_rows(s);
+        FP_CHECK(moments.rows == rows, "conv: moments of chunks of ", moments.rows.count,
+                 moments.rows.padded() ? " padded" : "", " places, not of ", rows.count,
+                 rows.padded() ? " padded" : "");
+    }
     const Epilogue to{static_cast<const float*>(bias), nullptr, false, static_cast<bf16*>(y),
                       MomentsOut::of(moments, s.y())};
     const auto* from = static_cast<const bf16*>(x);
@@ -48,10 +54,7 @@ void forward_moments(const ConvShape& s,
     if (choice.on_halo())
         return halo_convolution(s, halo_plan(s, Pass::forward, choice, kWithMoments), from, filters,
                                 to, stream);
-    const PixelPlan plan = pixel_plan(s, Pass::forward, choice);
-    FP_CHECK(!moments.data || moments.rows == plan.moments_rows(), "conv: moments of chunks of ",
-             moments.rows.count, " places, not of ", plan.moments_rows().count);
-    wgmma_forward(s, plan, from, filters, to, stream);
+    wgmma_forward(s, pixel_plan(s, Pass::forward, choice), from, filters, to, stream);
 }
 
 void forward(const ConvShape& s,
@@ -133,7 +136,7 @@ void backward_filter(const ConvShape& s,
 
 }  // namespace
 
-// The constants of conv_bf16.cu are another file's: so they are called, not copied.
+// The functions of conv_bf16 are called, not copied: that constant is in another file and may be initialised later.
 extern const Conv conv_bf16_sm90a{
     .scratch_bytes = scratch_bytes,
     .forward = forward,

@@ -1,4 +1,6 @@
 // What starts the gradient of the filters on warpgroup products.
+#include <limits>
+
 #include "kernels/cuda/conv_wgmma.h"
 #include "kernels/cuda/conv_wgmma_filter.cuh"
 #include "kernels/cuda/conv_wgmma_taps.cuh"
@@ -88,6 +90,9 @@ void start_blocks(const FilterCall& on) {
 }
 
 void start(const FilterGradientPlan& plan, const FilterCall& on) {
+    // Blocks count the pixels of x and dy, padding included, in 32 bits.
+    FP_CHECK(plan.split.length <= std::numeric_limits<int>::max(), "conv: a sum over ",
+             plan.split.length, " places, more than 2^31");
     if (plan.kernel == ConvKernel::rows) return start_rows(on);
     if (plan.kernel == ConvKernel::taps)
         return on.g.stride == 1 ? start_taps<TapTile<1>>(on) : start_taps<TapTile<2>>(on);

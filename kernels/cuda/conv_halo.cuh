@@ -135,7 +135,7 @@ struct HaloOut {
                         v.x += add.x;
                         v.y += add.y;
                     }
-                    if (!kMoments && to.relu) v = {v.x <= 0 ? 0 : v.x, v.y <= 0 ? 0 : v.y};
+                    if (!kMoments && to.relu) v = {relu(v.x), relu(v.y)};
                     *word = pack_bf16(v.x, v.y);
                 }
             }

@@ -10,8 +10,9 @@
 //           one piece
 // Threads   256: two groups of four warps take turns at 16 pixels; a group's warps share the terms. At the end the
 //           second's sums are added to the first's. Blocks stay and walk over the tiles; each leaves one part.
-// Traffic   HBM sees x and dy once. L2 sees x (rows + R - stride) / rows times and dy, both once for every slice of 28
-//           terms and of 64 filters; parts are written once and read once.
+// Traffic   HBM sees x and dy once. L2 sees x (rows + R - stride) / rows times for every slice of 28 terms and every
+//           slice of 64 filters, and dy once for every slice of terms, as each slice of filters reads its own channels
+//           of it. Parts are written once and read once.
 // Bound     mma.sync; the stem's: 28 of 32 columns are the filter's
 // Needs     as conv_halo.cuh
 // H200      stem of 224x224, batch 256: 328 us (994 in conv_tensor.cuh's tiles)
@@ -45,6 +46,15 @@ __device__ void halo_gradient(const HaloFilterSizes& g,
         cp_async16(to + (pixel * T::kPitch + chunk) * 16,
                    dy + (valid ? int64_t(first_pixel + pixel) * g.x.y_c + k : 0), valid);
     }
+}
+
+// Where number `e` of a term lies in its filter; below 0 for the columns of a stem's pairs that are no tap.
+template <bool kPairs>
+__device__ int halo_filter_at(const HaloSizes& g, int term, int e) {
+    if constexpr (!kPairs) return term * kHaloChunk + e;
+    const int s = term % g.s * 2 - g.shift + e / 4;
+    if (unsigned(s) >= unsigned(g.filter_s)) return -1;
+    return (term / g.s * g.filter_s + s) * 4 + e % 4;
 }
 
 template <class T, bool kPairs>
@@ -137,14 +147,10 @@ __global__ void __launch_bounds__(T::kThreads, 1)
     float* part = out + int64_t(blockIdx.x) * gx.k * gx.taps_c;
     UNROLL
     for (int t = 0; t < T::kTerms; ++t) {
-        const int term = first_term + t, e = l % 4 * 2;
+        const int term = first_term + t;
         if (term >= gx.terms()) continue;
-        int at = term * kHaloChunk + e;
-        if constexpr (kPairs) {
-            const int s = term % gx.s * 2 - gx.shift + e / 4;
-            if (unsigned(s) >= unsigned(gx.filter_s)) continue;
-            at = (term / gx.s * gx.filter_s + s) * 4 + e % 4;
-        }
+        const int at = halo_filter_at<kPairs>(gx, term, l % 4 * 2);
+        if (at < 0) continue;
         UNROLL
         for (int i = 0; i < T::kRuns; ++i) {
             UNROLL

@@ -2,10 +2,11 @@
 //
 //   HaloMma     mma.sync, each warp its own pixels of the tile. Any row of a fragment may lie anywhere, so a tap moves
 //               its address, and 16 pixels run on over the end of a row.
-//   HaloWgmma   Hopper's warpgroup products, which read the patch by themselves: for the stem, whose pixels are one
-//               chunk, so that 64 places one after the other are the rows of a product, eight to a matrix of 128 bytes.
-//               A tap moves its start; the second half of a product's 16 is the next tap, so many bytes on. Products
-//               begin at a row's start: what they multiply behind its end is no pixel's.
+//   HaloWgmma   Hopper's warpgroup products, which read the patch from shared memory. For the stem, whose pixels are one
+//               chunk of 16 bytes: 64 consecutive pixels of the patch are the rows of a product, eight to a matrix of
+//               128 bytes. A tap moves the address at which a product starts. A product sums over two taps, and its
+//               descriptor holds the distance between them. Products start where a row of the output starts; what they
+//               compute past its end is dropped.
 //
 // Both      Sums; run(): the pixels of a warp's i-th 16 rows; pair(): two neighbouring sums of a row of them;
 //           put_terms(): a block's table of where the terms lie; patch_is_written(): after a thread's copies have
@@ -131,7 +132,8 @@ struct HaloWgmma : HaloTileOf<kIndex> {
     static_assert(kGroups == 2 && Tile::kWarpsN == 1);
     using Sums = float[kRuns][kN / 2];
 
-    // The groups take turns at products: the two of one row, or those of neighbouring rows.
+    // The row of the tile, and the first pixel in it, of a group's product i. Rows of more than 64 pixels are two
+    // products, one for each group; of shorter rows the groups take every other one.
     struct Place {
         int p, q;
     };
@@ -190,7 +192,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
             wgmma_commit();
             wgmma_wait<1>();  // this step's products go on
         }
-        wgmma_wait<0>();
+        wgmma_wait<0>(sums);
     }
 };
 

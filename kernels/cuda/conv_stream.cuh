@@ -230,7 +230,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
                                 v.y += bias.y;
                             }
                         }
-                        if (T::kForward && to.relu) v = {v.x <= 0 ? 0 : v.x, v.y <= 0 ? 0 : v.y};
+                        if (T::kForward && to.relu) v = {relu(v.x), relu(v.y)};
                         pairs[e] = pack_bf16(v.x, v.y);
                     }
                     stmatrix_x4(place, pairs);

@@ -21,8 +21,8 @@ struct StreamTile {
     static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
     static constexpr bool kPatch = kPatch_;
     using Filters = Filters_<kOutputs>;
-    // With bias, ReLU and moments. (Without them ptxas works ahead from piece to piece, and spills where registers are
-    // few.)
+    // Whether the epilogue applies bias and ReLU and takes moments. The gradient uses none of them, but three warpgroups
+    // keep them: without, ptxas schedules the next piece's work early and spills, as their threads have few registers.
     static constexpr bool kForward = Filters::kOperand == Operand::rows || kConsumers == 3;
     static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
     static constexpr int kConsumerRows = kProducts * kProductRows;

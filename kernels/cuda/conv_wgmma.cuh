@@ -11,7 +11,8 @@
 // Filters   lie as (K,R,S,C) for both. Forward sums over C: a filter is a line of the sum (K-major). The gradient
 //           sums over K: each k is a row of 64 outputs C (MN-major), and no copy of them is made.
 // Threads   wgmma_ring.cuh; each consumer multiplies half of the pixels. A chunk's products stop at the last 16
-//           that hold channels: 72 channels cost 80.
+//           that hold channels: 72 channels cost 80. The thread that starts copies counts taps and chunks, and divides
+//           at no step.
 // Epilogue  each warp has 16 rows of shared memory: asynchronous copies bring the residual (or what a gradient is added
 //           to) there, the first 16 rows during the products; it is read as fragments, and the result leaves from there,
 //           so that global memory sees whole rows of 16-byte pieces.
@@ -19,7 +20,8 @@
 // Traffic   a block reads its pixels once per tap and its filters once from L2; HBM sees bytes(2)
 // Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times
 // H200      batch 256: 3x3 of 121 channels to 149 at 14x14 40 us (tile 128x160). Large maps, of which it does one tile
-//           a block, are conv_stream.cuh's: 64 at 56x56 took 235 us here, the gradient of 512 at 7x7 133.
+//           a block, are conv_stream.cuh's: 64 at 56x56 took 235 us here, the gradient of 512 at 7x7 133. All of
+//           these were measured while the copying thread still divided at every step.
 // Needs     sm_90a; pads up to 127; strides up to 8 forward
 #pragma once
 
@@ -99,7 +101,7 @@ struct PixelTile : ConsumerTile<kPixels_, kOutputs_> {
     static constexpr int kPixelBytes = kPixels * kRowBytes;
     static constexpr int kRow =
         kOutputs + 8;  // of a result; 8 more, so that rows take turns at the banks
-    using Stages = Ring<kPixelBytes + Filters::kBytes>;
+    using Stages = StageRing<kPixelBytes + Filters::kBytes>;
     struct Shared {
         Stages ring;
         alignas(16) bf16 result[kConsumers * kProductRows][kRow];
@@ -212,7 +214,7 @@ __device__ void finish(const float (&sums)[kOutputs / 2],
                 v.x += bias.x;
                 v.y += bias.y;
             }
-            if (to.relu) v = {v.x <= 0 ? 0 : v.x, v.y <= 0 ? 0 : v.y};
+            if (to.relu) v = {relu(v.x), relu(v.y)};
             pairs[m] = pack_bf16(v.x, v.y);
         }
         stmatrix_x4(place, pairs);

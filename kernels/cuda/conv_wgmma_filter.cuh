@@ -8,9 +8,8 @@
 // Operands  both lie across the sum (MN-major): a stage is 64 pixels, each a row of 64 channels. im2col copies bring x
 //           at each block's tap, tiled copies dy; outside the map, behind the last pixel, channel and filter they bring
 //           zeros, so nothing is masked. Neither operand is repacked.
-// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels. The thread that starts copies finds
-//           taps and channels once and counts pixels: dividing at every step took it longer than the products (H200:
-//           2100 to 2500 clocks a step, whose products take 512 to 1024).
+// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels. The thread that starts copies computes
+//           taps and channels once and counts pixels. It divides at no step: a step's products take 512 to 1024 clocks.
 // Epilogue  from the registers: eight lanes of a warp write eight channels in a row, 32 bytes
 // Traffic   a block reads x once for each of its taps and dy once from L2; HBM sees bytes(2), with dw in float32,
 //           and the parts, 8 bytes per weight each
@@ -37,7 +36,7 @@ struct FilterTile : ConsumerTile<kChannels_, kFilters_> {
     static constexpr int kBlocks = kChannels_ / kChunk;
     static_assert(kFilters % kChunk == 0);
     static constexpr int kPanels = kFilters / kChunk;
-    using Stages = Ring<(kBlocks + kPanels) * kPanelBytes>;
+    using Stages = StageRing<(kBlocks + kPanels) * kPanelBytes>;
 };
 
 // The rows of the product: of each tap its chunks of 64 channels. Behind the last come blocks of zeros.
@@ -110,8 +109,8 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     const int first_block = int(blockIdx.x) * Tile::kBlocks;
     const int first_filter = int(blockIdx.y) * Tile::kFilters;
     const int begin = int(blockIdx.z) * int(split.part);
-    const int end = min(begin + int(split.part), int(split.length));
-    const int steps = (end - begin + kPixels - 1) / kPixels;
+    const int pixels = min(int(split.part), int(split.length) - begin);
+    const int steps = (pixels + kPixels - 1) / kPixels;
     const int warpgroup = warpgroup_index();
     if (warpgroup == 0) {
         if (warp_index() == 0 && elect_one())

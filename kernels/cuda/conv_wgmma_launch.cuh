@@ -38,8 +38,6 @@ void start_tiles(const PixelConvolution& on) {
 
 template <class T>
 void start_stream(const PixelConvolution& on) {
-    FP_REQUIRE(!on.to.residual || !on.to.moments.data, Exit::usage,
-               "conv: moments with a residual");
     const StreamPlan& plan = on.plan.stream;
     const Grid grid{.blocks = plan.blocks,
                     .threads = T::kThreads,

@@ -15,9 +15,9 @@
 //           order (parts.cu), so the bits are the same every time
 // Threads   416: three warpgroups, each with the three taps of one row of the window, and a warp of which one lane
 //           starts copies
-// Pipeline  Four stages of dy's panels. Of Taps, x's panels are in a ring of their own, as many further ahead as the last
-//           tap reaches. A panel of x is free when the step of its own number is over. Behind the ring's end its first
-//           panel lies once more, so that 16 rows from anywhere follow each other.
+// Pipeline  Four stages hold panels of dy. Taps keeps the panels of x in a second ring, which is ahead of dy's by as many
+//           panels as the last tap reaches. The end of step i frees panel i of x. The ring's first panel is copied a
+//           second time, behind its last one, so that 16 consecutive rows are contiguous wherever they begin.
 // Operands  both across the sum (MN-major). Taps side by side are one product of 192 columns (stride 2: 128 and 64),
 //           whose next 64 lines begin one row (128 bytes) on. Products start at any row; the swizzle is by the address.
 //           (A probe along the sum confirmed both on an H200; a product per tap took 93 us where one takes 90.)
@@ -142,11 +142,11 @@ __device__ void bring_taps(typename Tile::Shared& shared,
                            const ConvSizes& g,
                            int first_channel,
                            int first_filter,
-                           int first_panel,
+                           int begin,
                            int steps) {
     constexpr int kPixels = Tile::kPanelPixels;
     const int lead = taps_lead(Tile::kStride, g.q);
-    PixelCounter of_x(g.p + 1, g.q + 1, first_panel * kPixels, kPixels), of_dy = of_x;
+    PixelCounter of_x(g.p + 1, g.q + 1, begin, kPixels), of_dy = of_x;
     int slot = 0;
     for (int i = 0; i < steps; ++i) {
         const int at = i % kStages, round = i / kStages;
@@ -193,14 +193,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     }
     block_sync();
     const int first_channel = int(blockIdx.x) * kChunk, first_filter = int(blockIdx.y) * kChunk;
-    const int first_panel = int(blockIdx.z) * int(split.part) / Tile::kPanelPixels;
-    const int last_panel = min(first_panel + int(split.part) / Tile::kPanelPixels,
-                               int(split.length) / Tile::kPanelPixels);
-    const int steps = last_panel - first_panel;
+    const int begin = int(blockIdx.z) * int(split.part);
+    const int steps = min(int(split.part), int(split.length) - begin) / Tile::kPanelPixels;
     const int r = warpgroup_index();
     if (r == 3) {
         if (elect_one())
-            bring_taps<Tile>(shared, maps, g, first_channel, first_filter, first_panel, steps);
+            bring_taps<Tile>(shared, maps, g, first_channel, first_filter, begin, steps);
         return;
     }
 
@@ -271,7 +269,7 @@ __global__ void __launch_bounds__(RowTile::kThreads, 1)
     block_sync();
     const int first_channel = int(blockIdx.x) * kChunk, first_filter = int(blockIdx.y) * kChunk;
     const int begin = int(blockIdx.z) * int(split.part);
-    const int steps = (min(begin + int(split.part), int(split.length)) - begin) / kPixels;
+    const int steps = min(int(split.part), int(split.length) - begin) / kPixels;
     const int r = warpgroup_index();
     if (r == 3) {
         if (!elect_one()) return;

@@ -5,12 +5,11 @@
 
 namespace fp::FP_MACHINE {
 
-// One a process, from a call of keep_rounded until the next: who calls it owns it, and ends it with count 0 before the
-// weights change.
+// Rounds `count` weights into `rounded`. Until the calling thread's next call, rounded_weights on this thread returns
+// them. The caller ends this with count 0, before the weights change and before `rounded` is freed.
 void keep_rounded(const par* w, int64_t count, void* rounded, Stream);
-// The rounded ones of the `count` weights from w on; null where they are not among those kept.
-const bf16* kept_weights(const par* w, int64_t count);
-// The same, or rounded now into scratch of 2 bytes each.
+// The `count` weights from w on as bf16: those that this thread keeps, or else rounded now into `scratch`, which has
+// room for 2 bytes each.
 const bf16* rounded_weights(const par* w, int64_t count, void* scratch, Stream);
 void round_weights(const par* w, int64_t count, void* to, Stream);
 

@@ -141,15 +141,15 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
         const int offset = ((at.sample * p + i) * q + at.column + j) * c + at.pack * kSize;
         return PooledGradient<A>::load(dy, argmax, offset, i < p && at.column + j < q);
     };
-    auto a = pooled(at.first, 0), b = pooled(at.first, 1);
-    auto below = pooled(at.first + 1, 0), below_b = pooled(at.first + 1, 1);
+    Reaching<A> reaching{pooled(at.first, 0), pooled(at.first, 1), pooled(at.first + 1, 0),
+                         pooled(at.first + 1, 1)};
     for (int i = at.first; i < at.end; ++i) {
         const auto next = pooled(i + 2, 0), next_b = pooled(i + 2, 1);  // on their way
         Pack<A> g[2][2];
         UNROLL
         for (int e = 0; e < kSize; ++e) {
             float of[2][2];
-            patch_gradient(a, b, below, below_b, e, of);
+            reaching.gradient(e, of);
             UNROLL
             for (int k = 0; k < 4; ++k) g[k / 2][k % 2].v[e] = of[k / 2][k % 2];
         }
@@ -161,10 +161,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
             store_gradient(dx + offset, g[r][0], write);
             if (second_column) store_gradient(dx + offset + c, g[r][1], write);
         }
-        a = below;
-        b = below_b;
-        below = next;
-        below_b = next_b;
+        reaching = {reaching.c, reaching.d, next, next_b};
     }
 }
 

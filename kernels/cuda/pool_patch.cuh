@@ -62,49 +62,44 @@ struct PooledGradient {
     __device__ float gradient(int e) const { return element_of<A>(dy, e); }
 };
 
-// The gradients of the four inputs of a patch, [row][column], of element e; a = (i,j), b = (i,j+1), c = (i+1,j),
-// d = (i+1,j+1). In the order of the outputs.
+// The outputs that reach a patch: (i,j), (i,j+1), (i+1,j), (i+1,j+1).
 template <class A>
-__device__ __forceinline__ void patch_gradient(const PooledGradient<A>& a,
-                                               const PooledGradient<A>& b,
-                                               const PooledGradient<A>& c,
-                                               const PooledGradient<A>& d,
-                                               int e,
-                                               float (&g)[2][2]) {
-    const float ga = a.gradient(e), gb = b.gradient(e), gc = c.gradient(e), gd = d.gradient(e);
-    const int ta = a.tap(e), tb = b.tap(e), tc = c.tap(e), td = d.tap(e);
-    g[0][0] = ta == 4 ? ga : 0;
-    g[0][1] = ta == 5 ? ga : 0;
-    g[1][0] = ta == 7 ? ga : 0;
-    g[1][1] = ta == 8 ? ga : 0;
-    if (tb == 3) g[0][1] += gb;
-    if (tb == 6) g[1][1] += gb;
-    if (tc == 1) g[1][0] += gc;
-    if (tc == 2) g[1][1] += gc;
-    if (td == 0) g[1][1] += gd;
-}
+struct Reaching {
+    PooledGradient<A> a, b, c, d;
 
-// The sum of each input's gradient times v of it, onto `sum`.
-template <class A>
-__device__ __forceinline__ void patch_products(const PooledGradient<A>& a,
-                                               const PooledGradient<A>& b,
-                                               const PooledGradient<A>& c,
-                                               const PooledGradient<A>& d,
-                                               int e,
-                                               const float (&v)[2][2],
-                                               float& sum) {
-    const float ga = a.gradient(e), gb = b.gradient(e), gc = c.gradient(e), gd = d.gradient(e);
-    const int ta = a.tap(e), tb = b.tap(e), tc = c.tap(e), td = d.tap(e);
-    if (ta == 4) sum += ga * v[0][0];
-    if (ta == 5) sum += ga * v[0][1];
-    if (ta == 7) sum += ga * v[1][0];
-    if (ta == 8) sum += ga * v[1][1];
-    if (tb == 3) sum += gb * v[0][1];
-    if (tb == 6) sum += gb * v[1][1];
-    if (tc == 1) sum += gc * v[1][0];
-    if (tc == 2) sum += gc * v[1][1];
-    if (td == 0) sum += gd * v[1][1];
-}
+    // Calls use(has, gradient, row, column, first) for element e of each output and each input of the patch that it
+    // reaches, in the order of the outputs. `has`: the input is that output's maximum; `first`: no earlier output reaches
+    // the input.
+    template <class Use>
+    __device__ __forceinline__ void for_inputs(int e, Use use) const {
+        const float ga = a.gradient(e), gb = b.gradient(e), gc = c.gradient(e), gd = d.gradient(e);
+        const int ta = a.tap(e), tb = b.tap(e), tc = c.tap(e), td = d.tap(e);
+        use(ta == 4, ga, 0, 0, true);
+        use(ta == 5, ga, 0, 1, true);
+        use(ta == 7, ga, 1, 0, true);
+        use(ta == 8, ga, 1, 1, true);
+        use(tb == 3, gb, 0, 1, false);
+        use(tb == 6, gb, 1, 1, false);
+        use(tc == 1, gc, 1, 0, false);
+        use(tc == 2, gc, 1, 1, false);
+        use(td == 0, gd, 1, 1, false);
+    }
+    // The gradients of the four inputs, [row][column].
+    __device__ __forceinline__ void gradient(int e, float (&g)[2][2]) const {
+        for_inputs(e, [&](bool has, float from, int row, int column, bool first) {
+            if (first)
+                g[row][column] = has ? from : 0;
+            else if (has)
+                g[row][column] += from;
+        });
+    }
+    // The sum of each input's gradient times v of it, onto `sum`.
+    __device__ __forceinline__ void add_products(int e, const float (&v)[2][2], float& sum) const {
+        for_inputs(e, [&](bool has, float from, int row, int column, bool) {
+            if (has) sum += from * v[row][column];
+        });
+    }
+};
 
 // ---- forward of bf16
 

@@ -15,8 +15,8 @@
 // Traffic   slopes: 64 rows twice a tile from L2
 // Bound     compute: forward D N^2 multiply-adds a channel / 2, backward 2 D N^2
 // Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: scores 0.84 ms (measured: 0.88),
-//           scores and gradient 4.8; the floors are 0.09 and 1.8. The slopes are float32's: D is padded to 56 for their exponents and to
-//           64 for their product
+//           scores and gradient 4.8; the floors are 0.09 and 1.8. The slopes are float32's: D is padded to 56 for their
+//           exponents and to 64 for their product
 #include "kernels/cuda/snnl.cuh"
 
 #include <algorithm>
@@ -373,34 +373,6 @@ SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
             .half_scale = float(std::exp2(root)),
             .euclidean = euclidean,
             .released = shape.definition == SnnlShape::Definition::as_released};
-}
-
-SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch, bool gradient) {
-    char* const begin = static_cast<char*>(scratch);
-    size_t used = 0;
-    const auto take = [&](int64_t count, size_t size) {
-        char* const part = begin + used;
-        used += size_t(round_up(count * int64_t(size), 256));
-        return static_cast<void*>(part);
-    };
-    const auto floats = [&](int64_t count) {
-        return static_cast<float*>(take(count, sizeof(float)));
-    };
-    const int64_t samples = int64_t(s.c) * s.n;
-    SnnlScratch out{};
-    out.norms = floats(samples);
-    out.sums = static_cast<double*>(take(s.c * s.groups * s.sums(), sizeof(double)));
-    if (!s.bounded()) out.shifts = floats(s.c * s.sums());
-    if (s.euclidean || gradient) out.rows = floats(s.rows());
-    if (!s.euclidean || gradient) out.slopes = floats(std::max(s.rows(), s.halves() / 2));
-    out.halves = reinterpret_cast<f16*>(out.slopes);
-    if (gradient) {
-        out.levels = floats(2 * samples);
-        out.anchors = floats(s.c);
-        out.slope_sums = floats(samples);
-    }
-    out.bytes = used;
-    return out;
 }
 
 extern const Snnl snnl_f32{

@@ -11,6 +11,8 @@
 // Bound     memory. Model: 512 channels of 1024 samples, D = 49, float32: 56 us; the floor, x once, is 24
 #include "kernels/cuda/snnl.cuh"
 
+#include <algorithm>
+
 namespace fp::FP_MACHINE {
 namespace {
 
@@ -75,6 +77,35 @@ void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream 
 }
 
 }  // namespace
+
+// The memory of all steps.
+SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch, bool gradient) {
+    char* const begin = static_cast<char*>(scratch);
+    size_t used = 0;
+    const auto take = [&](int64_t count, size_t size) {
+        char* const part = begin + used;
+        used += size_t(round_up(count * int64_t(size), 256));
+        return static_cast<void*>(part);
+    };
+    const auto floats = [&](int64_t count) {
+        return static_cast<float*>(take(count, sizeof(float)));
+    };
+    const int64_t samples = int64_t(s.c) * s.n;
+    SnnlScratch out{};
+    out.norms = floats(samples);
+    out.sums = static_cast<double*>(take(s.c * s.groups * s.sums(), sizeof(double)));
+    if (!s.bounded()) out.shifts = floats(s.c * s.sums());
+    if (s.euclidean || gradient) out.rows = floats(s.rows());
+    if (!s.euclidean || gradient) out.slopes = floats(std::max(s.rows(), s.halves() / 2));
+    out.halves = reinterpret_cast<f16*>(out.slopes);
+    if (gradient) {
+        out.levels = floats(2 * samples);
+        out.anchors = floats(s.c);
+        out.slope_sums = floats(samples);
+    }
+    out.bytes = used;
+    return out;
+}
 
 template <>
 void snnl_prepare(const SnnlSizes& s, const float* x, const SnnlScratch& scratch, Stream stream) {

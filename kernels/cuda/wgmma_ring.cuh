@@ -19,7 +19,7 @@ constexpr int kProductRows = 64, kProductDepth = 16;
 constexpr int kWarpRows = 16;  // of a product's, in one warp
 
 template <int kStageBytes>
-struct Ring {
+struct StageRing {
     unsigned char stage[kStages][kStageBytes];
     Mbarrier full[kStages], empty[kStages];
 

@@ -18,7 +18,8 @@ struct TensorMapSpec {
     int rank = 0;
     int64_t size[kMostRank] = {};    // elements, the fastest dimension first
     int64_t stride[kMostRank] = {};  // elements from one index to the next; the first is 1
-    // Rows may reach into the next ones (stride[1] < size[0]), which cuda.h does not allow and an H200's driver did.
+    // Rows may overlap (stride[1] < size[0]). cuda.h forbids it; the driver of an H200 accepted it. No kernel sets this,
+    // only tests do.
     bool overlapping = false;
 
     // Tiled: a copy brings box[0] x box[1] x .. elements from a corner on.

@@ -88,4 +88,42 @@ inline FilterGradient backward_filter(
     return {dw.values(), bias ? dbias.values() : Values()};
 }
 
+// The moments of each chunk and channel in `raw`, against sums in double over the output as it is stored. The mean of n
+// float32 numbers is off by a few roundings of itself; the sum of squares by as many of its own and by what the means'
+// roundings do to it, 2 |mean| sqrt(n square) each.
+inline void expect_moments_of(const Values& stored,
+                              const std::vector<std::byte>& raw,
+                              const ConvShape& s,
+                              Moments::Rows rows) {
+    constexpr double kRounding = 0x1p-24;
+    const Map y = s.y();
+    const auto* got = reinterpret_cast<const float*>(raw.data());
+    const int64_t pixels = y.pixels(), all = y.n * pixels, chunks = Moments::chunks(y, rows);
+    for (int f = 0; f < y.stored_c(); ++f)
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+            const auto first = [&](int64_t i) {  // pixel of chunk i
+                const int64_t place = i * rows.count;
+                return std::min(rows.padded() ? Moments::before(place, y.h, y.w) : place, all);
+            };
+            const int64_t begin = first(chunk), end = first(chunk + 1);
+            if (rows.padded()) {
+                ASSERT_EQ(got[2 * chunks * y.stored_c() + chunk], float(end - begin));
+            }
+            const auto value = [&](int64_t i) {
+                return f < s.w.k ? stored[size_t((i / pixels * s.w.k + f) * pixels + i % pixels)]
+                                 : 0.0;
+            };
+            double mean = 0, square = 0;
+            for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
+            for (int64_t i = begin; i < end; ++i) square += std::pow(value(i) - mean, 2);
+            const double n = double(std::max<int64_t>(end - begin, 1));
+            ASSERT_NEAR(got[f * 2 * chunks + chunk], mean,
+                        4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
+                << "channel " << f << ", chunk " << chunk;
+            ASSERT_NEAR(got[(f * 2 + 1) * chunks + chunk], square,
+                        32 * kRounding * (square + std::abs(mean) * std::sqrt(n * square)))
+                << "channel " << f << ", chunk " << chunk;
+        }
+}
+
 }  // namespace fp::testing

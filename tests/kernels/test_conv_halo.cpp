@@ -89,7 +89,6 @@ protected:
         expect_moments(c, in);
     }
 
-    // Of each chunk and channel, against sums in double over the stored output.
     void expect_moments(const ConvCase& c, const Inputs& in) const {
         const Kernels& k = table();
         const Device on{k};
@@ -97,31 +96,13 @@ protected:
         const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
         const Tensor bias = on.par_in(on.channels(s.w.k), in.bias), y = on.act_out(s.y());
         const Buffer scratch(k, k.conv.scratch_bytes(s));
-        const int rows = k.conv.moments_rows(s).count;
+        const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
         k.conv.forward_moments(s, x, w, bias, y, {data.data(), rows}, scratch.data(), {});
         const Values stored = y.values();
         expect_close(stored, wanted_y(c, in), kRounding, "y beside its moments");
 
-        const auto raw = data.read();
-        const auto* got = reinterpret_cast<const float*>(raw.data());
-        const int64_t map = s.y().pixels(), all = s.y().n * map;
-        const int64_t chunks = Moments::chunks(s.y(), rows);
-        for (int f = 0; f < s.w.k; ++f)
-            for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-                const int64_t begin = chunk * rows, end = std::min(begin + rows, all);
-                const auto value = [&](int64_t i) {
-                    return stored[size_t((i / map * s.w.k + f) * map + i % map)];
-                };
-                double mean = 0, square = 0;
-                for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
-                for (int64_t i = begin; i < end; ++i) square += std::pow(value(i) - mean, 2);
-                const double deviation = std::sqrt(square / double(end - begin));
-                ASSERT_NEAR(got[f * 2 * chunks + chunk], mean, 1e-6 * (std::abs(mean) + deviation))
-                    << "channel " << f << ", chunk " << chunk;
-                ASSERT_NEAR(got[(f * 2 + 1) * chunks + chunk], square, 1e-5 * square)
-                    << "channel " << f << ", chunk " << chunk;
-            }
+        expect_moments_of(stored, data.read(), s, rows);
     }
 
     void expect_data(const ConvCase& c) const {

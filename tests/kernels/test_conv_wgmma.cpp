@@ -260,34 +260,13 @@ TEST_P(ConvWgmma, GradientsAreTheForwardsAdjoint) {
     }
 }
 
-// While a step keeps its weights rounded they are what convolutions and linear layers read, and no longer.
-TEST_P(ConvWgmma, TakesTheWeightsThatAreKept) {
-    const Kernels& k = table();
-    const Device on{k};
-    const ConvCase c{"", {.n = 3, .c = 64, .h = 1, .w = 1}, 64, 1, 1, 0};
-    const ConvShape s = shape_on(on, c);
-    const LinearShape linear{.x = s.x, .w = s.w, .y_block = s.y_block};
-    const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-    const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.linear.scratch_bytes(linear)));
-    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w), y = on.act_out(s.y());
-    const Buffer rounded(k, 2 * size_t(s.w.stored()));
-    const auto now = [&](bool as_linear) {
-        if (as_linear)
-            k.linear.forward(linear, x, w, nullptr, y, scratch.data(), {});
-        else
-            k.conv.forward(s, x, w, nullptr, y, scratch.data(), {});
-        return y.values();
-    };
-    for (const bool as_linear : {false, true}) {
-        SCOPED_TRACE(as_linear ? "linear" : "convolution");
-        const Values plain = now(as_linear);
-        k.conv.keep_rounded(w, s.w.stored(), rounded.data(), {});
-        EXPECT_EQ(now(as_linear), plain);
-        k.memory.zero(rounded.data(), 2 * size_t(s.w.stored()), {});
-        EXPECT_EQ(now(as_linear), Values(plain.size(), 0.0)) << "not those kept";
-        k.conv.keep_rounded(nullptr, 0, nullptr, {});
-        EXPECT_EQ(now(as_linear), plain) << "kept after their step";
-    }
+// Padding counts: these maps have fewer than 2^31 pixels, and more places.
+TEST_P(ConvWgmma, RefusesMorePlacesThanItCounts) {
+    const ConvCase c{"", {.n = 1 << 29, .c = 8, .h = 2, .w = 1}, 8, 3, 1, 1};
+    conv_forced().filter = ConvKernel::taps;
+    EXPECT_THROW(table().conv.backward_filter(shape_on({table()}, c), nullptr, nullptr, nullptr,
+                                              nullptr, Write::replace, nullptr, {}),
+                 Error);
 }
 
 // ---- traffic: what blocks bring from L2 and write, stated by hand from the shape as the kernels' heads have it

@@ -153,16 +153,29 @@ TEST_P(Traffic, FusedBatchNorm) {
                            .dresidual = more,
                            .dresidual_write = Write::replace};
 
-    const auto forward = counted([&] {
-        k.batchnorm.train_on_moments(s, x, moments, y, gamma, beta, mean, var, with_bits.data(),
-                                     kept_mean, rstd, {});
-    });
-    expect_near(forward.bytes - of_moments - of_swath(4), 3 * map_bytes() + bits);
-    const auto from_bits = counted([&] {
-        k.batchnorm.backward(s, x, with_bits.data(), dy, gamma, kept_mean, rstd, to, scratch.data(),
-                             {});
-    });
-    expect_near(from_bits.bytes - of_sums(2) - of_swath(3 + 6), 6 * map_bytes() + 2 * bits);
+    // Beside a map its bits are small: they are what is more than in a run without them.
+    BatchNormShape no_bits = s;
+    no_bits.bits = false;
+    const auto train = [&](const BatchNormShape& of) {
+        return counted([&] {
+                   k.batchnorm.train_on_moments(of, x, moments, y, gamma, beta, mean, var,
+                                                with_bits.data(), kept_mean, rstd, {});
+               })
+            .bytes;
+    };
+    const double forward = train(no_bits);
+    expect_near(forward - of_moments - of_swath(4), 3 * map_bytes());
+    expect_near(train(s) - forward, bits);
+    const auto backward = [&](const BatchNormShape& of) {
+        return counted([&] {
+                   k.batchnorm.backward(of, x, with_bits.data(), dy, gamma, kept_mean, rstd, to,
+                                        scratch.data(), {});
+               })
+            .bytes;
+    };
+    const double from_y = backward(no_bits);
+    expect_near(from_y - of_sums(2) - of_swath(3 + 6), 8 * map_bytes());
+    expect_near(backward(s) - (from_y - 2 * map_bytes()), 2 * bits);
     to.dresidual = nullptr;
     to.beta = beta;
     const auto from_x = counted([&] {
@@ -179,12 +192,18 @@ TEST_P(Traffic, FusedBatchNorm) {
     const BatchNorm::HalfOnMoments told{moments, mean, var};
     const auto pair =
         counted([&] { k.batchnorm.pair_on_moments(s, a, told, b, told, with_bits.data(), {}); });
-    expect_near(pair.bytes - 2 * of_moments - of_swath(8), 3 * map_bytes() + bits);
+    // Of each channel its statistics, of which the running ones are read too, and the first mean once a chunk.
+    const double channels = double(m.c) * sizeof(float);
+    const double finishing = 2 * channels * double(6 + Moments::chunks(m, kRows));
+    expect_near(pair.bytes - 2 * of_moments - of_swath(8) - finishing - 3 * map_bytes(), bits);
     const auto pair_back = counted([&] {
         k.batchnorm.pair_backward(s, a, b, with_bits.data(), dy, {.dx = out}, {.dx = more},
                                   Write::replace, scratch.data(), {});
     });
-    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 13), 8 * map_bytes() + 2 * bits);
+    // Of each channel the three means, and both rstd once a chunk.
+    const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e).chunks()));
+    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 13) - adding - 8 * map_bytes(),
+                2 * bits);
 
     // A pooled output is read by two columns of threads, its first row by the run above too; of x forward reads each
     // third column and a run's first row twice.

@@ -55,12 +55,12 @@ TEST_F(Cubins, NoMinimumWritesAPredicate) {
 }
 
 TEST_F(Cubins, LoopsThatFillARingDivideNothing) {
-    int loops = 0;
-    for (const KernelCode& k : kernels_) {
-        loops += fill_loops(k);
-        EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
-    }
-    EXPECT_GT(loops, 0);
+    for (const KernelCode& k : kernels_) EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
+    for (const char* name :
+         {"wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel",
+          "wgmma_filter_kernel", "wgmma_taps_kernel", "wgmma_window_rows_kernel"})
+        for (const KernelCode* k : named(name, 90))
+            EXPECT_GT(fill_loops(*k), 0) << k->name << ": its loop is not found";
 }
 
 TEST_F(Cubins, TensorConvolutionsUseMmaAndAsynchronousCopies) {
@@ -101,14 +101,22 @@ TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
 }
 
 TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
-    for (const char* name : {"wgmma_pixels_kernel", "wgmma_filter_kernel"})
-        for (const KernelCode* k : named(name, 90)) {
+    struct Expected {
+        const char* name;
+        bool tiled;  // one operand comes by tiled copies, the other by im2col; else both by im2col
+        bool through_shared;  // results leave through shared memory
+    };
+    for (const Expected& of :
+         {Expected{"wgmma_pixels_kernel", true, true}, Expected{"wgmma_stream_kernel", true, true},
+          Expected{"wgmma_strided_kernel", true, true},
+          Expected{"wgmma_filter_kernel", true, false}, Expected{"wgmma_taps_kernel", false, false},
+          Expected{"wgmma_window_rows_kernel", false, false}})
+        for (const KernelCode* k : named(of.name, 90)) {
             EXPECT_GT(k->of(kHgmma), 0) << k->name;
             EXPECT_GT(k->of(kIm2colCopy), 0) << k->name;
-            EXPECT_GT(k->of(kTensorCopy), 0) << k->name;
+            EXPECT_EQ(k->of(kTensorCopy) > 0, of.tiled) << k->name;
             EXPECT_EQ(k->of(kHmma), 0) << k->name;
-            const bool through_shared = name == std::string_view("wgmma_pixels_kernel");
-            EXPECT_EQ(k->of(kStoreMatrix) > 0, through_shared) << k->name;
+            EXPECT_EQ(k->of(kStoreMatrix) > 0, of.through_shared) << k->name;
         }
     // Forward and the input's gradient, whose filters lie the other way.
     EXPECT_FALSE(named("FilterRows", 90).empty());
@@ -122,7 +130,8 @@ TEST_F(Cubins, HaloConvolutionsMultiplyByWhatTheyAreNamedFor) {
         EXPECT_EQ(k->of(kHmma) > 0, !wgmma) << k->name;
         EXPECT_GT(k->of(kAsyncCopy), 0) << k->name;
     }
-    for (const KernelCode* k : named("halo_filter_kernel", 90)) EXPECT_GT(k->of(kHmma), 0) << k->name;
+    for (const KernelCode* k : named("halo_filter_kernel", 90))
+        EXPECT_GT(k->of(kHmma), 0) << k->name;
 }
 
 // ---- planted: the reader sees what it is there to see

@@ -1,6 +1,6 @@
 // A convolution that leaves the moments of its output, and the batch norm that takes them.
 #include "kernels/cuda/plan/conv_choice.h"
-#include "tests/kernels/compare.h"
+#include "tests/kernels/conv_calls.h"
 
 namespace fp::testing {
 namespace {
@@ -65,11 +65,7 @@ protected:
                 .y_block = table().block(c.k)};
     }
 
-    // Of each chunk and channel, against sums in double over the stored output. The mean of n float32 numbers is
-    // off by a few roundings of itself; the sum of squares by as many of its own and by what the means' roundings do
-    // to it, 2 |mean| sqrt(n square) each.
     void expect_moments(const MomentsCase& c, bool beside_forward) const {
-        constexpr double kRounding = 0x1p-24;
         const Kernels& k = table();
         const Device on{k};
         SCOPED_TRACE(c.name);
@@ -89,39 +85,7 @@ protected:
             EXPECT_EQ(stored, plain.values());
         }
 
-        const auto raw = data.read();
-        const auto* got = reinterpret_cast<const float*>(raw.data());
-        const int64_t pixels = s.y().pixels(), chunks = Moments::chunks(s.y(), rows);
-        for (int f = 0; f < s.y().stored_c(); ++f)
-            for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-                const auto first = [&](int64_t i) {  // pixel of chunk i
-                    const int64_t place = i * rows.count, all = s.y().n * pixels;
-                    return std::min(
-                        rows.padded() ? Moments::before(place, s.y().h, s.y().w) : place, all);
-                };
-                const int64_t begin = first(chunk), end = first(chunk + 1);
-                if (rows.padded()) {
-                    ASSERT_EQ(got[2 * chunks * s.y().stored_c() + chunk], float(end - begin));
-                }
-                const auto value = [&](int64_t at) {
-                    return f < s.w.k
-                               ? stored[size_t(((at / pixels) * s.w.k + f) * pixels + at % pixels)]
-                               : 0.0;
-                };
-                double mean = 0, square = 0;
-                for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
-                for (int64_t i = begin; i < end; ++i)
-                    square += (value(i) - mean) * (value(i) - mean);
-                const double got_mean = got[f * 2 * chunks + chunk],
-                             got_square = got[(f * 2 + 1) * chunks + chunk];
-                const double n = double(std::max<int64_t>(end - begin, 1));
-                ASSERT_NEAR(got_mean, mean,
-                            4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
-                    << "channel " << f << ", chunk " << chunk;
-                ASSERT_NEAR(got_square, square,
-                            32 * kRounding * (square + std::abs(mean) * std::sqrt(n * square)))
-                    << "channel " << f << ", chunk " << chunk;
-            }
+        expect_moments_of(stored, data.read(), s, rows);
     }
 };
 FP_ON_EVERY_PRECISION(MomentsOn);
@@ -143,6 +107,24 @@ TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
         expect_moments({"", {.n = 3, .c = 24, .h = 11, .w = 13}, t.tile.n - 3, 3, 1, 10}, true);
         expect_moments({"", {.n = 2, .c = 8, .h = 11, .w = 12}, t.tile.n + 8, 3, 1}, true);
         conv_forced() = {};
+    }
+}
+
+// On each of Hopper's kernels: few channels, and others.
+TEST_P(MomentsOn, AreRefusedInOtherChunks) {
+    if (table().activation != Type::bf16 || GetParam().generation != 90 ||
+        GetParam().backend != Backend::emulated)
+        GTEST_SKIP() << "a GPU may be of another generation";
+    const Kernels& k = table();
+    for (const MomentsCase& c : {kCases[0], kCases[2], kLargeTile}) {
+        const ConvShape s = shape_of(c);
+        Moments::Rows rows = k.conv.moments_rows(s);
+        ++rows.count;
+        float data = 0;
+        EXPECT_THROW(k.conv.forward_moments(s, nullptr, nullptr, nullptr, nullptr, {&data, rows},
+                                            nullptr, {}),
+                     Error)
+            << c.name;
     }
 }
 

@@ -6,25 +6,34 @@ namespace {
 bool is_3x3(const ConvShape& s) { return s.w.r == 3 && s.w.s == 3 && s.pad == 1; }
 bool is_1x1(const ConvShape& s) { return s.w.r == 1 && s.w.s == 1 && s.pad == 0; }
 
+// Places of the line that the sum of taps or rows runs over: pixels with a zero behind each row, and of taps a row of
+// zeros behind each sample.
+int64_t places(const ConvShape& s, ConvKernel kernel) {
+    const int rows = s.p() + (kernel == ConvKernel::taps ? 1 : 0);
+    return round_up(int64_t(s.x.n) * rows * (s.q() + 1), 64);
+}
+constexpr int64_t kMostPlaces = int64_t(1) << 30;  // blocks count them in 32 bits
+
 }  // namespace
 
 bool fits_strided(const ConvShape& s) {
     return s.stride == 2 && (is_3x3(s) || is_1x1(s)) && s.x.stored_c() % 8 == 0;
 }
-bool fits_rows(const ConvShape& s) { return is_3x3(s) && s.stride == 1 && s.x.stored_c() % 8 == 0; }
+bool fits_rows(const ConvShape& s) {
+    return is_3x3(s) && s.stride == 1 && s.x.stored_c() % 8 == 0 &&
+           places(s, ConvKernel::rows) < kMostPlaces;
+}
 bool fits_taps(const ConvShape& s) {
     return is_3x3(s) && (s.stride == 1 || s.stride == 2) && s.x.stored_c() % 8 == 0 &&
-           taps_lead(s.stride, s.q()) <= most_taps_lead(s.stride);
+           taps_lead(s.stride, s.q()) <= most_taps_lead(s.stride) &&
+           places(s, ConvKernel::taps) < kMostPlaces;
 }
 
 Split filter_split(const ConvShape& s, ConvChoice choice) {
     if (choice.kernel == ConvKernel::filter)
         return wgmma_split_of(wgmma_product_of(s, Pass::filter), choice.tile);
-    // Pixels with a zero behind each row, and of taps a row of them behind each sample.
-    const int rows = s.p() + (choice.kernel == ConvKernel::taps ? 1 : 0);
-    const int64_t pixels = int64_t(s.x.n) * rows * (s.q() + 1);
     const int64_t tiles = ceil_div(s.x.stored_c(), 64) * ceil_div(s.w.k, 64);
-    return split_in_waves(round_up(pixels, 64), tiles, 64);
+    return split_in_waves(places(s, choice.kernel), tiles, 64);
 }
 
 FilterGradientPlan filter_gradient_plan(const ConvShape& s) {

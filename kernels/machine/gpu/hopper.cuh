@@ -22,14 +22,15 @@ __device__ inline bool elect_one() {
     return one != 0;
 }
 
-// The same number, of which the compiler works out nothing further up: what would wait there for its use in registers.
+// Returns v. The compiler does not know that, so it computes nothing from the result before this line. Otherwise it may
+// compute such values early and hold them in registers until they are used.
 __device__ inline int not_before(int v) {
     asm volatile("" : "+r"(v));
     return v;
 }
 
-// setmaxnreg: the warps of a warpgroup, all of them, give back registers until they have so many a thread, or take some
-// that others of the block gave back, and wait until there are enough.
+// setmaxnreg, called by all warps of a warpgroup. keep_registers gives registers back until each thread has kRegisters.
+// take_registers takes registers that other warpgroups of the block gave back, and waits until enough are free.
 template <int kRegisters>
 __device__ void keep_registers() {
     static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
@@ -92,7 +93,7 @@ __device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
         : "memory");
 }
 
-// Whether that phase is over, without waiting for it.
+// Returns whether that phase is over, without waiting. No kernel uses it, only tests/kernels/probe.
 __device__ inline bool mbarrier_test(Mbarrier* b, int parity) {
     int over;
     asm volatile(
