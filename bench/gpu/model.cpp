@@ -174,7 +174,7 @@ Expectation expect(std::istringstream& line, Precision precision) {
     }
     if (op == "image") {
         line >> n >> h;
-        return moving(Moving::image_pairs, double(n) * h * h * (3 + 4 * e));
+        return moving(Moving::image, double(n) * h * h * (3 + 4 * e));
     }
     if (op == "sgd" || op == "adamw") {
         double count = 0;

@@ -59,11 +59,10 @@ enum class Moving {
     maxpool_forward,
     maxpool_backward,
     image,
-    image_pairs,
     sgd,
     others,  // one pass over their operands
 };
-constexpr int kMovings = 15;
+constexpr int kMovings = 14;
 std::string_view name_of(Moving);
 
 Cost cost(const Device&, Moving, double bytes);
