@@ -305,8 +305,14 @@ struct Server {
 
 int serve(const std::string& device, Precision precision) {
     Server server{table(device, precision), device, precision};
-    for (std::string line; std::getline(std::cin, line);)
+    size_t told = 0;  // of cuDNN's plans, which go into the log as they are chosen
+    for (std::string line; std::getline(std::cin, line);) {
         std::cout << server.answer(line) << std::endl;
+        if (device != name(Backend::cudnn)) continue;
+        const std::string plans = cudnn_plans();
+        std::cerr << plans.substr(told) << std::flush;
+        told = plans.size();
+    }
     return 0;
 }
 

@@ -67,7 +67,6 @@ using Placed = std::pair<int, const void*>;
 class Plan {
 public:
     void run(const std::vector<Placed>&, cudnnHandle_t) const;
-    size_t workspace_bytes() const { return workspace_; }
     // What it took when it was chosen.
     double seconds() const { return seconds_; }
     // The engine and its settings, as cuDNN numbers them.
