@@ -4,8 +4,8 @@
 #include <string>
 
 #include "bench/measure.h"
-#include "engine/layer_costs.h"
-#include "engine/stopwatch.h"
+#include "engine/measure/layer_costs.h"
+#include "engine/measure/stopwatch.h"
 #include "kernels/error.h"
 #include "models/models.h"
 

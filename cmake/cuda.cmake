@@ -7,8 +7,8 @@ set(FP_CUDA OFF CACHE STRING "Build the CUDA kernels for GPUs: ON, OFF, or AUTO,
 set(FP_CUDA_ARCHITECTURES "80-real;90a-real;80-virtual" CACHE STRING
     "GPU generations to build for; the virtual one serves later ones")
 
-file(GLOB cuda_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
-set(cuda_only ${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/runtime.cu)
+file(GLOB cuda_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*/*.cu)
+set(cuda_only ${PROJECT_SOURCE_DIR}/kernels/cuda/runtime/table.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/runtime/runtime.cu)
 list(REMOVE_ITEM cuda_ops ${cuda_only})
 
 set(fp_cuda_built OFF)
@@ -63,7 +63,7 @@ if(fp_cuda_built)
   if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows the flag up to 17
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   endif()
-  # Matrix instructions of Hopper alone stand in files of their own, kernels/cuda/*_sm90a.cu, which other
+  # Matrix instructions of Hopper alone stand in files of their own, kernels/cuda/conv/*_sm90a.cu, which other
   # generations cannot compile.
   set(hopper_ops ${cuda_ops})
   list(FILTER hopper_ops INCLUDE REGEX "_sm90a\\.cu$")
@@ -72,7 +72,7 @@ if(fp_cuda_built)
   add_library(fp_cuda STATIC ${common_ops} ${cuda_only})
   target_link_libraries(fp_cuda PUBLIC fp_plan)
   list(JOIN CMAKE_CUDA_ARCHITECTURES "+" gpu_code)  # nvcc takes a comma for the next definition
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/kernels/cuda/table.cu PROPERTIES
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/kernels/cuda/runtime/table.cu PROPERTIES
                               COMPILE_DEFINITIONS FP_GPU_CODE="${gpu_code}")
   set(cuda_targets fp_cuda)
   if(hopper_ops)
@@ -116,7 +116,8 @@ endif()
 set(emulated_ops)
 foreach(op ${cuda_ops})
   get_filename_component(name ${op} NAME_WE)
-  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/emulated/${name}.cpp CONTENT "#include \"kernels/cuda/${name}.cu\"\n")
+  file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR} ${op})
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/emulated/${name}.cpp CONTENT "#include \"${path}\"\n")
   list(APPEND emulated_ops ${PROJECT_BINARY_DIR}/emulated/${name}.cpp)
 endforeach()
 file(GLOB machine_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/machine/emulated/*.cpp

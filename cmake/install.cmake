@@ -4,15 +4,16 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(fp_package ${CMAKE_INSTALL_LIBDIR}/cmake/fairprune)
-set(fp_headers ${CMAKE_INSTALL_INCLUDEDIR}/fairprune)  # "engine/tape.h" lies below
+set(fp_headers ${CMAKE_INSTALL_INCLUDEDIR}/fairprune)  # "engine/core/tape.h" lies below
 
 add_library(fairprune INTERFACE)
-target_link_libraries(fairprune INTERFACE fp_models)
+target_link_libraries(fairprune INTERFACE fp_models fairprune_prune fairprune_report)
 target_include_directories(fp_flags INTERFACE $<INSTALL_INTERFACE:${fp_headers}>)
 
-set(fp_parts fp_flags fp_files fp_plan fp_emulated fp_kernels fp_datasets fp_fairness fp_report fp_engine fp_onnx fp_models ${fp_cuda_library})
+set(fp_parts fp_flags fp_plan fp_emulated fp_kernels fairprune_core fairprune_io fairprune_fairness fairprune_data fairprune_eval fairprune_run fairprune_train fairprune_measure fairprune_prune fairprune_report fairprune_onnx
+    fp_models ${fp_cuda_library})
 foreach(part ${fp_parts})
-  string(REPLACE "fp_" "" name ${part})
+  string(REGEX REPLACE "^(fp|fairprune)_" "" name ${part})
   set_target_properties(${part} PROPERTIES EXPORT_NAME ${name})
 endforeach()
 install(TARGETS ${fp_parts} fairprune EXPORT fairprune)

@@ -22,7 +22,7 @@ std::string gpu();
 namespace cudnn {
 const Kernels* find(Precision);
 std::string plans();
-}
+}  // namespace cudnn
 namespace emulated {
 const Kernels* find(Precision);
 }

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "engine/network.h"
-#include "engine/ops.h"
+#include "engine/core/network.h"
+#include "engine/core/ops.h"
 
 namespace fp::models {
 

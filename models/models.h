@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/network.h"
+#include "engine/core/network.h"
 
 namespace fp::models {
 

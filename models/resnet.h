@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/network.h"
+#include "engine/core/network.h"
 
 namespace fp::models {
 

@@ -10,8 +10,7 @@
 // Tests that need it skip where it is absent.
 inline std::optional<std::filesystem::path> shared_folder() {
     const char* named = std::getenv("FP_SHARED");
-    const auto path = named ? std::filesystem::path(named)
-                            : source_dir() / ".." / "shared";
+    const auto path = named ? std::filesystem::path(named) : source_dir() / ".." / "shared";
     if (!std::filesystem::is_directory(path)) return std::nullopt;
     return std::filesystem::canonical(path);
 }

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <iostream>
 
-#include "engine/files.h"
+#include "engine/io/files.h"
 
 namespace fp {
 namespace {

@@ -9,15 +9,15 @@
 
 #include "engine/data/attributes.h"
 #include "engine/data/check.h"
-#include "engine/data/columns.h"
 #include "engine/data/counts.h"
-#include "engine/data/csv.h"
+#include "engine/data/decode/png.h"
 #include "engine/data/images.h"
 #include "engine/data/parallel.h"
 #include "engine/data/pixel_stats.h"
-#include "engine/data/png.h"
 #include "engine/data/split.h"
-#include "engine/files.h"
+#include "engine/io/columns.h"
+#include "engine/io/csv.h"
+#include "engine/io/files.h"
 #include "kernels/error.h"
 
 namespace fp {

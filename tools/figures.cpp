@@ -5,23 +5,19 @@
 #include <limits>
 
 #include "engine/fairness/intervals.h"
+#include "engine/io/json.h"
 #include "kernels/error.h"
 
 namespace fp {
 
 using nlohmann::ordered_json;
 
-ordered_json number(double v) { return std::isfinite(v) ? ordered_json(v) : ordered_json(nullptr); }
-
-double value_or_nan(const ordered_json& v) {
-    return v.is_null() ? std::numeric_limits<double>::quiet_NaN() : v.get<double>();
-}
-
 void add_p_holm(const std::vector<ordered_json*>& figures) {
     std::vector<double> p;
     for (const ordered_json* figure : figures) p.push_back(value_or_nan(figure->at("p")));
     const std::vector<double> corrected = holm(p);
-    for (size_t i = 0; i < figures.size(); ++i) (*figures[i])["p_holm"] = number(corrected[i]);
+    for (size_t i = 0; i < figures.size(); ++i)
+        (*figures[i])["p_holm"] = number_or_null(corrected[i]);
 }
 
 std::vector<std::string> split_list(const std::string& text, const char* option) {

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <iostream>
 
-#include "engine/files.h"
-#include "engine/profile.h"
-#include "engine/roof.h"
-#include "engine/stopwatch.h"
+#include "engine/io/files.h"
+#include "engine/measure/profile.h"
+#include "engine/measure/roofline.h"
+#include "engine/measure/stopwatch.h"
 #include "models/models.h"
 #include "tools/load.h"
 

@@ -1,5 +1,5 @@
 // fp_data check|stats|split|synth|cache SPEC
-#include "engine/files.h"
+#include "engine/io/files.h"
 #include "kernels/error.h"
 #include "tools/common.h"
 #include "tools/data_commands.h"

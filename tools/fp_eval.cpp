@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <iostream>
 
+#include "engine/eval/predictions_file.h"
 #include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
-#include "engine/fairness/render.h"
 #include "engine/fairness/threshold.h"
+#include "engine/report/render.h"
 #include "kernels/error.h"
 #include "tools/load.h"
 

@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "engine/files.h"
+#include "engine/io/files.h"
 #include "engine/onnx/write.h"
 #include "models/models.h"
 #include "tools/load.h"

@@ -4,11 +4,11 @@
 #include <chrono>
 #include <iostream>
 
-#include "engine/progress.h"
-#include "engine/run_folder.h"
-#include "engine/signals.h"
-#include "engine/state.h"
-#include "engine/version.h"
+#include "engine/run/checkpoint_folder.h"
+#include "engine/run/progress.h"
+#include "engine/run/run_folder.h"
+#include "engine/run/signals.h"
+#include "engine/run/version.h"
 #include "models/models.h"
 #include "tools/load.h"
 #include "tools/training.h"

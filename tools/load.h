@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
-#include "engine/checkpoint.h"
 #include "engine/data/images.h"
-#include "engine/predict.h"
+#include "engine/eval/predict.h"
+#include "engine/run/checkpoint.h"
 #include "tools/common.h"
 
 namespace fp {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/files.h"
+#include "engine/io/files.h"
 #include "tools/options.h"
 #include "tools/toml.h"
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "engine/version.h"
+#include "engine/run/version.h"
 #include "kernels/kernels.h"
 #include "tools/help.h"
 #include "tools/option.h"

@@ -7,13 +7,14 @@
 #include <set>
 #include <span>
 
-#include "engine/hash.h"
-#include "engine/json.h"
+#include "engine/eval/predictions_file.h"
+#include "engine/io/hash.h"
+#include "engine/io/json.h"
+#include "engine/measure/stopwatch.h"
 #include "engine/report/model_card.h"
 #include "engine/report/scan_html.h"
-#include "engine/run_folder.h"
-#include "engine/signals.h"
-#include "engine/stopwatch.h"
+#include "engine/run/run_folder.h"
+#include "engine/run/signals.h"
 #include "models/models.h"
 #include "tools/prune_report.h"
 #include "tools/scan.h"

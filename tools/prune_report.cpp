@@ -7,13 +7,14 @@
 
 #include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
-#include "engine/fairness/render.h"
-#include "engine/fairness/text_rows.h"
-#include "engine/files.h"
-#include "engine/profile.h"
+#include "engine/io/files.h"
+#include "engine/io/json.h"
+#include "engine/measure/profile.h"
 #include "engine/report/html.h"
+#include "engine/report/render.h"
+#include "engine/report/text_rows.h"
 
-#include "engine/stopwatch.h"
+#include "engine/measure/stopwatch.h"
 #include "models/models.h"
 #include "tools/sweep_report.h"
 
@@ -76,7 +77,7 @@ ordered_json speed_table(const LoadedModel& dense, const LoadedModel& pruned, in
     return rows;
 }
 
-std::string number(const ordered_json& v, const char* format = "{:.4f}") {
+std::string number_or_null(const ordered_json& v, const char* format = "{:.4f}") {
     return v.is_null() ? "n/a" : fmt::format(fmt::runtime(format), v.get<double>());
 }
 
@@ -181,8 +182,8 @@ std::string report_text(const ordered_json& r) {
         fmt::format("{:.1f}", mb * 1e-6), fmt::format("{:.1f} %", 100 * mb / ma));
     for (const auto& s : r.at("speed"))
         row(fmt::format("images/s, batch {}", s["batch"].get<int>()),
-            number(s["dense"]["images_per_second"], "{:.0f}"),
-            number(s["pruned"]["images_per_second"], "{:.0f}"),
+            number_or_null(s["dense"]["images_per_second"], "{:.0f}"),
+            number_or_null(s["pruned"]["images_per_second"], "{:.0f}"),
             fmt::format("{:.2f}x [{:.2f},{:.2f}]", s["speedup"]["value"].get<double>(),
                         s["speedup"]["low"].get<double>(), s["speedup"]["high"].get<double>()));
     if (!r.contains("test")) return out + "no test split: nothing was evaluated\n";
@@ -190,19 +191,20 @@ std::string report_text(const ordered_json& r) {
     out += fmt::format("\ntest split, {} images                     value [95 % interval]\n",
                        dense.at("samples").get<int64_t>());
     for (const char* key : {"accuracy", "balanced_accuracy", "macro_f1", "macro_auc"})
-        row(key, number(dense.at(key).at("value")) + "", number(pruned.at(key).at("value")),
-            interval(pruned.at(key)));
+        row(key, number_or_null(dense.at(key).at("value")) + "",
+            number_or_null(pruned.at(key).at("value")), interval(pruned.at(key)));
     for (const auto& [attribute, a] : dense.at("attributes").items()) {
         const auto& b = pruned.at("attributes").at(attribute);
         out += fmt::format("\n{:<26}{:>18}{:>18}{:>18}\n", attribute, "", "", "fair range");
         for (const auto& [group, g] : a.at("groups").items())
             row(fmt::format("  {} (n={})", group, g.at("samples").get<int64_t>()),
-                number(g.at("accuracy").at("value")),
-                number(b.at("groups").at(group).at("accuracy").at("value")), "");
+                number_or_null(g.at("accuracy").at("value")),
+                number_or_null(b.at("groups").at(group).at("accuracy").at("value")), "");
         for (const char* key : {"eopp0", "eopp1", "eodd", "eodd_mean", "dp"})
             if (a.at("gaps").contains(key))
-                row(fmt::format("  {}", key), number(a.at("gaps").at(key).at("value")),
-                    number(b.at("gaps").at(key).at("value")), fair_range(b.at("gaps").at(key)));
+                row(fmt::format("  {}", key), number_or_null(a.at("gaps").at(key).at("value")),
+                    number_or_null(b.at("gaps").at(key).at("value")),
+                    fair_range(b.at("gaps").at(key)));
     }
     if (r.contains("sweep")) out += "\n" + sweep_text(r.at("sweep"));
     if (r.contains("verdict")) out += "\n" + wrapped(r.at("verdict").get<std::string>());

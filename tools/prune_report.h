@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "engine/checkpoint.h"
 #include "engine/fairness/predictions.h"
+#include "engine/run/checkpoint.h"
 
 namespace fp {
 

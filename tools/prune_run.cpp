@@ -6,12 +6,12 @@
 #include <iostream>
 #include <limits>
 
-#include "engine/progress.h"
 #include "engine/prune/attribute_weights.h"
-#include "engine/run_folder.h"
-#include "engine/signals.h"
+#include "engine/run/progress.h"
+#include "engine/run/run_folder.h"
+#include "engine/run/signals.h"
+#include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
-#include "engine/version.h"
 #include "models/models.h"
 
 namespace fp {

@@ -2,8 +2,8 @@
 // resumable at every stage. Training and validation images only: the test split is its caller's to read.
 #pragma once
 
-#include "engine/run_folder.h"
-#include "engine/state.h"
+#include "engine/run/checkpoint_folder.h"
+#include "engine/run/run_folder.h"
 #include "tools/load.h"
 #include "tools/pruning.h"
 #include "tools/training.h"

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/feed.h"
-#include "engine/stopwatch.h"
+#include "engine/data/device_input.h"
+#include "engine/measure/stopwatch.h"
 #include "models/models.h"
 
 namespace fp {

@@ -1,10 +1,10 @@
 // The options of scoring and removal, and how fp_prune turns them into the engine's.
 #pragma once
 
-#include "engine/checkpoint.h"
-#include "engine/layer_costs.h"
+#include "engine/measure/layer_costs.h"
 #include "engine/prune/choose.h"
 #include "engine/prune/score.h"
+#include "engine/run/checkpoint.h"
 #include "tools/attributes.h"
 #include "tools/common.h"
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/io/json.h"
 #include "engine/prune/ranks.h"
 #include "tools/figures.h"
 
@@ -17,7 +18,7 @@ ordered_json rankings_json(const std::vector<Ranking>& rankings) {
         names.push_back(rankings[i].name);
         ordered_json row = ordered_json::array();
         for (size_t j = 0; j < i; ++j)
-            row.push_back(number(mean_tau(rankings[i].scores, rankings[j].scores)));
+            row.push_back(number_or_null(mean_tau(rankings[i].scores, rankings[j].scores)));
         rows.push_back(row);
     }
     return {{"names", names}, {"tau", rows}};

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/prune/criteria.h"
+#include "engine/prune/criteria/criteria.h"
 
 namespace fp {
 

@@ -5,9 +5,10 @@
 #include <cmath>
 
 #include "engine/fairness/compare.h"
-#include "engine/progress.h"
-#include "engine/prune/rewrite.h"
-#include "engine/signals.h"
+#include "engine/io/json.h"
+#include "engine/prune/cut.h"
+#include "engine/run/progress.h"
+#include "engine/run/signals.h"
 #include "models/models.h"
 #include "tools/figures.h"
 
@@ -26,7 +27,9 @@ const Difference& find(const std::vector<Difference>& all, const char* key) {
 }
 
 ordered_json to_json(const Difference& d) {
-    return {{"value", number(d.model)}, {"change", number(d.value)}, {"p", number(d.p)}};
+    return {{"value", number_or_null(d.model)},
+            {"change", number_or_null(d.value)},
+            {"p", number_or_null(d.p)}};
 }
 
 struct Scanner {

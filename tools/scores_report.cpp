@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/io/json.h"
 #include "tools/figures.h"
 
 namespace fp {
@@ -36,9 +37,9 @@ ordered_json row_of(const LayerScores& r) {
                      {"definition", r.definition},
                      {"channels", r.score.size()},
                      {"samples", r.samples},
-                     {"chance", number(r.chance)},
-                     {"lowest", number(lowest(r.normalized))},
-                     {"median", number(median(r.normalized))},
+                     {"chance", number_or_null(r.chance)},
+                     {"lowest", number_or_null(lowest(r.normalized))},
+                     {"median", number_or_null(median(r.normalized))},
                      {"seconds", r.seconds}};
     if (!r.reason.empty()) row["reason"] = r.reason;
     if (r.null.permutations == 0) return row;
@@ -46,7 +47,7 @@ ordered_json row_of(const LayerScores& r) {
     for (size_t c = 0; c < r.score.size(); ++c)
         errors.push_back(r.null.sd[c] / (r.over_null ? r.null.mean[c] : r.chance));
     row["permutations"] = r.null.permutations;
-    row["standard_error"] = number(median(errors));
+    row["standard_error"] = number_or_null(median(errors));
     row["below_noise"] =
         std::count_if(r.null.z.begin(), r.null.z.end(), [](double z) { return z < kBelowNoise; });
     return row;
@@ -72,7 +73,7 @@ ordered_json scores_report(const ScoresFile& scores,
             {{"layer", r.layer},
              {"attribute", r.attribute},
              {"channels", r.channels},
-             {"tau", number(r.tau)},
+             {"tau", number_or_null(r.tau)},
              {"lowest", r.lowest},
              {"common", r.common},
              {"common_if_unrelated", double(r.lowest) * r.lowest / r.channels}});

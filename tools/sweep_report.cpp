@@ -7,6 +7,7 @@
 
 #include "engine/fairness/evaluate.h"
 #include "engine/fairness/seeds.h"
+#include "engine/io/json.h"
 #include "engine/prune/pareto.h"
 #include "tools/figures.h"
 
@@ -19,23 +20,24 @@ constexpr int kRmsResamples = 400;
 const char* const kGap = "eodd_mean";
 
 ordered_json to_json(const SeedSummary& s) {
-    return {{"mean", number(s.mean)}, {"sd", number(s.sd)}, {"low", number(s.low)},
-            {"high", number(s.high)}, {"p", number(s.p)},   {"n", s.n}};
+    return {{"mean", number_or_null(s.mean)}, {"sd", number_or_null(s.sd)},
+            {"low", number_or_null(s.low)},   {"high", number_or_null(s.high)},
+            {"p", number_or_null(s.p)},       {"n", s.n}};
 }
 
 // Accuracy and gaps of one model on the test split.
 ordered_json test_figures(const Predictions& p, const std::vector<std::string>& attributes) {
     const Report r = evaluate(p, attributes, {.resamples = kRmsResamples});
-    ordered_json out{{"accuracy", number(r.metric("accuracy").value)},
-                     {"balanced_accuracy", number(r.metric("balanced_accuracy").value)},
-                     {"macro_f1", number(r.metric("macro_f1").value)}};
+    ordered_json out{{"accuracy", number_or_null(r.metric("accuracy").value)},
+                     {"balanced_accuracy", number_or_null(r.metric("balanced_accuracy").value)},
+                     {"macro_f1", number_or_null(r.metric("macro_f1").value)}};
     for (const AttributeReport& a : r.attributes) {
         if (!a.no_gaps.empty()) continue;
         const Gap& g = a.gap(kGap);
-        out["gaps"][a.name] = {{kGap, number(g.value)},
-                               {"rms_squared", number(g.rms_squared)},
-                               {"fair_low", number(g.fair_low)},
-                               {"fair_high", number(g.fair_high)}};
+        out["gaps"][a.name] = {{kGap, number_or_null(g.value)},
+                               {"rms_squared", number_or_null(g.rms_squared)},
+                               {"fair_low", number_or_null(g.fair_low)},
+                               {"fair_high", number_or_null(g.fair_high)}};
     }
     return out;
 }
@@ -95,8 +97,8 @@ ordered_json sweep_json(const std::vector<SweepResult>& results,
                             {"parameters", round.at("parameters")},
                             {"macs", round.at("macs")},
                             {"val",
-                             {{"balanced_accuracy", number(val_accuracy.back())},
-                              {"objective", number(val_objective.back())}}}});
+                             {{"balanced_accuracy", number_or_null(val_accuracy.back())},
+                              {"objective", number_or_null(val_objective.back())}}}});
             if (!run.test) continue;
             const ordered_json figures = test_figures(*run.test, attributes);
             test.accuracy.push_back(value_or_nan(figures.at("balanced_accuracy")));

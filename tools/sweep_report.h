@@ -1,7 +1,7 @@
 // What a search found: accuracy, gaps and measured time of every point, beside its controls.
 #pragma once
 
-#include "engine/stopwatch.h"
+#include "engine/measure/stopwatch.h"
 #include "tools/rankings.h"
 #include "tools/sweep.h"
 

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <set>
 
-#include "engine/files.h"
+#include "engine/io/files.h"
 
 namespace fp {
 namespace {

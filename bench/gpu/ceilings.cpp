@@ -4,7 +4,7 @@
 
 #include "bench/gpu/numbers.h"
 #include "bench/gpu/work.h"
-#include "kernels/tiles.h"
+#include "kernels/cuda/plan/tiling.h"
 
 namespace fp {
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <optional>
 
-#include "engine/elements.h"
+#include "engine/core/elements.h"
 #include "kernels/bf16.h"
 #include "kernels/error.h"
 

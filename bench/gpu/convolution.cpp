@@ -9,7 +9,7 @@
 
 #include "bench/gpu/forced.h"
 #include "bench/gpu/work.h"
-#include "engine/elements.h"
+#include "engine/core/elements.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 

@@ -1,9 +1,9 @@
 #include "bench/gpu/model.h"
 
 #include "kernels/cuda/plan/cost.h"
+#include "kernels/cuda/plan/gemm_shapes.h"
+#include "kernels/cuda/plan/layout.h"
 #include "kernels/error.h"
-#include "kernels/nhwc.h"
-#include "kernels/products.h"
 
 namespace fp {
 namespace {

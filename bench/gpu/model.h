@@ -1,13 +1,13 @@
 // What an op takes on an H200, by the model that its launches were fitted with: kernels/cuda/plan/cost.h for what runs in
-// bf16, tiles.h for convolutions in float32 and TF32, and the kernel files' own heads for the rest, which was not measured.
+// bf16, tiling.h for convolutions in float32 and TF32, and the kernel files' own heads for the rest, which was not measured.
 #pragma once
 
 #include <sstream>
 #include <string>
 #include <string_view>
 
+#include "kernels/cuda/plan/tiling.h"
 #include "kernels/kernels.h"
-#include "kernels/tiles.h"
 
 namespace fp {
 

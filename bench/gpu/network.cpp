@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bench/gpu/work.h"
-#include "engine/safetensors.h"
-#include "engine/stopwatch.h"
+#include "engine/io/safetensors.h"
+#include "engine/measure/stopwatch.h"
 #include "kernels/error.h"
 #include "models/models.h"
 

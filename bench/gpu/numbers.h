@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "engine/memory.h"
+#include "engine/core/memory.h"
 #include "kernels/kernels.h"
 
 namespace fp {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "bench/gpu/ops.h"
-#include "engine/elements.h"
+#include "engine/core/elements.h"
 
 namespace fp {
 namespace {

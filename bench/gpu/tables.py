@@ -82,7 +82,7 @@ def profiled(document):
 def machine(document):
     out = []
     if document["machine"]:
-        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/tiles.h, kernels/cuda/plan/cost.h).\n\n"
+        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/cuda/plan/tiling.h, kernels/cuda/plan/cost.h).\n\n"
                    "| what | measured | assumed | measured / assumed |\n|---|--:|--:|--:|")
         out += [f"| {r['what']} | {r['measured']:.3g} {r['unit']} | {r['assumed']:.3g} | {r['measured'] / r['assumed']:.2f} |" for r in document["machine"]]
     if document["probes"]:

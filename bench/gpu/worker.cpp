@@ -39,7 +39,7 @@
 #include "bench/gpu/compare.h"
 #include "bench/gpu/model.h"
 #include "bench/gpu/work.h"
-#include "engine/memory.h"
+#include "engine/core/memory.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 

@@ -15,8 +15,8 @@
 #include <sstream>
 #include <string>
 
-#include "engine/layer_costs.h"
-#include "engine/stopwatch.h"
+#include "engine/measure/layer_costs.h"
+#include "engine/measure/stopwatch.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 #include "models/models.h"

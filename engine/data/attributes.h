@@ -1,38 +1,14 @@
-// Groups of samples by a sensitive attribute, as --attribute spells them:
-//
-//   sex            one group for each value, sorted (as numbers if all are numbers)
-//   age:60         a number cut in two: <60 and >=60        age:30:60   <30, 30-60 (60 not in it) and >=60
-//   sex*age:60     every combination: female*<60, female*>=60, ...; unknown if either is
-//   age:60?last    unknown values count as the last group (?first: the first), as the published code does
-//
-// A value is unknown as engine/data/columns.h says; its sample has group -1. Columns are found under their
-// usual other names.
+// The groups of a data set's samples (engine/fairness/grouping.h has the specifications).
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "engine/data/csv.h"
 #include "engine/data/dataset.h"
+#include "engine/fairness/grouping.h"
+#include "engine/io/csv.h"
 
 namespace fp {
 
-struct Grouping {
-    std::string name;                 // the specification
-    std::vector<std::string> groups;  // cut groups are there even if nobody is in them
-    std::vector<int> of;              // group of each sample, -1 = unknown
-};
+AttributeColumns attribute_columns(const Table&);
 
-// Exit::usage for a specification that cannot be read, Exit::data for a column that is not there (the message
-// lists what is) and for a value under a cut that is no number.
 Grouping group_by(const Dataset&, const std::string& spec);
-Grouping group_by(const Table&, const std::string& spec);
-
-// How many samples each group has, unknown last.
-std::vector<int64_t> group_sizes(const Grouping&);
-
-// Exit::data unless two groups at least have samples and there are at most 50 groups.
-void require_comparable(const Grouping&);
 
 }  // namespace fp

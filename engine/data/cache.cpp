@@ -6,7 +6,7 @@
 #include <mutex>
 #include <thread>
 
-#include "engine/hash.h"
+#include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {

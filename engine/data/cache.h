@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/data/decode.h"
-#include "engine/files.h"
+#include "engine/data/decode/decode.h"
+#include "engine/io/files.h"
 
 namespace fp {
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "engine/data/parallel.h"
-#include "engine/hash.h"
+#include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/data/dataset.h"
-#include "engine/data/decode.h"
+#include "engine/data/decode/decode.h"
 
 namespace fp {
 

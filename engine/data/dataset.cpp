@@ -6,11 +6,11 @@
 #include <map>
 #include <set>
 
-#include "engine/data/columns.h"
-#include "engine/data/sources.h"
+#include "engine/data/sources/sources.h"
 #include "engine/data/split.h"
-#include "engine/files.h"
-#include "engine/hash.h"
+#include "engine/io/columns.h"
+#include "engine/io/files.h"
+#include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {

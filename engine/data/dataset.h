@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/data/synth.h"
+#include "engine/data/sources/synth.h"
 
 namespace fp {
 
@@ -44,7 +44,7 @@ struct DatasetOptions {
 };
 
 // Opens a specification:
-//   synth:KEY=VALUE,...                     generated (engine/data/synth.h)
+//   synth:KEY=VALUE,...                     generated (engine/data/sources/synth.h)
 //   csv:FILE[,images=DIR]                   columns image and label; split, lesion_id, patient_id, attributes
 //   isic2019:DIR[,images=DIR]               ISIC_2019_Training_GroundTruth.csv and _Metadata.csv as published
 //   fitzpatrick17k:FILE[,images=DIR]        fitzpatrick17k.csv as published

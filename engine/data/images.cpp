@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <thread>
 
-#include "engine/data/resize.h"
-#include "engine/data/synth.h"
-#include "engine/hash.h"
+#include "engine/data/augment/resize.h"
+#include "engine/data/sources/synth.h"
+#include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {

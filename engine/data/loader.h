@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/data/augment.h"
+#include "engine/data/augment/augment.h"
 #include "kernels/kernels.h"
 
 namespace fp {

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "engine/data/dataset.h"
-#include "engine/data/decode.h"
+#include "engine/data/decode/decode.h"
 
 namespace fp {
 

@@ -1,15 +1,13 @@
 #include "engine/data/split.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <set>
 #include <unordered_map>
 
-#include "engine/data/columns.h"
+#include "engine/io/columns.h"
+#include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -93,7 +91,7 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
     for (size_t i = 0; i < label.size(); ++i) {
         Group& g = by_id[group[i]];
         g.members.push_back(i);
-        const uint64_t place = XXH3_64bits_withSeed(order[i].data(), order[i].size(), seed);
+        const uint64_t place = xxh3_64(std::as_bytes(std::span(order[i])), seed);
         if (std::pair(place, std::string_view(order[i])) < std::pair(g.place, g.name) ||
             g.name.data() == nullptr) {
             g.place = place;

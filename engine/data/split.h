@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/data/csv.h"
 #include "engine/data/dataset.h"
+#include "engine/io/csv.h"
 
 namespace fp {
 

@@ -5,23 +5,10 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "engine/data/attributes.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
-
-Table attribute_table(const Predictions& p) {
-    Table table;
-    table.header = p.columns;
-    table.name = "predictions";
-    table.rows.resize(p.size());
-    for (int64_t i = 0; i < p.size(); ++i) {
-        table.lines.push_back(i + 2);  // as they would stand under one header line
-        for (const auto& column : p.attributes) table.rows[i].push_back(column[i]);
-    }
-    return table;
-}
 
 // Fills in what follows from groups, group_of_case and has_unknown.
 void complete(Cohort& cohort, const Predictions& p, int min_group_size) {
@@ -82,7 +69,7 @@ constexpr size_t kMostGroups = 50;  // as attributes.h has it: an identifier is 
 Cohort by_attribute(const Predictions& predictions,
                     const std::string& attribute,
                     int min_group_size) {
-    const Grouping grouping = group_by(attribute_table(predictions), attribute);
+    const Grouping grouping = group_by(attribute_columns(predictions), attribute);
     FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", attribute, " has ",
                grouping.groups.size(), " groups, at most ", kMostGroups, " can be compared");
     Cohort cohort;

@@ -14,7 +14,6 @@
 // groups which is worst in the other model.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -62,8 +61,5 @@ Comparison compare(const Predictions& model,
                    const Predictions& other,
                    const std::vector<std::string>& attributes,
                    const EvaluateOptions& options = {});
-
-nlohmann::ordered_json to_json(const Comparison& comparison);
-std::string to_text(const Comparison& comparison);
 
 }  // namespace fp

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "engine/data/columns.h"
+#include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {

@@ -4,9 +4,9 @@
 
 #include <limits>
 
-#include "engine/folded.h"
-#include "engine/trace.h"
-#include "engine/version.h"
+#include "engine/core/inference_weights.h"
+#include "engine/core/trace.h"
+#include "engine/run/version.h"
 #include "kernels/error.h"
 
 namespace fp {

@@ -9,7 +9,7 @@
 
 #include <string>
 
-#include "engine/checkpoint.h"
+#include "engine/run/checkpoint.h"
 
 namespace fp {
 

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/data/attributes.h"
-
 namespace fp {
 
 double loss_disparity(const Predictions& p, const std::string& attribute) {
-    const Grouping g = group_by(table_of(p), attribute);
+    const Grouping g = group_by(attribute_columns(p), attribute);
     std::vector<double> sum(g.groups.size(), 0.0), count(g.groups.size(), 0.0);
     for (int64_t i = 0; i < p.size(); ++i) {
         if (g.of[size_t(i)] < 0) continue;

@@ -3,8 +3,8 @@
 
 #include <functional>
 
-#include "engine/prune/criteria.h"
-#include "engine/prune/rewrite.h"
+#include "engine/prune/criteria/criteria.h"
+#include "engine/prune/cut.h"
 
 namespace fp {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/prune/choose.h"
-#include "engine/prune/criteria.h"
+#include "engine/prune/criteria/criteria.h"
 #include "engine/prune/scores_file.h"
 
 namespace fp {

@@ -5,9 +5,9 @@
 #include <numeric>
 
 #include "engine/data/attributes.h"
-#include "engine/files.h"
-#include "engine/prune/gradient_criteria.h"
-#include "engine/prune/skewness.h"
+#include "engine/io/files.h"
+#include "engine/prune/criteria/gradient_criteria.h"
+#include "engine/prune/criteria/skewness.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -17,27 +17,6 @@ namespace {
 using nlohmann::ordered_json;
 const std::string kClass = "class";
 
-// `*` is any run of characters, `?` any one. Only the last star met can still be stretched, so this takes at
-// most pattern x name steps.
-bool matches(std::string_view pattern, std::string_view name) {
-    size_t p = 0, n = 0, star = pattern.npos, begin = 0;  // the star's run is name[begin, n)
-    while (n < name.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            begin = n;
-        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
-            ++p;
-            ++n;
-        } else if (star != pattern.npos) {
-            p = star + 1;
-            n = ++begin;
-        } else {
-            return false;
-        }
-    }
-    return pattern.find_first_not_of('*', p) == pattern.npos;
-}
-
 std::vector<std::string> names_of(const std::map<std::string, double>& weights) {
     std::vector<std::string> out;
     for (const auto& [name, weight] : weights) out.push_back(name);
@@ -45,30 +24,6 @@ std::vector<std::string> names_of(const std::map<std::string, double>& weights) 
 }
 
 }  // namespace
-
-std::vector<std::string> match_layers(const std::vector<Node>& rows,
-                                      const std::vector<ChannelSet>& sets,
-                                      const std::string& pattern) {
-    std::vector<std::string> all, out;
-    std::string last;
-    for (const Node& node : rows) {
-        if (node.channels != Channels::fresh || node.layer.empty() ||
-            !set_of(sets, node.layer).prunable)
-            continue;
-        all.push_back(node.layer);
-        const bool is_conv = node.op == "conv2d";
-        // A shortcut runs after its block's convolutions or before; it is never the last one.
-        if (is_conv && node.layer.find("downsample") == std::string::npos) last = node.layer;
-        if (pattern == "all" ? is_conv : pattern != "last" && matches(pattern, node.layer))
-            out.push_back(node.layer);
-    }
-    if (pattern == "last") out = {last};
-    std::string known;
-    for (const std::string& name : all) known += " " + name;
-    FP_REQUIRE(!out.empty() && !out[0].empty(), Exit::usage, "layers `", pattern,
-               "` names none of:", known);
-    return out;
-}
 
 std::vector<int64_t> calibration_samples(const ImageData& data,
                                          const std::vector<std::string>& attributes,

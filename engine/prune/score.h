@@ -1,8 +1,8 @@
 // From a trained network and a calibration set to the order in which channels go.
 #pragma once
 
-#include "engine/prune/criteria.h"
-#include "engine/prune/features.h"
+#include "engine/eval/features.h"
+#include "engine/prune/criteria/criteria.h"
 #include "engine/prune/scores_file.h"
 
 namespace fp {
@@ -21,12 +21,6 @@ struct ScoreOptions {
     size_t budget_bytes = size_t(2) << 30;
     PredictOptions predict = {};
 };
-
-// The layers that a pattern names, among those whose channels can go: `last` is the last convolution, `all`
-// every convolution. Exit::usage where it names none.
-std::vector<std::string> match_layers(const std::vector<Node>& rows,
-                                      const std::vector<ChannelSet>&,
-                                      const std::string& pattern);
 
 // Training samples for scoring: all if `count` covers them, else drawn without replacement in the groups'
 // proportions, keyed by the seed; in the order of the data set either way.

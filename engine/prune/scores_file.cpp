@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "engine/files.h"
-#include "engine/json.h"
+#include "engine/io/files.h"
+#include "engine/io/json.h"
 
 namespace fp {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/prune/snnl_scores.h"
+#include "engine/prune/criteria/snnl_scores.h"
 
 namespace fp {
 

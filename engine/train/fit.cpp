@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/data/attributes.h"
+#include "engine/io/json.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -17,8 +18,6 @@ double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
 }
-
-ordered_json number(double v) { return std::isfinite(v) ? ordered_json(v) : ordered_json(nullptr); }
 
 // Keys of random numbers, so that no two uses meet.
 enum Key : uint64_t { kSampling = 1, kAugment = 2, kDropout = 3 };
@@ -43,7 +42,7 @@ TrainSplit train_split(const ImageData& data, const FitOptions& o) {
 }
 
 ordered_json to_json(const Plateau& p) {
-    return {{"best", number(p.best)}, {"waited", p.waited}, {"drops", p.drops}};
+    return {{"best", number_or_null(p.best)}, {"waited", p.waited}, {"drops", p.drops}};
 }
 Plateau plateau_from(const ordered_json& j) {
     Plateau p{.waited = j.at("waited").get<int>(), .drops = j.at("drops").get<int>()};
@@ -79,16 +78,16 @@ std::vector<double> balanced_class_weights(const Dataset& set) {
 
 ordered_json brief_metrics(const Predictions& p, const std::vector<std::string>& attributes) {
     const Report report = evaluate(p, attributes, {.resamples = 0});
-    ordered_json out{{"samples", report.samples}, {"loss", number(mean_loss(p))}};
-    for (const Measure& m : report.metrics) out[m.key] = number(m.value);
+    ordered_json out{{"samples", report.samples}, {"loss", number_or_null(mean_loss(p))}};
+    for (const Measure& m : report.metrics) out[m.key] = number_or_null(m.value);
     for (const AttributeReport& a : report.attributes) {
         ordered_json groups = ordered_json::object(), gaps = ordered_json::object();
         for (const GroupReport& g : a.groups) {
             ordered_json row{{"samples", g.samples}};
-            for (const Measure& m : g.metrics) row[m.key] = number(m.value);
+            for (const Measure& m : g.metrics) row[m.key] = number_or_null(m.value);
             groups[g.name] = row;
         }
-        for (const Gap& g : a.gaps) gaps[g.key] = number(g.value);
+        for (const Gap& g : a.gaps) gaps[g.key] = number_or_null(g.value);
         out["attributes"][a.name] = {{"groups", groups}, {"gaps", gaps}};
     }
     return out;
@@ -158,10 +157,15 @@ bool fit(Trainer& trainer,
               .samples = place.at("samples").get<int64_t>(),
               .correct = place.at("correct").get<int64_t>()};
     auto place_at = [&](int epoch, int64_t batch) -> ordered_json {
-        return {
-            {"epoch", epoch},          {"batch", batch},           {"loss", sums.loss},
-            {"penalty", sums.penalty}, {"samples", sums.samples},  {"correct", sums.correct},
-            {"best", number(best)},    {"best_epoch", best_epoch}, {"plateau", to_json(plateau)}};
+        return {{"epoch", epoch},
+                {"batch", batch},
+                {"loss", sums.loss},
+                {"penalty", sums.penalty},
+                {"samples", sums.samples},
+                {"correct", sums.correct},
+                {"best", number_or_null(best)},
+                {"best_epoch", best_epoch},
+                {"plateau", to_json(plateau)}};
     };
 
     for (int epoch = place.at("epoch").get<int>(); epoch < o.epochs; ++epoch) {
@@ -231,7 +235,7 @@ bool fit(Trainer& trainer,
         } else {
             result.metrics["val"] = validate();
         }
-        result.metrics["select"] = {{"by", o.select}, {"value", number(result.selected)}};
+        result.metrics["select"] = {{"by", o.select}, {"value", number_or_null(result.selected)}};
         result.metrics["weights"] = weights_hash(trainer.network());
         plateau.see(result.selected, o.schedule.patience);
         result.best = result.selected > best || best_epoch == 0;

@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/checkpoint.h"
 #include "engine/data/sampler.h"
+#include "engine/eval/predict.h"
 #include "engine/fairness/evaluate.h"
-#include "engine/predict.h"
+#include "engine/run/checkpoint.h"
 #include "engine/train/trainer.h"
 
 namespace fp {

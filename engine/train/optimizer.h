@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "engine/params.h"
+#include "engine/core/params.h"
 
 namespace fp {
 

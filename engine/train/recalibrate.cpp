@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/feed.h"
+#include "engine/data/device_input.h"
 #include "kernels/error.h"
 
 namespace fp {

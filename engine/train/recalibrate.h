@@ -1,7 +1,7 @@
 // Batch norm's running statistics after a surgery: what they averaged belongs to a network that is no more.
 #pragma once
 
-#include "engine/predict.h"
+#include "engine/eval/predict.h"
 
 namespace fp {
 

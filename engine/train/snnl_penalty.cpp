@@ -2,7 +2,8 @@
 
 #include <memory>
 
-#include "engine/prune/score.h"
+#include "engine/core/channel_sets.h"
+#include "engine/eval/snnl_chance.h"
 #include "kernels/error.h"
 
 namespace fp {

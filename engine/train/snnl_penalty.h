@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "engine/data/loader.h"
-#include "engine/prune/features.h"
+#include "engine/eval/features.h"
 
 namespace fp {
 

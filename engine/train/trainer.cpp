@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/elements.h"
+#include "engine/core/elements.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 

@@ -4,11 +4,11 @@
 #include <exception>
 #include <optional>
 
-#include "engine/feed.h"
-#include "engine/loss.h"
-#include "engine/rounded_weights.h"
-#include "engine/safetensors.h"
-#include "engine/session.h"
+#include "engine/core/loss.h"
+#include "engine/core/rounded_weights.h"
+#include "engine/core/session.h"
+#include "engine/data/device_input.h"
+#include "engine/io/safetensors.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/schedule.h"
 #include "engine/train/snnl_penalty.h"

@@ -4,7 +4,7 @@
 #include <new>
 #include <vector>
 
-#include "kernels/cuda/tables.cuh"
+#include "kernels/cuda/runtime/tables.h"
 #include "kernels/error.h"
 #include "kernels/kernels.h"
 #include "kernels/machine/emulated/launch.h"

@@ -41,7 +41,7 @@ def go_wrong(kind):
     if kind == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if kind == "device":
-        print("gpu_worker: an illegal memory access was encountered at kernels/cuda/conv.cu:99", file=sys.stderr, flush=True)
+        print("gpu_worker: an illegal memory access was encountered at kernels/cuda/conv/conv.cu:99", file=sys.stderr, flush=True)
         sys.exit(4)
     if kind == "noise":
         sys.stdout.write("x" * (10 << 20))

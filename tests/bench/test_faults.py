@@ -108,7 +108,7 @@ class Drill(unittest.TestCase):
 
     def test_a_fault_of_the_device_keeps_its_message(self):
         report = self.drill("device conv backward_filter")
-        self.named(report, "conv backward_filter", "an illegal memory access was encountered at kernels/cuda/conv.cu:99")
+        self.named(report, "conv backward_filter", "an illegal memory access was encountered at kernels/cuda/conv/conv.cu:99")
         self.assertIn("stand_in worker emulated fp32 conv backward_filter", report["dead"])  # after two
         self.assertTrue(any("conv forward" in line for line in self.cases(report)))
 

@@ -23,42 +23,43 @@ const Table kPeople = parse_csv(
     "people.csv");
 
 TEST(Attributes, OneGroupAValue) {
-    const Grouping sex = group_by(kPeople, "sex");
+    const Grouping sex = group_by(attribute_columns(kPeople), "sex");
     EXPECT_EQ(sex.name, "sex");
     EXPECT_THAT(sex.groups, ElementsAre("female", "male"));
     EXPECT_THAT(sex.of, ElementsAre(1, 0, -1, -1, 1, 0));
     EXPECT_THAT(group_sizes(sex), ElementsAre(2, 2, 2));
-    const Grouping tone = group_by(kPeople, "tone");
+    const Grouping tone = group_by(attribute_columns(kPeople), "tone");
     EXPECT_THAT(tone.groups, ElementsAre("2", "9", "10"));
     EXPECT_THAT(tone.of, ElementsAre(2, 1, -1, 1, 0, 2));
 }
 
 TEST(Attributes, CutsANumber) {
-    const Grouping two = group_by(kPeople, "age:60");
+    const Grouping two = group_by(attribute_columns(kPeople), "age:60");
     EXPECT_THAT(two.groups, ElementsAre("<60", ">=60"));
     EXPECT_THAT(two.of, ElementsAre(1, 0, 0, 1, -1, 0));
-    const Grouping three = group_by(kPeople, "age:30:60");
+    const Grouping three = group_by(attribute_columns(kPeople), "age:30:60");
     EXPECT_THAT(three.groups, ElementsAre("<30", "30-60", ">=60"));
     EXPECT_THAT(three.of, ElementsAre(2, 1, 0, 2, -1, 1));
-    EXPECT_THAT(group_by(kPeople, "age:200").groups, ElementsAre("<200", ">=200"));
+    EXPECT_THAT(group_by(attribute_columns(kPeople), "age:200").groups, ElementsAre("<200", ">=200"));
 }
 
 TEST(Attributes, CrossesFactors) {
-    const Grouping both = group_by(kPeople, "sex*age:60");
+    const Grouping both = group_by(attribute_columns(kPeople), "sex*age:60");
     EXPECT_EQ(both.name, "sex*age:60");
     EXPECT_THAT(both.groups, ElementsAre("female*<60", "female*>=60", "male*<60", "male*>=60"));
     EXPECT_THAT(both.of, ElementsAre(3, 0, -1, -1, -1, 0));
-    EXPECT_EQ(group_by(kPeople, "sex*age:60*tone").groups.size(), 12u);
+    EXPECT_EQ(group_by(attribute_columns(kPeople), "sex*age:60*tone").groups.size(), 12u);
 }
 
 TEST(Attributes, UnknownMayCountAsAGroup) {
-    EXPECT_THAT(group_by(kPeople, "sex?last").of, ElementsAre(1, 0, 1, 1, 1, 0));
-    EXPECT_THAT(group_by(kPeople, "age:60?first").of, ElementsAre(1, 0, 0, 1, 0, 0));
-    EXPECT_THAT(group_by(kPeople, "sex?last*age:60").of, ElementsAre(3, 0, 2, 3, -1, 0));
+    EXPECT_THAT(group_by(attribute_columns(kPeople), "sex?last").of, ElementsAre(1, 0, 1, 1, 1, 0));
+    EXPECT_THAT(group_by(attribute_columns(kPeople), "age:60?first").of, ElementsAre(1, 0, 0, 1, 0, 0));
+    EXPECT_THAT(group_by(attribute_columns(kPeople), "sex?last*age:60").of,
+                ElementsAre(3, 0, 2, 3, -1, 0));
 }
 
 TEST(Attributes, RefusesWithTheReason) {
-    const auto by = [](const char* spec) { return [=] { group_by(kPeople, spec); }; };
+    const auto by = [](const char* spec) { return [=] { group_by(attribute_columns(kPeople), spec); }; };
     expect_error(Exit::data, by("site"),
                  "people.csv: no attribute 'site', only gender, age_approx");
     expect_error(Exit::data, by("sex:60"), "'male' of sample 0 is no number");
@@ -68,12 +69,12 @@ TEST(Attributes, RefusesWithTheReason) {
 }
 
 TEST(Attributes, AGapNeedsTwoGroups) {
-    EXPECT_NO_THROW(require_comparable(group_by(kPeople, "sex")));
+    EXPECT_NO_THROW(require_comparable(group_by(attribute_columns(kPeople), "sex")));
     expect_error(
-        Exit::data, [] { require_comparable(group_by(kPeople, "one")); },
+        Exit::data, [] { require_comparable(group_by(attribute_columns(kPeople), "one")); },
         "attribute one: only one group, x (3) among 6 samples with 3 unknown");
     expect_error(
-        Exit::data, [] { require_comparable(group_by(kPeople, "age:200")); },
+        Exit::data, [] { require_comparable(group_by(attribute_columns(kPeople), "age:200")); },
         "only one group, <200 (5)");
     const Grouping nobody{.name = "n", .groups = {}, .of = {-1, -1}};
     expect_error(

@@ -1,4 +1,4 @@
-#include "engine/data/augment.h"
+#include "engine/data/augment/augment.h"
 
 #include <gtest/gtest.h>
 
@@ -6,10 +6,10 @@
 #include <set>
 #include <sstream>
 
-#include "engine/data/affine.h"
-#include "engine/data/colour.h"
-#include "engine/data/csv.h"
-#include "engine/hash.h"
+#include "engine/data/augment/affine.h"
+#include "engine/data/augment/colour.h"
+#include "engine/io/csv.h"
+#include "engine/io/hash.h"
 #include "kernels/random.h"
 #include "tests/source_dir.h"
 
@@ -69,8 +69,7 @@ void run(const std::string& op, const std::vector<double>& p, int side, Image& i
 }
 
 TEST(PixelOps, EqualPilAndScipy) {
-    const Table table =
-        read_csv(source_dir() / "tests" / "data" / "augment_pil.csv");
+    const Table table = read_csv(source_dir() / "tests" / "data" / "augment_pil.csv");
     ASSERT_GE(table.rows.size(), 100u);
     for (const auto& row : table.rows) {
         SCOPED_TRACE(row[0] + " " + row[3] + " of image " + row[1]);

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "engine/data/png.h"
+#include "engine/data/decode/png.h"
 #include "engine/data/split.h"
 #include "tests/data/folder.h"
 #include "tests/shared.h"

@@ -5,9 +5,9 @@
 
 #include <atomic>
 
+#include "engine/data/decode/png.h"
 #include "engine/data/parallel.h"
 #include "engine/data/pixel_stats.h"
-#include "engine/data/png.h"
 #include "engine/data/split.h"
 #include "kernels/error.h"
 #include "tests/data/folder.h"

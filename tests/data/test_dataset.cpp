@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <map>
 
-#include "engine/data/columns.h"
-#include "engine/data/csv.h"
 #include "engine/data/split.h"
+#include "engine/io/columns.h"
+#include "engine/io/csv.h"
 #include "kernels/error.h"
 #include "tests/data/folder.h"
 #include "tests/shared.h"

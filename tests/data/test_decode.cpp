@@ -1,4 +1,4 @@
-#include "engine/data/decode.h"
+#include "engine/data/decode/decode.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,11 +6,11 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "engine/data/csv.h"
+#include "engine/io/csv.h"
 #include "kernels/error.h"
 #include "tests/shared.h"
-#include "tests/temporary_folder.h"
 #include "tests/source_dir.h"
+#include "tests/temporary_folder.h"
 
 namespace fp {
 namespace {
@@ -45,8 +45,7 @@ std::vector<uint8_t> read(const fs::path& file) {
 class EveryForm : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EveryForm, IsThePicture) {
-    const Pixels image =
-        decode_file(source_dir() / "tests/fuzz/corpus/image" / GetParam());
+    const Pixels image = decode_file(source_dir() / "tests/fuzz/corpus/image" / GetParam());
     EXPECT_EQ(image.width, 9);
     EXPECT_EQ(image.height, 7);
     const std::string name = GetParam();

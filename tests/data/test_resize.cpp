@@ -1,11 +1,11 @@
-#include "engine/data/resize.h"
+#include "engine/data/augment/resize.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "engine/data/crop.h"
-#include "engine/data/csv.h"
+#include "engine/data/augment/crop.h"
+#include "engine/io/csv.h"
 #include "tests/source_dir.h"
 
 namespace fp {
@@ -35,8 +35,7 @@ std::vector<uint8_t> from_hex(const std::string& hex) {
 }
 
 TEST(Resize, EqualsPil) {
-    const Table table =
-        read_csv(source_dir() / "tests" / "data" / "resize_pil.csv");
+    const Table table = read_csv(source_dir() / "tests" / "data" / "resize_pil.csv");
     ASSERT_GE(table.rows.size(), 10u);
     for (const auto& row : table.rows) {
         const Pixels in = formula_image(std::stoi(row[0]), std::stoi(row[1]));

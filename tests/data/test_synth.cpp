@@ -1,4 +1,4 @@
-#include "engine/data/synth.h"
+#include "engine/data/sources/synth.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
 #include "engine/fairness/compare.h"
+#include "engine/report/render.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+#include "engine/eval/predictions_file.h"
 #include "engine/fairness/evaluate.h"
 
 #include <gmock/gmock.h>
@@ -6,7 +7,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "engine/fairness/render.h"
+#include "engine/report/render.h"
 #include "tests/expect_error.h"
 #include "tests/fairness/simulate.h"
 

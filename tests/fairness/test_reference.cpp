@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "engine/eval/predictions_file.h"
 #include "engine/fairness/evaluate.h"
 #include "tests/shared.h"
 

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "engine/data/attributes.h"
-#include "engine/data/csv.h"
+#include "engine/io/csv.h"
 #include "kernels/error.h"
 
 namespace {
@@ -32,7 +32,7 @@ void write_and_read(const fp::Table& table) {
 
 void group(const fp::Table& table, const std::string& spec) {
     try {
-        const fp::Grouping grouping = fp::group_by(table, spec);
+        const fp::Grouping grouping = fp::group_by(fp::attribute_columns(table), spec);
         if (grouping.of.size() != table.rows.size()) std::abort();
         for (const int g : grouping.of)
             if (g < -1 || g >= int(grouping.groups.size())) std::abort();

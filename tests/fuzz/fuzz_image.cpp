@@ -4,7 +4,7 @@
 #include <cstring>
 #include <span>
 
-#include "engine/data/decode.h"
+#include "engine/data/decode/decode.h"
 #include "kernels/error.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);

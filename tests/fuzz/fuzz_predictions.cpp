@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "engine/fairness/predictions.h"
+#include "engine/eval/predictions_file.h"
 #include "kernels/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

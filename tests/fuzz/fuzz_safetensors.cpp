@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "engine/safetensors.h"
+#include "engine/io/safetensors.h"
 
 namespace {
 

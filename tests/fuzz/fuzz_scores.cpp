@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "engine/json.h"
+#include "engine/io/json.h"
 #include "engine/prune/scores_file.h"
 #include "kernels/error.h"
 

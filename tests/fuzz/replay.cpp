@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "engine/files.h"
+#include "engine/io/files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 // What custom mutators call; nothing mutates here.

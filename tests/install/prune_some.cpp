@@ -1,8 +1,8 @@
 // The library by itself: a network, its tied channels, two of them removed, what that leaves.
 #include <fmt/format.h>
 
-#include "engine/layer_costs.h"
-#include "engine/prune/rewrite.h"
+#include "engine/measure/layer_costs.h"
+#include "engine/prune/cut.h"
 #include "models/models.h"
 
 int main() {

@@ -103,7 +103,7 @@ TEST_P(ConvOn, Infer) {
 }
 
 // Tiles are chosen so that small maps fill the device with small ones: these are large enough for each of the
-// large ones (kernels/tiles.h), forward and backward.
+// large ones (kernels/cuda/plan/tiling.h), forward and backward.
 TEST_P(ConvOn, LargeTiles) {
     if (GetParam().backend != Backend::emulated && GetParam().backend != Backend::cuda)
         GTEST_SKIP() << "no tiles of that kind";

@@ -1,4 +1,4 @@
-// Convolutions of few channels (kernels/cuda/conv_halo.cuh): every tile, both kinds of products, one and two patches, few
+// Convolutions of few channels (kernels/cuda/conv/conv_halo.cuh): every tile, both kinds of products, one and two patches, few
 // blocks that walk over many tiles; what they move; and the plan that chooses among the tiles.
 #include <map>
 

@@ -7,7 +7,7 @@
 #include "kernels/cuda/plan/conv_plan.h"
 #include "kernels/cuda/plan/cost.h"
 #include "kernels/cuda/plan/halo_plan.h"
-#include "kernels/nhwc.h"
+#include "kernels/cuda/plan/layout.h"
 
 namespace fp {
 namespace {

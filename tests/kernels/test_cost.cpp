@@ -13,8 +13,8 @@
 #include <sstream>
 #include <string>
 
+#include "kernels/cuda/plan/layout.h"
 #include "kernels/error.h"
-#include "kernels/nhwc.h"
 #include "tests/source_dir.h"
 
 namespace fp {

@@ -1,9 +1,9 @@
 // What the ops' own bytes() and flops() state, beside what the emulated machine counts: each input read once,
 // each output written once, in whatever parts.
 #include "kernels/cuda/plan/conv_choice.h"
+#include "kernels/cuda/plan/tiling.h"
+#include "kernels/cuda/plan/walks.h"
 #include "kernels/machine/emulated/settings.h"
-#include "kernels/tiles.h"
-#include "kernels/walks.h"
 #include "tests/kernels/compare.h"
 
 namespace fp::testing {

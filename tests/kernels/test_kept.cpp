@@ -1,4 +1,4 @@
-// Weights that a step keeps rounded (kernels/cuda/kept.cu).
+// Weights that a step keeps rounded (kernels/cuda/conv/kept.cu).
 #include "tests/kernels/conv_calls.h"
 
 namespace fp::testing {

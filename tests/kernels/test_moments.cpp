@@ -13,7 +13,7 @@ struct MomentsCase {
     bool image = false;
 };
 
-// Chunks of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync (kernels/tiles.h).
+// Chunks of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync (kernels/cuda/plan/tiling.h).
 const MomentsCase kCases[] = {
     {"stem", {.n = 2, .c = 3, .h = 20, .w = 18}, 17, 7, 2, 0, true},
     {"one pixel", {.n = 1, .c = 45, .h = 1, .w = 1}, 17, 3, 1},

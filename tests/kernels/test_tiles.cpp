@@ -1,10 +1,10 @@
-// Who owns which output, and what the models of kernels/tiles.h say that files quote.
-#include "kernels/tiles.h"
+// Who owns which output, and what the models of kernels/cuda/plan/tiling.h say that files quote.
+#include "kernels/cuda/plan/tiling.h"
 
 #include <gtest/gtest.h>
 
-#include "kernels/nhwc.h"
-#include "kernels/products.h"
+#include "kernels/cuda/plan/gemm_shapes.h"
+#include "kernels/cuda/plan/layout.h"
 
 namespace fp {
 namespace {

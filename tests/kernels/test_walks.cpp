@@ -1,12 +1,12 @@
 // Every pack of a map is one thread's, whatever the shape; and what 32 bits cannot count is refused.
-#include "kernels/walks.h"
+#include "kernels/cuda/plan/walks.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
+#include "kernels/cuda/plan/layout.h"
 #include "kernels/kernels.h"
-#include "kernels/nhwc.h"
 
 namespace fp {
 namespace {

@@ -8,9 +8,9 @@
 
 #include <set>
 
-#include "engine/trace.h"
-#include "tests/engine/network_values.h"
+#include "engine/core/trace.h"
 #include "tests/expect_error.h"
+#include "tests/network_values.h"
 #include "tests/onnx/interpret.h"
 
 namespace fp {

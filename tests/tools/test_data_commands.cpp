@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "engine/data/csv.h"
-#include "engine/data/decode.h"
-#include "engine/data/png.h"
+#include "engine/data/decode/decode.h"
+#include "engine/data/decode/png.h"
+#include "engine/io/csv.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 

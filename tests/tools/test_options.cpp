@@ -7,8 +7,8 @@
 #include <iostream>
 #include <sstream>
 
-#include "engine/files.h"
-#include "engine/version.h"
+#include "engine/io/files.h"
+#include "engine/run/version.h"
 #include "kernels/kernels.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"

@@ -14,7 +14,7 @@
 #include <chrono>
 #include <iostream>
 
-#include "engine/version.h"
+#include "engine/run/version.h"
 #include "kernels/error.h"
 #include "tests/kernels/probe/recording.h"
 

@@ -1,4 +1,4 @@
-// How fast single parts of a GPU are, where a model of kernels rests on them (kernels/tiles.h, Device). The kernels
+// How fast single parts of a GPU are, where a model of kernels rests on them (kernels/cuda/plan/tiling.h, Device). The kernels
 // stand on the machine layer, so the emulated machine runs them too, which says whether they are right and nothing of
 // speed.
 #pragma once

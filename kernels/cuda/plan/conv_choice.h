@@ -10,14 +10,14 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/products.h"
+#include "kernels/cuda/plan/gemm_shapes.h"
+#include "kernels/cuda/plan/tiling.h"
 #include "kernels/shapes.h"
-#include "kernels/tiles.h"
 
 namespace fp {
 
 enum class ConvKernel {
-    tensor,      // conv_tensor.cuh, all passes, on mma.sync
+    tensor,      // conv_mma.cuh, all passes, on mma.sync
     pixels,      // conv_wgmma.cuh, forward, and dx at stride 1: a block a tile
     stream,      // conv_stream.cuh, the same by blocks that walk over tiles
     patch,       // conv_stream.cuh, 3x3 at stride 1, pixels brought once for all taps
@@ -47,7 +47,7 @@ struct ConvExtras {
     bool residual = false;  // added to the output, or dx is added to what is there
 };
 
-// The tiles that are compiled, but for those of conv_tensor.cuh (kTensorTiles) and conv_halo.cuh (kHaloTiles).
+// The tiles that are compiled, but for those of conv_mma.cuh (kTensorTiles) and conv_halo.cuh (kHaloTiles).
 constexpr unsigned bit(Pass pass) { return 1u << int(pass); }
 inline constexpr unsigned kForward = bit(Pass::forward), kData = bit(Pass::data),
                           kFilter = bit(Pass::filter), kBoth = kForward | kData;

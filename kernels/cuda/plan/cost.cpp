@@ -58,7 +58,7 @@ constexpr double kMoments = 24e9;
 constexpr double kMisaligned = 2;
 // Float32 sums of dw on their way out; the kernel that adds parts, until bytes flow.
 constexpr double kSumsLeave = 33e9, kParts = 3.2e-6;
-// conv_tensor.cuh: an address and a copy of 16 bytes (an image's: 8), and a block's start and end.
+// conv_mma.cuh: an address and a copy of 16 bytes (an image's: 8), and a block's start and end.
 constexpr double kPiece = 0.142e-9, kTensorBlock = 0.5e-6;
 // Clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16.
 constexpr double kFragment = 1.6, kMatrix = 4;

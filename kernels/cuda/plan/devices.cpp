@@ -1,4 +1,4 @@
-// What devices give: the H200 was measured (tiles.h), the others are from data sheets.
+// What devices give: the H200 was measured (tiling.h), the others are from data sheets.
 #include "kernels/cuda/plan/cost.h"
 
 namespace fp {

@@ -37,8 +37,8 @@ inline void check(cudaError_t status, const Place& at = Place::current()) {
               at.line());
 }
 
-cudaStream_t own_stream();  // kernels/cuda/runtime.cu
-bool each_launch_waits();   // FP_CUDA_SYNC=1: an error names its kernel (kernels/cuda/table.cu)
+cudaStream_t own_stream();  // kernels/cuda/runtime/runtime.cu
+bool each_launch_waits();  // FP_CUDA_SYNC=1: an error names its kernel (kernels/cuda/runtime/table.cu)
 inline cudaStream_t raw(Stream s) {
     return s.handle ? static_cast<cudaStream_t>(s.handle) : own_stream();
 }

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <sstream>
 
-#include "engine/hash.h"
-#include "engine/safetensors.h"
+#include "engine/io/hash.h"
+#include "engine/io/safetensors.h"
 
 namespace fp {
 namespace {

@@ -1,0 +1,93 @@
+#include "engine/core/memory.h"
+
+#include <algorithm>
+
+#include "kernels/error.h"
+
+namespace fp {
+
+namespace {
+constexpr size_t kAlign = 256;  // what vector loads and copies like best
+constexpr size_t kSlab = size_t(32) << 20;
+}  // namespace
+
+void* Arena::take(size_t wanted) {
+    const size_t bytes = std::max(kAlign, size_t(round_up(int64_t(wanted), kAlign)));
+    // Best fit: the smallest block that holds it, the first of those.
+    auto best = free_.end();
+    for (auto it = free_.begin(); it != free_.end(); ++it)
+        if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
+    if (best == free_.end()) {
+        const size_t slab = std::max(bytes, kSlab);
+        char* start = static_cast<char*>(memory_.alloc(slab));
+        slabs_.push_back({start, slab});
+        ++generation_;
+        best = free_.emplace(start, slab).first;
+    }
+    const auto [block, size] = *best;
+    free_.erase(best);
+    if (size > bytes) free_.emplace(block + bytes, size - bytes);
+    taken_.emplace(block, bytes);
+    in_use_ += bytes;
+    peak_ = std::max(peak_, in_use_);
+    return block;
+}
+
+void Arena::give(void* block) {
+    const auto found = taken_.find(block);
+    FP_CHECK(found != taken_.end(), "arena: a block was given back that was not taken");
+    char* start = static_cast<char*>(block);
+    size_t bytes = found->second;
+    in_use_ -= bytes;
+    taken_.erase(found);
+
+    // Join with free neighbours of the same slab.
+    const auto next = free_.lower_bound(start);
+    if (next != free_.end() && start + bytes == next->first && !starts_slab(next->first)) {
+        bytes += next->second;
+        free_.erase(next);
+    }
+    const auto here = free_.lower_bound(start);
+    if (here != free_.begin() && !starts_slab(start)) {
+        const auto before = std::prev(here);
+        if (before->first + before->second == start) {
+            before->second += bytes;
+            return;
+        }
+    }
+    free_.emplace(start, bytes);
+}
+
+// Slabs that were added while the step grew are traded for one that holds them all.
+void Arena::reset() {
+    if (slabs_.size() > 1) {
+        const size_t total = capacity_bytes();
+        release();
+        slabs_.push_back({static_cast<char*>(memory_.alloc(total)), total});
+        ++generation_;
+    }
+    free_.clear();
+    taken_.clear();
+    in_use_ = 0;
+    if (!slabs_.empty()) free_.emplace(slabs_.front().start, slabs_.front().bytes);
+}
+
+size_t Arena::capacity_bytes() const {
+    size_t total = 0;
+    for (const Slab& slab : slabs_) total += slab.bytes;
+    return total;
+}
+
+bool Arena::starts_slab(const char* address) const {
+    return std::any_of(slabs_.begin(), slabs_.end(),
+                       [&](const Slab& s) { return s.start == address; });
+}
+
+void Arena::release() {
+    for (const Slab& slab : slabs_) memory_.release(slab.start);
+    slabs_.clear();
+    free_.clear();
+    taken_.clear();
+}
+
+}  // namespace fp

@@ -1,0 +1,131 @@
+#include "engine/core/tape.h"
+
+#include <algorithm>
+
+#include "kernels/error.h"
+
+namespace fp {
+
+Tape::Tape(const Kernels& kernels,
+           Arena& arena,
+           Buffer& scratch,
+           TapeOptions options,
+           FoldedWeights* folded,
+           Liveness* liveness)
+    : kernels_(kernels),
+      arena_(arena),
+      scratch_(scratch),
+      options_(options),
+      folded_(folded),
+      liveness_(options.mode == Mode::infer ? liveness : nullptr),
+      replaying_(liveness_ && !liveness_->last_use.empty()) {
+    arena_.reset();
+    lap(-1, false);
+}
+
+// The first inference pass notes who reads each row last.
+Tape::~Tape() {
+    if (!liveness_ || replaying_) return;
+    std::vector<int> last(nodes_.size(), -1);
+    for (int row = 0; row < int(nodes_.size()); ++row)
+        for (const Var in : nodes_[row].inputs) last[in.row] = row;
+    liveness_->last_use = std::move(last);
+}
+
+// The time from the mark before to this one is the row's; before the first row, and ahead of backward, nobody's.
+void Tape::lap(int row, bool backward) {
+    if (!options_.profile) return;
+    laps_.push_back({Mark(kernels_.order), row, backward});
+    laps_.back().end.record(stream());
+}
+
+void Tape::read_times() {
+    if (laps_.empty()) return;
+    laps_.back().end.wait();
+    for (size_t i = 1; i < laps_.size(); ++i) {
+        const Lap& lap = laps_[i];
+        if (lap.row < 0) continue;
+        Node& node = nodes_[lap.row];
+        (lap.backward ? node.backward_seconds : node.forward_seconds) =
+            lap.end.seconds_since(laps_[i - 1].end);
+    }
+}
+
+Var Tape::find(std::string_view layer, std::string_view op) const {
+    for (int row = int(nodes_.size()) - 1; row >= 0; --row)
+        if (nodes_[row].layer == layer && (op.empty() || nodes_[row].op == op)) return {row};
+    return {};
+}
+
+Tensor Tape::empty(const Map& map) {
+    return {arena_.take(size_t(map.stored()) * bytes_of(kernels_.activation)), map};
+}
+
+Var Tape::input(Tensor value, bool needs_grad) {
+    return record(
+        {.op = "input", .channels = Channels::fresh, .value = value, .needs_grad = needs_grad});
+}
+
+Var Tape::record(Node node) {
+    const int row = int(nodes_.size());
+    if (node.value) lap(row, false);
+    if (options_.mode == Mode::infer) {
+        node.backward = nullptr;
+        node.needs_grad = false;
+    }
+    nodes_.push_back(std::move(node));
+    kept_.push_back(false);
+    if (replaying_) {
+        FP_CHECK(row < int(liveness_->last_use.size()),
+                 "inference: the network is not the one that was planned");
+        for (const Var in : nodes_[row].inputs)
+            if (liveness_->last_use[in.row] == row && !kept_[in.row]) release(nodes_[in.row]);
+    }
+    return {row};
+}
+
+void Tape::keep(Var v) { kept_[v.row] = true; }
+
+void Tape::release(Node& node) {
+    for (void* block : node.saved) arena_.give(block);
+    node.saved.clear();
+    if (node.value && arena_.owns(node.value.data)) arena_.give(node.value.data);
+    node.value.data = nullptr;
+    if (node.grad && arena_.owns(node.grad.data)) arena_.give(node.grad.data);
+    node.grad.data = nullptr;
+}
+
+Tape::Slot Tape::grad_slot(Var v) {
+    Node& node = nodes_[v.row];
+    if (!node.needs_grad) return {nullptr, Write::replace};
+    const bool first = !node.grad;
+    if (first) node.grad = empty(node.value.map);
+    return {node.grad.data, first ? Write::replace : Write::add};
+}
+
+void Tape::backward(const std::vector<Seed>& seeds) {
+    FP_CHECK(options_.mode != Mode::infer,
+             "backward: an inference pass keeps nothing for a gradient");
+    int last = -1;
+    for (const Seed& seed : seeds) {
+        const auto [slot, write] = grad_slot(seed.root);
+        FP_CHECK(slot, "backward: row ", seed.root.row, " takes no gradient");
+        kernels_.add.accumulate(seed.grad.map, seed.grad.data, slot, write, stream());
+        last = std::max(last, seed.root.row);
+    }
+    for (int row = int(nodes_.size()) - 1; row > last; --row)
+        if (!kept_[row]) release(nodes_[row]);
+    lap(-1, true);
+    for (int row = last; row >= 0; --row) {
+        const Node& node = nodes_[row];
+        if (node.grad && node.backward) {
+            const Range named =
+                range("d " + (node.layer.empty() ? std::string(node.op) : node.layer));
+            node.backward(*this, node);
+            lap(row, true);
+        }
+        if (!kept_[row]) release(nodes_[row]);
+    }
+}
+
+}  // namespace fp

@@ -1,0 +1,19 @@
+// A walk through a network that computes nothing: shapes, channel sets, multiply-adds, parameters.
+#pragma once
+
+#include "engine/core/network.h"
+
+namespace fp {
+
+// A backend whose kernels do nothing and whose layouts are plain.
+const Kernels& shape_only();
+
+// The rows that `build(spec)` records for `batch` images of size x size, in evaluation mode, a row for each op. Row
+// addresses of parameters belong to the returned network.
+struct Trace {
+    std::unique_ptr<Network> network;
+    std::vector<Node> nodes;
+};
+Trace trace(const BuildNetwork& build, const ModelSpec& spec, int image_size, int batch = 1);
+
+}  // namespace fp

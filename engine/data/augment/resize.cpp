@@ -1,0 +1,151 @@
+#include "engine/data/augment/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/data/augment/lanes.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+constexpr int kFractionBits = 22;
+constexpr int32_t kHalf = 1 << (kFractionBits - 1);
+
+// The triangle filter of one axis, for the output pixels [begin, begin + outputs) of `out`. Every output takes
+// the same number of input pixels, some with weight 0, so that loops over them have one length.
+class Filter {
+public:
+    Filter(int in, int out, int begin, int outputs) {
+        const double scale = double(in) / out;
+        const double support = std::max(scale, 1.0);
+        taps_ = std::min(in, int(std::ceil(2 * support)) + 1);
+        firsts_.resize(outputs);
+        weights_.assign(size_t(taps_) * outputs, 0);
+        std::vector<double> exact(taps_);
+        for (int o = 0; o < outputs; ++o) {
+            const double centre = (begin + o + 0.5) * scale;
+            const int first = std::max(int(centre - support + 0.5), 0);
+            const int count = std::min(int(centre + support + 0.5), in) - first;
+            double sum = 0;
+            for (int i = 0; i < count; ++i) {
+                const double distance = std::abs((first + i - centre + 0.5) * (1.0 / support));
+                exact[i] = std::max(0.0, 1.0 - distance);
+                sum += exact[i];
+            }
+            firsts_[o] = std::min(first, in - taps_);
+            int32_t* weight = &weights_[size_t(o) * taps_ + (first - firsts_[o])];
+            for (int i = 0; i < count; ++i)
+                weight[i] = int32_t(0.5 + exact[i] / sum * (1 << kFractionBits));
+        }
+    }
+
+    int taps() const { return taps_; }
+    int first(int o) const { return firsts_[o]; }  // the input pixel of the first tap
+    const int32_t* weights(int o) const { return &weights_[size_t(o) * taps_]; }
+
+    // The input pixels that any output needs.
+    int begin() const { return firsts_.front(); }
+    int end() const { return firsts_.back() + taps_; }
+
+private:
+    int taps_;
+    std::vector<int> firsts_;
+    std::vector<int32_t> weights_;
+};
+
+// Weights are positive and sum to 2^22 but for rounding, so sums need no clamping.
+void resize_row(const Filter& filter, int outputs, const int32_t* in, int32_t* out) {
+    const int taps = filter.taps();
+    for (int o = 0; o < outputs; ++o) {
+        const int32_t* at = in + 3 * filter.first(o);
+        const int32_t* weight = filter.weights(o);
+        Ints4 sum = Ints4{} + kHalf;
+        for (int i = 0; i < taps; ++i) sum += load<Ints4>(at + 3 * i) * weight[i];
+        store(sum >> kFractionBits, out + 3 * o);
+    }
+}
+
+// One output row of `length` bytes from `taps` rows of `in`.
+void mix_rows(
+    int taps, const int32_t* weight, int length, const uint8_t* in, int32_t* sum, uint8_t* out) {
+    std::fill_n(sum, length, kHalf);
+    for (int i = 0; i < taps; ++i) {
+        const uint8_t* row = in + size_t(i) * length;
+        for (int x = 0; x < length; ++x) sum[x] += row[x] * weight[i];
+    }
+    for (int x = 0; x < length; ++x) out[x] = uint8_t(sum[x] >> kFractionBits);
+}
+
+}  // namespace
+
+Size fit_short_side(Size in, int side) {
+    const auto longer = [&](int64_t l, int64_t s) {
+        // As torchvision has it: the quotient in double, cut to an integer.
+        const double length = double(side * l) / double(s);
+        FP_REQUIRE(length < 1 << 30, Exit::data, "an image of ", l, " x ", s,
+                   ": too long to resize");
+        return int(length);
+    };
+    return in.width <= in.height ? Size{side, longer(in.height, in.width)}
+                                 : Size{longer(in.width, in.height), side};
+}
+
+Window centre_window(Size in, int width, int height) {
+    FP_CHECK(width <= in.width && height <= in.height, "centre_window: ", width, " x ", height,
+             " of ", in.width, " x ", in.height);
+    const auto half_to_even = [](int x) { return (x + ((x & 3) == 3)) / 2; };
+    return {half_to_even(in.width - width), half_to_even(in.height - height), width, height};
+}
+
+void resize(PixelView in, Size full, const Window& part, uint8_t* rgb) {
+    FP_CHECK(in.width > 0 && in.height > 0 && part.width > 0 && part.height > 0 && part.left >= 0 &&
+                 part.top >= 0 && part.left + part.width <= full.width &&
+                 part.top + part.height <= full.height,
+             "resize: ", in.width, " x ", in.height, " to a part of ", full.width, " x ",
+             full.height);
+    const int in_row = 3 * in.width, out_row = 3 * part.width;
+    const bool same_width = full.width == in.width, same_height = full.height == in.height;
+    if (same_width && same_height) {
+        for (int y = 0; y < part.height; ++y)
+            std::memcpy(rgb + size_t(y) * out_row,
+                        in.rgb + size_t(part.top + y) * in_row + 3 * part.left, out_row);
+        return;
+    }
+    const Filter across(in.width, full.width, part.left, part.width);
+    const Filter down(in.height, full.height, part.top, part.height);
+
+    const int first_row = down.begin(), rows = down.end() - down.begin();
+    const int first_byte = 3 * across.begin(), bytes = 3 * (across.end() - across.begin());
+    static thread_local std::vector<uint8_t> narrow_rows;  // those that are needed, resized across
+    static thread_local std::vector<int32_t> wide_row, narrow_row;
+    narrow_rows.resize(size_t(rows) * out_row);
+    wide_row.resize(size_t(in_row) + 1);
+    narrow_row.resize(size_t(out_row) + 1);
+    int32_t* const wide = wide_row.data();
+    int32_t* const narrow = narrow_row.data();
+    for (int y = 0; y < rows; ++y) {
+        std::copy_n(in.rgb + size_t(first_row + y) * in_row + first_byte, bytes, wide + first_byte);
+        resize_row(across, part.width, wide, narrow);
+        std::copy_n(narrow, out_row, &narrow_rows[size_t(y) * out_row]);
+    }
+    for (int y = 0; y < part.height; ++y) {
+        const uint8_t* from = &narrow_rows[size_t(down.first(y) - first_row) * out_row];
+        mix_rows(down.taps(), down.weights(y), out_row, from, narrow, rgb + size_t(y) * out_row);
+    }
+}
+
+Pixels resize(PixelView in, Size out) {
+    Pixels result{.width = out.width, .height = out.height, .rgb = {}};
+    result.rgb.resize(size_t(3) * out.width * out.height);
+    resize(in, out, {0, 0, out.width, out.height}, result.rgb.data());
+    return result;
+}
+
+void fit_centre(PixelView in, int side, uint8_t* rgb) {
+    const Size full = fit_short_side({in.width, in.height}, side);
+    resize(in, full, centre_window(full, side, side), rgb);
+}
+
+}  // namespace fp

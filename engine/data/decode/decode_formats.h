@@ -1,0 +1,26 @@
+// What decode.cpp hands each kind of file to. Every function checks the size that the header claims
+// against the limits before it allocates.
+#pragma once
+
+#include "engine/data/decode/decode.h"
+
+namespace fp {
+
+Pixels decode_jpeg(std::span<const uint8_t> bytes,
+                   const std::string& name,
+                   const DecodeOptions& options);
+Pixels decode_png(std::span<const uint8_t> bytes,
+                  const std::string& name,
+                  const DecodeOptions& options);
+Pixels decode_bmp(std::span<const uint8_t> bytes,
+                  const std::string& name,
+                  const DecodeOptions& options);
+
+// stb_image behind the guards of the two above. No single allocation of it exceeds `largest`, so a
+// stream that inflates far beyond the size in its header ends there.
+Pixels decode_by_stb(std::span<const uint8_t> bytes, const std::string& name, int64_t largest);
+
+// Throws unless 1 <= width, height and width * height <= limit.
+void require_size(int64_t width, int64_t height, int64_t limit, const std::string& name);
+
+}  // namespace fp

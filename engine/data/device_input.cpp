@@ -1,0 +1,69 @@
+#include "engine/data/device_input.h"
+
+#include <algorithm>
+
+#include "kernels/error.h"
+
+namespace fp {
+
+Feed::Feed(const Kernels& k, const Preprocessing& p)
+    : kernels_(k),
+      preprocessing_(p),
+      constants_(k.memory, sizeof(p.mean) + sizeof(p.std)),
+      copies_(k.order.open()),
+      places_{Place(k.order), Place(k.order)} {
+    auto* mean = static_cast<float*>(constants_.data());
+    k.memory.copy_in(mean, p.mean.data(), sizeof(p.mean), {});
+    k.memory.copy_in(mean + 3, p.std.data(), sizeof(p.std), {});
+    k.memory.synchronize({});
+}
+
+Feed::~Feed() {
+    drop_errors([&] { kernels_.memory.synchronize(copies_); });
+    drop_errors([&] { kernels_.order.close(copies_); });
+}
+
+Var Feed::operator()(Tape& tape, const Batch& batch) {
+    const int place = upload(batch);
+    const Var x = images(tape, place, batch.n);
+    free_place(place);
+    arrived(place);
+    return x;
+}
+
+int Feed::upload(const Batch& batch) {
+    const int index = next_;
+    next_ = (next_ + 1) % kPlaces;
+    Place& p = places_[index];
+    const Memory& memory = kernels_.memory;
+    const size_t bytes =
+        size_t(batch.n) * preprocessing_.image_size * preprocessing_.image_size * 3;
+    const size_t label_bytes = batch.labels.size() * sizeof(int32_t);
+    p.rgb.grow(memory, bytes);
+    p.labels.grow(memory, label_bytes);
+    p.ready.wait();  // the copy of two batches ago, which read host_labels
+    p.host_labels.grow(memory, label_bytes);
+    std::copy(batch.labels.begin(), batch.labels.end(), p.host_labels.as<int32_t>());
+    p.used.precede(copies_);
+    memory.copy_in(p.rgb.data(), batch.rgb, bytes, copies_);
+    memory.copy_in(p.labels.data(), p.host_labels.as<int32_t>(), label_bytes, copies_);
+    p.ready.record(copies_);
+    p.ready.precede({});
+    return index;
+}
+
+Var Feed::images(Tape& tape, int place, int n) const {
+    const int size = preprocessing_.image_size;
+    const Map map{.n = n, .c = 3, .h = size, .w = size, .block = kernels_.image_block(3)};
+    const Tensor x = tape.empty(map);
+    const auto* mean = static_cast<const float*>(constants_.data());
+    kernels_.image.normalize(map, static_cast<uint8_t*>(places_[place].rgb.data()), mean, mean + 3,
+                             x.data, tape.stream());
+    return tape.input(x);
+}
+
+const int32_t* Feed::labels(int place) const {
+    return static_cast<int32_t*>(places_[place].labels.data());
+}
+
+}  // namespace fp

@@ -1,0 +1,124 @@
+#include "engine/eval/features.h"
+
+#include <algorithm>
+
+#include "engine/core/elements.h"
+#include "engine/data/device_input.h"
+#include "kernels/error.h"
+
+namespace fp {
+
+Tap parse_tap(const std::string& text) {
+    if (text == "conv") return Tap::convolution;
+    if (text == "norm") return Tap::norm;
+    if (text == "act") return Tap::activation;
+    fail_with(Exit::usage, "tap ", text, " is unknown: conv, norm or act");
+}
+
+const char* name(Tap tap) {
+    return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act";
+}
+
+Rows rows_for(Tap tap) {
+    return tap == Tap::convolution ? Rows::fewest
+           : tap == Tap::norm      ? Rows::each_op
+                                   : Rows::activations;
+}
+
+Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
+    int at = -1;
+    for (int row = 0; row < int(rows.size()); ++row)
+        if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
+    FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
+    if (tap == Tap::convolution) return {at};
+    for (int row = at + 1; row < int(rows.size()); ++row) {
+        const Node& node = rows[row];
+        const bool reads =
+            std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
+        if (!reads) continue;
+        const std::string_view op = node.op;
+        const bool ends_in_relu = op.ends_with("relu") || op == "batchnorm_pair";
+        if (tap == Tap::norm ? op == "batchnorm" : ends_in_relu) return {row};
+        FP_CHECK(
+            op != "batchnorm_relu_maxpool" && !(tap == Tap::norm && op.starts_with("batchnorm_")),
+            layer, ": the tape has no row for what --tap ", name(tap), " reads");
+        if (!op.starts_with("batchnorm") && op != "add") break;
+        at = row;
+    }
+    return {at};
+}
+
+void for_each_layer(Session& session,
+                    const Preprocessing& preprocessing,
+                    const ImageData& data,
+                    const std::vector<int64_t>& samples,
+                    const std::vector<std::string>& layers,
+                    Tap tap,
+                    const PredictOptions& options,
+                    size_t budget_bytes,
+                    const std::function<void(Features&)>& visit) {
+    const Network& net = session.network();
+    const Kernels& k = net.kernels();
+    const size_t e = bytes_of(k.activation);
+    FP_REQUIRE(!samples.empty(), Exit::data, "scores: there are no calibration samples");
+    const int batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size())));
+    const auto labels = data.labels();
+    size_t first = 0;
+    while (first < layers.size()) {
+        Loader loader(data.source, labels,
+                      {.batch_size = batch_size,
+                       .image_size = preprocessing.image_size,
+                       .workers = options.workers,
+                       .ready = data.ready});
+        loader.start(samples, 0);
+        Feed feed(k, preprocessing);
+        std::vector<Features> collected;
+        size_t last = first;
+        int64_t done = 0;
+        Batch batch;
+        while (loader.next(batch)) {
+            Tape tape = session.begin({.mode = Mode::eval, .rows = Rows::each_op});
+            net.forward(tape, feed(tape, batch));
+            if (collected.empty()) {
+                size_t bytes = 0;
+                for (last = first; last < layers.size(); ++last) {
+                    Map map = tape.value(tap_row(tape.nodes(), layers[last], tap)).map;
+                    map.n = int(samples.size());
+                    const size_t wanted = size_t(map.stored()) * e;
+                    if (last > first && bytes + wanted > budget_bytes) break;
+                    bytes += wanted;
+                    collected.push_back({layers[last], map, Buffer(k.memory, wanted)});
+                }
+            }
+            // Padding stands at the end of the last batch.
+            const int64_t rows = std::min<int64_t>(batch.n, int64_t(samples.size()) - done);
+            for (Features& f : collected) {
+                const size_t one = size_t(f.map.stored() / f.map.n) * e;
+                k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
+                              tape.value(tap_row(tape.nodes(), f.layer, tap)).data,
+                              size_t(rows) * one, tape.stream());
+            }
+            done += rows;
+            if (options.progress) options.progress(done, int64_t(samples.size()));
+        }
+        for (Features& f : collected) visit(f);
+        first = last;
+    }
+}
+
+void centre(const Kernels& k, Features& f) {
+    const int64_t one = f.map.stored() / f.map.n;
+    std::vector<double> mean(size_t(one), 0.0);
+    for (int n = 0; n < f.map.n; ++n) {
+        const std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
+        for (size_t i = 0; i < x.size(); ++i) mean[i] += x[i];
+    }
+    for (double& m : mean) m /= f.map.n;
+    for (int n = 0; n < f.map.n; ++n) {
+        std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
+        for (size_t i = 0; i < x.size(); ++i) x[i] -= mean[i];
+        write_activations(k, f.data.data(), n * one, x);
+    }
+}
+
+}  // namespace fp

@@ -1,0 +1,162 @@
+#include "engine/fairness/grouping.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "engine/io/columns.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+using Values = std::vector<std::string>;
+
+// One factor of a specification: NAME[:CUT]...[?first|?last]
+struct Factor {
+    std::string column;
+    Values cuts;  // as written
+    enum class Unknown { apart, first, last } unknown = Unknown::apart;
+};
+
+std::optional<double> number(const std::string& word) {
+    const char* begin = word.data();
+    const char* const end = begin + word.size();
+    if (begin != end && *begin == '+') ++begin;
+    double value;
+    const auto [stop, error] = std::from_chars(begin, end, value);
+    if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
+    return value;
+}
+
+Values parts(const std::string& text, char between) {
+    Values found;
+    std::istringstream in(text);
+    for (std::string part; std::getline(in, part, between);) found.push_back(part);
+    if (text.empty() || text.back() == between) found.push_back("");
+    return found;
+}
+
+Factor parse_factor(const std::string& text, const std::string& spec) {
+    Factor factor;
+    const size_t mark = text.find('?');
+    if (mark != text.npos) {
+        const std::string word = text.substr(mark + 1);
+        FP_REQUIRE(word == "first" || word == "last", Exit::usage, "--attribute ", spec,
+                   ": after ? stands first or last, not '", word, "'");
+        factor.unknown = word == "first" ? Factor::Unknown::first : Factor::Unknown::last;
+    }
+    Values words = parts(text.substr(0, mark), ':');
+    factor.column = words.front();
+    FP_REQUIRE(!factor.column.empty(), Exit::usage, "--attribute ", spec, ": names no column");
+    for (size_t i = 1; i < words.size(); ++i) {
+        const auto cut = number(words[i]);
+        FP_REQUIRE(cut, Exit::usage, "--attribute ", spec, ": '", words[i], "' is no number");
+        FP_REQUIRE(i == 1 || *number(words[i - 1]) < *cut, Exit::usage, "--attribute ", spec,
+                   ": cuts must rise, ", words[i - 1], " then ", words[i]);
+        factor.cuts.push_back(words[i]);
+    }
+    return factor;
+}
+
+// A value without spaces around it.
+std::string trimmed(const std::string& value) {
+    const size_t first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t");
+    return first == value.npos ? "" : value.substr(first, last - first + 1);
+}
+
+Grouping by_cuts(const Factor& factor, const Values& values) {
+    Grouping grouping;
+    const Values& cuts = factor.cuts;
+    grouping.groups.push_back("<" + cuts.front());
+    for (size_t i = 1; i < cuts.size(); ++i) grouping.groups.push_back(cuts[i - 1] + "-" + cuts[i]);
+    grouping.groups.push_back(">=" + cuts.back());
+    for (const std::string& value : values) {
+        if (is_unknown(value)) {
+            grouping.of.push_back(-1);
+            continue;
+        }
+        const auto found = number(trimmed(value));
+        FP_REQUIRE(found, Exit::data, "attribute ", factor.column, ": '", value, "' of sample ",
+                   grouping.of.size(), " is no number, so it cannot be cut at ", cuts.front());
+        grouping.of.push_back(int(std::count_if(
+            cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *number(cut); })));
+    }
+    return grouping;
+}
+
+Grouping by_value(const Values& values) {
+    Grouping grouping;
+    std::set<std::string> distinct;
+    for (const std::string& value : values)
+        if (!is_unknown(value)) distinct.insert(trimmed(value));
+    grouping.groups.assign(distinct.begin(), distinct.end());
+    const auto is_number = [](const std::string& word) { return number(word).has_value(); };
+    if (std::all_of(grouping.groups.begin(), grouping.groups.end(), is_number))
+        std::stable_sort(grouping.groups.begin(), grouping.groups.end(),
+                         [](const auto& a, const auto& b) { return *number(a) < *number(b); });
+    std::map<std::string_view, int> index;
+    for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
+    for (const std::string& value : values)
+        grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
+    return grouping;
+}
+
+Grouping crossed(const Grouping& a, const Grouping& b) {
+    Grouping grouping;
+    for (const std::string& first : a.groups)
+        for (const std::string& second : b.groups) grouping.groups.push_back(first + "*" + second);
+    for (size_t i = 0; i < a.of.size(); ++i)
+        grouping.of.push_back(
+            a.of[i] < 0 || b.of[i] < 0 ? -1 : a.of[i] * int(b.groups.size()) + b.of[i]);
+    return grouping;
+}
+
+}  // namespace
+
+Grouping group_by(const AttributeColumns& columns, const std::string& spec) {
+    std::optional<Grouping> all;
+    for (const std::string& part : parts(spec, '*')) {
+        const Factor factor = parse_factor(part, spec);
+        const int column = find_column(columns.names, factor.column);
+        FP_REQUIRE(column >= 0, Exit::data, columns.source, ": no attribute '", factor.column,
+                   "', only ", columns.names.empty() ? "no column at all" : list(columns.names));
+        const Values values = columns.values(size_t(column));
+        Grouping one = factor.cuts.empty() ? by_value(values) : by_cuts(factor, values);
+        if (factor.unknown != Factor::Unknown::apart && !one.groups.empty()) {
+            const int stand_in =
+                factor.unknown == Factor::Unknown::first ? 0 : int(one.groups.size()) - 1;
+            std::replace(one.of.begin(), one.of.end(), -1, stand_in);
+        }
+        all = all ? crossed(*all, one) : std::move(one);
+    }
+    all->name = spec;
+    return std::move(*all);
+}
+
+std::vector<int64_t> group_sizes(const Grouping& grouping) {
+    std::vector<int64_t> sizes(grouping.groups.size() + 1, 0);
+    for (const int g : grouping.of) ++sizes[g < 0 ? grouping.groups.size() : size_t(g)];
+    return sizes;
+}
+
+void require_comparable(const Grouping& grouping) {
+    constexpr size_t kMostGroups = 50;
+    FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", grouping.name, ": ",
+               grouping.groups.size(), " groups, at most ", kMostGroups,
+               " are compared; cut a number with ", grouping.name, ":VALUE");
+    const std::vector<int64_t> sizes = group_sizes(grouping);
+    std::vector<std::string> known;
+    for (size_t g = 0; g < grouping.groups.size(); ++g)
+        if (sizes[g] > 0) known.push_back(text(grouping.groups[g], " (", sizes[g], ")"));
+    FP_REQUIRE(known.size() >= 2, Exit::data, "attribute ", grouping.name, ": ",
+               known.empty() ? "every value is unknown" : "only one group, " + known.front(),
+               " among ", grouping.of.size(), " samples with ", sizes.back(),
+               " unknown; a gap needs two");
+}
+
+}  // namespace fp

@@ -1,0 +1,42 @@
+// Groups of samples by a sensitive attribute, as --attribute spells them:
+//
+//   sex            one group for each value, sorted (as numbers if all are numbers)
+//   age:60         a number cut in two: <60 and >=60        age:30:60   <30, 30-60 (60 not in it) and >=60
+//   sex*age:60     every combination: female*<60, female*>=60, ...; unknown if either is
+//   age:60?last    unknown values count as the last group (?first: the first), as the published code does
+//
+// A value is unknown as engine/io/columns.h says; its sample has group -1. AttributeColumns are found under their
+// usual other names.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fp {
+
+// Named columns of text, one value per sample.
+struct AttributeColumns {
+    std::string source;  // for messages
+    std::vector<std::string> names;
+    std::function<std::vector<std::string>(size_t column)> values;
+};
+
+struct Grouping {
+    std::string name;                 // the specification
+    std::vector<std::string> groups;  // cut groups are there even if nobody is in them
+    std::vector<int> of;              // group of each sample, -1 = unknown
+};
+
+// Exit::usage for a specification that cannot be read, Exit::data for a column that is not there (the message
+// lists what is) and for a value under a cut that is no number.
+Grouping group_by(const AttributeColumns&, const std::string& spec);
+
+// How many samples each group has, unknown last.
+std::vector<int64_t> group_sizes(const Grouping&);
+
+// Exit::data unless two groups at least have samples and there are at most 50 groups.
+void require_comparable(const Grouping&);
+
+}  // namespace fp

@@ -1,0 +1,64 @@
+#include "engine/io/columns.h"
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+// Each row: our name, then what others call it, the likeliest first.
+const std::vector<std::vector<std::string_view>> kNames = {
+    {"image", "image_id", "img_id", "isic_id", "image_path", "path", "filename", "file_name",
+     "file"},
+    {"label", "dx", "diagnosis", "diagnostic", "class"},
+    {"split", "partition", "subset"},
+    {"lesion_id", "lesion"},
+    {"patient_id", "patient"},
+    {"sex", "gender"},
+    {"age", "age_approx", "age_years"},
+    {"site", "anatom_site_general", "localization", "region"},
+    {"skin_tone", "fitzpatrick_scale", "fitzpatrick", "fitspatrick", "skin_type"},
+};
+
+std::string plain(std::string_view value) {
+    const size_t first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t");
+    if (first == value.npos) return "";
+    std::string word(value.substr(first, last - first + 1));
+    for (char& c : word)
+        if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+    return word;
+}
+
+}  // namespace
+
+int find_column(const std::vector<std::string>& columns, std::string_view wanted) {
+    const auto position = [&](std::string_view name) {
+        const auto found = std::find(columns.begin(), columns.end(), name);
+        return found == columns.end() ? -1 : int(found - columns.begin());
+    };
+    if (const int exact = position(wanted); exact >= 0) return exact;
+    for (const auto& names : kNames) {
+        if (std::find(names.begin(), names.end(), wanted) == names.end()) continue;
+        for (const std::string_view name : names)
+            if (const int found = position(name); found >= 0) return found;
+    }
+    return -1;
+}
+
+bool is_unknown(std::string_view value) {
+    constexpr std::array<std::string_view, 9> kWords = {"",     "unknown", "na", "n/a", "nan",
+                                                        "none", "null",    "-1", "-1.0"};
+    return std::find(kWords.begin(), kWords.end(), plain(value)) != kWords.end();
+}
+
+std::string list(const std::vector<std::string>& names) {
+    constexpr size_t kShown = 20;
+    std::string all;
+    for (size_t i = 0; i < std::min(names.size(), kShown); ++i)
+        all += (i > 0 ? ", " : "") + names[i];
+    return names.size() > kShown ? text(all, " and ", names.size() - kShown, " more") : all;
+}
+
+}  // namespace fp

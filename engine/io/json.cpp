@@ -1,0 +1,56 @@
+#include "engine/io/json.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "engine/io/files.h"
+
+namespace fp {
+
+using nlohmann::ordered_json;
+
+ordered_json parse_json(std::string_view text,
+                        const std::string& file_name,
+                        Exit exit,
+                        const JsonLimits& limits) {
+    FP_REQUIRE(text.size() <= limits.bytes, exit, file_name, ": has ", text.size(),
+               " bytes; JSON may have ", limits.bytes);
+    const size_t nul = text.find('\0');
+    FP_REQUIRE(nul == text.npos, exit, file_name, ": has a NUL at byte ", nul);
+
+    std::vector<std::set<std::string>> open;  // the keys of each object that is not yet closed
+    const auto check = [&](int depth, ordered_json::parse_event_t event, ordered_json& value) {
+        using Event = ordered_json::parse_event_t;
+        if (event == Event::object_start || event == Event::array_start)
+            FP_REQUIRE(depth < limits.depth, exit, file_name, ": is nested deeper than ",
+                       limits.depth);
+        if (event == Event::object_start) open.emplace_back();
+        if (event == Event::object_end) open.pop_back();
+        if (event == Event::key)
+            FP_REQUIRE(open.back().insert(value.get<std::string>()).second, exit, file_name,
+                       ": has the key ", printable(value.get<std::string>()), " twice");
+        return true;
+    };
+    try {
+        return ordered_json::parse(text, check);
+    } catch (const ordered_json::exception& error) {
+        fail_with(exit, file_name, ": is not JSON: ", printable(error.what(), 400));
+    }
+}
+
+std::string json_line(const ordered_json& value) {
+    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json number_or_null(double value) {
+    return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
+}
+
+double value_or_nan(const ordered_json& value) {
+    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
+
+}  // namespace fp

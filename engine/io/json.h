@@ -1,0 +1,32 @@
+// JSON from files that others wrote: what the library passes over in silence (the last of two equal keys, a
+// NUL at the end, any depth) is refused.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "kernels/error.h"
+
+namespace fp {
+
+struct JsonLimits {
+    uint64_t bytes = 64 << 20;
+    int depth = 32;
+};
+
+// Errors are "FILE: what is wrong" with this exit code.
+nlohmann::ordered_json parse_json(std::string_view text,
+                                  const std::string& file_name,
+                                  Exit exit,
+                                  const JsonLimits& = {});
+
+// One line; a byte that is not UTF-8 is written as U+FFFD. NaN and infinities become null.
+std::string json_line(const nlohmann::ordered_json& value);
+
+// A number; null for NaN and infinities, which JSON does not have. And back, null as NaN.
+nlohmann::ordered_json number_or_null(double value);
+double value_or_nan(const nlohmann::ordered_json&);
+
+}  // namespace fp

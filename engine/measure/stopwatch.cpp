@@ -1,0 +1,156 @@
+#include "engine/measure/stopwatch.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "engine/core/loss.h"
+#include "engine/core/rounded_weights.h"
+#include "engine/measure/random_images.h"
+#include "engine/train/optimizer.h"
+#include "kernels/error.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+}  // namespace
+
+struct TimedNetwork::State {
+    Network& net;
+    TimingOptions options;
+    Session session;
+    uint64_t key = session.new_key();
+    Map map;
+    Buffer images, labels;
+    std::unique_ptr<CrossEntropy> loss;
+    std::unique_ptr<RoundedWeights> rounded;
+    std::unique_ptr<OptimizerState> optimizer;
+
+    void step() {
+        std::optional<RoundedWeights::InUse> in_use;
+        if (options.train) in_use.emplace(*rounded);
+        Tape tape = session.begin({.mode = options.train ? Mode::train : Mode::infer});
+        const Var y = net.forward(tape, tape.input({images.data(), map}));
+        if (!options.train) return;
+        loss->enqueue(tape, y, static_cast<int32_t*>(labels.data()));
+        tape.backward({{y, loss->gradient(tape, y)}});
+        if (!tape.repeatable()) session.forbid(key);
+    }
+};
+
+TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
+    : state_(new State{.net = net, .options = o, .session = Session(net)}) {
+    State& s = *state_;
+    const Kernels& k = net.kernels();
+    s.map = {
+        .n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
+    s.images = random_images(k, s.map);
+    if (!o.train) return;
+    s.loss = std::make_unique<CrossEntropy>(k, net.spec.classes);
+    s.rounded = std::make_unique<RoundedWeights>(net.params);
+    s.optimizer = std::make_unique<OptimizerState>(net.params, OptimizerOptions{.weight_decay = 0});
+    std::vector<int32_t> labels;
+    for (int i = 0; i < o.batch_size; ++i) labels.push_back(i % net.spec.classes);
+    s.labels = Buffer(k.memory, labels.size() * sizeof(int32_t));
+    k.memory.copy_in(s.labels.data(), labels.data(), s.labels.bytes(), {});
+    k.memory.synchronize({});
+}
+
+TimedNetwork::~TimedNetwork() = default;
+
+size_t TimedNetwork::peak_bytes() const {
+    const State& s = *state_;
+    const ParamStore& p = s.net.params;
+    const size_t weights = size_t(2 * p.trained_count() + p.statistics_count()) *  // and gradients
+                           size_t(bytes_of(s.net.kernels().parameter));
+    return s.images.bytes() + weights + s.session.bytes() +
+           (s.options.train ? s.optimizer->bytes() + s.rounded->bytes() : 0);
+}
+
+void TimedNetwork::enqueue() {
+    State& s = *state_;
+    s.session.repeat(s.key, s.options.train, {{Session::Part::device, [&s] { s.step(); }}});
+    if (s.options.train) s.optimizer->apply(s.net.params, 0);  // weights stay as they are
+}
+
+double TimedNetwork::run() {
+    const double start = now();
+    enqueue();
+    state_->net.kernels().memory.synchronize({});
+    return now() - start;
+}
+
+namespace {
+
+double quantile(const std::vector<double>& sorted, double q) {
+    const double at = q * double(sorted.size() - 1);
+    const size_t low = size_t(at);
+    const size_t high = std::min(low + 1, sorted.size() - 1);
+    return sorted[low] + (at - double(low)) * (sorted[high] - sorted[low]);
+}
+
+}  // namespace
+
+std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks,
+                                               const TimingOptions& o) {
+    std::vector<std::unique_ptr<TimedNetwork>> runners;
+    for (Network* net : networks) runners.push_back(std::make_unique<TimedNetwork>(*net, o));
+    double slowest = 0;
+    for (auto& r : runners)
+        for (int i = 0; i < 3; ++i)
+            slowest = std::max(slowest, r->run());  // warm-up: plans, memory, weights
+    std::vector<std::vector<double>> out(networks.size());
+    const double end = now() + o.seconds * double(networks.size());
+    for (int round = 0; round < o.min_rounds || (now() < end && round < 100'000); ++round)
+        for (size_t i = 0; i < runners.size(); ++i) {
+            const size_t turn = (i + size_t(round)) % runners.size();
+            out[turn].push_back(runners[turn]->run());
+        }
+    return out;
+}
+
+TimingSummary summarize(std::vector<double> s) {
+    FP_CHECK(!s.empty(), "summarize: no timings");
+    std::sort(s.begin(), s.end());
+    const double mean = std::accumulate(s.begin(), s.end(), 0.0) / double(s.size());
+    double squares = 0;
+    for (const double v : s) squares += (v - mean) * (v - mean);
+    return {.min = s.front(),
+            .mean = mean,
+            .median = quantile(s, 0.5),
+            .p90 = quantile(s, 0.9),
+            .p95 = quantile(s, 0.95),
+            .p99 = quantile(s, 0.99),
+            .max = s.back(),
+            .deviation = std::sqrt(squares / double(s.size()))};
+}
+
+Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b) {
+    FP_CHECK(a.size() == b.size() && !a.empty(), "ratio: ", a.size(), " and ", b.size(), " rounds");
+    std::vector<double> ratio(a.size());
+    for (size_t i = 0; i < a.size(); ++i) ratio[i] = a[i] / b[i];
+    auto median = [](std::vector<double> v) {
+        std::sort(v.begin(), v.end());
+        return quantile(v, 0.5);
+    };
+    constexpr int kResamples = 1000;
+    std::vector<double> medians(kResamples), drawn(ratio.size());
+    for (int r = 0; r < kResamples; ++r) {
+        for (size_t i = 0; i < ratio.size(); ++i)
+            drawn[i] = ratio[uniform_below(ratio.size(), key_of(7, uint64_t(r)), i)];
+        medians[r] = median(drawn);
+    }
+    std::sort(medians.begin(), medians.end());
+    return {median(ratio), quantile(medians, 0.025), quantile(medians, 0.975)};
+}
+
+}  // namespace fp

@@ -1,0 +1,51 @@
+// Timing networks: several take turns in one run, so that what else the machine does hits them alike.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/core/session.h"
+
+namespace fp {
+
+struct TimingOptions {
+    int batch_size = 32;
+    int image_size = 64;
+    bool train = false;  // a step (forward, loss, backward, update) instead of an inference
+    double seconds = 3;  // per network, at least; warm-up excluded
+    int min_rounds = 10;
+};
+
+// One network with its images (random, never zeros), ready to run again and again.
+class TimedNetwork {
+public:
+    TimedNetwork(Network&, const TimingOptions&);
+    ~TimedNetwork();
+    double run();    // seconds of one step or inference
+    void enqueue();  // the same, without waiting for it
+    // On the device, most at a time: images, weights, momenta, activations and gradients, scratch; what
+    // oneDNN's primitives or prepared filters hold is not in it. Known once it has run.
+    size_t peak_bytes() const;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// Seconds of each round, one list a network; round r of all networks ran one after another, in turning order.
+std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks,
+                                               const TimingOptions&);
+
+struct TimingSummary {
+    double min, mean, median, p90, p95, p99, max, deviation;
+};
+TimingSummary summarize(std::vector<double> seconds);
+
+// Median of the rounds' ratios a/b and its 95 % interval by resampling rounds.
+struct Ratio {
+    double value, low, high;
+};
+Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b);
+
+}  // namespace fp

@@ -1,0 +1,214 @@
+#include "engine/prune/criteria/gradient_criteria.h"
+
+#include <algorithm>
+
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+bool is_filter(const Param& p) {
+    return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
+}
+
+// add(c, sum over the row c of term(value, gradient)) for a parameter's channels.
+template <class Term, class Add>
+void for_each_row(const Network& net, const Param& p, Term term, Add add) {
+    const std::vector<double> value = net.params.get(p), gradient = net.params.get_grad(p);
+    const int64_t row = p.count() / p.shape.k;
+    for (int c = 0; c < p.shape.k; ++c) {
+        double sum = 0;
+        for (int64_t i = c * row; i < (c + 1) * row; ++i) sum += term(value[i], gradient[i]);
+        add(c, sum);
+    }
+}
+
+SetScores zeros(const std::vector<ChannelSet>& sets) {
+    SetScores out;
+    for (const ChannelSet& set : sets)
+        if (set.prunable) out[set.name()].assign(set.channels, 0.0);
+    return out;
+}
+
+// Adds factor * sum over theta of (theta g)^2 to each channel.
+void add_squares(const Network& net,
+                 const std::vector<ChannelSet>& sets,
+                 double factor,
+                 SetScores& into) {
+    for (const ChannelSet& set : sets) {
+        if (!set.prunable) continue;
+        std::vector<double>& values = into.at(set.name());
+        for (const std::string& name : set.rows)
+            if (const Param& p = *net.params.find(name); p.trained())
+                for_each_row(
+                    net, p, [](double v, double g) { return v * v * g * g; },
+                    [&](int c, double sum) { values[c] += factor * sum; });
+    }
+}
+
+struct Group {
+    std::string name;
+    std::vector<int64_t> samples;
+};
+std::vector<Group> by_group(const Grouping& grouping, const std::vector<int64_t>& samples) {
+    require_comparable(grouping);
+    std::vector<Group> out;
+    for (const std::string& name : grouping.groups) out.push_back({name, {}});
+    for (const int64_t s : samples)
+        if (grouping.of[s] >= 0) out[grouping.of[s]].samples.push_back(s);
+    std::erase_if(out, [](const Group& g) { return g.samples.empty(); });
+    FP_REQUIRE(out.size() >= 2, Exit::data, "criterion: of ", grouping.name, " only ",
+               out.empty() ? "unknown" : out[0].name, " is among the calibration images");
+    return out;
+}
+
+}  // namespace
+
+std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSet& set) {
+    std::vector<std::vector<const Param*>> norms, filters;
+    for (const std::string& name : set.rows) {
+        if (!name.ends_with(".weight")) continue;
+        const Param& weight = *net.params.find(name);
+        std::vector<const Param*> gate{&weight};
+        const std::string bias = name.substr(0, name.size() - 6) + "bias";
+        if (std::find(set.rows.begin(), set.rows.end(), bias) != set.rows.end())
+            gate.push_back(net.params.find(bias));
+        (is_filter(weight) ? filters : norms).push_back(std::move(gate));
+    }
+    return norms.empty() ? filters : norms;
+}
+
+SetScores taylor_values(Session& session,
+                        const std::vector<ChannelSet>& sets,
+                        const std::vector<int64_t>& samples,
+                        const GradientSamples& from) {
+    const Network& net = session.network();
+    SetScores out = zeros(sets);
+    int64_t batches = 0;
+    for_each_gradient(session, from.preprocessing, from.data, samples, from.predict,
+                      SampleSigns::alike, from.seed, [&](int64_t) {
+                          ++batches;
+                          for (const ChannelSet& set : sets) {
+                              if (!set.prunable) continue;
+                              for (const auto& gate : gates(net, set)) {
+                                  std::vector<double> change(set.channels, 0.0);
+                                  for (const Param* p : gate)
+                                      for_each_row(
+                                          net, *p, [](double v, double g) { return v * g; },
+                                          [&](int c, double sum) { change[c] += sum; });
+                                  for (int c = 0; c < set.channels; ++c)
+                                      out.at(set.name())[c] += change[c] * change[c];
+                              }
+                          }
+                      });
+    for (auto& [name, values] : out)
+        for (double& v : values) v /= double(batches);
+    return out;
+}
+
+SetScores fairprune_values(Session& session,
+                           const std::vector<ChannelSet>& sets,
+                           const std::vector<int64_t>& samples,
+                           const Grouping& grouping,
+                           const std::string& protected_group,
+                           double beta,
+                           const GradientSamples& from,
+                           std::string& chosen) {
+    const Network& net = session.network();
+    const std::vector<Group> groups = by_group(grouping, samples);
+    std::vector<SetScores> saliency;  // 1/2 theta^2 h of each group
+    std::vector<double> loss;
+    for (const Group& group : groups) {
+        saliency.push_back(zeros(sets));
+        // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
+        loss.push_back(for_each_gradient(
+            session, from.preprocessing, from.data, group.samples, from.predict,
+            SampleSigns::signed_samples, from.seed, [&](int64_t n) {
+                add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()),
+                            saliency.back());
+            }));
+    }
+    size_t own = size_t(std::max_element(loss.begin(), loss.end()) - loss.begin());
+    if (!protected_group.empty()) {
+        const auto found = std::find_if(groups.begin(), groups.end(),
+                                        [&](const Group& g) { return g.name == protected_group; });
+        FP_REQUIRE(found != groups.end(), Exit::usage, "--protected ", protected_group,
+                   " is no group of ", grouping.name, " that has calibration images");
+        own = size_t(found - groups.begin());
+    }
+    chosen = groups[own].name;
+    SetScores out = saliency[own];
+    for (auto& [name, values] : out)
+        for (size_t c = 0; c < values.size(); ++c)
+            for (size_t g = 0; g < groups.size(); ++g)
+                if (g != own)
+                    values[c] -= beta * saliency[g].at(name)[c] / double(groups.size() - 1);
+    return out;
+}
+
+std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importance) {
+    const size_t groups = importance.size(), channels = importance.at(0).size();
+    std::vector<double> whole(groups, 0.0), kept(groups, 0.0);
+    double all = 0, all_kept = 0;
+    for (size_t g = 0; g < groups; ++g)
+        for (const double v : importance[g]) {
+            whole[g] += v;
+            all += v;
+        }
+    std::vector<int> order;
+    std::vector<bool> taken(channels, false);
+    while (order.size() < channels) {
+        size_t furthest = 0;
+        double most = -2;
+        for (size_t g = 0; g < groups; ++g) {
+            const double missing =
+                (all > 0 ? whole[g] / all : 0) - (all_kept > 0 ? kept[g] / all_kept : 0);
+            if (missing > most) {
+                most = missing;
+                furthest = g;
+            }
+        }
+        int best = -1;
+        for (size_t c = 0; c < channels; ++c)
+            if (!taken[c] && (best < 0 || importance[furthest][c] > importance[furthest][best]))
+                best = int(c);
+        taken[best] = true;
+        order.push_back(best);
+        for (size_t g = 0; g < groups; ++g) {
+            kept[g] += importance[g][best];
+            all_kept += importance[g][best];
+        }
+    }
+    return order;
+}
+
+SetScores fairgrape_values(Session& session,
+                           const std::vector<ChannelSet>& sets,
+                           const std::vector<int64_t>& samples,
+                           const Grouping& grouping,
+                           const GradientSamples& from) {
+    const Network& net = session.network();
+    std::vector<SetScores> importance;
+    for (const Group& group : by_group(grouping, samples)) {
+        SetScores sum = zeros(sets);
+        int64_t batches = 0;
+        for_each_gradient(session, from.preprocessing, from.data, group.samples, from.predict,
+                          SampleSigns::alike, from.seed, [&](int64_t) {
+                              ++batches;
+                              add_squares(net, sets, 1, sum);
+                          });
+        for (auto& [name, values] : sum)
+            for (double& v : values) v /= double(batches);
+        importance.push_back(std::move(sum));
+    }
+    SetScores out = zeros(sets);
+    for (auto& [name, values] : out) {
+        std::vector<std::vector<double>> of_set;
+        for (const SetScores& group : importance) of_set.push_back(group.at(name));
+        const std::vector<int> order = fairgrape_order(of_set);
+        for (size_t i = 0; i < order.size(); ++i) values[order[i]] = double(order.size() - i);
+    }
+    return out;
+}
+
+}  // namespace fp

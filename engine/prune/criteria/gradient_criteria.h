@@ -1,0 +1,61 @@
+// Criteria from gradients on calibration data. In all of them g is d loss / d theta in evaluation mode, E the
+// mean over batches, and a channel's theta are the rows of its set's filters, biases and norms.
+//
+//   taylor     sum over producers of E[(g_gamma gamma + g_beta beta)^2], the squared change of the loss when the
+//              channel's norm is scaled away; a set without norms takes E[(sum g W + g_b b)^2] of its filters
+//              and biases.                                      https://arxiv.org/abs/1906.10771
+//   fairprune  sum over theta of 1/2 theta^2 (h_protected - beta h_other), h = mean_i g_i^2, the mean squared
+//              gradient of a sample of the group (the diagonal of the empirical Fisher matrix, estimated with
+//              random signs: gradients.h). `other` is the mean over all other groups. What is lowest helps the
+//              others more than the protected group.            https://arxiv.org/abs/2203.02110
+//   fairgrape  I_g = sum over theta of E[(g_g theta)^2] of the group's batches; then channels are kept one by one:
+//              next the best one for the group that is furthest below its share. https://arxiv.org/abs/2207.10888
+#pragma once
+
+#include <map>
+
+#include "engine/data/attributes.h"
+#include "engine/prune/criteria/criteria.h"
+#include "engine/prune/criteria/gradients.h"
+
+namespace fp {
+
+// A set's producers' parameters by gate: each inner list is scaled away together (gamma and beta of one norm;
+// the filter and bias of one layer where the set has no norm).
+std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
+
+struct GradientSamples {
+    const ImageData& data;
+    const Preprocessing& preprocessing;
+    PredictOptions predict;
+    uint64_t seed = 1;
+};
+
+// Values by set, not yet divided by anything.
+SetScores taylor_values(Session&,
+                        const std::vector<ChannelSet>&,
+                        const std::vector<int64_t>& samples,
+                        const GradientSamples&);
+
+// `protected_group` empty: the group of the highest mean loss on the samples. Which one it was comes back in
+// `chosen`. Exit::usage for a group that is not there.
+SetScores fairprune_values(Session&,
+                           const std::vector<ChannelSet>&,
+                           const std::vector<int64_t>& samples,
+                           const Grouping&,
+                           const std::string& protected_group,
+                           double beta,
+                           const GradientSamples&,
+                           std::string& chosen);
+
+SetScores fairgrape_values(Session&,
+                           const std::vector<ChannelSet>&,
+                           const std::vector<int64_t>& samples,
+                           const Grouping&,
+                           const GradientSamples&);
+
+// The order in which channels are kept, given importance[group][channel] >= 0: a group's share is
+// sum_c I_g / sum_g sum_c I_g, over all channels and over those kept so far; ties go to the lower index.
+std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importance);
+
+}  // namespace fp

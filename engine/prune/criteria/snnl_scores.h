@@ -1,0 +1,75 @@
+// Soft nearest neighbour scores of channels against groups of samples, normalised by what a channel without
+// any information scores (kernels/shapes.h has the definitions).
+//
+//   chance  = - sum_{g : n_g >= 2} (n_g / M) log((n_g - 1) / (N - 1)),   M = sum of those n_g
+//   score~  = score / chance        1: the neighbours say nothing of the group; 0: they tell it
+//
+// Chance is what equal distances give. Distances that vary (small maps, small temperatures) lift the score of
+// a channel without information above it, by more than noise. What such a channel scores is then found from
+// the channel's own distances under labels that are dealt anew among lesions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/eval/features.h"
+#include "engine/eval/snnl_chance.h"
+
+namespace fp {
+
+struct SnnlOptions {
+    SnnlShape::Definition definition = SnnlShape::Definition::exact;
+    SnnlShape::Distance distance = SnnlShape::Distance::cosine;
+    double temperature = 1;
+    bool centred = false;
+    bool given_class = false;  // pairs of one class only
+    int block =
+        0;  // samples a block, scores averaged over blocks in order, the tail dropped; 0: all at once
+    int permutations = 0;  // of the labels, for each channel's null; 0: none
+    uint64_t seed = 1;     // of these
+};
+
+// One attribute's labels of the calibration samples, -1 = unknown.
+struct LabelSet {
+    std::string name;
+    std::vector<int32_t> of;
+    std::vector<int32_t> unit = {};  // lesion; its labels go together. Empty: each sample its own
+};
+
+// Scores of one channel each under permuted labels, and where its own score stands among them.
+//   z = (score - mean) / sd      p = (1 + #{permuted <= score}) / (1 + permutations)
+struct NullScores {
+    int permutations = 0;
+    std::vector<double> mean, sd, z, p;
+};
+
+struct LayerScores {
+    std::string layer, tap, attribute, definition, distance;
+    double temperature = 1;
+    int64_t samples = 0;  // known ones
+    double chance = 0;
+    std::vector<double> score, normalized;  // NaN: not estimable
+    std::string reason;                     // why
+    int64_t blocks = 1;
+    NullScores null = {};
+    bool over_null = false;  // normalized is score / null mean, where chance does not hold
+    double seconds = 0;      // of this layer's scores, all attributes together
+};
+
+// The labels dealt anew among the units that have as many known samples, within a stratum where strata are
+// given: group sizes, and so chance, stay as they are. Keyed by (seed, index).
+LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t seed, int index);
+
+// Where chance is too low for a channel without information: T < 0.5, or maps of fewer than 49 numbers. The
+// released definition is another, and may fall below 0; it stays over chance.
+bool chance_is_low(const SnnlOptions&, const Map&);
+
+// One result a label set. `classes` (by sample) are the strata when `given_class`.
+std::vector<LayerScores> score_layer(const Kernels&,
+                                     Features&,
+                                     const std::vector<LabelSet>&,
+                                     const std::vector<int32_t>& classes,
+                                     const SnnlOptions&,
+                                     Tap tap);
+
+}  // namespace fp

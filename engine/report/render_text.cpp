@@ -1,0 +1,132 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "engine/report/render.h"
+#include "engine/report/text_rows.h"
+
+namespace fp {
+namespace {
+
+std::string metric_table(const Report& report) {
+    std::string out = row("metric", fmt::format("{:<8}{:<19}{}", "value", "interval", "formula"));
+    for (const Measure& m : report.metrics)
+        out += row(m, fmt::format("{:<19}{}", range(m.low, m.high), m.formula));
+    return out;
+}
+
+std::string group_table(const AttributeReport& attribute) {
+    std::string out;
+    for (const GroupReport& g : attribute.groups) {
+        out +=
+            row(g.name, fmt::format("n={}, {} units{}", g.samples, g.units,
+                                    g.in_gaps ? "" : fmt::format("; not in gaps ({})", g.reason)));
+        for (Measure m : g.metrics) {
+            m.key = fmt::format("  {}", m.key);
+            out += row(m, range(m.low, m.high));
+        }
+    }
+    for (const WorstGroup& w : attribute.worst)
+        if (w.measure.key == "accuracy")
+            out += fmt::format("worst by accuracy: {}(again in {:.0f} % of resamples)\n",
+                               name_cell(w.group), 100 * w.stays_worst);
+    return out;
+}
+
+std::string gap_rows(const Gap& g, bool several_pairs) {
+    std::string out = row(g, fmt::format("{:<19}{:<8}{:<8}{}", range(g.fair_low, g.fair_high),
+                                         number(g.p), number(g.p_holm), number(g.rms)));
+    if (std::isnan(g.value)) return out;
+    out += aside(g.formula);
+    if (!std::isnan(g.low)) out += aside(fmt::format("interval {}", range(g.low, g.high)));
+    if (!std::isnan(g.rms_low))
+        out += aside(fmt::format("rms interval {}", range(g.rms_low, g.rms_high)));
+    if (!std::isnan(g.signed_gap.value))
+        out += aside(fmt::format("{}minus {}{} {}", name_cell(g.group_a), name_cell(g.group_b),
+                                 number(g.signed_gap.value),
+                                 range(g.signed_gap.low, g.signed_gap.high)));
+    else if (several_pairs && !g.group_a.empty())
+        out += aside(fmt::format("worst pair: {}{}", name_cell(g.group_a), name_cell(g.group_b)));
+    if (several_pairs && !std::isnan(g.mean_pair))
+        out += aside(fmt::format("mean of pairs {}", number(g.mean_pair)));
+    if (g.absent > 0)
+        out += aside(fmt::format("{} of {} classes are absent from a group; 0/0 counts as 0",
+                                 g.absent, g.classes));
+    return out;
+}
+
+// Each verdict once, with the keys that it is of.
+std::string verdicts(const AttributeReport& attribute) {
+    std::map<std::string, std::vector<std::string>> keys;
+    for (const Gap& g : attribute.gaps)
+        if (!g.verdict.empty()) keys[g.verdict].push_back(g.key);
+    std::string out;
+    for (const auto& [verdict, of] : keys)
+        out += fmt::format("{}:\n{}", verdict, wrapped(fmt::format("{}", fmt::join(of, ", "))));
+    return out;
+}
+
+std::string gap_table(const AttributeReport& attribute) {
+    if (attribute.gaps.empty()) return fmt::format("no gaps: {}\n", attribute.no_gaps);
+    const auto compared = std::count_if(attribute.groups.begin(), attribute.groups.end(),
+                                        [](const auto& g) { return g.in_gaps; });
+    std::string out = row(
+        "gap", fmt::format("{:<8}{:<19}{:<8}{:<8}{}", "value", "fair range", "p", "Holm", "rms"));
+    for (const Gap& g : attribute.gaps) out += gap_rows(g, compared > 2);
+    return out + verdicts(attribute);
+}
+
+std::string left_out(const AttributeReport& a) {
+    std::string out;
+    if (a.unknown > 0)
+        out += fmt::format("{} samples of unknown group: shown, not in gaps\n", a.unknown);
+    if (a.groups_left_out > 0)
+        out += fmt::format("{} groups with {} samples are too small for gaps\n", a.groups_left_out,
+                           a.samples_left_out);
+    if (a.units_in_two_groups > 0)
+        out += fmt::format(
+            "{} units lie in two groups: resampled with the group of their first image\n",
+            a.units_in_two_groups);
+    return out;
+}
+
+std::string rate(const Measure& m) {
+    return std::isnan(m.value) ? fmt::format("n/a ({})", m.reason)
+                               : fmt::format("{:<8}{}", number(m.value), range(m.low, m.high));
+}
+
+std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
+    Measure specificity = f.fpr;
+    specificity.value = 1 - f.fpr.value;
+    specificity.low = 1 - f.fpr.high;
+    specificity.high = 1 - f.fpr.low;
+    return row(name, fmt::format("{:<26}{:<26}{:>9}", rate(f.tpr), rate(specificity), f.positives));
+}
+
+}  // namespace
+
+std::string sensitivity_text(const Report& report, int of_class) {
+    std::string out =
+        row("", fmt::format("{:<26}{:<26}{:>9}", "sensitivity", "specificity", "positives"));
+    out += sensitivity_row("all", report.class_figures.at(size_t(of_class)));
+    for (const AttributeReport& a : report.attributes)
+        for (const GroupReport& g : a.groups)
+            out += sensitivity_row(g.name, g.classes.at(size_t(of_class)));
+    return out;
+}
+
+std::string to_text(const Report& report) {
+    std::string out =
+        fmt::format("{} samples, {} units ({}), {} classes; {} resamples, seed {}\n\n",
+                    report.samples, report.units, report.unit, report.classes.size(),
+                    report.options.resamples, report.options.seed);
+    out += metric_table(report);
+    for (const AttributeReport& a : report.attributes)
+        out +=
+            fmt::format("\n{}{}{}\n{}", row(a.name, ""), left_out(a), group_table(a), gap_table(a));
+    return out;
+}
+
+}  // namespace fp

@@ -1,0 +1,187 @@
+#include "engine/run/checkpoint.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/io/hash.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+using nlohmann::ordered_json;
+constexpr int kFormat = 1;
+
+std::string tracked_name(const Param& running_var) {
+    return running_var.name.substr(0, running_var.name.size() - std::string("running_var").size()) +
+           "num_batches_tracked";
+}
+
+void set_values(ParamStore& params,
+                const Param& p,
+                const TensorEntry& entry,
+                const std::string& file_name) {
+    FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has ",
+               count_of(entry.shape), " values in another shape than the model's ", p.count());
+    if (entry.dtype == Dtype::f64)
+        params.set(p, values_of<double>(entry).data());
+    else
+        params.set_f32(p, as_f32(entry).data());
+}
+
+// timm's VGG keeps its hidden linear layers as convolutions under other names.
+std::string translated(const std::string& key) {
+    static const std::map<std::string, std::string> timm{{"pre_logits.fc1.", "classifier.0."},
+                                                         {"pre_logits.fc2.", "classifier.3."},
+                                                         {"head.fc.", "classifier.6."}};
+    for (const auto& [from, to] : timm)
+        if (key.starts_with(from)) return to + key.substr(from.size());
+    return key;
+}
+
+}  // namespace
+
+std::string card_text(const Network& network, const ModelCard& card) {
+    ordered_json kept = ordered_json::object();
+    for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
+    ordered_json ours{{"format", kFormat},       {"spec", to_json(network.spec)},
+                      {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
+                      {"kept_channels", kept},   {"provenance", card.provenance}};
+    if (!card.thresholds.empty()) ours["thresholds"] = card.thresholds;
+    return ours.dump();
+}
+
+TensorFile to_file(const Network& network, const ModelCard& card) {
+    TensorFile file;
+    for (const Param& p : network.params.all()) {
+        if (network.kernels().parameter == Type::f64)
+            file.tensors.push_back(
+                tensor_of<double>(p.name, p.file_shape(), network.params.get(p)));
+        else
+            file.tensors.push_back(
+                tensor_of<float>(p.name, p.file_shape(), network.params.get_f32(p)));
+        if (p.name.ends_with("running_var"))
+            file.tensors.push_back(
+                tensor_of<int64_t>(tracked_name(p), {}, std::span(&network.batches_seen, 1)));
+    }
+    file.metadata = card.other;
+    file.metadata["format"] = "pt";  // what some loaders look for
+    file.metadata[kCardKey] = card_text(network, card);
+    return file;
+}
+
+LoadedModel checkpoint_of(const TensorFile& file,
+                          const std::string& file_name,
+                          const BuildNetwork& build,
+                          const Kernels& k) {
+    const auto found = file.metadata.find(kCardKey);
+    FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
+               ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
+               "FILE --epochs 0 makes one");
+    try {
+        const ordered_json ours = ordered_json::parse(found->second);
+        const int format = ours.at("format").get<int>();
+        FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
+                   ", this program knows ", kFormat);
+        LoadedModel out{.network = build(spec_from_json(ours.at("spec")), k), .card = {}};
+        out.card.classes = ours.at("classes").get<std::vector<std::string>>();
+        out.card.preprocessing = preprocessing_from_json(ours.at("preprocessing"));
+        out.card.provenance = ours.at("provenance");
+        if (ours.contains("thresholds")) out.card.thresholds = ours.at("thresholds");
+        for (const auto& [layer, channels] : ours.at("kept_channels").items())
+            out.card.kept[layer] = channels.get<std::vector<int>>();
+        FP_REQUIRE(int(out.card.classes.size()) == out.network->spec.classes, Exit::model,
+                   file_name, ": ", out.card.classes.size(), " class names for ",
+                   out.network->spec.classes, " classes");
+        for (const auto& [key, value] : file.metadata)
+            if (key != kCardKey && key != "format") out.card.other[key] = value;
+        for (const Param& p : out.network->params.all()) {
+            const TensorEntry* entry = file.find(p.name);
+            FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
+            set_values(out.network->params, p, *entry, file_name);
+            if (p.name.ends_with("running_var"))
+                if (const TensorEntry* tracked = file.find(tracked_name(p)))
+                    out.network->batches_seen = values_of<int64_t>(*tracked).at(0);
+        }
+        return out;
+    } catch (const nlohmann::json::exception& e) {
+        fail_with(Exit::model, file_name, ": the metadata `fairprune` is not readable: ", e.what());
+    } catch (const Error& e) {
+        const std::string what = e.what();
+        if (what.starts_with(file_name)) throw;
+        fail_with(Exit::model, file_name, ": ", what);
+    }
+}
+
+LoadedModel read_checkpoint(const std::filesystem::path& path,
+                            const BuildNetwork& build,
+                            const Kernels& k) {
+    const TensorFile file = read_safetensors(path);
+    LoadedModel out = checkpoint_of(file, path.string(), build, k);
+    return out;
+}
+
+ImportReport import_weights(Network& network,
+                            const TensorFile& file,
+                            const std::string& file_name,
+                            const std::string& head_layer) {
+    ImportReport report;
+    std::map<std::string, const TensorEntry*> by_name;
+    const bool prefixed =
+        std::any_of(file.tensors.begin(), file.tensors.end(),
+                    [](const TensorEntry& t) { return t.name.starts_with("module."); });
+    if (prefixed) report.notes.push_back("the prefix `module.` was stripped");
+    for (const TensorEntry& t : file.tensors) {
+        const std::string bare =
+            prefixed && t.name.starts_with("module.") ? t.name.substr(7) : t.name;
+        const std::string key = translated(bare);
+        if (key != bare) report.notes.push_back(bare + " was read as " + key);
+        by_name[key] = &t;
+    }
+    std::set<std::string> wanted;
+    std::string missing;
+    int missing_count = 0;
+    for (const Param& p : network.params.all()) {
+        wanted.insert(p.name);
+        if (p.name.ends_with("running_var")) wanted.insert(tracked_name(p));
+        const auto found = by_name.find(p.name);
+        const bool of_head = p.name == head_layer + ".weight" || p.name == head_layer + ".bias";
+        if (found == by_name.end()) {
+            if (of_head) {
+                report.head_replaced = true;
+            } else {
+                missing +=
+                    (missing_count < 5 ? " " : "") + (missing_count < 5 ? p.name : std::string());
+                ++missing_count;
+            }
+            continue;
+        }
+        TensorEntry entry = *found->second;
+        // timm's [K,C,7,7] is torchvision's [K,C*49], value for value.
+        if (p.kind == Param::Kind::linear && count_of(entry.shape) == p.count() &&
+            !entry.shape.empty() && entry.shape[0] == p.shape.k)
+            entry.shape = p.file_shape();
+        if (entry.shape != p.file_shape() && of_head) {
+            report.head_replaced = true;
+            continue;
+        }
+        set_values(network.params, p, entry, file_name);
+        ++report.loaded;
+    }
+    FP_REQUIRE(missing_count == 0, Exit::model, file_name, ": ", missing_count, " parameters of ",
+               network.spec.arch, " are missing:", missing, missing_count > 5 ? " ..." : "");
+    for (const auto& [key, entry] : by_name)
+        if (!wanted.count(key)) report.unexpected.push_back(key);
+    return report;
+}
+
+std::string weights_hash(const Network& network) {
+    Xxh3 hash;
+    for (const Param& p : network.params.all()) {
+        const std::vector<double> values = network.params.get(p);
+        hash.add(std::as_bytes(std::span(values)));
+    }
+    return hash.hex();
+}
+
+}  // namespace fp

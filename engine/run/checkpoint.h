@@ -1,0 +1,61 @@
+// Models as files: safetensors with torchvision's key names and logical shapes, and in the metadata under
+// `fairprune` all that is needed to build the network again, pruned or not, and to say where it comes from.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/network.h"
+#include "engine/data/preprocessing.h"
+#include "engine/io/safetensors.h"
+
+namespace fp {
+
+// What goes with a network.
+struct ModelCard {
+    Preprocessing preprocessing;
+    std::vector<std::string> classes;
+    KeptChannels kept = {};  // absent: all
+    nlohmann::ordered_json provenance =
+        nlohmann::ordered_json::object();  // parent, data, scores' settings
+    nlohmann::ordered_json thresholds =
+        nlohmann::ordered_json::object();           // by class: fp_eval --store-threshold
+    std::map<std::string, std::string> other = {};  // metadata of others, kept as it is
+};
+
+// The description in the metadata, under this key: JSON of spec, classes, preprocessing, kept channels,
+// provenance and thresholds.
+inline constexpr const char* kCardKey = "fairprune";
+std::string card_text(const Network&, const ModelCard&);
+
+// One tensor a parameter and statistic, and num_batches_tracked a norm.
+TensorFile to_file(const Network&, const ModelCard&);
+
+struct LoadedModel {
+    std::unique_ptr<Network> network;
+    ModelCard card;
+};
+// Exit::model for a file that is no checkpoint of ours, of another format version, or not complete.
+LoadedModel read_checkpoint(const std::filesystem::path&, const BuildNetwork&, const Kernels&);
+LoadedModel checkpoint_of(const TensorFile&,
+                          const std::string& file_name,
+                          const BuildNetwork&,
+                          const Kernels&);
+
+// Weights of torchvision or timm for a network that is built already.
+struct ImportReport {
+    int loaded = 0;
+    std::vector<std::string> unexpected;  // in the file, not in the network
+    std::vector<std::string> notes;       // prefix stripped, names translated
+    bool head_replaced = false;           // the classifier's size differs: it keeps what it had
+};
+// Exit::model where anything but a replaced head is missing or of another shape.
+ImportReport import_weights(Network&,
+                            const TensorFile&,
+                            const std::string& file_name,
+                            const std::string& head_layer);
+
+// A 128-bit hash of all weights and statistics in hex: equal bits, equal hash.
+std::string weights_hash(const Network&);
+
+}  // namespace fp

@@ -1,0 +1,26 @@
+// What starts the forward convolution on warpgroup products.
+#include "kernels/cuda/conv/conv_wgmma_launch.cuh"
+
+namespace fp::FP_MACHINE {
+
+void wgmma_forward(const ConvShape& s,
+                   const PixelPlan& plan,
+                   const bf16* x,
+                   const bf16* w,
+                   const Epilogue& to,
+                   Stream stream) {
+    const ConvSizes g = ConvSizes::of(s);
+    const PixelConvolution on{plan, g, x, g, w, to, stream};
+    if (plan.kernel != ConvKernel::pixels) return start_walking<FilterRows>(on);
+    if (plan.tile == TileSize{256, 128}) return start_tiles<PixelTile<256, 128, FilterRows>>(on);
+    if (plan.tile == TileSize{256, 64}) return start_tiles<PixelTile<256, 64, FilterRows>>(on);
+    // Outputs of a tile may be any multiple of 8 here, as filters lie along the sum.
+    if (plan.tile == TileSize{128, 192}) return start_tiles<PixelTile<128, 192, FilterRows>>(on);
+    if (plan.tile == TileSize{128, 160}) return start_tiles<PixelTile<128, 160, FilterRows>>(on);
+    if (plan.tile == TileSize{128, 128}) return start_tiles<PixelTile<128, 128, FilterRows>>(on);
+    if (plan.tile == TileSize{128, 96}) return start_tiles<PixelTile<128, 96, FilterRows>>(on);
+    FP_CHECK((plan.tile == TileSize{128, 32}), "conv: no tile ", plan.tile.m, "x", plan.tile.n);
+    start_tiles<PixelTile<128, 32, FilterRows>>(on);
+}
+
+}  // namespace fp::FP_MACHINE

@@ -1,0 +1,270 @@
+// Convolutions whose outputs are pixels, in bf16 on Hopper (formulas and operands: conv_wgmma.cuh), by blocks that walk
+// over tiles, one block on each multiprocessor. While one warpgroup writes its part of a tile the others multiply, and
+// the copies for the next tile are under way.
+//
+// Threads   one thread that starts copies, in a warpgroup of its own, and two or three warpgroups that multiply 64 or
+//           128 pixels each
+// Tiles     256x64, 256x128, 128x256 or 192x256 pixels x outputs; patches 256x64 or 256x128
+// Pipeline  a ring of as many stages as fit shared memory, which continues from tile to tile. Warpgroups share nothing
+//           but the ring. Each starts `skew` steps behind the one before, once, so that they reach the end of a tile
+//           one after the other and the tensor cores always have work.
+// Patches   for a 3x3 window at stride 1: a chunk of 64 channels is copied once, not once a tap. The copy reads the batch
+//           as one line of pixels with a zero column behind each row and a zero row behind each map (an im2col box one
+//           column and one row larger than the map), so a tap is a fixed number of rows of shared memory further on.
+//           Outputs on those zeros are computed and dropped: (H+1)(W+1)/(HW) of the work, 1.04 at 56x56. The ring
+//           carries filters alone; where all filters of the layer fit, they stay.
+// Epilogue  16 rows x 64 outputs at a time through two buffers of each warp, so that the residual of one is copied while
+//           the other is worked on. Rows are 128 bytes, their 16-byte parts permuted by the row number: no bank conflicts.
+// Moments   a chunk is the pixels of one warpgroup in one tile (of patches: places of the padded line, with counts), so
+//           that warpgroups need not meet. A warp sums about the first row it sees; the four warps' sums are then moved
+//           to a common base and added, with one division per column.
+// Traffic   a tile brings its pixels once per tap, patches 1 + 2 (W+2) / rows times in all; filters once a tile, or once
+//           a block where they stay. Tiles side by side run after each other, so HBM sees the pixels once.
+// Bound     compute; HBM for 1x1 windows of few channels
+// H200      batch 256, microseconds: forward 64 channels at 56x56 129 (a block a tile: 235), 64>128 at 112x112 945, 512
+//           at 28x28 1301; with moments 128 at 28x28 122, 256 at 14x14 99, 512 at 7x7 89, 1x1 64>256 at 56x56 326;
+//           gradient of the input 64 at 56x56 114, 128 at 28x28 113, 256 at 14x14 91, 512 at 7x7 83, 1x1 256>64 at
+//           56x56 167. Starting all warpgroups together (no skew) made 247 of 64 at 56x56 with moments 253.
+// Needs     sm_90a; C a multiple of 8, pads up to 127, strides up to 8
+#pragma once
+
+#include "kernels/cuda/conv/conv_stream_ring.cuh"
+
+namespace fp::FP_MACHINE {
+
+// The output pixels of a warp's rows, the first of which is `first`: lane l's of each 16 are rows l/8 + 4 i.
+template <class T>
+struct StreamRows {
+    int first;
+    int pixel[T::kPatch ? T::kProducts : 1][4];  // patches: l's, or -1
+    unsigned present[T::kPatch ? T::kProducts : 1];
+
+    __device__ StreamRows(const ConvSizes& g, const StreamPlan& plan, int first_row, int l)
+        : first(first_row) {
+        if constexpr (T::kPatch) {
+            UNROLL
+            for (int m = 0; m < T::kProducts; ++m) {
+                const int row = first + m * kProductRows + l % kWarpRows;
+                const int line = row / plan.pitch, q = row - line * plan.pitch;
+                const int n = line / plan.lines, p = line - n * plan.lines;
+                const bool inside = n < g.n && p < g.p && q < g.q;
+                const int mine = inside ? (n * g.p + p) * g.q + q : -1;
+                present[m] = ballot(inside) & ((1u << kWarpRows) - 1);
+                UNROLL
+                for (int i = 0; i < 4; ++i) pixel[m][i] = shuffle(mine, l / 8 + 4 * i);
+            }
+        }
+    }
+    // Which of the product's 16 exist, a bit each.
+    __device__ unsigned which(const ConvSizes& g, int m) const {
+        if constexpr (T::kPatch) return present[m];
+        // Not (1u << clamp(rows, 0, 16)) - 1: ptxas 13.0 makes a VIMNMX.RELU of it and takes its predicate, turned round,
+        // for "all 16 exist"; on an H200 a last tile's moments then counted rows that are not there.
+        const int rows = g.pixels_out() - first - m * kProductRows;
+        if (rows >= kWarpRows) return (1u << kWarpRows) - 1;
+        return rows > 0 ? (1u << rows) - 1 : 0;
+    }
+    // body(row, offset in y) for what exists of lane l's 16 bytes of the slab's four rows: `column` and on.
+    template <class Body>
+    __device__ void for_parts(const ConvSizes& g, int slab, int column, int l, Body body) const {
+        if (column >= g.y_c) return;
+        const int m = slab % T::kProducts;
+        UNROLL
+        for (int i = 0; i < 4; ++i) {
+            const int row = l / 8 + 4 * i;
+            int at = first + m * kProductRows + row;
+            if constexpr (T::kPatch)
+                at = pixel[m][i];
+            else if (at >= g.pixels_out())
+                at = -1;
+            if (at >= 0) body(row, int64_t(at) * g.y_c + column);
+        }
+    }
+};
+
+// Where the 16 bytes `part` of a row of a piece lie.
+__device__ inline unsigned char* part_of(unsigned char* piece, int row, int part) {
+    return piece + row * kRowBytes + ((part ^ (row & 7)) * 16);
+}
+
+// Sums of what a warp sees of 64 columns, two a lane, about its first row.
+struct WarpMoments {
+    float base[kPiece], sum[kPiece], square[kPiece], count;
+};
+struct LaneMoments {
+    float2 base, sum, square;
+    int count;
+
+    __device__ void see(unsigned char* piece, unsigned present, int l) {
+        const auto value = [&](int row) {
+            return halves(
+                *reinterpret_cast<const uint32_t*>(part_of(piece, row, l / 4) + l % 4 * 4));
+        };
+        const auto add = [&](const float2& v) {
+            const float2 d{v.x - base.x, v.y - base.y};
+            sum = {sum.x + d.x, sum.y + d.y};
+            square = {square.x + d.x * d.x, square.y + d.y * d.y};
+        };
+        if (present == (1u << kWarpRows) - 1) {
+            if (count == 0) base = value(0);
+            UNROLL
+            for (int row = 0; row < kWarpRows; ++row) add(value(row));
+            count += kWarpRows;
+            return;
+        }
+        for (int row = 0; row < kWarpRows; ++row) {
+            if (!(present >> row & 1)) continue;
+            if (count++ == 0) base = value(row);
+            add(value(row));
+        }
+    }
+    __device__ void store(WarpMoments& to, int l) const {
+        const auto at = [&](float* of) { return reinterpret_cast<float2*>(of) + l; };
+        *at(to.base) = base;
+        *at(to.sum) = sum;
+        *at(to.square) = square;
+        if (l == 0) to.count = float(count);
+    }
+};
+
+// Of one column, what the warps of a group saw.
+template <class PartOf>
+__device__ ColumnMoments joined(PartOf part_of_warp, int column) {
+    float count = 0, base = 0, sum = 0, square = 0;
+    UNROLL
+    for (int i = 0; i < kGroupWarps; ++i) {
+        const WarpMoments& m = *part_of_warp(i);
+        if (count == 0) base = m.base[column];
+        const float d = m.base[column] - base, more = m.count * d;
+        square += m.square[column] + d * (2 * m.sum[column] + more);
+        sum += m.sum[column] + more;
+        count += m.count;
+    }
+    const float mean = count > 0 ? sum / count : 0;
+    return {count, count > 0 ? base + mean : 0, square - sum * mean};
+}
+
+// `residual` may be `y` itself: a warp reads its pieces before it writes them, and no other does.
+template <class T>
+__global__ void __launch_bounds__(T::kThreads, 1)
+    wgmma_stream_kernel(const __grid_constant__ TensorMap pixels,
+                        const __grid_constant__ TensorMap filters,
+                        const __grid_constant__ ConvSizes g,
+                        const __grid_constant__ StreamPlan plan,
+                        const __grid_constant__ Epilogue to) {
+    DYN_SHARED(unsigned char, base);
+    const StreamMemory<T> memory{base, plan.stages, plan.patch_bytes};
+    if (thread_index() == 0) init<T>(memory.barriers(), plan.stages);
+    block_sync();
+    const int warpgroup = warpgroup_index();
+    if (warpgroup == 0) {
+        keep_registers<T::kCopyRegisters>();
+        if (shuffle(warp_index(), 0) == 0 && elect_one()) {
+            prefetch_map(pixels);
+            prefetch_map(filters);
+            bring_stream<T>(memory, pixels, filters, g, plan);
+        }
+        return;
+    }
+    take_registers<T::kProductRegisters>();
+
+    const int consumer = warpgroup - 1, warp = shuffle(warp_index() % kGroupWarps, 0);
+    unsigned char* const pieces = memory.pieces(consumer * kGroupWarps + warp);
+    StreamConsumer<T> products{memory, plan, consumer};
+    for (int tile = int(blockIdx.x); tile < plan.tiles; tile += int(gridDim.x)) {
+        const StreamAt<T> at(plan, tile);
+        const int first = at.first_row + consumer * T::kConsumerRows + warp * kWarpRows;
+        const auto bring_residual = [&](const StreamRows<T>& rows, int slab, int l) {
+            const int column = at.first_output + slab / T::kProducts * kPiece + l % 8 * 8;
+            rows.for_parts(g, slab, column, l, [&](int row, int64_t offset) {
+                cp_async16(part_of(pieces + slab % 2 * kPieceBytes, row, l % 8),
+                           to.residual + offset);
+            });
+            cp_async_commit();
+        };
+        if (to.residual) {
+            const int l = not_before(lane_index());
+            bring_residual(StreamRows<T>(g, plan, first, l), 0, l);
+        }
+        typename T::Sums sums;
+        products.multiply(g, tile == int(blockIdx.x), sums);
+
+        const StreamRows<T> rows(g, plan, first, not_before(lane_index()));
+        UNROLL
+        for (int piece = 0; piece < T::kPieces; ++piece) {
+            LaneMoments seen{};
+            UNROLL
+            for (int m = 0; m < T::kProducts; ++m) {
+                const int slab = piece * T::kProducts + m, l = not_before(lane_index());
+                unsigned char* const here = pieces + slab % 2 * kPieceBytes;
+                if (to.residual) {
+                    warp_sync();  // the rows before have left
+                    if (slab + 1 < T::kSlabs) {
+                        bring_residual(rows, slab + 1, l);
+                        cp_async_wait<1>();
+                    } else {
+                        cp_async_wait<0>();
+                    }
+                    warp_sync();
+                }
+                UNROLL
+                for (int j = 0; j < kPiece / 16; ++j) {
+                    unsigned char* const place = part_of(here, l % 16, j * 2 + l / 16);
+                    uint32_t pairs[4] = {};  // rows 0-7 and 8-15 of columns 0-7, then of 8-15
+                    if (to.residual) ldmatrix_x4(pairs, place);
+                    UNROLL
+                    for (int e = 0; e < 4; ++e) {
+                        float2 v = halves(pairs[e]);
+                        constexpr int kOfWide = T::kWide / kPiece;
+                        const auto& of = sums[m][piece / kOfWide];
+                        const int first_of = piece % kOfWide * (kPiece / 2) + j * 8 + e * 2;
+                        v.x += of[first_of];
+                        v.y += of[first_of + 1];
+                        if (T::kForward && to.bias) {
+                            const int k =
+                                at.first_output + piece * kPiece + j * 16 + e / 2 * 8 + l % 4 * 2;
+                            if (k < g.y_c) {
+                                const float2 bias =
+                                    ldg(reinterpret_cast<const float2*>(to.bias + k));
+                                v.x += bias.x;
+                                v.y += bias.y;
+                            }
+                        }
+                        if (T::kForward && to.relu) v = {relu(v.x), relu(v.y)};
+                        pairs[e] = pack_bf16(v.x, v.y);
+                    }
+                    stmatrix_x4(place, pairs);
+                }
+                warp_sync();
+                const int column = at.first_output + piece * kPiece + l % 8 * 8;
+                rows.for_parts(g, slab, column, l, [&](int row, int64_t offset) {
+                    stg(reinterpret_cast<uint4*>(to.y + offset),
+                        *reinterpret_cast<const uint4*>(part_of(here, row, l % 8)));
+                });
+                if (T::kForward && to.moments.data) seen.see(here, rows.which(g, m), l);
+            }
+            if (!T::kForward || !to.moments.data) continue;
+            // Each warp's into its other piece, which has left; then a thread a column adds the four.
+            const int other = (piece * T::kProducts + T::kProducts) % 2 * kPieceBytes;
+            const auto moments_of = [&](int of_warp) {
+                return reinterpret_cast<WarpMoments*>(
+                    memory.pieces(consumer * kGroupWarps + of_warp) + other);
+            };
+            static_assert(sizeof(WarpMoments) <= kPieceBytes);
+            const int l = not_before(lane_index());
+            seen.store(*moments_of(warp), l);
+            named_sync(1 + consumer, kWarpgroup);
+            const int thread = warp * kWarp + l, k = at.first_output + piece * kPiece + thread;
+            const int chunk = at.first_row / T::kConsumerRows + consumer;
+            if (thread < kPiece && k < g.y_c && chunk < to.moments.chunks) {
+                const ColumnMoments m = joined(moments_of, thread);
+                to.moments.store(k, chunk, m);
+                if (T::kPatch && k == 0) stg(to.moments.counts + chunk, m.count);
+            }
+            named_sync(1 + consumer, kWarpgroup);
+        }
+        warp_sync();  // the last rows have left
+    }
+}
+
+}  // namespace fp::FP_MACHINE

@@ -1,0 +1,296 @@
+// The first half of conv_stream.cuh, whose head describes the whole: a tile, what a block has in shared memory, the
+// thread that copies, and the products of one warpgroup.
+#pragma once
+
+#include "kernels/cuda/conv/conv_wgmma.cuh"
+#include "kernels/cuda/plan/conv_plan.h"
+
+namespace fp::FP_MACHINE {
+
+constexpr int kPatchTaps = kPatchSide * kPatchSide;
+constexpr int kPiece = 64;  // outputs that leave together
+constexpr int kPieceBytes = kWarpRows * kRowBytes;
+
+template <int kConsumers_,
+          int kProducts_,
+          int kOutputs_,
+          template <int>
+          class Filters_,
+          bool kPatch_>
+struct StreamTile {
+    static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
+    static constexpr bool kPatch = kPatch_;
+    using Filters = Filters_<kOutputs>;
+    // Whether the epilogue applies bias and ReLU and takes moments. The gradient uses none of them, but three warpgroups
+    // keep them: without, ptxas schedules the next piece's work early and spills, as their threads have few registers.
+    static constexpr bool kForward = Filters::kOperand == Operand::rows || kConsumers == 3;
+    static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
+    static constexpr int kConsumerRows = kProducts * kProductRows;
+    static constexpr int kRows = kConsumers * kConsumerRows;
+    static constexpr int kPixelBytes = kPatch ? 0 : kRows * kRowBytes;
+    static constexpr int kStageBytes = Filters::kBytes + kPixelBytes;
+    static constexpr int kStagingBytes = kConsumers * kGroupWarps * 2 * kPieceBytes;
+    static constexpr int kPieces = kOutputs / kPiece, kSlabs = kPieces * kProducts;
+    // Steps whose products start together: narrow ones are over too soon to hide what a step costs besides.
+    static constexpr int kTogether = kPatch && kOutputs == 64 ? 3 : 1;
+    // Three warpgroups of 128 sums a thread: ptxas allows them more than a quarter of the registers, but no single
+    // instruction. So two products of half the width.
+    static constexpr int kWide = kConsumers == 3 ? kOutputs / 2 : kOutputs;  // of a product
+    static constexpr int kBeside = kOutputs / kWide;
+    using Sums = float[kProducts][kBeside][kWide / 2];
+    // Registers of a thread that copies and of one that multiplies, from 168 or 128 at the start.
+    static constexpr int kCopyRegisters = kConsumers == 3 ? 32 : 56;
+    static constexpr int kProductRegisters = kConsumers == 3 ? 160 : 224;
+    static_assert(kCopyRegisters + kConsumers * kProductRegisters <=
+                  65536 / kThreads / 8 * 8 * (1 + kConsumers));
+};
+
+struct StreamBarriers {
+    Mbarrier full[kMostStages], empty[kMostStages];
+    Mbarrier patch_full[kPatches], patch_empty[kPatches];
+    Mbarrier turn[2];  // of the warpgroups but the first, once
+};
+static_assert(sizeof(StreamBarriers) <= kStreamBarrierBytes);
+
+// Stages (filters, then pixels), patches, pieces of the warps, barriers.
+template <class T>
+struct StreamMemory {
+    unsigned char* base;
+    int stages, patch_bytes;
+
+    static constexpr size_t bytes(const StreamPlan& plan) {
+        return size_t(plan.stages) * T::kStageBytes +
+               size_t(T::kPatch ? kPatches * plan.patch_bytes : 0) + T::kStagingBytes +
+               sizeof(StreamBarriers);
+    }
+    __device__ unsigned char* stage(int i) const { return base + i * T::kStageBytes; }
+    __device__ unsigned char* patch(int i) const {
+        return base + stages * T::kStageBytes + i * patch_bytes;
+    }
+    __device__ unsigned char* pieces(int warp) const {
+        return patch(T::kPatch ? kPatches : 0) + warp * 2 * kPieceBytes;
+    }
+    __device__ StreamBarriers& barriers() const {
+        return *reinterpret_cast<StreamBarriers*>(pieces(T::kConsumers * kGroupWarps));
+    }
+};
+
+template <class T>
+__device__ void init(StreamBarriers& b, int stages) {
+    constexpr int kReaders = T::kConsumers * kGroupWarps;  // a lane of every warp
+    for (int i = 0; i < stages; ++i) {
+        mbarrier_init(&b.full[i], 1);
+        mbarrier_init(&b.empty[i], kReaders);
+    }
+    for (int i = 0; i < kPatches && T::kPatch; ++i) {
+        mbarrier_init(&b.patch_full[i], 1);
+        mbarrier_init(&b.patch_empty[i], kReaders);
+    }
+    for (int i = 0; i + 1 < T::kConsumers; ++i) mbarrier_init(&b.turn[i], kGroupWarps);
+    mbarrier_init_fence();
+}
+
+// A place in a ring, which goes round for ever. Who fills a stage waits for the parity before.
+struct RingPlace {
+    int stage = 0, parity = 0;
+    __device__ void next(int stages) {
+        if (++stage < stages) return;
+        stage = 0;
+        parity ^= 1;
+    }
+};
+
+template <class T>
+struct StreamAt {  // a tile's place
+    int first_row, first_output;
+
+    __device__ StreamAt(const StreamPlan& plan, int tile) {
+        const int down = tile / plan.across;
+        first_row = down * T::kRows;
+        first_output = (tile - down * plan.across) * T::kOutputs;
+    }
+};
+
+// One thread: all copies of a block.
+template <class T>
+__device__ void bring_stream(const StreamMemory<T>& memory,
+                             const TensorMap& pixels,
+                             const TensorMap& filters,
+                             const ConvSizes& g,
+                             const StreamPlan& plan) {
+    using Filters = typename T::Filters;
+    StreamBarriers& b = memory.barriers();
+    RingPlace ring, patch;
+    // A stage that is free, and the barrier of what arrives there.
+    const auto next_stage = [&](Mbarrier*& full) {
+        unsigned char* stage = memory.stage(ring.stage);
+        full = &b.full[ring.stage];
+        mbarrier_wait(&b.empty[ring.stage], ring.parity ^ 1);
+        mbarrier_arrive_expect(full, T::kStageBytes);
+        ring.next(plan.stages);
+        return stage;
+    };
+    for (int tile = int(blockIdx.x); tile < plan.tiles; tile += int(gridDim.x)) {
+        const StreamAt<T> at(plan, tile);
+        Mbarrier* full;
+        if constexpr (T::kPatch) {
+            const int line = at.first_row / plan.pitch, n = line / plan.lines;
+            for (int c = 0; c < g.c; c += kChunk) {
+                Mbarrier* here = &b.patch_full[patch.stage];
+                mbarrier_wait(&b.patch_empty[patch.stage], patch.parity ^ 1);
+                mbarrier_arrive_expect(here, plan.patch_rows * kRowBytes);
+                tensor_load_im2col(memory.patch(patch.stage), pixels, c,
+                                   at.first_row - line * plan.pitch - 1, line - n * plan.lines - 1,
+                                   n, 0, 0, here);
+                patch.next(kPatches);
+                if (plan.resident && tile != int(blockIdx.x)) continue;
+                for (int tap = 0; tap < kPatchTaps; ++tap) {
+                    unsigned char* stage = next_stage(full);
+                    Filters::bring(stage, filters, g, tap, c, at.first_output, full);
+                }
+            }
+        } else {
+            const PixelPlace place(g, at.first_row);
+            const int w = place.q * g.stride - g.pad, h = place.p * g.stride - g.pad;
+            const int whole = g.c / kChunk * kChunk;
+            const auto bring_taps = [&](int from, int to) {  // channels
+                for (int r = 0, tap = 0; r < g.r; ++r)
+                    for (int s = 0; s < g.s; ++s, ++tap)
+                        for (int c = from; c < to; c += kChunk) {
+                            unsigned char* stage = next_stage(full);
+                            tensor_load_im2col(stage + Filters::kBytes, pixels, c, w, h, place.n, s,
+                                               r, full);
+                            Filters::bring(stage, filters, g, tap, c, at.first_output, full);
+                        }
+            };
+            bring_taps(0, whole);
+            bring_taps(whole, g.c);
+        }
+    }
+}
+
+// One warpgroup's products.
+template <class T>
+struct StreamConsumer {
+    using Filters = typename T::Filters;
+    using Sums = typename T::Sums;
+    const StreamMemory<T>& memory;
+    const StreamPlan& plan;
+    int consumer;
+    RingPlace ring = {}, patch = {};
+
+    __device__ void release(Mbarrier& empty) const {
+        if (lane_index() == 0) mbarrier_arrive(&empty);
+    }
+    // The stages of the steps before the one whose first stage is `next`.
+    __device__ void release_before(int next) const {
+        if (plan.resident) return;
+        UNROLL
+        for (int i = 1; i <= T::kTogether; ++i)
+            release(memory.barriers().empty[next - i + (next < i ? plan.stages : 0)]);
+    }
+    // Waits for the next step's stage; its filters' descriptor.
+    __device__ uint64_t next_filters() {
+        mbarrier_wait(&memory.barriers().full[ring.stage], plan.resident ? 0 : ring.parity);
+        const uint64_t filters = Filters::descriptor(memory.stage(ring.stage), 0);
+        ring.next(plan.stages);
+        return filters;
+    }
+    // A step's products, of pixels from x on.
+    template <int kDeep>
+    __device__ void start(uint64_t x, uint64_t filters, bool add, Sums& sums) const {
+        UNROLL
+        for (int k = 0; k < kDeep; ++k) {
+            UNROLL
+            for (int m = 0; m < T::kProducts * T::kBeside; ++m)
+                wgmma_bf16<T::kWide, Operand::rows, Filters::kOperand>(
+                    sums[m / T::kBeside][m % T::kBeside],
+                    x + m / T::kBeside * (kProductRows * kRowBytes / 16) + k * 2,
+                    filters + m % T::kBeside * (T::kWide * kRowBytes / 16) + k * Filters::kNext,
+                    add || k > 0);
+        }
+    }
+
+    // Steps [begin, end) of a tile, kDeep times 16 of the sum each.
+    template <int kDeep>
+    __device__ void drain(int begin, int end, bool first_tile, Sums& sums) {
+        for (int i = begin; i < end; ++i) {
+            const int stage = ring.stage;
+            const uint64_t x = row_descriptor(memory.stage(stage) + Filters::kBytes +
+                                              consumer * T::kConsumerRows * kRowBytes);
+            const uint64_t filters = next_filters();
+            wgmma_fence();
+            start<kDeep>(x, filters, i > 0, sums);
+            wgmma_commit();
+            wgmma_wait<1>();  // the step before is over
+            if (i > 0) release_before(stage);
+            if (first_tile && i == plan.skew && consumer + 1 < T::kConsumers)
+                release(memory.barriers().turn[consumer]);
+        }
+    }
+    // The same of patches [begin, end), a tap a step.
+    template <int kDeep>
+    __device__ void drain_patches(int begin, int end, bool first_tile, Sums& sums) {
+        StreamBarriers& b = memory.barriers();
+        for (int i = begin; i < end; ++i) {
+            mbarrier_wait(&b.patch_full[patch.stage], patch.parity);
+            uint64_t x =
+                row_descriptor(memory.patch(patch.stage) + consumer * T::kConsumerRows * kRowBytes);
+            for (int r = 0; r < kPatchSide; ++r) {
+                UNROLL
+                for (int s = 0; s < kPatchSide; s += T::kTogether) {
+                    const int stage = ring.stage;
+                    uint64_t filters[T::kTogether];
+                    UNROLL
+                    for (uint64_t& f : filters) f = next_filters();
+                    wgmma_fence();
+                    UNROLL
+                    for (int t = 0; t < T::kTogether; ++t)
+                        start<kDeep>(x + (s + t) * (kRowBytes / 16), filters[t],
+                                     i > 0 || r > 0 || s + t > 0, sums);
+                    wgmma_commit();
+                    wgmma_wait<1>();
+                    if (i > 0 || r > 0 || s > 0) release_before(stage);
+                    if (i > 0 && r == 0 && s == 0) release(b.patch_empty[patch.stage ^ 1]);
+                }
+                x += plan.pitch * (kRowBytes / 16);
+                if (first_tile && i == 0 && r == plan.skew && consumer + 1 < T::kConsumers)
+                    release(b.turn[consumer]);
+            }
+            patch.next(kPatches);
+        }
+    }
+
+    __device__ void multiply(const ConvSizes& g, bool first_tile, Sums& sums) {
+        StreamBarriers& b = memory.barriers();
+        if (first_tile && consumer > 0) mbarrier_wait(&b.turn[consumer - 1], 0);
+        const Steps steps(g);
+        const int whole = T::kPatch ? steps.whole_chunks : steps.whole();
+        const int all = T::kPatch ? whole + (steps.tail > 0) : steps.all();
+        const auto drain_deep = [&]<int kDeep>(int begin, int end) {
+            if constexpr (T::kPatch)
+                drain_patches<kDeep>(begin, end, first_tile, sums);
+            else
+                drain<kDeep>(begin, end, first_tile, sums);
+        };
+        drain_deep.template operator()<4>(0, whole);
+        if (whole < all) {
+            if (steps.tail <= 16)
+                drain_deep.template operator()<1>(whole, all);
+            else if (steps.tail <= 32)
+                drain_deep.template operator()<2>(whole, all);
+            else if (steps.tail <= 48)
+                drain_deep.template operator()<3>(whole, all);
+            else
+                drain_deep.template operator()<4>(whole, all);
+        }
+        wgmma_wait<0>();
+        UNROLL
+        for (int m = 0; m < T::kProducts * T::kBeside; ++m)
+            wgmma_settled(sums[m / T::kBeside][m % T::kBeside]);
+        release_before(ring.stage);
+        if (T::kPatch) release(b.patch_empty[patch.stage ^ 1]);
+    }
+};
+
+}  // namespace fp::FP_MACHINE

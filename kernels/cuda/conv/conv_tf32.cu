@@ -1,0 +1,28 @@
+// Convolution in TF32: float32 everywhere in memory, operands rounded to 10 bits of
+// mantissa on their way into the tensor core, float32 sums.
+//
+// Formulas, shapes, threads, traffic and bound: conv_mma.cuh.
+// Model     (bench/gpu/run --model: H200, batch 256) a 3x3 of 128 channels at 28x28: forward and dx 348 us, dw 361; the
+//           floor is 138
+#include "kernels/cuda/conv/conv_mma_launch.cuh"
+
+namespace fp::FP_MACHINE {
+namespace {
+
+struct PlainWeights {  // as they are; prepared is a copy
+    static size_t bytes(const ConvShape& s) { return conv_prepared_bytes(s, false, false); }
+    static void lay(const ConvShape& s, const par* w, void* to, Stream stream) {
+        conv_prepare(s, false, false, w, to, stream);
+    }
+    static const float* use(const ConvShape&, const par* w, void*, Stream) {
+        return static_cast<const float*>(w);
+    }
+};
+
+using Ops = TensorOps<Tf32, PlainWeights>;
+
+}  // namespace
+
+extern const Conv conv_tf32{Ops::conv};
+
+}  // namespace fp::FP_MACHINE

@@ -1,0 +1,159 @@
+// What the soft-nearest-neighbour kernels share: sizes, where things lie in the scratch memory, which
+// pairs count, and the tiles of one channel's N x N problem.
+#pragma once
+
+#include "kernels/cuda/plan/tiling.h"
+#include "kernels/cuda/products/gemm.cuh"
+#include "kernels/f16.h"
+
+namespace fp::FP_MACHINE {
+
+constexpr int kSnnlTile = 64;
+constexpr float kSmallestNorm = 1e-12f;
+
+struct SnnlSizes {
+    int n, c, d;             // c: channels of the range that is worked on
+    int first, all_c;        // the range's first channel, and the map's channels
+    int stored_c, stored_d;  // d rounded up to the products' step
+    int stored_h;            // and to that of the tensor core
+    int sets;
+    int tiles;  // of kSnnlTile samples
+    int groups;  // blocks that share a channel's tiles; of all_c, so that no bit depends on the range
+    float sharpness;  // log2(e) / T: exponents are powers of two
+    float
+        half_scale;  // of rows as halves: the power of two nearest to sqrt(d), so that their parts are normal
+    bool euclidean, released;
+
+    static SnnlSizes of(const SnnlShape&);
+
+    constexpr int64_t rows() const { return int64_t(c) * n * stored_d; }
+    constexpr int64_t halves() const { return int64_t(c) * n * 2 * stored_h; }
+    constexpr int64_t sums() const { return int64_t(sets) * 2 * n; }  // of a channel
+    // Channels of a gradient that are written: the padding goes with the last range.
+    constexpr int written_c() const { return first + c == all_c ? stored_c - first : c; }
+    // Whether exp2 of every exponent is far from underflow, so that sums need no shift.
+    constexpr bool bounded() const { return !euclidean && 2 * sharpness <= 100; }
+};
+
+// Scratch memory of a range of channels c; every part is a multiple of 256 bytes. For the scores by cosine: 4 C N D
+// bytes and O(C N).
+struct SnnlScratch {
+    float* norms;  // [c][n]: |x|
+    double* sums;  // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
+    float*
+        shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; null if bounded
+    float* rows;  // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
+    f16*
+        halves;  // [c][n][2][stored_h]: rows times half_scale rounded, and the rest rounded (cosine)
+    // Of the gradient:
+    float* slopes;      // [c][n][stored_d]: -Sym rows, where the halves were
+    float* levels;      // [c][all, same][n]: log2 of the whole sums, +inf for what is no anchor
+    float* anchors;     // [c]: their number
+    float* slope_sums;  // [c][n]: row sums of Sym (euclidean)
+    size_t bytes;
+
+    static SnnlScratch in(const SnnlSizes&, void* scratch, bool gradient);
+};
+
+// The tiles of kRows x kColumns pairs of samples that hold those with j > i: row tile I has the column tiles from
+// kAcross I on, of which the first kAcross lie on the diagonal.
+template <int kRows, int kColumns>
+struct Triangle {
+    static constexpr int kAcross = kRows / kColumns;
+    int rows, columns;
+
+    constexpr explicit Triangle(int n)
+        : rows(int(ceil_div(n, kRows))), columns(int(ceil_div(n, kColumns))) {}
+    constexpr int64_t count() const {
+        return int64_t(rows) * columns - int64_t(kAcross) * rows * (rows - 1) / 2;
+    }
+    struct Place {
+        int row, column;
+        constexpr bool on_diagonal() const { return column / kAcross == row; }
+    };
+    constexpr Place at(int64_t tile) const {  // below count()
+        int row = 0;
+        for (; tile >= columns - kAcross * row; ++row) tile -= columns - kAcross * row;
+        return {row, kAcross * row + int(tile)};
+    }
+    constexpr Place behind(Place p) const {
+        return p.column + 1 < columns ? Place{p.row, p.column + 1}
+                                      : Place{p.row + 1, kAcross * (p.row + 1)};
+    }
+};
+
+using OrdinaryTriangle = Triangle<kSnnlTile, kSnnlTile>;  // of the products in float32
+using TensorTriangle = Triangle<128, 64>;                 // of those on the tensor core
+
+// Which pairs count, for one label set.
+struct Pairs {
+    const int32_t* labels;
+    const int32_t* strata;  // may be null
+
+    struct Sample {
+        int index, label, stratum;  // label -1: not known, or beyond the last sample
+        __device__ bool near(const Sample& o) const {
+            return index != o.index && label >= 0 && o.label >= 0 && stratum == o.stratum;
+        }
+        __device__ bool same(const Sample& o) const { return near(o) && label == o.label; }
+    };
+    __device__ Sample sample(int i, int n) const {
+        if (i >= n) return {i, -1, 0};
+        return {i, ldg(labels + i), strata ? ldg(strata + i) : 0};
+    }
+};
+
+// Brings the rows of two tiles of samples of one channel.
+template <class Tile>
+struct SampleSource {
+    AlongK<kSnnlTile> a, b;
+    const float *rows_a, *rows_b;  // this thread's sample, null beyond the last
+    int k;
+
+    __device__ SampleSource(const SnnlSizes& s, const float* rows, int tile_a, int tile_b)
+        : k(a.k) {
+        const bool part = a.takes_part(thread_index());
+        const int i = tile_a * kSnnlTile + a.line, j = tile_b * kSnnlTile + b.line;
+        rows_a = part && i < s.n ? rows + int64_t(i) * s.stored_d : nullptr;
+        rows_b = part && j < s.n ? rows + int64_t(j) * s.stored_d : nullptr;
+    }
+    __device__ void fetch() {
+        a.v = rows_a ? load_pack(rows_a + k) : Pack<float>{};
+        b.v = rows_b ? load_pack(rows_b + k) : Pack<float>{};
+        k += Tile::kK;
+    }
+    __device__ void place(typename Tile::A& a_, typename Tile::B& b_) const {
+        a.place(a_);
+        b.place(b_);
+    }
+};
+
+// -d_ij / T as powers of two, for this thread's pairs of two tiles. All threads of the block together.
+template <bool kEuclidean>
+struct ExponentTile {
+    using Term = std::conditional_t<kEuclidean, SquaredDifference, Product>;
+    using Tile = GemmTile<kSnnlTile, kSnnlTile, Term>;
+    static constexpr int kSide = 4;  // a thread's pairs are 4 x 4
+
+    typename Tile::Sums v;
+
+    __device__ void compute(const SnnlSizes& s, const float* rows, int tile_a, int tile_b) {
+        for (auto& row : v)
+            for (float& e : row) e = 0;
+        SampleSource<Tile> source(s, rows, tile_a, tile_b);
+        Tile::accumulate(source, s.stored_d / Tile::kK, v);
+        for (auto& row : v)
+            for (float& e : row) e = kEuclidean ? -e * s.sharpness : (e - 1) * s.sharpness;
+    }
+    __device__ static int row(int i) { return Tile::row(i); }
+    __device__ static int column(int j) { return Tile::first_column() + j; }
+};
+
+// Fills norms, rows if they have a place, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not
+// bounded, shifts (snnl_sums.cu).
+template <class A>
+void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
+void snnl_sum(
+    const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
+
+}  // namespace fp::FP_MACHINE

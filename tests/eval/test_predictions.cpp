@@ -1,0 +1,114 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "engine/eval/predictions_file.h"
+#include "tests/expect_error.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+using testing::expect_error;
+
+Predictions parse(const std::string& text) { return predictions_of(parse_csv(text, "p.csv")); }
+
+TEST(Predictions, ClassesComeFromTheProbabilityColumnsInTheirOrder) {
+    const auto p = parse(
+        "image,label,sex,split,prob_MEL,prob_NV,pred\n"
+        "a.jpg,NV,male,test,0.25,0.75,MEL\n"
+        "b.jpg,MEL,female,val,0.5,0.5,NV\n");
+    EXPECT_EQ(p.classes, (std::vector<std::string>{"MEL", "NV"}));
+    EXPECT_EQ(p.label, (std::vector<int>{1, 0}));
+    EXPECT_EQ(p.pred, (std::vector<int>{0, 1}));  // the column, not the highest probability
+    EXPECT_EQ(p.prob, (std::vector<double>{.25, .75, .5, .5}));
+    EXPECT_EQ(p.columns, std::vector<std::string>{"sex"});
+    EXPECT_EQ(p.attributes[0], (std::vector<std::string>{"male", "female"}));
+    EXPECT_EQ(p.split, (std::vector<std::string>{"test", "val"}));
+    EXPECT_EQ(p.unit, p.image);
+}
+
+TEST(Predictions, ProbabilitiesAloneSuffice) {
+    const auto p = parse("image,label,prob_x,prob_y\na,x,.5,.5\nb,x,.4,.6\n");
+    EXPECT_EQ(p.pred, (std::vector<int>{0, 1}));  // a tie goes to the first
+}
+
+TEST(Predictions, PredictionsAloneSuffice) {
+    const auto p = parse("pred,label,image\n10,9,a\n2,10,b\n");
+    EXPECT_EQ(p.classes, (std::vector<std::string>{"2", "9", "10"}));  // as numbers
+    EXPECT_EQ(p.label, (std::vector<int>{1, 2}));
+    EXPECT_EQ(p.pred, (std::vector<int>{2, 0}));
+    EXPECT_FALSE(p.has_probabilities());
+    EXPECT_EQ(p.split, (std::vector<std::string>{"", ""}));
+}
+
+TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
+    const auto p =
+        parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\n");
+    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1"}));
+    EXPECT_EQ(unit_column(p.columns), "lesion_id");
+    const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");
+    EXPECT_EQ(q.unit, (std::vector<std::string>{"p1", "p1"}));
+}
+
+TEST(Predictions, WrittenAndReadAgainTheyAreTheSame) {
+    const testing::TemporaryFolder folder;
+    const auto p = parse(
+        "image,label,lesion_id,sex,split,prob_a,\"prob_b,c\",pred\n"
+        "1.jpg,a,L1,\"x \"\"y\"\"\",test,0.1,0.9,a\n"
+        "2.jpg,\"b,c\",,,val,0.3333333333333333,0.6666666666666667,\"b,c\"\n");
+    write_predictions(folder / "p.csv", p);
+    const auto q = read_predictions(folder / "p.csv");
+    EXPECT_EQ(q.classes, p.classes);
+    EXPECT_EQ(q.image, p.image);
+    EXPECT_EQ(q.unit, p.unit);
+    EXPECT_EQ(q.label, p.label);
+    EXPECT_EQ(q.pred, p.pred);
+    EXPECT_EQ(q.prob, p.prob);
+    EXPECT_EQ(q.columns, p.columns);
+    EXPECT_EQ(q.attributes, p.attributes);
+    EXPECT_EQ(q.split, p.split);
+}
+
+TEST(Predictions, AnAttributeOfATakenNameIsWrittenUnderAnother) {
+    const testing::TemporaryFolder folder;
+    const auto p = parse("image,label,sex,site,pred,split\na,x,f,1,x,test\nb,y,m,2,x,test\n");
+    Predictions odd = p;
+    odd.columns = {"split", "prob_x"};
+    write_predictions(folder / "p.csv", odd);
+    const auto q = read_predictions(folder / "p.csv");
+    EXPECT_EQ(q.columns, (std::vector<std::string>{"data_split", "data_prob_x"}));
+    EXPECT_EQ(q.attributes, p.attributes);
+    EXPECT_EQ(q.split, p.split);
+}
+
+TEST(Predictions, OneSplitIsTakenOut) {
+    const auto p = parse("image,label,pred,split\na,x,y,train\nb,y,y,test\nc,y,x,test\n");
+    EXPECT_EQ(of_split(p, "test").image, (std::vector<std::string>{"b", "c"}));
+    EXPECT_EQ(of_split(p, "test").pred, (std::vector<int>{1, 0}));
+    expect_error(
+        Exit::data, [&] { of_split(p, "val"); }, "test 2", "train 1");
+    const auto whole = parse("image,label,pred\na,x,y\nb,y,y\n");
+    EXPECT_EQ(of_split(whole, "test").size(), 2);
+}
+
+TEST(Predictions, WhatCannotBeReadIsNamedWithItsLine) {
+    const auto refuse = [](const std::string& text, const std::string& a, const std::string& b) {
+        expect_error(
+            Exit::data, [&] { parse(text); }, a, b);
+    };
+    refuse("image,label\na,x\n", "p.csv", "pred");
+    refuse("image,pred\na,x\n", "p.csv", "label");
+    refuse("label,pred\na,x\n", "p.csv", "image");
+    refuse("image,label,pred\n", "p.csv", "no row");
+    refuse("image,label,pred\na,x,x\nb,x,x\n", "p.csv", "1 class");
+    refuse("image,label,pred\na,x,y\na,y,y\n", "p.csv:3", "line 2");
+    refuse("image,label,prob_x,prob_y\na,x,.5,.5\nb,z,.5,.5\n", "p.csv:3", "'z'");
+    refuse("image,label,prob_x,prob_y,pred\na,x,.5,.5,q\n", "p.csv:2", "'q'");
+    for (const char* bad : {"nan", "inf", "-0.1", "1.5", "", "0.5x", "0x1p-1", "1e400"})
+        refuse(std::string("image,label,prob_x,prob_y\na,x,") + bad + ",.5\n", "p.csv:2", "prob_x");
+    refuse("image,label,prob_x,prob_y\na,x,.1,.2\n", "p.csv:2", "sum to 0.3");
+}
+
+}  // namespace
+}  // namespace fp

@@ -1,0 +1,184 @@
+#include "engine/io/files.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+
+#include "engine/io/hash.h"
+#include "tests/expect_error.h"
+#include "tests/broken_disk.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::BrokenDisk;
+using testing::expect_error;
+using testing::TemporaryFolder;
+
+constexpr uint64_t kMuch = 1 << 20;
+
+int count_files(const fs::path& folder) {
+    return int(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST(Files, what_is_written_is_read) {
+    const TemporaryFolder folder;
+    std::string text(200'000, '?');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = char(i * i % 251);
+    write_file(folder / "a", text);
+    EXPECT_EQ(read_file(folder / "a", kMuch), text);
+    const MappedFile mapped(folder / "a");
+    EXPECT_TRUE(std::ranges::equal(mapped.bytes(), as_bytes(text)));
+
+    write_file(folder / "a", "shorter");
+    EXPECT_EQ(read_file(folder / "a", kMuch), "shorter");
+    EXPECT_EQ(count_files(folder.path()), 1) << "a temporary file is left";
+}
+
+TEST(Files, empty_files_are_files) {
+    const TemporaryFolder folder;
+    write_file(folder / "a", "");
+    EXPECT_EQ(read_file(folder / "a", 0), "");
+    EXPECT_TRUE(MappedFile(folder / "a").bytes().empty());
+    EXPECT_EQ(InputFile(folder / "a").bytes(), 0u);
+}
+
+TEST(Files, a_file_at_the_limit_is_read_and_one_above_it_is_not) {
+    const TemporaryFolder folder;
+    write_file(folder / "a", "12345");
+    EXPECT_EQ(read_file(folder / "a", 5), "12345");
+    expect_error(
+        Exit::data, [&] { read_file(folder / "a", 4); }, (folder / "a").native(), "5 bytes", "4");
+}
+
+TEST(Files, a_pipe_is_read_to_its_end_and_to_the_limit) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    ASSERT_EQ(write(ends[1], "12345", 5), 5);
+    close(ends[1]);
+    const std::string path = "/proc/self/fd/" + std::to_string(ends[0]);
+    EXPECT_EQ(read_file(path, 5), "12345");
+    close(ends[0]);
+}
+
+TEST(Files, what_cannot_be_read_is_named) {
+    const TemporaryFolder folder;
+    const auto missing = folder / "missing";
+    expect_error(
+        Exit::model, [&] { read_file(missing, kMuch, Exit::model); }, missing.native(),
+        "No such file");
+    expect_error(
+        Exit::data, [&] { read_file(folder.path(), kMuch); }, "is a folder");
+    expect_error(
+        Exit::data, [&] { InputFile{folder.path()}; }, "is a folder");
+    expect_error(
+        Exit::data, [&] { MappedFile{missing}; }, missing.native(), "No such file");
+    expect_error(
+        Exit::data, [&] { write_file(missing / "x", "text"); }, "No such file");
+}
+
+TEST(Files, a_file_that_shrinks_while_it_is_read_is_an_error) {
+    const TemporaryFolder folder;
+    write_file(folder / "a", "0123456789");
+    const InputFile file(folder / "a");
+    fs::resize_file(folder / "a", 4);
+    Bytes part(8);
+    expect_error(
+        Exit::data, [&] { file.read(2, part); }, "ended at byte 4", "10");
+}
+
+TEST(Files, every_failure_of_the_disk_is_an_error_and_leaves_the_old_file) {
+    const struct {
+        const char* call;
+        int error;
+        const char* words;
+    } failures[] = {{"write", ENOSPC, "No space left"},
+                    {"write", EIO, "Input/output error"},
+                    {"fsync", EIO, "Input/output error"},
+                    {"close", EDQUOT, "quota"},
+                    {"rename", EXDEV, "cross-device"}};
+    for (const auto& failure : failures) {
+        const TemporaryFolder folder;
+        const auto path = folder / "model";
+        write_file(path, "old");
+        {
+            const BrokenDisk broken(failure.call, failure.error);
+            expect_error(
+                Exit::model, [&] { write_file(path, "new", Exit::model); }, path.native());
+        }
+        EXPECT_EQ(read_file(path, kMuch), "old") << failure.call;
+        EXPECT_EQ(count_files(folder.path()), 1) << failure.call << " leaves a temporary file";
+    }
+}
+
+TEST(Files, a_folder_that_cannot_be_flushed_is_an_error) {
+    const TemporaryFolder folder;
+    const BrokenDisk broken("fsync", EIO, 1, folder.path().filename());
+    expect_error(
+        Exit::data, [&] { write_file(folder / "a", "text"); }, folder.path().native());
+}
+
+TEST(Files, stale_temporaries_are_removed_and_nothing_else) {
+    const TemporaryFolder folder;
+    for (const char* name :
+         {"a.tmp.123", "b.safetensors.tmp.9", "a.tmp", "a.tmp.", "a.tmp.x1", "tmp.1"})
+        std::ofstream(folder / name) << "part";
+    EXPECT_EQ(remove_stale_temporaries(folder.path()), 2);
+    EXPECT_EQ(count_files(folder.path()), 4);
+    EXPECT_FALSE(fs::exists(folder / "a.tmp.123"));
+}
+
+TEST(Files, names_are_shown_without_control_characters) {
+    EXPECT_EQ(printable("layer1.0é"), "layer1.0é");
+    EXPECT_EQ(printable("a\x1b[31m\n"), "a\\x1b[31m\\x0a");
+    EXPECT_EQ(printable("\xff\xc2\x9b"), "\\xff\\xc2\\x9b");
+    EXPECT_EQ(printable(std::string(300, 'a'), 10), std::string(10, 'a') + "...");
+}
+
+std::string sha256_of(std::string_view text) { return sha256(as_bytes(text)); }
+
+// FIPS 180-2, appendix B, and the empty message.
+TEST(Hash, sha256_gives_the_standards_values) {
+    EXPECT_EQ(sha256_of(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    EXPECT_EQ(sha256_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(sha256_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+              "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    EXPECT_EQ(sha256_of(std::string(1'000'000, 'a')),
+              "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Hash, parts_hash_like_the_whole) {
+    std::string text(1000, '?');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = char(i * 37 % 256);
+    for (const size_t part : {1, 7, 63, 64, 65, 999}) {
+        Sha256 sha;
+        Xxh3 xxh;
+        for (size_t at = 0; at < text.size(); at += part) {
+            sha.add(as_bytes(std::string_view(text).substr(at, part)));
+            xxh.add(as_bytes(std::string_view(text).substr(at, part)));
+        }
+        EXPECT_EQ(sha.hex(), sha256_of(text)) << part;
+        EXPECT_EQ(xxh.hex(), xxh3(as_bytes(text))) << part;
+    }
+}
+
+// xxhash.xxh3_128_hexdigest of the Python package, XXH_VERSION 0.8.4.
+TEST(Hash, xxh3_gives_the_tools_values) {
+    EXPECT_EQ(xxh3({}), "99aa06d3014798d86001c324468d497f");
+    EXPECT_EQ(xxh3(as_bytes("abc")), "06b05ab6733a618578af5f94892f3950");
+}
+
+TEST(Hash, a_file_hashes_like_its_bytes) {
+    const TemporaryFolder folder;
+    const std::string text(200'001, 'x');
+    write_file(folder / "a", text);
+    EXPECT_EQ(sha256_of_file(folder / "a"), sha256_of(text));
+}
+
+}  // namespace
+}  // namespace fp

@@ -1,0 +1,326 @@
+#include "engine/run/checkpoint_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include "engine/io/files.h"
+#include "kernels/random.h"
+#include "tests/expect_error.h"
+#include "tests/broken_disk.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+using testing::BrokenDisk;
+using testing::expect_error;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+const ordered_json kIdentity{{"spec", {{"arch", "resnet18"}, {"classes", 8}}}, {"seed", 1}};
+
+// What a run would hold after `step`: other numbers in every tensor at every step.
+Checkpoint after(int64_t step) {
+    const auto numbers = [&](uint64_t stream, size_t count) {
+        std::vector<float> out(count);
+        for (size_t i = 0; i < count; ++i) out[i] = uniform(key_of(uint64_t(step), stream), i);
+        return out;
+    };
+    const std::vector<float> weight = numbers(1, 600), momentum = numbers(2, 600);
+    const std::vector<int64_t> seen{step};
+    return {.step = step,
+            .model = {.metadata = {{"format", "pt"}, {"note", std::to_string(step)}},
+                      .tensors = {tensor_of<int64_t>("bn1.num_batches_tracked", {}, seen),
+                                  tensor_of<float>("conv1.weight", {20, 30}, weight)}},
+            .state = {tensor_of<float>("momentum.conv1.weight", {20, 30}, momentum)},
+            .progress = {{"epoch", step / 10}, {"best", 0.1 + 0.2}, {"list", {1, "two"}}}};
+}
+
+void expect_equal(const Checkpoint& found, const Checkpoint& wanted) {
+    EXPECT_EQ(found.step, wanted.step);
+    EXPECT_EQ(found.model, wanted.model);
+    EXPECT_EQ(found.state, wanted.state);
+    EXPECT_EQ(found.progress, wanted.progress);
+}
+
+struct Folder {
+    explicit Folder(const fs::path& folder, ordered_json identity = kIdentity)
+        : checkpoints(folder, std::move(identity), log) {}
+    std::ostringstream log;
+    CheckpointFolder checkpoints;
+};
+
+std::vector<std::string> names_in(const fs::path& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder))
+        names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+void flip_bit(const fs::path& path, int64_t from_end) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(-from_end, std::ios::end);
+    const char byte = char(file.get() ^ 4);
+    file.seekp(-from_end, std::ios::end);
+    file.put(byte);
+}
+
+TEST(State, a_checkpoint_comes_back_as_it_was) {
+    const TemporaryFolder folder;
+    EXPECT_FALSE(Folder(folder.path()).checkpoints.load().has_value());
+    Folder(folder.path()).checkpoints.save(after(7), true);
+    Folder again(folder.path());
+    expect_equal(again.checkpoints.load().value(), after(7));
+    expect_equal(again.checkpoints.load_best().value(), after(7));
+    EXPECT_EQ(again.log.str(), "");
+    EXPECT_EQ(read_safetensors(folder / "last.safetensors").metadata, after(7).model.metadata);
+}
+
+TEST(State, last_previous_and_best_are_kept_and_no_other) {
+    const TemporaryFolder folder;
+    Folder run(folder.path());
+    for (const int64_t step : {8, 9, 10, 11}) run.checkpoints.save(after(step), step == 9);
+    EXPECT_EQ(
+        names_in(folder.path()),
+        (std::vector<std::string>{"best.safetensors", "last.json", "last.safetensors",
+                                  "step-10.safetensors", "step-10.state", "step-11.safetensors",
+                                  "step-11.state", "step-9.safetensors", "step-9.state"}));
+    EXPECT_EQ(read_safetensors(folder / "best.safetensors").metadata.at("note"), "9");
+    EXPECT_EQ(read_safetensors(folder / "last.safetensors").metadata.at("note"), "11");
+    Folder again(folder.path());
+    expect_equal(again.checkpoints.load().value(), after(11));
+    expect_equal(again.checkpoints.load_best().value(), after(9));
+    again.checkpoints.save(after(12), true);
+    EXPECT_EQ(read_safetensors(folder / "best.safetensors").metadata.at("note"), "12");
+}
+
+TEST(State, saving_a_step_again_keeps_the_one_before) {
+    const TemporaryFolder folder;
+    Folder run(folder.path());
+    for (const int64_t step : {1, 2, 2}) run.checkpoints.save(after(step), false);
+    flip_bit(folder / "step-2.state", 1);
+    expect_equal(Folder(folder.path()).checkpoints.load().value(), after(1));
+}
+
+TEST(State, any_damaged_byte_is_found_and_previous_is_taken) {
+    for (const char* name : {"step-10.safetensors", "step-10.state"}) {
+        const TemporaryFolder folder;
+        Folder run(folder.path());
+        run.checkpoints.save(after(9), false);
+        run.checkpoints.save(after(10), false);
+        const int64_t bytes = int64_t(fs::file_size(folder / name));
+        for (int64_t at = 1; at <= bytes; at += at < 40 ? 1 : 41) {
+            flip_bit(folder / name, at);
+            Folder again(folder.path());
+            expect_equal(again.checkpoints.load().value(), after(9));
+            EXPECT_THAT(again.log.str(), HasSubstr(name));
+            EXPECT_THAT(again.log.str(), HasSubstr("step 9"));
+            flip_bit(folder / name, at);
+        }
+        expect_equal(Folder(folder.path()).checkpoints.load().value(), after(10));
+    }
+}
+
+TEST(State, a_shortened_or_missing_file_gives_way_to_previous) {
+    for (const char* name : {"step-10.safetensors", "step-10.state"}) {
+        const TemporaryFolder folder;
+        Folder run(folder.path());
+        run.checkpoints.save(after(9), false);
+        run.checkpoints.save(after(10), false);
+        fs::resize_file(folder / name, fs::file_size(folder / name) - 1);
+        expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
+        fs::remove(folder / name);
+        Folder again(folder.path());
+        expect_equal(again.checkpoints.load().value(), after(9));
+        EXPECT_EQ(read_safetensors(folder / "last.safetensors").metadata.at("note"), "9");
+        again.checkpoints.save(after(10), false);
+        expect_equal(Folder(folder.path()).checkpoints.load().value(), after(10));
+    }
+}
+
+TEST(State, a_model_of_one_step_with_the_state_of_another_is_damage) {
+    const TemporaryFolder folder;
+    Folder run(folder.path());
+    run.checkpoints.save(after(9), false);
+    run.checkpoints.save(after(10), false);
+    fs::copy_file(folder / "step-9.safetensors", folder / "step-10.safetensors",
+                  fs::copy_options::overwrite_existing);
+    expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
+    fs::copy_file(folder / "step-9.state", folder / "step-10.state",
+                  fs::copy_options::overwrite_existing);
+    Folder again(folder.path());
+    expect_equal(again.checkpoints.load().value(), after(9));
+    EXPECT_THAT(again.log.str(), HasSubstr("holds step 9"));
+}
+
+TEST(State, both_damaged_is_an_error) {
+    const TemporaryFolder folder;
+    Folder run(folder.path());
+    run.checkpoints.save(after(9), false);
+    run.checkpoints.save(after(10), false);
+    flip_bit(folder / "step-10.safetensors", 1);
+    flip_bit(folder / "step-9.state", 1);
+    expect_error(
+        Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "no checkpoint can be read",
+        "step-10.safetensors: conv1.weight is damaged",
+        "step-9.state: momentum.conv1.weight is damaged");
+}
+
+TEST(State, without_last_json_the_highest_number_is_taken) {
+    for (const bool damaged : {false, true}) {
+        const TemporaryFolder folder;
+        Folder run(folder.path());
+        run.checkpoints.save(after(9), true);
+        run.checkpoints.save(after(10), false);
+        fs::remove(folder / "last.json");
+        if (damaged) std::ofstream(folder / "last.json") << "{\"format\":1,\"last\":";
+        Folder again(folder.path());
+        expect_equal(again.checkpoints.load().value(), after(10));
+        expect_equal(again.checkpoints.load_best().value(), after(9));
+        EXPECT_EQ(again.log.str().find("last.json") != std::string::npos, damaged);
+    }
+}
+
+TEST(State, another_run_is_refused_with_the_difference) {
+    const TemporaryFolder folder;
+    Folder(folder.path()).checkpoints.save(after(3), false);
+    ordered_json other = kIdentity;
+    other["spec"]["classes"] = 114;
+    other["data"] = "x";
+    expect_error(
+        Exit::model, [&] { Folder(folder.path(), other).checkpoints.load(); }, "another run",
+        "spec.classes: 8, now 114", "data: null, now \"x\"");
+}
+
+TEST(State, a_newer_format_is_refused_with_both_numbers) {
+    expect_error(
+        Exit::model, [] { parse_description(R"({"format":2,"step":1})", "s"); }, "format 2",
+        "reads 1");
+    expect_error(
+        Exit::model, [] { parse_description("[]", "s"); }, "format");
+    expect_error(
+        Exit::model, [] { parse_description(R"({"format":1,"format":1})", "s"); }, "twice");
+    expect_error(
+        Exit::model,
+        [] {
+            parse_description(
+                R"({"format":1,"step":-1,"identity":0,"progress":0,"model":{},"state":{}})", "s");
+        },
+        "step");
+}
+
+TEST(State, clear_removes_the_run_and_nothing_else) {
+    const TemporaryFolder folder;
+    Folder(folder.path()).checkpoints.save(after(3), true);
+    write_file(folder / "step-by-step.state", "mine");
+    write_file(folder / "notes.txt", "mine");
+    CheckpointFolder::clear(folder.path());
+    EXPECT_EQ(names_in(folder.path()),
+              (std::vector<std::string>{"notes.txt", "step-by-step.state"}));
+}
+
+// Every file that a run still needs is whole, whatever happened while step 3 was saved over 1 and 2.
+void expect_usable(const fs::path& folder, bool saved) {
+    Folder run(folder);
+    const std::optional<Checkpoint> found = run.checkpoints.load();
+    ASSERT_TRUE(found.has_value());
+    EXPECT_EQ(run.log.str(), "") << "an interrupted save has damaged something";
+    EXPECT_TRUE(found->step == 3 || (found->step == 2 && !saved)) << found->step;
+    expect_equal(*found, after(found->step));
+    const std::string note = read_safetensors(folder / "last.safetensors").metadata.at("note");
+    EXPECT_EQ(note, std::to_string(found->step));
+    const std::optional<Checkpoint> best = run.checkpoints.load_best();
+    ASSERT_TRUE(best.has_value());
+    EXPECT_EQ(read_safetensors(folder / "best.safetensors").metadata, best->model.metadata);
+    run.checkpoints.save(after(4), false);
+    for (const std::string& name : names_in(folder))
+        EXPECT_THAT(name, ::testing::Not(HasSubstr(".tmp.")));
+}
+
+TEST(State, a_kill_at_any_system_call_leaves_a_checkpoint_to_resume) {
+    bool finished = false;
+    int calls = 0;
+    for (; !finished && calls < 1000; ++calls) {
+        const TemporaryFolder folder;
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
+            Folder run(folder.path());
+            run.checkpoints.save(after(1), true);
+            run.checkpoints.save(after(2), false);
+            const BrokenDisk broken("any", BrokenDisk::kKill, calls, folder.path());
+            run.checkpoints.save(after(3), true);
+            _exit(0);
+        }
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        finished = WIFEXITED(status);
+        if (!finished) {
+            ASSERT_EQ(WTERMSIG(status), SIGKILL);
+        }
+        expect_usable(folder.path(), finished);
+        ASSERT_FALSE(HasFailure()) << "killed at call " << calls;
+    }
+    EXPECT_GT(calls, 20);
+    EXPECT_LT(calls, 1000);
+}
+
+TEST(State, a_failing_disk_is_an_error_and_leaves_a_checkpoint_to_resume) {
+    for (const char* call : {"write", "fsync", "close", "rename", "link"}) {
+        bool saved = false;
+        for (int uses = 0; !saved && uses < 100; ++uses) {
+            const TemporaryFolder folder;
+            Folder run(folder.path());
+            run.checkpoints.save(after(1), true);
+            run.checkpoints.save(after(2), false);
+            try {
+                const BrokenDisk broken(call, uses % 2 ? ENOSPC : EIO, uses, folder.path());
+                run.checkpoints.save(after(3), true);
+                saved = true;
+            } catch (const Error& error) {
+                EXPECT_EQ(error.exit, Exit::model);
+                EXPECT_THAT(error.what(), HasSubstr(folder.path().string()));
+            }
+            expect_usable(folder.path(), saved);
+            ASSERT_FALSE(HasFailure()) << call << " failed from use " << uses;
+        }
+        EXPECT_TRUE(saved) << call;
+    }
+}
+
+TEST(State, a_run_goes_on_after_a_failed_save) {
+    const TemporaryFolder folder;
+    Folder run(folder.path());
+    run.checkpoints.save(after(1), true);
+    {
+        const BrokenDisk broken("rename", ENOSPC, 2, folder.path());
+        EXPECT_THROW(run.checkpoints.save(after(2), false), Error);
+    }
+    run.checkpoints.save(after(3), false);
+    flip_bit(folder / "step-3.state", 1);
+    expect_equal(Folder(folder.path()).checkpoints.load().value(), after(1));
+}
+
+TEST(State, a_file_system_without_links_gets_copies) {
+    const TemporaryFolder folder;
+    {
+        const BrokenDisk broken("link", EPERM, 0, folder.path());
+        Folder(folder.path()).checkpoints.save(after(1), true);
+    }
+    EXPECT_EQ(read_safetensors(folder / "last.safetensors"),
+              read_safetensors(folder / "step-1.safetensors"));
+    EXPECT_EQ(fs::hard_link_count(folder / "last.safetensors"), 1u);
+}
+
+}  // namespace
+}  // namespace fp

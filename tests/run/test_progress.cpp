@@ -1,0 +1,113 @@
+#include "engine/run/progress.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace fp {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+ProgressState half() {
+    return {.what = "epoch 3/30",
+            .done = 500,
+            .total = 1000,
+            .loss = 0.52344,
+            .seconds = 10,
+            .waiting_seconds = 1};
+}
+
+TEST(Progress, a_line_says_it_all) {
+    EXPECT_EQ(progress_line(half(), 79),
+              "epoch 3/30   50%  [###....]  loss 0.5234  50.0 images/s  waiting 10%  0:10 left");
+    ProgressState end = half();
+    end.done = 1000;
+    end.seconds = 3700;
+    EXPECT_THAT(progress_line(end, 200), HasSubstr("100%"));
+    EXPECT_THAT(progress_line(end, 200), HasSubstr("in 1:01:40"));
+    EXPECT_THAT(progress_line(end, 200), HasSubstr("[####################]"));
+}
+
+TEST(Progress, a_line_fits_whatever_it_says) {
+    ProgressState s = half();
+    for (const size_t length : {0, 10, 60, 100}) {
+        s.what = std::string(length, 'x');
+        for (const double seconds : {0.0, 1e-9, 1.0, 1e12}) {
+            s.seconds = seconds;
+            for (const int64_t total : {int64_t(0), int64_t(500), int64_t(1) << 60}) {
+                s.total = total;
+                EXPECT_LE(progress_line(s, 79).size(), 79u);
+            }
+        }
+    }
+    s.loss = std::nullopt;
+    EXPECT_THAT(progress_line(s, 79), Not(HasSubstr("loss")));
+}
+
+struct Watched {
+    std::ostringstream screen;
+    double now = 100;
+    Progress start(bool terminal, bool colour) {
+        return Progress({.stream = &screen, .terminal = terminal, .colour = colour}, "epoch 1/1",
+                        100, [this] { return now; });
+    }
+};
+
+TEST(Progress, a_pipe_gets_plain_lines_now_and_then_and_one_at_the_end) {
+    Watched watched;
+    {
+        Progress progress = watched.start(false, false);
+        for (int done = 1; done <= 70; ++done) {
+            watched.now += 1;
+            progress.update(done, 0.5, 0);
+        }
+    }
+    const std::string out = watched.screen.str();
+    EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 3) << out;
+    EXPECT_THAT(out, Not(HasSubstr("\r")));
+    EXPECT_THAT(out, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(out, HasSubstr(" 30%"));
+    EXPECT_THAT(out, HasSubstr(" 70%"));
+}
+
+TEST(Progress, a_terminal_gets_one_line_that_is_written_over) {
+    Watched watched;
+    {
+        Progress progress = watched.start(true, true);
+        for (int done = 1; done <= 100; ++done) {
+            watched.now += 0.02;
+            progress.update(done, 0.5, 0);
+        }
+    }
+    const std::string out = watched.screen.str();
+    EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1);
+    const auto lines = std::count(out.begin(), out.end(), '\r');
+    EXPECT_GT(lines, 10);
+    EXPECT_LT(lines, 25);
+    EXPECT_THAT(out, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(out, HasSubstr("100%"));
+}
+
+TEST(Progress, waiting_for_data_is_marked_where_colours_are_wanted) {
+    for (const bool colour : {true, false}) {
+        Watched watched;
+        {
+            Progress progress = watched.start(true, colour);
+            watched.now += 10;
+            progress.update(50, std::nullopt, 5);
+        }
+        EXPECT_EQ(watched.screen.str().find("\x1b") != std::string::npos, colour);
+    }
+}
+
+TEST(Progress, quiet_shows_nothing) {
+    EXPECT_EQ(progress_output(true).stream, nullptr);
+    Progress progress({.stream = nullptr, .terminal = false, .colour = false}, "x", 1);
+    progress.update(1, 0.5, 0);
+}
+
+}  // namespace
+}  // namespace fp
