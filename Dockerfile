@@ -1,0 +1,23 @@
+# The tools and the library, for any x86-64 processor with AVX2 (no GPU code: that needs nvcc; see README.md).
+#
+#   docker build -t fairprune .
+#   docker run --rm -v "$PWD/runs:/work/runs" fairprune fp_train --data synth: --epochs 2 --out runs/dense
+FROM debian:12-slim AS build
+WORKDIR /src
+COPY tools/install-deps tools/install-deps
+RUN tools/install-deps
+COPY . .
+ARG FP_CPU_ARCH=x86-64-v3
+RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DFP_CPU_ARCH=${FP_CPU_ARCH} -DFP_CUDA=OFF \
+          -DFP_TESTS=OFF -DFP_BENCH=OFF \
+ && cmake --build build -j "$(nproc)" \
+ && cmake --install build --prefix /opt/fairprune --strip
+
+FROM debian:12-slim
+RUN apt-get update -q \
+ && apt-get install -q -y --no-install-recommends libdnnl2 ocl-icd-libopencl1 libgomp1 libfmt9 libonnx1 libprotobuf32 libturbojpeg0 python3 \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/fairprune /opt/fairprune
+ENV PATH=/opt/fairprune/bin:$PATH
+WORKDIR /work
+CMD ["fp_train", "--help"]
