@@ -117,7 +117,7 @@ struct LossShape {
     bool operator==(const LossShape&) const = default;
 };
 
-// Soft nearest neighbour loss, one score per channel and label set (METHOD: https://arxiv.org/abs/1902.01889 ).
+// Soft nearest neighbour loss, one score per channel and label set (docs/method.md; https://arxiv.org/abs/1902.01889 ).
 // Sample i of channel c is the vector x[i,c,:,:] of D = h w numbers; a label of -1 takes the sample out of
 // that set altogether. With strata, only pairs of one stratum count.
 //   exact        S = mean_{i in V} [ LSE_{j != i}(-d_ij/T) - LSE_{j != i, same label}(-d_ij/T) ]

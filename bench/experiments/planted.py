@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The planted bias (METHOD: what to expect from planted bias): five trainings, each pruned and tuned in several ways.
+"""The planted bias (docs/method.md, what may be claimed): five trainings, each pruned and tuned in several ways.
 
     bench/experiments/planted.py [--out DIR] [--bin DIR] [--seeds N] [--first SEED] [--bias B] [--threads N]
 

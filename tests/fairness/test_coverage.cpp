@@ -62,7 +62,7 @@ struct Truth {
     }
 };
 
-// METHOD 10.3: with gaps of 0 .. 0.2 the rms interval holds the truth, the percentile interval of the same
+// docs/method.md, 10: with gaps of 0 .. 0.2 the rms interval holds the truth, the percentile interval of the same
 // mean-absolute gap does not.
 TEST(Coverage, RmsHoldsWhereThePercentileIntervalFails) {
     const Scale s = scale();

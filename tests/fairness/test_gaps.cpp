@@ -54,7 +54,7 @@ Tally binary(int true_positives, int false_positives) {
     return t;
 }
 
-// The worked example of METHOD 8.1: one group is better on both counts, yet eodd sees nothing.
+// docs/method.md, 9: opposite signs cancel in eodd. One group is better on both counts, yet eodd sees nothing.
 TEST(Gaps, OppositeGapsCancelInEodd) {
     const Row row({binary(8, 1), binary(6, 3)});
     EXPECT_NEAR(gap("eodd", row), 0, 1e-15);

@@ -1,5 +1,5 @@
 // Image files to 8-bit RGB, whatever the file claims to be. The type is told by the first bytes, never
-// by the name; sizes are checked in 64 bits before anything is allocated (FORMATS: untrusted images).
+// by the name; sizes are checked in 64 bits before anything is allocated (docs/formats.md, data sets).
 //
 //   grey         repeated in R, G and B             alpha        dropped, the colour stays as stored
 //   palette      looked up                          16 bit       the high byte
