@@ -236,7 +236,7 @@ TEST(ChannelSets, ResNetStagesAreTied) {
 }
 
 TEST(ChannelSets, ParametersFreedAreAsComputed) {
-    // docs/method.md, removal: one stage-4 channel of ResNet-18 with 8 classes frees 14,094 parameters, one layer4.1.conv1
+    // docs/method.md, 5: one stage-4 channel of ResNet-18 with 8 classes frees 14,094 parameters, one layer4.1.conv1
     // channel 9,218; one last-convolution channel of VGG-11 4,609 + 200,704.
     auto freed = [](const ModelSpec& spec, const std::string& set) {
         const auto whole = trace(models::build, spec, 64);
