@@ -1,7 +1,7 @@
 # The tools and the library, for any x86-64 processor with AVX2 (no GPU code: that needs nvcc; see README.md).
 #
 #   docker build -t fairprune .
-#   docker run --rm -v "$PWD/runs:/work/runs" fairprune fp_train --data synth: --epochs 2 --out runs/dense
+#   docker run --rm -v "$PWD/runs:/data/runs" fairprune fp_train --data synth: --epochs 2 --out runs/dense
 FROM debian:12-slim AS build
 WORKDIR /src
 COPY tools/install-deps tools/install-deps
@@ -15,9 +15,9 @@ RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DFP_CPU_ARCH=${FP_C
 
 FROM debian:12-slim
 RUN apt-get update -q \
- && apt-get install -q -y --no-install-recommends libdnnl2 ocl-icd-libopencl1 libgomp1 libfmt9 libonnx1 libprotobuf32 libturbojpeg0 python3 \
+ && apt-get install -q -y --no-install-recommends libdnnl2 ocl-icd-libopencl1 libgomp1 libfmt9 libonnx1 libprotobuf32 libtomlplusplus3 libturbojpeg0 python3 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/fairprune /opt/fairprune
 ENV PATH=/opt/fairprune/bin:$PATH
-WORKDIR /work
+WORKDIR /data
 CMD ["fp_train", "--help"]
