@@ -90,13 +90,10 @@ INSTANTIATE_TEST_SUITE_P(Corpus,
                                            "palette.bmp",
                                            "bits1.bmp"));
 
+// What tests/data/make_bad_images.py makes.
 class BadImages : public ::testing::Test {
 protected:
-    void SetUp() override {
-        if (!shared_folder()) GTEST_SKIP() << "no shared folder";
-        folder = *shared_folder() / "data" / "bad-images";
-    }
-    fs::path folder;
+    const fs::path folder = source_dir() / "tests" / "data" / "bad-images";
 };
 
 TEST_F(BadImages, EveryRowAsExpected) {
@@ -205,7 +202,7 @@ TEST_F(BadImages, NoCutAndNoFlipCrashes) {
 class DecodeCheck : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
-    if (!shared_folder()) GTEST_SKIP() << "no shared folder";
+    if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
     const fs::path set = *shared_folder() / "data" / GetParam();
     if (!fs::exists(set / "decode_check.csv")) GTEST_SKIP() << set << " is absent";
     const Table table = read_csv(set / "decode_check.csv");
