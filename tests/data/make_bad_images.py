@@ -3,7 +3,7 @@
 
     pip install pillow==13.0.0 && python3 tests/data/make_bad_images.py
 
-expect: `ok` must load with this size and these channel means (PIL's; tolerance 1), `error` must be refused, `ok-or-error` either.
+expect: `ok` must load with this size and these channel means and this centre pixel (PIL's, exactly), `error` must be refused, `ok-or-error` either.
 The picture is drawn by formula. Two rows of expected.csv name no file of the folder.
 """
 import csv
@@ -29,14 +29,17 @@ def pixel(x, y):
 
 
 def add(name, data, what, expect, size=None, means=None):
-    """Writes a file and its row; with `size` the row has the means, by default those that PIL reads."""
+    """Writes a file and its row. With `size` the row has the means and centre that PIL reads; with `means` those, and no centre."""
     if data is not None:
         (FOLDER / name).write_bytes(data)
     row = {"image": name, "what": what, "expect": expect}
     if size:
-        means = means or ImageStat.Stat(Image.open(FOLDER / name).convert("RGB")).mean
         row |= {"width": size[0], "height": size[1]}
-        row |= {f"mean_{c}": f"{mean:.2f}" for c, mean in zip("rgb", means)}
+        if not means:
+            image = Image.open(FOLDER / name).convert("RGB")
+            means = ImageStat.Stat(image).mean
+            row |= {f"centre_{c}": value for c, value in zip("rgb", image.getpixel((size[0] // 2, size[1] // 2)))}
+        row |= {f"mean_{c}": f"{mean:.3f}" for c, mean in zip("rgb", means)}
     rows.append(row)
 
 
@@ -144,7 +147,7 @@ add("no-such-file.jpg", None, "named here, not on disk", "error")
 add("../bad-images/plain.jpg", None, "a path out of the folder and back", "ok-or-error", whole)
 
 with open(FOLDER / "expected.csv", "w", newline="") as out:
-    names = ["image", "what", "expect", "width", "height", "mean_r", "mean_g", "mean_b"]
+    names = ["image", "what", "expect", "width", "height", "mean_r", "mean_g", "mean_b", "centre_r", "centre_g", "centre_b"]
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
