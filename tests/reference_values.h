@@ -1,5 +1,5 @@
 // Weights and inputs by formula, so that values computed elsewhere can be met without files
-// (shared/reference/README.md).
+// (tests/golden/README.md).
 //
 //   u(name, i) = splitmix64(h(name) + seed G + (i + 1) G) / 2^64 to 53 bits,  h = FNV-1a,  s = 2 u - 1
 #pragma once

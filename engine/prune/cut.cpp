@@ -35,8 +35,7 @@ const std::vector<int>* removed_from(const ChannelSet& set, const Removal& remov
 void check(const std::vector<ChannelSet>& sets, const Removal& removal) {
     size_t removed = 0;
     for (const auto& [name, channels] : removal) {
-        const auto set = std::find_if(sets.begin(), sets.end(),
-                                      [&](const ChannelSet& s) { return s.name() == name; });
+        const auto set = std::ranges::find(sets, name, &ChannelSet::name);
         FP_CHECK(set != sets.end(), "removal: no set is called ", name);
         FP_REQUIRE(set->prunable, Exit::data, "removal: the channels of ", name,
                    " cannot be removed");

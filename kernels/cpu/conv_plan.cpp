@@ -78,23 +78,24 @@ Forward::primitive_desc forward_desc(
     const ConvShape& s, algorithm a, const Layouts& l, prop_kind kind, const ConvOptions& o) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
     const Desc bias = onednn::vector_desc(s.y().stored_c());
-    const auto wish = o.bias ? Forward::desc(kind, a, l.x, l.w, bias, l.y, stride, pad, pad)
-                             : Forward::desc(kind, a, l.x, l.w, l.y, stride, pad, pad);
-    return {wish, onednn::attributes(o.residual, o.relu), onednn::engine()};
+    const dnnl::primitive_attr with = onednn::attributes(o.residual, o.relu);
+    return o.bias
+               ? onednn::forward_desc<Forward>(with, kind, a, l.x, l.w, bias, l.y, stride, pad, pad)
+               : onednn::forward_desc<Forward>(with, kind, a, l.x, l.w, l.y, stride, pad, pad);
 }
 
 BackwardData::primitive_desc backward_data_desc(const ConvShape& s, algorithm a, const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-    return {BackwardData::desc(a, l.x, l.w, l.y, stride, pad, pad), onednn::attributes(),
-            onednn::engine(), forward_desc(s, a, l, prop_kind::forward_training, {})};
+    return onednn::backward_desc<BackwardData>(
+        forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y, stride, pad, pad);
 }
 
 BackwardFilter::primitive_desc backward_filter_desc(const ConvShape& s,
                                                     algorithm a,
                                                     const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-    return {BackwardFilter::desc(a, l.x, l.w, l.y, stride, pad, pad), onednn::attributes(),
-            onednn::engine(), forward_desc(s, a, l, prop_kind::forward_training, {})};
+    return onednn::backward_desc<BackwardFilter>(
+        forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y, stride, pad, pad);
 }
 
 }  // namespace

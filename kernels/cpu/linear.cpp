@@ -52,9 +52,9 @@ auto choose(const Matrices& m, Make make) {
 
 Forward::primitive_desc forward_desc(const Matrices& m, bool bias) {
     const auto kind = prop_kind::forward_training;
-    const Desc b = onednn::vector_desc(int(m.y.dims()[1]));
-    return {bias ? Forward::desc(kind, m.x, m.w, b, m.y) : Forward::desc(kind, m.x, m.w, m.y),
-            onednn::attributes(), onednn::engine()};
+    const Desc b = onednn::vector_desc(int(onednn::dims(m.y)[1]));
+    return bias ? onednn::forward_desc<Forward>(onednn::attributes(), kind, m.x, m.w, b, m.y)
+                : onednn::forward_desc<Forward>(onednn::attributes(), kind, m.x, m.w, m.y);
 }
 
 const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
@@ -74,9 +74,8 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
             }
             case Call::backward_data: {
                 const auto made = choose(m, [&](const Matrices& with) {
-                    return BackwardData::primitive_desc(BackwardData::desc(with.x, with.w, with.y),
-                                                        onednn::attributes(), onednn::engine(),
-                                                        forward_desc(with, false));
+                    return onednn::backward_desc<BackwardData>(forward_desc(with, false), with.x,
+                                                               with.w, with.y);
                 });
                 return {
                     made,
@@ -84,9 +83,8 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
             }
             case Call::backward_filter: {
                 const auto made = choose(m, [&](const Matrices& with) {
-                    return BackwardFilter::primitive_desc(
-                        BackwardFilter::desc(with.x, with.w, with.y), onednn::attributes(),
-                        onednn::engine(), forward_desc(with, false));
+                    return onednn::backward_desc<BackwardFilter>(forward_desc(with, false), with.x,
+                                                                 with.w, with.y);
                 });
                 return {
                     made,

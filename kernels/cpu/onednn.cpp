@@ -35,6 +35,32 @@ dnnl::reorder make_reorder(const Desc& from, const Desc& to, bool add = false) {
     return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attributes));
 }
 
+// oneDNN 3 gave these other names, and its ReLU has no factor.
+template <class D>
+memory::dims dims_of(const D& desc) {
+    if constexpr (requires { desc.get_dims(); })
+        return desc.get_dims();
+    else
+        return desc.dims();
+}
+
+template <class D>
+bool is_blocked(const D& desc) {
+    if constexpr (requires { desc.get_format_kind(); })
+        return desc.get_format_kind() == memory::format_kind::blocked;
+    else
+        return desc.data.format_kind == dnnl_blocked;
+}
+
+template <class P>
+void append_relu(P& after) {
+    constexpr auto relu = dnnl::algorithm::eltwise_relu;
+    if constexpr (requires { after.append_eltwise(1.f, relu, 0.f, 0.f); })
+        after.append_eltwise(1.f, relu, 0.f, 0.f);
+    else
+        after.append_eltwise(relu, 0.f, 0.f);
+}
+
 // Whether the primitive adds to what its output holds.
 bool sums(const dnnl::primitive_desc& made) {
     const dnnl::primitive_attr attributes = made.get_primitive_attr();  // owns what follows
@@ -78,23 +104,25 @@ Desc desc(const Filter& f) {
 
 Desc vector_desc(int count) { return Desc({count}, kFloat, Tag::x); }
 
-Desc any(const Desc& d) { return Desc(d.dims(), d.data_type(), Tag::any); }
+memory::dims dims(const Desc& d) { return dims_of(d); }
+
+Desc any(const Desc& d) { return Desc(dims(d), kFloat, Tag::any); }
 
 dnnl::primitive_attr attributes(bool sum, bool relu) {
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     dnnl::post_ops after;
     if (sum) after.append_sum();
-    if (relu) after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+    if (relu) append_relu(after);
     attributes.set_post_ops(after);
     return attributes;
 }
 
 void reorder(const Desc& from, const void* source, const Desc& to, void* target) {
-    if (to.data.format_kind != dnnl_format_kind_wino) {
+    if (is_blocked(to)) {
         copy(make_reorder(from, to), at(from, source), at(to, target));
     } else {
-        const Desc plain(from.dims(), kFloat, Tag::oihw);
+        const Desc plain(dims(from), kFloat, Tag::oihw);
         const memory between(plain, engine());
         copy(make_reorder(from, plain), at(from, source), between);
         copy(make_reorder(plain, to), between, at(to, target));

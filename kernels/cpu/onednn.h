@@ -23,10 +23,29 @@ const dnnl::engine& engine();
 Desc desc(const Map&);
 Desc desc(const Filter&);
 Desc vector_desc(int count);
+dnnl::memory::dims dims(const Desc&);
 Desc any(const Desc&);  // the same numbers in whatever layout oneDNN likes
 
 // Scratch comes from the caller.
 dnnl::primitive_attr attributes(bool sum = false, bool relu = false);
+
+// oneDNN 2 describes the operation first (Primitive::desc) and then the primitive; oneDNN 3 takes the same arguments in one step.
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc forward_desc(const dnnl::primitive_attr& attributes,
+                                                const Arguments&... arguments) {
+    if constexpr (requires { typename Primitive::desc; })
+        return {typename Primitive::desc(arguments...), attributes, engine()};
+    else
+        return {engine(), arguments..., attributes};
+}
+template <class Primitive, class Forward, class... Arguments>
+typename Primitive::primitive_desc backward_desc(const Forward& forward,
+                                                 const Arguments&... arguments) {
+    if constexpr (requires { typename Primitive::desc; })
+        return {typename Primitive::desc(arguments...), attributes(), engine(), forward};
+    else
+        return {engine(), arguments..., forward, attributes()};
+}
 
 // Copies between two layouts; goes through the plain one where oneDNN has no direct way (Winograd).
 void reorder(const Desc& from, const void* source, const Desc& to, void* target);

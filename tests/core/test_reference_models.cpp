@@ -1,17 +1,16 @@
-// Whole networks against torchvision's in float64 (shared/reference/models.json): logits, five steps of SGD
+// Whole networks against torchvision's in float64 (tests/golden/models.json.gz): logits, five steps of SGD
 // with their losses, first gradients, final parameters, logits after training.
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/core/loss.h"
 #include "engine/core/session.h"
 #include "engine/train/optimizer.h"
 #include "models/models.h"
+#include "tests/golden/golden.h"
 #include "tests/reference_values.h"
-#include "tests/shared.h"
 
 namespace fp {
 namespace {
@@ -163,22 +162,16 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
 class ReferenceModels : public ::testing::TestWithParam<const char*> {};
 
 json find_model(const std::string& arch) {
-    const auto shared = shared_folder();
-    if (!shared) return {};
-    for (const json& m : json::parse(std::ifstream(*shared / "reference" / "models.json")))
+    for (const json& m : json::parse(testing::golden("models.json")))
         if (m.at("arch") == arch) return m;
-    return {};
+    fail("no golden values of ", arch);
 }
 
 TEST_P(ReferenceModels, ReferenceInDouble) {
-    const json want = find_model(GetParam());
-    if (want.is_null()) GTEST_SKIP() << "shared/reference/models.json is not here";
-    check(want, Backend::reference_f64, {1e-9, 1e-9, 1e-9, 1e-9});
+    check(find_model(GetParam()), Backend::reference_f64, {1e-9, 1e-9, 1e-9, 1e-9});
 }
 TEST_P(ReferenceModels, HostInFloat) {
-    const json want = find_model(GetParam());
-    if (want.is_null()) GTEST_SKIP() << "shared/reference/models.json is not here";
-    check(want, Backend::cpu, {1e-4, 1e-4, 2e-2, 0, true});
+    check(find_model(GetParam()), Backend::cpu, {1e-4, 1e-4, 2e-2, 0, true});
 }
 
 INSTANTIATE_TEST_SUITE_P(Torchvision,

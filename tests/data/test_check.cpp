@@ -8,7 +8,7 @@
 #include "engine/data/decode/png.h"
 #include "engine/data/split.h"
 #include "tests/data/folder.h"
-#include "tests/shared.h"
+#include "tests/source_dir.h"
 
 namespace fp {
 namespace {
@@ -81,9 +81,8 @@ TEST(FileScan, CountsWhatItDid) {
 }
 
 // Every file of the hostile set, as its list says: what must load is not bad, what must fail is.
-TEST(FileScan, SharedBadImages) {
-    if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
-    const auto folder = *shared_folder() / "data" / "bad-images";
+TEST(FileScan, BadImages) {
+    const auto folder = source_dir() / "tests" / "data" / "bad-images";
     const Table expected = read_csv(folder / "expected.csv");
     const int file = expected.column("image"), must = expected.column("expect");
     ASSERT_GE(file, 0);

@@ -1,28 +1,26 @@
 // Figures computed with other people's software on the same predictions: the official code of the paper, and
-// scikit-learn (shared/reference/fairness).
+// scikit-learn (tests/golden).
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/eval/predictions_file.h"
 #include "engine/fairness/evaluate.h"
-#include "tests/shared.h"
+#include "tests/golden/golden.h"
 
 namespace fp {
 namespace {
 
 constexpr double kTolerance = 1e-12;
 
-class Reference : public testing::TestWithParam<int> {
+class Reference : public ::testing::TestWithParam<int> {
 protected:
     void SetUp() override {
-        const auto shared = shared_folder();
-        if (!shared) GTEST_SKIP() << "no folder `shared` beside the sources";
-        const auto folder = *shared / "reference" / "fairness";
-        entry_ = nlohmann::json::parse(std::ifstream(folder / "fairness.json")).at(GetParam());
-        report_ = evaluate(read_predictions(folder / entry_["file"]), {"sex"}, {.resamples = 0});
+        entry_ = nlohmann::json::parse(testing::golden("fairness.json")).at(GetParam());
+        const std::string file = entry_["file"];
+        report_ = evaluate(predictions_of(parse_csv(testing::golden(file), file)), {"sex"},
+                           {.resamples = 0});
     }
     double released(const char* key) const { return entry_["released"][key]; }
     double sklearn(const char* key) const { return entry_["sklearn"][key]; }
@@ -66,7 +64,7 @@ TEST_P(Reference, ReleasedGroups) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, Reference, testing::Values(0, 1, 2));
+INSTANTIATE_TEST_SUITE_P(Files, Reference, ::testing::Values(0, 1, 2));
 
 }  // namespace
 }  // namespace fp

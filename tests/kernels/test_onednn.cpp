@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "kernels/cpu/conv.h"
+#include "kernels/cpu/onednn.h"
 #include "tests/kernels/compare.h"
 
 namespace fp::testing {
@@ -104,11 +105,13 @@ TEST(OneDnn, AlgorithmFollowsTheShape) {
     };
     const Map large{.n = 16, .c = 64, .h = 56, .w = 56}, one{.n = 1, .c = 64, .h = 8, .w = 8},
         small{.n = 128, .c = 512, .h = 2, .w = 2};
-    EXPECT_THAT(runs(large, 1, ConvCall::forward), ::testing::HasSubstr("wino"));
-    EXPECT_THAT(runs(large, 1, ConvCall::backward_filter), ::testing::HasSubstr("wino"));
+    // oneDNN 3 has no Winograd: its direct convolution takes the place.
+    const auto wino = ::testing::HasSubstr(dnnl::version()->major < 3 ? "wino" : "jit:");
+    EXPECT_THAT(runs(large, 1, ConvCall::forward), wino);
+    EXPECT_THAT(runs(large, 1, ConvCall::backward_filter), wino);
     EXPECT_THAT(runs(large, 2, ConvCall::forward), ::testing::HasSubstr("jit:"));
     EXPECT_THAT(runs(one, 1, ConvCall::forward), ::testing::HasSubstr("jit:"));
-    EXPECT_THAT(runs(one, 1, ConvCall::infer), ::testing::HasSubstr("wino"));
+    EXPECT_THAT(runs(one, 1, ConvCall::infer), wino);
     EXPECT_EQ(runs(small, 1, ConvCall::backward_filter), "bilinear");
 }
 

@@ -1,12 +1,11 @@
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "kernels/bf16.h"
+#include "tests/golden/golden.h"
 #include "tests/kernels/gradient.h"
 #include "tests/reference_values.h"
-#include "tests/shared.h"
 
 namespace fp::testing {
 namespace {
@@ -210,7 +209,7 @@ TEST(Snnl, OrderAndNamesOfTheGroupsChangeNothing) {
     expect_close(forward(exact(), c, backwards, {reversed}), want, 1e-13, "other order");
 }
 
-// shared/reference/snnl.json: an independent implementation, its inputs by formula.
+// tests/golden/snnl.json.gz: an independent implementation, its inputs by formula.
 struct Independent {
     nlohmann::json json;
     SnnlCase at;
@@ -220,10 +219,7 @@ struct Independent {
 
 std::vector<Independent> independent_values() {
     std::vector<Independent> all;
-    const auto folder = shared_folder();
-    if (!folder) return all;
-    std::ifstream file(*folder / "reference" / "snnl.json");
-    for (const auto& json : nlohmann::json::parse(file)) {
+    for (const auto& json : nlohmann::json::parse(golden("snnl.json"))) {
         const int channels = json["C"], samples = json["N"], d = json["D"], groups = json["groups"];
         const uint64_t seed = json["seed"];
         const Formula features("features", seed), group("groups", seed),
@@ -249,9 +245,7 @@ std::vector<Independent> independent_values() {
 }
 
 TEST(Snnl, IndependentValues) {
-    const auto all = independent_values();
-    if (all.empty()) GTEST_SKIP() << "no shared/reference/snnl.json here";
-    for (Independent one : all) {
+    for (Independent one : independent_values()) {
         SCOPED_TRACE(text("C ", one.at.x.c, ", N ", one.at.x.n, ", T ", one.at.temperature));
         EXPECT_NEAR(chance(one.labels), one.json["chance"], 1e-12);
         const auto expect_scores = [&](const Values& got, const Values& want) {
@@ -267,9 +261,7 @@ TEST(Snnl, IndependentValues) {
 }
 
 TEST(Snnl, IndependentGradients) {
-    const auto all = independent_values();
-    if (all.empty()) GTEST_SKIP() << "no shared/reference/snnl.json here";
-    for (const Independent& one : all) {
+    for (const Independent& one : independent_values()) {
         SCOPED_TRACE(text("C ", one.at.x.c, ", N ", one.at.x.n, ", T ", one.at.temperature));
         const Map& m = one.at.x;
         const Values dx = backward(exact(), one.at, one.features, {one.labels},

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -123,8 +124,24 @@ TEST(RunFolder, a_folder_that_cannot_be_written_fails_at_the_start) {
         Exit::data, [&] { RunFolder(folder / "file" / "run", IfRunIsThere::refuse); }, "file/run");
 }
 
+// Root writes to read-only folders, so while this lives the process is nobody's. False where that is not allowed.
+class NotRoot {
+public:
+    NotRoot() : was_root_(geteuid() == 0), is_other_(!was_root_ || seteuid(65534) == 0) {}
+    ~NotRoot() {
+        if (was_root_ && seteuid(0) != 0) std::abort();
+    }
+    NotRoot(const NotRoot&) = delete;
+    NotRoot& operator=(const NotRoot&) = delete;
+    explicit operator bool() const { return is_other_; }
+
+private:
+    bool was_root_, is_other_;
+};
+
 TEST(RunFolder, a_read_only_folder_fails_at_the_start) {
-    if (geteuid() == 0) GTEST_SKIP() << "root writes to read-only folders";
+    const NotRoot user;
+    if (!user) GTEST_SKIP() << "root writes to read-only folders, and may not become nobody here";
     const TemporaryFolder folder;
     fs::permissions(folder.path(), fs::perms::owner_read | fs::perms::owner_exec);
     expect_error(

@@ -10,11 +10,11 @@ namespace {
 using Curve = std::array<uint8_t, 256>;  // new value of each old one
 using Histogram = std::array<int64_t, 256>;
 
-void apply(const Curve& curve, std::span<uint8_t> rgb) {
+void apply_curve(const Curve& curve, std::span<uint8_t> rgb) {
     for (uint8_t& v : rgb) v = curve[v];
 }
 
-void apply(const Curve& curve, int channel, std::span<uint8_t> rgb) {
+void apply_curve(const Curve& curve, int channel, std::span<uint8_t> rgb) {
     for (size_t i = channel; i < rgb.size(); i += 3) rgb[i] = curve[rgb[i]];
 }
 
@@ -41,13 +41,13 @@ int grey(const uint8_t* pixel) {
 
 }  // namespace
 
-void brightness(float factor, std::span<uint8_t> rgb) { apply(blend_with(0, factor), rgb); }
+void brightness(float factor, std::span<uint8_t> rgb) { apply_curve(blend_with(0, factor), rgb); }
 
 void contrast(float factor, std::span<uint8_t> rgb) {
     int64_t sum = 0;
     for (size_t i = 0; i < rgb.size(); i += 3) sum += grey(&rgb[i]);
     const int mean = int(double(sum) / double(rgb.size() / 3) + 0.5);
-    apply(blend_with(mean, factor), rgb);
+    apply_curve(blend_with(mean, factor), rgb);
 }
 
 void saturation(float factor, std::span<uint8_t> rgb) {
@@ -98,7 +98,7 @@ void autocontrast(std::span<uint8_t> rgb) {
         Curve curve;
         for (int v = 0; v < 256; ++v)
             curve[v] = uint8_t(std::clamp(int(v * scale + offset), 0, 255));
-        apply(curve, channel, rgb);
+        apply_curve(curve, channel, rgb);
     }
 }
 
@@ -115,7 +115,7 @@ void equalize(std::span<uint8_t> rgb) {
             curve[v] = uint8_t(std::min<int64_t>(below / step, 255));
             below += count[v];
         }
-        apply(curve, channel, rgb);
+        apply_curve(curve, channel, rgb);
     }
 }
 
