@@ -51,19 +51,12 @@ void Tape::read_times() {
     }
 }
 
-Var Tape::find(std::string_view layer, std::string_view op) const {
-    for (int row = int(nodes_.size()) - 1; row >= 0; --row)
-        if (nodes_[row].layer == layer && (op.empty() || nodes_[row].op == op)) return {row};
-    return {};
-}
-
 Tensor Tape::empty(const Map& map) {
     return {arena_.take(size_t(map.stored()) * bytes_of(kernels_.activation)), map};
 }
 
 Var Tape::input(Tensor value, bool needs_grad) {
-    return record(
-        {.op = "input", .channels = Channels::fresh, .value = value, .needs_grad = needs_grad});
+    return record({.op = InputOp{}, .value = value, .needs_grad = needs_grad});
 }
 
 Var Tape::record(Node node) {
@@ -120,7 +113,7 @@ void Tape::backward(const std::vector<Seed>& seeds) {
         const Node& node = nodes_[row];
         if (node.grad && node.backward) {
             const Range named =
-                range("d " + (node.layer.empty() ? std::string(node.op) : node.layer));
+                range("d " + (node.layer.empty() ? std::string(name(node.op)) : node.layer));
             node.backward(*this, node);
             lap(row, true);
         }

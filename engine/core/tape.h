@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/memory.h"
+#include "engine/core/op.h"
 #include "engine/core/params.h"
 #include "engine/core/tensor.h"
 #include "kernels/kernels.h"
@@ -20,10 +21,6 @@ struct Var {
     explicit operator bool() const { return row >= 0; }
 };
 
-// Whether an op starts a set of channels of its own (a convolution) or carries its inputs' on (a batch
-// norm, an addition).
-enum class Channels { fresh, tied };
-
 // A parameter of an op, and whose channels its axes follow: rows (K) those of the op's output, columns (C)
 // those of its first input.
 struct ParamUse {
@@ -33,24 +30,14 @@ struct ParamUse {
 
 class Tape;
 
-// A row. Its op says what its value is; where several ops ran as one, it is the last one's and the others' are
-// nowhere:
-//   input, linear, relu, add, maxpool, avgpool, dropout
-//   conv2d             in Mode::infer with the norm, addition and ReLU behind it
-//   batchnorm, batchnorm_add, batchnorm_relu, batchnorm_add_relu, batchnorm_relu_maxpool
-//   batchnorm_in_pair  a norm that is computed by the batchnorm_pair which reads this row: no value, a map alone
-//   batchnorm_pair     relu(norm(first input) + norm(x)), x being the input of the second, a batchnorm_in_pair
+// A row: what it computes, from which rows, with which parameters.
 struct Node {
-    std::string_view op;
+    Op op;
     std::string layer = {};  // torchvision's module name, where there is one
     std::vector<Var> inputs = {};
-    Channels channels = Channels::tied;
     std::vector<ParamUse> params = {};
     Tensor value = {};
-    int stride = 1, pad = 0,
-        window = 0;              // of a convolution (its window is the filter's) or a max pool
-    double eps = 0;              // of a norm
-    double macs = 0, bytes = 0;  // of the forward
+    double bytes = 0;  // that the forward pass moves
     bool needs_grad = true;
     std::function<void(Tape&, const Node&)> backward = {};
     std::vector<void*> saved = {};  // arena blocks that only backward reads
@@ -136,8 +123,6 @@ public:
     // Whether every step gives the device the same calls: not where dropout has drawn from the step's key.
     bool repeatable() const { return repeatable_; }
     void draws_from_key() { repeatable_ = false; }
-
-    Var find(std::string_view layer, std::string_view op) const;  // the last such row, or none
 
     // Memory of this step: for an output, for what backward must see again, and for a moment.
     Tensor empty(const Map& map);

@@ -25,10 +25,35 @@ Rows rows_for(Tap tap) {
                                    : Rows::activations;
 }
 
+namespace {
+
+// What a row that reads a layer's channels is to a tap: the row itself, one on the way to it, one that computes the
+// tapped value without keeping it, or the end of the way.
+enum class Reader { tapped, passes, hides, ends };
+
+Reader reader_of(const Op& op, Tap tap) {
+    const bool norm = tap == Tap::norm;
+    return std::visit(
+        Cases{[&](const BatchNormShape& s) {
+                  if (norm) return s.relu || s.residual ? Reader::hides : Reader::tapped;
+                  return s.relu ? Reader::tapped : Reader::passes;
+              },
+              [&](const PairedNormOp&) { return norm ? Reader::hides : Reader::passes; },
+              [&](const NormPairOp&) { return norm ? Reader::hides : Reader::tapped; },
+              [](const NormPoolOp&) { return Reader::hides; },
+              [&](const ReluOp&) { return norm ? Reader::ends : Reader::tapped; },
+              [](const AddOp&) { return Reader::passes; },
+              [](const one_of<InputOp, ConvShape, LinearShape, MaxPoolShape, AvgPoolShape,
+                              DropoutOp, LossShape> auto&) { return Reader::ends; }},
+        op);
+}
+
+}  // namespace
+
 Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     int at = -1;
     for (int row = 0; row < int(rows.size()); ++row)
-        if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
+        if (rows[row].layer == layer && makes_channels(rows[row].op)) at = row;
     FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
     if (tap == Tap::convolution) return {at};
     for (int row = at + 1; row < int(rows.size()); ++row) {
@@ -36,13 +61,11 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
         const bool reads =
             std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
         if (!reads) continue;
-        const std::string_view op = node.op;
-        const bool ends_in_relu = op.ends_with("relu") || op == "batchnorm_pair";
-        if (tap == Tap::norm ? op == "batchnorm" : ends_in_relu) return {row};
-        FP_CHECK(
-            op != "batchnorm_relu_maxpool" && !(tap == Tap::norm && op.starts_with("batchnorm_")),
-            layer, ": the tape has no row for what --tap ", name(tap), " reads");
-        if (!op.starts_with("batchnorm") && op != "add") break;
+        const Reader reader = reader_of(node.op, tap);
+        if (reader == Reader::tapped) return {row};
+        FP_CHECK(reader != Reader::hides, layer, ": the tape has no row for what --tap ", name(tap),
+                 " reads");
+        if (reader == Reader::ends) break;
         at = row;
     }
     return {at};

@@ -16,7 +16,8 @@ std::string first_not_finite(const Tape& tape) {
     for (const Node& node : tape.nodes()) {
         if (!node.value) continue;
         for (const double v : read_activations(k, node.value.data, 0, node.value.map.stored()))
-            if (!std::isfinite(v)) return text(node.op, node.layer.empty() ? "" : " ", node.layer);
+            if (!std::isfinite(v))
+                return text(name(node.op), node.layer.empty() ? "" : " ", node.layer);
     }
     return "the loss";
 }

@@ -102,7 +102,7 @@ TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
         std::vector<float> out(size_t(tape.value(logits).map.stored()));
         k.memory.copy_out(out.data(), tape.value(logits).data, out.size() * sizeof(float), {});
         for (const Node& node : tape.nodes())
-            if (node.op.starts_with("batchnorm")) {
+            if (is<BatchNormShape>(node.op)) {
                 const BatchNormShape plain{.x = node.value.map};
                 EXPECT_EQ(node.bytes - (node.inputs.size() > 1 ? plain.bytes() / 3 : 0),
                           rows == Rows::each_op ? plain.bytes() : plain.infer_bytes())
