@@ -103,8 +103,8 @@ Said said_by_model(const std::string& file, const EvalOptions& eval, const fp::O
             if (split == fp::name(s)) samples = members(data.set, s);
         FP_REQUIRE(!samples.empty(), fp::Exit::data, data.set.name, ": no image is in the split `",
                    split, "`");
-        return fp::predict(session, preprocessing, data, samples,
-                           {.batch_size = eval.data.batch_size});
+        return fp::predict(
+            {session, preprocessing, data, samples, {.batch_size = eval.data.batch_size}});
     };
     Said out{.judged = predict(eval.split.empty() ? "test" : eval.split),
              .validation = {},

@@ -405,10 +405,13 @@ std::vector<std::string> PruneContext::attributes() const {
 
 Predictions PruneContext::predict_on(Split split, const Network& net) const {
     Session session(net);
-    return predict(session, dense.card.preprocessing, data, members(data.set, split),
-                   {.batch_size = data_options.batch_size,
-                    .workers = tune.workers,
-                    .skip_bad = tune.skip_bad});
+    return predict({session,
+                    dense.card.preprocessing,
+                    data,
+                    members(data.set, split),
+                    {.batch_size = data_options.batch_size,
+                     .workers = tune.workers,
+                     .skip_bad = tune.skip_bad}});
 }
 
 void PruneContext::say(const std::string& line) const {

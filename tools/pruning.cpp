@@ -221,7 +221,7 @@ double difference_from_silenced(const Network& old,
     auto logits = [&](const Network& net) {
         Session session(net);
         const Predictions p =
-            predict(session, preprocessing, data, samples, {.batch_size = 64, .workers = 1});
+            predict({session, preprocessing, data, samples, {.batch_size = 64, .workers = 1}});
         std::vector<double> out;
         for (const double v : p.prob) out.push_back(std::log(std::max(v, 1e-30)));
         return out;

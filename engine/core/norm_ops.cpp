@@ -211,7 +211,8 @@ Var conv_norm(Tape& tape,
               const Norm& norm,
               bool relu_after,
               const Residual& residual) {
-    if (tape.folded()) return infer_conv(tape, x, layer, &norm, relu_after, residual.value);
+    if (tape.inference_weights())
+        return infer_conv(tape, x, layer, &norm, relu_after, residual.value);
     if (!norms_on_moments(tape))
         return batchnorm(tape, conv2d(tape, x, layer), norm, relu_after, residual.value);
     Moments moments;

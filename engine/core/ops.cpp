@@ -39,7 +39,7 @@ Var infer_conv(
     const auto range = tape.range(layer.name);
     const ConvShape s = conv_shape(tape, x, layer);
     const auto& ready =
-        tape.folded()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
+        tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
     conv.infer(s, tape.value(x).data, ready.filter.data(), ready.bias.data(),
@@ -90,12 +90,12 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
-    if (tape.folded()) return infer_conv(tape, x, layer, nullptr, false, {});
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, nullptr, false, {});
     return train_conv(tape, x, layer, nullptr);
 }
 
 Var conv_relu(Tape& tape, Var x, const ConvLayer& layer) {
-    if (tape.folded()) return infer_conv(tape, x, layer, nullptr, true, {});
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, nullptr, true, {});
     return relu(tape, conv2d(tape, x, layer));
 }
 
@@ -213,7 +213,7 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
 Var dropout(Tape& tape, Var x, double p) {
     if (!tape.training() || !tape.options().dropout || p == 0) return x;
     const auto range = tape.range("dropout");
-    tape.draws_from_key();
+    tape.draws_random();
     const Map map = tape.value(x).map;
     // Each dropout of a step has a key of its own: its row.
     const uint64_t key =

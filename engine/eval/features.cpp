@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/core/elements.h"
-#include "engine/data/device_input.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -71,61 +70,60 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     return {at};
 }
 
-void for_each_layer(Session& session,
-                    const Preprocessing& preprocessing,
-                    const ImageData& data,
-                    const std::vector<int64_t>& samples,
+namespace {
+
+// The features of as many of the layers from `first` on as `budget_bytes` hold, at least one.
+std::vector<Features> collect(const Pass& pass,
+                              const std::vector<std::string>& layers,
+                              size_t first,
+                              Tap tap,
+                              size_t budget_bytes) {
+    const Kernels& k = pass.kernels();
+    const size_t e = bytes_of(k.activation);
+    std::vector<Features> out;
+    const auto allocate = [&](const Tape& tape) {
+        size_t bytes = 0;
+        for (size_t i = first; i < layers.size(); ++i) {
+            Map map = tape.value(tap_row(tape.nodes(), layers[i], tap)).map;
+            map.n = int(pass.samples.size());
+            const size_t wanted = size_t(map.stored()) * e;
+            if (i > first && bytes + wanted > budget_bytes) break;
+            bytes += wanted;
+            out.push_back({layers[i], map, Buffer(k.memory, wanted)});
+        }
+    };
+    int64_t done = 0;
+    for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
+        Tape tape = pass.session.begin({.mode = Mode::eval, .rows = Rows::each_op});
+        pass.network().forward(tape, input(tape, batch));
+        if (out.empty()) allocate(tape);
+        // Padding stands at the end of the last batch.
+        const int64_t rows = std::min<int64_t>(batch.n, int64_t(pass.samples.size()) - done);
+        for (Features& f : out) {
+            const size_t one = size_t(f.map.stored() / f.map.n) * e;
+            k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
+                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one,
+                          tape.stream());
+        }
+        done += rows;
+    });
+    return out;
+}
+
+}  // namespace
+
+void for_each_layer(const Pass& pass,
                     const std::vector<std::string>& layers,
                     Tap tap,
-                    const PredictOptions& options,
                     size_t budget_bytes,
                     const std::function<void(Features&)>& visit) {
-    const Network& net = session.network();
-    const Kernels& k = net.kernels();
-    const size_t e = bytes_of(k.activation);
-    FP_REQUIRE(!samples.empty(), Exit::data, "scores: there are no calibration samples");
-    const int batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size())));
-    const auto labels = data.labels();
-    size_t first = 0;
-    while (first < layers.size()) {
-        Loader loader(data.source, labels,
-                      {.batch_size = batch_size,
-                       .image_size = preprocessing.image_size,
-                       .workers = options.workers,
-                       .ready = data.ready});
-        loader.start(samples, 0);
-        Feed feed(k, preprocessing);
-        std::vector<Features> collected;
-        size_t last = first;
-        int64_t done = 0;
-        Batch batch;
-        while (loader.next(batch)) {
-            Tape tape = session.begin({.mode = Mode::eval, .rows = Rows::each_op});
-            net.forward(tape, feed(tape, batch));
-            if (collected.empty()) {
-                size_t bytes = 0;
-                for (last = first; last < layers.size(); ++last) {
-                    Map map = tape.value(tap_row(tape.nodes(), layers[last], tap)).map;
-                    map.n = int(samples.size());
-                    const size_t wanted = size_t(map.stored()) * e;
-                    if (last > first && bytes + wanted > budget_bytes) break;
-                    bytes += wanted;
-                    collected.push_back({layers[last], map, Buffer(k.memory, wanted)});
-                }
-            }
-            // Padding stands at the end of the last batch.
-            const int64_t rows = std::min<int64_t>(batch.n, int64_t(samples.size()) - done);
-            for (Features& f : collected) {
-                const size_t one = size_t(f.map.stored() / f.map.n) * e;
-                k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
-                              tape.value(tap_row(tape.nodes(), f.layer, tap)).data,
-                              size_t(rows) * one, tape.stream());
-            }
-            done += rows;
-            if (options.progress) options.progress(done, int64_t(samples.size()));
-        }
-        for (Features& f : collected) visit(f);
-        first = last;
+    FP_REQUIRE(!pass.samples.empty(), Exit::data, "scores: there are no calibration samples");
+    Pass whole = pass;
+    whole.options.skip_bad = false;  // a score needs every sample
+    for (size_t first = 0; first < layers.size();) {
+        std::vector<Features> some = collect(whole, layers, first, tap, budget_bytes);
+        for (Features& f : some) visit(f);
+        first += some.size();
     }
 }
 

@@ -224,7 +224,7 @@ bool fit(Trainer& trainer,
             .batch_size = batch_size, .workers = o.workers, .skip_bad = o.skip_bad};
         auto validate = [&] {
             const Predictions p =
-                predict(trainer.session(), preprocessing, data, validation, predict_options);
+                predict({trainer.session(), preprocessing, data, validation, predict_options});
             result.selected = selection_value(p, o.select, o.attributes);
             return brief_metrics(p, o.attributes);
         };
