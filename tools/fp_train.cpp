@@ -9,6 +9,7 @@
 #include "engine/run/run_folder.h"
 #include "engine/run/signals.h"
 #include "engine/run/version.h"
+#include "engine/train/train_json.h"
 #include "models/models.h"
 #include "tools/load.h"
 #include "tools/training.h"
@@ -122,14 +123,15 @@ int run(Settings s, const Options& o) {
     Trainer trainer(*net, card.preprocessing, options.trainer);
     if (resumed) trainer.load(resumed->state);
 
-    auto save = [&](const ordered_json& place, bool best) {
+    auto save = [&](const FitPosition& place, bool best) {
         const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
         std::optional<Trainer::Averaged> averaged;
         if (trainer.has_average()) averaged.emplace(trainer);
-        checkpoints.save({trainer.optimizer().step(), to_file(*net, card), state, place}, best);
+        checkpoints.save({trainer.optimizer().step(), to_file(*net, card), state, to_json(place)},
+                         best);
     };
     if (s.training.epochs == 0) {  // a conversion
-        save(start_of_run(), true);
+        save({}, true);
         if (!o.quiet())
             std::cerr << fmt::format("{}: a checkpoint of the initial weights\n",
                                      (folder / "best.safetensors").string());
@@ -152,11 +154,9 @@ int run(Settings s, const Options& o) {
     hooks.epoch = [&](const EpochResult& r) {
         bar.reset();
         if (!o.quiet()) std::cerr << epoch_line(r, options.epochs) << "\n";
-        ordered_json row = r.metrics;
-        const ordered_json seconds = row.at("seconds");
-        row.erase("seconds");
+        ordered_json row = epoch_row(r);
         row["step"] = trainer.optimizer().step();
-        metrics.append(row, seconds);
+        metrics.append(row, epoch_times(r));
     };
     hooks.save = save;
     const auto start = std::chrono::steady_clock::now();
@@ -165,9 +165,11 @@ int run(Settings s, const Options& o) {
         return StopSignals::requested() ||
                (s.max_minutes > 0 && std::chrono::steady_clock::now() - start > limit);
     };
+    hooks.interrupt = StopSignals::requested;
     hooks.save_every = s.save_every;
-    const bool finished = fit(trainer, card.preprocessing, data, options,
-                              resumed ? resumed->progress : start_of_run(), hooks);
+    const bool finished =
+        fit(trainer, card.preprocessing, data, options,
+            resumed ? fit_position_from(resumed->progress) : FitPosition{}, hooks);
     bar.reset();
     if (!finished) {
         if (!o.quiet()) std::cerr << "stopped and saved; --resume goes on from here\n";
