@@ -53,15 +53,7 @@ void declare(Options& o, Settings& s) {
           {.low = 0});
     o.add("max-time MINUTES", s.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
     add_training_options(o, s.training, "");
-}
-
-// What must be the same for a run to be gone on with.
-ordered_json identity(const Settings& s, const Network& net, const Dataset& set, const Kernels& k) {
-    return {{"spec", to_json(net.spec)},       {"data", set.name},
-            {"samples", set.samples.size()},   {"split", split_hash(set)},
-            {"device", std::string(k.name)},   {"seed", s.seed},
-            {"batch_size", s.data.batch_size}, {"image_size", s.data.image_size.value_or(0)},
-            {"attributes", s.data.attributes}, {"training", to_json(s.training)}};
+    for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
 }
 
 // A size that fits what the data is: synth's own, else 128.
@@ -69,6 +61,16 @@ int image_size(const Settings& s) {
     if (s.data.image_size) return *s.data.image_size;
     if (s.data.data.starts_with("synth:")) return parse_synth(s.data.data.substr(6)).size;
     return 128;
+}
+
+// What must be the same for a run to be resumed.
+Identity identity(const Settings& s, const Options& o, const ImageData& data, const Kernels& k) {
+    Identity out{.settings = o.identity()};
+    out.settings.push_back({"--image-size", std::to_string(image_size(s))});
+    out.settings.push_back({"--device", std::string(k.name)});
+    out.add(identity_of(data.set, plain_names(s.data.attributes)));
+    out.add(identity_of_threads());
+    return out;
 }
 
 void import_into(Network& net, const std::string& file, const Options& o) {
@@ -107,9 +109,9 @@ int run(Settings s, const Options& o) {
     RunFolder folder(s.out, s.force    ? IfRunIsThere::overwrite
                             : s.resume ? IfRunIsThere::resume
                                        : IfRunIsThere::refuse);
-    folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
-    CheckpointFolder checkpoints(folder.path(), identity(s, *net, data.set, k), std::cerr);
+    CheckpointFolder checkpoints(folder.path(), identity(s, o, data, k), std::cerr);
     const std::optional<Checkpoint> resumed = s.resume ? checkpoints.load() : std::nullopt;
+    folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
 
     if (resumed) {
         LoadedModel loaded = checkpoint_of(resumed->model, s.out, models::build, k);
@@ -169,7 +171,7 @@ int run(Settings s, const Options& o) {
     hooks.save_every = s.save_every;
     const bool finished =
         fit(trainer, card.preprocessing, data, options,
-            resumed ? fit_position_from(resumed->progress) : FitPosition{}, hooks);
+            resumed ? parse_fit_position(resumed->progress) : FitPosition{}, hooks);
     bar.reset();
     if (!finished) {
         if (!o.quiet()) std::cerr << "stopped and saved; --resume goes on from here\n";

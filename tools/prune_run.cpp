@@ -69,7 +69,7 @@ public:
         std::optional<Checkpoint> resumed = job_.resume ? checkpoints_->load() : std::nullopt;
         if (resumed) {
             s_.model = checkpoint_of(resumed->model, folder_.path(), models::build, c_.kernels);
-            s_.from_json(resumed->progress);
+            s_.from_json(ordered_json::parse(resumed->progress));
         } else {
             s_.model.network = copy_of(*c_.dense.network);
             s_.model.card = c_.dense.card;
@@ -116,21 +116,22 @@ private:
         return out;
     }
 
-    ordered_json identity() const {
-        return {{"dense", c_.dense_hash},
-                {"data", c_.data.set.name},
-                {"split", split_hash(c_.data.set)},
-                {"pruning", to_json(p_, c_.data_options.attributes)},
-                {"seed", job_.seed},
-                {"device", std::string(c_.kernels.name)},
-                {"tuning", to_json(c_.tune)},
-                {"batch_size", c_.data_options.batch_size}};
+    Identity identity() const {
+        Identity out{.settings = {{"the dense model", c_.dense_hash},
+                                  {"pruning", to_json(p_, c_.data_options.attributes).dump()},
+                                  {"--seed", std::to_string(job_.seed)},
+                                  {"--device", std::string(c_.kernels.name)},
+                                  {"tuning", to_json(c_.tune).dump()},
+                                  {"--batch-size", std::to_string(c_.data_options.batch_size)}}};
+        out.add(identity_of(c_.data.set, c_.attributes()));
+        out.add(identity_of_threads());
+        return out;
     }
 
     void save(const std::vector<TensorEntry>& state, bool best) {
         ++s_.step;
-        checkpoints_->save({s_.step, to_file(*s_.model.network, s_.model.card), state, s_.state()},
-                           best);
+        checkpoints_->save(
+            {s_.step, to_file(*s_.model.network, s_.model.card), state, s_.state().dump()}, best);
     }
 
     ScoreOptions scoring() const {

@@ -127,6 +127,7 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
     o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all",
           {.low = 0});
     o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
+    for (const char* name : {"workers", "skip-bad", "tensorboard"}) o.keeps_bits(name);
 }
 
 FitOptions fit_options(const TrainingOptions& t,

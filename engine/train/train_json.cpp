@@ -82,4 +82,10 @@ FitPosition fit_position_from(const ordered_json& j) {
     return out;
 }
 
+std::string to_text(const FitPosition& p) { return json_line(to_json(p)); }
+
+FitPosition parse_fit_position(const std::string& text) {
+    return fit_position_from(ordered_json::parse(text));
+}
+
 }  // namespace fp

@@ -17,5 +17,7 @@ nlohmann::ordered_json epoch_times(const EpochResult&);
 
 nlohmann::ordered_json to_json(const FitPosition&);
 FitPosition fit_position_from(const nlohmann::ordered_json&);
+std::string to_text(const FitPosition&);
+FitPosition parse_fit_position(const std::string&);
 
 }  // namespace fp
