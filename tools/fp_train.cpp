@@ -44,7 +44,7 @@ void declare(Options& o, Settings& s) {
     o.add("cache DIR", s.cache, "keep decoded images in a file there");
     o.add("normalize NAME", s.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
-    o.add("model NAME", s.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
+    o.add("model NAME", s.model, models::names());
     o.add("stem NAME", s.stem, "imagenet, or small: a 3x3 convolution without pooling");
     o.add("width X", s.width, "every layer's channels times this", {.low = 0.01, .high = 16});
     o.add("weights FILE", s.weights, "start from torchvision's or timm's weights (safetensors)");
@@ -74,8 +74,7 @@ Identity identity(const Settings& s, const Options& o, const ImageData& data, co
 }
 
 void import_into(Network& net, const std::string& file, const Options& o) {
-    const ImportReport report =
-        import_weights(net, read_safetensors(file), file, models::head(net.spec));
+    const ImportReport report = import_weights(net, read_safetensors(file), file);
     if (o.quiet()) return;
     std::cerr << fmt::format("{}: {} tensors loaded", file, report.loaded);
     if (report.head_replaced) std::cerr << "; the head has another size and starts anew";
@@ -114,11 +113,11 @@ int run(Settings s, const Options& o) {
     folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
 
     if (resumed) {
-        LoadedModel loaded = checkpoint_of(resumed->model, s.out, models::build, k);
+        LoadedModel loaded = checkpoint_of(resumed->model, s.out, {&net->architecture}, k);
         net = std::move(loaded.network);
         if (!o.quiet()) std::cerr << fmt::format("resuming after step {}\n", resumed->step);
     } else {
-        models::initialize(*net, s.seed);
+        net->initialize(s.seed);
         if (!s.weights.empty()) import_into(*net, s.weights, o);
     }
     Metrics metrics(folder.path(), resumed ? resumed->step : -1, s.training.tensorboard);

@@ -17,7 +17,6 @@
 #include "engine/run/run_folder.h"
 #include "engine/run/signals.h"
 #include "engine/train/train_json.h"
-#include "models/models.h"
 #include "tools/prune_report.h"
 #include "tools/scan.h"
 #include "tools/scores_report.h"
@@ -45,9 +44,8 @@ struct Opened {
 };
 
 void show_groups(const Opened& opened) {
-    for (const ChannelSet& set : channel_sets(trace(models::build, opened.dense.network->spec,
-                                                    opened.dense.card.preprocessing.image_size)
-                                                  .nodes))
+    for (const ChannelSet& set : channel_sets(
+             trace(*opened.dense.network, opened.dense.card.preprocessing.image_size).nodes))
         std::cout << describe(set) << "\n";
 }
 
@@ -64,8 +62,7 @@ ordered_json first_scores(const Opened& opened,
     const std::filesystem::path file = folder / "scores.json";
     if (!std::filesystem::exists(file) || outcome.rounds.empty()) return out;
     const auto sets = channel_sets(
-        trace(models::build, opened.dense.network->spec, opened.dense.card.preprocessing.image_size)
-            .nodes);
+        trace(*opened.dense.network, opened.dense.card.preprocessing.image_size).nodes);
     const ordered_json document = json_in(file);
     const ordered_json& removed = outcome.rounds.at(0).at("removed");
     const auto removed_of = [&](const std::string& set) {

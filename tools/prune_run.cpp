@@ -14,7 +14,6 @@
 #include "engine/train/recalibrate.h"
 #include "engine/train/selection.h"
 #include "engine/train/train_json.h"
-#include "models/models.h"
 
 namespace fp {
 namespace {
@@ -68,7 +67,8 @@ public:
         checkpoints_.emplace(folder_.path(), identity(), std::cerr);
         std::optional<Checkpoint> resumed = job_.resume ? checkpoints_->load() : std::nullopt;
         if (resumed) {
-            s_.model = checkpoint_of(resumed->model, folder_.path(), models::build, c_.kernels);
+            s_.model = checkpoint_of(resumed->model, folder_.path(),
+                                     {&c_.dense.network->architecture}, c_.kernels);
             s_.from_json(ordered_json::parse(resumed->progress));
         } else {
             s_.model.network = copy_of(*c_.dense.network);
@@ -97,24 +97,16 @@ public:
             say("no round kept enough balanced accuracy to be chosen; the last one is kept");
         const std::optional<Checkpoint> best = checkpoints_->load_best();
         FP_CHECK(best, "the best round's model is not there");
-        return PruneOutcome{
-            .best = checkpoint_of(best->model, folder_.path(), models::build, c_.kernels),
-            .rounds = s_.rounds,
-            .best_round = s_.best_round,
-            .objective = s_.best,
-            .metrics = metrics_->rows()};
+        return PruneOutcome{.best = checkpoint_of(best->model, folder_.path(),
+                                                  {&c_.dense.network->architecture}, c_.kernels),
+                            .rounds = s_.rounds,
+                            .best_round = s_.best_round,
+                            .objective = s_.best,
+                            .metrics = metrics_->rows()};
     }
 
 private:
     void say(const std::string& line) const { c_.say(job_.label + line); }
-
-    static std::unique_ptr<Network> copy_of(const Network& net) {
-        auto out = models::build(net.spec, net.kernels());
-        for (const Param& p : net.params.all())
-            out->params.set(*out->params.find(p.name), net.params.get(p).data());
-        out->batches_seen = net.batches_seen;
-        return out;
-    }
 
     Identity identity() const {
         Identity out{.settings = {{"the dense model", c_.dense_hash},
@@ -172,7 +164,7 @@ private:
     // Scores, chooses, cuts. False where only scores were asked for.
     bool remove_channels() {
         Network& net = *s_.model.network;
-        choose_trainable(net, "all", models::head(net.spec));  // for criteria of gradients
+        choose_trainable(net, "all");  // for criteria of gradients
         const int size = s_.model.card.preprocessing.image_size;
         if (p_.learn_weights > 0)
             s_.weights =
@@ -181,7 +173,7 @@ private:
         Removal removal;
         std::vector<ChannelSet> sets;
         if (p_.criterion != kNoCriterion) {
-            const Trace traced = trace(models::build, net.spec, size);
+            const Trace traced = trace(net, size);
             sets = channel_sets(traced.nodes);
             const ScoreOptions o = scoring();
             const ChannelScores scores = score(traced.nodes, o);
@@ -236,19 +228,19 @@ private:
     void take_out(const std::vector<ChannelSet>& sets, const Removal& removal) {
         Network& net = *s_.model.network;
         const int size = s_.model.card.preprocessing.image_size;
-        const Totals before = totals(layer_costs(models::build, net.spec, size));
+        const Totals before = totals(layer_costs(net, size));
         if (p_.mask && !removal.empty()) {
             mask_filters(net, sets, removal);
             for (const auto& [set, channels] : removal)
                 s_.masked[set].insert(s_.masked[set].end(), channels.begin(), channels.end());
         } else if (!removal.empty()) {
-            auto small = cut(net, sets, removal, models::build);
+            auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
             if (job_.verify) verify(net, *small, sets, removal);
             s_.model.card.kept = compose(s_.model.card.kept, sets, removal);
             s_.model.network = std::move(small);
         }
-        const Totals after = totals(layer_costs(models::build, s_.model.network->spec, size));
+        const Totals after = totals(layer_costs(*s_.model.network, size));
         int64_t count = 0;
         for (const auto& [name, channels] : removal) count += int64_t(channels.size());
         say(
@@ -299,7 +291,7 @@ private:
 
     void tune(const Checkpoint* resumed) {
         Network& net = *s_.model.network;
-        choose_trainable(net, p_.finetune, models::head(net.spec));
+        choose_trainable(net, p_.finetune);
         const FitOptions options = fit_options(c_.tune, c_.data_options,
                                                job_.seed * 1000 + uint64_t(s_.round), c_.data.set);
         if (options.epochs == 0) return;
@@ -308,8 +300,7 @@ private:
         const std::vector<ChannelSet> sets =
             s_.masked.empty()
                 ? std::vector<ChannelSet>{}
-                : channel_sets(
-                      trace(models::build, net.spec, s_.model.card.preprocessing.image_size).nodes);
+                : channel_sets(trace(net, s_.model.card.preprocessing.image_size).nodes);
         std::optional<Progress> bar;
         int bar_epoch = -1;
         FitHooks hooks;
