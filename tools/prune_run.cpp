@@ -73,7 +73,7 @@ public:
         } else {
             s_.model.network = copy_of(*c_.dense.network);
             s_.model.card = c_.dense.card;
-            s_.model.card.thresholds = ordered_json::object();  // of other probabilities
+            s_.model.card.thresholds = {};  // of other probabilities
             s_.weights = weighted_attributes(c_.data_options.attributes);
         }
         metrics_.emplace(folder_.path(), resumed ? resumed->step : -1, c_.tune.tensorboard);
@@ -187,13 +187,14 @@ private:
         }
         take_out(sets, removal);
         recalibrate();
-        s_.model.card.provenance = {
+        const ordered_json provenance{
             {"parent", c_.dense_hash},
             {"tool", version_line(c_.options.tool())},
             {"pruning", to_json(p_, c_.data_options.attributes)},
             {"seed", job_.seed},
             {"round", s_.round + 1},
             {"data", {{"name", c_.data.set.name}, {"split", split_hash(c_.data.set)}}}};
+        s_.model.card.provenance = provenance.dump();
         s_.tuning = true;
         s_.place = {};
         save({}, false);
