@@ -6,6 +6,7 @@
 
 #include "engine/core/inference_weights.h"
 #include "engine/core/trace.h"
+#include "engine/run/checkpoint_json.h"
 #include "engine/run/version.h"
 #include "kernels/error.h"
 
