@@ -249,6 +249,7 @@ void Options::positional(std::string_view name, std::string& value, std::string_
 
 void Options::require(std::string_view name) { state_->at(name).required = true; }
 void Options::leave_out_of_config(std::string_view name) { state_->at(name).in_config = false; }
+void Options::keeps_bits(std::string_view name) { state_->at(name).keeps_bits = true; }
 
 bool Options::parse(int argc, const char* const* argv) {
     State& s = *state_;
@@ -303,6 +304,14 @@ std::string Options::resolved() const {
         }
         out += fmt::format("{} = {}\n", o.name, value);
     }
+    return out;
+}
+
+std::vector<Setting> Options::identity() const {
+    std::vector<Setting> out;
+    for (const Option& o : state_->options)
+        if (o.in_config && !o.keeps_bits)
+            out.push_back({"--" + o.name, o.toml().empty() ? "not set" : o.toml()});
     return out;
 }
 

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/run/identity.h"
+
 namespace fp {
 
 struct Range {
@@ -71,6 +73,8 @@ public:
     void require(std::string_view name);
     // For what is no setting of the run (--out, --resume): resolved() leaves it out.
     void leave_out_of_config(std::string_view name);
+    // For settings that change no bit of a run's result, or are in its identity otherwise: identity() leaves them out.
+    void keeps_bits(std::string_view name);
 
     // Reads everything. Mistakes are Errors: Exit::usage on the command line, in the environment and for an
     // unknown key of the file; Exit::data for the rest of the file. Answers false where --help or --version
@@ -83,7 +87,9 @@ public:
     const std::string& tool() const;
     std::string command_line() const;  // quoted for a shell
     std::string resolved() const;      // every setting and its value as TOML, as --config takes it
-    std::string help() const;          // within 80 columns
+    std::vector<Setting> identity()
+        const;                 // the settings that decide the bits of a run: "--lr", "0.05"
+    std::string help() const;  // within 80 columns
 
 private:
     void add_choice(std::string_view name,

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/eval/predictions_file.h"
+#include "engine/fairness/measure.h"
 #include "engine/io/hash.h"
 #include "engine/io/json.h"
 #include "engine/measure/stopwatch.h"
@@ -15,6 +16,7 @@
 #include "engine/report/scan_html.h"
 #include "engine/run/run_folder.h"
 #include "engine/run/signals.h"
+#include "engine/train/train_json.h"
 #include "tools/prune_report.h"
 #include "tools/scan.h"
 #include "tools/scores_report.h"
@@ -111,8 +113,8 @@ public:
                    .dense_hash = weights_hash(*opened.dense.network)} {
         folder_.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
         if (s.scores_only || !s.scan.empty()) return;
-        context_.dense_val = brief_metrics(context_.predict_on(Split::val, *opened.dense.network),
-                                           context_.attributes());
+        context_.dense_val = to_json(summarize(
+            context_.predict_on(Split::val, *opened.dense.network), context_.attributes()));
     }
 
     // One run in the folder itself.

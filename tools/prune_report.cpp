@@ -10,6 +10,7 @@
 #include "engine/io/files.h"
 #include "engine/io/json.h"
 #include "engine/measure/profile.h"
+#include "engine/report/evaluation_json.h"
 #include "engine/report/html.h"
 #include "engine/report/render.h"
 #include "engine/report/text_rows.h"
@@ -30,7 +31,7 @@ ordered_json describe_model(const LoadedModel& m) {
             {"parameters", t.parameters},
             {"macs", t.macs},
             {"activation_bytes", t.activation_bytes},
-            {"provenance", m.card.provenance}};
+            {"provenance", ordered_json::parse(m.card.provenance)}};
 }
 
 // Convolutions and linear layers before and after; times are of one batch in evaluation.

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/fairness/predictions.h"
 #include "engine/run/checkpoint.h"
 

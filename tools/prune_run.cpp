@@ -12,6 +12,8 @@
 #include "engine/run/signals.h"
 #include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
+#include "engine/train/selection.h"
+#include "engine/train/train_json.h"
 
 namespace fp {
 namespace {
@@ -24,7 +26,7 @@ struct State {
     int round = 0;        // finished
     bool tuning = false;  // the next round's channels are out, its fine-tuning is not done
     bool over = false;    // a stop rule has ended the run
-    ordered_json place;   // of the fine-tuning
+    FitPosition place;    // of the fine-tuning
     ordered_json rounds = ordered_json::array();
     ordered_json pending;                   // what is known of the round that is being tuned
     std::map<std::string, double> weights;  // of the attributes
@@ -33,9 +35,9 @@ struct State {
     int best_round = -1;
     int64_t step = 0;  // of checkpoints: grows with every save
 
-    ordered_json to_json() const {
+    ordered_json state() const {
         return {{"round", round},           {"tuning", tuning}, {"over", over},
-                {"place", place},           {"rounds", rounds}, {"pending", pending},
+                {"place", to_json(place)},  {"rounds", rounds}, {"pending", pending},
                 {"weights", weights},       {"masked", masked}, {"best", best},
                 {"best_round", best_round}, {"step", step}};
     }
@@ -43,7 +45,7 @@ struct State {
         round = j.at("round").get<int>();
         tuning = j.at("tuning").get<bool>();
         over = j.at("over").get<bool>();
-        place = j.at("place");
+        place = fit_position_from(j.at("place"));
         rounds = j.at("rounds");
         pending = j.at("pending");
         weights = j.at("weights").get<std::map<std::string, double>>();
@@ -67,11 +69,11 @@ public:
         if (resumed) {
             s_.model = checkpoint_of(resumed->model, folder_.path(),
                                      {&c_.dense.network->architecture}, c_.kernels);
-            s_.from_json(resumed->progress);
+            s_.from_json(ordered_json::parse(resumed->progress));
         } else {
             s_.model.network = copy_of(*c_.dense.network);
             s_.model.card = c_.dense.card;
-            s_.model.card.thresholds = ordered_json::object();  // of other probabilities
+            s_.model.card.thresholds = {};  // of other probabilities
             s_.weights = weighted_attributes(c_.data_options.attributes);
         }
         metrics_.emplace(folder_.path(), resumed ? resumed->step : -1, c_.tune.tensorboard);
@@ -106,21 +108,22 @@ public:
 private:
     void say(const std::string& line) const { c_.say(job_.label + line); }
 
-    ordered_json identity() const {
-        return {{"dense", c_.dense_hash},
-                {"data", c_.data.set.name},
-                {"split", split_hash(c_.data.set)},
-                {"pruning", to_json(p_, c_.data_options.attributes)},
-                {"seed", job_.seed},
-                {"device", std::string(c_.kernels.name)},
-                {"tuning", to_json(c_.tune)},
-                {"batch_size", c_.data_options.batch_size}};
+    Identity identity() const {
+        Identity out{.settings = {{"the dense model", c_.dense_hash},
+                                  {"pruning", to_json(p_, c_.data_options.attributes).dump()},
+                                  {"--seed", std::to_string(job_.seed)},
+                                  {"--device", std::string(c_.kernels.name)},
+                                  {"tuning", to_json(c_.tune).dump()},
+                                  {"--batch-size", std::to_string(c_.data_options.batch_size)}}};
+        out.add(identity_of(c_.data.set, c_.attributes()));
+        out.add(identity_of_threads());
+        return out;
     }
 
     void save(const std::vector<TensorEntry>& state, bool best) {
         ++s_.step;
         checkpoints_->save(
-            {s_.step, to_file(*s_.model.network, s_.model.card), state, s_.to_json()}, best);
+            {s_.step, to_file(*s_.model.network, s_.model.card), state, s_.state().dump()}, best);
     }
 
     ScoreOptions scoring() const {
@@ -184,15 +187,16 @@ private:
         }
         take_out(sets, removal);
         recalibrate();
-        s_.model.card.provenance = {
+        const ordered_json provenance{
             {"parent", c_.dense_hash},
             {"tool", version_line(c_.options.tool())},
             {"pruning", to_json(p_, c_.data_options.attributes)},
             {"seed", job_.seed},
             {"round", s_.round + 1},
             {"data", {{"name", c_.data.set.name}, {"split", split_hash(c_.data.set)}}}};
+        s_.model.card.provenance = provenance.dump();
         s_.tuning = true;
-        s_.place = start_of_run();
+        s_.place = {};
         save({}, false);
         if (StopSignals::requested()) throw Interrupted{};
         return true;
@@ -211,7 +215,8 @@ private:
                                                   {.batch_size = c_.data_options.batch_size,
                                                    .workers = c_.tune.workers,
                                                    .skip_bad = c_.tune.skip_bad});
-        s_.pending["recalibrated"] = brief_metrics(c_.predict_on(Split::val, net), c_.attributes());
+        s_.pending["recalibrated"] =
+            to_json(summarize(c_.predict_on(Split::val, net), c_.attributes()));
         const auto accuracy = [&](const char* when) {
             return s_.pending[when]["balanced_accuracy"].get<double>();
         };
@@ -251,7 +256,7 @@ private:
         s_.pending["parameters"] = after.parameters;
         s_.pending["macs"] = after.macs;
         s_.pending["cut"] =
-            brief_metrics(c_.predict_on(Split::val, *s_.model.network), c_.attributes());
+            to_json(summarize(c_.predict_on(Split::val, *s_.model.network), c_.attributes()));
     }
 
     // A device computes channels in blocks: a set that fills as many as before is smaller and no faster.
@@ -315,21 +320,19 @@ private:
         hooks.epoch = [&](const EpochResult& r) {
             bar.reset();
             say(epoch_line(r, options.epochs));
-            ordered_json row = r.metrics;
-            const ordered_json seconds = row.at("seconds");
-            row.erase("seconds");
+            ordered_json row = epoch_row(r);
             row["round"] = s_.round + 1;
             row["step"] = s_.step + 1;  // of the save that follows
-            metrics_->append(row, seconds);
+            metrics_->append(row, epoch_times(r));
         };
-        hooks.save = [&](const ordered_json& place, bool) {
+        hooks.save = [&](const FitPosition& place, bool) {
             s_.place = place;
             std::optional<Trainer::Averaged> averaged;
             const std::vector<TensorEntry> state = trainer.save();
             if (trainer.has_average()) averaged.emplace(trainer);
             save(state, false);
         };
-        hooks.stop = StopSignals::requested;
+        hooks.stop = hooks.interrupt = StopSignals::requested;
         if (!fit(trainer, s_.model.card.preprocessing, c_.data, options, s_.place, hooks))
             throw Interrupted{};
         if (trainer.has_average()) adopt_average(trainer);
@@ -352,7 +355,7 @@ private:
         const std::vector<std::string> attributes = c_.attributes();
         const Predictions val = c_.predict_on(Split::val, *s_.model.network);
         ordered_json round = s_.pending;
-        round["val"] = brief_metrics(val, attributes);
+        round["val"] = to_json(summarize(val, attributes));
         const double dense_accuracy = c_.dense_val.at("balanced_accuracy"),
                      accuracy = round["val"].at("balanced_accuracy");
         const std::string objective = objective_of(p_, attributes);

@@ -9,6 +9,7 @@
 #include "engine/prune/cut.h"
 #include "engine/run/progress.h"
 #include "engine/run/signals.h"
+#include "engine/train/train_json.h"
 #include "tools/figures.h"
 
 namespace fp {
@@ -152,7 +153,7 @@ ordered_json scan(const PruneContext& context,
     bar.reset();
     correct_for_many(rows);
     const std::vector<std::string> attributes = context.attributes();
-    const ordered_json dense = brief_metrics(scanner.dense, attributes);
+    const ordered_json dense = to_json(summarize(scanner.dense, attributes));
     ordered_json out{{"criterion", pruning.criterion},
                      {"attribute", attributes.empty() ? "" : attributes[0]},
                      {"gap", kGap},
