@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "engine/io/files.h"
 #include "engine/measure/profile.h"
+#include "engine/measure/profile_json.h"
 #include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"
 #include "tools/load.h"
@@ -61,7 +63,7 @@ std::string why_not_faster(const LayerCost& dense,
 }
 
 void print_layers(const std::vector<NamedProfile>& tables,
-                  const Roof& roof,
+                  const Roofline& roof,
                   const Kernels& k,
                   const Settings& s,
                   int batch_size) {
@@ -75,7 +77,7 @@ void print_layers(const std::vector<NamedProfile>& tables,
                    "MMAC", "MB", "ms", "time", "GF/s", "roof");
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const LayerCost& c = table.rows[r];
-            const Floor floor = floor_of(roof, c);
+            const LowerBound floor = lower_bound(roof, c);
             const std::string channels = fmt::format("{}>{}", c.in_channels, c.out_channels),
                               map = fmt::format("{}x{}", c.height, c.width);
             if (seconds_of(c) <= 0) {
@@ -106,12 +108,12 @@ void print_layers(const std::vector<NamedProfile>& tables,
 }
 
 ordered_json layers_json(const std::vector<NamedProfile>& tables,
-                         const Roof& roof,
+                         const Roofline& roof,
                          int batch_size) {
     ordered_json out = ordered_json::array();
     for (const NamedProfile& table : tables)
         for (const LayerCost& c : table.rows) {
-            const Floor floor = floor_of(roof, c);
+            const LowerBound floor = lower_bound(roof, c);
             out.push_back({{"checkpoint", table.name},
                            {"batch_size", batch_size},
                            {"layer", c.layer},
@@ -190,7 +192,7 @@ int run(const Settings& s, const Options& options) {
                                         .image_size = size,
                                         .mode = s.train ? Mode::train : Mode::infer})});
     if (!s.trace.empty()) write_file(s.trace, chrome_trace(tables).dump(1) + "\n");
-    const Roof roof = s.layers ? measure_roof(k) : Roof{};
+    const Roofline roof = s.layers ? measure_roofline(k) : Roofline{};
     if (options.json()) {
         ordered_json rows = ordered_json::array();
         for (const Measured& m : all) rows.push_back(benchmark_json(m, s));
