@@ -9,7 +9,7 @@ namespace fp {
 struct PruneSettings {
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
-    TrainingOptions tune{.epochs = 2, .schedule = {.lr = 0.01}};
+    TrainingSettings tune{.epochs = 2, .schedule = {.lr = 0.01}};
     PruningOptions pruning;
     SweepOptions sweep;
     std::string checkpoint, out, cache, scores, compare_scores, scan;

@@ -293,8 +293,9 @@ private:
     void tune(const Checkpoint* resumed) {
         Network& net = *s_.model.network;
         choose_trainable(net, p_.finetune);
-        const FitOptions options = fit_options(c_.tune, c_.data_options,
-                                               job_.seed * 1000 + uint64_t(s_.round), c_.data.set);
+        const FitOptions options =
+            fit_options(c_.tune, c_.data_options.attributes, c_.data_options.batch_size,
+                        job_.seed * 1000 + uint64_t(s_.round), c_.data.set);
         if (options.epochs == 0) return;
         Trainer trainer(net, s_.model.card.preprocessing, options.trainer);
         if (resumed && !resumed->state.empty()) trainer.load(resumed->state);

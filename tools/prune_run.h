@@ -17,7 +17,7 @@ struct PruneContext {
     const LoadedModel& dense;
     const ImageData& data;
     const DataOptions& data_options;
-    const TrainingOptions& tune;
+    const TrainingSettings& tune;
     std::string dense_hash;
     nlohmann::ordered_json dense_val = {};  // brief_metrics of the dense model on validation
 

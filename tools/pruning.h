@@ -5,7 +5,7 @@
 #include "engine/prune/choose.h"
 #include "engine/prune/score.h"
 #include "engine/run/checkpoint.h"
-#include "tools/attributes.h"
+#include "engine/fairness/weighted_attributes.h"
 #include "tools/common.h"
 
 namespace fp {

@@ -7,6 +7,7 @@
 #include "engine/data/dataset.h"
 #include "engine/data/loader.h"
 #include "engine/data/preprocessing.h"
+#include "engine/data/unreadable.h"
 #include "engine/fairness/predictions.h"
 
 namespace fp {
@@ -15,7 +16,8 @@ namespace fp {
 struct ImageData {
     Dataset set;
     ImageSource source;
-    std::function<bool()> ready = {};  // as LoaderOptions has it
+    std::function<bool()> ready = {};                   // as LoaderOptions has it
+    std::shared_ptr<UnreadableImages> unreadable = {};  // filled by `source`; may be null
     std::vector<int32_t> labels() const;
 };
 

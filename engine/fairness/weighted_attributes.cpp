@@ -1,4 +1,4 @@
-#include "tools/attributes.h"
+#include "engine/fairness/weighted_attributes.h"
 
 #include <cmath>
 #include <cstdlib>

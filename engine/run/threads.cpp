@@ -1,4 +1,4 @@
-#include "tools/threads.h"
+#include "engine/run/threads.h"
 
 #include <unistd.h>
 
