@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "engine/fairness/weighted_attributes.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/progress.h"
 #include "engine/run/run_folder.h"
@@ -22,7 +23,7 @@ using nlohmann::ordered_json;
 struct Settings {
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
-    TrainingOptions training;
+    TrainingSettings training;
     std::string model = "resnet18", stem = "imagenet", weights, out, cache, normalize = "none";
     double width = 1, max_minutes = 0;
     uint64_t seed = 1;
@@ -103,7 +104,8 @@ int run(Settings s, const Options& o) {
                               .stem = s.stem,
                               .width = s.width},
                              k);
-    const FitOptions options = fit_options(s.training, s.data, s.seed, data.set);
+    const FitOptions options =
+        fit_options(s.training, s.data.attributes, s.data.batch_size, s.seed, data.set);
 
     RunFolder folder(s.out, s.force    ? IfRunIsThere::overwrite
                             : s.resume ? IfRunIsThere::resume

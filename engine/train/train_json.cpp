@@ -30,6 +30,23 @@ ordered_json to_json(const Summary& s) {
     return out;
 }
 
+ordered_json to_json(const TrainingSettings& t) {
+    ordered_json out{{"epochs", t.epochs},
+                     {"lr", t.schedule.lr},
+                     {"schedule", t.schedule.kind},
+                     {"optimizer", t.optimizer.kind},
+                     {"sampler", name(t.sampler)},
+                     {"augment", t.augment},
+                     {"ema", t.ema}};
+    if (t.snnl.weight > 0)
+        out["snnl"] = {{"weight", t.snnl.weight},
+                       {"layers", t.snnl.layers},
+                       {"tap", name(t.snnl.tap)},
+                       {"temperature", t.snnl.temperature},
+                       {"given_class", t.snnl.given_class}};
+    return out;
+}
+
 ordered_json epoch_row(const EpochResult& r) {
     ordered_json train{{"loss", r.train.loss},
                        {"accuracy", r.train.accuracy},

@@ -3,13 +3,15 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "engine/train/fit.h"
+#include "engine/train/settings.h"
 
 namespace fp {
 
 // {"samples","loss",METRIC...,"attributes":{NAME:{"groups":{GROUP:{"samples",METRIC...}},"gaps":{GAP}}}}; not
 // estimable is null.
 nlohmann::ordered_json to_json(const Summary&);
+
+nlohmann::ordered_json to_json(const TrainingSettings&);
 
 // A row of metrics.jsonl without its "step", and the times that end it.
 nlohmann::ordered_json epoch_row(const EpochResult&);
