@@ -97,8 +97,10 @@ int run(Settings s, const Options& o) {
 
     ModelCard card{.preprocessing = {.image_size = size}, .classes = data.set.classes};
     set_normalization(card.preprocessing, s.normalize);
-    card.provenance = {{"tool", version_line(o.tool())},
-                       {"data", {{"name", data.set.name}, {"split", split_hash(data.set)}}}};
+    card.provenance =
+        ordered_json{{"tool", version_line(o.tool())},
+                     {"data", {{"name", data.set.name}, {"split", split_hash(data.set)}}}}
+            .dump();
     auto net = models::build({.arch = s.model,
                               .classes = int(data.set.classes.size()),
                               .stem = s.stem,

@@ -6,6 +6,7 @@
 
 #include "engine/core/inference_weights.h"
 #include "engine/core/trace.h"
+#include "engine/run/checkpoint_json.h"
 #include "engine/run/version.h"
 #include "kernels/error.h"
 
@@ -225,7 +226,7 @@ std::string onnx_bytes(const Network& network, const ModelCard& card, const Onnx
     model.set_producer_version(std::string(version().number));
     auto& described = *model.add_metadata_props();
     described.set_key(kCardKey);
-    described.set_value(card_text(network, card));
+    described.set_value(card_text(network.spec, card));
     model.mutable_graph()->set_name(network.spec.arch);
     GraphWriter(network, walk.nodes, options.fold_norms, *model.mutable_graph()).write();
     FP_REQUIRE(model.ByteSizeLong() <= size_t(std::numeric_limits<int32_t>::max()), Exit::data,

@@ -52,8 +52,8 @@ public:
             s_ = parse_prune_state(resumed_->progress);
             return;
         }
-        model_ = {.network = copy_of(*dense.model.network),
-                  .card = without_thresholds(dense.model.card)};  // of other probabilities
+        model_ = {.network = copy_of(*dense.model.network), .card = dense.model.card};
+        model_.card.thresholds = {};  // of other probabilities
         s_.weights = weighted_attributes(p_.attributes);
     }
 

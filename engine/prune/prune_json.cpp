@@ -198,21 +198,18 @@ std::vector<Setting> settings_by_name(const PruneSettings& p) {
     return out;
 }
 
-ordered_json provenance(const Baseline& dense,
-                        const PruneSettings& p,
-                        const std::string& tool,
-                        int round) {
-    return {{"parent", dense.hash},
-            {"tool", version_line(tool)},
-            {"pruning", to_json(p)},
-            {"seed", p.seed},
-            {"round", round},
-            {"data", {{"name", dense.data.set.name}, {"split", split_hash(dense.data.set)}}}};
-}
-
-ModelCard without_thresholds(ModelCard card) {
-    card.thresholds = ordered_json::object();
-    return card;
+std::string provenance(const Baseline& dense,
+                       const PruneSettings& p,
+                       const std::string& tool,
+                       int round) {
+    const ordered_json out{
+        {"parent", dense.hash},
+        {"tool", version_line(tool)},
+        {"pruning", to_json(p)},
+        {"seed", p.seed},
+        {"round", round},
+        {"data", {{"name", dense.data.set.name}, {"split", split_hash(dense.data.set)}}}};
+    return out.dump();
 }
 
 void append_epoch(Metrics& metrics, const EpochResult& r, int round, int64_t step) {

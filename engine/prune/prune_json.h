@@ -22,12 +22,8 @@ PruneState parse_prune_state(const std::string&);
 // The settings by name and value, with those of fine-tuning.
 std::vector<Setting> settings_by_name(const PruneSettings&);
 
-// Where a model of this round comes from.
-nlohmann::ordered_json provenance(const Baseline&,
-                                  const PruneSettings&,
-                                  const std::string& tool,
-                                  int round);
-ModelCard without_thresholds(ModelCard);
+// Where a model of this round comes from, as JSON.
+std::string provenance(const Baseline&, const PruneSettings&, const std::string& tool, int round);
 
 // Adds an epoch's row, which belongs to the checkpoint of this step.
 void append_epoch(Metrics&, const EpochResult&, int round, int64_t step);

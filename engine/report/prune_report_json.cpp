@@ -8,7 +8,7 @@
 #include "engine/prune/prune_json.h"
 #include "engine/report/html.h"
 #include "engine/report/model_card.h"
-#include "engine/report/render.h"
+#include "engine/report/evaluation_json.h"
 #include "engine/report/scan_html.h"
 #include "engine/report/scores_report.h"
 #include "engine/report/sweep_text.h"
@@ -27,7 +27,7 @@ ordered_json model_json(const LoadedModel& m) {
             {"parameters", t.parameters},
             {"macs", t.macs},
             {"activation_bytes", t.activation_bytes},
-            {"provenance", m.card.provenance}};
+            {"provenance", ordered_json::parse(m.card.provenance)}};
 }
 
 ordered_json layers_json(const std::vector<LayerPair>& layers) {

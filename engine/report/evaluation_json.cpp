@@ -1,6 +1,10 @@
-#include <cmath>
+#include "engine/report/evaluation_json.h"
 
-#include "engine/report/render.h"
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/io/json.h"
+#include "engine/run/checkpoint_json.h"
 
 namespace fp {
 namespace {
@@ -109,6 +113,26 @@ Json json_of(const AttributeReport& attribute, const std::vector<std::string>& c
     return out;
 }
 
+Json json_of(const Difference& d) {
+    Json out = {{"model", number_or_null(d.model)}, {"other", number_or_null(d.other)}};
+    out.update(json_of(static_cast<const Measure&>(d)));
+    out["p"] = number_or_null(d.p);
+    out["p_holm"] = number_or_null(d.p_holm);
+    if (!std::isnan(d.fair)) {
+        out["rms_squared"] = {{"value", number_or_null(d.rms_squared)},
+                              {"low", number_or_null(d.rms_squared_low)},
+                              {"high", number_or_null(d.rms_squared_high)}};
+        put_reason(out["rms_squared"], "reason", d.rms_reason);
+    }
+    out["formula"] = d.formula;
+    if (!d.verdict.empty()) out["verdict"] = d.verdict;
+    return out;
+}
+
+void put_all(Json& out, const std::vector<Difference>& differences) {
+    for (const Difference& d : differences) out[d.key] = json_of(d);
+}
+
 }  // namespace
 
 Json to_json(const Report& report) {
@@ -128,6 +152,48 @@ Json to_json(const Report& report) {
     out["confidence"] = report.options.confidence;
     out["min_group_size"] = report.options.min_group_size;
     return out;
+}
+
+Json to_json(const Comparison& comparison) {
+    Json out = {{"samples", comparison.samples}, {"units", comparison.units}};
+    put_all(out, comparison.metrics);
+    out["attributes"] = Json::object();
+    for (const auto& a : comparison.attributes) {
+        Json& attribute = out["attributes"][a.name];
+        attribute["groups"] = Json::object();
+        for (const auto& g : a.groups) {
+            attribute["groups"][g.name] = {{"samples", g.samples}};
+            put_all(attribute["groups"][g.name], g.metrics);
+        }
+        attribute["gaps"] = Json::object();
+        put_all(attribute["gaps"], a.gaps);
+        if (!a.no_gaps.empty()) attribute["reason"] = a.no_gaps;
+        for (const Measure& fate : a.fate) {
+            attribute[fate.key] = json_of(fate);
+            attribute[fate.key]["formula"] = fate.formula;
+        }
+        if (!a.fate_note.empty()) attribute["fate_note"] = a.fate_note;
+    }
+    out["resamples"] = comparison.options.resamples;
+    out["seed"] = comparison.options.seed;
+    out["confidence"] = comparison.options.confidence;
+    return out;
+}
+
+Json to_json(const Evaluation& e) {
+    Json out = to_json(e.report);
+    if (e.comparison) out["comparison"] = to_json(*e.comparison);
+    return out;
+}
+
+std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at) {
+    Json out = to_json(e);
+    if (at) {
+        out["threshold"] = to_json(at->threshold);
+        out["threshold"]["report"] = to_json(at->evaluation);
+        if (at->other) out["threshold"]["other"] = to_json(*at->other);
+    }
+    return out.dump(2) + "\n";
 }
 
 }  // namespace fp
