@@ -1,30 +1,21 @@
-#include "tools/sweep.h"
+#include "engine/prune/sweep_plan.h"
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <cmath>
 #include <set>
 
 #include "engine/fairness/seeds.h"
-#include "tools/figures.h"
 
 namespace fp {
+
 std::string random_control(const std::string& amount) {
     return "random " + amount + ", tuned alike";
 }
 
-void add_sweep_options(Options& o, SweepOptions& s) {
-    o.heading("Search");
-    o.add("seeds N", s.seeds, "runs of each kind, with --seed and those behind it",
-          {.low = 1, .high = 1000});
-    o.add("sweep", s.sweep,
-          "--criterion and --amount are lists with commas: every pair is a run; one is chosen on "
-          "validation");
-    o.add("controls", s.controls,
-          "beside them: the dense model, and a random choice of each amount, tuned alike");
-}
-
-std::vector<SweepPoint> sweep_points(const PruningOptions& p, const SweepOptions& s) {
+std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
+    const PruneSettings& p = s.base;
     const std::vector<std::string> amounts =
         s.sweep ? split_list(p.amount, "--amount") : std::vector<std::string>{p.amount};
     const std::vector<std::string> criteria =
@@ -36,9 +27,9 @@ std::vector<SweepPoint> sweep_points(const PruningOptions& p, const SweepOptions
         FP_REQUIRE(seen.insert(name).second, Exit::usage, "--sweep: ", name, " is there twice");
         SweepPoint point{.name = name,
                          .criterion = criterion,
-                         .pruning = with_criterion(p, criterion),
+                         .settings = with_criterion(p, criterion),
                          .control = control};
-        point.pruning.amount = amount;
+        point.settings.amount = amount;
         parse_amount(amount);
         out.push_back(std::move(point));
     };
@@ -86,6 +77,17 @@ std::string selection_rule(const std::string& objective, double max_drop, int se
         "not chosen, and nothing is where the dense model is at chance. The test split was read "
         "once, after the choice.",
         seeds > 1 ? fmt::format("by means over {} seeds, ", seeds) : "", max_drop, objective);
+}
+
+std::vector<std::string> split_list(const std::string& text, const char* option) {
+    std::vector<std::string> out;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t comma = std::min(text.find(',', at), text.size());
+        FP_REQUIRE(comma > at, Exit::usage, option, " `", text, "`: an entry of the list is empty");
+        out.push_back(text.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return out;
 }
 
 }  // namespace fp
