@@ -108,8 +108,11 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
     const ImageData data = open_images(f.data, preprocessing.image_size, model.card.classes);
     Session session(*model.network);
     const auto predict_on = [&](const std::string& split) {
-        return predict(session, preprocessing, data, samples_of(data.set, split),
-                       {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad});
+        return predict({session,
+                        preprocessing,
+                        data,
+                        samples_of(data.set, split),
+                        {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
     };
     EvalInput out{.judged = predict_on(f.split.empty() ? "test" : f.split),
                   .stored = model.card.thresholds,

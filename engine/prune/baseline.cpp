@@ -15,8 +15,8 @@ Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const Prun
 
 Predictions Baseline::predict_on(Split split, const Network& net) const {
     Session session(net);
-    return predict(session, model.card.preprocessing, data, members(data.set, split),
-                   predict_options);
+    const std::vector<int64_t> samples = members(data.set, split);
+    return predict({session, model.card.preprocessing, data, samples, predict_options});
 }
 
 const Summary& Baseline::val() const {

@@ -21,7 +21,7 @@ std::vector<double> log_probabilities(const Network& net,
     options.batch_size = 64;
     options.workers = 1;
     const Predictions p =
-        predict(session, dense.model.card.preprocessing, dense.data, samples, options);
+        predict({session, dense.model.card.preprocessing, dense.data, samples, options});
     std::vector<double> out;
     for (const double v : p.prob) out.push_back(std::log(std::max(v, 1e-30)));
     return out;

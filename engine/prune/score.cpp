@@ -129,7 +129,7 @@ void score_snnl(Scoring& s, ChannelScores& out) {
     over_all.given_class = false;
     if (s.o.protect != 0 && !apart) labels.push_back(own[0]);
     for_each_layer(
-        s.session, s.preprocessing, s.data, s.samples, s.layers, s.o.tap, s.o.predict,
+        {s.session, s.preprocessing, s.data, s.samples, s.o.predict}, s.layers, s.o.tap,
         s.o.budget_bytes, [&](Features& f) {
             const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
                 for (LayerScores& r :
@@ -146,7 +146,7 @@ void score_snnl(Scoring& s, ChannelScores& out) {
 SetScores skewness_values(Scoring& s) {
     SetScores sum;
     std::map<std::string, int> layers;
-    for_each_layer(s.session, s.preprocessing, s.data, s.samples, s.layers, s.o.tap, s.o.predict,
+    for_each_layer({s.session, s.preprocessing, s.data, s.samples, s.o.predict}, s.layers, s.o.tap,
                    s.o.budget_bytes, [&](Features& f) {
                        const std::string& set = set_of(s.sets, f.layer).name();
                        const std::vector<double> own = skewness(s.session.network().kernels(), f);

@@ -190,13 +190,16 @@ private:
     }
 
     Predictions predict_validation() {
-        return predict(trainer_.session(), preprocessing_, data_, validation_,
-                       {.batch_size = batch_size_,
-                        .workers = o_.workers,
-                        .skip_bad = o_.skip_bad,
-                        .progress = [this](int64_t, int64_t) {
-                            if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
-                        }});
+        return predict({trainer_.session(),
+                        preprocessing_,
+                        data_,
+                        validation_,
+                        {.batch_size = batch_size_,
+                         .workers = o_.workers,
+                         .skip_bad = o_.skip_bad,
+                         .progress = [this](int64_t, int64_t) {
+                             if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
+                         }}});
     }
 
     void validate(EpochResult& result) {

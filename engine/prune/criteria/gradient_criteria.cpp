@@ -85,7 +85,7 @@ SetScores taylor_values(Session& session,
     const Network& net = session.network();
     SetScores out = zeros(sets);
     int64_t batches = 0;
-    for_each_gradient(session, from.preprocessing, from.data, samples, from.predict,
+    for_each_gradient({session, from.preprocessing, from.data, samples, from.predict},
                       SampleSigns::alike, from.seed, [&](int64_t) {
                           ++batches;
                           for (const ChannelSet& set : sets) {
@@ -122,7 +122,7 @@ SetScores fairprune_values(Session& session,
         saliency.push_back(zeros(sets));
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
         loss.push_back(for_each_gradient(
-            session, from.preprocessing, from.data, group.samples, from.predict,
+            {session, from.preprocessing, from.data, group.samples, from.predict},
             SampleSigns::signed_samples, from.seed, [&](int64_t n) {
                 add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()),
                             saliency.back());
@@ -192,7 +192,7 @@ SetScores fairgrape_values(Session& session,
     for (const Group& group : by_group(grouping, samples)) {
         SetScores sum = zeros(sets);
         int64_t batches = 0;
-        for_each_gradient(session, from.preprocessing, from.data, group.samples, from.predict,
+        for_each_gradient({session, from.preprocessing, from.data, group.samples, from.predict},
                           SampleSigns::alike, from.seed, [&](int64_t) {
                               ++batches;
                               add_squares(net, sets, 1, sum);
