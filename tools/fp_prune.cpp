@@ -150,9 +150,13 @@ int run(PruneFlags f, const Options& o) {
                   .caller = caller,
                   .observer = on_stderr(o.quiet()),
                   .json = o.json()};
-    if (!f.scan.empty()) return run_scan(run);
-    if (f.scores_only) return run_scores(run);
-    return f.is_search() ? run_sweep(run, search) : run_one(run);
+    const int code = !f.scan.empty() ? run_scan(run)
+                     : f.scores_only ? run_scores(run)
+                     : f.is_search() ? run_sweep(run, search)
+                                     : run_one(run);
+    say_skipped(data, o);
+    write_bad_images(folder / "bad_images.csv", data);
+    return code;
 }
 
 }  // namespace
