@@ -6,6 +6,7 @@
 //   metrics.csv        the same as a table
 //   events.out.tfevents.fairprune    the same for TensorBoard, where it was asked for
 //   test_reads.jsonl   every read of the test split: when, by which command
+//   bad_images.csv     images that were skipped because they cannot be read, and why
 //
 // beside checkpoints (engine/run/checkpoint_folder.h) and reports. What cannot be written there is an Error at the start.
 #pragma once
