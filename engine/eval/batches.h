@@ -8,6 +8,7 @@
 #include "engine/data/device_input.h"
 #include "engine/data/loader.h"
 #include "engine/data/preprocessing.h"
+#include "engine/data/unreadable.h"
 
 namespace fp {
 
@@ -15,7 +16,8 @@ namespace fp {
 struct ImageData {
     Dataset set;
     ImageSource source;
-    std::function<bool()> ready = {};  // as LoaderOptions has it
+    std::function<bool()> ready = {};                   // as LoaderOptions has it
+    std::shared_ptr<UnreadableImages> unreadable = {};  // filled by `source`; may be null
     std::vector<int32_t> labels() const;
 };
 

@@ -1,6 +1,9 @@
 // How long each op of a network takes on its device.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "engine/measure/layer_costs.h"
 
 namespace fp {
@@ -14,5 +17,11 @@ struct ProfileOptions {
 
 // Each row's fastest time of several passes, with the work of the whole batch.
 std::vector<LayerCost> profile(Network&, const ProfileOptions&);
+
+// The rows of one of several networks.
+struct NamedProfile {
+    std::string name;
+    std::vector<LayerCost> rows;
+};
 
 }  // namespace fp

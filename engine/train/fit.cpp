@@ -141,6 +141,10 @@ private:
 
     // One batch; true where it ends in an update of the weights.
     bool step(const Batch& batch) {
+        FP_REQUIRE(std::any_of(batch.labels.begin(), batch.labels.end(),
+                               [](int32_t label) { return label >= 0; }),
+                   Exit::data, data_.set.name, ": no image of batch ", batch.number + 1,
+                   " of epoch ", at_.epoch + 1, " can be read");
         const double lr = rate_of(batch.number);
         at_.batch = batch.number + 1;
         const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;
@@ -186,16 +190,20 @@ private:
     }
 
     Predictions predict_validation() {
-        return predict({trainer_.session(),
-                        preprocessing_,
-                        data_,
-                        validation_,
-                        {.batch_size = batch_size_,
-                         .workers = o_.workers,
-                         .skip_bad = o_.skip_bad,
-                         .progress = [this](int64_t, int64_t) {
-                             if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
-                         }}});
+        Predictions out = predict({trainer_.session(),
+                                   preprocessing_,
+                                   data_,
+                                   validation_,
+                                   {.batch_size = batch_size_,
+                                    .workers = o_.workers,
+                                    .skip_bad = o_.skip_bad,
+                                    .progress = [this](int64_t, int64_t) {
+                                        if (hooks_.interrupt && hooks_.interrupt())
+                                            throw Interrupted{};
+                                    }}});
+        FP_REQUIRE(out.size() > 0, Exit::data, data_.set.name,
+                   ": no image of the validation split can be read");
+        return out;
     }
 
     void validate(EpochResult& result) {
