@@ -300,8 +300,8 @@ TEST(Options, help_fits_80_columns_and_shows_defaults) {
         EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
     }
     for (const char* part :
-         {"Training:", "--epochs N", "(default 30)", "--[no-]nesterov", "--optimizer NAME",
-          "sgd, adamw", "(default 1,32)", "run folder (required)"})
+         {"Training:", "--epochs N", "(default: 30)", "--[no-]nesterov", "--optimizer NAME",
+          "sgd, adamw", "(default: 1,32)", "run folder (required)"})
         EXPECT_THAT(help, HasSubstr(part));
 }
 
