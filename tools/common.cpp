@@ -3,6 +3,7 @@
 #include <charconv>
 #include <iostream>
 
+#include "engine/data/sources/sources.h"
 #include "engine/io/files.h"
 
 namespace fp {
@@ -64,10 +65,10 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
 }
 
 void add_data_options(Options& options, DataOptions& data) {
-    options.add("data SPEC", data.data,
-                "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
-                "fitzpatrick17k:CSV,images=DIR or "
-                "folder:DIR");
+    std::string sources;
+    for (const Source* source : Source::all())
+        sources += (sources.empty() ? "" : ", ") + std::string(source->says);
+    options.add("data SPEC", data.data, "what to open: " + sources);
     options.add(
         "attribute NAME", data.attributes,
         "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");

@@ -55,10 +55,7 @@ void list_class(const fs::path& folder,
     }
 }
 
-}  // namespace
-
 Listing list_folder(const DataSpec& spec) {
-    check_keys(spec, {});
     const fs::path root = spec.head;
     FP_REQUIRE(fs::is_directory(root), Exit::data, spec.head, ": is no folder");
     const std::vector<fs::path> folders = subfolders(root);
@@ -94,6 +91,17 @@ Listing list_folder(const DataSpec& spec) {
         listing.notes.push_back(
             text("passed over ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
     return listing;
+}
+
+}  // namespace
+
+namespace sources {
+extern const Source folder{.name = "folder",
+                           .says = "folder:DIR",
+                           .keys = {},
+                           .open = [](const DataSpec& spec, const DatasetOptions& options) {
+                               return dataset_of(list_folder(spec), spec, options);
+                           }};
 }
 
 }  // namespace fp
