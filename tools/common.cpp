@@ -52,6 +52,9 @@ void add_compute_options(Options& options, ComputeOptions& compute) {
         "threads N", compute.threads,
         "threads of the CPU; 0 is every core. Another number rounds sums otherwise: other bits",
         {.low = 0, .high = 4096});
+    // The kernels' own name and identity_of_threads() are in a run's identity.
+    options.keeps_bits("device");
+    options.keeps_bits("threads");
 }
 
 void add_dataset_options(Options& options, DatasetOptions& dataset) {
@@ -62,6 +65,7 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
     options.add("exclude-qc", dataset.exclude_qc,
                 "Fitzpatrick17k: leave out images marked as wrongly labelled");
     options.add("allow-absolute", dataset.allow_absolute, "let image paths be absolute or hold ..");
+    options.keeps_bits("allow-absolute");
 }
 
 void add_data_options(Options& options, DataOptions& data) {
@@ -76,6 +80,8 @@ void add_data_options(Options& options, DataOptions& data) {
     options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
                 {.low = 1, .high = 16384});
     options.add("batch-size N", data.batch_size, "images a step", {.low = 1, .high = 65536});
+    options.keeps_bits("data");        // identity_of(Dataset) knows its content
+    options.keeps_bits("image-size");  // the model's
 }
 
 Device choose_device(const ComputeOptions& compute, const Options& options) {

@@ -8,7 +8,6 @@
 #include "engine/measure/profile.h"
 #include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"
-#include "models/models.h"
 #include "tools/load.h"
 
 namespace fp {
@@ -211,7 +210,7 @@ int run(const Settings& s, const Options& options) {
     fmt::print("{} at {}x{} on {}: models take turns, {} rounds and more\n",
                s.train ? "Training steps" : "Inference", size, size, k.name, 10);
     for (size_t i = 0; i < models.size(); ++i) {
-        const Totals t = totals(layer_costs(models::build, models[i].network->spec, size));
+        const Totals t = totals(layer_costs(*models[i].network, size));
         fmt::print("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC an image\n", i + 1,
                    s.checkpoints[i], models[i].network->spec.arch, double(t.parameters) * 1e-6,
                    t.macs * 1e-6);

@@ -4,7 +4,6 @@
 
 #include "engine/io/files.h"
 #include "engine/onnx/write.h"
-#include "models/models.h"
 #include "tools/load.h"
 
 namespace {
@@ -36,7 +35,7 @@ int run(const Settings& s, const fp::Options& options) {
         const fp::OnnxOptions onnx{
             .image_size = s.image_size.value_or(model.card.preprocessing.image_size),
             .fold_norms = s.fold_bn};
-        fp::write_file(s.onnx, fp::onnx_bytes(*model.network, model.card, fp::models::build, onnx));
+        fp::write_file(s.onnx, fp::onnx_bytes(*model.network, model.card, onnx));
         report("onnx", s.onnx);
     }
     if (options.json()) std::cout << written.dump(2) << "\n";

@@ -9,6 +9,7 @@
 #include "engine/run/run_folder.h"
 #include "engine/run/signals.h"
 #include "engine/run/version.h"
+#include "engine/train/train_json.h"
 #include "models/models.h"
 #include "tools/load.h"
 #include "tools/training.h"
@@ -43,7 +44,7 @@ void declare(Options& o, Settings& s) {
     o.add("cache DIR", s.cache, "keep decoded images in a file there");
     o.add("normalize NAME", s.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
-    o.add("model NAME", s.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
+    o.add("model NAME", s.model, models::names());
     o.add("stem NAME", s.stem, "imagenet, or small: a 3x3 convolution without pooling");
     o.add("width X", s.width, "every layer's channels times this", {.low = 0.01, .high = 16});
     o.add("weights FILE", s.weights, "start from torchvision's or timm's weights (safetensors)");
@@ -52,15 +53,7 @@ void declare(Options& o, Settings& s) {
           {.low = 0});
     o.add("max-time MINUTES", s.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
     add_training_options(o, s.training, "");
-}
-
-// What must be the same for a run to be gone on with.
-ordered_json identity(const Settings& s, const Network& net, const Dataset& set, const Kernels& k) {
-    return {{"spec", to_json(net.spec)},       {"data", set.name},
-            {"samples", set.samples.size()},   {"split", split_hash(set)},
-            {"device", std::string(k.name)},   {"seed", s.seed},
-            {"batch_size", s.data.batch_size}, {"image_size", s.data.image_size.value_or(0)},
-            {"attributes", s.data.attributes}, {"training", to_json(s.training)}};
+    for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
 }
 
 // A size that fits what the data is: synth's own, else 128.
@@ -70,9 +63,18 @@ int image_size(const Settings& s) {
     return 128;
 }
 
+// What must be the same for a run to be resumed.
+Identity identity(const Settings& s, const Options& o, const ImageData& data, const Kernels& k) {
+    Identity out{.settings = o.identity()};
+    out.settings.push_back({"--image-size", std::to_string(image_size(s))});
+    out.settings.push_back({"--device", std::string(k.name)});
+    out.add(identity_of(data.set, plain_names(s.data.attributes)));
+    out.add(identity_of_threads());
+    return out;
+}
+
 void import_into(Network& net, const std::string& file, const Options& o) {
-    const ImportReport report =
-        import_weights(net, read_safetensors(file), file, models::head(net.spec));
+    const ImportReport report = import_weights(net, read_safetensors(file), file);
     if (o.quiet()) return;
     std::cerr << fmt::format("{}: {} tensors loaded", file, report.loaded);
     if (report.head_replaced) std::cerr << "; the head has another size and starts anew";
@@ -106,30 +108,31 @@ int run(Settings s, const Options& o) {
     RunFolder folder(s.out, s.force    ? IfRunIsThere::overwrite
                             : s.resume ? IfRunIsThere::resume
                                        : IfRunIsThere::refuse);
-    folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
-    CheckpointFolder checkpoints(folder.path(), identity(s, *net, data.set, k), std::cerr);
+    CheckpointFolder checkpoints(folder.path(), identity(s, o, data, k), std::cerr);
     const std::optional<Checkpoint> resumed = s.resume ? checkpoints.load() : std::nullopt;
+    folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
 
     if (resumed) {
-        LoadedModel loaded = checkpoint_of(resumed->model, s.out, models::build, k);
+        LoadedModel loaded = checkpoint_of(resumed->model, s.out, {&net->architecture}, k);
         net = std::move(loaded.network);
         if (!o.quiet()) std::cerr << fmt::format("resuming after step {}\n", resumed->step);
     } else {
-        models::initialize(*net, s.seed);
+        net->initialize(s.seed);
         if (!s.weights.empty()) import_into(*net, s.weights, o);
     }
     Metrics metrics(folder.path(), resumed ? resumed->step : -1, s.training.tensorboard);
     Trainer trainer(*net, card.preprocessing, options.trainer);
     if (resumed) trainer.load(resumed->state);
 
-    auto save = [&](const ordered_json& place, bool best) {
+    auto save = [&](const FitPosition& place, bool best) {
         const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
         std::optional<Trainer::Averaged> averaged;
         if (trainer.has_average()) averaged.emplace(trainer);
-        checkpoints.save({trainer.optimizer().step(), to_file(*net, card), state, place}, best);
+        checkpoints.save({trainer.optimizer().step(), to_file(*net, card), state, to_json(place)},
+                         best);
     };
     if (s.training.epochs == 0) {  // a conversion
-        save(start_of_run(), true);
+        save({}, true);
         if (!o.quiet())
             std::cerr << fmt::format("{}: a checkpoint of the initial weights\n",
                                      (folder / "best.safetensors").string());
@@ -152,11 +155,9 @@ int run(Settings s, const Options& o) {
     hooks.epoch = [&](const EpochResult& r) {
         bar.reset();
         if (!o.quiet()) std::cerr << epoch_line(r, options.epochs) << "\n";
-        ordered_json row = r.metrics;
-        const ordered_json seconds = row.at("seconds");
-        row.erase("seconds");
+        ordered_json row = epoch_row(r);
         row["step"] = trainer.optimizer().step();
-        metrics.append(row, seconds);
+        metrics.append(row, epoch_times(r));
     };
     hooks.save = save;
     const auto start = std::chrono::steady_clock::now();
@@ -165,9 +166,11 @@ int run(Settings s, const Options& o) {
         return StopSignals::requested() ||
                (s.max_minutes > 0 && std::chrono::steady_clock::now() - start > limit);
     };
+    hooks.interrupt = StopSignals::requested;
     hooks.save_every = s.save_every;
-    const bool finished = fit(trainer, card.preprocessing, data, options,
-                              resumed ? resumed->progress : start_of_run(), hooks);
+    const bool finished =
+        fit(trainer, card.preprocessing, data, options,
+            resumed ? parse_fit_position(resumed->progress) : FitPosition{}, hooks);
     bar.reset();
     if (!finished) {
         if (!o.quiet()) std::cerr << "stopped and saved; --resume goes on from here\n";

@@ -33,7 +33,7 @@ ImageData open_images(const DataOptions& options,
 }
 
 LoadedModel load_model(const std::string& path, const Kernels& k) {
-    return read_checkpoint(path, models::build, k);
+    return read_checkpoint(path, models::all(), k);
 }
 
 }  // namespace fp

@@ -248,6 +248,7 @@ void Options::positional(std::string_view name, std::string& value, std::string_
 
 void Options::require(std::string_view name) { state_->at(name).required = true; }
 void Options::leave_out_of_config(std::string_view name) { state_->at(name).in_config = false; }
+void Options::keeps_bits(std::string_view name) { state_->at(name).keeps_bits = true; }
 
 bool Options::parse(int argc, const char* const* argv) {
     State& s = *state_;
@@ -302,6 +303,16 @@ std::string Options::resolved() const {
         }
         out += fmt::format("{} = {}\n", o.name, value);
     }
+    return out;
+}
+
+std::vector<Setting> Options::identity() const {
+    std::vector<Setting> out;
+    for (const Option& o : state_->options)
+        if (o.in_config && !o.keeps_bits) {
+            const std::string value = toml_value(o);
+            out.push_back({"--" + o.name, value.empty() ? "not set" : value});
+        }
     return out;
 }
 

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "engine/io/one_of.h"
+#include "engine/run/identity.h"
 
 namespace fp {
 
@@ -96,6 +97,8 @@ public:
     void require(std::string_view name);
     // For what is no setting of the run (--out, --resume): resolved() leaves it out.
     void leave_out_of_config(std::string_view name);
+    // For settings that change no bit of a run's result, or are in its identity otherwise: identity() leaves them out.
+    void keeps_bits(std::string_view name);
 
     // Reads everything. Mistakes are Errors: Exit::usage on the command line, in the environment and for an
     // unknown key of the file; Exit::data for the rest of the file. Returns false after printing --help or
@@ -108,7 +111,9 @@ public:
     const std::string& tool() const;
     std::string command_line() const;  // quoted for a shell
     std::string resolved() const;      // every setting and its value as TOML, as --config takes it
-    std::string help() const;          // within 80 columns
+    std::vector<Setting> identity()
+        const;                 // the settings that decide the bits of a run: "--lr", "0.05"
+    std::string help() const;  // within 80 columns
 
 private:
     struct Words {

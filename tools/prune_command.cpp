@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/eval/predictions_file.h"
+#include "engine/fairness/measure.h"
 #include "engine/io/hash.h"
 #include "engine/io/json.h"
 #include "engine/measure/stopwatch.h"
@@ -15,7 +16,7 @@
 #include "engine/report/scan_html.h"
 #include "engine/run/run_folder.h"
 #include "engine/run/signals.h"
-#include "models/models.h"
+#include "engine/train/train_json.h"
 #include "tools/prune_report.h"
 #include "tools/scan.h"
 #include "tools/scores_report.h"
@@ -43,9 +44,8 @@ struct Opened {
 };
 
 void show_groups(const Opened& opened) {
-    for (const ChannelSet& set : channel_sets(trace(models::build, opened.dense.network->spec,
-                                                    opened.dense.card.preprocessing.image_size)
-                                                  .nodes))
+    for (const ChannelSet& set : channel_sets(
+             trace(*opened.dense.network, opened.dense.card.preprocessing.image_size).nodes))
         std::cout << describe(set) << "\n";
 }
 
@@ -62,8 +62,7 @@ ordered_json first_scores(const Opened& opened,
     const std::filesystem::path file = folder / "scores.json";
     if (!std::filesystem::exists(file) || outcome.rounds.empty()) return out;
     const auto sets = channel_sets(
-        trace(models::build, opened.dense.network->spec, opened.dense.card.preprocessing.image_size)
-            .nodes);
+        trace(*opened.dense.network, opened.dense.card.preprocessing.image_size).nodes);
     const ordered_json document = json_in(file);
     const ordered_json& removed = outcome.rounds.at(0).at("removed");
     const auto removed_of = [&](const std::string& set) {
@@ -114,8 +113,8 @@ public:
                    .dense_hash = weights_hash(*opened.dense.network)} {
         folder_.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
         if (s.scores_only || !s.scan.empty()) return;
-        context_.dense_val = brief_metrics(context_.predict_on(Split::val, *opened.dense.network),
-                                           context_.attributes());
+        context_.dense_val = to_json(summarize(
+            context_.predict_on(Split::val, *opened.dense.network), context_.attributes()));
     }
 
     // One run in the folder itself.

@@ -15,7 +15,6 @@
 #include "engine/report/text_rows.h"
 
 #include "engine/measure/stopwatch.h"
-#include "models/models.h"
 #include "tools/sweep_report.h"
 
 namespace fp {
@@ -25,7 +24,7 @@ using nlohmann::ordered_json;
 
 ordered_json describe_model(const LoadedModel& m) {
     const int size = m.card.preprocessing.image_size;
-    const Totals t = totals(layer_costs(models::build, m.network->spec, size));
+    const Totals t = totals(layer_costs(*m.network, size));
     return {{"spec", to_json(m.network->spec)},
             {"image_size", size},
             {"parameters", t.parameters},

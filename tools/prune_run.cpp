@@ -12,7 +12,8 @@
 #include "engine/run/signals.h"
 #include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
-#include "models/models.h"
+#include "engine/train/selection.h"
+#include "engine/train/train_json.h"
 
 namespace fp {
 namespace {
@@ -25,7 +26,7 @@ struct State {
     int round = 0;        // finished
     bool tuning = false;  // the next round's channels are out, its fine-tuning is not done
     bool over = false;    // a stop rule has ended the run
-    ordered_json place;   // of the fine-tuning
+    FitPosition place;    // of the fine-tuning
     ordered_json rounds = ordered_json::array();
     ordered_json pending;                   // what is known of the round that is being tuned
     std::map<std::string, double> weights;  // of the attributes
@@ -34,9 +35,9 @@ struct State {
     int best_round = -1;
     int64_t step = 0;  // of checkpoints: grows with every save
 
-    ordered_json to_json() const {
+    ordered_json state() const {
         return {{"round", round},           {"tuning", tuning}, {"over", over},
-                {"place", place},           {"rounds", rounds}, {"pending", pending},
+                {"place", to_json(place)},  {"rounds", rounds}, {"pending", pending},
                 {"weights", weights},       {"masked", masked}, {"best", best},
                 {"best_round", best_round}, {"step", step}};
     }
@@ -44,7 +45,7 @@ struct State {
         round = j.at("round").get<int>();
         tuning = j.at("tuning").get<bool>();
         over = j.at("over").get<bool>();
-        place = j.at("place");
+        place = fit_position_from(j.at("place"));
         rounds = j.at("rounds");
         pending = j.at("pending");
         weights = j.at("weights").get<std::map<std::string, double>>();
@@ -66,8 +67,9 @@ public:
         checkpoints_.emplace(folder_.path(), identity(), std::cerr);
         std::optional<Checkpoint> resumed = job_.resume ? checkpoints_->load() : std::nullopt;
         if (resumed) {
-            s_.model = checkpoint_of(resumed->model, folder_.path(), models::build, c_.kernels);
-            s_.from_json(resumed->progress);
+            s_.model = checkpoint_of(resumed->model, folder_.path(),
+                                     {&c_.dense.network->architecture}, c_.kernels);
+            s_.from_json(ordered_json::parse(resumed->progress));
         } else {
             s_.model.network = copy_of(*c_.dense.network);
             s_.model.card = c_.dense.card;
@@ -95,40 +97,33 @@ public:
             say("no round kept enough balanced accuracy to be chosen; the last one is kept");
         const std::optional<Checkpoint> best = checkpoints_->load_best();
         FP_CHECK(best, "the best round's model is not there");
-        return PruneOutcome{
-            .best = checkpoint_of(best->model, folder_.path(), models::build, c_.kernels),
-            .rounds = s_.rounds,
-            .best_round = s_.best_round,
-            .objective = s_.best,
-            .metrics = metrics_->rows()};
+        return PruneOutcome{.best = checkpoint_of(best->model, folder_.path(),
+                                                  {&c_.dense.network->architecture}, c_.kernels),
+                            .rounds = s_.rounds,
+                            .best_round = s_.best_round,
+                            .objective = s_.best,
+                            .metrics = metrics_->rows()};
     }
 
 private:
     void say(const std::string& line) const { c_.say(job_.label + line); }
 
-    static std::unique_ptr<Network> copy_of(const Network& net) {
-        auto out = models::build(net.spec, net.kernels());
-        for (const Param& p : net.params.all())
-            out->params.set(*out->params.find(p.name), net.params.get(p).data());
-        out->batches_seen = net.batches_seen;
+    Identity identity() const {
+        Identity out{.settings = {{"the dense model", c_.dense_hash},
+                                  {"pruning", to_json(p_, c_.data_options.attributes).dump()},
+                                  {"--seed", std::to_string(job_.seed)},
+                                  {"--device", std::string(c_.kernels.name)},
+                                  {"tuning", to_json(c_.tune).dump()},
+                                  {"--batch-size", std::to_string(c_.data_options.batch_size)}}};
+        out.add(identity_of(c_.data.set, c_.attributes()));
+        out.add(identity_of_threads());
         return out;
-    }
-
-    ordered_json identity() const {
-        return {{"dense", c_.dense_hash},
-                {"data", c_.data.set.name},
-                {"split", split_hash(c_.data.set)},
-                {"pruning", to_json(p_, c_.data_options.attributes)},
-                {"seed", job_.seed},
-                {"device", std::string(c_.kernels.name)},
-                {"tuning", to_json(c_.tune)},
-                {"batch_size", c_.data_options.batch_size}};
     }
 
     void save(const std::vector<TensorEntry>& state, bool best) {
         ++s_.step;
         checkpoints_->save(
-            {s_.step, to_file(*s_.model.network, s_.model.card), state, s_.to_json()}, best);
+            {s_.step, to_file(*s_.model.network, s_.model.card), state, s_.state().dump()}, best);
     }
 
     ScoreOptions scoring() const {
@@ -169,7 +164,7 @@ private:
     // Scores, chooses, cuts. False where only scores were asked for.
     bool remove_channels() {
         Network& net = *s_.model.network;
-        choose_trainable(net, "all", models::head(net.spec));  // for criteria of gradients
+        choose_trainable(net, "all");  // for criteria of gradients
         const int size = s_.model.card.preprocessing.image_size;
         if (p_.learn_weights > 0)
             s_.weights =
@@ -178,7 +173,7 @@ private:
         Removal removal;
         std::vector<ChannelSet> sets;
         if (p_.criterion != kNoCriterion) {
-            const Trace traced = trace(models::build, net.spec, size);
+            const Trace traced = trace(net, size);
             sets = channel_sets(traced.nodes);
             const ScoreOptions o = scoring();
             const ChannelScores scores = score(traced.nodes, o);
@@ -200,7 +195,7 @@ private:
             {"round", s_.round + 1},
             {"data", {{"name", c_.data.set.name}, {"split", split_hash(c_.data.set)}}}};
         s_.tuning = true;
-        s_.place = start_of_run();
+        s_.place = {};
         save({}, false);
         if (StopSignals::requested()) throw Interrupted{};
         return true;
@@ -219,7 +214,8 @@ private:
                                                   {.batch_size = c_.data_options.batch_size,
                                                    .workers = c_.tune.workers,
                                                    .skip_bad = c_.tune.skip_bad});
-        s_.pending["recalibrated"] = brief_metrics(c_.predict_on(Split::val, net), c_.attributes());
+        s_.pending["recalibrated"] =
+            to_json(summarize(c_.predict_on(Split::val, net), c_.attributes()));
         const auto accuracy = [&](const char* when) {
             return s_.pending[when]["balanced_accuracy"].get<double>();
         };
@@ -232,19 +228,19 @@ private:
     void take_out(const std::vector<ChannelSet>& sets, const Removal& removal) {
         Network& net = *s_.model.network;
         const int size = s_.model.card.preprocessing.image_size;
-        const Totals before = totals(layer_costs(models::build, net.spec, size));
+        const Totals before = totals(layer_costs(net, size));
         if (p_.mask && !removal.empty()) {
             mask_filters(net, sets, removal);
             for (const auto& [set, channels] : removal)
                 s_.masked[set].insert(s_.masked[set].end(), channels.begin(), channels.end());
         } else if (!removal.empty()) {
-            auto small = cut(net, sets, removal, models::build);
+            auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
             if (job_.verify) verify(net, *small, sets, removal);
             s_.model.card.kept = compose(s_.model.card.kept, sets, removal);
             s_.model.network = std::move(small);
         }
-        const Totals after = totals(layer_costs(models::build, s_.model.network->spec, size));
+        const Totals after = totals(layer_costs(*s_.model.network, size));
         int64_t count = 0;
         for (const auto& [name, channels] : removal) count += int64_t(channels.size());
         say(
@@ -259,7 +255,7 @@ private:
         s_.pending["parameters"] = after.parameters;
         s_.pending["macs"] = after.macs;
         s_.pending["cut"] =
-            brief_metrics(c_.predict_on(Split::val, *s_.model.network), c_.attributes());
+            to_json(summarize(c_.predict_on(Split::val, *s_.model.network), c_.attributes()));
     }
 
     // A device computes channels in blocks: a set that fills as many as before is smaller and no faster.
@@ -295,7 +291,7 @@ private:
 
     void tune(const Checkpoint* resumed) {
         Network& net = *s_.model.network;
-        choose_trainable(net, p_.finetune, models::head(net.spec));
+        choose_trainable(net, p_.finetune);
         const FitOptions options = fit_options(c_.tune, c_.data_options,
                                                job_.seed * 1000 + uint64_t(s_.round), c_.data.set);
         if (options.epochs == 0) return;
@@ -304,8 +300,7 @@ private:
         const std::vector<ChannelSet> sets =
             s_.masked.empty()
                 ? std::vector<ChannelSet>{}
-                : channel_sets(
-                      trace(models::build, net.spec, s_.model.card.preprocessing.image_size).nodes);
+                : channel_sets(trace(net, s_.model.card.preprocessing.image_size).nodes);
         std::optional<Progress> bar;
         int bar_epoch = -1;
         FitHooks hooks;
@@ -324,21 +319,19 @@ private:
         hooks.epoch = [&](const EpochResult& r) {
             bar.reset();
             say(epoch_line(r, options.epochs));
-            ordered_json row = r.metrics;
-            const ordered_json seconds = row.at("seconds");
-            row.erase("seconds");
+            ordered_json row = epoch_row(r);
             row["round"] = s_.round + 1;
             row["step"] = s_.step + 1;  // of the save that follows
-            metrics_->append(row, seconds);
+            metrics_->append(row, epoch_times(r));
         };
-        hooks.save = [&](const ordered_json& place, bool) {
+        hooks.save = [&](const FitPosition& place, bool) {
             s_.place = place;
             std::optional<Trainer::Averaged> averaged;
             const std::vector<TensorEntry> state = trainer.save();
             if (trainer.has_average()) averaged.emplace(trainer);
             save(state, false);
         };
-        hooks.stop = StopSignals::requested;
+        hooks.stop = hooks.interrupt = StopSignals::requested;
         if (!fit(trainer, s_.model.card.preprocessing, c_.data, options, s_.place, hooks))
             throw Interrupted{};
         if (trainer.has_average()) adopt_average(trainer);
@@ -361,7 +354,7 @@ private:
         const std::vector<std::string> attributes = c_.attributes();
         const Predictions val = c_.predict_on(Split::val, *s_.model.network);
         ordered_json round = s_.pending;
-        round["val"] = brief_metrics(val, attributes);
+        round["val"] = to_json(summarize(val, attributes));
         const double dense_accuracy = c_.dense_val.at("balanced_accuracy"),
                      accuracy = round["val"].at("balanced_accuracy");
         const std::string objective = objective_of(p_, attributes);

@@ -8,7 +8,6 @@
 
 #include "engine/data/device_input.h"
 #include "engine/measure/stopwatch.h"
-#include "models/models.h"
 
 namespace fp {
 
@@ -183,25 +182,25 @@ Cost cost_of(const LoadedModel& dense, const Kernels& k, int batch_size) {
     const int size = dense.card.preprocessing.image_size;
     return [&dense, &k, size, batch_size](Amount::Kind kind, const ModelSpec& spec) {
         if (kind == Amount::Kind::latency) {
-            const auto small = models::build(spec, k);
-            models::initialize(*small, 1);
+            const auto small = std::make_unique<Network>(dense.network->architecture, spec, k);
+            small->initialize(1);
             const auto seconds = time_in_turns(
                 {dense.network.get(), small.get()},
                 {.batch_size = batch_size, .image_size = size, .seconds = 0.5, .min_rounds = 5});
             return ratio_of(seconds[1], seconds[0]).value;
         }
-        const Totals whole = totals(layer_costs(models::build, dense.network->spec, size));
-        const Totals left = totals(layer_costs(models::build, spec, size));
+        const Totals whole = totals(layer_costs(*dense.network, size));
+        const Totals left = totals(layer_costs(dense.network->architecture, spec, size));
         return kind == Amount::Kind::macs ? left.macs / whole.macs
                                           : double(left.parameters) / double(whole.parameters);
     };
 }
 
-void choose_trainable(Network& net, const std::string& what, const std::string& head_layer) {
+void choose_trainable(Network& net, const std::string& what) {
     FP_REQUIRE(what == "all" || what == "head" || what == "norm", Exit::usage, "--finetune `", what,
                "` is not all, head or norm");
     for (Param& p : net.params.all()) {
-        const bool of_head = p.name.starts_with(head_layer + ".");
+        const bool of_head = p.name.starts_with(text(net.architecture.head, "."));
         const std::string stem = p.name.substr(0, p.name.rfind('.'));
         const bool of_norm =
             p.kind == Param::Kind::vector && net.params.find(stem + ".running_var");
@@ -215,9 +214,7 @@ double difference_from_silenced(const Network& old,
                                 const Removal& removal,
                                 const ImageData& data,
                                 const Preprocessing& preprocessing) {
-    const auto silenced = models::build(old.spec, old.kernels());
-    for (const Param& p : old.params.all())
-        silenced->params.set(*silenced->params.find(p.name), old.params.get(p).data());
+    const auto silenced = copy_of(old);
     silence(*silenced, sets, removal);
     std::vector<int64_t> samples = members(data.set, Split::train);
     samples.resize(std::min<size_t>(samples.size(), 64));

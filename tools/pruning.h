@@ -42,7 +42,7 @@ ChooseOptions choose_options(const PruningOptions&);
 Cost cost_of(const LoadedModel& dense, const Kernels&, int batch_size);
 
 // `what`: all, head or norm. Exit::usage for another word.
-void choose_trainable(Network&, const std::string& what, const std::string& head_layer);
+void choose_trainable(Network&, const std::string& what);
 
 // The largest difference of a logit between the cut network and the old one with the same channels
 // silenced, over the largest logit, on a batch of training images.

@@ -9,7 +9,7 @@
 #include "engine/prune/cut.h"
 #include "engine/run/progress.h"
 #include "engine/run/signals.h"
-#include "models/models.h"
+#include "engine/train/train_json.h"
 #include "tools/figures.h"
 
 namespace fp {
@@ -51,9 +51,9 @@ struct Scanner {
             out["reason"] = e.what();
             return out;
         }
-        const auto small = cut(net, {set}, removal, models::build);
-        const Totals left = totals(
-            layer_costs(models::build, small->spec, context.dense.card.preprocessing.image_size));
+        const auto small = cut(net, {set}, removal);
+        const Totals left =
+            totals(layer_costs(*small, context.dense.card.preprocessing.image_size));
         const Predictions own = context.predict_on(Split::val, *small);
         const Comparison c = compare(own, dense, context.attributes());
         out["removed"] = removal.begin()->second.size();
@@ -123,8 +123,7 @@ ordered_json scan(const PruneContext& context,
     const Network& net = *context.dense.network;
     const Scanner scanner{
         .context = context, .pruning = pruning, .dense = context.predict_on(Split::val, net)};
-    const auto sets = channel_sets(
-        trace(models::build, net.spec, context.dense.card.preprocessing.image_size).nodes);
+    const auto sets = channel_sets(trace(net, context.dense.card.preprocessing.image_size).nodes);
     ordered_json rows = finished;
     std::vector<const ChannelSet*> left;
     for (const ChannelSet& set : sets) {
@@ -154,7 +153,7 @@ ordered_json scan(const PruneContext& context,
     bar.reset();
     correct_for_many(rows);
     const std::vector<std::string> attributes = context.attributes();
-    const ordered_json dense = brief_metrics(scanner.dense, attributes);
+    const ordered_json dense = to_json(summarize(scanner.dense, attributes));
     ordered_json out{{"criterion", pruning.criterion},
                      {"attribute", attributes.empty() ? "" : attributes[0]},
                      {"gap", kGap},

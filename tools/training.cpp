@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "engine/data/attributes.h"
 
 namespace fp {
@@ -120,6 +122,7 @@ void add_training_options(Options& o, TrainingOptions& t, const std::string& pre
     o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all",
           {.low = 0});
     o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
+    for (const char* name : {"workers", "skip-bad", "tensorboard"}) o.keeps_bits(name);
 }
 
 FitOptions fit_options(const TrainingOptions& t,
@@ -178,15 +181,12 @@ nlohmann::ordered_json to_json(const TrainingOptions& t) {
 }
 
 std::string epoch_line(const EpochResult& r, int epochs) {
-    const auto& train = r.metrics.at("train");
-    const auto& val = r.metrics.at("val");
-    auto number = [](const nlohmann::ordered_json& v) {
-        return v.is_null() ? 0.0 : v.get<double>();
-    };
+    const auto number = [](double v) { return std::isfinite(v) ? v : 0.0; };
     return fmt::format(
         "epoch {:>3}/{}  loss {:.4f}  val: loss {:.4f} acc {:.4f} bal {:.4f} f1 {:.4f}{}", r.epoch,
-        epochs, number(train.at("loss")), number(val.at("loss")), number(val.at("accuracy")),
-        number(val.at("balanced_accuracy")), number(val.at("macro_f1")), r.best ? " *" : "");
+        epochs, number(r.train.loss), number(r.val.loss), number(r.val.metric("accuracy")),
+        number(r.val.metric("balanced_accuracy")), number(r.val.metric("macro_f1")),
+        r.best ? " *" : "");
 }
 
 }  // namespace fp

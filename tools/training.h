@@ -1,6 +1,8 @@
 // The options of training, shared by fp_train and by fp_prune's fine-tuning.
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include "engine/train/fit.h"
 #include "tools/attributes.h"
 #include "tools/common.h"

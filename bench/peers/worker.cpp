@@ -47,10 +47,10 @@ Work network(const Kernels& k, std::istringstream& words) {
             : net(std::move(n)), timed(*net, o) {}
     };
     auto net = models::build(spec, k);
-    models::initialize(*net, 1);
+    net->initialize(1);
     const auto timed = std::make_shared<Timed>(std::move(net), o);
     return {.run = [timed] { return timed->timed.run(); },
-            .macs = totals(layer_costs(models::build, spec, o.image_size)).macs};
+            .macs = totals(layer_costs(*net, o.image_size)).macs};
 }
 
 Work snnl(const Kernels& k, std::istringstream& words) {

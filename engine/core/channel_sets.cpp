@@ -96,8 +96,7 @@ std::vector<std::string> match_layers(const std::vector<Node>& rows,
             continue;
         all.push_back(node.layer);
         const bool is_conv = node.op == "conv2d";
-        // A shortcut runs after its block's convolutions or before; it is never the last one.
-        if (is_conv && node.layer.find("downsample") == std::string::npos) last = node.layer;
+        if (is_conv) last = node.layer;
         if (pattern == "all" ? is_conv : pattern != "last" && matches(pattern, node.layer))
             out.push_back(node.layer);
     }

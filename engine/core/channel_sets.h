@@ -31,8 +31,8 @@ std::vector<ChannelSet> channel_sets(const std::vector<Node>& rows);
 // The set that `layer` produces into; an Error (Exit::usage) where there is no such layer.
 const ChannelSet& set_of(const std::vector<ChannelSet>& sets, const std::string& layer);
 
-// The layers that a pattern names, among those whose channels can go: `last` is the last convolution, `all`
-// every convolution. Exit::usage where it names none.
+// The layers that a pattern names, among those whose channels can be removed: `last` is the last convolution that the
+// tape recorded, `all` every convolution. Exit::usage where it names none.
 std::vector<std::string> match_layers(const std::vector<Node>& rows,
                                       const std::vector<ChannelSet>&,
                                       const std::string& pattern);

@@ -86,8 +86,8 @@ const Kernels& shape_only() {
     return table;
 }
 
-Trace trace(const BuildNetwork& build, const ModelSpec& spec, int image_size, int batch) {
-    Trace out{.network = build(spec, shape_only()), .nodes = {}};
+Trace trace(const Architecture& architecture, const ModelSpec& spec, int image_size, int batch) {
+    Trace out{.network = std::make_unique<Network>(architecture, spec, shape_only()), .nodes = {}};
     Arena arena(memory);
     Buffer scratch;
     Tape tape(shape_only(), arena, scratch, {.mode = Mode::eval, .rows = Rows::each_op});

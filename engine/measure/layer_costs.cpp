@@ -27,10 +27,10 @@ std::vector<LayerCost> layer_costs(const std::vector<Node>& rows) {
     return out;
 }
 
-std::vector<LayerCost> layer_costs(const BuildNetwork& build,
+std::vector<LayerCost> layer_costs(const Architecture& architecture,
                                    const ModelSpec& spec,
                                    int image_size) {
-    return layer_costs(trace(build, spec, image_size).nodes);
+    return layer_costs(trace(architecture, spec, image_size).nodes);
 }
 
 Totals totals(const std::vector<LayerCost>& layers) {

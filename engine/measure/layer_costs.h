@@ -20,7 +20,10 @@ struct LayerCost {
 };
 
 // Of one image, by walking the network.
-std::vector<LayerCost> layer_costs(const BuildNetwork&, const ModelSpec&, int image_size);
+std::vector<LayerCost> layer_costs(const Architecture&, const ModelSpec&, int image_size);
+inline std::vector<LayerCost> layer_costs(const Network& net, int image_size) {
+    return layer_costs(net.architecture, net.spec, image_size);
+}
 // Of rows that ran with TapeOptions::profile, for their batch; macs and bytes are of the whole batch too.
 std::vector<LayerCost> layer_costs(const std::vector<Node>& rows);
 

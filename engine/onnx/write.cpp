@@ -216,11 +216,8 @@ private:
 
 }  // namespace
 
-std::string onnx_bytes(const Network& network,
-                       const ModelCard& card,
-                       const BuildNetwork& build,
-                       const OnnxOptions& options) {
-    const Trace walk = trace(build, network.spec, options.image_size);
+std::string onnx_bytes(const Network& network, const ModelCard& card, const OnnxOptions& options) {
+    const Trace walk = trace(network, options.image_size);
     onnx::ModelProto model;
     model.set_ir_version(kIr);
     model.add_opset_import()->set_version(kOpset);

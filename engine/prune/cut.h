@@ -27,10 +27,7 @@ ModelSpec narrowed(const ModelSpec&, const std::vector<ChannelSet>&, const Remov
 std::vector<double> gather(const Param& old, const Kept& kept, const std::vector<double>& values);
 
 // The network that is left, with the parameters and statistics of the old one.
-std::unique_ptr<Network> cut(const Network&,
-                             const std::vector<ChannelSet>&,
-                             const Removal&,
-                             const BuildNetwork&);
+std::unique_ptr<Network> cut(const Network&, const std::vector<ChannelSet>&, const Removal&);
 
 // Silences channels in place: the norm of every producer of the set gets scale and shift 0 there (no norm:
 // filter and bias), so the channel is 0 at every consumer. Cutting is the same function with less work.

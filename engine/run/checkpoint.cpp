@@ -1,6 +1,7 @@
 #include "engine/run/checkpoint.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "engine/io/hash.h"
@@ -29,13 +30,10 @@ void set_values(ParamStore& params,
         params.set_f32(p, as_f32(entry).data());
 }
 
-// timm's VGG keeps its hidden linear layers as convolutions under other names.
-std::string translated(const std::string& key) {
-    static const std::map<std::string, std::string> timm{{"pre_logits.fc1.", "classifier.0."},
-                                                         {"pre_logits.fc2.", "classifier.3."},
-                                                         {"head.fc.", "classifier.6."}};
-    for (const auto& [from, to] : timm)
-        if (key.starts_with(from)) return to + key.substr(from.size());
+// A key of another library's file as the network names it.
+std::string translated(const std::string& key, const Architecture& architecture) {
+    for (const auto& [theirs, ours] : architecture.aliases)
+        if (key.starts_with(theirs)) return std::string(ours) + key.substr(theirs.size());
     return key;
 }
 
@@ -72,7 +70,7 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
 
 LoadedModel checkpoint_of(const TensorFile& file,
                           const std::string& file_name,
-                          const BuildNetwork& build,
+                          const Architectures& architectures,
                           const Kernels& k) {
     const auto found = file.metadata.find(kCardKey);
     FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
@@ -83,7 +81,10 @@ LoadedModel checkpoint_of(const TensorFile& file,
         const int format = ours.at("format").get<int>();
         FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
                    ", this program knows ", kFormat);
-        LoadedModel out{.network = build(spec_from_json(ours.at("spec")), k), .card = {}};
+        const ModelSpec spec = spec_from_json(ours.at("spec"));
+        LoadedModel out{.network = std::make_unique<Network>(
+                            find_architecture(architectures, spec.arch), spec, k),
+                        .card = {}};
         out.card.classes = ours.at("classes").get<std::vector<std::string>>();
         out.card.preprocessing = preprocessing_from_json(ours.at("preprocessing"));
         out.card.provenance = ours.at("provenance");
@@ -114,18 +115,18 @@ LoadedModel checkpoint_of(const TensorFile& file,
 }
 
 LoadedModel read_checkpoint(const std::filesystem::path& path,
-                            const BuildNetwork& build,
+                            const Architectures& architectures,
                             const Kernels& k) {
     const TensorFile file = read_safetensors(path);
-    LoadedModel out = checkpoint_of(file, path.string(), build, k);
+    LoadedModel out = checkpoint_of(file, path.string(), architectures, k);
     return out;
 }
 
 ImportReport import_weights(Network& network,
                             const TensorFile& file,
-                            const std::string& file_name,
-                            const std::string& head_layer) {
+                            const std::string& file_name) {
     ImportReport report;
+    const std::string head_layer(network.architecture.head);
     std::map<std::string, const TensorEntry*> by_name;
     const bool prefixed =
         std::any_of(file.tensors.begin(), file.tensors.end(),
@@ -134,7 +135,7 @@ ImportReport import_weights(Network& network,
     for (const TensorEntry& t : file.tensors) {
         const std::string bare =
             prefixed && t.name.starts_with("module.") ? t.name.substr(7) : t.name;
-        const std::string key = translated(bare);
+        const std::string key = translated(bare, network.architecture);
         if (key != bare) report.notes.push_back(bare + " was read as " + key);
         by_name[key] = &t;
     }

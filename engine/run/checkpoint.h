@@ -36,10 +36,11 @@ struct LoadedModel {
     ModelCard card;
 };
 // Exit::model for a file that is no checkpoint of ours, of another format version, or not complete.
-LoadedModel read_checkpoint(const std::filesystem::path&, const BuildNetwork&, const Kernels&);
+// Exit::usage for an architecture that is none of these.
+LoadedModel read_checkpoint(const std::filesystem::path&, const Architectures&, const Kernels&);
 LoadedModel checkpoint_of(const TensorFile&,
                           const std::string& file_name,
-                          const BuildNetwork&,
+                          const Architectures&,
                           const Kernels&);
 
 // Weights of torchvision or timm for a network that is built already.
@@ -50,10 +51,7 @@ struct ImportReport {
     bool head_replaced = false;           // the classifier's size differs: it keeps what it had
 };
 // Exit::model where anything but a replaced head is missing or of another shape.
-ImportReport import_weights(Network&,
-                            const TensorFile&,
-                            const std::string& file_name,
-                            const std::string& head_layer);
+ImportReport import_weights(Network&, const TensorFile&, const std::string& file_name);
 
 // A 128-bit hash of all weights and statistics in hex: equal bits, equal hash.
 std::string weights_hash(const Network&);

@@ -19,6 +19,7 @@ namespace fp {
 namespace {
 
 using testing::random_network;
+using testing::trace_of;
 
 constexpr int kSize = 32, kBatch = 6;
 using Values = std::map<std::string, std::vector<double>>;
@@ -135,7 +136,7 @@ TEST_P(FusedRows, AStepIsAsNearToFloat32AsOpAfterOp) {
 }
 
 TEST_P(FusedRows, LayersParametersAndChannelGroupsAreThoseOfOpAfterOp) {
-    const Trace walk = trace(models::build, spec, kSize, kBatch);
+    const Trace walk = trace_of(spec, kSize, kBatch);
     const auto layers = [](const std::vector<LayerCost>& rows) {
         std::vector<std::pair<std::string, int64_t>> out;  // with their parameters
         for (const LayerCost& row : rows)
@@ -210,7 +211,7 @@ TEST(FusedRowsOfAResNet, RecalibrationMovesTheStatisticsOfBothNorms) {
 TEST(CriteriaInBf16, ScoresAreThoseOfFloat32) {
     const ModelSpec spec{.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625};
     const ImageData data = testing::synth_images("synth:n=24,size=16,classes=2,groups=2", 16);
-    const Trace walk = trace(models::build, spec, 16);
+    const Trace walk = trace_of(spec, 16);
     const auto scores = [&](const Kernels& k, const ScoreOptions& o) {
         const auto net = random_network(spec, k, 5);
         Session session(*net);

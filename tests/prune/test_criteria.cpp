@@ -19,6 +19,7 @@ namespace {
 
 using testing::expect_error;
 using testing::random_network;
+using testing::trace_of;
 
 constexpr int kSize = 32;
 
@@ -26,7 +27,7 @@ struct Bench {
     explicit Bench(const ModelSpec& spec, const std::string& data = "synth:n=20,size=32,classes=3")
         : net(random_network(spec, kernels(Backend::reference_f64), 5)),
           images(testing::synth_images(data, kSize)),
-          rows(trace(models::build, spec, kSize)),
+          rows(trace_of(spec, kSize)),
           sets(channel_sets(rows.nodes)) {}
 
     GradientSamples from(int batch_size) const {
@@ -338,7 +339,7 @@ TEST(Criteria, WhatCannotBeScoredIsRefusedInWords) {
 }
 
 TEST(Layers, patterns_match_as_a_shells_do) {
-    const Trace walk = trace(models::build, {.arch = "resnet18", .width = 0.0625}, 32);
+    const Trace walk = trace_of({.arch = "resnet18", .width = 0.0625}, 32);
     const auto sets = channel_sets(walk.nodes);
     const auto match = [&](const std::string& pattern) {
         return match_layers(walk.nodes, sets, pattern);

@@ -17,7 +17,7 @@ namespace {
 std::unique_ptr<Network> thin_network(Backend backend) {
     auto net = models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.03125},
                              kernels(backend));
-    models::initialize(*net, 1);
+    net->initialize(1);
     return net;
 }
 
