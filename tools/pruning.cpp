@@ -16,7 +16,7 @@ void add_pruning_options(Options& o, PruningOptions& p) {
     using Distance = SnnlShape::Distance;
     o.heading("Scores");
     o.add("criterion NAME", p.criterion,
-          fmt::format("{}, or none, which only fine-tunes", fmt::join(criterion_names(), ", ")));
+          names_of<Criterion>() + ", or none, which only fine-tunes");
     o.choice<Definition>("snnl NAME", p.snnl.definition,
                          {{"exact", Definition::exact}, {"as-released", Definition::as_released}},
                          "the formula, or what the paper's code computes");
@@ -45,9 +45,9 @@ void add_pruning_options(Options& o, PruningOptions& p) {
         "several attributes: after each round, weigh those up by which groups' losses differ; 0 is "
         "fixed weights",
         {.low = 0, .high = 1000});
-    o.add("beta X", p.beta, "fairprune: how much the other groups' loss counts",
+    o.add("beta X", p.fairprune.beta, "fairprune: how much the other groups' loss counts",
           {.low = 0, .high = 1000});
-    o.add("protected NAME", p.protected_group,
+    o.add("protected NAME", p.fairprune.protected_group,
           "fairprune: the group to keep; the one of the highest loss");
     o.heading("Removal");
     o.add("layers NAME", p.layers, "last, all, or a pattern over layer names");
@@ -88,8 +88,8 @@ nlohmann::ordered_json to_json(const PruningOptions& p,
         {"batches", p.batches},
         {"permutations", p.snnl.permutations},
         {"protect", p.protect},
-        {"beta", p.beta},
-        {"protected", p.protected_group},
+        {"beta", p.fairprune.beta},
+        {"protected", p.fairprune.protected_group},
         {"attributes", attributes},
         {"learn_weights", p.learn_weights},
         {"removal", p.mask ? "mask-as-released" : "cut"},
@@ -114,8 +114,7 @@ ScoreOptions score_options(const PruningOptions& p,
                      .layers = p.layers,
                      .samples = p.samples,
                      .protect = p.protect,
-                     .beta = p.beta,
-                     .protected_group = p.protected_group,
+                     .fairprune = p.fairprune,
                      .seed = seed,
                      .predict = {.batch_size = batch_size, .workers = workers}};
     out.snnl.block = p.batches;

@@ -15,9 +15,9 @@ struct PruningOptions {
     SnnlOptions snnl;
     Tap tap = Tap::convolution;
     int64_t samples = 4096;
-    double protect = 0, beta = 0.33, max_drop = 0.05, learn_weights = 0;
+    FairPruneOptions fairprune;
+    double protect = 0, max_drop = 0.05, learn_weights = 0;
     bool mask = false;  // as the released code: nothing is cut
-    std::string protected_group;
     int batches = 0, min_channels = 1, round_to = 1, iterations = 1, patience = 0, recalibrate = 0;
 };
 // `criterion` "none" removes nothing: a control that is fine-tuned alike.
