@@ -18,7 +18,7 @@
 namespace fp {
 namespace {
 
-constexpr uint64_t kConfigBytes = 1 << 20;  // parse_toml takes fewer, and says so
+constexpr uint64_t kConfigBytes = 1 << 20;  // to read; parse_toml takes fewer
 
 [[noreturn]] void refuse(const std::string& what) { fail_with(Exit::usage, what); }
 
@@ -51,31 +51,20 @@ void set_from(Option& option,
     option.given = true;
 }
 
-const char* wanted_in_file(Takes takes) {
+// What a value of the file must be; empty: right as it is.
+std::string_view wanted_in_file(Takes takes, TomlKind kind) {
+    const bool whole = kind == TomlKind::integer, text = kind == TomlKind::text;
     switch (takes) {
         case Takes::flag:
-            return "true or false";
+            return kind == TomlKind::boolean ? "" : "true or false";
         case Takes::number:
-            return "a number";
+            return whole || kind == TomlKind::number ? "" : "a number";
         case Takes::word:
-            return "text, in quotes";
-        default:
-            return "a whole number";
-    }
-}
-
-bool right_kind(Takes takes, TomlKind kind) {
-    switch (takes) {
-        case Takes::flag:
-            return kind == TomlKind::boolean;
+            return kind == TomlKind::boolean ? "text, in quotes" : "";
         case Takes::whole_number:
-            return kind == TomlKind::integer;
+            return whole ? "" : "a whole number";
         case Takes::natural:
-            return kind == TomlKind::integer || kind == TomlKind::text;
-        case Takes::number:
-            return kind == TomlKind::integer || kind == TomlKind::number;
-        case Takes::word:
-            return kind != TomlKind::boolean;
+            return whole || text ? "" : "a whole number";
     }
     fail("an option of no kind");
 }
@@ -83,8 +72,8 @@ bool right_kind(Takes takes, TomlKind kind) {
 void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
     FP_REQUIRE(option.list || !entry.is_array, Exit::data, place,
                ": takes one value, not an array");
-    FP_REQUIRE(entry.values.empty() || right_kind(option.takes, entry.kind), Exit::data, place,
-               ": must be ", wanted_in_file(option.takes));
+    const std::string_view wanted = wanted_in_file(option.takes, entry.kind);
+    FP_REQUIRE(entry.values.empty() || wanted.empty(), Exit::data, place, ": must be ", wanted);
 }
 
 }  // namespace
@@ -143,8 +132,8 @@ void Options::State::refuse_leftovers(const std::vector<std::string>& leftovers)
     if (!leftovers.empty()) refuse(printable(leftovers[0]) + ": is not expected");
 }
 
-// CLI11 splits the words; ranges, the environment and the file are ours, since its own messages, the order in
-// which it lets them win (file before environment) and the layout of its help differ from docs/commands.
+// CLI11 splits the words. Its ranges, environment variables, configuration files and help are not used: a file wins
+// over the environment there, messages name neither the variable nor the line, and long help is not wrapped.
 void Options::State::read_command_line() {
     CLI::App app;
     app.set_help_flag();
