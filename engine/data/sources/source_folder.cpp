@@ -1,7 +1,8 @@
 // folder:DIR
 //
 // DIR/CLASS/.../IMAGE or DIR/SPLIT/CLASS/.../IMAGE, where every folder in DIR is called train, val, test or a
-// usual word for one of them. Hidden files are passed over; so is, counted, what has no usual ending.
+// usual word for one of them. Hidden files are skipped; other files that are not .jpg, .png or .bmp are skipped
+// and counted.
 #include <algorithm>
 #include <array>
 #include <filesystem>

@@ -13,7 +13,7 @@ namespace fp {
 enum class SampleSigns { alike, signed_samples };
 
 // Runs `visit(n)` after each batch of n samples, when the gradients of all parameters lie in the network's
-// store. Answers the mean loss over the samples. Every parameter must be trainable.
+// store. Returns the mean loss over the samples. Every parameter must be trainable.
 double for_each_gradient(Session&,
                          const Preprocessing&,
                          const ImageData&,
