@@ -1,6 +1,7 @@
 // fp_export: a checkpoint as a file for other programs.
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "engine/io/files.h"
 #include "engine/onnx/write.h"

@@ -46,12 +46,12 @@ FoldedConv fold(const ParamStore& params,
     return out;
 }
 
-const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
-                                                const Param& weight,
-                                                const Param* bias,
-                                                const Norm* norm,
-                                                bool residual,
-                                                bool relu) {
+const InferenceWeights::Entry& InferenceWeights::find(const ConvShape& shape,
+                                                      const Param& weight,
+                                                      const Param* bias,
+                                                      const Norm* norm,
+                                                      bool residual,
+                                                      bool relu) {
     if (params_.version() != version_) {
         entries_.clear();
         version_ = params_.version();

@@ -19,9 +19,9 @@ struct FoldedConv {
 };
 FoldedConv fold(const ParamStore&, const Param& weight, const Param* bias, const Norm*);
 
-class FoldedWeights {
+class InferenceWeights {
 public:
-    explicit FoldedWeights(const ParamStore& params) : params_(params) {}
+    explicit InferenceWeights(const ParamStore& params) : params_(params) {}
 
     struct Entry {
         Buffer filter;  // as Conv::prepare lays it out

@@ -95,13 +95,11 @@ Var fused_norm(
         k.batchnorm.infer(s, in.data, residual_data, gamma->value, beta->value, running_mean->value,
                           running_var->value, y.data, tape.stream());
     }
-    Node node{.op = residual ? (relu ? "batchnorm_add_relu" : "batchnorm_add")
-                             : (relu ? "batchnorm_relu" : "batchnorm"),
+    Node node{.op = s,
               .layer = norm.name,
               .inputs = {x},
               .params = uses(norm),
               .value = y,
-              .eps = norm.eps,
               .bytes = moments || !tape.training() ? s.infer_bytes(bytes_of(k.activation))
                                                    : s.bytes(bytes_of(k.activation)),
               .needs_grad =
@@ -170,12 +168,11 @@ Var norm_pair(
     const BatchNorm::Half a = main.half(tape), b = other.half(tape);
     k.batchnorm.pair_on_moments(s, a, main.on_moments(), b, other.on_moments(), y.data,
                                 tape.stream());
-    return tape.record({.op = "batchnorm_pair",
+    return tape.record({.op = NormPairOp{s},
                         .layer = norm.name,
                         .inputs = {x, shortcut.value},
                         .params = uses(norm),
                         .value = y,
-                        .eps = norm.eps,
                         .bytes = 3.0 * double(s.x.logical()) * bytes_of(k.activation),
                         .needs_grad = main.needs_grad(tape) || other.needs_grad(tape),
                         .backward =
@@ -214,7 +211,8 @@ Var conv_norm(Tape& tape,
               const Norm& norm,
               bool relu_after,
               const Residual& residual) {
-    if (tape.folded()) return infer_conv(tape, x, layer, &norm, relu_after, residual.value);
+    if (tape.inference_weights())
+        return infer_conv(tape, x, layer, &norm, relu_after, residual.value);
     if (!norms_on_moments(tape))
         return batchnorm(tape, conv2d(tape, x, layer), norm, relu_after, residual.value);
     Moments moments;
@@ -237,12 +235,12 @@ Residual conv_norm_shortcut(Tape& tape, Var x, const ConvLayer& layer, const Nor
     Residual out;
     out.norm = &norm;
     out.convolved = train_conv(tape, x, layer, &out.moments);
-    out.value = tape.record({.op = "batchnorm_in_pair",
+    const Map& map = tape.value(out.convolved).map;
+    out.value = tape.record({.op = PairedNormOp{norm_shape(tape, map, norm)},
                              .layer = norm.name,
                              .inputs = {out.convolved},
                              .params = uses(norm),
-                             .value = {nullptr, tape.value(out.convolved).map},
-                             .eps = norm.eps,
+                             .value = {nullptr, map},
                              .needs_grad = false});
     return out;
 }
@@ -269,15 +267,11 @@ Var conv_norm_maxpool(
                                 y.data, argmax, mean, rstd, tape.stream());
     tape.give(moments.data);
     return tape.record(
-        {.op = "batchnorm_relu_maxpool",
+        {.op = NormPoolOp{s, pool},
          .layer = norm.name,
          .inputs = {convolved},
          .params = uses(norm),
          .value = y,
-         .stride = pool.stride,
-         .pad = pool.pad,
-         .window = pool.window,
-         .eps = norm.eps,
          .bytes = pool.bytes(bytes_of(k.activation)),
          .needs_grad = tape.needs_grad(convolved) || gamma->trainable,
          .backward =

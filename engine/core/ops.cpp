@@ -39,18 +39,16 @@ Var infer_conv(
     const auto range = tape.range(layer.name);
     const ConvShape s = conv_shape(tape, x, layer);
     const auto& ready =
-        tape.folded()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
+        tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
     conv.infer(s, tape.value(x).data, ready.filter.data(), ready.bias.data(),
                residual ? tape.value(residual).data : nullptr, relu, y.data,
                tape.scratch(conv.scratch_bytes(s)), tape.stream());
-    Node node{.op = "conv2d",
+    Node node{.op = s,
               .layer = layer.name,
               .inputs = {x},
-              .channels = Channels::fresh,
               .value = y,
-              .macs = s.macs(),
               .bytes = s.bytes(bytes_of(tape.kernels().activation))};
     if (residual) node.inputs.push_back(residual);
     return tape.record(std::move(node));
@@ -72,15 +70,11 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
         conv.forward(s, tape.value(x).data, weight->value, data(bias), y.data, space,
                      tape.stream());
     }
-    return tape.record({.op = "conv2d",
+    return tape.record({.op = s,
                         .layer = layer.name,
                         .inputs = {x},
-                        .channels = Channels::fresh,
                         .params = uses(*weight, bias),
                         .value = y,
-                        .stride = layer.stride,
-                        .pad = layer.pad,
-                        .macs = s.macs(),
                         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
                         .needs_grad = tape.needs_grad(x) || trains(*weight),
                         .backward = [s, x, weight, bias](Tape& t, const Node& self) {
@@ -96,12 +90,12 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
-    if (tape.folded()) return infer_conv(tape, x, layer, nullptr, false, {});
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, nullptr, false, {});
     return train_conv(tape, x, layer, nullptr);
 }
 
 Var conv_relu(Tape& tape, Var x, const ConvLayer& layer) {
-    if (tape.folded()) return infer_conv(tape, x, layer, nullptr, true, {});
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, nullptr, true, {});
     return relu(tape, conv2d(tape, x, layer));
 }
 
@@ -110,7 +104,7 @@ Var relu(Tape& tape, Var x) {
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
     tape.kernels().relu.forward(map, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "relu",
+    return tape.record({.op = ReluOp{},
                         .inputs = {x},
                         .value = y,
                         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
@@ -129,7 +123,7 @@ Var add(Tape& tape, Var a, Var b) {
              tape.value(b).map.c, " channels");
     const Tensor y = tape.empty(map);
     tape.kernels().add.forward(map, tape.value(a).data, tape.value(b).data, y.data, tape.stream());
-    return tape.record({.op = "add",
+    return tape.record({.op = AddOp{},
                         .inputs = {a, b},
                         .value = y,
                         .bytes = 3.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
@@ -155,12 +149,9 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
         saved.push_back(argmax);
     }
     tape.kernels().maxpool.forward(s, tape.value(x).data, y.data, argmax, tape.stream());
-    return tape.record({.op = "maxpool",
+    return tape.record({.op = s,
                         .inputs = {x},
                         .value = y,
-                        .stride = s.stride,
-                        .pad = s.pad,
-                        .window = s.window,
                         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
                         .needs_grad = tape.needs_grad(x),
                         .backward =
@@ -178,7 +169,7 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
     if (s.x.h == p && s.x.w == q) return x;
     const Tensor y = tape.empty(s.y());
     tape.kernels().avgpool.forward(s, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "avgpool",
+    return tape.record({.op = s,
                         .inputs = {x},
                         .value = y,
                         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
@@ -201,13 +192,11 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
     k.linear.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
                      tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
     return tape.record(
-        {.op = "linear",
+        {.op = s,
          .layer = layer,
          .inputs = {x},
-         .channels = Channels::fresh,
          .params = uses(weight, bias),
          .value = y,
-         .macs = s.macs(),
          .bytes = s.bytes(bytes_of(k.activation)),
          .needs_grad = tape.needs_grad(x) || trains(weight),
          .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
@@ -224,14 +213,14 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
 Var dropout(Tape& tape, Var x, double p) {
     if (!tape.training() || !tape.options().dropout || p == 0) return x;
     const auto range = tape.range("dropout");
-    tape.draws_from_key();
+    tape.draws_random();
     const Map map = tape.value(x).map;
     // Each dropout of a step has a key of its own: its row.
     const uint64_t key =
         tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
     const Tensor y = tape.empty(map);
     tape.kernels().dropout.forward(map, p, key, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "dropout",
+    return tape.record({.op = DropoutOp{p},
                         .inputs = {x},
                         .value = y,
                         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/core/memory.h"
+#include "engine/core/op.h"
 #include "engine/core/params.h"
 #include "engine/core/tensor.h"
 #include "kernels/kernels.h"
@@ -20,10 +22,6 @@ struct Var {
     explicit operator bool() const { return row >= 0; }
 };
 
-// Whether an op starts a set of channels of its own (a convolution) or carries its inputs' on (a batch
-// norm, an addition).
-enum class Channels { fresh, tied };
-
 // A parameter of an op, and whose channels its axes follow: rows (K) those of the op's output, columns (C)
 // those of its first input.
 struct ParamUse {
@@ -33,24 +31,14 @@ struct ParamUse {
 
 class Tape;
 
-// A row. Its op says what its value is; where several ops ran as one, it is the last one's and the others' are
-// nowhere:
-//   input, linear, relu, add, maxpool, avgpool, dropout
-//   conv2d             in Mode::infer with the norm, addition and ReLU behind it
-//   batchnorm, batchnorm_add, batchnorm_relu, batchnorm_add_relu, batchnorm_relu_maxpool
-//   batchnorm_in_pair  a norm that is computed by the batchnorm_pair which reads this row: no value, a map alone
-//   batchnorm_pair     relu(norm(first input) + norm(x)), x being the input of the second, a batchnorm_in_pair
+// A row: what it computes, from which rows, with which parameters.
 struct Node {
-    std::string_view op;
+    Op op;
     std::string layer = {};  // torchvision's module name, where there is one
     std::vector<Var> inputs = {};
-    Channels channels = Channels::tied;
     std::vector<ParamUse> params = {};
     Tensor value = {};
-    int stride = 1, pad = 0,
-        window = 0;              // of a convolution (its window is the filter's) or a max pool
-    double eps = 0;              // of a norm
-    double macs = 0, bytes = 0;  // of the forward
+    double bytes = 0;  // that the forward pass moves
     bool needs_grad = true;
     std::function<void(Tape&, const Node&)> backward = {};
     std::vector<void*> saved = {};  // arena blocks that only backward reads
@@ -64,7 +52,15 @@ struct Liveness {
     std::vector<int> last_use;  // by row; -1: keep
 };
 
-class FoldedWeights;
+class InferenceWeights;
+
+// What a tape takes from the steps before it, and leaves for those behind it.
+struct StepMemory {
+    InferenceWeights* inference_weights = nullptr;  // of Mode::infer alone, as liveness
+    Liveness* liveness = nullptr;
+    bool* random =
+        nullptr;  // set by ops that draw random numbers: the next step's calls are others
+};
 
 // Which values whoever reads the tape wants to find in a row. The fewer, the more ops a backend runs as one.
 enum class Rows {
@@ -91,13 +87,12 @@ struct TapeOptions {
 
 class Tape {
 public:
-    // `scratch` grows to what the hungriest op needs. `folded` and `liveness` serve Mode::infer alone.
+    // `scratch` grows to what the hungriest op needs.
     Tape(const Kernels& kernels,
          Arena& arena,
          Buffer& scratch,
-         TapeOptions options = {},
-         FoldedWeights* folded = nullptr,
-         Liveness* liveness = nullptr);
+         const TapeOptions& options,
+         const StepMemory& memory = {});
     ~Tape();
     Tape(const Tape&) = delete;
     Tape& operator=(const Tape&) = delete;
@@ -105,7 +100,9 @@ public:
     const Kernels& kernels() const { return kernels_; }
     const TapeOptions& options() const { return options_; }
     bool training() const { return options_.mode == Mode::train; }
-    FoldedWeights* folded() const { return options_.mode == Mode::infer ? folded_ : nullptr; }
+    InferenceWeights* inference_weights() const {
+        return options_.mode == Mode::infer ? memory_.inference_weights : nullptr;
+    }
     Stream stream() const { return {}; }
 
     const std::vector<Node>& nodes() const { return nodes_; }
@@ -133,11 +130,10 @@ public:
     };
     Range range(const std::string& name) const { return Range(kernels_.ranges, name); }
 
-    // Whether every step gives the device the same calls: not where dropout has drawn from the step's key.
-    bool repeatable() const { return repeatable_; }
-    void draws_from_key() { repeatable_ = false; }
-
-    Var find(std::string_view layer, std::string_view op) const;  // the last such row, or none
+    // Says that an op draws from the step's key.
+    void draws_random() {
+        if (memory_.random) *memory_.random = true;
+    }
 
     // Memory of this step: for an output, for what backward must see again, and for a moment.
     Tensor empty(const Map& map);
@@ -158,13 +154,18 @@ public:
     Slot grad_slot(Var v);
     Write param_write() const { return options_.accumulate ? Write::add : Write::replace; }
 
-    // Seeds each root with its gradient (of the value's shape) and runs every backward above, last first.
-    // Values and gradients are given back to the arena as they die, kept rows excepted.
+    // Where backward starts: a row and its gradient, of the value's shape; without one a loss, whose gradient is 1.
     struct Seed {
         Var root;
-        Tensor grad;
+        Tensor grad = {};
     };
+    // Runs the backward of every row from the last seed up. Values and gradients return to the arena as they die, kept
+    // rows excepted.
     void backward(const std::vector<Seed>& seeds);
+    // Backward calls `visit` with the row's whole gradient before it flows on to the row's inputs.
+    void on_gradient(Var row, std::function<void(const Tensor&)> visit) {
+        gradient_hooks_[row.row] = std::move(visit);
+    }
 
 private:
     void release(Node& node);
@@ -174,12 +175,12 @@ private:
     Arena& arena_;
     Buffer& scratch_;
     TapeOptions options_;
-    FoldedWeights* folded_;
-    Liveness* liveness_;
+    StepMemory memory_;
+    Liveness* liveness_;  // null outside Mode::infer
     bool replaying_ = false;
     std::vector<Node> nodes_;
     std::vector<char> kept_;
-    bool repeatable_ = true;
+    std::map<int, std::function<void(const Tensor&)>> gradient_hooks_;
     struct Lap {
         Mark end;
         int row;

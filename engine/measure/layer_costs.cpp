@@ -5,20 +5,20 @@ namespace fp {
 std::vector<LayerCost> layer_costs(const std::vector<Node>& rows) {
     std::vector<LayerCost> out;
     for (const Node& node : rows) {
-        if (node.op == "input") continue;
+        if (is<InputOp>(node.op)) continue;
         const Map& y = node.value.map;
-        LayerCost c{.layer = node.layer.empty() ? std::string(node.op) : node.layer,
-                    .op = std::string(node.op),
+        LayerCost c{.layer = node.layer.empty() ? std::string(name(node.op)) : node.layer,
+                    .op = std::string(name(node.op)),
                     .in_channels = node.inputs.empty() ? 0 : rows[node.inputs[0].row].value.map.c,
                     .out_channels = y.c,
                     .height = y.h,
                     .width = y.w,
-                    .macs = node.macs,
+                    .macs = macs(node.op),
                     .bytes = node.bytes,
                     .activation_bytes = 4.0 * double(y.logical()),
                     .forward_seconds = node.forward_seconds,
                     .backward_seconds = node.backward_seconds};
-        const bool input_grad = !node.inputs.empty() && rows[node.inputs[0].row].op != "input";
+        const bool input_grad = !node.inputs.empty() && !is<InputOp>(rows[node.inputs[0].row].op);
         c.backward_macs = c.macs * (input_grad ? 2 : 1);
         for (const ParamUse& use : node.params)
             if (use.param->trained()) c.parameters += use.param->count();

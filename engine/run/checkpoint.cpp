@@ -5,13 +5,11 @@
 #include <set>
 
 #include "engine/io/hash.h"
+#include "engine/run/checkpoint_json.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
-
-using nlohmann::ordered_json;
-constexpr int kFormat = 1;
 
 std::string tracked_name(const Param& running_var) {
     return running_var.name.substr(0, running_var.name.size() - std::string("running_var").size()) +
@@ -39,16 +37,6 @@ std::string translated(const std::string& key, const Architecture& architecture)
 
 }  // namespace
 
-std::string card_text(const Network& network, const ModelCard& card) {
-    ordered_json kept = ordered_json::object();
-    for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
-    ordered_json ours{{"format", kFormat},       {"spec", to_json(network.spec)},
-                      {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
-                      {"kept_channels", kept},   {"provenance", card.provenance}};
-    if (!card.thresholds.empty()) ours["thresholds"] = card.thresholds;
-    return ours.dump();
-}
-
 TensorFile to_file(const Network& network, const ModelCard& card) {
     TensorFile file;
     for (const Param& p : network.params.all()) {
@@ -64,8 +52,19 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
     }
     file.metadata = card.other;
     file.metadata["format"] = "pt";  // what some loaders look for
-    file.metadata[kCardKey] = card_text(network, card);
+    file.metadata[kCardKey] = card_text(network.spec, card);
     return file;
+}
+
+void load_values(Network& network, const TensorFile& file, const std::string& file_name) {
+    for (const Param& p : network.params.all()) {
+        const TensorEntry* entry = file.find(p.name);
+        FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
+        set_values(network.params, p, *entry, file_name);
+        if (p.name.ends_with("running_var"))
+            if (const TensorEntry* tracked = file.find(tracked_name(p)))
+                network.batches_seen = values_of<int64_t>(*tracked).at(0);
+    }
 }
 
 LoadedModel checkpoint_of(const TensorFile& file,
@@ -77,36 +76,14 @@ LoadedModel checkpoint_of(const TensorFile& file,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
                "FILE --epochs 0 makes one");
     try {
-        const ordered_json ours = ordered_json::parse(found->second);
-        const int format = ours.at("format").get<int>();
-        FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
-                   ", this program knows ", kFormat);
-        const ModelSpec spec = spec_from_json(ours.at("spec"));
+        auto [spec, card] = parse_card(found->second, file_name);
         LoadedModel out{.network = std::make_unique<Network>(
                             find_architecture(architectures, spec.arch), spec, k),
-                        .card = {}};
-        out.card.classes = ours.at("classes").get<std::vector<std::string>>();
-        out.card.preprocessing = preprocessing_from_json(ours.at("preprocessing"));
-        out.card.provenance = ours.at("provenance");
-        if (ours.contains("thresholds")) out.card.thresholds = ours.at("thresholds");
-        for (const auto& [layer, channels] : ours.at("kept_channels").items())
-            out.card.kept[layer] = channels.get<std::vector<int>>();
-        FP_REQUIRE(int(out.card.classes.size()) == out.network->spec.classes, Exit::model,
-                   file_name, ": ", out.card.classes.size(), " class names for ",
-                   out.network->spec.classes, " classes");
+                        .card = std::move(card)};
         for (const auto& [key, value] : file.metadata)
             if (key != kCardKey && key != "format") out.card.other[key] = value;
-        for (const Param& p : out.network->params.all()) {
-            const TensorEntry* entry = file.find(p.name);
-            FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
-            set_values(out.network->params, p, *entry, file_name);
-            if (p.name.ends_with("running_var"))
-                if (const TensorEntry* tracked = file.find(tracked_name(p)))
-                    out.network->batches_seen = values_of<int64_t>(*tracked).at(0);
-        }
+        load_values(*out.network, file, file_name);
         return out;
-    } catch (const nlohmann::json::exception& e) {
-        fail_with(Exit::model, file_name, ": the metadata `fairprune` is not readable: ", e.what());
     } catch (const Error& e) {
         const std::string what = e.what();
         if (what.starts_with(file_name)) throw;

@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 1;  // of checkpoints and of models
 
 std::map<std::string, std::string> hashes_of(const ordered_json& object, const std::string& file) {
     FP_REQUIRE(object.is_object(), Exit::model, file, ": has no list of hashes");
@@ -84,6 +84,71 @@ StateDescription parse_description(std::string_view text, const std::string& fil
     if (!older)
         out.identity = {.settings = settings_of(head.at("settings"), file_name),
                         .noted = settings_of(head.at("noted"), file_name)};
+    return out;
+}
+
+std::string card_text(const ModelSpec& spec, const ModelCard& card) {
+    ordered_json kept = ordered_json::object();
+    for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
+    ordered_json out{
+        {"format", kFormat},       {"spec", to_json(spec)},
+        {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
+        {"kept_channels", kept},   {"provenance", ordered_json::parse(card.provenance)}};
+    for (const auto& [positive, t] : card.thresholds) out["thresholds"][positive] = to_json(t);
+    return out.dump();
+}
+
+DescribedModel parse_card(const std::string& text, const std::string& file_name) {
+    try {
+        const ordered_json json = ordered_json::parse(text);
+        const int format = json.at("format").get<int>();
+        FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
+                   ", this program knows ", kFormat);
+        DescribedModel out{
+            .spec = spec_from_json(json.at("spec")),
+            .card = {.preprocessing = preprocessing_from_json(json.at("preprocessing")),
+                     .classes = json.at("classes").get<std::vector<std::string>>(),
+                     .provenance = json.at("provenance").dump()}};
+        for (const auto& [layer, channels] : json.at("kept_channels").items())
+            out.card.kept[layer] = channels.get<std::vector<int>>();
+        if (json.contains("thresholds"))
+            for (const auto& [positive, t] : json.at("thresholds").items())
+                out.card.thresholds[positive] = threshold_from(t);
+        FP_REQUIRE(int(out.card.classes.size()) == out.spec.classes, Exit::model, file_name, ": ",
+                   out.card.classes.size(), " class names for ", out.spec.classes, " classes");
+        return out;
+    } catch (const nlohmann::json::exception& e) {
+        fail_with(Exit::model, file_name, ": the metadata `fairprune` is not readable: ", e.what());
+    }
+}
+
+ordered_json to_json(const StoredThreshold& t) {
+    ordered_json out{{"positive", t.positive}, {"rule", t.rule}, {"value", t.value}};
+    if (!t.chosen_on) return out;
+    const StoredThreshold::Validation& v = *t.chosen_on;
+    out["validation"] = {{"images", v.images},
+                         {"positives", v.positives},
+                         {"sensitivity", v.sensitivity},
+                         {"specificity", v.specificity},
+                         {"f1", v.f1}};
+    if (!v.data.empty()) out["validation"]["data"] = v.data;
+    if (!v.split_hash.empty()) out["validation"]["split_hash"] = v.split_hash;
+    return out;
+}
+
+StoredThreshold threshold_from(const ordered_json& j) {
+    StoredThreshold out{.positive = j.at("positive").get<std::string>(),
+                        .rule = j.at("rule").get<std::string>(),
+                        .value = j.at("value").get<double>()};
+    if (!j.contains("validation")) return out;
+    const ordered_json& v = j.at("validation");
+    out.chosen_on = {.images = v.at("images").get<int64_t>(),
+                     .positives = v.at("positives").get<int64_t>(),
+                     .sensitivity = v.at("sensitivity").get<double>(),
+                     .specificity = v.at("specificity").get<double>(),
+                     .f1 = v.at("f1").get<double>(),
+                     .data = v.value("data", ""),
+                     .split_hash = v.value("split_hash", "")};
     return out;
 }
 

@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "engine/fairness/threshold.h"
+#include "engine/run/checkpoint.h"
 #include "engine/run/identity.h"
 
 namespace fp {
@@ -20,6 +23,18 @@ struct StateDescription {
 };
 std::string to_text(const StateDescription&);
 StateDescription parse_description(std::string_view text, const std::string& file_name);
+
+// The description of a model: {"format","spec","classes","preprocessing","kept_channels","provenance","thresholds"}.
+std::string card_text(const ModelSpec&, const ModelCard&);
+struct DescribedModel {
+    ModelSpec spec;
+    ModelCard card;
+};
+DescribedModel parse_card(const std::string& text, const std::string& file_name);
+
+// {"positive","rule","value"} and, where it was chosen, "validation" with what it gave there.
+nlohmann::ordered_json to_json(const StoredThreshold&);
+StoredThreshold threshold_from(const nlohmann::ordered_json&);
 
 // last.json
 struct SavedSteps {

@@ -141,6 +141,10 @@ private:
 
     // One batch; true where it ends in an update of the weights.
     bool step(const Batch& batch) {
+        FP_REQUIRE(std::any_of(batch.labels.begin(), batch.labels.end(),
+                               [](int32_t label) { return label >= 0; }),
+                   Exit::data, data_.set.name, ": no image of batch ", batch.number + 1,
+                   " of epoch ", at_.epoch + 1, " can be read");
         const double lr = rate_of(batch.number);
         at_.batch = batch.number + 1;
         const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;
@@ -186,13 +190,16 @@ private:
     }
 
     Predictions predict_validation() {
-        return predict(trainer_.session(), preprocessing_, data_, validation_,
-                       {.batch_size = batch_size_,
-                        .workers = o_.workers,
-                        .skip_bad = o_.skip_bad,
-                        .progress = [this](int64_t, int64_t) {
-                            if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
-                        }});
+        return predict({trainer_.session(),
+                        preprocessing_,
+                        data_,
+                        validation_,
+                        {.batch_size = batch_size_,
+                         .workers = o_.workers,
+                         .skip_bad = o_.skip_bad,
+                         .progress = [this](int64_t, int64_t) {
+                             if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
+                         }}});
     }
 
     void validate(EpochResult& result) {
@@ -200,6 +207,8 @@ private:
         std::optional<Trainer::Averaged> averaged;
         if (trainer_.has_average()) averaged.emplace(trainer_);
         const Predictions p = predict_validation();
+        FP_REQUIRE(p.size() > 0, Exit::data, data_.set.name,
+                   ": no image of the validation split can be read");
         result.selected = selection_value(p, o_.select, o_.attributes);
         result.val = summarize(p, o_.attributes);
         averaged.reset();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/json.h"
+#include "engine/run/version.h"
 
 namespace fp {
 namespace {
@@ -27,6 +28,23 @@ ordered_json to_json(const Summary& s) {
         add(gaps, a.gaps);
         out["attributes"][a.name] = {{"groups", groups}, {"gaps", gaps}};
     }
+    return out;
+}
+
+ordered_json to_json(const TrainingSettings& t) {
+    ordered_json out{{"epochs", t.epochs},
+                     {"lr", t.schedule.lr},
+                     {"schedule", t.schedule.kind->name},
+                     {"optimizer", t.optimizer.kind->name},
+                     {"sampler", t.sampler->name},
+                     {"augment", t.augment},
+                     {"ema", t.ema}};
+    if (t.snnl.weight > 0)
+        out["snnl"] = {{"weight", t.snnl.weight},
+                       {"layers", t.snnl.layers},
+                       {"tap", name(t.snnl.tap)},
+                       {"temperature", t.snnl.temperature},
+                       {"given_class", t.snnl.given_class}};
     return out;
 }
 
@@ -80,6 +98,26 @@ FitPosition fit_position_from(const ordered_json& j) {
     if (!j.at("best").is_null()) out.best = j.at("best").get<double>();
     if (!plateau.at("best").is_null()) out.plateau.best = plateau.at("best").get<double>();
     return out;
+}
+
+void append_to(Metrics& metrics, const EpochResult& r, int64_t step) {
+    ordered_json row = epoch_row(r);
+    row["step"] = step;
+    metrics.append(row, epoch_times(r));
+}
+
+std::string provenance_of(const std::string& tool, const Dataset& set) {
+    return ordered_json{{"tool", version_line(tool)},
+                        {"data", {{"name", set.name}, {"split", split_hash(set)}}}}
+        .dump();
+}
+
+std::string train_document(const std::string& out, const Metrics& metrics, const ImageData& data) {
+    ordered_json document{{"out", out}, {"epochs", metrics.rows()}};
+    if (data.unreadable)
+        if (const auto reasons = data.unreadable->reasons(); !reasons.empty())
+            document["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
+    return document.dump(2) + "\n";
 }
 
 std::string to_text(const FitPosition& p) { return json_line(to_json(p)); }

@@ -3,7 +3,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "engine/train/fit.h"
+#include "engine/eval/predict.h"
+#include "engine/run/run_folder.h"
+#include "engine/train/settings.h"
 
 namespace fp {
 
@@ -11,12 +13,22 @@ namespace fp {
 // estimable is null.
 nlohmann::ordered_json to_json(const Summary&);
 
+nlohmann::ordered_json to_json(const TrainingSettings&);
+
 // A row of metrics.jsonl without its "step", and the times that end it.
 nlohmann::ordered_json epoch_row(const EpochResult&);
 nlohmann::ordered_json epoch_times(const EpochResult&);
 
 nlohmann::ordered_json to_json(const FitPosition&);
 FitPosition fit_position_from(const nlohmann::ordered_json&);
+void append_to(Metrics&, const EpochResult&, int64_t step);
+
+// A model card's provenance: {"tool","data":{"name","split"}}.
+std::string provenance_of(const std::string& tool, const Dataset&);
+
+// {"out":FOLDER,"epochs":[row...]} and, where images were skipped, "skipped":{"images","first"}.
+std::string train_document(const std::string& out, const Metrics&, const ImageData&);
+
 std::string to_text(const FitPosition&);
 FitPosition parse_fit_position(const std::string&);
 

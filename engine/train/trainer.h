@@ -1,12 +1,13 @@
-// Training steps on one network, and everything that a run would need to go on from here. One step's bits depend on the network, the batch and the step's place alone.
+// Training steps on one network, and the state that a run needs to go on from here. The bits of a step depend on the
+// network, the batch and the step's place in the run alone.
 #pragma once
 
 #include <exception>
-#include <optional>
+#include <memory>
 
 #include "engine/core/loss.h"
 #include "engine/core/rounded_weights.h"
-#include "engine/core/session.h"
+#include "engine/core/step_graph.h"
 #include "engine/data/device_input.h"
 #include "engine/io/safetensors.h"
 #include "engine/train/optimizer.h"
@@ -25,7 +26,7 @@ struct TrainerOptions {
     Penalty penalty = {};  // on top of the loss; empty: none
 };
 
-// What a stretch of training has seen.
+// Of some steps of training.
 struct Sums {
     double loss = 0, penalty = 0;  // summed over samples
     int64_t samples = 0, correct = 0;
@@ -69,6 +70,10 @@ public:
     void load(const std::vector<TensorEntry>&);
 
 private:
+    struct Step;
+    void forward(Step&);
+    void backward(Step&);
+    [[noreturn]] void explain(Step&, double loss);
     void update(double lr);
     void check_norm() const;
     void check_weights() const;
@@ -77,23 +82,23 @@ private:
     Network& network_;
     TrainerOptions options_;
     Session session_;
-    Feed feed_;
-    CrossEntropy loss_;
+    DeviceInput input_;
+    CrossEntropy entropy_;
     RoundedWeights rounded_;
     OptimizerState optimizer_;
     // What the host reads of a step.
     struct Results {
         explicit Results(const Order& order) : there(order) {}
-        void fetch(Tape&, Var logits, const CrossEntropy&);
-        double loss() const;
+        void fetch(Tape&, Var logits, const LossRow&);
+        double loss() const { return mean_loss(sums.as<double>()); }
 
         HostBuffer sums, logits;
         Map map;  // of the logits
         Mark there;
     };
     Results results_;
-    uint64_t keys_[Feed::kPlaces]
-                  [2];          // of the session's steps: by place, and whether gradients are added
+    // By input slot, and whether gradients are added to those of the batch before.
+    std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
     Buffer average_[2];         // of values and statistics
     int pending_ = 0;           // batches since the last update
     std::exception_ptr fault_;  // of Averaged's destructor

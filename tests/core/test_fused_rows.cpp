@@ -100,8 +100,10 @@ Step step(const ModelSpec& spec,
     return out;
 }
 
-int count(const std::vector<Node>& rows, std::string_view op) {
-    return int(std::count_if(rows.begin(), rows.end(), [&](const Node& n) { return n.op == op; }));
+template <class Shape>
+int count(const std::vector<Node>& rows) {
+    return int(
+        std::count_if(rows.begin(), rows.end(), [](const Node& n) { return is<Shape>(n.op); }));
 }
 
 struct Case {
@@ -128,9 +130,9 @@ TEST_P(FusedRows, AStepIsAsNearToFloat32AsOpAfterOp) {
     const Step fused = step(spec, bf16(), Rows::fewest, c.end),
                apart = step(spec, bf16(), Rows::each_op, c.end),
                exact = step(spec, plain(), Rows::each_op, c.end);
-    EXPECT_EQ(count(fused.rows, "batchnorm_relu_maxpool"), c.pools);
-    EXPECT_EQ(count(fused.rows, "batchnorm_pair"), c.pairs);
-    EXPECT_EQ(count(fused.rows, "batchnorm_in_pair"), c.pairs);
+    EXPECT_EQ(count<NormPoolOp>(fused.rows), c.pools);
+    EXPECT_EQ(count<NormPairOp>(fused.rows), c.pairs);
+    EXPECT_EQ(count<PairedNormOp>(fused.rows), c.pairs);
     expect_near("gradients", fused.gradients, apart.gradients, exact.gradients);
     expect_near("running statistics", fused.statistics, apart.statistics, exact.statistics);
 }

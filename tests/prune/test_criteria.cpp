@@ -64,11 +64,11 @@ struct Bench {
         loader.start(samples, 0);
         Batch batch;
         loader.next(batch);
-        Feed feed(net->kernels(), preprocessing);
+        DeviceInput input(net->kernels(), preprocessing);
         Tape tape = session.begin({.mode = Mode::eval});
-        const Var y = net->forward(tape, feed(tape, batch));
-        CrossEntropy entropy(net->kernels(), net->spec.classes);
-        return entropy.forward(tape, y, batch.labels);
+        const Var y = net->forward(tape, input(tape, batch));
+        const CrossEntropy entropy(net->kernels(), net->spec.classes);
+        return mean_loss(tape, cross_entropy(tape, y, batch.labels, entropy));
     }
     // d loss / d t where `move(t)` moves the parameters.
     double slope(const std::vector<int64_t>& samples,
@@ -251,8 +251,9 @@ TEST(Criteria, SignedBatchesEstimateTheSamplesSquares) {
     const Param& p = *b.net->params.find("layer4.1.bn2.weight");
     const auto squares = [&](int batch_size, SampleSigns signs, uint64_t seed) {
         double sum = 0;
-        for_each_gradient(session, b.preprocessing, b.images, samples,
-                          {.batch_size = batch_size, .workers = 1}, signs, seed, [&](int64_t n) {
+        const PredictOptions predict{.batch_size = batch_size, .workers = 1};
+        for_each_gradient({session, b.preprocessing, b.images, samples, predict}, signs, seed,
+                          [&](int64_t n) {
                               for (const double g : b.net->params.get_grad(p))
                                   sum += double(n) * double(n) * g * g / 2;
                           });

@@ -64,12 +64,11 @@ struct Run {
 // One training-mode pass and its gradients.
 Run train_pass(const Network& net, const Tensor& images, const std::vector<int32_t>& labels) {
     Session session(net);
-    CrossEntropy loss(net.kernels(), net.spec.classes);
+    const CrossEntropy entropy(net.kernels(), net.spec.classes);
     Tape tape = session.begin({.mode = Mode::train, .dropout = false});
     const Var y = net.forward(tape, tape.input(images));
     Run run{.logits = testing::download(net.kernels(), tape.value(y)), .gradients = {}};
-    loss.forward(tape, y, labels);
-    tape.backward({{y, loss.gradient(tape, y)}});
+    tape.backward({{cross_entropy(tape, y, labels, entropy).row}});
     for (const Param& p : net.params.all())
         if (p.trained()) run.gradients[p.name] = net.params.get_grad(p);
     return run;

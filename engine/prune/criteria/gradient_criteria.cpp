@@ -78,7 +78,7 @@ SetScores taylor_values(const GradientSamples& from) {
     const Network& net = from.session.network();
     SetScores out = zeros(from.sets);
     int64_t batches = 0;
-    for_each_gradient(from.session, from.preprocessing, from.data, from.samples, from.predict,
+    for_each_gradient({from.session, from.preprocessing, from.data, from.samples, from.predict},
                       SampleSigns::alike, from.seed, [&](int64_t) {
                           ++batches;
                           for (const ChannelSet& set : from.sets) {
@@ -112,7 +112,7 @@ SetScores fairprune_values(const GradientSamples& from,
         saliency.push_back(zeros(sets));
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
         loss.push_back(for_each_gradient(
-            from.session, from.preprocessing, from.data, group.samples, from.predict,
+            {from.session, from.preprocessing, from.data, group.samples, from.predict},
             SampleSigns::signed_samples, from.seed, [&](int64_t n) {
                 add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()),
                             saliency.back());
@@ -179,11 +179,12 @@ SetScores fairgrape_values(const GradientSamples& from, const Grouping& grouping
     for (const Group& group : by_group(grouping, from.samples)) {
         SetScores sum = zeros(sets);
         int64_t batches = 0;
-        for_each_gradient(from.session, from.preprocessing, from.data, group.samples, from.predict,
-                          SampleSigns::alike, from.seed, [&](int64_t) {
-                              ++batches;
-                              add_squares(net, sets, 1, sum);
-                          });
+        for_each_gradient(
+            {from.session, from.preprocessing, from.data, group.samples, from.predict},
+            SampleSigns::alike, from.seed, [&](int64_t) {
+                ++batches;
+                add_squares(net, sets, 1, sum);
+            });
         for (auto& [name, values] : sum)
             for (double& v : values) v /= double(batches);
         importance.push_back(std::move(sum));

@@ -42,7 +42,7 @@ void score_skewness(const Scoring& s, ChannelScores& out) {
     const ScoreOptions& o = s.options;
     SetScores& sum = out.sets;
     std::map<std::string, int> layers;
-    for_each_layer(s.session, s.preprocessing, s.data, s.samples, s.layers, o.tap, o.predict,
+    for_each_layer({s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap,
                    o.budget_bytes, [&](Features& f) {
                        const std::string& set = set_of(s.sets, f.layer).name();
                        const std::vector<double> own = skewness(s.session.network().kernels(), f);

@@ -35,7 +35,7 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
     over_all.given_class = false;
     if (o.protect != 0 && !apart) labels.push_back(own[0]);
     for_each_layer(
-        s.session, s.preprocessing, s.data, s.samples, s.layers, o.tap, o.predict, o.budget_bytes,
+        {s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap, o.budget_bytes,
         [&](Features& f) {
             const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
                 for (LayerScores& r :

@@ -1,0 +1,34 @@
+// The judgement of a classifier, alone or beside another one.
+#pragma once
+
+#include <optional>
+
+#include "engine/fairness/compare.h"
+#include "engine/fairness/evaluate.h"
+#include "engine/fairness/threshold.h"
+
+namespace fp {
+
+struct Evaluation {
+    Report report;
+    std::optional<Comparison> comparison = {};
+};
+
+// `other` may be null.
+inline Evaluation evaluation_of(const Predictions& ours,
+                                const Predictions* other,
+                                const std::vector<std::string>& attributes,
+                                const EvaluateOptions& options) {
+    Evaluation out{.report = evaluate(ours, attributes, options)};
+    if (other) out.comparison = compare(ours, *other, attributes, options);
+    return out;
+}
+
+// One class against the rest, each model at a threshold of its own.
+struct AtThreshold {
+    StoredThreshold threshold;
+    std::optional<StoredThreshold> other;
+    Evaluation evaluation;
+};
+
+}  // namespace fp
