@@ -1,5 +1,7 @@
 #include "tools/common.h"
 
+#include "engine/data/sources/sources.h"
+
 namespace fp {
 void add_compute_options(Options& options, ComputeOptions& compute) {
     options.add(
@@ -30,10 +32,10 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
 }
 
 void add_data_options(Options& options, DataOptions& data) {
-    options.add("data SPEC", data.data,
-                "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
-                "fitzpatrick17k:CSV,images=DIR or "
-                "folder:DIR");
+    std::string sources;
+    for (const Source* source : Source::all())
+        sources += (sources.empty() ? "" : ", ") + std::string(source->says);
+    options.add("data SPEC", data.data, "what to open: " + sources);
     options.add(
         "attribute NAME", data.attributes,
         "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");

@@ -12,7 +12,7 @@ void add_scoring_options(Options& o, PruneSettings& p) {
     using Distance = SnnlShape::Distance;
     o.heading("Scores");
     o.add("criterion NAME", p.criterion,
-          fmt::format("{}, or none, which only fine-tunes", fmt::join(criterion_names(), ", ")));
+          names_of<Criterion>() + ", or none, which only fine-tunes");
     o.choice<Definition>("snnl NAME", p.snnl.definition,
                          {{"exact", Definition::exact}, {"as-released", Definition::as_released}},
                          "the formula, or what the paper's code computes");
@@ -41,9 +41,9 @@ void add_scoring_options(Options& o, PruneSettings& p) {
         "several attributes: after each round, weigh those up by which groups' losses differ; 0 is "
         "fixed weights",
         {.low = 0, .high = 1000});
-    o.add("beta X", p.beta, "fairprune: how much the other groups' loss counts",
+    o.add("beta X", p.fairprune.beta, "fairprune: how much the other groups' loss counts",
           {.low = 0, .high = 1000});
-    o.add("protected NAME", p.protected_group,
+    o.add("protected NAME", p.fairprune.protected_group,
           "fairprune: the group to keep; the one of the highest loss");
 }
 

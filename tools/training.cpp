@@ -27,8 +27,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("lr X", t.schedule.lr, "learning rate", {.low = 0, .high = 1000});
     o.add("final-lr X", t.schedule.final_lr, "where cosine and polynomial end",
           {.low = 0, .high = 1000});
-    o.add("schedule NAME", t.schedule.kind,
-          "constant, step, multistep, cosine, polynomial or plateau");
+    o.add("schedule NAME", t.schedule.kind, "learning rate by epoch");
     o.add("warmup E", t.schedule.warmup, "epochs of linear rise at the start",
           {.low = 0, .high = 100000});
     o.add("lr-step N", t.schedule.step, "step: epochs between drops", {.low = 1, .high = 100000});
@@ -38,7 +37,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("lr-patience N", t.schedule.patience,
           "plateau: epochs without a better --select before a drop", {.low = 1, .high = 100000});
     o.add("lr-power X", t.schedule.power, "polynomial's power", {.low = 0, .high = 100});
-    o.add("optimizer NAME", t.optimizer.kind, "sgd or adamw");
+    o.add("optimizer NAME", t.optimizer.kind, "how gradients change the weights");
     o.add("momentum X", t.optimizer.momentum, "of sgd", {.low = 0, .high = 1});
     o.add("nesterov", t.optimizer.nesterov, "Nesterov's momentum");
     o.add("weight-decay X", t.optimizer.weight_decay, "L2 penalty (sgd), decoupled (adamw)",
@@ -46,12 +45,8 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("decay-all", t.optimizer.decay_all, "decay norms and biases too");
     o.add("clip-norm X", t.optimizer.clip_norm, "largest L2 norm of the gradient; 0 is none",
           {.low = 0});
-    o.choice<Sampling>("sampler NAME", t.sampler,
-                       {{"shuffled", Sampling::shuffled},
-                        {"class", Sampling::class_balanced},
-                        {"group", Sampling::group_balanced},
-                        {"class-group", Sampling::class_group_balanced}},
-                       "what an epoch is drawn from; groups are of the first --attribute");
+    o.add("sampler NAME", t.sampler,
+          "how an epoch draws samples; groups are of the first --attribute");
     o.add("class-weights NAME", t.class_weights, "of the loss: none or balanced");
     o.add("label-smoothing X", t.label_smoothing, "share of the target spread over all classes",
           {.low = 0, .high = 1});

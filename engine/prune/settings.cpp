@@ -91,8 +91,7 @@ ScoreOptions score_options(const PruneSettings& p) {
         .layers = p.layers,
         .samples = p.samples,
         .protect = p.protect,
-        .beta = p.beta,
-        .protected_group = p.protected_group,
+        .fairprune = p.fairprune,
         .seed = p.seed,
         .predict = {
             .batch_size = p.batch_size, .workers = p.tune.workers, .skip_bad = p.tune.skip_bad}};

@@ -12,16 +12,15 @@ struct PruneSettings {
     uint64_t seed = 1;  // of calibration samples, the random criterion and fine-tuning
 
     // Scores.
-    std::string criterion = "snnl";  // of criterion_names(), or kNoCriterion
+    std::string criterion = "snnl";  // a Criterion's name, or kNoCriterion
     std::string layers = "last";     // last, all, or a pattern over layer names
     SnnlOptions snnl = {};
     Tap tap = Tap::convolution;
-    int64_t samples = 4096;            // calibration images, from the training split; 0: all
-    int batches = 0;                   // images per block of the scores; 0: all at once
-    double protect = 0;                // weight of the class's own score
-    double beta = 0.33;                // fairprune: weight of the other groups' loss
-    std::string protected_group = {};  // fairprune; empty: the group of the highest loss
-    double learn_weights = 0;          // step size of learned attribute weights; 0: fixed weights
+    int64_t samples = 4096;  // calibration images, from the training split; 0: all
+    int batches = 0;         // images per block of the scores; 0: all at once
+    double protect = 0;      // weight of the class's own score
+    FairPruneOptions fairprune = {};
+    double learn_weights = 0;  // step size of learned attribute weights; 0: fixed weights
 
     // Removal.
     std::string amount = "5";  // per round (engine/prune/choose.h)

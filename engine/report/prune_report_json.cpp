@@ -6,12 +6,13 @@
 #include "engine/io/json.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/prune_json.h"
+#include "engine/report/evaluation_json.h"
 #include "engine/report/html.h"
 #include "engine/report/model_card.h"
-#include "engine/report/evaluation_json.h"
 #include "engine/report/scan_html.h"
 #include "engine/report/scores_report.h"
 #include "engine/report/sweep_text.h"
+#include "engine/run/checkpoint_json.h"
 #include "engine/train/train_json.h"
 
 namespace fp {

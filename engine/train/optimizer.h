@@ -2,14 +2,35 @@
 // and the step number.
 #pragma once
 
-#include <string>
+#include <span>
+#include <string_view>
 
 #include "engine/core/params.h"
+#include "engine/io/one_of.h"
 
 namespace fp {
 
+struct OptimizerOptions;
+
+// One run of neighbouring parameters at one step; m and v are the first and second slot of what is remembered.
+struct OptimizerRun {
+    int64_t count, step;
+    double lr, decay, scale;
+    const GradientScale* clipped;
+    void *w, *g, *m, *v;
+};
+
+struct OptimizerKind {
+    std::string_view name, says;
+    int slots;  // values remembered per parameter
+    void (*update)(const Optimizer&, const OptimizerOptions&, const OptimizerRun&);
+
+    static constexpr std::string_view kind = "optimizer";
+    static std::span<const OptimizerKind* const> all();
+};
+
 struct OptimizerOptions {
-    std::string kind = "sgd";  // or adamw
+    OneOf<OptimizerKind> kind = "sgd";
     double momentum = 0.9;
     bool nesterov = true;
     double weight_decay = 1e-4;
@@ -32,7 +53,7 @@ public:
     int64_t step() const { return step_; }
     // Momenta by name, in file order, to be saved and cut with the weights: `slot` 0 is momentum or the
     // first moment, 1 the second.
-    int slots() const { return options_.kind == "adamw" ? 2 : 1; }
+    int slots() const { return options_.kind->slots; }
     std::vector<double> get(const ParamStore&, const Param&, int slot) const;
     void set(const ParamStore&, const Param&, int slot, const std::vector<double>& values);
     void set_step(int64_t step) { step_ = step; }

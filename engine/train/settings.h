@@ -9,7 +9,7 @@ struct TrainingSettings {
     int epochs = 30;
     ScheduleOptions schedule = {};
     OptimizerOptions optimizer = {};
-    Sampling sampler = Sampling::shuffled;
+    OneOf<Sampling> sampler = Sampling::shuffled;
     std::string class_weights = "none", augment = "flips", select = "balanced_accuracy";
     double label_smoothing = 0, ema = 0;
     SnnlPenaltyOptions snnl = {};

@@ -34,9 +34,9 @@ ordered_json to_json(const Summary& s) {
 ordered_json to_json(const TrainingSettings& t) {
     ordered_json out{{"epochs", t.epochs},
                      {"lr", t.schedule.lr},
-                     {"schedule", t.schedule.kind},
-                     {"optimizer", t.optimizer.kind},
-                     {"sampler", name(t.sampler)},
+                     {"schedule", t.schedule.kind->name},
+                     {"optimizer", t.optimizer.kind->name},
+                     {"sampler", t.sampler->name},
                      {"augment", t.augment},
                      {"ema", t.ema}};
     if (t.snnl.weight > 0)
