@@ -196,7 +196,8 @@ void backward_data(const ConvShape& s,
     void* apart = static_cast<char*>(scratch) + behind_filter(FilterSizes(s));
     void* to = write == Write::add ? apart : dx;
     p.plan.run({{p.y, dy}, {p.w, library_filter(s, w, scratch, stream)}, {p.x, to}}, cudnn);
-    if (write == Write::add) libraries().own->add.accumulate(s.x, apart, dx, write, stream);
+    if (write == Write::add)
+        libraries().own->add.accumulate(s.x, {.dy = apart, .dx = dx, .write = write}, stream);
 }
 
 void backward_filter(const ConvShape& s,
@@ -217,7 +218,7 @@ void backward_filter(const ConvShape& s,
         from_bf16(to, f.rows, static_cast<float*>(dw), write, stream);
     } else if (apart) {
         const Map numbers{.c = int(f.rows), .block = 1};
-        libraries().own->add.accumulate(numbers, to, dw, write, stream);
+        libraries().own->add.accumulate(numbers, {.dy = to, .dx = dw, .write = write}, stream);
     }
     if (!dbias) return;
     const Map y = s.y();
