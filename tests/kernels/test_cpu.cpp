@@ -48,16 +48,32 @@ Values batchnorm(const Map& logical, const Values& input) {
     const Tensor running_mean = on.par_in(channels, half), running_var = on.par_in(channels, one);
     const Tensor mean = on.par_out(channels), rstd = on.par_out(channels);
     const Tensor dgamma = on.par_out(channels), dbeta = on.par_out(channels);
-    cpu().batchnorm.train(s, x, residual, gamma, beta, running_mean, running_var, y, mean, rstd,
+    cpu().batchnorm.train(s,
+                          {.x = x,
+                           .residual = residual,
+                           .gamma = gamma,
+                           .beta = beta,
+                           .running_mean = running_mean,
+                           .running_var = running_var,
+                           .y = y,
+                           .mean = mean,
+                           .rstd = rstd},
                           scratch.data(), {});
-    cpu().batchnorm.backward(s, x, y, dy, gamma, mean, rstd,
-                             {.dx = dx,
-                              .dx_write = Write::replace,
-                              .dresidual = dresidual,
-                              .dresidual_write = Write::replace,
-                              .dgamma = dgamma,
-                              .dbeta = dbeta,
-                              .par_write = Write::replace},
+    cpu().batchnorm.backward(s,
+                             {.x = x,
+                              .y = y,
+                              .dy = dy,
+                              .gamma = gamma,
+                              .beta = nullptr,
+                              .mean = mean,
+                              .rstd = rstd,
+                              .to = {.dx = dx,
+                                     .dx_write = Write::replace,
+                                     .dresidual = dresidual,
+                                     .dresidual_write = Write::replace,
+                                     .dgamma = dgamma,
+                                     .dbeta = dbeta,
+                                     .par_write = Write::replace}},
                              scratch.data(), {});
     Values all;
     for (const Tensor* t :

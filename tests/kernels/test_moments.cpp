@@ -155,12 +155,19 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
             const Tensor z = of.act_out(shape.x), mean = of.par_out(vector),
                          rstd = of.par_out(vector);
             const Buffer space(table, table.batchnorm.scratch_bytes(shape));
+            const BatchNorm::Train args{.x = in_y,
+                                        .residual = residual,
+                                        .gamma = gamma,
+                                        .beta = beta,
+                                        .running_mean = running_mean,
+                                        .running_var = running_var,
+                                        .y = z,
+                                        .mean = mean,
+                                        .rstd = rstd};
             if (told)
-                table.batchnorm.train_on_moments(shape, in_y, moments, residual, gamma, beta,
-                                                 running_mean, running_var, z, mean, rstd, {});
+                table.batchnorm.train_on_moments(shape, args, moments, {});
             else
-                table.batchnorm.train(shape, in_y, residual, gamma, beta, running_mean, running_var,
-                                      z, mean, rstd, space.data(), {});
+                table.batchnorm.train(shape, args, space.data(), {});
             return Normed{z.values(), mean.values(), rstd.values(), running_mean.values(),
                           running_var.values()};
         };
