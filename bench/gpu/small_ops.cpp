@@ -83,16 +83,20 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
     const Map m{.n = n, .c = c, .h = h, .w = h, .block = k.block(c)};
     const Type a = k.activation, p = k.parameter;
     const void* x = t->in(a, m);
-    if (name == "relu") return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, x, y, {}); };
+    if (name == "relu")
+        return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, {.x = x, .y = y}, {}); };
     if (name == "relu_backward")
         return [&k, m, x, dy = t->in(a, m), dx = t->update("dx", a, m)] {
-            k.relu.backward(m, x, dy, dx, Write::add, {});
+            k.relu.backward(m, {.y = x, .dy = dy, .dx = dx, .write = Write::add}, {});
         };
     if (name == "add")
-        return
-            [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] { k.add.forward(m, x, b, y, {}); };
+        return [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] {
+            k.add.forward(m, {.a = x, .b = b, .y = y}, {});
+        };
     if (name == "dropout")
-        return [&k, m, x, y = t->out("y", a, m)] { k.dropout.forward(m, 0.3, 11, x, y, {}); };
+        return [&k, m, x, y = t->out("y", a, m)] {
+            k.dropout.forward(m, {.p = 0.3, .key = 11, .x = x, .y = y}, {});
+        };
     const BatchNormShape s{.x = m, .relu = true};
     const Map v{.c = c, .block = m.block};
     const void *gamma = t->in(p, v), *beta = t->in(p, v);
@@ -101,12 +105,30 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
                 var_ = t->update("running_var", p, v), y = t->out("y", a, m),
                 mean = t->out("mean", p, v), rstd = t->out("rstd", p, v),
                 scratch = t->scratch(k.batchnorm.scratch_bytes(s))] {
-            k.batchnorm.train(s, x, nullptr, gamma, beta, mean_, var_, y, mean, rstd, scratch, {});
+            k.batchnorm.train(s,
+                              {.x = x,
+                               .residual = nullptr,
+                               .gamma = gamma,
+                               .beta = beta,
+                               .running_mean = mean_,
+                               .running_var = var_,
+                               .y = y,
+                               .mean = mean,
+                               .rstd = rstd},
+                              scratch, {});
         };
     FP_REQUIRE(name == "norm_infer", Exit::usage, "small: unknown op ", name);
     return [&k, s, x, gamma, beta, mean = t->in(p, v), var = t->in(p, v, true),
             y = t->out("y", a, m)] {
-        k.batchnorm.infer(s, x, nullptr, gamma, beta, mean, var, y, {});
+        k.batchnorm.infer(s,
+                          {.x = x,
+                           .residual = nullptr,
+                           .gamma = gamma,
+                           .beta = beta,
+                           .running_mean = mean,
+                           .running_var = var,
+                           .y = y},
+                          {});
     };
 }
 
@@ -152,11 +174,25 @@ Call loss_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& w
     if (name == "loss")
         return [&k, s, labels, logits, losses = t->out("losses", p, Map{.n = n}),
                 sums = static_cast<double*>(t->scratch(2 * sizeof(double)))] {
-            k.loss.forward(s, logits, labels, nullptr, losses, sums, {});
+            k.loss.forward(s,
+                           {.logits = logits,
+                            .labels = labels,
+                            .class_weight = nullptr,
+                            .losses = losses,
+                            .sums = sums},
+                           {});
         };
     return [&k, s, labels, logits, sums = t->in(std::vector<double>{0.0, double(n)}),
             dx = t->out("dlogits", a, s.logits)] {
-        k.loss.backward(s, logits, labels, nullptr, sums, 1.0, dx, Write::replace, {});
+        k.loss.backward(s,
+                        {.logits = logits,
+                         .labels = labels,
+                         .class_weight = nullptr,
+                         .sums = sums,
+                         .scale = 1.0,
+                         .dlogits = dx,
+                         .write = Write::replace},
+                        {});
     };
 }
 
@@ -170,14 +206,14 @@ Call optimizer_op(const std::string& name, const std::shared_ptr<Tensors>& t, Li
     void *w = t->update("w", p, flat), *m = t->update("m", p, flat);
     if (name == "sgd")
         return [&k, count, g, w, m] {
-            k.optimizer.sgd(count, {.lr = 0.1, .momentum = 0.9, .decay = 1e-4, .nesterov = true}, w,
-                            g, m, {});
+            k.optimizer.sgd(count, {.lr = 0.1, .momentum = 0.9, .decay = 1e-4, .nesterov = true},
+                            {.w = w, .g = g, .v = m}, {});
         };
     return [&k, count, g, w, m, v = t->update("v", p, flat, true)] {
         k.optimizer.adamw(
             count,
-            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3}, w, g,
-            m, v, {});
+            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3},
+            {.w = w, .g = g, .m = m, .v = v}, {});
     };
 }
 
