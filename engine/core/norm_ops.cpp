@@ -1,6 +1,7 @@
 // Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem, the
 // batch norm of a shortcut.
 #include "engine/core/conv_rows.h"
+#include "engine/core/dx.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -39,107 +40,117 @@ Tensor map_with_bits(Tape& tape, const BatchNormShape& s) {
     return {static_cast<act*>(tape.take(bytes + k.batchnorm.bits_bytes(s))), s.x};
 }
 
-// Where a kernel, which always computes dx, writes it: in place; or in a buffer of its own if no gradient is wanted, or if
-// there already is one and the kernel cannot add to it. Call finish() after the kernel.
-class Dx {
-public:
-    Dx(Tape& tape, Var row, bool kernel_adds)
-        : tape_(tape), map_(tape.value(row).map), slot_(tape.grad_slot(row)) {
-        if (!slot_.data || (slot_.write == Write::add && !kernel_adds))
-            own_ = tape.empty(map_).data;
-    }
-    act* data() const { return own_ ? own_ : slot_.data; }
-    Write write() const { return own_ ? Write::replace : slot_.write; }
-    void finish() {
-        if (!own_) return;
-        if (slot_.data)
-            tape_.kernels().add.accumulate(
-                map_, {.dy = own_, .dx = slot_.data, .write = slot_.write}, tape_.stream());
-        tape_.give(own_);
-    }
+// A norm applied to a row: its parameters, and the batch statistics, which are null outside of training.
+struct AppliedNorm {
+    Var x;
+    const Param *gamma, *beta, *running_mean, *running_var;
+    par *mean, *rstd;
 
-private:
-    Tape& tape_;
-    Map map_;
-    Tape::Slot slot_;
-    act* own_ = nullptr;
+    static AppliedNorm of(Tape& tape, Var x, const Norm& norm) {
+        const Map map = tape.value(x).map;
+        return {.x = x,
+                .gamma = norm.gamma,
+                .beta = norm.beta,
+                .running_mean = norm.running_mean,
+                .running_var = norm.running_var,
+                .mean = tape.training() ? take_vector(tape, map) : nullptr,
+                .rstd = tape.training() ? take_vector(tape, map) : nullptr};
+    }
+    bool needs_grad(const Tape& tape) const { return tape.needs_grad(x) || gamma->trainable; }
+
+    BatchNorm::TrainPair::Half train_half(const Tape& tape, const Moments& moments) const {
+        return {.x = tape.value(x).data,
+                .moments = moments,
+                .gamma = gamma->value,
+                .beta = beta->value,
+                .running_mean = running_mean->value,
+                .running_var = running_var->value,
+                .mean = mean,
+                .rstd = rstd};
+    }
+    BatchNorm::BackwardPair::Half backward_half(const Tape& tape, act* dx) const {
+        return {.x = tape.value(x).data,
+                .gamma = gamma->value,
+                .mean = mean,
+                .rstd = rstd,
+                .dx = dx,
+                .dgamma = trained_grad(gamma),
+                .dbeta = trained_grad(beta)};
+    }
 };
 
-// What backward of a fused norm needs besides the rows of the tape.
-struct NormGradient {
+// A norm with the addition and the ReLU that follow it, as one row.
+struct FusedNorm {
     BatchNormShape shape;
-    Var x, residual;
-    const Param *gamma, *beta, *running_mean, *running_var;
-    par *mean, *rstd;  // null: running statistics were used
+    AppliedNorm norm;
+    Var residual;
 
-    void operator()(Tape& tape, const Node& self) const {
+    // `moments`: of the norm's input, if the convolution wrote them.
+    void forward(Tape& tape, act* y, const Moments* moments) const {
         const BatchNorm& bn = tape.kernels().batchnorm;
-        Dx dx(tape, x, true);
+        const act* x = tape.value(norm.x).data;
+        const act* z = residual ? tape.value(residual).data : nullptr;
+        if (!norm.mean)
+            return bn.infer(shape,
+                            {.x = x,
+                             .residual = z,
+                             .gamma = norm.gamma->value,
+                             .beta = norm.beta->value,
+                             .running_mean = norm.running_mean->value,
+                             .running_var = norm.running_var->value,
+                             .y = y},
+                            tape.stream());
+        const BatchNorm::Train args{.x = x,
+                                    .residual = z,
+                                    .gamma = norm.gamma->value,
+                                    .beta = norm.beta->value,
+                                    .running_mean = norm.running_mean->value,
+                                    .running_var = norm.running_var->value,
+                                    .y = y,
+                                    .mean = norm.mean,
+                                    .rstd = norm.rstd};
+        if (moments) return bn.train_on_moments(shape, args, *moments, tape.stream());
+        bn.train(shape, args, tape.scratch(bn.scratch_bytes(shape)), tape.stream());
+    }
+
+    void backward(Tape& tape, const Node& self) const {
+        const BatchNorm& bn = tape.kernels().batchnorm;
+        Dx dx(tape, norm.x, true);
         const auto into_residual =
             residual ? tape.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
         const BatchNorm::Gradients to{.dx = dx.data(),
                                       .dx_write = dx.write(),
                                       .dresidual = into_residual.data,
                                       .dresidual_write = into_residual.write,
-                                      .dgamma = trained_grad(gamma),
-                                      .dbeta = trained_grad(beta),
+                                      .dgamma = trained_grad(norm.gamma),
+                                      .dbeta = trained_grad(norm.beta),
                                       .par_write = tape.param_write()};
         void* scratch = tape.scratch(bn.scratch_bytes(shape));
-        if (mean)
+        if (norm.mean)
             bn.backward(shape,
-                        {.x = tape.value(x).data,
+                        {.x = tape.value(norm.x).data,
                          .y = self.value.data,
                          .dy = self.grad.data,
-                         .gamma = gamma->value,
-                         .beta = beta->value,
-                         .mean = mean,
-                         .rstd = rstd,
+                         .gamma = norm.gamma->value,
+                         .beta = norm.beta->value,
+                         .mean = norm.mean,
+                         .rstd = norm.rstd,
                          .to = to},
                         scratch, tape.stream());
         else
             bn.backward_frozen(shape,
-                               {.x = tape.value(x).data,
+                               {.x = tape.value(norm.x).data,
                                 .y = self.value.data,
                                 .dy = self.grad.data,
-                                .gamma = gamma->value,
-                                .beta = beta->value,
-                                .running_mean = running_mean->value,
-                                .running_var = running_var->value,
+                                .gamma = norm.gamma->value,
+                                .beta = norm.beta->value,
+                                .running_mean = norm.running_mean->value,
+                                .running_var = norm.running_var->value,
                                 .to = to},
                                scratch, tape.stream());
         dx.finish();
     }
 };
-
-// Runs the kernel of a fused norm: infer if `keep.mean` is null, else train. `moments`: of x, if the convolution wrote them.
-void run_norm(Tape& tape, const NormGradient& keep, const Tensor& y, const Moments* moments) {
-    const BatchNorm& bn = tape.kernels().batchnorm;
-    const act* x = tape.value(keep.x).data;
-    const act* residual = keep.residual ? tape.value(keep.residual).data : nullptr;
-    if (!keep.mean)
-        return bn.infer(keep.shape,
-                        {.x = x,
-                         .residual = residual,
-                         .gamma = keep.gamma->value,
-                         .beta = keep.beta->value,
-                         .running_mean = keep.running_mean->value,
-                         .running_var = keep.running_var->value,
-                         .y = y.data},
-                        tape.stream());
-    const BatchNorm::Train args{.x = x,
-                                .residual = residual,
-                                .gamma = keep.gamma->value,
-                                .beta = keep.beta->value,
-                                .running_mean = keep.running_mean->value,
-                                .running_var = keep.running_var->value,
-                                .y = y.data,
-                                .mean = keep.mean,
-                                .rstd = keep.rstd};
-    if (moments)
-        bn.train_on_moments(keep.shape, args, *moments, tape.stream());
-    else
-        bn.train(keep.shape, args, tape.scratch(bn.scratch_bytes(keep.shape)), tape.stream());
-}
 
 // Norm, addition and ReLU as one row; `moments` of x, if the convolution wrote them.
 Var fused_norm(
@@ -153,18 +164,8 @@ Var fused_norm(
     // With a residual the mask of ReLU cannot be computed again from x.
     s.bits = tape.training() && relu && residual && k.batchnorm.bits_bytes;
     const Tensor y = s.bits ? map_with_bits(tape, s) : tape.empty(map);
-    par* const mean = tape.training() ? take_vector(tape, map) : nullptr;
-    par* const rstd = tape.training() ? take_vector(tape, map) : nullptr;
-    const NormGradient gradient{.shape = s,
-                                .x = x,
-                                .residual = residual,
-                                .gamma = norm.gamma,
-                                .beta = norm.beta,
-                                .running_mean = norm.running_mean,
-                                .running_var = norm.running_var,
-                                .mean = mean,
-                                .rstd = rstd};
-    run_norm(tape, gradient, y, moments);
+    const FusedNorm row{.shape = s, .norm = AppliedNorm::of(tape, x, norm), .residual = residual};
+    row.forward(tape, y.data, moments);
     Node node{.op = residual ? (relu ? "batchnorm_add_relu" : "batchnorm_add")
                              : (relu ? "batchnorm_relu" : "batchnorm"),
               .layer = norm.name,
@@ -174,51 +175,12 @@ Var fused_norm(
               .eps = norm.eps,
               .bytes = moments || !tape.training() ? s.infer_bytes(bytes_of(k.activation))
                                                    : s.bytes(bytes_of(k.activation)),
-              .needs_grad = tape.needs_grad(x) || norm.gamma->trainable ||
-                            (residual && tape.needs_grad(residual)),
-              .backward = gradient};
-    if (mean) node.saved = {mean, rstd};
+              .needs_grad = row.norm.needs_grad(tape) || (residual && tape.needs_grad(residual)),
+              .backward = [row](Tape& t, const Node& self) { row.backward(t, self); }};
+    if (tape.training()) node.saved = {row.norm.mean, row.norm.rstd};
     if (residual) node.inputs.push_back(residual);
     return tape.record(std::move(node));
 }
-
-// One of the two norms of a batchnorm_pair, and where its gradient goes.
-struct Side {
-    Var x;
-    const Param *gamma, *beta, *running_mean, *running_var;
-    par *mean, *rstd;
-
-    static Side of(Tape& tape, Var x, const Norm& norm) {
-        const Map map = tape.value(x).map;
-        return {.x = x,
-                .gamma = norm.gamma,
-                .beta = norm.beta,
-                .running_mean = norm.running_mean,
-                .running_var = norm.running_var,
-                .mean = take_vector(tape, map),
-                .rstd = take_vector(tape, map)};
-    }
-    BatchNorm::TrainPair::Half train(Tape& tape, const Moments& moments) const {
-        return {.x = tape.value(x).data,
-                .moments = moments,
-                .gamma = gamma->value,
-                .beta = beta->value,
-                .running_mean = running_mean->value,
-                .running_var = running_var->value,
-                .mean = mean,
-                .rstd = rstd};
-    }
-    BatchNorm::BackwardPair::Half backward(Tape& tape, act* dx) const {
-        return {.x = tape.value(x).data,
-                .gamma = gamma->value,
-                .mean = mean,
-                .rstd = rstd,
-                .dx = dx,
-                .dgamma = trained_grad(gamma),
-                .dbeta = trained_grad(beta)};
-    }
-    bool needs_grad(const Tape& tape) const { return tape.needs_grad(x) || gamma->trainable; }
-};
 
 // relu(norm(x) + norm'(x')), where x' is the output of the convolution of a shortcut.
 Var norm_pair(
@@ -231,9 +193,11 @@ Var norm_pair(
              ": norms that differ in shape, eps or momentum are no pair");
     s.relu = s.bits = true;
     const Tensor y = map_with_bits(tape, s);
-    const Side a = Side::of(tape, x, norm), b = Side::of(tape, shortcut.convolved, *shortcut.norm);
+    const auto a = AppliedNorm::of(tape, x, norm),
+               b = AppliedNorm::of(tape, shortcut.convolved, *shortcut.norm);
     k.batchnorm.pair_on_moments(
-        s, {.a = a.train(tape, moments), .b = b.train(tape, shortcut.moments), .y = y.data},
+        s,
+        {.a = a.train_half(tape, moments), .b = b.train_half(tape, shortcut.moments), .y = y.data},
         tape.stream());
     return tape.record({.op = "batchnorm_pair",
                         .layer = norm.name,
@@ -248,8 +212,8 @@ Var norm_pair(
                                 const BatchNorm& bn = t.kernels().batchnorm;
                                 Dx to_a(t, a.x, false), to_b(t, b.x, false);
                                 bn.pair_backward(s,
-                                                 {.a = a.backward(t, to_a.data()),
-                                                  .b = b.backward(t, to_b.data()),
+                                                 {.a = a.backward_half(t, to_a.data()),
+                                                  .b = b.backward_half(t, to_b.data()),
                                                   .y = self.value.data,
                                                   .dy = self.grad.data,
                                                   .par_write = t.param_write()},
@@ -322,52 +286,51 @@ Var conv_norm_maxpool(
     const Var convolved = train_conv(tape, x, layer, &moments);
     const auto range = tape.range(norm.name);
     const Tensor y = tape.empty(pool.y());
-    par *const mean = take_vector(tape, s.x), *const rstd = take_vector(tape, s.x);
+    const auto of = AppliedNorm::of(tape, convolved, norm);
     auto* argmax = static_cast<uint8_t*>(tape.take(size_t(pool.y().stored())));
-    const Param *gamma = norm.gamma, *beta = norm.beta;
     k.batchnorm.pool_on_moments(s, pool,
                                 {.x = tape.value(convolved).data,
-                                 .gamma = gamma->value,
-                                 .beta = beta->value,
+                                 .gamma = norm.gamma->value,
+                                 .beta = norm.beta->value,
                                  .running_mean = norm.running_mean->value,
                                  .running_var = norm.running_var->value,
                                  .y = y.data,
                                  .argmax = argmax,
-                                 .mean = mean,
-                                 .rstd = rstd},
+                                 .mean = of.mean,
+                                 .rstd = of.rstd},
                                 moments, tape.stream());
     tape.give(moments.data);
-    return tape.record(
-        {.op = "batchnorm_relu_maxpool",
-         .layer = norm.name,
-         .inputs = {convolved},
-         .params = uses(norm),
-         .value = y,
-         .stride = pool.stride,
-         .pad = pool.pad,
-         .window = pool.window,
-         .eps = norm.eps,
-         .bytes = pool.bytes(bytes_of(k.activation)),
-         .needs_grad = tape.needs_grad(convolved) || gamma->trainable,
-         .backward =
-             [s, pool, convolved, gamma, beta, argmax, mean, rstd](Tape& t, const Node& self) {
-                 const BatchNorm& bn = t.kernels().batchnorm;
-                 Dx dx(t, convolved, false);
-                 bn.pool_backward(s, pool,
-                                  {.x = t.value(convolved).data,
-                                   .dy = self.grad.data,
-                                   .argmax = argmax,
-                                   .gamma = gamma->value,
-                                   .mean = mean,
-                                   .rstd = rstd,
-                                   .dx = dx.data(),
-                                   .dgamma = trained_grad(gamma),
-                                   .dbeta = trained_grad(beta),
-                                   .par_write = t.param_write()},
-                                  t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
-                 dx.finish();
-             },
-         .saved = {mean, rstd, argmax}});
+    return tape.record({.op = "batchnorm_relu_maxpool",
+                        .layer = norm.name,
+                        .inputs = {convolved},
+                        .params = uses(norm),
+                        .value = y,
+                        .stride = pool.stride,
+                        .pad = pool.pad,
+                        .window = pool.window,
+                        .eps = norm.eps,
+                        .bytes = pool.bytes(bytes_of(k.activation)),
+                        .needs_grad = of.needs_grad(tape),
+                        .backward =
+                            [s, pool, of, argmax](Tape& t, const Node& self) {
+                                const BatchNorm& bn = t.kernels().batchnorm;
+                                Dx dx(t, of.x, false);
+                                bn.pool_backward(s, pool,
+                                                 {.x = t.value(of.x).data,
+                                                  .dy = self.grad.data,
+                                                  .argmax = argmax,
+                                                  .gamma = of.gamma->value,
+                                                  .mean = of.mean,
+                                                  .rstd = of.rstd,
+                                                  .dx = dx.data(),
+                                                  .dgamma = trained_grad(of.gamma),
+                                                  .dbeta = trained_grad(of.beta),
+                                                  .par_write = t.param_write()},
+                                                 t.scratch(bn.pool_scratch_bytes(s, pool)),
+                                                 t.stream());
+                                dx.finish();
+                            },
+                        .saved = {of.mean, of.rstd, argmax}});
 }
 
 }  // namespace fp
