@@ -214,41 +214,27 @@ void for_groups(const SnnlShape& s,
     }
 }
 
-void forward(const SnnlShape& s,
-             const act* x_act,
-             const int32_t* label,
-             const int32_t* strata,
-             double* scores,
-             void* scratch,
-             Stream) {
-    const auto* x = static_cast<const float*>(x_act);
+void forward(const SnnlShape& s, const Snnl::Forward& a, void* scratch, Stream) {
+    const auto* x = as<float>(a.x);
     with_block(s.x.block, [&](auto block) {
         constexpr int L = kLanes<block>;
-        for_groups<L>(s, label, strata, scratch,
+        for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           take_rows<L>(s, x, first, w);
                           sum_up<L>(s, labels, w);
                           for (int set = 0; set < s.sets; ++set)
                               score<L>(s, labels, w, set, std::clamp(s.x.c - c, 0, L),
-                                       scores + int64_t(set) * s.x.c + c);
+                                       a.scores + int64_t(set) * s.x.c + c);
                       });
     });
 }
 
-void backward(const SnnlShape& s,
-              const act* x_act,
-              const int32_t* label,
-              const int32_t* strata,
-              const double* dscore,
-              act* dx_act,
-              Write write,
-              void* scratch,
-              Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    auto* dx = static_cast<float*>(dx_act);
+void backward(const SnnlShape& s, const Snnl::Backward& a, void* scratch, Stream) {
+    const auto* x = as<float>(a.x);
+    auto* dx = as<float>(a.dx);
     with_block(s.x.block, [&](auto block) {
         constexpr int L = kLanes<block>;
-        for_groups<L>(s, label, strata, scratch,
+        for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           const int32_t* others = labels[labels.same(0)].others;
                           const auto anchors = std::count_if(others, others + s.x.n,
@@ -256,11 +242,11 @@ void backward(const SnnlShape& s,
                           Floats<L> factor{};
                           for (int lane = 0; lane < std::min(L, s.x.c - c) && anchors; ++lane)
                               factor[lane] =
-                                  float(dscore[c + lane] / (s.temperature * double(anchors)));
+                                  float(a.dscore[c + lane] / (s.temperature * double(anchors)));
                           take_rows<L>(s, x, first, w);
                           sum_up<L>(s, labels, w);
                           pull_together<L>(s, labels, w);
-                          give_gradient<L>(s, w, factor, write, first, dx);
+                          give_gradient<L>(s, w, factor, a.write, first, dx);
                       });
     });
 }
