@@ -43,6 +43,16 @@ struct Conv {
         const act* residual;  // may be null; the same for y
         bool relu;
         act* y;
+
+        // The forward pass with a filter in the backend's own form.
+        static constexpr Infer of(const Forward& a, const void* filter) {
+            return {.x = a.x,
+                    .prepared = filter,
+                    .bias = a.bias,
+                    .residual = nullptr,
+                    .relu = false,
+                    .y = a.y};
+        }
     };
 
     size_t (*scratch_bytes)(const ConvShape&);  // enough for every function below

@@ -142,10 +142,7 @@ void infer(const ConvShape& shape, const Conv::Infer& a, void*, Stream) {
 
 template <class T>
 void forward(const ConvShape& shape, const Conv::Forward& a, void* scratch, Stream stream) {
-    infer<T>(
-        shape,
-        {.x = a.x, .prepared = a.w, .bias = a.bias, .residual = nullptr, .relu = false, .y = a.y},
-        scratch, stream);
+    infer<T>(shape, Conv::Infer::of(a, a.w), scratch, stream);
 }
 
 template <class T>
