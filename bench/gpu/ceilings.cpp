@@ -43,8 +43,9 @@ Work product_work(const Kernels& k, Line& words) {
     }
     return {.call =
                 [&k, d, s](int) {
-                    k.linear.forward(s, d->x.data(), d->w.data(), nullptr, d->y.data(),
-                                     d->scratch.data(), {});
+                    k.linear.forward(
+                        s, {.x = d->x.data(), .w = d->w.data(), .bias = nullptr, .y = d->y.data()},
+                        d->scratch.data(), {});
                 },
             .flops = s.flops()};
 }

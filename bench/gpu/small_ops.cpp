@@ -122,15 +122,19 @@ Call linear_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line&
     void* scratch = t->scratch(k.linear.scratch_bytes(s));
     if (name == "linear")
         return [&k, s, scratch, x = t->in(a, s.x), w = t->in(p, s.w), b = t->in(p, bias),
-                y = t->out("y", a, s.y())] { k.linear.forward(s, x, w, b, y, scratch, {}); };
+                y = t->out("y", a, s.y())] {
+            k.linear.forward(s, {.x = x, .w = w, .bias = b, .y = y}, scratch, {});
+        };
     if (name == "linear_data")
         return
             [&k, s, scratch, dy = t->in(a, s.y()), w = t->in(p, s.w), dx = t->out("dx", a, s.x)] {
-                k.linear.backward_data(s, dy, w, dx, Write::replace, scratch, {});
+                k.linear.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
+                                       scratch, {});
             };
     return [&k, s, scratch, x = t->in(a, s.x), dy = t->in(a, s.y()), dw = t->out("dw", p, s.w),
             db = t->out("dbias", p, bias)] {
-        k.linear.backward_filter(s, x, dy, dw, db, Write::replace, scratch, {});
+        k.linear.backward_filter(
+            s, {.x = x, .dy = dy, .dw = dw, .dbias = db, .write = Write::replace}, scratch, {});
     };
 }
 
@@ -190,7 +194,14 @@ Call scores_op(const std::shared_ptr<Tensors>& t, Line& words) {
     return [&k, s, x = t->in(a, s.x), labels = t->in(drawn_labels(n, 2)),
             dscore = t->in(std::vector<double>(size_t(c), 1.0)), dx = t->out("dx", a, s.x),
             scratch = t->scratch(k.snnl.scratch_bytes(s, true))] {
-        k.snnl.backward(s, x, labels, nullptr, dscore, dx, Write::replace, scratch, {});
+        k.snnl.backward(s,
+                        {.x = x,
+                         .labels = labels,
+                         .strata = nullptr,
+                         .dscore = dscore,
+                         .dx = dx,
+                         .write = Write::replace},
+                        scratch, {});
     };
 }
 

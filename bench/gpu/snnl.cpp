@@ -20,8 +20,12 @@ struct Scores {
     Guarded scores;
 
     void call() {
-        k.snnl.forward(shape, x.data(), static_cast<const int32_t*>(labels.data()), nullptr,
-                       static_cast<double*>(scores.data()), scratch.data(), {});
+        k.snnl.forward(shape,
+                       {.x = x.data(),
+                        .labels = static_cast<const int32_t*>(labels.data()),
+                        .strata = nullptr,
+                        .scores = static_cast<double*>(scores.data())},
+                       scratch.data(), {});
     }
 
     double in_double(int c) const {

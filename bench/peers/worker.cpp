@@ -92,12 +92,21 @@ Work snnl(const Kernels& k, std::istringstream& words) {
         using Clock = std::chrono::steady_clock;
         const auto start = Clock::now();
         auto* label = static_cast<const int32_t*>(d->labels.data());
-        k.snnl.forward(d->shape, d->x.data(), label, nullptr,
-                       static_cast<double*>(d->scores.data()), d->scratch.data(), {});
+        k.snnl.forward(d->shape,
+                       {.x = d->x.data(),
+                        .labels = label,
+                        .strata = nullptr,
+                        .scores = static_cast<double*>(d->scores.data())},
+                       d->scratch.data(), {});
         if (backward)
-            k.snnl.backward(d->shape, d->x.data(), label, nullptr,
-                            static_cast<const double*>(d->dscore.data()), d->dx.data(),
-                            Write::replace, d->scratch.data(), {});
+            k.snnl.backward(d->shape,
+                            {.x = d->x.data(),
+                             .labels = label,
+                             .strata = nullptr,
+                             .dscore = static_cast<const double*>(d->dscore.data()),
+                             .dx = d->dx.data(),
+                             .write = Write::replace},
+                            d->scratch.data(), {});
         k.memory.synchronize({});
         return std::chrono::duration<double>(Clock::now() - start).count();
     }};

@@ -69,7 +69,12 @@ double product_rate(const Kernels& k) {
                      y = random_elements(k, k.activation, shape.y().stored()),
                      scratch(k.memory, k.linear.scratch_bytes(shape));
         const double seconds = seconds_of(k, [&] {
-            k.linear.forward(shape, x.data(), w.data(), bias.data(), y.data(), scratch.data(), {});
+            k.linear.forward(shape,
+                             {.x = static_cast<const act*>(x.data()),
+                              .w = static_cast<const par*>(w.data()),
+                              .bias = static_cast<const par*>(bias.data()),
+                              .y = static_cast<act*>(y.data())},
+                             scratch.data(), {});
         });
         if (seconds >= kLongEnough || side == 8192) return shape.flops() / seconds;
     }

@@ -34,11 +34,13 @@ TEST_P(Kept, IsWhatConvolutionsAndLinearLayersRead) {
         const par* w = static_cast<const float*>(static_cast<void*>(all)) + from;
         const Tensor out = on.act_out(call == Call::data ? s.x : s.y());
         if (call == Call::forward)
-            k.conv.forward(s, x, w, nullptr, out, scratch.data(), {});
+            k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(), {});
         else if (call == Call::data)
-            k.conv.backward_data(s, dy, w, out, Write::replace, scratch.data(), {});
+            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = out, .write = Write::replace},
+                                 scratch.data(), {});
         else
-            k.linear.forward(linear, x, w, nullptr, out, scratch.data(), {});
+            k.linear.forward(linear, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(),
+                             {});
         return out.values();
     };
     for (const Call call : {Call::forward, Call::data, Call::of_linear})
