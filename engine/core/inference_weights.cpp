@@ -66,7 +66,7 @@ const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
     entry.bias = upload(k, {.k = shape.w.k, .k_block = k.block(shape.w.k)}, conv.bias);
     const Conv::Fused fused{.residual = residual, .relu = relu};
     entry.filter = Buffer(k.memory, k.conv.prepared_bytes(shape, fused));
-    k.conv.prepare(shape, fused, static_cast<const par*>(stored.data()), entry.filter.data(), {});
+    k.conv.prepare(shape, fused, stored.as<par>(), entry.filter.data(), {});
     k.memory.synchronize({});
     return entries_.emplace(key, std::move(entry)).first->second;
 }

@@ -45,7 +45,7 @@ Var infer_conv(
     conv.infer(s,
                {.x = tape.value(x).data,
                 .prepared = ready.filter.data(),
-                .bias = static_cast<const par*>(ready.bias.data()),
+                .bias = ready.bias.as<par>(),
                 .residual = residual ? tape.value(residual).data : nullptr,
                 .relu = relu,
                 .y = y.data},

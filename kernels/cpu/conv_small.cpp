@@ -77,35 +77,39 @@ void pack_map(
     }
 }
 
-// panel[plane][c][column][lane of k]: the filters of `columns` blocks of k.
+// Neighbouring blocks of output channels, whose filters make one panel.
+struct Columns {
+    int first, count;
+};
+
+// panel[plane][c][column][lane of k]: the filters of some blocks of k.
 template <int kBlock>
 void pack_forward(const Filter& f,
                   const float* w,
                   const std::vector<Plane>& planes,
-                  int first,
-                  int columns,
+                  const Columns& columns,
                   float* panel) {
     for (const Plane& plane : planes) {
         for (int c = 0; c < f.c_blocks() * kBlock; ++c) {
-            for (int j = 0; j < columns; ++j, panel += kBlock) {
-                const float* taps = w + f.at((first + j) * kBlock, c, 0, 0);
+            for (int j = 0; j < columns.count; ++j, panel += kBlock) {
+                const float* taps = w + f.at((columns.first + j) * kBlock, c, 0, 0);
                 store<kBlock>(panel, sum_of<kBlock>(plane, taps, kBlock * kBlock));
             }
         }
     }
 }
 
-// panel[plane][k][column][lane of c]: the filters of `columns` blocks of c.
+// panel[plane][k][column][lane of c]: the filters of some blocks of c.
 template <int kBlock>
 void pack_backward(const Filter& f,
                    const float* w,
                    const std::vector<Plane>& planes,
-                   int first,
-                   int columns,
+                   const Columns& columns,
                    float* panel) {
+    const auto [first, count] = columns;
     for (const Plane& plane : planes) {
-        for (int kb = 0; kb < f.k_blocks(); ++kb, panel += kBlock * columns * kBlock) {
-            for (int j = 0; j < columns; ++j) {
+        for (int kb = 0; kb < f.k_blocks(); ++kb, panel += kBlock * count * kBlock) {
+            for (int j = 0; j < count; ++j) {
                 alignas(64) float tile[kBlock][kBlock];
                 for (int c = 0; c < kBlock; ++c) {
                     const float* taps = w + f.at(kb * kBlock, (first + j) * kBlock + c, 0, 0);
@@ -113,7 +117,7 @@ void pack_backward(const Filter& f,
                 }
                 for (int k = 0; k < kBlock; ++k) {
                     for (int c = 0; c < kBlock; ++c) {
-                        panel[(k * columns + j) * kBlock + c] = tile[c][k];
+                        panel[(k * count + j) * kBlock + c] = tile[c][k];
                     }
                 }
             }
@@ -230,28 +234,6 @@ struct Finish {
     bool relu = false;
 };
 
-// target = the planes' sums of one image and block, given `step` apart.
-template <int kBlock>
-void finish_map(const Passage& p,
-                const float* sums,
-                int64_t step,
-                const Finish& finish,
-                int channel,
-                int64_t at,
-                float* target) {
-    Floats<kBlock> pixels[kMostPixels] = {};
-    for (const Plane& plane : p.to_planes) {
-        for (const Part& part : plane) pixels[part.at] += part.factor * load<kBlock>(sums);
-        sums += step;
-    }
-    for (int i = 0; i < p.to.pixels(); ++i) {
-        if (finish.bias) pixels[i] += load<kBlock>(finish.bias + channel);
-        if (finish.residual) pixels[i] += load<kBlock>(finish.residual + at + i * kBlock);
-        if (finish.relu) pixels[i] = pixels[i] > 0 ? pixels[i] : Floats<kBlock>{};
-        store<kBlock>(target + at + i * kBlock, pixels[i]);
-    }
-}
-
 struct PassArguments {
     const float* source;
     const float* prepared;  // every packed filter, or null
@@ -259,7 +241,32 @@ struct PassArguments {
     float *target, *scratch;
 };
 
-// pack(first, columns, panel) packs the filters of a few blocks where none are prepared.
+// A plane's sum is at sums + plane * step.
+struct PlaneSums {
+    const float* sums;
+    int64_t step;
+};
+
+// target[at..] = the planes' sums of one image and block of channels, finished.
+template <int kBlock>
+void finish_map(
+    const Passage& p, const PassArguments& arguments, PlaneSums planes, int channel, int64_t at) {
+    const Finish& finish = arguments.finish;
+    float* const target = arguments.target + at;
+    Floats<kBlock> pixels[kMostPixels] = {};
+    for (const Plane& plane : p.to_planes) {
+        for (const Part& part : plane) pixels[part.at] += part.factor * load<kBlock>(planes.sums);
+        planes.sums += planes.step;
+    }
+    for (int i = 0; i < p.to.pixels(); ++i) {
+        if (finish.bias) pixels[i] += load<kBlock>(finish.bias + channel);
+        if (finish.residual) pixels[i] += load<kBlock>(finish.residual + at + i * kBlock);
+        if (finish.relu) pixels[i] = pixels[i] > 0 ? pixels[i] : Floats<kBlock>{};
+        store<kBlock>(target + i * kBlock, pixels[i]);
+    }
+}
+
+// pack(columns, panel) packs the filters of a few blocks where none are prepared.
 template <int kBlock, class Pack>
 void pass(const Passage& p, Pack pack, const PassArguments& arguments) {
     const int images = p.from.n, tiles = int(ceil_div(images, kTall<kBlock>));
@@ -278,7 +285,7 @@ void pass(const Passage& p, Pack pack, const PassArguments& arguments) {
             float* const own = works + omp_get_thread_num() * p.own();
             float* const sums = own + p.panel();
             const float* panel = prepared ? prepared + group * p.panel() : own;
-            if (!prepared) pack(first, columns, own);
+            if (!prepared) pack({first, columns}, own);
 
             const int last = first_of(split + 1, splits, tiles);
             std::vector<Factors> factors;
@@ -304,9 +311,9 @@ void pass(const Passage& p, Pack pack, const PassArguments& arguments) {
                 for (int row = 0; row < rows; ++row) {
                     for (int j = 0; j < columns; ++j) {
                         const int channel = (first + j) * kBlock;
-                        finish_map<kBlock>(p, sums + (row * columns + j) * kBlock, step,
-                                           arguments.finish, channel,
-                                           p.to.at(start + row, channel, 0, 0), arguments.target);
+                        finish_map<kBlock>(p, arguments,
+                                           {sums + (row * columns + j) * kBlock, step}, channel,
+                                           p.to.at(start + row, channel, 0, 0));
                     }
                 }
             }
@@ -401,7 +408,7 @@ void prepare(const ConvShape& s, const float* w, float* prepared) {
 #pragma omp parallel for
         for (int first = 0; first < passage.to.blocks(); first += kColumns) {
             const int columns = std::min(kColumns, passage.to.blocks() - first);
-            pack_forward<block>(s.w, w, form.w, first, columns,
+            pack_forward<block>(s.w, w, form.w, {first, columns},
                                 prepared + first / kColumns * passage.panel());
         }
     });
@@ -410,8 +417,8 @@ void prepare(const ConvShape& s, const float* w, float* prepared) {
 void forward(const ConvShape& s, const Conv::Forward& a, void* scratch) {
     const Bilinear form = bilinear(s);
     with_block(s.y_block, [&](auto block) {
-        const auto pack = [&](int first, int columns, float* panel) {
-            pack_forward<block>(s.w, as<float>(a.w), form.w, first, columns, panel);
+        const auto pack = [&](const Columns& columns, float* panel) {
+            pack_forward<block>(s.w, as<float>(a.w), form.w, columns, panel);
         };
         pass<block>(forward_passage(s, form), pack,
                     {.source = as<float>(a.x),
@@ -425,7 +432,7 @@ void forward(const ConvShape& s, const Conv::Forward& a, void* scratch) {
 void infer(const ConvShape& s, const Conv::Infer& a, void* scratch) {
     const Bilinear form = bilinear(s);
     with_block(s.y_block, [&](auto block) {
-        pass<block>(forward_passage(s, form), [](int, int, float*) {},
+        pass<block>(forward_passage(s, form), [](const Columns&, float*) {},
                     {.source = as<float>(a.x),
                      .prepared = static_cast<const float*>(a.prepared),
                      .finish = {.bias = as<float>(a.bias),
@@ -440,8 +447,8 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
     const Bilinear form = bilinear(s);
     float* const dx = as<float>(a.dx);
     with_block(s.y_block, [&](auto block) {
-        const auto pack = [&](int first, int columns, float* panel) {
-            pack_backward<block>(s.w, as<float>(a.w), form.w, first, columns, panel);
+        const auto pack = [&](const Columns& columns, float* panel) {
+            pack_backward<block>(s.w, as<float>(a.w), form.w, columns, panel);
         };
         pass<block>(backward_passage(s, form), pack,
                     {.source = as<float>(a.dy),
