@@ -43,9 +43,12 @@ Work product_work(const Kernels& k, Line& words) {
     }
     return {.call =
                 [&k, d, s](int) {
-                    k.linear.forward(
-                        s, {.x = d->x.data(), .w = d->w.data(), .bias = nullptr, .y = d->y.data()},
-                        d->scratch.data(), {});
+                    k.linear.forward(s,
+                                     {.x = d->x.as<act>(),
+                                      .w = d->w.as<par>(),
+                                      .bias = nullptr,
+                                      .y = d->y.as<act>()},
+                                     d->scratch.data(), {});
                 },
             .flops = s.flops()};
 }

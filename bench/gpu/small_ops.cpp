@@ -17,6 +17,22 @@
 namespace fp {
 namespace {
 
+// Device memory, as whichever pointer an op takes.
+struct Input {
+    const void* at;
+    template <class T>
+    operator const T*() const {
+        return static_cast<const T*>(at);
+    }
+};
+struct Target {
+    void* at;
+    template <class T>
+    operator T*() const {
+        return static_cast<T*>(at);
+    }
+};
+
 // What such an op reads and writes on a backend's device.
 struct Tensors {
     const Kernels& k;
@@ -33,11 +49,11 @@ struct Tensors {
     uint64_t seed = 0;
 
     template <class Layout>
-    const void* in(Type type, const Layout& l, bool positive = false) {
+    Input in(Type type, const Layout& l, bool positive = false) {
         inputs.push_back(
             upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
-        return inputs.back().data();
+        return {inputs.back().data()};
     }
     template <class T>
     const T* in(const std::vector<T>& host) {
@@ -51,15 +67,15 @@ struct Tensors {
         return inputs.back().data();
     }
     template <class Layout>
-    void* out(const char* name, Type type, const Layout& l) {
+    Target out(const char* name, Type type, const Layout& l) {
         written.emplace_back(k, size_t(l.stored()) * size_t(bytes_of(type)));
         outputs.emplace_back(name, written.back(), type, l);
         moved += double(written.back().bytes());
-        return written.back().data();
+        return {written.back().data()};
     }
     template <class Layout>
-    void* update(const char* name, Type type, const Layout& l, bool positive = false) {
-        void* to = out(name, type, l);
+    Target update(const char* name, Type type, const Layout& l, bool positive = false) {
+        const Target to = out(name, type, l);
         inputs.push_back(
             upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());

@@ -21,10 +21,10 @@ struct Scores {
 
     void call() {
         k.snnl.forward(shape,
-                       {.x = x.data(),
-                        .labels = static_cast<const int32_t*>(labels.data()),
+                       {.x = x.as<act>(),
+                        .labels = labels.as<int32_t>(),
                         .strata = nullptr,
-                        .scores = static_cast<double*>(scores.data())},
+                        .scores = scores.as<double>()},
                        scratch.data(), {});
     }
 

@@ -13,8 +13,8 @@ std::vector<ParamUse> uses(const Param& weight, const Param* bias) {
     return out;
 }
 
-void* data(const Param* p) { return p ? p->value : nullptr; }
-void* grad(const Param* p) { return p ? p->grad : nullptr; }
+par* data(const Param* p) { return p ? p->value : nullptr; }
+par* grad(const Param* p) { return p ? p->grad : nullptr; }
 // A layer's bias is trained with its weight.
 bool trains(const Param& weight) { return weight.trainable; }
 

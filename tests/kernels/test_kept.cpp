@@ -31,7 +31,8 @@ TEST_P(Kept, IsWhatConvolutionsAndLinearLayersRead) {
     const Buffer rounded(k, 2 * size_t(kept));
     enum class Call { forward, data, of_linear };
     const auto now = [&](Call call, int64_t from) {
-        const par* w = static_cast<const float*>(static_cast<void*>(all)) + from;
+        const Address place{static_cast<float*>(all) + from};
+        const par* w = place;
         const Tensor out = on.act_out(call == Call::data ? s.x : s.y());
         if (call == Call::forward)
             k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(), {});
