@@ -44,17 +44,27 @@ void CrossEntropy::enqueue(Tape& tape, Var logits, const int32_t* labels) {
     samples_ = x.map.n;
     current_ = labels;
     losses_.grow(kernels_.memory, size_t(samples_) * bytes_of(kernels_.parameter));
-    kernels_.loss.forward({.logits = x.map, .smoothing = smoothing_}, x.data, labels,
-                          weights_.data(), losses_.data(), static_cast<double*>(sums_.data()),
+    kernels_.loss.forward({.logits = x.map, .smoothing = smoothing_},
+                          {.logits = x.data,
+                           .labels = labels,
+                           .class_weight = static_cast<const par*>(weights_.data()),
+                           .losses = static_cast<par*>(losses_.data()),
+                           .sums = static_cast<double*>(sums_.data())},
                           tape.stream());
 }
 
 Tensor CrossEntropy::gradient(Tape& tape, Var logits, double scale) {
     const Tensor x = tape.value(logits);
     const Tensor dx = tape.empty(x.map);
-    kernels_.loss.backward({.logits = x.map, .smoothing = smoothing_}, x.data, current_,
-                           weights_.data(), static_cast<double*>(sums_.data()), scale, dx.data,
-                           Write::replace, tape.stream());
+    kernels_.loss.backward({.logits = x.map, .smoothing = smoothing_},
+                           {.logits = x.data,
+                            .labels = current_,
+                            .class_weight = static_cast<const par*>(weights_.data()),
+                            .sums = static_cast<const double*>(sums_.data()),
+                            .scale = scale,
+                            .dlogits = dx.data,
+                            .write = Write::replace},
+                           tape.stream());
     return dx;
 }
 

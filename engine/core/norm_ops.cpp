@@ -1,5 +1,5 @@
-// Batch norm, and what a backend can run in one kernel with it: addition and ReLU, the max pool behind a stem, the
-// norm of a shortcut.
+// Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem, the
+// batch norm of a shortcut.
 #include "engine/core/conv_rows.h"
 #include "kernels/error.h"
 
@@ -8,7 +8,7 @@ namespace {
 
 bool fuses(const Tape& tape) { return tape.options().rows != Rows::each_op; }
 
-// Whether convolutions take the statistics of the norms behind them.
+// Whether convolutions write the moments that the batch norms after them use.
 bool norms_on_moments(const Tape& tape) {
     return tape.training() && fuses(tape) && tape.kernels().conv.forward_moments;
 }
@@ -24,23 +24,23 @@ std::vector<ParamUse> uses(const Norm& norm) {
     return {{norm.gamma}, {norm.beta}, {norm.running_mean}, {norm.running_var}};
 }
 
-void* trained_grad(const Param* p) { return p->trainable ? p->grad : nullptr; }
+par* trained_grad(const Param* p) { return p->trainable ? p->grad : nullptr; }
 
-// Mean or rstd of a map's channels.
-void* take_vector(Tape& tape, const Map& map) {
-    return tape.take(size_t(map.stored_c()) * size_t(bytes_of(tape.kernels().parameter)));
+// A vector with one number per channel: mean or rstd.
+par* take_vector(Tape& tape, const Map& map) {
+    return static_cast<par*>(
+        tape.take(size_t(map.stored_c()) * size_t(bytes_of(tape.kernels().parameter))));
 }
 
-// A map with what says where it is above 0 behind it (BatchNormShape::bits).
+// A map followed by the mask of its ReLU (BatchNormShape::bits).
 Tensor map_with_bits(Tape& tape, const BatchNormShape& s) {
     const Kernels& k = tape.kernels();
     const size_t bytes = size_t(s.x.stored()) * size_t(bytes_of(k.activation));
-    return {tape.take(bytes + k.batchnorm.bits_bytes(s)), s.x};
+    return {static_cast<act*>(tape.take(bytes + k.batchnorm.bits_bytes(s))), s.x};
 }
 
-// Where a kernel writes the gradient dx of a row, which it always computes: in place, or in memory of its own where
-// nobody wants the gradient, or where there is one already and the kernel cannot add to it. finish() follows the
-// kernel.
+// Where a kernel, which always computes dx, writes it: in place; or in a buffer of its own if no gradient is wanted, or if
+// there already is one and the kernel cannot add to it. Call finish() after the kernel.
 class Dx {
 public:
     Dx(Tape& tape, Var row, bool kernel_adds)
@@ -48,12 +48,13 @@ public:
         if (!slot_.data || (slot_.write == Write::add && !kernel_adds))
             own_ = tape.empty(map_).data;
     }
-    void* data() const { return own_ ? own_ : slot_.data; }
+    act* data() const { return own_ ? own_ : slot_.data; }
     Write write() const { return own_ ? Write::replace : slot_.write; }
     void finish() {
         if (!own_) return;
         if (slot_.data)
-            tape_.kernels().add.accumulate(map_, own_, slot_.data, slot_.write, tape_.stream());
+            tape_.kernels().add.accumulate(
+                map_, {.dy = own_, .dx = slot_.data, .write = slot_.write}, tape_.stream());
         tape_.give(own_);
     }
 
@@ -61,40 +62,109 @@ private:
     Tape& tape_;
     Map map_;
     Tape::Slot slot_;
-    void* own_ = nullptr;
+    act* own_ = nullptr;
 };
 
-// Norm, addition and ReLU as one row; `moments` are those of x where the convolution left them.
+// What backward of a fused norm needs besides the rows of the tape.
+struct NormGradient {
+    BatchNormShape shape;
+    Var x, residual;
+    const Param *gamma, *beta, *running_mean, *running_var;
+    par *mean, *rstd;  // null: running statistics were used
+
+    void operator()(Tape& tape, const Node& self) const {
+        const BatchNorm& bn = tape.kernels().batchnorm;
+        Dx dx(tape, x, true);
+        const auto into_residual =
+            residual ? tape.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
+        const BatchNorm::Gradients to{.dx = dx.data(),
+                                      .dx_write = dx.write(),
+                                      .dresidual = into_residual.data,
+                                      .dresidual_write = into_residual.write,
+                                      .dgamma = trained_grad(gamma),
+                                      .dbeta = trained_grad(beta),
+                                      .par_write = tape.param_write()};
+        void* scratch = tape.scratch(bn.scratch_bytes(shape));
+        if (mean)
+            bn.backward(shape,
+                        {.x = tape.value(x).data,
+                         .y = self.value.data,
+                         .dy = self.grad.data,
+                         .gamma = gamma->value,
+                         .beta = beta->value,
+                         .mean = mean,
+                         .rstd = rstd,
+                         .to = to},
+                        scratch, tape.stream());
+        else
+            bn.backward_frozen(shape,
+                               {.x = tape.value(x).data,
+                                .y = self.value.data,
+                                .dy = self.grad.data,
+                                .gamma = gamma->value,
+                                .beta = beta->value,
+                                .running_mean = running_mean->value,
+                                .running_var = running_var->value,
+                                .to = to},
+                               scratch, tape.stream());
+        dx.finish();
+    }
+};
+
+// Runs the kernel of a fused norm: infer if `keep.mean` is null, else train. `moments`: of x, if the convolution wrote them.
+void run_norm(Tape& tape, const NormGradient& keep, const Tensor& y, const Moments* moments) {
+    const BatchNorm& bn = tape.kernels().batchnorm;
+    const act* x = tape.value(keep.x).data;
+    const act* residual = keep.residual ? tape.value(keep.residual).data : nullptr;
+    if (!keep.mean)
+        return bn.infer(keep.shape,
+                        {.x = x,
+                         .residual = residual,
+                         .gamma = keep.gamma->value,
+                         .beta = keep.beta->value,
+                         .running_mean = keep.running_mean->value,
+                         .running_var = keep.running_var->value,
+                         .y = y.data},
+                        tape.stream());
+    const BatchNorm::Train args{.x = x,
+                                .residual = residual,
+                                .gamma = keep.gamma->value,
+                                .beta = keep.beta->value,
+                                .running_mean = keep.running_mean->value,
+                                .running_var = keep.running_var->value,
+                                .y = y.data,
+                                .mean = keep.mean,
+                                .rstd = keep.rstd};
+    if (moments)
+        bn.train_on_moments(keep.shape, args, *moments, tape.stream());
+    else
+        bn.train(keep.shape, args, tape.scratch(bn.scratch_bytes(keep.shape)), tape.stream());
+}
+
+// Norm, addition and ReLU as one row; `moments` of x, if the convolution wrote them.
 Var fused_norm(
     Tape& tape, Var x, const Norm& norm, bool relu, Var residual, const Moments* moments) {
     const auto range = tape.range(norm.name);
     const Kernels& k = tape.kernels();
-    const Tensor in = tape.value(x);
-    BatchNormShape s = norm_shape(tape, in.map, norm);
+    const Map map = tape.value(x).map;
+    BatchNormShape s = norm_shape(tape, map, norm);
     s.relu = relu;
     s.residual = bool(residual);
-    // With a residual ReLU's mask cannot be computed again from x.
+    // With a residual the mask of ReLU cannot be computed again from x.
     s.bits = tape.training() && relu && residual && k.batchnorm.bits_bytes;
-    const Tensor y = s.bits ? map_with_bits(tape, s) : tape.empty(in.map);
-    const void* residual_data = residual ? tape.value(residual).data : nullptr;
-    const Param *gamma = norm.gamma, *beta = norm.beta;
-    const Param *running_mean = norm.running_mean, *running_var = norm.running_var;
-    void *mean = nullptr, *rstd = nullptr;
-    std::vector<void*> saved;
-    if (tape.training()) {
-        saved = {mean = take_vector(tape, in.map), rstd = take_vector(tape, in.map)};
-        if (moments)
-            k.batchnorm.train_on_moments(s, in.data, *moments, residual_data, gamma->value,
-                                         beta->value, running_mean->value, running_var->value,
-                                         y.data, mean, rstd, tape.stream());
-        else
-            k.batchnorm.train(s, in.data, residual_data, gamma->value, beta->value,
-                              running_mean->value, running_var->value, y.data, mean, rstd,
-                              tape.scratch(k.batchnorm.scratch_bytes(s)), tape.stream());
-    } else {
-        k.batchnorm.infer(s, in.data, residual_data, gamma->value, beta->value, running_mean->value,
-                          running_var->value, y.data, tape.stream());
-    }
+    const Tensor y = s.bits ? map_with_bits(tape, s) : tape.empty(map);
+    par* const mean = tape.training() ? take_vector(tape, map) : nullptr;
+    par* const rstd = tape.training() ? take_vector(tape, map) : nullptr;
+    const NormGradient gradient{.shape = s,
+                                .x = x,
+                                .residual = residual,
+                                .gamma = norm.gamma,
+                                .beta = norm.beta,
+                                .running_mean = norm.running_mean,
+                                .running_var = norm.running_var,
+                                .mean = mean,
+                                .rstd = rstd};
+    run_norm(tape, gradient, y, moments);
     Node node{.op = residual ? (relu ? "batchnorm_add_relu" : "batchnorm_add")
                              : (relu ? "batchnorm_relu" : "batchnorm"),
               .layer = norm.name,
@@ -104,72 +174,67 @@ Var fused_norm(
               .eps = norm.eps,
               .bytes = moments || !tape.training() ? s.infer_bytes(bytes_of(k.activation))
                                                    : s.bytes(bytes_of(k.activation)),
-              .needs_grad =
-                  tape.needs_grad(x) || gamma->trainable || (residual && tape.needs_grad(residual)),
-              .saved = saved};
+              .needs_grad = tape.needs_grad(x) || norm.gamma->trainable ||
+                            (residual && tape.needs_grad(residual)),
+              .backward = gradient};
+    if (mean) node.saved = {mean, rstd};
     if (residual) node.inputs.push_back(residual);
-    node.backward = [s, x, residual, gamma, beta, running_mean, running_var, mean, rstd](
-                        Tape& t, const Node& self) {
-        const BatchNorm& bn = t.kernels().batchnorm;
-        Dx dx(t, x, true);
-        const auto into_residual =
-            residual ? t.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
-        const BatchNorm::Backward out{.dx = dx.data(),
-                                      .dx_write = dx.write(),
-                                      .dresidual = into_residual.data,
-                                      .dresidual_write = into_residual.write,
-                                      .dgamma = trained_grad(gamma),
-                                      .dbeta = trained_grad(beta),
-                                      .par_write = t.param_write(),
-                                      .beta = beta->value};
-        void* scratch = t.scratch(bn.scratch_bytes(s));
-        if (mean)
-            bn.backward(s, t.value(x).data, self.value.data, self.grad.data, gamma->value, mean,
-                        rstd, out, scratch, t.stream());
-        else
-            bn.backward_frozen(s, t.value(x).data, self.value.data, self.grad.data, gamma->value,
-                               running_mean->value, running_var->value, out, scratch, t.stream());
-        dx.finish();
-    };
     return tape.record(std::move(node));
 }
 
-// One side of a batchnorm_pair, and where its gradient goes.
+// One of the two norms of a batchnorm_pair, and where its gradient goes.
 struct Side {
     Var x;
-    const Norm& norm;
-    const Moments& moments;
+    const Param *gamma, *beta, *running_mean, *running_var;
+    par *mean, *rstd;
 
-    BatchNorm::Half half(Tape& tape) const {
-        const Tensor in = tape.value(x);
-        return {.x = in.data,
-                .gamma = norm.gamma->value,
-                .beta = norm.beta->value,
-                .mean = take_vector(tape, in.map),
-                .rstd = take_vector(tape, in.map)};
+    static Side of(Tape& tape, Var x, const Norm& norm) {
+        const Map map = tape.value(x).map;
+        return {.x = x,
+                .gamma = norm.gamma,
+                .beta = norm.beta,
+                .running_mean = norm.running_mean,
+                .running_var = norm.running_var,
+                .mean = take_vector(tape, map),
+                .rstd = take_vector(tape, map)};
     }
-    BatchNorm::HalfOnMoments on_moments() const {
-        return {.moments = moments,
-                .running_mean = norm.running_mean->value,
-                .running_var = norm.running_var->value};
+    BatchNorm::TrainPair::Half train(Tape& tape, const Moments& moments) const {
+        return {.x = tape.value(x).data,
+                .moments = moments,
+                .gamma = gamma->value,
+                .beta = beta->value,
+                .running_mean = running_mean->value,
+                .running_var = running_var->value,
+                .mean = mean,
+                .rstd = rstd};
     }
-    bool needs_grad(const Tape& tape) const { return tape.needs_grad(x) || norm.gamma->trainable; }
+    BatchNorm::BackwardPair::Half backward(Tape& tape, act* dx) const {
+        return {.x = tape.value(x).data,
+                .gamma = gamma->value,
+                .mean = mean,
+                .rstd = rstd,
+                .dx = dx,
+                .dgamma = trained_grad(gamma),
+                .dbeta = trained_grad(beta)};
+    }
+    bool needs_grad(const Tape& tape) const { return tape.needs_grad(x) || gamma->trainable; }
 };
 
-// relu(norm(x) + norm'(x')), x' being a shortcut's convolution.
+// relu(norm(x) + norm'(x')), where x' is the output of the convolution of a shortcut.
 Var norm_pair(
     Tape& tape, Var x, const Norm& norm, const Moments& moments, const Residual& shortcut) {
     const auto range = tape.range(norm.name);
     const Kernels& k = tape.kernels();
-    const Side main{x, norm, moments}, other{shortcut.convolved, *shortcut.norm, shortcut.moments};
     BatchNormShape s = norm_shape(tape, tape.value(x).map, norm);
-    FP_CHECK(s == norm_shape(tape, tape.value(other.x).map, other.norm), norm.name, " and ",
-             other.norm.name, ": norms that differ in shape, eps or momentum are no pair");
+    FP_CHECK(s == norm_shape(tape, tape.value(shortcut.convolved).map, *shortcut.norm), norm.name,
+             " and ", shortcut.norm->name,
+             ": norms that differ in shape, eps or momentum are no pair");
     s.relu = s.bits = true;
     const Tensor y = map_with_bits(tape, s);
-    const BatchNorm::Half a = main.half(tape), b = other.half(tape);
-    k.batchnorm.pair_on_moments(s, a, main.on_moments(), b, other.on_moments(), y.data,
-                                tape.stream());
+    const Side a = Side::of(tape, x, norm), b = Side::of(tape, shortcut.convolved, *shortcut.norm);
+    k.batchnorm.pair_on_moments(
+        s, {.a = a.train(tape, moments), .b = b.train(tape, shortcut.moments), .y = y.data},
+        tape.stream());
     return tape.record({.op = "batchnorm_pair",
                         .layer = norm.name,
                         .inputs = {x, shortcut.value},
@@ -177,21 +242,17 @@ Var norm_pair(
                         .value = y,
                         .eps = norm.eps,
                         .bytes = 3.0 * double(s.x.logical()) * bytes_of(k.activation),
-                        .needs_grad = main.needs_grad(tape) || other.needs_grad(tape),
+                        .needs_grad = a.needs_grad(tape) || b.needs_grad(tape),
                         .backward =
-                            [s, a, b, of_a = main.x, of_b = other.x, gamma = norm.gamma,
-                             beta = norm.beta, other_gamma = other.norm.gamma,
-                             other_beta = other.norm.beta](Tape& t, const Node& self) {
+                            [s, a, b](Tape& t, const Node& self) {
                                 const BatchNorm& bn = t.kernels().batchnorm;
-                                Dx to_a(t, of_a, false), to_b(t, of_b, false);
-                                bn.pair_backward(s, a, b, self.value.data, self.grad.data,
-                                                 {.dx = to_a.data(),
-                                                  .dgamma = trained_grad(gamma),
-                                                  .dbeta = trained_grad(beta)},
-                                                 {.dx = to_b.data(),
-                                                  .dgamma = trained_grad(other_gamma),
-                                                  .dbeta = trained_grad(other_beta)},
-                                                 t.param_write(),
+                                Dx to_a(t, a.x, false), to_b(t, b.x, false);
+                                bn.pair_backward(s,
+                                                 {.a = a.backward(t, to_a.data()),
+                                                  .b = b.backward(t, to_b.data()),
+                                                  .y = self.value.data,
+                                                  .dy = self.grad.data,
+                                                  .par_write = t.param_write()},
                                                  t.scratch(bn.pair_scratch_bytes(s)), t.stream());
                                 to_a.finish();
                                 to_b.finish();
@@ -261,12 +322,20 @@ Var conv_norm_maxpool(
     const Var convolved = train_conv(tape, x, layer, &moments);
     const auto range = tape.range(norm.name);
     const Tensor y = tape.empty(pool.y());
-    void *mean = take_vector(tape, s.x), *rstd = take_vector(tape, s.x);
+    par *const mean = take_vector(tape, s.x), *const rstd = take_vector(tape, s.x);
     auto* argmax = static_cast<uint8_t*>(tape.take(size_t(pool.y().stored())));
     const Param *gamma = norm.gamma, *beta = norm.beta;
-    k.batchnorm.pool_on_moments(s, pool, tape.value(convolved).data, moments, gamma->value,
-                                beta->value, norm.running_mean->value, norm.running_var->value,
-                                y.data, argmax, mean, rstd, tape.stream());
+    k.batchnorm.pool_on_moments(s, pool,
+                                {.x = tape.value(convolved).data,
+                                 .gamma = gamma->value,
+                                 .beta = beta->value,
+                                 .running_mean = norm.running_mean->value,
+                                 .running_var = norm.running_var->value,
+                                 .y = y.data,
+                                 .argmax = argmax,
+                                 .mean = mean,
+                                 .rstd = rstd},
+                                moments, tape.stream());
     tape.give(moments.data);
     return tape.record(
         {.op = "batchnorm_relu_maxpool",
@@ -284,16 +353,17 @@ Var conv_norm_maxpool(
              [s, pool, convolved, gamma, beta, argmax, mean, rstd](Tape& t, const Node& self) {
                  const BatchNorm& bn = t.kernels().batchnorm;
                  Dx dx(t, convolved, false);
-                 const BatchNorm::Backward out{.dx = dx.data(),
-                                               .dx_write = Write::replace,
-                                               .dresidual = nullptr,
-                                               .dresidual_write = Write::replace,
-                                               .dgamma = trained_grad(gamma),
-                                               .dbeta = trained_grad(beta),
-                                               .par_write = t.param_write(),
-                                               .beta = beta->value};
-                 bn.pool_backward(s, pool, t.value(convolved).data, self.grad.data, argmax,
-                                  gamma->value, mean, rstd, out,
+                 bn.pool_backward(s, pool,
+                                  {.x = t.value(convolved).data,
+                                   .dy = self.grad.data,
+                                   .argmax = argmax,
+                                   .gamma = gamma->value,
+                                   .mean = mean,
+                                   .rstd = rstd,
+                                   .dx = dx.data(),
+                                   .dgamma = trained_grad(gamma),
+                                   .dbeta = trained_grad(beta),
+                                   .par_write = t.param_write()},
                                   t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
                  dx.finish();
              },

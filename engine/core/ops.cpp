@@ -121,17 +121,19 @@ Var relu(Tape& tape, Var x) {
     const auto range = tape.range("relu");
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
-    tape.kernels().relu.forward(map, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "relu",
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward = [map, x](Tape& t, const Node& self) {
-                            const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().relu.backward(map, self.value.data, self.grad.data, dx,
-                                                      write, t.stream());
-                        }});
+    tape.kernels().relu.forward(map, {.x = tape.value(x).data, .y = y.data}, tape.stream());
+    return tape.record(
+        {.op = "relu",
+         .inputs = {x},
+         .value = y,
+         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+         .needs_grad = tape.needs_grad(x),
+         .backward = [map, x](Tape& t, const Node& self) {
+             const auto [dx, write] = t.grad_slot(x);
+             t.kernels().relu.backward(
+                 map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write},
+                 t.stream());
+         }});
 }
 
 Var add(Tape& tape, Var a, Var b) {
@@ -140,7 +142,8 @@ Var add(Tape& tape, Var a, Var b) {
     FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ",
              tape.value(b).map.c, " channels");
     const Tensor y = tape.empty(map);
-    tape.kernels().add.forward(map, tape.value(a).data, tape.value(b).data, y.data, tape.stream());
+    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data},
+                               tape.stream());
     return tape.record({.op = "add",
                         .inputs = {a, b},
                         .value = y,
@@ -149,8 +152,9 @@ Var add(Tape& tape, Var a, Var b) {
                         .backward = [map, a, b](Tape& t, const Node& self) {
                             for (const Var v : {a, b})
                                 if (const auto [dx, write] = t.grad_slot(v); dx)
-                                    t.kernels().add.accumulate(map, self.grad.data, dx, write,
-                                                               t.stream());
+                                    t.kernels().add.accumulate(
+                                        map, {.dy = self.grad.data, .dx = dx, .write = write},
+                                        t.stream());
                         }});
 }
 
@@ -166,22 +170,25 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
         argmax = static_cast<uint8_t*>(tape.take(size_t(s.y().stored())));
         saved.push_back(argmax);
     }
-    tape.kernels().maxpool.forward(s, tape.value(x).data, y.data, argmax, tape.stream());
-    return tape.record({.op = "maxpool",
-                        .inputs = {x},
-                        .value = y,
-                        .stride = s.stride,
-                        .pad = s.pad,
-                        .window = s.window,
-                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward =
-                            [s, x, argmax](Tape& t, const Node& self) {
-                                const auto [dx, write] = t.grad_slot(x);
-                                t.kernels().maxpool.backward(s, self.grad.data, argmax, dx, write,
-                                                             t.stream());
-                            },
-                        .saved = saved});
+    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax},
+                                   tape.stream());
+    return tape.record(
+        {.op = "maxpool",
+         .inputs = {x},
+         .value = y,
+         .stride = s.stride,
+         .pad = s.pad,
+         .window = s.window,
+         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+         .needs_grad = tape.needs_grad(x),
+         .backward =
+             [s, x, argmax](Tape& t, const Node& self) {
+                 const auto [dx, write] = t.grad_slot(x);
+                 t.kernels().maxpool.backward(
+                     s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write},
+                     t.stream());
+             },
+         .saved = saved});
 }
 
 Var avgpool(Tape& tape, Var x, int p, int q) {
@@ -189,7 +196,7 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
     const AvgPoolShape s{.x = tape.value(x).map, .p = p, .q = q};
     if (s.x.h == p && s.x.w == q) return x;
     const Tensor y = tape.empty(s.y());
-    tape.kernels().avgpool.forward(s, tape.value(x).data, y.data, tape.stream());
+    tape.kernels().avgpool.forward(s, {.x = tape.value(x).data, .y = y.data}, tape.stream());
     return tape.record({.op = "avgpool",
                         .inputs = {x},
                         .value = y,
@@ -197,7 +204,8 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
                         .needs_grad = tape.needs_grad(x),
                         .backward = [s, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().avgpool.backward(s, self.grad.data, dx, write, t.stream());
+                            t.kernels().avgpool.backward(
+                                s, {.dy = self.grad.data, .dx = dx, .write = write}, t.stream());
                         }});
 }
 
@@ -250,17 +258,20 @@ Var dropout(Tape& tape, Var x, double p) {
     const uint64_t key =
         tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
     const Tensor y = tape.empty(map);
-    tape.kernels().dropout.forward(map, p, key, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "dropout",
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward = [map, p, key, x](Tape& t, const Node& self) {
-                            const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().dropout.backward(map, p, key, self.grad.data, dx, write,
-                                                         t.stream());
-                        }});
+    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data},
+                                   tape.stream());
+    return tape.record(
+        {.op = "dropout",
+         .inputs = {x},
+         .value = y,
+         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+         .needs_grad = tape.needs_grad(x),
+         .backward = [map, p, key, x](Tape& t, const Node& self) {
+             const auto [dx, write] = t.grad_slot(x);
+             t.kernels().dropout.backward(
+                 map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write},
+                 t.stream());
+         }});
 }
 
 }  // namespace fp

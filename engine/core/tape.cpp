@@ -111,7 +111,8 @@ void Tape::backward(const std::vector<Seed>& seeds) {
     for (const Seed& seed : seeds) {
         const auto [slot, write] = grad_slot(seed.root);
         FP_CHECK(slot, "backward: row ", seed.root.row, " takes no gradient");
-        kernels_.add.accumulate(seed.grad.map, seed.grad.data, slot, write, stream());
+        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write},
+                                stream());
         last = std::max(last, seed.root.row);
     }
     for (int row = int(nodes_.size()) - 1; row > last; --row)

@@ -85,8 +85,13 @@ double sum_rate(const Kernels& k) {
         const Buffer a = random_elements(k, k.activation, map.stored()),
                      b = random_elements(k, k.activation, map.stored()),
                      y = random_elements(k, k.activation, map.stored());
-        const double seconds =
-            seconds_of(k, [&] { k.add.forward(map, a.data(), b.data(), y.data(), {}); });
+        const double seconds = seconds_of(k, [&] {
+            k.add.forward(map,
+                          {.a = static_cast<const act*>(a.data()),
+                           .b = static_cast<const act*>(b.data()),
+                           .y = static_cast<act*>(y.data())},
+                          {});
+        });
         if (images == 256 || (seconds >= kLongEnough && bytes > 5e8) || seconds >= 20 * kLongEnough)
             return bytes / seconds;
     }

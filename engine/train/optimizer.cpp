@@ -19,8 +19,9 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
     }
 }
 
-void* OptimizerState::at(void* block, int64_t element) const {
-    return static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+par* OptimizerState::at(void* block, int64_t element) const {
+    void* const number = static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+    return static_cast<par*>(number);
 }
 
 // A sum of squares for each run of the gradient, and of them the factor, all on the device.
@@ -37,7 +38,8 @@ const GradientScale* OptimizerState::clip(const ParamStore& params, double scale
         op.sum_squares(end - begin, at(params.grads(), begin), squares + i, scratch, {});
     }
     auto* clipped = static_cast<GradientScale*>(clipped_.data());
-    op.clip(int(runs.size()), squares, scale, options_.clip_norm, clipped, {});
+    op.clip(int(runs.size()),
+            {.squares = squares, .scale = scale, .most = options_.clip_norm, .to = clipped}, {});
     memory.copy_out_later(seen_.as<void>(), clipped, sizeof(*clipped), {});
     return clipped;
 }
@@ -48,8 +50,8 @@ void OptimizerState::apply(ParamStore& params, double lr, double scale) {
     for (const bool filters : {true, false}) {
         const double decay = filters || options_.decay_all ? options_.weight_decay : 0;
         for (const auto [begin, end] : params.runs(filters)) {
-            void *w = at(params.values(), begin), *g = at(params.grads(), begin),
-                 *m = at(slots_[0].data(), begin);
+            par *w = at(params.values(), begin), *g = at(params.grads(), begin),
+                *first = at(slots_[0].data(), begin);
             if (options_.kind == "sgd")
                 kernels_.optimizer.sgd(end - begin,
                                        {.lr = lr,
@@ -58,18 +60,19 @@ void OptimizerState::apply(ParamStore& params, double lr, double scale) {
                                         .nesterov = options_.nesterov,
                                         .scale = scale,
                                         .clipped = clipped},
-                                       w, g, m, {});
+                                       {.w = w, .g = g, .v = first}, {});
             else
-                kernels_.optimizer.adamw(end - begin,
-                                         {.lr = lr,
-                                          .beta1 = options_.beta1,
-                                          .beta2 = options_.beta2,
-                                          .eps = options_.eps,
-                                          .decay = decay,
-                                          .step = step_,
-                                          .scale = scale,
-                                          .clipped = clipped},
-                                         w, g, m, at(slots_[1].data(), begin), {});
+                kernels_.optimizer.adamw(
+                    end - begin,
+                    {.lr = lr,
+                     .beta1 = options_.beta1,
+                     .beta2 = options_.beta2,
+                     .eps = options_.eps,
+                     .decay = decay,
+                     .step = step_,
+                     .scale = scale,
+                     .clipped = clipped},
+                    {.w = w, .g = g, .m = first, .v = at(slots_[1].data(), begin)}, {});
         }
     }
     params.touch();

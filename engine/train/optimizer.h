@@ -39,7 +39,7 @@ public:
     size_t bytes() const { return slots_[0].bytes() + slots_[1].bytes(); }
 
 private:
-    void* at(void* block, int64_t element) const;
+    par* at(void* block, int64_t element) const;
     const GradientScale* clip(const ParamStore&, double scale);
 
     const Kernels& kernels_;

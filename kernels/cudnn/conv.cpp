@@ -179,7 +179,9 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
     void* apart = static_cast<char*>(scratch) + behind_filter(FilterSizes(s));
     void* to = a.write == Write::add ? apart : a.dx;
     p.plan.run({{p.y, a.dy}, {p.w, library_filter(s, a.w, scratch, stream)}, {p.x, to}}, cudnn);
-    if (a.write == Write::add) libraries().own->add.accumulate(s.x, apart, a.dx, a.write, stream);
+    if (a.write == Write::add)
+        libraries().own->add.accumulate(
+            s.x, {.dy = static_cast<const act*>(apart), .dx = a.dx, .write = a.write}, stream);
 }
 
 void backward_filter(const ConvShape& s,
@@ -196,7 +198,11 @@ void backward_filter(const ConvShape& s,
         from_bf16(to, f.rows, as<float>(a.dw), a.write, stream);
     } else if (apart) {
         const Map numbers{.c = int(f.rows), .block = 1};
-        libraries().own->add.accumulate(numbers, to, a.dw, a.write, stream);
+        void* dw = a.dw;  // float32, as activations are in this branch
+        libraries().own->add.accumulate(
+            numbers,
+            {.dy = static_cast<const act*>(to), .dx = static_cast<act*>(dw), .write = a.write},
+            stream);
     }
     if (!a.dbias) return;
     const Map y = s.y();

@@ -8,10 +8,14 @@
 
 namespace fp {
 
-// x[n,c,h,w] = (rgb[n,h,w,c] / 255 - mean[c]) / std[c] of three channels; rgb lies at any address
+// x[n,c,h,w] = (rgb[n,h,w,c] / 255 - mean[c]) / std[c], of three channels
 struct Image {
-    void (*normalize)(
-        const Map&, const uint8_t* rgb, const float* mean, const float* std, act* x, Stream);
+    struct Normalize {
+        const uint8_t* rgb;  // any alignment
+        const float *mean, *std;
+        act* x;
+    };
+    void (*normalize)(const Map&, const Normalize&, Stream);
 };
 
 }  // namespace fp

@@ -8,25 +8,28 @@
 
 namespace fp {
 
-// losses[n]: loss_n as LossShape says (not divided); sums[0] = sum of loss_n, sums[1] = sum of the labels'
-// class weights, both double. class_weight (c) may be null = all 1. backward scales by 1 / sums[1].
+// Cross entropy as LossShape defines it, and its gradient dlogits = scale / sums[1] d(sum of losses)/d(logits).
 struct Loss {
-    void (*forward)(const LossShape&,
-                    const act* logits,
-                    const int32_t* labels,
-                    const par* class_weight,
-                    par* losses,
-                    double* sums,
-                    Stream);
-    void (*backward)(const LossShape&,
-                     const act* logits,
-                     const int32_t* labels,
-                     const par* class_weight,
-                     const double* sums,
-                     double scale,
-                     act* dlogits,
-                     Write,
-                     Stream);
+    struct Forward {
+        const act* logits;
+        const int32_t* labels;    // (n), -1 for padded samples
+        const par* class_weight;  // (c); null: every weight is 1
+        par* losses;              // (n), not divided by the weights
+        double* sums;             // {sum of the losses, sum of the labels' class weights}
+    };
+    void (*forward)(const LossShape&, const Forward&, Stream);
+
+    struct Backward {
+        const act* logits;
+        const int32_t* labels;
+        const par* class_weight;
+        const double* sums;  // forward's
+        double scale;
+        act* dlogits;
+        Write write;
+    };
+    void (*backward)(const LossShape&, const Backward&, Stream);
+
     void (*softmax)(const Map& logits, const act* x, float* probabilities, Stream);  // (n, c) dense
 };
 
