@@ -87,12 +87,19 @@ void add_linear(const Kernels& k, const char* name, int n, int in, int side, int
                 auto d = std::make_shared<Dense>(k, s);
                 return [&k, s, call, d](Stream stream) {
                     if (call == "forward")
-                        k.linear.forward(s, d->x, d->w, d->bias, d->y, d->scratch, stream);
+                        k.linear.forward(s, {.x = d->x, .w = d->w, .bias = d->bias, .y = d->y},
+                                         d->scratch, stream);
                     else if (call == "backward_data")
-                        k.linear.backward_data(s, d->y, d->w, d->dx, Write::replace, d->scratch,
-                                               stream);
+                        k.linear.backward_data(
+                            s, {.dy = d->y, .w = d->w, .dx = d->dx, .write = Write::replace},
+                            d->scratch, stream);
                     else
-                        k.linear.backward_filter(s, d->x, d->y, d->dw, d->dbias, Write::replace,
+                        k.linear.backward_filter(s,
+                                                 {.x = d->x,
+                                                  .dy = d->y,
+                                                  .dw = d->dw,
+                                                  .dbias = d->dbias,
+                                                  .write = Write::replace},
                                                  d->scratch, stream);
                 };
             });

@@ -273,7 +273,8 @@ struct Op : OpTensors {
     }
 
     void call(int set) {
-        if (name == "round") return k.conv.keep_rounded(inputs[0].data(), x.n, outs[0].data(), {});
+        if (name == "round")
+            return k.conv.keep_rounded(inputs[0].as<par>(), x.n, outs[0].data(), {});
         if (name == "image")
             return k.image.normalize(x,
                                      {.rgb = static_cast<const uint8_t*>(rgb.data()),

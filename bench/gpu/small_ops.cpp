@@ -17,6 +17,22 @@
 namespace fp {
 namespace {
 
+// Device memory, as whichever pointer an op takes.
+struct Input {
+    const void* at;
+    template <class T>
+    operator const T*() const {
+        return static_cast<const T*>(at);
+    }
+};
+struct Target {
+    void* at;
+    template <class T>
+    operator T*() const {
+        return static_cast<T*>(at);
+    }
+};
+
 // What such an op reads and writes on a backend's device.
 struct Tensors {
     const Kernels& k;
@@ -33,11 +49,11 @@ struct Tensors {
     uint64_t seed = 0;
 
     template <class Layout>
-    const void* in(Type type, const Layout& l, bool positive = false) {
+    Input in(Type type, const Layout& l, bool positive = false) {
         inputs.push_back(
             upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
-        return inputs.back().data();
+        return {inputs.back().data()};
     }
     template <class T>
     const T* in(const std::vector<T>& host) {
@@ -51,15 +67,15 @@ struct Tensors {
         return inputs.back().data();
     }
     template <class Layout>
-    void* out(const char* name, Type type, const Layout& l) {
+    Target out(const char* name, Type type, const Layout& l) {
         written.emplace_back(k, size_t(l.stored()) * size_t(bytes_of(type)));
         outputs.emplace_back(name, written.back(), type, l);
         moved += double(written.back().bytes());
-        return written.back().data();
+        return {written.back().data()};
     }
     template <class Layout>
-    void* update(const char* name, Type type, const Layout& l, bool positive = false) {
-        void* to = out(name, type, l);
+    Target update(const char* name, Type type, const Layout& l, bool positive = false) {
+        const Target to = out(name, type, l);
         inputs.push_back(
             upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
@@ -144,15 +160,19 @@ Call linear_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line&
     void* scratch = t->scratch(k.linear.scratch_bytes(s));
     if (name == "linear")
         return [&k, s, scratch, x = t->in(a, s.x), w = t->in(p, s.w), b = t->in(p, bias),
-                y = t->out("y", a, s.y())] { k.linear.forward(s, x, w, b, y, scratch, {}); };
+                y = t->out("y", a, s.y())] {
+            k.linear.forward(s, {.x = x, .w = w, .bias = b, .y = y}, scratch, {});
+        };
     if (name == "linear_data")
         return
             [&k, s, scratch, dy = t->in(a, s.y()), w = t->in(p, s.w), dx = t->out("dx", a, s.x)] {
-                k.linear.backward_data(s, dy, w, dx, Write::replace, scratch, {});
+                k.linear.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
+                                       scratch, {});
             };
     return [&k, s, scratch, x = t->in(a, s.x), dy = t->in(a, s.y()), dw = t->out("dw", p, s.w),
             db = t->out("dbias", p, bias)] {
-        k.linear.backward_filter(s, x, dy, dw, db, Write::replace, scratch, {});
+        k.linear.backward_filter(
+            s, {.x = x, .dy = dy, .dw = dw, .dbias = db, .write = Write::replace}, scratch, {});
     };
 }
 
@@ -226,7 +246,14 @@ Call scores_op(const std::shared_ptr<Tensors>& t, Line& words) {
     return [&k, s, x = t->in(a, s.x), labels = t->in(drawn_labels(n, 2)),
             dscore = t->in(std::vector<double>(size_t(c), 1.0)), dx = t->out("dx", a, s.x),
             scratch = t->scratch(k.snnl.scratch_bytes(s, true))] {
-        k.snnl.backward(s, x, labels, nullptr, dscore, dx, Write::replace, scratch, {});
+        k.snnl.backward(s,
+                        {.x = x,
+                         .labels = labels,
+                         .strata = nullptr,
+                         .dscore = dscore,
+                         .dx = dx,
+                         .write = Write::replace},
+                        scratch, {});
     };
 }
 

@@ -1,6 +1,6 @@
-// Weights made ready for inference: the norm that follows a convolution is folded into its filter and
-// bias, and the filter is laid out as the backend's inference kernel likes it. Made at first use for each
-// shape, and again when a weight has changed (ParamStore::version).
+// Weights prepared for inference: the norm that follows a convolution is folded into the convolution's filter and bias, and
+// the filter is converted to the layout of the backend's inference kernel. Prepared at the first use of each shape, and
+// again after a weight has changed (ParamStore::version).
 //
 //   w'[k,...] = w[k,...] gamma[k] / sqrt(var[k] + eps)
 //   b'[k]     = beta[k] + (b[k] - mean[k]) gamma[k] / sqrt(var[k] + eps)

@@ -116,6 +116,10 @@ public:
     }
 
     void* data() const { return data_; }
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(data_);
+    }
     size_t bytes() const { return bytes_; }
     explicit operator bool() const { return data_ != nullptr; }
     // At least this many bytes; what was in the block is lost when it has to grow.

@@ -13,8 +13,8 @@ std::vector<ParamUse> uses(const Param& weight, const Param* bias) {
     return out;
 }
 
-void* data(const Param* p) { return p ? p->value : nullptr; }
-void* grad(const Param* p) { return p ? p->grad : nullptr; }
+par* data(const Param* p) { return p ? p->value : nullptr; }
+par* grad(const Param* p) { return p ? p->grad : nullptr; }
 // A layer's bias is trained with its weight.
 bool trains(const Param& weight) { return weight.trainable; }
 
@@ -42,8 +42,13 @@ Var infer_conv(
         tape.folded()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
-    conv.infer(s, tape.value(x).data, ready.filter.data(), ready.bias.data(),
-               residual ? tape.value(residual).data : nullptr, relu, y.data,
+    conv.infer(s,
+               {.x = tape.value(x).data,
+                .prepared = ready.filter.data(),
+                .bias = ready.bias.as<par>(),
+                .residual = residual ? tape.value(residual).data : nullptr,
+                .relu = relu,
+                .y = y.data},
                tape.scratch(conv.scratch_bytes(s)), tape.stream());
     Node node{.op = "conv2d",
               .layer = layer.name,
@@ -62,37 +67,44 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     const Conv& conv = tape.kernels().conv;
     const Param *weight = layer.weight, *bias = layer.bias;
     const Tensor y = tape.empty(s.y());
+    const Conv::Forward arguments{
+        .x = tape.value(x).data, .w = weight->value, .bias = data(bias), .y = y.data};
     void* const space = tape.scratch(conv.scratch_bytes(s));
     if (moments) {
         moments->rows = conv.moments_rows(s);
         moments->data = tape.take(Moments::bytes(s.y(), moments->rows));
-        conv.forward_moments(s, tape.value(x).data, weight->value, data(bias), y.data, *moments,
-                             space, tape.stream());
+        conv.forward_moments(s, arguments, *moments, space, tape.stream());
     } else {
-        conv.forward(s, tape.value(x).data, weight->value, data(bias), y.data, space,
-                     tape.stream());
+        conv.forward(s, arguments, space, tape.stream());
     }
-    return tape.record({.op = "conv2d",
-                        .layer = layer.name,
-                        .inputs = {x},
-                        .channels = Channels::fresh,
-                        .params = uses(*weight, bias),
-                        .value = y,
-                        .stride = layer.stride,
-                        .pad = layer.pad,
-                        .macs = s.macs(),
-                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-                        .needs_grad = tape.needs_grad(x) || trains(*weight),
-                        .backward = [s, x, weight, bias](Tape& t, const Node& self) {
-                            const Conv& c = t.kernels().conv;
-                            void* scratch = t.scratch(c.scratch_bytes(s));
-                            if (trains(*weight))
-                                c.backward_filter(s, t.value(x).data, self.grad.data, weight->grad,
-                                                  grad(bias), t.param_write(), scratch, t.stream());
-                            if (const auto [dx, write] = t.grad_slot(x); dx)
-                                c.backward_data(s, self.grad.data, weight->value, dx, write,
-                                                scratch, t.stream());
-                        }});
+    return tape.record(
+        {.op = "conv2d",
+         .layer = layer.name,
+         .inputs = {x},
+         .channels = Channels::fresh,
+         .params = uses(*weight, bias),
+         .value = y,
+         .stride = layer.stride,
+         .pad = layer.pad,
+         .macs = s.macs(),
+         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+         .needs_grad = tape.needs_grad(x) || trains(*weight),
+         .backward = [s, x, weight, bias](Tape& t, const Node& self) {
+             const Conv& c = t.kernels().conv;
+             void* scratch = t.scratch(c.scratch_bytes(s));
+             if (trains(*weight))
+                 c.backward_filter(s,
+                                   {.x = t.value(x).data,
+                                    .dy = self.grad.data,
+                                    .dw = weight->grad,
+                                    .dbias = grad(bias),
+                                    .write = t.param_write()},
+                                   scratch, t.stream());
+             if (const auto [dx, write] = t.grad_slot(x); dx)
+                 c.backward_data(
+                     s, {.dy = self.grad.data, .w = weight->value, .dx = dx, .write = write},
+                     scratch, t.stream());
+         }});
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
@@ -206,27 +218,35 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
     const Kernels& k = tape.kernels();
     const LinearShape s{.x = in, .w = weight.shape, .y_block = k.block(weight.shape.k)};
     const Tensor y = tape.empty(s.y());
-    k.linear.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
+    k.linear.forward(s,
+                     {.x = tape.value(x).data, .w = weight.value, .bias = data(bias), .y = y.data},
                      tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
-    return tape.record(
-        {.op = "linear",
-         .layer = layer,
-         .inputs = {x},
-         .channels = Channels::fresh,
-         .params = uses(weight, bias),
-         .value = y,
-         .macs = s.macs(),
-         .bytes = s.bytes(bytes_of(k.activation)),
-         .needs_grad = tape.needs_grad(x) || trains(weight),
-         .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
-             const Linear& op = t.kernels().linear;
-             void* scratch = t.scratch(op.scratch_bytes(s));
-             if (trains(*w))
-                 op.backward_filter(s, t.value(x).data, self.grad.data, w->grad, grad(bias),
-                                    t.param_write(), scratch, t.stream());
-             if (const auto [dx, write] = t.grad_slot(x); dx)
-                 op.backward_data(s, self.grad.data, w->value, dx, write, scratch, t.stream());
-         }});
+    return tape.record({.op = "linear",
+                        .layer = layer,
+                        .inputs = {x},
+                        .channels = Channels::fresh,
+                        .params = uses(weight, bias),
+                        .value = y,
+                        .macs = s.macs(),
+                        .bytes = s.bytes(bytes_of(k.activation)),
+                        .needs_grad = tape.needs_grad(x) || trains(weight),
+                        .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
+                            const Linear& op = t.kernels().linear;
+                            void* scratch = t.scratch(op.scratch_bytes(s));
+                            if (trains(*w))
+                                op.backward_filter(s,
+                                                   {.x = t.value(x).data,
+                                                    .dy = self.grad.data,
+                                                    .dw = w->grad,
+                                                    .dbias = grad(bias),
+                                                    .write = t.param_write()},
+                                                   scratch, t.stream());
+                            if (const auto [dx, write] = t.grad_slot(x); dx)
+                                op.backward_data(
+                                    s,
+                                    {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write},
+                                    scratch, t.stream());
+                        }});
 }
 
 Var dropout(Tape& tape, Var x, double p) {

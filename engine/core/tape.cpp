@@ -58,7 +58,8 @@ Var Tape::find(std::string_view layer, std::string_view op) const {
 }
 
 Tensor Tape::empty(const Map& map) {
-    return {arena_.take(size_t(map.stored()) * bytes_of(kernels_.activation)), map};
+    const size_t bytes = size_t(map.stored()) * bytes_of(kernels_.activation);
+    return {.data = static_cast<act*>(arena_.take(bytes)), .map = map};
 }
 
 Var Tape::input(Tensor value, bool needs_grad) {

@@ -152,7 +152,7 @@ public:
     // Where an op's backward writes: the buffer, and whether it is the first to do so. Null where no
     // gradient is wanted.
     struct Slot {
-        void* data;
+        act* data;
         Write write;
     };
     Slot grad_slot(Var v);

@@ -69,7 +69,10 @@ double product_rate(const Kernels& k) {
                      y = random_elements(k, k.activation, shape.y().stored()),
                      scratch(k.memory, k.linear.scratch_bytes(shape));
         const double seconds = seconds_of(k, [&] {
-            k.linear.forward(shape, x.data(), w.data(), bias.data(), y.data(), scratch.data(), {});
+            k.linear.forward(
+                shape,
+                {.x = x.as<act>(), .w = w.as<par>(), .bias = bias.as<par>(), .y = y.as<act>()},
+                scratch.data(), {});
         });
         if (seconds >= kLongEnough || side == 8192) return shape.flops() / seconds;
     }

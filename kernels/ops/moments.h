@@ -1,4 +1,6 @@
-// Batch statistics that a convolution writes.
+// Partial batch statistics, written by a convolution for the batch norm that follows it, which then does not read the
+// convolution's output for them: per stored channel and chunk of pixels, the mean and the sum of squared deviations from
+// it, of the values as stored. float32, [c][2][chunk].
 #pragma once
 
 #include <cstddef>
@@ -8,16 +10,15 @@
 
 namespace fp {
 
-// What a convolution leaves for the batch norm behind it, so that nobody reads its output for the statistics:
-// of every channel (as stored) and every chunk of pixels their mean and the sum of squares about it, of the
-// values as stored. float32, [c][2][chunk].
 struct Moments {
+    // The line of places that is cut into chunks.
     enum class Line {
-        pixels,  // the pixels of the map, in memory's order
-        // the same, with an empty place behind each row and w + 1 behind each sample: chunks differ in pixels (counts)
+        pixels,  // the pixels of the map in memory order
+        // the same with one empty place after each row and w + 1 more after each sample, so chunks hold different
+        // numbers of pixels (counts)
         padded
     };
-    // What a chunk is: `count` consecutive places of a line, the last chunk perhaps fewer.
+    // The size of a chunk: `count` consecutive places of the line; the last chunk may hold fewer.
     struct Rows {
         int count = 0;
         Line line = Line::pixels;
@@ -38,12 +39,12 @@ struct Moments {
         const size_t counts = rows.padded() ? 1 : 0;
         return size_t(chunks(m, rows)) * (2 * size_t(m.stored_c()) + counts) * sizeof(float);
     }
-    // How many pixels each chunk holds; null where all but the last hold rows.count.
+    // The number of pixels in each chunk, stored after the moments; null where every chunk but the last holds rows.count.
     float* counts(const Map& m) const {
         if (!rows.padded()) return nullptr;
         return static_cast<float*>(data) + 2 * chunks(m, rows) * m.stored_c();
     }
-    // Pixels that lie before a place of the padded line of h x w maps.
+    // The number of pixels before a place of the padded line of h x w maps.
     static constexpr int64_t before(int64_t place, int h, int w) {
         const int64_t line = place / (w + 1), q = place % (w + 1), n = line / (h + 1),
                       p = line % (h + 1);

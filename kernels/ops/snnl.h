@@ -1,4 +1,4 @@
-// Soft nearest neighbour loss.
+// Soft nearest neighbour loss of every channel (SnnlShape; kernels/reference/snnl.cpp has the formulas).
 #pragma once
 
 #include <cstddef>
@@ -9,27 +9,27 @@
 
 namespace fp {
 
-// labels (sets, n) int32, strata (n) int32 or null, scores (sets, c) double. `dscore` (c) double.
-// backward is for one set (sets = 1), definition exact.
 struct Snnl {
-    size_t (*scratch_bytes)(const SnnlShape&,
-                            bool gradient);  // of forward alone, or of backward too
-    void (*forward)(const SnnlShape&,
-                    const act* x,
-                    const int32_t* labels,
-                    const int32_t* strata,
-                    double* scores,
-                    void* scratch,
-                    Stream);
-    void (*backward)(const SnnlShape&,
-                     const act* x,
-                     const int32_t* labels,
-                     const int32_t* strata,
-                     const double* dscore,
-                     act* dx,
-                     Write,
-                     void* scratch,
-                     Stream);
+    struct Forward {
+        const act* x;
+        const int32_t* labels;  // (sets, n); negative where unknown
+        const int32_t* strata;  // (n); null: all samples are of one stratum
+        double* scores;         // (sets, c)
+    };
+    // Of the exact definition and a single label set.
+    struct Backward {
+        const act* x;
+        const int32_t* labels;  // (n)
+        const int32_t* strata;  // (n) or null
+        const double* dscore;   // (c)
+        act* dx;
+        Write write;
+    };
+
+    // For forward alone, or with `gradient` for both.
+    size_t (*scratch_bytes)(const SnnlShape&, bool gradient);
+    void (*forward)(const SnnlShape&, const Forward&, void* scratch, Stream);
+    void (*backward)(const SnnlShape&, const Backward&, void* scratch, Stream);
 };
 
 }  // namespace fp

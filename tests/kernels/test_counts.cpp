@@ -157,12 +157,13 @@ TEST_P(Traffic, Moments) {
     const Buffer data(k, Moments::bytes(m, rows));
     const Moments moments{data.data(), rows};
     const auto apart = counted([&] {
-        k.conv.forward(s, x, w, nullptr, more, scratch.data(), {});
+        k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = more}, scratch.data(), {});
         k.batchnorm.train(norm, train_args(more, nullptr, out, kept_mean, rstd), scratch.data(),
                           {});
     });
     const auto told = counted([&] {
-        k.conv.forward_moments(s, x, w, nullptr, more, moments, scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = more}, moments,
+                               scratch.data(), {});
         k.batchnorm.train_on_moments(norm, train_args(more, nullptr, out, kept_mean, rstd), moments,
                                      {});
     });
@@ -384,12 +385,19 @@ TEST(Products, FlopsAndBytesAreTheShapes) {
                           .pad = c.window / 2,
                           .y_block = k.block(64)};
         const Buffer scratch(k, k.conv.scratch_bytes(s)),
-            ready(k, k.conv.prepared_bytes(s, false, false));
+            ready(k, k.conv.prepared_bytes(s, {.residual = false, .relu = false}));
         const Tensor x = on.act_in(m, Values(size_t(m.logical()), 1.0));
         const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 1.0)), y = on.act_out(s.y());
-        k.conv.prepare(s, false, false, w, ready.data(), {});
+        k.conv.prepare(s, {.residual = false, .relu = false}, w, ready.data(), {});
         const Counted got = counted([&] {
-            k.conv.infer(s, x, ready.data(), nullptr, nullptr, false, y, scratch.data(), {});
+            k.conv.infer(s,
+                         {.x = x,
+                          .prepared = ready.data(),
+                          .bias = nullptr,
+                          .residual = nullptr,
+                          .relu = false,
+                          .y = y},
+                         scratch.data(), {});
         });
         const bool f32 = c.precision == Precision::f32, tf32 = c.precision == Precision::tf32;
         const bool wgmma = c.generation == 90 && c.precision == Precision::bf16;
@@ -444,9 +452,12 @@ TEST(Products, BitsDoNotDependOnTheOrderOfThreads) {
             const Tensor mean = on.par_in(on.channels(m.c), ones),
                          var = on.par_in(on.channels(m.c), ones);
             const Tensor kept = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
-            k.conv.forward(s, x, w, nullptr, y, scratch.data(), {});
-            k.conv.backward_data(s, dy, w, dx, Write::replace, scratch.data(), {});
-            k.conv.backward_filter(s, x, dy, dw, nullptr, Write::replace, scratch.data(), {});
+            k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = y}, scratch.data(), {});
+            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
+                                 scratch.data(), {});
+            k.conv.backward_filter(
+                s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
+                scratch.data(), {});
             k.batchnorm.train(norm,
                               {.x = x,
                                .residual = nullptr,

@@ -157,7 +157,8 @@ Values scores(const Features& f, const Values& x_values, const std::vector<int32
     const Tensor x = on.act_in(s.x, x_values);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> score(cpu(), size_t(s.sets) * size_t(s.x.c));
-    cpu().snnl.forward(s, x, label, nullptr, score, scratch.data(), {});
+    cpu().snnl.forward(s, {.x = x, .labels = label, .strata = nullptr, .scores = score},
+                       scratch.data(), {});
     return score.values();
 }
 
@@ -168,7 +169,14 @@ Values slopes(const Features& f, const Values& x_values, const std::vector<int32
     const Tensor x = on.act_in(s.x, x_values), dx = on.act_out(s.x);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> dscore(cpu(), random_values(s.x.c, 5));
-    cpu().snnl.backward(s, x, label, nullptr, dscore, dx, Write::replace, scratch.data(), {});
+    cpu().snnl.backward(s,
+                        {.x = x,
+                         .labels = label,
+                         .strata = nullptr,
+                         .dscore = dscore,
+                         .dx = dx,
+                         .write = Write::replace},
+                        scratch.data(), {});
     return dx.values();
 }
 

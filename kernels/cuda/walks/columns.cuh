@@ -1,14 +1,14 @@
-// Column sums of a map: what a bias gets as its gradient, and the second half of any sum per channel.
+// Column sums of a map: the gradient of a bias, and the second stage of every sum per channel.
 #pragma once
 
-#include "machine.cuh"
+#include "kernels/cuda/walks/parts.cuh"
 
 namespace fp::FP_MACHINE {
 
-// sums[c] = sum over n, h, w of x[n,h,w,c] (added to what is there if asked), float32, padding zero.
+// sums[c] = (or +=) the sum over n, h, w of x[n,h,w,c], in float32; zero in the padding.
 size_t column_sums_scratch_bytes(const Map&, int element_bytes);
-void column_sums(const Map&, const float* x, float* sums, Write, void* scratch, Stream);
-void column_sums(const Map&, const bf16* x, float* sums, Write, void* scratch, Stream);
+void column_sums(const Map&, const float* x, const Sum& sums, void* scratch, Stream);
+void column_sums(const Map&, const bf16* x, const Sum& sums, void* scratch, Stream);
 
 // Where the sums of up to three kinds go; null: nowhere.
 struct ColumnTotals {
