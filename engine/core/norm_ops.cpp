@@ -77,6 +77,21 @@ struct AppliedNorm {
                 .dgamma = trained_grad(gamma),
                 .dbeta = trained_grad(beta)};
     }
+    BatchNorm::BackwardPool backward_pool(const Tape& tape,
+                                          const act* dy,
+                                          const uint8_t* argmax,
+                                          act* dx) const {
+        return {.x = tape.value(x).data,
+                .dy = dy,
+                .argmax = argmax,
+                .gamma = gamma->value,
+                .mean = mean,
+                .rstd = rstd,
+                .dx = dx,
+                .dgamma = trained_grad(gamma),
+                .dbeta = trained_grad(beta),
+                .par_write = tape.param_write()};
+    }
 };
 
 // A norm with the addition and the ReLU that follow it, as one row.
@@ -315,19 +330,9 @@ Var conv_norm_maxpool(
                             [s, pool, of, argmax](Tape& t, const Node& self) {
                                 const BatchNorm& bn = t.kernels().batchnorm;
                                 Dx dx(t, of.x, false);
-                                bn.pool_backward(s, pool,
-                                                 {.x = t.value(of.x).data,
-                                                  .dy = self.grad.data,
-                                                  .argmax = argmax,
-                                                  .gamma = of.gamma->value,
-                                                  .mean = of.mean,
-                                                  .rstd = of.rstd,
-                                                  .dx = dx.data(),
-                                                  .dgamma = trained_grad(of.gamma),
-                                                  .dbeta = trained_grad(of.beta),
-                                                  .par_write = t.param_write()},
-                                                 t.scratch(bn.pool_scratch_bytes(s, pool)),
-                                                 t.stream());
+                                bn.pool_backward(
+                                    s, pool, of.backward_pool(t, self.grad.data, argmax, dx.data()),
+                                    t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
                                 dx.finish();
                             },
                         .saved = {of.mean, of.rstd, argmax}});

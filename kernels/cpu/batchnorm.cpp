@@ -18,89 +18,12 @@
 // Bound    memory.
 #include <cmath>
 
+#include "kernels/cpu/batchnorm_units.h"
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/kernels.h"
 
 namespace fp::cpu {
 namespace {
-
-constexpr int64_t kTilePixels = 128;
-constexpr int64_t kUnitPixels = 2048;
-constexpr int64_t kBatchBytes = 8 << 20;
-
-// A unit of work: images [first, last) of a channel block.
-struct Unit {
-    int block, first, last;
-};
-
-struct Units {
-    Map map;
-
-    int images() const { return int(std::max<int64_t>(1, kUnitPixels / map.pixels())); }
-    int per_block() const { return int(ceil_div(map.n, images())); }
-    int count() const { return per_block() * map.blocks(); }
-    Unit operator[](int i) const {
-        const int first = i % per_block() * images();
-        return {i / per_block(), first, std::min(map.n, first + images())};
-    }
-    int64_t plane(int image, int block) const {  // offset of one image of a channel block
-        return map.at(image, block * map.block, 0, 0);
-    }
-    int64_t plane_stride() const { return map.stored_c() * map.pixels(); }
-};
-
-// `images` runs of `pixels` vectors, from element `first` on.
-struct Tile {
-    int64_t first, images, pixels;
-    int64_t count() const { return images * pixels; }
-};
-
-template <class Body>
-void for_tiles(const Units& units, const Unit& unit, const Body& body) {
-    const int64_t pixels = units.map.pixels();
-    if (pixels > kTilePixels) {
-        for (int n = unit.first; n < unit.last; ++n)
-            for (int64_t p = 0; p < pixels; p += kTilePixels)
-                body(Tile{units.plane(n, unit.block) + p * units.map.block, 1,
-                          std::min(kTilePixels, pixels - p)});
-    } else {
-        const int images = int(kTilePixels / pixels);
-        for (int n = unit.first; n < unit.last; n += images)
-            body(Tile{units.plane(n, unit.block), std::min(images, unit.last - n), pixels});
-    }
-}
-
-// body(element index) for every vector of the tile
-template <int B, class Body>
-inline void for_pixels(const Units& units, const Tile& tile, const Body& body) {
-    for (int64_t n = 0; n < tile.images; ++n) {
-        const int64_t first = tile.first + n * units.plane_stride();
-        for (int64_t p = 0; p < tile.pixels; ++p) body(first + p * B);
-    }
-}
-
-// Processes channel blocks in batches whose `streams` maps fit in the shared cache. Of each batch: pass(i) of every unit
-// i, then finish(block) of every block, then second(i) of every unit in reverse order, so that it begins with what pass
-// read last. All threads of the team meet between the three.
-template <class Pass, class Finish, class Second>
-void in_batches(
-    const Units& units, int streams, const Pass& pass, const Finish& finish, const Second& second) {
-    const Map& map = units.map;
-    const int64_t block_bytes = streams * int64_t(sizeof(float)) * map.stored() / map.blocks();
-    const int blocks = int(std::clamp<int64_t>(kBatchBytes / block_bytes, 1, map.blocks()));
-    const int per_block = units.per_block();
-#pragma omp parallel if (map.stored() > kPiece)
-    for (int first = 0; first < map.blocks(); first += blocks) {
-        const int last = std::min(map.blocks(), first + blocks);
-#pragma omp for schedule(dynamic)
-        for (int i = first * per_block; i < last * per_block; ++i) pass(i);
-#pragma omp for
-        for (int block = first; block < last; ++block) finish(block);
-#pragma omp for schedule(dynamic)
-        for (int i = last * per_block - 1; i >= first * per_block; --i) second(i);
-    }
-}
 
 // Mean and sum of squared deviations from it, of `count` elements per channel.
 template <int B>
@@ -118,10 +41,10 @@ struct Moments {
 };
 
 template <int B>
-Moments<B> moments(const Units& units, const Unit& unit, const float* x) {
+Moments<B> moments(const NormUnits& units, const NormUnit& unit, const float* x) {
     Moments<B> all;
     Floats<B> shift{};
-    for_tiles(units, unit, [&](const Tile& tile) {
+    for_tiles(units, unit, [&](const NormTile& tile) {
         if (all.count == 0) {
             Floats<B> sum{};
             for_pixels<B>(units, tile, [&](int64_t i) { sum += load<B>(x + i); });
@@ -152,12 +75,15 @@ struct Line {
     Floats<B> mean, scale, shift;
 };
 template <int B, bool kRelu, bool kResidual>
-void normalize(const Units& units, const Unit& unit, const Normalized& maps, const Line<B>& line) {
+void normalize(const NormUnits& units,
+               const NormUnit& unit,
+               const Normalized& maps,
+               const Line<B>& line) {
     // Copies: the compiler must assume that a store to y changes `maps` and `line`.
     const float *x = maps.x, *residual = maps.residual;
     float* const y = maps.y;
     const Floats<B> mean = line.mean, scale = line.scale, shift = line.shift;
-    for_tiles(units, unit, [&](const Tile& tile) {
+    for_tiles(units, unit, [&](const NormTile& tile) {
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> z = (load<B>(x + i) - mean) * scale + shift;
             if (kResidual) z += load<B>(residual + i);
@@ -169,8 +95,8 @@ void normalize(const Units& units, const Unit& unit, const Normalized& maps, con
 
 template <int B>
 void normalize(const BatchNormShape& s,
-               const Units& units,
-               const Unit& unit,
+               const NormUnits& units,
+               const NormUnit& unit,
                const Normalized& maps,
                const Line<B>& line) {
     with_flag(s.relu, [&](auto relu) {
@@ -180,25 +106,7 @@ void normalize(const BatchNormShape& s,
     });
 }
 
-// The caller's scratch: two vectors of doubles per unit, then two numbers per channel.
-struct Scratch {
-    double* partial;
-    float *first, *second;
-
-    Scratch(const Map& map, void* scratch)
-        : partial(static_cast<double*>(scratch)),
-          first(reinterpret_cast<float*>(partial + 2 * partials(map))),
-          second(first + map.stored_c()) {}
-
-    static int64_t partials(const Map& map) { return int64_t(Units{map}.count()) * map.block; }
-    static size_t bytes(const Map& map) {
-        return size_t(2 * partials(map)) * sizeof(double) +
-               size_t(2 * map.stored_c()) * sizeof(float);
-    }
-    double* of(int unit, int block) const { return partial + int64_t(unit) * 2 * block; }
-};
-
-size_t scratch_bytes(const BatchNormShape& s) { return Scratch::bytes(s.x); }
+size_t scratch_bytes(const BatchNormShape& s) { return NormScratch::bytes(s.x); }
 
 void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_block, Stream) {
     const Normalized maps{
@@ -206,8 +114,8 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_
     const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
     auto *running_mean = as<float>(args.running_mean), *running_var = as<float>(args.running_var);
     auto *mean = as<float>(args.mean), *rstd = as<float>(args.rstd);
-    const Units units{s.x};
-    const Scratch scratch(s.x, scratch_block);
+    const NormUnits units{s.x};
+    const NormScratch scratch(s.x, scratch_block);
     const double m = double(s.x.n) * double(s.x.pixels());
     // y = (x - mean) scale + shift, where shift corrects for the rounding of mean to float.
     float *scale = scratch.first, *shift = scratch.second;
@@ -223,7 +131,7 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_
             Moments<B> all;
             for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
                  ++i) {
-                const Unit unit = units[i];
+                const NormUnit unit = units[i];
                 all.join({double(unit.last - unit.first) * double(s.x.pixels()),
                           load<B>(scratch.of(i, B)), load<B>(scratch.of(i, B) + B)});
             }
@@ -243,7 +151,7 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_
             }
         };
         const auto apply = [&](int i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             const int c = unit.block * B;
             normalize<B>(s, units, unit, maps,
                          {.mean = load<B>(mean + c),
@@ -259,12 +167,12 @@ void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream) {
         .x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
     const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
     const auto *mean = as<float>(args.running_mean), *var = as<float>(args.running_var);
-    const Units units{s.x};
+    const NormUnits units{s.x};
     with_block(s.x.block, [&](auto block) {
         constexpr int B = block;
 #pragma omp parallel for schedule(dynamic) if (s.x.stored() > kPiece)
         for (int i = 0; i < units.count(); ++i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             const int c = unit.block * B;
             Floats<B> scale;
             for (int lane = 0; lane < B; ++lane)
@@ -283,8 +191,8 @@ struct Differentiated {
 
 // g and its sums over a unit; g is also written to dresidual, if there is one.
 template <int B, bool kRelu>
-void sum_gradient(const Units& units,
-                  const Unit& unit,
+void sum_gradient(const NormUnits& units,
+                  const NormUnit& unit,
                   const Differentiated& maps,
                   const Floats<B>& mean,
                   double* partial) {
@@ -292,7 +200,7 @@ void sum_gradient(const Units& units,
     float* const dresidual = maps.dresidual;
     const bool add = maps.dresidual_write == Write::add;
     Doubles<B> sum{}, sum_away{};
-    for_tiles(units, unit, [&](const Tile& tile) {
+    for_tiles(units, unit, [&](const NormTile& tile) {
         Floats<B> part{}, part_away{};
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> g = load<B>(dy + i);
@@ -314,14 +222,14 @@ struct GradientLine {
     Floats<B> mean, scale, drift, slope;
 };
 template <int B, bool kRelu, bool kAdd>
-void propagate(const Units& units,
-               const Unit& unit,
+void propagate(const NormUnits& units,
+               const NormUnit& unit,
                const Differentiated& maps,
                const GradientLine<B>& line) {
     const Floats<B> mean = line.mean, scale = line.scale, drift = line.drift, slope = line.slope;
     const float *x = maps.x, *y = maps.y, *dy = maps.dy;
     float* const dx = maps.dx;
-    for_tiles(units, unit, [&](const Tile& tile) {
+    for_tiles(units, unit, [&](const NormTile& tile) {
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> g = load<B>(dy + i);
             if (kRelu) g = load<B>(y + i) <= 0 ? Floats<B>{} : g;
@@ -331,14 +239,45 @@ void propagate(const Units& units,
     });
 }
 
-// `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen. rstd(c) gives the scale of the statistics; `of_batch` says
-// that they depend on x.
+template <class Rstd>
+struct Statistics {
+    const float* mean;
+    Rstd rstd;      // rstd(c)
+    bool of_batch;  // they depend on x
+};
+
+// Of one channel block, from the sums of its units: dgamma, dbeta, and drift and slope of propagate.
+template <int B, class Rstd>
+void finish_gradient(const NormUnits& units,
+                     int channels,
+                     const NormScratch& scratch,
+                     const Statistics<Rstd>& of,
+                     const BatchNorm::Gradients& to) {
+    const double m = double(units.map.n) * double(units.map.pixels());
+    float *drift = scratch.first, *slope = scratch.second;
+    Doubles<B> sum_g{}, sum_away{};
+    for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block(); ++i) {
+        sum_g += load<B>(scratch.of(i, B));
+        sum_away += load<B>(scratch.of(i, B) + B);
+    }
+    for (int lane = 0; lane < B; ++lane) {
+        const int c = channels * B + lane;
+        const double r = of.rstd(c), scaled = sum_away[lane] * r;
+        const auto put = [&](float* slot, double value) {
+            if (slot) slot[c] = float(to.par_write == Write::add ? slot[c] + value : value);
+        };
+        put(as<float>(to.dgamma), scaled);
+        put(as<float>(to.dbeta), sum_g[lane]);
+        drift[c] = of.of_batch ? float(sum_g[lane] / m) : 0.0f;
+        slope[c] = of.of_batch ? float(scaled * r / m) : 0.0f;
+    }
+}
+
+// `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen.
 template <class Args, class Rstd>
 void differentiate(const BatchNormShape& s,
                    const Args& args,
-                   const par* mean_par,
-                   const Rstd& rstd,
-                   bool of_batch,
+                   const Statistics<Rstd>& of,
                    void* scratch_block) {
     const BatchNorm::Gradients& to = args.to;
     const Differentiated maps{.x = as<float>(args.x),
@@ -347,12 +286,10 @@ void differentiate(const BatchNormShape& s,
                               .dx = as<float>(to.dx),
                               .dresidual = as<float>(to.dresidual),
                               .dresidual_write = to.dresidual_write};
-    const auto *gamma = as<float>(args.gamma), *mean = as<float>(mean_par);
-    auto *dgamma = as<float>(to.dgamma), *dbeta = as<float>(to.dbeta);
-    const Units units{s.x};
-    const Scratch scratch(s.x, scratch_block);
-    const double m = double(s.x.n) * double(s.x.pixels());
-    float *drift = scratch.first, *slope = scratch.second;
+    const auto *gamma = as<float>(args.gamma), *mean = of.mean;
+    const NormUnits units{s.x};
+    const NormScratch scratch(s.x, scratch_block);
+    const float *drift = scratch.first, *slope = scratch.second;
     // If the first pass writes g to dresidual, the second reads g there and does not need y.
     const bool g_kept = maps.dresidual && to.dresidual_write == Write::replace;
     Differentiated second = maps;
@@ -361,40 +298,24 @@ void differentiate(const BatchNormShape& s,
     with_block(s.x.block, [&](auto block) {
         constexpr int B = block;
         const auto sum = [&](int i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             with_flag(s.relu, [&](auto relu) {
                 sum_gradient<B, relu>(units, unit, maps, load<B>(mean + unit.block * B),
                                       scratch.of(i, B));
             });
         };
         const auto finish = [&](int channels) {
-            Doubles<B> sum_g{}, sum_away{};
-            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
-                 ++i) {
-                sum_g += load<B>(scratch.of(i, B));
-                sum_away += load<B>(scratch.of(i, B) + B);
-            }
-            for (int lane = 0; lane < B; ++lane) {
-                const int c = channels * B + lane;
-                const double r = rstd(c), scaled = sum_away[lane] * r;
-                const auto put = [&](float* slot, double value) {
-                    if (slot) slot[c] = float(to.par_write == Write::add ? slot[c] + value : value);
-                };
-                put(dgamma, scaled);
-                put(dbeta, sum_g[lane]);
-                drift[c] = of_batch ? float(sum_g[lane] / m) : 0.0f;
-                slope[c] = of_batch ? float(scaled * r / m) : 0.0f;
-            }
+            finish_gradient<B>(units, channels, scratch, of, to);
         };
         const auto apply = [&](int i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             const int c = unit.block * B;
             GradientLine<B> line{.mean = load<B>(mean + c),
                                  .scale = {},
                                  .drift = load<B>(drift + c),
                                  .slope = load<B>(slope + c)};
             for (int lane = 0; lane < B; ++lane)
-                line.scale[lane] = float(gamma[c + lane] * rstd(c + lane));
+                line.scale[lane] = float(gamma[c + lane] * of.rstd(c + lane));
             with_flag(s.relu && !g_kept, [&](auto relu) {
                 with_flag(to.dx_write == Write::add,
                           [&](auto add) { propagate<B, relu, add>(units, unit, second, line); });
@@ -406,7 +327,7 @@ void differentiate(const BatchNormShape& s,
 
 void backward(const BatchNormShape& s, const BatchNorm::Backward& args, void* scratch, Stream) {
     const auto rstd = [rstd = as<float>(args.rstd)](int c) { return double(rstd[c]); };
-    differentiate(s, args, args.mean, rstd, true, scratch);
+    differentiate(s, args, Statistics{as<float>(args.mean), rstd, true}, scratch);
 }
 
 void backward_frozen(const BatchNormShape& s,
@@ -416,7 +337,7 @@ void backward_frozen(const BatchNormShape& s,
     const auto rstd = [var = as<float>(args.running_var), eps = s.eps](int c) {
         return 1 / std::sqrt(var[c] + eps);
     };
-    differentiate(s, args, args.running_mean, rstd, false, scratch);
+    differentiate(s, args, Statistics{as<float>(args.running_mean), rstd, false}, scratch);
 }
 
 }  // namespace

@@ -5,32 +5,31 @@
 
 namespace fp {
 
-// Order between streams, and between them and the host. Where calls return with their work done, every stream
-// is the null one (kernels/host_order.h).
+// Order between streams, and between streams and the host. In a backend whose calls are complete when they return, every
+// stream is the null stream (kernels/host_order.h).
 struct Order {
     Stream (*open)();
     void (*close)(Stream);
-    void* (*native)(Stream);  // by what name the vendor's libraries know it
+    void* (*native)(Stream);  // the handle that the vendor's libraries take
     Event (*event)();
     void (*drop)(Event);
-    void (*record)(Event, Stream);  // behind what the stream has been given
-    void (*follow)(Stream, Event);  // what the stream is given from now on waits for it
-    void (*wait)(Event);            // the host waits; not at all where it was never recorded
-    double (*seconds)(Event from, Event until);  // between two that have happened
+    void (*record)(Event, Stream);  // after all work queued in the stream so far
+    void (*follow)(Stream, Event);  // work queued from now on waits for the event
+    void (*wait)(Event);            // the host waits; returns at once if never recorded
+    double (*seconds)(Event from, Event until);  // between two events that have occurred
 };
 
-// Calls that are captured once, without being executed, and replayed any number of times. What they were given
-// by value and by address is what they are given each time. A capture forbids what a device cannot repeat:
-// allocating, releasing, waiting, and copies that the host takes part in.
+// A captured sequence of device calls (CUDA graph). Capturing does not execute the calls; each replay repeats them with
+// the same values and addresses. Allocating, releasing, waiting and host copies are illegal during capture.
 struct Graph {
     void (*begin)(Stream);
-    void* (*end)(Stream);     // ends the capture even where it throws
-    void (*abandon)(Stream);  // ends a capture, if there is one, without a graph; throws nothing
+    void* (*end)(Stream);     // ends the capture even if it throws
+    void (*abandon)(Stream);  // ends the capture, if there is one, and discards it; does not throw
     void (*launch)(void* graph, Stream);
     void (*release)(void* graph);
 };
 
-// Names for stretches of the host's work, which a profiler shows.
+// Named ranges of host work, which a profiler shows.
 struct Ranges {
     void (*push)(const char* name);
     void (*pop)();

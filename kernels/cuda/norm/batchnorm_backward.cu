@@ -183,7 +183,7 @@ void start(const BatchNormShape& s, const Differentiated& of, void* scratch, Str
             launch(gradient_sums_kernel<A, gate.value>, swath_grid(sums), stream, in, sums,
                    partial);
         });
-        add_chunks(s.x, partial, sums.chunks(), 2,
+        add_chunks(s.x, {.sums = partial, .chunks = sums.chunks(), .kinds = 2},
                    {.means = means,
                     .sums = {{as<float>(out.dbeta)}, {as<float>(out.dgamma)}},
                     .write = out.par_write},

@@ -174,7 +174,7 @@ void pair_backward(const BatchNormShape& s,
     auto* partial = static_cast<float*>(scratch);
     float* means = partial + int64_t(sums.chunks()) * 3 * s.x.stored_c();
     launch(pair_gradient_sums_kernel, swath_grid(sums), stream, in, sums, partial);
-    add_chunks(s.x, partial, sums.chunks(), 3,
+    add_chunks(s.x, {.sums = partial, .chunks = sums.chunks(), .kinds = 3},
                {.means = means,
                 .sums = {{as<float>(args.a.dbeta), as<float>(args.b.dbeta)},
                          {as<float>(args.a.dgamma)},

@@ -237,7 +237,7 @@ void pool_backward(const BatchNormShape& s,
                       .rstd = as<float>(args.rstd),
                       .s = pool};
     launch(pool_gradient_sums_kernel, column_grid(columns), stream, in, columns, partial);
-    add_chunks(s.x, partial, columns.chunks(), 2,
+    add_chunks(s.x, {.sums = partial, .chunks = columns.chunks(), .kinds = 2},
                {.means = means,
                 .sums = {{as<float>(args.dbeta)}, {as<float>(args.dgamma)}},
                 .write = args.par_write},

@@ -86,21 +86,18 @@ void sum(const Map& m, const A* x, const Sum& sums, void* scratch, Stream stream
     const Swath swath = swath_of_sums(m, Pack<A>::kSize);
     auto* partial = static_cast<float*>(scratch);
     launch(chunk_sums_kernel<A>, swath_grid(swath), stream, x, swath, partial);
-    add_chunks(m, partial, swath.chunks(), 1, {.sums = {{sums.to}}, .write = sums.write}, stream);
+    add_chunks(m, {.sums = partial, .chunks = swath.chunks(), .kinds = 1},
+               {.sums = {{sums.to}}, .write = sums.write}, stream);
 }
 
 }  // namespace
 
-void add_chunks(const Map& m,
-                const float* partial,
-                int64_t chunks,
-                int kinds,
-                const ColumnTotals& to,
-                Stream stream) {
+void add_chunks(const Map& m, const ColumnChunks& of, const ColumnTotals& to, Stream stream) {
     const int stored = m.stored_c();
     launch(add_chunks_kernel,
-           {.blocks = ceil_div(int64_t(kinds) * stored, kAddColumns), .threads = kAddThreads},
-           stream, partial, int(chunks), double(m.n) * double(m.pixels()), m.c, stored, kinds, to);
+           {.blocks = ceil_div(int64_t(of.kinds) * stored, kAddColumns), .threads = kAddThreads},
+           stream, of.sums, int(of.chunks), double(m.n) * double(m.pixels()), m.c, stored, of.kinds,
+           to);
 }
 
 size_t column_sums_scratch_bytes(const Map& m, int element_bytes) {
