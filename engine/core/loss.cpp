@@ -32,23 +32,35 @@ LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const Cross
     FP_CHECK(x.map.c == loss.classes(), "loss: logits of ", x.map.n, "x", x.map.c, ", ",
              loss.classes(), " classes");
     const LossShape s{.logits = x.map, .smoothing = loss.smoothing()};
-    const void* weights = loss.class_weights();
-    void* losses = tape.take(size_t(x.map.n) * bytes_of(k.parameter));
+    const auto* weights = static_cast<const par*>(loss.class_weights());
+    auto* losses = static_cast<par*>(tape.take(size_t(x.map.n) * bytes_of(k.parameter)));
     auto* sums = static_cast<double*>(tape.take(2 * sizeof(double)));
-    k.loss.forward(s, x.data, labels, weights, losses, sums, tape.stream());
-    const Var row =
-        tape.record({.op = s,
-                     .inputs = {logits},
-                     .value = {nullptr, {.n = 1, .c = 1, .h = 1, .w = 1}},
-                     .bytes = s.bytes(bytes_of(k.activation)),
-                     .needs_grad = tape.needs_grad(logits),
-                     .backward =
-                         [s, logits, labels, weights, sums](Tape& t, const Node&) {
-                             const auto [dx, write] = t.grad_slot(logits);
-                             t.kernels().loss.backward(s, t.value(logits).data, labels, weights,
-                                                       sums, 1, dx, write, t.stream());
-                         },
-                     .saved = {losses, sums}});
+    k.loss.forward(s,
+                   {.logits = x.data,
+                    .labels = labels,
+                    .class_weight = weights,
+                    .losses = losses,
+                    .sums = sums},
+                   tape.stream());
+    const Var row = tape.record({.op = s,
+                                 .inputs = {logits},
+                                 .value = {nullptr, {.n = 1, .c = 1, .h = 1, .w = 1}},
+                                 .bytes = s.bytes(bytes_of(k.activation)),
+                                 .needs_grad = tape.needs_grad(logits),
+                                 .backward =
+                                     [s, logits, labels, weights, sums](Tape& t, const Node&) {
+                                         const auto [dx, write] = t.grad_slot(logits);
+                                         t.kernels().loss.backward(s,
+                                                                   {.logits = t.value(logits).data,
+                                                                    .labels = labels,
+                                                                    .class_weight = weights,
+                                                                    .sums = sums,
+                                                                    .scale = 1,
+                                                                    .dlogits = dx,
+                                                                    .write = write},
+                                                                   t.stream());
+                                     },
+                                 .saved = {losses, sums}});
     return {row, sums};
 }
 

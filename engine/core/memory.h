@@ -118,6 +118,10 @@ public:
     }
 
     void* data() const { return data_; }
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(data_);
+    }
     size_t bytes() const { return bytes_; }
     explicit operator bool() const { return data_ != nullptr; }
     // Makes the block at least this long; its contents are lost when it has to grow.

@@ -13,8 +13,8 @@ std::vector<ParamUse> uses(const Param& weight, const Param* bias) {
     return out;
 }
 
-void* data(const Param* p) { return p ? p->value : nullptr; }
-void* grad(const Param* p) { return p ? p->grad : nullptr; }
+par* data(const Param* p) { return p ? p->value : nullptr; }
+par* grad(const Param* p) { return p ? p->grad : nullptr; }
 // A layer's bias is trained with its weight.
 bool trains(const Param& weight) { return weight.trainable; }
 
@@ -42,8 +42,13 @@ Var infer_conv(
         tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
-    conv.infer(s, tape.value(x).data, ready.filter.data(), ready.bias.data(),
-               residual ? tape.value(residual).data : nullptr, relu, y.data,
+    conv.infer(s,
+               {.x = tape.value(x).data,
+                .prepared = ready.filter.data(),
+                .bias = ready.bias.as<par>(),
+                .residual = residual ? tape.value(residual).data : nullptr,
+                .relu = relu,
+                .y = y.data},
                tape.scratch(conv.scratch_bytes(s)), tape.stream());
     Node node{.op = s,
               .layer = layer.name,
@@ -60,33 +65,40 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     const Conv& conv = tape.kernels().conv;
     const Param *weight = layer.weight, *bias = layer.bias;
     const Tensor y = tape.empty(s.y());
+    const Conv::Forward arguments{
+        .x = tape.value(x).data, .w = weight->value, .bias = data(bias), .y = y.data};
     void* const space = tape.scratch(conv.scratch_bytes(s));
     if (moments) {
         moments->rows = conv.moments_rows(s);
         moments->data = tape.take(Moments::bytes(s.y(), moments->rows));
-        conv.forward_moments(s, tape.value(x).data, weight->value, data(bias), y.data, *moments,
-                             space, tape.stream());
+        conv.forward_moments(s, arguments, *moments, space, tape.stream());
     } else {
-        conv.forward(s, tape.value(x).data, weight->value, data(bias), y.data, space,
-                     tape.stream());
+        conv.forward(s, arguments, space, tape.stream());
     }
-    return tape.record({.op = s,
-                        .layer = layer.name,
-                        .inputs = {x},
-                        .params = uses(*weight, bias),
-                        .value = y,
-                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-                        .needs_grad = tape.needs_grad(x) || trains(*weight),
-                        .backward = [s, x, weight, bias](Tape& t, const Node& self) {
-                            const Conv& c = t.kernels().conv;
-                            void* scratch = t.scratch(c.scratch_bytes(s));
-                            if (trains(*weight))
-                                c.backward_filter(s, t.value(x).data, self.grad.data, weight->grad,
-                                                  grad(bias), t.param_write(), scratch, t.stream());
-                            if (const auto [dx, write] = t.grad_slot(x); dx)
-                                c.backward_data(s, self.grad.data, weight->value, dx, write,
-                                                scratch, t.stream());
-                        }});
+    return tape.record(
+        {.op = s,
+         .layer = layer.name,
+         .inputs = {x},
+         .params = uses(*weight, bias),
+         .value = y,
+         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+         .needs_grad = tape.needs_grad(x) || trains(*weight),
+         .backward = [s, x, weight, bias](Tape& t, const Node& self) {
+             const Conv& c = t.kernels().conv;
+             void* scratch = t.scratch(c.scratch_bytes(s));
+             if (trains(*weight))
+                 c.backward_filter(s,
+                                   {.x = t.value(x).data,
+                                    .dy = self.grad.data,
+                                    .dw = weight->grad,
+                                    .dbias = grad(bias),
+                                    .write = t.param_write()},
+                                   scratch, t.stream());
+             if (const auto [dx, write] = t.grad_slot(x); dx)
+                 c.backward_data(
+                     s, {.dy = self.grad.data, .w = weight->value, .dx = dx, .write = write},
+                     scratch, t.stream());
+         }});
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
@@ -103,17 +115,19 @@ Var relu(Tape& tape, Var x) {
     const auto range = tape.range("relu");
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
-    tape.kernels().relu.forward(map, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = ReluOp{},
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward = [map, x](Tape& t, const Node& self) {
-                            const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().relu.backward(map, self.value.data, self.grad.data, dx,
-                                                      write, t.stream());
-                        }});
+    tape.kernels().relu.forward(map, {.x = tape.value(x).data, .y = y.data}, tape.stream());
+    return tape.record(
+        {.op = ReluOp{},
+         .inputs = {x},
+         .value = y,
+         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+         .needs_grad = tape.needs_grad(x),
+         .backward = [map, x](Tape& t, const Node& self) {
+             const auto [dx, write] = t.grad_slot(x);
+             t.kernels().relu.backward(
+                 map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write},
+                 t.stream());
+         }});
 }
 
 Var add(Tape& tape, Var a, Var b) {
@@ -122,7 +136,8 @@ Var add(Tape& tape, Var a, Var b) {
     FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ",
              tape.value(b).map.c, " channels");
     const Tensor y = tape.empty(map);
-    tape.kernels().add.forward(map, tape.value(a).data, tape.value(b).data, y.data, tape.stream());
+    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data},
+                               tape.stream());
     return tape.record({.op = AddOp{},
                         .inputs = {a, b},
                         .value = y,
@@ -131,8 +146,9 @@ Var add(Tape& tape, Var a, Var b) {
                         .backward = [map, a, b](Tape& t, const Node& self) {
                             for (const Var v : {a, b})
                                 if (const auto [dx, write] = t.grad_slot(v); dx)
-                                    t.kernels().add.accumulate(map, self.grad.data, dx, write,
-                                                               t.stream());
+                                    t.kernels().add.accumulate(
+                                        map, {.dy = self.grad.data, .dx = dx, .write = write},
+                                        t.stream());
                         }});
 }
 
@@ -148,19 +164,22 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
         argmax = static_cast<uint8_t*>(tape.take(size_t(s.y().stored())));
         saved.push_back(argmax);
     }
-    tape.kernels().maxpool.forward(s, tape.value(x).data, y.data, argmax, tape.stream());
-    return tape.record({.op = s,
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward =
-                            [s, x, argmax](Tape& t, const Node& self) {
-                                const auto [dx, write] = t.grad_slot(x);
-                                t.kernels().maxpool.backward(s, self.grad.data, argmax, dx, write,
-                                                             t.stream());
-                            },
-                        .saved = saved});
+    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax},
+                                   tape.stream());
+    return tape.record(
+        {.op = s,
+         .inputs = {x},
+         .value = y,
+         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+         .needs_grad = tape.needs_grad(x),
+         .backward =
+             [s, x, argmax](Tape& t, const Node& self) {
+                 const auto [dx, write] = t.grad_slot(x);
+                 t.kernels().maxpool.backward(
+                     s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write},
+                     t.stream());
+             },
+         .saved = saved});
 }
 
 Var avgpool(Tape& tape, Var x, int p, int q) {
@@ -168,7 +187,7 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
     const AvgPoolShape s{.x = tape.value(x).map, .p = p, .q = q};
     if (s.x.h == p && s.x.w == q) return x;
     const Tensor y = tape.empty(s.y());
-    tape.kernels().avgpool.forward(s, tape.value(x).data, y.data, tape.stream());
+    tape.kernels().avgpool.forward(s, {.x = tape.value(x).data, .y = y.data}, tape.stream());
     return tape.record({.op = s,
                         .inputs = {x},
                         .value = y,
@@ -176,7 +195,8 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
                         .needs_grad = tape.needs_grad(x),
                         .backward = [s, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().avgpool.backward(s, self.grad.data, dx, write, t.stream());
+                            t.kernels().avgpool.backward(
+                                s, {.dy = self.grad.data, .dx = dx, .write = write}, t.stream());
                         }});
 }
 
@@ -189,25 +209,33 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
     const Kernels& k = tape.kernels();
     const LinearShape s{.x = in, .w = weight.shape, .y_block = k.block(weight.shape.k)};
     const Tensor y = tape.empty(s.y());
-    k.linear.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
+    k.linear.forward(s,
+                     {.x = tape.value(x).data, .w = weight.value, .bias = data(bias), .y = y.data},
                      tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
-    return tape.record(
-        {.op = s,
-         .layer = layer,
-         .inputs = {x},
-         .params = uses(weight, bias),
-         .value = y,
-         .bytes = s.bytes(bytes_of(k.activation)),
-         .needs_grad = tape.needs_grad(x) || trains(weight),
-         .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
-             const Linear& op = t.kernels().linear;
-             void* scratch = t.scratch(op.scratch_bytes(s));
-             if (trains(*w))
-                 op.backward_filter(s, t.value(x).data, self.grad.data, w->grad, grad(bias),
-                                    t.param_write(), scratch, t.stream());
-             if (const auto [dx, write] = t.grad_slot(x); dx)
-                 op.backward_data(s, self.grad.data, w->value, dx, write, scratch, t.stream());
-         }});
+    return tape.record({.op = s,
+                        .layer = layer,
+                        .inputs = {x},
+                        .params = uses(weight, bias),
+                        .value = y,
+                        .bytes = s.bytes(bytes_of(k.activation)),
+                        .needs_grad = tape.needs_grad(x) || trains(weight),
+                        .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
+                            const Linear& op = t.kernels().linear;
+                            void* scratch = t.scratch(op.scratch_bytes(s));
+                            if (trains(*w))
+                                op.backward_filter(s,
+                                                   {.x = t.value(x).data,
+                                                    .dy = self.grad.data,
+                                                    .dw = w->grad,
+                                                    .dbias = grad(bias),
+                                                    .write = t.param_write()},
+                                                   scratch, t.stream());
+                            if (const auto [dx, write] = t.grad_slot(x); dx)
+                                op.backward_data(
+                                    s,
+                                    {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write},
+                                    scratch, t.stream());
+                        }});
 }
 
 Var dropout(Tape& tape, Var x, double p) {
@@ -219,17 +247,20 @@ Var dropout(Tape& tape, Var x, double p) {
     const uint64_t key =
         tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
     const Tensor y = tape.empty(map);
-    tape.kernels().dropout.forward(map, p, key, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = DropoutOp{p},
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward = [map, p, key, x](Tape& t, const Node& self) {
-                            const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().dropout.backward(map, p, key, self.grad.data, dx, write,
-                                                         t.stream());
-                        }});
+    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data},
+                                   tape.stream());
+    return tape.record(
+        {.op = DropoutOp{p},
+         .inputs = {x},
+         .value = y,
+         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+         .needs_grad = tape.needs_grad(x),
+         .backward = [map, p, key, x](Tape& t, const Node& self) {
+             const auto [dx, write] = t.grad_slot(x);
+             t.kernels().dropout.backward(
+                 map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write},
+                 t.stream());
+         }});
 }
 
 }  // namespace fp

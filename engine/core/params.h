@@ -23,9 +23,9 @@ struct Param {
     Kind kind = Kind::filter;
     Filter shape = {};  // vectors: k channels, everything else 1
     bool trainable = true;
-    void* value = nullptr;
-    void* grad = nullptr;  // null for statistics
-    int64_t offset = 0;    // elements from the start of the trained (or statistics) block
+    par* value = nullptr;
+    par* grad = nullptr;  // null for statistics
+    int64_t offset = 0;   // elements from the start of the trained (or statistics) block
 
     bool trained() const { return kind != Kind::statistic; }
     std::vector<int64_t> file_shape() const;
@@ -61,10 +61,10 @@ public:
     std::vector<double> get_block(const Param& p, const void* block) const;
     void set_block(const Param& p, void* block, const double* values) const;
 
-    // The flat blocks, in elements of the parameter type.
-    void* values() const { return values_.data(); }
-    void* grads() const { return grads_.data(); }
-    void* statistics() const { return statistics_.data(); }
+    // The flat blocks.
+    par* values() const { return values_.as<par>(); }
+    par* grads() const { return grads_.as<par>(); }
+    par* statistics() const { return statistics_.as<par>(); }
     int64_t trained_count() const { return trained_count_; }
     int64_t statistics_count() const { return statistics_count_; }
     // Contiguous runs of trainable elements: those of filters, or those of vectors.

@@ -51,7 +51,8 @@ void Tape::read_times() {
 }
 
 Tensor Tape::empty(const Map& map) {
-    return {arena_.take(size_t(map.stored()) * bytes_of(kernels_.activation)), map};
+    const size_t bytes = size_t(map.stored()) * bytes_of(kernels_.activation);
+    return {.data = static_cast<act*>(arena_.take(bytes)), .map = map};
 }
 
 Var Tape::input(Tensor value, bool needs_grad) {
@@ -110,7 +111,8 @@ void Tape::backward(const std::vector<Seed>& seeds) {
             continue;
         }
         const auto [slot, write] = grad_slot(seed.root);
-        kernels_.add.accumulate(seed.grad.map, seed.grad.data, slot, write, stream());
+        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write},
+                                stream());
     }
     for (int row = int(nodes_.size()) - 1; row > last; --row)
         if (!kept_[row]) release(nodes_[row]);

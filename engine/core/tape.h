@@ -149,7 +149,7 @@ public:
     // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the first
     // op that does so) or to add to them. Null where no gradient is wanted.
     struct Slot {
-        void* data;
+        act* data;
         Write write;
     };
     Slot grad_slot(Var v);

@@ -104,7 +104,8 @@ Trace trace(const Architecture& architecture,
     Buffer scratch;
     Tape tape(k, arena, scratch, {.mode = Mode::eval, .rows = Rows::each_op});
     char pixel = 0;  // never read
-    const Var x = tape.input({&pixel, {.n = batch, .c = 3, .h = image_size, .w = image_size}});
+    const Var x = tape.input({.data = static_cast<act*>(static_cast<void*>(&pixel)),
+                              .map = {.n = batch, .c = 3, .h = image_size, .w = image_size}});
     out.network->forward(tape, x);
     out.nodes = tape.nodes();
     return out;

@@ -58,8 +58,12 @@ Var DeviceInput::images(Tape& tape, int slot, int n) const {
     const Map map{.n = n, .c = 3, .h = size, .w = size, .block = kernels_.image_block(3)};
     const Tensor x = tape.empty(map);
     const auto* mean = static_cast<const float*>(constants_.data());
-    kernels_.image.normalize(map, static_cast<uint8_t*>(slots_[slot].rgb.data()), mean, mean + 3,
-                             x.data, tape.stream());
+    kernels_.image.normalize(map,
+                             {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()),
+                              .mean = mean,
+                              .std = mean + 3,
+                              .x = x.data},
+                             tape.stream());
     return tape.input(x);
 }
 

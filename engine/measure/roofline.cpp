@@ -69,7 +69,10 @@ double product_rate(const Kernels& k) {
                      y = random_elements(k, k.activation, shape.y().stored()),
                      scratch(k.memory, k.linear.scratch_bytes(shape));
         const double seconds = seconds_of(k, [&] {
-            k.linear.forward(shape, x.data(), w.data(), bias.data(), y.data(), scratch.data(), {});
+            k.linear.forward(
+                shape,
+                {.x = x.as<act>(), .w = w.as<par>(), .bias = bias.as<par>(), .y = y.as<act>()},
+                scratch.data(), {});
         });
         if (seconds >= kLongEnough || side == 8192) return shape.flops() / seconds;
     }
@@ -82,8 +85,13 @@ double sum_rate(const Kernels& k) {
         const Buffer a = random_elements(k, k.activation, map.stored()),
                      b = random_elements(k, k.activation, map.stored()),
                      y = random_elements(k, k.activation, map.stored());
-        const double seconds =
-            seconds_of(k, [&] { k.add.forward(map, a.data(), b.data(), y.data(), {}); });
+        const double seconds = seconds_of(k, [&] {
+            k.add.forward(map,
+                          {.a = static_cast<const act*>(a.data()),
+                           .b = static_cast<const act*>(b.data()),
+                           .y = static_cast<act*>(y.data())},
+                          {});
+        });
         if (images == 256 || (seconds >= kLongEnough && bytes > 5e8) || seconds >= 20 * kLongEnough)
             return bytes / seconds;
     }

@@ -19,7 +19,7 @@ constexpr OptimizerKind kSgd{
                 .nesterov = o.nesterov,
                 .scale = run.scale,
                 .clipped = run.clipped},
-               run.w, run.g, run.m, {});
+               {.w = run.w, .g = run.g, .v = run.m}, {});
     }};
 
 constexpr OptimizerKind kAdamW{
@@ -36,7 +36,7 @@ constexpr OptimizerKind kAdamW{
                   .step = run.step,
                   .scale = run.scale,
                   .clipped = run.clipped},
-                 run.w, run.g, run.m, run.v, {});
+                 {.w = run.w, .g = run.g, .m = run.m, .v = run.v}, {});
     }};
 
 }  // namespace
@@ -59,8 +59,9 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
     }
 }
 
-void* OptimizerState::at(void* block, int64_t element) const {
-    return static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+par* OptimizerState::at(void* block, int64_t element) const {
+    void* const number = static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+    return static_cast<par*>(number);
 }
 
 // A sum of squares for each run of the gradient, and of them the factor, all on the device.
@@ -77,7 +78,8 @@ const GradientScale* OptimizerState::clip(const ParamStore& params, double scale
         op.sum_squares(end - begin, at(params.grads(), begin), squares + i, scratch, {});
     }
     auto* clipped = static_cast<GradientScale*>(clipped_.data());
-    op.clip(int(runs.size()), squares, scale, options_.clip_norm, clipped, {});
+    op.clip(int(runs.size()),
+            {.squares = squares, .scale = scale, .most = options_.clip_norm, .to = clipped}, {});
     memory.copy_out_later(seen_.as<void>(), clipped, sizeof(*clipped), {});
     return clipped;
 }

@@ -17,7 +17,7 @@ struct OptimizerRun {
     int64_t count, step;
     double lr, decay, scale;
     const GradientScale* clipped;
-    void *w, *g, *m, *v;
+    par *w, *g, *m, *v;
 };
 
 struct OptimizerKind {
@@ -60,7 +60,7 @@ public:
     size_t bytes() const { return slots_[0].bytes() + slots_[1].bytes(); }
 
 private:
-    void* at(void* block, int64_t element) const;
+    par* at(void* block, int64_t element) const;
     const GradientScale* clip(const ParamStore&, double scale);
 
     const Kernels& kernels_;

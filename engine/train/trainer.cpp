@@ -172,8 +172,16 @@ void Trainer::update(double lr) {
     const double keep = std::min(options_.ema, (1 + t) / (10 + t));
     const ParamStore& p = network_.params;
     const auto& op = network_.kernels().optimizer;
-    op.blend(p.trained_count(), keep, average_[0].data(), p.values(), {});
-    op.blend(p.statistics_count(), keep, average_[1].data(), p.statistics(), {});
+    op.blend(p.trained_count(),
+             {.keep = keep,
+              .average = static_cast<par*>(average_[0].data()),
+              .w = static_cast<const par*>(p.values())},
+             {});
+    op.blend(p.statistics_count(),
+             {.keep = keep,
+              .average = static_cast<par*>(average_[1].data()),
+              .w = static_cast<const par*>(p.statistics())},
+             {});
 }
 
 Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) {
