@@ -7,7 +7,7 @@
 
 namespace fp {
 
-StepGraph::Place StepGraph::place(const StepInputs& inputs) const {
+StepGraph::Addresses StepGraph::addresses(const StepInputs& inputs) const {
     return {session_.arena_.generation(), session_.scratch_.data(),
             reads_ == Reads::derived ? session_.network().params.version() : 0, inputs};
 }
@@ -55,13 +55,13 @@ void StepGraph::run_parts(const StepInputs& inputs, const std::vector<Part>& par
     session_.random_ = false;
     for (const Part& part : parts) part.work();
     random_ = session_.random_;
-    const Place after = place(inputs);
-    runs_ = place_ == after ? runs_ + 1 : 1;
-    place_ = after;
+    const Addresses after = addresses(inputs);
+    runs_ = last_ == after ? runs_ + 1 : 1;
+    last_ = after;
 }
 
 void StepGraph::run(const StepInputs& inputs, const std::vector<Part>& parts) {
-    if (!(place_ == place(inputs))) {
+    if (!(last_ == addresses(inputs))) {
         drop();
         runs_ = 0;
     }

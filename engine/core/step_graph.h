@@ -14,7 +14,7 @@
 
 namespace fp {
 
-// What a step reads that is not the session's: how many images, and where they and their labels lie.
+// What a step reads from outside the session: the number of images, and the addresses of images and labels.
 struct StepInputs {
     int n = 0;
     std::array<const void*, 2> at{};
@@ -32,12 +32,12 @@ public:
     StepGraph(const StepGraph&) = delete;
     StepGraph& operator=(const StepGraph&) = delete;
 
-    // A part of a step. Those of the host run each time; so does a whole step that has a part of both.
+    // A part of a step. With a part of `both` the whole step runs call by call each time.
     struct Part {
         enum Where {
-            device,  // gives the device the same calls each time
-            host,    // gives the device none that need be captured
-            both,    // works on both sides
+            device,  // calls of the device, the same each time: captured
+            host,    // work of the host between them: runs each time
+            both,    // calls of the device that depend on work of the host
         } where;
         std::function<void()> work;
     };
@@ -46,15 +46,15 @@ public:
     void run(const StepInputs& inputs, const std::vector<Part>& parts);
 
 private:
-    // Where everything lies that a captured step has by address.
-    struct Place {
+    // What a captured step has by address.
+    struct Addresses {
         int64_t arena = -1;
         const void* scratch = nullptr;
         int64_t weights = 0;
         StepInputs inputs;
-        bool operator==(const Place&) const = default;
+        bool operator==(const Addresses&) const = default;
     };
-    Place place(const StepInputs&) const;
+    Addresses addresses(const StepInputs&) const;
     const Graph* device() const { return session_.network().kernels().graph; }
     bool may_capture(const std::vector<Part>&) const;
     void run_parts(const StepInputs&, const std::vector<Part>&);
@@ -65,8 +65,8 @@ private:
     Session& session_;
     Reads reads_;
     bool random_ = false;  // the step draws random numbers
-    Place place_;
-    int runs_ = 0;               // since place_ last changed
+    Addresses last_;
+    int runs_ = 0;               // with the addresses of last_
     std::vector<void*> graphs_;  // one per part of the device
 };
 

@@ -20,7 +20,7 @@ struct TrainerOptions {
     OptimizerOptions optimizer;
     std::vector<double> class_weights = {};  // of the loss; none: all 1
     double smoothing = 0;
-    int accumulate = 1;  // batches a step
+    int accumulate = 1;  // batches per step
     double ema = 0;      // decay of the moving average of weights and statistics; 0: none
     uint64_t seed = 1;
     Penalty penalty = {};  // on top of the loss; empty: none
@@ -36,11 +36,11 @@ class Trainer {
 public:
     Trainer(Network&, const Preprocessing&, const TrainerOptions&);
 
-    // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place`
-    // keys the dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer.
+    // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place` keys the
+    // dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer with such a value.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
-    // Gradients whose clipped norm is not finite change no weight. The device alone knows at first: they are an
-    // Error (Exit::diverged) here, which waits for the last update, and in the next batch() or save().
+    // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
+    // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save().
     void check_update() const;
 
     Network& network() { return network_; }
@@ -48,8 +48,8 @@ public:
     Session& session() { return session_; }
     const OptimizerState& optimizer() const { return optimizer_; }
 
-    // While it lives, the network holds the averaged weights. Where the device fails to put the others back, the
-    // next batch() or save() throws its error.
+    // During its life the network has the averaged weights. Where the device fails to restore the others, the next
+    // batch() or save() throws that error.
     class Averaged {
     public:
         explicit Averaged(Trainer&);
@@ -63,8 +63,8 @@ public:
     };
     bool has_average() const { return options_.ema > 0; }
 
-    // Momenta by parameter name and the step count: what a checkpoint holds beside the model. With an average
-    // the model is the averaged one (save it under Averaged), and the raw weights are here.
+    // What a checkpoint holds beside the model: momenta by parameter name and the step count. With an average the
+    // checkpoint's model is the averaged one (save it under Averaged), and the raw weights are here.
     std::vector<TensorEntry> save() const;
     // For a trainer of a network that holds the checkpoint's model. Exit::model where it is another network's.
     void load(const std::vector<TensorEntry>&);
