@@ -35,22 +35,45 @@ public:
     const BatchNormShape& shape() const { return shape_; }
 
     void train(Stream stream) {
-        k_.batchnorm.train(shape_, x_, shape_.residual ? residual_.data() : nullptr, gamma_, beta_,
-                           running_mean_, running_var_, y_, mean_, rstd_, scratch_, stream);
+        k_.batchnorm.train(shape_,
+                           {.x = x_,
+                            .residual = if_residual(residual_),
+                            .gamma = gamma_,
+                            .beta = beta_,
+                            .running_mean = running_mean_,
+                            .running_var = running_var_,
+                            .y = y_,
+                            .mean = mean_,
+                            .rstd = rstd_},
+                           scratch_, stream);
     }
     void infer(Stream stream) {
-        k_.batchnorm.infer(shape_, x_, shape_.residual ? residual_.data() : nullptr, gamma_, beta_,
-                           running_mean_, running_var_, y_, stream);
+        k_.batchnorm.infer(shape_,
+                           {.x = x_,
+                            .residual = if_residual(residual_),
+                            .gamma = gamma_,
+                            .beta = beta_,
+                            .running_mean = running_mean_,
+                            .running_var = running_var_,
+                            .y = y_},
+                           stream);
     }
     void backward(Stream stream) {
-        k_.batchnorm.backward(shape_, x_, y_, dy_, gamma_, mean_, rstd_,
-                              {.dx = dx_,
-                               .dx_write = Write::replace,
-                               .dresidual = shape_.residual ? dresidual_.data() : nullptr,
-                               .dresidual_write = Write::replace,
-                               .dgamma = dgamma_,
-                               .dbeta = dbeta_,
-                               .par_write = Write::replace},
+        k_.batchnorm.backward(shape_,
+                              {.x = x_,
+                               .y = y_,
+                               .dy = dy_,
+                               .gamma = gamma_,
+                               .beta = nullptr,
+                               .mean = mean_,
+                               .rstd = rstd_,
+                               .to = {.dx = dx_,
+                                      .dx_write = Write::replace,
+                                      .dresidual = if_residual(dresidual_),
+                                      .dresidual_write = Write::replace,
+                                      .dgamma = dgamma_,
+                                      .dbeta = dbeta_,
+                                      .par_write = Write::replace}},
                               scratch_, stream);
     }
 
@@ -59,6 +82,9 @@ private:
         BatchNormShape s{.x = l.x, .relu = true, .residual = l.residual};
         s.x.block = k.block(l.x.c);
         return s;
+    }
+    act* if_residual(const Buffer& b) const {
+        return shape_.residual ? static_cast<act*>(static_cast<void*>(b)) : nullptr;
     }
     Buffer map() const { return {k_, k_.activation, shape_.x.stored()}; }
     Buffer channels() const { return {k_, k_.parameter, shape_.x.stored_c()}; }

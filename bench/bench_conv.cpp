@@ -42,16 +42,27 @@ public:
         const fp::Conv& conv = k_.conv;
         switch (call) {
             case ConvCall::forward:
-                return conv.forward(shape_, x_, w_, nullptr, y_, scratch_, stream);
+                return conv.forward(shape_, {.x = x_, .w = w_, .bias = nullptr, .y = y_}, scratch_,
+                                    stream);
             case ConvCall::backward_data:
-                return conv.backward_data(shape_, dy_, w_, dx_, Write::replace, scratch_, stream);
+                return conv.backward_data(shape_,
+                                          {.dy = dy_, .w = w_, .dx = dx_, .write = Write::replace},
+                                          scratch_, stream);
             case ConvCall::backward_filter:
-                return conv.backward_filter(shape_, x_, dy_, dw_, nullptr, Write::replace, scratch_,
-                                            stream);
+                return conv.backward_filter(
+                    shape_,
+                    {.x = x_, .dy = dy_, .dw = dw_, .dbias = nullptr, .write = Write::replace},
+                    scratch_, stream);
             case ConvCall::infer:
                 if (!prepared_) prepare(stream);
-                return conv.infer(shape_, x_, *prepared_, bias_, nullptr, true, y_, scratch_,
-                                  stream);
+                return conv.infer(shape_,
+                                  {.x = x_,
+                                   .prepared = *prepared_,
+                                   .bias = bias_,
+                                   .residual = nullptr,
+                                   .relu = true,
+                                   .y = y_},
+                                  scratch_, stream);
         }
     }
     const ConvShape& shape() const { return shape_; }
@@ -67,8 +78,8 @@ private:
                 .y_block = k.block(l.k)};
     }
     void prepare(Stream stream) {
-        prepared_.emplace(k_, k_.conv.prepared_bytes(shape_, false, true));
-        k_.conv.prepare(shape_, false, true, w_, *prepared_, stream);
+        prepared_.emplace(k_, k_.conv.prepared_bytes(shape_, {.residual = false, .relu = true}));
+        k_.conv.prepare(shape_, {.residual = false, .relu = true}, w_, *prepared_, stream);
     }
 
     const Kernels& k_;

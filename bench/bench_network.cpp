@@ -29,10 +29,10 @@ const Step kSteps[] = {
 
 void run(benchmark::State& state, const Kernels& k, const Step& step) {
     const auto net = models::build(step.spec, k);
-    models::initialize(*net, 1);
+    net->initialize(1);
     TimedNetwork timed(*net, step.options);
     timed.run();
-    const Totals t = totals(layer_costs(models::build, step.spec, step.options.image_size));
+    const Totals t = totals(layer_costs(*net, step.options.image_size));
     const double passes = step.options.train ? 3 : 1;
     measure(state, k, 2 * passes * t.macs * step.options.batch_size,
             passes * t.bytes * step.options.batch_size, [&](Stream) { timed.run(); });

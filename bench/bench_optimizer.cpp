@@ -39,15 +39,15 @@ const AdamwStep kAdamw{
 const Call kCalls[] = {
     {"sgd", 5, 8,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) {
-         k.optimizer.sgd(n, kSgd, b.w, b.g, b.m, s);
+         k.optimizer.sgd(n, kSgd, {.w = b.w, .g = b.g, .v = b.m}, s);
      }},
     {"adamw", 7, 14,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) {
-         k.optimizer.adamw(n, kAdamw, b.w, b.g, b.m, b.v, s);
+         k.optimizer.adamw(n, kAdamw, {.w = b.w, .g = b.g, .m = b.m, .v = b.v}, s);
      }},
     {"blend", 3, 3,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) {
-         k.optimizer.blend(n, 0.99, b.v, b.w, s);
+         k.optimizer.blend(n, {.keep = 0.99, .average = b.v, .w = b.w}, s);
      }},
     {"sum_squares", 1, 2,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) {

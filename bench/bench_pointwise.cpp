@@ -1,4 +1,4 @@
-// Operations that touch every number once: ReLU, addition, dropout, the image's normalisation, and the loss.
+// Ops that access every number once: ReLU, addition, dropout, the image's normalisation, and the loss.
 #include <memory>
 #include <string>
 
@@ -29,7 +29,7 @@ const NamedMap kMaps[] = {{"64b128/stem", {.n = 128, .c = 64, .h = 32, .w = 32}}
                           {"64b128/layer3", {.n = 128, .c = 256, .h = 4, .w = 4}},
                           {"224b16/stem", {.n = 16, .c = 64, .h = 112, .w = 112}}};
 
-// Three maps of one shape; shared_ptr because a bench's work is copied.
+// Three maps of one shape. Held by shared_ptr, because the work of a bench is copied.
 struct Maps {
     Maps(const Kernels& k, const Map& m)
         : a(k, k.activation, m.stored()),
@@ -50,15 +50,17 @@ void add_maps(const Kernels& k, const NamedMap& of) {
     };
     const double flops = double(m.stored());
     const std::string at = std::string("/") + of.name;
-    add(k, "relu_forward" + at, flops, 2 * one,
-        with_maps([&k, m](Maps& v, Stream stream) { k.relu.forward(m, v.a, v.b, stream); }));
-    add(k, "relu_backward" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
-            k.relu.backward(m, v.a, v.b, v.c, Write::replace, stream);
+    add(k, "relu_forward" + at, flops, 2 * one, with_maps([&k, m](Maps& v, Stream stream) {
+            k.relu.forward(m, {.x = v.a, .y = v.b}, stream);
         }));
-    add(k, "add" + at, flops, 3 * one,
-        with_maps([&k, m](Maps& v, Stream stream) { k.add.forward(m, v.a, v.b, v.c, stream); }));
+    add(k, "relu_backward" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
+            k.relu.backward(m, {.y = v.a, .dy = v.b, .dx = v.c, .write = Write::replace}, stream);
+        }));
+    add(k, "add" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
+            k.add.forward(m, {.a = v.a, .b = v.b, .y = v.c}, stream);
+        }));
     add(k, "accumulate" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
-            k.add.accumulate(m, v.a, v.b, Write::add, stream);
+            k.add.accumulate(m, {.dy = v.a, .dx = v.b, .write = Write::add}, stream);
         }));
 }
 
@@ -67,7 +69,7 @@ void add_dropout(const Kernels& k) {  // VGG's classifier
     add(k, "dropout/128x4096", double(m.stored()),
         2.0 * double(m.stored()) * bytes_of(k.activation), [&k, m] {
             return [&k, m, maps = std::make_shared<Maps>(k, m)](Stream stream) {
-                k.dropout.forward(m, 0.5, 1, maps->a, maps->b, stream);
+                k.dropout.forward(m, {.p = 0.5, .key = 1, .x = maps->a, .y = maps->b}, stream);
             };
         });
 }
@@ -88,7 +90,7 @@ void add_image(const Kernels& k, int n, int size) {
         return [&k, m, images = std::make_shared<Images>(k, m)](Stream stream) {
             auto* scale = reinterpret_cast<const float*>(images->scale.data());
             auto* rgb = reinterpret_cast<const uint8_t*>(images->rgb.data());
-            k.image.normalize(m, rgb, scale, scale, images->x, stream);
+            k.image.normalize(m, {.rgb = rgb, .mean = scale, .std = scale, .x = images->x}, stream);
         };
     });
 }
@@ -111,8 +113,21 @@ void add_loss(const Kernels& k, int classes) {
         return [&k, s, b = std::make_shared<Batch>(k, s.logits)](Stream stream) {
             auto* labels = reinterpret_cast<const int32_t*>(b->labels.data());
             auto* sums = reinterpret_cast<double*>(b->sums.data());
-            k.loss.forward(s, b->maps.a, labels, nullptr, b->losses, sums, stream);
-            k.loss.backward(s, b->maps.a, labels, nullptr, sums, 1, b->maps.b, Write::replace,
+            k.loss.forward(s,
+                           {.logits = b->maps.a,
+                            .labels = labels,
+                            .class_weight = nullptr,
+                            .losses = b->losses,
+                            .sums = sums},
+                           stream);
+            k.loss.backward(s,
+                            {.logits = b->maps.a,
+                             .labels = labels,
+                             .class_weight = nullptr,
+                             .sums = sums,
+                             .scale = 1,
+                             .dlogits = b->maps.b,
+                             .write = Write::replace},
                             stream);
         };
     });

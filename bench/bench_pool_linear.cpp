@@ -36,12 +36,14 @@ void add_maxpool(const Kernels& k, const char* name, MaxPoolShape s) {
             bytes + double(s.y().logical()), [&k, s, backward] {
                 auto m = std::make_shared<Pooled>(k, s.x, s.y());
                 auto* argmax = reinterpret_cast<uint8_t*>(m->argmax.data());
-                k.maxpool.forward(s, m->x, m->y, argmax, {});
+                k.maxpool.forward(s, {.x = m->x, .y = m->y, .argmax = argmax}, {});
                 return [&k, s, backward, m, argmax](Stream stream) {
                     if (backward)
-                        k.maxpool.backward(s, m->y, argmax, m->dx, Write::replace, stream);
+                        k.maxpool.backward(
+                            s, {.dy = m->y, .argmax = argmax, .dx = m->dx, .write = Write::replace},
+                            stream);
                     else
-                        k.maxpool.forward(s, m->x, m->y, argmax, stream);
+                        k.maxpool.forward(s, {.x = m->x, .y = m->y, .argmax = argmax}, stream);
                 };
             });
 }
@@ -54,9 +56,10 @@ void add_avgpool(const Kernels& k, const char* name, AvgPoolShape s) {
                 auto m = std::make_shared<Pooled>(k, s.x, s.y());
                 return [&k, s, backward, m](Stream stream) {
                     if (backward)
-                        k.avgpool.backward(s, m->y, m->dx, Write::replace, stream);
+                        k.avgpool.backward(s, {.dy = m->y, .dx = m->dx, .write = Write::replace},
+                                           stream);
                     else
-                        k.avgpool.forward(s, m->x, m->y, stream);
+                        k.avgpool.forward(s, {.x = m->x, .y = m->y}, stream);
                 };
             });
 }
@@ -84,12 +87,19 @@ void add_linear(const Kernels& k, const char* name, int n, int in, int side, int
                 auto d = std::make_shared<Dense>(k, s);
                 return [&k, s, call, d](Stream stream) {
                     if (call == "forward")
-                        k.linear.forward(s, d->x, d->w, d->bias, d->y, d->scratch, stream);
+                        k.linear.forward(s, {.x = d->x, .w = d->w, .bias = d->bias, .y = d->y},
+                                         d->scratch, stream);
                     else if (call == "backward_data")
-                        k.linear.backward_data(s, d->y, d->w, d->dx, Write::replace, d->scratch,
-                                               stream);
+                        k.linear.backward_data(
+                            s, {.dy = d->y, .w = d->w, .dx = d->dx, .write = Write::replace},
+                            d->scratch, stream);
                     else
-                        k.linear.backward_filter(s, d->x, d->y, d->dw, d->dbias, Write::replace,
+                        k.linear.backward_filter(s,
+                                                 {.x = d->x,
+                                                  .dy = d->y,
+                                                  .dw = d->dw,
+                                                  .dbias = d->dbias,
+                                                  .write = Write::replace},
                                                  d->scratch, stream);
                 };
             });

@@ -50,11 +50,20 @@ void score(benchmark::State& state, const Kernels& k, const Score& what) {
     measure(state, k, what.backward ? s.backward_flops() : s.flops(),
             s.bytes(bytes_of(k.activation)), [&](Stream stream) {
                 if (what.backward)
-                    k.snnl.backward(s, x, label, nullptr,
-                                    reinterpret_cast<const double*>(dscore.data()), dx,
-                                    Write::replace, scratch, stream);
+                    k.snnl.backward(s,
+                                    {.x = x,
+                                     .labels = label,
+                                     .strata = nullptr,
+                                     .dscore = reinterpret_cast<const double*>(dscore.data()),
+                                     .dx = dx,
+                                     .write = Write::replace},
+                                    scratch, stream);
                 else
-                    k.snnl.forward(s, x, label, nullptr, reinterpret_cast<double*>(scores.data()),
+                    k.snnl.forward(s,
+                                   {.x = x,
+                                    .labels = label,
+                                    .strata = nullptr,
+                                    .scores = reinterpret_cast<double*>(scores.data())},
                                    scratch, stream);
             });
 }

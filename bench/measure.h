@@ -45,7 +45,10 @@ public:
     Buffer& operator=(const Buffer&) = delete;
 
     std::byte* data() const { return static_cast<std::byte*>(block_); }
-    operator void*() const { return block_; }
+    template <class T>
+    operator T*() const {  // activations, parameters or bytes
+        return static_cast<T*>(block_);
+    }
 
 private:
     static std::vector<std::byte> numbers(Type type) {

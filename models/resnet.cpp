@@ -1,12 +1,12 @@
 // ResNet (He et al., 2015, https://arxiv.org/abs/1512.03385 ): a stem, four stages of residual blocks, the mean
 // over the image, a classifier. As torchvision has it: a Bottleneck's stride is on its 3x3 convolution.
-#include "models/resnet.h"
-
+#include <algorithm>
 #include <array>
-#include <map>
 #include <optional>
 
+#include "models/initial_weights.h"
 #include "models/layers.h"
+#include "models/models.h"
 
 namespace fp::models {
 namespace {
@@ -15,13 +15,14 @@ struct Plan {
     std::array<int, 4> blocks;
     bool bottleneck;
 };
-const std::map<std::string, Plan> kPlans{{"resnet18", {{2, 2, 2, 2}, false}},
-                                         {"resnet34", {{3, 4, 6, 3}, false}},
-                                         {"resnet50", {{3, 4, 6, 3}, true}},
-                                         {"resnet101", {{3, 4, 23, 3}, true}}};
+constexpr std::string_view kNames[]{"resnet18", "resnet34", "resnet50", "resnet101"};
+constexpr Plan kPlans[]{
+    {{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false}, {{3, 4, 6, 3}, true}, {{3, 4, 23, 3}, true}};
+constexpr std::string_view kStems[]{"imagenet", "small"};
 
-// relu(x + F(x)): F is two 3x3 convolutions, or 1x1, 3x3, 1x1. The shortcut is a 1x1 convolution only
-// where the block changes the size or the width of what passes through.
+// relu(x + F(x)): F is two 3x3 convolutions, or 1x1, 3x3, 1x1. The shortcut is a 1x1 convolution only where the block
+// changes the size or the width of its input. It is recorded first: the last convolution on the tape names a set of
+// channels and is what --layers last means.
 struct Block {
     std::vector<ConvNorm> layers;
     std::optional<ConvNorm> shortcut;
@@ -50,14 +51,9 @@ struct ResNet {
     }
 };
 
-}  // namespace
-
-bool is_resnet(const std::string& arch) { return kPlans.count(arch) != 0; }
-
-std::unique_ptr<Network> resnet(const ModelSpec& spec, const Kernels& k) {
-    const Plan& plan = kPlans.at(spec.arch);
-    auto network = std::make_unique<Network>(spec, k);
-    ParamStore& p = network->params;
+Forward build(const ModelSpec& spec, ParamStore& p) {
+    const Plan& plan = kPlans[std::ranges::find(kNames, spec.arch) - kNames];
+    const Kernels& k = p.kernels();
     const bool small = spec.stem == "small";
     const int expansion = plan.bottleneck ? 4 : 1;
 
@@ -98,9 +94,18 @@ std::unique_ptr<Network> resnet(const ModelSpec& spec, const Kernels& k) {
         }
     }
     net.head = declare_linear(p, "fc", in, 1, 1, spec.classes);
-    p.allocate();
-    network->forward = std::move(net);
-    return network;
+    return net;
 }
+
+void initialize(ParamStore& p, uint64_t seed) { draw_weights(p, seed, LinearWeights::uniform); }
+
+}  // namespace
+
+const Architecture resnet{.names = kNames,
+                          .stems = kStems,
+                          .head = "fc",
+                          .aliases = {},
+                          .build = build,
+                          .initialize = initialize};
 
 }  // namespace fp::models

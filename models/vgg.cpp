@@ -1,15 +1,23 @@
 // VGG (Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556 ): 3x3 convolutions with max pooling between
 // groups of them, the mean to 7x7, three linear layers. `_bn` puts a norm behind each convolution. Module
 // numbers are torchvision's, where pooling and ReLU count as modules.
-#include "models/vgg.h"
-
 #include <map>
 #include <optional>
 
+#include "models/initial_weights.h"
 #include "models/layers.h"
+#include "models/models.h"
 
 namespace fp::models {
 namespace {
+
+constexpr std::string_view kNames[]{"vgg11", "vgg11_bn", "vgg13", "vgg13_bn",
+                                    "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"};
+constexpr std::string_view kStems[]{"imagenet"};
+// timm keeps the hidden linear layers as convolutions.
+constexpr Architecture::Alias kTimm[]{{"pre_logits.fc1.", "classifier.0."},
+                                      {"pre_logits.fc2.", "classifier.3."},
+                                      {"head.fc.", "classifier.6."}};
 
 constexpr int kPool = 0;
 const std::map<std::string, std::vector<int>> kPlans{
@@ -51,13 +59,8 @@ std::string plan_name(const std::string& arch) {
     return has_norm(arch) ? arch.substr(0, arch.size() - 3) : arch;
 }
 
-}  // namespace
-
-bool is_vgg(const std::string& arch) { return kPlans.count(plan_name(arch)) != 0; }
-
-std::unique_ptr<Network> vgg(const ModelSpec& spec, const Kernels& k) {
-    auto network = std::make_unique<Network>(spec, k);
-    ParamStore& p = network->params;
+Forward build(const ModelSpec& spec, ParamStore& p) {
+    const Kernels& k = p.kernels();
     Vgg net;
     int in = 3, module = 0;
     for (const int width : kPlans.at(plan_name(spec.arch))) {
@@ -85,9 +88,20 @@ std::unique_ptr<Network> vgg(const ModelSpec& spec, const Kernels& k) {
     net.first = declare_linear(p, "classifier.0", in, kGrid, kGrid, hidden1);
     net.second = declare_linear(p, "classifier.3", hidden1, 1, 1, hidden2);
     net.head = declare_linear(p, "classifier.6", hidden2, 1, 1, spec.classes);
-    p.allocate();
-    network->forward = std::move(net);
-    return network;
+    return net;
 }
+
+void initialize(ParamStore& p, uint64_t seed) {
+    draw_weights(p, seed, LinearWeights::normal_small);
+}
+
+}  // namespace
+
+const Architecture vgg{.names = kNames,
+                       .stems = kStems,
+                       .head = "classifier.6",
+                       .aliases = kTimm,
+                       .build = build,
+                       .initialize = initialize};
 
 }  // namespace fp::models

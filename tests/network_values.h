@@ -5,17 +5,22 @@
 
 #include "engine/core/elements.h"
 #include "engine/core/session.h"
+#include "engine/core/trace.h"
 #include "kernels/random.h"
 #include "models/models.h"
 
 namespace fp::testing {
+
+inline Trace trace_of(const ModelSpec& spec, int size, int batch = 1) {
+    return trace(find_architecture(models::all(), spec.arch), spec, size, batch);
+}
 
 // Weights as at the start of training, norms and statistics drawn about them, so that nothing is 0 or 1.
 inline std::unique_ptr<Network> random_network(const ModelSpec& spec,
                                                const Kernels& k,
                                                uint64_t seed) {
     auto net = models::build(spec, k);
-    models::initialize(*net, seed);
+    net->initialize(seed);
     uint64_t key = seed * 1000;
     for (const Param& p : net->params.all()) {
         ++key;

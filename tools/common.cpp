@@ -1,44 +1,8 @@
 #include "tools/common.h"
 
-#include <charconv>
-#include <iostream>
-
-#include "engine/io/files.h"
+#include "engine/data/sources/sources.h"
 
 namespace fp {
-namespace {
-
-// The number behind "cuda:".
-int gpu_index(std::string_view device) {
-    const std::string_view digits = device.substr(5);
-    int index = -1;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    FP_REQUIRE(error == std::errc() && end == digits.data() + digits.size() && index >= 0,
-               Exit::usage, "--device: `", printable(device), "` is not cuda:0, cuda:1, ...");
-    return index;
-}
-
-Device named_device(const std::string& word) {
-    if (word == "cuda") return {Backend::cuda};
-    if (word.starts_with("cuda:")) return {Backend::cuda, gpu_index(word)};
-    for (const Backend b : {Backend::cpu, Backend::emulated, Backend::reference, Backend::cudnn})
-        if (word == name(b)) return {b};
-    fail_with(Exit::usage, "--device: `", printable(word),
-              "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn");
-}
-
-// What keeps `auto` from CUDA; empty: nothing.
-std::string why_no_gpu() {
-    try {
-        return find_kernels(Backend::cuda) ? "" : why_missing(Backend::cuda);
-    } catch (const Error& error) {
-        if (error.exit != Exit::device) throw;
-        return error.what();
-    }
-}
-
-}  // namespace
-
 void add_compute_options(Options& options, ComputeOptions& compute) {
     options.add(
         "device NAME", compute.device,
@@ -51,6 +15,9 @@ void add_compute_options(Options& options, ComputeOptions& compute) {
         "threads N", compute.threads,
         "threads of the CPU; 0 is every core. Another number rounds sums otherwise: other bits",
         {.low = 0, .high = 4096});
+    // The kernels' own name and identity_of_threads() are in a run's identity.
+    options.keeps_bits("device");
+    options.keeps_bits("threads");
 }
 
 void add_dataset_options(Options& options, DatasetOptions& dataset) {
@@ -61,13 +28,14 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
     options.add("exclude-qc", dataset.exclude_qc,
                 "Fitzpatrick17k: leave out images marked as wrongly labelled");
     options.add("allow-absolute", dataset.allow_absolute, "let image paths be absolute or hold ..");
+    options.keeps_bits("allow-absolute");
 }
 
 void add_data_options(Options& options, DataOptions& data) {
-    options.add("data SPEC", data.data,
-                "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
-                "fitzpatrick17k:CSV,images=DIR or "
-                "folder:DIR");
+    std::string sources;
+    for (const Source* source : Source::all())
+        sources += (sources.empty() ? "" : ", ") + std::string(source->says);
+    options.add("data SPEC", data.data, "what to open: " + sources);
     options.add(
         "attribute NAME", data.attributes,
         "column with the groups, to be repeated; age:60 cuts a number, sex*age:60 crosses two");
@@ -75,23 +43,8 @@ void add_data_options(Options& options, DataOptions& data) {
     options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
                 {.low = 1, .high = 16384});
     options.add("batch-size N", data.batch_size, "images a step", {.low = 1, .high = 65536});
-}
-
-Device choose_device(const ComputeOptions& compute, const Options& options) {
-    Device device{Backend::cpu};
-    if (compute.device != "auto") {
-        device = named_device(compute.device);
-        if (compute.device.starts_with("cuda:")) select_gpu(device.index);
-    } else {
-        const std::string why_not = why_no_gpu();
-        if (why_not.empty()) device = {Backend::cuda};
-        if (!options.quiet())
-            std::cerr << options.tool() << ": device " << name(device.backend)
-                      << " (auto: " << (why_not.empty() ? "a GPU is here" : why_not) << ")\n";
-    }
-    device.precision = compute.precision;
-    kernels(device.backend, device.precision);
-    return device;
+    options.keeps_bits("data");        // identity_of(Dataset) knows its content
+    options.keeps_bits("image-size");  // the model's
 }
 
 }  // namespace fp

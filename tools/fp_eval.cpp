@@ -1,239 +1,228 @@
-// Judges a classifier: metrics overall and per group, gaps between groups beside what a fair classifier would
-// show, and, with --compare, whether another model is fairer.
+// fp_eval: metrics of a classifier overall and per group, gaps between groups beside what a classifier that treats
+// the groups alike would show, and, with --compare, whether another model is fairer.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iostream>
 
 #include "engine/eval/predictions_file.h"
-#include "engine/fairness/compare.h"
-#include "engine/fairness/evaluate.h"
-#include "engine/fairness/threshold.h"
+#include "engine/report/evaluation_json.h"
 #include "engine/report/render.h"
-#include "kernels/error.h"
+#include "engine/run/checkpoint.h"
 #include "tools/load.h"
 
+namespace fp {
 namespace {
 
-using nlohmann::ordered_json;
 const char* const kStored = "stored";
 
-struct EvalOptions {
+struct EvalFlags {
     std::string predictions, checkpoint, compare, split, predictions_out, threshold;
-    bool store_threshold = false;
-    fp::ComputeOptions compute;
-    fp::DataOptions data{.batch_size = 128};
-    fp::EvaluateOptions figures;
+    bool store_threshold = false, skip_bad = false;
+    ComputeOptions compute;
+    DataOptions data{.batch_size = 128};
+    EvaluateOptions figures;
 };
 
-void declare(fp::Options& options, EvalOptions& eval) {
-    options.heading("What is judged");
-    options.add(
-        "predictions FILE", eval.predictions,
-        "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ "
-        "columns suffice");
-    options.add("checkpoint FILE", eval.checkpoint, "a model, judged on the images of --data");
-    options.add("compare FILE", eval.compare,
-                "another model (.safetensors) or its predictions for the same images; differences "
-                "are ours minus its");
-    options.add("split NAME", eval.split,
-                "the rows to judge, of a file that names splits; test where it names several");
-    options.add("predictions-out FILE", eval.predictions_out, "write the judged rows as CSV");
-    options.leave_out_of_config("predictions-out");
-
-    options.heading("Data and device, with --checkpoint");
-    fp::add_data_options(options, eval.data);
-    fp::add_compute_options(options, eval.compute);
-
-    options.heading("Statistics");
-    options.add("resamples N", eval.figures.resamples,
-                "bootstrap resamples, permutations and swaps; 0 prints values alone",
-                {.low = 0, .high = 1e6});
-    options.add("confidence SHARE", eval.figures.confidence, "of intervals and fair ranges",
-                {.low = .5, .high = .999});
-    options.add("min-group-size N", eval.figures.min_group_size,
-                "images; smaller groups are shown, but left out of gaps", {.low = 1, .high = 1e9});
-    options.add("positive CLASS", eval.figures.positive,
-                "report the sensitivity of this class at --specificity");
-    options.add("specificity SHARE", eval.figures.specificity, "see --positive",
-                {.low = 0, .high = 1});
-    options.add(
-        "threshold RULE", eval.threshold,
-        "judge --positive against the rest too, called from a probability on: f1, youden or "
-        "specificity choose it on the validation split, a number is it, stored is the model's");
-    options.add("store-threshold", eval.store_threshold, "write it into the model file");
-    options.add("seed N", eval.figures.seed, "of all resampling");
+void declare_statistics(Options& o, EvalFlags& f) {
+    o.heading("Statistics");
+    o.add("resamples N", f.figures.resamples,
+          "bootstrap resamples, permutations and swaps; 0 prints values alone",
+          {.low = 0, .high = 1e6});
+    o.add("confidence SHARE", f.figures.confidence, "of intervals and fair ranges",
+          {.low = .5, .high = .999});
+    o.add("min-group-size N", f.figures.min_group_size,
+          "images; smaller groups are shown, but left out of gaps", {.low = 1, .high = 1e9});
+    o.add("positive CLASS", f.figures.positive,
+          "report the sensitivity of this class at --specificity");
+    o.add("specificity SHARE", f.figures.specificity, "see --positive", {.low = 0, .high = 1});
+    o.add("threshold RULE", f.threshold,
+          "judge --positive against the rest too, called from a probability on: f1, youden or "
+          "specificity choose it on the validation split, a number is it, stored is the model's");
+    o.add("store-threshold", f.store_threshold, "write it into the model file");
+    o.add("seed N", f.figures.seed, "of all resampling");
 }
 
-// The rows asked for: of --split, or of test where a file names several splits.
-fp::Predictions chosen_rows(const fp::Predictions& all, const EvalOptions& eval) {
-    if (!eval.split.empty()) return fp::of_split(all, eval.split);
-    const bool several = std::any_of(all.split.begin(), all.split.end(),
-                                     [&](const auto& split) { return split != all.split[0]; });
-    return several ? fp::of_split(all, "test") : all;
+void declare(Options& o, EvalFlags& f) {
+    o.heading("What is judged");
+    o.add("predictions FILE", f.predictions,
+          "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ "
+          "columns suffice");
+    o.add("checkpoint FILE", f.checkpoint, "a model, judged on the images of --data");
+    o.add("compare FILE", f.compare,
+          "another model (.safetensors) or its predictions for the same images; differences "
+          "are ours minus its");
+    o.add("split NAME", f.split,
+          "the rows to judge, of a file that names splits; test where it names several");
+    o.add("predictions-out FILE", f.predictions_out, "write the judged rows as CSV");
+    o.leave_out_of_config("predictions-out");
+    o.heading("Data and device, with --checkpoint");
+    add_data_options(o, f.data);
+    add_compute_options(o, f.compute);
+    o.add("skip-bad", f.skip_bad, "leave out images that cannot be read, instead of stopping");
+    declare_statistics(o, f);
 }
-
-// What a model, or a file of predictions, says of the rows to judge, and of those a threshold is chosen on.
-struct Said {
-    fp::Predictions judged;
-    std::optional<fp::Predictions> validation;
-    ordered_json stored = {};  // the model's thresholds
-    ordered_json origin = {};  // of the validation images
-};
 
 bool is_model(const std::string& file) { return file.ends_with(".safetensors"); }
 
-// f1, youden and specificity are chosen; a number and what is stored are there.
-bool chooses(const EvalOptions& eval) {
-    return !eval.threshold.empty() && eval.threshold != kStored &&
-           fp::parse_threshold(eval.threshold, eval.figures.specificity).kind !=
-               fp::ThresholdRule::Kind::fixed;
+// f1, youden and specificity choose a threshold; a number and what is stored are one already.
+bool chooses(const EvalFlags& f) {
+    return !f.threshold.empty() && f.threshold != kStored &&
+           parse_threshold(f.threshold, f.figures.specificity).kind != ThresholdRule::Kind::fixed;
 }
 
-Said said_by_model(const std::string& file, const EvalOptions& eval, const fp::Options& options) {
-    const fp::Kernels& k = fp::use_device(eval.compute, options);
-    const fp::LoadedModel model = fp::load_model(file, k);
-    const fp::Preprocessing& preprocessing = model.card.preprocessing;
-    const fp::ImageData data =
-        fp::open_images(eval.data, preprocessing.image_size, model.card.classes);
-    fp::Session session(*model.network);
-    const auto predict = [&](const std::string& split) {
-        std::vector<int64_t> samples;
-        for (const fp::Split s : {fp::Split::train, fp::Split::val, fp::Split::test})
-            if (split == fp::name(s)) samples = members(data.set, s);
-        FP_REQUIRE(!samples.empty(), fp::Exit::data, data.set.name, ": no image is in the split `",
-                   split, "`");
-        return fp::predict(session, preprocessing, data, samples,
-                           {.batch_size = eval.data.batch_size});
-    };
-    Said out{.judged = predict(eval.split.empty() ? "test" : eval.split),
-             .validation = {},
-             .stored = model.card.thresholds,
-             .origin = {{"data", data.set.name}, {"split_hash", fp::split_hash(data.set)}}};
-    if (chooses(eval)) out.validation = predict("val");
-    return out;
-}
-
-Said said(const std::string& file, const EvalOptions& eval, const fp::Options& options) {
-    if (is_model(file)) return said_by_model(file, eval, options);
-    const fp::Predictions all = fp::read_predictions(file);
-    Said out{.judged = chosen_rows(all, eval), .validation = {}};
-    if (chooses(eval)) out.validation = fp::of_split(all, "val");
-    return out;
-}
-
-// {"positive","rule","value"} and, where it was chosen, what it gave there.
-ordered_json threshold_of(const Said& said, const EvalOptions& eval) {
-    const std::string& positive = eval.figures.positive;
-    if (eval.threshold == kStored) {
-        FP_REQUIRE(said.stored.contains(positive), fp::Exit::data, "no threshold for ", positive,
-                   " is stored in the model; --store-threshold does that");
-        return said.stored.at(positive);
-    }
-    const fp::ThresholdRule rule = fp::parse_threshold(eval.threshold, eval.figures.specificity);
-    ordered_json out{{"positive", positive}, {"rule", fp::to_string(rule)}, {"value", rule.value}};
-    if (!said.validation) return out;
-    fp::require_apart(*said.validation, said.judged);
-    const fp::Threshold t = fp::choose_threshold(*said.validation, positive, rule);
-    out["value"] = t.value;
-    out["validation"] = {{"images", t.images},
-                         {"positives", t.positives},
-                         {"sensitivity", t.sensitivity},
-                         {"specificity", t.specificity},
-                         {"f1", t.f1}};
-    for (const auto& [key, value] : said.origin.items()) out["validation"][key] = value;
-    return out;
-}
-
-std::string threshold_text(const ordered_json& t) {
-    std::string out = fmt::format("{} called where its probability is at least {:.6g} ({}",
-                                  t.at("positive").get<std::string>(), t.at("value").get<double>(),
-                                  t.at("rule").get<std::string>());
-    if (t.contains("validation")) {
-        const ordered_json& v = t.at("validation");
-        out += fmt::format(
-            ",\nchosen on {} validation images: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
-            v.at("images").get<int64_t>(), v.at("sensitivity").get<double>(),
-            v.at("specificity").get<double>(), v.at("f1").get<double>());
-    }
-    return out + ")\n";
-}
-
-void store_threshold(const EvalOptions& eval, const fp::Options& options, const ordered_json& t) {
-    fp::LoadedModel model = fp::load_model(eval.checkpoint, fp::use_device(eval.compute, options));
-    model.card.thresholds[eval.figures.positive] = t;
-    fp::write_safetensors(eval.checkpoint, fp::to_file(*model.network, model.card));
-}
-
-struct Judgement {
-    ordered_json json;
-    std::string text, sensitivity;  // of the last class
+// Predictions of one model, made now or read from a file.
+struct EvalInput {
+    Predictions judged;
+    std::optional<Predictions> validation = {};          // to choose a threshold on
+    std::map<std::string, StoredThreshold> stored = {};  // the model's, by class
+    std::string data = {}, split_hash = {};              // of the validation images
+    std::map<int64_t, std::string> unreadable = {};      // images that were skipped, by sample
 };
 
-Judgement judge(const fp::Predictions& ours,
-                const fp::Predictions* other,
-                const EvalOptions& eval,
-                const fp::EvaluateOptions& figures) {
-    const fp::Report report = fp::evaluate(ours, eval.data.attributes, figures);
-    Judgement out{.json = fp::to_json(report),
-                  .text = fp::to_text(report),
-                  .sensitivity = fp::sensitivity_text(report, int(report.classes.size()) - 1)};
-    if (!other) return out;
-    const fp::Comparison comparison = fp::compare(ours, *other, eval.data.attributes, figures);
-    out.json["comparison"] = fp::to_json(comparison);
-    out.text += fmt::format("\n{}", fp::to_text(comparison));
+// The rows of --split, or of test where a file names several splits.
+Predictions chosen_rows(const Predictions& all, const std::string& split) {
+    if (!split.empty()) return of_split(all, split);
+    const bool several = std::any_of(all.split.begin(), all.split.end(),
+                                     [&](const auto& s) { return s != all.split[0]; });
+    return several ? of_split(all, "test") : all;
+}
+
+EvalInput input_of_file(const std::string& file, const EvalFlags& f) {
+    const Predictions all = read_predictions(file);
+    EvalInput out{.judged = chosen_rows(all, f.split)};
+    if (chooses(f)) out.validation = of_split(all, "val");
     return out;
 }
 
-int run(const fp::Options& options, const EvalOptions& eval) {
-    FP_REQUIRE(eval.predictions.empty() != eval.checkpoint.empty(), fp::Exit::usage,
+std::vector<int64_t> samples_of(const Dataset& set, const std::string& split) {
+    std::vector<int64_t> out;
+    for (const Split s : {Split::train, Split::val, Split::test})
+        if (split == name(s)) out = members(set, s);
+    FP_REQUIRE(!out.empty(), Exit::data, set.name, ": no image is in the split `", split, "`");
+    return out;
+}
+
+EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Options& options) {
+    const LoadedModel model = load_model(file, use_device(f.compute, options));
+    const Preprocessing& preprocessing = model.card.preprocessing;
+    const ImageData data = open_images(f.data, preprocessing.image_size, model.card.classes);
+    Session session(*model.network);
+    const auto predict_on = [&](const std::string& split) {
+        const std::vector<int64_t> samples = samples_of(data.set, split);
+        Predictions p = predict({session,
+                                 preprocessing,
+                                 data,
+                                 samples,
+                                 {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
+        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split,
+                   "` can be read");
+        return p;
+    };
+    EvalInput out{.judged = predict_on(f.split.empty() ? "test" : f.split),
+                  .stored = model.card.thresholds,
+                  .data = data.set.name,
+                  .split_hash = split_hash(data.set)};
+    if (chooses(f)) out.validation = predict_on("val");
+    out.unreadable = data.unreadable->reasons();
+    say_skipped(data, options);
+    return out;
+}
+
+EvalInput input_of(const std::string& file, const EvalFlags& f, const Options& options) {
+    return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f);
+}
+
+StoredThreshold threshold_of(const EvalInput& input, const EvalFlags& f) {
+    const std::string& positive = f.figures.positive;
+    if (f.threshold == kStored) {
+        FP_REQUIRE(input.stored.contains(positive), Exit::data, "no threshold for ", positive,
+                   " is stored in the model; --store-threshold does that");
+        return input.stored.at(positive);
+    }
+    const ThresholdRule rule = parse_threshold(f.threshold, f.figures.specificity);
+    StoredThreshold out{.positive = positive, .rule = to_string(rule), .value = rule.value};
+    if (!input.validation) return out;
+    require_apart(*input.validation, input.judged);
+    const Threshold t = choose_threshold(*input.validation, positive, rule);
+    out.value = t.value;
+    out.chosen_on = {.images = t.images,
+                     .positives = t.positives,
+                     .sensitivity = t.sensitivity,
+                     .specificity = t.specificity,
+                     .f1 = t.f1,
+                     .data = input.data,
+                     .split_hash = input.split_hash};
+    return out;
+}
+
+// Each model at its own threshold: they are to be used so.
+AtThreshold judge_at_threshold(const EvalInput& ours,
+                               const std::optional<EvalInput>& other,
+                               const EvalFlags& f,
+                               EvaluateOptions figures) {
+    figures.positive.clear();
+    const auto cut = [&](const EvalInput& input, const StoredThreshold& t) {
+        return at_threshold(input.judged, f.figures.positive, t.value);
+    };
+    AtThreshold out{.threshold = threshold_of(ours, f), .other = {}, .evaluation = {}};
+    const Predictions mine = cut(ours, out.threshold);
+    std::optional<Predictions> theirs;
+    if (other) {
+        out.other = threshold_of(*other, f);
+        theirs = cut(*other, *out.other);
+    }
+    out.evaluation = evaluation_of(mine, theirs ? &*theirs : nullptr, f.data.attributes, figures);
+    return out;
+}
+
+void store(const StoredThreshold& t, const EvalFlags& f, const Options& options) {
+    LoadedModel model = load_model(f.checkpoint, use_device(f.compute, options));
+    model.card.thresholds[t.positive] = t;
+    write_safetensors(f.checkpoint, to_file(*model.network, model.card));
+}
+
+void check(const EvalFlags& f) {
+    FP_REQUIRE(f.predictions.empty() != f.checkpoint.empty(), Exit::usage,
                "one of --checkpoint FILE and --predictions FILE is wanted");
-    FP_REQUIRE(eval.threshold.empty() || !eval.figures.positive.empty(), fp::Exit::usage,
+    FP_REQUIRE(f.threshold.empty() || !f.figures.positive.empty(), Exit::usage,
                "--threshold wants --positive CLASS");
-    FP_REQUIRE(!eval.store_threshold || (is_model(eval.checkpoint) && chooses(eval)),
-               fp::Exit::usage,
-               "--store-threshold wants --checkpoint and --threshold f1, youden or "
-               "specificity");
-    const std::string& judged = eval.checkpoint.empty() ? eval.predictions : eval.checkpoint;
-    const Said ours = eval.checkpoint.empty() ? said(judged, eval, options)
-                                              : said_by_model(judged, eval, options);
+    FP_REQUIRE(!f.store_threshold || (is_model(f.checkpoint) && chooses(f)), Exit::usage,
+               "--store-threshold wants --checkpoint and --threshold f1, youden or specificity");
+}
+
+int run(const EvalFlags& f, const Options& options) {
+    check(f);
+    const std::string& judged = f.checkpoint.empty() ? f.predictions : f.checkpoint;
+    const EvalInput ours =
+        f.checkpoint.empty() ? input_of(judged, f, options) : input_of_model(judged, f, options);
     if (!options.quiet())
         std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), ours.judged.size(), judged);
-    if (!eval.predictions_out.empty()) fp::write_predictions(eval.predictions_out, ours.judged);
-    std::optional<Said> other;
-    if (!eval.compare.empty()) other = said(eval.compare, eval, options);
+    if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
+    std::optional<EvalInput> other;
+    if (!f.compare.empty()) other = input_of(f.compare, f, options);
 
-    fp::EvaluateOptions figures = eval.figures;
-    figures.threads = eval.compute.threads;
-    Judgement all = judge(ours.judged, other ? &other->judged : nullptr, eval, figures);
-    if (!eval.threshold.empty()) {
-        // Each model at its own threshold: they are to be used so.
-        figures.positive.clear();
-        const auto cut = [&](const Said& s, ordered_json& t) {
-            t = threshold_of(s, eval);
-            return fp::at_threshold(s.judged, eval.figures.positive, t.at("value").get<double>());
-        };
-        ordered_json threshold, other_threshold;
-        const fp::Predictions mine = cut(ours, threshold);
-        std::optional<fp::Predictions> theirs;
-        if (other) theirs = cut(*other, other_threshold);
-        const Judgement at = judge(mine, theirs ? &*theirs : nullptr, eval, figures);
-        if (eval.store_threshold) store_threshold(eval, options, threshold);
-        all.text += fmt::format("\n{}\n{}\n{}", threshold_text(threshold), at.sensitivity, at.text);
-        threshold["report"] = at.json;
-        if (other) threshold["other"] = other_threshold;
-        all.json["threshold"] = threshold;
-    }
-    std::cout << (options.json() ? all.json.dump(2) + "\n" : all.text);
+    EvaluateOptions figures = f.figures;
+    figures.threads = f.compute.threads;
+    Evaluation evaluation =
+        evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
+    evaluation.skipped = int64_t(ours.unreadable.size());
+    if (evaluation.skipped > 0) evaluation.first_skipped = ours.unreadable.begin()->second;
+    std::optional<AtThreshold> at;
+    if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
+    if (f.store_threshold) store(at->threshold, f, options);
+    std::cout << (options.json() ? json_text(evaluation, at)
+                                 : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;
 }
 
 }  // namespace
+}  // namespace fp
 
 int main(int argc, char** argv) {
-    EvalOptions eval;
+    fp::EvalFlags flags;
     return fp::run_tool(
         argc, argv, "Metrics and fairness of a classifier, with intervals and tests.",
-        [&](fp::Options& options) { declare(options, eval); },
-        [&](const fp::Options& options) { return run(options, eval); });
+        [&](fp::Options& options) { fp::declare(options, flags); },
+        [&](const fp::Options& options) { return fp::run(flags, options); });
 }

@@ -4,8 +4,8 @@
 
 #include "engine/io/files.h"
 #include "engine/onnx/write.h"
-#include "models/models.h"
 #include "tools/load.h"
+#include "tools/tools_json.h"
 
 namespace {
 
@@ -21,10 +21,10 @@ int run(const Settings& s, const fp::Options& options) {
     FP_REQUIRE(!s.onnx.empty() || (!s.fold_bn && !s.image_size), fp::Exit::usage,
                "--fold-bn and --image-size are of --onnx");
     const fp::LoadedModel model = fp::load_model(s.checkpoint, fp::kernels(fp::Backend::cpu));
-    nlohmann::ordered_json written;
+    std::vector<fp::WrittenFile> written;
     const auto report = [&](const char* format, const std::string& file) {
         const auto bytes = std::filesystem::file_size(file);
-        written[format] = {{"file", file}, {"bytes", bytes}};
+        written.push_back({format, file, bytes});
         if (!options.json() && !options.quiet())
             std::cout << fp::printable(file) << ": " << bytes << " bytes of " << format << "\n";
     };
@@ -36,10 +36,10 @@ int run(const Settings& s, const fp::Options& options) {
         const fp::OnnxOptions onnx{
             .image_size = s.image_size.value_or(model.card.preprocessing.image_size),
             .fold_norms = s.fold_bn};
-        fp::write_file(s.onnx, fp::onnx_bytes(*model.network, model.card, fp::models::build, onnx));
+        fp::write_file(s.onnx, fp::onnx_bytes(*model.network, model.card, onnx));
         report("onnx", s.onnx);
     }
-    if (options.json()) std::cout << written.dump(2) << "\n";
+    if (options.json()) std::cout << json_text(written);
     return 0;
 }
 

@@ -1,49 +1,172 @@
 // fp_prune: finds the channels that carry a sensitive attribute, removes them, fine-tunes, and shows what
 // that did; with --seeds, --sweep and --controls, beside what else could have been done.
-#include "tools/prune_command.h"
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "engine/core/trace.h"
+#include "engine/prune/check_cut.h"
+#include "engine/prune/prune_json.h"
+#include "engine/report/prune_report.h"
+#include "engine/report/scores_report.h"
+#include "engine/report/sweep_text.h"
+#include "engine/run/progress.h"
+#include "engine/run/signals.h"
+#include "tools/load.h"
+#include "tools/prune_options.h"
 
 namespace fp {
 namespace {
 
-void declare(Options& o, PruneSettings& s) {
-    o.add("checkpoint FILE", s.checkpoint, "the trained model");
-    o.require("checkpoint");
-    o.add("out DIR", s.out, "run folder: models, scores, metrics, report");
-    o.leave_out_of_config("out");
-    o.add("resume", s.resume, "go on with the run in --out, or start where there is none");
-    o.leave_out_of_config("resume");
-    o.add("force", s.force, "start over in a folder that holds a run");
-    o.leave_out_of_config("force");
-    add_compute_options(o, s.compute);
-    o.heading("Data");
-    add_data_options(o, s.data);
-    o.add("cache DIR", s.cache, "keep decoded images in a file there");
-    add_pruning_options(o, s.pruning);
-    o.add("scores-only", s.scores_only, "write scores.json and stop");
-    o.add("scores FILE", s.scores, "start from such a file instead of scoring");
-    o.add(
-        "compare-scores FILE", s.compare_scores,
-        "with --scores-only: Kendall's tau between that file's order and ours, and how many of the "
-        "--amount lowest are in both");
-    o.add("scan SHARES", s.scan,
-          "10%,25%,50%: remove that much of one set of tied channels at a time, judge on "
-          "validation, and stop");
-    o.add("verify", s.verify,
-          "check that removing equals silencing, and print the largest difference");
-    o.add("show-groups", s.show_groups, "print which channels are tied, and stop");
-    o.add("seed N", s.seed, "of calibration samples, the random criterion and fine-tuning");
-    add_sweep_options(o, s.sweep);
-    add_training_options(o, s.tune, "finetune-");
+// Lines and progress on stderr, unless quiet.
+PruneObserver on_stderr(bool quiet) {
+    struct Bar {
+        std::string what;
+        std::optional<Progress> line;
+    };
+    const auto bar = std::make_shared<Bar>();
+    return {.say =
+                [=](const std::string& line) {
+                    bar->line.reset();
+                    if (!quiet) std::cerr << line << "\n";
+                },
+            .progress =
+                [=](const PruneProgress& p) {
+                    if (!bar->line || bar->what != p.what) {
+                        bar->line.reset();
+                        bar->line.emplace(progress_output(quiet), p.what, p.total);
+                        bar->what = p.what;
+                    }
+                    bar->line->update(p.done, p.loss, p.waiting_seconds);
+                    if (p.done == p.total) bar->line.reset();
+                },
+            .stop = StopSignals::requested};
+}
+
+// What every kind of run needs.
+struct Run {
+    const PruneFlags& flags;
+    const Baseline& dense;
+    const PruneSettings& settings;
+    RunFolder& folder;
+    const Caller caller;
+    const PruneObserver observer;
+    const bool json;
+
+    PruneStart start() const {
+        return {.caller = caller, .resume = flags.resume, .scores = flags.scores};
+    }
+};
+
+int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
+    const std::string document = publish(report, run.folder, run.caller);
+    std::cout << (run.json ? document
+                           : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n",
+                                                           model.string(),
+                                                           (run.folder / "report.html").string()));
+    return 0;
+}
+
+int run_one(const Run& run) {
+    const auto result = prune(run.dense, run.settings, run.folder, run.start(), run.observer);
+    if (!result) return StopSignals::exit_code();
+    PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
+    read_test(report, run.folder, run.caller);
+    return finish(run, report, run.folder / "best.safetensors");
+}
+
+int run_sweep(const Run& run, const SweepSettings& settings) {
+    const auto found = sweep(run.dense, settings, run.folder,
+                             {.caller = run.caller, .force = run.flags.force}, run.observer);
+    if (!found) return StopSignals::exit_code();
+    const SweptPoint& shown = found->shown();
+    const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
+    PruneReport report =
+        prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
+    add_sweep(report, *found, run.folder);
+    return finish(run, report, folder / "best.safetensors");
+}
+
+int run_scan(const Run& run) {
+    const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan},
+                            run.folder, run.start(), run.observer);
+    if (!found) return StopSignals::exit_code();
+    const std::string document = publish(*found, run.dense, run.folder, run.caller);
+    std::cout << (run.json ? document
+                           : to_text(found->result) +
+                                 fmt::format("\nreport        {}\n",
+                                             (run.folder / "report.html").string()));
+    return 0;
+}
+
+int run_scores(const Run& run) {
+    score_only(run.dense, run.settings, run.folder, run.start(), run.observer);
+    const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
+    const ScoresFile scores = scores_in(file, run.dense.hash);
+    std::optional<ScoresComparison> compared;
+    if (!other.empty())
+        compared = {.file = other,
+                    .layers = compare_ranks(scores, scores_in(other, run.dense.hash),
+                                            parse_amount(run.settings.amount))};
+    const ScoresReport report = scores_report(scores, file, compared);
+    std::cout << (run.json ? json_text(report) : to_text(report));
+    return 0;
+}
+
+int run(PruneFlags f, const Options& o) {
+    const Kernels& kernels = use_device(f.compute, o);
+    const LoadedModel dense = load_model(f.checkpoint, kernels);
+    const int size = dense.card.preprocessing.image_size;
+    FP_REQUIRE(!f.data.image_size || *f.data.image_size == size, Exit::model, f.checkpoint,
+               ": was trained at ", size, " pixels, --image-size is ",
+               f.data.image_size.value_or(0));
+    const ImageData data = open_images(f.data, size, dense.card.classes, f.cache);
+    if (f.show_groups) {
+        for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
+            std::cout << describe(set) << "\n";
+        return 0;
+    }
+    check(f);
+    f.pruning.attributes = f.data.attributes;
+    f.pruning.batch_size = f.data.batch_size;
+    const SweepSettings search{
+        .base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};
+    const PruneSettings settings =
+        f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
+    for (const SweepPoint& point : sweep_points(search)) check(point.settings);
+    const StopSignals signals;
+    RunFolder folder(f.out, f.force    ? IfRunIsThere::overwrite
+                            : f.resume ? IfRunIsThere::resume
+                                       : IfRunIsThere::refuse);
+    const Caller caller{.tool = o.tool(),
+                        .command_line = o.command_line(),
+                        .config = o.resolved(),
+                        .settings = o.identity()};
+    const Baseline baseline(dense, data, settings);
+    const Run run{.flags = f,
+                  .dense = baseline,
+                  .settings = settings,
+                  .folder = folder,
+                  .caller = caller,
+                  .observer = on_stderr(o.quiet()),
+                  .json = o.json()};
+    const int code = !f.scan.empty() ? run_scan(run)
+                     : f.scores_only ? run_scores(run)
+                     : f.is_search() ? run_sweep(run, search)
+                                     : run_one(run);
+    say_skipped(data, o);
+    write_bad_images(folder / "bad_images.csv", data);
+    return code;
 }
 
 }  // namespace
 }  // namespace fp
 
 int main(int argc, char** argv) {
-    fp::PruneSettings s;
+    fp::PruneFlags flags;
     return fp::run_tool(
         argc, argv,
         "Removes the channels that carry a sensitive attribute, fine-tunes, and reports.",
-        [&](fp::Options& o) { fp::declare(o, s); },
-        [&](const fp::Options& o) { return fp::run_prune(s, o); });
+        [&](fp::Options& o) { fp::declare(o, flags); },
+        [&](const fp::Options& o) { return fp::run(flags, o); });
 }

@@ -1,14 +1,11 @@
 // fp_train: trains a classifier on a data set and leaves a run folder with its checkpoints.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <iostream>
 
-#include "engine/run/checkpoint_folder.h"
 #include "engine/run/progress.h"
-#include "engine/run/run_folder.h"
 #include "engine/run/signals.h"
-#include "engine/run/version.h"
+#include "engine/train/train.h"
 #include "models/models.h"
 #include "tools/load.h"
 #include "tools/training.h"
@@ -16,12 +13,10 @@
 namespace fp {
 namespace {
 
-using nlohmann::ordered_json;
-
-struct Settings {
+struct TrainFlags {
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
-    TrainingOptions training;
+    TrainingSettings training;
     std::string model = "resnet18", stem = "imagenet", weights, out, cache, normalize = "none";
     double width = 1, max_minutes = 0;
     uint64_t seed = 1;
@@ -29,154 +24,110 @@ struct Settings {
     bool resume = false, force = false;
 };
 
-void declare(Options& o, Settings& s) {
-    o.add("out DIR", s.out, "run folder: checkpoints, metrics, settings");
+void declare(Options& o, TrainFlags& f) {
+    o.add("out DIR", f.out, "run folder: checkpoints, metrics, settings");
     o.require("out");
     o.leave_out_of_config("out");
-    o.add("resume", s.resume, "go on with the run in --out, or start where there is none");
+    o.add("resume", f.resume, "go on with the run in --out, or start where there is none");
     o.leave_out_of_config("resume");
-    o.add("force", s.force, "start over in a folder that holds a run");
+    o.add("force", f.force, "start over in a folder that holds a run");
     o.leave_out_of_config("force");
-    add_compute_options(o, s.compute);
+    add_compute_options(o, f.compute);
     o.heading("Data");
-    add_data_options(o, s.data);
-    o.add("cache DIR", s.cache, "keep decoded images in a file there");
-    o.add("normalize NAME", s.normalize, "none, imagenet or m,m,m/s,s,s");
+    add_data_options(o, f.data);
+    o.add("cache DIR", f.cache, "keep decoded images in a file there");
+    o.add("normalize NAME", f.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
-    o.add("model NAME", s.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
-    o.add("stem NAME", s.stem, "imagenet, or small: a 3x3 convolution without pooling");
-    o.add("width X", s.width, "every layer's channels times this", {.low = 0.01, .high = 16});
-    o.add("weights FILE", s.weights, "start from torchvision's or timm's weights (safetensors)");
-    o.add("seed N", s.seed, "of initial weights, order, augmentation and dropout");
-    o.add("save-every N", s.save_every, "save after so many batches too; 0 is after epochs",
+    o.add("model NAME", f.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
+    o.add("stem NAME", f.stem, "imagenet, or small: a 3x3 convolution without pooling");
+    o.add("width X", f.width, "every layer's channels times this", {.low = 0.01, .high = 16});
+    o.add("weights FILE", f.weights, "start from torchvision's or timm's weights (safetensors)");
+    o.add("seed N", f.seed, "of initial weights, order, augmentation and dropout");
+    o.add("save-every N", f.save_every, "save after so many batches too; 0 is after epochs",
           {.low = 0});
-    o.add("max-time MINUTES", s.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
-    add_training_options(o, s.training, "");
+    o.add("max-time MINUTES", f.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
+    add_training_options(o, f.training, "");
+    for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
 }
 
-// What must be the same for a run to be gone on with.
-ordered_json identity(const Settings& s, const Network& net, const Dataset& set, const Kernels& k) {
-    return {{"spec", to_json(net.spec)},       {"data", set.name},
-            {"samples", set.samples.size()},   {"split", split_hash(set)},
-            {"device", std::string(k.name)},   {"seed", s.seed},
-            {"batch_size", s.data.batch_size}, {"image_size", s.data.image_size.value_or(0)},
-            {"attributes", s.data.attributes}, {"training", to_json(s.training)}};
-}
-
-// A size that fits what the data is: synth's own, else 128.
-int image_size(const Settings& s) {
-    if (s.data.image_size) return *s.data.image_size;
-    if (s.data.data.starts_with("synth:")) return parse_synth(s.data.data.substr(6)).size;
+// A size that fits what the data are: synth's own, else 128.
+int image_size(const TrainFlags& f) {
+    if (f.data.image_size) return *f.data.image_size;
+    if (f.data.data.starts_with("synth:")) return parse_synth(f.data.data.substr(6)).size;
     return 128;
 }
 
-void import_into(Network& net, const std::string& file, const Options& o) {
-    const ImportReport report =
-        import_weights(net, read_safetensors(file), file, models::head(net.spec));
-    if (o.quiet()) return;
-    std::cerr << fmt::format("{}: {} tensors loaded", file, report.loaded);
-    if (report.head_replaced) std::cerr << "; the head has another size and starts anew";
-    if (!report.unexpected.empty())
-        std::cerr << fmt::format("; {} not used, {} first", report.unexpected.size(),
-                                 report.unexpected[0]);
-    std::cerr << "\n";
-    for (const std::string& note : report.notes) std::cerr << "  " << note << "\n";
+// Lines and progress on stderr, unless quiet.
+TrainObserver on_stderr(bool quiet, const FitOptions& options) {
+    struct Bar {
+        int epoch = -1;
+        std::optional<Progress> line;
+    };
+    const auto bar = std::make_shared<Bar>();
+    const auto warn = [bar](const std::string& line) {
+        bar->line.reset();
+        std::cerr << line << "\n";
+    };
+    const auto say = [=](const std::string& line) {
+        bar->line.reset();
+        if (!quiet) warn(line);
+    };
+    const auto progress = [=, batch_size = options.batch_size](const FitHooks::Progress& p) {
+        if (std::exchange(bar->epoch, p.epoch) != p.epoch || !bar->line) {
+            bar->line.reset();
+            bar->line.emplace(progress_output(quiet),
+                              fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
+                              p.batches * batch_size);
+        }
+        bar->line->update(p.batch * batch_size, p.loss, p.waiting_seconds);
+    };
+    return {.say = say,
+            .warn = warn,
+            .progress = progress,
+            .epoch = [say, epochs = options.epochs](
+                         const EpochResult& r) { say(epoch_line(r, epochs)); },
+            .stop = StopSignals::requested};
 }
 
-int run(Settings s, const Options& o) {
-    FP_REQUIRE(!(s.resume && s.force), Exit::usage, "--resume and --force exclude each other");
-    const Kernels& k = use_device(s.compute, o);
+int run(const TrainFlags& f, const Options& o) {
+    FP_REQUIRE(!(f.resume && f.force), Exit::usage, "--resume and --force exclude each other");
+    const Kernels& k = use_device(f.compute, o);
     const StopSignals signals;
-    const int size = image_size(s);
-    const ImageData data = open_images(s.data, size, {}, s.cache);
-    for (const std::string& note : data.set.notes)
-        if (!o.quiet()) std::cerr << "data: " << note << "\n";
-
-    ModelCard card{.preprocessing = {.image_size = size}, .classes = data.set.classes};
-    set_normalization(card.preprocessing, s.normalize);
-    card.provenance = {{"tool", version_line(o.tool())},
-                       {"data", {{"name", data.set.name}, {"split", split_hash(data.set)}}}};
-    auto net = models::build({.arch = s.model,
-                              .classes = int(data.set.classes.size()),
-                              .stem = s.stem,
-                              .width = s.width},
-                             k);
-    const FitOptions options = fit_options(s.training, s.data, s.seed, data.set);
-
-    RunFolder folder(s.out, s.force    ? IfRunIsThere::overwrite
-                            : s.resume ? IfRunIsThere::resume
-                                       : IfRunIsThere::refuse);
-    folder.write_settings(o.resolved(), environment(o.tool(), o.command_line()));
-    CheckpointFolder checkpoints(folder.path(), identity(s, *net, data.set, k), std::cerr);
-    const std::optional<Checkpoint> resumed = s.resume ? checkpoints.load() : std::nullopt;
-
-    if (resumed) {
-        LoadedModel loaded = checkpoint_of(resumed->model, s.out, models::build, k);
-        net = std::move(loaded.network);
-        if (!o.quiet()) std::cerr << fmt::format("resuming after step {}\n", resumed->step);
-    } else {
-        models::initialize(*net, s.seed);
-        if (!s.weights.empty()) import_into(*net, s.weights, o);
-    }
-    Metrics metrics(folder.path(), resumed ? resumed->step : -1, s.training.tensorboard);
-    Trainer trainer(*net, card.preprocessing, options.trainer);
-    if (resumed) trainer.load(resumed->state);
-
-    auto save = [&](const ordered_json& place, bool best) {
-        const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
-        std::optional<Trainer::Averaged> averaged;
-        if (trainer.has_average()) averaged.emplace(trainer);
-        checkpoints.save({trainer.optimizer().step(), to_file(*net, card), state, place}, best);
-    };
-    if (s.training.epochs == 0) {  // a conversion
-        save(start_of_run(), true);
-        if (!o.quiet())
-            std::cerr << fmt::format("{}: a checkpoint of the initial weights\n",
-                                     (folder / "best.safetensors").string());
-        return 0;
-    }
-
-    std::optional<Progress> bar;
-    int bar_epoch = -1;
-    FitHooks hooks;
-    hooks.progress = [&](const FitHooks::Progress& p) {
-        if (bar_epoch != p.epoch) {
-            bar.reset();
-            bar.emplace(progress_output(o.quiet()),
-                        fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
-                        p.batches * options.batch_size);
-            bar_epoch = p.epoch;
-        }
-        bar->update(p.batch * options.batch_size, p.loss, p.waiting_seconds);
-    };
-    hooks.epoch = [&](const EpochResult& r) {
-        bar.reset();
-        if (!o.quiet()) std::cerr << epoch_line(r, options.epochs) << "\n";
-        ordered_json row = r.metrics;
-        const ordered_json seconds = row.at("seconds");
-        row.erase("seconds");
-        row["step"] = trainer.optimizer().step();
-        metrics.append(row, seconds);
-    };
-    hooks.save = save;
-    const auto start = std::chrono::steady_clock::now();
-    const std::chrono::duration<double, std::ratio<60>> limit(s.max_minutes);
-    hooks.stop = [&] {
-        return StopSignals::requested() ||
-               (s.max_minutes > 0 && std::chrono::steady_clock::now() - start > limit);
-    };
-    hooks.save_every = s.save_every;
-    const bool finished = fit(trainer, card.preprocessing, data, options,
-                              resumed ? resumed->progress : start_of_run(), hooks);
-    bar.reset();
-    if (!finished) {
-        if (!o.quiet()) std::cerr << "stopped and saved; --resume goes on from here\n";
+    Preprocessing preprocessing{.image_size = image_size(f)};
+    set_normalization(preprocessing, f.normalize);
+    const ImageData data = open_images(f.data, preprocessing.image_size, {}, f.cache);
+    const FitOptions options =
+        fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
+    const TrainObserver observer = on_stderr(o.quiet(), options);
+    for (const std::string& note : data.set.notes) observer.say("data: " + note);
+    const auto net = models::build({.arch = f.model,
+                                    .classes = int(data.set.classes.size()),
+                                    .stem = f.stem,
+                                    .width = f.width},
+                                   k);
+    const TrainResult result = train(*net, preprocessing, data, options,
+                                     {.folder = f.out,
+                                      .if_run_is_there = f.force    ? IfRunIsThere::overwrite
+                                                         : f.resume ? IfRunIsThere::resume
+                                                                    : IfRunIsThere::refuse,
+                                      .weights = f.weights,
+                                      .tensorboard = f.training.tensorboard,
+                                      .save_every = f.save_every,
+                                      .max_minutes = f.max_minutes,
+                                      .tool = o.tool(),
+                                      .command_line = o.command_line(),
+                                      .config = o.resolved(),
+                                      .settings = o.identity(),
+                                      .observer = observer});
+    say_skipped(data, o);
+    if (!result.finished) {
+        observer.say("stopped and saved; --resume goes on from here");
         return StopSignals::exit_code();  // 0 where the time was up
     }
     if (o.json())
-        std::cout << ordered_json{{"out", s.out}, {"epochs", metrics.rows()}}.dump(2) << "\n";
-    else if (!o.quiet())
-        std::cerr << "best model: " << (folder / "best.safetensors").string() << "\n";
+        std::cout << result.document;
+    else if (options.epochs > 0)
+        observer.say("best model: " + result.best.string());
     return 0;
 }
 
@@ -184,9 +135,9 @@ int run(Settings s, const Options& o) {
 }  // namespace fp
 
 int main(int argc, char** argv) {
-    fp::Settings s;
+    fp::TrainFlags flags;
     return fp::run_tool(
         argc, argv, "Trains a classifier and leaves a run folder with its checkpoints.",
-        [&](fp::Options& o) { fp::declare(o, s); },
-        [&](const fp::Options& o) { return fp::run(s, o); });
+        [&](fp::Options& o) { fp::declare(o, flags); },
+        [&](const fp::Options& o) { return fp::run(flags, o); });
 }

@@ -1,13 +1,18 @@
 #include "tools/help.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <sstream>
+
+#include "engine/io/files.h"
 
 namespace fp {
 namespace {
 
 constexpr size_t kColumns = 80, kTextColumn = 28;
 
-// Appends `text` from column `start` on, broken between words; the first line goes on where `out` stands.
+// Appends `text` from column `start` on, broken between words; the first line continues the last one of `out`.
 void append_wrapped(std::string& out, const std::string& text, size_t start) {
     size_t column = start;
     std::istringstream words(text);
@@ -36,8 +41,9 @@ std::string left_of(const Option& option) {
 
 std::string right_of(const Option& option) {
     if (option.required) return option.help + " (required)";
-    const std::string value = printable(option.shown());
-    return option.help + (value.empty() ? "" : " (default " + value + ")");
+    std::string value = printable(fmt::format("{}", fmt::join(option.get(), ",")));
+    if (option.takes == Takes::flag) value = value == "true" ? "on" : "";
+    return option.help + (value.empty() ? "" : " (default: " + value + ")");
 }
 
 void append_row(std::string& out, std::string left, const std::string& right) {
@@ -73,8 +79,7 @@ std::string help_text(std::string_view tool,
     out += "\n";
     append_wrapped(out,
                    "The command line wins over the environment (FAIRPRUNE_BATCH_SIZE for "
-                   "--batch-size), that over "
-                   "--config, that over the defaults.",
+                   "--batch-size), that over --config, that over the defaults.",
                    0);
     return out;
 }

@@ -1,25 +1,23 @@
-// What the tools open: images, models, devices.
+// What every tool opens in the same way: the device, images, a model.
 #pragma once
 
-#include <memory>
-#include <string>
-
-#include "engine/data/images.h"
-#include "engine/eval/predict.h"
+#include "engine/eval/open_images.h"
 #include "engine/run/checkpoint.h"
 #include "tools/common.h"
 
 namespace fp {
 
-// Sets the number of threads that kernels use, and answers the device's kernels.
+// The device of the flags; what `auto` chose is said on stderr, unless quiet.
 const Kernels& use_device(const ComputeOptions&, const Options&);
 
-// A data set and where its images come from. `classes` of a checkpoint are taken in its order. Images are
-// decoded once and kept: in memory, or in a cache file in `cache`.
+// The images of the flags. `classes` of a checkpoint keep its order.
 ImageData open_images(const DataOptions&,
                       int image_size,
                       const std::vector<std::string>& classes,
                       const std::string& cache = "");
+
+// On stderr: how many images --skip-bad left out, and the first of them.
+void say_skipped(const ImageData&, const Options&);
 
 LoadedModel load_model(const std::string& path, const Kernels&);
 

@@ -1,11 +1,14 @@
 #include "tools/options.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <iostream>
 
+#include "engine/io/files.h"
 #include "engine/run/version.h"
 #include "kernels/kernels.h"
 #include "tools/help.h"
@@ -15,7 +18,7 @@
 namespace fp {
 namespace {
 
-constexpr uint64_t kConfigBytes = 1 << 20;
+constexpr uint64_t kConfigBytes = 1 << 20;  // to read; parse_toml takes fewer
 
 [[noreturn]] void refuse(const std::string& what) { fail_with(Exit::usage, what); }
 
@@ -35,7 +38,7 @@ std::string shell_quoted(const std::string& word) {
     return out + "'";
 }
 
-// An Error of `set` gets in front the place where its words came from.
+// Puts the place where the words came from in front of the message of an Error.
 void set_from(Option& option,
               const std::vector<std::string>& words,
               const std::string& place,
@@ -48,19 +51,29 @@ void set_from(Option& option,
     option.given = true;
 }
 
+// What a value of the file must be; empty: right as it is.
+std::string_view wanted_in_file(Takes takes, TomlKind kind) {
+    const bool whole = kind == TomlKind::integer, text = kind == TomlKind::text;
+    switch (takes) {
+        case Takes::flag:
+            return kind == TomlKind::boolean ? "" : "true or false";
+        case Takes::number:
+            return whole || kind == TomlKind::number ? "" : "a number";
+        case Takes::word:
+            return kind == TomlKind::boolean ? "text, in quotes" : "";
+        case Takes::whole_number:
+            return whole ? "" : "a whole number";
+        case Takes::natural:
+            return whole || text ? "" : "a whole number";
+    }
+    fail("an option of no kind");
+}
+
 void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
     FP_REQUIRE(option.list || !entry.is_array, Exit::data, place,
                ": takes one value, not an array");
-    const auto need = [&](bool good, const char* what) {
-        FP_REQUIRE(good, Exit::data, place, ": must be ", what);
-    };
-    if (entry.values.empty()) return;
-    if (option.takes == Takes::flag) need(entry.kind == TomlKind::boolean, "true or false");
-    if (option.takes == Takes::whole_number)
-        need(entry.kind == TomlKind::integer, "a whole number");
-    if (option.takes == Takes::number)
-        need(entry.kind == TomlKind::integer || entry.kind == TomlKind::number, "a number");
-    if (option.takes == Takes::word) need(entry.kind != TomlKind::boolean, "text, in quotes");
+    const std::string_view wanted = wanted_in_file(option.takes, entry.kind);
+    FP_REQUIRE(entry.values.empty() || wanted.empty(), Exit::data, place, ": must be ", wanted);
 }
 
 }  // namespace
@@ -100,32 +113,31 @@ struct Options::State {
         return out;
     }
 
-    void refuse_unknown() const;
+    void refuse_leftovers(const std::vector<std::string>&) const;
     void read_command_line();
     void read_environment();
     void read_file();
     void check_required() const;
 };
 
-// Before the parser, which would complain of a missing option first and knows no nearest.
-void Options::State::refuse_unknown() const {
+void Options::State::refuse_leftovers(const std::vector<std::string>& leftovers) const {
     std::vector<std::string> known = names();
     for (const Option& o : options)
         if (o.takes == Takes::flag) known.push_back("no-" + o.name);
-    for (const std::string& argument : arguments) {
-        if (argument == "--") return;
-        if (!argument.starts_with("--")) continue;
-        const std::string name = argument.substr(2, argument.find('=') - 2);
-        if (std::find(known.begin(), known.end(), name) == known.end())
-            refuse("--" + printable(name) + ": no such option; the nearest is --" +
-                   nearest(name, known));
-    }
+    for (const std::string& word : leftovers)
+        if (word.starts_with("--") && word != "--")
+            refuse(printable(word.substr(0, word.find('='))) +
+                   ": no such option; the nearest is --" +
+                   nearest(word.substr(2, word.find('=') - 2), known));
+    if (!leftovers.empty()) refuse(printable(leftovers[0]) + ": is not expected");
 }
 
+// CLI11 splits the words. Its ranges, environment variables, configuration files and help are not used: a file wins
+// over the environment there, messages name neither the variable nor the line, and long help is not wrapped.
 void Options::State::read_command_line() {
-    refuse_unknown();
     CLI::App app;
     app.set_help_flag();
+    app.allow_extras();
     std::vector<CLI::Option*> parsed;
     for (const Option& o : options)
         parsed.push_back(o.takes == Takes::flag
@@ -138,6 +150,7 @@ void Options::State::read_command_line() {
     } catch (const CLI::Error& error) {
         refuse(printable(error.what(), 400));
     }
+    refuse_leftovers(app.remaining());
     for (size_t i = 0; i < options.size(); ++i) {
         Option& o = options[i];
         const std::vector<std::string>& words = parsed[i]->results();
@@ -188,57 +201,32 @@ Options::~Options() = default;
 
 void Options::heading(std::string_view title) { state_->heading = title; }
 
-void Options::add(std::string_view name, bool& value, std::string_view help) {
-    Option& option = state_->add(name, help);
-    option.takes = Takes::flag;
-    option.set = [&value](const std::vector<std::string>& words) {
-        FP_REQUIRE(words[0] == "true" || words[0] == "false", Exit::usage, "`", printable(words[0]),
-                   "` is neither true nor false");
-        value = words[0] == "true";
-    };
-    option.shown = [&value] { return value ? "on" : ""; };
-    option.toml = [&value] { return value ? "true" : "false"; };
+void Options::add_target(std::string_view name,
+                         OptionTarget target,
+                         std::string_view help,
+                         Range range) {
+    bind(state_->add(name, help), target, range);
 }
-
-template <class T>
-void Options::add(std::string_view name, T& value, std::string_view help, Range range) {
-    Option& option = state_->add(name, help);
-    option.takes = kTakes<T>;
-    option.list = kIsList<T>;
-    option.set = [&value, range](const std::vector<std::string>& words) {
-        read_words(words, value, range);
-    };
-    option.shown = [&value] { return shown_of(value); };
-    option.toml = [&value] { return toml_of(value); };
-}
-template void Options::add(std::string_view, int&, std::string_view, Range);
-template void Options::add(std::string_view, int64_t&, std::string_view, Range);
-template void Options::add(std::string_view, uint64_t&, std::string_view, Range);
-template void Options::add(std::string_view, double&, std::string_view, Range);
-template void Options::add(std::string_view, std::string&, std::string_view, Range);
-template void Options::add(std::string_view, std::optional<int>&, std::string_view, Range);
-template void Options::add(std::string_view, std::optional<int64_t>&, std::string_view, Range);
-template void Options::add(std::string_view, std::optional<uint64_t>&, std::string_view, Range);
-template void Options::add(std::string_view, std::optional<double>&, std::string_view, Range);
-template void Options::add(std::string_view, std::optional<std::string>&, std::string_view, Range);
-template void Options::add(std::string_view, std::vector<int>&, std::string_view, Range);
-template void Options::add(std::string_view, std::vector<std::string>&, std::string_view, Range);
 
 void Options::add_choice(std::string_view name,
-                         std::vector<std::string> words,
+                         Words known,
                          std::string_view help,
                          std::function<void(size_t)> set,
-                         std::function<size_t()> get) {
+                         std::function<std::string()> get) {
+    const std::vector<std::string>& words = known.words;
     Option& option = state_->add(name, help);
-    option.help += fmt::format(": {}", fmt::join(words, ", "));
+    for (size_t i = 0; i < words.size(); ++i) {
+        option.help += (i == 0 ? ": " : ", ") + words[i];
+        if (i < known.says.size() && !known.says[i].empty())
+            option.help += " (" + known.says[i] + ")";
+    }
     option.set = [words, set](const std::vector<std::string>& given) {
         const auto found = std::find(words.begin(), words.end(), given[0]);
         FP_REQUIRE(found != words.end(), Exit::usage, "`", printable(given[0]), "` is not one of ",
                    fmt::format("{}", fmt::join(words, ", ")));
         set(size_t(found - words.begin()));
     };
-    option.shown = [words, get] { return words.at(get()); };
-    option.toml = [words, get] { return toml_string(words.at(get())); };
+    option.get = [get] { return std::vector{get()}; };
 }
 
 void Options::positional(std::string_view name, std::string& value, std::string_view help) {
@@ -249,6 +237,7 @@ void Options::positional(std::string_view name, std::string& value, std::string_
 
 void Options::require(std::string_view name) { state_->at(name).required = true; }
 void Options::leave_out_of_config(std::string_view name) { state_->at(name).in_config = false; }
+void Options::keeps_bits(std::string_view name) { state_->at(name).keeps_bits = true; }
 
 bool Options::parse(int argc, const char* const* argv) {
     State& s = *state_;
@@ -295,7 +284,7 @@ std::string Options::resolved() const {
     std::string out;
     std::string_view heading;
     for (const Option& o : state_->options) {
-        const std::string value = o.in_config ? o.toml() : "";
+        const std::string value = o.in_config ? toml_value(o) : "";
         if (value.empty()) continue;
         if (o.heading != heading) {
             out += fmt::format("{}# {}\n", out.empty() ? "" : "\n", o.heading);
@@ -306,60 +295,18 @@ std::string Options::resolved() const {
     return out;
 }
 
+std::vector<Setting> Options::identity() const {
+    std::vector<Setting> out;
+    for (const Option& o : state_->options)
+        if (o.in_config && !o.keeps_bits) {
+            const std::string value = toml_value(o);
+            out.push_back({"--" + o.name, value.empty() ? "not set" : value});
+        }
+    return out;
+}
+
 std::string Options::help() const {
     return help_text(state_->tool, state_->purpose, state_->options);
-}
-
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-    const auto distance = [&](std::string_view other) {
-        // Optimal string alignment; row i is the distance of word's first i letters to other's prefixes.
-        std::vector<std::vector<size_t>> d(word.size() + 1, std::vector<size_t>(other.size() + 1));
-        for (size_t i = 0; i <= word.size(); ++i)
-            for (size_t j = 0; j <= other.size(); ++j) {
-                if (i == 0 || j == 0) {
-                    d[i][j] = i + j;
-                    continue;
-                }
-                const bool same = word[i - 1] == other[j - 1];
-                d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + !same});
-                if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1])
-                    d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-            }
-        return d[word.size()][other.size()];
-    };
-    word = word.substr(0, 64);
-    return *std::min_element(
-        candidates.begin(), candidates.end(),
-        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
-}
-
-int run_tool(int argc,
-             const char* const* argv,
-             std::string_view purpose,
-             const std::function<void(Options&)>& declare,
-             const std::function<int(const Options&)>& run) {
-    const std::string tool =
-        argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "fairprune";
-    const auto stop = [&](std::string what, int code) {
-        std::replace(what.begin(), what.end(), '\n', ' ');
-        std::cerr << tool << ": " << what << std::endl;
-        return code;
-    };
-    try {
-        Options options(tool, std::string(purpose));
-        declare(options);
-        const int code = options.parse(argc, argv) ? run(options) : 0;
-        std::cout.flush();
-        FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data,
-                   "standard output: cannot be written");
-        return code;
-    } catch (const Error& error) {
-        return stop(error.what(), int(error.exit));
-    } catch (const std::bad_alloc&) {
-        return stop("out of memory", int(Exit::bug));
-    } catch (const std::exception& error) {
-        return stop(std::string("internal error: ") + error.what(), int(Exit::bug));
-    }
 }
 
 }  // namespace fp

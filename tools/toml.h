@@ -1,6 +1,5 @@
-// The part of TOML (https://toml.io) that a run's configuration needs: one flat table of
-// `key = value`, with strings, whole numbers, numbers, booleans and arrays of one of these. What else TOML
-// has (sections, dates, inline tables, multi-line strings) is refused in words, and so is a key given twice.
+// A run's configuration: a TOML file (https://toml.io) of flat `name = value` lines, read with toml++.
+// Tables, dates and arrays in arrays are refused.
 #pragma once
 
 #include <string>
@@ -16,11 +15,11 @@ struct TomlEntry {
     TomlKind kind = TomlKind::text;  // of the value, or of an array's values
     bool is_array = false;
     std::vector<std::string>
-        values;    // strings unescaped; numbers in decimal, booleans as true or false
+        values;    // text as it is, numbers in decimal, booleans as true or false
     int line = 0;  // from 1
 };
 
-// Wrong syntax is an Error with Exit::data, "FILE:LINE: what".
+// In the order of the file. What cannot be used is an Error with Exit::data, "FILE:LINE: what is wrong".
 std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& file_name);
 
 // "text" as a TOML string, quotes and escapes included.

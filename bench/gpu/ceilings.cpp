@@ -43,7 +43,11 @@ Work product_work(const Kernels& k, Line& words) {
     }
     return {.call =
                 [&k, d, s](int) {
-                    k.linear.forward(s, d->x.data(), d->w.data(), nullptr, d->y.data(),
+                    k.linear.forward(s,
+                                     {.x = d->x.as<act>(),
+                                      .w = d->w.as<par>(),
+                                      .bias = nullptr,
+                                      .y = d->y.as<act>()},
                                      d->scratch.data(), {});
                 },
             .flops = s.flops()};

@@ -59,8 +59,10 @@ struct Convolution {
             moments = Guarded(k, Moments::bytes(s.y(), k.conv.moments_rows(s)));
         }
         if (infers()) {
-            prepared = Buffer(k.memory, k.conv.prepared_bytes(s, residual(), true));
-            k.conv.prepare(s, residual(), true, weight.data(), prepared.data(), {});
+            prepared =
+                Buffer(k.memory, k.conv.prepared_bytes(s, {.residual = residual(), .relu = true}));
+            k.conv.prepare(s, {.residual = residual(), .relu = true}, weight.as<par>(),
+                           prepared.data(), {});
         }
         if (adds()) initial = upload(k, k.activation, s.x, of_before);
         grow(1);
@@ -95,23 +97,40 @@ struct Convolution {
     void call(int set) {
         const Forced now(forced);
         const size_t i = size_t(set);
-        const void* in = inputs.empty() ? nullptr : inputs[i].data();
-        const void* gradient = gradients.empty() ? nullptr : gradients[i].data();
-        void* out = outs[i].data();
+        const act* in = inputs.empty() ? nullptr : inputs[i].as<act>();
+        const act* gradient = gradients.empty() ? nullptr : gradients[i].as<act>();
+        const par* filter = weight.as<par>();
+        act* out = outs[i].as<act>();
         if (direction == "forward")
-            k.conv.forward(s, in, weight.data(), nullptr, out, scratch.data(), {});
+            k.conv.forward(s, {.x = in, .w = filter, .bias = nullptr, .y = out}, scratch.data(),
+                           {});
         else if (direction == "forward_moments")  // as training runs it
-            k.conv.forward_moments(s, in, weight.data(), nullptr, out,
+            k.conv.forward_moments(s, {.x = in, .w = filter, .bias = nullptr, .y = out},
                                    {moments.data(), k.conv.moments_rows(s)}, scratch.data(), {});
         else if (infers())
-            k.conv.infer(s, in, prepared.data(), bias.data(), residual() ? gradient : nullptr, true,
-                         out, scratch.data(), {});
+            k.conv.infer(s,
+                         {.x = in,
+                          .prepared = prepared.data(),
+                          .bias = bias.as<par>(),
+                          .residual = residual() ? gradient : nullptr,
+                          .relu = true,
+                          .y = out},
+                         scratch.data(), {});
         else if (input_gradient())
-            k.conv.backward_data(s, gradient, weight.data(), out,
-                                 adds() ? Write::add : Write::replace, scratch.data(), {});
+            k.conv.backward_data(s,
+                                 {.dy = gradient,
+                                  .w = filter,
+                                  .dx = out,
+                                  .write = adds() ? Write::add : Write::replace},
+                                 scratch.data(), {});
         else
-            k.conv.backward_filter(s, in, gradient, out, nullptr, Write::replace, scratch.data(),
-                                   {});
+            k.conv.backward_filter(s,
+                                   {.x = in,
+                                    .dy = gradient,
+                                    .dw = outs[i].as<par>(),
+                                    .dbias = nullptr,
+                                    .write = Write::replace},
+                                   scratch.data(), {});
     }
 
     Map channels() const { return {.c = s.w.k, .block = s.y_block}; }
@@ -230,8 +249,13 @@ struct Convolution {
         const Forced now(forced);
         const Guarded filter(k, out_bytes());
         const Guarded dbias(k, size_t(channels().stored()) * size_t(bytes_of(k.parameter)));
-        k.conv.backward_filter(s, inputs[0].data(), gradients[0].data(), filter.data(),
-                               dbias.data(), Write::replace, scratch.data(), {});
+        k.conv.backward_filter(s,
+                               {.x = inputs[0].as<act>(),
+                                .dy = gradients[0].as<act>(),
+                                .dw = filter.as<par>(),
+                                .dbias = dbias.as<par>(),
+                                .write = Write::replace},
+                               scratch.data(), {});
         k.memory.synchronize({});
         if (!filter.intact() || !dbias.intact()) return 1e30;
         std::vector<char> told(dbias.bytes());

@@ -95,7 +95,7 @@ Work network_work(const Kernels& k, Line& words) {
         spec.widths[layer.substr(0, equals)] = std::stoi(layer.substr(equals + 1));
     }
     auto net = models::build(spec, k);
-    models::initialize(*net, 1);
+    net->initialize(1);
     const auto it = std::make_shared<Timed>(std::move(net), o);
     Work work{.call = [it](int) { it->timed.enqueue(); }, .captured = false};
     if (!o.train) return work;

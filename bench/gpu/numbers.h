@@ -35,6 +35,10 @@ public:
     void* data() const {
         return whole_ ? static_cast<char*>(whole_.data()) + kGuardBytes : nullptr;
     }
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(data());
+    }
     size_t bytes() const { return bytes_; }
     void poison();
     bool intact() const;  // nothing was written outside

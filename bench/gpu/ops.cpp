@@ -113,8 +113,65 @@ struct Op : OpTensors {
         k.memory.synchronize({});
     }
 
-    BatchNorm::Half half(const void* in) {  // both have the same norm
-        return {in, gamma.data(), beta.data(), mean.data(), rstd.data()};
+    // The pointers of buffers as activations and as parameters.
+    template <class B>
+    static act* map_of(const B& buffer) {
+        return static_cast<act*>(buffer.data());
+    }
+    static par* vector_of(const Buffer& buffer) { return static_cast<par*>(buffer.data()); }
+    uint8_t* argmax(size_t set) const { return static_cast<uint8_t*>(winners[set].data()); }
+
+    BatchNorm::Train train(const act* from, const act* z, act* to) const {
+        return {.x = from,
+                .residual = z,
+                .gamma = vector_of(gamma),
+                .beta = vector_of(beta),
+                .running_mean = vector_of(running_mean),
+                .running_var = vector_of(running_var),
+                .y = to,
+                .mean = vector_of(mean),
+                .rstd = vector_of(rstd)};
+    }
+    BatchNorm::Backward back(const act* from,
+                             const act* z,
+                             const act* gradient,
+                             const BatchNorm::Gradients& to) const {
+        return {.x = from,
+                .y = z,
+                .dy = gradient,
+                .gamma = vector_of(gamma),
+                .beta = again || apart ? vector_of(beta) : nullptr,
+                .mean = vector_of(mean),
+                .rstd = vector_of(rstd),
+                .to = to};
+    }
+    // Both norms of a pair have the same vectors.
+    BatchNorm::TrainPair::Half train_half(const act* from) const {
+        return {.x = from,
+                .moments = told,
+                .gamma = vector_of(gamma),
+                .beta = vector_of(beta),
+                .running_mean = vector_of(running_mean),
+                .running_var = vector_of(running_var),
+                .mean = vector_of(mean),
+                .rstd = vector_of(rstd)};
+    }
+    BatchNorm::BackwardPair::Half back_half(const act* from,
+                                            act* to,
+                                            const Buffer* to_gamma,
+                                            const Buffer* to_beta) const {
+        return {.x = from,
+                .gamma = vector_of(gamma),
+                .mean = vector_of(mean),
+                .rstd = vector_of(rstd),
+                .dx = to,
+                .dgamma = to_gamma ? vector_of(*to_gamma) : nullptr,
+                .dbeta = to_beta ? vector_of(*to_beta) : nullptr};
+    }
+    BatchNormShape without_relu() const {  // of the shortcut's norm, where the pair is two ops
+        BatchNormShape plain = norm;
+        plain.relu = plain.residual = plain.bits = false;
+        return plain;
     }
     bool has_stem() const { return k.batchnorm.pools && k.batchnorm.pools(norm, pool); }
     Guarded act_map(const Map& m) const {
@@ -123,94 +180,108 @@ struct Op : OpTensors {
 
     void forward(int set) {
         const size_t i = size_t(set);
-        void *in = inputs[i].data(), *out = outs[i].data();
-        const auto normalize = [&](void* to) {
-            const void* z = residual ? residuals[i].data() : nullptr;
-            k.batchnorm.train_on_moments(norm, in, told, z, gamma.data(), beta.data(),
-                                         running_mean.data(), running_var.data(), to, mean.data(),
-                                         rstd.data(), {});
-        };
-        const auto argmax = [&] { return static_cast<uint8_t*>(winners[i].data()); };
-        if (name.starts_with("bn")) return normalize(out);
+        const BatchNorm& bn = k.batchnorm;
+        act *in = map_of(inputs[i]), *out = map_of(outs[i]);
+        const act* z = residual ? map_of(residuals[i]) : nullptr;
+        if (name.starts_with("bn")) return bn.train_on_moments(norm, train(in, z, out), told, {});
         if (name.starts_with("pair")) {
-            const BatchNorm::HalfOnMoments on{told, running_mean.data(), running_var.data()};
             if (!apart)
-                return k.batchnorm.pair_on_moments(norm, half(in), on, half(residuals[i].data()),
-                                                   on, out, {});
-            BatchNormShape plain = norm;
-            plain.relu = plain.residual = plain.bits = false;
-            k.batchnorm.train_on_moments(plain, residuals[i].data(), told, nullptr, gamma.data(),
-                                         beta.data(), running_mean.data(), running_var.data(),
-                                         middle.data(), mean.data(), rstd.data(), {});
-            return k.batchnorm.train_on_moments(
-                norm, in, told, middle.data(), gamma.data(), beta.data(), running_mean.data(),
-                running_var.data(), out, mean.data(), rstd.data(), {});
-        }
-        if (name.starts_with("pool")) return k.maxpool.forward(pool, in, out, argmax(), {});
-        if (name.starts_with("avgpool")) return k.avgpool.forward({.x = x}, in, out, {});
-        if (!apart)
-            return k.batchnorm.pool_on_moments(norm, pool, in, told, gamma.data(), beta.data(),
-                                               running_mean.data(), running_var.data(), out,
-                                               argmax(), mean.data(), rstd.data(), {});
-        normalize(middle.data());
-        k.maxpool.forward(pool, middle.data(), out, argmax(), {});
-    }
-    void backward(int set) {
-        const size_t i = size_t(set);
-        void *in = inputs[i].data(), *dy = gradients[i].data();
-        const BatchNorm::Backward out{.dx = dx.data(),
-                                      .dx_write = Write::replace,
-                                      .dresidual = residual ? dresidual.data() : nullptr,
-                                      .dresidual_write = Write::replace,
-                                      .dgamma = dgamma.data(),
-                                      .dbeta = dbeta.data(),
-                                      .par_write = Write::replace,
-                                      .beta = again || apart ? beta.data() : nullptr};
-        const auto differentiate = [&](const void* z, const void* gradient) {
-            k.batchnorm.backward(norm, in, z, gradient, gamma.data(), mean.data(), rstd.data(), out,
-                                 scratch.data(), {});
-        };
-        const auto argmax = [&] { return static_cast<uint8_t*>(winners[i].data()); };
-        if (name.starts_with("bn")) return differentiate(outs[i].data(), dy);
-        if (name.starts_with("pair")) {
-            const BatchNorm::HalfGradient a{dx.data(), dgamma.data(), dbeta.data()},
-                b{dresidual.data(), nullptr, nullptr};
-            if (!apart)
-                return k.batchnorm.pair_backward(norm, half(in), half(residuals[i].data()),
-                                                 outs[i].data(), dy, a, b, Write::replace,
-                                                 scratch.data(), {});
-            BatchNormShape plain = norm;
-            plain.relu = plain.residual = plain.bits = false;
-            BatchNorm::Backward first = out, second = out;
-            first.dresidual = middle.data();
-            second.dx = dresidual.data();
-            second.dresidual = nullptr;
-            second.dgamma = second.dbeta = nullptr;
-            k.batchnorm.backward(norm, in, outs[i].data(), dy, gamma.data(), mean.data(),
-                                 rstd.data(), first, scratch.data(), {});
-            return k.batchnorm.backward(plain, residuals[i].data(), nullptr, middle.data(),
-                                        gamma.data(), mean.data(), rstd.data(), second,
-                                        scratch.data(), {});
+                return bn.pair_on_moments(norm, {.a = train_half(in), .b = train_half(z), .y = out},
+                                          {});
+            bn.train_on_moments(without_relu(), train(z, nullptr, map_of(middle)), told, {});
+            return bn.train_on_moments(norm, train(in, map_of(middle), out), told, {});
         }
         if (name.starts_with("pool"))
-            return k.maxpool.backward(pool, dy, argmax(), dx.data(), Write::replace, {});
+            return k.maxpool.forward(pool, {.x = in, .y = out, .argmax = argmax(i)}, {});
         if (name.starts_with("avgpool"))
-            return k.avgpool.backward({.x = x}, dy, dx.data(), Write::replace, {});
+            return k.avgpool.forward({.x = x}, {.x = in, .y = out}, {});
         if (!apart)
-            return k.batchnorm.pool_backward(norm, pool, in, dy, argmax(), gamma.data(),
-                                             mean.data(), rstd.data(), out, scratch.data(), {});
-        // As the engine has it: the pool's gradient beside z, then over it. z is what the last forward left.
+            return bn.pool_on_moments(norm, pool,
+                                      {.x = in,
+                                       .gamma = vector_of(gamma),
+                                       .beta = vector_of(beta),
+                                       .running_mean = vector_of(running_mean),
+                                       .running_var = vector_of(running_var),
+                                       .y = out,
+                                       .argmax = argmax(i),
+                                       .mean = vector_of(mean),
+                                       .rstd = vector_of(rstd)},
+                                      told, {});
+        bn.train_on_moments(norm, train(in, z, map_of(middle)), told, {});
+        k.maxpool.forward(pool, {.x = map_of(middle), .y = out, .argmax = argmax(i)}, {});
+    }
+
+    void backward(int set) {
+        const size_t i = size_t(set);
+        const BatchNorm& bn = k.batchnorm;
+        const act *in = map_of(inputs[i]), *dy = map_of(gradients[i]);
+        const BatchNorm::Gradients to{.dx = map_of(dx),
+                                      .dx_write = Write::replace,
+                                      .dresidual = residual ? map_of(dresidual) : nullptr,
+                                      .dresidual_write = Write::replace,
+                                      .dgamma = vector_of(dgamma),
+                                      .dbeta = vector_of(dbeta),
+                                      .par_write = Write::replace};
+        if (name.starts_with("bn"))
+            return bn.backward(norm, back(in, map_of(outs[i]), dy, to), scratch.data(), {});
+        if (name.starts_with("pair")) return backward_pair(i, to);
+        if (name.starts_with("pool"))
+            return k.maxpool.backward(
+                pool, {.dy = dy, .argmax = argmax(i), .dx = map_of(dx), .write = Write::replace},
+                {});
+        if (name.starts_with("avgpool"))
+            return k.avgpool.backward({.x = x},
+                                      {.dy = dy, .dx = map_of(dx), .write = Write::replace}, {});
+        if (!apart)
+            return bn.pool_backward(norm, pool,
+                                    {.x = in,
+                                     .dy = dy,
+                                     .argmax = argmax(i),
+                                     .gamma = vector_of(gamma),
+                                     .mean = vector_of(mean),
+                                     .rstd = vector_of(rstd),
+                                     .dx = map_of(dx),
+                                     .dgamma = vector_of(dgamma),
+                                     .dbeta = vector_of(dbeta),
+                                     .par_write = Write::replace},
+                                    scratch.data(), {});
+        // As in the engine: the gradient of the pool is written beside z. z is what the last forward wrote.
         if (!dz.data()) dz = act_map(x);
-        k.maxpool.backward(pool, dy, argmax(), dz.data(), Write::replace, {});
-        differentiate(middle.data(), dz.data());
+        k.maxpool.backward(
+            pool, {.dy = dy, .argmax = argmax(i), .dx = map_of(dz), .write = Write::replace}, {});
+        bn.backward(norm, back(in, map_of(middle), map_of(dz), to), scratch.data(), {});
+    }
+
+    void backward_pair(size_t i, const BatchNorm::Gradients& to) {
+        const BatchNorm& bn = k.batchnorm;
+        const act *in = map_of(inputs[i]), *z = map_of(residuals[i]), *dy = map_of(gradients[i]);
+        if (!apart)
+            return bn.pair_backward(norm,
+                                    {.a = back_half(in, map_of(dx), &dgamma, &dbeta),
+                                     .b = back_half(z, map_of(dresidual), nullptr, nullptr),
+                                     .y = map_of(outs[i]),
+                                     .dy = dy,
+                                     .par_write = Write::replace},
+                                    scratch.data(), {});
+        BatchNorm::Gradients first = to, second = to;
+        first.dresidual = map_of(middle);
+        second.dx = map_of(dresidual);
+        second.dresidual = nullptr;
+        second.dgamma = second.dbeta = nullptr;
+        bn.backward(norm, back(in, map_of(outs[i]), dy, first), scratch.data(), {});
+        bn.backward(without_relu(), back(z, nullptr, map_of(middle), second), scratch.data(), {});
     }
 
     void call(int set) {
-        if (name == "round") return k.conv.keep_rounded(inputs[0].data(), x.n, outs[0].data(), {});
+        if (name == "round")
+            return k.conv.keep_rounded(inputs[0].as<par>(), x.n, outs[0].data(), {});
         if (name == "image")
-            return k.image.normalize(x, static_cast<const uint8_t*>(rgb.data()),
-                                     static_cast<const float*>(mean.data()),
-                                     static_cast<const float*>(rstd.data()), dx.data(), {});
+            return k.image.normalize(x,
+                                     {.rgb = static_cast<const uint8_t*>(rgb.data()),
+                                      .mean = static_cast<const float*>(mean.data()),
+                                      .std = static_cast<const float*>(rstd.data()),
+                                      .x = map_of(dx)},
+                                     {});
         name.ends_with("forward") ? forward(set) : backward(set);
     }
 
@@ -232,9 +303,9 @@ struct Op : OpTensors {
         return map + small + (name.starts_with("pool") ? taps : 0);
     }
 
-    bool back() const { return name.ends_with("backward") || name == "image"; }
+    bool is_back() const { return name.ends_with("backward") || name == "image"; }
     void reset() {
-        if (!back()) {
+        if (!is_back()) {
             outs[0].poison();
             if (!winners.empty()) winners[0].poison();
             return;
@@ -246,12 +317,12 @@ struct Op : OpTensors {
         std::vector<Output> all;
         if (name == "round")
             all.emplace_back("rounded", outs[0], Type::bf16, Map{.n = x.n});
-        else if (!back())
+        else if (!is_back())
             all.emplace_back("y", outs[0], k.activation, y);
         else
             all.emplace_back("dx", dx, k.activation, x);
-        if (back() && residual) all.emplace_back("dresidual", dresidual, k.activation, x);
-        if (!back() && !winners.empty()) all.emplace_back("argmax", winners[0]);
+        if (is_back() && residual) all.emplace_back("dresidual", dresidual, k.activation, x);
+        if (!is_back() && !winners.empty()) all.emplace_back("argmax", winners[0]);
         return all;
     }
 };

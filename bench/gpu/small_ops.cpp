@@ -17,6 +17,22 @@
 namespace fp {
 namespace {
 
+// Device memory, as whichever pointer an op takes.
+struct Input {
+    const void* at;
+    template <class T>
+    operator const T*() const {
+        return static_cast<const T*>(at);
+    }
+};
+struct Target {
+    void* at;
+    template <class T>
+    operator T*() const {
+        return static_cast<T*>(at);
+    }
+};
+
 // What such an op reads and writes on a backend's device.
 struct Tensors {
     const Kernels& k;
@@ -33,11 +49,11 @@ struct Tensors {
     uint64_t seed = 0;
 
     template <class Layout>
-    const void* in(Type type, const Layout& l, bool positive = false) {
+    Input in(Type type, const Layout& l, bool positive = false) {
         inputs.push_back(
             upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
-        return inputs.back().data();
+        return {inputs.back().data()};
     }
     template <class T>
     const T* in(const std::vector<T>& host) {
@@ -51,15 +67,15 @@ struct Tensors {
         return inputs.back().data();
     }
     template <class Layout>
-    void* out(const char* name, Type type, const Layout& l) {
+    Target out(const char* name, Type type, const Layout& l) {
         written.emplace_back(k, size_t(l.stored()) * size_t(bytes_of(type)));
         outputs.emplace_back(name, written.back(), type, l);
         moved += double(written.back().bytes());
-        return written.back().data();
+        return {written.back().data()};
     }
     template <class Layout>
-    void* update(const char* name, Type type, const Layout& l, bool positive = false) {
-        void* to = out(name, type, l);
+    Target update(const char* name, Type type, const Layout& l, bool positive = false) {
+        const Target to = out(name, type, l);
         inputs.push_back(
             upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
@@ -83,16 +99,20 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
     const Map m{.n = n, .c = c, .h = h, .w = h, .block = k.block(c)};
     const Type a = k.activation, p = k.parameter;
     const void* x = t->in(a, m);
-    if (name == "relu") return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, x, y, {}); };
+    if (name == "relu")
+        return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, {.x = x, .y = y}, {}); };
     if (name == "relu_backward")
         return [&k, m, x, dy = t->in(a, m), dx = t->update("dx", a, m)] {
-            k.relu.backward(m, x, dy, dx, Write::add, {});
+            k.relu.backward(m, {.y = x, .dy = dy, .dx = dx, .write = Write::add}, {});
         };
     if (name == "add")
-        return
-            [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] { k.add.forward(m, x, b, y, {}); };
+        return [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] {
+            k.add.forward(m, {.a = x, .b = b, .y = y}, {});
+        };
     if (name == "dropout")
-        return [&k, m, x, y = t->out("y", a, m)] { k.dropout.forward(m, 0.3, 11, x, y, {}); };
+        return [&k, m, x, y = t->out("y", a, m)] {
+            k.dropout.forward(m, {.p = 0.3, .key = 11, .x = x, .y = y}, {});
+        };
     const BatchNormShape s{.x = m, .relu = true};
     const Map v{.c = c, .block = m.block};
     const void *gamma = t->in(p, v), *beta = t->in(p, v);
@@ -101,12 +121,30 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
                 var_ = t->update("running_var", p, v), y = t->out("y", a, m),
                 mean = t->out("mean", p, v), rstd = t->out("rstd", p, v),
                 scratch = t->scratch(k.batchnorm.scratch_bytes(s))] {
-            k.batchnorm.train(s, x, nullptr, gamma, beta, mean_, var_, y, mean, rstd, scratch, {});
+            k.batchnorm.train(s,
+                              {.x = x,
+                               .residual = nullptr,
+                               .gamma = gamma,
+                               .beta = beta,
+                               .running_mean = mean_,
+                               .running_var = var_,
+                               .y = y,
+                               .mean = mean,
+                               .rstd = rstd},
+                              scratch, {});
         };
     FP_REQUIRE(name == "norm_infer", Exit::usage, "small: unknown op ", name);
     return [&k, s, x, gamma, beta, mean = t->in(p, v), var = t->in(p, v, true),
             y = t->out("y", a, m)] {
-        k.batchnorm.infer(s, x, nullptr, gamma, beta, mean, var, y, {});
+        k.batchnorm.infer(s,
+                          {.x = x,
+                           .residual = nullptr,
+                           .gamma = gamma,
+                           .beta = beta,
+                           .running_mean = mean,
+                           .running_var = var,
+                           .y = y},
+                          {});
     };
 }
 
@@ -122,15 +160,19 @@ Call linear_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line&
     void* scratch = t->scratch(k.linear.scratch_bytes(s));
     if (name == "linear")
         return [&k, s, scratch, x = t->in(a, s.x), w = t->in(p, s.w), b = t->in(p, bias),
-                y = t->out("y", a, s.y())] { k.linear.forward(s, x, w, b, y, scratch, {}); };
+                y = t->out("y", a, s.y())] {
+            k.linear.forward(s, {.x = x, .w = w, .bias = b, .y = y}, scratch, {});
+        };
     if (name == "linear_data")
         return
             [&k, s, scratch, dy = t->in(a, s.y()), w = t->in(p, s.w), dx = t->out("dx", a, s.x)] {
-                k.linear.backward_data(s, dy, w, dx, Write::replace, scratch, {});
+                k.linear.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
+                                       scratch, {});
             };
     return [&k, s, scratch, x = t->in(a, s.x), dy = t->in(a, s.y()), dw = t->out("dw", p, s.w),
             db = t->out("dbias", p, bias)] {
-        k.linear.backward_filter(s, x, dy, dw, db, Write::replace, scratch, {});
+        k.linear.backward_filter(
+            s, {.x = x, .dy = dy, .dw = dw, .dbias = db, .write = Write::replace}, scratch, {});
     };
 }
 
@@ -152,11 +194,25 @@ Call loss_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& w
     if (name == "loss")
         return [&k, s, labels, logits, losses = t->out("losses", p, Map{.n = n}),
                 sums = static_cast<double*>(t->scratch(2 * sizeof(double)))] {
-            k.loss.forward(s, logits, labels, nullptr, losses, sums, {});
+            k.loss.forward(s,
+                           {.logits = logits,
+                            .labels = labels,
+                            .class_weight = nullptr,
+                            .losses = losses,
+                            .sums = sums},
+                           {});
         };
     return [&k, s, labels, logits, sums = t->in(std::vector<double>{0.0, double(n)}),
             dx = t->out("dlogits", a, s.logits)] {
-        k.loss.backward(s, logits, labels, nullptr, sums, 1.0, dx, Write::replace, {});
+        k.loss.backward(s,
+                        {.logits = logits,
+                         .labels = labels,
+                         .class_weight = nullptr,
+                         .sums = sums,
+                         .scale = 1.0,
+                         .dlogits = dx,
+                         .write = Write::replace},
+                        {});
     };
 }
 
@@ -170,14 +226,14 @@ Call optimizer_op(const std::string& name, const std::shared_ptr<Tensors>& t, Li
     void *w = t->update("w", p, flat), *m = t->update("m", p, flat);
     if (name == "sgd")
         return [&k, count, g, w, m] {
-            k.optimizer.sgd(count, {.lr = 0.1, .momentum = 0.9, .decay = 1e-4, .nesterov = true}, w,
-                            g, m, {});
+            k.optimizer.sgd(count, {.lr = 0.1, .momentum = 0.9, .decay = 1e-4, .nesterov = true},
+                            {.w = w, .g = g, .v = m}, {});
         };
     return [&k, count, g, w, m, v = t->update("v", p, flat, true)] {
         k.optimizer.adamw(
             count,
-            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3}, w, g,
-            m, v, {});
+            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3},
+            {.w = w, .g = g, .m = m, .v = v}, {});
     };
 }
 
@@ -190,7 +246,14 @@ Call scores_op(const std::shared_ptr<Tensors>& t, Line& words) {
     return [&k, s, x = t->in(a, s.x), labels = t->in(drawn_labels(n, 2)),
             dscore = t->in(std::vector<double>(size_t(c), 1.0)), dx = t->out("dx", a, s.x),
             scratch = t->scratch(k.snnl.scratch_bytes(s, true))] {
-        k.snnl.backward(s, x, labels, nullptr, dscore, dx, Write::replace, scratch, {});
+        k.snnl.backward(s,
+                        {.x = x,
+                         .labels = labels,
+                         .strata = nullptr,
+                         .dscore = dscore,
+                         .dx = dx,
+                         .write = Write::replace},
+                        scratch, {});
     };
 }
 

@@ -20,8 +20,12 @@ struct Scores {
     Guarded scores;
 
     void call() {
-        k.snnl.forward(shape, x.data(), static_cast<const int32_t*>(labels.data()), nullptr,
-                       static_cast<double*>(scores.data()), scratch.data(), {});
+        k.snnl.forward(shape,
+                       {.x = x.as<act>(),
+                        .labels = labels.as<int32_t>(),
+                        .strata = nullptr,
+                        .scores = scores.as<double>()},
+                       scratch.data(), {});
     }
 
     double in_double(int c) const {

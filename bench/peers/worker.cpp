@@ -47,10 +47,10 @@ Work network(const Kernels& k, std::istringstream& words) {
             : net(std::move(n)), timed(*net, o) {}
     };
     auto net = models::build(spec, k);
-    models::initialize(*net, 1);
+    net->initialize(1);
     const auto timed = std::make_shared<Timed>(std::move(net), o);
     return {.run = [timed] { return timed->timed.run(); },
-            .macs = totals(layer_costs(models::build, spec, o.image_size)).macs};
+            .macs = totals(layer_costs(*net, o.image_size)).macs};
 }
 
 Work snnl(const Kernels& k, std::istringstream& words) {
@@ -91,13 +91,22 @@ Work snnl(const Kernels& k, std::istringstream& words) {
     return {.run = [d, &k, backward] {
         using Clock = std::chrono::steady_clock;
         const auto start = Clock::now();
-        auto* label = static_cast<const int32_t*>(d->labels.data());
-        k.snnl.forward(d->shape, d->x.data(), label, nullptr,
-                       static_cast<double*>(d->scores.data()), d->scratch.data(), {});
+        const auto* label = d->labels.as<int32_t>();
+        k.snnl.forward(d->shape,
+                       {.x = d->x.as<act>(),
+                        .labels = label,
+                        .strata = nullptr,
+                        .scores = d->scores.as<double>()},
+                       d->scratch.data(), {});
         if (backward)
-            k.snnl.backward(d->shape, d->x.data(), label, nullptr,
-                            static_cast<const double*>(d->dscore.data()), d->dx.data(),
-                            Write::replace, d->scratch.data(), {});
+            k.snnl.backward(d->shape,
+                            {.x = d->x.as<act>(),
+                             .labels = label,
+                             .strata = nullptr,
+                             .dscore = d->dscore.as<double>(),
+                             .dx = d->dx.as<act>(),
+                             .write = Write::replace},
+                            d->scratch.data(), {});
         k.memory.synchronize({});
         return std::chrono::duration<double>(Clock::now() - start).count();
     }};

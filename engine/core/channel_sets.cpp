@@ -16,7 +16,7 @@ std::vector<int> channel_leaders(const std::vector<Node>& rows) {
         return row;
     };
     for (int row = 0; row < int(rows.size()); ++row) {
-        if (rows[row].channels != Channels::tied) continue;
+        if (makes_channels(rows[row].op)) continue;
         for (const Var in : rows[row].inputs) {
             const int a = find(row), b = find(in.row);
             leader[std::max(a, b)] = std::min(a, b);
@@ -38,9 +38,10 @@ std::vector<ChannelSet> channel_sets(const std::vector<Node>& rows) {
     for (int row = 0; row < int(rows.size()); ++row) {
         const Node& node = rows[row];
         ChannelSet& own = set_at(row);
-        own.channels = node.value.map.c;
-        if (node.channels == Channels::fresh && !node.layer.empty())
-            own.layers.push_back(node.layer);
+        if (makes_channels(node.op)) {
+            own.channels = node.value.map.c;
+            if (!node.layer.empty()) own.layers.push_back(node.layer);
+        }
         for (const ParamUse& use : node.params) {
             set_at(row).rows.push_back(use.param->name);
             if (use.columns) set_at(node.inputs[0].row).columns.push_back(use.param->name);
@@ -91,13 +92,11 @@ std::vector<std::string> match_layers(const std::vector<Node>& rows,
     std::vector<std::string> all, out;
     std::string last;
     for (const Node& node : rows) {
-        if (node.channels != Channels::fresh || node.layer.empty() ||
-            !set_of(sets, node.layer).prunable)
+        if (!makes_channels(node.op) || node.layer.empty() || !set_of(sets, node.layer).prunable)
             continue;
         all.push_back(node.layer);
-        const bool is_conv = node.op == "conv2d";
-        // A shortcut runs after its block's convolutions or before; it is never the last one.
-        if (is_conv && node.layer.find("downsample") == std::string::npos) last = node.layer;
+        const bool is_conv = is<ConvShape>(node.op);
+        if (is_conv) last = node.layer;
         if (pattern == "all" ? is_conv : pattern != "last" && matches(pattern, node.layer))
             out.push_back(node.layer);
     }

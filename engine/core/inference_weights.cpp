@@ -5,7 +5,7 @@
 namespace fp {
 namespace {
 
-// Host values in the parameter's stored layout and type, on the device.
+// Copies host values to the device, in the parameter's stored layout and type.
 Buffer upload(const Kernels& k, const Filter& f, const std::vector<double>& logical) {
     const int e = bytes_of(k.parameter);
     std::vector<char> host(size_t(f.stored()) * e, 0);
@@ -46,12 +46,12 @@ FoldedConv fold(const ParamStore& params,
     return out;
 }
 
-const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
-                                                const Param& weight,
-                                                const Param* bias,
-                                                const Norm* norm,
-                                                bool residual,
-                                                bool relu) {
+const InferenceWeights::Entry& InferenceWeights::find(const ConvShape& shape,
+                                                      const Param& weight,
+                                                      const Param* bias,
+                                                      const Norm* norm,
+                                                      bool residual,
+                                                      bool relu) {
     if (params_.version() != version_) {
         entries_.clear();
         version_ = params_.version();
@@ -64,8 +64,9 @@ const FoldedWeights::Entry& FoldedWeights::find(const ConvShape& shape,
     Entry entry;
     const Buffer stored = upload(k, shape.w, conv.filter);
     entry.bias = upload(k, {.k = shape.w.k, .k_block = k.block(shape.w.k)}, conv.bias);
-    entry.filter = Buffer(k.memory, k.conv.prepared_bytes(shape, residual, relu));
-    k.conv.prepare(shape, residual, relu, stored.data(), entry.filter.data(), {});
+    const Conv::Fused fused{.residual = residual, .relu = relu};
+    entry.filter = Buffer(k.memory, k.conv.prepared_bytes(shape, fused));
+    k.conv.prepare(shape, fused, stored.as<par>(), entry.filter.data(), {});
     k.memory.synchronize({});
     return entries_.emplace(key, std::move(entry)).first->second;
 }

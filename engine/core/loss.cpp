@@ -10,7 +10,7 @@ CrossEntropy::CrossEntropy(const Kernels& k,
                            int classes,
                            const std::vector<double>& class_weights,
                            double smoothing)
-    : kernels_(k), classes_(classes), smoothing_(smoothing), sums_(k.memory, 2 * sizeof(double)) {
+    : classes_(classes), smoothing_(smoothing) {
     if (class_weights.empty()) return;
     FP_CHECK(int(class_weights.size()) == classes, "loss: ", class_weights.size(), " weights for ",
              classes, " classes");
@@ -25,48 +25,61 @@ CrossEntropy::CrossEntropy(const Kernels& k,
     k.memory.synchronize({});
 }
 
-double CrossEntropy::forward(Tape& tape, Var logits, const std::vector<int32_t>& labels) {
+LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const CrossEntropy& loss) {
+    const auto range = tape.range("cross_entropy");
+    const Kernels& k = tape.kernels();
+    const Tensor x = tape.value(logits);
+    FP_CHECK(x.map.c == loss.classes(), "loss: logits of ", x.map.n, "x", x.map.c, ", ",
+             loss.classes(), " classes");
+    const LossShape s{.logits = x.map, .smoothing = loss.smoothing()};
+    const auto* weights = static_cast<const par*>(loss.class_weights());
+    auto* losses = static_cast<par*>(tape.take(size_t(x.map.n) * bytes_of(k.parameter)));
+    auto* sums = static_cast<double*>(tape.take(2 * sizeof(double)));
+    k.loss.forward(s,
+                   {.logits = x.data,
+                    .labels = labels,
+                    .class_weight = weights,
+                    .losses = losses,
+                    .sums = sums},
+                   tape.stream());
+    const Var row = tape.record({.op = s,
+                                 .inputs = {logits},
+                                 .value = {nullptr, {.n = 1, .c = 1, .h = 1, .w = 1}},
+                                 .bytes = s.bytes(bytes_of(k.activation)),
+                                 .needs_grad = tape.needs_grad(logits),
+                                 .backward =
+                                     [s, logits, labels, weights, sums](Tape& t, const Node&) {
+                                         const auto [dx, write] = t.grad_slot(logits);
+                                         t.kernels().loss.backward(s,
+                                                                   {.logits = t.value(logits).data,
+                                                                    .labels = labels,
+                                                                    .class_weight = weights,
+                                                                    .sums = sums,
+                                                                    .scale = 1,
+                                                                    .dlogits = dx,
+                                                                    .write = write},
+                                                                   t.stream());
+                                     },
+                                 .saved = {losses, sums}});
+    return {row, sums};
+}
+
+LossRow cross_entropy(Tape& tape,
+                      Var logits,
+                      const std::vector<int32_t>& labels,
+                      const CrossEntropy& loss) {
     FP_CHECK(tape.value(logits).map.n == int(labels.size()), "loss: ", labels.size(),
              " labels for ", tape.value(logits).map.n, " rows of logits");
-    labels_.grow(kernels_.memory, labels.size() * sizeof(int32_t));
-    kernels_.memory.copy_in(labels_.data(), labels.data(), labels.size() * sizeof(int32_t),
-                            tape.stream());
-    enqueue(tape, logits, static_cast<int32_t*>(labels_.data()));
+    const size_t bytes = labels.size() * sizeof(int32_t);
+    auto* device = static_cast<int32_t*>(tape.take(bytes));  // for the rest of the step
+    tape.kernels().memory.copy_in(device, labels.data(), bytes, tape.stream());
+    return cross_entropy(tape, logits, device, loss);
+}
+
+double mean_loss(const Tape& tape, const LossRow& loss) {
     double sums[2];
-    kernels_.memory.copy_out(sums, sums_.data(), sizeof(sums), tape.stream());
-    return sums[1] > 0 ? sums[0] / sums[1] : 0;
-}
-
-void CrossEntropy::enqueue(Tape& tape, Var logits, const int32_t* labels) {
-    const Tensor x = tape.value(logits);
-    FP_CHECK(x.map.c == classes_, "loss: logits of ", x.map.n, "x", x.map.c, ", ", classes_,
-             " classes");
-    samples_ = x.map.n;
-    current_ = labels;
-    losses_.grow(kernels_.memory, size_t(samples_) * bytes_of(kernels_.parameter));
-    kernels_.loss.forward({.logits = x.map, .smoothing = smoothing_}, x.data, labels,
-                          weights_.data(), losses_.data(), static_cast<double*>(sums_.data()),
-                          tape.stream());
-}
-
-Tensor CrossEntropy::gradient(Tape& tape, Var logits, double scale) {
-    const Tensor x = tape.value(logits);
-    const Tensor dx = tape.empty(x.map);
-    kernels_.loss.backward({.logits = x.map, .smoothing = smoothing_}, x.data, current_,
-                           weights_.data(), static_cast<double*>(sums_.data()), scale, dx.data,
-                           Write::replace, tape.stream());
-    return dx;
-}
-
-std::vector<double> CrossEntropy::losses() const {
-    if (kernels_.parameter == Type::f64) {
-        std::vector<double> out(samples_);
-        kernels_.memory.copy_out(out.data(), losses_.data(), out.size() * sizeof(double), {});
-        return out;
-    }
-    std::vector<float> narrow(samples_);
-    kernels_.memory.copy_out(narrow.data(), losses_.data(), narrow.size() * sizeof(float), {});
-    return {narrow.begin(), narrow.end()};
+    tape.kernels().memory.copy_out(sums, loss.sums, sizeof(sums), tape.stream());
+    return mean_loss(sums);
 }
 
 void softmax_later(Tape& tape, Var logits, HostBuffer& host) {

@@ -1,7 +1,6 @@
-// Softmax cross-entropy at the end of a tape (kernels/shapes.h has the formula).
+// Softmax cross-entropy as the last row of a tape (kernels/shapes.h has the formula), and probabilities.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "engine/core/tape.h"
@@ -16,25 +15,32 @@ public:
                  const std::vector<double>& class_weights = {},
                  double smoothing = 0);
 
-    // The mean over the batch; labels of -1 count for nothing. Not finite where the network has diverged.
-    double forward(Tape&, Var logits, const std::vector<int32_t>& labels);
-    // The same without waiting, for labels (one a row of logits) that are on the device. The device has
-    // sums() = {sum of weighted losses, sum of weights} once it is done: the mean is their quotient.
-    void enqueue(Tape&, Var logits, const int32_t* labels);
-    const double* sums() const { return static_cast<double*>(sums_.data()); }
-    // d mean / d logits of the last forward, times `scale`.
-    Tensor gradient(Tape&, Var logits, double scale = 1);
-    // Per-sample losses of the last forward, not weighted by 1/n.
-    std::vector<double> losses() const;
+    int classes() const { return classes_; }
+    double smoothing() const { return smoothing_; }
+    const void* class_weights() const { return weights_.data(); }  // on the device; null: all 1
 
 private:
-    const Kernels& kernels_;
     int classes_;
     double smoothing_;
-    int samples_ = 0;
-    const int32_t* current_ = nullptr;  // labels of the last forward
-    Buffer weights_, labels_, losses_, sums_;
+    Buffer weights_;
 };
+
+// A row whose value is the mean loss over the batch.
+struct LossRow {
+    Var row;
+    const double*
+        sums;  // on the device, until backward: the weighted losses' sum and the weights' sum
+};
+
+// `labels`: one per row of logits, on the device; -1 counts for nothing.
+LossRow cross_entropy(Tape&, Var logits, const int32_t* labels, const CrossEntropy&);
+// The same with labels of the host.
+LossRow cross_entropy(Tape&, Var logits, const std::vector<int32_t>& labels, const CrossEntropy&);
+
+// The mean of these two sums.
+inline double mean_loss(const double* sums) { return sums[1] > 0 ? sums[0] / sums[1] : 0; }
+// Waits for the device. Not finite where the network has diverged.
+double mean_loss(const Tape&, const LossRow&);
 
 // Probabilities (n, classes), row by row.
 std::vector<float> softmax(Tape&, Var logits);

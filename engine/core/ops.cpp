@@ -13,8 +13,8 @@ std::vector<ParamUse> uses(const Param& weight, const Param* bias) {
     return out;
 }
 
-void* data(const Param* p) { return p ? p->value : nullptr; }
-void* grad(const Param* p) { return p ? p->grad : nullptr; }
+par* data(const Param* p) { return p ? p->value : nullptr; }
+par* grad(const Param* p) { return p ? p->grad : nullptr; }
 // A layer's bias is trained with its weight.
 bool trains(const Param& weight) { return weight.trainable; }
 
@@ -39,18 +39,21 @@ Var infer_conv(
     const auto range = tape.range(layer.name);
     const ConvShape s = conv_shape(tape, x, layer);
     const auto& ready =
-        tape.folded()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
+        tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
-    conv.infer(s, tape.value(x).data, ready.filter.data(), ready.bias.data(),
-               residual ? tape.value(residual).data : nullptr, relu, y.data,
+    conv.infer(s,
+               {.x = tape.value(x).data,
+                .prepared = ready.filter.data(),
+                .bias = ready.bias.as<par>(),
+                .residual = residual ? tape.value(residual).data : nullptr,
+                .relu = relu,
+                .y = y.data},
                tape.scratch(conv.scratch_bytes(s)), tape.stream());
-    Node node{.op = "conv2d",
+    Node node{.op = s,
               .layer = layer.name,
               .inputs = {x},
-              .channels = Channels::fresh,
               .value = y,
-              .macs = s.macs(),
               .bytes = s.bytes(bytes_of(tape.kernels().activation))};
     if (residual) node.inputs.push_back(residual);
     return tape.record(std::move(node));
@@ -62,46 +65,49 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     const Conv& conv = tape.kernels().conv;
     const Param *weight = layer.weight, *bias = layer.bias;
     const Tensor y = tape.empty(s.y());
+    const Conv::Forward arguments{
+        .x = tape.value(x).data, .w = weight->value, .bias = data(bias), .y = y.data};
     void* const space = tape.scratch(conv.scratch_bytes(s));
     if (moments) {
         moments->rows = conv.moments_rows(s);
         moments->data = tape.take(Moments::bytes(s.y(), moments->rows));
-        conv.forward_moments(s, tape.value(x).data, weight->value, data(bias), y.data, *moments,
-                             space, tape.stream());
+        conv.forward_moments(s, arguments, *moments, space, tape.stream());
     } else {
-        conv.forward(s, tape.value(x).data, weight->value, data(bias), y.data, space,
-                     tape.stream());
+        conv.forward(s, arguments, space, tape.stream());
     }
-    return tape.record({.op = "conv2d",
-                        .layer = layer.name,
-                        .inputs = {x},
-                        .channels = Channels::fresh,
-                        .params = uses(*weight, bias),
-                        .value = y,
-                        .stride = layer.stride,
-                        .pad = layer.pad,
-                        .macs = s.macs(),
-                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-                        .needs_grad = tape.needs_grad(x) || trains(*weight),
-                        .backward = [s, x, weight, bias](Tape& t, const Node& self) {
-                            const Conv& c = t.kernels().conv;
-                            void* scratch = t.scratch(c.scratch_bytes(s));
-                            if (trains(*weight))
-                                c.backward_filter(s, t.value(x).data, self.grad.data, weight->grad,
-                                                  grad(bias), t.param_write(), scratch, t.stream());
-                            if (const auto [dx, write] = t.grad_slot(x); dx)
-                                c.backward_data(s, self.grad.data, weight->value, dx, write,
-                                                scratch, t.stream());
-                        }});
+    return tape.record(
+        {.op = s,
+         .layer = layer.name,
+         .inputs = {x},
+         .params = uses(*weight, bias),
+         .value = y,
+         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+         .needs_grad = tape.needs_grad(x) || trains(*weight),
+         .backward = [s, x, weight, bias](Tape& t, const Node& self) {
+             const Conv& c = t.kernels().conv;
+             void* scratch = t.scratch(c.scratch_bytes(s));
+             if (trains(*weight))
+                 c.backward_filter(s,
+                                   {.x = t.value(x).data,
+                                    .dy = self.grad.data,
+                                    .dw = weight->grad,
+                                    .dbias = grad(bias),
+                                    .write = t.param_write()},
+                                   scratch, t.stream());
+             if (const auto [dx, write] = t.grad_slot(x); dx)
+                 c.backward_data(
+                     s, {.dy = self.grad.data, .w = weight->value, .dx = dx, .write = write},
+                     scratch, t.stream());
+         }});
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
-    if (tape.folded()) return infer_conv(tape, x, layer, nullptr, false, {});
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, nullptr, false, {});
     return train_conv(tape, x, layer, nullptr);
 }
 
 Var conv_relu(Tape& tape, Var x, const ConvLayer& layer) {
-    if (tape.folded()) return infer_conv(tape, x, layer, nullptr, true, {});
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, nullptr, true, {});
     return relu(tape, conv2d(tape, x, layer));
 }
 
@@ -109,17 +115,19 @@ Var relu(Tape& tape, Var x) {
     const auto range = tape.range("relu");
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
-    tape.kernels().relu.forward(map, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "relu",
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward = [map, x](Tape& t, const Node& self) {
-                            const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().relu.backward(map, self.value.data, self.grad.data, dx,
-                                                      write, t.stream());
-                        }});
+    tape.kernels().relu.forward(map, {.x = tape.value(x).data, .y = y.data}, tape.stream());
+    return tape.record(
+        {.op = ReluOp{},
+         .inputs = {x},
+         .value = y,
+         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+         .needs_grad = tape.needs_grad(x),
+         .backward = [map, x](Tape& t, const Node& self) {
+             const auto [dx, write] = t.grad_slot(x);
+             t.kernels().relu.backward(
+                 map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write},
+                 t.stream());
+         }});
 }
 
 Var add(Tape& tape, Var a, Var b) {
@@ -128,8 +136,9 @@ Var add(Tape& tape, Var a, Var b) {
     FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ",
              tape.value(b).map.c, " channels");
     const Tensor y = tape.empty(map);
-    tape.kernels().add.forward(map, tape.value(a).data, tape.value(b).data, y.data, tape.stream());
-    return tape.record({.op = "add",
+    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data},
+                               tape.stream());
+    return tape.record({.op = AddOp{},
                         .inputs = {a, b},
                         .value = y,
                         .bytes = 3.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
@@ -137,8 +146,9 @@ Var add(Tape& tape, Var a, Var b) {
                         .backward = [map, a, b](Tape& t, const Node& self) {
                             for (const Var v : {a, b})
                                 if (const auto [dx, write] = t.grad_slot(v); dx)
-                                    t.kernels().add.accumulate(map, self.grad.data, dx, write,
-                                                               t.stream());
+                                    t.kernels().add.accumulate(
+                                        map, {.dy = self.grad.data, .dx = dx, .write = write},
+                                        t.stream());
                         }});
 }
 
@@ -154,22 +164,22 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
         argmax = static_cast<uint8_t*>(tape.take(size_t(s.y().stored())));
         saved.push_back(argmax);
     }
-    tape.kernels().maxpool.forward(s, tape.value(x).data, y.data, argmax, tape.stream());
-    return tape.record({.op = "maxpool",
-                        .inputs = {x},
-                        .value = y,
-                        .stride = s.stride,
-                        .pad = s.pad,
-                        .window = s.window,
-                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward =
-                            [s, x, argmax](Tape& t, const Node& self) {
-                                const auto [dx, write] = t.grad_slot(x);
-                                t.kernels().maxpool.backward(s, self.grad.data, argmax, dx, write,
-                                                             t.stream());
-                            },
-                        .saved = saved});
+    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax},
+                                   tape.stream());
+    return tape.record(
+        {.op = s,
+         .inputs = {x},
+         .value = y,
+         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+         .needs_grad = tape.needs_grad(x),
+         .backward =
+             [s, x, argmax](Tape& t, const Node& self) {
+                 const auto [dx, write] = t.grad_slot(x);
+                 t.kernels().maxpool.backward(
+                     s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write},
+                     t.stream());
+             },
+         .saved = saved});
 }
 
 Var avgpool(Tape& tape, Var x, int p, int q) {
@@ -177,15 +187,16 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
     const AvgPoolShape s{.x = tape.value(x).map, .p = p, .q = q};
     if (s.x.h == p && s.x.w == q) return x;
     const Tensor y = tape.empty(s.y());
-    tape.kernels().avgpool.forward(s, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "avgpool",
+    tape.kernels().avgpool.forward(s, {.x = tape.value(x).data, .y = y.data}, tape.stream());
+    return tape.record({.op = s,
                         .inputs = {x},
                         .value = y,
                         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
                         .needs_grad = tape.needs_grad(x),
                         .backward = [s, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().avgpool.backward(s, self.grad.data, dx, write, t.stream());
+                            t.kernels().avgpool.backward(
+                                s, {.dy = self.grad.data, .dx = dx, .write = write}, t.stream());
                         }});
 }
 
@@ -198,49 +209,58 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
     const Kernels& k = tape.kernels();
     const LinearShape s{.x = in, .w = weight.shape, .y_block = k.block(weight.shape.k)};
     const Tensor y = tape.empty(s.y());
-    k.linear.forward(s, tape.value(x).data, weight.value, data(bias), y.data,
+    k.linear.forward(s,
+                     {.x = tape.value(x).data, .w = weight.value, .bias = data(bias), .y = y.data},
                      tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
-    return tape.record(
-        {.op = "linear",
-         .layer = layer,
-         .inputs = {x},
-         .channels = Channels::fresh,
-         .params = uses(weight, bias),
-         .value = y,
-         .macs = s.macs(),
-         .bytes = s.bytes(bytes_of(k.activation)),
-         .needs_grad = tape.needs_grad(x) || trains(weight),
-         .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
-             const Linear& op = t.kernels().linear;
-             void* scratch = t.scratch(op.scratch_bytes(s));
-             if (trains(*w))
-                 op.backward_filter(s, t.value(x).data, self.grad.data, w->grad, grad(bias),
-                                    t.param_write(), scratch, t.stream());
-             if (const auto [dx, write] = t.grad_slot(x); dx)
-                 op.backward_data(s, self.grad.data, w->value, dx, write, scratch, t.stream());
-         }});
+    return tape.record({.op = s,
+                        .layer = layer,
+                        .inputs = {x},
+                        .params = uses(weight, bias),
+                        .value = y,
+                        .bytes = s.bytes(bytes_of(k.activation)),
+                        .needs_grad = tape.needs_grad(x) || trains(weight),
+                        .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
+                            const Linear& op = t.kernels().linear;
+                            void* scratch = t.scratch(op.scratch_bytes(s));
+                            if (trains(*w))
+                                op.backward_filter(s,
+                                                   {.x = t.value(x).data,
+                                                    .dy = self.grad.data,
+                                                    .dw = w->grad,
+                                                    .dbias = grad(bias),
+                                                    .write = t.param_write()},
+                                                   scratch, t.stream());
+                            if (const auto [dx, write] = t.grad_slot(x); dx)
+                                op.backward_data(
+                                    s,
+                                    {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write},
+                                    scratch, t.stream());
+                        }});
 }
 
 Var dropout(Tape& tape, Var x, double p) {
     if (!tape.training() || !tape.options().dropout || p == 0) return x;
     const auto range = tape.range("dropout");
-    tape.draws_from_key();
+    tape.draws_random();
     const Map map = tape.value(x).map;
     // Each dropout of a step has a key of its own: its row.
     const uint64_t key =
         tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
     const Tensor y = tape.empty(map);
-    tape.kernels().dropout.forward(map, p, key, tape.value(x).data, y.data, tape.stream());
-    return tape.record({.op = "dropout",
-                        .inputs = {x},
-                        .value = y,
-                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-                        .needs_grad = tape.needs_grad(x),
-                        .backward = [map, p, key, x](Tape& t, const Node& self) {
-                            const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().dropout.backward(map, p, key, self.grad.data, dx, write,
-                                                         t.stream());
-                        }});
+    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data},
+                                   tape.stream());
+    return tape.record(
+        {.op = DropoutOp{p},
+         .inputs = {x},
+         .value = y,
+         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+         .needs_grad = tape.needs_grad(x),
+         .backward = [map, p, key, x](Tape& t, const Node& self) {
+             const auto [dx, write] = t.grad_slot(x);
+             t.kernels().dropout.backward(
+                 map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write},
+                 t.stream());
+         }});
 }
 
 }  // namespace fp

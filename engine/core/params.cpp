@@ -109,9 +109,12 @@ void ParamStore::allocate() {
     grads_ = zeros(trained_count_);
     statistics_ = zeros(statistics_count_);
     for (Param& p : params_) {
-        const Buffer& home = p.trained() ? values_ : statistics_;
-        p.value = static_cast<char*>(home.data()) + size_t(p.offset) * bytes;
-        if (p.trained()) p.grad = static_cast<char*>(grads_.data()) + size_t(p.offset) * bytes;
+        const auto in = [&](const Buffer& block) {
+            return static_cast<par*>(
+                static_cast<void*>(block.as<char>() + size_t(p.offset) * bytes));
+        };
+        p.value = in(p.trained() ? values_ : statistics_);
+        if (p.trained()) p.grad = in(grads_);
     }
 }
 

@@ -9,21 +9,20 @@ namespace fp {
 Tape::Tape(const Kernels& kernels,
            Arena& arena,
            Buffer& scratch,
-           TapeOptions options,
-           FoldedWeights* folded,
-           Liveness* liveness)
+           const TapeOptions& options,
+           const StepMemory& memory)
     : kernels_(kernels),
       arena_(arena),
       scratch_(scratch),
       options_(options),
-      folded_(folded),
-      liveness_(options.mode == Mode::infer ? liveness : nullptr),
+      memory_(memory),
+      liveness_(options.mode == Mode::infer ? memory.liveness : nullptr),
       replaying_(liveness_ && !liveness_->last_use.empty()) {
     arena_.reset();
     lap(-1, false);
 }
 
-// The first inference pass notes who reads each row last.
+// The first inference pass records who reads each row last.
 Tape::~Tape() {
     if (!liveness_ || replaying_) return;
     std::vector<int> last(nodes_.size(), -1);
@@ -32,10 +31,10 @@ Tape::~Tape() {
     liveness_->last_use = std::move(last);
 }
 
-// The time from the mark before to this one is the row's; before the first row, and ahead of backward, nobody's.
+// The time between two marks is charged to the row; time before the first row and before backward to none.
 void Tape::lap(int row, bool backward) {
     if (!options_.profile) return;
-    laps_.push_back({Mark(kernels_.order), row, backward});
+    laps_.push_back({OwnedEvent(kernels_.order), row, backward});
     laps_.back().end.record(stream());
 }
 
@@ -51,24 +50,18 @@ void Tape::read_times() {
     }
 }
 
-Var Tape::find(std::string_view layer, std::string_view op) const {
-    for (int row = int(nodes_.size()) - 1; row >= 0; --row)
-        if (nodes_[row].layer == layer && (op.empty() || nodes_[row].op == op)) return {row};
-    return {};
-}
-
 Tensor Tape::empty(const Map& map) {
-    return {arena_.take(size_t(map.stored()) * bytes_of(kernels_.activation)), map};
+    const size_t bytes = size_t(map.stored()) * bytes_of(kernels_.activation);
+    return {.data = static_cast<act*>(arena_.take(bytes)), .map = map};
 }
 
 Var Tape::input(Tensor value, bool needs_grad) {
-    return record(
-        {.op = "input", .channels = Channels::fresh, .value = value, .needs_grad = needs_grad});
+    return record({.op = InputOp{}, .value = value, .needs_grad = needs_grad});
 }
 
 Var Tape::record(Node node) {
     const int row = int(nodes_.size());
-    if (node.value) lap(row, false);
+    if (!is<PairedNormOp>(node.op)) lap(row, false);  // which runs nothing
     if (options_.mode == Mode::infer) {
         node.backward = nullptr;
         node.needs_grad = false;
@@ -107,20 +100,30 @@ void Tape::backward(const std::vector<Seed>& seeds) {
     FP_CHECK(options_.mode != Mode::infer,
              "backward: an inference pass keeps nothing for a gradient");
     int last = -1;
+    std::vector<char> starts(nodes_.size(), false);  // rows of a loss
     for (const Seed& seed : seeds) {
+        const int row = seed.root.row;
+        FP_CHECK(needs_grad(seed.root), "backward: row ", row, " takes no gradient");
+        last = std::max(last, row);
+        if (!seed.grad) {
+            FP_CHECK(is<LossShape>(nodes_[row].op), "backward: row ", row, " has no gradient");
+            starts[row] = true;
+            continue;
+        }
         const auto [slot, write] = grad_slot(seed.root);
-        FP_CHECK(slot, "backward: row ", seed.root.row, " takes no gradient");
-        kernels_.add.accumulate(seed.grad.map, seed.grad.data, slot, write, stream());
-        last = std::max(last, seed.root.row);
+        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write},
+                                stream());
     }
     for (int row = int(nodes_.size()) - 1; row > last; --row)
         if (!kept_[row]) release(nodes_[row]);
     lap(-1, true);
     for (int row = last; row >= 0; --row) {
         const Node& node = nodes_[row];
-        if (node.grad && node.backward) {
+        if ((node.grad || starts[row]) && node.backward) {
             const Range named =
-                range("d " + (node.layer.empty() ? std::string(node.op) : node.layer));
+                range("d " + (node.layer.empty() ? std::string(name(node.op)) : node.layer));
+            if (const auto hook = gradient_hooks_.find(row); hook != gradient_hooks_.end())
+                hook->second(node.grad);
             node.backward(*this, node);
             lap(row, true);
         }

@@ -1,13 +1,15 @@
-// The tape: one row per op, in the order they ran. Backward walks it from the end; the pruner reads it to
-// learn which channels are tied; the profiler reads it to print what each op cost.
+// The tape: one row per op, in the order in which they ran. Backward walks it from the end; the pruner reads from it
+// which channels are tied; the profiler prints what each op cost.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/core/memory.h"
+#include "engine/core/op.h"
 #include "engine/core/params.h"
 #include "engine/core/tensor.h"
 #include "kernels/kernels.h"
@@ -20,10 +22,6 @@ struct Var {
     explicit operator bool() const { return row >= 0; }
 };
 
-// Whether an op starts a set of channels of its own (a convolution) or carries its inputs' on (a batch
-// norm, an addition).
-enum class Channels { fresh, tied };
-
 // A parameter of an op, and whose channels its axes follow: rows (K) those of the op's output, columns (C)
 // those of its first input.
 struct ParamUse {
@@ -33,24 +31,14 @@ struct ParamUse {
 
 class Tape;
 
-// A row. Its op says what its value is; where several ops ran as one, it is the last one's and the others' are
-// nowhere:
-//   input, linear, relu, add, maxpool, avgpool, dropout
-//   conv2d             in Mode::infer with the norm, addition and ReLU behind it
-//   batchnorm, batchnorm_add, batchnorm_relu, batchnorm_add_relu, batchnorm_relu_maxpool
-//   batchnorm_in_pair  a norm that is computed by the batchnorm_pair which reads this row: no value, a map alone
-//   batchnorm_pair     relu(norm(first input) + norm(x)), x being the input of the second, a batchnorm_in_pair
+// A row: what it computes, from which rows, with which parameters.
 struct Node {
-    std::string_view op;
+    Op op;
     std::string layer = {};  // torchvision's module name, where there is one
     std::vector<Var> inputs = {};
-    Channels channels = Channels::tied;
     std::vector<ParamUse> params = {};
     Tensor value = {};
-    int stride = 1, pad = 0,
-        window = 0;              // of a convolution (its window is the filter's) or a max pool
-    double eps = 0;              // of a norm
-    double macs = 0, bytes = 0;  // of the forward
+    double bytes = 0;  // that the forward pass moves
     bool needs_grad = true;
     std::function<void(Tape&, const Node&)> backward = {};
     std::vector<void*> saved = {};  // arena blocks that only backward reads
@@ -58,25 +46,33 @@ struct Node {
     double forward_seconds = 0, backward_seconds = 0;
 };
 
-// The rows of an inference pass and who reads each last: the next pass of the same network can give a
-// value's memory back as soon as it is dead.
+// The last reader of each row of an inference pass: the next pass of the same network gives the memory of a value back as
+// soon as that reader has run.
 struct Liveness {
     std::vector<int> last_use;  // by row; -1: keep
 };
 
-class FoldedWeights;
+class InferenceWeights;
 
-// Which values whoever reads the tape wants to find in a row. The fewer, the more ops a backend runs as one.
+// What a tape takes from the steps before it, and leaves for those behind it.
+struct StepMemory {
+    InferenceWeights* inference_weights = nullptr;  // of Mode::infer alone, as liveness
+    Liveness* liveness = nullptr;
+    bool* random =
+        nullptr;  // set by ops that draw random numbers: the next step's calls are others
+};
+
+// Which values must have rows of their own, for readers of the tape. The fewer, the more ops a backend can run as one.
 enum class Rows {
-    fewest,       // those of convolutions and linear layers
-    activations,  // and of each layer's activation, behind norm, addition and ReLU
-    each_op,      // of every op: norm, addition and ReLU apart
+    fewest,       // outputs of convolutions and linear layers
+    activations,  // these, and each layer's activation: behind norm, addition and ReLU
+    each_op,      // outputs of every op: norm, addition and ReLU apart
 };
 
 enum class Mode {
     train,  // batch statistics, dropout, a gradient
-    eval,   // running statistics; a gradient too, if asked for
-    infer,  // as eval, norms folded into the convolutions, nothing kept for a gradient
+    eval,   // running statistics; a gradient too, if backward is called
+    infer,  // as eval, with norms folded into the convolutions and nothing kept for a gradient
 };
 
 struct TapeOptions {
@@ -84,20 +80,20 @@ struct TapeOptions {
     uint64_t dropout_key = 0;
     bool dropout = true;
     Rows rows = Rows::fewest;
-    bool accumulate = false;   // gradients of parameters are added to what is there
-    double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: theirs
-    bool profile = false;      // mark the time behind each op; see read_times()
+    bool accumulate = false;  // gradients of parameters are added to those of the step before
+    double norm_momentum =
+        0;                 // of running statistics, in place of the layers' own; 0: the layers' own
+    bool profile = false;  // time each op; see read_times()
 };
 
 class Tape {
 public:
-    // `scratch` grows to what the hungriest op needs. `folded` and `liveness` serve Mode::infer alone.
+    // `scratch` grows to what the hungriest op needs.
     Tape(const Kernels& kernels,
          Arena& arena,
          Buffer& scratch,
-         TapeOptions options = {},
-         FoldedWeights* folded = nullptr,
-         Liveness* liveness = nullptr);
+         const TapeOptions& options,
+         const StepMemory& memory = {});
     ~Tape();
     Tape(const Tape&) = delete;
     Tape& operator=(const Tape&) = delete;
@@ -105,7 +101,9 @@ public:
     const Kernels& kernels() const { return kernels_; }
     const TapeOptions& options() const { return options_; }
     bool training() const { return options_.mode == Mode::train; }
-    FoldedWeights* folded() const { return options_.mode == Mode::infer ? folded_ : nullptr; }
+    InferenceWeights* inference_weights() const {
+        return options_.mode == Mode::infer ? memory_.inference_weights : nullptr;
+    }
     Stream stream() const { return {}; }
 
     const std::vector<Node>& nodes() const { return nodes_; }
@@ -113,10 +111,10 @@ public:
     Tensor value(Var v) const { return nodes_[v.row].value; }
     Tensor grad(Var v) const { return nodes_[v.row].grad; }
     bool needs_grad(Var v) const { return nodes_[v.row].needs_grad; }
-    // Waits for the device, and fills the rows' times of a tape that profiles.
+    // Waits for the device and sets the times of the rows. For tapes with TapeOptions::profile.
     void read_times();
 
-    // While it lives, a profiler shows the host's work under this name.
+    // A profiler shows the host's work during its life under this name.
     class Range {
     public:
         Range(const Ranges* ranges, const std::string& name) : ranges_(ranges) {
@@ -133,13 +131,12 @@ public:
     };
     Range range(const std::string& name) const { return Range(kernels_.ranges, name); }
 
-    // Whether every step gives the device the same calls: not where dropout has drawn from the step's key.
-    bool repeatable() const { return repeatable_; }
-    void draws_from_key() { repeatable_ = false; }
+    // Says that an op draws from the step's key.
+    void draws_random() {
+        if (memory_.random) *memory_.random = true;
+    }
 
-    Var find(std::string_view layer, std::string_view op) const;  // the last such row, or none
-
-    // Memory of this step: for an output, for what backward must see again, and for a moment.
+    // Memory of this step: for an output, for what backward reads again, and for the duration of a kernel.
     Tensor empty(const Map& map);
     void* take(size_t bytes) { return arena_.take(bytes); }
     void give(void* block) { arena_.give(block); }
@@ -147,24 +144,29 @@ public:
 
     Var input(Tensor value, bool needs_grad = false);
     Var record(Node node);
-    void keep(Var v);  // its value outlives backward, and inference's early release
+    void keep(Var v);  // its value lives until the end of the step
 
-    // Where an op's backward writes: the buffer, and whether it is the first to do so. Null where no
-    // gradient is wanted.
+    // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the first
+    // op that does so) or to add to them. Null where no gradient is wanted.
     struct Slot {
-        void* data;
+        act* data;
         Write write;
     };
     Slot grad_slot(Var v);
     Write param_write() const { return options_.accumulate ? Write::add : Write::replace; }
 
-    // Seeds each root with its gradient (of the value's shape) and runs every backward above, last first.
-    // Values and gradients are given back to the arena as they die, kept rows excepted.
+    // Where backward starts: a row and its gradient, of the value's shape; without one a loss, whose gradient is 1.
     struct Seed {
         Var root;
-        Tensor grad;
+        Tensor grad = {};
     };
+    // Runs the backward of every row from the last seed up. Values and gradients return to the arena as they die, kept
+    // rows excepted.
     void backward(const std::vector<Seed>& seeds);
+    // Backward calls `visit` with the row's whole gradient before it flows on to the row's inputs.
+    void on_gradient(Var row, std::function<void(const Tensor&)> visit) {
+        gradient_hooks_[row.row] = std::move(visit);
+    }
 
 private:
     void release(Node& node);
@@ -174,14 +176,14 @@ private:
     Arena& arena_;
     Buffer& scratch_;
     TapeOptions options_;
-    FoldedWeights* folded_;
-    Liveness* liveness_;
+    StepMemory memory_;
+    Liveness* liveness_;  // null outside Mode::infer
     bool replaying_ = false;
     std::vector<Node> nodes_;
     std::vector<char> kept_;
-    bool repeatable_ = true;
+    std::map<int, std::function<void(const Tensor&)>> gradient_hooks_;
     struct Lap {
-        Mark end;
+        OwnedEvent end;
         int row;
         bool backward;
     };

@@ -1,13 +1,13 @@
-// A view of a batch of feature maps in memory that someone else owns: an Arena, a ParamStore or a Loader.
-// The element type is the backend's activation type.
+// A view of a batch of feature maps in memory that an Arena, a ParamStore or a Loader owns.
 #pragma once
 
 #include "kernels/layout.h"
+#include "kernels/types.h"
 
 namespace fp {
 
 struct Tensor {
-    void* data = nullptr;
+    act* data = nullptr;
     Map map = {};
     explicit operator bool() const { return data != nullptr; }
 };

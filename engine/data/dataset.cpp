@@ -48,98 +48,149 @@ std::string known(const std::vector<std::string>& row, int column) {
     return row[size_t(column)];
 }
 
-Dataset dataset_of(const Listing& listing, const std::string& spec, const DatasetOptions& options) {
+std::vector<std::string> classes_of(const Listing& listing, const DatasetOptions& options) {
+    if (!options.classes.empty()) return options.classes;
+    return listing.classes.empty() ? sorted_classes(listing) : listing.classes;
+}
+
+// Columns of a table, by index.
+struct Columns {
+    std::vector<size_t> attributes;
+    std::vector<std::pair<std::string, size_t>> needed;  // rows that are unknown there are left out
+    int lesion, patient;
+
+    Columns(const Listing& listing, const DatasetOptions& options)
+        : lesion(find_column(listing.table.header, "lesion_id")),
+          patient(find_column(listing.table.header, "patient_id")) {
+        for (int c = 0; c < int(listing.table.header.size()); ++c)
+            if (c != listing.image && c != listing.label && c != listing.split)
+                attributes.push_back(size_t(c));
+        for (const std::string& wanted : options.exclude_unknown)
+            needed.emplace_back(wanted, size_t(need_column(listing.table, wanted)));
+    }
+};
+
+// Makes samples of the rows of a table.
+class Rows {
+public:
+    Rows(const Listing& listing,
+         const DatasetOptions& options,
+         const std::vector<std::string>& classes,
+         const Columns& columns)
+        : listing_(listing), options_(options), classes_(classes), columns_(columns) {
+        for (size_t c = 0; c < classes.size(); ++c) label_of_[classes[c]] = int(c);
+    }
+
+    // Nothing where the row is left out, which is counted.
+    std::optional<Sample> sample(size_t r) {
+        const auto& row = table_.rows[r];
+        const std::string& image = row[size_t(listing_.image)];
+        Sample sample{.image = image + listing_.extension,
+                      .label = label(r),
+                      .split = Split::train,
+                      .unit = known(row, columns_.lesion),
+                      .attributes = {}};
+        FP_REQUIRE(!image.empty(), Exit::data, where(table_, r), "no image");
+        FP_REQUIRE(options_.allow_absolute || stays_below_root(sample.image), Exit::data,
+                   where(table_, r), "image '", sample.image,
+                   "' leaves the folder of the images (--allow-absolute permits it)");
+        if (!has_split(r, sample.split) || lacks_attribute(row)) return std::nullopt;
+        if (sample.unit.empty()) sample.unit = known(row, columns_.patient);
+        if (sample.unit.empty()) sample.unit = sample.image;
+        for (const size_t c : columns_.attributes) sample.attributes.push_back(row[c]);
+        return sample;
+    }
+
+    void add_notes(std::vector<std::string>& notes) const {
+        if (without_split_ > 0)
+            notes.push_back(text("left out ", without_split_, " of ", table_.rows.size(),
+                                 " images without a word under ",
+                                 table_.header[size_t(listing_.split)]));
+        for (const auto& [column, count] : unknown_)
+            notes.push_back(text("left out ", count, " of ", table_.rows.size(), " images whose ",
+                                 column, " is unknown"));
+    }
+
+private:
+    int label(size_t r) const {
+        const std::string& word = table_.rows[r][size_t(listing_.label)];
+        FP_REQUIRE(!word.empty(), Exit::data, where(table_, r), "no label");
+        const auto found = label_of_.find(word);
+        FP_REQUIRE(found != label_of_.end(), Exit::data, where(table_, r), "label '", word,
+                   "' is none of the ", classes_.size(), " classes ", list(classes_));
+        return found->second;
+    }
+
+    bool has_split(size_t r, Split& split) {
+        if (listing_.split < 0) return true;
+        const std::string& word = table_.rows[r][size_t(listing_.split)];
+        if (word.empty()) {
+            ++without_split_;
+            return false;
+        }
+        const std::optional<Split> parsed = parse_split(word);
+        FP_REQUIRE(parsed, Exit::data, where(table_, r), "split '", word,
+                   "' is none of train, val, test");
+        split = *parsed;
+        return true;
+    }
+
+    bool lacks_attribute(const std::vector<std::string>& row) {
+        const auto missing =
+            std::find_if(columns_.needed.begin(), columns_.needed.end(),
+                         [&](const auto& need) { return is_unknown(row[need.second]); });
+        if (missing == columns_.needed.end()) return false;
+        ++unknown_[missing->first];
+        return true;
+    }
+
+    const Listing& listing_;
+    const Table& table_ = listing_.table;
+    const DatasetOptions& options_;
+    const std::vector<std::string>& classes_;
+    const Columns& columns_;
+    std::map<std::string_view, int> label_of_;
+    std::map<std::string, int64_t> unknown_;  // rows left out, by column
+    int64_t without_split_ = 0;               // and these
+};
+
+void complete_splits(Dataset& data, bool has_column, uint64_t seed) {
+    const auto empty = [&](Split split) {
+        return std::none_of(data.samples.begin(), data.samples.end(),
+                            [&](const Sample& s) { return s.split == split; });
+    };
+    if (!has_column) {
+        draw_split(data, seed);
+        data.notes.push_back(text("drew train, val and test 60/20/20, seed ", seed));
+    } else if (empty(Split::val) && !empty(Split::train)) {
+        draw_validation(data, seed);
+        data.notes.push_back(text("drew val from a fifth of train, seed ", seed));
+    }
+}
+
+}  // namespace
+
+Dataset dataset_of(const Listing& listing, const DataSpec& spec, const DatasetOptions& options) {
     const Table& table = listing.table;
-    Dataset data{.name = spec,
+    Dataset data{.name = spec.text,
                  .root = listing.root,
-                 .classes = options.classes,
+                 .classes = classes_of(listing, options),
                  .columns = {},
                  .samples = {},
                  .notes = listing.notes,
                  .split_was_drawn = false,
                  .synth = std::nullopt};
-    if (data.classes.empty()) data.classes = listing.classes;
-    if (data.classes.empty()) data.classes = sorted_classes(listing);
-    std::map<std::string_view, int> label_of;
-    for (size_t c = 0; c < data.classes.size(); ++c) label_of[data.classes[c]] = int(c);
-
-    std::vector<size_t> attributes;
-    for (size_t c = 0; c < table.header.size(); ++c) {
-        if (int(c) == listing.image || int(c) == listing.label || int(c) == listing.split) continue;
-        attributes.push_back(c);
-        data.columns.push_back(table.header[c]);
-    }
-    const int lesion = find_column(table.header, "lesion_id");
-    const int patient = find_column(table.header, "patient_id");
-    std::vector<std::pair<std::string, size_t>> needed;  // columns whose unknown rows are left out
-    for (const std::string& wanted : options.exclude_unknown)
-        needed.emplace_back(wanted, size_t(need_column(table, wanted)));
-
-    std::map<std::string, int64_t> unknown;
-    int64_t without_split = 0;
-    for (size_t r = 0; r < table.rows.size(); ++r) {
-        const auto& row = table.rows[r];
-        const std::string& label = row[size_t(listing.label)];
-        FP_REQUIRE(!label.empty(), Exit::data, where(table, r), "no label");
-        const auto found = label_of.find(label);
-        FP_REQUIRE(found != label_of.end(), Exit::data, where(table, r), "label '", label,
-                   "' is none of the ", data.classes.size(), " classes ", list(data.classes));
-        Sample sample{.image = row[size_t(listing.image)] + listing.extension,
-                      .label = found->second,
-                      .split = Split::train,
-                      .unit = known(row, lesion),
-                      .attributes = {}};
-        FP_REQUIRE(!row[size_t(listing.image)].empty(), Exit::data, where(table, r), "no image");
-        FP_REQUIRE(options.allow_absolute || stays_below_root(sample.image), Exit::data,
-                   where(table, r), "image '", sample.image,
-                   "' leaves the folder of the images (--allow-absolute permits it)");
-        if (listing.split >= 0) {
-            const std::string& word = row[size_t(listing.split)];
-            if (word.empty()) {
-                ++without_split;
-                continue;
-            }
-            const std::optional<Split> split = parse_split(word);
-            FP_REQUIRE(split, Exit::data, where(table, r), "split '", word,
-                       "' is none of train, val, test");
-            sample.split = *split;
-        }
-        const auto missing = std::find_if(needed.begin(), needed.end(), [&](const auto& need) {
-            return is_unknown(row[need.second]);
-        });
-        if (missing != needed.end()) {
-            ++unknown[missing->first];
-            continue;
-        }
-        if (sample.unit.empty()) sample.unit = known(row, patient);
-        if (sample.unit.empty()) sample.unit = sample.image;
-        for (const size_t c : attributes) sample.attributes.push_back(row[c]);
-        data.samples.push_back(std::move(sample));
-    }
-    if (without_split > 0)
-        data.notes.push_back(text("left out ", without_split, " of ", table.rows.size(),
-                                  " images without a word under ",
-                                  table.header[size_t(listing.split)]));
-    for (const auto& [column, count] : unknown)
-        data.notes.push_back(text("left out ", count, " of ", table.rows.size(), " images whose ",
-                                  column, " is unknown"));
+    const Columns columns(listing, options);
+    for (const size_t c : columns.attributes) data.columns.push_back(table.header[c]);
+    Rows rows(listing, options, data.classes, columns);
+    for (size_t r = 0; r < table.rows.size(); ++r)
+        if (std::optional<Sample> sample = rows.sample(r))
+            data.samples.push_back(*std::move(sample));
+    rows.add_notes(data.notes);
     FP_REQUIRE(!data.samples.empty(), Exit::data, table.name, ": no images are left");
-
-    const auto empty = [&](Split split) {
-        return std::none_of(data.samples.begin(), data.samples.end(),
-                            [&](const Sample& s) { return s.split == split; });
-    };
-    if (listing.split < 0) {
-        draw_split(data, options.split_seed);
-        data.notes.push_back(text("drew train, val and test 60/20/20, seed ", options.split_seed));
-    } else if (empty(Split::val) && !empty(Split::train)) {
-        draw_validation(data, options.split_seed);
-        data.notes.push_back(text("drew val from a fifth of train, seed ", options.split_seed));
-    }
+    complete_splits(data, listing.split >= 0, options.split_seed);
     return data;
 }
-
-}  // namespace
 
 std::string_view name(Split split) {
     return split == Split::train ? "train" : split == Split::val ? "val" : "test";
@@ -158,14 +209,7 @@ std::optional<Split> parse_split(std::string_view word) {
 
 Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     const DataSpec parsed = parse_data_spec(spec);
-    if (parsed.kind == "synth") return open_synth(spec, options);
-    if (parsed.kind == "csv") return dataset_of(list_csv(parsed), spec, options);
-    if (parsed.kind == "isic2019") return dataset_of(list_isic2019(parsed), spec, options);
-    if (parsed.kind == "fitzpatrick17k")
-        return dataset_of(list_fitzpatrick17k(parsed, options), spec, options);
-    if (parsed.kind == "folder") return dataset_of(list_folder(parsed), spec, options);
-    fail_with(Exit::usage, "--data ", spec, ": no kind '", parsed.kind,
-              "', one of synth, csv, isic2019, fitzpatrick17k, folder");
+    return parsed.source->open(parsed, options);
 }
 
 std::vector<int64_t> members(const Dataset& data, Split split) {

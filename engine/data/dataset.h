@@ -43,15 +43,8 @@ struct DatasetOptions {
     std::vector<std::string> classes;  // of a checkpoint: taken in this order, other labels refused
 };
 
-// Opens a specification:
-//   synth:KEY=VALUE,...                     generated (engine/data/sources/synth.h)
-//   csv:FILE[,images=DIR]                   columns image and label; split, lesion_id, patient_id, attributes
-//   isic2019:DIR[,images=DIR]               ISIC_2019_Training_GroundTruth.csv and _Metadata.csv as published
-//   fitzpatrick17k:FILE[,images=DIR]        fitzpatrick17k.csv as published
-//   folder:DIR                              DIR/[train|val|test/]CLASS/any/depth/IMAGE
-// and, for all but synth and folder: split=COLUMN (another column of train, val, test; rows without one are
-// left out; split=none ignores the file's), label=COLUMN, for csv also image=COLUMN and ext=.jpg (added to
-// every image name). Without images= the files are looked for beside the CSV.
+// Opens a specification, KIND:HEAD[,KEY=VALUE]... The kinds are synth, csv, isic2019, fitzpatrick17k and folder; the head
+// of engine/data/sources/source_KIND.cpp gives the form of each. Without images= the files are beside the CSV.
 //
 // Classes are the sorted distinct labels (as numbers if all are numbers); ISIC 2019 has its own order.
 // Without a split column 60/20/20 is drawn (engine/data/split.h); where only val is missing, a fifth of train

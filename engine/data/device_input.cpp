@@ -6,35 +6,36 @@
 
 namespace fp {
 
-Feed::Feed(const Kernels& k, const Preprocessing& p)
+DeviceInput::DeviceInput(const Kernels& k, const Preprocessing& p)
     : kernels_(k),
       preprocessing_(p),
       constants_(k.memory, sizeof(p.mean) + sizeof(p.std)),
       copies_(k.order.open()),
-      places_{Place(k.order), Place(k.order)} {
+      slots_{Slot(k.order), Slot(k.order)} {
     auto* mean = static_cast<float*>(constants_.data());
     k.memory.copy_in(mean, p.mean.data(), sizeof(p.mean), {});
     k.memory.copy_in(mean + 3, p.std.data(), sizeof(p.std), {});
     k.memory.synchronize({});
 }
 
-Feed::~Feed() {
+DeviceInput::~DeviceInput() {
     drop_errors([&] { kernels_.memory.synchronize(copies_); });
+    drop_errors([&] { kernels_.memory.synchronize({}); });  // which may read the slots
     drop_errors([&] { kernels_.order.close(copies_); });
 }
 
-Var Feed::operator()(Tape& tape, const Batch& batch) {
-    const int place = upload(batch);
-    const Var x = images(tape, place, batch.n);
-    free_place(place);
-    arrived(place);
+Var DeviceInput::operator()(Tape& tape, const Batch& batch) {
+    const int slot = upload(batch);
+    const Var x = images(tape, slot, batch.n);
+    release(slot);
+    wait_for_copy(slot);
     return x;
 }
 
-int Feed::upload(const Batch& batch) {
+int DeviceInput::upload(const Batch& batch) {
     const int index = next_;
-    next_ = (next_ + 1) % kPlaces;
-    Place& p = places_[index];
+    next_ = (next_ + 1) % kSlots;
+    Slot& p = slots_[index];
     const Memory& memory = kernels_.memory;
     const size_t bytes =
         size_t(batch.n) * preprocessing_.image_size * preprocessing_.image_size * 3;
@@ -52,18 +53,22 @@ int Feed::upload(const Batch& batch) {
     return index;
 }
 
-Var Feed::images(Tape& tape, int place, int n) const {
+Var DeviceInput::images(Tape& tape, int slot, int n) const {
     const int size = preprocessing_.image_size;
     const Map map{.n = n, .c = 3, .h = size, .w = size, .block = kernels_.image_block(3)};
     const Tensor x = tape.empty(map);
     const auto* mean = static_cast<const float*>(constants_.data());
-    kernels_.image.normalize(map, static_cast<uint8_t*>(places_[place].rgb.data()), mean, mean + 3,
-                             x.data, tape.stream());
+    kernels_.image.normalize(map,
+                             {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()),
+                              .mean = mean,
+                              .std = mean + 3,
+                              .x = x.data},
+                             tape.stream());
     return tape.input(x);
 }
 
-const int32_t* Feed::labels(int place) const {
-    return static_cast<int32_t*>(places_[place].labels.data());
+const int32_t* DeviceInput::labels(int slot) const {
+    return static_cast<int32_t*>(slots_[slot].labels.data());
 }
 
 }  // namespace fp

@@ -1,7 +1,7 @@
 // From a batch of 8-bit images to the first row of a tape.
 //
-// Batches go to the device by a stream of its own, into two places in turn: while the device works on one, the
-// next is under way.
+// Batches are copied on a stream of their own into two slots in turn: while the device works on one slot, the next
+// batch is copied into the other.
 #pragma once
 
 #include <array>
@@ -12,42 +12,43 @@
 
 namespace fp {
 
-class Feed {
+class DeviceInput {
 public:
-    Feed(const Kernels& k, const Preprocessing& p);
-    ~Feed();
-    Feed(const Feed&) = delete;
-    Feed& operator=(const Feed&) = delete;
+    DeviceInput(const Kernels& k, const Preprocessing& p);
+    ~DeviceInput();
+    DeviceInput(const DeviceInput&) = delete;
+    DeviceInput& operator=(const DeviceInput&) = delete;
 
-    // All rows of the batch, padding included (its images are black). The batch's memory is free at return.
+    // The images of all rows of the batch, padding included (its images are black). The batch's memory is free at
+    // return, and the slot once the device has done what it was given.
     Var operator()(Tape&, const Batch&);
 
-    // The same in pieces. upload() starts the copy and answers which of the two places it goes to; what the
-    // device is given from now on comes after it. images() and labels() are in that place; free_place() says
-    // that what the device has been given reads it last. arrived() waits until the batch's memory is free.
-    static constexpr int kPlaces = 2;
+    // The same in pieces. upload() starts the copy and returns its slot; work queued from now on waits for the copy.
+    static constexpr int kSlots = 2;
     int upload(const Batch&);
-    Var images(Tape&, int place, int n) const;
-    const int32_t* labels(int place) const;
-    void free_place(int place) { places_[place].used.record({}); }
-    void arrived(int place) const { places_[place].ready.wait(); }
-    // Where the images and labels of this place lie, until a larger batch comes.
-    std::array<const void*, 2> addresses(int place) const {
-        return {places_[place].rgb.data(), places_[place].labels.data()};
+    Var images(Tape&, int slot, int n) const;
+    const int32_t* labels(int slot) const;
+    // Marks the slot reusable once all work queued so far finishes.
+    void release(int slot) { slots_[slot].used.record({}); }
+    // Waits until the batch's own memory is free.
+    void wait_for_copy(int slot) const { slots_[slot].ready.wait(); }
+    // Of the slot's images and labels, until a larger batch comes.
+    std::array<const void*, 2> addresses(int slot) const {
+        return {slots_[slot].rgb.data(), slots_[slot].labels.data()};
     }
 
 private:
-    struct Place {
-        explicit Place(const Order& order) : ready(order), used(order) {}
+    struct Slot {
+        explicit Slot(const Order& order) : ready(order), used(order) {}
         Buffer rgb, labels;
         HostBuffer host_labels;
-        Mark ready, used;
+        OwnedEvent ready, used;
     };
     const Kernels& kernels_;
     Preprocessing preprocessing_;
     Buffer constants_;  // means and deviations of the three channels
     Stream copies_;
-    Place places_[kPlaces];
+    Slot slots_[kSlots];
     int next_ = 0;
 };
 

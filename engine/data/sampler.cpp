@@ -12,14 +12,6 @@
 namespace fp {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Sampling>, 5> kNames = {{
-    {"order", Sampling::order},
-    {"shuffled", Sampling::shuffled},
-    {"class", Sampling::class_balanced},
-    {"group", Sampling::group_balanced},
-    {"class-group", Sampling::class_group_balanced},
-}};
-
 constexpr uint64_t kShuffle = 0x5348, kDraw = 0x4452;  // the streams of random numbers
 
 std::vector<int64_t> shuffled(int64_t n, uint64_t key) {
@@ -32,34 +24,25 @@ std::vector<int64_t> shuffled(int64_t n, uint64_t key) {
 
 }  // namespace
 
-Sampling parse_sampling(std::string_view wanted) {
-    for (const auto& [name, sampling] : kNames)
-        if (name == wanted) return sampling;
-    fail_with(Exit::usage, "sampler '", wanted,
-              "': there are order, shuffled, class, group and class-group");
+std::span<const Sampling* const> Sampling::all() {
+    static constexpr std::array kAll{&shuffled, &class_balanced, &group_balanced,
+                                     &class_group_balanced};
+    return kAll;
 }
 
-std::string_view name(Sampling wanted) {
-    for (const auto& [name, sampling] : kNames)
-        if (sampling == wanted) return name;
-    fail("a sampling without a name");
-}
-
-std::vector<int64_t> epoch_order(Sampling how,
+std::vector<int64_t> epoch_order(const Sampling& how,
                                  std::span<const int> labels,
                                  std::span<const int> groups,
                                  uint64_t seed,
                                  uint64_t epoch) {
     const int64_t n = int64_t(labels.size());
-    if (how == Sampling::order) {
+    const bool by_class = how.by_class, by_group = how.by_group;
+    if (how.permuted) return shuffled(n, key_of(seed, epoch, kShuffle));
+    if (!by_class && !by_group) {
         std::vector<int64_t> order(labels.size());
         std::iota(order.begin(), order.end(), 0);
         return order;
     }
-    if (how == Sampling::shuffled) return shuffled(n, key_of(seed, epoch, kShuffle));
-
-    const bool by_class = how != Sampling::group_balanced;
-    const bool by_group = how != Sampling::class_balanced;
     FP_CHECK(!by_group || groups.size() == labels.size(), "sampler: ", labels.size(), " labels, ",
              groups.size(), " groups");
     std::map<std::pair<int, int>, std::vector<int64_t>> cells;
@@ -87,21 +70,6 @@ std::vector<int64_t> epoch_order(Sampling how,
         order[size_t(i)] = from[draw(from.size(), 2)];
     }
     return order;
-}
-
-std::vector<int64_t> count_visits(std::span<const int64_t> order,
-                                  std::span<const int> labels,
-                                  std::span<const int> groups,
-                                  int class_count,
-                                  int group_count) {
-    const size_t columns = size_t(group_count) + 1;
-    std::vector<int64_t> count(size_t(class_count) * columns, 0);
-    for (const int64_t i : order) {
-        const int group = groups.empty() ? -1 : groups[size_t(i)];
-        const size_t column = group < 0 ? columns - 1 : size_t(group);
-        ++count[size_t(labels[size_t(i)]) * columns + column];
-    }
-    return count;
 }
 
 }  // namespace fp

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/core/elements.h"
-#include "engine/data/device_input.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -25,10 +24,35 @@ Rows rows_for(Tap tap) {
                                    : Rows::activations;
 }
 
+namespace {
+
+// What a row that reads a layer's channels is to a tap: the row itself, one on the way to it, one that computes the
+// tapped value without keeping it, or the end of the way.
+enum class Reader { tapped, passes, hides, ends };
+
+Reader reader_of(const Op& op, Tap tap) {
+    const bool norm = tap == Tap::norm;
+    return std::visit(
+        Cases{[&](const BatchNormShape& s) {
+                  if (norm) return s.relu || s.residual ? Reader::hides : Reader::tapped;
+                  return s.relu ? Reader::tapped : Reader::passes;
+              },
+              [&](const PairedNormOp&) { return norm ? Reader::hides : Reader::passes; },
+              [&](const NormPairOp&) { return norm ? Reader::hides : Reader::tapped; },
+              [](const NormPoolOp&) { return Reader::hides; },
+              [&](const ReluOp&) { return norm ? Reader::ends : Reader::tapped; },
+              [](const AddOp&) { return Reader::passes; },
+              [](const one_of<InputOp, ConvShape, LinearShape, MaxPoolShape, AvgPoolShape,
+                              DropoutOp, LossShape> auto&) { return Reader::ends; }},
+        op);
+}
+
+}  // namespace
+
 Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     int at = -1;
     for (int row = 0; row < int(rows.size()); ++row)
-        if (rows[row].layer == layer && rows[row].channels == Channels::fresh) at = row;
+        if (rows[row].layer == layer && makes_channels(rows[row].op)) at = row;
     FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
     if (tap == Tap::convolution) return {at};
     for (int row = at + 1; row < int(rows.size()); ++row) {
@@ -36,73 +60,70 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
         const bool reads =
             std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
         if (!reads) continue;
-        const std::string_view op = node.op;
-        const bool ends_in_relu = op.ends_with("relu") || op == "batchnorm_pair";
-        if (tap == Tap::norm ? op == "batchnorm" : ends_in_relu) return {row};
-        FP_CHECK(
-            op != "batchnorm_relu_maxpool" && !(tap == Tap::norm && op.starts_with("batchnorm_")),
-            layer, ": the tape has no row for what --tap ", name(tap), " reads");
-        if (!op.starts_with("batchnorm") && op != "add") break;
+        const Reader reader = reader_of(node.op, tap);
+        if (reader == Reader::tapped) return {row};
+        FP_CHECK(reader != Reader::hides, layer, ": the tape has no row for what --tap ", name(tap),
+                 " reads");
+        if (reader == Reader::ends) break;
         at = row;
     }
     return {at};
 }
 
-void for_each_layer(Session& session,
-                    const Preprocessing& preprocessing,
-                    const ImageData& data,
-                    const std::vector<int64_t>& samples,
+namespace {
+
+// The features of as many of the layers from `first` on as `budget_bytes` hold, at least one.
+std::vector<Features> collect(const Pass& pass,
+                              const std::vector<std::string>& layers,
+                              size_t first,
+                              Tap tap,
+                              size_t budget_bytes) {
+    const Kernels& k = pass.kernels();
+    const size_t e = bytes_of(k.activation);
+    std::vector<Features> out;
+    const auto allocate = [&](const Tape& tape) {
+        size_t bytes = 0;
+        for (size_t i = first; i < layers.size(); ++i) {
+            Map map = tape.value(tap_row(tape.nodes(), layers[i], tap)).map;
+            map.n = int(pass.samples.size());
+            const size_t wanted = size_t(map.stored()) * e;
+            if (i > first && bytes + wanted > budget_bytes) break;
+            bytes += wanted;
+            out.push_back({layers[i], map, Buffer(k.memory, wanted)});
+        }
+    };
+    int64_t done = 0;
+    for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
+        Tape tape = pass.session.begin({.mode = Mode::eval, .rows = Rows::each_op});
+        pass.network().forward(tape, input(tape, batch));
+        if (out.empty()) allocate(tape);
+        // Padding stands at the end of the last batch.
+        const int64_t rows = std::min<int64_t>(batch.n, int64_t(pass.samples.size()) - done);
+        for (Features& f : out) {
+            const size_t one = size_t(f.map.stored() / f.map.n) * e;
+            k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
+                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one,
+                          tape.stream());
+        }
+        done += rows;
+    });
+    return out;
+}
+
+}  // namespace
+
+void for_each_layer(const Pass& pass,
                     const std::vector<std::string>& layers,
                     Tap tap,
-                    const PredictOptions& options,
                     size_t budget_bytes,
                     const std::function<void(Features&)>& visit) {
-    const Network& net = session.network();
-    const Kernels& k = net.kernels();
-    const size_t e = bytes_of(k.activation);
-    FP_REQUIRE(!samples.empty(), Exit::data, "scores: there are no calibration samples");
-    const int batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size())));
-    const auto labels = data.labels();
-    size_t first = 0;
-    while (first < layers.size()) {
-        Loader loader(data.source, labels,
-                      {.batch_size = batch_size,
-                       .image_size = preprocessing.image_size,
-                       .workers = options.workers,
-                       .ready = data.ready});
-        loader.start(samples, 0);
-        Feed feed(k, preprocessing);
-        std::vector<Features> collected;
-        size_t last = first;
-        int64_t done = 0;
-        Batch batch;
-        while (loader.next(batch)) {
-            Tape tape = session.begin({.mode = Mode::eval, .rows = Rows::each_op});
-            net.forward(tape, feed(tape, batch));
-            if (collected.empty()) {
-                size_t bytes = 0;
-                for (last = first; last < layers.size(); ++last) {
-                    Map map = tape.value(tap_row(tape.nodes(), layers[last], tap)).map;
-                    map.n = int(samples.size());
-                    const size_t wanted = size_t(map.stored()) * e;
-                    if (last > first && bytes + wanted > budget_bytes) break;
-                    bytes += wanted;
-                    collected.push_back({layers[last], map, Buffer(k.memory, wanted)});
-                }
-            }
-            // Padding stands at the end of the last batch.
-            const int64_t rows = std::min<int64_t>(batch.n, int64_t(samples.size()) - done);
-            for (Features& f : collected) {
-                const size_t one = size_t(f.map.stored() / f.map.n) * e;
-                k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
-                              tape.value(tap_row(tape.nodes(), f.layer, tap)).data,
-                              size_t(rows) * one, tape.stream());
-            }
-            done += rows;
-            if (options.progress) options.progress(done, int64_t(samples.size()));
-        }
-        for (Features& f : collected) visit(f);
-        first = last;
+    FP_REQUIRE(!pass.samples.empty(), Exit::data, "scores: there are no calibration samples");
+    Pass whole = pass;
+    whole.options.skip_bad = false;  // a score needs every sample
+    for (size_t first = 0; first < layers.size();) {
+        std::vector<Features> some = collect(whole, layers, first, tap, budget_bytes);
+        for (Features& f : some) visit(f);
+        first += some.size();
     }
 }
 

@@ -1,17 +1,17 @@
-// The feature maps of chosen layers over a calibration set: what channels are scored on. Evaluation mode,
-// evaluation transform; nothing in the network moves.
+// The feature maps of chosen layers over a calibration set, on which channels are scored: evaluation mode, evaluation
+// transform, no change to the network.
 #pragma once
 
-#include "engine/eval/predict.h"
+#include "engine/eval/batches.h"
 
 namespace fp {
 
-// Where a layer is looked at: the convolution's own output, behind its norm, or behind addition and ReLU.
+// Where a layer's output is read: behind the convolution itself, behind its norm, or behind addition and ReLU.
 enum class Tap { convolution, norm, activation };
 Tap parse_tap(const std::string&);
 const char* name(Tap);
 
-// What a tape must be asked for so that its rows can be tapped there.
+// The rows that a tape must record for this tap.
 Rows rows_for(Tap);
 
 // The row at which `layer` is tapped: the last norm or ReLU that its channels reach through norms and
@@ -25,15 +25,11 @@ struct Features {
     Buffer data;
 };
 
-// One pass over the samples for all layers whose maps fit in `budget_bytes` together, as many passes as
-// that takes; `visit` gets each layer's features once and may not keep them.
-void for_each_layer(Session&,
-                    const Preprocessing&,
-                    const ImageData&,
-                    const std::vector<int64_t>& samples,
+// One pass over the samples for all layers whose maps fit in `budget_bytes` together, as many passes as that takes;
+// `visit` gets each layer's features once and may not keep them. No image may be skipped.
+void for_each_layer(const Pass&,
                     const std::vector<std::string>& layers,
                     Tap tap,
-                    const PredictOptions&,
                     size_t budget_bytes,
                     const std::function<void(Features&)>& visit);
 

@@ -1,20 +1,12 @@
 #include "engine/eval/predict.h"
 
-#include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "engine/core/loss.h"
-#include "engine/data/device_input.h"
+#include "engine/core/step_graph.h"
 #include "kernels/error.h"
 
 namespace fp {
-
-std::vector<int32_t> ImageData::labels() const {
-    std::vector<int32_t> out;
-    for (const Sample& s : set.samples) out.push_back(s.label);
-    return out;
-}
 
 Predictions no_predictions(const ImageData& data) {
     Predictions out;
@@ -36,78 +28,54 @@ void add_prediction(Predictions& out, const ImageData& data, int64_t sample, con
     out.pred.push_back(top_class(out.prob.data() + row, int(out.classes.size())));
 }
 
-Predictions predict(Session& session,
-                    const Preprocessing& preprocessing,
-                    const ImageData& data,
-                    const std::vector<int64_t>& samples,
-                    const PredictOptions& options) {
-    const Network& net = session.network();
+Predictions predict(const Pass& pass) {
+    const Network& net = pass.network();
+    const ImageData& data = pass.data;
     const int classes = net.spec.classes;
     FP_REQUIRE(size_t(classes) == data.set.classes.size(), Exit::data, data.set.name, " has ",
                data.set.classes.size(), " classes, the model ", classes);
-    FP_REQUIRE(!samples.empty(), Exit::data, data.set.name, ": there are no samples to predict");
-    Loader loader(
-        data.source, data.labels(),
-        {.batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size()))),
-         .image_size = preprocessing.image_size,
-         .workers = options.workers,
-         .ready = data.ready,
-         .skip_bad = options.skip_bad,
-         .memory = &net.kernels().memory});
-    loader.start(samples, 0);
-    Feed feed(net.kernels(), preprocessing);
+    FP_REQUIRE(!pass.samples.empty(), Exit::data, data.set.name,
+               ": there are no samples to predict");
 
-    Predictions out = no_predictions(data);
-    auto collect = [&](const Batch& batch, const float* p) {
-        for (int i = 0; i < batch.n; ++i) {
-            if (batch.labels[i] >= 0)
-                add_prediction(out, data, batch.samples[i], p + int64_t(i) * classes);
-        }
-        if (options.progress)
-            options.progress(
-                std::min<int64_t>((batch.number + 1) * batch.n, int64_t(samples.size())),
-                int64_t(samples.size()));
-    };
-
-    // One batch is read while the device works on the next.
+    // A slot's batch on its way through the device: the host collects one while the device works on the other.
     struct Flight {
-        explicit Flight(Session& s)
-            : session(s), key(s.new_key()), there(s.network().kernels().order) {}
-        ~Flight() { session.forget(key); }
-        Session& session;
-        uint64_t key;
+        explicit Flight(Session& session)
+            : graph(session, StepGraph::Reads::derived), done(session.network().kernels().order) {}
+        StepGraph graph;
         Batch batch;
         HostBuffer probabilities;
-        Mark there;
+        OwnedEvent done;
         bool under_way = false;
-    } flights[Feed::kPlaces]{Flight(session), Flight(session)};
-    auto land = [&](Flight& f) {
+    } flights[DeviceInput::kSlots]{Flight(pass.session), Flight(pass.session)};
+    Predictions out = no_predictions(data);
+    const auto collect = [&](Flight& f) {
         if (!std::exchange(f.under_way, false)) return;
-        f.there.wait();
-        collect(f.batch, f.probabilities.as<float>());
+        f.done.wait();
+        for (int i = 0; i < f.batch.n; ++i)
+            if (f.batch.labels[i] >= 0)
+                add_prediction(out, data, f.batch.samples[i],
+                               f.probabilities.as<float>() + int64_t(i) * classes);
     };
-    Batch batch;
     int before = 0;
-    while (loader.next(batch)) {
-        const int at = feed.upload(batch);
-        Flight& f = flights[at];
+    for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
+        const int slot = input.upload(batch);
+        Flight& f = flights[slot];
         f.batch = batch;
-        session.repeat(f.key, false,
-                       {{Session::Part::device,
-                         [&] {
-                             Tape tape = session.begin({.mode = Mode::infer});
-                             const Var x = feed.images(tape, at, batch.n);
-                             softmax_later(tape, net.forward(tape, x), f.probabilities);
-                         }}},
-                       {.n = batch.n, .at = feed.addresses(at)});
-        feed.free_place(at);
-        f.there.record({});
+        const auto forward = [&] {
+            Tape tape = pass.session.begin({.mode = Mode::infer});
+            const Var images = input.images(tape, slot, batch.n);
+            softmax_later(tape, net.forward(tape, images), f.probabilities);
+        };
+        f.graph.run({.n = batch.n, .at = input.addresses(slot)},
+                    {{StepGraph::Part::device, forward}});
+        input.release(slot);
+        f.done.record({});
         f.under_way = true;
-        if (at != before) land(flights[before]);
-        feed.arrived(at);
-        before = at;
-    }
-    land(flights[before]);
+        if (slot != before) collect(flights[before]);
+        input.wait_for_copy(slot);
+        before = slot;
+    });
+    collect(flights[before]);
     return out;
 }
 

@@ -2,6 +2,7 @@
 // images (validation) than it is judged on (test): chosen on the same ones it flatters itself.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/fairness/predictions.h"
@@ -25,6 +26,18 @@ struct Threshold {
     double value = 0.5;
     int64_t images = 0, positives = 0;
     double sensitivity = 0, specificity = 0, f1 = 0;
+};
+
+// A threshold as a model keeps it (fp_eval --store-threshold).
+struct StoredThreshold {
+    struct Validation {
+        int64_t images, positives;
+        double sensitivity, specificity, f1;
+        std::string data, split_hash;  // empty: predictions from a file
+    };
+    std::string positive, rule;
+    double value = 0.5;
+    std::optional<Validation> chosen_on = {};  // none: it was given
 };
 
 // The highest threshold among the best; it lies halfway between two probabilities that occur, or is 0.

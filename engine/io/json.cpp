@@ -72,6 +72,8 @@ ordered_json number_or_null(double value) {
     return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
+std::string json_number(double value) { return number_or_null(value).dump(); }
+
 double value_or_nan(const ordered_json& value) {
     return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }

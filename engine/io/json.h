@@ -35,4 +35,7 @@ std::string json_line(const nlohmann::ordered_json& value);
 nlohmann::ordered_json number_or_null(double value);
 double value_or_nan(const nlohmann::ordered_json&);
 
+// The text of number_or_null.
+std::string json_number(double value);
+
 }  // namespace fp

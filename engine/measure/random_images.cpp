@@ -15,7 +15,12 @@ Buffer random_images(const Kernels& k, const Map& map) {
     k.memory.copy_in(normal.data(), constants, sizeof(constants), {});
     Buffer out(k.memory, size_t(map.stored()) * bytes_of(k.activation));
     const auto* mean = static_cast<const float*>(normal.data());
-    k.image.normalize(map, static_cast<uint8_t*>(bytes.data()), mean, mean + 3, out.data(), {});
+    k.image.normalize(map,
+                      {.rgb = static_cast<const uint8_t*>(bytes.data()),
+                       .mean = mean,
+                       .std = mean + 3,
+                       .x = static_cast<act*>(out.data())},
+                      {});
     k.memory.synchronize({});
     return out;
 }

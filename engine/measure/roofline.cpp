@@ -37,7 +37,7 @@ Buffer random_elements(const Kernels& k, Type type, int64_t count) {
 // The fastest of several calls by the device's own clock, the first not counted. All are enqueued before the
 // host waits, so that a call on a GPU does not begin with a launch.
 double seconds_of(const Kernels& k, const std::function<void()>& call) {
-    std::vector<Mark> marks;
+    std::vector<OwnedEvent> marks;
     for (int i = 0; i <= kCalls; ++i) marks.emplace_back(k.order);
     const auto run = [&](int i) {
         call();
@@ -69,7 +69,10 @@ double product_rate(const Kernels& k) {
                      y = random_elements(k, k.activation, shape.y().stored()),
                      scratch(k.memory, k.linear.scratch_bytes(shape));
         const double seconds = seconds_of(k, [&] {
-            k.linear.forward(shape, x.data(), w.data(), bias.data(), y.data(), scratch.data(), {});
+            k.linear.forward(
+                shape,
+                {.x = x.as<act>(), .w = w.as<par>(), .bias = bias.as<par>(), .y = y.as<act>()},
+                scratch.data(), {});
         });
         if (seconds >= kLongEnough || side == 8192) return shape.flops() / seconds;
     }
@@ -82,8 +85,13 @@ double sum_rate(const Kernels& k) {
         const Buffer a = random_elements(k, k.activation, map.stored()),
                      b = random_elements(k, k.activation, map.stored()),
                      y = random_elements(k, k.activation, map.stored());
-        const double seconds =
-            seconds_of(k, [&] { k.add.forward(map, a.data(), b.data(), y.data(), {}); });
+        const double seconds = seconds_of(k, [&] {
+            k.add.forward(map,
+                          {.a = static_cast<const act*>(a.data()),
+                           .b = static_cast<const act*>(b.data()),
+                           .y = static_cast<act*>(y.data())},
+                          {});
+        });
         if (images == 256 || (seconds >= kLongEnough && bytes > 5e8) || seconds >= 20 * kLongEnough)
             return bytes / seconds;
     }
@@ -91,19 +99,19 @@ double sum_rate(const Kernels& k) {
 
 }  // namespace
 
-Roof measure_roof(const Kernels& k) { return {product_rate(k), sum_rate(k)}; }
+Roofline measure_roofline(const Kernels& k) { return {product_rate(k), sum_rate(k)}; }
 
-Floor floor_of(const Roof& roof, double flops, double bytes) {
+LowerBound lower_bound(const Roofline& roof, double flops, double bytes) {
     const double arithmetic = flops / roof.flops, memory = bytes / roof.bytes;
     return {std::max(arithmetic, memory), memory > arithmetic};
 }
 
-Floor floor_of(const Roof& roof, const LayerCost& c) {
-    if (c.backward_seconds <= 0) return floor_of(roof, 2 * c.macs, c.bytes);
+LowerBound lower_bound(const Roofline& roof, const LayerCost& c) {
+    if (c.backward_seconds <= 0) return lower_bound(roof, 2 * c.macs, c.bytes);
     if (c.macs <= 0) return {0, true};
     // Each gradient moves the forward's three tensors, in other roles.
     const double passes = 1 + c.backward_macs / c.macs;
-    return floor_of(roof, 2 * c.macs * passes, c.bytes * passes);
+    return lower_bound(roof, 2 * c.macs * passes, c.bytes * passes);
 }
 
 }  // namespace fp

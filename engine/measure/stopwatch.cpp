@@ -9,6 +9,7 @@
 
 #include "engine/core/loss.h"
 #include "engine/core/rounded_weights.h"
+#include "engine/core/step_graph.h"
 #include "engine/measure/random_images.h"
 #include "engine/train/optimizer.h"
 #include "kernels/error.h"
@@ -28,12 +29,13 @@ struct TimedNetwork::State {
     Network& net;
     TimingOptions options;
     Session session;
-    uint64_t key = session.new_key();
     Map map;
     Buffer images, labels;
-    std::unique_ptr<CrossEntropy> loss;
+    std::unique_ptr<CrossEntropy> entropy;
     std::unique_ptr<RoundedWeights> rounded;
     std::unique_ptr<OptimizerState> optimizer;
+    StepGraph graph{session,
+                    options.train ? StepGraph::Reads::parameters : StepGraph::Reads::derived};
 
     void step() {
         std::optional<RoundedWeights::InUse> in_use;
@@ -41,9 +43,8 @@ struct TimedNetwork::State {
         Tape tape = session.begin({.mode = options.train ? Mode::train : Mode::infer});
         const Var y = net.forward(tape, tape.input({images.data(), map}));
         if (!options.train) return;
-        loss->enqueue(tape, y, static_cast<int32_t*>(labels.data()));
-        tape.backward({{y, loss->gradient(tape, y)}});
-        if (!tape.repeatable()) session.forbid(key);
+        const auto* targets = static_cast<int32_t*>(labels.data());
+        tape.backward({{cross_entropy(tape, y, targets, *entropy).row}});
     }
 };
 
@@ -55,7 +56,7 @@ TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
         .n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
     s.images = random_images(k, s.map);
     if (!o.train) return;
-    s.loss = std::make_unique<CrossEntropy>(k, net.spec.classes);
+    s.entropy = std::make_unique<CrossEntropy>(k, net.spec.classes);
     s.rounded = std::make_unique<RoundedWeights>(net.params);
     s.optimizer = std::make_unique<OptimizerState>(net.params, OptimizerOptions{.weight_decay = 0});
     std::vector<int32_t> labels;
@@ -78,7 +79,7 @@ size_t TimedNetwork::peak_bytes() const {
 
 void TimedNetwork::enqueue() {
     State& s = *state_;
-    s.session.repeat(s.key, s.options.train, {{Session::Part::device, [&s] { s.step(); }}});
+    s.graph.run({}, {{StepGraph::Part::device, [&s] { s.step(); }}});
     if (s.options.train) s.optimizer->apply(s.net.params, 0);  // weights stay as they are
 }
 

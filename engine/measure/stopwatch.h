@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/core/session.h"
+#include "engine/core/network.h"
 
 namespace fp {
 

@@ -6,6 +6,7 @@
 
 #include "engine/core/inference_weights.h"
 #include "engine/core/trace.h"
+#include "engine/run/checkpoint_json.h"
 #include "engine/run/version.h"
 #include "kernels/error.h"
 
@@ -63,7 +64,7 @@ public:
     void write() {
         for (int row = 0; row < int(rows_.size()); ++row) write(row);
         const Node& last = rows_.back();
-        FP_CHECK(last.op == "linear", "onnx: the last row is ", last.op);
+        FP_CHECK(is<LinearShape>(last.op), "onnx: the last row is ", name(last.op));
         graph_.mutable_node(graph_.node_size() - 1)->set_output(0, "logits");
         describe(*graph_.add_input(), "images",
                  {rows_[0].value.map.c, rows_[0].value.map.h, rows_[0].value.map.w});
@@ -73,41 +74,38 @@ public:
 private:
     void write(int row) {
         const Node& r = rows_[row];
-        if (r.op == "input") {
-            values_[row] = "images";
-        } else if (r.op == "conv2d") {
-            write_conv(row);
-        } else if (r.op == "batchnorm") {
-            write_norm(row);
-        } else if (r.op == "relu") {
-            add("Relu", row);
-        } else if (r.op == "add") {
-            add("Add", row).add_input(values_[r.inputs[1].row]);
-        } else if (r.op == "maxpool") {
-            set_window(add("MaxPool", row), r.window, r.stride, r.pad);
-        } else if (r.op == "avgpool") {
-            write_avgpool(row);
-        } else if (r.op == "linear") {
-            write_linear(row);
-        } else {
-            fail("onnx: the op ", r.op, " has no counterpart");
-        }
+        std::visit(Cases{[&](const InputOp&) { values_[row] = "images"; },
+                         [&](const ConvShape& s) { write_conv(row, s); },
+                         [&](const BatchNormShape& s) { write_norm(row, s); },
+                         [&](const ReluOp&) { add("Relu", row); },
+                         [&](const AddOp&) { add("Add", row).add_input(values_[r.inputs[1].row]); },
+                         [&](const MaxPoolShape& s) {
+                             set_window(add("MaxPool", row), s.window, s.stride, s.pad);
+                         },
+                         [&](const AvgPoolShape& s) { write_avgpool(row, s); },
+                         [&](const LinearShape&) { write_linear(row); },
+                         // Rows of training, and of kernels that run several ops.
+                         [&](const one_of<PairedNormOp, NormPairOp, NormPoolOp, DropoutOp,
+                                          LossShape> auto&) {
+                             fail("onnx: the op ", name(r.op), " has no counterpart");
+                         }},
+                   r.op);
     }
 
     // The norm that alone reads a convolution's output, if there is one.
     const Node* norm_of(int row) const {
         if (row + 1 == int(rows_.size())) return nullptr;
         const Node& next = rows_[row + 1];
-        return next.op == "batchnorm" && next.inputs[0].row == row ? &next : nullptr;
+        return is<BatchNormShape>(next.op) && next.inputs[0].row == row ? &next : nullptr;
     }
 
-    void write_conv(int row) {
+    void write_conv(int row, const ConvShape& shape) {
         const Node& r = rows_[row];
         const Param& weight = param(r, 0);
         const Param* bias = r.params.size() > 1 ? &param(r, 1) : nullptr;
         auto& node = add("Conv", row);
         node.add_input(weight.name);
-        set_window(node, weight.shape.r, r.stride, r.pad);
+        set_window(node, shape.w.r, shape.stride, shape.pad);
         set(node, "dilations", {1, 1});
         set(node, "group", int64_t(1));
         const Node* norm = fold_norms_ ? norm_of(row) : nullptr;
@@ -120,27 +118,28 @@ private:
                           .beta = &param(*norm, 1),
                           .running_mean = &param(*norm, 2),
                           .running_var = &param(*norm, 3),
-                          .eps = norm->eps};
+                          .eps = std::get<BatchNormShape>(norm->op).eps};
         const FoldedConv conv = fold(params_, weight, bias, &folded);
         add_initializer(weight.name, weight.file_shape(), {conv.filter.begin(), conv.filter.end()});
         node.add_input(add_initializer(r.layer + ".bias", {weight.shape.k},
                                        {conv.bias.begin(), conv.bias.end()}));
     }
 
-    void write_norm(int row) {
+    void write_norm(int row, const BatchNormShape& s) {
+        FP_CHECK(!s.relu && !s.residual, "onnx: row ", row, " runs several ops");
         const Node& r = rows_[row];
         const int before = r.inputs[0].row;
-        if (fold_norms_ && rows_[before].op == "conv2d" && norm_of(before) == &r) {
+        if (fold_norms_ && is<ConvShape>(rows_[before].op) && norm_of(before) == &r) {
             values_[row] = values_[before];
             return;
         }
         auto& node = add("BatchNormalization", row);
         for (int i = 0; i < 4; ++i) node.add_input(add_initializer(param(r, i)));
-        set(node, "epsilon", r.eps);
+        set(node, "epsilon", s.eps);
     }
 
-    void write_avgpool(int row) {
-        const Map &x = rows_[rows_[row].inputs[0].row].value.map, &y = rows_[row].value.map;
+    void write_avgpool(int row, const AvgPoolShape& s) {
+        const Map x = s.x, y = s.y();
         if (y.h == 1 && y.w == 1) {
             add("GlobalAveragePool", row);
             return;
@@ -176,7 +175,7 @@ private:
     // A node that reads the row's first input; its output is named for the layer, or the op and the row.
     onnx::NodeProto& add(const char* type, int row) {
         const Node& r = rows_[row];
-        values_[row] = r.layer.empty() ? text(r.op, "_", row) : r.layer;
+        values_[row] = r.layer.empty() ? text(name(r.op), "_", row) : r.layer;
         auto& node = *graph_.add_node();
         node.set_op_type(type);
         node.set_name(values_[row]);
@@ -216,11 +215,8 @@ private:
 
 }  // namespace
 
-std::string onnx_bytes(const Network& network,
-                       const ModelCard& card,
-                       const BuildNetwork& build,
-                       const OnnxOptions& options) {
-    const Trace walk = trace(build, network.spec, options.image_size);
+std::string onnx_bytes(const Network& network, const ModelCard& card, const OnnxOptions& options) {
+    const Trace walk = trace(network, options.image_size);
     onnx::ModelProto model;
     model.set_ir_version(kIr);
     model.add_opset_import()->set_version(kOpset);
@@ -228,7 +224,7 @@ std::string onnx_bytes(const Network& network,
     model.set_producer_version(std::string(version().number));
     auto& described = *model.add_metadata_props();
     described.set_key(kCardKey);
-    described.set_value(card_text(network, card));
+    described.set_value(card_text(network.spec, card));
     model.mutable_graph()->set_name(network.spec.arch);
     GraphWriter(network, walk.nodes, options.fold_norms, *model.mutable_graph()).write();
     FP_REQUIRE(model.ByteSizeLong() <= size_t(std::numeric_limits<int32_t>::max()), Exit::data,

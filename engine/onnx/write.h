@@ -20,6 +20,6 @@ struct OnnxOptions {
 
 // The bytes of the file. Exit::data where the graph cannot be written: VGG's mean over maps whose side
 // 7 does not divide, or a file of 2 GiB and more.
-std::string onnx_bytes(const Network&, const ModelCard&, const BuildNetwork&, const OnnxOptions&);
+std::string onnx_bytes(const Network&, const ModelCard&, const OnnxOptions&);
 
 }  // namespace fp

@@ -91,9 +91,9 @@ std::vector<double> gather(const Param& old, const Kept& kept, const std::vector
 
 std::unique_ptr<Network> cut(const Network& network,
                              const std::vector<ChannelSet>& sets,
-                             const Removal& removal,
-                             const BuildNetwork& build) {
-    auto out = build(narrowed(network.spec, sets, removal), network.kernels());
+                             const Removal& removal) {
+    auto out = std::make_unique<Network>(network.architecture,
+                                         narrowed(network.spec, sets, removal), network.kernels());
     const auto kept = kept_of(network, sets, removal);
     for (const Param& p : out->params.all()) {
         const Param* old = network.params.find(p.name);

@@ -23,7 +23,10 @@ struct RankAgreement {
     double tau = 0;
     int lowest =
         0;  // how many channels `amount` takes of this layer alone, a tenth where it is no count or share
-    int common = 0;  // of those, in both; unrelated orders share lowest^2 / channels
+    int common = 0;  // of those, in both
+
+    // What two unrelated orders have in common: lowest^2 / channels.
+    double common_if_unrelated() const { return double(lowest) * lowest / channels; }
 };
 
 // The mean over the sets that both order of tau, each weighted by its channels; NaN where there is none.

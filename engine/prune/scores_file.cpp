@@ -1,6 +1,7 @@
 #include "engine/prune/scores_file.h"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "engine/io/files.h"
 #include "engine/io/json.h"
@@ -105,6 +106,21 @@ ordered_json to_json(const LayerScores& r) {
                      {"p", r.null.p}};
     if (!r.reason.empty()) j["reason"] = r.reason;
     return j;
+}
+
+ordered_json scores_json(const ChannelScores& scores,
+                         const ScoreOptions& o,
+                         const std::string& model_hash) {
+    ordered_json layers = ordered_json::array();
+    for (const LayerScores& r : scores.layers) layers.push_back(to_json(r));
+    ordered_json sets = ordered_json::object();
+    for (const auto& [name, values] : scores.sets) sets[name] = values;
+    ordered_json out{{"model", model_hash},      {"criterion", scores.criterion},
+                     {"layers_asked", o.layers}, {"samples", o.samples},
+                     {"seed", o.seed},           {"protect", o.protect},
+                     {"layers", layers},         {"sets", sets}};
+    if (!scores.note.empty()) out["note"] = scores.note;
+    return out;
 }
 
 ScoresFile read_scores(const std::string& text,

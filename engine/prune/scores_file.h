@@ -2,21 +2,24 @@
 #pragma once
 
 #include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
-#include "engine/prune/criteria/snnl_scores.h"
+#include "engine/prune/criteria/criteria.h"
 
 namespace fp {
 
 nlohmann::ordered_json to_json(const LayerScores&);
 
+nlohmann::ordered_json scores_json(const ChannelScores&,
+                                   const ScoreOptions&,
+                                   const std::string& model_hash);
+
 struct ScoresFile {
     std::string criterion;
     std::vector<LayerScores> layers;  // of snnl: at least one
-    std::map<std::string, std::vector<double>>
-        sets;  // in which order they go; of the others: at least one
+    SetScores sets;                   // of the others: at least one
 };
 
 // Exit::data for a file that is not such a document, Exit::model for scores of another model.

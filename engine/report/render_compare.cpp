@@ -5,37 +5,6 @@
 namespace fp {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-Json json_of(const Measure& m) {
-    Json out = {{"value", number_or_null(m.value)},
-                {"low", number_or_null(m.low)},
-                {"high", number_or_null(m.high)}};
-    if (!m.reason.empty()) out["reason"] = m.reason;
-    return out;
-}
-
-Json json_of(const Difference& d) {
-    Json out = {{"model", number_or_null(d.model)}, {"other", number_or_null(d.other)}};
-    out.update(json_of(static_cast<const Measure&>(d)));
-    out["p"] = number_or_null(d.p);
-    out["p_holm"] = number_or_null(d.p_holm);
-    if (!std::isnan(d.fair)) {
-        out["rms_squared"] = {{"value", number_or_null(d.rms_squared)},
-                              {"low", number_or_null(d.rms_squared_low)},
-                              {"high", number_or_null(d.rms_squared_high)}};
-        if (!d.rms_reason.empty()) out["rms_squared"]["reason"] = d.rms_reason;
-    }
-    out["formula"] = d.formula;
-    if (!d.verdict.empty()) out["verdict"] = d.verdict;
-    return out;
-}
-
-template <class Entries>
-void put_all(Json& out, const Entries& entries) {
-    for (const auto& e : entries) out[e.key] = json_of(e);
-}
-
 std::string p_text(const Difference& d) {
     return std::isnan(d.p) ? "" : fmt::format("{:<8}{}", number(d.p), number(d.p_holm));
 }
@@ -79,32 +48,6 @@ std::string verdicts(const std::vector<Difference>& differences) {
 }
 
 }  // namespace
-
-Json to_json(const Comparison& comparison) {
-    Json out = {{"samples", comparison.samples}, {"units", comparison.units}};
-    put_all(out, comparison.metrics);
-    out["attributes"] = Json::object();
-    for (const auto& a : comparison.attributes) {
-        Json& attribute = out["attributes"][a.name];
-        attribute["groups"] = Json::object();
-        for (const auto& g : a.groups) {
-            attribute["groups"][g.name] = {{"samples", g.samples}};
-            put_all(attribute["groups"][g.name], g.metrics);
-        }
-        attribute["gaps"] = Json::object();
-        put_all(attribute["gaps"], a.gaps);
-        if (!a.no_gaps.empty()) attribute["reason"] = a.no_gaps;
-        for (const Measure& fate : a.fate) {
-            attribute[fate.key] = json_of(fate);
-            attribute[fate.key]["formula"] = fate.formula;
-        }
-        if (!a.fate_note.empty()) attribute["fate_note"] = a.fate_note;
-    }
-    out["resamples"] = comparison.options.resamples;
-    out["seed"] = comparison.options.seed;
-    out["confidence"] = comparison.options.confidence;
-    return out;
-}
 
 std::string to_text(const Comparison& comparison) {
     std::string out = heading("model - other");

@@ -129,4 +129,24 @@ std::string to_text(const Report& report) {
     return out;
 }
 
+std::string to_text(const Evaluation& e) {
+    return to_text(e.report) +
+           (e.comparison ? fmt::format("\n{}", to_text(*e.comparison)) : std::string());
+}
+
+std::string to_text(const AtThreshold& at) {
+    const StoredThreshold& t = at.threshold;
+    std::string out = fmt::format("{} called where its probability is at least {:.6g} ({}",
+                                  t.positive, t.value, t.rule);
+    if (t.chosen_on)
+        out += fmt::format(
+            ",\nchosen on {} validation images: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
+            t.chosen_on->images, t.chosen_on->sensitivity, t.chosen_on->specificity,
+            t.chosen_on->f1);
+    const Report& report = at.evaluation.report;
+    return fmt::format("{})\n\n{}\n{}", out,
+                       sensitivity_text(report, int(report.classes.size()) - 1),
+                       to_text(at.evaluation));
+}
+
 }  // namespace fp

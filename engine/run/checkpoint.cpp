@@ -1,16 +1,15 @@
 #include "engine/run/checkpoint.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "engine/io/hash.h"
+#include "engine/run/checkpoint_json.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
-
-using nlohmann::ordered_json;
-constexpr int kFormat = 1;
 
 std::string tracked_name(const Param& running_var) {
     return running_var.name.substr(0, running_var.name.size() - std::string("running_var").size()) +
@@ -29,27 +28,14 @@ void set_values(ParamStore& params,
         params.set_f32(p, as_f32(entry).data());
 }
 
-// timm's VGG keeps its hidden linear layers as convolutions under other names.
-std::string translated(const std::string& key) {
-    static const std::map<std::string, std::string> timm{{"pre_logits.fc1.", "classifier.0."},
-                                                         {"pre_logits.fc2.", "classifier.3."},
-                                                         {"head.fc.", "classifier.6."}};
-    for (const auto& [from, to] : timm)
-        if (key.starts_with(from)) return to + key.substr(from.size());
+// A key of another library's file as the network names it.
+std::string translated(const std::string& key, const Architecture& architecture) {
+    for (const auto& [theirs, ours] : architecture.aliases)
+        if (key.starts_with(theirs)) return std::string(ours) + key.substr(theirs.size());
     return key;
 }
 
 }  // namespace
-
-std::string card_text(const Network& network, const ModelCard& card) {
-    ordered_json kept = ordered_json::object();
-    for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
-    ordered_json ours{{"format", kFormat},       {"spec", to_json(network.spec)},
-                      {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
-                      {"kept_channels", kept},   {"provenance", card.provenance}};
-    if (!card.thresholds.empty()) ours["thresholds"] = card.thresholds;
-    return ours.dump();
-}
 
 TensorFile to_file(const Network& network, const ModelCard& card) {
     TensorFile file;
@@ -66,46 +52,38 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
     }
     file.metadata = card.other;
     file.metadata["format"] = "pt";  // what some loaders look for
-    file.metadata[kCardKey] = card_text(network, card);
+    file.metadata[kCardKey] = card_text(network.spec, card);
     return file;
+}
+
+void load_values(Network& network, const TensorFile& file, const std::string& file_name) {
+    for (const Param& p : network.params.all()) {
+        const TensorEntry* entry = file.find(p.name);
+        FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
+        set_values(network.params, p, *entry, file_name);
+        if (p.name.ends_with("running_var"))
+            if (const TensorEntry* tracked = file.find(tracked_name(p)))
+                network.batches_seen = values_of<int64_t>(*tracked).at(0);
+    }
 }
 
 LoadedModel checkpoint_of(const TensorFile& file,
                           const std::string& file_name,
-                          const BuildNetwork& build,
+                          const Architectures& architectures,
                           const Kernels& k) {
     const auto found = file.metadata.find(kCardKey);
     FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
                "FILE --epochs 0 makes one");
     try {
-        const ordered_json ours = ordered_json::parse(found->second);
-        const int format = ours.at("format").get<int>();
-        FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
-                   ", this program knows ", kFormat);
-        LoadedModel out{.network = build(spec_from_json(ours.at("spec")), k), .card = {}};
-        out.card.classes = ours.at("classes").get<std::vector<std::string>>();
-        out.card.preprocessing = preprocessing_from_json(ours.at("preprocessing"));
-        out.card.provenance = ours.at("provenance");
-        if (ours.contains("thresholds")) out.card.thresholds = ours.at("thresholds");
-        for (const auto& [layer, channels] : ours.at("kept_channels").items())
-            out.card.kept[layer] = channels.get<std::vector<int>>();
-        FP_REQUIRE(int(out.card.classes.size()) == out.network->spec.classes, Exit::model,
-                   file_name, ": ", out.card.classes.size(), " class names for ",
-                   out.network->spec.classes, " classes");
+        auto [spec, card] = parse_card(found->second, file_name);
+        LoadedModel out{.network = std::make_unique<Network>(
+                            find_architecture(architectures, spec.arch), spec, k),
+                        .card = std::move(card)};
         for (const auto& [key, value] : file.metadata)
             if (key != kCardKey && key != "format") out.card.other[key] = value;
-        for (const Param& p : out.network->params.all()) {
-            const TensorEntry* entry = file.find(p.name);
-            FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
-            set_values(out.network->params, p, *entry, file_name);
-            if (p.name.ends_with("running_var"))
-                if (const TensorEntry* tracked = file.find(tracked_name(p)))
-                    out.network->batches_seen = values_of<int64_t>(*tracked).at(0);
-        }
+        load_values(*out.network, file, file_name);
         return out;
-    } catch (const nlohmann::json::exception& e) {
-        fail_with(Exit::model, file_name, ": the metadata `fairprune` is not readable: ", e.what());
     } catch (const Error& e) {
         const std::string what = e.what();
         if (what.starts_with(file_name)) throw;
@@ -114,18 +92,18 @@ LoadedModel checkpoint_of(const TensorFile& file,
 }
 
 LoadedModel read_checkpoint(const std::filesystem::path& path,
-                            const BuildNetwork& build,
+                            const Architectures& architectures,
                             const Kernels& k) {
     const TensorFile file = read_safetensors(path);
-    LoadedModel out = checkpoint_of(file, path.string(), build, k);
+    LoadedModel out = checkpoint_of(file, path.string(), architectures, k);
     return out;
 }
 
 ImportReport import_weights(Network& network,
                             const TensorFile& file,
-                            const std::string& file_name,
-                            const std::string& head_layer) {
+                            const std::string& file_name) {
     ImportReport report;
+    const std::string head_layer(network.architecture.head);
     std::map<std::string, const TensorEntry*> by_name;
     const bool prefixed =
         std::any_of(file.tensors.begin(), file.tensors.end(),
@@ -134,7 +112,7 @@ ImportReport import_weights(Network& network,
     for (const TensorEntry& t : file.tensors) {
         const std::string bare =
             prefixed && t.name.starts_with("module.") ? t.name.substr(7) : t.name;
-        const std::string key = translated(bare);
+        const std::string key = translated(bare, network.architecture);
         if (key != bare) report.notes.push_back(bare + " was read as " + key);
         by_name[key] = &t;
     }

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <map>
 
 #include "engine/core/network.h"
 #include "engine/data/preprocessing.h"
+#include "engine/fairness/threshold.h"
 #include "engine/io/safetensors.h"
 
 namespace fp {
@@ -15,20 +16,16 @@ namespace fp {
 struct ModelCard {
     Preprocessing preprocessing;
     std::vector<std::string> classes;
-    KeptChannels kept = {};  // absent: all
-    nlohmann::ordered_json provenance =
-        nlohmann::ordered_json::object();  // parent, data, scores' settings
-    nlohmann::ordered_json thresholds =
-        nlohmann::ordered_json::object();           // by class: fp_eval --store-threshold
-    std::map<std::string, std::string> other = {};  // metadata of others, kept as it is
+    KeptChannels kept = {};         // absent: all
+    std::string provenance = "{}";  // JSON of who made it and from what: each tool writes its own
+    std::map<std::string, StoredThreshold> thresholds = {};  // by class: fp_eval --store-threshold
+    std::map<std::string, std::string> other = {};           // metadata of others, kept as it is
 };
 
-// The description in the metadata, under this key: JSON of spec, classes, preprocessing, kept channels,
-// provenance and thresholds.
+// The description in the metadata stands under this key (engine/run/checkpoint_json.h).
 inline constexpr const char* kCardKey = "fairprune";
-std::string card_text(const Network&, const ModelCard&);
 
-// One tensor a parameter and statistic, and num_batches_tracked a norm.
+// One tensor per parameter and statistic, and num_batches_tracked per norm.
 TensorFile to_file(const Network&, const ModelCard&);
 
 struct LoadedModel {
@@ -36,11 +33,15 @@ struct LoadedModel {
     ModelCard card;
 };
 // Exit::model for a file that is no checkpoint of ours, of another format version, or not complete.
-LoadedModel read_checkpoint(const std::filesystem::path&, const BuildNetwork&, const Kernels&);
+// Exit::usage for an architecture that is none of these.
+LoadedModel read_checkpoint(const std::filesystem::path&, const Architectures&, const Kernels&);
 LoadedModel checkpoint_of(const TensorFile&,
                           const std::string& file_name,
-                          const BuildNetwork&,
+                          const Architectures&,
                           const Kernels&);
+
+// The values of a checkpoint of the same network. Exit::model where one is missing or of another shape.
+void load_values(Network&, const TensorFile&, const std::string& file_name);
 
 // Weights of torchvision or timm for a network that is built already.
 struct ImportReport {
@@ -50,10 +51,7 @@ struct ImportReport {
     bool head_replaced = false;           // the classifier's size differs: it keeps what it had
 };
 // Exit::model where anything but a replaced head is missing or of another shape.
-ImportReport import_weights(Network&,
-                            const TensorFile&,
-                            const std::string& file_name,
-                            const std::string& head_layer);
+ImportReport import_weights(Network&, const TensorFile&, const std::string& file_name);
 
 // A 128-bit hash of all weights and statistics in hex: equal bits, equal hash.
 std::string weights_hash(const Network&);

@@ -7,16 +7,14 @@
 #include <charconv>
 #include <system_error>
 
+#include "engine/io/files.h"
 #include "engine/io/hash.h"
-#include "engine/io/json.h"
+#include "engine/run/checkpoint_json.h"
 
 namespace fp {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::ordered_json;
-
-constexpr int kFormat = 1;
 constexpr const char* kPointers = "last.json";
 constexpr uint64_t kPointerBytes = 4096;
 
@@ -78,26 +76,6 @@ void link_as(const fs::path& from, const fs::path& to) {
     }
 }
 
-void append_differences(const ordered_json& saved,
-                        const ordered_json& now,
-                        const std::string& path,
-                        std::string& out) {
-    if (saved == now) return;
-    if (!saved.is_object() || !now.is_object()) {
-        if (!out.empty()) out += "; ";
-        out += path + ": " + printable(saved.dump()) + ", now " + printable(now.dump());
-        return;
-    }
-    const auto at = [](const ordered_json& object, const std::string& key) {
-        return object.contains(key) ? object.at(key) : ordered_json();
-    };
-    ordered_json keys = saved;
-    keys.update(now);
-    for (const auto& [key, unused] : keys.items())
-        append_differences(at(saved, key), at(now, key), path.empty() ? key : path + "." + key,
-                           out);
-}
-
 // Throws where a file's sections are not those that were written.
 void check_sections(const std::string& file,
                     const TensorFile& content,
@@ -112,30 +90,6 @@ void check_sections(const std::string& file,
     }
     FP_REQUIRE(found.size() == saved.size(), Exit::model, file, ": has ", found.size(),
                " sections, saved were ", saved.size());
-}
-
-std::map<std::string, std::string> hashes_of(const ordered_json& object, const std::string& file) {
-    FP_REQUIRE(object.is_object(), Exit::model, file, ": has no list of hashes");
-    std::map<std::string, std::string> hashes;
-    for (const auto& [name, hash] : object.items()) {
-        FP_REQUIRE(hash.is_string(), Exit::model, file, ": the hash of ", printable(name),
-                   " is no string");
-        hashes[name] = hash.get<std::string>();
-    }
-    return hashes;
-}
-
-int64_t whole_number(const ordered_json& object, const char* key, const std::string& file) {
-    FP_REQUIRE(object.is_object() && object.contains(key) && object.at(key).is_number_unsigned() &&
-                   object.at(key).get<uint64_t>() <= uint64_t(INT64_MAX),
-               Exit::model, file, ": ", key, " is missing, or no whole number");
-    return object.at(key).get<int64_t>();
-}
-
-void check_format(const ordered_json& object, const std::string& file) {
-    const int64_t format = whole_number(object, "format", file);
-    FP_REQUIRE(format == kFormat, Exit::model, file, ": has format ", format,
-               ", this version reads ", kFormat);
 }
 
 }  // namespace
@@ -164,25 +118,7 @@ std::map<std::string, std::string> section_hashes(const TensorFile& file) {
     return hashes;
 }
 
-std::string difference(const ordered_json& saved, const ordered_json& now) {
-    std::string out;
-    append_differences(saved, now, "", out);
-    return out;
-}
-
-StateDescription parse_description(std::string_view text, const std::string& file_name) {
-    ordered_json head = parse_json(text, file_name, Exit::model);
-    check_format(head, file_name);
-    for (const char* key : {"identity", "progress", "model", "state"})
-        FP_REQUIRE(head.contains(key), Exit::model, file_name, ": ", key, " is missing");
-    return {.step = whole_number(head, "step", file_name),
-            .identity = std::move(head.at("identity")),
-            .progress = std::move(head.at("progress")),
-            .model = hashes_of(head.at("model"), file_name),
-            .state = hashes_of(head.at("state"), file_name)};
-}
-
-CheckpointFolder::CheckpointFolder(fs::path folder, ordered_json identity, std::ostream& log)
+CheckpointFolder::CheckpointFolder(fs::path folder, Identity identity, std::ostream& log)
     : folder_(std::move(folder)), identity_(std::move(identity)), log_(log) {}
 
 void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
@@ -190,25 +126,22 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
     remove_stale_temporaries(folder_, Exit::model);
 
     TensorFile state{.tensors = checkpoint.state};
-    const std::string description = json_line({{"format", kFormat},
-                                               {"step", step},
-                                               {"identity", identity_},
-                                               {"progress", checkpoint.progress},
-                                               {"model", section_hashes(checkpoint.model)},
-                                               {"state", section_hashes(state)}});
+    const std::string description =
+        to_text(StateDescription{.step = step,
+                                 .identity = identity_,
+                                 .progress = checkpoint.progress,
+                                 .model = section_hashes(checkpoint.model),
+                                 .state = section_hashes(state)});
     state.metadata = {{"checkpoint", description}, {"xxh3", xxh3(as_bytes(description))}};
     write_safetensors(model_path(folder_, step), checkpoint.model);
     write_safetensors(state_path(folder_, step), state);
 
-    Steps steps = steps_;
+    SavedSteps steps = steps_;
     if (steps.last != step) steps.previous = steps.last;
     steps.last = step;
     if (best) steps.best = step;
     name_models(steps);
-    ordered_json pointers{{"format", kFormat}, {"last", step}};
-    if (steps.previous) pointers["previous"] = *steps.previous;
-    if (steps.best) pointers["best"] = *steps.best;
-    write_file(folder_ / kPointers, json_line(pointers) + "\n", Exit::model);
+    write_file(folder_ / kPointers, to_text(steps), Exit::model);
     steps_ = steps;
 
     for_each_step_file(folder_, [&](const fs::path& path, int64_t found) {
@@ -225,7 +158,7 @@ std::optional<Checkpoint> CheckpointFolder::load() {
     for (const std::optional<int64_t> step : {steps_.last, steps_.previous}) {
         if (!step) continue;
         std::optional<Checkpoint> checkpoint;
-        ordered_json identity;
+        std::optional<Identity> identity;
         try {
             checkpoint = read(*step, identity);
         } catch (const Error& error) {
@@ -239,19 +172,28 @@ std::optional<Checkpoint> CheckpointFolder::load() {
             steps_.last = step;
             steps_.previous = std::nullopt;
         }
-        const std::string other = difference(identity, identity_);
-        FP_REQUIRE(other.empty(), Exit::model, shown(state_path(folder_, *step)),
-                   ": was saved by another run: ", other);
+        check_identity(identity);
         name_models(steps_);
         return checkpoint;
     }
     fail_with(Exit::model, shown(folder_), ": no checkpoint can be read: ", reasons);
 }
 
+void CheckpointFolder::check_identity(const std::optional<Identity>& saved) const {
+    FP_REQUIRE(
+        saved, Exit::model, shown(folder_),
+        ": was saved by an earlier version, which kept fewer settings of a run: it cannot be "
+        "resumed; --force starts over");
+    const std::string other = difference(saved->settings, identity_.settings);
+    FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
+    const std::string noted = difference(saved->noted, identity_.noted);
+    if (!noted.empty()) log_ << "--resume: " << noted << "\n";
+}
+
 std::optional<Checkpoint> CheckpointFolder::load_best() {
-    const Steps steps = read_steps();
+    const SavedSteps steps = read_steps();
     if (!steps.best) return std::nullopt;
-    ordered_json identity;
+    std::optional<Identity> identity;
     return read(*steps.best, identity);
 }
 
@@ -262,19 +204,11 @@ void CheckpointFolder::clear(const fs::path& folder) {
     for_each_step_file(folder, [](const fs::path& path, int64_t) { remove_file(path); });
 }
 
-CheckpointFolder::Steps CheckpointFolder::read_steps() const {
+SavedSteps CheckpointFolder::read_steps() const {
     const fs::path path = folder_ / kPointers;
     if (!fs::exists(path)) return find_steps();
     try {
-        const std::string file = shown(path);
-        const ordered_json pointers =
-            parse_json(read_file(path, kPointerBytes, Exit::model), file, Exit::model);
-        check_format(pointers, file);
-        Steps steps{.last = whole_number(pointers, "last", file)};
-        if (pointers.contains("previous"))
-            steps.previous = whole_number(pointers, "previous", file);
-        if (pointers.contains("best")) steps.best = whole_number(pointers, "best", file);
-        return steps;
+        return parse_steps(read_file(path, kPointerBytes, Exit::model), shown(path));
     } catch (const Error& error) {
         log_ << error.what() << "; taking the highest steps there are\n";
         return find_steps();
@@ -282,9 +216,9 @@ CheckpointFolder::Steps CheckpointFolder::read_steps() const {
 }
 
 // What the names in the folder tell where last.json cannot.
-CheckpointFolder::Steps CheckpointFolder::find_steps() const {
+SavedSteps CheckpointFolder::find_steps() const {
     std::vector<int64_t> found;
-    Steps steps;
+    SavedSteps steps;
     for_each_step_file(folder_, [&](const fs::path& path, int64_t step) {
         std::error_code missing;
         if (path.extension() == ".state") found.push_back(step);
@@ -296,7 +230,7 @@ CheckpointFolder::Steps CheckpointFolder::find_steps() const {
     return steps;
 }
 
-Checkpoint CheckpointFolder::read(int64_t step, ordered_json& identity) const {
+Checkpoint CheckpointFolder::read(int64_t step, std::optional<Identity>& identity) const {
     const std::string file = shown(state_path(folder_, step));
     TensorFile state = read_safetensors(state_path(folder_, step));
     const std::string text = state.metadata["checkpoint"], saved = state.metadata["xxh3"];
@@ -316,7 +250,7 @@ Checkpoint CheckpointFolder::read(int64_t step, ordered_json& identity) const {
             .progress = std::move(description.progress)};
 }
 
-void CheckpointFolder::name_models(const Steps& steps) const {
+void CheckpointFolder::name_models(const SavedSteps& steps) const {
     if (steps.last) link_as(model_path(folder_, *steps.last), folder_ / "last.safetensors");
     if (steps.best && fs::exists(model_path(folder_, *steps.best)))
         link_as(model_path(folder_, *steps.best), folder_ / "best.safetensors");

@@ -14,35 +14,32 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
 #include <string>
 
 #include "engine/io/safetensors.h"
+#include "engine/run/checkpoint_json.h"
 
 namespace fp {
 
 struct Checkpoint {
     int64_t step = 0;  // grows with every save of a run, over epochs and stages
     TensorFile model;
-    std::vector<TensorEntry> state;   // momenta, averages
-    nlohmann::ordered_json progress;  // epoch, position, best metric, ...: finite numbers only
+    std::vector<TensorEntry> state;  // momenta, averages
+    std::string progress;            // JSON: epoch, position, best metric, ...
 };
 
 class CheckpointFolder {
 public:
-    // `identity` is what a run must share with the one that it resumes: spec, settings, data.
-    // `log` gets a line for what was damaged and what is used instead.
-    CheckpointFolder(std::filesystem::path folder,
-                     nlohmann::ordered_json identity,
-                     std::ostream& log);
+    // `log` gets a line for what was damaged and what is used instead, and for noted settings that differ.
+    CheckpointFolder(std::filesystem::path folder, Identity identity, std::ostream& log);
 
     // Makes this step `last`, the one before it `previous` and, if so, this one `best`.
     void save(const Checkpoint& checkpoint, bool best);
 
-    // `last`, or `previous` where it is damaged; nothing where nothing was saved. Both damaged, or
-    // another identity: an Error with Exit::model that says why, or what differs.
+    // `last`, or `previous` where it is damaged; nothing where nothing was saved. Exit::model where both are damaged,
+    // and where the run that saved them had other settings: "--resume: --lr was 0.05, is 0.1".
     std::optional<Checkpoint> load();
     std::optional<Checkpoint> load_best();
 
@@ -50,32 +47,19 @@ public:
     static void clear(const std::filesystem::path& folder);
 
 private:
-    struct Steps {
-        std::optional<int64_t> last, previous, best;
-    };
-    Steps read_steps() const;
-    Steps find_steps() const;
-    Checkpoint read(int64_t step, nlohmann::ordered_json& identity) const;
-    void name_models(const Steps& steps) const;
+    SavedSteps read_steps() const;
+    SavedSteps find_steps() const;
+    Checkpoint read(int64_t step, std::optional<Identity>& identity) const;
+    void check_identity(const std::optional<Identity>& saved) const;
+    void name_models(const SavedSteps& steps) const;
 
     std::filesystem::path folder_;
-    nlohmann::ordered_json identity_;
+    Identity identity_;
     std::ostream& log_;
-    Steps steps_;  // as last.json has them
+    SavedSteps steps_;  // as last.json has them
 };
-
-// What a state file says beside its tensors. `model` and `state` hold the sections' hashes.
-struct StateDescription {
-    int64_t step = 0;
-    nlohmann::ordered_json identity, progress;
-    std::map<std::string, std::string> model, state;
-};
-StateDescription parse_description(std::string_view text, const std::string& file_name);
 
 // The XXH3-128 of every tensor (name, dtype, shape and data) and, under "__metadata__", of the metadata.
 std::map<std::string, std::string> section_hashes(const TensorFile& file);
-
-// Where two JSON values differ: "spec.classes: 8, now 114; ..."; empty where they are equal.
-std::string difference(const nlohmann::ordered_json& saved, const nlohmann::ordered_json& now);
 
 }  // namespace fp

@@ -1,6 +1,7 @@
 #include "engine/run/run_folder.h"
 
 #include <fcntl.h>
+#include <omp.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
@@ -12,6 +13,7 @@
 #include <ctime>
 #include <functional>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <system_error>
 #include <thread>
@@ -193,13 +195,23 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
             {"system", text(system.sysname, " ", system.release, " ", system.machine)},
             {"processor", processor()},
             {"cores", usable_cores()},
+            {"threads", omp_get_max_threads()},
             {"memory_bytes", memory},
             {"command_line", command_line},
             {"date", date_now()}};
 }
 
+void record_settings(RunFolder& folder,
+                     const std::string& config,
+                     const std::string& tool,
+                     const std::string& command_line) {
+    folder.write_settings(config, environment(tool, command_line));
+}
+
 Metrics::Metrics(fs::path folder, int64_t last_step, bool events)
-    : folder_(std::move(folder)), events_(events) {
+    : folder_(std::move(folder)),
+      events_(events),
+      rows_(std::make_unique<std::vector<ordered_json>>()) {
     const fs::path path = folder_ / "metrics.jsonl";
     std::string kept;
     const std::vector<std::string> lines =
@@ -209,24 +221,29 @@ Metrics::Metrics(fs::path folder, int64_t last_step, bool events)
         ordered_json row = parse_json(lines[i], where, Exit::data);
         if (step_of(row, where) > last_step) break;
         kept += lines[i] + "\n";
-        rows_.push_back(std::move(row));
+        rows_->push_back(std::move(row));
     }
     write_file(path, kept);
     write_csv();
     if (!events_) return;
     std::string all = event_file_header(seconds_now());
-    for (const ordered_json& row : rows_) all += event_of(row);
+    for (const ordered_json& row : *rows_) all += event_of(row);
     write_file(folder_ / kEvents, all);
 }
 
+Metrics::~Metrics() = default;
+Metrics::Metrics(Metrics&&) noexcept = default;
+
+const std::vector<ordered_json>& Metrics::rows() const { return *rows_; }
+
 void Metrics::append(ordered_json row, const ordered_json& times) {
     const int64_t step = step_of(row, "a row of the metrics");
-    FP_CHECK(rows_.empty() || step >= step_of(rows_.back(), "metrics"), "step ", step, " follows ",
-             step_of(rows_.back(), "metrics"));
+    FP_CHECK(rows_->empty() || step >= step_of(rows_->back(), "metrics"), "step ", step,
+             " follows ", step_of(rows_->back(), "metrics"));
     row["times"] = times;
     append_line(folder_ / "metrics.jsonl", json_line(row));
     if (events_) append_to(folder_ / kEvents, event_of(row));
-    rows_.push_back(std::move(row));
+    rows_->push_back(std::move(row));
     write_csv();
 }
 
@@ -250,7 +267,7 @@ std::string Metrics::event_of(const ordered_json& row) const {
 void Metrics::write_csv() const {
     Table table;
     std::vector<Cells> rows;
-    for (const ordered_json& row : rows_) {
+    for (const ordered_json& row : *rows_) {
         flatten(row, "", rows.emplace_back());
         for (const auto& [column, unused] : rows.back())
             if (table.column(column) < 0) table.header.push_back(column);

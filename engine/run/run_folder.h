@@ -6,13 +6,15 @@
 //   metrics.csv        the same as a table
 //   events.out.tfevents.fairprune    the same for TensorBoard, where it was asked for
 //   test_reads.jsonl   every read of the test split: when, by which command
+//   bad_images.csv     images that were skipped because they cannot be read, and why
 //
 // beside checkpoints (engine/run/checkpoint_folder.h) and reports. What cannot be written there is an Error at the start.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -47,6 +49,12 @@ private:
 // Version, build, operating system, processor, cores, memory, command line, date in UTC.
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
+// RunFolder::write_settings with this environment.
+void record_settings(RunFolder&,
+                     const std::string& config,
+                     const std::string& tool,
+                     const std::string& command_line);
+
 // metrics.jsonl and metrics.csv, and with `events` TensorBoard's file: a scalar a number of a row, "train/loss"
 // for train.loss.
 class Metrics {
@@ -54,11 +62,13 @@ public:
     // Goes on behind the rows up to `last_step`, those of the checkpoint that is resumed; rows behind it
     // and a line that was cut off by a crash are dropped. -1 starts anew.
     Metrics(std::filesystem::path folder, int64_t last_step, bool events = false);
+    ~Metrics();
+    Metrics(Metrics&&) noexcept;
 
     // A row has a whole number "step", which never falls; nested objects become columns "a.b" of the CSV.
     // `times` are the seconds that things took; they stand last in the row.
     void append(nlohmann::ordered_json row, const nlohmann::ordered_json& times);
-    const std::vector<nlohmann::ordered_json>& rows() const { return rows_; }
+    const std::vector<nlohmann::ordered_json>& rows() const;
 
 private:
     void write_csv() const;
@@ -66,7 +76,7 @@ private:
 
     std::filesystem::path folder_;
     bool events_;
-    std::vector<nlohmann::ordered_json> rows_;
+    std::unique_ptr<std::vector<nlohmann::ordered_json>> rows_;
 };
 
 // Notes in the folder that the test split is read now; answers how often that was noted before.

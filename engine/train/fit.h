@@ -1,13 +1,14 @@
-// A training run: epochs over the training split, validation after each, the best kept, and a state from
-// which the run goes on bit for bit after any interruption.
+// A training run: epochs over the training split with a validation after each. It can be interrupted after any
+// update and goes on from a saved position with the same bits.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <functional>
+#include <limits>
+#include <optional>
 
 #include "engine/data/sampler.h"
 #include "engine/eval/predict.h"
-#include "engine/fairness/evaluate.h"
-#include "engine/run/checkpoint.h"
+#include "engine/fairness/summary.h"
 #include "engine/train/trainer.h"
 
 namespace fp {
@@ -19,24 +20,48 @@ struct FitOptions {
     bool skip_bad = false;
     uint64_t seed = 1;
     Sampling sampling = Sampling::shuffled;
-    std::string sampling_attribute = {};  // for group and class-group
+    std::string sampling_attribute = {};  // for sampling by group
     ScheduleOptions schedule = {};
     TrainerOptions trainer = {};
     AugmentOptions augment = {};
-    std::vector<std::string> attributes = {};  // metrics per group
-    std::string select =
-        "balanced_accuracy";    // best by this validation metric, or rms:ATTRIBUTE, GAP:ATTRIBUTE
-    int64_t limit_batches = 0;  // of an epoch; 0: all
+    std::vector<std::string> attributes = {};  // metrics are reported per group of each
+    std::string select = "balanced_accuracy";  // chooses the best epoch (engine/train/selection.h)
+    int64_t limit_batches = 0;                 // per epoch; 0: no limit
 };
 
+// What one epoch of training came to. Of an epoch that was interrupted, the sums cover all of it, the times only
+// the part since the run was resumed.
 struct EpochResult {
-    int epoch = 0;  // finished, from 1
-    nlohmann::ordered_json metrics;
-    double selected = 0;
-    bool best = false;
+    int epoch = 0;  // 1 for the first
+    struct Train {
+        double loss, accuracy;  // means over the samples seen
+        int64_t samples;
+        double lr;                      // of the last update
+        std::optional<double> penalty;  // mean SNNL penalty; none without --snnl-weight
+    } train = {};
+    Summary val;                          // of the averaged weights where there is an average
+    std::optional<Summary> val_raw = {};  // of the raw weights, where there is an average
+    std::string select;                   // what `selected` is
+    double selected = 0;                  // selection_value: more is better; NaN: not estimable
+    bool best = false;                    // so far
+    std::string weights;                  // weights_hash of the raw weights
+    struct Seconds {
+        double train, waiting, images_per_second, val;
+    } seconds = {};
 };
 
-// What the caller does meanwhile.
+// Where a run is; a checkpoint holds it. A new run starts with the default.
+struct FitPosition {
+    int epoch = 0;      // epochs finished
+    int64_t batch = 0;  // batches of the next epoch that are done
+    Sums sums = {};     // over these batches
+    double best =
+        -std::numeric_limits<double>::infinity();  // EpochResult::selected of the best epoch
+    int best_epoch = 0;                            // 0: none yet
+    Plateau plateau = {};
+};
+
+// What the caller does meanwhile; any may be empty.
 struct FitHooks {
     struct Progress {
         int epoch, epochs;
@@ -46,34 +71,23 @@ struct FitHooks {
     };
     std::function<void(const Progress&)> progress = {};
     std::function<void(const EpochResult&)> epoch = {};
-    // Called where the run can be taken up again: after an epoch, every `save_every` batches, and when asked to stop.
-    std::function<void(const nlohmann::ordered_json& place, bool best)> save = {};
-    std::function<bool()> stop = {};  // asked after every step
-    int64_t save_every = 0;           // batches; 0: after epochs alone
+    // Called where the run can be resumed: after an epoch, every `save_every` batches, and when asked to stop.
+    std::function<void(const FitPosition&, bool best)> save = {};
+    std::function<bool()> stop = {};  // asked after every update and every epoch
+    std::function<bool()> interrupt =
+        {};                  // asked after every batch of validation, which then starts anew
+    int64_t save_every = 0;  // batches; 0: only after epochs
 };
 
-// Where a run is; goes into the checkpoint. A new run starts with none.
-nlohmann::ordered_json start_of_run();
-
-// True when all epochs are done, false when stopped. `place` is start_of_run() or what save was given.
+// True when all epochs are done, false when `stop` or `interrupt` ended the run.
 bool fit(Trainer&,
          const Preprocessing&,
          const ImageData&,
          const FitOptions&,
-         const nlohmann::ordered_json& place,
+         const FitPosition& start,
          const FitHooks&);
 
 // 1 / count per class over the training split, scaled to mean 1 over samples.
 std::vector<double> balanced_class_weights(const Dataset&);
-
-// Per-epoch figures of predictions: loss, accuracy, balanced accuracy, macro-F1, AUC and each attribute's
-// groups and gaps, without intervals.
-nlohmann::ordered_json brief_metrics(const Predictions&,
-                                     const std::vector<std::string>& attributes);
-
-// The figure a run is selected by, oriented so that more is better; NaN where it cannot be estimated.
-double selection_value(const Predictions&,
-                       const std::string& select,
-                       const std::vector<std::string>& attributes);
 
 }  // namespace fp

@@ -1,8 +1,50 @@
 #include "engine/train/optimizer.h"
 
+#include <array>
+
 #include "kernels/error.h"
 
 namespace fp {
+namespace {
+
+constexpr OptimizerKind kSgd{
+    .name = "sgd",
+    .says = "with momentum",
+    .slots = 1,
+    .update = [](const Optimizer& op, const OptimizerOptions& o, const OptimizerRun& run) {
+        op.sgd(run.count,
+               {.lr = run.lr,
+                .momentum = o.momentum,
+                .decay = run.decay,
+                .nesterov = o.nesterov,
+                .scale = run.scale,
+                .clipped = run.clipped},
+               {.w = run.w, .g = run.g, .v = run.m}, {});
+    }};
+
+constexpr OptimizerKind kAdamW{
+    .name = "adamw",
+    .says = "Adam with decoupled weight decay",
+    .slots = 2,
+    .update = [](const Optimizer& op, const OptimizerOptions& o, const OptimizerRun& run) {
+        op.adamw(run.count,
+                 {.lr = run.lr,
+                  .beta1 = o.beta1,
+                  .beta2 = o.beta2,
+                  .eps = o.eps,
+                  .decay = run.decay,
+                  .step = run.step,
+                  .scale = run.scale,
+                  .clipped = run.clipped},
+                 {.w = run.w, .g = run.g, .m = run.m, .v = run.v}, {});
+    }};
+
+}  // namespace
+
+std::span<const OptimizerKind* const> OptimizerKind::all() {
+    static constexpr std::array kAll{&kSgd, &kAdamW};
+    return kAll;
+}
 
 OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions& options)
     : kernels_(params.kernels()),
@@ -10,8 +52,6 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
       clipped_(kernels_.memory, sizeof(GradientScale)),
       seen_(kernels_.memory, sizeof(GradientScale)) {
     *seen_.as<GradientScale>() = {};
-    FP_REQUIRE(options.kind == "sgd" || options.kind == "adamw", Exit::usage, "optimizer ",
-               options.kind, " is unknown: sgd or adamw");
     for (int i = 0; i < slots(); ++i) {
         slots_[i] =
             Buffer(kernels_.memory, size_t(params.trained_count()) * bytes_of(kernels_.parameter));
@@ -19,8 +59,9 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
     }
 }
 
-void* OptimizerState::at(void* block, int64_t element) const {
-    return static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+par* OptimizerState::at(void* block, int64_t element) const {
+    void* const number = static_cast<char*>(block) + element * bytes_of(kernels_.parameter);
+    return static_cast<par*>(number);
 }
 
 // A sum of squares for each run of the gradient, and of them the factor, all on the device.
@@ -37,7 +78,8 @@ const GradientScale* OptimizerState::clip(const ParamStore& params, double scale
         op.sum_squares(end - begin, at(params.grads(), begin), squares + i, scratch, {});
     }
     auto* clipped = static_cast<GradientScale*>(clipped_.data());
-    op.clip(int(runs.size()), squares, scale, options_.clip_norm, clipped, {});
+    op.clip(int(runs.size()),
+            {.squares = squares, .scale = scale, .most = options_.clip_norm, .to = clipped}, {});
     memory.copy_out_later(seen_.as<void>(), clipped, sizeof(*clipped), {});
     return clipped;
 }
@@ -48,28 +90,17 @@ void OptimizerState::apply(ParamStore& params, double lr, double scale) {
     for (const bool filters : {true, false}) {
         const double decay = filters || options_.decay_all ? options_.weight_decay : 0;
         for (const auto [begin, end] : params.runs(filters)) {
-            void *w = at(params.values(), begin), *g = at(params.grads(), begin),
-                 *m = at(slots_[0].data(), begin);
-            if (options_.kind == "sgd")
-                kernels_.optimizer.sgd(end - begin,
-                                       {.lr = lr,
-                                        .momentum = options_.momentum,
-                                        .decay = decay,
-                                        .nesterov = options_.nesterov,
-                                        .scale = scale,
-                                        .clipped = clipped},
-                                       w, g, m, {});
-            else
-                kernels_.optimizer.adamw(end - begin,
-                                         {.lr = lr,
-                                          .beta1 = options_.beta1,
-                                          .beta2 = options_.beta2,
-                                          .eps = options_.eps,
-                                          .decay = decay,
-                                          .step = step_,
-                                          .scale = scale,
-                                          .clipped = clipped},
-                                         w, g, m, at(slots_[1].data(), begin), {});
+            options_.kind->update(kernels_.optimizer, options_,
+                                  {.count = end - begin,
+                                   .step = step_,
+                                   .lr = lr,
+                                   .decay = decay,
+                                   .scale = scale,
+                                   .clipped = clipped,
+                                   .w = at(params.values(), begin),
+                                   .g = at(params.grads(), begin),
+                                   .m = at(slots_[0].data(), begin),
+                                   .v = slots() > 1 ? at(slots_[1].data(), begin) : nullptr});
         }
     }
     params.touch();

@@ -1,15 +1,36 @@
-// One update of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and
-// what it remembers: momenta and the step number.
+// Updates of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and their state: momenta
+// and the step number.
 #pragma once
 
-#include <string>
+#include <span>
+#include <string_view>
 
 #include "engine/core/params.h"
+#include "engine/io/one_of.h"
 
 namespace fp {
 
+struct OptimizerOptions;
+
+// One run of neighbouring parameters at one step; m and v are the first and second slot of what is remembered.
+struct OptimizerRun {
+    int64_t count, step;
+    double lr, decay, scale;
+    const GradientScale* clipped;
+    par *w, *g, *m, *v;
+};
+
+struct OptimizerKind {
+    std::string_view name, says;
+    int slots;  // values remembered per parameter
+    void (*update)(const Optimizer&, const OptimizerOptions&, const OptimizerRun&);
+
+    static constexpr std::string_view kind = "optimizer";
+    static std::span<const OptimizerKind* const> all();
+};
+
 struct OptimizerOptions {
-    std::string kind = "sgd";  // or adamw
+    OneOf<OptimizerKind> kind = "sgd";
     double momentum = 0.9;
     bool nesterov = true;
     double weight_decay = 1e-4;
@@ -22,24 +43,24 @@ class OptimizerState {
 public:
     OptimizerState(const ParamStore&, const OptimizerOptions&);
 
-    // Gradients are multiplied by `scale` first. Nothing waits for the device, so a graph can note it. Where the
-    // clipped norm is not finite, weights and momenta stay as they are, and norm() tells.
+    // Multiplies gradients by `scale` first. Does not wait for the device. Where the gradients' norm is not finite and
+    // clipping is on, weights and momenta stay as they are; norm() shows it.
     void apply(ParamStore&, double lr, double scale = 1);
-    // The gradients' L2 norm after scaling, before clipping; 0 without clipping, and before the first step. Of the
-    // last step, once the host has waited for it or for anything behind it.
+    // The L2 norm of the last step's gradients after scaling, before clipping; 0 without clipping and before the first
+    // step. Valid once the host has waited for that step or for anything queued behind it.
     double norm() const { return seen_.as<GradientScale>()->norm; }
 
     int64_t step() const { return step_; }
     // Momenta by name, in file order, to be saved and cut with the weights: `slot` 0 is momentum or the
     // first moment, 1 the second.
-    int slots() const { return options_.kind == "adamw" ? 2 : 1; }
+    int slots() const { return options_.kind->slots; }
     std::vector<double> get(const ParamStore&, const Param&, int slot) const;
     void set(const ParamStore&, const Param&, int slot, const std::vector<double>& values);
     void set_step(int64_t step) { step_ = step; }
     size_t bytes() const { return slots_[0].bytes() + slots_[1].bytes(); }
 
 private:
-    void* at(void* block, int64_t element) const;
+    par* at(void* block, int64_t element) const;
     const GradientScale* clip(const ParamStore&, double scale);
 
     const Kernels& kernels_;

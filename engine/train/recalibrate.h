@@ -1,13 +1,13 @@
-// Batch norm's running statistics after a surgery: what they averaged belongs to a network that is no more.
+// Batch norm's running statistics of a network whose channels have been removed.
 #pragma once
 
-#include "engine/eval/predict.h"
+#include "engine/eval/batches.h"
 
 namespace fp {
 
-// New running means and variances for every batch norm: the plain mean over whole batches of `samples` of what
-// training would see there. Labels, weights and everything else stay as they are. A batch with an image that could not be had is left out. Answers how many batches counted;
-// Exit::data where there is none.
+// New running means and variances for every batch norm: the plain mean, over whole batches of the samples, of the
+// statistics that training would see there. Labels, weights and everything else stay as they are. A batch with an image
+// that was skipped is left out. Returns the number of batches that counted; Exit::data where it is 0.
 int64_t recalibrate_norms(Network&,
                           const Preprocessing&,
                           const ImageData&,

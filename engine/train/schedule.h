@@ -2,27 +2,15 @@
 #pragma once
 
 #include <limits>
-#include <string>
+#include <span>
+#include <string_view>
 #include <vector>
+
+#include "engine/io/one_of.h"
 
 namespace fp {
 
-//   constant    lr
-//   step        lr gamma^floor(epoch / step)
-//   multistep   lr gamma^(milestones passed)
-//   cosine      final + (lr - final) (1 + cos(pi t)) / 2,   t = share of the epochs after warm-up
-//   polynomial  final + (lr - final) (1 - t)^power
-//   plateau     lr gamma^drops, a drop after each `patience` epochs without a better validation
-// The first `warmup` epochs rise linearly from lr / 100 to lr.
-struct ScheduleOptions {
-    std::string kind = "cosine";
-    double lr = 0.05, final_lr = 0;
-    double warmup = 0;  // epochs
-    int step = 30;
-    std::vector<int> milestones = {};
-    double gamma = 0.1, power = 1;
-    int patience = 10;  // plateau
-};
+struct ScheduleOptions;
 
 // What a plateau schedule has seen so far.
 struct Plateau {
@@ -32,7 +20,35 @@ struct Plateau {
     void see(double value, int patience);  // after an epoch; more is better, NaN is no better
 };
 
-// At `epoch` epochs from the start, fractions included, of a run of `epochs`. Exit::usage for an unknown kind.
+// Where a rate is asked for.
+struct ScheduleTime {
+    double epoch;  // from the start of the run, fractions included
+    double share;  // of the epochs after warm-up, 0 to 1
+    const Plateau& plateau;
+};
+
+// A schedule: the rate after warm-up. Its options are members of ScheduleOptions.
+struct Schedule {
+    std::string_view name, says;
+    double (*rate)(const ScheduleOptions&, const ScheduleTime&);
+
+    static constexpr std::string_view kind = "schedule";
+    static std::span<const Schedule* const> all();
+};
+
+// The first `warmup` epochs rise linearly from lr / 100 to lr.
+struct ScheduleOptions {
+    OneOf<Schedule> kind = "cosine";
+    double lr = 0.05, final_lr = 0;
+    double warmup = 0;                 // epochs
+    int step = 30;                     // step: epochs between drops
+    std::vector<int> milestones = {};  // multistep: epochs of the drops
+    double gamma = 0.1;                // factor of a drop
+    double power = 1;                  // polynomial
+    int patience = 10;                 // plateau: epochs without a better validation before a drop
+};
+
+// `epoch` epochs (fractions included) after the start of a run of `epochs`.
 double learning_rate(const ScheduleOptions&, double epoch, int epochs, const Plateau& = {});
 
 }  // namespace fp

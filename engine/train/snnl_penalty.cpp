@@ -62,7 +62,8 @@ private:
         const size_t score_bytes = size_t(x.map.c) * sizeof(double);
         auto* scores = static_cast<double*>(scores_.grow(k.memory, score_bytes));
         void* scratch = tape.scratch(std::max<size_t>(k.snnl.scratch_bytes(s, true), 1));
-        k.snnl.forward(s, x.data, labels, strata, scores, scratch, tape.stream());
+        k.snnl.forward(s, {.x = x.data, .labels = labels, .strata = strata, .scores = scores},
+                       scratch, tape.stream());
         std::vector<double> score(x.map.c);
         k.memory.copy_out(score.data(), scores, score_bytes, tape.stream());
 
@@ -73,8 +74,14 @@ private:
         k.memory.copy_in(scores, slope.data(), score_bytes, tape.stream());
         const Write write = gradient ? Write::add : Write::replace;
         if (!gradient) gradient = tape.empty(x.map);
-        k.snnl.backward(s, x.data, labels, strata, scores, gradient.data, write, scratch,
-                        tape.stream());
+        k.snnl.backward(s,
+                        {.x = x.data,
+                         .labels = labels,
+                         .strata = strata,
+                         .dscore = scores,
+                         .dx = gradient.data,
+                         .write = write},
+                        scratch, tape.stream());
         k.memory.synchronize(tape.stream());  // slope and groups are ours
         return value;
     }

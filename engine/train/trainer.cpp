@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "engine/core/elements.h"
 #include "kernels/error.h"
@@ -16,7 +17,8 @@ std::string first_not_finite(const Tape& tape) {
     for (const Node& node : tape.nodes()) {
         if (!node.value) continue;
         for (const double v : read_activations(k, node.value.data, 0, node.value.map.stored()))
-            if (!std::isfinite(v)) return text(node.op, node.layer.empty() ? "" : " ", node.layer);
+            if (!std::isfinite(v))
+                return text(name(node.op), node.layer.empty() ? "" : " ", node.layer);
     }
     return "the loss";
 }
@@ -45,13 +47,14 @@ Trainer::Trainer(Network& network,
     : network_(network),
       options_(options),
       session_(network),
-      feed_(network.kernels(), preprocessing),
-      loss_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
+      input_(network.kernels(), preprocessing),
+      entropy_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
       rounded_(network.params),
       optimizer_(network.params, options.optimizer),
       results_(network.kernels().order) {
-    for (auto& of_place : keys_)
-        for (uint64_t& key : of_place) key = session_.new_key();
+    for (auto& of_slot : graphs_)
+        for (auto& graph : of_slot)
+            graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
     const ParamStore& p = network.params;
     const Memory& memory = network.kernels().memory;
@@ -62,79 +65,87 @@ Trainer::Trainer(Network& network,
     memory.copy(average_[1].data(), p.statistics(), size_t(p.statistics_count()) * e, {});
 }
 
+// One step's tape on its way through forward and backward.
+struct Trainer::Step {
+    const Batch& batch;
+    int slot;  // of the input
+    TapeOptions options;
+    std::optional<RoundedWeights::InUse> rounded = {};
+    std::unique_ptr<Tape> tape = {};
+    Var logits = {};
+    LossRow loss = {};
+    double penalty = 0;
+};
+
+void Trainer::forward(Step& step) {
+    step.rounded.emplace(rounded_);
+    step.tape.reset(new Tape(session_.begin(step.options)));
+    const Var images = input_.images(*step.tape, step.slot, step.batch.n);
+    step.logits = network_.forward(*step.tape, images);
+    step.loss = cross_entropy(*step.tape, step.logits, input_.labels(step.slot), entropy_);
+    results_.fetch(*step.tape, step.logits, step.loss);
+}
+
+void Trainer::backward(Step& step) {
+    std::vector<Tape::Seed> seeds{{step.loss.row}};
+    if (options_.penalty) step.penalty = options_.penalty.add(*step.tape, step.batch, seeds);
+    step.tape->backward(seeds);
+}
+
 // The device gets the whole step at once; the host waits for the loss alone, which is known long before
 // backward is done, so that the device has work while the host looks at it.
 Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     check_weights();
-    const int at = feed_.upload(batch);
-    const TapeOptions options{.mode = Mode::train,
-                              .dropout_key = key_of(options_.seed, place),
-                              .rows = options_.penalty.rows,
-                              .accumulate = pending_ > 0};
-    const uint64_t key = keys_[at][options.accumulate];
-    std::unique_ptr<Tape> tape;
-    Var logits;
-    double penalty = 0;
-    std::optional<RoundedWeights::InUse> rounded;
-    const auto forward = [&] {
-        rounded.emplace(rounded_);
-        tape.reset(new Tape(session_.begin(options)));
-        logits = network_.forward(*tape, feed_.images(*tape, at, batch.n));
-        loss_.enqueue(*tape, logits, feed_.labels(at));
-        results_.fetch(*tape, logits, loss_);
-    };
-    const auto backward = [&] {
-        std::vector<Tape::Seed> seeds{{logits, loss_.gradient(*tape, logits)}};
-        if (options_.penalty) penalty = options_.penalty.add(*tape, batch, seeds);
-        if (options_.penalty || !tape->repeatable()) session_.forbid(key);
-        tape->backward(seeds);
-    };
-    session_.repeat(key, true,
-                    {{Session::Part::device, forward},
-                     {Session::Part::host, [&] { results_.there.record({}); }},
-                     {Session::Part::device, backward}},
-                    {.n = batch.n, .at = feed_.addresses(at)});
-    rounded.reset();
-    feed_.free_place(at);
+    Step step{.batch = batch,
+              .slot = input_.upload(batch),
+              .options = {.mode = Mode::train,
+                          .dropout_key = key_of(options_.seed, place),
+                          .rows = options_.penalty.rows,
+                          .accumulate = pending_ > 0}};
+    using Part = StepGraph::Part;
+    graphs_[step.slot][step.options.accumulate]->run(
+        {.n = batch.n, .at = input_.addresses(step.slot)},
+        {{Part::device, [&] { forward(step); }},
+         {Part::host, [&] { results_.there.record({}); }},
+         {options_.penalty ? Part::both : Part::device, [&] { backward(step); }}});
+    step.rounded.reset();
+    input_.release(step.slot);
     results_.there.wait();
     check_norm();  // of the last update, which was enqueued before
-
     const double loss = results_.loss();
-    if (!std::isfinite(loss)) {
-        forward();  // again, from weights that have not moved, to look at each row
-        fail_with(Exit::diverged, "the loss is ", loss, " in batch ", batch.number,
-                  "; the first value that is not finite is in ", first_not_finite(*tape),
-                  ". A lower --lr or --clip-norm may help");
-    }
-    FP_REQUIRE(std::isfinite(penalty), Exit::diverged, "the penalty is ", penalty, " in batch ",
-               batch.number);
-    const int64_t samples =
-        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
+    if (!std::isfinite(loss)) explain(step, loss);
+    FP_REQUIRE(std::isfinite(step.penalty), Exit::diverged, "the penalty is ", step.penalty,
+               " in batch ", batch.number);
     network_.batches_seen += 1;
     network_.params.touch();  // the norms' running statistics have moved
     ++pending_;
     if (last || pending_ == options_.accumulate) update(lr);
+    const int64_t samples =
+        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
     return {.loss = loss * double(samples),
-            .penalty = penalty * double(samples),
+            .penalty = step.penalty * double(samples),
             .samples = samples,
             .correct = count_correct(results_.logits.as<void>(), network_.kernels().activation,
                                      results_.map, batch.labels)};
 }
 
-void Trainer::Results::fetch(Tape& tape, Var v, const CrossEntropy& loss) {
+// Runs forward again, from weights that have not moved, to look at each row.
+void Trainer::explain(Step& step, double loss) {
+    forward(step);
+    fail_with(Exit::diverged, "the loss is ", loss, " in batch ", step.batch.number,
+              "; the first value that is not finite is in ", first_not_finite(*step.tape),
+              ". A lower --lr or --clip-norm may help");
+}
+
+void Trainer::Results::fetch(Tape& tape, Var v, const LossRow& loss) {
     const Kernels& k = tape.kernels();
     const Tensor t = tape.value(v);
     map = t.map;
     const size_t bytes = size_t(map.stored()) * bytes_of(k.activation);
     sums.grow(k.memory, 2 * sizeof(double));
     logits.grow(k.memory, bytes);
-    k.memory.copy_out_later(sums.as<void>(), loss.sums(), 2 * sizeof(double), tape.stream());
+    k.memory.copy_out_later(sums.as<void>(), loss.sums, 2 * sizeof(double), tape.stream());
     k.memory.copy_out_later(logits.as<void>(), t.data, bytes, tape.stream());
-}
-
-double Trainer::Results::loss() const {
-    const double* sum = sums.as<double>();
-    return sum[1] > 0 ? sum[0] / sum[1] : 0;
 }
 
 void Trainer::check_update() const {
@@ -161,8 +172,16 @@ void Trainer::update(double lr) {
     const double keep = std::min(options_.ema, (1 + t) / (10 + t));
     const ParamStore& p = network_.params;
     const auto& op = network_.kernels().optimizer;
-    op.blend(p.trained_count(), keep, average_[0].data(), p.values(), {});
-    op.blend(p.statistics_count(), keep, average_[1].data(), p.statistics(), {});
+    op.blend(p.trained_count(),
+             {.keep = keep,
+              .average = static_cast<par*>(average_[0].data()),
+              .w = static_cast<const par*>(p.values())},
+             {});
+    op.blend(p.statistics_count(),
+             {.keep = keep,
+              .average = static_cast<par*>(average_[1].data()),
+              .w = static_cast<const par*>(p.statistics())},
+             {});
 }
 
 Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) {

@@ -1,12 +1,13 @@
-// Training steps on one network, and everything that a run would need to go on from here. One step's bits depend on the network, the batch and the step's place alone.
+// Training steps on one network, and the state that a run needs to go on from here. The bits of a step depend on the
+// network, the batch and the step's place in the run alone.
 #pragma once
 
 #include <exception>
-#include <optional>
+#include <memory>
 
 #include "engine/core/loss.h"
 #include "engine/core/rounded_weights.h"
-#include "engine/core/session.h"
+#include "engine/core/step_graph.h"
 #include "engine/data/device_input.h"
 #include "engine/io/safetensors.h"
 #include "engine/train/optimizer.h"
@@ -19,13 +20,13 @@ struct TrainerOptions {
     OptimizerOptions optimizer;
     std::vector<double> class_weights = {};  // of the loss; none: all 1
     double smoothing = 0;
-    int accumulate = 1;  // batches a step
+    int accumulate = 1;  // batches per step
     double ema = 0;      // decay of the moving average of weights and statistics; 0: none
     uint64_t seed = 1;
     Penalty penalty = {};  // on top of the loss; empty: none
 };
 
-// What a stretch of training has seen.
+// Of some steps of training.
 struct Sums {
     double loss = 0, penalty = 0;  // summed over samples
     int64_t samples = 0, correct = 0;
@@ -35,11 +36,11 @@ class Trainer {
 public:
     Trainer(Network&, const Preprocessing&, const TrainerOptions&);
 
-    // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place`
-    // keys the dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer.
+    // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place` keys the
+    // dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer with such a value.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
-    // Gradients whose clipped norm is not finite change no weight. The device alone knows at first: they are an
-    // Error (Exit::diverged) here, which waits for the last update, and in the next batch() or save().
+    // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
+    // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save().
     void check_update() const;
 
     Network& network() { return network_; }
@@ -47,8 +48,8 @@ public:
     Session& session() { return session_; }
     const OptimizerState& optimizer() const { return optimizer_; }
 
-    // While it lives, the network holds the averaged weights. Where the device fails to put the others back, the
-    // next batch() or save() throws its error.
+    // During its life the network has the averaged weights. Where the device fails to restore the others, the next
+    // batch() or save() throws that error.
     class Averaged {
     public:
         explicit Averaged(Trainer&);
@@ -62,13 +63,17 @@ public:
     };
     bool has_average() const { return options_.ema > 0; }
 
-    // Momenta by parameter name and the step count: what a checkpoint holds beside the model. With an average
-    // the model is the averaged one (save it under Averaged), and the raw weights are here.
+    // What a checkpoint holds beside the model: momenta by parameter name and the step count. With an average the
+    // checkpoint's model is the averaged one (save it under Averaged), and the raw weights are here.
     std::vector<TensorEntry> save() const;
     // For a trainer of a network that holds the checkpoint's model. Exit::model where it is another network's.
     void load(const std::vector<TensorEntry>&);
 
 private:
+    struct Step;
+    void forward(Step&);
+    void backward(Step&);
+    [[noreturn]] void explain(Step&, double loss);
     void update(double lr);
     void check_norm() const;
     void check_weights() const;
@@ -77,23 +82,23 @@ private:
     Network& network_;
     TrainerOptions options_;
     Session session_;
-    Feed feed_;
-    CrossEntropy loss_;
+    DeviceInput input_;
+    CrossEntropy entropy_;
     RoundedWeights rounded_;
     OptimizerState optimizer_;
     // What the host reads of a step.
     struct Results {
         explicit Results(const Order& order) : there(order) {}
-        void fetch(Tape&, Var logits, const CrossEntropy&);
-        double loss() const;
+        void fetch(Tape&, Var logits, const LossRow&);
+        double loss() const { return mean_loss(sums.as<double>()); }
 
         HostBuffer sums, logits;
         Map map;  // of the logits
-        Mark there;
+        OwnedEvent there;
     };
     Results results_;
-    uint64_t keys_[Feed::kPlaces]
-                  [2];          // of the session's steps: by place, and whether gradients are added
+    // By input slot, and whether gradients are added to those of the batch before.
+    std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
     Buffer average_[2];         // of values and statistics
     int pending_ = 0;           // batches since the last update
     std::exception_ptr fault_;  // of Averaged's destructor

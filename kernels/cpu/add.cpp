@@ -9,20 +9,19 @@
 namespace fp::cpu {
 namespace {
 
-void forward(const Map& map, const act* a_act, const act* b_act, act* y_act, Stream) {
-    const auto* a = static_cast<const float*>(a_act);
-    const auto* b = static_cast<const float*>(b_act);
-    auto* y = static_cast<float*>(y_act);
+void forward(const Map& map, const Add::Forward& args, Stream) {
+    const auto *a = as<float>(args.a), *b = as<float>(args.b);
+    auto* y = as<float>(args.y);
     for_pieces(map.stored(), [=](int64_t first, int64_t last) {
 #pragma omp simd
         for (int64_t i = first; i < last; ++i) y[i] = a[i] + b[i];
     });
 }
 
-void accumulate(const Map& map, const act* dy_act, act* dx_act, Write write, Stream) {
-    const auto* dy = static_cast<const float*>(dy_act);
-    auto* dx = static_cast<float*>(dx_act);
-    for_pieces(map.stored(), [=](int64_t first, int64_t last) {
+void accumulate(const Map& map, const Add::Accumulate& args, Stream) {
+    const auto* dy = as<float>(args.dy);
+    auto* dx = as<float>(args.dx);
+    for_pieces(map.stored(), [=, write = args.write](int64_t first, int64_t last) {
         if (write == Write::replace) {
             std::copy(dy + first, dy + last, dx + first);
         } else {

@@ -1,8 +1,9 @@
-// Adaptive average pooling, one block of channels of one image at a time, a vector of channels in the
-// inner loops.
+// Adaptive average pooling.
 //
-//   forward   y[i,j] = mean of x over the cell (i,j)
-//   backward  dx[h,w] = sum over the cells (i,j) that hold (h,w) of dy[i,j] / their size
+//   forward   y[i,j] = mean of x over cell (i,j)
+//   backward  dx[h,w] = sum over the cells (i,j) that contain (h,w) of dy[i,j] / size of the cell
+//
+// Layout    A unit of work is one block of channels of one image; the inner loops run over its channels.
 #include <algorithm>
 
 #include "kernels/cpu/lanes.h"
@@ -12,7 +13,7 @@ namespace fp::cpu {
 namespace {
 
 struct Range {
-    int first, last;  // one past
+    int first, last;  // last: one past the end
     int count() const { return last - first; }
 };
 
@@ -29,7 +30,7 @@ void forward_plane(const AvgPoolShape& s, const float* x, float* y) {
             float sum[kBlock] = {};
             for (int h = rows.first; h < rows.last; ++h) {
                 const float* row = x + int64_t(h) * s.x.w * kBlock;
-                float part[kBlock] = {};  // a row at a time: less is lost on large maps
+                float part[kBlock] = {};  // summed per row: smaller rounding error on large maps
                 for (int w = columns.first; w < columns.last; ++w) {
                     for (int c = 0; c < kBlock; ++c) part[c] += row[w * kBlock + c];
                 }
@@ -77,21 +78,21 @@ void for_each_plane(const AvgPoolShape& s, Plane plane) {
     }
 }
 
-void forward(const AvgPoolShape& s, const act* x_act, act* y_act, Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    auto* y = static_cast<float*>(y_act);
+void forward(const AvgPoolShape& s, const AvgPool::Forward& args, Stream) {
+    const auto* x = as<float>(args.x);
+    auto* y = as<float>(args.y);
     with_block(s.x.block, [&](auto block) {
         for_each_plane(s,
                        [&](int64_t in, int64_t out) { forward_plane<block>(s, x + in, y + out); });
     });
 }
 
-void backward(const AvgPoolShape& s, const act* dy_act, act* dx_act, Write write, Stream) {
-    const auto* dy = static_cast<const float*>(dy_act);
-    auto* dx = static_cast<float*>(dx_act);
+void backward(const AvgPoolShape& s, const AvgPool::Backward& args, Stream) {
+    const auto* dy = as<float>(args.dy);
+    auto* dx = as<float>(args.dx);
     with_block(s.x.block, [&](auto block) {
         for_each_plane(s, [&](int64_t in, int64_t out) {
-            backward_plane<block>(s, dy + out, dx + in, write);
+            backward_plane<block>(s, dy + out, dx + in, args.write);
         });
     });
 }

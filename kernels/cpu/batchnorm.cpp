@@ -7,101 +7,25 @@
 //   dx   = gamma rstd (g - dbeta / m - xhat dgamma / m)     batch statistics
 //   dx   = gamma rstd g                                     given statistics
 //
-// Layout   channels in blocks of 8 or 16, one vector a pixel. Padding comes out zero because gamma, beta
-//          and x are zero there.
-// Sums     A unit of work is a run of images of one channel block, cut in tiles of at most 128 pixels. A
-//          tile sums floats, tiles and units are joined in double and in order, so bits depend on the
-//          shape alone. Squares are taken about the mean of the tile before: where that lies far from the
-//          tile's own mean, the two tiles' distance is itself as large a part of the variance.
-// Traffic  train reads x twice and writes y; backward reads x, dy (and y with ReLU) twice and writes dx.
-//          Channel blocks go in batches that a shared cache holds between the two readings.
+// Layout   Channels in blocks of 8 or 16, one vector per pixel. The padding of y is zero because gamma, beta and x are
+//          zero there.
+// Sums     A unit of work is a run of images of one channel block, split into tiles of at most 128 pixels. Sums within a
+//          tile are in float; tiles and units are combined in double and in a fixed order, so results depend on the
+//          shape alone. Variance is accumulated about the mean of the previous tile to avoid cancellation: where that
+//          mean is far from the tile's own, the distance between the two is a part of the variance of the same size.
+// Traffic  train reads x twice and writes y; backward reads x, dy (and y with ReLU) twice and writes dx. Channel blocks
+//          are processed in batches that stay in a shared cache between the two passes.
 // Bound    memory.
 #include <cmath>
 
+#include "kernels/cpu/batchnorm_units.h"
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/kernels.h"
 
 namespace fp::cpu {
 namespace {
 
-constexpr int64_t kTilePixels = 128;
-constexpr int64_t kUnitPixels = 2048;
-constexpr int64_t kBatchBytes = 8 << 20;
-
-// Which part of a map a unit covers: images [first, last) of a channel block.
-struct Unit {
-    int block, first, last;
-};
-
-struct Units {
-    Map map;
-
-    int images() const { return int(std::max<int64_t>(1, kUnitPixels / map.pixels())); }
-    int per_block() const { return int(ceil_div(map.n, images())); }
-    int count() const { return per_block() * map.blocks(); }
-    Unit operator[](int i) const {
-        const int first = i % per_block() * images();
-        return {i / per_block(), first, std::min(map.n, first + images())};
-    }
-    int64_t plane(int image, int block) const {  // where one image of a channel block begins
-        return map.at(image, block * map.block, 0, 0);
-    }
-    int64_t plane_stride() const { return map.stored_c() * map.pixels(); }
-};
-
-// `images` runs of `pixels` vectors from element `first` on.
-struct Tile {
-    int64_t first, images, pixels;
-    int64_t count() const { return images * pixels; }
-};
-
-template <class Body>
-void for_tiles(const Units& units, const Unit& unit, const Body& body) {
-    const int64_t pixels = units.map.pixels();
-    if (pixels > kTilePixels) {
-        for (int n = unit.first; n < unit.last; ++n)
-            for (int64_t p = 0; p < pixels; p += kTilePixels)
-                body(Tile{units.plane(n, unit.block) + p * units.map.block, 1,
-                          std::min(kTilePixels, pixels - p)});
-    } else {
-        const int images = int(kTilePixels / pixels);
-        for (int n = unit.first; n < unit.last; n += images)
-            body(Tile{units.plane(n, unit.block), std::min(images, unit.last - n), pixels});
-    }
-}
-
-// body(element index) for every vector of the tile
-template <int B, class Body>
-inline void for_pixels(const Units& units, const Tile& tile, const Body& body) {
-    for (int64_t n = 0; n < tile.images; ++n) {
-        const int64_t first = tile.first + n * units.plane_stride();
-        for (int64_t p = 0; p < tile.pixels; ++p) body(first + p * B);
-    }
-}
-
-// Channel blocks in batches whose `streams` maps stay in the shared cache: pass(first unit, last unit) then
-// finish(first block, last block), both called by every thread of a team, with its barriers between.
-template <class Pass, class Finish, class Second>
-void in_batches(
-    const Units& units, int streams, const Pass& pass, const Finish& finish, const Second& second) {
-    const Map& map = units.map;
-    const int64_t block_bytes = streams * int64_t(sizeof(float)) * map.stored() / map.blocks();
-    const int blocks = int(std::clamp<int64_t>(kBatchBytes / block_bytes, 1, map.blocks()));
-    const int per_block = units.per_block();
-#pragma omp parallel if (map.stored() > kPiece)
-    for (int first = 0; first < map.blocks(); first += blocks) {
-        const int last = std::min(map.blocks(), first + blocks);
-#pragma omp for schedule(dynamic)
-        for (int i = first * per_block; i < last * per_block; ++i) pass(i);
-#pragma omp for
-        for (int block = first; block < last; ++block) finish(block);
-#pragma omp for schedule(dynamic)
-        for (int i = last * per_block - 1; i >= first * per_block; --i) second(i);
-    }
-}
-
-// Mean and sum of squared distances from it, of `count` elements a channel.
+// Mean and sum of squared deviations from it, of `count` elements per channel.
 template <int B>
 struct Moments {
     double count = 0;
@@ -117,10 +41,10 @@ struct Moments {
 };
 
 template <int B>
-Moments<B> moments(const Units& units, const Unit& unit, const float* x) {
+Moments<B> moments(const NormUnits& units, const NormUnit& unit, const float* x) {
     Moments<B> all;
     Floats<B> shift{};
-    for_tiles(units, unit, [&](const Tile& tile) {
+    for_tiles(units, unit, [&](const NormTile& tile) {
         if (all.count == 0) {
             Floats<B> sum{};
             for_pixels<B>(units, tile, [&](int64_t i) { sum += load<B>(x + i); });
@@ -142,16 +66,24 @@ Moments<B> moments(const Units& units, const Unit& unit, const float* x) {
 }
 
 // y = act((x - mean) scale + shift + residual)
+struct Normalized {
+    const float *x, *residual;
+    float* y;
+};
+template <int B>
+struct Line {
+    Floats<B> mean, scale, shift;
+};
 template <int B, bool kRelu, bool kResidual>
-void normalize(const Units& units,
-               const Unit& unit,
-               const float* x,
-               const float* residual,
-               const Floats<B>& mean,
-               const Floats<B>& scale,
-               const Floats<B>& shift,
-               float* y) {
-    for_tiles(units, unit, [&](const Tile& tile) {
+void normalize(const NormUnits& units,
+               const NormUnit& unit,
+               const Normalized& maps,
+               const Line<B>& line) {
+    // Copies: the compiler must assume that a store to y changes `maps` and `line`.
+    const float *x = maps.x, *residual = maps.residual;
+    float* const y = maps.y;
+    const Floats<B> mean = line.mean, scale = line.scale, shift = line.shift;
+    for_tiles(units, unit, [&](const NormTile& tile) {
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> z = (load<B>(x + i) - mean) * scale + shift;
             if (kResidual) z += load<B>(residual + i);
@@ -163,72 +95,35 @@ void normalize(const Units& units,
 
 template <int B>
 void normalize(const BatchNormShape& s,
-               const Units& units,
-               const Unit& unit,
-               const float* x,
-               const float* residual,
-               const Floats<B>& mean,
-               const Floats<B>& scale,
-               const Floats<B>& shift,
-               float* y) {
+               const NormUnits& units,
+               const NormUnit& unit,
+               const Normalized& maps,
+               const Line<B>& line) {
     with_flag(s.relu, [&](auto relu) {
         with_flag(s.residual, [&](auto has_residual) {
-            normalize<B, relu, has_residual>(units, unit, x, residual, mean, scale, shift, y);
+            normalize<B, relu, has_residual>(units, unit, maps, line);
         });
     });
 }
 
-// The caller's scratch: two vectors of doubles a unit, then two numbers a channel.
-struct Scratch {
-    double* partial;
-    float *first, *second;
+size_t scratch_bytes(const BatchNormShape& s) { return NormScratch::bytes(s.x); }
 
-    Scratch(const Map& map, void* scratch)
-        : partial(static_cast<double*>(scratch)),
-          first(reinterpret_cast<float*>(partial + 2 * partials(map))),
-          second(first + map.stored_c()) {}
-
-    static int64_t partials(const Map& map) { return int64_t(Units{map}.count()) * map.block; }
-    static size_t bytes(const Map& map) {
-        return size_t(2 * partials(map)) * sizeof(double) +
-               size_t(2 * map.stored_c()) * sizeof(float);
-    }
-    double* of(int unit, int block) const { return partial + int64_t(unit) * 2 * block; }
-};
-
-size_t scratch_bytes(const BatchNormShape& s) { return Scratch::bytes(s.x); }
-
-void train(const BatchNormShape& s,
-           const act* x_act,
-           const act* residual_act,
-           const par* gamma_par,
-           const par* beta_par,
-           par* running_mean_par,
-           par* running_var_par,
-           act* y_act,
-           par* mean_par,
-           par* rstd_par,
-           void* scratch_block,
-           Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    const auto* residual = static_cast<const float*>(residual_act);
-    const auto* gamma = static_cast<const float*>(gamma_par);
-    const auto* beta = static_cast<const float*>(beta_par);
-    auto* running_mean = static_cast<float*>(running_mean_par);
-    auto* running_var = static_cast<float*>(running_var_par);
-    auto* y = static_cast<float*>(y_act);
-    auto* mean = static_cast<float*>(mean_par);
-    auto* rstd = static_cast<float*>(rstd_par);
-    const Units units{s.x};
-    const Scratch scratch(s.x, scratch_block);
+void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_block, Stream) {
+    const Normalized maps{
+        .x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
+    const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
+    auto *running_mean = as<float>(args.running_mean), *running_var = as<float>(args.running_var);
+    auto *mean = as<float>(args.mean), *rstd = as<float>(args.rstd);
+    const NormUnits units{s.x};
+    const NormScratch scratch(s.x, scratch_block);
     const double m = double(s.x.n) * double(s.x.pixels());
-    // y = (x - mean) scale + shift, where shift makes up for the rounding of mean to float.
+    // y = (x - mean) scale + shift, where shift corrects for the rounding of mean to float.
     float *scale = scratch.first, *shift = scratch.second;
 
     with_block(s.x.block, [&](auto block) {
         constexpr int B = block;
         const auto sum = [&](int i) {
-            const Moments<B> part = moments<B>(units, units[i], x);
+            const Moments<B> part = moments<B>(units, units[i], maps.x);
             store<B>(scratch.of(i, B), part.mean);
             store<B>(scratch.of(i, B) + B, part.squares);
         };
@@ -236,7 +131,7 @@ void train(const BatchNormShape& s,
             Moments<B> all;
             for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
                  ++i) {
-                const Unit unit = units[i];
+                const NormUnit unit = units[i];
                 all.join({double(unit.last - unit.first) * double(s.x.pixels()),
                           load<B>(scratch.of(i, B)), load<B>(scratch.of(i, B) + B)});
             }
@@ -256,68 +151,63 @@ void train(const BatchNormShape& s,
             }
         };
         const auto apply = [&](int i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             const int c = unit.block * B;
-            normalize<B>(s, units, unit, x, residual, load<B>(mean + c), load<B>(scale + c),
-                         load<B>(shift + c), y);
+            normalize<B>(s, units, unit, maps,
+                         {.mean = load<B>(mean + c),
+                          .scale = load<B>(scale + c),
+                          .shift = load<B>(shift + c)});
         };
         in_batches(units, s.residual ? 3 : 2, sum, finish, apply);
     });
 }
 
-void infer(const BatchNormShape& s,
-           const act* x_act,
-           const act* residual_act,
-           const par* gamma_par,
-           const par* beta_par,
-           const par* running_mean_par,
-           const par* running_var_par,
-           act* y_act,
-           Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    const auto* residual = static_cast<const float*>(residual_act);
-    const auto* gamma = static_cast<const float*>(gamma_par);
-    const auto* beta = static_cast<const float*>(beta_par);
-    const auto* mean = static_cast<const float*>(running_mean_par);
-    const auto* var = static_cast<const float*>(running_var_par);
-    auto* y = static_cast<float*>(y_act);
-    const Units units{s.x};
+void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream) {
+    const Normalized maps{
+        .x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
+    const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
+    const auto *mean = as<float>(args.running_mean), *var = as<float>(args.running_var);
+    const NormUnits units{s.x};
     with_block(s.x.block, [&](auto block) {
         constexpr int B = block;
 #pragma omp parallel for schedule(dynamic) if (s.x.stored() > kPiece)
         for (int i = 0; i < units.count(); ++i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             const int c = unit.block * B;
             Floats<B> scale;
             for (int lane = 0; lane < B; ++lane)
                 scale[lane] = float(gamma[c + lane] / std::sqrt(var[c + lane] + s.eps));
-            normalize<B>(s, units, unit, x, residual, load<B>(mean + c), scale, load<B>(beta + c),
-                         y);
+            normalize<B>(s, units, unit, maps,
+                         {.mean = load<B>(mean + c), .scale = scale, .shift = load<B>(beta + c)});
         }
     });
 }
 
-// g and its sums over a unit; g is also given to dresidual, if there is one.
+struct Differentiated {
+    const float *x, *y, *dy;
+    float *dx, *dresidual;  // dresidual may be null
+    Write dresidual_write;
+};
+
+// g and its sums over a unit; g is also written to dresidual, if there is one.
 template <int B, bool kRelu>
-void sum_gradient(const Units& units,
-                  const Unit& unit,
-                  const float* x,
-                  const float* y,
-                  const float* dy,
+void sum_gradient(const NormUnits& units,
+                  const NormUnit& unit,
+                  const Differentiated& maps,
                   const Floats<B>& mean,
-                  float* dresidual,
-                  Write write,
                   double* partial) {
+    const float *x = maps.x, *y = maps.y, *dy = maps.dy;
+    float* const dresidual = maps.dresidual;
+    const bool add = maps.dresidual_write == Write::add;
     Doubles<B> sum{}, sum_away{};
-    for_tiles(units, unit, [&](const Tile& tile) {
+    for_tiles(units, unit, [&](const NormTile& tile) {
         Floats<B> part{}, part_away{};
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> g = load<B>(dy + i);
             if (kRelu) g = load<B>(y + i) <= 0 ? Floats<B>{} : g;
             part += g;
             part_away += g * (load<B>(x + i) - mean);
-            if (dresidual)
-                store<B>(dresidual + i, write == Write::add ? load<B>(dresidual + i) + g : g);
+            if (dresidual) store<B>(dresidual + i, add ? load<B>(dresidual + i) + g : g);
         });
         sum += widen<B>(part);
         sum_away += widen<B>(part_away);
@@ -327,18 +217,19 @@ void sum_gradient(const Units& units,
 }
 
 // dx = scale (g - drift - (x - mean) slope)
+template <int B>
+struct GradientLine {
+    Floats<B> mean, scale, drift, slope;
+};
 template <int B, bool kRelu, bool kAdd>
-void propagate(const Units& units,
-               const Unit& unit,
-               const float* x,
-               const float* y,
-               const float* dy,
-               const Floats<B>& mean,
-               const Floats<B>& scale,
-               const Floats<B>& drift,
-               const Floats<B>& slope,
-               float* dx) {
-    for_tiles(units, unit, [&](const Tile& tile) {
+void propagate(const NormUnits& units,
+               const NormUnit& unit,
+               const Differentiated& maps,
+               const GradientLine<B>& line) {
+    const Floats<B> mean = line.mean, scale = line.scale, drift = line.drift, slope = line.slope;
+    const float *x = maps.x, *y = maps.y, *dy = maps.dy;
+    float* const dx = maps.dx;
+    for_tiles(units, unit, [&](const NormTile& tile) {
         for_pixels<B>(units, tile, [&](int64_t i) {
             Floats<B> g = load<B>(dy + i);
             if (kRelu) g = load<B>(y + i) <= 0 ? Floats<B>{} : g;
@@ -348,109 +239,105 @@ void propagate(const Units& units,
     });
 }
 
-// rstd(c) gives the statistics' scale; `of_batch` says that they move with x.
 template <class Rstd>
-void differentiate(const BatchNormShape& s,
-                   const act* x_act,
-                   const act* y_act,
-                   const act* dy_act,
-                   const par* gamma_par,
-                   const par* mean_par,
-                   const Rstd& rstd,
-                   bool of_batch,
-                   const BatchNorm::Backward& out,
-                   void* scratch_block) {
-    const auto* x = static_cast<const float*>(x_act);
-    const auto* y = static_cast<const float*>(y_act);
-    const auto* dy = static_cast<const float*>(dy_act);
-    const auto* gamma = static_cast<const float*>(gamma_par);
-    const auto* mean = static_cast<const float*>(mean_par);
-    auto* dx = static_cast<float*>(out.dx);
-    auto* dresidual = static_cast<float*>(out.dresidual);
-    auto* dgamma = static_cast<float*>(out.dgamma);
-    auto* dbeta = static_cast<float*>(out.dbeta);
-    const Units units{s.x};
-    const Scratch scratch(s.x, scratch_block);
-    const double m = double(s.x.n) * double(s.x.pixels());
+struct Statistics {
+    const float* mean;
+    Rstd rstd;      // rstd(c)
+    bool of_batch;  // they depend on x
+};
+
+// Of one channel block, from the sums of its units: dgamma, dbeta, and drift and slope of propagate.
+template <int B, class Rstd>
+void finish_gradient(const NormUnits& units,
+                     int channels,
+                     const NormScratch& scratch,
+                     const Statistics<Rstd>& of,
+                     const BatchNorm::Gradients& to) {
+    const double m = double(units.map.n) * double(units.map.pixels());
     float *drift = scratch.first, *slope = scratch.second;
-    // Where the first pass leaves g in dresidual, the second reads it there, without y.
-    const bool g_kept = dresidual && out.dresidual_write == Write::replace;
+    Doubles<B> sum_g{}, sum_away{};
+    for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block(); ++i) {
+        sum_g += load<B>(scratch.of(i, B));
+        sum_away += load<B>(scratch.of(i, B) + B);
+    }
+    for (int lane = 0; lane < B; ++lane) {
+        const int c = channels * B + lane;
+        const double r = of.rstd(c), scaled = sum_away[lane] * r;
+        const auto put = [&](float* slot, double value) {
+            if (slot) slot[c] = float(to.par_write == Write::add ? slot[c] + value : value);
+        };
+        put(as<float>(to.dgamma), scaled);
+        put(as<float>(to.dbeta), sum_g[lane]);
+        drift[c] = of.of_batch ? float(sum_g[lane] / m) : 0.0f;
+        slope[c] = of.of_batch ? float(scaled * r / m) : 0.0f;
+    }
+}
+
+// `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen.
+template <class Args, class Rstd>
+void differentiate(const BatchNormShape& s,
+                   const Args& args,
+                   const Statistics<Rstd>& of,
+                   void* scratch_block) {
+    const BatchNorm::Gradients& to = args.to;
+    const Differentiated maps{.x = as<float>(args.x),
+                              .y = as<float>(args.y),
+                              .dy = as<float>(args.dy),
+                              .dx = as<float>(to.dx),
+                              .dresidual = as<float>(to.dresidual),
+                              .dresidual_write = to.dresidual_write};
+    const auto *gamma = as<float>(args.gamma), *mean = of.mean;
+    const NormUnits units{s.x};
+    const NormScratch scratch(s.x, scratch_block);
+    const float *drift = scratch.first, *slope = scratch.second;
+    // If the first pass writes g to dresidual, the second reads g there and does not need y.
+    const bool g_kept = maps.dresidual && to.dresidual_write == Write::replace;
+    Differentiated second = maps;
+    if (g_kept) second.dy = maps.dresidual;
 
     with_block(s.x.block, [&](auto block) {
         constexpr int B = block;
         const auto sum = [&](int i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             with_flag(s.relu, [&](auto relu) {
-                sum_gradient<B, relu>(units, unit, x, y, dy, load<B>(mean + unit.block * B),
-                                      dresidual, out.dresidual_write, scratch.of(i, B));
+                sum_gradient<B, relu>(units, unit, maps, load<B>(mean + unit.block * B),
+                                      scratch.of(i, B));
             });
         };
         const auto finish = [&](int channels) {
-            Doubles<B> sum_g{}, sum_away{};
-            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
-                 ++i) {
-                sum_g += load<B>(scratch.of(i, B));
-                sum_away += load<B>(scratch.of(i, B) + B);
-            }
-            for (int lane = 0; lane < B; ++lane) {
-                const int c = channels * B + lane;
-                const double r = rstd(c), scaled = sum_away[lane] * r;
-                const auto put = [&](float* slot, double value) {
-                    if (slot)
-                        slot[c] = float(out.par_write == Write::add ? slot[c] + value : value);
-                };
-                put(dgamma, scaled);
-                put(dbeta, sum_g[lane]);
-                drift[c] = of_batch ? float(sum_g[lane] / m) : 0.0f;
-                slope[c] = of_batch ? float(scaled * r / m) : 0.0f;
-            }
+            finish_gradient<B>(units, channels, scratch, of, to);
         };
         const auto apply = [&](int i) {
-            const Unit unit = units[i];
+            const NormUnit unit = units[i];
             const int c = unit.block * B;
-            Floats<B> scale;
+            GradientLine<B> line{.mean = load<B>(mean + c),
+                                 .scale = {},
+                                 .drift = load<B>(drift + c),
+                                 .slope = load<B>(slope + c)};
             for (int lane = 0; lane < B; ++lane)
-                scale[lane] = float(gamma[c + lane] * rstd(c + lane));
+                line.scale[lane] = float(gamma[c + lane] * of.rstd(c + lane));
             with_flag(s.relu && !g_kept, [&](auto relu) {
-                with_flag(out.dx_write == Write::add, [&](auto add) {
-                    propagate<B, relu, add>(units, unit, x, y, g_kept ? dresidual : dy,
-                                            load<B>(mean + c), scale, load<B>(drift + c),
-                                            load<B>(slope + c), dx);
-                });
+                with_flag(to.dx_write == Write::add,
+                          [&](auto add) { propagate<B, relu, add>(units, unit, second, line); });
             });
         };
         in_batches(units, s.relu ? 4 : 3, sum, finish, apply);
     });
 }
 
-void backward(const BatchNormShape& s,
-              const act* x,
-              const act* y,
-              const act* dy,
-              const par* gamma,
-              const par* mean,
-              const par* rstd_par,
-              const BatchNorm::Backward& out,
-              void* scratch,
-              Stream) {
-    const auto rstd = [=](int c) { return double(static_cast<const float*>(rstd_par)[c]); };
-    differentiate(s, x, y, dy, gamma, mean, rstd, true, out, scratch);
+void backward(const BatchNormShape& s, const BatchNorm::Backward& args, void* scratch, Stream) {
+    const auto rstd = [rstd = as<float>(args.rstd)](int c) { return double(rstd[c]); };
+    differentiate(s, args, Statistics{as<float>(args.mean), rstd, true}, scratch);
 }
 
 void backward_frozen(const BatchNormShape& s,
-                     const act* x,
-                     const act* y,
-                     const act* dy,
-                     const par* gamma,
-                     const par* running_mean,
-                     const par* running_var,
-                     const BatchNorm::Backward& out,
+                     const BatchNorm::BackwardFrozen& args,
                      void* scratch,
                      Stream) {
-    const auto rstd = [=, &s](int c) {
-        return 1 / std::sqrt(static_cast<const float*>(running_var)[c] + s.eps);
+    const auto rstd = [var = as<float>(args.running_var), eps = s.eps](int c) {
+        return 1 / std::sqrt(var[c] + eps);
     };
-    differentiate(s, x, y, dy, gamma, running_mean, rstd, false, out, scratch);
+    differentiate(s, args, Statistics{as<float>(args.running_mean), rstd, false}, scratch);
 }
 
 }  // namespace

@@ -13,9 +13,6 @@ namespace {
 
 using onednn::Plan;
 
-const float* floats(const void* p) { return static_cast<const float*>(p); }
-float* floats(void* p) { return static_cast<float*>(p); }
-
 size_t bias_bytes(const ConvShape& s) {
     return size_t(round_up(s.y().stored_c() * int64_t(sizeof(float)), 64));
 }
@@ -37,89 +34,66 @@ size_t scratch_bytes(const ConvShape& s) {
     return bytes + bias_bytes(s);
 }
 
-void forward(const ConvShape& s,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream) {
+void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream) {
     if (small::suits(s, ConvCall::forward)) {
-        small::forward(s, floats(x), floats(w), nullptr, {.bias = floats(bias)}, floats(y),
-                       scratch);
-    } else if (bias) {
+        small::forward(s, a, scratch);
+    } else if (a.bias) {
         conv_plan(s, ConvCall::forward, {.bias = true})
-            .run({x, w, bias, y}, Write::replace, scratch);
+            .run({a.x, a.w, a.bias, a.y}, Write::replace, scratch);
     } else {
-        conv_plan(s, ConvCall::forward).run({x, w, y}, Write::replace, scratch);
+        conv_plan(s, ConvCall::forward).run({a.x, a.w, a.y}, Write::replace, scratch);
     }
 }
 
-void backward_data(
-    const ConvShape& s, const act* dy, const par* w, act* dx, Write write, void* scratch, Stream) {
+void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch, Stream) {
     if (small::suits(s, ConvCall::backward_data)) {
-        small::backward_data(s, floats(dy), floats(w), floats(dx), write, scratch);
+        small::backward_data(s, a, scratch);
     } else {
-        conv_plan(s, ConvCall::backward_data).run({dy, w, dx}, write, scratch);
+        conv_plan(s, ConvCall::backward_data).run({a.dy, a.w, a.dx}, a.write, scratch);
     }
 }
 
-void backward_filter(const ConvShape& s,
-                     const act* x,
-                     const act* dy,
-                     par* dw,
-                     par* dbias,
-                     Write write,
-                     void* scratch,
-                     Stream) {
+void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream) {
     if (small::suits(s, ConvCall::backward_filter)) {
-        small::backward_filter(s, floats(x), floats(dy), floats(dw), write, scratch);
+        small::backward_filter(s, a, scratch);
     } else {
-        conv_plan(s, ConvCall::backward_filter).run({x, dy, dw}, write, scratch);
+        conv_plan(s, ConvCall::backward_filter).run({a.x, a.dy, a.dw}, a.write, scratch);
     }
-    if (dbias) channel_sums(s.y(), floats(dy), floats(dbias), write);
+    if (a.dbias) channel_sums(s.y(), as<float>(a.dy), as<float>(a.dbias), a.write);
 }
 
-const Plan& infer_plan(const ConvShape& s, bool residual, bool relu) {
-    return conv_plan(s, ConvCall::infer, {.bias = true, .residual = residual, .relu = relu});
+const Plan& infer_plan(const ConvShape& s, Conv::Fused fused) {
+    return conv_plan(s, ConvCall::infer,
+                     {.bias = true, .residual = fused.residual, .relu = fused.relu});
 }
 
-size_t prepared_bytes(const ConvShape& s, bool residual, bool relu) {
+size_t prepared_bytes(const ConvShape& s, Conv::Fused fused) {
     if (small::suits(s, ConvCall::infer)) return small::prepared_bytes(s);
-    return infer_plan(s, residual, relu).wanted(DNNL_ARG_WEIGHTS).get_size();
+    return infer_plan(s, fused).wanted(DNNL_ARG_WEIGHTS).get_size();
 }
 
-void prepare(const ConvShape& s, bool residual, bool relu, const par* w, void* prepared, Stream) {
+void prepare(const ConvShape& s, Conv::Fused fused, const par* w, void* prepared, Stream) {
     if (small::suits(s, ConvCall::infer)) {
-        small::prepare(s, floats(w), floats(prepared));
+        small::prepare(s, as<float>(w), static_cast<float*>(prepared));
     } else {
-        onednn::reorder(onednn::desc(s.w), w,
-                        infer_plan(s, residual, relu).wanted(DNNL_ARG_WEIGHTS), prepared);
+        onednn::reorder(onednn::desc(s.w), w, infer_plan(s, fused).wanted(DNNL_ARG_WEIGHTS),
+                        prepared);
     }
 }
 
-// y may be the residual itself; otherwise oneDNN, which adds to what is in y, gets it copied there first.
-void infer(const ConvShape& s,
-           const act* x,
-           const void* prepared,
-           const par* bias,
-           const act* residual,
-           bool relu,
-           act* y,
-           void* scratch,
-           Stream) {
-    if (small::suits(s, ConvCall::infer)) {
-        small::forward(s, floats(x), nullptr, floats(prepared),
-                       {.bias = floats(bias), .residual = floats(residual), .relu = relu},
-                       floats(y), scratch);
-        return;
+// oneDNN adds the convolution to what y holds, so the residual is copied there first, unless it is y itself.
+void infer(const ConvShape& s, const Conv::Infer& a, void* scratch, Stream) {
+    if (small::suits(s, ConvCall::infer)) return small::infer(s, a, scratch);
+    if (a.residual && a.residual != a.y) {
+        copy_map(s.y(), as<float>(a.residual), as<float>(a.y));
     }
-    if (residual && residual != y) copy_map(s.y(), floats(residual), floats(y));
+    const void* bias = a.bias;
     if (!bias) {
         bias = std::memset(scratch, 0, bias_bytes(s));
         scratch = static_cast<std::byte*>(scratch) + bias_bytes(s);
     }
-    infer_plan(s, residual, relu).run({x, prepared, bias, y}, Write::replace, scratch);
+    infer_plan(s, {.residual = a.residual != nullptr, .relu = a.relu})
+        .run({a.x, a.prepared, bias, a.y}, Write::replace, scratch);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-// A bilinear form (bilinear.h) whose pixels, taps and outputs are vectors over images and channels: each of
-// its products is a matrix product, (n,c) by (c,k) forward, (n,k) by (k,c) for dx, (c,n) by (n,k) for dw.
+// Convolution as a bilinear form (bilinear.h) whose pixels, taps and outputs are vectors over images and channels. Each
+// product of the form is then a matrix product: (n,c) by (c,k) forward, (n,k) by (k,c) for dx, (c,n) by (n,k) for dw.
 //
-// A register tile is some images by two blocks of channels. Maps are packed plane by plane with the images
-// side by side, since in our layout they lie a power of two apart and would fall into one cache set.
-// Each result belongs to one thread and is summed in one order, so bits do not depend on the threads.
+// A register tile is a few images by two blocks of channels. Maps are packed plane by plane with the images adjacent:
+// in the host's layout images lie a power of two apart and would compete for one cache set.
+// One thread computes each result, summing in a fixed order, so bits do not depend on the number of threads.
 #include "kernels/cpu/conv_small.h"
 
 #include <omp.h>
@@ -77,35 +77,39 @@ void pack_map(
     }
 }
 
-// panel[plane][c][column][lane of k]: the filters of `columns` blocks of k.
+// Neighbouring blocks of output channels, whose filters make one panel.
+struct Columns {
+    int first, count;
+};
+
+// panel[plane][c][column][lane of k]: the filters of some blocks of k.
 template <int kBlock>
 void pack_forward(const Filter& f,
                   const float* w,
                   const std::vector<Plane>& planes,
-                  int first,
-                  int columns,
+                  const Columns& columns,
                   float* panel) {
     for (const Plane& plane : planes) {
         for (int c = 0; c < f.c_blocks() * kBlock; ++c) {
-            for (int j = 0; j < columns; ++j, panel += kBlock) {
-                const float* taps = w + f.at((first + j) * kBlock, c, 0, 0);
+            for (int j = 0; j < columns.count; ++j, panel += kBlock) {
+                const float* taps = w + f.at((columns.first + j) * kBlock, c, 0, 0);
                 store<kBlock>(panel, sum_of<kBlock>(plane, taps, kBlock * kBlock));
             }
         }
     }
 }
 
-// panel[plane][k][column][lane of c]: the filters of `columns` blocks of c.
+// panel[plane][k][column][lane of c]: the filters of some blocks of c.
 template <int kBlock>
 void pack_backward(const Filter& f,
                    const float* w,
                    const std::vector<Plane>& planes,
-                   int first,
-                   int columns,
+                   const Columns& columns,
                    float* panel) {
+    const auto [first, count] = columns;
     for (const Plane& plane : planes) {
-        for (int kb = 0; kb < f.k_blocks(); ++kb, panel += kBlock * columns * kBlock) {
-            for (int j = 0; j < columns; ++j) {
+        for (int kb = 0; kb < f.k_blocks(); ++kb, panel += kBlock * count * kBlock) {
+            for (int j = 0; j < count; ++j) {
                 alignas(64) float tile[kBlock][kBlock];
                 for (int c = 0; c < kBlock; ++c) {
                     const float* taps = w + f.at(kb * kBlock, (first + j) * kBlock + c, 0, 0);
@@ -113,7 +117,7 @@ void pack_backward(const Filter& f,
                 }
                 for (int k = 0; k < kBlock; ++k) {
                     for (int c = 0; c < kBlock; ++c) {
-                        panel[(k * columns + j) * kBlock + c] = tile[c][k];
+                        panel[(k * count + j) * kBlock + c] = tile[c][k];
                     }
                 }
             }
@@ -223,41 +227,53 @@ Passage backward_passage(const ConvShape& s, const Bilinear& form) {
             terms(form, form.x.size(), &P::x, &P::y, &P::w)};
 }
 
-// target = the planes' sums of one image and block, given `step` apart.
+// What is added to the sums before they are stored.
+struct Finish {
+    const float* bias = nullptr;
+    const float* residual = nullptr;  // may be the output itself
+    bool relu = false;
+};
+
+struct PassArguments {
+    const float* source;
+    const float* prepared;  // every packed filter, or null
+    Finish finish;
+    float *target, *scratch;
+};
+
+// A plane's sum is at sums + plane * step.
+struct PlaneSums {
+    const float* sums;
+    int64_t step;
+};
+
+// target[at..] = the planes' sums of one image and block of channels, finished.
 template <int kBlock>
-void finish_map(const Passage& p,
-                const float* sums,
-                int64_t step,
-                const Finish& finish,
-                int channel,
-                int64_t at,
-                float* target) {
+void finish_map(
+    const Passage& p, const PassArguments& arguments, PlaneSums planes, int channel, int64_t at) {
+    const Finish& finish = arguments.finish;
+    float* const target = arguments.target + at;
     Floats<kBlock> pixels[kMostPixels] = {};
     for (const Plane& plane : p.to_planes) {
-        for (const Part& part : plane) pixels[part.at] += part.factor * load<kBlock>(sums);
-        sums += step;
+        for (const Part& part : plane) pixels[part.at] += part.factor * load<kBlock>(planes.sums);
+        planes.sums += planes.step;
     }
     for (int i = 0; i < p.to.pixels(); ++i) {
         if (finish.bias) pixels[i] += load<kBlock>(finish.bias + channel);
         if (finish.residual) pixels[i] += load<kBlock>(finish.residual + at + i * kBlock);
         if (finish.relu) pixels[i] = pixels[i] > 0 ? pixels[i] : Floats<kBlock>{};
-        store<kBlock>(target + at + i * kBlock, pixels[i]);
+        store<kBlock>(target + i * kBlock, pixels[i]);
     }
 }
 
-// `pack(first, columns, panel)` lays out the filters of some blocks, unless `prepared` holds them all.
+// pack(columns, panel) packs the filters of a few blocks where none are prepared.
 template <int kBlock, class Pack>
-void pass(const Passage& p,
-          const float* source,
-          Pack pack,
-          const float* prepared,
-          const Finish& finish,
-          float* target,
-          float* scratch) {
+void pass(const Passage& p, Pack pack, const PassArguments& arguments) {
     const int images = p.from.n, tiles = int(ceil_div(images, kTall<kBlock>));
-    pack_map<kBlock>(p.from, source, p.from_planes, tiles, scratch);
-    const float* const packed = scratch;
-    float* const works = scratch + p.packed();
+    pack_map<kBlock>(p.from, arguments.source, p.from_planes, tiles, arguments.scratch);
+    const float* const packed = arguments.scratch;
+    const float* const prepared = arguments.prepared;
+    float* const works = arguments.scratch + p.packed();
 
     const int groups = int(ceil_div(p.to.blocks(), kColumns));
     const int splits = std::min(int(ceil_div(omp_get_max_threads(), groups)), tiles);
@@ -269,7 +285,7 @@ void pass(const Passage& p,
             float* const own = works + omp_get_thread_num() * p.own();
             float* const sums = own + p.panel();
             const float* panel = prepared ? prepared + group * p.panel() : own;
-            if (!prepared) pack(first, columns, own);
+            if (!prepared) pack({first, columns}, own);
 
             const int last = first_of(split + 1, splits, tiles);
             std::vector<Factors> factors;
@@ -295,8 +311,9 @@ void pass(const Passage& p,
                 for (int row = 0; row < rows; ++row) {
                     for (int j = 0; j < columns; ++j) {
                         const int channel = (first + j) * kBlock;
-                        finish_map<kBlock>(p, sums + (row * columns + j) * kBlock, step, finish,
-                                           channel, p.to.at(start + row, channel, 0, 0), target);
+                        finish_map<kBlock>(p, arguments,
+                                           {sums + (row * columns + j) * kBlock, step}, channel,
+                                           p.to.at(start + row, channel, 0, 0));
                     }
                 }
             }
@@ -310,8 +327,7 @@ int64_t filter_tiles(const ConvShape& s, const Bilinear& form) {
 }
 
 template <int kBlock>
-void backward_filter_of(
-    const ConvShape& s, const float* x, const float* dy, float* dw, Write write, float* scratch) {
+void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float* scratch) {
     using P = Bilinear::Product;
     const Bilinear form = bilinear(s);
     const Terms sums = terms(form, form.w.size(), &P::w, &P::x, &P::y);
@@ -319,8 +335,9 @@ void backward_filter_of(
     float* const packed_x = scratch;
     float* const packed_y = packed_x + packed_size(s.x, form.x);
     float* const works = packed_y + packed_size(y, form.y);
-    pack_map<kBlock>(s.x, x, form.x, 1, packed_x);
-    pack_map<kBlock>(y, dy, form.y, 1, packed_y);
+    pack_map<kBlock>(s.x, as<float>(a.x), form.x, 1, packed_x);
+    pack_map<kBlock>(y, as<float>(a.dy), form.y, 1, packed_y);
+    float* const dw = as<float>(a.dw);
 
     const int groups = int(ceil_div(y.blocks(), kColumns));
     const int64_t step = int64_t(s.x.n) * kBlock;  // from block to block
@@ -334,10 +351,10 @@ void backward_filter_of(
             for (const auto& plane : sums) {
                 for (const int half : {0, kBlock / 2}) {
                     factors.clear();
-                    for (const auto [a, b] : plane) {
+                    for (const auto [of_x, of_y] : plane) {
                         factors.push_back(
-                            {packed_x + (int64_t(a) * s.x.blocks() + cb) * step + half,
-                             packed_y + (int64_t(b) * y.blocks() + first) * step});
+                            {packed_x + (int64_t(of_x) * s.x.blocks() + cb) * step + half,
+                             packed_y + (int64_t(of_y) * y.blocks() + first) * step});
                     }
                     columns == kColumns ? multiply_outer<kBlock, kColumns>(factors, s.x.n, tile)
                                         : multiply_outer<kBlock, 1>(factors, s.x.n, tile);
@@ -347,7 +364,7 @@ void backward_filter_of(
             for (int j = 0; j < columns; ++j) {
                 float* const taps = dw + s.w.at((first + j) * kBlock, cb * kBlock, 0, 0);
                 const int64_t size = int64_t(s.w.r) * s.w.s * kBlock * kBlock;
-                if (write == Write::replace) std::fill_n(taps, size, 0.0f);
+                if (a.write == Write::replace) std::fill_n(taps, size, 0.0f);
                 const float* sum = tiles + j * kBlock;
                 for (const Plane& plane : form.w) {
                     for (int c = 0; c < kBlock; ++c, sum += columns * kBlock) {
@@ -391,47 +408,60 @@ void prepare(const ConvShape& s, const float* w, float* prepared) {
 #pragma omp parallel for
         for (int first = 0; first < passage.to.blocks(); first += kColumns) {
             const int columns = std::min(kColumns, passage.to.blocks() - first);
-            pack_forward<block>(s.w, w, form.w, first, columns,
+            pack_forward<block>(s.w, w, form.w, {first, columns},
                                 prepared + first / kColumns * passage.panel());
         }
     });
 }
 
-void forward(const ConvShape& s,
-             const float* x,
-             const float* w,
-             const float* prepared,
-             const Finish& finish,
-             float* y,
-             void* scratch) {
+void forward(const ConvShape& s, const Conv::Forward& a, void* scratch) {
     const Bilinear form = bilinear(s);
     with_block(s.y_block, [&](auto block) {
-        const auto pack = [&](int first, int columns, float* panel) {
-            pack_forward<block>(s.w, w, form.w, first, columns, panel);
+        const auto pack = [&](const Columns& columns, float* panel) {
+            pack_forward<block>(s.w, as<float>(a.w), form.w, columns, panel);
         };
-        pass<block>(forward_passage(s, form), x, pack, prepared, finish, y,
-                    static_cast<float*>(scratch));
+        pass<block>(forward_passage(s, form), pack,
+                    {.source = as<float>(a.x),
+                     .prepared = nullptr,
+                     .finish = {.bias = as<float>(a.bias)},
+                     .target = as<float>(a.y),
+                     .scratch = static_cast<float*>(scratch)});
     });
 }
 
-void backward_data(
-    const ConvShape& s, const float* dy, const float* w, float* dx, Write write, void* scratch) {
+void infer(const ConvShape& s, const Conv::Infer& a, void* scratch) {
     const Bilinear form = bilinear(s);
-    const Finish finish{.residual = write == Write::add ? dx : nullptr};
     with_block(s.y_block, [&](auto block) {
-        const auto pack = [&](int first, int columns, float* panel) {
-            pack_backward<block>(s.w, w, form.w, first, columns, panel);
-        };
-        pass<block>(backward_passage(s, form), dy, pack, nullptr, finish, dx,
-                    static_cast<float*>(scratch));
+        pass<block>(forward_passage(s, form), [](const Columns&, float*) {},
+                    {.source = as<float>(a.x),
+                     .prepared = static_cast<const float*>(a.prepared),
+                     .finish = {.bias = as<float>(a.bias),
+                                .residual = as<float>(a.residual),
+                                .relu = a.relu},
+                     .target = as<float>(a.y),
+                     .scratch = static_cast<float*>(scratch)});
     });
 }
 
-void backward_filter(
-    const ConvShape& s, const float* x, const float* dy, float* dw, Write write, void* scratch) {
+void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch) {
+    const Bilinear form = bilinear(s);
+    float* const dx = as<float>(a.dx);
     with_block(s.y_block, [&](auto block) {
-        backward_filter_of<block>(s, x, dy, dw, write, static_cast<float*>(scratch));
+        const auto pack = [&](const Columns& columns, float* panel) {
+            pack_backward<block>(s.w, as<float>(a.w), form.w, columns, panel);
+        };
+        pass<block>(backward_passage(s, form), pack,
+                    {.source = as<float>(a.dy),
+                     .prepared = nullptr,
+                     .finish = {.residual = a.write == Write::add ? dx : nullptr},
+                     .target = dx,
+                     .scratch = static_cast<float*>(scratch)});
     });
+}
+
+void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch) {
+    with_block(s.y_block,
+               [&](auto block) { backward_filter_of<block>(s, a, static_cast<float*>(scratch)); });
 }
 
 }  // namespace fp::cpu::small

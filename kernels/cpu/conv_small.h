@@ -6,7 +6,7 @@
 
 namespace fp::cpu::small {
 
-// Whether this is the faster way.
+// Whether these functions are faster than oneDNN's.
 bool suits(const ConvShape&, ConvCall);
 
 size_t scratch_bytes(const ConvShape&);
@@ -14,22 +14,11 @@ size_t scratch_bytes(const ConvShape&);
 size_t prepared_bytes(const ConvShape&);
 void prepare(const ConvShape&, const float* w, float* prepared);
 
-struct Finish {
-    const float* bias = nullptr;
-    const float* residual = nullptr;  // may be the output itself
-    bool relu = false;
-};
-// One of `w` and `prepared` is given.
-void forward(const ConvShape&,
-             const float* x,
-             const float* w,
-             const float* prepared,
-             const Finish&,
-             float* y,
-             void* scratch);
-void backward_data(
-    const ConvShape&, const float* dy, const float* w, float* dx, Write, void* scratch);
-void backward_filter(
-    const ConvShape&, const float* x, const float* dy, float* dw, Write, void* scratch);
+void forward(const ConvShape&, const Conv::Forward&, void* scratch);
+void infer(const ConvShape&, const Conv::Infer&, void* scratch);
+void backward_data(const ConvShape&, const Conv::BackwardData&, void* scratch);
+void backward_filter(const ConvShape&,
+                     const Conv::BackwardFilter&,
+                     void* scratch);  // without dbias
 
 }  // namespace fp::cpu::small

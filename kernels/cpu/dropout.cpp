@@ -1,10 +1,10 @@
 // y = keep x / (1 - p),  dx = keep dy / (1 - p),  keep = [uniform(key, index) >= p], index in NCHW order
 //
-// Layout   Philox gives the numbers of four neighbouring indices a call, so they are drawn in runs of NCHW
-//          order: the channels of an image where it has one pixel (a classifier's features), else the
-//          pixels of a channel, 16 channels of which are then picked together.
-// Traffic  8 bytes a number (12 to add).
-// Bound    arithmetic: 20 multiplications a Philox call, vectors of 8 calls.
+// Layout   One Philox call gives the random words of four consecutive indices, so words are drawn in runs of NCHW order:
+//          the channels of an image where maps have one pixel (a classifier's features), else the pixels of a channel,
+//          for all channels of a block, which are then applied pixel by pixel.
+// Traffic  8 bytes per number (12 to add).
+// Bound    arithmetic: 20 multiplications per Philox call, vectors of 8 calls.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -18,7 +18,7 @@ namespace {
 constexpr int kRun = 256;
 constexpr int kWidestBlock = 16;
 
-// The words of a run of indices.
+// Draws the random words of a run of indices.
 class Draw {
 public:
     const uint32_t* operator()(uint64_t key, int64_t first, int count) {
@@ -38,7 +38,7 @@ private:
     uint32_t words_[kRun + 8];
 };
 
-// uniform(word) >= p, in the integers that uniform() takes its 24 bits from
+// uniform(word) >= p, compared as integers: uniform() uses the upper 24 bits of a word.
 struct Mask {
     uint64_t key;
     uint32_t lowest;
@@ -58,7 +58,7 @@ void put(float& slot, float value) {
     slot = kAdd ? slot + value : value;
 }
 
-// One pixel a map: the channels of an image are one run.
+// Maps of one pixel: the channels of an image are one run.
 template <bool kAdd>
 void mask_features(const Map& map, const Mask& mask, const float* in, float* out) {
 #pragma omp parallel for schedule(dynamic) if (map.logical() > kPiece)
@@ -101,23 +101,23 @@ void mask_maps(const Map& map, const Mask& mask, const float* in, float* out) {
         }
 }
 
-void apply(const Map& map, const Mask& mask, const act* in_act, act* out_act, Write write) {
+void backward(const Map& map, const Dropout::Backward& args, Stream) {
     FP_CHECK(map.block <= kWidestBlock, "dropout: channels in blocks of ", map.block);
-    const auto* in = static_cast<const float*>(in_act);
-    auto* out = static_cast<float*>(out_act);
-    const bool add = write == Write::add;
+    const auto* in = as<float>(args.dy);
+    auto* out = as<float>(args.dx);
+    const Mask mask(args.p, args.key);
+    const bool add = args.write == Write::add;
     if (map.pixels() == 1)
         (add ? mask_features<true> : mask_features<false>)(map, mask, in, out);
     else
         (add ? mask_maps<true> : mask_maps<false>)(map, mask, in, out);
 }
 
-void forward(const Map& map, double p, uint64_t key, const act* x, act* y, Stream) {
-    apply(map, Mask(p, key), x, y, Write::replace);
-}
-
-void backward(const Map& map, double p, uint64_t key, const act* dy, act* dx, Write write, Stream) {
-    apply(map, Mask(p, key), dy, dx, write);
+// The same calculation: the mask, applied to x.
+void forward(const Map& map, const Dropout::Forward& args, Stream stream) {
+    backward(map,
+             {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace},
+             stream);
 }
 
 }  // namespace

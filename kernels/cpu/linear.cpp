@@ -1,8 +1,7 @@
-// Linear layers on oneDNN's inner product.
+// Linear layers by oneDNN's inner product.
 //
-// A sample lies in memory as one row of D = stored_c h w numbers, and the filter bank as a K x D matrix
-// in tiles whose order over D is the same, so a layer of any h x w is one matrix product of what is
-// there: y (n,K) = x (n,D) W^T, with nothing reordered.
+// A sample is stored as one row of D = stored_c h w numbers, and the filters as a K x D matrix in tiles with the same
+// order along D. A layer of any h x w is therefore one matrix product without a reorder: y (n,K) = x (n,D) W^T.
 #include <algorithm>
 
 #include "kernels/cpu/channels.h"
@@ -38,7 +37,7 @@ Matrices ours(const LinearShape& s) {
             Desc({s.x.n, s.y().stored_c()}, type, Tag::nc)};
 }
 
-// Our layouts where oneDNN takes them, its own where it would answer with reference loops.
+// Our layouts where oneDNN has an optimised primitive for them, its own choice elsewhere.
 template <class Make>
 auto choose(const Matrices& m, Make make) {
     try {
@@ -102,42 +101,21 @@ size_t scratch_bytes(const LinearShape& s) {
                      plan(s, Call::backward_filter).scratch_bytes()});
 }
 
-void forward(const LinearShape& s,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream) {
-    if (bias) {
-        plan(s, Call::forward, true).run({x, w, bias, y}, Write::replace, scratch);
+void forward(const LinearShape& s, const Linear::Forward& a, void* scratch, Stream) {
+    if (a.bias) {
+        plan(s, Call::forward, true).run({a.x, a.w, a.bias, a.y}, Write::replace, scratch);
     } else {
-        plan(s, Call::forward).run({x, w, y}, Write::replace, scratch);
+        plan(s, Call::forward).run({a.x, a.w, a.y}, Write::replace, scratch);
     }
 }
 
-void backward_data(const LinearShape& s,
-                   const act* dy,
-                   const par* w,
-                   act* dx,
-                   Write write,
-                   void* scratch,
-                   Stream) {
-    plan(s, Call::backward_data).run({dy, w, dx}, write, scratch);
+void backward_data(const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream) {
+    plan(s, Call::backward_data).run({a.dy, a.w, a.dx}, a.write, scratch);
 }
 
-void backward_filter(const LinearShape& s,
-                     const act* x,
-                     const act* dy,
-                     par* dw,
-                     par* dbias,
-                     Write write,
-                     void* scratch,
-                     Stream) {
-    plan(s, Call::backward_filter).run({x, dy, dw}, write, scratch);
-    if (dbias) {
-        channel_sums(s.y(), static_cast<const float*>(dy), static_cast<float*>(dbias), write);
-    }
+void backward_filter(const LinearShape& s, const Linear::BackwardFilter& a, void* scratch, Stream) {
+    plan(s, Call::backward_filter).run({a.x, a.dy, a.dw}, a.write, scratch);
+    if (a.dbias) channel_sums(s.y(), as<float>(a.dy), as<float>(a.dbias), a.write);
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 //   sums    = { sum_n loss_n, sum_n v_{label_n} }
 //   dlogits[n,j] = scale / sums[1] (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
 //
-// Layout   (n, c, 1, 1): a sample's logits are one run, whatever the block, zeros behind the last.
-// Threads  one sample belongs to one thread; sums over a sample and over samples are in double, in order.
-// Bound    the exponential, one a logit.
+// Layout   (n, c, 1, 1): the logits of a sample are contiguous, whatever the block, and zero-padded.
+// Threads  one thread per sample; sums over a sample and over samples are in double, in order.
+// Bound    the exponential, one per logit.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -37,24 +37,18 @@ struct Target {
     double even, own;
 
     Target(const LossShape& s, const par* weight)
-        : class_weight(static_cast<const float*>(weight)),
-          even(s.smoothing / s.logits.c),
-          own(1 - s.smoothing) {}
+        : class_weight(as<float>(weight)), even(s.smoothing / s.logits.c), own(1 - s.smoothing) {}
 
     double weight(int j) const { return class_weight ? class_weight[j] : 1.0; }
     double operator()(int label, int j) const { return weight(j) * (even + (j == label) * own); }
 };
 
-void forward(const LossShape& s,
-             const act* logits_act,
-             const int32_t* labels,
-             const par* class_weight,
-             par* losses_par,
-             double* sums,
-             Stream) {
-    const auto* logits = static_cast<const float*>(logits_act);
-    auto* losses = static_cast<float*>(losses_par);
-    const Target target(s, class_weight);
+void forward(const LossShape& s, const Loss::Forward& args, Stream) {
+    const auto* logits = as<float>(args.logits);
+    const int32_t* labels = args.labels;
+    auto* losses = as<float>(args.losses);
+    double* sums = args.sums;
+    const Target target(s, args.class_weight);
     for_samples(s.logits, [&](int n, int64_t first) {
         double loss = 0;
         if (labels[n] >= 0) {
@@ -71,35 +65,29 @@ void forward(const LossShape& s,
     }
 }
 
-void backward(const LossShape& s,
-              const act* logits_act,
-              const int32_t* labels,
-              const par* class_weight,
-              const double* sums,
-              double scale,
-              act* dlogits_act,
-              Write write,
-              Stream) {
-    const auto* logits = static_cast<const float*>(logits_act);
-    auto* dlogits = static_cast<float*>(dlogits_act);
-    const Target target(s, class_weight);
+void backward(const LossShape& s, const Loss::Backward& args, Stream) {
+    const auto* logits = as<float>(args.logits);
+    const int32_t* labels = args.labels;
+    auto* dlogits = as<float>(args.dlogits);
+    const Target target(s, args.class_weight);
     for_samples(s.logits, [&](int n, int64_t first) {
         const float* z = logits + first;
         float* dz = dlogits + first;
-        if (write == Write::replace) std::fill(dz, dz + s.logits.stored_c(), 0.0f);
+        if (args.write == Write::replace) std::fill(dz, dz + s.logits.stored_c(), 0.0f);
         if (labels[n] < 0) return;
         const double lse = log_sum_exp(z, s.logits.c);
         double total = 0;
         for (int j = 0; j < s.logits.c; ++j) total += target(labels[n], j);
         for (int j = 0; j < s.logits.c; ++j) {
             const double probability = std::exp(float(z[j] - lse));
-            dz[j] += float(scale / sums[1] * (probability * total - target(labels[n], j)));
+            dz[j] +=
+                float(args.scale / args.sums[1] * (probability * total - target(labels[n], j)));
         }
     });
 }
 
 void softmax(const Map& map, const act* x_act, float* probabilities, Stream) {
-    const auto* x = static_cast<const float*>(x_act);
+    const auto* x = as<float>(x_act);
     for_samples(map, [&](int n, int64_t first) {
         const double lse = log_sum_exp(x + first, map.c);
         for (int j = 0; j < map.c; ++j)

@@ -1,9 +1,12 @@
-// Max pooling, one block of channels of one image at a time, a vector of channels in the inner loops.
+// Max pooling.
 //
-//   forward   y[p,q] = max over the window on the map, argmax = its index in the window, the first if many
-//   backward  dx[h,w] = sum over the outputs (p,q) that see (h,w) of dy[p,q] where argmax names (h,w)
+//   forward   y[p,q] = max over the part of the window that lies on the map
+//             argmax[p,q] = index of the (first) maximum in the window
+//   backward  dx[h,w] = sum of dy[p,q] over the outputs (p,q) whose argmax is (h,w)
 //
-// Backward gathers, so every dx is written once and in one order.
+// Layout    A unit of work is one block of channels of one image; a vector holds the channels of one pixel.
+// Backward  Each input gathers from the outputs whose window contains it, so every dx is written once and the order of
+//           the sum is fixed.
 #include <algorithm>
 #include <cstring>
 
@@ -15,7 +18,7 @@ namespace fp::cpu {
 namespace {
 
 struct Range {
-    int first, last;  // one past
+    int first, last;  // last: one past the end
 };
 
 // The taps of output p that lie on the map.
@@ -24,14 +27,14 @@ Range taps(const MaxPoolShape& s, int p, int size) {
     return {std::max(0, -start), std::min(s.window, size - start)};
 }
 
-// The outputs whose window holds input i.
+// The outputs whose window contains input i.
 Range outputs(const MaxPoolShape& s, int i, int count) {
     const int reach = i + s.pad;
     const int first = reach < s.window ? 0 : (reach - s.window) / s.stride + 1;
     return {first, std::min(count, reach / s.stride + 1)};
 }
 
-// The larger of two, a NaN above all; the first where they are equal.
+// Whether b replaces a as the maximum. A NaN is larger than every number; of equals the first stays.
 template <int L>
 Ints<L> second_wins(const Floats<L>& a, const Floats<L>& b) {
     return (b > a) | ((b != b) & (a == a));
@@ -39,7 +42,7 @@ Ints<L> second_wins(const Floats<L>& a, const Floats<L>& b) {
 
 template <int L, bool kArgmax>
 void forward_plane(const MaxPoolShape& s, const float* x, float* y, uint8_t* argmax, int channels) {
-    Ints<L> logical;  // padding channels name the first tap
+    Ints<L> logical;  // padding channels get argmax 0
     for (int c = 0; c < L; ++c) logical[c] = c < channels ? -1 : 0;
     for (int p = 0; p < s.p(); ++p) {
         const Range rows = taps(s, p, s.x.h);
@@ -105,9 +108,10 @@ void for_each_plane(const MaxPoolShape& s, Plane plane) {
     }
 }
 
-void forward(const MaxPoolShape& s, const act* x_act, act* y_act, uint8_t* argmax, Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    auto* y = static_cast<float*>(y_act);
+void forward(const MaxPoolShape& s, const MaxPool::Forward& args, Stream) {
+    const auto* x = as<float>(args.x);
+    auto* y = as<float>(args.y);
+    uint8_t* argmax = args.argmax;
     with_block(s.x.block, [&](auto block) {
         for_each_plane(s, [&](int64_t in, int64_t out, int channels) {
             if (argmax)
@@ -118,17 +122,12 @@ void forward(const MaxPoolShape& s, const act* x_act, act* y_act, uint8_t* argma
     });
 }
 
-void backward(const MaxPoolShape& s,
-              const act* dy_act,
-              const uint8_t* argmax,
-              act* dx_act,
-              Write write,
-              Stream) {
-    const auto* dy = static_cast<const float*>(dy_act);
-    auto* dx = static_cast<float*>(dx_act);
+void backward(const MaxPoolShape& s, const MaxPool::Backward& args, Stream) {
+    const auto* dy = as<float>(args.dy);
+    auto* dx = as<float>(args.dx);
     with_block(s.x.block, [&](auto block) {
         for_each_plane(s, [&](int64_t in, int64_t out, int) {
-            backward_plane<block>(s, dy + out, argmax + out, dx + in, write);
+            backward_plane<block>(s, dy + out, args.argmax + out, dx + in, args.write);
         });
     });
 }

@@ -1,13 +1,13 @@
-// One pass over the flat parameter block. Every g is multiplied by `scale` first, or by clipping's factor.
+// One pass over the flat parameter block. Every g is first multiplied by `scale`, or by the factor of clipping.
 //
 //   sgd          g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
 //   adamw        w -= lr decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //                w -= lr mhat / (sqrt(vhat) + eps),  mhat = m / (1 - beta1^step), vhat = v / (1 - beta2^step)
 //   blend        average = keep average + (1 - keep) w
-//   sum_squares  sum = sum g^2, in double: 256 runs whose length depends on the count alone, then their sum
+//   sum_squares  sum = sum g^2, in double: the sums of 256 runs, whose length depends on the count alone, then their sum
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //
-// Traffic  sgd 20 bytes a number, adamw 28, blend 12, sum_squares 4.
+// Traffic  bytes per number: sgd 20, adamw 28, blend 12, sum_squares 4.
 // Bound    memory.
 #include <cmath>
 
@@ -17,17 +17,16 @@
 namespace fp::cpu {
 namespace {
 
-// What a step multiplies gradients by. Where it is not finite the step changes nothing.
+// The factor of a step's gradients. If it is not finite the step changes nothing.
 template <class Step>
 double scale_of(const Step& step) {
     return step.clipped ? step.clipped->factor : step.scale;
 }
 
 // w -= lr (direct g + through v): plain momentum is (0, 1), Nesterov's (1, momentum).
-void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* v_par, Stream) {
-    auto* w = static_cast<float*>(w_par);
-    const auto* gradient = static_cast<const float*>(g_par);
-    auto* velocity = static_cast<float*>(v_par);
+void sgd(int64_t count, const SgdStep& step, const Optimizer::Sgd& args, Stream) {
+    auto *w = as<float>(args.w), *velocity = as<float>(args.v);
+    const auto* gradient = as<float>(args.g);
     const auto scale = float(scale_of(step)), decay = float(step.decay),
                momentum = float(step.momentum);
     if (!std::isfinite(scale)) return;
@@ -44,17 +43,10 @@ void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* 
     });
 }
 
-void adamw(int64_t count,
-           const AdamwStep& step,
-           par* w_par,
-           const par* g_par,
-           par* m_par,
-           par* v_par,
-           Stream) {
-    auto* w = static_cast<float*>(w_par);
-    const auto* gradient = static_cast<const float*>(g_par);
-    auto* first_moment = static_cast<float*>(m_par);
-    auto* second_moment = static_cast<float*>(v_par);
+void adamw(int64_t count, const AdamwStep& step, const Optimizer::Adamw& args, Stream) {
+    auto* w = as<float>(args.w);
+    const auto* gradient = as<float>(args.g);
+    auto *first_moment = as<float>(args.m), *second_moment = as<float>(args.v);
     const auto scale = float(scale_of(step)), eps = float(step.eps);
     if (!std::isfinite(scale)) return;
     const auto beta1 = float(step.beta1), rest1 = float(1 - step.beta1);
@@ -75,10 +67,10 @@ void adamw(int64_t count,
     });
 }
 
-void blend(int64_t count, double keep_exact, par* average_par, const par* w_par, Stream) {
-    auto* average = static_cast<float*>(average_par);
-    const auto* w = static_cast<const float*>(w_par);
-    const auto keep = float(keep_exact), rest = float(1 - keep_exact);
+void blend(int64_t count, const Optimizer::Blend& args, Stream) {
+    auto* average = as<float>(args.average);
+    const auto* w = as<float>(args.w);
+    const auto keep = float(args.keep), rest = float(1 - args.keep);
     for_pieces(count, [=](int64_t first, int64_t last) {
 #pragma omp simd
         for (int64_t i = first; i < last; ++i) average[i] = keep * average[i] + rest * w[i];
@@ -87,7 +79,7 @@ void blend(int64_t count, double keep_exact, par* average_par, const par* w_par,
 
 void sum_squares(int64_t count, const par* g_par, double* sum, void*, Stream) {
     constexpr int kRuns = 256;
-    const auto* g = static_cast<const float*>(g_par);
+    const auto* g = as<float>(g_par);
     const int64_t run = ceil_div(count, kRuns);
     double partial[kRuns];
 #pragma omp parallel for schedule(dynamic, 8) if (count > kPiece)
@@ -102,10 +94,10 @@ void sum_squares(int64_t count, const par* g_par, double* sum, void*, Stream) {
     for (const double p : partial) *sum += p;
 }
 
-void clip(int runs, const double* squares, double scale, double most, GradientScale* to, Stream) {
+void clip(int runs, const Optimizer::Clip& args, Stream) {
     double sum = 0;
-    for (int i = 0; i < runs; ++i) sum += squares[i];
-    *to = GradientScale::of(std::sqrt(sum) * scale, scale, most);
+    for (int i = 0; i < runs; ++i) sum += args.squares[i];
+    *args.to = GradientScale::of(std::sqrt(sum) * args.scale, args.scale, args.most);
 }
 
 }  // namespace

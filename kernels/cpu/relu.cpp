@@ -9,24 +9,22 @@
 namespace fp::cpu {
 namespace {
 
-void forward(const Map& map, const act* x_act, act* y_act, Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    auto* y = static_cast<float*>(y_act);
+void forward(const Map& map, const Relu::Forward& args, Stream) {
+    const auto* x = as<float>(args.x);
+    auto* y = as<float>(args.y);
     for_pieces(map.stored(), [=](int64_t first, int64_t last) {
 #pragma omp simd
         for (int64_t i = first; i < last; ++i) y[i] = x[i] <= 0 ? 0.0f : x[i];
     });
 }
 
-// By value: a load that only one side of ?: needs would keep the loop from being vectors.
+// By value: a load that only one branch of ?: needs would prevent vectorisation.
 float passed(float y, float dy) { return y <= 0 ? 0.0f : dy; }
 
-void backward(
-    const Map& map, const act* y_act, const act* dy_act, act* dx_act, Write write, Stream) {
-    const auto* y = static_cast<const float*>(y_act);
-    const auto* dy = static_cast<const float*>(dy_act);
-    auto* dx = static_cast<float*>(dx_act);
-    for_pieces(map.stored(), [=](int64_t first, int64_t last) {
+void backward(const Map& map, const Relu::Backward& args, Stream) {
+    const auto *y = as<float>(args.y), *dy = as<float>(args.dy);
+    auto* dx = as<float>(args.dx);
+    for_pieces(map.stored(), [=, write = args.write](int64_t first, int64_t last) {
         if (write == Write::replace) {
 #pragma omp simd
             for (int64_t i = first; i < last; ++i) dx[i] = passed(y[i], dy[i]);

@@ -11,19 +11,20 @@
 //   cosine     du = -Sym u,  dx_i = (du_i - (du_i.u_i) u_i) / |x_i|, and 0 for a zero vector
 //   euclidean  dx_i = 2 sum_j Sym_ij (x_i - x_j)
 //
-// Lanes    A vector is one number of each of 8 or 16 neighbouring channels, as they lie in memory, so every
-//          step below is that many channels at once, and which pairs count is the same for all of them.
-// Tiles    32 x 32 pairs, those above the diagonal only; each gives to the sums of its rows and of its
-//          columns. All label sets are summed from one pass over the tiles.
+// Lanes    A vector holds one number of each of 8 or 16 neighbouring channels, as stored, so every step below processes
+//          that many channels at once. The set of pairs that count is the same for all of them.
+// Tiles    32 x 32 pairs, those above the diagonal only; each adds to the sums of its rows and of its columns. One pass
+//          over the tiles serves all label sets.
 // Sums     float within a tile, double across tiles, in a fixed order.
-// Shift    Where e^{-d/T} cannot leave float's range (cosine, T >= 0.025) the sums are of that. Elsewhere
-//          each sum is of e^{(m - d)/T}, m being the smallest d so far.
-// Threads  a group of lanes belongs to one thread; scratch is for as many as OpenMP may start.
+// Shift    Where e^{-d/T} cannot leave float's range (cosine, T >= 0.025) the sums are of e^{-d/T}. Elsewhere each sum is
+//          of e^{(m - d)/T}, where m is the smallest d so far.
+// Threads  one thread per group of channels; scratch has room for as many threads as OpenMP may start.
 // Bound    arithmetic: C N^2 D / 2 multiply-adds and C N^2 / 2 exponentials forward.
 #include <omp.h>
 
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "kernels/cpu/snnl_sums.h"
 #include "kernels/kernels.h"
@@ -35,16 +36,15 @@ constexpr double kReleasedEps = 1e-9;
 
 using Definition = SnnlShape::Definition;
 
-// scores[lane] of one label set, for `lanes` channels
+// The scores of one label set, one per lane that holds a channel
 template <int L>
 void score(const SnnlShape& s,
            const SnnlLabels& labels,
            const Workspace<L>& w,
            int set,
-           int lanes,
-           double* scores) {
-    constexpr int kTogether =
-        4;  // ratios that share a logarithm: their product cannot leave double's range
+           std::span<double> scores) {
+    // Ratios that share one logarithm. Their product cannot leave double's range.
+    constexpr int kTogether = 4;
     const bool exact = s.definition == Definition::exact;
     const int near = labels.near(set), same = labels.same(set);
     const int32_t* others = labels[exact ? same : near].others;
@@ -77,7 +77,7 @@ void score(const SnnlShape& s,
         if (++anchors % kTogether == 0) take_logarithm();
     }
     take_logarithm();
-    for (int lane = 0; lane < lanes; ++lane)
+    for (size_t lane = 0; lane < scores.size(); ++lane)
         scores[lane] = anchors ? total[lane] / anchors : std::numeric_limits<double>::quiet_NaN();
 }
 
@@ -138,14 +138,10 @@ void pull_together(const SnnlShape& s, const SnnlLabels& labels, const Workspace
     });
 }
 
-// dx from w.slope and w.pull; factor[lane] = dscore / (T |V|)
+// dx from w.slope and w.pull; factor[lane] = dscore / (T |V|). dx points to the first number of the group of channels.
 template <int L>
-void give_gradient(const SnnlShape& s,
-                   const Workspace<L>& w,
-                   const Floats<L>& factor,
-                   Write write,
-                   int64_t first_element,
-                   float* dx) {
+void give_gradient(
+    const SnnlShape& s, const Workspace<L>& w, const Floats<L>& factor, Write write, float* dx) {
     const int64_t image = s.x.stored_c() * s.x.pixels();
     for (int n = 0; n < s.x.n; ++n) {
         const float *u = w.rows + n * w.stride, *slope = w.slope + n * w.stride;
@@ -163,7 +159,7 @@ void give_gradient(const SnnlShape& s,
             a = -load<L>(w.pull + n * L);
         }
         for (int64_t k = 0; k < s.d(); ++k) {
-            float* to = dx + first_element + n * image + k * s.x.block;
+            float* to = dx + n * image + k * s.x.block;
             const Floats<L> value = b * (load<L>(slope + k * L) + a * load<L>(u + k * L));
             store<L>(to, write == Write::add ? load<L>(to) + value : value);
         }
@@ -188,7 +184,7 @@ size_t scratch_bytes(const SnnlShape& s, bool) {
     return bytes;
 }
 
-// body(labels, workspace, first channel, element of its first number) for every group of lanes
+// Calls body(labels, workspace, first channel, offset of that channel's first number) for every group of L channels.
 template <int L, class Body>
 void for_groups(const SnnlShape& s,
                 const int32_t* label,
@@ -214,41 +210,28 @@ void for_groups(const SnnlShape& s,
     }
 }
 
-void forward(const SnnlShape& s,
-             const act* x_act,
-             const int32_t* label,
-             const int32_t* strata,
-             double* scores,
-             void* scratch,
-             Stream) {
-    const auto* x = static_cast<const float*>(x_act);
+void forward(const SnnlShape& s, const Snnl::Forward& a, void* scratch, Stream) {
+    const auto* x = as<float>(a.x);
     with_block(s.x.block, [&](auto block) {
         constexpr int L = kLanes<block>;
-        for_groups<L>(s, label, strata, scratch,
+        for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           take_rows<L>(s, x, first, w);
                           sum_up<L>(s, labels, w);
                           for (int set = 0; set < s.sets; ++set)
-                              score<L>(s, labels, w, set, std::clamp(s.x.c - c, 0, L),
-                                       scores + int64_t(set) * s.x.c + c);
+                              score<L>(s, labels, w, set,
+                                       {a.scores + int64_t(set) * s.x.c + c,
+                                        size_t(std::clamp(s.x.c - c, 0, L))});
                       });
     });
 }
 
-void backward(const SnnlShape& s,
-              const act* x_act,
-              const int32_t* label,
-              const int32_t* strata,
-              const double* dscore,
-              act* dx_act,
-              Write write,
-              void* scratch,
-              Stream) {
-    const auto* x = static_cast<const float*>(x_act);
-    auto* dx = static_cast<float*>(dx_act);
+void backward(const SnnlShape& s, const Snnl::Backward& a, void* scratch, Stream) {
+    const auto* x = as<float>(a.x);
+    auto* dx = as<float>(a.dx);
     with_block(s.x.block, [&](auto block) {
         constexpr int L = kLanes<block>;
-        for_groups<L>(s, label, strata, scratch,
+        for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           const int32_t* others = labels[labels.same(0)].others;
                           const auto anchors = std::count_if(others, others + s.x.n,
@@ -256,11 +239,11 @@ void backward(const SnnlShape& s,
                           Floats<L> factor{};
                           for (int lane = 0; lane < std::min(L, s.x.c - c) && anchors; ++lane)
                               factor[lane] =
-                                  float(dscore[c + lane] / (s.temperature * double(anchors)));
+                                  float(a.dscore[c + lane] / (s.temperature * double(anchors)));
                           take_rows<L>(s, x, first, w);
                           sum_up<L>(s, labels, w);
                           pull_together<L>(s, labels, w);
-                          give_gradient<L>(s, w, factor, write, first, dx);
+                          give_gradient<L>(s, w, factor, a.write, dx + first);
                       });
     });
 }

@@ -1,5 +1,5 @@
-// Batch norm by cuDNN in training. Its addition and ReLU are rows of their own, as most frameworks run it;
-// with statistics that do not move, and for what the library lacks, our own kernels.
+// Batch norm by cuDNN in training. The residual addition and ReLU are separate kernels of ours, as in most frameworks.
+// With running statistics, and for what the library does not support, our own kernels run.
 #include <algorithm>
 #include <initializer_list>
 
@@ -21,7 +21,7 @@ size_t map_bytes(const Map& m) {
     return size_t(round_up(m.stored() * bytes_of(libraries().activation()), 256));
 }
 
-// The library leaves what stands behind the logical channels undefined; to us it is zeros.
+// The library leaves the padding of channels undefined; ours is zero.
 void zero_padding_of(const BatchNormShape& s,
                      act* map,
                      std::initializer_list<par*> vectors,
@@ -29,96 +29,68 @@ void zero_padding_of(const BatchNormShape& s,
     zero_padding(s.x, map, stream);
     const size_t padding = size_t(s.x.stored_c() - s.x.c) * sizeof(float);
     for (par* v : vectors)
-        if (v && padding > 0)
-            libraries().own->memory.zero(static_cast<float*>(v) + s.x.c, padding, stream);
+        if (v && padding > 0) libraries().own->memory.zero(as<float>(v) + s.x.c, padding, stream);
 }
 
-// dy behind ReLU, then two vectors for gradients that nobody wants.
+// dy masked by ReLU, then two vectors for gradients that the caller does not want.
 size_t scratch_bytes(const BatchNormShape& s) {
     return std::max(map_bytes(s.x) + 2 * size_t(s.x.stored_c()) * sizeof(float),
                     libraries().own->batchnorm.scratch_bytes(s));
 }
 
-void train(const BatchNormShape& s,
-           const act* x,
-           const act* residual,
-           const par* gamma,
-           const par* beta_of_norm,
-           par* running_mean,
-           par* running_var,
-           act* y,
-           par* mean,
-           par* rstd,
-           void*,
-           Stream stream) {
+void train(const BatchNormShape& s, const BatchNorm::Train& args, void*, Stream stream) {
     const Descriptors d(s);
-    check(cudnnBatchNormalizationForwardTraining(
-              libraries().on(stream), kMode, &kOne, &kZero, d.x, x, d.x, y, d.parameters, gamma,
-              beta_of_norm, s.momentum, running_mean, running_var, s.eps, mean, rstd),
+    check(cudnnBatchNormalizationForwardTraining(libraries().on(stream), kMode, &kOne, &kZero, d.x,
+                                                 args.x, d.x, args.y, d.parameters, args.gamma,
+                                                 args.beta, s.momentum, args.running_mean,
+                                                 args.running_var, s.eps, args.mean, args.rstd),
           "batch norm");
-    zero_padding_of(s, y, {mean, rstd}, stream);
+    zero_padding_of(s, args.y, {args.mean, args.rstd}, stream);
     const Kernels& own = *libraries().own;
-    if (residual) own.add.forward(s.x, y, residual, y, stream);
-    if (s.relu) own.relu.forward(s.x, y, y, stream);
+    if (args.residual) own.add.forward(s.x, {.a = args.y, .b = args.residual, .y = args.y}, stream);
+    if (s.relu) own.relu.forward(s.x, {.x = args.y, .y = args.y}, stream);
 }
 
-void infer(const BatchNormShape& s,
-           const act* x,
-           const act* residual,
-           const par* gamma,
-           const par* beta_of_norm,
-           const par* running_mean,
-           const par* running_var,
-           act* y,
-           Stream stream) {
-    libraries().own->batchnorm.infer(s, x, residual, gamma, beta_of_norm, running_mean, running_var,
-                                     y, stream);
+void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream stream) {
+    libraries().own->batchnorm.infer(s, args, stream);
 }
 
 void backward(const BatchNormShape& s,
-              const act* x,
-              const act* y,
-              const act* dy,
-              const par* gamma,
-              const par* mean,
-              const par* rstd,
-              const BatchNorm::Backward& out,
+              const BatchNorm::Backward& args,
               void* scratch,
               Stream stream) {
     const Descriptors d(s);
     const Kernels& own = *libraries().own;
-    const act* g = dy;
+    const BatchNorm::Gradients& to = args.to;
+    const act* g = args.dy;
     if (s.relu) {
-        own.relu.backward(s.x, y, dy, scratch, Write::replace, stream);
-        g = scratch;
+        auto* const masked = static_cast<act*>(scratch);
+        own.relu.backward(s.x, {.y = args.y, .dy = args.dy, .dx = masked, .write = Write::replace},
+                          stream);
+        g = masked;
     }
-    if (out.dresidual) own.add.accumulate(s.x, g, out.dresidual, out.dresidual_write, stream);
+    if (to.dresidual)
+        own.add.accumulate(s.x, {.dy = g, .dx = to.dresidual, .write = to.dresidual_write}, stream);
     auto* unwanted = reinterpret_cast<float*>(static_cast<char*>(scratch) + map_bytes(s.x));
-    // One factor serves both vectors: where only one is wanted, the other is written beside it.
-    const float of_x = beta(out.dx_write);
-    const float of_parameters = out.dgamma && out.dbeta ? beta(out.par_write) : 0;
-    FP_CHECK((out.dgamma != nullptr) == (out.dbeta != nullptr),
+    // One factor serves both vectors: if only one is wanted, the other is written to scratch.
+    const float of_x = beta(to.dx_write);
+    const float of_parameters = to.dgamma && to.dbeta ? beta(to.par_write) : 0;
+    FP_CHECK((to.dgamma != nullptr) == (to.dbeta != nullptr),
              "cudnn: batch norm's two gradients are had together");
+    void* const dgamma = to.dgamma ? static_cast<void*>(to.dgamma) : unwanted;
+    void* const dbeta = to.dbeta ? static_cast<void*>(to.dbeta) : unwanted + s.x.stored_c();
     check(cudnnBatchNormalizationBackward(
-              libraries().on(stream), kMode, &kOne, &of_x, &kOne, &of_parameters, d.x, x, d.x, g,
-              d.x, out.dx, d.parameters, gamma, out.dgamma ? out.dgamma : unwanted,
-              out.dbeta ? out.dbeta : unwanted + s.x.stored_c(), s.eps, mean, rstd),
+              libraries().on(stream), kMode, &kOne, &of_x, &kOne, &of_parameters, d.x, args.x, d.x,
+              g, d.x, to.dx, d.parameters, args.gamma, dgamma, dbeta, s.eps, args.mean, args.rstd),
           "batch norm's gradient");
-    zero_padding_of(s, out.dx, {out.dgamma, out.dbeta}, stream);
+    zero_padding_of(s, to.dx, {to.dgamma, to.dbeta}, stream);
 }
 
 void backward_frozen(const BatchNormShape& s,
-                     const act* x,
-                     const act* y,
-                     const act* dy,
-                     const par* gamma,
-                     const par* running_mean,
-                     const par* running_var,
-                     const BatchNorm::Backward& out,
+                     const BatchNorm::BackwardFrozen& args,
                      void* scratch,
                      Stream stream) {
-    libraries().own->batchnorm.backward_frozen(s, x, y, dy, gamma, running_mean, running_var, out,
-                                               scratch, stream);
+    libraries().own->batchnorm.backward_frozen(s, args, scratch, stream);
 }
 
 }  // namespace

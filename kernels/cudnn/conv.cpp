@@ -1,10 +1,10 @@
-// Convolutions by cuDNN's graphs: for each shape and pass the fastest plan that the library's heuristics name, found at
-// the first call. Inference is one graph: convolution, bias, residual, ReLU, in float32 between them; where the library
-// has no plan for that, a convolution and a kernel of our own (elementwise.cu).
+// Convolutions by cuDNN's graphs. The first call for a shape and pass times the plans that cuDNN's heuristics propose and
+// keeps the fastest. Inference is one graph of convolution, bias, residual and ReLU, with float32 between them; where
+// cuDNN has no such plan, it is a convolution and a kernel of ours (elementwise.cu).
 //
-// Filters go to the library with as many rows as the output has stored channels, rows of zeros behind the logical ones,
-// so that both maps are packed; that takes a copy where the counts differ, and in bf16. The copy lies in the caller's
-// scratch, the plans' workspace is the library's own (graph.h).
+// cuDNN gets filters with as many rows as the output has stored channels, the rows after the logical ones zero, so that
+// both maps are packed. That takes a copy where the two counts differ, and in bf16. The copy is in the caller's scratch;
+// the plans' workspace belongs to graph.h.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -20,16 +20,16 @@ using Pass = OperationGraph::Pass;
 
 constexpr int64_t kAlign = 256;
 
-// What is asked of a shape. `finish`: bias, residual and ReLU behind the convolution.
+// The operations after the convolution.
 struct Finish {
     bool bias = false, residual = false, relu = false;
     bool any() const { return bias || residual || relu; }
     auto operator<=>(const Finish&) const = default;
 };
 
-// The filter in the library's eyes.
+// The filter as cuDNN sees it.
 struct FilterSizes {
-    int64_t rows, stored;  // numbers of the logical rows, and of all
+    int64_t rows, stored;  // weights in the logical rows, and in all rows
     explicit FilterSizes(const ConvShape& s)
         : rows(s.w.stored()), stored(rows / s.w.k * s.y().stored_c()) {}
     bool is_copied() const { return libraries().activation() == Type::bf16 || rows != stored; }
@@ -39,7 +39,7 @@ struct FilterSizes {
 struct ConvPlan {
     Plan plan;
     int x, w, y, bias, residual;
-    Finish fused;  // what of Finish the plan does
+    Finish fused;  // the operations that the plan includes
 };
 
 std::optional<ConvPlan> search(const ConvShape& s,
@@ -55,7 +55,7 @@ std::optional<ConvPlan> search(const ConvShape& s,
     int last = graph.tensor(y_sizes, finish.any() ? CUDNN_DATA_FLOAT : type, !finish.any());
     int bias = 0, residual = 0;
     graph.convolution(pass, s, x, w, last);
-    // Each operation's output is float32 and not stored, but the last one's.
+    // Only the last operation's output is stored; the others' are float32.
     int left = int(finish.bias) + int(finish.residual) + int(finish.relu);
     const auto next = [&] {
         --left;
@@ -83,7 +83,7 @@ std::optional<ConvPlan> search(const ConvShape& s,
     return ConvPlan{std::move(*plan), x, w, last, bias, residual, finish};
 }
 
-// What finish_map should take: its maps once at 4 TB/s, and a launch.
+// Estimate of finish_map: its maps once at 4 TB/s, and a launch.
 double finish_seconds(const Map& y, const Finish& finish) {
     const double maps = finish.residual ? 3 : 2;
     return maps * double(y.stored()) * bytes_of(libraries().activation()) / 4e12 + 2e-6;
@@ -113,7 +113,7 @@ std::shared_ptr<const ConvPlan> choose(const ConvShape& s,
                                        cudnnHandle_t cudnn) {
     std::optional<ConvPlan> plan = search(s, pass, finish, cudnn);
     if (finish.any()) {
-        // The finish apart is one more pass over the map: a fused plan has to beat the two.
+        // A separate finish is one more pass over the map; a fused plan must be faster than convolution and pass together.
         const ConvPlan& plain = plan_of(s, pass, cudnn);
         const double apart = plain.plan.seconds() + finish_seconds(s.y(), finish);
         if (!plan || apart < plan->plan.seconds())
@@ -137,11 +137,11 @@ size_t scratch_bytes(const ConvShape& s) {
            size_t(std::max(s.x.stored(), int64_t(y.n) * y.pixels()) * e);
 }
 
-// The filter as the library wants it, at `to`.
+// Copies the filter to `to` in cuDNN's form.
 void lay_out(const FilterSizes& f, const par* w, void* to, Stream stream) {
     const Memory& memory = libraries().own->memory;
     if (libraries().activation() == Type::bf16) {
-        to_bf16(static_cast<const float*>(w), f.rows, f.stored, to, stream);
+        to_bf16(as<float>(w), f.rows, f.stored, to, stream);
         return;
     }
     memory.copy(to, w, size_t(f.rows) * sizeof(float), stream);
@@ -156,92 +156,65 @@ const void* library_filter(const ConvShape& s, const par* w, void* scratch, Stre
     return scratch;
 }
 
-void run_forward(const ConvShape& s,
-                 const act* x,
-                 const void* filter,
-                 const par* bias,
-                 const act* residual,
-                 bool relu,
-                 act* y,
-                 Stream stream) {
-    const Finish wanted{bias != nullptr, residual != nullptr, relu};
+void infer(const ConvShape& s, const Conv::Infer& a, void*, Stream stream) {
+    const Finish wanted{
+        .bias = a.bias != nullptr, .residual = a.residual != nullptr, .relu = a.relu};
     const cudnnHandle_t cudnn = libraries().on(stream);
     const ConvPlan& p = plan_of(s, Pass::forward, cudnn, wanted);
-    std::vector<Placed> tensors{{p.x, x}, {p.w, filter}, {p.y, y}};
-    if (p.fused.bias) tensors.emplace_back(p.bias, bias);
-    if (p.fused.residual) tensors.emplace_back(p.residual, residual);
+    std::vector<Placed> tensors{{p.x, a.x}, {p.w, a.prepared}, {p.y, a.y}};
+    if (p.fused.bias) tensors.emplace_back(p.bias, a.bias);
+    if (p.fused.residual) tensors.emplace_back(p.residual, a.residual);
     p.plan.run(tensors, cudnn);
-    if (wanted.any() && !p.fused.any()) finish_map(s.y(), bias, residual, relu, y, stream);
+    if (wanted.any() && !p.fused.any())
+        finish_map(s.y(), {.bias = a.bias, .residual = a.residual, .relu = a.relu}, a.y, stream);
 }
 
-void forward(const ConvShape& s,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream stream) {
-    run_forward(s, x, library_filter(s, w, scratch, stream), bias, nullptr, false, y, stream);
+void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream stream) {
+    infer(s, Conv::Infer::of(a, library_filter(s, a.w, scratch, stream)), scratch, stream);
 }
 
-void backward_data(const ConvShape& s,
-                   const act* dy,
-                   const par* w,
-                   act* dx,
-                   Write write,
-                   void* scratch,
-                   Stream stream) {
+void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch, Stream stream) {
     const cudnnHandle_t cudnn = libraries().on(stream);
     const ConvPlan& p = plan_of(s, Pass::data, cudnn);
     void* apart = static_cast<char*>(scratch) + behind_filter(FilterSizes(s));
-    void* to = write == Write::add ? apart : dx;
-    p.plan.run({{p.y, dy}, {p.w, library_filter(s, w, scratch, stream)}, {p.x, to}}, cudnn);
-    if (write == Write::add) libraries().own->add.accumulate(s.x, apart, dx, write, stream);
+    void* to = a.write == Write::add ? apart : a.dx;
+    p.plan.run({{p.y, a.dy}, {p.w, library_filter(s, a.w, scratch, stream)}, {p.x, to}}, cudnn);
+    if (a.write == Write::add)
+        libraries().own->add.accumulate(
+            s.x, {.dy = static_cast<const act*>(apart), .dx = a.dx, .write = a.write}, stream);
 }
 
 void backward_filter(const ConvShape& s,
-                     const act* x,
-                     const act* dy,
-                     par* dw,
-                     par* dbias,
-                     Write write,
+                     const Conv::BackwardFilter& a,
                      void* scratch,
                      Stream stream) {
     const cudnnHandle_t cudnn = libraries().on(stream);
     const ConvPlan& p = plan_of(s, Pass::filter, cudnn);
     const FilterSizes f(s);
-    const bool apart = f.is_copied() || write == Write::add;
-    void* to = apart ? scratch : dw;
-    p.plan.run({{p.x, x}, {p.y, dy}, {p.w, to}}, cudnn);
+    const bool apart = f.is_copied() || a.write == Write::add;
+    void* to = apart ? scratch : a.dw;
+    p.plan.run({{p.x, a.x}, {p.y, a.dy}, {p.w, to}}, cudnn);
     if (libraries().activation() == Type::bf16) {
-        from_bf16(to, f.rows, static_cast<float*>(dw), write, stream);
+        from_bf16(to, f.rows, as<float>(a.dw), a.write, stream);
     } else if (apart) {
         const Map numbers{.c = int(f.rows), .block = 1};
-        libraries().own->add.accumulate(numbers, to, dw, write, stream);
+        void* dw = a.dw;  // float32, as activations are in this branch
+        libraries().own->add.accumulate(
+            numbers,
+            {.dy = static_cast<const act*>(to), .dx = static_cast<act*>(dw), .write = a.write},
+            stream);
     }
-    if (!dbias) return;
+    if (!a.dbias) return;
     const Map y = s.y();
     void* ones = static_cast<char*>(scratch) + behind_filter(f);
-    column_sums(dy, int64_t(y.n) * y.pixels(), y.stored_c(), static_cast<float*>(dbias), write,
-                ones, stream);
+    column_sums({a.dy, int64_t(y.n) * y.pixels(), y.stored_c()}, as<float>(a.dbias), a.write, ones,
+                stream);
 }
 
-size_t prepared_bytes(const ConvShape& s, bool, bool) { return size_t(FilterSizes(s).bytes()); }
+size_t prepared_bytes(const ConvShape& s, Conv::Fused) { return size_t(FilterSizes(s).bytes()); }
 
-void prepare(const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
+void prepare(const ConvShape& s, Conv::Fused, const par* w, void* prepared, Stream stream) {
     lay_out(FilterSizes(s), w, prepared, stream);
-}
-
-void infer(const ConvShape& s,
-           const act* x,
-           const void* prepared,
-           const par* bias,
-           const act* residual,
-           bool relu,
-           act* y,
-           void*,
-           Stream stream) {
-    run_forward(s, x, prepared, bias, residual, relu, y, stream);
 }
 
 }  // namespace

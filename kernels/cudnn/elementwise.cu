@@ -1,7 +1,7 @@
-// What the libraries are given and leave undone, number by number: conversions between float32 parameters and bf16, ones,
-// bias, residual and ReLU behind a convolution that could not fuse them, zeros in the padding of a map.
+// Elementwise kernels around cuDNN and cuBLAS: conversions between float32 parameters and bf16, a vector of ones, bias,
+// residual and ReLU after a convolution that cuDNN could not fuse with them, zeros in the padding of a map.
 //
-// Threads   one number each
+// Threads   one per number
 // Traffic   each number read and written once: 4 to 10 bytes
 // Bound     memory
 #include <type_traits>
@@ -59,7 +59,7 @@ __global__ void zero_padding_kernel(A* y, int64_t pixels, int c, int stored_c) {
     if (i < pixels * padding) store(y + i / padding * stored_c + c + i % padding, 0.0f);
 }
 
-// kernel<A> over `count` numbers, for A as activations are.
+// Calls start(blocks, null pointer of the activation type) for `count` numbers.
 template <class Start>
 void with_activation(int64_t count, Start start) {
     if (count == 0) return;
@@ -93,12 +93,12 @@ void fill_ones(int64_t count, void* to, Stream s) {
     });
 }
 
-void finish_map(const Map& m, const par* bias, const act* residual, bool relu, act* y, Stream s) {
+void finish_map(const Map& m, const Finishing& with, act* y, Stream s) {
     with_activation(m.stored(), [&](unsigned blocks, auto* type) {
         using A = std::remove_pointer_t<decltype(type)>;
         finish_map_kernel<A><<<blocks, kThreads, 0, libraries().native(s)>>>(
-            static_cast<const float*>(bias), static_cast<const A*>(residual), relu,
-            static_cast<A*>(y), m.stored(), m.stored_c());
+            as<float>(with.bias), as<A>(with.residual), with.relu, as<A>(y), m.stored(),
+            m.stored_c());
     });
 }
 
@@ -106,8 +106,8 @@ void zero_padding(const Map& m, act* y, Stream s) {
     const int64_t pixels = int64_t(m.n) * m.pixels();
     with_activation(pixels * (m.stored_c() - m.c), [&](unsigned blocks, auto* type) {
         using A = std::remove_pointer_t<decltype(type)>;
-        zero_padding_kernel<A><<<blocks, kThreads, 0, libraries().native(s)>>>(
-            static_cast<A*>(y), pixels, m.c, m.stored_c());
+        zero_padding_kernel<A>
+            <<<blocks, kThreads, 0, libraries().native(s)>>>(as<A>(y), pixels, m.c, m.stored_c());
     });
 }
 

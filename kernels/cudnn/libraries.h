@@ -92,9 +92,14 @@ struct Product {
 };
 void multiply(const Product&, Write, Stream);
 
-// out[c] = sum over rows of dy[row][c], as a product with a vector of `rows` ones, which is written to `ones` (as
-// activations are). (linear.cpp)
-void column_sums(const void* dy, int64_t rows, int columns, float* out, Write, void* ones, Stream);
+// sums[c] = (or +=) the sum over rows of data[row][c], as a product with a vector of ones, which is written to `ones`.
+// data and ones are of the activation type. (linear.cpp)
+struct Rows {
+    const void* data;
+    int64_t count;
+    int columns;
+};
+void column_sums(const Rows&, float* sums, Write, void* ones, Stream);
 
 // ---- elementwise.cu
 
@@ -103,8 +108,13 @@ void to_bf16(const float* from, int64_t rows, int64_t all, void* to, Stream);
 void from_bf16(const void* from, int64_t count, float* to, Write, Stream);
 // `count` ones, as activations are.
 void fill_ones(int64_t count, void* to, Stream);
-// y = act(y + bias[c] + residual); bias and residual may be null.
-void finish_map(const Map&, const par* bias, const act* residual, bool relu, act* y, Stream);
+// y = relu(y + bias[c] + residual), each step if given; bias and residual may be null.
+struct Finishing {
+    const par* bias;
+    const act* residual;
+    bool relu;
+};
+void finish_map(const Map&, const Finishing&, act* y, Stream);
 // Zeros in the channels of a map that stand behind the logical ones.
 void zero_padding(const Map&, act*, Stream);
 

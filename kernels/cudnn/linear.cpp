@@ -4,7 +4,7 @@
 //   backward_data    dx (n,l) = dy (n,k) w (k,l)
 //   backward_filter  dw (k,l) = dy (n,k)^T x (n,l)
 //
-// In bf16 the weight is converted to scratch first; dw is float32. A bias gradient is a product with a vector of ones.
+// In bf16 the weight is first converted, into scratch; dw is float32. A bias gradient is a product with a vector of ones.
 #include "kernels/cudnn/libraries.h"
 
 namespace fp::cudnn {
@@ -20,7 +20,7 @@ struct Sizes {
 
 bool converts() { return libraries().activation() == Type::bf16; }
 
-// The weight's copy, behind it the ones of the bias gradient's product.
+// Scratch: the weight's copy, then the ones of the bias gradient's product.
 size_t ones_at(const Sizes& g) { return converts() ? g.weight_bytes() : 0; }
 size_t scratch_bytes(const LinearShape& s) {
     const Sizes g(s);
@@ -29,44 +29,36 @@ size_t scratch_bytes(const LinearShape& s) {
 
 const void* library_weight(const Sizes& g, const par* w, void* scratch, Stream stream) {
     if (!converts()) return w;
-    to_bf16(static_cast<const float*>(w), g.weights(), g.weights(), scratch, stream);
+    to_bf16(as<float>(w), g.weights(), g.weights(), scratch, stream);
     return scratch;
 }
 
 cudaDataType_t activation_type() { return converts() ? CUDA_R_16BF : CUDA_R_32F; }
 
-void forward(const LinearShape& s,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream stream) {
+void forward(const LinearShape& s, const Linear::Forward& a, void* scratch, Stream stream) {
     const Sizes g(s);
     const Libraries& lib = libraries();
     const size_t e = size_t(bytes_of(lib.activation()));
-    if (g.y_row > g.k) lib.own->memory.zero(y, size_t(g.n) * g.y_row * e, stream);
+    if (g.y_row > g.k) lib.own->memory.zero(a.y, size_t(g.n) * g.y_row * e, stream);
     multiply({.op_a = CUBLAS_OP_T,
               .op_b = CUBLAS_OP_N,
               .m = g.k,
               .n = g.n,
               .k = g.length,
-              .a = library_weight(g, w, scratch, stream),
+              .a = library_weight(g, a.w, scratch, stream),
               .row_a = g.length,
-              .b = x,
+              .b = a.x,
               .row_b = g.length,
-              .c = y,
+              .c = a.y,
               .row_c = g.y_row,
               .c_type = activation_type()},
              Write::replace, stream);
-    if (bias) finish_map(s.y(), bias, nullptr, false, y, stream);
+    if (a.bias)
+        finish_map(s.y(), {.bias = a.bias, .residual = nullptr, .relu = false}, a.y, stream);
 }
 
 void backward_data(const LinearShape& s,
-                   const act* dy,
-                   const par* w,
-                   act* dx,
-                   Write write,
+                   const Linear::BackwardData& a,
                    void* scratch,
                    Stream stream) {
     const Sizes g(s);
@@ -75,22 +67,18 @@ void backward_data(const LinearShape& s,
               .m = g.length,
               .n = g.n,
               .k = g.k,
-              .a = library_weight(g, w, scratch, stream),
+              .a = library_weight(g, a.w, scratch, stream),
               .row_a = g.length,
-              .b = dy,
+              .b = a.dy,
               .row_b = g.y_row,
-              .c = dx,
+              .c = a.dx,
               .row_c = g.length,
               .c_type = activation_type()},
-             write, stream);
+             a.write, stream);
 }
 
 void backward_filter(const LinearShape& s,
-                     const act* x,
-                     const act* dy,
-                     par* dw,
-                     par* dbias,
-                     Write write,
+                     const Linear::BackwardFilter& a,
                      void* scratch,
                      Stream stream) {
     const Sizes g(s);
@@ -99,16 +87,16 @@ void backward_filter(const LinearShape& s,
               .m = g.length,
               .n = g.k,
               .k = g.n,
-              .a = x,
+              .a = a.x,
               .row_a = g.length,
-              .b = dy,
+              .b = a.dy,
               .row_b = g.y_row,
-              .c = dw,
+              .c = a.dw,
               .row_c = g.length,
               .c_type = CUDA_R_32F},
-             write, stream);
-    if (dbias)
-        column_sums(dy, g.n, g.y_row, static_cast<float*>(dbias), write,
+             a.write, stream);
+    if (a.dbias)
+        column_sums({a.dy, g.n, g.y_row}, as<float>(a.dbias), a.write,
                     static_cast<char*>(scratch) + ones_at(g), stream);
 }
 
@@ -130,20 +118,19 @@ void multiply(const Product& p, Write write, Stream stream) {
           "product");
 }
 
-void column_sums(
-    const void* dy, int64_t rows, int columns, float* out, Write write, void* ones, Stream stream) {
-    fill_ones(rows, ones, stream);
+void column_sums(const Rows& of, float* sums, Write write, void* ones, Stream stream) {
+    fill_ones(of.count, ones, stream);
     multiply({.op_a = CUBLAS_OP_N,
               .op_b = CUBLAS_OP_N,
-              .m = columns,
+              .m = of.columns,
               .n = 1,
-              .k = int(rows),
-              .a = dy,
-              .row_a = columns,
+              .k = int(of.count),
+              .a = of.data,
+              .row_a = of.columns,
               .b = ones,
-              .row_b = int(rows),
-              .c = out,
-              .row_c = columns,
+              .row_b = int(of.count),
+              .c = sums,
+              .row_c = of.columns,
               .c_type = CUDA_R_32F},
              write, stream);
 }

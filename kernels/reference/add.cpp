@@ -5,20 +5,20 @@ namespace fp::reference {
 namespace {
 
 template <class T>
-void forward(const Map& map, const act* a_act, const act* b_act, act* y_act, Stream) {
-    const auto a = view<T>(map, a_act);
-    const auto b = view<T>(map, b_act);
-    const auto y = view<T>(map, y_act);
+void forward(const Map& map, const Add::Forward& args, Stream) {
+    const auto a = view<T>(map, args.a), b = view<T>(map, args.b);
+    const auto y = view<T>(map, args.y);
     for_each(map,
              [&](int n, int c, int h, int w) { y(n, c, h, w) = a(n, c, h, w) + b(n, c, h, w); });
     zero_padding(y);
 }
 
 template <class T>
-void accumulate(const Map& map, const act* dy_act, act* dx_act, Write write, Stream) {
-    const auto dy = view<T>(map, dy_act);
-    const auto dx = view<T>(map, dx_act);
-    for_each(map, [&](int n, int c, int h, int w) { put(dx(n, c, h, w), dy(n, c, h, w), write); });
+void accumulate(const Map& map, const Add::Accumulate& args, Stream) {
+    const auto dy = view<T>(map, args.dy);
+    const auto dx = view<T>(map, args.dx);
+    for_each(map,
+             [&](int n, int c, int h, int w) { put(dx(n, c, h, w), dy(n, c, h, w), args.write); });
     zero_padding(dx);
 }
 

@@ -1,7 +1,7 @@
 // Adaptive average pooling to p x q cells; cell (i, j) is rows first(i) .. last(i) - 1 and columns alike.
 //
 //   y[n,c,i,j]  = (1 / cell size) sum over the cell of x[n,c,h,w]
-//   dx[n,c,h,w] = sum over the cells that hold (h,w) of dy[n,c,i,j] / cell size
+//   dx[n,c,h,w] = sum over the cells that contain (h,w) of dy[n,c,i,j] / cell size
 #include "kernels/reference/view.h"
 
 namespace fp::reference {
@@ -21,9 +21,9 @@ Cell cell(const AvgPoolShape& shape, int i, int j) {
 }
 
 template <class T>
-void forward(const AvgPoolShape& shape, const act* x_act, act* y_act, Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto y = view<T>(shape.y(), y_act);
+void forward(const AvgPoolShape& shape, const AvgPool::Forward& args, Stream) {
+    const auto x = view<T>(shape.x, args.x);
+    const auto y = view<T>(shape.y(), args.y);
     for_each(y.map, [&](int n, int c, int i, int j) {
         const Cell in = cell(shape, i, j);
         double sum = 0;
@@ -35,16 +35,16 @@ void forward(const AvgPoolShape& shape, const act* x_act, act* y_act, Stream) {
 }
 
 template <class T>
-void backward(const AvgPoolShape& shape, const act* dy_act, act* dx_act, Write write, Stream) {
-    const auto dy = view<T>(shape.y(), dy_act);
-    const auto dx = view<T>(shape.x, dx_act);
+void backward(const AvgPoolShape& shape, const AvgPool::Backward& args, Stream) {
+    const auto dy = view<T>(shape.y(), args.dy);
+    const auto dx = view<T>(shape.x, args.dx);
     for_each(dx.map, [&](int n, int c, int h, int w) {
         double sum = 0;
         for (int i = 0; i < shape.p; ++i)
             for (int j = 0; j < shape.q; ++j)
                 if (const Cell in = cell(shape, i, j); in.holds(h, w))
                     sum += dy(n, c, i, j) / double(in.size());
-        put(dx(n, c, h, w), sum, write);
+        put(dx(n, c, h, w), sum, args.write);
     });
     zero_padding(dx);
 }

@@ -26,49 +26,36 @@ double sum_over(const Map& m, int c, const T& term) {
     return sum;
 }
 
-// One channel of y from its statistics.
+// y = act(gamma (x - mean) rstd + beta + residual) of one channel.
+struct Channel {
+    int c;
+    double gamma, beta, mean, rstd;
+};
 template <class T>
 void normalize(const BatchNormShape& shape,
-               int c,
+               const Channel& of,
                const act* x_act,
                const act* residual_act,
-               double gamma,
-               double beta,
-               double mean,
-               double rstd,
                act* y_act) {
     const auto x = view<T>(shape.x, x_act);
     const auto residual = view<T>(shape.x, residual_act);
     const auto y = view<T>(shape.x, y_act);
+    const int c = of.c;
     for (int n = 0; n < x.map.n; ++n)
         for (int h = 0; h < x.map.h; ++h)
             for (int w = 0; w < x.map.w; ++w) {
-                double z = gamma * (x(n, c, h, w) - mean) * rstd + beta;
+                double z = of.gamma * (x(n, c, h, w) - of.mean) * of.rstd + of.beta;
                 if (shape.residual) z += residual(n, c, h, w);
                 y(n, c, h, w) = T(shape.relu && z <= 0 ? 0 : z);
             }
 }
 
 template <class T>
-void train(const BatchNormShape& shape,
-           const act* x_act,
-           const act* residual,
-           const par* gamma_par,
-           const par* beta_par,
-           par* running_mean_par,
-           par* running_var_par,
-           act* y,
-           par* mean_par,
-           par* rstd_par,
-           void*,
-           Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto* gamma = static_cast<const T*>(gamma_par);
-    const auto* beta = static_cast<const T*>(beta_par);
-    auto* running_mean = static_cast<T*>(running_mean_par);
-    auto* running_var = static_cast<T*>(running_var_par);
-    auto* mean = static_cast<T*>(mean_par);
-    auto* rstd = static_cast<T*>(rstd_par);
+void train(const BatchNormShape& shape, const BatchNorm::Train& args, void*, Stream) {
+    const auto x = view<T>(shape.x, args.x);
+    const auto *gamma = as<T>(args.gamma), *beta = as<T>(args.beta);
+    auto *running_mean = as<T>(args.running_mean), *running_var = as<T>(args.running_var);
+    auto *mean = as<T>(args.mean), *rstd = as<T>(args.rstd);
     const double m = double(x.map.n) * double(x.map.pixels());
 
 #pragma omp parallel for if (double(x.map.logical()) > kWorthThreads)
@@ -88,55 +75,43 @@ void train(const BatchNormShape& shape,
         };
         running_mean[c] = moved(running_mean[c], mu);
         running_var[c] = moved(running_var[c], m > 1 ? var * m / (m - 1) : var);
-        normalize<T>(shape, c, x_act, residual, gamma[c], beta[c], mu, scale, y);
+        normalize<T>(shape, {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mu, .rstd = scale},
+                     args.x, args.residual, args.y);
     }
-    zero_padding(view<T>(shape.x, y));
+    zero_padding(view<T>(shape.x, args.y));
     zero_padding(mean, x.map.c, x.map.stored_c());
     zero_padding(rstd, x.map.c, x.map.stored_c());
 }
 
 template <class T>
-void infer(const BatchNormShape& shape,
-           const act* x,
-           const act* residual,
-           const par* gamma_par,
-           const par* beta_par,
-           const par* running_mean_par,
-           const par* running_var_par,
-           act* y,
-           Stream) {
-    const auto* gamma = static_cast<const T*>(gamma_par);
-    const auto* beta = static_cast<const T*>(beta_par);
-    const auto* running_mean = static_cast<const T*>(running_mean_par);
-    const auto* running_var = static_cast<const T*>(running_var_par);
+void infer(const BatchNormShape& shape, const BatchNorm::Infer& args, Stream) {
+    const auto *gamma = as<T>(args.gamma), *beta = as<T>(args.beta);
+    const auto *mean = as<T>(args.running_mean), *var = as<T>(args.running_var);
 
 #pragma omp parallel for if (double(shape.x.logical()) > kWorthThreads)
     for (int c = 0; c < shape.x.c; ++c) {
-        const double rstd = 1 / std::sqrt(running_var[c] + shape.eps);
-        normalize<T>(shape, c, x, residual, gamma[c], beta[c], running_mean[c], rstd, y);
+        const double rstd = 1 / std::sqrt(var[c] + shape.eps);
+        normalize<T>(shape,
+                     {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mean[c], .rstd = rstd},
+                     args.x, args.residual, args.y);
     }
-    zero_padding(view<T>(shape.x, y));
+    zero_padding(view<T>(shape.x, args.y));
 }
 
-// mean(c) and rstd(c) give the statistics; `of_batch` says that they move with x.
-template <class T, class Mean, class Rstd>
+// `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen. mean(c) and rstd(c) give the statistics; `of_batch` says
+// that they depend on x.
+template <class T, class Args, class Mean, class Rstd>
 void differentiate(const BatchNormShape& shape,
-                   const act* x_act,
-                   const act* y_act,
-                   const act* dy_act,
-                   const par* gamma_par,
+                   const Args& args,
                    const Mean& mean,
                    const Rstd& rstd,
-                   bool of_batch,
-                   const BatchNorm::Backward& out) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto y = view<T>(shape.x, y_act);
-    const auto dy = view<T>(shape.x, dy_act);
-    const auto* gamma = static_cast<const T*>(gamma_par);
-    const auto dx = view<T>(shape.x, out.dx);
-    const auto dresidual = view<T>(shape.x, out.dresidual);
-    auto* dgamma = static_cast<T*>(out.dgamma);
-    auto* dbeta = static_cast<T*>(out.dbeta);
+                   bool of_batch) {
+    const BatchNorm::Gradients& to = args.to;
+    const auto x = view<T>(shape.x, args.x), y = view<T>(shape.x, args.y),
+               dy = view<T>(shape.x, args.dy);
+    const auto* gamma = as<T>(args.gamma);
+    const auto dx = view<T>(shape.x, to.dx), dresidual = view<T>(shape.x, to.dresidual);
+    auto *dgamma = as<T>(to.dgamma), *dbeta = as<T>(to.dbeta);
     const double m = double(x.map.n) * double(x.map.pixels());
 
 #pragma omp parallel for if (double(x.map.logical()) > kWorthThreads)
@@ -149,55 +124,38 @@ void differentiate(const BatchNormShape& shape,
         const double sum_g = sum_over(x.map, c, g);
         const double sum_g_xhat = sum_over(
             x.map, c, [&](int n, int, int h, int w) { return g(n, c, h, w) * xhat(n, h, w); });
-        if (dgamma) put(dgamma[c], sum_g_xhat, out.par_write);
-        if (dbeta) put(dbeta[c], sum_g, out.par_write);
+        if (dgamma) put(dgamma[c], sum_g_xhat, to.par_write);
+        if (dbeta) put(dbeta[c], sum_g, to.par_write);
         for (int n = 0; n < x.map.n; ++n)
             for (int h = 0; h < x.map.h; ++h)
                 for (int w = 0; w < x.map.w; ++w) {
                     const double dz = g(n, c, h, w);
                     const double drift = of_batch ? (sum_g + xhat(n, h, w) * sum_g_xhat) / m : 0.0;
-                    put(dx(n, c, h, w), gamma[c] * scale * (dz - drift), out.dx_write);
-                    if (out.dresidual) put(dresidual(n, c, h, w), dz, out.dresidual_write);
+                    put(dx(n, c, h, w), gamma[c] * scale * (dz - drift), to.dx_write);
+                    if (to.dresidual) put(dresidual(n, c, h, w), dz, to.dresidual_write);
                 }
     }
     zero_padding(dx);
-    if (out.dresidual) zero_padding(dresidual);
+    if (to.dresidual) zero_padding(dresidual);
     if (dgamma) zero_padding(dgamma, x.map.c, x.map.stored_c());
     if (dbeta) zero_padding(dbeta, x.map.c, x.map.stored_c());
 }
 
 template <class T>
-void backward(const BatchNormShape& shape,
-              const act* x,
-              const act* y,
-              const act* dy,
-              const par* gamma,
-              const par* mean_par,
-              const par* rstd_par,
-              const BatchNorm::Backward& out,
-              void*,
-              Stream) {
-    const auto mean = [&](int c) { return double(static_cast<const T*>(mean_par)[c]); };
-    const auto rstd = [&](int c) { return double(static_cast<const T*>(rstd_par)[c]); };
-    differentiate<T>(shape, x, y, dy, gamma, mean, rstd, true, out);
+void backward(const BatchNormShape& shape, const BatchNorm::Backward& args, void*, Stream) {
+    const auto mean = [&](int c) { return double(as<T>(args.mean)[c]); };
+    const auto rstd = [&](int c) { return double(as<T>(args.rstd)[c]); };
+    differentiate<T>(shape, args, mean, rstd, true);
 }
 
 template <class T>
 void backward_frozen(const BatchNormShape& shape,
-                     const act* x,
-                     const act* y,
-                     const act* dy,
-                     const par* gamma,
-                     const par* running_mean,
-                     const par* running_var,
-                     const BatchNorm::Backward& out,
+                     const BatchNorm::BackwardFrozen& args,
                      void*,
                      Stream) {
-    const auto mean = [&](int c) { return double(static_cast<const T*>(running_mean)[c]); };
-    const auto rstd = [&](int c) {
-        return 1 / std::sqrt(static_cast<const T*>(running_var)[c] + shape.eps);
-    };
-    differentiate<T>(shape, x, y, dy, gamma, mean, rstd, false, out);
+    const auto mean = [&](int c) { return double(as<T>(args.running_mean)[c]); };
+    const auto rstd = [&](int c) { return 1 / std::sqrt(as<T>(args.running_var)[c] + shape.eps); };
+    differentiate<T>(shape, args, mean, rstd, false);
 }
 
 template <class T>

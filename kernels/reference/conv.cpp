@@ -4,9 +4,9 @@
 //   backward_data    dx[n,c,h,w] = sum_rsk w[k,c,r,s] dy[n,k,p,q]              w = q stride + s - pad
 //   backward_filter  dw[k,c,r,s] = sum_npq dy[n,k,p,q] x[n,c,h,w]              dbias[k] = sum_npq dy
 //
-// Taps outside the map count as zero and are skipped. Whole networks are trained on this in tests, so the
-// operands are first laid out as doubles: maps N,H,W,C, filters K/16,R,S,C,16, and sixteen outputs are
-// summed side by side, each in the order above.
+// Taps outside the map count as zero and are skipped. Tests train whole networks on this backend, so it must not be too
+// slow: the operands are first copied as doubles, maps to N,H,W,C and filters to K/16,R,S,C,16, and sixteen outputs are
+// summed at once, each in the order above.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -71,7 +71,7 @@ Taps taps(int inputs, int outputs, int window, int stride, int pad) {
     return t;
 }
 
-// The way back: input h is read by output p with p stride + r - pad = h.
+// The inverse: the input at h is read by the output p with p stride + r - pad = h.
 Taps taps_back(int inputs, int outputs, int window, int stride, int pad) {
     Taps t{window, {}};
     for (int h = 0; h < inputs; ++h)
@@ -83,16 +83,18 @@ Taps taps_back(int inputs, int outputs, int window, int stride, int pad) {
     return t;
 }
 
+struct Correlation {
+    Map x_map;
+    std::vector<double> x;
+    Filter filter;
+    std::vector<double> w;
+    Taps rows, columns;
+};
+
 // store(n, k, p, q, sum_rsc w[k,c,r,s] x[n, c, rows(p,r), columns(q,s)]) for every element of y.
 template <class Store>
-void correlate(const Map& x_map,
-               const std::vector<double>& x,
-               const Filter& filter,
-               const std::vector<double>& w,
-               const Taps& rows,
-               const Taps& columns,
-               const Map& y,
-               const Store& store) {
+void correlate(const Correlation& of, const Map& y, const Store& store) {
+    const Filter& filter = of.filter;
     const double macs = double(y.logical()) * filter.c * filter.r * filter.s;
 #pragma omp parallel for collapse(2) if (macs > kWorthThreads)
     for (int tile = 0; tile < filter.k_blocks(); ++tile)
@@ -102,10 +104,10 @@ void correlate(const Map& x_map,
                     double sum[kLanes] = {};
                     for (int r = 0; r < filter.r; ++r)
                         for (int s = 0; s < filter.s; ++s) {
-                            const int h = rows(p, r), v = columns(q, s);
+                            const int h = of.rows(p, r), v = of.columns(q, s);
                             if (h < 0 || v < 0) continue;
-                            const double* in = &x[size_t(x_map.at(n, 0, h, v))];
-                            const double* weight = &w[size_t(filter.at(tile * kLanes, 0, r, s))];
+                            const double* in = &of.x[size_t(of.x_map.at(n, 0, h, v))];
+                            const double* weight = &of.w[size_t(filter.at(tile * kLanes, 0, r, s))];
                             for (int c = 0; c < filter.c; ++c)
                                 add_scaled(sum, in[c], weight + c * kLanes);
                         }
@@ -117,73 +119,57 @@ void correlate(const Map& x_map,
 size_t scratch_bytes(const ConvShape&) { return 0; }
 
 template <class T>
-void infer(const ConvShape& shape,
-           const act* x,
-           const void* prepared,
-           const par* bias_par,
-           const act* residual_act,
-           bool relu,
-           act* y_act,
-           void*,
-           Stream) {
-    const auto* bias = static_cast<const T*>(bias_par);
-    const auto residual = view<T>(shape.y(), residual_act);
-    const auto y = view<T>(shape.y(), y_act);
+void infer(const ConvShape& shape, const Conv::Infer& a, void*, Stream) {
+    const auto* bias = as<T>(a.bias);
+    const auto residual = view<T>(shape.y(), a.residual);
+    const auto y = view<T>(shape.y(), a.y);
+    const FilterView<const T> w{shape.w, static_cast<const T*>(a.prepared)};
     const Map x_map = channels_last(shape.x);
     const Filter filter = in_lanes(shape.w);
-    correlate(x_map, repacked(view<T>(shape.x, x), x_map), filter,
-              repacked(view<T>(shape.w, prepared), filter, false),
-              taps(x_map.h, y.map.h, filter.r, shape.stride, shape.pad),
-              taps(x_map.w, y.map.w, filter.s, shape.stride, shape.pad), y.map,
-              [&](int n, int k, int p, int q, double z) {
+    correlate({.x_map = x_map,
+               .x = repacked(view<T>(shape.x, a.x), x_map),
+               .filter = filter,
+               .w = repacked(w, filter, false),
+               .rows = taps(x_map.h, y.map.h, filter.r, shape.stride, shape.pad),
+               .columns = taps(x_map.w, y.map.w, filter.s, shape.stride, shape.pad)},
+              y.map, [&](int n, int k, int p, int q, double z) {
                   if (bias) z += bias[k];
-                  if (residual_act) z += residual(n, k, p, q);
-                  y(n, k, p, q) = T(relu && z <= 0 ? 0 : z);
+                  if (a.residual) z += residual(n, k, p, q);
+                  y(n, k, p, q) = T(a.relu && z <= 0 ? 0 : z);
               });
     zero_padding(y);
 }
 
 template <class T>
-void forward(const ConvShape& shape,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream stream) {
-    infer<T>(shape, x, w, bias, nullptr, false, y, scratch, stream);
+void forward(const ConvShape& shape, const Conv::Forward& a, void* scratch, Stream stream) {
+    infer<T>(shape, Conv::Infer::of(a, a.w), scratch, stream);
 }
 
 template <class T>
-void backward_data(
-    const ConvShape& shape, const act* dy, const par* w, act* dx_act, Write write, void*, Stream) {
-    const auto dx = view<T>(shape.x, dx_act);
+void backward_data(const ConvShape& shape, const Conv::BackwardData& a, void*, Stream) {
+    const auto dx = view<T>(shape.x, a.dx);
     const Map dy_map = channels_last(shape.y());
     const Filter filter = transposed(shape.w);
-    correlate(dy_map, repacked(view<T>(shape.y(), dy), dy_map), filter,
-              repacked(view<T>(shape.w, w), filter, true),
-              taps_back(dx.map.h, dy_map.h, filter.r, shape.stride, shape.pad),
-              taps_back(dx.map.w, dy_map.w, filter.s, shape.stride, shape.pad), dx.map,
-              [&](int n, int c, int h, int v, double sum) { put(dx(n, c, h, v), sum, write); });
+    correlate({.x_map = dy_map,
+               .x = repacked(view<T>(shape.y(), a.dy), dy_map),
+               .filter = filter,
+               .w = repacked(view<T>(shape.w, a.w), filter, true),
+               .rows = taps_back(dx.map.h, dy_map.h, filter.r, shape.stride, shape.pad),
+               .columns = taps_back(dx.map.w, dy_map.w, filter.s, shape.stride, shape.pad)},
+              dx.map,
+              [&](int n, int c, int h, int v, double sum) { put(dx(n, c, h, v), sum, a.write); });
     zero_padding(dx);
 }
 
 template <class T>
-void backward_filter(const ConvShape& shape,
-                     const act* x_act,
-                     const act* dy_act,
-                     par* dw_par,
-                     par* dbias_par,
-                     Write write,
-                     void*,
-                     Stream) {
-    const auto dw = view<T>(shape.w, dw_par);
+void backward_filter(const ConvShape& shape, const Conv::BackwardFilter& a, void*, Stream) {
+    const auto dw = view<T>(shape.w, a.dw);
     const Filter filter = in_lanes(shape.w);
     const Map x_map = channels_last(shape.x);
     Map dy_map = shape.y();
     dy_map.block = kLanes;
-    const auto x = repacked(view<T>(shape.x, x_act), x_map);
-    const auto dy = repacked(view<T>(shape.y(), dy_act), dy_map);
+    const auto x = repacked(view<T>(shape.x, a.x), x_map);
+    const auto dy = repacked(view<T>(shape.y(), a.dy), dy_map);
     const Taps rows = taps(x_map.h, dy_map.h, filter.r, shape.stride, shape.pad);
     const Taps columns = taps(x_map.w, dy_map.w, filter.s, shape.stride, shape.pad);
 
@@ -204,30 +190,30 @@ void backward_filter(const ConvShape& shape,
                         }
                 for (int k = tile * kLanes; k < std::min(filter.k, (tile + 1) * kLanes); ++k)
                     for (int c = 0; c < filter.c; ++c)
-                        put(dw(k, c, r, s), sums[size_t(c * kLanes + k % kLanes)], write);
+                        put(dw(k, c, r, s), sums[size_t(c * kLanes + k % kLanes)], a.write);
             }
     zero_padding(dw);
 
-    auto* dbias = static_cast<T*>(dbias_par);
+    auto* dbias = as<T>(a.dbias);
     if (!dbias) return;
     for (int k = 0; k < dy_map.c; ++k) {
         double sum = 0;
         for (int n = 0; n < dy_map.n; ++n)
             for (int p = 0; p < dy_map.h; ++p)
                 for (int q = 0; q < dy_map.w; ++q) sum += dy[size_t(dy_map.at(n, k, p, q))];
-        put(dbias[k], sum, write);
+        put(dbias[k], sum, a.write);
     }
     zero_padding(dbias, dy_map.c, shape.y().stored_c());
 }
 
 // A prepared filter is a copy of it.
 template <class T>
-size_t prepared_bytes(const ConvShape& shape, bool, bool) {
+size_t prepared_bytes(const ConvShape& shape, Conv::Fused) {
     return size_t(shape.w.stored()) * sizeof(T);
 }
 
 template <class T>
-void prepare(const ConvShape& shape, bool, bool, const par* w, void* prepared, Stream) {
+void prepare(const ConvShape& shape, Conv::Fused, const par* w, void* prepared, Stream) {
     std::memcpy(prepared, w, size_t(shape.w.stored()) * sizeof(T));
 }
 

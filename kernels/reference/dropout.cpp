@@ -5,27 +5,28 @@
 namespace fp::reference {
 namespace {
 
-// Forward and backward are the same map.
+// Forward and backward do the same: draw the mask and apply it.
 template <class T>
-void mask(const Map& map, double p, uint64_t key, const act* in_act, act* out_act, Write write) {
-    const auto in = view<T>(map, in_act);
-    const auto out = view<T>(map, out_act);
+void mask(const Map& map, const Dropout::Backward& args) {
+    const auto in = view<T>(map, args.dy);
+    const auto out = view<T>(map, args.dx);
     for_each(map, [&](int n, int c, int h, int w) {
         const int64_t index = ((int64_t(n) * map.c + c) * map.h + h) * map.w + w;
-        const bool keep = double(uniform(key, uint64_t(index))) >= p;
-        put(out(n, c, h, w), keep ? in(n, c, h, w) / (1 - p) : 0.0, write);
+        const bool keep = double(uniform(args.key, uint64_t(index))) >= args.p;
+        put(out(n, c, h, w), keep ? in(n, c, h, w) / (1 - args.p) : 0.0, args.write);
     });
     zero_padding(out);
 }
 
 template <class T>
-void forward(const Map& map, double p, uint64_t key, const act* x, act* y, Stream) {
-    mask<T>(map, p, key, x, y, Write::replace);
+void forward(const Map& map, const Dropout::Forward& args, Stream) {
+    mask<T>(map,
+            {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace});
 }
 
 template <class T>
-void backward(const Map& map, double p, uint64_t key, const act* dy, act* dx, Write write, Stream) {
-    mask<T>(map, p, key, dy, dx, write);
+void backward(const Map& map, const Dropout::Backward& args, Stream) {
+    mask<T>(map, args);
 }
 
 template <class T>

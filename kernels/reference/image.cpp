@@ -5,12 +5,11 @@ namespace fp::reference {
 namespace {
 
 template <class T>
-void normalize(
-    const Map& map, const uint8_t* rgb, const float* mean, const float* std, act* x_act, Stream) {
-    const auto x = view<T>(map, x_act);
+void normalize(const Map& map, const Image::Normalize& args, Stream) {
+    const auto x = view<T>(map, args.x);
     for_each(map, [&](int n, int c, int h, int w) {
         const int64_t pixel = (int64_t(n) * map.h + h) * map.w + w;
-        x(n, c, h, w) = T((rgb[pixel * map.c + c] / 255.0 - mean[c]) / std[c]);
+        x(n, c, h, w) = T((args.rgb[pixel * map.c + c] / 255.0 - args.mean[c]) / args.std[c]);
     });
     zero_padding(x);
 }

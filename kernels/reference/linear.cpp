@@ -1,4 +1,4 @@
-// Linear layer: a filter as large as the map. With i for (c, h, w) in this order:
+// Linear layer: the filter is as large as the map. i stands for (c, h, w) in this order.
 //
 //   forward          y[n,k]  = bias[k] + sum_i w[k,i] x[n,i]
 //   backward_data    dx[n,i] = sum_k w[k,i] dy[n,k]
@@ -11,7 +11,7 @@
 namespace fp::reference {
 namespace {
 
-// In memory an element is at at(n,0,0,0) + at(0,c,h,w): the second part, for every i.
+// The offset of element i from its sample, or from its filter: Map::at(0,c,h,w), Filter::at(0,c,h,w).
 struct Offsets {
     std::vector<int64_t> x, w;
 
@@ -29,17 +29,11 @@ struct Offsets {
 size_t scratch_bytes(const LinearShape&) { return 0; }
 
 template <class T>
-void forward(const LinearShape& shape,
-             const act* x_act,
-             const par* w_par,
-             const par* bias_par,
-             act* y_act,
-             void*,
-             Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto w = view<T>(shape.w, w_par);
-    const auto* bias = static_cast<const T*>(bias_par);
-    const auto y = view<T>(shape.y(), y_act);
+void forward(const LinearShape& shape, const Linear::Forward& a, void*, Stream) {
+    const auto x = view<T>(shape.x, a.x);
+    const auto w = view<T>(shape.w, a.w);
+    const auto* bias = as<T>(a.bias);
+    const auto y = view<T>(shape.y(), a.y);
     const Offsets at(shape);
 
 #pragma omp parallel for if (shape.macs() > kWorthThreads)
@@ -55,18 +49,12 @@ void forward(const LinearShape& shape,
 }
 
 template <class T>
-void backward_data(const LinearShape& shape,
-                   const act* dy_act,
-                   const par* w_par,
-                   act* dx_act,
-                   Write write,
-                   void*,
-                   Stream) {
-    const auto dy = view<T>(shape.y(), dy_act);
-    const auto w = view<T>(shape.w, w_par);
-    const auto dx = view<T>(shape.x, dx_act);
+void backward_data(const LinearShape& shape, const Linear::BackwardData& a, void*, Stream) {
+    const auto dy = view<T>(shape.y(), a.dy);
+    const auto w = view<T>(shape.w, a.w);
+    const auto dx = view<T>(shape.x, a.dx);
     const Offsets at(shape);
-    constexpr size_t kChunk = 512;  // so that the filters are read in runs, and once
+    constexpr size_t kChunk = 512;  // each filter is then read once, in contiguous runs
 
 #pragma omp parallel for if (shape.macs() > kWorthThreads)
     for (size_t first = 0; first < at.count(); first += kChunk) {
@@ -82,24 +70,17 @@ void backward_data(const LinearShape& shape,
         }
         for (int n = 0; n < shape.x.n; ++n)
             for (size_t i = 0; i < count; ++i)
-                put((&dx(n, 0, 0, 0))[at.x[first + i]], sums[size_t(n) * count + i], write);
+                put((&dx(n, 0, 0, 0))[at.x[first + i]], sums[size_t(n) * count + i], a.write);
     }
     zero_padding(dx);
 }
 
 template <class T>
-void backward_filter(const LinearShape& shape,
-                     const act* x_act,
-                     const act* dy_act,
-                     par* dw_par,
-                     par* dbias_par,
-                     Write write,
-                     void*,
-                     Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto dy = view<T>(shape.y(), dy_act);
-    const auto dw = view<T>(shape.w, dw_par);
-    auto* dbias = static_cast<T*>(dbias_par);
+void backward_filter(const LinearShape& shape, const Linear::BackwardFilter& a, void*, Stream) {
+    const auto x = view<T>(shape.x, a.x);
+    const auto dy = view<T>(shape.y(), a.dy);
+    const auto dw = view<T>(shape.w, a.dw);
+    auto* dbias = as<T>(a.dbias);
     const Offsets at(shape);
 
 #pragma omp parallel for if (shape.macs() > kWorthThreads)
@@ -112,8 +93,8 @@ void backward_filter(const LinearShape& shape,
             for (size_t i = 0; i < at.count(); ++i) sums[i] += slope * sample[at.x[i]];
             sum += slope;
         }
-        for (size_t i = 0; i < at.count(); ++i) put((&dw(k, 0, 0, 0))[at.w[i]], sums[i], write);
-        if (dbias) put(dbias[k], sum, write);
+        for (size_t i = 0; i < at.count(); ++i) put((&dw(k, 0, 0, 0))[at.w[i]], sums[i], a.write);
+        if (dbias) put(dbias[k], sum, a.write);
     }
     zero_padding(dw);
     if (dbias) zero_padding(dbias, shape.w.k, shape.y().stored_c());

@@ -30,16 +30,12 @@ double weighted_target(const LossShape& shape, const T* class_weight, int label,
 }
 
 template <class T>
-void forward(const LossShape& shape,
-             const act* logits_act,
-             const int32_t* labels,
-             const par* class_weight_par,
-             par* losses_par,
-             double* sums,
-             Stream) {
-    const auto logits = view<T>(shape.logits, logits_act);
-    const auto* class_weight = static_cast<const T*>(class_weight_par);
-    auto* losses = static_cast<T*>(losses_par);
+void forward(const LossShape& shape, const Loss::Forward& args, Stream) {
+    const auto logits = view<T>(shape.logits, args.logits);
+    const int32_t* labels = args.labels;
+    const auto* class_weight = as<T>(args.class_weight);
+    auto* losses = as<T>(args.losses);
+    double* sums = args.sums;
     sums[0] = sums[1] = 0;
     for (int n = 0; n < shape.logits.n; ++n) {
         double loss = 0;
@@ -56,18 +52,11 @@ void forward(const LossShape& shape,
 }
 
 template <class T>
-void backward(const LossShape& shape,
-              const act* logits_act,
-              const int32_t* labels,
-              const par* class_weight_par,
-              const double* sums,
-              double scale,
-              act* dlogits_act,
-              Write write,
-              Stream) {
-    const auto logits = view<T>(shape.logits, logits_act);
-    const auto* class_weight = static_cast<const T*>(class_weight_par);
-    const auto dlogits = view<T>(shape.logits, dlogits_act);
+void backward(const LossShape& shape, const Loss::Backward& args, Stream) {
+    const auto logits = view<T>(shape.logits, args.logits);
+    const int32_t* labels = args.labels;
+    const auto* class_weight = as<T>(args.class_weight);
+    const auto dlogits = view<T>(shape.logits, args.dlogits);
     for (int n = 0; n < shape.logits.n; ++n) {
         const bool padded = labels[n] < 0;
         const double lse = log_sum_exp(logits, n);
@@ -78,7 +67,7 @@ void backward(const LossShape& shape,
             const double probability = std::exp(logits(n, j, 0, 0) - lse);
             const double slope =
                 probability * total - weighted_target(shape, class_weight, labels[n], j);
-            put(dlogits(n, j, 0, 0), padded ? 0.0 : scale / sums[1] * slope, write);
+            put(dlogits(n, j, 0, 0), padded ? 0.0 : args.scale / args.sums[1] * slope, args.write);
         }
     }
     zero_padding(dlogits);

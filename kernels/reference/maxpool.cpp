@@ -2,7 +2,7 @@
 //
 //   y[n,c,p,q] = max_rs x[n,c,h,w]      h = p stride + r - pad, w = q stride + s - pad, on the map only
 //   argmax     = r window + s of the first maximum in row order; NaN wins
-//   dx[n,c,h,w] = sum of dy over the outputs that (h,w) won
+//   dx[n,c,h,w] = sum of dy over the outputs whose maximum is (h,w)
 #include <cmath>
 
 #include "kernels/reference/view.h"
@@ -11,10 +11,10 @@ namespace fp::reference {
 namespace {
 
 template <class T>
-void forward(const MaxPoolShape& shape, const act* x_act, act* y_act, uint8_t* argmax, Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto y = view<T>(shape.y(), y_act);
-    const auto won = view<uint8_t>(shape.y(), argmax);
+void forward(const MaxPoolShape& shape, const MaxPool::Forward& args, Stream) {
+    const auto x = view<T>(shape.x, args.x);
+    const auto y = view<T>(shape.y(), args.y);
+    const auto won = view<uint8_t>(shape.y(), args.argmax);
 
     for_each(y.map, [&](int n, int c, int p, int q) {
         T best{};
@@ -31,22 +31,17 @@ void forward(const MaxPoolShape& shape, const act* x_act, act* y_act, uint8_t* a
                 }
             }
         y(n, c, p, q) = best;
-        if (argmax) won(n, c, p, q) = uint8_t(winner);
+        if (args.argmax) won(n, c, p, q) = uint8_t(winner);
     });
     zero_padding(y);
-    if (argmax) zero_padding(won);
+    if (args.argmax) zero_padding(won);
 }
 
 template <class T>
-void backward(const MaxPoolShape& shape,
-              const act* dy_act,
-              const uint8_t* argmax,
-              act* dx_act,
-              Write write,
-              Stream) {
-    const auto dy = view<T>(shape.y(), dy_act);
-    const auto won = view<uint8_t>(shape.y(), argmax);
-    const auto dx = view<T>(shape.x, dx_act);
+void backward(const MaxPoolShape& shape, const MaxPool::Backward& args, Stream) {
+    const auto dy = view<T>(shape.y(), args.dy);
+    const auto won = view<uint8_t>(shape.y(), args.argmax);
+    const auto dx = view<T>(shape.x, args.dx);
 
     for_each(dx.map, [&](int n, int c, int h, int w) {
         double sum = 0;
@@ -58,7 +53,7 @@ void backward(const MaxPoolShape& shape,
                 if (won(n, c, p / shape.stride, q / shape.stride) == r * shape.window + s)
                     sum += dy(n, c, p / shape.stride, q / shape.stride);
             }
-        put(dx(n, c, h, w), sum, write);
+        put(dx(n, c, h, w), sum, args.write);
     });
     zero_padding(dx);
 }

@@ -1,4 +1,4 @@
-// One pass over the flat parameter block. Every g is multiplied by `scale` first, or by clipping's factor.
+// One pass over the flat parameter block. Every g is first multiplied by `scale`, or by the factor of clipping.
 //
 //   sgd          g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
 //   adamw        w -= lr decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
@@ -13,17 +13,16 @@
 namespace fp::reference {
 namespace {
 
-// What a step multiplies gradients by. Where it is not finite the step changes nothing.
+// The factor of a step's gradients. If it is not finite the step changes nothing.
 template <class Step>
 double scale_of(const Step& step) {
     return step.clipped ? step.clipped->factor : step.scale;
 }
 
 template <class T>
-void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* v_par, Stream) {
-    auto* w = static_cast<T*>(w_par);
-    const auto* gradient = static_cast<const T*>(g_par);
-    auto* velocity = static_cast<T*>(v_par);
+void sgd(int64_t count, const SgdStep& step, const Optimizer::Sgd& args, Stream) {
+    auto *w = as<T>(args.w), *velocity = as<T>(args.v);
+    const auto* gradient = as<T>(args.g);
     const double scale = scale_of(step);
     if (!std::isfinite(scale)) return;
     for (int64_t i = 0; i < count; ++i) {
@@ -35,17 +34,9 @@ void sgd(int64_t count, const SgdStep& step, par* w_par, const par* g_par, par* 
 }
 
 template <class T>
-void adamw(int64_t count,
-           const AdamwStep& step,
-           par* w_par,
-           const par* g_par,
-           par* m_par,
-           par* v_par,
-           Stream) {
-    auto* w = static_cast<T*>(w_par);
-    const auto* gradient = static_cast<const T*>(g_par);
-    auto* first = static_cast<T*>(m_par);
-    auto* second = static_cast<T*>(v_par);
+void adamw(int64_t count, const AdamwStep& step, const Optimizer::Adamw& args, Stream) {
+    auto *w = as<T>(args.w), *first = as<T>(args.m), *second = as<T>(args.v);
+    const auto* gradient = as<T>(args.g);
     const double scale = scale_of(step);
     if (!std::isfinite(scale)) return;
     const double correction1 = 1 - std::pow(step.beta1, double(step.step));
@@ -62,23 +53,24 @@ void adamw(int64_t count,
 }
 
 template <class T>
-void blend(int64_t count, double keep, par* average_par, const par* w_par, Stream) {
-    auto* average = static_cast<T*>(average_par);
-    const auto* w = static_cast<const T*>(w_par);
-    for (int64_t i = 0; i < count; ++i) average[i] = T(keep * average[i] + (1 - keep) * w[i]);
+void blend(int64_t count, const Optimizer::Blend& args, Stream) {
+    auto* average = as<T>(args.average);
+    const auto* w = as<T>(args.w);
+    for (int64_t i = 0; i < count; ++i)
+        average[i] = T(args.keep * average[i] + (1 - args.keep) * w[i]);
 }
 
 template <class T>
 void sum_squares(int64_t count, const par* g_par, double* sum, void*, Stream) {
-    const auto* g = static_cast<const T*>(g_par);
+    const auto* g = as<T>(g_par);
     *sum = 0;
     for (int64_t i = 0; i < count; ++i) *sum += double(g[i]) * g[i];
 }
 
-void clip(int runs, const double* squares, double scale, double most, GradientScale* to, Stream) {
+void clip(int runs, const Optimizer::Clip& args, Stream) {
     double sum = 0;
-    for (int i = 0; i < runs; ++i) sum += squares[i];
-    *to = GradientScale::of(std::sqrt(sum) * scale, scale, most);
+    for (int i = 0; i < runs; ++i) sum += args.squares[i];
+    *args.to = GradientScale::of(std::sqrt(sum) * args.scale, args.scale, args.most);
 }
 
 template <class T>

@@ -5,9 +5,9 @@ namespace fp::reference {
 namespace {
 
 template <class T>
-void forward(const Map& map, const act* x_act, act* y_act, Stream) {
-    const auto x = view<T>(map, x_act);
-    const auto y = view<T>(map, y_act);
+void forward(const Map& map, const Relu::Forward& args, Stream) {
+    const auto x = view<T>(map, args.x);
+    const auto y = view<T>(map, args.y);
     for_each(map, [&](int n, int c, int h, int w) {
         const T v = x(n, c, h, w);
         y(n, c, h, w) = v <= 0 ? T(0) : v;
@@ -16,13 +16,11 @@ void forward(const Map& map, const act* x_act, act* y_act, Stream) {
 }
 
 template <class T>
-void backward(
-    const Map& map, const act* y_act, const act* dy_act, act* dx_act, Write write, Stream) {
-    const auto y = view<T>(map, y_act);
-    const auto dy = view<T>(map, dy_act);
-    const auto dx = view<T>(map, dx_act);
+void backward(const Map& map, const Relu::Backward& args, Stream) {
+    const auto y = view<T>(map, args.y), dy = view<T>(map, args.dy);
+    const auto dx = view<T>(map, args.dx);
     for_each(map, [&](int n, int c, int h, int w) {
-        put(dx(n, c, h, w), y(n, c, h, w) <= 0 ? 0.0 : double(dy(n, c, h, w)), write);
+        put(dx(n, c, h, w), y(n, c, h, w) <= 0 ? 0.0 : double(dy(n, c, h, w)), args.write);
     });
     zero_padding(dx);
 }

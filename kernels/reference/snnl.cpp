@@ -112,21 +112,15 @@ double score(Definition definition, const std::vector<double>& e, int n, const P
 }
 
 template <class T>
-void forward(const SnnlShape& shape,
-             const act* x_act,
-             const int32_t* labels,
-             const int32_t* strata,
-             double* scores,
-             void*,
-             Stream) {
-    const auto x = view<T>(shape.x, x_act);
+void forward(const SnnlShape& shape, const Snnl::Forward& a, void*, Stream) {
+    const auto x = view<T>(shape.x, a.x);
     const int n = shape.x.n;
 #pragma omp parallel for if (shape.flops() > kWorthThreads)
     for (int c = 0; c < shape.x.c; ++c) {
         const auto e = exponents(shape, Rows(shape, x, c));
         for (int set = 0; set < shape.sets; ++set)
-            scores[int64_t(set) * shape.x.c + c] =
-                score(shape.definition, e, n, Pairs{labels + int64_t(set) * n, strata});
+            a.scores[int64_t(set) * shape.x.c + c] =
+                score(shape.definition, e, n, Pairs{a.labels + int64_t(set) * n, a.strata});
     }
 }
 
@@ -154,22 +148,14 @@ Pull pull(const std::vector<double>& e, int n, const Pairs& pairs) {
 }
 
 template <class T>
-void backward(const SnnlShape& shape,
-              const act* x_act,
-              const int32_t* labels,
-              const int32_t* strata,
-              const double* dscore,
-              act* dx_act,
-              Write write,
-              void*,
-              Stream) {
-    const auto x = view<T>(shape.x, x_act);
-    const auto dx = view<T>(shape.x, dx_act);
+void backward(const SnnlShape& shape, const Snnl::Backward& a, void*, Stream) {
+    const auto x = view<T>(shape.x, a.x);
+    const auto dx = view<T>(shape.x, a.dx);
     const int n = shape.x.n;
 #pragma omp parallel for if (shape.flops() > kWorthThreads)
     for (int c = 0; c < shape.x.c; ++c) {
         const Rows rows(shape, x, c);
-        const auto [g, anchors] = pull(exponents(shape, rows), n, Pairs{labels, strata});
+        const auto [g, anchors] = pull(exponents(shape, rows), n, Pairs{a.labels, a.strata});
         for (int i = 0; i < n; ++i) {
             std::vector<double> slope(size_t(rows.d));
             const double* u = rows.row(i);
@@ -185,11 +171,11 @@ void backward(const SnnlShape& shape,
                 shape.distance == Distance::cosine ? rows.dot(slope.data(), u) : 0.0;
             const double factor = anchors == 0 || norm < kSmallestNorm
                                       ? 0.0
-                                      : dscore[c] / (shape.temperature * anchors * norm);
+                                      : a.dscore[c] / (shape.temperature * anchors * norm);
             for (int h = 0; h < shape.x.h; ++h)
                 for (int w = 0; w < shape.x.w; ++w) {
                     const size_t k = size_t(h) * shape.x.w + w;
-                    put(dx(i, c, h, w), factor * (slope[k] - along * u[k]), write);
+                    put(dx(i, c, h, w), factor * (slope[k] - along * u[k]), a.write);
                 }
         }
     }

@@ -1,4 +1,4 @@
-// What the files of this folder share: elements by their logical index, whatever the layout.
+// Shared by the reference kernels: access to elements by logical index in any layout.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -24,20 +24,20 @@ struct FilterView {
 };
 
 template <class T>
-MapView<const T> view(const Map& map, const void* data) {
-    return {map, static_cast<const T*>(data)};
+MapView<const T> view(const Map& map, const act* data) {
+    return {map, as<T>(data)};
 }
 template <class T>
-MapView<T> view(const Map& map, void* data) {
-    return {map, static_cast<T*>(data)};
+MapView<T> view(const Map& map, act* data) {
+    return {map, as<T>(data)};
 }
 template <class T>
-FilterView<const T> view(const Filter& filter, const void* data) {
-    return {filter, static_cast<const T*>(data)};
+FilterView<const T> view(const Filter& filter, const par* data) {
+    return {filter, as<T>(data)};
 }
 template <class T>
-FilterView<T> view(const Filter& filter, void* data) {
-    return {filter, static_cast<T*>(data)};
+FilterView<T> view(const Filter& filter, par* data) {
+    return {filter, as<T>(data)};
 }
 
 template <class T>

@@ -82,17 +82,16 @@ TEST(FailingDevice, what_a_capture_refuses_is_named_and_is_done_call_by_call) {
     FailingDevice device;
     const auto net = thin_network(FailingDevice::kernels());
     Session session(*net);
-    const uint64_t key = session.new_key();
+    StepGraph graph(session, StepGraph::Reads::parameters);
     int runs = 0;
     std::ostringstream err;
     auto* const old = std::cerr.rdbuf(err.rdbuf());
     for (int i = 0; i < 5; ++i)
-        session.repeat(key, true, {{Session::Part::device, [] {}}, {Session::Part::device, [&] {
-                                                                        const Buffer more(
-                                                                            FailingDevice::memory,
-                                                                            64);
-                                                                        ++runs;
-                                                                    }}});
+        graph.run({}, {{StepGraph::Part::device, [] {}}, {StepGraph::Part::device, [&] {
+                                                              const Buffer more(
+                                                                  FailingDevice::memory, 64);
+                                                              ++runs;
+                                                          }}});
     std::cerr.rdbuf(old);
     EXPECT_EQ(runs, 5);
     EXPECT_EQ(session.replays(), 0);

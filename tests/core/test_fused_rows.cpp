@@ -19,6 +19,7 @@ namespace fp {
 namespace {
 
 using testing::random_network;
+using testing::trace_of;
 
 constexpr int kSize = 32, kBatch = 6;
 using Values = std::map<std::string, std::vector<double>>;
@@ -99,8 +100,10 @@ Step step(const ModelSpec& spec,
     return out;
 }
 
-int count(const std::vector<Node>& rows, std::string_view op) {
-    return int(std::count_if(rows.begin(), rows.end(), [&](const Node& n) { return n.op == op; }));
+template <class Shape>
+int count(const std::vector<Node>& rows) {
+    return int(
+        std::count_if(rows.begin(), rows.end(), [](const Node& n) { return is<Shape>(n.op); }));
 }
 
 struct Case {
@@ -127,15 +130,15 @@ TEST_P(FusedRows, AStepIsAsNearToFloat32AsOpAfterOp) {
     const Step fused = step(spec, bf16(), Rows::fewest, c.end),
                apart = step(spec, bf16(), Rows::each_op, c.end),
                exact = step(spec, plain(), Rows::each_op, c.end);
-    EXPECT_EQ(count(fused.rows, "batchnorm_relu_maxpool"), c.pools);
-    EXPECT_EQ(count(fused.rows, "batchnorm_pair"), c.pairs);
-    EXPECT_EQ(count(fused.rows, "batchnorm_in_pair"), c.pairs);
+    EXPECT_EQ(count<NormPoolOp>(fused.rows), c.pools);
+    EXPECT_EQ(count<NormPairOp>(fused.rows), c.pairs);
+    EXPECT_EQ(count<PairedNormOp>(fused.rows), c.pairs);
     expect_near("gradients", fused.gradients, apart.gradients, exact.gradients);
     expect_near("running statistics", fused.statistics, apart.statistics, exact.statistics);
 }
 
 TEST_P(FusedRows, LayersParametersAndChannelGroupsAreThoseOfOpAfterOp) {
-    const Trace walk = trace(models::build, spec, kSize, kBatch);
+    const Trace walk = trace_of(spec, kSize, kBatch);
     const auto layers = [](const std::vector<LayerCost>& rows) {
         std::vector<std::pair<std::string, int64_t>> out;  // with their parameters
         for (const LayerCost& row : rows)
@@ -145,8 +148,10 @@ TEST_P(FusedRows, LayersParametersAndChannelGroupsAreThoseOfOpAfterOp) {
     for (const Rows rows : {Rows::fewest, Rows::activations, Rows::each_op}) {
         const Step s = step(spec, bf16(), rows, c.end);
         EXPECT_EQ(channel_sets(s.rows), channel_sets(walk.nodes));
-        EXPECT_EQ(layers(layer_costs(s.rows)), layers(layer_costs(walk.nodes)));
-        const Totals got = totals(layer_costs(s.rows)), all = totals(layer_costs(walk.nodes));
+        EXPECT_EQ(layers(layer_costs(s.rows, Type::f32)),
+                  layers(layer_costs(walk.nodes, Type::f32)));
+        const Totals got = totals(layer_costs(s.rows, Type::f32)),
+                     all = totals(layer_costs(walk.nodes, Type::f32));
         EXPECT_EQ(got.macs, all.macs);
         EXPECT_EQ(got.parameters, all.parameters);
     }
@@ -210,7 +215,7 @@ TEST(FusedRowsOfAResNet, RecalibrationMovesTheStatisticsOfBothNorms) {
 TEST(CriteriaInBf16, ScoresAreThoseOfFloat32) {
     const ModelSpec spec{.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625};
     const ImageData data = testing::synth_images("synth:n=24,size=16,classes=2,groups=2", 16);
-    const Trace walk = trace(models::build, spec, 16);
+    const Trace walk = trace_of(spec, 16);
     const auto scores = [&](const Kernels& k, const ScoreOptions& o) {
         const auto net = random_network(spec, k, 5);
         Session session(*net);

@@ -89,7 +89,8 @@ Outcome train(const Kernels& k) {
             const Trainer::Averaged averaged(trainer);
             Session session(*net);
             out.predicted =
-                predict(session, preprocessing, data, {0, 1, 2, 3}, {.batch_size = 2, .workers = 1})
+                predict(
+                    {session, preprocessing, data, {0, 1, 2, 3}, {.batch_size = 2, .workers = 1}})
                     .prob;
         }
         if (i == 15) {

@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "engine/eval/predict.h"
 #include "engine/measure/profile.h"
+#include "engine/measure/profile_json.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/trainer.h"
 #include "tests/expect_error.h"
@@ -94,15 +96,15 @@ TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
     const Kernels& k = noting();
     const auto net = thin_network(k);
     Session session(*net);
-    Feed feed(k, {.image_size = kSide});
+    DeviceInput input(k, {.image_size = kSide});
     const Images images(0);
     const auto forward = [&](Rows rows) {
         Tape tape = session.begin({.mode = Mode::train, .rows = rows});
-        const Var logits = net->forward(tape, feed(tape, images.batch));
+        const Var logits = net->forward(tape, input(tape, images.batch));
         std::vector<float> out(size_t(tape.value(logits).map.stored()));
         k.memory.copy_out(out.data(), tape.value(logits).data, out.size() * sizeof(float), {});
         for (const Node& node : tape.nodes())
-            if (node.op.starts_with("batchnorm")) {
+            if (is<BatchNormShape>(node.op)) {
                 const BatchNormShape plain{.x = node.value.map};
                 EXPECT_EQ(node.bytes - (node.inputs.size() > 1 ? plain.bytes() / 3 : 0),
                           rows == Rows::each_op ? plain.bytes() : plain.infer_bytes())
@@ -114,32 +116,44 @@ TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
     EXPECT_THAT(told, ::testing::Pointwise(::testing::FloatNear(1e-4f), read));
 }
 
+// A part that works on the host too takes the whole step with it.
+TEST(Session, a_step_in_which_the_host_works_is_never_captured) {
+    const auto net = thin_network(noting());
+    Session session(*net);
+    StepGraph graph(session, StepGraph::Reads::parameters);
+    int device = 0, both = 0;
+    for (int i = 0; i < 6; ++i)
+        graph.run({}, {{StepGraph::Part::device, [&] { ++device; }},
+                       {StepGraph::Part::both, [&] { ++both; }}});
+    EXPECT_EQ(device, 6);
+    EXPECT_EQ(both, 6);
+    EXPECT_EQ(session.replays(), 0);
+}
+
 TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
     const auto net = thin_network(noting());
     Session session(*net);
     const Buffer data(noting().memory, 4096);
     noting().memory.zero(data.data(), data.bytes(), {});
-    const uint64_t key = session.new_key();
+    StepGraph graph(session, StepGraph::Reads::parameters);
     for (int i = 0; i < 6; ++i)
-        session.repeat(key, true, {{Session::Part::device, [&] {
-                                        Tape tape = session.begin({.mode = Mode::train});
-                                        const Map map{.n = 2, .c = 8, .block = 8};
-                                        dropout(tape, tape.input({data.data(), map}), 0.5);
-                                        if (!tape.repeatable()) session.forbid(key);
-                                    }}});
+        graph.run({}, {{StepGraph::Part::device, [&] {
+                            Tape tape = session.begin({.mode = Mode::train});
+                            const Map map{.n = 2, .c = 8, .block = 8};
+                            dropout(tape, tape.input({data.data(), map}), 0.5);
+                        }}});
     EXPECT_EQ(session.replays(), 0);
 }
 
 TEST(Session, other_inputs_are_captured_anew) {
     const auto net = thin_network(noting());
     Session session(*net);
-    const uint64_t key = session.new_key();
+    StepGraph graph(session, StepGraph::Reads::parameters);
     const int a = 0, b = 0;
     int runs = 0;
     const auto repeat = [&](StepInputs inputs) {
         runs = 0;
-        for (int i = 0; i < 5; ++i)
-            session.repeat(key, true, {{Session::Part::device, [&] { ++runs; }}}, inputs);
+        for (int i = 0; i < 5; ++i) graph.run(inputs, {{StepGraph::Part::device, [&] { ++runs; }}});
     };
     repeat({.n = 4, .at = {&a, &b}});
     EXPECT_EQ(runs, 3) << "twice, and once to capture it";
@@ -197,16 +211,16 @@ TEST(Predict, batches_launched_whole_give_the_same_probabilities) {
                 rgb[i] = uint8_t(mix(uint64_t(i) + 977 * uint64_t(sample)));
         };
         Session session(*net);
-        both.push_back(predict(session, {.image_size = kSide}, data, samples,
-                               {.batch_size = kBatch, .workers = 1}));
+        both.push_back(predict(
+            {session, {.image_size = kSide}, data, samples, {.batch_size = kBatch, .workers = 1}}));
         EXPECT_EQ(session.replays() > 0, k->graph != nullptr);
         // Other weights, the same session: nothing stale is launched.
         const Param& head = *net->params.find("fc.weight");
         std::vector<double> values = net->params.get(head);
         for (double& v : values) v = -v;
         net->params.set(head, values.data());
-        const Predictions turned = predict(session, {.image_size = kSide}, data, samples,
-                                           {.batch_size = kBatch, .workers = 1});
+        const Predictions turned = predict(
+            {session, {.image_size = kSide}, data, samples, {.batch_size = kBatch, .workers = 1}});
         EXPECT_NE(turned.prob, both.back().prob);
     }
     EXPECT_EQ(both[0].size(), 22);

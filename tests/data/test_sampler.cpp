@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/error.h"
+#include "engine/io/one_of.h"
 #include "kernels/random.h"
+#include "tests/expect_error.h"
 
 namespace fp {
 namespace {
@@ -23,11 +24,27 @@ struct Population {
     }
 };
 
+// count[class * (groups + 1) + group]: how often `order` visits each, unknown groups in the last column.
+std::vector<int64_t> count_visits(std::span<const int64_t> order,
+                                  std::span<const int> labels,
+                                  std::span<const int> groups,
+                                  int class_count,
+                                  int group_count) {
+    const size_t columns = size_t(group_count) + 1;
+    std::vector<int64_t> count(size_t(class_count) * columns, 0);
+    for (const int64_t i : order) {
+        const int group = groups[size_t(i)];
+        const size_t column = group < 0 ? columns - 1 : size_t(group);
+        ++count[size_t(labels[size_t(i)]) * columns + column];
+    }
+    return count;
+}
+
 TEST(Sampler, NamesReadBack) {
-    for (const auto how : {Sampling::order, Sampling::shuffled, Sampling::class_balanced,
-                           Sampling::group_balanced, Sampling::class_group_balanced})
-        EXPECT_EQ(parse_sampling(name(how)), how);
-    EXPECT_THROW(parse_sampling("random"), Error);
+    for (const Sampling* how : Sampling::all()) EXPECT_EQ(named<Sampling>(how->name), *how);
+    testing::expect_error(
+        Exit::usage, [] { named<Sampling>("random"); },
+        "sampler `random` is not one of shuffled, class, group, class-group");
 }
 
 TEST(Sampler, ShuffledIsAPermutationKeyedBySeedAndEpoch) {

@@ -1,8 +1,11 @@
 #include "engine/fairness/compare.h"
+#include "engine/report/evaluation_json.h"
 #include "engine/report/render.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

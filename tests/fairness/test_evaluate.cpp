@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 #include <sstream>
 
+#include "engine/report/evaluation_json.h"
 #include "engine/report/render.h"
 #include "tests/expect_error.h"
 #include "tests/fairness/simulate.h"

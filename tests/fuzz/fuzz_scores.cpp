@@ -1,6 +1,7 @@
 // Any bytes as scores.json: an Error with Exit::data or Exit::model, or layers that are written and read the same.
 #include <cstdint>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "engine/io/json.h"

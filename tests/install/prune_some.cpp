@@ -9,14 +9,14 @@ int main() {
     const fp::Kernels* kernels = fp::find_kernels(fp::Backend::cpu);
     const fp::ModelSpec spec{.arch = "resnet18", .classes = 4, .width = 0.25};
     const auto net = fp::models::build(spec, *kernels);
-    fp::models::initialize(*net, 1);
+    net->initialize(1);
 
-    const auto sets = fp::channel_sets(fp::trace(fp::models::build, spec, 32).nodes);
+    const auto sets = fp::channel_sets(fp::trace(*net, 32).nodes);
     const fp::ChannelSet& set = fp::set_of(sets, "layer3.0.conv1");
-    const auto small = fp::cut(*net, sets, {{set.name(), {0, 3}}}, fp::models::build);
+    const auto small = fp::cut(*net, sets, {{set.name(), {0, 3}}});
 
     const auto parameters = [](const fp::Network& n) {
-        return fp::totals(fp::layer_costs(fp::models::build, n.spec, 32)).parameters;
+        return fp::totals(fp::layer_costs(n, 32)).parameters;
     };
     fmt::print("{} of {}: {} parameters, then {}\n", set.channels - 2, set.channels,
                parameters(*net), parameters(*small));

@@ -15,7 +15,7 @@ struct Inputs {
     Values x, residual, gamma, beta, running_mean, running_var;
 };
 
-// What backward is given besides x, gamma and the running statistics, and what its buffers hold before.
+// The inputs of backward besides x, gamma and the running statistics, and the initial contents of its outputs.
 struct Incoming {
     Values y, dy, mean, rstd;
     Values dx_before, dresidual_before, dgamma_before, dbeta_before;
@@ -58,8 +58,17 @@ inline Outputs train(const Kernels& k, const BatchNormShape& s, const Inputs& in
     const Tensor running_var = on.par_in(per_channel, in.running_var);
     const Tensor y = on.act_out(s.x);
     const Tensor mean = on.par_out(per_channel), rstd = on.par_out(per_channel);
-    k.batchnorm.train(s, x, residual.if_given(s.residual), gamma, beta, running_mean, running_var,
-                      y, mean, rstd, scratch.data(), {});
+    k.batchnorm.train(s,
+                      {.x = x,
+                       .residual = residual.if_given(s.residual),
+                       .gamma = gamma,
+                       .beta = beta,
+                       .running_mean = running_mean,
+                       .running_var = running_var,
+                       .y = y,
+                       .mean = mean,
+                       .rstd = rstd},
+                      scratch.data(), {});
     return {y.values(), mean.values(), rstd.values(), running_mean.values(), running_var.values()};
 }
 
@@ -71,8 +80,15 @@ inline Values infer(const Kernels& k, const BatchNormShape& s, const Inputs& in)
     const Tensor running_mean = on.par_in(per_channel, in.running_mean);
     const Tensor running_var = on.par_in(per_channel, in.running_var);
     const Tensor y = on.act_out(s.x);
-    k.batchnorm.infer(s, x, residual.if_given(s.residual), gamma, beta, running_mean, running_var,
-                      y, {});
+    k.batchnorm.infer(s,
+                      {.x = x,
+                       .residual = residual.if_given(s.residual),
+                       .gamma = gamma,
+                       .beta = beta,
+                       .running_mean = running_mean,
+                       .running_var = running_var,
+                       .y = y},
+                      {});
     return y.values();
 }
 
@@ -98,15 +114,35 @@ inline Gradients backward(const Kernels& k,
     const Tensor dgamma = on.par_grad(per_channel, dx_write, at.dgamma_before);
     const Tensor dbeta = on.par_grad(per_channel, dx_write, at.dbeta_before);
     const bool residual = wanted && s.residual;
-    const BatchNorm::Backward out{.dx = dx,
+    const BatchNorm::Gradients to{.dx = dx,
                                   .dx_write = dx_write,
                                   .dresidual = dresidual.if_given(residual),
                                   .dresidual_write = dresidual_write,
                                   .dgamma = dgamma.if_given(wanted),
                                   .dbeta = dbeta.if_given(wanted),
                                   .par_write = dx_write};
-    const auto run = batch ? k.batchnorm.backward : k.batchnorm.backward_frozen;
-    run(s, x, y, dy, gamma, first, second, out, scratch.data(), {});
+    if (batch)
+        k.batchnorm.backward(s,
+                             {.x = x,
+                              .y = y,
+                              .dy = dy,
+                              .gamma = gamma,
+                              .beta = nullptr,
+                              .mean = first,
+                              .rstd = second,
+                              .to = to},
+                             scratch.data(), {});
+    else
+        k.batchnorm.backward_frozen(s,
+                                    {.x = x,
+                                     .y = y,
+                                     .dy = dy,
+                                     .gamma = gamma,
+                                     .beta = nullptr,
+                                     .running_mean = first,
+                                     .running_var = second,
+                                     .to = to},
+                                    scratch.data(), {});
     return {.dx = dx.values(),
             .dresidual = residual ? dresidual.values() : Values(),
             .dgamma = wanted ? dgamma.values() : Values(),
@@ -148,7 +184,7 @@ inline Gradients backward(const Kernels& k,
     return backward(k, s, statistics, in, at, write, write);
 }
 
-// The moments of x as kernels.h has them, of every `rows` pixels, from sums in double.
+// The moments of x (kernels/ops/moments.h), of every `rows` pixels, from sums in double.
 inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
     const int64_t pixels = m.pixels(), chunks = Moments::chunks(m, rows);
     std::vector<float> out(size_t(2 * chunks * m.stored_c()), 0.0f);
@@ -167,7 +203,7 @@ inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
     return out;
 }
 
-// The tensors of one norm, the moments of its x, and arguments made of them.
+// The tensors of one norm, the moments of its x, and the arguments of calls that use them.
 struct Norm {
     Tensor x, gamma, beta, running_mean, running_var, mean, rstd, dx, dgamma, dbeta;
     Array<float> moments;
@@ -192,7 +228,81 @@ struct Norm {
           rows(rows_) {}
 
     Moments of_x() const { return {moments, rows}; }
-    BatchNorm::Backward to(void* dresidual = nullptr) const {
+    BatchNorm::Train train(act* y, const act* residual = nullptr) const {
+        return {.x = x,
+                .residual = residual,
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = running_mean,
+                .running_var = running_var,
+                .y = y,
+                .mean = mean,
+                .rstd = rstd};
+    }
+    BatchNorm::Infer infer(act* y, const act* residual) const {
+        return {.x = x,
+                .residual = residual,
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = running_mean,
+                .running_var = running_var,
+                .y = y};
+    }
+    BatchNorm::Backward backward(const act* y,
+                                 const act* dy,
+                                 const BatchNorm::Gradients& gradients) const {
+        return {.x = x,
+                .y = y,
+                .dy = dy,
+                .gamma = gamma,
+                .beta = nullptr,
+                .mean = mean,
+                .rstd = rstd,
+                .to = gradients};
+    }
+    BatchNorm::TrainPool train_pool(act* y, uint8_t* argmax) const {
+        return {.x = x,
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = running_mean,
+                .running_var = running_var,
+                .y = y,
+                .argmax = argmax,
+                .mean = mean,
+                .rstd = rstd};
+    }
+    BatchNorm::BackwardPool backward_pool(const act* dy, const uint8_t* argmax) const {
+        return {.x = x,
+                .dy = dy,
+                .argmax = argmax,
+                .gamma = gamma,
+                .mean = mean,
+                .rstd = rstd,
+                .dx = dx,
+                .dgamma = dgamma,
+                .dbeta = dbeta,
+                .par_write = Write::replace};
+    }
+    BatchNorm::TrainPair::Half train_half() const {
+        return {.x = x,
+                .moments = of_x(),
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = running_mean,
+                .running_var = running_var,
+                .mean = mean,
+                .rstd = rstd};
+    }
+    BatchNorm::BackwardPair::Half backward_half() const {
+        return {.x = x,
+                .gamma = gamma,
+                .mean = mean,
+                .rstd = rstd,
+                .dx = dx,
+                .dgamma = dgamma,
+                .dbeta = dbeta};
+    }
+    BatchNorm::Gradients to(act* dresidual = nullptr) const {
         return {.dx = dx,
                 .dx_write = Write::replace,
                 .dresidual = dresidual,
@@ -206,14 +316,25 @@ struct Norm {
     }
 };
 
-inline BatchNorm::Half half_of(const Norm& n) {
-    return {.x = n.x, .gamma = n.gamma, .beta = n.beta, .mean = n.mean, .rstd = n.rstd};
+// The calls of a fused pair of norms. `sum` is the map, followed by the bits.
+inline void train_pair(
+    const Kernels& k, const BatchNormShape& s, const Norm& a, const Norm& b, const Buffer& sum) {
+    k.batchnorm.pair_on_moments(
+        s, {.a = a.train_half(), .b = b.train_half(), .y = static_cast<act*>(sum.data())}, {});
 }
-inline BatchNorm::HalfOnMoments told_of(const Norm& n) {
-    return {n.of_x(), n.running_mean, n.running_var};
-}
-inline BatchNorm::HalfGradient gradient_of(const Norm& n) {
-    return {.dx = n.dx, .dgamma = n.dgamma, .dbeta = n.dbeta};
+inline void backward_pair(const Kernels& k,
+                          const BatchNormShape& s,
+                          const std::pair<const Norm&, const Norm&>& norms,
+                          const Buffer& sum,
+                          const act* dy) {
+    const Buffer scratch(k, k.batchnorm.pair_scratch_bytes(s));
+    k.batchnorm.pair_backward(s,
+                              {.a = norms.first.backward_half(),
+                               .b = norms.second.backward_half(),
+                               .y = static_cast<const act*>(sum.data()),
+                               .dy = dy,
+                               .par_write = Write::replace},
+                              scratch.data(), {});
 }
 
 inline void expect_all_close(const std::vector<Values>& got,

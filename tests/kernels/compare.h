@@ -123,6 +123,15 @@ private:
     Buffer buffer_;
 };
 
+// A place on the device, as whichever pointer an op takes.
+struct Address {
+    void* at;
+    template <class T>
+    operator T*() const {
+        return static_cast<T*>(at);
+    }
+};
+
 // Activations or parameters on the device, in their layout and type. Reading them back checks that the
 // padding is exactly zero.
 class Tensor {
@@ -141,8 +150,11 @@ public:
         buffer_.write(host.data());
     }
 
-    operator void*() const { return buffer_.data(); }
-    void* if_given(bool given) const { return given ? buffer_.data() : nullptr; }
+    template <class T>
+    operator T*() const {
+        return static_cast<T*>(buffer_.data());
+    }
+    Address if_given(bool given) const { return {given ? buffer_.data() : nullptr}; }
 
     Values values() const {
         const auto host = buffer_.read();

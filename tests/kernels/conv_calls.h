@@ -1,4 +1,4 @@
-// Convolutions as tests call them: a case, its inputs, and what each pass answers on a backend.
+// Convolutions as tests call them: a case, its inputs, and the result of each pass on a backend.
 #pragma once
 
 #include "tests/kernels/compare.h"
@@ -43,7 +43,7 @@ inline Values forward(const Kernels& k, const ConvCase& c, const Inputs& in, boo
     const Buffer scratch(k, k.conv.scratch_bytes(s));
     const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
     const Tensor b = on.par_in(on.channels(s.w.k), in.bias), y = on.act_out(s.y());
-    k.conv.forward(s, x, w, b.if_given(bias), y, scratch.data(), {});
+    k.conv.forward(s, {.x = x, .w = w, .bias = b.if_given(bias), .y = y}, scratch.data(), {});
     return y.values();
 }
 
@@ -52,12 +52,19 @@ inline Values infer(
     const Device on{k};
     const ConvShape s = shape_on(on, c);
     const Buffer scratch(k, k.conv.scratch_bytes(s));
-    const Buffer prepared(k, k.conv.prepared_bytes(s, residual, relu));
+    const Conv::Fused fused{.residual = residual, .relu = relu};
+    const Buffer prepared(k, k.conv.prepared_bytes(s, fused));
     const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
     const Tensor b = on.par_in(on.channels(s.w.k), in.bias), z = on.act_in(s.y(), in.residual);
     const Tensor y = on.act_out(s.y());
-    k.conv.prepare(s, residual, relu, w, prepared.data(), {});
-    k.conv.infer(s, x, prepared.data(), b.if_given(bias), z.if_given(residual), relu, y,
+    k.conv.prepare(s, fused, w, prepared.data(), {});
+    k.conv.infer(s,
+                 {.x = x,
+                  .prepared = prepared.data(),
+                  .bias = b.if_given(bias),
+                  .residual = z.if_given(residual),
+                  .relu = relu,
+                  .y = y},
                  scratch.data(), {});
     return y.values();
 }
@@ -68,7 +75,7 @@ inline Values backward_data(const Kernels& k, const ConvCase& c, const Inputs& i
     const Buffer scratch(k, k.conv.scratch_bytes(s));
     const Tensor dy = on.act_in(s.y(), in.dy), w = on.par_in(s.w, in.w);
     const Tensor dx = on.act_grad(s.x, write, in.dx_before);
-    k.conv.backward_data(s, dy, w, dx, write, scratch.data(), {});
+    k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = write}, scratch.data(), {});
     return dx.values();
 }
 
@@ -84,7 +91,9 @@ inline FilterGradient backward_filter(
     const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy);
     const Tensor dw = on.par_grad(s.w, write, in.dw_before);
     const Tensor dbias = on.par_grad(on.channels(s.w.k), write, in.dbias_before);
-    k.conv.backward_filter(s, x, dy, dw, dbias.if_given(bias), write, scratch.data(), {});
+    k.conv.backward_filter(
+        s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias.if_given(bias), .write = write},
+        scratch.data(), {});
     return {dw.values(), bias ? dbias.values() : Values()};
 }
 

@@ -12,7 +12,7 @@ Values forward(const Kernels& k, const Map& m, const Values& first, const Values
     const Device on{k};
     const Map map = on.map(m);
     const Tensor a = on.act_in(map, first), b = on.act_in(map, second), y = on.act_out(map);
-    k.add.forward(map, a, b, y, {});
+    k.add.forward(map, {.a = a, .b = b, .y = y}, {});
     return y.values();
 }
 
@@ -21,7 +21,7 @@ Values accumulate(
     const Device on{k};
     const Map map = on.map(m);
     const Tensor dy = on.act_in(map, slope), dx = on.act_grad(map, write, before);
-    k.add.accumulate(map, dy, dx, write, {});
+    k.add.accumulate(map, {.dy = dy, .dx = dx, .write = write}, {});
     return dx.values();
 }
 

@@ -29,7 +29,7 @@ Values forward(const Kernels& k, const AvgPoolCase& c, const Values& input) {
     const Device on{k};
     const AvgPoolShape s = shape_on(on, c);
     const Tensor x = on.act_in(s.x, input), y = on.act_out(s.y());
-    k.avgpool.forward(s, x, y, {});
+    k.avgpool.forward(s, {.x = x, .y = y}, {});
     return y.values();
 }
 
@@ -41,7 +41,7 @@ Values backward(const Kernels& k,
     const Device on{k};
     const AvgPoolShape s = shape_on(on, c);
     const Tensor dy = on.act_in(s.y(), slope), dx = on.act_grad(s.x, write, before);
-    k.avgpool.backward(s, dy, dx, write, {});
+    k.avgpool.backward(s, {.dy = dy, .dx = dx, .write = write}, {});
     return dx.values();
 }
 

@@ -55,19 +55,16 @@ TEST_P(FusedNormOn, PoolsAsTheOpsDo) {
                 const Tensor y = on.act_out(pool.y()), z = on.act_out(s.x), dz = on.act_out(s.x);
                 const Array<uint8_t> argmax(k, size_t(pool.y().stored()));
                 if (fused) {
-                    k.batchnorm.pool_on_moments(s, pool, norm.x, norm.of_x(), norm.gamma, norm.beta,
-                                                norm.running_mean, norm.running_var, y, argmax,
-                                                norm.mean, norm.rstd, {});
-                    k.batchnorm.pool_backward(s, pool, norm.x, dy, argmax, norm.gamma, norm.mean,
-                                              norm.rstd, norm.to(), scratch.data(), {});
+                    k.batchnorm.pool_on_moments(s, pool, norm.train_pool(y, argmax), norm.of_x(),
+                                                {});
+                    k.batchnorm.pool_backward(s, pool, norm.backward_pool(dy, argmax),
+                                              scratch.data(), {});
                 } else {
-                    k.batchnorm.train_on_moments(s, norm.x, norm.of_x(), nullptr, norm.gamma,
-                                                 norm.beta, norm.running_mean, norm.running_var, z,
-                                                 norm.mean, norm.rstd, {});
-                    k.maxpool.forward(pool, z, y, argmax, {});
-                    k.maxpool.backward(pool, dy, argmax, dz, Write::replace, {});
-                    k.batchnorm.backward(s, norm.x, z, dz, norm.gamma, norm.mean, norm.rstd,
-                                         norm.to(), scratch.data(), {});
+                    k.batchnorm.train_on_moments(s, norm.train(z), norm.of_x(), {});
+                    k.maxpool.forward(pool, {.x = z, .y = y, .argmax = argmax}, {});
+                    k.maxpool.backward(
+                        pool, {.dy = dy, .argmax = argmax, .dx = dz, .write = Write::replace}, {});
+                    k.batchnorm.backward(s, norm.backward(z, dz, norm.to()), scratch.data(), {});
                 }
                 return Run{y.values(),
                            argmax.values(),
@@ -115,30 +112,23 @@ TEST_P(FusedNormOn, BitsDoNotDependOnTheOrderOfThreads) {
         const Norm norm(on, s, in);
         const Tensor y = on.act_out(s.x);
         const Buffer scratch(k, k.batchnorm.scratch_bytes(s));
-        k.batchnorm.train(s, norm.x, nullptr, norm.gamma, norm.beta, norm.running_mean,
-                          norm.running_var, y, norm.mean, norm.rstd, scratch.data(), {});
-        k.batchnorm.backward(s, norm.x, y, dy, norm.gamma, norm.mean, norm.rstd, norm.to(),
-                             scratch.data(), {});
+        k.batchnorm.train(s, norm.train(y), scratch.data(), {});
+        k.batchnorm.backward(s, norm.backward(y, dy, norm.to()), scratch.data(), {});
         keep(norm);
         if (k.batchnorm.pools) {
             const Norm stem(on, s, in), a(on, s, in), b(on, s, in, 7);
             const Tensor pooled = on.act_out(pool.y());
             const Array<uint8_t> argmax(k, size_t(pool.y().stored()));
-            const Buffer sums(k, std::max(k.batchnorm.pool_scratch_bytes(s, pool),
-                                          k.batchnorm.pair_scratch_bytes(s)));
-            k.batchnorm.pool_on_moments(s, pool, stem.x, stem.of_x(), stem.gamma, stem.beta,
-                                        stem.running_mean, stem.running_var, pooled, argmax,
-                                        stem.mean, stem.rstd, {});
-            k.batchnorm.pool_backward(s, pool, stem.x, pooled_dy, argmax, stem.gamma, stem.mean,
-                                      stem.rstd, stem.to(), sums.data(), {});
+            const Buffer sums(k, k.batchnorm.pool_scratch_bytes(s, pool));
+            k.batchnorm.pool_on_moments(s, pool, stem.train_pool(pooled, argmax), stem.of_x(), {});
+            k.batchnorm.pool_backward(s, pool, stem.backward_pool(pooled_dy, argmax), sums.data(),
+                                      {});
             keep(stem);
             BatchNormShape pair = s;
             pair.bits = true;
             const Buffer sum(k, map_and_bits(pair));
-            k.batchnorm.pair_on_moments(pair, half_of(a), told_of(a), half_of(b), told_of(b),
-                                        sum.data(), {});
-            k.batchnorm.pair_backward(pair, half_of(a), half_of(b), sum.data(), dy, gradient_of(a),
-                                      gradient_of(b), Write::replace, sums.data(), {});
+            train_pair(k, pair, a, b, sum);
+            backward_pair(k, pair, {a, b}, sum, dy);
             keep(a);
             keep(b);
         }
@@ -188,13 +178,11 @@ TEST_P(FusedNormOn, PairsAsTheOpsDo) {
         second.gamma = random_values(c.x.c, 22);
         second.beta = random_values(c.x.c, 23);
         const Norm a(on, s, first), b(on, s, second, 7);
-        const Buffer y(k, map_and_bits(s)), scratch(k, k.batchnorm.pair_scratch_bytes(s));
+        const Buffer y(k, map_and_bits(s));
         const Values gradient = random_gradient(s.x);
         const Tensor dy = on.act_in(s.x, gradient), seen = on.act_out(s.x);
-        k.batchnorm.pair_on_moments(s, half_of(a), told_of(a), half_of(b), told_of(b), y.data(),
-                                    {});
-        k.batchnorm.pair_backward(s, half_of(a), half_of(b), y.data(), dy, gradient_of(a),
-                                  gradient_of(b), Write::replace, scratch.data(), {});
+        train_pair(k, s, a, b, y);
+        backward_pair(k, s, {a, b}, y, dy);
         k.memory.copy(seen, y.data(), size_t(s.x.stored()) * size_t(bytes_of(k.activation)), {});
 
         const Outputs want_a = train(exact(), ref, first);

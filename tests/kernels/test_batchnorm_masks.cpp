@@ -31,9 +31,7 @@ TEST_P(NormMasksOn, TrainsOnMomentsOfAnyChunks) {
         const Inputs in = inputs(c);
         const Norm norm(on, s, in, at.rows);
         const Tensor y = on.act_out(s.x), residual = on.act_in(s.x, in.residual);
-        k.batchnorm.train_on_moments(s, norm.x, norm.of_x(), residual, norm.gamma, norm.beta,
-                                     norm.running_mean, norm.running_var, y, norm.mean, norm.rstd,
-                                     {});
+        k.batchnorm.train_on_moments(s, norm.train(y, residual), norm.of_x(), {});
         const Outputs want = train(exact(), shape_on({exact()}, c, true, true), in);
         expect_close(y.values(), want.y, tolerance(), "y");
         expect_all_close(norm.statistics(),
@@ -56,12 +54,10 @@ TEST_P(NormMasksOn, BitsAreWhereReluPasses) {
             const Norm norm(on, s, in);
             const Tensor z = on.act_in(s.x, in.residual), without = on.act_out(s.x);
             const Buffer y(k, map_and_bits(s));
-            k.batchnorm.infer(s, norm.x, z, norm.gamma, norm.beta, norm.running_mean,
-                              norm.running_var, y.data(), {});
+            k.batchnorm.infer(s, norm.infer(static_cast<act*>(y.data()), z), {});
             const auto got = y.read();
             s.bits = false;
-            k.batchnorm.infer(s, norm.x, z, norm.gamma, norm.beta, norm.running_mean,
-                              norm.running_var, without, {});
+            k.batchnorm.infer(s, norm.infer(without, z), {});
             const Values values = without.values();
             const size_t map_bytes = got.size() - k.batchnorm.bits_bytes(s);
             const int of_byte = 16 / bytes_of(k.activation);
@@ -97,26 +93,31 @@ TEST_P(NormMasksOn, BackwardIsTheSameFromEveryMask) {
                                      dy = on.act_in(s.x, random_gradient(s.x)),
                                      dx = on.act_grad(s.x, write, before),
                                      dz = on.act_grad(s.x, write, before);
-                        const Buffer y(k, map_and_bits(s)),
+                        const Buffer memory(k, map_and_bits(s)),
                             scratch(k, k.batchnorm.scratch_bytes(s));
-                        BatchNorm::Backward to = norm.to(dz.if_given(residual));
+                        auto* const y = static_cast<act*>(memory.data());
+                        BatchNorm::Gradients to = norm.to(dz.if_given(residual));
                         to.dx = dx;
                         to.dx_write = to.dresidual_write = write;
-                        to.beta = again ? static_cast<void*>(norm.beta) : nullptr;
                         if (!of_batch) to.dgamma = nullptr;  // x is NaN somewhere
                         if (of_batch) {
-                            k.batchnorm.train(s, norm.x, z.if_given(residual), norm.gamma,
-                                              norm.beta, norm.running_mean, norm.running_var,
-                                              y.data(), norm.mean, norm.rstd, scratch.data(), {});
-                            k.batchnorm.backward(s, norm.x, y.data(), dy, norm.gamma, norm.mean,
-                                                 norm.rstd, to, scratch.data(), {});
+                            k.batchnorm.train(s, norm.train(y, z.if_given(residual)),
+                                              scratch.data(), {});
+                            BatchNorm::Backward args = norm.backward(y, dy, to);
+                            if (again) args.beta = norm.beta;
+                            k.batchnorm.backward(s, args, scratch.data(), {});
                         } else {
-                            k.batchnorm.infer(s, norm.x, z.if_given(residual), norm.gamma,
-                                              norm.beta, norm.running_mean, norm.running_var,
-                                              y.data(), {});
-                            k.batchnorm.backward_frozen(s, norm.x, y.data(), dy, norm.gamma,
-                                                        norm.running_mean, norm.running_var, to,
-                                                        scratch.data(), {});
+                            k.batchnorm.infer(s, norm.infer(y, z.if_given(residual)), {});
+                            BatchNorm::BackwardFrozen args{.x = norm.x,
+                                                           .y = y,
+                                                           .dy = dy,
+                                                           .gamma = norm.gamma,
+                                                           .beta = nullptr,
+                                                           .running_mean = norm.running_mean,
+                                                           .running_var = norm.running_var,
+                                                           .to = to};
+                            if (again) args.beta = norm.beta;
+                            k.batchnorm.backward_frozen(s, args, scratch.data(), {});
                         }
                         return std::vector<Values>{dx.values(), residual ? dz.values() : Values(),
                                                    of_batch ? norm.dgamma.values() : Values(),

@@ -5,9 +5,14 @@
 #include "tests/kernels/compare.h"
 
 namespace fp::emulated {
+// As in kernels/cuda/walks.
+struct Sum {
+    float* to;
+    Write write;
+};
 size_t column_sums_scratch_bytes(const Map&, int element_bytes);
-void column_sums(const Map&, const float* x, float* sums, Write, void* scratch, Stream);
-void column_sums(const Map&, const bf16* x, float* sums, Write, void* scratch, Stream);
+void column_sums(const Map&, const float* x, const Sum&, void* scratch, Stream);
+void column_sums(const Map&, const bf16* x, const Sum&, void* scratch, Stream);
 }  // namespace fp::emulated
 
 namespace fp::testing {
@@ -22,9 +27,9 @@ void expect_sums(Precision precision) {
     const Values x = random_values(m.logical(), 1, k.activation);
     const Tensor map = on.act_in(m, x), sums = on.par_out(on.channels(m.c));
     const Buffer scratch(k, emulated::column_sums_scratch_bytes(m, sizeof(A)));
-    emulated::column_sums(m, static_cast<const A*>(static_cast<void*>(map)),
-                          static_cast<float*>(static_cast<void*>(sums)), Write::replace,
-                          scratch.data(), {});
+    const act* const from = map;
+    par* const to = sums;
+    emulated::column_sums(m, as<A>(from), {as<float>(to), Write::replace}, scratch.data(), {});
     scratch.read();  // nothing behind its end was written
     Values want;
     for (int c = 0; c < m.c; ++c)

@@ -98,7 +98,8 @@ protected:
         const Buffer scratch(k, k.conv.scratch_bytes(s));
         const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, x, w, bias, y, {data.data(), rows}, scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows},
+                               scratch.data(), {});
         const Values stored = y.values();
         expect_close(stored, wanted_y(c, in), kRounding, "y beside its moments");
 
@@ -229,12 +230,19 @@ TEST_P(ConvHalo, TrafficAndFlopsAreTheShapes) {
         const ConvShape s = shape_on(on, c);
         const Inputs in = inputs(c);
         const Buffer scratch(k, k.conv.scratch_bytes(s)),
-            ready(k, k.conv.prepared_bytes(s, true, false));
+            ready(k, k.conv.prepared_bytes(s, {.residual = true, .relu = false}));
         const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
         const Tensor residual = on.act_in(s.y(), in.residual), y = on.act_out(s.y());
-        k.conv.prepare(s, true, false, w, ready.data(), {});
+        k.conv.prepare(s, {.residual = true, .relu = false}, w, ready.data(), {});
         emulated::reset_counters();
-        k.conv.infer(s, x, ready.data(), nullptr, residual, false, y, scratch.data(), {});
+        k.conv.infer(s,
+                     {.x = x,
+                      .prepared = ready.data(),
+                      .bias = nullptr,
+                      .residual = residual,
+                      .relu = false,
+                      .y = y},
+                     scratch.data(), {});
         const emulated::Counters seen = emulated::counters();
 
         const ConvExtras extras{.residual = true};

@@ -264,9 +264,12 @@ TEST_P(ConvWgmma, GradientsAreTheForwardsAdjoint) {
 TEST_P(ConvWgmma, RefusesMorePlacesThanItCounts) {
     const ConvCase c{"", {.n = 1 << 29, .c = 8, .h = 2, .w = 1}, 8, 3, 1, 1};
     conv_forced().filter = ConvKernel::taps;
-    EXPECT_THROW(table().conv.backward_filter(shape_on({table()}, c), nullptr, nullptr, nullptr,
-                                              nullptr, Write::replace, nullptr, {}),
-                 Error);
+    EXPECT_THROW(
+        table().conv.backward_filter(
+            shape_on({table()}, c),
+            {.x = nullptr, .dy = nullptr, .dw = nullptr, .dbias = nullptr, .write = Write::replace},
+            nullptr, {}),
+        Error);
 }
 
 // ---- traffic: what blocks bring from L2 and write, stated by hand from the shape as the kernels' heads have it
@@ -310,10 +313,12 @@ private:
                      dw = device.par_out(o.s.w);
         emulated::reset_counters();
         if (of_filters)
-            table().conv.backward_filter(o.s, x, dy, dw, nullptr, Write::replace, scratch.data(),
-                                         {});
+            table().conv.backward_filter(
+                o.s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
+                scratch.data(), {});
         else
-            table().conv.backward_data(o.s, dy, w, dx, Write::replace, scratch.data(), {});
+            table().conv.backward_data(o.s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
+                                       scratch.data(), {});
         const emulated::Counters seen = emulated::counters();
         return {double(seen.bytes_loaded + seen.bytes_stored), seen.matrix_flops};
     }

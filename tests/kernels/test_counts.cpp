@@ -60,6 +60,32 @@ protected:
     }
     double of_sums(int kinds) const { return sums(swath_of_sums(m, 16 / e).chunks(), kinds); }
 
+    // The arguments of a norm of `from` into `to`; statistics are kept in `kept` and `rstd`.
+    BatchNorm::Train train_args(const act* from,
+                                const act* residual,
+                                act* to,
+                                const Tensor& kept,
+                                const Tensor& rstd) const {
+        return {.x = from,
+                .residual = residual,
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = mean,
+                .running_var = var,
+                .y = to,
+                .mean = kept,
+                .rstd = rstd};
+    }
+    static BatchNorm::Gradients gradients(act* dx, act* dresidual) {
+        return {.dx = dx,
+                .dx_write = Write::replace,
+                .dresidual = dresidual,
+                .dresidual_write = Write::replace,
+                .dgamma = nullptr,
+                .dbeta = nullptr,
+                .par_write = Write::replace};
+    }
+
     static void expect_near(double got, double stated) {
         EXPECT_NEAR(got / stated, 1, 0.1) << got << " bytes counted, " << stated << " stated";
     }
@@ -70,11 +96,16 @@ INSTANTIATE_TEST_SUITE_P(Kernels,
                          [](const auto& at) { return std::string(name(at.param)); });
 
 TEST_P(Traffic, Pointwise) {
-    expect_near(counted([&] { k.relu.forward(m, x, out, {}); }).bytes, 2 * map_bytes());
-    expect_near(counted([&] { k.relu.backward(m, y, dy, out, Write::replace, {}); }).bytes,
+    expect_near(counted([&] { k.relu.forward(m, {.x = x, .y = out}, {}); }).bytes, 2 * map_bytes());
+    expect_near(counted([&] {
+                    k.relu.backward(m, {.y = y, .dy = dy, .dx = out, .write = Write::replace}, {});
+                }).bytes,
                 3 * map_bytes());
-    expect_near(counted([&] { k.add.forward(m, x, y, out, {}); }).bytes, 3 * map_bytes());
-    expect_near(counted([&] { k.dropout.forward(m, 0.5, 7, x, out, {}); }).bytes, 2 * map_bytes());
+    expect_near(counted([&] { k.add.forward(m, {.a = x, .b = y, .y = out}, {}); }).bytes,
+                3 * map_bytes());
+    expect_near(
+        counted([&] { k.dropout.forward(m, {.p = 0.5, .key = 7, .x = x, .y = out}, {}); }).bytes,
+        2 * map_bytes());
 }
 
 TEST_P(Traffic, BatchNorm) {
@@ -86,20 +117,31 @@ TEST_P(Traffic, BatchNorm) {
             const Tensor kept_mean = on.par_out(on.channels(m.c)),
                          rstd = on.par_out(on.channels(m.c));
             const auto train = counted([&] {
-                k.batchnorm.train(s, x, y, gamma, beta, mean, var, out, kept_mean, rstd,
-                                  scratch.data(), {});
+                k.batchnorm.train(s, train_args(x, y, out, kept_mean, rstd), scratch.data(), {});
             });
             expect_near(train.bytes - first_rows() - own_moments() - of_swath(4), s.bytes(e));
-            const auto infer =
-                counted([&] { k.batchnorm.infer(s, x, y, gamma, beta, mean, var, out, {}); });
-            expect_near(infer.bytes - of_swath(4), s.infer_bytes(e));
-            const BatchNorm::Backward to{.dx = out,
-                                         .dx_write = Write::replace,
-                                         .dresidual = residual ? static_cast<void*>(more) : nullptr,
-                                         .dresidual_write = Write::replace};
-            const auto backward = counted([&] {
-                k.batchnorm.backward(s, x, y, dy, gamma, kept_mean, rstd, to, scratch.data(), {});
+            const auto infer = counted([&] {
+                k.batchnorm.infer(s,
+                                  {.x = x,
+                                   .residual = y,
+                                   .gamma = gamma,
+                                   .beta = beta,
+                                   .running_mean = mean,
+                                   .running_var = var,
+                                   .y = out},
+                                  {});
             });
+            expect_near(infer.bytes - of_swath(4), s.infer_bytes(e));
+            const BatchNorm::Backward args{.x = x,
+                                           .y = y,
+                                           .dy = dy,
+                                           .gamma = gamma,
+                                           .beta = nullptr,
+                                           .mean = kept_mean,
+                                           .rstd = rstd,
+                                           .to = gradients(out, more.if_given(residual))};
+            const auto backward =
+                counted([&] { k.batchnorm.backward(s, args, scratch.data(), {}); });
             expect_near(backward.bytes - of_sums(2) - of_swath(3 + 6), s.backward_bytes(e));
         }
 }
@@ -115,14 +157,15 @@ TEST_P(Traffic, Moments) {
     const Buffer data(k, Moments::bytes(m, rows));
     const Moments moments{data.data(), rows};
     const auto apart = counted([&] {
-        k.conv.forward(s, x, w, nullptr, more, scratch.data(), {});
-        k.batchnorm.train(norm, more, nullptr, gamma, beta, mean, var, out, kept_mean, rstd,
-                          scratch.data(), {});
+        k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = more}, scratch.data(), {});
+        k.batchnorm.train(norm, train_args(more, nullptr, out, kept_mean, rstd), scratch.data(),
+                          {});
     });
     const auto told = counted([&] {
-        k.conv.forward_moments(s, x, w, nullptr, more, moments, scratch.data(), {});
-        k.batchnorm.train_on_moments(norm, more, moments, nullptr, gamma, beta, mean, var, out,
-                                     kept_mean, rstd, {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = more}, moments,
+                               scratch.data(), {});
+        k.batchnorm.train_on_moments(norm, train_args(more, nullptr, out, kept_mean, rstd), moments,
+                                     {});
     });
     // Either way moments are written and read.
     const double given = 2.0 * double(Moments::bytes(m, rows));
@@ -148,18 +191,23 @@ TEST_P(Traffic, FusedBatchNorm) {
     k.memory.zero(data.data(), Moments::bytes(m, kRows), {});
     const Moments moments{data.data(), kRows};
     const double of_moments = double(Moments::bytes(m, kRows));
-    BatchNorm::Backward to{.dx = out,
-                           .dx_write = Write::replace,
-                           .dresidual = more,
-                           .dresidual_write = Write::replace};
+    auto* const sum = static_cast<act*>(with_bits.data());
+    BatchNorm::Backward args{.x = x,
+                             .y = sum,
+                             .dy = dy,
+                             .gamma = gamma,
+                             .beta = nullptr,
+                             .mean = kept_mean,
+                             .rstd = rstd,
+                             .to = gradients(out, more)};
 
     // Beside a map its bits are small: they are what is more than in a run without them.
     BatchNormShape no_bits = s;
     no_bits.bits = false;
     const auto train = [&](const BatchNormShape& of) {
         return counted([&] {
-                   k.batchnorm.train_on_moments(of, x, moments, y, gamma, beta, mean, var,
-                                                with_bits.data(), kept_mean, rstd, {});
+                   k.batchnorm.train_on_moments(of, train_args(x, y, sum, kept_mean, rstd), moments,
+                                                {});
                })
             .bytes;
     };
@@ -167,42 +215,67 @@ TEST_P(Traffic, FusedBatchNorm) {
     expect_near(forward - of_moments - of_swath(4), 3 * map_bytes());
     expect_near(train(s) - forward, bits);
     const auto backward = [&](const BatchNormShape& of) {
-        return counted([&] {
-                   k.batchnorm.backward(of, x, with_bits.data(), dy, gamma, kept_mean, rstd, to,
-                                        scratch.data(), {});
-               })
-            .bytes;
+        return counted([&] { k.batchnorm.backward(of, args, scratch.data(), {}); }).bytes;
     };
     const double from_y = backward(no_bits);
     expect_near(from_y - of_sums(2) - of_swath(3 + 6), 8 * map_bytes());
     expect_near(backward(s) - (from_y - 2 * map_bytes()), 2 * bits);
-    to.dresidual = nullptr;
-    to.beta = beta;
-    const auto from_x = counted([&] {
-        k.batchnorm.backward(alone, x, y, dy, gamma, kept_mean, rstd, to, scratch.data(), {});
-    });
+    args.to.dresidual = nullptr;
+    args.beta = beta;
+    args.y = y;
+    const auto from_x = counted([&] { k.batchnorm.backward(alone, args, scratch.data(), {}); });
     expect_near(from_x.bytes - of_sums(2) - of_swath(4 + 7), 5 * map_bytes());
     const auto frozen = counted([&] {
-        k.batchnorm.backward_frozen(alone, x, y, dy, gamma, mean, var, to, scratch.data(), {});
+        k.batchnorm.backward_frozen(alone,
+                                    {.x = x,
+                                     .y = y,
+                                     .dy = dy,
+                                     .gamma = gamma,
+                                     .beta = beta,
+                                     .running_mean = mean,
+                                     .running_var = var,
+                                     .to = args.to},
+                                    scratch.data(), {});
     });
     expect_near(frozen.bytes - of_swath(4), 3 * map_bytes());
 
-    const BatchNorm::Half a{.x = x, .gamma = gamma, .beta = beta, .mean = kept_mean, .rstd = rstd},
-        b{.x = y, .gamma = gamma, .beta = beta, .mean = kept_mean, .rstd = rstd};
-    const BatchNorm::HalfOnMoments told{moments, mean, var};
-    const auto pair =
-        counted([&] { k.batchnorm.pair_on_moments(s, a, told, b, told, with_bits.data(), {}); });
+    const auto half = [&](const act* of) {
+        return BatchNorm::TrainPair::Half{.x = of,
+                                          .moments = moments,
+                                          .gamma = gamma,
+                                          .beta = beta,
+                                          .running_mean = mean,
+                                          .running_var = var,
+                                          .mean = kept_mean,
+                                          .rstd = rstd};
+    };
+    const auto pair = counted(
+        [&] { k.batchnorm.pair_on_moments(s, {.a = half(x), .b = half(y), .y = sum}, {}); });
     // Of each channel its statistics, of which the running ones are read too, and the first mean once a chunk.
     const double channels = double(m.c) * sizeof(float);
     const double finishing = 2 * channels * double(6 + Moments::chunks(m, kRows));
     expect_near(pair.bytes - 2 * of_moments - of_swath(8) - finishing - 3 * map_bytes(), bits);
+    const auto half_back = [&](const act* of, act* dx) {
+        return BatchNorm::BackwardPair::Half{.x = of,
+                                             .gamma = gamma,
+                                             .mean = kept_mean,
+                                             .rstd = rstd,
+                                             .dx = dx,
+                                             .dgamma = nullptr,
+                                             .dbeta = nullptr};
+    };
     const auto pair_back = counted([&] {
-        k.batchnorm.pair_backward(s, a, b, with_bits.data(), dy, {.dx = out}, {.dx = more},
-                                  Write::replace, scratch.data(), {});
+        k.batchnorm.pair_backward(s,
+                                  {.a = half_back(x, out),
+                                   .b = half_back(y, more),
+                                   .y = sum,
+                                   .dy = dy,
+                                   .par_write = Write::replace},
+                                  scratch.data(), {});
     });
     // Of each channel the three means, and both rstd once a chunk.
     const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e).chunks()));
-    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 13) - adding - 8 * map_bytes(),
+    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 11) - adding - 8 * map_bytes(),
                 2 * bits);
 
     // A pooled output is read by two columns of threads, its first row by the run above too; of x forward reads each
@@ -213,15 +286,34 @@ TEST_P(Traffic, FusedBatchNorm) {
     const double pooled_bytes = double(pool.y().logical()) * (e + 1),
                  columns = packs() / (16 * 16);  // of packs: threads over rows of outputs
     const auto stem = counted([&] {
-        k.batchnorm.pool_on_moments(alone, pool, x, moments, gamma, beta, mean, var, pooled, argmax,
-                                    kept_mean, rstd, {});
+        k.batchnorm.pool_on_moments(alone, pool,
+                                    {.x = x,
+                                     .gamma = gamma,
+                                     .beta = beta,
+                                     .running_mean = mean,
+                                     .running_var = var,
+                                     .y = pooled,
+                                     .argmax = argmax,
+                                     .mean = kept_mean,
+                                     .rstd = rstd},
+                                    moments, {});
     });
     const double overlap = (3.0 * 8 - 1) / 16 * (2.0 * 9 - 1) / 16;
     expect_near(stem.bytes - of_moments - vectors_of(columns * 8 * 2, 4),
                 overlap * map_bytes() + pooled_bytes);
     const auto stem_back = counted([&] {
-        k.batchnorm.pool_backward(alone, pool, x, pooled_dy, argmax, gamma, kept_mean, rstd,
-                                  {.dx = out, .dx_write = Write::replace}, scratch.data(), {});
+        k.batchnorm.pool_backward(alone, pool,
+                                  {.x = x,
+                                   .dy = pooled_dy,
+                                   .argmax = argmax,
+                                   .gamma = gamma,
+                                   .mean = kept_mean,
+                                   .rstd = rstd,
+                                   .dx = out,
+                                   .dgamma = nullptr,
+                                   .dbeta = nullptr,
+                                   .par_write = Write::replace},
+                                  scratch.data(), {});
     });
     const int64_t chunks = ceil_div(int64_t(columns) * 8, Swath::kThreads);
     expect_near(stem_back.bytes - sums(chunks, 2) - vectors_of(columns * 8, 1 + 5),
@@ -232,11 +324,14 @@ TEST_P(Traffic, Pools) {
     const MaxPoolShape max{.x = m};
     const Map small = max.y();
     const Tensor pooled = on.act_out(small);
-    expect_near(counted([&] { k.maxpool.forward(max, x, pooled, nullptr, {}); }).bytes,
+    expect_near(counted([&] {
+                    k.maxpool.forward(max, {.x = x, .y = pooled, .argmax = nullptr}, {});
+                }).bytes,
                 max.bytes(e));
     const AvgPoolShape mean_of{.x = m};
     const Tensor one = on.act_out(mean_of.y());
-    expect_near(counted([&] { k.avgpool.forward(mean_of, x, one, {}); }).bytes, mean_of.bytes(e));
+    expect_near(counted([&] { k.avgpool.forward(mean_of, {.x = x, .y = one}, {}); }).bytes,
+                mean_of.bytes(e));
 }
 
 TEST_P(Traffic, Image) {
@@ -247,9 +342,12 @@ TEST_P(Traffic, Image) {
     const double pixels = 2 * 16 * 16;
     // A thread's three means and deviations come from L1.
     const double vectors = 256 * 3 * 8;
-    expect_near(
-        counted([&] { k.image.normalize(image, rgb, average, std, to, {}); }).bytes - vectors,
-        pixels * (3 + 4 * e));
+    expect_near(counted([&] {
+                    k.image.normalize(image, {.rgb = rgb, .mean = average, .std = std, .x = to},
+                                      {});
+                }).bytes -
+                    vectors,
+                pixels * (3 + 4 * e));
 }
 
 struct ProductCase {
@@ -287,12 +385,19 @@ TEST(Products, FlopsAndBytesAreTheShapes) {
                           .pad = c.window / 2,
                           .y_block = k.block(64)};
         const Buffer scratch(k, k.conv.scratch_bytes(s)),
-            ready(k, k.conv.prepared_bytes(s, false, false));
+            ready(k, k.conv.prepared_bytes(s, {.residual = false, .relu = false}));
         const Tensor x = on.act_in(m, Values(size_t(m.logical()), 1.0));
         const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 1.0)), y = on.act_out(s.y());
-        k.conv.prepare(s, false, false, w, ready.data(), {});
+        k.conv.prepare(s, {.residual = false, .relu = false}, w, ready.data(), {});
         const Counted got = counted([&] {
-            k.conv.infer(s, x, ready.data(), nullptr, nullptr, false, y, scratch.data(), {});
+            k.conv.infer(s,
+                         {.x = x,
+                          .prepared = ready.data(),
+                          .bias = nullptr,
+                          .residual = nullptr,
+                          .relu = false,
+                          .y = y},
+                         scratch.data(), {});
         });
         const bool f32 = c.precision == Precision::f32, tf32 = c.precision == Precision::tf32;
         const bool wgmma = c.generation == 90 && c.precision == Precision::bf16;
@@ -347,10 +452,22 @@ TEST(Products, BitsDoNotDependOnTheOrderOfThreads) {
             const Tensor mean = on.par_in(on.channels(m.c), ones),
                          var = on.par_in(on.channels(m.c), ones);
             const Tensor kept = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
-            k.conv.forward(s, x, w, nullptr, y, scratch.data(), {});
-            k.conv.backward_data(s, dy, w, dx, Write::replace, scratch.data(), {});
-            k.conv.backward_filter(s, x, dy, dw, nullptr, Write::replace, scratch.data(), {});
-            k.batchnorm.train(norm, x, nullptr, gamma, gamma, mean, var, z, kept, rstd,
+            k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = y}, scratch.data(), {});
+            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
+                                 scratch.data(), {});
+            k.conv.backward_filter(
+                s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
+                scratch.data(), {});
+            k.batchnorm.train(norm,
+                              {.x = x,
+                               .residual = nullptr,
+                               .gamma = gamma,
+                               .beta = gamma,
+                               .running_mean = mean,
+                               .running_var = var,
+                               .y = z,
+                               .mean = kept,
+                               .rstd = rstd},
                               scratch.data(), {});
             const std::vector<Values> now{y.values(), dx.values(),   dw.values(),
                                           z.values(), kept.values(), rstd.values()};

@@ -48,16 +48,32 @@ Values batchnorm(const Map& logical, const Values& input) {
     const Tensor running_mean = on.par_in(channels, half), running_var = on.par_in(channels, one);
     const Tensor mean = on.par_out(channels), rstd = on.par_out(channels);
     const Tensor dgamma = on.par_out(channels), dbeta = on.par_out(channels);
-    cpu().batchnorm.train(s, x, residual, gamma, beta, running_mean, running_var, y, mean, rstd,
+    cpu().batchnorm.train(s,
+                          {.x = x,
+                           .residual = residual,
+                           .gamma = gamma,
+                           .beta = beta,
+                           .running_mean = running_mean,
+                           .running_var = running_var,
+                           .y = y,
+                           .mean = mean,
+                           .rstd = rstd},
                           scratch.data(), {});
-    cpu().batchnorm.backward(s, x, y, dy, gamma, mean, rstd,
-                             {.dx = dx,
-                              .dx_write = Write::replace,
-                              .dresidual = dresidual,
-                              .dresidual_write = Write::replace,
-                              .dgamma = dgamma,
-                              .dbeta = dbeta,
-                              .par_write = Write::replace},
+    cpu().batchnorm.backward(s,
+                             {.x = x,
+                              .y = y,
+                              .dy = dy,
+                              .gamma = gamma,
+                              .beta = nullptr,
+                              .mean = mean,
+                              .rstd = rstd,
+                              .to = {.dx = dx,
+                                     .dx_write = Write::replace,
+                                     .dresidual = dresidual,
+                                     .dresidual_write = Write::replace,
+                                     .dgamma = dgamma,
+                                     .dbeta = dbeta,
+                                     .par_write = Write::replace}},
                              scratch.data(), {});
     Values all;
     for (const Tensor* t :
@@ -141,7 +157,8 @@ Values scores(const Features& f, const Values& x_values, const std::vector<int32
     const Tensor x = on.act_in(s.x, x_values);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> score(cpu(), size_t(s.sets) * size_t(s.x.c));
-    cpu().snnl.forward(s, x, label, nullptr, score, scratch.data(), {});
+    cpu().snnl.forward(s, {.x = x, .labels = label, .strata = nullptr, .scores = score},
+                       scratch.data(), {});
     return score.values();
 }
 
@@ -152,7 +169,14 @@ Values slopes(const Features& f, const Values& x_values, const std::vector<int32
     const Tensor x = on.act_in(s.x, x_values), dx = on.act_out(s.x);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> dscore(cpu(), random_values(s.x.c, 5));
-    cpu().snnl.backward(s, x, label, nullptr, dscore, dx, Write::replace, scratch.data(), {});
+    cpu().snnl.backward(s,
+                        {.x = x,
+                         .labels = label,
+                         .strata = nullptr,
+                         .dscore = dscore,
+                         .dx = dx,
+                         .write = Write::replace},
+                        scratch.data(), {});
     return dx.values();
 }
 

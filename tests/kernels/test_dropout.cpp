@@ -15,7 +15,7 @@ Values forward(const Kernels& k, const Map& m, double p, uint64_t key, const Val
     const Device on{k};
     const Map map = on.map(m);
     const Tensor x = on.act_in(map, input), y = on.act_out(map);
-    k.dropout.forward(map, p, key, x, y, {});
+    k.dropout.forward(map, {.p = p, .key = key, .x = x, .y = y}, {});
     return y.values();
 }
 
@@ -29,7 +29,7 @@ Values backward(const Kernels& k,
     const Device on{k};
     const Map map = on.map(m);
     const Tensor dy = on.act_in(map, slope), dx = on.act_grad(map, write, before);
-    k.dropout.backward(map, p, key, dy, dx, write, {});
+    k.dropout.backward(map, {.p = p, .key = key, .dy = dy, .dx = dx, .write = write}, {});
     return dx.values();
 }
 

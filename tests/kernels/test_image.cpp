@@ -16,7 +16,7 @@ Values normalize(const Kernels& k,
     const Array<uint8_t> rgb(k, behind);
     const Array<float> mean(k, means), std(k, stds);
     const Tensor x = on.act_out(map);
-    k.image.normalize(map, rgb + skipped, mean, std, x, {});
+    k.image.normalize(map, {.rgb = rgb + skipped, .mean = mean, .std = std, .x = x}, {});
     return x.values();
 }
 

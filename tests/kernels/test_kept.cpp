@@ -31,14 +31,17 @@ TEST_P(Kept, IsWhatConvolutionsAndLinearLayersRead) {
     const Buffer rounded(k, 2 * size_t(kept));
     enum class Call { forward, data, of_linear };
     const auto now = [&](Call call, int64_t from) {
-        const par* w = static_cast<const float*>(static_cast<void*>(all)) + from;
+        const Address place{static_cast<float*>(all) + from};
+        const par* w = place;
         const Tensor out = on.act_out(call == Call::data ? s.x : s.y());
         if (call == Call::forward)
-            k.conv.forward(s, x, w, nullptr, out, scratch.data(), {});
+            k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(), {});
         else if (call == Call::data)
-            k.conv.backward_data(s, dy, w, out, Write::replace, scratch.data(), {});
+            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = out, .write = Write::replace},
+                                 scratch.data(), {});
         else
-            k.linear.forward(linear, x, w, nullptr, out, scratch.data(), {});
+            k.linear.forward(linear, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(),
+                             {});
         return out.values();
     };
     for (const Call call : {Call::forward, Call::data, Call::of_linear})

@@ -45,7 +45,7 @@ Values forward(const Kernels& k, const LinearCase& c, const Inputs& in, bool bia
     const Buffer scratch(k, k.linear.scratch_bytes(s));
     const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
     const Tensor b = on.par_in(on.channels(s.w.k), in.bias), y = on.act_out(s.y());
-    k.linear.forward(s, x, w, b.if_given(bias), y, scratch.data(), {});
+    k.linear.forward(s, {.x = x, .w = w, .bias = b.if_given(bias), .y = y}, scratch.data(), {});
     return y.values();
 }
 
@@ -55,7 +55,7 @@ Values backward_data(const Kernels& k, const LinearCase& c, const Inputs& in, Wr
     const Buffer scratch(k, k.linear.scratch_bytes(s));
     const Tensor dy = on.act_in(s.y(), in.dy), w = on.par_in(s.w, in.w);
     const Tensor dx = on.act_grad(s.x, write, in.dx_before);
-    k.linear.backward_data(s, dy, w, dx, write, scratch.data(), {});
+    k.linear.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = write}, scratch.data(), {});
     return dx.values();
 }
 
@@ -71,7 +71,9 @@ FilterGradient backward_filter(
     const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy);
     const Tensor dw = on.par_grad(s.w, write, in.dw_before);
     const Tensor dbias = on.par_grad(on.channels(s.w.k), write, in.dbias_before);
-    k.linear.backward_filter(s, x, dy, dw, dbias.if_given(bias), write, scratch.data(), {});
+    k.linear.backward_filter(
+        s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias.if_given(bias), .write = write},
+        scratch.data(), {});
     return {dw.values(), bias ? dbias.values() : Values()};
 }
 

@@ -58,7 +58,13 @@ Forward forward(const Kernels& k, const LossCase& c, const Inputs& in) {
     const Tensor losses = on.par_out(Map{.n = c.n});
     const Array<int32_t> labels(k, in.labels);
     const Array<double> sums(k, 2);
-    k.loss.forward(s, logits, labels, weight.if_given(c.weighted), losses, sums, {});
+    k.loss.forward(s,
+                   {.logits = logits,
+                    .labels = labels,
+                    .class_weight = weight.if_given(c.weighted),
+                    .losses = losses,
+                    .sums = sums},
+                   {});
     return {losses.values(), sums.values()};
 }
 
@@ -75,7 +81,14 @@ Values backward(const Kernels& k,
     const Array<int32_t> labels(k, in.labels);
     const Array<double> sums(k, forward_sums);
     const Tensor dlogits = on.act_grad(s.logits, write, in.dlogits_before);
-    k.loss.backward(s, logits, labels, weight.if_given(c.weighted), sums, scale, dlogits, write,
+    k.loss.backward(s,
+                    {.logits = logits,
+                     .labels = labels,
+                     .class_weight = weight.if_given(c.weighted),
+                     .sums = sums,
+                     .scale = scale,
+                     .dlogits = dlogits,
+                     .write = write},
                     {});
     return dlogits.values();
 }

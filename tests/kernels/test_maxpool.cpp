@@ -44,9 +44,9 @@ Result run(const Kernels& k,
     const MaxPoolShape s = shape_on(on, c);
     const Tensor x = on.act_in(s.x, input), y = on.act_out(s.y());
     const Array<uint8_t> argmax(k, size_t(s.y().stored()));
-    k.maxpool.forward(s, x, y, argmax, {});
+    k.maxpool.forward(s, {.x = x, .y = y, .argmax = argmax}, {});
     const Tensor dy = on.act_in(s.y(), slope), dx = on.act_grad(s.x, write, before);
-    k.maxpool.backward(s, dy, argmax, dx, write, {});
+    k.maxpool.backward(s, {.dy = dy, .argmax = argmax, .dx = dx, .write = write}, {});
     return {y.values(), dx.values()};
 }
 
@@ -54,7 +54,7 @@ Values infer(const Kernels& k, const MaxPoolCase& c, const Values& input) {
     const Device on{k};
     const MaxPoolShape s = shape_on(on, c);
     const Tensor x = on.act_in(s.x, input), y = on.act_out(s.y());
-    k.maxpool.forward(s, x, y, nullptr, {});
+    k.maxpool.forward(s, {.x = x, .y = y, .argmax = nullptr}, {});
     return y.values();
 }
 
@@ -78,12 +78,12 @@ TEST(MaxPool, ByHand) {
 
 TEST(MaxPool, ArgmaxIsTheTapOfTheFirstMaximum) {
     const MaxPoolShape s{.x = {.h = 2, .w = 4}, .window = 2, .stride = 2};
-    const std::vector<double> x{1, 3, 5, 5, 3, 2, 5, 5};
-    std::vector<double> y(2);
-    std::vector<uint8_t> argmax(2, 255);
-    exact().maxpool.forward(s, x.data(), y.data(), argmax.data(), {});
-    EXPECT_EQ(y, (std::vector<double>{3, 5}));
-    EXPECT_EQ(argmax, (std::vector<uint8_t>{1, 0}));
+    const Device on{exact()};
+    const Tensor x = on.act_in(s.x, {1, 3, 5, 5, 3, 2, 5, 5}), y = on.act_out(s.y());
+    const Array<uint8_t> argmax(exact(), 2);
+    exact().maxpool.forward(s, {.x = x, .y = y, .argmax = argmax}, {});
+    EXPECT_EQ(y.values(), (Values{3, 5}));
+    EXPECT_EQ(argmax.values(), (std::vector<uint8_t>{1, 0}));
 }
 
 class MaxPoolOn : public OnBackend {};

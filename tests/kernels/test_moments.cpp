@@ -77,11 +77,12 @@ protected:
         const Buffer scratch(k, k.conv.scratch_bytes(s));
         const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, x, w, bias, y, {data.data(), rows}, scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows},
+                               scratch.data(), {});
         const Values stored = y.values();
         if (beside_forward) {
             const Tensor plain = on.act_out(s.y());
-            k.conv.forward(s, x, w, bias, plain, scratch.data(), {});
+            k.conv.forward(s, {.x = x, .w = w, .bias = bias, .y = plain}, scratch.data(), {});
             EXPECT_EQ(stored, plain.values());
         }
 
@@ -121,9 +122,10 @@ TEST_P(MomentsOn, AreRefusedInOtherChunks) {
         Moments::Rows rows = k.conv.moments_rows(s);
         ++rows.count;
         float data = 0;
-        EXPECT_THROW(k.conv.forward_moments(s, nullptr, nullptr, nullptr, nullptr, {&data, rows},
-                                            nullptr, {}),
-                     Error)
+        EXPECT_THROW(
+            k.conv.forward_moments(s, {.x = nullptr, .w = nullptr, .bias = nullptr, .y = nullptr},
+                                   {&data, rows}, nullptr, {}),
+            Error)
             << c.name;
     }
 }
@@ -143,7 +145,8 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
         const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
         const Moments moments{data.data(), rows};
-        k.conv.forward_moments(s, x, w, bias, y, moments, scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, moments, scratch.data(),
+                               {});
         const auto outputs = [&](const Kernels& table, const BatchNormShape& shape, bool told) {
             const Device of{table};
             const Map vector = of.channels(s.w.k);
@@ -155,12 +158,19 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
             const Tensor z = of.act_out(shape.x), mean = of.par_out(vector),
                          rstd = of.par_out(vector);
             const Buffer space(table, table.batchnorm.scratch_bytes(shape));
+            const BatchNorm::Train args{.x = in_y,
+                                        .residual = residual,
+                                        .gamma = gamma,
+                                        .beta = beta,
+                                        .running_mean = running_mean,
+                                        .running_var = running_var,
+                                        .y = z,
+                                        .mean = mean,
+                                        .rstd = rstd};
             if (told)
-                table.batchnorm.train_on_moments(shape, in_y, moments, residual, gamma, beta,
-                                                 running_mean, running_var, z, mean, rstd, {});
+                table.batchnorm.train_on_moments(shape, args, moments, {});
             else
-                table.batchnorm.train(shape, in_y, residual, gamma, beta, running_mean, running_var,
-                                      z, mean, rstd, space.data(), {});
+                table.batchnorm.train(shape, args, space.data(), {});
             return Normed{z.values(), mean.values(), rstd.values(), running_mean.values(),
                           running_var.values()};
         };
@@ -193,7 +203,8 @@ TEST_P(MomentsOn, BitsDoNotDependOnTheOrderOfThreads) {
         emulated::settings().seed = seed;
         emulated::settings().os_threads = seed % 2 ? 2 : 1;
         const Buffer scratch(k, k.conv.scratch_bytes(s)), data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, x, w, nullptr, y, {data.data(), rows}, scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = y}, {data.data(), rows},
+                               scratch.data(), {});
         const auto now = data.read();
         if (first.empty()) first = now;
         EXPECT_EQ(now, first) << "seed " << seed;

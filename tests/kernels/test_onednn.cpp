@@ -142,16 +142,32 @@ Results run(const Kernels& k, Map m, int filters, int window, int stride) {
                  dbias = on.par_out(on.channels(filters)),
                  more = on.par_in(on.channels(filters), Values(size_t(filters), 0));
     const Buffer scratch(k, k.conv.scratch_bytes(s));
-    const Buffer prepared(k, k.conv.prepared_bytes(s, true, true));
+    const Buffer prepared(k, k.conv.prepared_bytes(s, {.residual = true, .relu = true}));
     void* const free = scratch.data();
-    k.conv.forward(s, x, w, bias, y, free, {});
-    k.conv.prepare(s, true, true, w, prepared.data(), {});
-    k.conv.infer(s, x, prepared.data(), bias, residual, true, inferred, free, {});
-    k.conv.infer(s, x, prepared.data(), bias, residual, true, residual, free, {});  // in place
-    k.conv.backward_data(s, dy, w, dx, Write::replace, free, {});
-    k.conv.backward_data(s, dy, w, dx_added, Write::add, free, {});
-    k.conv.backward_filter(s, x, dy, dw, dbias, Write::replace, free, {});
-    k.conv.backward_filter(s, x, dy, dw_added, more, Write::add, free, {});
+    k.conv.forward(s, {.x = x, .w = w, .bias = bias, .y = y}, free, {});
+    k.conv.prepare(s, {.residual = true, .relu = true}, w, prepared.data(), {});
+    k.conv.infer(s,
+                 {.x = x,
+                  .prepared = prepared.data(),
+                  .bias = bias,
+                  .residual = residual,
+                  .relu = true,
+                  .y = inferred},
+                 free, {});
+    k.conv.infer(s,
+                 {.x = x,
+                  .prepared = prepared.data(),
+                  .bias = bias,
+                  .residual = residual,
+                  .relu = true,
+                  .y = residual},
+                 free, {});  // in place
+    k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace}, free, {});
+    k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx_added, .write = Write::add}, free, {});
+    k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias, .write = Write::replace},
+                           free, {});
+    k.conv.backward_filter(
+        s, {.x = x, .dy = dy, .dw = dw_added, .dbias = more, .write = Write::add}, free, {});
     scratch.read();  // nothing behind its end
     EXPECT_EQ(residual.values(), inferred.values());
     EXPECT_EQ(more.values(), dbias.values());

@@ -17,7 +17,7 @@ Sgd sgd(
     const Device on{k};
     const Map map = flat(int64_t(w0.size()));
     const Tensor w = on.par_in(map, w0), g = on.par_in(map, g0), v = on.par_in(map, v0);
-    k.optimizer.sgd(map.h, step, w, g, v, {});
+    k.optimizer.sgd(map.h, step, {.w = w, .g = g, .v = v}, {});
     return {w.values(), v.values()};
 }
 
@@ -35,7 +35,7 @@ Adamw adamw(const Kernels& k,
     const Map map = flat(int64_t(w0.size()));
     const Tensor w = on.par_in(map, w0), g = on.par_in(map, g0);
     const Tensor m = on.par_in(map, m0), v = on.par_in(map, v0);
-    k.optimizer.adamw(map.h, step, w, g, m, v, {});
+    k.optimizer.adamw(map.h, step, {.w = w, .g = g, .m = m, .v = v}, {});
     return {w.values(), m.values(), v.values()};
 }
 
@@ -43,7 +43,7 @@ Values blend(const Kernels& k, double keep, const Values& average0, const Values
     const Device on{k};
     const Map map = flat(int64_t(w0.size()));
     const Tensor average = on.par_in(map, average0), w = on.par_in(map, w0);
-    k.optimizer.blend(map.h, keep, average, w, {});
+    k.optimizer.blend(map.h, {.keep = keep, .average = average, .w = w}, {});
     return average.values();
 }
 
@@ -57,7 +57,7 @@ double sum_squares(const Kernels& k, const Values& g0) {
     return sum.values()[0];
 }
 
-// The factor for a gradient in pieces, and steps that read it from the device.
+// The factor for a gradient in pieces, on the device, where steps read it.
 struct Clipping {
     const Kernels& k;
     Buffer to{k, sizeof(GradientScale)};
@@ -65,7 +65,8 @@ struct Clipping {
     Clipping(const Kernels& table, const std::vector<double>& squares, double scale, double most)
         : k(table) {
         const Array<double> of_runs(k, squares);
-        k.optimizer.clip(int(squares.size()), of_runs, scale, most, on_device(), {});
+        k.optimizer.clip(int(squares.size()),
+                         {.squares = of_runs, .scale = scale, .most = most, .to = on_device()}, {});
     }
     GradientScale* on_device() const { return static_cast<GradientScale*>(to.data()); }
     GradientScale read() const {

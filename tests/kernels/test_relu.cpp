@@ -13,7 +13,7 @@ Values forward(const Kernels& k, const Map& m, const Values& values) {
     const Device on{k};
     const Map map = on.map(m);
     const Tensor x = on.act_in(map, values), y = on.act_out(map);
-    k.relu.forward(map, x, y, {});
+    k.relu.forward(map, {.x = x, .y = y}, {});
     return y.values();
 }
 
@@ -27,7 +27,7 @@ Values backward(const Kernels& k,
     const Map map = on.map(m);
     const Tensor y = on.act_in(map, output), dy = on.act_in(map, slope);
     const Tensor dx = on.act_grad(map, write, before);
-    k.relu.backward(map, y, dy, dx, write, {});
+    k.relu.backward(map, {.y = y, .dy = dy, .dx = dx, .write = write}, {});
     return dx.values();
 }
 

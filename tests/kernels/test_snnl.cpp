@@ -45,8 +45,12 @@ Values forward(const Kernels& k, const SnnlCase& c, const Values& features, cons
     const Tensor x = on.act_in(s.x, features);
     const Array<int32_t> labels(k, groups.labels), strata(k, groups.strata);
     const Array<double> scores(k, size_t(sets) * size_t(c.x.c));
-    k.snnl.forward(s, x, labels, strata.if_given(!groups.strata.empty()), scores, scratch.data(),
-                   {});
+    k.snnl.forward(s,
+                   {.x = x,
+                    .labels = labels,
+                    .strata = strata.if_given(!groups.strata.empty()),
+                    .scores = scores},
+                   scratch.data(), {});
     return scores.values();
 }
 
@@ -63,7 +67,13 @@ Values backward(const Kernels& k,
     const Tensor x = on.act_in(s.x, features), dx = on.act_grad(s.x, write, before);
     const Array<int32_t> labels(k, groups.labels), strata(k, groups.strata);
     const Array<double> dscore(k, slopes);
-    k.snnl.backward(s, x, labels, strata.if_given(!groups.strata.empty()), dscore, dx, write,
+    k.snnl.backward(s,
+                    {.x = x,
+                     .labels = labels,
+                     .strata = strata.if_given(!groups.strata.empty()),
+                     .dscore = dscore,
+                     .dx = dx,
+                     .write = write},
                     scratch.data(), {});
     return dx.values();
 }

@@ -28,8 +28,8 @@ ModelCard card_for(const ModelSpec& spec, int size) {
 
 onnx::ModelProto export_of(const Network& net, int size, bool fold) {
     onnx::ModelProto model;
-    EXPECT_TRUE(model.ParseFromString(onnx_bytes(net, card_for(net.spec, size), models::build,
-                                                 {.image_size = size, .fold_norms = fold})));
+    EXPECT_TRUE(model.ParseFromString(
+        onnx_bytes(net, card_for(net.spec, size), {.image_size = size, .fold_norms = fold})));
     return model;
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "engine/core/loss.h"
@@ -19,6 +20,7 @@ namespace {
 
 using testing::expect_error;
 using testing::random_network;
+using testing::trace_of;
 
 constexpr int kSize = 32;
 
@@ -26,14 +28,33 @@ struct Bench {
     explicit Bench(const ModelSpec& spec, const std::string& data = "synth:n=20,size=32,classes=3")
         : net(random_network(spec, kernels(Backend::reference_f64), 5)),
           images(testing::synth_images(data, kSize)),
-          rows(trace(models::build, spec, kSize)),
+          rows(trace_of(spec, kSize)),
           sets(channel_sets(rows.nodes)) {}
 
-    GradientSamples from(int batch_size) const {
-        return {.data = images,
+    GradientSamples from(Session& session,
+                         const std::vector<int64_t>& samples,
+                         int batch_size) const {
+        return {.session = session,
+                .sets = sets,
+                .samples = samples,
+                .data = images,
                 .preprocessing = preprocessing,
                 .predict = {.batch_size = batch_size, .workers = 1},
                 .seed = 3};
+    }
+    // What a criterion of the weights gives before it is divided by anything.
+    SetScores values(const char* criterion, uint64_t seed = 1) const {
+        Session session(*net);
+        const ScoreOptions o{.criterion = criterion, .seed = seed};
+        ChannelScores out;
+        o.criterion->score({.session = session,
+                            .preprocessing = preprocessing,
+                            .data = images,
+                            .options = o,
+                            .sets = sets,
+                            .layers = {}},
+                           out);
+        return out.sets;
     }
     // The mean loss over the samples in evaluation mode.
     double loss(const std::vector<int64_t>& samples) const {
@@ -43,11 +64,11 @@ struct Bench {
         loader.start(samples, 0);
         Batch batch;
         loader.next(batch);
-        Feed feed(net->kernels(), preprocessing);
+        DeviceInput input(net->kernels(), preprocessing);
         Tape tape = session.begin({.mode = Mode::eval});
-        const Var y = net->forward(tape, feed(tape, batch));
-        CrossEntropy entropy(net->kernels(), net->spec.classes);
-        return entropy.forward(tape, y, batch.labels);
+        const Var y = net->forward(tape, input(tape, batch));
+        const CrossEntropy entropy(net->kernels(), net->spec.classes);
+        return mean_loss(tape, cross_entropy(tape, y, batch.labels, entropy));
     }
     // d loss / d t where `move(t)` moves the parameters.
     double slope(const std::vector<int64_t>& samples,
@@ -118,7 +139,7 @@ TEST(Criteria, FpgmSumsDistancesToOtherFilters) {
     w[0] += 3;
     w[5] += 4;
     b.net->params.set(p, w.data());
-    const SetScores values = weight_values("fpgm", *b.net, b.sets, 1);
+    const SetScores values = b.values("fpgm");
     EXPECT_EQ(values.at("features.0"), (std::vector<double>{5, 5}));
     EXPECT_EQ(over_mean(values).at("features.0"), (std::vector<double>{1, 1}));
 }
@@ -141,16 +162,16 @@ TEST(Criteria, NormsOfFiltersAreSummedOverProducers) {
                 want[c] += criterion[1] == '1' ? sum : std::sqrt(sum);
             }
         }
-        const auto got = weight_values(criterion, *b.net, b.sets, 1).at(set.name());
+        const auto got = b.values(criterion).at(set.name());
         for (int c = 0; c < set.channels; ++c) EXPECT_NEAR(got[c], want[c], 1e-12) << criterion;
     }
 }
 
 TEST(Criteria, RandomIsKeyedBySeedAndSet) {
     Bench b(kResNet);
-    const SetScores one = weight_values("random", *b.net, b.sets, 1);
-    EXPECT_EQ(one, weight_values("random", *b.net, b.sets, 1));
-    EXPECT_NE(one, weight_values("random", *b.net, b.sets, 2));
+    const SetScores one = b.values("random");
+    EXPECT_EQ(one, b.values("random"));
+    EXPECT_NE(one, b.values("random", 2));
     EXPECT_NE(one.at("layer2.0.conv1"), one.at("layer2.1.conv1"));
 }
 
@@ -172,7 +193,7 @@ TEST(Criteria, TaylorIsTheSquaredSlopeOfTheGate) {
     {
         Bench b(kResNet);
         Session session(*b.net);
-        const auto values = taylor_values(session, b.sets, samples, b.from(2));
+        const auto values = taylor_values(b.from(session, samples, 2));
         for (int c = 0; c < 2; ++c) {
             double want = 0;
             for (const std::vector<int64_t>& batch : {std::vector<int64_t>{0, 2}, {5, 7}})
@@ -186,7 +207,7 @@ TEST(Criteria, TaylorIsTheSquaredSlopeOfTheGate) {
     }
     Bench b(kVgg);
     Session session(*b.net);
-    const auto values = taylor_values(session, b.sets, samples, b.from(4));
+    const auto values = taylor_values(b.from(session, samples, 4));
     const double s = b.slope_of_scaling(samples, {"features.3.weight", "features.3.bias"}, 1);
     EXPECT_NEAR(values.at("features.3")[1], s * s, 1e-6 * s * s);
 }
@@ -202,9 +223,10 @@ TEST(Criteria, FairPruneIsTheDifferenceOfTheGroupsCurvature) {
     Session session(*b.net);
     const std::vector<int64_t> samples{0, 1, 2, 3, 4};
     std::string chosen;
-    // One sample a batch: no random sign matters.
+    // One sample per batch: no random sign matters.
+    const GradientSamples from = b.from(session, samples, 1);
     const auto values =
-        fairprune_values(session, b.sets, samples, halves(b), "right", 0.5, b.from(1), chosen);
+        fairprune_values(from, halves(b), {.beta = 0.5, .protected_group = "right"}, chosen);
     EXPECT_EQ(chosen, "right");
     const ChannelSet& set = set_of(b.sets, "layer1.0.conv1");
     double want = 0;
@@ -212,12 +234,12 @@ TEST(Criteria, FairPruneIsTheDifferenceOfTheGroupsCurvature) {
     for (const int64_t s : {0, 2, 4}) want -= 0.5 * 0.5 * b.sum_of_squares({s}, set, 1) / 3;
     EXPECT_NEAR(values.at(set.name())[1], want, 1e-5 * std::abs(want));
 
-    fairprune_values(session, b.sets, samples, halves(b), "", 0.5, b.from(1), chosen);
+    fairprune_values(from, halves(b), {.beta = 0.5}, chosen);
     EXPECT_EQ(chosen, b.loss({0, 2, 4}) > b.loss({1, 3}) ? "left" : "right");
     expect_error(
         Exit::usage,
         [&] {
-            fairprune_values(session, b.sets, samples, halves(b), "middle", 0.5, b.from(1), chosen);
+            fairprune_values(from, halves(b), {.beta = 0.5, .protected_group = "middle"}, chosen);
         },
         "middle", "side");
 }
@@ -229,8 +251,9 @@ TEST(Criteria, SignedBatchesEstimateTheSamplesSquares) {
     const Param& p = *b.net->params.find("layer4.1.bn2.weight");
     const auto squares = [&](int batch_size, SampleSigns signs, uint64_t seed) {
         double sum = 0;
-        for_each_gradient(session, b.preprocessing, b.images, samples, b.from(batch_size).predict,
-                          signs, seed, [&](int64_t n) {
+        const PredictOptions predict{.batch_size = batch_size, .workers = 1};
+        for_each_gradient({session, b.preprocessing, b.images, samples, predict}, signs, seed,
+                          [&](int64_t n) {
                               for (const double g : b.net->params.get_grad(p))
                                   sum += double(n) * double(n) * g * g / 2;
                           });
@@ -258,7 +281,7 @@ TEST(Criteria, FairGrapeImportanceComesFromTheGroupsOwnBatches) {
     Bench b(kResNet);
     Session session(*b.net);
     const std::vector<int64_t> samples{0, 1, 2, 3};
-    const auto values = fairgrape_values(session, b.sets, samples, halves(b), b.from(2));
+    const auto values = fairgrape_values(b.from(session, samples, 2), halves(b));
     const ChannelSet& set = set_of(b.sets, "layer1.0.conv1");
     std::vector<std::vector<double>> importance(2);
     for (int c = 0; c < set.channels; ++c) {
@@ -292,7 +315,8 @@ TEST(Criteria, EveryOneScoresTheSetsAskedFor) {
          {kResNet, ModelSpec{.arch = "vgg11_bn", .classes = 3, .width = 0.03125}, kVgg}) {
         Bench b(spec, "synth:n=24,size=32,classes=3,groups=3");
         const bool is_vgg = spec.arch != "resnet18";
-        for (const std::string& criterion : criterion_names()) {
+        for (const Criterion* one : Criterion::all()) {
+            const std::string criterion(one->name);
             if (spec.arch == "vgg11" && criterion == "bn") continue;
             Session session(*b.net);
             const ScoreOptions o{.criterion = criterion,
@@ -338,7 +362,7 @@ TEST(Criteria, WhatCannotBeScoredIsRefusedInWords) {
 }
 
 TEST(Layers, patterns_match_as_a_shells_do) {
-    const Trace walk = trace(models::build, {.arch = "resnet18", .width = 0.0625}, 32);
+    const Trace walk = trace_of({.arch = "resnet18", .width = 0.0625}, 32);
     const auto sets = channel_sets(walk.nodes);
     const auto match = [&](const std::string& pattern) {
         return match_layers(walk.nodes, sets, pattern);

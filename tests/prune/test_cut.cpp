@@ -18,9 +18,10 @@ namespace {
 using testing::image_map;
 using testing::logits;
 using testing::random_network;
+using testing::trace_of;
 
 std::vector<ChannelSet> sets_of(const ModelSpec& spec, int size = 32) {
-    return channel_sets(trace(models::build, spec, size).nodes);
+    return channel_sets(trace_of(spec, size).nodes);
 }
 
 // `count` different channels of `of`, keyed.
@@ -63,12 +64,11 @@ struct Run {
 // One training-mode pass and its gradients.
 Run train_pass(const Network& net, const Tensor& images, const std::vector<int32_t>& labels) {
     Session session(net);
-    CrossEntropy loss(net.kernels(), net.spec.classes);
+    const CrossEntropy entropy(net.kernels(), net.spec.classes);
     Tape tape = session.begin({.mode = Mode::train, .dropout = false});
     const Var y = net.forward(tape, tape.input(images));
     Run run{.logits = testing::download(net.kernels(), tape.value(y)), .gradients = {}};
-    loss.forward(tape, y, labels);
-    tape.backward({{y, loss.gradient(tape, y)}});
+    tape.backward({{cross_entropy(tape, y, labels, entropy).row}});
     for (const Param& p : net.params.all())
         if (p.trained()) run.gradients[p.name] = net.params.get_grad(p);
     return run;
@@ -83,7 +83,7 @@ void expect_cut_is_silence(
     ASSERT_FALSE(removal.empty());
 
     const auto dense = random_network(spec, *k, seed);
-    const auto small = cut(*dense, sets, removal, models::build);
+    const auto small = cut(*dense, sets, removal);
     silence(*dense, sets, removal);
     const Map map = image_map(*k, batch, 32);
     const Buffer images =
@@ -151,7 +151,7 @@ TEST(Removal, EverySetAlone) {
             if (!set.prunable) continue;
             const Removal removal{{set.name(), some(set.channels, 1 + set.channels / 3, ++key)}};
             const auto dense = random_network(spec, k, 3);
-            const auto small = cut(*dense, sets, removal, models::build);
+            const auto small = cut(*dense, sets, removal);
             silence(*dense, sets, removal);
             EXPECT_LT(relative_difference(logits(*small, {images.data(), map}, {}),
                                           logits(*dense, {images.data(), map}, {})),
@@ -167,9 +167,9 @@ TEST(Removal, TwiceIsTheUnion) {
     const auto sets = sets_of(spec);
     const auto dense = random_network(spec, k, 1);
     // First 1 and 3 go; of what is left, 0 and 2 are the original 0 and 4.
-    const auto once = cut(*dense, sets, {{"layer2.1.conv2", {1, 3}}}, models::build);
-    const auto twice = cut(*once, sets_of(once->spec), {{"layer2.1.conv2", {0, 2}}}, models::build);
-    const auto both = cut(*dense, sets, {{"layer2.1.conv2", {0, 1, 3, 4}}}, models::build);
+    const auto once = cut(*dense, sets, {{"layer2.1.conv2", {1, 3}}});
+    const auto twice = cut(*once, sets_of(once->spec), {{"layer2.1.conv2", {0, 2}}});
+    const auto both = cut(*dense, sets, {{"layer2.1.conv2", {0, 1, 3, 4}}});
     EXPECT_EQ(twice->spec, both->spec);
     for (const Param& p : both->params.all())
         EXPECT_EQ(twice->params.get(*twice->params.find(p.name)), both->params.get(p));
@@ -198,7 +198,7 @@ TEST(Removal, AMaskedFilterStillEmitsItsBias) {
     const Map map = image_map(net->kernels(), 1, 32);
     const Buffer images = testing::upload_map(
         net->kernels(), map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
-    const auto small = cut(*net, sets, removal, models::build);
+    const auto small = cut(*net, sets, removal);
     EXPECT_GT(relative_difference(logits(*small, {images.data(), map}, {}),
                                   logits(*net, {images.data(), map}, {})),
               1e-6);
@@ -208,13 +208,12 @@ TEST(Removal, NothingToRemoveAndNothingLeftAreErrors) {
     const ModelSpec spec{.arch = "resnet18", .classes = 4, .width = 0.125};
     const auto sets = sets_of(spec);
     const auto dense = random_network(spec, kernels(Backend::reference_f64), 1);
-    EXPECT_THROW(cut(*dense, sets, {}, models::build), Error);
-    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {}}}, models::build), Error);
-    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {0, 1, 2, 3, 4, 5, 6, 7}}}, models::build),
-                 Error);
-    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {8}}}, models::build), Error);
-    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {2, 2}}}, models::build), Error);
-    EXPECT_THROW(cut(*dense, sets, {{"fc", {0}}}, models::build), Error);
+    EXPECT_THROW(cut(*dense, sets, {}), Error);
+    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {}}}), Error);
+    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {0, 1, 2, 3, 4, 5, 6, 7}}}), Error);
+    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {8}}}), Error);
+    EXPECT_THROW(cut(*dense, sets, {{"layer1.1.conv2", {2, 2}}}), Error);
+    EXPECT_THROW(cut(*dense, sets, {{"fc", {0}}}), Error);
 }
 
 TEST(ChannelSets, ResNetStagesAreTied) {
@@ -239,9 +238,8 @@ TEST(ChannelSets, ParametersFreedAreAsComputed) {
     // docs/method.md, 5: one stage-4 channel of ResNet-18 with 8 classes frees 14,094 parameters, one layer4.1.conv1
     // channel 9,218; one last-convolution channel of VGG-11 4,609 + 200,704.
     auto freed = [](const ModelSpec& spec, const std::string& set) {
-        const auto whole = trace(models::build, spec, 64);
-        const auto left =
-            trace(models::build, narrowed(spec, channel_sets(whole.nodes), {{set, {0}}}), 64);
+        const auto whole = trace_of(spec, 64);
+        const auto left = trace_of(narrowed(spec, channel_sets(whole.nodes), {{set, {0}}}), 64);
         return whole.network->params.parameters() - left.network->params.parameters();
     };
     EXPECT_EQ(freed({.arch = "resnet18", .classes = 8}, "layer4.1.conv2"), 14094);
@@ -251,8 +249,7 @@ TEST(ChannelSets, ParametersFreedAreAsComputed) {
 
 TEST(Models, ParameterCountsAreTorchvisions) {
     auto count = [](const char* arch, int classes) {
-        return trace(models::build, {.arch = arch, .classes = classes}, 64)
-            .network->params.parameters();
+        return trace_of({.arch = arch, .classes = classes}, 64).network->params.parameters();
     };
     EXPECT_EQ(count("resnet18", 1000), 11689512);
     EXPECT_EQ(count("resnet34", 1000), 21797672);

@@ -11,22 +11,24 @@
 #include <sstream>
 
 #include "engine/io/files.h"
+#include "engine/io/hash.h"
 #include "kernels/random.h"
-#include "tests/expect_error.h"
 #include "tests/broken_disk.h"
+#include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
 namespace fp {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::ordered_json;
 using testing::BrokenDisk;
 using testing::expect_error;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
-const ordered_json kIdentity{{"spec", {{"arch", "resnet18"}, {"classes", 8}}}, {"seed", 1}};
+const Identity kIdentity{
+    .settings = {{"--model", "\"resnet18\""}, {"--lr", "0.05"}, {"--seed", "1"}},
+    .noted = {{"--data", "csv:a.csv"}}};
 
 // What a run would hold after `step`: other numbers in every tensor at every step.
 Checkpoint after(int64_t step) {
@@ -42,7 +44,8 @@ Checkpoint after(int64_t step) {
                       .tensors = {tensor_of<int64_t>("bn1.num_batches_tracked", {}, seen),
                                   tensor_of<float>("conv1.weight", {20, 30}, weight)}},
             .state = {tensor_of<float>("momentum.conv1.weight", {20, 30}, momentum)},
-            .progress = {{"epoch", step / 10}, {"best", 0.1 + 0.2}, {"list", {1, "two"}}}};
+            .progress = "{\"epoch\":" + std::to_string(step / 10) +
+                        R"(,"best":0.30000000000000004,"list":[1,"two"]})"};
 }
 
 void expect_equal(const Checkpoint& found, const Checkpoint& wanted) {
@@ -53,7 +56,7 @@ void expect_equal(const Checkpoint& found, const Checkpoint& wanted) {
 }
 
 struct Folder {
-    explicit Folder(const fs::path& folder, ordered_json identity = kIdentity)
+    explicit Folder(const fs::path& folder, Identity identity = kIdentity)
         : checkpoints(folder, std::move(identity), log) {}
     std::ostringstream log;
     CheckpointFolder checkpoints;
@@ -191,15 +194,47 @@ TEST(State, without_last_json_the_highest_number_is_taken) {
     }
 }
 
-TEST(State, another_run_is_refused_with_the_difference) {
+TEST(State, other_settings_are_refused_with_both_values) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), false);
-    ordered_json other = kIdentity;
-    other["spec"]["classes"] = 114;
-    other["data"] = "x";
+    Identity other = kIdentity;
+    other.settings[1].value = "0.1";
+    const auto load = [&] { Folder(folder.path(), other).checkpoints.load(); };
+    expect_error(Exit::model, load, "--resume: --lr was 0.05, is 0.1");
+    other.settings[2].value = "7";
+    other.settings.push_back({"--new", "1"});
+    expect_error(Exit::model, load, "--lr was 0.05, is 0.1, and 2 more settings differ");
+    other = kIdentity;
+    other.settings.erase(other.settings.begin());
+    expect_error(Exit::model, load, "--model was \"resnet18\", is not set");
+}
+
+TEST(State, another_noted_setting_is_said_and_allowed) {
+    const TemporaryFolder folder;
+    Folder(folder.path()).checkpoints.save(after(3), false);
+    Identity other = kIdentity;
+    other.noted[0].value = "csv:b.csv";
+    Folder again(folder.path(), other);
+    expect_equal(again.checkpoints.load().value(), after(3));
+    EXPECT_EQ(again.log.str(), "--resume: --data was csv:a.csv, is csv:b.csv\n");
+}
+
+TEST(State, a_run_of_the_version_before_is_refused_in_words) {
+    const StateDescription old = parse_description(
+        R"({"format":1,"step":1,"identity":{"seed":1},"progress":{},"model":{},"state":{}})", "s");
+    EXPECT_FALSE(old.identity.has_value());
+    const TemporaryFolder folder;
+    Folder(folder.path()).checkpoints.save(after(3), false);
+    // The same file with a description in the older form.
+    TensorFile state = read_safetensors(folder / "step-3.state");
+    std::string& description = state.metadata.at("checkpoint");
+    const size_t begin = description.find("\"settings\""), end = description.find("\"progress\"");
+    description.replace(begin, end - begin, "\"identity\":{\"seed\":1},");
+    state.metadata.at("xxh3") = xxh3(as_bytes(description));
+    write_safetensors(folder / "step-3.state", state);
     expect_error(
-        Exit::model, [&] { Folder(folder.path(), other).checkpoints.load(); }, "another run",
-        "spec.classes: 8, now 114", "data: null, now \"x\"");
+        Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "earlier version",
+        "cannot be resumed");
 }
 
 TEST(State, a_newer_format_is_refused_with_both_numbers) {
@@ -214,7 +249,8 @@ TEST(State, a_newer_format_is_refused_with_both_numbers) {
         Exit::model,
         [] {
             parse_description(
-                R"({"format":1,"step":-1,"identity":0,"progress":0,"model":{},"state":{}})", "s");
+                R"({"format":1,"step":-1,"settings":[],"noted":[],"progress":0,"model":{},"state":{}})",
+                "s");
         },
         "step");
 }

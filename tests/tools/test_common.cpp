@@ -1,8 +1,9 @@
-#include "tools/common.h"
+#include "tools/load.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -27,9 +28,11 @@ Chosen choose(std::vector<const char*> words) {
     options.parse(int(words.size()), words.data());
     std::ostringstream err;
     auto* const old = std::cerr.rdbuf(err.rdbuf());
+    setenv("GOMP_SPINCOUNT", "2000", 1);  // so that use_device does not execute the program again
     Chosen chosen;
     try {
-        chosen.device = choose_device(compute, options);
+        chosen.device = choose_device(compute);
+        use_device(compute, options);
     } catch (...) {
         std::cerr.rdbuf(old);
         throw;

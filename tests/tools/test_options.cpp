@@ -7,6 +7,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "engine/data/sampler.h"
 #include "engine/io/files.h"
 #include "engine/run/version.h"
 #include "kernels/kernels.h"
@@ -273,6 +274,43 @@ TEST(Options, the_resolved_configuration_gives_the_same_settings_again) {
     EXPECT_EQ(resolved({"--config", folder / "config.toml"}), resolved({}));
 }
 
+// TOML's whole numbers end at 2^63 - 1.
+TEST(Options, a_seed_that_toml_has_no_number_for_stands_in_quotes) {
+    const TemporaryFolder folder;
+    const auto with = [&](const std::string& text) {
+        write_file(folder / "run.toml", text);
+        return read({"--config", folder / "run.toml"}).seed;
+    };
+    EXPECT_EQ(with("seed = \"18446744073709551615\""), ~uint64_t(0));
+    EXPECT_EQ(with("seed = 9223372036854775807"), ~uint64_t(0) >> 1);
+    expect_error(
+        Exit::data, [&] { with("seed = -1"); }, "run.toml:1: seed: `-1` is not a whole number");
+    expect_error(
+        Exit::data, [&] { with("seed = 1.5"); }, "whole number");
+}
+
+TEST(Options, one_of_several_constants_is_chosen_by_its_name) {
+    OneOf<Sampling> sampler = Sampling::shuffled;
+    const auto parse = [&](std::vector<std::string> words) {
+        Options o("fp_train", "Trains.");
+        o.add("sampler NAME", sampler, "how samples are drawn");
+        const Command command(std::move(words));
+        o.parse(command.argc(), command.argv());
+        return std::pair(o.help(), o.resolved());
+    };
+    const auto [help, resolved] = parse({"--sampler", "class-group"});
+    EXPECT_TRUE(sampler == Sampling::class_group_balanced);
+    EXPECT_THAT(resolved, HasSubstr("sampler = \"class-group\"\n"));
+    for (const Sampling* one : Sampling::all())
+        EXPECT_THAT(help, HasSubstr(std::string(one->name) + " ("));
+    expect_error(
+        Exit::usage,
+        [&] {
+            parse({"--sampler", "random"});
+        },
+        "--sampler: `random` is not one of shuffled, class, group, class-group");
+}
+
 TEST(Options, given_tells_a_choice_from_a_default) {
     Settings s;
     Options o("fp_train", "Trains.");
@@ -300,8 +338,8 @@ TEST(Options, help_fits_80_columns_and_shows_defaults) {
         EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
     }
     for (const char* part :
-         {"Training:", "--epochs N", "(default 30)", "--[no-]nesterov", "--optimizer NAME",
-          "sgd, adamw", "(default 1,32)", "run folder (required)"})
+         {"Training:", "--epochs N", "(default: 30)", "--[no-]nesterov", "--optimizer NAME",
+          "sgd, adamw", "(default: 1,32)", "run folder (required)"})
         EXPECT_THAT(help, HasSubstr(part));
 }
 

@@ -62,8 +62,11 @@ TEST(Recalibrate, weights_stay) {
 TEST(Recalibrate, what_a_session_derived_from_the_statistics_is_stale) {
     Norms n;
     const auto predicted = [&](Session& session) {
-        return predict(session, n.preprocessing, n.data, {0, 1, 2, 3},
-                       {.batch_size = kBatch, .workers = 1})
+        return predict({session,
+                        n.preprocessing,
+                        n.data,
+                        {0, 1, 2, 3},
+                        {.batch_size = kBatch, .workers = 1}})
             .prob;
     };
     Session used(*n.net);

@@ -26,7 +26,7 @@ TEST(Schedule, every_kind_by_hand) {
     const ScheduleOptions polynomial{.kind = "polynomial", .lr = 1, .final_lr = 0.5, .power = 2};
     EXPECT_DOUBLE_EQ(learning_rate(polynomial, 5, 10), 0.625);
     testing::expect_error(
-        Exit::usage, [] { learning_rate({.kind = "exponential"}, 0, 10); }, "exponential",
+        Exit::usage, [] { ScheduleOptions{.kind = "exponential"}; }, "schedule `exponential`",
         "cosine");
 }
 

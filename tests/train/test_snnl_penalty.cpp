@@ -37,10 +37,15 @@ struct Step {
         Session session(*net);
         Tape tape = session.begin({.mode = Mode::train, .dropout = false, .rows = penalty.rows});
         const Var y = net->forward(tape, tape.input({images.data(), map}));
-        CrossEntropy entropy(net->kernels(), net->spec.classes);
-        double value = entropy.forward(tape, y, batch.labels);
-        std::vector<Tape::Seed> seeds{{y, entropy.gradient(tape, y, with_loss ? 1 : 0)}};
-        value = (with_loss ? value : 0) + penalty.add(tape, batch, seeds);
+        const CrossEntropy entropy(net->kernels(), net->spec.classes);
+        double value = 0;
+        std::vector<Tape::Seed> seeds;
+        if (with_loss) {
+            const LossRow loss = cross_entropy(tape, y, batch.labels, entropy);
+            value = mean_loss(tape, loss);
+            seeds.push_back({loss.row});
+        }
+        value += penalty.add(tape, batch, seeds);
         tape.backward(seeds);
         return value;
     }

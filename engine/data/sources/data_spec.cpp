@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <sstream>
 
+#include "engine/data/sources/sources.h"
 #include "engine/io/columns.h"
+#include "engine/io/one_of.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -21,8 +23,9 @@ bool is_key(std::string_view word) {
 DataSpec parse_data_spec(const std::string& spec) {
     const size_t colon = spec.find(':');
     FP_REQUIRE(colon != spec.npos && colon > 0, Exit::usage, "--data ", spec,
-               ": wants KIND:..., one of synth:, csv:, isic2019:, fitzpatrick17k:, folder:");
-    DataSpec parsed{.kind = spec.substr(0, colon), .head = "", .values = {}};
+               ": wants KIND:..., one of ", names_of<Source>());
+    const Source& source = named<Source>(spec.substr(0, colon));
+    DataSpec parsed{.text = spec, .source = &source, .head = "", .values = {}};
     std::string* last = &parsed.head;
     std::istringstream parts(spec.substr(colon + 1));
     bool first = true;
@@ -38,15 +41,13 @@ DataSpec parse_data_spec(const std::string& spec) {
         }
         first = false;
     }
-    FP_REQUIRE(parsed.kind == "synth" || !parsed.head.empty(), Exit::usage, "--data ", spec,
-               ": no file or folder after ", parsed.kind, ":");
+    FP_REQUIRE(!source.needs_path || !parsed.head.empty(), Exit::usage, "--data ", spec,
+               ": no file or folder after ", source.name, ":");
+    for (const auto& [key, value] : parsed.values)
+        FP_REQUIRE(std::find(source.keys.begin(), source.keys.end(), key) != source.keys.end(),
+                   Exit::usage, "--data ", source.name, ": has no key '", key, "', only ",
+                   list({source.keys.begin(), source.keys.end()}));
     return parsed;
-}
-
-void check_keys(const DataSpec& spec, const std::vector<std::string>& known) {
-    for (const auto& [key, value] : spec.values)
-        FP_REQUIRE(std::find(known.begin(), known.end(), key) != known.end(), Exit::usage,
-                   "--data ", spec.kind, ": has no key '", key, "', only ", list(known));
 }
 
 }  // namespace fp

@@ -7,17 +7,17 @@
 
 namespace fp {
 
+struct Source;
+
 struct DataSpec {
-    std::string kind;
-    std::string head;  // a file or a folder; empty for synth
+    std::string text;      // all of it
+    const Source* source;  // engine/data/sources/sources.h
+    std::string head;      // a file or a folder; empty for synth
     std::map<std::string, std::string> values;
 };
 
-// A part without KEY= belongs to what stands before it, so that paths may hold commas. Exit::usage for text
-// without a kind, an empty head, a key twice.
+// A part without KEY= belongs to what precedes it, so that paths may hold commas. Exit::usage for an unknown kind, a
+// missing head, a key that the source does not have, and a key given twice.
 DataSpec parse_data_spec(const std::string& spec);
-
-// Exit::usage if `spec` holds a key that is not among `known`; the message lists them.
-void check_keys(const DataSpec& spec, const std::vector<std::string>& known);
 
 }  // namespace fp

@@ -1,4 +1,9 @@
 // csv:FILE[,images=DIR][,image=COLUMN][,label=COLUMN][,split=COLUMN][,ext=.jpg]
+//
+// Columns image and label; optional split, lesion_id and patient_id; all others are attributes. split=COLUMN names
+// another column of train, val, test (rows without one are left out), split=none ignores the file's; ext= is appended
+// to every image name.
+#include <array>
 #include <filesystem>
 
 #include "engine/data/sources/sources.h"
@@ -23,7 +28,6 @@ int need_column(const Table& table, const std::string& wanted) {
 }
 
 Listing list_csv(const DataSpec& spec) {
-    check_keys(spec, {"images", "image", "label", "split", "ext"});
     Listing listing;
     listing.table = read_csv(spec.head);
     const std::string folder = std::filesystem::path(spec.head).parent_path().string();
@@ -37,6 +41,18 @@ Listing list_csv(const DataSpec& spec) {
     else if (split != "none")
         listing.split = need_column(listing.table, split);
     return listing;
+}
+
+namespace {
+constexpr std::array<std::string_view, 5> kKeys{"images", "image", "label", "split", "ext"};
+}
+namespace sources {
+extern const Source csv{.name = "csv",
+                        .says = "csv:FILE,images=DIR",
+                        .keys = kKeys,
+                        .open = [](const DataSpec& spec, const DatasetOptions& options) {
+                            return dataset_of(list_csv(spec), spec, options);
+                        }};
 }
 
 }  // namespace fp

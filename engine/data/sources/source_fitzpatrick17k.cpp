@@ -2,13 +2,17 @@
 //
 // fitzpatrick17k.csv as published: md5hash, fitzpatrick_scale (1 .. 6, -1 = none), fitzpatrick_centaur, label
 // (114 of them), nine_partition_label, three_partition_label, qc, url, url_alphanum. Images: MD5HASH.jpg.
+#include <array>
+
 #include "engine/data/sources/sources.h"
 #include "kernels/error.h"
 
 namespace fp {
+namespace {
+
+constexpr std::array<std::string_view, 3> kKeys{"images", "label", "split"};
 
 Listing list_fitzpatrick17k(const DataSpec& spec, const DatasetOptions& options) {
-    check_keys(spec, {"images", "label", "split"});
     DataSpec csv = spec;
     csv.values["image"] = "md5hash";
     csv.values["ext"] = ".jpg";
@@ -28,6 +32,18 @@ Listing list_fitzpatrick17k(const DataSpec& spec, const DatasetOptions& options)
         listing.table = std::move(kept);
     }
     return listing;
+}
+
+}  // namespace
+
+namespace sources {
+extern const Source fitzpatrick17k{.name = "fitzpatrick17k",
+                                   .says = "fitzpatrick17k:CSV,images=DIR",
+                                   .keys = kKeys,
+                                   .open = [](const DataSpec& spec, const DatasetOptions& options) {
+                                       return dataset_of(list_fitzpatrick17k(spec, options), spec,
+                                                         options);
+                                   }};
 }
 
 }  // namespace fp

@@ -1,7 +1,8 @@
 // folder:DIR
 //
 // DIR/CLASS/.../IMAGE or DIR/SPLIT/CLASS/.../IMAGE, where every folder in DIR is called train, val, test or a
-// usual word for one of them. Hidden files are passed over; so is, counted, what has no usual ending.
+// usual word for one of them. Hidden files are skipped; other files that are not .jpg, .png or .bmp are skipped
+// and counted.
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -55,10 +56,7 @@ void list_class(const fs::path& folder,
     }
 }
 
-}  // namespace
-
 Listing list_folder(const DataSpec& spec) {
-    check_keys(spec, {});
     const fs::path root = spec.head;
     FP_REQUIRE(fs::is_directory(root), Exit::data, spec.head, ": is no folder");
     const std::vector<fs::path> folders = subfolders(root);
@@ -94,6 +92,17 @@ Listing list_folder(const DataSpec& spec) {
         listing.notes.push_back(
             text("passed over ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
     return listing;
+}
+
+}  // namespace
+
+namespace sources {
+extern const Source folder{.name = "folder",
+                           .says = "folder:DIR",
+                           .keys = {},
+                           .open = [](const DataSpec& spec, const DatasetOptions& options) {
+                               return dataset_of(list_folder(spec), spec, options);
+                           }};
 }
 
 }  // namespace fp

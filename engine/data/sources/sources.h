@@ -1,8 +1,9 @@
-// What open_dataset can open. A source lists its images as a table; what is common to all of them (classes,
-// units, splits, paths) is done once, in dataset.cpp.
+// What open_dataset can open: one constant of type Source each, at the end of its file. A source of files lists its
+// images as a table; what is common to all of these (classes, units, splits, paths) is done once, in dataset_of.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,17 @@
 
 namespace fp {
 
+struct Source {
+    std::string_view name;                   // "csv" opens csv:...
+    std::string_view says;                   // its specification, for --help
+    std::span<const std::string_view> keys;  // that may follow the file or folder
+    bool needs_path = true;                  // a file or a folder after "csv:"
+    Dataset (*open)(const DataSpec&, const DatasetOptions&);
+
+    static constexpr std::string_view kind = "--data: source";
+    static std::span<const Source* const> all();
+};
+
 struct Listing {
     Table table;
     int image = -1, label = -1, split = -1;  // columns of the table; split may be -1
@@ -22,11 +34,9 @@ struct Listing {
     std::vector<std::string> notes;
 };
 
+Dataset dataset_of(const Listing&, const DataSpec&, const DatasetOptions&);
+
 Listing list_csv(const DataSpec&);
-Listing list_isic2019(const DataSpec&);
-Listing list_fitzpatrick17k(const DataSpec&, const DatasetOptions&);
-Listing list_folder(const DataSpec&);
-Dataset open_synth(const std::string& spec, const DatasetOptions&);  // has no table and needs none
 
 // The column `wanted` (engine/io/columns.h) of `table`; Exit::data with the columns there are if it has none.
 int need_column(const Table& table, const std::string& wanted);

@@ -1,15 +1,10 @@
 #include "engine/data/sources/synth.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <vector>
 
-#include "engine/data/sources/data_spec.h"
-#include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
@@ -17,16 +12,6 @@ namespace {
 
 constexpr uint64_t kLesion = 1, kView = 2, kDeal = 3;  // the streams of random numbers
 constexpr int kLobes = 6;                              // harmonics of an outline: 1 .. kLobes
-
-template <class T>
-T number(const std::string& key, const std::string& value, T low, T high) {
-    T parsed{};
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
-    const bool whole = error == std::errc() && end == value.data() + value.size();
-    FP_REQUIRE(whole && parsed >= low && parsed <= high, Exit::usage, "--data synth: ", key, "=",
-               value, ": wants a number from ", low, " to ", high);
-    return parsed;
-}
 
 // Numbers drawn one after the other from one key.
 class Draws {
@@ -195,29 +180,6 @@ void lesion_row(
 }
 
 }  // namespace
-
-SynthSpec parse_synth(const std::string& text) {
-    const DataSpec spec = parse_data_spec("synth:" + text);
-    FP_REQUIRE(spec.head.empty(), Exit::usage, "--data synth: '", spec.head, "' is not KEY=VALUE");
-    check_keys(spec, {"n", "size", "classes", "groups", "bias", "difficulty", "views", "seed"});
-    SynthSpec synth;
-    for (const auto& [key, value] : spec.values) {
-        if (key == "n") synth.n = number<int64_t>(key, value, 1, 100'000'000);
-        if (key == "size") synth.size = number(key, value, 8, 1024);
-        if (key == "classes") synth.classes = number(key, value, 2, 64);
-        if (key == "groups") synth.groups = number(key, value, 1, 8);
-        if (key == "bias") synth.bias = number(key, value, 0.0, 1.0);
-        if (key == "difficulty") synth.difficulty = number(key, value, 0.0, 1.0);
-        if (key == "views") synth.views = number(key, value, 1, 1000);
-        if (key == "seed") synth.seed = number<uint64_t>(key, value, 0, UINT64_MAX);
-    }
-    return synth;
-}
-
-std::string to_string(const SynthSpec& s) {
-    return fmt::format("n={},size={},classes={},groups={},bias={},difficulty={},views={},seed={}",
-                       s.n, s.size, s.classes, s.groups, s.bias, s.difficulty, s.views, s.seed);
-}
 
 SynthIdentity identify(const SynthSpec& spec, int64_t index) {
     SynthIdentity id{.lesion = index / spec.views, .label = 0, .group = 0, .fifth = 0};

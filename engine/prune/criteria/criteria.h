@@ -1,12 +1,17 @@
-// In which order channels go. Every criterion gives one number a channel of a set; the lowest go first.
+// The order in which channels are removed. A criterion gives one number per channel of a set; the lowest go first.
+// Each is one constant of type Criterion, at the end of its file; criteria.cpp lists them.
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/core/channel_sets.h"
 #include "engine/core/network.h"
+#include "engine/eval/features.h"
+#include "engine/io/one_of.h"
 #include "engine/prune/criteria/snnl_scores.h"
 
 namespace fp {
@@ -14,33 +19,77 @@ namespace fp {
 // By set name. Comparable across sets: score~ for SNNL, else the value over the mean magnitude of the set's.
 using SetScores = std::map<std::string, std::vector<double>>;
 
-// The names that --criterion takes, as a list in words.
-const std::vector<std::string>& criterion_names();
-bool needs_groups(const std::string& criterion);  // snnl, fairprune, fairgrape
+struct Scoring;
+struct ScoreOptions;
+struct ChannelScores;
 
-// From the weights alone:
-//   random  uniform, keyed by (seed, set, channel)
-//   l1, l2  sum |W_c|, sqrt(sum W_c^2)       https://arxiv.org/abs/1608.08710
-//   bn      |gamma_c|                        https://arxiv.org/abs/1708.06519 ; Exit::data without norms
-//   fpgm    sum_j |W_c - W_j|_2              https://arxiv.org/abs/1811.00250 : the most replaceable goes
-// W_c: the channel's filter in one layer; summed over the set's producers. Not divided by anything.
-bool is_weight_criterion(const std::string& criterion);
-SetScores weight_values(const std::string& criterion,
-                        const Network&,
-                        const std::vector<ChannelSet>&,
-                        uint64_t seed);
+// What a criterion looks at, each level at more than the one before it.
+enum class Needs {
+    weights,  // of the network alone
+    images,   // the calibration images
+    groups,   // of at least one attribute
+    one_attribute
+};
+
+struct Criterion {
+    std::string_view name, says, paper;  // paper: its address, or empty
+    Needs needs;
+    // Fills out.sets with values of every set that has them, on any scale; or out.layers, where `combine` is given.
+    // out.note: what was chosen on the way, in words.
+    void (*score)(const Scoring&, ChannelScores& out);
+    // Values of sets from scores of layers. Without it scores.json holds the sets' values themselves.
+    SetScores (*combine)(const std::vector<ChannelSet>&,
+                         const std::vector<LayerScores>&,
+                         const ScoreOptions&) = nullptr;
+
+    static constexpr std::string_view kind = "criterion";
+    static std::span<const Criterion* const> all();
+};
+
+struct FairPruneOptions {
+    double beta = 0.33;                // how much the other groups' loss counts
+    std::string protected_group = {};  // empty: the group of the highest loss
+};
+
+struct ScoreOptions {
+    OneOf<Criterion> criterion = "snnl";
+    std::map<std::string, double> attributes = {};  // specification -> weight
+    SnnlOptions snnl = {};
+    Tap tap = Tap::convolution;
+    std::string layers = "last";  // last, all, or a glob over layer names (* and ?)
+    int64_t samples = 4096;       // calibration images, from the training split; 0: all of them
+    double protect = 0;           // snnl, lambda: keep what tells the class
+    FairPruneOptions fairprune = {};
+    uint64_t seed = 1;
+    size_t budget_bytes = size_t(2) << 30;
+    PredictOptions predict = {};
+};
+
+struct ChannelScores {
+    std::string criterion;
+    std::vector<LayerScores> layers = {};  // of a criterion with `combine`
+    SetScores sets = {};                   // lowest first to go
+    std::string note = {};                 // what was chosen on the way, in words
+};
+
+// What a criterion reads.
+struct Scoring {
+    Session& session;
+    const Preprocessing& preprocessing;
+    const ImageData& data;
+    const ScoreOptions& options;
+    std::vector<ChannelSet> sets;
+    std::vector<std::string> layers;    // those asked for
+    std::vector<int64_t> samples = {};  // calibration images, of a criterion that needs them
+};
+
+// The attributes that count: one of weight 0 is reported and not pruned by.
+std::vector<std::string> weighted(const ScoreOptions&);
+
+// A filter of a convolution or a linear layer, a row per channel.
+bool is_filter(const Param&);
 
 // Divided by the set's mean |value|, so that sets can compete.
 SetScores over_mean(SetScores values);
-
-// The mean over attributes (weighted) and over the scored layers of a set of
-//   1 - s + lambda u,   s = 1 - score~ of the attribute, u = 1 - score~ of the class
-// so that with lambda = 0 and one attribute it is score~ itself. `class_name` is the attribute that stands
-// for the class (may be absent where lambda is 0). Sets without a scored layer are left out.
-SetScores snnl_set_scores(const std::vector<ChannelSet>&,
-                          const std::vector<LayerScores>&,
-                          const std::map<std::string, double>& attribute_weights,
-                          const std::string& class_name,
-                          double lambda);
 
 }  // namespace fp

@@ -7,10 +7,6 @@
 namespace fp {
 namespace {
 
-bool is_filter(const Param& p) {
-    return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
-}
-
 // add(c, sum over the row c of term(value, gradient)) for a parameter's channels.
 template <class Term, class Add>
 void for_each_row(const Network& net, const Param& p, Term term, Add add) {
@@ -78,17 +74,14 @@ std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSe
     return norms.empty() ? filters : norms;
 }
 
-SetScores taylor_values(Session& session,
-                        const std::vector<ChannelSet>& sets,
-                        const std::vector<int64_t>& samples,
-                        const GradientSamples& from) {
-    const Network& net = session.network();
-    SetScores out = zeros(sets);
+SetScores taylor_values(const GradientSamples& from) {
+    const Network& net = from.session.network();
+    SetScores out = zeros(from.sets);
     int64_t batches = 0;
-    for_each_gradient(session, from.preprocessing, from.data, samples, from.predict,
+    for_each_gradient({from.session, from.preprocessing, from.data, from.samples, from.predict},
                       SampleSigns::alike, from.seed, [&](int64_t) {
                           ++batches;
-                          for (const ChannelSet& set : sets) {
+                          for (const ChannelSet& set : from.sets) {
                               if (!set.prunable) continue;
                               for (const auto& gate : gates(net, set)) {
                                   std::vector<double> change(set.channels, 0.0);
@@ -106,34 +99,31 @@ SetScores taylor_values(Session& session,
     return out;
 }
 
-SetScores fairprune_values(Session& session,
-                           const std::vector<ChannelSet>& sets,
-                           const std::vector<int64_t>& samples,
+SetScores fairprune_values(const GradientSamples& from,
                            const Grouping& grouping,
-                           const std::string& protected_group,
-                           double beta,
-                           const GradientSamples& from,
+                           const FairPruneOptions& options,
                            std::string& chosen) {
-    const Network& net = session.network();
-    const std::vector<Group> groups = by_group(grouping, samples);
+    const Network& net = from.session.network();
+    const std::vector<ChannelSet>& sets = from.sets;
+    const std::vector<Group> groups = by_group(grouping, from.samples);
     std::vector<SetScores> saliency;  // 1/2 theta^2 h of each group
     std::vector<double> loss;
     for (const Group& group : groups) {
         saliency.push_back(zeros(sets));
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
         loss.push_back(for_each_gradient(
-            session, from.preprocessing, from.data, group.samples, from.predict,
+            {from.session, from.preprocessing, from.data, group.samples, from.predict},
             SampleSigns::signed_samples, from.seed, [&](int64_t n) {
                 add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()),
                             saliency.back());
             }));
     }
     size_t own = size_t(std::max_element(loss.begin(), loss.end()) - loss.begin());
-    if (!protected_group.empty()) {
+    if (const std::string& wanted = options.protected_group; !wanted.empty()) {
         const auto found = std::find_if(groups.begin(), groups.end(),
-                                        [&](const Group& g) { return g.name == protected_group; });
-        FP_REQUIRE(found != groups.end(), Exit::usage, "--protected ", protected_group,
-                   " is no group of ", grouping.name, " that has calibration images");
+                                        [&](const Group& g) { return g.name == wanted; });
+        FP_REQUIRE(found != groups.end(), Exit::usage, "--protected ", wanted, " is no group of ",
+                   grouping.name, " that has calibration images");
         own = size_t(found - groups.begin());
     }
     chosen = groups[own].name;
@@ -142,7 +132,7 @@ SetScores fairprune_values(Session& session,
         for (size_t c = 0; c < values.size(); ++c)
             for (size_t g = 0; g < groups.size(); ++g)
                 if (g != own)
-                    values[c] -= beta * saliency[g].at(name)[c] / double(groups.size() - 1);
+                    values[c] -= options.beta * saliency[g].at(name)[c] / double(groups.size() - 1);
     return out;
 }
 
@@ -182,21 +172,19 @@ std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importa
     return order;
 }
 
-SetScores fairgrape_values(Session& session,
-                           const std::vector<ChannelSet>& sets,
-                           const std::vector<int64_t>& samples,
-                           const Grouping& grouping,
-                           const GradientSamples& from) {
-    const Network& net = session.network();
+SetScores fairgrape_values(const GradientSamples& from, const Grouping& grouping) {
+    const Network& net = from.session.network();
+    const std::vector<ChannelSet>& sets = from.sets;
     std::vector<SetScores> importance;
-    for (const Group& group : by_group(grouping, samples)) {
+    for (const Group& group : by_group(grouping, from.samples)) {
         SetScores sum = zeros(sets);
         int64_t batches = 0;
-        for_each_gradient(session, from.preprocessing, from.data, group.samples, from.predict,
-                          SampleSigns::alike, from.seed, [&](int64_t) {
-                              ++batches;
-                              add_squares(net, sets, 1, sum);
-                          });
+        for_each_gradient(
+            {from.session, from.preprocessing, from.data, group.samples, from.predict},
+            SampleSigns::alike, from.seed, [&](int64_t) {
+                ++batches;
+                add_squares(net, sets, 1, sum);
+            });
         for (auto& [name, values] : sum)
             for (double& v : values) v /= double(batches);
         importance.push_back(std::move(sum));
@@ -210,5 +198,51 @@ SetScores fairgrape_values(Session& session,
     }
     return out;
 }
+
+namespace {
+
+GradientSamples samples_of(const Scoring& s) {
+    return {.session = s.session,
+            .sets = s.sets,
+            .samples = s.samples,
+            .data = s.data,
+            .preprocessing = s.preprocessing,
+            .predict = s.options.predict,
+            .seed = s.options.seed};
+}
+
+Grouping grouping_of(const Scoring& s) { return group_by(s.data.set, weighted(s.options).at(0)); }
+
+}  // namespace
+
+namespace criteria {
+
+extern const Criterion taylor{
+    .name = "taylor",
+    .says = "the squared change of the loss without the channel",
+    .paper = "https://arxiv.org/abs/1906.10771",
+    .needs = Needs::images,
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = taylor_values(samples_of(s)); }};
+
+extern const Criterion fairprune{
+    .name = "fairprune",
+    .says = "what helps the other groups more than the --protected one",
+    .paper = "https://arxiv.org/abs/2203.02110",
+    .needs = Needs::one_attribute,
+    .score = [](const Scoring& s, ChannelScores& out) {
+        std::string chosen;
+        out.sets = fairprune_values(samples_of(s), grouping_of(s), s.options.fairprune, chosen);
+        out.note = text("the protected group is ", chosen, ", beta ", s.options.fairprune.beta);
+    }};
+
+extern const Criterion fairgrape{.name = "fairgrape",
+                                 .says = "what leaves each group its share of importance",
+                                 .paper = "https://arxiv.org/abs/2207.10888",
+                                 .needs = Needs::one_attribute,
+                                 .score = [](const Scoring& s, ChannelScores& out) {
+                                     out.sets = fairgrape_values(samples_of(s), grouping_of(s));
+                                 }};
+
+}  // namespace criteria
 
 }  // namespace fp

@@ -25,6 +25,9 @@ namespace fp {
 std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
 
 struct GradientSamples {
+    Session& session;
+    const std::vector<ChannelSet>& sets;
+    const std::vector<int64_t>& samples;
     const ImageData& data;
     const Preprocessing& preprocessing;
     PredictOptions predict;
@@ -32,27 +35,15 @@ struct GradientSamples {
 };
 
 // Values by set, not yet divided by anything.
-SetScores taylor_values(Session&,
-                        const std::vector<ChannelSet>&,
-                        const std::vector<int64_t>& samples,
-                        const GradientSamples&);
+SetScores taylor_values(const GradientSamples&);
 
-// `protected_group` empty: the group of the highest mean loss on the samples. Which one it was comes back in
-// `chosen`. Exit::usage for a group that is not there.
-SetScores fairprune_values(Session&,
-                           const std::vector<ChannelSet>&,
-                           const std::vector<int64_t>& samples,
+// `chosen`: the name of the protected group. Exit::usage for a group that is not there.
+SetScores fairprune_values(const GradientSamples&,
                            const Grouping&,
-                           const std::string& protected_group,
-                           double beta,
-                           const GradientSamples&,
+                           const FairPruneOptions&,
                            std::string& chosen);
 
-SetScores fairgrape_values(Session&,
-                           const std::vector<ChannelSet>&,
-                           const std::vector<int64_t>& samples,
-                           const Grouping&,
-                           const GradientSamples&);
+SetScores fairgrape_values(const GradientSamples&, const Grouping&);
 
 // The order in which channels are kept, given importance[group][channel] >= 0: a group's share is
 // sum_c I_g / sum_g sum_c I_g, over all channels and over those kept so far; ties go to the lower index.

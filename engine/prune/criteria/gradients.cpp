@@ -4,7 +4,6 @@
 
 #include "engine/core/elements.h"
 #include "engine/core/loss.h"
-#include "engine/data/device_input.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -28,51 +27,34 @@ void sign_rows(const Kernels& k,
 
 }  // namespace
 
-double for_each_gradient(Session& session,
-                         const Preprocessing& preprocessing,
-                         const ImageData& data,
-                         const std::vector<int64_t>& samples,
-                         const PredictOptions& options,
+double for_each_gradient(const Pass& pass,
                          SampleSigns signs,
                          uint64_t seed,
                          const std::function<void(int64_t n)>& visit) {
-    const Network& net = session.network();
-    const Kernels& k = net.kernels();
-    FP_REQUIRE(!samples.empty(), Exit::data, "gradients: there are no calibration samples");
+    const Network& net = pass.network();
+    const Kernels& k = pass.kernels();
+    FP_REQUIRE(!pass.samples.empty(), Exit::data, "gradients: there are no calibration samples");
     for (const Param& p : net.params.all())
         FP_CHECK(p.trainable, "gradients: ", p.name, " is frozen");
-    Loader loader(
-        data.source, data.labels(),
-        {.batch_size = int(std::min<int64_t>(options.batch_size, int64_t(samples.size()))),
-         .image_size = preprocessing.image_size,
-         .workers = options.workers,
-         .ready = data.ready,
-         .skip_bad = options.skip_bad});
-    loader.start(samples, 0);
-    Feed feed(k, preprocessing);
-    CrossEntropy loss(k, net.spec.classes);
+    const CrossEntropy entropy(k, net.spec.classes);
     double sum = 0;
-    int64_t seen = 0, done = 0;
-    Batch batch;
-    while (loader.next(batch)) {
-        Tape tape = session.begin({.mode = Mode::eval});
-        const Var logits = net.forward(tape, feed(tape, batch));
+    int64_t seen = 0;
+    for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
+        Tape tape = pass.session.begin({.mode = Mode::eval});
+        const Var logits = net.forward(tape, input(tape, batch));
+        const LossRow loss = cross_entropy(tape, logits, batch.labels, entropy);
         const int64_t n = std::count_if(batch.labels.begin(), batch.labels.end(),
                                         [](int32_t l) { return l >= 0; });
-        const double mean = loss.forward(tape, logits, batch.labels);
-        if (n > 0) {
-            const Tensor gradient = loss.gradient(tape, logits);
-            if (signs == SampleSigns::signed_samples) sign_rows(k, gradient, batch.samples, seed);
-            tape.backward({{logits, gradient}});
-            visit(n);
-        }
-        sum += mean * double(n);
+        sum += mean_loss(tape, loss) * double(n);
         seen += n;
-        done += batch.n;
-        if (options.progress)
-            options.progress(std::min<int64_t>(done, int64_t(samples.size())),
-                             int64_t(samples.size()));
-    }
+        if (n == 0) return;
+        if (signs == SampleSigns::signed_samples)
+            tape.on_gradient(logits, [&](const Tensor& gradient) {
+                sign_rows(k, gradient, batch.samples, seed);
+            });
+        tape.backward({{loss.row}});
+        visit(n);
+    });
     FP_REQUIRE(seen > 0, Exit::data, "gradients: no calibration image could be read");
     return sum / double(seen);
 }

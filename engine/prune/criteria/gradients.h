@@ -2,7 +2,7 @@
 // update. What the gradient-based criteria are made of.
 #pragma once
 
-#include "engine/eval/predict.h"
+#include "engine/eval/batches.h"
 
 namespace fp {
 
@@ -13,12 +13,8 @@ namespace fp {
 enum class SampleSigns { alike, signed_samples };
 
 // Runs `visit(n)` after each batch of n samples, when the gradients of all parameters lie in the network's
-// store. Answers the mean loss over the samples. Every parameter must be trainable.
-double for_each_gradient(Session&,
-                         const Preprocessing&,
-                         const ImageData&,
-                         const std::vector<int64_t>& samples,
-                         const PredictOptions&,
+// store. Returns the mean loss over the samples. Every parameter must be trainable.
+double for_each_gradient(const Pass&,
                          SampleSigns,
                          uint64_t seed,
                          const std::function<void(int64_t n)>& visit);

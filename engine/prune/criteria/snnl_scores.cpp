@@ -51,10 +51,13 @@ std::vector<double> score_block(const Kernels& k,
     if (o.given_class)
         k.memory.copy_in(at.strata.data(), classes.data() + begin, stratum_bytes, {});
     const size_t one = size_t(f.map.stored() / f.map.n) * bytes_of(k.activation);
-    k.snnl.forward(s, static_cast<char*>(f.data.data()) + size_t(begin) * one,
-                   static_cast<int32_t*>(at.labels.data()),
-                   o.given_class ? static_cast<int32_t*>(at.strata.data()) : nullptr,
-                   static_cast<double*>(at.scores.data()), at.scratch.data(), {});
+    const void* first = f.data.as<char>() + size_t(begin) * one;
+    k.snnl.forward(s,
+                   {.x = static_cast<const act*>(first),
+                    .labels = at.labels.as<int32_t>(),
+                    .strata = o.given_class ? at.strata.as<int32_t>() : nullptr,
+                    .scores = at.scores.as<double>()},
+                   at.scratch.data(), {});
     k.memory.copy_out(out.data(), at.scores.data(), score_bytes, {});
     return out;
 }

@@ -1,5 +1,5 @@
-// Convolution in float32: what starts the kernels of conv_f32.cuh, whose head has formulas, shapes, threads,
-// traffic, bound and model. For inference the filter is best as it is: `prepare` copies it, 8 bytes a weight.
+// Convolution in float32: the launchers of the kernels in conv_f32.cuh, whose head has formulas, shapes, threads,
+// traffic, bound and model. A prepared filter is a copy of the filter (8 bytes of traffic per weight).
 #include "kernels/cuda/conv/conv_f32.cuh"
 #include "kernels/cuda/plan/gemm_shapes.h"
 #include "kernels/cuda/walks/columns.cuh"
@@ -23,7 +23,7 @@ __global__ void copy_kernel(const float* __restrict__ from, float* __restrict__ 
     if (i < packs) store_pack(to + 4 * i, load_pack(from + 4 * i));
 }
 
-// start(GemmTile) with the tile that `size` names.
+// Calls start(GemmTile<m, n>()) for the tile of that size.
 template <class Start>
 void with_tile(TileSize size, Start start) {
     if (size == TileSize{128, 128}) return start(GemmTile<128, 128>());
@@ -39,12 +39,7 @@ size_t conv_scratch_bytes(const ConvShape& shape) {
 }
 
 void conv_forward(const ConvShape& shape,
-                  const float* x,
-                  const float* w,
-                  const float* bias,
-                  const float* residual,
-                  bool relu,
-                  float* y,
+                  const Conv::Infer& a,
                   const Moments& moments,
                   Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
@@ -53,17 +48,13 @@ void conv_forward(const ConvShape& shape,
         const Grid grid{.blocks = ceil_div(g.pixels_out(), T::kM),
                         .blocks_y = ceil_div(g.y_c, T::kN),
                         .threads = T::kThreads};
-        launch(conv_forward_kernel<T>, grid, stream, g, x, w, bias, residual, relu, y,
-               MomentsOut{static_cast<float*>(moments.data), grid.blocks});
+        launch(conv_forward_kernel<T>, grid, stream, g, as<float>(a.x),
+               static_cast<const float*>(a.prepared), as<float>(a.bias), as<float>(a.residual),
+               a.relu, as<float>(a.y), MomentsOut{static_cast<float*>(moments.data), grid.blocks});
     });
 }
 
-void conv_backward_data(const ConvShape& shape,
-                        const float* dy,
-                        const float* w,
-                        float* dx,
-                        Write write,
-                        Stream stream) {
+void backward_data(const ConvShape& shape, const Conv::BackwardData& a, void*, Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
     const ParityClasses classes = ParityClasses::of(g);
     const int64_t pixels =
@@ -74,21 +65,19 @@ void conv_backward_data(const ConvShape& shape,
                         .blocks_y = ceil_div(g.c, T::kN),
                         .blocks_z = classes.count,
                         .threads = T::kThreads};
-        launch(conv_backward_data_kernel<T>, grid, stream, g, classes, dy, w, dx, write);
+        launch(conv_backward_data_kernel<T>, grid, stream, g, classes, as<float>(a.dy),
+               as<float>(a.w), as<float>(a.dx), a.write);
     });
 }
 
-void conv_backward_filter(const ConvShape& shape,
-                          const float* x,
-                          const float* dy,
-                          float* dw,
-                          float* dbias,
-                          Write write,
-                          void* scratch,
-                          Stream stream) {
+void backward_filter(const ConvShape& shape,
+                     const Conv::BackwardFilter& a,
+                     void* scratch,
+                     Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
     const Split split = filter_split(shape);
     const bool whole = split.parts() == 1;
+    const Sum dw{as<float>(a.dw), a.write}, dbias{as<float>(a.dbias), a.write};
     auto* parts = static_cast<float*>(scratch);
     with_tile(tile_of(shape, Pass::filter), [&](auto tile) {
         using T = decltype(tile);
@@ -96,77 +85,33 @@ void conv_backward_filter(const ConvShape& shape,
                         .blocks_y = ceil_div(g.taps_c(), T::kN),
                         .blocks_z = split.parts(),
                         .threads = T::kThreads};
-        launch(conv_backward_filter_kernel<T>, grid, stream, g, x, dy, whole ? dw : parts,
-               whole ? write : Write::replace, split);
+        launch(conv_backward_filter_kernel<T>, grid, stream, g, as<float>(a.x), as<float>(a.dy),
+               whole ? dw.to : parts, whole ? a.write : Write::replace, split);
     });
-    if (!whole) add_parts(parts, split.parts(), int64_t(g.k) * g.taps_c(), dw, write, stream);
-    if (dbias) column_sums(shape.y(), dy, dbias, write, scratch, stream);
+    if (!whole) add_parts({parts, split.parts(), int64_t(g.k) * g.taps_c()}, dw, stream);
+    if (a.dbias) column_sums(shape.y(), as<float>(a.dy), dbias, scratch, stream);
 }
 
-void forward_moments(const ConvShape& s,
-                     const act* x,
-                     const par* w,
-                     const par* bias,
-                     act* y,
-                     const Moments& moments,
-                     void*,
-                     Stream stream) {
-    conv_forward(s, static_cast<const float*>(x), static_cast<const float*>(w),
-                 static_cast<const float*>(bias), nullptr, false, static_cast<float*>(y), moments,
-                 stream);
+void forward_moments(
+    const ConvShape& s, const Conv::Forward& a, const Moments& moments, void*, Stream stream) {
+    conv_forward(s, Conv::Infer::of(a, a.w), moments, stream);
 }
-void forward(const ConvShape& s,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream stream) {
-    forward_moments(s, x, w, bias, y, {}, scratch, stream);
+void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream stream) {
+    forward_moments(s, a, {}, scratch, stream);
 }
-
-void backward_data(
-    const ConvShape& s, const act* dy, const par* w, act* dx, Write write, void*, Stream stream) {
-    conv_backward_data(s, static_cast<const float*>(dy), static_cast<const float*>(w),
-                       static_cast<float*>(dx), write, stream);
-}
-
-void backward_filter(const ConvShape& s,
-                     const act* x,
-                     const act* dy,
-                     par* dw,
-                     par* dbias,
-                     Write write,
-                     void* scratch,
-                     Stream stream) {
-    conv_backward_filter(s, static_cast<const float*>(x), static_cast<const float*>(dy),
-                         static_cast<float*>(dw), static_cast<float*>(dbias), write, scratch,
-                         stream);
-}
-
-void infer(const ConvShape& s,
-           const act* x,
-           const void* prepared,
-           const par* bias,
-           const act* residual,
-           bool relu,
-           act* y,
-           void*,
-           Stream stream) {
-    conv_forward(s, static_cast<const float*>(x), static_cast<const float*>(prepared),
-                 static_cast<const float*>(bias), static_cast<const float*>(residual), relu,
-                 static_cast<float*>(y), {}, stream);
+void infer(const ConvShape& s, const Conv::Infer& a, void*, Stream stream) {
+    conv_forward(s, a, {}, stream);
 }
 
 }  // namespace
 
-size_t conv_prepared_bytes(const ConvShape& s, bool, bool) {
+size_t conv_prepared_bytes(const ConvShape& s, Conv::Fused) {
     return size_t(s.w.stored()) * sizeof(float);
 }
-void conv_prepare(const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
+void conv_prepare(const ConvShape& s, Conv::Fused, const par* w, void* prepared, Stream stream) {
     const int64_t packs = s.w.stored() / 4;
-    launch(copy_kernel, flat_grid(packs), stream, static_cast<const float*>(w),
-           static_cast<float*>(prepared), packs);
+    launch(copy_kernel, flat_grid(packs), stream, as<float>(w), static_cast<float*>(prepared),
+           packs);
 }
 
 extern const Conv conv_f32{

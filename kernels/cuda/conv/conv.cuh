@@ -1,4 +1,4 @@
-// An output pixel's place, and what the convolutions offer to other ops.
+// The position of an output pixel, and what other files use of the convolutions.
 #pragma once
 
 #include "kernels/cuda/plan/conv_sizes.h"
@@ -6,7 +6,7 @@
 
 namespace fp::FP_MACHINE {
 
-// An output pixel that moves on by so many rows and columns at a time.
+// How far an output pixel advances per step, in rows and columns.
 struct PixelStep {
     int p, q;
     __device__ static PixelStep of(const ConvSizes& g, int pixels) {
@@ -25,39 +25,25 @@ struct PixelPlace {
     }
 };
 
-// The filter is best as it is: prepared is a copy of it.
-size_t conv_prepared_bytes(const ConvShape&, bool residual, bool relu);
-void conv_prepare(const ConvShape&, bool residual, bool relu, const par* w, void* prepared, Stream);
+// A prepared filter is a copy of the filter.
+size_t conv_prepared_bytes(const ConvShape&, Conv::Fused);
+void conv_prepare(const ConvShape&, Conv::Fused, const par* w, void* prepared, Stream);
 
-// The ops of `kConv` on that convolution.
+// Linear layers by the convolution `kConv`.
 template <const Conv& kConv>
 constexpr Linear linear_of{
     .scratch_bytes = [](const LinearShape& s) { return kConv.scratch_bytes(as_conv(s)); },
-    .forward = [](const LinearShape& s,
-                  const act* x,
-                  const par* w,
-                  const par* bias,
-                  act* y,
-                  void* scratch,
-                  Stream stream) { kConv.forward(as_conv(s), x, w, bias, y, scratch, stream); },
+    .forward =
+        [](const LinearShape& s, const Linear::Forward& a, void* scratch, Stream stream) {
+            kConv.forward(as_conv(s), a, scratch, stream);
+        },
     .backward_data =
-        [](const LinearShape& s,
-           const act* dy,
-           const par* w,
-           act* dx,
-           Write write,
-           void* scratch,
-           Stream stream) { kConv.backward_data(as_conv(s), dy, w, dx, write, scratch, stream); },
+        [](const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream stream) {
+            kConv.backward_data(as_conv(s), a, scratch, stream);
+        },
     .backward_filter =
-        [](const LinearShape& s,
-           const act* x,
-           const act* dy,
-           par* dw,
-           par* dbias,
-           Write write,
-           void* scratch,
-           Stream stream) {
-            kConv.backward_filter(as_conv(s), x, dy, dw, dbias, write, scratch, stream);
+        [](const LinearShape& s, const Linear::BackwardFilter& a, void* scratch, Stream stream) {
+            kConv.backward_filter(as_conv(s), a, scratch, stream);
         }};
 
 }  // namespace fp::FP_MACHINE

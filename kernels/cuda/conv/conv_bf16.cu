@@ -1,8 +1,8 @@
 // Convolution in bf16: bf16 activations, float32 weights, gradients of weights and sums.
 //
-// Formulas, shapes, threads, traffic, bound and model: conv_mma.cuh. The weights become bf16 on the way in
-// (kept.cu): in training once a step where the caller keeps them (Conv::keep_rounded), else once a call, into scratch;
-// for inference once, by prepare.
+// Formulas, shapes, threads, traffic, bound and model: conv_mma.cuh. Weights are rounded to bf16 first (kept.cu): in
+// training once per step if the caller uses Conv::keep_rounded, otherwise in every call, into scratch; for inference
+// once, by `prepare`.
 #include "kernels/cuda/conv/conv_mma_launch.cuh"
 #include "kernels/cuda/conv/kept.cuh"
 

@@ -1,5 +1,5 @@
-// Convolution in bf16 on Hopper: calls the kernel of each pass that kernels/cuda/plan/conv_choice.h names. The kernels'
-// files have formulas, shapes, threads, traffic and bound.
+// Convolution in bf16 on Hopper: for each pass, calls the kernel that kernels/cuda/plan/conv_choice.h chose. The heads of
+// the kernels' files have formulas, shapes, threads, traffic and bound.
 #include <algorithm>
 
 #include "kernels/cuda/conv/conv_halo.h"
@@ -30,11 +30,19 @@ Moments::Rows moments_rows(const ConvShape& s) {
     return pixel_plan(s, Pass::forward, choice).moments_rows();
 }
 
+// The forward pass by the halo or wgmma kernel that was chosen.
+void convolve(const ConvShape& s,
+              const ConvChoice& choice,
+              const ConvExtras& extras,
+              const Operands& on,
+              Stream stream) {
+    if (choice.on_halo())
+        return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), on, stream);
+    wgmma_forward(s, pixel_plan(s, Pass::forward, choice), on, stream);
+}
+
 void forward_moments(const ConvShape& s,
-                     const act* x,
-                     const par* w,
-                     const par* bias,
-                     act* y,
+                     const Conv::Forward& a,
                      const Moments& moments,
                      void* scratch,
                      Stream stream) {
@@ -44,94 +52,48 @@ void forward_moments(const ConvShape& s,
                  moments.rows.padded() ? " padded" : "", " places, not of ", rows.count,
                  rows.padded() ? " padded" : "");
     }
-    const Epilogue to{static_cast<const float*>(bias), nullptr, false, static_cast<bf16*>(y),
-                      MomentsOut::of(moments, s.y())};
-    const auto* from = static_cast<const bf16*>(x);
     const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
     if (choice.kernel == ConvKernel::tensor)
-        return conv_bf16.forward_moments(s, x, w, bias, y, moments, scratch, stream);
-    const bf16* filters = rounded_weights(w, s.w.stored(), scratch, stream);
-    if (choice.on_halo())
-        return halo_convolution(s, halo_plan(s, Pass::forward, choice, kWithMoments), from, filters,
-                                to, stream);
-    wgmma_forward(s, pixel_plan(s, Pass::forward, choice), from, filters, to, stream);
+        return conv_bf16.forward_moments(s, a, moments, scratch, stream);
+    const bf16* w = rounded_weights(a.w, s.w.stored(), scratch, stream);
+    const auto to = Epilogue::of(Conv::Infer::of(a, w), MomentsOut::of(moments, s.y()));
+    convolve(s, choice, kWithMoments, {.x = as<bf16>(a.x), .w = w, .to = to}, stream);
 }
 
-void forward(const ConvShape& s,
-             const act* x,
-             const par* w,
-             const par* bias,
-             act* y,
-             void* scratch,
-             Stream stream) {
-    forward_moments(s, x, w, bias, y, {}, scratch, stream);
+void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream stream) {
+    forward_moments(s, a, {}, scratch, stream);
 }
 
-void infer(const ConvShape& s,
-           const act* x,
-           const void* prepared,
-           const par* bias,
-           const act* residual,
-           bool relu,
-           act* y,
-           void* scratch,
-           Stream stream) {
-    const Epilogue to{static_cast<const float*>(bias),
-                      static_cast<const bf16*>(residual),
-                      relu,
-                      static_cast<bf16*>(y),
-                      {}};
-    const auto *from = static_cast<const bf16*>(x), *w = static_cast<const bf16*>(prepared);
-    const ConvExtras extras{.residual = residual != nullptr};
+void infer(const ConvShape& s, const Conv::Infer& a, void* scratch, Stream stream) {
+    const ConvExtras extras{.residual = a.residual != nullptr};
     const ConvChoice choice = conv_choice(s, Pass::forward, extras);
-    if (choice.kernel == ConvKernel::tensor)
-        return conv_bf16.infer(s, x, prepared, bias, residual, relu, y, scratch, stream);
-    if (choice.on_halo())
-        return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), from, w, to,
-                                stream);
-    wgmma_forward(s, pixel_plan(s, Pass::forward, choice), from, w, to, stream);
+    if (choice.kernel == ConvKernel::tensor) return conv_bf16.infer(s, a, scratch, stream);
+    const auto* w = static_cast<const bf16*>(a.prepared);
+    convolve(s, choice, extras, {.x = as<bf16>(a.x), .w = w, .to = Epilogue::of(a, {})}, stream);
 }
 
-void backward_data(const ConvShape& s,
-                   const act* dy,
-                   const par* w,
-                   act* dx,
-                   Write write,
-                   void* scratch,
-                   Stream stream) {
-    const auto* from = static_cast<const bf16*>(dy);
-    auto* to = static_cast<bf16*>(dx);
-    const ConvExtras extras{.residual = write == Write::add};
+void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch, Stream stream) {
+    const ConvExtras extras{.residual = a.write == Write::add};
     const ConvChoice choice = conv_choice(s, Pass::data, extras);
-    if (choice.kernel == ConvKernel::tensor)
-        return conv_bf16.backward_data(s, dy, w, dx, write, scratch, stream);
-    const bf16* filters = rounded_weights(w, s.w.stored(), scratch, stream);
+    if (choice.kernel == ConvKernel::tensor) return conv_bf16.backward_data(s, a, scratch, stream);
+    const bf16* w = rounded_weights(a.w, s.w.stored(), scratch, stream);
     if (choice.on_halo())
-        return halo_convolution(s, halo_plan(s, Pass::data, choice, extras), from, filters,
-                                {nullptr, write == Write::add ? to : nullptr, false, to, {}},
-                                stream);
+        return halo_convolution(s, halo_plan(s, Pass::data, choice, extras),
+                                {.x = as<bf16>(a.dy), .w = w, .to = Epilogue::of(a)}, stream);
     if (choice.kernel == ConvKernel::strided)
-        return wgmma_strided_data(s, choice.tile, from, filters, to, write, stream);
-    wgmma_data(s, pixel_plan(s, Pass::data, choice), from, filters, to, write, stream);
+        return wgmma_strided_data(s, choice.tile, a, w, stream);
+    wgmma_data(s, pixel_plan(s, Pass::data, choice), a, w, stream);
 }
 
 void backward_filter(const ConvShape& s,
-                     const act* x,
-                     const act* dy,
-                     par* dw,
-                     par* dbias,
-                     Write write,
+                     const Conv::BackwardFilter& a,
                      void* scratch,
                      Stream stream) {
-    const auto *from = static_cast<const bf16*>(x), *gradient = static_cast<const bf16*>(dy);
-    auto *to = static_cast<float*>(dw), *of_bias = static_cast<float*>(dbias);
     const FilterGradientPlan plan = filter_gradient_plan(s);
-    if (plan.kernel == ConvKernel::halo_filter)
-        return halo_filter_gradient(s, from, gradient, to, of_bias, write, scratch, stream);
-    if (plan.kernel == ConvKernel::tensor)
-        return conv_bf16.backward_filter(s, x, dy, dw, dbias, write, scratch, stream);
-    wgmma_filter(s, plan, from, gradient, to, write, scratch, stream);
-    if (dbias) column_sums(s.y(), gradient, of_bias, write, scratch, stream);
+    if (plan.kernel == ConvKernel::halo_filter) return halo_filter_gradient(s, a, scratch, stream);
+    if (plan.kernel == ConvKernel::tensor) return conv_bf16.backward_filter(s, a, scratch, stream);
+    wgmma_filter(s, plan, a, scratch, stream);
+    if (a.dbias) column_sums(s.y(), as<bf16>(a.dy), {as<float>(a.dbias), a.write}, scratch, stream);
 }
 
 }  // namespace
@@ -143,14 +105,11 @@ extern const Conv conv_bf16_sm90a{
     .backward_data = backward_data,
     .backward_filter = backward_filter,
     .prepared_bytes = [](const ConvShape& s,
-                         bool residual,
-                         bool relu) { return conv_bf16.prepared_bytes(s, residual, relu); },
-    .prepare = [](const ConvShape& s,
-                  bool residual,
-                  bool relu,
-                  const par* w,
-                  void* prepared,
-                  Stream stream) { conv_bf16.prepare(s, residual, relu, w, prepared, stream); },
+                         Conv::Fused fused) { return conv_bf16.prepared_bytes(s, fused); },
+    .prepare =
+        [](const ConvShape& s, Conv::Fused fused, const par* w, void* prepared, Stream stream) {
+            conv_bf16.prepare(s, fused, w, prepared, stream);
+        },
     .infer = infer,
     .moments_rows = moments_rows,
     .forward_moments = forward_moments,

@@ -1,4 +1,4 @@
-// What starts the gradient of the input on warpgroup products, at stride 1 and 2.
+// Launchers of the gradient of the input by warpgroup matrix instructions, for strides 1 and 2.
 #include <algorithm>
 
 #include "kernels/cuda/conv/conv_wgmma_launch.cuh"
@@ -24,8 +24,7 @@ StridedClasses strided_classes(const ConvSizes& g) {
 }
 
 template <class T>
-void start_strided(
-    const ConvSizes& g, const bf16* dy, const bf16* w, bf16* dx, Write write, Stream stream) {
+void start_strided(const ConvSizes& g, const Conv::BackwardData& a, const bf16* w, Stream stream) {
     const StridedClasses classes = strided_classes(g);
     StridedMaps maps;
     int64_t most = 0;
@@ -33,7 +32,7 @@ void start_strided(
         const auto& [of, begin_w, begin_h] = classes.at[i];
         most = std::max(most, int64_t(g.n) * of.rows * of.columns);
         maps.pixels[i] =
-            encode({.base = dy,
+            encode({.base = as<bf16>(a.dy),
                     .rank = 4,
                     .size = {g.y_c, g.q, g.p, g.n},
                     .stride = {1, g.y_c, int64_t(g.q) * g.y_c, int64_t(g.p) * g.q * g.y_c},
@@ -48,41 +47,34 @@ void start_strided(
         .blocks = ceil_div(g.c, T::kOutputs) * classes.count * ceil_div(most, T::kPixels),
         .threads = T::kThreads,
         .shared_bytes = sizeof(typename T::Shared)};
-    launch(wgmma_strided_kernel<T>, grid, stream, maps, g, classes, dx, write);
+    launch(wgmma_strided_kernel<T>, grid, stream, maps, g, classes, as<bf16>(a.dx), a.write);
 }
 
 }  // namespace
 
 void wgmma_data(const ConvShape& s,
                 const PixelPlan& plan,
-                const bf16* dy,
+                const Conv::BackwardData& a,
                 const bf16* w,
-                bf16* dx,
-                Write write,
                 Stream stream) {
     const ConvSizes of_forward = ConvSizes::of(s), g = turned_round(of_forward);
-    const Epilogue to{nullptr, write == Write::add ? dx : nullptr, false, dx, {}};
-    const PixelConvolution on{plan, g, dy, of_forward, w, to, stream};
+    const Operands operands{.x = as<bf16>(a.dy), .w = w, .to = Epilogue::of(a)};
+    const PixelConvolution on{plan, g, of_forward, operands, stream};
     if (plan.kernel != ConvKernel::pixels) return start_walking<FilterColumns>(on);
     if (plan.tile == TileSize{128, 128}) return start_tiles<PixelTile<128, 128, FilterColumns>>(on);
     FP_CHECK((plan.tile == TileSize{128, 64}), "conv: no tile ", plan.tile.m, "x", plan.tile.n);
     start_tiles<PixelTile<128, 64, FilterColumns>>(on);
 }
 
-void wgmma_strided_data(const ConvShape& s,
-                        TileSize tile,
-                        const bf16* dy,
-                        const bf16* w,
-                        bf16* dx,
-                        Write write,
-                        Stream stream) {
+void wgmma_strided_data(
+    const ConvShape& s, TileSize tile, const Conv::BackwardData& a, const bf16* w, Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
     if (tile == TileSize{128, 64})
-        return start_strided<StridedTile<128, 64, 3, 3>>(g, dy, w, dx, write, stream);
+        return start_strided<StridedTile<128, 64, 3, 3>>(g, a, w, stream);
     if (tile == TileSize{128, 128})
-        return start_strided<StridedTile<128, 128, 3, 2>>(g, dy, w, dx, write, stream);
+        return start_strided<StridedTile<128, 128, 3, 2>>(g, a, w, stream);
     FP_CHECK((tile == TileSize{256, 128}), "conv: no tile ", tile.m, "x", tile.n);
-    start_strided<StridedTile<256, 128, 4, 1>>(g, dy, w, dx, write, stream);
+    start_strided<StridedTile<256, 128, 4, 1>>(g, a, w, stream);
 }
 
 }  // namespace fp::FP_MACHINE

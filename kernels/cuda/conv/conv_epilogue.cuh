@@ -1,11 +1,11 @@
-// What a convolution does with its sums on their way out.
+// What a convolution does with its sums before it stores them.
 #pragma once
 
 #include "kernels/cuda/walks/moments.cuh"
 
 namespace fp::FP_MACHINE {
 
-// y = act(sums + bias + residual), and the moments of y. No kernel takes moments of a sum with a residual.
+// y = relu(sums + bias + residual), each step if given, and the moments of y. No kernel takes moments with a residual.
 struct Epilogue {
     const float* bias;
     const bf16* residual;
@@ -13,10 +13,29 @@ struct Epilogue {
     bf16* y;
     MomentsOut moments;
 
-    Epilogue(const float* bias_, const bf16* residual_, bool relu_, bf16* y_, MomentsOut moments_)
-        : bias(bias_), residual(residual_), relu(relu_), y(y_), moments(moments_) {
-        FP_REQUIRE(!residual || !moments.data, Exit::usage, "conv: moments with a residual");
+    static Epilogue of(const Conv::Infer& a, const MomentsOut& moments) {
+        FP_REQUIRE(!a.residual || !moments.data, Exit::usage, "conv: moments with a residual");
+        return {.bias = as<float>(a.bias),
+                .residual = as<bf16>(a.residual),
+                .relu = a.relu,
+                .y = as<bf16>(a.y),
+                .moments = moments};
     }
+    // Of the gradient of the input: Write::add is a residual.
+    static Epilogue of(const Conv::BackwardData& a) {
+        auto* dx = as<bf16>(a.dx);
+        return {.bias = nullptr,
+                .residual = a.write == Write::add ? dx : nullptr,
+                .relu = false,
+                .y = dx,
+                .moments = {}};
+    }
+};
+
+// A convolution of bf16 maps: pixels and filters, and what becomes of the sums.
+struct Operands {
+    const bf16 *x, *w;
+    Epilogue to;
 };
 
 __device__ inline float2 halves(uint32_t pair) {

@@ -1,4 +1,4 @@
-// What starts the gradient of the filters on warpgroup products.
+// Launchers of the gradient of the filters by warpgroup matrix instructions.
 #include <limits>
 
 #include "kernels/cuda/conv/conv_wgmma.h"
@@ -18,25 +18,26 @@ struct FilterCall {
     Stream stream;
 };
 
-// Of `rows` x `columns` pixels of each sample, every `stride`th from a place on; `pixels` of them a copy.
-TensorMap sequence_map(const bf16* base,
-                       const ConvSizes& g,
-                       int begin_w,
-                       int begin_h,
-                       int columns,
-                       int rows,
-                       int stride,
-                       int pixels) {
+// Pixels of each sample: from one on, every stride-th in both directions.
+struct Sequence {
+    int begin_w, begin_h, columns, rows, stride;
+};
+// Their tensor map; each copy brings `pixels` of them.
+TensorMap sequence_map(const bf16* base, const ConvSizes& g, const Sequence& of, int pixels) {
     return encode({.base = base,
                    .rank = 4,
                    .size = {g.c, g.w, g.h, g.n},
                    .stride = {1, g.c, int64_t(g.w) * g.c, int64_t(g.h) * g.w * g.c},
                    .im2col = true,
                    .pixels = pixels,
-                   .lower = {begin_w, begin_h},
-                   .upper = {begin_w + (columns - 1) * stride + 1 - g.w,
-                             begin_h + (rows - 1) * stride + 1 - g.h},
-                   .step = stride});
+                   .lower = {of.begin_w, of.begin_h},
+                   .upper = {of.begin_w + (of.columns - 1) * of.stride + 1 - g.w,
+                             of.begin_h + (of.rows - 1) * of.stride + 1 - g.h},
+                   .step = of.stride});
+}
+// Every pixel of dy and, as padding, one more column and `more_rows` more rows.
+Sequence padded_gradient(const ConvSizes& g, int more_rows) {
+    return {.begin_w = 0, .begin_h = 0, .columns = g.q + 1, .rows = g.p + more_rows, .stride = 1};
 }
 ConvSizes sizes_of_gradient(const ConvSizes& g) {
     ConvSizes of = g;
@@ -58,18 +59,26 @@ void start_taps(const FilterCall& on) {
     const ConvSizes& g = on.g;
     typename T::Maps maps;
     for (int i = 0; i < T::kSequences; ++i)
-        maps.x[i] = sequence_map(on.x, g, sequence_begin<T>(i % 2), sequence_begin<T>(i / 2),
-                                 g.q + 1, g.p + 1, T::kStride, T::kPanelPixels);
-    maps.dy = sequence_map(on.dy, sizes_of_gradient(g), 0, 0, g.q + 1, g.p + 1, 1, T::kPanelPixels);
+        maps.x[i] = sequence_map(on.x, g,
+                                 {.begin_w = sequence_begin<T>(i % 2),
+                                  .begin_h = sequence_begin<T>(i / 2),
+                                  .columns = g.q + 1,
+                                  .rows = g.p + 1,
+                                  .stride = T::kStride},
+                                 T::kPanelPixels);
+    maps.dy = sequence_map(on.dy, sizes_of_gradient(g), padded_gradient(g, 1), T::kPanelPixels);
     launch(wgmma_taps_kernel<T>, taps_grid<T>(on), on.stream, maps, g, on.out, on.split);
 }
 
 void start_rows(const FilterCall& on) {
     const ConvSizes& g = on.g;
-    launch(wgmma_window_rows_kernel, taps_grid<RowTile>(on), on.stream,
-           sequence_map(on.x, g, -1, -1, g.q + 1, g.p, 1, RowTile::kPixels),
-           sequence_map(on.dy, sizes_of_gradient(g), 0, 0, g.q + 1, g.p, 1, RowTile::kPanelPixels),
-           g, on.out, on.split);
+    launch(
+        wgmma_window_rows_kernel, taps_grid<RowTile>(on), on.stream,
+        sequence_map(on.x, g,
+                     {.begin_w = -1, .begin_h = -1, .columns = g.q + 1, .rows = g.p, .stride = 1},
+                     RowTile::kPixels),
+        sequence_map(on.dy, sizes_of_gradient(g), padded_gradient(g, 0), RowTile::kPanelPixels), g,
+        on.out, on.split);
 }
 
 template <class T>
@@ -107,17 +116,21 @@ void start(const FilterGradientPlan& plan, const FilterCall& on) {
 
 void wgmma_filter(const ConvShape& s,
                   const FilterGradientPlan& plan,
-                  const bf16* x,
-                  const bf16* dy,
-                  float* dw,
-                  Write write,
+                  const Conv::BackwardFilter& a,
                   void* scratch,
                   Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
-    if (!plan.leaves_parts(write)) return start(plan, {g, x, dy, plan.split, dw, write, stream});
+    const Sum dw{as<float>(a.dw), a.write};
+    const bool leaves_parts = plan.leaves_parts(a.write);
     auto* parts = static_cast<float*>(scratch);
-    start(plan, {g, x, dy, plan.split, parts, Write::replace, stream});
-    add_parts(parts, plan.split.parts(), s.w.stored(), dw, write, stream);
+    start(plan, {.g = g,
+                 .x = as<bf16>(a.x),
+                 .dy = as<bf16>(a.dy),
+                 .split = plan.split,
+                 .out = leaves_parts ? parts : dw.to,
+                 .write = leaves_parts ? Write::replace : a.write,
+                 .stream = stream});
+    if (leaves_parts) add_parts({parts, plan.split.parts(), s.w.stored()}, dw, stream);
 }
 
 }  // namespace fp::FP_MACHINE

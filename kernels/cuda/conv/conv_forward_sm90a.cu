@@ -1,16 +1,14 @@
-// What starts the forward convolution on warpgroup products.
+// Launcher of the forward convolution by warpgroup matrix instructions.
 #include "kernels/cuda/conv/conv_wgmma_launch.cuh"
 
 namespace fp::FP_MACHINE {
 
 void wgmma_forward(const ConvShape& s,
                    const PixelPlan& plan,
-                   const bf16* x,
-                   const bf16* w,
-                   const Epilogue& to,
+                   const Operands& operands,
                    Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
-    const PixelConvolution on{plan, g, x, g, w, to, stream};
+    const PixelConvolution on{plan, g, g, operands, stream};
     if (plan.kernel != ConvKernel::pixels) return start_walking<FilterRows>(on);
     if (plan.tile == TileSize{256, 128}) return start_tiles<PixelTile<256, 128, FilterRows>>(on);
     if (plan.tile == TileSize{256, 64}) return start_tiles<PixelTile<256, 64, FilterRows>>(on);

@@ -1,5 +1,5 @@
-// Convolutions of few channels: what starts the kernels of conv_halo.cuh and conv_halo_filter.cuh, as plan/halo_plan.h
-// says.
+// Convolutions of few channels: the launchers of conv_halo.cuh and conv_halo_filter.cuh, with the tiling of
+// plan/halo_plan.h.
 #include "kernels/cuda/conv/conv_halo.h"
 
 #include <type_traits>
@@ -19,35 +19,35 @@ using Products = std::conditional_t<kHaloTiles[kIndex].products == HaloProducts:
                                     HaloMma<kIndex>>;
 
 template <int kIndex, HaloFilters kFilters>
-void start(const HaloPlan& plan, const bf16* x, const bf16* w, const Epilogue& to, Stream stream) {
+void start(const HaloPlan& plan, const Operands& on, Stream stream) {
     using T = Products<kIndex>;
     const Grid grid{.blocks = plan.blocks,
                     .blocks_y = plan.slices,
                     .threads = T::kThreads,
                     .shared_bytes = plan.shared_bytes};
     if constexpr (kFilters != HaloFilters::turned)
-        if (to.moments.data)
-            return launch(halo_kernel<T, kFilters, true>, grid, stream, plan.sizes, x, w, to);
-    launch(halo_kernel<T, kFilters, false>, grid, stream, plan.sizes, x, w, to);
+        if (on.to.moments.data)
+            return launch(halo_kernel<T, kFilters, true>, grid, stream, plan.sizes, on.x, on.w,
+                          on.to);
+    launch(halo_kernel<T, kFilters, false>, grid, stream, plan.sizes, on.x, on.w, on.to);
 }
 
-// In the plan's tile, of kHaloTiles from kIndex on.
+// With the plan's tile, one of kHaloTiles from kIndex on.
 template <int kIndex = 0>
-void start_tile(
-    const HaloPlan& plan, const bf16* x, const bf16* w, const Epilogue& to, Stream stream) {
+void start_tile(const HaloPlan& plan, const Operands& on, Stream stream) {
     if constexpr (kIndex < kHaloTileCount) {
         constexpr HaloTile kTile = kHaloTiles[kIndex];
-        if (plan.tile != kIndex) return start_tile<kIndex + 1>(plan, x, w, to, stream);
+        if (plan.tile != kIndex) return start_tile<kIndex + 1>(plan, on, stream);
         using enum HaloFilters;
         if constexpr (kTile.n() >= kHaloStemOutputs)
-            if (plan.filters == pairs) return start<kIndex, pairs>(plan, x, w, to, stream);
+            if (plan.filters == pairs) return start<kIndex, pairs>(plan, on, stream);
         if constexpr (kTile.products == HaloProducts::mma)
-            plan.filters == turned ? start<kIndex, turned>(plan, x, w, to, stream)
-                                   : start<kIndex, forward>(plan, x, w, to, stream);
+            plan.filters == turned ? start<kIndex, turned>(plan, on, stream)
+                                   : start<kIndex, forward>(plan, on, stream);
     }
 }
 
-// start(HaloFilterTile) of so many runs of filters.
+// Calls start(HaloFilterTile<runs>()).
 template <int kRuns = 1, class Start>
 void with_filter_tile(int runs, Start start) {
     if constexpr (kRuns <= kHaloFilterRuns) {
@@ -58,29 +58,21 @@ void with_filter_tile(int runs, Start start) {
 
 }  // namespace
 
-void halo_convolution(const ConvShape& s,
-                      const HaloPlan& plan,
-                      const bf16* x,
-                      const bf16* w,
-                      const Epilogue& to,
-                      Stream stream) {
+void halo_convolution(const ConvShape& s, const HaloPlan& plan, const Operands& on, Stream stream) {
     ConvSizes::of(s);  // checks the layout
     FP_CHECK(plan.exists(), "conv: no tile of few channels fits");
-    start_tile(plan, x, w, to, stream);
+    start_tile(plan, on, stream);
 }
 
 void halo_filter_gradient(const ConvShape& s,
-                          const bf16* x,
-                          const bf16* dy,
-                          float* dw,
-                          float* dbias,
-                          Write write,
+                          const Conv::BackwardFilter& a,
                           void* scratch,
                           Stream stream) {
     ConvSizes::of(s);  // checks the layout
     const HaloFilterPlan plan = halo_filter_plan(s);
     FP_CHECK(plan.exists(), "conv: no tile of few channels fits");
     const bool one = plan.parts == 1;
+    const Sum dw{as<float>(a.dw), a.write}, dbias{as<float>(a.dbias), a.write};
     auto* parts = static_cast<float*>(scratch);
     with_filter_tile(plan.runs, [&](auto tile) {
         using T = decltype(tile);
@@ -90,11 +82,11 @@ void halo_filter_gradient(const ConvShape& s,
                         .threads = T::kThreads,
                         .shared_bytes = plan.shared_bytes};
         const auto kernel = plan.pairs ? halo_filter_kernel<T, true> : halo_filter_kernel<T, false>;
-        launch(kernel, grid, stream, plan.sizes, x, dy, one ? dw : parts,
-               one ? write : Write::replace);
+        launch(kernel, grid, stream, plan.sizes, as<bf16>(a.x), as<bf16>(a.dy), one ? dw.to : parts,
+               one ? a.write : Write::replace);
     });
-    if (!one) add_parts(parts, plan.parts, s.w.stored(), dw, write, stream);
-    if (dbias) column_sums(s.y(), dy, dbias, write, scratch, stream);
+    if (!one) add_parts({parts, plan.parts, s.w.stored()}, dw, stream);
+    if (a.dbias) column_sums(s.y(), as<bf16>(a.dy), dbias, scratch, stream);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -1,5 +1,5 @@
-// What starts the kernels of conv_mma.cuh: the tile for a shape, the grid for a tile, and the ops of
-// kernels.h for a type of operand.
+// The launchers of the kernels in conv_mma.cuh: the tile for a shape, the grid for a tile, and the functions of Conv for
+// an operand type (bf16 or TF32).
 #pragma once
 
 #include "kernels/cuda/conv/conv_mma.cuh"
@@ -8,7 +8,7 @@
 
 namespace fp::FP_MACHINE {
 
-// start(MmaTile) with the tile that `size` names, one of kTensorTiles.
+// Calls start(MmaTile<Type, m, n>()) for the tile of that size, one of kTensorTiles.
 template <class Type, class Start>
 void with_tensor_tile(TileSize size, Start start) {
     if (size == TileSize{128, 128}) return start(MmaTile<Type, 128, 128>());
@@ -25,7 +25,7 @@ struct TensorConv {
     static constexpr size_t kShared =
         T::template kSharedBytes<typename Source::A, typename Source::B>;
 
-    // The image's 4 channels of bf16 are half a chunk; there one tile each way must do.
+    // An image has 4 stored channels, in bf16 half a chunk. Each pass has a single tile for that case.
     static bool half_chunks(const ConvSizes& g) { return g.c % Type::kChunk != 0; }
     static constexpr std::integral_constant<int, Type::kChunk> kWhole{};
     static constexpr std::integral_constant<int, 4> kHalf{};
@@ -49,12 +49,7 @@ struct TensorConv {
     }
 
     static void forward(const ConvShape& shape,
-                        const Element* x,
-                        const Element* w,
-                        const float* bias,
-                        const Element* residual,
-                        bool relu,
-                        Element* y,
+                        const Conv::Infer& a,
                         const Moments& moments,
                         Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
@@ -64,8 +59,10 @@ struct TensorConv {
                             .blocks_y = ceil_div(g.y_c, T::kN),
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorForwardSource<T, unit.value>>};
-            launch(tensor_forward_kernel<T, unit.value>, grid, stream, g, x, w, bias, residual,
-                   relu, y, MomentsOut{static_cast<float*>(moments.data), grid.blocks});
+            launch(tensor_forward_kernel<T, unit.value>, grid, stream, g, as<Element>(a.x),
+                   static_cast<const Element*>(a.prepared), as<float>(a.bias),
+                   as<Element>(a.residual), a.relu, as<Element>(a.y),
+                   MomentsOut{static_cast<float*>(moments.data), grid.blocks});
         };
         if (!half_chunks(g)) {
             with_tensor_tile<Type>(tile_of(shape, Pass::forward),
@@ -75,11 +72,10 @@ struct TensorConv {
         }
     }
 
+    // `filter` is a.w as elements.
     static void backward_data(const ConvShape& shape,
-                              const Element* dy,
-                              const Element* w,
-                              Element* dx,
-                              Write write,
+                              const Conv::BackwardData& a,
+                              const Element* filter,
                               Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
         FP_CHECK(!half_chunks(g), "conv: no gradient for an image of ", g.c, " stored channels");
@@ -93,21 +89,19 @@ struct TensorConv {
                             .blocks_z = classes.count,
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorDataSource<T>>};
-            launch(tensor_data_kernel<T>, grid, stream, g, classes, dy, w, dx, write);
+            launch(tensor_data_kernel<T>, grid, stream, g, classes, as<Element>(a.dy), filter,
+                   as<Element>(a.dx), a.write);
         });
     }
 
     static void backward_filter(const ConvShape& shape,
-                                const Element* x,
-                                const Element* dy,
-                                float* dw,
-                                float* dbias,
-                                Write write,
+                                const Conv::BackwardFilter& a,
                                 void* scratch,
                                 Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
         const Split split = filter_split(shape);
         const bool one = split.parts() == 1;
+        const Sum dw{as<float>(a.dw), a.write}, dbias{as<float>(a.dbias), a.write};
         auto* parts = static_cast<float*>(scratch);
         const auto start = [&](auto tile, auto unit) {
             using T = decltype(tile);
@@ -116,8 +110,8 @@ struct TensorConv {
                             .blocks_z = split.parts(),
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorFilterSource<T, unit.value>>};
-            launch(tensor_filter_kernel<T, unit.value>, grid, stream, g, x, dy, one ? dw : parts,
-                   one ? write : Write::replace, split);
+            launch(tensor_filter_kernel<T, unit.value>, grid, stream, g, as<Element>(a.x),
+                   as<Element>(a.dy), one ? dw.to : parts, one ? a.write : Write::replace, split);
         };
         if (!half_chunks(g)) {
             with_tensor_tile<Type>(tile_of(shape, Pass::filter),
@@ -125,87 +119,50 @@ struct TensorConv {
         } else if constexpr (Type::kChunk > kHalf.value) {
             start(MmaTile<Type, 64, 64>(), kHalf);
         }
-        if (!one) add_parts(parts, split.parts(), int64_t(g.k) * g.taps_c(), dw, write, stream);
-        if (dbias) column_sums(shape.y(), dy, dbias, write, scratch, stream);
+        if (!one) add_parts({parts, split.parts(), int64_t(g.k) * g.taps_c()}, dw, stream);
+        if (a.dbias) column_sums(shape.y(), as<Element>(a.dy), dbias, scratch, stream);
     }
 };
 
-// ---- the ops of kernels.h. Weights::bytes(shape) of memory hold what Weights::lay(shape, w, memory) makes
-// of the float32 weights; Weights::use(shape, w, scratch) does so only where it must.
+// ---- the functions of Conv. Weights::bytes(shape) is the size of the weights in the products' type,
+// Weights::lay(shape, w, to, stream) converts them, Weights::use(shape, w, scratch, stream) returns them and converts
+// only if it must.
 
 template <class Type, class Weights>
 struct TensorOps {
     using Product = TensorConv<Type>;
-    using Element = typename Type::Element;
 
     static size_t scratch_bytes(const ConvShape& s) {
         return std::max(Weights::bytes(s), Product::filter_scratch_bytes(s));
     }
-    static void forward(const ConvShape& s,
-                        const act* x,
-                        const par* w,
-                        const par* bias,
-                        act* y,
-                        void* scratch,
-                        Stream stream) {
-        forward_moments(s, x, w, bias, y, {}, scratch, stream);
+    static void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream stream) {
+        forward_moments(s, a, {}, scratch, stream);
     }
     static void forward_moments(const ConvShape& s,
-                                const act* x,
-                                const par* w,
-                                const par* bias,
-                                act* y,
+                                const Conv::Forward& a,
                                 const Moments& moments,
                                 void* scratch,
                                 Stream stream) {
-        Product::forward(s, static_cast<const Element*>(x), Weights::use(s, w, scratch, stream),
-                         static_cast<const float*>(bias), nullptr, false, static_cast<Element*>(y),
-                         moments, stream);
+        const auto* filter = Weights::use(s, a.w, scratch, stream);
+        Product::forward(s, Conv::Infer::of(a, filter), moments, stream);
     }
     static void backward_data(const ConvShape& s,
-                              const act* dy,
-                              const par* w,
-                              act* dx,
-                              Write write,
+                              const Conv::BackwardData& a,
                               void* scratch,
                               Stream stream) {
-        Product::backward_data(s, static_cast<const Element*>(dy),
-                               Weights::use(s, w, scratch, stream), static_cast<Element*>(dx),
-                               write, stream);
+        Product::backward_data(s, a, Weights::use(s, a.w, scratch, stream), stream);
     }
-    static void backward_filter(const ConvShape& s,
-                                const act* x,
-                                const act* dy,
-                                par* dw,
-                                par* dbias,
-                                Write write,
-                                void* scratch,
-                                Stream stream) {
-        Product::backward_filter(s, static_cast<const Element*>(x), static_cast<const Element*>(dy),
-                                 static_cast<float*>(dw), static_cast<float*>(dbias), write,
-                                 scratch, stream);
-    }
-    static void infer(const ConvShape& s,
-                      const act* x,
-                      const void* prepared,
-                      const par* bias,
-                      const act* residual,
-                      bool relu,
-                      act* y,
-                      void*,
-                      Stream stream) {
-        Product::forward(s, static_cast<const Element*>(x), static_cast<const Element*>(prepared),
-                         static_cast<const float*>(bias), static_cast<const Element*>(residual),
-                         relu, static_cast<Element*>(y), {}, stream);
+    static void infer(const ConvShape& s, const Conv::Infer& a, void*, Stream stream) {
+        Product::forward(s, a, {}, stream);
     }
     static constexpr Conv conv{
         .scratch_bytes = scratch_bytes,
         .forward = forward,
         .backward_data = backward_data,
-        .backward_filter = backward_filter,
-        .prepared_bytes = [](const ConvShape& s, bool, bool) { return Weights::bytes(s); },
+        .backward_filter = Product::backward_filter,
+        .prepared_bytes = [](const ConvShape& s, Conv::Fused) { return Weights::bytes(s); },
         .prepare =
-            [](const ConvShape& s, bool, bool, const par* w, void* prepared, Stream stream) {
+            [](const ConvShape& s, Conv::Fused, const par* w, void* prepared, Stream stream) {
                 Weights::lay(s, w, prepared, stream);
             },
         .infer = infer,

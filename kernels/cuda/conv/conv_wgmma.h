@@ -1,5 +1,5 @@
-// What starts the convolutions on warpgroup products, for conv_bf16_sm90a.cu. Filters w are bf16 and lie as float32
-// weights do.
+// Launchers of the convolutions by warpgroup matrix instructions (wgmma), for conv_bf16_sm90a.cu. `w` is the filter in
+// bf16, in the order of the float32 weights.
 #pragma once
 
 #include "hopper.cuh"
@@ -8,7 +8,7 @@
 
 namespace fp::FP_MACHINE {
 
-// The pixels that the first tap of each output reads, `pixels` of them a copy.
+// Tensor map of the pixels that the first tap of each output reads; each copy brings `pixels` of them.
 inline TensorMapSpec pixel_spec(const ConvSizes& g, const bf16* x, int pixels) {
     return {.base = x,
             .rank = 4,
@@ -24,25 +24,16 @@ inline TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) {
     return encode(pixel_spec(g, x, pixels));
 }
 
-void wgmma_forward(
-    const ConvShape&, const PixelPlan& plan, const bf16* x, const bf16* w, const Epilogue&, Stream);
-void wgmma_data(const ConvShape&,
-                const PixelPlan& plan,
-                const bf16* dy,
-                const bf16* w,
-                bf16* dx,
-                Write,
-                Stream);
-// At stride 2.
+void wgmma_forward(const ConvShape&, const PixelPlan&, const Operands&, Stream);
+// Here `w` is a.w in bf16.
+void wgmma_data(
+    const ConvShape&, const PixelPlan&, const Conv::BackwardData& a, const bf16* w, Stream);
 void wgmma_strided_data(
-    const ConvShape&, TileSize, const bf16* dy, const bf16* w, bf16* dx, Write, Stream);
-// Parts in scratch, added in order.
+    const ConvShape&, TileSize, const Conv::BackwardData& a, const bf16* w, Stream);  // stride 2
+// dw alone. Its parts are written to scratch and added in order.
 void wgmma_filter(const ConvShape&,
-                  const FilterGradientPlan& plan,
-                  const bf16* x,
-                  const bf16* dy,
-                  float* dw,
-                  Write,
+                  const FilterGradientPlan&,
+                  const Conv::BackwardFilter&,
                   void* scratch,
                   Stream);
 

@@ -3,11 +3,10 @@
 //   x[n,c,h,w] = (rgb[n,h,w,c] / 255 - mean[c]) / std[c]
 //
 // Shapes    rgb (N,H,W,3) dense; x NHWC with 4 channels stored, the last zero
-// Threads   two pixels at a time, three words of two bytes; a thread has four such pairs on their way. What is not a
-//           pair of whole words, the last of an odd number of pixels or all where rgb begins at an odd address, goes
-//           pixel by pixel.
-// Traffic   reads 3 bytes, writes 4 activations a pixel
-// Bound     memory. Divisions are by the channel's constants, once a thread.
+// Threads   A thread reads pixels in pairs, as three words of two bytes, and loads four pairs before it uses the first.
+//           The last of an odd number of pixels, and all pixels if rgb begins at an odd address, are read byte by byte.
+// Traffic   per pixel: reads 3 bytes, writes 4 activations
+// Bound     memory. The constants of the channels are computed once per thread.
 // Needs     3 channels
 // Measured  H200, bf16, batch 256 at 224x224: 41 us; its 141 MB at 4.3 TB/s are 33
 #include "kernels/cuda/plan/tiling.h"
@@ -16,7 +15,7 @@
 namespace fp::FP_MACHINE {
 namespace {
 
-constexpr int kChannels = 3, kPairs = 4;  // pairs of pixels on their way
+constexpr int kChannels = 3, kPairs = 4;  // pairs of pixels loaded at once
 
 __device__ inline void store_pixel(float* p, const float* v) {
     store_pack(p, Pack<float>{{v[0], v[1], v[2], 0}});
@@ -33,7 +32,7 @@ __device__ inline void store_pixels(bf16* p, const float (&v)[2 * kChannels]) {
                                            pack_bf16(v[3], v[4]), pack_bf16(v[5], 0)});
 }
 
-// `pairs` of whole words, then `pixels - 2 * pairs` more pixels, by `threads` threads.
+// `pairs` pairs of pixels, read as words, then the other `pixels - 2 * pairs` pixels; `threads` threads in all.
 template <class A>
 __global__ void normalize_kernel(const uint8_t* __restrict__ rgb,
                                  const float* __restrict__ mean,
@@ -80,16 +79,16 @@ __global__ void normalize_kernel(const uint8_t* __restrict__ rgb,
 }
 
 template <class A>
-void normalize(
-    const Map& m, const uint8_t* rgb, const float* mean, const float* std, act* x, Stream stream) {
+void normalize(const Map& m, const Image::Normalize& args, Stream stream) {
     FP_CHECK(m.c == kChannels && m.stored_c() == 4, "image: ", m.c, " channels stored as ",
              m.stored_c(), ", not 3 as 4");
     const int64_t pixels = int64_t(m.n) * m.pixels();
-    const bool even = reinterpret_cast<uintptr_t>(rgb) % sizeof(uint16_t) == 0;
+    const bool even = reinterpret_cast<uintptr_t>(args.rgb) % sizeof(uint16_t) == 0;
     const int64_t blocks =
         std::min<int64_t>(ceil_div(pixels, 2 * kFlatThreads * kPairs), kProcessors * 24);
-    launch(normalize_kernel<A>, {.blocks = blocks, .threads = kFlatThreads}, stream, rgb, mean, std,
-           static_cast<A*>(x), even ? pixels / 2 : 0, pixels, blocks * kFlatThreads);
+    launch(normalize_kernel<A>, {.blocks = blocks, .threads = kFlatThreads}, stream, args.rgb,
+           args.mean, args.std, as<A>(args.x), even ? pixels / 2 : 0, pixels,
+           blocks * kFlatThreads);
 }
 
 }  // namespace

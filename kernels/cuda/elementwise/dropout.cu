@@ -4,12 +4,12 @@
 //   backward  dx = dy keep / (1 - p), the same mask drawn again
 //
 // Shapes    all of one map, NHWC with padded channels
-// Threads   one 16-byte pack each
+// Threads   one pack of 16 bytes per thread
 // Traffic   reads one map (add: two), writes one
-// Bound     memory in theory; in fact the ten Philox rounds an element, about 100 integer instructions.
-//           It stands between linear layers, where maps are small.
-// Model     (bench/gpu/run --model: H200, bf16, batch 256) 4096 channels: 7.3 us, of them 6.8 for the words; the floor
-//           is 1.0
+// Bound     integer instructions: ten Philox rounds per element, about 100 of them. Dropout is used between linear
+//           layers, where maps are small.
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 4096 channels: 7.3 us, 6.8 of it for the random words; the
+//           time to move the bytes is 1.0
 #include "kernels/cuda/walks/pack.cuh"
 #include "kernels/random.h"
 
@@ -42,21 +42,17 @@ __global__ void dropout_kernel(const A* __restrict__ from,
 }
 
 template <class A>
-void mask(
-    const Map& m, double p, uint64_t key, const act* from, act* to, Write write, Stream stream) {
+void backward(const Map& m, const Dropout::Backward& args, Stream stream) {
     const int64_t packs = m.stored() / Pack<A>::kSize;
-    launch(dropout_kernel<A>, flat_grid(packs), stream, static_cast<const A*>(from),
-           static_cast<A*>(to), m, float(p), float(1 / (1 - p)), key, write, packs);
+    launch(dropout_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), m,
+           float(args.p), float(1 / (1 - args.p)), args.key, args.write, packs);
 }
-
+// The same calculation: the mask, applied to x.
 template <class A>
-void forward(const Map& m, double p, uint64_t key, const act* x, act* y, Stream stream) {
-    mask<A>(m, p, key, x, y, Write::replace, stream);
-}
-template <class A>
-void backward(
-    const Map& m, double p, uint64_t key, const act* dy, act* dx, Write write, Stream stream) {
-    mask<A>(m, p, key, dy, dx, write, stream);
+void forward(const Map& m, const Dropout::Forward& args, Stream stream) {
+    backward<A>(m,
+                {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace},
+                stream);
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// Batch normalisation: the op's table. What the calls do, in which file, and which maps take which kernels:
+// Batch normalisation: the table of the op. What is computed in which file, and for which maps:
 //
-//   statistics, running statistics   batchnorm_statistics.cu   every map; on moments the first kernel is left out
-//   y, with residual and ReLU        batchnorm_forward.cu      every map, batch or given statistics
-//   gradients                        batchnorm_backward.cu     every map, batch or given statistics
-//   ... with a max pool behind       batchnorm_pool.cu         bf16, 3x3 at stride 2 with padding 1, batch statistics
-//   two norms, added                 batchnorm_pair.cu         bf16, ReLU with bits, batch statistics
+//   batch and running statistics       batchnorm_statistics.cu   every map; given moments, the first kernel is not run
+//   y, with residual and ReLU          batchnorm_forward.cu      every map, batch or running statistics
+//   gradients                          batchnorm_backward.cu     every map, batch or running statistics
+//   both, followed by max pooling      batchnorm_pool.cu         bf16, 3x3 at stride 2 with padding 1, batch statistics
+//   both, the sum of two norms         batchnorm_pair.cu         bf16, ReLU with bits, batch statistics
 //
 // A map has at most Swath::kMostPacks packs of 16 bytes (34 GB); a larger one is an Error.
 #include "kernels/cuda/norm/batchnorm.cuh"
@@ -19,92 +19,61 @@ size_t scratch_bytes(const BatchNormShape& s) {
 
 template <class A>
 void train_on_moments(const BatchNormShape& s,
-                      const act* x,
+                      const BatchNorm::Train& args,
                       const Moments& moments,
-                      const act* residual,
-                      const par* gamma,
-                      const par* beta,
-                      par* running_mean,
-                      par* running_var,
-                      act* y,
-                      par* mean,
-                      par* rstd,
                       Stream stream) {
-    finish_statistics(s, moments, running_mean, running_var, mean, rstd, stream);
-    normalize<A>(s, x, residual, NormVectors::of_batch(gamma, beta, mean, rstd), y, stream);
+    finish_statistics(s, moments,
+                      {.running_mean = args.running_mean,
+                       .running_var = args.running_var,
+                       .mean = args.mean,
+                       .rstd = args.rstd},
+                      stream);
+    normalize<A>(s,
+                 {.x = args.x,
+                  .residual = args.residual,
+                  .norm = NormVectors::of_batch(args.gamma, args.beta, args.mean, args.rstd),
+                  .y = args.y},
+                 stream);
 }
 
 template <class A>
-void train(const BatchNormShape& s,
-           const act* x,
-           const act* residual,
-           const par* gamma,
-           const par* beta,
-           par* running_mean,
-           par* running_var,
-           act* y,
-           par* mean,
-           par* rstd,
-           void* scratch,
-           Stream stream) {
-    const Moments moments = take_statistics<A>(s, x, scratch, stream);
-    train_on_moments<A>(s, x, moments, residual, gamma, beta, running_mean, running_var, y, mean,
-                        rstd, stream);
+void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch, Stream stream) {
+    train_on_moments<A>(s, args, take_statistics<A>(s, args.x, scratch, stream), stream);
 }
 
 template <class A>
-void infer(const BatchNormShape& s,
-           const act* x,
-           const act* residual,
-           const par* gamma,
-           const par* beta,
-           const par* running_mean,
-           const par* running_var,
-           act* y,
-           Stream stream) {
-    const auto norm = NormVectors::of_running(gamma, beta, running_mean, running_var, s.eps);
-    normalize<A>(s, x, residual, norm, y, stream);
+void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream stream) {
+    const auto norm =
+        NormVectors::of_running(args.gamma, args.beta, args.running_mean, args.running_var, s.eps);
+    normalize<A>(s, {.x = args.x, .residual = args.residual, .norm = norm, .y = args.y}, stream);
 }
 
 template <class A>
 void backward(const BatchNormShape& s,
-              const act* x,
-              const act* y,
-              const act* dy,
-              const par* gamma,
-              const par* mean,
-              const par* rstd,
-              const BatchNorm::Backward& out,
+              const BatchNorm::Backward& args,
               void* scratch,
               Stream stream) {
     differentiate<A>(s,
-                     {.x = x,
-                      .y = y,
-                      .dy = dy,
-                      .norm = NormVectors::of_batch(gamma, out.beta, mean, rstd),
-                      .of_batch = true},
-                     out, scratch, stream);
+                     {.x = args.x,
+                      .y = args.y,
+                      .dy = args.dy,
+                      .norm = NormVectors::of_batch(args.gamma, args.beta, args.mean, args.rstd),
+                      .of_batch = true,
+                      .to = args.to},
+                     scratch, stream);
 }
 
 template <class A>
 void backward_frozen(const BatchNormShape& s,
-                     const act* x,
-                     const act* y,
-                     const act* dy,
-                     const par* gamma,
-                     const par* running_mean,
-                     const par* running_var,
-                     const BatchNorm::Backward& out,
+                     const BatchNorm::BackwardFrozen& args,
                      void* scratch,
                      Stream stream) {
+    const auto norm =
+        NormVectors::of_running(args.gamma, args.beta, args.running_mean, args.running_var, s.eps);
     differentiate<A>(
         s,
-        {.x = x,
-         .y = y,
-         .dy = dy,
-         .norm = NormVectors::of_running(gamma, out.beta, running_mean, running_var, s.eps),
-         .of_batch = false},
-        out, scratch, stream);
+        {.x = args.x, .y = args.y, .dy = args.dy, .norm = norm, .of_batch = false, .to = args.to},
+        scratch, stream);
 }
 
 template <class A>
@@ -115,13 +84,13 @@ size_t bits_bytes(const BatchNormShape& s) {
 template <class A>
 constexpr BatchNorm batchnorm{.scratch_bytes = scratch_bytes<A>,
                               .train = train<A>,
+                              .train_on_moments = train_on_moments<A>,
                               .infer = infer<A>,
                               .backward = backward<A>,
                               .backward_frozen = backward_frozen<A>,
-                              .train_on_moments = train_on_moments<A>,
                               .bits_bytes = bits_bytes<A>};
 
-// Of bf16 there are the fused ops too.
+// The fused ops, which exist in bf16 only.
 constexpr BatchNorm with_fused_ops(BatchNorm op) {
     op.pools = pools;
     op.pool_scratch_bytes = pool_scratch_bytes;

@@ -1,11 +1,11 @@
-// What the files of batch norm share: y's formula, and the halves of the op.
+// What the files of batch norm share: the formula of y, and the functions that the op is made of.
 #pragma once
 
 #include "kernels/cuda/walks/swath.cuh"
 
 namespace fp::FP_MACHINE {
 
-// Where rstd comes from: given, or made of a variance.
+// rstd per channel: given, or computed from a variance.
 struct Spread {
     const float* vector;
     bool is_variance = false;
@@ -17,7 +17,7 @@ struct Spread {
     }
 };
 
-// The vectors of a norm, a number per channel. beta may be null where only the scale is asked for.
+// The vectors of a norm, one number per channel. beta may be null where only the scale is used.
 struct NormVectors {
     const float *gamma, *beta, *mean;
     Spread spread;
@@ -26,17 +26,14 @@ struct NormVectors {
                                 const par* beta,
                                 const par* mean,
                                 const par* rstd) {
-        return {static_cast<const float*>(gamma),
-                static_cast<const float*>(beta),
-                static_cast<const float*>(mean),
-                {.vector = static_cast<const float*>(rstd)}};
+        return {as<float>(gamma), as<float>(beta), as<float>(mean), {.vector = as<float>(rstd)}};
     }
     static NormVectors of_running(
         const par* gamma, const par* beta, const par* mean, const par* var, double eps) {
-        return {static_cast<const float*>(gamma),
-                static_cast<const float*>(beta),
-                static_cast<const float*>(mean),
-                {.vector = static_cast<const float*>(var), .is_variance = true, .eps = float(eps)}};
+        return {as<float>(gamma),
+                as<float>(beta),
+                as<float>(mean),
+                {.vector = as<float>(var), .is_variance = true, .eps = float(eps)}};
     }
 };
 
@@ -50,8 +47,8 @@ __device__ Pack<A> load_rstd(const Spread& spread, int pack) {
     return rstd;
 }
 
-// y = scale (x - centre) + shift, of one pack's channels. It is computed here alone: whether y is above 0 must come
-// out the same when backward asks again.
+// y = scale (x - centre) + shift, of the channels of one pack. The only code that computes it: backward must find the
+// same y > 0 as forward did.
 template <class A>
 struct Normal {
     Pack<A> centre, scale, shift;
@@ -70,16 +67,16 @@ struct Normal {
     }
 };
 
-// Which end of the map a kernel begins at: where the one before it ended, so that what that one touched last is still
-// in L2. Convolutions go from the map's begin to its end. H200: a training step of ResNet-18 at 224, batch 256, took
-// 12.54 ms this way, and 12.59 and 12.65 ms in two runs in which the sums went forward and `differentiate` backward.
+// Which end of the map a kernel begins at: the end at which the kernel before it finished, so that its last accesses are
+// still in L2. Convolutions go from the beginning of the map to its end. H200, a training step of ResNet-18 at 224, batch
+// 256: 12.54 ms with these directions; 12.59 and 12.65 ms (two runs) with the sums forward and `differentiate` backward.
 // The difference is within the spread of runs.
 constexpr bool kNormalizeFromEnd = true, kSumsFromEnd = true, kDifferentiateFromEnd = false;
 
-// The bits of y > 0, which lie behind y; null where the shape has none.
+// The mask of ReLU that lies behind y, a bit per element; null where the shape has none.
 template <class A>
 const uint8_t* bits_behind(const BatchNormShape& s, const act* y) {
-    return s.bits ? static_cast<const uint8_t*>(y) + size_t(s.x.stored()) * sizeof(A) : nullptr;
+    return s.bits ? as<uint8_t>(y) + size_t(s.x.stored()) * sizeof(A) : nullptr;
 }
 template <class A>
 uint8_t* bits_behind(const BatchNormShape& s, act* y) {
@@ -90,77 +87,46 @@ uint8_t* bits_behind(const BatchNormShape& s, act* y) {
 size_t statistics_bytes(const BatchNormShape&, int pack);
 template <class A>
 Moments take_statistics(const BatchNormShape&, const act* x, void* scratch, Stream);
-void finish_statistics(const BatchNormShape&,
-                       const Moments&,
-                       par* running_mean,
-                       par* running_var,
-                       par* mean,
-                       par* rstd,
-                       Stream);
+struct Statistics {
+    par *running_mean, *running_var, *mean, *rstd;
+};
+void finish_statistics(const BatchNormShape&, const Moments&, const Statistics&, Stream);
 
 // batchnorm_forward.cu
+struct Normalized {
+    const act *x, *residual;
+    NormVectors norm;
+    act* y;
+};
 template <class A>
-void normalize(
-    const BatchNormShape&, const act* x, const act* residual, const NormVectors&, act* y, Stream);
+void normalize(const BatchNormShape&, const Normalized&, Stream);
 
 // batchnorm_backward.cu
 struct Differentiated {
     const act *x, *y, *dy;
     NormVectors norm;
-    bool of_batch;  // else the statistics are given and do not move with x
+    bool of_batch;  // the statistics depend on x
+    BatchNorm::Gradients to;
 };
 size_t gradient_bytes(const BatchNormShape&, int pack);
 template <class A>
-void differentiate(const BatchNormShape&,
-                   const Differentiated&,
-                   const BatchNorm::Backward&,
-                   void* scratch,
-                   Stream);
+void differentiate(const BatchNormShape&, const Differentiated&, void* scratch, Stream);
 
-// batchnorm_pool.cu and batchnorm_pair.cu: kernels.h says what each does.
+// batchnorm_pool.cu and batchnorm_pair.cu: the members of BatchNorm (kernels/ops/norm.h) of the same names.
 bool pools(const BatchNormShape&, const MaxPoolShape&);
 size_t pool_scratch_bytes(const BatchNormShape&, const MaxPoolShape&);
 void pool_on_moments(const BatchNormShape&,
                      const MaxPoolShape&,
-                     const act* x,
+                     const BatchNorm::TrainPool&,
                      const Moments&,
-                     const par* gamma,
-                     const par* beta,
-                     par* running_mean,
-                     par* running_var,
-                     act* y,
-                     uint8_t* argmax,
-                     par* mean,
-                     par* rstd,
                      Stream);
 void pool_backward(const BatchNormShape&,
                    const MaxPoolShape&,
-                   const act* x,
-                   const act* dy,
-                   const uint8_t* argmax,
-                   const par* gamma,
-                   const par* mean,
-                   const par* rstd,
-                   const BatchNorm::Backward&,
+                   const BatchNorm::BackwardPool&,
                    void* scratch,
                    Stream);
 size_t pair_scratch_bytes(const BatchNormShape&);
-void pair_on_moments(const BatchNormShape&,
-                     const BatchNorm::Half&,
-                     const BatchNorm::HalfOnMoments&,
-                     const BatchNorm::Half&,
-                     const BatchNorm::HalfOnMoments&,
-                     act* y,
-                     Stream);
-void pair_backward(const BatchNormShape&,
-                   const BatchNorm::Half&,
-                   const BatchNorm::Half&,
-                   const act* y,
-                   const act* dy,
-                   const BatchNorm::HalfGradient&,
-                   const BatchNorm::HalfGradient&,
-                   Write par_write,
-                   void* scratch,
-                   Stream);
+void pair_on_moments(const BatchNormShape&, const BatchNorm::TrainPair&, Stream);
+void pair_backward(const BatchNormShape&, const BatchNorm::BackwardPair&, void* scratch, Stream);
 
 }  // namespace fp::FP_MACHINE

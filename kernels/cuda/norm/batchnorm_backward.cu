@@ -1,26 +1,26 @@
-// Batch norm's gradient, with the ReLU and the residual addition behind it.
+// The gradient of batch norm, and of the residual addition and the ReLU that follow it.
 //
 //   g      = dy where ReLU passed (all of dy without one)     dresidual = g
 //   dgamma = sum g xhat      dbeta = sum g                    xhat = (x - mean) rstd
 //   dx     = gamma rstd (g - dbeta / m - xhat dgamma / m)     batch statistics
-//   dx     = gamma rstd g                                     given statistics
+//   dx     = gamma rstd g                                     running statistics
 //
 // Shapes    x, y, dy, dx, dresidual (N,H,W,C); float32 vectors of C. Every map takes these kernels.
-// Mask      ReLU's, from the cheapest there is: the bits behind y where the shape has them (train wrote them); y
-//           computed again from x, by the instructions that made it, where beta is given and nothing was added; else y
-//           itself, a third map to read
-// Threads   Swaths (swath.cuh): gradient_sums_kernel leaves sums of at most 4 x 396 chunks, which add_chunks
-//           (columns.cu) adds; differentiate_kernel has a form without x for given statistics
-// Traffic   sums: x, dy and what the mask needs. differentiate: the same (given statistics: without x), dx is written,
-//           dresidual too; where it adds to a gradient it reads that one in place.
-// Bound     memory: the bytes of those passes over the bandwidth. With blocks of 64 steps, all resident at once, the case
-//           of 133.5 us below took 130.7. Blocks have 16 steps because whole networks were measured with them, and
-//           because the last of many short blocks ends soon after the others.
+// Mask      The mask of ReLU comes from the cheapest source there is: the bits behind y where the shape has them (train
+//           wrote them); else y computed again from x, by the same instructions as in forward, where beta is given and
+//           there is no residual; else y itself, a third map to read.
+// Threads   Swaths (swath.cuh): gradient_sums_kernel writes the sums of at most 4 x 396 chunks, which add_chunks
+//           (columns.cu) adds; differentiate_kernel has a variant without x for running statistics
+// Traffic   sums: reads x, dy and what the mask needs. differentiate: reads the same (running statistics: not x), writes
+//           dx, and dresidual if there is one; a gradient that is added to is read in place.
+// Bound     memory: that traffic divided by the bandwidth. With blocks of 64 steps, all resident at once, the case of
+//           133.5 us below took 130.7. Blocks have 16 steps because whole networks were measured with them, and because
+//           the last of many short blocks ends soon after the others.
 // Needs     a map of at most Swath::kMostPacks packs
 // Measured  H200, bf16, batch 256: 64 channels at 56x56, ReLU, 133.5 us (514 MB: 3.9 TB/s); 256 channels at 56x56 with
-//           residual and bits 613 us; 256 channels at 14x14 41 us. The sums then walked forward and `differentiate`
-//           backward; the order of batchnorm.cuh was measured in a whole network alone. Forms that add or have given
-//           statistics were not measured.
+//           residual and bits 613 us; 256 channels at 14x14 41 us. In these measurements the sums went forward and
+//           `differentiate` backward; the directions of batchnorm.cuh were measured only in a whole network. Variants
+//           that add, or with running statistics, were not measured.
 #include "kernels/cuda/norm/batchnorm.cuh"
 #include "kernels/cuda/walks/columns.cuh"
 
@@ -36,7 +36,7 @@ struct Incoming {
     NormVectors norm;
 };
 
-// dy, then x where kX, then y where the mask is read there.
+// The maps that are read: dy, then x if kX, then y if the mask is read from it.
 template <Gate kGate, bool kX>
 constexpr int kIncoming = 1 + int(kX) + int(kGate == Gate::output);
 template <class A, Gate kGate, bool kX>
@@ -47,7 +47,7 @@ __device__ __forceinline__ RingMaps<kIncoming<kGate, kX>> maps_of(const Incoming
     return maps;
 }
 
-// The gradient behind the mask; from_centre is x - mean.
+// dy where the mask is set, else 0; from_centre is x - mean.
 template <class A, Gate kGate, int kMaps>
 __device__ __forceinline__ Pack<A> gated(const uint4 (&raw)[kMaps],
                                          unsigned byte,
@@ -109,7 +109,7 @@ struct Outgoing {
     Write dresidual_write;
 };
 
-// `means` of g and g xhat; not read where the statistics do not move with x.
+// `means`: of g and g xhat; not read where the statistics do not depend on x.
 template <class A, Gate kGate, bool kOfBatch>
 __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) differentiate_kernel(
     Incoming<A> in, const float* __restrict__ means, Outgoing<A> out, Swath swath) {
@@ -165,14 +165,11 @@ void with_gate(Gate gate, Call call) {
 }
 
 template <class A>
-void start(const BatchNormShape& s,
-           const Differentiated& of,
-           const BatchNorm::Backward& out,
-           void* scratch,
-           Stream stream) {
-    const Incoming<A> in{.dy = static_cast<const A*>(of.dy),
-                         .x = static_cast<const A*>(of.x),
-                         .y = static_cast<const A*>(of.y),
+void start(const BatchNormShape& s, const Differentiated& of, void* scratch, Stream stream) {
+    const BatchNorm::Gradients& out = of.to;
+    const Incoming<A> in{.dy = as<A>(of.dy),
+                         .x = as<A>(of.x),
+                         .y = as<A>(of.y),
                          .bits = bits_behind<A>(s, of.y),
                          .norm = of.norm};
     const Gate read = !s.relu ? Gate::open : s.bits ? Gate::bits : Gate::output;
@@ -186,15 +183,15 @@ void start(const BatchNormShape& s,
             launch(gradient_sums_kernel<A, gate.value>, swath_grid(sums), stream, in, sums,
                    partial);
         });
-        add_chunks(s.x, partial, sums.chunks(), 2,
+        add_chunks(s.x, {.sums = partial, .chunks = sums.chunks(), .kinds = 2},
                    {.means = means,
-                    .sums = {{static_cast<float*>(out.dbeta)}, {static_cast<float*>(out.dgamma)}},
+                    .sums = {{as<float>(out.dbeta)}, {as<float>(out.dgamma)}},
                     .write = out.par_write},
                    stream);
     }
-    const Outgoing<A> to{.dx = static_cast<A*>(out.dx),
+    const Outgoing<A> to{.dx = as<A>(out.dx),
                          .dx_write = out.dx_write,
-                         .dresidual = static_cast<A*>(out.dresidual),
+                         .dresidual = as<A>(out.dresidual),
                          .dresidual_write = out.dresidual_write};
     with_gate(of.of_batch ? with_x : read, [&](auto gate) {
         if (of.of_batch)
@@ -216,18 +213,16 @@ size_t gradient_bytes(const BatchNormShape& s, int pack) {  // [chunk][2][C] and
 template <>
 void differentiate<float>(const BatchNormShape& s,
                           const Differentiated& of,
-                          const BatchNorm::Backward& out,
                           void* scratch,
                           Stream stream) {
-    start<float>(s, of, out, scratch, stream);
+    start<float>(s, of, scratch, stream);
 }
 template <>
 void differentiate<bf16>(const BatchNormShape& s,
                          const Differentiated& of,
-                         const BatchNorm::Backward& out,
                          void* scratch,
                          Stream stream) {
-    start<bf16>(s, of, out, scratch, stream);
+    start<bf16>(s, of, scratch, stream);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -1,12 +1,13 @@
 // Batch norm's output, with the residual addition and the ReLU that may follow it.
 //
-//   y = act(gamma rstd (x - mean) + beta + residual)     bits, where asked: a byte per pack of 8 channels (bf16; of 4
-//                                                        in float32), bit e says whether ReLU passes y[e]'s gradient
+//   y = act(gamma rstd (x - mean) + beta + residual)
+//   bits, if the shape has them: one byte per pack of 8 channels in bf16, of 4 in float32. Bit e says whether ReLU passes
+//   the gradient of y[e].
 //
 // Shapes    x, y, residual (N,H,W,C); bits (N,H,W,C / pack); float32 vectors of C. Every map takes this kernel.
-// Threads   a Swath (swath.cuh), begun at the map's end
-// Traffic   x and y once, the residual once where there is one, bits a sixteenth of a bf16 map
-// Bound     memory: those passes over the bandwidth
+// Threads   a Swath (swath.cuh), from the end of the map to its beginning
+// Traffic   x and y once, the residual once if there is one; bits are a sixteenth of a bf16 map
+// Bound     memory: that traffic divided by the bandwidth
 // Needs     a map of at most Swath::kMostPacks packs
 // Measured  H200, bf16, batch 256, 256 channels at 56x56, on moments: residual and bits 305 us (1.26 GB: 4.1 TB/s)
 #include "kernels/cuda/norm/batchnorm.cuh"
@@ -57,20 +58,13 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
 }  // namespace
 
 template <class A>
-void normalize(const BatchNormShape& s,
-               const act* x,
-               const act* residual,
-               const NormVectors& norm,
-               act* y,
-               Stream stream) {
+void normalize(const BatchNormShape& s, const Normalized& of, Stream stream) {
     const Swath swath = swath_of_map(s.x, Pack<A>::kSize);
     launch(s.residual ? normalize_kernel<A, true> : normalize_kernel<A, false>, swath_grid(swath),
-           stream, static_cast<const A*>(x), static_cast<const A*>(residual), norm,
-           static_cast<A*>(y), bits_behind<A>(s, y), s.relu, swath);
+           stream, as<A>(of.x), as<A>(of.residual), of.norm, as<A>(of.y), bits_behind<A>(s, of.y),
+           s.relu, swath);
 }
-template void normalize<float>(
-    const BatchNormShape&, const act*, const act*, const NormVectors&, act*, Stream);
-template void normalize<bf16>(
-    const BatchNormShape&, const act*, const act*, const NormVectors&, act*, Stream);
+template void normalize<float>(const BatchNormShape&, const Normalized&, Stream);
+template void normalize<bf16>(const BatchNormShape&, const Normalized&, Stream);
 
 }  // namespace fp::FP_MACHINE

@@ -1,23 +1,26 @@
-// Two batch norms on moments, added, with ReLU, both ways: the end of a ResNet block whose shortcut has a norm.
+// The sum of two batch norms on moments, with ReLU, forward and backward: the end of a ResNet block whose shortcut has a
+// norm.
 //
-//   forward   y = max(norm1(x1) + norm2(x2), 0), and the bits of where ReLU passes
-//   backward  g = dy where it passed;  sums of g, g xhat1, g xhat2;  dx1 and dx2 as batch norm's backward
+//   forward   y = max(norm1(x1) + norm2(x2), 0), and the mask of ReLU as bits
+//   backward  g = dy where the mask is set, else 0;  sums of g, g xhat1, g xhat2;  dx1 and dx2 as in
+//             batchnorm_backward.cu
 //
 // Shapes    x1, x2, y and their gradients (N,H,W,C); float32 vectors of C, sums [chunk][3][C]
-// Threads   a Swath (swath.cuh); add_chunks (columns.cu) adds the chunks' sums
-// Traffic   forward reads both x and writes y and bits: 3.06 maps, where norm after norm has 5; backward reads x1, x2,
-//           dy and the bits twice and writes dx1 and dx2: 8.12, where they have 11
+// Threads   a Swath (swath.cuh); add_chunks (columns.cu) adds the sums of the chunks
+// Traffic   forward reads both x and writes y and bits: 3.06 maps, against 5 for one norm after the other; backward reads
+//           x1, x2, dy and the bits twice and writes dx1 and dx2: 8.12 maps, against 11
 // Bound     memory
-// Needs     bf16, ReLU with bits, a map of at most Swath::kMostPacks packs; gradients that are replaced
+// Needs     bf16, ReLU with bits, a map of at most Swath::kMostPacks packs; gradients that are replaced, not added to
 // Measured  H200, batch 256, 256 channels at 56x56: backward 804 us (3.34 GB: 4.1 TB/s). A training step of ResNet-50
-//           at 224 took 35.64 ms, and 36.55 ms with norm after norm.
+//           at 224 took 35.64 ms, and 36.55 ms with one norm after the other.
 #include "kernels/cuda/norm/batchnorm.cuh"
 #include "kernels/cuda/walks/columns.cuh"
 
 namespace fp::FP_MACHINE {
 namespace {
 
-constexpr int kSize = Pack<bf16>::kSize, kResident = 2;  // blocks of three maps on a multiprocessor
+constexpr int kSize = Pack<bf16>::kSize,
+              kResident = 2;  // blocks per multiprocessor that read three maps
 
 struct Incoming {
     const bf16 *x[2], *dy;
@@ -83,7 +86,7 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
     });
 }
 
-// `means` of g, g xhat1 and g xhat2.
+// `means`: of g, g xhat1 and g xhat2.
 __global__ void __launch_bounds__(Swath::kThreads, kResident)
     pair_differentiate_kernel(Incoming in,
                               const float* __restrict__ means,
@@ -127,16 +130,6 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
     });
 }
 
-Incoming incoming(const BatchNorm::Half& a, const BatchNorm::Half& b) {
-    const auto norm = [](const BatchNorm::Half& half) {
-        return NormVectors::of_batch(half.gamma, half.beta, half.mean, half.rstd);
-    };
-    return {.x = {static_cast<const bf16*>(a.x), static_cast<const bf16*>(b.x)},
-            .dy = nullptr,
-            .bits = nullptr,
-            .norm = {norm(a), norm(b)}};
-}
-
 }  // namespace
 
 size_t pair_scratch_bytes(const BatchNormShape& s) {  // [chunk][3][C] and the means [3][C]
@@ -144,48 +137,52 @@ size_t pair_scratch_bytes(const BatchNormShape& s) {  // [chunk][3][C] and the m
            sizeof(float);
 }
 
-void pair_on_moments(const BatchNormShape& s,
-                     const BatchNorm::Half& a,
-                     const BatchNorm::HalfOnMoments& on_a,
-                     const BatchNorm::Half& b,
-                     const BatchNorm::HalfOnMoments& on_b,
-                     act* y,
-                     Stream stream) {
+void pair_on_moments(const BatchNormShape& s, const BatchNorm::TrainPair& args, Stream stream) {
     FP_CHECK(s.relu && s.bits, "batchnorm: a pair without ReLU or its bits");
-    finish_statistics(s, on_a.moments, on_a.running_mean, on_a.running_var, a.mean, a.rstd, stream);
-    finish_statistics(s, on_b.moments, on_b.running_mean, on_b.running_var, b.mean, b.rstd, stream);
+    const auto norm = [&](const BatchNorm::TrainPair::Half& half) {
+        finish_statistics(s, half.moments,
+                          {.running_mean = half.running_mean,
+                           .running_var = half.running_var,
+                           .mean = half.mean,
+                           .rstd = half.rstd},
+                          stream);
+        return NormVectors::of_batch(half.gamma, half.beta, half.mean, half.rstd);
+    };
+    const NormVectors a = norm(args.a), b = norm(args.b);
+    const Incoming in{.x = {as<bf16>(args.a.x), as<bf16>(args.b.x)},
+                      .dy = nullptr,
+                      .bits = nullptr,
+                      .norm = {a, b}};
     const Swath swath = swath_of_map(s.x, kSize);
-    launch(normalize_pair_kernel, swath_grid(swath), stream, incoming(a, b), static_cast<bf16*>(y),
-           bits_behind<bf16>(s, y), swath);
+    launch(normalize_pair_kernel, swath_grid(swath), stream, in, as<bf16>(args.y),
+           bits_behind<bf16>(s, args.y), swath);
 }
 
 void pair_backward(const BatchNormShape& s,
-                   const BatchNorm::Half& a,
-                   const BatchNorm::Half& b,
-                   const act* y,
-                   const act* dy,
-                   const BatchNorm::HalfGradient& to_a,
-                   const BatchNorm::HalfGradient& to_b,
-                   Write par_write,
+                   const BatchNorm::BackwardPair& args,
                    void* scratch,
                    Stream stream) {
     FP_CHECK(s.relu && s.bits, "batchnorm: a pair without ReLU or its bits");
-    Incoming in = incoming(a, b);
-    in.dy = static_cast<const bf16*>(dy);
-    in.bits = bits_behind<bf16>(s, y);
+    const auto norm = [](const BatchNorm::BackwardPair::Half& half) {
+        return NormVectors::of_batch(half.gamma, nullptr, half.mean, half.rstd);
+    };
+    const Incoming in{.x = {as<bf16>(args.a.x), as<bf16>(args.b.x)},
+                      .dy = as<bf16>(args.dy),
+                      .bits = bits_behind<bf16>(s, args.y),
+                      .norm = {norm(args.a), norm(args.b)}};
     const Swath sums = swath_of_sums(s.x, kSize), swath = swath_of_map(s.x, kSize);
     auto* partial = static_cast<float*>(scratch);
     float* means = partial + int64_t(sums.chunks()) * 3 * s.x.stored_c();
     launch(pair_gradient_sums_kernel, swath_grid(sums), stream, in, sums, partial);
-    add_chunks(s.x, partial, sums.chunks(), 3,
+    add_chunks(s.x, {.sums = partial, .chunks = sums.chunks(), .kinds = 3},
                {.means = means,
-                .sums = {{static_cast<float*>(to_a.dbeta), static_cast<float*>(to_b.dbeta)},
-                         {static_cast<float*>(to_a.dgamma)},
-                         {static_cast<float*>(to_b.dgamma)}},
-                .write = par_write},
+                .sums = {{as<float>(args.a.dbeta), as<float>(args.b.dbeta)},
+                         {as<float>(args.a.dgamma)},
+                         {as<float>(args.b.dgamma)}},
+                .write = args.par_write},
                stream);
-    launch(pair_differentiate_kernel, swath_grid(swath), stream, in, means,
-           static_cast<bf16*>(to_a.dx), static_cast<bf16*>(to_b.dx), swath);
+    launch(pair_differentiate_kernel, swath_grid(swath), stream, in, means, as<bf16>(args.a.dx),
+           as<bf16>(args.b.dx), swath);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -1,20 +1,20 @@
-// Batch norm on moments, ReLU and 3x3 max pooling at stride 2 as one, both ways: ResNet's stem.
+// Batch norm on moments, ReLU and 3x3 max pooling at stride 2 in one kernel, forward and backward: the stem of ResNet.
 //
-//   forward   y = maxpool(z),  z = relu(gamma xhat + beta) rounded to bf16;  argmax as MaxPool has it, 255 where y
-//             is 0: no pixel has the gradient then
-//   backward  g = the pool's gradient at each pixel: ReLU's mask is in argmax already;  dgamma, dbeta and dx as
-//             batch norm's backward
+//   forward   y = maxpool(z),  z = relu(gamma xhat + beta) rounded to bf16;  argmax as in MaxPool, but 255 where y is 0:
+//             no pixel receives the gradient then
+//   backward  g = the gradient of the pool at each pixel (argmax already contains the mask of ReLU);  dgamma, dbeta and
+//             dx as in batchnorm_backward.cu
 //
 // Shapes    x, dx (N,H,W,C)   y, dy, argmax (N,P,Q,C)
-// Threads   Columns (kernels/cuda/plan/walks.h): a pack of one column, down some rows of outputs or of 2x2 patches of x
-//           (pool_patch.cuh)
-// Traffic   forward reads x and writes y and argmax: 1.375 maps of x; backward reads x, dy and argmax twice and writes
-//           dx: 3.75. Apart they are 2 + 1.375 and 1.375 + 3 + 4, with z read for the mask.
+// Threads   Columns (kernels/cuda/plan/walks.h): a thread takes one pack of one column, down some rows of outputs or of
+//           2x2 patches of x (pool_patch.cuh)
+// Traffic   in maps of the size of x: forward reads x and writes y and argmax, 1.375; backward reads x, dy and argmax
+//           twice and writes dx, 3.75. As separate ops they move 2 + 1.375 and 1.375 + 3 + 4, with z read for the mask.
 // Bound     memory; the integer instructions on taps take about half as long. A map of 64 channels at 112x112 and batch
 //           256 has 411 MB, so that forward takes at least 138 us and backward 376 us at 4.1 TB/s.
-// Needs     bf16, ReLU without a residual, padding 1, maps of fewer than 2^31 elements: pools() says so, and others
-//           take the ops apart
-// Measured  H200, that map: forward 220 us, backward 410; backward of the ops apart 648
+// Needs     bf16, ReLU without a residual, padding 1, maps of fewer than 2^31 elements (see pools()); others use the
+//           separate ops
+// Measured  H200, that map: forward 220 us, backward 410; backward of the separate ops 648
 #include "kernels/cuda/norm/batchnorm.cuh"
 #include "kernels/cuda/pool/pool_patch.cuh"
 #include "kernels/cuda/walks/columns.cuh"
@@ -24,8 +24,8 @@ namespace {
 
 constexpr int kSize = Pack<bf16>::kSize;
 
-// What pool_column pools. ReLU costs nothing: the best so far begins as 0 with no tap, and what is below 0 is below
-// that. A NaN is above all.
+// The values that pool_column compares: normalised x. ReLU costs nothing, since the initial maximum is 0 without a tap,
+// which negative values do not exceed. A NaN is larger than every number.
 struct NormValues {
     static constexpr int kNone = 0;
     const Normal<bf16>& normal;
@@ -70,8 +70,8 @@ struct Patch {
     uint4 x[2][2];
 };
 
-// Goes down the thread's patches: use(row of the first pixels, their place, whether there is a second column, patch,
-// outputs). The x of a patch is on its way one patch ahead: 64 bytes a thread, 32 KB on a multiprocessor.
+// Visits the patches of the thread: use(row of the first pixels, their offset, whether there is a second column, patch,
+// outputs). The x of a patch is loaded one patch ahead: 64 bytes per thread, 32 KB per multiprocessor.
 template <class Use>
 __device__ __forceinline__ void walk_patches(const Incoming& in, const ColumnPlace& at, Use use) {
     const MaxPoolShape& s = in.s;
@@ -138,14 +138,14 @@ __global__ void __launch_bounds__(Columns::kThreads, 2)
     });
 }
 
-// `means` of g and g xhat.
+// `means`: of g and g xhat.
 __global__ void __launch_bounds__(Columns::kThreads, 2) pool_differentiate_kernel(
     Incoming in, Columns columns, const float* __restrict__ means, bf16* __restrict__ dx) {
     const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
     const int c = in.s.x.stored_c(), w = in.s.x.w;
-    // dx = scale g + slope x + level. The mean is in the constant: x is bf16, so a mean of a thousand deviations costs
-    // float32 less than bf16 has.
+    // dx = scale g + slope x + level. The mean is part of the constant: x is bf16, so even a mean of a thousand standard
+    // deviations costs float32 less precision than bf16 has.
     const Pack<bf16> centre = load_channels<bf16>(in.mean, at.pack),
                      gamma = load_channels<bf16>(in.gamma, at.pack),
                      mean_g_xhat =
@@ -204,56 +204,46 @@ size_t pool_scratch_bytes(const BatchNormShape& s, const MaxPoolShape& pool) {
 
 void pool_on_moments(const BatchNormShape& s,
                      const MaxPoolShape& pool,
-                     const act* x,
+                     const BatchNorm::TrainPool& args,
                      const Moments& moments,
-                     const par* gamma,
-                     const par* beta,
-                     par* running_mean,
-                     par* running_var,
-                     act* y,
-                     uint8_t* argmax,
-                     par* mean,
-                     par* rstd,
                      Stream stream) {
     FP_CHECK(pools(s, pool), "batchnorm: not a shape that is pooled");
-    finish_statistics(s, moments, running_mean, running_var, mean, rstd, stream);
+    finish_statistics(s, moments,
+                      {.running_mean = args.running_mean,
+                       .running_var = args.running_var,
+                       .mean = args.mean,
+                       .rstd = args.rstd},
+                      stream);
     const Columns columns = output_columns(pool);
-    launch(normalize_pool_kernel, column_grid(columns), stream, static_cast<const bf16*>(x),
-           NormVectors::of_batch(gamma, beta, mean, rstd), static_cast<bf16*>(y), argmax, pool,
-           columns);
+    launch(normalize_pool_kernel, column_grid(columns), stream, as<bf16>(args.x),
+           NormVectors::of_batch(args.gamma, args.beta, args.mean, args.rstd), as<bf16>(args.y),
+           args.argmax, pool, columns);
 }
 
 void pool_backward(const BatchNormShape& s,
                    const MaxPoolShape& pool,
-                   const act* x,
-                   const act* dy,
-                   const uint8_t* argmax,
-                   const par* gamma,
-                   const par* mean,
-                   const par* rstd,
-                   const BatchNorm::Backward& out,
+                   const BatchNorm::BackwardPool& args,
                    void* scratch,
                    Stream stream) {
-    FP_CHECK(pools(s, pool) && out.dx_write == Write::replace && !out.dresidual,
-             "batchnorm: a pooled gradient that is added, or of another shape");
+    FP_CHECK(pools(s, pool), "batchnorm: not a shape that is pooled");
     const Columns columns = patch_columns(pool, kSize);
     auto* partial = static_cast<float*>(scratch);
     float* means = partial + columns.chunks() * 2 * s.x.stored_c();
-    const Incoming in{.x = static_cast<const bf16*>(x),
-                      .dy = static_cast<const bf16*>(dy),
-                      .argmax = argmax,
-                      .mean = static_cast<const float*>(mean),
-                      .gamma = static_cast<const float*>(gamma),
-                      .rstd = static_cast<const float*>(rstd),
+    const Incoming in{.x = as<bf16>(args.x),
+                      .dy = as<bf16>(args.dy),
+                      .argmax = args.argmax,
+                      .mean = as<float>(args.mean),
+                      .gamma = as<float>(args.gamma),
+                      .rstd = as<float>(args.rstd),
                       .s = pool};
     launch(pool_gradient_sums_kernel, column_grid(columns), stream, in, columns, partial);
-    add_chunks(s.x, partial, columns.chunks(), 2,
+    add_chunks(s.x, {.sums = partial, .chunks = columns.chunks(), .kinds = 2},
                {.means = means,
-                .sums = {{static_cast<float*>(out.dbeta)}, {static_cast<float*>(out.dgamma)}},
-                .write = out.par_write},
+                .sums = {{as<float>(args.dbeta)}, {as<float>(args.dgamma)}},
+                .write = args.par_write},
                stream);
     launch(pool_differentiate_kernel, column_grid(columns), stream, in, columns, means,
-           static_cast<bf16*>(out.dx));
+           as<bf16>(args.dx));
 }
 
 }  // namespace fp::FP_MACHINE

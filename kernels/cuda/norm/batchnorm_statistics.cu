@@ -1,18 +1,18 @@
-// The statistics of batch norm: moments of a map, and from moments mean, rstd and the running statistics.
+// The statistics of batch norm: the moments of a map, and mean, rstd and running statistics from moments.
 //
 //   of a chunk          mean_i, square_i = sum (x - mean_i)^2 over its n_i pixels
 //   of the channel      mean = sum n_i mean_i / m     var = (sum square_i + n_i (mean_i - mean)^2) / m
 //   rstd = 1 / sqrt(var + eps)     running = (1 - momentum) running + momentum mean, or var m / (m - 1)
 //
-// Shapes    x (N,H,W,C)   moments [C][2][chunk], as kernels.h has them; mean, rstd, running (C), all float32
-// Threads   statistics_kernel: a Swath whose chunks are consecutive rows. It runs only where no convolution left
-//           moments. finish_statistics_kernel: a block per channel joins the chunks, a thread every 512th; eight
-//           chunks' moments are on their way before one is used.
-// Traffic   x once; 8 C bytes a chunk are written and read
-// Bound     memory, then latency: a channel's chunks are few
-// Accuracy  A chunk's squares are summed about its first row's value, and chunks are joined in double about the first
-//           chunk's mean, so a mean far from 0 costs nothing.
-// Measured  no figure of these kernels alone
+// Shapes    x (N,H,W,C)   moments [C][2][chunk] (kernels/ops/moments.h); mean, rstd, running (C), all float32
+// Threads   statistics_kernel: a Swath whose chunks are consecutive rows. It runs only where no convolution wrote the
+//           moments. finish_statistics_kernel: one block per channel combines the chunks; a thread takes every 512th and
+//           loads the moments of eight chunks before it uses the first.
+// Traffic   x once; 8 C bytes per chunk are written and read
+// Bound     memory; the second kernel latency, since a channel has few chunks
+// Accuracy  The squares of a chunk are summed about the value of its first row, and chunks are combined in double about
+//           the mean of the first chunk, so a mean far from 0 costs no precision.
+// Measured  these kernels were not measured alone
 #include "kernels/cuda/norm/batchnorm.cuh"
 #include "kernels/cuda/walks/moments.cuh"
 #include "kernels/cuda/walks/reduce.cuh"
@@ -63,11 +63,11 @@ struct Running {
     float *mean, *var;
 };
 
-// Of how many pixels each chunk is, as Moments (kernels.h) says.
+// The number of pixels of each chunk, as Moments defines them.
 struct Chunks {
     int64_t length, part;
     int count;
-    const float* counts;  // null where all but the last have `part`
+    const float* counts;  // null: every chunk has `part` pixels, but the last may have fewer
 
     static Chunks of(const Moments& m, const Map& x) {
         return {.length = int64_t(x.n) * x.pixels(),
@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(kFinishThreads)
     }
     const int parts = chunks.count;
     const float *means = moments + int64_t(c) * 2 * parts, *squares = means + parts;
-    // Threads without a chunk do not know the first one's mean: their sums are 0 about any.
+    // Threads without a chunk do not need the mean of the first: their sums are 0 about any number.
     const float base = thread_index() < parts ? ldg(means) : 0;
     double sum = 0, square = 0;  // of x - base and of its square
     for (int first = thread_index(); first < parts; first += kFinishThreads * kFinishLoads) {
@@ -141,7 +141,7 @@ size_t statistics_bytes(const BatchNormShape& s, int pack) {
 template <class A>
 Moments take_statistics(const BatchNormShape& s, const act* x, void* scratch, Stream stream) {
     const Swath swath = swath_of_moments(s.x, Pack<A>::kSize);
-    launch(statistics_kernel<A>, swath_grid(swath), stream, static_cast<const A*>(x), swath,
+    launch(statistics_kernel<A>, swath_grid(swath), stream, as<A>(x), swath,
            static_cast<float*>(scratch));
     return {.data = scratch, .rows = int(swath.rows_of_chunk())};
 }
@@ -150,18 +150,15 @@ template Moments take_statistics<bf16>(const BatchNormShape&, const act*, void*,
 
 void finish_statistics(const BatchNormShape& s,
                        const Moments& moments,
-                       par* running_mean,
-                       par* running_var,
-                       par* mean,
-                       par* rstd,
+                       const Statistics& to,
                        Stream stream) {
     const Running running{.eps = s.eps,
                           .momentum = s.momentum,
-                          .mean = static_cast<float*>(running_mean),
-                          .var = static_cast<float*>(running_var)};
+                          .mean = as<float>(to.running_mean),
+                          .var = as<float>(to.running_var)};
     launch(finish_statistics_kernel, {.blocks = s.x.stored_c(), .threads = kFinishThreads}, stream,
            static_cast<const float*>(moments.data), Chunks::of(moments, s.x), s.x.c, running,
-           static_cast<float*>(mean), static_cast<float*>(rstd));
+           as<float>(to.mean), as<float>(to.rstd));
 }
 
 }  // namespace fp::FP_MACHINE

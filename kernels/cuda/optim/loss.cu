@@ -6,10 +6,10 @@
 //   dlogits[n,j] = scale / sums[1] (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
 //
 // Shapes    logits, dlogits (N,C)   probabilities (N,C) dense float32
-// Threads   one warp a sample, lanes stride its classes; the sums by one block, in order
+// Threads   one warp per sample, whose lanes stride the classes; one block adds the losses in a fixed order
 // Traffic   logits twice (the second time from L1), the result once
 // Bound     launch overhead at any batch that trains: 256 x 1000 logits are 1 MB
-// Model     (bench/gpu/run --model: H200, bf16, batch 256) 8 classes, forward and backward: three starts, 9 us
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 8 classes, forward and backward: three launches, 9 us
 #include "kernels/cuda/walks/pack.cuh"
 #include "kernels/cuda/walks/reduce.cuh"
 
@@ -128,41 +128,27 @@ __global__ void softmax_kernel(const A* __restrict__ x, float* __restrict__ prob
 Target target_of(const LossShape& s, const par* class_weight) {
     return {.smooth = float(s.smoothing / s.logits.c),
             .rest = float(1 - s.smoothing),
-            .class_weight = static_cast<const float*>(class_weight)};
+            .class_weight = as<float>(class_weight)};
 }
 
 template <class A>
-void forward(const LossShape& s,
-             const act* logits,
-             const int32_t* labels,
-             const par* class_weight,
-             par* losses,
-             double* sums,
-             Stream stream) {
-    launch(loss_forward_kernel<A>, row_grid(s.logits.n), stream, static_cast<const A*>(logits),
-           labels, target_of(s, class_weight), static_cast<float*>(losses), s.logits);
-    launch(loss_sums_kernel, Grid{.threads = kThreads}, stream, static_cast<const float*>(losses),
-           labels, static_cast<const float*>(class_weight), sums, s.logits.n);
+void forward(const LossShape& s, const Loss::Forward& args, Stream stream) {
+    launch(loss_forward_kernel<A>, row_grid(s.logits.n), stream, as<A>(args.logits), args.labels,
+           target_of(s, args.class_weight), as<float>(args.losses), s.logits);
+    launch(loss_sums_kernel, Grid{.threads = kThreads}, stream, as<float>(args.losses), args.labels,
+           as<float>(args.class_weight), args.sums, s.logits.n);
 }
 
 template <class A>
-void backward(const LossShape& s,
-              const act* logits,
-              const int32_t* labels,
-              const par* class_weight,
-              const double* sums,
-              double scale,
-              act* dlogits,
-              Write write,
-              Stream stream) {
-    launch(loss_backward_kernel<A>, row_grid(s.logits.n), stream, static_cast<const A*>(logits),
-           labels, target_of(s, class_weight), sums, scale, static_cast<A*>(dlogits), write,
+void backward(const LossShape& s, const Loss::Backward& args, Stream stream) {
+    launch(loss_backward_kernel<A>, row_grid(s.logits.n), stream, as<A>(args.logits), args.labels,
+           target_of(s, args.class_weight), args.sums, args.scale, as<A>(args.dlogits), args.write,
            s.logits);
 }
 
 template <class A>
 void softmax(const Map& m, const act* x, float* probabilities, Stream stream) {
-    launch(softmax_kernel<A>, row_grid(m.n), stream, static_cast<const A*>(x), probabilities, m);
+    launch(softmax_kernel<A>, row_grid(m.n), stream, as<A>(x), probabilities, m);
 }
 
 }  // namespace

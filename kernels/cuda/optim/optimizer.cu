@@ -7,13 +7,14 @@
 //   sum_squares  sum = sum g^2
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //
-// Shapes    `count` numbers each, 16-byte aligned; every g is multiplied by `scale` first, or by clipping's
-//           factor, which each thread reads from where `clip` left it
-// Threads   four numbers each; sum_squares: a fixed grid whose blocks' sums one block adds in order; clip: one
-// Traffic   sgd reads 12 and writes 8 bytes a number, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
+// Shapes    `count` numbers each, 16-byte aligned. Every g is first multiplied by `scale`, or by the factor of clipping,
+//           which each thread reads from where `clip` wrote it.
+// Threads   four numbers per thread; sum_squares: a fixed grid, and one block adds the sums of its blocks in order;
+//           clip: one thread
+// Traffic   bytes per number: sgd reads 12 and writes 8, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
 // Bound     memory
-// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two starts: sgd 58 us, adamw 79; the floors are
-//           52 and 73. Clipping reads the gradients once more and starts five: 20 us more
+// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two launches: sgd 58 us, adamw 79; the times
+//           to move the bytes are 52 and 73. Clipping reads the gradients once more, in five launches: 20 us more
 #include <cmath>
 
 #include "kernels/cuda/plan/tiling.h"
@@ -23,7 +24,7 @@
 namespace fp::FP_MACHINE {
 namespace {
 
-// Up to four numbers from `first`; what lies beyond `count` is left alone.
+// Up to four numbers from `first` on; numbers beyond `count` are neither read nor written.
 struct Quad {
     int64_t first, count;
 
@@ -40,7 +41,7 @@ struct Quad {
     }
 };
 
-// Where it is not finite, a step changes nothing.
+// If it is not finite, the step changes nothing.
 __device__ float scale_of(float scale, const GradientScale* clipped) {
     return clipped ? float(clipped->factor) : scale;
 }
@@ -144,18 +145,18 @@ Grid quad_grid(int64_t count, const Place& at = Place::current()) {
     return flat_grid(ceil_div(count, 4), at);
 }
 
-void sgd(int64_t count, const SgdStep& s, par* w, const par* g, par* v, Stream stream) {
+void sgd(int64_t count, const SgdStep& s, const Optimizer::Sgd& args, Stream stream) {
     if (count == 0) return;
     const SgdConstants c{.lr = float(s.lr),
                          .momentum = float(s.momentum),
                          .decay = float(s.decay),
                          .scale = float(s.scale),
                          .nesterov = s.nesterov};
-    launch(sgd_kernel, quad_grid(count), stream, count, c, s.clipped, static_cast<float*>(w),
-           static_cast<const float*>(g), static_cast<float*>(v));
+    launch(sgd_kernel, quad_grid(count), stream, count, c, s.clipped, as<float>(args.w),
+           as<float>(args.g), as<float>(args.v));
 }
 
-void adamw(int64_t count, const AdamwStep& s, par* w, const par* g, par* m, par* v, Stream stream) {
+void adamw(int64_t count, const AdamwStep& s, const Optimizer::Adamw& args, Stream stream) {
     if (count == 0) return;
     const AdamwConstants c{.lr = float(s.lr),
                            .beta1 = float(s.beta1),
@@ -167,14 +168,14 @@ void adamw(int64_t count, const AdamwStep& s, par* w, const par* g, par* m, par*
                            .scale = float(s.scale),
                            .correct1 = float(1 / (1 - std::pow(s.beta1, double(s.step)))),
                            .correct2 = float(1 / (1 - std::pow(s.beta2, double(s.step))))};
-    launch(adamw_kernel, quad_grid(count), stream, count, c, s.clipped, static_cast<float*>(w),
-           static_cast<const float*>(g), static_cast<float*>(m), static_cast<float*>(v));
+    launch(adamw_kernel, quad_grid(count), stream, count, c, s.clipped, as<float>(args.w),
+           as<float>(args.g), as<float>(args.m), as<float>(args.v));
 }
 
-void blend(int64_t count, double keep, par* average, const par* w, Stream stream) {
+void blend(int64_t count, const Optimizer::Blend& args, Stream stream) {
     if (count == 0) return;
-    launch(blend_kernel, quad_grid(count), stream, count, float(keep), float(1 - keep),
-           static_cast<float*>(average), static_cast<const float*>(w));
+    launch(blend_kernel, quad_grid(count), stream, count, float(args.keep), float(1 - args.keep),
+           as<float>(args.average), as<float>(args.w));
 }
 
 size_t scratch_bytes(int64_t) { return kSumBlocks * sizeof(double); }
@@ -182,13 +183,13 @@ size_t scratch_bytes(int64_t) { return kSumBlocks * sizeof(double); }
 void sum_squares(int64_t count, const par* g, double* sum, void* scratch, Stream stream) {
     auto* block_sums = static_cast<double*>(scratch);
     launch(sum_squares_kernel, Grid{.blocks = kSumBlocks, .threads = kFlatThreads}, stream, count,
-           static_cast<const float*>(g), block_sums);
+           as<float>(g), block_sums);
     launch(add_block_sums_kernel, Grid{.threads = kFlatThreads}, stream, block_sums, sum);
 }
 
-void clip(
-    int runs, const double* squares, double scale, double most, GradientScale* to, Stream stream) {
-    launch(clip_kernel, Grid{.threads = 1}, stream, runs, squares, scale, most, to);
+void clip(int runs, const Optimizer::Clip& args, Stream stream) {
+    launch(clip_kernel, Grid{.threads = 1}, stream, runs, args.squares, args.scale, args.most,
+           args.to);
 }
 
 }  // namespace

@@ -1,15 +1,15 @@
 // Adaptive average pooling to p x q cells.
 //
 //   forward   y[n,i,j,c] = mean of x[n,h,w,c] over cell (i,j): rows floor(i H/p) .. ceil((i+1) H/p) - 1
-//   backward  dx[n,h,w,c] = sum over the cells that hold (h,w) of dy[n,i,j,c] / cell size
+//   backward  dx[n,h,w,c] = sum over the cells that contain (h,w) of dy[n,i,j,c] / cell size
 //
 // Shapes    x, dx (N,H,W,C)   y, dy (N,p,q,C)
-// Threads   To 1 x 1, which residual networks have: a block is 32 packs of one sample by 8 lanes, each with every 8th
-//           pixel; forward adds the lanes in order. To more cells, which VGG has: one pack of one output each, cells
-//           forward, pixels backward.
-// Traffic   x and y once each, but for cells that overlap
+// Threads   To 1 x 1 (residual networks): a block has 32 packs of one sample and 8 lanes per pack, each of which takes
+//           every 8th pixel; forward adds the lanes in order. To more cells (VGG): a thread has one pack of one output,
+//           a cell in forward and a pixel in backward.
+// Traffic   x and y once each, except where cells overlap
 // Bound     memory: to 1 x 1, bf16, batch 256, 512 channels at 7x7 are 13 MB, 3 us at 4.3 TB/s
-// Measured  no figure: the time above is the model's
+// Measured  not measured: the time above is calculated
 #include "kernels/cuda/walks/pack.cuh"
 
 namespace fp::FP_MACHINE {
@@ -48,7 +48,7 @@ __global__ void avgpool_backward_kernel(
     constexpr int kSize = Pack<A>::kSize;
     const PackPlace at(index, s.x.stored_c() / kSize, s.x.h, s.x.w);
     Pack<A> sum{};
-    // The cells that hold row h are those from floor(h p / H) on, as long as they begin at or above h.
+    // The cells that contain row h are those from floor(h p / H) on, as long as they begin at or above h.
     for (int i = int(int64_t(at.row) * s.p / s.x.h); i < s.p && s.first(i, s.x.h, s.p) <= at.row;
          ++i) {
         const int rows = s.last(i, s.x.h, s.p) - s.first(i, s.x.h, s.p);
@@ -64,7 +64,7 @@ __global__ void avgpool_backward_kernel(
     store_gradient(dx + index * kSize, sum, write);
 }
 
-// To 1 x 1: a block has one sample's packs, 32 across, by 8 lanes, each of which has every 8th pixel.
+// To 1 x 1: a block has 32 packs of one sample and 8 lanes per pack, each of which takes every 8th pixel.
 constexpr int kPixelLanes = 8, kPacksAcross = 32, kPixelLoads = 4;
 
 template <class A>
@@ -80,7 +80,7 @@ __global__ void avgpool_forward_one_kernel(const A* __restrict__ x,
     Pack<A> sum{};
     if (pack < packs)
         for (int pixel = lane; pixel < pixels; pixel += kPixelLanes * kPixelLoads) {
-            uint4 raw[kPixelLoads] = {};  // on their way at once
+            uint4 raw[kPixelLoads] = {};  // all loads are issued before the first use
             UNROLL
             for (int k = 0; k < kPixelLoads; ++k)
                 if (pixel + k * kPixelLanes < pixels)
@@ -129,28 +129,27 @@ inline Grid one_grid(const AvgPoolShape& s, int packs, const Place& at = Place::
 }
 
 template <class A>
-void forward(const AvgPoolShape& s, const act* x, act* y, Stream stream) {
+void forward(const AvgPoolShape& s, const AvgPool::Forward& args, Stream stream) {
     if (to_one(s)) {
         const int of_pixel = s.x.stored_c() / Pack<A>::kSize;
-        return launch(avgpool_forward_one_kernel<A>, one_grid(s, of_pixel), stream,
-                      static_cast<const A*>(x), static_cast<A*>(y), int(s.x.pixels()), of_pixel);
+        return launch(avgpool_forward_one_kernel<A>, one_grid(s, of_pixel), stream, as<A>(args.x),
+                      as<A>(args.y), int(s.x.pixels()), of_pixel);
     }
     const int64_t packs = s.y().stored() / Pack<A>::kSize;
-    launch(avgpool_forward_kernel<A>, flat_grid(packs), stream, static_cast<const A*>(x),
-           static_cast<A*>(y), s, packs);
+    launch(avgpool_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.x), as<A>(args.y), s,
+           packs);
 }
 
 template <class A>
-void backward(const AvgPoolShape& s, const act* dy, act* dx, Write write, Stream stream) {
+void backward(const AvgPoolShape& s, const AvgPool::Backward& args, Stream stream) {
     if (to_one(s)) {
         const int of_pixel = s.x.stored_c() / Pack<A>::kSize;
-        return launch(avgpool_backward_one_kernel<A>, one_grid(s, of_pixel), stream,
-                      static_cast<const A*>(dy), static_cast<A*>(dx), int(s.x.pixels()), of_pixel,
-                      write);
+        return launch(avgpool_backward_one_kernel<A>, one_grid(s, of_pixel), stream, as<A>(args.dy),
+                      as<A>(args.dx), int(s.x.pixels()), of_pixel, args.write);
     }
     const int64_t packs = s.x.stored() / Pack<A>::kSize;
-    launch(avgpool_backward_kernel<A>, flat_grid(packs), stream, static_cast<const A*>(dy),
-           static_cast<A*>(dx), s, write, packs);
+    launch(avgpool_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), s,
+           args.write, packs);
 }
 
 }  // namespace

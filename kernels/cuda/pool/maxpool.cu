@@ -2,18 +2,19 @@
 //
 //   forward   y[n,p,q,c] = max_rs x[n, p stride + r - pad, q stride + s - pad, c], on the map only
 //             argmax = r window + s of the first maximum in row order; NaN wins
-//   backward  dx[n,h,w,c] = sum of dy over the outputs that (h,w) won
+//   backward  dx[n,h,w,c] = sum of dy over the outputs whose maximum is (h,w)
 //
-// Shapes    x, dx (N,H,W,C)   y, dy, argmax (N,P,Q,C), argmax one byte an element
-// Threads   Columns (kernels/cuda/plan/walks.h), a pack down some rows: of outputs forward, of 2x2 patches of inputs backward.
-//           Else one pack of one output or input. Backward gathers, so nothing collides.
-// Takes     maxpool_forward_column_kernel: bf16, 3x3 and 2x2 at stride 2. maxpool_backward_patch_kernel: 3x3 at stride 2
-//           with padding 1. maxpool_backward_square_kernel: 2x2 at stride 2 without padding. The plain kernels, which
-//           count in 64 bits, take the rest: other windows, float32 forward (a value and its tap do not fit in 32
-//           bits), maps of 2^31 elements and more. Our networks in bf16 need none of that.
-// Traffic   forward reads x once (overlaps hit L1) and writes y and argmax, half of y's bytes in bf16; backward reads dy
-//           and argmax about ceil(window/stride)^2 times, mostly from L1, and writes dx (and reads it where it adds)
-// Bound     memory; the plain kernels divide for every pack and wait for integers
+// Shapes    x, dx (N,H,W,C)   y, dy, argmax (N,P,Q,C), argmax one byte per element
+// Threads   Columns (kernels/cuda/plan/walks.h): a thread takes one pack of channels down some rows, of outputs in
+//           forward and of 2x2 patches of inputs in backward. In the plain kernels a thread takes one pack of one output
+//           or input. Backward gathers, so no two threads write to one address.
+// Selection maxpool_forward_column_kernel: bf16, 3x3 and 2x2 at stride 2. maxpool_backward_patch_kernel: 3x3 at stride 2
+//           with padding 1. maxpool_backward_square_kernel: 2x2 at stride 2 without padding. The plain kernels, which use
+//           64-bit indices, run the rest: other windows, float32 forward (a value and its tap do not fit in 32 bits),
+//           maps of 2^31 elements and more. Our networks in bf16 do not use the plain kernels.
+// Traffic   forward reads x once (overlaps hit L1) and writes y and argmax (half as many bytes as y in bf16); backward
+//           reads dy and argmax about ceil(window/stride)^2 times, mostly from L1, and writes dx (and reads it to add)
+// Bound     memory; the plain kernels are bound by integer instructions, among them a division per pack
 // Measured  H200, bf16, batch 256, 64 channels at 112x112, 3x3/2: forward 184 us; its 565 MB at 4.3 TB/s are 131
 #include "kernels/cuda/pool/pool_patch.cuh"
 
@@ -21,7 +22,7 @@ namespace fp::FP_MACHINE {
 namespace {
 
 template <class A>
-struct Winners {  // a pack's argmax bytes
+struct Winners {  // the argmax bytes of a pack
     static constexpr int kSize = Pack<A>::kSize;
     uint8_t tap[kSize];
 
@@ -110,7 +111,7 @@ __global__ void maxpool_backward_kernel(const A* __restrict__ dy,
     store_gradient(dx + index * kSize, sum, write);
 }
 
-// ---- by columns (pool_patch.cuh), of the shapes that networks have
+// ---- Columns (pool_patch.cuh): the shapes that networks have
 
 template <int kWindow, int kStride>
 __global__ void __launch_bounds__(Columns::kThreads, 3)
@@ -144,7 +145,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
     Reaching<A> reaching{pooled(at.first, 0), pooled(at.first, 1), pooled(at.first + 1, 0),
                          pooled(at.first + 1, 1)};
     for (int i = at.first; i < at.end; ++i) {
-        const auto next = pooled(i + 2, 0), next_b = pooled(i + 2, 1);  // on their way
+        const auto next = pooled(i + 2, 0), next_b = pooled(i + 2, 1);  // prefetched
         Pack<A> g[2][2];
         UNROLL
         for (int e = 0; e < kSize; ++e) {
@@ -165,8 +166,8 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
     }
 }
 
-// 2x2, stride 2, no padding: each input has one output or none. Threads over the patches, those that overhang
-// the outputs too.
+// 2x2, stride 2, no padding: each input has one output or none. Threads over the patches, also those outside of every
+// window.
 template <class A>
 __global__ void __launch_bounds__(Columns::kThreads, 3)
     maxpool_backward_square_kernel(const A* __restrict__ dy,
@@ -203,7 +204,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
 }
 
 template <class A>
-void forward(const MaxPoolShape& s, const act* x, act* y, uint8_t* argmax, Stream stream) {
+void forward(const MaxPoolShape& s, const MaxPool::Forward& args, Stream stream) {
     FP_CHECK(s.window <= 15, "maxpool: a window of ", s.window, ", argmax is one byte");
     if constexpr (sizeof(A) == 2) {
         const bool three = s.window == 3 && s.stride == 2, two = s.window == 2 && s.stride == 2;
@@ -211,33 +212,28 @@ void forward(const MaxPoolShape& s, const act* x, act* y, uint8_t* argmax, Strea
             const Columns columns = output_columns(s);
             return launch(
                 three ? maxpool_forward_column_kernel<3, 2> : maxpool_forward_column_kernel<2, 2>,
-                column_grid(columns), stream, static_cast<const A*>(x), static_cast<A*>(y), argmax,
-                s, columns);
+                column_grid(columns), stream, as<A>(args.x), as<A>(args.y), args.argmax, s,
+                columns);
         }
     }
     const int64_t packs = s.y().stored() / Pack<A>::kSize;
-    launch(maxpool_forward_kernel<A>, flat_grid(packs), stream, static_cast<const A*>(x),
-           static_cast<A*>(y), argmax, s, packs);
+    launch(maxpool_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.x), as<A>(args.y),
+           args.argmax, s, packs);
 }
 
 template <class A>
-void backward(const MaxPoolShape& s,
-              const act* dy,
-              const uint8_t* argmax,
-              act* dx,
-              Write write,
-              Stream stream) {
+void backward(const MaxPoolShape& s, const MaxPool::Backward& args, Stream stream) {
     const bool three = s.window == 3 && s.stride == 2 && s.pad == 1,
                two = s.window == 2 && s.stride == 2 && s.pad == 0;
     if (Columns::hold(s.x) && (three || two)) {
         const Columns columns = patch_columns(s, Pack<A>::kSize);
         return launch(three ? maxpool_backward_patch_kernel<A> : maxpool_backward_square_kernel<A>,
-                      column_grid(columns), stream, static_cast<const A*>(dy), argmax,
-                      static_cast<A*>(dx), write, s, columns);
+                      column_grid(columns), stream, as<A>(args.dy), args.argmax, as<A>(args.dx),
+                      args.write, s, columns);
     }
     const int64_t packs = s.x.stored() / Pack<A>::kSize;
-    launch(maxpool_backward_kernel<A>, flat_grid(packs), stream, static_cast<const A*>(dy), argmax,
-           static_cast<A*>(dx), s, write, packs);
+    launch(maxpool_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), args.argmax,
+           as<A>(args.dx), s, args.write, packs);
 }
 
 }  // namespace

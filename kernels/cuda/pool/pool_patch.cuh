@@ -1,12 +1,12 @@
-// What a max pool and its gradient are made of, for the pool alone (maxpool.cu) and for the pool behind a batch norm
+// Device code of max pooling and its gradient, shared by max pooling alone (maxpool.cu) and max pooling after a batch norm
 // (batchnorm_pool.cu). Threads walk Columns (kernels/cuda/plan/walks.h).
 //
-// Forward   of bf16 a value and its tap are one integer: the value in the upper half, so that integers order as the
-//           values do, below it the tap counted from the end, so that the first of equal values is the largest. A
-//           thread goes down a column of outputs; a row's maximum over the window's columns serves both windows
-//           that have the row.
-// Backward  3x3, stride 2, padding 1: the 2x2 inputs at (2i,2j) have their gradient from the outputs (i,j), (i,j+1),
-//           (i+1,j), (i+1,j+1) alone. A thread goes down i and reads two new outputs a patch.
+// Forward   In bf16 a value and its tap are packed into one integer: the value in the upper half, so that integers compare
+//           as the values do; below it the tap, counted from the end, so that the first of equal values is the largest. A
+//           thread goes down a column of outputs; the maximum of a row over the columns of the window serves both windows
+//           that contain the row.
+// Backward  3x3, stride 2, padding 1: the gradient of the 2x2 inputs at (2i,2j) comes from the outputs (i,j), (i,j+1),
+//           (i+1,j), (i+1,j+1) alone. A thread goes down i and reads two new outputs per patch.
 #pragma once
 
 #include "kernels/cuda/plan/walks.h"
@@ -32,7 +32,7 @@ inline Columns patch_columns(const MaxPoolShape& s, int pack) {
     return Columns::of(patches, pack, kRun);
 }
 
-// A pooled output as a patch sees it: its gradient and the tap that has it; tap 255 where the output does not exist.
+// A pooled output: its gradient, and the tap that receives it (255 if the output does not exist).
 template <class A>
 struct PooledGradient {
     static constexpr int kSize = Pack<A>::kSize, kWords = kSize / 4;
@@ -111,7 +111,8 @@ inline Columns output_columns(const MaxPoolShape& s) {
 // The larger of two integers.
 __device__ inline int larger(int a, int b) { return a > b ? a : b; }
 
-// What is pooled: of a pack of x eight keys, each joined to the best so far. Any values; a NaN is the largest.
+// The values that are compared: a pack of x gives eight keys, each of which may replace the maximum so far. Any values; a
+// NaN is the largest.
 struct PlainValues {
     static constexpr int kNone = int(0x80000000);  // below every value, whatever its code
     __device__ static int turn(int bits) { return bits ^ ((bits >> 31) & 0x7fff0000); }  // and back

@@ -304,46 +304,32 @@ size_t scratch_bytes(const SnnlShape& shape, bool gradient) {
 }
 
 template <class A>
-void forward(const SnnlShape& shape,
-             const act* x,
-             const int32_t* labels,
-             const int32_t* strata,
-             double* scores,
-             void* scratch_,
-             Stream stream) {
+void forward(const SnnlShape& shape, const Snnl::Forward& a, void* scratch_, Stream stream) {
     for_each_range(shape, false, [&](const SnnlSizes& s) {
         const SnnlScratch scratch = SnnlScratch::in(s, scratch_, false);
-        snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
-        snnl_sum(s, labels, strata, scratch, stream);
+        snnl_prepare(s, as<A>(a.x), scratch, stream);
+        snnl_sum(s, a.labels, a.strata, scratch, stream);
         launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads},
-               stream, scratch, shape.temperature, scores, s);
+               stream, scratch, shape.temperature, a.scores, s);
     });
 }
 
 template <class A>
-void backward(const SnnlShape& shape,
-              const act* x,
-              const int32_t* labels,
-              const int32_t* strata,
-              const double* dscore,
-              act* dx,
-              Write write,
-              void* scratch_,
-              Stream stream) {
+void backward(const SnnlShape& shape, const Snnl::Backward& a, void* scratch_, Stream stream) {
     FP_CHECK(shape.sets == 1 && shape.definition == SnnlShape::Definition::exact,
              "snnl: the gradient is that of one label set's exact score");
     for_each_range(shape, true, [&](const SnnlSizes& s) {
         const SnnlScratch scratch = SnnlScratch::in(s, scratch_, true);
-        snnl_prepare(s, static_cast<const A*>(x), scratch, stream);
-        snnl_sum(s, labels, strata, scratch, stream);
+        snnl_prepare(s, as<A>(a.x), scratch, stream);
+        snnl_sum(s, a.labels, a.strata, scratch, stream);
         launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
         launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
                Grid{.blocks = s.tiles, .blocks_y = s.c, .threads = kThreads}, stream, scratch,
-               labels, strata, s);
+               a.labels, a.strata, s);
         launch(
             snnl_dx_kernel<A>,
             Grid{.blocks = s.n, .blocks_y = ceil_div(s.written_c(), kSquare), .threads = kThreads},
-            stream, scratch, dscore, float(shape.temperature), static_cast<A*>(dx), write, s);
+            stream, scratch, a.dscore, float(shape.temperature), as<A>(a.dx), a.write, s);
     });
 }
 

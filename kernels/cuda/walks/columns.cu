@@ -82,38 +82,33 @@ __global__ void __launch_bounds__(kAddThreads) add_chunks_kernel(const float* __
 }
 
 template <class A>
-void sum(const Map& m, const A* x, float* sums, Write write, void* scratch, Stream stream) {
+void sum(const Map& m, const A* x, const Sum& sums, void* scratch, Stream stream) {
     const Swath swath = swath_of_sums(m, Pack<A>::kSize);
     auto* partial = static_cast<float*>(scratch);
     launch(chunk_sums_kernel<A>, swath_grid(swath), stream, x, swath, partial);
-    add_chunks(m, partial, swath.chunks(), 1, {.sums = {{sums}}, .write = write}, stream);
+    add_chunks(m, {.sums = partial, .chunks = swath.chunks(), .kinds = 1},
+               {.sums = {{sums.to}}, .write = sums.write}, stream);
 }
 
 }  // namespace
 
-void add_chunks(const Map& m,
-                const float* partial,
-                int64_t chunks,
-                int kinds,
-                const ColumnTotals& to,
-                Stream stream) {
+void add_chunks(const Map& m, const ColumnChunks& of, const ColumnTotals& to, Stream stream) {
     const int stored = m.stored_c();
     launch(add_chunks_kernel,
-           {.blocks = ceil_div(int64_t(kinds) * stored, kAddColumns), .threads = kAddThreads},
-           stream, partial, int(chunks), double(m.n) * double(m.pixels()), m.c, stored, kinds, to);
+           {.blocks = ceil_div(int64_t(of.kinds) * stored, kAddColumns), .threads = kAddThreads},
+           stream, of.sums, int(of.chunks), double(m.n) * double(m.pixels()), m.c, stored, of.kinds,
+           to);
 }
 
 size_t column_sums_scratch_bytes(const Map& m, int element_bytes) {
     return size_t(swath_of_sums(m, 16 / element_bytes).chunks()) * size_t(m.stored_c()) *
            sizeof(float);
 }
-void column_sums(
-    const Map& m, const float* x, float* sums, Write write, void* scratch, Stream stream) {
-    sum(m, x, sums, write, scratch, stream);
+void column_sums(const Map& m, const float* x, const Sum& sums, void* scratch, Stream stream) {
+    sum(m, x, sums, scratch, stream);
 }
-void column_sums(
-    const Map& m, const bf16* x, float* sums, Write write, void* scratch, Stream stream) {
-    sum(m, x, sums, write, scratch, stream);
+void column_sums(const Map& m, const bf16* x, const Sum& sums, void* scratch, Stream stream) {
+    sum(m, x, sums, scratch, stream);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -1,10 +1,10 @@
-// Statistics of a tile of outputs while a convolution has them at hand, for the batch norm behind it: of each
-// column the mean and the sum of squares about it, of the values as they are stored.
+// Statistics of a tile of a convolution's outputs, taken from registers, for the batch norm that follows (Moments): per
+// column the mean and the sum of squared deviations from it, of the values as stored.
 //
-// Accuracy  A thread sums its few rows about the first of them; such sums are then joined as counts, means and
-//           squares (Chan, Golub, LeVeque 1983), so a mean far from 0 costs no digits: the variance is off by
-//           some 2^-24 (1 + |mean| / deviation), which is what rounding the mean to float32 costs xhat anyway.
-// Order     rows ascend within a thread, threads in order: the same bits every time
+// Accuracy  A thread accumulates its few rows about the first of them. The partial sums are then combined as counts, means
+//           and squared deviations (Chan, Golub, LeVeque 1983), so a mean far from 0 loses no digits: the relative error
+//           of the variance is about 2^-24 (1 + |mean| / deviation), no more than rounding the mean to float32 causes.
+// Order     rows ascend within a thread, then threads in order: the bits are the same in every run
 #pragma once
 
 #include "kernels/cuda/walks/pack.cuh"
@@ -23,7 +23,7 @@ struct ColumnMoments {
     }
 };
 
-// What one thread sees of kColumns columns.
+// One thread's rows of kColumns columns.
 template <int kColumns>
 struct RowMoments {
     float count = 0, base[kColumns] = {}, sum[kColumns] = {}, square[kColumns] = {};
@@ -45,8 +45,7 @@ struct RowMoments {
     }
 };
 
-// Where they go: `data` is null where nobody wants them, else [column][2][chunk]; `counts` of chunks that hold a number
-// of pixels of their own (kernels.h, Moments).
+// Where the moments are written: data[column][2][chunk], null if none are wanted; `counts` as in Moments::counts.
 struct MomentsOut {
     float* data;
     int64_t chunks;
@@ -64,7 +63,7 @@ struct MomentsOut {
     }
 };
 
-// As it will be stored.
+// Rounds to the value that will be stored.
 template <class A>
 __device__ void round_to_stored(Pack<A>& v) {
     if constexpr (sizeof(A) == 2) {
@@ -77,8 +76,8 @@ __device__ void round_to_stored(Pack<A>& v) {
     }
 }
 
-// A block's parts of its tile's kColumns columns, joined and stored by one thread a column: part_of(i) points to
-// those of part i in shared memory, behind a barrier. Columns from `width` on are nobody's.
+// Combines and stores the partial moments of a block's kColumns columns, one thread per column. part_of(i) points to part
+// i in shared memory; a barrier comes before the call. Columns from `width` on do not exist.
 template <int kParts, int kColumns, class PartOf>
 __device__ void store_joined(
     PartOf part_of, int thread, int width, int first_column, const MomentsOut& to) {

@@ -1,13 +1,14 @@
-// The parts of a sum, in order:   sum[i] = parts[0][i] + parts[1][i] + ..      or sum[i] += that
+// Adds the parts of a sum in order:   sum[i] = parts[0][i] + parts[1][i] + ..      or sum[i] += that
 //
 // Shapes    parts (count, size)  sum (size), float32
-// Threads   256 a block: 256 / kGroups packs of four numbers, each of which kGroups threads share: thread g of them
-//           adds the g-th run of parts in order, eight loads at a time, and the runs' sums are added in order through
-//           shared memory. As many groups as make the grid fill the device, at least eight parts each: the same bits
-//           every time.
+// Threads   256 per block, for 256 / kGroups packs of four numbers. kGroups threads share a pack: thread g adds the g-th
+//           run of parts in order, eight loads at a time, and the runs' sums are added in order through shared memory.
+//           kGroups is as large as filling the device needs, with at least eight parts per group. The order, and so
+//           every bit, is fixed.
 // Traffic   reads 4 count size bytes, writes 4 size (or reads them too)
 // Bound     memory, or L2, where the parts just were
-// H200      measured only with the gradients of filters that leave the parts (conv_wgmma_filter.cuh, conv_wgmma_taps.cuh)
+// H200      measured only together with the filter gradients that write the parts (conv_wgmma_filter.cuh,
+//           conv_wgmma_taps.cuh)
 #include "kernels/cuda/walks/parts.cuh"
 
 #include "kernels/cuda/plan/tiling.h"
@@ -52,29 +53,29 @@ __global__ void __launch_bounds__(kFlatThreads, 4) add_parts_kernel(
 }
 
 template <int kGroups>
-void start_groups(
-    const float* parts, int count, int64_t packs, float* sum, Write write, Stream stream) {
-    const int run = int(ceil_div(count, kGroups));
+void start_groups(const Parts& parts, const Sum& sum, Stream stream) {
+    const int run = int(ceil_div(parts.count, kGroups));
+    const int64_t packs = parts.size / 4;
     launch(add_parts_kernel<kGroups>,
            {.blocks = ceil_div(packs, kFlatThreads / kGroups), .threads = kFlatThreads}, stream,
-           parts, count, run, sum, write, packs);
+           parts.data, parts.count, run, sum.to, sum.write, packs);
 }
 
 }  // namespace
 
-void add_parts(
-    const float* parts, int count, int64_t size, float* sum, Write write, Stream stream) {
-    const int64_t packs = size / 4;
+void add_parts(const Parts& parts, const Sum& sum, Stream stream) {
+    const int64_t packs = parts.size / 4;
     // Groups until every multiprocessor has eight blocks, or a group only eight parts.
     int groups = 1;
-    while (groups < 32 && count >= 16 * groups && packs * groups < kFlatThreads * 8 * kProcessors)
+    while (groups < 32 && parts.count >= 16 * groups &&
+           packs * groups < kFlatThreads * 8 * kProcessors)
         groups *= 2;
-    if (groups == 1) return start_groups<1>(parts, count, packs, sum, write, stream);
-    if (groups == 2) return start_groups<2>(parts, count, packs, sum, write, stream);
-    if (groups == 4) return start_groups<4>(parts, count, packs, sum, write, stream);
-    if (groups == 8) return start_groups<8>(parts, count, packs, sum, write, stream);
-    if (groups == 16) return start_groups<16>(parts, count, packs, sum, write, stream);
-    start_groups<32>(parts, count, packs, sum, write, stream);
+    if (groups == 1) return start_groups<1>(parts, sum, stream);
+    if (groups == 2) return start_groups<2>(parts, sum, stream);
+    if (groups == 4) return start_groups<4>(parts, sum, stream);
+    if (groups == 8) return start_groups<8>(parts, sum, stream);
+    if (groups == 16) return start_groups<16>(parts, sum, stream);
+    start_groups<32>(parts, sum, stream);
 }
 
 }  // namespace fp::FP_MACHINE

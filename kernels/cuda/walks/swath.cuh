@@ -1,13 +1,13 @@
-// A thread's walk over a Swath (kernels/cuda/plan/walks.h), with enough bytes on their way to keep memory busy, and sums over the
-// rows of a block.
+// A thread's walk over a Swath (kernels/cuda/plan/walks.h), with enough loads in flight to saturate memory, and sums over
+// the rows of a block.
 //
-// Threads   256. Each reads one pack of 16 bytes a step from every map, and a byte of masks where asked.
-// Traffic   reads are on their way three steps ahead, by cp.async into the thread's own slots of shared memory: no
-//           register waits for memory, and no barrier is needed
-// Bound     memory. 4.2 TB/s at some 800 ns wants 25 KB on their way on a multiprocessor; three blocks that read two
-//           maps three steps ahead have 72 KB.
-// Measured  H200, batch norm's backward of 64 channels at 56x56, bf16, batch 256: 133.5 us. Loads into registers, two
-//           steps at a time, took 135.5. Both walked the map in another order than batchnorm.cuh has now: the sums
+// Threads   256. In each step a thread reads one pack of 16 bytes from every map, and one byte of mask if asked.
+// Traffic   Loads are issued three steps ahead, by cp.async into slots of shared memory that belong to the thread: they
+//           occupy no registers, and no barrier is needed.
+// Bound     memory. 4.2 TB/s at a latency of about 800 ns need 25 KB in flight per multiprocessor; three blocks that read
+//           two maps three steps ahead have 72 KB.
+// Measured  H200, backward of batch norm, 64 channels at 56x56, bf16, batch 256: 133.5 us. Loads into registers, two steps
+//           at a time, took 135.5. Both went over the map in other directions than batchnorm.cuh has now: the sums
 //           forward, `differentiate` backward.
 #pragma once
 
@@ -33,7 +33,7 @@ struct RingMaps {
     const void* of[kMaps];
 };
 
-// What brings kMaps maps, and `bits` (a byte a pack) where kBits. The first steps are on their way once it is made.
+// Loads kMaps maps, and `bits` (one byte per pack) if kBits. The constructor issues the loads of the first steps.
 template <int kMaps, bool kBits = false>
 struct SwathRing {
     RingSlots<kMaps>& slots;
@@ -61,7 +61,7 @@ struct SwathRing {
         }
         cp_async_commit();
     }
-    // use(number of the pack, the maps' packs as stored, byte), step by step in order.
+    // use(index of the pack, the packs of the maps as stored, byte), step by step in order.
     template <class Use>
     __device__ __forceinline__ void walk(Use use) {
         for (int step = 0; step < at.count; step += kRingDepth) {
@@ -80,16 +80,16 @@ struct SwathRing {
     }
 };
 
-// Shared memory of a block that walks and then sums kValues numbers of each thread: `room` takes the slots' place.
-constexpr int kSumStride = Swath::kThreads + 8;  // lanes that read or write at once meet in no bank
+// Shared memory of a block that walks and then sums kValues numbers of each thread: `room` reuses the memory of the slots.
+constexpr int kSumStride = Swath::kThreads + 8;  // no bank conflicts
 template <int kMaps, int kValues>
 union SlotsThenSums {
     RingSlots<kMaps> slots;
     float room[kValues * kSumStride];
 };
 
-// Leaves each thread's numbers in `room`. It may overlap the ring's slots: all threads are done with those at the first
-// barrier.
+// Writes the numbers of each thread to `room`, which may overlap the slots of the ring: after the first barrier no thread
+// uses those.
 template <int kValues>
 __device__ void share_values(const float (&v)[kValues], float* room) {
     block_sync();

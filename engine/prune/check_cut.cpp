@@ -1,0 +1,93 @@
+#include "engine/prune/check_cut.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/measure/layer_costs.h"
+#include "engine/measure/stopwatch.h"
+
+namespace fp {
+namespace {
+
+// log p: the logits up to a constant of each image.
+std::vector<double> log_probabilities(const Network& net,
+                                      const Baseline& dense,
+                                      const std::vector<int64_t>& samples) {
+    Session session(net);
+    PredictOptions options = dense.predict_options;
+    options.batch_size = 64;
+    options.workers = 1;
+    const Predictions p =
+        predict({session, dense.model.card.preprocessing, dense.data, samples, options});
+    std::vector<double> out;
+    for (const double v : p.prob) out.push_back(std::log(std::max(v, 1e-30)));
+    return out;
+}
+
+double time_over_dense(const Baseline& dense, const ModelSpec& spec) {
+    Network small(dense.model.network->architecture, spec, dense.kernels());
+    small.initialize(1);
+    const auto seconds = time_in_turns({dense.model.network.get(), &small},
+                                       {.batch_size = dense.predict_options.batch_size,
+                                        .image_size = dense.image_size(),
+                                        .seconds = 0.5,
+                                        .min_rounds = 5});
+    return ratio_of(seconds[1], seconds[0]).value;
+}
+
+}  // namespace
+
+Cost cost_of(const Baseline& dense) {
+    return [&dense](Amount::Kind kind, const ModelSpec& spec) {
+        if (kind == Amount::Kind::latency) return time_over_dense(dense, spec);
+        const int size = dense.image_size();
+        const Totals whole = totals(layer_costs(*dense.model.network, size));
+        const Totals left = totals(layer_costs(dense.model.network->architecture, spec, size));
+        return kind == Amount::Kind::macs ? left.macs / whole.macs
+                                          : double(left.parameters) / double(whole.parameters);
+    };
+}
+
+double difference_from_silenced(const Network& old,
+                                const Network& cut_network,
+                                const std::vector<ChannelSet>& sets,
+                                const Removal& removal,
+                                const Baseline& dense) {
+    const std::unique_ptr<Network> silenced = copy_of(old);
+    silence(*silenced, sets, removal);
+    std::vector<int64_t> samples = members(dense.data.set, Split::train);
+    samples.resize(std::min<size_t>(samples.size(), 64));
+    const std::vector<double> a = log_probabilities(*silenced, dense, samples),
+                              b = log_probabilities(cut_network, dense, samples);
+    double difference = 0, largest = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+        difference = std::max(difference, std::abs(a[i] - b[i]));
+        largest = std::max(largest, std::abs(a[i]));
+    }
+    return difference / largest;
+}
+
+int sets_as_slow(const Kernels& k, const std::vector<ChannelSet>& sets, const Removal& removal) {
+    const auto stored = [&](int channels) {
+        return Map{.c = channels, .block = k.block(channels)}.stored_c();
+    };
+    int out = 0;
+    for (const ChannelSet& set : sets) {
+        const auto gone = removal.find(set.name());
+        if (gone != removal.end())
+            out += stored(set.channels - int(gone->second.size())) == stored(set.channels);
+    }
+    return out;
+}
+
+std::string describe(const ChannelSet& set) {
+    return fmt::format("{:<18}{:>5} channels{}\n    made by  {}\n    cut      {}\n    read by  {}",
+                       set.name(), set.channels, set.prunable ? "" : " (cannot be removed)",
+                       fmt::join(set.layers, " "), fmt::join(set.rows, " "),
+                       set.columns.empty() ? "-" : fmt::format("{}", fmt::join(set.columns, " ")));
+}
+
+}  // namespace fp

@@ -1,0 +1,129 @@
+// Criteria from the weights alone. W_c is the channel's filter in one layer; values are summed over the layers that
+// make the set's channels.
+#include <cmath>
+
+#include "engine/prune/criteria/criteria.h"
+#include "kernels/name_key.h"
+#include "kernels/random.h"
+
+namespace fp {
+namespace {
+
+std::vector<double> row_norms(const Network& net, const Param& p, bool squared) {
+    const std::vector<double> w = net.params.get(p);
+    const int64_t row = p.count() / p.shape.k;
+    std::vector<double> out(p.shape.k, 0.0);
+    for (int k = 0; k < p.shape.k; ++k) {
+        for (int64_t i = 0; i < row; ++i) {
+            const double v = w[size_t(k * row + i)];
+            out[k] += squared ? v * v : std::abs(v);
+        }
+        if (squared) out[k] = std::sqrt(out[k]);
+    }
+    return out;
+}
+
+std::vector<double> absolute(const Network& net, const Param& p) {
+    return row_norms(net, p, false);
+}
+std::vector<double> euclidean(const Network& net, const Param& p) {
+    return row_norms(net, p, true);
+}
+
+std::vector<double> distances_to_others(const Network& net, const Param& p) {
+    const std::vector<double> w = net.params.get(p);
+    const int64_t row = p.count() / p.shape.k;
+    std::vector<double> out(p.shape.k, 0.0);
+#pragma omp parallel for schedule(dynamic)
+    for (int a = 0; a < p.shape.k; ++a)
+        for (int b = 0; b < p.shape.k; ++b) {
+            double sum = 0;
+            for (int64_t i = 0; i < row; ++i) {
+                const double d = w[size_t(a * row + i)] - w[size_t(b * row + i)];
+                sum += d * d;
+            }
+            out[a] += std::sqrt(sum);
+        }
+    return out;
+}
+
+bool is_gamma(const Param& p) {
+    return p.kind == Param::Kind::vector && p.name.ends_with(".weight");
+}
+
+// Sets without such parameters are left out.
+SetScores sum_over_producers(const Scoring& s,
+                             bool (*takes)(const Param&),
+                             std::vector<double> (*values)(const Network&, const Param&)) {
+    const Network& net = s.session.network();
+    SetScores out;
+    for (const ChannelSet& set : s.sets) {
+        if (!set.prunable) continue;
+        std::vector<double> sum(set.channels, 0.0);
+        bool found = false;
+        for (const std::string& name : set.rows) {
+            const Param& p = *net.params.find(name);
+            if (!takes(p)) continue;
+            const std::vector<double> own = values(net, p);
+            for (int c = 0; c < set.channels; ++c) sum[c] += own[c];
+            found = true;
+        }
+        if (found) out[set.name()] = std::move(sum);
+    }
+    return out;
+}
+
+void score_random(const Scoring& s, ChannelScores& out) {
+    for (const ChannelSet& set : s.sets) {
+        if (!set.prunable) continue;
+        const uint64_t key = key_of(s.options.seed, key_of_name(set.name()));
+        for (int c = 0; c < set.channels; ++c)
+            out.sets[set.name()].push_back(uniform_double(key, uint64_t(c)));
+    }
+}
+
+}  // namespace
+
+namespace criteria {
+
+extern const Criterion random{.name = "random",
+                              .says = "any channel, from --seed",
+                              .paper = "",
+                              .needs = Needs::weights,
+                              .score = score_random};
+
+extern const Criterion l1{.name = "l1",
+                          .says = "sum |W_c|",
+                          .paper = "https://arxiv.org/abs/1608.08710",
+                          .needs = Needs::weights,
+                          .score = [](const Scoring& s, ChannelScores& out) {
+                              out.sets = sum_over_producers(s, is_filter, absolute);
+                          }};
+
+extern const Criterion l2{.name = "l2",
+                          .says = "sqrt(sum W_c^2)",
+                          .paper = "https://arxiv.org/abs/1608.08710",
+                          .needs = Needs::weights,
+                          .score = [](const Scoring& s, ChannelScores& out) {
+                              out.sets = sum_over_producers(s, is_filter, euclidean);
+                          }};
+
+extern const Criterion bn{.name = "bn",
+                          .says = "batch norm's |gamma_c|",
+                          .paper = "https://arxiv.org/abs/1708.06519",
+                          .needs = Needs::weights,
+                          .score = [](const Scoring& s, ChannelScores& out) {
+                              out.sets = sum_over_producers(s, is_gamma, absolute);
+                          }};
+
+extern const Criterion fpgm{.name = "fpgm",
+                            .says = "sum_j |W_c - W_j|_2: the most replaceable go",
+                            .paper = "https://arxiv.org/abs/1811.00250",
+                            .needs = Needs::weights,
+                            .score = [](const Scoring& s, ChannelScores& out) {
+                                out.sets = sum_over_producers(s, is_filter, distances_to_others);
+                            }};
+
+}  // namespace criteria
+
+}  // namespace fp

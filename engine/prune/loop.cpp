@@ -1,0 +1,355 @@
+#include "engine/prune/loop.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+#include <limits>
+
+#include "engine/fairness/weighted_attributes.h"
+#include "engine/measure/layer_costs.h"
+#include "engine/prune/attribute_weights.h"
+#include "engine/prune/check_cut.h"
+#include "engine/prune/prune_json.h"
+#include "engine/prune/tune.h"
+#include "engine/run/checkpoint_folder.h"
+#include "engine/run/version.h"
+#include "engine/train/recalibrate.h"
+#include "engine/train/selection.h"
+#include "engine/train/train_json.h"
+
+namespace fp {
+namespace {
+
+struct Interrupted {};
+
+// A network's nodes and its sets of tied channels.
+struct Structure {
+    Trace trace = {};
+    std::vector<ChannelSet> sets = {};
+};
+
+class PruneRun {
+public:
+    PruneRun(const Baseline& dense,
+             const PruneSettings& settings,
+             RunFolder& folder,
+             const PruneStart& start,
+             const PruneObserver& observer)
+        : dense_(dense),
+          p_(settings),
+          folder_(folder),
+          start_(start),
+          observer_(observer),
+          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), std::cerr),
+          resumed_(start.resume ? checkpoints_.load() : std::nullopt),
+          metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
+        record_caller(folder, start.caller);
+        if (resumed_) {
+            model_ = checkpoint_of(resumed_->model, folder_.path(),
+                                   {&dense.model.network->architecture}, dense.kernels());
+            s_ = parse_prune_state(resumed_->progress);
+            return;
+        }
+        model_ = {.network = copy_of(*dense.model.network), .card = dense.model.card};
+        model_.card.thresholds = {};  // of other probabilities
+        s_.weights = weighted_attributes(p_.attributes);
+    }
+
+    std::optional<PruneResult> run() {
+        if (resumed_ && !s_.over && s_.round < p_.iterations)
+            say(fmt::format("resuming in round {}", s_.round + 1));
+        try {
+            while (!s_.over && s_.round < p_.iterations) {
+                if (!s_.begun) {
+                    remove_channels();
+                    resumed_.reset();
+                }
+                tune();
+                resumed_.reset();
+                judge();
+            }
+        } catch (const Interrupted&) {
+            say("stopped and saved; --resume goes on from here");
+            return std::nullopt;
+        }
+        if (s_.best_round < 0)
+            say("no round kept enough balanced accuracy to be chosen; the last one is kept");
+        const std::optional<Checkpoint> best = checkpoints_.load_best();
+        FP_CHECK(best, "the best round's model is not there");
+        return PruneResult{
+            .best = checkpoint_of(best->model, folder_.path(),
+                                  {&dense_.model.network->architecture}, dense_.kernels()),
+            .rounds = s_.rounds,
+            .best_round = s_.best_round};
+    }
+
+    // The scores of this round, written to the folder.
+    ChannelScores write_scores(const Structure& structure) {
+        Network& net = *model_.network;
+        choose_trainable(net, "all");  // for criteria that use gradients
+        ScoreOptions options = score_options(p_);
+        options.seed = p_.seed + uint64_t(s_.round);
+        options.attributes = s_.weights;
+        std::erase_if(options.attributes, [](const auto& a) { return a.second == 0; });
+        ChannelScores scores = score(structure.trace.nodes, options);
+        const std::string file =
+            s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
+        if (!scores.note.empty()) say("scores: " + scores.note);
+        write_file(folder_ / file, scores_file_text(scores, options, weights_hash(net)));
+        return scores;
+    }
+
+    // The attributes' weights of the round that begins.
+    void learn_weights() {
+        if (p_.learn_weights > 0)
+            s_.weights = learned_weights(s_.weights, dense_.predict_on(Split::val, *model_.network),
+                                         p_.learn_weights);
+    }
+
+    Structure structure() const {
+        Structure out{.trace = trace(*model_.network, dense_.image_size())};
+        out.sets = channel_sets(out.trace.nodes);
+        return out;
+    }
+
+private:
+    void say(const std::string& line) const { observer_.tell(line); }
+
+    std::string round_name() const { return fmt::format("round {}", s_.round + 1); }
+
+    void save(const std::vector<TensorEntry>& state, bool best) {
+        ++s_.step;
+        checkpoints_.save({s_.step, to_file(*model_.network, model_.card), state, to_text(s_)},
+                          best);
+    }
+
+    // From a file where one is given (in the first round), else from the network.
+    ChannelScores score(const std::vector<Node>& nodes, const ScoreOptions& options) {
+        const std::string shared = s_.round == 0 ? start_.shared_scores : "";
+        std::string file = s_.round == 0 ? start_.scores : "";
+        if (file.empty() && !shared.empty() && std::filesystem::exists(shared)) file = shared;
+        if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
+        ScoreOptions shown = options;
+        shown.predict.progress = [&](int64_t done, int64_t all) {
+            observer_.update({.what = round_name() + ": scoring", .done = done, .total = all});
+        };
+        Session session(*model_.network);
+        const ChannelScores scores =
+            score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
+        if (!shared.empty()) write_file(shared, scores_file_text(scores, options, dense_.hash));
+        return scores;
+    }
+
+    // Scores, chooses, cuts.
+    void remove_channels() {
+        learn_weights();
+        Round round{.number = s_.round + 1, .attribute_weights = s_.weights};
+        Structure now;
+        if (p_.criterion != kNoCriterion) {
+            now = structure();
+            const ChannelScores scores = write_scores(now);
+            round.removed = choose(model_.network->spec, now.sets, scores.sets, choose_options(p_),
+                                   cost_of(dense_));
+        }
+        take_out(now.sets, round);
+        recalibrate(round);
+        model_.card.provenance = provenance(dense_, p_, start_.caller.tool, round.number);
+        s_.begun = round;
+        s_.position = {};
+        save({}, false);
+        if (observer_.stopped()) throw Interrupted{};
+    }
+
+    // Cuts, or masks, or for a control does neither, and notes what that did.
+    void take_out(const std::vector<ChannelSet>& sets, Round& round) {
+        Network& net = *model_.network;
+        const Removal& removal = round.removed;
+        const Totals before = totals(layer_costs(net, dense_.image_size()));
+        if (p_.mask && !removal.empty()) {
+            mask_filters(net, sets, removal);
+            for (const auto& [set, channels] : removal)
+                s_.masked[set].insert(s_.masked[set].end(), channels.begin(), channels.end());
+        } else if (!removal.empty()) {
+            auto small = cut(net, sets, removal);
+            small->batches_seen = net.batches_seen;
+            if (p_.verify) verify(net, *small, sets, removal);
+            model_.card.kept = compose(model_.card.kept, sets, removal);
+            model_.network = std::move(small);
+        }
+        const Totals after = totals(layer_costs(*model_.network, dense_.image_size()));
+        for (const auto& [name, channels] : removal) round.channels += int64_t(channels.size());
+        round.parameters = after.parameters;
+        round.macs = after.macs;
+        say(fmt::format(
+            "{}: {} channels of {} sets {}; {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC",
+            round_name(), round.channels, removal.size(), p_.mask ? "masked" : "removed",
+            double(before.parameters) * 1e-6, double(after.parameters) * 1e-6, before.macs * 1e-6,
+            after.macs * 1e-6));
+        if (!p_.mask) tell_what_stays_as_slow(sets, removal);
+        round.cut = validate();
+    }
+
+    Summary validate() const {
+        return summarize(dense_.predict_on(Split::val, *model_.network), dense_.attributes);
+    }
+
+    void tell_what_stays_as_slow(const std::vector<ChannelSet>& sets,
+                                 const Removal& removal) const {
+        const Kernels& k = dense_.kernels();
+        const int as_slow = sets_as_slow(k, sets, removal),
+                  block = Map{.c = 1, .block = k.block(1)}.stored_c();
+        if (as_slow > 0)
+            say(
+                fmt::format("{} of these {} sets fill as many blocks of {} channels as before and "
+                            "are no faster on this device: --round-to {} would keep what is free",
+                            as_slow, removal.size(), block, block));
+    }
+
+    void verify(const Network& old,
+                const Network& small,
+                const std::vector<ChannelSet>& sets,
+                const Removal& removal) const {
+        const double difference = difference_from_silenced(old, small, sets, removal, dense_);
+        say(fmt::format("removing equals silencing within {:.1e} of the largest logit",
+                        difference));
+        FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ",
+                 difference);
+    }
+
+    void recalibrate(Round& round) {
+        if (p_.recalibrate == 0) return;
+        const int64_t batches = recalibrate_norms(
+            *model_.network, model_.card.preprocessing, dense_.data,
+            recalibration_samples(dense_.data.set, p_, s_.round), dense_.predict_options);
+        round.recalibrated = validate();
+        say(fmt::format(
+            "batch norm's statistics of {} batches: validation balanced accuracy {:.3f} -> {:.3f}",
+            batches, round.cut.metric("balanced_accuracy"),
+            round.recalibrated->metric("balanced_accuracy")));
+    }
+
+    void tune() {
+        Network& net = *model_.network;
+        choose_trainable(net, p_.finetune);
+        const FitOptions options =
+            fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round),
+                        dense_.data.set);
+        if (options.epochs == 0) return;
+        Trainer trainer(net, model_.card.preprocessing, options.trainer);
+        if (resumed_ && !resumed_->state.empty()) trainer.load(resumed_->state);
+        const std::vector<ChannelSet> sets =
+            s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
+        FitHooks hooks;
+        hooks.progress = [&](const FitHooks::Progress& p) {
+            if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // after each step
+            observer_.update(
+                {.what = fmt::format("{} epoch {}/{}", round_name(), p.epoch + 1, p.epochs),
+                 .done = p.batch * options.batch_size,
+                 .total = p.batches * options.batch_size,
+                 .loss = p.loss,
+                 .waiting_seconds = p.waiting_seconds});
+        };
+        hooks.epoch = [&](const EpochResult& r) {
+            say(epoch_line(r, options.epochs));
+            append_epoch(metrics_, r, s_.round + 1, s_.step + 1);  // the save that follows
+        };
+        hooks.save = [&](const FitPosition& position, bool) {
+            s_.position = position;
+            const std::vector<TensorEntry> state = trainer.save();
+            std::optional<Trainer::Averaged> averaged;
+            if (trainer.has_average()) averaged.emplace(trainer);
+            save(state, false);
+        };
+        hooks.stop = [&] { return observer_.stopped(); };
+        if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks))
+            throw Interrupted{};
+        if (trainer.has_average()) adopt_average(trainer, net);
+    }
+
+    // Keeps the round or gives up.
+    void judge() {
+        const Predictions val = dense_.predict_on(Split::val, *model_.network);
+        const std::string by = objective_of(p_);
+        Round& round = *s_.begun;
+        round.val = summarize(val, dense_.attributes);
+        round.objective = {.by = by, .value = selection_value(val, by, dense_.attributes)};
+        const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
+                     accuracy = round.val.metric("balanced_accuracy"),
+                     value = round.objective.value;
+        const int classes = int(dense_.model.card.classes.size());
+        round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
+        round.enough_accuracy = accuracy >= least_accuracy(dense_accuracy, classes, p_.max_drop);
+        const bool better = round.enough_accuracy && std::isfinite(value) && value > s_.best;
+        if (better) {
+            s_.best = value;
+            s_.best_round = round.number;
+        }
+        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}",
+                        round.number, accuracy, dense_accuracy, by, value,
+                        better                   ? " *"
+                        : !round.within_max_drop ? ", more than --max-drop below dense"
+                        : !round.enough_accuracy ? ", not half as far above chance as dense"
+                                                 : ""));
+        s_.over = !round.within_max_drop ||
+                  (p_.patience > 0 && round.number - std::max(s_.best_round, 0) >= p_.patience);
+        s_.rounds.push_back(round);
+        s_.begun.reset();
+        ++s_.round;
+        save({}, better || s_.best_round < 0);
+    }
+
+    const Baseline& dense_;
+    const PruneSettings& p_;
+    RunFolder& folder_;
+    const PruneStart& start_;
+    const PruneObserver& observer_;
+    CheckpointFolder checkpoints_;
+    std::optional<Checkpoint> resumed_;  // until its state has been taken up
+    Metrics metrics_;
+    LoadedModel model_;
+    PruneState s_;
+};
+
+}  // namespace
+
+const Round& PruneResult::kept() const {
+    return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1);
+}
+
+Identity identity_of(const Baseline& dense, const PruneSettings& settings, const Caller& caller) {
+    Identity out{.settings =
+                     caller.settings.empty() ? settings_by_name(settings) : caller.settings};
+    out.settings.push_back({"the dense model", dense.hash});
+    out.settings.push_back({"--device", std::string(dense.kernels().name)});
+    out.add(identity_of(dense.data.set, dense.attributes));
+    out.add(identity_of_threads());
+    return out;
+}
+
+double least_accuracy(double dense_accuracy, int classes, double max_drop) {
+    const double chance = 1.0 / classes;
+    if (!(dense_accuracy > chance)) return std::numeric_limits<double>::infinity();
+    return std::max(dense_accuracy - max_drop, (chance + dense_accuracy) / 2);
+}
+
+std::optional<PruneResult> prune(const Baseline& dense,
+                                 const PruneSettings& settings,
+                                 RunFolder& folder,
+                                 const PruneStart& start,
+                                 const PruneObserver& observer) {
+    return PruneRun(dense, settings, folder, start, observer).run();
+}
+
+void score_only(const Baseline& dense,
+                const PruneSettings& settings,
+                RunFolder& folder,
+                const PruneStart& start,
+                const PruneObserver& observer) {
+    PruneRun run(dense, settings, folder, start, observer);
+    run.learn_weights();
+    run.write_scores(run.structure());
+}
+
+}  // namespace fp

@@ -1,0 +1,176 @@
+#include "engine/prune/scan.h"
+
+#include <algorithm>
+
+#include "engine/fairness/compare.h"
+#include "engine/io/hash.h"
+#include "engine/measure/layer_costs.h"
+#include "engine/prune/cut.h"
+#include "engine/prune/prune_json.h"
+#include "engine/prune/sweep_plan.h"
+
+namespace fp {
+namespace {
+
+ScanFigure figure_of(const std::vector<Difference>& all, const char* key) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Difference& d) { return d.key == key; });
+    FP_CHECK(found != all.end(), "scan: the comparison has no ", key);
+    return {.value = found->model, .change = found->value, .p = found->p};
+}
+
+// One share of one set.
+ScanPoint scan_point(const Baseline& dense,
+                     const Predictions& before,
+                     const ChannelSet& set,
+                     const SetScores& scores,
+                     const ChooseOptions& options) {
+    const Network& net = *dense.model.network;
+    ScanPoint out{.share = to_string(options.amount)};
+    Removal removal;
+    try {
+        removal = choose(net.spec, {set}, scores, options, {});
+    } catch (const Error& e) {
+        if (e.exit != Exit::data) throw;
+        out.reason = e.what();
+        return out;
+    }
+    const auto small = cut(net, {set}, removal);
+    const Totals left = totals(layer_costs(*small, dense.image_size()));
+    const Comparison c = compare(dense.predict_on(Split::val, *small), before, dense.attributes);
+    out.removed = int64_t(removal.begin()->second.size());
+    out.parameters = left.parameters;
+    out.macs = left.macs;
+    out.balanced_accuracy = figure_of(c.metrics, "balanced_accuracy");
+    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty())
+        out.gap = figure_of(c.attributes[0].gaps, kScanGap);
+    return out;
+}
+
+void correct(const std::vector<ScanFigure*>& figures) {
+    std::vector<double> p;
+    for (const ScanFigure* f : figures) p.push_back(f->p);
+    const std::vector<double> corrected = holm(p);
+    for (size_t i = 0; i < figures.size(); ++i) figures[i]->p_holm = corrected[i];
+}
+
+Identity scan_identity(const Baseline& dense,
+                       const ScanSettings& s,
+                       const RunFolder& folder,
+                       const Caller& caller) {
+    Identity out = identity_of(dense, s.pruning, caller);
+    if (caller.settings.empty()) out.settings.push_back({"shares", s.shares});
+    out.settings.push_back({"the scores", sha256_of_file(folder / "scores.json")});
+    return out;
+}
+
+// The sets that the scores are of, in the order of the network, and that are not finished.
+std::vector<ChannelSet> sets_left(const Baseline& dense,
+                                  const SetScores& scores,
+                                  const std::vector<ScannedSet>& finished) {
+    std::vector<ChannelSet> out;
+    for (const ChannelSet& set :
+         channel_sets(trace(*dense.model.network, dense.image_size()).nodes)) {
+        const bool known =
+            std::any_of(finished.begin(), finished.end(),
+                        [&](const ScannedSet& done) { return done.set == set.name(); });
+        if (scores.contains(set.name()) && !known) out.push_back(set);
+    }
+    return out;
+}
+
+// False where the observer stopped it. `save` is called after each set.
+bool scan_sets(const Baseline& dense,
+               const ScanSettings& settings,
+               const SetScores& scores,
+               const Predictions& before,
+               std::vector<ScannedSet>& sets,
+               const std::function<void()>& save,
+               const PruneObserver& observer) {
+    const std::vector<Amount> shares = parse_shares(settings.shares);
+    const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
+    PruneProgress progress{.what = "scan",
+                           .total = int64_t(left.size() * shares.size()) * before.size()};
+    ChooseOptions options = choose_options(settings.pruning);
+    for (const ChannelSet& set : left) {
+        ScannedSet row{.set = set.name(), .channels = set.channels};
+        for (const Amount& share : shares) {
+            if (observer.stopped()) return false;
+            options.amount = share;
+            row.points.push_back(
+                scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options));
+            progress.done += before.size();
+            observer.update(progress);
+        }
+        sets.push_back(std::move(row));
+        save();
+    }
+    return true;
+}
+
+}  // namespace
+
+std::vector<Amount> parse_shares(const std::string& text) {
+    std::vector<Amount> out;
+    for (const std::string& entry : split_list(text, "--scan")) {
+        out.push_back(parse_amount(entry));
+        FP_REQUIRE(out.back().kind == Amount::Kind::share, Exit::usage, "--scan `", text,
+                   "`: shares with commas, as 10%,25%,50%, not `", entry, "`");
+    }
+    FP_REQUIRE(out.size() <= 5, Exit::usage, "--scan `", text, "`: ", out.size(),
+               " shares; up to 5 fit a table");
+    return out;
+}
+
+void correct_for_many(std::vector<ScannedSet>& sets) {
+    std::vector<ScanFigure*> accuracy, gap;
+    for (ScannedSet& set : sets)
+        for (ScanPoint& point : set.points) {
+            if (point.balanced_accuracy) accuracy.push_back(&*point.balanced_accuracy);
+            if (point.gap) gap.push_back(&*point.gap);
+        }
+    correct(accuracy);
+    correct(gap);
+}
+
+std::optional<Scan> scan(const Baseline& dense,
+                         const ScanSettings& settings,
+                         RunFolder& folder,
+                         const PruneStart& start,
+                         const PruneObserver& observer) {
+    std::vector<std::string> shares;
+    for (const Amount& share : parse_shares(settings.shares)) shares.push_back(to_string(share));
+    const std::filesystem::path scores = folder / "scores.json", file = folder / "scan.json";
+    const bool anew = !start.resume || !std::filesystem::exists(scores);
+    if (anew) {
+        std::filesystem::remove(file);
+        PruneStart scoring = start;
+        scoring.resume = false;
+        score_only(dense, settings.pruning, folder, scoring, observer);
+    }
+    Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
+    std::vector<ScannedSet> sets;
+    if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, observer);
+    if (!anew) record_caller(folder, start.caller);
+    const Predictions before = dense.predict_on(Split::val, *dense.model.network);
+    const bool done = scan_sets(
+        dense, settings, scores_in(scores, dense.hash).sets, before, sets,
+        [&] { write_scan(file, out.identity, sets); }, observer);
+    if (!done) {
+        observer.tell("stopped and saved; --resume goes on from here");
+        return std::nullopt;
+    }
+    correct_for_many(sets);
+    const Summary summary = summarize(before, dense.attributes);
+    const std::string attribute = dense.attributes.empty() ? "" : dense.attributes[0];
+    out.result = {.criterion = settings.pruning.criterion,
+                  .attribute = attribute,
+                  .dense_accuracy = summary.metric("balanced_accuracy"),
+                  .dense_gap = {},
+                  .shares = shares,
+                  .sets = std::move(sets)};
+    if (!attribute.empty()) out.result.dense_gap = summary.attribute(attribute)->gap(kScanGap);
+    return out;
+}
+
+}  // namespace fp

@@ -1,0 +1,62 @@
+// What a pruning run is asked for: how channels are scored, how many are removed, how the rest is fine-tuned.
+#pragma once
+
+#include "engine/prune/choose.h"
+#include "engine/prune/score.h"
+#include "engine/train/settings.h"
+
+namespace fp {
+
+struct PruneSettings {
+    std::vector<std::string> attributes = {};  // "sex", or with a weight "sex=2"
+    uint64_t seed = 1;  // of calibration samples, the random criterion and fine-tuning
+
+    // Scores.
+    std::string criterion = "snnl";  // a Criterion's name, or kNoCriterion
+    std::string layers = "last";     // last, all, or a pattern over layer names
+    SnnlOptions snnl = {};
+    Tap tap = Tap::convolution;
+    int64_t samples = 4096;  // calibration images, from the training split; 0: all
+    int batches = 0;         // images per block of the scores; 0: all at once
+    double protect = 0;      // weight of the class's own score
+    FairPruneOptions fairprune = {};
+    double learn_weights = 0;  // step size of learned attribute weights; 0: fixed weights
+
+    // Removal.
+    std::string amount = "5";  // per round (engine/prune/choose.h)
+    bool mask = false;         // zero the filters as the paper's code does, instead of cutting
+    int min_channels = 1, round_to = 1;
+    int recalibrate = 0;  // batches for new statistics of batch norm after a cut; 0: none
+    bool verify = false;  // check that removing equals silencing
+
+    // Rounds.
+    int iterations = 1;
+    int patience = 0;        // rounds without a better objective before it stops; 0: never
+    double max_drop = 0.05;  // of validation balanced accuracy below dense, at which it stops
+    std::string objective =
+        {};  // validation metric that selects the best round; empty: rms of the first attribute
+
+    // Fine-tuning after each cut.
+    std::string finetune = "all";  // all, head or norm: which parameters are trained
+    TrainingSettings tune = {.epochs = 2, .schedule = {.lr = 0.01}};
+    int batch_size = 128;  // of fine-tuning, scoring and evaluation
+};
+
+// The criterion that removes nothing: a control that is fine-tuned alike.
+inline const char* const kNoCriterion = "none";
+
+// The settings with "snnl+as-released+given-class": a criterion, then settings of its own joined by +. The words are
+// exact, as-released, given-class, centre, euclidean, mask, tap=NAME, layers=NAME, protect=LAMBDA, temperature=T,
+// samples=N, learn=ETA (learn_weights). Exit::usage for another word.
+PruneSettings with_criterion(PruneSettings, const std::string&);
+
+// Exit::usage for words that mean nothing and for a criterion that cannot use these attributes.
+void check(const PruneSettings&);
+
+ScoreOptions score_options(const PruneSettings&);
+ChooseOptions choose_options(const PruneSettings&);
+
+// The metric that selects the best round.
+std::string objective_of(const PruneSettings&);
+
+}  // namespace fp

@@ -1,0 +1,181 @@
+#include "engine/prune/sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <span>
+
+#include "engine/eval/predictions_file.h"
+#include "engine/io/files.h"
+#include "engine/io/hash.h"
+#include "engine/prune/prune_json.h"
+#include "engine/prune/scores_file.h"
+
+namespace fp {
+namespace {
+
+// The time of one inference over the dense model's, measured in turns.
+Ratio latency_of(const Baseline& dense, const LoadedModel& model) {
+    if (model.network->spec == dense.model.network->spec) return {1, 1, 1};
+    const auto seconds = time_in_turns({model.network.get(), dense.model.network.get()},
+                                       {.batch_size = dense.predict_options.batch_size,
+                                        .image_size = dense.image_size(),
+                                        .seconds = 0.3,
+                                        .min_rounds = 7});
+    return ratio_of(seconds[0], seconds[1]);
+}
+
+class Sweep {
+public:
+    Sweep(const Baseline& dense,
+          const SweepSettings& settings,
+          RunFolder& folder,
+          const SweepStart& start,
+          const PruneObserver& observer)
+        : dense_(dense), s_(settings), folder_(folder), start_(start), observer_(observer) {}
+
+    std::optional<SweepResult> run() {
+        const std::vector<SweepPoint> points = sweep_points(s_);
+        for (const SweepPoint& point : points)  // a mistake in the last one is found now
+            check(point.settings);
+        SweepResult out{.rule = {},
+                        .objective = objective_of(s_.base),
+                        .attribute = dense_.attributes.empty() ? "" : dense_.attributes[0],
+                        .dense_val = dense_.val()};
+        record(false);
+        for (const SweepPoint& point : points) {
+            SweptPoint& swept = out.points.emplace_back(SweptPoint{.point = point, .runs = {}});
+            for (int i = 0; i < s_.seeds; ++i) {
+                const uint64_t seed = s_.base.seed + uint64_t(i);
+                std::optional<PruneResult> result = run_point(point, seed);
+                record(true);
+                if (!result) return std::nullopt;
+                swept.runs.push_back(
+                    {.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
+            }
+        }
+        for (SweptPoint& p : out.points) p.latency = latency_of(dense_, p.runs[0].result.best);
+        out.selected = chosen(out.points);
+        out.rule = selection_rule(out.objective, s_.base.max_drop, s_.seeds);
+        read_test(out);
+        summarize_points(out);
+        out.rankings = rank_table(rankings(points));
+        return out;
+    }
+
+private:
+    std::optional<PruneResult> run_point(const SweepPoint& point, uint64_t seed) {
+        std::filesystem::create_directories(folder_ / "scores");
+        RunFolder own(folder_.path() / run_path(point, seed),
+                      start_.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
+        PruneSettings settings = point.settings;
+        settings.seed = seed;
+        PruneStart start{.caller = caller_of(point, seed), .resume = !start_.force};
+        if (settings.criterion != kNoCriterion) {
+            start.shared_scores = scores_file(point, seed).string();
+            if (start_.force && fresh_.insert(start.shared_scores).second)
+                std::filesystem::remove(start.shared_scores);
+        }
+        return prune(dense_, settings, own, start,
+                     labelled(observer_, fmt::format("{}, seed {}: ", point.name, seed)));
+    }
+
+    // A run is known by its own point: a search may be resumed with more criteria, amounts and seeds.
+    Caller caller_of(const SweepPoint& point, uint64_t seed) const {
+        Caller out = start_.caller;
+        if (out.settings.empty()) return out;
+        std::erase_if(out.settings, [](const Setting& s) {
+            return s.name == "--sweep" || s.name == "--controls" || s.name == "--seeds" ||
+                   s.name == "--criterion" || s.name == "--amount" || s.name == "--seed";
+        });
+        out.settings.push_back({"--criterion", point.criterion});
+        out.settings.push_back({"--amount", point.settings.amount});
+        out.settings.push_back({"--seed", std::to_string(seed)});
+        return out;
+    }
+
+    // The record of a search that is resumed is left alone until a run of it has been.
+    void record(bool resumed) {
+        if (recorded_ || (std::filesystem::exists(folder_ / "config.toml") && !resumed)) return;
+        record_caller(folder_, start_.caller);
+        recorded_ = true;
+    }
+
+    // Points that differ only in the amount share the first round's scores.
+    std::filesystem::path scores_file(const SweepPoint& point, uint64_t seed) const {
+        const std::string key = scores_key(point.settings);
+        return folder_.path() / "scores" /
+               fmt::format("{}-seed{}-{}.json", point.settings.criterion, seed,
+                           xxh3(std::as_bytes(std::span(key))).substr(0, 8));
+    }
+
+    // The first seed's order of each criterion.
+    std::vector<Ranking> rankings(const std::vector<SweepPoint>& points) const {
+        std::vector<Ranking> out;
+        std::set<std::filesystem::path> seen;
+        for (const SweepPoint& point : points) {
+            if (point.settings.criterion == kNoCriterion) continue;
+            const std::filesystem::path file = scores_file(point, s_.base.seed);
+            if (seen.insert(file).second)
+                out.push_back(
+                    {.name = point.criterion, .scores = scores_in(file, dense_.hash).sets});
+        }
+        return out;
+    }
+
+    int chosen(const std::vector<SweptPoint>& points) const {
+        std::vector<SweepFigures> figures;
+        for (const SweptPoint& p : points) {
+            SweepFigures& f = figures.emplace_back();
+            f.control = p.point.control;
+            for (const SweepRun& run : p.runs) {
+                f.accuracy.push_back(run.result.kept().val.metric("balanced_accuracy"));
+                f.objective.push_back(run.result.kept().objective.value);
+            }
+        }
+        return select_point(
+            figures, least_accuracy(dense_.val().metric("balanced_accuracy"),
+                                    int(dense_.model.card.classes.size()), s_.base.max_drop));
+    }
+
+    // The dense model and every run on the test split, where there is one.
+    void read_test(SweepResult& out) const {
+        if (members(dense_.data.set, Split::test).empty()) return;
+        record_test_read(folder_.path(), start_.caller.command_line);
+        out.dense_test = dense_.predict_on(Split::test, *dense_.model.network);
+        out.dense_figures = test_figures(*out.dense_test, dense_.attributes);
+        for (SweptPoint& p : out.points)
+            for (SweepRun& run : p.runs) {
+                run.test = dense_.predict_on(Split::test, *run.result.best.network);
+                run.figures = test_figures(*run.test, dense_.attributes);
+                write_predictions(folder_.path() / run.folder / "predictions.csv", *run.test);
+            }
+    }
+
+    const Baseline& dense_;
+    const SweepSettings& s_;
+    RunFolder& folder_;
+    const SweepStart& start_;
+    const PruneObserver& observer_;
+    bool recorded_ = false;
+    std::set<std::string> fresh_;  // score files of this command
+};
+
+}  // namespace
+
+const SweptPoint& SweepResult::shown() const {
+    if (selected >= 0) return points[size_t(selected)];
+    return *std::find_if(points.begin(), points.end(),
+                         [](const SweptPoint& p) { return !p.point.control; });
+}
+
+std::optional<SweepResult> sweep(const Baseline& dense,
+                                 const SweepSettings& settings,
+                                 RunFolder& folder,
+                                 const SweepStart& start,
+                                 const PruneObserver& observer) {
+    return Sweep(dense, settings, folder, start, observer).run();
+}
+
+}  // namespace fp

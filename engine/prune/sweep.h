@@ -1,0 +1,85 @@
+// A search: criteria x amounts x seeds, each a run in a folder of its own, scored once per criterion and seed; then a
+// choice by validation; then one read of the test split for all of them.
+#pragma once
+
+#include "engine/fairness/seeds.h"
+#include "engine/measure/stopwatch.h"
+#include "engine/prune/loop.h"
+#include "engine/prune/rankings.h"
+#include "engine/prune/sweep_plan.h"
+
+namespace fp {
+
+// The gap that points are compared by.
+inline const char* const kSweepGap = "eodd_mean";
+
+// One model on the test split.
+struct TestFigures {
+    struct AttributeGap {
+        std::string attribute;
+        double gap, rms_squared, fair_low, fair_high;  // of kSweepGap
+    };
+    double accuracy = kNotEstimable, balanced_accuracy = kNotEstimable, macro_f1 = kNotEstimable;
+    std::vector<AttributeGap>
+        gaps;  // none of an attribute with fewer than two groups of enough samples
+
+    double gap_by(const std::string& attribute) const;  // NaN where there is none
+};
+TestFigures test_figures(const Predictions&, const std::vector<std::string>& attributes);
+
+struct SweepRun {
+    uint64_t seed;
+    std::filesystem::path folder;  // in that of the sweep
+    PruneResult result;
+    std::optional<Predictions> test = {};
+    std::optional<TestFigures> figures = {};  // of `test`
+};
+
+// A point minus a control; runs of one seed are pairs.
+struct AgainstControl {
+    std::string control;
+    SeedSummary gap, balanced_accuracy;
+    double gap_p_holm = kNotEstimable;  // corrected for all such gaps of the search
+};
+
+struct SweptPoint {
+    SweepPoint point;
+    std::vector<SweepRun> runs;
+    Ratio latency{1, 1, 1};  // measured time of the first seed's network over the dense model's
+    SeedSummary val_accuracy, val_objective;
+    std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
+    bool dominated =
+        false;  // another point is at least as good in accuracy, gap and time, and better in one
+    std::vector<AgainstControl> against = {};
+};
+
+struct SweepResult {
+    std::string rule, objective;
+    std::string attribute;  // the first one, whose gaps are compared; "": none
+    Summary dense_val;
+    std::optional<Predictions> dense_test;
+    std::optional<TestFigures> dense_figures;
+    std::vector<SweptPoint> points;
+    int selected = -1;  // index of the chosen point; -1: none kept enough accuracy
+    RankTable rankings;
+
+    // The chosen point, else the first that is no control.
+    const SweptPoint& shown() const;
+};
+
+struct SweepStart {
+    Caller caller = {};
+    bool force = false;  // start over; otherwise runs that are there are gone on with
+};
+
+// Nothing where the observer stopped it; it is saved then. A test split is read once, after the choice.
+std::optional<SweepResult> sweep(const Baseline&,
+                                 const SweepSettings&,
+                                 RunFolder&,
+                                 const SweepStart& = {},
+                                 const PruneObserver& = {});
+
+// Fills in what follows from the runs: means over seeds, domination, differences from the controls.
+void summarize_points(SweepResult&);
+
+}  // namespace fp

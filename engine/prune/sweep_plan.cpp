@@ -1,0 +1,93 @@
+#include "engine/prune/sweep_plan.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+#include <cmath>
+#include <set>
+
+#include "engine/fairness/seeds.h"
+
+namespace fp {
+
+std::string random_control(const std::string& amount) {
+    return "random " + amount + ", tuned alike";
+}
+
+std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
+    const PruneSettings& p = s.base;
+    const std::vector<std::string> amounts =
+        s.sweep ? split_list(p.amount, "--amount") : std::vector<std::string>{p.amount};
+    const std::vector<std::string> criteria =
+        s.sweep ? split_list(p.criterion, "--criterion") : std::vector<std::string>{p.criterion};
+    std::vector<SweepPoint> out;
+    std::set<std::string> seen;
+    const auto add = [&](const std::string& name, const std::string& criterion,
+                         const std::string& amount, bool control) {
+        FP_REQUIRE(seen.insert(name).second, Exit::usage, "--sweep: ", name, " is there twice");
+        SweepPoint point{.name = name,
+                         .criterion = criterion,
+                         .settings = with_criterion(p, criterion),
+                         .control = control};
+        point.settings.amount = amount;
+        parse_amount(amount);
+        out.push_back(std::move(point));
+    };
+    if (s.controls) add(kDenseControl, kNoCriterion, amounts[0], true);
+    for (const std::string& amount : amounts) {
+        if (s.controls) add(random_control(amount), "random", amount, true);
+        for (const std::string& criterion : criteria)
+            add(criterion + " " + amount, criterion, amount, false);
+    }
+    return out;
+}
+
+std::filesystem::path run_path(const SweepPoint& point, uint64_t seed) {
+    std::string name;
+    for (const char c : point.name) {
+        if (c == '%')
+            name += "pct";
+        else if (std::isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '.' || c == '=')
+            name += c;
+        else if (!name.empty() && name.back() != '-')
+            name += '-';
+    }
+    return std::filesystem::path("runs") / fmt::format("{}-seed{}", name, seed);
+}
+
+int select_point(const std::vector<SweepFigures>& points, double least_accuracy) {
+    int best = -1;
+    double best_objective = 0;
+    for (size_t i = 0; i < points.size(); ++i) {
+        const SeedSummary accuracy = summarize_seeds(points[i].accuracy),
+                          objective = summarize_seeds(points[i].objective);
+        if (points[i].control || !(accuracy.mean >= least_accuracy) || std::isnan(objective.mean))
+            continue;
+        if (best >= 0 && objective.mean <= best_objective) continue;
+        best = int(i);
+        best_objective = objective.mean;
+    }
+    return best;
+}
+
+std::string selection_rule(const std::string& objective, double max_drop, int seeds) {
+    return fmt::format(
+        "On validation, {}of the runs whose balanced accuracy is within {} of the dense model's "
+        "and at least half as far above chance (1/classes), the one of the best {}; controls are "
+        "not chosen, and nothing is where the dense model is at chance. The test split was read "
+        "once, after the choice.",
+        seeds > 1 ? fmt::format("by means over {} seeds, ", seeds) : "", max_drop, objective);
+}
+
+std::vector<std::string> split_list(const std::string& text, const char* option) {
+    std::vector<std::string> out;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t comma = std::min(text.find(',', at), text.size());
+        FP_REQUIRE(comma > at, Exit::usage, option, " `", text, "`: an entry of the list is empty");
+        out.push_back(text.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return out;
+}
+
+}  // namespace fp

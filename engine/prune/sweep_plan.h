@@ -1,0 +1,46 @@
+// The plan of a search: which points it has, and which of them is chosen.
+#pragma once
+
+#include <filesystem>
+
+#include "engine/prune/settings.h"
+
+namespace fp {
+
+struct SweepSettings {
+    PruneSettings base;
+    int seeds = 1;          // runs per point: base.seed and those after it
+    bool sweep = false;     // base.criterion and base.amount are lists with commas
+    bool controls = false;  // beside each amount: the dense model and a random choice, tuned alike
+};
+
+struct SweepPoint {
+    std::string name;       // "snnl+centre 10%", "dense, tuned alike"
+    std::string criterion;  // "snnl+centre"
+    PruneSettings settings;
+    bool control = false;
+};
+
+// The names of the controls.
+inline const std::string kDenseControl = "dense, tuned alike";
+std::string random_control(const std::string& amount);
+
+// Exit::usage where a list has an empty entry or names a point twice.
+std::vector<SweepPoint> sweep_points(const SweepSettings&);
+// The folder of one run, in the folder of the sweep: "runs/snnl-10pct-seed2".
+std::filesystem::path run_path(const SweepPoint&, uint64_t seed);
+
+// A point's figures on validation, by seed.
+struct SweepFigures {
+    bool control = false;
+    std::vector<double> accuracy, objective;
+};
+// The index of the chosen point: of those that are no controls and whose mean balanced accuracy is at least
+// `least_accuracy`, the one of the best mean objective. -1: none.
+int select_point(const std::vector<SweepFigures>&, double least_accuracy);
+std::string selection_rule(const std::string& objective, double max_drop, int seeds);
+
+// The entries of "a,b,c". Exit::usage, naming the option, where one is empty.
+std::vector<std::string> split_list(const std::string& text, const char* option);
+
+}  // namespace fp

@@ -1,0 +1,176 @@
+#include "engine/report/prune_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/eval/predictions_file.h"
+#include "engine/measure/profile.h"
+#include "engine/prune/prune_json.h"
+
+namespace fp {
+namespace {
+
+LayerPair::Side side_of(const LayerCost& c, int batch_size) {
+    return {.channels = c.out_channels,
+            .parameters = c.parameters,
+            .macs = c.macs / batch_size,
+            .ms = c.forward_seconds * 1e3};
+}
+
+std::vector<LayerPair> layer_pairs(const Baseline& dense, const LoadedModel& pruned) {
+    const int batch = dense.predict_options.batch_size;
+    const ProfileOptions options{
+        .batch_size = batch, .image_size = dense.image_size(), .mode = Mode::eval};
+    const auto before = profile(*dense.model.network, options),
+               after = profile(*pruned.network, options);
+    std::vector<LayerPair> out;
+    for (size_t i = 0; i < before.size() && i < after.size(); ++i) {
+        const LayerCost &a = before[i], &b = after[i];
+        if (a.op != "conv2d" && a.op != "linear") continue;
+        out.push_back({.layer = a.layer,
+                       .height = a.height,
+                       .width = a.width,
+                       .dense = side_of(a, batch),
+                       .pruned = side_of(b, batch)});
+    }
+    return out;
+}
+
+std::vector<SpeedPair> speed_pairs(const Baseline& dense, const LoadedModel& pruned) {
+    const int largest = dense.predict_options.batch_size;
+    std::vector<SpeedPair> out;
+    for (const int batch : {1, largest}) {
+        const auto seconds =
+            time_in_turns({dense.model.network.get(), pruned.network.get()},
+                          {.batch_size = batch, .image_size = dense.image_size(), .seconds = 1.5});
+        out.push_back({.batch = batch,
+                       .dense = summarize(seconds[0]),
+                       .pruned = summarize(seconds[1]),
+                       .speedup = ratio_of(seconds[0], seconds[1])});
+        if (largest == 1) break;
+    }
+    return out;
+}
+
+// The first round's scores and what they removed.
+std::vector<ScoreStrip> first_scores(const Baseline& dense,
+                                     const PruneResult& result,
+                                     const std::filesystem::path& folder) {
+    std::vector<ScoreStrip> out;
+    const std::filesystem::path file = folder / "scores.json";
+    if (!std::filesystem::exists(file) || result.rounds.empty()) return out;
+    const auto sets = channel_sets(trace(*dense.model.network, dense.image_size()).nodes);
+    const ScoresFile scores = scores_in(file, dense.hash);
+    const Removal& removed = result.rounds[0].removed;
+    const auto removed_of = [&](const std::string& set) {
+        const auto found = removed.find(set);
+        return found == removed.end() ? std::vector<int>{} : found->second;
+    };
+    for (const LayerScores& layer : scores.layers)
+        out.push_back({.layer = layer.layer,
+                       .attribute = layer.attribute,
+                       .values = layer.normalized,
+                       .removed = removed_of(set_of(sets, layer.layer).name())});
+    if (!out.empty()) return out;
+    for (const auto& [set, values] : scores.sets)
+        out.push_back(
+            {.layer = set, .attribute = {}, .values = values, .removed = removed_of(set)});
+    return out;
+}
+
+// "Balanced accuracy: better than the dense model (0.700 to 0.750, p = 0.01 after correction). "
+std::string sentence(const std::string& what,
+                     const Difference& d,
+                     bool less_is_better,
+                     double alpha) {
+    if (std::isnan(d.value) || std::isnan(d.p_holm))
+        return fmt::format("{}: not estimable. ", what);
+    const std::string figures =
+        fmt::format("{:.3f} to {:.3f}, p = {:.3g} after correction", d.other, d.model, d.p_holm);
+    if (d.p_holm > alpha) return fmt::format("{}: no evidence of a change ({}). ", what, figures);
+    return fmt::format("{}: {} ({}). ", what,
+                       (d.value < 0) == less_is_better ? "better than the dense model"
+                                                       : "worse than the dense model",
+                       figures);
+}
+
+// Whether what is left of a gap is more than fair treatment shows by chance.
+std::string remainder(const Gap& gap) {
+    if (std::isnan(gap.value) || std::isnan(gap.fair_high)) return "";
+    return fmt::format(
+        "What is left of it is {} a classifier that treats the groups alike shows here (up to "
+        "{:.3f}). ",
+        gap.value <= gap.fair_high ? "within what" : "more than", gap.fair_high);
+}
+
+template <class T>
+const T* find(const std::vector<T>& all, std::string_view key) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const T& m) { return m.key == key; });
+    return found == all.end() ? nullptr : &*found;
+}
+
+void compare_on_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
+    const std::vector<std::string>& attributes = report.dense.attributes;
+    report.test = {.dense = evaluate(dense, attributes),
+                   .pruned = evaluate(pruned, attributes),
+                   .comparison = compare(pruned, dense, attributes)};
+    report.verdict = verdict_of(*report.test);
+}
+
+}  // namespace
+
+PruneReport prune_report(const Baseline& dense,
+                         const PruneResult& result,
+                         const PruneSettings& settings,
+                         const std::filesystem::path& folder) {
+    return {.dense = dense,
+            .result = result,
+            .settings = settings,
+            .folder = folder,
+            .layers = layer_pairs(dense, result.best),
+            .speed = speed_pairs(dense, result.best),
+            .scores = first_scores(dense, result, folder)};
+}
+
+void read_test(PruneReport& report, const RunFolder& folder, const Caller& caller) {
+    const Baseline& dense = report.dense;
+    if (members(dense.data.set, Split::test).empty()) return;
+    record_test_read(folder.path(), caller.command_line);
+    const Predictions before = dense.predict_on(Split::test, *dense.model.network),
+                      after = dense.predict_on(Split::test, *report.result.best.network);
+    write_predictions(folder / "predictions.csv", after);
+    write_predictions(folder / "predictions-dense.csv", before);
+    compare_on_test(report, before, after);
+}
+
+void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {
+    report.sweep = &sweep;
+    if (!sweep.dense_test) return;
+    write_predictions(folder / "predictions-dense.csv", *sweep.dense_test);
+    compare_on_test(report, *sweep.dense_test, *sweep.shown().runs[0].test);
+}
+
+std::string verdict_of(const TestResult& test) {
+    const char* const kGap = "eodd_mean";
+    const double alpha = 1 - test.comparison.options.confidence;
+    const Difference* accuracy = find(test.comparison.metrics, "balanced_accuracy");
+    FP_CHECK(accuracy, "the comparison has no balanced_accuracy");
+    std::string out = sentence("Balanced accuracy", *accuracy, false, alpha);
+    for (const AttributeComparison& a : test.comparison.attributes) {
+        const Difference* change = find(a.gaps, kGap);
+        if (!change) continue;
+        out += sentence("Equalized-odds gap by " + a.name, *change, true, alpha);
+        out += remainder(test.pruned.attribute(a.name).gap(kGap));
+    }
+    // A model that knows nothing treats everybody alike.
+    if (test.pruned.metric("balanced_accuracy").value < 1.25 / double(test.pruned.classes.size()))
+        out +=
+            "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
+    out.pop_back();
+    return out;
+}
+
+}  // namespace fp

@@ -1,0 +1,74 @@
+#include "engine/run/identity.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <span>
+
+#include "engine/data/attributes.h"
+#include "engine/io/files.h"
+#include "engine/io/hash.h"
+
+namespace fp {
+namespace {
+
+std::string value_in(const std::vector<Setting>& settings, const std::string& name) {
+    const auto found = std::find_if(settings.begin(), settings.end(),
+                                    [&](const Setting& s) { return s.name == name; });
+    return found == settings.end() ? "not set" : printable(found->value, 200);
+}
+
+std::string groups_hash(const Grouping& g) {
+    Xxh3 hash;
+    for (const std::string& group : g.groups) {
+        hash.add(as_bytes(group));
+        hash.add(std::as_bytes(std::span("", 1)));  // ends a name
+    }
+    hash.add(std::as_bytes(std::span(g.of)));
+    return hash.hex();
+}
+
+}  // namespace
+
+void Identity::add(const Identity& other) {
+    settings.insert(settings.end(), other.settings.begin(), other.settings.end());
+    noted.insert(noted.end(), other.noted.begin(), other.noted.end());
+}
+
+std::string difference(const std::vector<Setting>& saved, const std::vector<Setting>& now) {
+    std::vector<Setting> names = now;
+    for (const Setting& s : saved)
+        if (std::none_of(now.begin(), now.end(),
+                         [&](const Setting& n) { return n.name == s.name; }))
+            names.push_back(s);
+    std::string first;
+    int more = 0;
+    for (const Setting& s : names) {
+        const std::string was = value_in(saved, s.name), is = value_in(now, s.name);
+        if (was == is) continue;
+        if (first.empty())
+            first = text(printable(s.name), " was ", was, ", is ", is);
+        else
+            ++more;
+    }
+    if (more == 0) return first;
+    return text(first, ", and ", more,
+                more == 1 ? " more setting differs" : " more settings differ");
+}
+
+Identity identity_of(const Dataset& set, const std::vector<std::string>& attributes) {
+    Identity out{.settings = {{"the images, classes and splits", split_hash(set)}}};
+    // The pixels of generated images follow from the specification alone.
+    (set.synth ? out.settings : out.noted).push_back({"--data", set.name});
+    for (const std::string& attribute : attributes)
+        out.settings.push_back(
+            {"the groups of " + attribute, groups_hash(group_by(set, attribute))});
+    return out;
+}
+
+Identity identity_of_threads() {
+    return {.noted = {{"the number of threads (it decides how sums are rounded)",
+                       std::to_string(omp_get_max_threads())}}};
+}
+
+}  // namespace fp

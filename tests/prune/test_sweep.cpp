@@ -1,0 +1,161 @@
+// The plan of a search, its rule of choice, and what follows from its runs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/prune/loop.h"
+#include "engine/prune/sweep.h"
+#include "tests/expect_error.h"
+
+namespace fp {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::expect_error;
+using ::testing::HasSubstr;
+
+std::vector<std::string> names(const std::vector<SweepPoint>& points) {
+    std::vector<std::string> out;
+    for (const SweepPoint& p : points) out.push_back(p.name);
+    return out;
+}
+
+TEST(Sweep, EveryCriterionWithEveryAmountAndTheControlsOfEach) {
+    PruneSettings p;
+    p.criterion = "snnl+given-class,l1";
+    p.amount = "5,10%";
+    const auto points = sweep_points({.base = p, .sweep = true, .controls = true});
+    EXPECT_THAT(names(points),
+                ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl+given-class 5",
+                            "l1 5", "random 10%, tuned alike", "snnl+given-class 10%", "l1 10%"));
+    EXPECT_TRUE(points[0].control && points[1].control && !points[2].control);
+    EXPECT_EQ(points[0].settings.criterion, kNoCriterion);
+    EXPECT_EQ(points[2].settings.criterion, "snnl");
+    EXPECT_TRUE(points[2].settings.snnl.given_class);
+    EXPECT_FALSE(points[3].settings.snnl.given_class);
+    EXPECT_EQ(points[5].settings.amount, "10%");
+}
+
+TEST(Sweep, WithoutSweepThereIsOnePointAndItsControls) {
+    PruneSettings p;
+    EXPECT_THAT(names(sweep_points({.base = p, .seeds = 3})), ElementsAre("snnl 5"));
+    EXPECT_THAT(names(sweep_points({.base = p, .controls = true})),
+                ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl 5"));
+}
+
+TEST(Sweep, WhatCannotBePlannedIsRefused) {
+    PruneSettings p;
+    p.criterion = "l1,l1";
+    expect_error(
+        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "l1 5", "twice");
+    p.criterion = "l1,,l2";
+    expect_error(
+        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "--criterion", "empty");
+    p.criterion = "snnl+loud";
+    expect_error(
+        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "loud");
+    p.criterion = "snnl+protect=x";
+    expect_error(
+        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "no number");
+    p.criterion = "l1";
+    p.amount = "5,half";
+    expect_error(
+        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "half");
+}
+
+TEST(Sweep, FoldersTellPointsApart) {
+    EXPECT_EQ(run_path({.name = "snnl+given-class 10%"}, 2), "runs/snnl+given-class-10pct-seed2");
+    EXPECT_EQ(run_path({.name = "dense, tuned alike"}, 1), "runs/dense-tuned-alike-seed1");
+    EXPECT_NE(run_path({.name = "l1 macs:60%"}, 1), run_path({.name = "l1 params:60%"}, 1));
+}
+
+TEST(Sweep, CriteriaTakeSettings) {
+    const PruneSettings p = with_criterion({}, "snnl+as-released+centre+protect=0.5+mask");
+    EXPECT_EQ(p.snnl.definition, SnnlShape::Definition::as_released);
+    EXPECT_TRUE(p.snnl.centred && p.mask);
+    EXPECT_EQ(p.protect, 0.5);
+}
+
+TEST(Sweep, TheBestMeanObjectiveWithinTheDropIsChosenAndNoControl) {
+    const double kNaN = std::nan("");
+    const std::vector<SweepFigures> points{
+        {.control = true, .accuracy = {0.9, 0.9}, .objective = {0, 0}},
+        {.accuracy = {0.8, 0.9}, .objective = {-0.2, -0.1}},   // mean -0.15
+        {.accuracy = {0.9, 0.9}, .objective = {-0.3, -0.02}},  // mean -0.16
+        {.accuracy = {0.5, 0.9}, .objective = {0, 0}},         // too far below
+        {.accuracy = {0.9, 0.9}, .objective = {kNaN, kNaN}}};
+    EXPECT_EQ(select_point(points, 0.84), 1);
+    EXPECT_EQ(select_point(points, 0.88), 2);
+    EXPECT_EQ(select_point(points, 0.6), 3);
+    EXPECT_EQ(select_point({points[0], points[4]}, 0), -1);
+}
+
+TEST(Sweep, AModelThatKnowsNothingIsNotChosenForItsSmallGap) {
+    const double chance = 0.25;
+    EXPECT_NEAR(least_accuracy(0.9, 4, 0.05), 0.85, 1e-12);
+    EXPECT_NEAR(least_accuracy(0.9, 4, 1), 0.575, 1e-12);    // half of what is above chance
+    EXPECT_NEAR(least_accuracy(0.3, 4, 0.1), 0.275, 1e-12);  // --max-drop alone would admit 0.2
+    // Three points of a dense model at 0.28: constant, nearly so, and one that still knows as much.
+    const std::vector<SweepFigures> points{{.accuracy = {chance}, .objective = {0}},
+                                           {.accuracy = {0.26}, .objective = {-0.01}},
+                                           {.accuracy = {0.27}, .objective = {-0.1}}};
+    EXPECT_EQ(select_point(points, 0.28 - 0.05), 0);  // what --max-drop alone would do
+    EXPECT_EQ(select_point(points, least_accuracy(0.28, 4, 0.05)), 2);
+    for (const double dense : {chance, 0.2})  // nothing to keep: nothing is chosen
+        EXPECT_EQ(select_point(points, least_accuracy(dense, 4, 1)), -1);
+    EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("half as far above chance"));
+}
+
+// Two seeds of a point whose test figures are given.
+SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<double>& gaps) {
+    SweptPoint out{.point = point, .runs = {}};
+    for (size_t i = 0; i < gaps.size(); ++i) {
+        SweepRun& run = out.runs.emplace_back();
+        run.seed = i;
+        Round& round = run.result.rounds.emplace_back();
+        round.val.metrics = {{"balanced_accuracy", accuracy}};
+        round.objective = {.by = "rms:sex", .value = -gaps[i]};
+        run.figures = TestFigures{.balanced_accuracy = accuracy,
+                                  .gaps = {{.attribute = "sex", .gap = gaps[i]}}};
+    }
+    return out;
+}
+
+TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
+    PruneSettings p;
+    p.criterion = "l1";
+    const auto points = sweep_points({.base = p, .controls = true});  // dense, random, l1
+    SweepResult r;
+    r.attribute = "sex";
+    r.points.push_back(swept(points[0], 0.8, {0.30, 0.32, 0.31}));
+    r.points.push_back(swept(points[1], 0.7, {0.30, 0.33, 0.31}));
+    r.points.push_back(swept(points[2], 0.8, {0.10, 0.11, 0.12}));
+    summarize_points(r);
+    EXPECT_TRUE(r.points[0].against.empty() && r.points[1].against.empty());
+    ASSERT_EQ(r.points[2].against.size(), 2u);
+    const AgainstControl& dense = r.points[2].against[0];
+    EXPECT_EQ(dense.control, kDenseControl);
+    EXPECT_NEAR(dense.gap.mean, -0.2, 1e-12);
+    EXPECT_NEAR(r.points[2].against[1].balanced_accuracy.mean, 0.1, 1e-12);
+    // Holm over two: the smaller p doubles, the larger one is at least that.
+    const double p0 = dense.gap.p, p1 = r.points[2].against[1].gap.p;
+    const double smaller =
+        std::min(p0, p1) == p0 ? dense.gap_p_holm : r.points[2].against[1].gap_p_holm;
+    EXPECT_NEAR(smaller, 2 * std::min(p0, p1), 1e-12);
+    EXPECT_NEAR(r.points[2].test_gap->mean, 0.11, 1e-12);
+    EXPECT_TRUE(r.points[1].dominated);  // less accurate, less fair, no faster
+    EXPECT_FALSE(r.points[2].dominated);
+}
+
+TEST(Sweep, TheKeptRoundIsTheBestOrElseTheLast) {
+    PruneResult r;
+    for (int i = 1; i <= 3; ++i) r.rounds.emplace_back().number = i;
+    EXPECT_EQ(r.kept().number, 3);
+    r.best_round = 2;
+    EXPECT_EQ(r.kept().number, 2);
+}
+
+}  // namespace
+}  // namespace fp
