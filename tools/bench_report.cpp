@@ -26,7 +26,7 @@ std::string why_not_faster(const LayerCost& dense,
 
 constexpr const char* kRow = "{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n";
 
-std::string layer_row(const LayerCost& c, const Floor& floor, int batch_size, double total) {
+std::string layer_row(const LayerCost& c, const LowerBound& floor, int batch_size, double total) {
     const std::string layer = c.layer.substr(0, 21),
                       channels = fmt::format("{}>{}", c.in_channels, c.out_channels),
                       map = fmt::format("{}x{}", c.height, c.width);
@@ -55,7 +55,7 @@ std::string layers_text(const BenchReport& b) {
                            "time", "GF/s", "roof");
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const LayerCost& c = table.rows[r];
-            const Floor floor = floor_of(b.roof, c);
+            const LowerBound floor = lower_bound(b.roof, c);
             out += layer_row(c, floor, b.layers_batch_size, total);
             if (seconds_of(c) <= 0 || b.layers[0].rows.size() != table.rows.size()) continue;
             const std::string why = why_not_faster(b.layers[0].rows[r], c, b.kernels, floor.memory);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/measure/profile.h"
+#include "engine/measure/profile_json.h"
 #include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"
 
@@ -28,7 +29,7 @@ struct BenchReport {
     std::vector<Model> models;
     std::vector<Measured> measured;  // by batch size, then by model
     std::vector<NamedProfile> layers = {};
-    Roof roof = {};  // where there are layers to print
+    Roofline roof = {};  // where there are layers to print
     const Kernels& kernels;
     int image_size, layers_batch_size;
     bool train = false, print_layers = false;

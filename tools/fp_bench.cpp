@@ -83,7 +83,7 @@ int run(const BenchFlags& f, const Options& options) {
                                                  .mode = f.train ? Mode::train : Mode::infer})});
     }
     if (!f.trace.empty()) write_file(f.trace, trace_text(report.layers));
-    if (f.layers) report.roof = measure_roof(k);
+    if (f.layers) report.roof = measure_roofline(k);
     std::cout << (options.json() ? json_text(report) : to_text(report));
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "tools/tools_json.h"
 
+#include "engine/measure/profile_json.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -13,7 +15,7 @@ ordered_json layers_json(const BenchReport& b) {
     ordered_json out = ordered_json::array();
     for (const NamedProfile& table : b.layers)
         for (const LayerCost& c : table.rows) {
-            const Floor floor = floor_of(b.roof, c);
+            const LowerBound floor = lower_bound(b.roof, c);
             out.push_back({{"checkpoint", table.name},
                            {"batch_size", b.layers_batch_size},
                            {"layer", c.layer},
