@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/measure/profile.h"
+#include "engine/measure/profile_json.h"
 #include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"
 

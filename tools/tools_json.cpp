@@ -1,5 +1,7 @@
 #include "tools/tools_json.h"
 
+#include "engine/measure/profile_json.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

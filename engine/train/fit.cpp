@@ -253,6 +253,11 @@ std::vector<double> balanced_class_weights(const Dataset& set) {
     return weight;
 }
 
+void check_fit(const ImageData& data, const FitOptions& options) {
+    train_split(data, options);
+    check_names(data, validation_split(data), options);
+}
+
 bool fit(Trainer& trainer,
          const Preprocessing& preprocessing,
          const ImageData& data,
