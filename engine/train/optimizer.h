@@ -1,4 +1,4 @@
-// One update of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and
+// One update of all trainable parameters from their gradients (kernels/ops/optimizer.h has the formulas), and
 // what it remembers: momenta and the step number.
 #pragma once
 
