@@ -98,7 +98,7 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
     words >> n >> h >> c;
     const Map m{.n = n, .c = c, .h = h, .w = h, .block = k.block(c)};
     const Type a = k.activation, p = k.parameter;
-    const void* x = t->in(a, m);
+    const act* x = t->in(a, m);
     if (name == "relu")
         return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, {.x = x, .y = y}, {}); };
     if (name == "relu_backward")
@@ -115,7 +115,7 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
         };
     const BatchNormShape s{.x = m, .relu = true};
     const Map v{.c = c, .block = m.block};
-    const void *gamma = t->in(p, v), *beta = t->in(p, v);
+    const par *gamma = t->in(p, v), *beta = t->in(p, v);
     if (name == "norm_train")
         return [&k, s, x, gamma, beta, mean_ = t->update("running_mean", p, v),
                 var_ = t->update("running_var", p, v), y = t->out("y", a, m),
@@ -190,7 +190,7 @@ Call loss_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& w
     const LossShape s{.logits = {.n = n, .c = c, .block = k.block(c)}};
     const Type a = k.activation, p = k.parameter;
     const int32_t* labels = t->in(drawn_labels(n, c));
-    const void* logits = t->in(a, s.logits);
+    const act* logits = t->in(a, s.logits);
     if (name == "loss")
         return [&k, s, labels, logits, losses = t->out("losses", p, Map{.n = n}),
                 sums = static_cast<double*>(t->scratch(2 * sizeof(double)))] {
@@ -222,8 +222,8 @@ Call optimizer_op(const std::string& name, const std::shared_ptr<Tensors>& t, Li
     words >> count;
     const Map flat{.n = int(count)};
     const Type p = k.parameter;
-    const void* g = t->in(p, flat);
-    void *w = t->update("w", p, flat), *m = t->update("m", p, flat);
+    const par* g = t->in(p, flat);
+    par *w = t->update("w", p, flat), *m = t->update("m", p, flat);
     if (name == "sgd")
         return [&k, count, g, w, m] {
             k.optimizer.sgd(count, {.lr = 0.1, .momentum = 0.9, .decay = 1e-4, .nesterov = true},

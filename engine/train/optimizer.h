@@ -1,4 +1,4 @@
-// Updates of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and their state: momenta
+// Updates of all trainable parameters from their gradients (kernels/ops/optimizer.h has the formulas), and their state: momenta
 // and the step number.
 #pragma once
 
