@@ -193,6 +193,9 @@ ordered_json report_json(const PruneReport& r, const Caller& caller) {
         out["verdict"] = r.verdict;
     }
     if (r.sweep) out["sweep"] = to_json(*r.sweep);
+    if (r.dense.data.unreadable)
+        if (const auto reasons = r.dense.data.unreadable->reasons(); !reasons.empty())
+            out["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
     return out;
 }
 
