@@ -21,12 +21,13 @@ namespace fp {
 enum class Takes { flag, whole_number, number, word };
 
 struct Option {
-    std::string name, metavar, help, heading;
+    std::string name, metavar = {}, help, heading;
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
-    std::function<void(const std::vector<std::string>&)> set;  // throws Error with what is wrong
-    std::function<std::string()> shown;  // for --help; "" is nothing worth showing
-    std::function<std::string()> toml;   // "" where there is no value
+    std::function<void(const std::vector<std::string>&)> set =
+        {};                                   // throws Error with what is wrong
+    std::function<std::string()> shown = {};  // for --help; "" is nothing worth showing
+    std::function<std::string()> toml = {};   // "" where there is no value
 
     std::string title() const { return positional ? metavar : "--" + name; }
 };

@@ -33,7 +33,7 @@ std::filesystem::path run_path(const SweepPoint&, uint64_t seed);
 // A point's figures on validation, by seed.
 struct SweepFigures {
     bool control = false;
-    std::vector<double> accuracy, objective;
+    std::vector<double> accuracy = {}, objective = {};
 };
 // The rule: of the points that are no controls and whose mean validation balanced accuracy is at least
 // least_accuracy(), the one of the best mean objective. -1: none.

@@ -10,7 +10,7 @@ namespace fp {
 struct SweepRun {
     uint64_t seed;
     PruneOutcome outcome;
-    std::optional<Predictions> test;
+    std::optional<Predictions> test = {};
 };
 struct SweepResult {
     SweepPoint point;

@@ -10,11 +10,11 @@ namespace fp {
 struct TrainingOptions {
     int epochs = 30;
     ScheduleOptions schedule;
-    OptimizerOptions optimizer;
+    OptimizerOptions optimizer = {};
     Sampling sampler = Sampling::shuffled;
     std::string class_weights = "none", augment = "flips", select = "balanced_accuracy";
     double label_smoothing = 0, ema = 0;
-    SnnlPenaltyOptions snnl;
+    SnnlPenaltyOptions snnl = {};
     int accumulate = 1, workers = 0;
     bool skip_bad = false;
     int64_t limit_batches = 0;

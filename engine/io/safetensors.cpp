@@ -34,9 +34,9 @@ constexpr std::array<DtypeRow, 8> kDtypes{{{Dtype::f64, "F64", 8},
 // One tensor as the header describes it; the data lies at [begin, end) from the end of the header.
 struct Described {
     std::string name;
-    std::optional<Dtype> dtype;
-    std::optional<std::vector<int64_t>> shape;
-    std::vector<uint64_t> offsets;
+    std::optional<Dtype> dtype = {};
+    std::optional<std::vector<int64_t>> shape = {};
+    std::vector<uint64_t> offsets = {};
 };
 
 struct Header {

@@ -22,7 +22,7 @@ std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
     std::vector<LayerCost> best;
     for (int pass = -2; pass < std::max(o.passes, 1); ++pass) {
         Tape tape = session.begin({.mode = o.mode, .profile = true});
-        const Var y = net.forward(tape, tape.input({images.data(), map}));
+        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
         if (o.mode == Mode::train) {
             loss.forward(tape, y, labels);
             tape.backward({{y, loss.gradient(tape, y)}});

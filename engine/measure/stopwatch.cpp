@@ -29,17 +29,17 @@ struct TimedNetwork::State {
     TimingOptions options;
     Session session;
     uint64_t key = session.new_key();
-    Map map;
-    Buffer images, labels;
-    std::unique_ptr<CrossEntropy> loss;
-    std::unique_ptr<RoundedWeights> rounded;
-    std::unique_ptr<OptimizerState> optimizer;
+    Map map = {};
+    Buffer images = {}, labels = {};
+    std::unique_ptr<CrossEntropy> loss = {};
+    std::unique_ptr<RoundedWeights> rounded = {};
+    std::unique_ptr<OptimizerState> optimizer = {};
 
     void step() {
         std::optional<RoundedWeights::InUse> in_use;
         if (options.train) in_use.emplace(*rounded);
         Tape tape = session.begin({.mode = options.train ? Mode::train : Mode::infer});
-        const Var y = net.forward(tape, tape.input({images.data(), map}));
+        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
         if (!options.train) return;
         loss->enqueue(tape, y, static_cast<int32_t*>(labels.data()));
         tape.backward({{y, loss->gradient(tape, y)}});

@@ -51,7 +51,7 @@ public:
 
 private:
     struct Steps {
-        std::optional<int64_t> last, previous, best;
+        std::optional<int64_t> last = {}, previous = {}, best = {};
     };
     Steps read_steps() const;
     Steps find_steps() const;
