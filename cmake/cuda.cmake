@@ -106,7 +106,7 @@ if(fp_cuda_built)
     set_target_properties(fairprune_cudnn PROPERTIES PREFIX "" POSITION_INDEPENDENT_CODE ON
                           LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     target_include_directories(fairprune_cudnn PRIVATE ${PROJECT_SOURCE_DIR} ${CUDNN_INCLUDE} ${fp_toolkit}/include)
-    target_compile_options(fairprune_cudnn PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-missing-field-initializers>
+    target_compile_options(fairprune_cudnn PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>
                            $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
     target_link_libraries(fairprune_cudnn PRIVATE ${CUDNN_LIBRARY} ${CUBLAS_LIBRARY})
   endif()

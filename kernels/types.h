@@ -3,17 +3,26 @@
 
 namespace fp {
 
-using act = void;
-using par = void;
+// Opaque, so that neither is taken for the other: what lies behind is the table's activation or parameter type.
+struct act;
+struct par;
 
-// The numbers behind such a pointer, as the backend's own types.
+// The numbers behind such a pointer, as the backend's own type.
 template <class T>
 const T* as(const act* p) {
-    return static_cast<const T*>(p);
+    return reinterpret_cast<const T*>(p);
 }
 template <class T>
 T* as(act* p) {
-    return static_cast<T*>(p);
+    return reinterpret_cast<T*>(p);
+}
+template <class T>
+const T* as(const par* p) {
+    return reinterpret_cast<const T*>(p);
+}
+template <class T>
+T* as(par* p) {
+    return reinterpret_cast<T*>(p);
 }
 
 enum class Type { f32, f64, bf16 };

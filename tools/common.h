@@ -18,10 +18,10 @@ void add_compute_options(Options& options, ComputeOptions& compute);
 void add_dataset_options(Options& options, DatasetOptions& dataset);
 
 struct DataOptions {
-    std::string data;
-    std::vector<std::string> attributes;
-    DatasetOptions dataset;
-    std::optional<int> image_size;
+    std::string data = {};
+    std::vector<std::string> attributes = {};
+    DatasetOptions dataset = {};
+    std::optional<int> image_size = {};
     int batch_size = 32;
 };
 void add_data_options(Options& options, DataOptions& data);

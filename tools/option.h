@@ -15,12 +15,12 @@ namespace fp {
 enum class Takes { flag, whole_number, natural, number, word };
 
 struct Option {
-    std::string name, metavar, help, heading;
+    std::string name, metavar = {}, help, heading;
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
     bool keeps_bits = false;                                   // no part of a run's identity
-    std::function<void(const std::vector<std::string>&)> set;  // throws Error with what is wrong
-    std::function<std::vector<std::string>()> get;             // empty: no value
+    std::function<void(const std::vector<std::string>&)> set = {};  // throws Error with what is wrong
+    std::function<std::vector<std::string>()> get = {};             // empty: no value
 
     std::string title() const { return positional ? metavar : "--" + name; }
 };

@@ -25,7 +25,7 @@ struct FileScan {
 };
 
 struct ScanOptions {
-    DecodeOptions decode;
+    DecodeOptions decode = {};
     bool decode_images = true;  // else the bytes are compared only
     int threads = 0;            // 0: one for each hardware thread
     std::function<void(int64_t done)> progress =

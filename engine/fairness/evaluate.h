@@ -25,9 +25,9 @@ namespace fp {
 struct EvaluateOptions {
     int resamples = 2000;  // bootstrap resamples and permutations; 0: values alone
     double confidence = 0.95;
-    int min_group_size =
-        10;                // images; smaller groups are shown, but left out of gaps and worst group
-    std::string positive;  // class whose sensitivity at `specificity` is reported; empty: none
+    // In images. Smaller groups are shown, but left out of gaps and worst group.
+    int min_group_size = 10;
+    std::string positive = {};  // class whose sensitivity at `specificity` is reported; empty: none
     double specificity = 0.8;
     uint64_t seed = 1;
     int threads = 0;  // 0: all cores. The figures do not depend on it

@@ -33,9 +33,9 @@ struct AttributeSummary {
 struct Summary {
     int64_t samples = 0;
     double loss = 0;  // mean cross entropy; NaN without probabilities
-    std::vector<Figure>
-        metrics;  // accuracy, balanced_accuracy, ..., in the order of Report::metrics
-    std::vector<AttributeSummary> attributes;
+    // accuracy, balanced_accuracy, ..., in the order of Report::metrics
+    std::vector<Figure> metrics = {};
+    std::vector<AttributeSummary> attributes = {};
 
     double metric(std::string_view key) const;                       // an Error for an unknown key
     const AttributeSummary* attribute(std::string_view name) const;  // null where there is none

@@ -31,14 +31,14 @@ struct TensorEntry {
     std::string name;
     Dtype dtype = Dtype::f32;
     std::vector<int64_t> shape;  // logical; {} is a single number
-    Bytes data;
+    Bytes data = {};
 
     bool operator==(const TensorEntry&) const = default;
 };
 
 struct TensorFile {
-    std::map<std::string, std::string> metadata;
-    std::vector<TensorEntry> tensors;
+    std::map<std::string, std::string> metadata = {};
+    std::vector<TensorEntry> tensors = {};
 
     const TensorEntry* find(std::string_view name) const;  // null where there is none
     bool operator==(const TensorFile&) const = default;

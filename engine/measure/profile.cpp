@@ -20,7 +20,7 @@ std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
     std::vector<LayerCost> best;
     for (int pass = -2; pass < std::max(o.passes, 1); ++pass) {
         Tape tape = session.begin({.mode = o.mode, .profile = true});
-        const Var y = net.forward(tape, tape.input({images.data(), map}));
+        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
         if (o.mode == Mode::train) tape.backward({{cross_entropy(tape, y, labels, entropy).row}});
         tape.read_times();
         const std::vector<LayerCost> now = layer_costs(tape.nodes(), k.activation);

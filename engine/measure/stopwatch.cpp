@@ -29,11 +29,11 @@ struct TimedNetwork::State {
     Network& net;
     TimingOptions options;
     Session session;
-    Map map;
-    Buffer images, labels;
-    std::unique_ptr<CrossEntropy> entropy;
-    std::unique_ptr<RoundedWeights> rounded;
-    std::unique_ptr<OptimizerState> optimizer;
+    Map map = {};
+    Buffer images = {}, labels = {};
+    std::unique_ptr<CrossEntropy> entropy = {};
+    std::unique_ptr<RoundedWeights> rounded = {};
+    std::unique_ptr<OptimizerState> optimizer = {};
     StepGraph graph{session,
                     options.train ? StepGraph::Reads::parameters : StepGraph::Reads::derived};
 
@@ -41,7 +41,7 @@ struct TimedNetwork::State {
         std::optional<RoundedWeights::InUse> in_use;
         if (options.train) in_use.emplace(*rounded);
         Tape tape = session.begin({.mode = options.train ? Mode::train : Mode::infer});
-        const Var y = net.forward(tape, tape.input({images.data(), map}));
+        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
         if (!options.train) return;
         const auto* targets = static_cast<int32_t*>(labels.data());
         tape.backward({{cross_entropy(tape, y, targets, *entropy).row}});

@@ -43,7 +43,7 @@ std::vector<double> ticks(const Range& r, int count) {
 
 struct Frame {
     Axes axes;
-    Range x, y;
+    Range x = {}, y = {};
     int left = 52, right = 12, top = 26, bottom = 36;
 
     double at_x(double v) const {

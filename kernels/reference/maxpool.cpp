@@ -14,7 +14,7 @@ template <class T>
 void forward(const MaxPoolShape& shape, const MaxPool::Forward& args, Stream) {
     const auto x = view<T>(shape.x, args.x);
     const auto y = view<T>(shape.y(), args.y);
-    const auto won = view<uint8_t>(shape.y(), args.argmax);
+    const MapView<uint8_t> won{shape.y(), args.argmax};
 
     for_each(y.map, [&](int n, int c, int p, int q) {
         T best{};
@@ -40,7 +40,7 @@ void forward(const MaxPoolShape& shape, const MaxPool::Forward& args, Stream) {
 template <class T>
 void backward(const MaxPoolShape& shape, const MaxPool::Backward& args, Stream) {
     const auto dy = view<T>(shape.y(), args.dy);
-    const auto won = view<uint8_t>(shape.y(), args.argmax);
+    const MapView<const uint8_t> won{shape.y(), args.argmax};
     const auto dx = view<T>(shape.x, args.dx);
 
     for_each(dx.map, [&](int n, int c, int h, int w) {

@@ -18,7 +18,7 @@ struct Inputs {
 // The inputs of backward besides x, gamma and the running statistics, and the initial contents of its outputs.
 struct Incoming {
     Values y, dy, mean, rstd;
-    Values dx_before, dresidual_before, dgamma_before, dbeta_before;
+    Values dx_before = {}, dresidual_before = {}, dgamma_before = {}, dbeta_before = {};
 };
 
 struct Outputs {

@@ -20,7 +20,7 @@ namespace fp {
 
 struct Pixels {
     int width = 0, height = 0;
-    std::vector<uint8_t> rgb;  // height x width x 3
+    std::vector<uint8_t> rgb = {};  // height x width x 3
 };
 
 // Pixels that somebody else keeps.

@@ -86,10 +86,10 @@ inline constexpr ConvTile kConvTiles[] = {
 // What tests, and tuning on a card, choose in the rule's place; what is not set follows the rule. A choice that does not
 // fit a shape is an error.
 struct ConvForced {
-    std::optional<ConvKernel> pixels;   // forward, and dx at stride 1
-    std::optional<ConvKernel> strided;  // dx at other strides
-    std::optional<ConvKernel> filter;   // dw
-    TileSize tile{};                    // of the kernels above
+    std::optional<ConvKernel> pixels = {};   // forward, and dx at stride 1
+    std::optional<ConvKernel> strided = {};  // dx at other strides
+    std::optional<ConvKernel> filter = {};   // dw
+    TileSize tile{};                         // of the kernels above
     int blocks = 0;   // of stream and patch; of halo, at most, for each slice of outputs
     int parts = 0;    // of dw; of halo_filter, at most
     int buffers = 0;  // patches of a halo block: 1 or 2
