@@ -139,6 +139,7 @@ int run(PruneFlags f, const Options& o) {
     const PruneSettings settings =
         f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
     for (const SweepPoint& point : sweep_points(search)) check(point.settings);
+    check_objective(f.pruning, data);
     const Baseline baseline(dense, data, settings);
     // Mistakes in these files are found before a run is cleared.
     if (!f.scores.empty() && !f.resume) scores_in(f.scores, baseline.hash);

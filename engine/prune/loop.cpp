@@ -22,7 +22,6 @@ namespace fp {
 namespace {
 
 struct Interrupted {};
-
 // A network's nodes and its sets of tied channels.
 struct Structure {
     Trace trace = {};
@@ -343,6 +342,7 @@ PruneResult prune(const LoadedModel& dense,
                   const PruneSettings& settings,
                   const std::filesystem::path& folder) {
     check(settings);
+    check_objective(settings, data);
     RunFolder run(folder, IfRunIsThere::refuse);
     return std::move(*prune(Baseline(dense, data, settings), settings, run));
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/fairness/weighted_attributes.h"
+#include "engine/train/selection.h"
 
 namespace fp {
 namespace {
@@ -81,6 +82,22 @@ void check(const PruneSettings& p) {
     FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage,
                "--finetune `", p.finetune, "` is not all, head or norm");
     if (p.criterion != kNoCriterion) check_scoring(score_options(p));
+}
+
+void check_objective(const PruneSettings& p, const ImageData& data) {
+    if (p.objective.empty()) return;
+    Predictions blind = no_predictions(data);
+    const size_t classes = data.set.classes.size();
+    const std::vector<float> even(classes, 1 / float(classes));
+    for (const int64_t s : members(data.set, Split::val))
+        add_prediction(blind, data, s, even.data());
+    try {
+        selection_value(blind, p.objective, plain_names(p.attributes));
+    } catch (const Error& error) {
+        const std::string said = error.what(), option = "--select";
+        if (error.exit != Exit::usage || !said.starts_with(option)) throw;
+        fail_with(Exit::usage, "--objective", said.substr(option.size()));
+    }
 }
 
 ScoreOptions score_options(const PruneSettings& p) {

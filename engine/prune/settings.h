@@ -53,6 +53,9 @@ PruneSettings with_criterion(PruneSettings, const std::string&);
 // Exit::usage for words that mean nothing and for a criterion that cannot use these attributes.
 void check(const PruneSettings&);
 
+// Exit::usage where the objective is no metric, before anything is run.
+void check_objective(const PruneSettings&, const ImageData&);
+
 ScoreOptions score_options(const PruneSettings&);
 ChooseOptions choose_options(const PruneSettings&);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/report/prune_report.h"
+#include "engine/run/device.h"
 #include "engine/train/train.h"
 #include "models/models.h"
 
