@@ -25,11 +25,16 @@ PruneObserver on_stderr(bool quiet) {
         std::optional<Progress> line;
     };
     const auto bar = std::make_shared<Bar>();
+    const auto warn = [=](const std::string& line) {
+        bar->line.reset();
+        std::cerr << line << "\n";
+    };
     return {.say =
                 [=](const std::string& line) {
                     bar->line.reset();
-                    if (!quiet) std::cerr << line << "\n";
+                    if (!quiet) warn(line);
                 },
+            .warn = warn,
             .progress =
                 [=](const PruneProgress& p) {
                     if (!bar->line || bar->what != p.what) {
@@ -134,6 +139,10 @@ int run(PruneFlags f, const Options& o) {
     const PruneSettings settings =
         f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
     for (const SweepPoint& point : sweep_points(search)) check(point.settings);
+    const Baseline baseline(dense, data, settings);
+    // Mistakes in these files are found before a run is cleared.
+    if (!f.scores.empty() && !f.resume) scores_in(f.scores, baseline.hash);
+    if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
     RunFolder folder(f.out, f.force    ? IfRunIsThere::overwrite
                             : f.resume ? IfRunIsThere::resume
@@ -142,7 +151,6 @@ int run(PruneFlags f, const Options& o) {
                         .command_line = o.command_line(),
                         .config = o.resolved(),
                         .settings = o.identity()};
-    const Baseline baseline(dense, data, settings);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,

@@ -1,6 +1,7 @@
 #include "engine/prune/settings.h"
 
 #include <cstdlib>
+#include <limits>
 
 #include "engine/fairness/weighted_attributes.h"
 
@@ -109,6 +110,12 @@ ChooseOptions choose_options(const PruneSettings& p) {
 std::string objective_of(const PruneSettings& p) {
     if (!p.objective.empty()) return p.objective;
     return p.attributes.empty() ? "balanced_accuracy" : "rms:" + plain_names(p.attributes)[0];
+}
+
+double least_accuracy(double dense_accuracy, int classes, double max_drop) {
+    const double chance = 1.0 / classes;
+    if (!(dense_accuracy > chance)) return std::numeric_limits<double>::infinity();
+    return std::max(dense_accuracy - max_drop, (chance + dense_accuracy) / 2);
 }
 
 }  // namespace fp
