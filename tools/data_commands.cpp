@@ -5,11 +5,10 @@
 
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "engine/data/attributes.h"
 #include "engine/data/check.h"
-#include "engine/data/counts.h"
+#include "engine/data/counts_json.h"
 #include "engine/data/decode/png.h"
 #include "engine/data/images.h"
 #include "engine/data/parallel.h"
@@ -22,8 +21,6 @@
 
 namespace fp {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // "checked 640 of 25331" on stderr: one line that changes on a terminal, a line for each tenth in a pipe.
 std::function<void(int64_t)> progress_line(const Options& options,
@@ -63,27 +60,6 @@ std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::stri
         }
     }
     return found;
-}
-
-void print(const Json& json) { std::cout << json.dump(2) << "\n"; }
-
-Json images_of(const Dataset& data, const std::vector<std::vector<int64_t>>& sets) {
-    Json json = Json::array();
-    for (const auto& set : sets) {
-        Json names = Json::array();
-        for (const int64_t i : set) names.push_back(data.samples[size_t(i)].image);
-        json.push_back(std::move(names));
-    }
-    return json;
-}
-
-Json to_json(const std::vector<BadImage>& bad, const Dataset& data, bool missing) {
-    Json json = Json::array();
-    for (const BadImage& image : bad)
-        if (image.missing == missing)
-            json.push_back(
-                {{"image", data.samples[size_t(image.sample)].image}, {"reason", image.reason}});
-    return json;
 }
 
 // "  a, b" for the first few things, a line each.
@@ -131,14 +107,7 @@ int check_data(const DataRequest& request, const Options& options) {
     const auto parted = parted_duplicates(data, scan);
     const auto contradicting = contradicting_duplicates(data, scan);
     if (options.json()) {
-        Json json = counts_json(data, groupings(data, request.attributes));
-        json["missing"] = to_json(scan.bad, data, true);
-        json["unreadable"] = to_json(scan.bad, data, false);
-        json["duplicates"] = images_of(data, scan.duplicates);
-        json["duplicates_of_two_classes"] = images_of(data, contradicting);
-        json["duplicates_in_two_splits"] = images_of(data, parted);
-        json["units_in_two_splits"] = units;
-        print(json);
+        std::cout << check_json(data, groupings(data, request.attributes), scan);
     } else {
         std::cout << counts_text(data, groupings(data, request.attributes)) << "\n"
                   << listed("missing images", reasons(scan.bad, true))
@@ -167,16 +136,7 @@ int count_data(const DataRequest& request, const Options& options) {
             data, Split::train, request.threads, {.allow_damaged = request.allow_damaged},
             progress_line(options, "measured", int64_t(members(data, Split::train).size())));
     if (options.json()) {
-        Json json = counts_json(data, groupings(data, request.attributes));
-        if (pixels)
-            json["pixels"] = {{"split", "train"},
-                              {"images", pixels->images},
-                              {"bad", pixels->bad},
-                              {"width", {pixels->least_width, pixels->most_width}},
-                              {"height", {pixels->least_height, pixels->most_height}},
-                              {"mean", pixels->mean},
-                              {"std", pixels->std}};
-        print(json);
+        std::cout << stats_json(data, groupings(data, request.attributes), pixels);
         return 0;
     }
     std::cout << counts_text(data, groupings(data, request.attributes));

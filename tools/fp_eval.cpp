@@ -77,6 +77,7 @@ struct EvalInput {
     std::optional<Predictions> validation = {};          // to choose a threshold on
     std::map<std::string, StoredThreshold> stored = {};  // the model's, by class
     std::string data = {}, split_hash = {};              // of the validation images
+    std::map<int64_t, std::string> unreadable = {};      // images that were skipped, by sample
 };
 
 // The rows of --split, or of test where a file names several splits.
@@ -108,17 +109,23 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
     const ImageData data = open_images(f.data, preprocessing.image_size, model.card.classes);
     Session session(*model.network);
     const auto predict_on = [&](const std::string& split) {
-        return predict({session,
-                        preprocessing,
-                        data,
-                        samples_of(data.set, split),
-                        {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
+        const std::vector<int64_t> samples = samples_of(data.set, split);
+        Predictions p = predict({session,
+                                 preprocessing,
+                                 data,
+                                 samples,
+                                 {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
+        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split,
+                   "` can be read");
+        return p;
     };
     EvalInput out{.judged = predict_on(f.split.empty() ? "test" : f.split),
                   .stored = model.card.thresholds,
                   .data = data.set.name,
                   .split_hash = split_hash(data.set)};
     if (chooses(f)) out.validation = predict_on("val");
+    out.unreadable = data.unreadable->reasons();
+    say_skipped(data, options);
     return out;
 }
 
@@ -197,8 +204,10 @@ int run(const EvalFlags& f, const Options& options) {
 
     EvaluateOptions figures = f.figures;
     figures.threads = f.compute.threads;
-    const Evaluation evaluation =
+    Evaluation evaluation =
         evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
+    evaluation.skipped = int64_t(ours.unreadable.size());
+    if (evaluation.skipped > 0) evaluation.first_skipped = ours.unreadable.begin()->second;
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);

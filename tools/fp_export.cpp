@@ -1,11 +1,11 @@
 // fp_export: a checkpoint as a file for other programs.
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "engine/io/files.h"
 #include "engine/onnx/write.h"
 #include "tools/load.h"
+#include "tools/tools_json.h"
 
 namespace {
 
@@ -21,10 +21,10 @@ int run(const Settings& s, const fp::Options& options) {
     FP_REQUIRE(!s.onnx.empty() || (!s.fold_bn && !s.image_size), fp::Exit::usage,
                "--fold-bn and --image-size are of --onnx");
     const fp::LoadedModel model = fp::load_model(s.checkpoint, fp::kernels(fp::Backend::cpu));
-    nlohmann::ordered_json written;
+    std::vector<fp::WrittenFile> written;
     const auto report = [&](const char* format, const std::string& file) {
         const auto bytes = std::filesystem::file_size(file);
-        written[format] = {{"file", file}, {"bytes", bytes}};
+        written.push_back({format, file, bytes});
         if (!options.json() && !options.quiet())
             std::cout << fp::printable(file) << ": " << bytes << " bytes of " << format << "\n";
     };
@@ -39,7 +39,7 @@ int run(const Settings& s, const fp::Options& options) {
         fp::write_file(s.onnx, fp::onnx_bytes(*model.network, model.card, onnx));
         report("onnx", s.onnx);
     }
-    if (options.json()) std::cout << written.dump(2) << "\n";
+    if (options.json()) std::cout << json_text(written);
     return 0;
 }
 

@@ -2,6 +2,24 @@
 
 namespace fp {
 
+namespace {
+
+void add_penalty_options(Options& o, SnnlPenaltyOptions& p) {
+    o.add("snnl-weight X", p.weight,
+          "penalty on layers whose channels tell the groups of --attribute; 0 is none",
+          {.low = 0, .high = 1e6});
+    o.add("snnl-layers NAME", p.layers, "of the penalty: last, all, or a pattern");
+    o.choice<Tap>("snnl-tap NAME", p.tap,
+                  {{"conv", Tap::convolution}, {"norm", Tap::norm}, {"act", Tap::activation}},
+                  "where the penalty looks at a layer");
+    o.add("snnl-temperature T", p.temperature, "of the penalty's soft neighbours",
+          {.low = 1e-3, .high = 1e6});
+    o.choice<bool>("snnl-given NAME", p.given_class, {{"none", false}, {"class", true}},
+                   "class: the penalty compares samples of one class only");
+}
+
+}  // namespace
+
 void add_training_options(Options& o, TrainingSettings& t, const std::string& prefix) {
     o.heading(prefix.empty() ? "Training" : "Fine-tuning");
     o.add(prefix + "epochs N", t.epochs, "passes over the training split",
@@ -35,17 +53,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("augment LIST", t.augment,
           "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, "
           "autoaugment-cifar10, autoaugment-imagenet, cutout=N, erase joined by +");
-    o.add("snnl-weight X", t.snnl.weight,
-          "penalty on layers whose channels tell the groups of --attribute; 0 is none",
-          {.low = 0, .high = 1e6});
-    o.add("snnl-layers NAME", t.snnl.layers, "of the penalty: last, all, or a pattern");
-    o.choice<Tap>("snnl-tap NAME", t.snnl.tap,
-                  {{"conv", Tap::convolution}, {"norm", Tap::norm}, {"act", Tap::activation}},
-                  "where the penalty looks at a layer");
-    o.add("snnl-temperature T", t.snnl.temperature, "of the penalty's soft neighbours",
-          {.low = 1e-3, .high = 1e6});
-    o.choice<bool>("snnl-given NAME", t.snnl.given_class, {{"none", false}, {"class", true}},
-                   "class: the penalty compares samples of one class only");
+    add_penalty_options(o, t.snnl);
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none",
           {.low = 0, .high = 1});
     o.add("accumulate N", t.accumulate, "batches a step", {.low = 1, .high = 10000});

@@ -1,5 +1,5 @@
-// Which channels live and die together. Two convolutions whose outputs meet at an addition must lose the
-// same channels, and so must every norm on the way: one union-find over the tape's rows says which.
+// Which channels can be removed only together. Two convolutions whose outputs meet at an addition must lose the same
+// channels, and so must every norm on the way: a union-find over the tape's rows.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace fp {
 // For each row, the row that stands for its set of channels.
 std::vector<int> channel_leaders(const std::vector<Node>& rows);
 
-// A set of tied channels: who makes them, and which parameters lose rows or columns with them.
+// A set of tied channels: the layers that make them, and the parameters that lose rows or columns with them.
 struct ChannelSet {
     int channels = 0;
     std::vector<std::string> layers;   // the convolutions and linear layers that produce them
@@ -20,7 +20,7 @@ struct ChannelSet {
     std::vector<std::string> columns;  // parameters cut along C: the consumers' filters
     bool prunable = true;              // false: the image's own channels, and the logits
 
-    // A stage is known by its last convolution.
+    // The name of its last layer.
     const std::string& name() const { return layers.back(); }
     bool operator==(const ChannelSet&) const = default;
 };
@@ -28,7 +28,7 @@ struct ChannelSet {
 // Every set that has a producer, in the order of the first one.
 std::vector<ChannelSet> channel_sets(const std::vector<Node>& rows);
 
-// The set that `layer` produces into; an Error (Exit::usage) where there is no such layer.
+// The set that `layer` makes; an Error (Exit::usage) where there is no such layer.
 const ChannelSet& set_of(const std::vector<ChannelSet>& sets, const std::string& layer);
 
 // The layers that a pattern names, among those whose channels can be removed: `last` is the last convolution that the

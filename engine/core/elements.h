@@ -1,4 +1,4 @@
-// The numbers of a block of any type: one of them on the host, or some of a device's.
+// Reading and writing single numbers of a block of any type, on the host or on a device.
 #pragma once
 
 #include <vector>
@@ -34,7 +34,7 @@ inline void set_element(void* block, Type type, int64_t index, double value) {
     }
 }
 
-// `count` activations on the device from number `first` on, as they lie there.
+// `count` activations on the device from number `first` on, in the order of memory.
 std::vector<double> read_activations(const Kernels&,
                                      const void* device,
                                      int64_t first,

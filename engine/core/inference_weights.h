@@ -1,6 +1,6 @@
-// Weights made ready for inference: the norm that follows a convolution is folded into its filter and
-// bias, and the filter is laid out as the backend's inference kernel likes it. Made at first use for each
-// shape, and again when a weight has changed (ParamStore::version).
+// Weights for inference: the norm behind a convolution is folded into its filter and bias, and the filter has the layout
+// of the backend's inference kernel. Computed at first use for each shape, and again when a weight has changed
+// (ParamStore::version).
 //
 //   w'[k,...] = w[k,...] gamma[k] / sqrt(var[k] + eps)
 //   b'[k]     = beta[k] + (b[k] - mean[k]) gamma[k] / sqrt(var[k] + eps)
@@ -24,7 +24,7 @@ public:
     explicit InferenceWeights(const ParamStore& params) : params_(params) {}
 
     struct Entry {
-        Buffer filter;  // as Conv::prepare lays it out
+        Buffer filter;  // in the layout of Conv::prepare
         Buffer bias;
     };
     // norm may be null: the filter alone is prepared.

@@ -1,6 +1,6 @@
-// Who owns device memory for a step. The arena is filled by one step's activations and gradients; what is
-// given back within the step is used again, and reset() empties it. What a step asks for repeats, so from
-// the third step on the device is asked for nothing and every address is the same as in the step before.
+// Owners of device memory. The arena holds one step's activations and gradients: blocks that are given back within the
+// step are used again, and reset() takes all back. Steps ask for the same sizes in the same order, so from the third
+// step on nothing is allocated and every address is the same as in the step before.
 #pragma once
 
 #include <map>
@@ -27,10 +27,10 @@ public:
     void reset();
 
     bool owns(const void* block) const { return taken_.count(const_cast<void*>(block)) != 0; }
-    size_t capacity_bytes() const;  // asked of the device
+    size_t capacity_bytes() const;  // allocated on the device
     size_t peak_bytes() const { return peak_; }
-    // Moves whenever the device was asked for memory or given some back: as long as it stands still, what a
-    // repeated step takes has the same addresses.
+    // Changes whenever device memory is allocated or released: while it is the same, a repeated step gets the same
+    // addresses.
     int64_t generation() const { return generation_; }
 
 private:
@@ -49,7 +49,7 @@ private:
     int64_t generation_ = 0;
 };
 
-// One block of the host's memory from which, and to which, a device copies beside its work.
+// One block of host memory that a device can copy from and to while it computes (pinned memory), with an owner.
 class HostBuffer {
 public:
     HostBuffer() = default;
@@ -61,7 +61,7 @@ public:
         return static_cast<T*>(data_.get());
     }
     size_t bytes() const { return bytes_; }
-    // At least this many bytes; what was in the block is lost when it has to grow.
+    // Makes the block at least this long; its contents are lost when it has to grow.
     void grow(const Memory& memory, size_t bytes) {
         if (bytes > bytes_) *this = HostBuffer(memory, bytes);
     }
@@ -77,21 +77,23 @@ private:
     size_t bytes_ = 0;
 };
 
-// A mark in a stream, with an owner.
-class Mark {
+// An event of a stream, with an owner: a point in the work that was queued on it.
+class OwnedEvent {
 public:
-    explicit Mark(const Order& order) : order_(&order), event_(order.event()) {}
-    ~Mark() {
+    explicit OwnedEvent(const Order& order) : order_(&order), event_(order.event()) {}
+    ~OwnedEvent() {
         if (order_) drop_errors([&] { order_->drop(event_); });
     }
-    Mark(Mark&& other) noexcept
+    OwnedEvent(OwnedEvent&& other) noexcept
         : order_(std::exchange(other.order_, nullptr)), event_(other.event_) {}
-    Mark& operator=(Mark&&) = delete;
+    OwnedEvent& operator=(OwnedEvent&&) = delete;
 
     void record(Stream s) { order_->record(event_, s); }
     void wait() const { order_->wait(event_); }
-    void precede(Stream s) const { order_->follow(s, event_); }  // what s is given from now on
-    double seconds_since(const Mark& earlier) const {
+    void precede(Stream s) const {
+        order_->follow(s, event_);
+    }  // work queued on s from now on waits
+    double seconds_since(const OwnedEvent& earlier) const {
         return order_->seconds(earlier.event_, event_);
     }
 
@@ -118,7 +120,7 @@ public:
     void* data() const { return data_; }
     size_t bytes() const { return bytes_; }
     explicit operator bool() const { return data_ != nullptr; }
-    // At least this many bytes; what was in the block is lost when it has to grow.
+    // Makes the block at least this long; its contents are lost when it has to grow.
     void* grow(const Memory& memory, size_t bytes) {
         if (bytes > bytes_) *this = Buffer(memory, bytes);
         return data_;

@@ -1,5 +1,5 @@
-// Everything a model can be made of. Each op runs its forward kernel now and leaves its backward on the tape.
-// tape.h lists the rows that they record.
+// The ops that models are made of. Each runs its forward kernel and records its backward on the tape (op.h lists the
+// rows).
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace fp {
 
-// A convolution. `name` is the torchvision module that its row is known by; bias may be null.
+// A convolution. `name` is torchvision's name of the module; bias may be null.
 struct ConvLayer {
     std::string name;
     const Param* weight = nullptr;
@@ -32,13 +32,14 @@ struct Pool {
     }
 };
 
-// What the output of a conv_norm is added to: nothing, a row, or a row of batchnorm_in_pair (conv_norm_shortcut).
+// What is added to the output of a conv_norm: nothing, a row, or a shortcut's norm that has not run yet
+// (conv_norm_shortcut).
 struct Residual {
     Residual() = default;
     Residual(Var row) : value(row) {}
 
     Var value;
-    // Of a row of batchnorm_in_pair: its norm, and the convolution before it with its output's moments.
+    // Where `value` is a row of PairedNormOp: its norm, and the convolution before it with the moments of its output.
     const Norm* norm = nullptr;
     Var convolved;
     Moments moments;
@@ -50,16 +51,16 @@ Var conv2d(Tape&, Var x, const ConvLayer&);
 // z = norm(x) [+ residual] [, ReLU]: one row, or with Rows::each_op one each.
 Var batchnorm(Tape&, Var x, const Norm&, bool relu, Var residual);
 
-// conv2d and batchnorm together; in Mode::infer one kernel with the norm folded into the filter; in training the
-// convolution takes the statistics where the backend can (kernels.h, Moments).
+// conv2d and batchnorm together: in Mode::infer one kernel with the norm folded into the filter; in training the
+// convolution computes the norm's statistics where the backend can (kernels.h, Moments).
 Var conv_norm(Tape&, Var x, const ConvLayer&, const Norm&, bool relu, const Residual& = {});
 
-// conv_norm without ReLU, to be the residual of one conv_norm with ReLU later on. In training, where the backend
-// can (kernels.h, BatchNorm::pair_on_moments), this norm runs with that one, the addition and ReLU. The norm must
-// outlive the step.
+// conv_norm without ReLU, as the residual of one later conv_norm with ReLU. In training, where the backend can
+// (kernels.h, BatchNorm::pair_on_moments), both norms, the addition and ReLU run as one op. The norm must outlive the
+// step.
 Residual conv_norm_shortcut(Tape&, Var x, const ConvLayer&, const Norm&);
 
-// conv_norm with ReLU, and maxpool of it. In training one op from the norm on where the backend can (kernels.h,
+// conv_norm with ReLU, then maxpool. In training norm, ReLU and pool run as one op where the backend can (kernels.h,
 // BatchNorm::pools).
 Var conv_norm_maxpool(Tape&, Var x, const ConvLayer&, const Norm&, const Pool&);
 

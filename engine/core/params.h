@@ -1,6 +1,6 @@
-// Every weight of a model in one block, its gradient in a second, its momentum in a third (engine/train).
-// A Param is a name and a place in them, so a few kernel launches update the whole model. Filters come
-// first, vectors (norm scales, biases) behind them, so that weight decay can leave those out.
+// All weights of a model in one block of memory, their gradients in a second, their momenta in a third (engine/train).
+// A Param is a name and an offset in these blocks, so a few kernel launches update the whole model. Filters come first,
+// vectors (norm scales, biases) behind them, so that weight decay can leave those out.
 #pragma once
 
 #include <deque>
@@ -16,8 +16,8 @@ struct Param {
     enum class Kind {
         filter,     // convolution weight, file shape [K,C,R,S]
         linear,     // fully connected weight, file shape [K, C*R*S]
-        vector,     // one number a channel: norm scale and shift, bias
-        statistic,  // one number a channel, not trained: running mean and variance
+        vector,     // one number per channel: norm scale and shift, bias
+        statistic,  // one number per channel, not trained: running mean and variance
     };
     std::string name = {};  // torchvision's key
     Kind kind = Kind::filter;
@@ -38,8 +38,8 @@ public:
     ParamStore(const ParamStore&) = delete;
     ParamStore& operator=(const ParamStore&) = delete;
 
-    // Declares a parameter; its address holds for the life of the store. allocate() gives all of them
-    // memory (zeros), after which none can be added.
+    // Declares a parameter, whose address stays the same as long as the store lives. allocate() gives all of them
+    // memory, set to zero; no parameter can be added after it.
     Param* add_filter(std::string name, int k, int c, int r, int s, int x_block);
     Param* add_linear(std::string name, int k, int c, int r, int s, int x_block);
     Param* add_vector(std::string name, int channels, Param::Kind kind = Param::Kind::vector);
@@ -50,14 +50,14 @@ public:
     std::deque<Param>& all() { return params_; }
     const Param* find(const std::string& name) const;
 
-    // Logical values in file order (OIHW), converted to and from the backend's layout and type.
+    // Values in the order of files (OIHW, no padding), converted to and from the backend's layout and type.
     std::vector<double> get(const Param& p) const { return read(p, p.value); }
     std::vector<double> get_grad(const Param& p) const { return read(p, p.grad); }
     std::vector<float> get_f32(const Param& p) const;
     void set(const Param& p, const double* values);
     void set_f32(const Param& p, const float* values);
 
-    // The same for a block of one's own that lies like the trained one (momenta, averages).
+    // The same for another block with the layout of the trained one (momenta, averages).
     std::vector<double> get_block(const Param& p, const void* block) const;
     void set_block(const Param& p, void* block, const double* values) const;
 
@@ -75,7 +75,7 @@ public:
 
     int64_t parameters() const;  // logical trained elements
 
-    // Moves with every change of a value, so that what is derived from weights knows when it is stale.
+    // Changes with every change of a value: what was derived from weights of another version is stale.
     int64_t version() const { return version_; }
     void touch() { ++version_; }
 

@@ -1,5 +1,5 @@
-// A network's weights in bf16, rounded once a training step instead of by each product that reads them. Does nothing
-// where the backend uses weights as they are (Conv::keep_rounded is null).
+// A network's weights in bf16, rounded once per training step instead of by each product that reads them. Does nothing
+// where the backend reads weights as they are (Conv::keep_rounded is null).
 #pragma once
 
 #include "engine/core/params.h"
@@ -10,8 +10,9 @@ class RoundedWeights {
 public:
     explicit RoundedWeights(const ParamStore&);
 
-    // Rounds the weights as they are now. While it lives, the products that this thread starts take these; a change of a
-    // weight shows in the next one only. A captured step may hold it: the memory stays where it is. One per thread.
+    // Rounds the current weights. During its life the products that this thread starts read the rounded ones; a later
+    // change of a weight has no effect until the next InUse. It may be part of a captured step, since its memory does not
+    // move. One per thread.
     class InUse {
     public:
         explicit InUse(const RoundedWeights&);

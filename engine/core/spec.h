@@ -1,8 +1,7 @@
-// What a checkpoint says of a network: enough to build it again, pruned or not.
+// What a network is built from, pruned or not. Checkpoints store it.
 #pragma once
 
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -15,16 +14,12 @@ struct ModelSpec {
     double width = 1;               // every layer's channels are multiplied by this
     std::map<std::string, int> widths = {};  // by layer: only those that pruning has narrowed
 
-    // Output channels of a layer that the paper gives `full`.
+    // Output channels of a layer that has `full` in the paper.
     int channels(const std::string& layer, int full) const;
     bool operator==(const ModelSpec&) const = default;
 };
 
-// By layer: the channels that are still there, in the numbering of the network that was never cut.
+// By layer: the channels that are left, in the numbering of the network that was never cut.
 using KeptChannels = std::map<std::string, std::vector<int>>;
-
-nlohmann::ordered_json to_json(const ModelSpec&);
-ModelSpec spec_from_json(
-    const nlohmann::ordered_json&);  // Exit::model where a field is missing or wrong
 
 }  // namespace fp

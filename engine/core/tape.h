@@ -1,5 +1,5 @@
-// The tape: one row per op, in the order they ran. Backward walks it from the end; the pruner reads it to
-// learn which channels are tied; the profiler reads it to print what each op cost.
+// The tape: one row per op, in the order in which they ran. Backward walks it from the end; the pruner reads from it
+// which channels are tied; the profiler prints what each op cost.
 #pragma once
 
 #include <functional>
@@ -46,8 +46,8 @@ struct Node {
     double forward_seconds = 0, backward_seconds = 0;
 };
 
-// The rows of an inference pass and who reads each last: the next pass of the same network can give a
-// value's memory back as soon as it is dead.
+// The last reader of each row of an inference pass: the next pass of the same network gives the memory of a value back as
+// soon as that reader has run.
 struct Liveness {
     std::vector<int> last_use;  // by row; -1: keep
 };
@@ -62,17 +62,17 @@ struct StepMemory {
         nullptr;  // set by ops that draw random numbers: the next step's calls are others
 };
 
-// Which values whoever reads the tape wants to find in a row. The fewer, the more ops a backend runs as one.
+// Which values must have rows of their own, for readers of the tape. The fewer, the more ops a backend can run as one.
 enum class Rows {
-    fewest,       // those of convolutions and linear layers
-    activations,  // and of each layer's activation, behind norm, addition and ReLU
-    each_op,      // of every op: norm, addition and ReLU apart
+    fewest,       // outputs of convolutions and linear layers
+    activations,  // these, and each layer's activation: behind norm, addition and ReLU
+    each_op,      // outputs of every op: norm, addition and ReLU apart
 };
 
 enum class Mode {
     train,  // batch statistics, dropout, a gradient
-    eval,   // running statistics; a gradient too, if asked for
-    infer,  // as eval, norms folded into the convolutions, nothing kept for a gradient
+    eval,   // running statistics; a gradient too, if backward is called
+    infer,  // as eval, with norms folded into the convolutions and nothing kept for a gradient
 };
 
 struct TapeOptions {
@@ -80,9 +80,10 @@ struct TapeOptions {
     uint64_t dropout_key = 0;
     bool dropout = true;
     Rows rows = Rows::fewest;
-    bool accumulate = false;   // gradients of parameters are added to what is there
-    double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: theirs
-    bool profile = false;      // mark the time behind each op; see read_times()
+    bool accumulate = false;  // gradients of parameters are added to those of the step before
+    double norm_momentum =
+        0;                 // of running statistics, in place of the layers' own; 0: the layers' own
+    bool profile = false;  // time each op; see read_times()
 };
 
 class Tape {
@@ -110,10 +111,10 @@ public:
     Tensor value(Var v) const { return nodes_[v.row].value; }
     Tensor grad(Var v) const { return nodes_[v.row].grad; }
     bool needs_grad(Var v) const { return nodes_[v.row].needs_grad; }
-    // Waits for the device, and fills the rows' times of a tape that profiles.
+    // Waits for the device and sets the times of the rows. For tapes with TapeOptions::profile.
     void read_times();
 
-    // While it lives, a profiler shows the host's work under this name.
+    // A profiler shows the host's work during its life under this name.
     class Range {
     public:
         Range(const Ranges* ranges, const std::string& name) : ranges_(ranges) {
@@ -135,7 +136,7 @@ public:
         if (memory_.random) *memory_.random = true;
     }
 
-    // Memory of this step: for an output, for what backward must see again, and for a moment.
+    // Memory of this step: for an output, for what backward reads again, and for the duration of a kernel.
     Tensor empty(const Map& map);
     void* take(size_t bytes) { return arena_.take(bytes); }
     void give(void* block) { arena_.give(block); }
@@ -143,10 +144,10 @@ public:
 
     Var input(Tensor value, bool needs_grad = false);
     Var record(Node node);
-    void keep(Var v);  // its value outlives backward, and inference's early release
+    void keep(Var v);  // its value lives until the end of the step
 
-    // Where an op's backward writes: the buffer, and whether it is the first to do so. Null where no
-    // gradient is wanted.
+    // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the first
+    // op that does so) or to add to them. Null where no gradient is wanted.
     struct Slot {
         void* data;
         Write write;
@@ -182,7 +183,7 @@ private:
     std::vector<char> kept_;
     std::map<int, std::function<void(const Tensor&)>> gradient_hooks_;
     struct Lap {
-        Mark end;
+        OwnedEvent end;
         int row;
         bool backward;
     };

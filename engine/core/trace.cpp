@@ -59,38 +59,50 @@ const Optimizer optimizer{.sgd = nothing,
                           .clip = nothing};
 const Snnl snnl{.scratch_bytes = nothing, .forward = nothing, .backward = nothing};
 
-}  // namespace
-
-const Kernels& shape_only() {
-    static const Kernels table{.name = "shape only",
-                               .activation = Type::f32,
-                               .parameter = Type::f32,
-                               .block = [](int) { return 1; },
-                               .image_block = [](int) { return 1; },
-                               .filter = [](int k, int c, int r, int s,
-                                            int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
-                               .memory = memory,
-                               .order = host_order,
-                               .conv = conv,
-                               .linear = linear,
-                               .batchnorm = batchnorm,
-                               .relu = relu,
-                               .add = add,
-                               .maxpool = maxpool,
-                               .avgpool = avgpool,
-                               .dropout = dropout,
-                               .loss = loss,
-                               .image = image,
-                               .optimizer = optimizer,
-                               .snnl = snnl};
-    return table;
+// A backend whose kernels do nothing and whose layouts are plain.
+Kernels shape_only(Type activation) {
+    return {.name = "shape only",
+            .activation = activation,
+            .parameter = Type::f32,
+            .block = [](int) { return 1; },
+            .image_block = [](int) { return 1; },
+            .filter = [](int k, int c, int r, int s,
+                         int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
+            .memory = memory,
+            .order = host_order,
+            .conv = conv,
+            .linear = linear,
+            .batchnorm = batchnorm,
+            .relu = relu,
+            .add = add,
+            .maxpool = maxpool,
+            .avgpool = avgpool,
+            .dropout = dropout,
+            .loss = loss,
+            .image = image,
+            .optimizer = optimizer,
+            .snnl = snnl};
 }
 
-Trace trace(const Architecture& architecture, const ModelSpec& spec, int image_size, int batch) {
-    Trace out{.network = std::make_unique<Network>(architecture, spec, shape_only()), .nodes = {}};
+// Networks keep a reference to their kernels.
+const Kernels& shapes_of(Type activation) {
+    static const Kernels f64 = shape_only(Type::f64), f32 = shape_only(Type::f32),
+                         bf16 = shape_only(Type::bf16);
+    return activation == Type::f64 ? f64 : activation == Type::f32 ? f32 : bf16;
+}
+
+}  // namespace
+
+Trace trace(const Architecture& architecture,
+            const ModelSpec& spec,
+            int image_size,
+            int batch,
+            Type activation) {
+    const Kernels& k = shapes_of(activation);
+    Trace out{.network = std::make_unique<Network>(architecture, spec, k), .nodes = {}};
     Arena arena(memory);
     Buffer scratch;
-    Tape tape(shape_only(), arena, scratch, {.mode = Mode::eval, .rows = Rows::each_op});
+    Tape tape(k, arena, scratch, {.mode = Mode::eval, .rows = Rows::each_op});
     char pixel = 0;  // never read
     const Var x = tape.input({&pixel, {.n = batch, .c = 3, .h = image_size, .w = image_size}});
     out.network->forward(tape, x);

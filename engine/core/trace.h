@@ -5,18 +5,19 @@
 
 namespace fp {
 
-// A backend whose kernels do nothing and whose layouts are plain.
-const Kernels& shape_only();
-
 // The rows that a network records for `batch` images of size x size, in evaluation mode, a row for each op. Its
 // parameters have no values; row addresses of parameters belong to the returned network.
 struct Trace {
     std::unique_ptr<Network> network;
     std::vector<Node> nodes;
 };
-Trace trace(const Architecture&, const ModelSpec&, int image_size, int batch = 1);
+Trace trace(const Architecture&,
+            const ModelSpec&,
+            int image_size,
+            int batch = 1,
+            Type activation = Type::f32);
 inline Trace trace(const Network& net, int image_size, int batch = 1) {
-    return trace(net.architecture, net.spec, image_size, batch);
+    return trace(net.architecture, net.spec, image_size, batch, net.kernels().activation);
 }
 
 }  // namespace fp

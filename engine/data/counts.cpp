@@ -13,42 +13,6 @@ namespace {
 
 constexpr std::array<Split, 3> kSplits = {Split::train, Split::val, Split::test};
 
-// count[class][group] in one split, unknown last.
-std::vector<std::vector<int64_t>> table_of(const Dataset& data,
-                                           Split split,
-                                           const Grouping& grouping) {
-    std::vector<std::vector<int64_t>> count(data.classes.size(),
-                                            std::vector<int64_t>(grouping.groups.size() + 1, 0));
-    for (const int64_t i : members(data, split)) {
-        const int group = grouping.of[size_t(i)];
-        ++count[size_t(data.samples[size_t(i)].label)]
-               [group < 0 ? grouping.groups.size() : size_t(group)];
-    }
-    return count;
-}
-
-Grouping nobody(const Dataset& data) {
-    return {.name = "", .groups = {}, .of = std::vector<int>(data.samples.size(), -1)};
-}
-
-std::vector<std::string> columns_of(const Grouping& grouping) {
-    std::vector<std::string> columns = grouping.groups;
-    columns.push_back("unknown");
-    return columns;
-}
-
-size_t units(const Dataset& data, Split split) {
-    std::set<std::string_view> distinct;
-    for (const int64_t i : members(data, split)) distinct.insert(data.samples[size_t(i)].unit);
-    return distinct.size();
-}
-
-size_t units(const Dataset& data) {
-    std::set<std::string_view> distinct;
-    for (const Sample& sample : data.samples) distinct.insert(sample.unit);
-    return distinct.size();
-}
-
 // The characters of a UTF-8 name that fit, control characters as ?, filled up with spaces.
 std::string cell(std::string_view name, size_t width, bool left) {
     std::string out;
@@ -87,39 +51,40 @@ std::string rows(const std::string& corner,
 
 }  // namespace
 
-nlohmann::ordered_json counts_json(const Dataset& data, const std::vector<Grouping>& groupings) {
-    nlohmann::ordered_json json = {{"data", data.name},
-                                   {"images", data.samples.size()},
-                                   {"units", units(data)},
-                                   {"split_hash", split_hash(data)},
-                                   {"classes", data.classes},
-                                   {"notes", data.notes},
-                                   {"splits", nlohmann::ordered_json::object()}};
-    for (const Split split : kSplits) {
-        auto& part = json["splits"][std::string(name(split))];
-        part["images"] = members(data, split).size();
-        part["units"] = units(data, split);
-        if (split != Split::train)
-            part["images_shared_with_train"] = shared_images(data, split, Split::train);
-        const auto all = table_of(data, split, nobody(data));
-        for (size_t c = 0; c < data.classes.size(); ++c)
-            part["classes"][data.classes[c]] = all[c][0];
-        part["attributes"] = nlohmann::ordered_json::object();
-        for (const Grouping& grouping : groupings) {
-            const auto count = table_of(data, split, grouping);
-            const auto columns = columns_of(grouping);
-            auto& attribute = part["attributes"][grouping.name];
-            for (size_t c = 0; c < count.size(); ++c)
-                for (size_t g = 0; g < columns.size(); ++g)
-                    attribute[data.classes[c]][columns[g]] = count[c][g];
-        }
+std::vector<std::vector<int64_t>> class_by_group(const Dataset& data,
+                                                 Split split,
+                                                 const Grouping& grouping) {
+    std::vector<std::vector<int64_t>> count(data.classes.size(),
+                                            std::vector<int64_t>(grouping.groups.size() + 1, 0));
+    for (const int64_t i : members(data, split)) {
+        const int group = grouping.of[size_t(i)];
+        ++count[size_t(data.samples[size_t(i)].label)]
+               [group < 0 ? grouping.groups.size() : size_t(group)];
     }
-    return json;
+    return count;
+}
+
+std::vector<std::string> group_columns(const Grouping& grouping) {
+    std::vector<std::string> columns = grouping.groups;
+    columns.push_back("unknown");
+    return columns;
+}
+
+int64_t count_units(const Dataset& data, Split split) {
+    std::set<std::string_view> distinct;
+    for (const int64_t i : members(data, split)) distinct.insert(data.samples[size_t(i)].unit);
+    return int64_t(distinct.size());
+}
+
+int64_t count_units(const Dataset& data) {
+    std::set<std::string_view> distinct;
+    for (const Sample& sample : data.samples) distinct.insert(sample.unit);
+    return int64_t(distinct.size());
 }
 
 std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupings) {
     std::string out = fmt::format("{} images of {} units (lesions, patients or single images)\n\n",
-                                  data.samples.size(), units(data));
+                                  data.samples.size(), count_units(data));
     std::vector<std::vector<int64_t>> by_split(data.classes.size(), std::vector<int64_t>(4, 0));
     for (const Sample& sample : data.samples) {
         ++by_split[size_t(sample.label)][size_t(sample.split)];
@@ -136,7 +101,7 @@ std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupi
     for (const Grouping& grouping : groupings)
         for (const Split split : kSplits)
             out += "\n" + rows(fmt::format("{} in {}", grouping.name, name(split)), data.classes,
-                               columns_of(grouping), table_of(data, split, grouping));
+                               group_columns(grouping), class_by_group(data, split, grouping));
     return out;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -11,13 +10,15 @@
 
 namespace fp {
 
-// {"data":SPEC,"images":N,"units":U,"split_hash":H,"classes":[...],"notes":[...],
-//  "splits":{"train":{"images":n,"units":u,"classes":{CLASS:n,...},
-//                     "attributes":{ATTRIBUTE:{CLASS:{GROUP:n,...,"unknown":n},...}}},"val":...,"test":...}}
-// val and test have "images_shared_with_train": those of a lesion or patient that is in train too.
-nlohmann::ordered_json counts_json(const Dataset&, const std::vector<Grouping>&);
+// count[class][group] of the images of one split; the last column is the unknown group.
+std::vector<std::vector<int64_t>> class_by_group(const Dataset&, Split, const Grouping&);
+std::vector<std::string> group_columns(const Grouping&);  // the names of its columns
 
-// The same for people: a table of class by split, a line for each split that shares lesions with train, then
+// Lesions, patients or single images.
+int64_t count_units(const Dataset&, Split);
+int64_t count_units(const Dataset&);
+
+// A table of class by split, a line for each split that shares lesions with train, then
 // a table of class by group for each split and attribute.
 // Control characters in names are shown as ?.
 std::string counts_text(const Dataset&, const std::vector<Grouping>&);

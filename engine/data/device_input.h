@@ -42,7 +42,7 @@ private:
         explicit Slot(const Order& order) : ready(order), used(order) {}
         Buffer rgb, labels;
         HostBuffer host_labels;
-        Mark ready, used;
+        OwnedEvent ready, used;
     };
     const Kernels& kernels_;
     Preprocessing preprocessing_;

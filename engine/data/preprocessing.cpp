@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "kernels/error.h"
 
@@ -24,27 +23,6 @@ void set_normalization(Preprocessing& p, const std::string& text) {
         for (const float s : p.std)
             FP_REQUIRE(std::isfinite(s) && s > 0, Exit::usage, "normalization `", text,
                        "`: a deviation must be above 0");
-    }
-}
-
-nlohmann::ordered_json to_json(const Preprocessing& p) {
-    return {{"image_size", p.image_size},
-            {"resize", "short side, antialiased triangle filter, centre crop"},
-            {"mean", p.mean},
-            {"std", p.std}};
-}
-
-Preprocessing preprocessing_from_json(const nlohmann::ordered_json& j) {
-    try {
-        Preprocessing p{.image_size = j.at("image_size").get<int>(),
-                        .mean = j.at("mean").get<std::array<float, 3>>(),
-                        .std = j.at("std").get<std::array<float, 3>>()};
-        FP_REQUIRE(p.image_size >= 1 && p.image_size <= 16384, Exit::model,
-                   "preprocessing: image size ", p.image_size);
-        for (const float s : p.std) FP_REQUIRE(s > 0, Exit::model, "preprocessing: deviation ", s);
-        return p;
-    } catch (const nlohmann::json::exception& e) {
-        fail_with(Exit::model, "preprocessing: ", e.what());
     }
 }
 

@@ -1,10 +1,9 @@
-// What an image goes through before the network sees it. Kept in the checkpoint, so that every tool does the
-// same: short side to `image_size` with an antialiased triangle filter, centre crop, scale to [0,1], subtract
-// the mean, divide by the deviation.
+// What happens to an image before the network reads it: short side to `image_size` with an antialiased triangle filter,
+// centre crop, scale to [0,1], subtract the mean, divide by the deviation. The checkpoint stores it, so that every tool
+// does the same.
 #pragma once
 
 #include <array>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace fp {
@@ -17,8 +16,5 @@ struct Preprocessing {
 
 // "none", "imagenet" or "m,m,m/s,s,s".
 void set_normalization(Preprocessing&, const std::string& text);
-
-nlohmann::ordered_json to_json(const Preprocessing&);
-Preprocessing preprocessing_from_json(const nlohmann::ordered_json&);
 
 }  // namespace fp

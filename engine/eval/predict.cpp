@@ -44,7 +44,7 @@ Predictions predict(const Pass& pass) {
         StepGraph graph;
         Batch batch;
         HostBuffer probabilities;
-        Mark done;
+        OwnedEvent done;
         bool under_way = false;
     } flights[DeviceInput::kSlots]{Flight(pass.session), Flight(pass.session)};
     Predictions out = no_predictions(data);

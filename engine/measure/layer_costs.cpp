@@ -2,7 +2,7 @@
 
 namespace fp {
 
-std::vector<LayerCost> layer_costs(const std::vector<Node>& rows) {
+std::vector<LayerCost> layer_costs(const std::vector<Node>& rows, Type activation) {
     std::vector<LayerCost> out;
     for (const Node& node : rows) {
         if (is<InputOp>(node.op)) continue;
@@ -15,7 +15,7 @@ std::vector<LayerCost> layer_costs(const std::vector<Node>& rows) {
                     .width = y.w,
                     .macs = macs(node.op),
                     .bytes = node.bytes,
-                    .activation_bytes = 4.0 * double(y.logical()),
+                    .activation_bytes = bytes_of(activation) * double(y.logical()),
                     .forward_seconds = node.forward_seconds,
                     .backward_seconds = node.backward_seconds};
         const bool input_grad = !node.inputs.empty() && !is<InputOp>(rows[node.inputs[0].row].op);
@@ -29,8 +29,13 @@ std::vector<LayerCost> layer_costs(const std::vector<Node>& rows) {
 
 std::vector<LayerCost> layer_costs(const Architecture& architecture,
                                    const ModelSpec& spec,
-                                   int image_size) {
-    return layer_costs(trace(architecture, spec, image_size).nodes);
+                                   int image_size,
+                                   Type activation) {
+    return layer_costs(trace(architecture, spec, image_size, 1, activation).nodes, activation);
+}
+
+std::vector<LayerCost> layer_costs(const Network& net, int image_size) {
+    return layer_costs(net.architecture, net.spec, image_size, net.kernels().activation);
 }
 
 Totals totals(const std::vector<LayerCost>& layers) {

@@ -9,8 +9,6 @@
 
 namespace fp {
 
-using nlohmann::ordered_json;
-
 std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
     const Kernels& k = net.kernels();
     const Map map{
@@ -25,7 +23,7 @@ std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
         const Var y = net.forward(tape, tape.input({images.data(), map}));
         if (o.mode == Mode::train) tape.backward({{cross_entropy(tape, y, labels, entropy).row}});
         tape.read_times();
-        const std::vector<LayerCost> now = layer_costs(tape.nodes());
+        const std::vector<LayerCost> now = layer_costs(tape.nodes(), k.activation);
         if (pass <= 0) best = now;
         FP_CHECK(best.size() == now.size(), "profile: the network's rows change from pass to pass");
         for (size_t i = 0; i < best.size(); ++i) {
@@ -34,39 +32,6 @@ std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
         }
     }
     return best;
-}
-
-ordered_json chrome_trace(const std::vector<NamedProfile>& profiles) {
-    ordered_json events = ordered_json::array();
-    for (size_t process = 0; process < profiles.size(); ++process) {
-        events.push_back({{"name", "process_name"},
-                          {"ph", "M"},
-                          {"pid", process},
-                          {"args", {{"name", profiles[process].name}}}});
-        double at = 0;  // microseconds
-        const auto add = [&](const LayerCost& c, const char* direction, double seconds) {
-            if (seconds <= 0) return;
-            events.push_back({{"name", c.layer},
-                              {"cat", direction},
-                              {"ph", "X"},
-                              {"pid", process},
-                              {"tid", 0},
-                              {"ts", at},
-                              {"dur", seconds * 1e6},
-                              {"args",
-                               {{"op", c.op},
-                                {"channels", {c.in_channels, c.out_channels}},
-                                {"map", {c.height, c.width}},
-                                {"macs", c.macs},
-                                {"bytes", c.bytes}}}});
-            at += seconds * 1e6;
-        };
-        const std::vector<LayerCost>& rows = profiles[process].rows;
-        for (const LayerCost& c : rows) add(c, "forward", c.forward_seconds);
-        for (auto c = rows.rbegin(); c != rows.rend(); ++c)
-            add(*c, "backward", c->backward_seconds);
-    }
-    return {{"traceEvents", events}, {"displayTimeUnit", "ms"}};
 }
 
 }  // namespace fp

@@ -1,7 +1,5 @@
-// A network looked at row by row: how long each op takes on its device, and a file that a trace viewer opens.
+// How long each op of a network takes on its device.
 #pragma once
-
-#include <string>
 
 #include "engine/measure/layer_costs.h"
 
@@ -14,15 +12,7 @@ struct ProfileOptions {
     int passes = 5;           // after two to warm up
 };
 
-// Each row's fastest time of several passes; figures are of the whole batch.
+// Each row's fastest time of several passes, with the work of the whole batch.
 std::vector<LayerCost> profile(Network&, const ProfileOptions&);
-
-// Rows of several networks, one process each, as Chrome's trace viewer and Perfetto read them: forward from
-// the top, then backward from the bottom where there is one.
-struct NamedProfile {
-    std::string name;
-    std::vector<LayerCost> rows;
-};
-nlohmann::ordered_json chrome_trace(const std::vector<NamedProfile>&);
 
 }  // namespace fp

@@ -37,7 +37,7 @@ Buffer random_elements(const Kernels& k, Type type, int64_t count) {
 // The fastest of several calls by the device's own clock, the first not counted. All are enqueued before the
 // host waits, so that a call on a GPU does not begin with a launch.
 double seconds_of(const Kernels& k, const std::function<void()>& call) {
-    std::vector<Mark> marks;
+    std::vector<OwnedEvent> marks;
     for (int i = 0; i <= kCalls; ++i) marks.emplace_back(k.order);
     const auto run = [&](int i) {
         call();
@@ -91,19 +91,19 @@ double sum_rate(const Kernels& k) {
 
 }  // namespace
 
-Roof measure_roof(const Kernels& k) { return {product_rate(k), sum_rate(k)}; }
+Roofline measure_roofline(const Kernels& k) { return {product_rate(k), sum_rate(k)}; }
 
-Floor floor_of(const Roof& roof, double flops, double bytes) {
+LowerBound lower_bound(const Roofline& roof, double flops, double bytes) {
     const double arithmetic = flops / roof.flops, memory = bytes / roof.bytes;
     return {std::max(arithmetic, memory), memory > arithmetic};
 }
 
-Floor floor_of(const Roof& roof, const LayerCost& c) {
-    if (c.backward_seconds <= 0) return floor_of(roof, 2 * c.macs, c.bytes);
+LowerBound lower_bound(const Roofline& roof, const LayerCost& c) {
+    if (c.backward_seconds <= 0) return lower_bound(roof, 2 * c.macs, c.bytes);
     if (c.macs <= 0) return {0, true};
     // Each gradient moves the forward's three tensors, in other roles.
     const double passes = 1 + c.backward_macs / c.macs;
-    return floor_of(roof, 2 * c.macs * passes, c.bytes * passes);
+    return lower_bound(roof, 2 * c.macs * passes, c.bytes * passes);
 }
 
 }  // namespace fp

@@ -1,29 +1,29 @@
-// The ceilings of a device, measured on it with the kernels a network runs on, and where a layer stands under them.
-// S. Williams, A. Waterman, D. Patterson, Roofline, Communications of the ACM 52 (2009).
+// The roofline of a device, measured with the kernels that a network runs on, and the least time that a layer can take
+// under it. S. Williams, A. Waterman, D. Patterson, Roofline, Communications of the ACM 52 (2009).
 #pragma once
 
 #include "engine/measure/layer_costs.h"
 
 namespace fp {
 
-struct Roof {
+struct Roofline {
     double
-        flops;  // a second: the linear op on square matrices so large that their transfer does not count
-    double bytes;  // a second: the sum of two maps that no cache holds
+        flops;  // per second: the linear op on square matrices so large that moving them does not count
+    double bytes;  // per second: the sum of two maps that no cache holds
 };
-// A second or less. Both problems grow until a call takes some milliseconds, so a slow device ends early and
-// its caches may then hold the maps.
-Roof measure_roof(const Kernels&);
+// Takes a second or less. Both problems grow until a call takes some milliseconds, so on a slow device the caches may
+// still hold the maps.
+Roofline measure_roofline(const Kernels&);
 
-// The time that work would take at the roof, and which ceiling it would touch.
-struct Floor {
+// The time that work takes at the roofline, and which of its limits decides.
+struct LowerBound {
     double seconds;
     bool memory;  // else arithmetic
 };
-Floor floor_of(const Roof&, double flops, double bytes);
-// Of a measured layer: its forward pass, or with its gradients where they were timed too; those are counted
-// for convolutions and linear layers alone, others answer 0 then. A convolution is counted as its
-// definition multiplies, so one by Winograd's transforms may need less time than its floor.
-Floor floor_of(const Roof&, const LayerCost&);
+LowerBound lower_bound(const Roofline&, double flops, double bytes);
+// Of a measured layer: its forward pass, and its gradients where they were timed too; these are counted for convolutions
+// and linear layers alone, others get 0 then. A convolution counts as many products as its definition has, so one by
+// Winograd's transforms may take less time than this.
+LowerBound lower_bound(const Roofline&, const LayerCost&);
 
 }  // namespace fp

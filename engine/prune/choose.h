@@ -1,4 +1,4 @@
-// How many channels go, and which.
+// How many channels are removed, and which.
 #pragma once
 
 #include <functional>
@@ -26,9 +26,9 @@ struct ChooseOptions {
 // What is left of a network of this spec, as a share of the dense one: macs, parameters, measured latency.
 using Cost = std::function<double(Amount::Kind, const ModelSpec&)>;
 
-// The lowest scores over all sets go, the lower index at a tie; `round_to` takes as many more or fewer of a
-// set as gives the nearest multiple (at least one multiple is left). An amount that cannot be reached is an
-// Error (Exit::data) with the reachable range; nothing to remove is one too.
+// Removes the lowest scores over all sets, at a tie the lower index; `round_to` then changes the number of each set to
+// the nearest multiple (at least one multiple is left). Exit::data for an amount that cannot be reached, with the range
+// that can, and where nothing is left to remove.
 Removal choose(const ModelSpec&,
                const std::vector<ChannelSet>&,
                const SetScores&,

@@ -1,5 +1,4 @@
-// Physical removal: the network that is left when channels are cut out. No masks, no holes: the same code
-// with smaller numbers.
+// Physical removal of channels: the network that is left is the same code with smaller numbers, without masks or holes.
 #pragma once
 
 #include <map>
@@ -11,33 +10,34 @@
 
 namespace fp {
 
-// By set name: the channels to remove, as the network numbers them now.
+// By set name: the channels to remove, in the network's current numbering.
 using Removal = std::map<std::string, std::vector<int>>;
 
-// What is kept of each parameter: indices along K and C of the old one, ascending.
+// The indices of a parameter that are kept along K and C, ascending.
 struct Kept {
     std::vector<int> rows, columns;
 };
 std::map<std::string, Kept> kept_of(const Network&, const std::vector<ChannelSet>&, const Removal&);
 
-// The spec of the network that is left. Nothing removed, a set emptied, an unknown or repeated channel: Errors.
+// The spec of the network that is left. An Error where nothing is removed, a set is emptied, or a channel is unknown or
+// repeated.
 ModelSpec narrowed(const ModelSpec&, const std::vector<ChannelSet>&, const Removal&);
 
-// The values that are left of a parameter's, file order in and out.
+// The values of a parameter that are kept; both are in the order of files.
 std::vector<double> gather(const Param& old, const Kept& kept, const std::vector<double>& values);
 
-// The network that is left, with the parameters and statistics of the old one.
+// The network that is left, with the old one's parameters and statistics.
 std::unique_ptr<Network> cut(const Network&, const std::vector<ChannelSet>&, const Removal&);
 
-// Silences channels in place: the norm of every producer of the set gets scale and shift 0 there (no norm:
-// filter and bias), so the channel is 0 at every consumer. Cutting is the same function with less work.
+// Sets channels to 0 in place: the norm of every layer of the set gets scale and shift 0 there (without a norm: filter
+// and bias), so every consumer reads 0. The network that cut() returns computes the same function.
 void silence(Network&, const std::vector<ChannelSet>&, const Removal&);
 
-// What the paper's released code does instead: the filters' weights become 0, biases and norms stay, so the
-// channel still emits a function of its bias, and nothing gets smaller. For comparison only.
+// The method of the paper's released code, for comparison: filter weights are set to 0, biases and norms stay, so the
+// channel is still a function of its bias, and nothing gets smaller.
 void mask_filters(Network&, const std::vector<ChannelSet>&, const Removal&);
 
-// Composes removals.
+// The channels that are left when those of `before` were and then these were removed.
 KeptChannels compose(const KeptChannels& before, const std::vector<ChannelSet>&, const Removal&);
 
 }  // namespace fp

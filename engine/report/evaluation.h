@@ -12,6 +12,8 @@ namespace fp {
 struct Evaluation {
     Report report;
     std::optional<Comparison> comparison = {};
+    int64_t skipped = 0;             // images that cannot be read, of --skip-bad
+    std::string first_skipped = {};  // what is wrong with the first
 };
 
 // `other` may be null.

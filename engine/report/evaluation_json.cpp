@@ -183,6 +183,7 @@ Json to_json(const Comparison& comparison) {
 Json to_json(const Evaluation& e) {
     Json out = to_json(e.report);
     if (e.comparison) out["comparison"] = to_json(*e.comparison);
+    if (e.skipped > 0) out["skipped"] = {{"images", e.skipped}, {"first", e.first_skipped}};
     return out;
 }
 

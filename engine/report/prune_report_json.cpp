@@ -12,6 +12,7 @@
 #include "engine/report/scan_html.h"
 #include "engine/report/scores_report.h"
 #include "engine/report/sweep_text.h"
+#include "engine/run/checkpoint_json.h"
 #include "engine/train/train_json.h"
 
 namespace fp {

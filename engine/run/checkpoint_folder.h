@@ -1,14 +1,14 @@
 // Checkpoints that survive a crash at any moment. In the folder of a run:
 //
-//   step-120.safetensors   the model after step 120; complete, what fp_eval and fp_prune take
-//   step-120.state         what resuming needs besides: optimiser tensors, settings, position; also
-//                          safetensors, with the XXH3-128 of every section of both files
+//   step-120.safetensors   the complete model after step 120, as fp_eval and fp_prune read it
+//   step-120.state         what else resuming needs: optimiser tensors, settings, position. Also safetensors,
+//                          with the XXH3-128 of every section of both files
 //   last.json              which step is `last`, `previous` and `best`; written after those it names
 //   last.safetensors       the models of those steps under a fixed name (hard links; copies where the
 //   best.safetensors       file system has none)
 //
-// Every file is written beside its name, flushed and renamed, and older ones go only after last.json
-// names the new one. A damaged `last` gives way to `previous`, in words.
+// Every file is written under a temporary name, flushed and renamed; older ones are deleted only after last.json names
+// the new one. If `last` is damaged, `previous` is used and a line of the log says so.
 #pragma once
 
 #include <cstdint>

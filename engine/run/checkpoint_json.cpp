@@ -56,6 +56,48 @@ std::vector<Setting> settings_of(const ordered_json& list, const std::string& fi
     return out;
 }
 
+ordered_json to_json(const Preprocessing& p) {
+    return {{"image_size", p.image_size},
+            {"resize", "short side, antialiased triangle filter, centre crop"},
+            {"mean", p.mean},
+            {"std", p.std}};
+}
+
+ModelSpec spec_from_json(const ordered_json& j) {
+    try {
+        ModelSpec spec{.arch = j.at("arch").get<std::string>(),
+                       .classes = j.at("classes").get<int>(),
+                       .stem = j.at("stem").get<std::string>(),
+                       .width = j.at("width").get<double>()};
+        for (const auto& [layer, channels] : j.at("widths").items())
+            spec.widths[layer] = channels.get<int>();
+        FP_REQUIRE(spec.classes >= 2 && spec.classes <= 1'000'000, Exit::model,
+                   "model spec: ", spec.classes, " classes");
+        FP_REQUIRE(spec.width > 0 && spec.width <= 16, Exit::model, "model spec: width ",
+                   spec.width);
+        for (const auto& [layer, channels] : spec.widths)
+            FP_REQUIRE(channels >= 1 && channels <= 65536, Exit::model, "model spec: ", layer,
+                       " has ", channels, " channels");
+        return spec;
+    } catch (const nlohmann::json::exception& e) {
+        fail_with(Exit::model, "model spec: ", e.what());
+    }
+}
+
+Preprocessing preprocessing_from_json(const ordered_json& j) {
+    try {
+        Preprocessing p{.image_size = j.at("image_size").get<int>(),
+                        .mean = j.at("mean").get<std::array<float, 3>>(),
+                        .std = j.at("std").get<std::array<float, 3>>()};
+        FP_REQUIRE(p.image_size >= 1 && p.image_size <= 16384, Exit::model,
+                   "preprocessing: image size ", p.image_size);
+        for (const float s : p.std) FP_REQUIRE(s > 0, Exit::model, "preprocessing: deviation ", s);
+        return p;
+    } catch (const nlohmann::json::exception& e) {
+        fail_with(Exit::model, "preprocessing: ", e.what());
+    }
+}
+
 }  // namespace
 
 std::string to_text(const StateDescription& d) {
@@ -85,6 +127,16 @@ StateDescription parse_description(std::string_view text, const std::string& fil
         out.identity = {.settings = settings_of(head.at("settings"), file_name),
                         .noted = settings_of(head.at("noted"), file_name)};
     return out;
+}
+
+ordered_json to_json(const ModelSpec& spec) {
+    ordered_json widths = ordered_json::object();
+    for (const auto& [layer, channels] : spec.widths) widths[layer] = channels;
+    return {{"arch", spec.arch},
+            {"classes", spec.classes},
+            {"stem", spec.stem},
+            {"width", spec.width},
+            {"widths", widths}};
 }
 
 std::string card_text(const ModelSpec& spec, const ModelCard& card) {

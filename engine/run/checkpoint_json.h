@@ -24,6 +24,8 @@ struct StateDescription {
 std::string to_text(const StateDescription&);
 StateDescription parse_description(std::string_view text, const std::string& file_name);
 
+nlohmann::ordered_json to_json(const ModelSpec&);
+
 // The description of a model: {"format","spec","classes","preprocessing","kept_channels","provenance","thresholds"}.
 std::string card_text(const ModelSpec&, const ModelCard&);
 struct DescribedModel {

@@ -35,7 +35,8 @@ using nlohmann::ordered_json;
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl",
-                                     "metrics.csv", "scores.json",      kEvents};
+                                     "metrics.csv", "scores.json",      "bad_images.csv",
+                                     kEvents};
 
 std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
 

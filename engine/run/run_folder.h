@@ -1,13 +1,14 @@
 // The folder of a run, `--out DIR`:
 //
-//   config.toml        its settings, as --config takes them
-//   environment.json   what it runs on: version, compiler, processor, command line, date
-//   metrics.jsonl      one JSON object a row, times last in each, so that two runs differ in nothing else
+//   config.toml        the settings, as --config reads them
+//   environment.json   version, compiler, processor, threads, command line, date
+//   metrics.jsonl      one JSON object per row; times stand last, so that rows of equal runs differ only there
 //   metrics.csv        the same as a table
-//   events.out.tfevents.fairprune    the same for TensorBoard, where it was asked for
-//   test_reads.jsonl   every read of the test split: when, by which command
+//   events.out.tfevents.fairprune    the same for TensorBoard, if requested
+//   test_reads.jsonl   one row per read of the test split: date and command
+//   bad_images.csv     images that were skipped because they cannot be read, and why
 //
-// beside checkpoints (engine/run/checkpoint_folder.h) and reports. What cannot be written there is an Error at the start.
+// and checkpoints (engine/run/checkpoint_folder.h) and reports. A folder that cannot be written to is an Error at the start.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,11 @@ namespace fp {
 
 enum class IfRunIsThere { refuse, resume, overwrite };
 
-// The folder, made where it is missing and locked against a second process for as long as this lives.
+// Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
 class RunFolder {
 public:
-    // A folder that holds a run (a checkpoint, metrics or scores) is refused (Exit::usage), gone on with, or emptied of that run;
-    // test_reads.jsonl stays in any case.
+    // `then` decides what happens to a run (checkpoint, metrics or scores) in the folder: it is refused with
+    // Exit::usage, resumed, or deleted. test_reads.jsonl is never deleted.
     RunFolder(std::filesystem::path folder, IfRunIsThere then);
     ~RunFolder();
     RunFolder(const RunFolder&) = delete;
@@ -33,10 +34,9 @@ public:
 
     const std::filesystem::path& path() const { return folder_; }
     std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
-    bool holds_run() const { return holds_run_; }  // from before, and it goes on
+    bool holds_run() const { return holds_run_; }  // a run that is resumed
 
-    // Writes config.toml and environment.json. When a run goes on, what it was started with before is kept
-    // in the environment's "earlier".
+    // Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
     void write_settings(const std::string& config, const nlohmann::ordered_json& environment);
 
 private:
@@ -54,18 +54,18 @@ void record_settings(RunFolder&,
                      const std::string& tool,
                      const std::string& command_line);
 
-// metrics.jsonl and metrics.csv, and with `events` TensorBoard's file: a scalar a number of a row, "train/loss"
-// for train.loss.
+// metrics.jsonl and metrics.csv, and with `events` TensorBoard's file, which has one scalar per number of a row:
+// "train/loss" for train.loss.
 class Metrics {
 public:
-    // Goes on behind the rows up to `last_step`, those of the checkpoint that is resumed; rows behind it
-    // and a line that was cut off by a crash are dropped. -1 starts anew.
+    // Keeps the rows up to `last_step`, the step of the checkpoint that is resumed, and drops later rows and a line
+    // that a crash cut off. -1: starts with no rows.
     Metrics(std::filesystem::path folder, int64_t last_step, bool events = false);
     ~Metrics();
     Metrics(Metrics&&) noexcept;
 
-    // A row has a whole number "step", which never falls; nested objects become columns "a.b" of the CSV.
-    // `times` are the seconds that things took; they stand last in the row.
+    // A row has an integer "step", which never decreases; nested objects become columns "a.b" of the CSV. `times` are
+    // durations in seconds.
     void append(nlohmann::ordered_json row, const nlohmann::ordered_json& times);
     const std::vector<nlohmann::ordered_json>& rows() const;
 
@@ -78,7 +78,7 @@ private:
     std::unique_ptr<std::vector<nlohmann::ordered_json>> rows_;
 };
 
-// Notes in the folder that the test split is read now; answers how often that was noted before.
+// Records in the folder that the test split is read now; returns the number of earlier reads.
 int record_test_read(const std::filesystem::path& folder, const std::string& command_line);
 
 }  // namespace fp

@@ -1,10 +1,10 @@
 // SIGINT and SIGTERM: the first asks the run to finish its step, save and stop; the second ends the process
-// at once.
+// immediately.
 #pragma once
 
 namespace fp {
 
-// For as long as one of these lives; there is one at a time.
+// Handles the signals during its lifetime. At most one object exists at a time.
 class StopSignals {
 public:
     StopSignals();
@@ -13,7 +13,7 @@ public:
     StopSignals& operator=(const StopSignals&) = delete;
 
     static bool requested();
-    static int exit_code();  // 130 after SIGINT, 143 after SIGTERM, 0 while none came
+    static int exit_code();  // 130 after SIGINT, 143 after SIGTERM, 0 without a signal
 };
 
 }  // namespace fp

@@ -190,16 +190,20 @@ private:
     }
 
     Predictions predict_validation() {
-        return predict({trainer_.session(),
-                        preprocessing_,
-                        data_,
-                        validation_,
-                        {.batch_size = batch_size_,
-                         .workers = o_.workers,
-                         .skip_bad = o_.skip_bad,
-                         .progress = [this](int64_t, int64_t) {
-                             if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
-                         }}});
+        Predictions out = predict({trainer_.session(),
+                                   preprocessing_,
+                                   data_,
+                                   validation_,
+                                   {.batch_size = batch_size_,
+                                    .workers = o_.workers,
+                                    .skip_bad = o_.skip_bad,
+                                    .progress = [this](int64_t, int64_t) {
+                                        if (hooks_.interrupt && hooks_.interrupt())
+                                            throw Interrupted{};
+                                    }}});
+        FP_REQUIRE(out.size() > 0, Exit::data, data_.set.name,
+                   ": no image of the validation split can be read");
+        return out;
     }
 
     void validate(EpochResult& result) {
@@ -207,8 +211,6 @@ private:
         std::optional<Trainer::Averaged> averaged;
         if (trainer_.has_average()) averaged.emplace(trainer_);
         const Predictions p = predict_validation();
-        FP_REQUIRE(p.size() > 0, Exit::data, data_.set.name,
-                   ": no image of the validation split can be read");
         result.selected = selection_value(p, o_.select, o_.attributes);
         result.val = summarize(p, o_.attributes);
         averaged.reset();
@@ -249,6 +251,11 @@ std::vector<double> balanced_class_weights(const Dataset& set) {
     for (const int64_t s : samples) weight[set.samples[s].label] += 1;
     for (double& w : weight) w = w > 0 ? double(samples.size()) / (double(classes) * w) : 0;
     return weight;
+}
+
+void check_fit(const ImageData& data, const FitOptions& options) {
+    train_split(data, options);
+    check_names(data, validation_split(data), options);
 }
 
 bool fit(Trainer& trainer,

@@ -79,6 +79,10 @@ struct FitHooks {
     int64_t save_every = 0;  // batches; 0: only after epochs
 };
 
+// Exit::usage for unknown names of schedules, metrics and attributes, Exit::data for an empty split: what fit() finds
+// before the first epoch.
+void check_fit(const ImageData&, const FitOptions&);
+
 // True when all epochs are done, false when `stop` or `interrupt` ended the run.
 bool fit(Trainer&,
          const Preprocessing&,

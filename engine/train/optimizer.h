@@ -1,5 +1,5 @@
-// One update of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and
-// what it remembers: momenta and the step number.
+// Updates of all trainable parameters from their gradients (kernels/kernels.h has the formulas), and their state: momenta
+// and the step number.
 #pragma once
 
 #include <span>
@@ -43,11 +43,11 @@ class OptimizerState {
 public:
     OptimizerState(const ParamStore&, const OptimizerOptions&);
 
-    // Gradients are multiplied by `scale` first. Nothing waits for the device, so it can be captured in a graph.
-    // Where the clipped norm is not finite, weights and momenta stay as they are, and norm() tells.
+    // Multiplies gradients by `scale` first. Does not wait for the device. Where the gradients' norm is not finite and
+    // clipping is on, weights and momenta stay as they are; norm() shows it.
     void apply(ParamStore&, double lr, double scale = 1);
-    // The gradients' L2 norm after scaling, before clipping; 0 without clipping, and before the first step. Of the
-    // last step, once the host has waited for it or for anything behind it.
+    // The L2 norm of the last step's gradients after scaling, before clipping; 0 without clipping and before the first
+    // step. Valid once the host has waited for that step or for anything queued behind it.
     double norm() const { return seen_.as<GradientScale>()->norm; }
 
     int64_t step() const { return step_; }

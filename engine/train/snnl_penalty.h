@@ -2,9 +2,9 @@
 //
 //   penalty = weight  mean over layers and channels of  sum_a w_a (1 - S_a / chance_a),    w_a summing to 1
 //
-// S_a is a batch's exact score of the channel's map against attribute a (kernels/shapes.h), chance_a that of a
-// channel which knows nothing of it (snnl_scores.h): 0 where the neighbours say nothing of the group, near
-// `weight` where they tell it. An attribute that a batch cannot estimate adds nothing.
+// S_a is the exact score of the channel's map against attribute a in the batch (kernels/shapes.h), chance_a the score of
+// a channel without information about it (snnl_chance.h). The penalty is 0 for such channels and near `weight` where
+// neighbours share their group. An attribute that cannot be estimated in a batch adds nothing.
 #pragma once
 
 #include <functional>
@@ -29,8 +29,8 @@ struct PenaltyAttribute {
     double weight = 1;
 };
 
-// Adds to a batch's loss: `add` returns the penalty's value and pushes its gradients, for Tape::backward. It reads
-// `rows` of the step's tape.
+// A term of the loss: `add` returns its value for a batch and appends its gradients for Tape::backward. It needs `rows`
+// on the step's tape.
 struct Penalty {
     std::function<double(Tape&, const Batch&, std::vector<Tape::Seed>&)> add = {};
     Rows rows = Rows::fewest;

@@ -36,6 +36,12 @@ void say_imported(const ImportReport& report, const TrainRun& run) {
     for (const std::string& note : report.notes) run.observer.say("  " + note);
 }
 
+void initialize(Network& net, const FitOptions& options, const TrainRun& run) {
+    net.initialize(options.seed);
+    if (run.weights.empty()) return;
+    say_imported(import_weights(net, read_safetensors(run.weights), run.weights), run);
+}
+
 class Training {
 public:
     Training(Network& net,
@@ -50,8 +56,9 @@ public:
           data_(data),
           o_(options),
           run_(run),
+          identity_(identity_of(net, preprocessing, data, options, run)),
           folder_(run.folder, run.if_run_is_there),
-          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run), log_) {}
+          checkpoints_(folder_.path(), identity_, log_) {}
 
     TrainResult run() {
         load();
@@ -80,22 +87,20 @@ private:
 
     // The weights to start from, and where the run is.
     void load() {
-        std::optional<Checkpoint> found;
-        if (run_.if_run_is_there == IfRunIsThere::resume) found = checkpoints_.load();
+        if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
+        const std::optional<Checkpoint> found = checkpoints_.load();
         if (!log_.str().empty() && run_.observer.warn)
             run_.observer.warn(log_.str().substr(0, log_.str().size() - 1));
-        if (found) {
-            load_values(net_, found->model, run_.folder.string());
-            resumed_ = true;
-            step_ = found->step;
-            state_ = std::move(found->state);
-            position_ = parse_fit_position(found->progress);
-            say(fmt::format("resuming after step {}", step_));
+        if (!found) {
+            initialize(net_, o_, run_);
             return;
         }
-        net_.initialize(o_.seed);
-        if (!run_.weights.empty())
-            say_imported(import_weights(net_, read_safetensors(run_.weights), run_.weights), run_);
+        load_values(net_, found->model, run_.folder.string());
+        resumed_ = true;
+        step_ = found->step;
+        state_ = found->state;
+        position_ = parse_fit_position(found->progress);
+        say(fmt::format("resuming after step {}", step_));
     }
 
     void save(Trainer& trainer, const FitPosition& position, bool best) {
@@ -130,6 +135,7 @@ private:
     const ImageData& data_;
     const FitOptions& o_;
     const TrainRun& run_;
+    const Identity identity_;
     RunFolder folder_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
@@ -146,6 +152,9 @@ TrainResult train(Network& net,
                   const ImageData& data,
                   const FitOptions& options,
                   const TrainRun& run) {
+    // What is wrong is found before a run that is there is overwritten.
+    if (options.epochs > 0) check_fit(data, options);
+    if (run.if_run_is_there != IfRunIsThere::resume) initialize(net, options, run);
     return Training(net, preprocessing, data, options, run).run();
 }
 

@@ -94,7 +94,7 @@ private:
 
         HostBuffer sums, logits;
         Map map;  // of the logits
-        Mark there;
+        OwnedEvent there;
     };
     Results results_;
     // By input slot, and whether gradients are added to those of the batch before.

@@ -148,8 +148,10 @@ TEST_P(FusedRows, LayersParametersAndChannelGroupsAreThoseOfOpAfterOp) {
     for (const Rows rows : {Rows::fewest, Rows::activations, Rows::each_op}) {
         const Step s = step(spec, bf16(), rows, c.end);
         EXPECT_EQ(channel_sets(s.rows), channel_sets(walk.nodes));
-        EXPECT_EQ(layers(layer_costs(s.rows)), layers(layer_costs(walk.nodes)));
-        const Totals got = totals(layer_costs(s.rows)), all = totals(layer_costs(walk.nodes));
+        EXPECT_EQ(layers(layer_costs(s.rows, Type::f32)),
+                  layers(layer_costs(walk.nodes, Type::f32)));
+        const Totals got = totals(layer_costs(s.rows, Type::f32)),
+                     all = totals(layer_costs(walk.nodes, Type::f32));
         EXPECT_EQ(got.macs, all.macs);
         EXPECT_EQ(got.parameters, all.parameters);
     }

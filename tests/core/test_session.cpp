@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "engine/eval/predict.h"
 #include "engine/measure/profile.h"
+#include "engine/measure/profile_json.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/trainer.h"
 #include "tests/expect_error.h"

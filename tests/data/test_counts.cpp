@@ -1,4 +1,6 @@
-#include "engine/data/counts.h"
+#include "engine/data/counts_json.h"
+
+#include <nlohmann/json.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,153 @@
+// A training run in a folder: what it leaves, how it resumes, and what it refuses.
+#include "engine/train/train.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "engine/io/files.h"
+#include "engine/run/checkpoint.h"
+#include "engine/train/train_json.h"
+#include "models/models.h"
+#include "tests/expect_error.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+using testing::expect_error;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::TemporaryFolder;
+
+constexpr const char* kSynth = "synth:n=60,size=16,classes=2,groups=2,seed=3";
+
+struct Small {
+    explicit Small(const std::string& spec = kSynth,
+                   const TrainingSettings& training = {.epochs = 2})
+        : data(open_images(spec, {.image_size = 16})),
+          options(fit_options(training, {"group"}, 8, 1, data.set)),
+          net(models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625},
+                            kernels(Backend::cpu))) {}
+
+    TrainResult train(const TrainRun& run) {
+        return fp::train(*net, {.image_size = 16}, data, options, run);
+    }
+
+    ImageData data;
+    FitOptions options;
+    std::unique_ptr<Network> net;
+};
+
+// Everything in a file of metrics but the times, which end each row.
+std::vector<std::string> rows_of(const std::filesystem::path& folder) {
+    std::vector<std::string> out;
+    std::ifstream file(folder / "metrics.jsonl");
+    for (std::string line; std::getline(file, line);)
+        out.push_back(line.substr(0, line.find("\"times\"")));
+    return out;
+}
+
+TEST(Train, a_run_leaves_models_and_a_row_per_epoch) {
+    const TemporaryFolder folder;
+    Small small;
+    const TrainResult result = small.train({.folder = folder / "run"});
+    EXPECT_TRUE(result.finished);
+    EXPECT_TRUE(std::filesystem::exists(result.best));
+    EXPECT_EQ(rows_of(folder / "run").size(), 2u);
+    const LoadedModel last =
+        read_checkpoint(folder / "run" / "last.safetensors", models::all(), kernels(Backend::cpu));
+    EXPECT_EQ(weights_hash(*last.network), weights_hash(*small.net));
+    EXPECT_THAT(last.card.provenance, HasSubstr("synth:n=60"));
+}
+
+TEST(Train, stopped_anywhere_it_resumes_to_the_same_bits) {
+    const TemporaryFolder folder;
+    Small whole;
+    whole.train({.folder = folder / "whole"});
+    for (const int asked : {1, 3, 5, 6, 8}) {  // some in training, some in a validation
+        const std::filesystem::path path = folder / ("stopped-" + std::to_string(asked));
+        Small first;
+        int times = 0;
+        const TrainResult stopped =
+            first.train({.folder = path, .observer = {.stop = [&] { return ++times >= asked; }}});
+        EXPECT_FALSE(stopped.finished) << asked;
+        Small second;
+        std::string said;
+        EXPECT_TRUE(second
+                        .train({.folder = path,
+                                .if_run_is_there = IfRunIsThere::resume,
+                                .observer = {.say = [&](const std::string& s) { said += s; }}})
+                        .finished);
+        EXPECT_THAT(said, HasSubstr("resuming after step"));
+        EXPECT_EQ(weights_hash(*second.net), weights_hash(*whole.net)) << asked;
+        EXPECT_EQ(rows_of(path), rows_of(folder / "whole")) << asked;
+    }
+}
+
+TEST(Train, another_setting_or_other_groups_are_refused) {
+    const TemporaryFolder folder;
+    const TrainRun first{.folder = folder / "run", .settings = {{"--lr", "0.05"}}};
+    Small().train(first);
+    TrainRun again = first;
+    again.if_run_is_there = IfRunIsThere::resume;
+    EXPECT_TRUE(Small().train(again).finished);
+    again.settings[0].value = "0.1";
+    expect_error(
+        Exit::model, [&] { Small().train(again); }, "--resume: --lr was 0.05, is 0.1");
+    again.settings[0].value = "0.05";
+    Small other;
+    for (Sample& s : other.data.set.samples) s.attributes[0] = "g0";
+    other.data.set.samples[0].attributes[0] = "g1";
+    expect_error(
+        Exit::model, [&] { other.train(again); }, "the groups of group");
+}
+
+TEST(Train, images_that_cannot_be_read_are_listed) {
+    const TemporaryFolder folder;
+    Small small(kSynth, {.epochs = 1, .skip_bad = true});
+    const ImageSource read = small.data.source;
+    const int64_t bad = members(small.data.set, Split::train)[3];
+    small.data.source = [&, read](int64_t sample, const View& view, int side, uint8_t* rgb) {
+        if (sample == bad) {
+            small.data.unreadable->add(sample, "x.png: is no image");
+            fail_with(Exit::data, "x.png: is no image");
+        }
+        read(sample, view, side, rgb);
+    };
+    const TrainResult result = small.train({.folder = folder / "run"});
+    EXPECT_THAT(result.document, HasSubstr("\"first\": \"x.png: is no image\""));
+    EXPECT_THAT(read_file(folder / "run" / "bad_images.csv", 1000),
+                HasSubstr("x.png: is no image"));
+    EXPECT_THAT(skipped_text(small.data), HasSubstr("1 image was skipped"));
+}
+
+TEST(Train, no_image_at_all_is_an_error_of_the_data) {
+    const TemporaryFolder folder;
+    Small small(kSynth, {.epochs = 1, .skip_bad = true});
+    small.data.source = [](int64_t, const View&, int, uint8_t*) {
+        fail_with(Exit::data, "x.png: is no image");
+    };
+    expect_error(
+        Exit::data, [&] { small.train({.folder = folder / "run"}); }, "can be read");
+}
+
+TEST(Train, a_position_is_the_same_after_a_checkpoint) {
+    FitPosition p{.epoch = 3,
+                  .batch = 7,
+                  .sums = {.loss = 0.1 + 0.2, .penalty = 1e-300, .samples = 9, .correct = 4},
+                  .best = 0.75,
+                  .best_epoch = 2,
+                  .plateau = {.best = 0.75, .waited = 1, .drops = 2}};
+    for (const bool started : {true, false}) {
+        if (!started) p.best = p.plateau.best = -std::numeric_limits<double>::infinity();
+        const FitPosition q = parse_fit_position(to_text(p));
+        EXPECT_EQ(to_text(q), to_text(p));
+        EXPECT_EQ(q.best, p.best);
+        EXPECT_EQ(q.plateau.best, p.plateau.best);
+        EXPECT_EQ(q.sums.loss, p.sums.loss);
+    }
+}
+
+}  // namespace
+}  // namespace fp

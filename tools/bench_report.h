@@ -1,0 +1,43 @@
+// What fp_bench measures, and how it prints it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/measure/profile.h"
+#include "engine/measure/profile_json.h"
+#include "engine/measure/roofline.h"
+#include "engine/measure/stopwatch.h"
+
+namespace fp {
+
+// One model at one batch size.
+struct Measured {
+    std::string checkpoint;
+    int batch_size;
+    std::vector<double> seconds;  // of each call
+    TimingSummary summary;
+    Ratio against_first;  // how many times faster than the first model
+    size_t peak_bytes;
+};
+
+struct BenchReport {
+    struct Model {
+        std::string checkpoint, arch;
+        Totals totals;  // of one image
+    };
+    std::vector<Model> models;
+    std::vector<Measured> measured;  // by batch size, then by model
+    std::vector<NamedProfile> layers = {};
+    Roofline roof = {};  // where there are layers to print
+    const Kernels& kernels;
+    int image_size, layers_batch_size;
+    bool train = false, print_layers = false;
+};
+
+double seconds_of(const LayerCost&);
+double flops_of(const LayerCost&);  // operations of what was timed
+
+std::string to_text(const BenchReport&);
+
+}  // namespace fp
