@@ -12,33 +12,56 @@ namespace fp {
 
 using nlohmann::ordered_json;
 
-ordered_json parse_json(std::string_view text,
-                        const std::string& file_name,
-                        Exit exit,
-                        const JsonLimits& limits) {
+namespace {
+
+template <class Json>
+Json parse(std::string_view text,
+           const std::string& file_name,
+           Exit exit,
+           const JsonLimits& limits) {
     FP_REQUIRE(text.size() <= limits.bytes, exit, file_name, ": has ", text.size(),
                " bytes; JSON may have ", limits.bytes);
     const size_t nul = text.find('\0');
     FP_REQUIRE(nul == text.npos, exit, file_name, ": has a NUL at byte ", nul);
 
     std::vector<std::set<std::string>> open;  // the keys of each object that is not yet closed
-    const auto check = [&](int depth, ordered_json::parse_event_t event, ordered_json& value) {
-        using Event = ordered_json::parse_event_t;
+    const auto check = [&](int depth, typename Json::parse_event_t event, Json& value) {
+        using Event = typename Json::parse_event_t;
         if (event == Event::object_start || event == Event::array_start)
             FP_REQUIRE(depth < limits.depth, exit, file_name, ": is nested deeper than ",
                        limits.depth);
         if (event == Event::object_start) open.emplace_back();
         if (event == Event::object_end) open.pop_back();
-        if (event == Event::key)
-            FP_REQUIRE(open.back().insert(value.get<std::string>()).second, exit, file_name,
-                       ": has the key ", printable(value.get<std::string>()), " twice");
+        if (event == Event::key) {
+            const std::string key = value.template get<std::string>();
+            FP_REQUIRE(open.back().insert(key).second, exit, file_name, ": has the key ",
+                       printable(key), " twice");
+            FP_REQUIRE(open.back().size() <= limits.keys, exit, file_name,
+                       ": an object has more than ", limits.keys, " keys");
+        }
         return true;
     };
     try {
-        return ordered_json::parse(text, check);
-    } catch (const ordered_json::exception& error) {
+        return Json::parse(text, check);
+    } catch (const typename Json::exception& error) {
         fail_with(exit, file_name, ": is not JSON: ", printable(error.what(), 400));
     }
+}
+
+}  // namespace
+
+ordered_json parse_json(std::string_view text,
+                        const std::string& file_name,
+                        Exit exit,
+                        const JsonLimits& limits) {
+    return parse<ordered_json>(text, file_name, exit, limits);
+}
+
+nlohmann::json parse_json_sorted(std::string_view text,
+                                 const std::string& file_name,
+                                 Exit exit,
+                                 const JsonLimits& limits) {
+    return parse<nlohmann::json>(text, file_name, exit, limits);
 }
 
 std::string json_line(const ordered_json& value) {

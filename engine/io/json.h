@@ -14,6 +14,7 @@ namespace fp {
 struct JsonLimits {
     uint64_t bytes = 64 << 20;
     int depth = 32;
+    size_t keys = 20'000;  // of one object
 };
 
 // Errors are "FILE: what is wrong" with this exit code.
@@ -21,6 +22,11 @@ nlohmann::ordered_json parse_json(std::string_view text,
                                   const std::string& file_name,
                                   Exit exit,
                                   const JsonLimits& = {});
+// The same with the keys sorted, for objects of many: the other looks a key up by going through all before it.
+nlohmann::json parse_json_sorted(std::string_view text,
+                                 const std::string& file_name,
+                                 Exit exit,
+                                 const JsonLimits& = {});
 
 // One line; a byte that is not UTF-8 is written as U+FFFD. NaN and infinities become null.
 std::string json_line(const nlohmann::ordered_json& value);

@@ -48,7 +48,6 @@ struct SafetensorsLimits {
     uint64_t header_bytes = 16 << 20;
     uint64_t tensors = 100'000;
     uint64_t name_bytes = 512;
-    bool lenient = false;  // accept four stray bytes at the end, as some files in the wild have
 };
 
 // The tensors come in the order of the file. .pt, .pth and .npz are refused with the way to convert them.

@@ -17,7 +17,7 @@ namespace {
 using testing::expect_error;
 using testing::TemporaryFolder;
 
-const std::filesystem::path kFixtures = source_dir() / "tests/engine/fixtures";
+const std::filesystem::path kFixtures = source_dir() / "tests/io/fixtures";
 
 // A file with this header (as it stands, unpadded) and so many bytes of data.
 Bytes file_of(const std::string& header, size_t data_bytes, uint64_t announced) {
@@ -185,10 +185,10 @@ TEST(Safetensors, a_header_that_is_not_our_json_is_refused) {
     expect_refused(file_of("{/**/}"), "not JSON");
     expect_refused(
         file_of("{\"x\":{\"a\":" + std::string(5000, '[') + std::string(5000, ']') + "}}"),
-        "unknown key a");
-    expect_refused(file_of("{\"x\":3}"), "the number 3");
-    expect_refused(file_of("{\"x\":null}"), "null");
-    expect_refused(file_of("{\"x\":[]}"), "an array");
+        "nested deeper than 4");
+    expect_refused(file_of("{\"x\":3}"), "x: is number");
+    expect_refused(file_of("{\"x\":null}"), "x: is null");
+    expect_refused(file_of("{\"x\":[]}"), "x: is array");
     expect_refused(file_of("{\"x\":{}}"), "no dtype");
     expect_refused(file_of("{\"x\\n\":{}}"), "x\\x0a", "control");
     expect_refused(file_of("{\"" + std::string(513, 'x') + "\":{}}"), "513 bytes");
@@ -196,19 +196,19 @@ TEST(Safetensors, a_header_that_is_not_our_json_is_refused) {
 
 TEST(Safetensors, duplicates_are_refused) {
     const std::string x = R"("x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
-    expect_refused(file_of("{" + x + "," + x + "}", 1), "names x twice");
+    expect_refused(file_of("{" + x + "," + x + "}", 1), "key x twice");
     expect_refused(file_of(R"({"__metadata__":{},"__metadata__":{}})"), "twice");
-    expect_refused(file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), "a twice");
-    expect_refused(file_of(R"({"x":{"dtype":"U8","dtype":"U8"}})"), "dtype given twice");
-    expect_refused(file_of(R"({"x":{"shape":[],"shape":[]}})"), "shape given twice");
+    expect_refused(file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), "key a twice");
+    expect_refused(file_of(R"({"x":{"dtype":"U8","dtype":"U8"}})"), "key dtype twice");
+    expect_refused(file_of(R"({"x":{"shape":[],"shape":[]}})"), "key shape twice");
     expect_refused(file_of(R"({"x":{"data_offsets":[0,1],"data_offsets":[0,1]}})"),
-                   "data_offsets given");
+                   "key data_offsets twice");
 }
 
 TEST(Safetensors, metadata_is_strings_only) {
     expect_refused(file_of(R"({"__metadata__":{"a":1}})"), "a", "only strings");
     expect_refused(file_of(R"({"__metadata__":{"a":{}}})"), "only strings");
-    expect_refused(file_of(R"({"__metadata__":[]})"), "an array");
+    expect_refused(file_of(R"({"__metadata__":[]})"), "array");
 }
 
 TEST(Safetensors, numbers_are_integers_that_fit) {
@@ -245,14 +245,6 @@ TEST(Safetensors, holes_overlaps_and_what_follows_are_refused) {
     expect_refused(file_of(two("[0,2]", "[2,4]"), 5), "1 bytes follow");
     expect_refused(file_of(two("[0,2]", "[2,4]"), 3), "2 to 4 of 3");
     expect_refused(file_of("{}", 4), "4 bytes follow");
-}
-
-TEST(Safetensors, four_stray_bytes_pass_where_asked) {
-    const Bytes stray = file_of(two("[0,2]", "[2,4]"), 8);
-    expect_refused(stray, "4 bytes follow");
-    EXPECT_EQ(parse(stray, {.lenient = true}).tensors.size(), 2u);
-    expect_error(
-        Exit::model, [] { parse(file_of("{}", 5), {.lenient = true}); }, "5 bytes follow");
 }
 
 TEST(Safetensors, every_shortened_file_is_refused) {
