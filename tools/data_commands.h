@@ -11,10 +11,10 @@
 namespace fp {
 
 struct DataRequest {
-    std::string spec;
-    std::vector<std::string> attributes;
-    DatasetOptions dataset;
-    std::string out;
+    std::string spec = {};
+    std::vector<std::string> attributes = {};
+    DatasetOptions dataset = {};
+    std::string out = {};
     bool allow_leak = false, allow_bad = false, allow_damaged = false;
     bool duplicates = true, pixels = false;
     int threads = 0;

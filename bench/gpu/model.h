@@ -17,7 +17,7 @@ struct Expectation {
     double floor = 0;     // seconds: the longer of flops at the peak and bytes at the bandwidth
     double expected = 0;  // seconds, by the kernels' model
     // Of the expected time: matrix, L2, issue, epilogue, memory, adding, integers or start.
-    std::string_view limiter;
+    std::string_view limiter = {};
     std::string kernel = "-";  // of a convolution in bf16: the one that takes least, with its tile
 };
 

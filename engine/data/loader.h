@@ -43,9 +43,9 @@ struct LoaderOptions {
 
 // Rows of padding have sample -1, label -1 and black pixels.
 struct Batch {
-    int n = 0;                     // rows, always the batch size
-    std::vector<int64_t> samples;  // indices into the data set
-    std::vector<int32_t> labels;
+    int n = 0;                          // rows, always the batch size
+    std::vector<int64_t> samples = {};  // indices into the data set
+    std::vector<int32_t> labels = {};
     const uint8_t* rgb =
         nullptr;         // n x size x size x 3, valid until the next call of next() or start()
     int64_t number = 0;  // in the epoch, from 0

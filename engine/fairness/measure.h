@@ -12,9 +12,9 @@ namespace fp {
 constexpr double kNotEstimable = std::numeric_limits<double>::quiet_NaN();
 
 struct Measure {
-    std::string key, formula;
+    std::string key = {}, formula = {};
     double value = kNotEstimable, low = kNotEstimable, high = kNotEstimable;
-    std::string reason;  // why the value, or low and high, are not estimable
+    std::string reason = {};  // why the value, or low and high, are not estimable
 
     void set(Interval i) {
         low = i.low;

@@ -20,10 +20,10 @@ constexpr int64_t kMaxColumns = 10'000;
 constexpr int64_t kMaxRows = 50'000'000;
 
 struct Table {
-    std::vector<std::string> header;
-    std::vector<std::vector<std::string>> rows;  // each as long as the header
-    std::vector<int64_t> lines;                  // where each row starts in the file, from 1
-    std::string name;                            // the file, for messages
+    std::vector<std::string> header = {};
+    std::vector<std::vector<std::string>> rows = {};  // each as long as the header
+    std::vector<int64_t> lines = {};                  // where each row starts in the file, from 1
+    std::string name = {};                            // the file, for messages
 
     int column(std::string_view name) const;  // -1 where there is none
 };

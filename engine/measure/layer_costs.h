@@ -9,8 +9,8 @@
 namespace fp {
 
 struct LayerCost {
-    std::string layer;  // torchvision's name; rows without one are called by their op
-    std::string op;
+    std::string layer = {};  // torchvision's name; rows without one are called by their op
+    std::string op = {};
     int in_channels = 0, out_channels = 0, height = 0, width = 0;  // of the output
     int64_t parameters = 0;
     double macs = 0,

@@ -16,8 +16,8 @@ inline const char* const kSweepGap = "eodd_mean";
 // One model on the test split.
 struct TestFigures {
     struct AttributeGap {
-        std::string attribute;
-        double gap, rms_squared, fair_low, fair_high;  // of kSweepGap
+        std::string attribute = {};
+        double gap = {}, rms_squared = {}, fair_low = {}, fair_high = {};  // of kSweepGap
     };
     double accuracy = kNotEstimable, balanced_accuracy = kNotEstimable, macro_f1 = kNotEstimable;
     std::vector<AttributeGap>

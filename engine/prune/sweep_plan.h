@@ -15,9 +15,9 @@ struct SweepSettings {
 };
 
 struct SweepPoint {
-    std::string name;       // "snnl+centre 10%", "dense, tuned alike"
-    std::string criterion;  // "snnl+centre"
-    PruneSettings settings;
+    std::string name = {};       // "snnl+centre 10%", "dense, tuned alike"
+    std::string criterion = {};  // "snnl+centre"
+    PruneSettings settings = {};
     bool control = false;
 };
 

@@ -14,8 +14,8 @@ namespace fp {
 
 // What goes with a network.
 struct ModelCard {
-    Preprocessing preprocessing;
-    std::vector<std::string> classes;
+    Preprocessing preprocessing = {};
+    std::vector<std::string> classes = {};
     KeptChannels kept = {};         // absent: all
     std::string provenance = "{}";  // JSON of who made it and from what: each tool writes its own
     std::map<std::string, StoredThreshold> thresholds = {};  // by class: fp_eval --store-threshold

@@ -25,9 +25,9 @@ namespace fp {
 
 struct Checkpoint {
     int64_t step = 0;  // grows with every save of a run, over epochs and stages
-    TensorFile model;
-    std::vector<TensorEntry> state;  // momenta, averages
-    std::string progress = "{}";     // JSON: epoch, position, best metric, ...
+    TensorFile model = {};
+    std::vector<TensorEntry> state = {};  // momenta, averages
+    std::string progress = "{}";          // JSON: epoch, position, best metric, ...
 };
 
 class CheckpointFolder {

@@ -17,7 +17,7 @@
 namespace fp {
 
 struct TrainerOptions {
-    OptimizerOptions optimizer;
+    OptimizerOptions optimizer = {};
     std::vector<double> class_weights = {};  // of the loss; none: all 1
     double smoothing = 0;
     int accumulate = 1;  // batches per step

@@ -54,10 +54,10 @@ void expect_near(const std::string& what,
 }
 
 struct Step {
-    std::shared_ptr<Network> net;
-    Values gradients, statistics;
+    std::shared_ptr<Network> net = {};
+    Values gradients = {}, statistics = {};
     double penalty = 0;
-    std::vector<Node> rows;
+    std::vector<Node> rows = {};
 };
 
 const std::vector<PenaltyAttribute> kAttributes{{"sex", {0, 0, 1, 1, 0, 1}, 3},
@@ -82,13 +82,13 @@ Step step(const ModelSpec& spec,
     const Batch batch{.n = kBatch, .samples = {0, 1, 2, 3, 4, 5}, .labels = {0, 1, 0, 1, 0, 1}};
     Session session(*out.net);
     Tape tape = session.begin({.mode = Mode::train, .dropout = false, .rows = rows});
-    out.net->forward(tape, tape.input({images.data(), map}));
+    out.net->forward(tape, tape.input({images.as<act>(), map}));
     out.rows = tape.nodes();
     const Var root = tap_row(tape.nodes(), end, Tap::activation);
     const Map at = tape.value(root).map;
     const Buffer gradient =
         testing::upload_map(k, at, [](uint64_t i) { return 0.1 * (uniform_double(12, i) - 0.5); });
-    std::vector<Tape::Seed> seeds{{root, {gradient.data(), at}}};
+    std::vector<Tape::Seed> seeds{{root, {gradient.as<act>(), at}}};
     if (penalty) out.penalty = penalty.add(tape, batch, seeds);
     tape.backward(seeds);
     for (const Param& p : out.net->params.all()) {

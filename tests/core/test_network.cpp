@@ -63,9 +63,9 @@ TEST(Network, of_a_family_that_the_engine_has_never_seen_is_traced_and_cut) {
     const Map map = testing::image_map(net.kernels(), 2, 6);
     const Buffer images = testing::upload_map(
         net.kernels(), map, [](uint64_t i) { return uniform_double(1, i) - 0.5; });
-    const auto cut_logits = testing::logits(*small, {images.data(), map}, {});
+    const auto cut_logits = testing::logits(*small, {images.as<act>(), map}, {});
     silence(net, sets, removal);
-    const auto silenced = testing::logits(net, {images.data(), map}, {});
+    const auto silenced = testing::logits(net, {images.as<act>(), map}, {});
     for (size_t i = 0; i < silenced.size(); ++i) EXPECT_NEAR(cut_logits[i], silenced[i], 1e-12);
 }
 
@@ -119,7 +119,7 @@ TEST(CrossEntropyOp, its_gradient_flows_on_and_can_be_changed_on_its_way) {
     const CrossEntropy entropy(k, 3);
     Session session(net);
     Tape tape = session.begin({.mode = Mode::train});
-    const Var row = relu(tape, tape.input({x.data(), map}, true));
+    const Var row = relu(tape, tape.input({x.as<act>(), map}, true));
     tape.keep(row);
     const LossRow loss = cross_entropy(tape, row, labels, entropy);
     const double e0 = 1 + std::exp(0.5) + std::exp(2.0);
@@ -127,14 +127,14 @@ TEST(CrossEntropyOp, its_gradient_flows_on_and_can_be_changed_on_its_way) {
     int calls = 0;
     tape.on_gradient(row, [&](const Tensor& gradient) {
         ++calls;
-        EXPECT_NEAR(static_cast<double*>(gradient.data)[0], std::exp(0.5) / e0 / 2, 1e-12);
-        EXPECT_NEAR(static_cast<double*>(gradient.data)[3], (1.0 / 3 - 1) / 2, 1e-12);
-        EXPECT_EQ(static_cast<double*>(gradient.data)[8], 0);
-        static_cast<double*>(gradient.data)[0] = 17;
+        EXPECT_NEAR(as<double>(gradient.data)[0], std::exp(0.5) / e0 / 2, 1e-12);
+        EXPECT_NEAR(as<double>(gradient.data)[3], (1.0 / 3 - 1) / 2, 1e-12);
+        EXPECT_EQ(as<double>(gradient.data)[8], 0);
+        as<double>(gradient.data)[0] = 17;
     });
     tape.backward({{loss.row}});
     EXPECT_EQ(calls, 1);
-    EXPECT_EQ(static_cast<double*>(tape.grad(row).data)[0], 17);
+    EXPECT_EQ(as<double>(tape.grad(row).data)[0], 17);
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
     Session session(*net);
     auto evaluate = [&](Mode mode) {
         Tape tape = session.begin({.mode = mode});
-        return logits_of(tape, net->forward(tape, tape.input({images.data(), map})));
+        return logits_of(tape, net->forward(tape, tape.input({images.as<act>(), map})));
     };
     expect_near_all(evaluate(Mode::eval), want.at("eval_logits"), tolerance.logits, "logits");
     expect_near_all(evaluate(Mode::infer), want.at("eval_logits"), tolerance.logits,
@@ -140,7 +140,7 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
     int step = 0;
     for (const double expected : want.at("train_losses")) {
         Tape tape = session.begin({.mode = Mode::train, .dropout = false});
-        const Var logits = net->forward(tape, tape.input({images.data(), map}));
+        const Var logits = net->forward(tape, tape.input({images.as<act>(), map}));
         const LossRow loss = cross_entropy(tape, logits, labels, entropy);
         EXPECT_NEAR(mean_loss(tape, loss), expected, tolerance.loss * (1 + expected))
             << "step " << step;

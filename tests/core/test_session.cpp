@@ -140,7 +140,7 @@ TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
         graph.run({}, {{StepGraph::Part::device, [&] {
                             Tape tape = session.begin({.mode = Mode::train});
                             const Map map{.n = 2, .c = 8, .block = 8};
-                            dropout(tape, tape.input({data.data(), map}), 0.5);
+                            dropout(tape, tape.input({data.as<act>(), map}), 0.5);
                         }}});
     EXPECT_EQ(session.replays(), 0);
 }

@@ -60,7 +60,7 @@ void expect_same_logits(const ModelSpec& spec, int size, int batch) {
     const Map map = testing::image_map(k, batch, size);
     const auto pixel = [](uint64_t i) { return uniform_double(7, i); };
     const Buffer images = testing::upload_map(k, map, pixel);
-    const std::vector<double> ours = testing::logits(*net, {images.data(), map}, {});
+    const std::vector<double> ours = testing::logits(*net, {images.as<act>(), map}, {});
     Values input{.shape = {batch, 3, size, size}, .data = {}};
     for (int i = 0; i < batch * 3 * size * size; ++i)
         input.data.push_back(float(pixel(uint64_t(i))));

@@ -88,7 +88,7 @@ void expect_cut_is_silence(
     const Map map = image_map(*k, batch, 32);
     const Buffer images =
         testing::upload_map(*k, map, [&](uint64_t i) { return uniform_double(seed + 7, i) - 0.5; });
-    const Tensor x{images.data(), map};
+    const Tensor x{images.as<act>(), map};
     for (const Mode mode : {Mode::eval, Mode::infer})
         EXPECT_LT(relative_difference(logits(*small, x, {.mode = mode}),
                                       logits(*dense, x, {.mode = mode})),
@@ -153,8 +153,8 @@ TEST(Removal, EverySetAlone) {
             const auto dense = random_network(spec, k, 3);
             const auto small = cut(*dense, sets, removal);
             silence(*dense, sets, removal);
-            EXPECT_LT(relative_difference(logits(*small, {images.data(), map}, {}),
-                                          logits(*dense, {images.data(), map}, {})),
+            EXPECT_LT(relative_difference(logits(*small, {images.as<act>(), map}, {}),
+                                          logits(*dense, {images.as<act>(), map}, {})),
                       1e-12)
                 << arch << " " << set.name();
         }
@@ -199,8 +199,8 @@ TEST(Removal, AMaskedFilterStillEmitsItsBias) {
     const Buffer images = testing::upload_map(
         net->kernels(), map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
     const auto small = cut(*net, sets, removal);
-    EXPECT_GT(relative_difference(logits(*small, {images.data(), map}, {}),
-                                  logits(*net, {images.data(), map}, {})),
+    EXPECT_GT(relative_difference(logits(*small, {images.as<act>(), map}, {}),
+                                  logits(*net, {images.as<act>(), map}, {})),
               1e-6);
 }
 

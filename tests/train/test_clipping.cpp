@@ -77,7 +77,7 @@ TEST(Clipping, a_trainer_stops_before_the_step_after) {
         const Var logits = tape.node(seeds[0].root).inputs[0];
         if (spoil)
             tape.on_gradient(logits, [](const Tensor& gradient) {
-                static_cast<float*>(gradient.data)[0] = std::nanf("");
+                as<float>(gradient.data)[0] = std::nanf("");
             });
         return 0.0;
     };

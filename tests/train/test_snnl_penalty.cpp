@@ -19,10 +19,10 @@ using testing::random_network;
 constexpr int kSize = 16, kBatch = 6;
 
 struct Step {
-    std::unique_ptr<Network> net;
-    Buffer images;
-    Map map;
-    Batch batch;
+    std::unique_ptr<Network> net = {};
+    Buffer images = {};
+    Map map = {};
+    Batch batch = {};
 
     explicit Step(const ModelSpec& spec)
         : net(random_network(spec, kernels(Backend::reference_f64), 7)),
@@ -36,7 +36,7 @@ struct Step {
     double run(const Penalty& penalty, bool with_loss) const {
         Session session(*net);
         Tape tape = session.begin({.mode = Mode::train, .dropout = false, .rows = penalty.rows});
-        const Var y = net->forward(tape, tape.input({images.data(), map}));
+        const Var y = net->forward(tape, tape.input({images.as<act>(), map}));
         const CrossEntropy entropy(net->kernels(), net->spec.classes);
         double value = 0;
         std::vector<Tape::Seed> seeds;
@@ -110,7 +110,7 @@ TEST(SnnlPenalty, IsTheMeanOfWhatScoresSay) {
     const Kernels& k = step.net->kernels();
     Session session(*step.net);
     Tape tape = session.begin({.mode = Mode::train, .dropout = false});
-    step.net->forward(tape, tape.input({step.images.data(), step.map}));
+    step.net->forward(tape, tape.input({step.images.as<act>(), step.map}));
     const Tensor x = tape.value(tap_row(tape.nodes(), options.layers, options.tap));
     Features f{.layer = "layer2.1.conv1",
                .map = x.map,

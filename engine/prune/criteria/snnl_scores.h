@@ -44,12 +44,12 @@ struct NullScores {
 };
 
 struct LayerScores {
-    std::string layer, tap, attribute, definition, distance;
+    std::string layer = {}, tap = {}, attribute = {}, definition = {}, distance = {};
     double temperature = 1;
     int64_t samples = 0;  // known ones
     double chance = 0;
-    std::vector<double> score, normalized;  // NaN: not estimable
-    std::string reason;                     // why
+    std::vector<double> score = {}, normalized = {};  // NaN: not estimable
+    std::string reason = {};                          // why
     int64_t blocks = 1;
     NullScores null = {};
     bool over_null = false;  // normalized is score / null mean, where chance does not hold

@@ -27,7 +27,14 @@ bool lay_shape(const ConvShape& s, Pass pass, HaloPlan& plan) {
         s.x.n * s.y().pixels() > kMost)
         return false;
     HaloSizes& g = plan.sizes;
-    g = {.n = s.x.n, .h = s.x.h, .w = s.x.w, .chunks = x_c / 8, .p = p, .q = q, .y_c = y_c};
+    g = {};
+    g.n = s.x.n;
+    g.h = s.x.h;
+    g.w = s.x.w;
+    g.chunks = x_c / 8;
+    g.p = p;
+    g.q = q;
+    g.y_c = y_c;
     g.r = s.w.r;
     g.s = s.w.s;
     g.stride_h = g.stride_w = s.stride;

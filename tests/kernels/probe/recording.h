@@ -15,7 +15,7 @@ namespace fp {
 struct Recording {
     static constexpr const char* kFormat = "fairprune probes 1";
 
-    std::string device, commit, date;
+    std::string device = {}, commit = {}, date = {};
     std::map<std::string, ProbeOutput> outputs;  // by probe
 
     bool operator==(const Recording&) const = default;
