@@ -13,10 +13,14 @@ Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const Prun
                       .workers = settings.tune.workers,
                       .skip_bad = settings.tune.skip_bad} {}
 
-Predictions Baseline::predict_on(Split split, const Network& net) const {
+Predictions Baseline::predict_on(
+    Split split,
+    const Network& net,
+    const std::function<void(int64_t done, int64_t all)>& progress) const {
     Session session(net);
-    return predict(session, model.card.preprocessing, data, members(data.set, split),
-                   predict_options);
+    PredictOptions options = predict_options;
+    options.progress = progress;
+    return predict(session, model.card.preprocessing, data, members(data.set, split), options);
 }
 
 const Summary& Baseline::val() const {
