@@ -105,7 +105,8 @@ int run_scan(const Run& run) {
 }
 
 int run_scores(const Run& run) {
-    score_only(run.dense, run.settings, run.folder, run.start(), run.observer);
+    if (!score_only(run.dense, run.settings, run.folder, run.start(), run.observer))
+        return StopSignals::exit_code();
     const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;

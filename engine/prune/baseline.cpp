@@ -13,10 +13,15 @@ Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const Prun
                       .workers = settings.tune.workers,
                       .skip_bad = settings.tune.skip_bad} {}
 
-Predictions Baseline::predict_on(Split split, const Network& net) const {
+Predictions Baseline::predict_on(
+    Split split,
+    const Network& net,
+    const std::function<void(int64_t done, int64_t all)>& progress) const {
     Session session(net);
+    PredictOptions options = predict_options;
+    options.progress = progress;
     const std::vector<int64_t> samples = members(data.set, split);
-    return predict({session, model.card.preprocessing, data, samples, predict_options});
+    return predict({session, model.card.preprocessing, data, samples, options});
 }
 
 const Summary& Baseline::val() const {

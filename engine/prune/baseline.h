@@ -1,6 +1,7 @@
 // The dense model and the images that all runs of a search share.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "engine/fairness/summary.h"
@@ -23,8 +24,11 @@ public:
     const Kernels& kernels() const { return model.network->kernels(); }
     int image_size() const { return model.card.preprocessing.image_size; }
 
-    // A network that stems from the dense model, on one split.
-    Predictions predict_on(Split, const Network&) const;
+    // A network that stems from the dense model, on one split. What `progress` throws ends it.
+    Predictions predict_on(
+        Split,
+        const Network&,
+        const std::function<void(int64_t done, int64_t all)>& progress = {}) const;
     // The dense model on validation; computed at the first call.
     const Summary& val() const;
 

@@ -70,17 +70,23 @@ double difference_from_silenced(const Network& old,
     return difference / largest;
 }
 
-int sets_as_slow(const Kernels& k, const std::vector<ChannelSet>& sets, const Removal& removal) {
+std::string slow_sets_text(const Kernels& k,
+                           const std::vector<ChannelSet>& sets,
+                           const Removal& removal) {
     const auto stored = [&](int channels) {
         return Map{.c = channels, .block = k.block(channels)}.stored_c();
     };
-    int out = 0;
+    int as_slow = 0;
     for (const ChannelSet& set : sets) {
         const auto gone = removal.find(set.name());
         if (gone != removal.end())
-            out += stored(set.channels - int(gone->second.size())) == stored(set.channels);
+            as_slow += stored(set.channels - int(gone->second.size())) == stored(set.channels);
     }
-    return out;
+    if (as_slow == 0) return "";
+    return fmt::format(
+        "{} of these {} sets fill as many blocks of {} channels as before and are no faster on "
+        "this device: --round-to {} would keep what is free",
+        as_slow, removal.size(), stored(1), stored(1));
 }
 
 std::string describe(const ChannelSet& set) {

@@ -16,9 +16,9 @@ double difference_from_silenced(const Network& old,
                                 const Removal&,
                                 const Baseline&);
 
-// A device computes channels in blocks. How many of the sets that are cut fill as many blocks as before: they are smaller
-// and no faster.
-int sets_as_slow(const Kernels&, const std::vector<ChannelSet>&, const Removal&);
+// A device computes channels in blocks, so a set that fills as many blocks as before the cut is smaller and no faster. How
+// many sets do, and what --round-to would keep what is free; empty where none does.
+std::string slow_sets_text(const Kernels&, const std::vector<ChannelSet>&, const Removal&);
 
 // One line per fact: who produces the channels of a set, what is cut, who reads them.
 std::string describe(const ChannelSet&);

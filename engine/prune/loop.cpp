@@ -87,8 +87,7 @@ public:
 
     // The scores of this round, written to the folder.
     ChannelScores write_scores(const Structure& structure) {
-        Network& net = *model_.network;
-        choose_trainable(net, "all");  // for criteria that use gradients
+        choose_trainable(*model_.network, "all");  // for criteria that use gradients
         ScoreOptions options = score_options(p_);
         options.seed = p_.seed + uint64_t(s_.round);
         options.attributes = s_.weights;
@@ -97,15 +96,15 @@ public:
         const std::string file =
             s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
-        write_file(folder_ / file, scores_file_text(scores, options, weights_hash(net)));
+        write_file(folder_ / file,
+                   scores_file_text(scores, options, weights_hash(*model_.network)));
         return scores;
     }
 
     // The attributes' weights of the round that begins.
     void learn_weights() {
         if (p_.learn_weights > 0)
-            s_.weights = learned_weights(s_.weights, dense_.predict_on(Split::val, *model_.network),
-                                         p_.learn_weights);
+            s_.weights = learned_weights(s_.weights, predict_val(), p_.learn_weights);
     }
 
     Structure structure() const {
@@ -133,6 +132,7 @@ private:
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
         shown.predict.progress = [&](int64_t done, int64_t all) {
+            stop_if_asked();
             observer_.update({.what = round_name() + ": scoring", .done = done, .total = all});
         };
         Session session(*model_.network);
@@ -159,7 +159,7 @@ private:
         s_.begun = round;
         s_.position = {};
         save({}, false);
-        if (observer_.stopped()) throw Interrupted{};
+        stop_if_asked();
     }
 
     // Cuts, or masks, or for a control does neither, and notes what that did.
@@ -187,25 +187,22 @@ private:
             round_name(), round.channels, removal.size(), p_.mask ? "masked" : "removed",
             double(before.parameters) * 1e-6, double(after.parameters) * 1e-6, before.macs * 1e-6,
             after.macs * 1e-6));
-        if (!p_.mask) tell_what_stays_as_slow(sets, removal);
+        if (const std::string slow = slow_sets_text(dense_.kernels(), sets, removal);
+            !p_.mask && !slow.empty())
+            say(slow);
         round.cut = validate();
     }
 
-    Summary validate() const {
-        return summarize(dense_.predict_on(Split::val, *model_.network), dense_.attributes);
+    void stop_if_asked() const {
+        if (observer_.stopped()) throw Interrupted{};
     }
 
-    void tell_what_stays_as_slow(const std::vector<ChannelSet>& sets,
-                                 const Removal& removal) const {
-        const Kernels& k = dense_.kernels();
-        const int as_slow = sets_as_slow(k, sets, removal),
-                  block = Map{.c = 1, .block = k.block(1)}.stored_c();
-        if (as_slow > 0)
-            say(
-                fmt::format("{} of these {} sets fill as many blocks of {} channels as before and "
-                            "are no faster on this device: --round-to {} would keep what is free",
-                            as_slow, removal.size(), block, block));
+    Predictions predict_val() const {
+        return dense_.predict_on(Split::val, *model_.network,
+                                 [this](int64_t, int64_t) { stop_if_asked(); });
     }
+
+    Summary validate() const { return summarize(predict_val(), dense_.attributes); }
 
     void verify(const Network& old,
                 const Network& small,
@@ -270,7 +267,7 @@ private:
 
     // Keeps the round or gives up.
     void judge() {
-        const Predictions val = dense_.predict_on(Split::val, *model_.network);
+        const Predictions val = predict_val();
         const std::string by = objective_of(p_);
         Round& round = *s_.begun;
         round.val = summarize(val, dense_.attributes);
@@ -278,9 +275,10 @@ private:
         const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
                      accuracy = round.val.metric("balanced_accuracy"),
                      value = round.objective.value;
-        const int classes = int(dense_.model.card.classes.size());
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
-        round.enough_accuracy = accuracy >= least_accuracy(dense_accuracy, classes, p_.max_drop);
+        round.enough_accuracy =
+            accuracy >=
+            least_accuracy(dense_accuracy, int(dense_.model.card.classes.size()), p_.max_drop);
         const bool better = round.enough_accuracy && std::isfinite(value) && value > s_.best;
         if (better) {
             s_.best = value;
@@ -315,10 +313,6 @@ private:
 
 }  // namespace
 
-const Round& PruneResult::kept() const {
-    return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1);
-}
-
 std::optional<PruneResult> prune(const Baseline& dense,
                                  const PruneSettings& settings,
                                  RunFolder& folder,
@@ -327,14 +321,20 @@ std::optional<PruneResult> prune(const Baseline& dense,
     return PruneRun(dense, settings, folder, start, observer).run();
 }
 
-void score_only(const Baseline& dense,
+bool score_only(const Baseline& dense,
                 const PruneSettings& settings,
                 RunFolder& folder,
                 const PruneStart& start,
                 const PruneObserver& observer) {
     PruneRun run(dense, settings, folder, start, observer);
-    run.learn_weights();
-    run.write_scores(run.structure());
+    try {
+        run.learn_weights();
+        run.write_scores(run.structure());
+        return true;
+    } catch (const Interrupted&) {
+        observer.tell("stopped before the scores were complete");
+        return false;
+    }
 }
 
 PruneResult prune(const LoadedModel& dense,

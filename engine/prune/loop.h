@@ -39,7 +39,9 @@ struct PruneResult {
     // Number of the round that `best` is of; -1: none kept enough accuracy, and `best` is of the last one.
     int best_round = -1;
 
-    const Round& kept() const;
+    const Round& kept() const {
+        return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1);
+    }
 };
 
 // How a run starts.
@@ -58,8 +60,8 @@ std::optional<PruneResult> prune(const Baseline&,
                                  const PruneStart& = {},
                                  const PruneObserver& = {});
 
-// Only the first round's scores, written to scores.json in the folder.
-void score_only(const Baseline&,
+// Only the first round's scores, written to scores.json in the folder. False where the observer stopped it.
+bool score_only(const Baseline&,
                 const PruneSettings&,
                 RunFolder&,
                 const PruneStart& = {},

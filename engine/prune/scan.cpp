@@ -146,7 +146,7 @@ std::optional<Scan> scan(const Baseline& dense,
         std::filesystem::remove(file);
         PruneStart scoring = start;
         scoring.resume = false;
-        score_only(dense, settings.pruning, folder, scoring, observer);
+        if (!score_only(dense, settings.pruning, folder, scoring, observer)) return std::nullopt;
     }
     Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
     std::vector<ScannedSet> sets;
