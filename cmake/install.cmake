@@ -7,7 +7,7 @@ set(fp_package ${CMAKE_INSTALL_LIBDIR}/cmake/fairprune)
 set(fp_headers ${CMAKE_INSTALL_INCLUDEDIR}/fairprune)  # "engine/core/tape.h" lies below
 
 add_library(fairprune INTERFACE)
-target_link_libraries(fairprune INTERFACE fp_models fairprune_prune fairprune_report)
+target_link_libraries(fairprune INTERFACE fp_models fairprune_report)
 target_include_directories(fp_flags INTERFACE $<INSTALL_INTERFACE:${fp_headers}>)
 
 set(fp_parts fp_flags fp_plan fp_emulated fp_kernels fairprune_core fairprune_io fairprune_fairness fairprune_data fairprune_eval fairprune_run fairprune_train fairprune_measure fairprune_prune fairprune_report fairprune_onnx

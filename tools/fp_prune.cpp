@@ -25,11 +25,16 @@ PruneObserver on_stderr(bool quiet) {
         std::optional<Progress> line;
     };
     const auto bar = std::make_shared<Bar>();
+    const auto warn = [=](const std::string& line) {
+        bar->line.reset();
+        std::cerr << line << "\n";
+    };
     return {.say =
                 [=](const std::string& line) {
                     bar->line.reset();
-                    if (!quiet) std::cerr << line << "\n";
+                    if (!quiet) warn(line);
                 },
+            .warn = warn,
             .progress =
                 [=](const PruneProgress& p) {
                     if (!bar->line || bar->what != p.what) {
@@ -134,6 +139,11 @@ int run(PruneFlags f, const Options& o) {
     const PruneSettings settings =
         f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
     for (const SweepPoint& point : sweep_points(search)) check(point.settings);
+    check_objective(f.pruning, data);
+    const Baseline baseline(dense, data, settings);
+    // Mistakes in these files are found before a run is cleared.
+    if (!f.scores.empty() && !f.resume) scores_in(f.scores, baseline.hash);
+    if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
     RunFolder folder(f.out, f.force    ? IfRunIsThere::overwrite
                             : f.resume ? IfRunIsThere::resume
@@ -142,7 +152,6 @@ int run(PruneFlags f, const Options& o) {
                         .command_line = o.command_line(),
                         .config = o.resolved(),
                         .settings = o.identity()};
-    const Baseline baseline(dense, data, settings);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,
@@ -150,9 +159,13 @@ int run(PruneFlags f, const Options& o) {
                   .caller = caller,
                   .observer = on_stderr(o.quiet()),
                   .json = o.json()};
-    if (!f.scan.empty()) return run_scan(run);
-    if (f.scores_only) return run_scores(run);
-    return f.is_search() ? run_sweep(run, search) : run_one(run);
+    const int code = !f.scan.empty() ? run_scan(run)
+                     : f.scores_only ? run_scores(run)
+                     : f.is_search() ? run_sweep(run, search)
+                                     : run_one(run);
+    say_skipped(data, o);
+    write_bad_images(folder / "bad_images.csv", data);
+    return code;
 }
 
 }  // namespace

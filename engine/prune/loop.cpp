@@ -4,8 +4,8 @@
 
 #include <cmath>
 #include <filesystem>
-#include <iostream>
 #include <limits>
+#include <sstream>
 
 #include "engine/fairness/weighted_attributes.h"
 #include "engine/measure/layer_costs.h"
@@ -17,13 +17,11 @@
 #include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
 #include "engine/train/selection.h"
-#include "engine/train/train_json.h"
 
 namespace fp {
 namespace {
 
 struct Interrupted {};
-
 // A network's nodes and its sets of tied channels.
 struct Structure {
     Trace trace = {};
@@ -42,9 +40,11 @@ public:
           folder_(folder),
           start_(start),
           observer_(observer),
-          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), std::cerr),
+          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
+        if (!log_.str().empty())
+            observer.caution(log_.str().substr(0, log_.str().size() - 1));  // without its line end
         record_caller(folder, start.caller);
         if (resumed_) {
             model_ = checkpoint_of(resumed_->model, folder_.path(),
@@ -262,7 +262,7 @@ private:
             if (trainer.has_average()) averaged.emplace(trainer);
             save(state, false);
         };
-        hooks.stop = [&] { return observer_.stopped(); };
+        hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks))
             throw Interrupted{};
         if (trainer.has_average()) adopt_average(trainer, net);
@@ -305,6 +305,7 @@ private:
     RunFolder& folder_;
     const PruneStart& start_;
     const PruneObserver& observer_;
+    std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
     std::optional<Checkpoint> resumed_;  // until its state has been taken up
     Metrics metrics_;
@@ -316,22 +317,6 @@ private:
 
 const Round& PruneResult::kept() const {
     return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1);
-}
-
-Identity identity_of(const Baseline& dense, const PruneSettings& settings, const Caller& caller) {
-    Identity out{.settings =
-                     caller.settings.empty() ? settings_by_name(settings) : caller.settings};
-    out.settings.push_back({"the dense model", dense.hash});
-    out.settings.push_back({"--device", std::string(dense.kernels().name)});
-    out.add(identity_of(dense.data.set, dense.attributes));
-    out.add(identity_of_threads());
-    return out;
-}
-
-double least_accuracy(double dense_accuracy, int classes, double max_drop) {
-    const double chance = 1.0 / classes;
-    if (!(dense_accuracy > chance)) return std::numeric_limits<double>::infinity();
-    return std::max(dense_accuracy - max_drop, (chance + dense_accuracy) / 2);
 }
 
 std::optional<PruneResult> prune(const Baseline& dense,
@@ -350,6 +335,16 @@ void score_only(const Baseline& dense,
     PruneRun run(dense, settings, folder, start, observer);
     run.learn_weights();
     run.write_scores(run.structure());
+}
+
+PruneResult prune(const LoadedModel& dense,
+                  const ImageData& data,
+                  const PruneSettings& settings,
+                  const std::filesystem::path& folder) {
+    check(settings);
+    check_objective(settings, data);
+    RunFolder run(folder, IfRunIsThere::refuse);
+    return std::move(*prune(Baseline(dense, data, settings), settings, run));
 }
 
 }  // namespace fp

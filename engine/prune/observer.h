@@ -18,11 +18,15 @@ struct PruneProgress {
 // Any may be empty.
 struct PruneObserver {
     std::function<void(const std::string& line)> say = {};
+    std::function<void(const std::string& line)> warn = {};  // what a quiet program says too
     std::function<void(const PruneProgress&)> progress = {};
     std::function<bool()> stop = {};  // true: save and end the run
 
     void tell(const std::string& line) const {
         if (say) say(line);
+    }
+    void caution(const std::string& line) const {
+        if (warn) warn(line);
     }
     void update(const PruneProgress& p) const {
         if (progress) progress(p);

@@ -124,7 +124,7 @@ void check_identity(const ordered_json& document,
     const std::string other = difference(settings_from(saved.at("settings")), now.settings);
     FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
     const std::string noted = difference(settings_from(saved.at("noted")), now.noted);
-    if (!noted.empty()) observer.tell("--resume: " + noted);
+    if (!noted.empty()) observer.caution("--resume: " + noted);
 }
 
 // A round whose fine-tuning is not done has no "val" and what follows it.
@@ -186,15 +186,17 @@ ordered_json to_json(const PruneSettings& p) {
 }
 
 std::vector<Setting> settings_by_name(const PruneSettings& p) {
-    ordered_json all = to_json(p);
-    all.update({{"seed", p.seed},
-                {"batch_size", p.batch_size},
-                {"max_drop", p.max_drop},
-                {"patience", p.patience},
-                {"objective", objective_of(p)}});
-    for (const auto& [key, value] : to_json(p.tune).items()) all["tune." + key] = value;
-    std::vector<Setting> out;
-    for (const auto& [key, value] : all.items()) out.push_back({key, value.dump()});
+    std::vector<Setting> out{{"seed", std::to_string(p.seed)},
+                             {"batch_size", std::to_string(p.batch_size)},
+                             {"max_drop", json_number(p.max_drop)},
+                             {"patience", std::to_string(p.patience)},
+                             {"objective", objective_of(p)}};
+    const auto add = [&](const std::string& prefix, const ordered_json& settings) {
+        for (const auto& [key, value] : settings.items())
+            out.push_back({prefix + key, value.dump()});
+    };
+    add("", to_json(p));
+    add("tune.", to_json(p.tune));
     return out;
 }
 
@@ -281,10 +283,6 @@ PruneState parse_prune_state(const std::string& text) {
 
 ScoresFile scores_in(const std::filesystem::path& file, const std::string& model_hash) {
     return read_scores(read_file(file, kMostBytes), file.string(), model_hash);
-}
-
-void record_caller(RunFolder& folder, const Caller& caller) {
-    folder.write_settings(caller.config, environment(caller.tool, caller.command_line));
 }
 
 ordered_json scan_json(const ScanResult& r,

@@ -36,9 +36,6 @@ std::string scores_file_text(const ChannelScores&,
 // What a file of scores holds. Exit::data and Exit::model as read_scores has them.
 ScoresFile scores_in(const std::filesystem::path&, const std::string& model_hash);
 
-// Writes config.toml and environment.json.
-void record_caller(RunFolder&, const Caller&);
-
 // What the first round's scores depend on, as text: runs of equal keys share them.
 std::string scores_key(const PruneSettings&);
 

@@ -1,8 +1,10 @@
 #include "engine/prune/settings.h"
 
 #include <cstdlib>
+#include <limits>
 
 #include "engine/fairness/weighted_attributes.h"
+#include "engine/train/selection.h"
 
 namespace fp {
 namespace {
@@ -82,6 +84,22 @@ void check(const PruneSettings& p) {
     if (p.criterion != kNoCriterion) check_scoring(score_options(p));
 }
 
+void check_objective(const PruneSettings& p, const ImageData& data) {
+    if (p.objective.empty()) return;
+    Predictions blind = no_predictions(data);
+    const size_t classes = data.set.classes.size();
+    const std::vector<float> even(classes, 1 / float(classes));
+    for (const int64_t s : members(data.set, Split::val))
+        add_prediction(blind, data, s, even.data());
+    try {
+        selection_value(blind, p.objective, plain_names(p.attributes));
+    } catch (const Error& error) {
+        const std::string said = error.what(), option = "--select";
+        if (error.exit != Exit::usage || !said.starts_with(option)) throw;
+        fail_with(Exit::usage, "--objective", said.substr(option.size()));
+    }
+}
+
 ScoreOptions score_options(const PruneSettings& p) {
     ScoreOptions out{
         .criterion = p.criterion,
@@ -109,6 +127,12 @@ ChooseOptions choose_options(const PruneSettings& p) {
 std::string objective_of(const PruneSettings& p) {
     if (!p.objective.empty()) return p.objective;
     return p.attributes.empty() ? "balanced_accuracy" : "rms:" + plain_names(p.attributes)[0];
+}
+
+double least_accuracy(double dense_accuracy, int classes, double max_drop) {
+    const double chance = 1.0 / classes;
+    if (!(dense_accuracy > chance)) return std::numeric_limits<double>::infinity();
+    return std::max(dense_accuracy - max_drop, (chance + dense_accuracy) / 2);
 }
 
 }  // namespace fp

@@ -34,8 +34,8 @@ struct PruneSettings {
     int iterations = 1;
     int patience = 0;        // rounds without a better objective before it stops; 0: never
     double max_drop = 0.05;  // of validation balanced accuracy below dense, at which it stops
-    std::string objective =
-        {};  // validation metric that selects the best round; empty: rms of the first attribute
+    // Validation metric that selects the best round; empty: rms:ATTRIBUTE of the first attribute.
+    std::string objective = {};
 
     // Fine-tuning after each cut.
     std::string finetune = "all";  // all, head or norm: which parameters are trained
@@ -54,10 +54,19 @@ PruneSettings with_criterion(PruneSettings, const std::string&);
 // Exit::usage for words that mean nothing and for a criterion that cannot use these attributes.
 void check(const PruneSettings&);
 
+// Exit::usage where the objective is no metric, before anything is run.
+void check_objective(const PruneSettings&, const ImageData&);
+
 ScoreOptions score_options(const PruneSettings&);
 ChooseOptions choose_options(const PruneSettings&);
 
 // The metric that selects the best round.
 std::string objective_of(const PruneSettings&);
+
+// The lowest balanced accuracy on validation at which a round or a run may be chosen, since a model that gives every
+// image the same class has no gap:
+//   max(dense - max_drop, chance + (dense - chance) / 2)      chance = 1 / classes
+// Infinite, so that nothing is chosen, where the dense model itself is not above chance.
+double least_accuracy(double dense_accuracy, int classes, double max_drop);
 
 }  // namespace fp

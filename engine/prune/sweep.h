@@ -46,7 +46,7 @@ struct SweptPoint {
     SweepPoint point;
     std::vector<SweepRun> runs;
     Ratio latency{1, 1, 1};  // measured time of the first seed's network over the dense model's
-    SeedSummary val_accuracy, val_objective;
+    SeedSummary val_accuracy = {}, val_objective = {};
     std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
     bool dominated =
         false;  // another point is at least as good in accuracy, gap and time, and better in one
@@ -57,11 +57,11 @@ struct SweepResult {
     std::string rule, objective;
     std::string attribute;  // the first one, whose gaps are compared; "": none
     Summary dense_val;
-    std::optional<Predictions> dense_test;
-    std::optional<TestFigures> dense_figures;
-    std::vector<SweptPoint> points;
+    std::optional<Predictions> dense_test = {};
+    std::optional<TestFigures> dense_figures = {};
+    std::vector<SweptPoint> points = {};
     int selected = -1;  // index of the chosen point; -1: none kept enough accuracy
-    RankTable rankings;
+    RankTable rankings = {};
 
     // The chosen point, else the first that is no control.
     const SweptPoint& shown() const;

@@ -112,11 +112,16 @@ const T* find(const std::vector<T>& all, std::string_view key) {
     return found == all.end() ? nullptr : &*found;
 }
 
-void compare_on_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
-    const std::vector<std::string>& attributes = report.dense.attributes;
-    report.test = {.dense = evaluate(dense, attributes),
-                   .pruned = evaluate(pruned, attributes),
-                   .comparison = compare(pruned, dense, attributes)};
+TestResult test_result(const Predictions& dense,
+                       const Predictions& pruned,
+                       const std::vector<std::string>& attributes) {
+    return {.dense = evaluate(dense, attributes),
+            .pruned = evaluate(pruned, attributes),
+            .comparison = compare(pruned, dense, attributes)};
+}
+
+void add_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
+    report.test = test_result(dense, pruned, report.dense.attributes);
     report.verdict = verdict_of(*report.test);
 }
 
@@ -143,14 +148,19 @@ void read_test(PruneReport& report, const RunFolder& folder, const Caller& calle
                       after = dense.predict_on(Split::test, *report.result.best.network);
     write_predictions(folder / "predictions.csv", after);
     write_predictions(folder / "predictions-dense.csv", before);
-    compare_on_test(report, before, after);
+    add_test(report, before, after);
+}
+
+TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned) {
+    return test_result(dense.predict_on(Split::test, *dense.model.network),
+                       dense.predict_on(Split::test, *pruned.network), dense.attributes);
 }
 
 void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {
     report.sweep = &sweep;
     if (!sweep.dense_test) return;
     write_predictions(folder / "predictions-dense.csv", *sweep.dense_test);
-    compare_on_test(report, *sweep.dense_test, *sweep.shown().runs[0].test);
+    add_test(report, *sweep.dense_test, *sweep.shown().runs[0].test);
 }
 
 std::string verdict_of(const TestResult& test) {

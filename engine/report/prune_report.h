@@ -65,6 +65,9 @@ void read_test(PruneReport&, const RunFolder&, const Caller&);
 // The run as one of a search, which has read the test split.
 void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 
+// Both models on the test split.
+TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
+
 // One to three sentences: what happened to accuracy and to each attribute's gap, and whether that can be told from chance.
 std::string verdict_of(const TestResult&);
 

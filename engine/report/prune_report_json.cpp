@@ -6,8 +6,8 @@
 #include "engine/io/json.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/prune_json.h"
-#include "engine/report/model_card.h"
 #include "engine/report/evaluation_json.h"
+#include "engine/report/model_card.h"
 #include "engine/report/page.h"
 #include "engine/report/scores_report.h"
 #include "engine/report/sweep_text.h"
@@ -191,6 +191,9 @@ ordered_json report_json(const PruneReport& r, const Caller& caller) {
         out["verdict"] = r.verdict;
     }
     if (r.sweep) out["sweep"] = to_json(*r.sweep);
+    if (r.dense.data.unreadable)
+        if (const auto reasons = r.dense.data.unreadable->reasons(); !reasons.empty())
+            out["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
     return out;
 }
 

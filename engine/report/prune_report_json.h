@@ -9,7 +9,8 @@ namespace fp {
 
 // {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",
 //  "speed","curves","scores","environment","test":{"dense","pruned","comparison"},"verdict","sweep"}; "test" and its
-// parts as engine/report/render.h has them, "curves" the rows of metrics.jsonl.
+// parts as engine/report/evaluation_json.h has them, "curves" the rows of metrics.jsonl. Where images were
+// skipped, "skipped":{"images","first"}.
 nlohmann::ordered_json report_json(const PruneReport&, const Caller&);
 
 // {"rule","objective","attribute","gap","selected","dense":{"val","test"},"points":[{"name","criterion","amount",

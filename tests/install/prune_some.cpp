@@ -1,24 +1,32 @@
-// The library by itself: a network, its tied channels, two of them removed, what that leaves.
+// The library by itself: trains a classifier, removes channels that carry an attribute, fine-tunes what is left, and
+// compares both models on the test split.
 #include <fmt/format.h>
 
-#include "engine/measure/layer_costs.h"
-#include "engine/prune/cut.h"
+#include "engine/report/prune_report.h"
+#include "engine/run/device.h"
+#include "engine/train/train.h"
 #include "models/models.h"
 
 int main() {
-    const fp::Kernels* kernels = fp::find_kernels(fp::Backend::cpu);
-    const fp::ModelSpec spec{.arch = "resnet18", .classes = 4, .width = 0.25};
-    const auto net = fp::models::build(spec, *kernels);
-    net->initialize(1);
+    const fp::Kernels& device = fp::use_device({.device = "cpu"});
+    const fp::ImageData data = fp::open_images(
+        "synth:n=400,size=32,classes=3,groups=2,bias=0.9,seed=1", {.image_size = 32});
+    const auto net = fp::models::build(
+        {.arch = "resnet18", .classes = 3, .stem = "small", .width = 0.125}, device);
+    fp::train(*net, {.image_size = 32}, data,
+              fp::fit_options({.epochs = 2}, {"group"}, 32, 1, data.set), {.folder = "dense"});
 
-    const auto sets = fp::channel_sets(fp::trace(*net, 32).nodes);
-    const fp::ChannelSet& set = fp::set_of(sets, "layer3.0.conv1");
-    const auto small = fp::cut(*net, sets, {{set.name(), {0, 3}}});
+    const fp::LoadedModel dense =
+        fp::read_checkpoint("dense/best.safetensors", fp::models::all(), device);
+    const fp::PruneSettings settings{.attributes = {"group"},
+                                     .layers = "all",
+                                     .amount = "20%",
+                                     .tune = {.epochs = 1},
+                                     .batch_size = 32};
+    const fp::PruneResult pruned = fp::prune(dense, data, settings, "pruned");
+    const fp::TestResult test =
+        fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best);
 
-    const auto parameters = [](const fp::Network& n) {
-        return fp::totals(fp::layer_costs(n, 32)).parameters;
-    };
-    fmt::print("{} of {}: {} parameters, then {}\n", set.channels - 2, set.channels,
-               parameters(*net), parameters(*small));
-    return parameters(*small) < parameters(*net) ? 0 : 1;
+    fmt::print("{} channels removed. {}\n", pruned.kept().channels, fp::verdict_of(test));
+    return pruned.kept().channels > 0 && test.comparison.samples > 0 ? 0 : 1;
 }

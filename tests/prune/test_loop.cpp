@@ -1,0 +1,141 @@
+// The prune-and-tune loop: what it keeps between saves, that a stop changes no bit, and what a resume refuses.
+#include "engine/prune/loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "engine/eval/open_images.h"
+#include "engine/prune/prune_json.h"
+#include "models/models.h"
+#include "tests/expect_error.h"
+#include "tests/temporary_folder.h"
+
+namespace fp {
+namespace {
+
+using ::testing::Contains;
+using testing::expect_error;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+Summary summary() {
+    return {.samples = 12,
+            .loss = 0.1,
+            .metrics = {{"accuracy", 1.0 / 3}, {"macro_auc", std::nan("")}},
+            .attributes = {{.name = "sex",
+                            .groups = {{"female", 5, {{"accuracy", 0.2}}}, {"male", 7, {}}},
+                            .gaps = {{"eodd_mean", 0.7}}}}};
+}
+
+TEST(PruneState, ComesBackFromItsTextWithTheSameBits) {
+    PruneState s;
+    s.round = 1;
+    s.rounds.push_back({.number = 1,
+                        .attribute_weights = {{"sex", 1.5}},
+                        .removed = {{"layer1.0.conv1", {0, 3}}},
+                        .channels = 2,
+                        .parameters = 100,
+                        .macs = 1e9 / 3,
+                        .cut = summary(),
+                        .recalibrated = summary(),
+                        .val = summary(),
+                        .objective = {.by = "rms:sex", .value = std::nan("")},
+                        .within_max_drop = true});
+    s.begun = Round{.number = 2, .cut = summary()};
+    s.position.epoch = 3;
+    s.masked = {{"conv1", {1}}};
+    const PruneState back = parse_prune_state(to_text(s));
+    EXPECT_EQ(to_text(back), to_text(s));
+    ASSERT_EQ(back.rounds.size(), 1u);
+    EXPECT_EQ(back.rounds[0].macs, 1e9 / 3);
+    EXPECT_EQ(back.rounds[0].val.metric("accuracy"), 1.0 / 3);
+    EXPECT_TRUE(std::isnan(back.rounds[0].val.metric("macro_auc")));
+    EXPECT_TRUE(std::isnan(back.rounds[0].objective.value));
+    EXPECT_EQ(back.rounds[0].cut.attribute("sex")->groups[1].samples, 7);
+    EXPECT_TRUE(back.begun && back.begun->number == 2 && !back.begun->recalibrated);
+    EXPECT_EQ(back.position.epoch, 3);
+}
+
+TEST(PruneSettings, EveryPartOfThemIsNamed) {
+    PruneSettings other;
+    other.tune.epochs = 7;
+    other.max_drop = 0.25;
+    const std::string said = difference(settings_by_name({}), settings_by_name(other));
+    EXPECT_THAT(said, HasSubstr("max_drop was 0.05, is 0.25"));
+    EXPECT_THAT(said, HasSubstr("1 more"));
+}
+
+TEST(PruneObserver, ALabelStandsInFrontOfEverything) {
+    std::vector<std::string> said;
+    const PruneObserver plain{.say = [&](const std::string& s) { said.push_back(s); },
+                              .progress = [&](const PruneProgress& p) { said.push_back(p.what); }};
+    const PruneObserver own = labelled(plain, "l1 5%: ");
+    own.tell("a line");
+    own.update({.what = "round 1"});
+    EXPECT_THAT(said, ::testing::ElementsAre("l1 5%: a line", "l1 5%: round 1"));
+    EXPECT_FALSE(own.stopped());
+}
+
+// A thin network on generated images.
+struct Loop : ::testing::Test {
+    ImageData data =
+        open_images("synth:n=80,size=16,classes=2,groups=2,bias=0.9,seed=1", {.image_size = 16});
+    LoadedModel dense{.network = models::build(
+                          {.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625},
+                          *find_kernels(Backend::cpu)),
+                      .card = {.preprocessing = {.image_size = 16}, .classes = data.set.classes}};
+    PruneSettings settings{.attributes = {"group"},
+                           .criterion = "l1",
+                           .layers = "all",
+                           .amount = "10%",
+                           .iterations = 2,
+                           .max_drop = 1,
+                           .tune = {.epochs = 1},
+                           .batch_size = 16};
+    TemporaryFolder folder;
+
+    Loop() { dense.network->initialize(1); }
+
+    std::optional<PruneResult> run(const char* name, bool resume, const PruneObserver& o = {}) {
+        RunFolder own(folder.path() / name, resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
+        return prune(Baseline(dense, data, settings), settings, own, {.resume = resume}, o);
+    }
+};
+
+TEST_F(Loop, AStopAnywhereChangesNoBit) {
+    const auto whole = run("whole", false);
+    ASSERT_TRUE(whole);
+    ASSERT_EQ(whole->rounds.size(), 2u);
+    EXPECT_LT(whole->rounds[1].parameters, whole->rounds[0].parameters);
+    bool resume = false;
+    std::optional<PruneResult> result;
+    for (int stops = 0; !result && stops < 30; ++stops) {
+        int asked = 0;
+        result = run("stopped", resume, {.stop = [&] { return ++asked == 2; }});
+        resume = true;
+    }
+    ASSERT_TRUE(result);
+    EXPECT_EQ(weights_hash(*result->best.network), weights_hash(*whole->best.network));
+    EXPECT_EQ(result->rounds[1].val.metric("accuracy"), whole->rounds[1].val.metric("accuracy"));
+}
+
+TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
+    int asked = 0;
+    EXPECT_FALSE(run("a", false, {.stop = [&] { return ++asked == 1; }}));
+    settings.tune.schedule.lr = 0.5;
+    expect_error(
+        Exit::model, [&] { run("a", true); }, "tune.lr was 0.01, is 0.5");
+}
+
+TEST_F(Loop, WhatItSaysGoesToTheObserverAlone) {
+    std::vector<std::string> said;
+    ::testing::internal::CaptureStderr();
+    run("a", false, {.say = [&](const std::string& line) { said.push_back(line); }});
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+    EXPECT_THAT(said, Contains(HasSubstr("round 2: validation balanced accuracy")));
+}
+
+}  // namespace
+}  // namespace fp
