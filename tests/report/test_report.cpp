@@ -163,7 +163,7 @@ TEST(Page, ReplacesBytesThatAreNotUtf8) {
 // What a browser makes of a page. Skipped where there is none.
 class Drawn : public ::testing::Test {
 protected:
-    const std::string render_ = (source_dir() / "tests/report/render").string();
+    const std::string render_ = "'" + (source_dir() / "tests/report/render").string() + "' ";
 
     void SetUp() override {
         if (WEXITSTATUS(std::system(render_.c_str())) == 77)
@@ -175,7 +175,7 @@ protected:
         const testing::TemporaryFolder folder;
         write_file(folder / "page.html", report_page(document));
         const std::string command =
-            render_ + " " + folder.path().string() + " > " + (folder / "dom").string();
+            render_ + folder.path().string() + " > " + (folder / "dom").string();
         FP_CHECK(std::system(command.c_str()) == 0, "failed: ", command);
         const std::string dom = read_file(folder / "dom", 16 << 20);
         const size_t begin = dom.find("<main>"), end = dom.find("</main>");
