@@ -1,15 +1,12 @@
-// The frame of every report: one HTML file, no scripts, nothing loaded from elsewhere, light and dark, prints well.
+// The report of a pruning run, a search or a scan as one HTML file that loads nothing from elsewhere.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace fp {
 
-// `title` is escaped here, `body` is HTML.
-std::string page(const std::string& title, const std::string& body);
-
-// How to repeat what is reported: its "command", and its "environment" where there is one.
-std::string origin_section(const nlohmann::ordered_json& report);
+// `document` is report.json or scan.json. It stands whole in the file, and the scripts of engine/report/page/ draw it.
+std::string report_page(const nlohmann::ordered_json& document);
 
 }  // namespace fp

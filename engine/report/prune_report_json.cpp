@@ -7,9 +7,8 @@
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/prune_json.h"
 #include "engine/report/evaluation_json.h"
-#include "engine/report/html.h"
 #include "engine/report/model_card.h"
-#include "engine/report/scan_html.h"
+#include "engine/report/page.h"
 #include "engine/report/scores_report.h"
 #include "engine/report/sweep_text.h"
 #include "engine/run/checkpoint_json.h"
@@ -203,7 +202,7 @@ std::string publish(const PruneReport& r, const RunFolder& folder, const Caller&
     const ordered_json document = report_json(r, caller);
     if (r.sweep) write_file(folder / "pareto.csv", to_csv(*r.sweep));
     write_file(folder / "report.json", document.dump(1) + "\n");
-    write_file(folder / "report.html", report_html(document));
+    write_file(folder / "report.html", report_page(document));
     write_file(folder / "model-card.md", model_card(document));
     return document.dump(2) + "\n";
 }
@@ -215,7 +214,7 @@ std::string publish(const Scan& scan,
     const ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
     write_file(folder / "scan.json", document.dump(1) + "\n");
     write_file(folder / "scan.csv", to_csv(scan.result));
-    write_file(folder / "report.html", scan_html(document));
+    write_file(folder / "report.html", report_page(document));
     return document.dump(2) + "\n";
 }
 
