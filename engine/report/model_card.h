@@ -1,7 +1,7 @@
 // A model card in Markdown: what the model is, on whom it was judged, what it can and cannot be said to do.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace fp {
