@@ -100,7 +100,7 @@ void describe(Option& option, const std::vector<T>&) {
 
 }  // namespace
 
-void bind(Option& option, const OptionTarget& target, Range range) {
+void bind_variable(Option& option, const OptionTarget& target, Range range) {
     std::visit(
         [&](auto* value) {
             describe(option, *value);

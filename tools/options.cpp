@@ -205,7 +205,7 @@ void Options::add_target(std::string_view name,
                          OptionTarget target,
                          std::string_view help,
                          Range range) {
-    bind(state_->add(name, help), target, range);
+    bind_variable(state_->add(name, help), target, range);
 }
 
 void Options::add_choice(std::string_view name,
