@@ -59,10 +59,11 @@ TEST(PruneState, ComesBackFromItsTextWithTheSameBits) {
 }
 
 TEST(PruneSettings, EveryPartOfThemIsNamed) {
-    PruneSettings other;
+    const PruneSettings plain;
+    PruneSettings other = plain;
     other.tune.epochs = 7;
     other.max_drop = 0.25;
-    const std::string said = difference(settings_by_name({}), settings_by_name(other));
+    const std::string said = difference(settings_by_name(plain), settings_by_name(other));
     EXPECT_THAT(said, HasSubstr("max_drop was 0.05, is 0.25"));
     EXPECT_THAT(said, HasSubstr("1 more"));
 }
