@@ -196,7 +196,7 @@ std::vector<Setting> settings_by_name(const PruneSettings& p) {
             out.push_back({prefix + key, value.dump()});
     };
     add("", to_json(p));
-    add("tune.", to_json(p.tune));
+    add("tune.", all_to_json(p.tune));
     return out;
 }
 

@@ -48,6 +48,33 @@ ordered_json to_json(const TrainingSettings& t) {
     return out;
 }
 
+ordered_json all_to_json(const TrainingSettings& t) {
+    ordered_json out = to_json(t);
+    const ordered_json rest{{"final_lr", t.schedule.final_lr},
+                            {"warmup", t.schedule.warmup},
+                            {"step", t.schedule.step},
+                            {"milestones", t.schedule.milestones},
+                            {"gamma", t.schedule.gamma},
+                            {"power", t.schedule.power},
+                            {"patience", t.schedule.patience},
+                            {"momentum", t.optimizer.momentum},
+                            {"nesterov", t.optimizer.nesterov},
+                            {"weight_decay", t.optimizer.weight_decay},
+                            {"decay_all", t.optimizer.decay_all},
+                            {"beta1", t.optimizer.beta1},
+                            {"beta2", t.optimizer.beta2},
+                            {"eps", t.optimizer.eps},
+                            {"clip_norm", t.optimizer.clip_norm},
+                            {"class_weights", t.class_weights},
+                            {"select", t.select},
+                            {"label_smoothing", t.label_smoothing},
+                            {"accumulate", t.accumulate},
+                            {"skip_bad", t.skip_bad},
+                            {"limit_batches", t.limit_batches}};
+    out.update(rest);
+    return out;
+}
+
 ordered_json epoch_row(const EpochResult& r) {
     ordered_json train{{"loss", r.train.loss},
                        {"accuracy", r.train.accuracy},

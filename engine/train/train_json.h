@@ -13,7 +13,10 @@ namespace fp {
 // estimable is null.
 nlohmann::ordered_json to_json(const Summary&);
 
+// The settings that a report shows.
 nlohmann::ordered_json to_json(const TrainingSettings&);
+// All that decide a run's bits.
+nlohmann::ordered_json all_to_json(const TrainingSettings&);
 
 // A row of metrics.jsonl without its "step", and the times that end it.
 nlohmann::ordered_json epoch_row(const EpochResult&);

@@ -62,10 +62,11 @@ TEST(PruneSettings, EveryPartOfThemIsNamed) {
     const PruneSettings plain;
     PruneSettings other = plain;
     other.tune.epochs = 7;
+    other.tune.optimizer.weight_decay = 0.5;
     other.max_drop = 0.25;
     const std::string said = difference(settings_by_name(plain), settings_by_name(other));
     EXPECT_THAT(said, HasSubstr("max_drop was 0.05, is 0.25"));
-    EXPECT_THAT(said, HasSubstr("1 more"));
+    EXPECT_THAT(said, HasSubstr("2 more"));
 }
 
 TEST(PruneObserver, ALabelStandsInFrontOfEverything) {
@@ -130,7 +131,7 @@ TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
     EXPECT_FALSE(run("a", false, stopping));
     settings.tune.schedule.lr = 0.5;
     expect_error(
-        Exit::model, [&] { run("a", true); }, "tune.lr was 0.01, is 0.5");
+        Exit::model, [&] { run("a", true); }, "tune.lr was 0.05, is 0.5");
 }
 
 TEST_F(Loop, WhatItSaysGoesToTheObserverAlone) {
