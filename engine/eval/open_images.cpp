@@ -33,7 +33,7 @@ std::string skipped_text(const ImageData& data) {
     const auto reasons = data.unreadable->reasons();
     if (reasons.empty()) return "";
     return text(reasons.size(), reasons.size() == 1 ? " image was" : " images were",
-                " skipped because they cannot be read, the first: ", reasons.begin()->second);
+                " skipped as unreadable, the first: ", reasons.begin()->second);
 }
 
 void write_bad_images(const std::filesystem::path& file, const ImageData& data) {

@@ -17,7 +17,7 @@ struct OpenOptions {
 // `spec` as open_dataset takes it. Images are decoded once and kept. Exit::usage for an empty specification.
 ImageData open_images(const std::string& spec, const OpenOptions&);
 
-// "3 images were skipped because they cannot be read, the first: a.jpg: ..."; empty where all were read.
+// "3 images were skipped as unreadable, the first: a.jpg: ..."; empty where all were read.
 std::string skipped_text(const ImageData&);
 
 // bad_images.csv: image,reason. Nothing is written where all images were read.
