@@ -29,8 +29,7 @@ const Layer kLayers[] = {
 class BatchNorm {
 public:
     BatchNorm(const Kernels& k, const Layer& l) : k_(k), shape_(shape(k, l)) {
-        k.memory.zero(running_var_, size_t(shape_.x.stored_c()) * size_t(bytes_of(k.parameter)),
-                      {});
+        k.memory.zero(running_var_, size_t(shape_.x.stored_c()) * size_t(bytes_of(k.parameter)), {});
     }
     const BatchNormShape& shape() const { return shape_; }
 
@@ -104,22 +103,19 @@ private:
             const int e = bytes_of(k->activation);
             const auto add = [&](const char* call, void (BatchNorm::*run)(Stream), auto bytes) {
                 const std::string name = text("batchnorm/", k->name, "/", l.name, "/", call);
-                benchmark::RegisterBenchmark(
-                    name.c_str(),
-                    [=](benchmark::State& state) {
-                        BatchNorm norm(*k, l);
-                        norm.train({});
-                        measure(state, *k, norm.shape().flops(), bytes(norm.shape()),
-                                [&](Stream stream) { (norm.*run)(stream); });
-                    })
+                benchmark::RegisterBenchmark(name.c_str(),
+                                             [=](benchmark::State& state) {
+                                                 BatchNorm norm(*k, l);
+                                                 norm.train({});
+                                                 measure(state, *k, norm.shape().flops(), bytes(norm.shape()),
+                                                         [&](Stream stream) { (norm.*run)(stream); });
+                                             })
                     ->UseManualTime()
                     ->Unit(benchmark::kMillisecond);
             };
             add("train", &BatchNorm::train, [e](const BatchNormShape& s) { return s.bytes(e); });
-            add("backward", &BatchNorm::backward,
-                [e](const BatchNormShape& s) { return s.backward_bytes(e); });
-            add("infer", &BatchNorm::infer,
-                [e](const BatchNormShape& s) { return s.infer_bytes(e); });
+            add("backward", &BatchNorm::backward, [e](const BatchNormShape& s) { return s.backward_bytes(e); });
+            add("infer", &BatchNorm::infer, [e](const BatchNormShape& s) { return s.infer_bytes(e); });
         }
     return true;
 }();

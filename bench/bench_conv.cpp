@@ -42,27 +42,20 @@ public:
         const fp::Conv& conv = k_.conv;
         switch (call) {
             case ConvCall::forward:
-                return conv.forward(shape_, {.x = x_, .w = w_, .bias = nullptr, .y = y_}, scratch_,
-                                    stream);
+                return conv.forward(shape_, {.x = x_, .w = w_, .bias = nullptr, .y = y_}, scratch_, stream);
             case ConvCall::backward_data:
-                return conv.backward_data(shape_,
-                                          {.dy = dy_, .w = w_, .dx = dx_, .write = Write::replace},
-                                          scratch_, stream);
+                return conv.backward_data(shape_, {.dy = dy_, .w = w_, .dx = dx_, .write = Write::replace}, scratch_,
+                                          stream);
             case ConvCall::backward_filter:
-                return conv.backward_filter(
-                    shape_,
-                    {.x = x_, .dy = dy_, .dw = dw_, .dbias = nullptr, .write = Write::replace},
-                    scratch_, stream);
+                return conv.backward_filter(shape_,
+                                            {.x = x_, .dy = dy_, .dw = dw_, .dbias = nullptr, .write = Write::replace},
+                                            scratch_, stream);
             case ConvCall::infer:
                 if (!prepared_) prepare(stream);
-                return conv.infer(shape_,
-                                  {.x = x_,
-                                   .prepared = *prepared_,
-                                   .bias = bias_,
-                                   .residual = nullptr,
-                                   .relu = true,
-                                   .y = y_},
-                                  scratch_, stream);
+                return conv.infer(
+                    shape_,
+                    {.x = x_, .prepared = *prepared_, .bias = bias_, .residual = nullptr, .relu = true, .y = y_},
+                    scratch_, stream);
         }
     }
     const ConvShape& shape() const { return shape_; }
@@ -105,8 +98,7 @@ bool is_needed(const Layer& l, ConvCall call) {  // nobody asks for the gradient
     return l.c != 3 || call != ConvCall::backward_data;
 }
 
-void layer(
-    benchmark::State& state, const Kernels& k, const Layer& l, const Batch& b, ConvCall call) {
+void layer(benchmark::State& state, const Kernels& k, const Layer& l, const Batch& b, ConvCall call) {
     Conv conv(k, l, b);
     measure(state, k, conv.shape().flops(), conv.shape().bytes(bytes_of(k.activation)),
             [&](Stream stream) { conv.run(call, stream); });
@@ -142,14 +134,11 @@ void network(benchmark::State& state, const Kernels& k, const Batch& b, bool tra
 
 [[maybe_unused]] const bool registered = [] {
     const auto add = [](const std::string& name, auto body) {
-        benchmark::RegisterBenchmark(name.c_str(), body)
-            ->UseManualTime()
-            ->Unit(benchmark::kMillisecond);
+        benchmark::RegisterBenchmark(name.c_str(), body)->UseManualTime()->Unit(benchmark::kMillisecond);
     };
     for (const Kernels* k : devices()) {
         for (const Batch& b : kBatches) {
-            const std::string at =
-                std::string(k->name) + "/" + std::to_string(b.size) + "b" + std::to_string(b.n);
+            const std::string at = std::string(k->name) + "/" + std::to_string(b.size) + "b" + std::to_string(b.n);
             for (const Layer& l : kLayers) {
                 for (const Call& c : kCalls) {
                     if (!is_needed(l, c.call)) continue;

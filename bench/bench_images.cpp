@@ -94,10 +94,7 @@ void load(benchmark::State& state, const AugmentOptions& options) {
     const Dataset data = open_dataset("synth:n=2048,size=" + std::to_string(side));
     DatasetImages images(data, {.image_size = side});
     Loader loader(images.source(), std::vector<int32_t>(data.samples.size()),
-                  {.batch_size = 128,
-                   .image_size = side,
-                   .workers = int(state.range(1)),
-                   .augment = options});
+                  {.batch_size = 128, .image_size = side, .workers = int(state.range(1)), .augment = options});
     std::vector<int64_t> order(data.samples.size());
     std::iota(order.begin(), order.end(), int64_t(0));
     Batch batch;
@@ -119,16 +116,11 @@ const bool registered = [] {
     if (!files().empty()) {
         benchmark::RegisterBenchmark("images/decode", decode_files);
         benchmark::RegisterBenchmark("images/resize", resize_files)->Arg(64)->Arg(128);
-        benchmark::RegisterBenchmark("images/decode+resize", decode_and_resize_files)
-            ->Arg(64)
-            ->Arg(128);
+        benchmark::RegisterBenchmark("images/decode+resize", decode_and_resize_files)->Arg(64)->Arg(128);
     }
     benchmark::RegisterBenchmark("images/augment/flips", augment_one, kFlips)->Arg(64)->Arg(224);
-    benchmark::RegisterBenchmark("images/augment/flips+shift", augment_one, kFlipsAndShift)
-        ->Arg(64);
-    benchmark::RegisterBenchmark("images/augment/affine", augment_one, AugmentOptions{.affine = 1})
-        ->Arg(64)
-        ->Arg(224);
+    benchmark::RegisterBenchmark("images/augment/flips+shift", augment_one, kFlipsAndShift)->Arg(64);
+    benchmark::RegisterBenchmark("images/augment/affine", augment_one, AugmentOptions{.affine = 1})->Arg(64)->Arg(224);
     benchmark::RegisterBenchmark("images/augment/colour", augment_one,
                                  AugmentOptions{.brightness = 0.1, .saturation = 0.5})
         ->Arg(64)
@@ -141,10 +133,7 @@ const bool registered = [] {
         ->Arg(64)
         ->Arg(128)
         ->Arg(224);
-    benchmark::RegisterBenchmark("images/load/flips", load, kFlips)
-        ->Args({64, 1})
-        ->Args({64, 2})
-        ->UseRealTime();
+    benchmark::RegisterBenchmark("images/load/flips", load, kFlips)->Args({64, 1})->Args({64, 2})->UseRealTime();
     benchmark::RegisterBenchmark("images/load/paper", load, paper_augmentation())
         ->Args({64, 2})
         ->Args({128, 2})

@@ -34,17 +34,16 @@ void run(benchmark::State& state, const Kernels& k, const Step& step) {
     timed.run();
     const Totals t = totals(layer_costs(*net, step.options.image_size));
     const double passes = step.options.train ? 3 : 1;
-    measure(state, k, 2 * passes * t.macs * step.options.batch_size,
-            passes * t.bytes * step.options.batch_size, [&](Stream) { timed.run(); });
+    measure(state, k, 2 * passes * t.macs * step.options.batch_size, passes * t.bytes * step.options.batch_size,
+            [&](Stream) { timed.run(); });
     state.SetItemsProcessed(state.iterations() * step.options.batch_size);
 }
 
 [[maybe_unused]] const bool registered = [] {
     for (const Kernels* k : devices())
         for (const Step& step : kSteps)
-            benchmark::RegisterBenchmark(
-                text("network/", k->name, "/", step.name).c_str(),
-                [=, &step](benchmark::State& state) { run(state, *k, step); })
+            benchmark::RegisterBenchmark(text("network/", k->name, "/", step.name).c_str(),
+                                         [=, &step](benchmark::State& state) { run(state, *k, step); })
                 ->UseManualTime()
                 ->Unit(benchmark::kMillisecond);
     return true;

@@ -33,8 +33,7 @@ struct Call {
 };
 
 const SgdStep kSgd{.lr = 1e-3, .momentum = 0.9, .decay = 1e-5, .nesterov = true};
-const AdamwStep kAdamw{
-    .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
+const AdamwStep kAdamw{.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
 
 const Call kCalls[] = {
     {"sgd", 5, 8,
@@ -51,8 +50,7 @@ const Call kCalls[] = {
      }},
     {"sum_squares", 1, 2,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) {
-         k.optimizer.sum_squares(n, b.g, reinterpret_cast<double*>(b.sum.data()), b.scratch.data(),
-                                 s);
+         k.optimizer.sum_squares(n, b.g, reinterpret_cast<double*>(b.sum.data()), b.scratch.data(), s);
      }},
 };
 
@@ -65,8 +63,7 @@ const Call kCalls[] = {
                     [=, &p, &call](benchmark::State& state) {
                         Blocks blocks(*k, p.count);
                         // A second moment is not negative.
-                        k->memory.zero(blocks.v, size_t(p.count) * size_t(bytes_of(k->parameter)),
-                                       {});
+                        k->memory.zero(blocks.v, size_t(p.count) * size_t(bytes_of(k->parameter)), {});
                         measure(state, *k, double(call.flops) * double(p.count),
                                 double(call.streams) * double(p.count) * bytes_of(k->parameter),
                                 [&](Stream stream) { call.run(*k, p.count, blocks, stream); });

@@ -32,9 +32,7 @@ const NamedMap kMaps[] = {{"64b128/stem", {.n = 128, .c = 64, .h = 32, .w = 32}}
 // Three maps of one shape. Held by shared_ptr, because the work of a bench is copied.
 struct Maps {
     Maps(const Kernels& k, const Map& m)
-        : a(k, k.activation, m.stored()),
-          b(k, k.activation, m.stored()),
-          c(k, k.activation, m.stored()) {}
+        : a(k, k.activation, m.stored()), b(k, k.activation, m.stored()), c(k, k.activation, m.stored()) {}
     Buffer a, b, c;
 };
 
@@ -43,22 +41,17 @@ void add_maps(const Kernels& k, const NamedMap& of) {
     m.block = k.block(m.c);
     const double one = double(m.stored()) * bytes_of(k.activation);
     const auto with_maps = [&k, m](auto run) {
-        return [=, &k] {
-            return
-                [=, &k, maps = std::make_shared<Maps>(k, m)](Stream stream) { run(*maps, stream); };
-        };
+        return [=, &k] { return [=, &k, maps = std::make_shared<Maps>(k, m)](Stream stream) { run(*maps, stream); }; };
     };
     const double flops = double(m.stored());
     const std::string at = std::string("/") + of.name;
-    add(k, "relu_forward" + at, flops, 2 * one, with_maps([&k, m](Maps& v, Stream stream) {
-            k.relu.forward(m, {.x = v.a, .y = v.b}, stream);
-        }));
+    add(k, "relu_forward" + at, flops, 2 * one,
+        with_maps([&k, m](Maps& v, Stream stream) { k.relu.forward(m, {.x = v.a, .y = v.b}, stream); }));
     add(k, "relu_backward" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
             k.relu.backward(m, {.y = v.a, .dy = v.b, .dx = v.c, .write = Write::replace}, stream);
         }));
-    add(k, "add" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
-            k.add.forward(m, {.a = v.a, .b = v.b, .y = v.c}, stream);
-        }));
+    add(k, "add" + at, flops, 3 * one,
+        with_maps([&k, m](Maps& v, Stream stream) { k.add.forward(m, {.a = v.a, .b = v.b, .y = v.c}, stream); }));
     add(k, "accumulate" + at, flops, 3 * one, with_maps([&k, m](Maps& v, Stream stream) {
             k.add.accumulate(m, {.dy = v.a, .dx = v.b, .write = Write::add}, stream);
         }));
@@ -66,12 +59,11 @@ void add_maps(const Kernels& k, const NamedMap& of) {
 
 void add_dropout(const Kernels& k) {  // VGG's classifier
     const Map m{.n = 128, .c = 4096, .block = k.block(4096)};
-    add(k, "dropout/128x4096", double(m.stored()),
-        2.0 * double(m.stored()) * bytes_of(k.activation), [&k, m] {
-            return [&k, m, maps = std::make_shared<Maps>(k, m)](Stream stream) {
-                k.dropout.forward(m, {.p = 0.5, .key = 1, .x = maps->a, .y = maps->b}, stream);
-            };
-        });
+    add(k, "dropout/128x4096", double(m.stored()), 2.0 * double(m.stored()) * bytes_of(k.activation), [&k, m] {
+        return [&k, m, maps = std::make_shared<Maps>(k, m)](Stream stream) {
+            k.dropout.forward(m, {.p = 0.5, .key = 1, .x = maps->a, .y = maps->b}, stream);
+        };
+    });
 }
 
 void add_image(const Kernels& k, int n, int size) {
@@ -96,8 +88,7 @@ void add_image(const Kernels& k, int n, int size) {
 }
 
 void add_loss(const Kernels& k, int classes) {
-    const LossShape s{.logits = {.n = 128, .c = classes, .block = k.block(classes)},
-                      .smoothing = 0.1};
+    const LossShape s{.logits = {.n = 128, .c = classes, .block = k.block(classes)}, .smoothing = 0.1};
     struct Batch {
         Batch(const Kernels& kernels, const Map& map)
             : maps(kernels, map),
@@ -113,13 +104,9 @@ void add_loss(const Kernels& k, int classes) {
         return [&k, s, b = std::make_shared<Batch>(k, s.logits)](Stream stream) {
             auto* labels = reinterpret_cast<const int32_t*>(b->labels.data());
             auto* sums = reinterpret_cast<double*>(b->sums.data());
-            k.loss.forward(s,
-                           {.logits = b->maps.a,
-                            .labels = labels,
-                            .class_weight = nullptr,
-                            .losses = b->losses,
-                            .sums = sums},
-                           stream);
+            k.loss.forward(
+                s, {.logits = b->maps.a, .labels = labels, .class_weight = nullptr, .losses = b->losses, .sums = sums},
+                stream);
             k.loss.backward(s,
                             {.logits = b->maps.a,
                              .labels = labels,

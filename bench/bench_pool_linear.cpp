@@ -39,9 +39,8 @@ void add_maxpool(const Kernels& k, const char* name, MaxPoolShape s) {
                 k.maxpool.forward(s, {.x = m->x, .y = m->y, .argmax = argmax}, {});
                 return [&k, s, backward, m, argmax](Stream stream) {
                     if (backward)
-                        k.maxpool.backward(
-                            s, {.dy = m->y, .argmax = argmax, .dx = m->dx, .write = Write::replace},
-                            stream);
+                        k.maxpool.backward(s, {.dy = m->y, .argmax = argmax, .dx = m->dx, .write = Write::replace},
+                                           stream);
                     else
                         k.maxpool.forward(s, {.x = m->x, .y = m->y, .argmax = argmax}, stream);
                 };
@@ -56,8 +55,7 @@ void add_avgpool(const Kernels& k, const char* name, AvgPoolShape s) {
                 auto m = std::make_shared<Pooled>(k, s.x, s.y());
                 return [&k, s, backward, m](Stream stream) {
                     if (backward)
-                        k.avgpool.backward(s, {.dy = m->y, .dx = m->dx, .write = Write::replace},
-                                           stream);
+                        k.avgpool.backward(s, {.dy = m->y, .dx = m->dx, .write = Write::replace}, stream);
                     else
                         k.avgpool.forward(s, {.x = m->x, .y = m->y}, stream);
                 };
@@ -82,37 +80,29 @@ void add_linear(const Kernels& k, const char* name, int n, int in, int side, int
                         .w = k.filter(out, in, side, side, k.block(in)),
                         .y_block = k.block(out)};
     for (const char* call : {"forward", "backward_data", "backward_filter"})
-        add(text("linear/", k.name, "/", name, "/", call), k, s.flops(),
-            s.bytes(bytes_of(k.activation)), [&k, s, call = std::string(call)] {
+        add(text("linear/", k.name, "/", name, "/", call), k, s.flops(), s.bytes(bytes_of(k.activation)),
+            [&k, s, call = std::string(call)] {
                 auto d = std::make_shared<Dense>(k, s);
                 return [&k, s, call, d](Stream stream) {
                     if (call == "forward")
-                        k.linear.forward(s, {.x = d->x, .w = d->w, .bias = d->bias, .y = d->y},
-                                         d->scratch, stream);
+                        k.linear.forward(s, {.x = d->x, .w = d->w, .bias = d->bias, .y = d->y}, d->scratch, stream);
                     else if (call == "backward_data")
-                        k.linear.backward_data(
-                            s, {.dy = d->y, .w = d->w, .dx = d->dx, .write = Write::replace},
-                            d->scratch, stream);
+                        k.linear.backward_data(s, {.dy = d->y, .w = d->w, .dx = d->dx, .write = Write::replace},
+                                               d->scratch, stream);
                     else
-                        k.linear.backward_filter(s,
-                                                 {.x = d->x,
-                                                  .dy = d->y,
-                                                  .dw = d->dw,
-                                                  .dbias = d->dbias,
-                                                  .write = Write::replace},
-                                                 d->scratch, stream);
+                        k.linear.backward_filter(
+                            s, {.x = d->x, .dy = d->y, .dw = d->dw, .dbias = d->dbias, .write = Write::replace},
+                            d->scratch, stream);
                 };
             });
 }
 
 [[maybe_unused]] const bool registered = [] {
     for (const Kernels* k : devices()) {
-        add_maxpool(
-            *k, "resnet_224/n16",
-            {.x = {.n = 16, .c = 64, .h = 112, .w = 112}, .window = 3, .stride = 2, .pad = 1});
-        add_maxpool(
-            *k, "resnet_64/n128",
-            {.x = {.n = 128, .c = 64, .h = 32, .w = 32}, .window = 3, .stride = 2, .pad = 1});
+        add_maxpool(*k, "resnet_224/n16",
+                    {.x = {.n = 16, .c = 64, .h = 112, .w = 112}, .window = 3, .stride = 2, .pad = 1});
+        add_maxpool(*k, "resnet_64/n128",
+                    {.x = {.n = 128, .c = 64, .h = 32, .w = 32}, .window = 3, .stride = 2, .pad = 1});
         add_maxpool(*k, "vgg_224/n16", {.x = {.n = 16, .c = 64, .h = 224, .w = 224}});
         add_avgpool(*k, "resnet_224/n16", {.x = {.n = 16, .c = 512, .h = 7, .w = 7}});
         add_avgpool(*k, "vgg_64/n128", {.x = {.n = 128, .c = 512, .h = 2, .w = 2}, .p = 7, .q = 7});

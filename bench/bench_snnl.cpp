@@ -25,10 +25,8 @@ const Score kScores[] = {
     {"resnet18_224_layer1/n128", {.x = {.n = 128, .c = 64, .h = 56, .w = 56}, .temperature = 0.5}},
     {"resnet18_224_odd/n128", {.x = {.n = 128, .c = 371, .h = 7, .w = 7}, .temperature = 0.5}},
     {"shifted/n128", {.x = {.n = 128, .c = 512, .h = 7, .w = 7}, .temperature = 0.01}},
-    {"euclidean/n128",
-     {.x = {.n = 128, .c = 512, .h = 7, .w = 7}, .distance = Distance::euclidean}},
-    {"permutations100/n1024",
-     {.x = {.n = 1024, .c = 128, .h = 7, .w = 7}, .sets = 100, .temperature = 0.5}},
+    {"euclidean/n128", {.x = {.n = 128, .c = 512, .h = 7, .w = 7}, .distance = Distance::euclidean}},
+    {"permutations100/n1024", {.x = {.n = 1024, .c = 128, .h = 7, .w = 7}, .sets = 100, .temperature = 0.5}},
     {"backward/n128", {.x = {.n = 128, .c = 512, .h = 7, .w = 7}, .temperature = 0.5}, true},
     {"backward/n1024", {.x = {.n = 1024, .c = 128, .h = 7, .w = 7}, .temperature = 0.5}, true},
 };
@@ -47,33 +45,29 @@ void score(benchmark::State& state, const Kernels& k, const Score& what) {
     k.memory.copy_in(labels, groups.data(), groups.size() * sizeof(int32_t), {});
     k.memory.copy_in(dscore, ones.data(), ones.size() * sizeof(double), {});
     auto* label = reinterpret_cast<const int32_t*>(labels.data());
-    measure(state, k, what.backward ? s.backward_flops() : s.flops(),
-            s.bytes(bytes_of(k.activation)), [&](Stream stream) {
-                if (what.backward)
-                    k.snnl.backward(s,
-                                    {.x = x,
-                                     .labels = label,
-                                     .strata = nullptr,
-                                     .dscore = reinterpret_cast<const double*>(dscore.data()),
-                                     .dx = dx,
-                                     .write = Write::replace},
-                                    scratch, stream);
-                else
-                    k.snnl.forward(s,
-                                   {.x = x,
-                                    .labels = label,
-                                    .strata = nullptr,
-                                    .scores = reinterpret_cast<double*>(scores.data())},
-                                   scratch, stream);
-            });
+    measure(
+        state, k, what.backward ? s.backward_flops() : s.flops(), s.bytes(bytes_of(k.activation)), [&](Stream stream) {
+            if (what.backward)
+                k.snnl.backward(s,
+                                {.x = x,
+                                 .labels = label,
+                                 .strata = nullptr,
+                                 .dscore = reinterpret_cast<const double*>(dscore.data()),
+                                 .dx = dx,
+                                 .write = Write::replace},
+                                scratch, stream);
+            else
+                k.snnl.forward(
+                    s, {.x = x, .labels = label, .strata = nullptr, .scores = reinterpret_cast<double*>(scores.data())},
+                    scratch, stream);
+        });
 }
 
 [[maybe_unused]] const bool registered = [] {
     for (const Kernels* k : devices())
         for (const Score& what : kScores)
-            benchmark::RegisterBenchmark(
-                text("snnl/", k->name, "/", what.name).c_str(),
-                [=, &what](benchmark::State& state) { score(state, *k, what); })
+            benchmark::RegisterBenchmark(text("snnl/", k->name, "/", what.name).c_str(),
+                                         [=, &what](benchmark::State& state) { score(state, *k, what); })
                 ->UseManualTime()
                 ->Unit(benchmark::kMillisecond);
     return true;

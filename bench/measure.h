@@ -31,8 +31,7 @@ inline std::vector<const Kernels*> devices() {
 class Buffer {
 public:
     Buffer(const Kernels& k, size_t bytes) : memory_(k.memory), block_(memory_.alloc(bytes)) {}
-    Buffer(const Kernels& k, Type type, int64_t count)
-        : Buffer(k, size_t(count) * size_t(bytes_of(type))) {
+    Buffer(const Kernels& k, Type type, int64_t count) : Buffer(k, size_t(count) * size_t(bytes_of(type))) {
         const size_t bytes = size_t(count) * size_t(bytes_of(type));
         const std::vector<std::byte> some = numbers(type);
         for (size_t at = 0; at < bytes; at += some.size()) {
@@ -55,8 +54,7 @@ private:
         constexpr size_t kCount = 1 << 16;
         std::vector<std::byte> bytes(kCount * size_t(bytes_of(type)));
         const auto put = [&](size_t i, auto value) {
-            std::copy_n(reinterpret_cast<const std::byte*>(&value), sizeof value,
-                        &bytes[i * sizeof value]);
+            std::copy_n(reinterpret_cast<const std::byte*>(&value), sizeof value, &bytes[i * sizeof value]);
         };
         for (size_t i = 0; i < kCount; ++i) {
             const float value = 2 * uniform(key_of(1), i) - 1;
@@ -95,8 +93,7 @@ struct Usage {
 };
 
 template <class Work>
-void measure(
-    benchmark::State& state, const Kernels& k, double flops, double bytes, const Work& work) {
+void measure(benchmark::State& state, const Kernels& k, double flops, double bytes, const Work& work) {
     using Clock = std::chrono::steady_clock;
     const Stream stream;
     work(stream);

@@ -82,8 +82,8 @@ const Kernels* find_kernels(Backend backend, Precision precision) {
 
 const Kernels& kernels(Backend backend, Precision precision) {
     const Kernels* table = find_kernels(backend, precision);
-    FP_REQUIRE(table || !find_kernels(backend), Exit::device, "device ", name(backend), " has no ",
-               name(precision), " kernels");
+    FP_REQUIRE(table || !find_kernels(backend), Exit::device, "device ", name(backend), " has no ", name(precision),
+               " kernels");
     FP_REQUIRE(table, Exit::device, "device ", name(backend), ": ", why_missing(backend));
     return *table;
 }

@@ -11,8 +11,7 @@ enum class Exit { bug = 1, usage = 2, data = 3, device = 4, diverged = 5, model 
 
 // The one exception. Its text names what was wrong and with which numbers.
 struct Error : std::runtime_error {
-    explicit Error(const std::string& text, Exit code = Exit::bug)
-        : std::runtime_error(text), exit(code) {}
+    explicit Error(const std::string& text, Exit code = Exit::bug) : std::runtime_error(text), exit(code) {}
     Exit exit;
 };
 

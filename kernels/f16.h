@@ -12,12 +12,10 @@ struct f16 {
 };
 
 constexpr float to_float(f16 v) {
-    const uint32_t sign = uint32_t(v.bits & 0x8000) << 16, exponent = v.bits >> 10 & 31,
-                   mantissa = v.bits & 0x3ff;
+    const uint32_t sign = uint32_t(v.bits & 0x8000) << 16, exponent = v.bits >> 10 & 31, mantissa = v.bits & 0x3ff;
     if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-    const float size = exponent == 0
-                           ? float(mantissa) * 0x1p-24f
-                           : std::bit_cast<float>((exponent + 112) << 23 | mantissa << 13);
+    const float size =
+        exponent == 0 ? float(mantissa) * 0x1p-24f : std::bit_cast<float>((exponent + 112) << 23 | mantissa << 13);
     return sign ? -size : size;
 }
 
@@ -25,7 +23,7 @@ constexpr f16 half_of(float v) {
     const uint32_t u = std::bit_cast<uint32_t>(v), sign = u >> 16 & 0x8000, size = u & 0x7fffffff;
     if (size > 0x7f800000u) return {uint16_t(sign | 0x7e00)};   // NaN
     if (size >= 0x477ff000u) return {uint16_t(sign | 0x7c00)};  // 65520 and more
-    if (size < 0x38800000u) {  // below 2^-14: the sum rounds to a multiple of 2^-24
+    if (size < 0x38800000u) {                                   // below 2^-14: the sum rounds to a multiple of 2^-24
         const float units = std::bit_cast<float>(size) + 0.5f;
         return {uint16_t(sign | (std::bit_cast<uint32_t>(units) - 0x3f000000u))};
     }

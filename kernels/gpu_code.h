@@ -24,8 +24,7 @@ struct GpuCode {
     bool machine_code = true, ptx = true;
 
     explicit GpuCode(std::string_view word) {
-        const auto [end, error] =
-            std::from_chars(word.data(), word.data() + word.size(), capability);
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), capability);
         std::string_view rest = word.substr(size_t(end - word.data()));
         if (error != std::errc()) return;
         if (!rest.empty() && rest[0] != '-') {
@@ -43,9 +42,7 @@ struct GpuCode {
     }
 };
 
-inline std::string capability_text(int capability) {
-    return text(capability / 10, ".", capability % 10);
-}
+inline std::string capability_text(int capability) { return text(capability / 10, ".", capability % 10); }
 
 // Why a GPU cannot run code that was built for `architectures`, with + between the words; empty where it
 // can.
@@ -55,19 +52,17 @@ inline std::string why_no_code(int gpu, std::string_view architectures) {
         if (GpuCode(rest.substr(0, end)).runs_on(gpu)) return "";
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    return text("it has compute capability ", capability_text(gpu),
-                ", and this build has code for ", architectures);
+    return text("it has compute capability ", capability_text(gpu), ", and this build has code for ", architectures);
 }
 
 // 90 for Hopper (wgmma, the tensor memory unit), 80 for every other GPU. `asked` is FP_CUDA_GENERATION, or null.
 inline int kernel_generation(int gpu, const char* asked) {
     if (!asked) return gpu == 90 ? 90 : 80;
     const std::string_view word = asked;
-    FP_REQUIRE(word == "80" || word == "90", Exit::usage, "FP_CUDA_GENERATION: `",
-               word.substr(0, 32), "` is neither 80 nor 90");
-    FP_REQUIRE(word == "80" || gpu == 90, Exit::usage,
-               "FP_CUDA_GENERATION: this GPU has compute capability ", capability_text(gpu),
-               ", and the kernels of 90 are for 9.0 alone");
+    FP_REQUIRE(word == "80" || word == "90", Exit::usage, "FP_CUDA_GENERATION: `", word.substr(0, 32),
+               "` is neither 80 nor 90");
+    FP_REQUIRE(word == "80" || gpu == 90, Exit::usage, "FP_CUDA_GENERATION: this GPU has compute capability ",
+               capability_text(gpu), ", and the kernels of 90 are for 9.0 alone");
     return word == "80" ? 80 : 90;
 }
 

@@ -15,8 +15,7 @@ inline constexpr Order host_order{
     .native = [](Stream) -> void* { return nullptr; },
     .event = [] { return Event{new HostMark}; },
     .drop = [](Event e) { delete static_cast<HostMark*>(e.handle); },
-    .record = [](Event e,
-                 Stream) { *static_cast<HostMark*>(e.handle) = std::chrono::steady_clock::now(); },
+    .record = [](Event e, Stream) { *static_cast<HostMark*>(e.handle) = std::chrono::steady_clock::now(); },
     .follow = [](Stream, Event) {},
     .wait = [](Event) {},
     .seconds =

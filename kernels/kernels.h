@@ -40,8 +40,7 @@ struct Kernels {
 
     const Memory& memory;
     const Order& order;
-    const Graph* graph =
-        nullptr;  // null: calls are done when they return, so there is nothing to gain
+    const Graph* graph = nullptr;    // null: calls are done when they return, so there is nothing to gain
     const Ranges* ranges = nullptr;  // null: nobody looks
     const Conv& conv;
     const Linear& linear;

@@ -25,9 +25,7 @@ struct Map {
     constexpr int blocks() const { return int(ceil_div(c, block)); }
     constexpr int stored_c() const { return blocks() * block; }  // with padding
     constexpr int64_t pixels() const { return int64_t(h) * w; }
-    constexpr int64_t logical() const {
-        return int64_t(n) * c * pixels();
-    }  // elements that mean something
+    constexpr int64_t logical() const { return int64_t(n) * c * pixels(); }  // elements that mean something
     constexpr int64_t stored() const { return int64_t(n) * stored_c() * pixels(); }
     constexpr int64_t at(int in, int ic, int ih, int iw) const {
         return (((int64_t(in) * blocks() + ic / block) * h + ih) * w + iw) * block + ic % block;
@@ -43,12 +41,9 @@ struct Filter {
     constexpr int k_blocks() const { return int(ceil_div(k, k_block)); }
     constexpr int c_blocks() const { return int(ceil_div(c, c_block)); }
     constexpr int64_t logical() const { return int64_t(k) * c * r * s; }
-    constexpr int64_t stored() const {
-        return int64_t(k_blocks()) * k_block * c_blocks() * c_block * r * s;
-    }
+    constexpr int64_t stored() const { return int64_t(k_blocks()) * k_block * c_blocks() * c_block * r * s; }
     constexpr int64_t at(int ik, int ic, int ir, int is) const {
-        const int64_t tile =
-            ((int64_t(ik / k_block) * c_blocks() + ic / c_block) * r + ir) * s + is;
+        const int64_t tile = ((int64_t(ik / k_block) * c_blocks() + ic / c_block) * r + ir) * s + is;
         return (tile * c_block + ic % c_block) * k_block + ik % k_block;
     }
     bool operator==(const Filter&) const = default;

@@ -59,10 +59,7 @@ constexpr double uniform_double(uint64_t key, uint64_t index, uint64_t stream = 
     return double(((uint64_t(p.word[0]) << 32) | p.word[1]) >> 11) * 0x1p-53;
 }
 // Uniform in 0 .. bound - 1, by multiply-shift: bias below bound / 2^64.
-constexpr uint64_t uniform_below(uint64_t bound,
-                                 uint64_t key,
-                                 uint64_t index,
-                                 uint64_t stream = 0) {
+constexpr uint64_t uniform_below(uint64_t bound, uint64_t key, uint64_t index, uint64_t stream = 0) {
     const Philox p = philox(key, index, stream);
     const uint64_t bits = (uint64_t(p.word[0]) << 32) | p.word[1];
     return uint64_t((static_cast<unsigned __int128>(bits) * bound) >> 64);

@@ -60,9 +60,7 @@ struct BatchNormShape {
     constexpr double bytes(int e = 4) const {
         return double(e) * double(x.logical()) * (residual ? 4 : 3);  // read twice, written once
     }
-    constexpr double infer_bytes(int e = 4) const {
-        return double(e) * double(x.logical()) * (residual ? 3 : 2);
-    }
+    constexpr double infer_bytes(int e = 4) const { return double(e) * double(x.logical()) * (residual ? 3 : 2); }
     // x and dy, with ReLU y too, read for the sums and again for dx.
     constexpr double backward_bytes(int e = 4) const {
         return double(e) * double(x.logical()) * ((relu ? 6 : 4) + (residual ? 2 : 1));
@@ -79,9 +77,7 @@ struct MaxPoolShape {
     constexpr int q() const { return (x.w + 2 * pad - window) / stride + 1; }
     constexpr Map y() const { return {.n = x.n, .c = x.c, .h = p(), .w = q(), .block = x.block}; }
     constexpr double flops() const { return double(y().logical()) * window * window; }
-    constexpr double bytes(int e = 4) const {
-        return double(e) * (double(x.logical()) + double(y().logical()));
-    }
+    constexpr double bytes(int e = 4) const { return double(e) * (double(x.logical()) + double(y().logical())); }
     bool operator==(const MaxPoolShape&) const = default;
 };
 
@@ -97,9 +93,7 @@ struct AvgPoolShape {
         return int(ceil_div(int64_t(i + 1) * in, out));
     }
     constexpr double flops() const { return double(std::max(x.logical(), y().logical())); }
-    constexpr double bytes(int e = 4) const {
-        return double(e) * (double(x.logical()) + double(y().logical()));
-    }
+    constexpr double bytes(int e = 4) const { return double(e) * (double(x.logical()) + double(y().logical())); }
     bool operator==(const AvgPoolShape&) const = default;
 };
 
@@ -127,10 +121,7 @@ struct SnnlShape {
     Map x;         // n samples
     int sets = 1;  // label sets scored over the same distances
     double temperature = 1;
-    enum class Distance {
-        cosine,
-        euclidean
-    } distance = Distance::cosine;  // euclidean is |a - b|^2
+    enum class Distance { cosine, euclidean } distance = Distance::cosine;  // euclidean is |a - b|^2
     enum class Definition { exact, as_released } definition = Definition::exact;
     // The CUDA kernels need at most so much scratch memory, or that of 32 channels, and work on one range of
     // channels after another. No bit depends on it.

@@ -35,13 +35,12 @@ inline ConvNorm declare_conv_norm(ParamStore& p,
                                   int window,
                                   int stride,
                                   int x_block) {
-    return {
-        .conv = {.name = conv_name,
-                 .weight = p.add_filter(conv_name + ".weight", out, in, window, window, x_block),
-                 .stride = stride,
-                 .pad = window / 2},
-        .norm = declare_norm(p, norm_name, out),
-        .out = out};
+    return {.conv = {.name = conv_name,
+                     .weight = p.add_filter(conv_name + ".weight", out, in, window, window, x_block),
+                     .stride = stride,
+                     .pad = window / 2},
+            .norm = declare_norm(p, norm_name, out),
+            .out = out};
 }
 
 struct LinearLayer {
@@ -51,8 +50,7 @@ struct LinearLayer {
 };
 
 // A fully connected layer over maps of in x h x w.
-inline LinearLayer declare_linear(
-    ParamStore& p, const std::string& name, int in, int h, int w, int out) {
+inline LinearLayer declare_linear(ParamStore& p, const std::string& name, int in, int h, int w, int out) {
     return {.name = name,
             .weight = p.add_linear(name + ".weight", out, in, h, w, p.kernels().block(in)),
             .bias = p.add_vector(name + ".bias", out)};

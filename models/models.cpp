@@ -10,8 +10,7 @@ const Architectures& all() {
 std::string names() {
     std::string out;
     for (const Architecture* a : all())
-        for (const std::string_view name : a->names)
-            out.append(out.empty() ? "" : ", ").append(name);
+        for (const std::string_view name : a->names) out.append(out.empty() ? "" : ", ").append(name);
     return out;
 }
 

@@ -16,8 +16,7 @@ struct Plan {
     bool bottleneck;
 };
 constexpr std::string_view kNames[]{"resnet18", "resnet34", "resnet50", "resnet101"};
-constexpr Plan kPlans[]{
-    {{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false}, {{3, 4, 6, 3}, true}, {{3, 4, 23, 3}, true}};
+constexpr Plan kPlans[]{{{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false}, {{3, 4, 6, 3}, true}, {{3, 4, 23, 3}, true}};
 constexpr std::string_view kStems[]{"imagenet", "small"};
 
 // relu(x + F(x)): F is two 3x3 convolutions, or 1x1, 3x3, 1x1. The shortcut is a 1x1 convolution only where the block
@@ -28,8 +27,7 @@ struct Block {
     std::optional<ConvNorm> shortcut;
 
     Var operator()(Tape& t, Var x) const {
-        const Residual identity =
-            shortcut ? conv_norm_shortcut(t, x, shortcut->conv, shortcut->norm) : Residual(x);
+        const Residual identity = shortcut ? conv_norm_shortcut(t, x, shortcut->conv, shortcut->norm) : Residual(x);
         Var y = x;
         for (size_t i = 0; i + 1 < layers.size(); ++i) y = layers[i](t, y, true);
         return layers.back()(t, y, true, identity);
@@ -43,8 +41,7 @@ struct ResNet {
     LinearLayer head;
 
     Var operator()(Tape& t, Var x) const {
-        x = pool ? conv_norm_maxpool(t, x, stem.conv, stem.norm,
-                                     {.window = 3, .stride = 2, .pad = 1})
+        x = pool ? conv_norm_maxpool(t, x, stem.conv, stem.norm, {.window = 3, .stride = 2, .pad = 1})
                  : stem(t, x, true);
         for (const Block& block : blocks) x = block(t, x);
         return head(t, avgpool(t, x, 1, 1));
@@ -58,8 +55,7 @@ Forward build(const ModelSpec& spec, ParamStore& p) {
     const int expansion = plan.bottleneck ? 4 : 1;
 
     int in = spec.channels("conv1", 64);
-    ResNet net{.stem = declare_conv_norm(p, "conv1", "bn1", 3, in, small ? 3 : 7, small ? 1 : 2,
-                                         k.image_block(3)),
+    ResNet net{.stem = declare_conv_norm(p, "conv1", "bn1", 3, in, small ? 3 : 7, small ? 1 : 2, k.image_block(3)),
                .pool = !small,
                .blocks = {},
                .head = {}};
@@ -71,8 +67,7 @@ Forward build(const ModelSpec& spec, ParamStore& p) {
             auto layer = [&](int number, int from, int width, int window, int step) {
                 const std::string n = std::to_string(number);
                 return declare_conv_norm(p, name + ".conv" + n, name + ".bn" + n, from,
-                                         spec.channels(name + ".conv" + n, width), window, step,
-                                         k.block(from));
+                                         spec.channels(name + ".conv" + n, width), window, step, k.block(from));
             };
             Block block;
             if (plan.bottleneck) {
@@ -87,8 +82,7 @@ Forward build(const ModelSpec& spec, ParamStore& p) {
             if (i == 0 && (stage > 0 || plan.bottleneck))
                 block.shortcut =
                     declare_conv_norm(p, name + ".downsample.0", name + ".downsample.1", in,
-                                      spec.channels(name + ".downsample.0", full * expansion), 1,
-                                      stride, k.block(in));
+                                      spec.channels(name + ".downsample.0", full * expansion), 1, stride, k.block(in));
             net.blocks.push_back(std::move(block));
             in = out;
         }
@@ -101,11 +95,7 @@ void initialize(ParamStore& p, uint64_t seed) { draw_weights(p, seed, LinearWeig
 
 }  // namespace
 
-const Architecture resnet{.names = kNames,
-                          .stems = kStems,
-                          .head = "fc",
-                          .aliases = {},
-                          .build = build,
-                          .initialize = initialize};
+const Architecture resnet{
+    .names = kNames, .stems = kStems, .head = "fc", .aliases = {}, .build = build, .initialize = initialize};
 
 }  // namespace fp::models

@@ -11,21 +11,17 @@
 namespace fp::models {
 namespace {
 
-constexpr std::string_view kNames[]{"vgg11", "vgg11_bn", "vgg13", "vgg13_bn",
-                                    "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"};
+constexpr std::string_view kNames[]{"vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"};
 constexpr std::string_view kStems[]{"imagenet"};
 // timm keeps the hidden linear layers as convolutions.
-constexpr Architecture::Alias kTimm[]{{"pre_logits.fc1.", "classifier.0."},
-                                      {"pre_logits.fc2.", "classifier.3."},
-                                      {"head.fc.", "classifier.6."}};
+constexpr Architecture::Alias kTimm[]{
+    {"pre_logits.fc1.", "classifier.0."}, {"pre_logits.fc2.", "classifier.3."}, {"head.fc.", "classifier.6."}};
 
 constexpr int kPool = 0;
 const std::map<std::string, std::vector<int>> kPlans{
     {"vgg11", {64, kPool, 128, kPool, 256, 256, kPool, 512, 512, kPool, 512, 512, kPool}},
     {"vgg13", {64, 64, kPool, 128, 128, kPool, 256, 256, kPool, 512, 512, kPool, 512, 512, kPool}},
-    {"vgg16",
-     {64, 64, kPool, 128, 128, kPool, 256, 256, 256, kPool, 512, 512, 512, kPool, 512, 512, 512,
-      kPool}},
+    {"vgg16", {64, 64, kPool, 128, 128, kPool, 256, 256, 256, kPool, 512, 512, 512, kPool, 512, 512, 512, kPool}},
     {"vgg19", {64,  64,  kPool, 128, 128,   kPool, 256, 256, 256, 256,  kPool,
                512, 512, 512,   512, kPool, 512,   512, 512, 512, kPool}}};
 
@@ -55,9 +51,7 @@ struct Vgg {
 };
 
 bool has_norm(const std::string& arch) { return arch.ends_with("_bn"); }
-std::string plan_name(const std::string& arch) {
-    return has_norm(arch) ? arch.substr(0, arch.size() - 3) : arch;
-}
+std::string plan_name(const std::string& arch) { return has_norm(arch) ? arch.substr(0, arch.size() - 3) : arch; }
 
 Forward build(const ModelSpec& spec, ParamStore& p) {
     const Kernels& k = p.kernels();
@@ -77,23 +71,19 @@ Forward build(const ModelSpec& spec, ParamStore& p) {
                              .bias = p.add_vector(name + ".bias", out),
                              .stride = 1,
                              .pad = 1}};
-        if (has_norm(spec.arch))
-            layer.norm = declare_norm(p, "features." + std::to_string(module + 1), out);
+        if (has_norm(spec.arch)) layer.norm = declare_norm(p, "features." + std::to_string(module + 1), out);
         module += has_norm(spec.arch) ? 3 : 2;
         net.features.push_back(std::move(layer));
         in = out;
     }
-    const int hidden1 = spec.channels("classifier.0", 4096),
-              hidden2 = spec.channels("classifier.3", 4096);
+    const int hidden1 = spec.channels("classifier.0", 4096), hidden2 = spec.channels("classifier.3", 4096);
     net.first = declare_linear(p, "classifier.0", in, kGrid, kGrid, hidden1);
     net.second = declare_linear(p, "classifier.3", hidden1, 1, 1, hidden2);
     net.head = declare_linear(p, "classifier.6", hidden2, 1, 1, spec.classes);
     return net;
 }
 
-void initialize(ParamStore& p, uint64_t seed) {
-    draw_weights(p, seed, LinearWeights::normal_small);
-}
+void initialize(ParamStore& p, uint64_t seed) { draw_weights(p, seed, LinearWeights::normal_small); }
 
 }  // namespace
 

@@ -20,8 +20,7 @@ Plan* plan = nullptr;
 
 std::string path_of(int file) {
     char path[PATH_MAX];
-    const ssize_t length =
-        readlink(("/proc/self/fd/" + std::to_string(file)).c_str(), path, sizeof path);
+    const ssize_t length = readlink(("/proc/self/fd/" + std::to_string(file)).c_str(), path, sizeof path);
     return length > 0 ? std::string(path, size_t(length)) : "";
 }
 

@@ -47,9 +47,7 @@ struct FailingDevice {
             [](void* to, const void* from, size_t bytes, Stream s) {
                 meet(copy), own().memory.copy(to, from, bytes, s);
             },
-        .zero = [](void* at,
-                   size_t bytes,
-                   Stream s) { meet(nothing), own().memory.zero(at, bytes, s); },
+        .zero = [](void* at, size_t bytes, Stream s) { meet(nothing), own().memory.zero(at, bytes, s); },
         .synchronize = [](Stream s) { meet(nothing), own().memory.synchronize(s); }};
 
     static inline const Order order{
@@ -63,23 +61,22 @@ struct FailingDevice {
         .wait = [](Event e) { meet(nothing), own().order.wait(e); },
         .seconds = [](Event from, Event until) { return own().order.seconds(from, until); }};
 
-    static inline const Graph graph{
-        .begin = [](Stream s) { meet(begin), own().graph->begin(s); },
-        // A capture ends even where no graph comes of it.
-        .end = [](Stream s) -> void* {
-            void* made = own().graph->end(s);
-            try {
-                meet(end);
-            } catch (...) {
-                own().graph->release(made);
-                throw;
-            }
-            ++graphs;
-            return made;
-        },
-        .abandon = [](Stream s) { own().graph->abandon(s); },
-        .launch = [](void* g, Stream s) { meet(launch), own().graph->launch(g, s); },
-        .release = [](void* g) { own().graph->release(g), --graphs, meet(nothing); }};
+    static inline const Graph graph{.begin = [](Stream s) { meet(begin), own().graph->begin(s); },
+                                    // A capture ends even where no graph comes of it.
+                                    .end = [](Stream s) -> void* {
+                                        void* made = own().graph->end(s);
+                                        try {
+                                            meet(end);
+                                        } catch (...) {
+                                            own().graph->release(made);
+                                            throw;
+                                        }
+                                        ++graphs;
+                                        return made;
+                                    },
+                                    .abandon = [](Stream s) { own().graph->abandon(s); },
+                                    .launch = [](void* g, Stream s) { meet(launch), own().graph->launch(g, s); },
+                                    .release = [](void* g) { own().graph->release(g), --graphs, meet(nothing); }};
 
     static const Kernels& kernels() {
         static const Kernels table{.name = own().name,

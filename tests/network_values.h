@@ -16,9 +16,7 @@ inline Trace trace_of(const ModelSpec& spec, int size, int batch = 1) {
 }
 
 // Weights as at the start of training, norms and statistics drawn about them, so that nothing is 0 or 1.
-inline std::unique_ptr<Network> random_network(const ModelSpec& spec,
-                                               const Kernels& k,
-                                               uint64_t seed) {
+inline std::unique_ptr<Network> random_network(const ModelSpec& spec, const Kernels& k, uint64_t seed) {
     auto net = models::build(spec, k);
     net->initialize(seed);
     uint64_t key = seed * 1000;
@@ -56,8 +54,7 @@ inline std::vector<double> download(const Kernels& k, const Tensor& t) {
     for (int n = 0; n < t.map.n; ++n)
         for (int c = 0; c < t.map.c; ++c)
             for (int h = 0; h < t.map.h; ++h)
-                for (int w = 0; w < t.map.w; ++w)
-                    out.push_back(stored[size_t(t.map.at(n, c, h, w))]);
+                for (int w = 0; w < t.map.w; ++w) out.push_back(stored[size_t(t.map.at(n, c, h, w))]);
     return out;
 }
 

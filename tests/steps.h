@@ -12,8 +12,7 @@ namespace fp::testing {
 constexpr int kSide = 8, kBatch = 4, kClasses = 3;
 
 inline std::unique_ptr<Network> thin_network(const Kernels& k, const std::string& stem = "small") {
-    auto net =
-        models::build({.arch = "resnet18", .classes = kClasses, .stem = stem, .width = 0.03125}, k);
+    auto net = models::build({.arch = "resnet18", .classes = kClasses, .stem = stem, .width = 0.03125}, k);
     net->initialize(1);
     return net;
 }

@@ -13,8 +13,7 @@ namespace fp::testing {
 class TemporaryFolder {
 public:
     TemporaryFolder() {
-        std::string pattern =
-            (std::filesystem::temp_directory_path() / "fairprune-XXXXXX").string();
+        std::string pattern = (std::filesystem::temp_directory_path() / "fairprune-XXXXXX").string();
         FP_CHECK(mkdtemp(pattern.data()) != nullptr, "no temporary folder at ", pattern);
         path_ = pattern;
     }

@@ -6,10 +6,7 @@ namespace fp {
 namespace {
 
 // Why a layer that lost multiply-adds did not get faster in proportion; empty where it did.
-std::string why_not_faster(const LayerCost& dense,
-                           const LayerCost& c,
-                           const Kernels& k,
-                           bool memory) {
+std::string why_not_faster(const LayerCost& dense, const LayerCost& c, const Kernels& k, bool memory) {
     if (c.macs <= 0) return "";
     const double wanted = c.macs / dense.macs, got = seconds_of(c) / seconds_of(dense);
     if (wanted > 0.99 || got < wanted * 1.15) return "";
@@ -17,8 +14,7 @@ std::string why_not_faster(const LayerCost& dense,
     const auto filled = [block](const LayerCost& l) {
         return double(round_up(l.in_channels, block)) * double(round_up(l.out_channels, block));
     };
-    const std::string figures =
-        fmt::format("{:.2f}x the multiply-adds, {:.2f}x the time: ", wanted, got);
+    const std::string figures = fmt::format("{:.2f}x the multiply-adds, {:.2f}x the time: ", wanted, got);
     if (got < filled(c) / filled(dense) * 1.15)
         return figures + fmt::format("blocks of {0}, --round-to {0} fills them", block);
     return figures + (memory ? "it waits for memory" : "fixed costs show at this size");
@@ -27,32 +23,26 @@ std::string why_not_faster(const LayerCost& dense,
 constexpr const char* kRow = "{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n";
 
 std::string layer_row(const LayerCost& c, const LowerBound& floor, int batch_size, double total) {
-    const std::string layer = c.layer.substr(0, 21),
-                      channels = fmt::format("{}>{}", c.in_channels, c.out_channels),
+    const std::string layer = c.layer.substr(0, 21), channels = fmt::format("{}>{}", c.in_channels, c.out_channels),
                       map = fmt::format("{}x{}", c.height, c.width);
-    if (seconds_of(c) <= 0)
-        return fmt::format(fmt::runtime(kRow), layer, channels, map, "-", "-", "-", "-", "-", "-");
-    const std::string rate =
-        c.macs > 0 ? fmt::format("{:.0f}", flops_of(c) / seconds_of(c) * 1e-9) : "-";
-    const std::string share = floor.seconds > 0
-                                  ? fmt::format("{:.0f}%{}", 100 * floor.seconds / seconds_of(c),
-                                                floor.memory ? "m" : "a")
-                                  : "-";
-    return fmt::format("{:<22}{:>10}{:>8}{:>8.1f}{:>7.1f}{:>8.3f}{:>5.1f}%{:>5}{:>6}\n", layer,
-                       channels, map, c.macs / batch_size * 1e-6, c.bytes * 1e-6,
-                       seconds_of(c) * 1e3, 100 * seconds_of(c) / total, rate, share);
+    if (seconds_of(c) <= 0) return fmt::format(fmt::runtime(kRow), layer, channels, map, "-", "-", "-", "-", "-", "-");
+    const std::string rate = c.macs > 0 ? fmt::format("{:.0f}", flops_of(c) / seconds_of(c) * 1e-9) : "-";
+    const std::string share =
+        floor.seconds > 0 ? fmt::format("{:.0f}%{}", 100 * floor.seconds / seconds_of(c), floor.memory ? "m" : "a")
+                          : "-";
+    return fmt::format("{:<22}{:>10}{:>8}{:>8.1f}{:>7.1f}{:>8.3f}{:>5.1f}%{:>5}{:>6}\n", layer, channels, map,
+                       c.macs / batch_size * 1e-6, c.bytes * 1e-6, seconds_of(c) * 1e3, 100 * seconds_of(c) / total,
+                       rate, share);
 }
 
 std::string layers_text(const BenchReport& b) {
-    std::string out = fmt::format(
-        "\nroof, measured: {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (sum of two maps)\n",
-        b.roof.flops * 1e-9, b.roof.bytes * 1e-9);
+    std::string out = fmt::format("\nroof, measured: {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (sum of two maps)\n",
+                                  b.roof.flops * 1e-9, b.roof.bytes * 1e-9);
     for (const NamedProfile& table : b.layers) {
         const double total = totals(table.rows).seconds;
         out += fmt::format("\n{} (batch {}, {})\n", table.name, b.layers_batch_size,
                            b.train ? "training step" : "inference");
-        out += fmt::format(fmt::runtime(kRow), "layer", "channels", "map", "MMAC", "MB", "ms",
-                           "time", "GF/s", "roof");
+        out += fmt::format(fmt::runtime(kRow), "layer", "channels", "map", "MMAC", "MB", "ms", "time", "GF/s", "roof");
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const LayerCost& c = table.rows[r];
             const LowerBound floor = lower_bound(b.roof, c);
@@ -72,13 +62,13 @@ std::string layers_text(const BenchReport& b) {
 }
 
 std::string timing_row(const Measured& m, size_t model) {
-    std::string out = fmt::format(
-        "{:<5}{:>6}{:>11.1f}{:>11.3f}{:>9.3f}{:>9.3f}{:>9.1f}", fmt::format("[{}]", model + 1),
-        m.batch_size, m.batch_size / m.summary.median, m.summary.median * 1e3, m.summary.p90 * 1e3,
-        m.summary.p99 * 1e3, double(m.peak_bytes) * 1e-6);
+    std::string out =
+        fmt::format("{:<5}{:>6}{:>11.1f}{:>11.3f}{:>9.3f}{:>9.3f}{:>9.1f}", fmt::format("[{}]", model + 1),
+                    m.batch_size, m.batch_size / m.summary.median, m.summary.median * 1e3, m.summary.p90 * 1e3,
+                    m.summary.p99 * 1e3, double(m.peak_bytes) * 1e-6);
     if (model > 0)
-        out += fmt::format("{:>20}", fmt::format("{:.2f}x [{:.2f}, {:.2f}]", m.against_first.value,
-                                                 m.against_first.low, m.against_first.high));
+        out += fmt::format("{:>20}", fmt::format("{:.2f}x [{:.2f}, {:.2f}]", m.against_first.value, m.against_first.low,
+                                                 m.against_first.high));
     out += "\n";
     if (m.summary.p90 > 1.25 * m.summary.median)
         out += fmt::format(
@@ -92,24 +82,20 @@ std::string timing_row(const Measured& m, size_t model) {
 
 double seconds_of(const LayerCost& c) { return c.forward_seconds + c.backward_seconds; }
 
-double flops_of(const LayerCost& c) {
-    return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0));
-}
+double flops_of(const LayerCost& c) { return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0)); }
 
 std::string to_text(const BenchReport& b) {
-    std::string out = fmt::format("{} at {}x{} on {}: models take turns, {} rounds and more\n",
-                                  b.train ? "Training steps" : "Inference", b.image_size,
-                                  b.image_size, b.kernels.name, 10);
+    std::string out =
+        fmt::format("{} at {}x{} on {}: models take turns, {} rounds and more\n",
+                    b.train ? "Training steps" : "Inference", b.image_size, b.image_size, b.kernels.name, 10);
     for (size_t i = 0; i < b.models.size(); ++i) {
         const BenchReport::Model& m = b.models[i];
-        out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC an image\n", i + 1,
-                           m.checkpoint, m.arch, double(m.totals.parameters) * 1e-6,
-                           m.totals.macs * 1e-6);
+        out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC an image\n", i + 1, m.checkpoint, m.arch,
+                           double(m.totals.parameters) * 1e-6, m.totals.macs * 1e-6);
     }
-    out += fmt::format("\n{:<5}{:>6}{:>11}{:>11}{:>9}{:>9}{:>9}{:>20}\n", "model", "batch",
-                       "images/s", "median ms", "p90", "p99", "peak MB", "speed-up [95 %]");
-    for (size_t i = 0; i < b.measured.size(); ++i)
-        out += timing_row(b.measured[i], i % b.models.size());
+    out += fmt::format("\n{:<5}{:>6}{:>11}{:>11}{:>9}{:>9}{:>9}{:>20}\n", "model", "batch", "images/s", "median ms",
+                       "p90", "p99", "peak MB", "speed-up [95 %]");
+    for (size_t i = 0; i < b.measured.size(); ++i) out += timing_row(b.measured[i], i % b.models.size());
     return b.print_layers ? out + layers_text(b) : out;
 }
 

@@ -23,9 +23,7 @@ namespace fp {
 namespace {
 
 // "checked 640 of 25331" on stderr: one line that changes on a terminal, a line for each tenth in a pipe.
-std::function<void(int64_t)> progress_line(const Options& options,
-                                           const std::string& verb,
-                                           int64_t all) {
+std::function<void(int64_t)> progress_line(const Options& options, const std::string& verb, int64_t all) {
     if (options.quiet()) return nullptr;
     const bool terminal = isatty(STDERR_FILENO) != 0;
     return [=, tenths = int64_t(0)](int64_t done) mutable {
@@ -66,21 +64,18 @@ std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::stri
 std::string listed(const std::string& title, const std::vector<std::string>& lines) {
     constexpr size_t kShown = 10;
     std::string out = fmt::format("{:<52} {:>8}\n", title, lines.size());
-    for (size_t i = 0; i < std::min(lines.size(), kShown); ++i)
-        out += "  " + printable(lines[i]) + "\n";
+    for (size_t i = 0; i < std::min(lines.size(), kShown); ++i) out += "  " + printable(lines[i]) + "\n";
     if (lines.size() > kShown) out += fmt::format("  and {} more\n", lines.size() - kShown);
     return out;
 }
 
-std::vector<std::string> lines_of(const Dataset& data,
-                                  const std::vector<std::vector<int64_t>>& sets) {
+std::vector<std::string> lines_of(const Dataset& data, const std::vector<std::vector<int64_t>>& sets) {
     std::vector<std::string> lines;
     for (const auto& set : sets) {
         std::vector<std::string> words;
         for (const int64_t i : set) {
             const Sample& s = data.samples[size_t(i)];
-            words.push_back(
-                fmt::format("{} ({}, {})", s.image, data.classes[size_t(s.label)], name(s.split)));
+            words.push_back(fmt::format("{} ({}, {})", s.image, data.classes[size_t(s.label)], name(s.split)));
         }
         lines.push_back(list(words));
     }
@@ -99,10 +94,10 @@ std::vector<std::string> reasons(const std::vector<BadImage>& bad, bool missing)
 int check_data(const DataRequest& request, const Options& options) {
     const Dataset data = open(request);
     print_notes(data, options);
-    const FileScan scan = scan_files(
-        data, {.decode = {.allow_damaged = request.allow_damaged},
-               .threads = request.threads,
-               .progress = progress_line(options, "checked", int64_t(data.samples.size()))});
+    const FileScan scan =
+        scan_files(data, {.decode = {.allow_damaged = request.allow_damaged},
+                          .threads = request.threads,
+                          .progress = progress_line(options, "checked", int64_t(data.samples.size()))});
     const auto units = parted_units(data);
     const auto parted = parted_duplicates(data, scan);
     const auto contradicting = contradicting_duplicates(data, scan);
@@ -118,11 +113,10 @@ int check_data(const DataRequest& request, const Options& options) {
                   << listed("lesions or patients in two splits", units);
     }
     std::cout.flush();
-    FP_REQUIRE(scan.bad.empty() || request.allow_bad, Exit::data, request.spec, ": ",
-               reasons(scan.bad, true).size(), " images missing, ", reasons(scan.bad, false).size(),
-               " unreadable (--allow-bad permits that)");
-    FP_REQUIRE((units.empty() && parted.empty()) || request.allow_leak, Exit::data, request.spec,
-               ": ", units.size(), " lesions or patients and ", parted.size(),
+    FP_REQUIRE(scan.bad.empty() || request.allow_bad, Exit::data, request.spec, ": ", reasons(scan.bad, true).size(),
+               " images missing, ", reasons(scan.bad, false).size(), " unreadable (--allow-bad permits that)");
+    FP_REQUIRE((units.empty() && parted.empty()) || request.allow_leak, Exit::data, request.spec, ": ", units.size(),
+               " lesions or patients and ", parted.size(),
                " sets of equal files are on two sides of the split (--allow-leak permits that)");
     return 0;
 }
@@ -132,9 +126,8 @@ int count_data(const DataRequest& request, const Options& options) {
     print_notes(data, options);
     std::optional<PixelStats> pixels;
     if (request.pixels)
-        pixels = measure_pixels(
-            data, Split::train, request.threads, {.allow_damaged = request.allow_damaged},
-            progress_line(options, "measured", int64_t(members(data, Split::train).size())));
+        pixels = measure_pixels(data, Split::train, request.threads, {.allow_damaged = request.allow_damaged},
+                                progress_line(options, "measured", int64_t(members(data, Split::train).size())));
     if (options.json()) {
         std::cout << stats_json(data, groupings(data, request.attributes), pixels);
         return 0;
@@ -144,9 +137,9 @@ int count_data(const DataRequest& request, const Options& options) {
         std::cout << fmt::format(
             "\n{} training images ({} unreadable), {} to {} wide, {} to {} high\n"
             "--normalize {:.4f},{:.4f},{:.4f}/{:.4f},{:.4f},{:.4f}\n",
-            pixels->images, pixels->bad, pixels->least_width, pixels->most_width,
-            pixels->least_height, pixels->most_height, pixels->mean[0], pixels->mean[1],
-            pixels->mean[2], pixels->std[0], pixels->std[1], pixels->std[2]);
+            pixels->images, pixels->bad, pixels->least_width, pixels->most_width, pixels->least_height,
+            pixels->most_height, pixels->mean[0], pixels->mean[1], pixels->mean[2], pixels->std[0], pixels->std[1],
+            pixels->std[2]);
     return 0;
 }
 
@@ -154,10 +147,10 @@ int split_data(const DataRequest& request, const Options& options) {
     Dataset data = open(request);
     std::vector<std::pair<int64_t, int64_t>> together;
     if (request.duplicates) {
-        const FileScan scan = scan_files(
-            data, {.decode_images = false,
-                   .threads = request.threads,
-                   .progress = progress_line(options, "compared", int64_t(data.samples.size()))});
+        const FileScan scan =
+            scan_files(data, {.decode_images = false,
+                              .threads = request.threads,
+                              .progress = progress_line(options, "compared", int64_t(data.samples.size()))});
         FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad.empty() ? "" : scan.bad[0].reason,
                    scan.bad.size() > 1 ? text(" and ", scan.bad.size() - 1, " more") : "",
                    " (--no-duplicates splits without reading the files)");
@@ -173,8 +166,7 @@ int split_data(const DataRequest& request, const Options& options) {
             "{}: {} train, {} val, {} test; {} pairs of equal files kept together; "
             "read it with csv:{},images={}\n",
             options.tool(), members(data, Split::train).size(), members(data, Split::val).size(),
-            members(data, Split::test).size(), together.size(),
-            request.out.empty() ? "FILE" : request.out, data.root);
+            members(data, Split::test).size(), together.size(), request.out.empty() ? "FILE" : request.out, data.root);
     return 0;
 }
 
@@ -184,8 +176,8 @@ int write_synth(const DataRequest& request, const Options& options) {
     FP_REQUIRE(data.synth, Exit::usage, "synth: ", request.spec, " is not synth:...");
     const std::filesystem::path folder = request.out;
     std::error_code error;
-    FP_REQUIRE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder, error),
-               Exit::data, request.out, ": is there and not empty");
+    FP_REQUIRE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder, error), Exit::data, request.out,
+               ": is there and not empty");
     std::filesystem::create_directories(folder / "images", error);
     FP_REQUIRE(!error, Exit::data, request.out, ": ", error.message());
 
@@ -215,8 +207,7 @@ int cache_data(const DataRequest& request, const Options& options) {
                                       .memory_bytes = 0,
                                       .cache = request.out,
                                       .progress = progress});
-    if (!options.quiet() && !images.wrote_cache())
-        std::cerr << options.tool() << ": was there already\n";
+    if (!options.quiet() && !images.wrote_cache()) std::cerr << options.tool() << ": was there already\n";
     std::cout << images.cache_file().string() << "\n";
     return 0;
 }

@@ -21,18 +21,14 @@ struct BenchFlags {
 
 void declare(Options& o, BenchFlags& f) {
     add_compute_options(o, f.compute);
-    o.add("checkpoint FILE", f.checkpoints,
-          "a model, to be repeated; speed-ups are over the first");
-    o.add("batch-size N", f.batch_sizes, "images a call, with commas: 1,32,256",
-          {.low = 1, .high = 65536});
+    o.add("checkpoint FILE", f.checkpoints, "a model, to be repeated; speed-ups are over the first");
+    o.add("batch-size N", f.batch_sizes, "images a call, with commas: 1,32,256", {.low = 1, .high = 65536});
     o.add("image-size N", f.image_size, "side of the images; as the first model was trained",
           {.low = 1, .high = 16384});
     o.add("train", f.train, "a training step instead of an inference");
-    o.add("layers", f.layers,
-          "a row a layer: shape, work, time, and its share of the measured roof");
+    o.add("layers", f.layers, "a row a layer: shape, work, time, and its share of the measured roof");
     o.add("trace FILE", f.trace, "a row a layer as a file for Chrome's trace viewer or Perfetto");
-    o.add("seconds S", f.seconds, "at least this long for each model and batch size",
-          {.low = 0, .high = 3600});
+    o.add("seconds S", f.seconds, "at least this long for each model and batch size", {.low = 0, .high = 3600});
 }
 
 // From the third step on nothing is allocated any more.
@@ -43,9 +39,7 @@ size_t peak_bytes(Network& network, const TimingOptions& timing) {
 }
 
 // Every model at every batch size, the models of one size in turns.
-std::vector<Measured> measure(const std::vector<LoadedModel>& models,
-                              const BenchFlags& f,
-                              int image_size) {
+std::vector<Measured> measure(const std::vector<LoadedModel>& models, const BenchFlags& f, int image_size) {
     std::vector<Network*> networks;
     for (const LoadedModel& m : models) networks.push_back(m.network.get());
     std::vector<Measured> out;
@@ -54,8 +48,8 @@ std::vector<Measured> measure(const std::vector<LoadedModel>& models,
             .batch_size = batch, .image_size = image_size, .train = f.train, .seconds = f.seconds};
         const auto seconds = time_in_turns(networks, timing);
         for (size_t i = 0; i < models.size(); ++i)
-            out.push_back({f.checkpoints[i], batch, seconds[i], summarize(seconds[i]),
-                           ratio_of(seconds[0], seconds[i]), peak_bytes(*networks[i], timing)});
+            out.push_back({f.checkpoints[i], batch, seconds[i], summarize(seconds[i]), ratio_of(seconds[0], seconds[i]),
+                           peak_bytes(*networks[i], timing)});
     }
     return out;
 }
@@ -77,10 +71,9 @@ int run(const BenchFlags& f, const Options& options) {
         Network& net = *models[i].network;
         report.models.push_back({f.checkpoints[i], net.spec.arch, totals(layer_costs(net, size))});
         if (f.layers || !f.trace.empty())
-            report.layers.push_back(
-                {f.checkpoints[i], profile(net, {.batch_size = report.layers_batch_size,
-                                                 .image_size = size,
-                                                 .mode = f.train ? Mode::train : Mode::infer})});
+            report.layers.push_back({f.checkpoints[i], profile(net, {.batch_size = report.layers_batch_size,
+                                                                     .image_size = size,
+                                                                     .mode = f.train ? Mode::train : Mode::infer})});
     }
     if (!f.trace.empty()) write_file(f.trace, trace_text(report.layers));
     if (f.layers) report.roof = measure_roofline(k);
@@ -95,6 +88,5 @@ int main(int argc, char** argv) {
     fp::BenchFlags flags;
     return fp::run_tool(
         argc, argv, "Measures how fast models are, dense and pruned in turns in one run.",
-        [&](fp::Options& o) { fp::declare(o, flags); },
-        [&](const fp::Options& o) { return fp::run(flags, o); });
+        [&](fp::Options& o) { fp::declare(o, flags); }, [&](const fp::Options& o) { return fp::run(flags, o); });
 }

@@ -22,8 +22,7 @@ int main(int argc, char** argv) {
                     "count by these groups, to be repeated: sex, age:60, sex*age:60; else by the "
                     "usual ones that are there");
         add_dataset_options(options, request.dataset);
-        options.add("threads N", request.threads, "threads; 0 is every core",
-                    {.low = 0, .high = 4096});
+        options.add("threads N", request.threads, "threads; 0 is every core", {.low = 0, .high = 4096});
         options.heading("check");
         options.add("allow-leak", request.allow_leak,
                     "a lesion, patient or file on two sides of the split is no error");
@@ -31,15 +30,12 @@ int main(int argc, char** argv) {
         options.add("allow-damaged", request.allow_damaged,
                     "a JPEG that is cut off or corrupt counts as readable (stats, cache too)");
         options.heading("stats");
-        options.add("pixels", request.pixels,
-                    "read every training image: sizes, mean and standard deviation");
+        options.add("pixels", request.pixels, "read every training image: sizes, mean and standard deviation");
         options.heading("split, synth, cache");
         options.add("out PATH", request.out,
                     "split: the CSV, else stdout; synth: a new folder; cache: the cache's folder");
-        options.add("duplicates", request.duplicates,
-                    "split: read every file and keep equal ones on one side");
-        options.add("image-size N", request.image_size,
-                    "cache: side of the square that a model sees, in pixels",
+        options.add("duplicates", request.duplicates, "split: read every file and keep equal ones on one side");
+        options.add("image-size N", request.image_size, "cache: side of the square that a model sees, in pixels",
                     {.low = 1, .high = 16384});
         options.leave_out_of_config("out");
     };

@@ -26,15 +26,12 @@ struct EvalFlags {
 
 void declare_statistics(Options& o, EvalFlags& f) {
     o.heading("Statistics");
-    o.add("resamples N", f.figures.resamples,
-          "bootstrap resamples, permutations and swaps; 0 prints values alone",
+    o.add("resamples N", f.figures.resamples, "bootstrap resamples, permutations and swaps; 0 prints values alone",
           {.low = 0, .high = 1e6});
-    o.add("confidence SHARE", f.figures.confidence, "of intervals and fair ranges",
-          {.low = .5, .high = .999});
-    o.add("min-group-size N", f.figures.min_group_size,
-          "images; smaller groups are shown, but left out of gaps", {.low = 1, .high = 1e9});
-    o.add("positive CLASS", f.figures.positive,
-          "report the sensitivity of this class at --specificity");
+    o.add("confidence SHARE", f.figures.confidence, "of intervals and fair ranges", {.low = .5, .high = .999});
+    o.add("min-group-size N", f.figures.min_group_size, "images; smaller groups are shown, but left out of gaps",
+          {.low = 1, .high = 1e9});
+    o.add("positive CLASS", f.figures.positive, "report the sensitivity of this class at --specificity");
     o.add("specificity SHARE", f.figures.specificity, "see --positive", {.low = 0, .high = 1});
     o.add("threshold RULE", f.threshold,
           "judge --positive against the rest too, called from a probability on: f1, youden or "
@@ -52,8 +49,7 @@ void declare(Options& o, EvalFlags& f) {
     o.add("compare FILE", f.compare,
           "another model (.safetensors) or its predictions for the same images; differences "
           "are ours minus its");
-    o.add("split NAME", f.split,
-          "the rows to judge, of a file that names splits; test where it names several");
+    o.add("split NAME", f.split, "the rows to judge, of a file that names splits; test where it names several");
     o.add("predictions-out FILE", f.predictions_out, "write the judged rows as CSV");
     o.leave_out_of_config("predictions-out");
     o.heading("Data and device, with --checkpoint");
@@ -83,8 +79,8 @@ struct EvalInput {
 // The rows of --split, or of test where a file names several splits.
 Predictions chosen_rows(const Predictions& all, const std::string& split) {
     if (!split.empty()) return of_split(all, split);
-    const bool several = std::any_of(all.split.begin(), all.split.end(),
-                                     [&](const auto& s) { return s != all.split[0]; });
+    const bool several =
+        std::any_of(all.split.begin(), all.split.end(), [&](const auto& s) { return s != all.split[0]; });
     return several ? of_split(all, "test") : all;
 }
 
@@ -110,13 +106,9 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
     Session session(*model.network);
     const auto predict_on = [&](const std::string& split) {
         const std::vector<int64_t> samples = samples_of(data.set, split);
-        Predictions p = predict({session,
-                                 preprocessing,
-                                 data,
-                                 samples,
-                                 {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
-        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split,
-                   "` can be read");
+        Predictions p =
+            predict({session, preprocessing, data, samples, {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
+        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
         return p;
     };
     EvalInput out{.judged = predict_on(f.split.empty() ? "test" : f.split),
@@ -185,8 +177,7 @@ void store(const StoredThreshold& t, const EvalFlags& f, const Options& options)
 void check(const EvalFlags& f) {
     FP_REQUIRE(f.predictions.empty() != f.checkpoint.empty(), Exit::usage,
                "one of --checkpoint FILE and --predictions FILE is wanted");
-    FP_REQUIRE(f.threshold.empty() || !f.figures.positive.empty(), Exit::usage,
-               "--threshold wants --positive CLASS");
+    FP_REQUIRE(f.threshold.empty() || !f.figures.positive.empty(), Exit::usage, "--threshold wants --positive CLASS");
     FP_REQUIRE(!f.store_threshold || (is_model(f.checkpoint) && chooses(f)), Exit::usage,
                "--store-threshold wants --checkpoint and --threshold f1, youden or specificity");
 }
@@ -194,25 +185,21 @@ void check(const EvalFlags& f) {
 int run(const EvalFlags& f, const Options& options) {
     check(f);
     const std::string& judged = f.checkpoint.empty() ? f.predictions : f.checkpoint;
-    const EvalInput ours =
-        f.checkpoint.empty() ? input_of(judged, f, options) : input_of_model(judged, f, options);
-    if (!options.quiet())
-        std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), ours.judged.size(), judged);
+    const EvalInput ours = f.checkpoint.empty() ? input_of(judged, f, options) : input_of_model(judged, f, options);
+    if (!options.quiet()) std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), ours.judged.size(), judged);
     if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
     if (!f.compare.empty()) other = input_of(f.compare, f, options);
 
     EvaluateOptions figures = f.figures;
     figures.threads = f.compute.threads;
-    Evaluation evaluation =
-        evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
+    Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = int64_t(ours.unreadable.size());
     if (evaluation.skipped > 0) evaluation.first_skipped = ours.unreadable.begin()->second;
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
-    std::cout << (options.json() ? json_text(evaluation, at)
-                                 : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
+    std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;
 }
 

@@ -33,9 +33,8 @@ int run(const Settings& s, const fp::Options& options) {
         report("safetensors", s.safetensors);
     }
     if (!s.onnx.empty()) {
-        const fp::OnnxOptions onnx{
-            .image_size = s.image_size.value_or(model.card.preprocessing.image_size),
-            .fold_norms = s.fold_bn};
+        const fp::OnnxOptions onnx{.image_size = s.image_size.value_or(model.card.preprocessing.image_size),
+                                   .fold_norms = s.fold_bn};
         fp::write_file(s.onnx, fp::onnx_bytes(*model.network, model.card, onnx));
         report("onnx", s.onnx);
     }
@@ -57,8 +56,8 @@ int main(int argc, char** argv) {
                   "them");
             o.add("onnx FILE", s.onnx, "write the graph: opset 13, images (N,3,S,S) to logits");
             o.add("fold-bn", s.fold_bn, "ONNX: batch norms become part of the convolutions");
-            o.add("image-size N", s.image_size,
-                  "ONNX: side of the images; as the model was trained", {.low = 1, .high = 16384});
+            o.add("image-size N", s.image_size, "ONNX: side of the images; as the model was trained",
+                  {.low = 1, .high = 16384});
         },
         [&](const fp::Options& o) { return run(s, o); });
 }

@@ -58,16 +58,13 @@ struct Run {
     const PruneObserver observer;
     const bool json;
 
-    PruneStart start() const {
-        return {.caller = caller, .resume = flags.resume, .scores = flags.scores};
-    }
+    PruneStart start() const { return {.caller = caller, .resume = flags.resume, .scores = flags.scores}; }
 };
 
 int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
     const std::string document = publish(report, run.folder, run.caller);
     std::cout << (run.json ? document
-                           : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n",
-                                                           model.string(),
+                           : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
                                                            (run.folder / "report.html").string()));
     return 0;
 }
@@ -81,39 +78,36 @@ int run_one(const Run& run) {
 }
 
 int run_sweep(const Run& run, const SweepSettings& settings) {
-    const auto found = sweep(run.dense, settings, run.folder,
-                             {.caller = run.caller, .force = run.flags.force}, run.observer);
+    const auto found =
+        sweep(run.dense, settings, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
     if (!found) return StopSignals::exit_code();
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
-    PruneReport report =
-        prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
+    PruneReport report = prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
     add_sweep(report, *found, run.folder);
     return finish(run, report, folder / "best.safetensors");
 }
 
 int run_scan(const Run& run) {
-    const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan},
-                            run.folder, run.start(), run.observer);
+    const auto found =
+        scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start(), run.observer);
     if (!found) return StopSignals::exit_code();
     const std::string document = publish(*found, run.dense, run.folder, run.caller);
     std::cout << (run.json ? document
                            : to_text(found->result) +
-                                 fmt::format("\nreport        {}\n",
-                                             (run.folder / "report.html").string()));
+                                 fmt::format("\nreport        {}\n", (run.folder / "report.html").string()));
     return 0;
 }
 
 int run_scores(const Run& run) {
-    if (!score_only(run.dense, run.settings, run.folder, run.start(), run.observer))
-        return StopSignals::exit_code();
+    if (!score_only(run.dense, run.settings, run.folder, run.start(), run.observer)) return StopSignals::exit_code();
     const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
     if (!other.empty())
-        compared = {.file = other,
-                    .layers = compare_ranks(scores, scores_in(other, run.dense.hash),
-                                            parse_amount(run.settings.amount))};
+        compared = {
+            .file = other,
+            .layers = compare_ranks(scores, scores_in(other, run.dense.hash), parse_amount(run.settings.amount))};
     const ScoresReport report = scores_report(scores, file, compared);
     std::cout << (run.json ? json_text(report) : to_text(report));
     return 0;
@@ -123,9 +117,8 @@ int run(PruneFlags f, const Options& o) {
     const Kernels& kernels = use_device(f.compute, o);
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
-    FP_REQUIRE(!f.data.image_size || *f.data.image_size == size, Exit::model, f.checkpoint,
-               ": was trained at ", size, " pixels, --image-size is ",
-               f.data.image_size.value_or(0));
+    FP_REQUIRE(!f.data.image_size || *f.data.image_size == size, Exit::model, f.checkpoint, ": was trained at ", size,
+               " pixels, --image-size is ", f.data.image_size.value_or(0));
     const ImageData data = open_images(f.data, size, dense.card.classes, f.cache);
     if (f.show_groups) {
         for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
@@ -135,10 +128,8 @@ int run(PruneFlags f, const Options& o) {
     check(f);
     f.pruning.attributes = f.data.attributes;
     f.pruning.batch_size = f.data.batch_size;
-    const SweepSettings search{
-        .base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};
-    const PruneSettings settings =
-        f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
+    const SweepSettings search{.base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};
+    const PruneSettings settings = f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
     for (const SweepPoint& point : sweep_points(search)) check(point.settings);
     check_objective(f.pruning, data);
     const Baseline baseline(dense, data, settings);
@@ -146,13 +137,9 @@ int run(PruneFlags f, const Options& o) {
     if (!f.scores.empty() && !f.resume) scores_in(f.scores, baseline.hash);
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
-    RunFolder folder(f.out, f.force    ? IfRunIsThere::overwrite
-                            : f.resume ? IfRunIsThere::resume
-                                       : IfRunIsThere::refuse);
-    const Caller caller{.tool = o.tool(),
-                        .command_line = o.command_line(),
-                        .config = o.resolved(),
-                        .settings = o.identity()};
+    RunFolder folder(f.out, f.force ? IfRunIsThere::overwrite : f.resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
+    const Caller caller{
+        .tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,
@@ -175,8 +162,6 @@ int run(PruneFlags f, const Options& o) {
 int main(int argc, char** argv) {
     fp::PruneFlags flags;
     return fp::run_tool(
-        argc, argv,
-        "Removes the channels that carry a sensitive attribute, fine-tunes, and reports.",
-        [&](fp::Options& o) { fp::declare(o, flags); },
-        [&](const fp::Options& o) { return fp::run(flags, o); });
+        argc, argv, "Removes the channels that carry a sensitive attribute, fine-tunes, and reports.",
+        [&](fp::Options& o) { fp::declare(o, flags); }, [&](const fp::Options& o) { return fp::run(flags, o); });
 }

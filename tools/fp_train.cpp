@@ -43,8 +43,7 @@ void declare(Options& o, TrainFlags& f) {
     o.add("width X", f.width, "every layer's channels times this", {.low = 0.01, .high = 16});
     o.add("weights FILE", f.weights, "start from torchvision's or timm's weights (safetensors)");
     o.add("seed N", f.seed, "of initial weights, order, augmentation and dropout");
-    o.add("save-every N", f.save_every, "save after so many batches too; 0 is after epochs",
-          {.low = 0});
+    o.add("save-every N", f.save_every, "save after so many batches too; 0 is after epochs", {.low = 0});
     o.add("max-time MINUTES", f.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
     add_training_options(o, f.training, "");
     for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
@@ -75,8 +74,7 @@ TrainObserver on_stderr(bool quiet, const FitOptions& options) {
     const auto progress = [=, batch_size = options.batch_size](const FitHooks::Progress& p) {
         if (std::exchange(bar->epoch, p.epoch) != p.epoch || !bar->line) {
             bar->line.reset();
-            bar->line.emplace(progress_output(quiet),
-                              fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
+            bar->line.emplace(progress_output(quiet), fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
                               p.batches * batch_size);
         }
         bar->line->update(p.batch * batch_size, p.loss, p.waiting_seconds);
@@ -84,8 +82,7 @@ TrainObserver on_stderr(bool quiet, const FitOptions& options) {
     return {.say = say,
             .warn = warn,
             .progress = progress,
-            .epoch = [say, epochs = options.epochs](
-                         const EpochResult& r) { say(epoch_line(r, epochs)); },
+            .epoch = [say, epochs = options.epochs](const EpochResult& r) { say(epoch_line(r, epochs)); },
             .stop = StopSignals::requested};
 }
 
@@ -96,15 +93,11 @@ int run(const TrainFlags& f, const Options& o) {
     Preprocessing preprocessing{.image_size = image_size(f)};
     set_normalization(preprocessing, f.normalize);
     const ImageData data = open_images(f.data, preprocessing.image_size, {}, f.cache);
-    const FitOptions options =
-        fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
+    const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
     const TrainObserver observer = on_stderr(o.quiet(), options);
     for (const std::string& note : data.set.notes) observer.say("data: " + note);
-    const auto net = models::build({.arch = f.model,
-                                    .classes = int(data.set.classes.size()),
-                                    .stem = f.stem,
-                                    .width = f.width},
-                                   k);
+    const auto net =
+        models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
     const TrainResult result = train(*net, preprocessing, data, options,
                                      {.folder = f.out,
                                       .if_run_is_there = f.force    ? IfRunIsThere::overwrite
@@ -138,6 +131,5 @@ int main(int argc, char** argv) {
     fp::TrainFlags flags;
     return fp::run_tool(
         argc, argv, "Trains a classifier and leaves a run folder with its checkpoints.",
-        [&](fp::Options& o) { fp::declare(o, flags); },
-        [&](const fp::Options& o) { return fp::run(flags, o); });
+        [&](fp::Options& o) { fp::declare(o, flags); }, [&](const fp::Options& o) { return fp::run(flags, o); });
 }

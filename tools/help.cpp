@@ -58,13 +58,10 @@ void append_row(std::string& out, std::string left, const std::string& right) {
 
 }  // namespace
 
-std::string help_text(std::string_view tool,
-                      std::string_view purpose,
-                      const std::deque<Option>& options) {
+std::string help_text(std::string_view tool, std::string_view purpose, const std::deque<Option>& options) {
     std::string out = "Usage: " + std::string(tool);
     for (const Option& option : options)
-        if (option.positional)
-            out += option.required ? " " + option.metavar : " [" + option.metavar + "]";
+        if (option.positional) out += option.required ? " " + option.metavar : " [" + option.metavar + "]";
     out += " [options]\n";
     append_wrapped(out, std::string(purpose), 0);
 

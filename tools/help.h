@@ -9,8 +9,6 @@
 
 namespace fp {
 
-std::string help_text(std::string_view tool,
-                      std::string_view purpose,
-                      const std::deque<Option>& options);
+std::string help_text(std::string_view tool, std::string_view purpose, const std::deque<Option>& options);
 
 }  // namespace fp

@@ -24,12 +24,9 @@ ImageData open_images(const DataOptions& options,
 }
 
 void say_skipped(const ImageData& data, const Options& options) {
-    if (const std::string line = skipped_text(data); !line.empty())
-        std::cerr << options.tool() << ": " << line << "\n";
+    if (const std::string line = skipped_text(data); !line.empty()) std::cerr << options.tool() << ": " << line << "\n";
 }
 
-LoadedModel load_model(const std::string& path, const Kernels& k) {
-    return read_checkpoint(path, models::all(), k);
-}
+LoadedModel load_model(const std::string& path, const Kernels& k) { return read_checkpoint(path, models::all(), k); }
 
 }  // namespace fp

@@ -22,9 +22,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
         return d[word.size()][other.size()];
     };
     word = word.substr(0, 64);
-    return *std::min_element(
-        candidates.begin(), candidates.end(),
-        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+    return *std::min_element(candidates.begin(), candidates.end(),
+                             [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
 }
 
 }  // namespace fp

@@ -34,15 +34,11 @@ template <class T>
 T value_of(const std::string& word, Range range) {
     T value{};
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word),
-               " is too large");
-    FP_REQUIRE(
-        error == std::errc() && end == word.data() + word.size() && double(value) == double(value),
-        Exit::usage, "`", printable(word), "` is not ", kind_name(kTakes<T>));
-    FP_REQUIRE(double(value) >= range.low, Exit::usage, printable(word), " is below ",
-               fmt::format("{}", range.low));
-    FP_REQUIRE(double(value) <= range.high, Exit::usage, printable(word), " is above ",
-               fmt::format("{}", range.high));
+    FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word), " is too large");
+    FP_REQUIRE(error == std::errc() && end == word.data() + word.size() && double(value) == double(value), Exit::usage,
+               "`", printable(word), "` is not ", kind_name(kTakes<T>));
+    FP_REQUIRE(double(value) >= range.low, Exit::usage, printable(word), " is below ", fmt::format("{}", range.low));
+    FP_REQUIRE(double(value) <= range.high, Exit::usage, printable(word), " is above ", fmt::format("{}", range.high));
     return value;
 }
 template <>
@@ -51,8 +47,7 @@ std::string value_of(const std::string& word, Range) {
 }
 template <>
 bool value_of(const std::string& word, Range) {
-    FP_REQUIRE(word == "true" || word == "false", Exit::usage, "`", printable(word),
-               "` is neither true nor false");
+    FP_REQUIRE(word == "true" || word == "false", Exit::usage, "`", printable(word), "` is neither true nor false");
     return word == "true";
 }
 
@@ -60,9 +55,7 @@ template <class T>
 void read(const Words& words, T& value, Range range) {
     value = value_of<T>(words.at(0), range);
 }
-void read(const Words& words, std::optional<int>& value, Range range) {
-    value = value_of<int>(words.at(0), range);
-}
+void read(const Words& words, std::optional<int>& value, Range range) { value = value_of<int>(words.at(0), range); }
 void read(const Words& words, std::vector<std::string>& value, Range) { value = words; }
 void read(const Words& words, std::vector<int>& value, Range range) {
     std::vector<int> read;

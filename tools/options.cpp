@@ -29,9 +29,7 @@ std::string environment_name(const std::string& name) {
 }
 
 std::string shell_quoted(const std::string& word) {
-    const auto plain = [](unsigned char c) {
-        return std::isalnum(c) || std::strchr("_-+=:,./%@", c);
-    };
+    const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_-+=:,./%@", c); };
     if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
     std::string out = "'";
     for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -39,10 +37,7 @@ std::string shell_quoted(const std::string& word) {
 }
 
 // Puts the place where the words came from in front of the message of an Error.
-void set_from(Option& option,
-              const std::vector<std::string>& words,
-              const std::string& place,
-              Exit exit) {
+void set_from(Option& option, const std::vector<std::string>& words, const std::string& place, Exit exit) {
     try {
         option.set(words);
     } catch (const Error& error) {
@@ -70,8 +65,7 @@ std::string_view wanted_in_file(Takes takes, TomlKind kind) {
 }
 
 void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
-    FP_REQUIRE(option.list || !entry.is_array, Exit::data, place,
-               ": takes one value, not an array");
+    FP_REQUIRE(option.list || !entry.is_array, Exit::data, place, ": takes one value, not an array");
     const std::string_view wanted = wanted_in_file(option.takes, entry.kind);
     FP_REQUIRE(entry.values.empty() || wanted.empty(), Exit::data, place, ": must be ", wanted);
 }
@@ -88,16 +82,15 @@ struct Options::State {
     Option& add(std::string_view name, std::string_view help_text) {
         const size_t space = std::min(name.find(' '), name.size());
         FP_CHECK(!find(name.substr(0, space)), "option --", name, " is declared twice");
-        options.push_back({.name = std::string(name.substr(0, space)),
-                           .help = std::string(help_text),
-                           .heading = heading});
+        options.push_back(
+            {.name = std::string(name.substr(0, space)), .help = std::string(help_text), .heading = heading});
         if (space < name.size()) options.back().metavar = name.substr(space + 1);
         return options.back();
     }
 
     Option* find(std::string_view name) {
-        const auto found = std::find_if(options.begin(), options.end(),
-                                        [&](const Option& o) { return o.name == name; });
+        const auto found =
+            std::find_if(options.begin(), options.end(), [&](const Option& o) { return o.name == name; });
         return found == options.end() ? nullptr : &*found;
     }
     Option& at(std::string_view name) {
@@ -126,8 +119,7 @@ void Options::State::refuse_leftovers(const std::vector<std::string>& leftovers)
         if (o.takes == Takes::flag) known.push_back("no-" + o.name);
     for (const std::string& word : leftovers)
         if (word.starts_with("--") && word != "--")
-            refuse(printable(word.substr(0, word.find('='))) +
-                   ": no such option; the nearest is --" +
+            refuse(printable(word.substr(0, word.find('='))) + ": no such option; the nearest is --" +
                    nearest(word.substr(2, word.find('=') - 2), known));
     if (!leftovers.empty()) refuse(printable(leftovers[0]) + ": is not expected");
 }
@@ -140,11 +132,10 @@ void Options::State::read_command_line() {
     app.allow_extras();
     std::vector<CLI::Option*> parsed;
     for (const Option& o : options)
-        parsed.push_back(o.takes == Takes::flag
-                             ? app.add_flag("--" + o.name + ",!--no-" + o.name)
-                             : app.add_option(o.positional ? o.name : "--" + o.name)
-                                   ->take_all()
-                                   ->allow_extra_args(false));
+        parsed.push_back(
+            o.takes == Takes::flag
+                ? app.add_flag("--" + o.name + ",!--no-" + o.name)
+                : app.add_option(o.positional ? o.name : "--" + o.name)->take_all()->allow_extra_args(false));
     try {
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     } catch (const CLI::Error& error) {
@@ -155,11 +146,9 @@ void Options::State::read_command_line() {
         Option& o = options[i];
         const std::vector<std::string>& words = parsed[i]->results();
         if (words.empty()) continue;
-        if (words.size() > 1 && !o.list)
-            refuse(fmt::format("{}: given {} times", o.title(), words.size()));
+        if (words.size() > 1 && !o.list) refuse(fmt::format("{}: given {} times", o.title(), words.size()));
         for (const std::string& word : words)
-            if (word.starts_with("--"))
-                refuse(o.title() + ": needs a value, but " + printable(word) + " follows");
+            if (word.starts_with("--")) refuse(o.title() + ": needs a value, but " + printable(word) + " follows");
         set_from(o, words, o.title(), Exit::usage);
     }
 }
@@ -180,8 +169,7 @@ void Options::State::read_file() {
         Option* option = find(entry.key);
         if (!option || option->positional)
             refuse(place + ": no such key; the nearest is " + nearest(entry.key, names()));
-        FP_REQUIRE(option->name != "config", Exit::data, place,
-                   ": a configuration cannot name another one");
+        FP_REQUIRE(option->name != "config", Exit::data, place, ": a configuration cannot name another one");
         check_kind(*option, entry, place);
         if (!option->given) set_from(*option, entry.values, place, Exit::data);
     }
@@ -189,8 +177,7 @@ void Options::State::read_file() {
 
 void Options::State::check_required() const {
     for (const Option& o : options)
-        if (o.required && !o.given)
-            refuse(o.title() + ": is required (" + tool + " --help lists all options)");
+        if (o.required && !o.given) refuse(o.title() + ": is required (" + tool + " --help lists all options)");
 }
 
 Options::Options(std::string tool, std::string purpose) : state_(std::make_unique<State>()) {
@@ -201,10 +188,7 @@ Options::~Options() = default;
 
 void Options::heading(std::string_view title) { state_->heading = title; }
 
-void Options::add_target(std::string_view name,
-                         OptionTarget target,
-                         std::string_view help,
-                         Range range) {
+void Options::add_target(std::string_view name, OptionTarget target, std::string_view help, Range range) {
     bind_variable(state_->add(name, help), target, range);
 }
 
@@ -217,8 +201,7 @@ void Options::add_choice(std::string_view name,
     Option& option = state_->add(name, help);
     for (size_t i = 0; i < words.size(); ++i) {
         option.help += (i == 0 ? ": " : ", ") + words[i];
-        if (i < known.says.size() && !known.says[i].empty())
-            option.help += " (" + known.says[i] + ")";
+        if (i < known.says.size() && !known.says[i].empty()) option.help += " (" + known.says[i] + ")";
     }
     option.set = [words, set](const std::vector<std::string>& given) {
         const auto found = std::find(words.begin(), words.end(), given[0]);
@@ -247,11 +230,9 @@ bool Options::parse(int argc, const char* const* argv) {
     add("quiet", s.quiet, "no progress");
     add("version", s.version, "print the version and stop");
     add("help", s.help, "print this and stop");
-    for (const char* name : {"config", "json", "quiet", "version", "help"})
-        leave_out_of_config(name);
+    for (const char* name : {"config", "json", "quiet", "version", "help"}) leave_out_of_config(name);
 
-    for (int i = 1; i < argc; ++i)
-        s.arguments.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
+    for (int i = 1; i < argc; ++i) s.arguments.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
     // The defaults are shown as they were declared, so --help comes before anything is read.
     if (std::find(s.arguments.begin(), s.arguments.end(), "--help") != s.arguments.end()) {
         std::cout << help();
@@ -305,8 +286,6 @@ std::vector<Setting> Options::identity() const {
     return out;
 }
 
-std::string Options::help() const {
-    return help_text(state_->tool, state_->purpose, state_->options);
-}
+std::string Options::help() const { return help_text(state_->tool, state_->purpose, state_->options); }
 
 }  // namespace fp

@@ -85,8 +85,7 @@ public:
         add_choice(
             name, std::move(names), help, [&value, known](size_t i) { value = known[i].second; },
             [&value, known] {
-                return std::find_if(known.begin(), known.end(),
-                                    [&](const auto& pair) { return pair.second == value; })
+                return std::find_if(known.begin(), known.end(), [&](const auto& pair) { return pair.second == value; })
                     ->first;
             });
     }
@@ -109,11 +108,10 @@ public:
     bool json() const;
     bool quiet() const;
     const std::string& tool() const;
-    std::string command_line() const;  // quoted for a shell
-    std::string resolved() const;      // every setting and its value as TOML, as --config takes it
-    std::vector<Setting> identity()
-        const;                 // the settings that decide the bits of a run: "--lr", "0.05"
-    std::string help() const;  // within 80 columns
+    std::string command_line() const;       // quoted for a shell
+    std::string resolved() const;           // every setting and its value as TOML, as --config takes it
+    std::vector<Setting> identity() const;  // the settings that decide the bits of a run: "--lr", "0.05"
+    std::string help() const;               // within 80 columns
 
 private:
     struct Words {

@@ -11,8 +11,7 @@ int run_tool(int argc,
              std::string_view purpose,
              const std::function<void(Options&)>& declare,
              const std::function<int(const Options&)>& run) {
-    const std::string tool =
-        argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "fairprune";
+    const std::string tool = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "fairprune";
     const auto stop = [&](std::string what, int code) {
         std::replace(what.begin(), what.end(), '\n', ' ');
         std::cerr << tool << ": " << what << std::endl;
@@ -23,8 +22,7 @@ int run_tool(int argc,
         declare(options);
         const int code = options.parse(argc, argv) ? run(options) : 0;
         std::cout.flush();
-        FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data,
-                   "standard output: cannot be written");
+        FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data, "standard output: cannot be written");
         return code;
     } catch (const Error& error) {
         return stop(error.what(), int(error.exit));

@@ -13,30 +13,25 @@ namespace {
 // Bounds the depth of a.a.a... = 1, whose tables toml++ builds and frees by recursion.
 constexpr size_t kMostBytes = 32 << 10;
 
-TomlKind append_value(std::vector<std::string>& values,
-                      const toml::node& node,
-                      const std::string& place) {
+TomlKind append_value(std::vector<std::string>& values, const toml::node& node, const std::string& place) {
     const auto append = [&](std::string word, TomlKind kind) {
         values.push_back(std::move(word));
         return kind;
     };
     if (const auto* text = node.as_string()) return append(text->get(), TomlKind::text);
-    if (const auto* flag = node.as_boolean())
-        return append(flag->get() ? "true" : "false", TomlKind::boolean);
-    if (const auto* whole = node.as_integer())
-        return append(fmt::format("{}", whole->get()), TomlKind::integer);
+    if (const auto* flag = node.as_boolean()) return append(flag->get() ? "true" : "false", TomlKind::boolean);
+    if (const auto* whole = node.as_integer()) return append(fmt::format("{}", whole->get()), TomlKind::integer);
     if (const auto* number = node.as_floating_point())
         return append(fmt::format("{}", number->get()), TomlKind::number);
-    fail_with(Exit::data, place, node.is_array() ? "arrays in arrays" : "dates and times",
-              " are not used here");
+    fail_with(Exit::data, place, node.is_array() ? "arrays in arrays" : "dates and times", " are not used here");
 }
 
 TomlEntry entry_of(const toml::key& key, const toml::node& node, const std::string& file) {
     TomlEntry entry{.key = std::string(key.str()), .line = int(key.source().begin.line)};
     const std::string place = text(file, ":", entry.line, ": ");
     FP_REQUIRE(!node.is_table() && !node.is_array_of_tables(), Exit::data, place,
-               "tables (sections, dotted keys, inline tables) are not used here: `",
-               printable(entry.key), "` must be a value");
+               "tables (sections, dotted keys, inline tables) are not used here: `", printable(entry.key),
+               "` must be a value");
     const toml::array* array = node.as_array();
     entry.is_array = array != nullptr;
     if (!array) {
@@ -45,8 +40,8 @@ TomlEntry entry_of(const toml::key& key, const toml::node& node, const std::stri
     }
     for (const toml::node& value : *array) {
         const TomlKind kind = append_value(entry.values, value, place);
-        FP_REQUIRE(entry.values.size() == 1 || kind == entry.kind, Exit::data, place,
-                   "the array of `", printable(entry.key), "` mixes kinds of values");
+        FP_REQUIRE(entry.values.size() == 1 || kind == entry.kind, Exit::data, place, "the array of `",
+                   printable(entry.key), "` mixes kinds of values");
         entry.kind = kind;
     }
     return entry;
@@ -59,14 +54,11 @@ std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& file
                " bytes, a configuration has at most ", kMostBytes);
     std::vector<TomlEntry> entries;
     try {
-        for (const auto& [key, node] : toml::parse(text))
-            entries.push_back(entry_of(key, node, file_name));
+        for (const auto& [key, node] : toml::parse(text)) entries.push_back(entry_of(key, node, file_name));
     } catch (const toml::parse_error& error) {
-        fail_with(Exit::data, file_name, ":", error.source().begin.line, ": ",
-                  printable(error.description(), 400));
+        fail_with(Exit::data, file_name, ":", error.source().begin.line, ": ", printable(error.description(), 400));
     }
-    std::sort(entries.begin(), entries.end(),
-              [](const TomlEntry& a, const TomlEntry& b) { return a.line < b.line; });
+    std::sort(entries.begin(), entries.end(), [](const TomlEntry& a, const TomlEntry& b) { return a.line < b.line; });
     return entries;
 }
 

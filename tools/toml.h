@@ -14,9 +14,8 @@ struct TomlEntry {
     std::string key;
     TomlKind kind = TomlKind::text;  // of the value, or of an array's values
     bool is_array = false;
-    std::vector<std::string> values =
-        {};        // text as it is, numbers in decimal, booleans as true or false
-    int line = 0;  // from 1
+    std::vector<std::string> values = {};  // text as it is, numbers in decimal, booleans as true or false
+    int line = 0;                          // from 1
 };
 
 // In the order of the file. What cannot be used is an Error with Exit::data, "FILE:LINE: what is wrong".

@@ -38,8 +38,7 @@ ordered_json layers_json(const BenchReport& b) {
 }
 
 ordered_json benchmark_json(const Measured& m, bool train) {
-    return {{"name",
-             fmt::format("{}/{}/batch:{}", m.checkpoint, train ? "train" : "infer", m.batch_size)},
+    return {{"name", fmt::format("{}/{}/batch:{}", m.checkpoint, train ? "train" : "infer", m.batch_size)},
             {"run_type", "iteration"},
             {"iterations", m.seconds.size()},
             {"real_time", m.summary.median * 1e3},
@@ -56,9 +55,7 @@ ordered_json benchmark_json(const Measured& m, bool train) {
               {"p99", m.summary.p99 * 1e3},
               {"max", m.summary.max * 1e3}}},
             {"speedup_over_first",
-             {{"value", m.against_first.value},
-              {"low", m.against_first.low},
-              {"high", m.against_first.high}}}};
+             {{"value", m.against_first.value}, {"low", m.against_first.low}, {"high", m.against_first.high}}}};
 }
 
 }  // namespace
@@ -79,9 +76,7 @@ std::string json_text(const BenchReport& b) {
     return out.dump(2) + "\n";
 }
 
-std::string trace_text(const std::vector<NamedProfile>& tables) {
-    return chrome_trace(tables).dump(1) + "\n";
-}
+std::string trace_text(const std::vector<NamedProfile>& tables) { return chrome_trace(tables).dump(1) + "\n"; }
 
 std::string json_text(const std::vector<WrittenFile>& files) {
     ordered_json out;

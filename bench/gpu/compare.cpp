@@ -30,9 +30,7 @@ struct Places {
     int64_t stored() const { return filter ? filter->stored() : map.stored(); }
     // Samples lie behind one another.
     bool in_samples() const { return !filter || filter->k_block == 1; }
-    int64_t at(int n, int c, int h, int w) const {
-        return filter ? filter->at(n, c, h, w) : map.at(n, c, h, w);
-    }
+    int64_t at(int n, int c, int h, int w) const { return filter ? filter->at(n, c, h, w) : map.at(n, c, h, w); }
 };
 
 // Some samples of a tensor on the host.
@@ -47,8 +45,8 @@ struct Piece {
 Piece read(const Kernels& k, const Output& o, int64_t first, int64_t count) {
     const size_t each = size_t(bytes_of(o.type));
     Piece piece{std::vector<char>(size_t(count) * each), o.type, first};
-    k.memory.copy_out(piece.bytes.data(), static_cast<const char*>(o.data) + size_t(first) * each,
-                      piece.bytes.size(), {});
+    k.memory.copy_out(piece.bytes.data(), static_cast<const char*>(o.data) + size_t(first) * each, piece.bytes.size(),
+                      {});
     return piece;
 }
 
@@ -101,15 +99,12 @@ struct Element {
     int n, h, w, c;
     int64_t pixel;
 };
-Element element_of(const Map& m, int n, int h, int w, int c) {
-    return {n, h, w, c, (int64_t(n) * m.h + h) * m.w + w};
-}
+Element element_of(const Map& m, int n, int h, int w, int c) { return {n, h, w, c, (int64_t(n) * m.h + h) * m.w + w}; }
 
 // Where both lie alike in memory, without padding: in the order of memory.
 template <class T>
 void add_alike(Sums& sums, const Piece& a, const Piece& b, const Places& p) {
-    const auto *x = reinterpret_cast<const T*>(a.bytes.data()),
-               *y = reinterpret_cast<const T*>(b.bytes.data());
+    const auto *x = reinterpret_cast<const T*>(a.bytes.data()), *y = reinterpret_cast<const T*>(b.bytes.data());
     const int64_t count = int64_t(a.bytes.size() / sizeof(T));
     const int64_t block = p.filter ? p.filter->c_block : p.map.block;
     for (int64_t i = 0; i < count; ++i)
@@ -117,19 +112,16 @@ void add_alike(Sums& sums, const Piece& a, const Piece& b, const Places& p) {
             const int64_t place = a.first + i, blocks = ceil_div(p.map.c, block);
             const int64_t run = place / block, w = run % p.map.w, h = run / p.map.w % p.map.h;
             const int64_t part = run / p.map.w / p.map.h;
-            return element_of(p.map, int(part / blocks), int(h), int(w),
-                              int(part % blocks * block + place % block));
+            return element_of(p.map, int(part / blocks), int(h), int(w), int(part % blocks * block + place % block));
         });
 }
 
 template <class Key>
 nlohmann::json most(const std::map<Key, int64_t>& counts) {
     std::vector<std::pair<Key, int64_t>> sorted(counts.begin(), counts.end());
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
     nlohmann::json out = nlohmann::json::array();
-    for (size_t i = 0; i < std::min<size_t>(sorted.size(), 16); ++i)
-        out.push_back({sorted[i].first, sorted[i].second});
+    for (size_t i = 0; i < std::min<size_t>(sorted.size(), 16); ++i) out.push_back({sorted[i].first, sorted[i].second});
     return out;
 }
 
@@ -145,28 +137,23 @@ double scale_of(const Piece& b) {
 
 }  // namespace
 
-nlohmann::json compare(const Kernels& ours,
-                       const Output& got,
-                       const Kernels& theirs,
-                       const Output& want,
-                       double tolerance) {
+nlohmann::json compare(
+    const Kernels& ours, const Output& got, const Kernels& theirs, const Output& want, double tolerance) {
     const Places mine(got), other(want);
     const Map& m = mine.map;
-    FP_REQUIRE(m.n == other.map.n && m.c == other.map.c && m.h == other.map.h &&
-                   m.w == other.map.w && mine.in_samples(),
-               Exit::usage, "compare: the tensors have other sizes");
+    FP_REQUIRE(
+        m.n == other.map.n && m.c == other.map.c && m.h == other.map.h && m.w == other.map.w && mine.in_samples(),
+        Exit::usage, "compare: the tensors have other sizes");
     const int64_t each = mine.stored() / m.n, theirs_each = other.stored() / m.n;
     // Not where channels are padded: what lies there is nobody's.
-    const bool alike = got.layout == want.layout && got.type == want.type &&
-                       got.type != Type::f64 && other.in_samples() &&
-                       mine.stored() == int64_t(m.n) * m.c * m.h * m.w;
+    const bool alike = got.layout == want.layout && got.type == want.type && got.type != Type::f64 &&
+                       other.in_samples() && mine.stored() == int64_t(m.n) * m.c * m.h * m.w;
     Sums sums;
     sums.tolerance = tolerance;
     in_groups(mine, got.type, [&](int from, int to) {
         const Piece a = read(ours, got, from * each, (to - from) * each);
-        const Piece b = other.in_samples()
-                            ? read(theirs, want, from * theirs_each, (to - from) * theirs_each)
-                            : read(theirs, want, 0, other.stored());
+        const Piece b = other.in_samples() ? read(theirs, want, from * theirs_each, (to - from) * theirs_each)
+                                           : read(theirs, want, 0, other.stored());
         if (sums.scale == 0) sums.scale = scale_of(b);  // later groups are drawn alike
         if (alike && got.type == Type::bf16) return add_alike<bf16>(sums, a, b, mine);
         if (alike) return add_alike<float>(sums, a, b, mine);
@@ -197,10 +184,8 @@ int64_t unwritten(const Kernels& k, const Output& o) {
     const int64_t each = p.stored() / p.map.n;
     int64_t count = 0;
     in_groups(p, o.type, [&](int from, int to) {
-        const Piece a = p.in_samples() ? read(k, o, from * each, (to - from) * each)
-                                       : read(k, o, 0, p.stored());
-        for (int64_t i = 0; i < int64_t(a.bytes.size()) / bytes_of(a.type); ++i)
-            count += std::isnan(a.at(a.first + i));
+        const Piece a = p.in_samples() ? read(k, o, from * each, (to - from) * each) : read(k, o, 0, p.stored());
+        for (int64_t i = 0; i < int64_t(a.bytes.size()) / bytes_of(a.type); ++i) count += std::isnan(a.at(a.first + i));
     });
     return count;
 }

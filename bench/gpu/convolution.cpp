@@ -59,10 +59,8 @@ struct Convolution {
             moments = Guarded(k, Moments::bytes(s.y(), k.conv.moments_rows(s)));
         }
         if (infers()) {
-            prepared =
-                Buffer(k.memory, k.conv.prepared_bytes(s, {.residual = residual(), .relu = true}));
-            k.conv.prepare(s, {.residual = residual(), .relu = true}, weight.as<par>(),
-                           prepared.data(), {});
+            prepared = Buffer(k.memory, k.conv.prepared_bytes(s, {.residual = residual(), .relu = true}));
+            k.conv.prepare(s, {.residual = residual(), .relu = true}, weight.as<par>(), prepared.data(), {});
         }
         if (adds()) initial = upload(k, k.activation, s.x, of_before);
         grow(1);
@@ -79,8 +77,8 @@ struct Convolution {
         }
     }
     int rotate(size_t bytes) {
-        const size_t each = (inputs.empty() ? 0 : inputs[0].bytes()) +
-                            (gradients.empty() ? 0 : gradients[0].bytes()) + out_bytes();
+        const size_t each =
+            (inputs.empty() ? 0 : inputs[0].bytes()) + (gradients.empty() ? 0 : gradients[0].bytes()) + out_bytes();
         grow(int(std::clamp<size_t>((bytes + each - 1) / each, 2, size_t(kMostSets))));
         return int(outs.size());
     }
@@ -102,8 +100,7 @@ struct Convolution {
         const par* filter = weight.as<par>();
         act* out = outs[i].as<act>();
         if (direction == "forward")
-            k.conv.forward(s, {.x = in, .w = filter, .bias = nullptr, .y = out}, scratch.data(),
-                           {});
+            k.conv.forward(s, {.x = in, .w = filter, .bias = nullptr, .y = out}, scratch.data(), {});
         else if (direction == "forward_moments")  // as training runs it
             k.conv.forward_moments(s, {.x = in, .w = filter, .bias = nullptr, .y = out},
                                    {moments.data(), k.conv.moments_rows(s)}, scratch.data(), {});
@@ -117,20 +114,13 @@ struct Convolution {
                           .y = out},
                          scratch.data(), {});
         else if (input_gradient())
-            k.conv.backward_data(s,
-                                 {.dy = gradient,
-                                  .w = filter,
-                                  .dx = out,
-                                  .write = adds() ? Write::add : Write::replace},
-                                 scratch.data(), {});
+            k.conv.backward_data(
+                s, {.dy = gradient, .w = filter, .dx = out, .write = adds() ? Write::add : Write::replace},
+                scratch.data(), {});
         else
-            k.conv.backward_filter(s,
-                                   {.x = in,
-                                    .dy = gradient,
-                                    .dw = outs[i].as<par>(),
-                                    .dbias = nullptr,
-                                    .write = Write::replace},
-                                   scratch.data(), {});
+            k.conv.backward_filter(
+                s, {.x = in, .dy = gradient, .dw = outs[i].as<par>(), .dbias = nullptr, .write = Write::replace},
+                scratch.data(), {});
     }
 
     Map channels() const { return {.c = s.w.k, .block = s.y_block}; }
@@ -142,8 +132,7 @@ struct Convolution {
     Map out_map() const { return input_gradient() ? s.x : s.y(); }
     Type out_type() const { return filter_gradient() ? k.parameter : k.activation; }
     size_t out_bytes() const {
-        return size_t(filter_gradient() ? s.w.stored() : out_map().stored()) *
-               size_t(bytes_of(out_type()));
+        return size_t(filter_gradient() ? s.w.stored() : out_map().stored()) * size_t(bytes_of(out_type()));
     }
     std::vector<Output> outputs() const {
         std::vector<Output> all;
@@ -175,13 +164,11 @@ struct Convolution {
                     if (p < 0 || q < 0 || p % s.stride || q % s.stride) continue;
                     if (p / s.stride >= s.p() || q / s.stride >= s.q()) continue;
                     for (int f = 0; f < s.w.k; ++f)
-                        sum +=
-                            dy.at(s.y(), a, f, p / s.stride, q / s.stride) * w.at(s.w, f, b, r, t);
+                        sum += dy.at(s.y(), a, f, p / s.stride, q / s.stride) * w.at(s.w, f, b, r, t);
                 } else {
                     const int h = c * s.stride + r - s.pad, v = d * s.stride + t - s.pad;
                     if (h < 0 || v < 0 || h >= s.x.h || v >= s.x.w) continue;
-                    for (int f = 0; f < s.x.c; ++f)
-                        sum += x.at(s.x, a, f, h, v) * w.at(s.w, b, f, r, t);
+                    for (int f = 0; f < s.x.c; ++f) sum += x.at(s.x, a, f, h, v) * w.at(s.w, b, f, r, t);
                 }
             }
         if (residual()) sum += dy.at(s.y(), a, b, c, d);
@@ -193,8 +180,7 @@ struct Convolution {
     double stored(int64_t at) const {
         const size_t bytes = size_t(bytes_of(out_type()));
         alignas(8) char one[8] = {};
-        k.memory.copy_out(one, static_cast<const char*>(outs[0].data()) + size_t(at) * bytes, bytes,
-                          {});
+        k.memory.copy_out(one, static_cast<const char*>(outs[0].data()) + size_t(at) * bytes, bytes, {});
         return element(one, out_type(), 0);
     }
 
@@ -215,14 +201,12 @@ struct Convolution {
             double mean = 0, squares = 0, count = 0, sum = 0, sum2 = 0;
             for (int64_t i = 0; i < chunks; ++i) {
                 const double of_chunk = told[size_t(c * 2 * chunks + i)];
-                const double n =
-                    rows.padded() ? double(told[size_t(of_moments + i)])
-                                  : double(std::min<int64_t>(rows.count, pixels - i * rows.count));
+                const double n = rows.padded() ? double(told[size_t(of_moments + i)])
+                                               : double(std::min<int64_t>(rows.count, pixels - i * rows.count));
                 if (n == 0) continue;
                 const double off = of_chunk - mean;
                 mean += off * n / (count + n);
-                squares +=
-                    told[size_t((c * 2 + 1) * chunks + i)] + off * off * n * count / (count + n);
+                squares += told[size_t((c * 2 + 1) * chunks + i)] + off * off * n * count / (count + n);
                 count += n;
             }
             for (int n = 0; n < m.n; ++n)
@@ -232,11 +216,10 @@ struct Convolution {
                         sum += value;
                         sum2 += value * value;
                     }
-            const double true_mean = sum / double(pixels),
-                         variance = sum2 / double(pixels) - true_mean * true_mean;
-            for (const double off : {std::abs(mean - true_mean) / std::sqrt(variance),
-                                     std::abs(squares / double(pixels) / variance - 1),
-                                     std::abs(count / double(pixels) - 1)})
+            const double true_mean = sum / double(pixels), variance = sum2 / double(pixels) - true_mean * true_mean;
+            for (const double off :
+                 {std::abs(mean - true_mean) / std::sqrt(variance), std::abs(squares / double(pixels) / variance - 1),
+                  std::abs(count / double(pixels) - 1)})
                 worst = std::isfinite(off) ? std::max(worst, off) : 1e30;
         }
         return worst;
@@ -285,8 +268,8 @@ struct Convolution {
     // Compared with double: half of the samples at edges of tiles of pixels and channels, half anywhere.
     nlohmann::json in_double() const {
         const Map m = out_map();
-        const int64_t terms = filter_gradient() ? int64_t(s.x.n) * s.p() * s.q()
-                                                : int64_t(s.w.r) * s.w.s * std::max(s.x.c, s.w.k);
+        const int64_t terms =
+            filter_gradient() ? int64_t(s.x.n) * s.p() * s.q() : int64_t(s.w.r) * s.w.s * std::max(s.x.c, s.w.k);
         const uint64_t samples = uint64_t(std::clamp<int64_t>(int64_t(3e7) / terms, 12, 512));
         double wrong = 0, right = 0, worst = 0;
         for (uint64_t i = 0; i < samples; ++i) {
@@ -301,23 +284,20 @@ struct Convolution {
                 b = at_edge ? edge(s.w.c, tile, uint64_t(draw(1 << 20, 1))) : draw(s.w.c, 1);
             } else {
                 const int pixels = int(int64_t(m.n) * m.pixels());
-                const int pixel =
-                    at_edge ? edge(pixels, tile, uint64_t(draw(1 << 20, 0))) : draw(pixels, 0);
+                const int pixel = at_edge ? edge(pixels, tile, uint64_t(draw(1 << 20, 0))) : draw(pixels, 0);
                 b = at_edge ? edge(m.c, tile, uint64_t(draw(1 << 20, 1))) : draw(m.c, 1);
                 a = int(pixel / m.pixels());
                 c = int(pixel % m.pixels()) / m.w;
                 d = pixel % m.w;
             }
             const double want = exact(a, b, c, d);
-            const double off =
-                stored(filter_gradient() ? s.w.at(a, b, c, d) : m.at(a, b, c, d)) - want;
+            const double off = stored(filter_gradient() ? s.w.at(a, b, c, d) : m.at(a, b, c, d)) - want;
             wrong += off * off;
             right += want * want;
             worst = std::max(worst, std::isfinite(off) ? std::abs(off) : 1e30);
         }
         const double scale = std::sqrt(right / double(samples));
-        nlohmann::json out{
-            {"rms", std::sqrt(wrong / right)}, {"worst", worst / scale}, {"samples", samples}};
+        nlohmann::json out{{"rms", std::sqrt(wrong / right)}, {"worst", worst / scale}, {"samples", samples}};
         if (moments.data()) out["moments"] = moments_error();
         if (filter_gradient()) out["dbias"] = bias_gradient_error();
         return out;
@@ -344,9 +324,8 @@ Work convolution_work(const Kernels& k, Line& words) {
                       .stride = stride,
                       .pad = r / 2,
                       .y_block = k.block(f)};
-    static const std::set<std::string> known{
-        "forward",       "forward_moments",   "infer",          "infer_residual",
-        "backward_data", "backward_data_add", "backward_filter"};
+    static const std::set<std::string> known{"forward",       "forward_moments",   "infer",          "infer_residual",
+                                             "backward_data", "backward_data_add", "backward_filter"};
     FP_REQUIRE(known.contains(direction), Exit::usage, "conv: unknown direction ", direction);
     auto it = std::make_shared<Convolution>(k, direction, s, choice, words.inputs, rectified);
     return {.call = [it](int set) { it->call(set); },

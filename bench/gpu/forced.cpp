@@ -8,8 +8,7 @@
 namespace fp {
 namespace {
 
-constexpr const char* kWords =
-    " is none of rectified, kernel=NAME (of a ConvKernel), tile=MxN, blocks=N, parts=N";
+constexpr const char* kWords = " is none of rectified, kernel=NAME (of a ConvKernel), tile=MxN, blocks=N, parts=N";
 
 int number(std::string_view digits, std::string_view word) {
     int n = 0;
@@ -38,14 +37,12 @@ void force(ConvForced& choice, std::string_view word) {
             const ConvKernel kernel{i};
             using enum ConvKernel;
             if (value != name_of(kernel)) continue;
-            const bool of_filters =
-                kernel == filter || kernel == taps || kernel == rows || kernel == halo_filter;
+            const bool of_filters = kernel == filter || kernel == taps || kernel == rows || kernel == halo_filter;
             if (of_filters || kernel == tensor) choice.filter = kernel;
             if (kernel == strided || kernel == tensor) choice.strided = kernel;
             if (!of_filters && kernel != strided) choice.pixels = kernel;
         }
-        FP_REQUIRE(choice.pixels || choice.strided || choice.filter, Exit::usage, "conv: ", word,
-                   kWords);
+        FP_REQUIRE(choice.pixels || choice.strided || choice.filter, Exit::usage, "conv: ", word, kWords);
     }
 }
 

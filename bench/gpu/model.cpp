@@ -8,9 +8,7 @@
 namespace fp {
 namespace {
 
-Map map_of(int n, int c, int side) {
-    return {.n = n, .c = c, .h = side, .w = side, .block = nhwc_block_bf16(c)};
-}
+Map map_of(int n, int c, int side) { return {.n = n, .c = c, .h = side, .w = side, .block = nhwc_block_bf16(c)}; }
 
 // Kernels that only move bytes, so many starts of them.
 Expectation moving(Moving kernel, double bytes, int starts = 1, double flops = 0) {
@@ -26,10 +24,7 @@ Expectation moving(double bytes, int starts = 1, double flops = 0) {
 }
 
 template <size_t kChoices>
-Expectation multiplying(const MatrixProduct& p,
-                        const TileCost (&tiles)[kChoices],
-                        double flops,
-                        double bytes) {
+Expectation multiplying(const MatrixProduct& p, const TileCost (&tiles)[kChoices], double flops, double bytes) {
     const TileCost tile = best_tile(p, tiles);
     MatrixProduct unfed = p;
     unfed.element_bytes = 0;  // nothing to bring: the products alone
@@ -65,8 +60,7 @@ Expectation snnl(const SnnlShape& s, int e) {
     const double largest = std::max({start, turn, multiply, adding});
     return {.flops = s.flops() / 2,
             .bytes = s.bytes(e),
-            .floor = std::max(
-                {s.flops() / 2 / peak, useful / kDevice.exponentials, s.bytes(e) / kDevice.hbm}),
+            .floor = std::max({s.flops() / 2 / peak, useful / kDevice.exponentials, s.bytes(e) / kDevice.hbm}),
             .expected = start + turn + multiply + adding,
             .limiter = largest == start    ? "start"
                        : largest == turn   ? "memory"
@@ -85,8 +79,7 @@ Expectation snnl_backward(const SnnlShape& s, int e) {
     const double turn = 3 * s.bytes(e) / kDevice.hbm;  // slopes and norms back to dx
     return {.flops = sums.flops + s.backward_flops(),
             .bytes = 2 * s.bytes(e),
-            .floor = std::max(sums.floor + s.backward_flops() / kDevice.ffma,
-                              2 * s.bytes(e) / kDevice.hbm),
+            .floor = std::max(sums.floor + s.backward_flops() / kDevice.ffma, 2 * s.bytes(e) / kDevice.hbm),
             .expected = sums.expected + 3 * kDevice.start + turn + product,
             .limiter = "matrix"};
 }
@@ -95,16 +88,14 @@ Expectation snnl_backward(const SnnlShape& s, int e) {
 
 Expectation expect_conv(const ConvShape& s, const std::string& direction, Precision precision) {
     const int e = precision == Precision::bf16 ? 2 : 4;
-    const bool data = direction.starts_with("backward_data"),
-               filter = direction == "backward_filter";
+    const bool data = direction.starts_with("backward_data"), filter = direction == "backward_filter";
     const double taken = s.w.r == 1 && !data ? 1.0 / (s.stride * s.stride) : 1.0;
-    const double bytes = e * (double(s.x.logical()) * taken + double(s.y().logical())) +
-                         double(s.w.logical()) * (filter ? 4 : e);
+    const double bytes =
+        e * (double(s.x.logical()) * taken + double(s.y().logical())) + double(s.w.logical()) * (filter ? 4 : e);
     const Pass pass = data ? Pass::data : filter ? Pass::filter : Pass::forward;
     if (precision == Precision::bf16) {
-        const ConvExtras extras{
-            .moments = direction == "forward_moments",
-            .residual = direction.ends_with("add") || direction.ends_with("residual")};
+        const ConvExtras extras{.moments = direction == "forward_moments",
+                                .residual = direction.ends_with("add") || direction.ends_with("residual")};
         const ConvChoice best = conv_choice(s, pass, extras);
         const Cost c = cost(kDevice, s, pass, best, extras);
         const std::string blocks = best.resident > 1 ? text("/", best.resident) : "";
@@ -146,10 +137,9 @@ Expectation expect(std::istringstream& line, Precision precision) {
     if (op == "linear") {
         int k = 0;
         line >> n >> c >> k;
-        return expect_conv({.x = map_of(n, c, 1),
-                            .w = krsc_filter(k, c, 1, 1, nhwc_block_bf16(c)),
-                            .y_block = nhwc_block_bf16(k)},
-                           "forward", precision);
+        return expect_conv(
+            {.x = map_of(n, c, 1), .w = krsc_filter(k, c, 1, 1, nhwc_block_bf16(c)), .y_block = nhwc_block_bf16(k)},
+            "forward", precision);
     }
     if (op == "moving") {
         bool residual = false;

@@ -24,9 +24,7 @@ struct Expectation {
 constexpr double kInstructions = 132 * 128 * 1.83e9;  // of one thread each, a second
 
 constexpr double peak_flops(Precision p) {
-    return p == Precision::bf16   ? kDevice.bf16_matrix
-           : p == Precision::tf32 ? kDevice.tf32_matrix
-                                  : kDevice.ffma;
+    return p == Precision::bf16 ? kDevice.bf16_matrix : p == Precision::tf32 ? kDevice.tf32_matrix : kDevice.ffma;
 }
 
 // One convolution (forward, forward_moments, infer, infer_residual, backward_data, backward_data_add, backward_filter),

@@ -22,8 +22,7 @@ struct Timed {
     std::unique_ptr<Network> net;
     TimedNetwork timed;
 
-    Timed(std::unique_ptr<Network> n, const TimingOptions& options)
-        : net(std::move(n)), timed(*net, options) {}
+    Timed(std::unique_ptr<Network> n, const TimingOptions& options) : net(std::move(n)), timed(*net, options) {}
 
     std::vector<float> some_gradients(const Param& p) const {
         const std::vector<double> all = net->params.get_grad(p);
@@ -55,8 +54,8 @@ struct Timed {
             if (!p.trained()) continue;
             const TensorEntry* entry = theirs.find(p.name);
             const std::vector<float> some = some_gradients(p);
-            FP_REQUIRE(entry && entry->data.size() == some.size() * sizeof(float), Exit::model,
-                       file, ": has no such gradient of ", p.name);
+            FP_REQUIRE(entry && entry->data.size() == some.size() * sizeof(float), Exit::model, file,
+                       ": has no such gradient of ", p.name);
             const std::vector<float> want = as_f32(*entry);
             double off = 0, all = 0;
             for (size_t i = 0; i < some.size(); ++i) {
@@ -100,8 +99,7 @@ Work network_work(const Kernels& k, Line& words) {
     Work work{.call = [it](int) { it->timed.enqueue(); }, .captured = false};
     if (!o.train) return work;
     const ParamStore& p = it->net->params;
-    work.outputs.emplace_back("gradients", p.grads(),
-                              size_t(p.trained_count()) * size_t(bytes_of(k.parameter)));
+    work.outputs.emplace_back("gradients", p.grads(), size_t(p.trained_count()) * size_t(bytes_of(k.parameter)));
     work.dump = [it](const std::string& file) { it->dump(file); };
     work.beside = [it](const std::string& file) { return it->beside(file); };
     return work;

@@ -22,13 +22,10 @@ std::vector<char> encoded(const std::vector<float>& values, Type type) {
 
 // Whether memory has the logical order (n h w c; k r s c) without holes.
 bool in_order(const Map& m) { return m.blocks() == 1 && m.stored() == m.logical(); }
-bool in_order(const Filter& f) {
-    return f.c_blocks() == 1 && f.k_block == 1 && f.stored() == f.logical();
-}
+bool in_order(const Filter& f) { return f.c_blocks() == 1 && f.k_block == 1 && f.stored() == f.logical(); }
 
 template <class Layout, class ForEach>
-Buffer upload_layout(
-    const Kernels& k, Type type, const Layout& l, const Numbers& numbers, ForEach for_each) {
+Buffer upload_layout(const Kernels& k, Type type, const Layout& l, const Numbers& numbers, ForEach for_each) {
     Buffer out(k.memory, size_t(l.stored()) * size_t(bytes_of(type)));
     const std::vector<float> drawn = numbers.drawn();
     if (in_order(l)) {
@@ -78,8 +75,7 @@ void Guarded::poison() {
 bool Guarded::intact() const {
     std::vector<char> guard(kGuardBytes);
     for (const size_t at : {size_t(0), kGuardBytes + bytes_}) {
-        kernels_->memory.copy_out(guard.data(), static_cast<char*>(whole_.data()) + at, kGuardBytes,
-                                  {});
+        kernels_->memory.copy_out(guard.data(), static_cast<char*>(whole_.data()) + at, kGuardBytes, {});
         for (const char byte : guard)
             if (byte != kPattern) return false;
     }

@@ -32,9 +32,7 @@ public:
     Guarded() = default;
     Guarded(const Kernels&, size_t bytes);
 
-    void* data() const {
-        return whole_ ? static_cast<char*>(whole_.data()) + kGuardBytes : nullptr;
-    }
+    void* data() const { return whole_ ? static_cast<char*>(whole_.data()) + kGuardBytes : nullptr; }
     template <class T>
     T* as() const {
         return static_cast<T*>(data());

@@ -89,8 +89,7 @@ struct Op : OpTensors {
         k.memory.copy_in(moments.data(), host.data(), moments.bytes(), {});
         k.memory.synchronize({});
         size_t wanted = k.batchnorm.scratch_bytes(norm);
-        if (name.starts_with("pair"))
-            wanted = std::max(wanted, k.batchnorm.pair_scratch_bytes(norm));
+        if (name.starts_with("pair")) wanted = std::max(wanted, k.batchnorm.pair_scratch_bytes(norm));
         if (has_stem()) wanted = std::max(wanted, k.batchnorm.pool_scratch_bytes(norm, pool));
         scratch = Buffer(k.memory, wanted);
         const double each = 2 * double(x.stored()) * bytes_of(k.activation);
@@ -99,10 +98,9 @@ struct Op : OpTensors {
             inputs.push_back(upload(k, k.activation, x, kX));
             if (residual) residuals.push_back(upload(k, k.activation, x, kZ));
             gradients.push_back(upload(k, k.activation, y, kDy));
-            outs.emplace_back(k, size_t(y.stored()) * size_t(bytes_of(k.activation)) +
-                                     (bits ? k.batchnorm.bits_bytes(norm) : 0));
-            if (name.starts_with("pool") || name.starts_with("stem"))
-                winners.emplace_back(k, size_t(y.stored()));
+            outs.emplace_back(
+                k, size_t(y.stored()) * size_t(bytes_of(k.activation)) + (bits ? k.batchnorm.bits_bytes(norm) : 0));
+            if (name.starts_with("pool") || name.starts_with("stem")) winners.emplace_back(k, size_t(y.stored()));
         }
         if (name.starts_with("stem") || name.starts_with("pair")) middle = act_map(x);
         if (name.ends_with("backward")) {
@@ -132,10 +130,7 @@ struct Op : OpTensors {
                 .mean = vector_of(mean),
                 .rstd = vector_of(rstd)};
     }
-    BatchNorm::Backward back(const act* from,
-                             const act* z,
-                             const act* gradient,
-                             const BatchNorm::Gradients& to) const {
+    BatchNorm::Backward back(const act* from, const act* z, const act* gradient, const BatchNorm::Gradients& to) const {
         return {.x = from,
                 .y = z,
                 .dy = gradient,
@@ -174,9 +169,7 @@ struct Op : OpTensors {
         return plain;
     }
     bool has_stem() const { return k.batchnorm.pools && k.batchnorm.pools(norm, pool); }
-    Guarded act_map(const Map& m) const {
-        return {k, size_t(m.stored()) * size_t(bytes_of(k.activation))};
-    }
+    Guarded act_map(const Map& m) const { return {k, size_t(m.stored()) * size_t(bytes_of(k.activation))}; }
 
     void forward(int set) {
         const size_t i = size_t(set);
@@ -185,16 +178,12 @@ struct Op : OpTensors {
         const act* z = residual ? map_of(residuals[i]) : nullptr;
         if (name.starts_with("bn")) return bn.train_on_moments(norm, train(in, z, out), told, {});
         if (name.starts_with("pair")) {
-            if (!apart)
-                return bn.pair_on_moments(norm, {.a = train_half(in), .b = train_half(z), .y = out},
-                                          {});
+            if (!apart) return bn.pair_on_moments(norm, {.a = train_half(in), .b = train_half(z), .y = out}, {});
             bn.train_on_moments(without_relu(), train(z, nullptr, map_of(middle)), told, {});
             return bn.train_on_moments(norm, train(in, map_of(middle), out), told, {});
         }
-        if (name.starts_with("pool"))
-            return k.maxpool.forward(pool, {.x = in, .y = out, .argmax = argmax(i)}, {});
-        if (name.starts_with("avgpool"))
-            return k.avgpool.forward({.x = x}, {.x = in, .y = out}, {});
+        if (name.starts_with("pool")) return k.maxpool.forward(pool, {.x = in, .y = out, .argmax = argmax(i)}, {});
+        if (name.starts_with("avgpool")) return k.avgpool.forward({.x = x}, {.x = in, .y = out}, {});
         if (!apart)
             return bn.pool_on_moments(norm, pool,
                                       {.x = in,
@@ -222,16 +211,13 @@ struct Op : OpTensors {
                                       .dgamma = vector_of(dgamma),
                                       .dbeta = vector_of(dbeta),
                                       .par_write = Write::replace};
-        if (name.starts_with("bn"))
-            return bn.backward(norm, back(in, map_of(outs[i]), dy, to), scratch.data(), {});
+        if (name.starts_with("bn")) return bn.backward(norm, back(in, map_of(outs[i]), dy, to), scratch.data(), {});
         if (name.starts_with("pair")) return backward_pair(i, to);
         if (name.starts_with("pool"))
-            return k.maxpool.backward(
-                pool, {.dy = dy, .argmax = argmax(i), .dx = map_of(dx), .write = Write::replace},
-                {});
+            return k.maxpool.backward(pool, {.dy = dy, .argmax = argmax(i), .dx = map_of(dx), .write = Write::replace},
+                                      {});
         if (name.starts_with("avgpool"))
-            return k.avgpool.backward({.x = x},
-                                      {.dy = dy, .dx = map_of(dx), .write = Write::replace}, {});
+            return k.avgpool.backward({.x = x}, {.dy = dy, .dx = map_of(dx), .write = Write::replace}, {});
         if (!apart)
             return bn.pool_backward(norm, pool,
                                     {.x = in,
@@ -247,8 +233,7 @@ struct Op : OpTensors {
                                     scratch.data(), {});
         // As in the engine: the gradient of the pool is written beside z. z is what the last forward wrote.
         if (!dz.data()) dz = act_map(x);
-        k.maxpool.backward(
-            pool, {.dy = dy, .argmax = argmax(i), .dx = map_of(dz), .write = Write::replace}, {});
+        k.maxpool.backward(pool, {.dy = dy, .argmax = argmax(i), .dx = map_of(dz), .write = Write::replace}, {});
         bn.backward(norm, back(in, map_of(middle), map_of(dz), to), scratch.data(), {});
     }
 
@@ -273,8 +258,7 @@ struct Op : OpTensors {
     }
 
     void call(int set) {
-        if (name == "round")
-            return k.conv.keep_rounded(inputs[0].as<par>(), x.n, outs[0].data(), {});
+        if (name == "round") return k.conv.keep_rounded(inputs[0].as<par>(), x.n, outs[0].data(), {});
         if (name == "image")
             return k.image.normalize(x,
                                      {.rgb = static_cast<const uint8_t*>(rgb.data()),
@@ -287,15 +271,14 @@ struct Op : OpTensors {
 
     // The bytes that must move.
     double bytes() const {
-        const double e = bytes_of(k.activation), map = e * double(x.stored()),
-                     small = e * double(y.stored()), taps = double(y.stored());
+        const double e = bytes_of(k.activation), map = e * double(x.stored()), small = e * double(y.stored()),
+                     taps = double(y.stored());
         if (name == "round") return 6.0 * x.n;
         if (name == "image") return double(x.logical()) + map;
         if (name == "pair_forward") return map * (apart ? 5 : 3) + map / 16;
         if (name == "pair_backward") return map * (apart ? 11 : 8) + map / 8;
         if (name == "bn_forward") return map * (residual ? 3 : 2) + (bits ? map / 16 : 0);
-        if (name == "bn_backward")
-            return map * ((again || bits ? 4 : 6) + (residual ? 2 : 1)) + (bits ? map / 8 : 0);
+        if (name == "bn_backward") return map * ((again || bits ? 4 : 6) + (residual ? 2 : 1)) + (bits ? map / 8 : 0);
         if (name == "stem_forward" && !apart) return map + small + taps;
         if (name == "stem_forward") return 3 * map + small + taps;
         if (name == "stem_backward" && !apart) return 3 * map + 2 * (small + taps);

@@ -26,8 +26,7 @@ struct OpTensors {
     Moments told;
     int sets = 2;
 
-    static constexpr Numbers kX{.seed = 1}, kDy{.seed = 3}, kZ{.seed = 4}, kGamma{.seed = 5},
-        kBeta{.seed = 6};
+    static constexpr Numbers kX{.seed = 1}, kDy{.seed = 3}, kZ{.seed = 4}, kGamma{.seed = 5}, kBeta{.seed = 6};
 
     OpTensors(const Kernels& table, std::string what)
         : k(table),

@@ -26,8 +26,7 @@ struct InDouble {
         double error() const { return wrong == 0 ? 0 : std::sqrt(wrong / std::max(right, 1e-300)); }
     };
     double rounded(double v) const {
-        return o.k.activation == Type::bf16 ? double(to_float(to_bf16(float(v))))
-                                            : double(float(v));
+        return o.k.activation == Type::bf16 ? double(to_float(to_bf16(float(v)))) : double(float(v));
     }
 
     // Of one channel, logical NHW.
@@ -36,14 +35,11 @@ struct InDouble {
                     const std::vector<char>& taps,
                     const std::vector<char>& gradient,
                     const std::vector<char>& of_residual_) const {
-        const auto vector = [&](const Buffer& b) {
-            return element(host(b).data(), o.k.parameter, c);
-        };
+        const auto vector = [&](const Buffer& b) { return element(host(b).data(), o.k.parameter, c); };
         const bool pair = o.name.starts_with("pair");
         const bool bn = o.name.starts_with("bn") || pair, stem = o.name.starts_with("stem");
         const double eps = o.norm.eps, rs = 1 / std::sqrt(double(kVariance) + eps);
-        const double g = o.of_gamma.at(Map{.c = o.x.c}, 0, c, 0, 0),
-                     b = o.of_beta.at(Map{.c = o.x.c}, 0, c, 0, 0);
+        const double g = o.of_gamma.at(Map{.c = o.x.c}, 0, c, 0, 0), b = o.of_beta.at(Map{.c = o.x.c}, 0, c, 0, 0);
         Compared of_y, of_dx, of_dz, of_sums, of_taps;
         if (bn || stem) {
             of_sums.add(vector(o.mean), kMean);
@@ -51,12 +47,8 @@ struct InDouble {
         }
         const int64_t pixels = int64_t(o.x.n) * o.x.pixels();
         std::vector<double> z(size_t(pixels), 0.0), dz_(size_t(pixels), 0.0);
-        const auto at = [&](int n, int h, int w) {
-            return size_t((int64_t(n) * o.x.h + h) * o.x.w + w);
-        };
-        const auto xhat = [&](int n, int h, int w) {
-            return (o.of_x.at(o.x, n, c, h, w) - double(kMean)) * rs;
-        };
+        const auto at = [&](int n, int h, int w) { return size_t((int64_t(n) * o.x.h + h) * o.x.w + w); };
+        const auto xhat = [&](int n, int h, int w) { return (o.of_x.at(o.x, n, c, h, w) - double(kMean)) * rs; };
         const auto xhat2 = [&](int n, int h, int w) {  // of a pair's other half
             return (o.of_residual.at(o.x, n, c, h, w) - double(kMean)) * rs;
         };
@@ -79,8 +71,7 @@ struct InDouble {
             for (int n = 0; n < o.x.n; ++n)
                 for (int h = 0; h < o.x.h; ++h)
                     for (int w = 0; w < o.x.w; ++w) {
-                        of_y.add(element(out.data(), o.k.activation, o.x.at(n, c, h, w)),
-                                 z[at(n, h, w)]);
+                        of_y.add(element(out.data(), o.k.activation, o.x.at(n, c, h, w)), z[at(n, h, w)]);
                         dz_[at(n, h, w)] = z[at(n, h, w)] > 0 ? o.of_dy.at(o.x, n, c, h, w) : 0;
                     }
         } else if (o.name.starts_with("avgpool")) {
@@ -91,8 +82,7 @@ struct InDouble {
                         sum += z[at(n, h, w)];
                         dz_[at(n, h, w)] = o.of_dy.at(o.y, n, c, 0, 0) / double(o.x.pixels());
                     }
-                of_y.add(element(out.data(), o.k.activation, o.y.at(n, c, 0, 0)),
-                         sum / double(o.x.pixels()));
+                of_y.add(element(out.data(), o.k.activation, o.y.at(n, c, 0, 0)), sum / double(o.x.pixels()));
             }
         } else {
             for (int n = 0; n < o.y.n; ++n)
@@ -140,8 +130,7 @@ struct InDouble {
                 for (int h = 0; h < o.x.h; ++h)
                     for (int w = 0; w < o.x.w; ++w) {
                         const double d = dz_[at(n, h, w)];
-                        const double want =
-                            bn || stem ? g * rs * (d - sum / m - xhat(n, h, w) * sum_xhat / m) : d;
+                        const double want = bn || stem ? g * rs * (d - sum / m - xhat(n, h, w) * sum_xhat / m) : d;
                         const int64_t place = o.x.at(n, c, h, w);
                         of_dx.add(element(gradient.data(), o.k.activation, place), want);
                         if (pair)
@@ -162,8 +151,7 @@ struct InDouble {
             const auto got = host(o.outs[0]);
             Compared all;
             for (int64_t i = 0; i < o.x.n; ++i)
-                all.add(element(got.data(), Type::bf16, i),
-                        o.of_x.at(Map{.n = o.x.n}, int(i), 0, 0, 0));
+                all.add(element(got.data(), Type::bf16, i), o.of_x.at(Map{.n = o.x.n}, int(i), 0, 0, 0));
             return all.error();
         }
         if (o.name == "image") {

@@ -50,8 +50,7 @@ struct Tensors {
 
     template <class Layout>
     Input in(Type type, const Layout& l, bool positive = false) {
-        inputs.push_back(
-            upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
+        inputs.push_back(upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
         return {inputs.back().data()};
     }
@@ -76,16 +75,14 @@ struct Tensors {
     template <class Layout>
     Target update(const char* name, Type type, const Layout& l, bool positive = false) {
         const Target to = out(name, type, l);
-        inputs.push_back(
-            upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
+        inputs.push_back(upload(k, type, l, {.seed = ++seed, .rectified = positive, .exact = exact}));
         moved += double(inputs.back().bytes());
         updates.push_back({&written.back(), &inputs.back()});
         return to;
     }
     void reset() {
         for (Guarded& block : written) block.poison();
-        for (const Update& u : updates)
-            k.memory.copy(u.block->data(), u.from->data(), u.block->bytes(), {});
+        for (const Update& u : updates) k.memory.copy(u.block->data(), u.from->data(), u.block->bytes(), {});
         k.memory.synchronize({});
     }
 };
@@ -99,27 +96,21 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
     const Map m{.n = n, .c = c, .h = h, .w = h, .block = k.block(c)};
     const Type a = k.activation, p = k.parameter;
     const act* x = t->in(a, m);
-    if (name == "relu")
-        return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, {.x = x, .y = y}, {}); };
+    if (name == "relu") return [&k, m, x, y = t->out("y", a, m)] { k.relu.forward(m, {.x = x, .y = y}, {}); };
     if (name == "relu_backward")
         return [&k, m, x, dy = t->in(a, m), dx = t->update("dx", a, m)] {
             k.relu.backward(m, {.y = x, .dy = dy, .dx = dx, .write = Write::add}, {});
         };
     if (name == "add")
-        return [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] {
-            k.add.forward(m, {.a = x, .b = b, .y = y}, {});
-        };
+        return [&k, m, x, b = t->in(a, m), y = t->out("y", a, m)] { k.add.forward(m, {.a = x, .b = b, .y = y}, {}); };
     if (name == "dropout")
-        return [&k, m, x, y = t->out("y", a, m)] {
-            k.dropout.forward(m, {.p = 0.3, .key = 11, .x = x, .y = y}, {});
-        };
+        return [&k, m, x, y = t->out("y", a, m)] { k.dropout.forward(m, {.p = 0.3, .key = 11, .x = x, .y = y}, {}); };
     const BatchNormShape s{.x = m, .relu = true};
     const Map v{.c = c, .block = m.block};
     const par *gamma = t->in(p, v), *beta = t->in(p, v);
     if (name == "norm_train")
-        return [&k, s, x, gamma, beta, mean_ = t->update("running_mean", p, v),
-                var_ = t->update("running_var", p, v), y = t->out("y", a, m),
-                mean = t->out("mean", p, v), rstd = t->out("rstd", p, v),
+        return [&k, s, x, gamma, beta, mean_ = t->update("running_mean", p, v), var_ = t->update("running_var", p, v),
+                y = t->out("y", a, m), mean = t->out("mean", p, v), rstd = t->out("rstd", p, v),
                 scratch = t->scratch(k.batchnorm.scratch_bytes(s))] {
             k.batchnorm.train(s,
                               {.x = x,
@@ -134,8 +125,7 @@ Call map_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& wo
                               scratch, {});
         };
     FP_REQUIRE(name == "norm_infer", Exit::usage, "small: unknown op ", name);
-    return [&k, s, x, gamma, beta, mean = t->in(p, v), var = t->in(p, v, true),
-            y = t->out("y", a, m)] {
+    return [&k, s, x, gamma, beta, mean = t->in(p, v), var = t->in(p, v, true), y = t->out("y", a, m)] {
         k.batchnorm.infer(s,
                           {.x = x,
                            .residual = nullptr,
@@ -159,27 +149,22 @@ Call linear_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line&
     const Map bias{.c = outputs, .block = s.y_block};
     void* scratch = t->scratch(k.linear.scratch_bytes(s));
     if (name == "linear")
-        return [&k, s, scratch, x = t->in(a, s.x), w = t->in(p, s.w), b = t->in(p, bias),
-                y = t->out("y", a, s.y())] {
+        return [&k, s, scratch, x = t->in(a, s.x), w = t->in(p, s.w), b = t->in(p, bias), y = t->out("y", a, s.y())] {
             k.linear.forward(s, {.x = x, .w = w, .bias = b, .y = y}, scratch, {});
         };
     if (name == "linear_data")
-        return
-            [&k, s, scratch, dy = t->in(a, s.y()), w = t->in(p, s.w), dx = t->out("dx", a, s.x)] {
-                k.linear.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
-                                       scratch, {});
-            };
+        return [&k, s, scratch, dy = t->in(a, s.y()), w = t->in(p, s.w), dx = t->out("dx", a, s.x)] {
+            k.linear.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace}, scratch, {});
+        };
     return [&k, s, scratch, x = t->in(a, s.x), dy = t->in(a, s.y()), dw = t->out("dw", p, s.w),
             db = t->out("dbias", p, bias)] {
-        k.linear.backward_filter(
-            s, {.x = x, .dy = dy, .dw = dw, .dbias = db, .write = Write::replace}, scratch, {});
+        k.linear.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = db, .write = Write::replace}, scratch, {});
     };
 }
 
 std::vector<int32_t> drawn_labels(int n, int classes) {
     std::vector<int32_t> labels;
-    for (int i = 0; i < n; ++i)
-        labels.push_back(int32_t(uniform_below(uint64_t(classes), key_of(7), uint64_t(i))));
+    for (int i = 0; i < n; ++i) labels.push_back(int32_t(uniform_below(uint64_t(classes), key_of(7), uint64_t(i))));
     return labels;
 }
 
@@ -194,13 +179,8 @@ Call loss_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& w
     if (name == "loss")
         return [&k, s, labels, logits, losses = t->out("losses", p, Map{.n = n}),
                 sums = static_cast<double*>(t->scratch(2 * sizeof(double)))] {
-            k.loss.forward(s,
-                           {.logits = logits,
-                            .labels = labels,
-                            .class_weight = nullptr,
-                            .losses = losses,
-                            .sums = sums},
-                           {});
+            k.loss.forward(
+                s, {.logits = logits, .labels = labels, .class_weight = nullptr, .losses = losses, .sums = sums}, {});
         };
     return [&k, s, labels, logits, sums = t->in(std::vector<double>{0.0, double(n)}),
             dx = t->out("dlogits", a, s.logits)] {
@@ -230,10 +210,8 @@ Call optimizer_op(const std::string& name, const std::shared_ptr<Tensors>& t, Li
                             {.w = w, .g = g, .v = m}, {});
         };
     return [&k, count, g, w, m, v = t->update("v", p, flat, true)] {
-        k.optimizer.adamw(
-            count,
-            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3},
-            {.w = w, .g = g, .m = m, .v = v}, {});
+        k.optimizer.adamw(count, {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 3},
+                          {.w = w, .g = g, .m = m, .v = v}, {});
     };
 }
 
@@ -246,14 +224,9 @@ Call scores_op(const std::shared_ptr<Tensors>& t, Line& words) {
     return [&k, s, x = t->in(a, s.x), labels = t->in(drawn_labels(n, 2)),
             dscore = t->in(std::vector<double>(size_t(c), 1.0)), dx = t->out("dx", a, s.x),
             scratch = t->scratch(k.snnl.scratch_bytes(s, true))] {
-        k.snnl.backward(s,
-                        {.x = x,
-                         .labels = labels,
-                         .strata = nullptr,
-                         .dscore = dscore,
-                         .dx = dx,
-                         .write = Write::replace},
-                        scratch, {});
+        k.snnl.backward(
+            s, {.x = x, .labels = labels, .strata = nullptr, .dscore = dscore, .dx = dx, .write = Write::replace},
+            scratch, {});
     };
 }
 

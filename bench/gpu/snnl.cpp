@@ -20,12 +20,9 @@ struct Scores {
     Guarded scores;
 
     void call() {
-        k.snnl.forward(shape,
-                       {.x = x.as<act>(),
-                        .labels = labels.as<int32_t>(),
-                        .strata = nullptr,
-                        .scores = scores.as<double>()},
-                       scratch.data(), {});
+        k.snnl.forward(
+            shape, {.x = x.as<act>(), .labels = labels.as<int32_t>(), .strata = nullptr, .scores = scores.as<double>()},
+            scratch.data(), {});
     }
 
     double in_double(int c) const {
@@ -46,8 +43,7 @@ struct Scores {
             for (int j = 0; j < i; ++j) {
                 double cosine = 0;
                 for (int v = 0; v < d; ++v)
-                    cosine += rows[size_t(i) * size_t(d) + size_t(v)] *
-                              rows[size_t(j) * size_t(d) + size_t(v)];
+                    cosine += rows[size_t(i) * size_t(d) + size_t(v)] * rows[size_t(j) * size_t(d) + size_t(v)];
                 const double e = std::exp(cosine - 1);
                 for (const int at : {i, j}) {
                     all[size_t(at)] += e;
@@ -87,15 +83,14 @@ Work snnl_work(const Kernels& k, Line& words) {
     std::vector<int32_t> label;
     for (int s = 0; s < n; ++s) label.push_back(int32_t(uniform_below(2, key_of(2), uint64_t(s))));
     const size_t scratch_bytes = std::max<size_t>(k.snnl.scratch_bytes(shape, false), 1);
-    const auto it =
-        std::make_shared<Scores>(Scores{.k = k,
-                                        .shape = shape,
-                                        .numbers = numbers,
-                                        .label = label,
-                                        .x = upload(k, k.activation, shape.x, numbers),
-                                        .scratch = Buffer(k.memory, scratch_bytes),
-                                        .labels = Buffer(k.memory, label.size() * sizeof(int32_t)),
-                                        .scores = Guarded(k, size_t(c) * sizeof(double))});
+    const auto it = std::make_shared<Scores>(Scores{.k = k,
+                                                    .shape = shape,
+                                                    .numbers = numbers,
+                                                    .label = label,
+                                                    .x = upload(k, k.activation, shape.x, numbers),
+                                                    .scratch = Buffer(k.memory, scratch_bytes),
+                                                    .labels = Buffer(k.memory, label.size() * sizeof(int32_t)),
+                                                    .scores = Guarded(k, size_t(c) * sizeof(double))});
     k.memory.copy_in(it->labels.data(), label.data(), it->labels.bytes(), {});
     k.memory.synchronize({});
     Work work{.call = [it](int) { it->call(); },

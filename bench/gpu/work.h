@@ -30,18 +30,12 @@ struct Output {
     std::variant<std::monostate, Map, Filter> layout = {};
     const Guarded* guard = nullptr;
 
-    Output(std::string called, const void* where, size_t count)
-        : name(std::move(called)), data(where), bytes(count) {}
+    Output(std::string called, const void* where, size_t count) : name(std::move(called)), data(where), bytes(count) {}
     Output(std::string called,
            const Guarded& block,
            Type t = Type::f32,
            std::variant<std::monostate, Map, Filter> l = {})
-        : name(std::move(called)),
-          data(block.data()),
-          bytes(block.bytes()),
-          type(t),
-          layout(l),
-          guard(&block) {}
+        : name(std::move(called)), data(block.data()), bytes(block.bytes()), type(t), layout(l), guard(&block) {}
 };
 
 struct Work {
@@ -49,18 +43,15 @@ struct Work {
     // The number of input and output sets after growing them to so many bytes together, so that a rotation through
     // them does not find its data in the L2 cache.
     std::function<int(size_t bytes)> rotate = [](size_t) { return 1; };
-    bool captured = true;  // timed as one graph over all sets; a network replays graphs of its own
-    std::function<void()> reset = [] {
-    };  // what a call of set 0 starts from: outputs are NaN or hold what is added to
-    std::vector<Output> outputs = {};  // of set 0
-    std::function<nlohmann::json()> in_double =
-        {};  // compares the outputs with values in double: rms, worst, samples
-    std::function<void(const std::string& file)> dump = {};  // instead of the outputs' bytes
-    std::function<nlohmann::json(const std::string& file)> beside =
-        {};                                     // compares with such a file
-    double flops = 0;                           // or what else a rate counts
-    double expected = 0;                        // seconds, where model.h does not say
-    size_t input_bytes = 0, scratch_bytes = 0;  // on the device
+    bool captured = true;                 // timed as one graph over all sets; a network replays graphs of its own
+    std::function<void()> reset = [] {};  // what a call of set 0 starts from: outputs are NaN or hold what is added to
+    std::vector<Output> outputs = {};     // of set 0
+    std::function<nlohmann::json()> in_double = {};  // compares the outputs with values in double: rms, worst, samples
+    std::function<void(const std::string& file)> dump = {};              // instead of the outputs' bytes
+    std::function<nlohmann::json(const std::string& file)> beside = {};  // compares with such a file
+    double flops = 0;                                                    // or what else a rate counts
+    double expected = 0;                                                 // seconds, where model.h does not say
+    size_t input_bytes = 0, scratch_bytes = 0;                           // on the device
 };
 
 Work copy_work(const Kernels&, Line&);

@@ -60,16 +60,13 @@ constexpr struct {
 
 // How far an element may be from another engine's, in root mean squares: what the rounding of sums of a few thousand
 // products can lose.
-double tolerance(Precision p) {
-    return p == Precision::bf16 ? 0.02 : p == Precision::tf32 ? 0.01 : 2e-4;
-}
+double tolerance(Precision p) { return p == Precision::bf16 ? 0.02 : p == Precision::tf32 ? 0.01 : 2e-4; }
 
 // Where outputs are rounded to bf16, so are all inputs, whoever computes.
 Type inputs_of(Precision p) { return p == Precision::bf16 ? Type::bf16 : Type::f32; }
 
 const Kernels& table(const std::string& device, Precision precision) {
-    for (const Backend b :
-         {Backend::cpu, Backend::cuda, Backend::cudnn, Backend::emulated, Backend::reference})
+    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::cudnn, Backend::emulated, Backend::reference})
         if (device == name(b)) {
             const bool host = b == Backend::cpu || b == Backend::reference;
             return kernels(b, host ? Precision::f32 : precision);
@@ -81,8 +78,8 @@ Work made(const Kernels& k, const std::string& text, Precision precision) {
     Line words(text, inputs_of(precision));
     std::string command;
     words >> command;
-    const auto kind = std::find_if(std::begin(kKinds), std::end(kKinds),
-                                   [&](const auto& k_) { return command == k_.name; });
+    const auto kind =
+        std::find_if(std::begin(kKinds), std::end(kKinds), [&](const auto& k_) { return command == k_.name; });
     FP_REQUIRE(kind != std::end(kKinds), Exit::usage, "unknown command ", command);
     return kind->make(k, words);
 }
@@ -99,8 +96,7 @@ uint64_t hash_of(const Kernels& k, const Work& work) {
         const std::vector<char> host = bytes_of_output(k, o);
         for (size_t i = 0; i < host.size(); i += sizeof(uint64_t)) {
             uint64_t word = 0;
-            std::copy_n(host.data() + i, std::min(sizeof word, host.size() - i),
-                        reinterpret_cast<char*>(&word));
+            std::copy_n(host.data() + i, std::min(sizeof word, host.size() - i), reinterpret_cast<char*>(&word));
             hash = mix(hash ^ word);
         }
     }
@@ -113,11 +109,8 @@ void call_once(const Kernels& k, const Work& work) {
     k.memory.synchronize({});
 }
 
-nlohmann::json check(const Kernels& k,
-                     const Work& work,
-                     const std::string& line,
-                     const std::string& device,
-                     Precision precision) {
+nlohmann::json check(
+    const Kernels& k, const Work& work, const std::string& line, const std::string& device, Precision precision) {
     FP_REQUIRE(!work.outputs.empty(), Exit::usage, "check: this leaves no outputs");
     std::vector<uint64_t> hashes;
     for (int i = 0; i < 3; ++i) {
@@ -145,8 +138,7 @@ nlohmann::json check(const Kernels& k,
     for (const Output& want : their_work.outputs) {
         const auto got = std::find_if(work.outputs.begin(), work.outputs.end(),
                                       [&](const Output& o) { return o.name == want.name; });
-        if (got == work.outputs.end() || std::holds_alternative<std::monostate>(want.layout))
-            continue;
+        if (got == work.outputs.end() || std::holds_alternative<std::monostate>(want.layout)) continue;
         nlohmann::json beside = compare(k, *got, theirs, want, tolerance(precision));
         beside["output"] = want.name;
         out["beside"].push_back(beside);
@@ -192,8 +184,7 @@ public:
     Rotation& operator=(const Rotation&) = delete;
 
     std::string how() const {
-        return graph_ ? fmt::format("graph of {} calls", sets_)
-                      : fmt::format("eager, {} sets", sets_);
+        return graph_ ? fmt::format("graph of {} calls", sets_) : fmt::format("eager, {} sets", sets_);
     }
     // Seconds of so many calls at least, and their number.
     std::pair<double, int> stretch(int calls) const {
@@ -266,8 +257,7 @@ struct Server {
             warm_up(k, work);
         else
             call_once(k, work);
-        return fmt::format("ready {:.6e} {:.6e} {:.6e}", work.flops, expected.floor,
-                           expected.expected);
+        return fmt::format("ready {:.6e} {:.6e} {:.6e}", work.flops, expected.floor, expected.expected);
     }
 
     std::string answer(const std::string& line) {
@@ -321,8 +311,8 @@ int expect_all(Precision precision) {
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream words(line);
         const Expectation e = expect(words, precision);
-        std::cout << fmt::format("{:.6e} {:.6e} {:.6e} {:.6e} {} {}", e.flops, e.bytes, e.floor,
-                                 e.expected, e.limiter, e.kernel)
+        std::cout << fmt::format("{:.6e} {:.6e} {:.6e} {:.6e} {} {}", e.flops, e.bytes, e.floor, e.expected, e.limiter,
+                                 e.kernel)
                   << std::endl;
     }
     return 0;
@@ -332,8 +322,7 @@ int run(const std::vector<std::string>& words) {
     FP_REQUIRE(!words.empty(), Exit::usage, "DEVICE [PRECISION], or model [PRECISION]");
     const std::string precision_name = words.size() > 1 ? words[1] : "fp32";
     for (const Precision p : {Precision::f32, Precision::tf32, Precision::bf16})
-        if (precision_name == name(p))
-            return words[0] == "model" ? expect_all(p) : serve(words[0], p);
+        if (precision_name == name(p)) return words[0] == "model" ? expect_all(p) : serve(words[0], p);
     fail_with(Exit::usage, precision_name, ": no such precision");
 }
 

@@ -43,14 +43,12 @@ Work network(const Kernels& k, std::istringstream& words) {
     struct Timed {
         std::unique_ptr<Network> net;
         TimedNetwork timed;
-        Timed(std::unique_ptr<Network> n, const TimingOptions& o)
-            : net(std::move(n)), timed(*net, o) {}
+        Timed(std::unique_ptr<Network> n, const TimingOptions& o) : net(std::move(n)), timed(*net, o) {}
     };
     auto net = models::build(spec, k);
     net->initialize(1);
     const auto timed = std::make_shared<Timed>(std::move(net), o);
-    return {.run = [timed] { return timed->timed.run(); },
-            .macs = totals(layer_costs(*net, o.image_size)).macs};
+    return {.run = [timed] { return timed->timed.run(); }, .macs = totals(layer_costs(*net, o.image_size)).macs};
 }
 
 Work snnl(const Kernels& k, std::istringstream& words) {
@@ -61,24 +59,21 @@ Work snnl(const Kernels& k, std::istringstream& words) {
         SnnlShape shape;
         Buffer x, dx, scratch, labels, scores, dscore;
     };
-    const SnnlShape shape{.x = {.n = n, .c = c, .h = side, .w = side, .block = k.block(c)},
-                          .temperature = 0.5};
+    const SnnlShape shape{.x = {.n = n, .c = c, .h = side, .w = side, .block = k.block(c)}, .temperature = 0.5};
     const size_t bytes = size_t(shape.x.stored()) * size_t(bytes_of(k.activation));
-    auto d =
-        std::make_shared<Data>(Data{.shape = shape,
-                                    .x = Buffer(k.memory, bytes),
-                                    .dx = Buffer(k.memory, bytes),
-                                    .scratch = Buffer(k.memory, k.snnl.scratch_bytes(shape, true)),
-                                    .labels = Buffer(k.memory, size_t(n) * 4),
-                                    .scores = Buffer(k.memory, size_t(c) * 8),
-                                    .dscore = Buffer(k.memory, size_t(c) * 8)});
+    auto d = std::make_shared<Data>(Data{.shape = shape,
+                                         .x = Buffer(k.memory, bytes),
+                                         .dx = Buffer(k.memory, bytes),
+                                         .scratch = Buffer(k.memory, k.snnl.scratch_bytes(shape, true)),
+                                         .labels = Buffer(k.memory, size_t(n) * 4),
+                                         .scores = Buffer(k.memory, size_t(c) * 8),
+                                         .dscore = Buffer(k.memory, size_t(c) * 8)});
     std::vector<float> x(size_t(shape.x.stored()), 0.f);
     uint64_t i = 0;
     for (int s = 0; s < n; ++s)
         for (int ch = 0; ch < c; ++ch)
             for (int h = 0; h < side; ++h)
-                for (int w = 0; w < side; ++w)
-                    x[size_t(shape.x.at(s, ch, h, w))] = uniform(key_of(1), i++);
+                for (int w = 0; w < side; ++w) x[size_t(shape.x.at(s, ch, h, w))] = uniform(key_of(1), i++);
     std::vector<int32_t> labels;
     for (int s = 0; s < n; ++s) labels.push_back(int32_t(uniform_below(2, key_of(2), uint64_t(s))));
     const std::vector<double> ones(size_t(c), 1.0);
@@ -93,10 +88,7 @@ Work snnl(const Kernels& k, std::istringstream& words) {
         const auto start = Clock::now();
         const auto* label = d->labels.as<int32_t>();
         k.snnl.forward(d->shape,
-                       {.x = d->x.as<act>(),
-                        .labels = label,
-                        .strata = nullptr,
-                        .scores = d->scores.as<double>()},
+                       {.x = d->x.as<act>(), .labels = label, .strata = nullptr, .scores = d->scores.as<double>()},
                        d->scratch.data(), {});
         if (backward)
             k.snnl.backward(d->shape,

@@ -92,19 +92,16 @@ std::vector<std::string> match_layers(const std::vector<Node>& rows,
     std::vector<std::string> all, out;
     std::string last;
     for (const Node& node : rows) {
-        if (!makes_channels(node.op) || node.layer.empty() || !set_of(sets, node.layer).prunable)
-            continue;
+        if (!makes_channels(node.op) || node.layer.empty() || !set_of(sets, node.layer).prunable) continue;
         all.push_back(node.layer);
         const bool is_conv = is<ConvShape>(node.op);
         if (is_conv) last = node.layer;
-        if (pattern == "all" ? is_conv : pattern != "last" && matches(pattern, node.layer))
-            out.push_back(node.layer);
+        if (pattern == "all" ? is_conv : pattern != "last" && matches(pattern, node.layer)) out.push_back(node.layer);
     }
     if (pattern == "last") out = {last};
     std::string known;
     for (const std::string& name : all) known += " " + name;
-    FP_REQUIRE(!out.empty() && !out[0].empty(), Exit::usage, "layers `", pattern,
-               "` names none of:", known);
+    FP_REQUIRE(!out.empty() && !out[0].empty(), Exit::usage, "layers `", pattern, "` names none of:", known);
     return out;
 }
 

@@ -35,13 +35,7 @@ inline void set_element(void* block, Type type, int64_t index, double value) {
 }
 
 // `count` activations on the device from number `first` on, in the order of memory.
-std::vector<double> read_activations(const Kernels&,
-                                     const void* device,
-                                     int64_t first,
-                                     int64_t count);
-void write_activations(const Kernels&,
-                       void* device,
-                       int64_t first,
-                       const std::vector<double>& values);
+std::vector<double> read_activations(const Kernels&, const void* device, int64_t first, int64_t count);
+void write_activations(const Kernels&, void* device, int64_t first, const std::vector<double>& values);
 
 }  // namespace fp

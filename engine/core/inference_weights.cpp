@@ -28,10 +28,7 @@ Buffer upload(const Kernels& k, const Filter& f, const std::vector<double>& logi
 
 }  // namespace
 
-FoldedConv fold(const ParamStore& params,
-                const Param& weight,
-                const Param* bias,
-                const Norm* norm) {
+FoldedConv fold(const ParamStore& params, const Param& weight, const Param* bias, const Norm* norm) {
     FoldedConv out{.filter = params.get(weight),
                    .bias = bias ? params.get(*bias) : std::vector<double>(weight.shape.k, 0.0)};
     if (!norm) return out;
@@ -46,12 +43,8 @@ FoldedConv fold(const ParamStore& params,
     return out;
 }
 
-const InferenceWeights::Entry& InferenceWeights::find(const ConvShape& shape,
-                                                      const Param& weight,
-                                                      const Param* bias,
-                                                      const Norm* norm,
-                                                      bool residual,
-                                                      bool relu) {
+const InferenceWeights::Entry& InferenceWeights::find(
+    const ConvShape& shape, const Param& weight, const Param* bias, const Norm* norm, bool residual, bool relu) {
     if (params_.version() != version_) {
         entries_.clear();
         version_ = params_.version();

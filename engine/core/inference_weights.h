@@ -28,12 +28,8 @@ public:
         Buffer bias;
     };
     // norm may be null: the filter alone is prepared.
-    const Entry& find(const ConvShape&,
-                      const Param& weight,
-                      const Param* bias,
-                      const Norm* norm,
-                      bool residual,
-                      bool relu);
+    const Entry& find(
+        const ConvShape&, const Param& weight, const Param* bias, const Norm* norm, bool residual, bool relu);
 
 private:
     struct Key {

@@ -6,21 +6,17 @@
 
 namespace fp {
 
-CrossEntropy::CrossEntropy(const Kernels& k,
-                           int classes,
-                           const std::vector<double>& class_weights,
-                           double smoothing)
+CrossEntropy::CrossEntropy(const Kernels& k, int classes, const std::vector<double>& class_weights, double smoothing)
     : classes_(classes), smoothing_(smoothing) {
     if (class_weights.empty()) return;
-    FP_CHECK(int(class_weights.size()) == classes, "loss: ", class_weights.size(), " weights for ",
-             classes, " classes");
+    FP_CHECK(int(class_weights.size()) == classes, "loss: ", class_weights.size(), " weights for ", classes,
+             " classes");
     const size_t stored = size_t(round_up(classes, k.block(classes)));
     weights_ = Buffer(k.memory, stored * bytes_of(k.parameter));
     std::vector<double> wide(stored, 0.0);
     std::copy(class_weights.begin(), class_weights.end(), wide.begin());
     const std::vector<float> narrow(wide.begin(), wide.end());
-    const void* host =
-        k.parameter == Type::f64 ? static_cast<const void*>(wide.data()) : narrow.data();
+    const void* host = k.parameter == Type::f64 ? static_cast<const void*>(wide.data()) : narrow.data();
     k.memory.copy_in(weights_.data(), host, weights_.bytes(), {});
     k.memory.synchronize({});
 }
@@ -29,18 +25,12 @@ LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const Cross
     const auto range = tape.range("cross_entropy");
     const Kernels& k = tape.kernels();
     const Tensor x = tape.value(logits);
-    FP_CHECK(x.map.c == loss.classes(), "loss: logits of ", x.map.n, "x", x.map.c, ", ",
-             loss.classes(), " classes");
+    FP_CHECK(x.map.c == loss.classes(), "loss: logits of ", x.map.n, "x", x.map.c, ", ", loss.classes(), " classes");
     const LossShape s{.logits = x.map, .smoothing = loss.smoothing()};
     const auto* weights = static_cast<const par*>(loss.class_weights());
     auto* losses = static_cast<par*>(tape.take(size_t(x.map.n) * bytes_of(k.parameter)));
     auto* sums = static_cast<double*>(tape.take(2 * sizeof(double)));
-    k.loss.forward(s,
-                   {.logits = x.data,
-                    .labels = labels,
-                    .class_weight = weights,
-                    .losses = losses,
-                    .sums = sums},
+    k.loss.forward(s, {.logits = x.data, .labels = labels, .class_weight = weights, .losses = losses, .sums = sums},
                    tape.stream());
     const Var row = tape.record({.op = s,
                                  .inputs = {logits},
@@ -64,12 +54,9 @@ LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const Cross
     return {row, sums};
 }
 
-LossRow cross_entropy(Tape& tape,
-                      Var logits,
-                      const std::vector<int32_t>& labels,
-                      const CrossEntropy& loss) {
-    FP_CHECK(tape.value(logits).map.n == int(labels.size()), "loss: ", labels.size(),
-             " labels for ", tape.value(logits).map.n, " rows of logits");
+LossRow cross_entropy(Tape& tape, Var logits, const std::vector<int32_t>& labels, const CrossEntropy& loss) {
+    FP_CHECK(tape.value(logits).map.n == int(labels.size()), "loss: ", labels.size(), " labels for ",
+             tape.value(logits).map.n, " rows of logits");
     const size_t bytes = labels.size() * sizeof(int32_t);
     auto* device = static_cast<int32_t*>(tape.take(bytes));  // for the rest of the step
     tape.kernels().memory.copy_in(device, labels.data(), bytes, tape.stream());

@@ -10,10 +10,7 @@ namespace fp {
 class CrossEntropy {
 public:
     // class_weights: one per class, or none for all 1.
-    CrossEntropy(const Kernels&,
-                 int classes,
-                 const std::vector<double>& class_weights = {},
-                 double smoothing = 0);
+    CrossEntropy(const Kernels&, int classes, const std::vector<double>& class_weights = {}, double smoothing = 0);
 
     int classes() const { return classes_; }
     double smoothing() const { return smoothing_; }
@@ -28,8 +25,7 @@ private:
 // A row whose value is the mean loss over the batch.
 struct LossRow {
     Var row;
-    const double*
-        sums;  // on the device, until backward: the weighted losses' sum and the weights' sum
+    const double* sums;  // on the device, until backward: the weighted losses' sum and the weights' sum
 };
 
 // `labels`: one per row of logits, on the device; -1 counts for nothing.

@@ -79,8 +79,7 @@ size_t Arena::capacity_bytes() const {
 }
 
 bool Arena::starts_slab(const char* address) const {
-    return std::any_of(slabs_.begin(), slabs_.end(),
-                       [&](const Slab& s) { return s.start == address; });
+    return std::any_of(slabs_.begin(), slabs_.end(), [&](const Slab& s) { return s.start == address; });
 }
 
 void Arena::release() {

@@ -84,18 +84,13 @@ public:
     ~OwnedEvent() {
         if (order_) drop_errors([&] { order_->drop(event_); });
     }
-    OwnedEvent(OwnedEvent&& other) noexcept
-        : order_(std::exchange(other.order_, nullptr)), event_(other.event_) {}
+    OwnedEvent(OwnedEvent&& other) noexcept : order_(std::exchange(other.order_, nullptr)), event_(other.event_) {}
     OwnedEvent& operator=(OwnedEvent&&) = delete;
 
     void record(Stream s) { order_->record(event_, s); }
     void wait() const { order_->wait(event_); }
-    void precede(Stream s) const {
-        order_->follow(s, event_);
-    }  // work queued on s from now on waits
-    double seconds_since(const OwnedEvent& earlier) const {
-        return order_->seconds(earlier.event_, event_);
-    }
+    void precede(Stream s) const { order_->follow(s, event_); }  // work queued on s from now on waits
+    double seconds_since(const OwnedEvent& earlier) const { return order_->seconds(earlier.event_, event_); }
 
 private:
     const Order* order_;
@@ -106,8 +101,7 @@ private:
 class Buffer {
 public:
     Buffer() = default;
-    Buffer(const Memory& memory, size_t bytes)
-        : memory_(&memory), data_(memory.alloc(bytes)), bytes_(bytes) {}
+    Buffer(const Memory& memory, size_t bytes) : memory_(&memory), data_(memory.alloc(bytes)), bytes_(bytes) {}
     ~Buffer() {
         if (data_) drop_errors([&] { memory_->release(data_); });
     }

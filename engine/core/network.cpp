@@ -13,18 +13,15 @@ bool has(std::span<const std::string_view> names, std::string_view name) {
 
 std::string joined(std::span<const std::string_view> names, std::string_view between) {
     std::string out;
-    for (const std::string_view name : names)
-        out += text(out.empty() ? std::string_view() : between, name);
+    for (const std::string_view name : names) out += text(out.empty() ? std::string_view() : between, name);
     return out;
 }
 
 const ModelSpec& checked(const Architecture& a, const ModelSpec& spec) {
-    FP_CHECK(has(a.names, spec.arch), "network: ", spec.arch, " is none of ",
-             joined(a.names, ", "));
+    FP_CHECK(has(a.names, spec.arch), "network: ", spec.arch, " is none of ", joined(a.names, ", "));
     FP_REQUIRE(has(a.stems, spec.stem) || a.stems.size() > 1, Exit::usage, "model ", spec.arch,
                " has no stem to choose");
-    FP_REQUIRE(has(a.stems, spec.stem), Exit::usage, "stem ", spec.stem,
-               " is unknown: ", joined(a.stems, " or "));
+    FP_REQUIRE(has(a.stems, spec.stem), Exit::usage, "stem ", spec.stem, " is unknown: ", joined(a.stems, " or "));
     return spec;
 }
 
@@ -46,8 +43,7 @@ Network::Network(const Architecture& a, const ModelSpec& s, const Kernels& k)
 
 std::unique_ptr<Network> copy_of(const Network& net) {
     auto out = std::make_unique<Network>(net.architecture, net.spec, net.kernels());
-    for (const Param& p : net.params.all())
-        out->params.set(*out->params.find(p.name), net.params.get(p).data());
+    for (const Param& p : net.params.all()) out->params.set(*out->params.find(p.name), net.params.get(p).data());
     out->batches_seen = net.batches_seen;
     return out;
 }

@@ -15,8 +15,7 @@ bool norms_on_moments(const Tape& tape) {
 }
 
 BatchNormShape norm_shape(const Tape& tape, const Map& x, const Norm& norm) {
-    FP_CHECK(x.c == norm.gamma->shape.k, norm.name, ": input has ", x.c, " channels, norm has ",
-             norm.gamma->shape.k);
+    FP_CHECK(x.c == norm.gamma->shape.k, norm.name, ": input has ", x.c, " channels, norm has ", norm.gamma->shape.k);
     const double momentum = tape.options().norm_momentum;
     return {.x = x, .eps = norm.eps, .momentum = momentum > 0 ? momentum : norm.momentum};
 }
@@ -29,8 +28,7 @@ par* trained_grad(const Param* p) { return p->trainable ? p->grad : nullptr; }
 
 // A vector with one number per channel: mean or rstd.
 par* take_vector(Tape& tape, const Map& map) {
-    return static_cast<par*>(
-        tape.take(size_t(map.stored_c()) * size_t(bytes_of(tape.kernels().parameter))));
+    return static_cast<par*>(tape.take(size_t(map.stored_c()) * size_t(bytes_of(tape.kernels().parameter))));
 }
 
 // A map followed by the mask of its ReLU (BatchNormShape::bits).
@@ -77,10 +75,7 @@ struct AppliedNorm {
                 .dgamma = trained_grad(gamma),
                 .dbeta = trained_grad(beta)};
     }
-    BatchNorm::BackwardPool backward_pool(const Tape& tape,
-                                          const act* dy,
-                                          const uint8_t* argmax,
-                                          act* dx) const {
+    BatchNorm::BackwardPool backward_pool(const Tape& tape, const act* dy, const uint8_t* argmax, act* dx) const {
         return {.x = tape.value(x).data,
                 .dy = dy,
                 .argmax = argmax,
@@ -131,8 +126,7 @@ struct FusedNorm {
     void backward(Tape& tape, const Node& self) const {
         const BatchNorm& bn = tape.kernels().batchnorm;
         Dx dx(tape, norm.x, true);
-        const auto into_residual =
-            residual ? tape.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
+        const auto into_residual = residual ? tape.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
         const BatchNorm::Gradients to{.dx = dx.data(),
                                       .dx_write = dx.write(),
                                       .dresidual = into_residual.data,
@@ -168,8 +162,7 @@ struct FusedNorm {
 };
 
 // Norm, addition and ReLU as one row; `moments` of x, if the convolution wrote them.
-Var fused_norm(
-    Tape& tape, Var x, const Norm& norm, bool relu, Var residual, const Moments* moments) {
+Var fused_norm(Tape& tape, Var x, const Norm& norm, bool relu, Var residual, const Moments* moments) {
     const auto range = tape.range(norm.name);
     const Kernels& k = tape.kernels();
     const Map map = tape.value(x).map;
@@ -181,37 +174,32 @@ Var fused_norm(
     const Tensor y = s.bits ? map_with_bits(tape, s) : tape.empty(map);
     const FusedNorm row{.shape = s, .norm = AppliedNorm::of(tape, x, norm), .residual = residual};
     row.forward(tape, y.data, moments);
-    Node node{.op = s,
-              .layer = norm.name,
-              .inputs = {x},
-              .params = uses(norm),
-              .value = y,
-              .bytes = moments || !tape.training() ? s.infer_bytes(bytes_of(k.activation))
-                                                   : s.bytes(bytes_of(k.activation)),
-              .needs_grad = row.norm.needs_grad(tape) || (residual && tape.needs_grad(residual)),
-              .backward = [row](Tape& t, const Node& self) { row.backward(t, self); }};
+    Node node{
+        .op = s,
+        .layer = norm.name,
+        .inputs = {x},
+        .params = uses(norm),
+        .value = y,
+        .bytes = moments || !tape.training() ? s.infer_bytes(bytes_of(k.activation)) : s.bytes(bytes_of(k.activation)),
+        .needs_grad = row.norm.needs_grad(tape) || (residual && tape.needs_grad(residual)),
+        .backward = [row](Tape& t, const Node& self) { row.backward(t, self); }};
     if (tape.training()) node.saved = {row.norm.mean, row.norm.rstd};
     if (residual) node.inputs.push_back(residual);
     return tape.record(std::move(node));
 }
 
 // relu(norm(x) + norm'(x')), where x' is the output of the convolution of a shortcut.
-Var norm_pair(
-    Tape& tape, Var x, const Norm& norm, const Moments& moments, const Residual& shortcut) {
+Var norm_pair(Tape& tape, Var x, const Norm& norm, const Moments& moments, const Residual& shortcut) {
     const auto range = tape.range(norm.name);
     const Kernels& k = tape.kernels();
     BatchNormShape s = norm_shape(tape, tape.value(x).map, norm);
-    FP_CHECK(s == norm_shape(tape, tape.value(shortcut.convolved).map, *shortcut.norm), norm.name,
-             " and ", shortcut.norm->name,
-             ": norms that differ in shape, eps or momentum are no pair");
+    FP_CHECK(s == norm_shape(tape, tape.value(shortcut.convolved).map, *shortcut.norm), norm.name, " and ",
+             shortcut.norm->name, ": norms that differ in shape, eps or momentum are no pair");
     s.relu = s.bits = true;
     const Tensor y = map_with_bits(tape, s);
-    const auto a = AppliedNorm::of(tape, x, norm),
-               b = AppliedNorm::of(tape, shortcut.convolved, *shortcut.norm);
+    const auto a = AppliedNorm::of(tape, x, norm), b = AppliedNorm::of(tape, shortcut.convolved, *shortcut.norm);
     k.batchnorm.pair_on_moments(
-        s,
-        {.a = a.train_half(tape, moments), .b = b.train_half(tape, shortcut.moments), .y = y.data},
-        tape.stream());
+        s, {.a = a.train_half(tape, moments), .b = b.train_half(tape, shortcut.moments), .y = y.data}, tape.stream());
     return tape.record({.op = NormPairOp{s},
                         .layer = norm.name,
                         .inputs = {x, shortcut.value},
@@ -245,16 +233,9 @@ Var batchnorm(Tape& tape, Var x, const Norm& norm, bool relu_after, Var residual
     return relu_after ? relu(tape, y) : y;
 }
 
-Var conv_norm(Tape& tape,
-              Var x,
-              const ConvLayer& layer,
-              const Norm& norm,
-              bool relu_after,
-              const Residual& residual) {
-    if (tape.inference_weights())
-        return infer_conv(tape, x, layer, &norm, relu_after, residual.value);
-    if (!norms_on_moments(tape))
-        return batchnorm(tape, conv2d(tape, x, layer), norm, relu_after, residual.value);
+Var conv_norm(Tape& tape, Var x, const ConvLayer& layer, const Norm& norm, bool relu_after, const Residual& residual) {
+    if (tape.inference_weights()) return infer_conv(tape, x, layer, &norm, relu_after, residual.value);
+    if (!norms_on_moments(tape)) return batchnorm(tape, conv2d(tape, x, layer), norm, relu_after, residual.value);
     Moments moments;
     const Var y = train_conv(tape, x, layer, &moments);
     Var z;
@@ -285,12 +266,10 @@ Residual conv_norm_shortcut(Tape& tape, Var x, const ConvLayer& layer, const Nor
     return out;
 }
 
-Var conv_norm_maxpool(
-    Tape& tape, Var x, const ConvLayer& layer, const Norm& norm, const Pool& window) {
+Var conv_norm_maxpool(Tape& tape, Var x, const ConvLayer& layer, const Norm& norm, const Pool& window) {
     const Kernels& k = tape.kernels();
     const auto apart = [&] { return maxpool(tape, conv_norm(tape, x, layer, norm, true), window); };
-    if (!norms_on_moments(tape) || tape.options().rows != Rows::fewest || !k.batchnorm.pools)
-        return apart();
+    if (!norms_on_moments(tape) || tape.options().rows != Rows::fewest || !k.batchnorm.pools) return apart();
     BatchNormShape s = norm_shape(tape, conv_shape(tape, x, layer).y(), norm);
     s.relu = true;
     const MaxPoolShape pool = window.of(s.x);
@@ -324,9 +303,8 @@ Var conv_norm_maxpool(
                             [s, pool, of, argmax](Tape& t, const Node& self) {
                                 const BatchNorm& bn = t.kernels().batchnorm;
                                 Dx dx(t, of.x, false);
-                                bn.pool_backward(
-                                    s, pool, of.backward_pool(t, self.grad.data, argmax, dx.data()),
-                                    t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
+                                bn.pool_backward(s, pool, of.backward_pool(t, self.grad.data, argmax, dx.data()),
+                                                 t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
                                 dx.finish();
                             },
                         .saved = {of.mean, of.rstd, argmax}});

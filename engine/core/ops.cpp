@@ -24,22 +24,16 @@ ConvShape conv_shape(const Tape& tape, Var x, const ConvLayer& layer) {
     const Map& in = tape.value(x).map;
     const Filter& w = layer.weight->shape;
     FP_CHECK(in.c == w.c, layer.name, ": input has ", in.c, " channels, weight wants ", w.c);
-    const ConvShape s{.x = in,
-                      .w = w,
-                      .stride = layer.stride,
-                      .pad = layer.pad,
-                      .y_block = tape.kernels().block(w.k)};
+    const ConvShape s{.x = in, .w = w, .stride = layer.stride, .pad = layer.pad, .y_block = tape.kernels().block(w.k)};
     FP_REQUIRE(s.p() > 0 && s.q() > 0, Exit::data, layer.name, ": a map of ", in.h, "x", in.w,
                " is too small for a window of ", w.r, "x", w.s, "; use larger images");
     return s;
 }
 
-Var infer_conv(
-    Tape& tape, Var x, const ConvLayer& layer, const Norm* norm, bool relu, Var residual) {
+Var infer_conv(Tape& tape, Var x, const ConvLayer& layer, const Norm* norm, bool relu, Var residual) {
     const auto range = tape.range(layer.name);
     const ConvShape s = conv_shape(tape, x, layer);
-    const auto& ready =
-        tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
+    const auto& ready = tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
     conv.infer(s,
@@ -50,11 +44,8 @@ Var infer_conv(
                 .relu = relu,
                 .y = y.data},
                tape.scratch(conv.scratch_bytes(s)), tape.stream());
-    Node node{.op = s,
-              .layer = layer.name,
-              .inputs = {x},
-              .value = y,
-              .bytes = s.bytes(bytes_of(tape.kernels().activation))};
+    Node node{
+        .op = s, .layer = layer.name, .inputs = {x}, .value = y, .bytes = s.bytes(bytes_of(tape.kernels().activation))};
     if (residual) node.inputs.push_back(residual);
     return tape.record(std::move(node));
 }
@@ -65,8 +56,7 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     const Conv& conv = tape.kernels().conv;
     const Param *weight = layer.weight, *bias = layer.bias;
     const Tensor y = tape.empty(s.y());
-    const Conv::Forward arguments{
-        .x = tape.value(x).data, .w = weight->value, .bias = data(bias), .y = y.data};
+    const Conv::Forward arguments{.x = tape.value(x).data, .w = weight->value, .bias = data(bias), .y = y.data};
     void* const space = tape.scratch(conv.scratch_bytes(s));
     if (moments) {
         moments->rows = conv.moments_rows(s);
@@ -75,30 +65,28 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     } else {
         conv.forward(s, arguments, space, tape.stream());
     }
-    return tape.record(
-        {.op = s,
-         .layer = layer.name,
-         .inputs = {x},
-         .params = uses(*weight, bias),
-         .value = y,
-         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-         .needs_grad = tape.needs_grad(x) || trains(*weight),
-         .backward = [s, x, weight, bias](Tape& t, const Node& self) {
-             const Conv& c = t.kernels().conv;
-             void* scratch = t.scratch(c.scratch_bytes(s));
-             if (trains(*weight))
-                 c.backward_filter(s,
-                                   {.x = t.value(x).data,
-                                    .dy = self.grad.data,
-                                    .dw = weight->grad,
-                                    .dbias = grad(bias),
-                                    .write = t.param_write()},
-                                   scratch, t.stream());
-             if (const auto [dx, write] = t.grad_slot(x); dx)
-                 c.backward_data(
-                     s, {.dy = self.grad.data, .w = weight->value, .dx = dx, .write = write},
-                     scratch, t.stream());
-         }});
+    return tape.record({.op = s,
+                        .layer = layer.name,
+                        .inputs = {x},
+                        .params = uses(*weight, bias),
+                        .value = y,
+                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+                        .needs_grad = tape.needs_grad(x) || trains(*weight),
+                        .backward = [s, x, weight, bias](Tape& t, const Node& self) {
+                            const Conv& c = t.kernels().conv;
+                            void* scratch = t.scratch(c.scratch_bytes(s));
+                            if (trains(*weight))
+                                c.backward_filter(s,
+                                                  {.x = t.value(x).data,
+                                                   .dy = self.grad.data,
+                                                   .dw = weight->grad,
+                                                   .dbias = grad(bias),
+                                                   .write = t.param_write()},
+                                                  scratch, t.stream());
+                            if (const auto [dx, write] = t.grad_slot(x); dx)
+                                c.backward_data(s, {.dy = self.grad.data, .w = weight->value, .dx = dx, .write = write},
+                                                scratch, t.stream());
+                        }});
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
@@ -116,28 +104,26 @@ Var relu(Tape& tape, Var x) {
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
     tape.kernels().relu.forward(map, {.x = tape.value(x).data, .y = y.data}, tape.stream());
-    return tape.record(
-        {.op = ReluOp{},
-         .inputs = {x},
-         .value = y,
-         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-         .needs_grad = tape.needs_grad(x),
-         .backward = [map, x](Tape& t, const Node& self) {
-             const auto [dx, write] = t.grad_slot(x);
-             t.kernels().relu.backward(
-                 map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write},
-                 t.stream());
-         }});
+    return tape.record({.op = ReluOp{},
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward = [map, x](Tape& t, const Node& self) {
+                            const auto [dx, write] = t.grad_slot(x);
+                            t.kernels().relu.backward(
+                                map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write},
+                                t.stream());
+                        }});
 }
 
 Var add(Tape& tape, Var a, Var b) {
     const auto range = tape.range("add");
     const Map map = tape.value(a).map;
-    FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ",
-             tape.value(b).map.c, " channels");
+    FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ", tape.value(b).map.c,
+             " channels");
     const Tensor y = tape.empty(map);
-    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data},
-                               tape.stream());
+    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data}, tape.stream());
     return tape.record({.op = AddOp{},
                         .inputs = {a, b},
                         .value = y,
@@ -146,9 +132,8 @@ Var add(Tape& tape, Var a, Var b) {
                         .backward = [map, a, b](Tape& t, const Node& self) {
                             for (const Var v : {a, b})
                                 if (const auto [dx, write] = t.grad_slot(v); dx)
-                                    t.kernels().add.accumulate(
-                                        map, {.dy = self.grad.data, .dx = dx, .write = write},
-                                        t.stream());
+                                    t.kernels().add.accumulate(map, {.dy = self.grad.data, .dx = dx, .write = write},
+                                                               t.stream());
                         }});
 }
 
@@ -164,22 +149,19 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
         argmax = static_cast<uint8_t*>(tape.take(size_t(s.y().stored())));
         saved.push_back(argmax);
     }
-    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax},
-                                   tape.stream());
-    return tape.record(
-        {.op = s,
-         .inputs = {x},
-         .value = y,
-         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
-         .needs_grad = tape.needs_grad(x),
-         .backward =
-             [s, x, argmax](Tape& t, const Node& self) {
-                 const auto [dx, write] = t.grad_slot(x);
-                 t.kernels().maxpool.backward(
-                     s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write},
-                     t.stream());
-             },
-         .saved = saved});
+    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax}, tape.stream());
+    return tape.record({.op = s,
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = s.bytes(bytes_of(tape.kernels().activation)),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward =
+                            [s, x, argmax](Tape& t, const Node& self) {
+                                const auto [dx, write] = t.grad_slot(x);
+                                t.kernels().maxpool.backward(
+                                    s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write}, t.stream());
+                            },
+                        .saved = saved});
 }
 
 Var avgpool(Tape& tape, Var x, int p, int q) {
@@ -195,22 +177,20 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
                         .needs_grad = tape.needs_grad(x),
                         .backward = [s, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().avgpool.backward(
-                                s, {.dy = self.grad.data, .dx = dx, .write = write}, t.stream());
+                            t.kernels().avgpool.backward(s, {.dy = self.grad.data, .dx = dx, .write = write},
+                                                         t.stream());
                         }});
 }
 
 Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std::string& layer) {
     const auto range = tape.range(layer);
     const Map in = tape.value(x).map;
-    FP_CHECK(in.c == weight.shape.c && in.h == weight.shape.r && in.w == weight.shape.s, layer,
-             ": input is ", in.c, "x", in.h, "x", in.w, ", weight wants ", weight.shape.c, "x",
-             weight.shape.r, "x", weight.shape.s);
+    FP_CHECK(in.c == weight.shape.c && in.h == weight.shape.r && in.w == weight.shape.s, layer, ": input is ", in.c,
+             "x", in.h, "x", in.w, ", weight wants ", weight.shape.c, "x", weight.shape.r, "x", weight.shape.s);
     const Kernels& k = tape.kernels();
     const LinearShape s{.x = in, .w = weight.shape, .y_block = k.block(weight.shape.k)};
     const Tensor y = tape.empty(s.y());
-    k.linear.forward(s,
-                     {.x = tape.value(x).data, .w = weight.value, .bias = data(bias), .y = y.data},
+    k.linear.forward(s, {.x = tape.value(x).data, .w = weight.value, .bias = data(bias), .y = y.data},
                      tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
     return tape.record({.op = s,
                         .layer = layer,
@@ -231,10 +211,8 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
                                                     .write = t.param_write()},
                                                    scratch, t.stream());
                             if (const auto [dx, write] = t.grad_slot(x); dx)
-                                op.backward_data(
-                                    s,
-                                    {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write},
-                                    scratch, t.stream());
+                                op.backward_data(s, {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write},
+                                                 scratch, t.stream());
                         }});
 }
 
@@ -244,23 +222,19 @@ Var dropout(Tape& tape, Var x, double p) {
     tape.draws_random();
     const Map map = tape.value(x).map;
     // Each dropout of a step has a key of its own: its row.
-    const uint64_t key =
-        tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
+    const uint64_t key = tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
     const Tensor y = tape.empty(map);
-    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data},
-                                   tape.stream());
-    return tape.record(
-        {.op = DropoutOp{p},
-         .inputs = {x},
-         .value = y,
-         .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
-         .needs_grad = tape.needs_grad(x),
-         .backward = [map, p, key, x](Tape& t, const Node& self) {
-             const auto [dx, write] = t.grad_slot(x);
-             t.kernels().dropout.backward(
-                 map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write},
-                 t.stream());
-         }});
+    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data}, tape.stream());
+    return tape.record({.op = DropoutOp{p},
+                        .inputs = {x},
+                        .value = y,
+                        .bytes = 2.0 * double(map.logical()) * bytes_of(tape.kernels().activation),
+                        .needs_grad = tape.needs_grad(x),
+                        .backward = [map, p, key, x](Tape& t, const Node& self) {
+                            const auto [dx, write] = t.grad_slot(x);
+                            t.kernels().dropout.backward(
+                                map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write}, t.stream());
+                        }});
 }
 
 }  // namespace fp

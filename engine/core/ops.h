@@ -27,9 +27,7 @@ struct Norm {
 struct Pool {
     int window = 2, stride = 2, pad = 0;
 
-    MaxPoolShape of(const Map& x) const {
-        return {.x = x, .window = window, .stride = stride, .pad = pad};
-    }
+    MaxPoolShape of(const Map& x) const { return {.x = x, .window = window, .stride = stride, .pad = pad}; }
 };
 
 // What is added to the output of a conv_norm: nothing, a row, or a shortcut's norm that has not run yet

@@ -22,14 +22,12 @@ void for_each_element(const Filter& f, Visit visit) {
 // From the backend's layout to file order, and back with zeros as padding.
 template <class Stored, class Logical>
 void unpack(const Filter& f, const Stored* from, Logical* to) {
-    for_each_element(f,
-                     [&](int64_t logical, int64_t stored) { to[logical] = Logical(from[stored]); });
+    for_each_element(f, [&](int64_t logical, int64_t stored) { to[logical] = Logical(from[stored]); });
 }
 template <class Logical, class Stored>
 void pack(const Filter& f, const Logical* from, Stored* to) {
     std::fill(to, to + f.stored(), Stored(0));
-    for_each_element(f,
-                     [&](int64_t logical, int64_t stored) { to[stored] = Stored(from[logical]); });
+    for_each_element(f, [&](int64_t logical, int64_t stored) { to[stored] = Stored(from[logical]); });
 }
 
 template <class Logical>
@@ -69,21 +67,15 @@ Param* ParamStore::add(Param p) {
 }
 
 Param* ParamStore::add_filter(std::string name, int k, int c, int r, int s, int x_block) {
-    return add({.name = std::move(name),
-                .kind = Param::Kind::filter,
-                .shape = kernels_.filter(k, c, r, s, x_block)});
+    return add({.name = std::move(name), .kind = Param::Kind::filter, .shape = kernels_.filter(k, c, r, s, x_block)});
 }
 
 Param* ParamStore::add_linear(std::string name, int k, int c, int r, int s, int x_block) {
-    return add({.name = std::move(name),
-                .kind = Param::Kind::linear,
-                .shape = kernels_.filter(k, c, r, s, x_block)});
+    return add({.name = std::move(name), .kind = Param::Kind::linear, .shape = kernels_.filter(k, c, r, s, x_block)});
 }
 
 Param* ParamStore::add_vector(std::string name, int channels, Param::Kind kind) {
-    return add({.name = std::move(name),
-                .kind = kind,
-                .shape = {.k = channels, .k_block = kernels_.block(channels)}});
+    return add({.name = std::move(name), .kind = kind, .shape = {.k = channels, .k_block = kernels_.block(channels)}});
 }
 
 void ParamStore::allocate() {
@@ -110,8 +102,7 @@ void ParamStore::allocate() {
     statistics_ = zeros(statistics_count_);
     for (Param& p : params_) {
         const auto in = [&](const Buffer& block) {
-            return static_cast<par*>(
-                static_cast<void*>(block.as<char>() + size_t(p.offset) * bytes));
+            return static_cast<par*>(static_cast<void*>(block.as<char>() + size_t(p.offset) * bytes));
         };
         p.value = in(p.trained() ? values_ : statistics_);
         if (p.trained()) p.grad = in(grads_);
@@ -147,8 +138,7 @@ void ParamStore::set_f32(const Param& p, const float* values) {
 }
 
 char* ParamStore::in_block(const Param& p, const void* block) const {
-    return static_cast<char*>(const_cast<void*>(block)) +
-           size_t(p.offset) * bytes_of(kernels_.parameter);
+    return static_cast<char*>(const_cast<void*>(block)) + size_t(p.offset) * bytes_of(kernels_.parameter);
 }
 
 std::vector<double> ParamStore::get_block(const Param& p, const void* block) const {

@@ -10,8 +10,8 @@ namespace fp {
 struct ModelSpec {
     std::string arch = "resnet18";
     int classes = 8;
-    std::string stem = "imagenet";  // or "small": a 3x3 convolution of stride 1, no pooling
-    double width = 1;               // every layer's channels are multiplied by this
+    std::string stem = "imagenet";           // or "small": a 3x3 convolution of stride 1, no pooling
+    double width = 1;                        // every layer's channels are multiplied by this
     std::map<std::string, int> widths = {};  // by layer: only those that pruning has narrowed
 
     // Output channels of a layer that has `full` in the paper.

@@ -24,8 +24,7 @@ void StepGraph::give_up() noexcept {
 
 bool StepGraph::may_capture(const std::vector<Part>& parts) const {
     return device() && session_.captures_ && !random_ &&
-           std::none_of(parts.begin(), parts.end(),
-                        [](const Part& part) { return part.where == Part::both; });
+           std::none_of(parts.begin(), parts.end(), [](const Part& part) { return part.where == Part::both; });
 }
 
 // Leaves no graphs where the device refuses one.
@@ -43,8 +42,7 @@ void StepGraph::capture(const std::vector<Part>& parts) {
         }
     } catch (const Error& first) {
         abandon();
-        std::cerr << "steps run call by call, since one could not be captured as a graph: "
-                  << first.what() << "\n";
+        std::cerr << "steps run call by call, since one could not be captured as a graph: " << first.what() << "\n";
     } catch (...) {
         abandon();
         throw;
@@ -72,8 +70,7 @@ void StepGraph::run(const StepInputs& inputs, const std::vector<Part>& parts) {
     if (graphs_.empty()) return run_parts(inputs, parts);
     try {
         size_t next = 0;
-        for (const Part& part : parts)
-            part.where == Part::device ? device()->launch(graphs_[next++], {}) : part.work();
+        for (const Part& part : parts) part.where == Part::device ? device()->launch(graphs_[next++], {}) : part.work();
     } catch (...) {  // part of the step may have run: it is not run again
         give_up();
         throw;

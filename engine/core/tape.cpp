@@ -6,11 +6,7 @@
 
 namespace fp {
 
-Tape::Tape(const Kernels& kernels,
-           Arena& arena,
-           Buffer& scratch,
-           const TapeOptions& options,
-           const StepMemory& memory)
+Tape::Tape(const Kernels& kernels, Arena& arena, Buffer& scratch, const TapeOptions& options, const StepMemory& memory)
     : kernels_(kernels),
       arena_(arena),
       scratch_(scratch),
@@ -45,8 +41,7 @@ void Tape::read_times() {
         const Lap& lap = laps_[i];
         if (lap.row < 0) continue;
         Node& node = nodes_[lap.row];
-        (lap.backward ? node.backward_seconds : node.forward_seconds) =
-            lap.end.seconds_since(laps_[i - 1].end);
+        (lap.backward ? node.backward_seconds : node.forward_seconds) = lap.end.seconds_since(laps_[i - 1].end);
     }
 }
 
@@ -69,8 +64,7 @@ Var Tape::record(Node node) {
     nodes_.push_back(std::move(node));
     kept_.push_back(false);
     if (replaying_) {
-        FP_CHECK(row < int(liveness_->last_use.size()),
-                 "inference: the network is not the one that was planned");
+        FP_CHECK(row < int(liveness_->last_use.size()), "inference: the network is not the one that was planned");
         for (const Var in : nodes_[row].inputs)
             if (liveness_->last_use[in.row] == row && !kept_[in.row]) release(nodes_[in.row]);
     }
@@ -97,8 +91,7 @@ Tape::Slot Tape::grad_slot(Var v) {
 }
 
 void Tape::backward(const std::vector<Seed>& seeds) {
-    FP_CHECK(options_.mode != Mode::infer,
-             "backward: an inference pass keeps nothing for a gradient");
+    FP_CHECK(options_.mode != Mode::infer, "backward: an inference pass keeps nothing for a gradient");
     int last = -1;
     std::vector<char> starts(nodes_.size(), false);  // rows of a loss
     for (const Seed& seed : seeds) {
@@ -111,8 +104,7 @@ void Tape::backward(const std::vector<Seed>& seeds) {
             continue;
         }
         const auto [slot, write] = grad_slot(seed.root);
-        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write},
-                                stream());
+        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write}, stream());
     }
     for (int row = int(nodes_.size()) - 1; row > last; --row)
         if (!kept_[row]) release(nodes_[row]);
@@ -120,10 +112,8 @@ void Tape::backward(const std::vector<Seed>& seeds) {
     for (int row = last; row >= 0; --row) {
         const Node& node = nodes_[row];
         if ((node.grad || starts[row]) && node.backward) {
-            const Range named =
-                range("d " + (node.layer.empty() ? std::string(name(node.op)) : node.layer));
-            if (const auto hook = gradient_hooks_.find(row); hook != gradient_hooks_.end())
-                hook->second(node.grad);
+            const Range named = range("d " + (node.layer.empty() ? std::string(name(node.op)) : node.layer));
+            if (const auto hook = gradient_hooks_.find(row); hook != gradient_hooks_.end()) hook->second(node.grad);
             node.backward(*this, node);
             lap(row, true);
         }

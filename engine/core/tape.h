@@ -58,8 +58,7 @@ class InferenceWeights;
 struct StepMemory {
     InferenceWeights* inference_weights = nullptr;  // of Mode::infer alone, as liveness
     Liveness* liveness = nullptr;
-    bool* random =
-        nullptr;  // set by ops that draw random numbers: the next step's calls are others
+    bool* random = nullptr;  // set by ops that draw random numbers: the next step's calls are others
 };
 
 // Which values must have rows of their own, for readers of the tape. The fewer, the more ops a backend can run as one.
@@ -80,10 +79,9 @@ struct TapeOptions {
     uint64_t dropout_key = 0;
     bool dropout = true;
     Rows rows = Rows::fewest;
-    bool accumulate = false;  // gradients of parameters are added to those of the step before
-    double norm_momentum =
-        0;                 // of running statistics, in place of the layers' own; 0: the layers' own
-    bool profile = false;  // time each op; see read_times()
+    bool accumulate = false;   // gradients of parameters are added to those of the step before
+    double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: the layers' own
+    bool profile = false;      // time each op; see read_times()
 };
 
 class Tape {
@@ -164,9 +162,7 @@ public:
     // rows excepted.
     void backward(const std::vector<Seed>& seeds);
     // Backward calls `visit` with the row's whole gradient before it flows on to the row's inputs.
-    void on_gradient(Var row, std::function<void(const Tensor&)> visit) {
-        gradient_hooks_[row.row] = std::move(visit);
-    }
+    void on_gradient(Var row, std::function<void(const Tensor&)> visit) { gradient_hooks_[row.row] = std::move(visit); }
 
 private:
     void release(Node& node);

@@ -35,15 +35,9 @@ const Conv conv{.scratch_bytes = nothing,
                 .prepared_bytes = nothing,
                 .prepare = nothing,
                 .infer = nothing};
-const Linear linear{.scratch_bytes = nothing,
-                    .forward = nothing,
-                    .backward_data = nothing,
-                    .backward_filter = nothing};
-const BatchNorm batchnorm{.scratch_bytes = nothing,
-                          .train = nothing,
-                          .infer = nothing,
-                          .backward = nothing,
-                          .backward_frozen = nothing};
+const Linear linear{.scratch_bytes = nothing, .forward = nothing, .backward_data = nothing, .backward_filter = nothing};
+const BatchNorm batchnorm{
+    .scratch_bytes = nothing, .train = nothing, .infer = nothing, .backward = nothing, .backward_frozen = nothing};
 const Relu relu{.forward = nothing, .backward = nothing};
 const Add add{.forward = nothing, .accumulate = nothing};
 const MaxPool maxpool{.forward = nothing, .backward = nothing};
@@ -66,8 +60,7 @@ Kernels shape_only(Type activation) {
             .parameter = Type::f32,
             .block = [](int) { return 1; },
             .image_block = [](int) { return 1; },
-            .filter = [](int k, int c, int r, int s,
-                         int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
+            .filter = [](int k, int c, int r, int s, int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
             .memory = memory,
             .order = host_order,
             .conv = conv,
@@ -86,18 +79,13 @@ Kernels shape_only(Type activation) {
 
 // Networks keep a reference to their kernels.
 const Kernels& shapes_of(Type activation) {
-    static const Kernels f64 = shape_only(Type::f64), f32 = shape_only(Type::f32),
-                         bf16 = shape_only(Type::bf16);
+    static const Kernels f64 = shape_only(Type::f64), f32 = shape_only(Type::f32), bf16 = shape_only(Type::bf16);
     return activation == Type::f64 ? f64 : activation == Type::f32 ? f32 : bf16;
 }
 
 }  // namespace
 
-Trace trace(const Architecture& architecture,
-            const ModelSpec& spec,
-            int image_size,
-            int batch,
-            Type activation) {
+Trace trace(const Architecture& architecture, const ModelSpec& spec, int image_size, int batch, Type activation) {
     const Kernels& k = shapes_of(activation);
     Trace out{.network = std::make_unique<Network>(architecture, spec, k), .nodes = {}};
     Arena arena(memory);

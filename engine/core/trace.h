@@ -11,11 +11,7 @@ struct Trace {
     std::unique_ptr<Network> network;
     std::vector<Node> nodes;
 };
-Trace trace(const Architecture&,
-            const ModelSpec&,
-            int image_size,
-            int batch = 1,
-            Type activation = Type::f32);
+Trace trace(const Architecture&, const ModelSpec&, int image_size, int batch = 1, Type activation = Type::f32);
 inline Trace trace(const Network& net, int image_size, int batch = 1) {
     return trace(net.architecture, net.spec, image_size, batch, net.kernels().activation);
 }

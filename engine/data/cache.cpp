@@ -57,8 +57,7 @@ void in_parallel(int64_t count, int workers, const std::function<void(int64_t)>&
 
 }  // namespace
 
-MemoryCache::MemoryCache(int64_t samples, int64_t most_bytes)
-    : images_(samples), most_bytes_(most_bytes) {}
+MemoryCache::MemoryCache(int64_t samples, int64_t most_bytes) : images_(samples), most_bytes_(most_bytes) {}
 
 MemoryCache::~MemoryCache() {
     for (const auto& image : images_) delete image.load();
@@ -102,8 +101,7 @@ std::optional<CacheFile> CacheFile::open(const std::filesystem::path& path,
     const size_t index_begin = bytes.size() - kHexDigits - index_bytes;
     const auto index = bytes.subspan(index_begin, index_bytes);
     const std::string hash = xxh3(index);
-    if (std::memcmp(hash.data(), bytes.last(kHexDigits).data(), kHexDigits) != 0)
-        return std::nullopt;
+    if (std::memcmp(hash.data(), bytes.last(kHexDigits).data(), kHexDigits) != 0) return std::nullopt;
     cache.records_.resize(size_t(count));
     if (count > 0) std::memcpy(cache.records_.data(), index.data(), index_bytes);
     for (const Record& r : cache.records_) {

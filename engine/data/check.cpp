@@ -18,8 +18,7 @@ struct Found {
 };
 
 Found look_at(const Dataset& data, int64_t sample, const ScanOptions& options) {
-    const std::filesystem::path path =
-        std::filesystem::path(data.root) / data.samples[size_t(sample)].image;
+    const std::filesystem::path path = std::filesystem::path(data.root) / data.samples[size_t(sample)].image;
     Found found;
     try {
         const std::vector<uint8_t> bytes = read_image_file(path, options.decode);
@@ -27,9 +26,7 @@ Found look_at(const Dataset& data, int64_t sample, const ScanOptions& options) {
         if (options.decode_images) decode(bytes, path.string(), options.decode);
     } catch (const Error& e) {
         std::error_code ignored;
-        found.bad = BadImage{.sample = sample,
-                             .missing = !std::filesystem::exists(path, ignored),
-                             .reason = e.what()};
+        found.bad = BadImage{.sample = sample, .missing = !std::filesystem::exists(path, ignored), .reason = e.what()};
     }
     return found;
 }
@@ -38,8 +35,7 @@ template <class Key>
 std::vector<std::vector<int64_t>> differing(const FileScan& scan, const Key& key) {
     std::vector<std::vector<int64_t>> sets;
     for (const auto& set : scan.duplicates)
-        if (std::any_of(set.begin(), set.end(), [&](int64_t i) { return key(i) != key(set[0]); }))
-            sets.push_back(set);
+        if (std::any_of(set.begin(), set.end(), [&](int64_t i) { return key(i) != key(set[0]); })) sets.push_back(set);
     return sets;
 }
 
@@ -75,8 +71,7 @@ std::vector<std::vector<int64_t>> parted_duplicates(const Dataset& data, const F
     return differing(scan, [&](int64_t i) { return data.samples[size_t(i)].split; });
 }
 
-std::vector<std::vector<int64_t>> contradicting_duplicates(const Dataset& data,
-                                                           const FileScan& scan) {
+std::vector<std::vector<int64_t>> contradicting_duplicates(const Dataset& data, const FileScan& scan) {
     return differing(scan, [&](int64_t i) { return data.samples[size_t(i)].label; });
 }
 

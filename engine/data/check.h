@@ -19,17 +19,15 @@ struct BadImage {
 };
 
 struct FileScan {
-    std::vector<BadImage> bad;  // by sample
-    std::vector<std::vector<int64_t>>
-        duplicates;  // samples whose files have equal bytes, two or more each
+    std::vector<BadImage> bad;                     // by sample
+    std::vector<std::vector<int64_t>> duplicates;  // samples whose files have equal bytes, two or more each
 };
 
 struct ScanOptions {
     DecodeOptions decode = {};
-    bool decode_images = true;  // else the bytes are compared only
-    int threads = 0;            // 0: one for each hardware thread
-    std::function<void(int64_t done)> progress =
-        nullptr;  // called now and then, by one thread at a time
+    bool decode_images = true;                             // else the bytes are compared only
+    int threads = 0;                                       // 0: one for each hardware thread
+    std::function<void(int64_t done)> progress = nullptr;  // called now and then, by one thread at a time
 };
 
 // Reads every file of the data set; the result does not depend on the number of threads. A generated data set

@@ -51,15 +51,11 @@ std::string rows(const std::string& corner,
 
 }  // namespace
 
-std::vector<std::vector<int64_t>> class_by_group(const Dataset& data,
-                                                 Split split,
-                                                 const Grouping& grouping) {
-    std::vector<std::vector<int64_t>> count(data.classes.size(),
-                                            std::vector<int64_t>(grouping.groups.size() + 1, 0));
+std::vector<std::vector<int64_t>> class_by_group(const Dataset& data, Split split, const Grouping& grouping) {
+    std::vector<std::vector<int64_t>> count(data.classes.size(), std::vector<int64_t>(grouping.groups.size() + 1, 0));
     for (const int64_t i : members(data, split)) {
         const int group = grouping.of[size_t(i)];
-        ++count[size_t(data.samples[size_t(i)].label)]
-               [group < 0 ? grouping.groups.size() : size_t(group)];
+        ++count[size_t(data.samples[size_t(i)].label)][group < 0 ? grouping.groups.size() : size_t(group)];
     }
     return count;
 }
@@ -83,8 +79,8 @@ int64_t count_units(const Dataset& data) {
 }
 
 std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupings) {
-    std::string out = fmt::format("{} images of {} units (lesions, patients or single images)\n\n",
-                                  data.samples.size(), count_units(data));
+    std::string out = fmt::format("{} images of {} units (lesions, patients or single images)\n\n", data.samples.size(),
+                                  count_units(data));
     std::vector<std::vector<int64_t>> by_split(data.classes.size(), std::vector<int64_t>(4, 0));
     for (const Sample& sample : data.samples) {
         ++by_split[size_t(sample.label)][size_t(sample.split)];
@@ -94,9 +90,8 @@ std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupi
     for (const Split split : {Split::val, Split::test}) {
         const int64_t shared = shared_images(data, split, Split::train);
         if (shared > 0)
-            out +=
-                fmt::format("{} of {} {} images are of a lesion or patient that is in train too\n",
-                            shared, members(data, split).size(), name(split));
+            out += fmt::format("{} of {} {} images are of a lesion or patient that is in train too\n", shared,
+                               members(data, split).size(), name(split));
     }
     for (const Grouping& grouping : groupings)
         for (const Split split : kSplits)

@@ -23,8 +23,7 @@ ordered_json to_json(const std::vector<BadImage>& bad, const Dataset& data, bool
     ordered_json json = ordered_json::array();
     for (const BadImage& image : bad)
         if (image.missing == missing)
-            json.push_back(
-                {{"image", data.samples[size_t(image.sample)].image}, {"reason", image.reason}});
+            json.push_back({{"image", data.samples[size_t(image.sample)].image}, {"reason", image.reason}});
     return json;
 }
 
@@ -38,33 +37,27 @@ ordered_json counts_json(const Dataset& data, const std::vector<Grouping>& group
                          {"classes", data.classes},
                          {"notes", data.notes},
                          {"splits", ordered_json::object()}};
-    const Grouping nobody{
-        .name = "", .groups = {}, .of = std::vector<int>(data.samples.size(), -1)};
+    const Grouping nobody{.name = "", .groups = {}, .of = std::vector<int>(data.samples.size(), -1)};
     for (const Split split : {Split::train, Split::val, Split::test}) {
         auto& part = json["splits"][std::string(name(split))];
         part["images"] = members(data, split).size();
         part["units"] = count_units(data, split);
-        if (split != Split::train)
-            part["images_shared_with_train"] = shared_images(data, split, Split::train);
+        if (split != Split::train) part["images_shared_with_train"] = shared_images(data, split, Split::train);
         const auto all = class_by_group(data, split, nobody);
-        for (size_t c = 0; c < data.classes.size(); ++c)
-            part["classes"][data.classes[c]] = all[c][0];
+        for (size_t c = 0; c < data.classes.size(); ++c) part["classes"][data.classes[c]] = all[c][0];
         part["attributes"] = ordered_json::object();
         for (const Grouping& grouping : groupings) {
             const auto count = class_by_group(data, split, grouping);
             const auto columns = group_columns(grouping);
             auto& attribute = part["attributes"][grouping.name];
             for (size_t c = 0; c < count.size(); ++c)
-                for (size_t g = 0; g < columns.size(); ++g)
-                    attribute[data.classes[c]][columns[g]] = count[c][g];
+                for (size_t g = 0; g < columns.size(); ++g) attribute[data.classes[c]][columns[g]] = count[c][g];
         }
     }
     return json;
 }
 
-std::string check_json(const Dataset& data,
-                       const std::vector<Grouping>& groupings,
-                       const FileScan& scan) {
+std::string check_json(const Dataset& data, const std::vector<Grouping>& groupings, const FileScan& scan) {
     ordered_json json = counts_json(data, groupings);
     json["missing"] = to_json(scan.bad, data, true);
     json["unreadable"] = to_json(scan.bad, data, false);

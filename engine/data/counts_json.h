@@ -22,8 +22,6 @@ nlohmann::ordered_json counts_json(const Dataset&, const std::vector<Grouping>&)
 std::string check_json(const Dataset&, const std::vector<Grouping>&, const FileScan&);
 
 // The document of `fp_data stats`: counts, and with --pixels the sizes, mean and standard deviation.
-std::string stats_json(const Dataset&,
-                       const std::vector<Grouping>&,
-                       const std::optional<PixelStats>&);
+std::string stats_json(const Dataset&, const std::vector<Grouping>&, const std::optional<PixelStats>&);
 
 }  // namespace fp

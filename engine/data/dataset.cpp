@@ -38,8 +38,7 @@ bool stays_below_root(const std::filesystem::path& path) {
 }
 
 std::string where(const Table& table, size_t row) {
-    return table.lines[row] > 0 ? text(table.name, ":", table.lines[row], ": ")
-                                : text(table.name, ": ");
+    return table.lines[row] > 0 ? text(table.name, ":", table.lines[row], ": ") : text(table.name, ": ");
 }
 
 // The value of the column in the row, empty where there is no such column or the value is not known.
@@ -63,8 +62,7 @@ struct Columns {
         : lesion(find_column(listing.table.header, "lesion_id")),
           patient(find_column(listing.table.header, "patient_id")) {
         for (int c = 0; c < int(listing.table.header.size()); ++c)
-            if (c != listing.image && c != listing.label && c != listing.split)
-                attributes.push_back(size_t(c));
+            if (c != listing.image && c != listing.label && c != listing.split) attributes.push_back(size_t(c));
         for (const std::string& wanted : options.exclude_unknown)
             needed.emplace_back(wanted, size_t(need_column(listing.table, wanted)));
     }
@@ -91,9 +89,8 @@ public:
                       .unit = known(row, columns_.lesion),
                       .attributes = {}};
         FP_REQUIRE(!image.empty(), Exit::data, where(table_, r), "no image");
-        FP_REQUIRE(options_.allow_absolute || stays_below_root(sample.image), Exit::data,
-                   where(table_, r), "image '", sample.image,
-                   "' leaves the folder of the images (--allow-absolute permits it)");
+        FP_REQUIRE(options_.allow_absolute || stays_below_root(sample.image), Exit::data, where(table_, r), "image '",
+                   sample.image, "' leaves the folder of the images (--allow-absolute permits it)");
         if (!has_split(r, sample.split) || lacks_attribute(row)) return std::nullopt;
         if (sample.unit.empty()) sample.unit = known(row, columns_.patient);
         if (sample.unit.empty()) sample.unit = sample.image;
@@ -104,11 +101,10 @@ public:
     void add_notes(std::vector<std::string>& notes) const {
         if (without_split_ > 0)
             notes.push_back(text("left out ", without_split_, " of ", table_.rows.size(),
-                                 " images without a word under ",
-                                 table_.header[size_t(listing_.split)]));
+                                 " images without a word under ", table_.header[size_t(listing_.split)]));
         for (const auto& [column, count] : unknown_)
-            notes.push_back(text("left out ", count, " of ", table_.rows.size(), " images whose ",
-                                 column, " is unknown"));
+            notes.push_back(
+                text("left out ", count, " of ", table_.rows.size(), " images whose ", column, " is unknown"));
     }
 
 private:
@@ -116,8 +112,8 @@ private:
         const std::string& word = table_.rows[r][size_t(listing_.label)];
         FP_REQUIRE(!word.empty(), Exit::data, where(table_, r), "no label");
         const auto found = label_of_.find(word);
-        FP_REQUIRE(found != label_of_.end(), Exit::data, where(table_, r), "label '", word,
-                   "' is none of the ", classes_.size(), " classes ", list(classes_));
+        FP_REQUIRE(found != label_of_.end(), Exit::data, where(table_, r), "label '", word, "' is none of the ",
+                   classes_.size(), " classes ", list(classes_));
         return found->second;
     }
 
@@ -129,16 +125,14 @@ private:
             return false;
         }
         const std::optional<Split> parsed = parse_split(word);
-        FP_REQUIRE(parsed, Exit::data, where(table_, r), "split '", word,
-                   "' is none of train, val, test");
+        FP_REQUIRE(parsed, Exit::data, where(table_, r), "split '", word, "' is none of train, val, test");
         split = *parsed;
         return true;
     }
 
     bool lacks_attribute(const std::vector<std::string>& row) {
-        const auto missing =
-            std::find_if(columns_.needed.begin(), columns_.needed.end(),
-                         [&](const auto& need) { return is_unknown(row[need.second]); });
+        const auto missing = std::find_if(columns_.needed.begin(), columns_.needed.end(),
+                                          [&](const auto& need) { return is_unknown(row[need.second]); });
         if (missing == columns_.needed.end()) return false;
         ++unknown_[missing->first];
         return true;
@@ -184,25 +178,21 @@ Dataset dataset_of(const Listing& listing, const DataSpec& spec, const DatasetOp
     for (const size_t c : columns.attributes) data.columns.push_back(table.header[c]);
     Rows rows(listing, options, data.classes, columns);
     for (size_t r = 0; r < table.rows.size(); ++r)
-        if (std::optional<Sample> sample = rows.sample(r))
-            data.samples.push_back(*std::move(sample));
+        if (std::optional<Sample> sample = rows.sample(r)) data.samples.push_back(*std::move(sample));
     rows.add_notes(data.notes);
     FP_REQUIRE(!data.samples.empty(), Exit::data, table.name, ": no images are left");
     complete_splits(data, listing.split >= 0, options.split_seed);
     return data;
 }
 
-std::string_view name(Split split) {
-    return split == Split::train ? "train" : split == Split::val ? "val" : "test";
-}
+std::string_view name(Split split) { return split == Split::train ? "train" : split == Split::val ? "val" : "test"; }
 
 std::optional<Split> parse_split(std::string_view word) {
     std::string plain(word);
     for (char& c : plain)
         if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
     if (plain == "train" || plain == "training") return Split::train;
-    if (plain == "val" || plain == "valid" || plain == "validation" || plain == "dev")
-        return Split::val;
+    if (plain == "val" || plain == "valid" || plain == "validation" || plain == "dev") return Split::val;
     if (plain == "test" || plain == "testing") return Split::test;
     return std::nullopt;
 }

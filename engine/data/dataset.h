@@ -19,7 +19,7 @@ struct Sample {
     std::string image = {};  // the file, relative to Dataset::root
     int label = {};          // index into Dataset::classes
     Split split = {};
-    std::string unit = {};  // lesion, else patient, else image: never on two sides, resampled whole
+    std::string unit = {};                     // lesion, else patient, else image: never on two sides, resampled whole
     std::vector<std::string> attributes = {};  // as in the file, one for each of Dataset::columns
 };
 
@@ -36,12 +36,10 @@ struct Dataset {
 
 struct DatasetOptions {
     uint64_t split_seed = 0;
-    bool allow_absolute = false;  // image paths that are absolute or hold ".."
-    bool exclude_qc = false;      // Fitzpatrick17k: leave out what its `qc` calls wrongly labelled
-    std::vector<std::string> exclude_unknown =
-        {};  // columns: rows where one of them is unknown are left out
-    std::vector<std::string> classes =
-        {};  // of a checkpoint: taken in this order, other labels refused
+    bool allow_absolute = false;                    // image paths that are absolute or hold ".."
+    bool exclude_qc = false;                        // Fitzpatrick17k: leave out what its `qc` calls wrongly labelled
+    std::vector<std::string> exclude_unknown = {};  // columns: rows where one of them is unknown are left out
+    std::vector<std::string> classes = {};          // of a checkpoint: taken in this order, other labels refused
 };
 
 // Opens a specification, KIND:HEAD[,KEY=VALUE]... The kinds are synth, csv, isic2019, fitzpatrick17k and folder; the head

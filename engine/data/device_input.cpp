@@ -37,8 +37,7 @@ int DeviceInput::upload(const Batch& batch) {
     next_ = (next_ + 1) % kSlots;
     Slot& p = slots_[index];
     const Memory& memory = kernels_.memory;
-    const size_t bytes =
-        size_t(batch.n) * preprocessing_.image_size * preprocessing_.image_size * 3;
+    const size_t bytes = size_t(batch.n) * preprocessing_.image_size * preprocessing_.image_size * 3;
     const size_t label_bytes = batch.labels.size() * sizeof(int32_t);
     p.rgb.grow(memory, bytes);
     p.labels.grow(memory, label_bytes);
@@ -58,17 +57,12 @@ Var DeviceInput::images(Tape& tape, int slot, int n) const {
     const Map map{.n = n, .c = 3, .h = size, .w = size, .block = kernels_.image_block(3)};
     const Tensor x = tape.empty(map);
     const auto* mean = static_cast<const float*>(constants_.data());
-    kernels_.image.normalize(map,
-                             {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()),
-                              .mean = mean,
-                              .std = mean + 3,
-                              .x = x.data},
-                             tape.stream());
+    kernels_.image.normalize(
+        map, {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()), .mean = mean, .std = mean + 3, .x = x.data},
+        tape.stream());
     return tape.input(x);
 }
 
-const int32_t* DeviceInput::labels(int slot) const {
-    return static_cast<int32_t*>(slots_[slot].labels.data());
-}
+const int32_t* DeviceInput::labels(int slot) const { return static_cast<int32_t*>(slots_[slot].labels.data()); }
 
 }  // namespace fp

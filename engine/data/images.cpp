@@ -38,9 +38,7 @@ Pixels fit(Pixels in, int side) {
 }  // namespace
 
 DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
-    : data_(data),
-      options_(options),
-      memory_(int64_t(data.samples.size()), bytes_in_memory(options.memory_bytes)) {
+    : data_(data), options_(options), memory_(int64_t(data.samples.size()), bytes_in_memory(options.memory_bytes)) {
     if (options.cache.empty()) return;
     const std::string hash = key();
     const auto count = int64_t(data.samples.size());
@@ -54,8 +52,7 @@ DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
         if (options_.progress) options_.progress(done, count);
     };
     CacheFile::write(
-        cache_path_, hash, options.image_size, count,
-        [this](int64_t sample) { return make(sample); },
+        cache_path_, hash, options.image_size, count, [this](int64_t sample) { return make(sample); },
         std::max(1, int(std::thread::hardware_concurrency())), progress);
     file_ = CacheFile::open(cache_path_, hash, options.image_size, count);
     FP_CHECK(file_, cache_path_.string(), ": does not open although it was just written");
@@ -63,8 +60,7 @@ DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
 }
 
 void DatasetImages::read(int64_t sample, const View& view, int side, uint8_t* rgb) {
-    FP_CHECK(side == options_.image_size, "images of ", side, " asked, they are prepared for ",
-             options_.image_size);
+    FP_CHECK(side == options_.image_size, "images of ", side, " asked, they are prepared for ", options_.image_size);
     std::optional<PixelView> image = file_ ? file_->find(sample) : memory_.find(sample);
     if (image) return crop(*image, view, side, rgb);
     Pixels made = make(sample);  // throws what is wrong with a bad image, each time
@@ -73,14 +69,10 @@ void DatasetImages::read(int64_t sample, const View& view, int side, uint8_t* rg
 }
 
 ImageSource DatasetImages::source() {
-    return [this](int64_t sample, const View& view, int side, uint8_t* rgb) {
-        read(sample, view, side, rgb);
-    };
+    return [this](int64_t sample, const View& view, int side, uint8_t* rgb) { read(sample, view, side, rgb); };
 }
 
-bool DatasetImages::all_cached() const {
-    return file_ || memory_.kept() == int64_t(data_.samples.size());
-}
+bool DatasetImages::all_cached() const { return file_ || memory_.kept() == int64_t(data_.samples.size()); }
 
 Pixels DatasetImages::make(int64_t sample) const {
     if (data_.synth) {
@@ -98,8 +90,7 @@ Pixels DatasetImages::make(int64_t sample) const {
 std::string DatasetImages::key() const {
     Xxh3 hash;
     const auto add = [&](const std::string& part) { hash.add(as_bytes(part + '\n')); };
-    add(text("short side ", options_.image_size, ", at most ", kLongest,
-             " squares, triangle filter"));
+    add(text("short side ", options_.image_size, ", at most ", kLongest, " squares, triangle filter"));
     add(text("damaged images ", options_.decode.allow_damaged, ' ', options_.decode.max_pixels));
     if (data_.synth) {
         add(to_string(*data_.synth));

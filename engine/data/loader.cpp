@@ -23,15 +23,13 @@ enum Use : uint64_t { use_crop = 1, use_augment };
 
 Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOptions& options)
     : source_(std::move(source)), labels_(std::move(labels)), options_(options) {
-    FP_CHECK(options.batch_size > 0 && options.image_size > 0 && options.queue > 0 &&
-                 options.workers >= 0 && options.rank >= 0 && options.rank < options.ranks,
-             "Loader: batch of ", options.batch_size, ", images of ", options.image_size,
-             ", queue of ", options.queue, ", ", options.workers, " workers, rank ", options.rank,
-             " of ", options.ranks);
+    FP_CHECK(options.batch_size > 0 && options.image_size > 0 && options.queue > 0 && options.workers >= 0 &&
+                 options.rank >= 0 && options.rank < options.ranks,
+             "Loader: batch of ", options.batch_size, ", images of ", options.image_size, ", queue of ", options.queue,
+             ", ", options.workers, " workers, rank ", options.rank, " of ", options.ranks);
     slots_.resize(options.queue + 1);
     for (Slot& slot : slots_) {
-        const size_t bytes =
-            size_t(3) * options.image_size * options.image_size * options.batch_size;
+        const size_t bytes = size_t(3) * options.image_size * options.image_size * options.batch_size;
         if (const Memory* memory = options.memory)
             slot.rgb = {static_cast<uint8_t*>(memory->alloc_host(bytes)), memory->release_host};
         else
@@ -59,15 +57,14 @@ Loader::~Loader() {
 void Loader::start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first_batch) {
     std::vector<int32_t> seen(labels_.size()), repeats(order.size());
     for (size_t i = 0; i < order.size(); ++i) {
-        FP_CHECK(order[i] >= 0 && size_t(order[i]) < labels_.size(), "Loader: sample ", order[i],
-                 " of ", labels_.size());
+        FP_CHECK(order[i] >= 0 && size_t(order[i]) < labels_.size(), "Loader: sample ", order[i], " of ",
+                 labels_.size());
         repeats[i] = seen[order[i]]++;
     }
     const int64_t samples = int64_t(order.size());
     const int64_t step = int64_t(options_.batch_size) * options_.ranks;
     const int64_t batches = options_.drop_last ? samples / step : (samples + step - 1) / step;
-    FP_CHECK(first_batch >= 0 && first_batch <= batches, "Loader: batch ", first_batch, " of ",
-             batches);
+    FP_CHECK(first_batch >= 0 && first_batch <= batches, "Loader: batch ", first_batch, " of ", batches);
 
     const int wanted = wanted_workers();
     std::unique_lock lock(mutex_);
@@ -99,8 +96,7 @@ bool Loader::next(Batch& batch) {
     if (!made()) {
         const auto begin = std::chrono::steady_clock::now();
         batch_made_.wait(lock, made);
-        seconds_waiting_ +=
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        seconds_waiting_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
     if (slot.error) std::rethrow_exception(slot.error);
     batch.n = options_.batch_size;
@@ -126,8 +122,8 @@ void Loader::work(int worker) {
     std::unique_lock lock(mutex_);
     while (true) {
         work_to_do_.wait(lock, [&] {
-            return stop_ || (worker < active_ && next_batch_ < end_ &&
-                             next_batch_ < released_ + int64_t(slots_.size()));
+            return stop_ ||
+                   (worker < active_ && next_batch_ < end_ && next_batch_ < released_ + int64_t(slots_.size()));
         });
         if (stop_) return;
         const Piece piece = take_piece();
@@ -149,8 +145,7 @@ Loader::Piece Loader::take_piece() {
         slot.rows_left = options_.batch_size;
         slot.error = nullptr;
     }
-    const Piece piece{next_batch_, next_row_,
-                      std::min(next_row_ + kPieceRows, options_.batch_size)};
+    const Piece piece{next_batch_, next_row_, std::min(next_row_ + kPieceRows, options_.batch_size)};
     next_row_ = piece.end;
     if (next_row_ == options_.batch_size) {
         next_row_ = 0;
@@ -164,8 +159,7 @@ Loader::Piece Loader::take_piece() {
 void Loader::make(Piece piece) {
     Slot& slot = slot_of(piece.batch);
     const size_t image_bytes = size_t(3) * options_.image_size * options_.image_size;
-    const int64_t first =
-        (piece.batch * options_.ranks + options_.rank) * int64_t(options_.batch_size);
+    const int64_t first = (piece.batch * options_.ranks + options_.rank) * int64_t(options_.batch_size);
     for (int row = piece.begin; row < piece.end; ++row) {
         const int64_t position = first + row;
         uint8_t* rgb = &slot.rgb[image_bytes * row];
@@ -191,8 +185,7 @@ bool Loader::make_row(int64_t position, uint8_t* rgb) {
     const int64_t sample = order_[position];
     const uint64_t key = key_of(epoch_key_, uint64_t(sample), uint64_t(repeats_[position]));
     View view;
-    if (options_.augment)
-        view = {options_.augment->crop, options_.augment->least_area, key_of(key, use_crop)};
+    if (options_.augment) view = {options_.augment->crop, options_.augment->least_area, key_of(key, use_crop)};
     try {
         source_(sample, view, options_.image_size, rgb);
     } catch (const Error& error) {
@@ -202,8 +195,7 @@ bool Loader::make_row(int64_t position, uint8_t* rgb) {
         bad_images_.emplace(sample, error.what());
         return false;
     }
-    if (options_.augment)
-        augment(*options_.augment, key_of(key, use_augment), options_.image_size, rgb);
+    if (options_.augment) augment(*options_.augment, key_of(key, use_augment), options_.image_size, rgb);
     return true;
 }
 

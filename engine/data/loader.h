@@ -28,13 +28,11 @@ using ImageSource = std::function<void(int64_t sample, const View& view, int sid
 struct LoaderOptions {
     int batch_size = 32;
     int image_size = 224;
-    int workers = 0;  // 0: one a hardware thread, a quarter of that once `ready` says so
-    std::function<bool()> ready =
-        {};                  // whether no image has to be decoded any more; asked by start()
-    int queue = 3;           // batches that may wait, beside the one in use
-    bool drop_last = false;  // leave out the last batch if it is not full; else it is padded
-    bool skip_bad =
-        false;  // an image that cannot be had becomes padding and is counted; else it is fatal
+    int workers = 0;                   // 0: one a hardware thread, a quarter of that once `ready` says so
+    std::function<bool()> ready = {};  // whether no image has to be decoded any more; asked by start()
+    int queue = 3;                     // batches that may wait, beside the one in use
+    bool drop_last = false;            // leave out the last batch if it is not full; else it is padded
+    bool skip_bad = false;             // an image that cannot be had becomes padding and is counted; else it is fatal
     int rank = 0,
         ranks = 1;  // this process takes the rank-th of every `ranks` runs of batch_size samples
     std::optional<AugmentOptions> augment = std::nullopt;
@@ -46,9 +44,8 @@ struct Batch {
     int n = 0;                          // rows, always the batch size
     std::vector<int64_t> samples = {};  // indices into the data set
     std::vector<int32_t> labels = {};
-    const uint8_t* rgb =
-        nullptr;         // n x size x size x 3, valid until the next call of next() or start()
-    int64_t number = 0;  // in the epoch, from 0
+    const uint8_t* rgb = nullptr;  // n x size x size x 3, valid until the next call of next() or start()
+    int64_t number = 0;            // in the epoch, from 0
 };
 
 class Loader {
@@ -66,12 +63,10 @@ public:
     // The next batch, or false at the end of the epoch. Throws what the source threw.
     bool next(Batch& batch);
 
-    int64_t batches() const { return end_; }  // of the whole epoch, for this rank
-    double seconds_waiting() const {
-        return seconds_waiting_;
-    }                                                   // for batches in next(), all epochs
-    int64_t skipped() const;                            // rows that a bad image left empty
-    std::map<int64_t, std::string> bad_images() const;  // sample -> what was wrong
+    int64_t batches() const { return end_; }                     // of the whole epoch, for this rank
+    double seconds_waiting() const { return seconds_waiting_; }  // for batches in next(), all epochs
+    int64_t skipped() const;                                     // rows that a bad image left empty
+    std::map<int64_t, std::string> bad_images() const;           // sample -> what was wrong
 
 private:
     struct Slot {

@@ -21,8 +21,7 @@ std::optional<Pixels> image(const Dataset& data, int64_t sample, const DecodeOpt
         return pixels;
     }
     try {
-        return decode_file(std::filesystem::path(data.root) / data.samples[size_t(sample)].image,
-                           options);
+        return decode_file(std::filesystem::path(data.root) / data.samples[size_t(sample)].image, options);
     } catch (const Error&) {
         return std::nullopt;
     }

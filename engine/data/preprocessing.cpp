@@ -16,8 +16,8 @@ void set_normalization(Preprocessing& p, const std::string& text) {
         p.std = {0.229f, 0.224f, 0.225f};
     } else {
         int used = 0;
-        const int read = std::sscanf(text.c_str(), "%f,%f,%f/%f,%f,%f%n", &p.mean[0], &p.mean[1],
-                                     &p.mean[2], &p.std[0], &p.std[1], &p.std[2], &used);
+        const int read = std::sscanf(text.c_str(), "%f,%f,%f/%f,%f,%f%n", &p.mean[0], &p.mean[1], &p.mean[2], &p.std[0],
+                                     &p.std[1], &p.std[2], &used);
         FP_REQUIRE(read == 6 && used == int(text.size()), Exit::usage, "normalization `", text,
                    "` is neither none, imagenet nor m,m,m/s,s,s");
         for (const float s : p.std)

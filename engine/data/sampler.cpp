@@ -25,16 +25,12 @@ std::vector<int64_t> shuffled(int64_t n, uint64_t key) {
 }  // namespace
 
 std::span<const Sampling* const> Sampling::all() {
-    static constexpr std::array kAll{&shuffled, &class_balanced, &group_balanced,
-                                     &class_group_balanced};
+    static constexpr std::array kAll{&shuffled, &class_balanced, &group_balanced, &class_group_balanced};
     return kAll;
 }
 
-std::vector<int64_t> epoch_order(const Sampling& how,
-                                 std::span<const int> labels,
-                                 std::span<const int> groups,
-                                 uint64_t seed,
-                                 uint64_t epoch) {
+std::vector<int64_t> epoch_order(
+    const Sampling& how, std::span<const int> labels, std::span<const int> groups, uint64_t seed, uint64_t epoch) {
     const int64_t n = int64_t(labels.size());
     const bool by_class = how.by_class, by_group = how.by_group;
     if (how.permuted) return shuffled(n, key_of(seed, epoch, kShuffle));
@@ -43,8 +39,8 @@ std::vector<int64_t> epoch_order(const Sampling& how,
         std::iota(order.begin(), order.end(), 0);
         return order;
     }
-    FP_CHECK(!by_group || groups.size() == labels.size(), "sampler: ", labels.size(), " labels, ",
-             groups.size(), " groups");
+    FP_CHECK(!by_group || groups.size() == labels.size(), "sampler: ", labels.size(), " labels, ", groups.size(),
+             " groups");
     std::map<std::pair<int, int>, std::vector<int64_t>> cells;
     std::vector<int64_t> unknown;
     for (int64_t i = 0; i < n; ++i) {

@@ -23,24 +23,15 @@ struct Sampling {
 };
 
 inline constexpr Sampling Sampling::order{.name = "order", .says = "as they stand"};
-inline constexpr Sampling Sampling::shuffled{
-    .name = "shuffled", .says = "a permutation", .permuted = true};
-inline constexpr Sampling Sampling::class_balanced{
-    .name = "class", .says = "classes equally often", .by_class = true};
-inline constexpr Sampling Sampling::group_balanced{
-    .name = "group", .says = "groups equally often", .by_group = true};
+inline constexpr Sampling Sampling::shuffled{.name = "shuffled", .says = "a permutation", .permuted = true};
+inline constexpr Sampling Sampling::class_balanced{.name = "class", .says = "classes equally often", .by_class = true};
+inline constexpr Sampling Sampling::group_balanced{.name = "group", .says = "groups equally often", .by_group = true};
 inline constexpr Sampling Sampling::class_group_balanced{
-    .name = "class-group",
-    .says = "every group of every class equally often",
-    .by_class = true,
-    .by_group = true};
+    .name = "class-group", .says = "every group of every class equally often", .by_class = true, .by_group = true};
 
 // Positions 0 .. n-1 for n labels, keyed by (seed, epoch): the same arguments give the same order anywhere.
 // `groups` may be empty unless the sampling is by group.
-std::vector<int64_t> epoch_order(const Sampling&,
-                                 std::span<const int> labels,
-                                 std::span<const int> groups,
-                                 uint64_t seed,
-                                 uint64_t epoch);
+std::vector<int64_t> epoch_order(
+    const Sampling&, std::span<const int> labels, std::span<const int> groups, uint64_t seed, uint64_t epoch);
 
 }  // namespace fp

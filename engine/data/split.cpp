@@ -18,8 +18,7 @@ class Together {
 public:
     explicit Together(size_t n) : parent_(n) { std::iota(parent_.begin(), parent_.end(), 0); }
     int64_t root(int64_t i) {
-        while (parent_[size_t(i)] != i)
-            i = parent_[size_t(i)] = parent_[size_t(parent_[size_t(i)])];
+        while (parent_[size_t(i)] != i) i = parent_[size_t(i)] = parent_[size_t(parent_[size_t(i)])];
         return i;
     }
     void join(int64_t a, int64_t b) { parent_[size_t(root(a))] = root(b); }
@@ -41,16 +40,14 @@ std::vector<std::string> patients(const Dataset& data) {
 }
 
 // A number for each sample, equal where two must stay on one side.
-std::vector<int64_t> groups_of(const Dataset& data,
-                               const std::vector<std::pair<int64_t, int64_t>>& same_side) {
+std::vector<int64_t> groups_of(const Dataset& data, const std::vector<std::pair<int64_t, int64_t>>& same_side) {
     Together together(data.samples.size());
     const std::vector<std::string> patient = patients(data);
     std::unordered_map<std::string_view, int64_t> of_unit, of_patient;
     for (size_t i = 0; i < data.samples.size(); ++i) {
         const int64_t self = int64_t(i);
         together.join(self, of_unit.emplace(data.samples[i].unit, self).first->second);
-        if (!patient[i].empty())
-            together.join(self, of_patient.emplace(patient[i], self).first->second);
+        if (!patient[i].empty()) together.join(self, of_patient.emplace(patient[i], self).first->second);
     }
     for (const auto& [a, b] : same_side) together.join(a, b);
     std::vector<int64_t> group(data.samples.size());
@@ -92,8 +89,7 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
         Group& g = by_id[group[i]];
         g.members.push_back(i);
         const uint64_t place = xxh3_64(std::as_bytes(std::span(order[i])), seed);
-        if (std::pair(place, std::string_view(order[i])) < std::pair(g.place, g.name) ||
-            g.name.data() == nullptr) {
+        if (std::pair(place, std::string_view(order[i])) < std::pair(g.place, g.name) || g.name.data() == nullptr) {
             g.place = place;
             g.name = order[i];
         }
@@ -118,8 +114,7 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
         double least = 1e300;
         for (size_t p = 0; p < shares.size(); ++p) {
             double growth = 0;
-            for (const auto& [c, n] : added)
-                growth += n * (have[p][c] + n / 2) / (shares[p] * class_size[c]);
+            for (const auto& [c, n] : added) growth += n * (have[p][c] + n / 2) / (shares[p] * class_size[c]);
             if (growth < least * (1 - 1e-12)) {  // of equals the first
                 least = growth;
                 best = p;
@@ -131,9 +126,7 @@ std::vector<int> stratified_parts(const std::vector<int>& label,
     return part;
 }
 
-void draw_split(Dataset& data,
-                uint64_t seed,
-                const std::vector<std::pair<int64_t, int64_t>>& same_side) {
+void draw_split(Dataset& data, uint64_t seed, const std::vector<std::pair<int64_t, int64_t>>& same_side) {
     std::vector<int64_t> all(data.samples.size());
     std::iota(all.begin(), all.end(), 0);
     const auto part = deal(data, all, groups_of(data, same_side), {0.6, 0.2, 0.2}, seed);
@@ -181,8 +174,7 @@ Table split_table(const Dataset& data) {
         table.header.push_back(column);
     }
     for (const Sample& sample : data.samples) {
-        table.rows.push_back(
-            {sample.image, data.classes[size_t(sample.label)], std::string(name(sample.split))});
+        table.rows.push_back({sample.image, data.classes[size_t(sample.label)], std::string(name(sample.split))});
         auto& row = table.rows.back();
         row.insert(row.end(), sample.attributes.begin(), sample.attributes.end());
     }

@@ -10,13 +10,10 @@ std::vector<int32_t> ImageData::labels() const {
     return out;
 }
 
-void for_each_batch(const Pass& pass,
-                    LastBatch last,
-                    const std::function<void(const Batch&, DeviceInput&)>& visit) {
+void for_each_batch(const Pass& pass, LastBatch last, const std::function<void(const Batch&, DeviceInput&)>& visit) {
     const int64_t all = int64_t(pass.samples.size());
     const bool drop = last == LastBatch::dropped;
-    const int batch_size =
-        drop ? pass.options.batch_size : int(std::min<int64_t>(pass.options.batch_size, all));
+    const int batch_size = drop ? pass.options.batch_size : int(std::min<int64_t>(pass.options.batch_size, all));
     Loader loader(pass.data.source, pass.data.labels(),
                   {.batch_size = batch_size,
                    .image_size = pass.preprocessing.image_size,
@@ -30,8 +27,7 @@ void for_each_batch(const Pass& pass,
     Batch batch;
     while (loader.next(batch)) {
         visit(batch, input);
-        if (pass.options.progress)
-            pass.options.progress(std::min((batch.number + 1) * batch.n, all), all);
+        if (pass.options.progress) pass.options.progress(std::min((batch.number + 1) * batch.n, all), all);
     }
 }
 

@@ -45,8 +45,6 @@ enum class LastBatch { padded, dropped };
 
 // Calls `visit` for each batch, in the order of the samples. Rows of padding and of skipped images have the label -1;
 // padding stands at the end of the last batch.
-void for_each_batch(const Pass&,
-                    LastBatch,
-                    const std::function<void(const Batch&, DeviceInput&)>& visit);
+void for_each_batch(const Pass&, LastBatch, const std::function<void(const Batch&, DeviceInput&)>& visit);
 
 }  // namespace fp

@@ -14,14 +14,10 @@ Tap parse_tap(const std::string& text) {
     fail_with(Exit::usage, "tap ", text, " is unknown: conv, norm or act");
 }
 
-const char* name(Tap tap) {
-    return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act";
-}
+const char* name(Tap tap) { return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act"; }
 
 Rows rows_for(Tap tap) {
-    return tap == Tap::convolution ? Rows::fewest
-           : tap == Tap::norm      ? Rows::each_op
-                                   : Rows::activations;
+    return tap == Tap::convolution ? Rows::fewest : tap == Tap::norm ? Rows::each_op : Rows::activations;
 }
 
 namespace {
@@ -33,17 +29,19 @@ enum class Reader { tapped, passes, hides, ends };
 Reader reader_of(const Op& op, Tap tap) {
     const bool norm = tap == Tap::norm;
     return std::visit(
-        Cases{[&](const BatchNormShape& s) {
-                  if (norm) return s.relu || s.residual ? Reader::hides : Reader::tapped;
-                  return s.relu ? Reader::tapped : Reader::passes;
-              },
-              [&](const PairedNormOp&) { return norm ? Reader::hides : Reader::passes; },
-              [&](const NormPairOp&) { return norm ? Reader::hides : Reader::tapped; },
-              [](const NormPoolOp&) { return Reader::hides; },
-              [&](const ReluOp&) { return norm ? Reader::ends : Reader::tapped; },
-              [](const AddOp&) { return Reader::passes; },
-              [](const one_of<InputOp, ConvShape, LinearShape, MaxPoolShape, AvgPoolShape,
-                              DropoutOp, LossShape> auto&) { return Reader::ends; }},
+        Cases{
+            [&](const BatchNormShape& s) {
+                if (norm) return s.relu || s.residual ? Reader::hides : Reader::tapped;
+                return s.relu ? Reader::tapped : Reader::passes;
+            },
+            [&](const PairedNormOp&) { return norm ? Reader::hides : Reader::passes; },
+            [&](const NormPairOp&) { return norm ? Reader::hides : Reader::tapped; },
+            [](const NormPoolOp&) { return Reader::hides; },
+            [&](const ReluOp&) { return norm ? Reader::ends : Reader::tapped; },
+            [](const AddOp&) { return Reader::passes; },
+            [](const one_of<InputOp, ConvShape, LinearShape, MaxPoolShape, AvgPoolShape, DropoutOp, LossShape> auto&) {
+                return Reader::ends;
+            }},
         op);
 }
 
@@ -57,13 +55,11 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
     if (tap == Tap::convolution) return {at};
     for (int row = at + 1; row < int(rows.size()); ++row) {
         const Node& node = rows[row];
-        const bool reads =
-            std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
+        const bool reads = std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
         if (!reads) continue;
         const Reader reader = reader_of(node.op, tap);
         if (reader == Reader::tapped) return {row};
-        FP_CHECK(reader != Reader::hides, layer, ": the tape has no row for what --tap ", name(tap),
-                 " reads");
+        FP_CHECK(reader != Reader::hides, layer, ": the tape has no row for what --tap ", name(tap), " reads");
         if (reader == Reader::ends) break;
         at = row;
     }
@@ -73,11 +69,8 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
 namespace {
 
 // The features of as many of the layers from `first` on as `budget_bytes` hold, at least one.
-std::vector<Features> collect(const Pass& pass,
-                              const std::vector<std::string>& layers,
-                              size_t first,
-                              Tap tap,
-                              size_t budget_bytes) {
+std::vector<Features> collect(
+    const Pass& pass, const std::vector<std::string>& layers, size_t first, Tap tap, size_t budget_bytes) {
     const Kernels& k = pass.kernels();
     const size_t e = bytes_of(k.activation);
     std::vector<Features> out;
@@ -102,8 +95,7 @@ std::vector<Features> collect(const Pass& pass,
         for (Features& f : out) {
             const size_t one = size_t(f.map.stored() / f.map.n) * e;
             k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
-                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one,
-                          tape.stream());
+                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one, tape.stream());
         }
         done += rows;
     });

@@ -32,10 +32,9 @@ Predictions predict(const Pass& pass) {
     const Network& net = pass.network();
     const ImageData& data = pass.data;
     const int classes = net.spec.classes;
-    FP_REQUIRE(size_t(classes) == data.set.classes.size(), Exit::data, data.set.name, " has ",
-               data.set.classes.size(), " classes, the model ", classes);
-    FP_REQUIRE(!pass.samples.empty(), Exit::data, data.set.name,
-               ": there are no samples to predict");
+    FP_REQUIRE(size_t(classes) == data.set.classes.size(), Exit::data, data.set.name, " has ", data.set.classes.size(),
+               " classes, the model ", classes);
+    FP_REQUIRE(!pass.samples.empty(), Exit::data, data.set.name, ": there are no samples to predict");
 
     // A slot's batch on its way through the device: the host collects one while the device works on the other.
     struct Flight {
@@ -53,8 +52,7 @@ Predictions predict(const Pass& pass) {
         f.done.wait();
         for (int i = 0; i < f.batch.n; ++i)
             if (f.batch.labels[i] >= 0)
-                add_prediction(out, data, f.batch.samples[i],
-                               f.probabilities.as<float>() + int64_t(i) * classes);
+                add_prediction(out, data, f.batch.samples[i], f.probabilities.as<float>() + int64_t(i) * classes);
     };
     int before = 0;
     for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
@@ -66,8 +64,7 @@ Predictions predict(const Pass& pass) {
             const Var images = input.images(tape, slot, batch.n);
             softmax_later(tape, net.forward(tape, images), f.probabilities);
         };
-        f.graph.run({.n = batch.n, .at = input.addresses(slot)},
-                    {{StepGraph::Part::device, forward}});
+        f.graph.run({.n = batch.n, .at = input.addresses(slot)}, {{StepGraph::Part::device, forward}});
         input.release(slot);
         f.done.record({});
         f.under_way = true;

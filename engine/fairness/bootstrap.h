@@ -39,10 +39,7 @@ FigureRows observed(const Scorer& scorer, const Cohort& cohort);
 
 // Units drawn with replacement within each group of units. A cohort whose cases are all in one group, but whose
 // units keep theirs, gives overall figures of the same resamples.
-FigureRows bootstrap(const Scorer& scorer,
-                     const Cohort& cohort,
-                     const Plan& plan,
-                     Parts parts = Parts::all);
+FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const Plan& plan, Parts parts = Parts::all);
 
 // The group labels of the compared units permuted, within diagnosis or over all; one model. Cases whose own
 // group is not compared stay out.

@@ -26,8 +26,7 @@ void complete(Cohort& cohort, const Predictions& p, int min_group_size) {
         int& first = cohort.group_of_unit[u];
         if (first < 0 || cohort.is_unknown(first)) first = g;
         if (!cohort.is_unknown(g) && g != first) in_two[u] = 1;
-        if (cohort.is_compared(g))
-            cohort.seen = std::max({cohort.seen, p.label[i] + 1, p.pred[i] + 1});
+        if (cohort.is_compared(g)) cohort.seen = std::max({cohort.seen, p.label[i] + 1, p.pred[i] + 1});
     }
     cohort.units_in_two_groups = std::count(in_two.begin(), in_two.end(), 1);
     for (int first : cohort.units.first_case) cohort.diagnosis_of_unit.push_back(p.label[first]);
@@ -46,14 +45,12 @@ Units units_of(const Predictions& predictions) {
     return units;
 }
 
-bool Cohort::is_compared(int group) const {
-    return std::binary_search(compared.begin(), compared.end(), group);
-}
+bool Cohort::is_compared(int group) const { return std::binary_search(compared.begin(), compared.end(), group); }
 
 std::string Cohort::why_no_gaps() const {
     if (compared.size() >= 2) return "";
-    return fmt::format("{} known group{} of at least {} samples", compared.size(),
-                       compared.size() == 1 ? "" : "s", min_group_size);
+    return fmt::format("{} known group{} of at least {} samples", compared.size(), compared.size() == 1 ? "" : "s",
+                       min_group_size);
 }
 
 Cohort whole(const Predictions& predictions) {
@@ -66,9 +63,7 @@ Cohort whole(const Predictions& predictions) {
 
 constexpr size_t kMostGroups = 50;  // as attributes.h has it: an identifier is no attribute
 
-Cohort by_attribute(const Predictions& predictions,
-                    const std::string& attribute,
-                    int min_group_size) {
+Cohort by_attribute(const Predictions& predictions, const std::string& attribute, int min_group_size) {
     const Grouping grouping = group_by(attribute_columns(predictions), attribute);
     FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", attribute, " has ",
                grouping.groups.size(), " groups, at most ", kMostGroups, " can be compared");

@@ -42,8 +42,6 @@ Cohort whole(const Predictions& predictions);
 
 // By an attribute ("sex", "age:60", "sex*age:60"). Gaps are taken over the known groups of at least
 // `min_group_size` cases.
-Cohort by_attribute(const Predictions& predictions,
-                    const std::string& attribute,
-                    int min_group_size);
+Cohort by_attribute(const Predictions& predictions, const std::string& attribute, int min_group_size);
 
 }  // namespace fp

@@ -33,16 +33,12 @@ using Statistic = std::function<double(const GroupFigures&, int model)>;
 
 std::vector<double> differences(const FigureRows& rows, const Statistic& statistic) {
     std::vector<double> out(rows.count);
-    for (int64_t r = 0; r < rows.count; ++r)
-        out[r] = statistic(rows.figures(r), 0) - statistic(rows.figures(r), 1);
+    for (int64_t r = 0; r < rows.count; ++r) out[r] = statistic(rows.figures(r), 0) - statistic(rows.figures(r), 1);
     return out;
 }
 
 // Both values, their difference and its swap test; no interval.
-Difference difference(const Pairing& pairing,
-                      const char* key,
-                      const char* formula,
-                      const Statistic& statistic) {
+Difference difference(const Pairing& pairing, const char* key, const char* formula, const Statistic& statistic) {
     Difference d;
     d.key = key;
     d.formula = formula;
@@ -70,8 +66,7 @@ std::vector<Difference> metric_differences(const Pairing& pairing, int group, bo
         Difference d = difference(pairing, definition.key, definition.formula, statistic);
         if (m == kSensitivity && std::isnan(d.value)) continue;
         if (!std::isnan(d.value))
-            d.set(
-                percentile_interval(differences(pairing.resampled, statistic), pairing.confidence));
+            d.set(percentile_interval(differences(pairing.resampled, statistic), pairing.confidence));
         if (!with_p) d.p = kNotEstimable;
         out.push_back(std::move(d));
     }
@@ -82,8 +77,7 @@ void set_rms(Difference& d, const Pairing& pairing, const GapDefinition& gap) {
     const PairValue worst = worst_pair(gap, pairing.seen.figures(0), pairing.compared(1));
     const int a = worst.a - pairing.cohort.size(), b = worst.b - pairing.cohort.size();
     const auto of_model = [&](int model) {
-        return rms_gap(gap, pairing.predictions, pairing.cohort, pairing.seen, pairing.resampled, a,
-                       b, model);
+        return rms_gap(gap, pairing.predictions, pairing.cohort, pairing.seen, pairing.resampled, a, b, model);
     };
     const RmsGap model = of_model(0), other = of_model(1);
     d.rms_reason = model.reason;
@@ -100,10 +94,9 @@ void set_rms(Difference& d, const Pairing& pairing, const GapDefinition& gap) {
 std::vector<Difference> gap_differences(const Pairing& pairing) {
     std::vector<Difference> out;
     for (const GapDefinition& gap : gap_definitions()) {
-        Difference d =
-            difference(pairing, gap.key, gap.formula, [&](const GroupFigures& f, int model) {
-                return worst_pair(gap, f, pairing.compared(model)).value;
-            });
+        Difference d = difference(pairing, gap.key, gap.formula, [&](const GroupFigures& f, int model) {
+            return worst_pair(gap, f, pairing.compared(model)).value;
+        });
         d.fair = 0;
         if (!std::isnan(d.value)) {
             d.reason = "a difference of absolute gaps has no valid interval: see p and rms_squared";
@@ -112,14 +105,12 @@ std::vector<Difference> gap_differences(const Pairing& pairing) {
         out.push_back(std::move(d));
     }
     for (const RatioDefinition& ratio : ratio_definitions()) {
-        Difference d =
-            difference(pairing, ratio.key, ratio.formula, [&](const GroupFigures& f, int model) {
-                return ratio.value(f, pairing.compared(model));
-            });
+        Difference d = difference(pairing, ratio.key, ratio.formula, [&](const GroupFigures& f, int model) {
+            return ratio.value(f, pairing.compared(model));
+        });
         d.fair = ratio.fair;
         d.rms_reason = "a ratio has no signed gaps";
-        if (!std::isnan(d.value))
-            d.reason = "a difference of extremes has no valid interval: see p";
+        if (!std::isnan(d.value)) d.reason = "a difference of extremes has no valid interval: see p";
         out.push_back(std::move(d));
     }
     return out;
@@ -162,8 +153,7 @@ std::vector<Measure> fates(const Pairing& pairing, const Pairing& overall) {
 std::string fate_note(const std::vector<Measure>& fates, const GroupFigures& all) {
     for (const Measure& m : fates) {
         const bool f1 = m.key == "fate_f1";
-        const double model = all.metric(0, f1 ? kMacroF1 : kAccuracy),
-                     other = all.metric(1, f1 ? kMacroF1 : kAccuracy);
+        const double model = all.metric(0, f1 ? kMacroF1 : kAccuracy), other = all.metric(1, f1 ? kMacroF1 : kAccuracy);
         if (m.value > 0 && model < other)
             return fmt::format(
                 "{} is above 0 although {} fell from {:.3f} to {:.3f}: a model that tells less has "
@@ -187,23 +177,14 @@ Predictions joined(const Predictions& model, const Predictions& other) {
 
 void see(Cohort& cohort, const Predictions& other) {
     for (int64_t i = 0; i < cohort.cases(); ++i)
-        if (cohort.is_compared(cohort.group_of_case[i]))
-            cohort.seen = std::max(cohort.seen, other.pred[i] + 1);
+        if (cohort.is_compared(cohort.group_of_case[i])) cohort.seen = std::max(cohort.seen, other.pred[i] + 1);
 }
 
-Pairing pair(const Predictions& model,
-             Cohort cohort,
-             const Scorer& scorer,
-             const EvaluateOptions& options) {
+Pairing pair(const Predictions& model, Cohort cohort, const Scorer& scorer, const EvaluateOptions& options) {
     const Plan plan{options.resamples, options.seed, options.threads};
     FigureRows seen = observed(scorer, cohort), resampled = bootstrap(scorer, cohort, plan),
                swapped = swap_models(scorer, cohort, plan);
-    return {model,
-            std::move(cohort),
-            std::move(seen),
-            std::move(resampled),
-            std::move(swapped),
-            options.confidence};
+    return {model, std::move(cohort), std::move(seen), std::move(resampled), std::move(swapped), options.confidence};
 }
 
 // All cases in one group; units keep theirs, so that the resamples are the same.
@@ -212,10 +193,8 @@ Pairing overall_of(const Pairing& pairing, const Scorer& scorer, const EvaluateO
     cohort.groups = {"all"};
     cohort.group_of_case.assign(cohort.cases(), 0);
     FigureRows seen = observed(scorer, cohort);
-    FigureRows resampled = bootstrap(
-        scorer, cohort, {options.resamples, options.seed, options.threads}, Parts::counts);
-    return {pairing.predictions, std::move(cohort), std::move(seen), std::move(resampled), {},
-            options.confidence};
+    FigureRows resampled = bootstrap(scorer, cohort, {options.resamples, options.seed, options.threads}, Parts::counts);
+    return {pairing.predictions, std::move(cohort), std::move(seen), std::move(resampled), {}, options.confidence};
 }
 
 AttributeComparison compare_attribute(const Predictions& model,
@@ -230,10 +209,10 @@ AttributeComparison compare_attribute(const Predictions& model,
     AttributeComparison out;
     out.name = attribute;
     for (int g = 0; g < pairing.cohort.size(); ++g)
-        out.groups.push_back({.name = pairing.cohort.groups[g],
-                              .samples = std::count(pairing.cohort.group_of_case.begin(),
-                                                    pairing.cohort.group_of_case.end(), g),
-                              .metrics = metric_differences(pairing, g, false)});
+        out.groups.push_back(
+            {.name = pairing.cohort.groups[g],
+             .samples = std::count(pairing.cohort.group_of_case.begin(), pairing.cohort.group_of_case.end(), g),
+             .metrics = metric_differences(pairing, g, false)});
     out.no_gaps = pairing.cohort.why_no_gaps();
     if (!out.no_gaps.empty()) return out;
     out.gaps = gap_differences(pairing);
@@ -246,14 +225,11 @@ AttributeComparison compare_attribute(const Predictions& model,
 std::string verdict(const Difference& d, double alpha) {
     if (d.p > alpha) return fmt::format("no evidence of a change (p = {:.2g})", d.p);
     if (d.p_holm > alpha)
-        return fmt::format("no evidence of a change after correction (p = {:.2g}, Holm {:.2g})",
-                           d.p, d.p_holm);
+        return fmt::format("no evidence of a change after correction (p = {:.2g}, Holm {:.2g})", d.p, d.p_holm);
     const bool gap = !std::isnan(d.fair);
     const double change = gap ? std::abs(d.model - d.fair) - std::abs(d.other - d.fair) : d.value;
-    return fmt::format(
-        "{} than the other model's (p = {:.2g}, Holm {:.2g})",
-        gap ? (change < 0 ? "fairer" : "less fair") : (change < 0 ? "lower" : "higher"), d.p,
-        d.p_holm);
+    return fmt::format("{} than the other model's (p = {:.2g}, Holm {:.2g})",
+                       gap ? (change < 0 ? "fairer" : "less fair") : (change < 0 ? "lower" : "higher"), d.p, d.p_holm);
 }
 
 void correct_and_say(Comparison& comparison) {
@@ -267,14 +243,12 @@ void correct_and_say(Comparison& comparison) {
     for (size_t i = 0; i < family.size(); ++i) {
         family[i]->p_holm = corrected[i];
         family[i]->changed = corrected[i] <= 1 - comparison.options.confidence;
-        if (!std::isnan(family[i]->p))
-            family[i]->verdict = verdict(*family[i], 1 - comparison.options.confidence);
+        if (!std::isnan(family[i]->p)) family[i]->verdict = verdict(*family[i], 1 - comparison.options.confidence);
     }
 }
 
 // The longer of two lists of classes, which must hold the other.
-const std::vector<std::string>& common_classes(const std::vector<std::string>& a,
-                                               const std::vector<std::string>& b) {
+const std::vector<std::string>& common_classes(const std::vector<std::string>& a, const std::vector<std::string>& b) {
     const auto& longer = a.size() >= b.size() ? a : b;
     for (const auto& c : a.size() >= b.size() ? b : a)
         FP_REQUIRE(std::find(longer.begin(), longer.end(), c) != longer.end(), Exit::data,
@@ -294,8 +268,7 @@ Predictions with_classes(const Predictions& p, const std::vector<std::string>& c
     if (!p.has_probabilities()) return out;
     out.prob.assign(p.size() * classes.size(), 0);
     for (int64_t i = 0; i < p.size(); ++i)
-        for (size_t c = 0; c < p.classes.size(); ++c)
-            out.prob[i * classes.size() + index[c]] = p.row(i)[c];
+        for (size_t c = 0; c < p.classes.size(); ++c) out.prob[i * classes.size() + index[c]] = p.row(i)[c];
     return out;
 }
 
@@ -304,16 +277,14 @@ Predictions in_order_of(const Predictions& model, const Predictions& other) {
     for (int64_t i = 0; i < other.size(); ++i) row_of.emplace(other.image[i], i);
     std::vector<int64_t> rows;
     for (const auto& image : model.image)
-        if (const auto found = row_of.find(image); found != row_of.end())
-            rows.push_back(found->second);
+        if (const auto found = row_of.find(image); found != row_of.end()) rows.push_back(found->second);
     FP_REQUIRE(int64_t(rows.size()) == model.size() && other.size() == model.size(), Exit::data,
-               "the two models are judged on different images: ", model.size(), " and ",
-               other.size(), ", of which ", rows.size(), " are the same");
+               "the two models are judged on different images: ", model.size(), " and ", other.size(), ", of which ",
+               rows.size(), " are the same");
     Predictions out = rows_of(other, rows);
     for (int64_t i = 0; i < out.size(); ++i)
         FP_REQUIRE(out.label[i] == model.label[i], Exit::data, "image ", model.image[i], " is ",
-                   model.classes[model.label[i]], " for one model and ", out.classes[out.label[i]],
-                   " for the other");
+                   model.classes[model.label[i]], " for one model and ", out.classes[out.label[i]], " for the other");
     return out;
 }
 
@@ -326,8 +297,7 @@ Comparison compare(const Predictions& given,
     const std::vector<std::string>& classes = common_classes(given.classes, given_other.classes);
     const Predictions model = with_classes(given, classes);
     const Predictions other = in_order_of(model, with_classes(given_other, classes));
-    const Scorer scorer(joined(model, other),
-                        operating_point(model, options.positive, options.specificity));
+    const Scorer scorer(joined(model, other), operating_point(model, options.positive, options.specificity));
     Cohort all = whole(model);
     see(all, other);
     const Pairing pairing = pair(model, std::move(all), scorer, options);

@@ -26,8 +26,7 @@ struct Difference : Measure {
     double model = kNotEstimable, other = kNotEstimable;
     double p = kNotEstimable, p_holm = kNotEstimable;
     double fair = kNotEstimable;  // of a gap: what a classifier without one has; 0, of a ratio 1
-    double rms_squared = kNotEstimable, rms_squared_low = kNotEstimable,
-           rms_squared_high = kNotEstimable;
+    double rms_squared = kNotEstimable, rms_squared_low = kNotEstimable, rms_squared_high = kNotEstimable;
     std::string rms_reason;
     bool changed = false;  // p_holm is within what the confidence leaves
     std::string verdict;
@@ -36,8 +35,7 @@ struct Difference : Measure {
 struct GroupComparison {
     std::string name;
     int64_t samples = 0;
-    std::vector<Difference>
-        metrics;  // without p: the family of tests is the gaps and the overall metrics
+    std::vector<Difference> metrics;  // without p: the family of tests is the gaps and the overall metrics
 };
 
 struct AttributeComparison {

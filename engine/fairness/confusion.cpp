@@ -5,9 +5,7 @@
 
 namespace fp {
 
-double ratio(double a, double b) {
-    return b == 0 ? std::numeric_limits<double>::quiet_NaN() : a / b;
-}
+double ratio(double a, double b) { return b == 0 ? std::numeric_limits<double>::quiet_NaN() : a / b; }
 
 void Tally::clear() {
     n = 0;
@@ -17,9 +15,7 @@ void Tally::clear() {
 }
 
 double Tally::tpr(int c) const { return ratio(double(hit[c]), double(truth[c])); }
-double Tally::fpr(int c) const {
-    return ratio(double(predicted[c] - hit[c]), double(n - truth[c]));
-}
+double Tally::fpr(int c) const { return ratio(double(predicted[c] - hit[c]), double(n - truth[c])); }
 double Tally::selected(int c) const { return ratio(double(predicted[c]), double(n)); }
 
 Confusion confusion(const std::vector<int>& label,

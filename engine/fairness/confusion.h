@@ -38,9 +38,7 @@ struct Confusion {
     int classes = 0;
     std::vector<int64_t> count;  // count[truth * classes + predicted]
 
-    int64_t at(int truth, int predicted) const {
-        return count[size_t(truth) * classes + predicted];
-    }
+    int64_t at(int truth, int predicted) const { return count[size_t(truth) * classes + predicted]; }
 };
 
 // Over the cases whose group is `group`; over all where `groups` is empty.

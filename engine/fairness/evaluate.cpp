@@ -20,16 +20,13 @@ auto& find(Entries& entries, std::string_view key, const char* what) {
     fail("the report has no ", what, " ", key);
 }
 
-std::vector<Measure> metrics_of(const Scored& scored,
-                                const Scorer& scorer,
-                                int group,
-                                int64_t samples) {
+std::vector<Measure> metrics_of(const Scored& scored, const Scorer& scorer, int group, int64_t samples) {
     std::vector<Measure> metrics;
     for (int m = 0; m < kMetrics; ++m) {
         if (m == kSensitivity && scorer.point().positive < 0) continue;
         const MetricDefinition& definition = kMetricDefinitions[m];
-        Measure measure = scored.measure(definition.key, definition.formula,
-                                         scored.seen.layout.metric(group, m), definition.absolute);
+        Measure measure = scored.measure(definition.key, definition.formula, scored.seen.layout.metric(group, m),
+                                         definition.absolute);
         if (std::isnan(measure.value))
             measure.reason = definition.needs_probabilities && !scorer.has_probabilities()
                                  ? kNoProbabilities
@@ -43,12 +40,11 @@ std::vector<ClassFigures> classes_of(const Scored& scored, int group, const Tall
     std::vector<ClassFigures> out;
     const Layout& layout = scored.seen.layout;
     for (int c = 0; c < layout.classes; ++c) {
-        ClassFigures f{
-            .positives = tally.truth[c],
-            .predicted = tally.predicted[c],
-            .tpr = scored.measure("tpr", "TP/(TP+FN)", layout.tpr(group, c)),
-            .fpr = scored.measure("fpr", "FP/(FP+TN)", layout.fpr(group, c)),
-            .selected = scored.measure("selected", "(TP+FP)/n", layout.selected(group, c))};
+        ClassFigures f{.positives = tally.truth[c],
+                       .predicted = tally.predicted[c],
+                       .tpr = scored.measure("tpr", "TP/(TP+FN)", layout.tpr(group, c)),
+                       .fpr = scored.measure("fpr", "FP/(FP+TN)", layout.fpr(group, c)),
+                       .selected = scored.measure("selected", "(TP+FP)/n", layout.selected(group, c))};
         if (std::isnan(f.tpr.value)) f.tpr.reason = fmt::format("n={}, 0 positive", tally.n);
         if (std::isnan(f.fpr.value)) f.fpr.reason = fmt::format("n={}, 0 negative", tally.n);
         out.push_back(std::move(f));
@@ -56,30 +52,24 @@ std::vector<ClassFigures> classes_of(const Scored& scored, int group, const Tall
     return out;
 }
 
-std::vector<GroupReport> groups_of(const Predictions& p,
-                                   const Cohort& cohort,
-                                   const Scored& scored,
-                                   const Scorer& scorer,
-                                   int min_group_size) {
+std::vector<GroupReport> groups_of(
+    const Predictions& p, const Cohort& cohort, const Scored& scored, const Scorer& scorer, int min_group_size) {
     std::vector<std::set<int>> units(cohort.size());
-    for (int64_t i = 0; i < cohort.cases(); ++i)
-        units[cohort.group_of_case[i]].insert(cohort.units.of_case[i]);
+    for (int64_t i = 0; i < cohort.cases(); ++i) units[cohort.group_of_case[i]].insert(cohort.units.of_case[i]);
 
     std::vector<GroupReport> groups;
     for (int g = 0; g < cohort.size(); ++g) {
         GroupReport report;
         report.name = cohort.groups[g];
-        report.confusion =
-            confusion(p.label, p.pred, int(p.classes.size()), cohort.group_of_case, g);
+        report.confusion = confusion(p.label, p.pred, int(p.classes.size()), cohort.group_of_case, g);
         const Tally counts = tally(report.confusion);
         report.samples = counts.n;
         report.units = int64_t(units[g].size());
         report.in_gaps = cohort.is_compared(g);
         if (!report.in_gaps)
-            report.reason =
-                cohort.is_unknown(g)
-                    ? "unknown"
-                    : fmt::format("n={}, smallest group for gaps is {}", counts.n, min_group_size);
+            report.reason = cohort.is_unknown(g)
+                                ? "unknown"
+                                : fmt::format("n={}, smallest group for gaps is {}", counts.n, min_group_size);
         report.metrics = metrics_of(scored, scorer, g, counts.n);
         report.classes = classes_of(scored, g, counts);
         groups.push_back(std::move(report));
@@ -94,8 +84,7 @@ int worst_group(const GroupFigures& figures, const std::vector<int>& groups, int
         const double v = figures.metric(g, metric);
         if (std::isnan(v)) continue;
         const double seen = worst < 0 ? 0 : figures.metric(worst, metric);
-        if (worst < 0 || (kMetricDefinitions[metric].lower_is_better ? v > seen : v < seen))
-            worst = g;
+        if (worst < 0 || (kMetricDefinitions[metric].lower_is_better ? v > seen : v < seen)) worst = g;
     }
     return worst;
 }
@@ -151,9 +140,7 @@ AttributeReport evaluate_attribute(const Predictions& p,
 
 }  // namespace
 
-const Measure& GroupReport::metric(std::string_view key) const {
-    return find(metrics, key, "metric");
-}
+const Measure& GroupReport::metric(std::string_view key) const { return find(metrics, key, "metric"); }
 const Gap& AttributeReport::gap(std::string_view key) const { return find(gaps, key, "gap"); }
 const Measure& Report::metric(std::string_view key) const { return find(metrics, key, "metric"); }
 const GroupReport& AttributeReport::group(std::string_view key) const {
@@ -167,16 +154,13 @@ const AttributeReport& Report::attribute(std::string_view key) const {
     fail("the report has no attribute ", key);
 }
 
-Report evaluate(const Predictions& p,
-                const std::vector<std::string>& attributes,
-                const EvaluateOptions& options) {
+Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& options) {
     FP_CHECK(p.size() > 0, "no predictions");
     const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
-    const Scored scored{
-        .seen = observed(scorer, all),
-        .resampled = bootstrap(scorer, all, {options.resamples, options.seed, options.threads}),
-        .confidence = options.confidence};
+    const Scored scored{.seen = observed(scorer, all),
+                        .resampled = bootstrap(scorer, all, {options.resamples, options.seed, options.threads}),
+                        .confidence = options.confidence};
 
     Report report;
     report.samples = p.size();

@@ -11,9 +11,7 @@ namespace {
 struct Permuted {
     FigureRows within_diagnosis, over_all;
 
-    const FigureRows& rows(Null null) const {
-        return null == Null::over_all ? over_all : within_diagnosis;
-    }
+    const FigureRows& rows(Null null) const { return null == Null::over_all ? over_all : within_diagnosis; }
 };
 
 // Fair range and p of a gap, from its values under permutation.
@@ -40,9 +38,8 @@ Gap pair_gap(const GapDefinition& definition,
     gap.null = name(definition.null);
     const PairValue seen = worst_pair(definition, scored.seen.figures(0), cohort.compared);
     if (std::isnan(seen.value)) {
-        gap.reason = definition.needs_probabilities() && !p.has_probabilities()
-                         ? kNoProbabilities
-                         : "not estimable in two groups";
+        gap.reason = definition.needs_probabilities() && !p.has_probabilities() ? kNoProbabilities
+                                                                                : "not estimable in two groups";
         gap.rms_reason = gap.reason;
         return gap;
     }
@@ -58,17 +55,14 @@ Gap pair_gap(const GapDefinition& definition,
         return out;
     };
     set_fair_range(gap, values(permuted.rows(definition.null)), scored.confidence);
-    gap.set(
-        absolute_interval(gap.value, gap.fair_high, values(scored.resampled), scored.confidence));
+    gap.set(absolute_interval(gap.value, gap.fair_high, values(scored.resampled), scored.confidence));
 
-    const RmsGap rms =
-        rms_gap(definition, p, cohort, scored.seen, scored.resampled, seen.a, seen.b);
+    const RmsGap rms = rms_gap(definition, p, cohort, scored.seen, scored.resampled, seen.a, seen.b);
     gap.rms_squared = rms.square.value;
     gap.rms_classes = rms.classes;
     gap.rms_reason = rms.reason;
     if (!std::isnan(gap.rms_squared)) {
-        const Interval i =
-            centred_interval(rms.square.value, rms.square.resampled, scored.confidence);
+        const Interval i = centred_interval(rms.square.value, rms.square.resampled, scored.confidence);
         gap.rms = std::sqrt(std::max(0.0, gap.rms_squared));
         gap.rms_low = std::sqrt(std::isnan(i.low) ? i.low : std::max(0.0, i.low));
         gap.rms_high = std::sqrt(std::isnan(i.high) ? i.high : std::max(0.0, i.high));
@@ -81,8 +75,7 @@ Gap pair_gap(const GapDefinition& definition,
         std::vector<double> difference = column(seen.a), other = column(seen.b);
         for (size_t r = 0; r < difference.size(); ++r) difference[r] -= other[r];
         const GroupFigures figures = scored.seen.figures(0);
-        gap.signed_gap.value =
-            figures.metric(seen.a, definition.metric) - figures.metric(seen.b, definition.metric);
+        gap.signed_gap.value = figures.metric(seen.a, definition.metric) - figures.metric(seen.b, definition.metric);
         gap.signed_gap.set(percentile_interval(std::move(difference), scored.confidence));
     } else {
         const ClassCount count = count_classes(definition, scored.seen.figures(0), seen.a, seen.b);
@@ -92,10 +85,7 @@ Gap pair_gap(const GapDefinition& definition,
     return gap;
 }
 
-Gap ratio_gap(const RatioDefinition& definition,
-              const Cohort& cohort,
-              const Scored& scored,
-              const Permuted& permuted) {
+Gap ratio_gap(const RatioDefinition& definition, const Cohort& cohort, const Scored& scored, const Permuted& permuted) {
     Gap gap;
     gap.key = definition.key;
     gap.formula = definition.formula;
@@ -109,8 +99,7 @@ Gap ratio_gap(const RatioDefinition& definition,
     }
     const auto values = [&](const FigureRows& rows) {
         std::vector<double> out(rows.count);
-        for (int64_t r = 0; r < rows.count; ++r)
-            out[r] = definition.value(rows.figures(r), cohort.compared);
+        for (int64_t r = 0; r < rows.count; ++r) out[r] = definition.value(rows.figures(r), cohort.compared);
         return out;
     };
     set_fair_range(gap, values(permuted.rows(definition.null)), scored.confidence);
@@ -118,19 +107,16 @@ Gap ratio_gap(const RatioDefinition& definition,
     std::vector<double> resampled = values(scored.resampled);
     for (double& v : resampled) v = std::abs(v - definition.fair);
     const double worst_fair = definition.fair == 0 ? gap.fair_high : definition.fair - gap.fair_low;
-    const Interval i = absolute_interval(std::abs(gap.value - definition.fair), worst_fair,
-                                         std::move(resampled), scored.confidence);
+    const Interval i =
+        absolute_interval(std::abs(gap.value - definition.fair), worst_fair, std::move(resampled), scored.confidence);
     gap.reason = i.reason;
-    gap.low = definition.fair == 0 || std::isnan(i.high) ? i.low
-                                                         : std::max(0.0, definition.fair - i.high);
+    gap.low = definition.fair == 0 || std::isnan(i.high) ? i.low : std::max(0.0, definition.fair - i.high);
     gap.high = definition.fair == 0 ? i.high : definition.fair - i.low;
     return gap;
 }
 
 // On the unfair side of the fair range.
-bool beyond_fair(const Gap& gap) {
-    return gap.fair == 0 ? gap.value > gap.fair_high : gap.value < gap.fair_low;
-}
+bool beyond_fair(const Gap& gap) { return gap.fair == 0 ? gap.value > gap.fair_high : gap.value < gap.fair_low; }
 
 }  // namespace
 
@@ -139,14 +125,11 @@ std::vector<Gap> gaps_of(const Predictions& predictions,
                          const Cohort& cohort,
                          const Scored& scored,
                          const Plan& plan) {
-    const Permuted permuted{
-        .within_diagnosis = permute_groups(scorer, cohort, Null::within_diagnosis, plan),
-        .over_all = permute_groups(scorer, cohort, Null::over_all, plan)};
+    const Permuted permuted{.within_diagnosis = permute_groups(scorer, cohort, Null::within_diagnosis, plan),
+                            .over_all = permute_groups(scorer, cohort, Null::over_all, plan)};
     std::vector<Gap> gaps;
-    for (const GapDefinition& d : gap_definitions())
-        gaps.push_back(pair_gap(d, predictions, cohort, scored, permuted));
-    for (const RatioDefinition& d : ratio_definitions())
-        gaps.push_back(ratio_gap(d, cohort, scored, permuted));
+    for (const GapDefinition& d : gap_definitions()) gaps.push_back(pair_gap(d, predictions, cohort, scored, permuted));
+    for (const RatioDefinition& d : ratio_definitions()) gaps.push_back(ratio_gap(d, cohort, scored, permuted));
     return gaps;
 }
 

@@ -30,11 +30,8 @@ struct Scored {
 };
 
 // Of a cohort with at least two groups to compare. The verdict waits for correct_and_say.
-std::vector<Gap> gaps_of(const Predictions& predictions,
-                         const Scorer& scorer,
-                         const Cohort& cohort,
-                         const Scored& scored,
-                         const Plan& plan);
+std::vector<Gap> gaps_of(
+    const Predictions& predictions, const Scorer& scorer, const Cohort& cohort, const Scored& scored, const Plan& plan);
 
 // Holm's correction over all gaps of a report, and the verdicts that follow at level alpha.
 void correct_and_say(const std::vector<Gap*>& table, double alpha);

@@ -11,15 +11,9 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double or_zero(double rate) { return std::isnan(rate) ? 0 : rate; }
 // 0/0 is 0 here as well, so that it is not always 1 - FPR.
-double tnr(const GroupFigures& f, int g, int c) {
-    return std::isnan(f.fpr(g, c)) ? 0 : 1 - f.fpr(g, c);
-}
-double d_tpr(const GroupFigures& f, int a, int b, int c) {
-    return or_zero(f.tpr(a, c)) - or_zero(f.tpr(b, c));
-}
-double d_fpr(const GroupFigures& f, int a, int b, int c) {
-    return or_zero(f.fpr(a, c)) - or_zero(f.fpr(b, c));
-}
+double tnr(const GroupFigures& f, int g, int c) { return std::isnan(f.fpr(g, c)) ? 0 : 1 - f.fpr(g, c); }
+double d_tpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.tpr(a, c)) - or_zero(f.tpr(b, c)); }
+double d_fpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.fpr(a, c)) - or_zero(f.fpr(b, c)); }
 
 template <class Term>
 double mean_over(int classes, Term term) {
@@ -35,22 +29,18 @@ double eopp1(const GroupFigures& f, int a, int b) {
     return mean_over(f.seen, [&](int c) { return std::abs(d_tpr(f, a, b, c)); });
 }
 double eodd(const GroupFigures& f, int a, int b) {
-    return mean_over(f.seen,
-                     [&](int c) { return std::abs(d_tpr(f, a, b, c) + d_fpr(f, a, b, c)) / 2; });
+    return mean_over(f.seen, [&](int c) { return std::abs(d_tpr(f, a, b, c) + d_fpr(f, a, b, c)) / 2; });
 }
 double eodd_tnr(const GroupFigures& f, int a, int b) {
-    return mean_over(f.layout.classes,
-                     [&](int c) { return std::abs(d_tpr(f, a, b, c) - d_fpr(f, a, b, c)); });
+    return mean_over(f.layout.classes, [&](int c) { return std::abs(d_tpr(f, a, b, c) - d_fpr(f, a, b, c)); });
 }
 double eodd_mean(const GroupFigures& f, int a, int b) {
-    return mean_over(f.layout.classes, [&](int c) {
-        return (std::abs(d_tpr(f, a, b, c)) + std::abs(d_fpr(f, a, b, c))) / 2;
-    });
+    return mean_over(f.layout.classes,
+                     [&](int c) { return (std::abs(d_tpr(f, a, b, c)) + std::abs(d_fpr(f, a, b, c))) / 2; });
 }
 double eodd_max(const GroupFigures& f, int a, int b) {
-    return mean_over(f.layout.classes, [&](int c) {
-        return std::max(std::abs(d_tpr(f, a, b, c)), std::abs(d_fpr(f, a, b, c)));
-    });
+    return mean_over(f.layout.classes,
+                     [&](int c) { return std::max(std::abs(d_tpr(f, a, b, c)), std::abs(d_fpr(f, a, b, c))); });
 }
 double eopp1_present(const GroupFigures& f, int a, int b) {
     double sum = 0;
@@ -73,8 +63,8 @@ double difference(const GroupFigures& f, int a, int b) {
     return std::abs(f.metric(a, metric) - f.metric(b, metric));
 }
 
-constexpr Combination kT{.tpr = 1}, kF{.fpr = 1}, kHalfSum{.tpr = .5, .fpr = .5},
-    kDifference{.tpr = 1, .fpr = -1}, kSelected{.selected = 1};
+constexpr Combination kT{.tpr = 1}, kF{.fpr = 1}, kHalfSum{.tpr = .5, .fpr = .5}, kDifference{.tpr = 1, .fpr = -1},
+    kSelected{.selected = 1};
 
 constexpr Null kWithin = Null::within_diagnosis, kOver = Null::over_all;
 

@@ -68,9 +68,7 @@ struct GapDefinition {
     int metric = -1;
     bool maximum = false;
 
-    bool needs_probabilities() const {
-        return metric >= 0 && kMetricDefinitions[metric].needs_probabilities;
-    }
+    bool needs_probabilities() const { return metric >= 0 && kMetricDefinitions[metric].needs_probabilities; }
 };
 // How many classes a class-wise key runs over for the groups a and b, and how many of them have a rate 0/0 in
 // either, which counts as 0.

@@ -56,8 +56,8 @@ Factor parse_factor(const std::string& text, const std::string& spec) {
     for (size_t i = 1; i < words.size(); ++i) {
         const auto cut = number(words[i]);
         FP_REQUIRE(cut, Exit::usage, "--attribute ", spec, ": '", words[i], "' is no number");
-        FP_REQUIRE(i == 1 || *number(words[i - 1]) < *cut, Exit::usage, "--attribute ", spec,
-                   ": cuts must rise, ", words[i - 1], " then ", words[i]);
+        FP_REQUIRE(i == 1 || *number(words[i - 1]) < *cut, Exit::usage, "--attribute ", spec, ": cuts must rise, ",
+                   words[i - 1], " then ", words[i]);
         factor.cuts.push_back(words[i]);
     }
     return factor;
@@ -81,10 +81,10 @@ Grouping by_cuts(const Factor& factor, const Values& values) {
             continue;
         }
         const auto found = number(trimmed(value));
-        FP_REQUIRE(found, Exit::data, "attribute ", factor.column, ": '", value, "' of sample ",
-                   grouping.of.size(), " is no number, so it cannot be cut at ", cuts.front());
-        grouping.of.push_back(int(std::count_if(
-            cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *number(cut); })));
+        FP_REQUIRE(found, Exit::data, "attribute ", factor.column, ": '", value, "' of sample ", grouping.of.size(),
+                   " is no number, so it cannot be cut at ", cuts.front());
+        grouping.of.push_back(
+            int(std::count_if(cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *number(cut); })));
     }
     return grouping;
 }
@@ -101,8 +101,7 @@ Grouping by_value(const Values& values) {
                          [](const auto& a, const auto& b) { return *number(a) < *number(b); });
     std::map<std::string_view, int> index;
     for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
-    for (const std::string& value : values)
-        grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
+    for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
     return grouping;
 }
 
@@ -111,8 +110,7 @@ Grouping crossed(const Grouping& a, const Grouping& b) {
     for (const std::string& first : a.groups)
         for (const std::string& second : b.groups) grouping.groups.push_back(first + "*" + second);
     for (size_t i = 0; i < a.of.size(); ++i)
-        grouping.of.push_back(
-            a.of[i] < 0 || b.of[i] < 0 ? -1 : a.of[i] * int(b.groups.size()) + b.of[i]);
+        grouping.of.push_back(a.of[i] < 0 || b.of[i] < 0 ? -1 : a.of[i] * int(b.groups.size()) + b.of[i]);
     return grouping;
 }
 
@@ -123,13 +121,12 @@ Grouping group_by(const AttributeColumns& columns, const std::string& spec) {
     for (const std::string& part : parts(spec, '*')) {
         const Factor factor = parse_factor(part, spec);
         const int column = find_column(columns.names, factor.column);
-        FP_REQUIRE(column >= 0, Exit::data, columns.source, ": no attribute '", factor.column,
-                   "', only ", columns.names.empty() ? "no column at all" : list(columns.names));
+        FP_REQUIRE(column >= 0, Exit::data, columns.source, ": no attribute '", factor.column, "', only ",
+                   columns.names.empty() ? "no column at all" : list(columns.names));
         const Values values = columns.values(size_t(column));
         Grouping one = factor.cuts.empty() ? by_value(values) : by_cuts(factor, values);
         if (factor.unknown != Factor::Unknown::apart && !one.groups.empty()) {
-            const int stand_in =
-                factor.unknown == Factor::Unknown::first ? 0 : int(one.groups.size()) - 1;
+            const int stand_in = factor.unknown == Factor::Unknown::first ? 0 : int(one.groups.size()) - 1;
             std::replace(one.of.begin(), one.of.end(), -1, stand_in);
         }
         all = all ? crossed(*all, one) : std::move(one);
@@ -147,16 +144,15 @@ std::vector<int64_t> group_sizes(const Grouping& grouping) {
 void require_comparable(const Grouping& grouping) {
     constexpr size_t kMostGroups = 50;
     FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", grouping.name, ": ",
-               grouping.groups.size(), " groups, at most ", kMostGroups,
-               " are compared; cut a number with ", grouping.name, ":VALUE");
+               grouping.groups.size(), " groups, at most ", kMostGroups, " are compared; cut a number with ",
+               grouping.name, ":VALUE");
     const std::vector<int64_t> sizes = group_sizes(grouping);
     std::vector<std::string> known;
     for (size_t g = 0; g < grouping.groups.size(); ++g)
         if (sizes[g] > 0) known.push_back(text(grouping.groups[g], " (", sizes[g], ")"));
     FP_REQUIRE(known.size() >= 2, Exit::data, "attribute ", grouping.name, ": ",
-               known.empty() ? "every value is unknown" : "only one group, " + known.front(),
-               " among ", grouping.of.size(), " samples with ", sizes.back(),
-               " unknown; a gap needs two");
+               known.empty() ? "every value is unknown" : "only one group, " + known.front(), " among ",
+               grouping.of.size(), " samples with ", sizes.back(), " unknown; a gap needs two");
 }
 
 }  // namespace fp

@@ -21,8 +21,7 @@ std::string keep_defined(std::vector<double>& values) {
     if (all == 0) return "no resamples were asked for";
     std::erase_if(values, [](double v) { return std::isnan(v); });
     const double undefined = double(all - values.size()) / double(all);
-    if (undefined > kMostUndefined)
-        return fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined);
+    if (undefined > kMostUndefined) return fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined);
     return "";
 }
 
@@ -48,10 +47,7 @@ Interval percentile_interval(std::vector<double> resampled, double confidence) {
     return {quantile(resampled, tail), quantile(resampled, 1 - tail), ""};
 }
 
-Interval absolute_interval(double value,
-                           double fair_high,
-                           std::vector<double> resampled,
-                           double confidence) {
+Interval absolute_interval(double value, double fair_high, std::vector<double> resampled, double confidence) {
     if (std::string reason = keep_defined(resampled); !reason.empty()) return {kNan, kNan, reason};
     const bool above_noise = value > fair_high;
     if (!above_noise || std::abs(mean(resampled) - value) > kMostInflation * value)
@@ -64,13 +60,12 @@ Interval absolute_interval(double value,
 Interval centred_interval(double value, std::vector<double> resampled, double confidence) {
     if (std::string reason = keep_defined(resampled); !reason.empty()) return {kNan, kNan, reason};
     const double centre = mean(resampled), tail = (1 - confidence) / 2;
-    return {value + quantile(resampled, tail) - centre,
-            value + quantile(resampled, 1 - tail) - centre, ""};
+    return {value + quantile(resampled, tail) - centre, value + quantile(resampled, 1 - tail) - centre, ""};
 }
 
 double p_value(double seen, const std::vector<double>& resampled) {
-    const auto as_large = std::count_if(resampled.begin(), resampled.end(),
-                                        [&](double v) { return v >= seen - kRounding; });
+    const auto as_large =
+        std::count_if(resampled.begin(), resampled.end(), [&](double v) { return v >= seen - kRounding; });
     return double(1 + as_large) / double(1 + resampled.size());
 }
 

@@ -24,10 +24,7 @@ Interval percentile_interval(std::vector<double> resampled, double confidence);
 // Basic bootstrap of a mean of absolute values, 2v - upper .. 2v - lower and not below 0. Resampling adds the
 // sampling noise a second time, and absolute values turn noise into gap: where v is not above `fair_high`, or
 // the resampled mean has moved from v by more than a quarter, there is no interval ("resampling noise").
-Interval absolute_interval(double value,
-                           double fair_high,
-                           std::vector<double> resampled,
-                           double confidence);
+Interval absolute_interval(double value, double fair_high, std::vector<double> resampled, double confidence);
 
 // Around an unbiased value: value + quantiles of (resampled - their mean). Not cut at 0.
 Interval centred_interval(double value, std::vector<double> resampled, double confidence);

@@ -72,13 +72,10 @@ int ece_bin(double confidence) {
     return bin;
 }
 
-OperatingPoint operating_point(const Predictions& p,
-                               const std::string& positive,
-                               double specificity) {
+OperatingPoint operating_point(const Predictions& p, const std::string& positive, double specificity) {
     if (positive.empty()) return {};
     const auto found = std::find(p.classes.begin(), p.classes.end(), positive);
-    FP_REQUIRE(found != p.classes.end(), Exit::usage, "no class ", positive, "; there are ",
-               list(p.classes));
+    FP_REQUIRE(found != p.classes.end(), Exit::usage, "no class ", positive, "; there are ", list(p.classes));
     return {.positive = int(found - p.classes.begin()), .specificity = specificity};
 }
 
@@ -95,18 +92,15 @@ Scorer::Scorer(const Predictions& p, OperatingPoint point)
     for (int c = 0; c < classes_; ++c) {
         for (size_t i = 0; i < n; ++i) score[i] = p.prob[i * classes_ + c];
         std::iota(rank.begin(), rank.end(), 0u);
-        std::sort(rank.begin(), rank.end(), [&](uint32_t a, uint32_t b) {
-            return score[a] != score[b] ? score[a] < score[b] : a < b;
-        });
+        std::sort(rank.begin(), rank.end(),
+                  [&](uint32_t a, uint32_t b) { return score[a] != score[b] ? score[a] < score[b] : a < b; });
         const auto equal = [&](size_t i, size_t j) { return score[rank[i]] == score[rank[j]]; };
         uint32_t tie = 0;
         for (size_t i = 0; i < n; ++i) {
             const bool as_before = i > 0 && equal(i, i - 1), as_next = i + 1 < n && equal(i, i + 1);
             if (i > 0 && !as_before) ++tie;
-            order_[c * n + i] = {.case_index = rank[i],
-                                 .tie = tie,
-                                 .tied = as_before || as_next,
-                                 .positive = label_[rank[i]] == c};
+            order_[c * n + i] = {
+                .case_index = rank[i], .tie = tie, .tied = as_before || as_next, .positive = label_[rank[i]] == c};
         }
     }
     for (size_t i = 0; i < n; ++i) {
@@ -117,13 +111,9 @@ Scorer::Scorer(const Predictions& p, OperatingPoint point)
     }
 }
 
-void Scorer::figures(const std::vector<Membership>& members,
-                     int groups,
-                     Parts parts,
-                     Scratch& scratch,
-                     double* row) const {
-    FP_CHECK(members.size() == label_.size(), members.size(), " memberships for ", cases(),
-             " cases");
+void Scorer::figures(
+    const std::vector<Membership>& members, int groups, Parts parts, Scratch& scratch, double* row) const {
+    FP_CHECK(members.size() == label_.size(), members.size(), " memberships for ", cases(), " cases");
     const Layout layout{.groups = groups, .classes = classes_};
     std::fill(row, row + layout.width(), kNan);
 
@@ -133,8 +123,7 @@ void Scorer::figures(const std::vector<Membership>& members,
         t.clear();
     }
     for (size_t i = 0; i < members.size(); ++i)
-        if (members[i].times > 0)
-            scratch.tally[members[i].group].add(label_[i], pred_[i], members[i].times);
+        if (members[i].times > 0) scratch.tally[members[i].group].add(label_[i], pred_[i], members[i].times);
 
     for (int g = 0; g < groups; ++g) {
         const Tally& t = scratch.tally[g];
@@ -156,10 +145,7 @@ void Scorer::figures(const std::vector<Membership>& members,
     if (point_.positive >= 0) sensitivities(members, groups, scratch, row);
 }
 
-void Scorer::aucs(const std::vector<Membership>& members,
-                  int groups,
-                  Scratch& scratch,
-                  double* row) const {
+void Scorer::aucs(const std::vector<Membership>& members, int groups, Scratch& scratch, double* row) const {
     const Layout layout{.groups = groups, .classes = classes_};
     const size_t n = members.size();
     scratch.sums.assign(size_t(groups) * 2, 0);  // a group: sum of AUCs, classes in it
@@ -195,16 +181,12 @@ void Scorer::aucs(const std::vector<Membership>& members,
         row[layout.metric(g, kMacroAuc)] = ratio(scratch.sums[2 * g], scratch.sums[2 * g + 1]);
 }
 
-void Scorer::calibration(const std::vector<Membership>& members,
-                         int groups,
-                         Scratch& scratch,
-                         double* row) const {
+void Scorer::calibration(const std::vector<Membership>& members, int groups, Scratch& scratch, double* row) const {
     const Layout layout{.groups = groups, .classes = classes_};
     scratch.sums.assign(size_t(groups) * kEceBins, 0);  // n_b (accuracy_b - confidence_b)
     for (size_t i = 0; i < members.size(); ++i) {
         const Membership m = members[i];
-        scratch.sums[m.group * kEceBins + bin_[i]] +=
-            m.times * (double(right_[i]) - confidence_[i]);
+        scratch.sums[m.group * kEceBins + bin_[i]] += m.times * (double(right_[i]) - confidence_[i]);
     }
     for (int g = 0; g < groups; ++g) {
         double sum = 0;
@@ -213,10 +195,7 @@ void Scorer::calibration(const std::vector<Membership>& members,
     }
 }
 
-void Scorer::sensitivities(const std::vector<Membership>& members,
-                           int groups,
-                           Scratch& scratch,
-                           double* row) const {
+void Scorer::sensitivities(const std::vector<Membership>& members, int groups, Scratch& scratch, double* row) const {
     const Layout layout{.groups = groups, .classes = classes_};
     const size_t n = members.size();
     scratch.sweeps.assign(groups, {});
@@ -244,8 +223,7 @@ void Scorer::sensitivities(const std::vector<Membership>& members,
         close(scratch.sweeps[g], t);
         const int64_t positives = t.truth[point_.positive];
         if (t.n == positives) continue;  // no negative: no specificity
-        row[layout.metric(g, kSensitivity)] =
-            ratio(double(scratch.sweeps[g].best), double(positives));
+        row[layout.metric(g, kSensitivity)] = ratio(double(scratch.sweeps[g].best), double(positives));
     }
 }
 

@@ -102,11 +102,7 @@ public:
         std::vector<double> sums;
     };
     // row[Layout{groups, classes}.width()], every number written. `members` has one entry a case.
-    void figures(const std::vector<Membership>& members,
-                 int groups,
-                 Parts parts,
-                 Scratch& scratch,
-                 double* row) const;
+    void figures(const std::vector<Membership>& members, int groups, Parts parts, Scratch& scratch, double* row) const;
 
     int64_t cases() const { return int64_t(label_.size()); }
     int classes() const { return classes_; }

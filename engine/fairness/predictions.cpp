@@ -11,14 +11,11 @@
 namespace fp {
 
 AttributeColumns attribute_columns(const Predictions& p) {
-    return {.source = "predictions", .names = p.columns, .values = [&p](size_t column) {
-                return p.attributes[column];
-            }};
+    return {
+        .source = "predictions", .names = p.columns, .values = [&p](size_t column) { return p.attributes[column]; }};
 }
 
-int top_class(const double* prob, int classes) {
-    return int(std::max_element(prob, prob + classes) - prob);
-}
+int top_class(const double* prob, int classes) { return int(std::max_element(prob, prob + classes) - prob); }
 
 std::string unit_column(const std::vector<std::string>& columns) {
     for (const char* name : {"lesion_id", "patient_id"})
@@ -37,10 +34,8 @@ Predictions rows_of(const Predictions& p, const std::vector<int64_t>& rows) {
         out.split.push_back(p.split[i]);
         out.label.push_back(p.label[i]);
         out.pred.push_back(p.pred[i]);
-        for (size_t a = 0; a < p.attributes.size(); ++a)
-            out.attributes[a].push_back(p.attributes[a][i]);
-        if (p.has_probabilities())
-            out.prob.insert(out.prob.end(), p.row(i), p.row(i) + p.classes.size());
+        for (size_t a = 0; a < p.attributes.size(); ++a) out.attributes[a].push_back(p.attributes[a][i]);
+        if (p.has_probabilities()) out.prob.insert(out.prob.end(), p.row(i), p.row(i) + p.classes.size());
     }
     return out;
 }
@@ -55,8 +50,7 @@ Predictions of_split(const Predictions& p, std::string_view split) {
     if (counts.size() == 1 && counts.begin()->first.empty()) return p;
     std::string there;
     for (const auto& [name, n] : counts)
-        there +=
-            fmt::format("{}{} {}", there.empty() ? "" : ", ", name.empty() ? "unnamed" : name, n);
+        there += fmt::format("{}{} {}", there.empty() ? "" : ", ", name.empty() ? "unnamed" : name, n);
     FP_REQUIRE(!rows.empty(), Exit::data, "no prediction of split ", split, "; there are ", there);
     return rows_of(p, rows);
 }

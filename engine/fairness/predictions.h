@@ -13,9 +13,8 @@ namespace fp {
 
 struct Predictions {
     std::vector<std::string> classes;
-    std::vector<std::string> image;  // distinct
-    std::vector<std::string>
-        unit;  // what is resampled whole: the lesion, else the patient, else the image
+    std::vector<std::string> image;    // distinct
+    std::vector<std::string> unit;     // what is resampled whole: the lesion, else the patient, else the image
     std::vector<int> label, pred;      // indices into `classes`
     std::vector<double> prob;          // n x classes, row-major; empty where only `pred` is known
     std::vector<std::string> columns;  // attribute columns; lesion_id and patient_id are among them

@@ -50,13 +50,10 @@ void Bootstrap::draw(uint64_t r, std::vector<uint16_t>& times_of_unit) const {
     std::fill(times_of_unit.begin(), times_of_unit.end(), uint16_t(0));
     Draws draws(key_of(seed_, kBootstrap, r));
     for (const auto& units : strata_)
-        for (size_t i = 0; i < units.size(); ++i)
-            ++times_of_unit[units[draws.below(uint32_t(units.size()))]];
+        for (size_t i = 0; i < units.size(); ++i) ++times_of_unit[units[draws.below(uint32_t(units.size()))]];
 }
 
-Permutation::Permutation(const std::vector<int>& stratum_of_unit,
-                         std::vector<uint16_t> label_of_unit,
-                         uint64_t seed)
+Permutation::Permutation(const std::vector<int>& stratum_of_unit, std::vector<uint16_t> label_of_unit, uint64_t seed)
     : strata_(by_stratum(stratum_of_unit)), label_(std::move(label_of_unit)), seed_(seed) {}
 
 void Permutation::draw(uint64_t r, std::vector<uint16_t>& label_of_unit) const {

@@ -21,9 +21,7 @@ private:
 // Permutation r of the labels of the units within each stratum; units of stratum -1 keep theirs.
 class Permutation {
 public:
-    Permutation(const std::vector<int>& stratum_of_unit,
-                std::vector<uint16_t> label_of_unit,
-                uint64_t seed);
+    Permutation(const std::vector<int>& stratum_of_unit, std::vector<uint16_t> label_of_unit, uint64_t seed);
     void draw(uint64_t r, std::vector<uint16_t>& label_of_unit) const;
 
 private:

@@ -32,8 +32,7 @@ struct ClassUnits {
     int negative(int g, int c) const { return all[g] - positive(g, c); }
 
     bool enough(const Combination& part, int g, int c) const {
-        return (part.tpr == 0 || positive(g, c) >= kFewestUnits) &&
-               (part.fpr == 0 || negative(g, c) >= kFewestUnits) &&
+        return (part.tpr == 0 || positive(g, c) >= kFewestUnits) && (part.fpr == 0 || negative(g, c) >= kFewestUnits) &&
                (part.selected == 0 || all[g] >= kFewestUnits);
     }
 };
@@ -50,8 +49,7 @@ RmsGap rms_gap(const GapDefinition& gap,
                int model) {
     constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
     const auto nothing = [&](std::string reason) {
-        return RmsGap{
-            .square = {.value = kNan, .resampled = {}}, .classes = 0, .reason = std::move(reason)};
+        return RmsGap{.square = {.value = kNan, .resampled = {}}, .classes = 0, .reason = std::move(reason)};
     };
     if (gap.maximum) return nothing("a maximum has no unbiased square");
     if (resampled.count == 0) return nothing("no resamples were asked for");
@@ -72,21 +70,17 @@ RmsGap rms_gap(const GapDefinition& gap,
                 classes.insert(c);
             }
         }
-        if (elements.empty())
-            return nothing(fmt::format("no class with {} units in both groups", kFewestUnits));
+        if (elements.empty()) return nothing(fmt::format("no class with {} units in both groups", kFewestUnits));
     }
     const int first = model * cohort.size() + a, second = model * cohort.size() + b;
     const auto gaps_of = [&](const GroupFigures& figures, std::vector<double>& out) {
-        if (gap.metric >= 0)
-            out.push_back(figures.metric(first, gap.metric) - figures.metric(second, gap.metric));
+        if (gap.metric >= 0) out.push_back(figures.metric(first, gap.metric) - figures.metric(second, gap.metric));
         for (const Element& e : elements) out.push_back(e.part.of(figures, first, second, e.c));
     };
     std::vector<double> observed_gaps, resampled_gaps;
     gaps_of(seen.figures(0), observed_gaps);
     for (int64_t r = 0; r < resampled.count; ++r) gaps_of(resampled.figures(r), resampled_gaps);
-    return {.square = mean_square(observed_gaps, resampled_gaps),
-            .classes = int(classes.size()),
-            .reason = ""};
+    return {.square = mean_square(observed_gaps, resampled_gaps), .classes = int(classes.size()), .reason = ""};
 }
 
 }  // namespace fp

@@ -17,8 +17,7 @@ double t_quantile(int freedom) {
     if (freedom <= int(kTable.size())) return kTable[size_t(freedom - 1)];
     constexpr double z = 1.959964;
     const double v = freedom;
-    return z + (z * z * z + z) / (4 * v) +
-           (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * v * v);
+    return z + (z * z * z + z) / (4 * v) + (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * v * v);
 }
 
 // P(|T| > t). With T = sqrt(freedom) tan(angle) its density is cos(angle)^(freedom - 1).
@@ -27,8 +26,7 @@ double two_sided_p(double t, int freedom) {
         constexpr int kSteps = 2000;
         const double width = (std::numbers::pi / 2 - from) / kSteps;
         double sum = 0;
-        for (int i = 0; i < kSteps; ++i)
-            sum += std::pow(std::cos(from + (i + 0.5) * width), freedom - 1);
+        for (int i = 0; i < kSteps; ++i) sum += std::pow(std::cos(from + (i + 0.5) * width), freedom - 1);
         return sum * width;
     };
     return integral(std::atan(t / std::sqrt(double(freedom)))) / integral(0);
@@ -54,8 +52,7 @@ SeedSummary summarize_seeds(const std::vector<double>& values) {
     out.low = out.mean - half;
     out.high = out.mean + half;
     const double error = out.sd / std::sqrt(double(out.n));
-    if (error > 1e-12 * std::abs(out.mean))
-        out.p = two_sided_p(std::abs(out.mean) / error, out.n - 1);
+    if (error > 1e-12 * std::abs(out.mean)) out.p = two_sided_p(std::abs(out.mean) / error, out.n - 1);
     return out;
 }
 

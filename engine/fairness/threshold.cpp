@@ -21,10 +21,8 @@ struct Case {
 // Highest probability first.
 std::vector<Case> ranked(const Predictions& p, int positive) {
     std::vector<Case> out;
-    for (int64_t i = 0; i < p.size(); ++i)
-        out.push_back({p.row(i)[positive], p.label[size_t(i)] == positive});
-    std::sort(out.begin(), out.end(),
-              [](const Case& a, const Case& b) { return a.probability > b.probability; });
+    for (int64_t i = 0; i < p.size(); ++i) out.push_back({p.row(i)[positive], p.label[size_t(i)] == positive});
+    std::sort(out.begin(), out.end(), [](const Case& a, const Case& b) { return a.probability > b.probability; });
     return out;
 }
 
@@ -57,8 +55,8 @@ ThresholdRule parse_threshold(const std::string& text, double specificity) {
     if (text == "specificity") return {.kind = Kind::specificity, .value = specificity};
     char* end = nullptr;
     const double value = std::strtod(text.c_str(), &end);
-    FP_REQUIRE(!text.empty() && *end == 0 && value >= 0 && value <= 1, Exit::usage, "threshold `",
-               text, "` is not f1, youden, specificity, stored or a probability");
+    FP_REQUIRE(!text.empty() && *end == 0 && value >= 0 && value <= 1, Exit::usage, "threshold `", text,
+               "` is not f1, youden, specificity, stored or a probability");
     return {.kind = Kind::fixed, .value = value};
 }
 
@@ -76,16 +74,13 @@ std::string to_string(const ThresholdRule& rule) {
     return "";
 }
 
-Threshold choose_threshold(const Predictions& validation,
-                           const std::string& positive,
-                           const ThresholdRule& rule) {
+Threshold choose_threshold(const Predictions& validation, const std::string& positive, const ThresholdRule& rule) {
     const std::vector<Case> cases = ranked(validation, index_of(validation, positive));
     const double positives =
         double(std::count_if(cases.begin(), cases.end(), [](const Case& c) { return c.positive; }));
     const double negatives = double(cases.size()) - positives;
-    FP_REQUIRE(positives > 0 && negatives > 0, Exit::data, "a threshold for ", positive, ": ",
-               int64_t(positives), " images of the class and ", int64_t(negatives),
-               " of others to choose it on");
+    FP_REQUIRE(positives > 0 && negatives > 0, Exit::data, "a threshold for ", positive, ": ", int64_t(positives),
+               " images of the class and ", int64_t(negatives), " of others to choose it on");
     Threshold best;
     double best_merit = -std::numeric_limits<double>::infinity();
     double hits = 0, alarms = 0;
@@ -104,13 +99,12 @@ Threshold choose_threshold(const Predictions& validation,
         if (rule.kind == Kind::fixed && cases[i].probability < rule.value) break;
         (cases[i].positive ? hits : alarms) += 1;
         const bool last = i + 1 == cases.size();
-        if (rule.kind == Kind::fixed || (!last && cases[i + 1].probability == cases[i].probability))
-            continue;
+        if (rule.kind == Kind::fixed || (!last && cases[i + 1].probability == cases[i].probability)) continue;
         offer(last ? 0 : (cases[i].probability + cases[i + 1].probability) / 2);
     }
     if (rule.kind == Kind::fixed) offer(rule.value);
-    FP_REQUIRE(best_merit >= 0 || rule.kind == Kind::youden, Exit::data, "a threshold for ",
-               positive, ": none that calls anything has ", to_string(rule));
+    FP_REQUIRE(best_merit >= 0 || rule.kind == Kind::youden, Exit::data, "a threshold for ", positive,
+               ": none that calls anything has ", to_string(rule));
     return best;
 }
 
@@ -130,8 +124,7 @@ void require_apart(const Predictions& chosen_on, const Predictions& judged_on) {
     const std::set<std::string> images(chosen_on.image.begin(), chosen_on.image.end());
     const auto both = std::count_if(judged_on.image.begin(), judged_on.image.end(),
                                     [&](const std::string& i) { return images.contains(i); });
-    FP_REQUIRE(both == 0, Exit::data,
-               "a threshold is chosen on other images than it is judged on; ", both,
+    FP_REQUIRE(both == 0, Exit::data, "a threshold is chosen on other images than it is judged on; ", both,
                " are in both");
 }
 

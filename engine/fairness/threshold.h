@@ -43,9 +43,7 @@ struct StoredThreshold {
 // The highest threshold among the best; it lies halfway between two probabilities that occur, or is 0.
 // Exit::data where the predictions have no probabilities, no image of the class or none of another, or where no
 // threshold has the specificity asked for; Exit::usage for a class that is not there.
-Threshold choose_threshold(const Predictions& validation,
-                           const std::string& positive,
-                           const ThresholdRule&);
+Threshold choose_threshold(const Predictions& validation, const std::string& positive, const ThresholdRule&);
 
 // The same images with two classes, `positive` and "not <positive>", and no probabilities; predicted positive
 // where the probability is at least `threshold`.

@@ -10,8 +10,7 @@ namespace {
 
 // Each row: our name, then what others call it, the likeliest first.
 const std::vector<std::vector<std::string_view>> kNames = {
-    {"image", "image_id", "img_id", "isic_id", "image_path", "path", "filename", "file_name",
-     "file"},
+    {"image", "image_id", "img_id", "isic_id", "image_path", "path", "filename", "file_name", "file"},
     {"label", "dx", "diagnosis", "diagnostic", "class"},
     {"split", "partition", "subset"},
     {"lesion_id", "lesion"},
@@ -56,8 +55,7 @@ bool is_unknown(std::string_view value) {
 std::string list(const std::vector<std::string>& names) {
     constexpr size_t kShown = 20;
     std::string all;
-    for (size_t i = 0; i < std::min(names.size(), kShown); ++i)
-        all += (i > 0 ? ", " : "") + names[i];
+    for (size_t i = 0; i < std::min(names.size(), kShown); ++i) all += (i > 0 ? ", " : "") + names[i];
     return names.size() > kShown ? text(all, " and ", names.size() - kShown, " more") : all;
 }
 

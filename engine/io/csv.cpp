@@ -49,8 +49,8 @@ public:
         const int64_t start = line_;
         std::vector<std::string> cells;
         do {
-            FP_REQUIRE(int64_t(cells.size()) < kMaxColumns, Exit::data, at(start), "more than ",
-                       kMaxColumns, " columns");
+            FP_REQUIRE(int64_t(cells.size()) < kMaxColumns, Exit::data, at(start), "more than ", kMaxColumns,
+                       " columns");
             cells.push_back(starts('"') ? quoted_cell() : bare_cell());
         } while (take(','));
         if (!rest_.empty()) {
@@ -71,13 +71,12 @@ private:
     }
 
     std::string checked(std::string cell, int64_t line) const {
-        FP_REQUIRE(int64_t(cell.size()) <= kMaxCellBytes, Exit::data, at(line), "a cell of ",
-                   cell.size(), " bytes, at most ", kMaxCellBytes, " are read");
+        FP_REQUIRE(int64_t(cell.size()) <= kMaxCellBytes, Exit::data, at(line), "a cell of ", cell.size(),
+                   " bytes, at most ", kMaxCellBytes, " are read");
         for (std::string_view s = cell; !s.empty();) {
             FP_REQUIRE(s.front() != '\0', Exit::data, at(line), "holds a NUL byte");
             const size_t length = utf8_length(s);
-            FP_REQUIRE(length > 0, Exit::data, at(line), "byte ", int(uint8_t(s.front())),
-                       " is not UTF-8");
+            FP_REQUIRE(length > 0, Exit::data, at(line), "byte ", int(uint8_t(s.front())), " is not UTF-8");
             s.remove_prefix(length);
         }
         return cell;
@@ -128,8 +127,8 @@ void write_row(std::ostream& out, const std::vector<std::string>& cells) {
     for (size_t i = 0; i < cells.size(); ++i) {
         const std::string& cell = cells[i];
         const bool formula = !cell.empty() && std::strchr("=+-@\t", cell[0]) && !is_number(cell);
-        const bool quote = cell.find_first_of(",\"\r\n") != cell.npos ||
-                           cell.starts_with("\xEF\xBB\xBF") || (cell.empty() && cells.size() == 1);
+        const bool quote = cell.find_first_of(",\"\r\n") != cell.npos || cell.starts_with("\xEF\xBB\xBF") ||
+                           (cell.empty() && cells.size() == 1);
         if (i > 0) out << ',';
         if (quote) out << '"';
         if (formula) out << '\'';
@@ -156,18 +155,16 @@ Table parse_csv(std::string_view text, std::string name) {
     table.header = reader.row();
     std::set<std::string_view> names;
     for (const std::string& column : table.header)
-        FP_REQUIRE(column.empty() || names.insert(column).second, Exit::data, table.name,
-                   ":1: two columns are named '", column, "'");
+        FP_REQUIRE(column.empty() || names.insert(column).second, Exit::data, table.name, ":1: two columns are named '",
+                   column, "'");
 
     while (!reader.at_end()) {
         const int64_t line = reader.line();
-        FP_REQUIRE(int64_t(table.rows.size()) < kMaxRows, Exit::data, table.name, ": more than ",
-                   kMaxRows, " rows");
+        FP_REQUIRE(int64_t(table.rows.size()) < kMaxRows, Exit::data, table.name, ": more than ", kMaxRows, " rows");
         table.rows.push_back(reader.row());
         table.lines.push_back(line);
-        FP_REQUIRE(table.rows.back().size() == table.header.size(), Exit::data, table.name, ":",
-                   line, ": ", table.rows.back().size(), " cells, the header has ",
-                   table.header.size());
+        FP_REQUIRE(table.rows.back().size() == table.header.size(), Exit::data, table.name, ":", line, ": ",
+                   table.rows.back().size(), " cells, the header has ", table.header.size());
     }
     return table;
 }

@@ -16,8 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail_system(const fs::path& path, std::string_view what, int error, Exit exit) {
-    fail_with(exit, printable(path.native(), 4096), ": ", what, ": ",
-              std::generic_category().message(error));
+    fail_with(exit, printable(path.native(), 4096), ": ", what, ": ", std::generic_category().message(error));
 }
 
 // Closes on the way out of a function; a writer closes by hand, to see the result.
@@ -73,8 +72,7 @@ std::string printable(std::string_view name, size_t longest) {
         const size_t length = utf8_length(name.substr(i));
         // C1 controls are the two-byte sequences C2 80 .. C2 9F.
         const bool control =
-            c < 0x20 || c == 0x7F ||
-            (length == 2 && c == 0xC2 && static_cast<unsigned char>(name[i + 1]) < 0xA0);
+            c < 0x20 || c == 0x7F || (length == 2 && c == 0xC2 && static_cast<unsigned char>(name[i + 1]) < 0xA0);
         if (length == 0 || control) {
             out += {'\\', 'x', kHex[c >> 4], kHex[c & 15]};
             ++i;
@@ -106,12 +104,11 @@ void InputFile::read(uint64_t offset, std::span<std::byte> out) const {
              " bytes asked for at ", offset, " of ", bytes_);
     size_t done = 0;
     while (done < out.size()) {
-        const ssize_t got =
-            pread(file_, out.data() + done, out.size() - done, off_t(offset + done));
+        const ssize_t got = pread(file_, out.data() + done, out.size() - done, off_t(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) fail_system(path_, "cannot be read", errno, exit_);
-        FP_REQUIRE(got > 0, exit_, printable(path_.native(), 4096), ": ended at byte ",
-                   offset + done, " while it was read; it had ", bytes_);
+        FP_REQUIRE(got > 0, exit_, printable(path_.native(), 4096), ": ended at byte ", offset + done,
+                   " while it was read; it had ", bytes_);
         done += size_t(got);
     }
 }
@@ -121,8 +118,8 @@ std::string read_file(const fs::path& path, uint64_t most_bytes, Exit exit) {
     const struct stat status = status_of(file, path, exit);
     const Descriptor closes{file};
     const auto refuse_size = [&](uint64_t bytes, std::string_view more) {
-        fail_with(exit, printable(path.native(), 4096), ": has ", more, bytes,
-                  " bytes, more than the ", most_bytes, " that are read");
+        fail_with(exit, printable(path.native(), 4096), ": has ", more, bytes, " bytes, more than the ", most_bytes,
+                  " that are read");
     };
     const bool regular = S_ISREG(status.st_mode);
     if (regular && uint64_t(status.st_size) > most_bytes) refuse_size(uint64_t(status.st_size), "");
@@ -133,8 +130,7 @@ std::string read_file(const fs::path& path, uint64_t most_bytes, Exit exit) {
     for (;;) {
         // One byte more than the size, so that a file read to its end needs no second round.
         if (done == text.size())
-            text.resize(done == 0 && regular ? size_t(status.st_size) + 1
-                                             : done + std::max(done, kPart));
+            text.resize(done == 0 && regular ? size_t(status.st_size) + 1 : done + std::max(done, kPart));
         const ssize_t got = ::read(file, text.data() + done, text.size() - done);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) fail_system(path, "cannot be read", errno, exit);
@@ -150,8 +146,7 @@ MappedFile::MappedFile(const fs::path& path, Exit exit) {
     const int file = open_for_reading(path, exit);
     const struct stat status = status_of(file, path, exit);
     const Descriptor closes{file};
-    FP_REQUIRE(S_ISREG(status.st_mode), exit, printable(path.native(), 4096),
-               ": is not a regular file");
+    FP_REQUIRE(S_ISREG(status.st_mode), exit, printable(path.native(), 4096), ": is not a regular file");
     if (status.st_size == 0) return;
     void* start = mmap(nullptr, size_t(status.st_size), PROT_READ, MAP_SHARED, file, 0);
     if (start == MAP_FAILED) fail_system(path, "cannot be mapped", errno, exit);
@@ -173,9 +168,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 AtomicFile::AtomicFile(fs::path path, Exit exit)
-    : path_(std::move(path)),
-      temporary_(path_.native() + ".tmp." + std::to_string(getpid())),
-      exit_(exit) {
+    : path_(std::move(path)), temporary_(path_.native() + ".tmp." + std::to_string(getpid())), exit_(exit) {
     file_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file_ < 0) fail_errno("cannot be created");
 }
@@ -219,8 +212,7 @@ void flush_folder(const fs::path& folder, Exit exit) {
     if (file < 0) fail_system(path, "cannot be opened", errno, exit);
     const Descriptor closes{file};
     // EINVAL: this file system has no notion of flushing a folder, so there is nothing to wait for.
-    if (fsync(file) != 0 && errno != EINVAL)
-        fail_system(path, "cannot be flushed to the disk", errno, exit);
+    if (fsync(file) != 0 && errno != EINVAL) fail_system(path, "cannot be flushed to the disk", errno, exit);
 }
 
 int remove_stale_temporaries(const fs::path& folder, Exit exit) {
@@ -233,8 +225,7 @@ int remove_stale_temporaries(const fs::path& folder, Exit exit) {
         const size_t mark = name.rfind(".tmp.");
         if (mark == std::string::npos || mark + 5 == name.size()) continue;
         if (name.find_first_not_of("0123456789", mark + 5) != std::string::npos) continue;
-        if (unlink(entry.path().c_str()) != 0)
-            fail_system(entry.path(), "cannot be removed", errno, exit);
+        if (unlink(entry.path().c_str()) != 0) fail_system(entry.path(), "cannot be removed", errno, exit);
         ++removed;
     }
     return removed;

@@ -45,9 +45,7 @@ private:
 };
 
 // The whole file or pipe, refused above `most_bytes`.
-std::string read_file(const std::filesystem::path& path,
-                      uint64_t most_bytes,
-                      Exit exit = Exit::data);
+std::string read_file(const std::filesystem::path& path, uint64_t most_bytes, Exit exit = Exit::data);
 
 // A file mapped read-only: for files of our own that nobody shortens meanwhile.
 class MappedFile {

@@ -64,10 +64,9 @@ void Sha256::add_block(const std::byte* block) {
     }
     auto [a, b, c, d, e, f, g, h] = h_;
     for (int t = 0; t < 64; ++t) {
-        const uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
-                            ((e & f) ^ (~e & g)) + kRound[t] + w[t];
-        const uint32_t t2 =
-            (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+        const uint32_t t1 =
+            h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + kRound[t] + w[t];
+        const uint32_t t2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
         h = g;
         g = f;
         f = e;
@@ -100,8 +99,7 @@ std::string Sha256::hex() {
     for (int i = 0; i < 8; ++i) length[i] = std::byte(bits >> (56 - 8 * i));
     add(length);
     unsigned char digest[32];
-    for (int i = 0; i < 32; ++i)
-        digest[i] = static_cast<unsigned char>(h_[i / 4] >> (24 - 8 * (i % 4)));
+    for (int i = 0; i < 32; ++i) digest[i] = static_cast<unsigned char>(h_[i / 4] >> (24 - 8 * (i % 4)));
     return hex_of(digest);
 }
 
@@ -126,8 +124,7 @@ std::string sha256_of_file(const std::filesystem::path& path, Exit exit) {
     Sha256 hash;
     Bytes part(1 << 16);
     for (uint64_t at = 0; at < file.bytes(); at += part.size()) {
-        const std::span<std::byte> now(part.data(),
-                                       std::min<uint64_t>(part.size(), file.bytes() - at));
+        const std::span<std::byte> now(part.data(), std::min<uint64_t>(part.size(), file.bytes() - at));
         file.read(at, now);
         hash.add(now);
     }

@@ -15,12 +15,9 @@ using nlohmann::ordered_json;
 namespace {
 
 template <class Json>
-Json parse(std::string_view text,
-           const std::string& file_name,
-           Exit exit,
-           const JsonLimits& limits) {
-    FP_REQUIRE(text.size() <= limits.bytes, exit, file_name, ": has ", text.size(),
-               " bytes; JSON may have ", limits.bytes);
+Json parse(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& limits) {
+    FP_REQUIRE(text.size() <= limits.bytes, exit, file_name, ": has ", text.size(), " bytes; JSON may have ",
+               limits.bytes);
     const size_t nul = text.find('\0');
     FP_REQUIRE(nul == text.npos, exit, file_name, ": has a NUL at byte ", nul);
 
@@ -28,16 +25,14 @@ Json parse(std::string_view text,
     const auto check = [&](int depth, typename Json::parse_event_t event, Json& value) {
         using Event = typename Json::parse_event_t;
         if (event == Event::object_start || event == Event::array_start)
-            FP_REQUIRE(depth < limits.depth, exit, file_name, ": is nested deeper than ",
-                       limits.depth);
+            FP_REQUIRE(depth < limits.depth, exit, file_name, ": is nested deeper than ", limits.depth);
         if (event == Event::object_start) open.emplace_back();
         if (event == Event::object_end) open.pop_back();
         if (event == Event::key) {
             const std::string key = value.template get<std::string>();
-            FP_REQUIRE(open.back().insert(key).second, exit, file_name, ": has the key ",
-                       printable(key), " twice");
-            FP_REQUIRE(open.back().size() <= limits.keys, exit, file_name,
-                       ": an object has more than ", limits.keys, " keys");
+            FP_REQUIRE(open.back().insert(key).second, exit, file_name, ": has the key ", printable(key), " twice");
+            FP_REQUIRE(open.back().size() <= limits.keys, exit, file_name, ": an object has more than ", limits.keys,
+                       " keys");
         }
         return true;
     };
@@ -50,10 +45,7 @@ Json parse(std::string_view text,
 
 }  // namespace
 
-ordered_json parse_json(std::string_view text,
-                        const std::string& file_name,
-                        Exit exit,
-                        const JsonLimits& limits) {
+ordered_json parse_json(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& limits) {
     return parse<ordered_json>(text, file_name, exit, limits);
 }
 
@@ -68,9 +60,7 @@ std::string json_line(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-ordered_json number_or_null(double value) {
-    return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
-}
+ordered_json number_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
 
 std::string json_number(double value) { return number_or_null(value).dump(); }
 

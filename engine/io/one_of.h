@@ -46,9 +46,7 @@ public:
 
     bool operator==(const OneOf&) const = default;
     bool operator==(const T& one) const { return one_ == &one; }
-    friend std::ostream& operator<<(std::ostream& out, const OneOf& one) {
-        return out << one->name;
-    }
+    friend std::ostream& operator<<(std::ostream& out, const OneOf& one) { return out << one->name; }
 
 private:
     const T* one_;

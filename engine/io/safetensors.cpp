@@ -25,29 +25,26 @@ std::optional<uint64_t> bytes_wanted(const TensorPlace& t) {
 }
 
 void check_layout(std::vector<TensorPlace>& tensors, uint64_t data_bytes, const std::string& file) {
-    std::stable_sort(tensors.begin(), tensors.end(),
-                     [](const TensorPlace& a, const TensorPlace& b) {
-                         return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-                     });
+    std::stable_sort(tensors.begin(), tensors.end(), [](const TensorPlace& a, const TensorPlace& b) {
+        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
     uint64_t end = 0;
     for (const TensorPlace& t : tensors) {
         const auto [from, to] = std::pair(t.begin, t.end);
-        FP_REQUIRE(from <= to && to <= data_bytes, Exit::model, file, ": tensor ",
-                   printable(t.name), " lies at ", from, " to ", to, " of ", data_bytes,
-                   " bytes of data");
-        FP_REQUIRE(from == end, Exit::model, file, ": tensor ", printable(t.name), " begins at ",
-                   from, ", but the one before it ends at ", end);
+        FP_REQUIRE(from <= to && to <= data_bytes, Exit::model, file, ": tensor ", printable(t.name), " lies at ", from,
+                   " to ", to, " of ", data_bytes, " bytes of data");
+        FP_REQUIRE(from == end, Exit::model, file, ": tensor ", printable(t.name), " begins at ", from,
+                   ", but the one before it ends at ", end);
         const std::optional<uint64_t> wanted = bytes_wanted(t);
         FP_REQUIRE(wanted.has_value(), Exit::model, file, ": tensor ", printable(t.name),
                    ": the product of its shape [", fmt::format("{}", fmt::join(t.shape, ",")),
                    "] does not fit 64 bits");
-        FP_REQUIRE(to - from == *wanted, Exit::model, file, ": tensor ", printable(t.name), " has ",
-                   to - from, " bytes, but its shape [", fmt::format("{}", fmt::join(t.shape, ",")),
-                   "] of ", name(t.dtype), " needs ", *wanted);
+        FP_REQUIRE(to - from == *wanted, Exit::model, file, ": tensor ", printable(t.name), " has ", to - from,
+                   " bytes, but its shape [", fmt::format("{}", fmt::join(t.shape, ",")), "] of ", name(t.dtype),
+                   " needs ", *wanted);
         end = to;
     }
-    FP_REQUIRE(data_bytes == end, Exit::model, file, ": ", data_bytes - end,
-               " bytes follow the last tensor");
+    FP_REQUIRE(data_bytes == end, Exit::model, file, ": ", data_bytes - end, " bytes follow the last tensor");
 }
 
 // `read(offset, out)` gives the file's bytes.
@@ -60,10 +57,10 @@ TensorFile read_tensors(uint64_t file_bytes,
                " bytes, too few for a safetensors file");
     uint64_t header_bytes = 0;
     read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
-    FP_REQUIRE(header_bytes <= file_bytes - kLengthBytes, Exit::model, file, ": a header of ",
-               header_bytes, " bytes is announced, but the file has ", file_bytes);
-    FP_REQUIRE(header_bytes <= limits.header_bytes, Exit::model, file, ": a header of ",
-               header_bytes, " bytes; ", limits.header_bytes, " are allowed");
+    FP_REQUIRE(header_bytes <= file_bytes - kLengthBytes, Exit::model, file, ": a header of ", header_bytes,
+               " bytes is announced, but the file has ", file_bytes);
+    FP_REQUIRE(header_bytes <= limits.header_bytes, Exit::model, file, ": a header of ", header_bytes, " bytes; ",
+               limits.header_bytes, " are allowed");
     std::string text(header_bytes, ' ');
     read(kLengthBytes, std::as_writable_bytes(std::span(text)));
 
@@ -86,14 +83,12 @@ TensorFile read_tensors(uint64_t file_bytes,
 void refuse_pickles(const std::filesystem::path& path, std::span<const std::byte> start) {
     const std::string extension = path.extension().native();
     const bool zip = start.size() >= 4 && std::memcmp(start.data(), "PK\x03\x04", 4) == 0;
-    const bool pickle = start.size() >= 2 && start[0] == std::byte{0x80} &&
-                        start[1] <= std::byte{5} &&
+    const bool pickle = start.size() >= 2 && start[0] == std::byte{0x80} && start[1] <= std::byte{5} &&
                         (start.size() < 9 || start[8] != std::byte{'{'});
-    FP_REQUIRE(
-        !zip && !pickle && extension != ".pt" && extension != ".pth" && extension != ".npz",
-        Exit::model, printable(path.native(), 4096),
-        ": PyTorch and NumPy archives are not read, since unpickling runs code; convert it with "
-        "tools/convert_torch.py");
+    FP_REQUIRE(!zip && !pickle && extension != ".pt" && extension != ".pth" && extension != ".npz", Exit::model,
+               printable(path.native(), 4096),
+               ": PyTorch and NumPy archives are not read, since unpickling runs code; convert it with "
+               "tools/convert_torch.py");
 }
 
 std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
@@ -101,11 +96,10 @@ std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
     std::vector<const TensorEntry*> order;
     for (const TensorEntry& t : file.tensors) {
         FP_CHECK(names.insert(t.name).second, "tensor ", t.name, " is to be written twice");
-        FP_CHECK(is_plain_name(t.name) && t.name.size() <= SafetensorsLimits{}.name_bytes,
-                 "tensor ", printable(t.name), " has a name that could not be read back");
-        FP_CHECK(count_of(t.shape) * bytes_of(t.dtype) == int64_t(t.data.size()), "tensor ", t.name,
-                 " has ", t.data.size(), " bytes, but its shape needs ",
-                 count_of(t.shape) * bytes_of(t.dtype));
+        FP_CHECK(is_plain_name(t.name) && t.name.size() <= SafetensorsLimits{}.name_bytes, "tensor ", printable(t.name),
+                 " has a name that could not be read back");
+        FP_CHECK(count_of(t.shape) * bytes_of(t.dtype) == int64_t(t.data.size()), "tensor ", t.name, " has ",
+                 t.data.size(), " bytes, but its shape needs ", count_of(t.shape) * bytes_of(t.dtype));
         order.push_back(&t);
     }
     std::sort(order.begin(), order.end(), [](const TensorEntry* a, const TensorEntry* b) {
@@ -144,14 +138,14 @@ std::vector<float> convert(const Bytes& data, const Convert& one) {
 int64_t count_of(std::span<const int64_t> shape) {
     int64_t count = 1;
     for (const int64_t size : shape)
-        FP_CHECK(size >= 0 && !__builtin_mul_overflow(count, size, &count),
-                 "a shape with a size of ", size, " has no count");
+        FP_CHECK(size >= 0 && !__builtin_mul_overflow(count, size, &count), "a shape with a size of ", size,
+                 " has no count");
     return count;
 }
 
 const TensorEntry* TensorFile::find(std::string_view name) const {
-    const auto found = std::find_if(tensors.begin(), tensors.end(),
-                                    [&](const TensorEntry& t) { return t.name == name; });
+    const auto found =
+        std::find_if(tensors.begin(), tensors.end(), [&](const TensorEntry& t) { return t.name == name; });
     return found == tensors.end() ? nullptr : &*found;
 }
 
@@ -176,9 +170,7 @@ TensorFile parse_safetensors(std::span<const std::byte> bytes,
 
 Bytes safetensors_bytes(const TensorFile& file) {
     Bytes out;
-    write_parts(file, [&](std::span<const std::byte> part) {
-        out.insert(out.end(), part.begin(), part.end());
-    });
+    write_parts(file, [&](std::span<const std::byte> part) { out.insert(out.end(), part.begin(), part.end()); });
     return out;
 }
 
@@ -197,8 +189,7 @@ std::vector<float> as_f32(const TensorEntry& tensor) {
         case Dtype::f16:
             return convert<uint16_t>(tensor.data, [](uint16_t v) { return to_float(f16{v}); });
         case Dtype::bf16:
-            return convert<uint16_t>(
-                tensor.data, [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
+            return convert<uint16_t>(tensor.data, [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
         default:
             fail_with(Exit::model, "tensor ", printable(tensor.name), " is ", name(tensor.dtype),
                       ", which is no floating-point type");

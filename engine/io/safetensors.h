@@ -92,8 +92,8 @@ constexpr Dtype dtype_of<uint8_t>() {
 // A tensor that holds `values`; their count must be the shape's product.
 template <class T>
 TensorEntry tensor_of(std::string name, std::vector<int64_t> shape, std::span<const T> values) {
-    FP_CHECK(count_of(shape) == int64_t(values.size()), name, ": ", values.size(),
-             " values for a shape of ", count_of(shape));
+    FP_CHECK(count_of(shape) == int64_t(values.size()), name, ": ", values.size(), " values for a shape of ",
+             count_of(shape));
     const auto bytes = std::as_bytes(values);
     return {std::move(name), dtype_of<T>(), std::move(shape), Bytes(bytes.begin(), bytes.end())};
 }
@@ -101,8 +101,8 @@ TensorEntry tensor_of(std::string name, std::vector<int64_t> shape, std::span<co
 // The values of a tensor of exactly this type; another one is an Error.
 template <class T>
 std::vector<T> values_of(const TensorEntry& tensor) {
-    FP_REQUIRE(tensor.dtype == dtype_of<T>(), Exit::model, "tensor ", printable(tensor.name),
-               " is ", name(tensor.dtype), ", wanted ", name(dtype_of<T>()));
+    FP_REQUIRE(tensor.dtype == dtype_of<T>(), Exit::model, "tensor ", printable(tensor.name), " is ",
+               name(tensor.dtype), ", wanted ", name(dtype_of<T>()));
     std::vector<T> values(tensor.data.size() / sizeof(T));
     std::copy(tensor.data.begin(), tensor.data.end(), reinterpret_cast<std::byte*>(values.data()));
     return values;

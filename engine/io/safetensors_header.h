@@ -19,9 +19,7 @@ struct SafetensorsHeader {
 };
 
 // Exit::model with the file and what is wrong, for whatever the format does not allow.
-SafetensorsHeader parse_safetensors_header(std::string_view text,
-                                           const std::string& file,
-                                           const SafetensorsLimits&);
+SafetensorsHeader parse_safetensors_header(std::string_view text, const std::string& file, const SafetensorsLimits&);
 
 // The text that describes tensors which lie one behind the other in this order; padded with spaces to 8 bytes.
 std::string safetensors_header(const std::map<std::string, std::string>& metadata,

@@ -17,9 +17,7 @@ void put_varint(std::string& out, uint64_t value) {
 }
 
 enum Wire { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-void put_key(std::string& out, int field, Wire wire) {
-    put_varint(out, uint64_t(field << 3 | wire));
-}
+void put_key(std::string& out, int field, Wire wire) { put_varint(out, uint64_t(field << 3 | wire)); }
 void put_double(std::string& out, int field, double value) {
     put_key(out, field, kFixed64);
     put_fixed(out, std::bit_cast<uint64_t>(value));
@@ -36,9 +34,7 @@ void put_bytes(std::string& out, int field, std::string_view value) {
 
 // length, masked checksum of the length, the event, masked checksum of the event
 std::string frame(const std::string& event) {
-    const auto masked = [](std::string_view bytes) {
-        return std::rotr(crc32c(bytes), 15) + 0xa282ead8u;
-    };
+    const auto masked = [](std::string_view bytes) { return std::rotr(crc32c(bytes), 15) + 0xa282ead8u; };
     std::string out;
     put_fixed(out, uint64_t(event.size()));
     put_fixed(out, masked(out));

@@ -14,19 +14,15 @@ struct LayerCost {
     int in_channels = 0, out_channels = 0, height = 0, width = 0;  // of the output
     int64_t parameters = 0;
     double macs = 0,
-           bytes = 0;  // of the forward pass: multiply-adds; activations and weights moved
+           bytes = 0;             // of the forward pass: multiply-adds; activations and weights moved
     double activation_bytes = 0;  // of the output
-    double backward_macs =
-        0;  // as many as forward for each gradient, of the input and of the filter
+    double backward_macs = 0;     // as many as forward for each gradient, of the input and of the filter
     double forward_seconds = 0, backward_seconds = 0;  // of a whole batch; 0 where not measured
 };
 
 // Of one image, by walking the network, for activations of its kernels' type or of this one.
 std::vector<LayerCost> layer_costs(const Network&, int image_size);
-std::vector<LayerCost> layer_costs(const Architecture&,
-                                   const ModelSpec&,
-                                   int image_size,
-                                   Type activation = Type::f32);
+std::vector<LayerCost> layer_costs(const Architecture&, const ModelSpec&, int image_size, Type activation = Type::f32);
 // Of rows that ran with TapeOptions::profile, with the work of their whole batch.
 std::vector<LayerCost> layer_costs(const std::vector<Node>& rows, Type activation);
 

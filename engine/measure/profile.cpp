@@ -11,8 +11,7 @@ namespace fp {
 
 std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
     const Kernels& k = net.kernels();
-    const Map map{
-        .n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
+    const Map map{.n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
     const Buffer images = random_images(k, map);
     const std::vector<int32_t> labels(size_t(o.batch_size), 0);
     Session session(net);

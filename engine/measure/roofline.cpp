@@ -20,12 +20,10 @@ Buffer random_elements(const Kernels& k, Type type, int64_t count) {
     Buffer out(k.memory, size_t(count) * size_t(bytes_of(type)));
     const auto fill = [&](auto converted) {
         std::vector<decltype(converted(0.0f))> some(1 << 16);
-        for (size_t i = 0; i < some.size(); ++i)
-            some[i] = converted(float(int32_t(mix(i) >> 32)) * 0x1p-31f);
+        for (size_t i = 0; i < some.size(); ++i) some[i] = converted(float(int32_t(mix(i) >> 32)) * 0x1p-31f);
         const size_t whole = some.size() * sizeof(some[0]);
         for (size_t at = 0; at < out.bytes(); at += whole)
-            k.memory.copy_in(static_cast<char*>(out.data()) + at, some.data(),
-                             std::min(whole, out.bytes() - at), {});
+            k.memory.copy_in(static_cast<char*>(out.data()) + at, some.data(), std::min(whole, out.bytes() - at), {});
         k.memory.synchronize({});
     };
     if (type == Type::f32) fill([](float v) { return v; });
@@ -52,8 +50,7 @@ double seconds_of(const Kernels& k, const std::function<void()>& call) {
     for (int i = 1; i <= kCalls; ++i) run(i);
     marks[kCalls].wait();
     double best = std::numeric_limits<double>::infinity();
-    for (size_t i = 1; i <= kCalls; ++i)
-        best = std::min(best, marks[i].seconds_since(marks[i - 1]));
+    for (size_t i = 1; i <= kCalls; ++i) best = std::min(best, marks[i].seconds_since(marks[i - 1]));
     return best;
 }
 
@@ -69,10 +66,8 @@ double product_rate(const Kernels& k) {
                      y = random_elements(k, k.activation, shape.y().stored()),
                      scratch(k.memory, k.linear.scratch_bytes(shape));
         const double seconds = seconds_of(k, [&] {
-            k.linear.forward(
-                shape,
-                {.x = x.as<act>(), .w = w.as<par>(), .bias = bias.as<par>(), .y = y.as<act>()},
-                scratch.data(), {});
+            k.linear.forward(shape, {.x = x.as<act>(), .w = w.as<par>(), .bias = bias.as<par>(), .y = y.as<act>()},
+                             scratch.data(), {});
         });
         if (seconds >= kLongEnough || side == 8192) return shape.flops() / seconds;
     }

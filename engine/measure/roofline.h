@@ -7,8 +7,7 @@
 namespace fp {
 
 struct Roofline {
-    double
-        flops;  // per second: the linear op on square matrices so large that moving them does not count
+    double flops;  // per second: the linear op on square matrices so large that moving them does not count
     double bytes;  // per second: the sum of two maps that no cache holds
 };
 // Takes a second or less. Both problems grow until a call takes some milliseconds, so on a slow device the caches may

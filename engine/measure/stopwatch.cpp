@@ -18,10 +18,7 @@
 namespace fp {
 namespace {
 
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -34,8 +31,7 @@ struct TimedNetwork::State {
     std::unique_ptr<CrossEntropy> entropy = {};
     std::unique_ptr<RoundedWeights> rounded = {};
     std::unique_ptr<OptimizerState> optimizer = {};
-    StepGraph graph{session,
-                    options.train ? StepGraph::Reads::parameters : StepGraph::Reads::derived};
+    StepGraph graph{session, options.train ? StepGraph::Reads::parameters : StepGraph::Reads::derived};
 
     void step() {
         std::optional<RoundedWeights::InUse> in_use;
@@ -52,8 +48,7 @@ TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
     : state_(new State{.net = net, .options = o, .session = Session(net)}) {
     State& s = *state_;
     const Kernels& k = net.kernels();
-    s.map = {
-        .n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
+    s.map = {.n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
     s.images = random_images(k, s.map);
     if (!o.train) return;
     s.entropy = std::make_unique<CrossEntropy>(k, net.spec.classes);
@@ -101,14 +96,12 @@ double quantile(const std::vector<double>& sorted, double q) {
 
 }  // namespace
 
-std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks,
-                                               const TimingOptions& o) {
+std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions& o) {
     std::vector<std::unique_ptr<TimedNetwork>> runners;
     for (Network* net : networks) runners.push_back(std::make_unique<TimedNetwork>(*net, o));
     double slowest = 0;
     for (auto& r : runners)
-        for (int i = 0; i < 3; ++i)
-            slowest = std::max(slowest, r->run());  // warm-up: plans, memory, weights
+        for (int i = 0; i < 3; ++i) slowest = std::max(slowest, r->run());  // warm-up: plans, memory, weights
     std::vector<std::vector<double>> out(networks.size());
     const double end = now() + o.seconds * double(networks.size());
     for (int round = 0; round < o.min_rounds || (now() < end && round < 100'000); ++round)

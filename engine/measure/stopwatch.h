@@ -34,8 +34,7 @@ private:
 };
 
 // Seconds of each round, one list a network; round r of all networks ran one after another, in turning order.
-std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks,
-                                               const TimingOptions&);
+std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions&);
 
 struct TimingSummary {
     double min, mean, median, p90, p95, p99, max, deviation;

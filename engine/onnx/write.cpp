@@ -51,45 +51,32 @@ void describe(onnx::ValueInfoProto& value, const char* name, std::initializer_li
 
 class GraphWriter {
 public:
-    GraphWriter(const Network& network,
-                const std::vector<Node>& rows,
-                bool fold_norms,
-                onnx::GraphProto& graph)
-        : params_(network.params),
-          rows_(rows),
-          fold_norms_(fold_norms),
-          graph_(graph),
-          values_(rows.size()) {}
+    GraphWriter(const Network& network, const std::vector<Node>& rows, bool fold_norms, onnx::GraphProto& graph)
+        : params_(network.params), rows_(rows), fold_norms_(fold_norms), graph_(graph), values_(rows.size()) {}
 
     void write() {
         for (int row = 0; row < int(rows_.size()); ++row) write(row);
         const Node& last = rows_.back();
         FP_CHECK(is<LinearShape>(last.op), "onnx: the last row is ", name(last.op));
         graph_.mutable_node(graph_.node_size() - 1)->set_output(0, "logits");
-        describe(*graph_.add_input(), "images",
-                 {rows_[0].value.map.c, rows_[0].value.map.h, rows_[0].value.map.w});
+        describe(*graph_.add_input(), "images", {rows_[0].value.map.c, rows_[0].value.map.h, rows_[0].value.map.w});
         describe(*graph_.add_output(), "logits", {last.value.map.c});
     }
 
 private:
     void write(int row) {
         const Node& r = rows_[row];
-        std::visit(Cases{[&](const InputOp&) { values_[row] = "images"; },
-                         [&](const ConvShape& s) { write_conv(row, s); },
-                         [&](const BatchNormShape& s) { write_norm(row, s); },
-                         [&](const ReluOp&) { add("Relu", row); },
-                         [&](const AddOp&) { add("Add", row).add_input(values_[r.inputs[1].row]); },
-                         [&](const MaxPoolShape& s) {
-                             set_window(add("MaxPool", row), s.window, s.stride, s.pad);
-                         },
-                         [&](const AvgPoolShape& s) { write_avgpool(row, s); },
-                         [&](const LinearShape&) { write_linear(row); },
-                         // Rows of training, and of kernels that run several ops.
-                         [&](const one_of<PairedNormOp, NormPairOp, NormPoolOp, DropoutOp,
-                                          LossShape> auto&) {
-                             fail("onnx: the op ", name(r.op), " has no counterpart");
-                         }},
-                   r.op);
+        std::visit(
+            Cases{[&](const InputOp&) { values_[row] = "images"; }, [&](const ConvShape& s) { write_conv(row, s); },
+                  [&](const BatchNormShape& s) { write_norm(row, s); }, [&](const ReluOp&) { add("Relu", row); },
+                  [&](const AddOp&) { add("Add", row).add_input(values_[r.inputs[1].row]); },
+                  [&](const MaxPoolShape& s) { set_window(add("MaxPool", row), s.window, s.stride, s.pad); },
+                  [&](const AvgPoolShape& s) { write_avgpool(row, s); }, [&](const LinearShape&) { write_linear(row); },
+                  // Rows of training, and of kernels that run several ops.
+                  [&](const one_of<PairedNormOp, NormPairOp, NormPoolOp, DropoutOp, LossShape> auto&) {
+                      fail("onnx: the op ", name(r.op), " has no counterpart");
+                  }},
+            r.op);
     }
 
     // The norm that alone reads a convolution's output, if there is one.
@@ -121,8 +108,7 @@ private:
                           .eps = std::get<BatchNormShape>(norm->op).eps};
         const FoldedConv conv = fold(params_, weight, bias, &folded);
         add_initializer(weight.name, weight.file_shape(), {conv.filter.begin(), conv.filter.end()});
-        node.add_input(add_initializer(r.layer + ".bias", {weight.shape.k},
-                                       {conv.bias.begin(), conv.bias.end()}));
+        node.add_input(add_initializer(r.layer + ".bias", {weight.shape.k}, {conv.bias.begin(), conv.bias.end()}));
     }
 
     void write_norm(int row, const BatchNormShape& s) {
@@ -144,9 +130,8 @@ private:
             add("GlobalAveragePool", row);
             return;
         }
-        FP_REQUIRE(x.h % y.h == 0 && x.w % y.w == 0, Exit::data, "ONNX has no mean of a ", x.h, "x",
-                   x.w, " map over ", y.h, "x", y.w,
-                   " windows of unequal size; export at an --image-size of a multiple of ",
+        FP_REQUIRE(x.h % y.h == 0 && x.w % y.w == 0, Exit::data, "ONNX has no mean of a ", x.h, "x", x.w, " map over ",
+                   y.h, "x", y.w, " windows of unequal size; export at an --image-size of a multiple of ",
                    rows_[0].value.map.h / x.h * y.h);
         auto& node = add("AveragePool", row);
         set(node, "kernel_shape", {x.h / y.h, x.w / y.w});
@@ -165,8 +150,7 @@ private:
             flattened_ = true;
         }
         auto& node = add("Gemm", row);
-        for (size_t i = 0; i < r.params.size(); ++i)
-            node.add_input(add_initializer(param(r, int(i))));
+        for (size_t i = 0; i < r.params.size(); ++i) node.add_input(add_initializer(param(r, int(i))));
         set(node, "alpha", 1.0);
         set(node, "beta", 1.0);
         set(node, "transB", int64_t(1));
@@ -228,8 +212,7 @@ std::string onnx_bytes(const Network& network, const ModelCard& card, const Onnx
     model.mutable_graph()->set_name(network.spec.arch);
     GraphWriter(network, walk.nodes, options.fold_norms, *model.mutable_graph()).write();
     FP_REQUIRE(model.ByteSizeLong() <= size_t(std::numeric_limits<int32_t>::max()), Exit::data,
-               "the ONNX file would have ", model.ByteSizeLong(),
-               " bytes; the format ends at 2 GiB");
+               "the ONNX file would have ", model.ByteSizeLong(), " bytes; the format ends at 2 GiB");
     return model.SerializeAsString();
 }
 

@@ -9,14 +9,12 @@ Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const Prun
       data(images),
       hash(weights_hash(*dense.network)),
       attributes(plain_names(settings.attributes)),
-      predict_options{.batch_size = settings.batch_size,
-                      .workers = settings.tune.workers,
-                      .skip_bad = settings.tune.skip_bad} {}
+      predict_options{
+          .batch_size = settings.batch_size, .workers = settings.tune.workers, .skip_bad = settings.tune.skip_bad} {}
 
-Predictions Baseline::predict_on(
-    Split split,
-    const Network& net,
-    const std::function<void(int64_t done, int64_t all)>& progress) const {
+Predictions Baseline::predict_on(Split split,
+                                 const Network& net,
+                                 const std::function<void(int64_t done, int64_t all)>& progress) const {
     Session session(net);
     PredictOptions options = predict_options;
     options.progress = progress;

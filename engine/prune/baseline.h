@@ -25,10 +25,9 @@ public:
     int image_size() const { return model.card.preprocessing.image_size; }
 
     // A network that stems from the dense model, on one split. What `progress` throws ends it.
-    Predictions predict_on(
-        Split,
-        const Network&,
-        const std::function<void(int64_t done, int64_t all)>& progress = {}) const;
+    Predictions predict_on(Split,
+                           const Network&,
+                           const std::function<void(int64_t done, int64_t all)>& progress = {}) const;
     // The dense model on validation; computed at the first call.
     const Summary& val() const;
 

@@ -13,15 +13,12 @@ namespace fp {
 namespace {
 
 // log p: the logits up to a constant of each image.
-std::vector<double> log_probabilities(const Network& net,
-                                      const Baseline& dense,
-                                      const std::vector<int64_t>& samples) {
+std::vector<double> log_probabilities(const Network& net, const Baseline& dense, const std::vector<int64_t>& samples) {
     Session session(net);
     PredictOptions options = dense.predict_options;
     options.batch_size = 64;
     options.workers = 1;
-    const Predictions p =
-        predict({session, dense.model.card.preprocessing, dense.data, samples, options});
+    const Predictions p = predict({session, dense.model.card.preprocessing, dense.data, samples, options});
     std::vector<double> out;
     for (const double v : p.prob) out.push_back(std::log(std::max(v, 1e-30)));
     return out;
@@ -30,11 +27,11 @@ std::vector<double> log_probabilities(const Network& net,
 double time_over_dense(const Baseline& dense, const ModelSpec& spec) {
     Network small(dense.model.network->architecture, spec, dense.kernels());
     small.initialize(1);
-    const auto seconds = time_in_turns({dense.model.network.get(), &small},
-                                       {.batch_size = dense.predict_options.batch_size,
-                                        .image_size = dense.image_size(),
-                                        .seconds = 0.5,
-                                        .min_rounds = 5});
+    const auto seconds =
+        time_in_turns({dense.model.network.get(), &small}, {.batch_size = dense.predict_options.batch_size,
+                                                            .image_size = dense.image_size(),
+                                                            .seconds = 0.5,
+                                                            .min_rounds = 5});
     return ratio_of(seconds[1], seconds[0]).value;
 }
 
@@ -46,8 +43,7 @@ Cost cost_of(const Baseline& dense) {
         const int size = dense.image_size();
         const Totals whole = totals(layer_costs(*dense.model.network, size));
         const Totals left = totals(layer_costs(dense.model.network->architecture, spec, size));
-        return kind == Amount::Kind::macs ? left.macs / whole.macs
-                                          : double(left.parameters) / double(whole.parameters);
+        return kind == Amount::Kind::macs ? left.macs / whole.macs : double(left.parameters) / double(whole.parameters);
     };
 }
 
@@ -70,17 +66,12 @@ double difference_from_silenced(const Network& old,
     return difference / largest;
 }
 
-std::string slow_sets_text(const Kernels& k,
-                           const std::vector<ChannelSet>& sets,
-                           const Removal& removal) {
-    const auto stored = [&](int channels) {
-        return Map{.c = channels, .block = k.block(channels)}.stored_c();
-    };
+std::string slow_sets_text(const Kernels& k, const std::vector<ChannelSet>& sets, const Removal& removal) {
+    const auto stored = [&](int channels) { return Map{.c = channels, .block = k.block(channels)}.stored_c(); };
     int as_slow = 0;
     for (const ChannelSet& set : sets) {
         const auto gone = removal.find(set.name());
-        if (gone != removal.end())
-            as_slow += stored(set.channels - int(gone->second.size())) == stored(set.channels);
+        if (gone != removal.end()) as_slow += stored(set.channels - int(gone->second.size())) == stored(set.channels);
     }
     if (as_slow == 0) return "";
     return fmt::format(
@@ -90,9 +81,9 @@ std::string slow_sets_text(const Kernels& k,
 }
 
 std::string describe(const ChannelSet& set) {
-    return fmt::format("{:<18}{:>5} channels{}\n    made by  {}\n    cut      {}\n    read by  {}",
-                       set.name(), set.channels, set.prunable ? "" : " (cannot be removed)",
-                       fmt::join(set.layers, " "), fmt::join(set.rows, " "),
+    return fmt::format("{:<18}{:>5} channels{}\n    made by  {}\n    cut      {}\n    read by  {}", set.name(),
+                       set.channels, set.prunable ? "" : " (cannot be removed)", fmt::join(set.layers, " "),
+                       fmt::join(set.rows, " "),
                        set.columns.empty() ? "-" : fmt::format("{}", fmt::join(set.columns, " ")));
 }
 

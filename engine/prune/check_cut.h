@@ -10,11 +10,8 @@ Cost cost_of(const Baseline&);
 
 // The largest difference of a logit between the cut network and the old one with the same channels silenced, over the
 // largest logit, on a batch of training images.
-double difference_from_silenced(const Network& old,
-                                const Network& cut,
-                                const std::vector<ChannelSet>&,
-                                const Removal&,
-                                const Baseline&);
+double difference_from_silenced(
+    const Network& old, const Network& cut, const std::vector<ChannelSet>&, const Removal&, const Baseline&);
 
 // A device computes channels in blocks, so a set that fills as many blocks as before the cut is smaller and no faster. How
 // many sets do, and what --round-to would keep what is free; empty where none does.

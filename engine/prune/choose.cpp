@@ -16,28 +16,24 @@ struct Candidate {
 };
 
 // Every channel that may go, in the order in which it would: a set stops at its minimum.
-std::vector<Candidate> queue_of(const std::vector<ChannelSet>& sets,
-                                const SetScores& scores,
-                                const ChooseOptions& o) {
+std::vector<Candidate> queue_of(const std::vector<ChannelSet>& sets, const SetScores& scores, const ChooseOptions& o) {
     std::vector<Candidate> out;
     for (const ChannelSet& set : sets) {
         const auto found = scores.find(set.name());
         if (!set.prunable || found == scores.end()) continue;
         std::vector<Candidate> own;
         for (int c = 0; c < set.channels; ++c) {
-            FP_REQUIRE(!std::isnan(found->second[c]), Exit::data, "choose: channel ", c, " of ",
-                       set.name(), " has no score");
+            FP_REQUIRE(!std::isnan(found->second[c]), Exit::data, "choose: channel ", c, " of ", set.name(),
+                       " has no score");
             own.push_back({found->second[c], &set, c});
         }
         std::stable_sort(own.begin(), own.end(),
                          [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
-        const int floor =
-            std::min(set.channels, std::max({1, o.min_channels, o.round_to > 1 ? o.round_to : 1}));
+        const int floor = std::min(set.channels, std::max({1, o.min_channels, o.round_to > 1 ? o.round_to : 1}));
         own.resize(size_t(set.channels - floor));
         out.insert(out.end(), own.begin(), own.end());
     }
-    std::stable_sort(out.begin(), out.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+    std::stable_sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
     return out;
 }
 
@@ -82,15 +78,15 @@ Amount parse_amount(const std::string& text) {
     if (percent) rest.pop_back();
     char* end = nullptr;
     out.value = std::strtod(rest.c_str(), &end);
-    FP_REQUIRE(!rest.empty() && *end == 0 && std::isfinite(out.value) && out.value > 0, Exit::usage,
-               "amount `", text, "` is neither a count, 10%, macs:60%, params:60% nor latency:60%");
+    FP_REQUIRE(!rest.empty() && *end == 0 && std::isfinite(out.value) && out.value > 0, Exit::usage, "amount `", text,
+               "` is neither a count, 10%, macs:60%, params:60% nor latency:60%");
     if (percent) {
         FP_REQUIRE(out.value < 100, Exit::usage, "amount `", text, "` is not below 100%");
         out.value /= 100;
         if (out.kind == Kind::channels) out.kind = Kind::share;
     } else {
-        FP_REQUIRE(out.kind == Kind::channels && out.value == std::floor(out.value), Exit::usage,
-                   "amount `", text, "` is no whole number of channels");
+        FP_REQUIRE(out.kind == Kind::channels && out.value == std::floor(out.value), Exit::usage, "amount `", text,
+                   "` is no whole number of channels");
     }
     return out;
 }
@@ -121,18 +117,15 @@ Removal choose(const ModelSpec& spec,
     int64_t channels = 0;
     for (const ChannelSet& set : sets)
         if (scores.count(set.name())) channels += set.channels;
-    FP_REQUIRE(!queue.empty(), Exit::data, "amount ", to_string(o.amount), ": none of the ",
-               channels, " channels may go: every set is at its minimum");
+    FP_REQUIRE(!queue.empty(), Exit::data, "amount ", to_string(o.amount), ": none of the ", channels,
+               " channels may go: every set is at its minimum");
     size_t count = 0;
     if (o.amount.kind == Amount::Kind::channels || o.amount.kind == Amount::Kind::share) {
-        const double wanted = o.amount.kind == Amount::Kind::channels
-                                  ? o.amount.value
-                                  : std::round(o.amount.value * double(channels));
-        FP_REQUIRE(wanted >= 1, Exit::data, "amount ", to_string(o.amount), " of ", channels,
-                   " channels is none");
-        FP_REQUIRE(wanted <= double(queue.size()), Exit::data, "amount ", to_string(o.amount), ": ",
-                   int64_t(wanted), " channels were asked for, 1 to ", queue.size(), " of ",
-                   channels, " can go");
+        const double wanted =
+            o.amount.kind == Amount::Kind::channels ? o.amount.value : std::round(o.amount.value * double(channels));
+        FP_REQUIRE(wanted >= 1, Exit::data, "amount ", to_string(o.amount), " of ", channels, " channels is none");
+        FP_REQUIRE(wanted <= double(queue.size()), Exit::data, "amount ", to_string(o.amount), ": ", int64_t(wanted),
+                   " channels were asked for, 1 to ", queue.size(), " of ", channels, " can go");
         count = size_t(wanted);
     } else {
         // The cost falls with every channel that goes: find the fewest that are enough.
@@ -152,8 +145,8 @@ Removal choose(const ModelSpec& spec,
         count = high;
     }
     const Removal out = take(queue, count, o);
-    FP_REQUIRE(!out.empty(), Exit::data, "amount ", to_string(o.amount),
-               ": rounding to multiples of ", o.round_to, " leaves nothing to remove");
+    FP_REQUIRE(!out.empty(), Exit::data, "amount ", to_string(o.amount), ": rounding to multiples of ", o.round_to,
+               " leaves nothing to remove");
     return out;
 }
 

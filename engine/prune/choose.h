@@ -29,10 +29,6 @@ using Cost = std::function<double(Amount::Kind, const ModelSpec&)>;
 // Removes the lowest scores over all sets, at a tie the lower index; `round_to` then changes the number of each set to
 // the nearest multiple (at least one multiple is left). Exit::data for an amount that cannot be reached, with the range
 // that can, and where nothing is left to remove.
-Removal choose(const ModelSpec&,
-               const std::vector<ChannelSet>&,
-               const SetScores&,
-               const ChooseOptions&,
-               const Cost&);
+Removal choose(const ModelSpec&, const std::vector<ChannelSet>&, const SetScores&, const ChooseOptions&, const Cost&);
 
 }  // namespace fp

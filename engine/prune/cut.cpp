@@ -16,11 +16,9 @@ std::vector<int> all_of(int count) {
 
 std::vector<int> without(int count, std::vector<int> removed, const std::string& set) {
     std::sort(removed.begin(), removed.end());
-    FP_CHECK(std::adjacent_find(removed.begin(), removed.end()) == removed.end(), set,
-             ": a channel is removed twice");
+    FP_CHECK(std::adjacent_find(removed.begin(), removed.end()) == removed.end(), set, ": a channel is removed twice");
     FP_CHECK(removed.empty() || (removed.front() >= 0 && removed.back() < count), set, ": channel ",
-             removed.empty() ? 0 : (removed.front() < 0 ? removed.front() : removed.back()), " of ",
-             count);
+             removed.empty() ? 0 : (removed.front() < 0 ? removed.front() : removed.back()), " of ", count);
     std::vector<int> out;
     for (int c = 0; c < count; ++c)
         if (!std::binary_search(removed.begin(), removed.end(), c)) out.push_back(c);
@@ -37,10 +35,9 @@ void check(const std::vector<ChannelSet>& sets, const Removal& removal) {
     for (const auto& [name, channels] : removal) {
         const auto set = std::ranges::find(sets, name, &ChannelSet::name);
         FP_CHECK(set != sets.end(), "removal: no set is called ", name);
-        FP_REQUIRE(set->prunable, Exit::data, "removal: the channels of ", name,
-                   " cannot be removed");
-        FP_REQUIRE(channels.size() < size_t(set->channels), Exit::data,
-                   "removal: nothing would be left of the ", set->channels, " channels of ", name);
+        FP_REQUIRE(set->prunable, Exit::data, "removal: the channels of ", name, " cannot be removed");
+        FP_REQUIRE(channels.size() < size_t(set->channels), Exit::data, "removal: nothing would be left of the ",
+                   set->channels, " channels of ", name);
         removed += channels.size();
     }
     FP_REQUIRE(removed > 0, Exit::data, "removal: there is nothing to remove");
@@ -52,8 +49,7 @@ std::map<std::string, Kept> kept_of(const Network& network,
                                     const std::vector<ChannelSet>& sets,
                                     const Removal& removal) {
     std::map<std::string, Kept> kept;
-    for (const Param& p : network.params.all())
-        kept[p.name] = {all_of(p.shape.k), all_of(p.shape.c)};
+    for (const Param& p : network.params.all()) kept[p.name] = {all_of(p.shape.k), all_of(p.shape.c)};
     for (const ChannelSet& set : sets) {
         const auto* removed = removed_from(set, removal);
         if (!removed) continue;
@@ -64,15 +60,12 @@ std::map<std::string, Kept> kept_of(const Network& network,
     return kept;
 }
 
-ModelSpec narrowed(const ModelSpec& spec,
-                   const std::vector<ChannelSet>& sets,
-                   const Removal& removal) {
+ModelSpec narrowed(const ModelSpec& spec, const std::vector<ChannelSet>& sets, const Removal& removal) {
     check(sets, removal);
     ModelSpec out = spec;
     for (const ChannelSet& set : sets)
         if (const auto* removed = removed_from(set, removal))
-            for (const std::string& layer : set.layers)
-                out.widths[layer] = set.channels - int(removed->size());
+            for (const std::string& layer : set.layers) out.widths[layer] = set.channels - int(removed->size());
     return out;
 }
 
@@ -89,18 +82,16 @@ std::vector<double> gather(const Param& old, const Kept& kept, const std::vector
     return out;
 }
 
-std::unique_ptr<Network> cut(const Network& network,
-                             const std::vector<ChannelSet>& sets,
-                             const Removal& removal) {
-    auto out = std::make_unique<Network>(network.architecture,
-                                         narrowed(network.spec, sets, removal), network.kernels());
+std::unique_ptr<Network> cut(const Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
+    auto out =
+        std::make_unique<Network>(network.architecture, narrowed(network.spec, sets, removal), network.kernels());
     const auto kept = kept_of(network, sets, removal);
     for (const Param& p : out->params.all()) {
         const Param* old = network.params.find(p.name);
         FP_CHECK(old, "cut: ", p.name, " is not in the network that is cut");
         const std::vector<double> values = gather(*old, kept.at(p.name), network.params.get(*old));
-        FP_CHECK(int64_t(values.size()) == p.count(), "cut: ", p.name, " keeps ", values.size(),
-                 " values, wants ", p.count());
+        FP_CHECK(int64_t(values.size()) == p.count(), "cut: ", p.name, " keeps ", values.size(), " values, wants ",
+                 p.count());
         out->params.set(p, values.data());
     }
     return out;
@@ -115,9 +106,7 @@ void zero_rows(Network& network, const Param& p, const std::vector<int>& rows) {
     network.params.set(p, values.data());
 }
 
-bool is_filter(const Param& p) {
-    return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
-}
+bool is_filter(const Param& p) { return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear; }
 
 }  // namespace
 
@@ -126,8 +115,7 @@ void mask_filters(Network& network, const std::vector<ChannelSet>& sets, const R
     for (const ChannelSet& set : sets)
         if (const auto* removed = removed_from(set, removal))
             for (const std::string& name : set.rows)
-                if (const Param& p = *network.params.find(name); is_filter(p))
-                    zero_rows(network, p, *removed);
+                if (const Param& p = *network.params.find(name); is_filter(p)) zero_rows(network, p, *removed);
 }
 
 void silence(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
@@ -135,9 +123,8 @@ void silence(Network& network, const std::vector<ChannelSet>& sets, const Remova
     for (const ChannelSet& set : sets) {
         const auto* removed = removed_from(set, removal);
         if (!removed) continue;
-        const bool has_norm =
-            std::any_of(set.rows.begin(), set.rows.end(),
-                        [](const std::string& name) { return name.ends_with("running_var"); });
+        const bool has_norm = std::any_of(set.rows.begin(), set.rows.end(),
+                                          [](const std::string& name) { return name.ends_with("running_var"); });
         for (const std::string& name : set.rows) {
             const Param& p = *network.params.find(name);
             if (p.kind == Param::Kind::statistic || (has_norm && is_filter(p))) continue;
@@ -146,9 +133,7 @@ void silence(Network& network, const std::vector<ChannelSet>& sets, const Remova
     }
 }
 
-KeptChannels compose(const KeptChannels& before,
-                     const std::vector<ChannelSet>& sets,
-                     const Removal& removal) {
+KeptChannels compose(const KeptChannels& before, const std::vector<ChannelSet>& sets, const Removal& removal) {
     KeptChannels out = before;
     for (const ChannelSet& set : sets) {
         const auto* removed = removed_from(set, removal);
@@ -157,8 +142,7 @@ KeptChannels compose(const KeptChannels& before,
         for (const std::string& layer : set.layers) {
             const auto original = before.find(layer);
             std::vector<int> kept;
-            for (const int c : left)
-                kept.push_back(original == before.end() ? c : original->second.at(c));
+            for (const int c : left) kept.push_back(original == before.end() ? c : original->second.at(c));
             out[layer] = kept;
         }
     }

@@ -43,12 +43,11 @@ public:
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
-        if (!log_.str().empty())
-            observer.caution(log_.str().substr(0, log_.str().size() - 1));  // without its line end
+        if (!log_.str().empty()) observer.caution(log_.str().substr(0, log_.str().size() - 1));  // without its line end
         record_caller(folder, start.caller);
         if (resumed_) {
-            model_ = checkpoint_of(resumed_->model, folder_.path(),
-                                   {&dense.model.network->architecture}, dense.kernels());
+            model_ =
+                checkpoint_of(resumed_->model, folder_.path(), {&dense.model.network->architecture}, dense.kernels());
             s_ = parse_prune_state(resumed_->progress);
             return;
         }
@@ -58,8 +57,7 @@ public:
     }
 
     std::optional<PruneResult> run() {
-        if (resumed_ && !s_.over && s_.round < p_.iterations)
-            say(fmt::format("resuming in round {}", s_.round + 1));
+        if (resumed_ && !s_.over && s_.round < p_.iterations) say(fmt::format("resuming in round {}", s_.round + 1));
         try {
             while (!s_.over && s_.round < p_.iterations) {
                 if (!s_.begun) {
@@ -74,13 +72,11 @@ public:
             say("stopped and saved; --resume goes on from here");
             return std::nullopt;
         }
-        if (s_.best_round < 0)
-            say("no round kept enough balanced accuracy to be chosen; the last one is kept");
+        if (s_.best_round < 0) say("no round kept enough balanced accuracy to be chosen; the last one is kept");
         const std::optional<Checkpoint> best = checkpoints_.load_best();
         FP_CHECK(best, "the best round's model is not there");
         return PruneResult{
-            .best = checkpoint_of(best->model, folder_.path(),
-                                  {&dense_.model.network->architecture}, dense_.kernels()),
+            .best = checkpoint_of(best->model, folder_.path(), {&dense_.model.network->architecture}, dense_.kernels()),
             .rounds = s_.rounds,
             .best_round = s_.best_round};
     }
@@ -93,18 +89,15 @@ public:
         options.attributes = s_.weights;
         std::erase_if(options.attributes, [](const auto& a) { return a.second == 0; });
         ChannelScores scores = score(structure.trace.nodes, options);
-        const std::string file =
-            s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
+        const std::string file = s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
-        write_file(folder_ / file,
-                   scores_file_text(scores, options, weights_hash(*model_.network)));
+        write_file(folder_ / file, scores_file_text(scores, options, weights_hash(*model_.network)));
         return scores;
     }
 
     // The attributes' weights of the round that begins.
     void learn_weights() {
-        if (p_.learn_weights > 0)
-            s_.weights = learned_weights(s_.weights, predict_val(), p_.learn_weights);
+        if (p_.learn_weights > 0) s_.weights = learned_weights(s_.weights, predict_val(), p_.learn_weights);
     }
 
     Structure structure() const {
@@ -120,8 +113,7 @@ private:
 
     void save(const std::vector<TensorEntry>& state, bool best) {
         ++s_.step;
-        checkpoints_.save({s_.step, to_file(*model_.network, model_.card), state, to_text(s_)},
-                          best);
+        checkpoints_.save({s_.step, to_file(*model_.network, model_.card), state, to_text(s_)}, best);
     }
 
     // From a file where one is given (in the first round), else from the network.
@@ -136,8 +128,7 @@ private:
             observer_.update({.what = round_name() + ": scoring", .done = done, .total = all});
         };
         Session session(*model_.network);
-        const ChannelScores scores =
-            score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
+        const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
         if (!shared.empty()) write_file(shared, scores_file_text(scores, options, dense_.hash));
         return scores;
     }
@@ -150,8 +141,7 @@ private:
         if (p_.criterion != kNoCriterion) {
             now = structure();
             const ChannelScores scores = write_scores(now);
-            round.removed = choose(model_.network->spec, now.sets, scores.sets, choose_options(p_),
-                                   cost_of(dense_));
+            round.removed = choose(model_.network->spec, now.sets, scores.sets, choose_options(p_), cost_of(dense_));
         }
         take_out(now.sets, round);
         recalibrate(round);
@@ -182,13 +172,11 @@ private:
         for (const auto& [name, channels] : removal) round.channels += int64_t(channels.size());
         round.parameters = after.parameters;
         round.macs = after.macs;
-        say(fmt::format(
-            "{}: {} channels of {} sets {}; {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC",
-            round_name(), round.channels, removal.size(), p_.mask ? "masked" : "removed",
-            double(before.parameters) * 1e-6, double(after.parameters) * 1e-6, before.macs * 1e-6,
-            after.macs * 1e-6));
-        if (const std::string slow = slow_sets_text(dense_.kernels(), sets, removal);
-            !p_.mask && !slow.empty())
+        say(fmt::format("{}: {} channels of {} sets {}; {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC",
+                        round_name(), round.channels, removal.size(), p_.mask ? "masked" : "removed",
+                        double(before.parameters) * 1e-6, double(after.parameters) * 1e-6, before.macs * 1e-6,
+                        after.macs * 1e-6));
+        if (const std::string slow = slow_sets_text(dense_.kernels(), sets, removal); !p_.mask && !slow.empty())
             say(slow);
         round.cut = validate();
     }
@@ -198,8 +186,7 @@ private:
     }
 
     Predictions predict_val() const {
-        return dense_.predict_on(Split::val, *model_.network,
-                                 [this](int64_t, int64_t) { stop_if_asked(); });
+        return dense_.predict_on(Split::val, *model_.network, [this](int64_t, int64_t) { stop_if_asked(); });
     }
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
@@ -209,44 +196,37 @@ private:
                 const std::vector<ChannelSet>& sets,
                 const Removal& removal) const {
         const double difference = difference_from_silenced(old, small, sets, removal, dense_);
-        say(fmt::format("removing equals silencing within {:.1e} of the largest logit",
-                        difference));
-        FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ",
-                 difference);
+        say(fmt::format("removing equals silencing within {:.1e} of the largest logit", difference));
+        FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ", difference);
     }
 
     void recalibrate(Round& round) {
         if (p_.recalibrate == 0) return;
-        const int64_t batches = recalibrate_norms(
-            *model_.network, model_.card.preprocessing, dense_.data,
-            recalibration_samples(dense_.data.set, p_, s_.round), dense_.predict_options);
+        const int64_t batches =
+            recalibrate_norms(*model_.network, model_.card.preprocessing, dense_.data,
+                              recalibration_samples(dense_.data.set, p_, s_.round), dense_.predict_options);
         round.recalibrated = validate();
-        say(fmt::format(
-            "batch norm's statistics of {} batches: validation balanced accuracy {:.3f} -> {:.3f}",
-            batches, round.cut.metric("balanced_accuracy"),
-            round.recalibrated->metric("balanced_accuracy")));
+        say(fmt::format("batch norm's statistics of {} batches: validation balanced accuracy {:.3f} -> {:.3f}", batches,
+                        round.cut.metric("balanced_accuracy"), round.recalibrated->metric("balanced_accuracy")));
     }
 
     void tune() {
         Network& net = *model_.network;
         choose_trainable(net, p_.finetune);
         const FitOptions options =
-            fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round),
-                        dense_.data.set);
+            fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round), dense_.data.set);
         if (options.epochs == 0) return;
         Trainer trainer(net, model_.card.preprocessing, options.trainer);
         if (resumed_ && !resumed_->state.empty()) trainer.load(resumed_->state);
-        const std::vector<ChannelSet> sets =
-            s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
+        const std::vector<ChannelSet> sets = s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
         FitHooks hooks;
         hooks.progress = [&](const FitHooks::Progress& p) {
             if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // after each step
-            observer_.update(
-                {.what = fmt::format("{} epoch {}/{}", round_name(), p.epoch + 1, p.epochs),
-                 .done = p.batch * options.batch_size,
-                 .total = p.batches * options.batch_size,
-                 .loss = p.loss,
-                 .waiting_seconds = p.waiting_seconds});
+            observer_.update({.what = fmt::format("{} epoch {}/{}", round_name(), p.epoch + 1, p.epochs),
+                              .done = p.batch * options.batch_size,
+                              .total = p.batches * options.batch_size,
+                              .loss = p.loss,
+                              .waiting_seconds = p.waiting_seconds});
         };
         hooks.epoch = [&](const EpochResult& r) {
             say(epoch_line(r, options.epochs));
@@ -260,8 +240,7 @@ private:
             save(state, false);
         };
         hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
-        if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks))
-            throw Interrupted{};
+        if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Interrupted{};
         if (trainer.has_average()) adopt_average(trainer, net);
     }
 
@@ -273,25 +252,23 @@ private:
         round.val = summarize(val, dense_.attributes);
         round.objective = {.by = by, .value = selection_value(val, by, dense_.attributes)};
         const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
-                     accuracy = round.val.metric("balanced_accuracy"),
-                     value = round.objective.value;
+                     accuracy = round.val.metric("balanced_accuracy"), value = round.objective.value;
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
         round.enough_accuracy =
-            accuracy >=
-            least_accuracy(dense_accuracy, int(dense_.model.card.classes.size()), p_.max_drop);
+            accuracy >= least_accuracy(dense_accuracy, int(dense_.model.card.classes.size()), p_.max_drop);
         const bool better = round.enough_accuracy && std::isfinite(value) && value > s_.best;
         if (better) {
             s_.best = value;
             s_.best_round = round.number;
         }
-        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}",
-                        round.number, accuracy, dense_accuracy, by, value,
+        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}", round.number,
+                        accuracy, dense_accuracy, by, value,
                         better                   ? " *"
                         : !round.within_max_drop ? ", more than --max-drop below dense"
                         : !round.enough_accuracy ? ", not half as far above chance as dense"
                                                  : ""));
-        s_.over = !round.within_max_drop ||
-                  (p_.patience > 0 && round.number - std::max(s_.best_round, 0) >= p_.patience);
+        s_.over =
+            !round.within_max_drop || (p_.patience > 0 && round.number - std::max(s_.best_round, 0) >= p_.patience);
         s_.rounds.push_back(round);
         s_.begun.reset();
         ++s_.round;

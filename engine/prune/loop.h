@@ -23,10 +23,10 @@ struct Round {
     int number = 0;                                        // from 1
     std::map<std::string, double> attribute_weights = {};  // that scores were combined with
     Removal removed = {};
-    int64_t channels = 0;    // removed in this round
-    int64_t parameters = 0;  // of the network that is left
-    double macs = 0;         // multiply-adds of one image, of the network that is left
-    Summary cut = {};        // right after the cut
+    int64_t channels = 0;                      // removed in this round
+    int64_t parameters = 0;                    // of the network that is left
+    double macs = 0;                           // multiply-adds of one image, of the network that is left
+    Summary cut = {};                          // right after the cut
     std::optional<Summary> recalibrated = {};  // with new statistics of batch norm
     Summary val = {};                          // after fine-tuning
     Objective objective = {};
@@ -39,9 +39,7 @@ struct PruneResult {
     // Number of the round that `best` is of; -1: none kept enough accuracy, and `best` is of the last one.
     int best_round = -1;
 
-    const Round& kept() const {
-        return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1);
-    }
+    const Round& kept() const { return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1); }
 };
 
 // How a run starts.
@@ -54,18 +52,11 @@ struct PruneStart {
 };
 
 // Nothing where the observer stopped it; it is saved then.
-std::optional<PruneResult> prune(const Baseline&,
-                                 const PruneSettings&,
-                                 RunFolder&,
-                                 const PruneStart& = {},
-                                 const PruneObserver& = {});
+std::optional<PruneResult> prune(
+    const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const PruneObserver& = {});
 
 // Only the first round's scores, written to scores.json in the folder. False where the observer stopped it.
-bool score_only(const Baseline&,
-                const PruneSettings&,
-                RunFolder&,
-                const PruneStart& = {},
-                const PruneObserver& = {});
+bool score_only(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const PruneObserver& = {});
 
 // A run from start to end in a new folder, which is made. Exit::usage where it holds a run already.
 PruneResult prune(const LoadedModel& dense,

@@ -39,27 +39,23 @@ Summary summary_from(const ordered_json& j) {
             a.name = name;
             for (const auto& [group, figures] : attribute.at("groups").items())
                 a.groups.push_back(group_from(group, figures));
-            for (const auto& [gap, figure] : attribute.at("gaps").items())
-                a.gaps.push_back(figure_from(gap, figure));
+            for (const auto& [gap, figure] : attribute.at("gaps").items()) a.gaps.push_back(figure_from(gap, figure));
         }
     }
     return out;
 }
 
 ordered_json figure_json(const ScanFigure& f, bool corrected) {
-    ordered_json out{{"value", number_or_null(f.value)},
-                     {"change", number_or_null(f.change)},
-                     {"p", number_or_null(f.p)}};
+    ordered_json out{
+        {"value", number_or_null(f.value)}, {"change", number_or_null(f.change)}, {"p", number_or_null(f.p)}};
     if (corrected) out["p_holm"] = number_or_null(f.p_holm);
     return out;
 }
 
 ordered_json point_json(const ScanPoint& p, bool corrected) {
     if (!p.reason.empty()) return {{"share", p.share}, {"reason", p.reason}};
-    ordered_json out{
-        {"share", p.share}, {"removed", p.removed}, {"parameters", p.parameters}, {"macs", p.macs}};
-    if (p.balanced_accuracy)
-        out["balanced_accuracy"] = figure_json(*p.balanced_accuracy, corrected);
+    ordered_json out{{"share", p.share}, {"removed", p.removed}, {"parameters", p.parameters}, {"macs", p.macs}};
+    if (p.balanced_accuracy) out["balanced_accuracy"] = figure_json(*p.balanced_accuracy, corrected);
     if (p.gap) out["gap"] = figure_json(*p.gap, corrected);
     return out;
 }
@@ -75,9 +71,7 @@ ordered_json sets_json(const std::vector<ScannedSet>& sets, bool corrected) {
 }
 
 ScanFigure scan_figure_from(const ordered_json& j) {
-    return {.value = value_or_nan(j.at("value")),
-            .change = value_or_nan(j.at("change")),
-            .p = value_or_nan(j.at("p"))};
+    return {.value = value_or_nan(j.at("value")), .change = value_or_nan(j.at("change")), .p = value_or_nan(j.at("p"))};
 }
 
 ScanPoint scan_point_from(const ordered_json& j) {
@@ -89,8 +83,7 @@ ScanPoint scan_point_from(const ordered_json& j) {
     out.removed = j.at("removed").get<int64_t>();
     out.parameters = j.at("parameters").get<int64_t>();
     out.macs = j.at("macs").get<double>();
-    if (j.contains("balanced_accuracy"))
-        out.balanced_accuracy = scan_figure_from(j.at("balanced_accuracy"));
+    if (j.contains("balanced_accuracy")) out.balanced_accuracy = scan_figure_from(j.at("balanced_accuracy"));
     if (j.contains("gap")) out.gap = scan_figure_from(j.at("gap"));
     return out;
 }
@@ -117,8 +110,7 @@ void check_identity(const ordered_json& document,
                     const Identity& now,
                     const PruneObserver& observer) {
     const ordered_json saved = document.value("identity", ordered_json());
-    FP_REQUIRE(saved.is_object() && saved.contains("settings") && saved.contains("noted"),
-               Exit::model, file,
+    FP_REQUIRE(saved.is_object() && saved.contains("settings") && saved.contains("noted"), Exit::model, file,
                ": was saved by an earlier version, which kept fewer settings of a scan: it cannot "
                "be resumed; --force starts over");
     const std::string other = difference(settings_from(saved.at("settings")), now.settings);
@@ -192,25 +184,18 @@ std::vector<Setting> settings_by_name(const PruneSettings& p) {
                              {"patience", std::to_string(p.patience)},
                              {"objective", objective_of(p)}};
     const auto add = [&](const std::string& prefix, const ordered_json& settings) {
-        for (const auto& [key, value] : settings.items())
-            out.push_back({prefix + key, value.dump()});
+        for (const auto& [key, value] : settings.items()) out.push_back({prefix + key, value.dump()});
     };
     add("", to_json(p));
     add("tune.", all_to_json(p.tune));
     return out;
 }
 
-std::string provenance(const Baseline& dense,
-                       const PruneSettings& p,
-                       const std::string& tool,
-                       int round) {
+std::string provenance(const Baseline& dense, const PruneSettings& p, const std::string& tool, int round) {
     const ordered_json out{
-        {"parent", dense.hash},
-        {"tool", version_line(tool)},
-        {"pruning", to_json(p)},
-        {"seed", p.seed},
-        {"round", round},
-        {"data", {{"name", dense.data.set.name}, {"split", split_hash(dense.data.set)}}}};
+        {"parent", dense.hash},  {"tool", version_line(tool)},
+        {"pruning", to_json(p)}, {"seed", p.seed},
+        {"round", round},        {"data", {{"name", dense.data.set.name}, {"split", split_hash(dense.data.set)}}}};
     return out.dump();
 }
 
@@ -221,9 +206,7 @@ void append_epoch(Metrics& metrics, const EpochResult& r, int round, int64_t ste
     metrics.append(row, epoch_times(r));
 }
 
-std::string scores_file_text(const ChannelScores& scores,
-                             const ScoreOptions& options,
-                             const std::string& model_hash) {
+std::string scores_file_text(const ChannelScores& scores, const ScoreOptions& options, const std::string& model_hash) {
     return scores_json(scores, options, model_hash).dump(1) + "\n";
 }
 
@@ -285,10 +268,7 @@ ScoresFile scores_in(const std::filesystem::path& file, const std::string& model
     return read_scores(read_file(file, kMostBytes), file.string(), model_hash);
 }
 
-ordered_json scan_json(const ScanResult& r,
-                       const Baseline& dense,
-                       const Identity& identity,
-                       const Caller& caller) {
+ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identity& identity, const Caller& caller) {
     ordered_json out{{"criterion", r.criterion},
                      {"attribute", r.attribute},
                      {"gap", kScanGap},
@@ -297,19 +277,15 @@ ordered_json scan_json(const ScanResult& r,
                      {"shares", r.shares},
                      {"sets", sets_json(r.sets, true)}};
     if (r.dense_gap) out["dense"]["gap"] = number_or_null(*r.dense_gap);
-    out["title"] = "fairprune: what each layer bears, " + dense.model.network->spec.arch + " on " +
-                   dense.data.set.name;
+    out["title"] = "fairprune: what each layer bears, " + dense.model.network->spec.arch + " on " + dense.data.set.name;
     out["command"] = caller.command_line;
     out["environment"] = environment(caller.tool, caller.command_line);
     out["identity"] = identity_json(identity);
     return out;
 }
 
-void write_scan(const std::filesystem::path& file,
-                const Identity& identity,
-                const std::vector<ScannedSet>& sets) {
-    const ordered_json document{{"identity", identity_json(identity)},
-                                {"sets", sets_json(sets, false)}};
+void write_scan(const std::filesystem::path& file, const Identity& identity, const std::vector<ScannedSet>& sets) {
+    const ordered_json document{{"identity", identity_json(identity)}, {"sets", sets_json(sets, false)}};
     write_file(file, document.dump(1) + "\n");
 }
 
@@ -318,8 +294,7 @@ std::vector<ScannedSet> read_scan(const std::filesystem::path& file,
                                   const PruneObserver& observer) {
     const ordered_json document =
         parse_json(read_file(file, kMostBytes), file.string(), Exit::data, {.bytes = kMostBytes});
-    FP_REQUIRE(document.is_object() && document.contains("sets"), Exit::data, file.string(),
-               ": is no scan");
+    FP_REQUIRE(document.is_object() && document.contains("sets"), Exit::data, file.string(), ": is no scan");
     check_identity(document, file.string(), identity, observer);
     std::vector<ScannedSet> out;
     for (const ordered_json& set : document.at("sets")) {

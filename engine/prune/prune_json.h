@@ -29,9 +29,7 @@ std::string provenance(const Baseline&, const PruneSettings&, const std::string&
 void append_epoch(Metrics&, const EpochResult&, int round, int64_t step);
 
 // scores.json.
-std::string scores_file_text(const ChannelScores&,
-                             const ScoreOptions&,
-                             const std::string& model_hash);
+std::string scores_file_text(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
 
 // What a file of scores holds. Exit::data and Exit::model as read_scores has them.
 ScoresFile scores_in(const std::filesystem::path&, const std::string& model_hash);
@@ -43,14 +41,9 @@ std::string scores_key(const PruneSettings&);
 // "sets":[{"set","channels","points":[{"share","removed","parameters","macs","balanced_accuracy":D,"gap":D}]}],
 // "title","command","environment","identity"}, D = {"value","change","p","p_holm"}. A point that cannot be made has
 // a "reason" and no figures. While the scan runs, the file holds "identity" and "sets" alone.
-nlohmann::ordered_json scan_json(const ScanResult&,
-                                 const Baseline&,
-                                 const Identity&,
-                                 const Caller&);
+nlohmann::ordered_json scan_json(const ScanResult&, const Baseline&, const Identity&, const Caller&);
 void write_scan(const std::filesystem::path&, const Identity&, const std::vector<ScannedSet>&);
 // The sets that are finished. Exit::model where they are of another identity; what may differ and does is told.
-std::vector<ScannedSet> read_scan(const std::filesystem::path&,
-                                  const Identity&,
-                                  const PruneObserver&);
+std::vector<ScannedSet> read_scan(const std::filesystem::path&, const Identity&, const PruneObserver&);
 
 }  // namespace fp

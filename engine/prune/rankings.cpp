@@ -9,8 +9,7 @@ RankTable rank_table(const std::vector<Ranking>& rankings) {
     for (size_t i = 0; i < rankings.size(); ++i) {
         out.names.push_back(rankings[i].name);
         std::vector<double>& row = out.tau.emplace_back();
-        for (size_t j = 0; j < i; ++j)
-            row.push_back(mean_tau(rankings[i].scores, rankings[j].scores));
+        for (size_t j = 0; j < i; ++j) row.push_back(mean_tau(rankings[i].scores, rankings[j].scores));
     }
     return out;
 }

@@ -15,9 +15,8 @@ int sign(double x) { return (x > 0) - (x < 0); }
 std::vector<int> lowest_first(const std::vector<double>& v) {
     std::vector<int> order(v.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int x, int y) {
-        return std::isnan(v[y]) ? !std::isnan(v[x]) : v[x] < v[y];
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int x, int y) { return std::isnan(v[y]) ? !std::isnan(v[x]) : v[x] < v[y]; });
     return order;
 }
 
@@ -33,8 +32,8 @@ RankAgreement agreement(const std::string& layer,
                         const std::vector<double>& a,
                         const std::vector<double>& b,
                         const Amount& amount) {
-    FP_REQUIRE(a.size() == b.size() && !a.empty(), Exit::data, "scores of ", layer, ": ", a.size(),
-               " channels and ", b.size());
+    FP_REQUIRE(a.size() == b.size() && !a.empty(), Exit::data, "scores of ", layer, ": ", a.size(), " channels and ",
+               b.size());
     const int k = taken(amount, int(a.size()));
     return {.layer = layer,
             .attribute = attribute,
@@ -62,12 +61,11 @@ double kendall_tau_b(const std::vector<double>& a, const std::vector<double>& b)
 }
 
 int lowest_in_common(const std::vector<double>& a, const std::vector<double>& b, int k) {
-    FP_CHECK(a.size() == b.size() && k >= 0 && size_t(k) <= a.size(), "lowest: ", k, " of ",
-             a.size(), " and ", b.size());
+    FP_CHECK(a.size() == b.size() && k >= 0 && size_t(k) <= a.size(), "lowest: ", k, " of ", a.size(), " and ",
+             b.size());
     const std::vector<int> in_a = lowest_first(a), in_b = lowest_first(b);
-    return int(std::count_if(in_a.begin(), in_a.begin() + k, [&](int c) {
-        return std::find(in_b.begin(), in_b.begin() + k, c) != in_b.begin() + k;
-    }));
+    return int(std::count_if(in_a.begin(), in_a.begin() + k,
+                             [&](int c) { return std::find(in_b.begin(), in_b.begin() + k, c) != in_b.begin() + k; }));
 }
 
 double mean_tau(const SetScores& a, const SetScores& b) {
@@ -83,9 +81,7 @@ double mean_tau(const SetScores& a, const SetScores& b) {
     return sum / channels;
 }
 
-std::vector<RankAgreement> compare_ranks(const ScoresFile& a,
-                                         const ScoresFile& b,
-                                         const Amount& amount) {
+std::vector<RankAgreement> compare_ranks(const ScoresFile& a, const ScoresFile& b, const Amount& amount) {
     std::vector<RankAgreement> out;
     for (const LayerScores& x : a.layers)
         for (const LayerScores& y : b.layers)
@@ -94,11 +90,9 @@ std::vector<RankAgreement> compare_ranks(const ScoresFile& a,
     if (a.criterion != b.criterion || a.layers.empty())
         for (const auto& [set, values] : a.sets) {
             const auto found = b.sets.find(set);
-            if (found != b.sets.end())
-                out.push_back(agreement(set, "", values, found->second, amount));
+            if (found != b.sets.end()) out.push_back(agreement(set, "", values, found->second, amount));
         }
-    FP_REQUIRE(!out.empty(), Exit::data,
-               "the two files of scores have no layer and attribute, and no set, in common");
+    FP_REQUIRE(!out.empty(), Exit::data, "the two files of scores have no layer and attribute, and no set, in common");
     return out;
 }
 

@@ -21,8 +21,7 @@ struct RankAgreement {
     std::string layer, attribute;  // a set's name and no attribute for scores that are of sets
     int channels = 0;
     double tau = 0;
-    int lowest =
-        0;  // how many channels `amount` takes of this layer alone, a tenth where it is no count or share
+    int lowest = 0;  // how many channels `amount` takes of this layer alone, a tenth where it is no count or share
     int common = 0;  // of those, in both
 
     // What two unrelated orders have in common: lowest^2 / channels.
@@ -34,8 +33,6 @@ double mean_tau(const SetScores& a, const SetScores& b);
 
 // Layer by layer and attribute by attribute where both are snnl scores, else set by set, of what is in both
 // files. Exit::data where that is nothing, or where the channels differ.
-std::vector<RankAgreement> compare_ranks(const ScoresFile& a,
-                                         const ScoresFile& b,
-                                         const Amount& amount);
+std::vector<RankAgreement> compare_ranks(const ScoresFile& a, const ScoresFile& b, const Amount& amount);
 
 }  // namespace fp

@@ -13,8 +13,7 @@ namespace fp {
 namespace {
 
 ScanFigure figure_of(const std::vector<Difference>& all, const char* key) {
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const Difference& d) { return d.key == key; });
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Difference& d) { return d.key == key; });
     FP_CHECK(found != all.end(), "scan: the comparison has no ", key);
     return {.value = found->model, .change = found->value, .p = found->p};
 }
@@ -42,8 +41,7 @@ ScanPoint scan_point(const Baseline& dense,
     out.parameters = left.parameters;
     out.macs = left.macs;
     out.balanced_accuracy = figure_of(c.metrics, "balanced_accuracy");
-    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty())
-        out.gap = figure_of(c.attributes[0].gaps, kScanGap);
+    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty()) out.gap = figure_of(c.attributes[0].gaps, kScanGap);
     return out;
 }
 
@@ -54,10 +52,7 @@ void correct(const std::vector<ScanFigure*>& figures) {
     for (size_t i = 0; i < figures.size(); ++i) figures[i]->p_holm = corrected[i];
 }
 
-Identity scan_identity(const Baseline& dense,
-                       const ScanSettings& s,
-                       const RunFolder& folder,
-                       const Caller& caller) {
+Identity scan_identity(const Baseline& dense, const ScanSettings& s, const RunFolder& folder, const Caller& caller) {
     Identity out = identity_of(dense, s.pruning, caller);
     if (caller.settings.empty()) out.settings.push_back({"shares", s.shares});
     out.settings.push_back({"the scores", sha256_of_file(folder / "scores.json")});
@@ -69,11 +64,9 @@ std::vector<ChannelSet> sets_left(const Baseline& dense,
                                   const SetScores& scores,
                                   const std::vector<ScannedSet>& finished) {
     std::vector<ChannelSet> out;
-    for (const ChannelSet& set :
-         channel_sets(trace(*dense.model.network, dense.image_size()).nodes)) {
-        const bool known =
-            std::any_of(finished.begin(), finished.end(),
-                        [&](const ScannedSet& done) { return done.set == set.name(); });
+    for (const ChannelSet& set : channel_sets(trace(*dense.model.network, dense.image_size()).nodes)) {
+        const bool known = std::any_of(finished.begin(), finished.end(),
+                                       [&](const ScannedSet& done) { return done.set == set.name(); });
         if (scores.contains(set.name()) && !known) out.push_back(set);
     }
     return out;
@@ -89,16 +82,14 @@ bool scan_sets(const Baseline& dense,
                const PruneObserver& observer) {
     const std::vector<Amount> shares = parse_shares(settings.shares);
     const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
-    PruneProgress progress{.what = "scan",
-                           .total = int64_t(left.size() * shares.size()) * before.size()};
+    PruneProgress progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
     ChooseOptions options = choose_options(settings.pruning);
     for (const ChannelSet& set : left) {
         ScannedSet row{.set = set.name(), .channels = set.channels};
         for (const Amount& share : shares) {
             if (observer.stopped()) return false;
             options.amount = share;
-            row.points.push_back(
-                scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options));
+            row.points.push_back(scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options));
             progress.done += before.size();
             observer.update(progress);
         }
@@ -117,8 +108,7 @@ std::vector<Amount> parse_shares(const std::string& text) {
         FP_REQUIRE(out.back().kind == Amount::Kind::share, Exit::usage, "--scan `", text,
                    "`: shares with commas, as 10%,25%,50%, not `", entry, "`");
     }
-    FP_REQUIRE(out.size() <= 5, Exit::usage, "--scan `", text, "`: ", out.size(),
-               " shares; up to 5 fit a table");
+    FP_REQUIRE(out.size() <= 5, Exit::usage, "--scan `", text, "`: ", out.size(), " shares; up to 5 fit a table");
     return out;
 }
 

@@ -41,9 +41,9 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     for (auto& [samples, wanted] : take) {
         for (int64_t i = 0; i < wanted; ++i) {
             const int64_t left = int64_t(samples->size()) - i;
-            std::swap((*samples)[i],
-                      (*samples)[i + int64_t(uniform_below(uint64_t(left), key_of(seed, 0x5ca1e),
-                                                           uint64_t((*samples)[i])))]);
+            std::swap(
+                (*samples)[i],
+                (*samples)[i + int64_t(uniform_below(uint64_t(left), key_of(seed, 0x5ca1e), uint64_t((*samples)[i])))]);
         }
         out.insert(out.end(), samples->begin(), samples->begin() + wanted);
     }
@@ -59,8 +59,7 @@ SetScores asked_for(const Scoring& s, const SetScores& all) {
     for (const std::string& layer : s.layers) {
         const std::string& set = set_of(s.sets, layer).name();
         const auto found = all.find(set);
-        FP_REQUIRE(found != all.end(), Exit::data, "criterion ", s.options.criterion, ": ", set,
-                   " has no batch norm");
+        FP_REQUIRE(found != all.end(), Exit::data, "criterion ", s.options.criterion, ": ", set, " has no batch norm");
         out[set] = found->second;
     }
     return out;
@@ -76,17 +75,15 @@ std::vector<std::string> names_of(const std::map<std::string, double>& weights) 
 
 void check_scoring(const ScoreOptions& o) {
     const Criterion& criterion = *o.criterion;
-    FP_REQUIRE(criterion.needs < Needs::groups || !o.attributes.empty(), Exit::usage, "criterion ",
-               criterion.name, " needs an --attribute");
+    FP_REQUIRE(criterion.needs < Needs::groups || !o.attributes.empty(), Exit::usage, "criterion ", criterion.name,
+               " needs an --attribute");
     const size_t attributes = weighted(o).size();
-    FP_REQUIRE(criterion.needs < Needs::one_attribute || attributes == 1, Exit::usage, "criterion ",
-               criterion.name, " takes one --attribute, ", attributes,
+    FP_REQUIRE(criterion.needs < Needs::one_attribute || attributes == 1, Exit::usage, "criterion ", criterion.name,
+               " takes one --attribute, ", attributes,
                " are given; cross them, as in sex*age:60, or weigh the others with =0");
 }
 
-ChannelScores scores_from(const ScoresFile& file,
-                          const std::vector<Node>& rows,
-                          const ScoreOptions& o) {
+ChannelScores scores_from(const ScoresFile& file, const std::vector<Node>& rows, const ScoreOptions& o) {
     const Criterion& criterion = *o.criterion;
     FP_REQUIRE(file.criterion == criterion.name, Exit::usage, "--scores: these are scores by ",
                printable(file.criterion), ", --criterion is ", criterion.name);
@@ -99,10 +96,9 @@ ChannelScores scores_from(const ScoresFile& file,
     for (const std::string& layer : match_layers(rows, sets, o.layers)) {
         const ChannelSet& set = set_of(sets, layer);
         const auto found = file.sets.find(set.name());
-        FP_REQUIRE(found != file.sets.end(), Exit::data, "--scores: ", set.name(),
-                   " is not among them");
-        FP_REQUIRE(int(found->second.size()) == set.channels, Exit::data, "--scores: ", set.name(),
-                   " has ", found->second.size(), " values, the model ", set.channels, " channels");
+        FP_REQUIRE(found != file.sets.end(), Exit::data, "--scores: ", set.name(), " is not among them");
+        FP_REQUIRE(int(found->second.size()) == set.channels, Exit::data, "--scores: ", set.name(), " has ",
+                   found->second.size(), " values, the model ", set.channels, " channels");
         out.sets[set.name()] = found->second;
     }
     return out;
@@ -126,8 +122,7 @@ ChannelScores score_channels(Session& session,
         scoring.samples = calibration_samples(data, names_of(o.attributes), o.samples, o.seed);
     ChannelScores out{.criterion = o.criterion};
     criterion.score(scoring, out);
-    out.sets = criterion.combine ? criterion.combine(sets, out.layers, o)
-                                 : over_mean(asked_for(scoring, out.sets));
+    out.sets = criterion.combine ? criterion.combine(sets, out.layers, o) : over_mean(asked_for(scoring, out.sets));
     return out;
 }
 

@@ -17,11 +17,8 @@ std::vector<int64_t> calibration_samples(const ImageData&,
 // Exit::usage for a criterion that cannot use these attributes; asked before anything is run.
 void check_scoring(const ScoreOptions&);
 
-ChannelScores score_channels(Session&,
-                             const Preprocessing&,
-                             const ImageData&,
-                             const std::vector<Node>& rows,
-                             const ScoreOptions&);
+ChannelScores score_channels(
+    Session&, const Preprocessing&, const ImageData&, const std::vector<Node>& rows, const ScoreOptions&);
 // The same from a file, without a forward pass. Exit::usage where its criterion is not the one asked for,
 // Exit::data where it lacks a set or has other channels.
 ChannelScores scores_from(const ScoresFile&, const std::vector<Node>& rows, const ScoreOptions&);

@@ -17,8 +17,7 @@ struct Members {
     std::string where;
 
     const ordered_json& at(const char* key) const {
-        FP_REQUIRE(object.is_object() && object.contains(key), Exit::data, where, ": has no `", key,
-                   "`");
+        FP_REQUIRE(object.is_object() && object.contains(key), Exit::data, where, ": has no `", key, "`");
         return object.at(key);
     }
     void need(bool right, const char* key, const char* kind) const {
@@ -29,8 +28,7 @@ struct Members {
         return at(key).get<std::string>();
     }
     int64_t whole(const char* key) const {
-        need(at(key).is_number_unsigned() && at(key).get<uint64_t>() <= uint64_t(INT64_MAX), key,
-             "a whole number");
+        need(at(key).is_number_unsigned() && at(key).get<uint64_t>() <= uint64_t(INT64_MAX), key, "a whole number");
         return at(key).get<int64_t>();
     }
     double number(const char* key, const ordered_json& value) const {
@@ -73,12 +71,11 @@ LayerScores layer_of(const Members& m) {
         r.null = null_of(m);
         r.over_null = m.word("normalized_by") == "permutations";
         for (const auto* list : {&r.null.mean, &r.null.sd, &r.null.z, &r.null.p})
-            FP_REQUIRE(list->size() == r.score.size(), Exit::data, m.where, ": ",
-                       printable(r.layer), " has ", r.score.size(), " scores, ", list->size(),
-                       " of their null");
+            FP_REQUIRE(list->size() == r.score.size(), Exit::data, m.where, ": ", printable(r.layer), " has ",
+                       r.score.size(), " scores, ", list->size(), " of their null");
     }
-    FP_REQUIRE(r.score.size() == r.normalized.size(), Exit::data, m.where, ": ", printable(r.layer),
-               " has ", r.score.size(), " scores, ", r.normalized.size(), " normalized");
+    FP_REQUIRE(r.score.size() == r.normalized.size(), Exit::data, m.where, ": ", printable(r.layer), " has ",
+               r.score.size(), " scores, ", r.normalized.size(), " normalized");
     return r;
 }
 
@@ -108,37 +105,30 @@ ordered_json to_json(const LayerScores& r) {
     return j;
 }
 
-ordered_json scores_json(const ChannelScores& scores,
-                         const ScoreOptions& o,
-                         const std::string& model_hash) {
+ordered_json scores_json(const ChannelScores& scores, const ScoreOptions& o, const std::string& model_hash) {
     ordered_json layers = ordered_json::array();
     for (const LayerScores& r : scores.layers) layers.push_back(to_json(r));
     ordered_json sets = ordered_json::object();
     for (const auto& [name, values] : scores.sets) sets[name] = values;
-    ordered_json out{{"model", model_hash},      {"criterion", scores.criterion},
-                     {"layers_asked", o.layers}, {"samples", o.samples},
-                     {"seed", o.seed},           {"protect", o.protect},
-                     {"layers", layers},         {"sets", sets}};
+    ordered_json out{
+        {"model", model_hash}, {"criterion", scores.criterion}, {"layers_asked", o.layers}, {"samples", o.samples},
+        {"seed", o.seed},      {"protect", o.protect},          {"layers", layers},         {"sets", sets}};
     if (!scores.note.empty()) out["note"] = scores.note;
     return out;
 }
 
-ScoresFile read_scores(const std::string& text,
-                       const std::string& file_name,
-                       const std::string& model_hash) {
+ScoresFile read_scores(const std::string& text, const std::string& file_name, const std::string& model_hash) {
     const ordered_json document = parse_json(text, file_name, Exit::data);
     const Members top{document, file_name};
     const std::string model = top.word("model");
-    FP_REQUIRE(model == model_hash, Exit::model, file_name,
-               ": these are scores of another model (weights ", printable(model), ", this one ",
-               model_hash, ")");
+    FP_REQUIRE(model == model_hash, Exit::model, file_name, ": these are scores of another model (weights ",
+               printable(model), ", this one ", model_hash, ")");
     ScoresFile out;
     out.criterion = top.word("criterion");
     const ordered_json& layers = top.at("layers");
     top.need(layers.is_array(), "layers", "a list");
     for (size_t i = 0; i < layers.size(); ++i)
-        out.layers.push_back(
-            layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
+        out.layers.push_back(layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
     const bool by_layer = out.criterion == "snnl";
     FP_REQUIRE(!by_layer || !out.layers.empty(), Exit::data, file_name, ": no layer was scored");
     if (by_layer && !document.contains("sets")) return out;

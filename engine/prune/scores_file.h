@@ -12,9 +12,7 @@ namespace fp {
 
 nlohmann::ordered_json to_json(const LayerScores&);
 
-nlohmann::ordered_json scores_json(const ChannelScores&,
-                                   const ScoreOptions&,
-                                   const std::string& model_hash);
+nlohmann::ordered_json scores_json(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
 
 struct ScoresFile {
     std::string criterion;
@@ -23,8 +21,6 @@ struct ScoresFile {
 };
 
 // Exit::data for a file that is not such a document, Exit::model for scores of another model.
-ScoresFile read_scores(const std::string& text,
-                       const std::string& file_name,
-                       const std::string& model_hash);
+ScoresFile read_scores(const std::string& text, const std::string& file_name, const std::string& model_hash);
 
 }  // namespace fp

@@ -32,8 +32,8 @@ void apply(PruneSettings& p, const std::string& word, const std::string& text) {
     const auto number = [&](const std::string& digits) {
         char* rest = nullptr;
         const double value = std::strtod(digits.c_str(), &rest);
-        FP_REQUIRE(!digits.empty() && *rest == 0 && value >= 0, Exit::usage, "criterion `", text,
-                   "`: ", word, " has no number");
+        FP_REQUIRE(!digits.empty() && *rest == 0 && value >= 0, Exit::usage, "criterion `", text, "`: ", word,
+                   " has no number");
         return value;
     };
     if (word == "exact") {
@@ -79,8 +79,8 @@ PruneSettings with_criterion(PruneSettings p, const std::string& text) {
 
 void check(const PruneSettings& p) {
     parse_amount(p.amount);
-    FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage,
-               "--finetune `", p.finetune, "` is not all, head or norm");
+    FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
+               p.finetune, "` is not all, head or norm");
     if (p.criterion != kNoCriterion) check_scoring(score_options(p));
 }
 
@@ -89,8 +89,7 @@ void check_objective(const PruneSettings& p, const ImageData& data) {
     Predictions blind = no_predictions(data);
     const size_t classes = data.set.classes.size();
     const std::vector<float> even(classes, 1 / float(classes));
-    for (const int64_t s : members(data.set, Split::val))
-        add_prediction(blind, data, s, even.data());
+    for (const int64_t s : members(data.set, Split::val)) add_prediction(blind, data, s, even.data());
     try {
         selection_value(blind, p.objective, plain_names(p.attributes));
     } catch (const Error& error) {
@@ -101,26 +100,23 @@ void check_objective(const PruneSettings& p, const ImageData& data) {
 }
 
 ScoreOptions score_options(const PruneSettings& p) {
-    ScoreOptions out{
-        .criterion = p.criterion,
-        .attributes = weighted_attributes(p.attributes),
-        .snnl = p.snnl,
-        .tap = p.tap,
-        .layers = p.layers,
-        .samples = p.samples,
-        .protect = p.protect,
-        .fairprune = p.fairprune,
-        .seed = p.seed,
-        .predict = {
-            .batch_size = p.batch_size, .workers = p.tune.workers, .skip_bad = p.tune.skip_bad}};
+    ScoreOptions out{.criterion = p.criterion,
+                     .attributes = weighted_attributes(p.attributes),
+                     .snnl = p.snnl,
+                     .tap = p.tap,
+                     .layers = p.layers,
+                     .samples = p.samples,
+                     .protect = p.protect,
+                     .fairprune = p.fairprune,
+                     .seed = p.seed,
+                     .predict = {.batch_size = p.batch_size, .workers = p.tune.workers, .skip_bad = p.tune.skip_bad}};
     out.snnl.block = p.batches;
     std::erase_if(out.attributes, [](const auto& a) { return a.second == 0; });
     return out;
 }
 
 ChooseOptions choose_options(const PruneSettings& p) {
-    return {
-        .amount = parse_amount(p.amount), .min_channels = p.min_channels, .round_to = p.round_to};
+    return {.amount = parse_amount(p.amount), .min_channels = p.min_channels, .round_to = p.round_to};
 }
 
 std::string objective_of(const PruneSettings& p) {

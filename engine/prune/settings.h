@@ -9,7 +9,7 @@ namespace fp {
 
 struct PruneSettings {
     std::vector<std::string> attributes = {};  // "sex", or with a weight "sex=2"
-    uint64_t seed = 1;  // of calibration samples, the random criterion and fine-tuning
+    uint64_t seed = 1;                         // of calibration samples, the random criterion and fine-tuning
 
     // Scores.
     std::string criterion = "snnl";  // a Criterion's name, or kNoCriterion

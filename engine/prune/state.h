@@ -6,11 +6,10 @@
 namespace fp {
 
 struct PruneState {
-    int round = 0;  // rounds finished
-    std::optional<Round>
-        begun;  // the round whose channels are out and whose fine-tuning is not done
-    FitPosition position = {};  // of that fine-tuning
-    bool over = false;          // a stop rule has ended the run
+    int round = 0;               // rounds finished
+    std::optional<Round> begun;  // the round whose channels are out and whose fine-tuning is not done
+    FitPosition position = {};   // of that fine-tuning
+    bool over = false;           // a stop rule has ended the run
     std::vector<Round> rounds = {};
     std::map<std::string, double> weights = {};  // of the attributes
     Removal masked = {};                         // over all rounds

@@ -18,11 +18,11 @@ namespace {
 // The time of one inference over the dense model's, measured in turns.
 Ratio latency_of(const Baseline& dense, const LoadedModel& model) {
     if (model.network->spec == dense.model.network->spec) return {1, 1, 1};
-    const auto seconds = time_in_turns({model.network.get(), dense.model.network.get()},
-                                       {.batch_size = dense.predict_options.batch_size,
-                                        .image_size = dense.image_size(),
-                                        .seconds = 0.3,
-                                        .min_rounds = 7});
+    const auto seconds =
+        time_in_turns({model.network.get(), dense.model.network.get()}, {.batch_size = dense.predict_options.batch_size,
+                                                                         .image_size = dense.image_size(),
+                                                                         .seconds = 0.3,
+                                                                         .min_rounds = 7});
     return ratio_of(seconds[0], seconds[1]);
 }
 
@@ -51,8 +51,7 @@ public:
                 std::optional<PruneResult> result = run_point(point, seed);
                 record(true);
                 if (!result) return std::nullopt;
-                swept.runs.push_back(
-                    {.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
+                swept.runs.push_back({.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
             }
         }
         for (SweptPoint& p : out.points) p.latency = latency_of(dense_, p.runs[0].result.best);
@@ -74,11 +73,9 @@ private:
         PruneStart start{.caller = caller_of(point, seed), .resume = !start_.force};
         if (settings.criterion != kNoCriterion) {
             start.shared_scores = scores_file(point, seed).string();
-            if (start_.force && fresh_.insert(start.shared_scores).second)
-                std::filesystem::remove(start.shared_scores);
+            if (start_.force && fresh_.insert(start.shared_scores).second) std::filesystem::remove(start.shared_scores);
         }
-        return prune(dense_, settings, own, start,
-                     labelled(observer_, fmt::format("{}, seed {}: ", point.name, seed)));
+        return prune(dense_, settings, own, start, labelled(observer_, fmt::format("{}, seed {}: ", point.name, seed)));
     }
 
     // A run is known by its own point: a search may be resumed with more criteria, amounts and seeds.
@@ -86,8 +83,8 @@ private:
         Caller out = start_.caller;
         if (out.settings.empty()) return out;
         std::erase_if(out.settings, [](const Setting& s) {
-            return s.name == "--sweep" || s.name == "--controls" || s.name == "--seeds" ||
-                   s.name == "--criterion" || s.name == "--amount" || s.name == "--seed";
+            return s.name == "--sweep" || s.name == "--controls" || s.name == "--seeds" || s.name == "--criterion" ||
+                   s.name == "--amount" || s.name == "--seed";
         });
         out.settings.push_back({"--criterion", point.criterion});
         out.settings.push_back({"--amount", point.settings.amount});
@@ -118,8 +115,7 @@ private:
             if (point.settings.criterion == kNoCriterion) continue;
             const std::filesystem::path file = scores_file(point, s_.base.seed);
             if (seen.insert(file).second)
-                out.push_back(
-                    {.name = point.criterion, .scores = scores_in(file, dense_.hash).sets});
+                out.push_back({.name = point.criterion, .scores = scores_in(file, dense_.hash).sets});
         }
         return out;
     }
@@ -134,9 +130,8 @@ private:
                 f.objective.push_back(run.result.kept().objective.value);
             }
         }
-        return select_point(
-            figures, least_accuracy(dense_.val().metric("balanced_accuracy"),
-                                    int(dense_.model.card.classes.size()), s_.base.max_drop));
+        return select_point(figures, least_accuracy(dense_.val().metric("balanced_accuracy"),
+                                                    int(dense_.model.card.classes.size()), s_.base.max_drop));
     }
 
     // The dense model and every run on the test split, where there is one.
@@ -166,8 +161,7 @@ private:
 
 const SweptPoint& SweepResult::shown() const {
     if (selected >= 0) return points[size_t(selected)];
-    return *std::find_if(points.begin(), points.end(),
-                         [](const SweptPoint& p) { return !p.point.control; });
+    return *std::find_if(points.begin(), points.end(), [](const SweptPoint& p) { return !p.point.control; });
 }
 
 std::optional<SweepResult> sweep(const Baseline& dense,

@@ -20,8 +20,7 @@ struct TestFigures {
         double gap = {}, rms_squared = {}, fair_low = {}, fair_high = {};  // of kSweepGap
     };
     double accuracy = kNotEstimable, balanced_accuracy = kNotEstimable, macro_f1 = kNotEstimable;
-    std::vector<AttributeGap>
-        gaps;  // none of an attribute with fewer than two groups of enough samples
+    std::vector<AttributeGap> gaps;  // none of an attribute with fewer than two groups of enough samples
 
     double gap_by(const std::string& attribute) const;  // NaN where there is none
 };
@@ -48,8 +47,7 @@ struct SweptPoint {
     Ratio latency{1, 1, 1};  // measured time of the first seed's network over the dense model's
     SeedSummary val_accuracy = {}, val_objective = {};
     std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
-    bool dominated =
-        false;  // another point is at least as good in accuracy, gap and time, and better in one
+    bool dominated = false;  // another point is at least as good in accuracy, gap and time, and better in one
     std::vector<AgainstControl> against = {};
 };
 
@@ -73,11 +71,8 @@ struct SweepStart {
 };
 
 // Nothing where the observer stopped it; it is saved then. A test split is read once, after the choice.
-std::optional<SweepResult> sweep(const Baseline&,
-                                 const SweepSettings&,
-                                 RunFolder&,
-                                 const SweepStart& = {},
-                                 const PruneObserver& = {});
+std::optional<SweepResult> sweep(
+    const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {}, const PruneObserver& = {});
 
 // Fills in what follows from the runs: means over seeds, domination, differences from the controls.
 void summarize_points(SweepResult&);

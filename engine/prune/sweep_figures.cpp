@@ -94,14 +94,12 @@ void summarize_points(SweepResult& r) {
         p.dominated = beaten[i];
         if (p.point.control) continue;
         const TestSeries& own = series.at(p.point.name);
-        for (const std::string& control :
-             {kDenseControl, random_control(p.point.settings.amount)}) {
+        for (const std::string& control : {kDenseControl, random_control(p.point.settings.amount)}) {
             const auto found = series.find(control);
             if (found == series.end() || found->second.gap.size() != own.gap.size()) continue;
-            p.against.push_back(
-                {.control = control,
-                 .gap = paired_difference(own.gap, found->second.gap),
-                 .balanced_accuracy = paired_difference(own.accuracy, found->second.accuracy)});
+            p.against.push_back({.control = control,
+                                 .gap = paired_difference(own.gap, found->second.gap),
+                                 .balanced_accuracy = paired_difference(own.accuracy, found->second.accuracy)});
         }
     }
     correct_for_many(r.points);

@@ -10,9 +10,7 @@
 
 namespace fp {
 
-std::string random_control(const std::string& amount) {
-    return "random " + amount + ", tuned alike";
-}
+std::string random_control(const std::string& amount) { return "random " + amount + ", tuned alike"; }
 
 std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
     const PruneSettings& p = s.base;
@@ -22,13 +20,11 @@ std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
         s.sweep ? split_list(p.criterion, "--criterion") : std::vector<std::string>{p.criterion};
     std::vector<SweepPoint> out;
     std::set<std::string> seen;
-    const auto add = [&](const std::string& name, const std::string& criterion,
-                         const std::string& amount, bool control) {
+    const auto add = [&](const std::string& name, const std::string& criterion, const std::string& amount,
+                         bool control) {
         FP_REQUIRE(seen.insert(name).second, Exit::usage, "--sweep: ", name, " is there twice");
-        SweepPoint point{.name = name,
-                         .criterion = criterion,
-                         .settings = with_criterion(p, criterion),
-                         .control = control};
+        SweepPoint point{
+            .name = name, .criterion = criterion, .settings = with_criterion(p, criterion), .control = control};
         point.settings.amount = amount;
         parse_amount(amount);
         out.push_back(std::move(point));
@@ -36,8 +32,7 @@ std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
     if (s.controls) add(kDenseControl, kNoCriterion, amounts[0], true);
     for (const std::string& amount : amounts) {
         if (s.controls) add(random_control(amount), "random", amount, true);
-        for (const std::string& criterion : criteria)
-            add(criterion + " " + amount, criterion, amount, false);
+        for (const std::string& criterion : criteria) add(criterion + " " + amount, criterion, amount, false);
     }
     return out;
 }
@@ -61,8 +56,7 @@ int select_point(const std::vector<SweepFigures>& points, double least_accuracy)
     for (size_t i = 0; i < points.size(); ++i) {
         const SeedSummary accuracy = summarize_seeds(points[i].accuracy),
                           objective = summarize_seeds(points[i].objective);
-        if (points[i].control || !(accuracy.mean >= least_accuracy) || std::isnan(objective.mean))
-            continue;
+        if (points[i].control || !(accuracy.mean >= least_accuracy) || std::isnan(objective.mean)) continue;
         if (best >= 0 && objective.mean <= best_objective) continue;
         best = int(i);
         best_objective = objective.mean;

@@ -7,8 +7,7 @@ void choose_trainable(Network& net, const std::string& what) {
     for (Param& p : net.params.all()) {
         const bool of_head = p.name.starts_with(head);
         const std::string stem = p.name.substr(0, p.name.rfind('.'));
-        const bool of_norm =
-            p.kind == Param::Kind::vector && net.params.find(stem + ".running_var");
+        const bool of_norm = p.kind == Param::Kind::vector && net.params.find(stem + ".running_var");
         p.trainable = what == "all" || (what == "head" && of_head) || (what == "norm" && of_norm);
     }
 }

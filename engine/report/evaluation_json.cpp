@@ -145,8 +145,7 @@ Json to_json(const Report& report) {
     out["per_class"] = json_of(report.class_figures, report.classes);
     out["confusion"] = json_of(report.confusion);
     out["attributes"] = Json::object();
-    for (const AttributeReport& a : report.attributes)
-        out["attributes"][a.name] = json_of(a, report.classes);
+    for (const AttributeReport& a : report.attributes) out["attributes"][a.name] = json_of(a, report.classes);
     out["resamples"] = report.options.resamples;
     out["seed"] = report.options.seed;
     out["confidence"] = report.options.confidence;

@@ -29,15 +29,13 @@ std::string figure(const ordered_json& of, const char* key) {
     const ordered_json& m = of.at(key);
     std::string out = fmt::format("{:.3f}", m.at("value").get<double>());
     if (!m.at("low").is_null())
-        out +=
-            fmt::format(" [{:.3f}, {:.3f}]", m.at("low").get<double>(), m.at("high").get<double>());
+        out += fmt::format(" [{:.3f}, {:.3f}]", m.at("low").get<double>(), m.at("high").get<double>());
     return out;
 }
 
 std::string groups_table(const std::string& attribute, const ordered_json& a) {
     std::string out =
-        fmt::format("\n### By {}\n\n| group | images | accuracy | macro F1 |\n|---|---|---|---|\n",
-                    plain(attribute));
+        fmt::format("\n### By {}\n\n| group | images | accuracy | macro F1 |\n|---|---|---|---|\n", plain(attribute));
     for (const auto& [name, g] : a.at("groups").items())
         out += fmt::format("| {} | {} | {} | {} |\n", plain(name), g.at("samples").get<int64_t>(),
                            figure(g, "accuracy"), figure(g, "macro_f1"));
@@ -45,9 +43,8 @@ std::string groups_table(const std::string& attribute, const ordered_json& a) {
     const ordered_json& g = a.at("gaps").at("eodd_mean");
     out += fmt::format("\nEqualized-odds gap (eodd_mean): {}", figure(a.at("gaps"), "eodd_mean"));
     if (!g.at("fair_low").is_null())
-        out +=
-            fmt::format("; a classifier that treats the groups alike shows {:.3f} to {:.3f} here",
-                        g.at("fair_low").get<double>(), g.at("fair_high").get<double>());
+        out += fmt::format("; a classifier that treats the groups alike shows {:.3f} to {:.3f} here",
+                           g.at("fair_low").get<double>(), g.at("fair_high").get<double>());
     return out + ".\n";
 }
 
@@ -57,8 +54,7 @@ std::string model_card(const ordered_json& r) {
     const ordered_json& model = r.at("models").at("pruned");
     const ordered_json& spec = model.at("spec");
     std::string classes;
-    for (const auto& c : r.at("classes"))
-        classes += (classes.empty() ? "" : ", ") + plain(c.get<std::string>());
+    for (const auto& c : r.at("classes")) classes += (classes.empty() ? "" : ", ") + plain(c.get<std::string>());
     std::string out = fmt::format(
         "# {}\n\n## Model\n\n- architecture: {}, pruned; {:.3f} M parameters, {:.1f} M "
         "multiply-adds an "
@@ -66,14 +62,12 @@ std::string model_card(const ordered_json& r) {
         "criterion: {}, layers {}, amount {} a round\n- data: {}\n",
         plain(r.at("title").get<std::string>()), plain(spec.at("arch").get<std::string>()),
         model.at("parameters").get<double>() * 1e-6, model.at("macs").get<double>() * 1e-6,
-        100 * model.at("parameters").get<double>() /
-            r.at("models").at("dense").at("parameters").get<double>(),
+        100 * model.at("parameters").get<double>() / r.at("models").at("dense").at("parameters").get<double>(),
         100 * model.at("macs").get<double>() / r.at("models").at("dense").at("macs").get<double>(),
         model.at("image_size").get<int>(), model.at("image_size").get<int>(), classes,
         plain(r.at("settings").at("criterion").get<std::string>()),
         plain(r.at("settings").at("layers").get<std::string>()),
-        plain(r.at("settings").at("amount").get<std::string>()),
-        plain(r.at("data").get<std::string>()));
+        plain(r.at("settings").at("amount").get<std::string>()), plain(r.at("data").get<std::string>()));
     out +=
         "\n## Intended use\n\nResearch on fairness and pruning. Not a medical device: not for "
         "diagnosis, triage or any decision about a person.\n";
@@ -85,12 +79,10 @@ std::string model_card(const ordered_json& r) {
             t.at("samples").get<int64_t>());
         for (const char* key : {"accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "ece"})
             out += fmt::format("| {} | {} |\n", key, figure(t, key));
-        for (const auto& [attribute, a] : t.at("attributes").items())
-            out += groups_table(attribute, a);
+        for (const auto& [attribute, a] : t.at("attributes").items()) out += groups_table(attribute, a);
     }
     if (r.contains("verdict"))
-        out += fmt::format("\n## Against the dense model\n\n{}\n",
-                           plain(r.at("verdict").get<std::string>()));
+        out += fmt::format("\n## Against the dense model\n\n{}\n", plain(r.at("verdict").get<std::string>()));
     out += fmt::format(
         "\n## Limits\n\n- Judged on data of one source; how it does elsewhere is not known.\n- "
         "Groups "

@@ -21,10 +21,8 @@ LayerPair::Side side_of(const LayerCost& c, int batch_size) {
 
 std::vector<LayerPair> layer_pairs(const Baseline& dense, const LoadedModel& pruned) {
     const int batch = dense.predict_options.batch_size;
-    const ProfileOptions options{
-        .batch_size = batch, .image_size = dense.image_size(), .mode = Mode::eval};
-    const auto before = profile(*dense.model.network, options),
-               after = profile(*pruned.network, options);
+    const ProfileOptions options{.batch_size = batch, .image_size = dense.image_size(), .mode = Mode::eval};
+    const auto before = profile(*dense.model.network, options), after = profile(*pruned.network, options);
     std::vector<LayerPair> out;
     for (size_t i = 0; i < before.size() && i < after.size(); ++i) {
         const LayerCost &a = before[i], &b = after[i];
@@ -42,9 +40,8 @@ std::vector<SpeedPair> speed_pairs(const Baseline& dense, const LoadedModel& pru
     const int largest = dense.predict_options.batch_size;
     std::vector<SpeedPair> out;
     for (const int batch : {1, largest}) {
-        const auto seconds =
-            time_in_turns({dense.model.network.get(), pruned.network.get()},
-                          {.batch_size = batch, .image_size = dense.image_size(), .seconds = 1.5});
+        const auto seconds = time_in_turns({dense.model.network.get(), pruned.network.get()},
+                                           {.batch_size = batch, .image_size = dense.image_size(), .seconds = 1.5});
         out.push_back({.batch = batch,
                        .dense = summarize(seconds[0]),
                        .pruned = summarize(seconds[1]),
@@ -75,24 +72,18 @@ std::vector<ScoreStrip> first_scores(const Baseline& dense,
                        .removed = removed_of(set_of(sets, layer.layer).name())});
     if (!out.empty()) return out;
     for (const auto& [set, values] : scores.sets)
-        out.push_back(
-            {.layer = set, .attribute = {}, .values = values, .removed = removed_of(set)});
+        out.push_back({.layer = set, .attribute = {}, .values = values, .removed = removed_of(set)});
     return out;
 }
 
 // "Balanced accuracy: better than the dense model (0.700 to 0.750, p = 0.01 after correction). "
-std::string sentence(const std::string& what,
-                     const Difference& d,
-                     bool less_is_better,
-                     double alpha) {
-    if (std::isnan(d.value) || std::isnan(d.p_holm))
-        return fmt::format("{}: not estimable. ", what);
+std::string sentence(const std::string& what, const Difference& d, bool less_is_better, double alpha) {
+    if (std::isnan(d.value) || std::isnan(d.p_holm)) return fmt::format("{}: not estimable. ", what);
     const std::string figures =
         fmt::format("{:.3f} to {:.3f}, p = {:.3g} after correction", d.other, d.model, d.p_holm);
     if (d.p_holm > alpha) return fmt::format("{}: no evidence of a change ({}). ", what, figures);
     return fmt::format("{}: {} ({}). ", what,
-                       (d.value < 0) == less_is_better ? "better than the dense model"
-                                                       : "worse than the dense model",
+                       (d.value < 0) == less_is_better ? "better than the dense model" : "worse than the dense model",
                        figures);
 }
 
@@ -107,8 +98,7 @@ std::string remainder(const Gap& gap) {
 
 template <class T>
 const T* find(const std::vector<T>& all, std::string_view key) {
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const T& m) { return m.key == key; });
+    const auto found = std::find_if(all.begin(), all.end(), [&](const T& m) { return m.key == key; });
     return found == all.end() ? nullptr : &*found;
 }
 
@@ -177,8 +167,7 @@ std::string verdict_of(const TestResult& test) {
     }
     // A model that knows nothing treats everybody alike.
     if (test.pruned.metric("balanced_accuracy").value < 1.25 / double(test.pruned.classes.size()))
-        out +=
-            "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
+        out += "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
     out.pop_back();
     return out;
 }

@@ -43,20 +43,16 @@ ordered_json layers_json(const std::vector<LayerPair>& layers) {
 }
 
 ordered_json timing_json(const TimingSummary& t, int batch) {
-    return {{"images_per_second", batch / t.median},
-            {"median_ms", t.median * 1e3},
-            {"p99_ms", t.p99 * 1e3}};
+    return {{"images_per_second", batch / t.median}, {"median_ms", t.median * 1e3}, {"p99_ms", t.p99 * 1e3}};
 }
 
 ordered_json speed_json(const std::vector<SpeedPair>& speed) {
     ordered_json out = ordered_json::array();
     for (const SpeedPair& s : speed)
-        out.push_back(
-            {{"batch", s.batch},
-             {"dense", timing_json(s.dense, s.batch)},
-             {"pruned", timing_json(s.pruned, s.batch)},
-             {"speedup",
-              {{"value", s.speedup.value}, {"low", s.speedup.low}, {"high", s.speedup.high}}}});
+        out.push_back({{"batch", s.batch},
+                       {"dense", timing_json(s.dense, s.batch)},
+                       {"pruned", timing_json(s.pruned, s.batch)},
+                       {"speedup", {{"value", s.speedup.value}, {"low", s.speedup.low}, {"high", s.speedup.high}}}});
     return out;
 }
 
@@ -71,9 +67,8 @@ ordered_json strips_json(const std::vector<ScoreStrip>& strips) {
 }
 
 ordered_json to_json(const SeedSummary& s) {
-    return {{"mean", number_or_null(s.mean)}, {"sd", number_or_null(s.sd)},
-            {"low", number_or_null(s.low)},   {"high", number_or_null(s.high)},
-            {"p", number_or_null(s.p)},       {"n", s.n}};
+    return {{"mean", number_or_null(s.mean)}, {"sd", number_or_null(s.sd)}, {"low", number_or_null(s.low)},
+            {"high", number_or_null(s.high)}, {"p", number_or_null(s.p)},   {"n", s.n}};
 }
 
 ordered_json to_json(const TestFigures& t) {
@@ -111,20 +106,17 @@ ordered_json against_json(const AgainstControl& a) {
 ordered_json to_json(const SweptPoint& p) {
     ordered_json runs = ordered_json::array();
     for (const SweepRun& run : p.runs) runs.push_back(run_json(run));
-    ordered_json out{
-        {"name", p.point.name},
-        {"criterion", p.point.settings.criterion},
-        {"amount", p.point.settings.amount},
-        {"control", p.point.control},
-        {"val",
-         {{"balanced_accuracy", to_json(p.val_accuracy)}, {"objective", to_json(p.val_objective)}}},
-        {"latency", p.latency.value},
-        {"latency_low", p.latency.low},
-        {"latency_high", p.latency.high},
-        {"runs", runs}};
+    ordered_json out{{"name", p.point.name},
+                     {"criterion", p.point.settings.criterion},
+                     {"amount", p.point.settings.amount},
+                     {"control", p.point.control},
+                     {"val", {{"balanced_accuracy", to_json(p.val_accuracy)}, {"objective", to_json(p.val_objective)}}},
+                     {"latency", p.latency.value},
+                     {"latency_low", p.latency.low},
+                     {"latency_high", p.latency.high},
+                     {"runs", runs}};
     if (p.test_accuracy)
-        out["test"] = {{"balanced_accuracy", to_json(*p.test_accuracy)},
-                       {"gap", to_json(*p.test_gap)}};
+        out["test"] = {{"balanced_accuracy", to_json(*p.test_accuracy)}, {"gap", to_json(*p.test_gap)}};
     out["dominated"] = p.dominated;
     for (const AgainstControl& a : p.against) out["against"][a.control] = against_json(a);
     return out;
@@ -159,8 +151,7 @@ ordered_json to_json(const SweepResult& r) {
         {"objective", r.objective},
         {"attribute", r.attribute},
         {"gap", kSweepGap},
-        {"selected", r.selected >= 0 ? ordered_json(r.points[size_t(r.selected)].point.name)
-                                     : ordered_json(nullptr)},
+        {"selected", r.selected >= 0 ? ordered_json(r.points[size_t(r.selected)].point.name) : ordered_json(nullptr)},
         {"dense", {{"val", to_json(r.dense_val)}}},
         {"points", points},
         {"rankings", to_json(r.rankings)}};
@@ -170,21 +161,20 @@ ordered_json to_json(const SweepResult& r) {
 
 ordered_json report_json(const PruneReport& r, const Caller& caller) {
     const LoadedModel &dense = r.dense.model, &pruned = r.result.best;
-    ordered_json out{
-        {"title", "fairprune: " + pruned.network->spec.arch + " on " + r.dense.data.set.name},
-        {"command", caller.command_line},
-        {"data", r.dense.data.set.name},
-        {"settings", to_json(r.settings)},
-        {"tuning", to_json(r.settings.tune)},
-        {"classes", dense.card.classes},
-        {"models", {{"dense", model_json(dense)}, {"pruned", model_json(pruned)}}},
-        {"best_round", r.result.best_round},
-        {"rounds", to_json(r.result.rounds)},
-        {"layers", layers_json(r.layers)},
-        {"speed", speed_json(r.speed)},
-        {"curves", curves_json(r.folder)},
-        {"scores", strips_json(r.scores)},
-        {"environment", environment(caller.tool, caller.command_line)}};
+    ordered_json out{{"title", "fairprune: " + pruned.network->spec.arch + " on " + r.dense.data.set.name},
+                     {"command", caller.command_line},
+                     {"data", r.dense.data.set.name},
+                     {"settings", to_json(r.settings)},
+                     {"tuning", to_json(r.settings.tune)},
+                     {"classes", dense.card.classes},
+                     {"models", {{"dense", model_json(dense)}, {"pruned", model_json(pruned)}}},
+                     {"best_round", r.result.best_round},
+                     {"rounds", to_json(r.result.rounds)},
+                     {"layers", layers_json(r.layers)},
+                     {"speed", speed_json(r.speed)},
+                     {"curves", curves_json(r.folder)},
+                     {"scores", strips_json(r.scores)},
+                     {"environment", environment(caller.tool, caller.command_line)}};
     if (r.test) {
         out["test"] = {{"dense", to_json(r.test->dense)},
                        {"pruned", to_json(r.test->pruned)},
@@ -207,10 +197,7 @@ std::string publish(const PruneReport& r, const RunFolder& folder, const Caller&
     return document.dump(2) + "\n";
 }
 
-std::string publish(const Scan& scan,
-                    const Baseline& dense,
-                    const RunFolder& folder,
-                    const Caller& caller) {
+std::string publish(const Scan& scan, const Baseline& dense, const RunFolder& folder, const Caller& caller) {
     const ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
     write_file(folder / "scan.json", document.dump(1) + "\n");
     write_file(folder / "scan.csv", to_csv(scan.result));
@@ -219,8 +206,7 @@ std::string publish(const Scan& scan,
 }
 
 std::string json_text(const ScoresReport& r) {
-    ordered_json out{
-        {"scores", r.file}, {"criterion", r.criterion}, {"layers", ordered_json::array()}};
+    ordered_json out{{"scores", r.file}, {"criterion", r.criterion}, {"layers", ordered_json::array()}};
     for (const ScoredLayer& l : r.layers) {
         ordered_json row{{"layer", l.layer},
                          {"attribute", l.attribute},

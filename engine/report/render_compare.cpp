@@ -11,25 +11,22 @@ std::string p_text(const Difference& d) {
 
 std::string metric_row(const Difference& d) {
     if (std::isnan(d.value)) return row(d.key, fmt::format("n/a ({})", d.reason));
-    return row(d.key,
-               fmt::format("{:<8}{:<8}{:<9}{:<20}{}", number(d.model), number(d.other),
-                           fmt::format("{:+.4f}", d.value), range(d.low, d.high), p_text(d)));
+    return row(d.key, fmt::format("{:<8}{:<8}{:<9}{:<20}{}", number(d.model), number(d.other),
+                                  fmt::format("{:+.4f}", d.value), range(d.low, d.high), p_text(d)));
 }
 
 std::string gap_row(const Difference& d) {
     std::string out = metric_row(d);
     if (!std::isnan(d.rms_squared))
-        out += aside(fmt::format(
-            "rms^2 {:+.5f} {}", d.rms_squared,
-            std::isnan(d.rms_squared_low)
-                ? ""
-                : fmt::format("[{:+.5f}, {:+.5f}]", d.rms_squared_low, d.rms_squared_high)));
+        out += aside(fmt::format("rms^2 {:+.5f} {}", d.rms_squared,
+                                 std::isnan(d.rms_squared_low)
+                                     ? ""
+                                     : fmt::format("[{:+.5f}, {:+.5f}]", d.rms_squared_low, d.rms_squared_high)));
     return out;
 }
 
 std::string heading(const char* what) {
-    return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "model", "other", "change",
-                                 "interval", "p", "Holm"));
+    return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "model", "other", "change", "interval", "p", "Holm"));
 }
 
 // A line for each change, and one for all that did not change; their p are in the table.
@@ -42,8 +39,7 @@ std::string verdicts(const std::vector<Difference>& differences) {
         else if (!d.verdict.empty())
             unchanged.push_back(d.key);
     }
-    if (!unchanged.empty())
-        out += wrapped(fmt::format("no evidence of a change: {}", fmt::join(unchanged, ", ")));
+    if (!unchanged.empty()) out += wrapped(fmt::format("no evidence of a change: {}", fmt::join(unchanged, ", ")));
     return out;
 }
 

@@ -44,12 +44,10 @@ std::string csv_cells(const std::optional<ScanFigure>& f) {
 
 std::string to_text(const ScanResult& r) {
     std::string out =
-        fmt::format("on validation, changes from the dense model's balanced accuracy of {:.3f}\n",
-                    r.dense_accuracy);
+        fmt::format("on validation, changes from the dense model's balanced accuracy of {:.3f}\n", r.dense_accuracy);
     out += table(r, &ScanPoint::balanced_accuracy);
     if (r.dense_gap && !std::isnan(*r.dense_gap)) {
-        out += fmt::format("\nchanges from its {} by {} of {:.3f}\n", kScanGap, r.attribute,
-                           *r.dense_gap);
+        out += fmt::format("\nchanges from its {} by {} of {:.3f}\n", kScanGap, r.attribute, *r.dense_gap);
         out += table(r, &ScanPoint::gap);
     }
     return out +
@@ -64,9 +62,7 @@ std::string to_csv(const ScanResult& r) {
     for (const ScannedSet& set : r.sets)
         for (const ScanPoint& p : set.points) {
             const std::string size =
-                p.reason.empty()
-                    ? fmt::format("{},{},{}", p.removed, p.parameters, json_number(p.macs))
-                    : ",,";
+                p.reason.empty() ? fmt::format("{},{},{}", p.removed, p.parameters, json_number(p.macs)) : ",,";
             out += fmt::format("{},{},{},{},{},{}\n", set.set, set.channels, p.share, size,
                                csv_cells(p.balanced_accuracy), csv_cells(p.gap));
         }

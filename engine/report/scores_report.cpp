@@ -31,18 +31,17 @@ std::optional<ScoredLayer::Noise> noise_of(const LayerScores& r) {
     std::vector<double> errors;
     for (size_t c = 0; c < r.score.size(); ++c)
         errors.push_back(r.null.sd[c] / (r.over_null ? r.null.mean[c] : r.chance));
-    return ScoredLayer::Noise{.permutations = r.null.permutations,
-                              .standard_error = median(errors),
-                              .below = std::count_if(r.null.z.begin(), r.null.z.end(),
-                                                     [](double z) { return z < kBelowNoise; })};
+    return ScoredLayer::Noise{
+        .permutations = r.null.permutations,
+        .standard_error = median(errors),
+        .below = std::count_if(r.null.z.begin(), r.null.z.end(), [](double z) { return z < kBelowNoise; })};
 }
 
 std::string fixed(double v) { return std::isfinite(v) ? fmt::format("{:.4f}", v) : "n/a"; }
 
 std::string layer_row(const ScoredLayer& r) {
-    return fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8.2f}\n", r.layer, r.attribute,
-                       r.channels, fixed(r.lowest), fixed(r.median),
-                       r.noise ? fixed(r.noise->standard_error) : "-",
+    return fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8.2f}\n", r.layer, r.attribute, r.channels,
+                       fixed(r.lowest), fixed(r.median), r.noise ? fixed(r.noise->standard_error) : "-",
                        r.noise ? fmt::format("{}", r.noise->below) : "-", r.seconds);
 }
 
@@ -70,19 +69,17 @@ ScoresReport scores_report(const ScoresFile& scores,
 std::string to_text(const ScoresReport& report) {
     std::string out;
     if (!report.layers.empty())
-        out += fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}\n", "layer", "attribute",
-                           "channels", "lowest", "median", "error", "z < -3", "seconds");
+        out += fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}\n", "layer", "attribute", "channels", "lowest",
+                           "median", "error", "z < -3", "seconds");
     for (const ScoredLayer& row : report.layers) out += layer_row(row);
     if (report.compared) {
         out += fmt::format(
             "\norder beside {}: Kendall's tau-b; of the lowest, how many are in both\n{:<22}"
             "{:<10}{:>8}{:>8}{:>8}{:>9}{:>14}\n",
-            report.compared->file, "layer", "attribute", "channels", "tau", "lowest", "in both",
-            "if unrelated");
+            report.compared->file, "layer", "attribute", "channels", "tau", "lowest", "in both", "if unrelated");
         for (const RankAgreement& r : report.compared->layers)
-            out +=
-                fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>9}{:>14.1f}\n", r.layer, r.attribute,
-                            r.channels, fixed(r.tau), r.lowest, r.common, r.common_if_unrelated());
+            out += fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>9}{:>14.1f}\n", r.layer, r.attribute, r.channels,
+                               fixed(r.tau), r.lowest, r.common, r.common_if_unrelated());
     }
     return out + fmt::format("\nscores        {}\n", report.file);
 }

@@ -20,9 +20,8 @@ struct ScoredLayer {
     double chance = 0, lowest = 0, median = 0, seconds = 0;
     struct Noise {  // where labels were permuted
         int permutations = 0;
-        double standard_error =
-            0;              // the null's sd over what scores are divided by, median over channels
-        int64_t below = 0;  // channels with z < -3, of which the null has 1 in 700
+        double standard_error = 0;  // the null's sd over what scores are divided by, median over channels
+        int64_t below = 0;          // channels with z < -3, of which the null has 1 in 700
     };
     std::optional<Noise> noise;
 };
@@ -32,9 +31,7 @@ struct ScoresReport {
     std::vector<ScoredLayer> layers;
     std::optional<ScoresComparison> compared;
 };
-ScoresReport scores_report(const ScoresFile&,
-                           const std::string& file,
-                           const std::optional<ScoresComparison>&);
+ScoresReport scores_report(const ScoresFile&, const std::string& file, const std::optional<ScoresComparison>&);
 
 std::string to_text(const ScoresReport&);  // within 80 columns
 

@@ -14,14 +14,12 @@ constexpr double kSignificant = 0.05;
 std::string mean_and_sd(const std::optional<SeedSummary>& s) {
     if (!s) return "";
     if (std::isnan(s->mean)) return "n/a";
-    return std::isnan(s->sd) ? fmt::format("{:.4f}", s->mean)
-                             : fmt::format("{:.3f} +-{:.3f}", s->mean, s->sd);
+    return std::isnan(s->sd) ? fmt::format("{:.4f}", s->mean) : fmt::format("{:.3f} +-{:.3f}", s->mean, s->sd);
 }
 
 std::string point_row(const SweptPoint& p, bool selected) {
     return fmt::format("{}{:<34}{:>15}{:>15}{:>7.2f}x{}\n", selected ? "*" : " ", p.point.name,
-                       mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value,
-                       p.dominated ? "" : " P");
+                       mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value, p.dominated ? "" : " P");
 }
 
 std::string differences(const SweepResult& r) {
@@ -29,9 +27,8 @@ std::string differences(const SweepResult& r) {
     for (const SweptPoint& p : r.points)
         for (const AgainstControl& a : p.against)
             if (!std::isnan(a.gap.low))
-                out += fmt::format("{} - {}: {:+.3f} [{:+.3f}, {:+.3f}]{}\n", p.point.name,
-                                   a.control, a.gap.mean, a.gap.low, a.gap.high,
-                                   a.gap_p_holm <= kSignificant ? " *" : "");
+                out += fmt::format("{} - {}: {:+.3f} [{:+.3f}, {:+.3f}]{}\n", p.point.name, a.control, a.gap.mean,
+                                   a.gap.low, a.gap.high, a.gap_p_holm <= kSignificant ? " *" : "");
     if (out.empty()) return "";
     return "\ndifferences of the gap [95 %]; *: p <= .05 after Holm's correction\n" + out;
 }
@@ -47,15 +44,13 @@ std::string test_cells(const SweepRun& run, const std::string& attribute) {
 }  // namespace
 
 std::string to_text(const SweepResult& r) {
-    std::string out = fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds",
-                                  "balanced acc.", kSweepGap, "time");
-    for (size_t i = 0; i < r.points.size(); ++i)
-        out += point_row(r.points[i], int(i) == r.selected);
+    std::string out =
+        fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds", "balanced acc.", kSweepGap, "time");
+    for (size_t i = 0; i < r.points.size(); ++i) out += point_row(r.points[i], int(i) == r.selected);
     out +=
         "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"
         "P: no other is as accurate, as fair and as fast, and better in something\n";
-    if (r.selected < 0)
-        out += "None was chosen: none kept enough balanced accuracy on validation.\n";
+    if (r.selected < 0) out += "None was chosen: none kept enough balanced accuracy on validation.\n";
     out += differences(r);
     if (r.rankings.names.size() > 1) out += "\n" + to_text(r.rankings);
     return out;
@@ -70,13 +65,12 @@ std::string to_csv(const SweepResult& r) {
         const SweptPoint& p = r.points[i];
         for (const SweepRun& run : p.runs) {
             const Round& round = run.result.kept();
-            out += fmt::format("\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{},{},{},{},{}\n",
-                               p.point.name, p.point.settings.criterion, p.point.settings.amount,
-                               int(p.point.control), run.seed, round.parameters,
-                               json_number(round.macs), p.latency.value, p.latency.low,
-                               p.latency.high, json_number(round.val.metric("balanced_accuracy")),
-                               json_number(round.objective.value), test_cells(run, r.attribute),
-                               int(p.dominated), int(int(i) == r.selected));
+            out +=
+                fmt::format("\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{},{},{},{},{}\n", p.point.name,
+                            p.point.settings.criterion, p.point.settings.amount, int(p.point.control), run.seed,
+                            round.parameters, json_number(round.macs), p.latency.value, p.latency.low, p.latency.high,
+                            json_number(round.val.metric("balanced_accuracy")), json_number(round.objective.value),
+                            test_cells(run, r.attribute), int(p.dominated), int(int(i) == r.selected));
         }
     }
     return out;
@@ -100,8 +94,7 @@ std::string to_text(const RankTable& table) {
             out += i == from ? name : fmt::format("{:<{}}", name, width);
             for (size_t j = from; j < std::min(i, to); ++j) {
                 const double tau = table.tau[i][j];
-                out += std::isnan(tau) ? fmt::format("{:>{}}", "-", kCell)
-                                       : fmt::format("{:>{}.2f}", tau, kCell);
+                out += std::isnan(tau) ? fmt::format("{:>{}}", "-", kCell) : fmt::format("{:>{}.2f}", tau, kCell);
             }
             out += "\n";
         }

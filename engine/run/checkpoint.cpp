@@ -16,12 +16,9 @@ std::string tracked_name(const Param& running_var) {
            "num_batches_tracked";
 }
 
-void set_values(ParamStore& params,
-                const Param& p,
-                const TensorEntry& entry,
-                const std::string& file_name) {
-    FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has ",
-               count_of(entry.shape), " values in another shape than the model's ", p.count());
+void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
+    FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has ", count_of(entry.shape),
+               " values in another shape than the model's ", p.count());
     if (entry.dtype == Dtype::f64)
         params.set(p, values_of<double>(entry).data());
     else
@@ -41,14 +38,11 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
     TensorFile file;
     for (const Param& p : network.params.all()) {
         if (network.kernels().parameter == Type::f64)
-            file.tensors.push_back(
-                tensor_of<double>(p.name, p.file_shape(), network.params.get(p)));
+            file.tensors.push_back(tensor_of<double>(p.name, p.file_shape(), network.params.get(p)));
         else
-            file.tensors.push_back(
-                tensor_of<float>(p.name, p.file_shape(), network.params.get_f32(p)));
+            file.tensors.push_back(tensor_of<float>(p.name, p.file_shape(), network.params.get_f32(p)));
         if (p.name.ends_with("running_var"))
-            file.tensors.push_back(
-                tensor_of<int64_t>(tracked_name(p), {}, std::span(&network.batches_seen, 1)));
+            file.tensors.push_back(tensor_of<int64_t>(tracked_name(p), {}, std::span(&network.batches_seen, 1)));
     }
     file.metadata = card.other;
     file.metadata["format"] = "pt";  // what some loaders look for
@@ -77,8 +71,7 @@ LoadedModel checkpoint_of(const TensorFile& file,
                "FILE --epochs 0 makes one");
     try {
         auto [spec, card] = parse_card(found->second, file_name);
-        LoadedModel out{.network = std::make_unique<Network>(
-                            find_architecture(architectures, spec.arch), spec, k),
+        LoadedModel out{.network = std::make_unique<Network>(find_architecture(architectures, spec.arch), spec, k),
                         .card = std::move(card)};
         for (const auto& [key, value] : file.metadata)
             if (key != kCardKey && key != "format") out.card.other[key] = value;
@@ -91,27 +84,21 @@ LoadedModel checkpoint_of(const TensorFile& file,
     }
 }
 
-LoadedModel read_checkpoint(const std::filesystem::path& path,
-                            const Architectures& architectures,
-                            const Kernels& k) {
+LoadedModel read_checkpoint(const std::filesystem::path& path, const Architectures& architectures, const Kernels& k) {
     const TensorFile file = read_safetensors(path);
     LoadedModel out = checkpoint_of(file, path.string(), architectures, k);
     return out;
 }
 
-ImportReport import_weights(Network& network,
-                            const TensorFile& file,
-                            const std::string& file_name) {
+ImportReport import_weights(Network& network, const TensorFile& file, const std::string& file_name) {
     ImportReport report;
     const std::string head_layer(network.architecture.head);
     std::map<std::string, const TensorEntry*> by_name;
-    const bool prefixed =
-        std::any_of(file.tensors.begin(), file.tensors.end(),
-                    [](const TensorEntry& t) { return t.name.starts_with("module."); });
+    const bool prefixed = std::any_of(file.tensors.begin(), file.tensors.end(),
+                                      [](const TensorEntry& t) { return t.name.starts_with("module."); });
     if (prefixed) report.notes.push_back("the prefix `module.` was stripped");
     for (const TensorEntry& t : file.tensors) {
-        const std::string bare =
-            prefixed && t.name.starts_with("module.") ? t.name.substr(7) : t.name;
+        const std::string bare = prefixed && t.name.starts_with("module.") ? t.name.substr(7) : t.name;
         const std::string key = translated(bare, network.architecture);
         if (key != bare) report.notes.push_back(bare + " was read as " + key);
         by_name[key] = &t;
@@ -128,16 +115,15 @@ ImportReport import_weights(Network& network,
             if (of_head) {
                 report.head_replaced = true;
             } else {
-                missing +=
-                    (missing_count < 5 ? " " : "") + (missing_count < 5 ? p.name : std::string());
+                missing += (missing_count < 5 ? " " : "") + (missing_count < 5 ? p.name : std::string());
                 ++missing_count;
             }
             continue;
         }
         TensorEntry entry = *found->second;
         // timm's [K,C,7,7] is torchvision's [K,C*49], value for value.
-        if (p.kind == Param::Kind::linear && count_of(entry.shape) == p.count() &&
-            !entry.shape.empty() && entry.shape[0] == p.shape.k)
+        if (p.kind == Param::Kind::linear && count_of(entry.shape) == p.count() && !entry.shape.empty() &&
+            entry.shape[0] == p.shape.k)
             entry.shape = p.file_shape();
         if (entry.shape != p.file_shape() && of_head) {
             report.head_replaced = true;
@@ -146,8 +132,8 @@ ImportReport import_weights(Network& network,
         set_values(network.params, p, entry, file_name);
         ++report.loaded;
     }
-    FP_REQUIRE(missing_count == 0, Exit::model, file_name, ": ", missing_count, " parameters of ",
-               network.spec.arch, " are missing:", missing, missing_count > 5 ? " ..." : "");
+    FP_REQUIRE(missing_count == 0, Exit::model, file_name, ": ", missing_count, " parameters of ", network.spec.arch,
+               " are missing:", missing, missing_count > 5 ? " ..." : "");
     for (const auto& [key, entry] : by_name)
         if (!wanted.count(key)) report.unexpected.push_back(key);
     return report;

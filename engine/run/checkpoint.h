@@ -35,10 +35,7 @@ struct LoadedModel {
 // Exit::model for a file that is no checkpoint of ours, of another format version, or not complete.
 // Exit::usage for an architecture that is none of these.
 LoadedModel read_checkpoint(const std::filesystem::path&, const Architectures&, const Kernels&);
-LoadedModel checkpoint_of(const TensorFile&,
-                          const std::string& file_name,
-                          const Architectures&,
-                          const Kernels&);
+LoadedModel checkpoint_of(const TensorFile&, const std::string& file_name, const Architectures&, const Kernels&);
 
 // The values of a checkpoint of the same network. Exit::model where one is missing or of another shape.
 void load_values(Network&, const TensorFile&, const std::string& file_name);

@@ -30,8 +30,7 @@ fs::path state_path(const fs::path& folder, int64_t step) {
 // The step of a file that save() wrote, if it is one.
 std::optional<int64_t> step_of(const fs::path& path) {
     const std::string stem = path.stem().native(), extension = path.extension().native();
-    if (!stem.starts_with("step-") || (extension != ".safetensors" && extension != ".state"))
-        return std::nullopt;
+    if (!stem.starts_with("step-") || (extension != ".safetensors" && extension != ".state")) return std::nullopt;
     int64_t step = 0;
     const char* const end = stem.data() + stem.size();
     const auto [last, error] = std::from_chars(stem.data() + 5, end, step);
@@ -84,12 +83,11 @@ void check_sections(const std::string& file,
     for (const auto& [name, hash] : saved) {
         const auto section = found.find(name);
         FP_REQUIRE(section != found.end(), Exit::model, file, ": ", printable(name), " is missing");
-        FP_REQUIRE(section->second == hash, Exit::model, file, ": ", printable(name),
-                   " is damaged: its XXH3-128 is ", section->second, ", saved was ",
-                   printable(hash));
+        FP_REQUIRE(section->second == hash, Exit::model, file, ": ", printable(name), " is damaged: its XXH3-128 is ",
+                   section->second, ", saved was ", printable(hash));
     }
-    FP_REQUIRE(found.size() == saved.size(), Exit::model, file, ": has ", found.size(),
-               " sections, saved were ", saved.size());
+    FP_REQUIRE(found.size() == saved.size(), Exit::model, file, ": has ", found.size(), " sections, saved were ",
+               saved.size());
 }
 
 }  // namespace
@@ -126,12 +124,11 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
     remove_stale_temporaries(folder_, Exit::model);
 
     TensorFile state{.tensors = checkpoint.state};
-    const std::string description =
-        to_text(StateDescription{.step = step,
-                                 .identity = identity_,
-                                 .progress = checkpoint.progress,
-                                 .model = section_hashes(checkpoint.model),
-                                 .state = section_hashes(state)});
+    const std::string description = to_text(StateDescription{.step = step,
+                                                             .identity = identity_,
+                                                             .progress = checkpoint.progress,
+                                                             .model = section_hashes(checkpoint.model),
+                                                             .state = section_hashes(state)});
     state.metadata = {{"checkpoint", description}, {"xxh3", xxh3(as_bytes(description))}};
     write_safetensors(model_path(folder_, step), checkpoint.model);
     write_safetensors(state_path(folder_, step), state);
@@ -145,8 +142,7 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
     steps_ = steps;
 
     for_each_step_file(folder_, [&](const fs::path& path, int64_t found) {
-        if (found != steps.last && found != steps.previous && found != steps.best)
-            remove_file(path);
+        if (found != steps.last && found != steps.previous && found != steps.best) remove_file(path);
     });
 }
 
@@ -180,10 +176,9 @@ std::optional<Checkpoint> CheckpointFolder::load() {
 }
 
 void CheckpointFolder::check_identity(const std::optional<Identity>& saved) const {
-    FP_REQUIRE(
-        saved, Exit::model, shown(folder_),
-        ": was saved by an earlier version, which kept fewer settings of a run: it cannot be "
-        "resumed; --force starts over");
+    FP_REQUIRE(saved, Exit::model, shown(folder_),
+               ": was saved by an earlier version, which kept fewer settings of a run: it cannot be "
+               "resumed; --force starts over");
     const std::string other = difference(saved->settings, identity_.settings);
     FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
     const std::string noted = difference(saved->noted, identity_.noted);
@@ -199,8 +194,7 @@ std::optional<Checkpoint> CheckpointFolder::load_best() {
 
 void CheckpointFolder::clear(const fs::path& folder) {
     remove_stale_temporaries(folder, Exit::model);
-    for (const char* name : {kPointers, "last.safetensors", "best.safetensors"})
-        remove_file(folder / name);
+    for (const char* name : {kPointers, "last.safetensors", "best.safetensors"}) remove_file(folder / name);
     for_each_step_file(folder, [](const fs::path& path, int64_t) { remove_file(path); });
 }
 
@@ -235,8 +229,8 @@ Checkpoint CheckpointFolder::read(int64_t step, std::optional<Identity>& identit
     TensorFile state = read_safetensors(state_path(folder_, step));
     const std::string text = state.metadata["checkpoint"], saved = state.metadata["xxh3"];
     const std::string hash = xxh3(as_bytes(text));
-    FP_REQUIRE(hash == saved, Exit::model, file, ": its description is damaged: XXH3-128 is ", hash,
-               ", saved was ", printable(saved));
+    FP_REQUIRE(hash == saved, Exit::model, file, ": its description is damaged: XXH3-128 is ", hash, ", saved was ",
+               printable(saved));
     StateDescription description = parse_description(text, file);
     FP_REQUIRE(description.step == step, Exit::model, file, ": holds step ", description.step);
     state.metadata.clear();

@@ -16,8 +16,7 @@ std::map<std::string, std::string> hashes_of(const ordered_json& object, const s
     FP_REQUIRE(object.is_object(), Exit::model, file, ": has no list of hashes");
     std::map<std::string, std::string> hashes;
     for (const auto& [name, hash] : object.items()) {
-        FP_REQUIRE(hash.is_string(), Exit::model, file, ": the hash of ", printable(name),
-                   " is no string");
+        FP_REQUIRE(hash.is_string(), Exit::model, file, ": the hash of ", printable(name), " is no string");
         hashes[name] = hash.get<std::string>();
     }
     return hashes;
@@ -32,8 +31,7 @@ int64_t whole_number(const ordered_json& object, const char* key, const std::str
 
 void check_format(const ordered_json& object, const std::string& file) {
     const int64_t format = whole_number(object, "format", file);
-    FP_REQUIRE(format == kFormat, Exit::model, file, ": has format ", format,
-               ", this version reads ", kFormat);
+    FP_REQUIRE(format == kFormat, Exit::model, file, ": has format ", format, ", this version reads ", kFormat);
 }
 
 ordered_json to_json(const std::vector<Setting>& settings) {
@@ -69,15 +67,13 @@ ModelSpec spec_from_json(const ordered_json& j) {
                        .classes = j.at("classes").get<int>(),
                        .stem = j.at("stem").get<std::string>(),
                        .width = j.at("width").get<double>()};
-        for (const auto& [layer, channels] : j.at("widths").items())
-            spec.widths[layer] = channels.get<int>();
-        FP_REQUIRE(spec.classes >= 2 && spec.classes <= 1'000'000, Exit::model,
-                   "model spec: ", spec.classes, " classes");
-        FP_REQUIRE(spec.width > 0 && spec.width <= 16, Exit::model, "model spec: width ",
-                   spec.width);
+        for (const auto& [layer, channels] : j.at("widths").items()) spec.widths[layer] = channels.get<int>();
+        FP_REQUIRE(spec.classes >= 2 && spec.classes <= 1'000'000, Exit::model, "model spec: ", spec.classes,
+                   " classes");
+        FP_REQUIRE(spec.width > 0 && spec.width <= 16, Exit::model, "model spec: width ", spec.width);
         for (const auto& [layer, channels] : spec.widths)
-            FP_REQUIRE(channels >= 1 && channels <= 65536, Exit::model, "model spec: ", layer,
-                       " has ", channels, " channels");
+            FP_REQUIRE(channels >= 1 && channels <= 65536, Exit::model, "model spec: ", layer, " has ", channels,
+                       " channels");
         return spec;
     } catch (const nlohmann::json::exception& e) {
         fail_with(Exit::model, "model spec: ", e.what());
@@ -89,8 +85,7 @@ Preprocessing preprocessing_from_json(const ordered_json& j) {
         Preprocessing p{.image_size = j.at("image_size").get<int>(),
                         .mean = j.at("mean").get<std::array<float, 3>>(),
                         .std = j.at("std").get<std::array<float, 3>>()};
-        FP_REQUIRE(p.image_size >= 1 && p.image_size <= 16384, Exit::model,
-                   "preprocessing: image size ", p.image_size);
+        FP_REQUIRE(p.image_size >= 1 && p.image_size <= 16384, Exit::model, "preprocessing: image size ", p.image_size);
         for (const float s : p.std) FP_REQUIRE(s > 0, Exit::model, "preprocessing: deviation ", s);
         return p;
     } catch (const nlohmann::json::exception& e) {
@@ -115,8 +110,8 @@ StateDescription parse_description(std::string_view text, const std::string& fil
     const ordered_json head = parse_json(text, file_name, Exit::model);
     check_format(head, file_name);
     const bool older = head.contains("identity");
-    for (const char* key : {older ? "identity" : "settings", older ? "identity" : "noted",
-                            "progress", "model", "state"})
+    for (const char* key :
+         {older ? "identity" : "settings", older ? "identity" : "noted", "progress", "model", "state"})
         FP_REQUIRE(head.contains(key), Exit::model, file_name, ": ", key, " is missing");
     StateDescription out{.step = whole_number(head, "step", file_name),
                          .identity = {},
@@ -132,20 +127,16 @@ StateDescription parse_description(std::string_view text, const std::string& fil
 ordered_json to_json(const ModelSpec& spec) {
     ordered_json widths = ordered_json::object();
     for (const auto& [layer, channels] : spec.widths) widths[layer] = channels;
-    return {{"arch", spec.arch},
-            {"classes", spec.classes},
-            {"stem", spec.stem},
-            {"width", spec.width},
-            {"widths", widths}};
+    return {
+        {"arch", spec.arch}, {"classes", spec.classes}, {"stem", spec.stem}, {"width", spec.width}, {"widths", widths}};
 }
 
 std::string card_text(const ModelSpec& spec, const ModelCard& card) {
     ordered_json kept = ordered_json::object();
     for (const auto& [layer, channels] : card.kept) kept[layer] = channels;
-    ordered_json out{
-        {"format", kFormat},       {"spec", to_json(spec)},
-        {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
-        {"kept_channels", kept},   {"provenance", ordered_json::parse(card.provenance)}};
+    ordered_json out{{"format", kFormat},       {"spec", to_json(spec)},
+                     {"classes", card.classes}, {"preprocessing", to_json(card.preprocessing)},
+                     {"kept_channels", kept},   {"provenance", ordered_json::parse(card.provenance)}};
     for (const auto& [positive, t] : card.thresholds) out["thresholds"][positive] = to_json(t);
     return out.dump();
 }
@@ -154,13 +145,11 @@ DescribedModel parse_card(const std::string& text, const std::string& file_name)
     try {
         const ordered_json json = ordered_json::parse(text);
         const int format = json.at("format").get<int>();
-        FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format,
-                   ", this program knows ", kFormat);
-        DescribedModel out{
-            .spec = spec_from_json(json.at("spec")),
-            .card = {.preprocessing = preprocessing_from_json(json.at("preprocessing")),
-                     .classes = json.at("classes").get<std::vector<std::string>>(),
-                     .provenance = json.at("provenance").dump()}};
+        FP_REQUIRE(format == kFormat, Exit::model, file_name, ": format ", format, ", this program knows ", kFormat);
+        DescribedModel out{.spec = spec_from_json(json.at("spec")),
+                           .card = {.preprocessing = preprocessing_from_json(json.at("preprocessing")),
+                                    .classes = json.at("classes").get<std::vector<std::string>>(),
+                                    .provenance = json.at("provenance").dump()}};
         for (const auto& [layer, channels] : json.at("kept_channels").items())
             out.card.kept[layer] = channels.get<std::vector<int>>();
         if (json.contains("thresholds"))

@@ -14,8 +14,8 @@ int gpu_index(std::string_view device) {
     const std::string_view digits = device.substr(5);
     int index = -1;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    FP_REQUIRE(error == std::errc() && end == digits.data() + digits.size() && index >= 0,
-               Exit::usage, "--device: `", printable(device), "` is not cuda:0, cuda:1, ...");
+    FP_REQUIRE(error == std::errc() && end == digits.data() + digits.size() && index >= 0, Exit::usage, "--device: `",
+               printable(device), "` is not cuda:0, cuda:1, ...");
     return index;
 }
 
@@ -55,12 +55,10 @@ Device choose_device(const ComputeOptions& compute) {
     return device;
 }
 
-const Kernels& use_device(const ComputeOptions& compute,
-                          const std::function<void(const std::string&)>& say) {
+const Kernels& use_device(const ComputeOptions& compute, const std::function<void(const std::string&)>& say) {
     if (compute.threads > 0) omp_set_num_threads(compute.threads);
     const Device device = choose_device(compute);
-    if (say && !device.why.empty())
-        say(text("device ", name(device.backend), " (auto: ", device.why, ")"));
+    if (say && !device.why.empty()) say(text("device ", name(device.backend), " (auto: ", device.why, ")"));
     return kernels(device.backend, device.precision);
 }
 

@@ -26,7 +26,6 @@ struct Device {
 Device choose_device(const ComputeOptions&);
 
 // Sets the number of host threads and returns the kernels of the chosen device. `say` is told what `auto` chose.
-const Kernels& use_device(const ComputeOptions&,
-                          const std::function<void(const std::string&)>& say = {});
+const Kernels& use_device(const ComputeOptions&, const std::function<void(const std::string&)>& say = {});
 
 }  // namespace fp

@@ -13,8 +13,7 @@ namespace fp {
 namespace {
 
 std::string value_in(const std::vector<Setting>& settings, const std::string& name) {
-    const auto found = std::find_if(settings.begin(), settings.end(),
-                                    [&](const Setting& s) { return s.name == name; });
+    const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.name == name; });
     return found == settings.end() ? "not set" : printable(found->value, 200);
 }
 
@@ -38,8 +37,7 @@ void Identity::add(const Identity& other) {
 std::string difference(const std::vector<Setting>& saved, const std::vector<Setting>& now) {
     std::vector<Setting> names = now;
     for (const Setting& s : saved)
-        if (std::none_of(now.begin(), now.end(),
-                         [&](const Setting& n) { return n.name == s.name; }))
+        if (std::none_of(now.begin(), now.end(), [&](const Setting& n) { return n.name == s.name; }))
             names.push_back(s);
     std::string first;
     int more = 0;
@@ -52,8 +50,7 @@ std::string difference(const std::vector<Setting>& saved, const std::vector<Sett
             ++more;
     }
     if (more == 0) return first;
-    return text(first, ", and ", more,
-                more == 1 ? " more setting differs" : " more settings differ");
+    return text(first, ", and ", more, more == 1 ? " more setting differs" : " more settings differ");
 }
 
 Identity identity_of(const Dataset& set, const std::vector<std::string>& attributes) {
@@ -61,14 +58,13 @@ Identity identity_of(const Dataset& set, const std::vector<std::string>& attribu
     // The pixels of generated images follow from the specification alone.
     (set.synth ? out.settings : out.noted).push_back({"--data", set.name});
     for (const std::string& attribute : attributes)
-        out.settings.push_back(
-            {"the groups of " + attribute, groups_hash(group_by(set, attribute))});
+        out.settings.push_back({"the groups of " + attribute, groups_hash(group_by(set, attribute))});
     return out;
 }
 
 Identity identity_of_threads() {
-    return {.noted = {{"the number of threads (it decides how sums are rounded)",
-                       std::to_string(omp_get_max_threads())}}};
+    return {
+        .noted = {{"the number of threads (it decides how sums are rounded)", std::to_string(omp_get_max_threads())}}};
 }
 
 }  // namespace fp

@@ -16,9 +16,8 @@ struct Setting {
 };
 
 struct Identity {
-    std::vector<Setting> settings =
-        {};                           // another value gives other bits: resuming with it is refused
-    std::vector<Setting> noted = {};  // another value is allowed and said: where data lie, threads
+    std::vector<Setting> settings = {};  // another value gives other bits: resuming with it is refused
+    std::vector<Setting> noted = {};     // another value is allowed and said: where data lie, threads
 
     void add(const Identity& other);
     bool operator==(const Identity&) const = default;

@@ -12,15 +12,11 @@
 namespace fp {
 namespace {
 
-constexpr int kColumns =
-    79;  // the last column of 80 stays free: some terminals break the line there
+constexpr int kColumns = 79;  // the last column of 80 stays free: some terminals break the line there
 constexpr double kTerminalSeconds = 0.1, kPipeSeconds = 30;
 constexpr double kMuchWaiting = 0.2;
 
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string duration(double seconds) {
     const int64_t s = std::llround(std::min(seconds, 1e9));
@@ -37,8 +33,7 @@ std::string numbers(const ProgressState& s) {
     if (s.loss) out += fmt::format("loss {:.4f}  ", *s.loss);
     if (s.done == 0 || s.seconds <= 0) return out;
     const double rate = double(s.done) / s.seconds;
-    out += fmt::format("{:.{}f} images/s  waiting {:.0f}%", rate, rate < 100 ? 1 : 0,
-                       100 * share_waiting(s));
+    out += fmt::format("{:.{}f} images/s  waiting {:.0f}%", rate, rate < 100 ? 1 : 0, 100 * share_waiting(s));
     if (s.done < s.total)
         out += fmt::format("  {} left", duration(double(s.total - s.done) / rate));
     else
@@ -50,15 +45,12 @@ std::string numbers(const ProgressState& s) {
 
 std::string progress_line(const ProgressState& s, int columns) {
     const double part = s.total > 0 ? std::clamp(double(s.done) / double(s.total), 0.0, 1.0) : 0;
-    const std::string left = fmt::format("{}  {:3.0f}%", s.what, std::floor(100 * part)),
-                      right = numbers(s);
-    const int room =
-        columns - int(left.size() + right.size()) - 6;  // two blanks a side, two brackets
+    const std::string left = fmt::format("{}  {:3.0f}%", s.what, std::floor(100 * part)), right = numbers(s);
+    const int room = columns - int(left.size() + right.size()) - 6;  // two blanks a side, two brackets
     std::string line = left;
     if (room >= 5) {
         const int width = std::min(room, 20), full = int(part * width);
-        line += fmt::format("  [{}{}]", std::string(size_t(full), '#'),
-                            std::string(size_t(width - full), '.'));
+        line += fmt::format("  [{}{}]", std::string(size_t(full), '#'), std::string(size_t(width - full), '.'));
     }
     if (!right.empty()) line += "  " + right;
     return line.substr(0, size_t(columns));
@@ -110,8 +102,7 @@ void Progress::show() {
     } else {
         line.resize(kColumns, ' ');  // covers what stood there
         const bool warn = output_.colour && share_waiting(state_) > kMuchWaiting;
-        *output_.stream << "\r" << (warn ? "\x1b[33m" : "") << line << (warn ? "\x1b[0m" : "")
-                        << std::flush;
+        *output_.stream << "\r" << (warn ? "\x1b[33m" : "") << line << (warn ? "\x1b[0m" : "") << std::flush;
         line_open_ = true;
     }
     shown_ = true;

@@ -34,9 +34,8 @@ using nlohmann::ordered_json;
 
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
-constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl",
-                                     "metrics.csv", "scores.json",      "bad_images.csv",
-                                     kEvents};
+constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv",
+                                     "scores.json", "bad_images.csv",   kEvents};
 
 std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
 
@@ -55,8 +54,7 @@ int lock_folder(const fs::path& folder) {
         close(file);
         fail_with(Exit::usage, shown(folder), ": another process is writing there");
     }
-    std::cerr << shown(folder) << ": this file system has no locks ("
-              << std::generic_category().message(error)
+    std::cerr << shown(folder) << ": this file system has no locks (" << std::generic_category().message(error)
               << "); nothing keeps a second process from writing there\n";
     return file;
 }
@@ -79,8 +77,7 @@ std::string processor() {
 
 int usable_cores() {
     cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) != 0)
-        return int(std::thread::hardware_concurrency());
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return int(std::thread::hardware_concurrency());
     return CPU_COUNT(&cores);
 }
 
@@ -113,13 +110,12 @@ void append_to(const fs::path& path, const std::string& text) {
 void append_line(const fs::path& path, const std::string& line) { append_to(path, line + "\n"); }
 
 double seconds_now() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 int64_t step_of(const ordered_json& row, const std::string& where) {
-    FP_REQUIRE(row.is_object() && row.contains("step") && row.at("step").is_number_integer(),
-               Exit::data, where, ": has no whole number `step`");
+    FP_REQUIRE(row.is_object() && row.contains("step") && row.at("step").is_number_integer(), Exit::data, where,
+               ": has no whole number `step`");
     return row.at("step").get<int64_t>();
 }
 
@@ -127,8 +123,7 @@ using Cells = std::vector<std::pair<std::string, std::string>>;
 
 void flatten(const ordered_json& value, const std::string& name, Cells& cells) {
     if (value.is_object()) {
-        for (const auto& [key, inner] : value.items())
-            flatten(inner, name.empty() ? key : name + "." + key, cells);
+        for (const auto& [key, inner] : value.items()) flatten(inner, name.empty() ? key : name + "." + key, cells);
     } else {
         cells.emplace_back(name, value.is_null()     ? ""
                                  : value.is_string() ? value.get<std::string>()
@@ -153,8 +148,7 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     if (!holds_run_ || then == IfRunIsThere::resume) return;
     if (then == IfRunIsThere::refuse) {
         close(lock_);
-        fail_with(Exit::usage, shown(folder_),
-                  ": holds a run already; --resume goes on with it, --force starts over");
+        fail_with(Exit::usage, shown(folder_), ": holds a run already; --resume goes on with it, --force starts over");
     }
     CheckpointFolder::clear(folder_);
     for (const char* name : kRunFiles) {
@@ -171,8 +165,7 @@ void RunFolder::write_settings(const std::string& config, const ordered_json& en
     const fs::path path = folder_ / "environment.json";
     if (holds_run_ && fs::exists(path)) {
         ordered_json before = parse_json(read_file(path, kMostBytes), shown(path), Exit::data);
-        ordered_json earlier =
-            before.contains("earlier") ? before.at("earlier") : ordered_json::array();
+        ordered_json earlier = before.contains("earlier") ? before.at("earlier") : ordered_json::array();
         before.erase("earlier");
         earlier.push_back(before);
         now["earlier"] = earlier;
@@ -210,13 +203,10 @@ void record_settings(RunFolder& folder,
 }
 
 Metrics::Metrics(fs::path folder, int64_t last_step, bool events)
-    : folder_(std::move(folder)),
-      events_(events),
-      rows_(std::make_unique<std::vector<ordered_json>>()) {
+    : folder_(std::move(folder)), events_(events), rows_(std::make_unique<std::vector<ordered_json>>()) {
     const fs::path path = folder_ / "metrics.jsonl";
     std::string kept;
-    const std::vector<std::string> lines =
-        last_step < 0 ? std::vector<std::string>() : lines_of(path);
+    const std::vector<std::string> lines = last_step < 0 ? std::vector<std::string>() : lines_of(path);
     for (size_t i = 0; i < lines.size(); ++i) {
         const std::string where = text(shown(path), ":", i + 1);
         ordered_json row = parse_json(lines[i], where, Exit::data);
@@ -239,8 +229,8 @@ const std::vector<ordered_json>& Metrics::rows() const { return *rows_; }
 
 void Metrics::append(ordered_json row, const ordered_json& times) {
     const int64_t step = step_of(row, "a row of the metrics");
-    FP_CHECK(rows_->empty() || step >= step_of(rows_->back(), "metrics"), "step ", step,
-             " follows ", step_of(rows_->back(), "metrics"));
+    FP_CHECK(rows_->empty() || step >= step_of(rows_->back(), "metrics"), "step ", step, " follows ",
+             step_of(rows_->back(), "metrics"));
     row["times"] = times;
     append_line(folder_ / "metrics.jsonl", json_line(row));
     if (events_) append_to(folder_ / kEvents, event_of(row));
@@ -250,16 +240,16 @@ void Metrics::append(ordered_json row, const ordered_json& times) {
 
 std::string Metrics::event_of(const ordered_json& row) const {
     std::vector<std::pair<std::string, double>> values;
-    const std::function<void(const ordered_json&, const std::string&)> collect =
-        [&](const ordered_json& value, const std::string& tag) {
-            if (value.is_number()) values.emplace_back(tag, value.get<double>());
-            if (!value.is_object()) return;
-            for (const auto& [key, inner] : value.items()) {
-                // TensorBoard makes a section of what stands before the first slash.
-                const char* between = tag.empty() ? "" : tag.find('/') == tag.npos ? "/" : ".";
-                collect(inner, tag + between + key);
-            }
-        };
+    const std::function<void(const ordered_json&, const std::string&)> collect = [&](const ordered_json& value,
+                                                                                     const std::string& tag) {
+        if (value.is_number()) values.emplace_back(tag, value.get<double>());
+        if (!value.is_object()) return;
+        for (const auto& [key, inner] : value.items()) {
+            // TensorBoard makes a section of what stands before the first slash.
+            const char* between = tag.empty() ? "" : tag.find('/') == tag.npos ? "/" : ".";
+            collect(inner, tag + between + key);
+        }
+    };
     collect(row, "");
     return scalar_event(seconds_now(), row.at("step").get<int64_t>(), values);
 }

@@ -49,10 +49,7 @@ private:
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
 // RunFolder::write_settings with this environment.
-void record_settings(RunFolder&,
-                     const std::string& config,
-                     const std::string& tool,
-                     const std::string& command_line);
+void record_settings(RunFolder&, const std::string& config, const std::string& tool, const std::string& command_line);
 
 // metrics.jsonl and metrics.csv, and with `events` TensorBoard's file, which has one scalar per number of a row:
 // "train/loss" for train.loss.

@@ -19,8 +19,7 @@ void on_signal(int signal) {
     if (received != 0) _exit(128 + signal);
     received = signal;
     const int error = errno;
-    constexpr std::string_view words =
-        "\nstopping after this step, once it is saved; again to stop at once\n";
+    constexpr std::string_view words = "\nstopping after this step, once it is saved; again to stop at once\n";
     const ssize_t written = write(STDERR_FILENO, words.data(), words.size());
     static_cast<void>(written);
     errno = error;
@@ -34,8 +33,7 @@ StopSignals::StopSignals() {
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;  // reads and writes in progress go on
     sigemptyset(&action.sa_mask);
-    const bool set = sigaction(SIGINT, &action, &before_int) == 0 &&
-                     sigaction(SIGTERM, &action, &before_term) == 0;
+    const bool set = sigaction(SIGINT, &action, &before_int) == 0 && sigaction(SIGTERM, &action, &before_term) == 0;
     FP_CHECK(set, "SIGINT and SIGTERM cannot be caught");
 }
 

@@ -13,10 +13,7 @@
 namespace fp {
 namespace {
 
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // First words of the keys of random numbers: each use has its own.
 enum Key : uint64_t { kSampling = 1, kAugment = 2, kDropout = 3 };
@@ -31,8 +28,7 @@ TrainSplit train_split(const ImageData& data, const FitOptions& o) {
     FP_REQUIRE(!out.samples.empty(), Exit::data, data.set.name, ": the training split is empty");
     for (const int64_t s : out.samples) out.labels.push_back(data.set.samples[s].label);
     if (o.sampling == Sampling::group_balanced || o.sampling == Sampling::class_group_balanced) {
-        FP_REQUIRE(!o.sampling_attribute.empty(), Exit::usage,
-                   "sampling by group needs an --attribute");
+        FP_REQUIRE(!o.sampling_attribute.empty(), Exit::usage, "sampling by group needs an --attribute");
         const Grouping g = group_by(data.set, o.sampling_attribute);
         require_comparable(g);
         for (const int64_t s : out.samples) out.groups.push_back(g.of[s]);
@@ -115,12 +111,11 @@ private:
 
     // The batches of the epoch from at_.batch on. False when `stop` ended it.
     bool train_epoch() {
-        std::vector<int64_t> order = epoch_order(o_.sampling, split_.labels, split_.groups,
-                                                 key_of(o_.seed, kSampling), uint64_t(at_.epoch));
+        std::vector<int64_t> order =
+            epoch_order(o_.sampling, split_.labels, split_.groups, key_of(o_.seed, kSampling), uint64_t(at_.epoch));
         for (int64_t& position : order) position = split_.samples[position];
         loader_.start(std::move(order), key_of(o_.seed, kAugment, uint64_t(at_.epoch)), at_.batch);
-        batches_ = o_.limit_batches > 0 ? std::min(o_.limit_batches, loader_.batches())
-                                        : loader_.batches();
+        batches_ = o_.limit_batches > 0 ? std::min(o_.limit_batches, loader_.batches()) : loader_.batches();
         Batch batch;
         while (at_.batch < batches_ && loader_.next(batch)) {
             const bool ends_step = step(batch);
@@ -135,21 +130,19 @@ private:
     }
 
     double rate_of(int64_t batch) const {
-        return learning_rate(o_.schedule, at_.epoch + double(batch) / double(batches_), o_.epochs,
-                             at_.plateau);
+        return learning_rate(o_.schedule, at_.epoch + double(batch) / double(batches_), o_.epochs, at_.plateau);
     }
 
     // One batch; true where it ends in an update of the weights.
     bool step(const Batch& batch) {
-        FP_REQUIRE(std::any_of(batch.labels.begin(), batch.labels.end(),
-                               [](int32_t label) { return label >= 0; }),
-                   Exit::data, data_.set.name, ": no image of batch ", batch.number + 1,
-                   " of epoch ", at_.epoch + 1, " can be read");
+        FP_REQUIRE(std::any_of(batch.labels.begin(), batch.labels.end(), [](int32_t label) { return label >= 0; }),
+                   Exit::data, data_.set.name, ": no image of batch ", batch.number + 1, " of epoch ", at_.epoch + 1,
+                   " can be read");
         const double lr = rate_of(batch.number);
         at_.batch = batch.number + 1;
         const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;
-        const Sums sums = trainer_.batch(
-            batch, lr, key_of(kDropout, uint64_t(at_.epoch), uint64_t(batch.number)), ends_step);
+        const Sums sums =
+            trainer_.batch(batch, lr, key_of(kDropout, uint64_t(at_.epoch), uint64_t(batch.number)), ends_step);
         at_.sums.loss += sums.loss;
         at_.sums.penalty += sums.penalty;
         at_.sums.samples += sums.samples;
@@ -198,11 +191,9 @@ private:
                                     .workers = o_.workers,
                                     .skip_bad = o_.skip_bad,
                                     .progress = [this](int64_t, int64_t) {
-                                        if (hooks_.interrupt && hooks_.interrupt())
-                                            throw Interrupted{};
+                                        if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
                                     }}});
-        FP_REQUIRE(out.size() > 0, Exit::data, data_.set.name,
-                   ": no image of the validation split can be read");
+        FP_REQUIRE(out.size() > 0, Exit::data, data_.set.name, ": no image of the validation split can be read");
         return out;
     }
 

@@ -52,12 +52,11 @@ struct EpochResult {
 
 // Where a run is; a checkpoint holds it. A new run starts with the default.
 struct FitPosition {
-    int epoch = 0;      // epochs finished
-    int64_t batch = 0;  // batches of the next epoch that are done
-    Sums sums = {};     // over these batches
-    double best =
-        -std::numeric_limits<double>::infinity();  // EpochResult::selected of the best epoch
-    int best_epoch = 0;                            // 0: none yet
+    int epoch = 0;                                           // epochs finished
+    int64_t batch = 0;                                       // batches of the next epoch that are done
+    Sums sums = {};                                          // over these batches
+    double best = -std::numeric_limits<double>::infinity();  // EpochResult::selected of the best epoch
+    int best_epoch = 0;                                      // 0: none yet
     Plateau plateau = {};
 };
 
@@ -73,10 +72,9 @@ struct FitHooks {
     std::function<void(const EpochResult&)> epoch = {};
     // Called where the run can be resumed: after an epoch, every `save_every` batches, and when asked to stop.
     std::function<void(const FitPosition&, bool best)> save = {};
-    std::function<bool()> stop = {};  // asked after every update and every epoch
-    std::function<bool()> interrupt =
-        {};                  // asked after every batch of validation, which then starts anew
-    int64_t save_every = 0;  // batches; 0: only after epochs
+    std::function<bool()> stop = {};       // asked after every update and every epoch
+    std::function<bool()> interrupt = {};  // asked after every batch of validation, which then starts anew
+    int64_t save_every = 0;                // batches; 0: only after epochs
 };
 
 // Exit::usage for unknown names of schedules, metrics and attributes, Exit::data for an empty split: what fit() finds
@@ -84,12 +82,8 @@ struct FitHooks {
 void check_fit(const ImageData&, const FitOptions&);
 
 // True when all epochs are done, false when `stop` or `interrupt` ended the run.
-bool fit(Trainer&,
-         const Preprocessing&,
-         const ImageData&,
-         const FitOptions&,
-         const FitPosition& start,
-         const FitHooks&);
+bool fit(
+    Trainer&, const Preprocessing&, const ImageData&, const FitOptions&, const FitPosition& start, const FitHooks&);
 
 // 1 / count per class over the training split, scaled to mean 1 over samples.
 std::vector<double> balanced_class_weights(const Dataset&);

@@ -7,37 +7,35 @@
 namespace fp {
 namespace {
 
-constexpr OptimizerKind kSgd{
-    .name = "sgd",
-    .says = "with momentum",
-    .slots = 1,
-    .update = [](const Optimizer& op, const OptimizerOptions& o, const OptimizerRun& run) {
-        op.sgd(run.count,
-               {.lr = run.lr,
-                .momentum = o.momentum,
-                .decay = run.decay,
-                .nesterov = o.nesterov,
-                .scale = run.scale,
-                .clipped = run.clipped},
-               {.w = run.w, .g = run.g, .v = run.m}, {});
-    }};
+constexpr OptimizerKind kSgd{.name = "sgd",
+                             .says = "with momentum",
+                             .slots = 1,
+                             .update = [](const Optimizer& op, const OptimizerOptions& o, const OptimizerRun& run) {
+                                 op.sgd(run.count,
+                                        {.lr = run.lr,
+                                         .momentum = o.momentum,
+                                         .decay = run.decay,
+                                         .nesterov = o.nesterov,
+                                         .scale = run.scale,
+                                         .clipped = run.clipped},
+                                        {.w = run.w, .g = run.g, .v = run.m}, {});
+                             }};
 
-constexpr OptimizerKind kAdamW{
-    .name = "adamw",
-    .says = "Adam with decoupled weight decay",
-    .slots = 2,
-    .update = [](const Optimizer& op, const OptimizerOptions& o, const OptimizerRun& run) {
-        op.adamw(run.count,
-                 {.lr = run.lr,
-                  .beta1 = o.beta1,
-                  .beta2 = o.beta2,
-                  .eps = o.eps,
-                  .decay = run.decay,
-                  .step = run.step,
-                  .scale = run.scale,
-                  .clipped = run.clipped},
-                 {.w = run.w, .g = run.g, .m = run.m, .v = run.v}, {});
-    }};
+constexpr OptimizerKind kAdamW{.name = "adamw",
+                               .says = "Adam with decoupled weight decay",
+                               .slots = 2,
+                               .update = [](const Optimizer& op, const OptimizerOptions& o, const OptimizerRun& run) {
+                                   op.adamw(run.count,
+                                            {.lr = run.lr,
+                                             .beta1 = o.beta1,
+                                             .beta2 = o.beta2,
+                                             .eps = o.eps,
+                                             .decay = run.decay,
+                                             .step = run.step,
+                                             .scale = run.scale,
+                                             .clipped = run.clipped},
+                                            {.w = run.w, .g = run.g, .m = run.m, .v = run.v}, {});
+                               }};
 
 }  // namespace
 
@@ -53,8 +51,7 @@ OptimizerState::OptimizerState(const ParamStore& params, const OptimizerOptions&
       seen_(kernels_.memory, sizeof(GradientScale)) {
     *seen_.as<GradientScale>() = {};
     for (int i = 0; i < slots(); ++i) {
-        slots_[i] =
-            Buffer(kernels_.memory, size_t(params.trained_count()) * bytes_of(kernels_.parameter));
+        slots_[i] = Buffer(kernels_.memory, size_t(params.trained_count()) * bytes_of(kernels_.parameter));
         kernels_.memory.zero(slots_[i].data(), slots_[i].bytes(), {});
     }
 }
@@ -78,8 +75,7 @@ const GradientScale* OptimizerState::clip(const ParamStore& params, double scale
         op.sum_squares(end - begin, at(params.grads(), begin), squares + i, scratch, {});
     }
     auto* clipped = static_cast<GradientScale*>(clipped_.data());
-    op.clip(int(runs.size()),
-            {.squares = squares, .scale = scale, .most = options_.clip_norm, .to = clipped}, {});
+    op.clip(int(runs.size()), {.squares = squares, .scale = scale, .most = options_.clip_norm, .to = clipped}, {});
     memory.copy_out_later(seen_.as<void>(), clipped, sizeof(*clipped), {});
     return clipped;
 }
@@ -110,10 +106,7 @@ std::vector<double> OptimizerState::get(const ParamStore& params, const Param& p
     return params.get_block(p, slots_[slot].data());
 }
 
-void OptimizerState::set(const ParamStore& params,
-                         const Param& p,
-                         int slot,
-                         const std::vector<double>& values) {
+void OptimizerState::set(const ParamStore& params, const Param& p, int slot, const std::vector<double>& values) {
     params.set_block(p, slots_[slot].data(), values.data());
 }
 

@@ -23,36 +23,29 @@ namespace {
 using O = ScheduleOptions;
 using Time = ScheduleTime;
 
-constexpr Schedule kConstant{
-    .name = "constant", .says = "lr", .rate = [](const O& o, const Time&) { return o.lr; }};
+constexpr Schedule kConstant{.name = "constant", .says = "lr", .rate = [](const O& o, const Time&) { return o.lr; }};
 
-constexpr Schedule kStep{
-    .name = "step", .says = "lr gamma^floor(epoch / step)", .rate = [](const O& o, const Time& t) {
-        return o.lr * std::pow(o.gamma, std::floor(t.epoch / o.step));
+constexpr Schedule kStep{.name = "step", .says = "lr gamma^floor(epoch / step)", .rate = [](const O& o, const Time& t) {
+                             return o.lr * std::pow(o.gamma, std::floor(t.epoch / o.step));
+                         }};
+
+constexpr Schedule kMultistep{
+    .name = "multistep", .says = "lr gamma^(milestones passed)", .rate = [](const O& o, const Time& t) {
+        const auto passed =
+            std::count_if(o.milestones.begin(), o.milestones.end(), [&](int m) { return t.epoch >= m; });
+        return o.lr * std::pow(o.gamma, double(passed));
     }};
 
-constexpr Schedule kMultistep{.name = "multistep",
-                              .says = "lr gamma^(milestones passed)",
-                              .rate = [](const O& o, const Time& t) {
-                                  const auto passed =
-                                      std::count_if(o.milestones.begin(), o.milestones.end(),
-                                                    [&](int m) { return t.epoch >= m; });
-                                  return o.lr * std::pow(o.gamma, double(passed));
-                              }};
+constexpr Schedule kCosine{.name = "cosine",
+                           .says = "final + (lr - final) (1 + cos(pi t)) / 2, t the share of the epochs after warm-up",
+                           .rate = [](const O& o, const Time& t) {
+                               return o.final_lr + (o.lr - o.final_lr) * (1 + std::cos(std::numbers::pi * t.share)) / 2;
+                           }};
 
-constexpr Schedule kCosine{
-    .name = "cosine",
-    .says = "final + (lr - final) (1 + cos(pi t)) / 2, t the share of the epochs after warm-up",
-    .rate = [](const O& o, const Time& t) {
-        return o.final_lr + (o.lr - o.final_lr) * (1 + std::cos(std::numbers::pi * t.share)) / 2;
+constexpr Schedule kPolynomial{
+    .name = "polynomial", .says = "final + (lr - final) (1 - t)^power", .rate = [](const O& o, const Time& t) {
+        return o.final_lr + (o.lr - o.final_lr) * std::pow(1 - t.share, o.power);
     }};
-
-constexpr Schedule kPolynomial{.name = "polynomial",
-                               .says = "final + (lr - final) (1 - t)^power",
-                               .rate = [](const O& o, const Time& t) {
-                                   return o.final_lr +
-                                          (o.lr - o.final_lr) * std::pow(1 - t.share, o.power);
-                               }};
 
 constexpr Schedule kPlateau{
     .name = "plateau",
@@ -62,8 +55,7 @@ constexpr Schedule kPlateau{
 }  // namespace
 
 std::span<const Schedule* const> Schedule::all() {
-    static constexpr std::array kAll{&kConstant, &kStep,       &kMultistep,
-                                     &kCosine,   &kPolynomial, &kPlateau};
+    static constexpr std::array kAll{&kConstant, &kStep, &kMultistep, &kCosine, &kPolynomial, &kPlateau};
     return kAll;
 }
 

@@ -20,9 +20,7 @@ double of_attribute(const AttributeReport& a, const std::string& key, const std:
 
 }  // namespace
 
-double selection_value(const Predictions& p,
-                       const std::string& select,
-                       const std::vector<std::string>& attributes) {
+double selection_value(const Predictions& p, const std::string& select, const std::vector<std::string>& attributes) {
     // What noise adds to an rms gap is estimated by a bootstrap; all else needs no resampling.
     const int resamples = select.starts_with("rms:") ? 200 : 0;
     const Report report = evaluate(p, attributes, {.resamples = resamples});
@@ -31,8 +29,7 @@ double selection_value(const Predictions& p,
         const std::string key = select.substr(0, colon), attribute = select.substr(colon + 1);
         for (const AttributeReport& a : report.attributes)
             if (a.name == attribute) return of_attribute(a, key, select);
-        fail_with(Exit::usage, "--select ", select, ": ", attribute,
-                  " is no --attribute of this run");
+        fail_with(Exit::usage, "--select ", select, ": ", attribute, " is no --attribute of this run");
     }
     for (const Measure& m : report.metrics)
         if (m.key == select) return m.value;

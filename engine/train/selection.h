@@ -14,8 +14,6 @@ namespace fp {
 //   worst:ATTRIBUTE      the accuracy of the worst group
 //   rms:ATTRIBUTE        the root mean square gap per class, without what sampling noise adds to it
 // The sign is such that more is better. NaN where the metric cannot be estimated; Exit::usage for an unknown name.
-double selection_value(const Predictions&,
-                       const std::string& select,
-                       const std::vector<std::string>& attributes);
+double selection_value(const Predictions&, const std::string& select, const std::vector<std::string>& attributes);
 
 }  // namespace fp

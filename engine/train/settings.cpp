@@ -15,8 +15,8 @@ FitOptions fit_options(const TrainingSettings& t,
                        int batch_size,
                        uint64_t seed,
                        const Dataset& set) {
-    FP_REQUIRE(t.class_weights == "none" || t.class_weights == "balanced", Exit::usage,
-               "--class-weights `", t.class_weights, "` is neither none nor balanced");
+    FP_REQUIRE(t.class_weights == "none" || t.class_weights == "balanced", Exit::usage, "--class-weights `",
+               t.class_weights, "` is neither none nor balanced");
     const std::vector<std::string> names = plain_names(weighted);
     FitOptions f{.epochs = t.epochs,
                  .batch_size = batch_size,
@@ -51,11 +51,9 @@ FitOptions fit_options(const TrainingSettings& t,
 
 std::string epoch_line(const EpochResult& r, int epochs) {
     const auto number = [](double v) { return std::isfinite(v) ? v : 0.0; };
-    return fmt::format(
-        "epoch {:>3}/{}  loss {:.4f}  val: loss {:.4f} acc {:.4f} bal {:.4f} f1 {:.4f}{}", r.epoch,
-        epochs, number(r.train.loss), number(r.val.loss), number(r.val.metric("accuracy")),
-        number(r.val.metric("balanced_accuracy")), number(r.val.metric("macro_f1")),
-        r.best ? " *" : "");
+    return fmt::format("epoch {:>3}/{}  loss {:.4f}  val: loss {:.4f} acc {:.4f} bal {:.4f} f1 {:.4f}{}", r.epoch,
+                       epochs, number(r.train.loss), number(r.val.loss), number(r.val.metric("accuracy")),
+                       number(r.val.metric("balanced_accuracy")), number(r.val.metric("macro_f1")), r.best ? " *" : "");
 }
 
 }  // namespace fp

@@ -20,11 +20,8 @@ struct TrainingSettings {
 };
 
 // `attributes` are names, or with a weight "sex=2".
-FitOptions fit_options(const TrainingSettings&,
-                       const std::vector<std::string>& attributes,
-                       int batch_size,
-                       uint64_t seed,
-                       const Dataset&);
+FitOptions fit_options(
+    const TrainingSettings&, const std::vector<std::string>& attributes, int batch_size, uint64_t seed, const Dataset&);
 
 // One line for a person, within 80 columns.
 std::string epoch_line(const EpochResult&, int epochs);

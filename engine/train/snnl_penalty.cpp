@@ -20,32 +20,24 @@ public:
     }
 
     double operator()(Tape& tape, const Batch& batch, std::vector<Tape::Seed>& seeds) {
-        if (layers_.empty())
-            layers_ = match_layers(tape.nodes(), channel_sets(tape.nodes()), o_.layers);
+        if (layers_.empty()) layers_ = match_layers(tape.nodes(), channel_sets(tape.nodes()), o_.layers);
         double value = 0;
         for (const std::string& layer : layers_) {
             const Var row = tap_row(tape.nodes(), layer, o_.tap);
-            FP_REQUIRE(tape.needs_grad(row), Exit::usage, "--snnl-weight: nothing up to ", layer,
-                       " is trained");
+            FP_REQUIRE(tape.needs_grad(row), Exit::usage, "--snnl-weight: nothing up to ", layer, " is trained");
             Tensor gradient;
-            for (const PenaltyAttribute& a : attributes_)
-                value += add(tape, row, batch, a, gradient);
+            for (const PenaltyAttribute& a : attributes_) value += add(tape, row, batch, a, gradient);
             if (gradient) seeds.push_back({row, gradient});
         }
         return value;
     }
 
 private:
-    double add(Tape& tape,
-               Var row,
-               const Batch& batch,
-               const PenaltyAttribute& attribute,
-               Tensor& gradient) {
+    double add(Tape& tape, Var row, const Batch& batch, const PenaltyAttribute& attribute, Tensor& gradient) {
         std::vector<int32_t> groups;
         for (int i = 0; i < batch.n; ++i)
             groups.push_back(batch.labels[i] < 0 ? -1 : attribute.of[size_t(batch.samples[i])]);
-        const double by_chance =
-            chance(groups, o_.given_class ? batch.labels : std::vector<int32_t>{});
+        const double by_chance = chance(groups, o_.given_class ? batch.labels : std::vector<int32_t>{});
         if (!(by_chance > 0)) return 0;
 
         const Kernels& k = tape.kernels();
@@ -62,8 +54,7 @@ private:
         const size_t score_bytes = size_t(x.map.c) * sizeof(double);
         auto* scores = static_cast<double*>(scores_.grow(k.memory, score_bytes));
         void* scratch = tape.scratch(std::max<size_t>(k.snnl.scratch_bytes(s, true), 1));
-        k.snnl.forward(s, {.x = x.data, .labels = labels, .strata = strata, .scores = scores},
-                       scratch, tape.stream());
+        k.snnl.forward(s, {.x = x.data, .labels = labels, .strata = strata, .scores = scores}, scratch, tape.stream());
         std::vector<double> score(x.map.c);
         k.memory.copy_out(score.data(), scores, score_bytes, tape.stream());
 
@@ -74,14 +65,9 @@ private:
         k.memory.copy_in(scores, slope.data(), score_bytes, tape.stream());
         const Write write = gradient ? Write::add : Write::replace;
         if (!gradient) gradient = tape.empty(x.map);
-        k.snnl.backward(s,
-                        {.x = x.data,
-                         .labels = labels,
-                         .strata = strata,
-                         .dscore = scores,
-                         .dx = gradient.data,
-                         .write = write},
-                        scratch, tape.stream());
+        k.snnl.backward(
+            s, {.x = x.data, .labels = labels, .strata = strata, .dscore = scores, .dx = gradient.data, .write = write},
+            scratch, tape.stream());
         k.memory.synchronize(tape.stream());  // slope and groups are ours
         return value;
     }
@@ -94,13 +80,11 @@ private:
 
 }  // namespace
 
-Penalty snnl_penalty(const SnnlPenaltyOptions& options,
-                     const std::vector<PenaltyAttribute>& attributes) {
+Penalty snnl_penalty(const SnnlPenaltyOptions& options, const std::vector<PenaltyAttribute>& attributes) {
     const auto penalty = std::make_shared<SnnlPenalty>(options, attributes);
-    return {
-        .add = [penalty](Tape& tape, const Batch& batch,
-                         std::vector<Tape::Seed>& seeds) { return (*penalty)(tape, batch, seeds); },
-        .rows = rows_for(options.tap)};
+    return {.add = [penalty](Tape& tape, const Batch& batch,
+                             std::vector<Tape::Seed>& seeds) { return (*penalty)(tape, batch, seeds); },
+            .rows = rows_for(options.tap)};
 }
 
 }  // namespace fp

@@ -30,8 +30,7 @@ void say_imported(const ImportReport& report, const TrainRun& run) {
     std::string line = fmt::format("{}: {} tensors loaded", run.weights, report.loaded);
     if (report.head_replaced) line += "; the head has another size and starts anew";
     if (!report.unexpected.empty())
-        line +=
-            fmt::format("; {} not used, {} first", report.unexpected.size(), report.unexpected[0]);
+        line += fmt::format("; {} not used, {} first", report.unexpected.size(), report.unexpected[0]);
     run.observer.say(line);
     for (const std::string& note : report.notes) run.observer.say("  " + note);
 }
@@ -73,8 +72,7 @@ public:
             out.document = train_document(run_.folder.string(), metrics, data_);
             return out;
         }
-        out.finished =
-            fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
+        out.finished = fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
         write_bad_images(folder_ / "bad_images.csv", data_);
         out.document = train_document(run_.folder.string(), metrics, data_);
         return out;
@@ -89,8 +87,7 @@ private:
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();
-        if (!log_.str().empty() && run_.observer.warn)
-            run_.observer.warn(log_.str().substr(0, log_.str().size() - 1));
+        if (!log_.str().empty() && run_.observer.warn) run_.observer.warn(log_.str().substr(0, log_.str().size() - 1));
         if (!found) {
             initialize(net_, o_, run_);
             return;
@@ -107,8 +104,7 @@ private:
         const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
         std::optional<Trainer::Averaged> averaged;
         if (trainer.has_average()) averaged.emplace(trainer);
-        checkpoints_.save(
-            {trainer.optimizer().step(), to_file(net_, card_), state, to_text(position)}, best);
+        checkpoints_.save({trainer.optimizer().step(), to_file(net_, card_), state, to_text(position)}, best);
     }
 
     FitHooks hooks(Trainer& trainer, Metrics& metrics) {

@@ -38,7 +38,6 @@ struct TrainResult {
 
 // Initializes the network with FitOptions::seed, or from TrainRun::weights, or resumes the run in the folder. With 0
 // epochs the initial weights become the checkpoint.
-TrainResult train(
-    Network&, const Preprocessing&, const ImageData&, const FitOptions&, const TrainRun&);
+TrainResult train(Network&, const Preprocessing&, const ImageData&, const FitOptions&, const TrainRun&);
 
 }  // namespace fp

@@ -76,10 +76,8 @@ ordered_json all_to_json(const TrainingSettings& t) {
 }
 
 ordered_json epoch_row(const EpochResult& r) {
-    ordered_json train{{"loss", r.train.loss},
-                       {"accuracy", r.train.accuracy},
-                       {"samples", r.train.samples},
-                       {"lr", r.train.lr}};
+    ordered_json train{
+        {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
     if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
     ordered_json out{{"epoch", r.epoch}, {"train", train}};
     if (r.val_raw) out["val_raw"] = to_json(*r.val_raw);
@@ -106,9 +104,7 @@ ordered_json to_json(const FitPosition& p) {
             {"best", number_or_null(p.best)},
             {"best_epoch", p.best_epoch},
             {"plateau",
-             {{"best", number_or_null(p.plateau.best)},
-              {"waited", p.plateau.waited},
-              {"drops", p.plateau.drops}}}};
+             {{"best", number_or_null(p.plateau.best)}, {"waited", p.plateau.waited}, {"drops", p.plateau.drops}}}};
 }
 
 FitPosition fit_position_from(const ordered_json& j) {
@@ -120,8 +116,7 @@ FitPosition fit_position_from(const ordered_json& j) {
                              .samples = j.at("samples").get<int64_t>(),
                              .correct = j.at("correct").get<int64_t>()},
                     .best_epoch = j.at("best_epoch").get<int>(),
-                    .plateau = {.waited = plateau.at("waited").get<int>(),
-                                .drops = plateau.at("drops").get<int>()}};
+                    .plateau = {.waited = plateau.at("waited").get<int>(), .drops = plateau.at("drops").get<int>()}};
     if (!j.at("best").is_null()) out.best = j.at("best").get<double>();
     if (!plateau.at("best").is_null()) out.plateau.best = plateau.at("best").get<double>();
     return out;
@@ -134,8 +129,7 @@ void append_to(Metrics& metrics, const EpochResult& r, int64_t step) {
 }
 
 std::string provenance_of(const std::string& tool, const Dataset& set) {
-    return ordered_json{{"tool", version_line(tool)},
-                        {"data", {{"name", set.name}, {"split", split_hash(set)}}}}
+    return ordered_json{{"tool", version_line(tool)}, {"data", {{"name", set.name}, {"split", split_hash(set)}}}}
         .dump();
 }
 
@@ -149,8 +143,6 @@ std::string train_document(const std::string& out, const Metrics& metrics, const
 
 std::string to_text(const FitPosition& p) { return json_line(to_json(p)); }
 
-FitPosition parse_fit_position(const std::string& text) {
-    return fit_position_from(ordered_json::parse(text));
-}
+FitPosition parse_fit_position(const std::string& text) { return fit_position_from(ordered_json::parse(text)); }
 
 }  // namespace fp

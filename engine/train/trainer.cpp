@@ -17,17 +17,13 @@ std::string first_not_finite(const Tape& tape) {
     for (const Node& node : tape.nodes()) {
         if (!node.value) continue;
         for (const double v : read_activations(k, node.value.data, 0, node.value.map.stored()))
-            if (!std::isfinite(v))
-                return text(name(node.op), node.layer.empty() ? "" : " ", node.layer);
+            if (!std::isfinite(v)) return text(name(node.op), node.layer.empty() ? "" : " ", node.layer);
     }
     return "the loss";
 }
 
 // How many rows of the logits, which lie as `map` says, are largest at their label.
-int count_correct(const void* logits,
-                  Type type,
-                  const Map& map,
-                  const std::vector<int32_t>& labels) {
+int count_correct(const void* logits, Type type, const Map& map, const std::vector<int32_t>& labels) {
     int correct = 0;
     for (int n = 0; n < map.n; ++n) {
         int best = 0;
@@ -41,9 +37,7 @@ int count_correct(const void* logits,
 
 }  // namespace
 
-Trainer::Trainer(Network& network,
-                 const Preprocessing& preprocessing,
-                 const TrainerOptions& options)
+Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const TrainerOptions& options)
     : network_(network),
       options_(options),
       session_(network),
@@ -53,8 +47,7 @@ Trainer::Trainer(Network& network,
       optimizer_(network.params, options.optimizer),
       results_(network.kernels().order) {
     for (auto& of_slot : graphs_)
-        for (auto& graph : of_slot)
-            graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
+        for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
     const ParamStore& p = network.params;
     const Memory& memory = network.kernels().memory;
@@ -114,19 +107,18 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     check_norm();  // of the last update, which was enqueued before
     const double loss = results_.loss();
     if (!std::isfinite(loss)) explain(step, loss);
-    FP_REQUIRE(std::isfinite(step.penalty), Exit::diverged, "the penalty is ", step.penalty,
-               " in batch ", batch.number);
+    FP_REQUIRE(std::isfinite(step.penalty), Exit::diverged, "the penalty is ", step.penalty, " in batch ",
+               batch.number);
     network_.batches_seen += 1;
     network_.params.touch();  // the norms' running statistics have moved
     ++pending_;
     if (last || pending_ == options_.accumulate) update(lr);
-    const int64_t samples =
-        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
+    const int64_t samples = std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
     return {.loss = loss * double(samples),
             .penalty = step.penalty * double(samples),
             .samples = samples,
-            .correct = count_correct(results_.logits.as<void>(), network_.kernels().activation,
-                                     results_.map, batch.labels)};
+            .correct =
+                count_correct(results_.logits.as<void>(), network_.kernels().activation, results_.map, batch.labels)};
 }
 
 // Runs forward again, from weights that have not moved, to look at each row.
@@ -159,8 +151,7 @@ void Trainer::check_weights() const {
 
 void Trainer::check_norm() const {
     const double norm = optimizer_.norm();
-    FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ",
-               optimizer_.step());
+    FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ", optimizer_.step());
 }
 
 void Trainer::update(double lr) {
@@ -173,22 +164,18 @@ void Trainer::update(double lr) {
     const ParamStore& p = network_.params;
     const auto& op = network_.kernels().optimizer;
     op.blend(p.trained_count(),
-             {.keep = keep,
-              .average = static_cast<par*>(average_[0].data()),
-              .w = static_cast<const par*>(p.values())},
+             {.keep = keep, .average = static_cast<par*>(average_[0].data()), .w = static_cast<const par*>(p.values())},
              {});
-    op.blend(p.statistics_count(),
-             {.keep = keep,
-              .average = static_cast<par*>(average_[1].data()),
-              .w = static_cast<const par*>(p.statistics())},
-             {});
+    op.blend(
+        p.statistics_count(),
+        {.keep = keep, .average = static_cast<par*>(average_[1].data()), .w = static_cast<const par*>(p.statistics())},
+        {});
 }
 
 Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) {
     const ParamStore& p = trainer.network_.params;
-    held_ = Buffer(trainer.network_.kernels().memory,
-                   size_t(std::max(p.trained_count(), p.statistics_count())) *
-                       bytes_of(trainer.network_.kernels().parameter));
+    held_ = Buffer(trainer.network_.kernels().memory, size_t(std::max(p.trained_count(), p.statistics_count())) *
+                                                          bytes_of(trainer.network_.kernels().parameter));
     trainer_.swap_average(held_);
 }
 
@@ -238,13 +225,11 @@ std::vector<TensorEntry> Trainer::save() const {
 
 void Trainer::load(const std::vector<TensorEntry>& tensors) {
     const ParamStore& store = network_.params;
-    auto find = [&](const std::string& name,
-                    const std::vector<int64_t>& shape) -> const TensorEntry& {
-        const auto entry = std::find_if(tensors.begin(), tensors.end(),
-                                        [&](const TensorEntry& t) { return t.name == name; });
+    auto find = [&](const std::string& name, const std::vector<int64_t>& shape) -> const TensorEntry& {
+        const auto entry =
+            std::find_if(tensors.begin(), tensors.end(), [&](const TensorEntry& t) { return t.name == name; });
         FP_REQUIRE(entry != tensors.end(), Exit::model, "training state: ", name, " is missing");
-        FP_REQUIRE(entry->shape == shape, Exit::model, "training state: ", name,
-                   " has another shape than the model's");
+        FP_REQUIRE(entry->shape == shape, Exit::model, "training state: ", name, " has another shape than the model's");
         return *entry;
     };
     auto values = [&](const std::string& kind, const Param& p) {

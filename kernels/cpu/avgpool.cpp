@@ -17,9 +17,7 @@ struct Range {
     int count() const { return last - first; }
 };
 
-Range cell(int i, int in, int out) {
-    return {AvgPoolShape::first(i, in, out), AvgPoolShape::last(i, in, out)};
-}
+Range cell(int i, int in, int out) { return {AvgPoolShape::first(i, in, out), AvgPoolShape::last(i, in, out)}; }
 
 template <int kBlock>
 void forward_plane(const AvgPoolShape& s, const float* x, float* y) {
@@ -82,8 +80,7 @@ void forward(const AvgPoolShape& s, const AvgPool::Forward& args, Stream) {
     const auto* x = as<float>(args.x);
     auto* y = as<float>(args.y);
     with_block(s.x.block, [&](auto block) {
-        for_each_plane(s,
-                       [&](int64_t in, int64_t out) { forward_plane<block>(s, x + in, y + out); });
+        for_each_plane(s, [&](int64_t in, int64_t out) { forward_plane<block>(s, x + in, y + out); });
     });
 }
 
@@ -91,9 +88,7 @@ void backward(const AvgPoolShape& s, const AvgPool::Backward& args, Stream) {
     const auto* dy = as<float>(args.dy);
     auto* dx = as<float>(args.dx);
     with_block(s.x.block, [&](auto block) {
-        for_each_plane(s, [&](int64_t in, int64_t out) {
-            backward_plane<block>(s, dy + out, dx + in, args.write);
-        });
+        for_each_plane(s, [&](int64_t in, int64_t out) { backward_plane<block>(s, dy + out, dx + in, args.write); });
     });
 }
 

@@ -75,10 +75,7 @@ struct Line {
     Floats<B> mean, scale, shift;
 };
 template <int B, bool kRelu, bool kResidual>
-void normalize(const NormUnits& units,
-               const NormUnit& unit,
-               const Normalized& maps,
-               const Line<B>& line) {
+void normalize(const NormUnits& units, const NormUnit& unit, const Normalized& maps, const Line<B>& line) {
     // Copies: the compiler must assume that a store to y changes `maps` and `line`.
     const float *x = maps.x, *residual = maps.residual;
     float* const y = maps.y;
@@ -100,17 +97,14 @@ void normalize(const BatchNormShape& s,
                const Normalized& maps,
                const Line<B>& line) {
     with_flag(s.relu, [&](auto relu) {
-        with_flag(s.residual, [&](auto has_residual) {
-            normalize<B, relu, has_residual>(units, unit, maps, line);
-        });
+        with_flag(s.residual, [&](auto has_residual) { normalize<B, relu, has_residual>(units, unit, maps, line); });
     });
 }
 
 size_t scratch_bytes(const BatchNormShape& s) { return NormScratch::bytes(s.x); }
 
 void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_block, Stream) {
-    const Normalized maps{
-        .x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
+    const Normalized maps{.x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
     const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
     auto *running_mean = as<float>(args.running_mean), *running_var = as<float>(args.running_var);
     auto *mean = as<float>(args.mean), *rstd = as<float>(args.rstd);
@@ -129,11 +123,10 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_
         };
         const auto finish = [&](int channels) {
             Moments<B> all;
-            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block();
-                 ++i) {
+            for (int i = channels * units.per_block(); i < (channels + 1) * units.per_block(); ++i) {
                 const NormUnit unit = units[i];
-                all.join({double(unit.last - unit.first) * double(s.x.pixels()),
-                          load<B>(scratch.of(i, B)), load<B>(scratch.of(i, B) + B)});
+                all.join({double(unit.last - unit.first) * double(s.x.pixels()), load<B>(scratch.of(i, B)),
+                          load<B>(scratch.of(i, B) + B)});
             }
             for (int lane = 0; lane < B; ++lane) {
                 const int c = channels * B + lane;
@@ -154,17 +147,14 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_
             const NormUnit unit = units[i];
             const int c = unit.block * B;
             normalize<B>(s, units, unit, maps,
-                         {.mean = load<B>(mean + c),
-                          .scale = load<B>(scale + c),
-                          .shift = load<B>(shift + c)});
+                         {.mean = load<B>(mean + c), .scale = load<B>(scale + c), .shift = load<B>(shift + c)});
         };
         in_batches(units, s.residual ? 3 : 2, sum, finish, apply);
     });
 }
 
 void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream) {
-    const Normalized maps{
-        .x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
+    const Normalized maps{.x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
     const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
     const auto *mean = as<float>(args.running_mean), *var = as<float>(args.running_var);
     const NormUnits units{s.x};
@@ -177,8 +167,7 @@ void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream) {
             Floats<B> scale;
             for (int lane = 0; lane < B; ++lane)
                 scale[lane] = float(gamma[c + lane] / std::sqrt(var[c + lane] + s.eps));
-            normalize<B>(s, units, unit, maps,
-                         {.mean = load<B>(mean + c), .scale = scale, .shift = load<B>(beta + c)});
+            normalize<B>(s, units, unit, maps, {.mean = load<B>(mean + c), .scale = scale, .shift = load<B>(beta + c)});
         }
     });
 }
@@ -191,11 +180,8 @@ struct Differentiated {
 
 // g and its sums over a unit; g is also written to dresidual, if there is one.
 template <int B, bool kRelu>
-void sum_gradient(const NormUnits& units,
-                  const NormUnit& unit,
-                  const Differentiated& maps,
-                  const Floats<B>& mean,
-                  double* partial) {
+void sum_gradient(
+    const NormUnits& units, const NormUnit& unit, const Differentiated& maps, const Floats<B>& mean, double* partial) {
     const float *x = maps.x, *y = maps.y, *dy = maps.dy;
     float* const dresidual = maps.dresidual;
     const bool add = maps.dresidual_write == Write::add;
@@ -222,10 +208,7 @@ struct GradientLine {
     Floats<B> mean, scale, drift, slope;
 };
 template <int B, bool kRelu, bool kAdd>
-void propagate(const NormUnits& units,
-               const NormUnit& unit,
-               const Differentiated& maps,
-               const GradientLine<B>& line) {
+void propagate(const NormUnits& units, const NormUnit& unit, const Differentiated& maps, const GradientLine<B>& line) {
     const Floats<B> mean = line.mean, scale = line.scale, drift = line.drift, slope = line.slope;
     const float *x = maps.x, *y = maps.y, *dy = maps.dy;
     float* const dx = maps.dx;
@@ -275,10 +258,7 @@ void finish_gradient(const NormUnits& units,
 
 // `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen.
 template <class Args, class Rstd>
-void differentiate(const BatchNormShape& s,
-                   const Args& args,
-                   const Statistics<Rstd>& of,
-                   void* scratch_block) {
+void differentiate(const BatchNormShape& s, const Args& args, const Statistics<Rstd>& of, void* scratch_block) {
     const BatchNorm::Gradients& to = args.to;
     const Differentiated maps{.x = as<float>(args.x),
                               .y = as<float>(args.y),
@@ -300,22 +280,16 @@ void differentiate(const BatchNormShape& s,
         const auto sum = [&](int i) {
             const NormUnit unit = units[i];
             with_flag(s.relu, [&](auto relu) {
-                sum_gradient<B, relu>(units, unit, maps, load<B>(mean + unit.block * B),
-                                      scratch.of(i, B));
+                sum_gradient<B, relu>(units, unit, maps, load<B>(mean + unit.block * B), scratch.of(i, B));
             });
         };
-        const auto finish = [&](int channels) {
-            finish_gradient<B>(units, channels, scratch, of, to);
-        };
+        const auto finish = [&](int channels) { finish_gradient<B>(units, channels, scratch, of, to); };
         const auto apply = [&](int i) {
             const NormUnit unit = units[i];
             const int c = unit.block * B;
-            GradientLine<B> line{.mean = load<B>(mean + c),
-                                 .scale = {},
-                                 .drift = load<B>(drift + c),
-                                 .slope = load<B>(slope + c)};
-            for (int lane = 0; lane < B; ++lane)
-                line.scale[lane] = float(gamma[c + lane] * of.rstd(c + lane));
+            GradientLine<B> line{
+                .mean = load<B>(mean + c), .scale = {}, .drift = load<B>(drift + c), .slope = load<B>(slope + c)};
+            for (int lane = 0; lane < B; ++lane) line.scale[lane] = float(gamma[c + lane] * of.rstd(c + lane));
             with_flag(s.relu && !g_kept, [&](auto relu) {
                 with_flag(to.dx_write == Write::add,
                           [&](auto add) { propagate<B, relu, add>(units, unit, second, line); });
@@ -330,13 +304,8 @@ void backward(const BatchNormShape& s, const BatchNorm::Backward& args, void* sc
     differentiate(s, args, Statistics{as<float>(args.mean), rstd, true}, scratch);
 }
 
-void backward_frozen(const BatchNormShape& s,
-                     const BatchNorm::BackwardFrozen& args,
-                     void* scratch,
-                     Stream) {
-    const auto rstd = [var = as<float>(args.running_var), eps = s.eps](int c) {
-        return 1 / std::sqrt(var[c] + eps);
-    };
+void backward_frozen(const BatchNormShape& s, const BatchNorm::BackwardFrozen& args, void* scratch, Stream) {
+    const auto rstd = [var = as<float>(args.running_var), eps = s.eps](int c) { return 1 / std::sqrt(var[c] + eps); };
     differentiate(s, args, Statistics{as<float>(args.running_mean), rstd, false}, scratch);
 }
 

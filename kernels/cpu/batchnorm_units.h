@@ -46,8 +46,7 @@ void for_tiles(const NormUnits& units, const NormUnit& unit, const Body& body) {
     if (pixels > kTilePixels) {
         for (int n = unit.first; n < unit.last; ++n)
             for (int64_t p = 0; p < pixels; p += kTilePixels)
-                body(NormTile{units.plane(n, unit.block) + p * units.map.block, 1,
-                              std::min(kTilePixels, pixels - p)});
+                body(NormTile{units.plane(n, unit.block) + p * units.map.block, 1, std::min(kTilePixels, pixels - p)});
     } else {
         const int images = int(kTilePixels / pixels);
         for (int n = unit.first; n < unit.last; n += images)
@@ -68,11 +67,7 @@ inline void for_pixels(const NormUnits& units, const NormTile& tile, const Body&
 // i, then finish(block) of every block, then second(i) of every unit in reverse order, so that it begins with what pass
 // read last. All threads of the team meet between the three.
 template <class Pass, class Finish, class Second>
-void in_batches(const NormUnits& units,
-                int streams,
-                const Pass& pass,
-                const Finish& finish,
-                const Second& second) {
+void in_batches(const NormUnits& units, int streams, const Pass& pass, const Finish& finish, const Second& second) {
     const Map& map = units.map;
     const int64_t block_bytes = streams * int64_t(sizeof(float)) * map.stored() / map.blocks();
     const int blocks = int(std::clamp<int64_t>(kBatchBytes / block_bytes, 1, map.blocks()));
@@ -101,8 +96,7 @@ struct NormScratch {
 
     static int64_t partials(const Map& map) { return int64_t(NormUnits{map}.count()) * map.block; }
     static size_t bytes(const Map& map) {
-        return size_t(2 * partials(map)) * sizeof(double) +
-               size_t(2 * map.stored_c()) * sizeof(float);
+        return size_t(2 * partials(map)) * sizeof(double) + size_t(2 * map.stored_c()) * sizeof(float);
     }
     double* of(int unit, int block) const { return partial + int64_t(unit) * 2 * block; }
 };

@@ -44,14 +44,12 @@ std::vector<Plane> planes_of(const std::vector<std::vector<float>>& rows) {
 
 Bilinear toom_cook() {
     constexpr float half = 1.0f / 2, sixth = 1.0f / 6;
-    return {.x = planes_of({{-1, -2, 1}, {-2, -1, 1}, {2, -3, 1}, {-1, 0, 1}, {2, -1, -2}}),
-            .w = planes_of({{half, 0, 0},
-                            {-half, -half, -half},
-                            {-sixth, sixth, -sixth},
-                            {sixth, 2 * sixth, 4 * sixth},
-                            {0, 0, 1}}),
-            .y = planes_of({{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {1, 2, 4}, {0, 0, 1}}),
-            .products = {{0, 0, 0}, {1, 1, 1}, {2, 2, 2}, {3, 3, 3}, {4, 4, 4}}};
+    return {
+        .x = planes_of({{-1, -2, 1}, {-2, -1, 1}, {2, -3, 1}, {-1, 0, 1}, {2, -1, -2}}),
+        .w = planes_of(
+            {{half, 0, 0}, {-half, -half, -half}, {-sixth, sixth, -sixth}, {sixth, 2 * sixth, 4 * sixth}, {0, 0, 1}}),
+        .y = planes_of({{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {1, 2, 4}, {0, 0, 1}}),
+        .products = {{0, 0, 0}, {1, 1, 1}, {2, 2, 2}, {3, 3, 3}, {4, 4, 4}}};
 }
 
 Bilinear one_dimension(int size, int window, int outputs, int stride, int pad) {
@@ -62,9 +60,7 @@ Bilinear one_dimension(int size, int window, int outputs, int stride, int pad) {
     return direct(size, window, outputs, stride, pad);
 }
 
-std::vector<Plane> outer(const std::vector<Plane>& rows,
-                         const std::vector<Plane>& columns,
-                         int width) {
+std::vector<Plane> outer(const std::vector<Plane>& rows, const std::vector<Plane>& columns, int width) {
     std::vector<Plane> planes;
     for (const Plane& row : rows) {
         for (const Plane& column : columns) {
@@ -84,14 +80,11 @@ std::vector<Plane> outer(const std::vector<Plane>& rows,
 Bilinear bilinear(const ConvShape& s) {
     const Bilinear rows = one_dimension(s.x.h, s.w.r, s.p(), s.stride, s.pad);
     const Bilinear columns = one_dimension(s.x.w, s.w.s, s.q(), s.stride, s.pad);
-    Bilinear form{outer(rows.x, columns.x, s.x.w),
-                  outer(rows.w, columns.w, s.w.s),
-                  outer(rows.y, columns.y, s.q()),
-                  {}};
+    Bilinear form{
+        outer(rows.x, columns.x, s.x.w), outer(rows.w, columns.w, s.w.s), outer(rows.y, columns.y, s.q()), {}};
     for (const auto& i : rows.products) {
         for (const auto& j : columns.products) {
-            form.products.push_back({i.x * int(columns.x.size()) + j.x,
-                                     i.w * int(columns.w.size()) + j.w,
+            form.products.push_back({i.x * int(columns.x.size()) + j.x, i.w * int(columns.w.size()) + j.w,
                                      i.y * int(columns.y.size()) + j.y});
         }
     }

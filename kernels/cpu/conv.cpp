@@ -13,15 +13,13 @@ namespace {
 
 using onednn::Plan;
 
-size_t bias_bytes(const ConvShape& s) {
-    return size_t(round_up(s.y().stored_c() * int64_t(sizeof(float)), 64));
-}
+size_t bias_bytes(const ConvShape& s) { return size_t(round_up(s.y().stored_c() * int64_t(sizeof(float)), 64)); }
 
 size_t scratch_bytes(const ConvShape& s) {
     size_t bytes = 0;
     const auto cover = [&](ConvCall call, const ConvOptions& o) {
-        bytes = std::max(bytes, small::suits(s, call) ? small::scratch_bytes(s)
-                                                      : conv_plan(s, call, o).scratch_bytes());
+        bytes =
+            std::max(bytes, small::suits(s, call) ? small::scratch_bytes(s) : conv_plan(s, call, o).scratch_bytes());
     };
     cover(ConvCall::backward_data, {});
     cover(ConvCall::backward_filter, {});
@@ -38,8 +36,7 @@ void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream) 
     if (small::suits(s, ConvCall::forward)) {
         small::forward(s, a, scratch);
     } else if (a.bias) {
-        conv_plan(s, ConvCall::forward, {.bias = true})
-            .run({a.x, a.w, a.bias, a.y}, Write::replace, scratch);
+        conv_plan(s, ConvCall::forward, {.bias = true}).run({a.x, a.w, a.bias, a.y}, Write::replace, scratch);
     } else {
         conv_plan(s, ConvCall::forward).run({a.x, a.w, a.y}, Write::replace, scratch);
     }
@@ -63,8 +60,7 @@ void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* sc
 }
 
 const Plan& infer_plan(const ConvShape& s, Conv::Fused fused) {
-    return conv_plan(s, ConvCall::infer,
-                     {.bias = true, .residual = fused.residual, .relu = fused.relu});
+    return conv_plan(s, ConvCall::infer, {.bias = true, .residual = fused.residual, .relu = fused.relu});
 }
 
 size_t prepared_bytes(const ConvShape& s, Conv::Fused fused) {
@@ -76,8 +72,7 @@ void prepare(const ConvShape& s, Conv::Fused fused, const par* w, void* prepared
     if (small::suits(s, ConvCall::infer)) {
         small::prepare(s, as<float>(w), static_cast<float*>(prepared));
     } else {
-        onednn::reorder(onednn::desc(s.w), w, infer_plan(s, fused).wanted(DNNL_ARG_WEIGHTS),
-                        prepared);
+        onednn::reorder(onednn::desc(s.w), w, infer_plan(s, fused).wanted(DNNL_ARG_WEIGHTS), prepared);
     }
 }
 

@@ -37,14 +37,11 @@ using BackwardFilter = dnnl::convolution_backward_weights;
 struct Layouts {
     Desc x, w, y;
 };
-Layouts ours(const ConvShape& s) {
-    return {onednn::desc(s.x), onednn::desc(s.w), onednn::desc(s.y())};
-}
+Layouts ours(const ConvShape& s) { return {onednn::desc(s.x), onednn::desc(s.w), onednn::desc(s.y())}; }
 
 bool winograd(const ConvShape& s, ConvCall call) {
     constexpr int kTile = 4, kFewestChannels = 32;
-    const bool possible = s.w.r == 3 && s.w.s == 3 && s.stride == 1 && s.pad == 1 &&
-                          s.w.c_block > 1 &&
+    const bool possible = s.w.r == 3 && s.w.s == 3 && s.stride == 1 && s.pad == 1 && s.w.c_block > 1 &&
                           std::min(s.x.stored_c(), s.y().stored_c()) >= kFewestChannels;
     const int64_t outputs = s.y().pixels();
     const int64_t covered = ceil_div(s.p(), kTile) * ceil_div(s.q(), kTile) * kTile * kTile;
@@ -79,30 +76,27 @@ Forward::primitive_desc forward_desc(
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
     const Desc bias = onednn::vector_desc(s.y().stored_c());
     const dnnl::primitive_attr with = onednn::attributes(o.residual, o.relu);
-    return o.bias
-               ? onednn::forward_desc<Forward>(with, kind, a, l.x, l.w, bias, l.y, stride, pad, pad)
-               : onednn::forward_desc<Forward>(with, kind, a, l.x, l.w, l.y, stride, pad, pad);
+    return o.bias ? onednn::forward_desc<Forward>(with, kind, a, l.x, l.w, bias, l.y, stride, pad, pad)
+                  : onednn::forward_desc<Forward>(with, kind, a, l.x, l.w, l.y, stride, pad, pad);
 }
 
 BackwardData::primitive_desc backward_data_desc(const ConvShape& s, algorithm a, const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-    return onednn::backward_desc<BackwardData>(
-        forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y, stride, pad, pad);
+    return onednn::backward_desc<BackwardData>(forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y,
+                                               stride, pad, pad);
 }
 
-BackwardFilter::primitive_desc backward_filter_desc(const ConvShape& s,
-                                                    algorithm a,
-                                                    const Layouts& l) {
+BackwardFilter::primitive_desc backward_filter_desc(const ConvShape& s, algorithm a, const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-    return onednn::backward_desc<BackwardFilter>(
-        forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y, stride, pad, pad);
+    return onednn::backward_desc<BackwardFilter>(forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w,
+                                                 l.y, stride, pad, pad);
 }
 
 }  // namespace
 
 const Plan& conv_plan(const ConvShape& s, ConvCall call, const ConvOptions& o) {
-    const onednn::Key key = onednn::key_of(
-        {0, int(call), o.bias, o.residual, o.relu, s.stride, s.pad}, s.x, s.w, s.y());
+    const onednn::Key key =
+        onednn::key_of({0, int(call), o.bias, o.residual, o.relu, s.stride, s.pad}, s.x, s.w, s.y());
     return onednn::cached(key, [&]() -> Plan {
         const Layouts l = ours(s);
         const Desc bias = onednn::vector_desc(s.y().stored_c());
@@ -117,20 +111,14 @@ const Plan& conv_plan(const ConvShape& s, ConvCall call, const ConvOptions& o) {
                 return {made, arguments};
             }
             case ConvCall::backward_data: {
-                const auto made = choose(s, call, [&](algorithm a, const Layouts& with) {
-                    return backward_data_desc(s, a, with);
-                });
-                return {
-                    made,
-                    {{DNNL_ARG_DIFF_DST, l.y}, {DNNL_ARG_WEIGHTS, l.w}, {DNNL_ARG_DIFF_SRC, l.x}}};
+                const auto made =
+                    choose(s, call, [&](algorithm a, const Layouts& with) { return backward_data_desc(s, a, with); });
+                return {made, {{DNNL_ARG_DIFF_DST, l.y}, {DNNL_ARG_WEIGHTS, l.w}, {DNNL_ARG_DIFF_SRC, l.x}}};
             }
             case ConvCall::backward_filter: {
-                const auto made = choose(s, call, [&](algorithm a, const Layouts& with) {
-                    return backward_filter_desc(s, a, with);
-                });
-                return {
-                    made,
-                    {{DNNL_ARG_SRC, l.x}, {DNNL_ARG_DIFF_DST, l.y}, {DNNL_ARG_DIFF_WEIGHTS, l.w}}};
+                const auto made =
+                    choose(s, call, [&](algorithm a, const Layouts& with) { return backward_filter_desc(s, a, with); });
+                return {made, {{DNNL_ARG_SRC, l.x}, {DNNL_ARG_DIFF_DST, l.y}, {DNNL_ARG_DIFF_WEIGHTS, l.w}}};
             }
             case ConvCall::infer: {
                 const auto made = choose(s, call, [&](algorithm a, const Layouts& with) {

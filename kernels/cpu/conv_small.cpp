@@ -58,8 +58,7 @@ int64_t packed_size(const Map& m, const std::vector<Plane>& planes) {
 // packed[plane][tile][block][image of the tile][lane] = the plane's sum over the image's map. A tile starts
 // at plane * images * channels + its first image * channels.
 template <int kBlock>
-void pack_map(
-    const Map& m, const float* map, const std::vector<Plane>& planes, int tiles, float* packed) {
+void pack_map(const Map& m, const float* map, const std::vector<Plane>& planes, int tiles, float* packed) {
 #pragma omp parallel for collapse(2)
     for (int tile = 0; tile < tiles; ++tile) {
         for (int b = 0; b < m.blocks(); ++b) {
@@ -84,11 +83,8 @@ struct Columns {
 
 // panel[plane][c][column][lane of k]: the filters of some blocks of k.
 template <int kBlock>
-void pack_forward(const Filter& f,
-                  const float* w,
-                  const std::vector<Plane>& planes,
-                  const Columns& columns,
-                  float* panel) {
+void pack_forward(
+    const Filter& f, const float* w, const std::vector<Plane>& planes, const Columns& columns, float* panel) {
     for (const Plane& plane : planes) {
         for (int c = 0; c < f.c_blocks() * kBlock; ++c) {
             for (int j = 0; j < columns.count; ++j, panel += kBlock) {
@@ -101,11 +97,8 @@ void pack_forward(const Filter& f,
 
 // panel[plane][k][column][lane of c]: the filters of some blocks of c.
 template <int kBlock>
-void pack_backward(const Filter& f,
-                   const float* w,
-                   const std::vector<Plane>& planes,
-                   const Columns& columns,
-                   float* panel) {
+void pack_backward(
+    const Filter& f, const float* w, const std::vector<Plane>& planes, const Columns& columns, float* panel) {
     const auto [first, count] = columns;
     for (const Plane& plane : planes) {
         for (int kb = 0; kb < f.k_blocks(); ++kb, panel += kBlock * count * kBlock) {
@@ -168,8 +161,7 @@ Multiply multiply_for(int tall, std::index_sequence<kLess...>) {
 template <int kBlock>
 Multiply multiply_for(int tall, int columns) {
     const auto heights = std::make_index_sequence<kTall<kBlock>>();
-    return columns == kColumns ? multiply_for<kBlock, kColumns>(tall, heights)
-                               : multiply_for<kBlock, 1>(tall, heights);
+    return columns == kColumns ? multiply_for<kBlock, kColumns>(tall, heights) : multiply_for<kBlock, 1>(tall, heights);
 }
 
 // out[c][column][lane] = sum over factors and images of a[image][c] b[column][image][lane], for half a block
@@ -209,22 +201,12 @@ struct Passage {
 
 Passage forward_passage(const ConvShape& s, const Bilinear& form) {
     using P = Bilinear::Product;
-    return {s.x,
-            s.y(),
-            form.x,
-            form.y,
-            int(form.w.size()),
-            terms(form, form.y.size(), &P::y, &P::x, &P::w)};
+    return {s.x, s.y(), form.x, form.y, int(form.w.size()), terms(form, form.y.size(), &P::y, &P::x, &P::w)};
 }
 
 Passage backward_passage(const ConvShape& s, const Bilinear& form) {
     using P = Bilinear::Product;
-    return {s.y(),
-            s.x,
-            form.y,
-            form.x,
-            int(form.w.size()),
-            terms(form, form.x.size(), &P::x, &P::y, &P::w)};
+    return {s.y(), s.x, form.y, form.x, int(form.w.size()), terms(form, form.x.size(), &P::x, &P::y, &P::w)};
 }
 
 // What is added to the sums before they are stored.
@@ -249,8 +231,7 @@ struct PlaneSums {
 
 // target[at..] = the planes' sums of one image and block of channels, finished.
 template <int kBlock>
-void finish_map(
-    const Passage& p, const PassArguments& arguments, PlaneSums planes, int channel, int64_t at) {
+void finish_map(const Passage& p, const PassArguments& arguments, PlaneSums planes, int channel, int64_t at) {
     const Finish& finish = arguments.finish;
     float* const target = arguments.target + at;
     Floats<kBlock> pixels[kMostPixels] = {};
@@ -304,15 +285,13 @@ void pass(const Passage& p, Pack pack, const PassArguments& arguments) {
                                                panel + b * channels * columns * kBlock});
                         }
                         multiply_for<kBlock>(tall, columns)(
-                            factors, p.from.blocks(),
-                            sums + int64_t(plane) * step + (top - start) * columns * kBlock);
+                            factors, p.from.blocks(), sums + int64_t(plane) * step + (top - start) * columns * kBlock);
                     }
                 }
                 for (int row = 0; row < rows; ++row) {
                     for (int j = 0; j < columns; ++j) {
                         const int channel = (first + j) * kBlock;
-                        finish_map<kBlock>(p, arguments,
-                                           {sums + (row * columns + j) * kBlock, step}, channel,
+                        finish_map<kBlock>(p, arguments, {sums + (row * columns + j) * kBlock, step}, channel,
                                            p.to.at(start + row, channel, 0, 0));
                     }
                 }
@@ -352,9 +331,8 @@ void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float
                 for (const int half : {0, kBlock / 2}) {
                     factors.clear();
                     for (const auto [of_x, of_y] : plane) {
-                        factors.push_back(
-                            {packed_x + (int64_t(of_x) * s.x.blocks() + cb) * step + half,
-                             packed_y + (int64_t(of_y) * y.blocks() + first) * step});
+                        factors.push_back({packed_x + (int64_t(of_x) * s.x.blocks() + cb) * step + half,
+                                           packed_y + (int64_t(of_y) * y.blocks() + first) * step});
                     }
                     columns == kColumns ? multiply_outer<kBlock, kColumns>(factors, s.x.n, tile)
                                         : multiply_outer<kBlock, 1>(factors, s.x.n, tile);
@@ -385,16 +363,16 @@ void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float
 bool suits(const ConvShape& s, ConvCall call) {
     const int fewest = call == ConvCall::forward ? 32 : call == ConvCall::backward_filter ? 16 : 8;
     const int largest = s.stride == 1 ? 3 : 4;
-    return s.w.c_block > 1 && s.w.r > 1 && s.w.s > 1 && s.x.n >= fewest && s.x.h <= largest &&
-           s.x.w <= largest && s.p() <= 3 && s.q() <= 3;
+    return s.w.c_block > 1 && s.w.r > 1 && s.w.s > 1 && s.x.n >= fewest && s.x.h <= largest && s.x.w <= largest &&
+           s.p() <= 3 && s.q() <= 3;
 }
 
 size_t scratch_bytes(const ConvShape& s) {
     const Bilinear form = bilinear(s);
-    const int64_t filter = packed_size(s.x, form.x) + packed_size(s.y(), form.y) +
-                           omp_get_max_threads() * filter_tiles(s, form);
-    return sizeof(float) * size_t(std::max({forward_passage(s, form).scratch(),
-                                            backward_passage(s, form).scratch(), filter}));
+    const int64_t filter =
+        packed_size(s.x, form.x) + packed_size(s.y(), form.y) + omp_get_max_threads() * filter_tiles(s, form);
+    return sizeof(float) *
+           size_t(std::max({forward_passage(s, form).scratch(), backward_passage(s, form).scratch(), filter}));
 }
 
 size_t prepared_bytes(const ConvShape& s) {
@@ -408,8 +386,7 @@ void prepare(const ConvShape& s, const float* w, float* prepared) {
 #pragma omp parallel for
         for (int first = 0; first < passage.to.blocks(); first += kColumns) {
             const int columns = std::min(kColumns, passage.to.blocks() - first);
-            pack_forward<block>(s.w, w, form.w, {first, columns},
-                                prepared + first / kColumns * passage.panel());
+            pack_forward<block>(s.w, w, form.w, {first, columns}, prepared + first / kColumns * passage.panel());
         }
     });
 }
@@ -435,9 +412,7 @@ void infer(const ConvShape& s, const Conv::Infer& a, void* scratch) {
         pass<block>(forward_passage(s, form), [](const Columns&, float*) {},
                     {.source = as<float>(a.x),
                      .prepared = static_cast<const float*>(a.prepared),
-                     .finish = {.bias = as<float>(a.bias),
-                                .residual = as<float>(a.residual),
-                                .relu = a.relu},
+                     .finish = {.bias = as<float>(a.bias), .residual = as<float>(a.residual), .relu = a.relu},
                      .target = as<float>(a.y),
                      .scratch = static_cast<float*>(scratch)});
     });
@@ -460,8 +435,7 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
 }
 
 void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch) {
-    with_block(s.y_block,
-               [&](auto block) { backward_filter_of<block>(s, a, static_cast<float*>(scratch)); });
+    with_block(s.y_block, [&](auto block) { backward_filter_of<block>(s, a, static_cast<float*>(scratch)); });
 }
 
 }  // namespace fp::cpu::small

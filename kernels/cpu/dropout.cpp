@@ -115,9 +115,7 @@ void backward(const Map& map, const Dropout::Backward& args, Stream) {
 
 // The same calculation: the mask, applied to x.
 void forward(const Map& map, const Dropout::Forward& args, Stream stream) {
-    backward(map,
-             {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace},
-             stream);
+    backward(map, {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace}, stream);
 }
 
 }  // namespace

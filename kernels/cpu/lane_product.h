@@ -75,18 +75,13 @@ inline void with_count(int count, const Body& body) {
 
 // The same for i < rows, j < columns.
 template <int L, class Term, bool kAdd>
-void lane_product(int rows,
-                  int columns,
-                  int64_t depth,
-                  Strided<const float> a,
-                  Strided<const float> b,
-                  Strided<float> out) {
+void lane_product(
+    int rows, int columns, int64_t depth, Strided<const float> a, Strided<const float> b, Strided<float> out) {
     for (int i = 0; i < rows; i += kTileSide)
         with_count(std::min(kTileSide, rows - i), [&](auto r) {
             for (int j = 0; j < columns; j += kTileSide)
                 with_count(std::min(kTileSide, columns - j), [&](auto c) {
-                    product_tile<L, Term, kAdd, r, c>(depth, {a.at(i, 0), a.row, a.step},
-                                                      {b.at(j, 0), b.row, b.step},
+                    product_tile<L, Term, kAdd, r, c>(depth, {a.at(i, 0), a.row, a.step}, {b.at(j, 0), b.row, b.step},
                                                       {out.at(i, j), out.row, out.step});
                 });
         });

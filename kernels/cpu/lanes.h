@@ -49,14 +49,12 @@ inline void store(double* p, const Doubles<L>& v) {
 // Small whole numbers, a byte each in memory.
 template <int L>
 inline Ints<L> load(const uint8_t* p) {
-    return __builtin_convertvector(
-        *reinterpret_cast<const typename VectorOf<uint8_t, L>::in_memory*>(p), Ints<L>);
+    return __builtin_convertvector(*reinterpret_cast<const typename VectorOf<uint8_t, L>::in_memory*>(p), Ints<L>);
 }
 template <int L>
 inline void store(uint8_t* p, const Ints<L>& v) {
     using Bytes = typename VectorOf<uint8_t, L>::type;
-    *reinterpret_cast<typename VectorOf<uint8_t, L>::in_memory*>(p) =
-        __builtin_convertvector(v, Bytes);
+    *reinterpret_cast<typename VectorOf<uint8_t, L>::in_memory*>(p) = __builtin_convertvector(v, Bytes);
 }
 
 template <int L>

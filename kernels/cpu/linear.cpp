@@ -62,8 +62,7 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
         const Matrices m = ours(s);
         switch (call) {
             case Call::forward: {
-                const auto made =
-                    choose(m, [&](const Matrices& with) { return forward_desc(with, bias); });
+                const auto made = choose(m, [&](const Matrices& with) { return forward_desc(with, bias); });
                 std::vector<Plan::Argument> arguments{{DNNL_ARG_SRC, m.x}, {DNNL_ARG_WEIGHTS, m.w}};
                 if (bias) {
                     arguments.push_back({DNNL_ARG_BIAS, onednn::vector_desc(s.y().stored_c())});
@@ -73,21 +72,15 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
             }
             case Call::backward_data: {
                 const auto made = choose(m, [&](const Matrices& with) {
-                    return onednn::backward_desc<BackwardData>(forward_desc(with, false), with.x,
-                                                               with.w, with.y);
+                    return onednn::backward_desc<BackwardData>(forward_desc(with, false), with.x, with.w, with.y);
                 });
-                return {
-                    made,
-                    {{DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_WEIGHTS, m.w}, {DNNL_ARG_DIFF_SRC, m.x}}};
+                return {made, {{DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_WEIGHTS, m.w}, {DNNL_ARG_DIFF_SRC, m.x}}};
             }
             case Call::backward_filter: {
                 const auto made = choose(m, [&](const Matrices& with) {
-                    return onednn::backward_desc<BackwardFilter>(forward_desc(with, false), with.x,
-                                                                 with.w, with.y);
+                    return onednn::backward_desc<BackwardFilter>(forward_desc(with, false), with.x, with.w, with.y);
                 });
-                return {
-                    made,
-                    {{DNNL_ARG_SRC, m.x}, {DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_DIFF_WEIGHTS, m.w}}};
+                return {made, {{DNNL_ARG_SRC, m.x}, {DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_DIFF_WEIGHTS, m.w}}};
             }
         }
         fail("linear: no such call");
@@ -95,10 +88,8 @@ const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
 }
 
 size_t scratch_bytes(const LinearShape& s) {
-    return std::max({plan(s, Call::forward, false).scratch_bytes(),
-                     plan(s, Call::forward, true).scratch_bytes(),
-                     plan(s, Call::backward_data).scratch_bytes(),
-                     plan(s, Call::backward_filter).scratch_bytes()});
+    return std::max({plan(s, Call::forward, false).scratch_bytes(), plan(s, Call::forward, true).scratch_bytes(),
+                     plan(s, Call::backward_data).scratch_bytes(), plan(s, Call::backward_filter).scratch_bytes()});
 }
 
 void forward(const LinearShape& s, const Linear::Forward& a, void* scratch, Stream) {

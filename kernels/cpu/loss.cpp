@@ -80,8 +80,7 @@ void backward(const LossShape& s, const Loss::Backward& args, Stream) {
         for (int j = 0; j < s.logits.c; ++j) total += target(labels[n], j);
         for (int j = 0; j < s.logits.c; ++j) {
             const double probability = std::exp(float(z[j] - lse));
-            dz[j] +=
-                float(args.scale / args.sums[1] * (probability * total - target(labels[n], j)));
+            dz[j] += float(args.scale / args.sums[1] * (probability * total - target(labels[n], j)));
         }
     });
 }
@@ -90,8 +89,7 @@ void softmax(const Map& map, const act* x_act, float* probabilities, Stream) {
     const auto* x = as<float>(x_act);
     for_samples(map, [&](int n, int64_t first) {
         const double lse = log_sum_exp(x + first, map.c);
-        for (int j = 0; j < map.c; ++j)
-            probabilities[int64_t(n) * map.c + j] = std::exp(float(x[first + j] - lse));
+        for (int j = 0; j < map.c; ++j) probabilities[int64_t(n) * map.c + j] = std::exp(float(x[first + j] - lse));
     });
 }
 

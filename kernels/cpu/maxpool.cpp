@@ -48,11 +48,8 @@ void forward_plane(const MaxPoolShape& s, const float* x, float* y, uint8_t* arg
         const Range rows = taps(s, p, s.x.h);
         for (int q = 0; q < s.q(); ++q) {
             const Range columns = taps(s, q, s.x.w);
-            const float* window =
-                x + (int64_t(p * s.stride - s.pad) * s.x.w + q * s.stride - s.pad) * L;
-            const auto tap = [&](int r, int t) {
-                return load<L>(window + (int64_t(r) * s.x.w + t) * L);
-            };
+            const float* window = x + (int64_t(p * s.stride - s.pad) * s.x.w + q * s.stride - s.pad) * L;
+            const auto tap = [&](int r, int t) { return load<L>(window + (int64_t(r) * s.x.w + t) * L); };
             Floats<L> best = tap(rows.first, columns.first);
             Ints<L> winner = Ints<L>{} + (rows.first * s.window + columns.first);
             for (int r = rows.first; r < rows.last; ++r) {
@@ -71,8 +68,7 @@ void forward_plane(const MaxPoolShape& s, const float* x, float* y, uint8_t* arg
 }
 
 template <int L>
-void backward_plane(
-    const MaxPoolShape& s, const float* dy, const uint8_t* argmax, float* dx, Write write) {
+void backward_plane(const MaxPoolShape& s, const float* dy, const uint8_t* argmax, float* dx, Write write) {
     for (int h = 0; h < s.x.h; ++h) {
         const Range rows = outputs(s, h, s.p());
         for (int w = 0; w < s.x.w; ++w) {
@@ -97,8 +93,7 @@ void backward_plane(
 template <class Plane>
 void for_each_plane(const MaxPoolShape& s, Plane plane) {
     const Map y = s.y();
-    FP_CHECK(s.pad < s.window && s.window * s.window <= 256, "maxpool: window ", s.window, ", pad ",
-             s.pad);
+    FP_CHECK(s.pad < s.window && s.window * s.window <= 256, "maxpool: window ", s.window, ", pad ", s.pad);
 #pragma omp parallel for collapse(2)
     for (int n = 0; n < s.x.n; ++n) {
         for (int b = 0; b < s.x.blocks(); ++b) {

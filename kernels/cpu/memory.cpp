@@ -26,8 +26,7 @@ void release(void* block) { std::free(block); }
 
 void copy(void* to, const void* from, size_t bytes, Stream) {
     for_pieces(int64_t(bytes), [=](int64_t first, int64_t last) {
-        std::memcpy(static_cast<char*>(to) + first, static_cast<const char*>(from) + first,
-                    size_t(last - first));
+        std::memcpy(static_cast<char*>(to) + first, static_cast<const char*>(from) + first, size_t(last - first));
     });
 }
 

@@ -21,9 +21,7 @@ dnnl::stream& stream() {
     return stream;
 }
 
-memory at(const Desc& desc, const void* pointer) {
-    return memory(desc, engine(), const_cast<void*>(pointer));
-}
+memory at(const Desc& desc, const void* pointer) { return memory(desc, engine(), const_cast<void*>(pointer)); }
 
 void copy(const dnnl::reorder& move, memory from, memory to) { move.execute(stream(), from, to); }
 
@@ -79,26 +77,20 @@ const dnnl::engine& engine() {
 }
 
 Desc desc(const Map& m) {
-    const Tag tag = m.block == 16  ? Tag::nChw16c
-                    : m.block == 8 ? Tag::nChw8c
-                    : m.block == 1 ? Tag::nchw
-                                   : Tag::undef;
+    const Tag tag = m.block == 16 ? Tag::nChw16c : m.block == 8 ? Tag::nChw8c : m.block == 1 ? Tag::nchw : Tag::undef;
     FP_CHECK(tag != Tag::undef, "oneDNN: no layout for blocks of ", m.block, " channels");
     return Desc({m.n, m.stored_c(), m.h, m.w}, kFloat, tag);
 }
 
 Desc desc(const Filter& f) {
-    const auto is = [&](int k_block, int c_block) {
-        return f.k_block == k_block && f.c_block == c_block;
-    };
+    const auto is = [&](int k_block, int c_block) { return f.k_block == k_block && f.c_block == c_block; };
     const Tag tag = is(16, 16)  ? Tag::OIhw16i16o
                     : is(8, 8)  ? Tag::OIhw8i8o
                     : is(16, 1) ? Tag::Oihw16o
                     : is(8, 1)  ? Tag::Abcd8a
                     : is(1, 1)  ? Tag::oihw
                                 : Tag::undef;
-    FP_CHECK(tag != Tag::undef, "oneDNN: no layout for filters in blocks of ", f.k_block, " x ",
-             f.c_block);
+    FP_CHECK(tag != Tag::undef, "oneDNN: no layout for filters in blocks of ", f.k_block, " x ", f.c_block);
     return Desc({f.k_blocks() * f.k_block, f.c_blocks() * f.c_block, f.r, f.s}, kFloat, tag);
 }
 
@@ -143,8 +135,7 @@ Plan::Plan(const dnnl::primitive_desc& made, std::vector<Argument> arguments)
         Slot slot{a.id, a.ours, made.query_md(dnnl::query::exec_arg_md, a.id), 0, {}};
         const bool output = &a == &arguments.back();
         if (slot.ours != slot.wanted) {
-            slot.moves = output ? make_reorder(slot.wanted, slot.ours)
-                                : make_reorder(slot.ours, slot.wanted);
+            slot.moves = output ? make_reorder(slot.wanted, slot.ours) : make_reorder(slot.ours, slot.wanted);
         }
         if (output) adds_ = make_reorder(slot.wanted, slot.ours, true);
         if (output && slot.moves && sums(made)) loads_ = make_reorder(slot.ours, slot.wanted);
@@ -161,8 +152,8 @@ const Desc& Plan::wanted(int id) const {
 }
 
 void Plan::run(std::initializer_list<const void*> pointers, Write write, void* scratch) const {
-    FP_CHECK(pointers.size() == slots_.size(), "oneDNN: ", implementation_, " takes ",
-             slots_.size(), " arguments, not ", pointers.size());
+    FP_CHECK(pointers.size() == slots_.size(), "oneDNN: ", implementation_, " takes ", slots_.size(),
+             " arguments, not ", pointers.size());
     std::byte* const base = static_cast<std::byte*>(scratch);
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SCRATCHPAD, at(scratchpad_, base)}};
     const void* const* pointer = pointers.begin();
@@ -204,8 +195,7 @@ const Plan& cached(Key key, const std::function<Plan()>& make) {
     key.push_back(omp_get_max_threads());
     const std::lock_guard lock(mutex);
     const auto found = plans.find(key);
-    return found != plans.end() ? found->second
-                                : plans.emplace(std::move(key), make()).first->second;
+    return found != plans.end() ? found->second : plans.emplace(std::move(key), make()).first->second;
 }
 
 }  // namespace fp::cpu::onednn

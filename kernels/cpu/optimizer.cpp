@@ -27,8 +27,7 @@ double scale_of(const Step& step) {
 void sgd(int64_t count, const SgdStep& step, const Optimizer::Sgd& args, Stream) {
     auto *w = as<float>(args.w), *velocity = as<float>(args.v);
     const auto* gradient = as<float>(args.g);
-    const auto scale = float(scale_of(step)), decay = float(step.decay),
-               momentum = float(step.momentum);
+    const auto scale = float(scale_of(step)), decay = float(step.decay), momentum = float(step.momentum);
     if (!std::isfinite(scale)) return;
     const auto direct = float(step.nesterov ? step.lr : 0.0);
     const auto through = float(step.nesterov ? step.lr * step.momentum : step.lr);

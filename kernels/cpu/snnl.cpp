@@ -38,11 +38,7 @@ using Definition = SnnlShape::Definition;
 
 // The scores of one label set, one per lane that holds a channel
 template <int L>
-void score(const SnnlShape& s,
-           const SnnlLabels& labels,
-           const Workspace<L>& w,
-           int set,
-           std::span<double> scores) {
+void score(const SnnlShape& s, const SnnlLabels& labels, const Workspace<L>& w, int set, std::span<double> scores) {
     // Ratios that share one logarithm. Their product cannot leave double's range.
     constexpr int kTogether = 4;
     const bool exact = s.definition == Definition::exact;
@@ -123,8 +119,7 @@ void pull_together(const SnnlShape& s, const SnnlLabels& labels, const Workspace
         weigh<L>(s, labels, w, t);
         const Strided<const float> sym{w.tile, kTile * L, L}, transposed{w.tile, L, kTile * L};
         const auto add = [&](Strided<const float> weight, int to, int rows, int from, int depth) {
-            lane_product<L, Multiply, true>(rows, int(s.d()), depth, weight,
-                                            {w.rows + from * w.stride, L, w.stride},
+            lane_product<L, Multiply, true>(rows, int(s.d()), depth, weight, {w.rows + from * w.stride, L, w.stride},
                                             {w.slope + to * w.stride, w.stride, L});
             for (int i = 0; i < rows; ++i) {
                 Floats<L> sum{};
@@ -140,8 +135,7 @@ void pull_together(const SnnlShape& s, const SnnlLabels& labels, const Workspace
 
 // dx from w.slope and w.pull; factor[lane] = dscore / (T |V|). dx points to the first number of the group of channels.
 template <int L>
-void give_gradient(
-    const SnnlShape& s, const Workspace<L>& w, const Floats<L>& factor, Write write, float* dx) {
+void give_gradient(const SnnlShape& s, const Workspace<L>& w, const Floats<L>& factor, Write write, float* dx) {
     const int64_t image = s.x.stored_c() * s.x.pixels();
     for (int n = 0; n < s.x.n; ++n) {
         const float *u = w.rows + n * w.stride, *slope = w.slope + n * w.stride;
@@ -150,8 +144,7 @@ void give_gradient(
         Floats<L> a, b;
         if (s.distance == Distance::cosine) {
             Floats<L> along{};
-            for (int64_t k = 0; k < s.d(); ++k)
-                along += load<L>(u + k * L) * load<L>(slope + k * L);
+            for (int64_t k = 0; k < s.d(); ++k) along += load<L>(u + k * L) * load<L>(slope + k * L);
             b = norm < kSmallestNorm ? Floats<L>{} : -factor / norm;
             a = -along;
         } else {
@@ -186,11 +179,7 @@ size_t scratch_bytes(const SnnlShape& s, bool) {
 
 // Calls body(labels, workspace, first channel, offset of that channel's first number) for every group of L channels.
 template <int L, class Body>
-void for_groups(const SnnlShape& s,
-                const int32_t* label,
-                const int32_t* strata,
-                void* scratch,
-                const Body& body) {
+void for_groups(const SnnlShape& s, const int32_t* label, const int32_t* strata, void* scratch, const Body& body) {
     Carve shared(scratch), size(nullptr);
     SnnlLabels labels(s.x.n, s.sets, shared);
     labels.fill(label, strata);
@@ -220,8 +209,7 @@ void forward(const SnnlShape& s, const Snnl::Forward& a, void* scratch, Stream) 
                           sum_up<L>(s, labels, w);
                           for (int set = 0; set < s.sets; ++set)
                               score<L>(s, labels, w, set,
-                                       {a.scores + int64_t(set) * s.x.c + c,
-                                        size_t(std::clamp(s.x.c - c, 0, L))});
+                                       {a.scores + int64_t(set) * s.x.c + c, size_t(std::clamp(s.x.c - c, 0, L))});
                       });
     });
 }
@@ -234,12 +222,10 @@ void backward(const SnnlShape& s, const Snnl::Backward& a, void* scratch, Stream
         for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           const int32_t* others = labels[labels.same(0)].others;
-                          const auto anchors = std::count_if(others, others + s.x.n,
-                                                             [](int32_t o) { return o > 0; });
+                          const auto anchors = std::count_if(others, others + s.x.n, [](int32_t o) { return o > 0; });
                           Floats<L> factor{};
                           for (int lane = 0; lane < std::min(L, s.x.c - c) && anchors; ++lane)
-                              factor[lane] =
-                                  float(a.dscore[c + lane] / (s.temperature * double(anchors)));
+                              factor[lane] = float(a.dscore[c + lane] / (s.temperature * double(anchors)));
                           take_rows<L>(s, x, first, w);
                           sum_up<L>(s, labels, w);
                           pull_together<L>(s, labels, w);

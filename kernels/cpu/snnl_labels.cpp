@@ -55,8 +55,7 @@ void SnnlLabels::fill(const int32_t* labels, const int32_t* strata) {
         const int32_t* label = labels + int64_t(set) * samples_;
         const auto keys = [&](bool of_label) {
             for (int i = 0; i < samples_; ++i)
-                key_[i] =
-                    label[i] < 0 ? kUnknown : key(strata ? strata[i] : 0, of_label ? label[i] : 0);
+                key_[i] = label[i] < 0 ? kUnknown : key(strata ? strata[i] : 0, of_label ? label[i] : 0);
         };
         keys(true);
         same_[set] = add_partition();

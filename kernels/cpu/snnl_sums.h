@@ -13,9 +13,7 @@ constexpr double kLog2e = 1.4426950408889634;
 constexpr float kFar = std::numeric_limits<float>::max();
 
 // e^{-d/T} >= e^{-2/T} > 2^-126
-inline bool is_bounded(const SnnlShape& s) {
-    return s.distance == Distance::cosine && s.temperature >= 0.025;
-}
+inline bool is_bounded(const SnnlShape& s) { return s.distance == Distance::cosine && s.temperature >= 0.025; }
 
 // Bounded
 
@@ -26,20 +24,17 @@ void exponentiate(const Tile& t, float scale, float* strip) {
         const int first = i < t.rows ? std::min(t.first_column(i), t.columns) : t.columns;
         float* row = strip + i * kTile * L;
         for (int j = t.first_column(0); j < first; ++j) store<L>(row + j * L, Floats<L>{});
-        for (int j = first; j < t.columns; ++j)
-            store<L>(row + j * L, exp2<L>(load<L>(row + j * L) * scale - scale));
+        for (int j = first; j < t.columns; ++j) store<L>(row + j * L, exp2<L>(load<L>(row + j * L) * scale - scale));
     }
 }
 
 // Adds a strip to its rows' sums and to the columns', for the pairs of one part.
 template <int L, bool kWhole>
-void add_strip(
-    const Tile& t, const float* strip, const int32_t* part, double* sum, float* columns) {
+void add_strip(const Tile& t, const float* strip, const int32_t* part, double* sum, float* columns) {
     float counts[kStrip][kTile] = {};
     if (!kWhole)
         for (int i = 0; i < t.rows; ++i)
-            for (int j = 0; j < t.columns; ++j)
-                counts[i][j] = part[t.b + j] == part[t.a + i] ? 1.0f : 0.0f;
+            for (int j = 0; j < t.columns; ++j) counts[i][j] = part[t.b + j] == part[t.a + i] ? 1.0f : 0.0f;
     Floats<L> row[kStrip] = {};
     for (int j = t.first_column(0); j < t.columns; ++j) {
         Floats<L> column = load<L>(columns + j * L);
@@ -59,10 +54,7 @@ void add_strip(
 
 // A strip at a time while its pairs are in the first-level cache; deep samples take the whole tile first.
 template <int L>
-void add_bounded(const SnnlShape& s,
-                 const SnnlLabels& labels,
-                 const Workspace<L>& w,
-                 const Tile& tile) {
+void add_bounded(const SnnlShape& s, const SnnlLabels& labels, const Workspace<L>& w, const Tile& tile) {
     const auto scale = float(kLog2e / s.temperature);
     const int64_t samples = int64_t(s.x.n) * L;
     const bool deep = s.d() > kDepth;
@@ -76,8 +68,7 @@ void add_bounded(const SnnlShape& s,
         for (int p = 0; p < labels.partitions(); ++p) {
             const Partition partition = labels[p];
             with_flag(partition.whole, [&](auto whole) {
-                add_strip<L, whole>(t, strip, partition.part, w.sum + p * samples,
-                                    w.columns + p * kTile * L);
+                add_strip<L, whole>(t, strip, partition.part, w.sum + p * samples, w.columns + p * kTile * L);
             });
         }
     }
@@ -97,8 +88,7 @@ Floats<L> smaller(const Floats<L>& a, const Floats<L>& b) {
 
 // Adds the distances at d + place[0 .. count) to one sum, whose m may become smaller.
 template <int L>
-void add_shifted(
-    const float* d, const int* place, int count, float scale, float* smallest, double* sum) {
+void add_shifted(const float* d, const int* place, int count, float scale, float* smallest, double* sum) {
     if (count == 0) return;
     const Floats<L> before = load<L>(smallest);
     Floats<L> m = before, part{};
@@ -109,16 +99,12 @@ void add_shifted(
 }
 
 template <int L>
-void add_shifted(const SnnlShape& s,
-                 const SnnlLabels& labels,
-                 const Workspace<L>& w,
-                 const Tile& t) {
+void add_shifted(const SnnlShape& s, const SnnlLabels& labels, const Workspace<L>& w, const Tile& t) {
     const auto scale = float(kLog2e / s.temperature);
     take_pairs<L>(s, w, t, w.tile);
     if (s.distance == Distance::cosine)
         for (int i = 0; i < t.rows; ++i)
-            for (int j = t.first_column(i); j < t.columns; ++j)
-                store<L>(w.in_tile(i, j), 1 - load<L>(w.in_tile(i, j)));
+            for (int j = t.first_column(i); j < t.columns; ++j) store<L>(w.in_tile(i, j), 1 - load<L>(w.in_tile(i, j)));
     for (int p = 0; p < labels.partitions(); ++p) {
         const int32_t* part = labels[p].part;
         float* smallest = w.smallest + int64_t(p) * s.x.n * L;

@@ -11,19 +11,17 @@
 namespace fp::cpu {
 
 constexpr float kSmallestNorm = 1e-12f;
-constexpr int kTile = 32;  // samples along a tile's side
-constexpr int kDepth =
-    64;  // numbers of a sample that a tile takes at once: 64 samples of them fit in L2
-constexpr int kStrip = 4;  // rows of a tile whose sums stay in registers
+constexpr int kTile = 32;   // samples along a tile's side
+constexpr int kDepth = 64;  // numbers of a sample that a tile takes at once: 64 samples of them fit in L2
+constexpr int kStrip = 4;   // rows of a tile whose sums stay in registers
 
 using Distance = SnnlShape::Distance;
 
 // What a thread needs for a group of L channels. Arrays over samples hold a vector for each.
 template <int L>
 struct Workspace {
-    int64_t
-        stride;  // of a sample in `rows`: an odd number of vectors, so that samples do not meet in
-                 // one set of a cache
+    int64_t stride;       // of a sample in `rows`: an odd number of vectors, so that samples do not meet in
+                          // one set of a cache
     float *rows, *norm;   // u, and |x|; or x, and 1
     float* tile;          // (kTile, kTile)
     float* columns;       // (partitions, kTile): sums over a tile's columns
@@ -99,15 +97,13 @@ void take_pairs(const SnnlShape& s, const Workspace<L>& w, const Tile& tile, flo
             const Tile t = tile.strip(i);
             const int skip = std::min(t.first_column(0), t.columns);
             const auto add = [&](auto term, auto adds) {
-                lane_product<L, decltype(term), adds>(
-                    t.rows, t.columns - skip, std::min(chunk, s.d() - k),
-                    {w.rows + t.a * w.stride + k * L, w.stride, L},
-                    {w.rows + (t.b + skip) * w.stride + k * L, w.stride, L},
-                    {out + (i * kTile + skip) * L, kTile * L, L});
+                lane_product<L, decltype(term), adds>(t.rows, t.columns - skip, std::min(chunk, s.d() - k),
+                                                      {w.rows + t.a * w.stride + k * L, w.stride, L},
+                                                      {w.rows + (t.b + skip) * w.stride + k * L, w.stride, L},
+                                                      {out + (i * kTile + skip) * L, kTile * L, L});
             };
             with_flag(k > 0, [&](auto adds) {
-                s.distance == Distance::cosine ? add(Multiply(), adds)
-                                               : add(SquareDifference(), adds);
+                s.distance == Distance::cosine ? add(Multiply(), adds) : add(SquareDifference(), adds);
             });
         }
 }

@@ -33,12 +33,7 @@ int image_block(int) { return 1; }
 
 // A filter over the planar image blocks only its outputs.
 Filter filter(int k, int c, int r, int s, int x_block) {
-    return {.k = k,
-            .c = c,
-            .r = r,
-            .s = s,
-            .k_block = block(k),
-            .c_block = x_block == 1 ? 1 : block(c)};
+    return {.k = k, .c = c, .r = r, .s = s, .k_block = block(k), .c_block = x_block == 1 ? 1 : block(c)};
 }
 
 constexpr Kernels table{.name = "cpu",

@@ -30,8 +30,7 @@ struct Finish {
 // The filter as cuDNN sees it.
 struct FilterSizes {
     int64_t rows, stored;  // weights in the logical rows, and in all rows
-    explicit FilterSizes(const ConvShape& s)
-        : rows(s.w.stored()), stored(rows / s.w.k * s.y().stored_c()) {}
+    explicit FilterSizes(const ConvShape& s) : rows(s.w.stored()), stored(rows / s.w.k * s.y().stored_c()) {}
     bool is_copied() const { return libraries().activation() == Type::bf16 || rows != stored; }
     int64_t bytes() const { return stored * bytes_of(libraries().activation()); }
 };
@@ -42,10 +41,7 @@ struct ConvPlan {
     Finish fused;  // the operations that the plan includes
 };
 
-std::optional<ConvPlan> search(const ConvShape& s,
-                               Pass pass,
-                               const Finish& finish,
-                               cudnnHandle_t cudnn) {
+std::optional<ConvPlan> search(const ConvShape& s, Pass pass, const Finish& finish, cudnnHandle_t cudnn) {
     const cudnnDataType_t type = libraries().data_type();
     const Map out = s.y();
     const std::array<int64_t, 4> y_sizes{out.n, out.stored_c(), out.h, out.w};
@@ -92,13 +88,9 @@ double finish_seconds(const Map& y, const Finish& finish) {
 std::shared_ptr<const ConvPlan> choose(const ConvShape&, Pass, const Finish&, cudnnHandle_t);
 
 // Searched at the first call, on the handle's stream: a step runs twice before it is captured as a graph.
-const ConvPlan& plan_of(const ConvShape& s,
-                        Pass pass,
-                        cudnnHandle_t cudnn,
-                        const Finish& finish = {}) {
-    const auto key = std::make_tuple(s.x.n, s.x.c, s.x.h, s.x.w, s.x.block, s.w.k, s.w.r, s.w.s,
-                                     s.stride, s.pad, s.y_block, libraries().precision, pass,
-                                     finish.bias, finish.residual, finish.relu);
+const ConvPlan& plan_of(const ConvShape& s, Pass pass, cudnnHandle_t cudnn, const Finish& finish = {}) {
+    const auto key = std::make_tuple(s.x.n, s.x.c, s.x.h, s.x.w, s.x.block, s.w.k, s.w.r, s.w.s, s.stride, s.pad,
+                                     s.y_block, libraries().precision, pass, finish.bias, finish.residual, finish.relu);
     static std::recursive_mutex mutex;  // choose() asks for the plan without a finish
     static std::map<decltype(key), std::shared_ptr<const ConvPlan>> plans;
     const std::lock_guard lock(mutex);
@@ -107,23 +99,19 @@ const ConvPlan& plan_of(const ConvShape& s,
     return *plans.emplace(key, choose(s, pass, finish, cudnn)).first->second;
 }
 
-std::shared_ptr<const ConvPlan> choose(const ConvShape& s,
-                                       Pass pass,
-                                       const Finish& finish,
-                                       cudnnHandle_t cudnn) {
+std::shared_ptr<const ConvPlan> choose(const ConvShape& s, Pass pass, const Finish& finish, cudnnHandle_t cudnn) {
     std::optional<ConvPlan> plan = search(s, pass, finish, cudnn);
     if (finish.any()) {
         // A separate finish is one more pass over the map; a fused plan must be faster than convolution and pass together.
         const ConvPlan& plain = plan_of(s, pass, cudnn);
         const double apart = plain.plan.seconds() + finish_seconds(s.y(), finish);
-        if (!plan || apart < plan->plan.seconds())
-            return {std::shared_ptr<const ConvPlan>(), &plain};
+        if (!plan || apart < plan->plan.seconds()) return {std::shared_ptr<const ConvPlan>(), &plain};
     }
-    FP_REQUIRE(plan, Exit::device, "cudnn: no plan for a convolution of ", s.x.c, " channels at ",
-               s.x.h, "x", s.x.w, " with ", s.w.k, " filters of ", s.w.r, "x", s.w.s);
+    FP_REQUIRE(plan, Exit::device, "cudnn: no plan for a convolution of ", s.x.c, " channels at ", s.x.h, "x", s.x.w,
+               " with ", s.w.k, " filters of ", s.w.r, "x", s.w.s);
     constexpr const char* kNames[] = {"forward", "data", "filter"};
-    note_plan(text(kNames[int(pass)], " ", s.x.n, " ", s.x.h, " ", s.x.c, " ", s.w.k, " ", s.w.r,
-                   " ", s.stride, finish.any() ? " fused" : "", ": ", plan->plan.name()));
+    note_plan(text(kNames[int(pass)], " ", s.x.n, " ", s.x.h, " ", s.x.c, " ", s.w.k, " ", s.w.r, " ", s.stride,
+                   finish.any() ? " fused" : "", ": ", plan->plan.name()));
     return std::make_shared<const ConvPlan>(std::move(*plan));
 }
 
@@ -133,8 +121,7 @@ size_t behind_filter(const FilterSizes& f) { return size_t(round_up(f.bytes(), k
 size_t scratch_bytes(const ConvShape& s) {
     const int64_t e = bytes_of(libraries().activation());
     const Map y = s.y();
-    return behind_filter(FilterSizes(s)) +
-           size_t(std::max(s.x.stored(), int64_t(y.n) * y.pixels()) * e);
+    return behind_filter(FilterSizes(s)) + size_t(std::max(s.x.stored(), int64_t(y.n) * y.pixels()) * e);
 }
 
 // Copies the filter to `to` in cuDNN's form.
@@ -146,8 +133,7 @@ void lay_out(const FilterSizes& f, const par* w, void* to, Stream stream) {
     }
     memory.copy(to, w, size_t(f.rows) * sizeof(float), stream);
     if (f.stored > f.rows)
-        memory.zero(static_cast<float*>(to) + f.rows, size_t(f.stored - f.rows) * sizeof(float),
-                    stream);
+        memory.zero(static_cast<float*>(to) + f.rows, size_t(f.stored - f.rows) * sizeof(float), stream);
 }
 const void* library_filter(const ConvShape& s, const par* w, void* scratch, Stream stream) {
     const FilterSizes f(s);
@@ -157,8 +143,7 @@ const void* library_filter(const ConvShape& s, const par* w, void* scratch, Stre
 }
 
 void infer(const ConvShape& s, const Conv::Infer& a, void*, Stream stream) {
-    const Finish wanted{
-        .bias = a.bias != nullptr, .residual = a.residual != nullptr, .relu = a.relu};
+    const Finish wanted{.bias = a.bias != nullptr, .residual = a.residual != nullptr, .relu = a.relu};
     const cudnnHandle_t cudnn = libraries().on(stream);
     const ConvPlan& p = plan_of(s, Pass::forward, cudnn, wanted);
     std::vector<Placed> tensors{{p.x, a.x}, {p.w, a.prepared}, {p.y, a.y}};
@@ -180,14 +165,11 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
     void* to = a.write == Write::add ? apart : a.dx;
     p.plan.run({{p.y, a.dy}, {p.w, library_filter(s, a.w, scratch, stream)}, {p.x, to}}, cudnn);
     if (a.write == Write::add)
-        libraries().own->add.accumulate(
-            s.x, {.dy = static_cast<const act*>(apart), .dx = a.dx, .write = a.write}, stream);
+        libraries().own->add.accumulate(s.x, {.dy = static_cast<const act*>(apart), .dx = a.dx, .write = a.write},
+                                        stream);
 }
 
-void backward_filter(const ConvShape& s,
-                     const Conv::BackwardFilter& a,
-                     void* scratch,
-                     Stream stream) {
+void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream stream) {
     const cudnnHandle_t cudnn = libraries().on(stream);
     const ConvPlan& p = plan_of(s, Pass::filter, cudnn);
     const FilterSizes f(s);
@@ -200,15 +182,12 @@ void backward_filter(const ConvShape& s,
         const Map numbers{.c = int(f.rows), .block = 1};
         void* dw = a.dw;  // float32, as activations are in this branch
         libraries().own->add.accumulate(
-            numbers,
-            {.dy = static_cast<const act*>(to), .dx = static_cast<act*>(dw), .write = a.write},
-            stream);
+            numbers, {.dy = static_cast<const act*>(to), .dx = static_cast<act*>(dw), .write = a.write}, stream);
     }
     if (!a.dbias) return;
     const Map y = s.y();
     void* ones = static_cast<char*>(scratch) + behind_filter(f);
-    column_sums({a.dy, int64_t(y.n) * y.pixels(), y.stored_c()}, as<float>(a.dbias), a.write, ones,
-                stream);
+    column_sums({a.dy, int64_t(y.n) * y.pixels(), y.stored_c()}, as<float>(a.dbias), a.write, ones, stream);
 }
 
 size_t prepared_bytes(const ConvShape& s, Conv::Fused) { return size_t(FilterSizes(s).bytes()); }

@@ -31,8 +31,7 @@ __global__ void from_bf16_kernel(const bf16* from, int64_t count, float* to, boo
 
 void check_launch() {
     const cudaError_t status = cudaGetLastError();
-    FP_REQUIRE(status == cudaSuccess, Exit::device,
-               "cudnn: an elementwise kernel: ", cudaGetErrorString(status));
+    FP_REQUIRE(status == cudaSuccess, Exit::device, "cudnn: an elementwise kernel: ", cudaGetErrorString(status));
 }
 
 template <class A>
@@ -42,8 +41,7 @@ __global__ void fill_ones_kernel(int64_t count, A* to) {
 }
 
 template <class A>
-__global__ void finish_map_kernel(
-    const float* bias, const A* residual, bool relu, A* y, int64_t count, int stored_c) {
+__global__ void finish_map_kernel(const float* bias, const A* residual, bool relu, A* y, int64_t count, int stored_c) {
     const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
     if (i >= count) return;
     float v = value(y[i]);
@@ -74,8 +72,8 @@ void with_activation(int64_t count, Start start) {
 }  // namespace
 
 void to_bf16(const float* from, int64_t count, int64_t all, void* to, Stream s) {
-    to_bf16_kernel<<<unsigned(ceil_div(all, kThreads)), kThreads, 0, libraries().native(s)>>>(
-        from, count, all, static_cast<bf16*>(to));
+    to_bf16_kernel<<<unsigned(ceil_div(all, kThreads)), kThreads, 0, libraries().native(s)>>>(from, count, all,
+                                                                                              static_cast<bf16*>(to));
     check_launch();
 }
 
@@ -88,8 +86,7 @@ void from_bf16(const void* from, int64_t count, float* to, Write write, Stream s
 void fill_ones(int64_t count, void* to, Stream s) {
     with_activation(count, [&](unsigned blocks, auto* type) {
         using A = std::remove_pointer_t<decltype(type)>;
-        fill_ones_kernel<A>
-            <<<blocks, kThreads, 0, libraries().native(s)>>>(count, static_cast<A*>(to));
+        fill_ones_kernel<A><<<blocks, kThreads, 0, libraries().native(s)>>>(count, static_cast<A*>(to));
     });
 }
 
@@ -97,8 +94,7 @@ void finish_map(const Map& m, const Finishing& with, act* y, Stream s) {
     with_activation(m.stored(), [&](unsigned blocks, auto* type) {
         using A = std::remove_pointer_t<decltype(type)>;
         finish_map_kernel<A><<<blocks, kThreads, 0, libraries().native(s)>>>(
-            as<float>(with.bias), as<A>(with.residual), with.relu, as<A>(y), m.stored(),
-            m.stored_c());
+            as<float>(with.bias), as<A>(with.residual), with.relu, as<A>(y), m.stored(), m.stored_c());
     });
 }
 
@@ -106,8 +102,7 @@ void zero_padding(const Map& m, act* y, Stream s) {
     const int64_t pixels = int64_t(m.n) * m.pixels();
     with_activation(pixels * (m.stored_c() - m.c), [&](unsigned blocks, auto* type) {
         using A = std::remove_pointer_t<decltype(type)>;
-        zero_padding_kernel<A>
-            <<<blocks, kThreads, 0, libraries().native(s)>>>(as<A>(y), pixels, m.c, m.stored_c());
+        zero_padding_kernel<A><<<blocks, kThreads, 0, libraries().native(s)>>>(as<A>(y), pixels, m.c, m.stored_c());
     });
 }
 

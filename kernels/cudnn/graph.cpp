@@ -51,8 +51,8 @@ Descriptor engine_of(const Descriptor& config) {
     Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
     cudnnBackendDescriptor_t raw = engine.get();
     int64_t count = 0;
-    check(cudnnBackendGetAttribute(config.get(), CUDNN_ATTR_ENGINECFG_ENGINE,
-                                   CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw),
+    check(cudnnBackendGetAttribute(config.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
+                                   &raw),
           "engine of a plan");
     return engine;
 }
@@ -61,9 +61,8 @@ Descriptor engine_of(const Descriptor& config) {
 bool is_allowed(const Descriptor& engine) {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     int64_t count = 0;
-    check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
-                                   CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
-                                   &count, notes),
+    check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
+                                   CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes),
           "notes of an engine");
     const auto has = [&](cudnnBackendNumericalNote_t note) {
         return std::find(notes, notes + count, note) != notes + count;
@@ -79,26 +78,24 @@ bool is_allowed(const Descriptor& engine) {
 // "engine 12: 2=3 13=64": the engine and its knobs, each with its choice.
 std::string name_of(const Descriptor& engine, const Descriptor& config) {
     int64_t index = -1, count = 0;
-    check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64,
-                                   1, &count, &index),
+    check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &count, &index),
           "number of an engine");
     std::string name = text("engine ", index, ":");
     std::vector<Descriptor> knobs;
     std::vector<cudnnBackendDescriptor_t> raw;
     for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; ++i)
         raw.push_back(knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR).get());
-    check(cudnnBackendGetAttribute(config.get(), CUDNN_ATTR_ENGINECFG_KNOB_CHOICES,
-                                   CUDNN_TYPE_BACKEND_DESCRIPTOR, int64_t(raw.size()), &count,
-                                   raw.data()),
+    check(cudnnBackendGetAttribute(config.get(), CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                   int64_t(raw.size()), &count, raw.data()),
           "settings of an engine");
     for (int64_t i = 0; i < std::min(count, int64_t(raw.size())); ++i) {
         cudnnBackendKnobType_t type{};
         int64_t value = 0, one = 0;
-        check(cudnnBackendGetAttribute(raw[size_t(i)], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE,
-                                       CUDNN_TYPE_KNOB_TYPE, 1, &one, &type),
+        check(cudnnBackendGetAttribute(raw[size_t(i)], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &one,
+                                       &type),
               "setting of an engine");
-        check(cudnnBackendGetAttribute(raw[size_t(i)], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE,
-                                       CUDNN_TYPE_INT64, 1, &one, &value),
+        check(cudnnBackendGetAttribute(raw[size_t(i)], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &one,
+                                       &value),
               "setting of an engine");
         name += text(" ", int(type), "=", value);
     }
@@ -116,9 +113,8 @@ std::vector<Descriptor> configurations(const Descriptor& graph, cudnnBackendHeur
     for (int64_t i = 0; i < kMostPlans; ++i)
         raw.push_back(found.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).get());
     int64_t count = 0;
-    if (cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, kMostPlans, &count,
-                                 raw.data()) != CUDNN_STATUS_SUCCESS)
+    if (cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                 kMostPlans, &count, raw.data()) != CUDNN_STATUS_SUCCESS)
         return {};
     found.erase(found.begin() + std::clamp<int64_t>(count, 0, kMostPlans), found.end());
     return found;
@@ -136,9 +132,7 @@ void Plan::run(const std::vector<Placed>& tensors, cudnnHandle_t cudnn) const {
     check(try_run(tensors, workspace(workspace_), cudnn), name_.c_str());
 }
 
-cudnnStatus_t Plan::try_run(const std::vector<Placed>& tensors,
-                            void* workspace,
-                            cudnnHandle_t cudnn) const {
+cudnnStatus_t Plan::try_run(const std::vector<Placed>& tensors, void* workspace, cudnnHandle_t cudnn) const {
     std::vector<int64_t> numbers;
     std::vector<void*> data;
     for (const auto& [number, place] : tensors) {
@@ -183,24 +177,18 @@ void OperationGraph::convolution(Pass pass, const ConvShape& s, int x, int w, in
         cudnnBackendAttributeName_t how, x, w, y, alpha, beta;
     };
     static constexpr Names kNames[] = {
-        {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+        {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
          CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
          CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
          CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
         {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
         {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA}};
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA}};
     const Names& names = kNames[int(pass)];
     const auto at = [&](int number) -> const Descriptor& { return tensors_[size_t(number - 1)]; };
     operations_.emplace_back(names.operation)
@@ -235,8 +223,7 @@ std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
     for (const Descriptor& o : operations_) operations.push_back(o.get());
     Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, cudnn)
-        .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, operations.data(),
-             operations.size());
+        .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, operations.data(), operations.size());
     if (graph.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
 
     cudaStream_t stream = nullptr;
@@ -246,8 +233,7 @@ std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
     for (size_t i = 0; i < bytes_.size(); ++i) {
         if (bytes_[i] == 0) continue;
         void* data = buffers.emplace_back(bytes_[i], stream).data();
-        FP_REQUIRE(data, Exit::device, "cudnn: no memory for a search of plans: ", bytes_[i],
-                   " bytes");
+        FP_REQUIRE(data, Exit::device, "cudnn: no memory for a search of plans: ", bytes_[i], " bytes");
         tensors.emplace_back(int(i) + 1, data);
     }
     const Stopwatch watch;
@@ -266,8 +252,8 @@ std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
                 .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
             if (made.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
             int64_t bytes = 0, count = 0;
-            check(cudnnBackendGetAttribute(made.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
-                                           CUDNN_TYPE_INT64, 1, &count, &bytes),
+            check(cudnnBackendGetAttribute(made.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
+                                           &count, &bytes),
                   "a plan's workspace");
             if (size_t(bytes) > kMostWorkspace) continue;
             Plan plan(std::move(made), std::move(config), size_t(bytes), std::move(name));

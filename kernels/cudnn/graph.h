@@ -26,10 +26,7 @@ public:
     Descriptor& operator=(Descriptor&&) = default;
 
     template <class T>
-    Descriptor& set(cudnnBackendAttributeName_t name,
-                    cudnnBackendAttributeType_t type,
-                    const T* values,
-                    size_t count) {
+    Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const T* values, size_t count) {
         check(cudnnBackendSetAttribute(get(), name, type, int64_t(count), values), "attribute");
         return *this;
     }

@@ -12,17 +12,14 @@
 namespace fp::cudnn {
 
 inline void check(cudnnStatus_t status, const char* what) {
-    FP_REQUIRE(status == CUDNN_STATUS_SUCCESS, Exit::device, "cudnn: ", what, ": ",
-               cudnnGetErrorString(status));
+    FP_REQUIRE(status == CUDNN_STATUS_SUCCESS, Exit::device, "cudnn: ", what, ": ", cudnnGetErrorString(status));
 }
 inline void check(cublasStatus_t status, const char* what) {
-    FP_REQUIRE(status == CUBLAS_STATUS_SUCCESS, Exit::device, "cublas: ", what, ": ",
-               cublasGetStatusString(status));
+    FP_REQUIRE(status == CUBLAS_STATUS_SUCCESS, Exit::device, "cublas: ", what, ": ", cublasGetStatusString(status));
 }
 
 inline void check(cudaError_t status, const char* what) {
-    FP_REQUIRE(status == cudaSuccess, Exit::device, "cudnn: ", what, ": ",
-               cudaGetErrorString(status));
+    FP_REQUIRE(status == cudaSuccess, Exit::device, "cudnn: ", what, ": ", cudaGetErrorString(status));
 }
 
 // One of each library, made at first use on the selected GPU. `own` is the table of our kernels, for what
@@ -37,9 +34,7 @@ struct Libraries {
     bool deterministic = false;
 
     Type activation() const { return own->activation; }
-    cudnnDataType_t data_type() const {
-        return activation() == Type::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
-    }
+    cudnnDataType_t data_type() const { return activation() == Type::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
     cudaStream_t native(Stream s) const { return static_cast<cudaStream_t>(own->order.native(s)); }
     cudnnHandle_t on(Stream s) const {
         check(cudnnSetStream(cudnn, native(s)), "stream");

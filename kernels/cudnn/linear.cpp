@@ -53,14 +53,10 @@ void forward(const LinearShape& s, const Linear::Forward& a, void* scratch, Stre
               .row_c = g.y_row,
               .c_type = activation_type()},
              Write::replace, stream);
-    if (a.bias)
-        finish_map(s.y(), {.bias = a.bias, .residual = nullptr, .relu = false}, a.y, stream);
+    if (a.bias) finish_map(s.y(), {.bias = a.bias, .residual = nullptr, .relu = false}, a.y, stream);
 }
 
-void backward_data(const LinearShape& s,
-                   const Linear::BackwardData& a,
-                   void* scratch,
-                   Stream stream) {
+void backward_data(const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream stream) {
     const Sizes g(s);
     multiply({.op_a = CUBLAS_OP_N,
               .op_b = CUBLAS_OP_N,
@@ -77,10 +73,7 @@ void backward_data(const LinearShape& s,
              a.write, stream);
 }
 
-void backward_filter(const LinearShape& s,
-                     const Linear::BackwardFilter& a,
-                     void* scratch,
-                     Stream stream) {
+void backward_filter(const LinearShape& s, const Linear::BackwardFilter& a, void* scratch, Stream stream) {
     const Sizes g(s);
     multiply({.op_a = CUBLAS_OP_N,
               .op_b = CUBLAS_OP_T,
@@ -96,8 +89,8 @@ void backward_filter(const LinearShape& s,
               .c_type = CUDA_R_32F},
              a.write, stream);
     if (a.dbias)
-        column_sums({a.dy, g.n, g.y_row}, as<float>(a.dbias), a.write,
-                    static_cast<char*>(scratch) + ones_at(g), stream);
+        column_sums({a.dy, g.n, g.y_row}, as<float>(a.dbias), a.write, static_cast<char*>(scratch) + ones_at(g),
+                    stream);
 }
 
 }  // namespace
@@ -112,9 +105,8 @@ void multiply(const Product& p, Write write, Stream stream) {
     const cublasComputeType_t compute =
         lib.precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     const float keep = beta(write);
-    check(cublasGemmEx(lib.cublas_on(stream), p.op_a, p.op_b, p.m, p.n, p.k, &kOne, p.a,
-                       activation_type(), p.row_a, p.b, activation_type(), p.row_b, &keep, p.c,
-                       p.c_type, p.row_c, compute, CUBLAS_GEMM_DEFAULT),
+    check(cublasGemmEx(lib.cublas_on(stream), p.op_a, p.op_b, p.m, p.n, p.k, &kOne, p.a, activation_type(), p.row_a,
+                       p.b, activation_type(), p.row_b, &keep, p.c, p.c_type, p.row_c, compute, CUBLAS_GEMM_DEFAULT),
           "product");
 }
 

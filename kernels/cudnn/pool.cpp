@@ -18,11 +18,10 @@ void pool(const Window& window, const Pooled& of, Stream stream) {
     const MapDescriptor in(of.in, libraries().data_type()), out(of.out, libraries().data_type());
     cudnnPoolingDescriptor_t d = nullptr;
     check(cudnnCreatePoolingDescriptor(&d), "pooling descriptor");
-    check(cudnnSetPooling2dDescriptor(d, window.mode, CUDNN_PROPAGATE_NAN, window.h, window.w,
-                                      window.pad, window.pad, window.stride_h, window.stride_w),
+    check(cudnnSetPooling2dDescriptor(d, window.mode, CUDNN_PROPAGATE_NAN, window.h, window.w, window.pad, window.pad,
+                                      window.stride_h, window.stride_w),
           "pooling descriptor");
-    const cudnnStatus_t status =
-        cudnnPoolingForward(libraries().on(stream), d, &kOne, in, of.x, &kZero, out, of.y);
+    const cudnnStatus_t status = cudnnPoolingForward(libraries().on(stream), d, &kOne, in, of.x, &kZero, out, of.y);
     cudnnDestroyPoolingDescriptor(d);
     check(status, "pooling");
 }

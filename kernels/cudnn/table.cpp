@@ -24,8 +24,7 @@ Libraries& opened() {
         Libraries l;
         check(cudnnCreate(&l.cudnn), "start");
         check(cublasCreate(&l.cublas), "start");
-        check(cudaMalloc(&l.cublas_workspace, Libraries::kCublasWorkspace),
-              "workspace of products");
+        check(cudaMalloc(&l.cublas_workspace, Libraries::kCublasWorkspace), "workspace of products");
         const char* wanted = std::getenv("FP_CUDNN_DETERMINISTIC");
         l.deterministic = wanted && std::string_view(wanted) == "1";
         return l;

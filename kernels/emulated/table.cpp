@@ -44,9 +44,7 @@ void copy_in(void* device, const void* host, size_t bytes, Stream s) {
     refuse_while_noting("something was copied in");
     if (runs_at_once() || is_pinned(host)) return copy(device, host, bytes, s);
     const auto* first = static_cast<const char*>(host);
-    give(s, [device, now = std::vector<char>(first, first + bytes)] {
-        std::memcpy(device, now.data(), now.size());
-    });
+    give(s, [device, now = std::vector<char>(first, first + bytes)] { std::memcpy(device, now.data(), now.size()); });
 }
 void copy_out(void* host, const void* device, size_t bytes, Stream s) {
     refuse_while_noting("the host waited for a copy");
@@ -54,8 +52,7 @@ void copy_out(void* host, const void* device, size_t bytes, Stream s) {
     finish(s);
 }
 void copy_out_later(void* host, const void* device, size_t bytes, Stream s) {
-    FP_CHECK(is_pinned(host),
-             "emulated: a copy beside other work to memory that is not of alloc_host");
+    FP_CHECK(is_pinned(host), "emulated: a copy beside other work to memory that is not of alloc_host");
     copy(host, device, bytes, s);
 }
 void zero(void* device, size_t bytes, Stream s) {

@@ -48,26 +48,24 @@ struct TensorMapSpec {
         FP_CHECK(reinterpret_cast<uintptr_t>(base) % 16 == 0, "tensor map: a misaligned array");
         for (int i = 0; i < rank; ++i) {
             FP_CHECK(size[i] > 0 && size[i] <= int64_t(1) << 32, "tensor map: size ", size[i]);
-            FP_CHECK(i == 0 ? stride[i] == 1 : stride[i] > 0 && stride[i] * 2 % 16 == 0,
-                     "tensor map: stride ", stride[i], " of dimension ", i,
-                     " is not a multiple of 16 bytes");
-            FP_CHECK(stride[i] * 2 < int64_t(1) << 40, "tensor map: stride ", stride[i],
-                     " of dimension ", i, " is not below 2^40 bytes");
+            FP_CHECK(i == 0 ? stride[i] == 1 : stride[i] > 0 && stride[i] * 2 % 16 == 0, "tensor map: stride ",
+                     stride[i], " of dimension ", i, " is not a multiple of 16 bytes");
+            FP_CHECK(stride[i] * 2 < int64_t(1) << 40, "tensor map: stride ", stride[i], " of dimension ", i,
+                     " is not below 2^40 bytes");
             FP_CHECK(i == 0 || (i == 1 && overlapping) || stride[i] / size[i - 1] >= stride[i - 1],
-                     "tensor map: ", size[i - 1], " elements ", stride[i - 1],
-                     " apart reach beyond stride ", stride[i], " of dimension ", i);
+                     "tensor map: ", size[i - 1], " elements ", stride[i - 1], " apart reach beyond stride ", stride[i],
+                     " of dimension ", i);
             FP_CHECK(im2col || (box[i] > 0 && box[i] <= 256), "tensor map: a box of ", box[i]);
         }
-        FP_CHECK(im2col || (box[0] % 8 == 0 && box[0] <= kRow), "tensor map: rows of ", box[0],
-                 " elements");
+        FP_CHECK(im2col || (box[0] % 8 == 0 && box[0] <= kRow), "tensor map: rows of ", box[0], " elements");
         if (!im2col) return;
-        FP_CHECK(pixels > 0 && pixels <= 1024 && step >= 1 && step <= 8, "tensor map: ", pixels,
-                 " pixels at step ", step);
+        FP_CHECK(pixels > 0 && pixels <= 1024 && step >= 1 && step <= 8, "tensor map: ", pixels, " pixels at step ",
+                 step);
         for (int i = 0; i < 2; ++i) {
-            FP_CHECK(lower[i] >= -128 && lower[i] <= 127 && upper[i] >= -128 && upper[i] <= 127,
-                     "tensor map: corners ", lower[i], " and ", upper[i]);
-            FP_CHECK(lower[i] < size[i + 1] + upper[i], "tensor map: an empty box from ", lower[i],
-                     " to ", size[i + 1] + upper[i]);
+            FP_CHECK(lower[i] >= -128 && lower[i] <= 127 && upper[i] >= -128 && upper[i] <= 127, "tensor map: corners ",
+                     lower[i], " and ", upper[i]);
+            FP_CHECK(lower[i] < size[i + 1] + upper[i], "tensor map: an empty box from ", lower[i], " to ",
+                     size[i + 1] + upper[i]);
         }
     }
 };

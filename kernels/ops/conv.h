@@ -46,12 +46,7 @@ struct Conv {
 
         // The forward pass with a filter in the backend's own form.
         static constexpr Infer of(const Forward& a, const void* filter) {
-            return {.x = a.x,
-                    .prepared = filter,
-                    .bias = a.bias,
-                    .residual = nullptr,
-                    .relu = false,
-                    .y = a.y};
+            return {.x = a.x, .prepared = filter, .bias = a.bias, .residual = nullptr, .relu = false, .y = a.y};
         }
     };
 
@@ -68,8 +63,7 @@ struct Conv {
     // `forward` that also writes the moments of y, in chunks of `moments_rows` pixels; both null where a backend has
     // no such kernel.
     Moments::Rows (*moments_rows)(const ConvShape&) = nullptr;
-    void (*forward_moments)(
-        const ConvShape&, const Forward&, const Moments&, void* scratch, Stream) = nullptr;
+    void (*forward_moments)(const ConvShape&, const Forward&, const Moments&, void* scratch, Stream) = nullptr;
 
     // Rounds the `count` weights from w on into `rounded`, 2 bytes each, in one launch. Until the calling thread's next
     // call, convolutions and linear layers that this thread starts with a filter among those weights read the rounded

@@ -11,8 +11,7 @@ namespace fp {
 struct Memory {
     void* (*alloc)(size_t bytes);  // aligned to 256 bytes or more
     void (*release)(void* block);
-    void* (*alloc_host)(
-        size_t bytes);  // page-locked host memory, so that copies overlap with other work
+    void* (*alloc_host)(size_t bytes);  // page-locked host memory, so that copies overlap with other work
     void (*release_host)(void* block);
     void (*copy_in)(void* device, const void* host, size_t bytes, Stream);
     void (*copy_out)(void* host, const void* device, size_t bytes, Stream);  // waits for the copy

@@ -46,8 +46,7 @@ struct Moments {
     }
     // The number of pixels before a place of the padded line of h x w maps.
     static constexpr int64_t before(int64_t place, int h, int w) {
-        const int64_t line = place / (w + 1), q = place % (w + 1), n = line / (h + 1),
-                      p = line % (h + 1);
+        const int64_t line = place / (w + 1), q = place % (w + 1), n = line / (h + 1), p = line % (h + 1);
         return (n * h + p) * w + (p == h ? 0 : q);
     }
 };

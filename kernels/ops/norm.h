@@ -92,11 +92,8 @@ struct BatchNorm {
         uint8_t* argmax;  // MaxPool's, or 255 where y is 0: then no pixel receives the gradient
         par *mean, *rstd;
     };
-    void (*pool_on_moments)(const BatchNormShape&,
-                            const MaxPoolShape&,
-                            const TrainPool&,
-                            const Moments&,
-                            Stream) = nullptr;
+    void (*pool_on_moments)(const BatchNormShape&, const MaxPoolShape&, const TrainPool&, const Moments&, Stream) =
+        nullptr;
     struct BackwardPool {
         const act *x, *dy;  // dy of the pooled map
         const uint8_t* argmax;
@@ -105,11 +102,8 @@ struct BatchNorm {
         par *dgamma, *dbeta;  // may be null
         Write par_write;
     };
-    void (*pool_backward)(const BatchNormShape&,
-                          const MaxPoolShape&,
-                          const BackwardPool&,
-                          void* scratch,
-                          Stream) = nullptr;
+    void (*pool_backward)(const BatchNormShape&, const MaxPoolShape&, const BackwardPool&, void* scratch, Stream) =
+        nullptr;
 
     // y = relu(norm_a(x_a) + norm_b(x_b)) in one kernel: the end of a residual block whose shortcut has a batch norm.
     // Neither normalised map is stored. The shape has relu and bits. All three are null where a backend has no such
@@ -138,10 +132,7 @@ struct BatchNorm {
         const act *y, *dy;  // of y only the bits are read
         Write par_write;
     };
-    void (*pair_backward)(const BatchNormShape&,
-                          const BackwardPair&,
-                          void* scratch,
-                          Stream) = nullptr;
+    void (*pair_backward)(const BatchNormShape&, const BackwardPair&, void* scratch, Stream) = nullptr;
 };
 
 }  // namespace fp

@@ -13,9 +13,9 @@ struct Order {
     void* (*native)(Stream);  // the handle that the vendor's libraries take
     Event (*event)();
     void (*drop)(Event);
-    void (*record)(Event, Stream);  // after all work queued in the stream so far
-    void (*follow)(Stream, Event);  // work queued from now on waits for the event
-    void (*wait)(Event);            // the host waits; returns at once if never recorded
+    void (*record)(Event, Stream);               // after all work queued in the stream so far
+    void (*follow)(Stream, Event);               // work queued from now on waits for the event
+    void (*wait)(Event);                         // the host waits; returns at once if never recorded
     double (*seconds)(Event from, Event until);  // between two events that have occurred
 };
 

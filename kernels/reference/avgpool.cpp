@@ -42,8 +42,7 @@ void backward(const AvgPoolShape& shape, const AvgPool::Backward& args, Stream) 
         double sum = 0;
         for (int i = 0; i < shape.p; ++i)
             for (int j = 0; j < shape.q; ++j)
-                if (const Cell in = cell(shape, i, j); in.holds(h, w))
-                    sum += dy(n, c, i, j) / double(in.size());
+                if (const Cell in = cell(shape, i, j); in.holds(h, w)) sum += dy(n, c, i, j) / double(in.size());
         put(dx(n, c, h, w), sum, args.write);
     });
     zero_padding(dx);

@@ -32,11 +32,7 @@ struct Channel {
     double gamma, beta, mean, rstd;
 };
 template <class T>
-void normalize(const BatchNormShape& shape,
-               const Channel& of,
-               const act* x_act,
-               const act* residual_act,
-               act* y_act) {
+void normalize(const BatchNormShape& shape, const Channel& of, const act* x_act, const act* residual_act, act* y_act) {
     const auto x = view<T>(shape.x, x_act);
     const auto residual = view<T>(shape.x, residual_act);
     const auto y = view<T>(shape.x, y_act);
@@ -75,8 +71,8 @@ void train(const BatchNormShape& shape, const BatchNorm::Train& args, void*, Str
         };
         running_mean[c] = moved(running_mean[c], mu);
         running_var[c] = moved(running_var[c], m > 1 ? var * m / (m - 1) : var);
-        normalize<T>(shape, {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mu, .rstd = scale},
-                     args.x, args.residual, args.y);
+        normalize<T>(shape, {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mu, .rstd = scale}, args.x,
+                     args.residual, args.y);
     }
     zero_padding(view<T>(shape.x, args.y));
     zero_padding(mean, x.map.c, x.map.stored_c());
@@ -91,9 +87,8 @@ void infer(const BatchNormShape& shape, const BatchNorm::Infer& args, Stream) {
 #pragma omp parallel for if (double(shape.x.logical()) > kWorthThreads)
     for (int c = 0; c < shape.x.c; ++c) {
         const double rstd = 1 / std::sqrt(var[c] + shape.eps);
-        normalize<T>(shape,
-                     {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mean[c], .rstd = rstd},
-                     args.x, args.residual, args.y);
+        normalize<T>(shape, {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mean[c], .rstd = rstd}, args.x,
+                     args.residual, args.y);
     }
     zero_padding(view<T>(shape.x, args.y));
 }
@@ -101,14 +96,9 @@ void infer(const BatchNormShape& shape, const BatchNorm::Infer& args, Stream) {
 // `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen. mean(c) and rstd(c) give the statistics; `of_batch` says
 // that they depend on x.
 template <class T, class Args, class Mean, class Rstd>
-void differentiate(const BatchNormShape& shape,
-                   const Args& args,
-                   const Mean& mean,
-                   const Rstd& rstd,
-                   bool of_batch) {
+void differentiate(const BatchNormShape& shape, const Args& args, const Mean& mean, const Rstd& rstd, bool of_batch) {
     const BatchNorm::Gradients& to = args.to;
-    const auto x = view<T>(shape.x, args.x), y = view<T>(shape.x, args.y),
-               dy = view<T>(shape.x, args.dy);
+    const auto x = view<T>(shape.x, args.x), y = view<T>(shape.x, args.y), dy = view<T>(shape.x, args.dy);
     const auto* gamma = as<T>(args.gamma);
     const auto dx = view<T>(shape.x, to.dx), dresidual = view<T>(shape.x, to.dresidual);
     auto *dgamma = as<T>(to.dgamma), *dbeta = as<T>(to.dbeta);
@@ -122,8 +112,8 @@ void differentiate(const BatchNormShape& shape,
         };
         const auto xhat = [&](int n, int h, int w) { return (x(n, c, h, w) - mu) * scale; };
         const double sum_g = sum_over(x.map, c, g);
-        const double sum_g_xhat = sum_over(
-            x.map, c, [&](int n, int, int h, int w) { return g(n, c, h, w) * xhat(n, h, w); });
+        const double sum_g_xhat =
+            sum_over(x.map, c, [&](int n, int, int h, int w) { return g(n, c, h, w) * xhat(n, h, w); });
         if (dgamma) put(dgamma[c], sum_g_xhat, to.par_write);
         if (dbeta) put(dbeta[c], sum_g, to.par_write);
         for (int n = 0; n < x.map.n; ++n)
@@ -149,10 +139,7 @@ void backward(const BatchNormShape& shape, const BatchNorm::Backward& args, void
 }
 
 template <class T>
-void backward_frozen(const BatchNormShape& shape,
-                     const BatchNorm::BackwardFrozen& args,
-                     void*,
-                     Stream) {
+void backward_frozen(const BatchNormShape& shape, const BatchNorm::BackwardFrozen& args, void*, Stream) {
     const auto mean = [&](int c) { return double(as<T>(args.running_mean)[c]); };
     const auto rstd = [&](int c) { return 1 / std::sqrt(as<T>(args.running_var)[c] + shape.eps); };
     differentiate<T>(shape, args, mean, rstd, false);

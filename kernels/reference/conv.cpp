@@ -30,8 +30,7 @@ Filter transposed(Filter f) { return std::swap(f.k, f.c), in_lanes(f); }
 template <class T>
 std::vector<double> repacked(const MapView<const T>& x, const Map& to) {
     std::vector<double> out(size_t(to.stored()));
-    for_each(to,
-             [&](int n, int c, int h, int w) { out[size_t(to.at(n, c, h, w))] = x(n, c, h, w); });
+    for_each(to, [&](int n, int c, int h, int w) { out[size_t(to.at(n, c, h, w))] = x(n, c, h, w); });
     return out;
 }
 
@@ -108,8 +107,7 @@ void correlate(const Correlation& of, const Map& y, const Store& store) {
                             if (h < 0 || v < 0) continue;
                             const double* in = &of.x[size_t(of.x_map.at(n, 0, h, v))];
                             const double* weight = &of.w[size_t(filter.at(tile * kLanes, 0, r, s))];
-                            for (int c = 0; c < filter.c; ++c)
-                                add_scaled(sum, in[c], weight + c * kLanes);
+                            for (int c = 0; c < filter.c; ++c) add_scaled(sum, in[c], weight + c * kLanes);
                         }
                     for (int k = tile * kLanes; k < std::min(y.c, (tile + 1) * kLanes); ++k)
                         store(n, k, p, q, sum[k % kLanes]);
@@ -156,8 +154,7 @@ void backward_data(const ConvShape& shape, const Conv::BackwardData& a, void*, S
                .w = repacked(view<T>(shape.w, a.w), filter, true),
                .rows = taps_back(dx.map.h, dy_map.h, filter.r, shape.stride, shape.pad),
                .columns = taps_back(dx.map.w, dy_map.w, filter.s, shape.stride, shape.pad)},
-              dx.map,
-              [&](int n, int c, int h, int v, double sum) { put(dx(n, c, h, v), sum, a.write); });
+              dx.map, [&](int n, int c, int h, int v, double sum) { put(dx(n, c, h, v), sum, a.write); });
     zero_padding(dx);
 }
 
@@ -185,8 +182,7 @@ void backward_filter(const ConvShape& shape, const Conv::BackwardFilter& a, void
                             if (h < 0 || v < 0) continue;
                             const double* in = &x[size_t(x_map.at(n, 0, h, v))];
                             const double* slope = &dy[size_t(dy_map.at(n, tile * kLanes, p, q))];
-                            for (int c = 0; c < filter.c; ++c)
-                                add_scaled(&sums[size_t(c * kLanes)], in[c], slope);
+                            for (int c = 0; c < filter.c; ++c) add_scaled(&sums[size_t(c * kLanes)], in[c], slope);
                         }
                 for (int k = tile * kLanes; k < std::min(filter.k, (tile + 1) * kLanes); ++k)
                     for (int c = 0; c < filter.c; ++c)

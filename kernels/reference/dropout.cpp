@@ -20,8 +20,7 @@ void mask(const Map& map, const Dropout::Backward& args) {
 
 template <class T>
 void forward(const Map& map, const Dropout::Forward& args, Stream) {
-    mask<T>(map,
-            {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace});
+    mask<T>(map, {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace});
 }
 
 template <class T>

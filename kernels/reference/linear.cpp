@@ -41,8 +41,7 @@ void forward(const LinearShape& shape, const Linear::Forward& a, void*, Stream) 
         for (int n = 0; n < shape.x.n; ++n) {
             const T *filter = &w(k, 0, 0, 0), *sample = &x(n, 0, 0, 0);
             double sum = bias ? double(bias[k]) : 0.0;
-            for (size_t i = 0; i < at.count(); ++i)
-                sum += double(filter[at.w[i]]) * sample[at.x[i]];
+            for (size_t i = 0; i < at.count(); ++i) sum += double(filter[at.w[i]]) * sample[at.x[i]];
             y(n, k, 0, 0) = T(sum);
         }
     zero_padding(y);
@@ -64,8 +63,7 @@ void backward_data(const LinearShape& shape, const Linear::BackwardData& a, void
             const T* filter = &w(k, 0, 0, 0);
             for (int n = 0; n < shape.x.n; ++n) {
                 const double slope = dy(n, k, 0, 0);
-                for (size_t i = 0; i < count; ++i)
-                    sums[size_t(n) * count + i] += filter[at.w[first + i]] * slope;
+                for (size_t i = 0; i < count; ++i) sums[size_t(n) * count + i] += filter[at.w[first + i]] * slope;
             }
         }
         for (int n = 0; n < shape.x.n; ++n)

@@ -42,8 +42,7 @@ void forward(const LossShape& shape, const Loss::Forward& args, Stream) {
         if (labels[n] >= 0) {
             const double lse = log_sum_exp(logits, n);
             for (int j = 0; j < shape.logits.c; ++j)
-                loss +=
-                    weighted_target(shape, class_weight, labels[n], j) * (lse - logits(n, j, 0, 0));
+                loss += weighted_target(shape, class_weight, labels[n], j) * (lse - logits(n, j, 0, 0));
             sums[1] += class_weight ? double(class_weight[labels[n]]) : 1.0;
         }
         sums[0] += loss;
@@ -61,12 +60,10 @@ void backward(const LossShape& shape, const Loss::Backward& args, Stream) {
         const bool padded = labels[n] < 0;
         const double lse = log_sum_exp(logits, n);
         double total = 0;
-        for (int j = 0; j < shape.logits.c; ++j)
-            total += weighted_target(shape, class_weight, labels[n], j);
+        for (int j = 0; j < shape.logits.c; ++j) total += weighted_target(shape, class_weight, labels[n], j);
         for (int j = 0; j < shape.logits.c; ++j) {
             const double probability = std::exp(logits(n, j, 0, 0) - lse);
-            const double slope =
-                probability * total - weighted_target(shape, class_weight, labels[n], j);
+            const double slope = probability * total - weighted_target(shape, class_weight, labels[n], j);
             put(dlogits(n, j, 0, 0), padded ? 0.0 : args.scale / args.sums[1] * slope, args.write);
         }
     }
@@ -78,8 +75,7 @@ void softmax(const Map& map, const act* x_act, float* probabilities, Stream) {
     const auto x = view<T>(map, x_act);
     for (int n = 0; n < map.n; ++n) {
         const double lse = log_sum_exp(x, n);
-        for (int j = 0; j < map.c; ++j)
-            probabilities[int64_t(n) * map.c + j] = float(std::exp(x(n, j, 0, 0) - lse));
+        for (int j = 0; j < map.c; ++j) probabilities[int64_t(n) * map.c + j] = float(std::exp(x(n, j, 0, 0) - lse));
     }
 }
 

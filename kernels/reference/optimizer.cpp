@@ -56,8 +56,7 @@ template <class T>
 void blend(int64_t count, const Optimizer::Blend& args, Stream) {
     auto* average = as<T>(args.average);
     const auto* w = as<T>(args.w);
-    for (int64_t i = 0; i < count; ++i)
-        average[i] = T(args.keep * average[i] + (1 - args.keep) * w[i]);
+    for (int64_t i = 0; i < count; ++i) average[i] = T(args.keep * average[i] + (1 - args.keep) * w[i]);
 }
 
 template <class T>

@@ -102,8 +102,7 @@ double score(Definition definition, const std::vector<double>& e, int n, const P
         const double all = log_sum_exp(row, n, [&](int j) { return pairs.near(i, j); });
         if (std::isinf(all)) continue;
         double same = log_sum_exp(row, n, [&](int j) { return pairs.same(i, j); });
-        if (definition == Definition::as_released)
-            same = std::log(std::exp(same) + std::exp(row[i]) + kReleasedEps);
+        if (definition == Definition::as_released) same = std::log(std::exp(same) + std::exp(row[i]) + kReleasedEps);
         if (std::isinf(same)) continue;
         sum += all - same;
         ++anchors;
@@ -163,15 +162,12 @@ void backward(const SnnlShape& shape, const Snnl::Backward& a, void*, Stream) {
                 const double sym = g[size_t(i) * n + j] + g[size_t(j) * n + i];
                 const double* v = rows.row(j);
                 for (int64_t k = 0; k < rows.d; ++k)
-                    slope[size_t(k)] +=
-                        shape.distance == Distance::cosine ? -sym * v[k] : 2 * sym * (u[k] - v[k]);
+                    slope[size_t(k)] += shape.distance == Distance::cosine ? -sym * v[k] : 2 * sym * (u[k] - v[k]);
             }
             const double norm = rows.norm[size_t(i)];
-            const double along =
-                shape.distance == Distance::cosine ? rows.dot(slope.data(), u) : 0.0;
-            const double factor = anchors == 0 || norm < kSmallestNorm
-                                      ? 0.0
-                                      : a.dscore[c] / (shape.temperature * anchors * norm);
+            const double along = shape.distance == Distance::cosine ? rows.dot(slope.data(), u) : 0.0;
+            const double factor =
+                anchors == 0 || norm < kSmallestNorm ? 0.0 : a.dscore[c] / (shape.temperature * anchors * norm);
             for (int h = 0; h < shape.x.h; ++h)
                 for (int w = 0; w < shape.x.w; ++w) {
                     const size_t k = size_t(h) * shape.x.w + w;

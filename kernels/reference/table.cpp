@@ -27,26 +27,16 @@ constexpr size_t kAlignment = 256;
 
 constexpr Memory memory{
     .alloc = [](size_t bytes) -> void* {
-        void* block = std::aligned_alloc(kAlignment,
-                                         size_t(round_up(int64_t(bytes ? bytes : 1), kAlignment)));
+        void* block = std::aligned_alloc(kAlignment, size_t(round_up(int64_t(bytes ? bytes : 1), kAlignment)));
         if (!block) throw std::bad_alloc();
         return block;
     },
     .release = [](void* block) { std::free(block); },
     .alloc_host = [](size_t bytes) { return std::malloc(bytes ? bytes : 1); },
     .release_host = [](void* block) { std::free(block); },
-    .copy_in =
-        [](void* device, const void* host, size_t bytes, Stream) {
-            std::memcpy(device, host, bytes);
-        },
-    .copy_out =
-        [](void* host, const void* device, size_t bytes, Stream) {
-            std::memcpy(host, device, bytes);
-        },
-    .copy_out_later =
-        [](void* host, const void* device, size_t bytes, Stream) {
-            std::memcpy(host, device, bytes);
-        },
+    .copy_in = [](void* device, const void* host, size_t bytes, Stream) { std::memcpy(device, host, bytes); },
+    .copy_out = [](void* host, const void* device, size_t bytes, Stream) { std::memcpy(host, device, bytes); },
+    .copy_out_later = [](void* host, const void* device, size_t bytes, Stream) { std::memcpy(host, device, bytes); },
     .copy = [](void* to, const void* from, size_t bytes, Stream) { std::memcpy(to, from, bytes); },
     .zero = [](void* device, size_t bytes, Stream) { std::memset(device, 0, bytes); },
     .synchronize = [](Stream) {}};
@@ -60,8 +50,7 @@ Filter plain_filter(int k, int c, int r, int s, int) { return {.k = k, .c = c, .
 
 // A filter over the planar image blocks only its outputs.
 Filter blocked_filter(int k, int c, int r, int s, int x_block) {
-    return {
-        .k = k, .c = c, .r = r, .s = s, .k_block = kBlock, .c_block = x_block == 1 ? 1 : kBlock};
+    return {.k = k, .c = c, .r = r, .s = s, .k_block = kBlock, .c_block = x_block == 1 ? 1 : kBlock};
 }
 
 constexpr Kernels table_f32{.name = "reference",

@@ -116,8 +116,7 @@ TEST(Guarded, ATouchOnEitherSideIsSeen) {
 TEST(Guarded, StartsAsNaNInEveryElement) {
     const Kernels& k = kernels(Backend::emulated);
     const Guarded block(k, 70'000);
-    for (size_t i = 0; i < block.bytes() / 4; ++i)
-        EXPECT_TRUE(std::isnan(static_cast<const float*>(block.data())[i]));
+    for (size_t i = 0; i < block.bytes() / 4; ++i) EXPECT_TRUE(std::isnan(static_cast<const float*>(block.data())[i]));
 }
 
 }  // namespace

@@ -3,8 +3,6 @@
 
 namespace fp {
 
-void call(const Kernels& k, const Map& map, const act* dy, act* dx) {
-    k.add.accumulate(map, {.dy = dy, .dx = dx}, {});
-}
+void call(const Kernels& k, const Map& map, const act* dy, act* dx) { k.add.accumulate(map, {.dy = dy, .dx = dx}, {}); }
 
 }  // namespace fp

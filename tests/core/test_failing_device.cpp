@@ -88,8 +88,7 @@ TEST(FailingDevice, what_a_capture_refuses_is_named_and_is_done_call_by_call) {
     auto* const old = std::cerr.rdbuf(err.rdbuf());
     for (int i = 0; i < 5; ++i)
         graph.run({}, {{StepGraph::Part::device, [] {}}, {StepGraph::Part::device, [&] {
-                                                              const Buffer more(
-                                                                  FailingDevice::memory, 64);
+                                                              const Buffer more(FailingDevice::memory, 64);
                                                               ++runs;
                                                           }}});
     std::cerr.rdbuf(old);

@@ -44,10 +44,7 @@ double distance(const Values& a, const Values& b) {
 }
 
 // Fusing rounds less often, never more: as near to float32 as op after op, and near to it.
-void expect_near(const std::string& what,
-                 const Values& fused,
-                 const Values& apart,
-                 const Values& exact) {
+void expect_near(const std::string& what, const Values& fused, const Values& apart, const Values& exact) {
     const double by_op = distance(apart, exact);
     EXPECT_LT(distance(fused, exact), 1.3 * by_op + 1e-3) << what;
     EXPECT_LT(by_op, 0.25) << what;
@@ -60,8 +57,7 @@ struct Step {
     std::vector<Node> rows = {};
 };
 
-const std::vector<PenaltyAttribute> kAttributes{{"sex", {0, 0, 1, 1, 0, 1}, 3},
-                                                {"age", {1, 0, 0, 1, 0, 1}, 1}};
+const std::vector<PenaltyAttribute> kAttributes{{"sex", {0, 0, 1, 1, 0, 1}, 3}, {"age", {1, 0, 0, 1, 0, 1}, 1}};
 
 // A training step without its update. The gradient comes from the activation of `end`, where it is random: few
 // layers are below, through which bf16's rounding has not yet become chaos. Names of frozen parameters begin with
@@ -77,8 +73,7 @@ Step step(const ModelSpec& spec,
         for (const std::string& prefix : frozen)
             if (p.name.starts_with(prefix)) p.trainable = false;
     const Map map = testing::image_map(k, kBatch, kSize);
-    const Buffer images =
-        testing::upload_map(k, map, [](uint64_t i) { return uniform_double(11, i) - 0.5; });
+    const Buffer images = testing::upload_map(k, map, [](uint64_t i) { return uniform_double(11, i) - 0.5; });
     const Batch batch{.n = kBatch, .samples = {0, 1, 2, 3, 4, 5}, .labels = {0, 1, 0, 1, 0, 1}};
     Session session(*out.net);
     Tape tape = session.begin({.mode = Mode::train, .dropout = false, .rows = rows});
@@ -86,8 +81,7 @@ Step step(const ModelSpec& spec,
     out.rows = tape.nodes();
     const Var root = tap_row(tape.nodes(), end, Tap::activation);
     const Map at = tape.value(root).map;
-    const Buffer gradient =
-        testing::upload_map(k, at, [](uint64_t i) { return 0.1 * (uniform_double(12, i) - 0.5); });
+    const Buffer gradient = testing::upload_map(k, at, [](uint64_t i) { return 0.1 * (uniform_double(12, i) - 0.5); });
     std::vector<Tape::Seed> seeds{{root, {gradient.as<act>(), at}}};
     if (penalty) out.penalty = penalty.add(tape, batch, seeds);
     tape.backward(seeds);
@@ -102,8 +96,7 @@ Step step(const ModelSpec& spec,
 
 template <class Shape>
 int count(const std::vector<Node>& rows) {
-    return int(
-        std::count_if(rows.begin(), rows.end(), [](const Node& n) { return is<Shape>(n.op); }));
+    return int(std::count_if(rows.begin(), rows.end(), [](const Node& n) { return is<Shape>(n.op); }));
 }
 
 struct Case {
@@ -127,8 +120,7 @@ INSTANTIATE_TEST_SUITE_P(Networks,
                          [](const auto& p) { return std::string(p.param.arch); });
 
 TEST_P(FusedRows, AStepIsAsNearToFloat32AsOpAfterOp) {
-    const Step fused = step(spec, bf16(), Rows::fewest, c.end),
-               apart = step(spec, bf16(), Rows::each_op, c.end),
+    const Step fused = step(spec, bf16(), Rows::fewest, c.end), apart = step(spec, bf16(), Rows::each_op, c.end),
                exact = step(spec, plain(), Rows::each_op, c.end);
     EXPECT_EQ(count<NormPoolOp>(fused.rows), c.pools);
     EXPECT_EQ(count<NormPairOp>(fused.rows), c.pairs);
@@ -148,10 +140,8 @@ TEST_P(FusedRows, LayersParametersAndChannelGroupsAreThoseOfOpAfterOp) {
     for (const Rows rows : {Rows::fewest, Rows::activations, Rows::each_op}) {
         const Step s = step(spec, bf16(), rows, c.end);
         EXPECT_EQ(channel_sets(s.rows), channel_sets(walk.nodes));
-        EXPECT_EQ(layers(layer_costs(s.rows, Type::f32)),
-                  layers(layer_costs(walk.nodes, Type::f32)));
-        const Totals got = totals(layer_costs(s.rows, Type::f32)),
-                     all = totals(layer_costs(walk.nodes, Type::f32));
+        EXPECT_EQ(layers(layer_costs(s.rows, Type::f32)), layers(layer_costs(walk.nodes, Type::f32)));
+        const Totals got = totals(layer_costs(s.rows, Type::f32)), all = totals(layer_costs(walk.nodes, Type::f32));
         EXPECT_EQ(got.macs, all.macs);
         EXPECT_EQ(got.parameters, all.parameters);
     }
@@ -161,8 +151,8 @@ TEST_P(FusedRows, ThePenaltyFindsWhatItsTapNames) {
     for (const Tap tap : {Tap::convolution, Tap::norm, Tap::activation})
         for (const char* layers : {c.pools ? "conv1" : "features.0", c.block}) {
             const std::string what = text(name(tap), " of ", layers);
-            const Penalty penalty = snnl_penalty(
-                {.weight = 100, .layers = layers, .tap = tap, .temperature = 0.5}, kAttributes);
+            const Penalty penalty =
+                snnl_penalty({.weight = 100, .layers = layers, .tap = tap, .temperature = 0.5}, kAttributes);
             const Step fused = step(spec, bf16(), penalty.rows, c.end, penalty),
                        apart = step(spec, bf16(), Rows::each_op, c.end, penalty),
                        exact = step(spec, plain(), Rows::each_op, c.end, penalty);
@@ -201,8 +191,7 @@ TEST(FusedRowsOfAResNet, RecalibrationMovesTheStatisticsOfBothNorms) {
     std::vector<Values> both;
     for (const Kernels* k : {&bf16(), &plain()}) {
         const auto net = random_network(kResNet, *k, 7);
-        recalibrate_norms(*net, {.image_size = kSize}, data, {0, 1, 2, 3, 4, 5},
-                          {.batch_size = 6, .workers = 1});
+        recalibrate_norms(*net, {.image_size = kSize}, data, {0, 1, 2, 3, 4, 5}, {.batch_size = 6, .workers = 1});
         both.emplace_back();
         for (const Param& p : net->params.all())
             if (!p.trained()) both.back()[p.name] = net->params.get(p);
@@ -225,9 +214,8 @@ TEST(CriteriaInBf16, ScoresAreThoseOfFloat32) {
         const char* criterion;
         bool centred;
         double near;
-    } const cases[] = {{"snnl", false, 0.02},      {"snnl", true, 0.05},
-                       {"skewness", false, 0.02},  {"taylor", false, 0.1},
-                       {"fairprune", false, 0.15}, {"fairgrape", false, 0.3}};
+    } const cases[] = {{"snnl", false, 0.02},  {"snnl", true, 0.05},       {"skewness", false, 0.02},
+                       {"taylor", false, 0.1}, {"fairprune", false, 0.15}, {"fairgrape", false, 0.3}};
     for (const auto& c : cases) {
         const ScoreOptions o{.criterion = c.criterion,
                              .attributes = {{"group", 1}},

@@ -61,8 +61,8 @@ TEST(Network, of_a_family_that_the_engine_has_never_seen_is_traced_and_cut) {
     const double macs = 6 * 6 * 6 * 3 * 9 + 3 * 3 * 7 * 6 * 9 + 3 * 7;
     EXPECT_EQ(totals(layer_costs(*small, 6)).macs, macs);
     const Map map = testing::image_map(net.kernels(), 2, 6);
-    const Buffer images = testing::upload_map(
-        net.kernels(), map, [](uint64_t i) { return uniform_double(1, i) - 0.5; });
+    const Buffer images =
+        testing::upload_map(net.kernels(), map, [](uint64_t i) { return uniform_double(1, i) - 0.5; });
     const auto cut_logits = testing::logits(*small, {images.as<act>(), map}, {});
     silence(net, sets, removal);
     const auto silenced = testing::logits(net, {images.as<act>(), map}, {});
@@ -70,8 +70,8 @@ TEST(Network, of_a_family_that_the_engine_has_never_seen_is_traced_and_cut) {
 }
 
 TEST(Network, copies_have_the_same_values_and_their_own_memory) {
-    const auto net = random_network({.arch = "vgg11_bn", .classes = 2, .width = 0.0625},
-                                    kernels(Backend::reference), 3);
+    const auto net =
+        random_network({.arch = "vgg11_bn", .classes = 2, .width = 0.0625}, kernels(Backend::reference), 3);
     net->batches_seen = 7;
     const auto copy = copy_of(*net);
     EXPECT_EQ(copy->batches_seen, 7);
@@ -88,20 +88,16 @@ TEST(Network, names_and_stems_that_are_not_there_are_refused_with_those_that_are
     for (const Architecture* a : models::all())
         for (const std::string_view name : a->names)
             expect_error(
-                Exit::usage, [&] { models::build({.arch = "resnet19"}, k); }, "resnet19",
-                std::string(name));
+                Exit::usage, [&] { models::build({.arch = "resnet19"}, k); }, "resnet19", std::string(name));
     expect_error(
-        Exit::usage, [&] { models::build({.arch = "resnet18", .stem = "large"}, k); }, "large",
-        "imagenet or small");
+        Exit::usage, [&] { models::build({.arch = "resnet18", .stem = "large"}, k); }, "large", "imagenet or small");
     expect_error(
-        Exit::usage, [&] { models::build({.arch = "vgg11", .stem = "small"}, k); },
-        "vgg11 has no stem");
+        Exit::usage, [&] { models::build({.arch = "vgg11", .stem = "small"}, k); }, "vgg11 has no stem");
 }
 
 // bf16 activations take half the bytes of float32's.
 TEST(LayerCosts, count_bytes_of_the_activations_type) {
-    const Totals f32 = totals(layer_costs(kPlain, kSpec, 6)),
-                 bf16 = totals(layer_costs(kPlain, kSpec, 6, Type::bf16));
+    const Totals f32 = totals(layer_costs(kPlain, kSpec, 6)), bf16 = totals(layer_costs(kPlain, kSpec, 6, Type::bf16));
     EXPECT_EQ(f32.activation_bytes, 2 * bf16.activation_bytes);
     EXPECT_EQ(f32.bytes, 2 * bf16.bytes);
     EXPECT_EQ(f32.macs, bf16.macs);

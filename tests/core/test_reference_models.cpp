@@ -50,10 +50,8 @@ Buffer images_by_formula(const Kernels& k, const Map& map, uint64_t seed) {
                 for (int w = 0; w < map.w; ++w) wide[map.at(n, c, h, w)] = f.s(i++);
     const std::vector<float> narrow(wide.begin(), wide.end());
     Buffer out(k.memory, wide.size() * bytes_of(k.activation));
-    k.memory.copy_in(
-        out.data(),
-        k.activation == Type::f64 ? static_cast<const void*>(wide.data()) : narrow.data(),
-        out.bytes(), {});
+    k.memory.copy_in(out.data(), k.activation == Type::f64 ? static_cast<const void*>(wide.data()) : narrow.data(),
+                     out.bytes(), {});
     return out;
 }
 
@@ -75,14 +73,10 @@ std::vector<double> logits_of(const Tape& tape, Var y) {
 
 struct Tolerance {
     double logits, loss, gradient, parameter;
-    bool first_step_only =
-        false;  // batch statistics of some sixteen values magnify what float rounds
+    bool first_step_only = false;  // batch statistics of some sixteen values magnify what float rounds
 };
 
-void expect_near_all(const std::vector<double>& got,
-                     const json& want,
-                     double tolerance,
-                     const std::string& what) {
+void expect_near_all(const std::vector<double>& got, const json& want, double tolerance, const std::string& what) {
     size_t i = 0;
     for (const auto& row : want)
         for (const double w : row) {
@@ -93,10 +87,7 @@ void expect_near_all(const std::vector<double>& got,
     EXPECT_EQ(i, got.size());
 }
 
-void expect_summary(const std::vector<double>& got,
-                    const json& want,
-                    double tolerance,
-                    const std::string& what) {
+void expect_summary(const std::vector<double>& got, const json& want, double tolerance, const std::string& what) {
     double squares = 0;
     for (const double v : got) squares += v * v;
     const double l2 = want.at("l2");
@@ -105,8 +96,7 @@ void expect_summary(const std::vector<double>& got,
     const double scale = l2 / std::sqrt(double(got.size())) + 1e-12;
     size_t i = 0;
     for (const double w : want.at("first4")) {
-        EXPECT_NEAR(got[i], w, tolerance * 10 * (std::abs(w) + scale) + 1e-15)
-            << what << " element " << i;
+        EXPECT_NEAR(got[i], w, tolerance * 10 * (std::abs(w) + scale) + 1e-15) << what << " element " << i;
         ++i;
     }
 }
@@ -127,28 +117,25 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
         return logits_of(tape, net->forward(tape, tape.input({images.as<act>(), map})));
     };
     expect_near_all(evaluate(Mode::eval), want.at("eval_logits"), tolerance.logits, "logits");
-    expect_near_all(evaluate(Mode::infer), want.at("eval_logits"), tolerance.logits,
-                    "folded logits");
-    expect_near_all(evaluate(Mode::infer), want.at("eval_logits"), tolerance.logits,
-                    "folded logits, second pass");
+    expect_near_all(evaluate(Mode::infer), want.at("eval_logits"), tolerance.logits, "folded logits");
+    expect_near_all(evaluate(Mode::infer), want.at("eval_logits"), tolerance.logits, "folded logits, second pass");
 
     const json& sgd = want.at("sgd");
-    OptimizerState optimizer(net->params, {.momentum = sgd.at("momentum"),
-                                           .nesterov = sgd.at("nesterov"),
-                                           .weight_decay = sgd.at("weight_decay")});
+    OptimizerState optimizer(
+        net->params,
+        {.momentum = sgd.at("momentum"), .nesterov = sgd.at("nesterov"), .weight_decay = sgd.at("weight_decay")});
     const CrossEntropy entropy(*k, classes);
     int step = 0;
     for (const double expected : want.at("train_losses")) {
         Tape tape = session.begin({.mode = Mode::train, .dropout = false});
         const Var logits = net->forward(tape, tape.input({images.as<act>(), map}));
         const LossRow loss = cross_entropy(tape, logits, labels, entropy);
-        EXPECT_NEAR(mean_loss(tape, loss), expected, tolerance.loss * (1 + expected))
-            << "step " << step;
+        EXPECT_NEAR(mean_loss(tape, loss), expected, tolerance.loss * (1 + expected)) << "step " << step;
         tape.backward({{loss.row}});
         if (step == 0)
             for (const auto& [key, summary] : want.at("grad_step1").items())
-                expect_summary(net->params.get_grad(*net->params.find(key)), summary,
-                               tolerance.gradient, key + " gradient");
+                expect_summary(net->params.get_grad(*net->params.find(key)), summary, tolerance.gradient,
+                               key + " gradient");
         if (tolerance.first_step_only) return;
         optimizer.apply(net->params, sgd.at("lr"));
         ++step;
@@ -156,8 +143,7 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
     for (const auto& [key, summary] : want.at("after").items())
         if (const Param* p = net->params.find(key))
             expect_summary(net->params.get(*p), summary, tolerance.parameter, key + " after");
-    expect_near_all(evaluate(Mode::eval), want.at("eval_logits_after"), tolerance.logits * 10,
-                    "logits after");
+    expect_near_all(evaluate(Mode::eval), want.at("eval_logits_after"), tolerance.logits * 10, "logits after");
 }
 
 class ReferenceModels : public ::testing::TestWithParam<const char*> {};
@@ -171,9 +157,7 @@ json find_model(const std::string& arch) {
 TEST_P(ReferenceModels, ReferenceInDouble) {
     check(find_model(GetParam()), Backend::reference_f64, {1e-9, 1e-9, 1e-9, 1e-9});
 }
-TEST_P(ReferenceModels, HostInFloat) {
-    check(find_model(GetParam()), Backend::cpu, {1e-4, 1e-4, 2e-2, 0, true});
-}
+TEST_P(ReferenceModels, HostInFloat) { check(find_model(GetParam()), Backend::cpu, {1e-4, 1e-4, 2e-2, 0, true}); }
 
 INSTANTIATE_TEST_SUITE_P(Torchvision,
                          ReferenceModels,

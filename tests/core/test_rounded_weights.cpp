@@ -78,8 +78,7 @@ Outcome train(const Kernels& k) {
     for (Param& p : net->params.all())
         if (p.name.starts_with("layer1.")) p.trainable = false;
     const Preprocessing preprocessing{.image_size = testing::kSide};
-    const ImageData data =
-        testing::synth_images("synth:n=8,size=8,classes=3,groups=2", testing::kSide);
+    const ImageData data = testing::synth_images("synth:n=8,size=8,classes=3,groups=2", testing::kSide);
     Trainer trainer(*net, preprocessing, {.accumulate = 2, .ema = 0.5});
     Outcome out;
     for (int i = 0; i < 20; ++i) {
@@ -88,10 +87,7 @@ Outcome train(const Kernels& k) {
         if (i == 13) {  // replayed by now
             const Trainer::Averaged averaged(trainer);
             Session session(*net);
-            out.predicted =
-                predict(
-                    {session, preprocessing, data, {0, 1, 2, 3}, {.batch_size = 2, .workers = 1}})
-                    .prob;
+            out.predicted = predict({session, preprocessing, data, {0, 1, 2, 3}, {.batch_size = 2, .workers = 1}}).prob;
         }
         if (i == 15) {
             const Param& p = *net->params.find("layer3.0.conv1.weight");

@@ -60,14 +60,11 @@ Outcome train(const Kernels& k, int steps, int accumulate) {
 
 class Steps : public ::testing::TestWithParam<std::tuple<Backend, Precision>> {
 protected:
-    const Kernels* device() const {
-        return find_kernels(std::get<0>(GetParam()), std::get<1>(GetParam()));
-    }
+    const Kernels* device() const { return find_kernels(std::get<0>(GetParam()), std::get<1>(GetParam())); }
     void expect_same_bits(int steps, int accumulate, int64_t replays) {
         if (!device()) GTEST_SKIP() << "no GPU here: " << gpu();
         const Kernels alone = without_graphs(*device());
-        const Outcome whole = train(*device(), steps, accumulate),
-                      single = train(alone, steps, accumulate);
+        const Outcome whole = train(*device(), steps, accumulate), single = train(alone, steps, accumulate);
         EXPECT_EQ(whole.losses, single.losses);
         EXPECT_EQ(whole.weights, single.weights);
         EXPECT_EQ(single.replays, 0);
@@ -75,15 +72,14 @@ protected:
     }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Devices,
-    Steps,
-    ::testing::Combine(::testing::Values(Backend::emulated, Backend::cuda),
-                       ::testing::Values(Precision::f32, Precision::tf32, Precision::bf16)),
-    [](const auto& p) {
-        return std::string(name(std::get<0>(p.param))) + "_" +
-               std::string(name(std::get<1>(p.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Devices,
+                         Steps,
+                         ::testing::Combine(::testing::Values(Backend::emulated, Backend::cuda),
+                                            ::testing::Values(Precision::f32, Precision::tf32, Precision::bf16)),
+                         [](const auto& p) {
+                             return std::string(name(std::get<0>(p.param))) + "_" +
+                                    std::string(name(std::get<1>(p.param)));
+                         });
 
 // Two places, each captured at its third time.
 TEST_P(Steps, launched_whole_have_the_bits_of_steps_that_are_not) { expect_same_bits(8, 1, 2); }
@@ -123,8 +119,7 @@ TEST(Session, a_step_in_which_the_host_works_is_never_captured) {
     StepGraph graph(session, StepGraph::Reads::parameters);
     int device = 0, both = 0;
     for (int i = 0; i < 6; ++i)
-        graph.run({}, {{StepGraph::Part::device, [&] { ++device; }},
-                       {StepGraph::Part::both, [&] { ++both; }}});
+        graph.run({}, {{StepGraph::Part::device, [&] { ++device; }}, {StepGraph::Part::both, [&] { ++both; }}});
     EXPECT_EQ(device, 6);
     EXPECT_EQ(both, 6);
     EXPECT_EQ(session.replays(), 0);
@@ -161,8 +156,7 @@ TEST(Session, other_inputs_are_captured_anew) {
     repeat({.n = 4, .at = {&a, &b}});
     EXPECT_EQ(runs, 0);
     for (const StepInputs& other :
-         {StepInputs{.n = 2, .at = {&a, &b}}, StepInputs{.n = 2, .at = {&b, &b}},
-          StepInputs{.n = 2, .at = {&b, &a}}}) {
+         {StepInputs{.n = 2, .at = {&a, &b}}, StepInputs{.n = 2, .at = {&b, &b}}, StepInputs{.n = 2, .at = {&b, &a}}}) {
         repeat(other);
         EXPECT_EQ(runs, 3);
     }
@@ -178,8 +172,7 @@ TEST(Session, a_loss_that_is_not_finite_names_its_layer_in_a_step_launched_whole
     values[0] = std::numeric_limits<double>::quiet_NaN();
     net->params.set(p, values.data());
     expect_error(
-        Exit::diverged, [&] { trainer.batch(Images(6).batch, 0.01, 6, true); }, "batch 6",
-        "conv2d layer2.0.conv1");
+        Exit::diverged, [&] { trainer.batch(Images(6).batch, 0.01, 6, true); }, "batch 6", "conv2d layer2.0.conv1");
 }
 
 TEST(Session, what_a_gpu_cannot_note_is_refused) {
@@ -207,20 +200,18 @@ TEST(Predict, batches_launched_whole_give_the_same_probabilities) {
             samples.push_back(i);
         }
         data.source = [](int64_t sample, const View&, int side, uint8_t* rgb) {
-            for (int i = 0; i < side * side * 3; ++i)
-                rgb[i] = uint8_t(mix(uint64_t(i) + 977 * uint64_t(sample)));
+            for (int i = 0; i < side * side * 3; ++i) rgb[i] = uint8_t(mix(uint64_t(i) + 977 * uint64_t(sample)));
         };
         Session session(*net);
-        both.push_back(predict(
-            {session, {.image_size = kSide}, data, samples, {.batch_size = kBatch, .workers = 1}}));
+        both.push_back(predict({session, {.image_size = kSide}, data, samples, {.batch_size = kBatch, .workers = 1}}));
         EXPECT_EQ(session.replays() > 0, k->graph != nullptr);
         // Other weights, the same session: nothing stale is launched.
         const Param& head = *net->params.find("fc.weight");
         std::vector<double> values = net->params.get(head);
         for (double& v : values) v = -v;
         net->params.set(head, values.data());
-        const Predictions turned = predict(
-            {session, {.image_size = kSide}, data, samples, {.batch_size = kBatch, .workers = 1}});
+        const Predictions turned =
+            predict({session, {.image_size = kSide}, data, samples, {.batch_size = kBatch, .workers = 1}});
         EXPECT_NE(turned.prob, both.back().prob);
     }
     EXPECT_EQ(both[0].size(), 22);
@@ -229,8 +220,7 @@ TEST(Predict, batches_launched_whole_give_the_same_probabilities) {
 
 TEST(Profile, every_row_has_a_time_and_a_place_in_the_trace) {
     const auto net = thin_network(noting());
-    const auto rows =
-        profile(*net, {.batch_size = 1, .image_size = kSide, .mode = Mode::train, .passes = 1});
+    const auto rows = profile(*net, {.batch_size = 1, .image_size = kSide, .mode = Mode::train, .passes = 1});
     double forward = 0, backward = 0;
     for (const LayerCost& c : rows) {
         EXPECT_GT(c.forward_seconds, 0) << c.layer;

@@ -54,17 +54,15 @@ TEST(Attributes, CrossesFactors) {
 TEST(Attributes, UnknownMayCountAsAGroup) {
     EXPECT_THAT(group_by(attribute_columns(kPeople), "sex?last").of, ElementsAre(1, 0, 1, 1, 1, 0));
     EXPECT_THAT(group_by(attribute_columns(kPeople), "age:60?first").of, ElementsAre(1, 0, 0, 1, 0, 0));
-    EXPECT_THAT(group_by(attribute_columns(kPeople), "sex?last*age:60").of,
-                ElementsAre(3, 0, 2, 3, -1, 0));
+    EXPECT_THAT(group_by(attribute_columns(kPeople), "sex?last*age:60").of, ElementsAre(3, 0, 2, 3, -1, 0));
 }
 
 TEST(Attributes, RefusesWithTheReason) {
     const auto by = [](const char* spec) { return [=] { group_by(attribute_columns(kPeople), spec); }; };
-    expect_error(Exit::data, by("site"),
-                 "people.csv: no attribute 'site', only gender, age_approx");
+    expect_error(Exit::data, by("site"), "people.csv: no attribute 'site', only gender, age_approx");
     expect_error(Exit::data, by("sex:60"), "'male' of sample 0 is no number");
-    for (const char* spec : {"", "*", "sex*", ":60", "age:", "age:sixty", "age:60:30", "age:60:60",
-                             "age:nan", "sex?other", "sex?"})
+    for (const char* spec :
+         {"", "*", "sex*", ":60", "age:", "age:sixty", "age:60:30", "age:60:60", "age:nan", "sex?other", "sex?"})
         expect_error(Exit::usage, by(spec), "--attribute");
 }
 
@@ -90,19 +88,16 @@ TEST(Attributes, SharedData) {
     const auto open = [](const char* set) {
         return open_dataset("csv:" + (*shared_folder() / "data" / set / "dataset.csv").string());
     };
-    const Dataset isic = open("isic2019-84"), ham = open("ham10000-200x150"),
-                  pad = open("pad-ufes-20-lesions-128");
+    const Dataset isic = open("isic2019-84"), ham = open("ham10000-200x150"), pad = open("pad-ufes-20-lesions-128");
     EXPECT_THAT(group_sizes(group_by(isic, "sex")), ElementsAre(10475, 11945, 345));
     EXPECT_THAT(group_sizes(group_by(isic, "age:60")), ElementsAre(12678, 9695, 392));
     EXPECT_THAT(group_sizes(group_by(isic, "age:30")), ElementsAre(1590, 20783, 392));
     EXPECT_THAT(group_sizes(group_by(ham, "sex")), ElementsAre(4105, 4854, 53));
     EXPECT_THAT(group_sizes(group_by(ham, "age:30:60")), ElementsAre(610, 5734 - 610, 3225, 53));
     EXPECT_THAT(group_sizes(group_by(pad, "skin_tone")), ElementsAre(106, 476, 158, 30, 3, 0));
-    EXPECT_THAT(group_sizes(group_by(isic, "sex*age:60")),
-                ElementsAre(6731, 3721, 5947, 5974, 392));
+    EXPECT_THAT(group_sizes(group_by(isic, "sex*age:60")), ElementsAre(6731, 3721, 5947, 5974, 392));
     expect_error(
-        Exit::data, [&] { require_comparable(group_by(isic, "skin_tone")); },
-        "every value is unknown");
+        Exit::data, [&] { require_comparable(group_by(isic, "skin_tone")); }, "every value is unknown");
 }
 
 }  // namespace

@@ -56,10 +56,9 @@ void run(const std::string& op, const std::vector<double>& p, int side, Image& i
         {"solarize", PixelOp::solarize},       {"posterize", PixelOp::posterize},
         {"contrast", PixelOp::contrast},       {"colour", PixelOp::colour},
         {"brightness", PixelOp::brightness},   {"sharpness", PixelOp::sharpness}};
-    static const std::map<std::string, Interpolation> interpolations = {
-        {"nearest", Interpolation::nearest},
-        {"bilinear", Interpolation::bilinear},
-        {"bicubic", Interpolation::bicubic}};
+    static const std::map<std::string, Interpolation> interpolations = {{"nearest", Interpolation::nearest},
+                                                                        {"bilinear", Interpolation::bilinear},
+                                                                        {"bicubic", Interpolation::bicubic}};
     if (const auto found = interpolations.find(op); found != interpolations.end()) {
         const Image in = image;
         const Affine from = turn_scale_shear(p[0], p[1], p[2], side);
@@ -142,8 +141,7 @@ TEST(Augment, Flips) {
     EXPECT_EQ(augmented({.flip_across = 1}, 1, 3, in), across);
     EXPECT_EQ(augmented({.flip_down = 1}, 1, 3, in), down);
     int flips = 0;
-    for (uint64_t key = 0; key < 2000; ++key)
-        flips += augmented({.flip_across = 0.25}, key, 3, in) == across;
+    for (uint64_t key = 0; key < 2000; ++key) flips += augmented({.flip_across = 0.25}, key, 3, in) == across;
     EXPECT_NEAR(flips, 500, 80);  // 4 standard deviations
 }
 
@@ -160,8 +158,7 @@ TEST(Augment, ShiftMovesAndFillsWithBlack) {
                     for (int x = 0; x < side; ++x) {
                         const int from_y = y + down, from_x = x + right;
                         if (from_y < 0 || from_y >= side || from_x < 0 || from_x >= side) continue;
-                        for (int c = 0; c < 3; ++c)
-                            want[row * y + 3 * x + c] = in[row * from_y + 3 * from_x + c];
+                        for (int c = 0; c < 3; ++c) want[row * y + 3 * x + c] = in[row * from_y + 3 * from_x + c];
                     }
                 if (out == want) seen.emplace(right, down);
             }
@@ -173,8 +170,7 @@ TEST(Augment, ShiftMovesAndFillsWithBlack) {
 TEST(Augment, OperationsDrawIndependently) {
     const Image in = noise(16, 5);
     for (uint64_t key = 0; key < 20; ++key) {
-        const Image both =
-            augmented({.flip_across = 0.5, .cutout = 1, .cutout_side = 6}, key, 16, in);
+        const Image both = augmented({.flip_across = 0.5, .cutout = 1, .cutout_side = 6}, key, 16, in);
         const Image flip = augmented({.flip_across = 0.5}, key, 16, in);
         EXPECT_EQ(both, augmented({.cutout = 1, .cutout_side = 6}, key, 16, flip));
     }
@@ -182,8 +178,7 @@ TEST(Augment, OperationsDrawIndependently) {
 
 int black_pixels(const Image& image) {
     int n = 0;
-    for (size_t i = 0; i < image.size(); i += 3)
-        n += image[i] == 0 && image[i + 1] == 0 && image[i + 2] == 0;
+    for (size_t i = 0; i < image.size(); i += 3) n += image[i] == 0 && image[i + 1] == 0 && image[i + 2] == 0;
     return n;
 }
 

@@ -20,14 +20,12 @@ const std::string kKey = "0123456789abcdef0123456789abcdef";
 
 Pixels noise(int width, int height, uint64_t key) {
     Pixels out{.width = width, .height = height, .rgb = {}};
-    for (int i = 0; i < 3 * width * height; ++i)
-        out.rgb.push_back(uint8_t(philox(key, uint64_t(i)).word[0]));
+    for (int i = 0; i < 3 * width * height; ++i) out.rgb.push_back(uint8_t(philox(key, uint64_t(i)).word[0]));
     return out;
 }
 
 bool equal(const PixelView& a, const Pixels& b) {
-    return a.width == b.width && a.height == b.height &&
-           std::equal(b.rgb.begin(), b.rgb.end(), a.rgb);
+    return a.width == b.width && a.height == b.height && std::equal(b.rgb.begin(), b.rgb.end(), a.rgb);
 }
 
 // Width and height by sample; every seventh is bad.
@@ -85,8 +83,7 @@ TEST(CacheFile, FailureLeavesNoFile) {
         return make(sample);
     };
     testing::expect_error(
-        Exit::bug, [&] { CacheFile::write(folder / "images", kKey, 8, 300, broken, 2, {}); },
-        "a mistake of ours");
+        Exit::bug, [&] { CacheFile::write(folder / "images", kKey, 8, 300, broken, 2, {}); }, "a mistake of ours");
     EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
@@ -137,8 +134,7 @@ void write_bmp(const fs::path& path, const Pixels& image) {
     for (int y = 0; y < image.height; ++y)
         for (int x = 0; x < image.width; ++x)
             for (int c = 0; c < 3; ++c)
-                bytes[54 + size_t(y) * row + 3 * x + 2 - c] =
-                    char(image.rgb[3 * (size_t(y) * image.width + x) + c]);
+                bytes[54 + size_t(y) * row + 3 * x + 2 - c] = char(image.rgb[3 * (size_t(y) * image.width + x) + c]);
     std::ofstream(path, std::ios::binary) << bytes;
 }
 
@@ -219,8 +215,7 @@ TEST_F(DatasetImagesTest, CacheFileIsUsedUntilAFileChanges) {
     EXPECT_FALSE(again.wrote_cache());
     EXPECT_EQ(again.cache_file(), first);
 
-    fs::last_write_time(folder / "i1.bmp",
-                        fs::last_write_time(folder / "i1.bmp") + std::chrono::seconds(1));
+    fs::last_write_time(folder / "i1.bmp", fs::last_write_time(folder / "i1.bmp") + std::chrono::seconds(1));
     DatasetImages touched(data, options);
     EXPECT_TRUE(touched.wrote_cache());
     EXPECT_NE(touched.cache_file(), first);
@@ -241,8 +236,7 @@ TEST_F(DatasetImagesTest, AHarmedCacheFileIsMadeAnew) {
 
 TEST_F(DatasetImagesTest, CacheFolderThatCannotBeMade) {
     testing::expect_error(
-        Exit::data,
-        [&] { DatasetImages(data, {.image_size = 16, .cache = folder / "bad.jpg/cache"}); },
+        Exit::data, [&] { DatasetImages(data, {.image_size = 16, .cache = folder / "bad.jpg/cache"}); },
         "bad.jpg/cache");
 }
 
@@ -267,15 +261,13 @@ TEST(DatasetImages, ThroughTheLoader) {
     DatasetImages images(data, {.image_size = 16});
     std::vector<int32_t> labels;
     for (const Sample& sample : data.samples) labels.push_back(sample.label);
-    Loader loader(
-        images.source(), labels,
-        {.batch_size = 16, .image_size = 16, .workers = 3, .augment = paper_augmentation()});
+    Loader loader(images.source(), labels,
+                  {.batch_size = 16, .image_size = 16, .workers = 3, .augment = paper_augmentation()});
     std::vector<uint8_t> first;
     for (int epoch = 0; epoch < 2; ++epoch) {
         loader.start(members(data, Split::train), 1);
         std::vector<uint8_t> all;
-        for (Batch batch; loader.next(batch);)
-            all.insert(all.end(), batch.rgb, batch.rgb + 16 * 3 * 16 * 16);
+        for (Batch batch; loader.next(batch);) all.insert(all.end(), batch.rgb, batch.rgb + 16 * 3 * 16 * 16);
         if (epoch == 0) first = all;
         EXPECT_EQ(all, first);
     }

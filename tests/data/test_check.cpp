@@ -44,11 +44,10 @@ TEST(FileScan, FindsWhatIsMissingBrokenAndTwice) {
     folder.write("e.png", grey(3).substr(0, 60));
     folder.write("f.png", grey(2));
     folder.write("g.png", grey(1));
-    const std::string file =
-        folder.write("t.csv",
-                     "image,label,split\n"
-                     "a.png,x,train\nb.png,x,train\nc.png,x,train\nd.png,x,train\n"
-                     "e.png,x,test\nf.png,y,train\ng.png,x,test\nh.png,x,val\n");
+    const std::string file = folder.write("t.csv",
+                                          "image,label,split\n"
+                                          "a.png,x,train\nb.png,x,train\nc.png,x,train\nd.png,x,train\n"
+                                          "e.png,x,test\nf.png,y,train\ng.png,x,test\nh.png,x,val\n");
     const Dataset data = open_dataset("csv:" + file);
     for (const int threads : {1, 3}) {
         const FileScan scan = scan_files(data, {.threads = threads});
@@ -91,8 +90,8 @@ TEST(FileScan, BadImages) {
     for (const auto& row : expected.rows) table.rows.push_back({row[size_t(file)], "x"});
     const Folder own;
     write_csv(own / "t.csv", table);
-    const Dataset data = open_dataset(
-        "csv:" + (own / "t.csv").string() + ",images=" + folder.string(), {.allow_absolute = true});
+    const Dataset data =
+        open_dataset("csv:" + (own / "t.csv").string() + ",images=" + folder.string(), {.allow_absolute = true});
     const FileScan scan = scan_files(data);
     std::map<int64_t, std::string> bad;
     for (const BadImage& image : scan.bad) bad[image.sample] = image.reason;

@@ -50,22 +50,18 @@ TEST(Counts, AsText) {
     const std::string text = counts_text(data, {group_by(data, "sex")});
     EXPECT_THAT(text, HasSubstr("4 images of 3 units"));
     EXPECT_THAT(text, HasSubstr("a?very long name of a class,            1            0"));
-    EXPECT_THAT(text,
-                HasSubstr("sex in train                       female         male      unknown"));
-    EXPECT_THAT(
-        text,
-        HasSubstr(
-            "all                                     3            0            1            4"));
+    EXPECT_THAT(text, HasSubstr("sex in train                       female         male      unknown"));
+    EXPECT_THAT(text, HasSubstr("all                                     3            0            1            4"));
 }
 
 TEST(Counts, ImagesThatShareALesionOrPatientWithTrain) {
     const Folder folder;
-    const Dataset data = open_dataset(
-        "csv:" + folder.write("t.csv",
-                              "image,label,split,lesion_id,patient_id\n"
-                              "a.png,nv,train,L1,P1\nb.png,nv,train,,P2\nc.png,mel,test,L1,P1\n"
-                              "d.png,nv,test,L1,P1\ne.png,nv,test,L3,P2\nf.png,nv,test,L4,\n"
-                              "g.png,mel,test,,\nh.png,mel,val,L4,\n"));
+    const Dataset data =
+        open_dataset("csv:" + folder.write("t.csv",
+                                           "image,label,split,lesion_id,patient_id\n"
+                                           "a.png,nv,train,L1,P1\nb.png,nv,train,,P2\nc.png,mel,test,L1,P1\n"
+                                           "d.png,nv,test,L1,P1\ne.png,nv,test,L3,P2\nf.png,nv,test,L4,\n"
+                                           "g.png,mel,test,,\nh.png,mel,val,L4,\n"));
     EXPECT_EQ(shared_images(data, Split::test, Split::train), 3);
     EXPECT_EQ(shared_images(data, Split::val, Split::train), 0);
     const auto json = counts_json(data, {});
@@ -73,8 +69,7 @@ TEST(Counts, ImagesThatShareALesionOrPatientWithTrain) {
     EXPECT_EQ(json["splits"]["val"]["images_shared_with_train"], 0);
     EXPECT_FALSE(json["splits"]["train"].contains("images_shared_with_train"));
     const std::string text = counts_text(data, {});
-    EXPECT_THAT(text,
-                HasSubstr("3 of 5 test images are of a lesion or patient that is in train too"));
+    EXPECT_THAT(text, HasSubstr("3 of 5 test images are of a lesion or patient that is in train too"));
     EXPECT_THAT(text, ::testing::Not(HasSubstr("val images are of")));
 }
 
@@ -106,8 +101,7 @@ TEST(ForEachSample, DoesEachOnceOnAnyNumberOfThreads) {
             std::vector<std::atomic<int>> times(size_t(n) + 1);
             int64_t last = 0;
             for_each_sample(
-                n, threads, [&](int64_t i) { ++times[size_t(i)]; },
-                [&](int64_t done) { last = done; });
+                n, threads, [&](int64_t i) { ++times[size_t(i)]; }, [&](int64_t done) { last = done; });
             for (int64_t i = 0; i < n; ++i) EXPECT_EQ(times[size_t(i)], 1);
             EXPECT_EQ(last, n);
         }

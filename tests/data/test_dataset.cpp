@@ -56,8 +56,7 @@ TEST(Dataset, ReadsACsv) {
     EXPECT_EQ(data.samples[1].split, Split::val);
     EXPECT_EQ(data.samples[2].split, Split::test);
     EXPECT_THAT(data.samples[2].attributes, ElementsAre("female", "unknown", ""));
-    EXPECT_THAT(data.notes,
-                ElementsAre(HasSubstr("left out 1 of 4 images without a word under split")));
+    EXPECT_THAT(data.notes, ElementsAre(HasSubstr("left out 1 of 4 images without a word under split")));
     EXPECT_FALSE(data.split_was_drawn);
     EXPECT_EQ(open_dataset("csv:" + file).root, folder.string());
 }
@@ -78,10 +77,10 @@ TEST(Dataset, TakesOtherColumnsWhenAsked) {
 
 TEST(Dataset, KnowsTheUsualOtherNames) {
     const Folder folder;
-    const std::string file = folder.write(
-        "HAM10000_metadata.csv",
-        "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
-        "HAM_1,ISIC_1,bkl,histo,80.0,male,scalp\nHAM_1,ISIC_2,nv,histo,,unknown,ear\n");
+    const std::string file =
+        folder.write("HAM10000_metadata.csv",
+                     "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
+                     "HAM_1,ISIC_1,bkl,histo,80.0,male,scalp\nHAM_1,ISIC_2,nv,histo,,unknown,ear\n");
     const Dataset data = open_dataset("csv:" + file + ",ext=.jpg");
     EXPECT_THAT(data.classes, ElementsAre("bkl", "nv"));
     EXPECT_EQ(data.samples[0].image, "ISIC_1.jpg");
@@ -95,10 +94,8 @@ TEST(Dataset, KnowsTheUsualOtherNames) {
 TEST(Dataset, NumbersSortAsNumbers) {
     const Folder folder;
     std::string text = "image,label\n";
-    for (const char* label : {"10", "9", "-1", "0"})
-        text += std::string("i") + label + "," + label + "\n";
-    EXPECT_THAT(open_dataset("csv:" + folder.write("t.csv", text)).classes,
-                ElementsAre("-1", "0", "9", "10"));
+    for (const char* label : {"10", "9", "-1", "0"}) text += std::string("i") + label + "," + label + "\n";
+    EXPECT_THAT(open_dataset("csv:" + folder.write("t.csv", text)).classes, ElementsAre("-1", "0", "9", "10"));
 }
 
 TEST(Dataset, TakesTheClassesOfACheckpoint) {
@@ -108,26 +105,20 @@ TEST(Dataset, TakesTheClassesOfACheckpoint) {
     EXPECT_EQ(open_dataset(spec, options).samples[1].label, 2);
     EXPECT_THAT(error_of(spec, Exit::data, {.classes = {"nv"}}),
                 AllOf(HasSubstr("t.csv:3: label 'mel' is none of the 1 classes nv")));
-    EXPECT_EQ(
-        open_dataset("synth:classes=2", {.classes = {"class01", "x", "class00"}}).samples[0].label,
-        2);
-    EXPECT_THAT(error_of("synth:classes=2", Exit::data, {.classes = {"class01"}}),
-                HasSubstr("class00"));
+    EXPECT_EQ(open_dataset("synth:classes=2", {.classes = {"class01", "x", "class00"}}).samples[0].label, 2);
+    EXPECT_THAT(error_of("synth:classes=2", Exit::data, {.classes = {"class01"}}), HasSubstr("class00"));
 }
 
 TEST(Dataset, LeavesOutUnknownsWhenAsked) {
     const Folder folder;
     const std::string spec =
-        "csv:" +
-        folder.write("t.csv",
-                     "image,label,sex,age\na,x,male,5\nb,x,,5\nc,x,Unknown,5\nd,y,male,nan\n");
+        "csv:" + folder.write("t.csv", "image,label,sex,age\na,x,male,5\nb,x,,5\nc,x,Unknown,5\nd,y,male,nan\n");
     const Dataset data = open_dataset(spec, {.exclude_unknown = {"sex", "age"}});
     EXPECT_EQ(data.samples.size(), 1u);
     EXPECT_THAT(data.classes, ElementsAre("x", "y"));
     EXPECT_THAT(data.notes[0], HasSubstr("left out 1 of 4 images whose age is unknown"));
     EXPECT_THAT(data.notes[1], HasSubstr("left out 2 of 4 images whose sex is unknown"));
-    EXPECT_THAT(error_of(spec, Exit::data, {.exclude_unknown = {"tone"}}),
-                HasSubstr("no column 'tone'"));
+    EXPECT_THAT(error_of(spec, Exit::data, {.exclude_unknown = {"tone"}}), HasSubstr("no column 'tone'"));
 }
 
 TEST(Dataset, RefusesWithTheReason) {
@@ -138,11 +129,9 @@ TEST(Dataset, RefusesWithTheReason) {
     EXPECT_THAT(error_of(csv("image,label\na,\n"), Exit::data), HasSubstr("t.csv:2: no label"));
     EXPECT_THAT(error_of(csv("image,label\n,x\n"), Exit::data), HasSubstr("t.csv:2: no image"));
     EXPECT_THAT(error_of(csv("image,label\n"), Exit::data), HasSubstr("no images are left"));
-    EXPECT_THAT(error_of(csv("image,label,split\na,x,trian\n"), Exit::data),
-                HasSubstr("t.csv:2: split 'trian'"));
+    EXPECT_THAT(error_of(csv("image,label,split\na,x,trian\n"), Exit::data), HasSubstr("t.csv:2: split 'trian'"));
     EXPECT_THAT(error_of(csv("image,label\na\n"), Exit::data), HasSubstr("t.csv:2: 1 cells"));
-    EXPECT_THAT(error_of("csv:" + folder.string() + "/none.csv", Exit::data),
-                HasSubstr("none.csv: "));
+    EXPECT_THAT(error_of("csv:" + folder.string() + "/none.csv", Exit::data), HasSubstr("none.csv: "));
     for (const std::string bad :
          {"", "nothing", ":x", "csv:", "tar:x", "csv:a.csv,imges=x", "folder:x,split=y", "synth:1"})
         EXPECT_THAT(error_of(bad, Exit::usage), HasSubstr("--data")) << bad;
@@ -152,15 +141,11 @@ TEST(Dataset, ImagesStayBelowTheRoot) {
     const Folder folder;
     for (const std::string path : {"/etc/passwd", "../x.jpg", "a/../../x.jpg", "a/.."}) {
         const std::string spec = "csv:" + folder.write("t.csv", "image,label\n" + path + ",x\n");
-        EXPECT_THAT(error_of(spec, Exit::data),
-                    AllOf(HasSubstr("t.csv:2: "), HasSubstr("--allow-absolute")));
+        EXPECT_THAT(error_of(spec, Exit::data), AllOf(HasSubstr("t.csv:2: "), HasSubstr("--allow-absolute")));
         EXPECT_EQ(open_dataset(spec, {.allow_absolute = true}).samples[0].image, path);
     }
     for (const std::string path : {"a..b.jpg", "..a/x.jpg", "name with spaces.jpg", "名前-é.jpg"})
-        EXPECT_EQ(open_dataset("csv:" + folder.write("t.csv", "image,label\n" + path + ",x\n"))
-                      .samples[0]
-                      .image,
-                  path);
+        EXPECT_EQ(open_dataset("csv:" + folder.write("t.csv", "image,label\n" + path + ",x\n")).samples[0].image, path);
 }
 
 TEST(Dataset, PathsMayHoldCommas) {
@@ -172,8 +157,7 @@ TEST(Dataset, PathsMayHoldCommas) {
 
 TEST(Dataset, ReadsAFolder) {
     const Folder folder;
-    for (const char* file :
-         {"nv/1.jpg", "nv/deep/2.PNG", "mel/3.jpeg", "mel/notes.txt", "nv/.hidden.jpg"})
+    for (const char* file : {"nv/1.jpg", "nv/deep/2.PNG", "mel/3.jpeg", "mel/notes.txt", "nv/.hidden.jpg"})
         folder.write(file, "");
     const Dataset data = open_dataset("folder:" + folder.string());
     EXPECT_THAT(data.classes, ElementsAre("mel", "nv"));
@@ -204,23 +188,20 @@ TEST(Dataset, ReadsAFolderOfSplits) {
 
 TEST(Dataset, FoldersThatHoldNothing) {
     const Folder folder;
-    EXPECT_THAT(error_of("folder:" + folder.string(), Exit::data),
-                HasSubstr("holds no CLASS/IMAGE"));
-    EXPECT_THAT(error_of("folder:" + folder.string() + "/none", Exit::data),
-                HasSubstr("is no folder"));
+    EXPECT_THAT(error_of("folder:" + folder.string(), Exit::data), HasSubstr("holds no CLASS/IMAGE"));
+    EXPECT_THAT(error_of("folder:" + folder.string() + "/none", Exit::data), HasSubstr("is no folder"));
 }
 
 TEST(Dataset, TheHashKnowsFilesLabelsAndSides) {
     const Folder folder;
     const auto hash = [&](const std::string& text) {
-        return split_hash(
-            open_dataset("csv:" + folder.write("t.csv", "image,label,split,sex\n" + text)));
+        return split_hash(open_dataset("csv:" + folder.write("t.csv", "image,label,split,sex\n" + text)));
     };
     const std::string first = hash("a,x,train,m\nb,y,test,m\n");
     EXPECT_EQ(first.size(), 32u);
     EXPECT_EQ(first, hash("a,x,train,f\nb,y,testing,m\n"));
-    for (const char* other : {"a,x,train,m\nb,y,val,m\n", "a,x,train,m\nb,x,test,m\n",
-                              "a,x,train,m\nc,y,test,m\n", "a,x,train,m\n"})
+    for (const char* other :
+         {"a,x,train,m\nb,y,val,m\n", "a,x,train,m\nb,x,test,m\n", "a,x,train,m\nc,y,test,m\n", "a,x,train,m\n"})
         EXPECT_NE(first, hash(other));
 }
 
@@ -248,25 +229,19 @@ TEST(Dataset, ReadsIsic2019AsPublished) {
     EXPECT_THAT(data.notes[0], HasSubstr("left out 1 images of the class UNK"));
     EXPECT_EQ(data.root, folder.string());
     folder.write("ISIC_2019_Training_Input/x", "");
-    EXPECT_EQ(open_dataset("isic2019:" + folder.string()).root,
-              folder.string() + "/ISIC_2019_Training_Input");
+    EXPECT_EQ(open_dataset("isic2019:" + folder.string()).root, folder.string() + "/ISIC_2019_Training_Input");
 
     const auto refused = [&](const std::string& row) {
         folder.write("ISIC_2019_Training_GroundTruth.csv", header + row);
         return error_of("isic2019:" + folder.string(), Exit::data);
     };
-    EXPECT_THAT(refused("a,1.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"),
-                HasSubstr("csv:2: 2 classes are set"));
-    EXPECT_THAT(refused("a,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"),
-                HasSubstr("csv:2: 0 classes are set"));
-    EXPECT_THAT(refused("a,0.7,0.3,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"),
-                HasSubstr("csv:2: '0.7' under MEL"));
+    EXPECT_THAT(refused("a,1.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"), HasSubstr("csv:2: 2 classes are set"));
+    EXPECT_THAT(refused("a,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"), HasSubstr("csv:2: 0 classes are set"));
+    EXPECT_THAT(refused("a,0.7,0.3,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"), HasSubstr("csv:2: '0.7' under MEL"));
 }
 
 // What the shared copies must hold (their READMEs).
-std::string shared_data(const std::string& set) {
-    return (*shared_folder() / "data" / set).string();
-}
+std::string shared_data(const std::string& set) { return (*shared_folder() / "data" / set).string(); }
 
 TEST(Dataset, SharedIsic2019) {
     if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
@@ -330,21 +305,13 @@ TEST(Dataset, SharedFitzpatrick17k) {
     EXPECT_EQ(data.classes.size(), 114u);
     EXPECT_TRUE(data.samples[0].image.ends_with(".jpg"));
     std::map<std::string, int> scale;
-    for (const Sample& s : data.samples)
-        ++scale[s.attributes[size_t(find_column(data.columns, "skin_tone"))]];
-    EXPECT_EQ(scale, (std::map<std::string, int>{{"-1", 565},
-                                                 {"1", 2947},
-                                                 {"2", 4808},
-                                                 {"3", 3308},
-                                                 {"4", 2781},
-                                                 {"5", 1533},
-                                                 {"6", 635}}));
+    for (const Sample& s : data.samples) ++scale[s.attributes[size_t(find_column(data.columns, "skin_tone"))]];
+    EXPECT_EQ(scale, (std::map<std::string, int>{
+                         {"-1", 565}, {"1", 2947}, {"2", 4808}, {"3", 3308}, {"4", 2781}, {"5", 1533}, {"6", 635}}));
     EXPECT_EQ(open_dataset(spec, {.exclude_qc = true}).samples.size(), 16577u - 17);
-    EXPECT_EQ(open_dataset(spec, {.exclude_unknown = {"fitzpatrick_scale"}}).samples.size(),
-              16577u - 565);
+    EXPECT_EQ(open_dataset(spec, {.exclude_unknown = {"fitzpatrick_scale"}}).samples.size(), 16577u - 565);
     EXPECT_EQ(class_counts(open_dataset(spec + ",label=three_partition_label")),
-              (std::map<std::string, int>{
-                  {"benign", 2234}, {"malignant", 2263}, {"non-neoplastic", 12080}}));
+              (std::map<std::string, int>{{"benign", 2234}, {"malignant", 2263}, {"non-neoplastic", 12080}}));
     EXPECT_EQ(members(open_dataset(spec + ",split=split_paper"), Split::test).size(), 1657u);
 }
 

@@ -99,9 +99,7 @@ protected:
 TEST_F(BadImages, EveryRowAsExpected) {
     const Table table = read_csv(folder / "expected.csv");
     ASSERT_GE(table.rows.size(), 40u);
-    const auto cell = [&](const std::vector<std::string>& row, const char* name) {
-        return row[table.column(name)];
-    };
+    const auto cell = [&](const std::vector<std::string>& row, const char* name) { return row[table.column(name)]; };
     for (const auto& row : table.rows) {
         const std::string image = cell(row, "image");
         SCOPED_TRACE(image);
@@ -140,9 +138,8 @@ TEST_F(BadImages, EveryRowAsExpected) {
 
 // Rows that may fail or load: these are what we promise in decode.h.
 TEST_F(BadImages, WhatMayFailAndLoads) {
-    for (const char* name :
-         {"cmyk.jpg", "progressive.jpg", "palette.png", "1bit.png", "gray16.png", "rgb16.png",
-          "interlaced.png", "png-named.jpg", "jpeg-named.png", "bmp-named.jpg"})
+    for (const char* name : {"cmyk.jpg", "progressive.jpg", "palette.png", "1bit.png", "gray16.png", "rgb16.png",
+                             "interlaced.png", "png-named.jpg", "jpeg-named.png", "bmp-named.jpg"})
         EXPECT_EQ(error_of(folder / name), "");
 }
 
@@ -190,8 +187,7 @@ TEST_F(BadImages, NoCutAndNoFlipCrashes) {
         const size_t step = std::max<size_t>(1, whole.size() / 400);
         for (size_t at = 0; at < whole.size(); at += step) {
             std::vector<uint8_t> bytes = whole;
-            EXPECT_THROW(decode(std::span(bytes).first(at), name), Error)
-                << name << " cut at " << at;
+            EXPECT_THROW(decode(std::span(bytes).first(at), name), Error) << name << " cut at " << at;
             bytes[at] ^= 0x55;
             try {
                 const Pixels out = decode(bytes, name);
@@ -217,8 +213,8 @@ TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
         std::ofstream names(unpacked / "names");
         for (const auto& row : table.rows) names << row[0] << "\n";
     }
-    const std::string command = "tar xzf '" + (set / "images.tar.gz").string() + "' -C '" +
-                                unpacked.string() + "' -T '" + (unpacked / "names").string() + "'";
+    const std::string command = "tar xzf '" + (set / "images.tar.gz").string() + "' -C '" + unpacked.string() +
+                                "' -T '" + (unpacked / "names").string() + "'";
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
     ASSERT_GE(table.rows.size(), 200u);
     for (const auto& row : table.rows) {
@@ -236,9 +232,7 @@ TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
 
 INSTANTIATE_TEST_SUITE_P(Shared,
                          DecodeCheck,
-                         ::testing::Values("isic2019-84",
-                                           "ham10000-200x150",
-                                           "pad-ufes-20-lesions-128"));
+                         ::testing::Values("isic2019-84", "ham10000-200x150", "pad-ufes-20-lesions-128"));
 
 }  // namespace
 }  // namespace fp

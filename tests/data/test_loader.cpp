@@ -17,8 +17,7 @@ namespace {
 
 // Noise by sample; slow now and then, so that workers overtake each other.
 void noise(int64_t sample, const View& view, int side, uint8_t* rgb) {
-    for (int i = 0; i < 3 * side * side; ++i)
-        rgb[i] = uint8_t(philox(uint64_t(sample), uint64_t(i), view.key).word[0]);
+    for (int i = 0; i < 3 * side * side; ++i) rgb[i] = uint8_t(philox(uint64_t(sample), uint64_t(i), view.key).word[0]);
     if (sample % 7 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
@@ -42,8 +41,7 @@ struct Copy {
 std::vector<Copy> rest(Loader& loader, int side) {
     std::vector<Copy> out;
     for (Batch batch; loader.next(batch);)
-        out.push_back({batch, std::vector<uint8_t>(batch.rgb,
-                                                   batch.rgb + size_t(3) * side * side * batch.n)});
+        out.push_back({batch, std::vector<uint8_t>(batch.rgb, batch.rgb + size_t(3) * side * side * batch.n)});
     return out;
 }
 
@@ -61,8 +59,7 @@ LoaderOptions training(int workers) {
     return {.batch_size = 12,
             .image_size = 9,
             .workers = workers,
-            .augment = AugmentOptions{
-                .crop = Crop::random, .shift = 2, .flip_across = 0.5, .flip_down = 0.5}};
+            .augment = AugmentOptions{.crop = Crop::random, .shift = 2, .flip_across = 0.5, .flip_down = 0.5}};
 }
 
 TEST(Loader, SameBytesWhateverTheWorkers) {
@@ -93,13 +90,11 @@ TEST(Loader, DeliversTheOrderAndPadsTheLast) {
     std::vector<uint8_t> image(27);
     noise(8, {}, 3, image.data());
     EXPECT_TRUE(std::equal(image.begin(), image.end(), got[2].rgb.begin() + 27));
-    EXPECT_EQ(std::vector<uint8_t>(got[2].rgb.begin() + 54, got[2].rgb.end()),
-              std::vector<uint8_t>(54));
+    EXPECT_EQ(std::vector<uint8_t>(got[2].rgb.begin() + 54, got[2].rgb.end()), std::vector<uint8_t>(54));
 }
 
 TEST(Loader, DropsTheLast) {
-    Loader loader(noise, labels(10),
-                  {.batch_size = 4, .image_size = 3, .workers = 1, .drop_last = true});
+    Loader loader(noise, labels(10), {.batch_size = 4, .image_size = 3, .workers = 1, .drop_last = true});
     loader.start(first(10), 0);
     EXPECT_EQ(loader.batches(), 2);
     EXPECT_EQ(rest(loader, 3).size(), 2u);
@@ -160,8 +155,7 @@ TEST(Loader, RanksShareTheEpoch) {
         const auto got = rest(loader, 9);
         ASSERT_EQ(got.size(), want.size());
         for (size_t b = 0; b < got.size(); ++b)
-            EXPECT_TRUE(std::equal(got[b].rgb.begin(), got[b].rgb.end(),
-                                   want[b].rgb.begin() + rank * 12 * 243));
+            EXPECT_TRUE(std::equal(got[b].rgb.begin(), got[b].rgb.end(), want[b].rgb.begin() + rank * 12 * 243));
     }
 }
 
@@ -202,8 +196,8 @@ TEST(Loader, BadImageIsSkippedAndCounted) {
               std::vector<uint8_t>(243));
     EXPECT_EQ(got[1].batch.samples[6], 18);
     EXPECT_EQ(loader.skipped(), 2);
-    EXPECT_EQ(loader.bad_images(), (std::map<int64_t, std::string>{{17, "image-17.jpg: cut off"},
-                                                                   {31, "image-31.jpg: cut off"}}));
+    EXPECT_EQ(loader.bad_images(),
+              (std::map<int64_t, std::string>{{17, "image-17.jpg: cut off"}, {31, "image-31.jpg: cut off"}}));
     // Only bad data may be skipped, not our own mistakes.
     loader.start({99}, 0);
     Batch batch;
@@ -225,8 +219,7 @@ TEST(Loader, BuffersAreReused) {
 TEST(Loader, MakesAtMostTheQueueAhead) {
     std::atomic<int> made = 0;
     const auto count = [&](int64_t, const View&, int, uint8_t*) { ++made; };
-    Loader loader(count, labels(1000),
-                  {.batch_size = 10, .image_size = 2, .workers = 2, .queue = 3});
+    Loader loader(count, labels(1000), {.batch_size = 10, .image_size = 2, .workers = 2, .queue = 3});
     loader.start(first(1000), 0);
     Batch batch;
     ASSERT_TRUE(loader.next(batch));

@@ -17,11 +17,10 @@ Pixels formula_image(int width, int height) {
     for (int64_t y = 0; y < height; ++y)
         for (int64_t x = 0; x < width; ++x)
             for (int64_t c = 0; c < 3; ++c) {
-                const int64_t value = (x / 5 + y / 3) % 4 == 0
-                                          ? 255 * ((x + c) % 2)
-                                          : (x * x * 3 + y * 29 + x * y * (c + 1) + 71 * c +
-                                             (x * 7919 + y * 104729) % 97) %
-                                                256;
+                const int64_t value =
+                    (x / 5 + y / 3) % 4 == 0
+                        ? 255 * ((x + c) % 2)
+                        : (x * x * 3 + y * 29 + x * y * (c + 1) + 71 * c + (x * 7919 + y * 104729) % 97) % 256;
                 out.rgb.push_back(uint8_t(value));
             }
     return out;
@@ -29,8 +28,7 @@ Pixels formula_image(int width, int height) {
 
 std::vector<uint8_t> from_hex(const std::string& hex) {
     std::vector<uint8_t> bytes;
-    for (size_t i = 0; i < hex.size(); i += 2)
-        bytes.push_back(uint8_t(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    for (size_t i = 0; i < hex.size(); i += 2) bytes.push_back(uint8_t(std::stoi(hex.substr(i, 2), nullptr, 16)));
     return bytes;
 }
 
@@ -40,8 +38,7 @@ TEST(Resize, EqualsPil) {
     for (const auto& row : table.rows) {
         const Pixels in = formula_image(std::stoi(row[0]), std::stoi(row[1]));
         const Pixels out = resize(in, {std::stoi(row[2]), std::stoi(row[3])});
-        EXPECT_EQ(out.rgb, from_hex(row[4]))
-            << row[0] << " x " << row[1] << " to " << row[2] << " x " << row[3];
+        EXPECT_EQ(out.rgb, from_hex(row[4])) << row[0] << " x " << row[1] << " to " << row[2] << " x " << row[3];
     }
 }
 
@@ -54,8 +51,7 @@ TEST(Resize, PartIsPartOfTheWhole) {
         resize(in, full, part, got.data());
         for (int y = 0; y < part.height; ++y)
             for (int x = 0; x < 3 * part.width; ++x)
-                ASSERT_EQ(got[y * 3 * part.width + x],
-                          whole.rgb[(part.top + y) * 3 * full.width + 3 * part.left + x])
+                ASSERT_EQ(got[y * 3 * part.width + x], whole.rgb[(part.top + y) * 3 * full.width + 3 * part.left + x])
                     << full.width << " x " << full.height << " at " << x << ", " << y;
     }
 }

@@ -75,8 +75,7 @@ TEST(Sampler, EveryPlaceIsEquallyLikely) {
     }
     double chi2 = 0;
     for (const auto& row : seen)
-        for (const double count : row)
-            chi2 += (count - trials / 5.0) * (count - trials / 5.0) / (trials / 5.0);
+        for (const double count : row) chi2 += (count - trials / 5.0) * (count - trials / 5.0) / (trials / 5.0);
     EXPECT_LT(chi2, 44.0);
 }
 
@@ -96,8 +95,7 @@ TEST(Sampler, BalancesClasses) {
     const Population p(3000);
     const auto count = visits(p, Sampling::class_balanced);
     for (size_t c = 0; c < 3; ++c)
-        EXPECT_NEAR(double(count[3 * c] + count[3 * c + 1] + count[3 * c + 2]) / 30'000, 1 / 3.0,
-                    0.012);
+        EXPECT_NEAR(double(count[3 * c] + count[3 * c + 1] + count[3 * c + 2]) / 30'000, 1 / 3.0, 0.012);
 }
 
 TEST(Sampler, BalancesGroupsAndLeavesUnknownItsShare) {
@@ -105,9 +103,7 @@ TEST(Sampler, BalancesGroupsAndLeavesUnknownItsShare) {
     const double lost = double(std::count(p.groups.begin(), p.groups.end(), -1)) / 3000;
     for (const auto how : {Sampling::group_balanced, Sampling::class_group_balanced}) {
         const auto count = visits(p, how);
-        const auto share = [&](size_t g) {
-            return double(count[g] + count[3 + g] + count[6 + g]) / 30'000;
-        };
+        const auto share = [&](size_t g) { return double(count[g] + count[3 + g] + count[6 + g]) / 30'000; };
         EXPECT_NEAR(share(0), share(1), 0.02);
         EXPECT_NEAR(share(2), lost, 0.006);
         if (how != Sampling::class_group_balanced) continue;
@@ -121,8 +117,7 @@ TEST(Sampler, DrawsEvenlyWithinAClass) {
     const std::vector<int> labels = {0, 0, 0, 0, 1};
     std::vector<double> seen(5, 0);
     for (uint64_t epoch = 0; epoch < 8000; ++epoch)
-        for (const int64_t i : epoch_order(Sampling::class_balanced, labels, {}, 1, epoch))
-            ++seen[size_t(i)];
+        for (const int64_t i : epoch_order(Sampling::class_balanced, labels, {}, 1, epoch)) ++seen[size_t(i)];
     for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(seen[i] / 40'000, 1 / 8.0, 0.01);
     EXPECT_NEAR(seen[4] / 40'000, 1 / 2.0, 0.015);
 }
@@ -131,8 +126,7 @@ TEST(Sampler, EdgesAreDefined) {
     for (const auto how : {Sampling::order, Sampling::shuffled, Sampling::class_group_balanced})
         EXPECT_TRUE(epoch_order(how, {}, {}, 1, 1).empty());
     const std::vector<int> labels = {0, 1, 1}, unknown = {-1, -1, -1};
-    for (const int64_t i : epoch_order(Sampling::group_balanced, labels, unknown, 1, 1))
-        EXPECT_TRUE(i >= 0 && i < 3);
+    for (const int64_t i : epoch_order(Sampling::group_balanced, labels, unknown, 1, 1)) EXPECT_TRUE(i >= 0 && i < 3);
     EXPECT_THROW(epoch_order(Sampling::group_balanced, labels, {}, 1, 1), Error);
 }
 

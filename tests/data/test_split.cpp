@@ -27,8 +27,7 @@ Dataset population(int64_t n, int classes, uint64_t seed) {
     while (int64_t(data.samples.size()) < n) {
         ++lesion;
         if (draw(2, lesion, 0) == 0) ++patient;
-        const int label =
-            int(std::min(draw(uint64_t(classes), lesion, 1), draw(uint64_t(classes), lesion, 2)));
+        const int label = int(std::min(draw(uint64_t(classes), lesion, 1), draw(uint64_t(classes), lesion, 2)));
         for (uint64_t views = 1 + draw(6, lesion, 3) / 3 * draw(3, lesion, 4); views > 0; --views)
             data.samples.push_back(Sample{.image = text("i", data.samples.size()),
                                           .label = label,
@@ -80,8 +79,7 @@ TEST(DrawnSplit, KeepsTiesThatAreAskedFor) {
     std::vector<std::pair<int64_t, int64_t>> ties;
     for (int64_t i = 0; i < 100; ++i) ties.emplace_back(i, 299 - i);
     draw_split(data, 1, ties);
-    for (const auto& [a, b] : ties)
-        EXPECT_EQ(data.samples[size_t(a)].split, data.samples[size_t(b)].split);
+    for (const auto& [a, b] : ties) EXPECT_EQ(data.samples[size_t(a)].split, data.samples[size_t(b)].split);
     EXPECT_TRUE(parted_units(data).empty());
 }
 
@@ -168,11 +166,9 @@ TEST(DrawnSplit, OpensAgainFromItsCsv) {
 
 TEST(DrawnSplit, OtherSplitsAndLabelsAreKeptUnderAnotherName) {
     const Folder folder;
-    const std::string file =
-        folder.write("t.csv", "image,label,split,kind\na,x,train,k\nb,y,test,k\n");
+    const std::string file = folder.write("t.csv", "image,label,split,kind\na,x,train,k\nb,y,test,k\n");
     const Table table = split_table(open_dataset("csv:" + file + ",split=none,label=kind"));
-    EXPECT_EQ(table.header, (std::vector<std::string>{"image", "label", "split", "label_before",
-                                                      "split_before"}));
+    EXPECT_EQ(table.header, (std::vector<std::string>{"image", "label", "split", "label_before", "split_before"}));
     EXPECT_EQ(table.rows[1][3], "y");
     EXPECT_EQ(table.rows[1][4], "test");
 }

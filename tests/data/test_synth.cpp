@@ -20,13 +20,11 @@ std::vector<uint8_t> image(const SynthSpec& spec, int64_t index) {
 
 TEST(Synth, ReadsItsSpecification) {
     const SynthSpec spec = parse_synth("n=10,size=32,classes=4,groups=3,bias=0.5,seed=9");
-    EXPECT_EQ(spec,
-              (SynthSpec{.n = 10, .size = 32, .classes = 4, .groups = 3, .bias = 0.5, .seed = 9}));
+    EXPECT_EQ(spec, (SynthSpec{.n = 10, .size = 32, .classes = 4, .groups = 3, .bias = 0.5, .seed = 9}));
     EXPECT_EQ(parse_synth(""), SynthSpec{});
     EXPECT_EQ(parse_synth(to_string(spec)), spec);
-    for (const char* bad :
-         {"n=0", "n=ten", "n=1.5", "size=4", "classes=1", "classes=65", "groups=9", "bias=1.1",
-          "bias=nan", "seed=-1", "sise=3", "n=1,n=2", "what", "n="}) {
+    for (const char* bad : {"n=0", "n=ten", "n=1.5", "size=4", "classes=1", "classes=65", "groups=9", "bias=1.1",
+                            "bias=nan", "seed=-1", "sise=3", "n=1,n=2", "what", "n="}) {
         try {
             parse_synth(bad);
             FAIL() << bad;
@@ -56,8 +54,7 @@ TEST(Synth, WritesEveryPixelAtAnySize) {
         std::vector<uint8_t> again(rgb.size() + 16, 200);  // 16 bytes behind the end stay
         render(spec, 3, again.data());
         EXPECT_TRUE(std::equal(rgb.begin(), rgb.end(), again.begin()));
-        EXPECT_EQ(std::vector<uint8_t>(again.end() - 16, again.end()),
-                  std::vector<uint8_t>(16, 200));
+        EXPECT_EQ(std::vector<uint8_t>(again.end() - 16, again.end()), std::vector<uint8_t>(16, 200));
         double sum = 0, squares = 0;
         for (const uint8_t v : rgb) sum += v, squares += double(v) * v;
         const double mean = sum / double(rgb.size());
@@ -88,8 +85,7 @@ std::map<Cell, int> cells(const SynthSpec& spec) {
 
 TEST(Synth, WithoutBiasEveryCellIsEquallyLarge) {
     const SynthSpec spec{.n = 5 * 8 * 2 * 10, .bias = 0};
-    for (const auto& [cell, count] : cells(spec))
-        EXPECT_EQ(count, std::get<0>(cell) == 0 ? 30 : 10);
+    for (const auto& [cell, count] : cells(spec)) EXPECT_EQ(count, std::get<0>(cell) == 0 ? 30 : 10);
     EXPECT_EQ(cells(spec).size(), 3u * 8 * 2);
 }
 

@@ -43,8 +43,7 @@ TEST(Predictions, PredictionsAloneSuffice) {
 }
 
 TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
-    const auto p =
-        parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\n");
+    const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\n");
     EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1"}));
     EXPECT_EQ(unit_column(p.columns), "lesion_id");
     const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");

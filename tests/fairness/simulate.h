@@ -52,11 +52,8 @@ inline Predictions simulate(const std::vector<SimulatedGroup>& groups, uint64_t 
 }
 
 // Two groups whose TPR differ by `gap` in every class, with a sign of its own in each, around `tpr`.
-inline std::vector<SimulatedGroup> two_groups(const std::vector<int>& first,
-                                              const std::vector<int>& second,
-                                              double tpr,
-                                              double gap,
-                                              uint64_t seed) {
+inline std::vector<SimulatedGroup> two_groups(
+    const std::vector<int>& first, const std::vector<int>& second, double tpr, double gap, uint64_t seed) {
     Stream stream(key_of(seed, 7u));
     std::vector<SimulatedGroup> groups{{first, {}}, {second, {}}};
     for (size_t c = 0; c < first.size(); ++c) {

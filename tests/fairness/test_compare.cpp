@@ -20,8 +20,7 @@ using testing::expect_error;
 using ::testing::HasSubstr;
 
 const Difference& find(const std::vector<Difference>& differences, std::string_view key) {
-    return *std::find_if(differences.begin(), differences.end(),
-                         [&](const auto& d) { return d.key == key; });
+    return *std::find_if(differences.begin(), differences.end(), [&](const auto& d) { return d.key == key; });
 }
 
 // The same images under two models: `base` rows keep their truth, predictions are drawn anew.
@@ -37,9 +36,7 @@ Predictions another_model(const Predictions& base, double tpr_a, double tpr_b, u
     return p;
 }
 
-Predictions base() {
-    return testing::simulate(testing::two_groups({90, 80, 70}, {80, 90, 60}, .7, 0, 1), 2);
-}
+Predictions base() { return testing::simulate(testing::two_groups({90, 80, 70}, {80, 90, 60}, .7, 0, 1), 2); }
 
 TEST(Compare, AModelIsNotDifferentFromItself) {
     const auto p = base();
@@ -66,8 +63,7 @@ TEST(Compare, AModelIsNotDifferentFromItself) {
 TEST(Compare, ValuesAreThoseOfEvaluate) {
     const auto p = base(), q = another_model(p, .9, .5, 3);
     const Comparison c = compare(p, q, {"sex"}, {.resamples = 30});
-    const Report of_p = evaluate(p, {"sex"}, {.resamples = 30}),
-                 of_q = evaluate(q, {"sex"}, {.resamples = 30});
+    const Report of_p = evaluate(p, {"sex"}, {.resamples = 30}), of_q = evaluate(q, {"sex"}, {.resamples = 30});
     EXPECT_EQ(find(c.metrics, "macro_f1").model, of_p.metric("macro_f1").value);
     EXPECT_EQ(find(c.metrics, "macro_f1").other, of_q.metric("macro_f1").value);
     for (const Gap& g : of_p.attribute("sex").gaps) {
@@ -113,8 +109,7 @@ TEST(Compare, FateOfAModelThatKnowsNothingIsSaidToMeanNothing) {
     const auto p = base(), q = another_model(p, .9, .5, 3);
     Predictions constant = p;
     std::fill(constant.pred.begin(), constant.pred.end(), 0);
-    const AttributeComparison broken =
-        compare(constant, q, {"sex"}, {.resamples = 20}).attributes[0];
+    const AttributeComparison broken = compare(constant, q, {"sex"}, {.resamples = 20}).attributes[0];
     EXPECT_GT(broken.fate[1].value, 0);
     EXPECT_THAT(broken.fate_note, HasSubstr("above 0 although"));
     EXPECT_EQ(compare(p, p, {"sex"}, {.resamples = 20}).attributes[0].fate_note, "");
@@ -162,8 +157,7 @@ TEST(Compare, ModelsMustBeJudgedAlike) {
 
 TEST(Compare, TextFitsEightyColumns) {
     const auto p = base();
-    const std::string text =
-        to_text(compare(p, another_model(p, .9, .5, 3), {"sex"}, {.resamples = 30}));
+    const std::string text = to_text(compare(p, another_model(p, .9, .5, 3), {"sex"}, {.resamples = 30}));
     size_t start = 0;
     for (size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1)
         EXPECT_LE(end - start, 80u) << text.substr(start, end - start);

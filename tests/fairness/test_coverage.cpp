@@ -35,13 +35,10 @@ std::vector<int> thinned(std::vector<int> images, int divide) {
 }
 std::vector<testing::SimulatedGroup> isic_by_sex(double gap, int draw) {
     const int divide = scale().divide;
-    return two_groups(thinned(testing::kIsicFemale, divide), thinned(testing::kIsicMale, divide),
-                      .79, gap, draw);
+    return two_groups(thinned(testing::kIsicFemale, divide), thinned(testing::kIsicMale, divide), .79, gap, draw);
 }
 
-bool covers(double low, double truth, double high) {
-    return low <= truth + 1e-12 && truth <= high + 1e-12;
-}
+bool covers(double low, double truth, double high) { return low <= truth + 1e-12 && truth <= high + 1e-12; }
 
 // The truth of accuracy, overall and by group, as expected hits over images.
 struct Truth {
@@ -67,16 +64,15 @@ struct Truth {
 TEST(Coverage, RmsHoldsWhereThePercentileIntervalFails) {
     const Scale s = scale();
     if (s.large)
-        fmt::print("{:>8}{:>12}{:>8}{:>10}{:>10}{:>10}{:>10}\n", "eopp1", "percentile", "rms",
-                   "low,high", "of these", "p<.05", "mean");
+        fmt::print("{:>8}{:>12}{:>8}{:>10}{:>10}{:>10}{:>10}\n", "eopp1", "percentile", "rms", "low,high", "of these",
+                   "p<.05", "mean");
     for (const double gap : {0.0, .05, .1, .2}) {
         if (!s.large && (gap == .05 || gap == .1)) continue;
         int rms = 0, percentile = 0, given = 0, given_covers = 0, found = 0;
         double mean = 0;
         for (int draw = 0; draw < s.draws; ++draw) {
             const Predictions p = simulate(isic_by_sex(gap, draw), 1000 + draw);
-            const EvaluateOptions options{
-                .resamples = s.resamples, .seed = uint64_t(draw), .threads = 1};
+            const EvaluateOptions options{.resamples = s.resamples, .seed = uint64_t(draw), .threads = 1};
             const Gap g = evaluate(p, {"sex"}, options).attribute("sex").gap("eopp1");
             rms += covers(g.rms_low, gap, g.rms_high);
             given += !std::isnan(g.low);
@@ -94,9 +90,8 @@ TEST(Coverage, RmsHoldsWhereThePercentileIntervalFails) {
         }
         const double n = s.draws;
         if (s.large)
-            fmt::print("{:8.2f}{:12.3f}{:8.3f}{:10.2f}{:10.2f}{:10.3f}{:10.3f}\n", gap,
-                       percentile / n, rms / n, given / n,
-                       given ? double(given_covers) / given : NAN, found / n, mean);
+            fmt::print("{:8.2f}{:12.3f}{:8.3f}{:10.2f}{:10.2f}{:10.3f}{:10.3f}\n", gap, percentile / n, rms / n,
+                       given / n, given ? double(given_covers) / given : NAN, found / n, mean);
         EXPECT_GE(rms / n, .9) << gap;
         if (gap == 0) {
             EXPECT_LE(percentile / n, .1);
@@ -118,16 +113,14 @@ TEST(Coverage, AccuracyAndSignedGaps) {
         const Truth truth(groups);
         const Predictions p = simulate(groups, 5000 + draw);
         const Scorer scorer(p);
-        const Report report =
-            evaluate(p, {"sex"}, {.resamples = s.resamples, .seed = uint64_t(draw), .threads = 1});
+        const Report report = evaluate(p, {"sex"}, {.resamples = s.resamples, .seed = uint64_t(draw), .threads = 1});
         const Measure& all = report.metric("accuracy");
         overall += covers(all.low, truth.accuracy, all.high);
         const AttributeReport& sex = report.attribute("sex");
         const Measure& first = sex.group("a").metric("accuracy");
         group += covers(first.low, truth.of_group[0], first.high);
         const Measure& signed_gap = sex.gap("accuracy").signed_gap;
-        difference +=
-            covers(signed_gap.low, truth.of_group[0] - truth.of_group[1], signed_gap.high);
+        difference += covers(signed_gap.low, truth.of_group[0] - truth.of_group[1], signed_gap.high);
         double recall = 0;
         for (double tpr : groups[0].tpr) recall += tpr / double(groups[0].tpr.size());
         const Measure& b = sex.group("a").metric("balanced_accuracy");
@@ -151,11 +144,9 @@ TEST(Coverage, TheSwapTestKeepsItsLevel) {
     int alarms = 0, found = 0, rms = 0;
     for (int draw = 0; draw < s.draws; ++draw) {
         const auto fair = isic_by_sex(.1, draw), unfair = isic_by_sex(.2, draw);
-        const EvaluateOptions options{
-            .resamples = s.resamples, .seed = uint64_t(draw), .threads = 1};
+        const EvaluateOptions options{.resamples = s.resamples, .seed = uint64_t(draw), .threads = 1};
         const auto eopp1 = [&](const auto& a, const auto& b) {
-            const Comparison c =
-                compare(simulate(a, 9000 + draw), simulate(b, 19000 + draw), {"sex"}, options);
+            const Comparison c = compare(simulate(a, 9000 + draw), simulate(b, 19000 + draw), {"sex"}, options);
             return c.attributes[0].gaps[1];
         };
         const Difference same = eopp1(fair, fair), worse = eopp1(unfair, fair);

@@ -28,8 +28,8 @@ struct Csv {
     int next = 0;
     Csv& add(int n, const std::string& label, const std::string& pred, const std::string& groups) {
         for (int i = 0; i < n; ++i, ++next)
-            text += "i" + std::to_string(next) + "," + label + "," + pred + "," + groups + ",l" +
-                    std::to_string(next) + "\n";
+            text += "i" + std::to_string(next) + "," + label + "," + pred + "," + groups + ",l" + std::to_string(next) +
+                    "\n";
         return *this;
     }
     Predictions predictions() const { return parse(text); }
@@ -37,9 +37,7 @@ struct Csv {
 
 Csv women_and_men() {
     Csv csv;
-    csv.add(30, "x", "x", "female,40")
-        .add(10, "x", "y", "female,70")
-        .add(20, "y", "y", "female,70");
+    csv.add(30, "x", "x", "female,40").add(10, "x", "y", "female,70").add(20, "y", "y", "female,70");
     csv.add(20, "x", "x", "male,40").add(20, "x", "y", "male,70").add(20, "y", "y", "male,30");
     return csv;
 }
@@ -128,8 +126,7 @@ TEST(Evaluate, OneGroupHasNoGapsAndSaysWhy) {
 }
 
 TEST(Evaluate, IntersectionsHaveTheirWorstPair) {
-    const Report report =
-        evaluate(women_and_men().predictions(), {"sex*age:60"}, {.resamples = 20});
+    const Report report = evaluate(women_and_men().predictions(), {"sex*age:60"}, {.resamples = 20});
     const AttributeReport& crossed = report.attribute("sex*age:60");
     EXPECT_EQ(crossed.groups.size(), 4u);
     const Gap& gap = crossed.gap("accuracy");
@@ -170,8 +167,7 @@ TEST(Evaluate, NotEstimableIsNullWithAReason) {
     EXPECT_THAT(json["macro_auc"]["reason"].get<std::string>(), HasSubstr("no probabilities"));
     EXPECT_TRUE(json["attributes"]["sex"]["gaps"]["macro_auc"]["value"].is_null());
     EXPECT_TRUE(json["attributes"]["sex"]["gaps"]["eodd_max"]["rms"].is_null());
-    EXPECT_THAT(json["attributes"]["sex"]["gaps"]["eodd_max"]["rms_reason"].get<std::string>(),
-                HasSubstr("maximum"));
+    EXPECT_THAT(json["attributes"]["sex"]["gaps"]["eodd_max"]["rms_reason"].get<std::string>(), HasSubstr("maximum"));
 
     Csv one;
     one.add(20, "x", "x", "female,40").add(20, "y", "y", "male,40");
@@ -198,18 +194,17 @@ TEST(Evaluate, JsonHasTheShapeThatScriptsRelyOn) {
     const Json json = Json::parse(to_json(evaluate(p, {"sex"}, {.resamples = 60})).dump());
     EXPECT_EQ(json["samples"], 360);
     EXPECT_EQ(json["classes"].size(), 3u);
-    for (const char* key :
-         {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1"}) {
+    for (const char* key : {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1"}) {
         const Json& m = json[key];
         EXPECT_LE(m["low"].get<double>(), m["value"].get<double>()) << key;
         EXPECT_GE(m["high"].get<double>(), m["value"].get<double>()) << key;
         EXPECT_TRUE(json["attributes"]["sex"]["groups"]["a"][key].contains("value")) << key;
     }
-    for (const char* key : {"eopp0", "eopp1", "eopp1_present", "eodd", "eodd_tnr", "eodd_mean",
-                            "eodd_max", "dp", "accuracy", "pqd", "dpm", "eom", "nar"}) {
+    for (const char* key : {"eopp0", "eopp1", "eopp1_present", "eodd", "eodd_tnr", "eodd_mean", "eodd_max", "dp",
+                            "accuracy", "pqd", "dpm", "eom", "nar"}) {
         const Json& g = json["attributes"]["sex"]["gaps"][key];
-        for (const char* field : {"value", "low", "high", "fair_low", "fair_high", "p", "rms",
-                                  "rms_low", "rms_high", "formula"})
+        for (const char* field :
+             {"value", "low", "high", "fair_low", "fair_high", "p", "rms", "rms_low", "rms_high", "formula"})
             EXPECT_TRUE(g.contains(field)) << key << " " << field;
         EXPECT_TRUE(g["fair_low"].is_number() && g["fair_high"].is_number() && g["p"].is_number());
         EXPECT_TRUE(g["low"].is_number() || g["reason"].is_string());
@@ -235,15 +230,13 @@ TEST(Evaluate, SensitivityOfANamedClass) {
         "image,label,prob_x,prob_y\n"
         "a,x,.9,.1\nb,x,.3,.7\nc,y,.6,.4\nd,y,.2,.8\ne,y,.1,.9\nf,y,.4,.6\ng,y,.25,.75\n");
     const auto at = [&](double specificity) {
-        const Report r =
-            evaluate(p, {}, {.resamples = 0, .positive = "x", .specificity = specificity});
+        const Report r = evaluate(p, {}, {.resamples = 0, .positive = "x", .specificity = specificity});
         return r.metric("sensitivity").value;
     };
     EXPECT_DOUBLE_EQ(at(.8), .5);
     EXPECT_DOUBLE_EQ(at(.6), 1);
     testing::expect_error(
-        Exit::usage, [&] { evaluate(p, {}, {.resamples = 0, .positive = "z"}); }, "no class z",
-        "x, y");
+        Exit::usage, [&] { evaluate(p, {}, {.resamples = 0, .positive = "z"}); }, "no class z", "x, y");
 }
 
 }  // namespace

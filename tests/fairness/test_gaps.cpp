@@ -82,8 +82,7 @@ TEST(Gaps, OrderAndIdentitiesHold) {
         const int classes = 2 + round % 7;
         const Tally first = random_tally(noise, next, classes, round % 2);
         const Row row({first, random_tally(noise, next, classes, true)});
-        const double eodd = gap("eodd", row), mean = gap("eodd_mean", row),
-                     max = gap("eodd_max", row);
+        const double eodd = gap("eodd", row), mean = gap("eodd_mean", row), max = gap("eodd_max", row);
         EXPECT_LE(eodd, mean + 1e-15);
         EXPECT_LE(mean, max + 1e-15);
         EXPECT_LE(max, 2 * mean + 1e-15);
@@ -105,8 +104,7 @@ TEST(Gaps, PerClassIdentityOfEodd) {
         const int a = int(11 * noise.u(4 * round)), b = int(11 * noise.u(4 * round + 1));
         const int c = int(11 * noise.u(4 * round + 2)), d = int(11 * noise.u(4 * round + 3));
         const Row row({binary(a, b), binary(c, d)});  // both classes of a binary problem agree
-        EXPECT_NEAR(std::max(gap("eodd", row), gap("eodd_tnr", row) / 2), gap("eodd_mean", row),
-                    1e-15);
+        EXPECT_NEAR(std::max(gap("eodd", row), gap("eodd_tnr", row) / 2), gap("eodd_mean", row), 1e-15);
     }
 }
 

@@ -122,8 +122,7 @@ TEST(Metrics, WeightsAreRepeatsAndGroupsAreSubsets) {
     for (int i = 0; i < n; ++i) {
         std::vector<double> prob(classes);
         double sum = 0;
-        for (double& v : prob)
-            sum += v = std::floor(1 + 9 * noise.u(next++));  // whole numbers: many ties
+        for (double& v : prob) sum += v = std::floor(1 + 9 * noise.u(next++));  // whole numbers: many ties
         for (double& v : prob) v /= sum;
         const int label = int(classes * noise.u(next++));
         const int times = int(4 * noise.u(next++)), group = int(2 * noise.u(next++));

@@ -19,8 +19,7 @@ protected:
     void SetUp() override {
         entry_ = nlohmann::json::parse(testing::golden("fairness.json")).at(GetParam());
         const std::string file = entry_["file"];
-        report_ = evaluate(predictions_of(parse_csv(testing::golden(file), file)), {"sex"},
-                           {.resamples = 0});
+        report_ = evaluate(predictions_of(parse_csv(testing::golden(file), file)), {"sex"}, {.resamples = 0});
     }
     double released(const char* key) const { return entry_["released"][key]; }
     double sklearn(const char* key) const { return entry_["sklearn"][key]; }
@@ -32,8 +31,7 @@ protected:
 TEST_P(Reference, ScikitLearn) {
     EXPECT_EQ(report_.samples, entry_["n"]);
     EXPECT_EQ(int(report_.classes.size()), entry_["classes"]);
-    for (const char* key :
-         {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1"})
+    for (const char* key : {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1"})
         EXPECT_NEAR(report_.metric(key).value, sklearn(key), kTolerance) << key;
     EXPECT_NEAR(report_.metric("macro_auc").value, sklearn("macro_auc_ovr"), kTolerance);
 }
@@ -53,14 +51,10 @@ TEST_P(Reference, ReleasedGroups) {
     for (int g : {0, 1}) {
         const std::string group = "group" + std::to_string(g), macro = "accuracy/" + group;
         const GroupReport& report = sex.groups[g];
-        EXPECT_NEAR(report.metric("accuracy").value, released((group + "_accuracy").c_str()),
-                    kTolerance);
-        EXPECT_NEAR(report.metric("macro_recall").value, released((macro + "_recall").c_str()),
-                    kTolerance);
-        EXPECT_NEAR(report.metric("macro_precision").value,
-                    released((macro + "_precision").c_str()), kTolerance);
-        EXPECT_NEAR(report.metric("macro_f1").value, released((macro + "_f1-score").c_str()),
-                    kTolerance);
+        EXPECT_NEAR(report.metric("accuracy").value, released((group + "_accuracy").c_str()), kTolerance);
+        EXPECT_NEAR(report.metric("macro_recall").value, released((macro + "_recall").c_str()), kTolerance);
+        EXPECT_NEAR(report.metric("macro_precision").value, released((macro + "_precision").c_str()), kTolerance);
+        EXPECT_NEAR(report.metric("macro_f1").value, released((macro + "_f1-score").c_str()), kTolerance);
     }
 }
 

@@ -41,11 +41,8 @@ TEST(Seeds, PByStudentsT) {
     EXPECT_NEAR(three.p, 1 - t / std::sqrt(t * t + 2), 1e-6);
     EXPECT_NEAR(summarize_seeds({-1, 0, 1}).p, 1, 1e-9);
     // t_{0.975} of 4 degrees of freedom
-    EXPECT_NEAR(
-        summarize_seeds({1 + 2.776445, 2 + 2.776445, 3 + 2.776445, 4 + 2.776445, 2.776445 - 10}).p,
-        summarize_seeds({-1 - 2.776445, -2 - 2.776445, -3 - 2.776445, -4 - 2.776445, 10 - 2.776445})
-            .p,
-        1e-12);
+    EXPECT_NEAR(summarize_seeds({1 + 2.776445, 2 + 2.776445, 3 + 2.776445, 4 + 2.776445, 2.776445 - 10}).p,
+                summarize_seeds({-1 - 2.776445, -2 - 2.776445, -3 - 2.776445, -4 - 2.776445, 10 - 2.776445}).p, 1e-12);
     EXPECT_TRUE(std::isnan(summarize_seeds({0.3, 0.3, 0.3}).p)) << "nothing to go by";
     EXPECT_TRUE(std::isnan(summarize_seeds({0.3}).p));
 }

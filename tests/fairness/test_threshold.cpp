@@ -36,8 +36,7 @@ Threshold chosen(const Predictions& p, const std::string& rule, double specifici
 
 TEST(Threshold, ByHand) {
     //  .9+ .8- .7+ .6- .5+ .4- .3- .2- : cuts after each
-    const Predictions p =
-        two_classes({{.9, 1}, {.8, 0}, {.7, 1}, {.6, 0}, {.5, 1}, {.4, 0}, {.3, 0}, {.2, 0}});
+    const Predictions p = two_classes({{.9, 1}, {.8, 0}, {.7, 1}, {.6, 0}, {.5, 1}, {.4, 0}, {.3, 0}, {.2, 0}});
     // f1: 1/2, 2/5, 4/6, 4/7, 6/8, ... after .5 is best.
     EXPECT_NEAR(chosen(p, "f1").value, 0.45, 1e-12);
     EXPECT_NEAR(chosen(p, "f1").f1, 0.75, 1e-12);
@@ -99,8 +98,7 @@ TEST(Threshold, NoOtherCutIsBetter) {
                 called += probability >= threshold;
                 truth += label;
             }
-            const double sensitivity = tp / truth,
-                         specificity = 1 - (called - tp) / (double(cases.size()) - truth);
+            const double sensitivity = tp / truth, specificity = 1 - (called - tp) / (double(cases.size()) - truth);
             const double merit = rule[0] == 'f'             ? 2 * tp / (called + truth)
                                  : rule[0] == 'y'           ? sensitivity + specificity
                                  : specificity >= .9 - 1e-9 ? sensitivity
@@ -114,8 +112,7 @@ TEST(Threshold, NoOtherCutIsBetter) {
         }
         EXPECT_EQ(own, highest) << rule;
         const Report r = evaluate(cut, {}, {.resamples = 0});
-        EXPECT_NEAR(r.metric("balanced_accuracy").value, (best.sensitivity + best.specificity) / 2,
-                    1e-12);
+        EXPECT_NEAR(r.metric("balanced_accuracy").value, (best.sensitivity + best.specificity) / 2, 1e-12);
     }
 }
 

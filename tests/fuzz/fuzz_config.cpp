@@ -12,9 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         for (const fp::TomlEntry& entry : fp::parse_toml(text, "fuzz")) {
             if (!entry.is_array && entry.values.size() != 1) std::abort();
             for (const std::string& value : entry.values)
-                if (fp::parse_toml("x = " + fp::toml_string(value), "fuzz").at(0).values.at(0) !=
-                    value)
-                    std::abort();
+                if (fp::parse_toml("x = " + fp::toml_string(value), "fuzz").at(0).values.at(0) != value) std::abort();
         }
     } catch (const fp::Error& error) {
         if (error.exit != fp::Exit::data) std::abort();

@@ -56,7 +56,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         if (row.size() != table.header.size()) std::abort();
     write_and_read(table);
     for (size_t c = 0; c < table.header.size() && c < 4; ++c)
-        for (const char* const cuts : {"", ":60", ":0:9?last", "*sex?first"})
-            group(table, table.header[c] + cuts);
+        for (const char* const cuts : {"", ":60", ":0:9?last", "*sex?first"}) group(table, table.header[c] + cuts);
     return 0;
 }

@@ -27,8 +27,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
     size = LLVMFuzzerMutate(data, size, max_size);
     if (size < 8 || std::memcmp(data, "\x89PNG\r\n\x1A\n", 8) != 0) return size;
     for (size_t at = 8; at + 12 <= size;) {
-        const size_t length = size_t(data[at]) << 24 | size_t(data[at + 1]) << 16 |
-                              size_t(data[at + 2]) << 8 | data[at + 3];
+        const size_t length =
+            size_t(data[at]) << 24 | size_t(data[at + 1]) << 16 | size_t(data[at + 2]) << 8 | data[at + 3];
         if (length > size - at - 12) break;
         const uint32_t crc = crc32(data + at + 4, length + 4);
         for (int i = 0; i < 4; ++i) data[at + 8 + length + i] = uint8_t(crc >> (24 - 8 * i));

@@ -16,11 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                         {"criterion", file.criterion},
                                         {"layers", nlohmann::ordered_json::array()},
                                         {"sets", file.sets}};
-        for (const fp::LayerScores& layer : file.layers)
-            document["layers"].push_back(fp::to_json(layer));
+        for (const fp::LayerScores& layer : file.layers) document["layers"].push_back(fp::to_json(layer));
         const fp::ScoresFile again = fp::read_scores(fp::json_line(document), "fuzz", "hash");
-        if (again.layers.size() != file.layers.size() || again.sets.size() != file.sets.size())
-            std::abort();
+        if (again.layers.size() != file.layers.size() || again.sets.size() != file.sets.size()) std::abort();
     } catch (const fp::Error& error) {
         if (error.exit != fp::Exit::data && error.exit != fp::Exit::model) std::abort();
     }

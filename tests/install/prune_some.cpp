@@ -9,23 +9,17 @@
 
 int main() {
     const fp::Kernels& device = fp::use_device({.device = "cpu"});
-    const fp::ImageData data = fp::open_images(
-        "synth:n=400,size=32,classes=3,groups=2,bias=0.9,seed=1", {.image_size = 32});
-    const auto net = fp::models::build(
-        {.arch = "resnet18", .classes = 3, .stem = "small", .width = 0.125}, device);
-    fp::train(*net, {.image_size = 32}, data,
-              fp::fit_options({.epochs = 2}, {"group"}, 32, 1, data.set), {.folder = "dense"});
+    const fp::ImageData data =
+        fp::open_images("synth:n=400,size=32,classes=3,groups=2,bias=0.9,seed=1", {.image_size = 32});
+    const auto net = fp::models::build({.arch = "resnet18", .classes = 3, .stem = "small", .width = 0.125}, device);
+    fp::train(*net, {.image_size = 32}, data, fp::fit_options({.epochs = 2}, {"group"}, 32, 1, data.set),
+              {.folder = "dense"});
 
-    const fp::LoadedModel dense =
-        fp::read_checkpoint("dense/best.safetensors", fp::models::all(), device);
-    const fp::PruneSettings settings{.attributes = {"group"},
-                                     .layers = "all",
-                                     .amount = "20%",
-                                     .tune = {.epochs = 1},
-                                     .batch_size = 32};
+    const fp::LoadedModel dense = fp::read_checkpoint("dense/best.safetensors", fp::models::all(), device);
+    const fp::PruneSettings settings{
+        .attributes = {"group"}, .layers = "all", .amount = "20%", .tune = {.epochs = 1}, .batch_size = 32};
     const fp::PruneResult pruned = fp::prune(dense, data, settings, "pruned");
-    const fp::TestResult test =
-        fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best);
+    const fp::TestResult test = fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best);
 
     fmt::print("{} channels removed. {}\n", pruned.kept().channels, fp::verdict_of(test));
     return pruned.kept().channels > 0 && test.comparison.samples > 0 ? 0 : 1;

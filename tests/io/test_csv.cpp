@@ -35,11 +35,9 @@ TEST(Csv, ReadsPlainRows) {
 }
 
 TEST(Csv, ReadsMarkCrlfQuotesAndLineEndsInsideQuotes) {
-    const Table t = parse_csv(
-        "\xEF\xBB\xBF\"image\",label\r\n\"a,\"\"b\"\".jpg\",\"two\r\nlines\"\r\nc,d", "t");
+    const Table t = parse_csv("\xEF\xBB\xBF\"image\",label\r\n\"a,\"\"b\"\".jpg\",\"two\r\nlines\"\r\nc,d", "t");
     EXPECT_THAT(t.header, ElementsAre("image", "label"));
-    EXPECT_THAT(t.rows,
-                ElementsAre(ElementsAre("a,\"b\".jpg", "two\r\nlines"), ElementsAre("c", "d")));
+    EXPECT_THAT(t.rows, ElementsAre(ElementsAre("a,\"b\".jpg", "two\r\nlines"), ElementsAre("c", "d")));
     EXPECT_THAT(t.lines, ElementsAre(2, 4));
 }
 
@@ -62,8 +60,7 @@ TEST(Csv, RefusesWithFileAndLine) {
     EXPECT_THAT(error_of("a,b\r1,2\r"), HasSubstr("t.csv:1: a carriage return"));
     EXPECT_THAT(error_of("a,a\n"), HasSubstr("t.csv:1: two columns are named 'a'"));
     EXPECT_THAT(error_of(std::string_view("a,b\n1,\0\n", 8)), HasSubstr("t.csv:2: holds a NUL"));
-    EXPECT_THAT(error_of(std::string_view("a,b\n1,\"\0\"\n", 10)),
-                HasSubstr("t.csv:2: holds a NUL"));
+    EXPECT_THAT(error_of(std::string_view("a,b\n1,\"\0\"\n", 10)), HasSubstr("t.csv:2: holds a NUL"));
     EXPECT_THAT(error_of("\xFF\xFE\x61"), HasSubstr("UTF-16"));
     EXPECT_THAT(error_of("\x1F\x8B\x08"), HasSubstr("gzip"));
     for (const char* bad : {"\xE9", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82"})
@@ -100,16 +97,14 @@ TEST(Csv, SpreadsheetsRunNothing) {
 }
 
 TEST(Csv, ReadsBackWhatItWrote) {
-    const std::vector<std::string> pieces = {"a", ",", "\"", "\n", "\r\n",
-                                             " ", "é", "'",  "1",  "\xEF\xBB\xBF"};
+    const std::vector<std::string> pieces = {"a", ",", "\"", "\n", "\r\n", " ", "é", "'", "1", "\xEF\xBB\xBF"};
     for (uint64_t trial = 0; trial < 200; ++trial) {
         const uint64_t key = key_of(17, trial);
         uint64_t drawn = 0;
         const auto draw = [&](uint64_t bound) { return uniform_below(bound, key, drawn++); };
         const size_t columns = 1 + draw(4), rows = draw(6);
         Table table;
-        for (size_t c = 0; c < columns; ++c)
-            table.header.push_back(text(pieces[draw(pieces.size())], c));
+        for (size_t c = 0; c < columns; ++c) table.header.push_back(text(pieces[draw(pieces.size())], c));
         for (size_t r = 0; r < rows; ++r) {
             std::vector<std::string> row(columns);
             for (auto& cell : row)

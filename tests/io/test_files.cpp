@@ -8,8 +8,8 @@
 #include <fstream>
 
 #include "engine/io/hash.h"
-#include "tests/expect_error.h"
 #include "tests/broken_disk.h"
+#include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
 namespace fp {
@@ -70,8 +70,7 @@ TEST(Files, what_cannot_be_read_is_named) {
     const TemporaryFolder folder;
     const auto missing = folder / "missing";
     expect_error(
-        Exit::model, [&] { read_file(missing, kMuch, Exit::model); }, missing.native(),
-        "No such file");
+        Exit::model, [&] { read_file(missing, kMuch, Exit::model); }, missing.native(), "No such file");
     expect_error(
         Exit::data, [&] { read_file(folder.path(), kMuch); }, "is a folder");
     expect_error(
@@ -125,8 +124,7 @@ TEST(Files, a_folder_that_cannot_be_flushed_is_an_error) {
 
 TEST(Files, stale_temporaries_are_removed_and_nothing_else) {
     const TemporaryFolder folder;
-    for (const char* name :
-         {"a.tmp.123", "b.safetensors.tmp.9", "a.tmp", "a.tmp.", "a.tmp.x1", "tmp.1"})
+    for (const char* name : {"a.tmp.123", "b.safetensors.tmp.9", "a.tmp", "a.tmp.", "a.tmp.x1", "tmp.1"})
         std::ofstream(folder / name) << "part";
     EXPECT_EQ(remove_stale_temporaries(folder.path()), 2);
     EXPECT_EQ(count_files(folder.path()), 4);

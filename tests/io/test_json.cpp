@@ -19,8 +19,7 @@ void expect_refused(const std::string& text, const Parts&... parts) {
 }
 
 TEST(Json, order_and_values_are_kept) {
-    EXPECT_EQ(json_line(parse_json(R"( {"b": [1, 2.5, {"a": null}], "a": {"b": true}} )", "a",
-                                   Exit::data)),
+    EXPECT_EQ(json_line(parse_json(R"( {"b": [1, 2.5, {"a": null}], "a": {"b": true}} )", "a", Exit::data)),
               R"({"b":[1,2.5,{"a":null}],"a":{"b":true}})");
 }
 
@@ -38,8 +37,7 @@ TEST(Json, what_the_library_lets_pass_is_refused) {
 }
 
 TEST(Json, a_line_is_always_written) {
-    EXPECT_EQ(json_line({{"a", "\xff\n"}, {"b", std::nan("")}}),
-              "{\"a\":\"\xEF\xBF\xBD\\n\",\"b\":null}");
+    EXPECT_EQ(json_line({{"a", "\xff\n"}, {"b", std::nan("")}}), "{\"a\":\"\xEF\xBF\xBD\\n\",\"b\":null}");
 }
 
 }  // namespace

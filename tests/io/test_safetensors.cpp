@@ -26,9 +26,7 @@ Bytes file_of(const std::string& header, size_t data_bytes, uint64_t announced) 
     std::memcpy(bytes.data() + 8, header.data(), header.size());
     return bytes;
 }
-Bytes file_of(const std::string& header, size_t data_bytes = 0) {
-    return file_of(header, data_bytes, header.size());
-}
+Bytes file_of(const std::string& header, size_t data_bytes = 0) { return file_of(header, data_bytes, header.size()); }
 
 TensorFile parse(const Bytes& bytes, const SafetensorsLimits& limits = {}) {
     return parse_safetensors(bytes, "m.safetensors", limits);
@@ -40,11 +38,8 @@ void expect_refused(const Bytes& bytes, const Parts&... parts) {
         Exit::model, [&] { parse(bytes); }, "m.safetensors: ", parts...);
 }
 
-std::string one(const std::string& shape,
-                const std::string& offsets,
-                const std::string& dtype = "F32") {
-    return R"({"x":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" +
-           offsets + "}}";
+std::string one(const std::string& shape, const std::string& offsets, const std::string& dtype = "F32") {
+    return R"({"x":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
 }
 
 TensorFile small_model() {
@@ -52,12 +47,11 @@ TensorFile small_model() {
     const std::vector<int64_t> steps{-5};
     const std::vector<double> score{1.0 / 3, 2};
     const std::vector<uint8_t> mask{1, 0, 255};
-    return {.metadata = {{"format", "pt"}, {"fairprune", R"({"a":"\"é\""})"}},
-            .tensors = {tensor_of<double>("z.score", {2}, score),
-                        tensor_of<int64_t>("bn1.num_batches_tracked", {}, steps),
-                        tensor_of<float>("conv1.weight", {3, 2, 1, 1}, w),
-                        tensor_of<float>("nothing", {0, 4}, {}),
-                        tensor_of<uint8_t>("mask", {3}, mask)}};
+    return {
+        .metadata = {{"format", "pt"}, {"fairprune", R"({"a":"\"é\""})"}},
+        .tensors = {tensor_of<double>("z.score", {2}, score), tensor_of<int64_t>("bn1.num_batches_tracked", {}, steps),
+                    tensor_of<float>("conv1.weight", {3, 2, 1, 1}, w), tensor_of<float>("nothing", {0, 4}, {}),
+                    tensor_of<uint8_t>("mask", {3}, mask)}};
 }
 
 TEST(Safetensors, what_is_written_is_read_and_gives_the_same_bytes_again) {
@@ -74,8 +68,7 @@ TEST(Safetensors, what_is_written_is_read_and_gives_the_same_bytes_again) {
     EXPECT_EQ(back.find("conv2.weight"), nullptr);
 
     write_safetensors(folder / "b.safetensors", back);
-    EXPECT_EQ(read_file(folder / "a.safetensors", 1 << 20),
-              read_file(folder / "b.safetensors", 1 << 20));
+    EXPECT_EQ(read_file(folder / "a.safetensors", 1 << 20), read_file(folder / "b.safetensors", 1 << 20));
     const std::string bytes = read_file(folder / "a.safetensors", 1 << 20);
     EXPECT_TRUE(std::ranges::equal(as_bytes(bytes), safetensors_bytes(model)));
 }
@@ -88,8 +81,8 @@ TEST(Safetensors, tensors_are_aligned_and_sorted_by_width_then_name) {
     const TensorFile back = parse(bytes);
     std::vector<std::string> names;
     for (const TensorEntry& t : back.tensors) names.push_back(t.name);
-    EXPECT_EQ(names, (std::vector<std::string>{"bn1.num_batches_tracked", "z.score", "conv1.weight",
-                                               "nothing", "mask"}));
+    EXPECT_EQ(names,
+              (std::vector<std::string>{"bn1.num_batches_tracked", "z.score", "conv1.weight", "nothing", "mask"}));
 }
 
 TEST(Safetensors, files_without_tensors_are_legal) {
@@ -125,8 +118,7 @@ TEST(Safetensors, every_dtype_that_python_writes) {
     EXPECT_TRUE(std::isnan(f32[0]));
     EXPECT_TRUE(std::signbit(f32[1]));
     const float inf = std::numeric_limits<float>::infinity();
-    EXPECT_EQ(as_f32(*file.find("f16")),
-              (std::vector<float>{1.5f, -2.25f, 65504, 0x1p-24f, inf, -168 * 0x1p-24f}));
+    EXPECT_EQ(as_f32(*file.find("f16")), (std::vector<float>{1.5f, -2.25f, 65504, 0x1p-24f, inf, -168 * 0x1p-24f}));
     const auto bf16 = as_f32(*file.find("bf16"));
     EXPECT_EQ(bf16[0], 1.5f);
     EXPECT_EQ(bf16[1], -2.25f);
@@ -156,10 +148,7 @@ TEST(Safetensors, python_reads_what_we_write) {
         "    assert f.get_tensor(\"bn1.num_batches_tracked\") == -5\n"
         "    assert f.get_tensor(\"nothing\").shape == (0, 4)\n"
         "    assert f.get_tensor(\"mask\").tolist() == [1, 0, 255]\n";
-    EXPECT_EQ(
-        std::system(
-            (python + " -c '" + program + "' " + (folder / "a.safetensors").string()).c_str()),
-        0);
+    EXPECT_EQ(std::system((python + " -c '" + program + "' " + (folder / "a.safetensors").string()).c_str()), 0);
 }
 
 TEST(Safetensors, a_header_that_does_not_fit_is_refused) {
@@ -183,9 +172,8 @@ TEST(Safetensors, a_header_that_is_not_our_json_is_refused) {
     expect_refused(file_of("{\"x\":}"), "not JSON");
     expect_refused(file_of("{\"x\xff\":{}}"), "not JSON");
     expect_refused(file_of("{/**/}"), "not JSON");
-    expect_refused(
-        file_of("{\"x\":{\"a\":" + std::string(5000, '[') + std::string(5000, ']') + "}}"),
-        "nested deeper than 4");
+    expect_refused(file_of("{\"x\":{\"a\":" + std::string(5000, '[') + std::string(5000, ']') + "}}"),
+                   "nested deeper than 4");
     expect_refused(file_of("{\"x\":3}"), "x: is number");
     expect_refused(file_of("{\"x\":null}"), "x: is null");
     expect_refused(file_of("{\"x\":[]}"), "x: is array");
@@ -201,8 +189,7 @@ TEST(Safetensors, duplicates_are_refused) {
     expect_refused(file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), "key a twice");
     expect_refused(file_of(R"({"x":{"dtype":"U8","dtype":"U8"}})"), "key dtype twice");
     expect_refused(file_of(R"({"x":{"shape":[],"shape":[]}})"), "key shape twice");
-    expect_refused(file_of(R"({"x":{"data_offsets":[0,1],"data_offsets":[0,1]}})"),
-                   "key data_offsets twice");
+    expect_refused(file_of(R"({"x":{"data_offsets":[0,1],"data_offsets":[0,1]}})"), "key data_offsets twice");
 }
 
 TEST(Safetensors, metadata_is_strings_only) {
@@ -212,19 +199,17 @@ TEST(Safetensors, metadata_is_strings_only) {
 }
 
 TEST(Safetensors, numbers_are_integers_that_fit) {
-    for (const char* bad : {"[1.0]", "[-1]", "[1e0]", "[18446744073709551616]", "[true]", "[null]",
-                            "[[1]]", "[\"1\"]", "[9223372036854775808]", "1", "[-0]"})
+    for (const char* bad : {"[1.0]", "[-1]", "[1e0]", "[18446744073709551616]", "[true]", "[null]", "[[1]]", "[\"1\"]",
+                            "[9223372036854775808]", "1", "[-0]"})
         expect_refused(file_of(one(bad, "[0,4]"), 4), "x");
-    for (const char* bad :
-         {"[0]", "[]", "[0,4,4]", "[0,4.0]", "[-1,3]", "4", "[0,18446744073709551616]"})
+    for (const char* bad : {"[0]", "[]", "[0,4,4]", "[0,4.0]", "[-1,3]", "4", "[0,18446744073709551616]"})
         expect_refused(file_of(one("[1]", bad), 4), "x");
 }
 
 TEST(Safetensors, sizes_are_checked_before_anything_is_allocated) {
     expect_refused(file_of(one("[4294967296,4294967296]", "[0,4]"), 4), "does not fit");
     expect_refused(file_of(one("[4611686018427387904]", "[0,0]")), "does not fit");
-    expect_refused(file_of(one("[1]", "[0,18446744073709551615]"), 4), "18446744073709551615",
-                   "4 bytes");
+    expect_refused(file_of(one("[1]", "[0,18446744073709551615]"), 4), "18446744073709551615", "4 bytes");
     expect_refused(file_of(one("[1]", "[4,0]"), 4), "4 to 0");
     expect_refused(file_of(one("[2]", "[0,4]"), 4), "needs 8");
     expect_refused(file_of(one("[1]", "[0,4]", "F8_E4M3"), 4), "F8_E4M3");

@@ -122,16 +122,9 @@ inline Gradients backward(const Kernels& k,
                                   .dbeta = dbeta.if_given(wanted),
                                   .par_write = dx_write};
     if (batch)
-        k.batchnorm.backward(s,
-                             {.x = x,
-                              .y = y,
-                              .dy = dy,
-                              .gamma = gamma,
-                              .beta = nullptr,
-                              .mean = first,
-                              .rstd = second,
-                              .to = to},
-                             scratch.data(), {});
+        k.batchnorm.backward(
+            s, {.x = x, .y = y, .dy = dy, .gamma = gamma, .beta = nullptr, .mean = first, .rstd = second, .to = to},
+            scratch.data(), {});
     else
         k.batchnorm.backward_frozen(s,
                                     {.x = x,
@@ -155,24 +148,19 @@ inline Values rounded_to(Values values, Type type) {
 }
 
 // The forward results that backward needs, as the reference computes them.
-inline Incoming incoming(const BatchNormShape& exact_shape,
-                         Statistics statistics,
-                         const Inputs& in,
-                         Type activation,
-                         Type parameter) {
+inline Incoming incoming(
+    const BatchNormShape& exact_shape, Statistics statistics, const Inputs& in, Type activation, Type parameter) {
     const auto out = train(exact(), exact_shape, in);
     const int64_t count = exact_shape.x.logical();
     const int channels = exact_shape.x.c;
-    return {
-        .y = rounded_to(statistics == Statistics::batch ? out.y : infer(exact(), exact_shape, in),
-                        activation),
-        .dy = random_values(count, 11, activation),
-        .mean = rounded_to(out.mean, parameter),
-        .rstd = rounded_to(out.rstd, parameter),
-        .dx_before = random_values(count, 12, activation),
-        .dresidual_before = random_values(count, 13, activation),
-        .dgamma_before = random_values(channels, 14, parameter),
-        .dbeta_before = random_values(channels, 15, parameter)};
+    return {.y = rounded_to(statistics == Statistics::batch ? out.y : infer(exact(), exact_shape, in), activation),
+            .dy = random_values(count, 11, activation),
+            .mean = rounded_to(out.mean, parameter),
+            .rstd = rounded_to(out.rstd, parameter),
+            .dx_before = random_values(count, 12, activation),
+            .dresidual_before = random_values(count, 13, activation),
+            .dgamma_before = random_values(channels, 14, parameter),
+            .dbeta_before = random_values(channels, 15, parameter)};
 }
 
 inline Gradients backward(const Kernels& k,
@@ -191,9 +179,7 @@ inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
     for (int c = 0; c < m.c; ++c)
         for (int64_t chunk = 0; chunk < chunks; ++chunk) {
             const int64_t begin = chunk * rows, end = std::min<int64_t>(begin + rows, m.n * pixels);
-            const auto value = [&](int64_t i) {
-                return x[size_t((i / pixels * m.c + c) * pixels + i % pixels)];
-            };
+            const auto value = [&](int64_t i) { return x[size_t((i / pixels * m.c + c) * pixels + i % pixels)]; };
             double mean = 0, square = 0;
             for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
             for (int64_t i = begin; i < end; ++i) square += (value(i) - mean) * (value(i) - mean);
@@ -248,17 +234,8 @@ struct Norm {
                 .running_var = running_var,
                 .y = y};
     }
-    BatchNorm::Backward backward(const act* y,
-                                 const act* dy,
-                                 const BatchNorm::Gradients& gradients) const {
-        return {.x = x,
-                .y = y,
-                .dy = dy,
-                .gamma = gamma,
-                .beta = nullptr,
-                .mean = mean,
-                .rstd = rstd,
-                .to = gradients};
+    BatchNorm::Backward backward(const act* y, const act* dy, const BatchNorm::Gradients& gradients) const {
+        return {.x = x, .y = y, .dy = dy, .gamma = gamma, .beta = nullptr, .mean = mean, .rstd = rstd, .to = gradients};
     }
     BatchNorm::TrainPool train_pool(act* y, uint8_t* argmax) const {
         return {.x = x,
@@ -294,13 +271,7 @@ struct Norm {
                 .rstd = rstd};
     }
     BatchNorm::BackwardPair::Half backward_half() const {
-        return {.x = x,
-                .gamma = gamma,
-                .mean = mean,
-                .rstd = rstd,
-                .dx = dx,
-                .dgamma = dgamma,
-                .dbeta = dbeta};
+        return {.x = x, .gamma = gamma, .mean = mean, .rstd = rstd, .dx = dx, .dgamma = dgamma, .dbeta = dbeta};
     }
     BatchNorm::Gradients to(act* dresidual = nullptr) const {
         return {.dx = dx,
@@ -317,10 +288,8 @@ struct Norm {
 };
 
 // The calls of a fused pair of norms. `sum` is the map, followed by the bits.
-inline void train_pair(
-    const Kernels& k, const BatchNormShape& s, const Norm& a, const Norm& b, const Buffer& sum) {
-    k.batchnorm.pair_on_moments(
-        s, {.a = a.train_half(), .b = b.train_half(), .y = static_cast<act*>(sum.data())}, {});
+inline void train_pair(const Kernels& k, const BatchNormShape& s, const Norm& a, const Norm& b, const Buffer& sum) {
+    k.batchnorm.pair_on_moments(s, {.a = a.train_half(), .b = b.train_half(), .y = static_cast<act*>(sum.data())}, {});
 }
 inline void backward_pair(const Kernels& k,
                           const BatchNormShape& s,
@@ -341,8 +310,7 @@ inline void expect_all_close(const std::vector<Values>& got,
                              const std::vector<Values>& want,
                              double tolerance,
                              std::string_view what) {
-    for (size_t i = 0; i < want.size(); ++i)
-        expect_close(got[i], want[i], tolerance, text(what, " ", i));
+    for (size_t i = 0; i < want.size(); ++i) expect_close(got[i], want[i], tolerance, text(what, " ", i));
 }
 
 class NormOnMoments : public OnBackend {
@@ -357,12 +325,9 @@ protected:
         if (seed > 0) in.x = random_values(c.x.logical(), seed, table().activation);
         return in;
     }
-    Values random_gradient(const Map& m) const {
-        return random_values(m.logical(), 11, table().activation);
-    }
+    Values random_gradient(const Map& m) const { return random_values(m.logical(), 11, table().activation); }
     size_t map_and_bits(const BatchNormShape& s) const {
-        return size_t(s.x.stored()) * size_t(bytes_of(table().activation)) +
-               table().batchnorm.bits_bytes(s);
+        return size_t(s.x.stored()) * size_t(bytes_of(table().activation)) + table().batchnorm.bits_bytes(s);
     }
 };
 

@@ -87,8 +87,8 @@ public:
         std::vector<std::byte> host(bytes_ + kGuard);
         memory_.copy_out(host.data(), block_, host.size(), {});
         memory_.synchronize({});
-        EXPECT_TRUE(std::all_of(host.begin() + std::ptrdiff_t(bytes_), host.end(),
-                                [](std::byte b) { return b == kFill; }))
+        EXPECT_TRUE(
+            std::all_of(host.begin() + std::ptrdiff_t(bytes_), host.end(), [](std::byte b) { return b == kFill; }))
             << "written behind the end of a buffer of " << bytes_ << " bytes";
         host.resize(bytes_);
         return host;
@@ -107,9 +107,7 @@ template <class T>
 class Array {
 public:
     Array(const Kernels& k, size_t count) : buffer_(k, count * sizeof(T)) {}
-    Array(const Kernels& k, const std::vector<T>& values) : Array(k, values.size()) {
-        buffer_.write(values.data());
-    }
+    Array(const Kernels& k, const std::vector<T>& values) : Array(k, values.size()) { buffer_.write(values.data()); }
     operator T*() const { return static_cast<T*>(buffer_.data()); }
     T* if_given(bool given) const { return given ? static_cast<T*>(buffer_.data()) : nullptr; }
     std::vector<T> values() const {
@@ -138,12 +136,9 @@ class Tensor {
 public:
     // An output: NaN everywhere.
     Tensor(const Kernels& k, Type type, Places places)
-        : type_(type),
-          places_(std::move(places)),
-          buffer_(k, size_t(places_.stored) * size_t(bytes_of(type))) {}
+        : type_(type), places_(std::move(places)), buffer_(k, size_t(places_.stored) * size_t(bytes_of(type))) {}
     // An input: these numbers, zeros between them.
-    Tensor(const Kernels& k, Type type, Places places, const Values& values)
-        : Tensor(k, type, std::move(places)) {
+    Tensor(const Kernels& k, Type type, Places places, const Values& values) : Tensor(k, type, std::move(places)) {
         EXPECT_EQ(values.size(), places_.at.size());
         std::vector<std::byte> host(size_t(places_.stored) * size_t(bytes_of(type_)));
         for (size_t i = 0; i < values.size(); ++i) encode(values[i], &host[offset(places_.at[i])]);
@@ -230,15 +225,10 @@ struct Device {
 };
 
 // What float32 arithmetic can lose, as a relative norm; bf16 against an input rounded the same way.
-inline double tolerance(Type type) {
-    return type == Type::f64 ? 1e-12 : type == Type::f32 ? 1e-5 : 1e-2;
-}
+inline double tolerance(Type type) { return type == Type::f64 ? 1e-12 : type == Type::f32 ? 1e-5 : 1e-2; }
 
 // |got - want| / |want|, and the element that differs most. What is wanted is finite.
-inline void expect_close(const Values& got,
-                         const Values& want,
-                         double tolerance,
-                         std::string_view what) {
+inline void expect_close(const Values& got, const Values& want, double tolerance, std::string_view what) {
     ASSERT_EQ(got.size(), want.size()) << what;
     double error = 0, norm = 0, worst = -1;
     size_t at = 0;
@@ -252,8 +242,8 @@ inline void expect_close(const Values& got,
     }
     if (error == 0) return;
     EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(norm))
-        << what << ": relative error " << std::sqrt(error / norm) << ", worst element " << at
-        << " of " << got.size() << ": " << got[at] << " for " << want[at];
+        << what << ": relative error " << std::sqrt(error / norm) << ", worst element " << at << " of " << got.size()
+        << ": " << got[at] << " for " << want[at];
 }
 
 // What names a table: a backend, a precision, and which GPU the emulated machine plays.
@@ -269,8 +259,7 @@ protected:
     void SetUp() override {
         emulated::settings().generation = GetParam().generation;
         if (!find_kernels(GetParam().backend, GetParam().precision))
-            GTEST_SKIP() << "device " << name(GetParam().backend) << " in "
-                         << name(GetParam().precision)
+            GTEST_SKIP() << "device " << name(GetParam().backend) << " in " << name(GetParam().precision)
                          << " is not on this machine, or not in this build";
     }
     const Kernels& table() const { return kernels(GetParam().backend, GetParam().precision); }
@@ -282,14 +271,12 @@ protected:
     Values as_multiplied(Values operands) const {
         if (rounds_operands())
             for (double& v : operands)
-                v = std::bit_cast<float>((std::bit_cast<uint32_t>(float(v)) + 0x1000u) &
-                                         0xFFFFE000u);
+                v = std::bit_cast<float>((std::bit_cast<uint32_t>(float(v)) + 0x1000u) & 0xFFFFE000u);
         return operands;
     }
     double tolerance() const {
-        return GetParam().precision == Precision::tf32 && !rounds_operands()
-                   ? 1e-3
-                   : testing::tolerance(table().activation);
+        return GetParam().precision == Precision::tf32 && !rounds_operands() ? 1e-3
+                                                                             : testing::tolerance(table().activation);
     }
 };
 
@@ -297,34 +284,30 @@ inline const Kernels& exact() { return kernels(Backend::reference_f64); }
 
 inline std::string table_name(const ::testing::TestParamInfo<Table>& info) {
     std::string text(name(info.param.backend));
-    if (info.param.precision != Precision::f32)
-        text += "_" + std::string(name(info.param.precision));
-    if (info.param.generation != Table().generation)
-        text += "_sm" + std::to_string(info.param.generation);
+    if (info.param.precision != Precision::f32) text += "_" + std::string(name(info.param.precision));
+    if (info.param.generation != Table().generation) text += "_sm" + std::to_string(info.param.generation);
     return text;
 }
 
 }  // namespace fp::testing
 
 // Every table but the one the others are held to.
-#define FP_ON_TABLES(suite, ...)                                                        \
-    INSTANTIATE_TEST_SUITE_P(                                                           \
-        Kernels, suite,                                                                 \
-        ::testing::ValuesIn(std::vector<::fp::testing::Table>{                          \
-            {::fp::Backend::reference},                                                 \
-            {::fp::Backend::reference_blocked},                                         \
-            {::fp::Backend::cpu},                                                       \
-            {::fp::Backend::emulated},                                                  \
-            {::fp::Backend::cuda},                                                      \
-            {::fp::Backend::cudnn},                                                     \
-            {::fp::Backend::emulated, ::fp::Precision::bf16},                           \
-            {::fp::Backend::cuda, ::fp::Precision::bf16},                               \
-            {::fp::Backend::cudnn, ::fp::Precision::bf16} __VA_OPT__(, ) __VA_ARGS__}), \
-        ::fp::testing::table_name)
+#define FP_ON_TABLES(suite, ...)                                                                             \
+    INSTANTIATE_TEST_SUITE_P(Kernels, suite,                                                                 \
+                             ::testing::ValuesIn(std::vector<::fp::testing::Table>{                          \
+                                 {::fp::Backend::reference},                                                 \
+                                 {::fp::Backend::reference_blocked},                                         \
+                                 {::fp::Backend::cpu},                                                       \
+                                 {::fp::Backend::emulated},                                                  \
+                                 {::fp::Backend::cuda},                                                      \
+                                 {::fp::Backend::cudnn},                                                     \
+                                 {::fp::Backend::emulated, ::fp::Precision::bf16},                           \
+                                 {::fp::Backend::cuda, ::fp::Precision::bf16},                               \
+                                 {::fp::Backend::cudnn, ::fp::Precision::bf16} __VA_OPT__(, ) __VA_ARGS__}), \
+                             ::fp::testing::table_name)
 #define FP_ON_EVERY_BACKEND(suite) FP_ON_TABLES(suite)
 // Those whose products differ in TF32 and between GPUs too.
-#define FP_ON_EVERY_PRECISION(suite)                                          \
-    FP_ON_TABLES(suite, {::fp::Backend::emulated, ::fp::Precision::bf16, 80}, \
-                 {::fp::Backend::emulated, ::fp::Precision::tf32},            \
-                 {::fp::Backend::cuda, ::fp::Precision::tf32},                \
+#define FP_ON_EVERY_PRECISION(suite)                                                                             \
+    FP_ON_TABLES(suite, {::fp::Backend::emulated, ::fp::Precision::bf16, 80},                                    \
+                 {::fp::Backend::emulated, ::fp::Precision::tf32}, {::fp::Backend::cuda, ::fp::Precision::tf32}, \
                  {::fp::Backend::cudnn, ::fp::Precision::tf32})

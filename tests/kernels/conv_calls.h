@@ -47,8 +47,7 @@ inline Values forward(const Kernels& k, const ConvCase& c, const Inputs& in, boo
     return y.values();
 }
 
-inline Values infer(
-    const Kernels& k, const ConvCase& c, const Inputs& in, bool bias, bool residual, bool relu) {
+inline Values infer(const Kernels& k, const ConvCase& c, const Inputs& in, bool bias, bool residual, bool relu) {
     const Device on{k};
     const ConvShape s = shape_on(on, c);
     const Buffer scratch(k, k.conv.scratch_bytes(s));
@@ -83,17 +82,15 @@ struct FilterGradient {
     Values dw, dbias;
 };
 
-inline FilterGradient backward_filter(
-    const Kernels& k, const ConvCase& c, const Inputs& in, bool bias, Write write) {
+inline FilterGradient backward_filter(const Kernels& k, const ConvCase& c, const Inputs& in, bool bias, Write write) {
     const Device on{k};
     const ConvShape s = shape_on(on, c);
     const Buffer scratch(k, k.conv.scratch_bytes(s));
     const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy);
     const Tensor dw = on.par_grad(s.w, write, in.dw_before);
     const Tensor dbias = on.par_grad(on.channels(s.w.k), write, in.dbias_before);
-    k.conv.backward_filter(
-        s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias.if_given(bias), .write = write},
-        scratch.data(), {});
+    k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias.if_given(bias), .write = write},
+                           scratch.data(), {});
     return {dw.values(), bias ? dbias.values() : Values()};
 }
 
@@ -119,15 +116,13 @@ inline void expect_moments_of(const Values& stored,
                 ASSERT_EQ(got[2 * chunks * y.stored_c() + chunk], float(end - begin));
             }
             const auto value = [&](int64_t i) {
-                return f < s.w.k ? stored[size_t((i / pixels * s.w.k + f) * pixels + i % pixels)]
-                                 : 0.0;
+                return f < s.w.k ? stored[size_t((i / pixels * s.w.k + f) * pixels + i % pixels)] : 0.0;
             };
             double mean = 0, square = 0;
             for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
             for (int64_t i = begin; i < end; ++i) square += std::pow(value(i) - mean, 2);
             const double n = double(std::max<int64_t>(end - begin, 1));
-            ASSERT_NEAR(got[f * 2 * chunks + chunk], mean,
-                        4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
+            ASSERT_NEAR(got[f * 2 * chunks + chunk], mean, 4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
                 << "channel " << f << ", chunk " << chunk;
             ASSERT_NEAR(got[(f * 2 + 1) * chunks + chunk], square,
                         32 * kRounding * (square + std::abs(mean) * std::sqrt(n * square)))

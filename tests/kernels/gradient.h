@@ -8,14 +8,11 @@ namespace fp::testing {
 // forward(inputs) gives the output. backward(inputs, dy, before) gives what is in each input's gradient
 // buffer after adding to `before`. Both run on reference_f64.
 template <class Forward, class Backward>
-void expect_gradient(const std::vector<Values>& inputs,
-                     const Forward& forward,
-                     const Backward& backward) {
+void expect_gradient(const std::vector<Values>& inputs, const Forward& forward, const Backward& backward) {
     constexpr double kStep = 1e-6, kAbsolute = 1e-5, kRelative = 1e-3;
     const Values dy = random_values(int64_t(forward(inputs).size()), 101);
     std::vector<Values> before;
-    for (const Values& input : inputs)
-        before.push_back(random_values(int64_t(input.size()), 102 + before.size()));
+    for (const Values& input : inputs) before.push_back(random_values(int64_t(input.size()), 102 + before.size()));
     const std::vector<Values> after = backward(inputs, dy, before);
     ASSERT_EQ(after.size(), inputs.size());
 

@@ -25,25 +25,20 @@ void read_cubin(const std::string& bytes, size_t base, std::vector<KernelCode>& 
     const auto header = at<Elf64_Ehdr>(bytes, base);
     if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != kCuda) return;
     // From version 8 of its ABI on, the generation stands one byte higher.
-    const int generation =
-        int(header.e_ident[EI_ABIVERSION] >= 8 ? header.e_flags >> 8 : header.e_flags) & 0xff;
+    const int generation = int(header.e_ident[EI_ABIVERSION] >= 8 ? header.e_flags >> 8 : header.e_flags) & 0xff;
     std::vector<Elf64_Shdr> sections;
     for (size_t i = 0; i < header.e_shnum; ++i)
         sections.push_back(at<Elf64_Shdr>(bytes, base + header.e_shoff + i * header.e_shentsize));
     const size_t names = base + sections.at(header.e_shstrndx).sh_offset;
-    const auto name_of = [&](const Elf64_Shdr& s) {
-        return std::string(bytes.c_str() + names + s.sh_name);
-    };
+    const auto name_of = [&](const Elf64_Shdr& s) { return std::string(bytes.c_str() + names + s.sh_name); };
     std::map<uint32_t, int> frames;
     for (const Elf64_Shdr& s : sections)
-        if (name_of(s) == ".nv.info")
-            frames = frames_of(std::string_view(bytes).substr(base + s.sh_offset, s.sh_size));
+        if (name_of(s) == ".nv.info") frames = frames_of(std::string_view(bytes).substr(base + s.sh_offset, s.sh_size));
     for (const Elf64_Shdr& s : sections) {
         const std::string name = name_of(s);
         if (s.sh_type != SHT_PROGBITS || !name.starts_with(".text.")) continue;
         KernelCode k{.name = name.substr(6), .generation = generation, .code = {}};
-        for (size_t offset = 0; offset + Instruction::kBytes <= s.sh_size;
-             offset += Instruction::kBytes)
+        for (size_t offset = 0; offset + Instruction::kBytes <= s.sh_size; offset += Instruction::kBytes)
             k.code.push_back(at<Instruction>(bytes, base + s.sh_offset + offset));
         const auto frame = frames.find(s.sh_info & 0xffffff);  // above it, the registers
         if (frame == frames.end()) throw std::runtime_error("a kernel without a frame: " + name);
@@ -53,8 +48,7 @@ void read_cubin(const std::string& bytes, size_t base, std::vector<KernelCode>& 
 }
 
 std::string sentence(const KernelCode& k, size_t instruction, const std::string& what) {
-    return fmt::format("{} for sm_{}, at 0x{:x}: {}", k.name, k.generation,
-                       instruction * Instruction::kBytes, what);
+    return fmt::format("{} for sm_{}, at 0x{:x}: {}", k.name, k.generation, instruction * Instruction::kBytes, what);
 }
 
 // ---- loops
@@ -72,8 +66,7 @@ std::vector<size_t> next_of(const std::vector<Instruction>& code, size_t i) {
     const bool leaves = now.opcode() == kExit || now.opcode() == kReturn;
     if (now.opcode() == kBranch) next.push_back(target(now, i));
     // A branch may have a second predicate.
-    const bool goes_on =
-        !now.always() || (now.opcode() == kBranch ? (now.high >> 23 & 0xf) != 7 : !leaves);
+    const bool goes_on = !now.always() || (now.opcode() == kBranch ? (now.high >> 23 & 0xf) != 7 : !leaves);
     if (goes_on) next.push_back(i + 1);
     std::erase_if(next, [&](size_t n) { return n >= code.size(); });
     return next;
@@ -96,8 +89,7 @@ public:
         to_.resize(begin_.size());
         for (size_t b = 0; b < begin_.size(); ++b)
             for (const size_t n : next_of(code, end(b) - 1)) {
-                const size_t to =
-                    size_t(std::upper_bound(begin_.begin(), begin_.end(), n) - begin_.begin()) - 1;
+                const size_t to = size_t(std::upper_bound(begin_.begin(), begin_.end(), n) - begin_.begin()) - 1;
                 to_[b].push_back(to);
                 from_[to].push_back(b);
             }
@@ -121,9 +113,7 @@ public:
 
 private:
     static constexpr size_t kNone = size_t(-1);
-    size_t end(size_t block) const {
-        return block + 1 < begin_.size() ? begin_[block + 1] : code_.size();
-    }
+    size_t end(size_t block) const { return block + 1 < begin_.size() ? begin_[block + 1] : code_.size(); }
     void order_blocks() {  // each before those it leads to, but for branches back
         rank_.assign(begin_.size(), kNone);
         std::vector<std::pair<size_t, size_t>> path{{0, 0}};  // a block, and which way is next
@@ -154,8 +144,7 @@ private:
                     if (above_[p] == kNone) continue;
                     if (common == kNone) common = p;
                     while (common != p)
-                        (rank_[common] > rank_[p] ? common : p) =
-                            above_[rank_[common] > rank_[p] ? common : p];
+                        (rank_[common] > rank_[p] ? common : p) = above_[rank_[common] > rank_[p] ? common : p];
                 }
                 changed = changed || above_[b] != common;
                 above_[b] = common;
@@ -199,8 +188,7 @@ std::vector<std::set<size_t>> loops_that_fill(const KernelCode& k) {
     const std::vector<std::set<size_t>> all = found;
     std::erase_if(found, [&all](const std::set<size_t>& loop) {
         return std::any_of(all.begin(), all.end(), [&loop](const std::set<size_t>& inner) {
-            return inner.size() < loop.size() &&
-                   std::includes(loop.begin(), loop.end(), inner.begin(), inner.end());
+            return inner.size() < loop.size() && std::includes(loop.begin(), loop.end(), inner.begin(), inner.end());
         });
     });
     return found;
@@ -227,14 +215,13 @@ const char* divides(const Instruction& i) {
 }  // namespace
 
 int KernelCode::of(int opcode) const {
-    return int(std::count_if(code.begin(), code.end(),
-                             [opcode](const Instruction& i) { return i.opcode() == opcode; }));
+    return int(
+        std::count_if(code.begin(), code.end(), [opcode](const Instruction& i) { return i.opcode() == opcode; }));
 }
 
 std::vector<KernelCode> kernels_of(const std::string& bytes) {
     std::vector<KernelCode> kernels;
-    for (size_t i = 0; (i = bytes.find("\177ELF", i)) != std::string::npos; ++i)
-        read_cubin(bytes, i, kernels);
+    for (size_t i = 0; (i = bytes.find("\177ELF", i)) != std::string::npos; ++i) read_cubin(bytes, i, kernels);
     return kernels;
 }
 
@@ -261,18 +248,16 @@ std::vector<std::string> predicates_of_minima(const KernelCode& k) {
         const Instruction& now = k.code[i];
         const int first = now.high >> 17 & 7, second = now.high >> 20 & 7;
         if (now.operation() != kMinimum || (first == kNobody && second == kNobody)) continue;
-        found.push_back(
-            sentence(k, i,
-                     fmt::format("VIMNMX{} writes P{}", now.high >> 12 & 1 ? ".RELU" : "",
-                                 first != kNobody ? first : second)));
+        found.push_back(sentence(
+            k, i,
+            fmt::format("VIMNMX{} writes P{}", now.high >> 12 & 1 ? ".RELU" : "", first != kNobody ? first : second)));
     }
     return found;
 }
 
 std::vector<std::string> local_memory(const KernelCode& k) {
     std::vector<std::string> found;
-    if (k.frame_bytes > 0)
-        found.push_back(sentence(k, 0, fmt::format("a frame of {} bytes", k.frame_bytes)));
+    if (k.frame_bytes > 0) found.push_back(sentence(k, 0, fmt::format("a frame of {} bytes", k.frame_bytes)));
     for (size_t i = 0; i < k.code.size(); ++i) switch (k.code[i].opcode()) {
             case kLoadLocal:
                 found.push_back(sentence(k, i, "LDL"));

@@ -35,9 +35,7 @@ struct Instruction {
     uint64_t low, high;
 
     int opcode() const { return int(low & 0xfff); }
-    int operation() const {
-        return int(low & 0x1ff);
-    }  // whatever its operands are: registers, constants, numbers
+    int operation() const { return int(low & 0x1ff); }      // whatever its operands are: registers, constants, numbers
     bool always() const { return (low >> 12 & 0xf) == 7; }  // no predicate guards it
 };
 

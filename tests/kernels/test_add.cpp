@@ -16,8 +16,7 @@ Values forward(const Kernels& k, const Map& m, const Values& first, const Values
     return y.values();
 }
 
-Values accumulate(
-    const Kernels& k, const Map& m, const Values& slope, Write write, const Values& before) {
+Values accumulate(const Kernels& k, const Map& m, const Values& slope, Write write, const Values& before) {
     const Device on{k};
     const Map map = on.map(m);
     const Tensor dy = on.act_in(map, slope), dx = on.act_grad(map, write, before);
@@ -39,12 +38,11 @@ TEST_P(AddOn, AgreesWithTheReference) {
     for (const Map& m : kMaps) {
         SCOPED_TRACE(text("map ", m.n, "x", m.c, "x", m.h, "x", m.w));
         const Type type = table().activation;
-        const Values a = random_values(m.logical(), 1, type),
-                     b = random_values(m.logical(), 2, type);
+        const Values a = random_values(m.logical(), 1, type), b = random_values(m.logical(), 2, type);
         expect_close(forward(table(), m, a, b), forward(exact(), m, a, b), tolerance(), "y");
         EXPECT_EQ(accumulate(table(), m, a, Write::replace, b), a);
-        expect_close(accumulate(table(), m, a, Write::add, b),
-                     accumulate(exact(), m, a, Write::add, b), tolerance(), "dx");
+        expect_close(accumulate(table(), m, a, Write::add, b), accumulate(exact(), m, a, Write::add, b), tolerance(),
+                     "dx");
     }
 }
 

@@ -21,9 +21,7 @@ const AvgPoolCase kCases[] = {
     {"1x1", {.n = 1, .c = 1, .h = 1, .w = 1}, 1, 1},
 };
 
-AvgPoolShape shape_on(const Device& on, const AvgPoolCase& c) {
-    return {.x = on.map(c.x), .p = c.p, .q = c.q};
-}
+AvgPoolShape shape_on(const Device& on, const AvgPoolCase& c) { return {.x = on.map(c.x), .p = c.p, .q = c.q}; }
 
 Values forward(const Kernels& k, const AvgPoolCase& c, const Values& input) {
     const Device on{k};
@@ -33,11 +31,7 @@ Values forward(const Kernels& k, const AvgPoolCase& c, const Values& input) {
     return y.values();
 }
 
-Values backward(const Kernels& k,
-                const AvgPoolCase& c,
-                const Values& slope,
-                Write write,
-                const Values& before) {
+Values backward(const Kernels& k, const AvgPoolCase& c, const Values& slope, Write write, const Values& before) {
     const Device on{k};
     const AvgPoolShape s = shape_on(on, c);
     const Tensor dy = on.act_in(s.y(), slope), dx = on.act_grad(s.x, write, before);
@@ -48,8 +42,7 @@ Values backward(const Kernels& k,
 TEST(AvgPool, ByHand) {
     const AvgPoolCase global{"", {.c = 2, .h = 2, .w = 2}, 1, 1};
     EXPECT_EQ(forward(exact(), global, {1, 2, 3, 6, -1, -1, -1, 1}), (Values{3, -0.5}));
-    EXPECT_EQ(backward(exact(), global, {4, 8}, Write::add, Values(8, 1)),
-              (Values{2, 2, 2, 2, 3, 3, 3, 3}));
+    EXPECT_EQ(backward(exact(), global, {4, 8}, Write::add, Values(8, 1)), (Values{2, 2, 2, 2, 3, 3, 3, 3}));
     // 3 columns to 2 cells: columns 0-1 and 1-2, the middle one in both
     const AvgPoolCase overlapping{"", {.w = 3}, 1, 2};
     EXPECT_EQ(forward(exact(), overlapping, {1, 3, 7}), (Values{2, 5}));
@@ -72,8 +65,8 @@ TEST_P(AvgPoolOn, AgreesWithTheReference) {
         const Values before = random_values(s.x.logical(), 3, type);
         expect_close(forward(table(), c, x), forward(exact(), c, x), tolerance(), "y");
         for (const Write write : {Write::replace, Write::add})
-            expect_close(backward(table(), c, dy, write, before),
-                         backward(exact(), c, dy, write, before), tolerance(), "dx");
+            expect_close(backward(table(), c, dy, write, before), backward(exact(), c, dy, write, before), tolerance(),
+                         "dx");
     }
 }
 
@@ -83,8 +76,7 @@ TEST(AvgPool, BackwardIsTheGradient) {
                                  AvgPoolCase{"upward", {.n = 1, .c = 2, .h = 2, .w = 2}, 3, 5}}) {
         SCOPED_TRACE(c.name);
         expect_gradient(
-            {random_values(c.x.logical(), 1)},
-            [&](const std::vector<Values>& v) { return forward(exact(), c, v[0]); },
+            {random_values(c.x.logical(), 1)}, [&](const std::vector<Values>& v) { return forward(exact(), c, v[0]); },
             [&](const std::vector<Values>&, const Values& dy, const std::vector<Values>& before) {
                 return std::vector<Values>{backward(exact(), c, dy, Write::add, before[0])};
             });

@@ -8,8 +8,7 @@ namespace fp {
 namespace {
 
 TEST(Backends, TheHostComputesInFloat32Only) {
-    for (const Backend host :
-         {Backend::reference, Backend::reference_f64, Backend::reference_blocked, Backend::cpu}) {
+    for (const Backend host : {Backend::reference, Backend::reference_f64, Backend::reference_blocked, Backend::cpu}) {
         EXPECT_EQ(&kernels(host, Precision::f32), find_kernels(host));
         EXPECT_EQ(find_kernels(host, Precision::tf32), nullptr) << name(host);
         EXPECT_EQ(find_kernels(host, Precision::bf16), nullptr) << name(host);

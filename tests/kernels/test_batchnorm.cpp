@@ -53,8 +53,7 @@ TEST(BatchNorm, BackwardByHand) {
                       .dgamma_before = {1},
                       .dbeta_before = {1}};
     // g = 0 1 3 0, xhat = -1 -1/3 1/3 1: dbeta = 4, dgamma = 2/3; dx = g - 1 - xhat / 6
-    const auto out =
-        backward(exact(), kByHand, Statistics::batch, kByHandInputs, at, Write::replace);
+    const auto out = backward(exact(), kByHand, Statistics::batch, kByHandInputs, at, Write::replace);
     EXPECT_EQ(out.dresidual, (Values{0, 1, 3, 0}));
     expect_close(out.dbeta, {4}, 1e-15, "dbeta");
     expect_close(out.dgamma, {2.0 / 3}, 1e-15, "dgamma");
@@ -63,8 +62,7 @@ TEST(BatchNorm, BackwardByHand) {
     expect_close(added.dx, {1.0 / 6, 1 + 1.0 / 18, 3 - 1.0 / 18, -1.0 / 6}, 1e-14, "dx added");
     EXPECT_EQ(added.dresidual, (Values{1, 2, 4, 1}));
     // frozen: rstd = 1/4, xhat = (x - 7) / 4: dgamma = (-5 - 9) / 4, dx = 3/4 g
-    const auto frozen =
-        backward(exact(), kByHand, Statistics::running, kByHandInputs, at, Write::replace);
+    const auto frozen = backward(exact(), kByHand, Statistics::running, kByHandInputs, at, Write::replace);
     expect_close(frozen.dgamma, {-3.5}, 1e-15, "dgamma, frozen");
     expect_close(frozen.dx, {0, 0.75, 2.25, 0}, 1e-15, "dx, frozen");
 }
@@ -91,29 +89,25 @@ protected:
             for (const bool relu : {false, true})
                 for (const bool residual : {false, true}) {
                     SCOPED_TRACE(text(c.name, ", relu ", relu, ", residual ", residual));
-                    body(shape_on({table()}, c, relu, residual),
-                         shape_on({exact()}, c, relu, residual),
+                    body(shape_on({table()}, c, relu, residual), shape_on({exact()}, c, relu, residual),
                          random_inputs(c, table().activation, table().parameter));
                 }
     }
 
     void expect_backward(Statistics statistics) const {
         for_each_case([&](const BatchNormShape& s, const BatchNormShape& ref, const Inputs& in) {
-            const Incoming at =
-                incoming(ref, statistics, in, table().activation, table().parameter);
+            const Incoming at = incoming(ref, statistics, in, table().activation, table().parameter);
             struct Form {
                 Write dx, dresidual;
                 bool wanted;
             };
             for (const Form form :
-                 {Form{Write::replace, Write::replace, true},
-                  Form{Write::replace, Write::replace, false},
+                 {Form{Write::replace, Write::replace, true}, Form{Write::replace, Write::replace, false},
                   Form{Write::replace, Write::add, true}, Form{Write::add, Write::replace, true}}) {
-                SCOPED_TRACE(text("add to dx ", form.dx == Write::add, ", to dresidual ",
-                                  form.dresidual == Write::add, ", all gradients ", form.wanted));
+                SCOPED_TRACE(text("add to dx ", form.dx == Write::add, ", to dresidual ", form.dresidual == Write::add,
+                                  ", all gradients ", form.wanted));
                 const auto gradients = [&](const Kernels& k, const BatchNormShape& shape) {
-                    return backward(k, shape, statistics, in, at, form.dx, form.dresidual,
-                                    form.wanted);
+                    return backward(k, shape, statistics, in, at, form.dx, form.dresidual, form.wanted);
                 };
                 const auto got = gradients(table(), s), want = gradients(exact(), ref);
                 expect_close(got.dx, want.dx, tolerance(), "dx");
@@ -150,8 +144,7 @@ TEST_P(BatchNormOn, BackwardFrozen) { expect_backward(Statistics::running); }
 TEST_P(BatchNormOn, NanPassesTheGradient) {
     if (GetParam().backend == Backend::cudnn) GTEST_SKIP() << "device cudnn decides for itself";
     const BatchNormCase& c = kCases[2];
-    const BatchNormShape s = shape_on({table()}, c, true, true),
-                         ref = shape_on({exact()}, c, true, true);
+    const BatchNormShape s = shape_on({table()}, c, true, true), ref = shape_on({exact()}, c, true, true);
     const Inputs in = random_inputs(c, table().activation, table().parameter);
     for (const Statistics statistics : {Statistics::batch, Statistics::running}) {
         Incoming at = incoming(ref, statistics, in, table().activation, table().parameter);
@@ -171,8 +164,7 @@ TEST_P(BatchNormOn, LargeMaps) {
     if (GetParam().backend != Backend::emulated && GetParam().backend != Backend::cuda)
         GTEST_SKIP() << "device " << table().name << " has its large maps above";
     const BatchNormCase c{"", {.n = 3, .c = 45, .h = 167, .w = 167}};
-    const BatchNormShape s = shape_on({table()}, c, true, true),
-                         ref = shape_on({exact()}, c, true, true);
+    const BatchNormShape s = shape_on({table()}, c, true, true), ref = shape_on({exact()}, c, true, true);
     const Inputs in = random_inputs(c, table().activation, table().parameter);
     const auto out = train(table(), s, in), want = train(exact(), ref, in);
     expect_close(out.y, want.y, tolerance(), "y");
@@ -196,8 +188,7 @@ TEST(BatchNorm, BackwardIsTheGradient) {
     for (const BatchNormCase& c : cases)
         for (const Statistics statistics : {Statistics::batch, Statistics::running})
             for (const bool relu : {false, true}) {
-                SCOPED_TRACE(
-                    text(c.name, " batch ", statistics == Statistics::batch, " relu ", relu));
+                SCOPED_TRACE(text(c.name, " batch ", statistics == Statistics::batch, " relu ", relu));
                 const BatchNormShape s = shape_on({exact()}, c, relu, true);
                 const Inputs given = random_inputs(c, Type::f64, Type::f64);
                 const auto at = [&](const std::vector<Values>& v) {
@@ -206,24 +197,21 @@ TEST(BatchNorm, BackwardIsTheGradient) {
                     return in;
                 };
                 const auto forward = [&](const std::vector<Values>& v) {
-                    return statistics == Statistics::batch ? train(exact(), s, at(v)).y
-                                                           : infer(exact(), s, at(v));
+                    return statistics == Statistics::batch ? train(exact(), s, at(v)).y : infer(exact(), s, at(v));
                 };
                 expect_gradient({given.x, given.residual, given.gamma, given.beta}, forward,
-                                [&](const std::vector<Values>& v, const Values& dy,
-                                    const std::vector<Values>& before) {
+                                [&](const std::vector<Values>& v, const Values& dy, const std::vector<Values>& before) {
                                     const auto out = train(exact(), s, at(v));
-                                    const auto [dx, dresidual, dgamma, dbeta] =
-                                        backward(exact(), s, statistics, at(v),
-                                                 {.y = forward(v),
-                                                  .dy = dy,
-                                                  .mean = out.mean,
-                                                  .rstd = out.rstd,
-                                                  .dx_before = before[0],
-                                                  .dresidual_before = before[1],
-                                                  .dgamma_before = before[2],
-                                                  .dbeta_before = before[3]},
-                                                 Write::add);
+                                    const auto [dx, dresidual, dgamma, dbeta] = backward(exact(), s, statistics, at(v),
+                                                                                         {.y = forward(v),
+                                                                                          .dy = dy,
+                                                                                          .mean = out.mean,
+                                                                                          .rstd = out.rstd,
+                                                                                          .dx_before = before[0],
+                                                                                          .dresidual_before = before[1],
+                                                                                          .dgamma_before = before[2],
+                                                                                          .dbeta_before = before[3]},
+                                                                                         Write::add);
                                     return std::vector<Values>{dx, dresidual, dgamma, dbeta};
                                 });
             }

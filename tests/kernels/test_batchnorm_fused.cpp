@@ -20,8 +20,7 @@ class FusedNormOn : public NormOnMoments {
 protected:
     void skip_without_pools() {
         if (!table().batchnorm.pools)
-            GTEST_SKIP() << "device " << table().name << " has the ops apart in "
-                         << name(GetParam().precision);
+            GTEST_SKIP() << "device " << table().name << " has the ops apart in " << name(GetParam().precision);
     }
 };
 FP_ON_EVERY_BACKEND(FusedNormOn);
@@ -43,8 +42,7 @@ TEST_P(FusedNormOn, PoolsAsTheOpsDo) {
             Inputs in = clean;
             if (with_nan) in.x[in.x.size() / 2] = std::nan("");
             const Tensor dy = on.act_in(pool.y(), random_gradient(pool.y()));
-            const Buffer scratch(
-                k, std::max(k.batchnorm.scratch_bytes(s), k.batchnorm.pool_scratch_bytes(s, pool)));
+            const Buffer scratch(k, std::max(k.batchnorm.scratch_bytes(s), k.batchnorm.pool_scratch_bytes(s, pool)));
             struct Run {
                 Values y;
                 std::vector<uint8_t> argmax;
@@ -55,15 +53,12 @@ TEST_P(FusedNormOn, PoolsAsTheOpsDo) {
                 const Tensor y = on.act_out(pool.y()), z = on.act_out(s.x), dz = on.act_out(s.x);
                 const Array<uint8_t> argmax(k, size_t(pool.y().stored()));
                 if (fused) {
-                    k.batchnorm.pool_on_moments(s, pool, norm.train_pool(y, argmax), norm.of_x(),
-                                                {});
-                    k.batchnorm.pool_backward(s, pool, norm.backward_pool(dy, argmax),
-                                              scratch.data(), {});
+                    k.batchnorm.pool_on_moments(s, pool, norm.train_pool(y, argmax), norm.of_x(), {});
+                    k.batchnorm.pool_backward(s, pool, norm.backward_pool(dy, argmax), scratch.data(), {});
                 } else {
                     k.batchnorm.train_on_moments(s, norm.train(z), norm.of_x(), {});
                     k.maxpool.forward(pool, {.x = z, .y = y, .argmax = argmax}, {});
-                    k.maxpool.backward(
-                        pool, {.dy = dy, .argmax = argmax, .dx = dz, .write = Write::replace}, {});
+                    k.maxpool.backward(pool, {.dy = dy, .argmax = argmax, .dx = dz, .write = Write::replace}, {});
                     k.batchnorm.backward(s, norm.backward(z, dz, norm.to()), scratch.data(), {});
                 }
                 return Run{y.values(),
@@ -98,16 +93,14 @@ TEST_P(FusedNormOn, BitsDoNotDependOnTheOrderOfThreads) {
     BatchNormShape s = shape_on(on, c, true, false);
     const MaxPoolShape pool{.x = s.x, .window = 3, .stride = 2, .pad = 1};
     const Inputs in = inputs(c);
-    const Tensor dy = on.act_in(s.x, random_gradient(s.x)),
-                 pooled_dy = on.act_in(pool.y(), random_gradient(pool.y()));
+    const Tensor dy = on.act_in(s.x, random_gradient(s.x)), pooled_dy = on.act_in(pool.y(), random_gradient(pool.y()));
     std::vector<Values> first;
     for (const uint64_t seed : {0, 1, 2, 3}) {
         emulated::settings().seed = seed;
         emulated::settings().os_threads = seed % 2 ? 2 : 1;
         std::vector<Values> now;
         const auto keep = [&](const Norm& n) {
-            for (const Tensor* t : {&n.mean, &n.rstd, &n.dx, &n.dgamma, &n.dbeta})
-                now.push_back(t->values());
+            for (const Tensor* t : {&n.mean, &n.rstd, &n.dx, &n.dgamma, &n.dbeta}) now.push_back(t->values());
         };
         const Norm norm(on, s, in);
         const Tensor y = on.act_out(s.x);
@@ -121,8 +114,7 @@ TEST_P(FusedNormOn, BitsDoNotDependOnTheOrderOfThreads) {
             const Array<uint8_t> argmax(k, size_t(pool.y().stored()));
             const Buffer sums(k, k.batchnorm.pool_scratch_bytes(s, pool));
             k.batchnorm.pool_on_moments(s, pool, stem.train_pool(pooled, argmax), stem.of_x(), {});
-            k.batchnorm.pool_backward(s, pool, stem.backward_pool(pooled_dy, argmax), sums.data(),
-                                      {});
+            k.batchnorm.pool_backward(s, pool, stem.backward_pool(pooled_dy, argmax), sums.data(), {});
             keep(stem);
             BatchNormShape pair = s;
             pair.bits = true;
@@ -143,8 +135,7 @@ TEST_P(FusedNormOn, OtherShapesAreNotPooled) {
     skip_without_pools();
     if (IsSkipped()) return;
     const BatchNorm& op = table().batchnorm;
-    const BatchNormShape s{.x = Device{table()}.map({.n = 2, .c = 64, .h = 16, .w = 16}),
-                           .relu = true};
+    const BatchNormShape s{.x = Device{table()}.map({.n = 2, .c = 64, .h = 16, .w = 16}), .relu = true};
     BatchNormShape linear = s, added = s, large = s;
     linear.relu = false;
     added.residual = true;
@@ -171,8 +162,7 @@ TEST_P(FusedNormOn, PairsAsTheOpsDo) {
         SCOPED_TRACE(c.name);
         BatchNormShape s = shape_on(on, c, true, false);
         s.bits = true;
-        const BatchNormShape ref = shape_on({exact()}, c, false, false),
-                             ref_sum = shape_on({exact()}, c, true, true);
+        const BatchNormShape ref = shape_on({exact()}, c, false, false), ref_sum = shape_on({exact()}, c, true, true);
         const Inputs first = inputs(c);
         Inputs second = inputs(c, 21);
         second.gamma = random_values(c.x.c, 22);
@@ -189,28 +179,22 @@ TEST_P(FusedNormOn, PairsAsTheOpsDo) {
         second.residual = want_a.y;
         const Outputs want_b = train(exact(), ref_sum, second);
         expect_close(seen.values(), want_b.y, tolerance(), "y");
-        expect_all_close(a.statistics(),
-                         {want_a.mean, want_a.rstd, want_a.running_mean, want_a.running_var}, 1e-5,
+        expect_all_close(a.statistics(), {want_a.mean, want_a.rstd, want_a.running_mean, want_a.running_var}, 1e-5,
                          "first statistics");
-        expect_all_close(b.statistics(),
-                         {want_b.mean, want_b.rstd, want_b.running_mean, want_b.running_var}, 1e-5,
+        expect_all_close(b.statistics(), {want_b.mean, want_b.rstd, want_b.running_mean, want_b.running_var}, 1e-5,
                          "second statistics");
         const Gradients want_db =
             backward(exact(), ref_sum, Statistics::batch, second,
-                     {.y = want_b.y, .dy = gradient, .mean = want_b.mean, .rstd = want_b.rstd},
-                     Write::replace);
+                     {.y = want_b.y, .dy = gradient, .mean = want_b.mean, .rstd = want_b.rstd}, Write::replace);
         const Gradients want_da = backward(
             exact(), ref, Statistics::batch, first,
-            {.y = want_a.y, .dy = want_db.dresidual, .mean = want_a.mean, .rstd = want_a.rstd},
-            Write::replace);
+            {.y = want_a.y, .dy = want_db.dresidual, .mean = want_a.mean, .rstd = want_a.rstd}, Write::replace);
         if (is_zero_gradient(c)) continue;
         const auto gradients = [](const Norm& n) {
             return std::vector<Values>{n.dx.values(), n.dgamma.values(), n.dbeta.values()};
         };
-        expect_all_close(gradients(a), {want_da.dx, want_da.dgamma, want_da.dbeta}, tolerance(),
-                         "first gradient");
-        expect_all_close(gradients(b), {want_db.dx, want_db.dgamma, want_db.dbeta}, tolerance(),
-                         "second gradient");
+        expect_all_close(gradients(a), {want_da.dx, want_da.dgamma, want_da.dbeta}, tolerance(), "first gradient");
+        expect_all_close(gradients(b), {want_db.dx, want_db.dgamma, want_db.dbeta}, tolerance(), "second gradient");
     }
 }
 

@@ -21,10 +21,9 @@ TEST_P(NormMasksOn, TrainsOnMomentsOfAnyChunks) {
         Map x;
         int rows;
     };
-    for (const Chunked& at : {Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 1},
-                              Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 64},
-                              Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 1000},
-                              Chunked{{.n = 2, .c = 3, .h = 50, .w = 51}, 1}}) {
+    for (const Chunked& at :
+         {Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 1}, Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 64},
+          Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 1000}, Chunked{{.n = 2, .c = 3, .h = 50, .w = 51}, 1}}) {
         SCOPED_TRACE(text("chunks of ", at.rows, ", map of ", at.x.h, "x", at.x.w));
         const BatchNormCase c{"", at.x, 30};
         const BatchNormShape s = shape_on(on, c, true, true);
@@ -34,8 +33,7 @@ TEST_P(NormMasksOn, TrainsOnMomentsOfAnyChunks) {
         k.batchnorm.train_on_moments(s, norm.train(y, residual), norm.of_x(), {});
         const Outputs want = train(exact(), shape_on({exact()}, c, true, true), in);
         expect_close(y.values(), want.y, tolerance(), "y");
-        expect_all_close(norm.statistics(),
-                         {want.mean, want.rstd, want.running_mean, want.running_var}, 1e-5,
+        expect_all_close(norm.statistics(), {want.mean, want.rstd, want.running_mean, want.running_var}, 1e-5,
                          "statistics");
     }
 }
@@ -79,8 +77,8 @@ TEST_P(NormMasksOn, BackwardIsTheSameFromEveryMask) {
         for (const bool residual : {false, true})
             for (const bool of_batch : {true, false})
                 for (const Write write : {Write::replace, Write::add}) {
-                    SCOPED_TRACE(text(c.name, ", residual ", residual, ", batch statistics ",
-                                      of_batch, ", add ", write == Write::add));
+                    SCOPED_TRACE(text(c.name, ", residual ", residual, ", batch statistics ", of_batch, ", add ",
+                                      write == Write::add));
                     Inputs in = inputs(c);
                     // x stays finite where dx needs it.
                     (of_batch ? in.residual : in.x)[0] = std::nan("");
@@ -89,20 +87,16 @@ TEST_P(NormMasksOn, BackwardIsTheSameFromEveryMask) {
                         BatchNormShape s = shape_on(on, c, true, residual);
                         s.bits = bits;
                         const Norm norm(on, s, in);
-                        const Tensor z = on.act_in(s.x, in.residual),
-                                     dy = on.act_in(s.x, random_gradient(s.x)),
-                                     dx = on.act_grad(s.x, write, before),
-                                     dz = on.act_grad(s.x, write, before);
-                        const Buffer memory(k, map_and_bits(s)),
-                            scratch(k, k.batchnorm.scratch_bytes(s));
+                        const Tensor z = on.act_in(s.x, in.residual), dy = on.act_in(s.x, random_gradient(s.x)),
+                                     dx = on.act_grad(s.x, write, before), dz = on.act_grad(s.x, write, before);
+                        const Buffer memory(k, map_and_bits(s)), scratch(k, k.batchnorm.scratch_bytes(s));
                         auto* const y = static_cast<act*>(memory.data());
                         BatchNorm::Gradients to = norm.to(dz.if_given(residual));
                         to.dx = dx;
                         to.dx_write = to.dresidual_write = write;
                         if (!of_batch) to.dgamma = nullptr;  // x is NaN somewhere
                         if (of_batch) {
-                            k.batchnorm.train(s, norm.train(y, z.if_given(residual)),
-                                              scratch.data(), {});
+                            k.batchnorm.train(s, norm.train(y, z.if_given(residual)), scratch.data(), {});
                             BatchNorm::Backward args = norm.backward(y, dy, to);
                             if (again) args.beta = norm.beta;
                             k.batchnorm.backward(s, args, scratch.data(), {});
@@ -120,8 +114,7 @@ TEST_P(NormMasksOn, BackwardIsTheSameFromEveryMask) {
                             k.batchnorm.backward_frozen(s, args, scratch.data(), {});
                         }
                         return std::vector<Values>{dx.values(), residual ? dz.values() : Values(),
-                                                   of_batch ? norm.dgamma.values() : Values(),
-                                                   norm.dbeta.values()};
+                                                   of_batch ? norm.dgamma.values() : Values(), norm.dbeta.values()};
                     };
                     const auto read = run(false, false);
                     for (const Values& values : read)

@@ -33,8 +33,7 @@ void expect_sums(Precision precision) {
     scratch.read();  // nothing behind its end was written
     Values want;
     for (int c = 0; c < m.c; ++c)
-        want.push_back(
-            std::accumulate(x.begin() + c * m.pixels(), x.begin() + (c + 1) * m.pixels(), 0.0));
+        want.push_back(std::accumulate(x.begin() + c * m.pixels(), x.begin() + (c + 1) * m.pixels(), 0.0));
     expect_close(sums.values(), want, tolerance(Type::f32), "sums");
 }
 

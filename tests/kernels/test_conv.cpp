@@ -37,8 +37,7 @@ TEST(Conv, ByHand) {
     EXPECT_EQ(forward(exact(), c, in, false), (Values{510, 620, 30, 40, 51, 62}));
     EXPECT_EQ(infer(exact(), c, in, true, true, true), (Values{510.5, 620.5, 30.5, 40.5, 51.5, 0}));
     // dy at (0,0) and (1,1): up-left of (1,1) is (0,0), down-right of (0,0) is (1,1)
-    EXPECT_EQ(backward_data(exact(), c, in, Write::replace),
-              (Values{10 + 1, 0, 0, 0, 100 + 10, 0}));
+    EXPECT_EQ(backward_data(exact(), c, in, Write::replace), (Values{10 + 1, 0, 0, 0, 100 + 10, 0}));
     EXPECT_EQ(backward_data(exact(), c, in, Write::add), (Values{12, 1, 1, 1, 111, 1}));
     const auto [dw, dbias] = backward_filter(exact(), c, in, true, Write::replace);
     EXPECT_EQ(dw, (Values{1, 2, 3, 4, 1 + 5, 2 + 6, 0, 4, 5}));
@@ -48,8 +47,7 @@ TEST(Conv, ByHand) {
 
 TEST(Conv, StrideSkipsInputs) {
     const ConvCase c{"", {.c = 2, .h = 1, .w = 4}, 2, 1, 2, 0};
-    const Inputs in{
-        .x = {1, 2, 3, 4, 10, 20, 30, 40}, .w = {1, 2, 3, 4}, .bias = {0, 0}};  // w[k,c]
+    const Inputs in{.x = {1, 2, 3, 4, 10, 20, 30, 40}, .w = {1, 2, 3, 4}, .bias = {0, 0}};  // w[k,c]
     EXPECT_EQ(forward(exact(), c, in, false), (Values{21, 63, 43, 129}));
 }
 
@@ -57,14 +55,10 @@ class ConvOn : public OnBackend {
 protected:
     // What the reference is given.
     Inputs as_multiplied(Inputs in) const {
-        for (Values* operand : {&in.x, &in.w, &in.dy})
-            *operand = OnBackend::as_multiplied(*operand);
+        for (Values* operand : {&in.x, &in.w, &in.dy}) *operand = OnBackend::as_multiplied(*operand);
         return in;
     }
-    FilterGradient exact_backward_filter(const ConvCase& c,
-                                         const Inputs& in,
-                                         bool bias,
-                                         Write write) const {
+    FilterGradient exact_backward_filter(const ConvCase& c, const Inputs& in, bool bias, Write write) const {
         FilterGradient want = backward_filter(exact(), c, as_multiplied(in), bias, write);
         // A sum, not a product: nothing is rounded.
         if (rounds_operands()) want.dbias = backward_filter(exact(), c, in, bias, write).dbias;
@@ -78,8 +72,7 @@ TEST_P(ConvOn, Forward) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);
         for (const bool bias : {true, false})
-            expect_close(forward(table(), c, in, bias),
-                         forward(exact(), c, as_multiplied(in), bias), tolerance(),
+            expect_close(forward(table(), c, in, bias), forward(exact(), c, as_multiplied(in), bias), tolerance(),
                          bias ? "y" : "y without bias");
     }
 }
@@ -88,15 +81,13 @@ TEST_P(ConvOn, Infer) {
     for (const ConvCase& c : kCases) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);
-        const bool every =
-            c.name == std::string_view("3x3") || c.name == std::string_view("odd widths");
+        const bool every = c.name == std::string_view("3x3") || c.name == std::string_view("odd widths");
         for (const bool bias : {true, false})
             for (const bool residual : {true, false})
                 for (const bool relu : {true, false}) {
                     if (!every && !(bias && residual && relu)) continue;
                     expect_close(infer(table(), c, in, bias, residual, relu),
-                                 infer(exact(), c, as_multiplied(in), bias, residual, relu),
-                                 tolerance(),
+                                 infer(exact(), c, as_multiplied(in), bias, residual, relu), tolerance(),
                                  text("bias ", bias, ", residual ", residual, ", relu ", relu));
                 }
     }
@@ -107,26 +98,24 @@ TEST_P(ConvOn, Infer) {
 TEST_P(ConvOn, LargeTiles) {
     if (GetParam().backend != Backend::emulated && GetParam().backend != Backend::cuda)
         GTEST_SKIP() << "no tiles of that kind";
-    for (const ConvCase& c :
-         {ConvCase{"256 or 128 x 128", {.n = 2, .c = 8, .h = 93, .w = 95}, 125, 1, 1, 0},
-          ConvCase{"256 or 128 x 64", {.n = 2, .c = 8, .h = 93, .w = 95}, 61, 1, 1, 0},
-          ConvCase{"128 x 96", {.n = 2, .c = 24, .h = 65, .w = 67}, 93, 1, 1, 0},
-          ConvCase{"128 x 128 or 64", {.n = 2, .c = 8, .h = 65, .w = 67}, 122, 1, 1, 0},
-          ConvCase{"128 x 64 or 64 x 64", {.n = 2, .c = 8, .h = 65, .w = 67}, 60, 3, 1, 1}}) {
+    for (const ConvCase& c : {ConvCase{"256 or 128 x 128", {.n = 2, .c = 8, .h = 93, .w = 95}, 125, 1, 1, 0},
+                              ConvCase{"256 or 128 x 64", {.n = 2, .c = 8, .h = 93, .w = 95}, 61, 1, 1, 0},
+                              ConvCase{"128 x 96", {.n = 2, .c = 24, .h = 65, .w = 67}, 93, 1, 1, 0},
+                              ConvCase{"128 x 128 or 64", {.n = 2, .c = 8, .h = 65, .w = 67}, 122, 1, 1, 0},
+                              ConvCase{"128 x 64 or 64 x 64", {.n = 2, .c = 8, .h = 65, .w = 67}, 60, 3, 1, 1}}) {
         SCOPED_TRACE(c.name);
         // The others have no tile but these two that small maps would not choose.
         if (table().activation != Type::bf16 && c.k < 125 && c.x.h < 93) continue;
         Inputs in = random_inputs(c, table().activation, table().parameter);
-        expect_close(infer(table(), c, in, true, true, true),
-                     infer(exact(), c, as_multiplied(in), true, true, true), tolerance(), "y");
+        expect_close(infer(table(), c, in, true, true, true), infer(exact(), c, as_multiplied(in), true, true, true),
+                     tolerance(), "y");
         // The same product the other way round: as many channels as there were filters.
         ConvCase back = c;
         std::swap(back.x.c, back.k);
         if (c.window > 1) continue;
         in = random_inputs(back, table().activation, table().parameter);
         expect_close(backward_data(table(), back, in, Write::replace),
-                     backward_data(exact(), back, as_multiplied(in), Write::replace), tolerance(),
-                     "dx");
+                     backward_data(exact(), back, as_multiplied(in), Write::replace), tolerance(), "dx");
     }
     const ConvCase wide{"", {.n = 1, .c = 128, .h = 5, .w = 5}, 125, 1, 1, 0};
     const Inputs in = random_inputs(wide, table().activation, table().parameter);
@@ -140,9 +129,8 @@ TEST_P(ConvOn, BackwardData) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);
         for (const Write write : {Write::replace, Write::add})
-            expect_close(backward_data(table(), c, in, write),
-                         backward_data(exact(), c, as_multiplied(in), write), tolerance(),
-                         write == Write::add ? "dx added" : "dx");
+            expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, as_multiplied(in), write),
+                         tolerance(), write == Write::add ? "dx added" : "dx");
     }
 }
 
@@ -162,13 +150,12 @@ TEST_P(ConvOn, BackwardFilter) {
 }
 
 TEST(Conv, BackwardIsTheGradient) {
-    for (const ConvCase& c :
-         {ConvCase{"3x3", {.n = 2, .c = 3, .h = 4, .w = 5}, 2, 3, 1, 1},
-          ConvCase{"stride 2", {.n = 3, .c = 1, .h = 5, .w = 4}, 3, 3, 2, 1},
-          ConvCase{"1x1", {.n = 1, .c = 3, .h = 3, .w = 3}, 2, 1, 2, 0},
-          ConvCase{"7x7", {.n = 1, .c = 2, .h = 5, .w = 4}, 1, 7, 2, 3},
-          ConvCase{"on 1x1", {.n = 2, .c = 3, .h = 1, .w = 1}, 3, 3, 1, 1},
-          ConvCase{"over 16 channels", {.c = 17, .h = 2, .w = 1}, 18, 3, 1, 1}}) {
+    for (const ConvCase& c : {ConvCase{"3x3", {.n = 2, .c = 3, .h = 4, .w = 5}, 2, 3, 1, 1},
+                              ConvCase{"stride 2", {.n = 3, .c = 1, .h = 5, .w = 4}, 3, 3, 2, 1},
+                              ConvCase{"1x1", {.n = 1, .c = 3, .h = 3, .w = 3}, 2, 1, 2, 0},
+                              ConvCase{"7x7", {.n = 1, .c = 2, .h = 5, .w = 4}, 1, 7, 2, 3},
+                              ConvCase{"on 1x1", {.n = 2, .c = 3, .h = 1, .w = 1}, 3, 3, 1, 1},
+                              ConvCase{"over 16 channels", {.c = 17, .h = 2, .w = 1}, 18, 3, 1, 1}}) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::f64, Type::f64);
         const auto at = [&](const std::vector<Values>& v) {
@@ -177,8 +164,7 @@ TEST(Conv, BackwardIsTheGradient) {
             return moved;
         };
         expect_gradient(
-            {in.x, in.w, in.bias},
-            [&](const std::vector<Values>& v) { return forward(exact(), c, at(v), true); },
+            {in.x, in.w, in.bias}, [&](const std::vector<Values>& v) { return forward(exact(), c, at(v), true); },
             [&](const std::vector<Values>& v, const Values& dy, const std::vector<Values>& before) {
                 Inputs inputs = at(v);
                 inputs.dy = dy;

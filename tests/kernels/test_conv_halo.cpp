@@ -46,11 +46,10 @@ protected:
         if (tile.m > 0) conv_forced().filter = {};  // it has a tile of its own
     }
     bool fits(const ConvCase& c, Pass pass, ConvExtras extras = {}) const {
-        return std::ranges::any_of(
-            conv_choices(shape_on({table()}, c), pass, extras), [&](ConvChoice of) {
-                const TileSize tile = conv_forced().tile;
-                return of.kernel == *conv_forced().pixels && (tile.m == 0 || of.tile == tile);
-            });
+        return std::ranges::any_of(conv_choices(shape_on({table()}, c), pass, extras), [&](ConvChoice of) {
+            const TileSize tile = conv_forced().tile;
+            return of.kernel == *conv_forced().pixels && (tile.m == 0 || of.tile == tile);
+        });
     }
     // The table leaves moments of the tiles of these kernels, so they run.
     bool is_taken(const ConvCase& c) const {
@@ -58,8 +57,7 @@ protected:
         const ConvExtras moments{.moments = true};
         return fits(c, Pass::forward, moments) &&
                table().conv.moments_rows(s) ==
-                   halo_plan(s, Pass::forward, conv_choice(s, Pass::forward, moments), moments)
-                       .sizes.tile_pixels();
+                   halo_plan(s, Pass::forward, conv_choice(s, Pass::forward, moments), moments).sizes.tile_pixels();
     }
     static Inputs inputs(const ConvCase& c) { return random_inputs(c, Type::bf16, Type::bf16); }
 
@@ -80,11 +78,8 @@ protected:
         ASSERT_TRUE(is_taken(c));
         for (const bool residual : {false, true}) {
             const char* what = residual ? "inferred with bias and residual" : "inferred";
-            const auto on = [&](const Kernels& k) {
-                return infer(k, c, in, residual, residual, true);
-            };
-            expect_close(on(table()), wanted(c, what, [&] { return on(exact()); }), kRounding,
-                         what);
+            const auto on = [&](const Kernels& k) { return infer(k, c, in, residual, residual, true); };
+            expect_close(on(table()), wanted(c, what, [&] { return on(exact()); }), kRounding, what);
         }
         expect_moments(c, in);
     }
@@ -98,8 +93,7 @@ protected:
         const Buffer scratch(k, k.conv.scratch_bytes(s));
         const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows},
-                               scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows}, scratch.data(), {});
         const Values stored = y.values();
         expect_close(stored, wanted_y(c, in), kRounding, "y beside its moments");
 
@@ -111,8 +105,7 @@ protected:
         for (const Write write : {Write::replace, Write::add}) {
             const char* what = write == Write::add ? "dx added" : "dx";
             const auto on = [&](const Kernels& k) { return backward_data(k, c, in, write); };
-            expect_close(on(table()), wanted(c, what, [&] { return on(exact()); }), kRounding,
-                         what);
+            expect_close(on(table()), wanted(c, what, [&] { return on(exact()); }), kRounding, what);
         }
     }
     void expect_filter(const ConvCase& c) const {
@@ -146,11 +139,10 @@ TEST_P(ConvHalo, EveryTile) {
             conv_forced().buffers = 1 + (i + tile) / 2 % 2;
             conv_forced().blocks = i % 3 == 0 ? 1 : 2;
             if (!fits(c, Pass::forward, {.residual = true})) continue;
-            SCOPED_TRACE(text("tile ", tile, ", ", c.name, ", ", conv_forced().buffers,
-                              " patches, ", conv_forced().blocks, " blocks"));
+            SCOPED_TRACE(text("tile ", tile, ", ", c.name, ", ", conv_forced().buffers, " patches, ",
+                              conv_forced().blocks, " blocks"));
             expect_forward(c);
-            if (!c.image && c.stride == 1 && fits(c, Pass::data, {.residual = true}))
-                expect_data(c);
+            if (!c.image && c.stride == 1 && fits(c, Pass::data, {.residual = true})) expect_data(c);
             ++seen;
         }
         EXPECT_GE(seen, 2) << "tile " << tile;
@@ -181,13 +173,12 @@ TEST_P(ConvHalo, StemOnBothProducts) {
 
 TEST_P(ConvHalo, FilterGradient) {
     // One to four runs of 16 filters; then slices of filters, and of terms.
-    for (const ConvCase& c :
-         {ConvCase{"16", {.n = 4, .c = 21, .h = 10, .w = 13}, 16, 3, 1, 1},
-          ConvCase{"27", {.n = 2, .c = 24, .h = 17, .w = 40}, 27, 3, 1, 1},
-          ConvCase{"stride 2", {.n = 4, .c = 21, .h = 21, .w = 17}, 35, 3, 2, 1},
-          ConvCase{"64", {.n = 7, .c = 16, .h = 8, .w = 9}, 64, 3, 1, 1},
-          ConvCase{"slices", {.n = 3, .c = 35, .h = 7, .w = 9}, 65, 3, 1, 0}, kStems[0], kStems[1],
-          kStems[2], kStems[3]})
+    for (const ConvCase& c : {ConvCase{"16", {.n = 4, .c = 21, .h = 10, .w = 13}, 16, 3, 1, 1},
+                              ConvCase{"27", {.n = 2, .c = 24, .h = 17, .w = 40}, 27, 3, 1, 1},
+                              ConvCase{"stride 2", {.n = 4, .c = 21, .h = 21, .w = 17}, 35, 3, 2, 1},
+                              ConvCase{"64", {.n = 7, .c = 16, .h = 8, .w = 9}, 64, 3, 1, 1},
+                              ConvCase{"slices", {.n = 3, .c = 35, .h = 7, .w = 9}, 65, 3, 1, 0}, kStems[0], kStems[1],
+                              kStems[2], kStems[3]})
         for (const int blocks : {0, 1, 2}) {
             SCOPED_TRACE(text(c.name, ", ", blocks, " parts"));
             conv_forced().parts = blocks;
@@ -196,8 +187,7 @@ TEST_P(ConvHalo, FilterGradient) {
 }
 
 TEST_P(ConvHalo, BitsAreTheSameInEveryOrder) {
-    if (GetParam().backend != Backend::emulated)
-        GTEST_SKIP() << "only the emulated machine's order of threads is ours";
+    if (GetParam().backend != Backend::emulated) GTEST_SKIP() << "only the emulated machine's order of threads is ours";
     conv_forced().blocks = conv_forced().parts = 2;
     for (const ConvCase& c : {kNarrow[0], kStems[0]}) {
         SCOPED_TRACE(c.name);
@@ -220,9 +210,8 @@ TEST_P(ConvHalo, BitsAreTheSameInEveryOrder) {
 // map, once a slice of outputs; the filters once a block; and the output. Products: whole tiles, taps in twos.
 TEST_P(ConvHalo, TrafficAndFlopsAreTheShapes) {
     if (GetParam().backend != Backend::emulated) GTEST_SKIP() << "a GPU does not count bytes";
-    for (const ConvCase& c :
-         {ConvCase{"3x3", {.n = 4, .c = 24, .h = 24, .w = 40}, 40, 3, 1, 1},
-          ConvCase{"stem", {.n = 2, .c = 3, .h = 48, .w = 128}, 64, 7, 2, 3, true}}) {
+    for (const ConvCase& c : {ConvCase{"3x3", {.n = 4, .c = 24, .h = 24, .w = 40}, 40, 3, 1, 1},
+                              ConvCase{"stem", {.n = 2, .c = 3, .h = 48, .w = 128}, 64, 7, 2, 3, true}}) {
         SCOPED_TRACE(c.name);
         conv_forced().blocks = 3;
         const Kernels& k = table();
@@ -236,18 +225,12 @@ TEST_P(ConvHalo, TrafficAndFlopsAreTheShapes) {
         k.conv.prepare(s, {.residual = true, .relu = false}, w, ready.data(), {});
         emulated::reset_counters();
         k.conv.infer(s,
-                     {.x = x,
-                      .prepared = ready.data(),
-                      .bias = nullptr,
-                      .residual = residual,
-                      .relu = false,
-                      .y = y},
+                     {.x = x, .prepared = ready.data(), .bias = nullptr, .residual = residual, .relu = false, .y = y},
                      scratch.data(), {});
         const emulated::Counters seen = emulated::counters();
 
         const ConvExtras extras{.residual = true};
-        const HaloPlan plan =
-            halo_plan(s, Pass::forward, conv_choice(s, Pass::forward, extras), extras);
+        const HaloPlan plan = halo_plan(s, Pass::forward, conv_choice(s, Pass::forward, extras), extras);
         const double strips = double(s.p()) / plan.sizes.rows;
         const double rows = s.x.h + (strips - 1) * (s.w.r - s.stride);
         ASSERT_GT(strips, 1);
@@ -257,8 +240,7 @@ TEST_P(ConvHalo, TrafficAndFlopsAreTheShapes) {
         const double bytes = double(seen.bytes_loaded + seen.bytes_stored);
         EXPECT_NEAR(bytes / (x_bytes + y_bytes + filters), 1, 0.1);
         const HaloTile& t = kHaloTiles[plan.tile];
-        const double products =
-            2.0 * plan.sizes.tiles * plan.slices * t.m() * t.n() * plan.sizes.steps * 16;
+        const double products = 2.0 * plan.sizes.tiles * plan.slices * t.m() * t.n() * plan.sizes.steps * 16;
         EXPECT_NEAR(seen.matrix_flops / products, 1, 1e-6);
     }
 }
@@ -275,8 +257,8 @@ ConvShape layer(int n, int size, int c, int k, int window, int stride) {
 }
 
 TEST(HaloPlan, TilesAreWholeRowsOfTheirImages) {
-    for (const ConvShape& s : {layer(3, 56, 21, 16, 3, 1), layer(256, 224, 3, 64, 7, 2),
-                               layer(7, 10, 24, 40, 3, 1), layer(1, 97, 24, 40, 3, 2)}) {
+    for (const ConvShape& s : {layer(3, 56, 21, 16, 3, 1), layer(256, 224, 3, 64, 7, 2), layer(7, 10, 24, 40, 3, 1),
+                               layer(1, 97, 24, 40, 3, 2)}) {
         const HaloSizes g = halo_plan(s, Pass::forward, {ConvKernel::halo, {256, 32}}, {}).sizes;
         int pixels = 0;
         for (int tile = 0; tile < g.tiles; ++tile) {

@@ -46,8 +46,7 @@ void for_layers(Use use) {
                     use(conv(n, wide, side, 2 * wide, 1, 2));
                 }
             }
-    for (const auto& [c, k] : {std::pair{21, 16}, {16, 21}, {21, 27}, {27, 21}})
-        use(conv(256, c, 56, k, 3, 1));
+    for (const auto& [c, k] : {std::pair{21, 16}, {16, 21}, {21, 27}, {27, 21}}) use(conv(256, c, 56, k, 3, 1));
     use(conv(256, 21, 56, 65, 3, 2));
     use(conv(256, 65, 28, 35, 3, 1));
     use(conv(256, 35, 28, 65, 3, 1));
@@ -58,9 +57,8 @@ struct Asked {
     Pass pass;
     ConvExtras extras;
 };
-const Asked kAsked[] = {
-    {Pass::forward, {}}, {Pass::forward, {.residual = true}}, {Pass::forward, {.moments = true}},
-    {Pass::data, {}},    {Pass::data, {.residual = true}},    {Pass::filter, {}}};
+const Asked kAsked[] = {{Pass::forward, {}}, {Pass::forward, {.residual = true}}, {Pass::forward, {.moments = true}},
+                        {Pass::data, {}},    {Pass::data, {.residual = true}},    {Pass::filter, {}}};
 
 std::string text_of(Pass pass, ConvChoice c) {
     constexpr const char* kPasses[] = {"y", "dx", "dw"};
@@ -82,8 +80,7 @@ TEST_F(ConvPlan, BlocksThatWalkFitTheirRings) {
         resident += on.resident;
         const int stage = (t.n + (patches ? 0 : t.m)) * kPanelRowBytes;
         const int staging = stream_consumers(t) * kStagingBytesOfConsumer;
-        EXPECT_LE(on.stages * stage + kPatches * on.patch_bytes + staging + kStreamBarrierBytes,
-                  kMostSharedBytes);
+        EXPECT_LE(on.stages * stage + kPatches * on.patch_bytes + staging + kStreamBarrierBytes, kMostSharedBytes);
         // A warpgroup that waits for its turn lets go of no stage: those before it need so many.
         const int step = patches ? kPatchSide : 1;
         EXPECT_GE(on.stages, (on.skew * (stream_consumers(t) - 1) + 1) * step);
@@ -99,8 +96,7 @@ TEST_F(ConvPlan, BlocksThatWalkFitTheirRings) {
     for_layers([&](const ConvShape& s) {
         for (const Pass pass : {Pass::forward, Pass::data})
             for (const ConvChoice choice : conv_choices(s, pass))
-                if (choice.kernel == ConvKernel::stream || choice.kernel == ConvKernel::patch)
-                    check(s, pass, choice);
+                if (choice.kernel == ConvKernel::stream || choice.kernel == ConvKernel::patch) check(s, pass, choice);
     });
     EXPECT_GT(resident, 0);
 }
@@ -122,12 +118,10 @@ TEST_F(ConvPlan, EveryKernelAndTileIsSomeLayers) {
     for (const ConvTile& t : kConvTiles)
         for (const Pass pass : {Pass::forward, Pass::data, Pass::filter})
             if (t.passes & bit(pass)) {
-                EXPECT_TRUE(seen.contains(text_of(pass, {t.kernel, t.tile})))
-                    << text_of(pass, {t.kernel, t.tile});
+                EXPECT_TRUE(seen.contains(text_of(pass, {t.kernel, t.tile}))) << text_of(pass, {t.kernel, t.tile});
             }
     for (const HaloTile& t : kHaloTiles)
-        EXPECT_TRUE(halo.contains(text_of(Pass::forward, t.choice())))
-            << text_of(Pass::forward, t.choice());
+        EXPECT_TRUE(halo.contains(text_of(Pass::forward, t.choice()))) << text_of(Pass::forward, t.choice());
     EXPECT_EQ(runs, (std::set<int>{1, 2, 3, 4}));
 }
 
@@ -176,8 +170,7 @@ TEST_F(ConvPlan, AsMeasured) {
     expect(conv(256, 512, 7, 512, 3, 1), filter, "dw rows 64x64");
     expect(conv(256, 64, 56, 128, 1, 2), filter, "dw filter 128x128");
     // Few channels are not for the halo kernels where they are 64: 176 us with moments, 92 in tiles of 256x128.
-    EXPECT_NE(conv_choice(conv(256, 64, 56, 128, 3, 2), forward, {.moments = true}).kernel,
-              ConvKernel::halo);
+    EXPECT_NE(conv_choice(conv(256, 64, 56, 128, 3, 2), forward, {.moments = true}).kernel, ConvKernel::halo);
 }
 
 TEST_F(ConvPlan, WhatDoesNotFitIsAnError) {

@@ -28,11 +28,9 @@ protected:
         OnBackend::SetUp();
         if (IsSkipped()) return;
         conv_forced() = {.pixels = ConvKernel::stream, .tile = {192, 256}};
-        const bool hopper =
-            table().conv.moments_rows(shape_on({table()}, ragged(64, 64))).count == 64;
+        const bool hopper = table().conv.moments_rows(shape_on({table()}, ragged(64, 64))).count == 64;
         conv_forced() = {};
-        if (!hopper)
-            GTEST_SKIP() << "device " << table().name << " is of another generation than Hopper";
+        if (!hopper) GTEST_SKIP() << "device " << table().name << " is of another generation than Hopper";
     }
     ~ConvWgmma() override {
         emulated::settings() = before_;
@@ -43,21 +41,20 @@ protected:
     void expect_forward(const ConvCase& c) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-        expect_close(forward(table(), c, in, true), forward(exact(), c, in, true), tolerance(),
-                     "y");
+        expect_close(forward(table(), c, in, true), forward(exact(), c, in, true), tolerance(), "y");
     }
     void expect_infer(const ConvCase& c) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::bf16, Type::f32);
-        expect_close(infer(table(), c, in, true, true, true),
-                     infer(exact(), c, in, true, true, true), tolerance(), "inferred");
+        expect_close(infer(table(), c, in, true, true, true), infer(exact(), c, in, true, true, true), tolerance(),
+                     "inferred");
     }
     void expect_data(const ConvCase& c) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::bf16, Type::f32);
         for (const Write write : {Write::replace, Write::add})
-            expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, in, write),
-                         tolerance(), write == Write::add ? "dx added" : "dx");
+            expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, in, write), tolerance(),
+                         write == Write::add ? "dx added" : "dx");
     }
     void expect_filter(const ConvCase& c) {
         SCOPED_TRACE(c.name);
@@ -102,13 +99,12 @@ TEST_P(ConvWgmma, InputGradientInEveryTile) {
 // Sums of one, several and ragged chunks of channels; windows that hang over the map on any side or none.
 TEST_P(ConvWgmma, InputGradientOfAwkwardShapes) {
     conv_forced() = {.pixels = ConvKernel::pixels};
-    for (const ConvCase& c :
-         {ConvCase{"72 filters", {.n = 2, .c = 40, .h = 5, .w = 6}, 72, 3, 1, 1},
-          ConvCase{"131 filters", {.n = 1, .c = 17, .h = 6, .w = 5}, 131, 3, 1, 1},
-          ConvCase{"no padding", {.n = 2, .c = 33, .h = 7, .w = 5}, 17, 3, 1, 0},
-          ConvCase{"more padding than window", {.n = 1, .c = 24, .h = 4, .w = 5}, 40, 3, 1, 4},
-          ConvCase{"5x5", {.n = 1, .c = 16, .h = 6, .w = 9}, 24, 5, 1, 2},
-          ConvCase{"on one pixel", {.n = 5, .c = 48, .h = 1, .w = 1}, 100, 3, 1, 1}})
+    for (const ConvCase& c : {ConvCase{"72 filters", {.n = 2, .c = 40, .h = 5, .w = 6}, 72, 3, 1, 1},
+                              ConvCase{"131 filters", {.n = 1, .c = 17, .h = 6, .w = 5}, 131, 3, 1, 1},
+                              ConvCase{"no padding", {.n = 2, .c = 33, .h = 7, .w = 5}, 17, 3, 1, 0},
+                              ConvCase{"more padding than window", {.n = 1, .c = 24, .h = 4, .w = 5}, 40, 3, 1, 4},
+                              ConvCase{"5x5", {.n = 1, .c = 16, .h = 6, .w = 9}, 24, 5, 1, 2},
+                              ConvCase{"on one pixel", {.n = 5, .c = 48, .h = 1, .w = 1}, 100, 3, 1, 1}})
         expect_data(c);
 }
 
@@ -149,14 +145,13 @@ TEST_P(ConvWgmma, InputGradientAtStride2) {
     for (const ConvTile& of : tiles_of(ConvKernel::strided, Pass::data)) {
         SCOPED_TRACE(text_of(of.tile));
         conv_forced() = {.strided = of.kernel, .tile = of.tile};
-        for (const ConvCase& c :
-             {ConvCase{"3x3, 64", {.n = 3, .c = 64, .h = 14, .w = 14}, 128, 3, 2, 1},
-              ConvCase{"3x3, odd", {.n = 5, .c = 120, .h = 13, .w = 7}, 61, 3, 2, 1},
-              ConvCase{"3x3, long", {.n = 2, .c = 136, .h = 15, .w = 12}, 264, 3, 2, 1},
-              ConvCase{"3x3, one pixel", {.n = 7, .c = 64, .h = 1, .w = 1}, 64, 3, 2, 1},
-              ConvCase{"3x3, two", {.n = 7, .c = 64, .h = 2, .w = 3}, 64, 3, 2, 1},
-              ConvCase{"1x1", {.n = 3, .c = 128, .h = 14, .w = 14}, 200, 1, 2, 0},
-              ConvCase{"1x1, odd", {.n = 5, .c = 61, .h = 7, .w = 9}, 320, 1, 2, 0}})
+        for (const ConvCase& c : {ConvCase{"3x3, 64", {.n = 3, .c = 64, .h = 14, .w = 14}, 128, 3, 2, 1},
+                                  ConvCase{"3x3, odd", {.n = 5, .c = 120, .h = 13, .w = 7}, 61, 3, 2, 1},
+                                  ConvCase{"3x3, long", {.n = 2, .c = 136, .h = 15, .w = 12}, 264, 3, 2, 1},
+                                  ConvCase{"3x3, one pixel", {.n = 7, .c = 64, .h = 1, .w = 1}, 64, 3, 2, 1},
+                                  ConvCase{"3x3, two", {.n = 7, .c = 64, .h = 2, .w = 3}, 64, 3, 2, 1},
+                                  ConvCase{"1x1", {.n = 3, .c = 128, .h = 14, .w = 14}, 200, 1, 2, 0},
+                                  ConvCase{"1x1, odd", {.n = 5, .c = 61, .h = 7, .w = 9}, 320, 1, 2, 0}})
             expect_data(c);
     }
 }
@@ -176,13 +171,12 @@ TEST_P(ConvWgmma, FilterGradientInEveryTile) {
 
 TEST_P(ConvWgmma, FilterGradientOfAwkwardShapes) {
     conv_forced() = {.filter = ConvKernel::filter};
-    for (const ConvCase& c :
-         {ConvCase{"parts", {.n = 3, .c = 64, .h = 13, .w = 11}, 64, 3, 1, 1},
-          ConvCase{"ragged channels", {.n = 2, .c = 61, .h = 7, .w = 9}, 77, 3, 1, 1},
-          ConvCase{"stride 2", {.n = 2, .c = 64, .h = 9, .w = 7}, 72, 3, 2, 1},
-          ConvCase{"1x1, stride 2", {.n = 3, .c = 128, .h = 9, .w = 9}, 48, 1, 2, 0},
-          ConvCase{"no padding", {.n = 2, .c = 64, .h = 6, .w = 5}, 40, 3, 1, 0},
-          ConvCase{"on one pixel", {.n = 5, .c = 128, .h = 1, .w = 1}, 100, 3, 1, 1}})
+    for (const ConvCase& c : {ConvCase{"parts", {.n = 3, .c = 64, .h = 13, .w = 11}, 64, 3, 1, 1},
+                              ConvCase{"ragged channels", {.n = 2, .c = 61, .h = 7, .w = 9}, 77, 3, 1, 1},
+                              ConvCase{"stride 2", {.n = 2, .c = 64, .h = 9, .w = 7}, 72, 3, 2, 1},
+                              ConvCase{"1x1, stride 2", {.n = 3, .c = 128, .h = 9, .w = 9}, 48, 1, 2, 0},
+                              ConvCase{"no padding", {.n = 2, .c = 64, .h = 6, .w = 5}, 40, 3, 1, 0},
+                              ConvCase{"on one pixel", {.n = 5, .c = 128, .h = 1, .w = 1}, 100, 3, 1, 1}})
         expect_filter(c);
 }
 
@@ -192,14 +186,13 @@ TEST_P(ConvWgmma, FilterGradientOfAllTaps) {
         for (const int parts : {1, 3}) {
             SCOPED_TRACE(text(kernel == ConvKernel::taps ? "taps" : "rows", ", parts ", parts));
             conv_forced() = {.filter = kernel, .parts = parts};
-            for (const ConvCase& c :
-                 {ConvCase{"5 x 7", {.n = 70, .c = 64, .h = 5, .w = 7}, 64, 3, 1, 1},
-                  ConvCase{"14", {.n = 9, .c = 120, .h = 14, .w = 14}, 61, 3, 1, 1},
-                  ConvCase{"56 wide", {.n = 1, .c = 64, .h = 21, .w = 56}, 72, 3, 1, 1},
-                  ConvCase{"130 wide", {.n = 2, .c = 64, .h = 5, .w = 130}, 64, 3, 1, 1},
-                  ConvCase{"14 / 2", {.n = 20, .c = 64, .h = 14, .w = 14}, 64, 3, 2, 1},
-                  ConvCase{"13 x 29 / 2", {.n = 7, .c = 120, .h = 13, .w = 29}, 125, 3, 2, 1},
-                  ConvCase{"112 wide / 2", {.n = 2, .c = 64, .h = 12, .w = 112}, 64, 3, 2, 1}})
+            for (const ConvCase& c : {ConvCase{"5 x 7", {.n = 70, .c = 64, .h = 5, .w = 7}, 64, 3, 1, 1},
+                                      ConvCase{"14", {.n = 9, .c = 120, .h = 14, .w = 14}, 61, 3, 1, 1},
+                                      ConvCase{"56 wide", {.n = 1, .c = 64, .h = 21, .w = 56}, 72, 3, 1, 1},
+                                      ConvCase{"130 wide", {.n = 2, .c = 64, .h = 5, .w = 130}, 64, 3, 1, 1},
+                                      ConvCase{"14 / 2", {.n = 20, .c = 64, .h = 14, .w = 14}, 64, 3, 2, 1},
+                                      ConvCase{"13 x 29 / 2", {.n = 7, .c = 120, .h = 13, .w = 29}, 125, 3, 2, 1},
+                                      ConvCase{"112 wide / 2", {.n = 2, .c = 64, .h = 12, .w = 112}, 64, 3, 2, 1}})
                 if (kernel == ConvKernel::taps || c.stride == 1) expect_filter(c);
         }
 }
@@ -253,10 +246,8 @@ TEST_P(ConvWgmma, GradientsAreTheForwardsAdjoint) {
         const Inputs in = random_inputs(c, Type::bf16, Type::bf16);  // what the products see of w
         const Values y = forward(table(), c, in, false);
         const double length = std::sqrt(dot(in.dy, in.dy) * dot(y, y));
-        EXPECT_NEAR(dot(backward_data(table(), c, in, Write::replace), in.x), dot(in.dy, y),
-                    2e-3 * length);
-        EXPECT_NEAR(dot(backward_filter(table(), c, in, false, Write::replace).dw, in.w),
-                    dot(in.dy, y), 2e-3 * length);
+        EXPECT_NEAR(dot(backward_data(table(), c, in, Write::replace), in.x), dot(in.dy, y), 2e-3 * length);
+        EXPECT_NEAR(dot(backward_filter(table(), c, in, false, Write::replace).dw, in.w), dot(in.dy, y), 2e-3 * length);
     }
 }
 
@@ -267,8 +258,7 @@ TEST_P(ConvWgmma, RefusesMorePlacesThanItCounts) {
     EXPECT_THROW(
         table().conv.backward_filter(
             shape_on({table()}, c),
-            {.x = nullptr, .dy = nullptr, .dw = nullptr, .dbias = nullptr, .write = Write::replace},
-            nullptr, {}),
+            {.x = nullptr, .dy = nullptr, .dw = nullptr, .dbias = nullptr, .write = Write::replace}, nullptr, {}),
         Error);
 }
 
@@ -289,12 +279,10 @@ protected:
         if (!IsSkipped() && !emulates()) GTEST_SKIP() << "a GPU does not count";
     }
     On on(int side, int window, int stride) const {
-        const ConvCase c{"",        {.n = 2, .c = 128, .h = side, .w = side}, 128, window, stride,
-                         window / 2};
+        const ConvCase c{"", {.n = 2, .c = 128, .h = side, .w = side}, 128, window, stride, window / 2};
         const ConvShape s = shape_on({table()}, c);
         const double inside = window == 1 ? 1 : stride == 2 ? 3 - 1.0 / s.p() : 3 - 2.0 / side;
-        return {s, 2.0 * double(s.x.logical()), 2.0 * double(s.y().logical()),
-                double(s.w.logical()), inside * inside};
+        return {s, 2.0 * double(s.x.logical()), 2.0 * double(s.y().logical()), double(s.w.logical()), inside * inside};
     }
     Moved data(const On& o) const { return moved(o, false); }
     Moved filter(const On& o) const { return moved(o, true); }
@@ -308,17 +296,14 @@ private:
         const ConvCase c{"", o.s.x, o.s.w.k, o.s.w.r, o.s.stride, o.s.pad};
         const Inputs in = random_inputs(c, Type::bf16, Type::f32);
         const Buffer scratch(table(), table().conv.scratch_bytes(o.s));
-        const Tensor x = device.act_in(o.s.x, in.x), dy = device.act_in(o.s.y(), in.dy),
-                     w = device.par_in(o.s.w, in.w), dx = device.act_out(o.s.x),
-                     dw = device.par_out(o.s.w);
+        const Tensor x = device.act_in(o.s.x, in.x), dy = device.act_in(o.s.y(), in.dy), w = device.par_in(o.s.w, in.w),
+                     dx = device.act_out(o.s.x), dw = device.par_out(o.s.w);
         emulated::reset_counters();
         if (of_filters)
-            table().conv.backward_filter(
-                o.s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
-                scratch.data(), {});
+            table().conv.backward_filter(o.s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
+                                         scratch.data(), {});
         else
-            table().conv.backward_data(o.s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
-                                       scratch.data(), {});
+            table().conv.backward_data(o.s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace}, scratch.data(), {});
         const emulated::Counters seen = emulated::counters();
         return {double(seen.bytes_loaded + seen.bytes_stored), seen.matrix_flops};
     }
@@ -332,8 +317,7 @@ TEST_P(ConvWgmmaTraffic, OfTilesAndOfBlocksThatWalk) {
     for (const ConvKernel kernel : {ConvKernel::pixels, ConvKernel::stream})
         for (const int window : {1, 3}) {
             SCOPED_TRACE(text(kernel == ConvKernel::pixels ? "pixels, " : "stream, ", window));
-            const TileSize tile =
-                kernel == ConvKernel::pixels ? TileSize{128, 64} : TileSize{256, 64};
+            const TileSize tile = kernel == ConvKernel::pixels ? TileSize{128, 64} : TileSize{256, 64};
             conv_forced() = {.pixels = kernel, .tile = tile};
             const On o = on(16, window, 1);
             const double across = 128.0 / tile.n, down = 2.0 * 16 * 16 / tile.m;

@@ -28,8 +28,8 @@ struct Row {
     double measured;
 
     std::string key() const {
-        return text(kernel, " ", pass, " ", c, ">", k, "@", side, " ", r, "x", r, "/", stride, " ",
-                    tile, " ", with, " ", scope);
+        return text(kernel, " ", pass, " ", c, ">", k, "@", side, " ", r, "x", r, "/", stride, " ", tile, " ", with,
+                    " ", scope);
     }
 };
 
@@ -44,8 +44,8 @@ std::vector<Row> read_rows() {
         for (std::string field; std::getline(fields, field, ',');) f.push_back(field);
         f.resize(14);
         const auto number = [&](int i) { return std::stoi(f[size_t(i)]); };
-        rows.push_back({f[0], f[1], f[9], f[10], f[8], f[13], number(2), number(3), number(4),
-                        number(5), number(6), number(7), 1e-6 * std::stod(f[11])});
+        rows.push_back({f[0], f[1], f[9], f[10], f[8], f[13], number(2), number(3), number(4), number(5), number(6),
+                        number(7), 1e-6 * std::stod(f[11])});
     }
     return rows;
 }
@@ -87,8 +87,7 @@ double expected(const Row& row) {
         const Cost c = cost(kDevice, l->shape, l->pass, l->choice, l->extras);
         if (row.scope == "kernel") return c.kernel();
         if (l->pass == Pass::filter) return c.seconds();
-        return c.kernel() +
-               cost(kDevice, Moving::others, 6.0 * double(l->shape.w.stored())).seconds();
+        return c.kernel() + cost(kDevice, Moving::others, 6.0 * double(l->shape.w.stored())).seconds();
     }
     const auto kernel = named<Moving>(row.kernel, kMovings);
     FP_CHECK(kernel, "no kernel ", row.kernel);
@@ -124,8 +123,7 @@ TEST(Cost, IsNearWhatAnH200Took) {
         if (named_far == kFar.end()) {
             EXPECT_NEAR(error, 0, kNear) << row.key();
         } else {
-            EXPECT_NEAR(100 * error, named_far->second.first, 1)
-                << row.key() << ": " << named_far->second.second;
+            EXPECT_NEAR(100 * error, named_far->second.first, 1) << row.key() << ": " << named_far->second.second;
             far.insert(row.key());
         }
     }
@@ -138,8 +136,8 @@ TEST(Cost, PrefersWhatRanFast) {
     std::map<std::string, std::vector<Row>> same;
     for (const Row& row : read_rows())
         if (launch_of(row))
-            same[text(row.pass, " ", row.n, " ", row.c, ">", row.k, "@", row.side, " ", row.r, "/",
-                      row.stride, " ", row.with, " ", row.scope)]
+            same[text(row.pass, " ", row.n, " ", row.c, ">", row.k, "@", row.side, " ", row.r, "/", row.stride, " ",
+                      row.with, " ", row.scope)]
                 .push_back(row);
     int compared = 0;
     for (const auto& [what, rows] : same) {

@@ -42,30 +42,21 @@ protected:
 
     // What threads read of per-channel vectors, once each: from L1 but for the first thread's. A Swath's threads do one
     // step each here.
-    double vectors_of(double threads, int vectors) const {
-        return threads * vectors * (16.0 / e) * sizeof(float);
-    }
+    double vectors_of(double threads, int vectors) const { return threads * vectors * (16.0 / e) * sizeof(float); }
     double packs() const { return map_bytes() / 16; }
     double of_swath(int vectors) const { return vectors_of(packs(), vectors); }
     // The same of a chunk's first row when moments are taken: a pack a thread, and each channel once more.
-    double first_rows() const {
-        return map_bytes() + double(swath_of_moments(m, 16 / e).chunks()) * m.stored_c() * e;
-    }
+    double first_rows() const { return map_bytes() + double(swath_of_moments(m, 16 / e).chunks()) * m.stored_c() * e; }
     // Of moments or sums of each chunk, written and read.
     double own_moments() const {
         return 2.0 * double(Moments::bytes(m, int(swath_of_moments(m, 16 / e).rows_of_chunk())));
     }
-    double sums(int64_t chunks, int kinds) const {
-        return 2.0 * double(chunks) * kinds * m.stored_c() * sizeof(float);
-    }
+    double sums(int64_t chunks, int kinds) const { return 2.0 * double(chunks) * kinds * m.stored_c() * sizeof(float); }
     double of_sums(int kinds) const { return sums(swath_of_sums(m, 16 / e).chunks(), kinds); }
 
     // The arguments of a norm of `from` into `to`; statistics are kept in `kept` and `rstd`.
-    BatchNorm::Train train_args(const act* from,
-                                const act* residual,
-                                act* to,
-                                const Tensor& kept,
-                                const Tensor& rstd) const {
+    BatchNorm::Train train_args(
+        const act* from, const act* residual, act* to, const Tensor& kept, const Tensor& rstd) const {
         return {.x = from,
                 .residual = residual,
                 .gamma = gamma,
@@ -90,22 +81,17 @@ protected:
         EXPECT_NEAR(got / stated, 1, 0.1) << got << " bytes counted, " << stated << " stated";
     }
 };
-INSTANTIATE_TEST_SUITE_P(Kernels,
-                         Traffic,
-                         ::testing::Values(Precision::f32, Precision::bf16),
-                         [](const auto& at) { return std::string(name(at.param)); });
+INSTANTIATE_TEST_SUITE_P(Kernels, Traffic, ::testing::Values(Precision::f32, Precision::bf16), [](const auto& at) {
+    return std::string(name(at.param));
+});
 
 TEST_P(Traffic, Pointwise) {
     expect_near(counted([&] { k.relu.forward(m, {.x = x, .y = out}, {}); }).bytes, 2 * map_bytes());
-    expect_near(counted([&] {
-                    k.relu.backward(m, {.y = y, .dy = dy, .dx = out, .write = Write::replace}, {});
-                }).bytes,
+    expect_near(counted([&] { k.relu.backward(m, {.y = y, .dy = dy, .dx = out, .write = Write::replace}, {}); }).bytes,
                 3 * map_bytes());
-    expect_near(counted([&] { k.add.forward(m, {.a = x, .b = y, .y = out}, {}); }).bytes,
-                3 * map_bytes());
-    expect_near(
-        counted([&] { k.dropout.forward(m, {.p = 0.5, .key = 7, .x = x, .y = out}, {}); }).bytes,
-        2 * map_bytes());
+    expect_near(counted([&] { k.add.forward(m, {.a = x, .b = y, .y = out}, {}); }).bytes, 3 * map_bytes());
+    expect_near(counted([&] { k.dropout.forward(m, {.p = 0.5, .key = 7, .x = x, .y = out}, {}); }).bytes,
+                2 * map_bytes());
 }
 
 TEST_P(Traffic, BatchNorm) {
@@ -114,11 +100,9 @@ TEST_P(Traffic, BatchNorm) {
             SCOPED_TRACE(text("relu ", relu, ", residual ", residual));
             const BatchNormShape s{.x = m, .relu = relu, .residual = residual};
             const Buffer scratch(k, k.batchnorm.scratch_bytes(s));
-            const Tensor kept_mean = on.par_out(on.channels(m.c)),
-                         rstd = on.par_out(on.channels(m.c));
-            const auto train = counted([&] {
-                k.batchnorm.train(s, train_args(x, y, out, kept_mean, rstd), scratch.data(), {});
-            });
+            const Tensor kept_mean = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
+            const auto train =
+                counted([&] { k.batchnorm.train(s, train_args(x, y, out, kept_mean, rstd), scratch.data(), {}); });
             expect_near(train.bytes - first_rows() - own_moments() - of_swath(4), s.bytes(e));
             const auto infer = counted([&] {
                 k.batchnorm.infer(s,
@@ -140,8 +124,7 @@ TEST_P(Traffic, BatchNorm) {
                                            .mean = kept_mean,
                                            .rstd = rstd,
                                            .to = gradients(out, more.if_given(residual))};
-            const auto backward =
-                counted([&] { k.batchnorm.backward(s, args, scratch.data(), {}); });
+            const auto backward = counted([&] { k.batchnorm.backward(s, args, scratch.data(), {}); });
             expect_near(backward.bytes - of_sums(2) - of_swath(3 + 6), s.backward_bytes(e));
         }
 }
@@ -158,14 +141,11 @@ TEST_P(Traffic, Moments) {
     const Moments moments{data.data(), rows};
     const auto apart = counted([&] {
         k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = more}, scratch.data(), {});
-        k.batchnorm.train(norm, train_args(more, nullptr, out, kept_mean, rstd), scratch.data(),
-                          {});
+        k.batchnorm.train(norm, train_args(more, nullptr, out, kept_mean, rstd), scratch.data(), {});
     });
     const auto told = counted([&] {
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = more}, moments,
-                               scratch.data(), {});
-        k.batchnorm.train_on_moments(norm, train_args(more, nullptr, out, kept_mean, rstd), moments,
-                                     {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = more}, moments, scratch.data(), {});
+        k.batchnorm.train_on_moments(norm, train_args(more, nullptr, out, kept_mean, rstd), moments, {});
     });
     // Either way moments are written and read.
     const double given = 2.0 * double(Moments::bytes(m, rows));
@@ -175,14 +155,12 @@ TEST_P(Traffic, Moments) {
 // What the fused forms save: y's mask from bits, or from x again; maps between norm and pool, or between two norms.
 TEST_P(Traffic, FusedBatchNorm) {
     if (!k.batchnorm.pools) GTEST_SKIP() << "the ops are apart in " << name(GetParam());
-    const BatchNormShape s{.x = m, .relu = true, .residual = true, .bits = true},
-        alone{.x = m, .relu = true};
+    const BatchNormShape s{.x = m, .relu = true, .residual = true, .bits = true}, alone{.x = m, .relu = true};
     const double bits = double(k.batchnorm.bits_bytes(s));
     const MaxPoolShape pool{.x = m, .window = 3, .stride = 2, .pad = 1};
     const Buffer with_bits(k, size_t(map_bytes() + bits));
-    const Buffer scratch(k,
-                         std::max({k.batchnorm.scratch_bytes(s), k.batchnorm.pair_scratch_bytes(s),
-                                   k.batchnorm.pool_scratch_bytes(alone, pool)}));
+    const Buffer scratch(k, std::max({k.batchnorm.scratch_bytes(s), k.batchnorm.pair_scratch_bytes(s),
+                                      k.batchnorm.pool_scratch_bytes(alone, pool)}));
     const Map vector = on.channels(m.c);
     const Tensor kept_mean = on.par_in(vector, Values(size_t(m.c), 0.25)),
                  rstd = on.par_in(vector, Values(size_t(m.c), 1.0));
@@ -205,10 +183,7 @@ TEST_P(Traffic, FusedBatchNorm) {
     BatchNormShape no_bits = s;
     no_bits.bits = false;
     const auto train = [&](const BatchNormShape& of) {
-        return counted([&] {
-                   k.batchnorm.train_on_moments(of, train_args(x, y, sum, kept_mean, rstd), moments,
-                                                {});
-               })
+        return counted([&] { k.batchnorm.train_on_moments(of, train_args(x, y, sum, kept_mean, rstd), moments, {}); })
             .bytes;
     };
     const double forward = train(no_bits);
@@ -249,34 +224,23 @@ TEST_P(Traffic, FusedBatchNorm) {
                                           .mean = kept_mean,
                                           .rstd = rstd};
     };
-    const auto pair = counted(
-        [&] { k.batchnorm.pair_on_moments(s, {.a = half(x), .b = half(y), .y = sum}, {}); });
+    const auto pair = counted([&] { k.batchnorm.pair_on_moments(s, {.a = half(x), .b = half(y), .y = sum}, {}); });
     // Of each channel its statistics, of which the running ones are read too, and the first mean once a chunk.
     const double channels = double(m.c) * sizeof(float);
     const double finishing = 2 * channels * double(6 + Moments::chunks(m, kRows));
     expect_near(pair.bytes - 2 * of_moments - of_swath(8) - finishing - 3 * map_bytes(), bits);
     const auto half_back = [&](const act* of, act* dx) {
-        return BatchNorm::BackwardPair::Half{.x = of,
-                                             .gamma = gamma,
-                                             .mean = kept_mean,
-                                             .rstd = rstd,
-                                             .dx = dx,
-                                             .dgamma = nullptr,
-                                             .dbeta = nullptr};
+        return BatchNorm::BackwardPair::Half{
+            .x = of, .gamma = gamma, .mean = kept_mean, .rstd = rstd, .dx = dx, .dgamma = nullptr, .dbeta = nullptr};
     };
     const auto pair_back = counted([&] {
-        k.batchnorm.pair_backward(s,
-                                  {.a = half_back(x, out),
-                                   .b = half_back(y, more),
-                                   .y = sum,
-                                   .dy = dy,
-                                   .par_write = Write::replace},
-                                  scratch.data(), {});
+        k.batchnorm.pair_backward(
+            s, {.a = half_back(x, out), .b = half_back(y, more), .y = sum, .dy = dy, .par_write = Write::replace},
+            scratch.data(), {});
     });
     // Of each channel the three means, and both rstd once a chunk.
     const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e).chunks()));
-    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 11) - adding - 8 * map_bytes(),
-                2 * bits);
+    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 11) - adding - 8 * map_bytes(), 2 * bits);
 
     // A pooled output is read by two columns of threads, its first row by the run above too; of x forward reads each
     // third column and a run's first row twice.
@@ -299,8 +263,7 @@ TEST_P(Traffic, FusedBatchNorm) {
                                     moments, {});
     });
     const double overlap = (3.0 * 8 - 1) / 16 * (2.0 * 9 - 1) / 16;
-    expect_near(stem.bytes - of_moments - vectors_of(columns * 8 * 2, 4),
-                overlap * map_bytes() + pooled_bytes);
+    expect_near(stem.bytes - of_moments - vectors_of(columns * 8 * 2, 4), overlap * map_bytes() + pooled_bytes);
     const auto stem_back = counted([&] {
         k.batchnorm.pool_backward(alone, pool,
                                   {.x = x,
@@ -324,14 +287,11 @@ TEST_P(Traffic, Pools) {
     const MaxPoolShape max{.x = m};
     const Map small = max.y();
     const Tensor pooled = on.act_out(small);
-    expect_near(counted([&] {
-                    k.maxpool.forward(max, {.x = x, .y = pooled, .argmax = nullptr}, {});
-                }).bytes,
+    expect_near(counted([&] { k.maxpool.forward(max, {.x = x, .y = pooled, .argmax = nullptr}, {}); }).bytes,
                 max.bytes(e));
     const AvgPoolShape mean_of{.x = m};
     const Tensor one = on.act_out(mean_of.y());
-    expect_near(counted([&] { k.avgpool.forward(mean_of, {.x = x, .y = one}, {}); }).bytes,
-                mean_of.bytes(e));
+    expect_near(counted([&] { k.avgpool.forward(mean_of, {.x = x, .y = one}, {}); }).bytes, mean_of.bytes(e));
 }
 
 TEST_P(Traffic, Image) {
@@ -342,12 +302,10 @@ TEST_P(Traffic, Image) {
     const double pixels = 2 * 16 * 16;
     // A thread's three means and deviations come from L1.
     const double vectors = 256 * 3 * 8;
-    expect_near(counted([&] {
-                    k.image.normalize(image, {.rgb = rgb, .mean = average, .std = std, .x = to},
-                                      {});
-                }).bytes -
-                    vectors,
-                pixels * (3 + 4 * e));
+    expect_near(
+        counted([&] { k.image.normalize(image, {.rgb = rgb, .mean = average, .std = std, .x = to}, {}); }).bytes -
+            vectors,
+        pixels * (3 + 4 * e));
 }
 
 struct ProductCase {
@@ -361,50 +319,40 @@ struct ProductCase {
 // the map) and row of tiles, weights once a column of tiles. For one tap and one tile this is bytes().
 double tile_traffic(const ConvShape& s, int e, TileSize tile, double on_map) {
     const double pixels = double(s.x.n) * double(s.y().pixels());
-    const double across = double(ceil_div(s.w.k, tile.n)),
-                 down = double(ceil_div(int64_t(pixels), tile.m));
-    return e * (across * s.w.r * s.w.s * on_map * double(s.x.logical()) +
-                down * double(s.w.logical()) + double(s.y().logical()));
+    const double across = double(ceil_div(s.w.k, tile.n)), down = double(ceil_div(int64_t(pixels), tile.m));
+    return e * (across * s.w.r * s.w.s * on_map * double(s.x.logical()) + down * double(s.w.logical()) +
+                double(s.y().logical()));
 }
 
 TEST(Products, FlopsAndBytesAreTheShapes) {
-    for (const ProductCase& c : {ProductCase{"f32, 1x1", Precision::f32, 90, 64, 1},
-                                 ProductCase{"bf16, wgmma", Precision::bf16, 90, 64, 3},
-                                 ProductCase{"bf16, mma", Precision::bf16, 80, 64, 3},
-                                 ProductCase{"tf32, mma", Precision::tf32, 90, 64, 3},
-                                 ProductCase{"bf16, wgmma, 1x1", Precision::bf16, 90, 72, 1},
-                                 ProductCase{"bf16, mma, 1x1", Precision::bf16, 80, 72, 1}}) {
+    for (const ProductCase& c :
+         {ProductCase{"f32, 1x1", Precision::f32, 90, 64, 1}, ProductCase{"bf16, wgmma", Precision::bf16, 90, 64, 3},
+          ProductCase{"bf16, mma", Precision::bf16, 80, 64, 3}, ProductCase{"tf32, mma", Precision::tf32, 90, 64, 3},
+          ProductCase{"bf16, wgmma, 1x1", Precision::bf16, 90, 72, 1},
+          ProductCase{"bf16, mma, 1x1", Precision::bf16, 80, 72, 1}}) {
         SCOPED_TRACE(c.name);
         emulated::settings().generation = c.generation;
         conv_forced() = {.pixels = ConvKernel::pixels, .tile = {128, 32}};
         const Kernels& k = table(c.precision);
         const Device on{k};
         const Map m = on.map({.n = 2, .c = c.c, .h = 8, .w = 8});
-        const ConvShape s{.x = m,
-                          .w = k.filter(64, c.c, c.window, c.window, m.block),
-                          .pad = c.window / 2,
-                          .y_block = k.block(64)};
+        const ConvShape s{
+            .x = m, .w = k.filter(64, c.c, c.window, c.window, m.block), .pad = c.window / 2, .y_block = k.block(64)};
         const Buffer scratch(k, k.conv.scratch_bytes(s)),
             ready(k, k.conv.prepared_bytes(s, {.residual = false, .relu = false}));
         const Tensor x = on.act_in(m, Values(size_t(m.logical()), 1.0));
         const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 1.0)), y = on.act_out(s.y());
         k.conv.prepare(s, {.residual = false, .relu = false}, w, ready.data(), {});
         const Counted got = counted([&] {
-            k.conv.infer(s,
-                         {.x = x,
-                          .prepared = ready.data(),
-                          .bias = nullptr,
-                          .residual = nullptr,
-                          .relu = false,
-                          .y = y},
-                         scratch.data(), {});
+            k.conv.infer(
+                s, {.x = x, .prepared = ready.data(), .bias = nullptr, .residual = nullptr, .relu = false, .y = y},
+                scratch.data(), {});
         });
         const bool f32 = c.precision == Precision::f32, tf32 = c.precision == Precision::tf32;
         const bool wgmma = c.generation == 90 && c.precision == Precision::bf16;
         if (!f32) {  // wgmma: sums of a tap in steps of 16 channels; mma: whole sums in steps of 64 bytes
             const int deep = c.window * c.window * c.c, step = tf32 ? 16 : 32;
-            const double paid =
-                wgmma ? double(round_up(c.c, 16)) / c.c : double(round_up(deep, step)) / deep;
+            const double paid = wgmma ? double(round_up(c.c, 16)) / c.c : double(round_up(deep, step)) / deep;
             EXPECT_NEAR(got.matrix_flops / (s.flops() * paid), 1, 0.001);
         }
         const int e = bytes_of(k.activation);
@@ -435,8 +383,7 @@ TEST(Products, BitsDoNotDependOnTheOrderOfThreads) {
         const Kernels& k = table(precision);
         const Device on{k};
         const Map m = on.map({.n = 3, .c = 24, .h = 7, .w = 7});
-        const ConvShape s{
-            .x = m, .w = k.filter(40, 24, 3, 3, m.block), .pad = 1, .y_block = k.block(40)};
+        const ConvShape s{.x = m, .w = k.filter(40, 24, 3, 3, m.block), .pad = 1, .y_block = k.block(40)};
         const BatchNormShape norm{.x = m, .relu = true};
         const Tensor x = on.act_in(m, random_values(m.logical(), 1, k.activation));
         const Tensor dy = on.act_in(s.y(), random_values(s.y().logical(), 2, k.activation));
@@ -449,15 +396,12 @@ TEST(Products, BitsDoNotDependOnTheOrderOfThreads) {
             const Buffer scratch(k, k.conv.scratch_bytes(s) + k.batchnorm.scratch_bytes(norm));
             const Tensor y = on.act_out(s.y()), dx = on.act_out(m), dw = on.par_out(s.w);
             const Tensor z = on.act_out(m), gamma = on.par_in(on.channels(m.c), ones);
-            const Tensor mean = on.par_in(on.channels(m.c), ones),
-                         var = on.par_in(on.channels(m.c), ones);
+            const Tensor mean = on.par_in(on.channels(m.c), ones), var = on.par_in(on.channels(m.c), ones);
             const Tensor kept = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
             k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = y}, scratch.data(), {});
-            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace},
-                                 scratch.data(), {});
-            k.conv.backward_filter(
-                s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
-                scratch.data(), {});
+            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace}, scratch.data(), {});
+            k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
+                                   scratch.data(), {});
             k.batchnorm.train(norm,
                               {.x = x,
                                .residual = nullptr,

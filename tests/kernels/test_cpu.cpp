@@ -40,8 +40,7 @@ Values batchnorm(const Map& logical, const Values& input) {
     const BatchNormShape s{.x = m, .relu = true, .residual = true};
     const Values half(size_t(m.c), 0.5), one(size_t(m.c), 1.0);
     const Buffer scratch(cpu(), cpu().batchnorm.scratch_bytes(s));
-    const Tensor x = on.act_in(m, input), y = on.act_out(m), dx = on.act_out(m),
-                 dresidual = on.act_out(m);
+    const Tensor x = on.act_in(m, input), y = on.act_out(m), dx = on.act_out(m), dresidual = on.act_out(m);
     const Tensor residual = on.act_in(m, random_values(m.logical(), 2));
     const Tensor dy = on.act_in(m, random_values(m.logical(), 3));
     const Tensor gamma = on.par_in(channels, one), beta = on.par_in(channels, half);
@@ -76,8 +75,7 @@ Values batchnorm(const Map& logical, const Values& input) {
                                      .par_write = Write::replace}},
                              scratch.data(), {});
     Values all;
-    for (const Tensor* t :
-         {&y, &mean, &rstd, &running_mean, &running_var, &dx, &dresidual, &dgamma, &dbeta}) {
+    for (const Tensor* t : {&y, &mean, &rstd, &running_mean, &running_var, &dx, &dresidual, &dgamma, &dbeta}) {
         const Values part = t->values();
         all.insert(all.end(), part.begin(), part.end());
     }
@@ -149,16 +147,13 @@ std::vector<int32_t> labels_of(int sets, int samples) {
 
 Values scores(const Features& f, const Values& x_values, const std::vector<int32_t>& labels) {
     const Device on{cpu()};
-    const SnnlShape s{.x = on.map(f.map),
-                      .sets = int(labels.size()) / f.map.n,
-                      .temperature = f.temperature,
-                      .distance = f.distance};
+    const SnnlShape s{
+        .x = on.map(f.map), .sets = int(labels.size()) / f.map.n, .temperature = f.temperature, .distance = f.distance};
     const Buffer scratch(cpu(), cpu().snnl.scratch_bytes(s, true));
     const Tensor x = on.act_in(s.x, x_values);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> score(cpu(), size_t(s.sets) * size_t(s.x.c));
-    cpu().snnl.forward(s, {.x = x, .labels = label, .strata = nullptr, .scores = score},
-                       scratch.data(), {});
+    cpu().snnl.forward(s, {.x = x, .labels = label, .strata = nullptr, .scores = score}, scratch.data(), {});
     return score.values();
 }
 
@@ -169,14 +164,9 @@ Values slopes(const Features& f, const Values& x_values, const std::vector<int32
     const Tensor x = on.act_in(s.x, x_values), dx = on.act_out(s.x);
     const Array<int32_t> label(cpu(), labels);
     const Array<double> dscore(cpu(), random_values(s.x.c, 5));
-    cpu().snnl.backward(s,
-                        {.x = x,
-                         .labels = label,
-                         .strata = nullptr,
-                         .dscore = dscore,
-                         .dx = dx,
-                         .write = Write::replace},
-                        scratch.data(), {});
+    cpu().snnl.backward(
+        s, {.x = x, .labels = label, .strata = nullptr, .dscore = dscore, .dx = dx, .write = Write::replace},
+        scratch.data(), {});
     return dx.values();
 }
 

@@ -19,13 +19,8 @@ Values forward(const Kernels& k, const Map& m, double p, uint64_t key, const Val
     return y.values();
 }
 
-Values backward(const Kernels& k,
-                const Map& m,
-                double p,
-                uint64_t key,
-                const Values& slope,
-                Write write,
-                const Values& before) {
+Values backward(
+    const Kernels& k, const Map& m, double p, uint64_t key, const Values& slope, Write write, const Values& before) {
     const Device on{k};
     const Map map = on.map(m);
     const Tensor dy = on.act_in(map, slope), dx = on.act_grad(map, write, before);
@@ -61,8 +56,7 @@ TEST_P(DropoutOn, AgreesWithTheReference) {
             const Type type = table().activation;
             const Values x = random_values(m.logical(), 1, type);
             const Values before = random_values(m.logical(), 2, type);
-            expect_close(forward(table(), m, p, kKey, x), forward(exact(), m, p, kKey, x),
-                         tolerance(), "y");
+            expect_close(forward(table(), m, p, kKey, x), forward(exact(), m, p, kKey, x), tolerance(), "y");
             for (const Write write : {Write::replace, Write::add})
                 expect_close(backward(table(), m, p, kKey, x, write, before),
                              backward(exact(), m, p, kKey, x, write, before), tolerance(), "dx");

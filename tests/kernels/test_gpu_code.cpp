@@ -37,8 +37,7 @@ TEST(GpuCode, PtxRunsOnEveryLaterGpu) {
 }
 
 TEST(GpuCode, OneWordOfSeveralIsEnough) {
-    EXPECT_EQ(usable("80-real+90a-real+80-virtual"),
-              (Gpus{80, 86, 87, 89, 90, 100, 103, 110, 120, 121}));
+    EXPECT_EQ(usable("80-real+90a-real+80-virtual"), (Gpus{80, 86, 87, 89, 90, 100, 103, 110, 120, 121}));
     EXPECT_EQ(usable("90a-real+120-real"), (Gpus{90, 120, 121}));
     EXPECT_EQ(usable("native+90a-real"), usable("all"));
     EXPECT_EQ(usable("all").size(), 12u);
@@ -64,8 +63,7 @@ TEST(KernelGeneration, AnOlderOneIsGivenWhereItIsAskedFor) {
 TEST(KernelGeneration, OneThatTheGpuCannotRunIsRefused) {
     for (const int gpu : {80, 89, 100, 120})
         expect_error(
-            Exit::usage, [&] { kernel_generation(gpu, "90"); }, "FP_CUDA_GENERATION",
-            capability_text(gpu), "9.0");
+            Exit::usage, [&] { kernel_generation(gpu, "90"); }, "FP_CUDA_GENERATION", capability_text(gpu), "9.0");
     for (const char* word : {"", "70", "89", "100", "8", "800", "hopper", "80 "})
         expect_error(
             Exit::usage, [&] { kernel_generation(90, word); }, "FP_CUDA_GENERATION");

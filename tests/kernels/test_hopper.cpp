@@ -52,11 +52,9 @@ __global__ void staged_product(const TensorMap a, const TensorMap b, float* sums
         if (thread_index() > kWarpgroup) return;
         for (int i = 0; i < kSteps; ++i) {
             const int stage = i % kStages, round = i / kStages;
-            if (round > 0 && fault != Fault::producer_ignores_empty)
-                mbarrier_wait(&s->empty[stage], (round - 1) % 2);
+            if (round > 0 && fault != Fault::producer_ignores_empty) mbarrier_wait(&s->empty[stage], (round - 1) % 2);
             const int bytes = (kRows + kColumns) * 128;
-            mbarrier_arrive_expect(&s->full[stage],
-                                   fault == Fault::too_few_bytes_expected ? bytes / 2 : bytes);
+            mbarrier_arrive_expect(&s->full[stage], fault == Fault::too_few_bytes_expected ? bytes / 2 : bytes);
             tensor_load_3d(s->rows[stage], a, i * kDepth, 0, 0, &s->full[stage]);
             tensor_load_3d(s->columns[stage], b, i * kDepth, 0, 0, &s->full[stage]);
         }
@@ -66,16 +64,15 @@ __global__ void staged_product(const TensorMap a, const TensorMap b, float* sums
     for (int i = 0; i < kSteps; ++i) {
         const int stage = i % kStages;
         const auto free_stage = [&] {
-            if (lane_index() == 0 && fault != Fault::nobody_frees_a_stage)
-                mbarrier_arrive(&s->empty[stage]);
+            if (lane_index() == 0 && fault != Fault::nobody_frees_a_stage) mbarrier_arrive(&s->empty[stage]);
             if (thread_index() == 0 && fault == Fault::one_arrival_too_many && i == 0)
                 for (int more = 0; more < 4; ++more) mbarrier_arrive(&s->empty[stage]);
         };
         if (fault != Fault::consumer_ignores_full) mbarrier_wait(&s->full[stage], i / kStages % 2);
         if (fault != Fault::no_product_fence) wgmma_fence();
         for (int k = 0; k < kDepth; k += 16)
-            wgmma_bf16<kColumns>(d, row_descriptor(s->rows[stage] + k * 2),
-                                 row_descriptor(s->columns[stage] + k * 2), i > 0 || k > 0);
+            wgmma_bf16<kColumns>(d, row_descriptor(s->rows[stage] + k * 2), row_descriptor(s->columns[stage] + k * 2),
+                                 i > 0 || k > 0);
         wgmma_commit();
         if (fault == Fault::stage_freed_before_the_wait) free_stage();
         if (fault != Fault::no_wait_for_products || i + 1 < kSteps) wgmma_wait<0>();
@@ -105,8 +102,7 @@ protected:
         std::fill(sums_.begin(), sums_.end(), NAN);
         try {
             launch(staged_product, {.threads = 2 * kWarpgroup, .shared_bytes = sizeof(Stages)}, {},
-                   map(a_.data(), kRows, kRows), map(b_.data(), kColumns, kColumns), sums_.data(),
-                   fault);
+                   map(a_.data(), kRows, kRows), map(b_.data(), kColumns, kColumns), sums_.data(), fault);
         } catch (const Error& e) {
             return e.what();
         }
@@ -114,8 +110,7 @@ protected:
             for (int n = 0; n < kColumns; ++n) {
                 double want = 0;
                 for (int k = 0; k < kSteps * kDepth; ++k)
-                    want += double(to_float(a_[m * kSteps * kDepth + k])) *
-                            to_float(b_[n * kSteps * kDepth + k]);
+                    want += double(to_float(a_[m * kSteps * kDepth + k])) * to_float(b_[n * kSteps * kDepth + k]);
                 if (!(std::abs(sums_[m * kColumns + n] - want) < 1e-3)) return "wrong result";
             }
         return {};
@@ -154,12 +149,8 @@ TEST_F(Hopper, CountsCopiesBytesAndFlops) {
     EXPECT_EQ(c.matrix_flops, 2.0 * kRows * kColumns * kSteps * kDepth);
 }
 
-TEST_F(Hopper, AProducerThatIgnoresEmptyIsCaught) {
-    EXPECT_NE(outcome_of_orders(Fault::producer_ignores_empty), "");
-}
-TEST_F(Hopper, AConsumerThatIgnoresFullIsCaught) {
-    EXPECT_NE(outcome_of_orders(Fault::consumer_ignores_full), "");
-}
+TEST_F(Hopper, AProducerThatIgnoresEmptyIsCaught) { EXPECT_NE(outcome_of_orders(Fault::producer_ignores_empty), ""); }
+TEST_F(Hopper, AConsumerThatIgnoresFullIsCaught) { EXPECT_NE(outcome_of_orders(Fault::consumer_ignores_full), ""); }
 TEST_F(Hopper, AStageFreedBeforeItsProductsAreOverIsCaught) {
     EXPECT_EQ(outcome_of_orders(Fault::stage_freed_before_the_wait), "wrong result");
 }
@@ -172,15 +163,11 @@ TEST_F(Hopper, AMissingProductFenceIsNamed) {
 TEST_F(Hopper, AMissingInitFenceIsNamed) {
     EXPECT_THAT(outcome(Fault::no_init_fence), HasSubstr("initialisation was not fenced"));
 }
-TEST_F(Hopper, TooFewBytesExpectedIsCaught) {
-    EXPECT_NE(outcome_of_orders(Fault::too_few_bytes_expected), "");
-}
+TEST_F(Hopper, TooFewBytesExpectedIsCaught) { EXPECT_NE(outcome_of_orders(Fault::too_few_bytes_expected), ""); }
 TEST_F(Hopper, AStageThatNobodyFreesIsADeadlockAtAnMbarrier) {
     EXPECT_THAT(outcome(Fault::nobody_frees_a_stage), HasSubstr("an mbarrier"));
 }
-TEST_F(Hopper, OneArrivalTooManyIsCaught) {
-    EXPECT_NE(outcome_of_orders(Fault::one_arrival_too_many), "");
-}
+TEST_F(Hopper, OneArrivalTooManyIsCaught) { EXPECT_NE(outcome_of_orders(Fault::one_arrival_too_many), ""); }
 
 // Rows written by the kernel itself, swizzled as the unit would lay them.
 __global__ void product_of_own_rows(float* sums, bool fenced) {
@@ -191,8 +178,7 @@ __global__ void product_of_own_rows(float* sums, bool fenced) {
         auto* rows = reinterpret_cast<bf16*>(s->rows[0]);
         rows[row * 64 + chunk * 8 + k % 8] = to_bf16(float(row % 4));
         if (row < kColumns)
-            reinterpret_cast<bf16*>(s->columns[0])[row * 64 + chunk * 8 + k % 8] =
-                to_bf16(float(k == row));
+            reinterpret_cast<bf16*>(s->columns[0])[row * 64 + chunk * 8 + k % 8] = to_bf16(float(k == row));
     }
     if (fenced) async_fence();
     block_sync();
@@ -200,8 +186,7 @@ __global__ void product_of_own_rows(float* sums, bool fenced) {
     float d[kColumns / 2];
     wgmma_fence();
     for (int k = 0; k < 64; k += 16)
-        wgmma_bf16<kColumns>(d, row_descriptor(s->rows[0] + k * 2),
-                             row_descriptor(s->columns[0] + k * 2), k > 0);
+        wgmma_bf16<kColumns>(d, row_descriptor(s->rows[0] + k * 2), row_descriptor(s->columns[0] + k * 2), k > 0);
     wgmma_commit();
     wgmma_wait<0>();
     if (thread_index() < kWarp) sums[thread_index()] = d[0];
@@ -252,11 +237,10 @@ __global__ void turned_product(const TensorMap a, const TensorMap b, float* sums
         if (fault == Turned::next_16_in_the_row) row = k * 2;
         if (fault == Turned::not_at_eight_rows) row += 4 * 128;
         const uint64_t across = column_descriptor(s->a + row, kPanel);
-        const uint64_t wide = column_descriptor(
-            s->b + k * 128, fault == Turned::second_panel_elsewhere ? kPanel / 2 : kPanel);
+        const uint64_t wide =
+            column_descriptor(s->b + k * 128, fault == Turned::second_panel_elsewhere ? kPanel / 2 : kPanel);
         if (fault == Turned::taken_for_rows)
-            wgmma_bf16<kWide, Operand::rows, Operand::columns>(d, row_descriptor(s->a + k * 2),
-                                                               wide, k > 0);
+            wgmma_bf16<kWide, Operand::rows, Operand::columns>(d, row_descriptor(s->a + k * 2), wide, k > 0);
         else
             wgmma_bf16<kWide, Operand::columns, Operand::columns>(d, across, wide, k > 0);
     }
@@ -273,23 +257,19 @@ protected:
     std::string outcome(Turned fault) {
         std::vector<float> sums(64 * kWide, NAN);
         const auto panels = [](const bf16* base, int lines) {
-            return encode({.base = base,
-                           .rank = 3,
-                           .size = {lines, 1, 64},
-                           .stride = {1, lines, lines},
-                           .box = {64, 1, 64}});
+            return encode(
+                {.base = base, .rank = 3, .size = {lines, 1, 64}, .stride = {1, lines, lines}, .box = {64, 1, 64}});
         };
         try {
-            launch(turned_product, {.threads = kWarpgroup, .shared_bytes = sizeof(Panels)}, {},
-                   panels(a_.data(), 64), panels(b_.data(), kWide), sums.data(), fault);
+            launch(turned_product, {.threads = kWarpgroup, .shared_bytes = sizeof(Panels)}, {}, panels(a_.data(), 64),
+                   panels(b_.data(), kWide), sums.data(), fault);
         } catch (const Error& e) {
             return e.what();
         }
         for (int m = 0; m < 64; ++m)
             for (int n = 0; n < kWide; ++n) {
                 double want = 0;
-                for (int k = 0; k < 64; ++k)
-                    want += double(to_float(a_[k * 64 + m])) * to_float(b_[k * kWide + n]);
+                for (int k = 0; k < 64; ++k) want += double(to_float(a_[k * 64 + m])) * to_float(b_[k * kWide + n]);
                 if (!(std::abs(sums[m * kWide + n] - want) < 1e-4)) return "wrong result";
             }
         return {};
@@ -307,9 +287,7 @@ TEST_F(TurnedOperands, AreRightInEveryOrder) {
 TEST_F(TurnedOperands, ADescriptorWithAnotherDistanceIsWrong) {
     EXPECT_EQ(outcome(Turned::second_panel_elsewhere), "wrong result");
 }
-TEST_F(TurnedOperands, AnOperandReadTheOtherWayIsWrong) {
-    EXPECT_EQ(outcome(Turned::taken_for_rows), "wrong result");
-}
+TEST_F(TurnedOperands, AnOperandReadTheOtherWayIsWrong) { EXPECT_EQ(outcome(Turned::taken_for_rows), "wrong result"); }
 TEST_F(TurnedOperands, AStartInsideARowIsNamed) {
     EXPECT_THAT(outcome(Turned::next_16_in_the_row), HasSubstr("no multiple of 128"));
 }
@@ -338,30 +316,25 @@ TEST_F(Hopper, Im2colWalksOutputPixelsAndFillsWithZeros) {
     constexpr int kSide = 5, kChannels = 8, kSamples = 2, kOut = 3;
     std::vector<bf16> x(kSamples * kSide * kSide * kChannels), out(16 * 64);
     for (size_t i = 0; i < x.size(); ++i) x[i] = to_bf16(float(1 + i % 251));
-    const TensorMap map =
-        encode({.base = x.data(),
-                .rank = 4,
-                .size = {kChannels, kSide, kSide, kSamples},
-                .stride = {1, kChannels, kChannels * kSide, kChannels * kSide * kSide},
-                .im2col = true,
-                .pixels = 16,
-                .lower = {-1, -1},
-                .upper = {-1, -1},
-                .step = 2});
+    const TensorMap map = encode({.base = x.data(),
+                                  .rank = 4,
+                                  .size = {kChannels, kSide, kSide, kSamples},
+                                  .stride = {1, kChannels, kChannels * kSide, kChannels * kSide * kSide},
+                                  .im2col = true,
+                                  .pixels = 16,
+                                  .lower = {-1, -1},
+                                  .upper = {-1, -1},
+                                  .step = 2});
     for (int tap = 0; tap < 9; ++tap) {
-        launch(im2col_copy, {.threads = kWarp, .shared_bytes = sizeof(Stages)}, {}, map, tap % 3,
-               tap / 3, out.data());
+        launch(im2col_copy, {.threads = kWarp, .shared_bytes = sizeof(Stages)}, {}, map, tap % 3, tap / 3, out.data());
         for (int row = 0; row < 16; ++row)
             for (int c = 0; c < 64; ++c) {
                 const int pixel = 1 + row;  // from output (0,1) of sample 0 on
                 const int q = pixel % kOut, p = pixel / kOut % kOut, n = pixel / kOut / kOut;
                 const int h = p * 2 - 1 + tap / 3, w = q * 2 - 1 + tap % 3;
-                const bool inside =
-                    h >= 0 && h < kSide && w >= 0 && w < kSide && c < kChannels && n < kSamples;
-                const float want =
-                    inside ? to_float(x[((n * kSide + h) * kSide + w) * kChannels + c]) : 0;
-                ASSERT_EQ(to_float(out[row * 64 + c]), want)
-                    << "tap " << tap << ", row " << row << ", channel " << c;
+                const bool inside = h >= 0 && h < kSide && w >= 0 && w < kSide && c < kChannels && n < kSamples;
+                const float want = inside ? to_float(x[((n * kSide + h) * kSide + w) * kChannels + c]) : 0;
+                ASSERT_EQ(to_float(out[row * 64 + c]), want) << "tap " << tap << ", row " << row << ", channel " << c;
             }
     }
 }
@@ -378,8 +351,7 @@ __global__ void copy_to(const TensorMap map, int offset) {
 TEST_F(Hopper, CopiesToWrongPlacesAndForgottenOnesAreNamed) {
     const auto complaint = [&](int offset) -> std::string {
         try {
-            launch(copy_to, {.threads = 1, .shared_bytes = 16384}, {}, map(a_.data(), kRows, 8),
-                   offset);
+            launch(copy_to, {.threads = 1, .shared_bytes = 16384}, {}, map(a_.data(), kRows, 8), offset);
         } catch (const Error& e) {
             return e.what();
         }

@@ -58,8 +58,7 @@ TEST_F(HopperRules, AWaitThatNothingEndsSaysWhatIsMissing) {
                 AllOf(HasSubstr("deadlock"), HasSubstr("test_hopper_rules.cpp"),
                       HasSubstr("an mbarrier (number 1 in the order of their initialisation): 2 of "
                                 "3 arrivals and 0 bytes are missing")));
-    EXPECT_THAT(complaint(64, waits_for_ever, 1, 512),
-                HasSubstr("0 of 1 arrivals and 512 bytes are missing"));
+    EXPECT_THAT(complaint(64, waits_for_ever, 1, 512), HasSubstr("0 of 1 arrivals and 512 bytes are missing"));
 }
 
 TEST_F(HopperRules, AnMbarrierCountsToTwentyBits) {
@@ -87,8 +86,7 @@ TEST_F(HopperRules, AWholeWarpElectsOneLaneAndNotAlwaysTheFirst) {
     EXPECT_EQ(complaint(64, elects, elected, 32), "");
     EXPECT_EQ(elected[0], 1);
     EXPECT_EQ(elected[1], 1);
-    EXPECT_THAT(complaint(64, elects, elected, 16),
-                AllOf(HasSubstr("deadlock"), HasSubstr("of lanes 0xffffffff")));
+    EXPECT_THAT(complaint(64, elects, elected, 16), AllOf(HasSubstr("deadlock"), HasSubstr("of lanes 0xffffffff")));
     EXPECT_THAT(complaint(40, elects, elected, 32), HasSubstr("elect_one in a warp of 8 threads"));
 }
 
@@ -124,8 +122,7 @@ __global__ void shares_registers(Registers fault) {
         if (fault == Registers::keeps_more_than_it_has) return keep_registers<176>();
         if (fault == Registers::more_than_were_given_back) return keep_registers<48>();
         if (fault == Registers::one_warp_does_not && warp_index() == 2) return;
-        if (fault == Registers::one_warp_keeps_another_number && warp_index() == 2)
-            return keep_registers<32>();
+        if (fault == Registers::one_warp_keeps_another_number && warp_index() == 2) return keep_registers<32>();
         return keep_registers<40>();
     }
     if (fault == Registers::takes_fewer_than_it_has) return take_registers<160>();
@@ -135,18 +132,12 @@ __global__ void shares_registers(Registers fault) {
 TEST_F(HopperRules, RegistersTakenAreThoseGivenBackByWholeWarpgroups) {
     for (const uint64_t seed : {0, 1, 2}) {
         settings().seed = seed;
-        const auto complains = [](Registers fault) {
-            return complaint(3 * kWarpgroup, shares_registers, fault);
-        };
+        const auto complains = [](Registers fault) { return complaint(3 * kWarpgroup, shares_registers, fault); };
         EXPECT_EQ(complains(Registers::none), "");
-        EXPECT_THAT(complains(Registers::more_than_were_given_back),
-                    HasSubstr("registers that no warp gives back"));
-        EXPECT_THAT(complains(Registers::keeps_more_than_it_has),
-                    HasSubstr("keeps 176 registers and has 168"));
-        EXPECT_THAT(complains(Registers::takes_fewer_than_it_has),
-                    HasSubstr("takes 160 registers and has 168"));
-        EXPECT_THAT(complains(Registers::one_warp_keeps_another_number),
-                    HasSubstr("the warps of warpgroup 0 differ"));
+        EXPECT_THAT(complains(Registers::more_than_were_given_back), HasSubstr("registers that no warp gives back"));
+        EXPECT_THAT(complains(Registers::keeps_more_than_it_has), HasSubstr("keeps 176 registers and has 168"));
+        EXPECT_THAT(complains(Registers::takes_fewer_than_it_has), HasSubstr("takes 160 registers and has 168"));
+        EXPECT_THAT(complains(Registers::one_warp_keeps_another_number), HasSubstr("the warps of warpgroup 0 differ"));
         EXPECT_NE(complains(Registers::one_warp_does_not), "");
     }
 }
@@ -207,12 +198,10 @@ TEST_F(HopperRules, SumsAreNaNUntilTheWaitThatSettlesThem) {
         ASSERT_EQ(out[size_t(i)], 64);
         ASSERT_EQ(out[size_t(kWarpgroup + i)], 128);
     }
-    EXPECT_EQ(complaint(kWarpgroup, product_of_ones, out.data(), Product::read_before_the_wait),
-              "");
+    EXPECT_EQ(complaint(kWarpgroup, product_of_ones, out.data(), Product::read_before_the_wait), "");
     EXPECT_TRUE(std::isnan(out[5]));
     // What a kernel adds to sums in flight is lost, as in registers that a product overwrites.
-    EXPECT_EQ(complaint(kWarpgroup, product_of_ones, out.data(), Product::added_to_before_the_wait),
-              "");
+    EXPECT_EQ(complaint(kWarpgroup, product_of_ones, out.data(), Product::added_to_before_the_wait), "");
     EXPECT_EQ(out[kWarpgroup + 5], 128);
 }
 
@@ -223,8 +212,7 @@ TEST_F(HopperRules, ProductsThatTheDocumentsForbidAreNamed) {
     };
     EXPECT_THAT(complains(Product::said_to_be_settled_in_flight), HasSubstr("still in flight"));
     EXPECT_THAT(complains(Product::one_warp_does_not),
-                AllOf(HasSubstr("warpgroup 0 differ"), HasSubstr("12 products"),
-                      HasSubstr("; 0 products")));
+                AllOf(HasSubstr("warpgroup 0 differ"), HasSubstr("12 products"), HasSubstr("; 0 products")));
     EXPECT_THAT(complains(Product::none, 96), HasSubstr("warpgroup 0 differ"));
     EXPECT_THAT(complains(Product::base_offset), HasSubstr("base offset"));
     EXPECT_THAT(complains(Product::inside_16_bytes), HasSubstr("not a multiple of 16"));
@@ -253,11 +241,8 @@ __global__ void copies(const TensorMap map, int first, int w, int h, int offset)
 class HopperMaps : public HopperRules {
 protected:
     std::vector<bf16> array_ = std::vector<bf16>(64 * 7 * 6 * 2);
-    const TensorMapSpec tiled_{.base = array_.data(),
-                               .rank = 3,
-                               .size = {64, 7, 12},
-                               .stride = {1, 64, 448},
-                               .box = {64, 1, 8}};
+    const TensorMapSpec tiled_{
+        .base = array_.data(), .rank = 3, .size = {64, 7, 12}, .stride = {1, 64, 448}, .box = {64, 1, 8}};
     // A 3 x 3 filter at stride 2 and pad 1 on 7 x 6: places from -1 to 4 and to 3.
     const TensorMapSpec im2col_{.base = array_.data(),
                                 .rank = 4,

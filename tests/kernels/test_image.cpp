@@ -30,21 +30,19 @@ class ImageOn : public OnBackend {};
 FP_ON_EVERY_BACKEND(ImageOn);
 
 TEST_P(ImageOn, AgreesWithTheReference) {
-    for (const Map& m :
-         {Map{.n = 2, .c = 3, .h = 16, .w = 16}, Map{.n = 3, .c = 3, .h = 7, .w = 5},
-          Map{.n = 3, .c = 3, .h = 67, .w = 67}, Map{.n = 1, .c = 3, .h = 1, .w = 1}}) {
+    for (const Map& m : {Map{.n = 2, .c = 3, .h = 16, .w = 16}, Map{.n = 3, .c = 3, .h = 7, .w = 5},
+                         Map{.n = 3, .c = 3, .h = 67, .w = 67}, Map{.n = 1, .c = 3, .h = 1, .w = 1}}) {
         SCOPED_TRACE(text("map ", m.n, "x", m.h, "x", m.w));
         std::vector<uint8_t> rgb;
-        for (int64_t i = 0; i < m.logical(); ++i)
-            rgb.push_back(uint8_t(uniform_below(256, 1, uint64_t(i))));
+        for (int64_t i = 0; i < m.logical(); ++i) rgb.push_back(uint8_t(uniform_below(256, 1, uint64_t(i))));
         const std::vector<float> zero{0, 0, 0}, one{1, 1, 1};
         const std::vector<float> mean{0.485f, 0.456f, 0.406f}, std{0.229f, 0.224f, 0.225f};
-        expect_close(normalize(table(), m, rgb, zero, one), normalize(exact(), m, rgb, zero, one),
-                     tolerance(), "scaled");
-        expect_close(normalize(table(), m, rgb, mean, std), normalize(exact(), m, rgb, mean, std),
-                     tolerance(), "normalised");
-        expect_close(normalize(table(), m, rgb, mean, std, 1),
-                     normalize(exact(), m, rgb, mean, std), tolerance(), "at an odd address");
+        expect_close(normalize(table(), m, rgb, zero, one), normalize(exact(), m, rgb, zero, one), tolerance(),
+                     "scaled");
+        expect_close(normalize(table(), m, rgb, mean, std), normalize(exact(), m, rgb, mean, std), tolerance(),
+                     "normalised");
+        expect_close(normalize(table(), m, rgb, mean, std, 1), normalize(exact(), m, rgb, mean, std), tolerance(),
+                     "at an odd address");
     }
 }
 

@@ -19,8 +19,7 @@ FP_ON_EVERY_PRECISION(Kept);
 TEST_P(Kept, IsWhatConvolutionsAndLinearLayersRead) {
     const Kernels& k = table();
     const Device on{k};
-    const ConvCase c{"", {.n = 3, .c = 64, .h = 1, .w = 1}, 64, 1, 1, 0},
-        three{"", c.x, 3 * c.k, 1, 1, 0};
+    const ConvCase c{"", {.n = 3, .c = 64, .h = 1, .w = 1}, 64, 1, 1, 0}, three{"", c.x, 3 * c.k, 1, 1, 0};
     const ConvShape s = shape_on(on, c), of_all = shape_on(on, three);
     const LinearShape linear{.x = s.x, .w = s.w, .y_block = s.y_block};
     const Inputs in = random_inputs(c, Type::bf16, Type::f32);
@@ -37,11 +36,9 @@ TEST_P(Kept, IsWhatConvolutionsAndLinearLayersRead) {
         if (call == Call::forward)
             k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(), {});
         else if (call == Call::data)
-            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = out, .write = Write::replace},
-                                 scratch.data(), {});
+            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = out, .write = Write::replace}, scratch.data(), {});
         else
-            k.linear.forward(linear, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(),
-                             {});
+            k.linear.forward(linear, {.x = x, .w = w, .bias = nullptr, .y = out}, scratch.data(), {});
         return out.values();
     };
     for (const Call call : {Call::forward, Call::data, Call::of_linear})

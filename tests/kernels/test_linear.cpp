@@ -63,17 +63,15 @@ struct FilterGradient {
     Values dw, dbias;
 };
 
-FilterGradient backward_filter(
-    const Kernels& k, const LinearCase& c, const Inputs& in, bool bias, Write write) {
+FilterGradient backward_filter(const Kernels& k, const LinearCase& c, const Inputs& in, bool bias, Write write) {
     const Device on{k};
     const LinearShape s = shape_on(on, c);
     const Buffer scratch(k, k.linear.scratch_bytes(s));
     const Tensor x = on.act_in(s.x, in.x), dy = on.act_in(s.y(), in.dy);
     const Tensor dw = on.par_grad(s.w, write, in.dw_before);
     const Tensor dbias = on.par_grad(on.channels(s.w.k), write, in.dbias_before);
-    k.linear.backward_filter(
-        s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias.if_given(bias), .write = write},
-        scratch.data(), {});
+    k.linear.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias.if_given(bias), .write = write},
+                             scratch.data(), {});
     return {dw.values(), bias ? dbias.values() : Values()};
 }
 
@@ -88,10 +86,8 @@ TEST(Linear, ByHand) {
                     .dbias_before = {1, 1}};
     EXPECT_EQ(forward(exact(), c, in, true), (Values{4321.5, 9, 8765.5, 25}));
     EXPECT_EQ(forward(exact(), c, in, false), (Values{4321, 10, 8765, 26}));
-    EXPECT_EQ(backward_data(exact(), c, in, Write::replace),
-              (Values{1, 10, 100, 1000, 5, 23, 203, 2003}));
-    EXPECT_EQ(backward_data(exact(), c, in, Write::add),
-              (Values{2, 11, 101, 1001, 6, 24, 204, 2004}));
+    EXPECT_EQ(backward_data(exact(), c, in, Write::replace), (Values{1, 10, 100, 1000, 5, 23, 203, 2003}));
+    EXPECT_EQ(backward_data(exact(), c, in, Write::add), (Values{2, 11, 101, 1001, 6, 24, 204, 2004}));
     const auto [dw, dbias] = backward_filter(exact(), c, in, true, Write::replace);
     EXPECT_EQ(dw, (Values{11, 14, 17, 20, 15, 18, 21, 24}));
     EXPECT_EQ(dbias, (Values{3, 3}));
@@ -102,14 +98,10 @@ class LinearOn : public OnBackend {
 protected:
     // What the reference is given.
     Inputs as_multiplied(Inputs in) const {
-        for (Values* operand : {&in.x, &in.w, &in.dy})
-            *operand = OnBackend::as_multiplied(*operand);
+        for (Values* operand : {&in.x, &in.w, &in.dy}) *operand = OnBackend::as_multiplied(*operand);
         return in;
     }
-    FilterGradient exact_backward_filter(const LinearCase& c,
-                                         const Inputs& in,
-                                         bool bias,
-                                         Write write) const {
+    FilterGradient exact_backward_filter(const LinearCase& c, const Inputs& in, bool bias, Write write) const {
         FilterGradient want = backward_filter(exact(), c, as_multiplied(in), bias, write);
         // A sum, not a product: nothing is rounded.
         if (rounds_operands()) want.dbias = backward_filter(exact(), c, in, bias, write).dbias;
@@ -123,8 +115,7 @@ TEST_P(LinearOn, Forward) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);
         for (const bool bias : {true, false})
-            expect_close(forward(table(), c, in, bias),
-                         forward(exact(), c, as_multiplied(in), bias), tolerance(),
+            expect_close(forward(table(), c, in, bias), forward(exact(), c, as_multiplied(in), bias), tolerance(),
                          bias ? "y" : "y without bias");
     }
 }
@@ -135,8 +126,8 @@ TEST_P(LinearOn, Backward) {
         const Inputs in = random_inputs(c, table().activation, table().parameter);
         for (const Write write : {Write::replace, Write::add}) {
             SCOPED_TRACE(write == Write::add ? "added" : "replaced");
-            expect_close(backward_data(table(), c, in, write),
-                         backward_data(exact(), c, as_multiplied(in), write), tolerance(), "dx");
+            expect_close(backward_data(table(), c, in, write), backward_data(exact(), c, as_multiplied(in), write),
+                         tolerance(), "dx");
             for (const bool bias : {true, false}) {
                 const auto got = backward_filter(table(), c, in, bias, write);
                 const auto want = exact_backward_filter(c, in, bias, write);
@@ -148,9 +139,9 @@ TEST_P(LinearOn, Backward) {
 }
 
 TEST(Linear, BackwardIsTheGradient) {
-    for (const LinearCase& c : {LinearCase{"maps", {.n = 2, .c = 3, .h = 2, .w = 3}, 5},
-                                LinearCase{"many inputs", {.n = 2, .c = 515}, 2},
-                                LinearCase{"one", {.n = 1, .c = 1}, 1}}) {
+    for (const LinearCase& c :
+         {LinearCase{"maps", {.n = 2, .c = 3, .h = 2, .w = 3}, 5}, LinearCase{"many inputs", {.n = 2, .c = 515}, 2},
+          LinearCase{"one", {.n = 1, .c = 1}, 1}}) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, Type::f64, Type::f64);
         expect_gradient(

@@ -41,8 +41,7 @@ Inputs random_inputs(const LossCase& c, Type activation, Type parameter) {
     for (double& v : in.logits) v = rounded(c.spread * v, activation);
     for (double& v : in.class_weight) v = rounded(0.5 + v * v, parameter);
     for (int n = 0; n < c.n; ++n)
-        in.labels.push_back(
-            c.padded && n % 3 == 1 ? -1 : int32_t(uniform_below(uint64_t(c.c), 4, uint64_t(n))));
+        in.labels.push_back(c.padded && n % 3 == 1 ? -1 : int32_t(uniform_below(uint64_t(c.c), 4, uint64_t(n))));
     return in;
 }
 
@@ -117,11 +116,9 @@ TEST(Loss, ByHand) {
     expect_close(sums, {loss, 2}, 1e-14, "sums");
     // 3/2 (P 2.1 - weighted q)
     expect_close(backward(exact(), c, in, sums, 3, Write::replace),
-                 {1.5 * (2.1 / 8 - 0.1), 1.5 * (2.1 / 4 - 1.6), 1.5 * (2.1 * 5 / 8 - 0.4), 0, 0, 0},
-                 1e-14, "dlogits");
+                 {1.5 * (2.1 / 8 - 0.1), 1.5 * (2.1 / 4 - 1.6), 1.5 * (2.1 * 5 / 8 - 0.4), 0, 0, 0}, 1e-14, "dlogits");
     EXPECT_EQ(backward(exact(), c, in, sums, 3, Write::add)[3], 1);
-    expect_close(softmax(exact(), c, in), {0.125, 0.25, 0.625, 1.0 / 3, 1.0 / 3, 1.0 / 3}, 1e-7,
-                 "softmax");
+    expect_close(softmax(exact(), c, in), {0.125, 0.25, 0.625, 1.0 / 3, 1.0 / 3, 1.0 / 3}, 1e-7, "softmax");
 }
 
 TEST(Loss, OfAnEvenGuessIsLogC) {
@@ -136,8 +133,7 @@ TEST(Loss, OfFarLogitsIsTheirDistance) {
     const Inputs in{{1000, 0, -1000, -1000, -1003, -9000}, {1, 1, 1}, Values(6, 0), {2, 1}};
     const auto [losses, sums] = forward(exact(), c, in);
     expect_close(losses, {2000, 3 + std::log(1 + std::exp(-3))}, 1e-14, "losses");
-    expect_close(softmax(exact(), c, in),
-                 {1, 0, 0, 1 / (1 + std::exp(-3)), 1 / (1 + std::exp(3)), 0}, 1e-7, "softmax");
+    expect_close(softmax(exact(), c, in), {1, 0, 0, 1 / (1 + std::exp(-3)), 1 / (1 + std::exp(3)), 0}, 1e-7, "softmax");
     expect_close(backward(exact(), c, in, {0, 1}, 1, Write::replace),
                  {1, 0, -1, 1 / (1 + std::exp(-3)), -1 / (1 + std::exp(-3)), 0}, 1e-12, "dlogits");
 }
@@ -186,8 +182,7 @@ TEST(Loss, BackwardIsTheGradient) {
                 in.logits = v[0];
                 in.dlogits_before = before[0];
                 const auto sums = forward(exact(), c, in).sums;
-                return std::vector<Values>{
-                    backward(exact(), c, in, sums, scale * dy[0], Write::add)};
+                return std::vector<Values>{backward(exact(), c, in, sums, scale * dy[0], Write::add)};
             });
     }
 }

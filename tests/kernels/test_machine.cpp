@@ -84,9 +84,7 @@ TEST_F(Machine, WarpOperationsExchangeAmongTheLanesOfTheirMask) {
     }
 }
 
-__global__ void last_warp_is_short(float* out) {
-    out[thread_index()] = shuffle(float(thread_index()), 0);
-}
+__global__ void last_warp_is_short(float* out) { out[thread_index()] = shuffle(float(thread_index()), 0); }
 
 TEST_F(Machine, AShortLastWarpTakesPart) {
     EXPECT_EQ(complaint(last_warp_is_short, 40, out_.data()), "");
@@ -116,8 +114,7 @@ __global__ void block_indices(float* out) {
 }
 
 TEST_F(Machine, EveryBlockRunsOnce) {
-    launch(block_indices, {.blocks = 3, .blocks_y = 4, .blocks_z = 5, .threads = 32}, {},
-           out_.data());
+    launch(block_indices, {.blocks = 3, .blocks_y = 4, .blocks_z = 5, .threads = 32}, {}, out_.data());
     for (int z = 0; z < 5; ++z)
         for (int y = 0; y < 4; ++y)
             for (int x = 0; x < 3; ++x) EXPECT_EQ(out_[(z * 4 + y) * 3 + x], x + 10 * y + 100 * z);
@@ -276,8 +273,7 @@ __global__ void barriers_in_both_branches(float* out) {
 }
 
 TEST_F(Machine, ABarrierAtTwoPlacesIsDivergent) {
-    EXPECT_THAT(complaint(barriers_in_both_branches, 64, out_.data()),
-                HasSubstr("divergent barrier"));
+    EXPECT_THAT(complaint(barriers_in_both_branches, 64, out_.data()), HasSubstr("divergent barrier"));
 }
 
 __global__ void full_shuffle_in_half_a_warp(float* out) {
@@ -315,8 +311,7 @@ __global__ void ballot_meets_shuffle(float* out) {
 }
 
 TEST_F(Machine, DifferentWarpOperationsDoNotMeet) {
-    EXPECT_THAT(complaint(ballot_meets_shuffle, 32, out_.data()),
-                HasSubstr("different warp operations meet"));
+    EXPECT_THAT(complaint(ballot_meets_shuffle, 32, out_.data()), HasSubstr("different warp operations meet"));
 }
 
 __global__ void writes_past_shared(int past) {
@@ -362,8 +357,7 @@ __global__ void loads_a_misaligned_vector(const float* from) {
 TEST_F(Machine, AMisalignedVectorIsSeen) {
     alignas(16) float from[8] = {};
     EXPECT_EQ(complaint(loads_a_misaligned_vector, 1, &from[0]), "");
-    EXPECT_THAT(complaint(loads_a_misaligned_vector, 1, &from[1]),
-                HasSubstr("misaligned access of 16 bytes"));
+    EXPECT_THAT(complaint(loads_a_misaligned_vector, 1, &from[1]), HasSubstr("misaligned access of 16 bytes"));
 }
 
 // After a stopped block the machine goes on as if nothing had been.
@@ -403,16 +397,15 @@ TEST_F(Machine, MmaBf16MultipliesItsFragments) {
     for (int m = 0; m < 16; ++m)
         for (int n = 0; n < 8; ++n) {
             double want = 0;
-            for (int k = 0; k < 16; ++k)
-                want += double(to_float(a[m * 16 + k])) * to_float(b[n * 16 + k]);
+            for (int k = 0; k < 16; ++k) want += double(to_float(a[m * 16 + k])) * to_float(b[n * 16 + k]);
             EXPECT_NEAR(out_[m * 8 + n], want, 1e-6) << m << "," << n;
         }
 }
 
 __global__ void one_mma_tf32(const float* a, const float* b, float* d) {
     const int l = lane_index(), g = l / 4, q = l % 4;
-    const uint32_t fa[4] = {to_tf32(a[g * 8 + q]), to_tf32(a[(g + 8) * 8 + q]),
-                            to_tf32(a[g * 8 + q + 4]), to_tf32(a[(g + 8) * 8 + q + 4])};
+    const uint32_t fa[4] = {to_tf32(a[g * 8 + q]), to_tf32(a[(g + 8) * 8 + q]), to_tf32(a[g * 8 + q + 4]),
+                            to_tf32(a[(g + 8) * 8 + q + 4])};
     const uint32_t fb[2] = {to_tf32(b[q * 8 + g]), to_tf32(b[(q + 4) * 8 + g])};
     float sum[4] = {};
     mma_tf32(sum, fa, fb);
@@ -440,8 +433,7 @@ __global__ void transposing_load(const uint16_t* from, uint16_t* to) {
     uint32_t r[4];
     ldmatrix_x4_trans(r, &tile[l][0]);
     for (int m = 0; m < 4; ++m)
-        for (int j = 0; j < 2; ++j)
-            to[m * 64 + l / 4 * 8 + l % 4 * 2 + j] = uint16_t(r[m] >> (16 * j));
+        for (int j = 0; j < 2; ++j) to[m * 64 + l / 4 * 8 + l % 4 * 2 + j] = uint16_t(r[m] >> (16 * j));
 }
 
 TEST_F(Machine, LdmatrixTransposes) {

@@ -96,8 +96,7 @@ TEST_P(MaxPoolOn, AgreesWithTheReference) {
         const Type type = table().activation;
         const Values dy = random_values(s.y().logical(), 2, type);
         const Values before = random_values(s.x.logical(), 3, type);
-        for (const Values& x :
-             {random_values(s.x.logical(), 1, type), values_with_ties(s.x.logical())})
+        for (const Values& x : {random_values(s.x.logical(), 1, type), values_with_ties(s.x.logical())})
             for (const Write write : {Write::replace, Write::add}) {
                 const auto got = run(table(), c, x, dy, write, before);
                 const auto want = run(exact(), c, x, dy, write, before);
@@ -111,8 +110,8 @@ TEST_P(MaxPoolOn, AgreesWithTheReference) {
 // The first NaN of a window wins, whatever is beside it, and has the gradient.
 TEST_P(MaxPoolOn, NanWins) {
     if (GetParam().backend == Backend::cudnn) GTEST_SKIP() << "device cudnn decides for itself";
-    for (const MaxPoolCase& c : {kCases[0], kCases[2], kCases[3],
-                                 MaxPoolCase{"window 4", {.c = 3, .h = 9, .w = 9}, 4, 3, 1}}) {
+    for (const MaxPoolCase& c :
+         {kCases[0], kCases[2], kCases[3], MaxPoolCase{"window 4", {.c = 3, .h = 9, .w = 9}, 4, 3, 1}}) {
         SCOPED_TRACE(c.name);
         const MaxPoolShape s = shape_on({exact()}, c);
         Values x = values_with_ties(s.x.logical());
@@ -120,8 +119,7 @@ TEST_P(MaxPoolOn, NanWins) {
         x[size_t(s.x.w) + 15] = std::copysign(x[8], -1);
         x[10] = std::numeric_limits<double>::infinity();
         const Values dy = random_values(s.y().logical(), 2, table().activation);
-        const auto got = run(table(), c, x, dy, Write::replace, {}),
-                   want = run(exact(), c, x, dy, Write::replace, {});
+        const auto got = run(table(), c, x, dy, Write::replace, {}), want = run(exact(), c, x, dy, Write::replace, {});
         for (size_t i = 0; i < want.y.size(); ++i)
             ASSERT_TRUE(std::isnan(want.y[i]) ? std::isnan(got.y[i]) : got.y[i] == want.y[i])
                 << "output " << i << " is " << got.y[i] << " for " << want.y[i];
@@ -130,14 +128,12 @@ TEST_P(MaxPoolOn, NanWins) {
 }
 
 TEST(MaxPool, BackwardIsTheGradient) {
-    for (const MaxPoolCase& c :
-         {MaxPoolCase{"3, 2, 1", {.n = 2, .c = 3, .h = 5, .w = 4}, 3, 2, 1},
-          MaxPoolCase{"2, 2, 0", {.n = 1, .c = 3, .h = 5, .w = 4}, 2, 2, 0},
-          MaxPoolCase{"3, 1, 1", {.n = 1, .c = 1, .h = 4, .w = 4}, 3, 1, 1}}) {
+    for (const MaxPoolCase& c : {MaxPoolCase{"3, 2, 1", {.n = 2, .c = 3, .h = 5, .w = 4}, 3, 2, 1},
+                                 MaxPoolCase{"2, 2, 0", {.n = 1, .c = 3, .h = 5, .w = 4}, 2, 2, 0},
+                                 MaxPoolCase{"3, 1, 1", {.n = 1, .c = 1, .h = 4, .w = 4}, 3, 1, 1}}) {
         SCOPED_TRACE(c.name);
         expect_gradient(
-            {random_values(c.x.logical(), 1)},
-            [&](const std::vector<Values>& v) { return infer(exact(), c, v[0]); },
+            {random_values(c.x.logical(), 1)}, [&](const std::vector<Values>& v) { return infer(exact(), c, v[0]); },
             [&](const std::vector<Values>& v, const Values& dy, const std::vector<Values>& before) {
                 return std::vector<Values>{run(exact(), c, v[0], dy, Write::add, before[0]).dx};
             });

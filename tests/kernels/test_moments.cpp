@@ -77,8 +77,7 @@ protected:
         const Buffer scratch(k, k.conv.scratch_bytes(s));
         const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows},
-                               scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows}, scratch.data(), {});
         const Values stored = y.values();
         if (beside_forward) {
             const Tensor plain = on.act_out(s.y());
@@ -99,8 +98,7 @@ TEST_P(MomentsOn, OfTheLargestTile) { expect_moments(kLargeTile, false); }
 
 // Of every kernel and tile of Hopper's products, by few blocks: chunks whose last has few pixels, or none.
 TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
-    if (table().activation != Type::bf16 || GetParam().generation != 90)
-        GTEST_SKIP() << "no warpgroup products";
+    if (table().activation != Type::bf16 || GetParam().generation != 90) GTEST_SKIP() << "no warpgroup products";
     for (const ConvTile& t : kConvTiles) {
         if (!(t.passes & kForward)) continue;
         SCOPED_TRACE(text(name_of(t.kernel), ", ", t.tile.m, "x", t.tile.n));
@@ -113,8 +111,7 @@ TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
 
 // On each of Hopper's kernels: few channels, and others.
 TEST_P(MomentsOn, AreRefusedInOtherChunks) {
-    if (table().activation != Type::bf16 || GetParam().generation != 90 ||
-        GetParam().backend != Backend::emulated)
+    if (table().activation != Type::bf16 || GetParam().generation != 90 || GetParam().backend != Backend::emulated)
         GTEST_SKIP() << "a GPU may be of another generation";
     const Kernels& k = table();
     for (const MomentsCase& c : {kCases[0], kCases[2], kLargeTile}) {
@@ -122,10 +119,9 @@ TEST_P(MomentsOn, AreRefusedInOtherChunks) {
         Moments::Rows rows = k.conv.moments_rows(s);
         ++rows.count;
         float data = 0;
-        EXPECT_THROW(
-            k.conv.forward_moments(s, {.x = nullptr, .w = nullptr, .bias = nullptr, .y = nullptr},
-                                   {&data, rows}, nullptr, {}),
-            Error)
+        EXPECT_THROW(k.conv.forward_moments(s, {.x = nullptr, .w = nullptr, .bias = nullptr, .y = nullptr},
+                                            {&data, rows}, nullptr, {}),
+                     Error)
             << c.name;
     }
 }
@@ -145,18 +141,15 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
         const Moments::Rows rows = k.conv.moments_rows(s);
         const Buffer data(k, Moments::bytes(s.y(), rows));
         const Moments moments{data.data(), rows};
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, moments, scratch.data(),
-                               {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, moments, scratch.data(), {});
         const auto outputs = [&](const Kernels& table, const BatchNormShape& shape, bool told) {
             const Device of{table};
             const Map vector = of.channels(s.w.k);
-            const Tensor in_y = of.act_in(shape.x, y.values()),
-                         residual = of.act_in(shape.x, in.residual);
+            const Tensor in_y = of.act_in(shape.x, y.values()), residual = of.act_in(shape.x, in.residual);
             const Tensor gamma = of.par_in(vector, in.gamma), beta = of.par_in(vector, in.beta);
             const Tensor running_mean = of.par_in(vector, in.running_mean),
                          running_var = of.par_in(vector, in.running_var);
-            const Tensor z = of.act_out(shape.x), mean = of.par_out(vector),
-                         rstd = of.par_out(vector);
+            const Tensor z = of.act_out(shape.x), mean = of.par_out(vector), rstd = of.par_out(vector);
             const Buffer space(table, table.batchnorm.scratch_bytes(shape));
             const BatchNorm::Train args{.x = in_y,
                                         .residual = residual,
@@ -171,8 +164,7 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
                 table.batchnorm.train_on_moments(shape, args, moments, {});
             else
                 table.batchnorm.train(shape, args, space.data(), {});
-            return Normed{z.values(), mean.values(), rstd.values(), running_mean.values(),
-                          running_var.values()};
+            return Normed{z.values(), mean.values(), rstd.values(), running_mean.values(), running_var.values()};
         };
         BatchNormShape plain = norm;
         plain.x = {.n = norm.x.n, .c = norm.x.c, .h = norm.x.h, .w = norm.x.w};
@@ -183,8 +175,7 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
         expect_close(got.mean, want.mean, f32, "mean");
         expect_close(got.rstd, want.rstd, f32 * (1 + c.bias / 10), "rstd");
         expect_close(got.running_mean, want.running_mean, f32, "running mean");
-        expect_close(got.running_var, want.running_var, f32 * (1 + c.bias / 10),
-                     "running variance");
+        expect_close(got.running_var, want.running_var, f32 * (1 + c.bias / 10), "running variance");
     }
 }
 
@@ -203,8 +194,7 @@ TEST_P(MomentsOn, BitsDoNotDependOnTheOrderOfThreads) {
         emulated::settings().seed = seed;
         emulated::settings().os_threads = seed % 2 ? 2 : 1;
         const Buffer scratch(k, k.conv.scratch_bytes(s)), data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = y}, {data.data(), rows},
-                               scratch.data(), {});
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = y}, {data.data(), rows}, scratch.data(), {});
         const auto now = data.read();
         if (first.empty()) first = now;
         EXPECT_EQ(now, first) << "seed " << seed;

@@ -38,8 +38,7 @@ struct Network {
 Network resnet(const Kernels& k, int n, int size, std::vector<int> widths, bool bottleneck) {
     Network net;
     const auto conv = [&](int c, int h, int filters, int window, int stride) {
-        net.convs.push_back(
-            conv_shape(k, {.n = n, .c = c, .h = h, .w = h}, filters, window, stride, window / 2));
+        net.convs.push_back(conv_shape(k, {.n = n, .c = c, .h = h, .w = h}, filters, window, stride, window / 2));
     };
     conv(3, size, widths[0], 7, 2);
     int c = widths[0], h = size / 4;
@@ -75,8 +74,7 @@ Network vgg11(const Kernels& k, int n, int size, std::vector<int> widths) {
 TEST(OneDnn, NoReferenceLoops) {
     std::vector<Network> networks;
     for (const auto& [n, size] : {std::pair{128, 64}, {1, 224}}) {
-        for (const std::vector<int>& widths :
-             {std::vector{64, 128, 256, 512}, {45, 91, 183, 371}}) {
+        for (const std::vector<int>& widths : {std::vector{64, 128, 256, 512}, {45, 91, 183, 371}}) {
             networks.push_back(resnet(host(), n, size, widths, false));
             networks.push_back(resnet(host(), n, size, widths, true));
         }
@@ -85,8 +83,8 @@ TEST(OneDnn, NoReferenceLoops) {
     }
     for (const Network& net : networks) {
         for (const ConvShape& s : net.convs) {
-            for (const ConvCall call : {ConvCall::forward, ConvCall::backward_data,
-                                        ConvCall::backward_filter, ConvCall::infer}) {
+            for (const ConvCall call :
+                 {ConvCall::forward, ConvCall::backward_data, ConvCall::backward_filter, ConvCall::infer}) {
                 const std::string runs = cpu::implementation(s, call);
                 EXPECT_FALSE(runs.starts_with("ref"))
                     << runs << " for " << s.x.c << " channels on " << s.x.h << " x " << s.x.w;
@@ -134,9 +132,8 @@ Results run(const Kernels& k, Map m, int filters, int window, int stride) {
                     .dx_before = random_values(s.x.logical(), 6),
                     .dw_before = random_values(s.w.logical(), 7)};
     const Device on{k};
-    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w),
-                 bias = on.par_in(on.channels(filters), in.bias), dy = on.act_in(s.y(), in.dy),
-                 residual = on.act_in(s.y(), in.residual), y = on.act_out(s.y()),
+    const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w), bias = on.par_in(on.channels(filters), in.bias),
+                 dy = on.act_in(s.y(), in.dy), residual = on.act_in(s.y(), in.residual), y = on.act_out(s.y()),
                  inferred = on.act_out(s.y()), dx = on.act_out(s.x), dw = on.par_out(s.w),
                  dx_added = on.act_in(s.x, in.dx_before), dw_added = on.par_in(s.w, in.dw_before),
                  dbias = on.par_out(on.channels(filters)),
@@ -147,27 +144,15 @@ Results run(const Kernels& k, Map m, int filters, int window, int stride) {
     k.conv.forward(s, {.x = x, .w = w, .bias = bias, .y = y}, free, {});
     k.conv.prepare(s, {.residual = true, .relu = true}, w, prepared.data(), {});
     k.conv.infer(s,
-                 {.x = x,
-                  .prepared = prepared.data(),
-                  .bias = bias,
-                  .residual = residual,
-                  .relu = true,
-                  .y = inferred},
+                 {.x = x, .prepared = prepared.data(), .bias = bias, .residual = residual, .relu = true, .y = inferred},
                  free, {});
     k.conv.infer(s,
-                 {.x = x,
-                  .prepared = prepared.data(),
-                  .bias = bias,
-                  .residual = residual,
-                  .relu = true,
-                  .y = residual},
+                 {.x = x, .prepared = prepared.data(), .bias = bias, .residual = residual, .relu = true, .y = residual},
                  free, {});  // in place
     k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace}, free, {});
     k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx_added, .write = Write::add}, free, {});
-    k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias, .write = Write::replace},
-                           free, {});
-    k.conv.backward_filter(
-        s, {.x = x, .dy = dy, .dw = dw_added, .dbias = more, .write = Write::add}, free, {});
+    k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias, .write = Write::replace}, free, {});
+    k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw_added, .dbias = more, .write = Write::add}, free, {});
     scratch.read();  // nothing behind its end
     EXPECT_EQ(residual.values(), inferred.values());
     EXPECT_EQ(more.values(), dbias.values());

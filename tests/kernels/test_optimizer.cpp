@@ -12,8 +12,7 @@ struct Sgd {
     Values w, v;
 };
 
-Sgd sgd(
-    const Kernels& k, const SgdStep& step, const Values& w0, const Values& g0, const Values& v0) {
+Sgd sgd(const Kernels& k, const SgdStep& step, const Values& w0, const Values& g0, const Values& v0) {
     const Device on{k};
     const Map map = flat(int64_t(w0.size()));
     const Tensor w = on.par_in(map, w0), g = on.par_in(map, g0), v = on.par_in(map, v0);
@@ -25,12 +24,8 @@ struct Adamw {
     Values w, m, v;
 };
 
-Adamw adamw(const Kernels& k,
-            const AdamwStep& step,
-            const Values& w0,
-            const Values& g0,
-            const Values& m0,
-            const Values& v0) {
+Adamw adamw(
+    const Kernels& k, const AdamwStep& step, const Values& w0, const Values& g0, const Values& m0, const Values& v0) {
     const Device on{k};
     const Map map = flat(int64_t(w0.size()));
     const Tensor w = on.par_in(map, w0), g = on.par_in(map, g0);
@@ -62,11 +57,10 @@ struct Clipping {
     const Kernels& k;
     Buffer to{k, sizeof(GradientScale)};
 
-    Clipping(const Kernels& table, const std::vector<double>& squares, double scale, double most)
-        : k(table) {
+    Clipping(const Kernels& table, const std::vector<double>& squares, double scale, double most) : k(table) {
         const Array<double> of_runs(k, squares);
-        k.optimizer.clip(int(squares.size()),
-                         {.squares = of_runs, .scale = scale, .most = most, .to = on_device()}, {});
+        k.optimizer.clip(int(squares.size()), {.squares = of_runs, .scale = scale, .most = most, .to = on_device()},
+                         {});
     }
     GradientScale* on_device() const { return static_cast<GradientScale*>(to.data()); }
     GradientScale read() const {
@@ -102,15 +96,13 @@ TEST(Optimizer, SgdByHand) {
 
 TEST(Optimizer, AdamwByHand) {
     // Step 1 from zero: mhat = g, vhat = g^2, so w moves by lr whatever g's size, after the decay.
-    const AdamwStep step{
-        .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 0, .decay = 0.5, .step = 1, .scale = 2};
+    const AdamwStep step{.lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 0, .decay = 0.5, .step = 1, .scale = 2};
     const auto a = adamw(exact(), step, {4, 4}, {3, -0.25}, {0, 0}, {0, 0});
     expect_close(a.w, {4 - 0.2 - 0.1, 4 - 0.2 + 0.1}, 1e-14, "w");
     expect_close(a.m, {0.6, -0.05}, 1e-14, "m");
     expect_close(a.v, {0.36, 0.0025}, 1e-14, "v");
     // Step 2: m = 0.9 1 + 0.1 2 = 1.1, v = 0.99 4 + 0.01 4 = 4; eps stands outside the root
-    const AdamwStep later{
-        .lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1, .decay = 0, .step = 2, .scale = 1};
+    const AdamwStep later{.lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1, .decay = 0, .step = 2, .scale = 1};
     const auto b = adamw(exact(), later, {0}, {2}, {1}, {4});
     expect_close(b.w, {-(1.1 / 0.19) / (2 / std::sqrt(0.0199) + 1)}, 1e-14, "w");
 }
@@ -122,9 +114,7 @@ TEST(Optimizer, BlendAndSumOfSquaresByHand) {
 
 class OptimizerOn : public OnBackend {
 protected:
-    Values values(int64_t count, uint64_t seed) const {
-        return random_values(count, seed, table().parameter);
-    }
+    Values values(int64_t count, uint64_t seed) const { return random_values(count, seed, table().parameter); }
     double tolerance() const { return testing::tolerance(table().parameter); }
 };
 FP_ON_EVERY_BACKEND(OptimizerOn);
@@ -133,8 +123,7 @@ TEST_P(OptimizerOn, Sgd) {
     for (const int64_t count : kCounts)
         for (const bool nesterov : {false, true}) {
             SCOPED_TRACE(text(count, " numbers, nesterov ", nesterov));
-            const SgdStep step{
-                .lr = 0.1, .momentum = 0.9, .decay = 1e-2, .nesterov = nesterov, .scale = 0.25};
+            const SgdStep step{.lr = 0.1, .momentum = 0.9, .decay = 1e-2, .nesterov = nesterov, .scale = 0.25};
             const Values w = values(count, 1), g = values(count, 2), v = values(count, 3);
             const auto got = sgd(table(), step, w, g, v), want = sgd(exact(), step, w, g, v);
             expect_close(got.w, want.w, tolerance(), "w");
@@ -146,13 +135,8 @@ TEST_P(OptimizerOn, Adamw) {
     for (const int64_t count : kCounts)
         for (const int64_t number : {1, 10, 100000}) {
             SCOPED_TRACE(text(count, " numbers, step ", number));
-            const AdamwStep step{.lr = 0.1,
-                                 .beta1 = 0.9,
-                                 .beta2 = 0.999,
-                                 .eps = 1e-8,
-                                 .decay = 1e-2,
-                                 .step = number,
-                                 .scale = 0.25};
+            const AdamwStep step{
+                .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = number, .scale = 0.25};
             const Values w = values(count, 1), g = values(count, 2), m = values(count, 3);
             Values v = values(count, 4);
             for (double& x : v) x = rounded(x * x, table().parameter);
@@ -175,8 +159,7 @@ TEST_P(OptimizerOn, ClippedStepsReadTheirFactorOnTheDevice) {
         SCOPED_TRACE(text("norm ", norm, ", at most ", most));
         const Clipping clipping(table(), {0.75 * squares, 0.25 * squares}, 0.25, most);
         const GradientScale got = clipping.read();
-        const GradientScale want =
-            Clipping(exact(), {0.75 * squares, 0.25 * squares}, 0.25, most).read();
+        const GradientScale want = Clipping(exact(), {0.75 * squares, 0.25 * squares}, 0.25, most).read();
         EXPECT_DOUBLE_EQ(got.norm, want.norm);
         EXPECT_DOUBLE_EQ(got.factor, want.factor);
         EXPECT_NEAR(got.factor, most < norm ? 0.25 / 3 : 0.25, 1e-12);
@@ -189,8 +172,7 @@ TEST_P(OptimizerOn, ClippedStepsReadTheirFactorOnTheDevice) {
         const auto read = sgd(table(), step, w, g, v);
         EXPECT_EQ(read.w, told.w);
         EXPECT_EQ(read.v, told.v);
-        AdamwStep adaptive{
-            .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
+        AdamwStep adaptive{.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
         adaptive.scale = got.factor;
         const auto told_adaptive = adamw(table(), adaptive, w, g, v, positive);
         adaptive.scale = 1e9;
@@ -205,8 +187,7 @@ TEST_P(OptimizerOn, ClippedStepsReadTheirFactorOnTheDevice) {
 TEST_P(OptimizerOn, AGradientThatIsNotFiniteChangesNothing) {
     const int64_t count = 45;
     const Values w = values(count, 1), v = values(count, 3);
-    for (const double bad :
-         {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
         Values g = values(count, 2);
         g[7] = bad;
         const Clipping clipping(table(), {1.0, sum_squares(table(), g)}, 1, 0.5);
@@ -217,8 +198,7 @@ TEST_P(OptimizerOn, AGradientThatIsNotFiniteChangesNothing) {
         const auto after = sgd(table(), step, w, g, v);
         EXPECT_EQ(after.w, w);
         EXPECT_EQ(after.v, v);
-        AdamwStep adaptive{
-            .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
+        AdamwStep adaptive{.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .step = 10};
         adaptive.clipped = clipping.on_device();
         const auto same = adamw(table(), adaptive, w, g, v, v);
         EXPECT_EQ(same.w, w);
@@ -237,8 +217,7 @@ TEST_P(OptimizerOn, BlendAndSumOfSquares) {
     for (const int64_t count : kCounts) {
         SCOPED_TRACE(count);
         const Values a = values(count, 1), w = values(count, 2);
-        expect_close(blend(table(), 0.999, a, w), blend(exact(), 0.999, a, w), tolerance(),
-                     "average");
+        expect_close(blend(table(), 0.999, a, w), blend(exact(), 0.999, a, w), tolerance(), "average");
         expect_close({sum_squares(table(), a)}, {sum_squares(exact(), a)}, 1e-6, "sum of squares");
     }
 }

@@ -23,17 +23,14 @@ const Memory& memory() { return kernels(Backend::emulated).memory; }
 
 const Recording& own_recording() {
     static const Recording own = [] {
-        Recording r{
-            .device = "the emulated machine", .commit = "none", .date = "today", .outputs = {}};
+        Recording r{.device = "the emulated machine", .commit = "none", .date = "today", .outputs = {}};
         for (const Probe& p : emulated::probes()) r.outputs[p.name] = p.run(memory());
         return r;
     }();
     return own;
 }
 
-std::vector<std::string> differences_of(const Recording& r) {
-    return differences(emulated::probes(), r, memory());
-}
+std::vector<std::string> differences_of(const Recording& r) { return differences(emulated::probes(), r, memory()); }
 
 TEST(Probes, TheEmulatedMachineGivesWhatGpusGave) {
     const auto folder = source_dir() / "tests/kernels/recordings";
@@ -61,8 +58,7 @@ TEST(Probes, AllHaveANameAndWriteAllTheirOutputs) {
         EXPECT_FALSE(o.words.empty()) << p.name;
         if (!p.floats()) continue;
         for (size_t i = 0; i < o.words.size(); ++i)
-            ASSERT_FALSE(std::isnan(std::bit_cast<float>(o.words[i])))
-                << p.name << ", " << o.place(i);
+            ASSERT_FALSE(std::isnan(std::bit_cast<float>(o.words[i]))) << p.name << ", " << o.place(i);
     }
     for (const auto& [name, count] : names) EXPECT_EQ(count, 1) << name;
 }
@@ -70,8 +66,7 @@ TEST(Probes, AllHaveANameAndWriteAllTheirOutputs) {
 TEST(Probes, AGpuHasTheSameList) {
     if (cuda::probes().empty()) GTEST_SKIP() << "this build has no CUDA kernels for GPUs";
     ASSERT_EQ(cuda::probes().size(), emulated::probes().size());
-    for (size_t i = 0; i < cuda::probes().size(); ++i)
-        EXPECT_EQ(cuda::probes()[i].name, emulated::probes()[i].name);
+    for (size_t i = 0; i < cuda::probes().size(); ++i) EXPECT_EQ(cuda::probes()[i].name, emulated::probes()[i].name);
 }
 
 TEST(Probes, OutputsDoNotDependOnTheOrderOfThreads) {
@@ -104,8 +99,7 @@ TEST(Probes, AChangedRecordingIsToldByProbeAndElement) {
         const size_t at = o.words.size() * 2 / 3;
         if (p.floats()) {
             double largest = 0;
-            for (const uint32_t w : o.words)
-                largest = std::max(largest, double(std::abs(std::bit_cast<float>(w))));
+            for (const uint32_t w : o.words) largest = std::max(largest, double(std::abs(std::bit_cast<float>(w))));
             const double value = std::bit_cast<float>(o.words[at]);
             const double size = p.held == Held::to_largest ? largest : std::abs(value);
             o.words[at] = std::bit_cast<uint32_t>(float(value + 2 * p.tolerance * size));
@@ -137,8 +131,7 @@ TEST(Probes, ABrokenFileIsRefused) {
     {
         std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
         file.seekg(std::streamoff(bytes / 2));
-        const char changed =
-            char(file.get() ^ 1);  // perhaps within a tolerance, still not what was recorded
+        const char changed = char(file.get() ^ 1);  // perhaps within a tolerance, still not what was recorded
         file.seekp(std::streamoff(bytes / 2));
         file.put(changed);
     }

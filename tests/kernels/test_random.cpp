@@ -16,8 +16,8 @@ void expect_words(const Philox& p, uint32_t a, uint32_t b, uint32_t c, uint32_t 
 TEST(Random, PhiloxKnownAnswers) {
     expect_words(philox(0, 0, 0), 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8);
     expect_words(philox(~0ull, ~0ull, ~0ull), 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd);
-    expect_words(philox(0x299f31d0a4093822, 0x85a308d3243f6a88, 0x0370734413198a2e), 0xd16cfe09,
-                 0x94fdcceb, 0x5001e420, 0x24126ea1);
+    expect_words(philox(0x299f31d0a4093822, 0x85a308d3243f6a88, 0x0370734413198a2e), 0xd16cfe09, 0x94fdcceb, 0x5001e420,
+                 0x24126ea1);
 }
 
 TEST(Random, UniformStaysBelowOne) {
@@ -30,8 +30,7 @@ TEST(Random, UniformStaysBelowOne) {
 }
 
 TEST(Random, FourNumbersShareACounter) {
-    for (uint64_t i = 0; i < 8; ++i)
-        EXPECT_EQ(uniform(5, i), uniform(philox(5, i / 4).word[i % 4])) << i;
+    for (uint64_t i = 0; i < 8; ++i) EXPECT_EQ(uniform(5, i), uniform(philox(5, i / 4).word[i % 4])) << i;
 }
 
 TEST(Random, KeysOfDifferentPartsDiffer) {

@@ -45,11 +45,7 @@ Values forward(const Kernels& k, const SnnlCase& c, const Values& features, cons
     const Tensor x = on.act_in(s.x, features);
     const Array<int32_t> labels(k, groups.labels), strata(k, groups.strata);
     const Array<double> scores(k, size_t(sets) * size_t(c.x.c));
-    k.snnl.forward(s,
-                   {.x = x,
-                    .labels = labels,
-                    .strata = strata.if_given(!groups.strata.empty()),
-                    .scores = scores},
+    k.snnl.forward(s, {.x = x, .labels = labels, .strata = strata.if_given(!groups.strata.empty()), .scores = scores},
                    scratch.data(), {});
     return scores.values();
 }
@@ -103,8 +99,7 @@ double chance(const Labels& labels) {
 
 Labels random_labels(int count, int groups, uint64_t seed) {
     Labels labels;
-    for (int i = 0; i < count; ++i)
-        labels.push_back(int32_t(uniform_below(uint64_t(groups), seed, uint64_t(i))));
+    for (int i = 0; i < count; ++i) labels.push_back(int32_t(uniform_below(uint64_t(groups), seed, uint64_t(i))));
     return labels;
 }
 
@@ -132,8 +127,8 @@ TEST(Snnl, ByHand) {
     EXPECT_NEAR(score(kReleased, equal, {{0, 0, 0, 0}}), std::log(0.75), 1e-9);
     // 0, 1, 3 on a line
     const SnnlCase line{.x = {.n = 3}, .distance = Distance::euclidean};
-    EXPECT_NEAR(score(line, {0, 1, 3}, {{0, 0, 1}}),
-                (std::log(1 + std::exp(-8)) + std::log(1 + std::exp(-3))) / 2, 1e-14);
+    EXPECT_NEAR(score(line, {0, 1, 3}, {{0, 0, 1}}), (std::log(1 + std::exp(-8)) + std::log(1 + std::exp(-3))) / 2,
+                1e-14);
 }
 
 TEST(Snnl, UnknownSamplesAreNotThere) {
@@ -143,8 +138,7 @@ TEST(Snnl, UnknownSamplesAreNotThere) {
     for (const Definition definition : {Definition::exact, Definition::as_released}) {
         SnnlCase with = six, without = four;
         with.definition = without.definition = definition;
-        EXPECT_NEAR(score(with, x, {{0, -1, 1, 0, -1, 1}}), score(without, known, {{0, 1, 0, 1}}),
-                    1e-14);
+        EXPECT_NEAR(score(with, x, {{0, -1, 1, 0, -1, 1}}), score(without, known, {{0, 1, 0, 1}}), 1e-14);
     }
 }
 
@@ -157,8 +151,7 @@ TEST(Snnl, StrataKeepPairsApart) {
     for (const Definition definition : {Definition::exact, Definition::as_released}) {
         SnnlCase all = eight, half = four;
         all.definition = half.definition = definition;
-        const double a = score(half, first, {{0, 1, 0, 1}}),
-                     b = score(half, second, {{1, 1, 0, 0}});
+        const double a = score(half, first, {{0, 1, 0, 1}}), b = score(half, second, {{1, 1, 0, 0}});
         EXPECT_NEAR(score(all, x, {labels, {0, 0, 0, 0, 5, 5, 5, 5}}), (a + b) / 2, 1e-14);
         EXPECT_NEAR(score(all, x, {labels, Labels(8, 3)}), score(all, x, {labels}), 1e-14);
     }
@@ -212,8 +205,7 @@ TEST(Snnl, OrderAndNamesOfTheGroupsChangeNothing) {
     Labels renamed, reversed(labels.rbegin(), labels.rend());
     for (const int32_t label : labels) renamed.push_back(7 - 3 * label);
     Values backwards;
-    for (int n = 23; n >= 0; --n)
-        backwards.insert(backwards.end(), &x[size_t(12 * n)], &x[size_t(12 * n)] + 12);
+    for (int n = 23; n >= 0; --n) backwards.insert(backwards.end(), &x[size_t(12 * n)], &x[size_t(12 * n)] + 12);
     const Values want = forward(exact(), c, x, {labels});
     expect_close(forward(exact(), c, x, {renamed}), want, 1e-14, "other names");
     expect_close(forward(exact(), c, backwards, {reversed}), want, 1e-13, "other order");
@@ -232,23 +224,19 @@ std::vector<Independent> independent_values() {
     for (const auto& json : nlohmann::json::parse(golden("snnl.json"))) {
         const int channels = json["C"], samples = json["N"], d = json["D"], groups = json["groups"];
         const uint64_t seed = json["seed"];
-        const Formula features("features", seed), group("groups", seed),
-            direction("direction", seed);
+        const Formula features("features", seed), group("groups", seed), direction("direction", seed);
         Independent one{.json = json,
                         .at = {.x = {.n = samples, .c = channels, .h = d},
                                .temperature = json["T"],
-                               .distance = json["distance"] == "cosine" ? Distance::cosine
-                                                                        : Distance::euclidean},
+                               .distance = json["distance"] == "cosine" ? Distance::cosine : Distance::euclidean},
                         .features = {},
                         .labels = {}};
-        for (int n = 0; n < samples; ++n)
-            one.labels.push_back(int32_t(group.u(uint64_t(n)) * groups));
+        for (int n = 0; n < samples; ++n) one.labels.push_back(int32_t(group.u(uint64_t(n)) * groups));
         for (int n = 0; n < samples; ++n)
             for (int c = 0; c < channels; ++c)
                 for (int i = 0; i < d; ++i)
-                    one.features.push_back(
-                        features.s(uint64_t((c * samples + n) * d + i)) + double(json["offset"]) +
-                        double(c) / channels * one.labels[size_t(n)] * direction.s(uint64_t(i)));
+                    one.features.push_back(features.s(uint64_t((c * samples + n) * d + i)) + double(json["offset"]) +
+                                           double(c) / channels * one.labels[size_t(n)] * direction.s(uint64_t(i)));
         all.push_back(std::move(one));
     }
     return all;
@@ -260,13 +248,11 @@ TEST(Snnl, IndependentValues) {
         EXPECT_NEAR(chance(one.labels), one.json["chance"], 1e-12);
         const auto expect_scores = [&](const Values& got, const Values& want) {
             ASSERT_EQ(got.size(), want.size());
-            for (size_t c = 0; c < got.size(); ++c)
-                EXPECT_NEAR(got[c], want[c], 1e-10) << "channel " << c;
+            for (size_t c = 0; c < got.size(); ++c) EXPECT_NEAR(got[c], want[c], 1e-10) << "channel " << c;
         };
         expect_scores(forward(exact(), one.at, one.features, {one.labels}), one.json["exact"]);
         one.at.definition = Definition::as_released;
-        expect_scores(forward(exact(), one.at, one.features, {one.labels}),
-                      one.json["as_released"]);
+        expect_scores(forward(exact(), one.at, one.features, {one.labels}), one.json["as_released"]);
     }
 }
 
@@ -274,17 +260,15 @@ TEST(Snnl, IndependentGradients) {
     for (const Independent& one : independent_values()) {
         SCOPED_TRACE(text("C ", one.at.x.c, ", N ", one.at.x.n, ", T ", one.at.temperature));
         const Map& m = one.at.x;
-        const Values dx = backward(exact(), one.at, one.features, {one.labels},
-                                   Values(size_t(m.c), 1.0), Write::replace, {});
+        const Values dx =
+            backward(exact(), one.at, one.features, {one.labels}, Values(size_t(m.c), 1.0), Write::replace, {});
         Values norm(size_t(m.c), 0.0);
         for (int n = 0; n < m.n; ++n)
             for (int c = 0; c < m.c; ++c)
-                for (int i = 0; i < m.h; ++i)
-                    norm[size_t(c)] += std::pow(dx[size_t(m.at(n, c, i, 0))], 2);
+                for (int i = 0; i < m.h; ++i) norm[size_t(c)] += std::pow(dx[size_t(m.at(n, c, i, 0))], 2);
         for (double& v : norm) v = std::sqrt(v);
         expect_close(norm, one.json["grad_l2_per_channel"], 1e-9, "norm a channel");
-        expect_close(Values(dx.begin(), dx.begin() + 4), one.json["grad_first4"], 1e-9,
-                     "first of channel 0");
+        expect_close(Values(dx.begin(), dx.begin() + 4), one.json["grad_first4"], 1e-9, "first of channel 0");
     }
 }
 
@@ -296,13 +280,11 @@ protected:
     // body(case, features, groups of one set) over maps, distances, temperatures and kinds of groups
     template <class Body>
     void for_each_case(const Body& body) const {
-        const Map maps[] = {{.n = 70, .c = 3, .h = 7, .w = 7},
-                            {.n = 40, .c = 17, .h = 2, .w = 2},
-                            {.n = 33, .c = 1, .h = 5, .w = 3},
-                            {.n = 65, .c = 3, .h = 1, .w = 1},
-                            {.n = 3, .c = 16, .h = 4, .w = 4},
-                            {.n = 201, .c = 2, .h = 3, .w = 1},   // tiles off the diagonal
-                            {.n = 530, .c = 1, .h = 1, .w = 2}};  // several of them to a block
+        const Map maps[] = {
+            {.n = 70, .c = 3, .h = 7, .w = 7}, {.n = 40, .c = 17, .h = 2, .w = 2},
+            {.n = 33, .c = 1, .h = 5, .w = 3}, {.n = 65, .c = 3, .h = 1, .w = 1},
+            {.n = 3, .c = 16, .h = 4, .w = 4}, {.n = 201, .c = 2, .h = 3, .w = 1},  // tiles off the diagonal
+            {.n = 530, .c = 1, .h = 1, .w = 2}};                                    // several of them to a block
         for (const Map& m : maps) {
             // Of bf16 only the reading of x is its own: the small maps show it.
             if (table().activation == Type::bf16 && m.n > 40) continue;
@@ -310,12 +292,10 @@ protected:
                 for (const double temperature : {1.0, 0.1}) {
                     if (slow() && temperature != 1 && m.n > 40) continue;
                     SCOPED_TRACE(text("map ", m.n, "x", m.c, "x", m.h, "x", m.w, ", ",
-                                      distance == Distance::cosine ? "cosine" : "euclidean", ", T ",
-                                      temperature));
+                                      distance == Distance::cosine ? "cosine" : "euclidean", ", T ", temperature));
                     const SnnlCase c{.x = m,
-                                     .temperature = distance == Distance::cosine
-                                                        ? temperature
-                                                        : temperature * 2 * double(m.pixels()),
+                                     .temperature = distance == Distance::cosine ? temperature
+                                                                                 : temperature * 2 * double(m.pixels()),
                                      .distance = distance};
                     Values x = random_values(m.logical(), 1, table().activation);
                     Labels some = random_labels(m.n, 3, 2);
@@ -337,9 +317,8 @@ TEST_P(SnnlOn, Forward) {
         groups.labels.insert(groups.labels.end(), second.begin(), second.end());
         for (const Definition definition : {Definition::exact, Definition::as_released}) {
             c.definition = definition;
-            expect_close(estimable(forward(table(), c, x, groups)),
-                         estimable(forward(exact(), c, x, groups)), tolerance(),
-                         definition == Definition::exact ? "exact" : "as released");
+            expect_close(estimable(forward(table(), c, x, groups)), estimable(forward(exact(), c, x, groups)),
+                         tolerance(), definition == Definition::exact ? "exact" : "as released");
         }
     });
 }
@@ -360,28 +339,22 @@ TEST_P(SnnlOn, Backward) {
 // What pruning reads off the scores is the order of the channels; rows of 900 numbers are sums that a tensor core leaves
 // several times.
 TEST_P(SnnlOn, RanksChannelsAsDoubleDoes) {
-    for (const Map& m :
-         {Map{.n = 64, .c = 48, .h = 4, .w = 4}, Map{.n = 12, .c = 4, .h = 30, .w = 30}}) {
+    for (const Map& m : {Map{.n = 64, .c = 48, .h = 4, .w = 4}, Map{.n = 12, .c = 4, .h = 30, .w = 30}}) {
         const Labels labels = random_labels(m.n, 2, 1);
         Values x = random_values(m.logical(), 1);
         for (int n = 0; n < m.n; ++n)  // the later the channel, the more it tells the label
             for (int c = 0; c < m.c; ++c)
-                for (int h = 0; h < m.h; ++h)
-                    x[size_t(m.at(n, c, h, 0))] += 0.02 * c * labels[size_t(n)];
-        for (double& v : x)
-            v = table().activation == Type::bf16 ? fp::to_float(fp::to_bf16(float(v))) : float(v);
-        const Values want = forward(exact(), {.x = m}, x, {labels}),
-                     got = forward(table(), {.x = m}, x, {labels});
+                for (int h = 0; h < m.h; ++h) x[size_t(m.at(n, c, h, 0))] += 0.02 * c * labels[size_t(n)];
+        for (double& v : x) v = table().activation == Type::bf16 ? fp::to_float(fp::to_bf16(float(v))) : float(v);
+        const Values want = forward(exact(), {.x = m}, x, {labels}), got = forward(table(), {.x = m}, x, {labels});
         const auto ranked = [](const Values& of) {
             std::vector<size_t> order(of.size());
             std::iota(order.begin(), order.end(), size_t(0));
-            std::sort(order.begin(), order.end(),
-                      [&](size_t a, size_t b) { return of[a] < of[b]; });
+            std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return of[a] < of[b]; });
             return order;
         };
         EXPECT_EQ(ranked(got), ranked(want));
-        for (size_t c = 0; c < want.size(); ++c)
-            EXPECT_NEAR(got[c], want[c], 2e-7) << "channel " << c;
+        for (size_t c = 0; c < want.size(); ++c) EXPECT_NEAR(got[c], want[c], 2e-7) << "channel " << c;
     }
 }
 
@@ -389,9 +362,7 @@ TEST_P(SnnlOn, ChannelsInRangesGiveTheSameBits) {
     const SnnlCase cases[] = {
         {.x = {.n = 129, .c = 200, .h = 3, .w = 1}},  // more blocks would share a channel of 32
         {.x = {.n = 20, .c = 70, .h = 2, .w = 2}, .temperature = 0.01},
-        {.x = {.n = 20, .c = 41, .h = 2, .w = 2},
-         .temperature = 8,
-         .distance = Distance::euclidean}};
+        {.x = {.n = 20, .c = 41, .h = 2, .w = 2}, .temperature = 8, .distance = Distance::euclidean}};
     for (const SnnlCase& whole : cases) {
         const Map& m = whole.x;
         if (table().activation == Type::bf16 && m.n > 20) continue;
@@ -424,8 +395,7 @@ TEST_P(SnnlOn, SmallTemperatureStaysFinite) {
                              .distance = distance,
                              .definition = definition};
             const Values x = random_values(c.x.logical(), 1, table().activation);
-            for (const double s : forward(table(), c, x, {random_labels(20, 2, 2)}))
-                EXPECT_TRUE(std::isfinite(s)) << s;
+            for (const double s : forward(table(), c, x, {random_labels(20, 2, 2)})) EXPECT_TRUE(std::isfinite(s)) << s;
         }
 }
 
@@ -442,10 +412,8 @@ TEST(Snnl, BackwardIsTheGradient) {
             expect_gradient(
                 {random_values(c.x.logical(), 1)},
                 [&](const std::vector<Values>& v) { return forward(exact(), c, v[0], groups); },
-                [&](const std::vector<Values>& v, const Values& dy,
-                    const std::vector<Values>& before) {
-                    return std::vector<Values>{
-                        backward(exact(), c, v[0], groups, dy, Write::add, before[0])};
+                [&](const std::vector<Values>& v, const Values& dy, const std::vector<Values>& before) {
+                    return std::vector<Values>{backward(exact(), c, v[0], groups, dy, Write::add, before[0])};
                 });
     }
 }

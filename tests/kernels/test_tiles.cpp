@@ -33,9 +33,7 @@ TEST(Tiles, ExpectedTimesOfResNetsMiddleLayer) {
 
 TEST(Tiles, NarrowOutputsGetNarrowTiles) {
     const auto tile = [](int c, int k) {
-        return best_tile(forward_of(conv(256, c, 56, k, 3, 1), 2, kDevice.bf16_matrix),
-                         kTensorTiles)
-            .tile;
+        return best_tile(forward_of(conv(256, c, 56, k, 3, 1), 2, kDevice.bf16_matrix), kTensorTiles).tile;
     };
     EXPECT_EQ(tile(64, 128), (TileSize{128, 128}));
     EXPECT_EQ(tile(64, 64), (TileSize{128, 64}));
@@ -47,8 +45,8 @@ TEST(Tiles, NarrowOutputsGetNarrowTiles) {
 TEST(Tiles, TimeGrowsWithTheNumberOfOutputs) {
     double before = 0;
     for (int k = 8; k <= 512; k += 8) {
-        const double now = expected_seconds(
-            forward_of(conv(128, 64, 28, k, 3, 1), 2, kDevice.bf16_matrix), kTensorTiles, 0);
+        const double now =
+            expected_seconds(forward_of(conv(128, 64, 28, k, 3, 1), 2, kDevice.bf16_matrix), kTensorTiles, 0);
         EXPECT_GE(now, before) << k << " outputs";
         before = now;
     }
@@ -57,8 +55,7 @@ TEST(Tiles, TimeGrowsWithTheNumberOfOutputs) {
 TEST(Tiles, PartsOfASumCoverItOnce) {
     for (const int64_t length : {1, 31, 64, 1000, 200704})
         for (const int64_t tiles : {1, 9, 36, 1000}) {
-            for (const Split split :
-                 {split_sum(length, tiles, 32, 64), split_in_waves(length, tiles, 32)}) {
+            for (const Split split : {split_sum(length, tiles, 32, 64), split_in_waves(length, tiles, 32)}) {
                 EXPECT_EQ(split.part % 32, 0);
                 EXPECT_GE(split.parts() * split.part, length);
                 EXPECT_LT((split.parts() - 1) * split.part, length);
@@ -99,8 +96,7 @@ TEST(Tiles, WindowsBeyondTheCopyUnitGoElsewhere) {
 }
 
 TEST(Tiles, WideMapsOfBf16AreStoredByWholeSectors) {
-    for (const auto& [channels, stored] :
-         {std::pair{1, 8}, {95, 96}, {81, 88}, {96, 96}, {97, 112}, {353, 368}})
+    for (const auto& [channels, stored] : {std::pair{1, 8}, {95, 96}, {81, 88}, {96, 96}, {97, 112}, {353, 368}})
         EXPECT_EQ(nhwc_block_bf16(channels), stored);
 }
 

@@ -11,24 +11,20 @@
 namespace fp {
 namespace {
 
-Map map(int n, int c, int h, int w) {
-    return {.n = n, .c = c, .h = h, .w = w, .block = nhwc_block(c)};
-}
+Map map(int n, int c, int h, int w) { return {.n = n, .c = c, .h = h, .w = w, .block = nhwc_block(c)}; }
 
 // Network shapes in small, odd widths, one pixel, more packs than a block is wide, fewer rows than blocks, and more
 // steps than a block takes at once.
-const Map kMaps[] = {map(4, 64, 16, 16),  map(3, 45, 5, 7),   map(1, 3, 1, 1),
-                     map(8, 17, 1, 1),    map(2, 270, 3, 5),  map(1, 2048, 3, 3),
-                     map(2, 8, 90, 90),   map(3, 45, 67, 67), map(5, 24, 211, 97),
-                     map(3, 264, 41, 29), map(1, 8, 1, 129)};
+const Map kMaps[] = {map(4, 64, 16, 16),  map(3, 45, 5, 7),    map(1, 3, 1, 1),   map(8, 17, 1, 1),
+                     map(2, 270, 3, 5),   map(1, 2048, 3, 3),  map(2, 8, 90, 90), map(3, 45, 67, 67),
+                     map(5, 24, 211, 97), map(3, 264, 41, 29), map(1, 8, 1, 129)};
 
 std::string name(const Map& m) { return text(m.n, "x", m.c, "x", m.h, "x", m.w); }
 
 TEST(Walks, SwathsCoverEveryPackOnce) {
     for (const Map& m : kMaps)
         for (const int pack : {4, 8})
-            for (const Swath& s :
-                 {swath_of_map(m, pack), swath_of_sums(m, pack), swath_of_moments(m, pack)})
+            for (const Swath& s : {swath_of_map(m, pack), swath_of_sums(m, pack), swath_of_moments(m, pack)})
                 for (const bool from_end : {false, true}) {
                     SCOPED_TRACE(text(name(m), " pack ", pack, " from end ", from_end));
                     std::vector<int> seen(size_t(m.stored() / pack));
@@ -56,8 +52,7 @@ TEST(Walks, TheEndIsTheBeginReversed) {
                              end = s.place(int(s.blocks()) - 1 - block, thread, true);
             ASSERT_EQ(begin.chunk, end.chunk);
             ASSERT_EQ(begin.count, end.count);
-            for (int i = 0; i < begin.count; ++i)
-                EXPECT_EQ(begin.at(i), end.at(begin.count - 1 - i));
+            for (int i = 0; i < begin.count; ++i) EXPECT_EQ(begin.at(i), end.at(begin.count - 1 - i));
         }
 }
 
@@ -69,8 +64,7 @@ TEST(Walks, ChunksOfMomentsAreConsecutiveRows) {
         for (int block = 0; block < s.blocks(); ++block)
             for (int thread = 0; thread < Swath::kThreads; ++thread) {
                 const SwathPlace at = s.place(block, thread, false);
-                for (int i = 0; i < at.count; ++i)
-                    ASSERT_EQ(at.at(i) / s.packs / s.rows_of_chunk(), at.chunk);
+                for (int i = 0; i < at.count; ++i) ASSERT_EQ(at.at(i) / s.packs / s.rows_of_chunk(), at.chunk);
             }
     }
 }
@@ -84,8 +78,7 @@ TEST(Walks, SumsHaveFewChunks) {
 // would wrap them into the map.
 TEST(Walks, TheLargestMapIsCounted) {
     const Map largest = map(254, 8, 2048, 4096), larger = map(255, 8, 2048, 4096);
-    for (const Swath& s :
-         {swath_of_map(largest, 8), swath_of_sums(largest, 8), swath_of_moments(largest, 8)})
+    for (const Swath& s : {swath_of_map(largest, 8), swath_of_sums(largest, 8), swath_of_moments(largest, 8)})
         for (const int64_t block : {int64_t(0), s.blocks() / 2, s.blocks() - 1}) {
             const int64_t chunk = block / s.groups, stretch = chunk / s.abreast,
                           row = (stretch * s.abreast * s.run + chunk % s.abreast) * s.down;
@@ -115,8 +108,7 @@ TEST(Walks, ColumnsCoverEveryElementOnce) {
                     if (!at.inside) continue;
                     ASSERT_LE(at.end - at.first, most_run);
                     for (int row = at.first; row < at.end; ++row)
-                        ++seen.at(size_t(m.at(at.sample, 0, row, at.column) / m.block * c.packs +
-                                         at.pack));
+                        ++seen.at(size_t(m.at(at.sample, 0, row, at.column) / m.block * c.packs + at.pack));
                 }
             EXPECT_EQ(seen, std::vector<int>(seen.size(), 1));
         }
@@ -131,8 +123,7 @@ TEST(Walks, ColumnsHoldWhat32BitsCount) {
 TEST(Walks, DividersDivide) {
     for (const uint32_t by : {1u, 2u, 3u, 7u, 32u, 112u, 641u, 65537u, 2147483647u}) {
         const Divider divider = Divider::of(by);
-        for (const uint32_t n :
-             {0u, 1u, by - 1, by, by + 1, 3 * by, 123456789u, 2147483646u, 2147483647u}) {
+        for (const uint32_t n : {0u, 1u, by - 1, by, by + 1, 3 * by, 123456789u, 2147483646u, 2147483647u}) {
             if (n > 2147483647u) continue;
             uint32_t quotient = n;
             EXPECT_EQ(divider.take(quotient), int(n % by)) << n << " / " << by;

@@ -50,10 +50,8 @@ Values slide(const onnx::NodeProto& node, const Values& x, int64_t channels, Out
                     y.data.push_back(output(n, k, [&](auto visit) {
                         for (int64_t r = 0; r < size[0]; ++r)
                             for (int64_t s = 0; s < size[1]; ++s) {
-                                const int64_t h = i * stride[0] + r - pads[0],
-                                              w = j * stride[1] + s - pads[1];
-                                if (h >= 0 && h < x.shape[2] && w >= 0 && w < x.shape[3])
-                                    visit(h, w, r, s);
+                                const int64_t h = i * stride[0] + r - pads[0], w = j * stride[1] + s - pads[1];
+                                if (h >= 0 && h < x.shape[2] && w >= 0 && w < x.shape[3]) visit(h, w, r, s);
                             }
                     }));
     return y;
@@ -66,9 +64,7 @@ inline Values conv(const onnx::NodeProto& node, const Values& x, const Values& f
     return slide(node, x, f.shape[0], [&](int64_t n, int64_t k, auto window) {
         double sum = b ? b->data[size_t(k)] : 0;
         for (int64_t c = 0; c < f.shape[1]; ++c)
-            window([&](int64_t h, int64_t w, int64_t r, int64_t s) {
-                sum += x.at(n, c, h, w) * f.at(k, c, r, s);
-            });
+            window([&](int64_t h, int64_t w, int64_t r, int64_t s) { sum += x.at(n, c, h, w) * f.at(k, c, r, s); });
         return sum;
     });
 }
@@ -80,16 +76,13 @@ inline Values norm(const onnx::NodeProto& node, Values x, const std::vector<cons
     const int64_t map = x.shape[2] * x.shape[3];
     for (size_t i = 0; i < x.data.size(); ++i) {
         const size_t c = size_t(int64_t(i) / map % x.shape[1]);
-        x.data[i] =
-            (x.data[i] - in[3]->data[c]) / std::sqrt(in[4]->data[c] + eps) * in[1]->data[c] +
-            in[2]->data[c];
+        x.data[i] = (x.data[i] - in[3]->data[c]) / std::sqrt(in[4]->data[c] + eps) * in[1]->data[c] + in[2]->data[c];
     }
     return x;
 }
 
 inline Values gemm(const onnx::NodeProto& node, const Values& a, const Values& b, const Values& c) {
-    FP_CHECK(number(node, "transB") == 1 && number(node, "alpha") == 1 && number(node, "beta") == 1,
-             "y = a b' + c");
+    FP_CHECK(number(node, "transB") == 1 && number(node, "alpha") == 1 && number(node, "beta") == 1, "y = a b' + c");
     Values y{.shape = {a.shape[0], b.shape[0]}, .data = {}};
     for (int64_t n = 0; n < a.shape[0]; ++n)
         for (int64_t k = 0; k < b.shape[0]; ++k) {
@@ -110,9 +103,7 @@ inline Values run_node(const onnx::NodeProto& node, const std::vector<const Valu
     if (op == "MaxPool")
         return slide(node, x, x.shape[1], [&](int64_t n, int64_t c, auto window) {
             double most = -INFINITY;
-            window([&](int64_t h, int64_t w, int64_t, int64_t) {
-                most = std::max(most, x.at(n, c, h, w));
-            });
+            window([&](int64_t h, int64_t w, int64_t, int64_t) { most = std::max(most, x.at(n, c, h, w)); });
             return most;
         });
     if (op == "AveragePool")
@@ -134,8 +125,7 @@ inline Values run_node(const onnx::NodeProto& node, const std::vector<const Valu
         const int64_t map = x.shape[2] * x.shape[3];
         y.shape[2] = y.shape[3] = 1;
         y.data.assign(x.data.size() / size_t(map), 0.0);
-        for (size_t i = 0; i < x.data.size(); ++i)
-            y.data[i / size_t(map)] += x.data[i] / double(map);
+        for (size_t i = 0; i < x.data.size(); ++i) y.data[i / size_t(map)] += x.data[i] / double(map);
     } else if (op == "Flatten") {
         y.shape = {x.shape[0], int64_t(x.data.size()) / x.shape[0]};
     } else {

@@ -28,8 +28,8 @@ ModelCard card_for(const ModelSpec& spec, int size) {
 
 onnx::ModelProto export_of(const Network& net, int size, bool fold) {
     onnx::ModelProto model;
-    EXPECT_TRUE(model.ParseFromString(
-        onnx_bytes(net, card_for(net.spec, size), {.image_size = size, .fold_norms = fold})));
+    EXPECT_TRUE(
+        model.ParseFromString(onnx_bytes(net, card_for(net.spec, size), {.image_size = size, .fold_norms = fold})));
     return model;
 }
 
@@ -62,8 +62,7 @@ void expect_same_logits(const ModelSpec& spec, int size, int batch) {
     const Buffer images = testing::upload_map(k, map, pixel);
     const std::vector<double> ours = testing::logits(*net, {images.as<act>(), map}, {});
     Values input{.shape = {batch, 3, size, size}, .data = {}};
-    for (int i = 0; i < batch * 3 * size * size; ++i)
-        input.data.push_back(float(pixel(uint64_t(i))));
+    for (int i = 0; i < batch * 3 * size * size; ++i) input.data.push_back(float(pixel(uint64_t(i))));
     for (const bool fold : {false, true}) {
         const onnx::ModelProto model = export_of(*net, size, fold);
         expect_well_formed(model, spec.classes);
@@ -109,15 +108,13 @@ TEST(Onnx, graph_of_a_pruned_network_gives_its_logits) {
 
 TEST(Onnx, mean_over_windows_where_the_map_divides) {
     expect_same_logits({.arch = "vgg11", .classes = 3, .width = 0.015625}, 448, 1);
-    const auto net =
-        random_network({.arch = "vgg11", .classes = 3, .width = 0.03125}, kernels(Backend::cpu), 1);
+    const auto net = random_network({.arch = "vgg11", .classes = 3, .width = 0.03125}, kernels(Backend::cpu), 1);
     testing::expect_error(
         Exit::data, [&] { export_of(*net, 64, false); }, "2x2", "multiple of 224");
 }
 
 TEST(Onnx, resnet18_has_the_operators_of_torchvisions) {
-    const auto net =
-        random_network({.arch = "resnet18", .width = 0.0625}, kernels(Backend::cpu), 1);
+    const auto net = random_network({.arch = "resnet18", .width = 0.0625}, kernels(Backend::cpu), 1);
     using Counts = std::map<std::string, int>;
     EXPECT_EQ(count_operators(export_of(*net, 64, false)), (Counts{{"Conv", 20},
                                                                    {"BatchNormalization", 20},
@@ -142,12 +139,10 @@ TEST(Onnx, initializers_are_the_checkpoints_tensors) {
     for (const TensorEntry& entry : file.tensors) {
         if (entry.name.ends_with("num_batches_tracked")) continue;
         const auto& all = model.graph().initializer();
-        const auto tensor = std::find_if(all.begin(), all.end(),
-                                         [&](const auto& t) { return t.name() == entry.name; });
+        const auto tensor = std::find_if(all.begin(), all.end(), [&](const auto& t) { return t.name() == entry.name; });
         ASSERT_NE(tensor, all.end()) << entry.name;
         EXPECT_EQ(std::vector<int64_t>(tensor->dims().begin(), tensor->dims().end()), entry.shape);
-        EXPECT_EQ(tensor->raw_data(),
-                  std::string(reinterpret_cast<const char*>(entry.data.data()), entry.data.size()));
+        EXPECT_EQ(tensor->raw_data(), std::string(reinterpret_cast<const char*>(entry.data.data()), entry.data.size()));
         ++found;
     }
     EXPECT_EQ(int(found), model.graph().initializer_size());

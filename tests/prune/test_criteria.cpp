@@ -31,9 +31,7 @@ struct Bench {
           rows(trace_of(spec, kSize)),
           sets(channel_sets(rows.nodes)) {}
 
-    GradientSamples from(Session& session,
-                         const std::vector<int64_t>& samples,
-                         int batch_size) const {
+    GradientSamples from(Session& session, const std::vector<int64_t>& samples, int batch_size) const {
         return {.session = session,
                 .sets = sets,
                 .samples = samples,
@@ -71,8 +69,7 @@ struct Bench {
         return mean_loss(tape, cross_entropy(tape, y, batch.labels, entropy));
     }
     // d loss / d t where `move(t)` moves the parameters.
-    double slope(const std::vector<int64_t>& samples,
-                 const std::function<void(double)>& move) const {
+    double slope(const std::vector<int64_t>& samples, const std::function<void(double)>& move) const {
         constexpr double kStep = 1e-5;
         move(kStep);
         const double above = loss(samples);
@@ -98,9 +95,7 @@ struct Bench {
         });
     }
     // sum over the channel's theta of (theta d loss / d theta)^2
-    double sum_of_squares(const std::vector<int64_t>& samples,
-                          const ChannelSet& set,
-                          int channel) const {
+    double sum_of_squares(const std::vector<int64_t>& samples, const ChannelSet& set, int channel) const {
         double sum = 0;
         for (const std::string& name : set.rows) {
             const Param& p = *net->params.find(name);
@@ -149,16 +144,14 @@ TEST(Criteria, NormsOfFiltersAreSummedOverProducers) {
     const ChannelSet& set = set_of(b.sets, "conv1");
     for (const char* criterion : {"l1", "l2"}) {
         std::vector<double> want(set.channels, 0.0);
-        for (const char* name :
-             {"conv1.weight", "layer1.0.conv2.weight", "layer1.1.conv2.weight"}) {
+        for (const char* name : {"conv1.weight", "layer1.0.conv2.weight", "layer1.1.conv2.weight"}) {
             const Param& p = *b.net->params.find(name);
             const auto w = b.net->params.get(p);
             const int64_t row = p.count() / set.channels;
             for (int c = 0; c < set.channels; ++c) {
                 double sum = 0;
                 for (int64_t i = 0; i < row; ++i)
-                    sum += criterion[1] == '1' ? std::abs(w[c * row + i])
-                                               : w[c * row + i] * w[c * row + i];
+                    sum += criterion[1] == '1' ? std::abs(w[c * row + i]) : w[c * row + i] * w[c * row + i];
                 want[c] += criterion[1] == '1' ? sum : std::sqrt(sum);
             }
         }
@@ -198,8 +191,8 @@ TEST(Criteria, TaylorIsTheSquaredSlopeOfTheGate) {
             double want = 0;
             for (const std::vector<int64_t>& batch : {std::vector<int64_t>{0, 2}, {5, 7}})
                 for (const char* norm : {"layer2.0.bn2", "layer2.0.downsample.1", "layer2.1.bn2"}) {
-                    const double s = b.slope_of_scaling(
-                        batch, {std::string(norm) + ".weight", std::string(norm) + ".bias"}, c);
+                    const double s =
+                        b.slope_of_scaling(batch, {std::string(norm) + ".weight", std::string(norm) + ".bias"}, c);
                     want += s * s / 2;
                 }
             EXPECT_NEAR(values.at("layer2.1.conv2")[c], want, 1e-6 * want) << c;
@@ -225,8 +218,7 @@ TEST(Criteria, FairPruneIsTheDifferenceOfTheGroupsCurvature) {
     std::string chosen;
     // One sample per batch: no random sign matters.
     const GradientSamples from = b.from(session, samples, 1);
-    const auto values =
-        fairprune_values(from, halves(b), {.beta = 0.5, .protected_group = "right"}, chosen);
+    const auto values = fairprune_values(from, halves(b), {.beta = 0.5, .protected_group = "right"}, chosen);
     EXPECT_EQ(chosen, "right");
     const ChannelSet& set = set_of(b.sets, "layer1.0.conv1");
     double want = 0;
@@ -237,10 +229,7 @@ TEST(Criteria, FairPruneIsTheDifferenceOfTheGroupsCurvature) {
     fairprune_values(from, halves(b), {.beta = 0.5}, chosen);
     EXPECT_EQ(chosen, b.loss({0, 2, 4}) > b.loss({1, 3}) ? "left" : "right");
     expect_error(
-        Exit::usage,
-        [&] {
-            fairprune_values(from, halves(b), {.beta = 0.5, .protected_group = "middle"}, chosen);
-        },
+        Exit::usage, [&] { fairprune_values(from, halves(b), {.beta = 0.5, .protected_group = "middle"}, chosen); },
         "middle", "side");
 }
 
@@ -252,11 +241,9 @@ TEST(Criteria, SignedBatchesEstimateTheSamplesSquares) {
     const auto squares = [&](int batch_size, SampleSigns signs, uint64_t seed) {
         double sum = 0;
         const PredictOptions predict{.batch_size = batch_size, .workers = 1};
-        for_each_gradient({session, b.preprocessing, b.images, samples, predict}, signs, seed,
-                          [&](int64_t n) {
-                              for (const double g : b.net->params.get_grad(p))
-                                  sum += double(n) * double(n) * g * g / 2;
-                          });
+        for_each_gradient({session, b.preprocessing, b.images, samples, predict}, signs, seed, [&](int64_t n) {
+            for (const double g : b.net->params.get_grad(p)) sum += double(n) * double(n) * g * g / 2;
+        });
         return sum;
     };
     const double exact = squares(1, SampleSigns::alike, 0);
@@ -289,8 +276,7 @@ TEST(Criteria, FairGrapeImportanceComesFromTheGroupsOwnBatches) {
         importance[1].push_back(b.sum_of_squares({1, 3}, set, c));
     }
     const auto order = fairgrape_order(importance);
-    for (size_t i = 0; i < order.size(); ++i)
-        EXPECT_EQ(values.at(set.name())[order[i]], double(order.size() - i));
+    for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(values.at(set.name())[order[i]], double(order.size() - i));
 }
 
 TEST(Criteria, SkewnessByHand) {
@@ -311,8 +297,7 @@ TEST(Criteria, SkewnessByHand) {
 
 // Every criterion answers for both kinds of net, with three groups, for the sets that were asked for.
 TEST(Criteria, EveryOneScoresTheSetsAskedFor) {
-    for (const ModelSpec& spec :
-         {kResNet, ModelSpec{.arch = "vgg11_bn", .classes = 3, .width = 0.03125}, kVgg}) {
+    for (const ModelSpec& spec : {kResNet, ModelSpec{.arch = "vgg11_bn", .classes = 3, .width = 0.03125}, kVgg}) {
         Bench b(spec, "synth:n=24,size=32,classes=3,groups=3");
         const bool is_vgg = spec.arch != "resnet18";
         for (const Criterion* one : Criterion::all()) {
@@ -323,8 +308,7 @@ TEST(Criteria, EveryOneScoresTheSetsAskedFor) {
                                  .attributes = {{"group", 1}},
                                  .layers = is_vgg ? "features.*" : "layer1.*",
                                  .predict = {.batch_size = 8, .workers = 1}};
-            const ChannelScores scores =
-                score_channels(session, b.preprocessing, b.images, b.rows.nodes, o);
+            const ChannelScores scores = score_channels(session, b.preprocessing, b.images, b.rows.nodes, o);
             EXPECT_EQ(scores.sets.size(), is_vgg ? 8u : 3u) << spec.arch << " " << criterion;
             for (const auto& [set, values] : scores.sets) {
                 EXPECT_EQ(int(values.size()), set_of(b.sets, set).channels);
@@ -343,10 +327,9 @@ TEST(Criteria, WhatCannotBeScoredIsRefusedInWords) {
     Bench b(kResNet);
     Session session(*b.net);
     const auto score = [&](const std::string& criterion, std::map<std::string, double> attributes) {
-        score_channels(session, b.preprocessing, b.images, b.rows.nodes,
-                       {.criterion = criterion,
-                        .attributes = std::move(attributes),
-                        .predict = {.batch_size = 8, .workers = 1}});
+        score_channels(
+            session, b.preprocessing, b.images, b.rows.nodes,
+            {.criterion = criterion, .attributes = std::move(attributes), .predict = {.batch_size = 8, .workers = 1}});
     };
     expect_error(
         Exit::usage, [&] { score("l3", {}); }, "l3", "fairgrape");
@@ -364,9 +347,7 @@ TEST(Criteria, WhatCannotBeScoredIsRefusedInWords) {
 TEST(Layers, patterns_match_as_a_shells_do) {
     const Trace walk = trace_of({.arch = "resnet18", .width = 0.0625}, 32);
     const auto sets = channel_sets(walk.nodes);
-    const auto match = [&](const std::string& pattern) {
-        return match_layers(walk.nodes, sets, pattern);
-    };
+    const auto match = [&](const std::string& pattern) { return match_layers(walk.nodes, sets, pattern); };
     using Names = std::vector<std::string>;
     EXPECT_EQ(match("layer2.0.conv?"), (Names{"layer2.0.conv1", "layer2.0.conv2"}));
     EXPECT_EQ(match("*3*1*1"), (Names{"layer3.1.conv1"}));

@@ -28,8 +28,7 @@ std::vector<ChannelSet> sets_of(const ModelSpec& spec, int size = 32) {
 std::vector<int> some(int of, int count, uint64_t key) {
     std::vector<int> all(of);
     std::iota(all.begin(), all.end(), 0);
-    for (int i = 0; i < count; ++i)
-        std::swap(all[i], all[i + int(uniform_below(uint64_t(of - i), key, uint64_t(i)))]);
+    for (int i = 0; i < count; ++i) std::swap(all[i], all[i + int(uniform_below(uint64_t(of - i), key, uint64_t(i)))]);
     all.resize(count);
     return all;
 }
@@ -39,8 +38,7 @@ Removal random_removal(const std::vector<ChannelSet>& sets, uint64_t key) {
     Removal out;
     for (const ChannelSet& set : sets) {
         ++key;
-        const int count =
-            int(uniform_below(uint64_t(set.channels), key, 999));  // 0 .. channels - 1
+        const int count = int(uniform_below(uint64_t(set.channels), key, 999));  // 0 .. channels - 1
         if (set.prunable && count > 0) out[set.name()] = some(set.channels, count, key);
     }
     return out;
@@ -74,8 +72,7 @@ Run train_pass(const Network& net, const Tensor& images, const std::vector<int32
     return run;
 }
 
-void expect_cut_is_silence(
-    const ModelSpec& spec, Backend backend, double tolerance, uint64_t seed, int batch) {
+void expect_cut_is_silence(const ModelSpec& spec, Backend backend, double tolerance, uint64_t seed, int batch) {
     const Kernels* k = find_kernels(backend);
     if (!k) GTEST_SKIP() << "no backend " << name(backend) << " here";
     const auto sets = sets_of(spec);
@@ -86,13 +83,10 @@ void expect_cut_is_silence(
     const auto small = cut(*dense, sets, removal);
     silence(*dense, sets, removal);
     const Map map = image_map(*k, batch, 32);
-    const Buffer images =
-        testing::upload_map(*k, map, [&](uint64_t i) { return uniform_double(seed + 7, i) - 0.5; });
+    const Buffer images = testing::upload_map(*k, map, [&](uint64_t i) { return uniform_double(seed + 7, i) - 0.5; });
     const Tensor x{images.as<act>(), map};
     for (const Mode mode : {Mode::eval, Mode::infer})
-        EXPECT_LT(relative_difference(logits(*small, x, {.mode = mode}),
-                                      logits(*dense, x, {.mode = mode})),
-                  tolerance);
+        EXPECT_LT(relative_difference(logits(*small, x, {.mode = mode}), logits(*dense, x, {.mode = mode})), tolerance);
 
     std::vector<int32_t> labels(batch);
     for (int i = 0; i < batch; ++i) labels[i] = i % spec.classes;
@@ -100,8 +94,7 @@ void expect_cut_is_silence(
     // Batch statistics of few pixels (1x1 maps at the end) magnify what float rounds, so gradients are
     // compared in double alone.
     const bool exact = k->activation == Type::f64;
-    EXPECT_LT(relative_difference(a.logits, b.logits), exact ? tolerance : 1e-2)
-        << "in training mode";
+    EXPECT_LT(relative_difference(a.logits, b.logits), exact ? tolerance : 1e-2) << "in training mode";
     EXPECT_LT(small->params.parameters(), dense->params.parameters());
     if (!exact) return;
     const auto kept = kept_of(*dense, sets, removal);
@@ -117,26 +110,20 @@ class Removals : public ::testing::TestWithParam<std::tuple<const char*, uint64_
 
 TEST_P(Removals, CutIsSilenceInDouble) {
     const auto [arch, seed] = GetParam();
-    expect_cut_is_silence({.arch = arch, .classes = 5, .width = 0.125}, Backend::reference_f64,
-                          1e-12, seed, 2);
+    expect_cut_is_silence({.arch = arch, .classes = 5, .width = 0.125}, Backend::reference_f64, 1e-12, seed, 2);
 }
 TEST_P(Removals, CutIsSilenceOnTheHost) {
     const auto [arch, seed] = GetParam();
     expect_cut_is_silence({.arch = arch, .classes = 5, .width = 0.25}, Backend::cpu, 1e-5, seed, 4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models,
-                         Removals,
-                         ::testing::Combine(::testing::Values("resnet18",
-                                                              "resnet34",
-                                                              "resnet50",
-                                                              "resnet101",
-                                                              "vgg11",
-                                                              "vgg11_bn",
-                                                              "vgg13",
-                                                              "vgg16_bn",
-                                                              "vgg19"),
-                                            ::testing::Values(1, 2)));
+INSTANTIATE_TEST_SUITE_P(
+    Models,
+    Removals,
+    ::testing::Combine(
+        ::testing::Values(
+            "resnet18", "resnet34", "resnet50", "resnet101", "vgg11", "vgg11_bn", "vgg13", "vgg16_bn", "vgg19"),
+        ::testing::Values(1, 2)));
 
 TEST(Removal, EverySetAlone) {
     for (const char* arch : {"resnet18", "resnet50", "vgg11_bn"}) {
@@ -144,8 +131,7 @@ TEST(Removal, EverySetAlone) {
         const Kernels& k = kernels(Backend::reference_f64);
         const auto sets = sets_of(spec);
         const Map map = image_map(k, 1, 32);
-        const Buffer images =
-            testing::upload_map(k, map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
+        const Buffer images = testing::upload_map(k, map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
         uint64_t key = 0;
         for (const ChannelSet& set : sets) {
             if (!set.prunable) continue;
@@ -176,8 +162,7 @@ TEST(Removal, TwiceIsTheUnion) {
 
     KeptChannels kept = compose({}, sets, {{"layer2.1.conv2", {1, 3}}});
     kept = compose(kept, sets_of(once->spec), {{"layer2.1.conv2", {0, 2}}});
-    EXPECT_EQ(kept.at("layer2.1.conv2"),
-              (std::vector<int>{2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
+    EXPECT_EQ(kept.at("layer2.1.conv2"), (std::vector<int>{2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
 }
 
 // What the released code calls pruning: the filter is 0, the norm's shift still comes through.
@@ -196,12 +181,12 @@ TEST(Removal, AMaskedFilterStillEmitsItsBias) {
     EXPECT_EQ(net->params.get(*net->params.find("layer1.0.bn1.bias")), before);
 
     const Map map = image_map(net->kernels(), 1, 32);
-    const Buffer images = testing::upload_map(
-        net->kernels(), map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
+    const Buffer images =
+        testing::upload_map(net->kernels(), map, [&](uint64_t i) { return uniform_double(5, i) - 0.5; });
     const auto small = cut(*net, sets, removal);
-    EXPECT_GT(relative_difference(logits(*small, {images.as<act>(), map}, {}),
-                                  logits(*net, {images.as<act>(), map}, {})),
-              1e-6);
+    EXPECT_GT(
+        relative_difference(logits(*small, {images.as<act>(), map}, {}), logits(*net, {images.as<act>(), map}, {})),
+        1e-6);
 }
 
 TEST(Removal, NothingToRemoveAndNothingLeftAreErrors) {
@@ -218,20 +203,15 @@ TEST(Removal, NothingToRemoveAndNothingLeftAreErrors) {
 
 TEST(ChannelSets, ResNetStagesAreTied) {
     const auto sets = sets_of({.arch = "resnet18"});
-    EXPECT_EQ(
-        std::count_if(sets.begin(), sets.end(), [](const ChannelSet& s) { return s.prunable; }),
-        12);
+    EXPECT_EQ(std::count_if(sets.begin(), sets.end(), [](const ChannelSet& s) { return s.prunable; }), 12);
     const ChannelSet& stage1 = set_of(sets, "conv1");
-    EXPECT_EQ(stage1.layers,
-              (std::vector<std::string>{"conv1", "layer1.0.conv2", "layer1.1.conv2"}));
+    EXPECT_EQ(stage1.layers, (std::vector<std::string>{"conv1", "layer1.0.conv2", "layer1.1.conv2"}));
     const ChannelSet& stage4 = set_of(sets, "layer4.1.conv2");
     EXPECT_EQ(stage4.columns, (std::vector<std::string>{"layer4.1.conv1.weight", "fc.weight"}));
     EXPECT_EQ(stage4.channels, 512);
     EXPECT_THROW(set_of(sets, "layer5"), Error);
     const auto deep = sets_of({.arch = "resnet50"});
-    EXPECT_EQ(
-        std::count_if(deep.begin(), deep.end(), [](const ChannelSet& s) { return s.prunable; }),
-        37);
+    EXPECT_EQ(std::count_if(deep.begin(), deep.end(), [](const ChannelSet& s) { return s.prunable; }), 37);
 }
 
 TEST(ChannelSets, ParametersFreedAreAsComputed) {

@@ -82,11 +82,9 @@ TEST(PruneObserver, ALabelStandsInFrontOfEverything) {
 
 // A thin network on generated images.
 struct Loop : ::testing::Test {
-    ImageData data =
-        open_images("synth:n=80,size=16,classes=2,groups=2,bias=0.9,seed=1", {.image_size = 16});
-    LoadedModel dense{.network = models::build(
-                          {.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625},
-                          *find_kernels(Backend::cpu)),
+    ImageData data = open_images("synth:n=80,size=16,classes=2,groups=2,bias=0.9,seed=1", {.image_size = 16});
+    LoadedModel dense{.network = models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625},
+                                               *find_kernels(Backend::cpu)),
                       .card = {.preprocessing = {.image_size = 16}, .classes = data.set.classes}};
     PruneSettings settings{.attributes = {"group"},
                            .criterion = "l1",

@@ -18,13 +18,11 @@ TEST(Pareto, DominatedIsWorseInOneThingAndBetterInNone) {
                          model(0.7, 0.05, 2),                     // but fairer
                          model(0.8, std::nan(""), 1)}),
               (std::vector<bool>{false, true, false, false, true}));
-    EXPECT_EQ(dominated({model(0.5, 0.1, 1), model(0.5, 0.1, 1)}),
-              (std::vector<bool>{false, false}));
+    EXPECT_EQ(dominated({model(0.5, 0.1, 1), model(0.5, 0.1, 1)}), (std::vector<bool>{false, false}));
 }
 
 TEST(Pareto, TimesWhoseIntervalsOverlapAreAlike) {
-    const ParetoFigures accurate{0.8, 0.1, 0.89, 0.93}, quick{0.7, 0.1, 0.85, 0.90},
-        quicker{0.7, 0.1, 0.80, 0.88};
+    const ParetoFigures accurate{0.8, 0.1, 0.89, 0.93}, quick{0.7, 0.1, 0.85, 0.90}, quicker{0.7, 0.1, 0.80, 0.88};
     EXPECT_EQ(dominated({accurate, quick}), (std::vector<bool>{false, true}));
     EXPECT_EQ(dominated({accurate, quicker}), (std::vector<bool>{false, false}));
 }

@@ -15,8 +15,8 @@ namespace {
 const double kNaN = std::nan("");
 
 TEST(Ranks, TauIsScipys) {
-    EXPECT_NEAR(kendall_tau_b({3, 1, 4, 1, 5, 9, 2, 6, 5, 3}, {2, 7, 1, 8, 2, 8, 1, 8, 2, 8}),
-                0.13041013273932525, 1e-12);
+    EXPECT_NEAR(kendall_tau_b({3, 1, 4, 1, 5, 9, 2, 6, 5, 3}, {2, 7, 1, 8, 2, 8, 1, 8, 2, 8}), 0.13041013273932525,
+                1e-12);
     EXPECT_NEAR(kendall_tau_b({1, 2, 3, 4, 5}, {3, 1, 2, 5, 4}), 0.39999999999999997, 1e-12);
     std::vector<double> a, b;
     for (int i = 0; i < 40; ++i) {
@@ -47,10 +47,10 @@ LayerScores layer(const char* name, const char* attribute, std::vector<double> v
 }
 
 TEST(Ranks, FilesAreComparedByLayerAndAttributeElseBySet) {
-    const ScoresFile a{.criterion = "snnl",
-                       .layers = {layer("a", "sex", {1, 2, 3, 4}), layer("a", "age", {1, 2, 3, 4}),
-                                  layer("b", "sex", {1, 2, 3, 4})},
-                       .sets = {{"a", {1, 2, 3, 4}}}};
+    const ScoresFile a{
+        .criterion = "snnl",
+        .layers = {layer("a", "sex", {1, 2, 3, 4}), layer("a", "age", {1, 2, 3, 4}), layer("b", "sex", {1, 2, 3, 4})},
+        .sets = {{"a", {1, 2, 3, 4}}}};
     const ScoresFile b{.criterion = "snnl",
                        .layers = {layer("b", "sex", {1, 2, 4, 3}), layer("a", "sex", {4, 3, 2, 1})},
                        .sets = {{"a", {4, 3, 2, 1}}}};

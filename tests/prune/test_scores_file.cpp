@@ -29,11 +29,7 @@ ordered_json document() {
         .normalized = {1.0 / 7, std::numeric_limits<double>::quiet_NaN(), 3.0 / 7},
         .reason = "a group of one",
         .blocks = 3,
-        .null = {.permutations = 2,
-                 .mean = {1, 2, 3},
-                 .sd = {4, 5, 6},
-                 .z = {-7, 0, 7},
-                 .p = {1, 1, 1}},
+        .null = {.permutations = 2, .mean = {1, 2, 3}, .sd = {4, 5, 6}, .z = {-7, 0, 7}, .p = {1, 1, 1}},
         .over_null = true,
         .seconds = 0.25};
     return {{"model", "abc"}, {"criterion", "snnl"}, {"layers", {to_json(layer)}}};
@@ -56,10 +52,8 @@ TEST(ScoresFile, what_is_written_is_read) {
 }
 
 TEST(ScoresFile, sets_of_other_criteria_are_read) {
-    const ordered_json l1{{"model", "abc"},
-                          {"criterion", "l1"},
-                          {"layers", ordered_json::array()},
-                          {"sets", {{"layer4", {0.5, 1.5}}}}};
+    const ordered_json l1{
+        {"model", "abc"}, {"criterion", "l1"}, {"layers", ordered_json::array()}, {"sets", {{"layer4", {0.5, 1.5}}}}};
     const ScoresFile file = read_scores(json_line(l1), "scores.json", "abc");
     EXPECT_EQ(file.criterion, "l1");
     EXPECT_EQ(file.sets.at("layer4"), (std::vector<double>{0.5, 1.5}));
@@ -67,34 +61,29 @@ TEST(ScoresFile, sets_of_other_criteria_are_read) {
 
 TEST(ScoresFile, scores_of_another_model_are_refused) {
     expect_error(
-        Exit::model, [] { read_scores(json_line(document()), "scores.json", "xyz"); },
-        "scores.json", "another model", "abc", "xyz");
+        Exit::model, [] { read_scores(json_line(document()), "scores.json", "xyz"); }, "scores.json", "another model",
+        "abc", "xyz");
 }
 
 TEST(ScoresFile, what_is_no_such_document_is_refused_in_words) {
     const auto refused = [](const ordered_json& value, const char* words) {
         expect_error(
-            Exit::data, [&] { read_scores(json_line(value), "scores.json", "abc"); },
-            "scores.json: ", words);
+            Exit::data, [&] { read_scores(json_line(value), "scores.json", "abc"); }, "scores.json: ", words);
     };
     refused(ordered_json::array(), "no `model`");
     refused({{"model", 3}}, "`model` is not a string");
     refused({{"model", "abc"}}, "no `criterion`");
     refused({{"model", "abc"}, {"criterion", "snnl"}}, "no `layers`");
     refused({{"model", "abc"}, {"criterion", "snnl"}, {"layers", "x"}}, "`layers` is not a list");
-    refused({{"model", "abc"}, {"criterion", "snnl"}, {"layers", ordered_json::array()}},
-            "no layer was scored");
+    refused({{"model", "abc"}, {"criterion", "snnl"}, {"layers", ordered_json::array()}}, "no layer was scored");
     const auto by_l1 = [](const ordered_json& sets) -> ordered_json {
-        return {{"model", "abc"},
-                {"criterion", "l1"},
-                {"layers", ordered_json::array()},
-                {"sets", sets}};
+        return {{"model", "abc"}, {"criterion", "l1"}, {"layers", ordered_json::array()}, {"sets", sets}};
     };
     refused(by_l1(3), "`sets` is not an object of lists");
     refused(by_l1(ordered_json::object()), "`sets` is not an object of lists");
     refused(by_l1({{"layer4", {1, "x"}}}), "`layer4` is not a number or null");
-    for (const char* key : {"layer", "tap", "attribute", "definition", "distance", "temperature",
-                            "samples", "chance", "score", "normalized"}) {
+    for (const char* key : {"layer", "tap", "attribute", "definition", "distance", "temperature", "samples", "chance",
+                            "score", "normalized"}) {
         ordered_json without = document();
         without["layers"][0].erase(key);
         refused(without, key);

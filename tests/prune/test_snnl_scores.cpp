@@ -40,8 +40,8 @@ TEST(SnnlScores, FourPointsByHand) {
     EXPECT_NEAR(aabb.chance, std::log(3), 1e-12);
     EXPECT_NEAR(aabb.normalized[0], std::log(kE + 2) / std::log(3), 1e-12);
     EXPECT_NEAR(abab.score[0], std::log(1 + 2 / kE), 1e-12);
-    EXPECT_NEAR(score({0, 0, 1, 1}, {.definition = Definition::as_released}).score[0],
-                std::log((kE + 2) / (kE + 1)), 1e-8);
+    EXPECT_NEAR(score({0, 0, 1, 1}, {.definition = Definition::as_released}).score[0], std::log((kE + 2) / (kE + 1)),
+                1e-8);
 }
 
 TEST(SnnlScores, OneGroupIsNotEstimable) {
@@ -54,8 +54,8 @@ TEST(SnnlScores, GivenTheClassOnlyPairsOfOneClassCount) {
     // Classes 0 0 1 1 with groups a a a b: in the first class nothing is to be told, in the second nobody has
     // a partner. With classes 0 1 0 1 and groups a a b b nobody has one.
     EXPECT_FALSE(score({0, 0, 1, 1}, {.given_class = true}, {0, 1, 0, 1}).reason.empty());
-    EXPECT_NEAR(chance({0, 0, 0, 1, 0, 0}, {0, 0, 0, 0, 1, 1}),
-                -(3 * std::log(2.0 / 3) + 2 * std::log(1.0)) / 5, 1e-12);
+    EXPECT_NEAR(chance({0, 0, 0, 1, 0, 0}, {0, 0, 0, 0, 1, 1}), -(3 * std::log(2.0 / 3) + 2 * std::log(1.0)) / 5,
+                1e-12);
 }
 
 TEST(SnnlScores, ChanceOfFortyAndEightyEight) {
@@ -77,9 +77,9 @@ TEST(SnnlScores, SetsWeighAttributesAndProtectTheClass) {
     const auto layer = [](const char* name, const char* attribute, double x, double y) {
         return LayerScores{.layer = name, .attribute = attribute, .normalized = {x, y}};
     };
-    const std::vector<LayerScores> scores{
-        layer("a", "sex", 0.9, 0.6), layer("b", "sex", 0.7, 0.8),   layer("a", "age", 0.5, 1.0),
-        layer("b", "age", 0.5, 1.0), layer("a", "class", 1.0, 0.2), layer("b", "class", 0.8, 0.2)};
+    const std::vector<LayerScores> scores{layer("a", "sex", 0.9, 0.6),   layer("b", "sex", 0.7, 0.8),
+                                          layer("a", "age", 0.5, 1.0),   layer("b", "age", 0.5, 1.0),
+                                          layer("a", "class", 1.0, 0.2), layer("b", "class", 0.8, 0.2)};
     const auto values = [&](std::map<std::string, double> weights, double lambda) {
         return snnl_set_scores({set}, scores, weights, "class", lambda).at("b");
     };
@@ -111,24 +111,19 @@ std::vector<int32_t> two_groups(int first, int second) {
     return labels;
 }
 // In the order given: the sample at place i is the order[i]-th.
-LayerScores noise_scores(const Noise& n,
-                         const std::vector<int32_t>& labels,
-                         const std::vector<int>& order) {
+LayerScores noise_scores(const Noise& n, const std::vector<int32_t>& labels, const std::vector<int>& order) {
     const Kernels& k = kernels(Backend::cpu);
-    Features f{.layer = "a",
-               .map = {.n = int(labels.size()),
-                       .c = n.channels,
-                       .h = n.side,
-                       .w = n.side,
-                       .block = k.block(n.channels)},
-               .data = {}};
+    Features f{
+        .layer = "a",
+        .map = {.n = int(labels.size()), .c = n.channels, .h = n.side, .w = n.side, .block = k.block(n.channels)},
+        .data = {}};
     const int pixels = n.side * n.side;
     f.data = testing::upload_map(k, f.map, [&](uint64_t i) {
         const auto pixel = int(i % uint64_t(pixels));
         const auto channel = int(i / uint64_t(pixels) % uint64_t(n.channels));
         const int sample = order[i / uint64_t(pixels) / uint64_t(n.channels)];
-        const double u = uniform_double(
-            7, uint64_t(sample * n.channels + channel) * uint64_t(pixels) + uint64_t(pixel));
+        const double u =
+            uniform_double(7, uint64_t(sample * n.channels + channel) * uint64_t(pixels) + uint64_t(pixel));
         const double side = labels[size_t(sample)] == 0 ? -1 : 1;
         const double shift = channel < n.sensitive && pixel == 0 ? n.shift * side : 0;
         return std::sqrt(12.0) * (u - 0.5) + shift + 0.25 * (channel % 4);
@@ -155,15 +150,13 @@ std::vector<int> every_fifth(int n) {  // n and 5 have no common divisor
 }
 double largest_change(const std::vector<double>& a, const std::vector<double>& b) {
     double out = 0;
-    for (size_t i = 0; i < a.size(); ++i)
-        out = std::max(out, std::abs(a[i] - b[i]) / std::abs(a[i]));
+    for (size_t i = 0; i < a.size(); ++i) out = std::max(out, std::abs(a[i] - b[i]) / std::abs(a[i]));
     return out;
 }
 
 TEST(SnnlScores, TheOrderOfTheSamplesDoesNotMatter) {
     const auto labels = two_groups(40, 88);
-    const LayerScores a = noise_scores({}, labels, in_order(128)),
-                      b = noise_scores({}, labels, every_fifth(128));
+    const LayerScores a = noise_scores({}, labels, in_order(128)), b = noise_scores({}, labels, every_fifth(128));
     EXPECT_LT(largest_change(a.normalized, b.normalized), 1e-6);
     // In the blocks of the released code it does: here each has its own mix of groups.
     const Noise released{.released = true, .block = 32};
@@ -194,10 +187,8 @@ TEST(SnnlScores, PermutedLabelsKeepLesionsAndGroupSizes) {
         const LabelSet p = permuted(set, {}, 3, r);
         moved += p.of != set.of;
         EXPECT_EQ(p.of[12], -1);
-        EXPECT_EQ(std::count(p.of.begin(), p.of.end(), 0),
-                  std::count(set.of.begin(), set.of.end(), 0));
-        for (const int i : {2, 4, 6, 8, 10})
-            EXPECT_EQ(p.of[i], p.of[i + 1]);  // lesions of one group
+        EXPECT_EQ(std::count(p.of.begin(), p.of.end(), 0), std::count(set.of.begin(), set.of.end(), 0));
+        for (const int i : {2, 4, 6, 8, 10}) EXPECT_EQ(p.of[i], p.of[i + 1]);  // lesions of one group
         EXPECT_EQ(permuted(set, {}, 3, r).of, p.of);
     }
     EXPECT_GT(moved, 25);
@@ -212,8 +203,7 @@ TEST(SnnlScores, PermutedLabelsKeepLesionsAndGroupSizes) {
 TEST(SnnlScores, TheNullIsWhatNoiseScoresWhereChanceIsNot) {
     const auto labels = two_groups(40, 88);
     const LayerScores r = noise_scores(
-        {.channels = 40, .sensitive = 5, .side = 4, .temperature = 0.05, .permutations = 60},
-        labels, in_order(128));
+        {.channels = 40, .sensitive = 5, .side = 4, .temperature = 0.05, .permutations = 60}, labels, in_order(128));
     ASSERT_EQ(r.null.permutations, 60);
     EXPECT_TRUE(r.over_null);
     double over_chance = 0, z = 0, squares = 0;

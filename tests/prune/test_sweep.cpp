@@ -27,9 +27,8 @@ TEST(Sweep, EveryCriterionWithEveryAmountAndTheControlsOfEach) {
     p.criterion = "snnl+given-class,l1";
     p.amount = "5,10%";
     const auto points = sweep_points({.base = p, .sweep = true, .controls = true});
-    EXPECT_THAT(names(points),
-                ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl+given-class 5",
-                            "l1 5", "random 10%, tuned alike", "snnl+given-class 10%", "l1 10%"));
+    EXPECT_THAT(names(points), ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl+given-class 5", "l1 5",
+                                           "random 10%, tuned alike", "snnl+given-class 10%", "l1 10%"));
     EXPECT_TRUE(points[0].control && points[1].control && !points[2].control);
     EXPECT_EQ(points[0].settings.criterion, kNoCriterion);
     EXPECT_EQ(points[2].settings.criterion, "snnl");
@@ -80,12 +79,11 @@ TEST(Sweep, CriteriaTakeSettings) {
 
 TEST(Sweep, TheBestMeanObjectiveWithinTheDropIsChosenAndNoControl) {
     const double kNaN = std::nan("");
-    const std::vector<SweepFigures> points{
-        {.control = true, .accuracy = {0.9, 0.9}, .objective = {0, 0}},
-        {.accuracy = {0.8, 0.9}, .objective = {-0.2, -0.1}},   // mean -0.15
-        {.accuracy = {0.9, 0.9}, .objective = {-0.3, -0.02}},  // mean -0.16
-        {.accuracy = {0.5, 0.9}, .objective = {0, 0}},         // too far below
-        {.accuracy = {0.9, 0.9}, .objective = {kNaN, kNaN}}};
+    const std::vector<SweepFigures> points{{.control = true, .accuracy = {0.9, 0.9}, .objective = {0, 0}},
+                                           {.accuracy = {0.8, 0.9}, .objective = {-0.2, -0.1}},   // mean -0.15
+                                           {.accuracy = {0.9, 0.9}, .objective = {-0.3, -0.02}},  // mean -0.16
+                                           {.accuracy = {0.5, 0.9}, .objective = {0, 0}},         // too far below
+                                           {.accuracy = {0.9, 0.9}, .objective = {kNaN, kNaN}}};
     EXPECT_EQ(select_point(points, 0.84), 1);
     EXPECT_EQ(select_point(points, 0.88), 2);
     EXPECT_EQ(select_point(points, 0.6), 3);
@@ -117,8 +115,7 @@ SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<dou
         Round& round = run.result.rounds.emplace_back();
         round.val.metrics = {{"balanced_accuracy", accuracy}};
         round.objective = {.by = "rms:sex", .value = -gaps[i]};
-        run.figures = TestFigures{.balanced_accuracy = accuracy,
-                                  .gaps = {{.attribute = "sex", .gap = gaps[i]}}};
+        run.figures = TestFigures{.balanced_accuracy = accuracy, .gaps = {{.attribute = "sex", .gap = gaps[i]}}};
     }
     return out;
 }
@@ -141,8 +138,7 @@ TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
     EXPECT_NEAR(r.points[2].against[1].balanced_accuracy.mean, 0.1, 1e-12);
     // Holm over two: the smaller p doubles, the larger one is at least that.
     const double p0 = dense.gap.p, p1 = r.points[2].against[1].gap.p;
-    const double smaller =
-        std::min(p0, p1) == p0 ? dense.gap_p_holm : r.points[2].against[1].gap_p_holm;
+    const double smaller = std::min(p0, p1) == p0 ? dense.gap_p_holm : r.points[2].against[1].gap_p_holm;
     EXPECT_NEAR(smaller, 2 * std::min(p0, p1), 1e-12);
     EXPECT_NEAR(r.points[2].test_gap->mean, 0.11, 1e-12);
     EXPECT_TRUE(r.points[1].dominated);  // less accurate, less fair, no faster

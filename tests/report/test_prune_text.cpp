@@ -31,8 +31,7 @@ TEST(Rankings, EveryPairHasItsTauWithin80Columns) {
 }
 
 // A pruned model with these test figures, compared with a dense one of accuracy 0.8.
-TestResult judged(
-    double p_accuracy, double gap_before, double gap_after, double p_gap, double accuracy) {
+TestResult judged(double p_accuracy, double gap_before, double gap_after, double p_gap, double accuracy) {
     const auto difference = [](const char* key, double other, double model, double p) {
         Difference d;
         d.key = key;

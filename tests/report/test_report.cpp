@@ -19,28 +19,21 @@ using nlohmann::ordered_json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-ordered_json measure(double value) {
-    return {{"value", value}, {"low", value - 0.1}, {"high", value + 0.1}};
-}
+ordered_json measure(double value) { return {{"value", value}, {"low", value - 0.1}, {"high", value + 0.1}}; }
 
 ordered_json judged(double accuracy, double gap) {
-    ordered_json out{{"samples", 100},
-                     {"accuracy", measure(accuracy)},
-                     {"balanced_accuracy", measure(accuracy)}};
+    ordered_json out{{"samples", 100}, {"accuracy", measure(accuracy)}, {"balanced_accuracy", measure(accuracy)}};
     ordered_json& sex = out["attributes"]["sex"];
     for (const char* group : {"female", "<male>"})
-        sex["groups"][group] = {
-            {"samples", 50}, {"accuracy", measure(accuracy)}, {"macro_f1", measure(accuracy)}};
+        sex["groups"][group] = {{"samples", 50}, {"accuracy", measure(accuracy)}, {"macro_f1", measure(accuracy)}};
     sex["gaps"]["eodd_mean"] = {{"value", gap},     {"low", nullptr},   {"high", nullptr},
                                 {"fair_low", 0.01}, {"fair_high", 0.1}, {"p", 0.2}};
     return out;
 }
 
 ordered_json document() {
-    const ordered_json model{{"spec", {{"arch", "resnet18"}}},
-                             {"image_size", 32},
-                             {"parameters", 1000000},
-                             {"macs", 2e6}};
+    const ordered_json model{
+        {"spec", {{"arch", "resnet18"}}}, {"image_size", 32}, {"parameters", 1000000}, {"macs", 2e6}};
     ordered_json r{{"title", "fairprune: resnet18 on <data>"},
                    {"command", "fp_prune --out 'a<b'"},
                    {"data", "csv:<data>"},
@@ -78,10 +71,8 @@ ordered_json with_sweep() {
     fairer["high"] = -0.1;
     fairer["p_holm"] = 0.01;
     point["against"]["dense, tuned alike"] = {{"gap", fairer}, {"balanced_accuracy", seeds}};
-    r["sweep"] = {{"rule", "the best on validation"},
-                  {"gap", "eodd_mean"},
-                  {"attribute", "sex"},
-                  {"selected", "snnl 5"}};
+    r["sweep"] = {
+        {"rule", "the best on validation"}, {"gap", "eodd_mean"}, {"attribute", "sex"}, {"selected", "snnl 5"}};
     r["sweep"]["points"] = ordered_json::array({point});
     r["sweep"]["rankings"] = {{"names", {"random", "snnl<5>"}}};
     r["sweep"]["rankings"]["tau"] = {ordered_json::array(), ordered_json::array({0.25})};
@@ -130,16 +121,15 @@ TEST(Page, LoadsNothingFromElsewhere) {
 }
 
 TEST(Page, HoldsItsDocumentWhole) {
-    for (const ordered_json& r :
-         {document(), with_sweep(), scan(), sample("run"), sample("search")})
+    for (const ordered_json& r : {document(), with_sweep(), scan(), sample("run"), sample("search")})
         EXPECT_EQ(document_in(report_page(r)), r);
 }
 
 TEST(Page, NoTextOfADocumentLeavesItsElement) {
     const std::string plain = report_page(document());
-    for (const std::string hostile : {"</script><script>alert(1)</script>", "</SCRIPT >",
-                                      "<!--<script>", "-->", "]]>", "\"'`${1}", "\\u003c/script>",
-                                      "\x01\b\n\r\t\x1f\x7f", "\u2028\u2029", "id=\"document\">"}) {
+    for (const std::string hostile :
+         {"</script><script>alert(1)</script>", "</SCRIPT >", "<!--<script>", "-->", "]]>", "\"'`${1}",
+          "\\u003c/script>", "\x01\b\n\r\t\x1f\x7f", "\u2028\u2029", "id=\"document\">"}) {
         ordered_json r = document();
         r["title"] = hostile;
         r["environment"][hostile] = hostile;
@@ -174,8 +164,7 @@ protected:
     std::string drawn(const ordered_json& document) {
         const testing::TemporaryFolder folder;
         write_file(folder / "page.html", report_page(document));
-        const std::string command =
-            render_ + folder.path().string() + " > " + (folder / "dom").string();
+        const std::string command = render_ + folder.path().string() + " > " + (folder / "dom").string();
         FP_CHECK(std::system(command.c_str()) == 0, "failed: ", command);
         const std::string dom = read_file(folder / "dom", 16 << 20);
         const size_t begin = dom.find("<main>"), end = dom.find("</main>");
@@ -192,8 +181,7 @@ protected:
 
 void expect_rows(const std::string& page, const std::vector<std::string>& rows) {
     for (const std::string& row : rows) EXPECT_THAT(page, HasSubstr(row));
-    for (const char* wrong :
-         {"undefined", "NaN", "null", "Infinity", "[object", "could not be drawn"})
+    for (const char* wrong : {"undefined", "NaN", "null", "Infinity", "[object", "could not be drawn"})
         EXPECT_THAT(page, Not(HasSubstr(wrong)));
 }
 
@@ -211,31 +199,27 @@ TEST_F(Drawn, ARunShowsItsFigures) {
          "<tr><td>macro_auc</td><td>0.507 <span class=\"soft\">[0.447, 0.569]</span></td><td>0.544 "
          "<span "
          "class=\"soft\">[0.483, 0.608]</span></td></tr>",
-         "<td>0.016 .. 0.130</td><td>0.0680</td></tr>", "aria-label=\"Gaps by group\"",
-         "aria-label=\"conv1 by group\"", "<td>rms:group -0.0097</td><td>too near chance</td>",
-         "aria-label=\"Fine-tuning: loss\"", "<td>4\u00d74</td><td>128 \u2192 40</td>",
-         "<td>memory_bytes</td><td>25276502016</td>"});
+         "<td>0.016 .. 0.130</td><td>0.0680</td></tr>", "aria-label=\"Gaps by group\"", "aria-label=\"conv1 by group\"",
+         "<td>rms:group -0.0097</td><td>too near chance</td>", "aria-label=\"Fine-tuning: loss\"",
+         "<td>4\u00d74</td><td>128 \u2192 40</td>", "<td>memory_bytes</td><td>25276502016</td>"});
 }
 
 TEST_F(Drawn, ASearchShowsItsFigures) {
-    expect_rows(
-        drawn(sample("search")),
-        {"2 seeds each; the gap is eodd_mean by group.",
-         "<tr class=\"cut\"><td>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
-         "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491376</td>",
-         "<td>dominated</td>", "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>",
-         "<td>no evidence of a difference</td>",
-         "style=\"background:rgba(80,140,210,0.33)\">0.66</td>",
-         "<tr><td>macro_precision</td><td>0.155 <span class=\"soft\">[0.104, "
-         "0.217]</span></td><td>0.062 ",
-         "Over the set's mean magnitude; the lowest go first."});
+    expect_rows(drawn(sample("search")),
+                {"2 seeds each; the gap is eodd_mean by group.",
+                 "<tr class=\"cut\"><td>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
+                 "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491376</td>", "<td>dominated</td>",
+                 "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>", "<td>no evidence of a difference</td>",
+                 "style=\"background:rgba(80,140,210,0.33)\">0.66</td>",
+                 "<tr><td>macro_precision</td><td>0.155 <span class=\"soft\">[0.104, "
+                 "0.217]</span></td><td>0.062 ",
+                 "Over the set's mean magnitude; the lowest go first."});
 }
 
 TEST_F(Drawn, AScanShowsItsFigures) {
-    expect_rows(
-        drawn(sample("scan")),
-        {"<h2>Balanced accuracy (dense: 0.257)</h2>", "<h2>Gap by group (dense: 0.353)</h2>",
-         "<th>10%</th><th>50%</th>", "<td>layer1.1.conv2</td><td>16</td>", "<b>-0.228</b>"});
+    expect_rows(drawn(sample("scan")),
+                {"<h2>Balanced accuracy (dense: 0.257)</h2>", "<h2>Gap by group (dense: 0.353)</h2>",
+                 "<th>10%</th><th>50%</th>", "<td>layer1.1.conv2</td><td>16</td>", "<b>-0.228</b>"});
 }
 
 TEST_F(Drawn, TextOfFilesIsEscaped) {
@@ -244,8 +228,7 @@ TEST_F(Drawn, TextOfFilesIsEscaped) {
     const std::string page = drawn(r);
     EXPECT_THAT(page, HasSubstr("&lt;male&gt;"));
     EXPECT_THAT(page, HasSubstr("&lt;img src=x"));
-    for (const char* markup : {"<male>", "on <data>", "x<y", "<img"})
-        EXPECT_THAT(page, Not(HasSubstr(markup)));
+    for (const char* markup : {"<male>", "on <data>", "x<y", "<img"}) EXPECT_THAT(page, Not(HasSubstr(markup)));
 }
 
 TEST_F(Drawn, ASearchShowsItsRuleItsChoiceAndItsControls) {
@@ -304,8 +287,7 @@ TEST_F(Drawn, GroupsKeepTheirOrder) {
         for (const char* name : {"unknown", "10", "9"}) groups[name] = figures;
     }
     const std::string page = drawn(r);
-    const size_t first = page.find("<td>unknown</td>"), second = page.find("10</td>"),
-                 third = page.find("9</td>");
+    const size_t first = page.find("<td>unknown</td>"), second = page.find("10</td>"), third = page.find("9</td>");
     EXPECT_LT(first, second);
     EXPECT_LT(second, third);
     EXPECT_NE(third, page.npos);

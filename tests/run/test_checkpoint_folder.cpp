@@ -26,9 +26,8 @@ using testing::expect_error;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
-const Identity kIdentity{
-    .settings = {{"--model", "\"resnet18\""}, {"--lr", "0.05"}, {"--seed", "1"}},
-    .noted = {{"--data", "csv:a.csv"}}};
+const Identity kIdentity{.settings = {{"--model", "\"resnet18\""}, {"--lr", "0.05"}, {"--seed", "1"}},
+                         .noted = {{"--data", "csv:a.csv"}}};
 
 // What a run would hold after `step`: other numbers in every tensor at every step.
 Checkpoint after(int64_t step) {
@@ -44,8 +43,7 @@ Checkpoint after(int64_t step) {
                       .tensors = {tensor_of<int64_t>("bn1.num_batches_tracked", {}, seen),
                                   tensor_of<float>("conv1.weight", {20, 30}, weight)}},
             .state = {tensor_of<float>("momentum.conv1.weight", {20, 30}, momentum)},
-            .progress = "{\"epoch\":" + std::to_string(step / 10) +
-                        R"(,"best":0.30000000000000004,"list":[1,"two"]})"};
+            .progress = "{\"epoch\":" + std::to_string(step / 10) + R"(,"best":0.30000000000000004,"list":[1,"two"]})"};
 }
 
 void expect_equal(const Checkpoint& found, const Checkpoint& wanted) {
@@ -64,8 +62,7 @@ struct Folder {
 
 std::vector<std::string> names_in(const fs::path& folder) {
     std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder))
-        names.push_back(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     return names;
 }
@@ -93,11 +90,10 @@ TEST(State, last_previous_and_best_are_kept_and_no_other) {
     const TemporaryFolder folder;
     Folder run(folder.path());
     for (const int64_t step : {8, 9, 10, 11}) run.checkpoints.save(after(step), step == 9);
-    EXPECT_EQ(
-        names_in(folder.path()),
-        (std::vector<std::string>{"best.safetensors", "last.json", "last.safetensors",
-                                  "step-10.safetensors", "step-10.state", "step-11.safetensors",
-                                  "step-11.state", "step-9.safetensors", "step-9.state"}));
+    EXPECT_EQ(names_in(folder.path()),
+              (std::vector<std::string>{"best.safetensors", "last.json", "last.safetensors", "step-10.safetensors",
+                                        "step-10.state", "step-11.safetensors", "step-11.state", "step-9.safetensors",
+                                        "step-9.state"}));
     EXPECT_EQ(read_safetensors(folder / "best.safetensors").metadata.at("note"), "9");
     EXPECT_EQ(read_safetensors(folder / "last.safetensors").metadata.at("note"), "11");
     Folder again(folder.path());
@@ -156,11 +152,9 @@ TEST(State, a_model_of_one_step_with_the_state_of_another_is_damage) {
     Folder run(folder.path());
     run.checkpoints.save(after(9), false);
     run.checkpoints.save(after(10), false);
-    fs::copy_file(folder / "step-9.safetensors", folder / "step-10.safetensors",
-                  fs::copy_options::overwrite_existing);
+    fs::copy_file(folder / "step-9.safetensors", folder / "step-10.safetensors", fs::copy_options::overwrite_existing);
     expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
-    fs::copy_file(folder / "step-9.state", folder / "step-10.state",
-                  fs::copy_options::overwrite_existing);
+    fs::copy_file(folder / "step-9.state", folder / "step-10.state", fs::copy_options::overwrite_existing);
     Folder again(folder.path());
     expect_equal(again.checkpoints.load().value(), after(9));
     EXPECT_THAT(again.log.str(), HasSubstr("holds step 9"));
@@ -175,8 +169,7 @@ TEST(State, both_damaged_is_an_error) {
     flip_bit(folder / "step-9.state", 1);
     expect_error(
         Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "no checkpoint can be read",
-        "step-10.safetensors: conv1.weight is damaged",
-        "step-9.state: momentum.conv1.weight is damaged");
+        "step-10.safetensors: conv1.weight is damaged", "step-9.state: momentum.conv1.weight is damaged");
 }
 
 TEST(State, without_last_json_the_highest_number_is_taken) {
@@ -220,8 +213,8 @@ TEST(State, another_noted_setting_is_said_and_allowed) {
 }
 
 TEST(State, a_run_of_the_version_before_is_refused_in_words) {
-    const StateDescription old = parse_description(
-        R"({"format":1,"step":1,"identity":{"seed":1},"progress":{},"model":{},"state":{}})", "s");
+    const StateDescription old =
+        parse_description(R"({"format":1,"step":1,"identity":{"seed":1},"progress":{},"model":{},"state":{}})", "s");
     EXPECT_FALSE(old.identity.has_value());
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), false);
@@ -233,14 +226,12 @@ TEST(State, a_run_of_the_version_before_is_refused_in_words) {
     state.metadata.at("xxh3") = xxh3(as_bytes(description));
     write_safetensors(folder / "step-3.state", state);
     expect_error(
-        Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "earlier version",
-        "cannot be resumed");
+        Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "earlier version", "cannot be resumed");
 }
 
 TEST(State, a_newer_format_is_refused_with_both_numbers) {
     expect_error(
-        Exit::model, [] { parse_description(R"({"format":2,"step":1})", "s"); }, "format 2",
-        "reads 1");
+        Exit::model, [] { parse_description(R"({"format":2,"step":1})", "s"); }, "format 2", "reads 1");
     expect_error(
         Exit::model, [] { parse_description("[]", "s"); }, "format");
     expect_error(
@@ -248,9 +239,8 @@ TEST(State, a_newer_format_is_refused_with_both_numbers) {
     expect_error(
         Exit::model,
         [] {
-            parse_description(
-                R"({"format":1,"step":-1,"settings":[],"noted":[],"progress":0,"model":{},"state":{}})",
-                "s");
+            parse_description(R"({"format":1,"step":-1,"settings":[],"noted":[],"progress":0,"model":{},"state":{}})",
+                              "s");
         },
         "step");
 }
@@ -261,8 +251,7 @@ TEST(State, clear_removes_the_run_and_nothing_else) {
     write_file(folder / "step-by-step.state", "mine");
     write_file(folder / "notes.txt", "mine");
     CheckpointFolder::clear(folder.path());
-    EXPECT_EQ(names_in(folder.path()),
-              (std::vector<std::string>{"notes.txt", "step-by-step.state"}));
+    EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"notes.txt", "step-by-step.state"}));
 }
 
 // Every file that a run still needs is whole, whatever happened while step 3 was saved over 1 and 2.
@@ -279,8 +268,7 @@ void expect_usable(const fs::path& folder, bool saved) {
     ASSERT_TRUE(best.has_value());
     EXPECT_EQ(read_safetensors(folder / "best.safetensors").metadata, best->model.metadata);
     run.checkpoints.save(after(4), false);
-    for (const std::string& name : names_in(folder))
-        EXPECT_THAT(name, ::testing::Not(HasSubstr(".tmp.")));
+    for (const std::string& name : names_in(folder)) EXPECT_THAT(name, ::testing::Not(HasSubstr(".tmp.")));
 }
 
 TEST(State, a_kill_at_any_system_call_leaves_a_checkpoint_to_resume) {
@@ -353,8 +341,7 @@ TEST(State, a_file_system_without_links_gets_copies) {
         const BrokenDisk broken("link", EPERM, 0, folder.path());
         Folder(folder.path()).checkpoints.save(after(1), true);
     }
-    EXPECT_EQ(read_safetensors(folder / "last.safetensors"),
-              read_safetensors(folder / "step-1.safetensors"));
+    EXPECT_EQ(read_safetensors(folder / "last.safetensors"), read_safetensors(folder / "step-1.safetensors"));
     EXPECT_EQ(fs::hard_link_count(folder / "last.safetensors"), 1u);
 }
 

@@ -12,12 +12,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 ProgressState half() {
-    return {.what = "epoch 3/30",
-            .done = 500,
-            .total = 1000,
-            .loss = 0.52344,
-            .seconds = 10,
-            .waiting_seconds = 1};
+    return {.what = "epoch 3/30", .done = 500, .total = 1000, .loss = 0.52344, .seconds = 10, .waiting_seconds = 1};
 }
 
 TEST(Progress, a_line_says_it_all) {
@@ -51,8 +46,8 @@ struct Watched {
     std::ostringstream screen;
     double now = 100;
     Progress start(bool terminal, bool colour) {
-        return Progress({.stream = &screen, .terminal = terminal, .colour = colour}, "epoch 1/1",
-                        100, [this] { return now; });
+        return Progress({.stream = &screen, .terminal = terminal, .colour = colour}, "epoch 1/1", 100,
+                        [this] { return now; });
     }
 };
 

@@ -35,8 +35,8 @@ TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
     run.write_settings("epochs = 3\n", environment("fp_train", "fp_train --epochs 3"));
     EXPECT_EQ(content(path / "config.toml"), "epochs = 3\n");
     const ordered_json written = ordered_json::parse(content(path / "environment.json"));
-    for (const char* key : {"tool", "version", "commit", "compiler", "build_type", "processor",
-                            "cores", "command_line", "date"})
+    for (const char* key :
+         {"tool", "version", "commit", "compiler", "build_type", "processor", "cores", "command_line", "date"})
         EXPECT_TRUE(written.contains(key)) << key;
     EXPECT_EQ(written.at("command_line"), "fp_train --epochs 3");
     EXPECT_GE(written.at("cores"), 1);
@@ -54,8 +54,8 @@ TEST(RunFolder, a_folder_that_holds_a_run_is_refused) {
     const TemporaryFolder folder;
     run_in(folder.path());
     expect_error(
-        Exit::usage, [&] { RunFolder(folder.path(), IfRunIsThere::refuse); },
-        folder.path().string(), "--resume", "--force");
+        Exit::usage, [&] { RunFolder(folder.path(), IfRunIsThere::refuse); }, folder.path().string(), "--resume",
+        "--force");
     EXPECT_EQ(content(folder / "config.toml"), "seed = 1\n");
 }
 
@@ -106,8 +106,7 @@ TEST(RunFolder, starting_over_removes_the_run_and_not_the_record_of_test_reads) 
     }
     EXPECT_FALSE(RunFolder(folder.path(), IfRunIsThere::overwrite).holds_run());
     std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder.path()))
-        names.push_back(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(folder.path())) names.push_back(entry.path().filename());
     EXPECT_THAT(names, ::testing::UnorderedElementsAre(".lock", "notes.txt", "test_reads.jsonl"));
     EXPECT_EQ(record_test_read(folder.path(), "fp_eval"), 1);
 }
@@ -151,10 +150,7 @@ TEST(RunFolder, a_read_only_folder_fails_at_the_start) {
 }
 
 ordered_json row(int64_t step, double loss) {
-    return {{"step", step},
-            {"epoch", step / 10},
-            {"loss", loss},
-            {"val", {{"accuracy", {{"value", 0.5}}}}}};
+    return {{"step", step}, {"epoch", step / 10}, {"loss", loss}, {"val", {{"accuracy", {{"value", 0.5}}}}}};
 }
 
 TEST(Metrics, a_row_is_a_line_of_json_with_its_times_last) {
@@ -192,8 +188,7 @@ TEST(Metrics, resuming_drops_what_the_checkpoint_does_not_have) {
         for (const int64_t step : {10, 20, 30}) metrics.append(row(step, 1.0 / double(step)), {});
     }
     const std::string whole = content(folder / "metrics.jsonl");
-    std::ofstream(folder / "metrics.jsonl", std::ios::app)
-        << "{\"step\":40,\"lo";  // cut off by a crash
+    std::ofstream(folder / "metrics.jsonl", std::ios::app) << "{\"step\":40,\"lo";  // cut off by a crash
     {
         Metrics metrics(folder.path(), 20);
         EXPECT_EQ(metrics.rows().size(), 2u);

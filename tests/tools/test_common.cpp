@@ -45,17 +45,15 @@ Chosen choose(std::vector<const char*> words) {
 TEST(Device, a_device_that_is_named_is_taken) {
     EXPECT_EQ(choose({"--device", "cpu"}).device.backend, Backend::cpu);
     EXPECT_EQ(choose({"--device", "reference"}).device.backend, Backend::reference);
-    EXPECT_EQ(choose({"--device", "cpu"}).err, "")
-        << "nothing was chosen, so nothing is to be said";
+    EXPECT_EQ(choose({"--device", "cpu"}).err, "") << "nothing was chosen, so nothing is to be said";
 }
 
 TEST(Device, auto_says_what_it_took_and_why) {
     const bool gpu = find_kernels(Backend::cuda) != nullptr;
     const Chosen chosen = choose({});
     EXPECT_EQ(chosen.device.backend, gpu ? Backend::cuda : Backend::cpu);
-    EXPECT_THAT(chosen.err,
-                HasSubstr(gpu ? "device cuda (auto: a GPU is here)"
-                              : "device cpu (auto: " + why_missing(Backend::cuda) + ")"));
+    EXPECT_THAT(chosen.err, HasSubstr(gpu ? "device cuda (auto: a GPU is here)"
+                                          : "device cpu (auto: " + why_missing(Backend::cuda) + ")"));
     EXPECT_EQ(choose({"--quiet"}).err, "");
 }
 

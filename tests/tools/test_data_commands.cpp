@@ -22,9 +22,7 @@ using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
 // What a command printed on stdout.
-std::string output(int (*command)(const DataRequest&, const Options&),
-                   const DataRequest& request,
-                   bool json = false) {
+std::string output(int (*command)(const DataRequest&, const Options&), const DataRequest& request, bool json = false) {
     Options options("fp_data", "Tests.");
     const char* const words[] = {"fp_data", "--quiet", json ? "--json" : "--no-json"};
     FP_CHECK(options.parse(3, words), "help?");
@@ -72,8 +70,8 @@ TEST(DataCommands, check_passes_what_is_sound) {
 TEST(DataCommands, check_stops_at_a_lesion_on_two_sides) {
     Files files("a.png,x,train,m,1\nb.png,x,test,m,1\nc.png,y,val,f,3\n");
     expect_error(
-        Exit::data, [&] { output(check_data, files.request); },
-        "1 lesions or patients and 0 sets of equal files", "--allow-leak", "\t3 images of 2");
+        Exit::data, [&] { output(check_data, files.request); }, "1 lesions or patients and 0 sets of equal files",
+        "--allow-leak", "\t3 images of 2");
     files.request.allow_leak = true;
     EXPECT_THAT(output(check_data, files.request), HasSubstr("lesions or patients in two splits"));
 }
@@ -91,14 +89,12 @@ TEST(DataCommands, check_stops_at_equal_files_on_two_sides) {
 TEST(DataCommands, check_stops_at_bad_images) {
     Files files("a.png,x,train,m,1\nz.png,x,train,m,2\nt.csv,y,val,f,3\n");
     expect_error(
-        Exit::data, [&] { output(check_data, files.request); }, "1 images missing, 1 unreadable",
-        "--allow-bad");
+        Exit::data, [&] { output(check_data, files.request); }, "1 images missing, 1 unreadable", "--allow-bad");
     files.request.allow_bad = true;
     const auto json = nlohmann::json::parse(output(check_data, files.request, true));
     EXPECT_EQ(json["missing"][0]["image"], "z.png");
     EXPECT_EQ(json["unreadable"][0]["image"], "t.csv");
-    EXPECT_THAT(std::string(json["unreadable"][0]["reason"]),
-                HasSubstr("t.csv: text, not an image"));
+    EXPECT_THAT(std::string(json["unreadable"][0]["reason"]), HasSubstr("t.csv: text, not an image"));
 }
 
 TEST(DataCommands, split_keeps_equal_files_together) {
@@ -147,8 +143,7 @@ TEST(DataCommands, stats_measures_pixels) {
     const auto json = nlohmann::json::parse(output(count_data, files.request, true));
     EXPECT_EQ(json["pixels"]["images"], 2);
     EXPECT_NEAR(double(json["pixels"]["mean"][0]), ('a' + 'b') / 2.0 / 255, 1e-12);
-    EXPECT_THAT(output(count_data, files.request),
-                HasSubstr("--normalize 0.3824,0.3824,0.3824/0.0020"));
+    EXPECT_THAT(output(count_data, files.request), HasSubstr("--normalize 0.3824,0.3824,0.3824/0.0020"));
 }
 
 TEST(DataCommands, cache_is_written_once) {

@@ -41,8 +41,8 @@ void declare(Options& o, Settings& s) {
     o.add("lr RATE", s.lr, "learning rate", {.low = 0});
     o.add("nesterov", s.nesterov, "look ahead");
     o.add("shuffle", s.shuffle, "a new order each epoch");
-    o.choice<Optimizer>("optimizer NAME", s.optimizer,
-                        {{"sgd", Optimizer::sgd}, {"adamw", Optimizer::adamw}}, "the optimiser");
+    o.choice<Optimizer>("optimizer NAME", s.optimizer, {{"sgd", Optimizer::sgd}, {"adamw", Optimizer::adamw}},
+                        "the optimiser");
     o.add("seed N", s.seed, "of all random numbers");
     o.heading("Data");
     o.add("data SPEC", s.data, "what to train on");
@@ -187,12 +187,9 @@ TEST(Options, a_positional_argument_and_what_is_required) {
 
 TEST(Options, the_command_line_wins_over_the_environment_over_the_file) {
     const TemporaryFolder folder;
-    write_file(folder / "run.toml",
-               "epochs = 1\nlr = 2\nseed = 3\nshuffle = false\nattribute = [\"sex\", \"site\"]\n");
-    const Variable lr("FAIRPRUNE_LR", "20"), seed("FAIRPRUNE_SEED", "30"),
-        size("FAIRPRUNE_IMAGE_SIZE", "40");
-    const Settings s =
-        read({"--seed", "300", "--config", folder / "run.toml", "--attribute", "age"});
+    write_file(folder / "run.toml", "epochs = 1\nlr = 2\nseed = 3\nshuffle = false\nattribute = [\"sex\", \"site\"]\n");
+    const Variable lr("FAIRPRUNE_LR", "20"), seed("FAIRPRUNE_SEED", "30"), size("FAIRPRUNE_IMAGE_SIZE", "40");
+    const Settings s = read({"--seed", "300", "--config", folder / "run.toml", "--attribute", "age"});
     EXPECT_EQ(s.epochs, 1);
     EXPECT_EQ(s.lr, 20);
     EXPECT_EQ(s.seed, 300u);
@@ -301,8 +298,7 @@ TEST(Options, one_of_several_constants_is_chosen_by_its_name) {
     const auto [help, resolved] = parse({"--sampler", "class-group"});
     EXPECT_TRUE(sampler == Sampling::class_group_balanced);
     EXPECT_THAT(resolved, HasSubstr("sampler = \"class-group\"\n"));
-    for (const Sampling* one : Sampling::all())
-        EXPECT_THAT(help, HasSubstr(std::string(one->name) + " ("));
+    for (const Sampling* one : Sampling::all()) EXPECT_THAT(help, HasSubstr(std::string(one->name) + " ("));
     expect_error(
         Exit::usage,
         [&] {
@@ -327,8 +323,7 @@ TEST(Options, given_tells_a_choice_from_a_default) {
 TEST(Options, help_fits_80_columns_and_shows_defaults) {
     Settings s;
     s.data = "csv:" + std::string(200, 'x');
-    Options o("fp_train",
-              "Trains an image classifier on " + std::string(100, 'y') + " and writes it down.");
+    Options o("fp_train", "Trains an image classifier on " + std::string(100, 'y') + " and writes it down.");
     declare(o, s);
     o.require("out");
     const std::string help = o.help();
@@ -337,9 +332,8 @@ TEST(Options, help_fits_80_columns_and_shows_defaults) {
         EXPECT_LE(line.size(), 80u) << line;
         EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
     }
-    for (const char* part :
-         {"Training:", "--epochs N", "(default: 30)", "--[no-]nesterov", "--optimizer NAME",
-          "sgd, adamw", "(default: 1,32)", "run folder (required)"})
+    for (const char* part : {"Training:", "--epochs N", "(default: 30)", "--[no-]nesterov", "--optimizer NAME",
+                             "sgd, adamw", "(default: 1,32)", "run folder (required)"})
         EXPECT_THAT(help, HasSubstr(part));
 }
 
@@ -348,8 +342,7 @@ struct Ended {
     std::string out, err;
 };
 Ended run(
-    std::vector<std::string> words,
-    const std::function<int(const Options&)>& body = [](const Options&) { return 0; }) {
+    std::vector<std::string> words, const std::function<int(const Options&)>& body = [](const Options&) { return 0; }) {
     Settings s;
     std::ostringstream out, err;
     auto* const old_out = std::cout.rdbuf(out.rdbuf());
@@ -365,10 +358,8 @@ Ended run(
 TEST(RunTool, every_way_to_end_has_its_exit_code_and_one_line) {
     EXPECT_EQ(run({}).code, 0);
     EXPECT_EQ(run({}, [](const Options&) { return 143; }).code, 143);
-    for (const Exit exit :
-         {Exit::bug, Exit::usage, Exit::data, Exit::device, Exit::diverged, Exit::model}) {
-        const Ended ended =
-            run({}, [&](const Options&) -> int { throw Error("a.csv: has\n3 rows", exit); });
+    for (const Exit exit : {Exit::bug, Exit::usage, Exit::data, Exit::device, Exit::diverged, Exit::model}) {
+        const Ended ended = run({}, [&](const Options&) -> int { throw Error("a.csv: has\n3 rows", exit); });
         EXPECT_EQ(ended.code, int(exit));
         EXPECT_EQ(ended.err, "fp_train: a.csv: has 3 rows\n");
         EXPECT_EQ(ended.out, "");

@@ -90,8 +90,7 @@ TEST(Toml, wrong_syntax_is_refused_with_its_line) {
 TEST(Toml, a_message_is_one_printable_line) {
     for (const std::string& text :
          {std::string("a = \x1b[31m"), std::string("\"\\u001b\\n\" = [[1]]"),
-          std::string("\"\\u001b\\n\" = 1\n\"\\u001b\\n\" = 1"),
-          std::string("\"\\u001b\".x = 1")}) {
+          std::string("\"\\u001b\\n\" = 1\n\"\\u001b\\n\" = 1"), std::string("\"\\u001b\".x = 1")}) {
         try {
             parse_toml(text, "run.toml");
             ADD_FAILURE() << "taken: " << text;
@@ -111,8 +110,7 @@ TEST(Toml, a_file_of_any_depth_within_the_limit_is_refused_and_no_more) {
 }
 
 TEST(Toml, a_written_string_is_read_back) {
-    for (const std::string& text :
-         {std::string("plain"), std::string("\"\\\n\t\x7f\x01é"), std::string()})
+    for (const std::string& text : {std::string("plain"), std::string("\"\\\n\t\x7f\x01é"), std::string()})
         EXPECT_EQ(only("x = " + toml_string(text)).values[0], text);
 }
 

@@ -15,8 +15,7 @@ namespace fp {
 namespace {
 
 std::unique_ptr<Network> thin_network(Backend backend) {
-    auto net = models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.03125},
-                             kernels(backend));
+    auto net = models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.03125}, kernels(backend));
     net->initialize(1);
     return net;
 }
@@ -76,14 +75,11 @@ TEST(Clipping, a_trainer_stops_before_the_step_after) {
     const auto penalty = [&](Tape& tape, const Batch&, std::vector<Tape::Seed>& seeds) {
         const Var logits = tape.node(seeds[0].root).inputs[0];
         if (spoil)
-            tape.on_gradient(logits, [](const Tensor& gradient) {
-                as<float>(gradient.data)[0] = std::nanf("");
-            });
+            tape.on_gradient(logits, [](const Tensor& gradient) { as<float>(gradient.data)[0] = std::nanf(""); });
         return 0.0;
     };
     constexpr int kSide = 8;
-    Trainer trainer(*net, {.image_size = kSide},
-                    {.optimizer = {.clip_norm = 1}, .penalty = penalty});
+    Trainer trainer(*net, {.image_size = kSide}, {.optimizer = {.clip_norm = 1}, .penalty = penalty});
     const std::vector<uint8_t> rgb(2 * kSide * kSide * 3, 100);
     const Batch batch{.n = 2, .samples = {0, 1}, .labels = {0, 1}, .rgb = rgb.data()};
     trainer.batch(batch, 0.01, 0, true);

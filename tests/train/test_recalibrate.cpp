@@ -16,16 +16,13 @@ using testing::synth_images;
 constexpr int kSize = 16, kBatch = 4;
 
 struct Norms {
-    std::unique_ptr<Network> net =
-        random_network({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625},
-                       kernels(Backend::reference_f64),
-                       7);
+    std::unique_ptr<Network> net = random_network(
+        {.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625}, kernels(Backend::reference_f64), 7);
     ImageData data = synth_images("synth:n=32,size=16,classes=2,groups=2", kSize);
     Preprocessing preprocessing{.image_size = kSize};
 
     int64_t over(const std::vector<int64_t>& samples) {
-        return recalibrate_norms(*net, preprocessing, data, samples,
-                                 {.batch_size = kBatch, .workers = 1});
+        return recalibrate_norms(*net, preprocessing, data, samples, {.batch_size = kBatch, .workers = 1});
     }
     // Of the first norm, whose input no other norm's statistics reach.
     std::vector<double> first(const char* what) const {
@@ -62,12 +59,7 @@ TEST(Recalibrate, weights_stay) {
 TEST(Recalibrate, what_a_session_derived_from_the_statistics_is_stale) {
     Norms n;
     const auto predicted = [&](Session& session) {
-        return predict({session,
-                        n.preprocessing,
-                        n.data,
-                        {0, 1, 2, 3},
-                        {.batch_size = kBatch, .workers = 1}})
-            .prob;
+        return predict({session, n.preprocessing, n.data, {0, 1, 2, 3}, {.batch_size = kBatch, .workers = 1}}).prob;
     };
     Session used(*n.net);
     const std::vector<double> before = predicted(used);

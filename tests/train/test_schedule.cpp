@@ -14,8 +14,7 @@ TEST(Schedule, every_kind_by_hand) {
     const ScheduleOptions step{.kind = "step", .lr = 1, .step = 3, .gamma = 0.5};
     EXPECT_DOUBLE_EQ(learning_rate(step, 2.99, 10), 1);
     EXPECT_DOUBLE_EQ(learning_rate(step, 6, 10), 0.25);
-    const ScheduleOptions multistep{
-        .kind = "multistep", .lr = 1, .milestones = {2, 5}, .gamma = 0.1};
+    const ScheduleOptions multistep{.kind = "multistep", .lr = 1, .milestones = {2, 5}, .gamma = 0.1};
     EXPECT_DOUBLE_EQ(learning_rate(multistep, 1.9, 10), 1);
     EXPECT_DOUBLE_EQ(learning_rate(multistep, 2, 10), 0.1);
     EXPECT_DOUBLE_EQ(learning_rate(multistep, 9, 10), 0.01);
@@ -26,8 +25,7 @@ TEST(Schedule, every_kind_by_hand) {
     const ScheduleOptions polynomial{.kind = "polynomial", .lr = 1, .final_lr = 0.5, .power = 2};
     EXPECT_DOUBLE_EQ(learning_rate(polynomial, 5, 10), 0.625);
     testing::expect_error(
-        Exit::usage, [] { ScheduleOptions{.kind = "exponential"}; }, "schedule `exponential`",
-        "cosine");
+        Exit::usage, [] { ScheduleOptions{.kind = "exponential"}; }, "schedule `exponential`", "cosine");
 }
 
 TEST(Schedule, warm_up_rises_and_the_rest_of_the_epochs_is_the_cosines) {

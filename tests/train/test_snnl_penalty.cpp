@@ -27,8 +27,7 @@ struct Step {
     explicit Step(const ModelSpec& spec)
         : net(random_network(spec, kernels(Backend::reference_f64), 7)),
           map(testing::image_map(net->kernels(), kBatch, kSize)) {
-        images = testing::upload_map(net->kernels(), map,
-                                     [](uint64_t i) { return uniform_double(11, i) - 0.5; });
+        images = testing::upload_map(net->kernels(), map, [](uint64_t i) { return uniform_double(11, i) - 0.5; });
         batch = {.n = kBatch, .samples = {0, 1, 2, 3, 4, 5}, .labels = {0, 1, 0, 1, 0, -1}};
     }
 
@@ -52,8 +51,7 @@ struct Step {
 };
 
 // Three samples of one group, two of the other, the last is unknown to one attribute; the other knows all.
-const std::vector<PenaltyAttribute> kAttributes{{"sex", {0, 0, 1, 1, 0, -1}, 3},
-                                                {"age", {1, 0, 0, 1, 0, 1}, 1}};
+const std::vector<PenaltyAttribute> kAttributes{{"sex", {0, 0, 1, 1, 0, -1}, 3}, {"age", {1, 0, 0, 1, 0, 1}, 1}};
 
 void expect_gradient(const ModelSpec& spec, const SnnlPenaltyOptions& options) {
     const Step step(spec);
@@ -89,21 +87,18 @@ TEST(SnnlPenalty, GradientThroughAResNet) {
     expect_gradient(kResNet, {.weight = 5, .layers = "layer2.*", .temperature = 0.5});
 }
 TEST(SnnlPenalty, GradientAtAConvolutionGivenTheClass) {
-    expect_gradient(kResNet,
-                    {.weight = 5, .layers = "last", .tap = Tap::convolution, .given_class = true});
+    expect_gradient(kResNet, {.weight = 5, .layers = "last", .tap = Tap::convolution, .given_class = true});
 }
 TEST(SnnlPenalty, GradientAtANormBeforeItsReLU) {
     expect_gradient(kResNet, {.weight = 5, .layers = "layer2.*", .tap = Tap::norm});
 }
 TEST(SnnlPenalty, GradientThroughAVgg) {
-    expect_gradient({.arch = "vgg11", .classes = 2, .width = 0.03125},
-                    {.weight = 5, .layers = "features.1*"});
+    expect_gradient({.arch = "vgg11", .classes = 2, .width = 0.03125}, {.weight = 5, .layers = "features.1*"});
 }
 
 TEST(SnnlPenalty, IsTheMeanOfWhatScoresSay) {
     const Step step(kResNet);
-    const SnnlPenaltyOptions options{
-        .weight = 2, .layers = "layer2.1.conv1", .tap = Tap::convolution};
+    const SnnlPenaltyOptions options{.weight = 2, .layers = "layer2.1.conv1", .tap = Tap::convolution};
     const double value = step.run(snnl_penalty(options, kAttributes), false);
 
     // The same maps scored as a calibration set; the padded row is unknown to both.
@@ -112,24 +107,19 @@ TEST(SnnlPenalty, IsTheMeanOfWhatScoresSay) {
     Tape tape = session.begin({.mode = Mode::train, .dropout = false});
     step.net->forward(tape, tape.input({step.images.as<act>(), step.map}));
     const Tensor x = tape.value(tap_row(tape.nodes(), options.layers, options.tap));
-    Features f{.layer = "layer2.1.conv1",
-               .map = x.map,
-               .data = Buffer(k.memory, size_t(x.map.stored()) * 8)};
+    Features f{.layer = "layer2.1.conv1", .map = x.map, .data = Buffer(k.memory, size_t(x.map.stored()) * 8)};
     k.memory.copy(f.data.data(), x.data, f.data.bytes(), {});
     double want = 0;
     const auto scores =
-        score_layer(k, f, {{"sex", {0, 0, 1, 1, 0, -1}}, {"age", {1, 0, 0, 1, 0, -1}}}, {}, {},
-                    Tap::convolution);
+        score_layer(k, f, {{"sex", {0, 0, 1, 1, 0, -1}}, {"age", {1, 0, 0, 1, 0, -1}}}, {}, {}, Tap::convolution);
     for (int c = 0; c < x.map.c; ++c)
-        want += 2 * (0.75 * (1 - scores[0].normalized[c]) + 0.25 * (1 - scores[1].normalized[c])) /
-                x.map.c;
+        want += 2 * (0.75 * (1 - scores[0].normalized[c]) + 0.25 * (1 - scores[1].normalized[c])) / x.map.c;
     EXPECT_NEAR(value, want, 1e-12);
 }
 
 TEST(SnnlPenalty, ABatchOfOneGroupAddsNothing) {
     const Step step(kResNet);
-    const Penalty penalty =
-        snnl_penalty({.weight = 2}, {{"sex", std::vector<int32_t>(kBatch, 1), 1}});
+    const Penalty penalty = snnl_penalty({.weight = 2}, {{"sex", std::vector<int32_t>(kBatch, 1), 1}});
     EXPECT_EQ(step.run(penalty, false), 0);
     for (const Param& p : step.net->params.all()) {
         if (!p.trained()) continue;
@@ -142,13 +132,10 @@ TEST(SnnlPenalty, WhatCannotBeHadIsRefused) {
         Exit::usage, [] { snnl_penalty({.weight = 1}, {}); }, "--attribute");
     const Step step(kResNet);
     expect_error(
-        Exit::usage,
-        [&] { step.run(snnl_penalty({.weight = 1, .layers = "layer9"}, kAttributes), true); },
-        "layer9");
+        Exit::usage, [&] { step.run(snnl_penalty({.weight = 1, .layers = "layer9"}, kAttributes), true); }, "layer9");
     for (Param& p : step.net->params.all()) p.trainable = p.name.starts_with("fc");
     expect_error(
-        Exit::usage, [&] { step.run(snnl_penalty({.weight = 1}, kAttributes), true); },
-        "nothing up to");
+        Exit::usage, [&] { step.run(snnl_penalty({.weight = 1}, kAttributes), true); }, "nothing up to");
 }
 
 }  // namespace

@@ -23,16 +23,13 @@ using testing::TemporaryFolder;
 constexpr const char* kSynth = "synth:n=60,size=16,classes=2,groups=2,seed=3";
 
 struct Small {
-    explicit Small(const std::string& spec = kSynth,
-                   const TrainingSettings& training = {.epochs = 2})
+    explicit Small(const std::string& spec = kSynth, const TrainingSettings& training = {.epochs = 2})
         : data(open_images(spec, {.image_size = 16})),
           options(fit_options(training, {"group"}, 8, 1, data.set)),
           net(models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.0625},
                             kernels(Backend::cpu))) {}
 
-    TrainResult train(const TrainRun& run) {
-        return fp::train(*net, {.image_size = 16}, data, options, run);
-    }
+    TrainResult train(const TrainRun& run) { return fp::train(*net, {.image_size = 16}, data, options, run); }
 
     ImageData data;
     FitOptions options;
@@ -43,8 +40,7 @@ struct Small {
 std::vector<std::string> rows_of(const std::filesystem::path& folder) {
     std::vector<std::string> out;
     std::ifstream file(folder / "metrics.jsonl");
-    for (std::string line; std::getline(file, line);)
-        out.push_back(line.substr(0, line.find("\"times\"")));
+    for (std::string line; std::getline(file, line);) out.push_back(line.substr(0, line.find("\"times\"")));
     return out;
 }
 
@@ -55,8 +51,7 @@ TEST(Train, a_run_leaves_models_and_a_row_per_epoch) {
     EXPECT_TRUE(result.finished);
     EXPECT_TRUE(std::filesystem::exists(result.best));
     EXPECT_EQ(rows_of(folder / "run").size(), 2u);
-    const LoadedModel last =
-        read_checkpoint(folder / "run" / "last.safetensors", models::all(), kernels(Backend::cpu));
+    const LoadedModel last = read_checkpoint(folder / "run" / "last.safetensors", models::all(), kernels(Backend::cpu));
     EXPECT_EQ(weights_hash(*last.network), weights_hash(*small.net));
     EXPECT_THAT(last.card.provenance, HasSubstr("synth:n=60"));
 }
@@ -117,17 +112,14 @@ TEST(Train, images_that_cannot_be_read_are_listed) {
     };
     const TrainResult result = small.train({.folder = folder / "run"});
     EXPECT_THAT(result.document, HasSubstr("\"first\": \"x.png: is no image\""));
-    EXPECT_THAT(read_file(folder / "run" / "bad_images.csv", 1000),
-                HasSubstr("x.png: is no image"));
+    EXPECT_THAT(read_file(folder / "run" / "bad_images.csv", 1000), HasSubstr("x.png: is no image"));
     EXPECT_THAT(skipped_text(small.data), HasSubstr("1 image was skipped"));
 }
 
 TEST(Train, no_image_at_all_is_an_error_of_the_data) {
     const TemporaryFolder folder;
     Small small(kSynth, {.epochs = 1, .skip_bad = true});
-    small.data.source = [](int64_t, const View&, int, uint8_t*) {
-        fail_with(Exit::data, "x.png: is no image");
-    };
+    small.data.source = [](int64_t, const View&, int, uint8_t*) { fail_with(Exit::data, "x.png: is no image"); };
     expect_error(
         Exit::data, [&] { small.train({.folder = folder / "run"}); }, "can be read");
 }

@@ -22,16 +22,13 @@ namespace fp {
 namespace {
 
 std::string today() {
-    const std::chrono::year_month_day d{
-        std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now())};
+    const std::chrono::year_month_day d{std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now())};
     return fmt::format("{:04}-{:02}-{:02}", int(d.year()), unsigned(d.month()), unsigned(d.day()));
 }
 
 const Memory& emulated_memory() { return kernels(Backend::emulated).memory; }
 
-int record(const std::filesystem::path& path,
-           const std::string& device,
-           std::vector<std::string> names) {
+int record(const std::filesystem::path& path, const std::string& device, std::vector<std::string> names) {
     FP_REQUIRE(device == "cuda" || device == "emulated", Exit::usage, device, ": cuda or emulated");
     const bool on_gpu = device == "cuda";
     const Memory& memory = kernels(on_gpu ? Backend::cuda : Backend::emulated).memory;
@@ -59,8 +56,8 @@ int record(const std::filesystem::path& path,
             if (!sentence.empty() && probe->binding)
                 std::cout << "DIFFERS, " << sentence.substr(name.size() + 2) << std::endl;
             else if (!sentence.empty())
-                std::cout << "recorded, open: not as the emulated machine has it, "
-                          << sentence.substr(name.size() + 2) << std::endl;
+                std::cout << "recorded, open: not as the emulated machine has it, " << sentence.substr(name.size() + 2)
+                          << std::endl;
             else
                 std::cout << "the same, " << got.words.size() << " elements" << std::endl;
         } catch (const Error& e) {
@@ -73,10 +70,9 @@ int record(const std::filesystem::path& path,
 
 int replay(const std::filesystem::path& path) {
     const Recording r = read_recording(path);
-    const std::vector<std::string> sentences =
-        differences(emulated::probes(), r, emulated_memory());
-    std::cout << r.outputs.size() << " probes of " << r.device << ", " << r.date << ", commit "
-              << r.commit << ": " << sentences.size() << " differ" << std::endl;
+    const std::vector<std::string> sentences = differences(emulated::probes(), r, emulated_memory());
+    std::cout << r.outputs.size() << " probes of " << r.device << ", " << r.date << ", commit " << r.commit << ": "
+              << sentences.size() << " differ" << std::endl;
     for (const std::string& s : sentences) std::cout << s << std::endl;
     return sentences.empty() ? 0 : 1;
 }
@@ -87,8 +83,7 @@ int run(const std::vector<std::string>& words) {
         return 0;
     }
     if (words.size() == 2 && words[0] == "replay") return replay(words[1]);
-    if (words.size() >= 3 && words[0] == "record")
-        return record(words[1], words[2], {words.begin() + 3, words.end()});
+    if (words.size() >= 3 && words[0] == "record") return record(words[1], words[2], {words.begin() + 3, words.end()});
     fail_with(Exit::usage, "list, record FILE DEVICE [NAME ...], or replay FILE");
 }
 

@@ -17,8 +17,7 @@ __global__ void ex2_kernel(int steps, float* out) {
             x[i] = fast_exp2(-x[i]);
             UNROLL
             for (int beside = 0; beside < kBeside; ++beside)
-                y[(i + beside) % kChains] =
-                    fused_multiply_add(y[(i + beside) % kChains], 0.75f, 0.125f);
+                y[(i + beside) % kChains] = fused_multiply_add(y[(i + beside) % kChains], 0.75f, 0.125f);
         }
     }
     float sum = 0;
@@ -31,8 +30,7 @@ template <int kBeside>
 Rate beside(const Kernels& k, const RateAsked& asked) {
     const auto out = block_of(k.memory, size_t(asked.blocks) * kThreads * sizeof(float));
     const Grid grid{.blocks = asked.blocks, .threads = kThreads};
-    return {.units = double(asked.blocks) * kThreads * kChains * asked.steps,
-            .call = [out, grid, steps = asked.steps] {
+    return {.units = double(asked.blocks) * kThreads * kChains * asked.steps, .call = [out, grid, steps = asked.steps] {
                 launch(ex2_kernel<kBeside>, grid, {}, steps, static_cast<float*>(out.get()));
             }};
 }

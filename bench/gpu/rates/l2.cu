@@ -40,8 +40,8 @@ __global__ void fill_kernel(uint16_t* out) {
 
 Rate l2_rate(const Kernels& k, const RateAsked& asked) {
     const int tiles = asked.variant * 1024 / kTileBytes;
-    FP_REQUIRE(tiles > 0 && asked.steps >= kStages, Exit::usage, "rate l2: ", asked.variant,
-               " KiB, ", asked.steps, " steps");
+    FP_REQUIRE(tiles > 0 && asked.steps >= kStages, Exit::usage, "rate l2: ", asked.variant, " KiB, ", asked.steps,
+               " steps");
     const auto region = block_of(k.memory, size_t(tiles) * kTileBytes);
     launch(fill_kernel, {.blocks = int64_t(tiles) * kTileBytes / 512, .threads = 256}, {},
            static_cast<uint16_t*>(region.get()));
@@ -51,10 +51,9 @@ Rate l2_rate(const Kernels& k, const RateAsked& asked) {
                                   .stride = {1, 64, 64},
                                   .box = {64, 1, kRows}});
     const Grid grid{.blocks = asked.blocks, .threads = kWarp, .shared_bytes = sizeof(Stages)};
-    return {.units = double(asked.blocks) * asked.steps * kTileBytes,
-            .call = [region, map, tiles, grid, steps = asked.steps] {
-                launch(l2_kernel, grid, {}, map, tiles, steps);
-            }};
+    return {
+        .units = double(asked.blocks) * asked.steps * kTileBytes,
+        .call = [region, map, tiles, grid, steps = asked.steps] { launch(l2_kernel, grid, {}, map, tiles, steps); }};
 }
 
 }  // namespace fp::FP_MACHINE

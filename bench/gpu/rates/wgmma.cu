@@ -24,8 +24,7 @@ __global__ void __launch_bounds__(kGroups* kWarpgroup, 1) wgmma_kernel(int steps
         wgmma_fence();
         UNROLL
         for (int k = 0; k < kDepth; k += 16)
-            wgmma_bf16<kN>(d, row_descriptor(rows + k * 2), row_descriptor(columns + k * 2),
-                           step > 0 || k > 0);
+            wgmma_bf16<kN>(d, row_descriptor(rows + k * 2), row_descriptor(columns + k * 2), step > 0 || k > 0);
         wgmma_commit();
         wgmma_wait<1>();
     }
@@ -38,11 +37,9 @@ __global__ void __launch_bounds__(kGroups* kWarpgroup, 1) wgmma_kernel(int steps
 
 template <int kN>
 Rate of_width(const Kernels& k, const RateAsked& asked) {
-    const Grid grid{.blocks = asked.blocks,
-                    .threads = kGroups * kWarpgroup,
-                    .shared_bytes = size_t(64 * kGroups + kN) * 128};
-    const auto out =
-        block_of(k.memory, size_t(asked.blocks) * size_t(grid.threads) * sizeof(float));
+    const Grid grid{
+        .blocks = asked.blocks, .threads = kGroups * kWarpgroup, .shared_bytes = size_t(64 * kGroups + kN) * 128};
+    const auto out = block_of(k.memory, size_t(asked.blocks) * size_t(grid.threads) * sizeof(float));
     return {.units = 2.0 * 64 * kGroups * kN * kDepth * asked.steps * asked.blocks,
             .call = [out, grid, steps = asked.steps] {
                 launch(wgmma_kernel<kN>, grid, {}, steps, static_cast<float*>(out.get()));

@@ -16,8 +16,7 @@ namespace {
 int64_t fixed(double v) { return int64_t(std::floor(v * 65536.0 + 0.5)); }
 
 void warp_nearest(const Affine& from, int side, const uint8_t* in, uint8_t* out) {
-    const int64_t xx = fixed(from.xx), xy = fixed(from.xy), yx = fixed(from.yx),
-                  yy = fixed(from.yy);
+    const int64_t xx = fixed(from.xx), xy = fixed(from.xy), yx = fixed(from.yx), yy = fixed(from.yy);
     int64_t row_x = fixed(from.x0 + 0.5 * from.xx + 0.5 * from.xy);
     int64_t row_y = fixed(from.y0 + 0.5 * from.yx + 0.5 * from.yy);
     for (int y = 0; y < side; ++y, row_x += xy, row_y += yy) {
@@ -65,9 +64,7 @@ Lanes clamp_to_byte(Lanes value) {
     return value > high ? high : value;
 }
 
-Doubles4 pixel_at(const int32_t* in, int offset) {
-    return __builtin_convertvector(load<Ints4>(in + offset), Doubles4);
-}
+Doubles4 pixel_at(const int32_t* in, int offset) { return __builtin_convertvector(load<Ints4>(in + offset), Doubles4); }
 
 // Where the pixels first .. first + count - 1 of a row or column begin, kept inside the image.
 template <int count>
@@ -83,8 +80,7 @@ void sample_bilinear(double x, double y, int side, const int32_t* in, uint8_t* o
     const auto row = neighbours<2>(int(top), side, 4 * side);
     const auto mix = [](Doubles4 a, Doubles4 b, double t) { return a + (b - a) * t; };
     Doubles4 across[2];
-    for (int i = 0; i < 2; ++i)
-        across[i] = mix(pixel_at(in, row[i] + column[0]), pixel_at(in, row[i] + column[1]), u);
+    for (int i = 0; i < 2; ++i) across[i] = mix(pixel_at(in, row[i] + column[0]), pixel_at(in, row[i] + column[1]), u);
     store_bytes(mix(across[0], across[1], v), out);
 }
 
@@ -135,27 +131,22 @@ void spline_coefficients(float* pixels, int side, int64_t step, int64_t next) {
         const auto get = [&](int line, int i) { return load<Floats4>(at(line, i)); };
         for (int line = 0; line < lines; ++line) {
             Floats4 start = {};
-            for (int i = kHorizon - 1; i >= 0; --i)
-                start = get(line, mirrored(i, side)) + z * start;
+            for (int i = kHorizon - 1; i >= 0; --i) start = get(line, mirrored(i, side)) + z * start;
             store(start, at(line, 0));
         }
         for (int i = 1; i < side; ++i)
-            for (int line = 0; line < lines; ++line)
-                store(get(line, i) + z * get(line, i - 1), at(line, i));
+            for (int line = 0; line < lines; ++line) store(get(line, i) + z * get(line, i - 1), at(line, i));
         for (int line = 0; line < lines; ++line)
-            store(6 * z / (z * z - 1) * (get(line, side - 1) + z * get(line, side - 2)),
-                  at(line, side - 1));
+            store(6 * z / (z * z - 1) * (get(line, side - 1) + z * get(line, side - 2)), at(line, side - 1));
         for (int i = side - 2; i >= 0; --i)
-            for (int line = 0; line < lines; ++line)
-                store(z * (get(line, i + 1) - 6 * get(line, i)), at(line, i));
+            for (int line = 0; line < lines; ++line) store(z * (get(line, i + 1) - 6 * get(line, i)), at(line, i));
     }
 }
 
 // The cubic B-spline's values at the four pixels around a position t past the second.
 std::array<float, 4> spline_weights(float t) {
     const float s = 1 - t;
-    return {s * s * s / 6, (4 - 6 * t * t + 3 * t * t * t) / 6, (4 - 6 * s * s + 3 * s * s * s) / 6,
-            t * t * t / 6};
+    return {s * s * s / 6, (4 - 6 * t * t + 3 * t * t * t) / 6, (4 - 6 * s * s + 3 * s * s * s) / 6, t * t * t / 6};
 }
 
 }  // namespace
@@ -165,12 +156,8 @@ Affine turn_scale_shear(double degrees, double scale, double shear_degrees, int 
     constexpr double kRadian = std::numbers::pi / 180;
     const double c = std::cos(degrees * kRadian), s = std::sin(degrees * kRadian);
     const double t = std::tan(shear_degrees * kRadian), middle = side * 0.5;
-    Affine from{.xx = (c - s * t) / scale,
-                .xy = (s + c * t) / scale,
-                .x0 = 0,
-                .yx = -s / scale,
-                .yy = c / scale,
-                .y0 = 0};
+    Affine from{
+        .xx = (c - s * t) / scale, .xy = (s + c * t) / scale, .x0 = 0, .yx = -s / scale, .yy = c / scale, .y0 = 0};
     from.x0 = middle - from.xx * middle - from.xy * middle;
     from.y0 = middle - from.yx * middle - from.yy * middle;
     return from;
@@ -210,8 +197,7 @@ void warp_spline(const Affine& from, int side, const uint8_t* in, uint8_t* out) 
             for (int j = 0; j < 4; ++j) {
                 const float* row = k + int64_t(4) * side * place[top + j];
                 Floats4 line = {};
-                for (int i = 0; i < 4; ++i)
-                    line += across[i] * load<Floats4>(row + 4 * place[left + i]);
+                for (int i = 0; i < 4; ++i) line += across[i] * load<Floats4>(row + 4 * place[left + i]);
                 sum += down[j] * line;
             }
             store_bytes(clamp_to_byte(sum + 0.5f), out);

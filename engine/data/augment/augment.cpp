@@ -49,8 +49,7 @@ void shift_image(int right, int down, int side, uint8_t* rgb) {
     std::fill_n(rgb, row * side, uint8_t(0));
     const int first = std::max(0, -right), count = side - std::abs(right);
     for (int y = std::max(0, -down); y < std::min(side, side - down); ++y)
-        std::memcpy(rgb + y * row + 3 * first, in + (y + down) * row + 3 * (first + right),
-                    size_t(3) * count);
+        std::memcpy(rgb + y * row + 3 * first, in + (y + down) * row + 3 * (first + right), size_t(3) * count);
 }
 
 void flip_across(int side, uint8_t* rgb) {
@@ -63,24 +62,20 @@ void flip_across(int side, uint8_t* rgb) {
 
 void flip_down(int side, uint8_t* rgb) {
     const size_t row = size_t(3) * side;
-    for (int y = 0; y < side / 2; ++y)
-        std::swap_ranges(rgb + y * row, rgb + (y + 1) * row, rgb + (side - 1 - y) * row);
+    for (int y = 0; y < side / 2; ++y) std::swap_ranges(rgb + y * row, rgb + (y + 1) * row, rgb + (side - 1 - y) * row);
 }
 
 void affine(const AugmentOptions& options, Draws& draws, int side, uint8_t* rgb) {
     const double turn = draws.within(-options.turn_degrees, options.turn_degrees);
     const double scale = draws.within(options.least_scale, options.most_scale);
     const double shear = draws.within(-options.shear_degrees, options.shear_degrees);
-    constexpr Interpolation kinds[] = {Interpolation::nearest, Interpolation::bicubic,
-                                       Interpolation::bilinear};
+    constexpr Interpolation kinds[] = {Interpolation::nearest, Interpolation::bicubic, Interpolation::bilinear};
     const Affine from = turn_scale_shear(turn, scale, shear, side);
     warp(from, kinds[draws.below(3)], side, copy_of(rgb, side), rgb);
 }
 
 void colour(const AugmentOptions& options, Draws& draws, int side, uint8_t* rgb) {
-    const auto factor = [&](double strength) {
-        return float(draws.within(std::max(0.0, 1 - strength), 1 + strength));
-    };
+    const auto factor = [&](double strength) { return float(draws.within(std::max(0.0, 1 - strength), 1 + strength)); };
     const float bright = factor(options.brightness), saturated = factor(options.saturation);
     const bool bright_first = draws.below(2) == 0;
     const std::span<uint8_t> image(rgb, size_t(3) * side * side);
@@ -139,15 +134,13 @@ void augment(const AugmentOptions& options, uint64_t key, int side, uint8_t* rgb
     }
     if (Draws(key, op_flip_across).happens(options.flip_across)) flip_across(side, rgb);
     if (Draws(key, op_flip_down).happens(options.flip_down)) flip_down(side, rgb);
-    if (Draws draws(key, op_affine); draws.happens(options.affine))
-        affine(options, draws, side, rgb);
+    if (Draws draws(key, op_affine); draws.happens(options.affine)) affine(options, draws, side, rgb);
     if (options.brightness > 0 || options.saturation > 0) {
         Draws draws(key, op_colour);
         colour(options, draws, side, rgb);
     }
     auto_augment(options.auto_augment, key_of(key, op_auto_augment), side, rgb);
-    if (Draws draws(key, op_cutout); draws.happens(options.cutout))
-        cutout(options.cutout_side, draws, side, rgb);
+    if (Draws draws(key, op_cutout); draws.happens(options.cutout)) cutout(options.cutout_side, draws, side, rgb);
     if (Draws draws(key, op_erase); draws.happens(options.erase)) erase(draws, side, rgb);
 }
 

@@ -19,9 +19,8 @@ struct AugmentOptions {
     double flip_across = 0;  // probability of left for right
     double flip_down = 0;    // probability of top for bottom
 
-    double affine =
-        0;  // probability of a turn, a scale and a shear of the rows, each uniform in its range;
-            // interpolation nearest, bicubic or bilinear by chance, black behind
+    double affine = 0;          // probability of a turn, a scale and a shear of the rows, each uniform in its range;
+                                // interpolation nearest, bicubic or bilinear by chance, black behind
     double turn_degrees = 180;  // -+
     double least_scale = 0.8, most_scale = 1.2;
     double shear_degrees = 10;  // -+
@@ -31,12 +30,10 @@ struct AugmentOptions {
 
     AutoAugment auto_augment = AutoAugment::none;
 
-    double cutout =
-        0;  // probability of one black square, its centre anywhere, cut off at the border
+    double cutout = 0;     // probability of one black square, its centre anywhere, cut off at the border
     int cutout_side = 16;  // pixels
 
-    double erase =
-        0;  // probability of one black rectangle inside, 2 to 33 % of the area, sides 1:3.3 to 3.3:1
+    double erase = 0;  // probability of one black rectangle inside, 2 to 33 % of the area, sides 1:3.3 to 3.3:1
 };
 
 // The training recipe of the paper's released code.

@@ -23,49 +23,36 @@ using Pairs = std::array<Pair, 25>;
 
 constexpr Pairs cifar10 = [] {
     using enum PixelOp;
-    return Pairs{{{{{invert, 0.1}, {contrast, 0.2, 6}}},
-                  {{{rotate, 0.7, 2}, {translate_x, 0.3, 9}}},
-                  {{{sharpness, 0.8, 1}, {sharpness, 0.9, 3}}},
-                  {{{shear_y, 0.5, 8}, {translate_y, 0.7, 9}}},
-                  {{{autocontrast, 0.5}, {equalize, 0.9}}},
-                  {{{shear_y, 0.2, 7}, {posterize, 0.3, 7}}},
-                  {{{colour, 0.4, 3}, {brightness, 0.6, 7}}},
-                  {{{sharpness, 0.3, 9}, {brightness, 0.7, 9}}},
-                  {{{equalize, 0.6}, {equalize, 0.5}}},
-                  {{{contrast, 0.6, 7}, {sharpness, 0.6, 5}}},
-                  {{{colour, 0.7, 7}, {translate_x, 0.5, 8}}},
-                  {{{equalize, 0.3}, {autocontrast, 0.4}}},
-                  {{{translate_y, 0.4, 3}, {sharpness, 0.2, 6}}},
-                  {{{brightness, 0.9, 6}, {colour, 0.2, 8}}},
-                  {{{solarize, 0.5, 2}, {invert, 0.0}}},
-                  {{{equalize, 0.2}, {autocontrast, 0.6}}},
-                  {{{equalize, 0.2}, {equalize, 0.6}}},
-                  {{{colour, 0.9, 9}, {equalize, 0.6}}},
-                  {{{autocontrast, 0.8}, {solarize, 0.2, 8}}},
-                  {{{brightness, 0.1, 3}, {colour, 0.7, 0}}},
-                  {{{solarize, 0.4, 5}, {autocontrast, 0.9}}},
-                  {{{translate_y, 0.9, 9}, {translate_y, 0.7, 9}}},
-                  {{{autocontrast, 0.9}, {solarize, 0.8, 3}}},
-                  {{{equalize, 0.8}, {invert, 0.1}}},
+    return Pairs{{{{{invert, 0.1}, {contrast, 0.2, 6}}},          {{{rotate, 0.7, 2}, {translate_x, 0.3, 9}}},
+                  {{{sharpness, 0.8, 1}, {sharpness, 0.9, 3}}},   {{{shear_y, 0.5, 8}, {translate_y, 0.7, 9}}},
+                  {{{autocontrast, 0.5}, {equalize, 0.9}}},       {{{shear_y, 0.2, 7}, {posterize, 0.3, 7}}},
+                  {{{colour, 0.4, 3}, {brightness, 0.6, 7}}},     {{{sharpness, 0.3, 9}, {brightness, 0.7, 9}}},
+                  {{{equalize, 0.6}, {equalize, 0.5}}},           {{{contrast, 0.6, 7}, {sharpness, 0.6, 5}}},
+                  {{{colour, 0.7, 7}, {translate_x, 0.5, 8}}},    {{{equalize, 0.3}, {autocontrast, 0.4}}},
+                  {{{translate_y, 0.4, 3}, {sharpness, 0.2, 6}}}, {{{brightness, 0.9, 6}, {colour, 0.2, 8}}},
+                  {{{solarize, 0.5, 2}, {invert, 0.0}}},          {{{equalize, 0.2}, {autocontrast, 0.6}}},
+                  {{{equalize, 0.2}, {equalize, 0.6}}},           {{{colour, 0.9, 9}, {equalize, 0.6}}},
+                  {{{autocontrast, 0.8}, {solarize, 0.2, 8}}},    {{{brightness, 0.1, 3}, {colour, 0.7, 0}}},
+                  {{{solarize, 0.4, 5}, {autocontrast, 0.9}}},    {{{translate_y, 0.9, 9}, {translate_y, 0.7, 9}}},
+                  {{{autocontrast, 0.9}, {solarize, 0.8, 3}}},    {{{equalize, 0.8}, {invert, 0.1}}},
                   {{{translate_y, 0.7, 9}, {autocontrast, 0.9}}}}};
 }();
 
 constexpr Pairs imagenet = [] {
     using enum PixelOp;
-    return Pairs{
-        {{{{posterize, 0.4, 8}, {rotate, 0.6, 9}}}, {{{solarize, 0.6, 5}, {autocontrast, 0.6}}},
-         {{{equalize, 0.8}, {equalize, 0.6}}},      {{{posterize, 0.6, 7}, {posterize, 0.6, 6}}},
-         {{{equalize, 0.4}, {solarize, 0.2, 4}}},   {{{equalize, 0.4}, {rotate, 0.8, 8}}},
-         {{{solarize, 0.6, 3}, {equalize, 0.6}}},   {{{posterize, 0.8, 5}, {equalize, 1.0}}},
-         {{{rotate, 0.2, 3}, {solarize, 0.6, 8}}},  {{{equalize, 0.6}, {posterize, 0.4, 6}}},
-         {{{rotate, 0.8, 8}, {colour, 0.4, 0}}},    {{{rotate, 0.4, 9}, {equalize, 0.6}}},
-         {{{equalize, 0.0}, {equalize, 0.8}}},      {{{invert, 0.6}, {equalize, 1.0}}},
-         {{{colour, 0.6, 4}, {contrast, 1.0, 8}}},  {{{rotate, 0.8, 8}, {colour, 1.0, 2}}},
-         {{{colour, 0.8, 8}, {solarize, 0.8, 7}}},  {{{sharpness, 0.4, 7}, {invert, 0.6}}},
-         {{{shear_x, 0.6, 5}, {equalize, 1.0}}},    {{{colour, 0.4, 0}, {equalize, 0.6}}},
-         {{{equalize, 0.4}, {solarize, 0.2, 4}}},   {{{solarize, 0.6, 5}, {autocontrast, 0.6}}},
-         {{{invert, 0.6}, {equalize, 1.0}}},        {{{colour, 0.6, 4}, {contrast, 1.0, 8}}},
-         {{{equalize, 0.8}, {equalize, 0.6}}}}};
+    return Pairs{{{{{posterize, 0.4, 8}, {rotate, 0.6, 9}}}, {{{solarize, 0.6, 5}, {autocontrast, 0.6}}},
+                  {{{equalize, 0.8}, {equalize, 0.6}}},      {{{posterize, 0.6, 7}, {posterize, 0.6, 6}}},
+                  {{{equalize, 0.4}, {solarize, 0.2, 4}}},   {{{equalize, 0.4}, {rotate, 0.8, 8}}},
+                  {{{solarize, 0.6, 3}, {equalize, 0.6}}},   {{{posterize, 0.8, 5}, {equalize, 1.0}}},
+                  {{{rotate, 0.2, 3}, {solarize, 0.6, 8}}},  {{{equalize, 0.6}, {posterize, 0.4, 6}}},
+                  {{{rotate, 0.8, 8}, {colour, 0.4, 0}}},    {{{rotate, 0.4, 9}, {equalize, 0.6}}},
+                  {{{equalize, 0.0}, {equalize, 0.8}}},      {{{invert, 0.6}, {equalize, 1.0}}},
+                  {{{colour, 0.6, 4}, {contrast, 1.0, 8}}},  {{{rotate, 0.8, 8}, {colour, 1.0, 2}}},
+                  {{{colour, 0.8, 8}, {solarize, 0.8, 7}}},  {{{sharpness, 0.4, 7}, {invert, 0.6}}},
+                  {{{shear_x, 0.6, 5}, {equalize, 1.0}}},    {{{colour, 0.4, 0}, {equalize, 0.6}}},
+                  {{{equalize, 0.4}, {solarize, 0.2, 4}}},   {{{solarize, 0.6, 5}, {autocontrast, 0.6}}},
+                  {{{invert, 0.6}, {equalize, 1.0}}},        {{{colour, 0.6, 4}, {contrast, 1.0, 8}}},
+                  {{{equalize, 0.8}, {equalize, 0.6}}}}};
 }();
 
 // The ends of an operation's grid.

@@ -35,9 +35,7 @@ Curve blend_with(int plain, float factor) {
 }
 
 // ITU-R 601 luma, in 16 bits of fraction.
-int grey(const uint8_t* pixel) {
-    return (pixel[0] * 19595 + pixel[1] * 38470 + pixel[2] * 7471 + 0x8000) >> 16;
-}
+int grey(const uint8_t* pixel) { return (pixel[0] * 19595 + pixel[1] * 38470 + pixel[2] * 7471 + 0x8000) >> 16; }
 
 }  // namespace
 
@@ -66,8 +64,8 @@ void sharpness(float factor, int width, std::span<uint8_t> rgb) {
     for (int y = 1; y + 1 < height; ++y)
         for (int x = 3; x < row - 3; ++x) {
             const uint8_t* at = &in[y * row + x];
-            const int sum = at[-row - 3] + at[-row] + at[-row + 3] + at[-3] + 5 * at[0] + at[3] +
-                            at[row - 3] + at[row] + at[row + 3];
+            const int sum = at[-row - 3] + at[-row] + at[-row + 3] + at[-3] + 5 * at[0] + at[3] + at[row - 3] +
+                            at[row] + at[row + 3];
             rgb[y * row + x] = blend((2 * sum + 13) / 26, at[0], factor);
         }
 }
@@ -91,13 +89,11 @@ void autocontrast(std::span<uint8_t> rgb) {
         const Histogram count = histogram(channel, rgb);
         const auto used = [](int64_t n) { return n != 0; };
         const int low = int(std::find_if(count.begin(), count.end(), used) - count.begin());
-        const int high =
-            255 - int(std::find_if(count.rbegin(), count.rend(), used) - count.rbegin());
+        const int high = 255 - int(std::find_if(count.rbegin(), count.rend(), used) - count.rbegin());
         if (high <= low) continue;
         const double scale = 255.0 / (high - low), offset = -low * scale;
         Curve curve;
-        for (int v = 0; v < 256; ++v)
-            curve[v] = uint8_t(std::clamp(int(v * scale + offset), 0, 255));
+        for (int v = 0; v < 256; ++v) curve[v] = uint8_t(std::clamp(int(v * scale + offset), 0, 255));
         apply_curve(curve, channel, rgb);
     }
 }

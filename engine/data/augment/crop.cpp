@@ -20,8 +20,7 @@ Window random_rectangle(Size in, const View& view) {
         const int width = int(std::lround(std::sqrt(share * shape)));
         const int height = int(std::lround(std::sqrt(share / shape)));
         if (width < 1 || height < 1 || width > in.width || height > in.height) continue;
-        return {int(draw(2) * (in.width - width + 1)), int(draw(3) * (in.height - height + 1)),
-                width, height};
+        return {int(draw(2) * (in.width - width + 1)), int(draw(3) * (in.height - height + 1)), width, height};
     }
     const int width = std::min(in.width, int(std::lround(in.height * kWidest)));
     const int height = std::min(in.height, int(std::lround(in.width * kWidest)));

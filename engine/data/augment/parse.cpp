@@ -15,10 +15,9 @@ AugmentOptions parse_augment(const std::string& text) {
         const size_t equals = word.find('=');
         const std::string name = word.substr(0, equals);
         char* rest = nullptr;
-        const double value =
-            equals == std::string::npos ? -1 : std::strtod(word.c_str() + equals + 1, &rest);
-        FP_REQUIRE(equals == std::string::npos || (*rest == 0 && value >= 0), Exit::usage,
-                   "--augment: `", word, "` has no number");
+        const double value = equals == std::string::npos ? -1 : std::strtod(word.c_str() + equals + 1, &rest);
+        FP_REQUIRE(equals == std::string::npos || (*rest == 0 && value >= 0), Exit::usage, "--augment: `", word,
+                   "` has no number");
         const bool given = value >= 0;
         if (word == "none") {
         } else if (word == "paper") {
@@ -47,11 +46,10 @@ AugmentOptions parse_augment(const std::string& text) {
         } else if (name == "erase") {
             out.erase = given ? value : 0.5;
         } else {
-            fail_with(
-                Exit::usage, "--augment: `", word,
-                "` is unknown: none, flips, paper, crop, resized-crop[=AREA], shift=N, "
-                "affine[=P], colour[=X], autoaugment-cifar10, autoaugment-imagenet, cutout[=N], "
-                "erase[=P], joined by +");
+            fail_with(Exit::usage, "--augment: `", word,
+                      "` is unknown: none, flips, paper, crop, resized-crop[=AREA], shift=N, "
+                      "affine[=P], colour[=X], autoaugment-cifar10, autoaugment-imagenet, cutout[=N], "
+                      "erase[=P], joined by +");
         }
         at = end + 1;
     }

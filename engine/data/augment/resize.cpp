@@ -36,8 +36,7 @@ public:
             }
             firsts_[o] = std::min(first, in - taps_);
             int32_t* weight = &weights_[size_t(o) * taps_ + (first - firsts_[o])];
-            for (int i = 0; i < count; ++i)
-                weight[i] = int32_t(0.5 + exact[i] / sum * (1 << kFractionBits));
+            for (int i = 0; i < count; ++i) weight[i] = int32_t(0.5 + exact[i] / sum * (1 << kFractionBits));
         }
     }
 
@@ -68,8 +67,7 @@ void resize_row(const Filter& filter, int outputs, const int32_t* in, int32_t* o
 }
 
 // One output row of `length` bytes from `taps` rows of `in`.
-void mix_rows(
-    int taps, const int32_t* weight, int length, const uint8_t* in, int32_t* sum, uint8_t* out) {
+void mix_rows(int taps, const int32_t* weight, int length, const uint8_t* in, int32_t* sum, uint8_t* out) {
     std::fill_n(sum, length, kHalf);
     for (int i = 0; i < taps; ++i) {
         const uint8_t* row = in + size_t(i) * length;
@@ -84,33 +82,28 @@ Size fit_short_side(Size in, int side) {
     const auto longer = [&](int64_t l, int64_t s) {
         // As torchvision has it: the quotient in double, cut to an integer.
         const double length = double(side * l) / double(s);
-        FP_REQUIRE(length < 1 << 30, Exit::data, "an image of ", l, " x ", s,
-                   ": too long to resize");
+        FP_REQUIRE(length < 1 << 30, Exit::data, "an image of ", l, " x ", s, ": too long to resize");
         return int(length);
     };
-    return in.width <= in.height ? Size{side, longer(in.height, in.width)}
-                                 : Size{longer(in.width, in.height), side};
+    return in.width <= in.height ? Size{side, longer(in.height, in.width)} : Size{longer(in.width, in.height), side};
 }
 
 Window centre_window(Size in, int width, int height) {
-    FP_CHECK(width <= in.width && height <= in.height, "centre_window: ", width, " x ", height,
-             " of ", in.width, " x ", in.height);
+    FP_CHECK(width <= in.width && height <= in.height, "centre_window: ", width, " x ", height, " of ", in.width, " x ",
+             in.height);
     const auto half_to_even = [](int x) { return (x + ((x & 3) == 3)) / 2; };
     return {half_to_even(in.width - width), half_to_even(in.height - height), width, height};
 }
 
 void resize(PixelView in, Size full, const Window& part, uint8_t* rgb) {
-    FP_CHECK(in.width > 0 && in.height > 0 && part.width > 0 && part.height > 0 && part.left >= 0 &&
-                 part.top >= 0 && part.left + part.width <= full.width &&
-                 part.top + part.height <= full.height,
-             "resize: ", in.width, " x ", in.height, " to a part of ", full.width, " x ",
-             full.height);
+    FP_CHECK(in.width > 0 && in.height > 0 && part.width > 0 && part.height > 0 && part.left >= 0 && part.top >= 0 &&
+                 part.left + part.width <= full.width && part.top + part.height <= full.height,
+             "resize: ", in.width, " x ", in.height, " to a part of ", full.width, " x ", full.height);
     const int in_row = 3 * in.width, out_row = 3 * part.width;
     const bool same_width = full.width == in.width, same_height = full.height == in.height;
     if (same_width && same_height) {
         for (int y = 0; y < part.height; ++y)
-            std::memcpy(rgb + size_t(y) * out_row,
-                        in.rgb + size_t(part.top + y) * in_row + 3 * part.left, out_row);
+            std::memcpy(rgb + size_t(y) * out_row, in.rgb + size_t(part.top + y) * in_row + 3 * part.left, out_row);
         return;
     }
     const Filter across(in.width, full.width, part.left, part.width);

@@ -39,13 +39,10 @@ struct DecodeOptions {
 };
 
 // `name` is what errors call the file.
-Pixels decode(std::span<const uint8_t> bytes,
-              const std::string& name,
-              const DecodeOptions& options = {});
+Pixels decode(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options = {});
 
 // The bytes of a regular file within max_file_bytes.
-std::vector<uint8_t> read_image_file(const std::filesystem::path& path,
-                                     const DecodeOptions& options = {});
+std::vector<uint8_t> read_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 
 Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 

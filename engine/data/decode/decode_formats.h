@@ -6,15 +6,9 @@
 
 namespace fp {
 
-Pixels decode_jpeg(std::span<const uint8_t> bytes,
-                   const std::string& name,
-                   const DecodeOptions& options);
-Pixels decode_png(std::span<const uint8_t> bytes,
-                  const std::string& name,
-                  const DecodeOptions& options);
-Pixels decode_bmp(std::span<const uint8_t> bytes,
-                  const std::string& name,
-                  const DecodeOptions& options);
+Pixels decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options);
+Pixels decode_png(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options);
+Pixels decode_bmp(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options);
 
 // stb_image behind the guards of the two above. No single allocation of it exceeds `largest`, so a
 // stream that inflates far beyond the size in its header ends there.

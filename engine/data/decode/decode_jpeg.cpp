@@ -22,9 +22,8 @@ bool has_adobe_marker(std::span<const uint8_t> bytes) {
             continue;
         }
         const size_t length = size_t(bytes[at + 2]) << 8 | bytes[at + 3];
-        if (marker == 0xEE && length >= 14 && at + 9 <= bytes.size() && bytes[at + 4] == 'A' &&
-            bytes[at + 5] == 'd' && bytes[at + 6] == 'o' && bytes[at + 7] == 'b' &&
-            bytes[at + 8] == 'e')
+        if (marker == 0xEE && length >= 14 && at + 9 <= bytes.size() && bytes[at + 4] == 'A' && bytes[at + 5] == 'd' &&
+            bytes[at + 6] == 'o' && bytes[at + 7] == 'b' && bytes[at + 8] == 'e')
             return true;
         at += 2 + length;
     }
@@ -39,17 +38,14 @@ uint8_t times(int a, int b) {
 
 }  // namespace
 
-Pixels decode_jpeg(std::span<const uint8_t> bytes,
-                   const std::string& name,
-                   const DecodeOptions& options) {
+Pixels decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
     // One an image: it keeps Huffman and quantisation tables, and after an error its place in the bad file,
     // so a second image would depend on the first. Making one takes 0.3 us.
     const std::unique_ptr<void, Destroy> decompressor(tjInitDecompress());
     FP_CHECK(decompressor, "TurboJPEG: ", tjGetErrorStr2(nullptr));
     tjhandle const handle = decompressor.get();
     int width = 0, height = 0, subsampling = 0, colours = 0;
-    const int header = tjDecompressHeader3(handle, bytes.data(), bytes.size(), &width, &height,
-                                           &subsampling, &colours);
+    const int header = tjDecompressHeader3(handle, bytes.data(), bytes.size(), &width, &height, &subsampling, &colours);
     FP_REQUIRE(header == 0, Exit::data, name, ": JPEG: ", tjGetErrorStr2(handle));
     require_size(width, height, options.max_pixels, name);
 
@@ -62,8 +58,8 @@ Pixels decode_jpeg(std::span<const uint8_t> bytes,
 
     Pixels out{.width = width, .height = height, .rgb = {}};
     out.rgb.resize(size_t(width) * height * tjPixelSize[format]);
-    const int result = tjDecompress2(handle, bytes.data(), bytes.size(), out.rgb.data(), width, 0,
-                                     height, format, flags);
+    const int result =
+        tjDecompress2(handle, bytes.data(), bytes.size(), out.rgb.data(), width, 0, height, format, flags);
     const bool tolerated = options.allow_damaged && tjGetErrorCode(handle) == TJERR_WARNING;
     FP_REQUIRE(result == 0 || tolerated, Exit::data, name, ": JPEG: ", tjGetErrorStr2(handle));
 

@@ -10,9 +10,7 @@ namespace {
 thread_local size_t largest_allocation = 0;
 
 void* allocate(size_t bytes) { return bytes <= largest_allocation ? std::malloc(bytes) : nullptr; }
-void* reallocate(void* old, size_t bytes) {
-    return bytes <= largest_allocation ? std::realloc(old, bytes) : nullptr;
-}
+void* reallocate(void* old, size_t bytes) { return bytes <= largest_allocation ? std::realloc(old, bytes) : nullptr; }
 
 }  // namespace
 

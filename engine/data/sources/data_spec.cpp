@@ -12,9 +12,7 @@ namespace fp {
 namespace {
 
 bool is_key(std::string_view word) {
-    const auto letter = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
-    };
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-'; };
     return !word.empty() && std::all_of(word.begin(), word.end(), letter);
 }
 
@@ -22,8 +20,8 @@ bool is_key(std::string_view word) {
 
 DataSpec parse_data_spec(const std::string& spec) {
     const size_t colon = spec.find(':');
-    FP_REQUIRE(colon != spec.npos && colon > 0, Exit::usage, "--data ", spec,
-               ": wants KIND:..., one of ", names_of<Source>());
+    FP_REQUIRE(colon != spec.npos && colon > 0, Exit::usage, "--data ", spec, ": wants KIND:..., one of ",
+               names_of<Source>());
     const Source& source = named<Source>(spec.substr(0, colon));
     DataSpec parsed{.text = spec, .source = &source, .head = "", .values = {}};
     std::string* last = &parsed.head;
@@ -41,12 +39,11 @@ DataSpec parse_data_spec(const std::string& spec) {
         }
         first = false;
     }
-    FP_REQUIRE(!source.needs_path || !parsed.head.empty(), Exit::usage, "--data ", spec,
-               ": no file or folder after ", source.name, ":");
+    FP_REQUIRE(!source.needs_path || !parsed.head.empty(), Exit::usage, "--data ", spec, ": no file or folder after ",
+               source.name, ":");
     for (const auto& [key, value] : parsed.values)
-        FP_REQUIRE(std::find(source.keys.begin(), source.keys.end(), key) != source.keys.end(),
-                   Exit::usage, "--data ", source.name, ": has no key '", key, "', only ",
-                   list({source.keys.begin(), source.keys.end()}));
+        FP_REQUIRE(std::find(source.keys.begin(), source.keys.end(), key) != source.keys.end(), Exit::usage, "--data ",
+                   source.name, ": has no key '", key, "', only ", list({source.keys.begin(), source.keys.end()}));
     return parsed;
 }
 

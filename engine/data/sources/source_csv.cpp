@@ -22,8 +22,7 @@ std::string value_or(const DataSpec& spec, const std::string& key, const std::st
 
 int need_column(const Table& table, const std::string& wanted) {
     const int found = find_column(table.header, wanted);
-    FP_REQUIRE(found >= 0, Exit::data, table.name, ": no column '", wanted, "', only ",
-               list(table.header));
+    FP_REQUIRE(found >= 0, Exit::data, table.name, ": no column '", wanted, "', only ", list(table.header));
     return found;
 }
 

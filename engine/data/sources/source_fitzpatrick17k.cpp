@@ -19,16 +19,14 @@ Listing list_fitzpatrick17k(const DataSpec& spec, const DatasetOptions& options)
     Listing listing = list_csv(csv);
     if (options.exclude_qc) {
         const size_t qc = size_t(need_column(listing.table, "qc"));
-        Table kept{
-            .header = listing.table.header, .rows = {}, .lines = {}, .name = listing.table.name};
+        Table kept{.header = listing.table.header, .rows = {}, .lines = {}, .name = listing.table.name};
         for (size_t i = 0; i < listing.table.rows.size(); ++i) {
             if (listing.table.rows[i][qc].starts_with("3 ")) continue;  // "3 Wrongly labelled"
             kept.rows.push_back(listing.table.rows[i]);
             kept.lines.push_back(listing.table.lines[i]);
         }
-        listing.notes.push_back(text("left out ", listing.table.rows.size() - kept.rows.size(),
-                                     " of ", listing.table.rows.size(),
-                                     " images that qc calls wrongly labelled"));
+        listing.notes.push_back(text("left out ", listing.table.rows.size() - kept.rows.size(), " of ",
+                                     listing.table.rows.size(), " images that qc calls wrongly labelled"));
         listing.table = std::move(kept);
     }
     return listing;
@@ -41,8 +39,7 @@ extern const Source fitzpatrick17k{.name = "fitzpatrick17k",
                                    .says = "fitzpatrick17k:CSV,images=DIR",
                                    .keys = kKeys,
                                    .open = [](const DataSpec& spec, const DatasetOptions& options) {
-                                       return dataset_of(list_fitzpatrick17k(spec, options), spec,
-                                                         options);
+                                       return dataset_of(list_fitzpatrick17k(spec, options), spec, options);
                                    }};
 }
 

@@ -25,8 +25,7 @@ std::string lower(std::string word) {
 std::vector<fs::path> subfolders(const fs::path& folder) {
     std::vector<fs::path> found;
     for (const auto& entry : fs::directory_iterator(folder))
-        if (entry.is_directory() && !entry.path().filename().string().starts_with('.'))
-            found.push_back(entry.path());
+        if (entry.is_directory() && !entry.path().filename().string().starts_with('.')) found.push_back(entry.path());
     std::sort(found.begin(), found.end());
     return found;
 }
@@ -37,10 +36,7 @@ bool has_image_ending(const fs::path& file) {
     return std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end();
 }
 
-void list_class(const fs::path& folder,
-                const std::string& split,
-                Listing& listing,
-                int64_t& others) {
+void list_class(const fs::path& folder, const std::string& split, Listing& listing, int64_t& others) {
     std::vector<std::string> files;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
         if (!entry.is_regular_file() || entry.path().filename().string().starts_with('.')) continue;
@@ -60,15 +56,10 @@ Listing list_folder(const DataSpec& spec) {
     const fs::path root = spec.head;
     FP_REQUIRE(fs::is_directory(root), Exit::data, spec.head, ": is no folder");
     const std::vector<fs::path> folders = subfolders(root);
-    const auto is_split = [](const fs::path& p) {
-        return parse_split(p.filename().string()).has_value();
-    };
+    const auto is_split = [](const fs::path& p) { return parse_split(p.filename().string()).has_value(); };
     const bool split = !folders.empty() && std::all_of(folders.begin(), folders.end(), is_split);
 
-    Listing listing{.table = {.header = {"image", "label", "split"},
-                              .rows = {},
-                              .lines = {},
-                              .name = spec.head},
+    Listing listing{.table = {.header = {"image", "label", "split"}, .rows = {}, .lines = {}, .name = spec.head},
                     .image = 0,
                     .label = 1,
                     .split = split ? 2 : -1,
@@ -82,15 +73,12 @@ Listing list_folder(const DataSpec& spec) {
             list_class(folder, "", listing, others);
             continue;
         }
-        for (const fs::path& inner : subfolders(folder))
-            list_class(inner, folder.filename().string(), listing, others);
+        for (const fs::path& inner : subfolders(folder)) list_class(inner, folder.filename().string(), listing, others);
     }
-    FP_REQUIRE(!listing.table.rows.empty(), Exit::data, spec.head,
-               ": holds no CLASS/IMAGE.jpg, .jpeg, .png or .bmp (", folders.size(), " folders, ",
-               others, " other files)");
+    FP_REQUIRE(!listing.table.rows.empty(), Exit::data, spec.head, ": holds no CLASS/IMAGE.jpg, .jpeg, .png or .bmp (",
+               folders.size(), " folders, ", others, " other files)");
     if (others > 0)
-        listing.notes.push_back(
-            text("passed over ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
+        listing.notes.push_back(text("passed over ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
     return listing;
 }
 

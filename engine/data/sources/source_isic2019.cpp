@@ -37,8 +37,8 @@ std::map<std::string_view, size_t> rows_by_image(const Table& about, size_t imag
     std::map<std::string_view, size_t> row_of;
     for (size_t r = 0; r < about.rows.size(); ++r) {
         const auto [place, added] = row_of.emplace(about.rows[r][image], r);
-        FP_REQUIRE(added, Exit::data, about.name, ":", about.lines[r], ": image ", place->first,
-                   " stands on line ", about.lines[place->second], " already");
+        FP_REQUIRE(added, Exit::data, about.name, ":", about.lines[r], ": image ", place->first, " stands on line ",
+                   about.lines[place->second], " already");
     }
     return row_of;
 }
@@ -54,8 +54,8 @@ std::vector<std::string> labels_of(const Table& truth) {
         for (size_t c = 0; c < kClasses.size(); ++c)
             if (is_set(truth, r, classes[c])) labels.push_back(kClasses[c]);
         if (labels.empty() && unknown >= 0 && is_set(truth, r, unknown)) labels = {""};
-        FP_REQUIRE(labels.size() == 1, Exit::data, truth.name, ":", truth.lines[r], ": ",
-                   labels.size(), " classes are set, wants one");
+        FP_REQUIRE(labels.size() == 1, Exit::data, truth.name, ":", truth.lines[r], ": ", labels.size(),
+                   " classes are set, wants one");
         out.push_back(labels.front());
     }
     return out;
@@ -70,15 +70,14 @@ Listing list_isic2019(const DataSpec& spec) {
     const std::vector<std::string> labels = labels_of(truth);
     const auto row_of = rows_by_image(about, about_image);
 
-    Listing listing{
-        .table = {.header = {"image", "label"}, .rows = {}, .lines = {}, .name = truth.name},
-        .image = 0,
-        .label = 1,
-        .split = -1,
-        .root = folder_of_images(spec),
-        .extension = ".jpg",
-        .classes = kClasses,
-        .notes = {}};
+    Listing listing{.table = {.header = {"image", "label"}, .rows = {}, .lines = {}, .name = truth.name},
+                    .image = 0,
+                    .label = 1,
+                    .split = -1,
+                    .root = folder_of_images(spec),
+                    .extension = ".jpg",
+                    .classes = kClasses,
+                    .notes = {}};
     for (size_t c = 0; c < about.header.size(); ++c)
         if (c != about_image) listing.table.header.push_back(about.header[c]);
 
@@ -92,16 +91,13 @@ Listing list_isic2019(const DataSpec& spec) {
         without_metadata += found == row_of.end();
         std::vector<std::string> row = {truth.rows[r][truth_image], labels[r]};
         for (size_t c = 0; c < about.header.size(); ++c)
-            if (c != about_image)
-                row.push_back(found == row_of.end() ? "" : about.rows[found->second][c]);
+            if (c != about_image) row.push_back(found == row_of.end() ? "" : about.rows[found->second][c]);
         listing.table.rows.push_back(std::move(row));
         listing.table.lines.push_back(truth.lines[r]);
     }
-    if (without_class > 0)
-        listing.notes.push_back(text("left out ", without_class, " images of the class UNK"));
+    if (without_class > 0) listing.notes.push_back(text("left out ", without_class, " images of the class UNK"));
     if (without_metadata > 0)
-        listing.notes.push_back(
-            text(without_metadata, " images have no line in ", about.name, ": unknown attributes"));
+        listing.notes.push_back(text(without_metadata, " images have no line in ", about.name, ": unknown attributes"));
     return listing;
 }
 

@@ -20,8 +20,8 @@ T number(const std::string& key, const std::string& value, T low, T high) {
     T parsed{};
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
     const bool whole = error == std::errc() && end == value.data() + value.size();
-    FP_REQUIRE(whole && parsed >= low && parsed <= high, Exit::usage, "--data synth: ", key, "=",
-               value, ": wants a number from ", low, " to ", high);
+    FP_REQUIRE(whole && parsed >= low && parsed <= high, Exit::usage, "--data synth: ", key, "=", value,
+               ": wants a number from ", low, " to ", high);
     return parsed;
 }
 
@@ -42,8 +42,7 @@ SynthSpec synth_of(const DataSpec& spec) {
 }
 
 Dataset open_synth(const DataSpec& spec, const DatasetOptions& options) {
-    constexpr std::array<Split, 5> kFifths = {Split::train, Split::val, Split::train, Split::test,
-                                              Split::train};
+    constexpr std::array<Split, 5> kFifths = {Split::train, Split::val, Split::train, Split::test, Split::train};
     const SynthSpec synth = synth_of(spec);
     Dataset data{.name = spec.text,
                  .root = "",
@@ -59,8 +58,8 @@ Dataset open_synth(const DataSpec& spec, const DatasetOptions& options) {
     std::vector<int> label_of;
     for (const std::string& name : names) {
         const auto found = std::find(data.classes.begin(), data.classes.end(), name);
-        FP_REQUIRE(found != data.classes.end(), Exit::data, spec.text, ": label '", name,
-                   "' is none of the ", data.classes.size(), " classes ", list(data.classes));
+        FP_REQUIRE(found != data.classes.end(), Exit::data, spec.text, ": label '", name, "' is none of the ",
+                   data.classes.size(), " classes ", list(data.classes));
         label_of.push_back(int(found - data.classes.begin()));
     }
     data.samples.reserve(size_t(synth.n));
@@ -78,21 +77,16 @@ Dataset open_synth(const DataSpec& spec, const DatasetOptions& options) {
 
 }  // namespace
 
-SynthSpec parse_synth(const std::string& text) {
-    return synth_of(parse_data_spec("synth:" + text));
-}
+SynthSpec parse_synth(const std::string& text) { return synth_of(parse_data_spec("synth:" + text)); }
 
 std::string to_string(const SynthSpec& s) {
-    return fmt::format("n={},size={},classes={},groups={},bias={},difficulty={},views={},seed={}",
-                       s.n, s.size, s.classes, s.groups, s.bias, s.difficulty, s.views, s.seed);
+    return fmt::format("n={},size={},classes={},groups={},bias={},difficulty={},views={},seed={}", s.n, s.size,
+                       s.classes, s.groups, s.bias, s.difficulty, s.views, s.seed);
 }
 
 namespace sources {
-extern const Source synth{.name = "synth",
-                          .says = "synth:n=2000,size=64,...",
-                          .keys = kKeys,
-                          .needs_path = false,
-                          .open = open_synth};
+extern const Source synth{
+    .name = "synth", .says = "synth:n=2000,size=64,...", .keys = kKeys, .needs_path = false, .open = open_synth};
 }
 
 }  // namespace fp

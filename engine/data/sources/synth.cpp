@@ -81,7 +81,7 @@ private:
 struct Look {
     float x, y, radius, softness;
     std::array<float, kLobes> cosine,
-        sine;  // outline: radius (1 + sum_k cosine_k cos kt + sine_k sin kt)
+        sine;                           // outline: radius (1 + sum_k cosine_k cos kt + sine_k sin kt)
     std::array<float, 3> skin, lesion;  // lesion: added inside
     float light_x, light_y;             // levels across the image
     float blotch, grain, mottle, pattern, noise;
@@ -117,8 +117,7 @@ Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     const float darkness = blend(d, 55, 36) * lesion.between(0.8f, 1.2f);
     const auto& tint = kTint[size_t(id.label / 16 % 4)];
     const float ruddy = lesion.between(-6, 6);
-    for (size_t c = 0; c < 3; ++c)
-        look.lesion[c] = -darkness * tint[c] + (c == 0 ? ruddy : c == 2 ? -ruddy : 0);
+    for (size_t c = 0; c < 3; ++c) look.lesion[c] = -darkness * tint[c] + (c == 0 ? ruddy : c == 2 ? -ruddy : 0);
     look.pattern_kind = id.label / 4 % 4;
     look.pattern = blend(d, 24, 14);
     look.rings = lesion.between(3, 4);
@@ -154,8 +153,7 @@ inline float wave(float t) {
 }
 
 // One row of the lesion. inside: 0 .. 1; pattern: about -1 .. 1.
-void lesion_row(
-    const Look& look, int size, float dy, float* __restrict__ inside, float* __restrict__ pattern) {
+void lesion_row(const Look& look, int size, float dy, float* __restrict__ inside, float* __restrict__ pattern) {
     const float step = 2 / float(size), sharp = 1 / look.softness;
     const int kind = look.pattern_kind;
     for (int x = 0; x < size; ++x) {
@@ -217,8 +215,7 @@ void render(const SynthSpec& spec, int64_t index, uint8_t* rgb) {
         uint8_t* const out = rgb + int64_t(y) * size * 3;
         for (int x = 0; x < size; ++x) {
             const float u = (float(x) + 0.5f) * step - 1;
-            const float skin = look.light_x * u + look.light_y * v + look.blotch * blotches[x] +
-                               look.grain * grains[x];
+            const float skin = look.light_x * u + look.light_y * v + look.blotch * blotches[x] + look.grain * grains[x];
             const float inner = look.mottle * mottles[x] + look.pattern * pattern[x];
             const uint32_t noise = scramble(look.noise_key ^ uint32_t(y * size + x));
             for (size_t c = 0; c < 3; ++c) {

@@ -11,8 +11,7 @@ extern const Criterion snnl, random, l1, l2, bn, fpgm, taylor, fairprune, fairgr
 
 std::span<const Criterion* const> Criterion::all() {
     using namespace criteria;
-    static constexpr std::array kAll{&snnl, &random, &l1,        &l2,        &bn,
-                                     &fpgm, &taylor, &fairprune, &fairgrape, &skewness};
+    static constexpr std::array kAll{&snnl, &random, &l1, &l2, &bn, &fpgm, &taylor, &fairprune, &fairgrape, &skewness};
     return kAll;
 }
 
@@ -23,9 +22,7 @@ std::vector<std::string> weighted(const ScoreOptions& o) {
     return out;
 }
 
-bool is_filter(const Param& p) {
-    return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear;
-}
+bool is_filter(const Param& p) { return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear; }
 
 SetScores over_mean(SetScores values) {
     for (auto& [name, v] : values) {

@@ -27,10 +27,7 @@ SetScores zeros(const std::vector<ChannelSet>& sets) {
 }
 
 // Adds factor * sum over theta of (theta g)^2 to each channel.
-void add_squares(const Network& net,
-                 const std::vector<ChannelSet>& sets,
-                 double factor,
-                 SetScores& into) {
+void add_squares(const Network& net, const std::vector<ChannelSet>& sets, double factor, SetScores& into) {
     for (const ChannelSet& set : sets) {
         if (!set.prunable) continue;
         std::vector<double>& values = into.at(set.name());
@@ -67,8 +64,7 @@ std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSe
         const Param& weight = *net.params.find(name);
         std::vector<const Param*> gate{&weight};
         const std::string bias = name.substr(0, name.size() - 6) + "bias";
-        if (std::find(set.rows.begin(), set.rows.end(), bias) != set.rows.end())
-            gate.push_back(net.params.find(bias));
+        if (std::find(set.rows.begin(), set.rows.end(), bias) != set.rows.end()) gate.push_back(net.params.find(bias));
         (is_filter(weight) ? filters : norms).push_back(std::move(gate));
     }
     return norms.empty() ? filters : norms;
@@ -78,8 +74,8 @@ SetScores taylor_values(const GradientSamples& from) {
     const Network& net = from.session.network();
     SetScores out = zeros(from.sets);
     int64_t batches = 0;
-    for_each_gradient({from.session, from.preprocessing, from.data, from.samples, from.predict},
-                      SampleSigns::alike, from.seed, [&](int64_t) {
+    for_each_gradient({from.session, from.preprocessing, from.data, from.samples, from.predict}, SampleSigns::alike,
+                      from.seed, [&](int64_t) {
                           ++batches;
                           for (const ChannelSet& set : from.sets) {
                               if (!set.prunable) continue;
@@ -89,8 +85,7 @@ SetScores taylor_values(const GradientSamples& from) {
                                       for_each_row(
                                           net, *p, [](double v, double g) { return v * g; },
                                           [&](int c, double sum) { change[c] += sum; });
-                                  for (int c = 0; c < set.channels; ++c)
-                                      out.at(set.name())[c] += change[c] * change[c];
+                                  for (int c = 0; c < set.channels; ++c) out.at(set.name())[c] += change[c] * change[c];
                               }
                           }
                       });
@@ -112,18 +107,16 @@ SetScores fairprune_values(const GradientSamples& from,
         saliency.push_back(zeros(sets));
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
         loss.push_back(for_each_gradient(
-            {from.session, from.preprocessing, from.data, group.samples, from.predict},
-            SampleSigns::signed_samples, from.seed, [&](int64_t n) {
-                add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()),
-                            saliency.back());
+            {from.session, from.preprocessing, from.data, group.samples, from.predict}, SampleSigns::signed_samples,
+            from.seed, [&](int64_t n) {
+                add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()), saliency.back());
             }));
     }
     size_t own = size_t(std::max_element(loss.begin(), loss.end()) - loss.begin());
     if (const std::string& wanted = options.protected_group; !wanted.empty()) {
-        const auto found = std::find_if(groups.begin(), groups.end(),
-                                        [&](const Group& g) { return g.name == wanted; });
-        FP_REQUIRE(found != groups.end(), Exit::usage, "--protected ", wanted, " is no group of ",
-                   grouping.name, " that has calibration images");
+        const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.name == wanted; });
+        FP_REQUIRE(found != groups.end(), Exit::usage, "--protected ", wanted, " is no group of ", grouping.name,
+                   " that has calibration images");
         own = size_t(found - groups.begin());
     }
     chosen = groups[own].name;
@@ -131,8 +124,7 @@ SetScores fairprune_values(const GradientSamples& from,
     for (auto& [name, values] : out)
         for (size_t c = 0; c < values.size(); ++c)
             for (size_t g = 0; g < groups.size(); ++g)
-                if (g != own)
-                    values[c] -= options.beta * saliency[g].at(name)[c] / double(groups.size() - 1);
+                if (g != own) values[c] -= options.beta * saliency[g].at(name)[c] / double(groups.size() - 1);
     return out;
 }
 
@@ -151,8 +143,7 @@ std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importa
         size_t furthest = 0;
         double most = -2;
         for (size_t g = 0; g < groups; ++g) {
-            const double missing =
-                (all > 0 ? whole[g] / all : 0) - (all_kept > 0 ? kept[g] / all_kept : 0);
+            const double missing = (all > 0 ? whole[g] / all : 0) - (all_kept > 0 ? kept[g] / all_kept : 0);
             if (missing > most) {
                 most = missing;
                 furthest = g;
@@ -160,8 +151,7 @@ std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importa
         }
         int best = -1;
         for (size_t c = 0; c < channels; ++c)
-            if (!taken[c] && (best < 0 || importance[furthest][c] > importance[furthest][best]))
-                best = int(c);
+            if (!taken[c] && (best < 0 || importance[furthest][c] > importance[furthest][best])) best = int(c);
         taken[best] = true;
         order.push_back(best);
         for (size_t g = 0; g < groups; ++g) {
@@ -179,12 +169,11 @@ SetScores fairgrape_values(const GradientSamples& from, const Grouping& grouping
     for (const Group& group : by_group(grouping, from.samples)) {
         SetScores sum = zeros(sets);
         int64_t batches = 0;
-        for_each_gradient(
-            {from.session, from.preprocessing, from.data, group.samples, from.predict},
-            SampleSigns::alike, from.seed, [&](int64_t) {
-                ++batches;
-                add_squares(net, sets, 1, sum);
-            });
+        for_each_gradient({from.session, from.preprocessing, from.data, group.samples, from.predict},
+                          SampleSigns::alike, from.seed, [&](int64_t) {
+                              ++batches;
+                              add_squares(net, sets, 1, sum);
+                          });
         for (auto& [name, values] : sum)
             for (double& v : values) v /= double(batches);
         importance.push_back(std::move(sum));
@@ -235,13 +224,12 @@ extern const Criterion fairprune{
         out.note = text("the protected group is ", chosen, ", beta ", s.options.fairprune.beta);
     }};
 
-extern const Criterion fairgrape{.name = "fairgrape",
-                                 .says = "what leaves each group its share of importance",
-                                 .paper = "https://arxiv.org/abs/2207.10888",
-                                 .needs = Needs::one_attribute,
-                                 .score = [](const Scoring& s, ChannelScores& out) {
-                                     out.sets = fairgrape_values(samples_of(s), grouping_of(s));
-                                 }};
+extern const Criterion fairgrape{
+    .name = "fairgrape",
+    .says = "what leaves each group its share of importance",
+    .paper = "https://arxiv.org/abs/2207.10888",
+    .needs = Needs::one_attribute,
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = fairgrape_values(samples_of(s), grouping_of(s)); }};
 
 }  // namespace criteria
 

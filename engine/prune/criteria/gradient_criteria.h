@@ -38,10 +38,7 @@ struct GradientSamples {
 SetScores taylor_values(const GradientSamples&);
 
 // `chosen`: the name of the protected group. Exit::usage for a group that is not there.
-SetScores fairprune_values(const GradientSamples&,
-                           const Grouping&,
-                           const FairPruneOptions&,
-                           std::string& chosen);
+SetScores fairprune_values(const GradientSamples&, const Grouping&, const FairPruneOptions&, std::string& chosen);
 
 SetScores fairgrape_values(const GradientSamples&, const Grouping&);
 

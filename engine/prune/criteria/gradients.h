@@ -14,9 +14,6 @@ enum class SampleSigns { alike, signed_samples };
 
 // Runs `visit(n)` after each batch of n samples, when the gradients of all parameters lie in the network's
 // store. Returns the mean loss over the samples. Every parameter must be trainable.
-double for_each_gradient(const Pass&,
-                         SampleSigns,
-                         uint64_t seed,
-                         const std::function<void(int64_t n)>& visit);
+double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
 
 }  // namespace fp

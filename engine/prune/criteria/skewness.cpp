@@ -10,8 +10,8 @@ namespace fp {
 
 std::vector<double> skewness(const Kernels& k, const Features& f) {
     const Map& m = f.map;
-    FP_REQUIRE(m.pixels() >= 3, Exit::data, "criterion skewness: the maps of ", f.layer, " have ",
-               m.pixels(), " pixels, 3 at least are needed");
+    FP_REQUIRE(m.pixels() >= 3, Exit::data, "criterion skewness: the maps of ", f.layer, " have ", m.pixels(),
+               " pixels, 3 at least are needed");
     const int64_t one = m.stored() / m.n;
     std::vector<double> out(m.c, 0.0);
     for (int n = 0; n < m.n; ++n) {
@@ -42,8 +42,8 @@ void score_skewness(const Scoring& s, ChannelScores& out) {
     const ScoreOptions& o = s.options;
     SetScores& sum = out.sets;
     std::map<std::string, int> layers;
-    for_each_layer({s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap,
-                   o.budget_bytes, [&](Features& f) {
+    for_each_layer({s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap, o.budget_bytes,
+                   [&](Features& f) {
                        const std::string& set = set_of(s.sets, f.layer).name();
                        const std::vector<double> own = skewness(s.session.network().kernels(), f);
                        sum[set].resize(own.size(), 0.0);

@@ -35,11 +35,9 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
     over_all.given_class = false;
     if (o.protect != 0 && !apart) labels.push_back(own[0]);
     for_each_layer(
-        {s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap, o.budget_bytes,
-        [&](Features& f) {
+        {s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap, o.budget_bytes, [&](Features& f) {
             const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
-                for (LayerScores& r :
-                     score_layer(s.session.network().kernels(), f, sets, classes, options, o.tap))
+                for (LayerScores& r : score_layer(s.session.network().kernels(), f, sets, classes, options, o.tap))
                     out.layers.push_back(std::move(r));
             };
             if (!labels.empty()) add(labels, snnl);
@@ -67,8 +65,7 @@ SetScores snnl_set_scores(const std::vector<ChannelSet>& sets,
             for (const LayerScores& r : scores) {
                 if (r.layer != layer) continue;
                 double share = 0;
-                if (const auto w = attribute_weights.find(r.attribute);
-                    w != attribute_weights.end()) {
+                if (const auto w = attribute_weights.find(r.attribute); w != attribute_weights.end()) {
                     share = w->second / weights;
                     seen = true;
                 } else if (r.attribute == class_name) {
@@ -79,9 +76,8 @@ SetScores snnl_set_scores(const std::vector<ChannelSet>& sets,
                 if (share == 0) continue;
                 FP_REQUIRE(r.reason.empty(), Exit::data, "scores of ", layer, " by ", r.attribute,
                            ": not estimable: ", r.reason);
-                FP_REQUIRE(int(r.normalized.size()) == set.channels, Exit::data, "scores of ",
-                           layer, ": ", r.normalized.size(), " channels, the model has ",
-                           set.channels);
+                FP_REQUIRE(int(r.normalized.size()) == set.channels, Exit::data, "scores of ", layer, ": ",
+                           r.normalized.size(), " channels, the model has ", set.channels);
                 for (int c = 0; c < set.channels; ++c)
                     value[c] += share * r.normalized[c] + (r.attribute == class_name ? lambda : 0);
             }
@@ -101,9 +97,7 @@ extern const Criterion snnl{
     .paper = "https://arxiv.org/abs/1902.01889",
     .needs = Needs::groups,
     .score = score_snnl,
-    .combine = [](const std::vector<ChannelSet>& sets,
-                  const std::vector<LayerScores>& layers,
-                  const ScoreOptions& o) {
+    .combine = [](const std::vector<ChannelSet>& sets, const std::vector<LayerScores>& layers, const ScoreOptions& o) {
         return snnl_set_scores(sets, layers, o.attributes, kClass, o.protect);
     }};
 }

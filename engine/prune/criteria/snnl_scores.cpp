@@ -40,16 +40,14 @@ std::vector<double> score_block(const Kernels& k,
     for (const LabelSet& set : sets)
         labels.insert(labels.end(), set.of.begin() + begin, set.of.begin() + begin + count);
     std::vector<double> out(sets.size() * size_t(f.map.c));
-    const size_t label_bytes = labels.size() * sizeof(int32_t),
-                 stratum_bytes = size_t(count) * sizeof(int32_t),
+    const size_t label_bytes = labels.size() * sizeof(int32_t), stratum_bytes = size_t(count) * sizeof(int32_t),
                  score_bytes = out.size() * sizeof(double);
     at.labels.grow(k.memory, label_bytes);
     at.strata.grow(k.memory, stratum_bytes);
     at.scores.grow(k.memory, score_bytes);
     at.scratch.grow(k.memory, std::max<size_t>(k.snnl.scratch_bytes(s, false), 1));
     k.memory.copy_in(at.labels.data(), labels.data(), label_bytes, {});
-    if (o.given_class)
-        k.memory.copy_in(at.strata.data(), classes.data() + begin, stratum_bytes, {});
+    if (o.given_class) k.memory.copy_in(at.strata.data(), classes.data() + begin, stratum_bytes, {});
     const size_t one = size_t(f.map.stored() / f.map.n) * bytes_of(k.activation);
     const void* first = f.data.as<char>() + size_t(begin) * one;
     k.snnl.forward(s,
@@ -75,14 +73,11 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
     std::vector<std::vector<double>> out(sets.size(), std::vector<double>(channels, 0.0));
     for (size_t first = 0; first < sets.size(); first += kSetsAtOnce) {
         const size_t last = std::min(sets.size(), first + kSetsAtOnce);
-        const std::vector<LabelSet> some(sets.begin() + int64_t(first),
-                                         sets.begin() + int64_t(last));
+        const std::vector<LabelSet> some(sets.begin() + int64_t(first), sets.begin() + int64_t(last));
         for (int64_t b = 0; b < blocks; ++b) {
-            const std::vector<double> scores =
-                score_block(k, memory, f, b * block, block, some, classes, o);
+            const std::vector<double> scores = score_block(k, memory, f, b * block, block, some, classes, o);
             for (size_t s = first; s < last; ++s)
-                for (size_t c = 0; c < channels; ++c)
-                    out[s][c] += scores[(s - first) * channels + c] / double(blocks);
+                for (size_t c = 0; c < channels; ++c) out[s][c] += scores[(s - first) * channels + c] / double(blocks);
         }
     }
     return out;
@@ -128,16 +123,11 @@ std::string why_not_estimable(const std::vector<int32_t>& labels) {
 
 }  // namespace
 
-LabelSet permuted(const LabelSet& set,
-                  const std::vector<int32_t>& strata,
-                  uint64_t seed,
-                  int index) {
-    std::map<std::pair<int32_t, int32_t>, std::vector<size_t>>
-        units;  // (stratum, unit) -> known samples
+LabelSet permuted(const LabelSet& set, const std::vector<int32_t>& strata, uint64_t seed, int index) {
+    std::map<std::pair<int32_t, int32_t>, std::vector<size_t>> units;  // (stratum, unit) -> known samples
     for (size_t i = 0; i < set.of.size(); ++i)
         if (set.of[i] >= 0)
-            units[{strata.empty() ? 0 : strata[i], set.unit.empty() ? int32_t(i) : set.unit[i]}]
-                .push_back(i);
+            units[{strata.empty() ? 0 : strata[i], set.unit.empty() ? int32_t(i) : set.unit[i]}].push_back(i);
     std::map<std::pair<int32_t, size_t>, std::vector<const std::vector<size_t>*>> cells;
     for (const auto& [key, samples] : units) cells[{key.first, samples.size()}].push_back(&samples);
     LabelSet out = set;
@@ -146,18 +136,15 @@ LabelSet permuted(const LabelSet& set,
         std::vector<size_t> from(alike.size());
         std::iota(from.begin(), from.end(), size_t(0));
         for (size_t i = alike.size(); i > 1; --i)
-            std::swap(from[i - 1],
-                      from[uniform_below(i, key_of(seed, 0x9e12, uint64_t(index)), draw++)]);
+            std::swap(from[i - 1], from[uniform_below(i, key_of(seed, 0x9e12, uint64_t(index)), draw++)]);
         for (size_t u = 0; u < alike.size(); ++u)
-            for (size_t j = 0; j < alike[u]->size(); ++j)
-                out.of[(*alike[u])[j]] = set.of[(*alike[from[u]])[j]];
+            for (size_t j = 0; j < alike[u]->size(); ++j) out.of[(*alike[u])[j]] = set.of[(*alike[from[u]])[j]];
     }
     return out;
 }
 
 bool chance_is_low(const SnnlOptions& o, const Map& map) {
-    return o.definition == SnnlShape::Definition::exact &&
-           (o.temperature < 0.5 || map.pixels() < 49);
+    return o.definition == SnnlShape::Definition::exact && (o.temperature < 0.5 || map.pixels() < 49);
 }
 
 std::vector<LayerScores> score_layer(const Kernels& k,
@@ -168,8 +155,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
                                      Tap tap) {
     const auto start = std::chrono::steady_clock::now();
     for (const LabelSet& set : sets)
-        FP_CHECK(int(set.of.size()) == f.map.n, "scores: ", set.of.size(), " labels for ", f.map.n,
-                 " samples");
+        FP_CHECK(int(set.of.size()) == f.map.n, "scores: ", set.of.size(), " labels for ", f.map.n, " samples");
     if (o.centred) centre(k, f);
     const int64_t block = o.block > 0 ? std::min<int64_t>(o.block, f.map.n) : f.map.n;
     const int64_t blocks = f.map.n / block;
@@ -178,8 +164,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     // places within a block (and class): a block's chance is of its own groups.
     std::vector<int32_t> strata;
     for (int i = 0; i < f.map.n; ++i)
-        strata.push_back(int32_t(i / block) +
-                         (o.given_class ? int32_t(blocks + 1) * classes[i] : 0));
+        strata.push_back(int32_t(i / block) + (o.given_class ? int32_t(blocks + 1) * classes[i] : 0));
     std::vector<LabelSet> asked = sets;
     for (const LabelSet& set : sets)
         for (int r = 0; r < o.permutations; ++r) asked.push_back(permuted(set, strata, o.seed, r));
@@ -194,21 +179,17 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         r.definition = o.definition == SnnlShape::Definition::exact ? "exact" : "as-released";
         r.distance = o.distance == SnnlShape::Distance::cosine ? "cosine" : "euclidean";
         r.temperature = o.temperature;
-        r.samples =
-            std::count_if(sets[s].of.begin(), sets[s].of.end(), [](int32_t l) { return l >= 0; });
+        r.samples = std::count_if(sets[s].of.begin(), sets[s].of.end(), [](int32_t l) { return l >= 0; });
         r.blocks = blocks;
         r.score = scores[s];
         for (int64_t b = 0; b < blocks; ++b)
-            r.chance +=
-                chance(slice(sets[s].of, b * block, block), slice(strata, b * block, block)) /
-                double(blocks);
+            r.chance += chance(slice(sets[s].of, b * block, block), slice(strata, b * block, block)) / double(blocks);
         // A single group has chance 0: nothing to tell, not "most sensitive".
         if (!(r.chance > 0)) {
             r.reason = why_not_estimable(sets[s].of);
             r.score.assign(size_t(f.map.c), kNaN);
         } else if (o.permutations > 0) {
-            r.null =
-                null_of(r.score, scores, sets.size() + s * size_t(o.permutations), o.permutations);
+            r.null = null_of(r.score, scores, sets.size() + s * size_t(o.permutations), o.permutations);
             r.over_null = chance_is_low(o, f.map);
         }
         for (size_t c = 0; c < r.score.size(); ++c)  // NaN stays NaN

@@ -23,8 +23,7 @@ struct SnnlOptions {
     double temperature = 1;
     bool centred = false;
     bool given_class = false;  // pairs of one class only
-    int block =
-        0;  // samples a block, scores averaged over blocks in order, the tail dropped; 0: all at once
+    int block = 0;         // samples a block, scores averaged over blocks in order, the tail dropped; 0: all at once
     int permutations = 0;  // of the labels, for each channel's null; 0: none
     uint64_t seed = 1;     // of these
 };

@@ -23,12 +23,8 @@ std::vector<double> row_norms(const Network& net, const Param& p, bool squared) 
     return out;
 }
 
-std::vector<double> absolute(const Network& net, const Param& p) {
-    return row_norms(net, p, false);
-}
-std::vector<double> euclidean(const Network& net, const Param& p) {
-    return row_norms(net, p, true);
-}
+std::vector<double> absolute(const Network& net, const Param& p) { return row_norms(net, p, false); }
+std::vector<double> euclidean(const Network& net, const Param& p) { return row_norms(net, p, true); }
 
 std::vector<double> distances_to_others(const Network& net, const Param& p) {
     const std::vector<double> w = net.params.get(p);
@@ -47,9 +43,7 @@ std::vector<double> distances_to_others(const Network& net, const Param& p) {
     return out;
 }
 
-bool is_gamma(const Param& p) {
-    return p.kind == Param::Kind::vector && p.name.ends_with(".weight");
-}
+bool is_gamma(const Param& p) { return p.kind == Param::Kind::vector && p.name.ends_with(".weight"); }
 
 // Sets without such parameters are left out.
 SetScores sum_over_producers(const Scoring& s,
@@ -77,8 +71,7 @@ void score_random(const Scoring& s, ChannelScores& out) {
     for (const ChannelSet& set : s.sets) {
         if (!set.prunable) continue;
         const uint64_t key = key_of(s.options.seed, key_of_name(set.name()));
-        for (int c = 0; c < set.channels; ++c)
-            out.sets[set.name()].push_back(uniform_double(key, uint64_t(c)));
+        for (int c = 0; c < set.channels; ++c) out.sets[set.name()].push_back(uniform_double(key, uint64_t(c)));
     }
 }
 
@@ -86,35 +79,29 @@ void score_random(const Scoring& s, ChannelScores& out) {
 
 namespace criteria {
 
-extern const Criterion random{.name = "random",
-                              .says = "any channel, from --seed",
-                              .paper = "",
-                              .needs = Needs::weights,
-                              .score = score_random};
+extern const Criterion random{
+    .name = "random", .says = "any channel, from --seed", .paper = "", .needs = Needs::weights, .score = score_random};
 
-extern const Criterion l1{.name = "l1",
-                          .says = "sum |W_c|",
-                          .paper = "https://arxiv.org/abs/1608.08710",
-                          .needs = Needs::weights,
-                          .score = [](const Scoring& s, ChannelScores& out) {
-                              out.sets = sum_over_producers(s, is_filter, absolute);
-                          }};
+extern const Criterion l1{
+    .name = "l1",
+    .says = "sum |W_c|",
+    .paper = "https://arxiv.org/abs/1608.08710",
+    .needs = Needs::weights,
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = sum_over_producers(s, is_filter, absolute); }};
 
-extern const Criterion l2{.name = "l2",
-                          .says = "sqrt(sum W_c^2)",
-                          .paper = "https://arxiv.org/abs/1608.08710",
-                          .needs = Needs::weights,
-                          .score = [](const Scoring& s, ChannelScores& out) {
-                              out.sets = sum_over_producers(s, is_filter, euclidean);
-                          }};
+extern const Criterion l2{
+    .name = "l2",
+    .says = "sqrt(sum W_c^2)",
+    .paper = "https://arxiv.org/abs/1608.08710",
+    .needs = Needs::weights,
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = sum_over_producers(s, is_filter, euclidean); }};
 
-extern const Criterion bn{.name = "bn",
-                          .says = "batch norm's |gamma_c|",
-                          .paper = "https://arxiv.org/abs/1708.06519",
-                          .needs = Needs::weights,
-                          .score = [](const Scoring& s, ChannelScores& out) {
-                              out.sets = sum_over_producers(s, is_gamma, absolute);
-                          }};
+extern const Criterion bn{
+    .name = "bn",
+    .says = "batch norm's |gamma_c|",
+    .paper = "https://arxiv.org/abs/1708.06519",
+    .needs = Needs::weights,
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = sum_over_producers(s, is_gamma, absolute); }};
 
 extern const Criterion fpgm{.name = "fpgm",
                             .says = "sum_j |W_c - W_j|_2: the most replaceable go",

@@ -9,14 +9,11 @@ namespace fp::FP_MACHINE {
 // How far an output pixel advances per step, in rows and columns.
 struct PixelStep {
     int p, q;
-    __device__ static PixelStep of(const ConvSizes& g, int pixels) {
-        return {pixels / g.q, pixels % g.q};
-    }
+    __device__ static PixelStep of(const ConvSizes& g, int pixels) { return {pixels / g.q, pixels % g.q}; }
 };
 struct PixelPlace {
     int n, p, q;
-    __device__ PixelPlace(const ConvSizes& g, int pixel)
-        : n(pixel / g.q / g.p), p(pixel / g.q % g.p), q(pixel % g.q) {}
+    __device__ PixelPlace(const ConvSizes& g, int pixel) : n(pixel / g.q / g.p), p(pixel / g.q % g.p), q(pixel % g.q) {}
     __device__ void advance(const ConvSizes& g, const PixelStep& step) {
         p += step.p;
         q += step.q;
@@ -31,19 +28,18 @@ void conv_prepare(const ConvShape&, Conv::Fused, const par* w, void* prepared, S
 
 // Linear layers by the convolution `kConv`.
 template <const Conv& kConv>
-constexpr Linear linear_of{
-    .scratch_bytes = [](const LinearShape& s) { return kConv.scratch_bytes(as_conv(s)); },
-    .forward =
-        [](const LinearShape& s, const Linear::Forward& a, void* scratch, Stream stream) {
-            kConv.forward(as_conv(s), a, scratch, stream);
-        },
-    .backward_data =
-        [](const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream stream) {
-            kConv.backward_data(as_conv(s), a, scratch, stream);
-        },
-    .backward_filter =
-        [](const LinearShape& s, const Linear::BackwardFilter& a, void* scratch, Stream stream) {
-            kConv.backward_filter(as_conv(s), a, scratch, stream);
-        }};
+constexpr Linear linear_of{.scratch_bytes = [](const LinearShape& s) { return kConv.scratch_bytes(as_conv(s)); },
+                           .forward =
+                               [](const LinearShape& s, const Linear::Forward& a, void* scratch, Stream stream) {
+                                   kConv.forward(as_conv(s), a, scratch, stream);
+                               },
+                           .backward_data =
+                               [](const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream stream) {
+                                   kConv.backward_data(as_conv(s), a, scratch, stream);
+                               },
+                           .backward_filter =
+                               [](const LinearShape& s, const Linear::BackwardFilter& a, void* scratch, Stream stream) {
+                                   kConv.backward_filter(as_conv(s), a, scratch, stream);
+                               }};
 
 }  // namespace fp::FP_MACHINE

@@ -17,35 +17,25 @@ constexpr ConvExtras kWithMoments{.moments = true};
 
 size_t scratch_bytes(const ConvShape& s) {
     const FilterGradientPlan plan = filter_gradient_plan(s);
-    return std::max(conv_bf16.scratch_bytes(s), plan.kernel == ConvKernel::halo_filter
-                                                    ? halo_filter_scratch_bytes(s)
-                                                    : plan.parts_bytes(s));
+    return std::max(conv_bf16.scratch_bytes(s),
+                    plan.kernel == ConvKernel::halo_filter ? halo_filter_scratch_bytes(s) : plan.parts_bytes(s));
 }
 
 Moments::Rows moments_rows(const ConvShape& s) {
     const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
     if (choice.kernel == ConvKernel::tensor) return conv_bf16.moments_rows(s);
-    if (choice.on_halo())
-        return halo_plan(s, Pass::forward, choice, kWithMoments).sizes.tile_pixels();
+    if (choice.on_halo()) return halo_plan(s, Pass::forward, choice, kWithMoments).sizes.tile_pixels();
     return pixel_plan(s, Pass::forward, choice).moments_rows();
 }
 
 // The forward pass by the halo or wgmma kernel that was chosen.
-void convolve(const ConvShape& s,
-              const ConvChoice& choice,
-              const ConvExtras& extras,
-              const Operands& on,
-              Stream stream) {
-    if (choice.on_halo())
-        return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), on, stream);
+void convolve(
+    const ConvShape& s, const ConvChoice& choice, const ConvExtras& extras, const Operands& on, Stream stream) {
+    if (choice.on_halo()) return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), on, stream);
     wgmma_forward(s, pixel_plan(s, Pass::forward, choice), on, stream);
 }
 
-void forward_moments(const ConvShape& s,
-                     const Conv::Forward& a,
-                     const Moments& moments,
-                     void* scratch,
-                     Stream stream) {
+void forward_moments(const ConvShape& s, const Conv::Forward& a, const Moments& moments, void* scratch, Stream stream) {
     if (moments.data) {
         const Moments::Rows rows = moments_rows(s);
         FP_CHECK(moments.rows == rows, "conv: moments of chunks of ", moments.rows.count,
@@ -53,8 +43,7 @@ void forward_moments(const ConvShape& s,
                  rows.padded() ? " padded" : "");
     }
     const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
-    if (choice.kernel == ConvKernel::tensor)
-        return conv_bf16.forward_moments(s, a, moments, scratch, stream);
+    if (choice.kernel == ConvKernel::tensor) return conv_bf16.forward_moments(s, a, moments, scratch, stream);
     const bf16* w = rounded_weights(a.w, s.w.stored(), scratch, stream);
     const auto to = Epilogue::of(Conv::Infer::of(a, w), MomentsOut::of(moments, s.y()));
     convolve(s, choice, kWithMoments, {.x = as<bf16>(a.x), .w = w, .to = to}, stream);
@@ -80,15 +69,11 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
     if (choice.on_halo())
         return halo_convolution(s, halo_plan(s, Pass::data, choice, extras),
                                 {.x = as<bf16>(a.dy), .w = w, .to = Epilogue::of(a)}, stream);
-    if (choice.kernel == ConvKernel::strided)
-        return wgmma_strided_data(s, choice.tile, a, w, stream);
+    if (choice.kernel == ConvKernel::strided) return wgmma_strided_data(s, choice.tile, a, w, stream);
     wgmma_data(s, pixel_plan(s, Pass::data, choice), a, w, stream);
 }
 
-void backward_filter(const ConvShape& s,
-                     const Conv::BackwardFilter& a,
-                     void* scratch,
-                     Stream stream) {
+void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream stream) {
     const FilterGradientPlan plan = filter_gradient_plan(s);
     if (plan.kernel == ConvKernel::halo_filter) return halo_filter_gradient(s, a, scratch, stream);
     if (plan.kernel == ConvKernel::tensor) return conv_bf16.backward_filter(s, a, scratch, stream);
@@ -104,8 +89,7 @@ extern const Conv conv_bf16_sm90a{
     .forward = forward,
     .backward_data = backward_data,
     .backward_filter = backward_filter,
-    .prepared_bytes = [](const ConvShape& s,
-                         Conv::Fused fused) { return conv_bf16.prepared_bytes(s, fused); },
+    .prepared_bytes = [](const ConvShape& s, Conv::Fused fused) { return conv_bf16.prepared_bytes(s, fused); },
     .prepare =
         [](const ConvShape& s, Conv::Fused fused, const par* w, void* prepared, Stream stream) {
             conv_bf16.prepare(s, fused, w, prepared, stream);

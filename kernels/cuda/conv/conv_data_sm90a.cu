@@ -14,8 +14,7 @@ StridedClasses strided_classes(const ConvSizes& g) {
         const ParityClass& of = all.at[i];
         if (of.taps_r * of.taps_s == 0) classes.fill = true;
         if (of.taps_r * of.taps_s * of.rows * of.columns == 0) continue;
-        classes.at[classes.count++] = {of, of.q_shift - (of.taps_s - 1),
-                                       of.p_shift - (of.taps_r - 1)};
+        classes.at[classes.count++] = {of, of.q_shift - (of.taps_s - 1), of.p_shift - (of.taps_r - 1)};
     }
     std::stable_sort(classes.at, classes.at + classes.count, [](const auto& a, const auto& b) {
         return a.of.taps_r * a.of.taps_s > b.of.taps_r * b.of.taps_s;
@@ -31,32 +30,26 @@ void start_strided(const ConvSizes& g, const Conv::BackwardData& a, const bf16* 
     for (int i = 0; i < classes.count; ++i) {
         const auto& [of, begin_w, begin_h] = classes.at[i];
         most = std::max(most, int64_t(g.n) * of.rows * of.columns);
-        maps.pixels[i] =
-            encode({.base = as<bf16>(a.dy),
-                    .rank = 4,
-                    .size = {g.y_c, g.q, g.p, g.n},
-                    .stride = {1, g.y_c, int64_t(g.q) * g.y_c, int64_t(g.p) * g.q * g.y_c},
-                    .im2col = true,
-                    .pixels = T::kPixels,
-                    .lower = {begin_w, begin_h},
-                    .upper = {begin_w + of.columns - g.q, begin_h + of.rows - g.p},
-                    .step = 1});
+        maps.pixels[i] = encode({.base = as<bf16>(a.dy),
+                                 .rank = 4,
+                                 .size = {g.y_c, g.q, g.p, g.n},
+                                 .stride = {1, g.y_c, int64_t(g.q) * g.y_c, int64_t(g.p) * g.q * g.y_c},
+                                 .im2col = true,
+                                 .pixels = T::kPixels,
+                                 .lower = {begin_w, begin_h},
+                                 .upper = {begin_w + of.columns - g.q, begin_h + of.rows - g.p},
+                                 .step = 1});
     }
     maps.filters = FilterColumns<kChunk>::map(g, w);
-    const Grid grid{
-        .blocks = ceil_div(g.c, T::kOutputs) * classes.count * ceil_div(most, T::kPixels),
-        .threads = T::kThreads,
-        .shared_bytes = sizeof(typename T::Shared)};
+    const Grid grid{.blocks = ceil_div(g.c, T::kOutputs) * classes.count * ceil_div(most, T::kPixels),
+                    .threads = T::kThreads,
+                    .shared_bytes = sizeof(typename T::Shared)};
     launch(wgmma_strided_kernel<T>, grid, stream, maps, g, classes, as<bf16>(a.dx), a.write);
 }
 
 }  // namespace
 
-void wgmma_data(const ConvShape& s,
-                const PixelPlan& plan,
-                const Conv::BackwardData& a,
-                const bf16* w,
-                Stream stream) {
+void wgmma_data(const ConvShape& s, const PixelPlan& plan, const Conv::BackwardData& a, const bf16* w, Stream stream) {
     const ConvSizes of_forward = ConvSizes::of(s), g = turned_round(of_forward);
     const Operands operands{.x = as<bf16>(a.dy), .w = w, .to = Epilogue::of(a)};
     const PixelConvolution on{plan, g, of_forward, operands, stream};
@@ -66,13 +59,10 @@ void wgmma_data(const ConvShape& s,
     start_tiles<PixelTile<128, 64, FilterColumns>>(on);
 }
 
-void wgmma_strided_data(
-    const ConvShape& s, TileSize tile, const Conv::BackwardData& a, const bf16* w, Stream stream) {
+void wgmma_strided_data(const ConvShape& s, TileSize tile, const Conv::BackwardData& a, const bf16* w, Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
-    if (tile == TileSize{128, 64})
-        return start_strided<StridedTile<128, 64, 3, 3>>(g, a, w, stream);
-    if (tile == TileSize{128, 128})
-        return start_strided<StridedTile<128, 128, 3, 2>>(g, a, w, stream);
+    if (tile == TileSize{128, 64}) return start_strided<StridedTile<128, 64, 3, 3>>(g, a, w, stream);
+    if (tile == TileSize{128, 128}) return start_strided<StridedTile<128, 128, 3, 2>>(g, a, w, stream);
     FP_CHECK((tile == TileSize{256, 128}), "conv: no tile ", tile.m, "x", tile.n);
     start_strided<StridedTile<256, 128, 4, 1>>(g, a, w, stream);
 }

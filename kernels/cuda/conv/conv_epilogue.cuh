@@ -24,11 +24,8 @@ struct Epilogue {
     // Of the gradient of the input: Write::add is a residual.
     static Epilogue of(const Conv::BackwardData& a) {
         auto* dx = as<bf16>(a.dx);
-        return {.bias = nullptr,
-                .residual = a.write == Write::add ? dx : nullptr,
-                .relu = false,
-                .y = dx,
-                .moments = {}};
+        return {
+            .bias = nullptr, .residual = a.write == Write::add ? dx : nullptr, .relu = false, .y = dx, .moments = {}};
     }
 };
 

@@ -42,8 +42,7 @@ struct ForwardSource {
     AlongK<T::kM> a;
     AlongK<T::kN> b;
 
-    __device__ ForwardSource(
-        const ConvSizes& g_, const float* x, const float* w, int first_pixel, int first_filter)
+    __device__ ForwardSource(const ConvSizes& g_, const float* x, const float* w, int first_pixel, int first_filter)
         : g(g_) {
         const int pixel = first_pixel + a.line;
         const bool has_pixel = a.takes_part(thread_index()) && pixel < g.pixels_out();
@@ -66,8 +65,7 @@ struct ForwardSource {
     __device__ void fetch() {
         const int h = top + r, w = left + s;
         const bool on_map = unsigned(h) < unsigned(g.h) && unsigned(w) < unsigned(g.w);
-        a.v =
-            image && r < g.r && on_map ? load_pack(image + (h * g.w + w) * g.c + c) : Pack<float>{};
+        a.v = image && r < g.r && on_map ? load_pack(image + (h * g.w + w) * g.c + c) : Pack<float>{};
         b.v = filter && r < g.r ? load_pack(filter + (r * g.s + s) * g.c + c) : Pack<float>{};
         c += T::kK;
         wrap();
@@ -79,15 +77,14 @@ struct ForwardSource {
 };
 
 template <class T>
-__global__ void __launch_bounds__(T::kThreads, 2)
-    conv_forward_kernel(const __grid_constant__ ConvSizes g,
-                        const float* __restrict__ x,
-                        const float* __restrict__ w,
-                        const float* __restrict__ bias,
-                        const float* __restrict__ residual,
-                        bool relu,
-                        float* __restrict__ y,
-                        const __grid_constant__ MomentsOut moments) {
+__global__ void __launch_bounds__(T::kThreads, 2) conv_forward_kernel(const __grid_constant__ ConvSizes g,
+                                                                      const float* __restrict__ x,
+                                                                      const float* __restrict__ w,
+                                                                      const float* __restrict__ bias,
+                                                                      const float* __restrict__ residual,
+                                                                      bool relu,
+                                                                      float* __restrict__ y,
+                                                                      const __grid_constant__ MomentsOut moments) {
     const int first_pixel = int(blockIdx.x) * T::kM;
     const int first_filter = int(blockIdx.y) * T::kN;
     ForwardSource<T> source(g, x, w, first_pixel, first_filter);
@@ -120,8 +117,8 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     });
     if (!moments.data) return;
     block_sync();
-    store_joined<T::kThreadRows, T::kN>([&](int i) { return parts[i]; }, thread_index(),
-                                        g.y_c - first_filter, first_filter, moments);
+    store_joined<T::kThreadRows, T::kN>([&](int i) { return parts[i]; }, thread_index(), g.y_c - first_filter,
+                                        first_filter, moments);
 }
 
 // ---- backward_data
@@ -158,9 +155,7 @@ struct BackwardDataSource {
         const bool on_map = unsigned(p) < unsigned(g.p) && unsigned(q) < unsigned(g.q);
         a.v = image && on_map ? load_pack(image + (p * g.q + q) * g.y_c + k + a.k) : Pack<float>{};
         const int tap = (of.first_r + i * g.stride) * g.s + of.first_s + j * g.stride;
-        b.v = filter && k + b.k < g.k
-                  ? load_pack(filter + (int64_t(k + b.k) * g.r * g.s + tap) * g.c)
-                  : Pack<float>{};
+        b.v = filter && k + b.k < g.k ? load_pack(filter + (int64_t(k + b.k) * g.r * g.s + tap) * g.c) : Pack<float>{};
         k += T::kK;
         if (k < g.y_c) return;  // a multiple of kK
         k = 0;
@@ -212,13 +207,8 @@ struct BackwardFilterSource {
     AlongLines<T::kM> a;
     AlongLines<T::kN> b;
 
-    __device__ BackwardFilterSource(const ConvSizes& g_,
-                                    const float* x_,
-                                    const float* dy_,
-                                    int begin,
-                                    int end_,
-                                    int first_filter,
-                                    int first_column)
+    __device__ BackwardFilterSource(
+        const ConvSizes& g_, const float* x_, const float* dy_, int begin, int end_, int first_filter, int first_column)
         : g(g_), end(end_), x_place(g_, begin + AlongLines<T::kN>().k) {
         const int k = first_filter + a.line, column = first_column + b.line;
         dy = a.takes_part(thread_index()) && k < g.y_c ? dy_ + k : nullptr;
@@ -232,9 +222,8 @@ struct BackwardFilterSource {
         a.v = dy && dy_pixel < end ? load_pack(dy + int64_t(dy_pixel) * g.y_c) : Pack<float>{};
         const int h = x_place.p * g.stride + top, w = x_place.q * g.stride + left;
         const bool on_map = unsigned(h) < unsigned(g.h) && unsigned(w) < unsigned(g.w);
-        b.v = x && x_pixel < end && on_map
-                  ? load_pack(x + ((int64_t(x_place.n) * g.h + h) * g.w + w) * g.c)
-                  : Pack<float>{};
+        b.v = x && x_pixel < end && on_map ? load_pack(x + ((int64_t(x_place.n) * g.h + h) * g.w + w) * g.c)
+                                           : Pack<float>{};
         dy_pixel += T::kK;
         x_pixel += T::kK;
         x_place.advance(g, {0, T::kK});
@@ -247,13 +236,12 @@ struct BackwardFilterSource {
 
 // With one part it writes dw itself, else its part of the sums, [part][K][RSC].
 template <class T>
-__global__ void __launch_bounds__(T::kThreads, 2)
-    conv_backward_filter_kernel(const __grid_constant__ ConvSizes g,
-                                const float* __restrict__ x,
-                                const float* __restrict__ dy,
-                                float* out,
-                                Write write,
-                                Split split) {
+__global__ void __launch_bounds__(T::kThreads, 2) conv_backward_filter_kernel(const __grid_constant__ ConvSizes g,
+                                                                              const float* __restrict__ x,
+                                                                              const float* __restrict__ dy,
+                                                                              float* out,
+                                                                              Write write,
+                                                                              Split split) {
     const int first_filter = int(blockIdx.x) * T::kM, first_column = int(blockIdx.y) * T::kN;
     const int begin = int(blockIdx.z) * int(split.part);
     const int end = min(begin + int(split.part), int(split.length));
@@ -264,8 +252,7 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     float* part = out + int64_t(blockIdx.z) * g.k * g.taps_c();
     T::for_outputs(sums, [&](int row, int column, const Pack<float>& v) {
         const int k = first_filter + row, rsc = first_column + column;
-        if (k < g.k && rsc < g.taps_c())
-            store_gradient(part + int64_t(k) * g.taps_c() + rsc, v, write);
+        if (k < g.k && rsc < g.taps_c()) store_gradient(part + int64_t(k) * g.taps_c() + rsc, v, write);
     });
 }
 

@@ -72,13 +72,11 @@ void start_taps(const FilterCall& on) {
 
 void start_rows(const FilterCall& on) {
     const ConvSizes& g = on.g;
-    launch(
-        wgmma_window_rows_kernel, taps_grid<RowTile>(on), on.stream,
-        sequence_map(on.x, g,
-                     {.begin_w = -1, .begin_h = -1, .columns = g.q + 1, .rows = g.p, .stride = 1},
-                     RowTile::kPixels),
-        sequence_map(on.dy, sizes_of_gradient(g), padded_gradient(g, 0), RowTile::kPanelPixels), g,
-        on.out, on.split);
+    launch(wgmma_window_rows_kernel, taps_grid<RowTile>(on), on.stream,
+           sequence_map(on.x, g, {.begin_w = -1, .begin_h = -1, .columns = g.q + 1, .rows = g.p, .stride = 1},
+                        RowTile::kPixels),
+           sequence_map(on.dy, sizes_of_gradient(g), padded_gradient(g, 0), RowTile::kPanelPixels), g, on.out,
+           on.split);
 }
 
 template <class T>
@@ -94,14 +92,14 @@ void start_blocks(const FilterCall& on) {
                                  .size = {g.y_c, 1, g.pixels_out()},
                                  .stride = {1, g.y_c, g.y_c},
                                  .box = {kChunk, 1, T::kStepPixels}});
-    launch(wgmma_filter_kernel<T>, grid, on.stream, pixel_map(g, on.x, T::kStepPixels), dy, g,
-           on.out, on.write, on.split);
+    launch(wgmma_filter_kernel<T>, grid, on.stream, pixel_map(g, on.x, T::kStepPixels), dy, g, on.out, on.write,
+           on.split);
 }
 
 void start(const FilterGradientPlan& plan, const FilterCall& on) {
     // Blocks count the pixels of x and dy, padding included, in 32 bits.
-    FP_CHECK(plan.split.length <= std::numeric_limits<int>::max(), "conv: a sum over ",
-             plan.split.length, " places, more than 2^31");
+    FP_CHECK(plan.split.length <= std::numeric_limits<int>::max(), "conv: a sum over ", plan.split.length,
+             " places, more than 2^31");
     if (plan.kernel == ConvKernel::rows) return start_rows(on);
     if (plan.kernel == ConvKernel::taps)
         return on.g.stride == 1 ? start_taps<TapTile<1>>(on) : start_taps<TapTile<2>>(on);
@@ -114,11 +112,8 @@ void start(const FilterGradientPlan& plan, const FilterCall& on) {
 
 }  // namespace
 
-void wgmma_filter(const ConvShape& s,
-                  const FilterGradientPlan& plan,
-                  const Conv::BackwardFilter& a,
-                  void* scratch,
-                  Stream stream) {
+void wgmma_filter(
+    const ConvShape& s, const FilterGradientPlan& plan, const Conv::BackwardFilter& a, void* scratch, Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
     const Sum dw{as<float>(a.dw), a.write};
     const bool leaves_parts = plan.leaves_parts(a.write);

@@ -3,10 +3,7 @@
 
 namespace fp::FP_MACHINE {
 
-void wgmma_forward(const ConvShape& s,
-                   const PixelPlan& plan,
-                   const Operands& operands,
-                   Stream stream) {
+void wgmma_forward(const ConvShape& s, const PixelPlan& plan, const Operands& operands, Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
     const PixelConvolution on{plan, g, g, operands, stream};
     if (plan.kernel != ConvKernel::pixels) return start_walking<FilterRows>(on);

@@ -36,10 +36,7 @@
 namespace fp::FP_MACHINE {
 
 template <class T, HaloFilters kFilters>
-__device__ void halo_filters(const HaloSizes& g,
-                             const bf16* __restrict__ w,
-                             int first_output,
-                             unsigned char* to) {
+__device__ void halo_filters(const HaloSizes& g, const bf16* __restrict__ w, int first_output, unsigned char* to) {
     const int terms = g.steps * 2;
     for (int i = thread_index(); i < terms * T::kN; i += T::kThreads) {
         const int line = i % 8;  // of the matrix
@@ -48,18 +45,15 @@ __device__ void halo_filters(const HaloSizes& g,
             const int tap = term / g.chunks, k = term % g.chunks * kHaloChunk + line;
             const int c = first_output + matrix * 8;
             const bool valid = term < g.terms() && k < g.k && c < g.filter_c;
-            cp_async16(
-                to + (term * T::kMatrices + matrix) * kHaloMatrix + line * 16,
-                w + (valid ? int64_t(k) * g.taps_c + (g.r * g.s - 1 - tap) * g.filter_c + c : 0),
-                valid);
+            cp_async16(to + (term * T::kMatrices + matrix) * kHaloMatrix + line * 16,
+                       w + (valid ? int64_t(k) * g.taps_c + (g.r * g.s - 1 - tap) * g.filter_c + c : 0), valid);
         } else {
             const int term = i / 8 % terms, matrix = i / 8 / terms;
             const int k = first_output + matrix * 8 + line;
             const bool valid = term < g.terms() && k < g.k;
             unsigned char* place = to + (term * T::kMatrices + matrix) * kHaloMatrix + line * 16;
             if constexpr (kFilters == HaloFilters::forward) {
-                cp_async16(place, w + (valid ? int64_t(k) * g.taps_c + term * kHaloChunk : 0),
-                           valid);
+                cp_async16(place, w + (valid ? int64_t(k) * g.taps_c + term * kHaloChunk : 0), valid);
             } else {
                 const int r = term / g.s, s = term % g.s * 2 - g.shift;
                 const bf16* row = w + (valid ? int64_t(k) * g.taps_c + r * g.filter_s * 4 : 0);
@@ -84,9 +78,7 @@ struct HaloOut {
     unsigned char* rows;  // the warp's
     int first_output;     // the warp's
 
-    __device__ unsigned char* rows_of(int i) const {
-        return rows + (g.keeps_residual ? i * 16 * kPitch * 16 : 0);
-    }
+    __device__ unsigned char* rows_of(int i) const { return rows + (g.keeps_residual ? i * 16 * kPitch * 16 : 0); }
 
     // body(place in shared memory, offset in y) for this lane's pieces of run i that exist.
     template <class Body>
@@ -96,16 +88,14 @@ struct HaloOut {
             const int row = e / T::kPieces, piece = e % T::kPieces;
             const int k = first_output + piece * 8;
             if (k < g.y_c)
-                body(rows_of(i) + (row * kPitch + piece) * 16,
-                     int64_t(first_pixel + run.first + row) * g.y_c + k);
+                body(rows_of(i) + (row * kPitch + piece) * 16, int64_t(first_pixel + run.first + row) * g.y_c + k);
         }
     }
 
     __device__ void bring_residual(int first_pixel, int pixels) const {
         for (int i = 0; i < T::kRuns; ++i)
-            for_pieces(i, first_pixel, pixels, [&](unsigned char* place, int64_t offset) {
-                cp_async16(place, to.residual + offset);
-            });
+            for_pieces(i, first_pixel, pixels,
+                       [&](unsigned char* place, int64_t offset) { cp_async16(place, to.residual + offset); });
     }
 
     __device__ float2 bias_of(int piece) const {
@@ -141,8 +131,7 @@ struct HaloOut {
             }
             warp_sync();
             for_pieces(i, first_pixel, pixels, [&](const unsigned char* place, int64_t offset) {
-                stg(reinterpret_cast<uint4*>(to.y + offset),
-                    *reinterpret_cast<const uint4*>(place));
+                stg(reinterpret_cast<uint4*>(to.y + offset), *reinterpret_cast<const uint4*>(place));
             });
             warp_sync();  // these rows have left
         }
@@ -167,8 +156,7 @@ struct HaloOut {
                 for (int half = 0; half < 2; ++half) {
                     const float2 v = T::pair(sums, i, j, half);
                     const float2 stored = halves(pack_bf16(v.x + bias.x, v.y + bias.y));
-                    if (i == 0 && half == 0)
-                        base = {shuffle(stored.x, l % 4), shuffle(stored.y, l % 4)};
+                    if (i == 0 && half == 0) base = {shuffle(stored.x, l % 4), shuffle(stored.y, l % 4)};
                     if (half * 8 + l / 4 >= run.count) continue;
                     const float2 d{stored.x - base.x, stored.y - base.y};
                     sum.x += d.x;
@@ -194,18 +182,14 @@ struct HaloOut {
 
 // The block's moments, from its warps' rows behind a barrier.
 template <class T>
-__device__ void halo_join_moments(const HaloSizes& g,
-                                  const unsigned char* results,
-                                  int first_output,
-                                  int tile,
-                                  const MomentsOut& to) {
+__device__ void halo_join_moments(
+    const HaloSizes& g, const unsigned char* results, int first_output, int tile, const MomentsOut& to) {
     constexpr int kWarpN = T::kPieces * 8;
     for (int c = thread_index(); c < min(T::kN, g.y_c - first_output); c += T::kThreads) {
         ColumnMoments all{};
         for (int i = 0; i < T::kWarpsM; ++i) {
             const int warp = i * T::kWarpsN + c / kWarpN;
-            all.join(reinterpret_cast<const ColumnMoments*>(results +
-                                                            warp * g.result_bytes)[c % kWarpN]);
+            all.join(reinterpret_cast<const ColumnMoments*>(results + warp * g.result_bytes)[c % kWarpN]);
         }
         to.store(first_output + c, tile, all);
     }
@@ -213,11 +197,10 @@ __device__ void halo_join_moments(const HaloSizes& g,
 
 // `residual` may be `y` itself: a warp reads its rows before it writes them, and no other does.
 template <class T, HaloFilters kFilters, bool kMoments>
-__global__ void __launch_bounds__(T::kThreads, T::resident(kMoments))
-    halo_kernel(const __grid_constant__ HaloSizes g,
-                const bf16* __restrict__ x,
-                const bf16* __restrict__ w,
-                const __grid_constant__ Epilogue to) {
+__global__ void __launch_bounds__(T::kThreads, T::resident(kMoments)) halo_kernel(const __grid_constant__ HaloSizes g,
+                                                                                  const bf16* __restrict__ x,
+                                                                                  const bf16* __restrict__ w,
+                                                                                  const __grid_constant__ Epilogue to) {
     DYN_SHARED(unsigned char, shared);
     int *const terms = reinterpret_cast<int*>(shared), *const places = terms + g.steps * 2;
     unsigned char *const filters = shared + g.filters_at, *const patches = shared + g.patches_at;
@@ -244,8 +227,7 @@ __global__ void __launch_bounds__(T::kThreads, T::resident(kMoments))
         cp_async_commit();
         const int next = tile + int(gridDim.x);
         if (two) {
-            if (next < g.tiles)
-                halo_patch<T>(g, x, next, places, patches + (g.patch_bytes - patch));
+            if (next < g.tiles) halo_patch<T>(g, x, next, places, patches + (g.patch_bytes - patch));
             cp_async_commit();
         }
         warp_sync();  // lanes that copied less are here too

@@ -33,18 +33,15 @@ struct HaloFilterTile {
 
 // dy's pixels of a tile, zeros behind the last, so that what lies there of a patch counts for nothing.
 template <class T>
-__device__ void halo_gradient(const HaloFilterSizes& g,
-                              const bf16* __restrict__ dy,
-                              int tile,
-                              int first_filter,
-                              unsigned char* to) {
+__device__ void halo_gradient(
+    const HaloFilterSizes& g, const bf16* __restrict__ dy, int tile, int first_filter, unsigned char* to) {
     const int first_pixel = tile * g.x.tile_pixels(), pixels = g.x.pixels_of(tile);
     for (int i = thread_index(); i < g.pixels * T::kChunks; i += T::kThreads) {
         const int pixel = i / T::kChunks, chunk = i % T::kChunks;
         const int k = first_filter + chunk * kHaloChunk;
         const bool valid = pixel < pixels && k < g.x.y_c;
-        cp_async16(to + (pixel * T::kPitch + chunk) * 16,
-                   dy + (valid ? int64_t(first_pixel + pixel) * g.x.y_c + k : 0), valid);
+        cp_async16(to + (pixel * T::kPitch + chunk) * 16, dy + (valid ? int64_t(first_pixel + pixel) * g.x.y_c + k : 0),
+                   valid);
     }
 }
 
@@ -58,25 +55,21 @@ __device__ int halo_filter_at(const HaloSizes& g, int term, int e) {
 }
 
 template <class T, bool kPairs>
-__global__ void __launch_bounds__(T::kThreads, 1)
-    halo_filter_kernel(const __grid_constant__ HaloFilterSizes g,
-                       const bf16* __restrict__ x,
-                       const bf16* __restrict__ dy,
-                       float* out,
-                       Write write) {
+__global__ void __launch_bounds__(T::kThreads, 1) halo_filter_kernel(const __grid_constant__ HaloFilterSizes g,
+                                                                     const bf16* __restrict__ x,
+                                                                     const bf16* __restrict__ dy,
+                                                                     float* out,
+                                                                     Write write) {
     DYN_SHARED(unsigned char, shared);
     const HaloSizes& gx = g.x;
     int *const bases = reinterpret_cast<int*>(shared), *const places = bases + g.pixels;
-    unsigned char *const patches = shared + gx.patches_at, *const gradients =
-                                                               shared + g.gradients_at;
+    unsigned char *const patches = shared + gx.patches_at, *const gradients = shared + g.gradients_at;
     const int gradient_bytes = g.pixels * T::kPitch * 16;
     const int l = lane_index(), group = warp_index() / T::kWarpsN;
     const int first_filter = int(blockIdx.y) * T::kFilters;
-    const int first_term =
-        int(blockIdx.z) * kHaloFilterTerms + warp_index() % T::kWarpsN * T::kTerms;
+    const int first_term = int(blockIdx.z) * kHaloFilterTerms + warp_index() % T::kWarpsN * T::kTerms;
 
-    for (int i = thread_index(); i < gx.tile_pixels(); i += T::kThreads)
-        bases[i] = halo_pixel(gx, i) * 16;
+    for (int i = thread_index(); i < gx.tile_pixels(); i += T::kThreads) bases[i] = halo_pixel(gx, i) * 16;
     halo_places<T>(gx, places);
     constexpr int kPairsOfTerms = (T::kTerms + 1) / 2;
     int offsets[kPairsOfTerms];  // of this lane's term of each
@@ -104,25 +97,22 @@ __global__ void __launch_bounds__(T::kThreads, 1)
         warp_sync();  // lanes that copied less are here too
 
         const unsigned char* patch = patches + round % 2 * gx.patch_bytes;
-        const unsigned char* gradient = gradients + round % 2 * gradient_bytes +
-                                        ((l % 8 + l / 16 * 8) * T::kPitch + l / 8 % 2) * 16;
+        const unsigned char* gradient =
+            gradients + round % 2 * gradient_bytes + ((l % 8 + l / 16 * 8) * T::kPitch + l / 8 % 2) * 16;
         const int pixels = gx.pixels_of(tile);
         for (int first = group * 16; first < pixels; first += T::kGroups * 16) {
             const int pixel = first + l % 16;
             const unsigned char* from = patch + (pixel < pixels ? bases[pixel] : 0);
             uint32_t rows[T::kRuns][4], columns[kPairsOfTerms][4];
             UNROLL
-            for (int i = 0; i < kPairsOfTerms; ++i)
-                ldmatrix_x4_trans(columns[i], from + offsets[i]);
+            for (int i = 0; i < kPairsOfTerms; ++i) ldmatrix_x4_trans(columns[i], from + offsets[i]);
             UNROLL
-            for (int i = 0; i < T::kRuns; ++i)
-                ldmatrix_x4_trans(rows[i], gradient + (first * T::kPitch + 2 * i) * 16);
+            for (int i = 0; i < T::kRuns; ++i) ldmatrix_x4_trans(rows[i], gradient + (first * T::kPitch + 2 * i) * 16);
             UNROLL
             for (int i = 0; i < T::kRuns; ++i) {
                 UNROLL
                 for (int t = 0; t < T::kTerms; ++t) {
-                    const uint32_t column[2] = {columns[t / 2][t % 2 * 2],
-                                                columns[t / 2][t % 2 * 2 + 1]};
+                    const uint32_t column[2] = {columns[t / 2][t % 2 * 2], columns[t / 2][t % 2 * 2 + 1]};
                     mma_bf16(sums[i][t], rows[i], column);
                 }
             }

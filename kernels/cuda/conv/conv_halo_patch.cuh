@@ -40,11 +40,8 @@ __device__ void halo_places(const HaloSizes& g, int* places) {
 }
 
 template <class T>
-__device__ void halo_patch(const HaloSizes& g,
-                           const bf16* __restrict__ x,
-                           int tile,
-                           const int* places,
-                           unsigned char* to) {
+__device__ void halo_patch(
+    const HaloSizes& g, const bf16* __restrict__ x, int tile, const int* places, unsigned char* to) {
     const int group = g.group_of(tile);
     const int first_row = (tile - group * g.strips) * g.rows * g.stride_h - g.pad_h;
     for (int row = warp_index(), image = 0;; row += T::kWarps) {
@@ -52,8 +49,7 @@ __device__ void halo_patch(const HaloSizes& g,
         const int n = group * g.images + image, h = first_row + row;
         if (image >= g.images || n >= g.n) return;
         const bool on_map = unsigned(h) < unsigned(g.h);
-        const bf16* from =
-            x + ((int64_t(n) * g.h + (on_map ? h : 0)) * g.w - g.pad_w) * (g.chunks * kHaloChunk);
+        const bf16* from = x + ((int64_t(n) * g.h + (on_map ? h : 0)) * g.w - g.pad_w) * (g.chunks * kHaloChunk);
         unsigned char* line = to + (image * g.image_pitch + row * g.row_pitch) * 16;
         for (int i = lane_index(); i < g.row_chunks(); i += kWarp) {
             const int place = places[i];

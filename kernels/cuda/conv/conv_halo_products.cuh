@@ -54,8 +54,7 @@ struct HaloMma : HaloTileOf<kIndex> {
         UNROLL
         for (int i = 0; i < kRuns; ++i) {
             const int pixel = run(g, i, 0).first + lane_index() % 16;
-            first[i] =
-                pixel < g.tile_pixels() ? halo_pixel(g, pixel) * 16 : 0;  // no pixel: any place
+            first[i] = pixel < g.tile_pixels() ? halo_pixel(g, pixel) * 16 : 0;  // no pixel: any place
         }
     }
 
@@ -83,8 +82,7 @@ struct HaloMma : HaloTileOf<kIndex> {
         const int l = lane_index(), first_matrix = warp_index() % kWarpsN * kPieces;
         constexpr int kPairs = (kPieces + 1) / 2;
         // Of a pair's four matrices: two of the sum, then those of the next eight outputs; an odd last one twice.
-        const unsigned char* own =
-            filters + (l / 8 % 2 * kMatrices + first_matrix) * kHaloMatrix + l % 8 * 16;
+        const unsigned char* own = filters + (l / 8 % 2 * kMatrices + first_matrix) * kHaloMatrix + l % 8 * 16;
         UNROLL
         for (auto& of_run : sums)
             for (auto& of_piece : of_run)
@@ -108,8 +106,7 @@ struct HaloMma : HaloTileOf<kIndex> {
             for (int i = 0; i < kRuns; ++i) {
                 UNROLL
                 for (int k = 0; k < kPieces; ++k) {
-                    const uint32_t column[2] = {columns[k / 2][k % 2 * 2],
-                                                columns[k / 2][k % 2 * 2 + 1]};
+                    const uint32_t column[2] = {columns[k / 2][k % 2 * 2], columns[k / 2][k % 2 * 2 + 1]};
                     mma_bf16(sums[i][k], rows[i], column);
                 }
             }

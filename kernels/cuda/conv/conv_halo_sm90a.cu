@@ -14,21 +14,17 @@ namespace fp::FP_MACHINE {
 namespace {
 
 template <int kIndex>
-using Products = std::conditional_t<kHaloTiles[kIndex].products == HaloProducts::wgmma,
-                                    HaloWgmma<kIndex>,
-                                    HaloMma<kIndex>>;
+using Products =
+    std::conditional_t<kHaloTiles[kIndex].products == HaloProducts::wgmma, HaloWgmma<kIndex>, HaloMma<kIndex>>;
 
 template <int kIndex, HaloFilters kFilters>
 void start(const HaloPlan& plan, const Operands& on, Stream stream) {
     using T = Products<kIndex>;
-    const Grid grid{.blocks = plan.blocks,
-                    .blocks_y = plan.slices,
-                    .threads = T::kThreads,
-                    .shared_bytes = plan.shared_bytes};
+    const Grid grid{
+        .blocks = plan.blocks, .blocks_y = plan.slices, .threads = T::kThreads, .shared_bytes = plan.shared_bytes};
     if constexpr (kFilters != HaloFilters::turned)
         if (on.to.moments.data)
-            return launch(halo_kernel<T, kFilters, true>, grid, stream, plan.sizes, on.x, on.w,
-                          on.to);
+            return launch(halo_kernel<T, kFilters, true>, grid, stream, plan.sizes, on.x, on.w, on.to);
     launch(halo_kernel<T, kFilters, false>, grid, stream, plan.sizes, on.x, on.w, on.to);
 }
 
@@ -42,8 +38,7 @@ void start_tile(const HaloPlan& plan, const Operands& on, Stream stream) {
         if constexpr (kTile.n() >= kHaloStemOutputs)
             if (plan.filters == pairs) return start<kIndex, pairs>(plan, on, stream);
         if constexpr (kTile.products == HaloProducts::mma)
-            plan.filters == turned ? start<kIndex, turned>(plan, on, stream)
-                                   : start<kIndex, forward>(plan, on, stream);
+            plan.filters == turned ? start<kIndex, turned>(plan, on, stream) : start<kIndex, forward>(plan, on, stream);
     }
 }
 
@@ -64,10 +59,7 @@ void halo_convolution(const ConvShape& s, const HaloPlan& plan, const Operands& 
     start_tile(plan, on, stream);
 }
 
-void halo_filter_gradient(const ConvShape& s,
-                          const Conv::BackwardFilter& a,
-                          void* scratch,
-                          Stream stream) {
+void halo_filter_gradient(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream stream) {
     ConvSizes::of(s);  // checks the layout
     const HaloFilterPlan plan = halo_filter_plan(s);
     FP_CHECK(plan.exists(), "conv: no tile of few channels fits");

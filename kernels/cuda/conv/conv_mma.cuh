@@ -65,17 +65,13 @@ struct TensorForwardSource {
     const Element *x, *w;
     ShareA a;
     ShareB b;
-    int64_t
-        corner[ShareA::kCopies];  // where tap (0,0) of each row's pixel lies in x, and on the map
+    int64_t corner[ShareA::kCopies];  // where tap (0,0) of each row's pixel lies in x, and on the map
     int top[ShareA::kCopies], left[ShareA::kCopies];
     int first_filter;
     int r, s, c, k;  // what comes next: tap and channel, and their place in a filter
 
-    __device__ TensorForwardSource(const ConvSizes& g_,
-                                   const Element* x_,
-                                   const Element* w_,
-                                   int first_pixel,
-                                   int first_filter_)
+    __device__ TensorForwardSource(
+        const ConvSizes& g_, const Element* x_, const Element* w_, int first_pixel, int first_filter_)
         : g(g_), x(x_), w(w_), first_filter(first_filter_) {
         UNROLL
         for (int i = 0; i < ShareA::kCopies; ++i) {
@@ -100,11 +96,10 @@ struct TensorForwardSource {
         const int tap = (r * g.w + s) * g.c + c;
         UNROLL
         for (int i = 0; i < ShareA::kCopies; ++i) {
-            const bool valid = r < g.r && unsigned(top[i] + r) < unsigned(g.h) &&
-                               unsigned(left[i] + s) < unsigned(g.w);
+            const bool valid = r < g.r && unsigned(top[i] + r) < unsigned(g.h) && unsigned(left[i] + s) < unsigned(g.w);
             if (a.takes_part())
-                copy_unit<Element, kUnit>(A::at(to_a, a.row_of(i), a.unit * kUnit),
-                                          x + (valid ? corner[i] + tap : 0), valid);
+                copy_unit<Element, kUnit>(A::at(to_a, a.row_of(i), a.unit * kUnit), x + (valid ? corner[i] + tap : 0),
+                                          valid);
         }
         UNROLL
         for (int i = 0; i < ShareB::kCopies; ++i) {
@@ -112,8 +107,7 @@ struct TensorForwardSource {
             const bool valid = filter < g.k && k < g.taps_c();
             if (b.takes_part())
                 copy_unit<Element, kUnit>(B::at(to_b, b.row_of(i), b.unit * kUnit),
-                                          w + (valid ? int64_t(filter) * g.taps_c() + k : 0),
-                                          valid);
+                                          w + (valid ? int64_t(filter) * g.taps_c() + k : 0), valid);
         }
         c += T::kDepth;
         k += T::kDepth;
@@ -168,14 +162,13 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     if (!moments.data) return;
     constexpr int kDown = T::kThreads / kAcross;
     auto* parts = reinterpret_cast<ColumnMoments(*)[T::kN]>(shared);
-    static_assert(kDown * sizeof(*parts) <=
-                  T::template kSharedBytes<typename Source::A, typename Source::B>);
+    static_assert(kDown * sizeof(*parts) <= T::template kSharedBytes<typename Source::A, typename Source::B>);
     block_sync();  // the tile has been read by all
     for (int e = 0; e < kSize; ++e)
         parts[thread_index() / kAcross][thread_index() % kAcross * kSize + e] = seen.column(e);
     block_sync();
-    store_joined<kDown, T::kN>([&](int i) { return parts[i]; }, thread_index(),
-                               g.y_c - first_filter, first_filter, moments);
+    store_joined<kDown, T::kN>([&](int i) { return parts[i]; }, thread_index(), g.y_c - first_filter, first_filter,
+                               moments);
 }
 
 // ---- backward_data
@@ -238,12 +231,11 @@ struct TensorDataSource {
         const int term = term_a.k - (term_a.i * g.q + term_a.j) * g.y_c;
         UNROLL
         for (int i = 0; i < ShareA::kCopies; ++i) {
-            const bool valid = term_a.i < of.taps_r &&
-                               unsigned(row[i] - term_a.i) < unsigned(g.p) &&
+            const bool valid = term_a.i < of.taps_r && unsigned(row[i] - term_a.i) < unsigned(g.p) &&
                                unsigned(column[i] - term_a.j) < unsigned(g.q);
             if (a.takes_part())
-                copy_unit<Element, kUnit>(A::at(to_a, a.row_of(i), a.unit * kUnit),
-                                          dy + (valid ? corner[i] + term : 0), valid);
+                copy_unit<Element, kUnit>(A::at(to_a, a.row_of(i), a.unit * kUnit), dy + (valid ? corner[i] + term : 0),
+                                          valid);
         }
         term_a.k += T::kDepth;
         term_a.settle(g.y_c, of.taps_s);
@@ -253,9 +245,7 @@ struct TensorDataSource {
             const bool valid = t.k < g.k && t.i < of.taps_r && channel < g.c;
             const int tap = (of.first_r + t.i * g.stride) * g.s + of.first_s + t.j * g.stride;
             const int64_t offset = valid ? (int64_t(t.k) * g.r * g.s + tap) * g.c + channel : 0;
-            if (b.takes_part())
-                copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), w + offset,
-                                          valid);
+            if (b.takes_part()) copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), w + offset, valid);
             t.k += T::kDepth;
             t.settle(g.y_c, of.taps_s);
         }
@@ -263,13 +253,12 @@ struct TensorDataSource {
 };
 
 template <class T>
-__global__ void __launch_bounds__(T::kThreads, 2)
-    tensor_data_kernel(const __grid_constant__ ConvSizes g,
-                       const __grid_constant__ ParityClasses classes,
-                       const typename T::Element* __restrict__ dy,
-                       const typename T::Element* __restrict__ w,
-                       typename T::Element* dx,
-                       Write write) {
+__global__ void __launch_bounds__(T::kThreads, 2) tensor_data_kernel(const __grid_constant__ ConvSizes g,
+                                                                     const __grid_constant__ ParityClasses classes,
+                                                                     const typename T::Element* __restrict__ dy,
+                                                                     const typename T::Element* __restrict__ w,
+                                                                     typename T::Element* dx,
+                                                                     Write write) {
     DYN_SHARED(unsigned char, shared);
     using Source = TensorDataSource<T>;
     using Element = typename T::Element;
@@ -281,8 +270,8 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     Source source(g, of, dy, w, first_pixel, first_channel);
     typename T::Sums sums = {};
     const int depth = of.taps_r * of.taps_s * g.y_c;
-    T::template accumulate<typename Source::A, typename Source::B>(
-        source, (depth + T::kDepth - 1) / T::kDepth, shared, sums);
+    T::template accumulate<typename Source::A, typename Source::B>(source, (depth + T::kDepth - 1) / T::kDepth, shared,
+                                                                   sums);
 
     T::template for_outputs<kSize>(sums, shared, [&](int line, int column, const float(&v)[kSize]) {
         const int pixel = first_pixel + line, c = first_channel + column;
@@ -344,20 +333,16 @@ struct TensorFilterSource {
             const bool valid = pixel < end && filter < g.y_c;
             const int64_t offset = valid ? int64_t(pixel) * g.y_c + filter : 0;
             if (a.takes_part())
-                copy_unit<Element, kUnitA>(A::at(to_a, a.unit * kUnitA, a.row_of(i)), dy + offset,
-                                           valid);
+                copy_unit<Element, kUnitA>(A::at(to_a, a.unit * kUnitA, a.row_of(i)), dy + offset, valid);
         }
         PixelPlace at = place;
         UNROLL
         for (int i = 0; i < ShareB::kCopies; ++i) {
             const int h = at.p * g.stride + top, w = at.q * g.stride + left;
-            const bool valid = begin + b.row_of(i) < end && column < g.taps_c() &&
-                               unsigned(h) < unsigned(g.h) && unsigned(w) < unsigned(g.w);
-            const int64_t offset =
-                valid ? ((int64_t(at.n) * g.h + h) * g.w + w) * g.c + channel : 0;
-            if (b.takes_part())
-                copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), x + offset,
-                                          valid);
+            const bool valid = begin + b.row_of(i) < end && column < g.taps_c() && unsigned(h) < unsigned(g.h) &&
+                               unsigned(w) < unsigned(g.w);
+            const int64_t offset = valid ? ((int64_t(at.n) * g.h + h) * g.w + w) * g.c + channel : 0;
+            if (b.takes_part()) copy_unit<Element, kUnit>(B::at(to_b, b.unit * kUnit, b.row_of(i)), x + offset, valid);
             if (i + 1 < ShareB::kCopies) at.advance(g, row_step);
         }
         begin += T::kDepth;
@@ -367,13 +352,12 @@ struct TensorFilterSource {
 
 // With one part it writes dw itself, else its part of the sums, [part][K][RSC].
 template <class T, int kUnit>
-__global__ void __launch_bounds__(T::kThreads, 2)
-    tensor_filter_kernel(const __grid_constant__ ConvSizes g,
-                         const typename T::Element* __restrict__ x,
-                         const typename T::Element* __restrict__ dy,
-                         float* out,
-                         Write write,
-                         Split split) {
+__global__ void __launch_bounds__(T::kThreads, 2) tensor_filter_kernel(const __grid_constant__ ConvSizes g,
+                                                                       const typename T::Element* __restrict__ x,
+                                                                       const typename T::Element* __restrict__ dy,
+                                                                       float* out,
+                                                                       Write write,
+                                                                       Split split) {
     DYN_SHARED(unsigned char, shared);
     using Source = TensorFilterSource<T, kUnit>;
     const int first_filter = int(blockIdx.x) * T::kM, first_column = int(blockIdx.y) * T::kN;
@@ -381,15 +365,14 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     const int end = min(begin + int(split.part), int(split.length));
     Source source(g, x, dy, begin, end, first_filter, first_column);
     typename T::Sums sums = {};
-    T::template accumulate<typename Source::A, typename Source::B>(
-        source, (end - begin + T::kDepth - 1) / T::kDepth, shared, sums);
+    T::template accumulate<typename Source::A, typename Source::B>(source, (end - begin + T::kDepth - 1) / T::kDepth,
+                                                                   shared, sums);
 
     float* part = out + int64_t(blockIdx.z) * g.k * g.taps_c();
     T::template for_outputs<4>(sums, shared, [&](int row, int column, const float(&v)[4]) {
         const int k = first_filter + row, rsc = first_column + column;
         if (k < g.k && rsc < g.taps_c())
-            store_gradient(part + int64_t(k) * g.taps_c() + rsc,
-                           Pack<float>{{v[0], v[1], v[2], v[3]}}, write);
+            store_gradient(part + int64_t(k) * g.taps_c() + rsc, Pack<float>{{v[0], v[1], v[2], v[3]}}, write);
     });
 }
 

@@ -22,8 +22,7 @@ template <class Type>
 struct TensorConv {
     using Element = typename Type::Element;
     template <class T, class Source>
-    static constexpr size_t kShared =
-        T::template kSharedBytes<typename Source::A, typename Source::B>;
+    static constexpr size_t kShared = T::template kSharedBytes<typename Source::A, typename Source::B>;
 
     // An image has 4 stored channels, in bf16 half a chunk. Each pass has a single tile for that case.
     static bool half_chunks(const ConvSizes& g) { return g.c % Type::kChunk != 0; }
@@ -34,8 +33,7 @@ struct TensorConv {
         return product_of(s, pass, sizeof(Element), Type::kPeak);
     }
     static TileSize tile_of(const ConvShape& s, Pass pass) {
-        if (half_chunks(ConvSizes::of(s)))
-            return pass == Pass::filter ? TileSize{64, 64} : TileSize{128, 64};
+        if (half_chunks(ConvSizes::of(s))) return pass == Pass::filter ? TileSize{64, 64} : TileSize{128, 64};
         return best_tile(product(s, pass), kTensorTiles).tile;
     }
     static Split filter_split(const ConvShape& s) {
@@ -43,15 +41,11 @@ struct TensorConv {
     }
     static size_t filter_scratch_bytes(const ConvShape& s) {
         const int parts = filter_split(s).parts();
-        const size_t of_parts =
-            parts > 1 ? size_t(parts) * size_t(s.w.stored()) * sizeof(float) : 0;
+        const size_t of_parts = parts > 1 ? size_t(parts) * size_t(s.w.stored()) * sizeof(float) : 0;
         return std::max(of_parts, column_sums_scratch_bytes(s.y(), sizeof(Element)));
     }
 
-    static void forward(const ConvShape& shape,
-                        const Conv::Infer& a,
-                        const Moments& moments,
-                        Stream stream) {
+    static void forward(const ConvShape& shape, const Conv::Infer& a, const Moments& moments, Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
         const auto start = [&](auto tile, auto unit) {
             using T = decltype(tile);
@@ -60,13 +54,11 @@ struct TensorConv {
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorForwardSource<T, unit.value>>};
             launch(tensor_forward_kernel<T, unit.value>, grid, stream, g, as<Element>(a.x),
-                   static_cast<const Element*>(a.prepared), as<float>(a.bias),
-                   as<Element>(a.residual), a.relu, as<Element>(a.y),
-                   MomentsOut{static_cast<float*>(moments.data), grid.blocks});
+                   static_cast<const Element*>(a.prepared), as<float>(a.bias), as<Element>(a.residual), a.relu,
+                   as<Element>(a.y), MomentsOut{static_cast<float*>(moments.data), grid.blocks});
         };
         if (!half_chunks(g)) {
-            with_tensor_tile<Type>(tile_of(shape, Pass::forward),
-                                   [&](auto tile) { start(tile, kWhole); });
+            with_tensor_tile<Type>(tile_of(shape, Pass::forward), [&](auto tile) { start(tile, kWhole); });
         } else if constexpr (Type::kChunk > kHalf.value) {
             start(MmaTile<Type, 128, 64>(), kHalf);
         }
@@ -80,8 +72,7 @@ struct TensorConv {
         const ConvSizes g = ConvSizes::of(shape);
         FP_CHECK(!half_chunks(g), "conv: no gradient for an image of ", g.c, " stored channels");
         const ParityClasses classes = ParityClasses::of(g);
-        const int64_t pixels =
-            int64_t(g.n) * classes.at[0].rows * classes.at[0].columns;  // the largest's
+        const int64_t pixels = int64_t(g.n) * classes.at[0].rows * classes.at[0].columns;  // the largest's
         with_tensor_tile<Type>(tile_of(shape, Pass::data), [&](auto tile) {
             using T = decltype(tile);
             const Grid grid{.blocks = ceil_div(pixels, T::kM),
@@ -89,15 +80,12 @@ struct TensorConv {
                             .blocks_z = classes.count,
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorDataSource<T>>};
-            launch(tensor_data_kernel<T>, grid, stream, g, classes, as<Element>(a.dy), filter,
-                   as<Element>(a.dx), a.write);
+            launch(tensor_data_kernel<T>, grid, stream, g, classes, as<Element>(a.dy), filter, as<Element>(a.dx),
+                   a.write);
         });
     }
 
-    static void backward_filter(const ConvShape& shape,
-                                const Conv::BackwardFilter& a,
-                                void* scratch,
-                                Stream stream) {
+    static void backward_filter(const ConvShape& shape, const Conv::BackwardFilter& a, void* scratch, Stream stream) {
         const ConvSizes g = ConvSizes::of(shape);
         const Split split = filter_split(shape);
         const bool one = split.parts() == 1;
@@ -110,12 +98,11 @@ struct TensorConv {
                             .blocks_z = split.parts(),
                             .threads = T::kThreads,
                             .shared_bytes = kShared<T, TensorFilterSource<T, unit.value>>};
-            launch(tensor_filter_kernel<T, unit.value>, grid, stream, g, as<Element>(a.x),
-                   as<Element>(a.dy), one ? dw.to : parts, one ? a.write : Write::replace, split);
+            launch(tensor_filter_kernel<T, unit.value>, grid, stream, g, as<Element>(a.x), as<Element>(a.dy),
+                   one ? dw.to : parts, one ? a.write : Write::replace, split);
         };
         if (!half_chunks(g)) {
-            with_tensor_tile<Type>(tile_of(shape, Pass::filter),
-                                   [&](auto tile) { start(tile, kWhole); });
+            with_tensor_tile<Type>(tile_of(shape, Pass::filter), [&](auto tile) { start(tile, kWhole); });
         } else if constexpr (Type::kChunk > kHalf.value) {
             start(MmaTile<Type, 64, 64>(), kHalf);
         }
@@ -138,18 +125,12 @@ struct TensorOps {
     static void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream stream) {
         forward_moments(s, a, {}, scratch, stream);
     }
-    static void forward_moments(const ConvShape& s,
-                                const Conv::Forward& a,
-                                const Moments& moments,
-                                void* scratch,
-                                Stream stream) {
+    static void forward_moments(
+        const ConvShape& s, const Conv::Forward& a, const Moments& moments, void* scratch, Stream stream) {
         const auto* filter = Weights::use(s, a.w, scratch, stream);
         Product::forward(s, Conv::Infer::of(a, filter), moments, stream);
     }
-    static void backward_data(const ConvShape& s,
-                              const Conv::BackwardData& a,
-                              void* scratch,
-                              Stream stream) {
+    static void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch, Stream stream) {
         Product::backward_data(s, a, Weights::use(s, a.w, scratch, stream), stream);
     }
     static void infer(const ConvShape& s, const Conv::Infer& a, void*, Stream stream) {
@@ -166,9 +147,7 @@ struct TensorOps {
                 Weights::lay(s, w, prepared, stream);
             },
         .infer = infer,
-        .moments_rows = [](const ConvShape& s) -> Moments::Rows {
-            return Product::tile_of(s, Pass::forward).m;
-        },
+        .moments_rows = [](const ConvShape& s) -> Moments::Rows { return Product::tile_of(s, Pass::forward).m; },
         .forward_moments = forward_moments};
 };
 

@@ -39,8 +39,7 @@ struct StreamRows {
     int pixel[T::kPatch ? T::kProducts : 1][4];  // patches: l's, or -1
     unsigned present[T::kPatch ? T::kProducts : 1];
 
-    __device__ StreamRows(const ConvSizes& g, const StreamPlan& plan, int first_row, int l)
-        : first(first_row) {
+    __device__ StreamRows(const ConvSizes& g, const StreamPlan& plan, int first_row, int l) : first(first_row) {
         if constexpr (T::kPatch) {
             UNROLL
             for (int m = 0; m < T::kProducts; ++m) {
@@ -97,8 +96,7 @@ struct LaneMoments {
 
     __device__ void see(unsigned char* piece, unsigned present, int l) {
         const auto value = [&](int row) {
-            return halves(
-                *reinterpret_cast<const uint32_t*>(part_of(piece, row, l / 4) + l % 4 * 4));
+            return halves(*reinterpret_cast<const uint32_t*>(part_of(piece, row, l / 4) + l % 4 * 4));
         };
         const auto add = [&](const float2& v) {
             const float2 d{v.x - base.x, v.y - base.y};
@@ -146,12 +144,11 @@ __device__ ColumnMoments joined(PartOf part_of_warp, int column) {
 
 // `residual` may be `y` itself: a warp reads its pieces before it writes them, and no other does.
 template <class T>
-__global__ void __launch_bounds__(T::kThreads, 1)
-    wgmma_stream_kernel(const __grid_constant__ TensorMap pixels,
-                        const __grid_constant__ TensorMap filters,
-                        const __grid_constant__ ConvSizes g,
-                        const __grid_constant__ StreamPlan plan,
-                        const __grid_constant__ Epilogue to) {
+__global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __grid_constant__ TensorMap pixels,
+                                                                      const __grid_constant__ TensorMap filters,
+                                                                      const __grid_constant__ ConvSizes g,
+                                                                      const __grid_constant__ StreamPlan plan,
+                                                                      const __grid_constant__ Epilogue to) {
     DYN_SHARED(unsigned char, base);
     const StreamMemory<T> memory{base, plan.stages, plan.patch_bytes};
     if (thread_index() == 0) init<T>(memory.barriers(), plan.stages);
@@ -177,8 +174,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
         const auto bring_residual = [&](const StreamRows<T>& rows, int slab, int l) {
             const int column = at.first_output + slab / T::kProducts * kPiece + l % 8 * 8;
             rows.for_parts(g, slab, column, l, [&](int row, int64_t offset) {
-                cp_async16(part_of(pieces + slab % 2 * kPieceBytes, row, l % 8),
-                           to.residual + offset);
+                cp_async16(part_of(pieces + slab % 2 * kPieceBytes, row, l % 8), to.residual + offset);
             });
             cp_async_commit();
         };
@@ -221,11 +217,9 @@ __global__ void __launch_bounds__(T::kThreads, 1)
                         v.x += of[first_of];
                         v.y += of[first_of + 1];
                         if (T::kForward && to.bias) {
-                            const int k =
-                                at.first_output + piece * kPiece + j * 16 + e / 2 * 8 + l % 4 * 2;
+                            const int k = at.first_output + piece * kPiece + j * 16 + e / 2 * 8 + l % 4 * 2;
                             if (k < g.y_c) {
-                                const float2 bias =
-                                    ldg(reinterpret_cast<const float2*>(to.bias + k));
+                                const float2 bias = ldg(reinterpret_cast<const float2*>(to.bias + k));
                                 v.x += bias.x;
                                 v.y += bias.y;
                             }
@@ -247,8 +241,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
             // Each warp's into its other piece, which has left; then a thread a column adds the four.
             const int other = (piece * T::kProducts + T::kProducts) % 2 * kPieceBytes;
             const auto moments_of = [&](int of_warp) {
-                return reinterpret_cast<WarpMoments*>(
-                    memory.pieces(consumer * kGroupWarps + of_warp) + other);
+                return reinterpret_cast<WarpMoments*>(memory.pieces(consumer * kGroupWarps + of_warp) + other);
             };
             static_assert(sizeof(WarpMoments) <= kPieceBytes);
             const int l = not_before(lane_index());

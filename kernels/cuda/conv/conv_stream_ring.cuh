@@ -11,12 +11,7 @@ constexpr int kPatchTaps = kPatchSide * kPatchSide;
 constexpr int kPiece = 64;  // outputs that leave together
 constexpr int kPieceBytes = kWarpRows * kRowBytes;
 
-template <int kConsumers_,
-          int kProducts_,
-          int kOutputs_,
-          template <int>
-          class Filters_,
-          bool kPatch_>
+template <int kConsumers_, int kProducts_, int kOutputs_, template <int> class Filters_, bool kPatch_>
 struct StreamTile {
     static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
     static constexpr bool kPatch = kPatch_;
@@ -41,8 +36,7 @@ struct StreamTile {
     // Registers of a thread that copies and of one that multiplies, from 168 or 128 at the start.
     static constexpr int kCopyRegisters = kConsumers == 3 ? 32 : 56;
     static constexpr int kProductRegisters = kConsumers == 3 ? 160 : 224;
-    static_assert(kCopyRegisters + kConsumers * kProductRegisters <=
-                  65536 / kThreads / 8 * 8 * (1 + kConsumers));
+    static_assert(kCopyRegisters + kConsumers * kProductRegisters <= 65536 / kThreads / 8 * 8 * (1 + kConsumers));
 };
 
 struct StreamBarriers {
@@ -59,14 +53,11 @@ struct StreamMemory {
     int stages, patch_bytes;
 
     static constexpr size_t bytes(const StreamPlan& plan) {
-        return size_t(plan.stages) * T::kStageBytes +
-               size_t(T::kPatch ? kPatches * plan.patch_bytes : 0) + T::kStagingBytes +
-               sizeof(StreamBarriers);
+        return size_t(plan.stages) * T::kStageBytes + size_t(T::kPatch ? kPatches * plan.patch_bytes : 0) +
+               T::kStagingBytes + sizeof(StreamBarriers);
     }
     __device__ unsigned char* stage(int i) const { return base + i * T::kStageBytes; }
-    __device__ unsigned char* patch(int i) const {
-        return base + stages * T::kStageBytes + i * patch_bytes;
-    }
+    __device__ unsigned char* patch(int i) const { return base + stages * T::kStageBytes + i * patch_bytes; }
     __device__ unsigned char* pieces(int warp) const {
         return patch(T::kPatch ? kPatches : 0) + warp * 2 * kPieceBytes;
     }
@@ -139,9 +130,8 @@ __device__ void bring_stream(const StreamMemory<T>& memory,
                 Mbarrier* here = &b.patch_full[patch.stage];
                 mbarrier_wait(&b.patch_empty[patch.stage], patch.parity ^ 1);
                 mbarrier_arrive_expect(here, plan.patch_rows * kRowBytes);
-                tensor_load_im2col(memory.patch(patch.stage), pixels, c,
-                                   at.first_row - line * plan.pitch - 1, line - n * plan.lines - 1,
-                                   n, 0, 0, here);
+                tensor_load_im2col(memory.patch(patch.stage), pixels, c, at.first_row - line * plan.pitch - 1,
+                                   line - n * plan.lines - 1, n, 0, 0, here);
                 patch.next(kPatches);
                 if (plan.resident && tile != int(blockIdx.x)) continue;
                 for (int tap = 0; tap < kPatchTaps; ++tap) {
@@ -158,8 +148,7 @@ __device__ void bring_stream(const StreamMemory<T>& memory,
                     for (int s = 0; s < g.s; ++s, ++tap)
                         for (int c = from; c < to; c += kChunk) {
                             unsigned char* stage = next_stage(full);
-                            tensor_load_im2col(stage + Filters::kBytes, pixels, c, w, h, place.n, s,
-                                               r, full);
+                            tensor_load_im2col(stage + Filters::kBytes, pixels, c, w, h, place.n, s, r, full);
                             Filters::bring(stage, filters, g, tap, c, at.first_output, full);
                         }
             };
@@ -204,10 +193,8 @@ struct StreamConsumer {
             UNROLL
             for (int m = 0; m < T::kProducts * T::kBeside; ++m)
                 wgmma_bf16<T::kWide, Operand::rows, Filters::kOperand>(
-                    sums[m / T::kBeside][m % T::kBeside],
-                    x + m / T::kBeside * (kProductRows * kRowBytes / 16) + k * 2,
-                    filters + m % T::kBeside * (T::kWide * kRowBytes / 16) + k * Filters::kNext,
-                    add || k > 0);
+                    sums[m / T::kBeside][m % T::kBeside], x + m / T::kBeside * (kProductRows * kRowBytes / 16) + k * 2,
+                    filters + m % T::kBeside * (T::kWide * kRowBytes / 16) + k * Filters::kNext, add || k > 0);
         }
     }
 
@@ -216,16 +203,15 @@ struct StreamConsumer {
     __device__ void drain(int begin, int end, bool first_tile, Sums& sums) {
         for (int i = begin; i < end; ++i) {
             const int stage = ring.stage;
-            const uint64_t x = row_descriptor(memory.stage(stage) + Filters::kBytes +
-                                              consumer * T::kConsumerRows * kRowBytes);
+            const uint64_t x =
+                row_descriptor(memory.stage(stage) + Filters::kBytes + consumer * T::kConsumerRows * kRowBytes);
             const uint64_t filters = next_filters();
             wgmma_fence();
             start<kDeep>(x, filters, i > 0, sums);
             wgmma_commit();
             wgmma_wait<1>();  // the step before is over
             if (i > 0) release_before(stage);
-            if (first_tile && i == plan.skew && consumer + 1 < T::kConsumers)
-                release(memory.barriers().turn[consumer]);
+            if (first_tile && i == plan.skew && consumer + 1 < T::kConsumers) release(memory.barriers().turn[consumer]);
         }
     }
     // The same of patches [begin, end), a tap a step.
@@ -234,8 +220,7 @@ struct StreamConsumer {
         StreamBarriers& b = memory.barriers();
         for (int i = begin; i < end; ++i) {
             mbarrier_wait(&b.patch_full[patch.stage], patch.parity);
-            uint64_t x =
-                row_descriptor(memory.patch(patch.stage) + consumer * T::kConsumerRows * kRowBytes);
+            uint64_t x = row_descriptor(memory.patch(patch.stage) + consumer * T::kConsumerRows * kRowBytes);
             for (int r = 0; r < kPatchSide; ++r) {
                 UNROLL
                 for (int s = 0; s < kPatchSide; s += T::kTogether) {
@@ -246,16 +231,14 @@ struct StreamConsumer {
                     wgmma_fence();
                     UNROLL
                     for (int t = 0; t < T::kTogether; ++t)
-                        start<kDeep>(x + (s + t) * (kRowBytes / 16), filters[t],
-                                     i > 0 || r > 0 || s + t > 0, sums);
+                        start<kDeep>(x + (s + t) * (kRowBytes / 16), filters[t], i > 0 || r > 0 || s + t > 0, sums);
                     wgmma_commit();
                     wgmma_wait<1>();
                     if (i > 0 || r > 0 || s > 0) release_before(stage);
                     if (i > 0 && r == 0 && s == 0) release(b.patch_empty[patch.stage ^ 1]);
                 }
                 x += plan.pitch * (kRowBytes / 16);
-                if (first_tile && i == 0 && r == plan.skew && consumer + 1 < T::kConsumers)
-                    release(b.turn[consumer]);
+                if (first_tile && i == 0 && r == plan.skew && consumer + 1 < T::kConsumers) release(b.turn[consumer]);
             }
             patch.next(kPatches);
         }
@@ -286,8 +269,7 @@ struct StreamConsumer {
         }
         wgmma_wait<0>();
         UNROLL
-        for (int m = 0; m < T::kProducts * T::kBeside; ++m)
-            wgmma_settled(sums[m / T::kBeside][m % T::kBeside]);
+        for (int m = 0; m < T::kProducts * T::kBeside; ++m) wgmma_settled(sums[m / T::kBeside][m % T::kBeside]);
         release_before(ring.stage);
         if (T::kPatch) release(b.patch_empty[patch.stage ^ 1]);
     }

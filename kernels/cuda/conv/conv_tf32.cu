@@ -12,9 +12,7 @@ namespace {
 struct PlainWeights {  // used unchanged; a prepared filter is a copy
     static constexpr Conv::Fused kAny{.residual = false, .relu = false};
     static size_t bytes(const ConvShape& s) { return conv_prepared_bytes(s, kAny); }
-    static void lay(const ConvShape& s, const par* w, void* to, Stream stream) {
-        conv_prepare(s, kAny, w, to, stream);
-    }
+    static void lay(const ConvShape& s, const par* w, void* to, Stream stream) { conv_prepare(s, kAny, w, to, stream); }
     static const float* use(const ConvShape&, const par* w, void*, Stream) { return as<float>(w); }
 };
 

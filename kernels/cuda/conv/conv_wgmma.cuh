@@ -57,8 +57,7 @@ struct FilterRows {
     __device__ static uint64_t descriptor(const unsigned char* at, int k) {
         return row_descriptor(at + k * kProductDepth * int(sizeof(bf16)));
     }
-    static constexpr int kNext =
-        kProductDepth * int(sizeof(bf16)) / 16;  // descriptor(at, k + 1) - descriptor(at, k)
+    static constexpr int kNext = kProductDepth * int(sizeof(bf16)) / 16;  // descriptor(at, k + 1) - descriptor(at, k)
 };
 
 // The same filters turned round: each row is one channel of the sum, for 64 outputs.
@@ -85,8 +84,7 @@ struct FilterColumns {
                                  Mbarrier* b) {
         UNROLL
         for (int i = 0; i < kBlocks; ++i)
-            tensor_load_3d(to + i * kBlockBytes, filters, first_output + i * kChunk,
-                           g.r * g.s - 1 - tap, channel, b);
+            tensor_load_3d(to + i * kBlockBytes, filters, first_output + i * kChunk, g.r * g.s - 1 - tap, channel, b);
     }
     __device__ static uint64_t descriptor(const unsigned char* at, int k) {
         return column_descriptor(at + k * kProductDepth * kRowBytes, kBlockBytes);
@@ -99,8 +97,7 @@ struct PixelTile : ConsumerTile<kPixels_, kOutputs_> {
     static constexpr int kPixels = kPixels_, kOutputs = kOutputs_;
     using Filters = Filters_<kOutputs>;
     static constexpr int kPixelBytes = kPixels * kRowBytes;
-    static constexpr int kRow =
-        kOutputs + 8;  // of a result; 8 more, so that rows take turns at the banks
+    static constexpr int kRow = kOutputs + 8;  // of a result; 8 more, so that rows take turns at the banks
     using Stages = StageRing<kPixelBytes + Filters::kBytes>;
     struct Shared {
         Stages ring;
@@ -112,8 +109,7 @@ struct PixelTile : ConsumerTile<kPixels_, kOutputs_> {
 struct Steps {
     int taps, whole_chunks;  // a tap has so many whole chunks
     int tail;                // channels of the last one
-    __device__ explicit Steps(const ConvSizes& g)
-        : taps(g.r * g.s), whole_chunks(g.c / kChunk), tail(g.c % kChunk) {}
+    __device__ explicit Steps(const ConvSizes& g) : taps(g.r * g.s), whole_chunks(g.c / kChunk), tail(g.c % kChunk) {}
     __device__ int whole() const { return taps * whole_chunks; }
     __device__ int all() const { return whole() + (tail > 0 ? taps : 0); }
 };
@@ -136,8 +132,7 @@ __device__ void bring_pixels(typename Tile::Stages& ring,
     };
     ring.fill(steps.all(), [&](int i, unsigned char* stage, Mbarrier* full) {
         tensor_load_im2col(stage, pixels, chunk * kChunk, w, h, at.n, s, r, full);
-        Tile::Filters::bring(stage + Tile::kPixelBytes, filters, g, tap, chunk * kChunk,
-                             first_output, full);
+        Tile::Filters::bring(stage + Tile::kPixelBytes, filters, g, tap, chunk * kChunk, first_output, full);
         if (i + 1 == whole)  // the last chunks come, from the first tap on
             tap = r = s = 0, chunk = steps.whole_chunks;
         else if (i >= whole)
@@ -192,11 +187,8 @@ __device__ void for_pieces(const ConvSizes& g, int first_pixel, int first_output
 
 // Fragments to the warp's rows: bias, residual (which lies there), ReLU, rounding.
 template <int kOutputs, class Row>
-__device__ void finish(const float (&sums)[kOutputs / 2],
-                       Row* result,
-                       const ConvSizes& g,
-                       int first_output,
-                       const Epilogue& to) {
+__device__ void finish(
+    const float (&sums)[kOutputs / 2], Row* result, const ConvSizes& g, int first_output, const Epilogue& to) {
     const int l = lane_index();
     UNROLL
     for (int j = 0; j < kOutputs / 16; ++j) {
@@ -232,11 +224,10 @@ __device__ void see(RowMoments<2>& seen, const Row* result, int word, int rows) 
 
 // `residual` may be `y` itself: a warp reads its pieces before it writes them, and no other does.
 template <class Tile>
-__global__ void __launch_bounds__(kRingThreads, 1)
-    wgmma_pixels_kernel(const __grid_constant__ TensorMap pixels,
-                        const __grid_constant__ TensorMap filters,
-                        const __grid_constant__ ConvSizes g,
-                        const __grid_constant__ Epilogue to) {
+__global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __grid_constant__ TensorMap pixels,
+                                                                       const __grid_constant__ TensorMap filters,
+                                                                       const __grid_constant__ ConvSizes g,
+                                                                       const __grid_constant__ Epilogue to) {
     constexpr int kOutputs = Tile::kOutputs;
     DYN_SHARED(typename Tile::Shared, memory);
     auto& shared = *memory;
@@ -258,10 +249,9 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     };
     const auto bring_residual = [&](int product) {
         if (!to.residual) return;
-        for_pieces<kOutputs>(g, pixel_of(product), first_output,
-                             [&](int row, int column, int64_t offset) {
-                                 cp_async16(&result[row][column], to.residual + offset);
-                             });
+        for_pieces<kOutputs>(g, pixel_of(product), first_output, [&](int row, int column, int64_t offset) {
+            cp_async16(&result[row][column], to.residual + offset);
+        });
         cp_async_commit();
     };
     bring_residual(0);
@@ -281,11 +271,9 @@ __global__ void __launch_bounds__(kRingThreads, 1)
         warp_sync();
         finish<kOutputs>(sums[m], result, g, first_output, to);
         warp_sync();
-        for_pieces<kOutputs>(g, pixel_of(m), first_output,
-                             [&](int row, int column, int64_t offset) {
-                                 stg(reinterpret_cast<uint4*>(to.y + offset),
-                                     *reinterpret_cast<const uint4*>(&result[row][column]));
-                             });
+        for_pieces<kOutputs>(g, pixel_of(m), first_output, [&](int row, int column, int64_t offset) {
+            stg(reinterpret_cast<uint4*>(to.y + offset), *reinterpret_cast<const uint4*>(&result[row][column]));
+        });
         if (!to.moments.data) continue;
         const int rows = min(g.pixels_out() - pixel_of(m), kWarpRows);
         UNROLL
@@ -297,8 +285,7 @@ __global__ void __launch_bounds__(kRingThreads, 1)
     // Each warp's moments into its own rows, which have left; then a thread a column joins the eight.
     constexpr int kWarpBytes = kWarpRows * Tile::kRow * int(sizeof(bf16));
     const auto moments_of = [&](int of_warp) {
-        return reinterpret_cast<ColumnMoments*>(reinterpret_cast<unsigned char*>(shared.result) +
-                                                of_warp * kWarpBytes);
+        return reinterpret_cast<ColumnMoments*>(reinterpret_cast<unsigned char*>(shared.result) + of_warp * kWarpBytes);
     };
     static_assert(kOutputs * sizeof(ColumnMoments) <= kWarpBytes);
     warp_sync();
@@ -307,8 +294,8 @@ __global__ void __launch_bounds__(kRingThreads, 1)
         for (int e = 0; e < 2 && word_of(i) < kOutputs / 2; ++e)
             moments_of(warp)[word_of(i) * 2 + e] = seen[i].column(e);
     named_sync(1, kConsumers * kWarpgroup);
-    store_joined<kConsumers * kGroupWarps, kOutputs>(
-        moments_of, thread_index() - kWarpgroup, g.y_c - first_output, first_output, to.moments);
+    store_joined<kConsumers * kGroupWarps, kOutputs>(moments_of, thread_index() - kWarpgroup, g.y_c - first_output,
+                                                     first_output, to.moments);
 }
 
 }  // namespace fp::FP_MACHINE

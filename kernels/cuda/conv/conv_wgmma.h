@@ -20,21 +20,13 @@ inline TensorMapSpec pixel_spec(const ConvSizes& g, const bf16* x, int pixels) {
             .upper = {g.pad - (g.s - 1), g.pad - (g.r - 1)},
             .step = g.stride};
 }
-inline TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) {
-    return encode(pixel_spec(g, x, pixels));
-}
+inline TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) { return encode(pixel_spec(g, x, pixels)); }
 
 void wgmma_forward(const ConvShape&, const PixelPlan&, const Operands&, Stream);
 // Here `w` is a.w in bf16.
-void wgmma_data(
-    const ConvShape&, const PixelPlan&, const Conv::BackwardData& a, const bf16* w, Stream);
-void wgmma_strided_data(
-    const ConvShape&, TileSize, const Conv::BackwardData& a, const bf16* w, Stream);  // stride 2
+void wgmma_data(const ConvShape&, const PixelPlan&, const Conv::BackwardData& a, const bf16* w, Stream);
+void wgmma_strided_data(const ConvShape&, TileSize, const Conv::BackwardData& a, const bf16* w, Stream);  // stride 2
 // dw alone. Its parts are written to scratch and added in order.
-void wgmma_filter(const ConvShape&,
-                  const FilterGradientPlan&,
-                  const Conv::BackwardFilter&,
-                  void* scratch,
-                  Stream);
+void wgmma_filter(const ConvShape&, const FilterGradientPlan&, const Conv::BackwardFilter&, void* scratch, Stream);
 
 }  // namespace fp::FP_MACHINE

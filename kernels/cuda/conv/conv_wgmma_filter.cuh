@@ -78,12 +78,12 @@ __device__ void bring_filter(typename Tile::Stages& ring,
         const int w = at.q * g.stride - g.pad, h = at.p * g.stride - g.pad;
         UNROLL
         for (int j = 0; j < Tile::kPanels; ++j)
-            tensor_load_3d(stage + (Tile::kBlocks + j) * Tile::kPanelBytes, dy,
-                           first_filter + j * kChunk, 0, pixel, full);
+            tensor_load_3d(stage + (Tile::kBlocks + j) * Tile::kPanelBytes, dy, first_filter + j * kChunk, 0, pixel,
+                           full);
         UNROLL
         for (int j = 0; j < Tile::kBlocks; ++j)
-            tensor_load_im2col(stage + j * Tile::kPanelBytes, x, channel[j], w, h, at.n,
-                               offset_w[j], offset_h[j], full);
+            tensor_load_im2col(stage + j * Tile::kPanelBytes, x, channel[j], w, h, at.n, offset_w[j], offset_h[j],
+                               full);
         at.advance();
         pixel += Tile::kStepPixels;
     });
@@ -91,13 +91,12 @@ __device__ void bring_filter(typename Tile::Stages& ring,
 
 // With one part it writes dw itself, else its part of the sums, [part][K][RSC].
 template <class Tile>
-__global__ void __launch_bounds__(kRingThreads, 1)
-    wgmma_filter_kernel(const __grid_constant__ TensorMap x,
-                        const __grid_constant__ TensorMap dy,
-                        const __grid_constant__ ConvSizes g,
-                        float* out,
-                        Write write,
-                        Split split) {
+__global__ void __launch_bounds__(kRingThreads, 1) wgmma_filter_kernel(const __grid_constant__ TensorMap x,
+                                                                       const __grid_constant__ TensorMap dy,
+                                                                       const __grid_constant__ ConvSizes g,
+                                                                       float* out,
+                                                                       Write write,
+                                                                       Split split) {
     constexpr int kPixels = Tile::kStepPixels;
     DYN_SHARED(typename Tile::Stages, ring);
     if (thread_index() == 0) {
@@ -120,18 +119,16 @@ __global__ void __launch_bounds__(kRingThreads, 1)
 
     const int consumer = warpgroup - 1;
     typename Tile::Sums sums;
-    ring->template drain<kPixels / kProductDepth>(
-        0, steps, [&](const unsigned char* stage, int k, bool add) {
-            const unsigned char* rows = stage + k * kProductDepth * kRowBytes;
-            UNROLL
-            for (int m = 0; m < Tile::kProducts; ++m) {
-                const int block = Tile::first_row(consumer, m) / kChunk;
-                wgmma_bf16<Tile::kFilters, Operand::columns, Operand::columns>(
-                    sums[m], column_descriptor(rows + block * Tile::kPanelBytes, Tile::kPanelBytes),
-                    column_descriptor(rows + Tile::kBlocks * Tile::kPanelBytes, Tile::kPanelBytes),
-                    add);
-            }
-        });
+    ring->template drain<kPixels / kProductDepth>(0, steps, [&](const unsigned char* stage, int k, bool add) {
+        const unsigned char* rows = stage + k * kProductDepth * kRowBytes;
+        UNROLL
+        for (int m = 0; m < Tile::kProducts; ++m) {
+            const int block = Tile::first_row(consumer, m) / kChunk;
+            wgmma_bf16<Tile::kFilters, Operand::columns, Operand::columns>(
+                sums[m], column_descriptor(rows + block * Tile::kPanelBytes, Tile::kPanelBytes),
+                column_descriptor(rows + Tile::kBlocks * Tile::kPanelBytes, Tile::kPanelBytes), add);
+        }
+    });
 
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);

@@ -36,9 +36,7 @@ void start_tiles(const PixelConvolution& c) {
 template <class T>
 void start_stream(const PixelConvolution& c) {
     const StreamPlan& plan = c.plan.stream;
-    const Grid grid{.blocks = plan.blocks,
-                    .threads = T::kThreads,
-                    .shared_bytes = StreamMemory<T>::bytes(plan)};
+    const Grid grid{.blocks = plan.blocks, .threads = T::kThreads, .shared_bytes = StreamMemory<T>::bytes(plan)};
     launch(wgmma_stream_kernel<T>, grid, c.stream,
            T::kPatch ? patch_map(c.g, c.on.x, plan.patch_rows) : pixel_map(c.g, c.on.x, T::kRows),
            T::Filters::map(c.of_filters, c.on.w), c.g, plan, c.on.to);

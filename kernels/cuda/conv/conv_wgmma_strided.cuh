@@ -87,12 +87,12 @@ __device__ void bring_strided(typename Tile::Shared& shared,
                 mbarrier_wait(&shared.empty[i], parity);
                 Mbarrier* full = &shared.full[i];
                 mbarrier_arrive_expect(full, Tile::kStageBytes);
-                tensor_load_im2col(shared.stage[i], pixels, channel, w, h, n, of.taps_s - 1 - s,
-                                   of.taps_r - 1 - r, full);
+                tensor_load_im2col(shared.stage[i], pixels, channel, w, h, n, of.taps_s - 1 - s, of.taps_r - 1 - r,
+                                   full);
                 UNROLL
                 for (int j = 0; j < Tile::kPanels; ++j)
-                    tensor_load_3d(shared.stage[i] + Tile::kPixelBytes + j * Tile::kPanelBytes,
-                                   filters, first_output + j * kChunk, tap, channel, full);
+                    tensor_load_3d(shared.stage[i] + Tile::kPixelBytes + j * Tile::kPanelBytes, filters,
+                                   first_output + j * kChunk, tap, channel, full);
                 if (++i == Tile::kDeep) i = 0, parity ^= 1;
             }
         }
@@ -129,8 +129,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     const int consumer = warpgroup_index();
     if (consumer == kConsumers) {
         if (elect_one())
-            bring_strided<Tile>(shared, maps.pixels[which], maps.filters, g, classes.at[which],
-                                first_pixel, first_output);
+            bring_strided<Tile>(shared, maps.pixels[which], maps.filters, g, classes.at[which], first_pixel,
+                                first_output);
         return;
     }
 
@@ -148,8 +148,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
                 sums[m],
                 row_descriptor(stage + Tile::first_row(consumer, m) * kRowBytes +
                                k * kProductDepth * int(sizeof(bf16))),
-                column_descriptor(stage + Tile::kPixelBytes + k * kProductDepth * kRowBytes,
-                                  Tile::kPanelBytes),
+                column_descriptor(stage + Tile::kPixelBytes + k * kProductDepth * kRowBytes, Tile::kPanelBytes),
                 i > 0 || k > 0);
         wgmma_commit();
         wgmma_wait<1>();
@@ -160,8 +159,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     wgmma_wait<0>();
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);
-    named_sync(
-        1, kConsumers * kWarpgroup);  // nothing reads the ring any more, nor is on its way there
+    named_sync(1, kConsumers * kWarpgroup);  // nothing reads the ring any more, nor is on its way there
 
     auto* result = reinterpret_cast<bf16(*)[Tile::kRow]>(shared.stage);
     const int lane = lane_index();
@@ -193,9 +191,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
             }
         };
         if (add) {
-            for_pieces([&](int row, int column, int64_t to, int) {
-                cp_async16(&rows[row][column], dx + to);
-            });
+            for_pieces([&](int row, int column, int64_t to, int) { cp_async16(&rows[row][column], dx + to); });
             cp_async_commit();
             cp_async_wait<0>();
             warp_sync();
@@ -208,17 +204,14 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
             UNROLL
             for (int i = 0; i < 4; ++i) {
                 const float2 v = halves(pairs[i]);
-                pairs[i] =
-                    pack_bf16(sums[m][j * 8 + i * 2] + v.x, sums[m][j * 8 + i * 2 + 1] + v.y);
+                pairs[i] = pack_bf16(sums[m][j * 8 + i * 2] + v.x, sums[m][j * 8 + i * 2 + 1] + v.y);
             }
             stmatrix_x4(fragment, pairs);
         }
         warp_sync();
         const int64_t down = int64_t(g.w) * g.c;
         for_pieces([&](int row, int column, int64_t to, int beside) {
-            const auto put = [&](int64_t at_, uint4 v) {
-                stg(reinterpret_cast<uint4*>(dx + at_), v);
-            };
+            const auto put = [&](int64_t at_, uint4 v) { stg(reinterpret_cast<uint4*>(dx + at_), v); };
             put(to, *reinterpret_cast<const uint4*>(&rows[row][column]));
             if (!fill) return;
             if (beside & 1) put(to + g.c, {});

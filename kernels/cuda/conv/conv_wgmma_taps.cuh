@@ -40,8 +40,7 @@ namespace fp::FP_MACHINE {
 
 // What a descriptor describes, so many rows of 128 bytes further on. Only the lower half of it changes.
 __device__ inline uint64_t rows_on(uint64_t descriptor, int rows) {
-    return (descriptor & ~uint64_t(0xffffffff)) |
-           (uint32_t(descriptor) + uint32_t(rows) * (kRowBytes >> 4));
+    return (descriptor & ~uint64_t(0xffffffff)) | (uint32_t(descriptor) + uint32_t(rows) * (kRowBytes >> 4));
 }
 
 // A warpgroup's sums, of 64 filters with the 64 channels of three taps. `at(s)` describes the 16 rows of tap s; the next
@@ -72,9 +71,7 @@ struct TapSums<2> {
         wgmma_settled(outer);
         wgmma_settled(inner);
     }
-    __device__ float value(int s, int i) const {
-        return s == 1 ? inner[i] : outer[s / 2 * (kChunk / 2) + i];
-    }
+    __device__ float value(int s, int i) const { return s == 1 ? inner[i] : outer[s / 2 * (kChunk / 2) + i]; }
 };
 
 template <int kStride_>
@@ -125,8 +122,7 @@ __device__ void store_taps(
     UNROLL
     for (int down = 0; down < 2; ++down) {
         if (filter + down * 8 >= g.k) continue;
-        float* line = out + (int64_t(blockIdx.z) * g.k + filter + down * 8) * g.taps_c() +
-                      r * 3 * g.c + channel;
+        float* line = out + (int64_t(blockIdx.z) * g.k + filter + down * 8) * g.taps_c() + r * 3 * g.c + channel;
         UNROLL
         for (int s = 0; s < 3; ++s) UNROLL
         for (int j = 0; j < kChunk / 8; ++j)
@@ -154,21 +150,17 @@ __device__ void bring_taps(typename Tile::Shared& shared,
         Mbarrier* full = &shared.full[at];
         const int panels = i == 0 ? lead + 1 : 1;
         const bool once_more = i > 0 && slot == 0;
-        mbarrier_arrive_expect(
-            full, (1 + Tile::kSequences * (panels + int(once_more))) * Tile::kPanelBytes);
-        tensor_load_im2col(shared.dy[at], maps.dy, first_filter, of_dy.q, of_dy.p, of_dy.n, 0, 0,
-                           full);
+        mbarrier_arrive_expect(full, (1 + Tile::kSequences * (panels + int(once_more))) * Tile::kPanelBytes);
+        tensor_load_im2col(shared.dy[at], maps.dy, first_filter, of_dy.q, of_dy.p, of_dy.n, 0, 0, full);
         of_dy.advance();
         for (int panel = 0; panel < panels; ++panel) {
             UNROLL
             for (int j = 0; j < Tile::kSequences; ++j) {
                 const int w = sequence_begin<Tile>(j % 2) + of_x.q * Tile::kStride;
                 const int h = sequence_begin<Tile>(j / 2) + of_x.p * Tile::kStride;
-                tensor_load_im2col(shared.x[j][slot], maps.x[j], first_channel, w, h, of_x.n, 0, 0,
-                                   full);
+                tensor_load_im2col(shared.x[j][slot], maps.x[j], first_channel, w, h, of_x.n, 0, 0, full);
                 if (once_more)
-                    tensor_load_im2col(shared.x[j][Tile::kRing], maps.x[j], first_channel, w, h,
-                                       of_x.n, 0, 0, full);
+                    tensor_load_im2col(shared.x[j][Tile::kRing], maps.x[j], first_channel, w, h, of_x.n, 0, 0, full);
             }
             of_x.advance();
             if (++slot == Tile::kRing) slot = 0;
@@ -178,11 +170,10 @@ __device__ void bring_taps(typename Tile::Shared& shared,
 
 // Writes its part of the sums, [part][K][9][C]: dw itself, where there is one part and nothing to add to.
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, 1)
-    wgmma_taps_kernel(const __grid_constant__ typename Tile::Maps maps,
-                      const __grid_constant__ ConvSizes g,
-                      float* out,
-                      Split split) {
+__global__ void __launch_bounds__(Tile::kThreads, 1) wgmma_taps_kernel(const __grid_constant__ typename Tile::Maps maps,
+                                                                       const __grid_constant__ ConvSizes g,
+                                                                       float* out,
+                                                                       Split split) {
     constexpr int kRingRows = Tile::kRing * Tile::kPanelPixels;
     DYN_SHARED(typename Tile::Shared, memory);
     auto& shared = *memory;
@@ -197,8 +188,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     const int steps = min(int(split.part), int(split.length) - begin) / Tile::kPanelPixels;
     const int r = warpgroup_index();
     if (r == 3) {
-        if (elect_one())
-            bring_taps<Tile>(shared, maps, g, first_channel, first_filter, begin, steps);
+        if (elect_one()) bring_taps<Tile>(shared, maps, g, first_channel, first_filter, begin, steps);
         return;
     }
 
@@ -206,8 +196,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     uint64_t x[2];  // the sequences of outer columns, and of the middle one at stride 2
     UNROLL
     for (int i = 0; i < 2; ++i)
-        x[i] = column_descriptor(shared.x[Tile::kSequences == 1 ? 0 : Tile::parity(r) * 2 + i][0],
-                                 kRowBytes);
+        x[i] = column_descriptor(shared.x[Tile::kSequences == 1 ? 0 : Tile::parity(r) * 2 + i][0], kRowBytes);
     const uint64_t filters = column_descriptor(shared.dy[0], Tile::kPanelBytes);
     int row = Tile::shift(r) * (g.q + 1);
     for (int i = 0; i < steps; ++i) {
@@ -215,11 +204,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
         wgmma_fence();
         UNROLL
         for (int k = 0; k < Tile::kPanelPixels / kProductDepth; ++k) {
-            const auto at = [&](int s) {
-                return rows_on(x[Tile::parity(s)], row + Tile::shift(s));
-            };
-            sums.multiply(rows_on(filters, i % kStages * Tile::kPanelPixels + k * kProductDepth),
-                          at, i > 0 || k > 0);
+            const auto at = [&](int s) { return rows_on(x[Tile::parity(s)], row + Tile::shift(s)); };
+            sums.multiply(rows_on(filters, i % kStages * Tile::kPanelPixels + k * kProductDepth), at, i > 0 || k > 0);
             row += kProductDepth;
             row = row >= kRingRows ? row - kRingRows : row;
         }
@@ -252,12 +238,11 @@ struct RowTile {
     };
 };
 
-__global__ void __launch_bounds__(RowTile::kThreads, 1)
-    wgmma_window_rows_kernel(const __grid_constant__ TensorMap x,
-                             const __grid_constant__ TensorMap dy,
-                             const __grid_constant__ ConvSizes g,
-                             float* out,
-                             Split split) {
+__global__ void __launch_bounds__(RowTile::kThreads, 1) wgmma_window_rows_kernel(const __grid_constant__ TensorMap x,
+                                                                                 const __grid_constant__ TensorMap dy,
+                                                                                 const __grid_constant__ ConvSizes g,
+                                                                                 float* out,
+                                                                                 Split split) {
     constexpr int kPixels = RowTile::kPanelPixels;
     DYN_SHARED(RowTile::Shared, memory);
     auto& shared = *memory;
@@ -283,16 +268,14 @@ __global__ void __launch_bounds__(RowTile::kThreads, 1)
             tensor_load_im2col(stage.dy, dy, first_filter, at.q, at.p, at.n, 0, 0, full);
             UNROLL
             for (int row = 0; row < 3; ++row)
-                tensor_load_im2col(stage.x[row], x, first_channel, at.q - 1, at.p - 1, at.n, 0, row,
-                                   full);
+                tensor_load_im2col(stage.x[row], x, first_channel, at.q - 1, at.p - 1, at.n, 0, row, full);
             at.advance();
         }
         return;
     }
 
     RowTile::Sums sums;
-    const uint64_t rows =
-        column_descriptor(shared.stage[0].x[0] + r * RowTile::kRowsBytes, kRowBytes);
+    const uint64_t rows = column_descriptor(shared.stage[0].x[0] + r * RowTile::kRowsBytes, kRowBytes);
     const uint64_t filters = column_descriptor(shared.stage[0].dy, RowTile::kFilterBytes);
     constexpr int kStageRows = int(sizeof(RowTile::Shared::Stage)) / kRowBytes;
     for (int i = 0; i < steps; ++i) {
@@ -302,8 +285,7 @@ __global__ void __launch_bounds__(RowTile::kThreads, 1)
         for (int k = 0; k < kPixels / kProductDepth; ++k) {
             const int row = i % kStages * kStageRows + k * kProductDepth;
             sums.multiply(
-                rows_on(filters, row), [&](int s) { return rows_on(rows, row + s); },
-                i > 0 || k > 0);
+                rows_on(filters, row), [&](int s) { return rows_on(rows, row + s); }, i > 0 || k > 0);
         }
         wgmma_commit();
         wgmma_wait<1>();

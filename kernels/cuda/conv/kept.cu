@@ -15,14 +15,11 @@
 namespace fp::FP_MACHINE {
 namespace {
 
-__global__ void to_bf16_kernel(const float* __restrict__ from,
-                               bf16* __restrict__ to,
-                               int64_t quads) {
+__global__ void to_bf16_kernel(const float* __restrict__ from, bf16* __restrict__ to, int64_t quads) {
     const int64_t i = flat_index();
     if (i >= quads) return;
     const Pack<float> v = load_pack(from + 4 * i);
-    stg(reinterpret_cast<uint2*>(to + 4 * i),
-        uint2{pack_bf16(v.v[0], v.v[1]), pack_bf16(v.v[2], v.v[3])});
+    stg(reinterpret_cast<uint2*>(to + 4 * i), uint2{pack_bf16(v.v[0], v.v[1]), pack_bf16(v.v[2], v.v[3])});
 }
 
 struct Kept {
@@ -45,8 +42,7 @@ const bf16* kept_weights(const par* w, int64_t count) {
 
 void round_weights(const par* w, int64_t count, void* to, Stream stream) {
     FP_CHECK(count % 4 == 0, "conv: ", count, " weights to round");
-    launch(to_bf16_kernel, flat_grid(count / 4), stream, as<float>(w), static_cast<bf16*>(to),
-           count / 4);
+    launch(to_bf16_kernel, flat_grid(count / 4), stream, as<float>(w), static_cast<bf16*>(to), count / 4);
 }
 
 void keep_rounded(const par* w, int64_t count, void* rounded, Stream stream) {

@@ -17,9 +17,7 @@ namespace {
 
 constexpr int kChannels = 3, kPairs = 4;  // pairs of pixels loaded at once
 
-__device__ inline void store_pixel(float* p, const float* v) {
-    store_pack(p, Pack<float>{{v[0], v[1], v[2], 0}});
-}
+__device__ inline void store_pixel(float* p, const float* v) { store_pack(p, Pack<float>{{v[0], v[1], v[2], 0}}); }
 __device__ inline void store_pixel(bf16* p, const float* v) {
     stg(reinterpret_cast<uint2*>(p), uint2{pack_bf16(v[0], v[1]), pack_bf16(v[2], 0)});
 }
@@ -28,8 +26,8 @@ __device__ inline void store_pixels(float* p, const float (&v)[2 * kChannels]) {
     store_pixel(p + 4, v + kChannels);
 }
 __device__ inline void store_pixels(bf16* p, const float (&v)[2 * kChannels]) {
-    stg(reinterpret_cast<uint4*>(p), uint4{pack_bf16(v[0], v[1]), pack_bf16(v[2], 0),
-                                           pack_bf16(v[3], v[4]), pack_bf16(v[5], 0)});
+    stg(reinterpret_cast<uint4*>(p),
+        uint4{pack_bf16(v[0], v[1]), pack_bf16(v[2], 0), pack_bf16(v[3], v[4]), pack_bf16(v[5], 0)});
 }
 
 // `pairs` pairs of pixels, read as words, then the other `pixels - 2 * pairs` pixels; `threads` threads in all.
@@ -48,9 +46,7 @@ __global__ void normalize_kernel(const uint8_t* __restrict__ rgb,
         scale[c] = inverse / 255;
         shift[c] = -ldg(mean + c) * inverse;
     }
-    const auto normalized = [&](unsigned byte, int c) {
-        return fused_multiply_add(float(byte), scale[c], shift[c]);
-    };
+    const auto normalized = [&](unsigned byte, int c) { return fused_multiply_add(float(byte), scale[c], shift[c]); };
     const auto* words = reinterpret_cast<const uint16_t*>(rgb);
     for (int64_t first = flat_index(); first < pairs; first += threads * kPairs) {
         unsigned raw[kPairs][kChannels] = {};
@@ -58,8 +54,7 @@ __global__ void normalize_kernel(const uint8_t* __restrict__ rgb,
         for (int k = 0; k < kPairs; ++k)
             if (first + k * threads < pairs) {
                 UNROLL
-                for (int i = 0; i < kChannels; ++i)
-                    raw[k][i] = ldg(words + (first + k * threads) * kChannels + i);
+                for (int i = 0; i < kChannels; ++i) raw[k][i] = ldg(words + (first + k * threads) * kChannels + i);
             }
         UNROLL
         for (int k = 0; k < kPairs; ++k) {
@@ -80,15 +75,13 @@ __global__ void normalize_kernel(const uint8_t* __restrict__ rgb,
 
 template <class A>
 void normalize(const Map& m, const Image::Normalize& args, Stream stream) {
-    FP_CHECK(m.c == kChannels && m.stored_c() == 4, "image: ", m.c, " channels stored as ",
-             m.stored_c(), ", not 3 as 4");
+    FP_CHECK(m.c == kChannels && m.stored_c() == 4, "image: ", m.c, " channels stored as ", m.stored_c(),
+             ", not 3 as 4");
     const int64_t pixels = int64_t(m.n) * m.pixels();
     const bool even = reinterpret_cast<uintptr_t>(args.rgb) % sizeof(uint16_t) == 0;
-    const int64_t blocks =
-        std::min<int64_t>(ceil_div(pixels, 2 * kFlatThreads * kPairs), kProcessors * 24);
-    launch(normalize_kernel<A>, {.blocks = blocks, .threads = kFlatThreads}, stream, args.rgb,
-           args.mean, args.std, as<A>(args.x), even ? pixels / 2 : 0, pixels,
-           blocks * kFlatThreads);
+    const int64_t blocks = std::min<int64_t>(ceil_div(pixels, 2 * kFlatThreads * kPairs), kProcessors * 24);
+    launch(normalize_kernel<A>, {.blocks = blocks, .threads = kFlatThreads}, stream, args.rgb, args.mean, args.std,
+           as<A>(args.x), even ? pixels / 2 : 0, pixels, blocks * kFlatThreads);
 }
 
 }  // namespace

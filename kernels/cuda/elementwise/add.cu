@@ -14,10 +14,7 @@ namespace fp::FP_MACHINE {
 namespace {
 
 template <class A>
-__global__ void add_forward_kernel(const A* __restrict__ a,
-                                   const A* __restrict__ b,
-                                   A* __restrict__ y,
-                                   int64_t packs) {
+__global__ void add_forward_kernel(const A* __restrict__ a, const A* __restrict__ b, A* __restrict__ y, int64_t packs) {
     const int64_t i = flat_index();
     if (i >= packs) return;
     Pack<A> sum = load_pack(a + i * Pack<A>::kSize);
@@ -37,15 +34,13 @@ __global__ void add_accumulate_kernel(const A* __restrict__ dy, A* dx, Write wri
 template <class A>
 void forward(const Map& m, const Add::Forward& args, Stream stream) {
     const int64_t packs = m.stored() / Pack<A>::kSize;
-    launch(add_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.a), as<A>(args.b),
-           as<A>(args.y), packs);
+    launch(add_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.a), as<A>(args.b), as<A>(args.y), packs);
 }
 
 template <class A>
 void accumulate(const Map& m, const Add::Accumulate& args, Stream stream) {
     const int64_t packs = m.stored() / Pack<A>::kSize;
-    launch(add_accumulate_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx),
-           args.write, packs);
+    launch(add_accumulate_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), args.write, packs);
 }
 
 }  // namespace

@@ -17,14 +17,8 @@ namespace fp::FP_MACHINE {
 namespace {
 
 template <class A>
-__global__ void dropout_kernel(const A* __restrict__ from,
-                               A* to,
-                               Map m,
-                               float p,
-                               float scale,
-                               uint64_t key,
-                               Write write,
-                               int64_t packs) {
+__global__ void dropout_kernel(
+    const A* __restrict__ from, A* to, Map m, float p, float scale, uint64_t key, Write write, int64_t packs) {
     const int64_t i = flat_index();
     if (i >= packs) return;
     const int packs_a_pixel = m.stored_c() / Pack<A>::kSize;
@@ -44,15 +38,13 @@ __global__ void dropout_kernel(const A* __restrict__ from,
 template <class A>
 void backward(const Map& m, const Dropout::Backward& args, Stream stream) {
     const int64_t packs = m.stored() / Pack<A>::kSize;
-    launch(dropout_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), m,
-           float(args.p), float(1 / (1 - args.p)), args.key, args.write, packs);
+    launch(dropout_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), m, float(args.p),
+           float(1 / (1 - args.p)), args.key, args.write, packs);
 }
 // The same calculation: the mask, applied to x.
 template <class A>
 void forward(const Map& m, const Dropout::Forward& args, Stream stream) {
-    backward<A>(m,
-                {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace},
-                stream);
+    backward<A>(m, {.p = args.p, .key = args.key, .dy = args.x, .dx = args.y, .write = Write::replace}, stream);
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ void forward(const Map& m, const Relu::Forward& args, Stream stream) {
 template <class A>
 void backward(const Map& m, const Relu::Backward& args, Stream stream) {
     const int64_t packs = m.stored() / Pack<A>::kSize;
-    launch(relu_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.y), as<A>(args.dy),
-           as<A>(args.dx), args.write, packs);
+    launch(relu_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.y), as<A>(args.dy), as<A>(args.dx), args.write,
+           packs);
 }
 
 }  // namespace

@@ -18,16 +18,11 @@ size_t scratch_bytes(const BatchNormShape& s) {
 }
 
 template <class A>
-void train_on_moments(const BatchNormShape& s,
-                      const BatchNorm::Train& args,
-                      const Moments& moments,
-                      Stream stream) {
-    finish_statistics(s, moments,
-                      {.running_mean = args.running_mean,
-                       .running_var = args.running_var,
-                       .mean = args.mean,
-                       .rstd = args.rstd},
-                      stream);
+void train_on_moments(const BatchNormShape& s, const BatchNorm::Train& args, const Moments& moments, Stream stream) {
+    finish_statistics(
+        s, moments,
+        {.running_mean = args.running_mean, .running_var = args.running_var, .mean = args.mean, .rstd = args.rstd},
+        stream);
     normalize<A>(s,
                  {.x = args.x,
                   .residual = args.residual,
@@ -43,16 +38,12 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch,
 
 template <class A>
 void infer(const BatchNormShape& s, const BatchNorm::Infer& args, Stream stream) {
-    const auto norm =
-        NormVectors::of_running(args.gamma, args.beta, args.running_mean, args.running_var, s.eps);
+    const auto norm = NormVectors::of_running(args.gamma, args.beta, args.running_mean, args.running_var, s.eps);
     normalize<A>(s, {.x = args.x, .residual = args.residual, .norm = norm, .y = args.y}, stream);
 }
 
 template <class A>
-void backward(const BatchNormShape& s,
-              const BatchNorm::Backward& args,
-              void* scratch,
-              Stream stream) {
+void backward(const BatchNormShape& s, const BatchNorm::Backward& args, void* scratch, Stream stream) {
     differentiate<A>(s,
                      {.x = args.x,
                       .y = args.y,
@@ -64,16 +55,10 @@ void backward(const BatchNormShape& s,
 }
 
 template <class A>
-void backward_frozen(const BatchNormShape& s,
-                     const BatchNorm::BackwardFrozen& args,
-                     void* scratch,
-                     Stream stream) {
-    const auto norm =
-        NormVectors::of_running(args.gamma, args.beta, args.running_mean, args.running_var, s.eps);
-    differentiate<A>(
-        s,
-        {.x = args.x, .y = args.y, .dy = args.dy, .norm = norm, .of_batch = false, .to = args.to},
-        scratch, stream);
+void backward_frozen(const BatchNormShape& s, const BatchNorm::BackwardFrozen& args, void* scratch, Stream stream) {
+    const auto norm = NormVectors::of_running(args.gamma, args.beta, args.running_mean, args.running_var, s.eps);
+    differentiate<A>(s, {.x = args.x, .y = args.y, .dy = args.dy, .norm = norm, .of_batch = false, .to = args.to},
+                     scratch, stream);
 }
 
 template <class A>

@@ -22,14 +22,10 @@ struct NormVectors {
     const float *gamma, *beta, *mean;
     Spread spread;
 
-    static NormVectors of_batch(const par* gamma,
-                                const par* beta,
-                                const par* mean,
-                                const par* rstd) {
+    static NormVectors of_batch(const par* gamma, const par* beta, const par* mean, const par* rstd) {
         return {as<float>(gamma), as<float>(beta), as<float>(mean), {.vector = as<float>(rstd)}};
     }
-    static NormVectors of_running(
-        const par* gamma, const par* beta, const par* mean, const par* var, double eps) {
+    static NormVectors of_running(const par* gamma, const par* beta, const par* mean, const par* var, double eps) {
         return {as<float>(gamma),
                 as<float>(beta),
                 as<float>(mean),
@@ -54,9 +50,7 @@ struct Normal {
     Pack<A> centre, scale, shift;
 
     __device__ __forceinline__ Normal(const NormVectors& norm, int pack)
-        : centre(load_channels<A>(norm.mean, pack)),
-          scale(load_rstd<A>(norm.spread, pack)),
-          shift{} {
+        : centre(load_channels<A>(norm.mean, pack)), scale(load_rstd<A>(norm.spread, pack)), shift{} {
         const Pack<A> gamma = load_channels<A>(norm.gamma, pack);
         if (norm.beta) shift = load_channels<A>(norm.beta, pack);
         UNROLL
@@ -115,16 +109,8 @@ void differentiate(const BatchNormShape&, const Differentiated&, void* scratch, 
 // batchnorm_pool.cu and batchnorm_pair.cu: the members of BatchNorm (kernels/ops/norm.h) of the same names.
 bool pools(const BatchNormShape&, const MaxPoolShape&);
 size_t pool_scratch_bytes(const BatchNormShape&, const MaxPoolShape&);
-void pool_on_moments(const BatchNormShape&,
-                     const MaxPoolShape&,
-                     const BatchNorm::TrainPool&,
-                     const Moments&,
-                     Stream);
-void pool_backward(const BatchNormShape&,
-                   const MaxPoolShape&,
-                   const BatchNorm::BackwardPool&,
-                   void* scratch,
-                   Stream);
+void pool_on_moments(const BatchNormShape&, const MaxPoolShape&, const BatchNorm::TrainPool&, const Moments&, Stream);
+void pool_backward(const BatchNormShape&, const MaxPoolShape&, const BatchNorm::BackwardPool&, void* scratch, Stream);
 size_t pair_scratch_bytes(const BatchNormShape&);
 void pair_on_moments(const BatchNormShape&, const BatchNorm::TrainPair&, Stream);
 void pair_backward(const BatchNormShape&, const BatchNorm::BackwardPair&, void* scratch, Stream);

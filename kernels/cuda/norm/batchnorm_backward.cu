@@ -74,8 +74,7 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     using Shared = SlotsThenSums<kMaps, 2 * kSize>;
     SHARED(Shared, shared, );
     const SwathPlace at = place_on(swath, kSumsFromEnd);
-    SwathRing<kMaps, kGate == Gate::bits> ring(shared.slots, maps_of<A, kGate, true>(in), at,
-                                               in.bits);
+    SwathRing<kMaps, kGate == Gate::bits> ring(shared.slots, maps_of<A, kGate, true>(in), at, in.bits);
     float sums[2 * kSize] = {};
     if (at.count > 0) {
         const Normal<A> normal(in.norm, at.pack);
@@ -111,8 +110,8 @@ struct Outgoing {
 
 // `means`: of g and g xhat; not read where the statistics do not depend on x.
 template <class A, Gate kGate, bool kOfBatch>
-__global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) differentiate_kernel(
-    Incoming<A> in, const float* __restrict__ means, Outgoing<A> out, Swath swath) {
+__global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
+    differentiate_kernel(Incoming<A> in, const float* __restrict__ means, Outgoing<A> out, Swath swath) {
     constexpr int kSize = Pack<A>::kSize, kMaps = kIncoming<kGate, kOfBatch>;
     static_assert(kOfBatch || kGate != Gate::again, "y comes from x");
     SHARED(RingSlots<kMaps>, slots, );
@@ -144,8 +143,8 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) differentia
         UNROLL
         for (int e = 0; e < kSize; ++e) {
             if constexpr (kOfBatch)
-                dx.v[e] = fused_multiply_add(
-                    v.v[e], slope.v[e], fused_multiply_add(g.v[e], normal.scale.v[e], level.v[e]));
+                dx.v[e] =
+                    fused_multiply_add(v.v[e], slope.v[e], fused_multiply_add(g.v[e], normal.scale.v[e], level.v[e]));
             else
                 dx.v[e] = g.v[e] * normal.scale.v[e];
         }
@@ -167,26 +166,19 @@ void with_gate(Gate gate, Call call) {
 template <class A>
 void start(const BatchNormShape& s, const Differentiated& of, void* scratch, Stream stream) {
     const BatchNorm::Gradients& out = of.to;
-    const Incoming<A> in{.dy = as<A>(of.dy),
-                         .x = as<A>(of.x),
-                         .y = as<A>(of.y),
-                         .bits = bits_behind<A>(s, of.y),
-                         .norm = of.norm};
+    const Incoming<A> in{
+        .dy = as<A>(of.dy), .x = as<A>(of.x), .y = as<A>(of.y), .bits = bits_behind<A>(s, of.y), .norm = of.norm};
     const Gate read = !s.relu ? Gate::open : s.bits ? Gate::bits : Gate::output;
     const Gate with_x = read == Gate::output && of.norm.beta && !s.residual ? Gate::again : read;
-    const Swath sums = swath_of_sums(s.x, Pack<A>::kSize),
-                swath = swath_of_map(s.x, Pack<A>::kSize);
+    const Swath sums = swath_of_sums(s.x, Pack<A>::kSize), swath = swath_of_map(s.x, Pack<A>::kSize);
     auto* partial = static_cast<float*>(scratch);
     float* means = partial + int64_t(sums.chunks()) * 2 * s.x.stored_c();
     if (of.of_batch || out.dgamma || out.dbeta) {
         with_gate(with_x, [&](auto gate) {
-            launch(gradient_sums_kernel<A, gate.value>, swath_grid(sums), stream, in, sums,
-                   partial);
+            launch(gradient_sums_kernel<A, gate.value>, swath_grid(sums), stream, in, sums, partial);
         });
         add_chunks(s.x, {.sums = partial, .chunks = sums.chunks(), .kinds = 2},
-                   {.means = means,
-                    .sums = {{as<float>(out.dbeta)}, {as<float>(out.dgamma)}},
-                    .write = out.par_write},
+                   {.means = means, .sums = {{as<float>(out.dbeta)}, {as<float>(out.dgamma)}}, .write = out.par_write},
                    stream);
     }
     const Outgoing<A> to{.dx = as<A>(out.dx),
@@ -195,33 +187,24 @@ void start(const BatchNormShape& s, const Differentiated& of, void* scratch, Str
                          .dresidual_write = out.dresidual_write};
     with_gate(of.of_batch ? with_x : read, [&](auto gate) {
         if (of.of_batch)
-            return launch(differentiate_kernel<A, gate.value, true>, swath_grid(swath), stream, in,
-                          means, to, swath);
+            return launch(differentiate_kernel<A, gate.value, true>, swath_grid(swath), stream, in, means, to, swath);
         if constexpr (gate.value != Gate::again)
-            launch(differentiate_kernel<A, gate.value, false>, swath_grid(swath), stream, in, means,
-                   to, swath);
+            launch(differentiate_kernel<A, gate.value, false>, swath_grid(swath), stream, in, means, to, swath);
     });
 }
 
 }  // namespace
 
 size_t gradient_bytes(const BatchNormShape& s, int pack) {  // [chunk][2][C] and the means [2][C]
-    return size_t(swath_of_sums(s.x, pack).chunks() + 1) * 2 * size_t(s.x.stored_c()) *
-           sizeof(float);
+    return size_t(swath_of_sums(s.x, pack).chunks() + 1) * 2 * size_t(s.x.stored_c()) * sizeof(float);
 }
 
 template <>
-void differentiate<float>(const BatchNormShape& s,
-                          const Differentiated& of,
-                          void* scratch,
-                          Stream stream) {
+void differentiate<float>(const BatchNormShape& s, const Differentiated& of, void* scratch, Stream stream) {
     start<float>(s, of, scratch, stream);
 }
 template <>
-void differentiate<bf16>(const BatchNormShape& s,
-                         const Differentiated& of,
-                         void* scratch,
-                         Stream stream) {
+void differentiate<bf16>(const BatchNormShape& s, const Differentiated& of, void* scratch, Stream stream) {
     start<bf16>(s, of, scratch, stream);
 }
 

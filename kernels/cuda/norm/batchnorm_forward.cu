@@ -16,14 +16,13 @@ namespace fp::FP_MACHINE {
 namespace {
 
 template <class A, bool kResidual>
-__global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
-    normalize_kernel(const A* __restrict__ x,
-                     const A* __restrict__ residual,
-                     NormVectors norm,
-                     A* __restrict__ y,
-                     uint8_t* __restrict__ bits,
-                     bool with_relu,
-                     Swath swath) {
+__global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) normalize_kernel(const A* __restrict__ x,
+                                                                                      const A* __restrict__ residual,
+                                                                                      NormVectors norm,
+                                                                                      A* __restrict__ y,
+                                                                                      uint8_t* __restrict__ bits,
+                                                                                      bool with_relu,
+                                                                                      Swath swath) {
     constexpr int kSize = Pack<A>::kSize, kMaps = kResidual ? 2 : 1;
     SHARED(RingSlots<kMaps>, slots, );
     const SwathPlace at = place_on(swath, kNormalizeFromEnd);
@@ -60,9 +59,8 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
 template <class A>
 void normalize(const BatchNormShape& s, const Normalized& of, Stream stream) {
     const Swath swath = swath_of_map(s.x, Pack<A>::kSize);
-    launch(s.residual ? normalize_kernel<A, true> : normalize_kernel<A, false>, swath_grid(swath),
-           stream, as<A>(of.x), as<A>(of.residual), of.norm, as<A>(of.y), bits_behind<A>(s, of.y),
-           s.relu, swath);
+    launch(s.residual ? normalize_kernel<A, true> : normalize_kernel<A, false>, swath_grid(swath), stream, as<A>(of.x),
+           as<A>(of.residual), of.norm, as<A>(of.y), bits_behind<A>(s, of.y), s.relu, swath);
 }
 template void normalize<float>(const BatchNormShape&, const Normalized&, Stream);
 template void normalize<bf16>(const BatchNormShape&, const Normalized&, Stream);

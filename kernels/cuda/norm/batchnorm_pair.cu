@@ -28,8 +28,8 @@ struct Incoming {
     NormVectors norm[2];
 };
 
-__global__ void __launch_bounds__(Swath::kThreads, Swath::kResident) normalize_pair_kernel(
-    Incoming in, bf16* __restrict__ y, uint8_t* __restrict__ bits, Swath swath) {
+__global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
+    normalize_pair_kernel(Incoming in, bf16* __restrict__ y, uint8_t* __restrict__ bits, Swath swath) {
     SHARED(RingSlots<2>, slots, );
     const SwathPlace at = place_on(swath, kNormalizeFromEnd);
     SwathRing<2> ring(slots, {{in.x[0], in.x[1]}}, at);
@@ -65,8 +65,7 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
         const Pack<bf16> centre[2] = {load_channels<bf16>(in.norm[0].mean, at.pack),
                                       load_channels<bf16>(in.norm[1].mean, at.pack)};
         ring.walk([&](int, const uint4(&raw)[3], unsigned byte) {
-            const Pack<bf16> dy = unpacked<bf16>(raw[0]), a = unpacked<bf16>(raw[1]),
-                             b = unpacked<bf16>(raw[2]);
+            const Pack<bf16> dy = unpacked<bf16>(raw[0]), a = unpacked<bf16>(raw[1]), b = unpacked<bf16>(raw[2]);
             UNROLL
             for (int e = 0; e < kSize; ++e) {
                 const float g = byte >> e & 1 ? dy.v[e] : 0;
@@ -87,12 +86,8 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
 }
 
 // `means`: of g, g xhat1 and g xhat2.
-__global__ void __launch_bounds__(Swath::kThreads, kResident)
-    pair_differentiate_kernel(Incoming in,
-                              const float* __restrict__ means,
-                              bf16* __restrict__ dx1,
-                              bf16* __restrict__ dx2,
-                              Swath swath) {
+__global__ void __launch_bounds__(Swath::kThreads, kResident) pair_differentiate_kernel(
+    Incoming in, const float* __restrict__ means, bf16* __restrict__ dx1, bf16* __restrict__ dx2, Swath swath) {
     SHARED(RingSlots<3>, slots, );
     const SwathPlace at = place_on(swath, kDifferentiateFromEnd);
     SwathRing<3, true> ring(slots, {{in.dy, in.x[0], in.x[1]}}, at, in.bits);
@@ -103,8 +98,7 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
     UNROLL
     for (int i = 0; i < 2; ++i) {
         const Normal<bf16> normal(in.norm[i], at.pack);
-        const Pack<bf16> mean_g_xhat =
-            load_channels<bf16>(means + int64_t(i + 1) * swath.packs * kSize, at.pack);
+        const Pack<bf16> mean_g_xhat = load_channels<bf16>(means + int64_t(i + 1) * swath.packs * kSize, at.pack);
         scale[i] = normal.scale;
         slope[i] = load_rstd<bf16>(in.norm[i].spread, at.pack);
         UNROLL
@@ -122,9 +116,8 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
             Pack<bf16> dx = unpacked<bf16>(raw[1 + i]);
             UNROLL
             for (int e = 0; e < kSize; ++e)
-                dx.v[e] =
-                    fused_multiply_add(dx.v[e], slope[i].v[e],
-                                       fused_multiply_add(g.v[e], scale[i].v[e], level[i].v[e]));
+                dx.v[e] = fused_multiply_add(dx.v[e], slope[i].v[e],
+                                             fused_multiply_add(g.v[e], scale[i].v[e], level[i].v[e]));
             store_pack((i == 0 ? dx1 : dx2) + int64_t(pack) * kSize, dx);
         }
     });
@@ -133,35 +126,25 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident)
 }  // namespace
 
 size_t pair_scratch_bytes(const BatchNormShape& s) {  // [chunk][3][C] and the means [3][C]
-    return size_t(swath_of_sums(s.x, kSize).chunks() + 1) * 3 * size_t(s.x.stored_c()) *
-           sizeof(float);
+    return size_t(swath_of_sums(s.x, kSize).chunks() + 1) * 3 * size_t(s.x.stored_c()) * sizeof(float);
 }
 
 void pair_on_moments(const BatchNormShape& s, const BatchNorm::TrainPair& args, Stream stream) {
     FP_CHECK(s.relu && s.bits, "batchnorm: a pair without ReLU or its bits");
     const auto norm = [&](const BatchNorm::TrainPair::Half& half) {
-        finish_statistics(s, half.moments,
-                          {.running_mean = half.running_mean,
-                           .running_var = half.running_var,
-                           .mean = half.mean,
-                           .rstd = half.rstd},
-                          stream);
+        finish_statistics(
+            s, half.moments,
+            {.running_mean = half.running_mean, .running_var = half.running_var, .mean = half.mean, .rstd = half.rstd},
+            stream);
         return NormVectors::of_batch(half.gamma, half.beta, half.mean, half.rstd);
     };
     const NormVectors a = norm(args.a), b = norm(args.b);
-    const Incoming in{.x = {as<bf16>(args.a.x), as<bf16>(args.b.x)},
-                      .dy = nullptr,
-                      .bits = nullptr,
-                      .norm = {a, b}};
+    const Incoming in{.x = {as<bf16>(args.a.x), as<bf16>(args.b.x)}, .dy = nullptr, .bits = nullptr, .norm = {a, b}};
     const Swath swath = swath_of_map(s.x, kSize);
-    launch(normalize_pair_kernel, swath_grid(swath), stream, in, as<bf16>(args.y),
-           bits_behind<bf16>(s, args.y), swath);
+    launch(normalize_pair_kernel, swath_grid(swath), stream, in, as<bf16>(args.y), bits_behind<bf16>(s, args.y), swath);
 }
 
-void pair_backward(const BatchNormShape& s,
-                   const BatchNorm::BackwardPair& args,
-                   void* scratch,
-                   Stream stream) {
+void pair_backward(const BatchNormShape& s, const BatchNorm::BackwardPair& args, void* scratch, Stream stream) {
     FP_CHECK(s.relu && s.bits, "batchnorm: a pair without ReLU or its bits");
     const auto norm = [](const BatchNorm::BackwardPair::Half& half) {
         return NormVectors::of_batch(half.gamma, nullptr, half.mean, half.rstd);
@@ -181,8 +164,8 @@ void pair_backward(const BatchNormShape& s,
                          {as<float>(args.b.dgamma)}},
                 .write = args.par_write},
                stream);
-    launch(pair_differentiate_kernel, swath_grid(swath), stream, in, means, as<bf16>(args.a.dx),
-           as<bf16>(args.b.dx), swath);
+    launch(pair_differentiate_kernel, swath_grid(swath), stream, in, means, as<bf16>(args.a.dx), as<bf16>(args.b.dx),
+           swath);
 }
 
 }  // namespace fp::FP_MACHINE

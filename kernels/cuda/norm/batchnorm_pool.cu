@@ -44,13 +44,12 @@ struct NormValues {
     __device__ static bool has_winner(int key) { return key >= 0x10000; }
 };
 
-__global__ void __launch_bounds__(Columns::kThreads, 2)
-    normalize_pool_kernel(const bf16* __restrict__ x,
-                          NormVectors norm,
-                          bf16* __restrict__ y,
-                          uint8_t* __restrict__ argmax,
-                          MaxPoolShape s,
-                          Columns columns) {
+__global__ void __launch_bounds__(Columns::kThreads, 2) normalize_pool_kernel(const bf16* __restrict__ x,
+                                                                              NormVectors norm,
+                                                                              bf16* __restrict__ y,
+                                                                              uint8_t* __restrict__ argmax,
+                                                                              MaxPoolShape s,
+                                                                              Columns columns) {
     const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
     const Normal<bf16> normal(norm, at.pack);
@@ -121,8 +120,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 2)
             for (int e = 0; e < kSize; ++e) {
                 float v[2][2];
                 UNROLL
-                for (int k = 0; k < 4; ++k)
-                    v[k / 2][k % 2] = element_of<bf16>(patch.x[k / 2][k % 2], e) - centre.v[e];
+                for (int k = 0; k < 4; ++k) v[k / 2][k % 2] = element_of<bf16>(patch.x[k / 2][k % 2], e) - centre.v[e];
                 of.add_products(e, v, sums[kSize + e]);
                 if (of.a.tap(e) != 255) sums[e] += of.a.gradient(e);  // each output once
             }
@@ -139,17 +137,15 @@ __global__ void __launch_bounds__(Columns::kThreads, 2)
 }
 
 // `means`: of g and g xhat.
-__global__ void __launch_bounds__(Columns::kThreads, 2) pool_differentiate_kernel(
-    Incoming in, Columns columns, const float* __restrict__ means, bf16* __restrict__ dx) {
+__global__ void __launch_bounds__(Columns::kThreads, 2)
+    pool_differentiate_kernel(Incoming in, Columns columns, const float* __restrict__ means, bf16* __restrict__ dx) {
     const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
     const int c = in.s.x.stored_c(), w = in.s.x.w;
     // dx = scale g + slope x + level. The mean is part of the constant: x is bf16, so even a mean of a thousand standard
     // deviations costs float32 less precision than bf16 has.
-    const Pack<bf16> centre = load_channels<bf16>(in.mean, at.pack),
-                     gamma = load_channels<bf16>(in.gamma, at.pack),
-                     mean_g_xhat =
-                         load_channels<bf16>(means + int64_t(columns.packs) * kSize, at.pack);
+    const Pack<bf16> centre = load_channels<bf16>(in.mean, at.pack), gamma = load_channels<bf16>(in.gamma, at.pack),
+                     mean_g_xhat = load_channels<bf16>(means + int64_t(columns.packs) * kSize, at.pack);
     Pack<bf16> scale = load_channels<bf16>(in.rstd, at.pack), slope = scale,
                level = load_channels<bf16>(means, at.pack);
     UNROLL
@@ -158,48 +154,42 @@ __global__ void __launch_bounds__(Columns::kThreads, 2) pool_differentiate_kerne
         slope.v[e] *= -scale.v[e] * mean_g_xhat.v[e];
         level.v[e] = -scale.v[e] * level.v[e] - slope.v[e] * centre.v[e];
     }
-    walk_patches(
-        in, at,
-        [&](int row, int offset, bool second_column, const Patch& patch, const Reaching<bf16>& of) {
-            unsigned pairs[2][2][4];
+    walk_patches(in, at, [&](int row, int offset, bool second_column, const Patch& patch, const Reaching<bf16>& of) {
+        unsigned pairs[2][2][4];
+        UNROLL
+        for (int i = 0; i < 4; ++i) {
+            float two[2][2][2];
             UNROLL
-            for (int i = 0; i < 4; ++i) {
-                float two[2][2][2];
-                UNROLL
-                for (int half = 0; half < 2; ++half) {
-                    const int e = 2 * i + half;
-                    float g[2][2];
-                    of.gradient(e, g);
-                    UNROLL
-                    for (int k = 0; k < 4; ++k)
-                        two[k / 2][k % 2][half] = fused_multiply_add(
-                            element_of<bf16>(patch.x[k / 2][k % 2], e), slope.v[e],
-                            fused_multiply_add(g[k / 2][k % 2], scale.v[e], level.v[e]));
-                }
+            for (int half = 0; half < 2; ++half) {
+                const int e = 2 * i + half;
+                float g[2][2];
+                of.gradient(e, g);
                 UNROLL
                 for (int k = 0; k < 4; ++k)
-                    pairs[k / 2][k % 2][i] = pack_bf16(two[k / 2][k % 2][0], two[k / 2][k % 2][1]);
+                    two[k / 2][k % 2][half] =
+                        fused_multiply_add(element_of<bf16>(patch.x[k / 2][k % 2], e), slope.v[e],
+                                           fused_multiply_add(g[k / 2][k % 2], scale.v[e], level.v[e]));
             }
             UNROLL
-            for (int k = 0; k < 4; ++k)
-                if (row + k / 2 < in.s.x.h && (k % 2 == 0 || second_column)) {
-                    const unsigned(&p)[4] = pairs[k / 2][k % 2];
-                    stg(reinterpret_cast<uint4*>(dx + offset + (k / 2 * w + k % 2) * c),
-                        uint4{p[0], p[1], p[2], p[3]});
-                }
-        });
+            for (int k = 0; k < 4; ++k) pairs[k / 2][k % 2][i] = pack_bf16(two[k / 2][k % 2][0], two[k / 2][k % 2][1]);
+        }
+        UNROLL
+        for (int k = 0; k < 4; ++k)
+            if (row + k / 2 < in.s.x.h && (k % 2 == 0 || second_column)) {
+                const unsigned(&p)[4] = pairs[k / 2][k % 2];
+                stg(reinterpret_cast<uint4*>(dx + offset + (k / 2 * w + k % 2) * c), uint4{p[0], p[1], p[2], p[3]});
+            }
+    });
 }
 
 }  // namespace
 
 bool pools(const BatchNormShape& s, const MaxPoolShape& pool) {
-    return s.relu && !s.residual && pool.window == 3 && pool.stride == 2 && pool.pad == 1 &&
-           Columns::hold(pool.x);
+    return s.relu && !s.residual && pool.window == 3 && pool.stride == 2 && pool.pad == 1 && Columns::hold(pool.x);
 }
 
 size_t pool_scratch_bytes(const BatchNormShape& s, const MaxPoolShape& pool) {
-    return size_t(patch_columns(pool, kSize).chunks() + 1) * 2 * size_t(s.x.stored_c()) *
-           sizeof(float);
+    return size_t(patch_columns(pool, kSize).chunks() + 1) * 2 * size_t(s.x.stored_c()) * sizeof(float);
 }
 
 void pool_on_moments(const BatchNormShape& s,
@@ -208,16 +198,14 @@ void pool_on_moments(const BatchNormShape& s,
                      const Moments& moments,
                      Stream stream) {
     FP_CHECK(pools(s, pool), "batchnorm: not a shape that is pooled");
-    finish_statistics(s, moments,
-                      {.running_mean = args.running_mean,
-                       .running_var = args.running_var,
-                       .mean = args.mean,
-                       .rstd = args.rstd},
-                      stream);
+    finish_statistics(
+        s, moments,
+        {.running_mean = args.running_mean, .running_var = args.running_var, .mean = args.mean, .rstd = args.rstd},
+        stream);
     const Columns columns = output_columns(pool);
     launch(normalize_pool_kernel, column_grid(columns), stream, as<bf16>(args.x),
-           NormVectors::of_batch(args.gamma, args.beta, args.mean, args.rstd), as<bf16>(args.y),
-           args.argmax, pool, columns);
+           NormVectors::of_batch(args.gamma, args.beta, args.mean, args.rstd), as<bf16>(args.y), args.argmax, pool,
+           columns);
 }
 
 void pool_backward(const BatchNormShape& s,
@@ -238,12 +226,9 @@ void pool_backward(const BatchNormShape& s,
                       .s = pool};
     launch(pool_gradient_sums_kernel, column_grid(columns), stream, in, columns, partial);
     add_chunks(s.x, {.sums = partial, .chunks = columns.chunks(), .kinds = 2},
-               {.means = means,
-                .sums = {{as<float>(args.dbeta)}, {as<float>(args.dgamma)}},
-                .write = args.par_write},
+               {.means = means, .sums = {{as<float>(args.dbeta)}, {as<float>(args.dgamma)}}, .write = args.par_write},
                stream);
-    launch(pool_differentiate_kernel, column_grid(columns), stream, in, columns, means,
-           as<bf16>(args.dx));
+    launch(pool_differentiate_kernel, column_grid(columns), stream, in, columns, means, as<bf16>(args.dx));
 }
 
 }  // namespace fp::FP_MACHINE

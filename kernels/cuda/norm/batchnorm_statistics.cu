@@ -75,19 +75,16 @@ struct Chunks {
                 .count = int(Moments::chunks(x, m.rows)),
                 .counts = m.counts(x)};
     }
-    __device__ float of_chunk(int i) const {
-        return counts ? ldg(counts + i) : float(min(part, length - i * part));
-    }
+    __device__ float of_chunk(int i) const { return counts ? ldg(counts + i) : float(min(part, length - i * part)); }
 };
 
 constexpr int kFinishThreads = 512, kFinishLoads = 8;
-__global__ void __launch_bounds__(kFinishThreads)
-    finish_statistics_kernel(const float* __restrict__ moments,
-                             Chunks chunks,
-                             int channels,
-                             Running running,
-                             float* __restrict__ mean,
-                             float* __restrict__ rstd) {
+__global__ void __launch_bounds__(kFinishThreads) finish_statistics_kernel(const float* __restrict__ moments,
+                                                                           Chunks chunks,
+                                                                           int channels,
+                                                                           Running running,
+                                                                           float* __restrict__ mean,
+                                                                           float* __restrict__ rstd) {
     const int c = int(blockIdx.x);
     if (c >= channels) {
         if (thread_index() == 0) {
@@ -126,10 +123,8 @@ __global__ void __launch_bounds__(kFinishThreads)
     stg(mean + c, float(average));
     stg(rstd + c, float(1 / sqrt(var + running.eps)));
     const double unbiased = count > 1 ? about_mean / (count - 1) : var;
-    stg(running.mean + c,
-        float((1 - running.momentum) * ldg(running.mean + c) + running.momentum * average));
-    stg(running.var + c,
-        float((1 - running.momentum) * ldg(running.var + c) + running.momentum * unbiased));
+    stg(running.mean + c, float((1 - running.momentum) * ldg(running.mean + c) + running.momentum * average));
+    stg(running.var + c, float((1 - running.momentum) * ldg(running.var + c) + running.momentum * unbiased));
 }
 
 }  // namespace
@@ -141,24 +136,18 @@ size_t statistics_bytes(const BatchNormShape& s, int pack) {
 template <class A>
 Moments take_statistics(const BatchNormShape& s, const act* x, void* scratch, Stream stream) {
     const Swath swath = swath_of_moments(s.x, Pack<A>::kSize);
-    launch(statistics_kernel<A>, swath_grid(swath), stream, as<A>(x), swath,
-           static_cast<float*>(scratch));
+    launch(statistics_kernel<A>, swath_grid(swath), stream, as<A>(x), swath, static_cast<float*>(scratch));
     return {.data = scratch, .rows = int(swath.rows_of_chunk())};
 }
 template Moments take_statistics<float>(const BatchNormShape&, const act*, void*, Stream);
 template Moments take_statistics<bf16>(const BatchNormShape&, const act*, void*, Stream);
 
-void finish_statistics(const BatchNormShape& s,
-                       const Moments& moments,
-                       const Statistics& to,
-                       Stream stream) {
-    const Running running{.eps = s.eps,
-                          .momentum = s.momentum,
-                          .mean = as<float>(to.running_mean),
-                          .var = as<float>(to.running_var)};
+void finish_statistics(const BatchNormShape& s, const Moments& moments, const Statistics& to, Stream stream) {
+    const Running running{
+        .eps = s.eps, .momentum = s.momentum, .mean = as<float>(to.running_mean), .var = as<float>(to.running_var)};
     launch(finish_statistics_kernel, {.blocks = s.x.stored_c(), .threads = kFinishThreads}, stream,
-           static_cast<const float*>(moments.data), Chunks::of(moments, s.x), s.x.c, running,
-           as<float>(to.mean), as<float>(to.rstd));
+           static_cast<const float*>(moments.data), Chunks::of(moments, s.x), s.x.c, running, as<float>(to.mean),
+           as<float>(to.rstd));
 }
 
 }  // namespace fp::FP_MACHINE

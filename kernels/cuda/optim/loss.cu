@@ -58,8 +58,7 @@ __global__ void loss_forward_kernel(const A* __restrict__ logits,
     float loss = 0;
     if (label >= 0) {
         const float lse = log_sum_exp(row, m.c);
-        for (int j = lane_index(); j < m.c; j += kWarp)
-            loss += target(label, j) * (lse - load_one(row + j));
+        for (int j = lane_index(); j < m.c; j += kWarp) loss += target(label, j) * (lse - load_one(row + j));
         loss = warp_sum(loss);
     }
     if (lane_index() == 0) stg(losses + n, loss);
@@ -142,8 +141,7 @@ void forward(const LossShape& s, const Loss::Forward& args, Stream stream) {
 template <class A>
 void backward(const LossShape& s, const Loss::Backward& args, Stream stream) {
     launch(loss_backward_kernel<A>, row_grid(s.logits.n), stream, as<A>(args.logits), args.labels,
-           target_of(s, args.class_weight), args.sums, args.scale, as<A>(args.dlogits), args.write,
-           s.logits);
+           target_of(s, args.class_weight), args.sums, args.scale, as<A>(args.dlogits), args.write, s.logits);
 }
 
 template <class A>
@@ -153,9 +151,7 @@ void softmax(const Map& m, const act* x, float* probabilities, Stream stream) {
 
 }  // namespace
 
-extern const Loss loss_f32{
-    .forward = forward<float>, .backward = backward<float>, .softmax = softmax<float>};
-extern const Loss loss_bf16{
-    .forward = forward<bf16>, .backward = backward<bf16>, .softmax = softmax<bf16>};
+extern const Loss loss_f32{.forward = forward<float>, .backward = backward<float>, .softmax = softmax<float>};
+extern const Loss loss_bf16{.forward = forward<bf16>, .backward = backward<bf16>, .softmax = softmax<bf16>};
 
 }  // namespace fp::FP_MACHINE

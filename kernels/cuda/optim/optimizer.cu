@@ -51,12 +51,8 @@ struct SgdConstants {
     bool nesterov;
 };
 
-__global__ void sgd_kernel(int64_t count,
-                           SgdConstants c,
-                           const GradientScale* clipped,
-                           float* w_,
-                           const float* __restrict__ g_,
-                           float* v_) {
+__global__ void sgd_kernel(
+    int64_t count, SgdConstants c, const GradientScale* clipped, float* w_, const float* __restrict__ g_, float* v_) {
     const Quad quad{4 * flat_index(), count};
     const float scale = scale_of(c.scale, clipped);
     if (quad.first >= count || !std::isfinite(scale)) return;
@@ -94,16 +90,14 @@ __global__ void adamw_kernel(int64_t count,
         const float g = scale * gradient.v[i];
         m.v[i] = c.beta1 * m.v[i] + c.rest1 * g;
         v.v[i] = c.beta2 * v.v[i] + c.rest2 * g * g;
-        w.v[i] -= c.lr * c.decay * w.v[i] +
-                  c.lr * (m.v[i] * c.correct1) / (sqrtf(v.v[i] * c.correct2) + c.eps);
+        w.v[i] -= c.lr * c.decay * w.v[i] + c.lr * (m.v[i] * c.correct1) / (sqrtf(v.v[i] * c.correct2) + c.eps);
     }
     quad.store(m_, m);
     quad.store(v_, v);
     quad.store(w_, w);
 }
 
-__global__ void blend_kernel(
-    int64_t count, float keep, float rest, float* average, const float* __restrict__ w_) {
+__global__ void blend_kernel(int64_t count, float keep, float rest, float* average, const float* __restrict__ w_) {
     const Quad quad{4 * flat_index(), count};
     if (quad.first >= count) return;
     Pack<float> a = quad.load(average);
@@ -141,9 +135,7 @@ __global__ void clip_kernel(
     *to = GradientScale::of(sqrt(sum) * scale, scale, most);
 }
 
-Grid quad_grid(int64_t count, const Place& at = Place::current()) {
-    return flat_grid(ceil_div(count, 4), at);
-}
+Grid quad_grid(int64_t count, const Place& at = Place::current()) { return flat_grid(ceil_div(count, 4), at); }
 
 void sgd(int64_t count, const SgdStep& s, const Optimizer::Sgd& args, Stream stream) {
     if (count == 0) return;
@@ -152,8 +144,8 @@ void sgd(int64_t count, const SgdStep& s, const Optimizer::Sgd& args, Stream str
                          .decay = float(s.decay),
                          .scale = float(s.scale),
                          .nesterov = s.nesterov};
-    launch(sgd_kernel, quad_grid(count), stream, count, c, s.clipped, as<float>(args.w),
-           as<float>(args.g), as<float>(args.v));
+    launch(sgd_kernel, quad_grid(count), stream, count, c, s.clipped, as<float>(args.w), as<float>(args.g),
+           as<float>(args.v));
 }
 
 void adamw(int64_t count, const AdamwStep& s, const Optimizer::Adamw& args, Stream stream) {
@@ -168,8 +160,8 @@ void adamw(int64_t count, const AdamwStep& s, const Optimizer::Adamw& args, Stre
                            .scale = float(s.scale),
                            .correct1 = float(1 / (1 - std::pow(s.beta1, double(s.step)))),
                            .correct2 = float(1 / (1 - std::pow(s.beta2, double(s.step))))};
-    launch(adamw_kernel, quad_grid(count), stream, count, c, s.clipped, as<float>(args.w),
-           as<float>(args.g), as<float>(args.m), as<float>(args.v));
+    launch(adamw_kernel, quad_grid(count), stream, count, c, s.clipped, as<float>(args.w), as<float>(args.g),
+           as<float>(args.m), as<float>(args.v));
 }
 
 void blend(int64_t count, const Optimizer::Blend& args, Stream stream) {
@@ -182,14 +174,13 @@ size_t scratch_bytes(int64_t) { return kSumBlocks * sizeof(double); }
 
 void sum_squares(int64_t count, const par* g, double* sum, void* scratch, Stream stream) {
     auto* block_sums = static_cast<double*>(scratch);
-    launch(sum_squares_kernel, Grid{.blocks = kSumBlocks, .threads = kFlatThreads}, stream, count,
-           as<float>(g), block_sums);
+    launch(sum_squares_kernel, Grid{.blocks = kSumBlocks, .threads = kFlatThreads}, stream, count, as<float>(g),
+           block_sums);
     launch(add_block_sums_kernel, Grid{.threads = kFlatThreads}, stream, block_sums, sum);
 }
 
 void clip(int runs, const Optimizer::Clip& args, Stream stream) {
-    launch(clip_kernel, Grid{.threads = 1}, stream, runs, args.squares, args.scale, args.most,
-           args.to);
+    launch(clip_kernel, Grid{.threads = 1}, stream, runs, args.squares, args.scale, args.most, args.to);
 }
 
 }  // namespace

@@ -31,11 +31,8 @@ bool fits(const ConvTile& t, const ConvShape& s, Pass pass) {
 }
 
 // The least by the model of those of the kernel, and of the tile where there is one.
-ConvChoice least(const ConvShape& s,
-                 Pass pass,
-                 ConvExtras extras,
-                 std::optional<ConvKernel> kernel = {},
-                 TileSize tile = {}) {
+ConvChoice least(
+    const ConvShape& s, Pass pass, ConvExtras extras, std::optional<ConvKernel> kernel = {}, TileSize tile = {}) {
     std::optional<ConvChoice> best;
     double best_seconds = 0;
     for (const ConvChoice c : conv_choices(s, pass, extras)) {
@@ -46,8 +43,8 @@ ConvChoice least(const ConvShape& s,
         best = c;
         best_seconds = now;
     }
-    FP_REQUIRE(best, Exit::usage, "conv: kernel ", kernel ? name_of(*kernel) : "",
-               " cannot do it, or not in tiles of ", tile.m, "x", tile.n);
+    FP_REQUIRE(best, Exit::usage, "conv: kernel ", kernel ? name_of(*kernel) : "", " cannot do it, or not in tiles of ",
+               tile.m, "x", tile.n);
     return *best;
 }
 
@@ -72,9 +69,8 @@ ConvForced& conv_forced() {
 }
 
 std::string_view name_of(ConvKernel kernel) {
-    constexpr std::string_view kNames[] = {"tensor",  "pixels",     "stream",     "patch",
-                                           "strided", "filter",     "taps",       "rows",
-                                           "halo",    "halo_wgmma", "halo_filter"};
+    constexpr std::string_view kNames[] = {"tensor", "pixels", "stream", "patch",      "strided",    "filter",
+                                           "taps",   "rows",   "halo",   "halo_wgmma", "halo_filter"};
     static_assert(std::size(kNames) == kConvKernels);
     return kNames[int(kernel)];
 }
@@ -98,8 +94,7 @@ std::vector<ConvChoice> conv_choices(const ConvShape& s, Pass pass, ConvExtras e
 bool was_measured(const ConvShape& s, Pass pass, ConvChoice c) {
     const bool stem = s.x.c <= 4, narrow = std::min(s.x.c, s.w.k) < 64;
     using enum ConvKernel;
-    if (c.kernel == tensor)
-        return stem || pass == Pass::filter || (pass == Pass::data && s.stride == 2);
+    if (c.kernel == tensor) return stem || pass == Pass::filter || (pass == Pass::data && s.stride == 2);
     if (c.kernel == halo_filter) return stem;
     for (const HaloTile& t : kHaloTiles)
         if (t.choice().kernel == c.kernel && t.choice().tile == c.tile)

@@ -17,16 +17,16 @@
 namespace fp {
 
 enum class ConvKernel {
-    tensor,      // conv_mma.cuh, all passes, on mma.sync
-    pixels,      // conv_wgmma.cuh, forward, and dx at stride 1: a block a tile
-    stream,      // conv_stream.cuh, the same by blocks that walk over tiles
-    patch,       // conv_stream.cuh, 3x3 at stride 1, pixels brought once for all taps
-    strided,     // conv_wgmma_strided.cuh, dx at stride 2
-    filter,      // conv_wgmma_filter.cuh, dw
-    taps,        // conv_wgmma_taps.cuh, dw of 3x3, nine taps a block
-    rows,        // conv_wgmma_taps.cuh, dw of 3x3 at stride 1, x brought for each row of the window
-    halo,        // conv_halo.cuh on mma.sync, forward, and dx at stride 1, of few channels
-    halo_wgmma,  // conv_halo.cuh on wgmma, forward of the stem
+    tensor,       // conv_mma.cuh, all passes, on mma.sync
+    pixels,       // conv_wgmma.cuh, forward, and dx at stride 1: a block a tile
+    stream,       // conv_stream.cuh, the same by blocks that walk over tiles
+    patch,        // conv_stream.cuh, 3x3 at stride 1, pixels brought once for all taps
+    strided,      // conv_wgmma_strided.cuh, dx at stride 2
+    filter,       // conv_wgmma_filter.cuh, dw
+    taps,         // conv_wgmma_taps.cuh, dw of 3x3, nine taps a block
+    rows,         // conv_wgmma_taps.cuh, dw of 3x3 at stride 1, x brought for each row of the window
+    halo,         // conv_halo.cuh on mma.sync, forward, and dx at stride 1, of few channels
+    halo_wgmma,   // conv_halo.cuh on wgmma, forward of the stem
     halo_filter,  // conv_halo_filter.cuh, dw of few channels
 };
 constexpr int kConvKernels = 11;
@@ -49,8 +49,8 @@ struct ConvExtras {
 
 // The tiles that are compiled, but for those of conv_mma.cuh (kTensorTiles) and conv_halo.cuh (kHaloTiles).
 constexpr unsigned bit(Pass pass) { return 1u << int(pass); }
-inline constexpr unsigned kForward = bit(Pass::forward), kData = bit(Pass::data),
-                          kFilter = bit(Pass::filter), kBoth = kForward | kData;
+inline constexpr unsigned kForward = bit(Pass::forward), kData = bit(Pass::data), kFilter = bit(Pass::filter),
+                          kBoth = kForward | kData;
 struct ConvTile {
     ConvKernel kernel;
     TileSize tile;
@@ -58,28 +58,17 @@ struct ConvTile {
     unsigned passes, measured;  // that have it; that ran on an H200
 };
 inline constexpr ConvTile kConvTiles[] = {
-    {ConvKernel::pixels, {256, 128}, 1, kForward, kForward},
-    {ConvKernel::pixels, {256, 64}, 1, kForward, kForward},
-    {ConvKernel::pixels, {128, 128}, 1, kBoth, kBoth},
-    {ConvKernel::pixels, {128, 64}, 1, kData, 0},
-    {ConvKernel::pixels, {128, 192}, 1, kForward, 0},
-    {ConvKernel::pixels, {128, 160}, 1, kForward, kForward},
-    {ConvKernel::pixels, {128, 96}, 1, kForward, kForward},
-    {ConvKernel::pixels, {128, 32}, 1, kForward, kForward},
-    {ConvKernel::stream, {256, 64}, 1, kBoth, kBoth},
-    {ConvKernel::stream, {256, 128}, 1, kBoth, kBoth},
-    {ConvKernel::stream, {128, 256}, 1, kBoth, 0},
-    {ConvKernel::stream, {192, 256}, 1, kBoth, kBoth},
-    {ConvKernel::patch, {256, 64}, 1, kBoth, kBoth},
-    {ConvKernel::patch, {256, 128}, 1, kBoth, kForward},
-    {ConvKernel::strided, {128, 64}, 3, kData, kData},
-    {ConvKernel::strided, {128, 128}, 2, kData, kData},
-    {ConvKernel::strided, {256, 128}, 1, kData, kData},
-    {ConvKernel::filter, {256, 128}, 1, kFilter, kFilter},
-    {ConvKernel::filter, {256, 64}, 1, kFilter, kFilter},
-    {ConvKernel::filter, {128, 128}, 1, kFilter, kFilter},
-    {ConvKernel::filter, {128, 64}, 1, kFilter, kFilter},
-    {ConvKernel::taps, {64, 64}, 1, kFilter, kFilter},
+    {ConvKernel::pixels, {256, 128}, 1, kForward, kForward}, {ConvKernel::pixels, {256, 64}, 1, kForward, kForward},
+    {ConvKernel::pixels, {128, 128}, 1, kBoth, kBoth},       {ConvKernel::pixels, {128, 64}, 1, kData, 0},
+    {ConvKernel::pixels, {128, 192}, 1, kForward, 0},        {ConvKernel::pixels, {128, 160}, 1, kForward, kForward},
+    {ConvKernel::pixels, {128, 96}, 1, kForward, kForward},  {ConvKernel::pixels, {128, 32}, 1, kForward, kForward},
+    {ConvKernel::stream, {256, 64}, 1, kBoth, kBoth},        {ConvKernel::stream, {256, 128}, 1, kBoth, kBoth},
+    {ConvKernel::stream, {128, 256}, 1, kBoth, 0},           {ConvKernel::stream, {192, 256}, 1, kBoth, kBoth},
+    {ConvKernel::patch, {256, 64}, 1, kBoth, kBoth},         {ConvKernel::patch, {256, 128}, 1, kBoth, kForward},
+    {ConvKernel::strided, {128, 64}, 3, kData, kData},       {ConvKernel::strided, {128, 128}, 2, kData, kData},
+    {ConvKernel::strided, {256, 128}, 1, kData, kData},      {ConvKernel::filter, {256, 128}, 1, kFilter, kFilter},
+    {ConvKernel::filter, {256, 64}, 1, kFilter, kFilter},    {ConvKernel::filter, {128, 128}, 1, kFilter, kFilter},
+    {ConvKernel::filter, {128, 64}, 1, kFilter, kFilter},    {ConvKernel::taps, {64, 64}, 1, kFilter, kFilter},
     {ConvKernel::rows, {64, 64}, 1, kFilter, kFilter},
 };
 
@@ -90,9 +79,9 @@ struct ConvForced {
     std::optional<ConvKernel> strided = {};  // dx at other strides
     std::optional<ConvKernel> filter = {};   // dw
     TileSize tile{};                         // of the kernels above
-    int blocks = 0;   // of stream and patch; of halo, at most, for each slice of outputs
-    int parts = 0;    // of dw; of halo_filter, at most
-    int buffers = 0;  // patches of a halo block: 1 or 2
+    int blocks = 0;                          // of stream and patch; of halo, at most, for each slice of outputs
+    int parts = 0;                           // of dw; of halo_filter, at most
+    int buffers = 0;                         // patches of a halo block: 1 or 2
 };
 // One a process, read whenever a convolution is planned: not to be changed between scratch_bytes and the call.
 ConvForced& conv_forced();

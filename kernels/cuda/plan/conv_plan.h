@@ -15,11 +15,10 @@ struct StreamPlan {
     int blocks = 0;
     int tiles = 0, across = 0;  // all of them, and how many lie side by side
     int stages = 0;
-    int skew =
-        0;  // a warpgroup starts behind this step of the one before it; of patches: row of taps
+    int skew = 0;  // a warpgroup starts behind this step of the one before it; of patches: row of taps
     int patch_rows = 0, patch_bytes = 0;  // that a copy brings, and the bytes set aside for it
     int pitch = 0,
-        lines = 0;  // of the padded line: places from row to row, rows from sample to sample
+        lines = 0;          // of the padded line: places from row to row, rows from sample to sample
     bool resident = false;  // filters stay in shared memory
 };
 
@@ -46,8 +45,7 @@ constexpr int stream_consumers(TileSize tile) { return tile.m == 192 ? 3 : 2; }
 constexpr int kMostSharedBytes = 232448;
 constexpr int kPanelRowBytes = 128;  // 64 bf16
 constexpr int kMostStages = 12, kPatches = 2, kPatchSide = 3;
-constexpr int kStagingBytesOfConsumer =
-    4 * 2 * 16 * kPanelRowBytes;  // two pieces of 16 rows a warp
+constexpr int kStagingBytesOfConsumer = 4 * 2 * 16 * kPanelRowBytes;  // two pieces of 16 rows a warp
 constexpr int kStreamBarrierBytes = (2 * kMostStages + 2 * kPatches + 2) * 8;
 
 // ---- the gradients
@@ -63,13 +61,9 @@ struct FilterGradientPlan {
 
     bool in_one_block() const { return kernel == ConvKernel::taps || kernel == ConvKernel::rows; }
     // Whether blocks leave their sums in scratch, to be added in order.
-    bool leaves_parts(Write write) const {
-        return split.parts() > 1 || (in_one_block() && write == Write::add);
-    }
+    bool leaves_parts(Write write) const { return split.parts() > 1 || (in_one_block() && write == Write::add); }
     size_t parts_bytes(const ConvShape& s) const {
-        return leaves_parts(Write::add)
-                   ? size_t(split.parts()) * size_t(s.w.stored()) * sizeof(float)
-                   : 0;
+        return leaves_parts(Write::add) ? size_t(split.parts()) * size_t(s.w.stored()) * sizeof(float) : 0;
     }
 };
 FilterGradientPlan filter_gradient_plan(const ConvShape&);

@@ -19,16 +19,14 @@ ConvSizes ConvSizes::of(const ConvShape& s) {
                       .pad = s.pad};
     const bool nhwc = s.x.blocks() == 1 && s.y().blocks() == 1 && s.w.k_block == 1;
     FP_CHECK(nhwc && s.w.c_blocks() == 1 && s.w.c_block == g.c && g.c % 4 == 0 && g.y_c % 8 == 0,
-             "conv: not in the CUDA layout: blocks of ", s.x.block, ", ", s.y_block, " and ",
-             s.w.c_block);
-    FP_CHECK(g.p > 0 && g.q > 0, "conv: a ", g.r, "x", g.s, " filter over a ", g.h, "x", g.w,
-             " map");
+             "conv: not in the CUDA layout: blocks of ", s.x.block, ", ", s.y_block, " and ", s.w.c_block);
+    FP_CHECK(g.p > 0 && g.q > 0, "conv: a ", g.r, "x", g.s, " filter over a ", g.h, "x", g.w, " map");
     constexpr int64_t kMost = std::numeric_limits<int>::max() - 1024;  // a tile may overhang
     FP_CHECK(int64_t(g.n) * g.h * g.w <= kMost && int64_t(g.n) * g.p * g.q <= kMost,
              "conv: a batch of more than 2^31 pixels");
-    FP_CHECK(int64_t(g.h) * g.w * g.c <= kMost && int64_t(g.p) * g.q * g.y_c <= kMost &&
-                 int64_t(g.r) * g.s * g.c <= kMost,
-             "conv: one sample or one filter has more than 2^31 elements");
+    FP_CHECK(
+        int64_t(g.h) * g.w * g.c <= kMost && int64_t(g.p) * g.q * g.y_c <= kMost && int64_t(g.r) * g.s * g.c <= kMost,
+        "conv: one sample or one filter has more than 2^31 elements");
     return g;
 }
 

@@ -67,18 +67,14 @@ constexpr double kHaloCopy = 2.22e9, kHaloLeave = 1.58e9;
 // Clocks that conv_halo_filter.cuh waits for 16 pixels: one shape was measured.
 constexpr double kGroupWait = 75;
 
-double norm(double a, double b) {
-    return std::pow(std::pow(a, kOverlap) + std::pow(b, kOverlap), 1 / kOverlap);
-}
+double norm(double a, double b) { return std::pow(std::pow(a, kOverlap) + std::pow(b, kOverlap), 1 / kOverlap); }
 
 double products_of(const Device& d, double outputs, double depth) {
     return outputs * depth * 2 / (d.bf16_matrix / d.multiprocessors);
 }
 double load_of(const Device& d, double bytes) { return bytes / (d.l2 / d.multiprocessors); }
 double copying(int64_t channels) { return channels * 2 % 32 ? kMisaligned : 1; }
-double rounds_of(const Device& d, int64_t tiles) {
-    return double(ceil_div(tiles, d.multiprocessors));
-}
+double rounds_of(const Device& d, int64_t tiles) { return double(ceil_div(tiles, d.multiprocessors)); }
 
 void pixels(Cost& c, const Device& d, const Direct& g, TileSize t, ConvExtras extras) {
     const double rounds = rounds_of(d, ceil_div(g.pixels, t.m) * g.across(t));
@@ -104,15 +100,13 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
     if (patch) {
         const double chunks = double(ceil_div(g.in, kChunk));
         const bool filters_stay = across == 1 && chunks == 1;
-        lines = rounds * chunks * copying(g.in) * double(t.m + 2 * (g.q + 2)) +
-                (filters_stay ? 0 : steps * t.n);
+        lines = rounds * chunks * copying(g.in) * double(t.m + 2 * (g.q + 2)) + (filters_stay ? 0 : steps * t.n);
     }
     c.fill = kFill;
     c.products = products_of(d, rounds * t.m * t.n, g.deep);
     c.load = load_of(d, lines * kRowBytes);
     c.step = steps * kStep;
-    c.epilogue = leaving * (1 / kStreamLeave[three] + g.forward / kStreamForward +
-                            extras.residual / kStreamResidual +
+    c.epilogue = leaving * (1 / kStreamLeave[three] + g.forward / kStreamForward + extras.residual / kStreamResidual +
                             extras.moments / kMoments * (three ? 2.0 / 3 : 1));
 }
 
@@ -156,8 +150,7 @@ void filters(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     const double steps = rounds * double(split.part) / kChunk;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * t.m * t.n, double(split.part));
-    c.load = load_of(
-        d, steps * (t.m * copying(s.x.stored_c()) + t.n * copying(s.y().stored_c())) * kRowBytes);
+    c.load = load_of(d, steps * (t.m * copying(s.x.stored_c()) + t.n * copying(s.y().stored_c())) * kRowBytes);
     c.step = steps * kSumsStep;
     c.epilogue = rounds * t.m * t.n * 4 / kSumsLeave;
     c.finish = adding(d, split.parts(), s);
@@ -173,9 +166,7 @@ void window(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     const int x_rows = by_rows ? 3 * (kChunk + 2) : s.stride * s.stride * kChunk;
     c.fill = rounds * kFill;
     c.products = products_of(d, rounds * outputs, double(split.part));
-    c.load =
-        load_of(d, steps * (x_rows * copying(s.x.stored_c()) + kChunk * copying(s.y().stored_c())) *
-                       kRowBytes);
+    c.load = load_of(d, steps * (x_rows * copying(s.x.stored_c()) + kChunk * copying(s.y().stored_c())) * kRowBytes);
     c.step = steps * kSumsStep;
     c.epilogue = rounds * outputs * 4 / kSumsLeave;
     c.finish = adding(d, split.parts(), s);
@@ -183,8 +174,7 @@ void window(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
 
 // On mma.sync a warp's products, what it loads for them and its addresses follow each other; a second block hides
 // little of it.
-void tensor(
-    Cost& c, const Device& d, const ConvShape& s, Pass pass, TileSize t, ConvExtras extras) {
+void tensor(Cost& c, const Device& d, const ConvShape& s, Pass pass, TileSize t, ConvExtras extras) {
     constexpr int kDepth = 32, kPieces = kDepth / 8, kWarps = 8;
     const MatrixProduct p = product_of(s, pass, 2, d.bf16_matrix);
     const bool filter = pass == Pass::filter;
@@ -199,9 +189,8 @@ void tensor(
     c.load = load_of(d, steps * (t.m + t.n) * kDepth * 2);
     c.step = steps * kPieces * (t.m * (filter ? 1 : halves) + t.n * halves) * kPiece;
     const double out = rounds * t.m * t.n;
-    c.epilogue =
-        filter ? out * 4 / kSumsLeave
-               : out * 2 * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
+    c.epilogue = filter ? out * 4 / kSumsLeave
+                        : out * 2 * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
     c.finish = adding(d, split.parts(), s);
 }
 
@@ -234,8 +223,7 @@ void halo_filter(Cost& c, const Device& d, const ConvShape& s) {
                           double(ceil_div(plan.sizes.x.tiles, plan.parts));
     const double sixteens = rounds * plan.sizes.pixels / 16;
     const double matrices = 4 * fragments + kHaloFilterTerms / 2.0;
-    c.products =
-        sixteens * (fragments * kHaloFilterTerms * kFragment + matrices * kMatrix) / kClock;
+    c.products = sixteens * (fragments * kHaloFilterTerms * kFragment + matrices * kMatrix) / kClock;
     c.step = sixteens * kGroupWait / kClock;
     c.finish = adding(d, plan.parts, s);
 }

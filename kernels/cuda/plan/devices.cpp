@@ -32,16 +32,13 @@ constexpr Device sheet(std::string_view name,
             .start = kDevice.start,
             .start_eager = kDevice.start_eager};
 }
-constexpr Device kA100 =
-    sheet("NVIDIA A100", 108, 164, 40e6, 1.41e9, 2.04e12, 19.5e12, 156e12, 312e12);
-constexpr Device kRtx3090 =
-    sheet("NVIDIA GeForce RTX 3090", 82, 100, 6e6, 1.70e9, 0.936e12, 35.6e12, 35.6e12, 71e12);
+constexpr Device kA100 = sheet("NVIDIA A100", 108, 164, 40e6, 1.41e9, 2.04e12, 19.5e12, 156e12, 312e12);
+constexpr Device kRtx3090 = sheet("NVIDIA GeForce RTX 3090", 82, 100, 6e6, 1.70e9, 0.936e12, 35.6e12, 35.6e12, 71e12);
 constexpr Device kRtx4090 =
     sheet("NVIDIA GeForce RTX 4090", 128, 100, 72e6, 2.52e9, 1.008e12, 82.6e12, 82.6e12, 165e12);
-constexpr Device kB200 =
-    sheet("NVIDIA B200", 148, 228, 126e6, 1.85e9, 8e12, 75e12, 1100e12, 2250e12);
-constexpr Device kRtx5090 = sheet(
-    "NVIDIA GeForce RTX 5090", 170, 100, 96e6, 2.41e9, 1.792e12, 104.8e12, 104.8e12, 209.5e12);
+constexpr Device kB200 = sheet("NVIDIA B200", 148, 228, 126e6, 1.85e9, 8e12, 75e12, 1100e12, 2250e12);
+constexpr Device kRtx5090 =
+    sheet("NVIDIA GeForce RTX 5090", 170, 100, 96e6, 2.41e9, 1.792e12, 104.8e12, 104.8e12, 209.5e12);
 
 }  // namespace
 

@@ -12,8 +12,7 @@ enum class Pass { forward, data, filter };
 constexpr MatrixProduct product_of(const ConvShape& s, Pass pass, int element_bytes, double peak) {
     const int64_t window = int64_t(s.w.r) * s.w.s, c = s.x.stored_c(), k = s.y().stored_c();
     const int64_t pixels = int64_t(s.x.n) * s.y().pixels();
-    MatrixProduct p{
-        .m = pixels, .n = k, .depth = window * c, .element_bytes = element_bytes, .peak = peak};
+    MatrixProduct p{.m = pixels, .n = k, .depth = window * c, .element_bytes = element_bytes, .peak = peak};
     if (pass == Pass::data) {
         p.m = s.x.n * s.x.pixels();
         p.n = c;
@@ -57,9 +56,7 @@ constexpr Split wgmma_split_of(const MatrixProduct& p, TileSize tile) {
 // Whether Hopper's products can do it at all: the unit wants channels by 8, strides up to 8, and boxes that begin and
 // end within 128 pixels of the map's edges; the input's gradient must be a convolution of its own.
 constexpr bool fits_wgmma(const ConvShape& s, Pass pass) {
-    const auto reaches = [](int pad, int window) {
-        return pad >= -127 && pad <= 127 && pad - (window - 1) >= -128;
-    };
+    const auto reaches = [](int pad, int window) { return pad >= -127 && pad <= 127 && pad - (window - 1) >= -128; };
     if (s.x.stored_c() % 8 != 0 || s.stride > 8) return false;
     if (pass != Pass::data) return reaches(s.pad, s.w.r) && reaches(s.pad, s.w.s);
     return s.stride == 1 && s.w.r == s.w.s && reaches(s.w.r - 1 - s.pad, s.w.r);

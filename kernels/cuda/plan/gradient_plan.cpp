@@ -16,22 +16,17 @@ constexpr int64_t kMostPlaces = int64_t(1) << 30;  // blocks count them in 32 bi
 
 }  // namespace
 
-bool fits_strided(const ConvShape& s) {
-    return s.stride == 2 && (is_3x3(s) || is_1x1(s)) && s.x.stored_c() % 8 == 0;
-}
+bool fits_strided(const ConvShape& s) { return s.stride == 2 && (is_3x3(s) || is_1x1(s)) && s.x.stored_c() % 8 == 0; }
 bool fits_rows(const ConvShape& s) {
-    return is_3x3(s) && s.stride == 1 && s.x.stored_c() % 8 == 0 &&
-           places(s, ConvKernel::rows) < kMostPlaces;
+    return is_3x3(s) && s.stride == 1 && s.x.stored_c() % 8 == 0 && places(s, ConvKernel::rows) < kMostPlaces;
 }
 bool fits_taps(const ConvShape& s) {
     return is_3x3(s) && (s.stride == 1 || s.stride == 2) && s.x.stored_c() % 8 == 0 &&
-           taps_lead(s.stride, s.q()) <= most_taps_lead(s.stride) &&
-           places(s, ConvKernel::taps) < kMostPlaces;
+           taps_lead(s.stride, s.q()) <= most_taps_lead(s.stride) && places(s, ConvKernel::taps) < kMostPlaces;
 }
 
 Split filter_split(const ConvShape& s, ConvChoice choice) {
-    if (choice.kernel == ConvKernel::filter)
-        return wgmma_split_of(wgmma_product_of(s, Pass::filter), choice.tile);
+    if (choice.kernel == ConvKernel::filter) return wgmma_split_of(wgmma_product_of(s, Pass::filter), choice.tile);
     const int64_t tiles = ceil_div(s.x.stored_c(), 64) * ceil_div(s.w.k, 64);
     return split_in_waves(places(s, choice.kernel), tiles, 64);
 }

@@ -162,8 +162,7 @@ HaloPlan halo_plan(const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras 
     if (!lay_shape(s, pass, plan)) return {};
     for (int i = 0; i < kHaloTileCount; ++i) {
         const ConvChoice of = kHaloTiles[i].choice();
-        if (of.kernel == choice.kernel && of.tile == choice.tile)
-            return lay_tile(plan, i, extras) ? plan : HaloPlan{};
+        if (of.kernel == choice.kernel && of.tile == choice.tile) return lay_tile(plan, i, extras) ? plan : HaloPlan{};
     }
     return {};
 }
@@ -193,8 +192,7 @@ HaloFilterPlan halo_filter_plan(const ConvShape& s) {
         plan.sizes.gradients_at = gradients_at;
         plan.shared_bytes = size_t(std::max(end, sums));
         plan.parts = std::clamp(kProcessors / (plan.slices_k * plan.slices_terms), 1, g.tiles);
-        if (const int forced = conv_forced().parts; forced > 0)
-            plan.parts = std::min(plan.parts, forced);
+        if (const int forced = conv_forced().parts; forced > 0) plan.parts = std::min(plan.parts, forced);
         break;
     }
     return plan;

@@ -43,9 +43,7 @@ struct HaloSizes {
     constexpr int pixels_out() const { return n * p * q; }
     // Of a tile: how many pixels it has, which lie in one piece from tile_pixels() times its number on, and its images,
     // as the group_of-th so many. Right for tiles * strips < 2^32.
-    constexpr int pixels_of(int tile) const {
-        return std::min(tile_pixels(), pixels_out() - tile * tile_pixels());
-    }
+    constexpr int pixels_of(int tile) const { return std::min(tile_pixels(), pixels_out() - tile * tile_pixels()); }
     constexpr int group_of(int tile) const { return int(uint64_t(tile) * strip_reciprocal >> 32); }
 };
 
@@ -60,8 +58,7 @@ struct HaloTile {
     constexpr int n() const { return warps_n * pieces * 8; }
     constexpr int warps() const { return warps_m * warps_n; }
     constexpr ConvChoice choice() const {
-        return {products == HaloProducts::wgmma ? ConvKernel::halo_wgmma : ConvKernel::halo,
-                {m(), n()}};
+        return {products == HaloProducts::wgmma ? ConvKernel::halo_wgmma : ConvKernel::halo, {m(), n()}};
     }
 };
 // Behind each a layer that takes it, at batch 256: channels in and out, the map, /2 for stride 2, and of 3 channels the

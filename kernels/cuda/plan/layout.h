@@ -9,9 +9,7 @@ namespace fp {
 constexpr int nhwc_block(int channels) { return int(round_up(channels, 8)); }
 // Pixels that are no multiple of 32 bytes share sectors of memory, which costs wide maps more than the padding: on an
 // H200 a 3x3 of 353 channels to 378 at 7x7 took 114 us, of 368 to 378 81, and a pruned ResNet-18 1415 and 1335.
-constexpr int nhwc_block_bf16(int channels) {
-    return int(round_up(channels, channels >= 96 ? 16 : 8));
-}
+constexpr int nhwc_block_bf16(int channels) { return int(round_up(channels, channels >= 96 ? 16 : 8)); }
 constexpr int nhwc_image_block(int channels) { return int(round_up(channels, 4)); }
 constexpr Filter krsc_filter(int k, int c, int r, int s, int x_block) {
     return {.k = k, .c = c, .r = r, .s = s, .k_block = 1, .c_block = x_block};

@@ -11,9 +11,8 @@ struct Row {
     std::string_view name;
     double maps, residual, without_relu, share;
 };
-constexpr double kBits = 1.0 / 16;  // of a ReLU, one an element
-constexpr double kPooled =
-    0.25 + 0.25 / 2;  // a quarter of the pixels, and a byte of argmax for each
+constexpr double kBits = 1.0 / 16;           // of a ReLU, one an element
+constexpr double kPooled = 0.25 + 0.25 / 2;  // a quarter of the pixels, and a byte of argmax for each
 constexpr Row kRows[kMovings] = {
     {Moving::normalize, "normalize", 2, 1 + kBits, 0, 1},
     {Moving::normalize_pair, "normalize_pair", 3 + kBits, 0, 0, 1},
@@ -50,8 +49,7 @@ Cost cost(const Device& d, Moving kernel, double bytes) {
 
 double bytes_of(Moving kernel, const Map& x, bool residual, bool relu) {
     const Row& row = row_of(kernel);
-    return 2.0 * double(x.stored()) *
-           (row.maps + (residual ? row.residual : 0) + (relu ? 0 : row.without_relu));
+    return 2.0 * double(x.stored()) * (row.maps + (residual ? row.residual : 0) + (relu ? 0 : row.without_relu));
 }
 
 Cost finishing(const Device& d, int channels) {

@@ -41,9 +41,7 @@ int patch_rows(const ConvSizes& g, TileSize tile) { return tile.m + 2 * (g.w + 2
 int stages_beside(int others, int bytes) {
     return std::min(kMostStages, (kMostSharedBytes - kStreamBarrierBytes - others) / bytes);
 }
-int patch_bytes(const ConvSizes& g, TileSize tile) {
-    return int(round_up(patch_rows(g, tile), 8)) * kPanelRowBytes;
-}
+int patch_bytes(const ConvSizes& g, TileSize tile) { return int(round_up(patch_rows(g, tile), 8)) * kPanelRowBytes; }
 int patch_stages(const ConvSizes& g, TileSize tile) {
     const int others = kPatches * patch_bytes(g, tile) + 2 * kStagingBytesOfConsumer;
     return stages_beside(others, tile.n * kPanelRowBytes);
@@ -67,8 +65,7 @@ StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches) {
         // Who waits for a turn holds the ring: what the one before does until then must be in it.
         plan.skew = std::min(kPatchSide, plan.stages / kPatchSide) - 1;
     } else {
-        plan.stages =
-            stages_beside(consumers * kStagingBytesOfConsumer, (tile.m + tile.n) * kPanelRowBytes);
+        plan.stages = stages_beside(consumers * kStagingBytesOfConsumer, (tile.m + tile.n) * kPanelRowBytes);
         plan.skew = std::min({steps - 1, plan.stages - 1, (plan.stages - 1) / (consumers - 1)});
     }
     return plan;
@@ -79,16 +76,14 @@ StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches) {
 // A copy brings at most 1024 pixels, a row of taps is multiplied together where outputs are few (so two rows of stages
 // at least), and two taps of 128 outputs want as many again on their way.
 bool fits_patches(const ConvSizes& g, TileSize tile) {
-    return g.r == 3 && g.s == 3 && g.pad == 1 && g.stride == 1 &&
-           padded_pixels(g) < int64_t(1) << 30 && patch_rows(g, tile) <= 1024 &&
-           patch_stages(g, tile) >= (tile.n == 64 ? 6 : 4);
+    return g.r == 3 && g.s == 3 && g.pad == 1 && g.stride == 1 && padded_pixels(g) < int64_t(1) << 30 &&
+           patch_rows(g, tile) <= 1024 && patch_stages(g, tile) >= (tile.n == 64 ? 6 : 4);
 }
 
 PixelPlan pixel_plan(const ConvShape& s, Pass pass, ConvChoice choice) {
     PixelPlan plan{.kernel = choice.kernel, .tile = choice.tile};
     if (choice.kernel != ConvKernel::pixels)
-        plan.stream =
-            stream_plan(sizes_of(s, pass), choice.tile, choice.kernel == ConvKernel::patch);
+        plan.stream = stream_plan(sizes_of(s, pass), choice.tile, choice.kernel == ConvKernel::patch);
     return plan;
 }
 

@@ -16,12 +16,11 @@ constexpr int kProcessors = 132;
 // What a device can do, a second.
 struct Device {
     std::string_view name;
-    bool
-        measured;  // else from data sheets, and what they do not say scaled from the H200 (cuda/plan/devices.cpp)
+    bool measured;  // else from data sheets, and what they do not say scaled from the H200 (cuda/plan/devices.cpp)
     int multiprocessors;
     int shared_bytes;  // of one multiprocessor
     double l2_bytes;
-    double hbm, l2;  // bytes: read and written by a copy; from L2 into shared memory
+    double hbm, l2;                         // bytes: read and written by a copy; from L2 into shared memory
     double ffma, tf32_matrix, bf16_matrix;  // flops; bf16: wgmma from shared memory
     double exponentials;
     double start,
@@ -59,13 +58,11 @@ struct TileSize {
     bool operator==(const TileSize&) const = default;
 };
 
-constexpr int64_t tiles_of(const MatrixProduct& p, TileSize t) {
-    return ceil_div(p.m, t.m) * ceil_div(p.n, t.n);
-}
+constexpr int64_t tiles_of(const MatrixProduct& p, TileSize t) { return ceil_div(p.m, t.m) * ceil_div(p.n, t.n); }
 
 struct TileCost {
     TileSize tile;
-    double share;  // of the peak that a full device of such blocks reaches (expected, not measured)
+    double share;      // of the peak that a full device of such blocks reaches (expected, not measured)
     int resident = 2;  // blocks on one multiprocessor
 };
 
@@ -80,8 +77,7 @@ constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
     const int64_t wave = int64_t(kProcessors) * c.resident;
     const int64_t blocks = p.split ? down * across : round_up(down * across, wave);
     const int64_t lines = p.split ? across * p.m + down * p.n : blocks * (c.tile.m + c.tile.n);
-    const double multiply =
-        double(blocks) * double(p.depth) * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
+    const double multiply = double(blocks) * double(p.depth) * 2 * c.tile.m * c.tile.n / (p.peak * c.share);
     const double load = double(lines) * double(p.depth) * p.element_bytes / kTileLoad;
     return std::max(multiply, load);
 }
@@ -97,9 +93,7 @@ constexpr TileCost best_tile(const MatrixProduct& p, const TileCost (&choices)[k
 
 // What a kernel should take that reads and writes `bytes` of memory once.
 template <size_t kChoices>
-constexpr double expected_seconds(const MatrixProduct& p,
-                                  const TileCost (&choices)[kChoices],
-                                  double bytes) {
+constexpr double expected_seconds(const MatrixProduct& p, const TileCost (&choices)[kChoices], double bytes) {
     return kDevice.start + std::max(tile_seconds(p, best_tile(p, choices)), bytes / kDevice.hbm);
 }
 

@@ -24,8 +24,7 @@ struct SwathPlace {
 struct Swath {
     static constexpr int kThreads = 256, kMostAcross = 32;
     static constexpr int kResident = 3;  // blocks on a multiprocessor at a time
-    static constexpr int64_t kMostPacks =
-        (int64_t(1) << 31) - (int64_t(1) << 24);  // 34 GB: places are 32 bits
+    static constexpr int64_t kMostPacks = (int64_t(1) << 31) - (int64_t(1) << 24);  // 34 GB: places are 32 bits
 
     int rows, packs;
     int groups, across, down;
@@ -54,16 +53,15 @@ struct Swath {
 
 // `pack`: channels of 16 bytes. Blocks take at most `most_run` steps, and more where there would be more than
 // `most_stretches` stretches.
-inline Swath swath_of(
-    const Map& m, int pack, int64_t most_abreast, int64_t most_run, int64_t most_stretches) {
-    FP_CHECK(m.stored() / pack <= Swath::kMostPacks, "a map of ", m.stored() / pack,
-             " packs of 16 bytes; the most is ", Swath::kMostPacks);
+inline Swath swath_of(const Map& m, int pack, int64_t most_abreast, int64_t most_run, int64_t most_stretches) {
+    FP_CHECK(m.stored() / pack <= Swath::kMostPacks, "a map of ", m.stored() / pack, " packs of 16 bytes; the most is ",
+             Swath::kMostPacks);
     const int64_t rows = int64_t(m.n) * m.pixels(), packs = m.stored_c() / pack;
     const int64_t groups = ceil_div(packs, Swath::kMostAcross), across = ceil_div(packs, groups);
     const int64_t down = Swath::kThreads / across, steps = ceil_div(rows, down);
     const int64_t abreast = std::clamp<int64_t>(most_abreast / groups, 1, steps);
-    const int64_t run = std::max(std::min(ceil_div(steps, abreast), most_run),
-                                 ceil_div(steps, abreast * most_stretches));
+    const int64_t run =
+        std::max(std::min(ceil_div(steps, abreast), most_run), ceil_div(steps, abreast * most_stretches));
     return {.rows = int(rows),
             .packs = int(packs),
             .groups = int(groups),
@@ -81,9 +79,7 @@ inline Swath swath_of_map(const Map& m, int pack) {
     return swath_of(m, pack, kSwathBlocks, kSwathRun, int64_t(1) << 30);
 }
 // For one that leaves sums of each chunk: few chunks, because another kernel adds them.
-inline Swath swath_of_sums(const Map& m, int pack) {
-    return swath_of(m, pack, kSwathBlocks, kSwathRun, 4);
-}
+inline Swath swath_of_sums(const Map& m, int pack) { return swath_of(m, pack, kSwathBlocks, kSwathRun, 4); }
 // For one that leaves moments: the rows of a chunk follow each other.
 inline Swath swath_of_moments(const Map& m, int pack) {
     const int64_t groups = ceil_div(m.stored_c() / pack, Swath::kMostAcross);
@@ -97,8 +93,7 @@ struct Divider {
     static constexpr Divider of(int64_t by) {
         uint32_t shift = 0;
         while ((int64_t(1) << shift) < by) ++shift;
-        const auto multiply =
-            uint32_t((((uint64_t(1) << shift) - uint64_t(by)) << 32) / uint64_t(by) + 1);
+        const auto multiply = uint32_t((((uint64_t(1) << shift) - uint64_t(by)) << 32) / uint64_t(by) + 1);
         return {uint32_t(by), multiply, shift};
     }
     // Returns what remains; `n` becomes the quotient.

@@ -16,10 +16,7 @@ namespace fp::FP_MACHINE {
 namespace {
 
 template <class A>
-__global__ void avgpool_forward_kernel(const A* __restrict__ x,
-                                       A* __restrict__ y,
-                                       AvgPoolShape s,
-                                       int64_t packs) {
+__global__ void avgpool_forward_kernel(const A* __restrict__ x, A* __restrict__ y, AvgPoolShape s, int64_t packs) {
     const int64_t index = flat_index();
     if (index >= packs) return;
     constexpr int kSize = Pack<A>::kSize;
@@ -41,19 +38,16 @@ __global__ void avgpool_forward_kernel(const A* __restrict__ x,
 }
 
 template <class A>
-__global__ void avgpool_backward_kernel(
-    const A* __restrict__ dy, A* dx, AvgPoolShape s, Write write, int64_t packs) {
+__global__ void avgpool_backward_kernel(const A* __restrict__ dy, A* dx, AvgPoolShape s, Write write, int64_t packs) {
     const int64_t index = flat_index();
     if (index >= packs) return;
     constexpr int kSize = Pack<A>::kSize;
     const PackPlace at(index, s.x.stored_c() / kSize, s.x.h, s.x.w);
     Pack<A> sum{};
     // The cells that contain row h are those from floor(h p / H) on, as long as they begin at or above h.
-    for (int i = int(int64_t(at.row) * s.p / s.x.h); i < s.p && s.first(i, s.x.h, s.p) <= at.row;
-         ++i) {
+    for (int i = int(int64_t(at.row) * s.p / s.x.h); i < s.p && s.first(i, s.x.h, s.p) <= at.row; ++i) {
         const int rows = s.last(i, s.x.h, s.p) - s.first(i, s.x.h, s.p);
-        for (int j = int(int64_t(at.column) * s.q / s.x.w);
-             j < s.q && s.first(j, s.x.w, s.q) <= at.column; ++j) {
+        for (int j = int(int64_t(at.column) * s.q / s.x.w); j < s.q && s.first(j, s.x.w, s.q) <= at.column; ++j) {
             const int columns = s.last(j, s.x.w, s.q) - s.first(j, s.x.w, s.q);
             const int64_t cell = (at.sample * s.p + i) * s.q + j;
             const Pack<A> g = load_pack(dy + cell * s.x.stored_c() + at.pack * kSize);
@@ -68,10 +62,7 @@ __global__ void avgpool_backward_kernel(
 constexpr int kPixelLanes = 8, kPacksAcross = 32, kPixelLoads = 4;
 
 template <class A>
-__global__ void avgpool_forward_one_kernel(const A* __restrict__ x,
-                                           A* __restrict__ y,
-                                           int pixels,
-                                           int packs) {
+__global__ void avgpool_forward_one_kernel(const A* __restrict__ x, A* __restrict__ y, int pixels, int packs) {
     constexpr int kSize = Pack<A>::kSize;
     SHARED(float, of_lane, [kPixelLanes][kSize][kPacksAcross]);
     const int across = thread_index() % kPacksAcross, lane = thread_index() / kPacksAcross;
@@ -84,8 +75,7 @@ __global__ void avgpool_forward_one_kernel(const A* __restrict__ x,
             UNROLL
             for (int k = 0; k < kPixelLoads; ++k)
                 if (pixel + k * kPixelLanes < pixels)
-                    raw[k] = ldg(reinterpret_cast<const uint4*>(x) + first +
-                                 int64_t(pixel + k * kPixelLanes) * packs);
+                    raw[k] = ldg(reinterpret_cast<const uint4*>(x) + first + int64_t(pixel + k * kPixelLanes) * packs);
             UNROLL
             for (int k = 0; k < kPixelLoads; ++k) {
                 const Pack<A> v = unpacked<A>(raw[k]);
@@ -106,8 +96,7 @@ __global__ void avgpool_forward_one_kernel(const A* __restrict__ x,
 }
 
 template <class A>
-__global__ void avgpool_backward_one_kernel(
-    const A* __restrict__ dy, A* dx, int pixels, int packs, Write write) {
+__global__ void avgpool_backward_one_kernel(const A* __restrict__ dy, A* dx, int pixels, int packs, Write write) {
     constexpr int kSize = Pack<A>::kSize;
     const int across = thread_index() % kPacksAcross, lane = thread_index() / kPacksAcross;
     const int pack = int(blockIdx.y) * kPacksAcross + across;
@@ -116,40 +105,35 @@ __global__ void avgpool_backward_one_kernel(
     UNROLL
     for (float& e : g.v) e /= float(pixels);
     for (int pixel = lane; pixel < pixels; pixel += kPixelLanes)
-        store_gradient(dx + ((int64_t(blockIdx.x) * pixels + pixel) * packs + pack) * kSize, g,
-                       write);
+        store_gradient(dx + ((int64_t(blockIdx.x) * pixels + pixel) * packs + pack) * kSize, g, write);
 }
 
 inline bool to_one(const AvgPoolShape& s) { return s.p == 1 && s.q == 1; }
 inline Grid one_grid(const AvgPoolShape& s, int packs, const Place& at = Place::current()) {
-    return {.blocks = s.x.n,
-            .blocks_y = ceil_div(packs, kPacksAcross),
-            .threads = kPacksAcross * kPixelLanes,
-            .at = at};
+    return {
+        .blocks = s.x.n, .blocks_y = ceil_div(packs, kPacksAcross), .threads = kPacksAcross * kPixelLanes, .at = at};
 }
 
 template <class A>
 void forward(const AvgPoolShape& s, const AvgPool::Forward& args, Stream stream) {
     if (to_one(s)) {
         const int of_pixel = s.x.stored_c() / Pack<A>::kSize;
-        return launch(avgpool_forward_one_kernel<A>, one_grid(s, of_pixel), stream, as<A>(args.x),
-                      as<A>(args.y), int(s.x.pixels()), of_pixel);
+        return launch(avgpool_forward_one_kernel<A>, one_grid(s, of_pixel), stream, as<A>(args.x), as<A>(args.y),
+                      int(s.x.pixels()), of_pixel);
     }
     const int64_t packs = s.y().stored() / Pack<A>::kSize;
-    launch(avgpool_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.x), as<A>(args.y), s,
-           packs);
+    launch(avgpool_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.x), as<A>(args.y), s, packs);
 }
 
 template <class A>
 void backward(const AvgPoolShape& s, const AvgPool::Backward& args, Stream stream) {
     if (to_one(s)) {
         const int of_pixel = s.x.stored_c() / Pack<A>::kSize;
-        return launch(avgpool_backward_one_kernel<A>, one_grid(s, of_pixel), stream, as<A>(args.dy),
-                      as<A>(args.dx), int(s.x.pixels()), of_pixel, args.write);
+        return launch(avgpool_backward_one_kernel<A>, one_grid(s, of_pixel), stream, as<A>(args.dy), as<A>(args.dx),
+                      int(s.x.pixels()), of_pixel, args.write);
     }
     const int64_t packs = s.x.stored() / Pack<A>::kSize;
-    launch(avgpool_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), s,
-           args.write, packs);
+    launch(avgpool_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), as<A>(args.dx), s, args.write, packs);
 }
 
 }  // namespace

@@ -46,11 +46,8 @@ struct Winners {  // the argmax bytes of a pack
 };
 
 template <class A>
-__global__ void maxpool_forward_kernel(const A* __restrict__ x,
-                                       A* __restrict__ y,
-                                       uint8_t* __restrict__ argmax,
-                                       MaxPoolShape s,
-                                       int64_t packs) {
+__global__ void maxpool_forward_kernel(
+    const A* __restrict__ x, A* __restrict__ y, uint8_t* __restrict__ argmax, MaxPoolShape s, int64_t packs) {
     const int64_t index = flat_index();
     if (index >= packs) return;
     constexpr int kSize = Pack<A>::kSize;
@@ -82,12 +79,8 @@ __global__ void maxpool_forward_kernel(const A* __restrict__ x,
 }
 
 template <class A>
-__global__ void maxpool_backward_kernel(const A* __restrict__ dy,
-                                        const uint8_t* __restrict__ argmax,
-                                        A* dx,
-                                        MaxPoolShape s,
-                                        Write write,
-                                        int64_t packs) {
+__global__ void maxpool_backward_kernel(
+    const A* __restrict__ dy, const uint8_t* __restrict__ argmax, A* dx, MaxPoolShape s, Write write, int64_t packs) {
     const int64_t index = flat_index();
     if (index >= packs) return;
     constexpr int kSize = Pack<A>::kSize;
@@ -114,12 +107,8 @@ __global__ void maxpool_backward_kernel(const A* __restrict__ dy,
 // ---- Columns (pool_patch.cuh): the shapes that networks have
 
 template <int kWindow, int kStride>
-__global__ void __launch_bounds__(Columns::kThreads, 3)
-    maxpool_forward_column_kernel(const bf16* __restrict__ x,
-                                  bf16* __restrict__ y,
-                                  uint8_t* __restrict__ argmax,
-                                  MaxPoolShape s,
-                                  Columns columns) {
+__global__ void __launch_bounds__(Columns::kThreads, 3) maxpool_forward_column_kernel(
+    const bf16* __restrict__ x, bf16* __restrict__ y, uint8_t* __restrict__ argmax, MaxPoolShape s, Columns columns) {
     const ColumnPlace at = place_on(columns);
     if (at.inside) pool_column<kWindow, kStride>(PlainValues(), x, y, argmax, s, at);
 }
@@ -142,8 +131,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
         const int offset = ((at.sample * p + i) * q + at.column + j) * c + at.pack * kSize;
         return PooledGradient<A>::load(dy, argmax, offset, i < p && at.column + j < q);
     };
-    Reaching<A> reaching{pooled(at.first, 0), pooled(at.first, 1), pooled(at.first + 1, 0),
-                         pooled(at.first + 1, 1)};
+    Reaching<A> reaching{pooled(at.first, 0), pooled(at.first, 1), pooled(at.first + 1, 0), pooled(at.first + 1, 1)};
     for (int i = at.first; i < at.end; ++i) {
         const auto next = pooled(i + 2, 0), next_b = pooled(i + 2, 1);  // prefetched
         Pack<A> g[2][2];
@@ -157,8 +145,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
         UNROLL
         for (int r = 0; r < 2; ++r) {
             if (2 * i + r >= s.x.h) continue;
-            const int offset =
-                ((at.sample * s.x.h + 2 * i + r) * s.x.w + 2 * at.column) * c + at.pack * kSize;
+            const int offset = ((at.sample * s.x.h + 2 * i + r) * s.x.w + 2 * at.column) * c + at.pack * kSize;
             store_gradient(dx + offset, g[r][0], write);
             if (second_column) store_gradient(dx + offset + c, g[r][1], write);
         }
@@ -196,8 +183,7 @@ __global__ void __launch_bounds__(Columns::kThreads, 3)
             for (int e = 0; e < kSize; ++e) g.v[e] = a.tap(e) == k ? a.gradient(e) : 0;
             const int row = 2 * i + k / 2;
             if (row >= s.x.h || (k % 2 == 1 && !second_column)) continue;
-            const int offset =
-                ((at.sample * s.x.h + row) * s.x.w + 2 * at.column + k % 2) * c + at.pack * kSize;
+            const int offset = ((at.sample * s.x.h + row) * s.x.w + 2 * at.column + k % 2) * c + at.pack * kSize;
             store_gradient(dx + offset, g, write);
         }
     }
@@ -210,30 +196,26 @@ void forward(const MaxPoolShape& s, const MaxPool::Forward& args, Stream stream)
         const bool three = s.window == 3 && s.stride == 2, two = s.window == 2 && s.stride == 2;
         if (Columns::hold(s.x) && (three || two)) {
             const Columns columns = output_columns(s);
-            return launch(
-                three ? maxpool_forward_column_kernel<3, 2> : maxpool_forward_column_kernel<2, 2>,
-                column_grid(columns), stream, as<A>(args.x), as<A>(args.y), args.argmax, s,
-                columns);
+            return launch(three ? maxpool_forward_column_kernel<3, 2> : maxpool_forward_column_kernel<2, 2>,
+                          column_grid(columns), stream, as<A>(args.x), as<A>(args.y), args.argmax, s, columns);
         }
     }
     const int64_t packs = s.y().stored() / Pack<A>::kSize;
-    launch(maxpool_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.x), as<A>(args.y),
-           args.argmax, s, packs);
+    launch(maxpool_forward_kernel<A>, flat_grid(packs), stream, as<A>(args.x), as<A>(args.y), args.argmax, s, packs);
 }
 
 template <class A>
 void backward(const MaxPoolShape& s, const MaxPool::Backward& args, Stream stream) {
-    const bool three = s.window == 3 && s.stride == 2 && s.pad == 1,
-               two = s.window == 2 && s.stride == 2 && s.pad == 0;
+    const bool three = s.window == 3 && s.stride == 2 && s.pad == 1, two = s.window == 2 && s.stride == 2 && s.pad == 0;
     if (Columns::hold(s.x) && (three || two)) {
         const Columns columns = patch_columns(s, Pack<A>::kSize);
         return launch(three ? maxpool_backward_patch_kernel<A> : maxpool_backward_square_kernel<A>,
-                      column_grid(columns), stream, as<A>(args.dy), args.argmax, as<A>(args.dx),
-                      args.write, s, columns);
+                      column_grid(columns), stream, as<A>(args.dy), args.argmax, as<A>(args.dx), args.write, s,
+                      columns);
     }
     const int64_t packs = s.x.stored() / Pack<A>::kSize;
-    launch(maxpool_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), args.argmax,
-           as<A>(args.dx), s, args.write, packs);
+    launch(maxpool_backward_kernel<A>, flat_grid(packs), stream, as<A>(args.dy), args.argmax, as<A>(args.dx), s,
+           args.write, packs);
 }
 
 }  // namespace

@@ -39,10 +39,7 @@ struct PooledGradient {
     uint4 dy;
     unsigned taps[kWords];
 
-    __device__ __forceinline__ static PooledGradient load(const A* dy,
-                                                          const uint8_t* argmax,
-                                                          int offset,
-                                                          bool exists) {
+    __device__ __forceinline__ static PooledGradient load(const A* dy, const uint8_t* argmax, int offset, bool exists) {
         PooledGradient p{{}, {}};
         UNROLL
         for (int i = 0; i < kWords; ++i) p.taps[i] = ~0u;
@@ -148,8 +145,7 @@ __device__ __forceinline__ void pool_column(const Values& values,
         const int offset = ((at.sample * s.x.h + h) * s.x.w + left) * c + at.pack * 8;
         UNROLL
         for (int t = 0; t < kWindow; ++t)
-            if (in[t] && h >= 0 && h < s.x.h)
-                raw[t] = ldg(reinterpret_cast<const uint4*>(x + offset + t * c));
+            if (in[t] && h >= 0 && h < s.x.h) raw[t] = ldg(reinterpret_cast<const uint4*>(x + offset + t * c));
     };
     const auto row = [&](int h, const uint4(&raw)[kWindow], int(&keys)[8]) {
         UNROLL
@@ -172,8 +168,7 @@ __device__ __forceinline__ void pool_column(const Values& values,
         for (int r = 0; r < kStride; ++r) load(top + kOverlap + r, raw[r]);
         int best[8];
         UNROLL
-        for (int e = 0; e < 8; ++e)
-            best[e] = kOverlap == 1 ? shared[e] + kWindow * (kWindow - 1) : Values::kNone;
+        for (int e = 0; e < 8; ++e) best[e] = kOverlap == 1 ? shared[e] + kWindow * (kWindow - 1) : Values::kNone;
         UNROLL
         for (int r = 0; r < kStride; ++r) {
             int keys[8];
@@ -187,8 +182,7 @@ __device__ __forceinline__ void pool_column(const Values& values,
         const int offset = ((at.sample * s.p() + p) * s.q() + at.column) * c + at.pack * 8;
         unsigned pairs[4], taps[2] = {};
         UNROLL
-        for (int i = 0; i < 4; ++i)
-            pairs[i] = Values::bits(best[2 * i]) >> 16 | Values::bits(best[2 * i + 1]);
+        for (int i = 0; i < 4; ++i) pairs[i] = Values::bits(best[2 * i]) >> 16 | Values::bits(best[2 * i + 1]);
         stg(reinterpret_cast<uint4*>(y + offset), uint4{pairs[0], pairs[1], pairs[2], pairs[3]});
         if (!argmax) continue;
         UNROLL

@@ -17,14 +17,10 @@ namespace fp::FP_MACHINE {
 
 // What a pair of elements adds to the sum.
 struct Product {
-    __device__ static float add(float a, float b, float sum) {
-        return fused_multiply_add(a, b, sum);
-    }
+    __device__ static float add(float a, float b, float sum) { return fused_multiply_add(a, b, sum); }
 };
 struct SquaredDifference {
-    __device__ static float add(float a, float b, float sum) {
-        return fused_multiply_add(a - b, a - b, sum);
-    }
+    __device__ static float add(float a, float b, float sum) { return fused_multiply_add(a - b, a - b, sum); }
 };
 
 template <int kM_, int kN_, class Term = Product>
@@ -49,16 +45,13 @@ struct GemmTile {
         for (int k = 0; k < kK; ++k) {
             float row_values[kRows], column_values[kColumns];
             UNROLL
-            for (int g = 0; g < kRowGroups; ++g)
-                read4(&a[k][first_row() + 64 * g], row_values + 4 * g);
+            for (int g = 0; g < kRowGroups; ++g) read4(&a[k][first_row() + 64 * g], row_values + 4 * g);
             UNROLL
-            for (int g = 0; g < kColumnGroups; ++g)
-                read4(&b[k][first_column() + 64 * g], column_values + 4 * g);
+            for (int g = 0; g < kColumnGroups; ++g) read4(&b[k][first_column() + 64 * g], column_values + 4 * g);
             UNROLL
             for (int i = 0; i < kRows; ++i) {
                 UNROLL
-                for (int j = 0; j < kColumns; ++j)
-                    sums[i][j] = Term::add(row_values[i], column_values[j], sums[i][j]);
+                for (int j = 0; j < kColumns; ++j) sums[i][j] = Term::add(row_values[i], column_values[j], sums[i][j]);
             }
         }
     }

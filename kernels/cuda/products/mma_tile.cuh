@@ -23,9 +23,7 @@ struct Bf16 {
     static constexpr int kDepth = 16;  // of one mma
     static constexpr double kPeak = kDevice.bf16_matrix;
     __device__ static void round(uint32_t (&)[4]) {}
-    __device__ static void multiply(float (&d)[4],
-                                    const uint32_t (&a)[kParts][4],
-                                    const uint32_t (&b)[kParts][2]) {
+    __device__ static void multiply(float (&d)[4], const uint32_t (&a)[kParts][4], const uint32_t (&b)[kParts][2]) {
         mma_bf16(d, a[0], b[0]);
     }
 };
@@ -39,9 +37,7 @@ struct Tf32 {
         UNROLL
         for (uint32_t& e : r) e = to_tf32(std::bit_cast<float>(e));
     }
-    __device__ static void multiply(float (&d)[4],
-                                    const uint32_t (&a)[kParts][4],
-                                    const uint32_t (&b)[kParts][2]) {
+    __device__ static void multiply(float (&d)[4], const uint32_t (&a)[kParts][4], const uint32_t (&b)[kParts][2]) {
         mma_tf32(d, a[0], b[0]);
     }
 };
@@ -54,9 +50,7 @@ struct Fp16x3 {
     static constexpr int kDepth = 16;
     static constexpr double kPeak = kDevice.bf16_matrix / 3;
     __device__ static void round(uint32_t (&)[4]) {}
-    __device__ static void multiply(float (&d)[4],
-                                    const uint32_t (&a)[kParts][4],
-                                    const uint32_t (&b)[kParts][2]) {
+    __device__ static void multiply(float (&d)[4], const uint32_t (&a)[kParts][4], const uint32_t (&b)[kParts][2]) {
         mma_f16(d, a[1], b[0]);
         mma_f16(d, a[0], b[1]);
         mma_f16(d, a[0], b[0]);
@@ -73,12 +67,8 @@ struct LinesOfK {
     static constexpr int kStride = (64 + 16) / int(sizeof(Element));
     static constexpr int kPart = kLines * kStride;  // elements
     static constexpr int kBytes = Type::kParts * kPart * int(sizeof(Element));
-    __device__ static Element* at(Element* panel, int line, int k) {
-        return panel + line * kStride + k;
-    }
-    __device__ static const Element* at(const Element* panel, int line, int k) {
-        return panel + line * kStride + k;
-    }
+    __device__ static Element* at(Element* panel, int line, int k) { return panel + line * kStride + k; }
+    __device__ static const Element* at(const Element* panel, int line, int k) { return panel + line * kStride + k; }
 
     // 16 lines as A; 16 lines as two Bs side by side. To ldmatrix four bytes of TF32 are a pair of 16 bits:
     // a lane gets the very element that its fragment wants.
@@ -101,20 +91,15 @@ struct KOfLines {
     static constexpr int kStride = kLines + 8;
     static constexpr int kPart = kStageDepth<Type> * kStride;  // elements
     static constexpr int kBytes = Type::kParts * kPart * int(sizeof(Element));
-    __device__ static Element* at(Element* panel, int line, int k) {
-        return panel + k * kStride + line;
-    }
-    __device__ static const Element* at(const Element* panel, int line, int k) {
-        return panel + k * kStride + line;
-    }
+    __device__ static Element* at(Element* panel, int line, int k) { return panel + k * kStride + line; }
+    __device__ static const Element* at(const Element* panel, int line, int k) { return panel + k * kStride + line; }
 
     __device__ static void load_a(const Element* panel, int line, int k, uint32_t (&r)[4]) {
         const int l = lane_index();
         if constexpr (sizeof(Element) == 2) {
             ldmatrix_x4_trans(r, at(panel, line + l / 8 % 2 * 8, k + l % 8 + l / 16 * 8));
         } else {
-            for (int i = 0; i < 4; ++i)
-                r[i] = to_tf32(*at(panel, line + l / 4 + i % 2 * 8, k + l % 4 + i / 2 * 4));
+            for (int i = 0; i < 4; ++i) r[i] = to_tf32(*at(panel, line + l / 4 + i % 2 * 8, k + l % 4 + i / 2 * 4));
         }
     }
     __device__ static void load_b(const Element* panel, int line, int k, uint32_t (&r)[4]) {
@@ -122,8 +107,7 @@ struct KOfLines {
         if constexpr (sizeof(Element) == 2) {
             ldmatrix_x4_trans(r, at(panel, line + l / 16 * 8, k + l % 8 + l / 8 % 2 * 8));
         } else {
-            for (int i = 0; i < 4; ++i)
-                r[i] = to_tf32(*at(panel, line + l / 4 + i / 2 * 8, k + l % 4 + i % 2 * 4));
+            for (int i = 0; i < 4; ++i) r[i] = to_tf32(*at(panel, line + l / 4 + i / 2 * 8, k + l % 4 + i % 2 * 4));
         }
     }
 };
@@ -143,28 +127,23 @@ struct MmaTile {
 
     static constexpr int kResultStride = kN + 8;  // floats, of the tile on its way out
     template <class A, class B>
-    static constexpr size_t kSharedBytes = std::max<size_t>(
-        size_t(kStages) * (A::kBytes + B::kBytes), size_t(kM) * kResultStride * sizeof(float));
+    static constexpr size_t kSharedBytes = std::max<size_t>(size_t(kStages) * (A::kBytes + B::kBytes),
+                                                            size_t(kM) * kResultStride * sizeof(float));
 
     // A, B: LinesOfK or KOfLines. source.copy(a, b) starts the copies of the next stage's panels. seen(step) is
     // called behind each step's products; the sum ends at `depth`, whose rest of a stage is not multiplied.
     template <class A, class B, class Source>
-    __device__ static void accumulate(Source& source,
-                                      int steps,
-                                      unsigned char* shared,
-                                      Sums& sums) {
+    __device__ static void accumulate(Source& source, int steps, unsigned char* shared, Sums& sums) {
         accumulate<A, B>(source, steps * kDepth, shared, sums, [](int) {});
     }
     template <class A, class B, class Source, class Seen>
-    __device__ static void accumulate(
-        Source& source, int depth, unsigned char* shared, Sums& sums, Seen seen) {
+    __device__ static void accumulate(Source& source, int depth, unsigned char* shared, Sums& sums, Seen seen) {
         const int steps = (depth + kDepth - 1) / kDepth;
         const auto panel_a = [&](int step) {
             return reinterpret_cast<Element*>(shared + step % kStages * (A::kBytes + B::kBytes));
         };
         const auto panel_b = [&](int step) {
-            return reinterpret_cast<Element*>(shared + step % kStages * (A::kBytes + B::kBytes) +
-                                              A::kBytes);
+            return reinterpret_cast<Element*>(shared + step % kStages * (A::kBytes + B::kBytes) + A::kBytes);
         };
         for (int step = 0; step < kStages - 1; ++step) {
             if (step < steps) source.copy(panel_a(step), panel_b(step));
@@ -193,11 +172,9 @@ struct MmaTile {
         for (int i = 0; i < kFragmentsM; ++i) {
             UNROLL
             for (int j = 0; j < kFragmentsN; ++j) {
-                float* at = tile + (first_row() + i * 16 + l / 4) * kResultStride + first_column() +
-                            j * 8 + l % 4 * 2;
+                float* at = tile + (first_row() + i * 16 + l / 4) * kResultStride + first_column() + j * 8 + l % 4 * 2;
                 *reinterpret_cast<float2*>(at) = float2{sums[i][j][0], sums[i][j][1]};
-                *reinterpret_cast<float2*>(at + 8 * kResultStride) =
-                    float2{sums[i][j][2], sums[i][j][3]};
+                *reinterpret_cast<float2*>(at + 8 * kResultStride) = float2{sums[i][j][2], sums[i][j][3]};
             }
         }
         block_sync();
@@ -245,8 +222,7 @@ private:
                     uint32_t own[kParts][2];
                     UNROLL
                     for (int part = 0; part < kParts; ++part)
-                        for (int e = 0; e < 2; ++e)
-                            own[part][e] = columns[j / 2][part][j % 2 * 2 + e];
+                        for (int e = 0; e < 2; ++e) own[part][e] = columns[j / 2][part][j % 2 * 2 + e];
                     Type::multiply(sums[i][j], rows[i], own);
                 }
             }

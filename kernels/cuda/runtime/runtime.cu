@@ -33,8 +33,7 @@ void* alloc(size_t bytes) {
     void* block = nullptr;
     const cudaError_t status = cudaMalloc(&block, std::max<size_t>(bytes, 1));
     if (status != cudaSuccess) cudaGetLastError();  // else the next launch is blamed for it
-    FP_REQUIRE(status == cudaSuccess, Exit::device, "cuda: no ", bytes,
-               " bytes: ", cudaGetErrorString(status));
+    FP_REQUIRE(status == cudaSuccess, Exit::device, "cuda: no ", bytes, " bytes: ", cudaGetErrorString(status));
     return block;
 }
 void release(void* block) { released(cudaFree(block)); }
@@ -57,9 +56,7 @@ void copy_out_later(void* host, const void* device, size_t bytes, Stream s) {
 void copy(void* to, const void* from, size_t bytes, Stream s) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, raw(s)));
 }
-void zero(void* device, size_t bytes, Stream s) {
-    check(cudaMemsetAsync(device, 0, bytes, raw(s)));
-}
+void zero(void* device, size_t bytes, Stream s) { check(cudaMemsetAsync(device, 0, bytes, raw(s))); }
 void synchronize(Stream s) { check(cudaStreamSynchronize(raw(s))); }
 
 cudaEvent_t native(Event e) { return static_cast<cudaEvent_t>(e.handle); }
@@ -101,18 +98,13 @@ void* end(Stream s) {
 void abandon(Stream s) {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     cudaGraph_t captured = nullptr;
-    if (cudaStreamIsCapturing(raw(s), &status) == cudaSuccess &&
-        status != cudaStreamCaptureStatusNone)
+    if (cudaStreamIsCapturing(raw(s), &status) == cudaSuccess && status != cudaStreamCaptureStatusNone)
         cudaStreamEndCapture(raw(s), &captured);
     if (captured) cudaGraphDestroy(captured);
     cudaGetLastError();
 }
-void launch_graph(void* graph, Stream s) {
-    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), raw(s)));
-}
-void release_graph(void* graph) {
-    released(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
-}
+void launch_graph(void* graph, Stream s) { check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), raw(s))); }
+void release_graph(void* graph) { released(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph))); }
 
 }  // namespace
 
@@ -139,13 +131,9 @@ extern const Order order{
     .seconds = seconds,
 };
 
-extern const Graph graph{.begin = begin,
-                         .end = end,
-                         .abandon = abandon,
-                         .launch = launch_graph,
-                         .release = release_graph};
+extern const Graph graph{
+    .begin = begin, .end = end, .abandon = abandon, .launch = launch_graph, .release = release_graph};
 
-extern const Ranges ranges{.push = [](const char* name) { nvtxRangePushA(name); },
-                           .pop = [] { nvtxRangePop(); }};
+extern const Ranges ranges{.push = [](const char* name) { nvtxRangePushA(name); }, .pop = [] { nvtxRangePop(); }};
 
 }  // namespace fp::cuda

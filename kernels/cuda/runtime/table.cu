@@ -54,8 +54,8 @@ const Gpus& gpus() {
             cudaGetLastError();  // else the next launch is blamed for it
             count = 0;
         } else {
-            FP_REQUIRE(status == cudaSuccess, Exit::device,
-                       "CUDA cannot be used: ", cudaGetErrorString(status), " (", driver(), ")");
+            FP_REQUIRE(status == cudaSuccess, Exit::device, "CUDA cannot be used: ", cudaGetErrorString(status), " (",
+                       driver(), ")");
         }
         if (count == 0) {
             const bool old = status == cudaErrorInsufficientDriver && driver() != "no driver";
@@ -97,8 +97,8 @@ const Kernels* find(Precision precision) {
 void select_gpu(int index) {
     const Gpus& found = gpus();
     FP_REQUIRE(!found.all.empty(), Exit::device, "device cuda:", index, ": ", found.none);
-    FP_REQUIRE(index < int(found.all.size()), Exit::device, "device cuda:", index,
-               " is not here: ", found.all.size(), " GPUs are");
+    FP_REQUIRE(index < int(found.all.size()), Exit::device, "device cuda:", index, " is not here: ", found.all.size(),
+               " GPUs are");
     check(cudaSetDevice(index));
     selected = index;
 }
@@ -106,8 +106,7 @@ void select_gpu(int index) {
 std::string gpu() {
     try {
         const Gpus& found = gpus();
-        return text(found.all.empty() ? "no GPU" : found.all[size_t(selected)].name, ", ",
-                    driver());
+        return text(found.all.empty() ? "no GPU" : found.all[size_t(selected)].name, ", ", driver());
     } catch (const Error& error) {
         return error.what();
     }

@@ -30,10 +30,7 @@ struct Host {
 };
 
 // Convolutions and linear layers come in several versions for one activation type, everything else in one.
-constexpr Kernels table_of(const Host& host,
-                           Type activation,
-                           const Conv& conv,
-                           const Linear& linear) {
+constexpr Kernels table_of(const Host& host, Type activation, const Conv& conv, const Linear& linear) {
     const bool f32 = activation == Type::f32;
     return {.name = host.name,
             .activation = activation,

@@ -41,18 +41,13 @@ struct WholeSum {
             sum += ldg(in.sums + (int64_t(c) * s.groups + group) * s.sums() + place);
         if (!s.bounded()) shift = ldg(in.shifts + int64_t(c) * s.sums() + place);
     }
-    __device__ bool empty() const {
-        return sum == 0;
-    }  // terms are powers of two, far from underflow
+    __device__ bool empty() const { return sum == 0; }  // terms are powers of two, far from underflow
     __device__ double log() const { return (log2(sum) + shift) * kLn2; }
     __device__ double value() const { return sum * exp2(shift); }
 };
 
 // One block a channel and set.
-__global__ void snnl_scores_kernel(SnnlScratch in,
-                                   double temperature,
-                                   double* scores,
-                                   SnnlSizes s) {
+__global__ void snnl_scores_kernel(SnnlScratch in, double temperature, double* scores, SnnlSizes s) {
     const int c = int(blockIdx.x), set = int(blockIdx.y);
     double sum = 0, anchors = 0;
     for (int i = thread_index(); i < s.n; i += kThreads) {
@@ -62,8 +57,7 @@ __global__ void snnl_scores_kernel(SnnlScratch in,
         if (s.released) {
             double own = 1;  // e^{-d_ii / T}; a zero vector is at distance 1 even from itself
             if (!s.euclidean) {
-                const double length =
-                    fmin(ldg(in.norms + int64_t(c) * s.n + i) / double(kSmallestNorm), 1.0);
+                const double length = fmin(ldg(in.norms + int64_t(c) * s.n + i) / double(kSmallestNorm), 1.0);
                 own = exp((length * length - 1) / temperature);
             }
             sum += all.log() - log(same.value() + own + kReleasedEps);
@@ -73,8 +67,7 @@ __global__ void snnl_scores_kernel(SnnlScratch in,
     }
     sum = block_sum<kThreads>(sum);
     anchors = block_sum<kThreads>(anchors);
-    if (thread_index() == 0)
-        scores[int64_t(set) * s.all_c + s.first + c] = sum / anchors;  // 0 / 0 is NaN
+    if (thread_index() == 0) scores[int64_t(set) * s.all_c + s.first + c] = sum / anchors;  // 0 / 0 is NaN
 }
 
 // ---- gradient
@@ -124,11 +117,10 @@ struct ColumnSource {
 };
 
 template <bool kEuclidean>
-__global__ void __launch_bounds__(kThreads, 2)
-    snnl_slopes_kernel(SnnlScratch in,
-                       const int32_t* __restrict__ labels,
-                       const int32_t* __restrict__ strata,
-                       SnnlSizes s) {
+__global__ void __launch_bounds__(kThreads, 2) snnl_slopes_kernel(SnnlScratch in,
+                                                                  const int32_t* __restrict__ labels,
+                                                                  const int32_t* __restrict__ strata,
+                                                                  SnnlSizes s) {
     using Exponents = ExponentTile<kEuclidean>;
     using Tile = GemmTile<kSnnlTile, kSnnlTile>;
     constexpr int kSide = Exponents::kSide, kPanels = kSnnlTile / Tile::kK;
@@ -170,8 +162,7 @@ __global__ void __launch_bounds__(kThreads, 2)
             const auto for_slopes = [&](auto visit) {
                 Tile::for_outputs(sums, [&](int row, int column, const Pack<float>& four) {
                     if (first_i + row < s.n && first_d + column < s.stored_d)
-                        visit(slopes + int64_t(first_i + row) * s.stored_d + first_d + column,
-                              four);
+                        visit(slopes + int64_t(first_i + row) * s.stored_d + first_d + column, four);
                 });
             };
             if (chunks > 1)  // one chunk stays in registers through all tiles
@@ -199,15 +190,13 @@ __global__ void __launch_bounds__(kThreads, 2)
         SHARED(float, row_parts, [2][kSnnlTile]);
         UNROLL
         for (int i = 0; i < kSide; ++i) {
-            for (int lanes = 1; lanes < 8; lanes *= 2)
-                row_sums[i] += shuffle_xor(row_sums[i], lanes);
+            for (int lanes = 1; lanes < 8; lanes *= 2) row_sums[i] += shuffle_xor(row_sums[i], lanes);
             if (lane_index() % 8 == 0) row_parts[warp_index() % 2][Exponents::row(i)] = row_sums[i];
         }
         block_sync();
         const int row = thread_index();
         if (row < kSnnlTile && first_i + row < s.n)
-            stg(in.slope_sums + int64_t(c) * s.n + first_i + row,
-                row_parts[0][row] + row_parts[1][row]);
+            stg(in.slope_sums + int64_t(c) * s.n + first_i + row, row_parts[0][row] + row_parts[1][row]);
     }
 }
 
@@ -216,12 +205,8 @@ constexpr int kSquare = 32;
 constexpr int kSteps = kThreads / kSquare;
 
 template <class A>
-__global__ void snnl_dx_kernel(SnnlScratch in,
-                               const double* __restrict__ dscore,
-                               float temperature,
-                               A* dx,
-                               Write write,
-                               SnnlSizes s) {
+__global__ void snnl_dx_kernel(
+    SnnlScratch in, const double* __restrict__ dscore, float temperature, A* dx, Write write, SnnlSizes s) {
     SHARED(float, square, [kSquare][kSquare + 1]);
     SHARED(float, along, [kSquare]);   // du.u of each channel
     SHARED(float, factor, [kSquare]);  // what its slope is multiplied by
@@ -233,18 +218,15 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
         const bool scored = first_channel + c < s.c;
         float sum = 0;
         for (int d = fast; scored && !s.euclidean && d < s.d; d += kSquare)
-            sum = fused_multiply_add(ldg(in.slopes + row_of(c) + d), ldg(in.rows + row_of(c) + d),
-                                     sum);
+            sum = fused_multiply_add(ldg(in.slopes + row_of(c) + d), ldg(in.rows + row_of(c) + d), sum);
         sum = warp_sum(sum);
         if (fast != 0) continue;
         float scale = 0;
         if (scored) {
-            const float norm =
-                s.euclidean ? 1 : ldg(in.norms + int64_t(first_channel + c) * s.n + i);
+            const float norm = s.euclidean ? 1 : ldg(in.norms + int64_t(first_channel + c) * s.n + i);
             const float count = ldg(in.anchors + first_channel + c);
             if (count > 0 && norm >= kSmallestNorm)
-                scale =
-                    float(ldg(dscore + s.first + first_channel + c)) / (temperature * count * norm);
+                scale = float(ldg(dscore + s.first + first_channel + c)) / (temperature * count * norm);
         }
         along[c] = sum;
         factor[c] = scale;
@@ -256,10 +238,8 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
             if (first_channel + c < s.c && first_d + fast < s.d && factor[c] != 0) {
                 const float slope = ldg(in.slopes + row_of(c) + first_d + fast);
                 const float own = ldg(in.rows + row_of(c) + first_d + fast);
-                v = s.euclidean
-                        ? 2 * (ldg(in.slope_sums + int64_t(first_channel + c) * s.n + i) * own +
-                               slope)
-                        : slope - along[c] * own;
+                v = s.euclidean ? 2 * (ldg(in.slope_sums + int64_t(first_channel + c) * s.n + i) * own + slope)
+                                : slope - along[c] * own;
                 v *= factor[c];
             }
             square[fast][c] = v;
@@ -267,8 +247,7 @@ __global__ void snnl_dx_kernel(SnnlScratch in,
         block_sync();
         for (int d = slow; d < kSquare; d += kSteps)
             if (first_d + d < s.d && first_channel + fast < s.written_c()) {
-                A* slot = dx + (int64_t(i) * s.d + first_d + d) * s.stored_c + s.first +
-                          first_channel + fast;
+                A* slot = dx + (int64_t(i) * s.d + first_d + d) * s.stored_c + s.first + first_channel + fast;
                 const float v = square[d][fast];
                 store_one(slot, write == Write::add ? load_one(slot) + v : v);
             }
@@ -309,8 +288,8 @@ void forward(const SnnlShape& shape, const Snnl::Forward& a, void* scratch_, Str
         const SnnlScratch scratch = SnnlScratch::in(s, scratch_, false);
         snnl_prepare(s, as<A>(a.x), scratch, stream);
         snnl_sum(s, a.labels, a.strata, scratch, stream);
-        launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads},
-               stream, scratch, shape.temperature, a.scores, s);
+        launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads}, stream, scratch,
+               shape.temperature, a.scores, s);
     });
 }
 
@@ -324,12 +303,10 @@ void backward(const SnnlShape& shape, const Snnl::Backward& a, void* scratch_, S
         snnl_sum(s, a.labels, a.strata, scratch, stream);
         launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
         launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
-               Grid{.blocks = s.tiles, .blocks_y = s.c, .threads = kThreads}, stream, scratch,
-               a.labels, a.strata, s);
-        launch(
-            snnl_dx_kernel<A>,
-            Grid{.blocks = s.n, .blocks_y = ceil_div(s.written_c(), kSquare), .threads = kThreads},
-            stream, scratch, a.dscore, float(shape.temperature), as<A>(a.dx), a.write, s);
+               Grid{.blocks = s.tiles, .blocks_y = s.c, .threads = kThreads}, stream, scratch, a.labels, a.strata, s);
+        launch(snnl_dx_kernel<A>,
+               Grid{.blocks = s.n, .blocks_y = ceil_div(s.written_c(), kSquare), .threads = kThreads}, stream, scratch,
+               a.dscore, float(shape.temperature), as<A>(a.dx), a.write, s);
     });
 }
 
@@ -339,8 +316,7 @@ SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
     FP_CHECK(shape.x.blocks() == 1, "snnl: not in the CUDA layout: a block of ", shape.x.block);
     FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
     const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
-    const int64_t tiles =
-        euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
+    const int64_t tiles = euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
     const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.x.c);
     const int64_t most = std::min<int64_t>(16, tiles);
     const double root = std::min(std::round(std::log2(double(shape.d())) / 2), 12.0);
@@ -361,9 +337,7 @@ SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
             .released = shape.definition == SnnlShape::Definition::as_released};
 }
 
-extern const Snnl snnl_f32{
-    .scratch_bytes = scratch_bytes, .forward = forward<float>, .backward = backward<float>};
-extern const Snnl snnl_bf16{
-    .scratch_bytes = scratch_bytes, .forward = forward<bf16>, .backward = backward<bf16>};
+extern const Snnl snnl_f32{.scratch_bytes = scratch_bytes, .forward = forward<float>, .backward = backward<float>};
+extern const Snnl snnl_bf16{.scratch_bytes = scratch_bytes, .forward = forward<bf16>, .backward = backward<bf16>};
 
 }  // namespace fp::FP_MACHINE

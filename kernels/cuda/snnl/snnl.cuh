@@ -17,11 +17,10 @@ struct SnnlSizes {
     int stored_c, stored_d;  // d rounded up to the products' step
     int stored_h;            // and to that of the tensor core
     int sets;
-    int tiles;  // of kSnnlTile samples
-    int groups;  // blocks that share a channel's tiles; of all_c, so that no bit depends on the range
-    float sharpness;  // log2(e) / T: exponents are powers of two
-    float
-        half_scale;  // of rows as halves: the power of two nearest to sqrt(d), so that their parts are normal
+    int tiles;         // of kSnnlTile samples
+    int groups;        // blocks that share a channel's tiles; of all_c, so that no bit depends on the range
+    float sharpness;   // log2(e) / T: exponents are powers of two
+    float half_scale;  // of rows as halves: the power of two nearest to sqrt(d), so that their parts are normal
     bool euclidean, released;
 
     static SnnlSizes of(const SnnlShape&);
@@ -38,13 +37,11 @@ struct SnnlSizes {
 // Scratch memory of a range of channels c; every part is a multiple of 256 bytes. For the scores by cosine: 4 C N D
 // bytes and O(C N).
 struct SnnlScratch {
-    float* norms;  // [c][n]: |x|
-    double* sums;  // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
-    float*
-        shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; null if bounded
-    float* rows;  // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
-    f16*
-        halves;  // [c][n][2][stored_h]: rows times half_scale rounded, and the rest rounded (cosine)
+    float* norms;   // [c][n]: |x|
+    double* sums;   // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
+    float* shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; null if bounded
+    float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
+    f16* halves;    // [c][n][2][stored_h]: rows times half_scale rounded, and the rest rounded (cosine)
     // Of the gradient:
     float* slopes;      // [c][n][stored_d]: -Sym rows, where the halves were
     float* levels;      // [c][all, same][n]: log2 of the whole sums, +inf for what is no anchor
@@ -62,11 +59,8 @@ struct Triangle {
     static constexpr int kAcross = kRows / kColumns;
     int rows, columns;
 
-    constexpr explicit Triangle(int n)
-        : rows(int(ceil_div(n, kRows))), columns(int(ceil_div(n, kColumns))) {}
-    constexpr int64_t count() const {
-        return int64_t(rows) * columns - int64_t(kAcross) * rows * (rows - 1) / 2;
-    }
+    constexpr explicit Triangle(int n) : rows(int(ceil_div(n, kRows))), columns(int(ceil_div(n, kColumns))) {}
+    constexpr int64_t count() const { return int64_t(rows) * columns - int64_t(kAcross) * rows * (rows - 1) / 2; }
     struct Place {
         int row, column;
         constexpr bool on_diagonal() const { return column / kAcross == row; }
@@ -77,8 +71,7 @@ struct Triangle {
         return {row, kAcross * row + int(tile)};
     }
     constexpr Place behind(Place p) const {
-        return p.column + 1 < columns ? Place{p.row, p.column + 1}
-                                      : Place{p.row + 1, kAcross * (p.row + 1)};
+        return p.column + 1 < columns ? Place{p.row, p.column + 1} : Place{p.row + 1, kAcross * (p.row + 1)};
     }
 };
 
@@ -110,8 +103,7 @@ struct SampleSource {
     const float *rows_a, *rows_b;  // this thread's sample, null beyond the last
     int k;
 
-    __device__ SampleSource(const SnnlSizes& s, const float* rows, int tile_a, int tile_b)
-        : k(a.k) {
+    __device__ SampleSource(const SnnlSizes& s, const float* rows, int tile_a, int tile_b) : k(a.k) {
         const bool part = a.takes_part(thread_index());
         const int i = tile_a * kSnnlTile + a.line, j = tile_b * kSnnlTile + b.line;
         rows_a = part && i < s.n ? rows + int64_t(i) * s.stored_d : nullptr;
@@ -153,7 +145,6 @@ struct ExponentTile {
 // bounded, shifts (snnl_sums.cu).
 template <class A>
 void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
-void snnl_sum(
-    const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
+void snnl_sum(const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
 
 }  // namespace fp::FP_MACHINE

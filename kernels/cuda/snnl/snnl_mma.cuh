@@ -29,17 +29,12 @@ struct TensorPairs {
     Tile::Sums v;
 
     __device__ float& at(int i, int j) { return v[i / 2][j / 2][i % 2 * 2 + j % 2]; }
-    __device__ static int row(int i) {
-        return Tile::first_row() + i / 2 * 16 + lane_index() / 4 + i % 2 * 8;
-    }
-    __device__ static int column(int j) {
-        return Tile::first_column() + j / 2 * 8 + lane_index() % 4 * 2 + j % 2;
-    }
+    __device__ static int row(int i) { return Tile::first_row() + i / 2 * 16 + lane_index() / 4 + i % 2 * 8; }
+    __device__ static int column(int j) { return Tile::first_column() + j / 2 * 8 + lane_index() % 4 * 2 + j % 2; }
 
     // A thread copies 16 bytes of k of both halves of two rows and of one column.
     struct Source {
-        static constexpr int kUnits = Tile::kDepth / Fp16x3::kChunk,
-                             kLines = Tile::kThreads / kUnits;
+        static constexpr int kUnits = Tile::kDepth / Fp16x3::kChunk, kLines = Tile::kThreads / kUnits;
         const f16* rows;  // [n][2][stored_h]
         int n, stored_h, first_row, first_column;
         int line = thread_index() / kUnits, place = thread_index() % kUnits * Fp16x3::kChunk;
@@ -63,11 +58,8 @@ struct TensorPairs {
     };
 
     // Exponents of two, as ExponentTile's.
-    __device__ void compute(const SnnlSizes& s,
-                            const SnnlScratch& in,
-                            int c,
-                            Tiles::Place tile,
-                            unsigned char* shared) {
+    __device__ void compute(
+        const SnnlSizes& s, const SnnlScratch& in, int c, Tiles::Place tile, unsigned char* shared) {
         constexpr int kKept = 64 / Tile::kDepth;  // steps that a sum stays
         Source source{.rows = in.halves + int64_t(c) * s.n * 2 * s.stored_h,
                       .n = s.n,

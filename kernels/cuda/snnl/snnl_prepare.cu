@@ -49,8 +49,7 @@ __global__ void snnl_prepare_kernel(const A* __restrict__ x,
     for (int first_d = 0; first_d < s.stored_h; first_d += kSide) {
         for (int d = slow; d < kSide; d += kSteps) {
             const bool inside = reads && first_d + d < s.d;
-            square[d][fast] =
-                inside ? load_one(sample + int64_t(first_d + d) * s.stored_c) / divisor : 0;
+            square[d][fast] = inside ? load_one(sample + int64_t(first_d + d) * s.stored_c) / divisor : 0;
         }
         block_sync();
         for (int c = slow; c < kSide && first_channel + c < s.c; c += kSteps) {
@@ -72,8 +71,8 @@ __global__ void snnl_prepare_kernel(const A* __restrict__ x,
 template <class A>
 void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream stream) {
     const Grid grid{.blocks = s.n, .blocks_y = ceil_div(s.c, kSide), .threads = kThreads};
-    launch(snnl_prepare_kernel<A>, grid, stream, x, scratch.rows,
-           s.euclidean ? nullptr : scratch.halves, scratch.norms, s);
+    launch(snnl_prepare_kernel<A>, grid, stream, x, scratch.rows, s.euclidean ? nullptr : scratch.halves, scratch.norms,
+           s);
 }
 
 }  // namespace
@@ -87,9 +86,7 @@ SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch, bool gradient) {
         used += size_t(round_up(count * int64_t(size), 256));
         return static_cast<void*>(part);
     };
-    const auto floats = [&](int64_t count) {
-        return static_cast<float*>(take(count, sizeof(float)));
-    };
+    const auto floats = [&](int64_t count) { return static_cast<float*>(take(count, sizeof(float))); };
     const int64_t samples = int64_t(s.c) * s.n;
     SnnlScratch out{};
     out.norms = floats(samples);

@@ -70,8 +70,7 @@ struct DifferencePairs : ExponentTile<true> {
     static constexpr size_t kSharedBytes = 0;
 
     __device__ float& at(int i, int j) { return v[i][j]; }
-    __device__ void compute(
-        const SnnlSizes& s, const SnnlScratch& in, int c, Tiles::Place tile, unsigned char*) {
+    __device__ void compute(const SnnlSizes& s, const SnnlScratch& in, int c, Tiles::Place tile, unsigned char*) {
         ExponentTile::compute(s, in.rows + int64_t(c) * s.n * s.stored_d, tile.row, tile.column);
     }
 };
@@ -84,11 +83,10 @@ struct Partial {
 };
 
 template <class Pass, class Exponents>
-__global__ void __launch_bounds__(kThreads, 2)
-    snnl_sums_kernel(const __grid_constant__ SnnlScratch in,
-                     const int32_t* __restrict__ labels,
-                     const int32_t* __restrict__ strata,
-                     const __grid_constant__ SnnlSizes s) {
+__global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const __grid_constant__ SnnlScratch in,
+                                                                const int32_t* __restrict__ labels,
+                                                                const int32_t* __restrict__ strata,
+                                                                const __grid_constant__ SnnlSizes s) {
     using Reduce = typename Pass::Reduce;
     constexpr int kI = Exponents::kI, kJ = Exponents::kJ;
     constexpr int kRows = Exponents::kRows, kColumns = Exponents::kColumns;
@@ -134,8 +132,7 @@ __global__ void __launch_bounds__(kThreads, 2)
             for (int i = 0; i < kI; ++i) {
                 const int index = first_i + Exponents::row(i);
                 load(rows[i], index);
-                for (int which = 0; which < 2; ++which)
-                    row_shift[which][i] = shift_of(which, index);
+                for (int which = 0; which < 2; ++which) row_shift[which][i] = shift_of(which, index);
             }
             UNROLL
             for (int j = 0; j < kJ; ++j) load(columns[j], first_j + Exponents::column(j));
@@ -143,12 +140,10 @@ __global__ void __launch_bounds__(kThreads, 2)
             const auto add_pairs = [&](auto near, auto same) {
                 UNROLL
                 for (int j = 0; j < kJ; ++j) {
-                    const float column_shift[2] = {shift_of(0, columns[j].index),
-                                                   shift_of(1, columns[j].index)};
+                    const float column_shift[2] = {shift_of(0, columns[j].index), shift_of(1, columns[j].index)};
                     UNROLL
                     for (int i = 0; i < kI; ++i) {
-                        const bool counts[2] = {near(rows[i], columns[j]),
-                                                same(rows[i], columns[j])};
+                        const bool counts[2] = {near(rows[i], columns[j]), same(rows[i], columns[j])};
                         UNROLL
                         for (int which = 0; which < 2; ++which) {
                             if (!counts[which]) continue;
@@ -156,8 +151,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                             float& of_row = row_sums[which * kI + i];
                             float& of_column = column_sums[which * kJ + j];
                             of_row = Reduce::combine(of_row, Pass::value(v, row_shift[which][i]));
-                            of_column =
-                                Reduce::combine(of_column, Pass::value(v, column_shift[which]));
+                            of_column = Reduce::combine(of_column, Pass::value(v, column_shift[which]));
                         }
                     }
                 }
@@ -170,15 +164,14 @@ __global__ void __launch_bounds__(kThreads, 2)
                 add_pairs([](const Sample& a, const Sample& b) { return a.near(b); },
                           [](const Sample& a, const Sample& b) { return a.same(b); });
             // Over the lanes of a row and of a column, then the warps, each in its order.
-            const int of_row =
-                scatter_over_lanes<Reduce, Exponents::kRowLanes, Exponents::kRowStep>(row_sums);
+            const int of_row = scatter_over_lanes<Reduce, Exponents::kRowLanes, Exponents::kRowStep>(row_sums);
             UNROLL
             for (int k = 0; k < 2 * kI / Exponents::kRowLanes; ++k)
-                partial[0].row[(of_row + k) / kI][warp_index() % Exponents::kColumnWarps]
-                              [Exponents::row((of_row + k) % kI)] = row_sums[k];
+                partial[0]
+                    .row[(of_row + k) / kI][warp_index() % Exponents::kColumnWarps][Exponents::row((of_row + k) % kI)] =
+                    row_sums[k];
             const int of_column =
-                scatter_over_lanes<Reduce, Exponents::kColumnLanes, Exponents::kColumnStep>(
-                    column_sums);
+                scatter_over_lanes<Reduce, Exponents::kColumnLanes, Exponents::kColumnStep>(column_sums);
             UNROLL
             for (int k = 0; k < 2 * kJ / Exponents::kColumnLanes; ++k)
                 partial[0].column[(of_column + k) / kJ][warp_index() / Exponents::kColumnWarps]
@@ -188,8 +181,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                 if (first + line >= s.n) return;
                 double& into = slot[(int64_t(set) * 2 + which) * s.n + first + line];
                 double sum = into;
-                for (const auto& part : parts[which])
-                    sum = Reduce::combine(sum, double(part[line]));
+                for (const auto& part : parts[which]) sum = Reduce::combine(sum, double(part[line]));
                 into = sum;
             };
             for (int i = thread_index(); i < 2 * kRows; i += kThreads)
@@ -202,9 +194,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 }
 
 // shifts = the largest over the groups, 0 where there was nothing.
-__global__ void snnl_shifts_kernel(const double* __restrict__ maxima,
-                                   float* __restrict__ shifts,
-                                   SnnlSizes s) {
+__global__ void snnl_shifts_kernel(const double* __restrict__ maxima, float* __restrict__ shifts, SnnlSizes s) {
     const int64_t i = flat_index();
     if (i >= s.c * s.sums()) return;
     const int64_t c = i / s.sums(), rest = i % s.sums();
@@ -215,35 +205,23 @@ __global__ void snnl_shifts_kernel(const double* __restrict__ maxima,
 }
 
 template <class Pass, class Exponents>
-void start(const SnnlSizes& s,
-           const int32_t* labels,
-           const int32_t* strata,
-           const SnnlScratch& scratch,
-           Stream stream) {
-    const Grid grid{.blocks = s.groups,
-                    .blocks_y = s.c,
-                    .threads = kThreads,
-                    .shared_bytes = Exponents::kSharedBytes};
+void start(
+    const SnnlSizes& s, const int32_t* labels, const int32_t* strata, const SnnlScratch& scratch, Stream stream) {
+    const Grid grid{.blocks = s.groups, .blocks_y = s.c, .threads = kThreads, .shared_bytes = Exponents::kSharedBytes};
     launch(snnl_sums_kernel<Pass, Exponents>, grid, stream, scratch, labels, strata, s);
 }
 
 template <class Pass>
-void run_pass(const SnnlSizes& s,
-              const int32_t* labels,
-              const int32_t* strata,
-              const SnnlScratch& scratch,
-              Stream stream) {
+void run_pass(
+    const SnnlSizes& s, const int32_t* labels, const int32_t* strata, const SnnlScratch& scratch, Stream stream) {
     if (s.euclidean) return start<Pass, DifferencePairs>(s, labels, strata, scratch, stream);
     start<Pass, TensorPairs>(s, labels, strata, scratch, stream);
 }
 
 }  // namespace
 
-void snnl_sum(const SnnlSizes& s,
-              const int32_t* labels,
-              const int32_t* strata,
-              const SnnlScratch& scratch,
-              Stream stream) {
+void snnl_sum(
+    const SnnlSizes& s, const int32_t* labels, const int32_t* strata, const SnnlScratch& scratch, Stream stream) {
     if (s.bounded()) return start<Bounded, TensorPairs>(s, labels, strata, scratch, stream);
     run_pass<Maximum>(s, labels, strata, scratch, stream);
     launch(snnl_shifts_kernel, flat_grid(s.c * s.sums()), stream, scratch.sums, scratch.shifts, s);

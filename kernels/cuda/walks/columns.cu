@@ -38,8 +38,7 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     });
 }
 
-constexpr int kAddThreads = 512, kAddColumns = 8, kAddRows = kAddThreads / kAddColumns,
-              kAddLoads = 8;
+constexpr int kAddThreads = 512, kAddColumns = 8, kAddRows = kAddThreads / kAddColumns, kAddLoads = 8;
 __global__ void __launch_bounds__(kAddThreads) add_chunks_kernel(const float* __restrict__ partial,
                                                                  int chunks,
                                                                  double pixels,
@@ -86,23 +85,20 @@ void sum(const Map& m, const A* x, const Sum& sums, void* scratch, Stream stream
     const Swath swath = swath_of_sums(m, Pack<A>::kSize);
     auto* partial = static_cast<float*>(scratch);
     launch(chunk_sums_kernel<A>, swath_grid(swath), stream, x, swath, partial);
-    add_chunks(m, {.sums = partial, .chunks = swath.chunks(), .kinds = 1},
-               {.sums = {{sums.to}}, .write = sums.write}, stream);
+    add_chunks(m, {.sums = partial, .chunks = swath.chunks(), .kinds = 1}, {.sums = {{sums.to}}, .write = sums.write},
+               stream);
 }
 
 }  // namespace
 
 void add_chunks(const Map& m, const ColumnChunks& of, const ColumnTotals& to, Stream stream) {
     const int stored = m.stored_c();
-    launch(add_chunks_kernel,
-           {.blocks = ceil_div(int64_t(of.kinds) * stored, kAddColumns), .threads = kAddThreads},
-           stream, of.sums, int(of.chunks), double(m.n) * double(m.pixels()), m.c, stored, of.kinds,
-           to);
+    launch(add_chunks_kernel, {.blocks = ceil_div(int64_t(of.kinds) * stored, kAddColumns), .threads = kAddThreads},
+           stream, of.sums, int(of.chunks), double(m.n) * double(m.pixels()), m.c, stored, of.kinds, to);
 }
 
 size_t column_sums_scratch_bytes(const Map& m, int element_bytes) {
-    return size_t(swath_of_sums(m, 16 / element_bytes).chunks()) * size_t(m.stored_c()) *
-           sizeof(float);
+    return size_t(swath_of_sums(m, 16 / element_bytes).chunks()) * size_t(m.stored_c()) * sizeof(float);
 }
 void column_sums(const Map& m, const float* x, const Sum& sums, void* scratch, Stream stream) {
     sum(m, x, sums, scratch, stream);

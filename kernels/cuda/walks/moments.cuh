@@ -79,8 +79,7 @@ __device__ void round_to_stored(Pack<A>& v) {
 // Combines and stores the partial moments of a block's kColumns columns, one thread per column. part_of(i) points to part
 // i in shared memory; a barrier comes before the call. Columns from `width` on do not exist.
 template <int kParts, int kColumns, class PartOf>
-__device__ void store_joined(
-    PartOf part_of, int thread, int width, int first_column, const MomentsOut& to) {
+__device__ void store_joined(PartOf part_of, int thread, int width, int first_column, const MomentsOut& to) {
     if (thread >= min(kColumns, width)) return;
     ColumnMoments all{};
     for (int i = 0; i < kParts; ++i) all.join(part_of(i)[thread]);

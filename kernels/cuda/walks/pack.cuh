@@ -27,8 +27,7 @@ __device__ inline Pack<bf16> unpacked<bf16>(const uint4& raw) {
 }
 template <>
 __device__ inline Pack<float> unpacked<float>(const uint4& raw) {
-    return {
-        {float_of_bits(raw.x), float_of_bits(raw.y), float_of_bits(raw.z), float_of_bits(raw.w)}};
+    return {{float_of_bits(raw.x), float_of_bits(raw.y), float_of_bits(raw.z), float_of_bits(raw.w)}};
 }
 
 // One number of it.
@@ -43,9 +42,7 @@ __device__ inline Pack<float> load_pack(const float* p) {
     const float4 four = ldg(reinterpret_cast<const float4*>(p));
     return {{four.x, four.y, four.z, four.w}};
 }
-__device__ inline Pack<bf16> load_pack(const bf16* p) {
-    return unpacked<bf16>(ldg(reinterpret_cast<const uint4*>(p)));
-}
+__device__ inline Pack<bf16> load_pack(const bf16* p) { return unpacked<bf16>(ldg(reinterpret_cast<const uint4*>(p))); }
 __device__ inline void store_pack(float* p, const Pack<float>& a) {
     stg(reinterpret_cast<float4*>(p), float4{a.v[0], a.v[1], a.v[2], a.v[3]});
 }
@@ -107,8 +104,6 @@ constexpr int kFlatThreads = 256;
 inline Grid flat_grid(int64_t packs, const Place& at = Place::current()) {
     return {.blocks = ceil_div(packs, kFlatThreads), .threads = kFlatThreads, .at = at};
 }
-__device__ inline int64_t flat_index() {
-    return int64_t(blockIdx.x) * kFlatThreads + thread_index();
-}
+__device__ inline int64_t flat_index() { return int64_t(blockIdx.x) * kFlatThreads + thread_index(); }
 
 }  // namespace fp::FP_MACHINE

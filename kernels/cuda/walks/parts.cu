@@ -23,8 +23,8 @@ __device__ inline void add(Pack<float>& sum, const Pack<float>& v) {
 }
 
 template <int kGroups>
-__global__ void __launch_bounds__(kFlatThreads, 4) add_parts_kernel(
-    const float* __restrict__ parts, int count, int run, float* to, Write write, int64_t packs) {
+__global__ void __launch_bounds__(kFlatThreads, 4)
+    add_parts_kernel(const float* __restrict__ parts, int count, int run, float* to, Write write, int64_t packs) {
     constexpr int kPacks = kFlatThreads / kGroups, kAtOnce = 8;
     SHARED(Pack<float>, sums, [kGroups][kPacks]);
     const int group = thread_index() / kPacks, place = thread_index() % kPacks;
@@ -36,8 +36,7 @@ __global__ void __launch_bounds__(kFlatThreads, 4) add_parts_kernel(
         for (int part = begin; part < end; part += kAtOnce, from += 4 * kAtOnce * packs) {
             Pack<float> v[kAtOnce];
             UNROLL
-            for (int j = 0; j < kAtOnce; ++j)
-                v[j] = part + j < end ? load_pack(from + 4 * j * packs) : Pack<float>{};
+            for (int j = 0; j < kAtOnce; ++j) v[j] = part + j < end ? load_pack(from + 4 * j * packs) : Pack<float>{};
             UNROLL
             for (int j = 0; j < kAtOnce; ++j) add(sum, v[j]);
         }
@@ -56,9 +55,8 @@ template <int kGroups>
 void start_groups(const Parts& parts, const Sum& sum, Stream stream) {
     const int run = int(ceil_div(parts.count, kGroups));
     const int64_t packs = parts.size / 4;
-    launch(add_parts_kernel<kGroups>,
-           {.blocks = ceil_div(packs, kFlatThreads / kGroups), .threads = kFlatThreads}, stream,
-           parts.data, parts.count, run, sum.to, sum.write, packs);
+    launch(add_parts_kernel<kGroups>, {.blocks = ceil_div(packs, kFlatThreads / kGroups), .threads = kFlatThreads},
+           stream, parts.data, parts.count, run, sum.to, sum.write, packs);
 }
 
 }  // namespace
@@ -67,9 +65,7 @@ void add_parts(const Parts& parts, const Sum& sum, Stream stream) {
     const int64_t packs = parts.size / 4;
     // Groups until every multiprocessor has eight blocks, or a group only eight parts.
     int groups = 1;
-    while (groups < 32 && parts.count >= 16 * groups &&
-           packs * groups < kFlatThreads * 8 * kProcessors)
-        groups *= 2;
+    while (groups < 32 && parts.count >= 16 * groups && packs * groups < kFlatThreads * 8 * kProcessors) groups *= 2;
     if (groups == 1) return start_groups<1>(parts, sum, stream);
     if (groups == 2) return start_groups<2>(parts, sum, stream);
     if (groups == 4) return start_groups<4>(parts, sum, stream);

@@ -55,8 +55,7 @@ struct SwathRing {
             const int pack = at.at(step);
             UNROLL
             for (int m = 0; m < kMaps; ++m)
-                cp_async16(&slots.of[slot][m][thread_index()],
-                           static_cast<const uint4*>(maps.of[m]) + pack);
+                cp_async16(&slots.of[slot][m][thread_index()], static_cast<const uint4*>(maps.of[m]) + pack);
             if constexpr (kBits) byte[slot] = ldg(bits + pack);
         }
         cp_async_commit();

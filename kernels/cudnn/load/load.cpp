@@ -24,10 +24,8 @@ Library open() {
     for (const auto& folder : {program, program / ".." / "lib"}) {
         const auto file = folder / "fairprune_cudnn.so";
         if (void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
-            return {
-                reinterpret_cast<decltype(Library::table)>(dlsym(library, "fairprune_cudnn_table")),
-                reinterpret_cast<decltype(Library::plans)>(
-                    dlsym(library, "fairprune_cudnn_plans"))};
+            return {reinterpret_cast<decltype(Library::table)>(dlsym(library, "fairprune_cudnn_table")),
+                    reinterpret_cast<decltype(Library::plans)>(dlsym(library, "fairprune_cudnn_plans"))};
         said += text("\n  ", dlerror());
     }
     fail_with(Exit::device, "device cudnn: its shared object cannot be loaded:", said);
@@ -35,8 +33,7 @@ Library open() {
 
 const Library& library() {
     static const Library opened = open();
-    FP_REQUIRE(opened.table && opened.plans, Exit::device,
-               "device cudnn: its shared object is of another kind");
+    FP_REQUIRE(opened.table && opened.plans, Exit::device, "device cudnn: its shared object is of another kind");
     return opened;
 }
 

@@ -66,9 +66,7 @@ Block& Block::running() { return *running_block; }
 
 size_t Block::arena_bytes() { return kArena; }
 
-char* Block::stack_of(int thread) const {
-    return stacks_ + size_t(thread) * (kGuard + kStack) + kGuard;
-}
+char* Block::stack_of(int thread) const { return stacks_ + size_t(thread) * (kGuard + kStack) + kGuard; }
 
 FP_UNTRACED void Block::resume(int thread) {
     Thread& t = thread_[thread];
@@ -85,19 +83,17 @@ FP_UNTRACED void Block::give_way() {
     Thread& me = thread_[current_];
     published(&finished_);
     if (under_asan())
-        __sanitizer_start_switch_fiber(me.state == State::done ? nullptr : &me.asan_stack,
-                                       scheduler_bottom_, scheduler_bytes_);
+        __sanitizer_start_switch_fiber(me.state == State::done ? nullptr : &me.asan_stack, scheduler_bottom_,
+                                       scheduler_bytes_);
     if (under_tsan()) __tsan_switch_to_fiber(scheduler_tsan_, 1);
     switch_context(&me.context, scheduler_);
-    if (under_asan())
-        __sanitizer_finish_switch_fiber(me.asan_stack, &scheduler_bottom_, &scheduler_bytes_);
+    if (under_asan()) __sanitizer_finish_switch_fiber(me.asan_stack, &scheduler_bottom_, &scheduler_bytes_);
 }
 
 FP_UNTRACED void Block::enter() { running_block->enter_thread(); }
 
 FP_UNTRACED void Block::enter_thread() {
-    if (under_asan())
-        __sanitizer_finish_switch_fiber(nullptr, &scheduler_bottom_, &scheduler_bytes_);
+    if (under_asan()) __sanitizer_finish_switch_fiber(nullptr, &scheduler_bottom_, &scheduler_bytes_);
     observed(&started_);
     try {
         body_(call_);
@@ -108,8 +104,7 @@ FP_UNTRACED void Block::enter_thread() {
     thread_[current_].state = State::done;
     --live_;
     if (live_ == 0 && !tensor_copies_.empty() && !stopped_) {
-        error_ =
-            text("the block has left with ", tensor_copies_.size(), " tensor copies on their way");
+        error_ = text("the block has left with ", tensor_copies_.size(), " tensor copies on their way");
         stopped_ = true;
     }
     give_way();
@@ -146,8 +141,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
         capacity_ = threads;
         thread_ = std::make_unique<Thread[]>(threads);
         const size_t bytes = size_t(capacity_) * (kGuard + kStack);
-        void* stacks = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* stacks = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         FP_CHECK(stacks != MAP_FAILED, "emulated machine: no memory for ", threads, " stacks");
         stacks_ = static_cast<char*>(stacks);
         for (int i = 0; i < capacity_; ++i)
@@ -200,8 +194,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     published(&started_);
 }
 
-void Block::run(
-    Body body, void* call, Index index, int threads, size_t dynamic_bytes, uint64_t seed) {
+void Block::run(Body body, void* call, Index index, int threads, size_t dynamic_bytes, uint64_t seed) {
     body_ = body;
     call_ = call;
     index_ = index;
@@ -212,8 +205,8 @@ void Block::run(
     zone_count_ = 0;
     shared_bytes_ = 0;
     arena_used_ = kDynamicAlignment - kRedZone;
-    FP_CHECK(dynamic_bytes <= kMostShared, dynamic_bytes,
-             " bytes of dynamic shared memory, a block can have ", kMostShared);
+    FP_CHECK(dynamic_bytes <= kMostShared, dynamic_bytes, " bytes of dynamic shared memory, a block can have ",
+             kMostShared);
     dynamic_ = take_shared(dynamic_bytes, Place());
     dynamic_bytes_ = dynamic_bytes;
 
@@ -229,14 +222,13 @@ void Block::run(
     }
     observed(&finished_);
     if (error_.empty() && live_)
-        error_ = text("deadlock: ", threads_ - live_, " of ", threads_, " threads have left, ",
-                      barriers_[0].arrived, " wait at the block's barrier", where_they_wait());
+        error_ = text("deadlock: ", threads_ - live_, " of ", threads_, " threads have left, ", barriers_[0].arrived,
+                      " wait at the block's barrier", where_they_wait());
     if (error_.empty()) check_warpgroups();
     if (error_.empty()) check_zones();
     running_block = nullptr;
     ++counted.blocks;
-    if (!error_.empty())
-        fail("block (", index.x, ",", index.y, ",", index.z, "), seed ", seed, ": ", error_);
+    if (!error_.empty()) fail("block (", index.x, ",", index.y, ",", index.z, "), seed ", seed, ": ", error_);
 }
 
 std::string Block::where_they_wait() const {
@@ -268,8 +260,7 @@ FP_UNTRACED void Block::release(Barrier& b, int id) {
 
 FP_UNTRACED void Block::barrier(int id, int threads, const Place& at) {
     if (id < 0 || id > 15 || threads % 32 || (id == 0) != (threads == 0))
-        stop(text("barrier ", id, " of ", threads, " threads: 1 to 15, of whole warps, ",
-                  text_of(at)));
+        stop(text("barrier ", id, " of ", threads, " threads: 1 to 15, of whole warps, ", text_of(at)));
     Barrier& b = barriers_[id];
     Thread& me = thread_[current_];
     char* order = &b.order[b.passed & 1];
@@ -279,11 +270,10 @@ FP_UNTRACED void Block::barrier(int id, int threads, const Place& at) {
         b.at = at;
         b.expected = threads;
     } else if (b.at.line() != at.line() && id == 0) {
-        stop(text("divergent barrier: thread ", current_, " waits at ", text_of(at), ", others at ",
-                  text_of(b.at)));
+        stop(text("divergent barrier: thread ", current_, " waits at ", text_of(at), ", others at ", text_of(b.at)));
     } else if (b.expected != threads) {
-        stop(text("barrier ", id, ": thread ", current_, " expects ", threads, " threads, others ",
-                  b.expected, ", ", text_of(at)));
+        stop(text("barrier ", id, ": thread ", current_, " expects ", threads, " threads, others ", b.expected, ", ",
+                  text_of(at)));
     }
     ++counted.barriers;
     me.state = State::barrier;
@@ -294,25 +284,22 @@ FP_UNTRACED void Block::barrier(int id, int threads, const Place& at) {
     observed(order);
 }
 
-FP_UNTRACED Block::Meeting& Block::meet(
-    unsigned mask, int operation, const void* mine, int bytes, const Place& at) {
+FP_UNTRACED Block::Meeting& Block::meet(unsigned mask, int operation, const void* mine, int bytes, const Place& at) {
     const int warp = current_ / 32, own = lane();
     if (threads_ - warp * 32 < 32) mask &= (1u << (threads_ - warp * 32)) - 1;
-    if (!(mask >> own & 1))
-        stop(text("thread ", current_, " is not in its own mask, ", text_of(at)));
+    if (!(mask >> own & 1)) stop(text("thread ", current_, " is not in its own mask, ", text_of(at)));
 
     Meeting* m = meetings_[warp];
     for (; m; m = m->next) {
         if (m->arrived == m->mask) continue;  // complete, its lanes are still reading
         if (m->mask == mask && !(m->arrived >> own & 1)) break;
         if (m->mask & mask)
-            stop(text("warp operations with overlapping masks: ", text_of(at), " and ",
-                      text_of(m->at)));
+            stop(text("warp operations with overlapping masks: ", text_of(at), " and ", text_of(m->at)));
     }
     if (m) {
         if (m->operation != operation || m->at.line() != at.line())
-            stop(text("different warp operations meet: thread ", current_, " is at ", text_of(at),
-                      ", others at ", text_of(m->at)));
+            stop(text("different warp operations meet: thread ", current_, " is at ", text_of(at), ", others at ",
+                      text_of(m->at)));
     } else {
         m = spare_ ? spare_ : new Meeting;
         if (m == spare_) spare_ = m->next;
@@ -371,11 +358,9 @@ FP_UNTRACED char* Block::take_shared(size_t bytes, const Place& at) {
 FP_UNTRACED void* Block::shared(SharedSite& site, size_t bytes, const Place& at) {
     if (site.block == generation_) return site.at;
     if (bytes > kMostStatic)
-        stop(text(text_of(at), ": ", bytes, " bytes of static shared memory, at most ",
-                  kMostStatic));
+        stop(text(text_of(at), ": ", bytes, " bytes of static shared memory, at most ", kMostStatic));
     if (shared_bytes_ + bytes > kMostShared)
-        stop(text(text_of(at), ": ", shared_bytes_ + bytes,
-                  " bytes of shared memory, a block can have ", kMostShared));
+        stop(text(text_of(at), ": ", shared_bytes_ + bytes, " bytes of shared memory, a block can have ", kMostShared));
     site = {.at = take_shared(bytes, at), .block = generation_};
     return site.at;
 }

@@ -23,8 +23,7 @@ namespace fp::emulated {
 // Where in a kernel something stands. (std::source_location, for compilers that lack it.)
 class Place {
 public:
-    static constexpr Place current(const char* file = __builtin_FILE(),
-                                   int line = __builtin_LINE()) {
+    static constexpr Place current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
         Place here;
         here.file_ = file;
         here.line_ = line;

@@ -43,8 +43,8 @@ void Block::set_registers(int count, bool take, const Place& at) {
         const Untraced quiet;  // not beyond give_way(): a stopped block never comes back from there
         Warp& warp = warps_[size_t(current_) / 32];
         if (take ? count < warp.registers : count > warp.registers)
-            stop(text("setmaxnreg: a warp ", take ? "takes" : "keeps", " ", count,
-                      " registers and has ", warp.registers, ", ", text_of(at)));
+            stop(text("setmaxnreg: a warp ", take ? "takes" : "keeps", " ", count, " registers and has ",
+                      warp.registers, ", ", text_of(at)));
         if (count - warp.registers > register_pool_) {
             thread_[current_].state = State::registers;
             thread_[current_].at = at;
@@ -68,11 +68,10 @@ void Block::check_warpgroups() {
         std::string counts;
         for (size_t w = first; w < end; ++w) {
             const Warp &one = warps_[w], &of = warps_[first];
-            alike = alike && one.products == of.products && one.changes == of.changes &&
-                    one.registers == of.registers;
+            alike = alike && one.products == of.products && one.changes == of.changes && one.registers == of.registers;
             used = used || one.products > 0 || one.changes > 0;
-            counts += text(w == first ? "" : "; ", one.products, " products, ", one.changes,
-                           " setmaxnreg to ", one.registers);
+            counts += text(w == first ? "" : "; ", one.products, " products, ", one.changes, " setmaxnreg to ",
+                           one.registers);
         }
         if (used && (!alike || end - first < 4)) {
             error_ = text("the warps of warpgroup ", first / 4, " differ: ", counts);
@@ -86,8 +85,8 @@ void Block::check_warpgroups() {
 std::string Block::missing_at(const uint64_t* word) const {
     for (size_t i = 0; i < mbarriers_.size(); ++i)
         if (const Mbarrier& b = mbarriers_[i]; b.word == word)
-            return text(" (number ", i, " in the order of their initialisation): ", b.pending,
-                        " of ", b.expected, " arrivals and ", b.bytes, " bytes are missing");
+            return text(" (number ", i, " in the order of their initialisation): ", b.pending, " of ", b.expected,
+                        " arrivals and ", b.bytes, " bytes are missing");
     return {};
 }
 
@@ -100,8 +99,7 @@ Block::Mbarrier& Block::mbarrier(const uint64_t* word, const Place& at) {
 
 void Block::init_mbarrier(uint64_t* word, int arrivals, const Place& at) {
     const Untraced quiet;
-    if (arrivals < 1 || arrivals > kMostPending)
-        stop(text("an mbarrier of ", arrivals, " arrivals, ", text_of(at)));
+    if (arrivals < 1 || arrivals > kMostPending) stop(text("an mbarrier of ", arrivals, " arrivals, ", text_of(at)));
     *word = kMbarrier + mbarriers_.size();
     mbarriers_.push_back({.word = word, .expected = arrivals, .pending = arrivals});
 }
@@ -116,13 +114,11 @@ void Block::arrive_mbarrier(uint64_t* word, int bytes, const Place& at) {
     Mbarrier& b = mbarrier(word, at);
     published(order_of(word, b.phase));
     if (b.pending == 0)
-        stop(text("mbarrier arrive overflow: all ", b.expected, " of this phase have arrived, ",
-                  text_of(at)));
+        stop(text("mbarrier arrive overflow: all ", b.expected, " of this phase have arrived, ", text_of(at)));
     --b.pending;
     b.bytes += bytes;
     if (bytes < 0 || b.bytes > kMostPending)
-        stop(text("an mbarrier that expects ", b.bytes, " bytes, at most ", kMostPending, ", ",
-                  text_of(at)));
+        stop(text("an mbarrier that expects ", b.bytes, " bytes, at most ", kMostPending, ", ", text_of(at)));
     end_phase(b);
 }
 
@@ -166,9 +162,7 @@ bool Block::test_mbarrier(uint64_t* word, int parity, const Place& at) {
 
 // ---- the view of the asynchronous units
 
-uint32_t Block::shared_address(const void* p) const {
-    return uint32_t(static_cast<const char*>(p) - arena_);
-}
+uint32_t Block::shared_address(const void* p) const { return uint32_t(static_cast<const char*>(p) - arena_); }
 
 char* Block::async_view(uint32_t address) {
     if (view_block_ != generation_) {
@@ -193,20 +187,17 @@ void Block::copy_tensor(TensorCopy copy, const Place& at) {
     if (shared_address(to) % kSwizzleUnit)
         stop(text("a tensor copy to an address that is no multiple of 1024, ", text_of(at)));
     if (!mbarrier(copy.barrier, at).fenced)
-        stop(text("a tensor copy to an mbarrier whose initialisation was not fenced, ",
-                  text_of(at)));
+        stop(text("a tensor copy to an mbarrier whose initialisation was not fenced, ", text_of(at)));
     if (copy.first[0] % 8)
         stop(text("a tensor copy from element ", copy.first[0],
                   " on: its box does not begin at a multiple of 16 bytes, ", text_of(at)));
     const TensorMapSpec& m = copy.map;
     for (int i = 0; i < (m.im2col ? 2 : 0); ++i) {
         if (copy.offset[i] < 0 || copy.offset[i] > 255)
-            stop(text("an im2col offset of ", copy.offset[i], ", 0 to 255 are possible, ",
-                      text_of(at)));
+            stop(text("an im2col offset of ", copy.offset[i], ", 0 to 255 are possible, ", text_of(at)));
         if (copy.first[i + 1] < m.lower[i] || copy.first[i + 1] >= m.size[i + 1] + m.upper[i])
-            stop(text("an im2col copy from place ", copy.first[i + 1],
-                      " on, which is not in the box [", m.lower[i], ", ",
-                      m.size[i + 1] + m.upper[i], "), ", text_of(at)));
+            stop(text("an im2col copy from place ", copy.first[i + 1], " on, which is not in the box [", m.lower[i],
+                      ", ", m.size[i + 1] + m.upper[i], "), ", text_of(at)));
     }
     ++counted.tensor_copies;
     copy.at_the_last_moment = random_ == 0 || draw() % 2 == 0;
@@ -286,11 +277,9 @@ void Block::multiply(Product p, const Place& at) {
         const uint64_t start = (lines.descriptor & 0x3fff) << 4;
         // An H200 confirmed it along the sum alone (the probe told_as_base_offset).
         if (lines.descriptor >> 49 & 7 && (lines.transposed || lines.descriptor >> 62 != 1))
-            stop(text("wgmma: a base offset of an operand that is not swizzled rows, ",
-                      text_of(at)));
+            stop(text("wgmma: a base offset of an operand that is not swizzled rows, ", text_of(at)));
         if (lines.descriptor >> 62 == 0 && !lines.transposed) continue;
-        if (lines.descriptor >> 62 != 1)
-            stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
+        if (lines.descriptor >> 62 != 1) stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
         // Whole rows further in are where the address says (an H200 confirmed it, along the sum and across it); parts
         // of a row nobody has said.
         if (lines.transposed && start % 128)
@@ -321,8 +310,7 @@ void Block::wait_products(int groups_in_flight) {
     const Untraced quiet;
     Thread& me = thread_[current_];
     size_t done = 0;
-    while (done < me.products.size() &&
-           me.products[done].group < me.product_group - groups_in_flight) {
+    while (done < me.products.size() && me.products[done].group < me.product_group - groups_in_flight) {
         const Product& p = me.products[done++];
         run_product(p, held(p.d).data());
     }
@@ -362,9 +350,7 @@ void Block::read_line(const Lines& lines, int i, float (&values)[16]) {
     if (lines.descriptor >> 62 == 0) {  // not swizzled: ((8,n),2):((1,SBO),LBO)
         for (uint32_t half = 0; half < 2; ++half) {
             bf16 eight[8];
-            std::memcpy(eight,
-                        async_view(start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 16 +
-                                   half * leading),
+            std::memcpy(eight, async_view(start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 16 + half * leading),
                         sizeof eight);
             for (int e = 0; e < 8; ++e) values[half * 8 + uint32_t(e)] = to_float(eight[e]);
         }

@@ -73,13 +73,8 @@ inline TensorMap encode(const TensorMapSpec& s) {
     s.check();
     return s;
 }
-inline void tensor_load_3d(void* to,
-                           const TensorMap& map,
-                           int i0,
-                           int i1,
-                           int i2,
-                           Mbarrier* b,
-                           const Place& at = Place::current()) {
+inline void tensor_load_3d(
+    void* to, const TensorMap& map, int i0, int i1, int i2, Mbarrier* b, const Place& at = Place::current()) {
     if (map.im2col || map.rank != 3) Block::running().stop("not a tiled map of rank 3");
     Block::running().copy_tensor({to, map, {i0, i1, i2, 0}, {}, &b->word}, at);
 }
@@ -103,15 +98,13 @@ inline void async_fence() { Block::running().fence_async(); }
 // The fields hold multiples of 16 bytes below 2^18; what does not fit would be dropped in silence.
 inline uint64_t descriptor_field(int64_t bytes, int shift, const Place& at) {
     if (bytes % 16 || bytes < 0 || bytes >= 1 << 18)
-        Block::running().stop(text("a descriptor of wgmma with ", bytes,
-                                   " bytes, not a multiple of 16 below 2^18, ", at.file_name(), ":",
-                                   at.line()));
+        Block::running().stop(text("a descriptor of wgmma with ", bytes, " bytes, not a multiple of 16 below 2^18, ",
+                                   at.file_name(), ":", at.line()));
     return uint64_t(bytes) >> 4 << shift;
 }
-inline uint64_t descriptor(
-    const void* from, int64_t leading, int64_t stride, uint64_t swizzle, const Place& at) {
-    return descriptor_field(Block::running().shared_address(from), 0, at) |
-           descriptor_field(leading, 16, at) | descriptor_field(stride, 32, at) | swizzle << 62;
+inline uint64_t descriptor(const void* from, int64_t leading, int64_t stride, uint64_t swizzle, const Place& at) {
+    return descriptor_field(Block::running().shared_address(from), 0, at) | descriptor_field(leading, 16, at) |
+           descriptor_field(stride, 32, at) | swizzle << 62;
 }
 inline uint64_t row_descriptor(const void* from, const Place& at = Place::current()) {
     return descriptor(from, 16, 1024, 1, at);
@@ -119,10 +112,7 @@ inline uint64_t row_descriptor(const void* from, const Place& at = Place::curren
 inline uint64_t column_descriptor(const void* from, int next, const Place& at = Place::current()) {
     return descriptor(from, next, 1024, 1, at);
 }
-inline uint64_t matrix_descriptor(const void* from,
-                                  int next_sum,
-                                  int next_rows,
-                                  const Place& at = Place::current()) {
+inline uint64_t matrix_descriptor(const void* from, int next_sum, int next_rows, const Place& at = Place::current()) {
     return descriptor(from, next_sum, next_rows, 0, at);
 }
 
@@ -158,16 +148,11 @@ void wgmma_wait(const Sums& settled = {},
 enum class Operand { rows, columns };
 
 template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
-void wgmma_bf16(float (&d)[kN / 2],
-                uint64_t a,
-                uint64_t b,
-                bool accumulate,
-                const Place& at = Place::current()) {
+void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
     static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256);
     Block::running().whole_warp("wgmma", at);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
-    Block::running().multiply(
-        {d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate}, at);
+    Block::running().multiply({d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate}, at);
 }
 
 inline void stmatrix_x4(void* row, const uint32_t (&r)[4], const Place& at = Place::current()) {
@@ -176,13 +161,12 @@ inline void stmatrix_x4(void* row, const uint32_t (&r)[4], const Place& at = Pla
     struct Four {
         uint32_t r[4];
     };
-    const uint4 mine =
-        exchange(WarpOperation::stmatrix, kAllLanes, Four{{r[0], r[1], r[2], r[3]}}, at,
-                 [lane](auto brought, unsigned) {
-                     const int matrix = lane / 8, i = lane % 8;
-                     return uint4{brought(4 * i).r[matrix], brought(4 * i + 1).r[matrix],
-                                  brought(4 * i + 2).r[matrix], brought(4 * i + 3).r[matrix]};
-                 });
+    const uint4 mine = exchange(WarpOperation::stmatrix, kAllLanes, Four{{r[0], r[1], r[2], r[3]}}, at,
+                                [lane](auto brought, unsigned) {
+                                    const int matrix = lane / 8, i = lane % 8;
+                                    return uint4{brought(4 * i).r[matrix], brought(4 * i + 1).r[matrix],
+                                                 brought(4 * i + 2).r[matrix], brought(4 * i + 3).r[matrix]};
+                                });
     std::memcpy(row, &mine, sizeof mine);
 }
 

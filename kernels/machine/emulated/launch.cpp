@@ -67,8 +67,8 @@ void run(const Grid& grid, Body body, void* call) {
     const int64_t blocks = grid.blocks * grid.blocks_y * grid.blocks_z;
     const std::string name = text(grid.at.file_name(), ":", grid.at.line(), ": ");
     FP_CHECK(grid.blocks > 0 && grid.blocks_y > 0 && grid.blocks_z > 0, name, "an empty grid");
-    FP_CHECK(grid.blocks < int64_t(1) << 31 && grid.blocks_y < 65536 && grid.blocks_z < 65536, name,
-             "a grid of ", grid.blocks, " x ", grid.blocks_y, " x ", grid.blocks_z);
+    FP_CHECK(grid.blocks < int64_t(1) << 31 && grid.blocks_y < 65536 && grid.blocks_z < 65536, name, "a grid of ",
+             grid.blocks, " x ", grid.blocks_y, " x ", grid.blocks_z);
     FP_CHECK(grid.threads > 0 && grid.threads <= 1024, name, grid.threads, " threads a block");
 
     std::atomic<int64_t> next{0};
@@ -83,8 +83,7 @@ void run(const Grid& grid, Body body, void* call) {
                 blockIdx = {unsigned(i % grid.blocks), unsigned(i / grid.blocks % grid.blocks_y),
                             unsigned(i / (grid.blocks * grid.blocks_y))};
                 const uint64_t seed = settings().seed;
-                block->run(body, call, blockIdx, grid.threads, grid.shared_bytes,
-                           seed ? seed + uint64_t(i) : 0);
+                block->run(body, call, blockIdx, grid.threads, grid.shared_bytes, seed ? seed + uint64_t(i) : 0);
             }
         } catch (const Error& e) {
             if (!failed.exchange(true)) first = std::make_exception_ptr(Error(name + e.what()));

@@ -24,13 +24,12 @@
 #define UNROLL
 
 // T name[..][..] in the block's shared memory; and the part of it whose size the launch gives.
-#define SHARED(T, name, ...)                                                                  \
-    static thread_local ::fp::emulated::SharedSite name##_site;                               \
-    using name##_array = T __VA_ARGS__;                                                       \
-    name##_array& name = *static_cast<name##_array*>(::fp::emulated::Block::running().shared( \
-        name##_site, sizeof(name##_array), ::fp::emulated::Place::current()))
-#define DYN_SHARED(T, name) \
-    T* const name = reinterpret_cast<T*>(::fp::emulated::Block::running().dynamic_shared())
+#define SHARED(T, name, ...)                                    \
+    static thread_local ::fp::emulated::SharedSite name##_site; \
+    using name##_array = T __VA_ARGS__;                         \
+    name##_array& name = *static_cast<name##_array*>(           \
+        ::fp::emulated::Block::running().shared(name##_site, sizeof(name##_array), ::fp::emulated::Place::current()))
+#define DYN_SHARED(T, name) T* const name = reinterpret_cast<T*>(::fp::emulated::Block::running().dynamic_shared())
 
 namespace fp::emulated {
 
@@ -61,11 +60,7 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... 
         Grid grid;
         void operator()() {
             run(
-                grid,
-                [](void* c) {
-                    std::apply(static_cast<Call*>(c)->kernel, static_cast<Call*>(c)->values);
-                },
-                this);
+                grid, [](void* c) { std::apply(static_cast<Call*>(c)->kernel, static_cast<Call*>(c)->values); }, this);
         }
     };
     give(stream, Call{kernel, {static_cast<Params>(args)...}, grid});
@@ -99,8 +94,7 @@ enum class WarpOperation : int {
 
 // Brings `mine` to the lanes of `mask` and returns what `read` makes of all they brought.
 template <class T, class Read>
-FP_UNTRACED auto exchange(
-    WarpOperation operation, unsigned mask, const T& mine, const Place& at, Read read) {
+FP_UNTRACED auto exchange(WarpOperation operation, unsigned mask, const T& mine, const Place& at, Read read) {
     static_assert(sizeof(T) <= 32);
     Block& block = Block::running();
     Block::Meeting& meeting = block.meet(mask, int(operation), &mine, sizeof(T), at);
@@ -148,8 +142,7 @@ inline unsigned ballot(bool p, unsigned mask = kAllLanes, const Place& at = Plac
 template <class T>
 void check_aligned(const T* p, const Place& at) {
     if (reinterpret_cast<uintptr_t>(p) % sizeof(T))
-        Block::running().stop(
-            text("misaligned access of ", sizeof(T), " bytes, ", at.file_name(), ":", at.line()));
+        Block::running().stop(text("misaligned access of ", sizeof(T), " bytes, ", at.file_name(), ":", at.line()));
 }
 template <class T>
 T ldg(const T* p, const Place& at = Place::current()) {
@@ -166,18 +159,12 @@ void stg(T* p, T v, const Place& at = Place::current()) {
 
 // Asynchronous copies of 16 or 8 bytes from global to shared memory; zeros where not `valid`.
 
-inline void cp_async16(void* to,
-                       const void* from,
-                       bool valid = true,
-                       const Place& at = Place::current()) {
+inline void cp_async16(void* to, const void* from, bool valid = true, const Place& at = Place::current()) {
     check_aligned(static_cast<const uint4*>(to), at);
     if (valid) check_aligned(static_cast<const uint4*>(from), at);
     Block::running().copy_async(to, valid ? from : nullptr, 16);
 }
-inline void cp_async8(void* to,
-                      const void* from,
-                      bool valid = true,
-                      const Place& at = Place::current()) {
+inline void cp_async8(void* to, const void* from, bool valid = true, const Place& at = Place::current()) {
     check_aligned(static_cast<const uint2*>(to), at);
     if (valid) check_aligned(static_cast<const uint2*>(from), at);
     Block::running().copy_async(to, valid ? from : nullptr, 8);
@@ -204,9 +191,7 @@ inline uint32_t bits_of_float(float v) { return std::bit_cast<uint32_t>(v); }
 // The same number; one zero and one NaN for all of them, both without a sign.
 inline float canonical(float v) { return v == v ? v + 0.0f : float_of_bits(0x7fffffffu); }
 // Two floats as a pair of bf16, `low` in the lower half.
-inline uint32_t pack_bf16(float low, float high) {
-    return to_bf16(low).bits | uint32_t(to_bf16(high).bits) << 16;
-}
+inline uint32_t pack_bf16(float low, float high) { return to_bf16(low).bits | uint32_t(to_bf16(high).bits) << 16; }
 // Half precision, rounded to nearest even; and exactly back.
 inline f16 to_f16(float v) { return half_of(v); }
 inline float from_f16(f16 v) { return to_float(v); }

@@ -8,9 +8,7 @@ extern "C" {
 [[gnu::weak]] void __asan_poison_memory_region(const volatile void* at, size_t bytes);
 [[gnu::weak]] void __asan_unpoison_memory_region(const volatile void* at, size_t bytes);
 [[gnu::weak]] void __sanitizer_start_switch_fiber(void** save, const void* bottom, size_t bytes);
-[[gnu::weak]] void __sanitizer_finish_switch_fiber(void* save,
-                                                   const void** old_bottom,
-                                                   size_t* old_bytes);
+[[gnu::weak]] void __sanitizer_finish_switch_fiber(void* save, const void** old_bottom, size_t* old_bytes);
 [[gnu::weak]] void* __tsan_get_current_fiber();
 [[gnu::weak]] void* __tsan_create_fiber(unsigned flags);
 [[gnu::weak]] void __tsan_destroy_fiber(void* fiber);

@@ -6,8 +6,8 @@
 namespace fp::emulated {
 
 struct Settings {
-    uint64_t seed = 1;   // the threads' order; 0 = by index. From FP_EMULATED_SEED if that is set.
-    int os_threads = 0;  // blocks run side by side on so many; 0 = one a core (FP_EMULATED_THREADS)
+    uint64_t seed = 1;      // the threads' order; 0 = by index. From FP_EMULATED_SEED if that is set.
+    int os_threads = 0;     // blocks run side by side on so many; 0 = one a core (FP_EMULATED_THREADS)
     bool late_copy = true;  // copies and products happen at the last legal moment, else at once
     // Streams do their work when something waits for it (streams.h), else at once. FP_EMULATED_DEFERRED=1
     bool deferred = false;

@@ -165,8 +165,7 @@ void put_off(Stream s, Call call) {
 
 void finish(Stream s) {
     const std::lock_guard lock(all().mutex);
-    if (const std::exception_ptr fault = std::exchange(all().fault, nullptr))
-        std::rethrow_exception(fault);
+    if (const std::exception_ptr fault = std::exchange(all().fault, nullptr)) std::rethrow_exception(fault);
     const QueuePointer queue = queue_of(s);
     run(*queue, queue->given());
 }
@@ -188,9 +187,7 @@ void finish_quietly() {
     }
 }
 
-void refuse_while_noting(const char* what) {
-    FP_CHECK(!noting(), "emulated: ", what, " while a graph is noted");
-}
+void refuse_while_noting(const char* what) { FP_CHECK(!noting(), "emulated: ", what, " while a graph is noted"); }
 
 void release_while_noting(void* block) { capture->released.push_back(block); }
 

@@ -49,20 +49,16 @@ struct alignas(8) Mbarrier {
 };
 
 __device__ inline void mbarrier_init(Mbarrier* b, int arrivals) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(arrivals)
-                 : "memory");
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(arrivals) : "memory");
 }
 // What was initialised is seen by the tensor memory unit too.
-__device__ inline void mbarrier_init_fence() {
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-}
+__device__ inline void mbarrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 __device__ inline void mbarrier_arrive(Mbarrier* b) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
 }
 // Arrives, and has the phase wait for so many bytes more.
 __device__ inline void mbarrier_arrive_expect(Mbarrier* b, int bytes) {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)),
-                 "r"(bytes)
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes)
                  : "memory");
 }
 // A wait of mbarrier_wait that lasts longer ends the kernel: a barrier that never completes becomes cudaErrorLaunchFailure
@@ -121,8 +117,7 @@ inline void* driver_function(const char* name) {
     void* found = nullptr;
     cudaDriverEntryPointQueryResult result{};
     check(cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result));
-    FP_REQUIRE(found && result == cudaDriverEntryPointSuccess, Exit::device, "the driver has no ",
-               name);
+    FP_REQUIRE(found && result == cudaDriverEntryPointSuccess, Exit::device, "the driver has no ", name);
     return found;
 }
 
@@ -139,29 +134,25 @@ inline TensorMap encode(const TensorMapSpec& s) {
     }
     CUresult status;
     if (s.im2col) {
-        static const auto function = reinterpret_cast<decltype(&cuTensorMapEncodeIm2col)>(
-            driver_function("cuTensorMapEncodeIm2col"));
-        status = function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cuuint32_t(s.rank),
-                          const_cast<void*>(s.base), size, stride, s.lower, s.upper,
-                          TensorMapSpec::kRow, cuuint32_t(s.pixels), steps,
-                          CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+        static const auto function =
+            reinterpret_cast<decltype(&cuTensorMapEncodeIm2col)>(driver_function("cuTensorMapEncodeIm2col"));
+        status = function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cuuint32_t(s.rank), const_cast<void*>(s.base), size,
+                          stride, s.lower, s.upper, TensorMapSpec::kRow, cuuint32_t(s.pixels), steps,
+                          CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                          CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     } else {
-        static const auto function = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(
-            driver_function("cuTensorMapEncodeTiled"));
-        status = function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cuuint32_t(s.rank),
-                          const_cast<void*>(s.base), size, stride, box, steps,
-                          CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+        static const auto function =
+            reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(driver_function("cuTensorMapEncodeTiled"));
+        status = function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cuuint32_t(s.rank), const_cast<void*>(s.base), size,
+                          stride, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                           CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     }
-    FP_REQUIRE(status == CUDA_SUCCESS, Exit::device,
-               "the driver refuses a tensor map: ", int(status));
+    FP_REQUIRE(status == CUDA_SUCCESS, Exit::device, "the driver refuses a tensor map: ", int(status));
     return map;
 }
 
 // The box from element (i0, i1, i2) on; its bytes arrive at `b`.
-__device__ inline void tensor_load_3d(
-    void* to, const TensorMap& map, int i0, int i1, int i2, Mbarrier* b) {
+__device__ inline void tensor_load_3d(void* to, const TensorMap& map, int i0, int i1, int i2, Mbarrier* b) {
     asm volatile(
         "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
         "[%0], [%1, {%2, %3, %4}], [%5];" ::"r"(shared_address(to)),
@@ -169,26 +160,16 @@ __device__ inline void tensor_load_3d(
         : "memory");
 }
 // Pixels from place (w, h) of sample n on, 64 channels from c on, each read (offset_w, offset_h) further.
-__device__ inline void tensor_load_im2col(void* to,
-                                          const TensorMap& map,
-                                          int c,
-                                          int w,
-                                          int h,
-                                          int n,
-                                          int offset_w,
-                                          int offset_h,
-                                          Mbarrier* b) {
+__device__ inline void tensor_load_im2col(
+    void* to, const TensorMap& map, int c, int w, int h, int n, int offset_w, int offset_h, Mbarrier* b) {
     asm volatile(
         "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes "
         "[%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};" ::"r"(shared_address(to)),
-        "l"(&map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(shared_address(b)), "h"(short(offset_w)),
-        "h"(short(offset_h))
+        "l"(&map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(shared_address(b)), "h"(short(offset_w)), "h"(short(offset_h))
         : "memory");
 }
 // What this thread wrote to shared memory is seen by the tensor memory unit and by wgmma.
-__device__ inline void async_fence() {
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
+__device__ inline void async_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- products of a warpgroup
 
@@ -196,8 +177,7 @@ __device__ inline void async_fence() {
 // may lie up to 96 bytes into the first row: 16 of the sum are 32 bytes.
 __device__ inline uint64_t row_descriptor(const void* at) {
     constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
-    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(1) << 16 | kGroup << 32 |
-           kSwizzle128 << 62;
+    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(1) << 16 | kGroup << 32 | kSwizzle128 << 62;
 }
 
 // The transpose of such rows: each row of 128 bytes is one step of the sum and holds 64 lines (M or N), eight
@@ -206,23 +186,19 @@ __device__ inline uint64_t row_descriptor(const void* at) {
 // emulated machine's bits: tests/kernels/recordings, wgmma_n*_across_the_sum.)
 __device__ inline uint64_t column_descriptor(const void* at, int next) {
     constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
-    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 | kGroup << 32 |
-           kSwizzle128 << 62;
+    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 | kGroup << 32 | kSwizzle128 << 62;
 }
 
 // Rows of 16 bytes, not swizzled: eight rows of 8 numbers of the sum are a matrix of 128 bytes in one piece; the next 8
 // numbers begin `next_sum` bytes on, the next eight rows `next_rows`. (PTX ISA, wgmma, "canonical layouts": K-major, no
 // swizzle; CUTLASS's INTERLEAVE, ((8,n),2):((1,SBO),LBO).) `at` is a multiple of 16.
 __device__ inline uint64_t matrix_descriptor(const void* at, int next_sum, int next_rows) {
-    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next_sum >> 4) << 16 |
-           uint64_t(next_rows >> 4) << 32;
+    return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next_sum >> 4) << 16 | uint64_t(next_rows >> 4) << 32;
 }
 
 // Before the first product, and after registers of sums were written otherwise.
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ inline void wgmma_commit() {
-    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
+__device__ inline void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
 // Sums that a wait has settled: the compiler moves nothing that reads or writes them to before this.
 template <int kCount>
@@ -254,10 +230,9 @@ __device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accu
 
 // Four 8x8 matrices of 16-bit elements to shared memory: ldmatrix_x4 the other way round.
 __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
-    asm volatile(
-        "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared_address(row)),
-        "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
-        : "memory");
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared_address(row)), "r"(r[0]),
+                 "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
 }
 
 }  // namespace fp::cuda

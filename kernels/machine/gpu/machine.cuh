@@ -30,18 +30,14 @@ inline void check(cudaError_t status, const Place& at = Place::current()) {
     if (status == cudaSuccess) return;
     cudaGetLastError();  // else the next launch is blamed for it
     // hopper.cuh: mbarrier_wait
-    const char* perhaps = status == cudaErrorLaunchFailure
-                              ? " (a kernel that trapped: a barrier in it was never completed)"
-                              : "";
-    fail_with(Exit::device, cudaGetErrorString(status), perhaps, " at ", at.file_name(), ":",
-              at.line());
+    const char* perhaps =
+        status == cudaErrorLaunchFailure ? " (a kernel that trapped: a barrier in it was never completed)" : "";
+    fail_with(Exit::device, cudaGetErrorString(status), perhaps, " at ", at.file_name(), ":", at.line());
 }
 
 cudaStream_t own_stream();  // kernels/cuda/runtime/runtime.cu
-bool each_launch_waits();  // FP_CUDA_SYNC=1: an error names its kernel (kernels/cuda/runtime/table.cu)
-inline cudaStream_t raw(Stream s) {
-    return s.handle ? static_cast<cudaStream_t>(s.handle) : own_stream();
-}
+bool each_launch_waits();   // FP_CUDA_SYNC=1: an error names its kernel (kernels/cuda/runtime/table.cu)
+inline cudaStream_t raw(Stream s) { return s.handle ? static_cast<cudaStream_t>(s.handle) : own_stream(); }
 
 // Blocks x, y, z of `threads` threads each, with `shared_bytes` of dynamic shared memory.
 struct Grid {
@@ -58,22 +54,18 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... 
     cudaError_t status = cudaSuccess;
     if (grid.shared_bytes > 48 * 1024)
         status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                      cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                      int(grid.shared_bytes));
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize, int(grid.shared_bytes));
     if (status == cudaSuccess) {
         const dim3 blocks(unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z));
-        kernel<<<blocks, grid.threads, grid.shared_bytes, raw(stream)>>>(
-            static_cast<Params>(args)...);
+        kernel<<<blocks, grid.threads, grid.shared_bytes, raw(stream)>>>(static_cast<Params>(args)...);
         status = cudaGetLastError();
-        if (status == cudaSuccess && each_launch_waits())
-            status = cudaStreamSynchronize(raw(stream));
+        if (status == cudaSuccess && each_launch_waits()) status = cudaStreamSynchronize(raw(stream));
     }
     if (status == cudaSuccess) return;
     cudaGetLastError();
     const char* name = "?";
     cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
-    fail_with(Exit::device, name, " (", grid.at.file_name(), ":", grid.at.line(),
-              "): ", cudaGetErrorString(status));
+    fail_with(Exit::device, name, " (", grid.at.file_name(), ":", grid.at.line(), "): ", cudaGetErrorString(status));
 }
 
 // Places in the grid.
@@ -104,9 +96,7 @@ template <class T>
 __device__ T shuffle_down(T v, int lanes, unsigned mask = kAllLanes) {
     return __shfl_down_sync(mask, v, lanes);
 }
-__device__ inline unsigned ballot(bool p, unsigned mask = kAllLanes) {
-    return __ballot_sync(mask, p);
-}
+__device__ inline unsigned ballot(bool p, unsigned mask = kAllLanes) { return __ballot_sync(mask, p); }
 
 // Global memory, one aligned access each.
 
@@ -121,19 +111,15 @@ __device__ void stg(T* p, T v) {
 
 // Asynchronous copies of 16 or 8 bytes from global to shared memory; zeros where not `valid`.
 
-__device__ inline uint32_t shared_address(const void* p) {
-    return uint32_t(__cvta_generic_to_shared(p));
-}
+__device__ inline uint32_t shared_address(const void* p) { return uint32_t(__cvta_generic_to_shared(p)); }
 __device__ inline void cp_async16(void* to, const void* from, bool valid = true) {
     const int bytes = valid ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
-                 "l"(from), "r"(bytes)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes)
                  : "memory");
 }
 __device__ inline void cp_async8(void* to, const void* from, bool valid = true) {
     const int bytes = valid ? 8 : 0;
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared_address(to)),
-                 "l"(from), "r"(bytes)
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes)
                  : "memory");
 }
 __device__ inline void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }

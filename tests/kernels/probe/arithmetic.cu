@@ -13,8 +13,7 @@ __global__ void exp2_kernel(const float* in, float* out) {
 
 __global__ void conversions_kernel(const uint32_t* in, uint32_t* out) {
     const int i = int(blockIdx.x) * 256 + thread_index();
-    const float low = std::bit_cast<float>(ldg(in + i)),
-                high = std::bit_cast<float>(ldg(in + i) * 3 + 1);
+    const float low = std::bit_cast<float>(ldg(in + i)), high = std::bit_cast<float>(ldg(in + i) * 3 + 1);
     out[2 * i] = to_tf32(low);
     out[2 * i + 1] = high == high ? pack_bf16(low, high) : pack_bf16(low, 1);
 }
@@ -35,25 +34,21 @@ std::vector<uint32_t> any_floats() {
 
 void add_arithmetic_probes(std::vector<Probe>& list) {
     // PTX: 2 ulp over the full range, denormals flushed; the host's own rounding beside it.
-    list.push_back(
-        {.name = "ex2", .held = Held::relative, .tolerance = 3e-7, .run = [](const Memory& memory) {
-             std::vector<float> exponents = probe_numbers(kCount, 2);
-             for (int i = 0; i < kCount; ++i)
-                 exponents[size_t(i)] *= i % 4 == 0 ? 40.0f : i % 4 == 1 ? 0.01f : 3.0f;
-             const float special[] = {0,    -0.0f,  1,      -1,  -126,  -127.5f,
-                                      -150, -2.88f, 127.5f, 129, 1e-30f};
-             std::copy(std::begin(special), std::end(special), exponents.begin());
-             const Given<float> in(memory, exponents);
-             const Wanted out(memory, {{"number", kCount}});
-             launch(exp2_kernel, {.blocks = kCount / 256, .threads = 256}, {}, in.data(),
-                    out.floats());
-             return out.output();
-         }});
+    list.push_back({.name = "ex2", .held = Held::relative, .tolerance = 3e-7, .run = [](const Memory& memory) {
+                        std::vector<float> exponents = probe_numbers(kCount, 2);
+                        for (int i = 0; i < kCount; ++i)
+                            exponents[size_t(i)] *= i % 4 == 0 ? 40.0f : i % 4 == 1 ? 0.01f : 3.0f;
+                        const float special[] = {0, -0.0f, 1, -1, -126, -127.5f, -150, -2.88f, 127.5f, 129, 1e-30f};
+                        std::copy(std::begin(special), std::end(special), exponents.begin());
+                        const Given<float> in(memory, exponents);
+                        const Wanted out(memory, {{"number", kCount}});
+                        launch(exp2_kernel, {.blocks = kCount / 256, .threads = 256}, {}, in.data(), out.floats());
+                        return out.output();
+                    }});
     list.push_back({.name = "to_tf32_and_pack_bf16", .run = [](const Memory& memory) {
                         const Given<uint32_t> in(memory, any_floats());
                         const Wanted out(memory, {{"number", kCount}, {"conversion", 2}});
-                        launch(conversions_kernel, {.blocks = kCount / 256, .threads = 256}, {},
-                               in.data(), out.data());
+                        launch(conversions_kernel, {.blocks = kCount / 256, .threads = 256}, {}, in.data(), out.data());
                         return out.output();
                     }});
 }

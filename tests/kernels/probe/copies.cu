@@ -31,8 +31,7 @@ void add_copy_probes(std::vector<Probe>& list) {
                         const Given<uint32_t> from(memory, probe_words(kThreads * 4, 4));
                         const Given<uint32_t> places(memory, probe_words(kThreads, 5));
                         const Wanted out(memory, {{"width", 2}, {"place", kThreads}, {"word", 4}});
-                        launch(async_copy_kernel, {.threads = kThreads}, {}, from.data(),
-                               places.data(), out.data());
+                        launch(async_copy_kernel, {.threads = kThreads}, {}, from.data(), places.data(), out.data());
                         return out.output();
                     }});
 }

@@ -30,16 +30,13 @@ __global__ void matrices_kernel(const uint32_t* in, uint32_t* out) {
 }
 
 // Fragments as lanes hold them, twice, so that sums are added to.
-__global__ void fragment_products_kernel(const uint32_t* a,
-                                         const uint32_t* b,
-                                         float* out,
-                                         Operands type) {
+__global__ void fragment_products_kernel(const uint32_t* a, const uint32_t* b, float* out, Operands type) {
     const int t = thread_index();
     const uint32_t *mine = a + t * 8, *others = b + t * 4;
     float d[4] = {};
     for (int step = 0; step < 2; ++step) {
-        const uint32_t fa[4] = {ldg(mine + step * 4), ldg(mine + step * 4 + 1),
-                                ldg(mine + step * 4 + 2), ldg(mine + step * 4 + 3)};
+        const uint32_t fa[4] = {ldg(mine + step * 4), ldg(mine + step * 4 + 1), ldg(mine + step * 4 + 2),
+                                ldg(mine + step * 4 + 3)};
         const uint32_t fb[2] = {ldg(others + step * 2), ldg(others + step * 2 + 1)};
         if (type == Operands::tf32)
             mma_tf32(d, fa, fb);
@@ -62,9 +59,7 @@ std::vector<uint32_t> bf16_pairs(size_t count, uint64_t seed) {
 // Those below 2^-14 too, which have no bit in front.
 std::vector<uint32_t> f16_pairs(size_t count, uint64_t seed) {
     const std::vector<float> numbers = probe_numbers(2 * count, seed);
-    const auto bits = [&](size_t i) {
-        return uint32_t(half_of(i % 5 == 0 ? numbers[i] * 0x1p-16f : numbers[i]).bits);
-    };
+    const auto bits = [&](size_t i) { return uint32_t(half_of(i % 5 == 0 ? numbers[i] * 0x1p-16f : numbers[i]).bits); };
     std::vector<uint32_t> out;
     for (size_t i = 0; i < count; ++i) out.push_back(bits(2 * i) | bits(2 * i + 1) << 16);
     return out;
@@ -79,14 +74,10 @@ std::vector<uint32_t> whole_floats(size_t count, uint64_t seed) {
 
 ProbeOutput products(const Memory& memory, Operands type) {
     constexpr size_t kThreads = 32 * kTiles;
-    const auto operands = type == Operands::tf32  ? whole_floats
-                          : type == Operands::f16 ? f16_pairs
-                                                  : bf16_pairs;
-    const Given<uint32_t> a(memory, operands(kThreads * 8, 7)),
-        b(memory, operands(kThreads * 4, 8));
+    const auto operands = type == Operands::tf32 ? whole_floats : type == Operands::f16 ? f16_pairs : bf16_pairs;
+    const Given<uint32_t> a(memory, operands(kThreads * 8, 7)), b(memory, operands(kThreads * 4, 8));
     const Wanted out(memory, {{"warp", kTiles}, {"lane", 32}, {"register", 4}});
-    launch(fragment_products_kernel, {.threads = int(kThreads)}, {}, a.data(), b.data(),
-           out.floats(), type);
+    launch(fragment_products_kernel, {.threads = int(kThreads)}, {}, a.data(), b.data(), out.floats(), type);
     return out.output();
 }
 
@@ -96,21 +87,20 @@ void add_matrix_probes(std::vector<Probe>& list) {
     list.push_back(
         {.name = "ldmatrix_and_stmatrix", .run = [](const Memory& memory) {
              const Given<uint32_t> in(memory, probe_words(128, 6));
-             const Wanted out(
-                 memory, {{"case (plain, transposed, stored)", 3}, {"lane", 32}, {"register", 4}});
+             const Wanted out(memory, {{"case (plain, transposed, stored)", 3}, {"lane", 32}, {"register", 4}});
              launch(matrices_kernel, {.threads = 32}, {}, in.data(), out.data());
              return out.output();
          }});
     // Products are exact, sums lose what a tensor core drops when it lines terms up: 2^-23 or so of the largest
     // term each.
-    list.push_back({.name = "mma_bf16_m16n8k16",
-                    .held = Held::to_largest,
-                    .tolerance = 1e-5,
-                    .run = [](const Memory& memory) { return products(memory, Operands::bf16); }});
-    list.push_back({.name = "mma_f16_m16n8k16",
-                    .held = Held::to_largest,
-                    .tolerance = 1e-5,
-                    .run = [](const Memory& memory) { return products(memory, Operands::f16); }});
+    list.push_back(
+        {.name = "mma_bf16_m16n8k16", .held = Held::to_largest, .tolerance = 1e-5, .run = [](const Memory& memory) {
+             return products(memory, Operands::bf16);
+         }});
+    list.push_back(
+        {.name = "mma_f16_m16n8k16", .held = Held::to_largest, .tolerance = 1e-5, .run = [](const Memory& memory) {
+             return products(memory, Operands::f16);
+         }});
     list.push_back({.name = "mma_tf32_m16n8k8_drops_13_bits",
                     .held = Held::to_largest,
                     .tolerance = 1e-5,

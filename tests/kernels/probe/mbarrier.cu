@@ -12,9 +12,7 @@ __global__ void phases_kernel(const __grid_constant__ TensorMap map, uint32_t* o
     auto* b = reinterpret_cast<Mbarrier*>(bytes + 1024);
     if (thread_index() != 0) return;
     int step = 0;
-    const auto note = [&] {
-        out[step++] = uint32_t(mbarrier_test(b, 0)) | uint32_t(mbarrier_test(b, 1)) << 1;
-    };
+    const auto note = [&] { out[step++] = uint32_t(mbarrier_test(b, 0)) | uint32_t(mbarrier_test(b, 1)) << 1; };
     mbarrier_init(b, 3);
     mbarrier_init_fence();
     note();  // parity 1 counts as over before anything was
@@ -46,18 +44,15 @@ __global__ void phases_kernel(const __grid_constant__ TensorMap map, uint32_t* o
 }  // namespace
 
 void add_mbarrier_probes(std::vector<Probe>& list) {
-    list.push_back({.name = "mbarrier_phases", .run = [](const Memory& memory) {
-                        const Given<bf16> in(memory, bf16_numbers(8 * 64, 9));
-                        const TensorMap map = encode({.base = in.data(),
-                                                      .rank = 3,
-                                                      .size = {64, 1, 8},
-                                                      .stride = {1, 64, 64},
-                                                      .box = {64, 1, 8}});
-                        const Wanted out(memory, {{"step", kSteps}});
-                        launch(phases_kernel, {.threads = 32, .shared_bytes = 2048}, {}, map,
-                               out.data());
-                        return out.output();
-                    }});
+    list.push_back(
+        {.name = "mbarrier_phases", .run = [](const Memory& memory) {
+             const Given<bf16> in(memory, bf16_numbers(8 * 64, 9));
+             const TensorMap map =
+                 encode({.base = in.data(), .rank = 3, .size = {64, 1, 8}, .stride = {1, 64, 64}, .box = {64, 1, 8}});
+             const Wanted out(memory, {{"step", kSteps}});
+             launch(phases_kernel, {.threads = 32, .shared_bytes = 2048}, {}, map, out.data());
+             return out.output();
+         }});
 }
 
 }  // namespace fp::FP_MACHINE

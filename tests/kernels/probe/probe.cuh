@@ -37,8 +37,7 @@ private:
 // An output of words that start as NaN.
 class Wanted {
 public:
-    Wanted(const Memory& memory, std::vector<ProbeOutput::Axis> shape)
-        : memory_(memory), shape_(std::move(shape)) {
+    Wanted(const Memory& memory, std::vector<ProbeOutput::Axis> shape) : memory_(memory), shape_(std::move(shape)) {
         for (const auto& axis : shape_) count_ *= size_t(axis.size);
         data_ = static_cast<uint32_t*>(memory.alloc(count_ * sizeof(uint32_t)));
         const std::vector<uint32_t> ones(count_, ~0u);

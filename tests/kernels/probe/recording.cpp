@@ -34,19 +34,17 @@ std::string hash_of(const TensorFile& file) {
 
 Recording read_recording(const std::filesystem::path& path) {
     const TensorFile file = read_safetensors(path);
-    FP_REQUIRE(metadata(file, "format") == Recording::kFormat, Exit::model, path.string(),
-               ": format '", printable(metadata(file, "format")), "', wanted '", Recording::kFormat,
-               "'");
-    FP_REQUIRE(metadata(file, "hash") == hash_of(file), Exit::model, path.string(),
-               ": damaged: its outputs hash to ", hash_of(file), ", it says ",
-               printable(metadata(file, "hash")));
+    FP_REQUIRE(metadata(file, "format") == Recording::kFormat, Exit::model, path.string(), ": format '",
+               printable(metadata(file, "format")), "', wanted '", Recording::kFormat, "'");
+    FP_REQUIRE(metadata(file, "hash") == hash_of(file), Exit::model, path.string(), ": damaged: its outputs hash to ",
+               hash_of(file), ", it says ", printable(metadata(file, "hash")));
     Recording out{.device = metadata(file, "device"),
                   .commit = metadata(file, "commit"),
                   .date = metadata(file, "date"),
                   .outputs = {}};
     for (const TensorEntry& t : file.tensors) {
-        FP_REQUIRE(t.dtype == Dtype::i32 || t.dtype == Dtype::f32, Exit::model, path.string(), ": ",
-                   printable(t.name), " is ", name(t.dtype), ", wanted I32 or F32");
+        FP_REQUIRE(t.dtype == Dtype::i32 || t.dtype == Dtype::f32, Exit::model, path.string(), ": ", printable(t.name),
+                   " is ", name(t.dtype), ", wanted I32 or F32");
         ProbeOutput& o = out.outputs[t.name];
         std::istringstream axes(metadata(file, "axes." + t.name));
         for (const int64_t size : t.shape) {
@@ -60,14 +58,10 @@ Recording read_recording(const std::filesystem::path& path) {
     return out;
 }
 
-void write_recording(const std::filesystem::path& path,
-                     const std::vector<Probe>& probes,
-                     const Recording& r) {
-    TensorFile file{.metadata = {{"format", Recording::kFormat},
-                                 {"device", r.device},
-                                 {"commit", r.commit},
-                                 {"date", r.date}},
-                    .tensors = {}};
+void write_recording(const std::filesystem::path& path, const std::vector<Probe>& probes, const Recording& r) {
+    TensorFile file{
+        .metadata = {{"format", Recording::kFormat}, {"device", r.device}, {"commit", r.commit}, {"date", r.date}},
+        .tensors = {}};
     for (const Probe& p : probes) {
         const auto found = r.outputs.find(p.name);
         if (found == r.outputs.end()) continue;
@@ -86,14 +80,11 @@ void write_recording(const std::filesystem::path& path,
     write_safetensors(path, file);
 }
 
-std::vector<std::string> differences(const std::vector<Probe>& probes,
-                                     const Recording& r,
-                                     const Memory& memory) {
+std::vector<std::string> differences(const std::vector<Probe>& probes, const Recording& r, const Memory& memory) {
     std::vector<std::string> out;
     for (const auto& recorded : r.outputs) {
-        const auto p = std::find_if(probes.begin(), probes.end(), [&recorded](const Probe& q) {
-            return q.name == recorded.first;
-        });
+        const auto p = std::find_if(probes.begin(), probes.end(),
+                                    [&recorded](const Probe& q) { return q.name == recorded.first; });
         if (p == probes.end()) {
             out.push_back(recorded.first + ": recorded, and no such probe is in the list");
             continue;

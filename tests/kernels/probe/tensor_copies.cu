@@ -10,12 +10,8 @@ struct Corner {
 };
 
 // Rows of 32 words as they lie in shared memory, and one more whose first word tells whether all bytes came.
-__global__ void tensor_copy_kernel(const __grid_constant__ TensorMap map,
-                                   Corner c,
-                                   bool im2col,
-                                   int rows,
-                                   int bytes,
-                                   uint32_t* out) {
+__global__ void tensor_copy_kernel(
+    const __grid_constant__ TensorMap map, Corner c, bool im2col, int rows, int bytes, uint32_t* out) {
     DYN_SHARED(unsigned char, shared);
     constexpr uint32_t kBefore = 0xa5a5a5a5;
     auto* words = reinterpret_cast<uint32_t*>(shared);
@@ -30,8 +26,7 @@ __global__ void tensor_copy_kernel(const __grid_constant__ TensorMap map,
     if (thread_index() == 0) {
         mbarrier_arrive_expect(barrier, bytes);
         if (im2col)
-            tensor_load_im2col(shared, map, c.at[0], c.at[1], c.at[2], c.at[3], c.offset[0],
-                               c.offset[1], barrier);
+            tensor_load_im2col(shared, map, c.at[0], c.at[1], c.at[2], c.at[3], c.offset[0], c.offset[1], barrier);
         else
             tensor_load_3d(shared, map, c.at[0], c.at[1], c.at[2], barrier);
     }
@@ -41,16 +36,13 @@ __global__ void tensor_copy_kernel(const __grid_constant__ TensorMap map,
     out[rows * 32 + thread_index()] = thread_index() == 0 && all_came;
 }
 
-ProbeOutput copies(const Memory& memory,
-                   const TensorMapSpec& spec,
-                   const std::vector<Corner>& corners) {
+ProbeOutput copies(const Memory& memory, const TensorMapSpec& spec, const std::vector<Corner>& corners) {
     const TensorMap map = encode(spec);
     const int rows = spec.rows();
     const Wanted out(memory, {{"copy", int64_t(corners.size())}, {"row", rows + 1}, {"word", 32}});
     for (size_t i = 0; i < corners.size(); ++i)
-        launch(tensor_copy_kernel, {.threads = kWarp, .shared_bytes = size_t(rows) * 128 + 64}, {},
-               map, corners[i], spec.im2col, rows, spec.bytes(),
-               out.data() + i * size_t(rows + 1) * 32);
+        launch(tensor_copy_kernel, {.threads = kWarp, .shared_bytes = size_t(rows) * 128 + 64}, {}, map, corners[i],
+               spec.im2col, rows, spec.bytes(), out.data() + i * size_t(rows + 1) * 32);
     return out.output();
 }
 
@@ -81,12 +73,10 @@ std::vector<Corner> walks(const Images& x, int filter, int pad, int step) {
             {{64, step - pad, step - pad, 0}, {last, last}}};
 }
 
-Probe im2col_probe(
-    const char* name, const Images& x, int pixels, int filter, int pad, int step, uint64_t seed) {
+Probe im2col_probe(const char* name, const Images& x, int pixels, int filter, int pad, int step, uint64_t seed) {
     return {.name = name, .run = [=](const Memory& memory) {
                 const Given<bf16> in(memory, bf16_numbers(size_t(x.count()), seed));
-                return copies(memory, im2col(in.data(), x, pixels, filter, pad, step),
-                              walks(x, filter, pad, step));
+                return copies(memory, im2col(in.data(), x, pixels, filter, pad, step), walks(x, filter, pad, step));
             }};
 }
 
@@ -98,17 +88,11 @@ void add_tensor_copy_probes(std::vector<Probe>& list) {
              const Given<bf16> in(memory, bf16_numbers(200 * 3 * 40, 10));
              return copies(
                  memory,
-                 {.base = in.data(),
-                  .rank = 3,
-                  .size = {200, 3, 40},
-                  .stride = {1, 200, 600},
-                  .box = {64, 2, 12}},
+                 {.base = in.data(), .rank = 3, .size = {200, 3, 40}, .stride = {1, 200, 600}, .box = {64, 2, 12}},
                  {{{0, 0, 0}}, {{64, 1, 17}}, {{192, 2, 34}}, {{-8, -1, -5}}, {{8, 1, 40}}});
          }});
     // cuda.h forbids it.
-    list.push_back({.name = "tiled_copy_of_overlapping_rows",
-                    .binding = false,
-                    .run = [](const Memory& memory) {
+    list.push_back({.name = "tiled_copy_of_overlapping_rows", .binding = false, .run = [](const Memory& memory) {
                         // A stem's rows: windows of 64 elements, 8 further each, of lines of 128.
                         const Given<bf16> in(memory, bf16_numbers(128 * 6, 11));
                         return copies(memory,
@@ -121,18 +105,16 @@ void add_tensor_copy_probes(std::vector<Probe>& list) {
                                       {{{0, 0, 0}}, {{0, 3, 4}}, {{16, -1, 5}}});
                     }});
     for (const int width : {32, 16, 8})
-        list.push_back({.name = text("tiled_copy_of_", width, "_elements_in_rows_of_64"),
-                        .binding = false,
-                        .run = [width](const Memory& memory) {
-                            const Given<bf16> in(memory, bf16_numbers(72 * 20, 12));
-                            return copies(memory,
-                                          {.base = in.data(),
-                                           .rank = 3,
-                                           .size = {72, 1, 20},
-                                           .stride = {1, 72, 72},
-                                           .box = {width, 1, 16}},
-                                          {{{0, 0, 0}}, {{64, 0, 7}}});
-                        }});
+        list.push_back(
+            {.name = text("tiled_copy_of_", width, "_elements_in_rows_of_64"),
+             .binding = false,
+             .run = [width](const Memory& memory) {
+                 const Given<bf16> in(memory, bf16_numbers(72 * 20, 12));
+                 return copies(
+                     memory,
+                     {.base = in.data(), .rank = 3, .size = {72, 1, 20}, .stride = {1, 72, 72}, .box = {width, 1, 16}},
+                     {{{0, 0, 0}}, {{64, 0, 7}}});
+             }});
     list.push_back(im2col_probe("im2col_3x3_pad_1", {72, 7, 5, 3}, 40, 3, 1, 1, 13));
     list.push_back(im2col_probe("im2col_3x3_stride_2_pad_1", {72, 9, 6, 3}, 24, 3, 1, 2, 14));
     list.push_back(im2col_probe("im2col_3x3_no_pad", {72, 8, 5, 2}, 24, 3, 0, 1, 15));

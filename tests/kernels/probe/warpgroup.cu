@@ -8,19 +8,15 @@ constexpr int kDepth = 64;
 
 // Where the 64 rows of A lie among those in shared memory: in groups of eight, one row behind the other.
 struct RowPlan {
-    int first = 0;           // row
-    int group_bytes = 1024;  // from a group to the next
-    bool base_offset =
-        false;  // the descriptor says that the pattern of exchanged chunks begins at `first`
+    int first = 0;             // row
+    int group_bytes = 1024;    // from a group to the next
+    bool base_offset = false;  // the descriptor says that the pattern of exchanged chunks begins at `first`
 };
 
 // Sums as the threads hold them, of A (64 rows) B^T (kN rows), 64 deep.
 template <int kN>
-__global__ void warpgroup_kernel(const __grid_constant__ TensorMap a,
-                                 const __grid_constant__ TensorMap b,
-                                 int a_rows,
-                                 RowPlan plan,
-                                 float* out) {
+__global__ void warpgroup_kernel(
+    const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, int a_rows, RowPlan plan, float* out) {
     DYN_SHARED(unsigned char, rows_a);
     unsigned char* const rows_b = rows_a + a_rows * 128;
     auto* barrier = reinterpret_cast<Mbarrier*>(rows_b + kN * 128);
@@ -59,8 +55,7 @@ __global__ void own_rows_kernel(const bf16* a, const bf16* b, float* out) {
     DYN_SHARED(bf16, rows);
     for (int i = thread_index(); i < (64 + kN) * kDepth; i += kWarpgroup) {
         const int row = i / kDepth, k = i % kDepth;
-        rows[row * kDepth + ((k / 8) ^ (row % 8)) * 8 + k % 8] =
-            row < 64 ? ldg(a + i) : ldg(b + i - 64 * kDepth);
+        rows[row * kDepth + ((k / 8) ^ (row % 8)) * 8 + k % 8] = row < 64 ? ldg(a + i) : ldg(b + i - 64 * kDepth);
     }
     async_fence();
     block_sync();
@@ -77,24 +72,18 @@ __global__ void own_rows_kernel(const bf16* a, const bf16* b, float* out) {
 }
 
 TensorMapSpec rows_of(const void* base, int rows) {
-    return {.base = base,
-            .rank = 3,
-            .size = {kDepth, 1, rows},
-            .stride = {1, kDepth, kDepth},
-            .box = {kDepth, 1, rows}};
+    return {
+        .base = base, .rank = 3, .size = {kDepth, 1, rows}, .stride = {1, kDepth, kDepth}, .box = {kDepth, 1, rows}};
 }
 
 template <int kN>
 ProbeOutput products(const Memory& memory, int a_rows, const std::vector<RowPlan>& plans) {
     const Given<bf16> a(memory, bf16_numbers(size_t(a_rows) * kDepth, 20)),
         b(memory, bf16_numbers(size_t(kN) * kDepth, 21));
-    const TensorMap map_a = encode(rows_of(a.data(), a_rows)),
-                    map_b = encode(rows_of(b.data(), kN));
-    const Wanted out(
-        memory, {{"case", int64_t(plans.size())}, {"thread", kWarpgroup}, {"register", kN / 2}});
+    const TensorMap map_a = encode(rows_of(a.data(), a_rows)), map_b = encode(rows_of(b.data(), kN));
+    const Wanted out(memory, {{"case", int64_t(plans.size())}, {"thread", kWarpgroup}, {"register", kN / 2}});
     for (size_t i = 0; i < plans.size(); ++i)
-        launch(warpgroup_kernel<kN>,
-               {.threads = kWarpgroup, .shared_bytes = size_t(a_rows + kN) * 128 + 64}, {}, map_a,
+        launch(warpgroup_kernel<kN>, {.threads = kWarpgroup, .shared_bytes = size_t(a_rows + kN) * 128 + 64}, {}, map_a,
                map_b, a_rows, plans[i], out.floats() + i * kWarpgroup * (kN / 2));
     return out.output();
 }
@@ -110,16 +99,12 @@ void add_width(std::vector<Probe>& list) {
                     .run = [](const Memory& memory) { return products<kN>(memory, 64, {{}}); }});
 }
 
-void add_plans(std::vector<Probe>& list,
-               const char* name,
-               bool binding,
-               const std::vector<RowPlan>& plans) {
-    list.push_back(
-        {.name = name,
-         .held = Held::to_largest,
-         .tolerance = kTolerance,
-         .binding = binding,
-         .run = [plans](const Memory& memory) { return products<8>(memory, 160, plans); }});
+void add_plans(std::vector<Probe>& list, const char* name, bool binding, const std::vector<RowPlan>& plans) {
+    list.push_back({.name = name,
+                    .held = Held::to_largest,
+                    .tolerance = kTolerance,
+                    .binding = binding,
+                    .run = [plans](const Memory& memory) { return products<8>(memory, 160, plans); }});
 }
 
 }  // namespace
@@ -142,25 +127,16 @@ void add_warpgroup_probes(std::vector<Probe>& list) {
                         const Given<bf16> a(memory, bf16_numbers(64 * kDepth, 24)),
                             b(memory, bf16_numbers(32 * kDepth, 25));
                         const Wanted out(memory, {{"thread", kWarpgroup}, {"register", 16}});
-                        launch(own_rows_kernel,
-                               {.threads = kWarpgroup, .shared_bytes = (64 + 32) * 128}, {},
-                               a.data(), b.data(), out.floats());
+                        launch(own_rows_kernel, {.threads = kWarpgroup, .shared_bytes = (64 + 32) * 128}, {}, a.data(),
+                               b.data(), out.floats());
                         return out.output();
                     }});
     // A patch of pixels is read once, and its taps are rows further in.
-    add_plans(list, "wgmma_rows_from_any_128_bytes_on", true,
-              {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {9}});
+    add_plans(list, "wgmma_rows_from_any_128_bytes_on", true, {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {9}});
     add_plans(list, "wgmma_groups_of_rows_2048_bytes_apart", false, {{0, 2048}, {3, 2048}});
-    add_plans(list, "wgmma_patch_10_pixels_wide", true,
-              {{0, 1280},
-               {1, 1280},
-               {2, 1280},
-               {10, 1280},
-               {11, 1280},
-               {12, 1280},
-               {20, 1280},
-               {21, 1280},
-               {22, 1280}});
+    add_plans(
+        list, "wgmma_patch_10_pixels_wide", true,
+        {{0, 1280}, {1, 1280}, {2, 1280}, {10, 1280}, {11, 1280}, {12, 1280}, {20, 1280}, {21, 1280}, {22, 1280}});
     add_plans(list, "wgmma_rows_from_any_128_bytes_on_told_as_base_offset", false,
               {{1, 1024, true}, {4, 1024, true}, {7, 1024, true}});
 }

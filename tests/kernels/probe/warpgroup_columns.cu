@@ -13,9 +13,7 @@ constexpr int bytes_of(Operand lies, int lines) {
 }
 
 template <int kN, Operand kA, Operand kB>
-__global__ void columns_kernel(const __grid_constant__ TensorMap a,
-                               const __grid_constant__ TensorMap b,
-                               float* out) {
+__global__ void columns_kernel(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* out) {
     DYN_SHARED(unsigned char, at_a);
     constexpr int kBytesA = bytes_of(kA, 64), kBytesB = bytes_of(kB, kN);
     unsigned char* const at_b = at_a + kBytesA;
@@ -36,8 +34,7 @@ __global__ void columns_kernel(const __grid_constant__ TensorMap a,
     if (!all_came) return;
 
     const auto descriptor = [](Operand lies, const unsigned char* at, int k) {
-        return lies == Operand::rows ? row_descriptor(at + k * 2)
-                                     : column_descriptor(at + k * 128, kBoxBytes);
+        return lies == Operand::rows ? row_descriptor(at + k * 2) : column_descriptor(at + k * 128, kBoxBytes);
     };
     float d[kN / 2];
     wgmma_fence();
@@ -52,16 +49,9 @@ __global__ void columns_kernel(const __grid_constant__ TensorMap a,
 
 TensorMapSpec lying(Operand lies, const void* base, int lines) {
     if (lies == Operand::rows)
-        return {.base = base,
-                .rank = 3,
-                .size = {kDepth, 1, lines},
-                .stride = {1, kDepth, kDepth},
-                .box = {64, 1, lines}};
-    return {.base = base,
-            .rank = 3,
-            .size = {lines, 1, kDepth},
-            .stride = {1, lines, lines},
-            .box = {64, 1, kDepth}};
+        return {
+            .base = base, .rank = 3, .size = {kDepth, 1, lines}, .stride = {1, kDepth, kDepth}, .box = {64, 1, lines}};
+    return {.base = base, .rank = 3, .size = {lines, 1, kDepth}, .stride = {1, lines, lines}, .box = {64, 1, kDepth}};
 }
 
 template <int kN, Operand kA, Operand kB>
@@ -74,11 +64,10 @@ void add(std::vector<Probe>& list, const char* which) {
                         const Given<bf16> a(memory, bf16_numbers(64 * kDepth, 22)),
                             b(memory, bf16_numbers(size_t(kN) * kDepth, 23));
                         const Wanted out(memory, {{"thread", kWarpgroup}, {"register", kN / 2}});
-                        launch(columns_kernel<kN, kA, kB>,
-                               {.threads = kWarpgroup,
-                                .shared_bytes = size_t(bytes_of(kA, 64) + bytes_of(kB, kN)) + 64},
-                               {}, encode(lying(kA, a.data(), 64)), encode(lying(kB, b.data(), kN)),
-                               out.floats());
+                        launch(
+                            columns_kernel<kN, kA, kB>,
+                            {.threads = kWarpgroup, .shared_bytes = size_t(bytes_of(kA, 64) + bytes_of(kB, kN)) + 64},
+                            {}, encode(lying(kA, a.data(), 64)), encode(lying(kB, b.data(), kN)), out.floats());
                         return out.output();
                     }});
 }
