@@ -56,18 +56,6 @@ def networks(bench):
                 bench.engines.drop(name, bench.torch(precision, how), line)
 
 
-def convolution_flops(stages, size):
-    """Of one image through ResNet-18 with the stem for large images."""
-    side, width = size // 2, stages[0]
-    flops = side**2 * width * 3 * 49
-    side //= 2
-    for stage, out in enumerate(stages):
-        side = side if stage == 0 else side // 2
-        flops += side**2 * out * 9 * (width + 3 * out) + (side**2 * width * out if stage else 0)
-        width = out
-    return 2 * flops
-
-
 def pruned(bench):
     """G6: dense and pruned in the same rounds, with PyTorch's compiled networks of the same widths (eager in a CUDA graph where
     its compiler did not finish). The speed-up is given as a share of the one that the limits of the device allow."""
@@ -89,8 +77,9 @@ def pruned(bench):
         shares[f"{keep:.2f}"] = None
         if not found:
             continue
-        more = {"keep": keep, "widths": "/".join(map(str, stages)), "limit": LIMIT[keep],
-                "flop_ratio": convolution_flops(s["stages"], size) / convolution_flops(stages, size)}
+        more = {"keep": keep, "widths": "/".join(map(str, stages)), "limit": LIMIT[keep]}
+        if "dense" in found and "fairprune" in found:
+            more["flop_ratio"] = found["dense"]["ready"][0] / found["fairprune"]["ready"][0]
         if "PyTorch" in sides:
             more["PyTorch_how"] = "compiled" if "compile" in sides["PyTorch"][0] else "eager, in a graph"
         if "PyTorch dense" in found and "PyTorch" in found:

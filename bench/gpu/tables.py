@@ -101,7 +101,7 @@ def pruned(document):
     rows = []
     for r in (r for r in document["rows"] if "keep" in r):
         own, theirs = r.get("ratio"), r.get("PyTorch_speedup")
-        rows.append([f"{r['keep']:.2f}", r["widths"], *(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense")), f"{r['flop_ratio']:.2f}x",
+        rows.append([f"{r['keep']:.2f}", r["widths"], *(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense")), f"{r['flop_ratio']:.2f}x" if "flop_ratio" in r else "-",
                      f"{r['limit']:.2f}x", *([f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}]", f"{100 * own / r['limit']:.0f} %"] if own else "--"),
                      f"{theirs:.2f}x" if theirs else "-", r.get("PyTorch_how", "") + ("" if r["counts"] else ", does not count")])
     if not rows:

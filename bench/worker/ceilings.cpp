@@ -1,10 +1,13 @@
-// What a device can do at most, as we reach it: a copy within its memory, a large matrix product.
+// What a device can do at most, as we reach it: a copy within its memory, a large matrix product, and the rates of its parts
+// (bench/gpu/rates/rates.h) with what the models take them to be.
 #include <memory>
 #include <vector>
 
+#include "bench/gpu/rates/rates.h"
 #include "bench/worker/numbers.h"
 #include "bench/worker/work.h"
 #include "kernels/cuda/plan/tiling.h"
+#include "kernels/error.h"
 
 namespace fp {
 
@@ -43,6 +46,22 @@ Work product_work(const Kernels& k, Line& words) {
                                      d->scratch.data(), {});
                 },
             .flops = s.flops()};
+}
+
+Work rate_work(const Kernels& k, Line& words) {
+    RateAsked asked;
+    words >> asked.what >> asked.variant >> asked.blocks >> asked.steps;
+    FP_REQUIRE(k.name == name(Backend::cuda) || k.name == name(Backend::emulated), Exit::usage, "rate: not of ",
+               k.name);
+    const Rate rate = k.name == name(Backend::cuda) ? cuda::rate(k, asked) : emulated::rate(k, asked);
+    const double assumed = asked.what == "l2"      ? kDevice.l2
+                           : asked.what == "wgmma" ? kDevice.bf16_matrix
+                           : asked.what == "ex2"   ? kDevice.exponentials
+                                                   : 1 / kDevice.start;
+    return {.call = [rate](int) { rate.call(); },
+            .captured = false,  // one of them launches a graph
+            .flops = rate.units,
+            .expected = rate.units / assumed};
 }
 
 }  // namespace fp
