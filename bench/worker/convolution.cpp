@@ -23,7 +23,6 @@ struct Convolution {
     std::string direction;
     ConvShape s;
     ConvForced forced;
-    Numbers of_x, of_w, of_dy, of_before, of_bias;
     Drawn x, w, dy, before, of_channel;
     std::vector<Buffer> inputs, gradients;  // one per set, of those that the direction reads
     std::vector<Guarded> outs;
@@ -40,18 +39,13 @@ struct Convolution {
           direction(std::move(what)),
           s(shape),
           forced(choice),
-          of_x{.seed = 1, .rectified = rectified, .exact = exact},
-          of_w{.seed = 2, .exact = exact},
-          of_dy{.seed = 3, .rectified = rectified, .exact = exact},
-          of_before{.seed = 4, .exact = exact},
-          of_bias{.seed = 5, .exact = exact},
-          x(of_x, k.activation),
-          w(of_w, k.activation),
-          dy(of_dy, k.activation),
-          before(of_before, k.activation),
-          of_channel(of_bias, k.parameter),
-          weight(upload(k, k.parameter, s.w, of_w)),
-          bias(upload(k, k.parameter, channels(), of_bias)) {
+          x({.seed = 1, .rectified = rectified, .exact = exact}, k.activation),
+          w({.seed = 2, .exact = exact}, k.activation),
+          dy({.seed = 3, .rectified = rectified, .exact = exact}, k.activation),
+          before({.seed = 4, .exact = exact}, k.activation),
+          of_channel({.seed = 5, .exact = exact}, k.parameter),
+          weight(upload(k, k.parameter, s.w, w.numbers)),
+          bias(upload(k, k.parameter, channels(), of_channel.numbers)) {
         const Forced now(forced);
         scratch = Buffer(k.memory, std::max<size_t>(k.conv.scratch_bytes(s), 1));
         if (direction == "forward_moments") {
@@ -62,16 +56,16 @@ struct Convolution {
             prepared = Buffer(k.memory, k.conv.prepared_bytes(s, {.residual = residual(), .relu = true}));
             k.conv.prepare(s, {.residual = residual(), .relu = true}, weight.as<par>(), prepared.data(), {});
         }
-        if (adds()) initial = upload(k, k.activation, s.x, of_before);
+        if (adds()) initial = upload(k, k.activation, s.x, before.numbers);
         grow(1);
         k.memory.synchronize({});
     }
 
     void grow(int sets) {
         while (int(outs.size()) < sets) {
-            if (!input_gradient()) inputs.push_back(upload(k, k.activation, s.x, of_x));
+            if (!input_gradient()) inputs.push_back(upload(k, k.activation, s.x, x.numbers));
             if (input_gradient() || filter_gradient() || residual())
-                gradients.push_back(upload(k, k.activation, s.y(), of_dy));
+                gradients.push_back(upload(k, k.activation, s.y(), dy.numbers));
             outs.emplace_back(k, out_bytes());
             if (adds()) copy_before(outs.back());
         }

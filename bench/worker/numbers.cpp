@@ -109,7 +109,7 @@ std::vector<int32_t> drawn_labels(int n, int classes, uint64_t seed) {
     return labels;
 }
 
-Drawn::Drawn(const Numbers& numbers, Type type) : drawn_(numbers.drawn()) {
+Drawn::Drawn(const Numbers& of, Type type) : numbers(of), drawn_(of.drawn()) {
     if (type == Type::bf16)
         for (float& v : drawn_) v = to_float(to_bf16(v));
 }

@@ -83,10 +83,12 @@ private:
     size_t bytes_ = 0;
 };
 
-// One of the drawn numbers by its place, as the device has it.
+// One of the drawn numbers by its place, as a device has it that stores them in this type.
 class Drawn {
 public:
     Drawn(const Numbers&, Type);
+
+    const Numbers numbers;
     double at(const Map& m, int n, int c, int h, int w) const {
         return of(((int64_t(n) * m.h + h) * m.w + w) * m.c + c);
     }
