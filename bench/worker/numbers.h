@@ -1,6 +1,6 @@
-// Inputs of a case: numbers about normal, zeros where the layout pads. They are a prime number of drawn ones,
-// repeated in logical order (n h w c; k r s c), so that no row or channel meets the same ones, any of them
-// can be told without keeping them, and the device can be filled by copies of its own.
+// Inputs of a case: approximately normal numbers, zeros where the layout pads. A prime number of them is drawn and
+// repeated in logical order (n h w c; k r s c), so that no two rows or channels hold the same numbers, each can be
+// computed from its place, and the device can fill its memory by copying.
 #pragma once
 
 #include <algorithm>

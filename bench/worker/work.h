@@ -1,5 +1,5 @@
-// What an engine of the comparison can be told to do, one file per kind. Each reads the rest of its line (worker.cpp
-// says how it looks), brings its inputs to the device and returns how to run it and what it leaves there.
+// What a worker can be told to do, one file per kind. Each reads the rest of its line (worker.cpp has the forms), brings its
+// inputs to the device and returns the call and its outputs.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Line : std::istringstream {
     Type inputs;
 };
 
-// One tensor that a call leaves on the device; without a layout it is bytes that nobody interprets.
+// One tensor that a call writes on the device. Without a layout it is hashed and not compared.
 struct Output {
     std::string name;
     const void* data;
@@ -40,8 +40,8 @@ struct Output {
 
 struct Work {
     std::function<void(int set)> call;  // enqueued on the device's own stream; repeatable
-    // The number of input and output sets after growing them to so many bytes together, so that a rotation through
-    // them does not find its data in the L2 cache.
+    // Makes so many sets of inputs and outputs that they take these bytes together, so that a rotation through them does
+    // not find its data in the L2 cache. Returns their number.
     std::function<int(size_t bytes)> rotate = [](size_t) { return 1; };
     bool captured = true;                 // timed as one graph over all sets; a network replays graphs of its own
     std::function<void()> reset = [] {};  // what a call of set 0 starts from: outputs are NaN or hold what is added to
