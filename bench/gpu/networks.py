@@ -13,6 +13,10 @@ GOALS = {("infer", "resnet18"): ("G3", 1.3, 2.0), ("infer", "resnet50"): ("G4", 
 MODES = {"PyTorch": "compile", "PyTorch max-autotune": "max-autotune"}
 
 
+def first_line(bench, mode):
+    return next(line for case_mode, *_, line in network_cases(bench) if case_mode == mode)
+
+
 def pruned_line(bench, keep):
     arch, size, batch = bench.s["networks"][0]
     stages = [max(1, round(keep * c)) for c in bench.s["stages"]]
@@ -60,8 +64,8 @@ def pruned(bench):
     """G6: dense and pruned in the same rounds, with PyTorch's compiled networks of the same widths (eager in a CUDA graph where
     its compiler did not finish). The speed-up is given as a share of the one that the limits of the device allow."""
     s, precision = bench.s, bench.s["precisions"][0]
-    _, size, batch = s["networks"][0]
-    dense = next(line for mode, *case, line in network_cases(bench) if (mode, *case) == ("infer", *s["networks"][0]))
+    batch = s["networks"][0][2]
+    dense = first_line(bench, "infer")
     right, shares, times = networks_right(bench, precision), {}, []
 
     def torch_side(line):
@@ -102,7 +106,7 @@ def reproducible(bench):
     _, size, batch = s["networks"][0]
     kind, h, c, k, r, stride = s["convs"][1]
     lines = [f"conv {d} {s['batch']} {h} {c} {k} {r} {stride}" for d in s["directions"]]
-    lines += [next(line for mode, *_, line in network_cases(bench) if mode == "train"), "snnl %d %d %d" % s["snnl"][0]]
+    lines += [first_line(bench, "train"), "snnl %d %d %d" % s["snnl"][0]]
     answers = []
     for _ in range(2):
         worker, one = bench.worker("bits", bench.ours(precision)), []
@@ -118,7 +122,7 @@ def reproducible(bench):
     bench.goal("G10", f"{len(same)} cases with the same bits in two processes (share)", sum(same) / len(same), 1, 1)
     start = time.monotonic()
     worker = bench.worker("first inference", bench.ours(precision))
-    line = next(line for mode, *_, line in network_cases(bench) if mode == "infer").replace(f" {size} {batch} ", f" {size} 1 ", 1)
+    line = first_line(bench, "infer").replace(f" {size} {batch} ", f" {size} 1 ", 1)
     answer = worker.ask("once " + line, FIRST_ANSWER)
     first = time.monotonic() - start
     bench.document["device"]["first_inference_seconds"] = first
@@ -129,7 +133,7 @@ def reproducible(bench):
 def sustained(bench):
     """Training steps over some seconds, one engine at a time: the first half second against the last second."""
     s, precision = bench.s, bench.s["precisions"][0]
-    line = next(line for mode, *_, line in network_cases(bench) if mode == "train")
+    line = first_line(bench, "train")
     sides = {"fairprune": bench.ours(precision), s["peer"]: bench.ours(precision, s["peer"])}
     if bench.has_torch():
         sides["PyTorch"] = bench.torch(precision, "compile")
