@@ -102,7 +102,7 @@ def pruned(document):
     for r in (r for r in document["rows"] if "keep" in r):
         own, theirs = r.get("ratio"), r.get("PyTorch_speedup")
         rows.append([f"{r['keep']:.2f}", r["widths"], *(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense")), f"{r['flop_ratio']:.2f}x" if "flop_ratio" in r else "-",
-                     f"{r['limit']:.2f}x", *([f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}]", f"{100 * own / r['limit']:.0f} %"] if own else "--"),
+                     f"{r['limit']:.2f}x", *([f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}]", f"{100 * own / r['limit']:.0f} %"] if own else ["-", "-"]),
                      f"{theirs:.2f}x" if theirs else "-", r.get("PyTorch_how", "") + ("" if r["counts"] else ", does not count")])
     if not rows:
         return ""
@@ -117,7 +117,7 @@ def snnl(document):
     for r in (r for r in document["rows"] if "limit_seconds" in r and "fairprune" in r["seconds"]):
         own, maps, limit, scratch = r["seconds"]["fairprune"], 4 * r["n"] * r["c"] * r["d"], r["limit_seconds"], r.get("scratch_bytes", 0)
         rows.append([str(r.get("layers", 1)), str(r["n"]), str(r["c"]), str(r["d"]), f"{1e3 * own:.3f}",
-                     *([f"{1e3 * limit:.3f}", f"{100 * limit / own:.0f} %"] if limit else "--"),
+                     *([f"{1e3 * limit:.3f}", f"{100 * limit / own:.0f} %"] if limit else ["-", "-"]),
                      (f"{r['error']:.1e}" if r.get("error") is not None else "-") + ("" if r["counts"] else " (does not count)"),
                      f"{maps / 1e9:.2f}", f"{scratch / 1e9:.2f}", f"{scratch / maps:.2f}"])
     if not rows:
