@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a recipe of the paper gave, beside what is published (recipes/published.csv).
+"""The results of one of the paper's recipes beside the published ones (recipes/published.csv).
 
     recipes/beside_published.py RECIPE RUN/pruned [--bin build/bin] [--resamples 1000]
 

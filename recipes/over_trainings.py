@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""One table over several trainings of the same search: report.json files of fp_prune, one a dense model.
+"""One table over several trainings of the same search: report.json files of fp_prune, one per dense model.
 
     recipes/over_trainings.py runs/seeds/*/pruned/report.json
 
-Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training. Words go
-by p after Holm's correction over all differences of the table. "time" is of one inference over the dense model's, mean
-of the trainings'; P: no other row is as accurate, as fair and as fast (times whose intervals overlap are alike) and better in
-something. Beside a report.json, eval-NAME.json of `fp_eval --json` adds the row NAME.
+Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training. The
+verdicts follow p after Holm's correction over all differences of the table. "time" is that of one inference over the dense
+model's, a mean over trainings. P: no other row is at least as accurate, as fair and as fast, and better in one of these (times
+whose intervals overlap count as equal). A file eval-NAME.json of `fp_eval --json` beside a report.json adds the row NAME.
 """
 import json
 import math
@@ -69,7 +69,7 @@ def undominated(rows, times):
 
 
 def table(rows, controls, times=None):
-    """rows: {name: [(balanced accuracy, gap), one a training]}; times: {name: [(ratio, low, high), one a training]}."""
+    """rows: {name: [(balanced accuracy, gap), one per training]}; times: {name: [(ratio, low, high), one per training]}."""
     times = times or {}
     width = max(len(name) for name in rows) + 2
     front = undominated(rows, times)

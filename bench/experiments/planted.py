@@ -18,6 +18,8 @@ DIR/results.json.
     paper               the released score, five channels of the last layer, tuned on the biased data as it comes
 """
 import argparse
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -100,12 +102,13 @@ def main():
             rows.setdefault(way, []).append(pair)
         with open(os.path.join(o.out, "results.json"), "w") as stream:
             json.dump({"bias": o.bias, "difficulty": o.difficulty, "rows": rows}, stream, indent=1)
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        print(f"bias {o.bias}, difficulty {o.difficulty}, {o.seeds} trainings; gap: eodd_mean on an unbiased test\n")
+        table(rows, CONTROLS)
     with open(os.path.join(o.out, "table.txt"), "w") as stream:
-        for target in (stream, sys.stdout):
-            sys.stdout, before = target, sys.stdout
-            print(f"bias {o.bias}, difficulty {o.difficulty}, {o.seeds} trainings; gap: eodd_mean on an unbiased test\n")
-            table(rows, CONTROLS)
-            sys.stdout = before
+        stream.write(told.getvalue())
+    print(told.getvalue(), end="")
     print(f"\n{time.time() - started:.0f} s in all; {o.out}/table.txt", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""One run: its options, its time, its children, and what it found. Each row is written at once, the summary by rename."""
+"""One run: its options, its clock, its child processes and its findings. Each finding is written at once, the report by rename."""
 import json
 import os
 import pathlib
@@ -19,16 +19,16 @@ from children import Children, Worker
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ANSWER, FIRST_ANSWER, COMPILED = 12, 20, 120  # seconds: of our programs, of a process's first, of PyTorch's compiler
-MOST_FAULTS = 2  # cases of a path that may fault before it is dead; one hang is enough
+MOST_FAULTS = 2  # cases of a path that may fault before the path counts as dead; one hang is enough
 # What PyTorch there is, without the many seconds of importing it.
 TORCH = """from importlib.metadata import distributions
 names = {d.name.lower(): d.version for d in distributions()}
 print(names["torch"], "torchvision", names["torchvision"], *(f"{n} {v}" for n, v in names.items() if n.startswith("nvidia-cudnn")))"""
-MOST_LOG = 1 << 18  # bytes of a log that the archive keeps of its beginning, and of its end
+MOST_LOG = 1 << 18  # bytes that the archive keeps of the beginning of a log, and of its end
 
 
 def interval(values, resamples=1000):
-    """95 % of the median, by resampling rounds."""
+    """The 95 % interval of the median, by resampling rounds."""
     draw = random.Random(1)
     medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(resamples))
     return medians[int(0.025 * resamples)], medians[int(0.975 * resamples)]
@@ -38,11 +38,15 @@ def geomean(values):
     return statistics.geometric_mean(values) if values else float("nan")
 
 
+def is_torch(command):
+    return "torch_worker" in " ".join(map(str, command))
+
+
 def path_of(command, line):
-    """The program, its device and the kernel family that a line of a worker runs: what hangs or faults together."""
+    """The path of a line: program, device and kernel family. Lines of one path hang or fault for the same reason."""
     words, command = line.split(), list(map(str, command))
     family = words[:2] if words[0] in ("conv", "network", "op", "small") else words[:1]
-    programs = [pathlib.Path(word).stem for word in command if "/" in word]  # the last one, behind its interpreter
+    programs = [pathlib.Path(word).stem for word in command if "/" in word]  # the last one; an interpreter stands before it
     return " ".join([*programs[-1:], *(word for word in command if "/" not in word), *family])
 
 
@@ -53,17 +57,17 @@ class Bench:
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="fairprune-gpu-"))
         self.o.out.mkdir(parents=True, exist_ok=True)
         self.children = Children(self.work / "logs", sizes.get("patience", 1.0))
-        # PyTorch meets none of our libraries: `own` is for our programs alone.
+        # PyTorch must not load our libraries: `own` is for our programs alone.
         self.environment = {"TORCHINDUCTOR_COMPILE_THREADS": "4", "TORCHINDUCTOR_CACHE_DIR": str(self.work / "caches/inductor"),
                             "TRITON_CACHE_DIR": str(self.work / "caches/triton"), **os.environ}
         self.own = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-        self.references = None  # a folder of the host's values
+        self.references = None  # the folder of reference values (references.py)
         self.lock = threading.RLock()
         self.document = {"dry_run": options.dry_run, "mode": "check" if options.check else "run", "device": {}, "checks": {}, "machine": [], "probes": [],
                          "rows": [], "verdicts": {}, "goals": [], "left_out": [], "failed": [], "dead": {}, "tests": {}, "profiles": {}, "parts": {}}
         self.rows, self.goals = self.document["rows"], self.document["goals"]
-        self.verdicts = self.document["verdicts"]  # by path and line: whether the whole-tensor check passed
-        self.errors = {}  # by the same: root mean square from double
+        self.verdicts = self.document["verdicts"]  # by precision and line: whether the whole-tensor check passed
+        self.errors = {}  # by the same: root mean square of the distance from double
         self.faults = {}  # by path: the lines at which a process ended
         self.lines = open(options.out / "rows.jsonl", "w")
         self.torch_here = None
@@ -95,7 +99,7 @@ class Bench:
         self.write("left out", what=what)
 
     def fail(self, what, why, ours=True):
-        """ours: not a peer's or a vendor's tool's, and so no reason for the run to fail."""
+        """ours: False for a fault of a peer or of a vendor's tool, which does not make the run fail."""
         if self.children.closed:  # by the end of the run itself
             return
         with self.lock:
@@ -117,7 +121,7 @@ class Bench:
                 fresh.replace(self.o.out / name)
 
     def archive(self):
-        """All logs in one file, long ones without their middle; what PyTorch compiled in another."""
+        """Packs all logs into one file, long ones without their middle, and PyTorch's compiler caches into another."""
         for log in self.children.logs.glob("*"):
             if log.is_file() and log.stat().st_size > 2 * MOST_LOG:
                 with open(log, "rb") as file:
@@ -130,7 +134,7 @@ class Bench:
             self.pack("caches.tar.gz", "caches", compresslevel=3)
 
     def pack(self, name, *folders, **options):
-        """By rename, so that nobody reads half of it."""
+        """Written under another name and renamed, so that nobody reads half an archive."""
         fresh = self.o.out / (name + ".new")
         with tarfile.open(fresh, "w:gz", **options) as packed:
             for folder in folders:
@@ -139,7 +143,7 @@ class Bench:
         fresh.replace(self.o.out / name)
 
     def end(self):
-        """Ends all children, saves and packs; once, however the run ends."""
+        """Ends all children, saves and packs. Only the first call does."""
         with self.lock:
             if self.ended:
                 return
@@ -163,14 +167,20 @@ class Bench:
     def program(self, name):
         return str(self.o.build / "bin" / name)
 
-    def ours(self, device, precision):
-        return [*self.s["worker"], device, precision] if "worker" in self.s else [self.program("gpu_worker"), device, precision]
+    def ours(self, precision, device=None):
+        """The command of our worker: on the device that is measured, or another."""
+        worker = self.s["worker"] if "worker" in self.s else [self.program("bench_worker")]
+        return [*worker, device or self.s["device"], precision]
+
+    def beside_peer(self, precision, line, peers_line=None):
+        """Two sides that take turns: the device, and the vendor's library on it."""
+        return {"fairprune": (self.ours(precision), line), self.s["peer"]: (self.ours(precision, self.s["peer"]), peers_line or line)}
 
     def torch(self, precision, *words):
-        return [self.o.python, str(HERE / "torch_worker.py"), self.s["torch"], precision, *words]
+        return [self.o.python, str(ROOT / "bench/worker/torch_worker.py"), self.s["torch"], precision, *words]
 
     def environment_of(self, command):
-        return self.environment if "torch_worker" in " ".join(map(str, command)) else self.own
+        return self.environment if is_torch(command) else self.own
 
     def worker(self, name, command):
         return Worker(self.children, name, command, self.environment_of(command))
@@ -196,14 +206,14 @@ class Bench:
     # ---- paths that hang or fault are not tried again and again
 
     def dead(self, command, line):
-        """Why this path is not tried any more, or None."""
+        """Why this path is no longer tried, or None."""
         return self.document["dead"].get(path_of(command, line))
 
     def is_ours(self, command):
-        return self.s["peer"] not in command and "torch_worker" not in " ".join(map(str, command))
+        return self.s["peer"] not in command and not is_torch(command)
 
     def blame(self, command, line, worker, ours=True):
-        """The worker has ended at this line. ours: not at what a peer was to do in it."""
+        """Records that the worker ended at this line. ours: False where a peer may be at fault."""
         path = path_of(command, line)
         self.fail(f"{path}: {line}", worker.fault or "no answer", ours and self.is_ours(command))
         if self.children.closed:
@@ -214,8 +224,8 @@ class Bench:
                 self.document["dead"].setdefault(path, worker.fault)
 
     def side_by_side(self, jobs, workers):
-        """Runs functions in order, in as many threads; one that fails is recorded and does not stop the others. The
-        end of the run does not wait for a thread: its child may be stuck in the driver, where no signal reaches it."""
+        """Runs functions in order, in so many threads. One that fails is recorded and does not stop the others. The end of the
+        run does not wait for a thread: its child may be stuck in the driver, where no signal reaches it."""
         left = queue.SimpleQueue()
         for job in jobs:
             left.put(job)
@@ -244,8 +254,8 @@ class Bench:
     # ---- what a timed case becomes
 
     def row(self, goal, case, line, found, count=1.0, unit="s", peers=None, verdict=None, **more):
-        """Adds a row and returns the ratio over the fastest peer where the row counts, else None: `verdict` says that
-        the check of the same line has passed. peers: the names that count as such; all others but ours by default."""
+        """Adds a row. Returns the ratio over the fastest peer, or None where the row does not count. verdict: whether the check
+        of the same line has passed; peers: the names of the peers, by default all sides but ours."""
         figures = {name: statistics.median(f["seconds"]) for name, f in found.items() if f["seconds"]}
         row = {"goal": goal, "case": case, "command": line, "seconds": figures, "rounds": {n: f["seconds"] for n, f in found.items()},
                "ready_after": {n: f["ready_after"] for n, f in found.items()}, "timed": {n: f["timed"] for n, f in found.items() if "timed" in f},
@@ -270,7 +280,7 @@ class Bench:
         return row.get("ratio") if row["counts"] else None
 
     def goal(self, name, what, value, floor, moonshot, why=None):
-        """value: None where something it rests on is missing or wrong, which `why` names: the goal is then missed."""
+        """value: None where a figure behind it is missing or wrong, which `why` names; the goal is then missed."""
         goal = {"goal": name, "what": what, "value": value, "floor": floor, "moonshot": moonshot, "met": value is not None and value >= floor}
         if why:
             goal["why"] = why
@@ -279,7 +289,7 @@ class Bench:
         self.write("goal", **goal)
 
     def goal_over(self, name, what, ratios, floor, moonshot, least=False):
-        """ratios: by case, None where it is missing or wrong."""
+        """ratios: one per case, None where it is missing or wrong."""
         bad = [case for case, ratio in ratios.items() if ratio is None]
         there = [ratio for ratio in ratios.values() if ratio is not None]
         value = None if bad or not there else min(there) if least else geomean(there)

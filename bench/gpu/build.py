@@ -1,4 +1,4 @@
-"""The programs of a run: built here, or unpacked; and what machine and commit they run on."""
+"""The programs of a run, built here or unpacked, and the machine and commit that its report names."""
 import datetime
 import shutil
 import subprocess
@@ -10,8 +10,8 @@ from bench import ROOT, dashed
 from children import tail
 from whole import reference_name
 
-DRY_TARGETS = ["gpu_worker", "gpu_probe", "fp_train", "test_kernels"]
-TARGETS = ["gpu_worker", "gpu_probe", "test_kernels", "test_engine", "fp_train", "fp_prune", "fp_eval", "fp_bench", "fairprune_cudnn"]
+DRY_TARGETS = ["bench_worker", "gpu_probe", "fp_train", "test_kernels"]
+TARGETS = ["bench_worker", "gpu_probe", "test_kernels", "test_core", "fp_train", "fp_prune", "fp_eval", "fp_bench", "fairprune_cudnn"]
 BUILDING = 7200  # seconds
 ENVIRONMENT = "uname -a; nproc; free -g; df -h /tmp /dev/shm; which ncu compute-sanitizer nvcc python3; ls /usr/local; python3 --version"
 VENDOR = """import importlib.util, pathlib
@@ -20,13 +20,13 @@ print(*(path for root in (spec.submodule_search_locations if spec else []) for p
 
 
 def configured(folder, *options):
-    """The command that configures a build there."""
+    """The command that configures a build in this folder."""
     more = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
     return ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFP_BENCH=ON", "-DFP_TESTS=ON", *options, *more]
 
 
 def done(bench, name, command, text=None):
-    """What it said. It has as long as it takes, and ends with the run."""
+    """Runs a step of the build and returns its output. It may take as long as it needs, but ends when the run does."""
     bench.say(name)
     code, why, out = bench.children.run(name, command, BUILDING, bench.own, text=text)
     if code != 0:
@@ -36,11 +36,11 @@ def done(bench, name, command, text=None):
 
 
 def build(bench):
-    """The programs, and the host's values that checks compare with. Packed ones have both."""
+    """Builds the programs and computes the reference values that checks compare with. A package holds both."""
     o = bench.o
     if o.packed:
         return
-    if o.stand_in:  # which answers alike whatever the host's values are
+    if o.stand_in:  # which does not read the reference values
         bench.references = bench.work / "references"
         bench.references.mkdir()
         for precision, line in bench.s["gradients"]:
@@ -49,13 +49,13 @@ def build(bench):
     if not o.skip_build:
         done(bench, "configure", configured(o.build, *([] if o.dry_run else ["-DFP_CUDA=ON"])))
         done(bench, "build", ["cmake", "--build", o.build, "--target", *(DRY_TARGETS if o.dry_run else TARGETS)])
-    bench.references = bench.work / "references" if o.dry_run else o.build / "references"  # a dry run's are of other sizes
+    bench.references = bench.work / "references" if o.dry_run else o.build / "references"  # a dry run has other sizes
     references.compute(lambda *call: done(bench, *call), o.build / "bin", bench.references, bench.s, bench.work)
 
 
 def unpack(bench):
-    """bin/, lib/ and references/ of bench/gpu/pack. Our programs alone are given its libraries, and the vendor's that
-    PyTorch brings: with them, PyTorch would load another OpenMP."""
+    """Unpacks what bench/gpu/pack made: bin/, lib/ and references/. Only our programs get lib/ and the vendor's libraries that
+    PyTorch brings; PyTorch itself would load another OpenMP from there."""
     folder = bench.o.build = bench.work / "unpacked"
     with tarfile.open(bench.o.packed) as packed:
         packed.extractall(folder, filter="data")
@@ -67,7 +67,7 @@ def unpack(bench):
 
 
 def prepare(bench):
-    """What was packed, and what PyTorch compiled earlier."""
+    """Unpacks the programs, and what PyTorch compiled in an earlier call."""
     o = bench.o
     if o.packed:
         unpack(bench)
@@ -91,7 +91,7 @@ def command_output(*command, **options):
 
 
 def describe(bench):
-    """The card, so that every table names it; the recording of the probes has its name."""
+    """Reads the name of the card, which every table and the recording of the probes carry."""
     device, o = bench.document["device"], bench.o
     smi = command_output("nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit", "--format=csv,noheader")
     name = smi.split(",")[0] if smi else "the emulated machine" if o.dry_run else "no GPU"

@@ -1,4 +1,4 @@
-"""The correctness part of both calls: everything side by side, while PyTorch compiles in the background."""
+"""The checks of both calls: all side by side, while PyTorch compiles in the background."""
 import json
 
 import gtests
@@ -7,13 +7,13 @@ import references
 import whole
 from bench import ROOT
 
-LONG = 90     # seconds of a training beside everything else
-APART = 1.0  # of the distance between two seeds on the host, on average over epochs
+LONG = 90  # seconds of a training while everything else runs too
+APART = 1.0  # times the distance between two seeds on the host, on average over epochs
 
 
 def curve_jobs(bench):
-    """Training on the device beside the host's, from one start and over the same batches: on average over epochs no
-    further apart than another seed on the host is."""
+    """Trains on the device as on the host, from the same weights over the same batches. On average over epochs the losses may be
+    no further apart than those of two seeds on the host."""
     file = bench.references / references.CURVES
     if not file.exists():
         bench.leave_out("loss curves: there are no references")
@@ -52,7 +52,7 @@ def end_to_end_jobs(bench):
 
 
 def correctness(bench, everything):
-    """everything: as --check asks; else what the verdicts of the timed rows rest on."""
+    """everything: all checks, for --check; otherwise those that the timed rows rest on."""
     s = bench.s
     checker, tests = whole.checker(bench, everything), {}
     jobs = checker.jobs(s["checkers"])  # the longest first

@@ -1,5 +1,5 @@
-"""Child processes that cannot stop a run: each has a process group of its own, which is ended whole, a time limit, and
-a file that keeps what it said on standard error."""
+"""Child processes that cannot stop a run: each has a process group of its own, which is killed as a whole, a time limit, and
+a file for its standard error."""
 import os
 import pathlib
 import re
@@ -34,7 +34,7 @@ class Children:
     """All processes that a run has started and not yet ended."""
 
     def __init__(self, logs, patience=1.0):
-        self.patience = patience  # of every limit; less where it is the limits that are tested
+        self.patience = patience  # a factor on every limit; less than 1 in tests of the limits
         self.logs, self.live, self.count, self.lock, self.closed = pathlib.Path(logs), set(), 0, threading.Lock(), False
         self.logs.mkdir(parents=True, exist_ok=True)
 
@@ -44,20 +44,33 @@ class Children:
             return self.logs / f"{self.count:03}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)[:80]}.{kind}"
 
     def start(self, name, command, environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=None):
-        """OSError where there is no such program."""
-        log = self.log(name)
-        with open(log, "wb") as errors, self.lock:
-            if self.closed:
-                raise OSError("the run is ending")
-            process = subprocess.Popen([str(word) for word in command], stdin=stdin, stdout=stdout, stderr=errors, env=environment, cwd=cwd,
-                                       start_new_session=True, bufsize=0)
-            process.log = log
-            self.live.add(process)
-        return process
+        """OSError where there is no such program. In a thread of its own, since signals are handled in the main one: none can
+        come between the start of a process and its entry among the live ones."""
+        log, outcome = self.log(name), []
+
+        def start():
+            try:
+                with open(log, "wb") as errors, self.lock:
+                    if self.closed:
+                        raise OSError("the run is ending")
+                    process = subprocess.Popen([str(word) for word in command], stdin=stdin, stdout=stdout, stderr=errors, env=environment, cwd=cwd,
+                                               start_new_session=True, bufsize=0)
+                    process.log = log
+                    self.live.add(process)
+                outcome.append(process)
+            except Exception as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=start, daemon=True)
+        thread.start()
+        thread.join()
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
 
     @staticmethod
     def kill(process):
-        """It and all that it has started in its group, whether it still runs or not."""
+        """Kills the process and all that it started in its group, even where the process itself has ended."""
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
@@ -68,7 +81,7 @@ class Children:
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
-            pass  # it waits within the driver, which does not let it go
+            pass  # it waits in the driver, where no signal reaches it
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
@@ -76,7 +89,7 @@ class Children:
             self.live.discard(process)
 
     def kill_all(self):
-        """Starts no more; returns those that were live."""
+        """Kills all and starts no more. Returns those that were live."""
         with self.lock:
             self.closed, live = True, list(self.live)
         for process in live:
@@ -88,7 +101,7 @@ class Children:
             self.end(process, 1)
 
     def run(self, name, command, seconds, environment, text=None, stdout=None, cwd=None):
-        """(its exit code, or None with why; what it said). Its output goes to a file beside the log, or to `stdout`."""
+        """Returns (exit code or None, why it failed, the file of its output). That file lies beside the log, or is `stdout`."""
         out = pathlib.Path(stdout) if stdout else self.log(name, "out")
         if seconds < 1:
             out.touch()
@@ -112,15 +125,15 @@ class Children:
 
 
 class Worker:
-    """A process that answers lines. An answer that does not come in time ends it, and `hung` is set; `fault` says why it
-    has ended."""
+    """A process that answers lines. It is ended, and `hung` set, where an answer does not come in time; `fault` says why it
+    ended."""
 
     def __init__(self, children, name, command, environment):
         self.children, self.command, self.name = children, command, name
         self.fault, self.hung, self.buffer = None, False, b""
-        self.sent = self.sent_at = self.took = None        # a line whose answer is still to come, when, seconds till it was seen
-        self.line = self.ready = self.ready_after = None   # what it is at, its answer to that, the seconds it took
-        self.fresh = True                                  # its first answer may take longer
+        self.sent = self.sent_at = self.took = None        # a line without an answer yet, when it was sent, seconds until the answer
+        self.line = self.ready = self.ready_after = None   # the current case, the answer to its first line, seconds until that
+        self.fresh = True                                  # has not answered yet: the first answer may take longer
         try:
             self.process = children.start(name, command, environment)
         except OSError as error:
@@ -132,10 +145,10 @@ class Worker:
             try:
                 self.process.stdin.write(line.encode() + b"\n")
             except OSError:
-                pass  # it has ended, and reading its answer finds out how
+                pass  # it has ended; reading its answer finds out how
 
     def answers(self, seconds):
-        """Whether a whole line is there within so many seconds, or there will be none."""
+        """Waits for so many seconds at most. True where a whole line is there, or will never come."""
         end = time.monotonic() + max(0, seconds)
         while self.fault is None and b"\n" not in self.buffer:
             if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
@@ -177,7 +190,7 @@ class Worker:
         return answer.decode(errors="replace")
 
     def begin(self, line, seconds):
-        """The answer to a case's first line; what it is at already it does not begin again."""
+        """The answer to the first line of a case. A case that has begun does not begin again."""
         if line != self.line or self.fault is not None:
             self.line, self.ready = line, self.ask(line, seconds)
             self.ready_after = self.took
@@ -187,19 +200,3 @@ class Worker:
         if self.process:
             self.children.end(self.process)
         self.fault = self.fault or "closed"
-
-
-class Unwatched:
-    """A process that answers lines and needs neither a device nor a limit."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, line):
-        """The answer's words, or None where it has ended."""
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            return None
-        return self.process.stdout.readline().split() or None

@@ -1,5 +1,5 @@
-"""G1, G2, G7: each convolution beside the fastest of cuDNN and PyTorch; some with inputs as behind a ReLU; and what
-single channels cost (G6)."""
+"""G1, G2, G7: each convolution against the faster of cuDNN and PyTorch, some also with inputs as a ReLU leaves them; G6: the
+cost of single channels."""
 from whole import verdict
 
 FLOORS = {"G1": (0.95, 1.20), "G2": (0.90, 1.15), "G7": (1.3, 2.5)}
@@ -11,7 +11,7 @@ def case(bench, goal, precision, direction, shape, inputs=""):
     checked = f"conv {direction} {bench.s['batch']} {h} {c} {k} {r} {stride}"
     line = checked + inputs
     theirs = line.replace("forward_moments", "forward")  # which peers do not have
-    sides = {"fairprune": (bench.ours(bench.s["device"], precision), line), bench.s["peer"]: (bench.ours(bench.s["peer"], precision), theirs)}
+    sides = bench.beside_peer(precision, line, theirs)
     if bench.has_torch():
         sides["PyTorch"] = (bench.torch(precision), theirs)
     found = bench.engines.in_turns(sides, bench.s["conv_rounds"])
@@ -67,11 +67,11 @@ def rectified(bench):
 
 
 def single_channels(bench):
-    """G6: what one channel less costs, of a convolution at the middle of ResNet-18's widths, and PyTorch's beside it."""
+    """G6: whether a convolution with one channel less is as fast, at widths in the middle of ResNet-18's; and PyTorch's."""
     s, precision, ratios = bench.s, bench.s["precisions"][0], {}
     for channels in s["channels"]:
         lines = [f"conv infer {s['batch']} {s['side']} {c} {c} 3 1" for c in (channels, channels - 1)]
-        sides = {"one more": (bench.ours(s["device"], precision), lines[0]), "fairprune": (bench.ours(s["device"], precision), lines[1])}
+        sides = {"one more": (bench.ours(precision), lines[0]), "fairprune": (bench.ours(precision), lines[1])}
         if bench.has_torch():
             sides["PyTorch"] = (bench.torch(precision), lines[1])
         found = bench.engines.in_turns(sides, s["pruned_rounds"])
@@ -81,12 +81,12 @@ def single_channels(bench):
 
 
 def ops(bench):
-    """What memory bounds, beside the bytes that must move at the measured rate of a copy. No peer has the same ops."""
+    """Ops that memory bounds. Their floor: the bytes that must move, at the measured rate of a copy. No peer has the same ops."""
     s, precision = bench.s, bench.s["precisions"][0]
     copy = next((r["measured"] * 1e12 for r in bench.document["machine"] if r["rate"] == "copy"), None)
     for line in [*s["ops"], *s["small"]]:
-        found = bench.engines.in_turns({"fairprune": (bench.ours(s["device"], precision), line)}, 3)
+        found = bench.engines.in_turns({"fairprune": (bench.ours(precision), line)}, 3)
         if found and "fairprune" in found:
-            if copy:
+            if copy and not line.startswith("snnl"):
                 found["fairprune"]["ready"][1:3] = [found["fairprune"]["ready"][0] / copy] * 2
             bench.row("-", f"{precision} {line}", line, found, verdict=verdict(bench, precision, line))

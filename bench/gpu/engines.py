@@ -1,16 +1,16 @@
-"""The engines of a comparison: workers that stay, and turns among them."""
+"""The engines of a comparison: their workers, and the turns that they take."""
 import statistics
 import time
 
-from bench import ANSWER, COMPILED, FIRST_ANSWER
+from bench import ANSWER, COMPILED, FIRST_ANSWER, is_torch
 
 
 class Engines:
-    """Workers by name and command; they stay, since a GPU's libraries take long to start."""
+    """Workers by name and command. They are kept, since the libraries of a GPU take long to start."""
 
     def __init__(self, bench):
         self.bench, self.workers = bench, {}
-        self.prepared = {}  # by command and line: sent its first line while nothing is timed
+        self.prepared = {}  # by command and line: workers that got their first line while nothing was timed
 
     def prepare(self, command, line):
         worker = self.bench.worker("prepared " + line, command)
@@ -18,7 +18,7 @@ class Engines:
         self.prepared[(*command, line)] = worker
 
     def settle(self, seconds):
-        """Waits until all that is prepared is ready, so long at most; what is not is ended and recorded as left out."""
+        """Waits until all prepared workers are ready, for so many seconds at most. The others are ended and recorded as left out."""
         end, waiting = time.monotonic() + seconds, dict(self.prepared)
         while waiting:
             waiting = {key: worker for key, worker in waiting.items() if not worker.answers(0)}
@@ -31,9 +31,9 @@ class Engines:
             del self.prepared[key]
 
     def get(self, name, command, line):
-        """A worker that runs; one that has ended since its last answer is replaced."""
+        """A worker that runs. One that has ended since its last answer is replaced."""
         worker = self.prepared.get((*command, line))
-        if worker is not None and (worker.fault is None or worker.line is None):  # None: its fault is still to be told
+        if worker is not None and (worker.fault is None or worker.line is None):  # None: its fault is not yet reported
             return worker
         key = (name, *command)
         if key not in self.workers or self.workers[key].fault is not None:
@@ -48,7 +48,7 @@ class Engines:
                 return
 
     def free(self, name, command, line):
-        """Has PyTorch give back its memory, which may be most of the device's."""
+        """Has PyTorch free its memory, which may be most of the device's."""
         worker = self.get(name, command, line)
         if worker.ask("free", ANSWER) is None:
             self.drop(name, command, line)
@@ -61,13 +61,14 @@ class Engines:
         self.prepared.clear()
 
     def limit(self, worker, command):
-        if "torch_worker" in " ".join(map(str, command)):
+        if is_torch(command):
             return COMPILED
         return FIRST_ANSWER if worker.fresh else ANSWER
 
     def in_turns(self, sides, rounds, seconds=None):
-        """sides: {name: (command, first line)} -> {name: {"ready": numbers, "ready_after": seconds of setting up and
-        tuning (of a prepared one at most), "seconds": one per round, "timed": how}} of those that could, or None. What failed is recorded."""
+        """sides: {name: (command, first line)} -> {name: {"ready": numbers, "ready_after": seconds until it was
+        ready (of a prepared one at most), "seconds": one per round, "timed": how}} of the sides that gave figures, or None.
+        Failures are recorded."""
         bench, found, workers = self.bench, {}, {}
         first = next(iter(sides.values()))[1]
         if bench.seconds_left() < bench.o.reserve:
@@ -99,14 +100,14 @@ class Engines:
             questions = ["timed"] + (["memory"] if name == "fairprune" and sides[name][1].startswith("snnl") else [])
             for question in questions:
                 answer = worker.ask(question, ANSWER)
-                if answer is None:  # its figures are there all the same
+                if answer is None:  # its figures stay
                     self.lose(name, sides, workers, answer)
                     break
                 found[name][question] = [float(v) for v in answer.split()] if question == "memory" else answer
         return found or None
 
     def lose(self, name, sides, workers, answer):
-        """A side that gave no figure."""
+        """Records why a side gave no figure, and drops its worker."""
         command, line = sides[name]
         if workers[name].fault is None:
             self.bench.fail(f"{name}: {line}", f"answered: {(answer or '')[:200]}", self.bench.is_ours(command))

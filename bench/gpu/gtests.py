@@ -1,4 +1,4 @@
-"""Kernel tests on the device, many processes side by side: a fault of one does not hide the others."""
+"""Kernel tests on the device, in many processes side by side, so that a fault of one does not hide the others."""
 import json
 
 from bench import ANSWER
@@ -21,7 +21,7 @@ def listed(bench, program, filter):
 
 
 def messages(path):
-    """{test: what its assertions said}"""
+    """{test: the messages of its assertions}"""
     try:
         document = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -31,7 +31,7 @@ def messages(path):
 
 
 def shard(bench, program, tests, results, name, environment=None, seconds=SHARD):
-    """Runs tests in one process, and what is left of them in a further one where it ended or hung."""
+    """Runs tests in one process. Where it ends or hangs, the remaining ones run in another."""
     rest = list(tests)
     while rest and bench.seconds_left() > bench.o.reserve:
         report = bench.children.log(name, "json")
@@ -64,7 +64,7 @@ def jobs(bench, program, filter, shards, results):
 
 
 def settle(bench, name, program, results, sanitizer):
-    """The verdict, and failures again: alone with launches that block, then under memcheck."""
+    """Records the verdict. Failed tests run again, alone with blocking launches, then under memcheck."""
     count = bench.document["tests"]
     for word, _ in results.values():
         count[word] = count.get(word, 0) + 1

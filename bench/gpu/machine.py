@@ -1,5 +1,5 @@
-"""What the models of kernels rest on: the probes of the machine layer, what the device can do at most, and the rates of
-its parts beside what the models take them to be."""
+"""What the models of kernels rest on: the probes of the machine layer, the ceilings of the device, and the rates of its
+parts beside those that the models assume."""
 import re
 import statistics
 import subprocess
@@ -8,8 +8,8 @@ from bench import ANSWER, FIRST_ANSWER, median
 
 
 def probes(bench):
-    """Records every probe and compares it with the emulated machine. One that ends its process (a fault of a kernel
-    leaves a GPU's process useless) or hangs is recorded, and the next ones run in a new process."""
+    """Records every probe and compares it with the emulated machine. Where a probe hangs or ends its process (after a fault of
+    a kernel a process can no longer use the GPU), this is recorded, and the next ones run in a new process."""
     program, path = bench.program("gpu_probe"), bench.o.recording
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -38,8 +38,8 @@ def probes(bench):
             if name not in rest:
                 continue
             rest.remove(name)
-            tell(name, said or f"FAILED, {why}")  # begun, and its process has ended
-            if re.search(r"FAILED.* at .*\.c", said):  # a fault of the device: nothing more is to be had of that process
+            tell(name, said or f"FAILED, {why}")  # it began, and its process ended
+            if re.search(r"FAILED.* at .*\.c", said):  # a fault of the device: that process can do nothing more
                 break
         if len(rest) == before:
             tell(rest.pop(0), f"FAILED, {why}")
@@ -49,7 +49,7 @@ def probes(bench):
 
 
 class Clocks:
-    """The clock and the power draw of the device while something runs, by its own tool."""
+    """The clock and the power draw of the device while something runs, by nvidia-smi."""
 
     def __init__(self, bench):
         self.children, self.samples = bench.children, []
@@ -70,7 +70,7 @@ class Clocks:
         for line in self.out.read_text(errors="replace").splitlines():
             try:
                 clock, watts = map(float, line.split(","))
-            except ValueError:  # "[N/A]", or the line it was ended at
+            except ValueError:  # "[N/A]", or a line cut off at the end
                 continue
             self.samples.append([clock, watts])
 
@@ -83,7 +83,7 @@ def ceilings(bench):
     for precision in s["precisions"]:
         for inputs in ("", " zeros") if precision == s["precisions"][0] else ("",):
             line = f"product {s['product']}{inputs}"
-            sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
+            sides = bench.beside_peer(precision, line)
             with Clocks(bench) as clocks:
                 found = bench.engines.in_turns(sides, 5)
             if not found:
@@ -91,9 +91,9 @@ def ceilings(bench):
             bench.row("-", f"{line.replace(' ', 's of ', 1)} {precision}", line, found, verdict=True)
             if clocks.medians() and not inputs:
                 device[f"clock and watts, {precision} products"] = clocks.medians()
-            if not inputs and "fairprune" in found:  # the rate that shares are of: the fastest anyone reached
+            if not inputs and "fairprune" in found:  # the ceiling: the fastest that any engine reached
                 add(bench, "product", precision, found, min(median(found, n) for n in found))
-    if found := bench.engines.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), f"copy {s['copy']}")}, 5):
+    if found := bench.engines.in_turns({"fairprune": (bench.ours("fp32"), f"copy {s['copy']}")}, 5):
         bench.row("-", "copy, read and write", f"copy {s['copy']}", found, verdict=True)
         add(bench, "copy", s["copy"] >> 20, found, median(found))
 
@@ -107,7 +107,7 @@ RATES = {"copy": ("copy of {variant} MiB, read and write", "TB/s", 1e12),
 
 
 def add(bench, rate, variant, found, seconds):
-    """A row of the table "machine": {what, unit, measured, assumed}. A rate a second, or for `start` seconds each."""
+    """Adds a row to the table "machine": {what, unit, measured, assumed}, in units per second; for `start` in seconds per kernel."""
     units, _, expected = found["fairprune"]["ready"]
     words, unit, scale = RATES[rate]
     measured, assumed = seconds / units, expected / units
@@ -123,20 +123,20 @@ def rates(bench):
     s = bench.s
     for what, variant, blocks, steps in s["rates"]:
         line = f"rate {what} {variant} {blocks} {steps}"
-        found = bench.engines.in_turns({"fairprune": (bench.ours(s["device"], "bf16"), line)}, 5)
+        found = bench.engines.in_turns({"fairprune": (bench.ours("bf16"), line)}, 5)
         if found:
             add(bench, what, variant, found, median(found))
 
 
 def per_second(bench, rate, variant=None):
-    """The best measured rate of a kind; None where none was. Products: in bf16, or what there is."""
+    """The best measured rate of a kind, or None."""
     values = [r["measured"] * RATES[rate][2] for r in bench.document["machine"] if r["rate"] == rate and variant in (None, r["variant"])]
     return max(values, default=None)
 
 
 class Expected:
-    """Floors and expected times by the kernels' models, which are an H200's, moved to this card by its own measured
-    copy and products."""
+    """Floors and expected times by the models of the kernels, which describe an H200, scaled to this card by its measured rates
+    of copies and products."""
 
     def __init__(self, bench):
         self.bench, self.workers = bench, {}
@@ -144,10 +144,10 @@ class Expected:
         self.memory = copies["assumed"] / copies["measured"] if copies else 1.0
 
     def of(self, line, precision):
-        """(floor, expected) in seconds; zeros where the models have nothing to say."""
+        """(floor, expected) in seconds; zeros where the models do not know the line."""
         worker = self.workers.get(precision)
         if worker is None or worker.fault:
-            worker = self.workers[precision] = self.bench.worker("model", self.bench.ours("model", precision))
+            worker = self.workers[precision] = self.bench.worker("model", self.bench.ours(precision, "model"))
         answer = worker.ask(line, ANSWER)
         if answer is None:
             return 0.0, 0.0

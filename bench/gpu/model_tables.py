@@ -1,14 +1,14 @@
-"""Tables of what model.cpp answers, for an H200, beside what one took: kernels and operations
-(tests/kernels/recordings/h200-kernels.csv), networks (bench/recorded/h200/lines.csv)."""
+"""Tables of the times that bench/worker/model.cpp expects of an H200, beside measured ones: kernels and operations
+(tests/kernels/recordings/h200-kernels.csv), networks (bench/results/h200/lines.csv)."""
 import csv
-import pathlib
 import sys
 
-from children import Unwatched as Worker
+from bench import ANSWER, ROOT
+from children import Children, Worker
 from sizes import RESNET18, RESNET50, STEM, VGG11
+from tables import micro, table
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-RECORDING, LINES = ROOT / "tests/kernels/recordings/h200-kernels.csv", ROOT / "bench/recorded/h200/lines.csv"
+RECORDING, LINES = ROOT / "tests/kernels/recordings/h200-kernels.csv", ROOT / "bench/results/h200/lines.csv"
 PASSES = {"infer": ("forward", "-"), "forward_moments": ("forward", "moments"), "backward_data": ("dx", "-"), "backward_data_add": ("dx", "residual"),
           "backward_filter": ("dw", "-")}
 NETWORKS = [(18, 224), (50, 224), (18, 64)]  # (depth, pixels)
@@ -21,8 +21,6 @@ MOVED = ["image 256 224", "finish 64", "finish 2048", "moving normalize_pool 256
          *(f"moving {k} 256 28 512 0" for k in ("normalize_pair", "pair_gradient_sums", "pair_differentiate")), "moving maxpool_forward 256 112 64 0",
          "moving maxpool_backward 256 112 64 0", "avgpool 256 7 512", "linear 256 512 8", "loss 256 8", "sgd 11180616", "adamw 11180616",
          "dropout 256 4096", "columns 256 56 64", "relu 256 56 64", "add 256 56 64"]
-
-micro = lambda seconds: f"{1e6 * seconds:.1f}"
 
 
 def resnet(depth, size):
@@ -42,9 +40,10 @@ def resnet(depth, size):
 
 
 class Model:
-    def __init__(self, options, precision="bf16", batch=256):
-        self.command, self.precision, self.batch = str(options.build / "bin/gpu_worker"), precision, batch
-        self.worker, self.float32 = Worker([self.command, "model", precision]), Worker([self.command, "model", "fp32"])
+    def __init__(self, options, children, precision="bf16", batch=256):
+        self.precision, self.batch = precision, batch
+        command = options.build / "bin/bench_worker"
+        self.worker, self.float32 = (Worker(children, "model", [command, "model", p], None) for p in (precision, "fp32"))
         with open(RECORDING) as file:
             self.rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
         with open(LINES) as file:
@@ -52,9 +51,11 @@ class Model:
 
     def ask(self, line, worker=None):
         """{flops, bytes, floor, expected (seconds), limiter, kernel} of one line."""
-        answer = (worker or self.worker).ask(line)
+        worker = worker or self.worker
+        answer = worker.ask(line, ANSWER)
         if answer is None:
-            sys.exit(f"bench/gpu/run: the model has no answer to: {line}")
+            sys.exit(f"bench/gpu/run: the model has no answer to: {line}: {worker.fault}")
+        answer = answer.split()
         return dict(zip(("flops", "bytes", "floor", "expected"), map(float, answer[:4])), limiter=answer[4], kernel=answer[5])
 
     def convolution(self, shape, direction):
@@ -62,7 +63,7 @@ class Model:
         return self.ask(f"conv {direction} {self.batch} {h} {c} {k} {r} {stride}")
 
     def measured(self, shape, direction, expected):
-        """The least that was measured, of which kernel if not the expected one; dw with the kernel that adds parts, or alone."""
+        """The least measured time, with its kernel if that is not the expected one; dw with the kernel that adds parts, or alone."""
         kind, h, c, k, r, stride = shape
         direction, extra = PASSES[direction]
         wanted = dict(zip(("pass", "n", "side", "c", "k", "r", "stride", "with"), (direction, *map(str, (self.batch, h, c, k, r, stride)), extra)))
@@ -80,7 +81,7 @@ class Model:
         return " ".join(words)
 
     def network(self, depth, size, training):
-        """(floor, expected) of a network, all its kernels in turn."""
+        """(floor, expected) of a network: the sums over its kernels."""
         total = [0, 0]
 
         def add(e):
@@ -88,7 +89,7 @@ class Model:
             total[1] += e["expected"]
 
         def layer(shape, last, pair, first):
-            """A convolution, and the batch norm behind it (last: adds the block's input; pair: the shortcut's norm too)."""
+            """A convolution and the batch norm behind it. last: adds the input of the block; pair: the norm of the shortcut too."""
             kind, h, c, k, r, stride = shape
             if not training:
                 return add(self.convolution(shape, "infer_residual" if last else "infer"))
@@ -126,11 +127,7 @@ class Model:
                 add(self.ask(line))
         return total
 
-    def tables(self):
-        out = [f"A model of an H200 ({self.precision}, batch {self.batch}, microseconds); measured is what says so. A convolution's cells: floor / expected, of the kernel "
-               "and tile that the model says take least / the least measured, and of which kernel if another. Floor: the larger of arithmetic at "
-               "860 TFLOP/s and each byte once at 4.27 TB/s. dw with the kernel that adds parts; *alone*: without.\n",
-               "| convolution | inference | forward with moments | dx | dw |\n|---|---|---|---|---|"]
+    def convolutions(self):
         for shape in STEM + RESNET18 + RESNET50 + VGG11:
             kind, h, c, k, r, stride = shape
             cells = []
@@ -140,22 +137,33 @@ class Model:
                     continue
                 e = self.convolution(shape, direction)
                 cells.append(f"{micro(e['floor'])} / {micro(e['expected'])} {e['kernel'].replace(':', ' ')} / {self.measured(shape, direction, e['kernel'])}")
-            out.append(f"| {kind} {c}>{k} @{h} | " + " | ".join(cells) + " |")
-        out.append("\n| op | MB | floor | expected | limited by |\n|---|--:|--:|--:|---|")
+            yield [f"{kind} {c}>{k} @{h}", *cells]
+
+    def ops(self):
         for line in MOVED:
             e = self.ask(line)
-            out.append(f"| {line} | {e['bytes'] / 1e6:.1f} | {micro(e['floor'])} | {micro(e['expected'])} | {e['limiter']} |")
-        out.append("\n| SNNL, float32: N, C, D | GFLOP, half of N x N for scores | floor | expected | limited by | measured |\n|---|--:|--:|--:|---|--:|")
+            yield [line, f"{e['bytes'] / 1e6:.1f}", micro(e["floor"]), micro(e["expected"]), e["limiter"]]
+
+    def snnl(self):
         for (n, c, side), seconds in SNNL_SHAPES.items():
-            for op in ("snnl", "snnl_backward"):
-                e = self.ask(f"{op} {n} {c} {side}", self.float32)
-                out.append(f"| {'scores' if op == 'snnl' else 'gradient'} {n}, {c}, {side * side} | {e['flops'] / 1e9:.1f} | {micro(e['floor'])} | {micro(e['expected'])} | "
-                           f"{e['limiter']} | {micro(seconds) if seconds and op == 'snnl' else '-'} |")
-        out.append("\n| network | floor, ms | expected, ms | measured, ms (bench/recorded/h200/lines.csv, after) |\n|---|--:|--:|--:|")
+            for gradient in ("", " gradient"):
+                e = self.ask(f"snnl {n} {c} {side}{gradient}", self.float32)
+                yield [f"{gradient.strip() or 'scores'} {n}, {c}, {side * side}", f"{e['flops'] / 1e9:.1f}", micro(e["floor"]), micro(e["expected"]), e["limiter"],
+                       micro(seconds) if seconds and not gradient else "-"]
+
+    def networks(self):
         for depth, size in NETWORKS:
             for training in (False, True):
-                if not (measured := self.lines.get(f"network {'train' if training else 'infer'} {size} {self.batch} resnet{depth} imagenet")):
-                    continue
-                floor, expected = self.network(depth, size, training)
-                out.append(f"| ResNet-{depth} at {size}, {'training step' if training else 'inference'} | {1e3 * floor:.2f} | {1e3 * expected:.2f} | {1e3 * measured:.2f} |")
-        return "\n".join(out)
+                if measured := self.lines.get(f"network {'train' if training else 'infer'} {size} {self.batch} resnet{depth} imagenet"):
+                    floor, expected = self.network(depth, size, training)
+                    yield [f"ResNet-{depth} at {size}, {'training step' if training else 'inference'}", *(f"{1e3 * s:.2f}" for s in (floor, expected, measured))]
+
+    def tables(self):
+        return "\n".join([
+            f"A model of an H200 ({self.precision}, batch {self.batch}, microseconds); measured is what says so. A convolution's cells: floor / expected, of the kernel "
+            "and tile that the model says take least / the least measured, and of which kernel if another. Floor: the larger of arithmetic at "
+            "860 TFLOP/s and each byte once at 4.27 TB/s. dw with the kernel that adds parts; *alone*: without.\n",
+            table(["convolution", "inference", "forward with moments", "dx", "dw"], self.convolutions()),
+            table(["op", "MB:", "floor:", "expected:", "limited by"], self.ops()),
+            table(["SNNL, float32: N, C, D", "GFLOP, half of N x N for scores:", "floor:", "expected:", "limited by", "measured:"], self.snnl()),
+            table(["network", "floor, ms:", "expected, ms:", "measured, ms (bench/results/h200/lines.csv, after):"], self.networks()).rstrip()])

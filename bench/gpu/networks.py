@@ -1,5 +1,5 @@
-"""G3, G4, G5, G9: whole networks beside cuDNN's and PyTorch's; G6: pruned ones; G10: the same bits again; and whether
-the figures hold for seconds on end."""
+"""G3, G4, G5, G9: whole networks against cuDNN's and PyTorch's; G6: pruned ones; G10: the same bits in another process; and
+whether the figures hold over seconds."""
 import statistics
 import time
 
@@ -13,6 +13,10 @@ GOALS = {("infer", "resnet18"): ("G3", 1.3, 2.0), ("infer", "resnet50"): ("G4", 
 MODES = {"PyTorch": "compile", "PyTorch max-autotune": "max-autotune"}
 
 
+def first_line(bench, mode):
+    return next(line for case_mode, *_, line in network_cases(bench) if case_mode == mode)
+
+
 def pruned_line(bench, keep):
     arch, size, batch = bench.s["networks"][0]
     stages = [max(1, round(keep * c)) for c in bench.s["stages"]]
@@ -20,7 +24,7 @@ def pruned_line(bench, keep):
 
 
 def prepare(bench):
-    """Has PyTorch compile its networks while nothing is timed, a process each: the goals' first."""
+    """Has PyTorch compile its networks while nothing is timed, one process per network, those of the goals first."""
     if not bench.has_torch():
         return
     precision, left = bench.s["precisions"][0], bench.s["compile_gigabytes"]
@@ -41,7 +45,7 @@ def networks(bench):
     s, precision = bench.s, bench.s["precisions"][0]
     right = networks_right(bench, precision)
     for mode, arch, size, batch, line in network_cases(bench):
-        sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
+        sides = bench.beside_peer(precision, line)
         for name, how in MODES.items():
             if (*bench.torch(precision, how), line) in bench.engines.prepared:
                 sides[name] = (bench.torch(precision, how), line)
@@ -51,29 +55,17 @@ def networks(bench):
         why = None if ratio else "not measured" if not found or "fairprune" not in found else "its checks have not passed" if not right else "no peer"
         if name != "-":
             bench.goal(name, f"{mode} {arch} at {size}, batch {batch}, {precision}, over the fastest peer", ratio, floor, moonshot, why)
-        for name, how in MODES.items():  # its memory, but of those that are used again
+        for name, how in MODES.items():  # frees its memory, unless the network is used again
             if (mode, arch, size, batch) != ("infer", *s["networks"][0]):
                 bench.engines.drop(name, bench.torch(precision, how), line)
 
 
-def convolution_flops(stages, size):
-    """Of ResNet-18 with the stem for large images, one image."""
-    side, width = size // 2, stages[0]
-    flops = side**2 * width * 3 * 49
-    side //= 2
-    for stage, out in enumerate(stages):
-        side = side if stage == 0 else side // 2
-        flops += side**2 * out * 9 * (width + 3 * out) + (side**2 * width * out if stage else 0)
-        width = out
-    return 2 * flops
-
-
 def pruned(bench):
-    """G6: dense and pruned in the same rounds, PyTorch's compiled networks of the same widths beside them (eager in a
-    CUDA graph where its compiler was not done). The speed-up is given as a share of what the device's limits allow."""
+    """G6: dense and pruned in the same rounds, with PyTorch's compiled networks of the same widths (eager in a CUDA graph where
+    its compiler did not finish). The speed-up is given as a share of the one that the limits of the device allow."""
     s, precision = bench.s, bench.s["precisions"][0]
-    _, size, batch = s["networks"][0]
-    dense = next(line for mode, *case, line in network_cases(bench) if (mode, *case) == ("infer", *s["networks"][0]))
+    batch = s["networks"][0][2]
+    dense = first_line(bench, "infer")
     right, shares, times = networks_right(bench, precision), {}, []
 
     def torch_side(line):
@@ -82,15 +74,16 @@ def pruned(bench):
 
     for keep in s["kept"]:
         stages, line = pruned_line(bench, keep)
-        sides = {"dense": (bench.ours(s["device"], precision), dense), "fairprune": (bench.ours(s["device"], precision), line)}
+        sides = {"dense": (bench.ours(precision), dense), "fairprune": (bench.ours(precision), line)}
         if bench.has_torch():
             sides["PyTorch dense"], sides["PyTorch"] = torch_side(dense), torch_side(line)
         found = bench.engines.in_turns(sides, s["pruned_rounds"])
         shares[f"{keep:.2f}"] = None
         if not found:
             continue
-        more = {"keep": keep, "widths": "/".join(map(str, stages)), "limit": LIMIT[keep],
-                "flop_ratio": convolution_flops(s["stages"], size) / convolution_flops(stages, size)}
+        more = {"keep": keep, "widths": "/".join(map(str, stages)), "limit": LIMIT[keep]}
+        if "dense" in found and "fairprune" in found:
+            more["flop_ratio"] = found["dense"]["ready"][0] / found["fairprune"]["ready"][0]
         if "PyTorch" in sides:
             more["PyTorch_how"] = "compiled" if "compile" in sides["PyTorch"][0] else "eager, in a graph"
         if "PyTorch dense" in found and "PyTorch" in found:
@@ -113,10 +106,10 @@ def reproducible(bench):
     _, size, batch = s["networks"][0]
     kind, h, c, k, r, stride = s["convs"][1]
     lines = [f"conv {d} {s['batch']} {h} {c} {k} {r} {stride}" for d in s["directions"]]
-    lines += [next(line for mode, *_, line in network_cases(bench) if mode == "train"), "snnl %d %d %d" % s["snnl"][0]]
+    lines += [first_line(bench, "train"), "snnl %d %d %d" % s["snnl"][0]]
     answers = []
     for _ in range(2):
-        worker, one = bench.worker("bits", bench.ours(s["device"], precision)), []
+        worker, one = bench.worker("bits", bench.ours(precision)), []
         for line in lines:
             one.append(worker.ask("bits", ANSWER) if worker.ask(line, FIRST_ANSWER) else None)
         worker.close()
@@ -128,8 +121,8 @@ def reproducible(bench):
             bench.fail(f"bits: {line[:60]}", worker.fault or "two processes gave other bits")
     bench.goal("G10", f"{len(same)} cases with the same bits in two processes (share)", sum(same) / len(same), 1, 1)
     start = time.monotonic()
-    worker = bench.worker("first inference", bench.ours(s["device"], precision))
-    line = next(line for mode, *_, line in network_cases(bench) if mode == "infer").replace(f" {size} {batch} ", f" {size} 1 ", 1)
+    worker = bench.worker("first inference", bench.ours(precision))
+    line = first_line(bench, "infer").replace(f" {size} {batch} ", f" {size} 1 ", 1)
     answer = worker.ask("once " + line, FIRST_ANSWER)
     first = time.monotonic() - start
     bench.document["device"]["first_inference_seconds"] = first
@@ -138,10 +131,10 @@ def reproducible(bench):
 
 
 def sustained(bench):
-    """Seconds on end of a training step, an engine at a time: the first half second beside the last second."""
+    """Training steps over some seconds, one engine at a time: the first half second against the last second."""
     s, precision = bench.s, bench.s["precisions"][0]
-    line = next(line for mode, *_, line in network_cases(bench) if mode == "train")
-    sides = {"fairprune": bench.ours(s["device"], precision), s["peer"]: bench.ours(s["peer"], precision)}
+    line = first_line(bench, "train")
+    sides = {"fairprune": bench.ours(precision), s["peer"]: bench.ours(precision, s["peer"])}
     if bench.has_torch():
         sides["PyTorch"] = bench.torch(precision, "compile")
     for name, command in sides.items():
@@ -168,10 +161,10 @@ def sustained(bench):
 
 
 def quick(bench):
-    """For --check: a few rounds of each network beside the vendor's, so that a call that only checks gives speeds too."""
+    """For --check: a few rounds of each network against cuDNN's, so that this call gives speeds too."""
     s, precision = bench.s, bench.s["precisions"][0]
     right = networks_right(bench, precision)
     for mode, arch, size, batch, line in network_cases(bench):
-        sides = {"fairprune": (bench.ours(s["device"], precision), line), s["peer"]: (bench.ours(s["peer"], precision), line)}
+        sides = bench.beside_peer(precision, line)
         if found := bench.engines.in_turns(sides, 5):
             bench.row("-", f"{precision} {mode} {arch} {size} batch {batch}", line, found, batch, "images/s", verdict=right)

@@ -6,7 +6,7 @@ import shutil
 
 METRICS = "gpu__time_duration.sum,dram__bytes_read.sum,dram__bytes_write.sum,lts__t_bytes.sum,sm__inst_executed.sum,sm__inst_executed_pipe_tensor.sum,launch__registers_per_thread,launch__grid_size"
 SECTIONS = [word for name in ("SpeedOfLight", "WarpStateStats", "SchedulerStats", "MemoryWorkloadAnalysis", "Occupancy", "LaunchStats") for word in ("--section", name)]
-BINDING = ("memcheck", "initcheck")  # racecheck and synccheck inform: they do not know all of the asynchronous copies
+BINDING = ("memcheck", "initcheck")  # racecheck and synccheck only inform: they do not know all asynchronous copies
 SKIPPED = ("fill_", "philox", "memset")
 
 
@@ -20,12 +20,12 @@ def tool(bench, name):
 
 
 def sanitizer_jobs(bench, program):
-    """A process per tool and group of lines, all with logs."""
+    """One process per tool and group of lines, each with a log."""
     def job(name, number, lines):
         def under_the_sanitizer():
             log = bench.children.log(f"{name} {number}", "log")
             text = "".join(f"once {line}\n" for line in lines)
-            command = [*program, "--tool", name, "--error-exitcode", "9", "--print-limit", "20", "--log-file", log, *bench.ours(bench.s["device"], bench.s["precisions"][0])]
+            command = [*program, "--tool", name, "--error-exitcode", "9", "--print-limit", "20", "--log-file", log, *bench.ours(bench.s["precisions"][0])]
             code, why, _ = bench.run(f"{name} {number}", command, 60, text=text)
             passed = None if code is None else code == 0
             bench.write("sanitizer", tool=name, lines=lines, code=code, why=why, log=log.name)
@@ -67,11 +67,11 @@ def microseconds(metrics):
 
 def one_pass(bench, ncu, name, line, seconds, most=1500):
     """Each kernel of the first pass of a network, which has no graph yet, into evidence/NAME.csv and a table."""
-    command = [*ncu, "--clock-control", "none", "--csv", "--metrics", METRICS, "--launch-count", str(most), *bench.ours(bench.s["device"], bench.s["precisions"][0])]
+    command = [*ncu, "--clock-control", "none", "--csv", "--metrics", METRICS, "--launch-count", str(most), *bench.ours(bench.s["precisions"][0])]
     code, why, out = bench.run(f"ncu {name}", command, seconds, text=f"once {line}\n", stdout=bench.evidence(f"{name}.csv"))
     kernels = kernels_of(out.read_text(errors="replace"))
     if code != 0 or not kernels:
-        bench.fail(f"ncu {name}", why or "no kernels were profiled", ours=False)  # it may not be allowed here
+        bench.fail(f"ncu {name}", why or "no kernels were profiled", ours=False)  # profiling may be forbidden here
         return []
     times = [(kernel.split("(")[0][-90:], microseconds(metrics)) for kernel, metrics in kernels]
     total = sum(t for _, t in times)
@@ -87,7 +87,7 @@ def one_pass(bench, ncu, name, line, seconds, most=1500):
 
 
 def dearest(bench, ncu, name, line, times, keep, how_many=12):
-    """Speed of light and stall reasons of the dearest kernels, one launch of each name."""
+    """Speed of light and stall reasons of the kernels that take longest, one launch per name."""
     seen, order = set(), sorted(range(len(times)), key=lambda i: -times[i][1])
     for i in order:
         kernel, t = times[i]
@@ -97,13 +97,13 @@ def dearest(bench, ncu, name, line, times, keep, how_many=12):
         if bench.seconds_left() < keep + 14:
             bench.leave_out(f"stalls of {kernel}, {t:.0f} us")
             continue
-        command = [*ncu, "--clock-control", "none", *SECTIONS, "--launch-skip", str(i), "--launch-count", "1", *bench.ours(bench.s["device"], bench.s["precisions"][0])]
+        command = [*ncu, "--clock-control", "none", *SECTIONS, "--launch-skip", str(i), "--launch-count", "1", *bench.ours(bench.s["precisions"][0])]
         code, why, _ = bench.run(f"stalls {kernel}", command, 14, text=f"once {line}\n", stdout=bench.evidence(f"stalls-{name}-{len(seen):02}.txt"))
         bench.write("stalls", kernel=kernel, launch=i, microseconds=t, code=code, why=why)
 
 
 def profiles(bench, networks, seconds, keep):
-    """keep: the seconds that are to stay left."""
+    """keep: seconds that must remain afterwards."""
     if not (ncu := tool(bench, "ncu")):
         return
     first = None

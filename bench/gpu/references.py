@@ -1,5 +1,5 @@
-"""What the host gives for the same cases: losses of a training, gradients of a step (in bf16 by the emulated machine).
-Computed when the programs are built or packed, so that none of a GPU's time goes into them."""
+"""Reference values of the host: losses of a training, gradients of a step (in bf16 by the emulated machine). They are computed
+when the programs are built or packed, so that they take no time of a GPU."""
 import json
 
 from whole import reference_name
@@ -17,10 +17,10 @@ def losses_of(run):
 
 
 def compute(run, bin_folder, folder, s, scratch):
-    """Into a folder, with a host build's programs; what is there and newer than they are is kept. run(name, command,
-    text) returns what a command said that was given this text, and throws where it failed."""
+    """Writes them into a folder. Files that are newer than the programs are kept. run(name, command, text) gives a command this
+    text and returns its output, and raises where it failed."""
     folder.mkdir(parents=True, exist_ok=True)
-    trained, worker = bin_folder / "fp_train", bin_folder / "gpu_worker"
+    trained, worker = bin_folder / "fp_train", bin_folder / "bench_worker"
     is_there = lambda file, program: file.exists() and file.stat().st_mtime > program.stat().st_mtime
     if not is_there(folder / CURVES, trained):
         curves = {}

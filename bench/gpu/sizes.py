@@ -1,4 +1,4 @@
-"""What is measured: the shapes of the networks and how often, whole (real) and in little (tiny, for a dry run)."""
+"""What is measured: shapes, networks and numbers of rounds, in full (real) and small (tiny, for a dry run)."""
 import pathlib
 import sys
 
@@ -33,15 +33,16 @@ LIMIT = {0.98: 1.04, 0.95: 1.10, 0.90: 1.21, 0.85: 1.34, 0.80: 1.49, 0.75: 1.66,
 RESNET18_MAPS_128 = [(64, 64, 1), (64, 32, 4), (128, 16, 5), (256, 8, 5), (512, 4, 5)]
 
 
-def resnet18_widths(stages):
-    """LAYER=CHANNELS of every convolution, given the channels of the four stages; the stem has the first's."""
-    words = [f"conv1={stages[0]}"]
+def resnet18_widths(stages, inside_only=False):
+    """LAYER=CHANNELS of every convolution, given the channels of the four stages; the stem has the first's. inside_only: of
+    the first convolution of each block alone."""
+    words = [] if inside_only else [f"conv1={stages[0]}"]
     for stage, width in enumerate(stages, 1):
         for block in (0, 1):
             name = f"layer{stage}.{block}"
-            words += [f"{name}.conv1={width}", f"{name}.conv2={width}"]
-            if block == 0 and stage > 1:
-                words.append(f"{name}.downsample.0={width}")
+            words.append(f"{name}.conv1={width}")
+            if not inside_only:
+                words += [f"{name}.conv2={width}"] + [f"{name}.downsample.0={width}"] * (block == 0 and stage > 1)
     return " ".join(words)
 
 
@@ -50,7 +51,7 @@ NORMS = [(112, 64, 0), (56, 64, 0), (56, 64, 1), (28, 128, 0), (28, 128, 1), (14
 
 
 def moving(batch, norms, pools, image):
-    """Lines of ops.cpp, which memory bounds."""
+    """Lines of bench/worker/ops.cpp: ops that memory bounds."""
     lines = []
     for h, c, residual in norms:
         flag = " residual" if residual else ""
@@ -66,11 +67,11 @@ def moving(batch, norms, pools, image):
 
 
 def small(batch, side, channels, classes, parameters, snnl):
-    """Lines of small_ops.cpp."""
+    """Lines of bench/worker/small_ops.cpp, and the gradient of SNNL: all are compared whole with `reference`."""
     maps = ("relu", "relu_backward", "add", "dropout", "norm_train", "norm_infer")
     return [*(f"small {op} {batch} {side} {channels}" for op in maps), *(f"small {op} {batch} 512 {classes}" for op in ("linear", "linear_data", "linear_filter")),
             *(f"small {op} {batch} {classes}" for op in ("loss", "loss_backward")), *(f"small {op} {parameters}" for op in ("sgd", "adamw")),
-            "small snnl_backward %d %d %d" % snnl]
+            "snnl %d %d %d gradient" % snnl]
 
 
 # A small shape of each kernel template, in groups that share a process under compute-sanitizer.
@@ -82,14 +83,14 @@ SANITIZED = [
     ["conv forward_moments 2 64 3 64 7 2", "conv infer 2 64 3 64 7 2", "conv backward_filter 2 64 3 64 7 2", "conv forward 2 32 3 64 3 1"],
     ["op bn_forward 2 14 64 residual bits", "op bn_backward 2 14 64 residual bits", "op stem_forward 2 28 64", "op stem_backward 2 28 64", "op pair_forward 2 14 64",
      "op pair_backward 2 14 64", "op pool_forward 2 14 64", "op pool_backward 2 14 64", "op image 2 28", "op round 5000"],
-    ["snnl 64 16 4", "snnl 200 8 7", "small snnl_backward 64 16 4", "small linear 8 512 8", "small linear_filter 8 512 8", "small loss 8 8", "small sgd 5000"],
+    ["snnl 64 16 4", "snnl 200 8 7", "snnl 64 16 4 gradient", "small linear 8 512 8", "small linear_filter 8 512 8", "small loss 8 8", "small sgd 5000"],
 ]
 
 
 def real(rounds=20):
     return dict(
         device="cuda", peer="cudnn", torch="cuda", host="cpu", batch=256, rounds=rounds, conv_rounds=8, seconds=0.01, rotated=256 << 20, sustained=5,
-        processes=16, checkers=8, check_bytes=24 << 30, shards=32, tests={"test_kernels": "*cuda*:*Cuda*:*cudnn*", "test_engine": "*cuda*:*Cuda*"},
+        processes=16, checkers=8, check_bytes=24 << 30, shards=32, tests={"test_kernels": "*cuda*:*Cuda*:*cudnn*", "test_core": "*cuda*:*Cuda*"},
         check_precisions=["bf16", "tf32", "fp32"], curve_precisions=["fp32", "tf32", "bf16"], end_to_end=["fp32", "tf32", "bf16"],
         checked=["forward", "forward_moments", "infer", "infer_residual", "backward_data", "backward_data_add", "backward_filter"],
         ops=moving(256, NORMS, [(112, 64), (56, 128)], 224), small=small(256, 28, 128, 8, 11_180_616, (128, 64, 7)), sanitized=SANITIZED,
@@ -98,7 +99,7 @@ def real(rounds=20):
                                                                                               (64, 16, "vgg11_bn")) for p in ("fp32", "tf32"))],
         autotuned=[("resnet18", 224, 256), ("resnet50", 224, 256)], fused=STEM + RESNET18 + [RESNET50[1], RESNET50[10]], snnl_double=(10000, 64, 7),
         precisions=["bf16", "fp32"], copy=1 << 31, product=8192,
-        # (what, variant, blocks, steps): rates/rates.h
+        # (what, variant, blocks, steps): bench/gpu/rates/rates.h
         rates=[("l2", 16384, 132, 2000), ("l2", 4096, 132, 2000), *(("wgmma", n, 132, 2000) for n in (64, 96, 128, 192, 256)),
                *(("ex2", beside, 1056, 2000) for beside in (0, 4, 8)), ("start", 1000, 1, 1)],
         convs=STEM + RESNET18 + RESNET50 + VGG11, convs_fp32=RESNET18, rectified=RECTIFIED,
@@ -136,7 +137,7 @@ def tiny():
 
 
 def stand_in(patience):
-    """For drills of faults: a stand-in answers in place of our programs, and every limit is so many times as long."""
+    """For drills of faults: a stand-in answers in place of our programs, and every limit is multiplied by `patience`."""
     s = tiny()
     return {**s, "worker": [*s["stand_in"], "worker"], "patience": patience, "tests": {}, "curve_precisions": [], "sanitized": []}
 
@@ -150,6 +151,6 @@ def fit(s, gigabytes):
 
 
 def gigabytes_of(mode, arch, size, batch):
-    """About what PyTorch holds on the device for a network."""
+    """About how much memory PyTorch needs on the device for a network."""
     each = {"train": {"resnet18": 800, "resnet50": 2000}, "infer": {}}[mode].get(arch, 1900 if mode == "train" else 150)
     return 0.7 + 1e-9 * batch * size * size * each

@@ -1,4 +1,4 @@
-"""G8: scores of one layer beside PyTorch's, and of all convolution channels of ResNet-18 on a whole set of images."""
+"""G8: scores of one layer against PyTorch's, and of all convolution channels of ResNet-18 on a whole set of images."""
 from bench import median
 from machine import per_second
 from whole import error_of, verdict
@@ -7,8 +7,8 @@ PEERS = {"loop": (1e3, 1e4), "bmm": (5, 25), "compile": (2, 6)}
 
 
 def limit(bench, n, c, side):
-    """Seconds that half of the N x N products take in three fp16 products each, or one exponential a pair, or reading
-    the maps once: by the rates measured in this run. None where they were not."""
+    """The longest of: half of the N x N products in three fp16 products each, one exponential per pair, reading the maps once;
+    in seconds, by the rates of this run. None where those were not measured."""
     product, ex2, copy = (per_second(bench, rate) for rate in ("product", "ex2", "copy"))
     if None in (product, ex2, copy):
         return None
@@ -35,7 +35,7 @@ def layers(bench):
     s = bench.s
     for n, c, side in s["snnl"]:
         line = line_of(n, c, side)
-        sides = {"fairprune": (bench.ours(s["device"], "fp32"), line)}
+        sides = {"fairprune": (bench.ours("fp32"), line)}
         if bench.has_torch():
             for variant in s["snnl_peers"].get((n, c, side), []):
                 command, words = torch_side(bench, variant, (n, c, side))
@@ -60,14 +60,14 @@ def layers(bench):
 
 
 def network(bench):
-    """Layer by layer with the whole set resident, as the engine feeds it; layers of one shape are timed once."""
+    """Layer by layer with the whole set in memory, as the engine does it; layers of one shape are timed once."""
     s = bench.s
     n, maps = s["snnl_network"]
     total, least, most, channels = 0.0, 0.0, 0.0, 0
-    right = verdict(bench, "fp32", "snnl %d %d %d" % s["snnl_double"])  # the same kernels on as many images
+    right = verdict(bench, "fp32", "snnl %d %d %d" % s["snnl_double"])  # the same kernels on the same number of images
     for c, side, count in maps:
         line = line_of(n, c, side)
-        if not (found := bench.engines.in_turns({"fairprune": (bench.ours(s["device"], "fp32"), line)}, 2)) or "fairprune" not in found:
+        if not (found := bench.engines.in_turns({"fairprune": (bench.ours("fp32"), line)}, 2)) or "fairprune" not in found:
             return bench.goal("G8", f"0.6 s over the time of all channels on {n} images", None, 1, 1, f"not measured: {line}")
         bench.row("G8", f"SNNL of {count} layers, N={n} C={c} D={side * side}", line, found, verdict=right, n=n, c=c, d=side * side,
                   limit_seconds=limit(bench, n, c, side), layers=count)

@@ -1,6 +1,12 @@
-"""The tables of bench/RESULTS.md, from the report of a run alone. Each names the card."""
+"""The tables of bench/RESULTS.md, made of the report of a run. Each names the card."""
 import json
 import pathlib
+
+
+def table(columns, rows):
+    """In Markdown. A column whose name ends in a colon holds numbers and is aligned to the right."""
+    line = lambda cells: "| " + " | ".join(cells) + " |"
+    return "\n".join([line(c.removesuffix(":") for c in columns), "|" + "|".join("--:" if c.endswith(":") else "---" for c in columns) + "|", *map(line, rows)]) + "\n"
 
 
 def micro(seconds):
@@ -59,22 +65,21 @@ def failed(document):
 def goals(document):
     if not document["goals"]:
         return ""
-    return (f"**Goals** on {card(document)}.\n\n| goal | what | reached | floor | moonshot | |\n|---|---|--:|--:|--:|---|\n" + "".join(
-        f"| {g['goal']} | {g['what']} | " + (f"{g['value']:.2f}" if g["value"] is not None else "-")
-        + f" | {g['floor']:g} | {g['moonshot']:g} | {'met' if g['met'] else 'missed'}{': ' + g['why'] if g.get('why') else ''} |\n" for g in document["goals"]))
+    rows = [[g["goal"], g["what"], f"{g['value']:.2f}" if g["value"] is not None else "-", f"{g['floor']:g}", f"{g['moonshot']:g}",
+             ("met" if g["met"] else "missed") + (f": {g['why']}" if g.get("why") else "")] for g in document["goals"]]
+    return f"**Goals** on {card(document)}.\n\n" + table(["goal", "what", "reached:", "floor:", "moonshot:", ""], rows)
 
 
 def profiled(document):
     out = []
     for name, p in document["profiles"].items():
-        if name == "sanitizer":
-            continue
-        out.append(f"**{name}** on {card(document)}: {p['kernels']} kernels, {p['microseconds']:.0f} us in them.\n\n| kernel | launches | us |\n|---|--:|--:|")
-        out += [f"| `{kernel}` | {count} | {t:.1f} |" for kernel, count, t in p["dearest"]]
-        out.append("")
+        if name != "sanitizer":
+            rows = [[f"`{kernel}`", str(count), f"{t:.1f}"] for kernel, count, t in p["dearest"]]
+            out.append(f"**{name}** on {card(document)}: {p['kernels']} kernels, {p['microseconds']:.0f} us in them.\n\n"
+                       + table(["kernel", "launches:", "us:"], rows))
     for r in document.get("sustained", []):
         watts = r["clock and watts"]
-        out.append(f"Sustained, {r['engine']}: {1e3 * r['first']:.3f} ms a step at first, {1e3 * r['last']:.3f} ms at last"
+        out.append(f"Sustained, {r['engine']}: {1e3 * r['first']:.3f} ms per step at first, {1e3 * r['last']:.3f} ms at last"
                    + (f"; {watts[0]:.0f} MHz, {watts[1]:.0f} W." if watts else "."))
     return "\n".join(out) + "\n" if out else ""
 
@@ -82,64 +87,62 @@ def profiled(document):
 def machine(document):
     out = []
     if document["machine"]:
-        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/cuda/plan/tiling.h, kernels/cuda/plan/cost.h).\n\n"
-                   "| what | measured | assumed | measured / assumed |\n|---|--:|--:|--:|")
-        out += [f"| {r['what']} | {r['measured']:.3g} {r['unit']} | {r['assumed']:.3g} | {r['measured'] / r['assumed']:.2f} |" for r in document["machine"]]
-    if document["probes"]:
-        same = [p for p in document["probes"] if p["held"]]
-        out.append(f"\n{len(same)} of {len(document['probes'])} probes of the machine layer agree with the emulated machine" +
-                   ("." if len(same) == len(document["probes"]) else ":") + "".join(f"\n- {p['probe']}: {p['said']}" for p in document["probes"] if not p["held"] or "open" in p["said"]))
-    return "\n".join(out) + "\n"
+        rows = [[r["what"], f"{r['measured']:.3g} {r['unit']}", f"{r['assumed']:.3g}", f"{r['measured'] / r['assumed']:.2f}"] for r in document["machine"]]
+        out.append(f"**The machine**, {card(document)}, beside what the models of the kernels take it to be (kernels/cuda/plan/tiling.h, "
+                   "kernels/cuda/plan/cost.h).\n\n" + table(["what", "measured:", "assumed:", "measured / assumed:"], rows))
+    if probes := document["probes"]:
+        told = [f"- {p['probe']}: {p['said']}" for p in probes if not p["held"] or "open" in p["said"]]
+        out.append("\n".join([f"{sum(p['held'] for p in probes)} of {len(probes)} probes of the machine layer agree with the emulated machine"
+                              + (":" if told else "."), *told]) + "\n")
+    return "\n".join(out)
 
 
 def pruned(document):
-    rows = [r for r in document["rows"] if "keep" in r]
+    rows = []
+    for r in (r for r in document["rows"] if "keep" in r):
+        own, theirs = r.get("ratio"), r.get("PyTorch_speedup")
+        rows.append([f"{r['keep']:.2f}", r["widths"], *(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense")), f"{r['flop_ratio']:.2f}x" if "flop_ratio" in r else "-",
+                     f"{r['limit']:.2f}x", *([f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}]", f"{100 * own / r['limit']:.0f} %"] if own else ["-", "-"]),
+                     f"{theirs:.2f}x" if theirs else "-", r.get("PyTorch_how", "") + ("" if r["counts"] else ", does not count")])
     if not rows:
         return ""
-    out = [f"**Pruned networks** on {card(document)}, images a second; dense and pruned in the same rounds. The limit is what the "
-           "device's own limits leave of the speed-up (all at the roof).\n",
-           "| keeps | widths | ours | ours, dense | PyTorch | PyTorch, dense | FLOPs fewer | limit | ours | share of the limit | PyTorch's | |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
-    for r in rows:
-        own, theirs = r.get("ratio"), r.get("PyTorch_speedup")
-        out.append(f"| {r['keep']:.2f} | {r['widths']} | " + " | ".join(speed(r, n) for n in ("fairprune", "dense", "PyTorch", "PyTorch dense"))
-                   + f" | {r['flop_ratio']:.2f}x | {r['limit']:.2f}x | " + (f"{own:.2f}x [{r['low']:.2f}, {r['high']:.2f}] | {100 * own / r['limit']:.0f} %" if own else "- | -")
-                   + (f" | {theirs:.2f}x" if theirs else " | -") + f" | {r.get('PyTorch_how', '')}{'' if r['counts'] else ', does not count'} |")
-    return "\n".join(out) + "\n"
+    return (f"**Pruned networks** on {card(document)}, images per second; dense and pruned in the same rounds. The limit is the speed-up that the "
+            "arithmetic and the bytes of all layers allow on this device.\n\n"
+            + table(["keeps:", "widths", "ours:", "ours, dense:", "PyTorch:", "PyTorch, dense:", "FLOPs fewer:", "limit:", "ours:", "share of the limit:",
+                     "PyTorch's:", ""], rows))
 
 
 def snnl(document):
-    rows = [r for r in document["rows"] if "limit_seconds" in r]
+    rows = []
+    for r in (r for r in document["rows"] if "limit_seconds" in r and "fairprune" in r["seconds"]):
+        own, maps, limit, scratch = r["seconds"]["fairprune"], 4 * r["n"] * r["c"] * r["d"], r["limit_seconds"], r.get("scratch_bytes", 0)
+        rows.append([str(r.get("layers", 1)), str(r["n"]), str(r["c"]), str(r["d"]), f"{1e3 * own:.3f}",
+                     *([f"{1e3 * limit:.3f}", f"{100 * limit / own:.0f} %"] if limit else ["-", "-"]),
+                     (f"{r['error']:.1e}" if r.get("error") is not None else "-") + ("" if r["counts"] else " (does not count)"),
+                     f"{maps / 1e9:.2f}", f"{scratch / 1e9:.2f}", f"{scratch / maps:.2f}"])
     if not rows:
         return ""
-    out = [f"**SNNL** on {card(document)}, float32, one label set, exact. The limit is half of all pairs in three fp16 products each, their exponentials, or reading "
-           "the maps once, whichever takes longest, by this run's rates.\n",
-           "| layers | N | C | D | ours, ms | limit, ms | share | from double | maps, GB | scratch, GB | scratch / maps |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for r in rows:
-        own, maps, limit = r["seconds"].get("fairprune"), 4 * r["n"] * r["c"] * r["d"], r["limit_seconds"]
-        scratch = r.get("scratch_bytes", 0)
-        if own:
-            share = f"{1e3 * limit:.3f} | {100 * limit / own:.0f} %" if limit else "- | -"
-            error = f"{r['error']:.1e}" if r.get("error") is not None else "-"
-            out.append(f"| {r.get('layers', 1)} | {r['n']} | {r['c']} | {r['d']} | {1e3 * own:.3f} | {share} | {error}{'' if r['counts'] else ' (does not count)'} | "
-                       f"{maps / 1e9:.2f} | {scratch / 1e9:.2f} | {scratch / maps:.2f} |")
+    out = (f"**SNNL** on {card(document)}, float32, one label set, exact. The limit is the longest of: half of all pairs in three fp16 products each, "
+           "their exponentials, reading the maps once, by this run's rates.\n\n"
+           + table(["layers:", "N:", "C:", "D:", "ours, ms:", "limit, ms:", "share:", "from double:", "maps, GB:", "scratch, GB:", "scratch / maps:"], rows))
     if whole := document.get("snnl_network"):
-        out.append(f"\nAll {whole['channels']} convolution channels of ResNet-18 at 128 pixels on {whole['images']} images: {whole['seconds']:.2f} s, limit "
-                   f"{whole['limit_seconds']:.2f} s; {whole['peak_bytes'] / 1e9:.1f} GB of maps and scratch at most.")
-    return "\n".join(out) + "\n"
+        out += (f"\nAll {whole['channels']} convolution channels of ResNet-18 at 128 pixels on {whole['images']} images: {whole['seconds']:.2f} s, limit "
+                f"{whole['limit_seconds']:.2f} s; {whole['peak_bytes'] / 1e9:.1f} GB of maps and scratch at most.\n")
+    return out
 
 
 def networks(document):
-    rows = [r for r in document["rows"] if r["unit"] == "images/s" and "keep" not in r]
-    names = list(dict.fromkeys(name for r in rows for name in r["seconds"]))
-    if not rows:
+    found = [r for r in document["rows"] if r["unit"] == "images/s" and "keep" not in r]
+    if not found:
         return ""
-    out = [f"**Networks** on {card(document)}, images a second, and the seconds until each engine was ready (PyTorch's: at most).\n",
-           "| goal | case | " + " | ".join(names) + " | over the fastest peer [95 %] | " + " | ".join(f"{n} ready after" for n in names) + " |\n|---|---|" + "--:|" * (2 * len(names) + 1)]
-    for r in rows:
+    names = list(dict.fromkeys(name for r in found for name in r["seconds"]))
+    rows = []
+    for r in found:
         after = r.get("ready_after", {})
-        out.append(f"| {r['goal']} | {r['case']} | " + " | ".join(speed(r, n) for n in names) + " | " + (ratio(r) if "ratio" in r else "-")
-                   + " | " + " | ".join(f"{after[n]:.1f}" if after.get(n) is not None else "-" for n in names) + " |")
-    return "\n".join(out) + "\n"
+        rows.append([r["goal"], r["case"], *(speed(r, n) for n in names), ratio(r) if "ratio" in r else "-",
+                     *(f"{after[n]:.1f}" if after.get(n) is not None else "-" for n in names)])
+    return (f"**Networks** on {card(document)}, images per second, and the seconds until each engine was ready (PyTorch's: at most).\n\n"
+            + table(["goal", "case", *(f"{n}:" for n in names), "over the fastest peer [95 %]:", *(f"{n} ready after:" for n in names)], rows))
 
 
 def ratio(row):
@@ -148,17 +151,15 @@ def ratio(row):
 
 
 def cases(document):
-    rows = [r for r in document["rows"] if r["seconds"].get("fairprune") is not None and "keep" not in r]
+    rows = []
+    for r in (r for r in document["rows"] if "fairprune" in r["seconds"] and "keep" not in r):
+        own, peer = r["seconds"]["fairprune"], r.get("best_peer")
+        rows.append([r["goal"], r["case"], micro(r.get("floor")), micro(r.get("expected")), micro(own), f"{100 * r['floor'] / own:.0f} %" if r.get("floor") else "-",
+                     *([peer, micro(r["seconds"][peer]), ratio(r)] if peer else ["-", "-", "-" if r["counts"] else "does not count"]), r["timed"].get("fairprune", "")])
     if not rows:
         return ""
-    out = [f"**Every case** on {card(document)}.\n\n| goal | case | floor, us | expected, us | fairprune, us | share of floor | fastest peer | peer, us | ratio [95 %] | timed as |\n|---|---|--:|--:|--:|--:|---|--:|--:|---|"]
-    for r in rows:
-        own, peer = r["seconds"]["fairprune"], r.get("best_peer")
-        out.append(f"| {r['goal']} | {r['case']} | {micro(r.get('floor'))} | {micro(r.get('expected'))} | {micro(own)} | "
-                   + (f"{100 * r['floor'] / own:.0f} %" if r.get("floor") else "-")
-                   + (f" | {peer} | {micro(r['seconds'][peer])} | {ratio(r)}" if peer else f" | - | - | {'-' if r['counts'] else 'does not count'}")
-                   + f" | {r['timed'].get('fairprune', '')} |")
-    return "\n".join(out) + "\n"
+    columns = ["goal", "case", "floor, us:", "expected, us:", "fairprune, us:", "share of floor:", "fastest peer", "peer, us:", "ratio [95 %]:", "timed as"]
+    return f"**Every case** on {card(document)}.\n\n" + table(columns, rows)
 
 
 def left_out(document):

@@ -1,5 +1,5 @@
-"""Whether what a path leaves is right: whole tensors beside another engine's, samples in double, guards, unwritten
-elements, and the same bits each time. One verdict per path and line; a timing counts only with it."""
+"""Whether outputs are right: whole tensors against another engine's, samples against double, intact guards, no unwritten
+elements, the same bits each time. One verdict per precision and line; a timing counts only where it is positive."""
 import json
 import queue
 import threading
@@ -11,7 +11,7 @@ from sizes import resnet18_widths
 # engine and beside double. tf32 keeps 10 bits of each operand.
 LIMITS = {"bf16": {"beside": 6e-3, "double": 6e-3}, "tf32": {"beside": 3e-3, "double": 1e-3}, "fp32": {"beside": 3e-4, "double": 1e-4}}
 MOMENTS = 1e-3  # of the mean in standard deviations, of the variance relative
-DBIAS = 1e-3  # of a sum over all pixels in float32, in root mean squares of such a sum
+DBIAS = 1e-3  # of a sum over all pixels in float32, relative to the root mean square of such a sum
 # A training step's gradients, relative root mean square of the difference: in float32 beside the host's, in bf16 beside
 # the emulated machine's, which rounds alike. Deep layers amplify the rounding of activations (tf32 beside float32: 0.1;
 # bf16 beside float32 would be 0.3, and tell nothing), and a ReLU at zero may fall either way.
@@ -19,12 +19,12 @@ GRADIENTS = {"fp32": 1e-3, "tf32": 0.25, "bf16": 5e-2}
 LONG_ANSWER = 30  # of a check that copies gigabytes to the host
 
 
-def key_of(device, precision, line):
-    return f"{device} {precision} {line}"
+def key_of(precision, line):
+    return f"{precision} {line}"
 
 
 def faults_in(answer, precision, peer):
-    """What is wrong with an answer of `check`, in words; empty where nothing is. peer: one was to be compared with."""
+    """What is wrong with an answer of `check`, in words; empty where nothing is. peer: whether a comparison was asked for."""
     limits, out = LIMITS[precision], []
     if not answer["same_bits"]:
         out.append("other bits from run to run")
@@ -48,10 +48,10 @@ def faults_in(answer, precision, peer):
 
 
 class Checker:
-    """Workers that take cases from one queue, a thread each."""
+    """Workers that take cases from one queue, one thread per worker."""
 
-    def __init__(self, bench, device, peer):
-        self.bench, self.device, self.peer, self.cases = bench, device, peer, queue.Queue()
+    def __init__(self, bench):
+        self.bench, self.cases = bench, queue.Queue()
         self.memory, self.free = threading.Condition(), bench.s["check_bytes"]
         self.added = []  # (precision, line) of all
 
@@ -78,7 +78,7 @@ class Checker:
                     self.free -= wanted
                 try:
                     self.case(workers, precision, line, peer)
-                except Exception as error:  # the other cases still have their verdict
+                except Exception as error:  # the other cases still get their verdict
                     self.bench.fail(f"check: {precision} {line}", f"{type(error).__name__}: {error}")
                 finally:
                     with self.memory:
@@ -92,7 +92,7 @@ class Checker:
 
     def ask(self, workers, precision, line, question):
         """The answer to a question about a line, or None, with the reason recorded."""
-        bench, command = self.bench, self.bench.ours(self.device, precision)
+        bench, command = self.bench, self.bench.ours(precision)
         if why := bench.dead(command, line):
             return bench.leave_out(f"check: {precision} {line}: this path is dead: {why[:120]}")
         worker = workers.get(precision)
@@ -101,7 +101,7 @@ class Checker:
         ready = worker.begin(line, FIRST_ANSWER if worker.fresh else ANSWER)
         answer = worker.ask(question, LONG_ANSWER) if ready and ready.startswith("ready") else None
         if worker.fault is not None:
-            bench.blame(command, line, worker, ours=not question.startswith("check "))  # with a peer: then ours alone
+            bench.blame(command, line, worker, ours=not question.startswith("check "))  # a peer may be at fault; then ours is checked alone
         elif answer is None:
             bench.fail(f"{precision} {line}", f"answered: {ready}")
         return answer
@@ -109,34 +109,34 @@ class Checker:
     def case(self, workers, precision, line, peer):
         answer = self.ask(workers, precision, line, f"check {peer}" if peer else "check")
         worker = workers.get(precision)  # none where the path was dead already
-        if answer is None and peer and worker and worker.fault is not None and not self.bench.dead(self.bench.ours(self.device, precision), line):
-            # The peer may be what failed: ours alone, in a new process.
+        if answer is None and peer and worker and worker.fault is not None and not self.bench.dead(self.bench.ours(precision), line):
+            # The peer may have failed: ours alone, in a new process.
             answer = self.ask(workers, precision, line, "check")
         try:
             found = json.loads(answer) if answer else None
             wrong = faults_in(found, precision, bool(peer)) if found else ["no answer"]
         except (ValueError, KeyError, TypeError) as error:
             found, wrong = None, [f"an answer that is none: {error}"]
-        self.bench.write("whole", device=self.device, precision=precision, line=line, answer=found, wrong=wrong)
+        self.bench.write("whole", precision=precision, line=line, answer=found, wrong=wrong)
         with self.bench.lock:
-            self.bench.verdicts[key_of(self.device, precision, line)] = not wrong
-            self.bench.errors[key_of(self.device, precision, line)] = ((found or {}).get("double") or {}).get("rms")
+            self.bench.verdicts[key_of(precision, line)] = not wrong
+            self.bench.errors[key_of(precision, line)] = ((found or {}).get("double") or {}).get("rms")
         if found and wrong:
             self.bench.fail(f"check: {precision} {line}", "; ".join(wrong))
 
 
 def verdict(bench, precision, line):
     """Whether the check of what a line runs has passed."""
-    return bench.verdicts.get(key_of(bench.s["device"], precision, line), False)
+    return bench.verdicts.get(key_of(precision, line), False)
 
 
 def error_of(bench, precision, line):
     """Its root mean square from double, relative; None where it was not computed."""
-    return bench.errors.get(key_of(bench.s["device"], precision, line))
+    return bench.errors.get(key_of(precision, line))
 
 
 def bytes_of(line):
-    """About what a check of a convolution holds on the device, both engines together; of anything else a little."""
+    """About how much device memory the check of a convolution needs, for both engines together; other checks need little."""
     words = line.split()
     if words[0] != "conv":
         return 2 << 30
@@ -152,7 +152,7 @@ def convolution_lines(bench, shapes, directions):
 
 
 def tasks(bench, everything):
-    """(precision, line, peer) of all cases; what is timed alone where not `everything`. Dear ones first."""
+    """(precision, line, peer) of all cases, or only of those that are timed. Slow ones come first."""
     s = bench.s
     main = s["precisions"][0]
     directions = s["checked"] if everything else [*s["directions"], "forward_moments", "infer", "infer_residual"]
@@ -175,19 +175,19 @@ def tasks(bench, everything):
 
 
 def checker(bench, everything):
-    c = Checker(bench, bench.s["device"], bench.s["peer"])
+    c = Checker(bench)
     for task in tasks(bench, everything):
         c.add(*task)
     return c
 
 
 def judge(bench, checker):
-    """The check of each family from the verdicts of its cases; not done where one has none."""
+    """The check of each family, from the verdicts of its cases. Where one has none, the check counts as not done."""
     families = {}
     for precision, line in dict.fromkeys(checker.added):
         words = line.split()
         family = f"{precision} {' '.join(words[:2] if words[0] in ('conv', 'op', 'small') else words[:1])}"
-        families.setdefault(family, []).append(bench.verdicts.get(key_of(checker.device, precision, line)))
+        families.setdefault(family, []).append(bench.verdicts.get(key_of(precision, line)))
     for family, passed in sorted(families.items()):
         bench.check(f"{family}, {len(passed)} cases", False if False in passed else None if None in passed else True)
 
@@ -202,7 +202,7 @@ def network_cases(bench):
 
 
 def reference_name(line, precision):
-    """bf16 has references of its own."""
+    """bf16 has reference values of its own."""
     return "-".join(["gradients", *line.split()[1:5], *(["bf16"] if precision == "bf16" else [])]) + ".safetensors"
 
 
@@ -211,13 +211,13 @@ def gradient_check(precision, line):
 
 
 def gradients(bench):
-    """Jobs: a training step's gradients beside the host's, in every precision."""
+    """Jobs that compare the gradients of a training step with the reference values, in every precision."""
     def job(precision, line):
         def gradients_of_a_step():
             file = bench.references / reference_name(line, precision)
             if not file.exists():
                 return bench.leave_out(f"gradients: {file.name} is not there")
-            c, workers = Checker(bench, bench.s["device"], None), {}
+            c, workers = Checker(bench), {}
             try:
                 answer = c.ask(workers, precision, line, f"gradients {file}")
             finally:
@@ -237,8 +237,8 @@ def gradients(bench):
 
 
 def networks_right(bench, precision):
-    """Whether networks may count: all gradients of that precision are right, and every convolution and op that was to be
-    checked. What was not done is not right."""
+    """Whether rows of networks count: all gradients, convolutions and ops of that precision have passed. A check that was not
+    done has not passed."""
     checks = bench.document["checks"]
     gradients_of = [checks.get(gradient_check(p, line)) for p, line in bench.s["gradients"] if p == precision]
     families = [passed for name, passed in checks.items() if name.startswith((f"{precision} conv", f"{precision} op"))]

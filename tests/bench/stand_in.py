@@ -1,8 +1,8 @@
 """Stands in for a program that this machine lacks, so that the benchmark's own logic can be walked and its fault drills
 have something to fail. Started as: stand_in.py WHAT [ARGUMENT ...]
 
-    torch_worker PRECISION ..      answers the lines of bench/gpu/torch_worker.py
-    worker DEVICE PRECISION        answers those of bench/gpu/worker.cpp, and goes wrong as the variable FAULT says:
+    torch_worker PRECISION ..      answers the lines of bench/worker/torch_worker.py
+    worker DEVICE PRECISION        answers those of bench/worker/worker.cpp, and goes wrong as the variable FAULT says:
                                    FAULT="KIND LINE", at the line that starts so
     ncu, compute-sanitizer ..      read their input and answer as these tools do
 """
@@ -41,7 +41,7 @@ def go_wrong(kind):
     if kind == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if kind == "device":
-        print("gpu_worker: an illegal memory access was encountered at kernels/cuda/conv/conv.cu:99", file=sys.stderr, flush=True)
+        print("bench_worker: an illegal memory access was encountered at kernels/cuda/conv/conv.cu:99", file=sys.stderr, flush=True)
         sys.exit(4)
     if kind == "noise":
         sys.stdout.write("x" * (10 << 20))
@@ -54,7 +54,7 @@ def go_wrong(kind):
 def worker(device, precision):
     kind, _, at = os.environ.get("FAULT", "").partition(" ")
     if kind == "unstartable" and device == at:
-        print("gpu_worker: no such library", file=sys.stderr)
+        print("bench_worker: no such library", file=sys.stderr)
         sys.exit(127)
     made = ""
     for line in sys.stdin:

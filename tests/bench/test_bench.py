@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench/gpu"))
 sys.dont_write_bytecode = True
 
+import build  # noqa: E402
 import sizes  # noqa: E402
 import whole  # noqa: E402
 from bench import Bench, path_of  # noqa: E402
@@ -47,27 +48,37 @@ class BenchTest(unittest.TestCase):
     def faulting(self, fault):
         self.bench.own["FAULT"] = fault
 
+    # ---- programs
+
+    def test_every_program_of_a_call_is_a_target_of_the_build(self):
+        cmake = "".join((ROOT / name).read_text() for name in ("bench/CMakeLists.txt", "cmake/cuda.cmake"))
+        for target in (*build.TARGETS, *build.DRY_TARGETS):
+            kind, _, name = target.partition("_")
+            found = {"test": (ROOT / "tests" / name).is_dir(), "fp": (ROOT / "tools" / f"{target}.cpp").is_file()}
+            self.assertTrue(found.get(kind, f"({target} " in cmake), target)
+        self.assertLessEqual(set(sizes.real()["tests"]), set(build.TARGETS))
+
     # ---- paths
 
     def test_our_worker_and_pytorchs_do_not_share_a_path_on_a_device_of_one_name(self):
         for line in (CONV, "snnl 8 4 2"):
-            ours = path_of(["/there/bin/gpu_worker", "cpu", "fp32"], line)
+            ours = path_of(["/there/bin/bench_worker", "cpu", "fp32"], line)
             theirs = path_of(["/usr/bin/python3", "/there/torch_worker.py", "cpu", "fp32"], line)
             self.assertNotEqual(ours, theirs)
-        self.assertEqual(ours, path_of(["/elsewhere/gpu_worker", "cpu", "fp32"], "snnl 9 9 9"))
+        self.assertEqual(ours, path_of(["/elsewhere/bench_worker", "cpu", "fp32"], "snnl 9 9 9"))
 
     def test_a_hang_of_pytorch_leaves_our_path_alive(self):
-        ours, theirs = ["/there/bin/gpu_worker", "cpu", "fp32"], ["/usr/bin/python3", "/there/torch_worker.py", "cpu", "fp32"]
+        ours, theirs = ["/there/bin/bench_worker", "cpu", "fp32"], ["/usr/bin/python3", "/there/torch_worker.py", "cpu", "fp32"]
         self.bench.blame(theirs, CONV, types.SimpleNamespace(fault="no answer", hung=True))
         self.assertIsNotNone(self.bench.dead(theirs, CONV))
         self.assertIsNone(self.bench.dead(ours, CONV))
         self.assertFalse(self.bench.document["failed"][0]["ours"])
-        self.assertEqual([self.bench.is_ours(self.bench.ours(device, "fp32")) for device in ("emulated", "reference")], [True, False])
+        self.assertEqual([self.bench.is_ours(self.bench.ours("fp32", device)) for device in ("emulated", "reference")], [True, False])
 
     # ---- whole tensors
 
     def checked(self, *lines):
-        checker = whole.Checker(self.bench, self.bench.s["device"], self.bench.s["peer"])
+        checker = whole.Checker(self.bench)
         for line in lines:
             checker.add("fp32", line, self.bench.s["peer"])
         checker.work()
@@ -75,7 +86,7 @@ class BenchTest(unittest.TestCase):
         return self.bench.document["checks"]
 
     def test_a_path_that_was_dead_before_a_thread_met_it_is_one_case_alone(self):
-        self.bench.blame(self.bench.ours("emulated", "fp32"), CONV, types.SimpleNamespace(fault="no answer", hung=True))
+        self.bench.blame(self.bench.ours("fp32"), CONV, types.SimpleNamespace(fault="no answer", hung=True))
         told = self.checked(CONV, OTHER)
         self.assertEqual(told, {"fp32 conv forward, 1 cases": False, "fp32 conv backward_data, 1 cases": True})
 
@@ -112,7 +123,7 @@ class BenchTest(unittest.TestCase):
         self.assertFalse(whole.networks_right(self.bench, "fp32"))
 
     def test_a_case_without_a_verdict_is_no_pass(self):
-        checker = whole.Checker(self.bench, "emulated", "reference")
+        checker = whole.Checker(self.bench)
         checker.add("fp32", CONV)
         whole.judge(self.bench, checker)
         self.assertEqual(self.bench.document["checks"], {"fp32 conv forward, 1 cases": None})
@@ -129,8 +140,8 @@ class BenchTest(unittest.TestCase):
         self.bench.check("loss curve", None)
         self.assertIn("not done: loss curve", told())
         self.bench.check("loss curve", True)
-        self.bench.fail("gpu_worker", "ended")
-        self.assertIn("failed: gpu_worker", told())
+        self.bench.fail("bench_worker", "ended")
+        self.assertIn("failed: bench_worker", told())
 
     def test_checks_for_which_no_time_was_left_were_not_done(self):
         self.bench.o.seconds = 0
@@ -143,21 +154,21 @@ class BenchTest(unittest.TestCase):
 
     def test_a_worker_that_ended_after_its_figures_does_not_meet_the_next_line(self):
         self.faulting(f"segfault timed {CONV}")
-        engines, command = Engines(self.bench), self.bench.ours("emulated", "fp32")
+        engines, command = Engines(self.bench), self.bench.ours("fp32")
         found = [engines.in_turns({"fairprune": (command, line)}, 2) for line in (CONV, OTHER)]
         self.assertEqual([len(f["fairprune"]["seconds"]) for f in found], [2, 2])
         self.assertIn("SIGSEGV", self.bench.document["failed"][0]["why"])
         self.assertEqual(len(self.bench.document["failed"]), 1)
 
     def test_a_worker_that_ended_is_replaced(self):
-        engines, command = Engines(self.bench), self.bench.ours("emulated", "fp32")
+        engines, command = Engines(self.bench), self.bench.ours("fp32")
         first = engines.get("fairprune", command, CONV)
         first.begin(CONV, 20)
         first.end_with("ended")
         self.assertIsNot(engines.get("fairprune", command, OTHER), first)
 
     def test_sides_are_set_up_one_after_another(self):
-        sides = {name: (self.bench.ours(device, "fp32"), CONV) for name, device in (("fairprune", "emulated"), ("reference", "reference"))}
+        sides = self.bench.beside_peer("fp32", CONV)
         sent, send = [], Worker.send
 
         def noting(worker, line):

@@ -1,6 +1,6 @@
 // What bench/gpu's checks of whole tensors must not miss: an element that is wrong, one that nobody wrote, and a byte
 // outside.
-#include "bench/gpu/compare.h"
+#include "bench/worker/compare.h"
 
 #include <gtest/gtest.h>
 

@@ -225,7 +225,7 @@ class Drill(unittest.TestCase):
     def test_what_a_call_does_not_have_is_told_at_once(self):
         self.assertIn("/nowhere/caches: there is no such file", self.refused("--caches", "/nowhere/caches"))
         self.assertIn("probes: not a part of this call, which has alive, compiling", self.refused("--only", "probes"))
-        self.assertIn("/nowhere/bin/gpu_worker: there is no such program", self.refused("--model", "--build", "/nowhere"))
+        self.assertIn("/nowhere/bin/bench_worker: there is no such program", self.refused("--model", "--build", "/nowhere"))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@
 //
 // Ends with 0 where all is held, with 1 where something differs. A fault of a kernel leaves a GPU's process useless:
 // what is recorded till then is in the file, and bench/gpu/run goes on behind it in a new process.
-#include <fmt/format.h>
+#include <fmt/chrono.h>
 
 #include <algorithm>
-#include <chrono>
 #include <iostream>
 
 #include "engine/run/version.h"
@@ -20,11 +19,6 @@
 
 namespace fp {
 namespace {
-
-std::string today() {
-    const std::chrono::year_month_day d{std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now())};
-    return fmt::format("{:04}-{:02}-{:02}", int(d.year()), unsigned(d.month()), unsigned(d.day()));
-}
 
 const Memory& emulated_memory() { return kernels(Backend::emulated).memory; }
 
@@ -37,7 +31,7 @@ int record(const std::filesystem::path& path, const std::string& device, std::ve
     if (std::filesystem::exists(path)) r = read_recording(path);
     r.device = on_gpu ? gpu() : "the emulated machine";
     r.commit = version().commit;
-    r.date = today();
+    r.date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::chrono::system_clock::now()));
     if (names.empty())
         for (const Probe& p : all) names.push_back(p.name);
     bool held = true;
