@@ -1,23 +1,24 @@
-// Convolution on the tensor cores through mma.sync, for bf16 and TF32 operands: the same three matrix
-// products as conv_f32.cuh, with float32 sums.
+// Convolution on the tensor cores through mma.sync, in bf16 or TF32 with float32 sums: the same three matrix products
+// as conv_f32.cuh.
 //
-//   forward          M = NPQ pixels         N = K     sum over RSC      lines of k  x  lines of k
-//   backward_data    M = pixels of a class  N = C     sum over taps K   lines of k  x  k of lines
-//   backward_filter  M = K                  N = RSC   sum over NPQ      k of lines  x  k of lines
+//   forward          M = NPQ pixels         N = K     sum over RSC      A, B: LinesOfK, LinesOfK
+//   backward_data    M = pixels of a class  N = C     sum over taps K   A, B: LinesOfK, KOfLines
+//   backward_filter  M = K                  N = RSC   sum over NPQ      A, B: KOfLines, KOfLines
 //
-// so that no operand is ever repacked: x, dy and w are read as they lie. Channels come in chunks of 16 bytes
-// (their padding makes that exact); a chunk lies within one tap, whatever the channel count, so the sum
-// runs densely over taps x channels and 72 channels cost what 72 cost. The image's 4 channels are 8 bytes
-// of bf16: chunks are then half as long.
-//
-// Threads   MmaTile (mma_tile.cuh), 256 a block, tile chosen by tiling.h from the shape
-// Traffic   each block reads its rows and columns once a step from L2; HBM sees bytes(2) (TF32: bytes(4))
-//           when the tiles of one wave share them. bf16 weights are written once more, half as long.
-// Moments   of forward's output on the way out, each thread's column of the tile in shared memory: 8 bytes of
-//           kM rows of a column, where reading y again would be 2 kM (TF32: 4 kM)
-// Bound     compute from about 64 channels on, memory for 1x1. Model (tiling.h): a 3x3 of 128 channels at
-//           28x28, batch 256, takes 191 us forward in bf16 at the 40 % of the peak that mma.sync should
-//           reach; the floor is 75 us, which wants wgmma. test_tiles.cpp holds the model to this.
+// Operands  x, dy and w are read as stored, in one of the two panel layouts of mma_tile.cuh; nothing is transposed in
+//           memory. Channels are copied in units of 16 bytes, which channel padding fills exactly. A unit lies within
+//           one tap whatever the channel count, so the sum runs over taps x channels without gaps, and 72 channels cost
+//           as much as 72. The 4 channels of an image are 8 bytes of bf16; units are then half as long.
+// Threads   MmaTile (mma_tile.cuh), 256 per block; tiling.h chooses the tile from the shape
+// Traffic   from L2 a block reads its rows and columns once per step; HBM traffic is bytes(2) (TF32: bytes(4)) when
+//           tiles that run at the same time share them. Rounding the weights to bf16 writes them once more, in half the
+//           bytes.
+// Moments   of forward's output: each thread accumulates the columns it stores, and the threads of a column are
+//           combined through shared memory. A tile writes 8 bytes per column where reading y again would cost 2 kM
+//           (TF32: 4 kM).
+// Bound     compute from about 64 channels on, memory for 1x1. Model (tiling.h): forward in bf16, 3x3 of 128 channels
+//           at 28x28, batch 256: 191 us at 40 % of the peak, the share expected of mma.sync; the lower bound is 75 us,
+//           which needs wgmma. test_tiles.cpp checks the model against this.
 #pragma once
 
 #include "kernels/cuda/conv/conv.cuh"
@@ -28,7 +29,7 @@
 
 namespace fp::FP_MACHINE {
 
-// A copy of kUnit elements, 16 or 8 bytes.
+// Copies kUnit elements, 16 or 8 bytes.
 template <class Element, int kUnit>
 __device__ void copy_unit(Element* to, const Element* from, bool valid) {
     if constexpr (kUnit * sizeof(Element) == 16)
@@ -37,7 +38,7 @@ __device__ void copy_unit(Element* to, const Element* from, bool valid) {
         cp_async8(to, from, valid);
 }
 
-// What one thread copies of a panel in every stage: units of one column, every kRowStep-th row.
+// The units of a panel that one thread copies in every stage: one column of units, every kRowStep-th row.
 template <int kRows, int kUnitsPerRow>
 struct CopyShare {
     static constexpr int kRowStep = 256 / kUnitsPerRow;
@@ -48,7 +49,7 @@ struct CopyShare {
     __device__ bool takes_part() const { return row < kRows; }
 };
 
-constexpr int kNoMap = -(1 << 30);  // a row so far above the map that no tap reaches it
+constexpr int kNoMap = -(1 << 30);  // as a pixel's row: so far above the map that no tap reaches it
 
 // ---- forward
 
@@ -65,10 +66,10 @@ struct TensorForwardSource {
     const Element *x, *w;
     ShareA a;
     ShareB b;
-    int64_t corner[ShareA::kCopies];  // where tap (0,0) of each row's pixel lies in x, and on the map
+    int64_t corner[ShareA::kCopies];  // for each row's pixel, what tap (0,0) reads: offset in x, row, column
     int top[ShareA::kCopies], left[ShareA::kCopies];
     int first_filter;
-    int r, s, c, k;  // what comes next: tap and channel, and their place in a filter
+    int r, s, c, k;  // the next tap and channel, and their offset in a filter
 
     __device__ TensorForwardSource(
         const ConvSizes& g_, const Element* x_, const Element* w_, int first_pixel, int first_filter_)
@@ -135,7 +136,7 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     const int steps = (g.taps_c() + T::kDepth - 1) / T::kDepth;
     T::template accumulate<typename Source::A, typename Source::B>(source, steps, shared, sums);
 
-    constexpr int kAcross = T::kN / kSize;  // packs of a row: a thread meets one of them only
+    constexpr int kAcross = T::kN / kSize;  // packs per row: a thread stores the same one of every row
     RowMoments<kSize> seen;
     T::template for_outputs<kSize>(sums, shared, [&](int row, int column, const float(&v)[kSize]) {
         const int pixel = first_pixel + row, k = first_filter + column;
@@ -163,7 +164,7 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     constexpr int kDown = T::kThreads / kAcross;
     auto* parts = reinterpret_cast<ColumnMoments(*)[T::kN]>(shared);
     static_assert(kDown * sizeof(*parts) <= T::template kSharedBytes<typename Source::A, typename Source::B>);
-    block_sync();  // the tile has been read by all
+    block_sync();  // no thread reads the tile any more
     for (int e = 0; e < kSize; ++e)
         parts[thread_index() / kAcross][thread_index() % kAcross * kSize + e] = seen.column(e);
     block_sync();
@@ -182,7 +183,7 @@ struct TensorDataSource {
     using ShareA = CopyShare<T::kM, T::kDepth / kUnit>;
     using ShareB = CopyShare<T::kDepth, T::kN / kUnit>;
 
-    struct Term {  // a place in the sum: filter k under tap (i, j) of the class
+    struct Term {  // a position in the sum: filter k at tap (i, j) of the class
         int i, j, k;
         __device__ void settle(int filters, int taps_s) {
             while (k >= filters) {
@@ -197,7 +198,7 @@ struct TensorDataSource {
     const Element *dy, *w;
     ShareA a;
     ShareB b;
-    int64_t corner[ShareA::kCopies];  // where tap (0,0) of the class meets each row's pixel in dy
+    int64_t corner[ShareA::kCopies];  // for each row's pixel, what the class's tap (0,0) reads: offset in dy
     int row[ShareA::kCopies], column[ShareA::kCopies];
     int channel;
     Term term_a, term_b[ShareB::kCopies];
@@ -300,9 +301,9 @@ struct TensorFilterSource {
     const Element *x, *dy;
     ShareA a;
     ShareB b;
-    int filter, column, channel, top, left;  // of this thread's units; top and left: its tap's
+    int filter, column, channel, top, left;  // of this thread's units; top, left: the offset of the column's tap
     int begin, end;
-    PixelPlace place;  // of its first pixel of the next stage's b
+    PixelPlace place;  // the first pixel of this thread in b's next stage
     PixelStep stage_step, row_step;
 
     __device__ TensorFilterSource(const ConvSizes& g_,
@@ -350,7 +351,7 @@ struct TensorFilterSource {
     }
 };
 
-// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+// `out`: dw where the sum is not split, else partial sums [part][K][RSC].
 template <class T, int kUnit>
 __global__ void __launch_bounds__(T::kThreads, 2) tensor_filter_kernel(const __grid_constant__ ConvSizes g,
                                                                        const typename T::Element* __restrict__ x,
