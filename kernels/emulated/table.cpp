@@ -1,4 +1,4 @@
-// The CUDA kernels on the machine that plays a GPU, over the host's memory.
+// The table of the CUDA kernels on the emulated GPU, with the host's memory.
 #include <cstdlib>
 #include <cstring>
 #include <new>

@@ -19,9 +19,9 @@ constexpr size_t kStack = 128 << 10;  // AddressSanitizer's frames are large
 constexpr size_t kArena = 512 << 10;
 constexpr size_t kRedZone = 128;
 constexpr size_t kDynamicAlignment = 1024;
-constexpr size_t kMostShared = 227 << 10;  // a block of an H100 or H200
-constexpr size_t kMostStatic = 48 << 10;   // of that, what need not be asked for
-constexpr int kRegisters = 64 << 10;       // of a multiprocessor
+constexpr size_t kMostShared = 227 << 10;  // per block of an H100 or H200
+constexpr size_t kMostStatic = 48 << 10;   // the most without opting in
+constexpr int kRegisters = 64 << 10;       // per multiprocessor
 
 thread_local Block* running_block = nullptr;
 std::atomic<uint64_t> generations{0};
@@ -31,7 +31,7 @@ FP_UNTRACED std::string text_of(const Place& at) {
     return text(path.substr(path.rfind('/') + 1), ":", at.line());
 }
 
-// ThreadSanitizer watches memcpy and memset wherever they stand; these loops it can be told to leave.
+// ThreadSanitizer intercepts memcpy and memset even in untraced functions, but not these loops.
 FP_UNTRACED void copy_bytes(void* to, const void* from, size_t bytes) {
     auto* t = static_cast<volatile char*>(to);
     auto* f = static_cast<const volatile char*>(from);
@@ -78,7 +78,7 @@ FP_UNTRACED void Block::resume(int thread) {
     if (under_asan()) __sanitizer_finish_switch_fiber(scheduler_asan_, nullptr, nullptr);
 }
 
-// Back to the scheduler, until it comes round to this thread again.
+// Returns to the scheduler until it resumes this thread.
 FP_UNTRACED void Block::give_way() {
     Thread& me = thread_[current_];
     published(&finished_);
@@ -99,7 +99,7 @@ FP_UNTRACED void Block::enter_thread() {
         body_(call_);
     } catch (const std::exception& e) {
         if (!stopped_) error_ = e.what();
-        stopped_ = true;  // the scheduler sees it at once
+        stopped_ = true;  // which ends the scheduler's loop
     }
     thread_[current_].state = State::done;
     --live_;
@@ -108,7 +108,7 @@ FP_UNTRACED void Block::enter_thread() {
         stopped_ = true;
     }
     give_way();
-    std::abort();  // the scheduler does not come back to a thread that is done
+    std::abort();  // the scheduler does not resume a thread that is done
 }
 
 void Block::stop(const std::string& why) { throw Error(why); }
@@ -160,7 +160,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     stopped_ = false;
     mbarriers_.clear();
     tensor_copies_.clear();
-    // As many registers as the compiler may give each thread of a block that has the multiprocessor to itself.
+    // The most registers per thread that the compiler can give a block that runs alone on a multiprocessor.
     const int registers = std::min(256, kRegisters / ((threads + 31) / 32 * 32) / 8 * 8);
     warps_.assign(size_t(threads + 31) / 32, {.registers = registers});
     register_pool_ = 0;
@@ -169,7 +169,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     ready_first_ = ready_end_ = 0;
     for (Barrier& b : barriers_) b.arrived = 0;
     for (int w = 0; w <= threads / 32; ++w) {
-        while (Meeting* m = meetings_[w]) {  // left by a block that was stopped
+        while (Meeting* m = meetings_[w]) {  // left over from a block that was stopped
             meetings_[w] = m->next;
             m->next = spare_;
             spare_ = m;
@@ -187,7 +187,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
         t.asan_stack = nullptr;
         if (under_tsan() && !t.tsan_fiber) t.tsan_fiber = __tsan_create_fiber(0);
         unpoison(stack_of(i), kStack);
-        const size_t skew = size_t(i % 16) * 64;  // or all stacks would share a few cache sets
+        const size_t skew = size_t(i % 16) * 64;  // without it all stacks would share a few cache sets
         t.context = make_context(stack_of(i), kStack - skew, enter);
         make_ready(i);
     }
@@ -210,7 +210,7 @@ void Block::run(Body body, void* call, Index index, int threads, size_t dynamic_
     dynamic_ = take_shared(dynamic_bytes, Place());
     dynamic_bytes_ = dynamic_bytes;
 
-    // Copies on their way arrive now and then, and at the latest when all wait.
+    // Tensor copies complete at random times, at the latest when all threads wait.
     while (!stopped_ && (ready_first_ != ready_end_ || !tensor_copies_.empty())) {
         const bool all_wait = ready_first_ == ready_end_;
         if (all_wait || (!tensor_copies_.empty() && random_ && draw() % 16 == 0)) {
@@ -291,7 +291,7 @@ FP_UNTRACED Block::Meeting& Block::meet(unsigned mask, int operation, const void
 
     Meeting* m = meetings_[warp];
     for (; m; m = m->next) {
-        if (m->arrived == m->mask) continue;  // complete, its lanes are still reading
+        if (m->arrived == m->mask) continue;  // complete; its lanes are still reading
         if (m->mask == mask && !(m->arrived >> own & 1)) break;
         if (m->mask & mask)
             stop(text("warp operations with overlapping masks: ", text_of(at), " and ", text_of(m->at)));
@@ -366,7 +366,7 @@ FP_UNTRACED void* Block::shared(SharedSite& site, size_t bytes, const Place& at)
 }
 
 FP_UNTRACED void Block::check_zones() {
-    if (under_asan()) return;  // it has already told, and with the line
+    if (under_asan()) return;  // it has already reported the access, with its line
     for (const Zone& z : std::span(zones_, zone_count_))
         for (size_t i = 0; i < z.bytes; ++i)
             if (z.from[i] != char(-1)) {

@@ -20,13 +20,13 @@ using Clock = std::chrono::steady_clock;
 using Call = std::function<void()>;
 
 struct Queue {
-    std::deque<Call> calls;  // given and not done
+    std::deque<Call> calls;  // queued and not yet executed
     int64_t done = 0;
     int64_t given() const { return done + int64_t(calls.size()); }
 };
 using QueuePointer = std::shared_ptr<Queue>;
 
-// A mark in a stream: the `place`th call that it was given.
+// An event: the position of a call in a stream's queue, counted from its creation.
 struct MarkState {
     QueuePointer queue;
     int64_t place = 0;
@@ -37,18 +37,18 @@ using MarkPointer = std::shared_ptr<MarkState>;
 struct Capture {
     const Queue* queue;
     std::vector<Call> calls;
-    std::vector<void*> released;  // which is not allowed
+    std::vector<void*> released;  // during the capture, which is an error
 };
 using GraphPointer = std::shared_ptr<const std::vector<Call>>;
 
-thread_local std::unique_ptr<Capture> capture;  // what this thread notes
+thread_local std::unique_ptr<Capture> capture;  // the capture of this thread, if any
 
 struct Streams {
-    std::recursive_mutex mutex;  // guards the rest; who runs what was put off holds it
+    std::recursive_mutex mutex;  // guards the rest; held while deferred calls run
     std::atomic<int64_t> waiting{0};
     std::vector<std::weak_ptr<Queue>> queues;
-    std::map<const char*, size_t> pinned;  // bytes by address
-    std::exception_ptr fault;              // what finish_quietly could not say
+    std::map<const char*, size_t> pinned;  // size by address
+    std::exception_ptr fault;              // an error that finish_quietly could not throw
 };
 Streams& all() {  // never destroyed: memory may be released after main()
     static Streams& streams = *new Streams;
