@@ -32,6 +32,9 @@ struct Param {
     int64_t count() const { return shape.logical(); }
 };
 
+// A parameter's block on the device, from values in the order of files.
+Buffer parameter_block(const Kernels&, const Filter&, const std::vector<double>& values);
+
 class ParamStore {
 public:
     explicit ParamStore(const Kernels& k) : kernels_(k) {}

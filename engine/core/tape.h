@@ -11,10 +11,16 @@
 #include "engine/core/memory.h"
 #include "engine/core/op.h"
 #include "engine/core/params.h"
-#include "engine/core/tensor.h"
 #include "kernels/kernels.h"
 
 namespace fp {
+
+// A view of a batch of feature maps in memory that an Arena, a ParamStore or a Loader owns.
+struct Tensor {
+    act* data = nullptr;
+    Map map = {};
+    explicit operator bool() const { return data != nullptr; }
+};
 
 // A row of the tape.
 struct Var {
@@ -102,7 +108,6 @@ public:
     InferenceWeights* inference_weights() const {
         return options_.mode == Mode::infer ? memory_.inference_weights : nullptr;
     }
-    Stream stream() const { return {}; }
 
     const std::vector<Node>& nodes() const { return nodes_; }
     const Node& node(Var v) const { return nodes_[v.row]; }

@@ -59,7 +59,7 @@ Var DeviceInput::images(Tape& tape, int slot, int n) const {
     const auto* mean = static_cast<const float*>(constants_.data());
     kernels_.image.normalize(
         map, {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()), .mean = mean, .std = mean + 3, .x = x.data},
-        tape.stream());
+        {});
     return tape.input(x);
 }
 

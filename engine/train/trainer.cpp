@@ -136,8 +136,8 @@ void Trainer::Results::fetch(Tape& tape, Var v, const LossRow& loss) {
     const size_t bytes = size_t(map.stored()) * bytes_of(k.activation);
     sums.grow(k.memory, 2 * sizeof(double));
     logits.grow(k.memory, bytes);
-    k.memory.copy_out_later(sums.as<void>(), loss.sums, 2 * sizeof(double), tape.stream());
-    k.memory.copy_out_later(logits.as<void>(), t.data, bytes, tape.stream());
+    k.memory.copy_out_later(sums.as<void>(), loss.sums, 2 * sizeof(double), {});
+    k.memory.copy_out_later(logits.as<void>(), t.data, bytes, {});
 }
 
 void Trainer::check_update() const {
