@@ -6,21 +6,20 @@
 
 namespace fp {
 
-CrossEntropy::CrossEntropy(const Kernels& k, int classes, const std::vector<double>& class_weights, double smoothing)
-    : classes_(classes), smoothing_(smoothing) {
-    if (class_weights.empty()) return;
-    FP_CHECK(int(class_weights.size()) == classes, "loss: ", class_weights.size(), " weights for ", classes,
-             " classes");
-    weights_ = parameter_block(k, {.k = classes, .k_block = k.block(classes)}, class_weights);
+CrossEntropy::CrossEntropy(const Kernels& k, int classes_, const std::vector<double>& weights, double smoothing_)
+    : classes(classes_), smoothing(smoothing_) {
+    if (weights.empty()) return;
+    FP_CHECK(int(weights.size()) == classes, "loss: ", weights.size(), " weights for ", classes, " classes");
+    class_weights = parameter_block(k, {.k = classes, .k_block = k.block(classes)}, weights);
 }
 
 LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const CrossEntropy& loss) {
     const auto range = tape.range("cross_entropy");
     const Kernels& k = tape.kernels();
     const Tensor x = tape.value(logits);
-    FP_CHECK(x.map.c == loss.classes(), "loss: logits of ", x.map.n, "x", x.map.c, ", ", loss.classes(), " classes");
-    const LossShape s{.logits = x.map, .smoothing = loss.smoothing()};
-    const auto* weights = static_cast<const par*>(loss.class_weights());
+    FP_CHECK(x.map.c == loss.classes, "loss: logits of ", x.map.n, "x", x.map.c, ", ", loss.classes, " classes");
+    const LossShape s{.logits = x.map, .smoothing = loss.smoothing};
+    const auto* weights = loss.class_weights.as<par>();
     auto* losses = static_cast<par*>(tape.take(size_t(x.map.n) * bytes_of(k.parameter)));
     auto* sums = static_cast<double*>(tape.take(2 * sizeof(double)));
     k.loss.forward(s, {.logits = x.data, .labels = labels, .class_weight = weights, .losses = losses, .sums = sums},

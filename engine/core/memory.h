@@ -76,20 +76,20 @@ private:
 // An event of a stream, with an owner: a point in the work that was queued on it.
 class OwnedEvent {
 public:
-    explicit OwnedEvent(const Order& order) : order_(&order), event_(order.event()) {}
+    explicit OwnedEvent(const StreamApi& streams) : streams_(&streams), event_(streams.event()) {}
     ~OwnedEvent() {
-        if (order_) drop_errors([&] { order_->drop(event_); });
+        if (streams_) drop_errors([&] { streams_->drop(event_); });
     }
-    OwnedEvent(OwnedEvent&& other) noexcept : order_(std::exchange(other.order_, nullptr)), event_(other.event_) {}
+    OwnedEvent(OwnedEvent&& other) noexcept : streams_(std::exchange(other.streams_, nullptr)), event_(other.event_) {}
     OwnedEvent& operator=(OwnedEvent&&) = delete;
 
-    void record(Stream s) { order_->record(event_, s); }
-    void wait() const { order_->wait(event_); }
-    void precede(Stream s) const { order_->follow(s, event_); }  // work queued on s from now on waits
-    double seconds_since(const OwnedEvent& earlier) const { return order_->seconds(earlier.event_, event_); }
+    void record(Stream s) { streams_->record(event_, s); }
+    void wait() const { streams_->wait(event_); }
+    void precede(Stream s) const { streams_->follow(s, event_); }  // work queued on s from now on waits
+    double seconds_since(const OwnedEvent& earlier) const { return streams_->seconds(earlier.event_, event_); }
 
 private:
-    const Order* order_;
+    const StreamApi* streams_;
     Event event_;
 };
 

@@ -1,5 +1,5 @@
-// Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem, the
-// batch norm of a shortcut.
+// Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem,
+// the batch norm of a shortcut.
 #include "engine/core/conv_rows.h"
 #include "kernels/error.h"
 
@@ -25,8 +25,8 @@ std::vector<ParamUse> uses(const Norm& norm) {
 
 par* trained_grad(const Param* p) { return p->trainable ? p->grad : nullptr; }
 
-// Where a kernel, which always computes dx, writes it: in place; or in a buffer of its own if no gradient is wanted, or if
-// there already is one and the kernel cannot add to it. Call finish() after the kernel.
+// Where a kernel, which always computes dx, writes it: in place; or in a buffer of its own if no gradient is wanted, or
+// if there already is one and the kernel cannot add to it. Call finish() after the kernel.
 class Dx {
 public:
     Dx(Tape& tape, Var row, bool kernel_adds) : tape_(tape), map_(tape.value(row).map), slot_(tape.grad_slot(row)) {

@@ -78,7 +78,7 @@ public:
 
     int64_t parameters() const;  // logical trained elements
 
-    // Changes with every change of a value: what was derived from weights of another version is stale.
+    // Changes with every change of a value. What was derived from another version is stale.
     int64_t version() const { return version_; }
     void touch() { ++version_; }
 

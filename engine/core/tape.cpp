@@ -30,7 +30,7 @@ Tape::~Tape() {
 // The time between two marks is charged to the row; time before the first row and before backward to none.
 void Tape::lap(int row, bool backward) {
     if (!options_.profile) return;
-    laps_.push_back({OwnedEvent(kernels_.order), row, backward});
+    laps_.push_back({OwnedEvent(kernels_.streams), row, backward});
     laps_.back().end.record({});
 }
 

@@ -44,27 +44,27 @@ struct Node {
     std::vector<Var> inputs = {};
     std::vector<ParamUse> params = {};
     Tensor value = {};
-    double bytes = 0;  // that the forward pass moves
+    double bytes = 0;  // read and written by the forward pass
     bool needs_grad = true;
     std::function<void(Tape&, const Node&)> backward = {};
     std::vector<void*> saved = {};  // arena blocks that only backward reads
-    Tensor grad = {};               // no memory until something flows back
+    Tensor grad = {};               // no memory before a gradient arrives
     double forward_seconds = 0, backward_seconds = 0;
 };
 
-// The last reader of each row of an inference pass: the next pass of the same network gives the memory of a value back as
-// soon as that reader has run.
+// The last reader of each row of an inference pass: the next pass of the same network gives the memory of a value back
+// as soon as that reader has run.
 struct Liveness {
     std::vector<int> last_use;  // by row; -1: keep
 };
 
 class InferenceWeights;
 
-// What a tape takes from the steps before it, and leaves for those behind it.
+// State that a tape takes over from earlier steps and leaves for later ones.
 struct StepMemory {
-    InferenceWeights* inference_weights = nullptr;  // of Mode::infer alone, as liveness
+    InferenceWeights* inference_weights = nullptr;  // for Mode::infer only, like liveness
     Liveness* liveness = nullptr;
-    bool* random = nullptr;  // set by ops that draw random numbers: the next step's calls are others
+    bool* random = nullptr;  // set by ops that draw random numbers, whose calls differ from step to step
 };
 
 // Which values must have rows of their own, for readers of the tape. The fewer, the more ops a backend can run as one.
@@ -92,7 +92,7 @@ struct TapeOptions {
 
 class Tape {
 public:
-    // `scratch` grows to what the hungriest op needs.
+    // `scratch` grows to the largest size that an op needs.
     Tape(const Kernels& kernels,
          Arena& arena,
          Buffer& scratch,
@@ -134,7 +134,7 @@ public:
     };
     Range range(const std::string& name) const { return Range(kernels_.ranges, name); }
 
-    // Says that an op draws from the step's key.
+    // For ops that draw random numbers from the step's key.
     void draws_random() {
         if (memory_.random) *memory_.random = true;
     }
@@ -149,8 +149,8 @@ public:
     Var record(Node node);
     void keep(Var v);  // its value lives until the end of the step
 
-    // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the first
-    // op that does so) or to add to them. Null where no gradient is wanted.
+    // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the
+    // first op that does so) or to add to them. Null where no gradient is wanted.
     struct Slot {
         act* data;
         Write write;

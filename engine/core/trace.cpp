@@ -3,12 +3,12 @@
 #include <cstdlib>
 #include <utility>
 
-#include "kernels/host_order.h"
+#include "kernels/host_streams.h"
 
 namespace fp {
 namespace {
 
-// Becomes a function of any type that does nothing and returns zero.
+// Converts to a pointer to a function of any type, which does nothing and returns zero.
 struct Nothing {
     template <class Result, class... Args>
     using Function = Result (*)(Args...);
@@ -47,7 +47,7 @@ Kernels shape_only(Type activation) {
             .image_block = [](int) { return 1; },
             .filter = [](int k, int c, int r, int s, int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
             .memory = memory,
-            .order = host_order,
+            .streams = host_streams,
             .conv = idle<Conv>,
             .linear = idle<Linear>,
             .batchnorm = idle<BatchNorm>,

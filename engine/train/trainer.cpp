@@ -45,7 +45,7 @@ Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const Tra
       entropy_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
       rounded_(network.params),
       optimizer_(network.params, options.optimizer),
-      results_(network.kernels().order) {
+      results_(network.kernels().streams) {
     for (auto& of_slot : graphs_)
         for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;

@@ -2,7 +2,7 @@
 // (bf16 or TF32).
 #pragma once
 
-#include "kernels/cuda/conv/conv_mma.cuh"
+#include "kernels/cuda/conv/conv_mma_gradients.cuh"
 #include "kernels/cuda/plan/gemm_shapes.h"
 #include "kernels/cuda/walks/parts.cuh"
 

@@ -4,8 +4,8 @@
 // A convolution kernel runs `rounds` tiles per multiprocessor, each of some number of steps. A round costs
 //
 //   fill       the time until the block's first stage is in shared memory
-//   steps      each the longest of products, bytes from L2 into shared memory, and the producer's instructions; plus the
-//              barriers
+//   steps      each the longest of products, bytes from L2 into shared memory, and the producer's instructions; plus
+//              the barriers
 //   epilogue   storing the tile, as far as no other warpgroup hides it, plus moments and the residual
 //
 // Blocks that share a multiprocessor hide each other's fill, barriers and epilogue. At the same time HBM moves each

@@ -120,7 +120,7 @@ extern const Memory memory{.alloc = alloc,
                            .zero = zero,
                            .synchronize = synchronize};
 
-extern const Order order{
+extern const StreamApi streams{
     .open = open_stream,
     .close = close_stream,
     .native = [](Stream s) -> void* { return raw(s); },

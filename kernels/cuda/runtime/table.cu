@@ -9,15 +9,15 @@
 namespace fp::cuda {
 
 extern const Memory memory;
-extern const Order order;
+extern const StreamApi streams;
 extern const Graph graph;
 extern const Ranges ranges;
 
 namespace {
 
-constinit const Tables tables{Host{"cuda", memory, order, &graph, &ranges}};
+constinit const Tables tables{Host{"cuda", memory, streams, &graph, &ranges}};
 // Without graphs: a capture cannot wait after each launch.
-constinit const Tables waiting_tables{Host{"cuda", memory, order, nullptr, &ranges}};
+constinit const Tables waiting_tables{Host{"cuda", memory, streams, nullptr, &ranges}};
 
 struct Gpu {
     std::string name;

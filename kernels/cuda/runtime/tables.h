@@ -24,7 +24,7 @@ extern const Snnl snnl_f32, snnl_bf16;
 struct Host {
     std::string_view name;
     const Memory& memory;
-    const Order& order;
+    const StreamApi& streams;
     const Graph* graph;
     const Ranges* ranges = nullptr;
 };
@@ -39,7 +39,7 @@ constexpr Kernels table_of(const Host& host, Type activation, const Conv& conv, 
             .image_block = nhwc_image_block,
             .filter = krsc_filter,
             .memory = host.memory,
-            .order = host.order,
+            .streams = host.streams,
             .graph = host.graph,
             .ranges = host.ranges,
             .conv = conv,

@@ -37,6 +37,14 @@ private:
     int line_ = 0;
 };
 
+std::string text_of(const Place&);  // file:line, without folders
+
+// The 128-byte swizzle: XORs the number of a 16-byte chunk with that of its 128-byte row modulo 8, counted from row
+// `base` on.
+constexpr uint32_t swizzled(uint32_t address, uint32_t base = 0) {
+    return address ^ ((((address >> 7) - base) & 7) << 4);
+}
+
 struct Index {
     unsigned x = 0, y = 0, z = 0;
 };
@@ -143,6 +151,8 @@ public:
     }
 
 private:
+    static constexpr size_t kArena = 512 << 10;
+
     enum class State : uint8_t { ready, barrier, meeting, mbarrier, registers, done };
     struct Copy {
         void* to;
@@ -198,7 +208,10 @@ private:
     void give_way();
     void make_ready(int thread);
     int next_ready();
+    void reserve(int threads);
+    void release_stacks();
     void prepare(int threads, uint64_t seed);
+    void start_shared(size_t dynamic_bytes);
     void release(Barrier&, int id);
     void check_zones();
     void check_warpgroups();
@@ -214,7 +227,6 @@ private:
     void read_line(const Lines&, int line, float (&values)[16]);
     void run_product(const Product&, float* d);
     std::vector<float>& held(float* d);
-    static size_t arena_bytes();
 
     Body body_ = nullptr;
     void* call_ = nullptr;

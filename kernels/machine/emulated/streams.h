@@ -12,16 +12,16 @@
 namespace fp::emulated {
 
 // Whether a stream executes a call at once: nothing is deferred, and this thread captures no graph.
-bool runs_at_once();
-void put_off(Stream, std::function<void()>);
+bool is_immediate();
+void defer(Stream, std::function<void()>);
 
 // Executes the call, queues it, or adds it to the capture.
 template <class Call>
 void give(Stream stream, Call call) {
-    if (runs_at_once())
+    if (is_immediate())
         call();
     else
-        put_off(stream, std::move(call));
+        defer(stream, std::move(call));
 }
 
 // Executes all queued calls of a stream, or of all streams. Throws the Error of a kernel that fails; the remaining
@@ -33,17 +33,17 @@ void finish_all();
 void finish_quietly();
 
 // Throws during a capture of this thread, as CUDA does (cudaErrorStreamCaptureUnsupported).
-void refuse_while_noting(const char* what);
+void refuse_while_capturing(const char* what);
 // The same where nothing may be thrown: the end of the capture releases `block` and throws.
-void release_while_noting(void* block);
-bool noting();
+void release_while_capturing(void* block);
+bool capturing();
 
 // Pinned host memory: copies from it read it when they execute. Copies from other memory read it when they are queued.
 void* alloc_pinned(size_t bytes);
 void release_pinned(void* block);
 bool is_pinned(const void* at);
 
-extern const Order order;
+extern const StreamApi streams;
 extern const Graph graph;
 
 }  // namespace fp::emulated
