@@ -6,10 +6,10 @@
 
 namespace fp {
 
-// What went wrong, as the exit code of a tool says it (CLI: 0 done, 130/143 after a signal).
+// The kind of an error, which is the exit code of a tool (0: done, 130/143: after a signal).
 enum class Exit { bug = 1, usage = 2, data = 3, device = 4, diverged = 5, model = 6 };
 
-// The one exception. Its text names what was wrong and with which numbers.
+// The only exception type. Its text says what is wrong, with the numbers.
 struct Error : std::runtime_error {
     explicit Error(const std::string& text, Exit code = Exit::bug) : std::runtime_error(text), exit(code) {}
     Exit exit;
@@ -22,19 +22,19 @@ std::string text(const Parts&... parts) {
     return out.str();
 }
 
-// A mistake of ours: a condition that the caller should have made sure of.
+// A bug: a condition that the caller has to ensure.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
     throw Error(text(parts...));
 }
 
-// A mistake in what was given to us: a flag, a file, a data set, a device.
+// An error in what was given to us: a flag, a file, a data set, a device.
 template <class... Parts>
 [[noreturn]] void fail_with(Exit exit, const Parts&... parts) {
     throw Error(text(parts...), exit);
 }
 
-// For destructors, which must not throw. A device that has failed says so again at its next call.
+// For destructors, which must not throw. A device that has failed reports it again at its next call.
 template <class Work>
 void drop_errors(const Work& work) noexcept {
     try {

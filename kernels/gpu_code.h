@@ -17,7 +17,7 @@ namespace fp {
 //   90a-real    machine code for 9.0 alone; 100f-real for those of its major number, from 10.0 on
 //   80-virtual  PTX, which the driver compiles for 8.0 and everything later; 90a-virtual for 9.0 alone
 //   80          both
-//   all         words without a number: what nvcc makes of them is not known here, and they count as code
+//   all         words without a number: which code nvcc generates is not known here; they count as code for every GPU
 struct GpuCode {
     int capability = 0;  // 0: a word without a number
     char suffix = 0;     // a, f
@@ -55,7 +55,7 @@ inline std::string why_no_code(int gpu, std::string_view architectures) {
     return text("it has compute capability ", capability_text(gpu), ", and this build has code for ", architectures);
 }
 
-// 90 for Hopper (wgmma, the tensor memory unit), 80 for every other GPU. `asked` is FP_CUDA_GENERATION, or null.
+// 90 for Hopper (wgmma, the tensor memory accelerator), 80 for every other GPU. `asked` is FP_CUDA_GENERATION, or null.
 inline int kernel_generation(int gpu, const char* asked) {
     if (!asked) return gpu == 90 ? 90 : 80;
     const std::string_view word = asked;

@@ -1,4 +1,4 @@
-// Where an element lies in memory. Every backend's layout is one of these two records:
+// The layout of elements in memory. That of every backend is described by these two records:
 //
 //   activations   N, ceil(C/b), H, W, b      b = 16 or 8 on the host (nChw16c), C rounded up to 8 in
 //                                            CUDA (NHWC with padded channels), 1 for plain NCHW
@@ -25,7 +25,7 @@ struct Map {
     constexpr int blocks() const { return int(ceil_div(c, block)); }
     constexpr int stored_c() const { return blocks() * block; }  // with padding
     constexpr int64_t pixels() const { return int64_t(h) * w; }
-    constexpr int64_t logical() const { return int64_t(n) * c * pixels(); }  // elements that mean something
+    constexpr int64_t logical() const { return int64_t(n) * c * pixels(); }  // elements without padding
     constexpr int64_t stored() const { return int64_t(n) * stored_c() * pixels(); }
     constexpr int64_t at(int in, int ic, int ih, int iw) const {
         return (((int64_t(in) * blocks() + ic / block) * h + ih) * w + iw) * block + ic % block;
@@ -33,7 +33,7 @@ struct Map {
     bool operator==(const Map&) const = default;
 };
 
-// A bank of k filters over c channels, each r x s; a linear layer is one with r x s its whole input.
+// k filters over c channels, each r x s. In a linear layer r x s is the size of the input.
 struct Filter {
     int k = 1, c = 1, r = 1, s = 1;
     int k_block = 1, c_block = 1;

@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon et al., 2011, https://doi.org/10.1145/2063384.2063405 ).
-// The same key and counter give the same number on every machine and in any order, so nothing has a
-// position that would have to be saved. Plain constexpr: host, device and emulated code share it.
+// The same key and counter give the same number on every machine and in any order, so there is
+// no state to save. Plain constexpr: host, device and emulated code share it.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ constexpr Philox philox(uint64_t key, uint64_t counter, uint64_t stream = 0) {
     return {{c0, c1, c2, c3}};
 }
 
-// A 64-bit key from parts, so that (seed, epoch, op) and (seed, set, channel) never meet by accident.
+// A 64-bit key from parts, so that (seed, epoch, op) and (seed, set, channel) do not coincide by accident.
 constexpr uint64_t mix(uint64_t z) {
     z += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -47,7 +47,7 @@ constexpr uint64_t key_of(uint64_t first, Rest... rest) {
 // Uniform in [0, 1): 24 bits, so float holds it exactly.
 constexpr float uniform(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 constexpr float uniform(uint64_t key, uint64_t index) {
-    // Chosen without an index, for which a GPU would put the words into memory.
+    // Selected without an index, which would move the words from registers to memory on a GPU.
     const Philox p = philox(key, index >> 2);
     const uint32_t low = index & 1 ? p.word[1] : p.word[0];
     const uint32_t high = index & 1 ? p.word[3] : p.word[2];

@@ -1,5 +1,5 @@
-// Problem sizes, one struct per kernel family. Each knows its own arithmetic and its own traffic,
-// so the bench, the profiler and the report quote one number. `e` is the bytes of an activation.
+// Problem sizes, one struct per kernel family, with the flops and bytes that the bench, the profiler and the reports
+// use. `e` is the bytes of an activation.
 #pragma once
 
 #include <algorithm>
@@ -52,8 +52,8 @@ struct BatchNormShape {
     double momentum = 0.1;  // running = (1 - momentum) running + momentum batch
     bool relu = false;
     bool residual = false;
-    // Behind y lie BatchNorm::bits_bytes more: where ReLU passes the gradient, left by forward and read by backward. Only
-    // of backends whose BatchNorm has bits_bytes.
+    // y is followed by BatchNorm::bits_bytes bytes: the mask of ReLU, which forward writes and backward reads. Only for
+    // backends whose BatchNorm has bits_bytes.
     bool bits = false;
 
     constexpr double flops() const { return 7.0 * double(x.logical()); }
@@ -123,12 +123,12 @@ struct SnnlShape {
     double temperature = 1;
     enum class Distance { cosine, euclidean } distance = Distance::cosine;  // euclidean is |a - b|^2
     enum class Definition { exact, as_released } definition = Definition::exact;
-    // The CUDA kernels need at most so much scratch memory, or that of 32 channels, and work on one range of
-    // channels after another. No bit depends on it.
+    // The most scratch memory of the CUDA kernels (but enough for 32 channels): they process channels in ranges. No bit
+    // of a result depends on it.
     size_t scratch_limit = size_t(2) << 30;
 
     constexpr int64_t d() const { return x.pixels(); }
-    // The full N x N count, as a batched product would do; symmetric kernels do half.
+    // All N x N pairs, as a batched product computes them; symmetric kernels compute half.
     constexpr double flops() const { return 2.0 * x.c * double(x.n) * x.n * double(d()); }
     // The products again, and one more with the weights of the pairs.
     constexpr double backward_flops() const { return 2 * flops(); }

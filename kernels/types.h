@@ -3,7 +3,8 @@
 
 namespace fp {
 
-// Opaque, so that neither is taken for the other: what lies behind is the table's activation or parameter type.
+// Opaque types, so that pointers to activations and to parameters cannot be confused. The numbers behind them have the
+// table's activation or parameter type.
 struct act;
 struct par;
 
@@ -28,16 +29,16 @@ T* as(par* p) {
 enum class Type { f32, f64, bf16 };
 constexpr int bytes_of(Type t) { return t == Type::f64 ? 8 : t == Type::f32 ? 4 : 2; }
 
-// What is done in order. The null one is the backend's own.
+// A sequence of calls that execute in order. The null stream is the backend's own.
 struct Stream {
     void* handle = nullptr;
 };
-// A mark in a stream.
+// A point in a stream.
 struct Event {
     void* handle = nullptr;
 };
 
-// Whether a gradient replaces what is in its buffer or adds to it.
+// Whether a result replaces the contents of its buffer or is added to them.
 enum class Write { replace, add };
 
 }  // namespace fp

@@ -50,16 +50,16 @@ struct FailingDevice {
         .zero = [](void* at, size_t bytes, Stream s) { meet(nothing), own().memory.zero(at, bytes, s); },
         .synchronize = [](Stream s) { meet(nothing), own().memory.synchronize(s); }};
 
-    static inline const Order order{
-        .open = [] { return meet(nothing), own().order.open(); },
-        .close = [](Stream s) { own().order.close(s), meet(nothing); },
-        .native = [](Stream s) { return own().order.native(s); },
-        .event = [] { return meet(nothing), own().order.event(); },
-        .drop = [](Event e) { own().order.drop(e), meet(nothing); },
-        .record = [](Event e, Stream s) { meet(nothing), own().order.record(e, s); },
-        .follow = [](Stream s, Event e) { meet(nothing), own().order.follow(s, e); },
-        .wait = [](Event e) { meet(nothing), own().order.wait(e); },
-        .seconds = [](Event from, Event until) { return own().order.seconds(from, until); }};
+    static inline const StreamApi order{
+        .open = [] { return meet(nothing), own().streams.open(); },
+        .close = [](Stream s) { own().streams.close(s), meet(nothing); },
+        .native = [](Stream s) { return own().streams.native(s); },
+        .event = [] { return meet(nothing), own().streams.event(); },
+        .drop = [](Event e) { own().streams.drop(e), meet(nothing); },
+        .record = [](Event e, Stream s) { meet(nothing), own().streams.record(e, s); },
+        .follow = [](Stream s, Event e) { meet(nothing), own().streams.follow(s, e); },
+        .wait = [](Event e) { meet(nothing), own().streams.wait(e); },
+        .seconds = [](Event from, Event until) { return own().streams.seconds(from, until); }};
 
     static inline const Graph graph{.begin = [](Stream s) { meet(begin), own().graph->begin(s); },
                                     // A capture ends even where no graph comes of it.
@@ -86,7 +86,7 @@ struct FailingDevice {
                                    .image_block = own().image_block,
                                    .filter = own().filter,
                                    .memory = memory,
-                                   .order = order,
+                                   .streams = order,
                                    .graph = &graph,
                                    .ranges = own().ranges,
                                    .conv = own().conv,

@@ -185,7 +185,7 @@ public:
     }
     // Seconds of so many calls at least, and their number.
     std::pair<double, int> stretch(int calls) const {
-        OwnedEvent begin(k_.order), end(k_.order);
+        OwnedEvent begin(k_.streams), end(k_.streams);
         const int rounds = (calls + sets_ - 1) / sets_;
         begin.record({});
         for (int i = 0; i < rounds; ++i) {

@@ -7,7 +7,9 @@
 #include "kernels/error.h"
 
 namespace fp {
+namespace {
 
+// For each row, the first row of its set of channels.
 std::vector<int> channel_leaders(const std::vector<Node>& rows) {
     std::vector<int> leader(rows.size());
     std::iota(leader.begin(), leader.end(), 0);
@@ -25,6 +27,29 @@ std::vector<int> channel_leaders(const std::vector<Node>& rows) {
     for (int row = 0; row < int(rows.size()); ++row) leader[row] = find(row);
     return leader;
 }
+
+// `*` is any run of characters, `?` any one. Only the last star met can still be stretched, so this takes at
+// most pattern x name steps.
+bool matches(std::string_view pattern, std::string_view name) {
+    size_t p = 0, n = 0, star = pattern.npos, begin = 0;  // the star's run is name[begin, n)
+    while (n < name.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            begin = n;
+        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+            ++p;
+            ++n;
+        } else if (star != pattern.npos) {
+            p = star + 1;
+            n = ++begin;
+        } else {
+            return false;
+        }
+    }
+    return pattern.find_first_not_of('*', p) == pattern.npos;
+}
+
+}  // namespace
 
 std::vector<ChannelSet> channel_sets(const std::vector<Node>& rows) {
     const std::vector<int> leader = channel_leaders(rows);
@@ -60,31 +85,6 @@ const ChannelSet& set_of(const std::vector<ChannelSet>& sets, const std::string&
         if (std::find(set.layers.begin(), set.layers.end(), layer) != set.layers.end()) return set;
     fail_with(Exit::usage, "layer ", layer, " is not in this network");
 }
-
-namespace {
-
-// `*` is any run of characters, `?` any one. Only the last star met can still be stretched, so this takes at
-// most pattern x name steps.
-bool matches(std::string_view pattern, std::string_view name) {
-    size_t p = 0, n = 0, star = pattern.npos, begin = 0;  // the star's run is name[begin, n)
-    while (n < name.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            begin = n;
-        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
-            ++p;
-            ++n;
-        } else if (star != pattern.npos) {
-            p = star + 1;
-            n = ++begin;
-        } else {
-            return false;
-        }
-    }
-    return pattern.find_first_not_of('*', p) == pattern.npos;
-}
-
-}  // namespace
 
 std::vector<std::string> match_layers(const std::vector<Node>& rows,
                                       const std::vector<ChannelSet>& sets,

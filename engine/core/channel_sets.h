@@ -9,9 +9,6 @@
 
 namespace fp {
 
-// For each row, the row that stands for its set of channels.
-std::vector<int> channel_leaders(const std::vector<Node>& rows);
-
 // A set of tied channels: the layers that make them, and the parameters that lose rows or columns with them.
 struct ChannelSet {
     int channels = 0;

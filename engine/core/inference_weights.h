@@ -1,5 +1,5 @@
-// Weights for inference: the norm behind a convolution is folded into its filter and bias, and the filter has the layout
-// of the backend's inference kernel. Computed at first use for each shape, and again when a weight has changed
+// Weights for inference: the norm behind a convolution is folded into its filter and bias, and the filter has the
+// layout of the backend's inference kernel. Computed at first use for each shape, and again when a weight has changed
 // (ParamStore::version).
 //
 //   w'[k,...] = w[k,...] gamma[k] / sqrt(var[k] + eps)

@@ -7,30 +7,24 @@
 
 namespace fp {
 
-class CrossEntropy {
-public:
-    // class_weights: one per class, or none for all 1.
-    CrossEntropy(const Kernels&, int classes, const std::vector<double>& class_weights = {}, double smoothing = 0);
+struct CrossEntropy {
+    // weights: one per class, or none for all 1.
+    CrossEntropy(const Kernels&, int classes, const std::vector<double>& weights = {}, double smoothing = 0);
 
-    int classes() const { return classes_; }
-    double smoothing() const { return smoothing_; }
-    const void* class_weights() const { return weights_.data(); }  // on the device; null: all 1
-
-private:
-    int classes_;
-    double smoothing_;
-    Buffer weights_;
+    int classes;
+    double smoothing;
+    Buffer class_weights;  // on the device; empty: all 1
 };
 
 // A row whose value is the mean loss over the batch.
 struct LossRow {
     Var row;
-    const double* sums;  // on the device, until backward: the weighted losses' sum and the weights' sum
+    const double* sums;  // on the device, until backward: sum of the weighted losses, sum of the weights
 };
 
 // `labels`: one per row of logits, on the device; -1 counts for nothing.
 LossRow cross_entropy(Tape&, Var logits, const int32_t* labels, const CrossEntropy&);
-// The same with labels of the host.
+// The same with labels in host memory.
 LossRow cross_entropy(Tape&, Var logits, const std::vector<int32_t>& labels, const CrossEntropy&);
 
 // The mean of these two sums.
@@ -40,7 +34,7 @@ double mean_loss(const Tape&, const LossRow&);
 
 // Probabilities (n, classes), row by row.
 std::vector<float> softmax(Tape&, Var logits);
-// The same into `host`, which holds them once the device is done.
+// The same into `host`, valid once the device has finished.
 void softmax_later(Tape&, Var logits, HostBuffer& host);
 
 }  // namespace fp

@@ -18,11 +18,9 @@ void* Arena::take(size_t wanted) {
     for (auto it = free_.begin(); it != free_.end(); ++it)
         if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
     if (best == free_.end()) {
-        const size_t slab = std::max(bytes, kSlab);
-        char* start = static_cast<char*>(memory_.alloc(slab));
-        slabs_.push_back({start, slab});
+        const Buffer& slab = slabs_.emplace_back(memory_, std::max(bytes, kSlab));
         ++generation_;
-        best = free_.emplace(start, slab).first;
+        best = free_.emplace(slab.as<char>(), slab.bytes()).first;
     }
     const auto [block, size] = *best;
     free_.erase(best);
@@ -58,35 +56,28 @@ void Arena::give(void* block) {
     free_.emplace(start, bytes);
 }
 
-// Slabs that were added while the step grew are traded for one that holds them all.
+// Replaces slabs that were added while the step grew by one that holds them all.
 void Arena::reset() {
-    if (slabs_.size() > 1) {
-        const size_t total = capacity_bytes();
-        release();
-        slabs_.push_back({static_cast<char*>(memory_.alloc(total)), total});
-        ++generation_;
-    }
     free_.clear();
     taken_.clear();
     in_use_ = 0;
-    if (!slabs_.empty()) free_.emplace(slabs_.front().start, slabs_.front().bytes);
+    if (slabs_.size() > 1) {
+        const size_t total = capacity_bytes();
+        slabs_.clear();  // before the new one is allocated, since both may not fit
+        slabs_.emplace_back(memory_, total);
+        ++generation_;
+    }
+    if (!slabs_.empty()) free_.emplace(slabs_.front().as<char>(), slabs_.front().bytes());
 }
 
 size_t Arena::capacity_bytes() const {
     size_t total = 0;
-    for (const Slab& slab : slabs_) total += slab.bytes;
+    for (const Buffer& slab : slabs_) total += slab.bytes();
     return total;
 }
 
 bool Arena::starts_slab(const char* address) const {
-    return std::any_of(slabs_.begin(), slabs_.end(), [&](const Slab& s) { return s.start == address; });
-}
-
-void Arena::release() {
-    for (const Slab& slab : slabs_) memory_.release(slab.start);
-    slabs_.clear();
-    free_.clear();
-    taken_.clear();
+    return std::ranges::any_of(slabs_, [&](const Buffer& slab) { return slab.data() == address; });
 }
 
 }  // namespace fp

@@ -8,7 +8,7 @@ namespace fp {
 namespace {
 
 bool has(std::span<const std::string_view> names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
+    return std::ranges::find(names, name) != names.end();
 }
 
 std::string joined(std::span<const std::string_view> names, std::string_view between) {

@@ -1,7 +1,6 @@
-// Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem, the
-// batch norm of a shortcut.
+// Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem,
+// the batch norm of a shortcut.
 #include "engine/core/conv_rows.h"
-#include "engine/core/dx.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -25,6 +24,28 @@ std::vector<ParamUse> uses(const Norm& norm) {
 }
 
 par* trained_grad(const Param* p) { return p->trainable ? p->grad : nullptr; }
+
+// Where a kernel, which always computes dx, writes it: in place; or in a buffer of its own if no gradient is wanted, or
+// if there already is one and the kernel cannot add to it. Call finish() after the kernel.
+class Dx {
+public:
+    Dx(Tape& tape, Var row, bool kernel_adds) : tape_(tape), map_(tape.value(row).map), slot_(tape.grad_slot(row)) {
+        if (!slot_.data || (slot_.write == Write::add && !kernel_adds)) own_ = tape.empty(map_).data;
+    }
+    act* data() const { return own_ ? own_ : slot_.data; }
+    Write write() const { return own_ ? Write::replace : slot_.write; }
+    void finish() {
+        if (!own_) return;
+        if (slot_.data) tape_.kernels().add.accumulate(map_, {.dy = own_, .dx = slot_.data, .write = slot_.write}, {});
+        tape_.give(own_);
+    }
+
+private:
+    Tape& tape_;
+    Map map_;
+    Tape::Slot slot_;
+    act* own_ = nullptr;
+};
 
 // A vector with one number per channel: mean or rstd.
 par* take_vector(Tape& tape, const Map& map) {
@@ -109,7 +130,7 @@ struct FusedNorm {
                              .running_mean = norm.running_mean->value,
                              .running_var = norm.running_var->value,
                              .y = y},
-                            tape.stream());
+                            {});
         const BatchNorm::Train args{.x = x,
                                     .residual = z,
                                     .gamma = norm.gamma->value,
@@ -119,8 +140,8 @@ struct FusedNorm {
                                     .y = y,
                                     .mean = norm.mean,
                                     .rstd = norm.rstd};
-        if (moments) return bn.train_on_moments(shape, args, *moments, tape.stream());
-        bn.train(shape, args, tape.scratch(bn.scratch_bytes(shape)), tape.stream());
+        if (moments) return bn.train_on_moments(shape, args, *moments, {});
+        bn.train(shape, args, tape.scratch(bn.scratch_bytes(shape)), {});
     }
 
     void backward(Tape& tape, const Node& self) const {
@@ -145,7 +166,7 @@ struct FusedNorm {
                          .mean = norm.mean,
                          .rstd = norm.rstd,
                          .to = to},
-                        scratch, tape.stream());
+                        scratch, {});
         else
             bn.backward_frozen(shape,
                                {.x = tape.value(norm.x).data,
@@ -156,7 +177,7 @@ struct FusedNorm {
                                 .running_mean = norm.running_mean->value,
                                 .running_var = norm.running_var->value,
                                 .to = to},
-                               scratch, tape.stream());
+                               scratch, {});
         dx.finish();
     }
 };
@@ -199,7 +220,7 @@ Var norm_pair(Tape& tape, Var x, const Norm& norm, const Moments& moments, const
     const Tensor y = map_with_bits(tape, s);
     const auto a = AppliedNorm::of(tape, x, norm), b = AppliedNorm::of(tape, shortcut.convolved, *shortcut.norm);
     k.batchnorm.pair_on_moments(
-        s, {.a = a.train_half(tape, moments), .b = b.train_half(tape, shortcut.moments), .y = y.data}, tape.stream());
+        s, {.a = a.train_half(tape, moments), .b = b.train_half(tape, shortcut.moments), .y = y.data}, {});
     return tape.record({.op = NormPairOp{s},
                         .layer = norm.name,
                         .inputs = {x, shortcut.value},
@@ -217,7 +238,7 @@ Var norm_pair(Tape& tape, Var x, const Norm& norm, const Moments& moments, const
                                                   .y = self.value.data,
                                                   .dy = self.grad.data,
                                                   .par_write = t.param_write()},
-                                                 t.scratch(bn.pair_scratch_bytes(s)), t.stream());
+                                                 t.scratch(bn.pair_scratch_bytes(s)), {});
                                 to_a.finish();
                                 to_b.finish();
                             },
@@ -290,7 +311,7 @@ Var conv_norm_maxpool(Tape& tape, Var x, const ConvLayer& layer, const Norm& nor
                                  .argmax = argmax,
                                  .mean = of.mean,
                                  .rstd = of.rstd},
-                                moments, tape.stream());
+                                moments, {});
     tape.give(moments.data);
     return tape.record({.op = NormPoolOp{s, pool},
                         .layer = norm.name,
@@ -304,7 +325,7 @@ Var conv_norm_maxpool(Tape& tape, Var x, const ConvLayer& layer, const Norm& nor
                                 const BatchNorm& bn = t.kernels().batchnorm;
                                 Dx dx(t, of.x, false);
                                 bn.pool_backward(s, pool, of.backward_pool(t, self.grad.data, argmax, dx.data()),
-                                                 t.scratch(bn.pool_scratch_bytes(s, pool)), t.stream());
+                                                 t.scratch(bn.pool_scratch_bytes(s, pool)), {});
                                 dx.finish();
                             },
                         .saved = {of.mean, of.rstd, argmax}});

@@ -63,6 +63,6 @@ bool is(const Op& op) {
 
 std::string_view name(const Op&);  // "conv2d", "batchnorm_add_relu"
 double macs(const Op&);            // multiply-adds of a forward pass: convolutions and linear layers
-bool makes_channels(const Op&);    // starts a set of channels of its own; others carry their inputs' on
+bool makes_channels(const Op&);    // starts a set of channels of its own; other ops continue those of their inputs
 
 }  // namespace fp

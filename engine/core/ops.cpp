@@ -18,6 +18,28 @@ par* grad(const Param* p) { return p ? p->grad : nullptr; }
 // A layer's bias is trained with its weight.
 bool trains(const Param& weight) { return weight.trainable; }
 
+const Conv& kernels_of(const Tape& t, const ConvShape&) { return t.kernels().conv; }
+const Linear& kernels_of(const Tape& t, const LinearShape&) { return t.kernels().linear; }
+
+// The backward of a convolution or a linear layer.
+template <class Shape>
+auto backward_of(const Shape& s, Var x, const Param& weight, const Param* bias) {
+    return [s, x, w = &weight, bias](Tape& t, const Node& self) {
+        const auto& op = kernels_of(t, s);
+        void* scratch = t.scratch(op.scratch_bytes(s));
+        if (trains(*w))
+            op.backward_filter(s,
+                               {.x = t.value(x).data,
+                                .dy = self.grad.data,
+                                .dw = w->grad,
+                                .dbias = grad(bias),
+                                .write = t.param_write()},
+                               scratch, {});
+        if (const auto [dx, write] = t.grad_slot(x); dx)
+            op.backward_data(s, {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write}, scratch, {});
+    };
+}
+
 }  // namespace
 
 ConvShape conv_shape(const Tape& tape, Var x, const ConvLayer& layer) {
@@ -43,7 +65,7 @@ Var infer_conv(Tape& tape, Var x, const ConvLayer& layer, const Norm* norm, bool
                 .residual = residual ? tape.value(residual).data : nullptr,
                 .relu = relu,
                 .y = y.data},
-               tape.scratch(conv.scratch_bytes(s)), tape.stream());
+               tape.scratch(conv.scratch_bytes(s)), {});
     Node node{
         .op = s, .layer = layer.name, .inputs = {x}, .value = y, .bytes = s.bytes(bytes_of(tape.kernels().activation))};
     if (residual) node.inputs.push_back(residual);
@@ -61,9 +83,9 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     if (moments) {
         moments->rows = conv.moments_rows(s);
         moments->data = tape.take(Moments::bytes(s.y(), moments->rows));
-        conv.forward_moments(s, arguments, *moments, space, tape.stream());
+        conv.forward_moments(s, arguments, *moments, space, {});
     } else {
-        conv.forward(s, arguments, space, tape.stream());
+        conv.forward(s, arguments, space, {});
     }
     return tape.record({.op = s,
                         .layer = layer.name,
@@ -72,21 +94,7 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
                         .value = y,
                         .bytes = s.bytes(bytes_of(tape.kernels().activation)),
                         .needs_grad = tape.needs_grad(x) || trains(*weight),
-                        .backward = [s, x, weight, bias](Tape& t, const Node& self) {
-                            const Conv& c = t.kernels().conv;
-                            void* scratch = t.scratch(c.scratch_bytes(s));
-                            if (trains(*weight))
-                                c.backward_filter(s,
-                                                  {.x = t.value(x).data,
-                                                   .dy = self.grad.data,
-                                                   .dw = weight->grad,
-                                                   .dbias = grad(bias),
-                                                   .write = t.param_write()},
-                                                  scratch, t.stream());
-                            if (const auto [dx, write] = t.grad_slot(x); dx)
-                                c.backward_data(s, {.dy = self.grad.data, .w = weight->value, .dx = dx, .write = write},
-                                                scratch, t.stream());
-                        }});
+                        .backward = backward_of(s, x, *weight, bias)});
 }
 
 Var conv2d(Tape& tape, Var x, const ConvLayer& layer) {
@@ -103,7 +111,7 @@ Var relu(Tape& tape, Var x) {
     const auto range = tape.range("relu");
     const Map map = tape.value(x).map;
     const Tensor y = tape.empty(map);
-    tape.kernels().relu.forward(map, {.x = tape.value(x).data, .y = y.data}, tape.stream());
+    tape.kernels().relu.forward(map, {.x = tape.value(x).data, .y = y.data}, {});
     return tape.record({.op = ReluOp{},
                         .inputs = {x},
                         .value = y,
@@ -112,8 +120,7 @@ Var relu(Tape& tape, Var x) {
                         .backward = [map, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
                             t.kernels().relu.backward(
-                                map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write},
-                                t.stream());
+                                map, {.y = self.value.data, .dy = self.grad.data, .dx = dx, .write = write}, {});
                         }});
 }
 
@@ -123,7 +130,7 @@ Var add(Tape& tape, Var a, Var b) {
     FP_CHECK(map == tape.value(b).map, "add: the two inputs differ in shape: ", map.c, " and ", tape.value(b).map.c,
              " channels");
     const Tensor y = tape.empty(map);
-    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data}, tape.stream());
+    tape.kernels().add.forward(map, {.a = tape.value(a).data, .b = tape.value(b).data, .y = y.data}, {});
     return tape.record({.op = AddOp{},
                         .inputs = {a, b},
                         .value = y,
@@ -133,7 +140,7 @@ Var add(Tape& tape, Var a, Var b) {
                             for (const Var v : {a, b})
                                 if (const auto [dx, write] = t.grad_slot(v); dx)
                                     t.kernels().add.accumulate(map, {.dy = self.grad.data, .dx = dx, .write = write},
-                                                               t.stream());
+                                                               {});
                         }});
 }
 
@@ -149,7 +156,7 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
         argmax = static_cast<uint8_t*>(tape.take(size_t(s.y().stored())));
         saved.push_back(argmax);
     }
-    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax}, tape.stream());
+    tape.kernels().maxpool.forward(s, {.x = tape.value(x).data, .y = y.data, .argmax = argmax}, {});
     return tape.record({.op = s,
                         .inputs = {x},
                         .value = y,
@@ -159,7 +166,7 @@ Var maxpool(Tape& tape, Var x, const Pool& pool) {
                             [s, x, argmax](Tape& t, const Node& self) {
                                 const auto [dx, write] = t.grad_slot(x);
                                 t.kernels().maxpool.backward(
-                                    s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write}, t.stream());
+                                    s, {.dy = self.grad.data, .argmax = argmax, .dx = dx, .write = write}, {});
                             },
                         .saved = saved});
 }
@@ -169,7 +176,7 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
     const AvgPoolShape s{.x = tape.value(x).map, .p = p, .q = q};
     if (s.x.h == p && s.x.w == q) return x;
     const Tensor y = tape.empty(s.y());
-    tape.kernels().avgpool.forward(s, {.x = tape.value(x).data, .y = y.data}, tape.stream());
+    tape.kernels().avgpool.forward(s, {.x = tape.value(x).data, .y = y.data}, {});
     return tape.record({.op = s,
                         .inputs = {x},
                         .value = y,
@@ -177,8 +184,7 @@ Var avgpool(Tape& tape, Var x, int p, int q) {
                         .needs_grad = tape.needs_grad(x),
                         .backward = [s, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
-                            t.kernels().avgpool.backward(s, {.dy = self.grad.data, .dx = dx, .write = write},
-                                                         t.stream());
+                            t.kernels().avgpool.backward(s, {.dy = self.grad.data, .dx = dx, .write = write}, {});
                         }});
 }
 
@@ -191,7 +197,7 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
     const LinearShape s{.x = in, .w = weight.shape, .y_block = k.block(weight.shape.k)};
     const Tensor y = tape.empty(s.y());
     k.linear.forward(s, {.x = tape.value(x).data, .w = weight.value, .bias = data(bias), .y = y.data},
-                     tape.scratch(k.linear.scratch_bytes(s)), tape.stream());
+                     tape.scratch(k.linear.scratch_bytes(s)), {});
     return tape.record({.op = s,
                         .layer = layer,
                         .inputs = {x},
@@ -199,21 +205,7 @@ Var linear(Tape& tape, Var x, const Param& weight, const Param* bias, const std:
                         .value = y,
                         .bytes = s.bytes(bytes_of(k.activation)),
                         .needs_grad = tape.needs_grad(x) || trains(weight),
-                        .backward = [s, x, w = &weight, bias](Tape& t, const Node& self) {
-                            const Linear& op = t.kernels().linear;
-                            void* scratch = t.scratch(op.scratch_bytes(s));
-                            if (trains(*w))
-                                op.backward_filter(s,
-                                                   {.x = t.value(x).data,
-                                                    .dy = self.grad.data,
-                                                    .dw = w->grad,
-                                                    .dbias = grad(bias),
-                                                    .write = t.param_write()},
-                                                   scratch, t.stream());
-                            if (const auto [dx, write] = t.grad_slot(x); dx)
-                                op.backward_data(s, {.dy = self.grad.data, .w = w->value, .dx = dx, .write = write},
-                                                 scratch, t.stream());
-                        }});
+                        .backward = backward_of(s, x, weight, bias)});
 }
 
 Var dropout(Tape& tape, Var x, double p) {
@@ -224,7 +216,7 @@ Var dropout(Tape& tape, Var x, double p) {
     // Each dropout of a step has a key of its own: its row.
     const uint64_t key = tape.options().dropout_key + 0x9E3779B97F4A7C15u * (tape.nodes().size() + 1);
     const Tensor y = tape.empty(map);
-    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data}, tape.stream());
+    tape.kernels().dropout.forward(map, {.p = p, .key = key, .x = tape.value(x).data, .y = y.data}, {});
     return tape.record({.op = DropoutOp{p},
                         .inputs = {x},
                         .value = y,
@@ -233,7 +225,7 @@ Var dropout(Tape& tape, Var x, double p) {
                         .backward = [map, p, key, x](Tape& t, const Node& self) {
                             const auto [dx, write] = t.grad_slot(x);
                             t.kernels().dropout.backward(
-                                map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write}, t.stream());
+                                map, {.p = p, .key = key, .dy = self.grad.data, .dx = dx, .write = write}, {});
                         }});
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/elements.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -19,39 +20,32 @@ void for_each_element(const Filter& f, Visit visit) {
                 for (int s = 0; s < f.s; ++s) visit(i++, f.at(k, c, r, s));
 }
 
-// From the backend's layout to file order, and back with zeros as padding.
-template <class Stored, class Logical>
-void unpack(const Filter& f, const Stored* from, Logical* to) {
-    for_each_element(f, [&](int64_t logical, int64_t stored) { to[logical] = Logical(from[stored]); });
-}
-template <class Logical, class Stored>
-void pack(const Filter& f, const Logical* from, Stored* to) {
-    std::fill(to, to + f.stored(), Stored(0));
-    for_each_element(f, [&](int64_t logical, int64_t stored) { to[stored] = Stored(from[logical]); });
-}
-
 template <class Logical>
 void read_as(const Kernels& k, const Param& p, const void* device, Logical* out) {
     std::vector<char> host(size_t(p.shape.stored()) * bytes_of(k.parameter));
     k.memory.copy_out(host.data(), device, host.size(), {});
-    if (k.parameter == Type::f64)
-        unpack(p.shape, reinterpret_cast<const double*>(host.data()), out);
-    else
-        unpack(p.shape, reinterpret_cast<const float*>(host.data()), out);
+    for_each_element(p.shape, [&](int64_t logical, int64_t stored) {
+        out[logical] = Logical(element(host.data(), k.parameter, stored));
+    });
 }
 
 template <class Logical>
-void write_as(const Kernels& k, const Param& p, void* device, const Logical* values) {
-    std::vector<char> host(size_t(p.shape.stored()) * bytes_of(k.parameter));
-    if (k.parameter == Type::f64)
-        pack(p.shape, values, reinterpret_cast<double*>(host.data()));
-    else
-        pack(p.shape, values, reinterpret_cast<float*>(host.data()));
+void write_as(const Kernels& k, const Filter& f, void* device, const Logical* values) {
+    std::vector<char> host(size_t(f.stored()) * bytes_of(k.parameter), 0);
+    for_each_element(f, [&](int64_t logical, int64_t stored) {
+        set_element(host.data(), k.parameter, stored, double(values[logical]));
+    });
     k.memory.copy_in(device, host.data(), host.size(), {});
     k.memory.synchronize({});
 }
 
 }  // namespace
+
+Buffer parameter_block(const Kernels& k, const Filter& f, const std::vector<double>& values) {
+    Buffer out(k.memory, size_t(f.stored()) * bytes_of(k.parameter));
+    write_as(k, f, out.data(), values.data());
+    return out;
+}
 
 std::vector<int64_t> Param::file_shape() const {
     if (kind == Kind::filter) return {shape.k, shape.c, shape.r, shape.s};
@@ -128,12 +122,12 @@ std::vector<float> ParamStore::get_f32(const Param& p) const {
 }
 
 void ParamStore::set(const Param& p, const double* values) {
-    write_as(kernels_, p, p.value, values);
+    write_as(kernels_, p.shape, p.value, values);
     touch();
 }
 
 void ParamStore::set_f32(const Param& p, const float* values) {
-    write_as(kernels_, p, p.value, values);
+    write_as(kernels_, p.shape, p.value, values);
     touch();
 }
 
@@ -146,7 +140,7 @@ std::vector<double> ParamStore::get_block(const Param& p, const void* block) con
 }
 
 void ParamStore::set_block(const Param& p, void* block, const double* values) const {
-    write_as(kernels_, p, in_block(p, block), values);
+    write_as(kernels_, p.shape, in_block(p, block), values);
 }
 
 std::vector<ParamStore::Run> ParamStore::runs(bool filters) const {

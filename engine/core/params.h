@@ -32,6 +32,9 @@ struct Param {
     int64_t count() const { return shape.logical(); }
 };
 
+// A parameter's block on the device, from values in the order of files.
+Buffer parameter_block(const Kernels&, const Filter&, const std::vector<double>& values);
+
 class ParamStore {
 public:
     explicit ParamStore(const Kernels& k) : kernels_(k) {}
@@ -75,7 +78,7 @@ public:
 
     int64_t parameters() const;  // logical trained elements
 
-    // Changes with every change of a value: what was derived from weights of another version is stale.
+    // Changes with every change of a value. What was derived from another version is stale.
     int64_t version() const { return version_; }
     void touch() { ++version_; }
 

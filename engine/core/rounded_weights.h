@@ -11,8 +11,8 @@ public:
     explicit RoundedWeights(const ParamStore&);
 
     // Rounds the current weights. During its life the products that this thread starts read the rounded ones; a later
-    // change of a weight has no effect until the next InUse. It may be part of a captured step, since its memory does not
-    // move. One per thread.
+    // change of a weight has no effect until the next InUse. It may be part of a captured step, since its memory does
+    // not move. One per thread.
     class InUse {
     public:
         explicit InUse(const RoundedWeights&);

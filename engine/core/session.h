@@ -32,7 +32,7 @@ private:
     Buffer scratch_;
     InferenceWeights weights_;
     Liveness liveness_;
-    bool random_ = false;   // whether a step since this was cleared drew random numbers
+    bool random_ = false;   // set by a step that draws random numbers
     bool captures_ = true;  // false once a capture or a replay has failed
     int64_t replays_ = 0;
 };

@@ -1,6 +1,8 @@
 // What a network is built from, pruned or not. Checkpoints store it.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,7 +17,10 @@ struct ModelSpec {
     std::map<std::string, int> widths = {};  // by layer: only those that pruning has narrowed
 
     // Output channels of a layer that has `full` in the paper.
-    int channels(const std::string& layer, int full) const;
+    int channels(const std::string& layer, int full) const {
+        const auto found = widths.find(layer);
+        return found == widths.end() ? std::max(1, int(std::lround(full * width))) : found->second;
+    }
     bool operator==(const ModelSpec&) const = default;
 };
 

@@ -1,4 +1,5 @@
-// A step that is run again and again, captured as graphs of the device where that is possible (CUDA graphs) and replayed.
+// A step that is run again and again, captured as graphs of the device where that is possible (CUDA graphs) and
+// replayed.
 //
 // The first two runs with the same memory and inputs are ordinary; the third is captured; later ones are replayed with
 // the addresses of the third. Other memory or inputs start this again. A step that draws random numbers is never
@@ -25,7 +26,7 @@ class StepGraph {
 public:
     enum class Reads {
         parameters,  // the step's calls read the parameters themselves
-        derived,     // they read what was made of the parameters: a change of one starts anew
+        derived,     // they read values derived from the parameters: a changed parameter starts this again
     };
     StepGraph(Session& session, Reads reads) : session_(session), reads_(reads) {}
     ~StepGraph() { drop(); }
@@ -46,7 +47,7 @@ public:
     void run(const StepInputs& inputs, const std::vector<Part>& parts);
 
 private:
-    // What a captured step has by address.
+    // What a captured step depends on.
     struct Addresses {
         int64_t arena = -1;
         const void* scratch = nullptr;
@@ -64,7 +65,7 @@ private:
 
     Session& session_;
     Reads reads_;
-    bool random_ = false;  // the step draws random numbers
+    bool random_ = false;  // whether the last run drew random numbers
     Addresses last_;
     int runs_ = 0;               // with the addresses of last_
     std::vector<void*> graphs_;  // one per part of the device

@@ -30,8 +30,8 @@ Tape::~Tape() {
 // The time between two marks is charged to the row; time before the first row and before backward to none.
 void Tape::lap(int row, bool backward) {
     if (!options_.profile) return;
-    laps_.push_back({OwnedEvent(kernels_.order), row, backward});
-    laps_.back().end.record(stream());
+    laps_.push_back({OwnedEvent(kernels_.streams), row, backward});
+    laps_.back().end.record({});
 }
 
 void Tape::read_times() {
@@ -104,7 +104,7 @@ void Tape::backward(const std::vector<Seed>& seeds) {
             continue;
         }
         const auto [slot, write] = grad_slot(seed.root);
-        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write}, stream());
+        kernels_.add.accumulate(seed.grad.map, {.dy = seed.grad.data, .dx = slot, .write = write}, {});
     }
     for (int row = int(nodes_.size()) - 1; row > last; --row)
         if (!kept_[row]) release(nodes_[row]);

@@ -11,10 +11,16 @@
 #include "engine/core/memory.h"
 #include "engine/core/op.h"
 #include "engine/core/params.h"
-#include "engine/core/tensor.h"
 #include "kernels/kernels.h"
 
 namespace fp {
+
+// A view of a batch of feature maps in memory that an Arena, a ParamStore or a Loader owns.
+struct Tensor {
+    act* data = nullptr;
+    Map map = {};
+    explicit operator bool() const { return data != nullptr; }
+};
 
 // A row of the tape.
 struct Var {
@@ -38,27 +44,27 @@ struct Node {
     std::vector<Var> inputs = {};
     std::vector<ParamUse> params = {};
     Tensor value = {};
-    double bytes = 0;  // that the forward pass moves
+    double bytes = 0;  // read and written by the forward pass
     bool needs_grad = true;
     std::function<void(Tape&, const Node&)> backward = {};
     std::vector<void*> saved = {};  // arena blocks that only backward reads
-    Tensor grad = {};               // no memory until something flows back
+    Tensor grad = {};               // no memory before a gradient arrives
     double forward_seconds = 0, backward_seconds = 0;
 };
 
-// The last reader of each row of an inference pass: the next pass of the same network gives the memory of a value back as
-// soon as that reader has run.
+// The last reader of each row of an inference pass: the next pass of the same network gives the memory of a value back
+// as soon as that reader has run.
 struct Liveness {
     std::vector<int> last_use;  // by row; -1: keep
 };
 
 class InferenceWeights;
 
-// What a tape takes from the steps before it, and leaves for those behind it.
+// State that a tape takes over from earlier steps and leaves for later ones.
 struct StepMemory {
-    InferenceWeights* inference_weights = nullptr;  // of Mode::infer alone, as liveness
+    InferenceWeights* inference_weights = nullptr;  // for Mode::infer only, like liveness
     Liveness* liveness = nullptr;
-    bool* random = nullptr;  // set by ops that draw random numbers: the next step's calls are others
+    bool* random = nullptr;  // set by ops that draw random numbers, whose calls differ from step to step
 };
 
 // Which values must have rows of their own, for readers of the tape. The fewer, the more ops a backend can run as one.
@@ -86,7 +92,7 @@ struct TapeOptions {
 
 class Tape {
 public:
-    // `scratch` grows to what the hungriest op needs.
+    // `scratch` grows to the largest size that an op needs.
     Tape(const Kernels& kernels,
          Arena& arena,
          Buffer& scratch,
@@ -102,7 +108,6 @@ public:
     InferenceWeights* inference_weights() const {
         return options_.mode == Mode::infer ? memory_.inference_weights : nullptr;
     }
-    Stream stream() const { return {}; }
 
     const std::vector<Node>& nodes() const { return nodes_; }
     const Node& node(Var v) const { return nodes_[v.row]; }
@@ -129,7 +134,7 @@ public:
     };
     Range range(const std::string& name) const { return Range(kernels_.ranges, name); }
 
-    // Says that an op draws from the step's key.
+    // For ops that draw random numbers from the step's key.
     void draws_random() {
         if (memory_.random) *memory_.random = true;
     }
@@ -144,8 +149,8 @@ public:
     Var record(Node node);
     void keep(Var v);  // its value lives until the end of the step
 
-    // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the first
-    // op that does so) or to add to them. Null where no gradient is wanted.
+    // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the
+    // first op that does so) or to add to them. Null where no gradient is wanted.
     struct Slot {
         act* data;
         Write write;

@@ -1,13 +1,14 @@
 #include "engine/core/trace.h"
 
 #include <cstdlib>
+#include <utility>
 
-#include "kernels/host_order.h"
+#include "kernels/host_streams.h"
 
 namespace fp {
 namespace {
 
-// Becomes a function of any type that does nothing and returns zero.
+// Converts to a pointer to a function of any type, which does nothing and returns zero.
 struct Nothing {
     template <class Result, class... Args>
     using Function = Result (*)(Args...);
@@ -28,30 +29,14 @@ const Memory memory{.alloc = [](size_t bytes) { return std::malloc(bytes); },
                     .copy = nothing,
                     .zero = nothing,
                     .synchronize = nothing};
-const Conv conv{.scratch_bytes = nothing,
-                .forward = nothing,
-                .backward_data = nothing,
-                .backward_filter = nothing,
-                .prepared_bytes = nothing,
-                .prepare = nothing,
-                .infer = nothing};
-const Linear linear{.scratch_bytes = nothing, .forward = nothing, .backward_data = nothing, .backward_filter = nothing};
-const BatchNorm batchnorm{
-    .scratch_bytes = nothing, .train = nothing, .infer = nothing, .backward = nothing, .backward_frozen = nothing};
-const Relu relu{.forward = nothing, .backward = nothing};
-const Add add{.forward = nothing, .accumulate = nothing};
-const MaxPool maxpool{.forward = nothing, .backward = nothing};
-const AvgPool avgpool{.forward = nothing, .backward = nothing};
-const Dropout dropout{.forward = nothing, .backward = nothing};
-const Loss loss{.forward = nothing, .backward = nothing, .softmax = nothing};
-const Image image{.normalize = nothing};
-const Optimizer optimizer{.sgd = nothing,
-                          .adamw = nothing,
-                          .blend = nothing,
-                          .scratch_bytes = nothing,
-                          .sum_squares = nothing,
-                          .clip = nothing};
-const Snnl snnl{.scratch_bytes = nothing, .forward = nothing, .backward = nothing};
+
+// An op whose functions do nothing. An op has no members but function pointers.
+template <class Op, size_t... kMember>
+constexpr Op filled(std::index_sequence<kMember...>) {
+    return {((void)kMember, nothing)...};
+}
+template <class Op>
+constexpr Op idle = filled<Op>(std::make_index_sequence<sizeof(Op) / sizeof(void (*)())>());
 
 // A backend whose kernels do nothing and whose layouts are plain.
 Kernels shape_only(Type activation) {
@@ -62,19 +47,19 @@ Kernels shape_only(Type activation) {
             .image_block = [](int) { return 1; },
             .filter = [](int k, int c, int r, int s, int) { return Filter{.k = k, .c = c, .r = r, .s = s}; },
             .memory = memory,
-            .order = host_order,
-            .conv = conv,
-            .linear = linear,
-            .batchnorm = batchnorm,
-            .relu = relu,
-            .add = add,
-            .maxpool = maxpool,
-            .avgpool = avgpool,
-            .dropout = dropout,
-            .loss = loss,
-            .image = image,
-            .optimizer = optimizer,
-            .snnl = snnl};
+            .streams = host_streams,
+            .conv = idle<Conv>,
+            .linear = idle<Linear>,
+            .batchnorm = idle<BatchNorm>,
+            .relu = idle<Relu>,
+            .add = idle<Add>,
+            .maxpool = idle<MaxPool>,
+            .avgpool = idle<AvgPool>,
+            .dropout = idle<Dropout>,
+            .loss = idle<Loss>,
+            .image = idle<Image>,
+            .optimizer = idle<Optimizer>,
+            .snnl = idle<Snnl>};
 }
 
 // Networks keep a reference to their kernels.

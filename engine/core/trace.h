@@ -1,4 +1,4 @@
-// A walk through a network that computes nothing: shapes, channel sets, multiply-adds, parameters.
+// A pass through a network that computes nothing, for its shapes, channel sets, multiply-adds and parameters.
 #pragma once
 
 #include "engine/core/network.h"

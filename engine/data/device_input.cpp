@@ -10,8 +10,8 @@ DeviceInput::DeviceInput(const Kernels& k, const Preprocessing& p)
     : kernels_(k),
       preprocessing_(p),
       constants_(k.memory, sizeof(p.mean) + sizeof(p.std)),
-      copies_(k.order.open()),
-      slots_{Slot(k.order), Slot(k.order)} {
+      copies_(k.streams.open()),
+      slots_{Slot(k.streams), Slot(k.streams)} {
     auto* mean = static_cast<float*>(constants_.data());
     k.memory.copy_in(mean, p.mean.data(), sizeof(p.mean), {});
     k.memory.copy_in(mean + 3, p.std.data(), sizeof(p.std), {});
@@ -21,7 +21,7 @@ DeviceInput::DeviceInput(const Kernels& k, const Preprocessing& p)
 DeviceInput::~DeviceInput() {
     drop_errors([&] { kernels_.memory.synchronize(copies_); });
     drop_errors([&] { kernels_.memory.synchronize({}); });  // which may read the slots
-    drop_errors([&] { kernels_.order.close(copies_); });
+    drop_errors([&] { kernels_.streams.close(copies_); });
 }
 
 Var DeviceInput::operator()(Tape& tape, const Batch& batch) {
@@ -59,7 +59,7 @@ Var DeviceInput::images(Tape& tape, int slot, int n) const {
     const auto* mean = static_cast<const float*>(constants_.data());
     kernels_.image.normalize(
         map, {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()), .mean = mean, .std = mean + 3, .x = x.data},
-        tape.stream());
+        {});
     return tape.input(x);
 }
 

@@ -39,7 +39,7 @@ public:
 
 private:
     struct Slot {
-        explicit Slot(const Order& order) : ready(order), used(order) {}
+        explicit Slot(const StreamApi& streams) : ready(streams), used(streams) {}
         Buffer rgb, labels;
         HostBuffer host_labels;
         OwnedEvent ready, used;

@@ -95,7 +95,7 @@ std::vector<Features> collect(
         for (Features& f : out) {
             const size_t one = size_t(f.map.stored() / f.map.n) * e;
             k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
-                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one, tape.stream());
+                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one, {});
         }
         done += rows;
     });

@@ -39,7 +39,7 @@ Predictions predict(const Pass& pass) {
     // A slot's batch on its way through the device: the host collects one while the device works on the other.
     struct Flight {
         explicit Flight(Session& session)
-            : graph(session, StepGraph::Reads::derived), done(session.network().kernels().order) {}
+            : graph(session, StepGraph::Reads::derived), done(session.network().kernels().streams) {}
         StepGraph graph;
         Batch batch;
         HostBuffer probabilities;

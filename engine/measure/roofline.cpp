@@ -36,7 +36,7 @@ Buffer random_elements(const Kernels& k, Type type, int64_t count) {
 // host waits, so that a call on a GPU does not begin with a launch.
 double seconds_of(const Kernels& k, const std::function<void()>& call) {
     std::vector<OwnedEvent> marks;
-    for (int i = 0; i <= kCalls; ++i) marks.emplace_back(k.order);
+    for (int i = 0; i <= kCalls; ++i) marks.emplace_back(k.streams);
     const auto run = [&](int i) {
         call();
         marks[size_t(i)].record({});

@@ -45,30 +45,30 @@ private:
         const SnnlShape s{.x = x.map, .temperature = o_.temperature};
         const size_t label_bytes = groups.size() * sizeof(int32_t);
         auto* labels = static_cast<int32_t*>(labels_.grow(k.memory, label_bytes));
-        k.memory.copy_in(labels, groups.data(), label_bytes, tape.stream());
+        k.memory.copy_in(labels, groups.data(), label_bytes, {});
         int32_t* strata = nullptr;
         if (o_.given_class) {
             strata = static_cast<int32_t*>(strata_.grow(k.memory, label_bytes));
-            k.memory.copy_in(strata, batch.labels.data(), label_bytes, tape.stream());
+            k.memory.copy_in(strata, batch.labels.data(), label_bytes, {});
         }
         const size_t score_bytes = size_t(x.map.c) * sizeof(double);
         auto* scores = static_cast<double*>(scores_.grow(k.memory, score_bytes));
         void* scratch = tape.scratch(std::max<size_t>(k.snnl.scratch_bytes(s, true), 1));
-        k.snnl.forward(s, {.x = x.data, .labels = labels, .strata = strata, .scores = scores}, scratch, tape.stream());
+        k.snnl.forward(s, {.x = x.data, .labels = labels, .strata = strata, .scores = scores}, scratch, {});
         std::vector<double> score(x.map.c);
-        k.memory.copy_out(score.data(), scores, score_bytes, tape.stream());
+        k.memory.copy_out(score.data(), scores, score_bytes, {});
 
         const double share = o_.weight * attribute.weight / double(layers_.size()) / x.map.c;
         double value = 0;
         for (const double v : score) value += share * (1 - v / by_chance);
         const std::vector<double> slope(score.size(), -share / by_chance);
-        k.memory.copy_in(scores, slope.data(), score_bytes, tape.stream());
+        k.memory.copy_in(scores, slope.data(), score_bytes, {});
         const Write write = gradient ? Write::add : Write::replace;
         if (!gradient) gradient = tape.empty(x.map);
         k.snnl.backward(
             s, {.x = x.data, .labels = labels, .strata = strata, .dscore = scores, .dx = gradient.data, .write = write},
-            scratch, tape.stream());
-        k.memory.synchronize(tape.stream());  // slope and groups are ours
+            scratch, {});
+        k.memory.synchronize({});  // slope and groups are ours
         return value;
     }
 

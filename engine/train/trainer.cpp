@@ -45,7 +45,7 @@ Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const Tra
       entropy_(network.kernels(), network.spec.classes, options.class_weights, options.smoothing),
       rounded_(network.params),
       optimizer_(network.params, options.optimizer),
-      results_(network.kernels().order) {
+      results_(network.kernels().streams) {
     for (auto& of_slot : graphs_)
         for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
@@ -136,8 +136,8 @@ void Trainer::Results::fetch(Tape& tape, Var v, const LossRow& loss) {
     const size_t bytes = size_t(map.stored()) * bytes_of(k.activation);
     sums.grow(k.memory, 2 * sizeof(double));
     logits.grow(k.memory, bytes);
-    k.memory.copy_out_later(sums.as<void>(), loss.sums, 2 * sizeof(double), tape.stream());
-    k.memory.copy_out_later(logits.as<void>(), t.data, bytes, tape.stream());
+    k.memory.copy_out_later(sums.as<void>(), loss.sums, 2 * sizeof(double), {});
+    k.memory.copy_out_later(logits.as<void>(), t.data, bytes, {});
 }
 
 void Trainer::check_update() const {

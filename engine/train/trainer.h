@@ -88,7 +88,7 @@ private:
     OptimizerState optimizer_;
     // What the host reads of a step.
     struct Results {
-        explicit Results(const Order& order) : there(order) {}
+        explicit Results(const StreamApi& streams) : there(streams) {}
         void fetch(Tape&, Var logits, const LossRow&);
         double loss() const { return mean_loss(sums.as<double>()); }
 

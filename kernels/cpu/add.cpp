@@ -1,7 +1,7 @@
 // y = a + b      da = db = dy
 //
 // Layout   any: a map is one flat run of stored numbers, padding included.
-// Traffic  forward 12 bytes a number, accumulate 8 (12 to add).
+// Traffic  forward 12 bytes per number, accumulate 8 (12 to add).
 // Bound    memory.
 #include "kernels/cpu/parallel.h"
 #include "kernels/kernels.h"

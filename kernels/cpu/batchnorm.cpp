@@ -9,8 +9,8 @@
 //
 // Layout   Channels in blocks of 8 or 16, one vector per pixel. The padding of y is zero because gamma, beta and x are
 //          zero there.
-// Sums     A unit of work is a run of images of one channel block, split into tiles of at most 128 pixels. Sums within a
-//          tile are in float; tiles and units are combined in double and in a fixed order, so results depend on the
+// Sums     A unit of work is a run of images of one channel block, split into tiles of at most 128 pixels. Sums within
+//          a tile are in float; tiles and units are combined in double and in a fixed order, so results depend on the
 //          shape alone. Variance is accumulated about the mean of the previous tile to avoid cancellation: where that
 //          mean is far from the tile's own, the distance between the two is a part of the variance of the same size.
 // Traffic  train reads x twice and writes y; backward reads x, dy (and y with ReLU) twice and writes dx. Channel blocks

@@ -63,9 +63,9 @@ inline void for_pixels(const NormUnits& units, const NormTile& tile, const Body&
     }
 }
 
-// Processes channel blocks in batches whose `streams` maps fit in the shared cache. Of each batch: pass(i) of every unit
-// i, then finish(block) of every block, then second(i) of every unit in reverse order, so that it begins with what pass
-// read last. All threads of the team meet between the three.
+// Processes channel blocks in batches whose `streams` maps fit in the shared cache. Of each batch: pass(i) of every
+// unit i, then finish(block) of every block, then second(i) of every unit in reverse order, so that it begins with what
+// pass read last. All threads of the team meet between the three.
 template <class Pass, class Finish, class Second>
 void in_batches(const NormUnits& units, int streams, const Pass& pass, const Finish& finish, const Second& second) {
     const Map& map = units.map;

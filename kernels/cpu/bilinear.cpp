@@ -3,7 +3,7 @@
 namespace fp::cpu {
 namespace {
 
-// The place of pixel or tap `at` among the planes that are one of them, added if it is new.
+// The index of the plane that is the single pixel or tap `at`; adds it if it is new.
 int single(std::vector<Plane>& planes, int at) {
     int i = 0;
     while (i < int(planes.size()) && planes[size_t(i)][0].at != at) ++i;
@@ -30,7 +30,7 @@ Bilinear toeplitz() {
             .products = {{0, 0, 0}, {1, 1, 1}, {2, 2, 2}}};
 }
 
-// Rows of numbers, without the zeros.
+// Planes from rows of factors, without the zeros.
 std::vector<Plane> planes_of(const std::vector<std::vector<float>>& rows) {
     std::vector<Plane> planes;
     for (const auto& row : rows) {

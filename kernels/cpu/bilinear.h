@@ -2,7 +2,7 @@
 //
 //   y[p] = sum_j Y[yj][p] (W[wj] . w) (X[xj] . x)
 //
-// The gradients are the same sum with another letter left open:
+// The gradients are the same sum, with another of the three factors left out:
 //
 //   dx[h] = sum_j X[xj][h] (W[wj] . w) (Y[yj] . dy)        dw[r] = sum_j W[wj][r] (X[xj] . x) (Y[yj] . dy)
 //

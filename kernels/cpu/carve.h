@@ -1,5 +1,5 @@
-// Arrays cut from one block of scratch. Without a block it only counts, so that the same lines say how much
-// is needed and hand it out.
+// Cuts arrays from one block of scratch memory. Without a block it only counts bytes, so that the same code computes
+// the size and hands out the arrays.
 #pragma once
 
 #include <cstddef>

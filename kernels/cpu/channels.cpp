@@ -8,7 +8,7 @@
 namespace fp::cpu {
 namespace {
 
-// The sums of one block of channels, in image order, so that they do not depend on the threads.
+// The sums of one block of channels, in the order of images, so that they do not depend on threads.
 template <int kBlock>
 void sum_block(const Map& m, const float* x, int block, float* sum, Write write) {
     double total[kBlock] = {};

@@ -1,4 +1,4 @@
-// What a test or a bench may ask about the choice of a convolution's algorithm.
+// The choice of a convolution's algorithm, for tests and benchmarks.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@ namespace fp::cpu {
 
 enum class ConvCall { forward, backward_data, backward_filter, infer };
 
-// What will run: "bilinear" for conv_small.h, or oneDNN's name for it: "jit:avx512_core",
+// The implementation that runs: "bilinear" for conv_small.h, otherwise oneDNN's name, such as "jit:avx512_core" or
 // "jit_wino_4x3:avx512_core".
 std::string implementation(const ConvShape&, ConvCall);
 

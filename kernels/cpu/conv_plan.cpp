@@ -1,8 +1,8 @@
-// Winograd F(4x4, 3x3) (Lavin and Gray, 2015, https://arxiv.org/abs/1509.09308 ) where it is faster, direct
-// elsewhere, by a rule and not by a race, so that the bits of a result do not depend on the day.
+// Winograd F(4x4, 3x3) (Lavin and Gray, 2015, https://arxiv.org/abs/1509.09308 ) where it is faster, otherwise direct.
+// A rule decides, not a timing, so that the bits of a result do not vary between runs.
 //
-// Winograd wants the filters transformed, at a cost of k c whatever the number of images, and outputs in
-// tiles of 4 x 4. On 2 cores of a Zen 4, float32, times of direct over Winograd:
+// Winograd has to transform the filters, at a cost of k c whatever the number of images, and computes outputs in tiles
+// of 4 x 4. On 2 cores of a Zen 4, float32, ratio of the times, direct / Winograd:
 //
 //   full tiles, many      56x56 64->64 n16        2.5 forward   2.5 dx   2.1 dw
 //                         16x16 64->64 n128       2.1           2.1      1.7
@@ -13,7 +13,7 @@
 //                         8x8 256->256 n1         0.5           0.6      0.7      1.3 in inference
 //   few channels          16x16 16->16 n64        0.4           0.4      1.1
 //
-// The same rule serves all gradients. In inference `prepare` has transformed the filters.
+// The same rule applies to all gradients. In inference `prepare` has already transformed the filters.
 #include "kernels/cpu/conv_plan.h"
 
 #include <algorithm>
@@ -32,8 +32,8 @@ using Forward = dnnl::convolution_forward;
 using BackwardData = dnnl::convolution_backward_data;
 using BackwardFilter = dnnl::convolution_backward_weights;
 
-// The descriptors of a shape. Activations in our layout as a rule, so that nothing is reordered but
-// filters; all free where oneDNN has nothing but reference loops for it.
+// The descriptors of a shape. Activations are usually in our layout, so that only filters are reordered; oneDNN chooses
+// all layouts where it has only a reference implementation for ours.
 struct Layouts {
     Desc x, w, y;
 };
@@ -49,7 +49,7 @@ bool winograd(const ConvShape& s, ConvCall call) {
     return possible && 2 * outputs > covered && s.x.n * outputs >= fewest;
 }
 
-// The first that exists and is no reference loop, best first.
+// The first primitive that exists and is no reference implementation, best first.
 template <class Make>
 auto choose(const ConvShape& s, ConvCall call, Make make) {
     const Layouts fixed = ours(s);
@@ -126,7 +126,7 @@ const Plan& conv_plan(const ConvShape& s, ConvCall call, const ConvOptions& o) {
                 });
                 return {made,
                         {{DNNL_ARG_SRC, l.x},
-                         {DNNL_ARG_WEIGHTS, made.weights_desc()},  // laid out by prepare
+                         {DNNL_ARG_WEIGHTS, made.weights_desc()},  // the layout that prepare writes
                          {DNNL_ARG_BIAS, bias},
                          {DNNL_ARG_DST, l.y}}};
             }

@@ -1,4 +1,4 @@
-// oneDNN's primitive for a convolution, made once a shape.
+// oneDNN's primitive for a convolution, created once per shape.
 #pragma once
 
 #include "kernels/cpu/conv.h"
@@ -11,7 +11,7 @@ struct ConvOptions {
 };
 
 // Arguments, in the order of Plan::run: forward x, w, bias if any, y; backward_data dy, w, dx;
-// backward_filter x, dy, dw; infer x, filters in the layout the plan wants, bias, y.
+// backward_filter x, dy, dw; infer x, filters in the plan's layout, bias, y.
 const onednn::Plan& conv_plan(const ConvShape&, ConvCall, const ConvOptions& = {});
 
 }  // namespace fp::cpu

@@ -1,4 +1,4 @@
-// Convolution on maps so small that much of every window is padding.
+// Convolution on maps so small that much of each window is padding.
 #pragma once
 
 #include "kernels/cpu/conv.h"

@@ -1,8 +1,8 @@
 // y = keep x / (1 - p),  dx = keep dy / (1 - p),  keep = [uniform(key, index) >= p], index in NCHW order
 //
-// Layout   One Philox call gives the random words of four consecutive indices, so words are drawn in runs of NCHW order:
-//          the channels of an image where maps have one pixel (a classifier's features), else the pixels of a channel,
-//          for all channels of a block, which are then applied pixel by pixel.
+// Layout   One Philox call gives the random words of four consecutive indices, so words are drawn in runs of NCHW
+//          order: the channels of an image where maps have one pixel (a classifier's features), else the pixels of a
+//          channel, for all channels of a block, which are then applied pixel by pixel.
 // Traffic  8 bytes per number (12 to add).
 // Bound    arithmetic: 20 multiplications per Philox call, vectors of 8 calls.
 #include <cmath>

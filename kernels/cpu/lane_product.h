@@ -1,6 +1,5 @@
-// Matrix products whose elements are vectors of L channels: L products side by side, one a lane. In the
-// host's layout that is what "for every channel, all samples with all samples" comes to, without packing
-// channels apart, masks or sums across lanes.
+// Matrix products whose elements are vectors of L channels: L products at once, one per lane. In the host's layout this
+// computes "for every channel, all samples with all samples" without repacking channels, masks, or sums across lanes.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +17,7 @@ struct Strided {
     T* at(int64_t i, int64_t k) const { return data + i * row + k * step; }
 };
 
-// What a pair of elements adds to the sum.
+// The term that a pair of elements adds to the sum.
 struct Multiply {
     template <class V>
     static V term(const V& sum, const V& a, const V& b) {
@@ -32,7 +31,7 @@ struct SquareDifference {
     }
 };
 
-// Side of the tile of sums that stays in registers: with its two operands 24 of 32, or 15 of 16.
+// The side of the tile of sums in registers: with its operands it uses 24 of 32 registers, or 15 of 16.
 constexpr int kTileSide = kNativeLanes == 16 ? 4 : 3;
 
 // out(i,j) = sum_k term(a(i,k), b(j,k)) for i < R, j < C; added to out if kAdd.
@@ -63,7 +62,7 @@ template <int L, class Term, bool kAdd, int R, int C>
         for (int j = 0; j < C; ++j) store<L>(out.at(i, j), sum[i][j]);
 }
 
-// body(integral_constant of count), 1 <= count <= kTileSide
+// Calls body(std::integral_constant of count), 1 <= count <= kTileSide.
 template <class Body>
 inline void with_count(int count, const Body& body) {
     if (count == 1) body(std::integral_constant<int, 1>());
@@ -73,7 +72,7 @@ inline void with_count(int count, const Body& body) {
         if (count >= 4) body(std::integral_constant<int, 4>());
 }
 
-// The same for i < rows, j < columns.
+// The same for all i < rows, j < columns.
 template <int L, class Term, bool kAdd>
 void lane_product(
     int rows, int columns, int64_t depth, Strided<const float> a, Strided<const float> b, Strided<float> out) {

@@ -8,7 +8,7 @@
 
 namespace fp::cpu {
 
-// What one register of the machine compiled for holds.
+// The floats in one vector register of the target.
 constexpr int kNativeLanes = __BIGGEST_ALIGNMENT__ / sizeof(float);
 
 template <class T, int L>
@@ -27,8 +27,8 @@ template <int L>
 inline Floats<L> load(const float* p) {
     return *reinterpret_cast<const typename VectorOf<float, L>::in_memory*>(p);
 }
-// A load that stays one: gcc reads a plain one again at each use of the value, which an inner loop that is
-// short of loads cannot afford.
+// A load that the compiler does not repeat: gcc reloads a plain one at each use of the value, which is too slow in
+// inner loops that loads bound.
 template <int L>
 inline Floats<L> load_once(const float* p) {
     return *reinterpret_cast<const volatile typename VectorOf<float, L>::in_memory*>(p);
@@ -46,7 +46,7 @@ inline void store(double* p, const Doubles<L>& v) {
     *reinterpret_cast<typename VectorOf<double, L>::in_memory*>(p) = v;
 }
 
-// Small whole numbers, a byte each in memory.
+// Small integers, stored as bytes.
 template <int L>
 inline Ints<L> load(const uint8_t* p) {
     return __builtin_convertvector(*reinterpret_cast<const typename VectorOf<uint8_t, L>::in_memory*>(p), Ints<L>);
@@ -82,14 +82,14 @@ inline Floats<L> exp2(const Floats<L>& y) {
     return (Floats<L>)((Ints<L>)power + ((Ints<L>)shifted << 23));
 }
 
-// body(integral_constant of the block): what is inside the call knows it at compile time.
+// Calls body(std::integral_constant of the block), so that body has it at compile time.
 template <class Body>
 void with_block(int block, const Body& body) {
     FP_CHECK(block == 8 || block == 16, "channels in blocks of ", block, ", wants 8 or 16");
     block == 16 ? body(std::integral_constant<int, 16>()) : body(std::integral_constant<int, 8>());
 }
 
-// body(true_type or false_type, ...) for flags that an inner loop should not ask for.
+// Calls body(std::true_type or std::false_type), so that inner loops need not test the flag.
 template <class Body>
 void with_flag(bool flag, const Body& body) {
     flag ? body(std::true_type()) : body(std::false_type());

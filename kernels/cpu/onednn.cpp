@@ -33,7 +33,7 @@ dnnl::reorder make_reorder(const Desc& from, const Desc& to, bool add = false) {
     return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attributes));
 }
 
-// oneDNN 3 gave these other names, and its ReLU has no factor.
+// oneDNN 3 renamed these, and its ReLU has no scale factor.
 template <class D>
 memory::dims dims_of(const D& desc) {
     if constexpr (requires { desc.get_dims(); })

@@ -1,8 +1,8 @@
-// What the operations on oneDNN share: our layouts in its words, and primitives made once a shape.
+// What the ops on oneDNN share: descriptors of our layouts, and primitives that are created once per shape.
 //
-// oneDNN is told the stored channel counts, never the logical ones: padding is exact zero in all that it
-// reads, so it comes out exact zero in all that it writes, no primitive meets a channel tail, and an odd
-// width runs at the speed of the next multiple of the block.
+// oneDNN is given the stored channel counts, never the logical ones. Padding is exactly zero in all its inputs, so it
+// is exactly zero in all its outputs; no primitive has to handle a channel tail, and an odd width runs at the speed of
+// the next multiple of the block.
 #pragma once
 
 #include <dnnl.hpp>
@@ -24,12 +24,13 @@ Desc desc(const Map&);
 Desc desc(const Filter&);
 Desc vector_desc(int count);
 dnnl::memory::dims dims(const Desc&);
-Desc any(const Desc&);  // the same numbers in whatever layout oneDNN likes
+Desc any(const Desc&);  // the same sizes, in the layout that oneDNN chooses
 
-// Scratch comes from the caller.
+// The caller provides scratch memory.
 dnnl::primitive_attr attributes(bool sum = false, bool relu = false);
 
-// oneDNN 2 describes the operation first (Primitive::desc) and then the primitive; oneDNN 3 takes the same arguments in one step.
+// oneDNN 2 describes the operation first (Primitive::desc) and then the primitive; oneDNN 3 takes the same arguments in
+// one step.
 template <class Primitive, class... Arguments>
 typename Primitive::primitive_desc forward_desc(const dnnl::primitive_attr& attributes, const Arguments&... arguments) {
     if constexpr (requires { typename Primitive::desc; })
@@ -45,11 +46,11 @@ typename Primitive::primitive_desc backward_desc(const Forward& forward, const A
         return {engine(), arguments..., forward, attributes()};
 }
 
-// Copies between two layouts; goes through the plain one where oneDNN has no direct way (Winograd).
+// Copies between two layouts, through the plain layout where oneDNN has no direct reorder (Winograd).
 void reorder(const Desc& from, const void* source, const Desc& to, void* target);
 
-// One primitive ready to run on our layouts. Where it wants an argument in another layout the plan holds
-// the reorder too; the last argument is the output, the others are inputs.
+// A primitive that runs on our layouts. Where it needs an argument in another layout, the plan also has the reorder.
+// The last argument is the output, the others are inputs.
 class Plan {
 public:
     struct Argument {
@@ -58,10 +59,10 @@ public:
     };
     Plan(const dnnl::primitive_desc&, std::vector<Argument>);
 
-    // The primitive's own scratch, and a place for every argument that is reordered or added.
+    // The primitive's own scratch, and memory for every argument that is reordered or added.
     size_t scratch_bytes() const { return scratch_bytes_; }
     const std::string& implementation() const { return implementation_; }
-    // The layout the primitive takes its argument in.
+    // The layout in which the primitive takes an argument.
     const Desc& wanted(int id) const;
 
     // `pointers` in the order of the arguments.
@@ -83,11 +84,11 @@ private:
     size_t scratch_bytes_ = 0;
 };
 
-// oneDNN's reference loops are thousands of times slower and come without a warning.
+// oneDNN's reference implementations are thousands of times slower, and it selects them without a warning.
 bool is_reference(const dnnl::primitive_desc&);
 
-// The plan of a key, made at the first call and kept for the life of the process. Thread-safe. Plans
-// divide their work when they are made, so the number of threads becomes part of the key.
+// The plan for a key, created at the first call and kept until the process ends. Thread-safe. A plan divides its work
+// among threads when it is created, so the number of threads is part of the key.
 using Key = std::vector<int>;
 Key key_of(std::initializer_list<int> what, const Map& x, const Filter& w, const Map& y);
 const Plan& cached(Key, const std::function<Plan()>& make);

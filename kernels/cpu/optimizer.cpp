@@ -4,7 +4,7 @@
 //   adamw        w -= lr decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //                w -= lr mhat / (sqrt(vhat) + eps),  mhat = m / (1 - beta1^step), vhat = v / (1 - beta2^step)
 //   blend        average = keep average + (1 - keep) w
-//   sum_squares  sum = sum g^2, in double: the sums of 256 runs, whose length depends on the count alone, then their sum
+//   sum_squares  sum = sum g^2, in double: in 256 runs, whose length depends on the count alone, then over the runs
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //
 // Traffic  bytes per number: sgd 20, adamw 28, blend 12, sum_squares 4.

@@ -1,6 +1,6 @@
-// How the host's kernels share out work. The pieces are fixed by the problem, never by the number of
-// threads, so a sum over pieces has the same bits on every machine; they are small and handed out one by
-// one, so a thread that loses its core holds up little.
+// How the host's kernels divide work. The pieces depend on the problem, never on the number of threads, so that a sum
+// over pieces has the same bits on every machine. They are small and assigned one by one, so that a thread that loses
+// its core delays little.
 #pragma once
 
 #include <algorithm>
@@ -10,10 +10,10 @@
 
 namespace fp::cpu {
 
-// Elements of one piece of a flat pass: 128 KB of float, a fraction of the second-level cache.
+// Elements per piece of a flat loop: 128 KB of floats, a fraction of the L2 cache.
 constexpr int64_t kPiece = 1 << 15;
 
-// body(first, last) for the pieces of [0, count).
+// Calls body(first, last) for the pieces of [0, count).
 template <class Body>
 void for_pieces(int64_t count, const Body& body) {
     const int64_t pieces = ceil_div(count, kPiece);

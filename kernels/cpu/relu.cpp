@@ -1,7 +1,7 @@
 // y = max(x, 0), NaN stays NaN      dx = 0 where y <= 0, else dy
 //
 // Layout   any: padding is zero and stays zero, so a map is one flat run of stored numbers.
-// Traffic  forward 8 bytes a number, backward 12 (16 to add).
+// Traffic  forward 8 bytes per number, backward 12 (16 to add).
 // Bound    memory.
 #include "kernels/cpu/parallel.h"
 #include "kernels/kernels.h"

@@ -16,8 +16,8 @@
 // Tiles    32 x 32 pairs, those above the diagonal only; each adds to the sums of its rows and of its columns. One pass
 //          over the tiles serves all label sets.
 // Sums     float within a tile, double across tiles, in a fixed order.
-// Shift    Where e^{-d/T} cannot leave float's range (cosine, T >= 0.025) the sums are of e^{-d/T}. Elsewhere each sum is
-//          of e^{(m - d)/T}, where m is the smallest d so far.
+// Shift    Where e^{-d/T} cannot leave float's range (cosine, T >= 0.025) the sums are of e^{-d/T}. Elsewhere each sum
+//          is of e^{(m - d)/T}, where m is the smallest d so far.
 // Threads  one thread per group of channels; scratch has room for as many threads as OpenMP may start.
 // Bound    arithmetic: C N^2 D / 2 multiply-adds and C N^2 / 2 exponentials forward.
 #include <omp.h>

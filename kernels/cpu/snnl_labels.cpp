@@ -5,7 +5,7 @@
 namespace fp::cpu {
 namespace {
 
-constexpr int64_t kUnknown = -1;  // no known sample's key: labels are not negative
+constexpr int64_t kUnknown = -1;  // differs from all keys of known labels, which are not negative
 
 int64_t key(int32_t stratum, int32_t label) { return int64_t(stratum) << 32 | uint32_t(label); }
 
@@ -27,7 +27,7 @@ Partition SnnlLabels::operator[](int partition) const {
     return {part_ + first, others_ + first, whole_[partition] != 0};
 }
 
-// The partition of the samples by key_: a part's number is the place of its first key in sorted order.
+// The partition of the samples by key_. The number of a part is the index of its first key in sorted order.
 int SnnlLabels::add_partition() {
     int32_t* part = part_ + int64_t(partitions_) * samples_;
     int32_t* others = others_ + int64_t(partitions_) * samples_;
@@ -64,7 +64,7 @@ void SnnlLabels::fill(const int32_t* labels, const int32_t* strata) {
         near_[set] = near;
         for (int earlier = 0; earlier < set && near_[set] == near; ++earlier)
             if (equal(near_[earlier], near)) near_[set] = near_[earlier];
-        if (near_[set] != near) --partitions_;  // there already: its place is free again
+        if (near_[set] != near) --partitions_;  // an equal one exists: the new one is dropped
     }
 }
 

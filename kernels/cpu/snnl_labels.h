@@ -1,6 +1,7 @@
-// Which pairs of samples count, for any number of label sets. A set asks for two sums over the others of a
-// sample: over its near ones (known, of its stratum) and over those of its label too. Both are "the others
-// of my part" for a partition of the samples, and sets with the same unknowns share their near partition.
+// Which pairs of samples count, for any number of label sets. Each set needs two sums over the other samples: over the
+// near ones (with a known label, of the same stratum) and over those that also have the same label. Both are "the other
+// samples of my part" in a partition of the samples. Sets with the same unknown labels share the partition for near
+// samples.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 namespace fp::cpu {
 
 struct Partition {
-    const int32_t* part;    // two samples count for each other if their parts are equal
-    const int32_t* others;  // how many others the sample's part has; 0 where its label is unknown
+    const int32_t* part;    // of each sample; a pair counts if the parts are equal
+    const int32_t* others;  // how many other samples are in the sample's part; 0 where its label is unknown
     bool whole;             // there is only one part
 };
 

@@ -1,5 +1,5 @@
-// For every sample the sum of e^{-d/T} over the others of its part, where it cannot leave float's range; else
-// that of e^{(m - d)/T}, m being the smallest distance so far. snnl.cpp says what the parts are.
+// For every sample the sum of e^{-d/T} over the other samples of its part, or, where that could leave float's range, of
+// e^{(m - d)/T}, where m is the smallest distance so far. (Parts: snnl_labels.h.)
 #pragma once
 
 #include <limits>
@@ -17,7 +17,7 @@ inline bool is_bounded(const SnnlShape& s) { return s.distance == Distance::cosi
 
 // Bounded
 
-// e^{(u.u - 1)/T} in place of u.u, for kStrip rows from the first pair's column on; 0 for what is no pair.
+// Replaces u.u by e^{(u.u - 1)/T} in kStrip rows, from the column of the first pair on; 0 for what is not a pair.
 template <int L>
 void exponentiate(const Tile& t, float scale, float* strip) {
     for (int i = 0; i < kStrip; ++i) {
@@ -52,7 +52,8 @@ void add_strip(const Tile& t, const float* strip, const int32_t* part, double* s
     }
 }
 
-// A strip at a time while its pairs are in the first-level cache; deep samples take the whole tile first.
+// Processes one strip at a time, while its pairs are in the L1 cache; with deep samples all pairs of the tile come
+// first.
 template <int L>
 void add_bounded(const SnnlShape& s, const SnnlLabels& labels, const Workspace<L>& w, const Tile& tile) {
     const auto scale = float(kLog2e / s.temperature);

@@ -12,12 +12,12 @@ namespace fp::cpu {
 
 constexpr float kSmallestNorm = 1e-12f;
 constexpr int kTile = 32;   // samples along a tile's side
-constexpr int kDepth = 64;  // numbers of a sample that a tile takes at once: 64 samples of them fit in L2
+constexpr int kDepth = 64;  // numbers of a sample processed at once: those of 64 samples fit in L2
 constexpr int kStrip = 4;   // rows of a tile whose sums stay in registers
 
 using Distance = SnnlShape::Distance;
 
-// What a thread needs for a group of L channels. Arrays over samples hold a vector for each.
+// The memory of a thread for a group of L channels. Arrays over samples hold one vector per sample.
 template <int L>
 struct Workspace {
     int64_t stride;       // of a sample in `rows`: an odd number of vectors, so that samples do not meet in
@@ -45,7 +45,7 @@ struct Workspace {
     float* in_tile(int i, int j) const { return tile + (i * kTile + j) * L; }
 };
 
-// Copies a group's channels sample by sample; for the cosine, at length 1.
+// Copies the channels of a group, sample by sample; for cosine as unit vectors.
 template <int L>
 void take_rows(const SnnlShape& s, const float* x, int64_t first_element, const Workspace<L>& w) {
     const int64_t image = s.x.stored_c() * s.x.pixels();
@@ -68,12 +68,12 @@ void take_rows(const SnnlShape& s, const float* x, int64_t first_element, const 
         }
         for (int64_t i = 0; i < s.d(); ++i)
             store<L>(to + i * L,
-                     load<L>(from + i * s.x.block) / divisor);  // one number's unit is exactly 1
+                     load<L>(from + i * s.x.block) / divisor);  // with d = 1 exactly 1 or -1
         store<L>(w.norm + n * L, norm);
     }
 }
 
-// A block of pairs: samples a .. a + rows - 1 with samples b .. b + columns - 1, and of those only i < j.
+// A tile of pairs: samples a .. a + rows - 1 with samples b .. b + columns - 1, of which only pairs i < j count.
 struct Tile {
     int a, b, rows, columns;
     int first_column(int i) const { return std::max(0, a + i + 1 - b); }
@@ -88,7 +88,7 @@ void for_tiles(int samples, const Body& body) {
             body(Tile{a, b, std::min(kTile, samples - a), std::min(kTile, samples - b)});
 }
 
-// u_i.u_j or |x_i - x_j|^2 of a tile's pairs (and of some that are none, next to the diagonal).
+// u_i.u_j or |x_i - x_j|^2 of a tile's pairs (and, next to the diagonal, of some pairs that do not count).
 template <int L>
 void take_pairs(const SnnlShape& s, const Workspace<L>& w, const Tile& tile, float* out) {
     const int64_t chunks = ceil_div(s.d(), kDepth), chunk = ceil_div(s.d(), chunks);

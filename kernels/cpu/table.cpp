@@ -1,7 +1,7 @@
-// The host's table: float32, channels in the blocks that oneDNN is fastest with on this processor.
+// The host's table: float32, channels in the blocks with which oneDNN is fastest on this processor.
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include "kernels/host_order.h"
+#include "kernels/host_streams.h"
 #include "kernels/kernels.h"
 
 namespace fp::cpu {
@@ -43,7 +43,7 @@ constexpr Kernels table{.name = "cpu",
                         .image_block = image_block,
                         .filter = filter,
                         .memory = memory,
-                        .order = host_order,
+                        .streams = host_streams,
                         .conv = conv,
                         .linear = linear,
                         .batchnorm = batchnorm,

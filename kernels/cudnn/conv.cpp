@@ -1,10 +1,10 @@
-// Convolutions by cuDNN's graphs. The first call for a shape and pass times the plans that cuDNN's heuristics propose and
-// keeps the fastest. Inference is one graph of convolution, bias, residual and ReLU, with float32 between them; where
-// cuDNN has no such plan, it is a convolution and a kernel of ours (elementwise.cu).
+// Convolutions by cuDNN's graphs. The first call for a shape and pass times the plans that cuDNN's heuristics propose
+// and keeps the fastest. Inference is one graph of convolution, bias, residual and ReLU, with float32 between them;
+// where cuDNN has no such plan, it is a convolution and a kernel of ours (elementwise.cu).
 //
 // cuDNN gets filters with as many rows as the output has stored channels, the rows after the logical ones zero, so that
-// both maps are packed. That takes a copy where the two counts differ, and in bf16. The copy is in the caller's scratch;
-// the plans' workspace belongs to graph.h.
+// both maps are packed. That takes a copy where the two counts differ, and in bf16. The copy is in the caller's
+// scratch; the plans' workspace belongs to graph.h.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -102,7 +102,8 @@ const ConvPlan& plan_of(const ConvShape& s, Pass pass, cudnnHandle_t cudnn, cons
 std::shared_ptr<const ConvPlan> choose(const ConvShape& s, Pass pass, const Finish& finish, cudnnHandle_t cudnn) {
     std::optional<ConvPlan> plan = search(s, pass, finish, cudnn);
     if (finish.any()) {
-        // A separate finish is one more pass over the map; a fused plan must be faster than convolution and pass together.
+        // A separate finish is one more pass over the map; a fused plan must be faster than convolution and pass
+        // together.
         const ConvPlan& plain = plan_of(s, pass, cudnn);
         const double apart = plain.plan.seconds() + finish_seconds(s.y(), finish);
         if (!plan || apart < plan->plan.seconds()) return {std::shared_ptr<const ConvPlan>(), &plain};
@@ -115,7 +116,8 @@ std::shared_ptr<const ConvPlan> choose(const ConvShape& s, Pass pass, const Fini
     return std::make_shared<const ConvPlan>(std::move(*plan));
 }
 
-// ---- scratch: the filter's copy or its gradient; then dx before it is added, or the ones of the bias gradient's product
+// ---- scratch: the filter's copy or its gradient; then dx before it is added, or the ones of the bias gradient's
+// product
 
 size_t behind_filter(const FilterSizes& f) { return size_t(round_up(f.bytes(), kAlign)); }
 size_t scratch_bytes(const ConvShape& s) {

@@ -218,6 +218,40 @@ void OperationGraph::pointwise(cudnnPointwiseMode_t mode, int x, std::optional<i
     operation.finalize("pointwise operation of a graph");
 }
 
+std::optional<Plan> Plan::timed(Descriptor configuration,
+                                std::string name,
+                                const std::vector<Placed>& tensors,
+                                cudnnHandle_t cudnn,
+                                cudaStream_t stream) {
+    Descriptor made(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    made.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, cudnn)
+        .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+    if (made.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
+    int64_t bytes = 0, count = 0;
+    check(cudnnBackendGetAttribute(made.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
+                                   &bytes),
+          "a plan's workspace");
+    if (size_t(bytes) > kMostWorkspace) return {};
+    Plan plan(std::move(made), std::move(configuration), size_t(bytes), std::move(name));
+    const SearchBuffer workspace(size_t(bytes), stream);
+    if (bytes > 0 && !workspace.data()) return {};
+    if (plan.try_run(tensors, workspace.data(), cudnn) != CUDNN_STATUS_SUCCESS) return {};
+    check(cudaStreamSynchronize(stream), plan.name().c_str());
+    const Stopwatch watch;
+    float least = 0;
+    for (int i = 0; i < kTimedRuns; ++i) {
+        check(cudaEventRecord(watch.from, stream), "event");
+        check(plan.try_run(tensors, workspace.data(), cudnn), plan.name().c_str());
+        check(cudaEventRecord(watch.until, stream), "event");
+        check(cudaEventSynchronize(watch.until), plan.name().c_str());
+        float now = 0;
+        check(cudaEventElapsedTime(&now, watch.from, watch.until), "event");
+        least = i == 0 ? now : std::min(least, now);
+    }
+    plan.seconds_ = least / 1e3;
+    return plan;
+}
+
 std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
     std::vector<cudnnBackendDescriptor_t> operations;
     for (const Descriptor& o : operations_) operations.push_back(o.get());
@@ -236,10 +270,8 @@ std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
         FP_REQUIRE(data, Exit::device, "cudnn: no memory for a search of plans: ", bytes_[i], " bytes");
         tensors.emplace_back(int(i) + 1, data);
     }
-    const Stopwatch watch;
 
     std::optional<Plan> best;
-    float least = 0;
     std::set<std::string> tried;
     for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
         if (mode == CUDNN_HEUR_MODE_FALLBACK && best) break;
@@ -247,34 +279,8 @@ std::optional<Plan> OperationGraph::fastest(cudnnHandle_t cudnn) const {
             const Descriptor engine = engine_of(config);
             std::string name = name_of(engine, config);
             if (!is_allowed(engine) || !tried.insert(name).second) continue;
-            Descriptor made(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-            made.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, cudnn)
-                .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
-            if (made.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
-            int64_t bytes = 0, count = 0;
-            check(cudnnBackendGetAttribute(made.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
-                                           &count, &bytes),
-                  "a plan's workspace");
-            if (size_t(bytes) > kMostWorkspace) continue;
-            Plan plan(std::move(made), std::move(config), size_t(bytes), std::move(name));
-            const SearchBuffer workspace(size_t(bytes), stream);
-            if (bytes > 0 && !workspace.data()) continue;
-            if (plan.try_run(tensors, workspace.data(), cudnn) != CUDNN_STATUS_SUCCESS) continue;
-            check(cudaStreamSynchronize(stream), plan.name().c_str());
-            float fastest = 0;
-            for (int i = 0; i < kTimedRuns; ++i) {
-                check(cudaEventRecord(watch.from, stream), "event");
-                check(plan.try_run(tensors, workspace.data(), cudnn), plan.name().c_str());
-                check(cudaEventRecord(watch.until, stream), "event");
-                check(cudaEventSynchronize(watch.until), plan.name().c_str());
-                float now = 0;
-                check(cudaEventElapsedTime(&now, watch.from, watch.until), "event");
-                fastest = i == 0 ? now : std::min(fastest, now);
-            }
-            if (best && fastest >= least) continue;
-            least = fastest;
-            best = std::move(plan);
-            best->seconds_ = fastest / 1e3;
+            auto plan = Plan::timed(std::move(config), std::move(name), tensors, cudnn, stream);
+            if (plan && (!best || plan->seconds_ < best->seconds_)) best = std::move(plan);
         }
     }
     return best;

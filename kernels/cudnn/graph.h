@@ -77,6 +77,9 @@ private:
           workspace_(workspace),
           name_(std::move(name)) {}
     cudnnStatus_t try_run(const std::vector<Placed>&, void* workspace, cudnnHandle_t) const;
+    // The plan of an engine configuration, timed on `tensors`; empty where it cannot run.
+    static std::optional<Plan> timed(
+        Descriptor configuration, std::string name, const std::vector<Placed>& tensors, cudnnHandle_t, cudaStream_t);
 
     Descriptor plan_, configuration_;
     size_t workspace_;

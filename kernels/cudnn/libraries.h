@@ -35,7 +35,7 @@ struct Libraries {
 
     Type activation() const { return own->activation; }
     cudnnDataType_t data_type() const { return activation() == Type::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
-    cudaStream_t native(Stream s) const { return static_cast<cudaStream_t>(own->order.native(s)); }
+    cudaStream_t native(Stream s) const { return static_cast<cudaStream_t>(own->streams.native(s)); }
     cudnnHandle_t on(Stream s) const {
         check(cudnnSetStream(cudnn, native(s)), "stream");
         return cudnn;

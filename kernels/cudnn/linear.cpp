@@ -4,7 +4,8 @@
 //   backward_data    dx (n,l) = dy (n,k) w (k,l)
 //   backward_filter  dw (k,l) = dy (n,k)^T x (n,l)
 //
-// In bf16 the weight is first converted, into scratch; dw is float32. A bias gradient is a product with a vector of ones.
+// In bf16 the weight is first converted, into scratch; dw is float32. A bias gradient is a product with a vector of
+// ones.
 #include "kernels/cudnn/libraries.h"
 
 namespace fp::cudnn {

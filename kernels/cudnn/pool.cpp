@@ -1,5 +1,5 @@
-// Pooling by cuDNN: max pooling in inference, and the global mean. cuDNN's max pooling does not return argmax, which our
-// backward reads, so training uses our own kernels.
+// Pooling by cuDNN: max pooling in inference, and the global mean. cuDNN's max pooling does not return argmax, which
+// our backward reads, so training uses our own kernels.
 #include "kernels/cudnn/libraries.h"
 
 namespace fp::cudnn {

@@ -61,7 +61,7 @@ const fp::Kernels* fairprune_cudnn_table(const fp::Kernels* own, fp::Precision p
                               .image_block = own->image_block,
                               .filter = own->filter,
                               .memory = own->memory,
-                              .order = own->order,
+                              .streams = own->streams,
                               .graph = own->graph,
                               .ranges = own->ranges,
                               .conv = cudnn::conv,

@@ -1,4 +1,4 @@
-// The CUDA kernels on the machine that plays a GPU, over the host's memory.
+// The table of the CUDA kernels on the emulated GPU, with the host's memory.
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -18,19 +18,19 @@ namespace {
 constexpr size_t kAlignment = 256;  // cudaMalloc's
 
 void* alloc(size_t bytes) {
-    refuse_while_noting("memory was asked for");
+    refuse_while_capturing("memory was allocated");
     const int64_t whole = round_up(int64_t(bytes ? bytes : 1), kAlignment);
     void* block = std::aligned_alloc(kAlignment, size_t(whole));
     if (!block) throw std::bad_alloc();
     return block;
 }
 void release(void* block) {
-    if (block && noting()) return release_while_noting(block);
+    if (block && capturing()) return release_while_capturing(block);
     finish_quietly();
     std::free(block);
 }
 void* alloc_host(size_t bytes) {
-    refuse_while_noting("memory was asked for");
+    refuse_while_capturing("memory was allocated");
     return alloc_pinned(bytes);
 }
 void release_host(void* block) {
@@ -41,13 +41,13 @@ void copy(void* to, const void* from, size_t bytes, Stream s) {
     give(s, [=] { std::memcpy(to, from, bytes); });
 }
 void copy_in(void* device, const void* host, size_t bytes, Stream s) {
-    refuse_while_noting("something was copied in");
-    if (runs_at_once() || is_pinned(host)) return copy(device, host, bytes, s);
+    refuse_while_capturing("the host copied to the device");
+    if (is_immediate() || is_pinned(host)) return copy(device, host, bytes, s);
     const auto* first = static_cast<const char*>(host);
     give(s, [device, now = std::vector<char>(first, first + bytes)] { std::memcpy(device, now.data(), now.size()); });
 }
 void copy_out(void* host, const void* device, size_t bytes, Stream s) {
-    refuse_while_noting("the host waited for a copy");
+    refuse_while_capturing("the host waited for a copy");
     copy(host, device, bytes, s);
     finish(s);
 }
@@ -59,7 +59,7 @@ void zero(void* device, size_t bytes, Stream s) {
     give(s, [=] { std::memset(device, 0, bytes); });
 }
 void synchronize(Stream s) {
-    refuse_while_noting("the host waited");
+    refuse_while_capturing("the host waited");
     finish(s);
 }
 
@@ -74,7 +74,7 @@ constexpr Memory memory{.alloc = alloc,
                         .zero = zero,
                         .synchronize = synchronize};
 
-constinit const Tables tables{Host{"emulated", memory, order, &graph}};
+constinit const Tables tables{Host{"emulated", memory, streams, &graph}};
 
 }  // namespace
 

@@ -1,7 +1,7 @@
-// What the tensor memory unit (TMA) is told of an array in global memory. The GPU build encodes it, the
-// emulated one follows it. Elements are bf16; in shared memory they lie in rows of 128 bytes whose eight
-// 16-byte chunks are exchanged by the row's number modulo 8 ("128-byte swizzle"), and what lies outside the
-// array arrives as zeros. A box narrower than a row leaves the rest of each row as it was.
+// The description of an array in global memory for the tensor memory accelerator (TMA). The GPU build encodes it; the
+// emulated machine interprets it. Elements are bf16. In shared memory a copy writes rows of 128 bytes whose eight
+// 16-byte chunks are permuted by the row's number modulo 8 ("128-byte swizzle"); elements outside of the array arrive
+// as zeros. A box narrower than a row leaves the rest of each row unchanged.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,16 @@ struct TensorMapSpec {
     int rank = 0;
     int64_t size[kMostRank] = {};    // elements, the fastest dimension first
     int64_t stride[kMostRank] = {};  // elements from one index to the next; the first is 1
-    // Rows may overlap (stride[1] < size[0]). cuda.h forbids it; the driver of an H200 accepted it. No kernel sets this,
-    // only tests do.
+    // Rows may overlap (stride[1] < size[0]). cuda.h forbids it; the driver of an H200 accepted it. No kernel sets
+    // this, only tests do.
     bool overlapping = false;
 
-    // Tiled: a copy brings box[0] x box[1] x .. elements from a corner on.
+    // Tiled: a copy loads box[0] x box[1] x .. elements from a corner on.
     int box[kMostRank] = {};
 
-    // im2col, of (C, W, H, N): a copy brings `pixels` pixels of 64 channels. They are the places of the box
-    // [lower, size + upper) of each sample, every `step`th, in the order w, h, n, from a given one on, and
-    // each is read at a given offset (a filter's tap).
+    // im2col, of an array (C, W, H, N): a copy loads 64 channels of `pixels` positions. The positions are every
+    // `step`th of the box [lower, size + upper) of each sample, in the order w, h, n, from a given one on; each is read
+    // at a given offset (that of a filter's tap).
     bool im2col = false;
     int pixels = 0;
     int lower[2] = {}, upper[2] = {};  // w, h
@@ -42,7 +42,7 @@ struct TensorMapSpec {
     constexpr int row() const { return im2col ? kRow : box[0]; }  // elements that arrive in each
     constexpr int bytes() const { return rows() * row() * 2; }
 
-    // What the unit cannot do (cuda.h: cuTensorMapEncodeTiled and cuTensorMapEncodeIm2col).
+    // Checks the limits of TMA (cuda.h: cuTensorMapEncodeTiled and cuTensorMapEncodeIm2col).
     void check() const {
         FP_CHECK(rank >= (im2col ? 4 : 2) && rank <= kMostRank, "tensor map: rank ", rank);
         FP_CHECK(reinterpret_cast<uintptr_t>(base) % 16 == 0, "tensor map: a misaligned array");

@@ -67,7 +67,8 @@ struct Conv {
 
     // Rounds the `count` weights from w on into `rounded`, 2 bytes each, in one launch. Until the calling thread's next
     // call, convolutions and linear layers that this thread starts with a filter among those weights read the rounded
-    // copy instead. The caller ends this with count 0 before the weights change. Null where weights are used as they are.
+    // copy instead. The caller ends this with count 0 before the weights change. Null where weights are used as they
+    // are.
     void (*keep_rounded)(const par* w, int64_t count, void* rounded, Stream) = nullptr;
 };
 

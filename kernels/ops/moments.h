@@ -1,6 +1,6 @@
 // Partial batch statistics, written by a convolution for the batch norm that follows it, which then does not read the
-// convolution's output for them: per stored channel and chunk of pixels, the mean and the sum of squared deviations from
-// it, of the values as stored. float32, [c][2][chunk].
+// convolution's output for them: per stored channel and chunk of pixels, the mean and the sum of squared deviations
+// from it, of the values as stored. float32, [c][2][chunk].
 #pragma once
 
 #include <cstddef>
@@ -39,7 +39,8 @@ struct Moments {
         const size_t counts = rows.padded() ? 1 : 0;
         return size_t(chunks(m, rows)) * (2 * size_t(m.stored_c()) + counts) * sizeof(float);
     }
-    // The number of pixels in each chunk, stored after the moments; null where every chunk but the last holds rows.count.
+    // The number of pixels in each chunk, stored after the moments; null where every chunk but the last holds
+    // rows.count.
     float* counts(const Map& m) const {
         if (!rows.padded()) return nullptr;
         return static_cast<float*>(data) + 2 * chunks(m, rows) * m.stored_c();

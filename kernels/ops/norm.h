@@ -10,9 +10,9 @@
 
 namespace fp {
 
-// y = relu(gamma (x - mean) rstd + beta + residual), each channel with its own mean and rstd = 1 / sqrt(var + eps). ReLU
-// and residual are optional (BatchNormShape). gamma, beta, mean, rstd and the running statistics are vectors with one
-// number per channel.
+// y = relu(gamma (x - mean) rstd + beta + residual), each channel with its own mean and rstd = 1 / sqrt(var + eps).
+// ReLU and residual are optional (BatchNormShape). gamma, beta, mean, rstd and the running statistics are vectors with
+// one number per channel.
 //
 // With m = n h w, g = dy where ReLU passes the gradient and 0 elsewhere, and xhat = (x - mean) rstd:
 //   dresidual = g      dgamma = sum g xhat      dbeta = sum g
@@ -80,8 +80,8 @@ struct BatchNorm {
     // of y. Null where a backend has no such mask.
     size_t (*bits_bytes)(const BatchNormShape&) = nullptr;
 
-    // train_on_moments with ReLU, followed by max pooling, in one kernel: the normalised map is not stored. `pools` says
-    // which shapes are supported; it and the other three are null where a backend has no such kernel.
+    // train_on_moments with ReLU, followed by max pooling, in one kernel: the normalised map is not stored. `pools`
+    // says which shapes are supported; it and the other three are null where a backend has no such kernel.
     bool (*pools)(const BatchNormShape&, const MaxPoolShape&) = nullptr;
     size_t (*pool_scratch_bytes)(const BatchNormShape&, const MaxPoolShape&) = nullptr;
     struct TrainPool {

@@ -20,8 +20,8 @@ struct GradientScale {
     }
 };
 
-// Settings of one step. g is first multiplied by `scale` (gradient accumulation), or by `clipped->factor` where `clipped`
-// is given.
+// Settings of one step. g is first multiplied by `scale` (gradient accumulation), or by `clipped->factor` where
+// `clipped` is given.
 //   sgd    g += decay w;  v = momentum v + g;  w -= lr (nesterov ? g + momentum v : v)
 //   adamw  w -= lr decay w;  m, v = running means of g, g^2;  w -= lr mhat / (sqrt(vhat) + eps)
 struct SgdStep {

@@ -93,8 +93,8 @@ void infer(const BatchNormShape& shape, const BatchNorm::Infer& args, Stream) {
     zero_padding(view<T>(shape.x, args.y));
 }
 
-// `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen. mean(c) and rstd(c) give the statistics; `of_batch` says
-// that they depend on x.
+// `args` is a BatchNorm::Backward or a BatchNorm::BackwardFrozen. mean(c) and rstd(c) give the statistics; `of_batch`
+// says that they depend on x.
 template <class T, class Args, class Mean, class Rstd>
 void differentiate(const BatchNormShape& shape, const Args& args, const Mean& mean, const Rstd& rstd, bool of_batch) {
     const BatchNorm::Gradients& to = args.to;

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <new>
 
-#include "kernels/host_order.h"
+#include "kernels/host_streams.h"
 #include "kernels/kernels.h"
 
 namespace fp::reference {
@@ -60,7 +60,7 @@ constexpr Kernels table_f32{.name = "reference",
                             .image_block = plain,
                             .filter = plain_filter,
                             .memory = memory,
-                            .order = host_order,
+                            .streams = host_streams,
                             .conv = conv_f32,
                             .linear = linear_f32,
                             .batchnorm = batchnorm_f32,
@@ -81,7 +81,7 @@ constexpr Kernels table_f64{.name = "reference_f64",
                             .image_block = plain,
                             .filter = plain_filter,
                             .memory = memory,
-                            .order = host_order,
+                            .streams = host_streams,
                             .conv = conv_f64,
                             .linear = linear_f64,
                             .batchnorm = batchnorm_f64,
@@ -95,26 +95,13 @@ constexpr Kernels table_f64{.name = "reference_f64",
                             .optimizer = optimizer_f64,
                             .snnl = snnl_f64};
 
-constexpr Kernels table_blocked{.name = "reference_blocked",
-                                .activation = Type::f32,
-                                .parameter = Type::f32,
-                                .block = blocked,
-                                .image_block = plain,
-                                .filter = blocked_filter,
-                                .memory = memory,
-                                .order = host_order,
-                                .conv = conv_f32,
-                                .linear = linear_f32,
-                                .batchnorm = batchnorm_f32,
-                                .relu = relu_f32,
-                                .add = add_f32,
-                                .maxpool = maxpool_f32,
-                                .avgpool = avgpool_f32,
-                                .dropout = dropout_f32,
-                                .loss = loss_f32,
-                                .image = image_f32,
-                                .optimizer = optimizer_f32,
-                                .snnl = snnl_f32};
+constexpr Kernels table_blocked = [] {
+    Kernels table = table_f32;
+    table.name = "reference_blocked";
+    table.block = blocked;
+    table.filter = blocked_filter;
+    return table;
+}();
 
 }  // namespace
 

@@ -5,8 +5,8 @@
 
 namespace fp::reference {
 
-// Below this many multiply-adds or elements a loop runs on one thread. Threads never change the order of
-// a sum: each output belongs to one of them.
+// Loops of fewer multiply-adds or elements run on one thread. Threads do not change the order of a sum: one thread
+// computes each output.
 constexpr double kWorthThreads = 1 << 22;
 
 template <class T>
@@ -45,7 +45,7 @@ void put(T& slot, double value, Write write) {
     slot = T(write == Write::add ? double(slot) + value : value);
 }
 
-// body(n, c, h, w) for every logical element. Runs of one (n, c) stay on one thread.
+// Calls body(n, c, h, w) for every logical element. One thread processes all elements of an (n, c).
 template <class Body>
 void for_each(const Map& m, const Body& body) {
 #pragma omp parallel for collapse(2) if (double(m.logical()) > kWorthThreads)

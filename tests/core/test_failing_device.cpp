@@ -1,4 +1,4 @@
-// What is left of a step, and of a program, when the device refuses a graph or fails.
+// The state of a step, and of a program, after the device has refused a graph or failed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -94,7 +94,7 @@ TEST(FailingDevice, what_a_capture_refuses_is_named_and_is_done_call_by_call) {
     std::cerr.rdbuf(old);
     EXPECT_EQ(runs, 5);
     EXPECT_EQ(session.replays(), 0);
-    EXPECT_THAT(err.str(), HasSubstr("memory was asked for"));
+    EXPECT_THAT(err.str(), HasSubstr("memory was allocated"));
     EXPECT_EQ(count(err.str(), "\n"), 1u) << err.str();
     EXPECT_EQ(FailingDevice::graphs, 0);
 }

@@ -1,4 +1,4 @@
-// Norms that run with what is around them, on the machine that plays a GPU in bf16, against the same network op
+// Norms that run with what is around them, on the emulated GPU in bf16, against the same network op
 // after op, and against float32's plain loops: whoever reads the tape finds the same layers, parameters, channel
 // groups, gradients, statistics, scores and penalties.
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Weights that are rounded once a step: the bits of rounding them at each use, whatever happens between steps.
+// Weights that are rounded once per step give the bits of rounding them at each use, whatever happens between steps.
 #include "engine/core/rounded_weights.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ Kernels with(const Conv& conv) {
             .image_block = k.image_block,
             .filter = k.filter,
             .memory = k.memory,
-            .order = k.order,
+            .streams = k.streams,
             .graph = k.graph,
             .ranges = k.ranges,
             .conv = conv,
@@ -105,7 +105,7 @@ TEST(RoundedWeights, StepsHaveTheBitsOfRoundingAtEachUse) {
     rounded = ended = 0;
     const Outcome once = train(once_a_step());
     EXPECT_GT(once.replays, 0);
-    // Of 20 steps those are counted that are not replays, and the captures; each ends what it began.
+    // Counts the steps of 20 that are not replays, and the captures; each ends with count 0 what it began.
     EXPECT_EQ(rounded, ended);
     EXPECT_GE(rounded, 20 - int(once.replays));
     EXPECT_LT(rounded, 20 + int(once.replays));

@@ -1,4 +1,4 @@
-// Steps that are noted once and launched whole, on the machine that plays a GPU.
+// Steps that are captured once and replayed, on the emulated GPU.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,14 +25,14 @@ using testing::kClasses;
 using testing::kSide;
 using testing::thin_network;
 
-const Kernels& noting() { return kernels(Backend::emulated); }
+const Kernels& emulated_device() { return kernels(Backend::emulated); }
 Kernels without_graphs(const Kernels& from) {
     Kernels k = from;
     k.graph = nullptr;
     return k;
 }
 const Kernels& plain() {
-    static const Kernels table = without_graphs(noting());
+    static const Kernels table = without_graphs(emulated_device());
     return table;
 }
 
@@ -86,10 +86,10 @@ TEST_P(Steps, launched_whole_have_the_bits_of_steps_that_are_not) { expect_same_
 
 TEST_P(Steps, whose_gradients_are_added_up_are_captured_apart) { expect_same_bits(12, 3, 1); }
 
-// A norm behind a convolution is told its statistics, on the way out of the matrix product; as a row of its own it
+// A norm behind a convolution gets its statistics from the epilogue of the matrix product; as a row of its own it
 // reads them. Rounding aside they are the same, and one reading of every convolution's output is saved.
 TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
-    const Kernels& k = noting();
+    const Kernels& k = emulated_device();
     const auto net = thin_network(k);
     Session session(*net);
     DeviceInput input(k, {.image_size = kSide});
@@ -112,9 +112,9 @@ TEST(Session, norms_are_told_their_statistics_by_the_convolution) {
     EXPECT_THAT(told, ::testing::Pointwise(::testing::FloatNear(1e-4f), read));
 }
 
-// A part that works on the host too takes the whole step with it.
+// With a part that also runs on the host, the whole step runs call by call.
 TEST(Session, a_step_in_which_the_host_works_is_never_captured) {
-    const auto net = thin_network(noting());
+    const auto net = thin_network(emulated_device());
     Session session(*net);
     StepGraph graph(session, StepGraph::Reads::parameters);
     int device = 0, both = 0;
@@ -125,11 +125,11 @@ TEST(Session, a_step_in_which_the_host_works_is_never_captured) {
     EXPECT_EQ(session.replays(), 0);
 }
 
-TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
-    const auto net = thin_network(noting());
+TEST(Session, a_step_that_draws_from_its_key_is_never_captured) {
+    const auto net = thin_network(emulated_device());
     Session session(*net);
-    const Buffer data(noting().memory, 4096);
-    noting().memory.zero(data.data(), data.bytes(), {});
+    const Buffer data(emulated_device().memory, 4096);
+    emulated_device().memory.zero(data.data(), data.bytes(), {});
     StepGraph graph(session, StepGraph::Reads::parameters);
     for (int i = 0; i < 6; ++i)
         graph.run({}, {{StepGraph::Part::device, [&] {
@@ -141,7 +141,7 @@ TEST(Session, a_step_that_draws_from_its_key_is_never_noted) {
 }
 
 TEST(Session, other_inputs_are_captured_anew) {
-    const auto net = thin_network(noting());
+    const auto net = thin_network(emulated_device());
     Session session(*net);
     StepGraph graph(session, StepGraph::Reads::parameters);
     const int a = 0, b = 0;
@@ -163,7 +163,7 @@ TEST(Session, other_inputs_are_captured_anew) {
 }
 
 TEST(Session, a_loss_that_is_not_finite_names_its_layer_in_a_step_launched_whole) {
-    const auto net = thin_network(noting());
+    const auto net = thin_network(emulated_device());
     Trainer trainer(*net, {.image_size = kSide}, {});
     for (int i = 0; i < 6; ++i) trainer.batch(Images(i).batch, 0.01, uint64_t(i), true);
     ASSERT_GT(trainer.session().replays(), 0);
@@ -176,7 +176,7 @@ TEST(Session, a_loss_that_is_not_finite_names_its_layer_in_a_step_launched_whole
 }
 
 TEST(Session, what_a_gpu_cannot_note_is_refused) {
-    const Kernels& k = noting();
+    const Kernels& k = emulated_device();
     const Buffer block(k.memory, 64);
     char host[64] = {};
     k.graph->begin({});
@@ -189,7 +189,7 @@ TEST(Session, what_a_gpu_cannot_note_is_refused) {
 
 TEST(Predict, batches_launched_whole_give_the_same_probabilities) {
     std::vector<Predictions> both;
-    for (const Kernels* k : {&noting(), &plain()}) {
+    for (const Kernels* k : {&emulated_device(), &plain()}) {
         const auto net = thin_network(*k);
         ImageData data;
         data.set.name = "images";
@@ -219,7 +219,7 @@ TEST(Predict, batches_launched_whole_give_the_same_probabilities) {
 }
 
 TEST(Profile, every_row_has_a_time_and_a_place_in_the_trace) {
-    const auto net = thin_network(noting());
+    const auto net = thin_network(emulated_device());
     const auto rows = profile(*net, {.batch_size = 1, .image_size = kSide, .mode = Mode::train, .passes = 1});
     double forward = 0, backward = 0;
     for (const LayerCost& c : rows) {

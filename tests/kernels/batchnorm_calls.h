@@ -48,47 +48,62 @@ inline Inputs random_inputs(const BatchNormCase& c, Type activation, Type parame
     return in;
 }
 
+// The tensors of one norm, and the arguments of calls that use them.
+struct NormTensors {
+    Tensor x, gamma, beta, running_mean, running_var, mean, rstd;
+
+    NormTensors(const Device& on, const BatchNormShape& s, const Inputs& in)
+        : x(on.act_in(s.x, in.x)),
+          gamma(on.par_in(on.channels(s.x.c), in.gamma)),
+          beta(on.par_in(on.channels(s.x.c), in.beta)),
+          running_mean(on.par_in(on.channels(s.x.c), in.running_mean)),
+          running_var(on.par_in(on.channels(s.x.c), in.running_var)),
+          mean(on.par_out(on.channels(s.x.c))),
+          rstd(on.par_out(on.channels(s.x.c))) {}
+
+    BatchNorm::Train train(act* y, const act* residual = nullptr) const {
+        return {.x = x,
+                .residual = residual,
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = running_mean,
+                .running_var = running_var,
+                .y = y,
+                .mean = mean,
+                .rstd = rstd};
+    }
+    BatchNorm::Infer infer(act* y, const act* residual) const {
+        return {.x = x,
+                .residual = residual,
+                .gamma = gamma,
+                .beta = beta,
+                .running_mean = running_mean,
+                .running_var = running_var,
+                .y = y};
+    }
+    std::vector<Values> statistics() const {
+        return {mean.values(), rstd.values(), running_mean.values(), running_var.values()};
+    }
+};
+
 inline Outputs train(const Kernels& k, const BatchNormShape& s, const Inputs& in) {
     const Device on{k};
-    const Map per_channel = on.channels(s.x.c);
     const Buffer scratch(k, k.batchnorm.scratch_bytes(s));
-    const Tensor x = on.act_in(s.x, in.x), residual = on.act_in(s.x, in.residual);
-    const Tensor gamma = on.par_in(per_channel, in.gamma), beta = on.par_in(per_channel, in.beta);
-    const Tensor running_mean = on.par_in(per_channel, in.running_mean);
-    const Tensor running_var = on.par_in(per_channel, in.running_var);
-    const Tensor y = on.act_out(s.x);
-    const Tensor mean = on.par_out(per_channel), rstd = on.par_out(per_channel);
-    k.batchnorm.train(s,
-                      {.x = x,
-                       .residual = residual.if_given(s.residual),
-                       .gamma = gamma,
-                       .beta = beta,
-                       .running_mean = running_mean,
-                       .running_var = running_var,
-                       .y = y,
-                       .mean = mean,
-                       .rstd = rstd},
-                      scratch.data(), {});
-    return {y.values(), mean.values(), rstd.values(), running_mean.values(), running_var.values()};
+    const NormTensors norm(on, s, in);
+    const Tensor residual = on.act_in(s.x, in.residual), y = on.act_out(s.x);
+    k.batchnorm.train(s, norm.train(y, residual.if_given(s.residual)), scratch.data(), {});
+    return {.y = y.values(),
+            .mean = norm.mean.values(),
+            .rstd = norm.rstd.values(),
+            .running_mean = norm.running_mean.values(),
+            .running_var = norm.running_var.values()};
 }
 
 inline Values infer(const Kernels& k, const BatchNormShape& s, const Inputs& in) {
     const Device on{k};
-    const Map per_channel = on.channels(s.x.c);
-    const Tensor x = on.act_in(s.x, in.x), residual = on.act_in(s.x, in.residual);
-    const Tensor gamma = on.par_in(per_channel, in.gamma), beta = on.par_in(per_channel, in.beta);
-    const Tensor running_mean = on.par_in(per_channel, in.running_mean);
-    const Tensor running_var = on.par_in(per_channel, in.running_var);
-    const Tensor y = on.act_out(s.x);
-    k.batchnorm.infer(s,
-                      {.x = x,
-                       .residual = residual.if_given(s.residual),
-                       .gamma = gamma,
-                       .beta = beta,
-                       .running_mean = running_mean,
-                       .running_var = running_var,
-                       .y = y},
-                      {});
+    const NormTensors norm(on, s, in);
+    const Tensor residual = on.act_in(s.x, in.residual), y = on.act_out(s.x);
+    k.batchnorm.infer(s, norm.infer(y, residual.if_given(s.residual)), {});
     return y.values();
 }
 
@@ -189,9 +204,9 @@ inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
     return out;
 }
 
-// The tensors of one norm, the moments of its x, and the arguments of calls that use them.
-struct Norm {
-    Tensor x, gamma, beta, running_mean, running_var, mean, rstd, dx, dgamma, dbeta;
+// The same with the moments of x and the gradients.
+struct Norm : NormTensors {
+    Tensor dx, dgamma, dbeta;
     Array<float> moments;
     int rows;
 
@@ -200,13 +215,7 @@ struct Norm {
          const Inputs& in,
          int rows_ = 64,
          const Values* moments_from = nullptr)
-        : x(on.act_in(s.x, in.x)),
-          gamma(on.par_in(on.channels(s.x.c), in.gamma)),
-          beta(on.par_in(on.channels(s.x.c), in.beta)),
-          running_mean(on.par_in(on.channels(s.x.c), in.running_mean)),
-          running_var(on.par_in(on.channels(s.x.c), in.running_var)),
-          mean(on.par_out(on.channels(s.x.c))),
-          rstd(on.par_out(on.channels(s.x.c))),
+        : NormTensors(on, s, in),
           dx(on.act_out(s.x)),
           dgamma(on.par_out(on.channels(s.x.c))),
           dbeta(on.par_out(on.channels(s.x.c))),
@@ -214,26 +223,6 @@ struct Norm {
           rows(rows_) {}
 
     Moments of_x() const { return {moments, rows}; }
-    BatchNorm::Train train(act* y, const act* residual = nullptr) const {
-        return {.x = x,
-                .residual = residual,
-                .gamma = gamma,
-                .beta = beta,
-                .running_mean = running_mean,
-                .running_var = running_var,
-                .y = y,
-                .mean = mean,
-                .rstd = rstd};
-    }
-    BatchNorm::Infer infer(act* y, const act* residual) const {
-        return {.x = x,
-                .residual = residual,
-                .gamma = gamma,
-                .beta = beta,
-                .running_mean = running_mean,
-                .running_var = running_var,
-                .y = y};
-    }
     BatchNorm::Backward backward(const act* y, const act* dy, const BatchNorm::Gradients& gradients) const {
         return {.x = x, .y = y, .dy = dy, .gamma = gamma, .beta = nullptr, .mean = mean, .rstd = rstd, .to = gradients};
     }
@@ -281,9 +270,6 @@ struct Norm {
                 .dgamma = dgamma,
                 .dbeta = dbeta,
                 .par_write = Write::replace};
-    }
-    std::vector<Values> statistics() const {
-        return {mean.values(), rstd.values(), running_mean.values(), running_var.values()};
     }
 };
 

@@ -94,6 +94,16 @@ inline FilterGradient backward_filter(const Kernels& k, const ConvCase& c, const
     return {dw.values(), bias ? dbias.values() : Values()};
 }
 
+// dw and dbias of a backend in bf16 against the reference. The inputs are bf16 numbers and nothing else is rounded to
+// bf16, so the tolerance is that of float32.
+inline void expect_filter_gradient(const Kernels& k, const ConvCase& c, const Inputs& in) {
+    for (const Write write : {Write::replace, Write::add}) {
+        const auto got = backward_filter(k, c, in, true, write), want = backward_filter(exact(), c, in, true, write);
+        expect_close(got.dw, want.dw, tolerance(Type::f32), "dw");
+        expect_close(got.dbias, want.dbias, tolerance(Type::f32), "dbias");
+    }
+}
+
 // The moments of each chunk and channel in `raw`, against sums in double over the output as it is stored. The mean of n
 // float32 numbers is off by a few roundings of itself; the sum of squares by as many of its own and by what the means'
 // roundings do to it, 2 |mean| sqrt(n square) each.

@@ -72,8 +72,8 @@ std::vector<size_t> next_of(const std::vector<Instruction>& code, size_t i) {
     return next;
 }
 
-// Natural loops: what reaches a branch back to a block that all ways to the branch lead through. Blocks are numbered in
-// the order of the code.
+// Natural loops: the blocks from which a back branch is reached, to a block that lies on every path to the branch.
+// Blocks are numbered in the order of the code.
 class Loops {
 public:
     explicit Loops(const std::vector<Instruction>& code) : code_(code) {

@@ -1,6 +1,6 @@
-// The machine code that the GPU's compiler made, read from the cubins in a library or program: no GPU and no disassembler
-// is needed. (A toolkit may come without cuobjdump and nvdisasm; the opcodes and fields here are what nvdisasm 13.5 says
-// of sm_80 and sm_90a.)
+// The machine code that the GPU's compiler made, read from the cubins in a library or program: no GPU and no
+// disassembler is needed. (A toolkit may come without cuobjdump and nvdisasm; the opcodes and fields here are what
+// nvdisasm 13.5 says of sm_80 and sm_90a.)
 #pragma once
 
 #include <cstdint>
@@ -56,8 +56,8 @@ std::map<uint32_t, int> frames_of(std::string_view info);
 
 // What the compiler should not have made, a sentence each that names the kernel and the address.
 
-// VIMNMX that writes a predicate. ptxas 13.0 makes `VIMNMX.RELU r, p, p, x, 16` of a clamp and of a comparison of what is
-// made of it, and takes the predicate, which says that x is the smaller, for its opposite:
+// VIMNMX that writes a predicate. ptxas 13.0 makes `VIMNMX.RELU r, p, p, x, 16` of a clamp and of a comparison of what
+// is made of it, and takes the predicate, which says that x is the smaller, for its opposite:
 //
 //   __global__ void ragged(const int* rows, float* out, int n) {
 //       const int r = rows[0], c = r < 0 ? 0 : r > 16 ? 16 : r;
@@ -71,8 +71,8 @@ std::vector<std::string> predicates_of_minima(const KernelCode&);
 
 std::vector<std::string> local_memory(const KernelCode&);
 
-// Divisions and conversions in the loops that fill a ring of stages: the innermost loops with a copy of the tensor memory
-// unit and an arrival. One thread runs them, and each costs it tens of cycles for each stage.
+// Divisions and conversions in the loops that fill a ring of stages: the innermost loops with a copy of the tensor
+// memory unit and an arrival. One thread runs them, and each costs it tens of cycles for each stage.
 std::vector<std::string> divisions_in_fill_loops(const KernelCode&);
 int fill_loops(const KernelCode&);
 

@@ -159,7 +159,7 @@ TEST_P(BatchNormOn, NanPassesTheGradient) {
     }
 }
 
-// So large that a thread of the CUDA kernels takes more steps than their rings have slots.
+// Large enough that a thread of the CUDA kernels runs more steps than their rings have slots.
 TEST_P(BatchNormOn, LargeMaps) {
     if (GetParam().backend != Backend::emulated && GetParam().backend != Backend::cuda)
         GTEST_SKIP() << "device " << table().name << " has its large maps above";

@@ -1,4 +1,4 @@
-// The max pool behind a batch norm, or a second norm added to it, as one op: held to the plain ops.
+// Batch norm fused with a max pool, or with a second norm that is added: against the separate ops.
 #include "tests/kernels/batchnorm_calls.h"
 
 namespace fp::testing::norms {
@@ -25,8 +25,8 @@ protected:
 };
 FP_ON_EVERY_BACKEND(FusedNormOn);
 
-// The max pool behind ReLU in the same op: y and argmax are those of op after op, gradients but for the rounding of
-// what lies between.
+// Max pool after ReLU in one op: y and argmax equal those of the separate ops, gradients except for the rounding of the
+// intermediate map.
 TEST_P(FusedNormOn, PoolsAsTheOpsDo) {
     skip_without_pools();
     if (IsSkipped()) return;
@@ -152,7 +152,7 @@ TEST_P(FusedNormOn, OtherShapesAreNotPooled) {
     EXPECT_FALSE(op.pools(large, pool(large.x, 3, 2, 1)));
 }
 
-// Two norms, added: as the reference computes them, one after the other.
+// The sum of two norms, against the reference, which computes one after the other.
 TEST_P(FusedNormOn, PairsAsTheOpsDo) {
     skip_without_pools();
     if (IsSkipped()) return;

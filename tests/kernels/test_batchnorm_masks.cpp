@@ -1,4 +1,4 @@
-// A batch norm on moments from elsewhere, and ReLU's mask in each of its forms: y, x again, bits behind y.
+// Batch norm on given moments, and ReLU's mask in each of its forms: from y, from x again, as bits behind y.
 #include "tests/kernels/batchnorm_calls.h"
 
 namespace fp::testing::norms {
@@ -13,7 +13,8 @@ const BatchNormCase kCases[] = {
 class NormMasksOn : public NormOnMoments {};
 FP_ON_EVERY_BACKEND(NormMasksOn);
 
-// Chunks of one pixel, ragged ones, one chunk, and more than a block of the finishing kernel takes at once.
+// Chunks of one pixel, an incomplete last chunk, a single chunk, and more than a block of the finishing kernel loads at
+// once.
 TEST_P(NormMasksOn, TrainsOnMomentsOfAnyChunks) {
     const Kernels& k = table();
     const Device on{k};
@@ -38,7 +39,7 @@ TEST_P(NormMasksOn, TrainsOnMomentsOfAnyChunks) {
     }
 }
 
-// A bit of every element, behind y: whether ReLU passes its gradient. A NaN does.
+// One bit per element, behind y: whether ReLU passes its gradient. It passes that of a NaN.
 TEST_P(NormMasksOn, BitsAreWhereReluPasses) {
     const Kernels& k = table();
     const Device on{k};

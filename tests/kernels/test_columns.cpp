@@ -30,7 +30,7 @@ void expect_sums(Precision precision) {
     const act* const from = map;
     par* const to = sums;
     emulated::column_sums(m, as<A>(from), {as<float>(to), Write::replace}, scratch.data(), {});
-    scratch.read();  // nothing behind its end was written
+    scratch.read();  // checks that nothing was written past its end
     Values want;
     for (int c = 0; c < m.c; ++c)
         want.push_back(std::accumulate(x.begin() + c * m.pixels(), x.begin() + (c + 1) * m.pixels(), 0.0));

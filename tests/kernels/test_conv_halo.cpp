@@ -1,5 +1,5 @@
-// Convolutions of few channels (kernels/cuda/conv/conv_halo.cuh): every tile, both kinds of products, one and two patches, few
-// blocks that walk over many tiles; what they move; and the plan that chooses among the tiles.
+// Convolutions of few channels (kernels/cuda/conv/conv_halo.cuh): every tile, both kinds of products, one and two
+// patches, few persistent blocks for many tiles; their traffic; and the plan that chooses the tile.
 #include <map>
 
 #include "kernels/cuda/plan/halo_plan.h"
@@ -9,7 +9,7 @@
 namespace fp::testing {
 namespace {
 
-// Several images a tile and a last tile of fewer; strips of an image; stride 2; windows of other sizes.
+// Several images per tile and fewer in the last one; strips of an image; stride 2; windows of other sizes.
 const ConvCase kNarrow[] = {
     {"images", {.n = 4, .c = 21, .h = 10, .w = 13}, 27, 3, 1, 1},
     {"strips", {.n = 1, .c = 35, .h = 18, .w = 28}, 65, 3, 1, 1},
@@ -43,7 +43,7 @@ protected:
     // Forces these kernels for the rest of the test: of the forward pass and of the gradient of filters.
     void force(ConvKernel kernel, TileSize tile = {}) {
         conv_forced() = {.pixels = kernel, .filter = ConvKernel::halo_filter, .tile = tile};
-        if (tile.m > 0) conv_forced().filter = {};  // it has a tile of its own
+        if (tile.m > 0) conv_forced().filter = {};  // it has tiles of other sizes
     }
     bool fits(const ConvCase& c, Pass pass, ConvExtras extras = {}) const {
         return std::ranges::any_of(conv_choices(shape_on({table()}, c), pass, extras), [&](ConvChoice of) {
@@ -108,16 +108,6 @@ protected:
             expect_close(on(table()), wanted(c, what, [&] { return on(exact()); }), kRounding, what);
         }
     }
-    void expect_filter(const ConvCase& c) const {
-        const Inputs in = inputs(c);
-        for (const Write write : {Write::replace, Write::add}) {
-            const auto got = backward_filter(table(), c, in, true, write);
-            const auto want = backward_filter(exact(), c, in, true, write);
-            expect_close(got.dw, want.dw, testing::tolerance(Type::f32), "dw");
-            expect_close(got.dbias, want.dbias, testing::tolerance(Type::f32), "dbias");
-        }
-    }
-
     emulated::Settings before_ = emulated::settings();
 };
 INSTANTIATE_TEST_SUITE_P(Kernels,
@@ -182,7 +172,7 @@ TEST_P(ConvHalo, FilterGradient) {
         for (const int blocks : {0, 1, 2}) {
             SCOPED_TRACE(text(c.name, ", ", blocks, " parts"));
             conv_forced().parts = blocks;
-            expect_filter(c);
+            expect_filter_gradient(table(), c, inputs(c));
         }
 }
 
@@ -206,8 +196,9 @@ TEST_P(ConvHalo, BitsAreTheSameInEveryOrder) {
     }
 }
 
-// What blocks bring and write, stated from the shape: of the input (rows + R - stride) / rows, less what lies outside the
-// map, once a slice of outputs; the filters once a block; and the output. Products: whole tiles, taps in twos.
+// What blocks load and store, computed from the shape: the input (rows + R - stride) / rows times, without what is
+// outside of the map, per slice of outputs; the filters once per block; and the output. Products: complete tiles, two
+// terms each.
 TEST_P(ConvHalo, TrafficAndFlopsAreTheShapes) {
     if (GetParam().backend != Backend::emulated) GTEST_SKIP() << "a GPU does not count bytes";
     for (const ConvCase& c : {ConvCase{"3x3", {.n = 4, .c = 24, .h = 24, .w = 40}, 40, 3, 1, 1},

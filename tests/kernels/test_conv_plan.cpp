@@ -1,5 +1,5 @@
-// How convolutions in bf16 run on Hopper (kernels/cuda/plan/): what a plan must keep to, over the layers of the networks
-// and of pruned ones, and what is chosen for them.
+// How convolutions in bf16 run on Hopper (kernels/cuda/plan/): what a plan must keep to, over the layers of the
+// networks and of pruned ones, and what is chosen for them.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -21,8 +21,8 @@ ConvShape conv(int n, int c, int size, int k, int window, int stride) {
             .y_block = nhwc_block_bf16(k)};
 }
 
-// The layers of ResNet-18, -34 and -50 and of VGG at 224 and 64 pixels, at widths and batches from one to the largest, and
-// of a pruned network.
+// The layers of ResNet-18, -34 and -50 and of VGG at 224 and 64 pixels, at widths and batches from one to the largest,
+// and of a pruned network.
 template <class Use>
 void for_layers(Use use) {
     for (const int n : {1, 16, 32, 128, 256})
@@ -81,7 +81,8 @@ TEST_F(ConvPlan, BlocksThatWalkFitTheirRings) {
         const int stage = (t.n + (patches ? 0 : t.m)) * kPanelRowBytes;
         const int staging = stream_consumers(t) * kStagingBytesOfConsumer;
         EXPECT_LE(on.stages * stage + kPatches * on.patch_bytes + staging + kStreamBarrierBytes, kMostSharedBytes);
-        // A warpgroup that waits for its turn lets go of no stage: those before it need so many.
+        // A warpgroup that waits for its turn frees no stage, so the ring must hold what those before it use until
+        // then.
         const int step = patches ? kPatchSide : 1;
         EXPECT_GE(on.stages, (on.skew * (stream_consumers(t) - 1) + 1) * step);
         EXPECT_GE(on.stages, 2 * (patches && t.n == 64 ? kPatchSide : 1));

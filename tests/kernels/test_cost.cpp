@@ -180,7 +180,7 @@ TEST(Cost, MoreWorkTakesLonger) {
     }
 }
 
-// What is said to be measured is what has a row here.
+// Exactly the kernels and tiles that have a row here are said to be measured.
 TEST(Cost, KnowsWhatWasMeasured) {
     const auto named = [](ConvKernel kernel, TileSize tile, Pass pass) {
         return text(name_of(kernel), " ", tile.m, "x", tile.n, " pass ", int(pass));

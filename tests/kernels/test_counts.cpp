@@ -1,33 +1,16 @@
-// What the ops' own bytes() and flops() state, beside what the emulated machine counts: each input read once,
-// each output written once, in whatever parts.
-#include "kernels/cuda/plan/conv_choice.h"
-#include "kernels/cuda/plan/tiling.h"
+// The traffic of memory-bound ops: bytes() against what the emulated machine counts. Each input is read once and each
+// output written once.
 #include "kernels/cuda/plan/walks.h"
-#include "kernels/machine/emulated/settings.h"
-#include "tests/kernels/compare.h"
+#include "tests/kernels/counted.h"
 
 namespace fp::testing {
 namespace {
 
-struct Counted {
-    double bytes, matrix_flops;
-};
-
-template <class Call>
-Counted counted(const Call& call) {
-    emulated::reset_counters();
-    call();
-    const emulated::Counters c = emulated::counters();
-    return {double(c.bytes_loaded + c.bytes_stored), c.matrix_flops};
-}
-
-const Kernels& table(Precision precision) { return kernels(Backend::emulated, precision); }
-
-constexpr Map kMap{.n = 2, .c = 64, .h = 16, .w = 16};  // whole lines of packs in every precision
+constexpr Map kMap{.n = 2, .c = 64, .h = 16, .w = 16};  // a whole number of packs in every precision
 
 class Traffic : public ::testing::TestWithParam<Precision> {
 protected:
-    const Kernels& k = table(GetParam());
+    const Kernels& k = emulated_kernels(GetParam());
     const Device on{k};
     const Map m = on.map(kMap);
     const int e = bytes_of(k.activation);
@@ -45,7 +28,7 @@ protected:
     double vectors_of(double threads, int vectors) const { return threads * vectors * (16.0 / e) * sizeof(float); }
     double packs() const { return map_bytes() / 16; }
     double of_swath(int vectors) const { return vectors_of(packs(), vectors); }
-    // The same of a chunk's first row when moments are taken: a pack a thread, and each channel once more.
+    // Likewise the first row of a chunk for moments: one pack per thread, and each channel once more.
     double first_rows() const { return map_bytes() + double(swath_of_moments(m, 16 / e).chunks()) * m.stored_c() * e; }
     // Of moments or sums of each chunk, written and read.
     double own_moments() const {
@@ -129,7 +112,7 @@ TEST_P(Traffic, BatchNorm) {
         }
 }
 
-// A convolution that leaves moments saves the batch norm behind it one reading of its output.
+// A convolution that writes moments saves the batch norm behind it one reading of the map.
 TEST_P(Traffic, Moments) {
     const ConvShape s{.x = m, .w = k.filter(m.c, m.c, 1, 1, m.block), .y_block = m.block};
     const BatchNormShape norm{.x = m};
@@ -225,7 +208,7 @@ TEST_P(Traffic, FusedBatchNorm) {
                                           .rstd = rstd};
     };
     const auto pair = counted([&] { k.batchnorm.pair_on_moments(s, {.a = half(x), .b = half(y), .y = sum}, {}); });
-    // Of each channel its statistics, of which the running ones are read too, and the first mean once a chunk.
+    // Per channel its statistics, of which the running ones are also read, and the first mean once per chunk.
     const double channels = double(m.c) * sizeof(float);
     const double finishing = 2 * channels * double(6 + Moments::chunks(m, kRows));
     expect_near(pair.bytes - 2 * of_moments - of_swath(8) - finishing - 3 * map_bytes(), bits);
@@ -238,7 +221,7 @@ TEST_P(Traffic, FusedBatchNorm) {
             s, {.a = half_back(x, out), .b = half_back(y, more), .y = sum, .dy = dy, .par_write = Write::replace},
             scratch.data(), {});
     });
-    // Of each channel the three means, and both rstd once a chunk.
+    // Per channel the three means, and both rstd once per chunk.
     const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e).chunks()));
     expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 11) - adding - 8 * map_bytes(), 2 * bits);
 
@@ -306,120 +289,6 @@ TEST_P(Traffic, Image) {
         counted([&] { k.image.normalize(image, {.rgb = rgb, .mean = average, .std = std, .x = to}, {}); }).bytes -
             vectors,
         pixels * (3 + 4 * e));
-}
-
-struct ProductCase {
-    const char* name;
-    Precision precision;
-    int generation;
-    int c, window;
-};
-
-// What the blocks of a forward convolution read from L2 and write: pixels once a tap (less what falls outside
-// the map) and row of tiles, weights once a column of tiles. For one tap and one tile this is bytes().
-double tile_traffic(const ConvShape& s, int e, TileSize tile, double on_map) {
-    const double pixels = double(s.x.n) * double(s.y().pixels());
-    const double across = double(ceil_div(s.w.k, tile.n)), down = double(ceil_div(int64_t(pixels), tile.m));
-    return e * (across * s.w.r * s.w.s * on_map * double(s.x.logical()) + down * double(s.w.logical()) +
-                double(s.y().logical()));
-}
-
-TEST(Products, FlopsAndBytesAreTheShapes) {
-    for (const ProductCase& c :
-         {ProductCase{"f32, 1x1", Precision::f32, 90, 64, 1}, ProductCase{"bf16, wgmma", Precision::bf16, 90, 64, 3},
-          ProductCase{"bf16, mma", Precision::bf16, 80, 64, 3}, ProductCase{"tf32, mma", Precision::tf32, 90, 64, 3},
-          ProductCase{"bf16, wgmma, 1x1", Precision::bf16, 90, 72, 1},
-          ProductCase{"bf16, mma, 1x1", Precision::bf16, 80, 72, 1}}) {
-        SCOPED_TRACE(c.name);
-        emulated::settings().generation = c.generation;
-        conv_forced() = {.pixels = ConvKernel::pixels, .tile = {128, 32}};
-        const Kernels& k = table(c.precision);
-        const Device on{k};
-        const Map m = on.map({.n = 2, .c = c.c, .h = 8, .w = 8});
-        const ConvShape s{
-            .x = m, .w = k.filter(64, c.c, c.window, c.window, m.block), .pad = c.window / 2, .y_block = k.block(64)};
-        const Buffer scratch(k, k.conv.scratch_bytes(s)),
-            ready(k, k.conv.prepared_bytes(s, {.residual = false, .relu = false}));
-        const Tensor x = on.act_in(m, Values(size_t(m.logical()), 1.0));
-        const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 1.0)), y = on.act_out(s.y());
-        k.conv.prepare(s, {.residual = false, .relu = false}, w, ready.data(), {});
-        const Counted got = counted([&] {
-            k.conv.infer(
-                s, {.x = x, .prepared = ready.data(), .bias = nullptr, .residual = nullptr, .relu = false, .y = y},
-                scratch.data(), {});
-        });
-        const bool f32 = c.precision == Precision::f32, tf32 = c.precision == Precision::tf32;
-        const bool wgmma = c.generation == 90 && c.precision == Precision::bf16;
-        if (!f32) {  // wgmma: sums of a tap in steps of 16 channels; mma: whole sums in steps of 64 bytes
-            const int deep = c.window * c.window * c.c, step = tf32 ? 16 : 32;
-            const double paid = wgmma ? double(round_up(c.c, 16)) / c.c : double(round_up(deep, step)) / deep;
-            EXPECT_NEAR(got.matrix_flops / (s.flops() * paid), 1, 0.001);
-        }
-        const int e = bytes_of(k.activation);
-        const MatrixProduct product{.m = 128,
-                                    .n = 64,
-                                    .depth = int64_t(c.window) * c.window * c.c,
-                                    .element_bytes = e,
-                                    .peak = f32    ? kDevice.ffma
-                                            : tf32 ? kDevice.tf32_matrix
-                                                   : kDevice.bf16_matrix};
-        const TileSize tile = f32     ? best_tile(product, kFfmaTiles).tile
-                              : wgmma ? conv_forced().tile
-                                      : best_tile(product, kTensorTiles).tile;
-        const double on_map = c.window == 3 ? 22.0 * 22 / (24 * 24) : 1;
-        const double stated = tile_traffic(s, e, tile, on_map);
-        EXPECT_NEAR(got.bytes / stated, 1, 0.1) << got.bytes << " counted, " << stated << " stated";
-        EXPECT_NEAR(tile_traffic(s, e, {128, 64}, 1.0 / (c.window * c.window)), s.bytes(e), 1);
-    }
-    conv_forced() = {};
-    emulated::settings().generation = emulated::Settings().generation;
-}
-
-// The same bits whatever the order of threads and blocks.
-TEST(Products, BitsDoNotDependOnTheOrderOfThreads) {
-    const emulated::Settings before = emulated::settings();
-    for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16}) {
-        SCOPED_TRACE(name(precision));
-        const Kernels& k = table(precision);
-        const Device on{k};
-        const Map m = on.map({.n = 3, .c = 24, .h = 7, .w = 7});
-        const ConvShape s{.x = m, .w = k.filter(40, 24, 3, 3, m.block), .pad = 1, .y_block = k.block(40)};
-        const BatchNormShape norm{.x = m, .relu = true};
-        const Tensor x = on.act_in(m, random_values(m.logical(), 1, k.activation));
-        const Tensor dy = on.act_in(s.y(), random_values(s.y().logical(), 2, k.activation));
-        const Tensor w = on.par_in(s.w, random_values(s.w.logical(), 3));
-        const Values ones(size_t(m.c), 1.0);
-        std::vector<Values> first;
-        for (const uint64_t seed : {0, 1, 2, 3}) {
-            emulated::settings().seed = seed;
-            emulated::settings().os_threads = seed % 2 ? 2 : 1;
-            const Buffer scratch(k, k.conv.scratch_bytes(s) + k.batchnorm.scratch_bytes(norm));
-            const Tensor y = on.act_out(s.y()), dx = on.act_out(m), dw = on.par_out(s.w);
-            const Tensor z = on.act_out(m), gamma = on.par_in(on.channels(m.c), ones);
-            const Tensor mean = on.par_in(on.channels(m.c), ones), var = on.par_in(on.channels(m.c), ones);
-            const Tensor kept = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
-            k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = y}, scratch.data(), {});
-            k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx, .write = Write::replace}, scratch.data(), {});
-            k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = nullptr, .write = Write::replace},
-                                   scratch.data(), {});
-            k.batchnorm.train(norm,
-                              {.x = x,
-                               .residual = nullptr,
-                               .gamma = gamma,
-                               .beta = gamma,
-                               .running_mean = mean,
-                               .running_var = var,
-                               .y = z,
-                               .mean = kept,
-                               .rstd = rstd},
-                              scratch.data(), {});
-            const std::vector<Values> now{y.values(), dx.values(),   dw.values(),
-                                          z.values(), kept.values(), rstd.values()};
-            if (first.empty()) first = now;
-            EXPECT_EQ(now, first) << "seed " << seed;
-        }
-    }
-    emulated::settings() = before;
 }
 
 }  // namespace

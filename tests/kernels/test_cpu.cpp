@@ -33,7 +33,7 @@ void expect_same_bits(const std::function<Values()>& run) {
     for (size_t i = 1; i < results.size(); ++i) EXPECT_EQ(results[i], results[0]);
 }
 
-// Everything that train and backward write, one after the other.
+// All outputs of train and backward, concatenated.
 Values batchnorm(const Map& logical, const Values& input) {
     const Device on{cpu()};
     const Map m = on.map(logical), channels = on.channels(logical.c);
@@ -90,7 +90,7 @@ TEST(Cpu, BatchNormHasTheSameBitsOnAnyNumberOfThreads) {
 }
 
 // Mean 4000, deviation 1: squares of the numbers themselves would leave nothing of the variance. The second
-// half of the batch lies elsewhere, so that a shift taken from the first would not do either.
+// half of the batch has another mean, so that a shift taken from the first would not suffice either.
 TEST(Cpu, BatchNormOfALargeMean) {
     const Map m{.n = 8, .c = 17, .h = 20, .w = 20};
     Values x = random_values(m.logical(), 1);

@@ -1,6 +1,6 @@
 // What the GPU's compiler made of the kernels: the matrix and copy instructions meant are there, nothing lives in local
-// memory, and neither a known fault of the compiler's nor a division in a producer's loop is in any of them. Read from the
-// machine code in libfp_cuda.a and beside it (machine_code.h).
+// memory, and neither a known fault of the compiler's nor a division in a producer's loop is in any of them. Read from
+// the machine code in libfp_cuda.a and beside it (machine_code.h).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -112,7 +112,7 @@ TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
             EXPECT_EQ(k->of(kHmma), 0) << k->name;
             EXPECT_EQ(k->of(kStoreMatrix) > 0, of.through_shared) << k->name;
         }
-    // Forward and the input's gradient, whose filters lie the other way.
+    // Forward, and the gradient of the input, whose filters are MN-major.
     EXPECT_FALSE(named("FilterRows", 90).empty());
     EXPECT_FALSE(named("FilterColumns", 90).empty());
 }

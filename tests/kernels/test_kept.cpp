@@ -1,4 +1,4 @@
-// Weights that a step keeps rounded (kernels/cuda/conv/kept.cu).
+// Weights that are rounded once per step (kernels/cuda/conv/kept.cu).
 #include "tests/kernels/conv_calls.h"
 
 namespace fp::testing {
@@ -14,8 +14,8 @@ protected:
 };
 FP_ON_EVERY_PRECISION(Kept);
 
-// While a step keeps its weights rounded, convolutions and linear layers read those, and no longer: any filter that lies
-// in the range whole and begins at 16 bytes of the rounded ones.
+// While weights are kept rounded, and only then, convolutions and linear layers read the rounded copy of any filter
+// that is completely in the range and begins at a multiple of 16 bytes of the copy.
 TEST_P(Kept, IsWhatConvolutionsAndLinearLayersRead) {
     const Kernels& k = table();
     const Device on{k};

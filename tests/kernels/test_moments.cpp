@@ -9,11 +9,12 @@ struct MomentsCase {
     const char* name;
     Map x;
     int k, window, stride;
-    double bias = 0;  // about which the output lies
+    double bias = 0;  // the mean of the output
     bool image = false;
 };
 
-// Chunks of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync (kernels/cuda/plan/tiling.h).
+// Chunks of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync
+// (kernels/cuda/plan/tiling.h).
 const MomentsCase kCases[] = {
     {"stem", {.n = 2, .c = 3, .h = 20, .w = 18}, 17, 7, 2, 0, true},
     {"one pixel", {.n = 1, .c = 45, .h = 1, .w = 1}, 17, 3, 1},

@@ -153,7 +153,7 @@ Results run(const Kernels& k, Map m, int filters, int window, int stride) {
     k.conv.backward_data(s, {.dy = dy, .w = w, .dx = dx_added, .write = Write::add}, free, {});
     k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw, .dbias = dbias, .write = Write::replace}, free, {});
     k.conv.backward_filter(s, {.x = x, .dy = dy, .dw = dw_added, .dbias = more, .write = Write::add}, free, {});
-    scratch.read();  // nothing behind its end
+    scratch.read();  // checks that nothing was written past its end
     EXPECT_EQ(residual.values(), inferred.values());
     EXPECT_EQ(more.values(), dbias.values());
     return {y.values(),  inferred.values(), dx.values(),   dx_added.values(),

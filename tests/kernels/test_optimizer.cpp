@@ -148,7 +148,7 @@ TEST_P(OptimizerOn, Adamw) {
         }
 }
 
-// The same bits as a step that is told the factor by the host.
+// The same bits as a step whose factor comes from the host.
 TEST_P(OptimizerOn, ClippedStepsReadTheirFactorOnTheDevice) {
     const int64_t count = 1000;
     const Values w = values(count, 1), g = values(count, 2), v = values(count, 3);

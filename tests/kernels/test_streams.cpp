@@ -24,7 +24,7 @@ protected:
         memory().release_host(host_);
     }
     static const Memory& memory() { return kernels(Backend::emulated).memory; }
-    static const Order& order() { return kernels(Backend::emulated).order; }
+    static const StreamApi& streams() { return kernels(Backend::emulated).streams; }
     static const Graph& graph() { return *kernels(Backend::emulated).graph; }
 
     Settings before_ = settings();
@@ -71,48 +71,48 @@ TEST_F(Streams, ReadPinnedMemoryLateAndOtherMemoryAtTheCall) {
 }
 
 TEST_F(Streams, WaitForEachOtherAtMarksAlone) {
-    const Stream other = order().open();
-    const Event mark = order().event();
-    order().wait(mark);  // never set: no wait
-    order().follow({}, mark);
+    const Stream other = streams().open();
+    const Event mark = streams().event();
+    streams().wait(mark);  // never set: no wait
+    streams().follow({}, mark);
     *a_ = *b_ = 0;
     launch(add, kOne, other, a_, 1);
-    order().record(mark, other);
-    launch(add, kOne, other, a_, 10);  // behind the mark
+    streams().record(mark, other);
+    launch(add, kOne, other, a_, 10);  // after the event
 
     memory().copy(b_, a_, sizeof(int), {});
     memory().synchronize({});
     EXPECT_EQ(*b_, 0) << "the wait that is missing shows";
-    order().follow({}, mark);
+    streams().follow({}, mark);
     memory().copy(b_, a_, sizeof(int), {});
     memory().synchronize({});
     EXPECT_EQ(*b_, 1) << "no further than the mark";
 
-    order().record(mark, {});
+    streams().record(mark, {});
     EXPECT_EQ(*a_, 1);
-    order().wait(mark);
+    streams().wait(mark);
     EXPECT_EQ(*a_, 1) << "a mark of another stream does not move this one";
-    const Event last = order().event();
-    order().record(last, other);
-    order().wait(last);
+    const Event last = streams().event();
+    streams().record(last, other);
+    streams().wait(last);
     EXPECT_EQ(*a_, 11);
-    EXPECT_GE(order().seconds(mark, last), 0);
-    order().drop(last);
-    order().drop(mark);
+    EXPECT_GE(streams().seconds(mark, last), 0);
+    streams().drop(last);
+    streams().drop(mark);
     launch(add, kOne, other, a_, 100);
-    order().close(other);
+    streams().close(other);
     EXPECT_EQ(*a_, 111);
 }
 
 TEST_F(Streams, ReleasingMemoryWaitsForTheDevice) {
-    const Stream other = order().open();
+    const Stream other = streams().open();
     auto* block = static_cast<int*>(memory().alloc(sizeof(int)));
     *a_ = *block = 0;
     launch(add, kOne, other, block, 4);
     memory().copy(a_, block, sizeof(int), other);
     memory().release(block);
     EXPECT_EQ(*a_, 4);
-    order().close(other);
+    streams().close(other);
 }
 
 TEST_F(Streams, AFaultIsToldToWhoWaitsAndTheRestIsDropped) {
@@ -133,20 +133,20 @@ TEST_F(Streams, GraphsAreWorkLikeOther) {
     graph().begin({});
     launch(add, kOne, {}, a_, 1);
     memory().copy_out_later(host_, a_, sizeof(int), {});
-    void* const noted = graph().end({});
+    void* const captured = graph().end({});
     memory().synchronize({});
-    EXPECT_EQ(*a_, 0) << "noted, not done";
-    graph().launch(noted, {});
-    graph().launch(noted, {});
+    EXPECT_EQ(*a_, 0) << "captured, not executed";
+    graph().launch(captured, {});
+    graph().launch(captured, {});
     EXPECT_EQ(*a_, 0);
-    graph().release(noted);  // before it has run
+    graph().release(captured);  // before it has run
     memory().synchronize({});
     EXPECT_EQ(*a_, 2);
     EXPECT_EQ(*host_, 2);
 }
 
 TEST_F(Streams, OtherStreamsGoOnWhileOneIsNoted) {
-    const Stream other = order().open();
+    const Stream other = streams().open();
     *a_ = *b_ = 0;
     graph().begin({});
     launch(add, kOne, {}, a_, 1);
@@ -155,23 +155,23 @@ TEST_F(Streams, OtherStreamsGoOnWhileOneIsNoted) {
     finish_all();
     EXPECT_EQ(*a_, 0);
     EXPECT_EQ(*b_, 1);
-    order().close(other);
+    streams().close(other);
 }
 
 // cudaErrorStreamCaptureUnsupported of CUDA.
 TEST_F(Streams, WhatCannotBeNotedIsRefused) {
     for (const bool deferred : {true, false}) {
         settings().deferred = deferred;
-        const Event mark = order().event();
+        const Event mark = streams().event();
         graph().begin({});
         EXPECT_THROW(memory().alloc(4), Error);
         EXPECT_THROW(memory().alloc_host(4), Error);
         EXPECT_THROW(memory().synchronize({}), Error);
         EXPECT_THROW(memory().copy_in(a_, host_, 4, {}), Error);
         EXPECT_THROW(memory().copy_out(host_, a_, 4, {}), Error);
-        EXPECT_THROW(order().record(mark, {}), Error);
-        EXPECT_THROW(order().follow({}, mark), Error);
-        EXPECT_THROW(order().wait(mark), Error);
+        EXPECT_THROW(streams().record(mark, {}), Error);
+        EXPECT_THROW(streams().follow({}, mark), Error);
+        EXPECT_THROW(streams().wait(mark), Error);
         EXPECT_THROW(graph().begin({}), Error);
         graph().release(graph().end({}));
 
@@ -179,9 +179,9 @@ TEST_F(Streams, WhatCannotBeNotedIsRefused) {
         graph().begin({});
         memory().release(block);
         EXPECT_THROW(graph().end({}), Error) << "as CUDA's capture, which is invalid then";
-        memory().synchronize({});  // nothing is noted any more
+        memory().synchronize({});  // the capture has ended
         EXPECT_THROW(graph().end({}), Error);
-        order().drop(mark);
+        streams().drop(mark);
     }
 }
 

@@ -63,7 +63,7 @@ TEST(Tiles, PartsOfASumCoverItOnce) {
         }
 }
 
-// One block a multiprocessor: what is begun fills whole waves, and short sums stay whole.
+// One block per multiprocessor: the blocks fill whole waves, and short sums are not split.
 TEST(Tiles, PartsFillWaves) {
     for (const int64_t tiles : {1, 3, 5, 9, 18, 33, 72, 100}) {
         const int64_t blocks = tiles * split_in_waves(200704, tiles, 64).parts();

@@ -13,8 +13,8 @@ namespace {
 
 Map map(int n, int c, int h, int w) { return {.n = n, .c = c, .h = h, .w = w, .block = nhwc_block(c)}; }
 
-// Network shapes in small, odd widths, one pixel, more packs than a block is wide, fewer rows than blocks, and more
-// steps than a block takes at once.
+// Small network shapes, odd widths, one pixel, more packs than the width of a block, fewer rows than blocks, and more
+// steps than a block processes at once.
 const Map kMaps[] = {map(4, 64, 16, 16),  map(3, 45, 5, 7),    map(1, 3, 1, 1),   map(8, 17, 1, 1),
                      map(2, 270, 3, 5),   map(1, 2048, 3, 3),  map(2, 8, 90, 90), map(3, 45, 67, 67),
                      map(5, 24, 211, 97), map(3, 264, 41, 29), map(1, 8, 1, 129)};
@@ -42,7 +42,7 @@ TEST(Walks, SwathsCoverEveryPackOnce) {
                 }
 }
 
-// A block's chunk is the same pixels whichever end the walk begins at, so that sums have the same bits.
+// A block's chunk has the same pixels in both directions, so that sums have the same bits.
 TEST(Walks, TheEndIsTheBeginReversed) {
     const Swath s = swath_of_sums(map(5, 24, 211, 97), 8);
     ASSERT_GT(s.run, 2);

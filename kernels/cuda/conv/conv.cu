@@ -1,5 +1,5 @@
-// Convolution in float32: the launchers of the kernels in conv_f32.cuh, whose head has formulas, shapes, threads,
-// traffic, bound and model. A prepared filter is a copy of the filter (8 bytes of traffic per weight).
+// Convolution in float32: the launchers of conv_f32.cuh, whose head has formulas, shapes, threads, traffic, bound and
+// model. A prepared filter is a copy of the filter (8 bytes of traffic per weight).
 #include "kernels/cuda/conv/conv_f32.cuh"
 #include "kernels/cuda/plan/gemm_shapes.h"
 #include "kernels/cuda/walks/columns.cuh"
@@ -46,7 +46,7 @@ void conv_forward(const ConvShape& shape, const Conv::Infer& a, const Moments& m
 void backward_data(const ConvShape& shape, const Conv::BackwardData& a, void*, Stream stream) {
     const ConvSizes g = ConvSizes::of(shape);
     const ParityClasses classes = ParityClasses::of(g);
-    const int64_t pixels = g.n * ceil_div(g.h, g.stride) * ceil_div(g.w, g.stride);  // the largest's
+    const int64_t pixels = g.n * ceil_div(g.h, g.stride) * ceil_div(g.w, g.stride);  // of the largest class
     with_tile(tile_of(shape, Pass::data), [&](auto tile) {
         using T = decltype(tile);
         const Grid grid{.blocks = ceil_div(pixels, T::kM),

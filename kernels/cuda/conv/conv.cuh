@@ -1,4 +1,4 @@
-// The position of an output pixel, and what other files use of the convolutions.
+// Output-pixel coordinates that advance by a fixed step, and the parts of a convolution that other files use.
 #pragma once
 
 #include "kernels/cuda/plan/conv_sizes.h"
@@ -6,7 +6,7 @@
 
 namespace fp::FP_MACHINE {
 
-// How far an output pixel advances per step, in rows and columns.
+// A fixed number of output pixels as rows and columns: the step of PixelPlace::advance.
 struct PixelStep {
     int p, q;
     __device__ static PixelStep of(const ConvSizes& g, int pixels) { return {pixels / g.q, pixels % g.q}; }
@@ -22,11 +22,11 @@ struct PixelPlace {
     }
 };
 
-// A prepared filter is a copy of the filter.
+// Conv::prepared_bytes and Conv::prepare of the kernels that read float32 filters as stored: a copy.
 size_t conv_prepared_bytes(const ConvShape&, Conv::Fused);
 void conv_prepare(const ConvShape&, Conv::Fused, const par* w, void* prepared, Stream);
 
-// Linear layers by the convolution `kConv`.
+// A linear layer computed by the convolution kernels `kConv`.
 template <const Conv& kConv>
 constexpr Linear linear_of{.scratch_bytes = [](const LinearShape& s) { return kConv.scratch_bytes(as_conv(s)); },
                            .forward =

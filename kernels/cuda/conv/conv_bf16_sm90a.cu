@@ -1,5 +1,5 @@
-// Convolution in bf16 on Hopper: for each pass, calls the kernel that kernels/cuda/plan/conv_choice.h chose. The heads of
-// the kernels' files have formulas, shapes, threads, traffic and bound.
+// Convolution in bf16 on Hopper: calls, for each pass, the kernel that kernels/cuda/plan/conv_choice.h chose. The heads
+// of the kernels' files have formulas, shapes, threads, traffic and bound.
 #include <algorithm>
 
 #include "kernels/cuda/conv/conv_halo.h"
@@ -28,7 +28,7 @@ Moments::Rows moments_rows(const ConvShape& s) {
     return pixel_plan(s, Pass::forward, choice).moments_rows();
 }
 
-// The forward pass by the halo or wgmma kernel that was chosen.
+// The forward pass on the chosen halo or wgmma kernel.
 void convolve(
     const ConvShape& s, const ConvChoice& choice, const ConvExtras& extras, const Operands& on, Stream stream) {
     if (choice.on_halo()) return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), on, stream);

@@ -1,4 +1,4 @@
-// Launchers of the gradient of the input by warpgroup matrix instructions, for strides 1 and 2.
+// Launchers of the gradient of the input on warpgroup matrix instructions, at strides 1 and 2.
 #include <algorithm>
 
 #include "kernels/cuda/conv/conv_wgmma_launch.cuh"

@@ -1,11 +1,12 @@
-// What a convolution does with its sums before it stores them.
+// The epilogue of the bf16 convolutions: what is done with the sums before they are stored.
 #pragma once
 
 #include "kernels/cuda/walks/moments.cuh"
 
 namespace fp::FP_MACHINE {
 
-// y = relu(sums + bias + residual), each step if given, and the moments of y. No kernel takes moments with a residual.
+// y = relu(sums + bias + residual), of which each part is optional, and the moments of y, also optional. No kernel
+// computes moments together with a residual.
 struct Epilogue {
     const float* bias;
     const bf16* residual;
@@ -21,7 +22,7 @@ struct Epilogue {
                 .y = as<bf16>(a.y),
                 .moments = moments};
     }
-    // Of the gradient of the input: Write::add is a residual.
+    // For the gradient of the input: with Write::add the residual is dx itself.
     static Epilogue of(const Conv::BackwardData& a) {
         auto* dx = as<bf16>(a.dx);
         return {
@@ -29,12 +30,13 @@ struct Epilogue {
     }
 };
 
-// A convolution of bf16 maps: pixels and filters, and what becomes of the sums.
+// The pointers of a convolution in bf16: pixels, filters, and its epilogue.
 struct Operands {
     const bf16 *x, *w;
     Epilogue to;
 };
 
+// The two bf16 numbers of a word.
 __device__ inline float2 halves(uint32_t pair) {
     return {to_float(bf16{uint16_t(pair)}), to_float(bf16{uint16_t(pair >> 16)})};
 }

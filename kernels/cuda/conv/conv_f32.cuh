@@ -1,27 +1,24 @@
-// Convolution in float32 on the ordinary cores, as an implicit matrix product: the kernels. What starts them
-// is in conv.cu.
+// Convolution in float32 on the ordinary cores, as an implicit matrix product: the kernels. conv.cu launches them.
 //
 //   forward          y[n,p,q,k]  = act(bias[k] + residual[n,p,q,k] + sum_rsc w[k,r,s,c] x[n,h,w,c])
 //   backward_data    dx[n,h,w,c] = sum_rsk w[k,r,s,c] dy[n,p,q,k]
 //   backward_filter  dw[k,r,s,c] = sum_npq dy[n,p,q,k] x[n,h,w,c]      h = p stride + r - pad, w alike
 //
-// Shapes    x (N,H,W,C)  w (K,R,S,C)  y (N,P,Q,K), channels stored padded with zeros (C by 4, K by 8)
-// As GEMM   forward          M = NPQ pixels   N = K       sum over RSC
-//           backward_data    M = pixels of dx that share (h mod stride, w mod stride): their taps are the
-//                            same, so stride 2 is four products of the real size and no zeros are inserted;
-//                            N = C            sum over (their taps) K
-//           backward_filter  M = K            N = RSC     sum over NPQ, split over blocks; the parts are
+// Shapes    x (N,H,W,C)  w (K,R,S,C)  y (N,P,Q,K), channels padded with zeros (C to a multiple of 4, K of 8)
+// GEMM      forward          M = NPQ pixels   N = K       sum over RSC backward_data    M = pixels of dx of one parity
+//           class (h mod stride, w mod stride), which share their taps: stride 2
+//                            is four products without inserted zeros; N = C; sum over (the class's taps) K
+//           backward_filter  M = K            N = RSC     sum over NPQ, split over blocks; the partial sums are
 //                            added in order (parts.cu)
-// Threads   GemmTile (gemm.cuh), 256 a block, tile chosen by tiling.h from the shape; each brings 4 channels of a
-//           row of either operand a step of 8
-// Traffic   each block reads its rows and columns once a step from L2; HBM sees bytes() when the tiles of
-//           one wave share them
-// Moments   of forward's output on the way out, from the registers it is stored from: 8 bytes of kM rows of a
-//           column, where reading y again would be 4 kM
+// Threads   GemmTile (gemm.cuh), 256 per block; tiling.h chooses the tile from the shape. In each step of 8 a thread
+//           loads 4 channels of a row of either operand.
+// Traffic   from L2 a block reads its rows and columns once per step; HBM traffic is bytes() when tiles that run at the
+//           same time share them
+// Moments   of forward's output, from the registers it is stored from: a tile writes 8 bytes per column, where reading
+//           y again would cost 4 kM
 // Bound     compute: FFMA at 60 TFLOP/s on an H200; memory for 1x1 with few channels
-// Model     (bench/gpu's model, fp32: H200, batch 256) a 3x3 of 128 channels at 28x28: forward and dx 1246 us, dw 1250;
-//           the floor is 987. A 1x1 of 64 at 56x56: 159, 159
-//           and 204; the floor is 110
+// Model     (bench/gpu/run --model: H200, fp32, batch 256) 3x3 of 128 channels at 28x28: forward and dx 1246 us, dw
+//           1250; the lower bound is 987. 1x1 of 64 channels at 56x56: 159, 159 and 204; the lower bound is 110.
 #pragma once
 
 #include "kernels/cuda/conv/conv.cuh"
@@ -36,9 +33,9 @@ namespace fp::FP_MACHINE {
 template <class T>
 struct ForwardSource {
     const ConvSizes& g;
-    const float *image, *filter;  // this thread's row of x, its row of w; null where there is none
-    int top, left;                // where tap (0,0) of its pixel lies
-    int r, s, c;                  // what comes next
+    const float *image, *filter;  // this thread's sample of x and its filter; null where there is none
+    int top, left;                // the row and column that tap (0,0) of its pixel reads
+    int r, s, c;                  // the next tap and channel
     AlongK<T::kM> a;
     AlongK<T::kN> b;
 
@@ -128,9 +125,9 @@ struct BackwardDataSource {
     const ConvSizes& g;
     const ParityClass& of;
     const float *image,
-        *filter;      // this thread's sample of dy; w at its channels; null where there is none
+        *filter;      // this thread's sample of dy, and w at its channels; null where there is none
     int row, column;  // its pixel within the class, shifted so that p = row - i
-    int i, j, k;      // what comes next: tap and filter
+    int i, j, k;      // the next tap and filter
     AlongK<T::kM> a;
     AlongLines<T::kN> b;
 
@@ -200,10 +197,10 @@ template <class T>
 struct BackwardFilterSource {
     const ConvSizes& g;
     const float *dy,
-        *x;  // at this thread's filters, at its tap's channels; null where there are none
+        *x;  // dy at this thread's filters, x at its channels; null where there are none
     int dy_pixel, x_pixel, end;
     PixelPlace x_place;
-    int top, left;  // of its tap
+    int top, left;  // the offset of its tap
     AlongLines<T::kM> a;
     AlongLines<T::kN> b;
 
@@ -234,7 +231,7 @@ struct BackwardFilterSource {
     }
 };
 
-// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+// `out`: dw where the sum is not split, else partial sums [part][K][RSC].
 template <class T>
 __global__ void __launch_bounds__(T::kThreads, 2) conv_backward_filter_kernel(const __grid_constant__ ConvSizes g,
                                                                               const float* __restrict__ x,

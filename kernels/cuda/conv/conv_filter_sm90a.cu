@@ -1,4 +1,4 @@
-// Launchers of the gradient of the filters by warpgroup matrix instructions.
+// Launchers of the gradient of the filters on warpgroup matrix instructions.
 #include <limits>
 
 #include "kernels/cuda/conv/conv_wgmma.h"
@@ -13,16 +13,16 @@ struct FilterCall {
     const ConvSizes& g;
     const bf16 *x, *dy;
     const Split& split;
-    float* out;  // dw, or the parts
+    float* out;  // dw, or scratch for the partial sums
     Write write;
     Stream stream;
 };
 
-// Pixels of each sample: from one on, every stride-th in both directions.
+// A grid of pixels of each sample: rows x columns of them from (begin_h, begin_w) on, `stride` apart.
 struct Sequence {
     int begin_w, begin_h, columns, rows, stride;
 };
-// Their tensor map; each copy brings `pixels` of them.
+// The tensor map for copies of `pixels` pixels of such a grid, sample after sample.
 TensorMap sequence_map(const bf16* base, const ConvSizes& g, const Sequence& of, int pixels) {
     return encode({.base = base,
                    .rank = 4,
@@ -35,7 +35,7 @@ TensorMap sequence_map(const bf16* base, const ConvSizes& g, const Sequence& of,
                              of.begin_h + (of.rows - 1) * of.stride + 1 - g.h},
                    .step = of.stride});
 }
-// Every pixel of dy and, as padding, one more column and `more_rows` more rows.
+// All pixels of dy, with one column and `more_rows` rows of zeros behind them.
 Sequence padded_gradient(const ConvSizes& g, int more_rows) {
     return {.begin_w = 0, .begin_h = 0, .columns = g.q + 1, .rows = g.p + more_rows, .stride = 1};
 }
@@ -97,7 +97,7 @@ void start_blocks(const FilterCall& on) {
 }
 
 void start(const FilterGradientPlan& plan, const FilterCall& on) {
-    // Blocks count the pixels of x and dy, padding included, in 32 bits.
+    // The kernels index the pixels of x and dy, padding included, with 32 bits.
     FP_CHECK(plan.split.length <= std::numeric_limits<int>::max(), "conv: a sum over ", plan.split.length,
              " places, more than 2^31");
     if (plan.kernel == ConvKernel::rows) return start_rows(on);

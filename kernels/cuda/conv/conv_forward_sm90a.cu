@@ -1,4 +1,4 @@
-// Launcher of the forward convolution by warpgroup matrix instructions.
+// Launcher of the forward convolution on warpgroup matrix instructions.
 #include "kernels/cuda/conv/conv_wgmma_launch.cuh"
 
 namespace fp::FP_MACHINE {
@@ -9,7 +9,7 @@ void wgmma_forward(const ConvShape& s, const PixelPlan& plan, const Operands& op
     if (plan.kernel != ConvKernel::pixels) return start_walking<FilterRows>(on);
     if (plan.tile == TileSize{256, 128}) return start_tiles<PixelTile<256, 128, FilterRows>>(on);
     if (plan.tile == TileSize{256, 64}) return start_tiles<PixelTile<256, 64, FilterRows>>(on);
-    // Outputs of a tile may be any multiple of 8 here, as filters lie along the sum.
+    // K-major filters allow any multiple of 8 as the number of outputs of a tile.
     if (plan.tile == TileSize{128, 192}) return start_tiles<PixelTile<128, 192, FilterRows>>(on);
     if (plan.tile == TileSize{128, 160}) return start_tiles<PixelTile<128, 160, FilterRows>>(on);
     if (plan.tile == TileSize{128, 128}) return start_tiles<PixelTile<128, 128, FilterRows>>(on);

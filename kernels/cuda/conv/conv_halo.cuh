@@ -1,33 +1,36 @@
-// Convolutions of few channels in bf16: a patch of the input with its halo lies in shared memory, read once, and every
-// tap is another offset into it. The forward convolution at strides 1 and 2, the gradient of its input at stride 1, and
-// the stem.
+// Convolution of few channels in bf16. A block loads a patch of the input, with its halo, into shared memory once, and
+// each tap reads the patch at another offset. The kernel computes the forward pass at strides 1 and 2, the gradient of
+// the input at stride 1, and the stem.
 //
 //   y[n,p,q,k] = act(bias[k] + residual[n,p,q,k] + sum_rsc w[k,r,s,c] x[n,p stride+r-pad,q stride+s-pad,c])
 //
-// Shapes    x (N,H,W,C) w (K,R,S,C) bf16, C a multiple of 8   y (N,P,Q,K)   sums float32
-// As GEMM   M = pixels of the output, N = its channels. The sum runs densely over taps and chunks of 8 channels, two
-//           chunks per product, so 24 channels cost three quarters of 32.
-// Tile      whole rows of the output: some of one image, a divisor of its height, or some whole images. A
-//           tile's outputs are contiguous. Blocks stay and walk over the tiles, as far apart as the grid is wide.
-// Patch     conv_halo_patch.cuh. With two, the next tile is copied while this one is multiplied. With one, where that
-//           leaves room for another block, it is copied while this tile's outputs are stored.
-// Filters   all filters of a block stay in shared memory
+// Shapes    x (N,H,W,C) w (K,R,S,C) bf16, C a multiple of 8   y (N,P,Q,K) bf16; sums in float32
+// GEMM      M = output pixels, N = output channels. The sum runs over terms: one tap and one chunk of 8 channels each,
+//           two terms per product. Terms have no gaps, so 24 channels cost three quarters of 32.
+// Tile      whole rows of the output: either some rows of one image, a divisor of its height, or some whole images. The
+//           outputs of a tile are contiguous in y. Blocks are persistent: block b computes tiles b, b + grid, b + 2
+//           grid and so on.
+// Patch     conv_halo_patch.cuh. With two patches in shared memory the next tile's is loaded while this one is
+//           multiplied. With one patch, which is used where that leaves room for another block, it is loaded while this
+//           tile's outputs are stored.
+// Filters   All filters of a block stay in shared memory.
 // Products  conv_halo_products.cuh: mma.sync, or Hopper's warpgroup products for the stem
-// Stem      4 stored channels at stride 2: two neighbours are one pixel of 8, of which an output reads R x (S+1)/2 at
-//           stride 1 across; filters are moved by a pixel where the padding is odd.
-// Threads   128 or 256: warps over kM x kN outputs, each with runs of 16 pixels by pieces of 8 channels. A run leaves
-//           through 16 rows of shared memory that are the warp's own.
-// Traffic   HBM sees the input and the output once. L2 sees the input (rows + R - stride) / rows times, once for every
-//           slice of kN outputs, and the slice's filters once for every block.
-// Bound     memory up to about 32 channels, then the products: mma.sync has at most two thirds of the peak
-// Needs     sm_90a for the warpgroup products; channels by 8, or 4 at stride 2 of an even width
-// H200      batch 256, bf16, inference, us; in brackets before, in the tiles of conv_wgmma.cuh, the stem in
-//           conv_mma.cuh's. Measured with the loops before this form of them, which had the same tiles and products.
+// Stem      4 stored channels at stride 2: two neighbouring pixels count as one of 8 channels, of which an output reads
+//           R x (S+1)/2 at stride 1 along the row. Where the padding is odd the filters are shifted by a pixel.
+// Threads   128 or 256: warps over kM x kN outputs, each with several runs of 16 pixels and several pieces of 8
+//           channels. A run is stored through 16 rows of shared memory that belong to the warp.
+// Traffic   HBM: input and output once. L2: the input (rows + R - stride) / rows times for each slice of kN outputs,
+//           and the filters of a slice once per block.
+// Bound     memory up to about 32 channels, then the products: mma.sync reaches at most two thirds of the peak
+// Needs     sm_90a for the warpgroup products; C a multiple of 8, or C = 4 at stride 2 with an even width
+// H200      batch 256, bf16, inference, us; in brackets the same layer in the tiles of conv_wgmma.cuh, the stem in
+//           those of conv_mma.cuh. Measured with an earlier form of the loops, which had the same tiles and products.
 //             56x56, 3x3   21>16 43 (286)   21>27 63 (329)   27>21 66 (197)   21>65 at stride 2 59 (102)
 //             28x28, 3x3   65>35 59 (116)
 //             stem of 224x224, 7x7 at stride 2   3>64 328 (863), by mma.sync 396   3>21 by mma.sync 170 (839)
-//           By warpgroup products 21>16 took 50, 65>35 56.5, and a whole pruned ResNet-18 1472 for 1415: narrow layers
-//           have mma.sync alone. The stem with moments took 507 by mma.sync; by warpgroup products it is not measured.
+//           With warpgroup products 21>16 took 50, 65>35 56.5, and a whole pruned ResNet-18 1472 instead of 1415, so
+//           narrow layers use mma.sync only. The stem with moments took 507 on mma.sync; it is not measured with
+//           warpgroup products.
 #pragma once
 
 #include "kernels/cuda/conv/conv_epilogue.cuh"
@@ -67,10 +70,10 @@ __device__ void halo_filters(const HaloSizes& g, const bf16* __restrict__ w, int
     }
 }
 
-// A warp's part of a tile on its way out, a run of 16 pixels at a time. T: a policy of conv_halo_products.cuh.
+// The epilogue of a warp's part of a tile, one run of 16 pixels at a time. T: a policy of conv_halo_products.cuh.
 template <class T>
 struct HaloOut {
-    // Of a run's row in shared memory, in chunks: an odd number, so that rows take turns at the banks.
+    // Row pitch of a run in shared memory, in chunks of 16 bytes: odd, against bank conflicts.
     static constexpr int kPitch = T::kPieces | 1;
 
     const HaloSizes& g;
@@ -80,7 +83,7 @@ struct HaloOut {
 
     __device__ unsigned char* rows_of(int i) const { return rows + (g.keeps_residual ? i * 16 * kPitch * 16 : 0); }
 
-    // body(place in shared memory, offset in y) for this lane's pieces of run i that exist.
+    // Calls body(address in shared memory, offset in y) for this lane's pieces of run i that exist.
     template <class Body>
     __device__ void for_pieces(int i, int first_pixel, int pixels, Body body) const {
         const HaloRun run = T::run(g, i, pixels);
@@ -104,7 +107,7 @@ struct HaloOut {
         return ldg(reinterpret_cast<const float2*>(to.bias + column));
     }
 
-    // Moments are of a pass that has neither residual nor ReLU.
+    // A pass with moments has neither residual nor ReLU.
     template <bool kMoments>
     __device__ void store(const typename T::Sums& sums, int first_pixel, int pixels) const {
         const int l = lane_index();
@@ -133,12 +136,12 @@ struct HaloOut {
             for_pieces(i, first_pixel, pixels, [&](const unsigned char* place, int64_t offset) {
                 stg(reinterpret_cast<uint4*>(to.y + offset), *reinterpret_cast<const uint4*>(place));
             });
-            warp_sync();  // these rows have left
+            warp_sync();  // all lanes have stored these rows
         }
     }
 
-    // The moments of the warp's columns, summed about its first pixel, into its own rows. One piece after the other,
-    // rounded once more: all at a time would not fit beside the sums.
+    // Writes the moments of the warp's columns, accumulated about its first pixel, to its rows. Values are rounded
+    // again, piece by piece: the rounded values of all pieces would not fit in registers beside the accumulators.
     __device__ void put_moments(const typename T::Sums& sums, int pixels) const {
         const int l = lane_index();
         int count = 0;
@@ -180,7 +183,7 @@ struct HaloOut {
     }
 };
 
-// The block's moments, from its warps' rows behind a barrier.
+// Combines the moments that the block's warps have written to their rows. A barrier comes before the call.
 template <class T>
 __device__ void halo_join_moments(
     const HaloSizes& g, const unsigned char* results, int first_output, int tile, const MomentsOut& to) {
@@ -195,7 +198,7 @@ __device__ void halo_join_moments(
     }
 }
 
-// `residual` may be `y` itself: a warp reads its rows before it writes them, and no other does.
+// `residual` may be `y` itself: only one warp reads and writes a piece, and it reads first.
 template <class T, HaloFilters kFilters, bool kMoments>
 __global__ void __launch_bounds__(T::kThreads, T::resident(kMoments)) halo_kernel(const __grid_constant__ HaloSizes g,
                                                                                   const bf16* __restrict__ x,
@@ -222,7 +225,7 @@ __global__ void __launch_bounds__(T::kThreads, T::resident(kMoments)) halo_kerne
         const int first_pixel = tile * g.tile_pixels(), pixels = g.pixels_of(tile);
         cp_async_wait<0>();
         T::patch_is_written();
-        block_sync();  // this patch is here for all, and the one before is read by all
+        block_sync();  // this patch is visible to all threads, and no thread reads the previous one any more
         if (to.residual) out.bring_residual(first_pixel, pixels);
         cp_async_commit();
         const int next = tile + int(gridDim.x);
@@ -230,18 +233,18 @@ __global__ void __launch_bounds__(T::kThreads, T::resident(kMoments)) halo_kerne
             if (next < g.tiles) halo_patch<T>(g, x, next, places, patches + (g.patch_bytes - patch));
             cp_async_commit();
         }
-        warp_sync();  // lanes that copied less are here too
+        warp_sync();  // reconverges lanes that started different numbers of copies
 
         typename T::Sums sums;
         products.template multiply<kFilters>(g, patches + patch, filters, terms, sums);
 
         if (!two) {
-            block_sync();  // this patch is read by all
+            block_sync();  // no thread reads this patch any more
             if (next < g.tiles) halo_patch<T>(g, x, next, places, patches);
             cp_async_commit();
         }
         cp_async_wait<1>();
-        warp_sync();  // the residual is here for the warp
+        warp_sync();  // the residual is visible to the whole warp
         out.template store<kMoments>(sums, first_pixel, pixels);
         if constexpr (kMoments) {
             out.put_moments(sums, pixels);

@@ -1,21 +1,23 @@
-// The gradient of filters over few channels in bf16, and of the stem's, through mma.sync, from the patches of
+// The gradient of the filters of few channels, and of the stem's, in bf16 on mma.sync, from the patches of
 // conv_halo_patch.cuh.
 //
 //   dw[k,r,s,c] (+)= sum_npq dy[n,p,q,k] x[n,p stride+r-pad,q stride+s-pad,c]
 //
-// Shapes    x (N,H,W,C), dy (N,P,Q,K) bf16   dw (K,R,S,C) float32, by way of parts [part][K][RSC] that are added in order
-// As GEMM   M = K filters, N = the sum's terms of conv_halo.cuh (taps x chunks of 8 channels), the sum over pixels. Both
-//           operands have a pixel a row, and ldmatrix transposes them: a term is another offset into the patch.
-// Tile      as conv_halo.cuh's, of 448, 224 or 112 pixels, the most of which two fit, and dy's same pixels, which lie in
-//           one piece
-// Threads   256: two groups of four warps take turns at 16 pixels; a group's warps share the terms. At the end the
-//           second's sums are added to the first's. Blocks stay and walk over the tiles; each leaves one part.
-// Traffic   HBM sees x and dy once. L2 sees x (rows + R - stride) / rows times for every slice of 28 terms and every
-//           slice of 64 filters, and dy once for every slice of terms, as each slice of filters reads its own channels
-//           of it. Parts are written once and read once.
-// Bound     mma.sync; the stem's: 28 of 32 columns are the filter's
+// Shapes    x (N,H,W,C), dy (N,P,Q,K) bf16   dw (K,R,S,C) float32, through partial sums [part][K][RSC] that are added
+//           in order
+// GEMM      M = K filters, N = the terms of conv_halo.cuh (tap x chunk of 8 channels), the sum over pixels. In both
+//           operands a row is a pixel, and ldmatrix transposes them: a term is an offset into the patch.
+// Tile      as in conv_halo.cuh, of at most 448, 224 or 112 pixels: the largest of which two patches fit, with dy of
+//           the same pixels, which is contiguous
+// Threads   256: two groups of four warps take alternate runs of 16 pixels; the warps of a group share the terms. At
+//           the end the accumulators of the second group are added to those of the first. Blocks are persistent; each
+//           leaves one partial sum.
+// Traffic   HBM: x and dy once. L2: x (rows + R - stride) / rows times for each slice of 28 terms and each slice of 64
+//           filters; dy once for each slice of terms, since a slice of filters reads its own channels of it. Partial
+//           sums are written once and read once.
+// Bound     mma.sync; in the stem's case 28 of 32 columns are taps of the filter
 // Needs     as conv_halo.cuh
-// H200      stem of 224x224, batch 256: 328 us (994 in conv_mma.cuh's tiles)
+// H200      stem of 224x224, batch 256: 328 us (994 in the tiles of conv_mma.cuh)
 #pragma once
 
 #include "kernels/cuda/conv/conv_halo_patch.cuh"
@@ -27,11 +29,11 @@ struct HaloFilterTile {
     static constexpr int kGroups = 2, kWarpsN = 4, kTerms = kHaloFilterTerms / kWarpsN;
     static constexpr int kRuns = kRuns_, kWarps = kGroups * kWarpsN, kThreads = kWarps * kWarp;
     static constexpr int kFilters = kRuns * 16;
-    static constexpr int kChunks = 2 * kRuns, kPitch = kChunks | 1;  // of a pixel of dy
+    static constexpr int kChunks = 2 * kRuns, kPitch = kChunks | 1;  // per pixel of dy
     using Sums = float[kRuns][kTerms][4];
 };
 
-// dy's pixels of a tile, zeros behind the last, so that what lies there of a patch counts for nothing.
+// Loads dy of a tile's pixels, with zeros behind the last one, so that whatever a patch holds there adds nothing.
 template <class T>
 __device__ void halo_gradient(
     const HaloFilterSizes& g, const bf16* __restrict__ dy, int tile, int first_filter, unsigned char* to) {
@@ -45,7 +47,7 @@ __device__ void halo_gradient(
     }
 }
 
-// Where number `e` of a term lies in its filter; below 0 for the columns of a stem's pairs that are no tap.
+// The offset in its filter of element e of a term; -1 for columns of the stem's pixel pairs that are not a tap.
 template <bool kPairs>
 __device__ int halo_filter_at(const HaloSizes& g, int term, int e) {
     if constexpr (!kPairs) return term * kHaloChunk + e;
@@ -72,7 +74,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) halo_filter_kernel(const __gri
     for (int i = thread_index(); i < gx.tile_pixels(); i += T::kThreads) bases[i] = halo_pixel(gx, i) * 16;
     halo_places<T>(gx, places);
     constexpr int kPairsOfTerms = (T::kTerms + 1) / 2;
-    int offsets[kPairsOfTerms];  // of this lane's term of each
+    int offsets[kPairsOfTerms];  // in the patch, of this lane's term of each pair
     UNROLL
     for (int i = 0; i < kPairsOfTerms; ++i) {
         const int own = 2 * i + l / 16, term = first_term + own;
@@ -90,11 +92,11 @@ __global__ void __launch_bounds__(T::kThreads, 1) halo_filter_kernel(const __gri
     cp_async_commit();
     for (int round = 0; tile < gx.tiles; ++round) {
         cp_async_wait<0>();
-        block_sync();  // this tile is here for all, and the one before is read by all
+        block_sync();  // this tile is visible to all threads, and no thread reads the previous one any more
         const int next = tile + int(gridDim.x);
         if (next < gx.tiles) bring(next, (round + 1) % 2);
         cp_async_commit();
-        warp_sync();  // lanes that copied less are here too
+        warp_sync();  // reconverges lanes that started different numbers of copies
 
         const unsigned char* patch = patches + round % 2 * gx.patch_bytes;
         const unsigned char* gradient =
@@ -120,7 +122,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) halo_filter_kernel(const __gri
         tile = next;
     }
     cp_async_wait<0>();
-    block_sync();  // all is read: the memory of tiles is free
+    block_sync();  // no thread reads a tile any more: their memory is free
 
     constexpr int kSums = sizeof(sums) / sizeof(float), kSharing = T::kWarpsN * kWarp;
     auto* other = reinterpret_cast<float*>(patches) + thread_index() % kSharing;

@@ -1,11 +1,11 @@
-// A tile's patch of the input in shared memory, its halo included, as conv_halo.cuh and conv_halo_filter.cuh read it.
+// The input patch of a tile, halo included, in shared memory, for conv_halo.cuh and conv_halo_filter.cuh.
 //
-// Layout    (rows stride + R - stride) x (Q stride + S - stride) pixels of every image, zeros where the map ends, so
-//           that nothing is masked later. A pixel takes an odd number of 16-byte chunks: eight neighbours touch every
-//           bank once. At stride 2 the even columns come first, then the odd ones, for the same reason.
-// Threads   a warp copies a row at a time, whose chunks lie in one piece in x
-// Division  none while a block walks over its tiles: columns are looked up in a table that it makes once, rows are counted
-//           on, and the strips of an image have a reciprocal
+// Layout    (rows stride + R - stride) x (Q stride + S - stride) pixels of each image, zeros outside of the map, so
+//           that nothing is masked later. A pixel takes an odd number of 16-byte chunks, so that eight neighbours touch
+//           every bank once. At stride 2 the even columns come first, then the odd ones, for the same reason.
+// Threads   A warp copies one row at a time; the chunks of a row are contiguous in x.
+// Division  none per tile: columns are looked up in a table that the block computes once, rows are counted, and the
+//           division by the strips of an image is a multiplication by a reciprocal
 #pragma once
 
 #include "kernels/cuda/plan/halo_plan.h"
@@ -13,22 +13,23 @@
 
 namespace fp::FP_MACHINE {
 
-constexpr int kHaloChunk = 8;  // channels of 16 bytes
+constexpr int kHaloChunk = 8;  // channels in 16 bytes
 
-// Where a term of the sum, one chunk of one tap, lies: in chunks from the first chunk of a pixel.
+// The offset of a term (one chunk of one tap) from the first chunk of an output's first pixel, in chunks.
 __device__ inline int halo_offset(const HaloSizes& g, int term) {
     const int tap = term / g.chunks, r = tap / g.s, s = tap % g.s;
     const int column = g.stride_w == 2 ? s % 2 * g.column_half + s / 2 : s;
     return r * g.row_pitch + column * g.pitch + term % g.chunks;
 }
 
-// Where the first chunk of a pixel of the tile lies in the patch, in chunks.
+// The offset in the patch of the first chunk that an output pixel of the tile reads, in chunks.
 __device__ inline int halo_pixel(const HaloSizes& g, int pixel) {
     const int q = pixel % g.q, p = pixel / g.q % g.rows, image = pixel / g.q / g.rows;
     return image * g.image_pitch + p * g.stride_h * g.row_pitch + q * g.pitch;
 }
 
-// For every chunk of a patch row: its place in the row in bytes, plus 1 where its column lies on the map.
+// Computes the table for the chunks of a patch row: the offset in the row in bytes, plus 1 where the column is on the
+// map.
 template <class T>
 __device__ void halo_places(const HaloSizes& g, int* places) {
     for (int i = thread_index(); i < g.row_chunks(); i += T::kThreads) {

@@ -1,18 +1,18 @@
-// How conv_halo.cuh multiplies a patch by a block's filters: two policies of one interface.
+// How conv_halo.cuh multiplies a patch by a block's filters: two policies with one interface.
 //
-//   HaloMma     mma.sync, each warp its own pixels of the tile. Any row of a fragment may lie anywhere, so a tap moves
-//               its address, and 16 pixels run on over the end of a row.
-//   HaloWgmma   Hopper's warpgroup products, which read the patch from shared memory. For the stem, whose pixels are one
-//               chunk of 16 bytes: 64 consecutive pixels of the patch are the rows of a product, eight to a matrix of
-//               128 bytes. A tap moves the address at which a product starts. A product sums over two taps, and its
-//               descriptor holds the distance between them. Products start where a row of the output starts; what they
-//               compute past its end is dropped.
+//   HaloMma     mma.sync, each warp for its own pixels of the tile. Each row of a fragment has its own address, so a
+//               tap is an offset to it, and 16 pixels may continue over the end of a row.
+//   HaloWgmma   Hopper's warpgroup products, which read the patch from shared memory. For the stem only, whose pixels
+//               are one chunk of 16 bytes: 64 consecutive pixels of the patch are the rows of a product, eight to a
+//               core matrix of 128 bytes. A tap is an offset to the start address of a product. A product sums over two
+//               terms, whose distance is in its descriptor. Products start at the beginning of an output row; what they
+//               compute past the end of the row is dropped.
 //
-// Both      Sums; run(): the pixels of a warp's i-th 16 rows; pair(): two neighbouring sums of a row of them;
-//           put_terms(): a block's table of where the terms lie; patch_is_written(): after a thread's copies have
-//           landed, before the barrier; multiply().
-// Filters   8 x 8 matrices, term by term: of eight outputs by a chunk, or (turned) of the 8 channels of the sum by
-//           8 outputs, which ldmatrix transposes
+// Members   Sums; run(): the pixels of a warp's i-th 16 rows; pair(): two neighbouring accumulators of such a row;
+//           put_terms(): fills the block's table of term offsets; patch_is_written(): to call after a thread's copies
+//           have landed, before the barrier; multiply().
+// Filters   8 x 8 matrices, term by term: 8 outputs by the 8 channels of a chunk, or (turned) the 8 channels of the sum
+//           by 8 outputs, which ldmatrix transposes
 #pragma once
 
 #include "kernels/cuda/conv/conv_halo_patch.cuh"
@@ -22,13 +22,13 @@ namespace fp::FP_MACHINE {
 
 constexpr int kHaloMatrix = 8 * 16;  // bytes
 
-// 16 rows of a product: the pixel of the tile that the first row is, and how many rows are pixels, one after the other.
-// `count` may be below 0 or above 16.
+// 16 rows of a product: the pixel of the tile in the first row, and for how many rows consecutive pixels follow.
+// `count` may be negative or above 16.
 struct HaloRun {
     int first, count;
 };
 
-// The tile of a policy: kHaloTiles[kIndex] as constants.
+// kHaloTiles[kIndex] as compile-time constants.
 template <int kIndex>
 struct HaloTileOf {
     static constexpr int kWarpsM = kHaloTiles[kIndex].warps_m, kWarpsN = kHaloTiles[kIndex].warps_n;
@@ -45,16 +45,16 @@ struct HaloMma : HaloTileOf<kIndex> {
     using Tile = HaloTileOf<kIndex>;
     using Tile::kMatrices, Tile::kPieces, Tile::kRuns, Tile::kThreads, Tile::kWarpsN;
     using Sums = float[kRuns][kPieces][4];
-    // Two products in one round of the loop where registers suffice to load for one while the other goes on.
+    // Two steps per iteration where there are registers to load the operands of one during the products of the other.
     static constexpr bool kTwoSteps = kRuns * (kPieces * 4 + 4) < 110;
 
-    int first[kRuns];  // where this lane's row of each run begins in a patch, in bytes
+    int first[kRuns];  // the offset in a patch of this lane's row of each run, in bytes
 
     __device__ explicit HaloMma(const HaloSizes& g) {
         UNROLL
         for (int i = 0; i < kRuns; ++i) {
             const int pixel = run(g, i, 0).first + lane_index() % 16;
-            first[i] = pixel < g.tile_pixels() ? halo_pixel(g, pixel) * 16 : 0;  // no pixel: any place
+            first[i] = pixel < g.tile_pixels() ? halo_pixel(g, pixel) * 16 : 0;  // not a pixel: any address
         }
     }
 
@@ -66,7 +66,7 @@ struct HaloMma : HaloTileOf<kIndex> {
         return {sums[i][piece][half * 2], sums[i][piece][half * 2 + 1]};
     }
 
-    // A last term alone shares its product with filters that are zeros.
+    // Where the number of terms is odd, the second term of the last product meets filters that are zeros.
     __device__ static void put_terms(const HaloSizes& g, int* terms) {
         for (int i = thread_index(); i < g.steps * 2; i += kThreads)
             terms[i] = i < g.terms() ? halo_offset(g, i) * 16 : 0;
@@ -81,7 +81,7 @@ struct HaloMma : HaloTileOf<kIndex> {
                              Sums& sums) const {
         const int l = lane_index(), first_matrix = warp_index() % kWarpsN * kPieces;
         constexpr int kPairs = (kPieces + 1) / 2;
-        // Of a pair's four matrices: two of the sum, then those of the next eight outputs; an odd last one twice.
+        // ldmatrix loads four matrices: both terms of eight outputs, then of the next eight; an odd last piece twice.
         const unsigned char* own = filters + (l / 8 % 2 * kMatrices + first_matrix) * kHaloMatrix + l % 8 * 16;
         UNROLL
         for (auto& of_run : sums)
@@ -129,8 +129,8 @@ struct HaloWgmma : HaloTileOf<kIndex> {
     static_assert(kGroups == 2 && Tile::kWarpsN == 1);
     using Sums = float[kRuns][kN / 2];
 
-    // The row of the tile, and the first pixel in it, of a group's product i. Rows of more than 64 pixels are two
-    // products, one for each group; of shorter rows the groups take every other one.
+    // Product i of a warpgroup: its row in the tile, and its first pixel there. A row of more than 64 pixels is two
+    // products, one per warpgroup; shorter rows alternate between the two.
     struct Place {
         int p, q;
     };
@@ -141,7 +141,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
 
     __device__ explicit HaloWgmma(const HaloSizes&) {}
 
-    // All tiles are whole. Where a warp's first row is a pixel in any of its runs, it is one in the first of them.
+    // Here every tile is complete. If the warp's first row is a pixel in any of its runs, then also in run 0.
     __device__ static HaloRun run(const HaloSizes& g, int i, int) {
         const Place at = place(g, warp_index() / kGroupWarps, i);
         const int q = at.q + warp_index() % kGroupWarps * kWarpRows;
@@ -151,8 +151,8 @@ struct HaloWgmma : HaloTileOf<kIndex> {
         return {sums[i][piece * 4 + half * 2], sums[i][piece * 4 + half * 2 + 1]};
     }
 
-    // As a descriptor holds it: where a step's first term lies, and the distance to the second. A last term alone is
-    // multiplied twice, once by zeros.
+    // Per step, as a descriptor has them: the offset of the first term, and the distance to the second. An odd last
+    // term is its own second term, which meets filters that are zeros.
     __device__ static void put_terms(const HaloSizes& g, int* terms) {
         for (int i = thread_index(); i < g.steps; i += kThreads) {
             const int one = halo_offset(g, 2 * i);
@@ -160,7 +160,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
             terms[i] = one | (two - one) << 16;
         }
     }
-    // Copies write through the generic proxy, products read through the asynchronous one.
+    // The copies write through the generic proxy; wgmma reads through the asynchronous proxy.
     __device__ static void patch_is_written() { async_fence(); }
 
     template <HaloFilters kFilters>
@@ -172,12 +172,12 @@ struct HaloWgmma : HaloTileOf<kIndex> {
         static_assert(kFilters == HaloFilters::pairs);
         const int group = warpgroup_index();
         const uint64_t from = matrix_descriptor(patch, 0, kHaloMatrix);
-        uint64_t first[kRuns];  // where each of the group's products begins
+        uint64_t first[kRuns];  // the descriptor of each of the warpgroup's products at offset 0
         UNROLL
         for (int i = 0; i < kRuns; ++i) {
             const Place at = place(g, group, i);
             const int chunk = at.p * g.stride_h * g.row_pitch + at.q;
-            first[i] = from + uint64_t(at.p < g.rows ? chunk : 0);  // no row: any place
+            first[i] = from + uint64_t(at.p < g.rows ? chunk : 0);  // not a row: any address
         }
         uint64_t filter = matrix_descriptor(filters, kMatrices * kHaloMatrix, kHaloMatrix);
         for (int j = 0; j < g.steps; ++j) {
@@ -187,7 +187,7 @@ struct HaloWgmma : HaloTileOf<kIndex> {
             for (int i = 0; i < kRuns; ++i) wgmma_bf16<kN>(sums[i], first[i] + term, filter, j > 0);
             filter += 2 * kMatrices * kHaloMatrix / 16;
             wgmma_commit();
-            wgmma_wait<1>();  // this step's products go on
+            wgmma_wait<1>();  // the products of this step continue
         }
         wgmma_wait<0>(sums);
     }

@@ -1,5 +1,4 @@
-// Convolutions of few channels: the launchers of conv_halo.cuh and conv_halo_filter.cuh, with the tiling of
-// plan/halo_plan.h.
+// Launchers of conv_halo.cuh and conv_halo_filter.cuh, tiled as plan/halo_plan.h decides.
 #include "kernels/cuda/conv/conv_halo.h"
 
 #include <type_traits>
@@ -28,7 +27,7 @@ void start(const HaloPlan& plan, const Operands& on, Stream stream) {
     launch(halo_kernel<T, kFilters, false>, grid, stream, plan.sizes, on.x, on.w, on.to);
 }
 
-// With the plan's tile, one of kHaloTiles from kIndex on.
+// Launches the kernel for the plan's tile, which is one of kHaloTiles from kIndex on.
 template <int kIndex = 0>
 void start_tile(const HaloPlan& plan, const Operands& on, Stream stream) {
     if constexpr (kIndex < kHaloTileCount) {

@@ -1,8 +1,8 @@
-// The launchers of the kernels in conv_mma.cuh: the tile for a shape, the grid for a tile, and the functions of Conv for
-// an operand type (bf16 or TF32).
+// Launchers of conv_mma.cuh: the tile for a shape, the grid for a tile, and the functions of Conv for an operand type
+// (bf16 or TF32).
 #pragma once
 
-#include "kernels/cuda/conv/conv_mma.cuh"
+#include "kernels/cuda/conv/conv_mma_gradients.cuh"
 #include "kernels/cuda/plan/gemm_shapes.h"
 #include "kernels/cuda/walks/parts.cuh"
 
@@ -24,7 +24,7 @@ struct TensorConv {
     template <class T, class Source>
     static constexpr size_t kShared = T::template kSharedBytes<typename Source::A, typename Source::B>;
 
-    // An image has 4 stored channels, in bf16 half a chunk. Each pass has a single tile for that case.
+    // The image has 4 stored channels, half a 16-byte unit in bf16. Each pass has one tile for that case.
     static bool half_chunks(const ConvSizes& g) { return g.c % Type::kChunk != 0; }
     static constexpr std::integral_constant<int, Type::kChunk> kWhole{};
     static constexpr std::integral_constant<int, 4> kHalf{};
@@ -64,7 +64,7 @@ struct TensorConv {
         }
     }
 
-    // `filter` is a.w as elements.
+    // `filter` is a.w in the products' type.
     static void backward_data(const ConvShape& shape,
                               const Conv::BackwardData& a,
                               const Element* filter,
@@ -72,7 +72,7 @@ struct TensorConv {
         const ConvSizes g = ConvSizes::of(shape);
         FP_CHECK(!half_chunks(g), "conv: no gradient for an image of ", g.c, " stored channels");
         const ParityClasses classes = ParityClasses::of(g);
-        const int64_t pixels = int64_t(g.n) * classes.at[0].rows * classes.at[0].columns;  // the largest's
+        const int64_t pixels = int64_t(g.n) * classes.at[0].rows * classes.at[0].columns;  // of the largest class
         with_tensor_tile<Type>(tile_of(shape, Pass::data), [&](auto tile) {
             using T = decltype(tile);
             const Grid grid{.blocks = ceil_div(pixels, T::kM),
@@ -112,8 +112,8 @@ struct TensorConv {
 };
 
 // ---- the functions of Conv. Weights::bytes(shape) is the size of the weights in the products' type,
-// Weights::lay(shape, w, to, stream) converts them, Weights::use(shape, w, scratch, stream) returns them and converts
-// only if it must.
+// Weights::lay(shape, w, to, stream) converts them, Weights::use(shape, w, scratch, stream) returns them, converted
+// into `scratch` only where necessary.
 
 template <class Type, class Weights>
 struct TensorOps {

@@ -1,30 +1,34 @@
-// Convolutions whose outputs are pixels, in bf16 on Hopper (formulas and operands: conv_wgmma.cuh), by blocks that walk
-// over tiles, one block on each multiprocessor. While one warpgroup writes its part of a tile the others multiply, and
-// the copies for the next tile are under way.
+// Convolution in bf16 on Hopper with persistent blocks: the passes, formulas and operands of conv_wgmma.cuh, but one
+// block per multiprocessor, which computes one tile after the other. While one warpgroup stores its part of a tile, the
+// others multiply, and the producer already loads the next tile.
 //
-// Threads   one thread that starts copies, in a warpgroup of its own, and two or three warpgroups that multiply 64 or
-//           128 pixels each
-// Tiles     256x64, 256x128, 128x256 or 192x256 pixels x outputs; patches 256x64 or 256x128
-// Pipeline  a ring of as many stages as fit shared memory, which continues from tile to tile. Warpgroups share nothing
-//           but the ring. Each starts `skew` steps behind the one before, once, so that they reach the end of a tile
-//           one after the other and the tensor cores always have work.
-// Patches   for a 3x3 window at stride 1: a chunk of 64 channels is copied once, not once a tap. The copy reads the batch
-//           as one line of pixels with a zero column behind each row and a zero row behind each map (an im2col box one
-//           column and one row larger than the map), so a tap is a fixed number of rows of shared memory further on.
-//           Outputs on those zeros are computed and dropped: (H+1)(W+1)/(HW) of the work, 1.04 at 56x56. The ring
-//           carries filters alone; where all filters of the layer fit, they stay.
-// Epilogue  16 rows x 64 outputs at a time through two buffers of each warp, so that the residual of one is copied while
-//           the other is worked on. Rows are 128 bytes, their 16-byte parts permuted by the row number: no bank conflicts.
-// Moments   a chunk is the pixels of one warpgroup in one tile (of patches: places of the padded line, with counts), so
-//           that warpgroups need not meet. A warp sums about the first row it sees; the four warps' sums are then moved
-//           to a common base and added, with one division per column.
-// Traffic   a tile brings its pixels once per tap, patches 1 + 2 (W+2) / rows times in all; filters once a tile, or once
-//           a block where they stay. Tiles side by side run after each other, so HBM sees the pixels once.
+// Threads   one producer thread, in a warpgroup of its own, and two or three consumer warpgroups of 64 or 128 pixels
+//           each
+// Tiles     256x64, 256x128, 128x256 or 192x256 pixels x outputs; with patches 256x64 or 256x128
+// Pipeline  a ring of as many stages as fit shared memory, which continues from tile to tile. The ring is all that the
+//           warpgroups share. In its first tile each warpgroup starts `skew` steps behind the one before it, so that
+//           they finish tiles one after the other and the tensor cores never run dry.
+// Patches   (3x3 windows at stride 1) A chunk of 64 channels is loaded once for all nine taps instead of once per tap.
+//           The copy reads the batch as one sequence of pixels, with a column of zeros behind each row and a row of
+//           zeros behind each map (an im2col box one column and one row larger than the map), so that a tap is a fixed
+//           offset in rows of shared memory. The outputs on these zeros are computed and dropped: the work is
+//           (H+1)(W+1)/(HW) of the useful work, 1.04 at 56x56. The ring then holds filters alone; where all filters of
+//           the layer fit, they are loaded once and stay.
+// Epilogue  in slabs of 16 rows x 64 outputs through two buffers per warp: the residual of the next slab is loaded
+//           while one is processed. Rows are 128 bytes; their 16-byte parts are permuted by the row number, against
+//           bank conflicts.
+// Moments   A chunk of moments is the pixels of one warpgroup in one tile (with patches the positions of the padded
+//           sequence, and how many of them are pixels), so warpgroups need not synchronise. A warp accumulates about
+//           the first row it reads; the sums of four warps are then moved to a common base and added, with one division
+//           per column.
+// Traffic   a tile reads its pixels once per tap, with patches 1 + 2 (W+2) / rows times in total; filters once per
+//           tile, or once per block where they stay. Neighbouring tiles run one after the other, so HBM delivers the
+//           pixels once.
 // Bound     compute; HBM for 1x1 windows of few channels
-// H200      batch 256, microseconds: forward 64 channels at 56x56 129 (a block a tile: 235), 64>128 at 112x112 945, 512
-//           at 28x28 1301; with moments 128 at 28x28 122, 256 at 14x14 99, 512 at 7x7 89, 1x1 64>256 at 56x56 326;
+// H200      batch 256, microseconds: forward 64 channels at 56x56 129 (one block per tile: 235), 64>128 at 112x112 945,
+//           512 at 28x28 1301; with moments 128 at 28x28 122, 256 at 14x14 99, 512 at 7x7 89, 1x1 64>256 at 56x56 326;
 //           gradient of the input 64 at 56x56 114, 128 at 28x28 113, 256 at 14x14 91, 512 at 7x7 83, 1x1 256>64 at
-//           56x56 167. Starting all warpgroups together (no skew) made 247 of 64 at 56x56 with moments 253.
+//           56x56 167. Without skew 64 at 56x56 with moments takes 253 instead of 247.
 // Needs     sm_90a; C a multiple of 8, pads up to 127, strides up to 8
 #pragma once
 
@@ -32,11 +36,11 @@
 
 namespace fp::FP_MACHINE {
 
-// The output pixels of a warp's rows, the first of which is `first`: lane l's of each 16 are rows l/8 + 4 i.
+// The output pixels of a warp's rows, from row `first` on. Of each 16 rows, lane l copies rows l/8 + 4 i.
 template <class T>
 struct StreamRows {
     int first;
-    int pixel[T::kPatch ? T::kProducts : 1][4];  // patches: l's, or -1
+    int pixel[T::kPatch ? T::kProducts : 1][4];  // with patches: this lane's, -1 where there is none
     unsigned present[T::kPatch ? T::kProducts : 1];
 
     __device__ StreamRows(const ConvSizes& g, const StreamPlan& plan, int first_row, int l) : first(first_row) {
@@ -54,16 +58,16 @@ struct StreamRows {
             }
         }
     }
-    // Which of the product's 16 exist, a bit each.
+    // A bit per row of product m: whether it is a pixel.
     __device__ unsigned which(const ConvSizes& g, int m) const {
         if constexpr (T::kPatch) return present[m];
-        // Not (1u << clamp(rows, 0, 16)) - 1: ptxas 13.0 makes a VIMNMX.RELU of it and takes its predicate, turned round,
-        // for "all 16 exist"; on an H200 a last tile's moments then counted rows that are not there.
+        // Not (1u << clamp(rows, 0, 16)) - 1: ptxas 13.0 compiles that to VIMNMX.RELU and uses its negated predicate as
+        // "all 16 exist". On an H200 the moments of the last tile then counted rows that do not exist.
         const int rows = g.pixels_out() - first - m * kProductRows;
         if (rows >= kWarpRows) return (1u << kWarpRows) - 1;
         return rows > 0 ? (1u << rows) - 1 : 0;
     }
-    // body(row, offset in y) for what exists of lane l's 16 bytes of the slab's four rows: `column` and on.
+    // Calls body(row, offset in y) for lane l's four rows of the slab that exist, at the 16 bytes from `column` on.
     template <class Body>
     __device__ void for_parts(const ConvSizes& g, int slab, int column, int l, Body body) const {
         if (column >= g.y_c) return;
@@ -81,12 +85,12 @@ struct StreamRows {
     }
 };
 
-// Where the 16 bytes `part` of a row of a piece lie.
+// The address of 16-byte part `part` of a row of a slab, permuted by the row number.
 __device__ inline unsigned char* part_of(unsigned char* piece, int row, int part) {
     return piece + row * kRowBytes + ((part ^ (row & 7)) * 16);
 }
 
-// Sums of what a warp sees of 64 columns, two a lane, about its first row.
+// A warp's sums over its rows of 64 columns, two columns per lane, about the first row that it read.
 struct WarpMoments {
     float base[kPiece], sum[kPiece], square[kPiece], count;
 };
@@ -125,7 +129,7 @@ struct LaneMoments {
     }
 };
 
-// Of one column, what the warps of a group saw.
+// The moments of one column over the four warps of a group.
 template <class PartOf>
 __device__ ColumnMoments joined(PartOf part_of_warp, int column) {
     float count = 0, base = 0, sum = 0, square = 0;
@@ -142,7 +146,7 @@ __device__ ColumnMoments joined(PartOf part_of_warp, int column) {
     return {count, count > 0 ? base + mean : 0, square - sum * mean};
 }
 
-// `residual` may be `y` itself: a warp reads its pieces before it writes them, and no other does.
+// `residual` may be `y` itself: only one warp reads and writes a piece, and it reads first.
 template <class T>
 __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __grid_constant__ TensorMap pixels,
                                                                       const __grid_constant__ TensorMap filters,
@@ -194,7 +198,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
                 const int slab = piece * T::kProducts + m, l = not_before(lane_index());
                 unsigned char* const here = pieces + slab % 2 * kPieceBytes;
                 if (to.residual) {
-                    warp_sync();  // the rows before have left
+                    warp_sync();  // all lanes have stored the slab that used this buffer before
                     if (slab + 1 < T::kSlabs) {
                         bring_residual(rows, slab + 1, l);
                         cp_async_wait<1>();
@@ -238,7 +242,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
                 if (T::kForward && to.moments.data) seen.see(here, rows.which(g, m), l);
             }
             if (!T::kForward || !to.moments.data) continue;
-            // Each warp's into its other piece, which has left; then a thread a column adds the four.
+            // Each warp puts its moments into its other buffer, which is free; one thread per column adds the four.
             const int other = (piece * T::kProducts + T::kProducts) % 2 * kPieceBytes;
             const auto moments_of = [&](int of_warp) {
                 return reinterpret_cast<WarpMoments*>(memory.pieces(consumer * kGroupWarps + of_warp) + other);
@@ -256,7 +260,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
             }
             named_sync(1 + consumer, kWarpgroup);
         }
-        warp_sync();  // the last rows have left
+        warp_sync();  // all lanes have stored their rows
     }
 }
 

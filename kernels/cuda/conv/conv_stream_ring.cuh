@@ -1,5 +1,5 @@
-// The first half of conv_stream.cuh, whose head describes the whole: a tile, what a block has in shared memory, the
-// thread that copies, and the products of one warpgroup.
+// The main loop of conv_stream.cuh, whose head describes the kernel: the tile type, the shared memory of a block, the
+// producer thread, and the products of one consumer warpgroup.
 #pragma once
 
 #include "kernels/cuda/conv/conv_wgmma.cuh"
@@ -8,7 +8,7 @@
 namespace fp::FP_MACHINE {
 
 constexpr int kPatchTaps = kPatchSide * kPatchSide;
-constexpr int kPiece = 64;  // outputs that leave together
+constexpr int kPiece = 64;  // outputs of one slab of the epilogue
 constexpr int kPieceBytes = kWarpRows * kRowBytes;
 
 template <int kConsumers_, int kProducts_, int kOutputs_, template <int> class Filters_, bool kPatch_>
@@ -16,8 +16,9 @@ struct StreamTile {
     static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
     static constexpr bool kPatch = kPatch_;
     using Filters = Filters_<kOutputs>;
-    // Whether the epilogue applies bias and ReLU and takes moments. The gradient uses none of them, but three warpgroups
-    // keep them: without, ptxas schedules the next piece's work early and spills, as their threads have few registers.
+    // Whether the epilogue has code for bias, ReLU and moments. The gradient uses none of them, but tiles of three
+    // consumer warpgroups keep the code: without it ptxas moves work of the next slab up and spills, since threads have
+    // few registers there.
     static constexpr bool kForward = Filters::kOperand == Operand::rows || kConsumers == 3;
     static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
     static constexpr int kConsumerRows = kProducts * kProductRows;
@@ -26,14 +27,14 @@ struct StreamTile {
     static constexpr int kStageBytes = Filters::kBytes + kPixelBytes;
     static constexpr int kStagingBytes = kConsumers * kGroupWarps * 2 * kPieceBytes;
     static constexpr int kPieces = kOutputs / kPiece, kSlabs = kPieces * kProducts;
-    // Steps whose products start together: narrow ones are over too soon to hide what a step costs besides.
+    // Steps whose products are issued together: those of a narrow tile end too soon to hide the other costs of a step.
     static constexpr int kTogether = kPatch && kOutputs == 64 ? 3 : 1;
-    // Three warpgroups of 128 sums a thread: ptxas allows them more than a quarter of the registers, but no single
-    // instruction. So two products of half the width.
-    static constexpr int kWide = kConsumers == 3 ? kOutputs / 2 : kOutputs;  // of a product
+    // With three consumer warpgroups a thread has 128 accumulators. ptxas accepts so many in a thread but not in one
+    // instruction, so each product is issued as two of half the width.
+    static constexpr int kWide = kConsumers == 3 ? kOutputs / 2 : kOutputs;  // columns of one instruction
     static constexpr int kBeside = kOutputs / kWide;
     using Sums = float[kProducts][kBeside][kWide / 2];
-    // Registers of a thread that copies and of one that multiplies, from 168 or 128 at the start.
+    // Registers per thread of the producer and of the consumer warpgroups; at launch all have 168 or 128.
     static constexpr int kCopyRegisters = kConsumers == 3 ? 32 : 56;
     static constexpr int kProductRegisters = kConsumers == 3 ? 160 : 224;
     static_assert(kCopyRegisters + kConsumers * kProductRegisters <= 65536 / kThreads / 8 * 8 * (1 + kConsumers));
@@ -42,11 +43,11 @@ struct StreamTile {
 struct StreamBarriers {
     Mbarrier full[kMostStages], empty[kMostStages];
     Mbarrier patch_full[kPatches], patch_empty[kPatches];
-    Mbarrier turn[2];  // of the warpgroups but the first, once
+    Mbarrier turn[2];  // for the skew: completed once, by the warpgroup before
 };
 static_assert(sizeof(StreamBarriers) <= kStreamBarrierBytes);
 
-// Stages (filters, then pixels), patches, pieces of the warps, barriers.
+// The layout of shared memory: stages (filters, then pixels), patches, the epilogue buffers of the warps, mbarriers.
 template <class T>
 struct StreamMemory {
     unsigned char* base;
@@ -68,7 +69,7 @@ struct StreamMemory {
 
 template <class T>
 __device__ void init(StreamBarriers& b, int stages) {
-    constexpr int kReaders = T::kConsumers * kGroupWarps;  // a lane of every warp
+    constexpr int kReaders = T::kConsumers * kGroupWarps;  // one lane per consumer warp arrives
     for (int i = 0; i < stages; ++i) {
         mbarrier_init(&b.full[i], 1);
         mbarrier_init(&b.empty[i], kReaders);
@@ -81,7 +82,8 @@ __device__ void init(StreamBarriers& b, int stages) {
     mbarrier_init_fence();
 }
 
-// A place in a ring, which goes round for ever. Who fills a stage waits for the parity before.
+// A position in an endless ring: the stage, and the parity of its mbarrier phase. A consumer waits for this parity of
+// `full`, the producer for the opposite one of `empty`.
 struct RingPlace {
     int stage = 0, parity = 0;
     __device__ void next(int stages) {
@@ -92,7 +94,7 @@ struct RingPlace {
 };
 
 template <class T>
-struct StreamAt {  // a tile's place
+struct StreamAt {  // where a tile begins
     int first_row, first_output;
 
     __device__ StreamAt(const StreamPlan& plan, int tile) {
@@ -102,7 +104,7 @@ struct StreamAt {  // a tile's place
     }
 };
 
-// One thread: all copies of a block.
+// The producer thread: starts all copies of a block.
 template <class T>
 __device__ void bring_stream(const StreamMemory<T>& memory,
                              const TensorMap& pixels,
@@ -112,7 +114,7 @@ __device__ void bring_stream(const StreamMemory<T>& memory,
     using Filters = typename T::Filters;
     StreamBarriers& b = memory.barriers();
     RingPlace ring, patch;
-    // A stage that is free, and the barrier of what arrives there.
+    // Waits until the next stage is free and returns it; `full` becomes the mbarrier that its copies complete.
     const auto next_stage = [&](Mbarrier*& full) {
         unsigned char* stage = memory.stage(ring.stage);
         full = &b.full[ring.stage];
@@ -158,7 +160,7 @@ __device__ void bring_stream(const StreamMemory<T>& memory,
     }
 }
 
-// One warpgroup's products.
+// The products of one consumer warpgroup.
 template <class T>
 struct StreamConsumer {
     using Filters = typename T::Filters;
@@ -171,21 +173,21 @@ struct StreamConsumer {
     __device__ void release(Mbarrier& empty) const {
         if (lane_index() == 0) mbarrier_arrive(&empty);
     }
-    // The stages of the steps before the one whose first stage is `next`.
+    // Frees the kTogether stages before stage `next`.
     __device__ void release_before(int next) const {
         if (plan.resident) return;
         UNROLL
         for (int i = 1; i <= T::kTogether; ++i)
             release(memory.barriers().empty[next - i + (next < i ? plan.stages : 0)]);
     }
-    // Waits for the next step's stage; its filters' descriptor.
+    // Waits until the stage of the next step is loaded, and returns the descriptor of its filters.
     __device__ uint64_t next_filters() {
         mbarrier_wait(&memory.barriers().full[ring.stage], plan.resident ? 0 : ring.parity);
         const uint64_t filters = Filters::descriptor(memory.stage(ring.stage), 0);
         ring.next(plan.stages);
         return filters;
     }
-    // A step's products, of pixels from x on.
+    // Issues the products of one step; x is the descriptor of its pixels.
     template <int kDeep>
     __device__ void start(uint64_t x, uint64_t filters, bool add, Sums& sums) const {
         UNROLL
@@ -198,7 +200,7 @@ struct StreamConsumer {
         }
     }
 
-    // Steps [begin, end) of a tile, kDeep times 16 of the sum each.
+    // Steps [begin, end) of a tile, each of which sums over kDeep x 16 channels.
     template <int kDeep>
     __device__ void drain(int begin, int end, bool first_tile, Sums& sums) {
         for (int i = begin; i < end; ++i) {
@@ -209,12 +211,12 @@ struct StreamConsumer {
             wgmma_fence();
             start<kDeep>(x, filters, i > 0, sums);
             wgmma_commit();
-            wgmma_wait<1>();  // the step before is over
+            wgmma_wait<1>();  // the products of the previous step are complete
             if (i > 0) release_before(stage);
             if (first_tile && i == plan.skew && consumer + 1 < T::kConsumers) release(memory.barriers().turn[consumer]);
         }
     }
-    // The same of patches [begin, end), a tap a step.
+    // The same for patches [begin, end), with one step per tap.
     template <int kDeep>
     __device__ void drain_patches(int begin, int end, bool first_tile, Sums& sums) {
         StreamBarriers& b = memory.barriers();

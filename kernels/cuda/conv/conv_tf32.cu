@@ -1,9 +1,10 @@
-// Convolution in TF32: float32 everywhere in memory, operands rounded to 10 bits of
-// mantissa on their way into the tensor core, float32 sums.
+// Convolution in TF32: float32 in memory, operands rounded to 10 bits of mantissa on the way into the tensor core,
+// float32 sums.
 //
 // Formulas, shapes, threads, traffic and bound: conv_mma.cuh.
-// Model     (bench/gpu/run --model: H200, batch 256) a 3x3 of 128 channels at 28x28: forward and dx 348 us, dw 361; the
-//           floor is 138
+//
+// Model     (bench/gpu/run --model: H200, batch 256) 3x3 of 128 channels at 28x28: forward and dx 348 us, dw 361; the
+//           lower bound is 138
 #include "kernels/cuda/conv/conv_mma_launch.cuh"
 
 namespace fp::FP_MACHINE {

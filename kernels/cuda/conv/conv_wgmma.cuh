@@ -1,28 +1,32 @@
-// Convolutions whose outputs are pixels, in bf16 on Hopper's warpgroup products, a block a tile: the forward pass, and
-// the gradient of the input at stride 1, which is a convolution of dy with the filters turned round.
+// Convolution in bf16 on Hopper's warpgroup matrix instructions (wgmma), one block per tile: the forward pass, and the
+// gradient of the input at stride 1, which is a convolution of dy with the filters rotated by 180 degrees.
 //
-//   forward         y[n,p,q,k]  = act(bias[k] + residual[n,p,q,k] + sum_rsc w[k,r,s,c] x[n,p+r-pad,q+s-pad,c])
+//   forward         y[n,p,q,k]  = act(bias[k] + residual[n,p,q,k] + sum_rsc w[k,r,s,c] x[n,h,w,c])
+//                                 h = p stride + r - pad, w alike
 //   backward_data   dx[n,h,w,c] (+)= sum_rsk w[k,R-1-r,S-1-s,c] dy[n,h+r-pad',w+s-pad',k]      pad' = R-1-pad
 //
-// Shapes    x, dx (N,H,W,C)  w (K,R,S,C), both bf16, C a multiple of 8   y, dy (N,P,Q,K)   sums float32
-// As GEMM   M = pixels of the output, N = its channels, the sum over taps and chunks of 64 input channels. im2col
-//           copies bring 256 or 128 pixels x 64 channels of one tap, tiled copies the filters' same 64; outside the map
-//           and beyond the last channel and filter they bring zeros.
-// Filters   lie as (K,R,S,C) for both. Forward sums over C: a filter is a line of the sum (K-major). The gradient
-//           sums over K: each k is a row of 64 outputs C (MN-major), and no copy of them is made.
-// Threads   wgmma_ring.cuh; each consumer multiplies half of the pixels. A chunk's products stop at the last 16
-//           that hold channels: 72 channels cost 80. The thread that starts copies counts taps and chunks, and divides
-//           at no step.
-// Epilogue  each warp has 16 rows of shared memory: asynchronous copies bring the residual (or what a gradient is added
-//           to) there, the first 16 rows during the products; it is read as fragments, and the result leaves from there,
-//           so that global memory sees whole rows of 16-byte pieces.
-// Moments   of the output are taken of the same rows, two columns per lane, and joined over the eight warps
-// Traffic   a block reads its pixels once per tap and its filters once from L2; HBM sees bytes(2)
-// Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times
-// H200      batch 256: 3x3 of 121 channels to 149 at 14x14 40 us (tile 128x160). Large maps, of which it does one tile
-//           a block, are conv_stream.cuh's: 64 at 56x56 took 235 us here, the gradient of 512 at 7x7 133. All of
-//           these were measured while the copying thread still divided at every step.
-// Needs     sm_90a; pads up to 127; strides up to 8 forward
+// Shapes    x, dx (N,H,W,C)  w (K,R,S,C)  y, dy (N,P,Q,K), all bf16, C a multiple of 8; sums in float32
+// GEMM      M = output pixels, N = output channels. The sum runs in steps of one tap and one chunk of 64 input
+//           channels. For each step an im2col copy loads 256 or 128 pixels x 64 channels of the tap, and tiled copies
+//           load the same 64 channels of the filters. What lies outside the map, the channels or the filters is loaded
+//           as zeros.
+// Filters   are read as stored, (K,R,S,C), by both passes. Forward sums over C: a row of the operand is one filter
+//           (K-major). The gradient sums over K: a row is one k with 64 output channels C (MN-major). Nothing is
+//           transposed in memory.
+// Threads   wgmma_ring.cuh: one producer thread, and two consumer warpgroups that multiply half of the pixels each. In
+//           the last chunk of a tap the products stop at the last 16 channels that exist: 72 channels cost as much as
+//           80. The producer counts taps and chunks instead of dividing.
+// Epilogue  Each warp has 16 rows of shared memory. Asynchronous copies load the residual (or the dx that the gradient
+//           is added to) into them, the first 16 rows during the products. The warp reads them as fragments, and writes
+//           the result back to them, so that global memory is accessed in 16-byte pieces of whole rows.
+// Moments   are accumulated from the same rows of shared memory, each lane over pairs of columns, and then combined
+//           over the eight warps by one thread per column.
+// Traffic   from L2 a block reads its pixels once per tap and its filters once; HBM traffic is bytes(2)
+// Bound     compute from 128 channels on; at 64 channels L2, because a 3x3 reads every pixel nine times
+// H200      batch 256: 3x3 of 121 channels to 149 at 14x14 40 us (tile 128x160). On large maps conv_stream.cuh is
+//           faster: here 64 channels at 56x56 took 235 us, the gradient of 512 at 7x7 133. The producer still divided
+//           in every step when these were measured.
+// Needs     sm_90a; pads up to 127; strides up to 8 in the forward pass
 #pragma once
 
 #include "kernels/cuda/conv/conv.cuh"
@@ -32,7 +36,7 @@
 
 namespace fp::FP_MACHINE {
 
-// Filters of a stage for kOutputs outputs, each a row of 64 channels of the sum.
+// Forward: the filters of a stage. Each of the kOutputs rows is one filter with 64 channels of the sum.
 template <int kOutputs>
 struct FilterRows {
     static constexpr Operand kOperand = Operand::rows;
@@ -60,7 +64,7 @@ struct FilterRows {
     static constexpr int kNext = kProductDepth * int(sizeof(bf16)) / 16;  // descriptor(at, k + 1) - descriptor(at, k)
 };
 
-// The same filters turned round: each row is one channel of the sum, for 64 outputs.
+// Backward: the same filters for the rotated convolution. Each row is one k of the sum with 64 output channels.
 template <int kOutputs>
 struct FilterColumns {
     static constexpr Operand kOperand = Operand::columns;
@@ -97,7 +101,7 @@ struct PixelTile : ConsumerTile<kPixels_, kOutputs_> {
     static constexpr int kPixels = kPixels_, kOutputs = kOutputs_;
     using Filters = Filters_<kOutputs>;
     static constexpr int kPixelBytes = kPixels * kRowBytes;
-    static constexpr int kRow = kOutputs + 8;  // of a result; 8 more, so that rows take turns at the banks
+    static constexpr int kRow = kOutputs + 8;  // row pitch of the result; 8 of padding against bank conflicts
     using Stages = StageRing<kPixelBytes + Filters::kBytes>;
     struct Shared {
         Stages ring;
@@ -105,10 +109,10 @@ struct PixelTile : ConsumerTile<kPixels_, kOutputs_> {
     };
 };
 
-// What the products of a block go through: all whole chunks of 64 channels, tap by tap, then all last ones.
+// The steps of a block in order: all full chunks of 64 channels, tap by tap, then the last, partial chunk of each tap.
 struct Steps {
-    int taps, whole_chunks;  // a tap has so many whole chunks
-    int tail;                // channels of the last one
+    int taps, whole_chunks;  // full chunks per tap
+    int tail;                // channels in the partial chunk; 0: there is none
     __device__ explicit Steps(const ConvSizes& g) : taps(g.r * g.s), whole_chunks(g.c / kChunk), tail(g.c % kChunk) {}
     __device__ int whole() const { return taps * whole_chunks; }
     __device__ int all() const { return whole() + (tail > 0 ? taps : 0); }
@@ -124,7 +128,7 @@ __device__ void bring_pixels(typename Tile::Stages& ring,
     const Steps steps(g);
     const PixelPlace at(g, first_pixel);
     const int w = at.q * g.stride - g.pad, h = at.p * g.stride - g.pad, whole = steps.whole();
-    // The step's tap and chunk, counted on: the copying thread has no time to divide.
+    // Tap and chunk of the step are counted, not computed: a division per step would slow the producer down.
     int tap = 0, r = 0, s = 0, chunk = 0;
     const auto next_tap = [&] {
         ++tap;
@@ -133,7 +137,7 @@ __device__ void bring_pixels(typename Tile::Stages& ring,
     ring.fill(steps.all(), [&](int i, unsigned char* stage, Mbarrier* full) {
         tensor_load_im2col(stage, pixels, chunk * kChunk, w, h, at.n, s, r, full);
         Tile::Filters::bring(stage + Tile::kPixelBytes, filters, g, tap, chunk * kChunk, first_output, full);
-        if (i + 1 == whole)  // the last chunks come, from the first tap on
+        if (i + 1 == whole)  // the partial chunks follow, from the first tap on
             tap = r = s = 0, chunk = steps.whole_chunks;
         else if (i >= whole)
             next_tap();
@@ -174,7 +178,7 @@ __device__ void multiply_pixels(typename Tile::Stages& ring,
     for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);
 }
 
-// body(row of the warp's 16, column, offset in y) for this lane's pieces of 8 outputs that exist.
+// Calls body(row of the warp's 16, column, offset in y) for this lane's pieces of 8 outputs that exist.
 template <int kOutputs, class Body>
 __device__ void for_pieces(const ConvSizes& g, int first_pixel, int first_output, Body body) {
     constexpr int kPieces = kOutputs / 8;
@@ -185,7 +189,7 @@ __device__ void for_pieces(const ConvSizes& g, int first_pixel, int first_output
     }
 }
 
-// Fragments to the warp's rows: bias, residual (which lies there), ReLU, rounding.
+// Adds bias and residual (read from the warp's rows) to the accumulators, applies ReLU, rounds, and writes to the rows.
 template <int kOutputs, class Row>
 __device__ void finish(
     const float (&sums)[kOutputs / 2], Row* result, const ConvSizes& g, int first_output, const Epilogue& to) {
@@ -213,7 +217,7 @@ __device__ void finish(
     }
 }
 
-// Two columns of a warp's rows, `rows` of which exist.
+// Accumulates the moments of the two columns of `word` over the first `rows` rows.
 template <class Row>
 __device__ void see(RowMoments<2>& seen, const Row* result, int word, int rows) {
     for (int row = 0; row < rows; ++row) {
@@ -222,7 +226,7 @@ __device__ void see(RowMoments<2>& seen, const Row* result, int word, int rows) 
     }
 }
 
-// `residual` may be `y` itself: a warp reads its pieces before it writes them, and no other does.
+// `residual` may be `y` itself: only one warp reads and writes a piece, and it reads first.
 template <class Tile>
 __global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __grid_constant__ TensorMap pixels,
                                                                        const __grid_constant__ TensorMap filters,
@@ -258,13 +262,13 @@ __global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __g
     typename Tile::Sums sums;
     multiply_pixels<Tile>(shared.ring, g, consumer, sums);
 
-    constexpr int kWords = (kOutputs + 2 * kWarp - 1) / (2 * kWarp);  // a lane's pairs of columns
+    constexpr int kWords = (kOutputs + 2 * kWarp - 1) / (2 * kWarp);  // pairs of columns per lane
     RowMoments<2> seen[kWords];
     const auto word_of = [&](int i) { return lane_index() + i * kWarp; };
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) {
         if (m > 0) {
-            warp_sync();  // the rows before have left
+            warp_sync();  // all lanes have stored the previous rows
             bring_residual(m);
         }
         cp_async_wait<0>();
@@ -282,7 +286,7 @@ __global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __g
     }
     if (!to.moments.data) return;
 
-    // Each warp's moments into its own rows, which have left; then a thread a column joins the eight.
+    // Each warp puts its moments into its rows, which are free again; then one thread per column combines all eight.
     constexpr int kWarpBytes = kWarpRows * Tile::kRow * int(sizeof(bf16));
     const auto moments_of = [&](int of_warp) {
         return reinterpret_cast<ColumnMoments*>(reinterpret_cast<unsigned char*>(shared.result) + of_warp * kWarpBytes);

@@ -1,5 +1,5 @@
-// Launchers of the convolutions by warpgroup matrix instructions (wgmma), for conv_bf16_sm90a.cu. `w` is the filter in
-// bf16, in the order of the float32 weights.
+// Launchers of the convolution kernels on warpgroup matrix instructions (wgmma), which conv_bf16_sm90a.cu calls. `w` is
+// the filter rounded to bf16, in the layout of the float32 weights.
 #pragma once
 
 #include "hopper.cuh"
@@ -8,7 +8,8 @@
 
 namespace fp::FP_MACHINE {
 
-// Tensor map of the pixels that the first tap of each output reads; each copy brings `pixels` of them.
+// The tensor map for im2col copies of x: a copy loads the input pixels that tap (0,0) of `pixels` consecutive outputs
+// reads. The copy adds the offset of its tap.
 inline TensorMapSpec pixel_spec(const ConvSizes& g, const bf16* x, int pixels) {
     return {.base = x,
             .rank = 4,
@@ -23,10 +24,10 @@ inline TensorMapSpec pixel_spec(const ConvSizes& g, const bf16* x, int pixels) {
 inline TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) { return encode(pixel_spec(g, x, pixels)); }
 
 void wgmma_forward(const ConvShape&, const PixelPlan&, const Operands&, Stream);
-// Here `w` is a.w in bf16.
+// In the two gradients of the input, `w` is a.w in bf16.
 void wgmma_data(const ConvShape&, const PixelPlan&, const Conv::BackwardData& a, const bf16* w, Stream);
 void wgmma_strided_data(const ConvShape&, TileSize, const Conv::BackwardData& a, const bf16* w, Stream);  // stride 2
-// dw alone. Its parts are written to scratch and added in order.
+// Computes dw, not dbias. Partial sums are written to scratch and added in order.
 void wgmma_filter(const ConvShape&, const FilterGradientPlan&, const Conv::BackwardFilter&, void* scratch, Stream);
 
 }  // namespace fp::FP_MACHINE

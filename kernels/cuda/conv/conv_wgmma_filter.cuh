@@ -1,22 +1,23 @@
-// The gradient of the filters, in bf16 on Hopper's warpgroup products.
+// The gradient of the filters, in bf16 on Hopper's warpgroup matrix instructions (wgmma).
 //
 //   dw[k,r,s,c] = sum_npq dy[n,p,q,k] x[n,h,w,c]      h = p stride + r - pad, w alike
 //
 // Shapes    x (N,H,W,C)  dy (N,P,Q,K), both bf16, C a multiple of 8   dw (K,R,S,C) float32
-// As GEMM   M = blocks of 64 channels of one tap, N = K, the sum over NPQ, split over blocks of threads; the parts
-//           are added in order (parts.cu), so the bits are the same every time
-// Operands  both lie across the sum (MN-major): a stage is 64 pixels, each a row of 64 channels. im2col copies bring x
-//           at each block's tap, tiled copies dy; outside the map, behind the last pixel, channel and filter they bring
-//           zeros, so nothing is masked. Neither operand is repacked.
-// Threads   wgmma_ring.cuh; each consumer multiplies half of the block's channels. The thread that starts copies computes
-//           taps and channels once and counts pixels. It divides at no step: a step's products take 512 to 1024 clocks.
-// Epilogue  from the registers: eight lanes of a warp write eight channels in a row, 32 bytes
-// Traffic   a block reads x once for each of its taps and dy once from L2; HBM sees bytes(2), with dw in float32,
-//           and the parts, 8 bytes per weight each
-// Bound     compute from 128 channels on; at 64 it is L2, which sees every pixel nine times. A last chunk of
-//           fewer than 64 channels costs 64.
-// H200      batch 256, the parts included, microseconds: 256 channels at 14x14 88, 512 at 7x7 109, 512 at 14x14 and
-//           stride 2 111; 1x1 at stride 2 and 56x56 64>128 33, 256>512 94
+// GEMM      M = blocks of 64 channels of one tap, N = K. The sum over NPQ is split over thread blocks (grid z); the
+//           partial sums are added in order (parts.cu), so that every run gives the same bits.
+// Operands  Both are MN-major: a stage holds 64 pixels, each a row of 64 channels. im2col copies load x at the tap of
+//           each block of channels, tiled copies load dy. Elements outside of the map, behind the last pixel, channel
+//           or filter are loaded as zeros, so nothing is masked. Neither operand is transposed in memory.
+// Threads   wgmma_ring.cuh: one producer thread, and two consumer warpgroups that multiply half of the channels each.
+//           The producer computes taps and channels once and advances a pixel counter instead of dividing: the products
+//           of a step take 512 to 1024 clocks.
+// Epilogue  from registers: eight lanes of a warp write eight consecutive channels, 32 bytes
+// Traffic   from L2 a block reads x once for each of its taps and dy once; HBM traffic is bytes(2), with dw in float32,
+//           and the partial sums, which cost 8 bytes per weight and part
+// Bound     compute from 128 channels on; at 64 channels L2, because a 3x3 reads every pixel nine times. A last chunk
+//           of fewer than 64 channels costs as much as 64.
+// H200      batch 256, with the addition of the parts, microseconds: 256 channels at 14x14 88, 512 at 7x7 109, 512 at
+//           14x14 and stride 2 111; 1x1 at stride 2 and 56x56 64>128 33, 256>512 94
 // Needs     sm_90a; pads up to 127, strides up to 8
 #pragma once
 
@@ -32,14 +33,14 @@ template <int kChannels_, int kFilters_>
 struct FilterTile : ConsumerTile<kChannels_, kFilters_> {
     static constexpr int kFilters = kFilters_;
     static constexpr int kStepPixels = 64;
-    static constexpr int kPanelBytes = kStepPixels * kRowBytes;  // of 64 channels or filters
+    static constexpr int kPanelBytes = kStepPixels * kRowBytes;  // 64 pixels x 64 channels or filters
     static constexpr int kBlocks = kChannels_ / kChunk;
     static_assert(kFilters % kChunk == 0);
     static constexpr int kPanels = kFilters / kChunk;
     using Stages = StageRing<(kBlocks + kPanels) * kPanelBytes>;
 };
 
-// The rows of the product: of each tap its chunks of 64 channels. Behind the last come blocks of zeros.
+// Rows of the product, in blocks of 64: the chunks of channels, tap by tap. Blocks behind the last one load zeros.
 struct ChannelBlock {
     int tap, channel;
     __device__ ChannelBlock(const ConvSizes& g, int i) {
@@ -54,7 +55,7 @@ __device__ inline void store_sum(float* to, float sum, Write write) {
     store_one(to, write == Write::add ? load_one(to) + sum : sum);
 }
 
-// Brings the stages of a block: what a step has in common is found once, and the pixel is a counter.
+// The producer: fills the stages of a block. Taps and channels are the same in every step; the pixel is counted.
 template <class Tile>
 __device__ void bring_filter(typename Tile::Stages& ring,
                              const TensorMap& x,
@@ -89,7 +90,7 @@ __device__ void bring_filter(typename Tile::Stages& ring,
     });
 }
 
-// With one part it writes dw itself, else its part of the sums, [part][K][RSC].
+// `out`: dw where the sum is not split, else partial sums [part][K][RSC].
 template <class Tile>
 __global__ void __launch_bounds__(kRingThreads, 1) wgmma_filter_kernel(const __grid_constant__ TensorMap x,
                                                                        const __grid_constant__ TensorMap dy,
@@ -132,7 +133,7 @@ __global__ void __launch_bounds__(kRingThreads, 1) wgmma_filter_kernel(const __g
 
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);
-    // As wgmma leaves them: two filters side by side, two channels eight apart, then the next eight filters.
+    // The order of wgmma's accumulators: two adjacent filters, the same 8 channels further on, then the next 8 filters.
     const int filter = first_filter + lane_index() % 4 * 2;
     const int line = warp_index() % kGroupWarps * kWarpRows + lane_index() / 4;
     float* part = out + (int64_t(blockIdx.z) * g.k + filter) * g.taps_c();

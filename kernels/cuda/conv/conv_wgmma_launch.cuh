@@ -1,5 +1,4 @@
-// Launchers of the kernels whose outputs are pixels (conv_wgmma.cuh, conv_stream.cuh): the forward pass and, on stride 1,
-// the gradient of the input.
+// Launchers of conv_wgmma.cuh and conv_stream.cuh: the forward pass and, at stride 1, the gradient of the input.
 #pragma once
 
 #include "kernels/cuda/conv/conv_stream.cuh"
@@ -8,14 +7,14 @@
 
 namespace fp::FP_MACHINE {
 
-// Tensor map of x as one line of pixels, with a zero pixel before each row and a row of zeros before each sample.
+// The tensor map of x as one sequence of pixels, with a zero before each row and a row of zeros before each sample.
 inline TensorMap patch_map(const ConvSizes& g, const bf16* x, int pixels) {
     TensorMapSpec spec = pixel_spec(g, x, pixels);
     for (int i = 0; i < 2; ++i) spec.lower[i] = -1, spec.upper[i] = 0;
     return encode(spec);
 }
 
-// The convolution `g`, with the filters in memory as in the convolution `of_filters`.
+// The convolution `g` to compute. Its filters are stored as those of the forward convolution `of_filters`.
 struct PixelConvolution {
     const PixelPlan& plan;
     const ConvSizes &g, &of_filters;
@@ -42,7 +41,7 @@ void start_stream(const PixelConvolution& c) {
            T::Filters::map(c.of_filters, c.on.w), c.g, plan, c.on.to);
 }
 
-// With the tile of conv_stream.cuh that the plan chose.
+// Launches the kernel of conv_stream.cuh for the plan's tile.
 template <template <int> class Filters>
 void start_walking(const PixelConvolution& c) {
     const bool patches = c.plan.kernel == ConvKernel::patch;

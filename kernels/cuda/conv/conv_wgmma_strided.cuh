@@ -1,28 +1,30 @@
-// The gradient of the input of a convolution at stride 2, in bf16 on Hopper's warpgroup products.
+// The gradient of the input of a convolution at stride 2, in bf16 on Hopper's warpgroup matrix instructions (wgmma).
 //
 //   dx[n,h,w,c] (+)= sum_rsk w[k,r,s,c] dy[n,p,q,k]      over the taps with p stride + r - pad = h, w alike
 //
-// Pixels of dx fall into four classes, by whether h and w are even. A class meets only its own taps (of a 3x3 with
-// padding 1: one, two, two and four of nine), and within it the gradient is a convolution of dy at stride 1 whose
-// result goes to every other row and column. One launch does all classes, which costs the nine taps once instead of
-// four times.
+// The pixels of dx fall into four classes, by the parity of h and of w. Each class is reached by its own subset of the
+// taps (for a 3x3 with padding 1: one, two, two and four of nine). Within a class the gradient is a convolution of dy
+// at stride 1 whose outputs are every other row and column of dx. One launch computes all classes: nine taps in total,
+// where zeros inserted into dy would cost nine for each pixel of dx, four times as many.
 //
-// Shapes    dx (N,H,W,C)  w (K,R,S,C)  dy (N,P,Q,K), all bf16, C and K's storage multiples of 8   sums float32
-// As GEMM   M = pixels of a class, N = C, the sum over the class's taps and chunks of 64 of K; tiles of 128x64, 128x128
+// Shapes    dx (N,H,W,C)  w (K,R,S,C)  dy (N,P,Q,K), all bf16, C and the stored K multiples of 8; sums in float32
+// GEMM      M = pixels of a class, N = C, the sum over the class's taps and chunks of 64 of K; tiles of 128x64, 128x128
 //           or 256x128 pixels x channels
-// Operands  dy by im2col copies, a map for each class; the filters as they lie, each k a row of 64 channels (MN-major).
-//           Outside they bring zeros.
-// Threads   288: two warpgroups that multiply half of the pixels each, and a warp of which one lane starts copies. Tiles
-//           of 128 pixels leave room for a second block (of 64 channels a third), whose products go on while this one
-//           stores.
-// Order     blocks of the same pixels of all classes and channels follow each other: dy comes from memory once
-// Epilogue  in the ring's memory, when both warpgroups are done with it: what dx holds comes there (to be added to), is
-//           read as fragments, and the result leaves in whole rows. A 1x1 has taps in one class only, whose blocks
-//           also write the zeros of the pixels to the right and below, or leave those alone where they add.
-// Traffic   a block reads dy's pixels once per tap and its filters once from L2; HBM sees bytes(2)
+// Operands  dy by im2col copies, with one tensor map per class; the filters as stored, each k a row of 64 channels
+//           (MN-major). Elements outside of either are loaded as zeros.
+// Threads   288: two consumer warpgroups that multiply half of the pixels each, and a producer warp, one lane of which
+//           starts the copies. Tiles of 128 pixels leave room for a second block on the multiprocessor (with 64
+//           channels a third), which multiplies while this one stores.
+// Schedule  Blocks for the same pixels of all classes and channels have consecutive numbers, so that dy is read from
+//           HBM once.
+// Epilogue  in the memory of the ring, after both warpgroups have finished with it. Where dx is added to, its old
+//           values are loaded there and read as fragments; the result is stored from there in whole rows. In a 1x1 only
+//           one class has a tap; its blocks also write zeros to the neighbouring pixels to the right and below, or
+//           leave those alone where dx is added to.
+// Traffic   from L2 a block reads dy's pixels once per tap and its filters once; HBM traffic is bytes(2)
 // Bound     compute for 3x3, memory for 1x1
-// H200      batch 256, microseconds: 3x3 64>128 at 56x56 95 (two blocks of 128x64 110, of 256x64 103), 128 at 56x56 155
-//           (256x128: 188), 512 at 14x14 113; 1x1 256>512 at 56x56 187. On mma.sync: 232, 355, 255, 404.
+// H200      batch 256, microseconds: 3x3 64>128 at 56x56 95 (two resident blocks of 128x64: 110, of 256x64: 103), 128
+//           at 56x56 155 (256x128: 188), 512 at 14x14 113; 1x1 256>512 at 56x56 187. On mma.sync: 232, 355, 255, 404.
 // Needs     sm_90a; 3x3 with padding 1, or 1x1
 #pragma once
 
@@ -37,12 +39,12 @@ template <int kPixels_, int kOutputs_, int kDeep_, int kResident_>
 struct StridedTile : ConsumerTile<kPixels_, kOutputs_> {
     static constexpr int kPixels = kPixels_, kOutputs = kOutputs_;
     static constexpr int kDeep = kDeep_;          // stages
-    static constexpr int kResident = kResident_;  // blocks on a multiprocessor
+    static constexpr int kResident = kResident_;  // blocks per multiprocessor
     static constexpr int kThreads = kConsumers * kWarpgroup + kWarp;
     static constexpr int kPixelBytes = kPixels * kRowBytes;
     static constexpr int kPanels = kOutputs / kChunk, kPanelBytes = kChunk * kRowBytes;
     static constexpr int kStageBytes = kPixelBytes + kPanels * kPanelBytes;
-    static constexpr int kRow = kOutputs + 8;  // of a result, so that rows take turns at the banks
+    static constexpr int kRow = kOutputs + 8;  // row pitch of the result; 8 of padding against bank conflicts
 
     struct Shared {
         unsigned char stage[kDeep][kStageBytes];
@@ -51,15 +53,15 @@ struct StridedTile : ConsumerTile<kPixels_, kOutputs_> {
     static_assert(kPixels * kRow * sizeof(bf16) <= size_t(kDeep) * kStageBytes);
 };
 
-// The classes that have taps, the one with most of them first.
+// The classes that have taps, the one with the most taps first.
 struct StridedClasses {
     struct Class {
         ParityClass of;
-        int begin_w, begin_h;  // where the class's first pixel reads dy at its last tap
+        int begin_w, begin_h;  // the column and row of dy that the class's first pixel reads at its last tap
     };
     static constexpr int kMost = 4;
     int count;
-    bool fill;  // the first class writes zeros to its pixels' neighbours
+    bool fill;  // the first class also writes zeros to the pixels of the classes without taps
     Class at[kMost];
 };
 struct StridedMaps {
@@ -83,7 +85,7 @@ __device__ void bring_strided(typename Tile::Shared& shared,
         for (int s = 0; s < of.taps_s; ++s) {
             const int tap = (of.first_r + r * g.stride) * g.s + of.first_s + s * g.stride;
             for (int channel = 0; channel < g.y_c; channel += kChunk) {
-                // Once round the ring without waiting: the phase before the first counts as over.
+                // The first round does not wait: the phase before the first counts as complete.
                 mbarrier_wait(&shared.empty[i], parity);
                 Mbarrier* full = &shared.full[i];
                 mbarrier_arrive_expect(full, Tile::kStageBytes);
@@ -159,7 +161,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     wgmma_wait<0>();
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) wgmma_settled(sums[m]);
-    named_sync(1, kConsumers * kWarpgroup);  // nothing reads the ring any more, nor is on its way there
+    named_sync(1, kConsumers * kWarpgroup);  // no product reads the ring any more and no copy writes to it
 
     auto* result = reinterpret_cast<bf16(*)[Tile::kRow]>(shared.stage);
     const int lane = lane_index();
@@ -169,7 +171,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
     for (int m = 0; m < Tile::kProducts; ++m) {
         const int first_row = Tile::first_row(consumer, m) + warp_index() % kGroupWarps * kWarpRows;
         auto* rows = result + first_row;
-        // Where the 16 rows go: lane l knows row l % 16, its pixel in dx and which neighbours there are, right and below.
+        // Where the 16 rows are stored: lane l holds for row l % 16 the pixel in dx, -1 where there is none, and
+        // whether pixels to the right (bit 0) and below (bit 1) exist.
         int place = -1, neighbours = 0;
         const int pixel = first_pixel + first_row + lane % kWarpRows;
         if (pixel < pixels) {
@@ -179,7 +182,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kResident)
             place = (line / of.rows * g.h + h) * g.w + w;
             neighbours = int(w + 1 < g.w) + 2 * int(h + 1 < g.h);
         }
-        // body(row, column, offset in dx, neighbours) for this lane's pieces of 8 channels that exist.
+        // Calls body(row, column, offset in dx, neighbours) for this lane's pieces of 8 channels that exist.
         const auto for_pieces = [&](auto body) {
             UNROLL
             for (int i = 0; i < kWarpRows * kPieces / kWarp; ++i) {

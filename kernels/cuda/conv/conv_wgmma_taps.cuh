@@ -1,32 +1,35 @@
-// The gradient of the filters of a 3x3 window with padding 1, at stride 1 or 2, in bf16 on Hopper's warpgroup
-// products: all nine taps in one block, so that x and dy come from L2 once per block instead of once per tap.
+// The gradient of the filters of a 3x3 window with padding 1, at stride 1 or 2, in bf16 on Hopper's warpgroup matrix
+// instructions (wgmma): one block computes all nine taps, so that x and dy are read from L2 once per block instead of
+// once per tap. There are two kernels.
 //
 //   dw[k,r,s,c] = sum_npq dy[n,p,q,k] x[n,h,w,c]      h = p stride + r - 1, w alike
 //
 // Shapes    x (N,H,W,C)  dy (N,P,Q,K), both bf16, C a multiple of 8   dw (K,3,3,C) float32
-// Taps      (wgmma_taps_kernel) The sum runs over maps of (P+1)(Q+1) pixels, of which the last row and column of dy are
-//           zeros. x is then one sequence of rows of 64 channels, padding included, and a tap is a number of rows
-//           further on: r (Q+1) + s. A row's right padding is the next row's left one, as a map's lower one is the
-//           next's upper one. At stride 2 there are four such sequences, of even and odd rows and columns; a tap is in
-//           one of them, at most Q+2 further on. im2col copies bring both operands, 64 rows a panel, zeros outside.
-// Rows      (wgmma_window_rows_kernel, stride 1) The same over maps of P (Q+1) pixels: x comes three times, once for
-//           each row of the window, and a tap is s rows further on. Narrow maps pay less for padding that way.
-// As GEMM   M = 64 filters, N = 9 taps x 64 channels, the sum over pixels, split over blocks; the parts are added in
-//           order (parts.cu), so the bits are the same every time
-// Threads   416: three warpgroups, each with the three taps of one row of the window, and a warp of which one lane
-//           starts copies
-// Pipeline  Four stages hold panels of dy. Taps keeps the panels of x in a second ring, which is ahead of dy's by as many
-//           panels as the last tap reaches. The end of step i frees panel i of x. The ring's first panel is copied a
-//           second time, behind its last one, so that 16 consecutive rows are contiguous wherever they begin.
-// Operands  both across the sum (MN-major). Taps side by side are one product of 192 columns (stride 2: 128 and 64),
-//           whose next 64 lines begin one row (128 bytes) on. Products start at any row; the swizzle is by the address.
-//           (A probe along the sum confirmed both on an H200; a product per tap took 93 us where one takes 90.)
-// Epilogue  from the registers: four lanes write eight channels in a row, 32 bytes
-// Traffic   a block brings 16 KiB (stride 2: 40) for 64 x 576 x 64 multiply-adds, 1152 cycles: 14 (36) bytes a clock;
-//           HBM sees bytes(2), with dw in float32, and the parts, 8 bytes per weight each
-// Bound     compute, (P+1)(Q+1) / (PQ) of it: 4 % at 56, 7 % at 28, 15 % at 14
-// H200      batch 256, the parts included, microseconds: Taps 64 channels at 56x56 90, 128 at 28x28 89, 64>128 at 56x56
-//           and stride 2 61; Rows 256 at 14x14 89, 512 at 7x7 94
+// Taps      (wgmma_taps_kernel) The sum runs over padded maps of (P+1)(Q+1) pixels, in which the last row and column of
+//           dy are zeros. x, with its padding, is then one sequence of rows of 64 channels, in which a tap is an offset
+//           of r (Q+1) + s rows: the padding to the right of a row is also that to the left of the next row, and the
+//           padding below a map is that above the next map. At stride 2 there are four such sequences, for even and odd
+//           rows and columns; each tap lies in one of them, at an offset of at most Q+2. im2col copies load both
+//           operands, in panels of 64 rows, with zeros outside the maps.
+// Rows      (wgmma_window_rows_kernel, stride 1) The same over padded maps of P (Q+1) pixels: x is loaded three times,
+//           once for each row of the window, and a tap is an offset of s rows. This adds less padding to narrow maps.
+// GEMM      M = 64 filters, N = 9 taps x 64 channels. The sum over pixels is split over thread blocks (grid z); the
+//           partial sums are added in order (parts.cu), so that every run gives the same bits.
+// Threads   416: three consumer warpgroups, each for the three taps of one row of the window, and a producer warp, one
+//           lane of which starts the copies
+// Pipeline  Four stages hold panels of dy. The Taps kernel keeps the panels of x in a second ring, which runs ahead of
+//           dy's by as many panels as the last tap reaches forward. The end of step i frees panel i of x. A copy of the
+//           ring's first panel follows its last one, so that 16 consecutive rows are contiguous wherever they begin.
+// Operands  Both are MN-major. The three taps of a warpgroup are one product of 192 columns (at stride 2 one of 128 and
+//           one of 64): each next 64 columns begin one row (128 bytes) further on. Products may start at any row,
+//           because the swizzle depends on the address. (A probe confirmed both on an H200. One product per tap took 93
+//           us where one for three takes 90.)
+// Epilogue  from registers: four lanes write eight consecutive channels, 32 bytes
+// Traffic   a block loads 16 KiB (stride 2: 40) for 64 x 576 x 64 multiply-adds, 1152 cycles: 14 (36) bytes per clock.
+//           HBM traffic is bytes(2), with dw in float32, and the partial sums, which cost 8 bytes per weight and part.
+// Bound     compute; padding adds (P+1)(Q+1) / (PQ) - 1 to it: 4 % at 56, 7 % at 28, 15 % at 14
+// H200      batch 256, with the addition of the parts, microseconds: Taps 64 channels at 56x56 90, 128 at 28x28 89,
+//           64>128 at 56x56 and stride 2 61; Rows 256 at 14x14 89, 512 at 7x7 94
 // Needs     sm_90a. Taps: Q up to 254, at stride 2 up to 62
 #pragma once
 
@@ -38,13 +41,13 @@
 
 namespace fp::FP_MACHINE {
 
-// What a descriptor describes, so many rows of 128 bytes further on. Only the lower half of it changes.
+// The descriptor moved forward by `rows` rows of 128 bytes. Only its lower 32 bits change.
 __device__ inline uint64_t rows_on(uint64_t descriptor, int rows) {
     return (descriptor & ~uint64_t(0xffffffff)) | (uint32_t(descriptor) + uint32_t(rows) * (kRowBytes >> 4));
 }
 
-// A warpgroup's sums, of 64 filters with the 64 channels of three taps. `at(s)` describes the 16 rows of tap s; the next
-// 64 lines begin one row further on.
+// A warpgroup's accumulators: 64 filters x 64 channels of three taps. `at(s)` returns the descriptor of the 16 rows of
+// x that tap s reads; in it the next 64 columns begin one row further on.
 template <int kStride>
 struct TapSums;
 template <>
@@ -60,7 +63,7 @@ struct TapSums<1> {
 };
 template <>
 struct TapSums<2> {
-    float outer[2 * kChunk / 2], inner[kChunk / 2];  // taps 0 and 2, one row apart; tap 1
+    float outer[2 * kChunk / 2], inner[kChunk / 2];  // taps 0 and 2, which are one row apart; tap 1
 
     template <class At>
     __device__ void multiply(uint64_t filters, At at, bool add) {
@@ -91,14 +94,14 @@ struct TapTile {
         TensorMap x[kSequences], dy;
     };
 
-    // Of a tap along rows or columns: which sequence, and how far on in it.
+    // For tap 0, 1 or 2 along one axis: the sequence that it reads, and its offset there.
     __host__ __device__ static constexpr int parity(int tap) {
-        return kStride == 1 ? 0 : tap % 2;  // tap 1 is in the even one, here number 1
+        return kStride == 1 ? 0 : tap % 2;  // sequence 1 has the even rows (or columns), which tap 1 reads
     }
     __host__ __device__ static constexpr int shift(int tap) { return kStride == 1 ? tap : tap / 2; }
 };
 
-// The places (w, h) at which a padded map of x's sequence begins. Sequences of outer taps begin in the padding.
+// The row or column of x at which a sequence begins. The sequences of taps 0 and 2 begin in the padding.
 template <class Tile>
 __host__ __device__ constexpr int sequence_begin(int parity) {
     return Tile::kStride == 2 && parity == 1 ? 0 : -1;
@@ -108,12 +111,12 @@ template <class Shared>
 __device__ void init_taps(Shared& shared) {
     for (int i = 0; i < kStages; ++i) {
         mbarrier_init(&shared.full[i], 1);
-        mbarrier_init(&shared.empty[i], 3 * kGroupWarps);  // a lane of every warp that reads
+        mbarrier_init(&shared.empty[i], 3 * kGroupWarps);  // one lane per consumer warp arrives
     }
     mbarrier_init_fence();
 }
 
-// As wgmma leaves them: two channels side by side, two filters eight apart, then the next eight channels.
+// The order of wgmma's accumulators: two adjacent channels, the same 8 filters further on, then the next 8 channels.
 template <class Sums>
 __device__ void store_taps(
     const Sums& sums, const ConvSizes& g, int r, int first_channel, int first_filter, float* out) {
@@ -168,7 +171,7 @@ __device__ void bring_taps(typename Tile::Shared& shared,
     }
 }
 
-// Writes its part of the sums, [part][K][9][C]: dw itself, where there is one part and nothing to add to.
+// `out`: partial sums [part][K][9][C]; dw itself where the sum is not split and dw is replaced.
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1) wgmma_taps_kernel(const __grid_constant__ typename Tile::Maps maps,
                                                                        const __grid_constant__ ConvSizes g,
@@ -193,7 +196,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) wgmma_taps_kernel(const __g
     }
 
     typename Tile::Sums sums;
-    uint64_t x[2];  // the sequences of outer columns, and of the middle one at stride 2
+    uint64_t x[2];  // descriptors of the sequences for columns 0 and 2, and (stride 2) for column 1
     UNROLL
     for (int i = 0; i < 2; ++i)
         x[i] = column_descriptor(shared.x[Tile::kSequences == 1 ? 0 : Tile::parity(r) * 2 + i][0], kRowBytes);
@@ -219,14 +222,14 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) wgmma_taps_kernel(const __g
     store_taps(sums, g, r, first_channel, first_filter, out);
 }
 
-// ---- at stride 1, with the rows of x brought for each row of the window
+// ---- at stride 1, with x loaded once for each row of the window
 
 struct RowTile {
     static constexpr int kPanelPixels = 64;
-    static constexpr int kPixels = kPanelPixels + 2;   // of x, which the last tap reaches
-    static constexpr int kRowsBytes = 72 * kRowBytes;  // where they lie: whole groups of eight
+    static constexpr int kPixels = kPanelPixels + 2;   // of x: tap 2 reads two further
+    static constexpr int kRowsBytes = 72 * kRowBytes;  // memory for them, in whole groups of eight rows
     static constexpr int kFilterBytes = kPanelPixels * kRowBytes;
-    static constexpr int kBytes = 3 * kPixels * kRowBytes + kFilterBytes;  // that arrive in a stage
+    static constexpr int kBytes = 3 * kPixels * kRowBytes + kFilterBytes;  // loaded per stage
     static constexpr int kThreads = 3 * kWarpgroup + kWarp;
     using Sums = TapSums<1>;
 

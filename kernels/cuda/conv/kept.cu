@@ -5,8 +5,8 @@
 // Shapes    any count that is a multiple of 4
 // Threads   one per four weights
 // Traffic   6 bytes per weight
-// Bound     memory, or for few weights the launch. keep_rounded rounds all weights of a step in one launch instead of the
-//           41 launches of ResNet-18's convolutions.
+// Bound     memory, or for few weights the launch. keep_rounded rounds all weights of a step in one launch instead of
+//           the 41 launches of ResNet-18's convolutions.
 // Measured  no figure of this kernel alone
 #include "kernels/cuda/conv/kept.cuh"
 

@@ -1,4 +1,4 @@
-// The place of a pixel in a batch of maps, moved on by a fixed number of pixels at a time without a division.
+// The position of a pixel in a batch of maps, which advances by a fixed number of pixels without a division.
 #pragma once
 
 #include "machine.cuh"

@@ -61,10 +61,10 @@ struct Normal {
     }
 };
 
-// Which end of the map a kernel begins at: the end at which the kernel before it finished, so that its last accesses are
-// still in L2. Convolutions go from the beginning of the map to its end. H200, a training step of ResNet-18 at 224, batch
-// 256: 12.54 ms with these directions; 12.59 and 12.65 ms (two runs) with the sums forward and `differentiate` backward.
-// The difference is within the spread of runs.
+// Which end of the map a kernel begins at: the end at which the kernel before it finished, so that its last accesses
+// are still in L2. Convolutions go from the beginning of the map to its end. H200, a training step of ResNet-18 at 224,
+// batch 256: 12.54 ms with these directions; 12.59 and 12.65 ms (two runs) with the sums forward and `differentiate`
+// backward. The difference is within the spread of runs.
 constexpr bool kNormalizeFromEnd = true, kSumsFromEnd = true, kDifferentiateFromEnd = false;
 
 // The mask of ReLU that lies behind y, a bit per element; null where the shape has none.

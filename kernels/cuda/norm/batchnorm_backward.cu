@@ -11,8 +11,8 @@
 //           there is no residual; else y itself, a third map to read.
 // Threads   Swaths (swath.cuh): gradient_sums_kernel writes the sums of at most 4 x 396 chunks, which add_chunks
 //           (columns.cu) adds; differentiate_kernel has a variant without x for running statistics
-// Traffic   sums: reads x, dy and what the mask needs. differentiate: reads the same (running statistics: not x), writes
-//           dx, and dresidual if there is one; a gradient that is added to is read in place.
+// Traffic   sums: reads x, dy and what the mask needs. differentiate: reads the same (running statistics: not x),
+//           writes dx, and dresidual if there is one; a gradient that is added to is read in place.
 // Bound     memory: that traffic divided by the bandwidth. With blocks of 64 steps, all resident at once, the case of
 //           133.5 us below took 130.7. Blocks have 16 steps because whole networks were measured with them, and because
 //           the last of many short blocks ends soon after the others.

@@ -1,8 +1,8 @@
 // Batch norm's output, with the residual addition and the ReLU that may follow it.
 //
 //   y = act(gamma rstd (x - mean) + beta + residual)
-//   bits, if the shape has them: one byte per pack of 8 channels in bf16, of 4 in float32. Bit e says whether ReLU passes
-//   the gradient of y[e].
+//   bits, if the shape has them: one byte per pack of 8 channels in bf16, of 4 in float32. Bit e: ReLU passes the
+//   gradient of y[e].
 //
 // Shapes    x, y, residual (N,H,W,C); bits (N,H,W,C / pack); float32 vectors of C. Every map takes this kernel.
 // Threads   a Swath (swath.cuh), from the end of the map to its beginning

@@ -1,7 +1,7 @@
 // Batch norm on moments, ReLU and 3x3 max pooling at stride 2 in one kernel, forward and backward: the stem of ResNet.
 //
-//   forward   y = maxpool(z),  z = relu(gamma xhat + beta) rounded to bf16;  argmax as in MaxPool, but 255 where y is 0:
-//             no pixel receives the gradient then
+//   forward   y = maxpool(z),  z = relu(gamma xhat + beta) rounded to bf16;  argmax as in MaxPool, but 255 where y is
+//             0: no pixel receives the gradient then
 //   backward  g = the gradient of the pool at each pixel (argmax already contains the mask of ReLU);  dgamma, dbeta and
 //             dx as in batchnorm_backward.cu
 //
@@ -142,8 +142,8 @@ __global__ void __launch_bounds__(Columns::kThreads, 2)
     const ColumnPlace at = place_on(columns);
     if (!at.inside) return;
     const int c = in.s.x.stored_c(), w = in.s.x.w;
-    // dx = scale g + slope x + level. The mean is part of the constant: x is bf16, so even a mean of a thousand standard
-    // deviations costs float32 less precision than bf16 has.
+    // dx = scale g + slope x + level. The mean is part of the constant: x is bf16, so even a mean of a thousand
+    // standard deviations costs float32 less precision than bf16 has.
     const Pack<bf16> centre = load_channels<bf16>(in.mean, at.pack), gamma = load_channels<bf16>(in.gamma, at.pack),
                      mean_g_xhat = load_channels<bf16>(means + int64_t(columns.packs) * kSize, at.pack);
     Pack<bf16> scale = load_channels<bf16>(in.rstd, at.pack), slope = scale,

@@ -6,8 +6,8 @@
 //
 // Shapes    x (N,H,W,C)   moments [C][2][chunk] (kernels/ops/moments.h); mean, rstd, running (C), all float32
 // Threads   statistics_kernel: a Swath whose chunks are consecutive rows. It runs only where no convolution wrote the
-//           moments. finish_statistics_kernel: one block per channel combines the chunks; a thread takes every 512th and
-//           loads the moments of eight chunks before it uses the first.
+//           moments. finish_statistics_kernel: one block per channel combines the chunks; a thread takes every 512th
+//           and loads the moments of eight chunks before it uses the first.
 // Traffic   x once; 8 C bytes per chunk are written and read
 // Bound     memory; the second kernel latency, since a channel has few chunks
 // Accuracy  The squares of a chunk are summed about the value of its first row, and chunks are combined in double about

@@ -7,14 +7,14 @@
 //   sum_squares  sum = sum g^2
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //
-// Shapes    `count` numbers each, 16-byte aligned. Every g is first multiplied by `scale`, or by the factor of clipping,
-//           which each thread reads from where `clip` wrote it.
+// Shapes    `count` numbers each, 16-byte aligned. Every g is first multiplied by `scale`, or by the factor of
+//           clipping, which each thread reads from where `clip` wrote it.
 // Threads   four numbers per thread; sum_squares: a fixed grid, and one block adds the sums of its blocks in order;
 //           clip: one thread
 // Traffic   bytes per number: sgd reads 12 and writes 8, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
 // Bound     memory
-// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two launches: sgd 58 us, adamw 79; the times
-//           to move the bytes are 52 and 73. Clipping reads the gradients once more, in five launches: 20 us more
+// Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two launches: sgd 58 us, adamw 79; the times to move
+//           the bytes are 52 and 73. Clipping reads the gradients once more, in five launches: 20 us more
 #include <cmath>
 
 #include "kernels/cuda/plan/tiling.h"

@@ -11,7 +11,8 @@
 namespace fp {
 namespace {
 
-// What an unmeasured kernel has to be ahead: the model's error, which of short launches is a time rather than a share.
+// By how much an unmeasured kernel must be faster: the error of the model, a share of long launches and a time of short
+// ones.
 constexpr double kUnmeasuredShare = 0.1, kUnmeasured = 2e-6;
 
 bool fits(const ConvTile& t, const ConvShape& s, Pass pass) {
@@ -30,7 +31,7 @@ bool fits(const ConvTile& t, const ConvShape& s, Pass pass) {
     }
 }
 
-// The least by the model of those of the kernel, and of the tile where there is one.
+// The fastest choice by the model, among those of `kernel` and `tile` where these are given.
 ConvChoice least(
     const ConvShape& s, Pass pass, ConvExtras extras, std::optional<ConvKernel> kernel = {}, TileSize tile = {}) {
     std::optional<ConvChoice> best;
@@ -48,7 +49,7 @@ ConvChoice least(
     return *best;
 }
 
-// A shape and what is done with it, as bytes.
+// The key of the answers that conv_choice remembers, hashed as bytes.
 struct Question {
     ConvShape shape;
     int what;
@@ -111,7 +112,7 @@ ConvChoice conv_choice(const ConvShape& s, Pass pass, ConvExtras extras) {
                          : pass == Pass::data && s.stride > 1 ? forced.strided
                                                               : forced.pixels;
     if (kernel) return least(s, pass, extras, kernel, forced.tile);
-    // The model takes longer to ask than some kernels run.
+    // Evaluating the model takes longer than some kernels run.
     thread_local std::unordered_map<Question, ConvChoice, HashOfQuestion> answers;
     const Question question{s, int(pass) * 4 + extras.moments * 2 + extras.residual};
     if (const auto known = answers.find(question); known != answers.end()) return known->second;

@@ -1,9 +1,10 @@
-// Which kernel computes a pass of a convolution in bf16 on Hopper, and in which tile. conv_choices() lists the kernels and
-// tiles that exist and fit the shape, cost.h models the seconds of each on an H200, and conv_choice() takes the least. It
-// reads the shape and the H200's constants, never the device, so that results are the same on every device.
+// Chooses the kernel and tile for a pass of a convolution in bf16 on Hopper. conv_choices() lists the kernels and tiles
+// that exist and fit the shape, cost.h models the seconds of each on an H200, and conv_choice() takes the fastest. The
+// choice depends on the shape and on the H200's constants, never on the device, so that results are the same on every
+// device.
 //
-// A kernel and tile that never ran on a card in that pass, on such shapes (fewer than 64 channels in or out, or none
-// such), have to be a tenth and 2 us faster by the model than the best of those that did.
+// A kernel and tile that were not measured on an H200 in that pass on similar shapes (with, or without, fewer than 64
+// channels in or out) must be 10 % and 2 us faster by the model than the best of those that were.
 #pragma once
 
 #include <optional>
@@ -18,36 +19,36 @@ namespace fp {
 
 enum class ConvKernel {
     tensor,       // conv_mma.cuh, all passes, on mma.sync
-    pixels,       // conv_wgmma.cuh, forward, and dx at stride 1: a block a tile
-    stream,       // conv_stream.cuh, the same by blocks that walk over tiles
-    patch,        // conv_stream.cuh, 3x3 at stride 1, pixels brought once for all taps
+    pixels,       // conv_wgmma.cuh, forward, and dx at stride 1: one block per tile
+    stream,       // conv_stream.cuh, the same with persistent blocks
+    patch,        // conv_stream.cuh, 3x3 at stride 1, pixels loaded once for all taps
     strided,      // conv_wgmma_strided.cuh, dx at stride 2
     filter,       // conv_wgmma_filter.cuh, dw
-    taps,         // conv_wgmma_taps.cuh, dw of 3x3, nine taps a block
-    rows,         // conv_wgmma_taps.cuh, dw of 3x3 at stride 1, x brought for each row of the window
-    halo,         // conv_halo.cuh on mma.sync, forward, and dx at stride 1, of few channels
+    taps,         // conv_wgmma_taps.cuh, dw of 3x3, all nine taps in one block
+    rows,         // conv_wgmma_taps.cuh, dw of 3x3 at stride 1, x loaded once per row of the window
+    halo,         // conv_halo.cuh on mma.sync, forward, and dx at stride 1, for few channels
     halo_wgmma,   // conv_halo.cuh on wgmma, forward of the stem
-    halo_filter,  // conv_halo_filter.cuh, dw of few channels
+    halo_filter,  // conv_halo_filter.cuh, dw for few channels
 };
 constexpr int kConvKernels = 11;
 std::string_view name_of(ConvKernel);
 
-// A kernel and its tile: pixels x outputs; of dw channels (of taps) x filters.
+// A kernel and its tile: pixels x outputs; for dw, channels (over all taps) x filters.
 struct ConvChoice {
     ConvKernel kernel = ConvKernel::tensor;
     TileSize tile{};
-    int resident = 1;  // blocks on one multiprocessor
+    int resident = 1;  // blocks per multiprocessor
     bool operator==(const ConvChoice&) const = default;
     bool on_halo() const { return kernel == ConvKernel::halo || kernel == ConvKernel::halo_wgmma; }
 };
 
-// What a pass does besides.
+// What a pass computes or reads in addition.
 struct ConvExtras {
     bool moments = false;   // of the output, for batch normalisation
-    bool residual = false;  // added to the output, or dx is added to what is there
+    bool residual = false;  // one is added to the output, or dx is added to its old values
 };
 
-// The tiles that are compiled, but for those of conv_mma.cuh (kTensorTiles) and conv_halo.cuh (kHaloTiles).
+// The compiled tiles, except those of conv_mma.cuh (kTensorTiles) and conv_halo.cuh (kHaloTiles).
 constexpr unsigned bit(Pass pass) { return 1u << int(pass); }
 inline constexpr unsigned kForward = bit(Pass::forward), kData = bit(Pass::data), kFilter = bit(Pass::filter),
                           kBoth = kForward | kData;
@@ -55,7 +56,7 @@ struct ConvTile {
     ConvKernel kernel;
     TileSize tile;
     int resident;
-    unsigned passes, measured;  // that have it; that ran on an H200
+    unsigned passes, measured;  // bits: passes that have this tile; passes measured on an H200
 };
 inline constexpr ConvTile kConvTiles[] = {
     {ConvKernel::pixels, {256, 128}, 1, kForward, kForward}, {ConvKernel::pixels, {256, 64}, 1, kForward, kForward},
@@ -72,25 +73,25 @@ inline constexpr ConvTile kConvTiles[] = {
     {ConvKernel::rows, {64, 64}, 1, kFilter, kFilter},
 };
 
-// What tests, and tuning on a card, choose in the rule's place; what is not set follows the rule. A choice that does not
-// fit a shape is an error.
+// Overrides for tests and for tuning on a GPU; what is not set is chosen as usual. A forced choice that does not fit a
+// shape is an error.
 struct ConvForced {
     std::optional<ConvKernel> pixels = {};   // forward, and dx at stride 1
     std::optional<ConvKernel> strided = {};  // dx at other strides
     std::optional<ConvKernel> filter = {};   // dw
-    TileSize tile{};                         // of the kernels above
-    int blocks = 0;                          // of stream and patch; of halo, at most, for each slice of outputs
-    int parts = 0;                           // of dw; of halo_filter, at most
-    int buffers = 0;                         // patches of a halo block: 1 or 2
+    TileSize tile{};                         // for the kernels above
+    int blocks = 0;                          // for stream and patch; for halo, the most per slice of outputs
+    int parts = 0;                           // partial sums of dw; for halo_filter, at most
+    int buffers = 0;                         // patches per halo block: 1 or 2
 };
-// One a process, read whenever a convolution is planned: not to be changed between scratch_bytes and the call.
+// One per process, read whenever a convolution is planned. Do not change it between scratch_bytes and the call.
 ConvForced& conv_forced();
 
-// Every kernel and tile that can do the pass.
+// Every kernel and tile that can compute the pass.
 std::vector<ConvChoice> conv_choices(const ConvShape&, Pass, ConvExtras = {});
-// Whether the kernel and tile ran on an H200 in that pass, on such shapes.
+// Whether the kernel and tile were measured on an H200 in that pass, on similar shapes.
 bool was_measured(const ConvShape&, Pass, ConvChoice);
-// The one to run. Answers are remembered for each shape.
+// The kernel and tile to run. Answers are cached per thread.
 ConvChoice conv_choice(const ConvShape&, Pass, ConvExtras = {});
 
 }  // namespace fp

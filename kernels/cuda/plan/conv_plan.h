@@ -1,5 +1,5 @@
-// How the kernels of a convolution in bf16 on Hopper run in the tile that conv_choice.h names: how a sum is cut into
-// parts, how many blocks run, and what lies in shared memory. (conv_halo.cuh has a plan of its own, halo_plan.h.)
+// How the Hopper kernels of a bf16 convolution run the tile that conv_choice.h chose: into how many parts a sum is
+// split, how many blocks run, and the layout of shared memory. (conv_halo.cuh has a plan of its own, halo_plan.h.)
 #pragma once
 
 #include "kernels/cuda/plan/conv_choice.h"
@@ -10,15 +10,15 @@ namespace fp {
 
 // ---- forward, and the input's gradient at stride 1
 
-// What wgmma_stream_kernel is told of its launch.
+// The launch parameters of wgmma_stream_kernel.
 struct StreamPlan {
     int blocks = 0;
-    int tiles = 0, across = 0;  // all of them, and how many lie side by side
+    int tiles = 0, across = 0;  // the total, and how many cover the outputs of the same pixels
     int stages = 0;
-    int skew = 0;  // a warpgroup starts behind this step of the one before it; of patches: row of taps
-    int patch_rows = 0, patch_bytes = 0;  // that a copy brings, and the bytes set aside for it
+    int skew = 0;  // a warpgroup starts after this step of the one before it; with patches: row of taps
+    int patch_rows = 0, patch_bytes = 0;  // pixels of a copy, and the shared memory for them
     int pitch = 0,
-        lines = 0;          // of the padded line: places from row to row, rows from sample to sample
+        lines = 0;          // of the padded sequence of pixels: positions per row, rows per sample
     bool resident = false;  // filters stay in shared memory
 };
 
@@ -29,23 +29,23 @@ struct PixelPlan {
 
     Moments::Rows moments_rows() const;
 };
-// Of pixels, stream and patch.
+// For the kernels pixels, stream and patch.
 PixelPlan pixel_plan(const ConvShape&, Pass, ConvChoice);
 
 // The gradient of the input at stride 1 as a convolution of dy.
 ConvSizes turned_round(const ConvSizes&);
-// What a pass but dw convolves.
+// The convolution that a pass (not dw) computes.
 ConvSizes sizes_of(const ConvShape&, Pass);
 bool fits_patches(const ConvSizes&, TileSize);
 
-// Warpgroups of wgmma_stream_kernel that multiply.
+// Consumer warpgroups of wgmma_stream_kernel.
 constexpr int stream_consumers(TileSize tile) { return tile.m == 192 ? 3 : 2; }
 
-// What the kernel has in shared memory, at most.
+// Shared memory of wgmma_stream_kernel: the most that a block may have, and its parts.
 constexpr int kMostSharedBytes = 232448;
 constexpr int kPanelRowBytes = 128;  // 64 bf16
 constexpr int kMostStages = 12, kPatches = 2, kPatchSide = 3;
-constexpr int kStagingBytesOfConsumer = 4 * 2 * 16 * kPanelRowBytes;  // two pieces of 16 rows a warp
+constexpr int kStagingBytesOfConsumer = 4 * 2 * 16 * kPanelRowBytes;  // two buffers of 16 rows per warp
 constexpr int kStreamBarrierBytes = (2 * kMostStages + 2 * kPatches + 2) * 8;
 
 // ---- the gradients
@@ -57,21 +57,21 @@ bool fits_rows(const ConvShape&);
 struct FilterGradientPlan {
     ConvKernel kernel = ConvKernel::tensor;
     TileSize tile{};
-    Split split{1, 1};  // of filter, taps and rows
+    Split split{1, 1};  // for filter, taps and rows
 
     bool in_one_block() const { return kernel == ConvKernel::taps || kernel == ConvKernel::rows; }
-    // Whether blocks leave their sums in scratch, to be added in order.
+    // Whether blocks write partial sums to scratch, which are then added in order.
     bool leaves_parts(Write write) const { return split.parts() > 1 || (in_one_block() && write == Write::add); }
     size_t parts_bytes(const ConvShape& s) const {
         return leaves_parts(Write::add) ? size_t(split.parts()) * size_t(s.w.stored()) * sizeof(float) : 0;
     }
 };
 FilterGradientPlan filter_gradient_plan(const ConvShape&);
-// Of filter, taps and rows.
+// For filter, taps and rows.
 Split filter_split(const ConvShape&, ConvChoice);
 
-// Panels of 64 rows of x beyond dy's that the last of nine taps reaches into, where maps have rows of q + 1 places; and
-// how many of them the ring of wgmma_taps_kernel has room for.
+// By how many panels of 64 rows the last of nine taps reads ahead of dy, where padded maps have q + 1 pixels per row;
+// and the most for which the ring of wgmma_taps_kernel has room.
 constexpr int taps_lead(int stride, int q) {
     const int furthest = stride == 1 ? 2 * (q + 1) + 2 : q + 2;
     return (63 + furthest) / 64;

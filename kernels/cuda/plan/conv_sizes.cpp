@@ -21,7 +21,7 @@ ConvSizes ConvSizes::of(const ConvShape& s) {
     FP_CHECK(nhwc && s.w.c_blocks() == 1 && s.w.c_block == g.c && g.c % 4 == 0 && g.y_c % 8 == 0,
              "conv: not in the CUDA layout: blocks of ", s.x.block, ", ", s.y_block, " and ", s.w.c_block);
     FP_CHECK(g.p > 0 && g.q > 0, "conv: a ", g.r, "x", g.s, " filter over a ", g.h, "x", g.w, " map");
-    constexpr int64_t kMost = std::numeric_limits<int>::max() - 1024;  // a tile may overhang
+    constexpr int64_t kMost = std::numeric_limits<int>::max() - 1024;  // a tile may extend past the end
     FP_CHECK(int64_t(g.n) * g.h * g.w <= kMost && int64_t(g.n) * g.p * g.q <= kMost,
              "conv: a batch of more than 2^31 pixels");
     FP_CHECK(

@@ -1,4 +1,4 @@
-// A convolution's sizes as its kernels read them, checked, and a linear layer as a convolution.
+// The sizes of a convolution as its kernels read them, after checks, and a linear layer as a convolution.
 #pragma once
 
 #include "kernels/error.h"
@@ -17,8 +17,9 @@ struct ConvSizes {
     constexpr int taps_c() const { return r * s * c; }  // a filter's length in memory
 };
 
-// The pixels of dx with h mod stride = row_class and w mod stride = column_class, and the taps they meet:
-// r = first_r + i stride. Output p = h' + p_shift - i for the pixel of row h = h' stride + row_class.
+// A parity class: the pixels of dx with h mod stride = row_class and w mod stride = column_class, and the taps that
+// reach them, r = first_r + i stride. Tap i of the pixel in row h = h' stride + row_class reads row p = h' + p_shift -
+// i of dy. Columns are alike.
 struct ParityClass {
     int rows, columns, row_class, column_class;
     int first_r, first_s, taps_r, taps_s, p_shift, q_shift;
@@ -27,7 +28,7 @@ struct ParityClass {
         const int row_class = index / g.stride, column_class = index % g.stride;
         const int first_r = (row_class + g.pad) % g.stride;
         const int first_s = (column_class + g.pad) % g.stride;
-        const auto share = [&](int first, int count) {  // of first, first + stride, ... < count
+        const auto share = [&](int first, int count) {  // how many of first, first + stride, ... are below count
             return first < count ? int(ceil_div(count - first, g.stride)) : 0;
         };
         return {.rows = share(row_class, g.h),
@@ -42,7 +43,7 @@ struct ParityClass {
                 .q_shift = (column_class + g.pad) / g.stride};
     }
 };
-struct ParityClasses {  // all of them, in the kernel's parameters: they cost no registers there
+struct ParityClasses {  // all classes, passed as kernel parameters, where they cost no registers
     static constexpr int kMostStride = 4;
     int count;
     ParityClass at[kMostStride * kMostStride];  // the first is the largest

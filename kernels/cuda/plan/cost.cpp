@@ -9,16 +9,16 @@
 namespace fp {
 namespace {
 
-constexpr int kChunk = 64;             // channels of a step
-constexpr int kRowBytes = kChunk * 2;  // of a pixel or a filter in a step
-constexpr int kImage = 4;              // channels an image is stored with
+constexpr int kChunk = 64;             // channels per step
+constexpr int kRowBytes = kChunk * 2;  // of a pixel or a filter per step
+constexpr int kImage = 4;              // stored channels of an image
 
-// A pass but dw as a convolution of `in` channels into `out`.
+// A pass (not dw) as a convolution of `in` channels into `out`.
 struct Direct {
     bool forward;
-    int64_t n, p, q, r, s, in, out;  // p x q: of the pass's output
+    int64_t n, p, q, r, s, in, out;  // p x q: the size of the pass's output map
     int64_t pixels, steps;
-    double deep;                    // terms of a sum, a tap's last chunk by 16
+    double deep;                    // length of a sum, with each tap's channels rounded up to 16
     double read, written, weights;  // bytes
 
     Direct(const ConvShape& c, Pass pass) : forward(pass == Pass::forward) {
@@ -34,37 +34,37 @@ struct Direct {
         weights = 2.0 * double(c.w.stored());
     }
     int64_t across(TileSize t) const { return ceil_div(out, t.n); }
-    double leaving(TileSize t) const {  // bytes of a tile's outputs that exist
+    double leaving(TileSize t) const {  // mean bytes of the outputs of a tile that exist
         return 2.0 * t.m * double(out) / double(across(t));
     }
 };
 
-constexpr int kWindow = 9;         // taps of 3x3
-constexpr double kClock = 1.75e9;  // of an H200 in these kernels (Nsight Compute: 1.74)
+constexpr int kWindow = 9;         // taps of a 3x3
+constexpr double kClock = 1.75e9;  // Hz, of an H200 in these kernels (Nsight Compute: 1.74)
 
-// Fitted to h200-kernels.csv. Bytes a second are one multiprocessor's.
-constexpr double kOverlap = 3;     // the norm's exponent
-constexpr double kFill = 0.97e-6;  // a block's start to its first stage
-// A step's barriers, and those of dw.
+// Fitted to h200-kernels.csv. Times are in seconds, rates in bytes per second of one multiprocessor.
+constexpr double kOverlap = 3;     // exponent of the norm that combines two busy resources
+constexpr double kFill = 0.97e-6;  // from the start of a block until its first stage has arrived
+// The barriers of a step; in the kernels of dw.
 constexpr double kStep = 65e-9, kSumsStep = 20e-9;
-// A producer's divisions at each step of conv_wgmma.cuh.
+// The instructions of conv_wgmma.cuh's producer per step.
 constexpr double kPixelsIssue = 0.39e-6;
-// A tile's way out: nothing hidden; what two or three warpgroups in turns do not hide, and bias and ReLU there.
+// Epilogue of a tile: nothing hidden; what two or three alternating warpgroups do not hide, and there bias and ReLU.
 constexpr double kLeave = 17.3e9, kStreamLeave[] = {36e9, 25e9}, kStreamForward = 55e9;
 constexpr double kResidual = 45e9, kStreamResidual = 90e9;
-// Moments: measured of conv_wgmma.cuh; conv_stream.cuh is expected to take as much a warpgroup.
+// Moments: measured in conv_wgmma.cuh; conv_stream.cuh is assumed to take the same per warpgroup.
 constexpr double kMoments = 24e9;
-// The unit's copies of pixels that are no multiple of 32 bytes take so many times as long (measured of conv_wgmma.cuh).
+// Factor on the time of TMA copies of pixels whose size is not a multiple of 32 bytes (measured in conv_wgmma.cuh).
 constexpr double kMisaligned = 2;
-// Float32 sums of dw on their way out; the kernel that adds parts, until bytes flow.
+// Storing the float32 sums of dw; the constant time of the kernel that adds partial sums.
 constexpr double kSumsLeave = 33e9, kParts = 3.2e-6;
-// conv_mma.cuh: an address and a copy of 16 bytes (an image's: 8), and a block's start and end.
+// conv_mma.cuh: address and copy of 16 bytes (of an image: 8), and start and end of a block.
 constexpr double kPiece = 0.142e-9, kTensorBlock = 0.5e-6;
-// Clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16.
+// In clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16.
 constexpr double kFragment = 1.6, kMatrix = 4;
-// conv_halo.cuh, of one warp: the patch's way in, the outputs' way out.
+// conv_halo.cuh, bytes per second of one warp: loading the patch, storing the outputs.
 constexpr double kHaloCopy = 2.22e9, kHaloLeave = 1.58e9;
-// Clocks that conv_halo_filter.cuh waits for 16 pixels: one shape was measured.
+// Clocks that conv_halo_filter.cuh waits per 16 pixels, from one measured shape.
 constexpr double kGroupWait = 75;
 
 double norm(double a, double b) { return std::pow(std::pow(a, kOverlap) + std::pow(b, kOverlap), 1 / kOverlap); }
@@ -85,7 +85,7 @@ void pixels(Cost& c, const Device& d, const Direct& g, TileSize t, ConvExtras ex
     c.issue = steps * kPixelsIssue;
     c.step = steps * kStep;
     c.epilogue = leaving * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
-    // Tiles side by side are far apart in time: what L2 does not hold comes again.
+    // Tiles of the same pixels run far apart in time: pixels that L2 cannot hold are read from HBM again.
     if (g.read > d.l2_bytes) c.memory += double(g.across(t) - 1) * g.read / d.hbm;
 }
 
@@ -110,7 +110,7 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
                             extras.moments / kMoments * (three ? 2.0 / 3 : 1));
 }
 
-// dx at stride 2: pixels in classes by parity, each with its own taps.
+// dx at stride 2: one parity class after the other, each with its own taps.
 void strided(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvExtras extras) {
     const TileSize t = choice.tile;
     const double chunks = double(ceil_div(g.in, kChunk));
@@ -125,7 +125,7 @@ void strided(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvE
             steps += here * taps * chunks;
             most = std::max(most, taps * chunks);
         }
-    // The last block to start may be one with most taps.
+    // The last block to start may be one of the class with the most taps.
     const double mean = steps / blocks, heaviest = most / mean, each = blocks / d.multiprocessors;
     const double rounds = std::max(each + (heaviest - 1) / 2, heaviest);
     c.resident = int(std::min(double(choice.resident), std::ceil(each)));
@@ -134,7 +134,7 @@ void strided(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvE
     c.load = load_of(d, rounds * mean * (t.m * copying(g.in) + t.n) * kRowBytes);
     c.step = rounds * mean * kStep;
     c.epilogue = rounds * g.leaving(t) * (1 / kLeave + extras.residual / kResidual);
-    // A 1x1 adds to a quarter of the pixels, and leaves the others alone.
+    // A 1x1 adds to a quarter of the pixels and does not touch the others.
     if (g.r == 1 && extras.residual) c.memory -= 1.5 * g.written / d.hbm;
 }
 
@@ -156,7 +156,8 @@ void filters(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     c.finish = adding(d, split.parts(), s);
 }
 
-// 64 filters x 64 channels of nine taps, over pixels with zeros between rows, and between maps for `taps`.
+// Kernels `taps` and `rows`: 64 filters x 64 channels of nine taps, over pixels with zeros behind each row, for `taps`
+// also behind each map.
 void window(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     const int64_t tiles = ceil_div(s.x.stored_c(), kChunk) * ceil_div(s.w.k, kChunk);
     const Split split = filter_split(s, choice);
@@ -172,8 +173,8 @@ void window(Cost& c, const Device& d, const ConvShape& s, ConvChoice choice) {
     c.finish = adding(d, split.parts(), s);
 }
 
-// On mma.sync a warp's products, what it loads for them and its addresses follow each other; a second block hides
-// little of it.
+// In conv_mma.cuh a warp's products, its loads for them and its address arithmetic run one after the other; a second
+// block hides little of that.
 void tensor(Cost& c, const Device& d, const ConvShape& s, Pass pass, TileSize t, ConvExtras extras) {
     constexpr int kDepth = 32, kPieces = kDepth / 8, kWarps = 8;
     const MatrixProduct p = product_of(s, pass, 2, d.bf16_matrix);
@@ -203,7 +204,7 @@ void halo(Cost& c, const Device& d, const Direct& g, const HaloPlan& plan, ConvC
     const double rounds = std::max(blocks, at_once), steps = rounds * of.steps;
     const double warps = t.warps() * at_once;
     if (t.products == HaloProducts::wgmma) {
-        // A product's clocks, or those of its 64 rows and its columns from shared memory.
+        // Clocks of a product: of its multiply-adds, or of reading its 64 rows and its columns from shared memory.
         const double product = std::max(t.n() / 2.0, 16 + t.n() / 4.0);
         c.products = steps * t.m() / kChunk * product / kClock;
     } else {
@@ -218,7 +219,7 @@ void halo(Cost& c, const Device& d, const Direct& g, const HaloPlan& plan, ConvC
 void halo_filter(Cost& c, const Device& d, const ConvShape& s) {
     const HaloFilterPlan plan = halo_filter_plan(s);
     const double fragments = plan.runs;
-    // A block of each part and slice, which walks over its share of the tiles.
+    // One persistent block per part and slice, each with its share of the tiles.
     const double rounds = rounds_of(d, int64_t(plan.parts) * plan.slices_k * plan.slices_terms) *
                           double(ceil_div(plan.sizes.x.tiles, plan.parts));
     const double sixteens = rounds * plan.sizes.pixels / 16;

@@ -1,18 +1,19 @@
-// What a kernel takes, in seconds, from a device's rates and a few fitted quantities of each kernel family. Kernels
-// and tiles are chosen by it (conv_choice.h).
+// A model of the seconds that a kernel takes, from the rates of a device and a few fitted quantities per kernel family.
+// Kernels and tiles are chosen by it (conv_choice.h).
 //
-// A convolution's kernel gives every multiprocessor `rounds` tiles of so many steps. A round costs
+// A convolution kernel runs `rounds` tiles per multiprocessor, each of some number of steps. A round costs
 //
-//   fill       until the block's first stage is in shared memory
-//   steps      each the longest of: products, bytes from L2 into shared memory, the producer's instructions; then barriers
-//   epilogue   the tile's way out, as far as no other warpgroup hides it; moments and what is added come on top
+//   fill       the time until the block's first stage is in shared memory
+//   steps      each the longest of products, bytes from L2 into shared memory, and the producer's instructions; plus
+//              the barriers
+//   epilogue   storing the tile, as far as no other warpgroup hides it, plus moments and the residual
 //
-// Blocks that share a multiprocessor hide each other's fill, barriers and epilogue. Beside all that HBM moves each byte
-// once. Two busy resources hinder each other: their joint time is a norm of the two times, not the longer one. A kernel
-// that only moves bytes is its start and those bytes at a share of HBM's rate.
+// Blocks that share a multiprocessor hide each other's fill, barriers and epilogue. At the same time HBM moves each
+// byte once. Two busy resources slow each other down: their joint time is a norm of the two times, not their maximum. A
+// kernel that only moves bytes takes its launch plus these bytes at a share of HBM's rate.
 //
-// The quantities are fitted to launches on an H200, tests/kernels/recordings/h200-kernels.csv; test_cost.cpp holds each
-// launch of 50 us or more against the model, 15 % either way, and names the few that lie further off.
+// The quantities are fitted to launches on an H200, tests/kernels/recordings/h200-kernels.csv; test_cost.cpp compares
+// every launch of 50 us or more with the model, within 15 %, and names the few exceptions.
 #pragma once
 
 #include <string_view>
@@ -21,17 +22,17 @@
 
 namespace fp {
 
-// The device of a compute capability: 80, 86, 89, 90, 100 or 120; others get the last one below. Only the H200
-// (kDevice) was measured.
+// The device of a compute capability (x 10): 80, 86, 89, 90, 100; all others get that of 120. Only the H200 (kDevice)
+// was measured.
 const Device& device_of(int compute_capability);
-extern const Device kH100;  // 90 too; device_of(90) is the H200
+extern const Device kH100;  // also 90; device_of(90) is the H200
 
-// Seconds. Those from `fill` to `epilogue` are one multiprocessor's, of all its rounds.
+// In seconds. `fill` to `epilogue` are sums over the rounds of one multiprocessor.
 struct Cost {
     double start = 0;
     double fill = 0, products = 0, load = 0, issue = 0, step = 0, epilogue = 0;
     double memory = 0;  // HBM
-    double finish = 0;  // the kernel that adds parts
+    double finish = 0;  // the kernel that adds partial sums
     int resident = 1;
 
     double busy() const;    // the longest of products, load and issue
@@ -45,7 +46,7 @@ inline double seconds(const ConvShape& s, Pass pass, ConvChoice choice, ConvExtr
     return cost(kDevice, s, pass, choice, extras).seconds();
 }
 
-// Kernels that only move bytes, in bf16: batch normalisation (batchnorm_*.cu), pooling, the image, the optimiser.
+// Kernels that memory bounds, in bf16: batch normalisation (batchnorm_*.cu), pooling, the image, the optimiser.
 enum class Moving {
     normalize,
     normalize_pair,
@@ -66,9 +67,10 @@ constexpr int kMovings = 14;
 std::string_view name_of(Moving);
 
 Cost cost(const Device&, Moving, double bytes);
-// Of a map that is normalised or pooled: x and what has its size, the pooled map and its argmax, bits of a ReLU.
+// The bytes that a kernel of batch norm or pooling moves for map x: maps of its size, the pooled map with its argmax,
+// the bits of a ReLU.
 double bytes_of(Moving, const Map& x, bool residual, bool relu = true);
-// The kernel that makes statistics or gradients of a channel from its chunks.
+// The kernel that computes statistics or gradients per channel from those of its chunks.
 Cost finishing(const Device&, int channels);
 
 }  // namespace fp

@@ -1,14 +1,14 @@
-// What devices give: the H200 was measured (tiling.h), the others are from data sheets.
+// The rates of devices: those of the H200 were measured (tiling.h), the others are from data sheets.
 #include "kernels/cuda/plan/cost.h"
 
 namespace fp {
 namespace {
 
-// H200 figures per multiprocessor and clock, by which others are scaled: bytes from L2, exponentials.
+// Figures of the H200 per multiprocessor and clock, which are assumed for the others: bytes from L2, exponentials.
 constexpr double kL2Bytes = 40, kExponentials = 16;
 
-// From data sheets: dense rates with float32 sums. `clock` is the boost clock. HBM reaches 0.89 of its sheet's rate, as
-// an H200's does (4.27 of 4.8 TB/s), the tensor cores 0.87 (860 of 989).
+// From data sheets: dense rates with float32 sums. `clock` is the boost clock. As measured on the H200, HBM is assumed
+// to reach 0.89 of the sheet's rate (4.27 of 4.8 TB/s), the tensor cores 0.87 (860 of 989).
 constexpr Device sheet(std::string_view name,
                        int multiprocessors,
                        int shared_kib,

@@ -1,4 +1,5 @@
-// A convolution's three passes as matrix products: what tiles are chosen by, for kernels and for their model alike.
+// The three passes of a convolution as matrix products, from which tiles are chosen, by the kernels' launchers and by
+// the cost model alike.
 #pragma once
 
 #include "kernels/cuda/plan/tiling.h"
@@ -8,7 +9,7 @@ namespace fp {
 
 enum class Pass { forward, data, filter };
 
-// On FFMA and mma.sync (conv_f32.cuh, conv_mma.cuh): sums run densely over taps and channels.
+// On FFMA and mma.sync (conv_f32.cuh, conv_mma.cuh): sums run over taps and channels without gaps.
 constexpr MatrixProduct product_of(const ConvShape& s, Pass pass, int element_bytes, double peak) {
     const int64_t window = int64_t(s.w.r) * s.w.s, c = s.x.stored_c(), k = s.y().stored_c();
     const int64_t pixels = int64_t(s.x.n) * s.y().pixels();
@@ -26,8 +27,8 @@ constexpr MatrixProduct product_of(const ConvShape& s, Pass pass, int element_by
     return p;
 }
 
-// On Hopper's warpgroup products in bf16 (conv_wgmma.cuh, conv_wgmma_filter.cuh): a tap's sum runs in steps of 16
-// channels, and the filters' gradient has rows of 64.
+// On Hopper's warpgroup products in bf16 (conv_wgmma.cuh, conv_wgmma_filter.cuh): the channels of a tap are rounded up
+// to 16 in the sum, and in the gradient of the filters to 64 as rows of the product.
 constexpr MatrixProduct wgmma_product_of(const ConvShape& s, Pass pass) {
     MatrixProduct p = product_of(s, pass, 2, kDevice.bf16_matrix);
     const int64_t window = int64_t(s.w.r) * s.w.s, c = s.x.stored_c(), k = s.y().stored_c();
@@ -40,8 +41,8 @@ constexpr MatrixProduct wgmma_product_of(const ConvShape& s, Pass pass) {
     return p;
 }
 
-// How the filters' gradient is cut into parts. Steps are as long as a stage of the kernels: 8 numbers, 64 bytes, or
-// 64 rows.
+// How the sum of the gradient of the filters is split into parts. The length of a part is a multiple of a stage of the
+// kernel: 8 numbers, 64 bytes, or 64 rows.
 constexpr Split ffma_split_of(const MatrixProduct& p, TileSize tile) {
     return split_sum(p.depth, tiles_of(p, tile), 8, 64);
 }
@@ -53,8 +54,9 @@ constexpr Split wgmma_split_of(const MatrixProduct& p, TileSize tile) {
     return split_in_waves(p.depth, tiles_of(p, tile), 64);
 }
 
-// Whether Hopper's products can do it at all: the unit wants channels by 8, strides up to 8, and boxes that begin and
-// end within 128 pixels of the map's edges; the input's gradient must be a convolution of its own.
+// Whether conv_wgmma.cuh and conv_wgmma_filter.cuh can compute the pass. TMA needs a multiple of 8 channels, strides up
+// to 8, and boxes that begin and end within 128 pixels of the map's edges; the gradient of the input must be a
+// convolution at stride 1.
 constexpr bool fits_wgmma(const ConvShape& s, Pass pass) {
     const auto reaches = [](int pad, int window) { return pad >= -127 && pad <= 127 && pad - (window - 1) >= -128; };
     if (s.x.stored_c() % 8 != 0 || s.stride > 8) return false;

@@ -6,13 +6,13 @@ namespace {
 bool is_3x3(const ConvShape& s) { return s.w.r == 3 && s.w.s == 3 && s.pad == 1; }
 bool is_1x1(const ConvShape& s) { return s.w.r == 1 && s.w.s == 1 && s.pad == 0; }
 
-// Places of the line that the sum of taps or rows runs over: pixels with a zero behind each row, and of taps a row of
+// The length of the sum of kernels `taps` and `rows`: pixels with a zero behind each row, for `taps` also a row of
 // zeros behind each sample.
 int64_t places(const ConvShape& s, ConvKernel kernel) {
     const int rows = s.p() + (kernel == ConvKernel::taps ? 1 : 0);
     return round_up(int64_t(s.x.n) * rows * (s.q() + 1), 64);
 }
-constexpr int64_t kMostPlaces = int64_t(1) << 30;  // blocks count them in 32 bits
+constexpr int64_t kMostPlaces = int64_t(1) << 30;  // the kernels count them in 32 bits
 
 }  // namespace
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kSharedOfBlock = 227 * 1024, kSharedOfProcessor = 228 * 1024, kSharedReserved = 1024;
 constexpr int kProductPlaces = 64;  // pixels of a warpgroup's product
-constexpr int kMostAcross = 2;      // such products of a row
+constexpr int kMostAcross = 2;      // such products per row
 
 int largest_divisor(int of, int most) {
     for (int d = std::min(of, most); d > 1; --d)
@@ -19,10 +19,10 @@ int largest_divisor(int of, int most) {
 
 int wgmma_across(const HaloSizes& g) { return int(ceil_div(g.q, kProductPlaces)); }
 
-// The sizes that no tile decides; false where the kernels cannot do it.
+// Sets the sizes that do not depend on the tile. False where the kernels cannot compute the pass.
 bool lay_shape(const ConvShape& s, Pass pass, HaloPlan& plan) {
     const int x_c = s.x.stored_c(), y_c = s.y().stored_c(), p = s.p(), q = s.q();
-    constexpr int64_t kMost = std::numeric_limits<int>::max() - 1024;  // a tile may overhang
+    constexpr int64_t kMost = std::numeric_limits<int>::max() - 1024;  // a tile may extend past the end
     if (p <= 0 || q <= 0 || s.stride > 2 || y_c % 8 != 0 || s.x.n * s.x.pixels() > kMost ||
         s.x.n * s.y().pixels() > kMost)
         return false;
@@ -68,14 +68,14 @@ bool lay_shape(const ConvShape& s, Pass pass, HaloPlan& plan) {
     return true;
 }
 
-// A tile of at most so many pixels: images, or the most rows that divide an image's height.
+// Sets a tile of at most `most` pixels: whole images, or the largest divisor of an image's height as rows.
 void lay_pixels(HaloSizes& g, int most) {
     const int64_t image = int64_t(g.p) * g.q;
     g.images = image <= most ? int(std::min<int64_t>(g.n, most / image)) : 1;
     g.rows = image <= most ? g.p : largest_divisor(g.p, most / g.q);
 }
 
-// The tile's patch. False where no row fits, or shared memory does not hold it.
+// Sets the sizes of the tile's patch. False where no row fits the tile, or the patch does not fit shared memory.
 bool lay_patch(HaloSizes& g) {
     if (g.rows == 0) return false;
     g.strips = g.p / g.rows;
@@ -87,8 +87,8 @@ bool lay_patch(HaloSizes& g) {
     g.patch_columns = (g.q - 1) * g.stride_w + g.s;
     g.column_half = int(ceil_div(g.patch_columns, 2));
     g.pitch = g.chunks | 1;
-    // Over the end of a row and of an image too, pixels that follow each other are as far apart modulo the eight
-    // places of a line of banks.
+    // Against bank conflicts, consecutive pixels have the same distance modulo 8 chunks (128 bytes: all banks) also
+    // across the end of a row or an image.
     const auto in_step = [](int64_t from, int times, int64_t of) {
         for (int i = 0; i < 8; ++i)
             if (((from + i) * times - of) % 8 == 0) return from + i;
@@ -104,13 +104,13 @@ bool lay_patch(HaloSizes& g) {
     return true;
 }
 
-// How many blocks fit on a multiprocessor.
+// How many blocks of at most `resident` fit the shared memory of a multiprocessor.
 int fitting(size_t shared_bytes, int resident) {
     if (shared_bytes > kSharedOfBlock) return 0;
     return std::min(resident, int(kSharedOfProcessor / (shared_bytes + kSharedReserved)));
 }
 
-// Where things lie in shared memory: tables, filters, patches, and the rows of each warp on their way out.
+// Sets the layout of shared memory (tables, filters, patches, each warp's rows for the epilogue) and returns its bytes.
 size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers) {
     const int tables = (g.steps * 2 + g.row_chunks()) * int(sizeof(int));
     const int result_rows = g.keeps_residual ? t.runs * 16 : 16;
@@ -122,7 +122,7 @@ size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers) {
     return size_t(g.results_at) + size_t(t.warps()) * g.result_bytes;
 }
 
-// The plan in this tile; false where it does not fit.
+// Completes the plan for kHaloTiles[index]. False where the tile does not fit.
 bool lay_tile(HaloPlan& plan, int index, ConvExtras extras) {
     const HaloTile& t = kHaloTiles[index];
     HaloSizes& g = plan.sizes;
@@ -184,7 +184,7 @@ HaloFilterPlan halo_filter_plan(const ConvShape& s) {
         g.patches_at = int(round_up((pixels + g.row_chunks()) * int(sizeof(int)), 16));
         const int gradients_at = g.patches_at + 2 * g.patch_bytes;
         const int end = gradients_at + 2 * pixels * ((2 * runs) | 1) * 16;
-        // At the end the second group's sums lie there instead, 16 x 8 of every run and term.
+        // At the end the same memory holds the accumulators of the second group, 16 x 8 per run and term.
         const int sums = g.patches_at + runs * kHaloFilterTerms * 16 * 8 * int(sizeof(float));
         if (std::max(end, sums) > kSharedOfBlock) continue;
         plan.runs = runs;

@@ -1,18 +1,18 @@
-// Kernels that only move bytes.
+// The cost of kernels that memory bounds.
 #include "kernels/cuda/plan/cost.h"
 
 namespace fp {
 namespace {
 
-// What a kernel reads and writes of an activation map, counted in maps: x and what has its size, more with a residual,
-// less without a ReLU; and the share of HBM's rate at which it does.
+// The traffic of a kernel, in activation maps of the size of x: always, in addition with a residual, and without a
+// ReLU; and the share of HBM's rate that it reaches.
 struct Row {
     Moving kernel;
     std::string_view name;
     double maps, residual, without_relu, share;
 };
-constexpr double kBits = 1.0 / 16;           // of a ReLU, one an element
-constexpr double kPooled = 0.25 + 0.25 / 2;  // a quarter of the pixels, and a byte of argmax for each
+constexpr double kBits = 1.0 / 16;           // the bits of a ReLU, one per element
+constexpr double kPooled = 0.25 + 0.25 / 2;  // a quarter of the pixels, with a byte of argmax each
 constexpr Row kRows[kMovings] = {
     {Moving::normalize, "normalize", 2, 1 + kBits, 0, 1},
     {Moving::normalize_pair, "normalize_pair", 3 + kBits, 0, 0, 1},
@@ -36,7 +36,7 @@ static_assert([] {
     return true;
 }());
 
-constexpr double kRamp = 2.5e-6;  // until bytes flow at the full rate, and back
+constexpr double kRamp = 2.5e-6;  // until the full rate is reached, and at the end
 constexpr double kFinish = 4e-6, kFinishChannel = 10e-9;
 
 }  // namespace

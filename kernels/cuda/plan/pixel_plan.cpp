@@ -25,7 +25,7 @@ ConvSizes sizes_of(const ConvShape& s, Pass pass) {
 }
 
 Moments::Rows PixelPlan::moments_rows() const {
-    // Of stream and patch a warpgroup's pixels, so that warpgroups need not meet.
+    // With stream and patch the pixels of one warpgroup, so that warpgroups need not synchronise.
     if (kernel == ConvKernel::pixels) return tile.m;
     return {tile.m / stream_consumers(tile),
             kernel == ConvKernel::patch ? Moments::Line::padded : Moments::Line::pixels};
@@ -33,11 +33,11 @@ Moments::Rows PixelPlan::moments_rows() const {
 
 namespace {
 
-// Pixels of the padded line: a place behind each row, a row of places behind each sample.
+// Positions of the padded sequence of pixels: one more per row, one more row per sample.
 int64_t padded_pixels(const ConvSizes& g) { return int64_t(g.n) * (g.h + 1) * (g.w + 1); }
 int patch_rows(const ConvSizes& g, TileSize tile) { return tile.m + 2 * (g.w + 2); }
 
-// What is left for stages of `bytes` each.
+// How many stages of `bytes` fit into shared memory beside `others` bytes.
 int stages_beside(int others, int bytes) {
     return std::min(kMostStages, (kMostSharedBytes - kStreamBarrierBytes - others) / bytes);
 }
@@ -62,7 +62,8 @@ StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches) {
         plan.stages = patch_stages(g, tile);
         plan.resident = plan.across == 1 && steps <= plan.stages;
         if (plan.resident) plan.stages = steps;
-        // Who waits for a turn holds the ring: what the one before does until then must be in it.
+        // While a warpgroup waits for its turn it frees no stages, so all stages that the one before it uses until then
+        // must fit the ring.
         plan.skew = std::min(kPatchSide, plan.stages / kPatchSide) - 1;
     } else {
         plan.stages = stages_beside(consumers * kStagingBytesOfConsumer, (tile.m + tile.n) * kPanelRowBytes);
@@ -73,8 +74,8 @@ StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches) {
 
 }  // namespace
 
-// A copy brings at most 1024 pixels, a row of taps is multiplied together where outputs are few (so two rows of stages
-// at least), and two taps of 128 outputs want as many again on their way.
+// A copy loads at most 1024 pixels. Tiles of 64 outputs multiply a row of taps together, so the ring needs at least two
+// rows of stages; with 128 outputs two taps are in use while two are loaded.
 bool fits_patches(const ConvSizes& g, TileSize tile) {
     return g.r == 3 && g.s == 3 && g.pad == 1 && g.stride == 1 && padded_pixels(g) < int64_t(1) << 30 &&
            patch_rows(g, tile) <= 1024 && patch_stages(g, tile) >= (tile.n == 64 ? 6 : 4);

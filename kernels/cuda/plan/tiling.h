@@ -1,6 +1,6 @@
-// Who computes what: from a block's number to the outputs it owns, and how large a block's share is. All
-// of it follows from the shape alone, never from the device, so that results are the same everywhere.
-// Plain constexpr, so that a test can walk a whole grid on the host with no GPU.
+// Which outputs a block computes, and how large its tile is. All of it follows from the shape alone, never from the
+// device, so that results are the same everywhere. Plain constexpr, so that a test can check whole grids on the host
+// without a GPU.
 #pragma once
 
 #include <algorithm>
@@ -10,26 +10,26 @@
 
 namespace fp {
 
-// What the sizes below aim at: an H200's streaming multiprocessors.
+// The number of streaming multiprocessors that grids are sized for: an H200's.
 constexpr int kProcessors = 132;
 
-// What a device can do, a second.
+// The rates of a device, per second.
 struct Device {
     std::string_view name;
-    bool measured;  // else from data sheets, and what they do not say scaled from the H200 (cuda/plan/devices.cpp)
+    bool measured;  // false: from data sheets, with the rest scaled from the H200 (cuda/plan/devices.cpp)
     int multiprocessors;
-    int shared_bytes;  // of one multiprocessor
+    int shared_bytes;  // per multiprocessor
     double l2_bytes;
-    double hbm, l2;                         // bytes: read and written by a copy; from L2 into shared memory
+    double hbm, l2;                         // bytes: read plus written by a copy; from L2 into shared memory
     double ffma, tf32_matrix, bf16_matrix;  // flops; bf16: wgmma from shared memory
     double exponentials;
     double start,
-        start_eager;  // seconds from a kernel to the next: in a graph, and launched one by one
+        start_eager;  // seconds between two kernels: in a graph, and launched one by one
 };
 
-// The H200 that bench/gpu/run measured (driver 580.159.04, CUDA 13.0, 2026-11-27): copy 4.27 TB/s; L2 9.1 of 16 MiB, 9.73 of
-// 4 MiB; wgmma 852 to 881 TFLOP/s for 64 x 64 and wider; exponentials 4.14e12; 0.486 us in a graph. Not measured: FFMA
-// and TF32 are the data sheet's at the clock and share of bf16, and so is the start outside graphs.
+// The H200 that bench/gpu/run measured (driver 580.159.04, CUDA 13.0, 2026-11-27): copy 4.27 TB/s; L2 9.1 of 16 MiB,
+// 9.73 of 4 MiB; wgmma 852 to 881 TFLOP/s for 64 x 64 and wider; exponentials 4.14e12; 0.486 us in a graph. Not
+// measured: FFMA and TF32 are the data sheet's at the clock and share of bf16, and so is the start outside graphs.
 constexpr Device kDevice{.name = "NVIDIA H200",
                          .measured = true,
                          .multiprocessors = 132,
@@ -44,15 +44,15 @@ constexpr Device kDevice{.name = "NVIDIA H200",
                          .start = 0.5e-6,
                          .start_eager = 2e-6};
 
-// m x n outputs, each a sum of `depth` products of elements of `element_bytes`, at `peak` flops a second.
+// m x n outputs, each a sum of `depth` products of elements of `element_bytes`, at `peak` flops per second.
 struct MatrixProduct {
     int64_t m, n, depth;
     int element_bytes;
     double peak;
-    bool split = false;  // the sums are cut into parts until the blocks fill the device
+    bool split = false;  // the sums are split into parts until the blocks fill the device
 };
 
-// The tile of outputs that a block owns.
+// The tile of outputs that a block computes.
 struct TileSize {
     int m, n;
     bool operator==(const TileSize&) const = default;
@@ -62,16 +62,16 @@ constexpr int64_t tiles_of(const MatrixProduct& p, TileSize t) { return ceil_div
 
 struct TileCost {
     TileSize tile;
-    double share;      // of the peak that a full device of such blocks reaches (expected, not measured)
-    int resident = 2;  // blocks on one multiprocessor
+    double share;      // of the peak that such blocks reach when they fill the device (expected, not measured)
+    int resident = 2;  // blocks per multiprocessor
 };
 
-// Bytes a second that blocks which wait for their own copies bring from L2: two thirds of what it gives.
+// Bytes per second from L2 in kernels whose blocks wait for their own copies: two thirds of L2's rate.
 constexpr double kTileLoad = 6.5e12;
 
-// Seconds in whole waves of blocks, the longer of two: the products, or the rows and columns of every
-// block's tile on their way from L2, each once. Where a sum is cut into parts blocks fill the device, and what
-// of a tile lies outside the product is not brought.
+// Seconds, in whole waves of blocks: the longer of the products, and of loading the rows and columns of every tile from
+// L2 once. With split sums the blocks fill the device, so waves need not be whole; and what of a tile lies outside of
+// the product is not loaded.
 constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
     const int64_t down = ceil_div(p.m, c.tile.m), across = ceil_div(p.n, c.tile.n);
     const int64_t wave = int64_t(kProcessors) * c.resident;
@@ -82,7 +82,7 @@ constexpr double tile_seconds(const MatrixProduct& p, const TileCost& c) {
     return std::max(multiply, load);
 }
 
-// The tile that takes least: a large one has more reuse, a small one less waste.
+// The fastest tile: large ones have more reuse, small ones waste less at the edges.
 template <size_t kChoices>
 constexpr TileCost best_tile(const MatrixProduct& p, const TileCost (&choices)[kChoices]) {
     TileCost best = choices[0];
@@ -91,24 +91,24 @@ constexpr TileCost best_tile(const MatrixProduct& p, const TileCost (&choices)[k
     return best;
 }
 
-// What a kernel should take that reads and writes `bytes` of memory once.
+// The expected time of a kernel that also reads and writes `bytes` of memory once.
 template <size_t kChoices>
 constexpr double expected_seconds(const MatrixProduct& p, const TileCost (&choices)[kChoices], double bytes) {
     return kDevice.start + std::max(tile_seconds(p, best_tile(p, choices)), bytes / kDevice.hbm);
 }
 
-// Tiles of the float32 kernels on the ordinary cores (gemm.cuh). A thread's 8 x 8, 8 x 4 or 4 x 4 outputs
-// read 1, 1.5 or 2 bytes of shared memory a multiply-add.
+// Tiles of the float32 kernels on the ordinary cores (gemm.cuh). For its 8 x 8, 8 x 4 or 4 x 4 outputs a thread reads
+// 1, 1.5 or 2 bytes of shared memory per multiply-add.
 constexpr TileCost kFfmaTiles[] = {{{128, 128}, 0.80}, {{128, 64}, 0.70}, {{64, 64}, 0.55}};
 
-// Tiles of the tensor cores through mma.sync (mma_tile.cuh). A warp's 64 x 32, 32 x 32 or 32 x 16 outputs
-// read 96, 128 or 192 bytes of shared memory for 1024 multiply-adds of bf16 (TF32: twice the bytes at half
-// the rate); 128 bytes a clock then allow 2/3, 1/2 or 1/3 of 2048 a clock, of which we expect 60 %.
+// Tiles on the tensor cores through mma.sync (mma_tile.cuh). For its 64 x 32, 32 x 32 or 32 x 16 outputs a warp reads
+// 96, 128 or 192 bytes of shared memory per 1024 multiply-adds in bf16 (TF32: twice the bytes at half the rate). At 128
+// bytes per clock that allows 2/3, 1/2 or 1/3 of 2048 multiply-adds per clock, of which we expect 60 %.
 constexpr TileCost kTensorTiles[] = {
     {{128, 128}, 0.40}, {{128, 64}, 0.30}, {{64, 128}, 0.30}, {{64, 64}, 0.20}, {{128, 32}, 0.20}};
 
-// A long sum cut into parts so that `tiles` tiles fill the device; a part is a multiple of `step` and at
-// least `least` long.
+// A long sum split into parts so that `tiles` tiles fill the device. The length of a part is a multiple of `step`, and
+// at least `least`.
 struct Split {
     int64_t length, part;
     constexpr int parts() const { return int(ceil_div(length, part)); }
@@ -119,8 +119,8 @@ constexpr Split split_sum(int64_t length, int64_t tiles, int step, int64_t least
     return {.length = length, .part = round_up(ceil_div(length, parts), step)};
 }
 
-// The same where one block fills a multiprocessor: as many parts as end soonest, counted in steps of a part, what a
-// block pays for its start and for writing its sums, and the kernel that adds them.
+// The same for kernels with one block per multiprocessor. Takes the number of parts with the least total time, counted
+// in steps: the steps of a part, the constant cost of a block (start, storing its sums), and the addition of the parts.
 constexpr Split split_in_waves(int64_t length, int64_t tiles, int step) {
     constexpr int64_t kOfBlock = 8, kOfAdding = 2, kMostWaves = 4;
     const int64_t steps = ceil_div(length, step);

@@ -1,6 +1,6 @@
-// How the kernels that memory bounds walk a map: which packs of 16 bytes a thread owns, and in which order. All of it
-// follows from the shape alone, never from the device, so that results are the same everywhere. Plain constexpr, so
-// that a test walks whole grids on the host (tests/kernels/test_walks.cpp).
+// In which order the memory-bound kernels process a map: which packs of 16 bytes a thread owns. All of it follows from
+// the shape alone, never from the device, so that results are the same everywhere. Plain constexpr, so that a test can
+// check whole grids on the host (tests/kernels/test_walks.cpp).
 #pragma once
 
 #include <algorithm>
@@ -11,20 +11,20 @@
 
 namespace fp {
 
-// What one thread of a Swath walks: `count` packs from `first` on, `stride` apart, each the pixel's pack number `pack`.
-// `chunk` is its block's part of the map.
+// The packs of one thread of a Swath: `count` packs from `first` on, `stride` apart, each of them pack number `pack` of
+// its pixel. `chunk` is the number of its block's part of the map.
 struct SwathPlace {
     int pack, chunk, count, first, stride;
     constexpr int at(int i) const { return first + i * stride; }
 };
 
-// A map as rows (its pixels) of packs. A step is `across` packs by `down` rows, one pack a thread. A block takes `run`
-// steps; `abreast` blocks side by side take every abreast-th step of a stretch of `abreast * run` steps, so that blocks
-// that run at one time read one stretch of memory.
+// A map as rows (its pixels) of packs. A step is `across` packs by `down` rows, one pack per thread. A block processes
+// `run` steps: of a stretch of `abreast * run` steps, each of `abreast` blocks takes every abreast-th one, so that
+// blocks that run at the same time read neighbouring memory.
 struct Swath {
     static constexpr int kThreads = 256, kMostAcross = 32;
-    static constexpr int kResident = 3;  // blocks on a multiprocessor at a time
-    static constexpr int64_t kMostPacks = (int64_t(1) << 31) - (int64_t(1) << 24);  // 34 GB: places are 32 bits
+    static constexpr int kResident = 3;                                             // blocks per multiprocessor
+    static constexpr int64_t kMostPacks = (int64_t(1) << 31) - (int64_t(1) << 24);  // 34 GB: indices are 32 bits
 
     int rows, packs;
     int groups, across, down;
@@ -34,7 +34,7 @@ struct Swath {
     constexpr int64_t blocks() const { return int64_t(chunks()) * groups; }
     constexpr int group_of(int block) const { return block % groups; }
 
-    // The place of a thread. Where the walk begins at the map's end, the blocks and each thread's steps come in reverse.
+    // The packs of a thread. With from_end the order of the blocks and of each thread's steps is reversed.
     constexpr SwathPlace place(int block, int thread, bool from_end) const {
         const int pack = group_of(block) * across + thread % across;
         const int from_begin = block / groups;
@@ -51,8 +51,8 @@ struct Swath {
     constexpr int64_t rows_of_chunk() const { return int64_t(run) * down; }  // where abreast is 1
 };
 
-// `pack`: channels of 16 bytes. Blocks take at most `most_run` steps, and more where there would be more than
-// `most_stretches` stretches.
+// `pack`: channels in 16 bytes. Blocks process at most `most_run` steps, or more where there would otherwise be more
+// than `most_stretches` stretches.
 inline Swath swath_of(const Map& m, int pack, int64_t most_abreast, int64_t most_run, int64_t most_stretches) {
     FP_CHECK(m.stored() / pack <= Swath::kMostPacks, "a map of ", m.stored() / pack, " packs of 16 bytes; the most is ",
              Swath::kMostPacks);
@@ -78,15 +78,15 @@ constexpr int64_t kSwathBlocks = int64_t(kProcessors) * Swath::kResident, kSwath
 inline Swath swath_of_map(const Map& m, int pack) {
     return swath_of(m, pack, kSwathBlocks, kSwathRun, int64_t(1) << 30);
 }
-// For one that leaves sums of each chunk: few chunks, because another kernel adds them.
+// For a kernel that writes sums per chunk: few chunks, because another kernel adds them.
 inline Swath swath_of_sums(const Map& m, int pack) { return swath_of(m, pack, kSwathBlocks, kSwathRun, 4); }
-// For one that leaves moments: the rows of a chunk follow each other.
+// For a kernel that writes moments: the rows of a chunk are consecutive.
 inline Swath swath_of_moments(const Map& m, int pack) {
     const int64_t groups = ceil_div(m.stored_c() / pack, Swath::kMostAcross);
     return swath_of(m, pack, 1, 1, std::max<int64_t>(1, 4 * kSwathBlocks / groups));
 }
 
-// Division of numbers below 2^31 by one number, without dividing (Granlund, Montgomery 1994).
+// Division of numbers below 2^31 by a constant, as a multiplication (Granlund, Montgomery 1994).
 struct Divider {
     uint32_t by, multiply, shift;
 
@@ -96,7 +96,7 @@ struct Divider {
         const auto multiply = uint32_t((((uint64_t(1) << shift) - uint64_t(by)) << 32) / uint64_t(by) + 1);
         return {uint32_t(by), multiply, shift};
     }
-    // Returns what remains; `n` becomes the quotient.
+    // Returns the remainder; `n` becomes the quotient.
     constexpr int take(uint32_t& n) const {
         const auto high = uint32_t((uint64_t(n) * multiply) >> 32);
         const uint32_t quotient = (high + n) >> shift, rest = n - quotient * by;
@@ -105,26 +105,26 @@ struct Divider {
     }
 };
 
-// What one thread of Columns walks: rows `first` to before `end` of a column, in one pack of one sample.
+// The part of one thread of Columns: rows [first, end) of a column, in one pack of one sample.
 struct ColumnPlace {
     int pack, column, first, end, sample, chunk;
     bool inside;
 };
 
-// Threads over the columns of a map: a block is `across` packs by `down` of the (sample, run of rows, column), and a
-// thread goes down the rows of its run.
+// Threads over the columns of a map: a block is `across` packs by `down` elements of (sample, run of rows, column), and
+// a thread processes the rows of its run from top to bottom.
 struct Columns {
     static constexpr int kThreads = 256, kMostAcross = 32;
 
     int packs, groups, across, down;
-    int run, rows;   // rows of a thread; of the map
-    uint32_t count;  // of (sample, run, column)
+    int run, rows;   // rows per thread, and of the map
+    uint32_t count;  // number of (sample, run, column)
     Divider by_group, by_across, by_column, by_run;
 
-    // Whether 32 bits count the elements of `m`, the largest map of those that the kernel touches.
+    // Whether 32 bits can index the elements of `m`, the largest map that the kernel accesses.
     static constexpr bool hold(const Map& m) { return m.stored() < (int64_t(1) << 31); }
 
-    // A thread for each element of `m` (a pixel's pack, of `pack` channels), but for what a run joins.
+    // One thread per pack (`pack` channels of a pixel) and run of at most `most_run` rows of `m`.
     static constexpr Columns of(const Map& m, int pack, int most_run) {
         const int packs = m.stored_c() / pack;
         const int groups = int(ceil_div(packs, kMostAcross)), across = int(ceil_div(packs, groups));

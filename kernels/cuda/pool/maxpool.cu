@@ -6,12 +6,12 @@
 //
 // Shapes    x, dx (N,H,W,C)   y, dy, argmax (N,P,Q,C), argmax one byte per element
 // Threads   Columns (kernels/cuda/plan/walks.h): a thread takes one pack of channels down some rows, of outputs in
-//           forward and of 2x2 patches of inputs in backward. In the plain kernels a thread takes one pack of one output
-//           or input. Backward gathers, so no two threads write to one address.
-// Selection maxpool_forward_column_kernel: bf16, 3x3 and 2x2 at stride 2. maxpool_backward_patch_kernel: 3x3 at stride 2
-//           with padding 1. maxpool_backward_square_kernel: 2x2 at stride 2 without padding. The plain kernels, which use
-//           64-bit indices, run the rest: other windows, float32 forward (a value and its tap do not fit in 32 bits),
-//           maps of 2^31 elements and more. Our networks in bf16 do not use the plain kernels.
+//           forward and of 2x2 patches of inputs in backward. In the plain kernels a thread takes one pack of one
+//           output or input. Backward gathers, so no two threads write to one address.
+// Selection maxpool_forward_column_kernel: bf16, 3x3 and 2x2 at stride 2. maxpool_backward_patch_kernel: 3x3 at
+//           stride 2 with padding 1. maxpool_backward_square_kernel: 2x2 at stride 2 without padding. The plain kernels
+//           (64-bit indices) run the rest: other windows, float32 forward (a value and its tap do not fit in 32
+//           bits), maps of 2^31 elements and more. Our networks in bf16 do not use the plain kernels.
 // Traffic   forward reads x once (overlaps hit L1) and writes y and argmax (half as many bytes as y in bf16); backward
 //           reads dy and argmax about ceil(window/stride)^2 times, mostly from L1, and writes dx (and reads it to add)
 // Bound     memory; the plain kernels are bound by integer instructions, among them a division per pack

@@ -1,10 +1,10 @@
-// Device code of max pooling and its gradient, shared by max pooling alone (maxpool.cu) and max pooling after a batch norm
-// (batchnorm_pool.cu). Threads walk Columns (kernels/cuda/plan/walks.h).
+// Device code of max pooling and its gradient, shared by max pooling alone (maxpool.cu) and max pooling after a batch
+// norm (batchnorm_pool.cu). Threads walk Columns (kernels/cuda/plan/walks.h).
 //
-// Forward   In bf16 a value and its tap are packed into one integer: the value in the upper half, so that integers compare
-//           as the values do; below it the tap, counted from the end, so that the first of equal values is the largest. A
-//           thread goes down a column of outputs; the maximum of a row over the columns of the window serves both windows
-//           that contain the row.
+// Forward   In bf16 a value and its tap are packed into one integer: the value in the upper half, so that integers
+//           compare as the values do; below it the tap, counted from the end, so that the first of equal values is the
+//           largest. A thread goes down a column of outputs; the maximum of a row over the columns of the window serves
+//           both windows that contain the row.
 // Backward  3x3, stride 2, padding 1: the gradient of the 2x2 inputs at (2i,2j) comes from the outputs (i,j), (i,j+1),
 //           (i+1,j), (i+1,j+1) alone. A thread goes down i and reads two new outputs per patch.
 #pragma once
@@ -65,8 +65,8 @@ struct Reaching {
     PooledGradient<A> a, b, c, d;
 
     // Calls use(has, gradient, row, column, first) for element e of each output and each input of the patch that it
-    // reaches, in the order of the outputs. `has`: the input is that output's maximum; `first`: no earlier output reaches
-    // the input.
+    // reaches, in the order of the outputs. `has`: the input is that output's maximum; `first`: no earlier output
+    // reaches the input.
     template <class Use>
     __device__ __forceinline__ void for_inputs(int e, Use use) const {
         const float ga = a.gradient(e), gb = b.gradient(e), gc = c.gradient(e), gd = d.gradient(e);
@@ -108,8 +108,8 @@ inline Columns output_columns(const MaxPoolShape& s) {
 // The larger of two integers.
 __device__ inline int larger(int a, int b) { return a > b ? a : b; }
 
-// The values that are compared: a pack of x gives eight keys, each of which may replace the maximum so far. Any values; a
-// NaN is the largest.
+// The values that are compared: a pack of x gives eight keys, each of which may replace the maximum so far. Any values;
+// a NaN is the largest.
 struct PlainValues {
     static constexpr int kNone = int(0x80000000);  // below every value, whatever its code
     __device__ static int turn(int bits) { return bits ^ ((bits >> 31) & 0x7fff0000); }  // and back

@@ -1,21 +1,20 @@
 // A block's tile of a matrix product in float32 on the ordinary cores: C[m,n] = sum_k A[m,k] B[k,n].
 //
-// Threads   256 as 16 x 16; each owns (kM/64 x 4) rows by (kN/64 x 4) columns, in groups of four that are
-//           64 apart. A warp is 4 x 8 threads, so a step reads 64 + 128 bytes of shared memory for 1024
-//           multiply-adds of a 128 x 128 tile.
-// Pipeline  steps of 8 along k; the next step's numbers travel from global memory to registers while this
-//           one is computed, then to the other of two buffers: one barrier a step
-// Order     k ascends, whatever the grid: the same bits every time
-//
-// A Source brings the numbers: fetch() loads this thread's share of the next step into registers,
-// place(a, b) writes it to the buffers a[k][m], b[k][n].
+// Threads   256 as 16 x 16. A thread computes (kM/64 x 4) rows by (kN/64 x 4) columns, in groups of four that are 64
+//           apart. A warp is 4 x 8 threads: in a 128 x 128 tile it reads 128 + 256 bytes of shared memory per k, for
+//           2048 multiply-adds.
+// Pipeline  steps of 8 along k. While a step is computed, the next step's numbers are loaded from global memory into
+//           registers, and then written to the other of two buffers, with one barrier per step.
+// Order     k ascends, whatever the grid, so that every run gives the same bits
+// Source    fetch() loads this thread's share of the next step into registers, place(a, b) writes it to the buffers
+//           a[k][m], b[k][n].
 #pragma once
 
 #include "kernels/cuda/walks/pack.cuh"
 
 namespace fp::FP_MACHINE {
 
-// What a pair of elements adds to the sum.
+// The term that a pair of elements adds to the sum.
 struct Product {
     __device__ static float add(float a, float b, float sum) { return fused_multiply_add(a, b, sum); }
 };
@@ -29,7 +28,7 @@ struct GemmTile {
     static constexpr int kRowGroups = kM / 64, kColumnGroups = kN / 64;
     static constexpr int kRows = 4 * kRowGroups, kColumns = 4 * kColumnGroups;
 
-    using A = float[kK][kM + 4];  // 4 more: transposed writes then hit different banks
+    using A = float[kK][kM + 4];  // 4 of padding: transposed writes then hit different banks
     using B = float[kK][kN + 4];
     using Sums = float[kRows][kColumns];
 
@@ -74,8 +73,8 @@ struct GemmTile {
         }
     }
 
-    // store(row, column, pack) for every four neighbouring outputs that this thread owns; over(column) behind
-    // the last row of each four columns.
+    // Calls store(row, column, pack) for every four neighbouring outputs of this thread, and over(column) after the
+    // last row of each four columns.
     template <class Store, class Over>
     __device__ static void for_outputs(const Sums& sums, Store store, Over over) {
         UNROLL
@@ -103,8 +102,8 @@ private:
     }
 };
 
-// A thread's four numbers of a step's 8 x kLines panel, and where they go. Along k: four k of one line,
-// written transposed. Along lines: four lines of one k.
+// The four numbers of a step's 8 x kLines panel that a thread loads, and where it writes them. AlongK: four k of one
+// line, written transposed. AlongLines: four lines of one k. A line is a row of A or a column of B.
 template <int kLines>
 struct AlongK {
     int line = thread_index() / 2, k = thread_index() % 2 * 4;

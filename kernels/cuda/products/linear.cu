@@ -1,13 +1,13 @@
-// Linear layers: the convolutions' matrix products on one pixel whose channels are the whole map.
+// Linear layers: the matrix products of the convolutions, on one pixel whose channels are the whole map.
 //
 //   forward          y[n,k] = bias[k] + sum_hwc w[k,h,w,c] x[n,h,w,c]
 //   backward_data    dx[n,h,w,c] = sum_k w[k,h,w,c] dy[n,k]
 //   backward_filter  dw[k,h,w,c] = sum_n dy[n,k] x[n,h,w,c]      dbias[k] = sum_n dy[n,k]
 //
 // Shapes    x (N,H,W,C)  w (K,H,W,C)  y (N,K)
-// Threads, traffic, bound: those of the convolutions. At small batches the weights are most of the bytes.
-// Model     (bench/gpu/run --model: H200, bf16, batch 256) 512 to 8: 5.2 us, a start and one wave of one block a
-//           tile; the floor is 0.1
+// Kernels   Threads, traffic and bound are those of the convolutions. At small batches most bytes are weights.
+// Model     (bench/gpu/run --model: H200, bf16, batch 256) 512 to 8: 5.2 us, one launch and one wave with one block per
+//           tile; the lower bound is 0.1
 #include "kernels/cuda/conv/conv.cuh"
 
 namespace fp::FP_MACHINE {

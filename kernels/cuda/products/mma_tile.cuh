@@ -1,13 +1,13 @@
 // A block's tile of a matrix product on the tensor cores, through mma.sync, fed by asynchronous copies.
 //
-// Types     Bf16: operands of 16 bits, 16 deep; Fp16x3: two halves each, three products, 16 deep; Tf32: float32
+// Types     Bf16: 16-bit operands, 16 deep; Fp16x3: each number as two fp16, three products, 16 deep; Tf32: float32
 //           storage rounded to TF32, 8 deep. Sums are float32.
-// Threads   256: eight warps over the tile, each owning a piece of 16 x 8 fragments
-// Pipeline  four stages (Fp16x3: three) of 64 bytes along k; a stage is copied as many steps but one ahead of its
-//           use, one barrier a step
-// Operands  a panel in shared memory is either lines of k (each line 64 bytes of its k, 16 apart) or k of
-//           lines (each k a row of all lines). Rows are padded so that ldmatrix's eight rows, and the scalar
-//           reads of Tf32 across lines, touch every bank once.
+// Threads   256: eight warps over the tile, each with a rectangle of 16 x 8 fragments
+// Pipeline  a ring of four stages (Fp16x3: three) of 64 bytes along k. The copy of a stage starts (number of stages -
+//           1) steps before its use; one barrier per step.
+// Operands  A panel in shared memory has one of two layouts. LinesOfK: a row is one line (row of A, column of B) with
+//           64 bytes of k. KOfLines: a row is one k with all lines. Rows are padded so that the eight rows of ldmatrix,
+//           and the scalar reads of Tf32 across lines, touch every bank once.
 #pragma once
 
 #include "kernels/cuda/plan/tiling.h"
@@ -15,12 +15,12 @@
 
 namespace fp::FP_MACHINE {
 
-// kParts: of every operand, each in a panel of its own behind the one before.
+// kParts: panels per operand, one behind the other, each with one part of every number.
 struct Bf16 {
     using Element = bf16;
     static constexpr int kParts = 1, kStages = 4;
-    static constexpr int kChunk = 8;   // elements of 16 bytes
-    static constexpr int kDepth = 16;  // of one mma
+    static constexpr int kChunk = 8;   // elements in 16 bytes
+    static constexpr int kDepth = 16;  // k of one mma
     static constexpr double kPeak = kDevice.bf16_matrix;
     __device__ static void round(uint32_t (&)[4]) {}
     __device__ static void multiply(float (&d)[4], const uint32_t (&a)[kParts][4], const uint32_t (&b)[kParts][2]) {
@@ -41,8 +41,8 @@ struct Tf32 {
         mma_tf32(d, a[0], b[0]);
     }
 };
-// Numbers as the sum of two halves, the second of which is at most an ulp of the first: three products, the small ones
-// first. The fourth, of the two small parts, is below float32's rounding.
+// Each number is the sum of a large and a small fp16, the small one at most an ulp of the large one. Three products,
+// small terms first; the fourth, small x small, is below the rounding of float32.
 struct Fp16x3 {
     using Element = f16;
     static constexpr int kParts = 2, kStages = 3;
@@ -60,7 +60,7 @@ struct Fp16x3 {
 template <class Type>
 constexpr int kStageDepth = 2 * Type::kDepth;  // 64 bytes of either type
 
-// A panel of kLines lines, each 64 bytes of k.
+// A panel whose rows are lines with 64 bytes of k each.
 template <class Type, int kLines>
 struct LinesOfK {
     using Element = typename Type::Element;
@@ -70,8 +70,8 @@ struct LinesOfK {
     __device__ static Element* at(Element* panel, int line, int k) { return panel + line * kStride + k; }
     __device__ static const Element* at(const Element* panel, int line, int k) { return panel + line * kStride + k; }
 
-    // 16 lines as A; 16 lines as two Bs side by side. To ldmatrix four bytes of TF32 are a pair of 16 bits:
-    // a lane gets the very element that its fragment wants.
+    // load_a: 16 lines as a fragment of A. load_b: 16 lines as two fragments of B. ldmatrix treats the four bytes of a
+    // TF32 number as a pair of 16-bit elements, so that each lane gets exactly the number that its fragment needs.
     __device__ static void load_a(const Element* panel, int line, int k, uint32_t (&r)[4]) {
         const int l = lane_index();
         ldmatrix_x4(r, at(panel, line + l % 16, k + l / 16 * Type::kChunk));
@@ -84,7 +84,7 @@ struct LinesOfK {
     }
 };
 
-// A panel of 64 bytes of k, each k a row of kLines lines.
+// A panel of 64 bytes of k, whose rows are one k with kLines lines each.
 template <class Type, int kLines>
 struct KOfLines {
     using Element = typename Type::Element;
@@ -125,13 +125,13 @@ struct MmaTile {
 
     using Sums = float[kFragmentsM][kFragmentsN][4];
 
-    static constexpr int kResultStride = kN + 8;  // floats, of the tile on its way out
+    static constexpr int kResultStride = kN + 8;  // row pitch of the tile in for_outputs, in floats
     template <class A, class B>
     static constexpr size_t kSharedBytes = std::max<size_t>(size_t(kStages) * (A::kBytes + B::kBytes),
                                                             size_t(kM) * kResultStride * sizeof(float));
 
-    // A, B: LinesOfK or KOfLines. source.copy(a, b) starts the copies of the next stage's panels. seen(step) is
-    // called behind each step's products; the sum ends at `depth`, whose rest of a stage is not multiplied.
+    // A, B: LinesOfK or KOfLines. source.copy(a, b) starts the copies of the next stage's panels. seen(step) is called
+    // after the products of each step. The sum ends at `depth`: what a stage holds beyond it is not multiplied.
     template <class A, class B, class Source>
     __device__ static void accumulate(Source& source, int steps, unsigned char* shared, Sums& sums) {
         accumulate<A, B>(source, steps * kDepth, shared, sums, [](int) {});
@@ -151,7 +151,7 @@ struct MmaTile {
         }
         for (int step = 0; step < steps; ++step) {
             cp_async_wait<kStages - 2>();
-            block_sync();  // the stage is here for all, and the one before is read by all
+            block_sync();  // the stage is visible to all threads, and no thread reads the previous one any more
             const int ahead = step + kStages - 1;
             if (ahead < steps) source.copy(panel_a(ahead), panel_b(ahead));
             cp_async_commit();
@@ -162,8 +162,8 @@ struct MmaTile {
         block_sync();
     }
 
-    // Through shared memory, so that neighbouring threads write neighbouring packs: store(row, column, pack)
-    // with packs of kSize floats.
+    // Calls store(row, column, pack) for the whole tile, with packs of kSize floats. Goes through shared memory, so
+    // that neighbouring threads store neighbouring packs.
     template <int kSize, class Store>
     __device__ static void for_outputs(const Sums& sums, unsigned char* shared, Store store) {
         float* tile = reinterpret_cast<float*>(shared);
@@ -194,7 +194,7 @@ struct MmaTile {
         }
     }
 
-    // Where this warp's piece begins.
+    // Where this warp's rectangle begins.
     __device__ static int first_row() { return warp_index() / kWarpsN * kWarpM; }
     __device__ static int first_column() { return warp_index() % kWarpsN * kWarpN; }
 

@@ -1,11 +1,13 @@
-// The skeleton of a product on Hopper's warpgroups: stages of shared memory in a ring, which one thread fills
-// through the tensor memory unit and two warpgroups multiply. Who reads the sums calls wgmma_settled first.
+// The skeleton of a matrix product on Hopper's warpgroup instructions (wgmma): a ring of stages in shared memory, which
+// one producer thread fills through the tensor memory accelerator (TMA) and two consumer warpgroups multiply. Call
+// wgmma_settled before reading the accumulators.
 //
-// Threads   384: a warpgroup of which one thread starts copies, and two that multiply
-// Pipeline  four stages; `full` says that a stage's bytes are here, `empty` that both have read them. The
-//           products of one step go on while those of the next are started.
-// Operands  rows of 128 bytes (64 bf16), swizzled as the tensor memory unit lays them; what is outside an array
-//           arrives as zeros, so nothing is masked
+// Threads   384: the producer's warpgroup, of which one thread works, and two consumer warpgroups
+// Pipeline  four stages, each with two mbarriers: a phase of `full` completes when the bytes of the stage have arrived,
+//           one of `empty` when both consumers have read them. The products of one step continue while those of the
+//           next are issued.
+// Operands  rows of 128 bytes (64 bf16), swizzled as TMA writes them. Elements outside of an array arrive as zeros, so
+//           nothing is masked.
 #pragma once
 
 #include "hopper.cuh"
@@ -16,23 +18,23 @@ constexpr int kStages = 4, kConsumers = 2, kRingThreads = (1 + kConsumers) * kWa
 constexpr int kGroupWarps = kWarpgroup / kWarp;
 constexpr int kChunk = TensorMapSpec::kRow, kRowBytes = 128;
 constexpr int kProductRows = 64, kProductDepth = 16;
-constexpr int kWarpRows = 16;  // of a product's, in one warp
+constexpr int kWarpRows = 16;  // rows of a product that one warp holds
 
 template <int kStageBytes>
 struct StageRing {
     unsigned char stage[kStages][kStageBytes];
     Mbarrier full[kStages], empty[kStages];
 
-    // By one thread, before block_sync().
+    // To be called by one thread, before block_sync().
     __device__ void init() {
         for (int i = 0; i < kStages; ++i) {
             mbarrier_init(&full[i], 1);
-            mbarrier_init(&empty[i], kConsumers * kGroupWarps);  // a lane of every warp that reads
+            mbarrier_init(&empty[i], kConsumers * kGroupWarps);  // one lane per consumer warp arrives
         }
         mbarrier_init_fence();
     }
 
-    // One thread: copy(i, stage, barrier) starts the copies of step i, kStageBytes together.
+    // The producer. copy(i, stage, barrier) starts the copies of step i, kStageBytes in total.
     template <class Copy>
     __device__ void fill(int steps, Copy copy) {
         for (int i = 0; i < steps; ++i) {
@@ -43,8 +45,8 @@ struct StageRing {
         }
     }
 
-    // A consumer: multiply(stage, k, add) starts its products of the k-th 16 of a step's sum, for kDeep of them
-    // and steps [begin, end). A fixed number, since ptxas gives up the overlap of products under a branch.
+    // A consumer. For each of the steps [begin, end), multiply(stage, k, add) issues the products over the k-th 16 of
+    // the step's sum, for k < kDeep. kDeep is a constant, since ptxas does not overlap products under a branch.
     template <int kDeep, class Multiply>
     __device__ void drain(int begin, int end, Multiply multiply) {
         for (int i = begin; i < end; ++i) {
@@ -53,7 +55,7 @@ struct StageRing {
             UNROLL
             for (int k = 0; k < kDeep; ++k) multiply(stage[i % kStages], k, i > 0 || k > 0);
             wgmma_commit();
-            wgmma_wait<1>();  // this step's go on; the one before is over, and its stage free
+            wgmma_wait<1>();  // this step's products continue; the previous step's are complete, and its stage is free
             if (i > begin && lane_index() == 0) mbarrier_arrive(&empty[(i - 1) % kStages]);
         }
         wgmma_wait<0>();
@@ -61,16 +63,16 @@ struct StageRing {
     }
 };
 
-// The warpgroup this thread is of; the compiler sees that a warp agrees.
+// The index of this thread's warpgroup. The shuffle tells the compiler that it is uniform in the warp.
 __device__ inline int warpgroup_index() { return shuffle(thread_index() / kWarpgroup, 0); }
 
-// What a consumer keeps: kProducts products of 64 rows, one below the other, of kColumns columns.
+// The accumulators of a consumer: kProducts products of 64 rows and kColumns columns, one below the other.
 template <int kRows_, int kColumns_>
 struct ConsumerTile {
     static constexpr int kRows = kRows_, kColumns = kColumns_;
     static constexpr int kProducts = kRows / kConsumers / kProductRows;
     using Sums = float[kProducts][kColumns / 2];
-    // Where the consumer's product begins among the block's rows.
+    // The first row of a consumer's product, counted in the block's tile.
     __device__ static int first_row(int consumer, int product) {
         return (consumer * kProducts + product) * kProductRows;
     }

@@ -1,4 +1,4 @@
-// The GPU behind its kernels: memory, streams, events, graphs, names for a profiler.
+// The GPU's memory, streams, events, graphs and profiler ranges.
 #include <nvtx3/nvToolsExt.h>
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace fp::cuda {
 
-// A stream that the legacy default one does not wait for; made on the GPU that is selected at first use.
+// A stream that does not synchronise with the legacy default stream, created at first use on the GPU selected then.
 cudaStream_t own_stream() {
     static const cudaStream_t stream = [] {
         cudaStream_t s = nullptr;
@@ -19,10 +19,11 @@ cudaStream_t own_stream() {
 
 namespace {
 
-// The first release that a capture refused, which ends it. Nobody throws it, since destructors release.
+// The first error of a release during a capture, which invalidates the capture. Releases run in destructors and cannot
+// throw it, so end() reports it.
 thread_local const char* refused = nullptr;
 
-// Releases throw nothing, and leave no error for the next launch to be blamed for.
+// Releases do not throw, and clear the error, which the next launch would otherwise report.
 void released(cudaError_t status) {
     if (status == cudaSuccess) return;
     if (!refused) refused = cudaGetErrorString(status);
@@ -32,7 +33,7 @@ void released(cudaError_t status) {
 void* alloc(size_t bytes) {
     void* block = nullptr;
     const cudaError_t status = cudaMalloc(&block, std::max<size_t>(bytes, 1));
-    if (status != cudaSuccess) cudaGetLastError();  // else the next launch is blamed for it
+    if (status != cudaSuccess) cudaGetLastError();  // clears it: the next launch would report it
     FP_REQUIRE(status == cudaSuccess, Exit::device, "cuda: no ", bytes, " bytes: ", cudaGetErrorString(status));
     return block;
 }
@@ -119,7 +120,7 @@ extern const Memory memory{.alloc = alloc,
                            .zero = zero,
                            .synchronize = synchronize};
 
-extern const Order order{
+extern const StreamApi streams{
     .open = open_stream,
     .close = close_stream,
     .native = [](Stream s) -> void* { return raw(s); },

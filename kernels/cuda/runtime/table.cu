@@ -9,15 +9,15 @@
 namespace fp::cuda {
 
 extern const Memory memory;
-extern const Order order;
+extern const StreamApi streams;
 extern const Graph graph;
 extern const Ranges ranges;
 
 namespace {
 
-constinit const Tables tables{Host{"cuda", memory, order, &graph, &ranges}};
-// A capture cannot wait after each launch.
-constinit const Tables waiting_tables{Host{"cuda", memory, order, nullptr, &ranges}};
+constinit const Tables tables{Host{"cuda", memory, streams, &graph, &ranges}};
+// Without graphs: a capture cannot wait after each launch.
+constinit const Tables waiting_tables{Host{"cuda", memory, streams, nullptr, &ranges}};
 
 struct Gpu {
     std::string name;
@@ -44,14 +44,14 @@ std::string driver() {
     return version == 0 ? "no driver" : "driver " + version_text(version);
 }
 
-// Looked for once: a GPU that has failed since is still there, and its next call says what happened.
+// Queried once. A GPU that fails later stays in the list; its next call reports the failure.
 const Gpus& gpus() {
     static const Gpus found = [] {
         Gpus out;
         int count = 0;
         const cudaError_t status = cudaGetDeviceCount(&count);
         if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver) {
-            cudaGetLastError();  // else the next launch is blamed for it
+            cudaGetLastError();  // clears it: the next launch would report it
             count = 0;
         } else {
             FP_REQUIRE(status == cudaSuccess, Exit::device, "CUDA cannot be used: ", cudaGetErrorString(status), " (",

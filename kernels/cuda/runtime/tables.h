@@ -1,4 +1,4 @@
-// The tables of this folder's kernels, for the machine they are compiled for.
+// The tables of these kernels, for the machine (GPU or emulated) that they are compiled for.
 #pragma once
 
 #include "kernels/cuda/plan/layout.h"
@@ -20,11 +20,11 @@ extern const Image image_f32, image_bf16;
 extern const Optimizer optimizer;
 extern const Snnl snnl_f32, snnl_bf16;
 
-// What a machine adds to the kernels.
+// What differs between the machines: everything but the kernels.
 struct Host {
     std::string_view name;
     const Memory& memory;
-    const Order& order;
+    const StreamApi& streams;
     const Graph* graph;
     const Ranges* ranges = nullptr;
 };
@@ -39,7 +39,7 @@ constexpr Kernels table_of(const Host& host, Type activation, const Conv& conv, 
             .image_block = nhwc_image_block,
             .filter = krsc_filter,
             .memory = host.memory,
-            .order = host.order,
+            .streams = host.streams,
             .graph = host.graph,
             .ranges = host.ranges,
             .conv = conv,
@@ -56,7 +56,7 @@ constexpr Kernels table_of(const Host& host, Type activation, const Conv& conv, 
             .snnl = f32 ? snnl_f32 : snnl_bf16};
 }
 
-// One a precision; in bf16 one more for Hopper, which alone has warpgroup products.
+// One table per precision; in bf16 a second one for Hopper, the only generation with warpgroup products.
 struct Tables {
     Kernels f32, tf32, bf16, bf16_sm90a;
 

@@ -2,21 +2,21 @@
 //
 //   near(i,j)  j != i, both labels known, one stratum     d_ij  1 - u_i.u_j, u = x / |x|, or |x_i - x_j|^2
 //   exact        S = mean over the anchors of  log sum_{near} e^{-d/T} - log sum_{near, same label} e^{-d/T}
-//   as_released  the second sum holds j = i and 1e-9 too, and the mean is over the samples with any near one
-//   gradient     G_ij = (q_ij - p_ij) / (T M), p and q the softmaxes of the two sums, Sym = G + G^T
+//   as_released  the second sum also has j = i and 1e-9, and the mean is over all samples that have a near one
+//   gradient     G_ij = (q_ij - p_ij) / (T M), p and q the softmaxes of the two sums, M anchors, Sym = G + G^T
 //                cosine  du = -Sym u, dx_i = (du_i - (du_i.u_i) u_i) / |x_i|
 //                euclidean  dx_i = 2 (sum_j Sym_ij x_i - sum_j Sym_ij x_j)
 //
 // Steps     prepare (snnl_prepare.cu) -> sums (snnl_sums.cu) -> scores, or -> levels -> slopes -> dx
-// Shapes    x (N,H,W,C), D = H W; scores (sets,C). Channels are taken in ranges whose scratch memory stays below
-//           SnnlShape::scratch_limit
-// Threads   slopes: a block owns 64 rows of one channel's gradient, walks all tiles of samples, computes
-//           their exponents again and multiplies Sym with the rows at once: nothing of size N x N is stored
-// Traffic   slopes: 64 rows twice a tile from L2
-// Bound     compute: forward D N^2 multiply-adds a channel / 2, backward 2 D N^2
-// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: scores 0.84 ms (measured: 0.88),
-//           scores and gradient 4.8; the floors are 0.09 and 1.8. The slopes are float32's: D is padded to 56 for their
-//           exponents and to 64 for their product
+// Shapes    x (N,H,W,C), D = H W; scores (sets,C). Channels are processed in ranges whose scratch memory stays below
+//           SnnlShape::scratch_limit.
+// Threads   slopes: a block computes 64 rows of one channel's gradient. For each tile of samples it recomputes the
+//           exponents and multiplies Sym by the rows at once, so that nothing of size N x N is stored.
+// Traffic   slopes: 64 rows twice per tile from L2
+// Bound     compute: per channel D N^2 / 2 multiply-adds forward, 2 D N^2 backward
+// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: scores 0.84 ms (measured: 0.88), scores
+//           and gradient 4.8; the lower bounds are 0.09 and 1.8. The slopes are computed in float32; D is padded to 56
+//           for their exponents and to 64 for their product.
 #include "kernels/cuda/snnl/snnl.cuh"
 
 #include <algorithm>
@@ -31,7 +31,8 @@ constexpr int kThreads = 256;
 constexpr double kReleasedEps = 1e-9;
 constexpr double kLn2 = 0.693147180559945309;
 
-// The whole sum `which` (0 all, 1 same) of a sample: its groups' parts in order. The logarithm's base is 2.
+// The total of sum `which` (0 all, 1 same) of a sample: the sums of its groups added in order. `shift` is a power of
+// two.
 struct WholeSum {
     double sum, shift;
     __device__ WholeSum(const SnnlSizes& s, const SnnlScratch& in, int c, int set, int which, int i)
@@ -41,12 +42,12 @@ struct WholeSum {
             sum += ldg(in.sums + (int64_t(c) * s.groups + group) * s.sums() + place);
         if (!s.bounded()) shift = ldg(in.shifts + int64_t(c) * s.sums() + place);
     }
-    __device__ bool empty() const { return sum == 0; }  // terms are powers of two, far from underflow
+    __device__ bool empty() const { return sum == 0; }  // no term underflows
     __device__ double log() const { return (log2(sum) + shift) * kLn2; }
     __device__ double value() const { return sum * exp2(shift); }
 };
 
-// One block a channel and set.
+// One block per channel and set.
 __global__ void snnl_scores_kernel(SnnlScratch in, double temperature, double* scores, SnnlSizes s) {
     const int c = int(blockIdx.x), set = int(blockIdx.y);
     double sum = 0, anchors = 0;
@@ -55,7 +56,7 @@ __global__ void snnl_scores_kernel(SnnlScratch in, double temperature, double* s
         if (all.empty() || (!s.released && same.empty())) continue;
         anchors += 1;
         if (s.released) {
-            double own = 1;  // e^{-d_ii / T}; a zero vector is at distance 1 even from itself
+            double own = 1;  // e^{-d_ii / T}; a zero vector has distance 1 from itself too
             if (!s.euclidean) {
                 const double length = fmin(ldg(in.norms + int64_t(c) * s.n + i) / double(kSmallestNorm), 1.0);
                 own = exp((length * length - 1) / temperature);
@@ -72,7 +73,7 @@ __global__ void snnl_scores_kernel(SnnlScratch in, double temperature, double* s
 
 // ---- gradient
 
-// Logarithms of the sums, one block a channel. What is no anchor gets +inf: its p and q are then 0.
+// Logarithms of the sums, one block per channel. A sample that is no anchor gets +inf, which makes its p and q 0.
 __global__ void snnl_levels_kernel(SnnlScratch in, SnnlSizes s) {
     const int c = int(blockIdx.x);
     float count = 0;
@@ -99,7 +100,7 @@ struct Levels {  // of one sample
     }
 };
 
-// The rows of tile J at 64 of their numbers, as the second product's B.
+// Loads 64 numbers of each row of tile J, as operand B of the product with Sym.
 struct ColumnSource {
     AlongLines<kSnnlTile> b;
     const float* rows;
@@ -165,13 +166,13 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_slopes_kernel(SnnlScratch in
                         visit(slopes + int64_t(first_i + row) * s.stored_d + first_d + column, four);
                 });
             };
-            if (chunks > 1)  // one chunk stays in registers through all tiles
+            if (chunks > 1)  // a single chunk keeps its sums in registers over all tiles
                 for (auto& row : sums)
                     for (float& sum : row) sum = 0;
             ColumnSource source(s, rows, first_j, first_d);
             source.fetch(s.stored_d);
             source.b.place(columns[0]);
-            block_sync();  // sym and the first panel are there
+            block_sync();  // sym and the first panel are visible to all threads
             for (int panel = 0; panel < kPanels; ++panel) {
                 if (panel + 1 < kPanels) source.fetch(s.stored_d);
                 Tile::multiply(sym[panel], columns[panel % 2], sums);
@@ -200,7 +201,7 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_slopes_kernel(SnnlScratch in
     }
 }
 
-// From rows back to NHWC. A block takes one sample and 32 channels, as in snnl_prepare.cu.
+// From rows back to NHWC. A block processes one sample and 32 channels, as in snnl_prepare.cu.
 constexpr int kSquare = 32;
 constexpr int kSteps = kThreads / kSquare;
 
@@ -209,12 +210,12 @@ __global__ void snnl_dx_kernel(
     SnnlScratch in, const double* __restrict__ dscore, float temperature, A* dx, Write write, SnnlSizes s) {
     SHARED(float, square, [kSquare][kSquare + 1]);
     SHARED(float, along, [kSquare]);   // du.u of each channel
-    SHARED(float, factor, [kSquare]);  // what its slope is multiplied by
+    SHARED(float, factor, [kSquare]);  // the factor of its slope
     const int i = int(blockIdx.x), first_channel = int(blockIdx.y) * kSquare;
     const int fast = thread_index() % kSquare, slow = thread_index() / kSquare;
     const auto row_of = [&](int c) { return (int64_t(first_channel + c) * s.n + i) * s.stored_d; };
 
-    for (int c = slow; c < kSquare; c += kSteps) {  // a warp a channel
+    for (int c = slow; c < kSquare; c += kSteps) {  // one warp per channel
         const bool scored = first_channel + c < s.c;
         float sum = 0;
         for (int d = fast; scored && !s.euclidean && d < s.d; d += kSquare)
@@ -257,7 +258,7 @@ __global__ void snnl_dx_kernel(
 
 // ---- launchers
 
-// Channels that are worked on at once: a multiple of the squares', in ranges of nearly one size.
+// Channels per range: a multiple of kSquare, in ranges of nearly equal size.
 int channels_at_once(SnnlSizes s, size_t limit, bool gradient) {
     s.c = kSquare;
     const auto squares = int64_t(limit / SnnlScratch::in(s, nullptr, gradient).bytes);

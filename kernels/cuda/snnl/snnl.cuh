@@ -1,5 +1,5 @@
-// What the soft-nearest-neighbour kernels share: sizes, where things lie in the scratch memory, which
-// pairs count, and the tiles of one channel's N x N problem.
+// What the kernels of the soft nearest neighbour loss share: sizes, the layout of scratch memory, which pairs count,
+// and the tiles of the N x N problem of a channel.
 #pragma once
 
 #include "kernels/cuda/plan/tiling.h"
@@ -12,39 +12,39 @@ constexpr int kSnnlTile = 64;
 constexpr float kSmallestNorm = 1e-12f;
 
 struct SnnlSizes {
-    int n, c, d;             // c: channels of the range that is worked on
+    int n, c, d;             // c: channels of the range that this launch works on
     int first, all_c;        // the range's first channel, and the map's channels
-    int stored_c, stored_d;  // d rounded up to the products' step
-    int stored_h;            // and to that of the tensor core
+    int stored_c, stored_d;  // stored_d: d rounded up to the step of the float32 products
+    int stored_h;            // d rounded up to the step of the tensor core
     int sets;
     int tiles;         // of kSnnlTile samples
-    int groups;        // blocks that share a channel's tiles; of all_c, so that no bit depends on the range
+    int groups;        // blocks that share a channel's tiles; derived from all_c, so that no bit depends on the range
     float sharpness;   // log2(e) / T: exponents are powers of two
-    float half_scale;  // of rows as halves: the power of two nearest to sqrt(d), so that their parts are normal
+    float half_scale;  // factor of the fp16 rows: the power of two nearest to sqrt(d), against denormal parts
     bool euclidean, released;
 
     static SnnlSizes of(const SnnlShape&);
 
     constexpr int64_t rows() const { return int64_t(c) * n * stored_d; }
     constexpr int64_t halves() const { return int64_t(c) * n * 2 * stored_h; }
-    constexpr int64_t sums() const { return int64_t(sets) * 2 * n; }  // of a channel
-    // Channels of a gradient that are written: the padding goes with the last range.
+    constexpr int64_t sums() const { return int64_t(sets) * 2 * n; }  // per channel
+    // Channels of the gradient that this range writes: the last range writes the padding too.
     constexpr int written_c() const { return first + c == all_c ? stored_c - first : c; }
-    // Whether exp2 of every exponent is far from underflow, so that sums need no shift.
+    // Whether no exponential can underflow, so that the sums need no shift.
     constexpr bool bounded() const { return !euclidean && 2 * sharpness <= 100; }
 };
 
-// Scratch memory of a range of channels c; every part is a multiple of 256 bytes. For the scores by cosine: 4 C N D
-// bytes and O(C N).
+// Scratch memory for a range of channels c; the size of each array is a multiple of 256 bytes. The scores of cosine
+// need 4 C N D bytes and O(C N).
 struct SnnlScratch {
     float* norms;   // [c][n]: |x|
-    double* sums;   // [c][groups][sets][all, same][n]: sums (or maxima) over each block's tiles
-    float* shifts;  // [c][sets][all, same][n]: what was subtracted from the exponents; null if bounded
-    float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x; null where nobody reads them
-    f16* halves;    // [c][n][2][stored_h]: rows times half_scale rounded, and the rest rounded (cosine)
-    // Of the gradient:
-    float* slopes;      // [c][n][stored_d]: -Sym rows, where the halves were
-    float* levels;      // [c][all, same][n]: log2 of the whole sums, +inf for what is no anchor
+    double* sums;   // [c][groups][sets][all, same][n]: sums (or maxima) over the tiles of each block
+    float* shifts;  // [c][sets][all, same][n]: subtracted from the exponents; null if bounded
+    float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x; null where not needed
+    f16* halves;    // [c][n][2][stored_h]: rows times half_scale in fp16, and the remainder in fp16 (cosine)
+    // For the gradient only:
+    float* slopes;      // [c][n][stored_d]: -Sym rows; shares the memory of `halves`
+    float* levels;      // [c][all, same][n]: log2 of the total sums; +inf for a sample that is no anchor
     float* anchors;     // [c]: their number
     float* slope_sums;  // [c][n]: row sums of Sym (euclidean)
     size_t bytes;
@@ -52,8 +52,8 @@ struct SnnlScratch {
     static SnnlScratch in(const SnnlSizes&, void* scratch, bool gradient);
 };
 
-// The tiles of kRows x kColumns pairs of samples that hold those with j > i: row tile I has the column tiles from
-// kAcross I on, of which the first kAcross lie on the diagonal.
+// The tiles of kRows x kColumns pairs of samples that contain pairs with j > i: row tile I has the column tiles from
+// kAcross I on, of which the first kAcross are on the diagonal.
 template <int kRows, int kColumns>
 struct Triangle {
     static constexpr int kAcross = kRows / kColumns;
@@ -75,8 +75,8 @@ struct Triangle {
     }
 };
 
-using OrdinaryTriangle = Triangle<kSnnlTile, kSnnlTile>;  // of the products in float32
-using TensorTriangle = Triangle<128, 64>;                 // of those on the tensor core
+using OrdinaryTriangle = Triangle<kSnnlTile, kSnnlTile>;  // for products in float32
+using TensorTriangle = Triangle<128, 64>;                 // for products on the tensor core
 
 // Which pairs count, for one label set.
 struct Pairs {
@@ -84,7 +84,7 @@ struct Pairs {
     const int32_t* strata;  // may be null
 
     struct Sample {
-        int index, label, stratum;  // label -1: not known, or beyond the last sample
+        int index, label, stratum;  // label -1: unknown, or the sample does not exist
         __device__ bool near(const Sample& o) const {
             return index != o.index && label >= 0 && o.label >= 0 && stratum == o.stratum;
         }
@@ -96,11 +96,11 @@ struct Pairs {
     }
 };
 
-// Brings the rows of two tiles of samples of one channel.
+// Loads the rows of two tiles of samples of one channel (a Source of gemm.cuh).
 template <class Tile>
 struct SampleSource {
     AlongK<kSnnlTile> a, b;
-    const float *rows_a, *rows_b;  // this thread's sample, null beyond the last
+    const float *rows_a, *rows_b;  // this thread's samples; null beyond the last one
     int k;
 
     __device__ SampleSource(const SnnlSizes& s, const float* rows, int tile_a, int tile_b) : k(a.k) {
@@ -120,7 +120,7 @@ struct SampleSource {
     }
 };
 
-// -d_ij / T as powers of two, for this thread's pairs of two tiles. All threads of the block together.
+// v_ij = -d_ij log2(e) / T for this thread's pairs of two tiles of samples. All threads of the block call compute().
 template <bool kEuclidean>
 struct ExponentTile {
     using Term = std::conditional_t<kEuclidean, SquaredDifference, Product>;
@@ -141,8 +141,8 @@ struct ExponentTile {
     __device__ static int column(int j) { return Tile::first_column() + j; }
 };
 
-// Fills norms, rows if they have a place, and halves for cosine (snnl_prepare.cu); sums over the tiles and, if not
-// bounded, shifts (snnl_sums.cu).
+// snnl_prepare (snnl_prepare.cu) computes norms, rows unless null, and halves for cosine; snnl_sum (snnl_sums.cu) the
+// sums over the tiles and, if not bounded, the shifts.
 template <class A>
 void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
 void snnl_sum(const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);

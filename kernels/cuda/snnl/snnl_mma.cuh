@@ -1,12 +1,12 @@
-// The cosines of a tile of pairs on the tensor core, to float32's precision.
+// The cosines of a tile of pairs on the tensor core, at the precision of float32.
 //
 //   u_i.u_j = (h_i.h_j + h_i.l_j + l_i.h_j) / half_scale^2      u half_scale = h + l, both fp16 (snnl_prepare.cu)
 //
-// What is left out, l_i.l_j and the rounding of l, is about 2^-24 of a cosine. The tensor core cuts its sums off and does
-// not round them, so a sum leaves it every 64 of D and is added outside.
-//
-// Threads   mma_tile.cuh: 256, 128 x 64 pairs, of which a thread has 4 x 8
-// Traffic   192 rows of both halves a tile from L2, 4 D bytes each
+// Accuracy  The terms left out, l_i.l_j and the rounding of l, are about 2^-24 of a cosine. The tensor core truncates
+//           its sums instead of rounding them, so after every 64 of D the accumulators are added to a second set by
+//           ordinary float32 additions and start again from 0.
+// Threads   mma_tile.cuh: 256 for 128 x 64 pairs, of which a thread has 4 x 8
+// Traffic   per tile, 192 rows of both fp16 parts from L2, 4 D bytes each
 #pragma once
 
 #include "kernels/cuda/products/mma_tile.cuh"
@@ -22,7 +22,7 @@ struct TensorPairs {
     static constexpr int kRows = Tile::kM, kColumns = Tile::kN;
     static constexpr int kI = 2 * Tile::kFragmentsM, kJ = 2 * Tile::kFragmentsN;
     static constexpr int kRowWarps = Tile::kWarpsM, kColumnWarps = Tile::kWarpsN;
-    // Lanes that have the same row, or column: how many, and how far apart.
+    // The lanes that share a row, and those that share a column: how many, and the distance between their numbers.
     static constexpr int kRowLanes = 4, kRowStep = 1, kColumnLanes = 8, kColumnStep = 4;
     static constexpr size_t kSharedBytes = size_t(Tile::kStages) * (A::kBytes + B::kBytes);
 
@@ -32,7 +32,7 @@ struct TensorPairs {
     __device__ static int row(int i) { return Tile::first_row() + i / 2 * 16 + lane_index() / 4 + i % 2 * 8; }
     __device__ static int column(int j) { return Tile::first_column() + j / 2 * 8 + lane_index() % 4 * 2 + j % 2; }
 
-    // A thread copies 16 bytes of k of both halves of two rows and of one column.
+    // Per stage a thread copies 16 bytes of k of two rows and of one column, of both fp16 parts.
     struct Source {
         static constexpr int kUnits = Tile::kDepth / Fp16x3::kChunk, kLines = Tile::kThreads / kUnits;
         const f16* rows;  // [n][2][stored_h]
@@ -57,10 +57,10 @@ struct TensorPairs {
         }
     };
 
-    // Exponents of two, as ExponentTile's.
+    // v_ij as in ExponentTile.
     __device__ void compute(
         const SnnlSizes& s, const SnnlScratch& in, int c, Tiles::Place tile, unsigned char* shared) {
-        constexpr int kKept = 64 / Tile::kDepth;  // steps that a sum stays
+        constexpr int kKept = 64 / Tile::kDepth;  // steps between two additions to `v`
         Source source{.rows = in.halves + int64_t(c) * s.n * 2 * s.stored_h,
                       .n = s.n,
                       .stored_h = s.stored_h,

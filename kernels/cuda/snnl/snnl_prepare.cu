@@ -1,14 +1,14 @@
-// Soft nearest neighbours, first step: every channel's samples as rows.
+// Soft nearest neighbour loss, first step: the samples of every channel as rows.
 //
 //   rows[c][i][d] = x[i,d,c] / max(|x_ic|, 1e-12)  (cosine), x[i,d,c] (euclidean);  norms[c][i] = |x_ic|
 //   halves[c][i]  = fp16(v), fp16(v - fp16(v)) with v = half_scale rows[c][i]      (cosine): v to 22 bits
 //
 // Shapes    x (N,D,C) is NHWC; rows (C,N,D rounded up to 8), halves (C,N,2,D rounded up to 16), zeros behind D
-// Threads   a block takes one sample and 32 channels, and turns them round in shared memory, so that reads
-//           run along channels and writes along D
-// Traffic   x twice (the second time from L1), halves once; rows once, where they are wanted: the scores of cosine
-//           need none
-// Bound     memory. Model: 512 channels of 1024 samples, D = 49, float32: 56 us; the floor, x once, is 24
+// Threads   A block processes one sample and 32 channels, and transposes them in shared memory, so that it reads along
+//           channels and writes along D.
+// Traffic   x twice (the second time from L1), halves once; rows once, where they are needed: the scores of cosine do
+//           not need them
+// Bound     memory. Model: 512 channels of 1024 samples, D = 49, float32: 56 us; the lower bound, x once, is 24
 #include "kernels/cuda/snnl/snnl.cuh"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace fp::FP_MACHINE {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kSide = 32;  // of the square that is turned round
+constexpr int kSide = 32;  // of the square that is transposed
 constexpr int kSteps = kThreads / kSide;
 
 template <class A>
@@ -77,7 +77,7 @@ void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream 
 
 }  // namespace
 
-// The memory of all steps.
+// The layout of scratch memory for all steps.
 SnnlScratch SnnlScratch::in(const SnnlSizes& s, void* scratch, bool gradient) {
     char* const begin = static_cast<char*>(scratch);
     size_t used = 0;

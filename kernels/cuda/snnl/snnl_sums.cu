@@ -1,23 +1,23 @@
-// Soft nearest neighbours, second step: the sums over neighbours, with no N x N matrix.
+// Soft nearest neighbour loss, second step: the sums over neighbours, without an N x N matrix.
 //
 //   all_i  = sum_{near(i,j)} 2^(v_ij - shift)      v_ij = -d_ij log2(e) / T
 //   same_i = sum_{near, same label} 2^(v_ij - shift)
 //
-// for every channel, sample and label set. Where exponents are bounded (cosine, T >= 0.03) the shift is 0;
-// else a first pass over the tiles finds each sum's largest exponent and that is its shift.
+// for every channel, sample and label set. Where the exponents are bounded (cosine, T >= 0.03) the shift is 0;
+// otherwise a first pass over the tiles finds the largest exponent of each sum, which is its shift.
 //
 // Shapes    halves (C,N,2,D) for cosine, rows (C,N,D) for euclidean; sums (C,groups,sets,2,N) in double
-// Threads   256 a block. A block owns a run of the tiles of one channel that lie at and right of the diagonal
-//           (Triangle), so half the products. Each tile's row sums go to its rows' samples and its column sums to
-//           its columns' samples of the block's own slot, tile after tile: one owner, one order, no atomics.
-//           cosine     128 x 64 pairs, products on the tensor core (snnl_mma.cuh)
-//           euclidean  64 x 64 pairs, squares of differences in float32, which do not cancel
-// Traffic   the rows of every tile from L2; the whole problem once from HBM if a channel's rows fit L2
-// Bound     compute: cosine 6 D flops a pair of fp16, euclidean 3 D of float32, one exponential a pair (bounded), about
-//           7 instructions a pair, 5 of them for each label set; N^2 / 2 pairs a channel
-// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49, cosine: 0.78 ms of the scores' 0.84
-//           (measured: 0.88); the floor of three products of fp16 is 0.09. Products reach 19 % of the peak (measured);
-//           the rest is D padded to 64, tiles across the diagonal, and the additions behind the products
+// Threads   256 per block. A block processes a run of one channel's tiles that are on or right of the diagonal
+//           (Triangle), which halves the products. It adds the row sums of each tile to the samples of its rows, and
+//           the column sums to the samples of its columns, in the block's own slot of `sums`, tile after tile, so the
+//           order is fixed and there are no atomics. cosine: 128 x 64 pairs, products on the tensor core
+//           (snnl_mma.cuh); euclidean: 64 x 64 pairs, squares of differences in float32, without cancellation.
+// Traffic   the rows of every tile from L2; all rows once from HBM if those of a channel fit L2
+// Bound     compute: per pair 6 D flops in fp16 (cosine) or 3 D in float32 (euclidean), one exponential (bounded),
+//           about 7 instructions, 5 of them per label set; N^2 / 2 pairs per channel
+// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49, cosine: 0.78 ms of the 0.84 of the
+//           scores (measured: 0.88); the lower bound, three products in fp16, is 0.09. Products reach 19 % of the peak
+//           (measured); the rest is D padded to 64, tiles on the diagonal, and the additions after the products.
 #include <limits>
 
 #include "kernels/cuda/snnl/snnl_mma.cuh"
@@ -41,8 +41,8 @@ struct Largest {
     __device__ static double combine(double a, double b) { return fmax(a, b); }
 };
 
-// What one pair gives to sum `which` (0 all, 1 same) of a sample.
-struct Bounded {  // sums, no shift: one exponential serves all
+// Three passes: what a pair with exponent v adds to a sum of a sample, and how.
+struct Bounded {  // sums without shift: one exponential per pair serves all of them
     using Reduce = Add;
     static constexpr bool kShifts = false;
     __device__ static float prepare(float v) { return fast_exp2(v); }
@@ -61,7 +61,7 @@ struct Maximum {
     __device__ static float value(float v, float) { return v; }
 };
 
-// What TensorPairs is, of squared differences in float32.
+// The exponents of squared distances in float32, with the interface of TensorPairs (snnl_mma.cuh).
 struct DifferencePairs : ExponentTile<true> {
     using Tiles = OrdinaryTriangle;
     static constexpr int kRows = kSnnlTile, kColumns = kSnnlTile, kI = kSide, kJ = kSide;
@@ -75,7 +75,7 @@ struct DifferencePairs : ExponentTile<true> {
     }
 };
 
-// A tile's results for its rows and columns, from every warp that has a part of them.
+// The sums of a tile's rows and columns, one per warp that has part of them.
 template <class Exponents>
 struct Partial {
     float row[2][Exponents::kColumnWarps][Exponents::kRows];
@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const __grid_con
             }
             UNROLL
             for (int j = 0; j < kJ; ++j) load(columns[j], first_j + Exponents::column(j));
-            // near(i, j), same(i, j): most tiles need only ask for the labels.
+            // In most tiles all pairs are near, and only the labels are compared.
             const auto add_pairs = [&](auto near, auto same) {
                 UNROLL
                 for (int j = 0; j < kJ; ++j) {
@@ -163,7 +163,7 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const __grid_con
             else
                 add_pairs([](const Sample& a, const Sample& b) { return a.near(b); },
                           [](const Sample& a, const Sample& b) { return a.same(b); });
-            // Over the lanes of a row and of a column, then the warps, each in its order.
+            // Combines over the lanes of each row and column, then over the warps, in a fixed order.
             const int of_row = scatter_over_lanes<Reduce, Exponents::kRowLanes, Exponents::kRowStep>(row_sums);
             UNROLL
             for (int k = 0; k < 2 * kI / Exponents::kRowLanes; ++k)
@@ -193,7 +193,7 @@ __global__ void __launch_bounds__(kThreads, 2) snnl_sums_kernel(const __grid_con
     }
 }
 
-// shifts = the largest over the groups, 0 where there was nothing.
+// The shift of each sum: the largest exponent over the groups, 0 where there is no pair.
 __global__ void snnl_shifts_kernel(const double* __restrict__ maxima, float* __restrict__ shifts, SnnlSizes s) {
     const int64_t i = flat_index();
     if (i >= s.c * s.sums()) return;

@@ -1,9 +1,10 @@
 // Statistics of a tile of a convolution's outputs, taken from registers, for the batch norm that follows (Moments): per
 // column the mean and the sum of squared deviations from it, of the values as stored.
 //
-// Accuracy  A thread accumulates its few rows about the first of them. The partial sums are then combined as counts, means
-//           and squared deviations (Chan, Golub, LeVeque 1983), so a mean far from 0 loses no digits: the relative error
-//           of the variance is about 2^-24 (1 + |mean| / deviation), no more than rounding the mean to float32 causes.
+// Accuracy  A thread accumulates its few rows about the first of them. The partial sums are then combined as counts,
+//           means and squared deviations (Chan, Golub, LeVeque 1983), so a mean far from 0 loses no digits: the
+//           relative error of the variance is about 2^-24 (1 + |mean| / deviation), no more than rounding the mean to
+//           float32 causes.
 // Order     rows ascend within a thread, then threads in order: the bits are the same in every run
 #pragma once
 
@@ -76,8 +77,8 @@ __device__ void round_to_stored(Pack<A>& v) {
     }
 }
 
-// Combines and stores the partial moments of a block's kColumns columns, one thread per column. part_of(i) points to part
-// i in shared memory; a barrier comes before the call. Columns from `width` on do not exist.
+// Combines and stores the partial moments of a block's kColumns columns, one thread per column. part_of(i) points to
+// part i in shared memory; a barrier comes before the call. Columns from `width` on do not exist.
 template <int kParts, int kColumns, class PartOf>
 __device__ void store_joined(PartOf part_of, int thread, int width, int first_column, const MomentsOut& to) {
     if (thread >= min(kColumns, width)) return;

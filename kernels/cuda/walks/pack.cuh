@@ -11,7 +11,7 @@ struct Pack {
     float v[kSize];
 };
 
-// A pack as it lies in memory, and as numbers.
+// The numbers of a pack as stored.
 template <class A>
 __device__ Pack<A> unpacked(const uint4& raw);
 template <>
@@ -30,7 +30,7 @@ __device__ inline Pack<float> unpacked<float>(const uint4& raw) {
     return {{float_of_bits(raw.x), float_of_bits(raw.y), float_of_bits(raw.z), float_of_bits(raw.w)}};
 }
 
-// One number of it.
+// Number e of a pack as stored.
 template <class A>
 __device__ float element_of(const uint4& raw, int e) {
     const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
@@ -51,7 +51,7 @@ __device__ inline void store_pack(bf16* p, const Pack<bf16>& a) {
                                            pack_bf16(a.v[4], a.v[5]), pack_bf16(a.v[6], a.v[7])});
 }
 
-// A gradient to where it belongs: in place of what is there, or added to it.
+// Stores a gradient: replaces the old values, or adds to them.
 template <class A>
 __device__ void store_gradient(A* p, Pack<A> g, Write write) {
     if (write == Write::add) {
@@ -85,7 +85,7 @@ __device__ Pack<A> load_channels(const float* vector, int pack) {
     return out;
 }
 
-// Thread i's pack: its channel offset, column, row and sample, of a map of `packs` packs a pixel.
+// The position of pack i of a map with `packs` packs per pixel: pack in the pixel, column, row and sample.
 struct PackPlace {
     int pack, column, row;
     int64_t sample;
@@ -99,7 +99,7 @@ struct PackPlace {
     }
 };
 
-// A flat run of packs: one a thread.
+// A grid with one thread per pack.
 constexpr int kFlatThreads = 256;
 inline Grid flat_grid(int64_t packs, const Place& at = Place::current()) {
     return {.blocks = ceil_div(packs, kFlatThreads), .threads = kFlatThreads, .at = at};

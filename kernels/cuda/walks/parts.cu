@@ -1,10 +1,10 @@
 // Adds the parts of a sum in order:   sum[i] = parts[0][i] + parts[1][i] + ..      or sum[i] += that
 //
 // Shapes    parts (count, size)  sum (size), float32
-// Threads   256 per block, for 256 / kGroups packs of four numbers. kGroups threads share a pack: thread g adds the g-th
-//           run of parts in order, eight loads at a time, and the runs' sums are added in order through shared memory.
-//           kGroups is as large as filling the device needs, with at least eight parts per group. The order, and so
-//           every bit, is fixed.
+// Threads   256 per block, for 256 / kGroups packs of four numbers. kGroups threads share a pack: thread g adds the
+//           g-th run of parts in order, eight loads at a time, and the runs' sums are added in order through shared
+//           memory. kGroups is as large as filling the device needs, with at least eight parts per group. The order,
+//           and so every bit, is fixed.
 // Traffic   reads 4 count size bytes, writes 4 size (or reads them too)
 // Bound     memory, or L2, where the parts just were
 // H200      measured only together with the filter gradients that write the parts (conv_wgmma_filter.cuh,

@@ -13,17 +13,16 @@ __device__ T warp_sum(T v) {
     return v;
 }
 
-// The largest over a warp, in every lane. A NaN is passed over.
+// The largest over a warp, in every lane. NaN is ignored.
 __device__ inline float warp_max(float v) {
     UNROLL
     for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) v = fmaxf(v, shuffle_xor(v, lanes));
     return v;
 }
 
-// Combines each of kCount values over the kLanes lanes whose indices differ in the bits from kStep up, and
-// scatters the results: a lane ends with kCount / kLanes of them in v[0].., the first of which is value
-// number `returned`. kCount - kCount / kLanes shuffles, where one value at a time would take
-// kCount log2(kLanes).
+// Combines each of kCount values over the kLanes lanes whose indices differ in the bits from kStep up, and scatters the
+// results: a lane ends with kCount / kLanes of them in v[0].., and returns the number of the first. This takes kCount -
+// kCount / kLanes shuffles, where one value at a time would take kCount log2(kLanes).
 template <class Combine, int kLanes, int kStep, int kCount>
 __device__ int scatter_over_lanes(float (&v)[kCount]) {
     static_assert(kCount % kLanes == 0);

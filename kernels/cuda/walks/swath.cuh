@@ -1,14 +1,14 @@
-// A thread's walk over a Swath (kernels/cuda/plan/walks.h), with enough loads in flight to saturate memory, and sums over
-// the rows of a block.
+// A thread's walk over a Swath (kernels/cuda/plan/walks.h), with enough loads in flight to saturate memory, and sums
+// over the rows of a block.
 //
 // Threads   256. In each step a thread reads one pack of 16 bytes from every map, and one byte of mask if asked.
 // Traffic   Loads are issued three steps ahead, by cp.async into slots of shared memory that belong to the thread: they
 //           occupy no registers, and no barrier is needed.
-// Bound     memory. 4.2 TB/s at a latency of about 800 ns need 25 KB in flight per multiprocessor; three blocks that read
-//           two maps three steps ahead have 72 KB.
-// Measured  H200, backward of batch norm, 64 channels at 56x56, bf16, batch 256: 133.5 us. Loads into registers, two steps
-//           at a time, took 135.5. Both went over the map in other directions than batchnorm.cuh has now: the sums
-//           forward, `differentiate` backward.
+// Bound     memory. 4.2 TB/s at a latency of about 800 ns need 25 KB in flight per multiprocessor; three blocks that
+//           read two maps three steps ahead have 72 KB.
+// Measured  H200, backward of batch norm, 64 channels at 56x56, bf16, batch 256: 133.5 us. Loads into registers, two
+//           steps at a time, took 135.5. Both went over the map in other directions than batchnorm.cuh has now: the
+//           sums forward, `differentiate` backward.
 #pragma once
 
 #include "kernels/cuda/plan/walks.h"
@@ -79,7 +79,8 @@ struct SwathRing {
     }
 };
 
-// Shared memory of a block that walks and then sums kValues numbers of each thread: `room` reuses the memory of the slots.
+// Shared memory of a block that walks and then sums kValues numbers of each thread: `room` reuses the memory of the
+// slots.
 constexpr int kSumStride = Swath::kThreads + 8;  // no bank conflicts
 template <int kMaps, int kValues>
 union SlotsThenSums {
@@ -87,8 +88,8 @@ union SlotsThenSums {
     float room[kValues * kSumStride];
 };
 
-// Writes the numbers of each thread to `room`, which may overlap the slots of the ring: after the first barrier no thread
-// uses those.
+// Writes the numbers of each thread to `room`, which may overlap the slots of the ring: after the first barrier no
+// thread uses those.
 template <int kValues>
 __device__ void share_values(const float (&v)[kValues], float* room) {
     block_sync();

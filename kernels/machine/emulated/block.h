@@ -1,12 +1,12 @@
-// One block of a kernel, run on one thread of the host: a context for each of its threads, switched at
-// barriers and warp operations in an order drawn from a seed. Shared memory starts as NaN, between red
-// zones. What a block does wrong (below) stops it and is thrown from launch() with file and line.
+// One block of a kernel, run on one thread of the host. Each CUDA thread of the block is a context; contexts are
+// switched at barriers and warp operations, in an order drawn from a seed. Shared memory starts as NaN, between red
+// zones. One of the faults below stops the block, and launch() throws an Error with file and line.
 //
-//   a barrier that not all threads reach, or reach at different lines      a deadlock of any kind
-//   a warp operation whose lanes disagree about mask, kind or place        a lane outside its own mask
+//   a barrier that not all threads reach, or that they reach at different lines      any deadlock
+//   a warp operation whose lanes disagree about mask, kind or line         a lane that is not in its own mask
 //   a misaligned vector access                                             shared memory written past an array
-//   more shared memory than an H200 block can have                         an overrun stack (a crash: guard pages)
-//   what the units of Hopper may not be asked (hopper.cpp)
+//   more shared memory than an H200 block can have                         stack overflow (a crash: guard pages)
+//   what Hopper's units do not allow (hopper.cpp)
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@
 
 namespace fp::emulated {
 
-// Where in a kernel something stands. (std::source_location, for compilers that lack it.)
+// A line of a kernel's source. (std::source_location, for compilers that lack it.)
 class Place {
 public:
     static constexpr Place current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
@@ -37,14 +37,22 @@ private:
     int line_ = 0;
 };
 
+std::string text_of(const Place&);  // file:line, without folders
+
+// The 128-byte swizzle: XORs the number of a 16-byte chunk with that of its 128-byte row modulo 8, counted from row
+// `base` on.
+constexpr uint32_t swizzled(uint32_t address, uint32_t base = 0) {
+    return address ^ ((((address >> 7) - base) & 7) << 4);
+}
+
 struct Index {
     unsigned x = 0, y = 0, z = 0;
 };
 
-// What a kernel reads of its place in the grid; right for the thread that runs now.
+// CUDA's built-in variables, for the CUDA thread that runs at present.
 inline thread_local Index threadIdx, blockIdx, blockDim, gridDim;
 
-// Where a shared array of a kernel lies in the block that runs now.
+// The address of a kernel's shared array in the block that runs at present.
 struct SharedSite {
     char* at = nullptr;
     uint64_t block = 0;
@@ -63,11 +71,11 @@ public:
 
     void run(Body body, void* call, Index index, int threads, size_t dynamic_bytes, uint64_t seed);
 
-    // From here on: what a thread of the block calls.
+    // The following functions are called by the block's CUDA threads.
 
     void barrier(int id, int threads, const Place& at);
 
-    // All lanes of `mask` bring `bytes` of their own; each then sees what the others brought.
+    // A warp operation: all lanes of `mask` contribute `bytes`; each can then read what the others contributed.
     struct Meeting {
         unsigned mask, arrived, left;
         int operation;
@@ -78,9 +86,9 @@ public:
     Meeting& meet(unsigned mask, int operation, const void* mine, int bytes, const Place& at);
     void leave(Meeting&);
     FP_UNTRACED int lane() const { return current_ % 32; }
-    void whole_warp(const char* operation, const Place& at);  // stops in a last warp of fewer lanes
+    void whole_warp(const char* operation, const Place& at);  // stops in an incomplete last warp
     FP_UNTRACED int elected_lane() const { return elected_; }
-    // The warp has `count` registers a thread from here on, once the block's pool can give them.
+    // setmaxnreg: gives the warp `count` registers per thread, and waits until the block's pool has enough.
     void set_registers(int count, bool take, const Place& at);
 
     void* shared(SharedSite&, size_t bytes, const Place& at);
@@ -91,29 +99,30 @@ public:
     void commit_copies();
     void wait_copies(int groups_in_flight);
 
-    // Barriers that count bytes (hopper.cuh); `word` lies in the kernel's shared memory.
+    // Mbarriers (hopper.cuh); `word` is in the kernel's shared memory.
     void init_mbarrier(uint64_t* word, int arrivals, const Place& at);
     void fence_mbarriers();
     void arrive_mbarrier(uint64_t* word, int bytes, const Place& at);
     void wait_mbarrier(uint64_t* word, int parity, const Place& at);
     bool test_mbarrier(uint64_t* word, int parity, const Place& at);
 
-    // Copies by the tensor memory unit, in any order at any time; and its view of shared memory.
+    // Copies by the tensor memory accelerator, which complete at any time and in any order, and its view of shared
+    // memory.
     struct TensorCopy {
         void* to;
         TensorMapSpec map;
         int64_t first[TensorMapSpec::kMostRank];
         int offset[2];
         uint64_t* barrier;
-        bool at_the_last_moment = false;  // when all threads wait, else at any time
+        bool at_the_last_moment = false;  // only when all threads wait; otherwise at any time
     };
     void copy_tensor(TensorCopy, const Place& at);
     void fence_async();
     uint32_t shared_address(const void* p) const;
 
-    // Products of a warpgroup: d (64 x columns) = or += lines of a times lines of b, when they are waited for. Till
-    // then d is NaN.
-    struct Lines {  // 16 numbers each, in rows of shared memory or across them
+    // Products of a warpgroup: d (64 x columns) = or += the lines of a times those of b. Computed when they are waited
+    // for; until then d is NaN.
+    struct Lines {  // an operand: lines of 16 numbers, along rows of shared memory or (transposed) across them
         uint64_t descriptor;
         bool transposed;
     };
@@ -128,10 +137,10 @@ public:
     void multiply(Product, const Place& at);
     void commit_products();
     void wait_products(int groups_in_flight);
-    // Stops where products in flight write any of these sums.
+    // Stops the block if products in flight still write any of these accumulators.
     void check_settled(const float* first, const float* end, const Place& at);
 
-    [[noreturn]] void stop(const std::string& why);  // throws what ends the block
+    [[noreturn]] void stop(const std::string& why);  // ends the block with an Error
 
     Counters counted;
     FP_UNTRACED void count_load(size_t bytes) { counted.bytes_loaded += bytes; }
@@ -142,6 +151,8 @@ public:
     }
 
 private:
+    static constexpr size_t kArena = 512 << 10;
+
     enum class State : uint8_t { ready, barrier, meeting, mbarrier, registers, done };
     struct Copy {
         void* to;
@@ -155,13 +166,13 @@ private:
         int phase = 0;
         bool fenced = false;
     };
-    struct Held {  // what the sums of products in flight will be, while the kernel sees NaN
+    struct Held {  // the values of accumulators with products in flight, while the kernel sees NaN
         float* d;
         std::vector<float> sums;
     };
     struct Warp {
-        int registers = 0;  // of each thread
-        int changes = 0;    // of their number
+        int registers = 0;  // per thread
+        int changes = 0;    // setmaxnreg instructions so far
         int64_t products = 0;
     };
     struct Thread {
@@ -175,7 +186,7 @@ private:
         int product_group = 0;
         bool products_fenced = false;
         std::vector<Product> products;
-        std::vector<Held> held;  // of the products in flight, one for each d
+        std::vector<Held> held;  // one per d of the products in flight
         const uint64_t* waits_for = nullptr;
         void* asan_stack = nullptr;
         void* tsan_fiber = nullptr;
@@ -183,7 +194,7 @@ private:
     struct Barrier {
         int arrived = 0, expected = 0, passed = 0;
         Place at;
-        char order[2];  // ThreadSanitizer's two objects, taken in turns
+        char order[2];  // ThreadSanitizer's objects for alternate passes
     };
     struct Zone {  // a red zone: nothing may be written here
         char* from;
@@ -197,14 +208,17 @@ private:
     void give_way();
     void make_ready(int thread);
     int next_ready();
+    void reserve(int threads);
+    void release_stacks();
     void prepare(int threads, uint64_t seed);
+    void start_shared(size_t dynamic_bytes);
     void release(Barrier&, int id);
     void check_zones();
     void check_warpgroups();
     char* take_shared(size_t bytes, const Place& at);
     char* stack_of(int thread) const;
     std::string where_they_wait() const;
-    std::string missing_at(const uint64_t* mbarrier) const;  // what its phase waits for
+    std::string missing_at(const uint64_t* mbarrier) const;  // the arrivals and bytes that its phase lacks
     uint64_t draw();
     Mbarrier& mbarrier(const uint64_t* word, const Place& at);
     void end_phase(Mbarrier&);
@@ -213,7 +227,6 @@ private:
     void read_line(const Lines&, int line, float (&values)[16]);
     void run_product(const Product&, float* d);
     std::vector<float>& held(float* d);
-    static size_t arena_bytes();
 
     Body body_ = nullptr;
     void* call_ = nullptr;
@@ -221,7 +234,7 @@ private:
     int threads_ = 0, live_ = 0, current_ = 0;
     uint64_t random_ = 1, generation_ = 0;
     bool stopped_ = false;
-    std::string error_;  // why
+    std::string error_;  // why it was stopped
 
     std::unique_ptr<Thread[]> thread_;
     int capacity_ = 0;
@@ -238,9 +251,9 @@ private:
 
     Barrier barriers_[16];
     std::vector<Warp> warps_;
-    int register_pool_ = 0;  // given back and not taken, of all threads of a warp
+    int register_pool_ = 0;  // registers given back and not yet taken, per thread of a warp
     int elected_ = 0;
-    std::unique_ptr<Meeting*[]> meetings_;  // open ones, by warp
+    std::unique_ptr<Meeting*[]> meetings_;  // warp operations in progress, by warp
     std::unique_ptr<char[]> meeting_order_;
     Meeting* spare_ = nullptr;
 
@@ -250,10 +263,10 @@ private:
     size_t dynamic_bytes_ = 0;
 
     std::vector<Mbarrier> mbarriers_;
-    std::vector<TensorCopy> tensor_copies_;  // on their way
-    std::vector<char> view_;                 // of the arena, as the asynchronous units see it
+    std::vector<TensorCopy> tensor_copies_;  // started and not completed
+    std::vector<char> view_;                 // the arena as the asynchronous units see it
     uint64_t view_block_ = 0;
-    Zone zones_[64];  // plain, since ThreadSanitizer would watch a vector's insides
+    Zone zones_[64];  // an array, because ThreadSanitizer would trace the inside of a vector
     int zone_count_ = 0;
 };
 

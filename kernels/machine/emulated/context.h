@@ -1,5 +1,5 @@
-// Code that is left in the middle and come back to, on a stack of its own. One of context_*.cpp is
-// linked: the processor's own switch where there is one (5 ns), else ucontext (450 ns).
+// Contexts: code that can be suspended and resumed, each on a stack of its own. One of context_*.cpp is linked: a
+// switch in assembly where there is one for the processor (5 ns), otherwise ucontext (450 ns).
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@ namespace fp::emulated {
 // A context that will call `entry` (which never returns) on the stack [bottom, bottom + bytes).
 void* make_context(char* bottom, size_t bytes, void (*entry)());
 
-// Leaves the running context, whose handle goes to *from, and goes on with `to`.
+// Suspends the running context, stores its handle in *from, and resumes `to`.
 void switch_context(void** from, void* to);
 
 }  // namespace fp::emulated

@@ -7,7 +7,7 @@
 namespace fp::emulated {
 
 void* make_context(char* bottom, size_t bytes, void (*entry)()) {
-    const size_t own = (sizeof(ucontext_t) + 63) / 64 * 64;  // kept at the top of its own stack
+    const size_t own = (sizeof(ucontext_t) + 63) / 64 * 64;  // stored at the top of the context's own stack
     auto* context = new (bottom + bytes - own) ucontext_t;
     getcontext(context);
     context->uc_stack.ss_sp = bottom;

@@ -1,6 +1,6 @@
 #include "kernels/machine/emulated/context.h"
 
-// What the System V ABI makes the callee's to keep goes on the stack; the rest is the caller's.
+// Saves the callee-saved registers of the System V ABI on the stack; the caller saves the others.
 extern "C" void fp_switch_context(void** from, void* to);
 __asm__(R"(
 .text
@@ -30,7 +30,7 @@ namespace fp::emulated {
 
 void* make_context(char* bottom, size_t bytes, void (*entry)()) {
     void** top = reinterpret_cast<void**>(bottom + bytes);
-    *--top = nullptr;  // where entry would return to; also aligns its frame as after a call
+    *--top = nullptr;  // entry's return address, never used; it also aligns the stack as a call would
     *--top = reinterpret_cast<void*>(entry);
     for (int kept = 0; kept < 6; ++kept) *--top = nullptr;
     return top;

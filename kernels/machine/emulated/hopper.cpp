@@ -1,8 +1,6 @@
-// Barriers that count bytes, the tensor memory unit and the warpgroup's products, as a block plays them.
-#include <cmath>
+// Mbarriers and the tensor memory accelerator of the emulated block, and its warpgroups.
 #include <cstring>
 
-#include "kernels/bf16.h"
 #include "kernels/error.h"
 #include "kernels/machine/emulated/block.h"
 #include "kernels/machine/emulated/sanitizers.h"
@@ -10,23 +8,12 @@
 namespace fp::emulated {
 namespace {
 
-constexpr uint64_t kMbarrier = 0x6d62u << 16;  // what the word of a barrier holds above its number
+constexpr uint64_t kMbarrier = 0x6d62u << 16;  // added to an mbarrier's number in its word
 constexpr size_t kSwizzleUnit = 1024;
-constexpr int64_t kMostPending = (1 << 20) - 1;  // arrivals or bytes of an mbarrier
+constexpr int64_t kMostPending = (1 << 20) - 1;  // the most arrivals or bytes of an mbarrier
 
-std::string text_of(const Place& at) {
-    const std::string path = at.file_name();
-    return text(path.substr(path.rfind('/') + 1), ":", at.line());
-}
-
-// Where the byte at a shared address lies: chunks of 16 exchanged by the 128-byte row's number modulo 8, counted from
-// row `base` on.
-constexpr uint32_t swizzled(uint32_t address, uint32_t base = 0) {
-    return address ^ ((((address >> 7) - base) & 7) << 4);
-}
-
-// ThreadSanitizer's object for a phase of a barrier: two in turns, or who arrives early at the next phase would
-// seem to come before who waits for this one.
+// ThreadSanitizer's object for a phase of an mbarrier. Phases alternate between two objects: with one, a thread that
+// arrives at the next phase would seem to precede a thread that still waits for this one.
 void* order_of(uint64_t* word, int phase) { return reinterpret_cast<char*>(word) + phase; }
 
 }  // namespace
@@ -40,7 +27,7 @@ void Block::whole_warp(const char* operation, const Place& at) {
 
 void Block::set_registers(int count, bool take, const Place& at) {
     const auto must_wait = [&] {
-        const Untraced quiet;  // not beyond give_way(): a stopped block never comes back from there
+        const Untraced quiet;  // ends before give_way(), from which a stopped block never returns
         Warp& warp = warps_[size_t(current_) / 32];
         if (take ? count < warp.registers : count > warp.registers)
             stop(text("setmaxnreg: a warp ", take ? "takes" : "keeps", " ", count, " registers and has ",
@@ -60,7 +47,7 @@ void Block::set_registers(int count, bool take, const Place& at) {
     while (must_wait()) give_way();
 }
 
-// What only whole warpgroups may do: their four warps have done it alike.
+// wgmma and setmaxnreg are warpgroup instructions: all four warps must have executed the same ones.
 void Block::check_warpgroups() {
     for (size_t first = 0; first < warps_.size(); first += 4) {
         const size_t end = std::min(first + 4, warps_.size());
@@ -80,7 +67,7 @@ void Block::check_warpgroups() {
     }
 }
 
-// ---- barriers
+// ---- mbarriers
 
 std::string Block::missing_at(const uint64_t* word) const {
     for (size_t i = 0; i < mbarriers_.size(); ++i)
@@ -132,7 +119,7 @@ void Block::end_phase(Mbarrier& b) {
 
 void Block::wait_mbarrier(uint64_t* word, int parity, const Place& at) {
     const auto must_wait = [&] {
-        const Untraced quiet;  // not beyond give_way(): a stopped block never comes back from there
+        const Untraced quiet;  // ends before give_way(), from which a stopped block never returns
         if (mbarrier(word, at).phase != parity) return false;
         Thread& me = thread_[current_];
         me.state = State::mbarrier;
@@ -144,7 +131,7 @@ void Block::wait_mbarrier(uint64_t* word, int parity, const Place& at) {
     observed(order_of(word, parity));
 }
 
-// A thread that asks again and again lets time pass: what is on its way arrives, and others have their turn.
+// A thread that polls must not block the rest: started copies complete, and other threads run in between.
 bool Block::test_mbarrier(uint64_t* word, int parity, const Place& at) {
     const auto over = [&] {
         const Untraced quiet;
@@ -166,7 +153,7 @@ uint32_t Block::shared_address(const void* p) const { return uint32_t(static_cas
 
 char* Block::async_view(uint32_t address) {
     if (view_block_ != generation_) {
-        view_.assign(arena_bytes(), char(-1));
+        view_.assign(kArena, char(-1));
         view_block_ = generation_;
     }
     return view_.data() + address;
@@ -177,7 +164,7 @@ void Block::fence_async() {
     std::memcpy(async_view(shared_address(dynamic_)), dynamic_, dynamic_bytes_);
 }
 
-// ---- the tensor memory unit
+// ---- the tensor memory accelerator
 
 void Block::copy_tensor(TensorCopy copy, const Place& at) {
     const Untraced quiet;
@@ -214,7 +201,7 @@ void Block::run_tensor_copy(size_t which) {
     const TensorMapSpec& m = copy.map;
     const uint32_t first = shared_address(copy.to);
     const auto inside = [&](int dimension, int64_t i) { return i >= 0 && i < m.size[dimension]; };
-    int64_t place[3] = {copy.first[1], copy.first[2], copy.first[3]};  // all but the fastest
+    int64_t place[3] = {copy.first[1], copy.first[2], copy.first[3]};  // of all dimensions but the fastest
     for (int row = 0; row < m.rows(); ++row) {
         int64_t from = 0;
         bool present = true;
@@ -253,133 +240,6 @@ void Block::run_tensor_copy(size_t which) {
     Mbarrier& b = mbarrier(copy.barrier, Place());
     b.bytes -= m.bytes();
     end_phase(b);
-}
-
-// ---- products
-
-void Block::fence_products() {
-    const Untraced quiet;
-    thread_[current_].products_fenced = true;
-}
-
-// The sums of products in flight on d.
-std::vector<float>& Block::held(float* d) {
-    for (Held& h : thread_[current_].held)
-        if (h.d == d) return h.sums;
-    return thread_[current_].held.emplace_back(Held{d, {}}).sums;
-}
-
-void Block::multiply(Product p, const Place& at) {
-    const Untraced quiet;
-    Thread& me = thread_[current_];
-    if (!me.products_fenced) stop(text("wgmma without a wgmma_fence before it, ", text_of(at)));
-    for (const Lines& lines : {p.a, p.b}) {
-        const uint64_t start = (lines.descriptor & 0x3fff) << 4;
-        // An H200 confirmed it along the sum alone (the probe told_as_base_offset).
-        if (lines.descriptor >> 49 & 7 && (lines.transposed || lines.descriptor >> 62 != 1))
-            stop(text("wgmma: a base offset of an operand that is not swizzled rows, ", text_of(at)));
-        if (lines.descriptor >> 62 == 0 && !lines.transposed) continue;
-        if (lines.descriptor >> 62 != 1) stop(text("wgmma: rows that are not swizzled, ", text_of(at)));
-        // Whole rows further in are where the address says (an H200 confirmed it, along the sum and across it); parts
-        // of a row nobody has said.
-        if (lines.transposed && start % 128)
-            stop(text("wgmma: a transposed operand at no multiple of 128, ", text_of(at)));
-        if (!lines.transposed && start % 32)
-            stop(text("wgmma: an operand at no multiple of 32 of its rows, ", text_of(at)));
-    }
-    p.group = me.product_group;
-    if (current_ % 128 == 0) counted.matrix_flops += 2.0 * 64 * 16 * p.columns;
-    if (current_ % 32 == 0) {
-        ++counted.matrix_products;
-        ++warps_[size_t(current_) / 32].products;
-    }
-    if (!settings().late_copy) return run_product(p, p.d);
-    me.products.push_back(p);
-    std::vector<float>& sums = held(p.d);
-    if (!sums.empty()) return;
-    sums.assign(p.d, p.d + p.columns / 2);
-    std::fill(p.d, p.d + p.columns / 2, NAN);
-}
-
-void Block::commit_products() {
-    const Untraced quiet;
-    ++thread_[current_].product_group;
-}
-
-void Block::wait_products(int groups_in_flight) {
-    const Untraced quiet;
-    Thread& me = thread_[current_];
-    size_t done = 0;
-    while (done < me.products.size() && me.products[done].group < me.product_group - groups_in_flight) {
-        const Product& p = me.products[done++];
-        run_product(p, held(p.d).data());
-    }
-    me.products.erase(me.products.begin(), me.products.begin() + std::ptrdiff_t(done));
-    std::erase_if(me.held, [&me](const Held& h) {
-        for (const Product& p : me.products)
-            if (p.d == h.d) return false;
-        std::copy(h.sums.begin(), h.sums.end(), h.d);
-        return true;
-    });
-    me.products_fenced = !me.products.empty();
-}
-
-void Block::check_settled(const float* first, const float* end, const Place& at) {
-    const Untraced quiet;
-    for (const Held& h : thread_[current_].held)
-        if (h.d < end && h.d + h.sums.size() > first)
-            stop(text("sums of products that are still in flight, ", text_of(at)));
-}
-
-// Along the sum ("K-major"): line i is row i, eight rows to a group, groups `stride` bytes apart. Across it
-// ("MN-major"): row k holds 64 lines, eight rows to a group, groups `stride` bytes apart; the next 64 lines
-// begin `leading` bytes on. In units of 16 bytes, the canonical layouts ((8,n),2):((8,SBO),1) and
-// ((8,n),(8,k)):((1,LBO),(8,SBO)) of the documents.
-void Block::read_line(const Lines& lines, int i, float (&values)[16]) {
-    const auto field = [&](int shift) { return uint32_t(lines.descriptor >> shift & 0x3fff) << 4; };
-    const uint32_t start = field(0), leading = field(16), stride = field(32);
-    if (lines.transposed) {
-        const uint32_t at = start + uint32_t(i / 64) * leading + uint32_t(i % 64) * 2;
-        for (uint32_t k = 0; k < 16; ++k) {
-            bf16 one;
-            std::memcpy(&one, async_view(swizzled(at + k / 8 * stride + k % 8 * 128)), sizeof one);
-            values[k] = to_float(one);
-        }
-        return;
-    }
-    if (lines.descriptor >> 62 == 0) {  // not swizzled: ((8,n),2):((1,SBO),LBO)
-        for (uint32_t half = 0; half < 2; ++half) {
-            bf16 eight[8];
-            std::memcpy(eight, async_view(start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 16 + half * leading),
-                        sizeof eight);
-            for (int e = 0; e < 8; ++e) values[half * 8 + uint32_t(e)] = to_float(eight[e]);
-        }
-        return;
-    }
-    const uint32_t at = start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 128;
-    const uint32_t base = lines.descriptor >> 49 & 7;
-    for (int half = 0; half < 2; ++half) {
-        bf16 eight[8];
-        std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16, base)), sizeof eight);
-        for (int e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
-    }
-}
-
-// This thread's part: two rows, a quarter of the columns.
-void Block::run_product(const Product& p, float* sums) {
-    const int warp = current_ / 32 % 4, l = lane();
-    float a[2][16], b[16];
-    for (int i = 0; i < 2; ++i) read_line(p.a, warp * 16 + l / 4 + i * 8, a[i]);
-    for (int j = 0; j < p.columns / 4; ++j) {  // column pairs of the groups of eight
-        const int column = j / 2 * 8 + l % 4 * 2 + j % 2;
-        read_line(p.b, column, b);
-        for (int i = 0; i < 2; ++i) {
-            float sum = 0;
-            for (int k = 0; k < 16; ++k) sum += a[i][k] * b[k];
-            float& d = sums[j / 2 * 4 + i * 2 + j % 2];
-            d = p.accumulate ? d + sum : sum;
-        }
-    }
 }
 
 }  // namespace fp::emulated

@@ -1,7 +1,7 @@
-// What sm_90a adds to machine.cuh, played on the host. Twin: kernels/machine/gpu/hopper.cuh, which says what
-// each piece means. Copies of the tensor memory unit happen at any time, in any order; products when they
-// are waited for. Both read and write shared memory through a view of their own, which sees a kernel's
-// stores only after async_fence().
+// What sm_90a adds to machine.cuh, emulated on the host. Its twin kernels/machine/gpu/hopper.cuh documents the
+// functions. Copies of the tensor memory accelerator complete at any time, in any order; products when they are waited
+// for. Both access shared memory through a view of their own, which sees the stores of a kernel only after
+// async_fence().
 #pragma once
 
 #include "kernels/machine/tensor_map.h"
@@ -11,7 +11,7 @@ namespace fp::emulated {
 
 constexpr int kWarpgroup = 128;
 
-// The lane that a block's warps elect is any one, drawn for the block: a kernel that takes it for the first is wrong.
+// The elected lane is drawn at random per block, to expose kernels that assume it is lane 0.
 inline bool elect_one(const Place& at = Place::current()) {
     Block::running().whole_warp("elect_one", at);
     exchange(WarpOperation::elect, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
@@ -19,7 +19,7 @@ inline bool elect_one(const Place& at = Place::current()) {
 }
 inline int not_before(int v) { return v; }
 
-// Registers change for a warp as one: lane 0 accounts for it, the others wait for lane 0.
+// Registers change for the whole warp: lane 0 does the accounting, the other lanes wait for it.
 template <int kRegisters>
 void set_registers(bool take, const Place& at) {
     static_assert(kRegisters % 8 == 0 && kRegisters >= 24 && kRegisters <= 256);
@@ -63,7 +63,7 @@ inline bool mbarrier_test(Mbarrier* b, int parity, const Place& at = Place::curr
     return Block::running().test_mbarrier(&b->word, parity, at);
 }
 
-// ---- the tensor memory unit
+// ---- the tensor memory accelerator
 
 using TensorMap = TensorMapSpec;
 
@@ -95,7 +95,7 @@ inline void async_fence() { Block::running().fence_async(); }
 
 // ---- products of a warpgroup
 
-// The fields hold multiples of 16 bytes below 2^18; what does not fit would be dropped in silence.
+// The fields hold multiples of 16 bytes below 2^18. Hardware would silently drop other bits.
 inline uint64_t descriptor_field(int64_t bytes, int shift, const Place& at) {
     if (bytes % 16 || bytes < 0 || bytes >= 1 << 18)
         Block::running().stop(text("a descriptor of wgmma with ", bytes, " bytes, not a multiple of 16 below 2^18, ",
@@ -118,7 +118,7 @@ inline uint64_t matrix_descriptor(const void* from, int next_sum, int next_rows,
 
 inline void wgmma_fence() { Block::running().fence_products(); }
 inline void wgmma_commit() { Block::running().commit_products(); }
-// Sums of which a wait is told, one array or several.
+// The accumulators that are passed to a wait: one array or several.
 class Sums {
 public:
     Sums() = default;
@@ -134,7 +134,7 @@ private:
 
 inline void wgmma_settled(const Sums& sums, const Place& at = Place::current()) { sums.check(at); }
 
-// Until then the sums of products in flight are NaN.
+// Until the wait the accumulators of products in flight are NaN.
 template <int kGroupsInFlight>
 void wgmma_wait(const Sums& settled = {},
                 const Sums& more = {},

@@ -20,7 +20,7 @@ std::mutex mutex;  // guards the two below
 std::vector<std::unique_ptr<Block>> idle;
 Counters total;
 
-// Blocks are kept, so that their stacks are touched once.
+// Blocks are reused, so that the pages of their stacks are touched once.
 std::unique_ptr<Block> take_block() {
     const std::lock_guard lock(mutex);
     if (idle.empty()) return std::make_unique<Block>();

@@ -1,4 +1,4 @@
-// A grid of blocks over the threads of the host.
+// Runs a grid of blocks on the threads of the host.
 #pragma once
 
 #include "kernels/machine/emulated/block.h"
@@ -15,7 +15,7 @@ struct Grid {
     Place at = Place::current();
 };
 
-// Runs every block; throws what the first one to fail did wrong.
+// Runs every block; throws the Error of the first one that fails.
 void run(const Grid&, Body body, void* call);
 
 }  // namespace fp::emulated

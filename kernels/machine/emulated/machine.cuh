@@ -1,5 +1,5 @@
-// The machine a kernel is written for, here the host that plays one. kernels/machine/gpu/ has the same
-// names with the same meaning; the build picks one by its include path.
+// The machine that kernels are written for, here emulated on the host. kernels/machine/gpu/ has the same names with the
+// same meaning; the include path of the build selects one of the two.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@
 #define __grid_constant__
 #define UNROLL
 
-// T name[..][..] in the block's shared memory; and the part of it whose size the launch gives.
+// SHARED declares T name[..][..] in the block's shared memory, DYN_SHARED the part whose size the launch gives.
 #define SHARED(T, name, ...)                                    \
     static thread_local ::fp::emulated::SharedSite name##_site; \
     using name##_array = T __VA_ARGS__;                         \
@@ -66,13 +66,13 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... 
     give(stream, Call{kernel, {static_cast<Params>(args)...}, grid});
 }
 
-// Places in the grid.
+// The position in the grid.
 
 inline int thread_index() { return int(threadIdx.x); }
 inline int lane_index() { return int(threadIdx.x) % kWarp; }
 inline int warp_index() { return int(threadIdx.x) / kWarp; }
 
-// Barriers: of the block, of `threads` of it under a number 1..15, of a warp's lanes.
+// Barriers: of the block, of `threads` threads of it (with a number, 1..15), of the lanes of a warp.
 
 inline void block_sync(const Place& at = Place::current()) { Block::running().barrier(0, 0, at); }
 inline void named_sync(int id, int threads, const Place& at = Place::current()) {
@@ -92,7 +92,7 @@ enum class WarpOperation : int {
     setmaxnreg
 };
 
-// Brings `mine` to the lanes of `mask` and returns what `read` makes of all they brought.
+// Exchanges `mine` between the lanes of `mask`, and returns read(function from lane to its value, mask).
 template <class T, class Read>
 FP_UNTRACED auto exchange(WarpOperation operation, unsigned mask, const T& mine, const Place& at, Read read) {
     static_assert(sizeof(T) <= 32);
@@ -112,7 +112,7 @@ inline void warp_sync(unsigned mask = kAllLanes, const Place& at = Place::curren
     exchange(WarpOperation::sync, mask, 0, at, [](auto, unsigned) { return 0; });
 }
 
-// What lane `from` holds; the lane's own value where `from` does not take part.
+// The value of lane `from`; the lane's own value where `from` does not take part.
 template <class T>
 T shuffle(T v, int from, unsigned mask = kAllLanes, const Place& at = Place::current()) {
     return exchange(WarpOperation::shuffle, mask, v, at, [&](auto brought, unsigned present) {
@@ -137,7 +137,7 @@ inline unsigned ballot(bool p, unsigned mask = kAllLanes, const Place& at = Plac
     });
 }
 
-// Global memory, one aligned access each.
+// Global memory. Each is one aligned access.
 
 template <class T>
 void check_aligned(const T* p, const Place& at) {
@@ -188,11 +188,11 @@ inline uint32_t to_tf32(float v) { return (std::bit_cast<uint32_t>(v) + 0x1000u)
 // The float32 of these bits, and its bits.
 inline float float_of_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t bits_of_float(float v) { return std::bit_cast<uint32_t>(v); }
-// The same number; one zero and one NaN for all of them, both without a sign.
+// Returns v, with -0 as +0 and every NaN as the same positive NaN.
 inline float canonical(float v) { return v == v ? v + 0.0f : float_of_bits(0x7fffffffu); }
 // Two floats as a pair of bf16, `low` in the lower half.
 inline uint32_t pack_bf16(float low, float high) { return to_bf16(low).bits | uint32_t(to_bf16(high).bits) << 16; }
-// Half precision, rounded to nearest even; and exactly back.
+// To half precision, rounded to nearest even, and back (exact).
 inline f16 to_f16(float v) { return half_of(v); }
 inline float from_f16(f16 v) { return to_float(v); }
 

@@ -1,4 +1,4 @@
-// The tensor core of the emulated machine: fragments lie over the lanes exactly as PTX says
+// The tensor core of the emulated machine. Fragments are distributed over the lanes exactly as PTX specifies
 // (https://docs.nvidia.com/cuda/parallel-thread-execution, "Matrix Fragments for mma.m16n8k16" and m16n8k8).
 #pragma once
 
@@ -37,11 +37,11 @@ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, const Place& at
     load_matrices<true>(r, row, at);
 }
 
-struct Fragments {  // what a lane holds of A and B
+struct Fragments {  // a lane's part of A and B
     uint32_t a[4], b[2];
 };
 
-// An element of a pair of 16-bit floats.
+// The lower or upper element of a pair of 16-bit floats.
 template <class Element>
 float element_of(uint32_t pair, int upper) {
     return to_float(Element{uint16_t(upper ? pair >> 16 : pair)});
@@ -84,7 +84,7 @@ inline void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2
     mma_16_bits<f16>(d, a, b, at);
 }
 
-// And with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
+// The same for A (16x8) and B (8x8) in TF32: the tensor core ignores the lower 13 bits of its operands.
 inline void mma_tf32(float (&d)[4],
                      const uint32_t (&a)[4],
                      const uint32_t (&b)[2],

@@ -1,5 +1,5 @@
-// The hooks of AddressSanitizer and ThreadSanitizer, as weak symbols: null in a program built without,
-// so the same objects serve all builds.
+// The hooks of AddressSanitizer and ThreadSanitizer as weak symbols, which are null in a program without them, so that
+// the same objects serve all builds.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ extern "C" {
 [[gnu::weak]] void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
 
-// The machine's own bookkeeping is ordered by the scheduler, not by what ThreadSanitizer can see.
+// For the machine's own bookkeeping: the scheduler orders it, in a way that ThreadSanitizer cannot see.
 #define FP_UNTRACED __attribute__((no_sanitize("thread")))
 
 namespace fp::emulated {
@@ -35,7 +35,7 @@ inline void poison(const volatile void* at, size_t bytes) {
 inline void unpoison(const volatile void* at, size_t bytes) {
     if (&__asan_unpoison_memory_region) __asan_unpoison_memory_region(at, bytes);
 }
-// What happened before `published` happens before whatever follows `observed` of the same address.
+// What precedes published(at) happens before what follows observed(at).
 inline void published(void* at) {
     if (&__tsan_release) __tsan_release(at);
 }
@@ -43,7 +43,7 @@ inline void observed(void* at) {
     if (&__tsan_acquire) __tsan_acquire(at);
 }
 
-// While it lives, ThreadSanitizer leaves alone what this thread reads and writes, in library code too.
+// During its life ThreadSanitizer ignores what this thread reads and writes, in library code too.
 class Untraced {
 public:
     FP_UNTRACED Untraced() {

@@ -20,35 +20,35 @@ using Clock = std::chrono::steady_clock;
 using Call = std::function<void()>;
 
 struct Queue {
-    std::deque<Call> calls;  // given and not done
+    std::deque<Call> calls;  // queued and not yet executed
     int64_t done = 0;
     int64_t given() const { return done + int64_t(calls.size()); }
 };
 using QueuePointer = std::shared_ptr<Queue>;
 
-// A mark in a stream: the `place`th call that it was given.
-struct MarkState {
+// An event: the position of a call in a stream's queue, counted from its creation.
+struct EventState {
     QueuePointer queue;
     int64_t place = 0;
     Clock::time_point at;
 };
-using MarkPointer = std::shared_ptr<MarkState>;
+using EventPointer = std::shared_ptr<EventState>;
 
 struct Capture {
     const Queue* queue;
     std::vector<Call> calls;
-    std::vector<void*> released;  // which is not allowed
+    std::vector<void*> released;  // during the capture, which is an error
 };
 using GraphPointer = std::shared_ptr<const std::vector<Call>>;
 
-thread_local std::unique_ptr<Capture> capture;  // what this thread notes
+thread_local std::unique_ptr<Capture> capture;  // the capture of this thread, if any
 
 struct Streams {
-    std::recursive_mutex mutex;  // guards the rest; who runs what was put off holds it
+    std::recursive_mutex mutex;  // guards the rest; held while deferred calls run
     std::atomic<int64_t> waiting{0};
     std::vector<std::weak_ptr<Queue>> queues;
-    std::map<const char*, size_t> pinned;  // bytes by address
-    std::exception_ptr fault;              // what finish_quietly could not say
+    std::map<const char*, size_t> pinned;  // size by address
+    std::exception_ptr fault;              // an error that finish_quietly could not throw
 };
 Streams& all() {  // never destroyed: memory may be released after main()
     static Streams& streams = *new Streams;
@@ -91,30 +91,30 @@ void run(Queue& queue, int64_t place) {
     }
 }
 
-MarkPointer& state(Event e) { return *static_cast<MarkPointer*>(e.handle); }
+EventPointer& state(Event e) { return *static_cast<EventPointer*>(e.handle); }
 
 void record(Event e, Stream s) {
-    refuse_while_noting("a mark was set");
+    refuse_while_capturing("an event was recorded");
     const std::lock_guard lock(all().mutex);
-    MarkPointer mark = state(e);
-    mark->queue = queue_of(s);
-    mark->place = mark->queue->given() + 1;
-    put_off(s, [mark] { mark->at = Clock::now(); });
+    EventPointer event = state(e);
+    event->queue = queue_of(s);
+    event->place = event->queue->given() + 1;
+    defer(s, [event] { event->at = Clock::now(); });
 }
 
 void follow(Stream s, Event e) {
-    refuse_while_noting("a stream was told to wait");
+    refuse_while_capturing("a stream was told to wait");
     const std::lock_guard lock(all().mutex);
-    const MarkState mark = *state(e);
-    if (!mark.queue || mark.queue->done >= mark.place) return;
-    put_off(s, [mark] { run(*mark.queue, mark.place); });
+    const EventState event = *state(e);
+    if (!event.queue || event.queue->done >= event.place) return;
+    defer(s, [event] { run(*event.queue, event.place); });
 }
 
 void wait(Event e) {
-    refuse_while_noting("the host waited");
+    refuse_while_capturing("the host waited");
     const std::lock_guard lock(all().mutex);
-    const MarkState mark = *state(e);
-    if (mark.queue) run(*mark.queue, mark.place);
+    const EventState event = *state(e);
+    if (event.queue) run(*event.queue, event.place);
 }
 
 double seconds(Event from, Event until) {
@@ -122,21 +122,21 @@ double seconds(Event from, Event until) {
 }
 
 void begin(Stream s) {
-    refuse_while_noting("a second one was begun");
+    refuse_while_capturing("a second capture was begun");
     capture = std::make_unique<Capture>(Capture{queue_of(s).get(), {}, {}});
 }
 
 void* end(Stream s) {
-    FP_CHECK(capture && capture->queue == queue_of(s).get(), "emulated: no graph is noted here");
-    const std::unique_ptr<Capture> noted = std::move(capture);
-    for (void* block : noted->released) std::free(block);
-    FP_CHECK(noted->released.empty(), "emulated: memory was released while a graph is noted");
-    return new GraphPointer(std::make_shared<std::vector<Call>>(std::move(noted->calls)));
+    FP_CHECK(capture && capture->queue == queue_of(s).get(), "emulated: this thread captures no graph on this stream");
+    const std::unique_ptr<Capture> captured = std::move(capture);
+    for (void* block : captured->released) std::free(block);
+    FP_CHECK(captured->released.empty(), "emulated: memory was released during a capture");
+    return new GraphPointer(std::make_shared<std::vector<Call>>(std::move(captured->calls)));
 }
 void abandon(Stream) {
-    const std::unique_ptr<Capture> noted = std::move(capture);
-    if (!noted) return;
-    for (void* block : noted->released) std::free(block);
+    const std::unique_ptr<Capture> captured = std::move(capture);
+    if (!captured) return;
+    for (void* block : captured->released) std::free(block);
 }
 
 void launch(void* g, Stream s) {
@@ -147,11 +147,11 @@ void launch(void* g, Stream s) {
 
 }  // namespace
 
-bool noting() { return capture != nullptr; }
+bool capturing() { return capture != nullptr; }
 
-bool runs_at_once() { return !settings().deferred && all().waiting == 0 && !noting(); }
+bool is_immediate() { return !settings().deferred && all().waiting == 0 && !capturing(); }
 
-void put_off(Stream s, Call call) {
+void defer(Stream s, Call call) {
     const QueuePointer queue = queue_of(s);
     if (capture && capture->queue == queue.get()) {
         capture->calls.push_back(std::move(call));
@@ -187,9 +187,9 @@ void finish_quietly() {
     }
 }
 
-void refuse_while_noting(const char* what) { FP_CHECK(!noting(), "emulated: ", what, " while a graph is noted"); }
+void refuse_while_capturing(const char* what) { FP_CHECK(!capturing(), "emulated: ", what, " during a capture"); }
 
-void release_while_noting(void* block) { capture->released.push_back(block); }
+void release_while_capturing(void* block) { capture->released.push_back(block); }
 
 void* alloc_pinned(size_t bytes) {
     constexpr size_t kAlignment = 256;
@@ -213,7 +213,7 @@ bool is_pinned(const void* at) {
     return byte < begin + bytes;
 }
 
-extern const Order order{
+extern const StreamApi streams{
     .open = [] { return Stream{new QueuePointer(new_queue())}; },
     .close =
         [](Stream s) {
@@ -221,8 +221,8 @@ extern const Order order{
             finish(s);
         },
     .native = [](Stream) -> void* { return nullptr; },
-    .event = [] { return Event{new MarkPointer(std::make_shared<MarkState>())}; },
-    .drop = [](Event e) { delete static_cast<MarkPointer*>(e.handle); },
+    .event = [] { return Event{new EventPointer(std::make_shared<EventState>())}; },
+    .drop = [](Event e) { delete static_cast<EventPointer*>(e.handle); },
     .record = record,
     .follow = follow,
     .wait = wait,

@@ -1,6 +1,6 @@
-// Streams of the emulated device, marks in them and graphs. What a stream is given is done at once or, by
-// Settings::deferred, as late as a GPU may do it: in order for each stream, when the host or another stream waits for it.
-// A missing wait, or a host buffer that is used again too early, then shows in what comes out.
+// Streams, events and graphs of the emulated device. A stream executes its calls at once or, with Settings::deferred,
+// as late as a GPU may: in order per stream, when the host or another stream waits for them. A missing wait, or a host
+// buffer that is reused too early, then shows in the results.
 #pragma once
 
 #include <atomic>
@@ -11,39 +11,39 @@
 
 namespace fp::emulated {
 
-// Whether a stream would do now what it is given: nothing is deferred, and this thread notes no graph.
-bool runs_at_once();
-void put_off(Stream, std::function<void()>);
+// Whether a stream executes a call at once: nothing is deferred, and this thread captures no graph.
+bool is_immediate();
+void defer(Stream, std::function<void()>);
 
-// Done now, put off, or noted.
+// Executes the call, queues it, or adds it to the capture.
 template <class Call>
 void give(Stream stream, Call call) {
-    if (runs_at_once())
+    if (is_immediate())
         call();
     else
-        put_off(stream, std::move(call));
+        defer(stream, std::move(call));
 }
 
-// Until a stream, or all of them, have done what they were given. Throws what a kernel among it did wrong; the rest is
-// then dropped, as after a fault of a GPU.
+// Executes all queued calls of a stream, or of all streams. Throws the Error of a kernel that fails; the remaining
+// calls are then dropped, as after a fault of a GPU.
 void finish(Stream);
 void finish_all();
-// The same where nothing may be thrown: the next finish() throws it. CUDA waits so for the whole device before it
-// releases memory.
+// finish_all() where nothing may be thrown: the next finish() throws the Error. CUDA too waits for the whole device
+// before it releases memory.
 void finish_quietly();
 
-// As CUDA does (cudaErrorStreamCaptureUnsupported): throws while this thread notes a graph.
-void refuse_while_noting(const char* what);
-// The same where nothing may be thrown: the graph's end throws, and `block` is released then.
-void release_while_noting(void* block);
-bool noting();
+// Throws during a capture of this thread, as CUDA does (cudaErrorStreamCaptureUnsupported).
+void refuse_while_capturing(const char* what);
+// The same where nothing may be thrown: the end of the capture releases `block` and throws.
+void release_while_capturing(void* block);
+bool capturing();
 
-// Memory of the host from which copies run beside other work; from other memory they take what is there at the call.
+// Pinned host memory: copies from it read it when they execute. Copies from other memory read it when they are queued.
 void* alloc_pinned(size_t bytes);
 void release_pinned(void* block);
 bool is_pinned(const void* at);
 
-extern const Order order;
+extern const StreamApi streams;
 extern const Graph graph;
 
 }  // namespace fp::emulated

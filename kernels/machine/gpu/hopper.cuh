@@ -1,5 +1,5 @@
-// What sm_90a adds to machine.cuh: barriers that count bytes, the tensor memory unit, and matrix products of
-// a warpgroup (four warps) that read shared memory by themselves. Twin: kernels/machine/emulated/hopper.cuh.
+// What sm_90a adds to machine.cuh: mbarriers, the tensor memory accelerator (TMA), and matrix products of a warpgroup
+// (four warps) whose operands are in shared memory (wgmma). Twin: kernels/machine/emulated/hopper.cuh.
 #pragma once
 
 #include <cuda.h>
@@ -11,7 +11,8 @@ namespace fp::cuda {
 
 constexpr int kWarpgroup = 128;
 
-// One lane of a whole warp, the same each time. ptxas knows that it is one, as it does not of a thread's number.
+// True in one lane of a complete warp, always the same one. Unlike with a comparison of thread numbers, ptxas knows
+// that it is a single lane.
 __device__ inline bool elect_one() {
     int one;
     asm volatile(
@@ -42,7 +43,7 @@ __device__ void take_registers() {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-// ---- barriers in shared memory. A phase ends when all arrivals have come and all expected bytes are there.
+// ---- mbarriers: barriers in shared memory. A phase completes when all arrivals and all expected bytes have come.
 
 struct alignas(8) Mbarrier {
     uint64_t word;
@@ -51,25 +52,25 @@ struct alignas(8) Mbarrier {
 __device__ inline void mbarrier_init(Mbarrier* b, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(arrivals) : "memory");
 }
-// What was initialised is seen by the tensor memory unit too.
+// Makes initialised mbarriers visible to TMA.
 __device__ inline void mbarrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 __device__ inline void mbarrier_arrive(Mbarrier* b) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
 }
-// Arrives, and has the phase wait for so many bytes more.
+// Arrives, and makes the phase wait for `bytes` more bytes.
 __device__ inline void mbarrier_arrive_expect(Mbarrier* b, int bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes)
                  : "memory");
 }
-// A wait of mbarrier_wait that lasts longer ends the kernel: a barrier that never completes becomes cudaErrorLaunchFailure
+// The longest wait of mbarrier_wait, after which it traps: a phase that never completes becomes cudaErrorLaunchFailure
 // instead of a GPU that hangs. In units of 2^32 cycles of the multiprocessor's clock, 2.2 s at 1.98 GHz: a wait of one
 // unit never ends the kernel, one of two always does. Kernels run for milliseconds, under compute-sanitizer for a
 // tenth of a second. A debugger that stops the kernel for longer ends it too.
 constexpr int kLongestWait = 2;
 
-// Until the phase of this parity (0 for the first, 1 for the second, ..) is over. Only a wait whose first try fails,
-// which has suspended the thread for some time, reads the clock. The file and line of the trap are in a core dump of the
-// GPU (CUDA_ENABLE_COREDUMP_ON_EXCEPTION=1, cuda-gdb).
+// Waits until the phase of this parity (0 for the first, 1 for the second, ..) is complete. The clock is read only if
+// the first try, which suspends the thread for some time, fails. The file and line of the trap are in a core dump of
+// the GPU (CUDA_ENABLE_COREDUMP_ON_EXCEPTION=1, cuda-gdb).
 __device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
     asm volatile(
         "{\n.reg .pred over;\n.reg .u32 began, now;\n"
@@ -89,7 +90,7 @@ __device__ inline void mbarrier_wait(Mbarrier* b, int parity) {
         : "memory");
 }
 
-// Returns whether that phase is over, without waiting. No kernel uses it, only tests/kernels/probe.
+// Returns whether that phase is complete, without waiting. Only tests/kernels/probe uses it.
 __device__ inline bool mbarrier_test(Mbarrier* b, int parity) {
     int over;
     asm volatile(
@@ -102,17 +103,16 @@ __device__ inline bool mbarrier_test(Mbarrier* b, int parity) {
     return over != 0;
 }
 
-// ---- the tensor memory unit
+// ---- the tensor memory accelerator
 
 using TensorMap = CUtensorMap;
 
-// Starts to bring a map of the kernel's parameters, so that the first copy need not wait for it.
+// Prefetches a tensor map from the kernel's parameters, so that the first copy need not wait for it.
 __device__ inline void prefetch_map(const TensorMap& map) {
     asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }
 
-// The driver's functions, found when they are first wanted: a program that is linked to the driver would not
-// start without one.
+// A function of the driver, looked up at run time: a program that links to the driver does not start without one.
 inline void* driver_function(const char* name) {
     void* found = nullptr;
     cudaDriverEntryPointQueryResult result{};
@@ -151,7 +151,7 @@ inline TensorMap encode(const TensorMapSpec& s) {
     return map;
 }
 
-// The box from element (i0, i1, i2) on; its bytes arrive at `b`.
+// Copies the box from element (i0, i1, i2) on. Its bytes count towards the phase of `b`.
 __device__ inline void tensor_load_3d(void* to, const TensorMap& map, int i0, int i1, int i2, Mbarrier* b) {
     asm volatile(
         "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
@@ -159,7 +159,8 @@ __device__ inline void tensor_load_3d(void* to, const TensorMap& map, int i0, in
         "l"(&map), "r"(i0), "r"(i1), "r"(i2), "r"(shared_address(b))
         : "memory");
 }
-// Pixels from place (w, h) of sample n on, 64 channels from c on, each read (offset_w, offset_h) further.
+// Copies 64 channels from c on of the pixels from position (w, h) of sample n on, each read at an offset of
+// (offset_w, offset_h).
 __device__ inline void tensor_load_im2col(
     void* to, const TensorMap& map, int c, int w, int h, int n, int offset_w, int offset_h, Mbarrier* b) {
     asm volatile(
@@ -168,20 +169,20 @@ __device__ inline void tensor_load_im2col(
         "l"(&map), "r"(c), "r"(w), "r"(h), "r"(n), "r"(shared_address(b)), "h"(short(offset_w)), "h"(short(offset_h))
         : "memory");
 }
-// What this thread wrote to shared memory is seen by the tensor memory unit and by wgmma.
+// Makes this thread's stores to shared memory visible to TMA and wgmma.
 __device__ inline void async_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- products of a warpgroup
 
-// Rows of 64 bf16 along the sum, as the tensor memory unit lays them; 1024-byte groups of eight rows. `at`
-// may lie up to 96 bytes into the first row: 16 of the sum are 32 bytes.
+// A K-major operand: rows of 64 bf16 along the sum, swizzled as TMA writes them, in 1024-byte groups of eight rows.
+// `at` may be up to 96 bytes into the first row: 16 numbers of the sum are 32 bytes.
 __device__ inline uint64_t row_descriptor(const void* at) {
     constexpr uint64_t kGroup = 1024 >> 4, kSwizzle128 = 1;
     return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(1) << 16 | kGroup << 32 | kSwizzle128 << 62;
 }
 
-// The transpose of such rows: each row of 128 bytes is one step of the sum and holds 64 lines (M or N), eight
-// rows to a group of 1024 bytes; the next 64 lines begin `next` bytes on. `at` is a multiple of 128. (PTX ISA, wgmma,
+// An MN-major operand: each row of 128 bytes is one index of the sum and holds 64 lines (of M or N), eight rows to a
+// group of 1024 bytes; the next 64 lines begin `next` bytes further on. `at` is a multiple of 128. (PTX ISA, wgmma,
 // "strides" and "canonical layouts": major-ness MN, 128-byte swizzle, leading and stride byte offset. An H200 gave the
 // emulated machine's bits: tests/kernels/recordings, wgmma_n*_across_the_sum.)
 __device__ inline uint64_t column_descriptor(const void* at, int next) {
@@ -189,18 +190,19 @@ __device__ inline uint64_t column_descriptor(const void* at, int next) {
     return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next >> 4) << 16 | kGroup << 32 | kSwizzle128 << 62;
 }
 
-// Rows of 16 bytes, not swizzled: eight rows of 8 numbers of the sum are a matrix of 128 bytes in one piece; the next 8
-// numbers begin `next_sum` bytes on, the next eight rows `next_rows`. (PTX ISA, wgmma, "canonical layouts": K-major, no
-// swizzle; CUTLASS's INTERLEAVE, ((8,n),2):((1,SBO),LBO).) `at` is a multiple of 16.
+// A K-major operand of rows of 16 bytes, not swizzled: eight rows of 8 numbers of the sum are a core matrix of 128
+// contiguous bytes; the next 8 numbers of the sum begin `next_sum` bytes further on, the next eight rows `next_rows`.
+// (PTX ISA, wgmma, "canonical layouts": K-major, no swizzle; CUTLASS's INTERLEAVE, ((8,n),2):((1,SBO),LBO).) `at` is a
+// multiple of 16.
 __device__ inline uint64_t matrix_descriptor(const void* at, int next_sum, int next_rows) {
     return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(next_sum >> 4) << 16 | uint64_t(next_rows >> 4) << 32;
 }
 
-// Before the first product, and after registers of sums were written otherwise.
+// Required before the first product, and after other code has written accumulator registers.
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ inline void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
-// Sums that a wait has settled: the compiler moves nothing that reads or writes them to before this.
+// Marks accumulators as complete after a wait: the compiler does not move reads or writes of them to before this.
 template <int kCount>
 __device__ void wgmma_settled(float (&d)[kCount]) {
 #pragma unroll
@@ -212,15 +214,16 @@ __device__ void wgmma_settled(float (&d)[kArrays][kCount]) {
     for (int i = 0; i < kArrays; ++i) wgmma_settled(d[i]);
 }
 
-// Until at most so many committed groups are unfinished. `settled` are the sums that are complete then; those of groups
-// in flight may not be read or written. Without them nothing tells the compiler that the wait changes any sums.
+// Waits until at most kGroupsInFlight committed groups are incomplete. `settled`: the accumulators that are complete
+// then; without them the compiler does not know that the wait changes any. Those of groups in flight may not be
+// accessed.
 template <int kGroupsInFlight, class... Sums>
 __device__ void wgmma_wait(Sums&... settled) {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsInFlight) : "memory");
     (wgmma_settled(settled), ...);
 }
 
-// How an operand lies: as row_descriptor says, or as column_descriptor.
+// The layout of an operand: that of row_descriptor (K-major) or of column_descriptor (MN-major).
 enum class Operand { rows, columns };
 
 // d (64 x kN) = or += A (64 x 16) B^T (kN x 16). Lane l of warp w of the group holds rows 16 w + l/4 and + 8:
@@ -228,7 +231,7 @@ enum class Operand { rows, columns };
 template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
 __device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate);
 
-// Four 8x8 matrices of 16-bit elements to shared memory: ldmatrix_x4 the other way round.
+// Stores four 8x8 matrices of 16-bit elements to shared memory: the inverse of ldmatrix_x4.
 __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared_address(row)), "r"(r[0]),
                  "r"(r[1]), "r"(r[2]), "r"(r[3])

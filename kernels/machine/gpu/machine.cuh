@@ -1,5 +1,5 @@
-// The machine a kernel is written for, here the GPU. kernels/machine/emulated/ has the same names; the
-// build picks one by its include path. All inline PTX is in this folder; hopper.cuh has what only sm_90a can.
+// The machine that kernels are written for, here the GPU. kernels/machine/emulated/ has the same names; the include
+// path of the build selects one of the two. All inline PTX is in this folder; hopper.cuh has what only sm_90a supports.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,7 +13,7 @@
 
 #define UNROLL _Pragma("unroll")
 
-// T name[..][..] in the block's shared memory; and the part of it whose size the launch gives.
+// SHARED declares T name[..][..] in the block's shared memory, DYN_SHARED the part whose size the launch gives.
 #define SHARED(T, name, ...) __shared__ __align__(16) T name __VA_ARGS__
 #define DYN_SHARED(T, name)                                           \
     extern __shared__ __align__(1024) unsigned char dynamic_shared[]; \
@@ -28,7 +28,7 @@ using Place = std::source_location;
 
 inline void check(cudaError_t status, const Place& at = Place::current()) {
     if (status == cudaSuccess) return;
-    cudaGetLastError();  // else the next launch is blamed for it
+    cudaGetLastError();  // clears it: the next launch would report it
     // hopper.cuh: mbarrier_wait
     const char* perhaps =
         status == cudaErrorLaunchFailure ? " (a kernel that trapped: a barrier in it was never completed)" : "";
@@ -48,7 +48,7 @@ struct Grid {
     Place at = Place::current();
 };
 
-// Starts `kernel`, and fails by its name if it cannot be started.
+// Starts `kernel`. An Error names the kernel that cannot be started.
 template <class... Params, class... Args>
 void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... args) {
     cudaError_t status = cudaSuccess;
@@ -68,13 +68,13 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... 
     fail_with(Exit::device, name, " (", grid.at.file_name(), ":", grid.at.line(), "): ", cudaGetErrorString(status));
 }
 
-// Places in the grid.
+// The position in the grid.
 
 __device__ inline int thread_index() { return int(threadIdx.x); }
 __device__ inline int lane_index() { return int(threadIdx.x) % kWarp; }
 __device__ inline int warp_index() { return int(threadIdx.x) / kWarp; }
 
-// Barriers: of the block, of `threads` of it under a number 1..15, of a warp's lanes.
+// Barriers: of the block, of `threads` threads of it (with a number, 1..15), of the lanes of a warp.
 
 __device__ inline void block_sync() { __syncthreads(); }
 __device__ inline void named_sync(int id, int threads) {
@@ -82,7 +82,7 @@ __device__ inline void named_sync(int id, int threads) {
 }
 __device__ inline void warp_sync(unsigned mask = kAllLanes) { __syncwarp(mask); }
 
-// What another lane holds; the lane's own value where that lane does not exist.
+// The value of another lane; the lane's own value where that lane does not exist.
 
 template <class T>
 __device__ T shuffle(T v, int from, unsigned mask = kAllLanes) {
@@ -98,7 +98,7 @@ __device__ T shuffle_down(T v, int lanes, unsigned mask = kAllLanes) {
 }
 __device__ inline unsigned ballot(bool p, unsigned mask = kAllLanes) { return __ballot_sync(mask, p); }
 
-// Global memory, one aligned access each.
+// Global memory. Each is one aligned access.
 
 template <class T>
 __device__ T ldg(const T* p) {
@@ -146,7 +146,7 @@ __device__ inline uint32_t to_tf32(float v) {
 // The float32 of these bits, and its bits.
 __device__ inline float float_of_bits(uint32_t bits) { return __uint_as_float(bits); }
 __device__ inline uint32_t bits_of_float(float v) { return __float_as_uint(v); }
-// The same number; one zero and one NaN for all of them, both without a sign.
+// Returns v, with -0 as +0 and every NaN as the same positive NaN.
 __device__ inline float canonical(float v) { return __fadd_rn(v, 0.0f); }
 // Two floats as a pair of bf16, `low` in the lower half.
 __device__ inline uint32_t pack_bf16(float low, float high) {
@@ -155,7 +155,7 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
     return r;
 }
 
-// Half precision, rounded to nearest even; and exactly back.
+// To half precision, rounded to nearest even, and back (exact).
 __device__ inline f16 to_f16(float v) {
     f16 r;
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(r.bits) : "f"(v));
@@ -167,7 +167,7 @@ __device__ inline float from_f16(f16 v) {
     return r;
 }
 
-// The tensor core. Fragments lie over the lanes as PTX says ("Matrix Fragments for mma.m16n8k16").
+// The tensor core. Fragments are distributed over the lanes as PTX specifies ("Matrix Fragments for mma.m16n8k16").
 
 // Four 8x8 matrices of 16-bit elements. Lane 8m + i gives the address of row i of matrix m (16 bytes);
 // lane l takes elements 2(l%4), 2(l%4)+1 of row l/4 of each (of column l/4 when transposed).
@@ -191,7 +191,7 @@ __device__ inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uin
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
-// The same of half precision.
+// The same in half precision.
 __device__ inline void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
@@ -199,7 +199,7 @@ __device__ inline void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
-// And with A (16x8) and B (8x8) of TF32: the tensor core drops the lower 13 bits of its operands.
+// The same for A (16x8) and B (8x8) in TF32: the tensor core ignores the lower 13 bits of its operands.
 __device__ inline void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "

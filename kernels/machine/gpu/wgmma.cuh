@@ -1,8 +1,8 @@
-// The warpgroup's product for every width that there is, of which each has its own instruction with a register list of
-// its own length. Only hopper.cuh includes this.
+// wgmma for every width: each width has its own instruction, with a list of that many registers. Only hopper.cuh
+// includes this.
 #pragma once
 
-// What is written: kN / 2 registers, counted in fours.
+// The output operands: kN / 2 registers, in groups of four.
 #define FP_Q(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define FP_Q1 FP_Q(0)
 #define FP_Q2 FP_Q1, FP_Q(4)
@@ -37,7 +37,7 @@
 #define FP_Q31 FP_Q30, FP_Q(120)
 #define FP_Q32 FP_Q31, FP_Q(124)
 
-// Their names in the instruction.
+// Their names in the instruction text.
 #define FP_S1 "%0,%1,%2,%3"
 #define FP_S2 FP_S1 ",%4,%5,%6,%7"
 #define FP_S3 FP_S2 ",%8,%9,%10,%11"

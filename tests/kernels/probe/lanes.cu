@@ -1,4 +1,4 @@
-// What lanes of a warp exchange: shuffles and votes, whole and under part of a mask.
+// Exchanges between the lanes of a warp: shuffles and votes, with the full mask and with part of it.
 #include "tests/kernels/probe/probe.cuh"
 
 namespace fp::FP_MACHINE {
@@ -14,7 +14,7 @@ __global__ void lanes_kernel(const uint32_t* in, uint32_t* out) {
     game[1] = shuffle(v, (l * 7 + 3) % 32);
     game[2] = shuffle_xor(v, 1);
     game[3] = shuffle_xor(v, 21);
-    game[4] = shuffle_down(v, 1);  // the last lane keeps its own
+    game[4] = shuffle_down(v, 1);  // the last lane gets its own value
     game[5] = shuffle_down(v, 19);
     game[6] = ballot(v & 1);
     game[7] = ballot(int(v) < 0);

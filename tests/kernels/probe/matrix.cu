@@ -5,7 +5,7 @@
 namespace fp::FP_MACHINE {
 namespace {
 
-constexpr int kTiles = 8;  // one a warp
+constexpr int kTiles = 8;  // one per warp
 
 enum class Operands { bf16, f16, tf32 };
 

@@ -15,21 +15,21 @@ __global__ void phases_kernel(const __grid_constant__ TensorMap map, uint32_t* o
     const auto note = [&] { out[step++] = uint32_t(mbarrier_test(b, 0)) | uint32_t(mbarrier_test(b, 1)) << 1; };
     mbarrier_init(b, 3);
     mbarrier_init_fence();
-    note();  // parity 1 counts as over before anything was
+    note();  // before the first phase parity 1 counts as complete
     mbarrier_arrive(b);
     note();
     mbarrier_arrive(b);
     note();
     mbarrier_arrive(b);
-    note();  // the first phase is over
+    note();  // the first phase is complete
     mbarrier_arrive_expect(b, kBytes);
     mbarrier_arrive(b);
     note();
     mbarrier_arrive(b);
-    note();  // all have come, the bytes have not
+    note();  // all arrivals have come, the bytes have not
     tensor_load_3d(bytes, map, 0, 0, 0, b);
     out[step++] = phase_ends(b, 1);
-    note();  // the second phase is over; the third has parity 0
+    note();  // the second phase is complete; the third has parity 0
     mbarrier_arrive_expect(b, kBytes);
     tensor_load_3d(bytes, map, 0, 0, 0, b);
     mbarrier_arrive(b);

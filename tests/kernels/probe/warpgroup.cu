@@ -1,4 +1,5 @@
-// Products of a warpgroup: every kind of width, and rows that begin and follow each other otherwise than a whole tile's.
+// Products of a warpgroup: every kind of width, and rows that begin and follow each other otherwise than a whole
+// tile's.
 #include "tests/kernels/probe/hopper_probe.cuh"
 
 namespace fp::FP_MACHINE {

@@ -1,13 +1,13 @@
-// The order of work: streams, events, captured sequences, and names for a profiler.
+// Streams and events, captured sequences, and names for a profiler.
 #pragma once
 
 #include "kernels/types.h"
 
 namespace fp {
 
-// Order between streams, and between streams and the host. In a backend whose calls are complete when they return, every
-// stream is the null stream (kernels/host_order.h).
-struct Order {
+// Streams and events: order between streams, and between streams and the host. In a backend whose calls are complete
+// when they return, every stream is the null stream (kernels/host_streams.h).
+struct StreamApi {
     Stream (*open)();
     void (*close)(Stream);
     void* (*native)(Stream);  // the handle that the vendor's libraries take

@@ -1,4 +1,4 @@
-// Order where calls return with their work done: nothing to order, and a clock.
+// Streams and events of backends whose calls are complete when they return: all streams are one, an event is a time.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@ namespace fp {
 
 using HostMark = std::chrono::steady_clock::time_point;
 
-inline constexpr Order host_order{
+inline constexpr StreamApi host_streams{
     .open = [] { return Stream{}; },
     .close = [](Stream) {},
     .native = [](Stream) -> void* { return nullptr; },
