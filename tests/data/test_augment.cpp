@@ -60,9 +60,8 @@ void run(const std::string& op, const std::vector<double>& p, int side, Image& i
                                                                         {"bilinear", Interpolation::bilinear},
                                                                         {"bicubic", Interpolation::bicubic}};
     if (const auto found = interpolations.find(op); found != interpolations.end()) {
-        const Image in = image;
         const Affine from = turn_scale_shear(p[0], p[1], p[2], side);
-        return warp(from, found->second, side, in.data(), image.data());
+        return warp(from, found->second, side, image.data());
     }
     apply(pixel_ops.at(op), p.empty() ? 0 : p[0], side, image.data());
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "engine/data/augment/affine.h"
 #include "engine/data/augment/colour.h"
@@ -35,21 +36,15 @@ private:
     uint64_t key_, next_ = 0;
 };
 
-// A copy of the image for operations that cannot work in place.
-const uint8_t* copy_of(const uint8_t* rgb, int side) {
-    static thread_local std::vector<uint8_t> copy;
-    copy.assign(rgb, rgb + size_t(3) * side * side);
-    return copy.data();
-}
-
 // out[y][x] = in[y + down][x + right], 0 where there is none.
 void shift_image(int right, int down, int side, uint8_t* rgb) {
-    const uint8_t* in = copy_of(rgb, side);
     const size_t row = size_t(3) * side;
+    static thread_local std::vector<uint8_t> in;
+    in.assign(rgb, rgb + row * side);
     std::fill_n(rgb, row * side, uint8_t(0));
     const int first = std::max(0, -right), count = side - std::abs(right);
     for (int y = std::max(0, -down); y < std::min(side, side - down); ++y)
-        std::memcpy(rgb + y * row + 3 * first, in + (y + down) * row + 3 * (first + right), size_t(3) * count);
+        std::memcpy(rgb + y * row + 3 * first, &in[(y + down) * row + 3 * (first + right)], size_t(3) * count);
 }
 
 void flip_across(int side, uint8_t* rgb) {
@@ -71,7 +66,7 @@ void affine(const AugmentOptions& options, Draws& draws, int side, uint8_t* rgb)
     const double shear = draws.within(-options.shear_degrees, options.shear_degrees);
     constexpr Interpolation kinds[] = {Interpolation::nearest, Interpolation::bicubic, Interpolation::bilinear};
     const Affine from = turn_scale_shear(turn, scale, shear, side);
-    warp(from, kinds[draws.below(3)], side, copy_of(rgb, side), rgb);
+    warp(from, kinds[draws.below(3)], side, rgb);
 }
 
 void colour(const AugmentOptions& options, Draws& draws, int side, uint8_t* rgb) {

@@ -1,7 +1,6 @@
 #include "engine/data/augment/crop.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "kernels/random.h"
 
@@ -27,13 +26,6 @@ Window random_rectangle(Size in, const View& view) {
     return centre_window(in, width, height);
 }
 
-void cut(PixelView in, const Window& part, Pixels& out) {
-    out.width = part.width;
-    out.height = part.height;
-    out.rgb.resize(size_t(3) * part.width * part.height);
-    resize(in, {in.width, in.height}, part, out.rgb.data());
-}
-
 }  // namespace
 
 void crop(PixelView image, const View& view, int side, uint8_t* rgb) {
@@ -47,11 +39,8 @@ void crop(PixelView image, const View& view, int side, uint8_t* rgb) {
             const int top = int(uniform_below(full.height - side + 1, view.key, 1));
             return resize(image, full, {left, top, side, side}, rgb);
         }
-        case Crop::resized: {
-            static thread_local Pixels rectangle;
-            cut(image, random_rectangle(in, view), rectangle);
-            return resize(rectangle, {side, side}, {0, 0, side, side}, rgb);
-        }
+        case Crop::resized:
+            return resize(resize(image, in, random_rectangle(in, view)), {side, side}, {0, 0, side, side}, rgb);
     }
 }
 

@@ -29,9 +29,7 @@ Window centre_window(Size in, int width, int height);
 // `part` of what `in` resized to `full` would be: part.height x part.width x 3 bytes to `rgb`. The rest of
 // the resized image is never made, so its size is no matter of memory.
 void resize(PixelView in, Size full, const Window& part, uint8_t* rgb);
-
-// All of it.
-Pixels resize(PixelView in, Size out);
+Pixels resize(PixelView in, Size full, const Window& part);
 
 // The evaluation transform: short side to `side`, then the middle `side` x `side` x 3 bytes to `rgb`.
 void fit_centre(PixelView in, int side, uint8_t* rgb);

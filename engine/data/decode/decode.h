@@ -22,6 +22,7 @@ struct Pixels {
     int width = 0, height = 0;
     std::vector<uint8_t> rgb = {};  // height x width x 3
 };
+inline Pixels black(int width, int height) { return {width, height, std::vector<uint8_t>(size_t(3) * width * height)}; }
 
 // Pixels that somebody else keeps.
 struct PixelView {

@@ -1,4 +1,4 @@
-#include "engine/data/augment/parse.h"
+#include "engine/data/augment/augment.h"
 
 #include <cstdlib>
 
