@@ -38,27 +38,29 @@ private:
     std::atomic<int64_t> kept_ = 0, bytes_ = 0;
 };
 
+// What a cache file holds: `count` images with a short side of `side`, made as the key (32 hex digits) says.
+struct CacheId {
+    std::string key;
+    int side;
+    int64_t count;
+};
+
 // A file of images:
 //
 //   "fpimages"  u32 version  u32 side  u64 count  32 characters of key         little-endian
 //   the pixels, image after image
 //   count times  u64 offset  u32 width  u32 height                              0 x 0: the image is bad
-//   32 characters, XXH3-128 of the count records
+//   32 characters, XXH3-128 of all that
 class CacheFile {
 public:
-    // nullopt if the file is not there, is of another key, or is damaged; the last two only if somebody
-    // renamed or harmed it, since the file is written whole or not at all.
-    static std::optional<CacheFile> open(const std::filesystem::path& path,
-                                         const std::string& key,
-                                         int side,
-                                         int64_t count);
+    // nullopt if the file is not there, is another one or of another version, or is damaged, in its pixels too. Reads
+    // all of it.
+    static std::optional<CacheFile> open(const std::filesystem::path&, const CacheId&);
 
-    // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads; one that throws an
+    // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads (0: all); one that throws an
     // Error with Exit::data is noted as bad. `progress` may be empty.
-    static void write(const std::filesystem::path& path,
-                      const std::string& key,
-                      int side,
-                      int64_t count,
+    static void write(const std::filesystem::path&,
+                      const CacheId&,
                       const std::function<Pixels(int64_t sample)>& make,
                       int workers,
                       const std::function<void(int64_t done)>& progress);

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 #include "engine/data/augment/augment.h"
 #include "engine/fairness/weighted_attributes.h"
 

@@ -61,8 +61,7 @@ void saturation(float factor, std::span<uint8_t> rgb) {
     }
 }
 
-// The neighbourhood is the 3 x 3 mean in which the pixel itself counts five times; border pixels keep
-// their own value.
+// The neighbourhood is the 3 x 3 mean in which the pixel itself counts five times; border pixels keep their own value.
 void sharpness(float factor, int width, std::span<uint8_t> rgb) {
     const int row = 3 * width, height = int(rgb.size()) / row;
     static thread_local std::vector<uint8_t> in;

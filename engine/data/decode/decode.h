@@ -47,4 +47,8 @@ std::vector<uint8_t> read_image_file(const std::filesystem::path& path, const De
 
 Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 
+// Writing: the bytes of a PNG file, and the file.
+std::string encode_png(PixelView);
+void write_png(const std::filesystem::path& path, PixelView);
+
 }  // namespace fp

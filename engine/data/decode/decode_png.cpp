@@ -34,8 +34,7 @@ int64_t little_endian(std::span<const uint8_t> bytes, size_t at) {
                    bytes[at]);
 }
 
-// Room for a decoder's buffers of `width x height` pixels of at most 8 bytes, doubled once, and for
-// twice the file.
+// Room for a decoder's buffers of `width x height` pixels of at most 8 bytes, doubled once, and for twice the file.
 int64_t working_bytes(int64_t width, int64_t height, size_t file_bytes) {
     return 16 * width * height + 4 * height + 2 * int64_t(file_bytes) + 65536;
 }
