@@ -145,7 +145,7 @@ int count_data(const DataRequest& request, const Options& options) {
 
 int split_data(const DataRequest& request, const Options& options) {
     Dataset data = open(request);
-    std::vector<std::pair<int64_t, int64_t>> together;
+    SampleSets together;
     if (request.duplicates) {
         const FileScan scan =
             scan_files(data, {.decode_images = false,
@@ -154,7 +154,7 @@ int split_data(const DataRequest& request, const Options& options) {
         FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad.empty() ? "" : scan.bad[0].reason,
                    scan.bad.size() > 1 ? text(" and ", scan.bad.size() - 1, " more") : "",
                    " (--no-duplicates splits without reading the files)");
-        together = same_side(scan);
+        together = scan.duplicates;
     }
     draw_split(data, request.dataset.split_seed, together);
     if (request.out.empty())
@@ -163,7 +163,7 @@ int split_data(const DataRequest& request, const Options& options) {
         write_csv(std::filesystem::path(request.out), split_table(data));
     if (!options.quiet())
         std::cerr << fmt::format(
-            "{}: {} train, {} val, {} test; {} pairs of equal files kept together; "
+            "{}: {} train, {} val, {} test; {} sets of equal files kept together; "
             "read it with csv:{},images={}\n",
             options.tool(), members(data, Split::train).size(), members(data, Split::val).size(),
             members(data, Split::test).size(), together.size(), request.out.empty() ? "FILE" : request.out, data.root);

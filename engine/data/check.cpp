@@ -51,13 +51,6 @@ FileScan scan_files(const Dataset& data, const ScanOptions& options) {
     return scan;
 }
 
-std::vector<std::pair<int64_t, int64_t>> same_side(const FileScan& scan) {
-    std::vector<std::pair<int64_t, int64_t>> pairs;
-    for (const auto& set : scan.duplicates)
-        for (size_t i = 1; i < set.size(); ++i) pairs.emplace_back(set[0], set[i]);
-    return pairs;
-}
-
 PixelStats measure_pixels(const Dataset& data, Split split, const ScanOptions& options) {
     const std::vector<int64_t> samples = members(data, split);
     PixelStats stats;

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -18,8 +17,6 @@ struct BadImage {
     bool missing;        // there is no such file; else it cannot be read or decoded
     std::string reason;  // with the path
 };
-
-using SampleSets = std::vector<std::vector<int64_t>>;
 
 struct FileScan {
     std::vector<BadImage> bad = {};  // by sample
@@ -38,9 +35,6 @@ struct ScanOptions {
 // Reads every file of the data set; the result does not depend on the number of threads. A generated data set
 // has no files and nothing wrong.
 FileScan scan_files(const Dataset&, const ScanOptions& = {});
-
-// The pairs (first, other) of every set of duplicates, as draw_split takes them.
-std::vector<std::pair<int64_t, int64_t>> same_side(const FileScan&);
 
 struct PixelStats {
     int64_t images = 0;  // that could be read

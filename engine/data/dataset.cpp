@@ -37,7 +37,6 @@ class Rows {
 public:
     Rows(Listing& listing, const DatasetOptions& options, Dataset& data)
         : listing_(listing), allow_absolute_(options.allow_absolute), data_(data) {
-        for (size_t c = 0; c < data.classes.size(); ++c) label_of_[data.classes[c]] = int(c);
         for (size_t c = 0; c < table_.header.size(); ++c)
             if (c != listing.image && c != listing.label && c != listing.split) {
                 attributes_.push_back(c);
@@ -84,10 +83,10 @@ private:
     int label(const std::vector<std::string>& row) const {
         const std::string word = trimmed(row[listing_.label]);
         FP_REQUIRE(!word.empty(), Exit::data, where(), "no label");
-        const auto found = label_of_.find(word);
-        FP_REQUIRE(found != label_of_.end(), Exit::data, where(), "label '", word, "' is none of the ",
+        const auto found = std::find(data_.classes.begin(), data_.classes.end(), word);
+        FP_REQUIRE(found != data_.classes.end(), Exit::data, where(), "label '", word, "' is none of the ",
                    data_.classes.size(), " classes ", list(data_.classes));
-        return found->second;
+        return int(found - data_.classes.begin());
     }
 
     bool has_split(const std::vector<std::string>& row, Split& split) {
@@ -114,7 +113,6 @@ private:
     Table& table_ = listing_.table;
     const bool allow_absolute_;
     Dataset& data_;
-    std::map<std::string, int> label_of_;
     std::vector<size_t> attributes_, units_;              // columns of the table
     std::vector<std::pair<std::string, size_t>> needed_;  // the same: rows that are unknown there are left out
     int64_t line_ = 0;                                    // of the row at hand
@@ -147,7 +145,7 @@ void note_untrained_classes(Dataset& data) {
 }
 
 Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& options) {
-    Dataset data{.name = spec.text,
+    Dataset data{.name = printable(spec.text, 4096),
                  .table = listing.table.name,
                  .root = listing.root,
                  .classes = !options.classes.empty()  ? options.classes

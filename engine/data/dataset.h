@@ -29,7 +29,7 @@ struct Sample {
 };
 
 struct Dataset {
-    std::string name = {};   // the specification it was opened with
+    std::string name = {};   // the specification it was opened with, fit to be shown
     std::string table = {};  // the file that lists the samples
     std::string root = {};
     std::vector<std::string> classes = {};
@@ -39,6 +39,8 @@ struct Dataset {
     bool split_was_drawn = false;         // by us, from DatasetOptions::split_seed
     std::optional<SynthSpec> synth = {};  // set: sample i is render(*synth, i), there are no files
 };
+
+using SampleSets = std::vector<std::vector<int64_t>>;
 
 struct DatasetOptions {
     uint64_t split_seed = 0;

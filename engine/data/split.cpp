@@ -42,7 +42,7 @@ void for_each_tie(const Dataset& data, const Visit& visit) {
 // Deals the samples `who` to as many splits as there are shares.
 void deal(Dataset& data,
           const std::vector<int64_t>& who,
-          const std::vector<std::pair<int64_t, int64_t>>& same_side,
+          const SampleSets& same_side,
           const std::vector<double>& shares,
           uint64_t seed) {
     Together together(data.samples.size());
@@ -50,7 +50,8 @@ void deal(Dataset& data,
     for_each_tie(data, [&](size_t i, const TieName& name) {
         together.join(int64_t(i), first.emplace(name, int64_t(i)).first->second);
     });
-    for (const auto& [a, b] : same_side) together.join(a, b);
+    for (const auto& set : same_side)
+        for (const int64_t i : set) together.join(i, set[0]);
     std::vector<Tied> tied;
     for (const int64_t i : who)
         tied.push_back({data.samples[size_t(i)].label, together.root(i), data.samples[size_t(i)].unit});
@@ -105,7 +106,7 @@ std::vector<int> stratified_parts(const std::vector<Tied>& tied, const std::vect
     return part;
 }
 
-void draw_split(Dataset& data, uint64_t seed, const std::vector<std::pair<int64_t, int64_t>>& same_side) {
+void draw_split(Dataset& data, uint64_t seed, const SampleSets& same_side) {
     std::vector<int64_t> all(data.samples.size());
     std::iota(all.begin(), all.end(), 0);
     deal(data, all, same_side, {0.6, 0.2, 0.2}, seed);

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -17,9 +16,9 @@
 
 namespace fp {
 
-// 60/20/20 for the whole data set. `same_side`: pairs of samples that must not be parted either, such as files
-// with equal bytes.
-void draw_split(Dataset&, uint64_t seed, const std::vector<std::pair<int64_t, int64_t>>& same_side = {});
+// 60/20/20 for the whole data set. `same_side`: sets of samples that must not be parted either, such as files with equal
+// bytes.
+void draw_split(Dataset&, uint64_t seed, const SampleSets& same_side = {});
 
 // A fifth of train becomes val.
 void draw_validation(Dataset&, uint64_t seed);

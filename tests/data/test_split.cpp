@@ -76,10 +76,10 @@ TEST(DrawnSplit, KeepsLesionsAndPatientsWhole) {
 
 TEST(DrawnSplit, KeepsTiesThatAreAskedFor) {
     Dataset data = population(300, 5, 1);
-    std::vector<std::pair<int64_t, int64_t>> ties;
-    for (int64_t i = 0; i < 100; ++i) ties.emplace_back(i, 299 - i);
+    SampleSets ties;
+    for (int64_t i = 0; i < 100; ++i) ties.push_back({i, 299 - i});
     draw_split(data, 1, ties);
-    for (const auto& [a, b] : ties) EXPECT_EQ(data.samples[size_t(a)].split, data.samples[size_t(b)].split);
+    for (const auto& set : ties) EXPECT_EQ(data.samples[size_t(set[0])].split, data.samples[size_t(set[1])].split);
     EXPECT_TRUE(parted_units(data).empty());
 }
 

@@ -17,16 +17,7 @@ namespace fp {
 namespace {
 
 // The random numbers of one operation on one image; the value of an enumerator is never reused.
-enum Operation : uint64_t {
-    op_shift = 1,
-    op_flip_across,
-    op_flip_down,
-    op_affine,
-    op_colour,
-    op_auto_augment,
-    op_cutout,
-    op_erase,
-};
+enum Operation : uint64_t { op_shift = 1, op_across, op_down, op_affine, op_colour, op_auto, op_cutout, op_erase };
 
 class Draws {
 public:
@@ -128,14 +119,14 @@ void augment(const AugmentOptions& options, uint64_t key, int side, uint8_t* rgb
         const int right = draws.below(2 * most + 1) - most, down = draws.below(2 * most + 1) - most;
         if (right != 0 || down != 0) shift_image(right, down, side, rgb);
     }
-    if (Draws(key, op_flip_across).happens(options.flip_across)) flip_across(side, rgb);
-    if (Draws(key, op_flip_down).happens(options.flip_down)) flip_down(side, rgb);
+    if (Draws(key, op_across).happens(options.flip_across)) flip_across(side, rgb);
+    if (Draws(key, op_down).happens(options.flip_down)) flip_down(side, rgb);
     if (Draws draws(key, op_affine); draws.happens(options.affine)) affine(options, draws, side, rgb);
     if (options.brightness > 0 || options.saturation > 0) {
         Draws draws(key, op_colour);
         colour(options, draws, side, rgb);
     }
-    auto_augment(options.auto_augment, key_of(key, op_auto_augment), side, rgb);
+    auto_augment(options.auto_augment, key_of(key, op_auto), side, rgb);
     if (Draws draws(key, op_cutout); draws.happens(options.cutout)) cutout(options.cutout_side, draws, side, rgb);
     if (Draws draws(key, op_erase); draws.happens(options.erase)) erase(draws, side, rgb);
 }

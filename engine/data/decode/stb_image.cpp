@@ -51,6 +51,10 @@ Pixels decode_by_stb(std::span<const uint8_t> bytes, const std::string& name, in
     return {width, height, {rgb.get(), rgb.get() + size_t(width) * height * 3}};
 }
 
+uint32_t crc32(std::span<const uint8_t> bytes) {
+    return stbiw__crc32(const_cast<uint8_t*>(bytes.data()), int(bytes.size()));
+}
+
 std::string encode_png(PixelView image) {
     std::string bytes;
     const auto append = [](void* to, void* data, int size) {
