@@ -8,7 +8,6 @@
 
 #include "engine/data/check.h"
 #include "engine/data/counts.h"
-#include "engine/data/decode/png.h"
 #include "engine/data/images.h"
 #include "engine/data/parallel.h"
 #include "engine/data/split.h"

@@ -29,32 +29,26 @@ Header header_of(const CacheId& id) {
 
 }  // namespace
 
-MemoryCache::MemoryCache(int64_t samples, int64_t most_bytes) : images_(samples), most_bytes_(most_bytes) {}
-
-MemoryCache::~MemoryCache() {
-    for (const auto& image : images_) delete image.load();
-}
-
 std::optional<PixelView> MemoryCache::find(int64_t sample) const {
-    const Pixels* image = images_[sample].load(std::memory_order_acquire);
-    if (!image) return std::nullopt;
-    return *image;
+    const std::shared_lock lock(mutex_);
+    const auto found = images_.find(sample);
+    return found == images_.end() ? std::nullopt : std::optional<PixelView>(found->second);
 }
 
 void MemoryCache::keep(int64_t sample, Pixels image) {
     const auto bytes = int64_t(image.rgb.size());
-    if (bytes_.fetch_add(bytes) + bytes > most_bytes_) {
-        bytes_ -= bytes;
-        return;
-    }
-    auto mine = std::make_unique<Pixels>(std::move(image));
-    Pixels* nobody = nullptr;
-    if (images_[sample].compare_exchange_strong(nobody, mine.get())) {
-        mine.release();
-        ++kept_;
-    } else {
-        bytes_ -= bytes;  // another thread was first
-    }
+    const std::lock_guard lock(mutex_);
+    if (bytes_ + bytes <= most_bytes_ && images_.try_emplace(sample, std::move(image)).second) bytes_ += bytes;
+}
+
+int64_t MemoryCache::kept() const {
+    const std::shared_lock lock(mutex_);
+    return int64_t(images_.size());
+}
+
+int64_t MemoryCache::bytes() const {
+    const std::shared_lock lock(mutex_);
+    return bytes_;
 }
 
 std::optional<CacheFile> CacheFile::open(const std::filesystem::path& path, const CacheId& id) {

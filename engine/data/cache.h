@@ -2,12 +2,12 @@
 // or in one file that is made ahead and mapped.
 #pragma once
 
-#include <atomic>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/data/decode/decode.h"
@@ -19,23 +19,21 @@ namespace fp {
 // every epoch wants all of them. Any number of threads.
 class MemoryCache {
 public:
-    MemoryCache(int64_t samples, int64_t most_bytes);
-    ~MemoryCache();
-    MemoryCache(const MemoryCache&) = delete;
-    MemoryCache& operator=(const MemoryCache&) = delete;
+    explicit MemoryCache(int64_t most_bytes) : most_bytes_(most_bytes) {}
 
     // nullopt if it is not there.
     std::optional<PixelView> find(int64_t sample) const;
 
     void keep(int64_t sample, Pixels image);
 
-    int64_t kept() const { return kept_; }    // images
-    int64_t bytes() const { return bytes_; }  // of their pixels
+    int64_t kept() const;   // images
+    int64_t bytes() const;  // of their pixels
 
 private:
-    std::vector<std::atomic<Pixels*>> images_;
+    mutable std::shared_mutex mutex_;
+    std::unordered_map<int64_t, Pixels> images_;
     const int64_t most_bytes_;
-    std::atomic<int64_t> kept_ = 0, bytes_ = 0;
+    int64_t bytes_ = 0;
 };
 
 // What a cache file holds: `count` images with a short side of `side`, made as the key (32 hex digits) says.

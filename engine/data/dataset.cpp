@@ -51,15 +51,35 @@ public:
     // Appends the sample of a row, unless the row is left out, which is counted.
     void add(size_t r) {
         auto& row = table_.rows[r];
-        line_ = table_.lines.empty() ? 0 : table_.lines[r];
-        const std::string& image = row[listing_.image];
-        Sample sample{.image = image + listing_.extension, .label = label(row), .line = line_};
-        FP_REQUIRE(!image.empty(), Exit::data, where(), "no image");
+        Sample sample{.image = row[listing_.image] + listing_.extension,
+                      .line = table_.lines.empty() ? 0 : table_.lines[r]};
+        const auto where = [&] { return table_.name + (sample.line > 0 ? text(":", sample.line, ": ") : ": "); };
+        const std::string label = trimmed(row[listing_.label]);
+        FP_REQUIRE(!label.empty(), Exit::data, where(), "no label");
+        const auto found = std::find(data_.classes.begin(), data_.classes.end(), label);
+        FP_REQUIRE(found != data_.classes.end(), Exit::data, where(), "label '", label, "' is none of the ",
+                   data_.classes.size(), " classes ", list(data_.classes));
+        sample.label = int(found - data_.classes.begin());
+
+        FP_REQUIRE(!row[listing_.image].empty(), Exit::data, where(), "no image");
         const std::filesystem::path path = sample.image;
         const bool below_root = !path.is_absolute() && std::find(path.begin(), path.end(), "..") == path.end();
         FP_REQUIRE(below_root || allow_absolute_, Exit::data, where(), "image '", sample.image,
                    "' leaves the folder of the images (--allow-absolute permits it)");
-        if (!has_split(row, sample.split) || lacks_attribute(row)) return;
+
+        if (listing_.split) {
+            const std::string& word = row[*listing_.split];
+            without_split_ += word.empty();
+            if (word.empty()) return;
+            const std::optional<Split> split = parse_split(word);
+            FP_REQUIRE(split, Exit::data, where(), "split '", word, "' is none of train, val, test");
+            sample.split = *split;
+        }
+        for (const auto& [column, c] : needed_)
+            if (is_unknown(row[c])) {
+                ++unknown_[column];
+                return;
+            }
         for (const size_t c : units_)
             if (sample.unit.empty() && !is_unknown(row[c])) sample.unit = row[c];
         if (sample.unit.empty()) sample.unit = sample.image;
@@ -78,44 +98,12 @@ public:
     }
 
 private:
-    std::string where() const { return line_ > 0 ? text(table_.name, ":", line_, ": ") : text(table_.name, ": "); }
-
-    int label(const std::vector<std::string>& row) const {
-        const std::string word = trimmed(row[listing_.label]);
-        FP_REQUIRE(!word.empty(), Exit::data, where(), "no label");
-        const auto found = std::find(data_.classes.begin(), data_.classes.end(), word);
-        FP_REQUIRE(found != data_.classes.end(), Exit::data, where(), "label '", word, "' is none of the ",
-                   data_.classes.size(), " classes ", list(data_.classes));
-        return int(found - data_.classes.begin());
-    }
-
-    bool has_split(const std::vector<std::string>& row, Split& split) {
-        if (!listing_.split) return true;
-        const std::string& word = row[*listing_.split];
-        without_split_ += word.empty();
-        if (word.empty()) return false;
-        const std::optional<Split> parsed = parse_split(word);
-        FP_REQUIRE(parsed, Exit::data, where(), "split '", word, "' is none of train, val, test");
-        split = *parsed;
-        return true;
-    }
-
-    bool lacks_attribute(const std::vector<std::string>& row) {
-        for (const auto& [column, c] : needed_)
-            if (is_unknown(row[c])) {
-                ++unknown_[column];
-                return true;
-            }
-        return false;
-    }
-
     Listing& listing_;
     Table& table_ = listing_.table;
     const bool allow_absolute_;
     Dataset& data_;
     std::vector<size_t> attributes_, units_;              // columns of the table
     std::vector<std::pair<std::string, size_t>> needed_;  // the same: rows that are unknown there are left out
-    int64_t line_ = 0;                                    // of the row at hand
     std::map<std::string, int64_t> unknown_;              // rows left out, by column
     int64_t without_split_ = 0;                           // and these
 };

@@ -50,9 +50,7 @@ Pixels read_image(const Dataset& data, int64_t sample, const DecodeOptions& opti
 }
 
 DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
-    : data_(data),
-      options_(options),
-      memory_(int64_t(data.samples.size()), options.memory_bytes < 0 ? default_bytes() : options.memory_bytes) {
+    : data_(data), options_(options), memory_(options.memory_bytes < 0 ? default_bytes() : options.memory_bytes) {
     if (options.cache.empty()) return;
     const CacheId id{.key = key(), .side = options.image_size, .count = int64_t(data.samples.size())};
     std::error_code error;

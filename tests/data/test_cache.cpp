@@ -95,7 +95,7 @@ TEST(CacheFile, FailureLeavesNoFile) {
 }
 
 TEST(MemoryCache, KeepsUpToItsLimit) {
-    MemoryCache cache(4, 3 * 8 * 8 * 2);
+    MemoryCache cache(3 * 8 * 8 * 2);
     EXPECT_FALSE(cache.find(2));
     cache.keep(2, noise(8, 8, 2));
     cache.keep(2, noise(8, 8, 99));  // the first one stays
@@ -109,7 +109,7 @@ TEST(MemoryCache, KeepsUpToItsLimit) {
 }
 
 TEST(MemoryCache, ManyThreads) {
-    MemoryCache cache(100, 1 << 30);
+    MemoryCache cache(1 << 30);
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t)
         threads.emplace_back([&] {

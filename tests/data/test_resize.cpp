@@ -4,7 +4,6 @@
 
 #include <set>
 
-#include "engine/data/augment/crop.h"
 #include "engine/io/csv.h"
 #include "tests/source_dir.h"
 

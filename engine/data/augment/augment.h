@@ -7,12 +7,12 @@
 #include <string>
 
 #include "engine/data/augment/auto_augment.h"
-#include "engine/data/augment/crop.h"
+#include "engine/data/augment/resize.h"
 
 namespace fp {
 
 struct AugmentOptions {
-    // What is cut from the image. Done by the image source (crop.h), which has all of it.
+    // What is cut from the image. Done by the image source (resize.h), which has all of it.
     Crop crop = Crop::centre;
     double least_area = 0.35;  // of Crop::resized
 
