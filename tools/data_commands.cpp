@@ -6,18 +6,16 @@
 #include <filesystem>
 #include <iostream>
 
-#include "engine/data/attributes.h"
 #include "engine/data/check.h"
-#include "engine/data/counts_json.h"
-#include "engine/data/decode/png.h"
+#include "engine/data/counts.h"
 #include "engine/data/images.h"
 #include "engine/data/parallel.h"
-#include "engine/data/pixel_stats.h"
 #include "engine/data/split.h"
 #include "engine/io/columns.h"
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
 #include "kernels/error.h"
+#include "tools/tools_json.h"
 
 namespace fp {
 namespace {
@@ -99,8 +97,6 @@ int check_data(const DataRequest& request, const Options& options) {
                           .threads = request.threads,
                           .progress = progress_line(options, "checked", int64_t(data.samples.size()))});
     const auto units = parted_units(data);
-    const auto parted = parted_duplicates(data, scan);
-    const auto contradicting = contradicting_duplicates(data, scan);
     if (options.json()) {
         std::cout << check_json(data, groupings(data, request.attributes), scan);
     } else {
@@ -108,15 +104,15 @@ int check_data(const DataRequest& request, const Options& options) {
                   << listed("missing images", reasons(scan.bad, true))
                   << listed("unreadable images", reasons(scan.bad, false))
                   << listed("sets of equal files", lines_of(data, scan.duplicates))
-                  << listed("  of two classes", lines_of(data, contradicting))
-                  << listed("  in two splits", lines_of(data, parted))
+                  << listed("  of two classes", lines_of(data, scan.contradicting))
+                  << listed("  in two splits", lines_of(data, scan.parted))
                   << listed("lesions or patients in two splits", units);
     }
     std::cout.flush();
     FP_REQUIRE(scan.bad.empty() || request.allow_bad, Exit::data, request.spec, ": ", reasons(scan.bad, true).size(),
                " images missing, ", reasons(scan.bad, false).size(), " unreadable (--allow-bad permits that)");
-    FP_REQUIRE((units.empty() && parted.empty()) || request.allow_leak, Exit::data, request.spec, ": ", units.size(),
-               " lesions or patients and ", parted.size(),
+    FP_REQUIRE((units.empty() && scan.parted.empty()) || request.allow_leak, Exit::data, request.spec, ": ",
+               units.size(), " lesions or patients and ", scan.parted.size(),
                " sets of equal files are on two sides of the split (--allow-leak permits that)");
     return 0;
 }
@@ -126,8 +122,11 @@ int count_data(const DataRequest& request, const Options& options) {
     print_notes(data, options);
     std::optional<PixelStats> pixels;
     if (request.pixels)
-        pixels = measure_pixels(data, Split::train, request.threads, {.allow_damaged = request.allow_damaged},
-                                progress_line(options, "measured", int64_t(members(data, Split::train).size())));
+        pixels = measure_pixels(
+            data, Split::train,
+            {.decode = {.allow_damaged = request.allow_damaged},
+             .threads = request.threads,
+             .progress = progress_line(options, "measured", int64_t(members(data, Split::train).size()))});
     if (options.json()) {
         std::cout << stats_json(data, groupings(data, request.attributes), pixels);
         return 0;
@@ -145,7 +144,7 @@ int count_data(const DataRequest& request, const Options& options) {
 
 int split_data(const DataRequest& request, const Options& options) {
     Dataset data = open(request);
-    std::vector<std::pair<int64_t, int64_t>> together;
+    SampleSets together;
     if (request.duplicates) {
         const FileScan scan =
             scan_files(data, {.decode_images = false,
@@ -154,7 +153,7 @@ int split_data(const DataRequest& request, const Options& options) {
         FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad.empty() ? "" : scan.bad[0].reason,
                    scan.bad.size() > 1 ? text(" and ", scan.bad.size() - 1, " more") : "",
                    " (--no-duplicates splits without reading the files)");
-        together = same_side(scan);
+        together = scan.duplicates;
     }
     draw_split(data, request.dataset.split_seed, together);
     if (request.out.empty())
@@ -163,7 +162,7 @@ int split_data(const DataRequest& request, const Options& options) {
         write_csv(std::filesystem::path(request.out), split_table(data));
     if (!options.quiet())
         std::cerr << fmt::format(
-            "{}: {} train, {} val, {} test; {} pairs of equal files kept together; "
+            "{}: {} train, {} val, {} test; {} sets of equal files kept together; "
             "read it with csv:{},images={}\n",
             options.tool(), members(data, Split::train).size(), members(data, Split::val).size(),
             members(data, Split::test).size(), together.size(), request.out.empty() ? "FILE" : request.out, data.root);
@@ -181,12 +180,7 @@ int write_synth(const DataRequest& request, const Options& options) {
     std::filesystem::create_directories(folder / "images", error);
     FP_REQUIRE(!error, Exit::data, request.out, ": ", error.message());
 
-    const int size = data.synth->size;
-    const auto write = [&](int64_t i) {
-        std::vector<uint8_t> rgb(size_t(size) * size_t(size) * 3);
-        render(*data.synth, i, rgb.data());
-        write_png(folder / data.samples[size_t(i)].image, size, size, rgb.data());
-    };
+    const auto write = [&](int64_t i) { write_png(folder / data.samples[size_t(i)].image, read_image(data, i)); };
     for_each_sample(int64_t(data.samples.size()), request.threads, write,
                     progress_line(options, "wrote", int64_t(data.samples.size())));
     write_csv(folder / "dataset.csv", split_table(data));

@@ -1,10 +1,12 @@
-// The JSON that fp_bench and fp_export print.
+// The JSON that fp_bench, fp_export and fp_data print.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/data/check.h"
 #include "tools/bench_report.h"
 
 namespace fp {
@@ -19,5 +21,13 @@ struct WrittenFile {
     uint64_t bytes;
 };
 std::string json_text(const std::vector<WrittenFile>&);  // {FORMAT:{"file","bytes"}}
+
+// {"data":SPEC,"images":N,"units":U,"split_hash":H,"classes":[...],"notes":[...],
+//  "splits":{"train":{"images":n,"units":u,"classes":{CLASS:n,...},
+//                     "attributes":{ATTRIBUTE:{CLASS:{GROUP:n,...,"unknown":n},...}}},"val":...,"test":...}}
+// val and test have "images_shared_with_train": those of a lesion or patient that is in train too. `fp_data check` adds
+// what FileScan found; `fp_data stats --pixels` adds sizes, mean and standard deviation.
+std::string check_json(const Dataset&, const std::vector<Grouping>&, const FileScan&);
+std::string stats_json(const Dataset&, const std::vector<Grouping>&, const std::optional<PixelStats>&);
 
 }  // namespace fp

@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <thread>
 
+#include "engine/data/parallel.h"
 #include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHexDigits = 32;
 
 struct Header {
@@ -22,88 +20,54 @@ struct Header {
     char key[kHexDigits] = {};
 };
 
-Header header_of(const std::string& key, int side, int64_t count) {
-    FP_CHECK(key.size() == kHexDigits, "cache: a key of ", key.size(), " characters");
-    Header header{.side = uint32_t(side), .count = uint64_t(count)};
-    std::copy(key.begin(), key.end(), header.key);
+Header header_of(const CacheId& id) {
+    FP_CHECK(id.key.size() == kHexDigits, "cache: a key of ", id.key.size(), " characters");
+    Header header{.side = uint32_t(id.side), .count = uint64_t(id.count)};
+    std::copy(id.key.begin(), id.key.end(), header.key);
     return header;
-}
-
-// work(i) for 0 <= i < count on several threads; throws what the lowest i threw.
-void in_parallel(int64_t count, int workers, const std::function<void(int64_t)>& work) {
-    std::atomic<int64_t> next = 0;
-    std::mutex mutex;
-    std::exception_ptr error;
-    int64_t failed = count;
-    const auto run = [&] {
-        for (int64_t i; (i = next++) < count;) {
-            try {
-                work(i);
-            } catch (...) {
-                const std::lock_guard lock(mutex);
-                if (i < failed) {
-                    failed = i;
-                    error = std::current_exception();
-                }
-            }
-        }
-    };
-    std::vector<std::thread> threads;
-    for (int t = 1; t < workers; ++t) threads.emplace_back(run);
-    run();
-    for (std::thread& thread : threads) thread.join();
-    if (error) std::rethrow_exception(error);
 }
 
 }  // namespace
 
-MemoryCache::MemoryCache(int64_t samples, int64_t most_bytes) : images_(samples), most_bytes_(most_bytes) {}
-
-MemoryCache::~MemoryCache() {
-    for (const auto& image : images_) delete image.load();
-}
-
 std::optional<PixelView> MemoryCache::find(int64_t sample) const {
-    const Pixels* image = images_[sample].load(std::memory_order_acquire);
-    if (!image) return std::nullopt;
-    return *image;
+    const std::shared_lock lock(mutex_);
+    const auto found = images_.find(sample);
+    return found == images_.end() ? std::nullopt : std::optional<PixelView>(found->second);
 }
 
 void MemoryCache::keep(int64_t sample, Pixels image) {
     const auto bytes = int64_t(image.rgb.size());
-    if (bytes_.fetch_add(bytes) + bytes > most_bytes_) {
-        bytes_ -= bytes;
-        return;
-    }
-    auto mine = std::make_unique<Pixels>(std::move(image));
-    Pixels* nobody = nullptr;
-    if (images_[sample].compare_exchange_strong(nobody, mine.get())) {
-        mine.release();
-        ++kept_;
-    } else {
-        bytes_ -= bytes;  // another thread was first
-    }
+    const std::lock_guard lock(mutex_);
+    if (bytes_ + bytes <= most_bytes_ && images_.try_emplace(sample, std::move(image)).second) bytes_ += bytes;
 }
 
-std::optional<CacheFile> CacheFile::open(const std::filesystem::path& path,
-                                         const std::string& key,
-                                         int side,
-                                         int64_t count) {
+int64_t MemoryCache::kept() const {
+    const std::shared_lock lock(mutex_);
+    return int64_t(images_.size());
+}
+
+int64_t MemoryCache::bytes() const {
+    const std::shared_lock lock(mutex_);
+    return bytes_;
+}
+
+std::optional<CacheFile> CacheFile::open(const std::filesystem::path& path, const CacheId& id) {
     if (!std::filesystem::is_regular_file(path)) return std::nullopt;
     CacheFile cache;
     cache.file_ = MappedFile(path);
     const auto bytes = cache.file_.bytes();
-    const size_t index_bytes = sizeof(Record) * size_t(count);
-    if (bytes.size() < sizeof(Header) + index_bytes + kHexDigits) return std::nullopt;
-    const Header wanted = header_of(key, side, count);
+    const size_t index_bytes = sizeof(Record) * size_t(id.count);
+    const Header wanted = header_of(id);
+    if (bytes.size() < sizeof wanted + index_bytes + kHexDigits) return std::nullopt;
     if (std::memcmp(bytes.data(), &wanted, sizeof wanted) != 0) return std::nullopt;
 
-    const size_t index_begin = bytes.size() - kHexDigits - index_bytes;
-    const auto index = bytes.subspan(index_begin, index_bytes);
-    const std::string hash = xxh3(index);
+    const auto hashed = bytes.first(bytes.size() - kHexDigits);
+    const std::string hash = xxh3(hashed);
     if (std::memcmp(hash.data(), bytes.last(kHexDigits).data(), kHexDigits) != 0) return std::nullopt;
-    cache.records_.resize(size_t(count));
-    if (count > 0) std::memcpy(cache.records_.data(), index.data(), index_bytes);
+    const auto index = hashed.last(index_bytes);
+    const size_t index_begin = hashed.size() - index_bytes;
+    cache.records_.resize(size_t(id.count));
+    if (id.count > 0) std::memcpy(cache.records_.data(), index.data(), index_bytes);
     for (const Record& r : cache.records_) {
         if (r.offset > index_begin || uint64_t(r.width) * r.height > (index_begin - r.offset) / 3 ||
             r.width > 1u << 30 || r.height > 1u << 30)
@@ -113,23 +77,24 @@ std::optional<CacheFile> CacheFile::open(const std::filesystem::path& path,
 }
 
 void CacheFile::write(const std::filesystem::path& path,
-                      const std::string& key,
-                      int side,
-                      int64_t count,
+                      const CacheId& id,
                       const std::function<Pixels(int64_t sample)>& make,
                       int workers,
                       const std::function<void(int64_t done)>& progress) {
     constexpr int64_t kBlock = 256;  // images in memory at a time
-    const Header header = header_of(key, side, count);
+    const Header header = header_of(id);
     AtomicFile file(path);
-    file.write(std::as_bytes(std::span(&header, 1)));
+    Xxh3 hash;
+    const auto write = [&](std::span<const std::byte> bytes) {
+        file.write(bytes);
+        hash.add(bytes);
+    };
+    write(std::as_bytes(std::span(&header, 1)));
     uint64_t offset = sizeof header;
     std::vector<Record> records;
-    std::vector<Pixels> block;
-    for (int64_t begin = 0; begin < count; begin += kBlock) {
-        const int64_t size = std::min(kBlock, count - begin);
-        block.assign(size_t(size), {});
-        in_parallel(size, workers, [&](int64_t i) {
+    for (int64_t begin = 0; begin < id.count; begin += kBlock) {
+        std::vector<Pixels> block(size_t(std::min(kBlock, id.count - begin)));
+        for_each_sample(int64_t(block.size()), workers, [&](int64_t i) {
             try {
                 block[size_t(i)] = make(begin + i);
             } catch (const Error& error) {
@@ -138,14 +103,13 @@ void CacheFile::write(const std::filesystem::path& path,
         });
         for (const Pixels& image : block) {
             records.push_back({offset, uint32_t(image.width), uint32_t(image.height)});
-            file.write(std::as_bytes(std::span(image.rgb)));
+            write(std::as_bytes(std::span(image.rgb)));
             offset += image.rgb.size();
         }
-        if (progress) progress(begin + size);
+        if (progress) progress(begin + int64_t(block.size()));
     }
-    const auto index = std::as_bytes(std::span(records));
-    file.write(index);
-    file.write(xxh3(index));
+    write(std::as_bytes(std::span(records)));
+    file.write(hash.hex());
     file.commit();
 }
 

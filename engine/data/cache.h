@@ -2,12 +2,12 @@
 // or in one file that is made ahead and mapped.
 #pragma once
 
-#include <atomic>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/data/decode/decode.h"
@@ -19,23 +19,28 @@ namespace fp {
 // every epoch wants all of them. Any number of threads.
 class MemoryCache {
 public:
-    MemoryCache(int64_t samples, int64_t most_bytes);
-    ~MemoryCache();
-    MemoryCache(const MemoryCache&) = delete;
-    MemoryCache& operator=(const MemoryCache&) = delete;
+    explicit MemoryCache(int64_t most_bytes) : most_bytes_(most_bytes) {}
 
     // nullopt if it is not there.
     std::optional<PixelView> find(int64_t sample) const;
 
     void keep(int64_t sample, Pixels image);
 
-    int64_t kept() const { return kept_; }    // images
-    int64_t bytes() const { return bytes_; }  // of their pixels
+    int64_t kept() const;   // images
+    int64_t bytes() const;  // of their pixels
 
 private:
-    std::vector<std::atomic<Pixels*>> images_;
+    mutable std::shared_mutex mutex_;
+    std::unordered_map<int64_t, Pixels> images_;
     const int64_t most_bytes_;
-    std::atomic<int64_t> kept_ = 0, bytes_ = 0;
+    int64_t bytes_ = 0;
+};
+
+// What a cache file holds: `count` images with a short side of `side`, made as the key (32 hex digits) says.
+struct CacheId {
+    std::string key;
+    int side;
+    int64_t count;
 };
 
 // A file of images:
@@ -43,22 +48,17 @@ private:
 //   "fpimages"  u32 version  u32 side  u64 count  32 characters of key         little-endian
 //   the pixels, image after image
 //   count times  u64 offset  u32 width  u32 height                              0 x 0: the image is bad
-//   32 characters, XXH3-128 of the count records
+//   32 characters, XXH3-128 of all that
 class CacheFile {
 public:
-    // nullopt if the file is not there, is of another key, or is damaged; the last two only if somebody
-    // renamed or harmed it, since the file is written whole or not at all.
-    static std::optional<CacheFile> open(const std::filesystem::path& path,
-                                         const std::string& key,
-                                         int side,
-                                         int64_t count);
+    // nullopt if the file is not there, is another one or of another version, or is damaged, in its pixels too. Reads
+    // all of it.
+    static std::optional<CacheFile> open(const std::filesystem::path&, const CacheId&);
 
-    // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads; one that throws an
+    // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads (0: all); one that throws an
     // Error with Exit::data is noted as bad. `progress` may be empty.
-    static void write(const std::filesystem::path& path,
-                      const std::string& key,
-                      int side,
-                      int64_t count,
+    static void write(const std::filesystem::path&,
+                      const CacheId&,
                       const std::function<Pixels(int64_t sample)>& make,
                       int workers,
                       const std::function<void(int64_t done)>& progress);

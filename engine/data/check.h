@@ -1,10 +1,10 @@
-// What is wrong with the files of a data set, and with its split.
+// What the files of a data set hold: what is wrong with them and with their split, and sizes and colours.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -19,14 +19,16 @@ struct BadImage {
 };
 
 struct FileScan {
-    std::vector<BadImage> bad;                     // by sample
-    std::vector<std::vector<int64_t>> duplicates;  // samples whose files have equal bytes, two or more each
+    std::vector<BadImage> bad = {};  // by sample
+    SampleSets duplicates = {};      // samples whose files have equal bytes, two or more each
+    SampleSets parted = {};          // those of them in more than one split
+    SampleSets contradicting = {};   // those of them of more than one class
 };
 
 struct ScanOptions {
     DecodeOptions decode = {};
     bool decode_images = true;                             // else the bytes are compared only
-    int threads = 0;                                       // 0: one for each hardware thread
+    int threads = 0;                                       // 0: one per hardware thread
     std::function<void(int64_t done)> progress = nullptr;  // called now and then, by one thread at a time
 };
 
@@ -34,11 +36,14 @@ struct ScanOptions {
 // has no files and nothing wrong.
 FileScan scan_files(const Dataset&, const ScanOptions& = {});
 
-// The pairs (first, other) of every set of duplicates, as draw_split takes them.
-std::vector<std::pair<int64_t, int64_t>> same_side(const FileScan&);
+struct PixelStats {
+    int64_t images = 0;  // that could be read
+    int64_t bad = 0;     // that could not
+    int least_width = 0, most_width = 0, least_height = 0, most_height = 0;
+    std::array<double, 3> mean{}, std{};  // of red, green, blue in [0,1], every pixel counting once
+};
 
-// Sets of duplicates with files in more than one split, and such with more than one class.
-std::vector<std::vector<int64_t>> parted_duplicates(const Dataset&, const FileScan&);
-std::vector<std::vector<int64_t>> contradicting_duplicates(const Dataset&, const FileScan&);
+// Every pixel of every image of a split at its own size. Sums are of whole numbers, so the order does not matter.
+PixelStats measure_pixels(const Dataset&, Split, const ScanOptions& = {});
 
 }  // namespace fp

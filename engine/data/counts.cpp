@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "engine/data/split.h"
@@ -11,33 +10,22 @@
 namespace fp {
 namespace {
 
-constexpr std::array<Split, 3> kSplits = {Split::train, Split::val, Split::test};
-
-// The characters of a UTF-8 name that fit, control characters as ?, filled up with spaces.
-std::string cell(std::string_view name, size_t width, bool left) {
-    std::string out;
-    size_t shown = 0;
-    for (const char c : name) {
-        const bool starts = (uint8_t(c) & 0xC0) != 0x80;
-        if (starts && shown == width) break;
-        shown += starts;
-        out += uint8_t(c) < 0x20 || c == 0x7F ? '?' : c;
-    }
-    const std::string space(width - shown, ' ');
-    return left ? out + space : space + out;
+std::string shown(std::string name) {
+    for (char& c : name)
+        if (uint8_t(c) < 0x20 || c == 0x7F) c = '?';
+    return name;
 }
 
 std::string rows(const std::string& corner,
                  const std::vector<std::string>& names,
                  const std::vector<std::string>& columns,
                  const std::vector<std::vector<int64_t>>& count) {
-    constexpr size_t kName = 28, kColumn = 12;
-    std::string out = cell(corner, kName, true);
-    for (const std::string& column : columns) out += " " + cell(column, kColumn, false);
+    std::string out = fmt::format("{:<28.28}", shown(corner));
+    for (const std::string& column : columns) out += fmt::format(" {:>12.12}", shown(column));
     out += "\n";
     const auto line = [&](const std::string& name, const std::vector<int64_t>& numbers) {
-        out += cell(name, kName, true);
-        for (const int64_t n : numbers) out += fmt::format(" {:>{}}", n, kColumn);
+        out += fmt::format("{:<28.28}", shown(name));
+        for (const int64_t n : numbers) out += fmt::format(" {:>12}", n);
         out += "\n";
     };
     std::vector<int64_t> all(columns.size(), 0);
@@ -66,15 +54,10 @@ std::vector<std::string> group_columns(const Grouping& grouping) {
     return columns;
 }
 
-int64_t count_units(const Dataset& data, Split split) {
+int64_t count_units(const Dataset& data, std::optional<Split> split) {
     std::set<std::string_view> distinct;
-    for (const int64_t i : members(data, split)) distinct.insert(data.samples[size_t(i)].unit);
-    return int64_t(distinct.size());
-}
-
-int64_t count_units(const Dataset& data) {
-    std::set<std::string_view> distinct;
-    for (const Sample& sample : data.samples) distinct.insert(sample.unit);
+    for (const Sample& sample : data.samples)
+        if (!split || sample.split == *split) distinct.insert(sample.unit);
     return int64_t(distinct.size());
 }
 
@@ -82,10 +65,8 @@ std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupi
     std::string out = fmt::format("{} images of {} units (lesions, patients or single images)\n\n", data.samples.size(),
                                   count_units(data));
     std::vector<std::vector<int64_t>> by_split(data.classes.size(), std::vector<int64_t>(4, 0));
-    for (const Sample& sample : data.samples) {
-        ++by_split[size_t(sample.label)][size_t(sample.split)];
-        ++by_split[size_t(sample.label)][3];
-    }
+    for (const Sample& sample : data.samples)
+        for (const size_t column : {size_t(sample.split), size_t(3)}) ++by_split[size_t(sample.label)][column];
     out += rows("class", data.classes, {"train", "val", "test", "all"}, by_split);
     for (const Split split : {Split::val, Split::test}) {
         const int64_t shared = shared_images(data, split, Split::train);

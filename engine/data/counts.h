@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "engine/data/attributes.h"
 #include "engine/data/dataset.h"
 
 namespace fp {
@@ -14,13 +14,11 @@ namespace fp {
 std::vector<std::vector<int64_t>> class_by_group(const Dataset&, Split, const Grouping&);
 std::vector<std::string> group_columns(const Grouping&);  // the names of its columns
 
-// Lesions, patients or single images.
-int64_t count_units(const Dataset&, Split);
-int64_t count_units(const Dataset&);
+// Lesions, patients or single images, of one split or of all.
+int64_t count_units(const Dataset&, std::optional<Split> = std::nullopt);
 
-// A table of class by split, a line for each split that shares lesions with train, then
-// a table of class by group for each split and attribute.
-// Control characters in names are shown as ?.
+// A table of class by split, a line for each split that shares lesions with train, then a table of class by group for
+// each split and attribute. Control characters in names are shown as ?.
 std::string counts_text(const Dataset&, const std::vector<Grouping>&);
 
 }  // namespace fp

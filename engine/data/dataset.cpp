@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <map>
 #include <set>
 
@@ -19,187 +18,153 @@ namespace {
 // Sorted and distinct; as numbers if every one is a whole number, so that 10 stands after 9.
 std::vector<std::string> sorted_classes(const Listing& listing) {
     std::set<std::string> distinct;
-    for (const auto& row : listing.table.rows) distinct.insert(row[size_t(listing.label)]);
+    for (const auto& row : listing.table.rows) distinct.insert(trimmed(row[listing.label]));
     std::vector<std::string> classes(distinct.begin(), distinct.end());
-    const auto number = [](const std::string& word) -> std::optional<int64_t> {
+    std::vector<std::pair<int64_t, std::string>> numbers;
+    for (const std::string& word : classes) {
         int64_t value;
         const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-        if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
-        return value;
-    };
-    if (std::all_of(classes.begin(), classes.end(), [&](const auto& c) { return number(c); }))
-        std::stable_sort(classes.begin(), classes.end(),
-                         [&](const auto& a, const auto& b) { return *number(a) < *number(b); });
+        if (error != std::errc() || end != word.data() + word.size()) return classes;
+        numbers.emplace_back(value, word);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    std::transform(numbers.begin(), numbers.end(), classes.begin(), [](auto& number) { return number.second; });
     return classes;
 }
 
-bool stays_below_root(const std::filesystem::path& path) {
-    return !path.is_absolute() && std::find(path.begin(), path.end(), "..") == path.end();
-}
-
-std::string where(const Table& table, size_t row) {
-    return table.lines[row] > 0 ? text(table.name, ":", table.lines[row], ": ") : text(table.name, ": ");
-}
-
-// The value of the column in the row, empty where there is no such column or the value is not known.
-std::string known(const std::vector<std::string>& row, int column) {
-    if (column < 0 || is_unknown(row[size_t(column)])) return "";
-    return row[size_t(column)];
-}
-
-std::vector<std::string> classes_of(const Listing& listing, const DatasetOptions& options) {
-    if (!options.classes.empty()) return options.classes;
-    return listing.classes.empty() ? sorted_classes(listing) : listing.classes;
-}
-
-// Columns of a table, by index.
-struct Columns {
-    std::vector<size_t> attributes;
-    std::vector<std::pair<std::string, size_t>> needed;  // rows that are unknown there are left out
-    int lesion, patient;
-
-    Columns(const Listing& listing, const DatasetOptions& options)
-        : lesion(find_column(listing.table.header, "lesion_id")),
-          patient(find_column(listing.table.header, "patient_id")) {
-        for (int c = 0; c < int(listing.table.header.size()); ++c)
-            if (c != listing.image && c != listing.label && c != listing.split) attributes.push_back(size_t(c));
-        for (const std::string& wanted : options.exclude_unknown)
-            needed.emplace_back(wanted, size_t(need_column(listing.table, wanted)));
-    }
-};
-
-// Makes samples of the rows of a table.
+// Makes samples of the rows of a table, whose cells it moves away.
 class Rows {
 public:
-    Rows(const Listing& listing,
-         const DatasetOptions& options,
-         const std::vector<std::string>& classes,
-         const Columns& columns)
-        : listing_(listing), options_(options), classes_(classes), columns_(columns) {
-        for (size_t c = 0; c < classes.size(); ++c) label_of_[classes[c]] = int(c);
+    Rows(Listing& listing, const DatasetOptions& options, Dataset& data)
+        : listing_(listing), allow_absolute_(options.allow_absolute), data_(data) {
+        for (size_t c = 0; c < table_.header.size(); ++c)
+            if (c != listing.image && c != listing.label && c != listing.split) {
+                attributes_.push_back(c);
+                data.columns.push_back(table_.header[c]);
+            }
+        for (const std::string& wanted : options.exclude_unknown)
+            needed_.emplace_back(wanted, need_column(table_, wanted));
+        for (const char* unit : {"lesion_id", "patient_id"})
+            if (const int c = find_column(table_.header, unit); c >= 0) units_.push_back(size_t(c));
     }
 
-    // Nothing where the row is left out, which is counted.
-    std::optional<Sample> sample(size_t r) {
-        const auto& row = table_.rows[r];
-        const std::string& image = row[size_t(listing_.image)];
-        Sample sample{.image = image + listing_.extension,
-                      .label = label(r),
-                      .split = Split::train,
-                      .unit = known(row, columns_.lesion),
-                      .attributes = {}};
-        FP_REQUIRE(!image.empty(), Exit::data, where(table_, r), "no image");
-        FP_REQUIRE(options_.allow_absolute || stays_below_root(sample.image), Exit::data, where(table_, r), "image '",
-                   sample.image, "' leaves the folder of the images (--allow-absolute permits it)");
-        if (!has_split(r, sample.split) || lacks_attribute(row)) return std::nullopt;
-        if (sample.unit.empty()) sample.unit = known(row, columns_.patient);
+    // Appends the sample of a row, unless the row is left out, which is counted.
+    void add(size_t r) {
+        auto& row = table_.rows[r];
+        Sample sample{.image = row[listing_.image] + listing_.extension,
+                      .line = table_.lines.empty() ? 0 : table_.lines[r]};
+        const auto where = [&] { return table_.name + (sample.line > 0 ? text(":", sample.line, ": ") : ": "); };
+        const std::string label = trimmed(row[listing_.label]);
+        FP_REQUIRE(!label.empty(), Exit::data, where(), "no label");
+        const auto found = std::find(data_.classes.begin(), data_.classes.end(), label);
+        FP_REQUIRE(found != data_.classes.end(), Exit::data, where(), "label '", label, "' is none of the ",
+                   data_.classes.size(), " classes ", list(data_.classes));
+        sample.label = int(found - data_.classes.begin());
+
+        FP_REQUIRE(!row[listing_.image].empty(), Exit::data, where(), "no image");
+        const std::filesystem::path path = sample.image;
+        const bool below_root = !path.is_absolute() && std::find(path.begin(), path.end(), "..") == path.end();
+        FP_REQUIRE(below_root || allow_absolute_, Exit::data, where(), "image '", sample.image,
+                   "' leaves the folder of the images (--allow-absolute permits it)");
+
+        if (listing_.split) {
+            const std::string& word = row[*listing_.split];
+            without_split_ += word.empty();
+            if (word.empty()) return;
+            const std::optional<Split> split = parse_split(word);
+            FP_REQUIRE(split, Exit::data, where(), "split '", word, "' is none of train, val, test");
+            sample.split = *split;
+        }
+        for (const auto& [column, c] : needed_)
+            if (is_unknown(row[c])) {
+                ++unknown_[column];
+                return;
+            }
+        for (const size_t c : units_)
+            if (sample.unit.empty() && !is_unknown(row[c])) sample.unit = row[c];
         if (sample.unit.empty()) sample.unit = sample.image;
-        for (const size_t c : columns_.attributes) sample.attributes.push_back(row[c]);
-        return sample;
+        for (const size_t c : attributes_) sample.attributes.push_back(std::move(row[c]));
+        row = {};
+        data_.samples.push_back(std::move(sample));
     }
 
-    void add_notes(std::vector<std::string>& notes) const {
+    void add_notes() {
         if (without_split_ > 0)
-            notes.push_back(text("left out ", without_split_, " of ", table_.rows.size(),
-                                 " images without a word under ", table_.header[size_t(listing_.split)]));
+            data_.notes.push_back(text("left out ", without_split_, " of ", table_.rows.size(),
+                                       " images without a word under ", table_.header[*listing_.split]));
         for (const auto& [column, count] : unknown_)
-            notes.push_back(
+            data_.notes.push_back(
                 text("left out ", count, " of ", table_.rows.size(), " images whose ", column, " is unknown"));
     }
 
 private:
-    int label(size_t r) const {
-        const std::string& word = table_.rows[r][size_t(listing_.label)];
-        FP_REQUIRE(!word.empty(), Exit::data, where(table_, r), "no label");
-        const auto found = label_of_.find(word);
-        FP_REQUIRE(found != label_of_.end(), Exit::data, where(table_, r), "label '", word, "' is none of the ",
-                   classes_.size(), " classes ", list(classes_));
-        return found->second;
-    }
-
-    bool has_split(size_t r, Split& split) {
-        if (listing_.split < 0) return true;
-        const std::string& word = table_.rows[r][size_t(listing_.split)];
-        if (word.empty()) {
-            ++without_split_;
-            return false;
-        }
-        const std::optional<Split> parsed = parse_split(word);
-        FP_REQUIRE(parsed, Exit::data, where(table_, r), "split '", word, "' is none of train, val, test");
-        split = *parsed;
-        return true;
-    }
-
-    bool lacks_attribute(const std::vector<std::string>& row) {
-        const auto missing = std::find_if(columns_.needed.begin(), columns_.needed.end(),
-                                          [&](const auto& need) { return is_unknown(row[need.second]); });
-        if (missing == columns_.needed.end()) return false;
-        ++unknown_[missing->first];
-        return true;
-    }
-
-    const Listing& listing_;
-    const Table& table_ = listing_.table;
-    const DatasetOptions& options_;
-    const std::vector<std::string>& classes_;
-    const Columns& columns_;
-    std::map<std::string_view, int> label_of_;
-    std::map<std::string, int64_t> unknown_;  // rows left out, by column
-    int64_t without_split_ = 0;               // and these
+    Listing& listing_;
+    Table& table_ = listing_.table;
+    const bool allow_absolute_;
+    Dataset& data_;
+    std::vector<size_t> attributes_, units_;              // columns of the table
+    std::vector<std::pair<std::string, size_t>> needed_;  // the same: rows that are unknown there are left out
+    std::map<std::string, int64_t> unknown_;              // rows left out, by column
+    int64_t without_split_ = 0;                           // and these
 };
 
 void complete_splits(Dataset& data, bool has_column, uint64_t seed) {
-    const auto empty = [&](Split split) {
-        return std::none_of(data.samples.begin(), data.samples.end(),
-                            [&](const Sample& s) { return s.split == split; });
-    };
+    const auto has = [&](Split split) { return !members(data, split).empty(); };
     if (!has_column) {
         draw_split(data, seed);
         data.notes.push_back(text("drew train, val and test 60/20/20, seed ", seed));
-    } else if (empty(Split::val) && !empty(Split::train)) {
+    } else if (!has(Split::val) && has(Split::train)) {
         draw_validation(data, seed);
         data.notes.push_back(text("drew val from a fifth of train, seed ", seed));
     }
 }
 
-}  // namespace
+// A network that is trained on these data never sees what is named here.
+void note_untrained_classes(Dataset& data) {
+    const auto train = class_counts(data, Split::train), val = class_counts(data, Split::val),
+               test = class_counts(data, Split::test);
+    const auto trained = std::count_if(train.begin(), train.end(), [](int64_t n) { return n > 0; });
+    if (trained == 0) return;
+    if (trained == 1) data.notes.push_back("train has images of one class alone");
+    for (size_t c = 0; c < train.size(); ++c)
+        if (train[c] == 0 && val[c] + test[c] > 0)
+            data.notes.push_back(
+                text("train has no image of the class ", data.classes[c], ", val has ", val[c], " and test ", test[c]));
+}
 
-Dataset dataset_of(const Listing& listing, const DataSpec& spec, const DatasetOptions& options) {
-    const Table& table = listing.table;
-    Dataset data{.name = spec.text,
+Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& options) {
+    Dataset data{.name = printable(spec.text, 4096),
+                 .table = listing.table.name,
                  .root = listing.root,
-                 .classes = classes_of(listing, options),
-                 .columns = {},
-                 .samples = {},
+                 .classes = !options.classes.empty()  ? options.classes
+                            : listing.classes.empty() ? sorted_classes(listing)
+                                                      : listing.classes,
                  .notes = listing.notes,
-                 .split_was_drawn = false,
-                 .synth = std::nullopt};
-    const Columns columns(listing, options);
-    for (const size_t c : columns.attributes) data.columns.push_back(table.header[c]);
-    Rows rows(listing, options, data.classes, columns);
-    for (size_t r = 0; r < table.rows.size(); ++r)
-        if (std::optional<Sample> sample = rows.sample(r)) data.samples.push_back(*std::move(sample));
-    rows.add_notes(data.notes);
-    FP_REQUIRE(!data.samples.empty(), Exit::data, table.name, ": no images are left");
-    complete_splits(data, listing.split >= 0, options.split_seed);
+                 .synth = listing.synth};
+    Rows rows(listing, options, data);
+    for (size_t r = 0; r < listing.table.rows.size(); ++r) rows.add(r);
+    rows.add_notes();
+    FP_REQUIRE(!data.samples.empty(), Exit::data, data.table, ": no images are left");
+    complete_splits(data, listing.split.has_value(), options.split_seed);
+    note_untrained_classes(data);
     return data;
 }
+
+}  // namespace
 
 std::string_view name(Split split) { return split == Split::train ? "train" : split == Split::val ? "val" : "test"; }
 
 std::optional<Split> parse_split(std::string_view word) {
-    std::string plain(word);
-    for (char& c : plain)
-        if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-    if (plain == "train" || plain == "training") return Split::train;
-    if (plain == "val" || plain == "valid" || plain == "validation" || plain == "dev") return Split::val;
-    if (plain == "test" || plain == "testing") return Split::test;
-    return std::nullopt;
+    static const std::map<std::string, Split> kWords = {
+        {"train", Split::train},    {"training", Split::train}, {"val", Split::val},   {"valid", Split::val},
+        {"validation", Split::val}, {"dev", Split::val},        {"test", Split::test}, {"testing", Split::test}};
+    const auto found = kWords.find(plain(word));
+    return found == kWords.end() ? std::nullopt : std::optional(found->second);
 }
 
 Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     const DataSpec parsed = parse_data_spec(spec);
-    return parsed.source->open(parsed, options);
+    return dataset_of(parsed.source->list(parsed, options), parsed, options);
 }
 
 std::vector<int64_t> members(const Dataset& data, Split split) {
@@ -209,16 +174,35 @@ std::vector<int64_t> members(const Dataset& data, Split split) {
     return found;
 }
 
+std::vector<int64_t> class_counts(const Dataset& data, Split split) {
+    std::vector<int64_t> count(data.classes.size(), 0);
+    for (const int64_t i : members(data, split)) ++count[size_t(data.samples[size_t(i)].label)];
+    return count;
+}
+
+Grouping group_by(const Dataset& data, const std::string& spec) {
+    const auto values = [&](size_t column) {
+        std::vector<std::string> out;
+        for (const Sample& sample : data.samples) out.push_back(sample.attributes[column]);
+        return out;
+    };
+    const auto place = [&](size_t i) {
+        return data.samples[i].line > 0 ? text(data.table, ":", data.samples[i].line) : data.samples[i].image;
+    };
+    return group_by({.source = data.name, .names = data.columns, .values = values, .place = place}, spec);
+}
+
+std::filesystem::path image_file(const Dataset& data, const Sample& sample) {
+    return std::filesystem::path(data.root) / sample.image;
+}
+
 std::string split_hash(const Dataset& data) {
     Xxh3 hash;
-    const auto add = [&](std::string_view word) {  // a NUL keeps "a","bc" from being "ab","c"
-        hash.add(as_bytes(word));
-        hash.add(as_bytes(std::string_view("", 1)));
-    };
+    const auto add = [&](std::string word) { hash.add(as_bytes(word += '\0')); };  // "a","bc" is not "ab","c"
     for (const Sample& sample : data.samples) {
         add(sample.image);
         add(data.classes[size_t(sample.label)]);
-        add(name(sample.split));
+        add(std::string(name(sample.split)));
     }
     return hash.hex();
 }

@@ -2,17 +2,21 @@
 // are not touched here.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/data/sources/synth.h"
+#include "engine/fairness/grouping.h"
 
 namespace fp {
 
 enum class Split { train, val, test };
+inline constexpr std::array kSplits = {Split::train, Split::val, Split::test};
 std::string_view name(Split);
 
 struct Sample {
@@ -21,18 +25,22 @@ struct Sample {
     Split split = {};
     std::string unit = {};                     // lesion, else patient, else image: never on two sides, resampled whole
     std::vector<std::string> attributes = {};  // as in the file, one for each of Dataset::columns
+    int64_t line = 0;                          // of Dataset::table; 0: there is none
 };
 
 struct Dataset {
-    std::string name;  // the specification it was opened with
-    std::string root;
-    std::vector<std::string> classes;
-    std::vector<std::string> columns;  // every column that is not image, label or split
-    std::vector<Sample> samples;
-    std::vector<std::string> notes;  // what was left out or made up while opening, a line each
-    bool split_was_drawn = false;    // by us, from DatasetOptions::split_seed
-    std::optional<SynthSpec> synth;  // set: sample i is render(*synth, i), there are no files
+    std::string name = {};   // the specification it was opened with, fit to be shown
+    std::string table = {};  // the file that lists the samples
+    std::string root = {};
+    std::vector<std::string> classes = {};
+    std::vector<std::string> columns = {};  // every column that is not image, label or split
+    std::vector<Sample> samples = {};
+    std::vector<std::string> notes = {};  // what was left out, made up or is missing, a line each
+    bool split_was_drawn = false;         // by us, from DatasetOptions::split_seed
+    std::optional<SynthSpec> synth = {};  // set: sample i is render(*synth, i), there are no files
 };
+
+using SampleSets = std::vector<std::vector<int64_t>>;
 
 struct DatasetOptions {
     uint64_t split_seed = 0;
@@ -52,6 +60,14 @@ Dataset open_dataset(const std::string& spec, const DatasetOptions& options = {}
 
 // The samples of one split, in the order of the data set.
 std::vector<int64_t> members(const Dataset&, Split);
+
+// How many samples of a split each class has.
+std::vector<int64_t> class_counts(const Dataset&, Split);
+
+// The groups of the samples by an attribute (engine/fairness/grouping.h has the specifications).
+Grouping group_by(const Dataset&, const std::string& spec);
+
+std::filesystem::path image_file(const Dataset&, const Sample&);
 
 // XXH3-128 over image, class and split of every sample in hex: two data sets with equal ones hold the same
 // files under the same labels on the same sides.

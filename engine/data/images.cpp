@@ -1,22 +1,30 @@
 #include "engine/data/images.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
+#include <fstream>
 
 #include "engine/data/augment/resize.h"
-#include "engine/data/sources/synth.h"
 #include "engine/io/hash.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-int64_t bytes_in_memory(int64_t asked) {
-    if (asked >= 0) return asked;
-    return int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE) / 4;
+// A quarter of what this process may use: of the machine's memory, its own address space (ulimit -v) or the limit of
+// its control group.
+int64_t default_bytes() {
+    int64_t most = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < rlim_t(most)) most = int64_t(limit.rlim_cur);
+    for (const char* group : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+        std::ifstream in(group);
+        if (int64_t bytes = 0; in >> bytes) most = std::min(most, bytes);
+    }
+    return most / 4;
 }
 
 // Short side at `side`. What is over kLongest squares is cut from both ends, in steps of four pixels: so the
@@ -29,32 +37,34 @@ Pixels fit(Pixels in, int side) {
     };
     const Window part = centre_window(full, kept(full.width), kept(full.height));
     if (part == Window{0, 0, in.width, in.height}) return in;
-    Pixels out{.width = part.width, .height = part.height, .rgb = {}};
-    out.rgb.resize(size_t(3) * part.width * part.height);
-    resize(in, full, part, out.rgb.data());
-    return out;
+    return resize(in, full, part);
 }
 
 }  // namespace
 
+Pixels read_image(const Dataset& data, int64_t sample, const DecodeOptions& options) {
+    if (!data.synth) return decode_file(image_file(data, data.samples[size_t(sample)]), options);
+    Pixels image = black(data.synth->size, data.synth->size);
+    render(*data.synth, sample, image.rgb.data());
+    return image;
+}
+
 DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
-    : data_(data), options_(options), memory_(int64_t(data.samples.size()), bytes_in_memory(options.memory_bytes)) {
+    : data_(data), options_(options), memory_(options.memory_bytes < 0 ? default_bytes() : options.memory_bytes) {
     if (options.cache.empty()) return;
-    const std::string hash = key();
-    const auto count = int64_t(data.samples.size());
+    const CacheId id{.key = key(), .side = options.image_size, .count = int64_t(data.samples.size())};
     std::error_code error;
     std::filesystem::create_directories(options.cache, error);
     FP_REQUIRE(!error, Exit::data, options.cache.string(), ": ", error.message());
-    cache_path_ = options.cache / ("images-" + hash + ".cache");
-    file_ = CacheFile::open(cache_path_, hash, options.image_size, count);
+    cache_path_ = options.cache / ("images-" + id.key + ".cache");
+    file_ = CacheFile::open(cache_path_, id);
     if (file_) return;
     const auto progress = [&](int64_t done) {
-        if (options_.progress) options_.progress(done, count);
+        if (options_.progress) options_.progress(done, id.count);
     };
     CacheFile::write(
-        cache_path_, hash, options.image_size, count, [this](int64_t sample) { return make(sample); },
-        std::max(1, int(std::thread::hardware_concurrency())), progress);
-    file_ = CacheFile::open(cache_path_, hash, options.image_size, count);
+        cache_path_, id, [this](int64_t sample) { return make(sample); }, 0, progress);
+    file_ = CacheFile::open(cache_path_, id);
     FP_CHECK(file_, cache_path_.string(), ": does not open although it was just written");
     wrote_cache_ = true;
 }
@@ -75,15 +85,7 @@ ImageSource DatasetImages::source() {
 bool DatasetImages::all_cached() const { return file_ || memory_.kept() == int64_t(data_.samples.size()); }
 
 Pixels DatasetImages::make(int64_t sample) const {
-    if (data_.synth) {
-        const int size = data_.synth->size;
-        Pixels image{.width = size, .height = size, .rgb = {}};
-        image.rgb.resize(size_t(3) * size * size);
-        render(*data_.synth, sample, image.rgb.data());
-        return fit(std::move(image), options_.image_size);
-    }
-    const auto path = std::filesystem::path(data_.root) / data_.samples[size_t(sample)].image;
-    return fit(decode_file(path, options_.decode), options_.image_size);
+    return fit(read_image(data_, sample, options_.decode), options_.image_size);
 }
 
 // What the cached bytes depend on: the transform, and every file's name, size and time of change.
@@ -98,8 +100,7 @@ std::string DatasetImages::key() const {
     }
     for (const Sample& sample : data_.samples) {
         struct stat file {};
-        const auto path = std::filesystem::path(data_.root) / sample.image;
-        const bool there = stat(path.c_str(), &file) == 0;
+        const bool there = stat(image_file(data_, sample).c_str(), &file) == 0;
         add(sample.image);
         if (there) add(text(file.st_size, ' ', file.st_mtim.tv_sec, ' ', file.st_mtim.tv_nsec));
     }

@@ -17,10 +17,13 @@ namespace fp {
 
 constexpr int kLongest = 4;
 
+// An image at its own size, decoded or generated.
+Pixels read_image(const Dataset&, int64_t sample, const DecodeOptions& = {});
+
 struct ImageOptions {
     int image_size = 224;
     DecodeOptions decode = {};
-    int64_t memory_bytes = -1;         // for images in memory; -1: a quarter of the machine's, 0: none
+    int64_t memory_bytes = -1;         // for images in memory; -1: a quarter of what the process may use, 0: none
     std::filesystem::path cache = {};  // the folder of the cache file, made if it is not there; empty: none
     std::function<void(int64_t done, int64_t all)> progress = {};  // while a cache file is written; may be empty
 };

@@ -13,7 +13,7 @@
 namespace fp {
 namespace {
 
-constexpr int kPieceRows = 8;  // what a worker takes at a time
+constexpr int64_t kPieceRows = 8;  // what a worker takes at a time
 constexpr int kNice = 10;
 
 // Keys of the crop and of the other augmentations of one sample.
@@ -23,17 +23,11 @@ enum Use : uint64_t { use_crop = 1, use_augment };
 
 Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOptions& options)
     : source_(std::move(source)), labels_(std::move(labels)), options_(options) {
-    FP_CHECK(options.batch_size > 0 && options.image_size > 0 && options.queue > 0 && options.workers >= 0 &&
-                 options.rank >= 0 && options.rank < options.ranks,
-             "Loader: batch of ", options.batch_size, ", images of ", options.image_size, ", queue of ", options.queue,
-             ", ", options.workers, " workers, rank ", options.rank, " of ", options.ranks);
-    slots_.resize(options.queue + 1);
+    FP_CHECK(options.batch_size > 0 && options.image_size > 0 && options.workers >= 0, "Loader: batch of ",
+             options.batch_size, ", images of ", options.image_size, ", ", options.workers, " workers");
+    const size_t bytes = size_t(3) * options.image_size * options.image_size * options.batch_size;
     for (Slot& slot : slots_) {
-        const size_t bytes = size_t(3) * options.image_size * options.image_size * options.batch_size;
-        if (const Memory* memory = options.memory)
-            slot.rgb = {static_cast<uint8_t*>(memory->alloc_host(bytes)), memory->release_host};
-        else
-            slot.rgb = {new uint8_t[bytes], [](uint8_t* block) { delete[] block; }};
+        slot.rgb.grow(options.memory ? *options.memory : kernels(Backend::reference).memory, bytes);
         slot.samples.resize(options.batch_size);
         slot.labels.resize(options.batch_size);
     }
@@ -62,21 +56,20 @@ void Loader::start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first
         repeats[i] = seen[order[i]]++;
     }
     const int64_t samples = int64_t(order.size());
-    const int64_t step = int64_t(options_.batch_size) * options_.ranks;
-    const int64_t batches = options_.drop_last ? samples / step : (samples + step - 1) / step;
+    const int64_t batches = (samples + (options_.drop_last ? 0 : options_.batch_size - 1)) / options_.batch_size;
     FP_CHECK(first_batch >= 0 && first_batch <= batches, "Loader: batch ", first_batch, " of ", batches);
 
     const int wanted = wanted_workers();
     std::unique_lock lock(mutex_);
     active_ = wanted;
-    next_batch_ = end_;  // nothing more of the old epoch
-    next_row_ = 0;
+    next_row_ = end_ * options_.batch_size;  // nothing more of the old epoch
     batch_made_.wait(lock, [&] { return busy_ == 0; });
     order_ = std::move(order);
     repeats_ = std::move(repeats);
     epoch_key_ = epoch_key;
     end_ = batches;
-    next_batch_ = delivered_ = released_ = first_batch;
+    next_row_ = first_batch * options_.batch_size;
+    delivered_ = released_ = first_batch;
     for (Slot& slot : slots_) slot.batch = -1;
     lock.unlock();
     while (int(workers_.size()) < wanted)
@@ -102,19 +95,9 @@ bool Loader::next(Batch& batch) {
     batch.n = options_.batch_size;
     batch.samples = slot.samples;
     batch.labels = slot.labels;
-    batch.rgb = slot.rgb.get();
+    batch.rgb = slot.rgb.as<uint8_t>();
     batch.number = delivered_++;
     return true;
-}
-
-int64_t Loader::skipped() const {
-    const std::lock_guard lock(mutex_);
-    return skipped_;
-}
-
-std::map<int64_t, std::string> Loader::bad_images() const {
-    const std::lock_guard lock(mutex_);
-    return bad_images_;
 }
 
 void Loader::work(int worker) {
@@ -122,47 +105,42 @@ void Loader::work(int worker) {
     std::unique_lock lock(mutex_);
     while (true) {
         work_to_do_.wait(lock, [&] {
-            return stop_ ||
-                   (worker < active_ && next_batch_ < end_ && next_batch_ < released_ + int64_t(slots_.size()));
+            const int64_t batch = next_row_ / options_.batch_size;
+            return stop_ || (worker < active_ && batch < end_ && batch < released_ + kSlots);
         });
         if (stop_) return;
-        const Piece piece = take_piece();
+        const int64_t begin = next_row_, end = take_rows();
         ++busy_;
         lock.unlock();
-        make(piece);
+        make(begin, end);
         lock.lock();
         --busy_;
-        Slot& slot = slot_of(piece.batch);
-        slot.rows_left -= piece.end - piece.begin;
+        Slot& slot = slot_of(begin / options_.batch_size);
+        slot.rows_left -= int(end - begin);
         if (slot.rows_left == 0 || busy_ == 0) batch_made_.notify_all();
     }
 }
 
-Loader::Piece Loader::take_piece() {
-    if (next_row_ == 0) {
-        Slot& slot = slot_of(next_batch_);
-        slot.batch = next_batch_;
+// Takes the next rows of one batch, and returns where they end.
+int64_t Loader::take_rows() {
+    const int64_t batch = next_row_ / options_.batch_size, begin = batch * options_.batch_size;
+    if (next_row_ == begin) {
+        Slot& slot = slot_of(batch);
+        slot.batch = batch;
         slot.rows_left = options_.batch_size;
         slot.error = nullptr;
     }
-    const Piece piece{next_batch_, next_row_, std::min(next_row_ + kPieceRows, options_.batch_size)};
-    next_row_ = piece.end;
-    if (next_row_ == options_.batch_size) {
-        next_row_ = 0;
-        ++next_batch_;
-    }
-    return piece;
+    return next_row_ = std::min(next_row_ + kPieceRows, begin + options_.batch_size);
 }
 
-// Fills the rows of `piece`, or notes why that is impossible. Runs outside the lock: no two workers have the
-// same rows, and nobody reads them before rows_left is 0.
-void Loader::make(Piece piece) {
-    Slot& slot = slot_of(piece.batch);
+// Fills rows of one batch, or notes why that is impossible. Runs outside the lock: no two workers have the same rows,
+// and nobody reads them before rows_left is 0.
+void Loader::make(int64_t begin, int64_t end) {
+    Slot& slot = slot_of(begin / options_.batch_size);
     const size_t image_bytes = size_t(3) * options_.image_size * options_.image_size;
-    const int64_t first = (piece.batch * options_.ranks + options_.rank) * int64_t(options_.batch_size);
-    for (int row = piece.begin; row < piece.end; ++row) {
-        const int64_t position = first + row;
-        uint8_t* rgb = &slot.rgb[image_bytes * row];
+    for (int64_t position = begin; position < end; ++position) {
+        const int row = int(position % options_.batch_size);
+        uint8_t* rgb = slot.rgb.as<uint8_t>() + image_bytes * row;
         bool there = false;
         try {
             there = position < int64_t(order_.size()) && make_row(position, rgb);
@@ -190,9 +168,6 @@ bool Loader::make_row(int64_t position, uint8_t* rgb) {
         source_(sample, view, options_.image_size, rgb);
     } catch (const Error& error) {
         if (!options_.skip_bad || error.exit != Exit::data) throw;
-        const std::lock_guard lock(mutex_);
-        ++skipped_;
-        bad_images_.emplace(sample, error.what());
         return false;
     }
     if (options_.augment) augment(*options_.augment, key_of(key, use_augment), options_.image_size, rgb);

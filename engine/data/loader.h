@@ -9,15 +9,14 @@
 #include <exception>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "engine/core/memory.h"
 #include "engine/data/augment/augment.h"
-#include "kernels/kernels.h"
 
 namespace fp {
 
@@ -25,16 +24,30 @@ namespace fp {
 // be had is an Error with Exit::data that names the file.
 using ImageSource = std::function<void(int64_t sample, const View& view, int side, uint8_t* rgb)>;
 
+// The images of a run that could not be read. Filled by several threads at once.
+class UnreadableImages {
+public:
+    void add(int64_t sample, const std::string& reason) {
+        const std::lock_guard lock(mutex_);
+        reasons_.emplace(sample, reason);
+    }
+    std::map<int64_t, std::string> reasons() const {  // by sample
+        const std::lock_guard lock(mutex_);
+        return reasons_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::map<int64_t, std::string> reasons_;
+};
+
 struct LoaderOptions {
     int batch_size = 32;
     int image_size = 224;
     int workers = 0;                   // 0: one a hardware thread, a quarter of that once `ready` says so
     std::function<bool()> ready = {};  // whether no image has to be decoded any more; asked by start()
-    int queue = 3;                     // batches that may wait, beside the one in use
     bool drop_last = false;            // leave out the last batch if it is not full; else it is padded
-    bool skip_bad = false;             // an image that cannot be had becomes padding and is counted; else it is fatal
-    int rank = 0,
-        ranks = 1;  // this process takes the rank-th of every `ranks` runs of batch_size samples
+    bool skip_bad = false;             // an image that cannot be had becomes padding; else it is fatal
     std::optional<AugmentOptions> augment = std::nullopt;
     const Memory* memory = nullptr;  // whose alloc_host batches lie in; null: anywhere
 };
@@ -56,21 +69,19 @@ public:
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
 
-    // Begins an epoch over the samples of `order` (all ranks' together), in that order. A sample that
+    // Begins an epoch over the samples of `order`, in that order. A sample that
     // stands there more than once is augmented differently each time. `first_batch` resumes in mid-epoch.
     void start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first_batch = 0);
 
     // The next batch, or false at the end of the epoch. Throws what the source threw.
     bool next(Batch& batch);
 
-    int64_t batches() const { return end_; }                     // of the whole epoch, for this rank
+    int64_t batches() const { return end_; }                     // of the whole epoch
     double seconds_waiting() const { return seconds_waiting_; }  // for batches in next(), all epochs
-    int64_t skipped() const;                                     // rows that a bad image left empty
-    std::map<int64_t, std::string> bad_images() const;           // sample -> what was wrong
 
 private:
     struct Slot {
-        std::unique_ptr<uint8_t[], std::function<void(uint8_t*)>> rgb;
+        HostBuffer rgb;
         std::vector<int64_t> samples;
         std::vector<int32_t> labels;
         int rows_left = 0;  // rows of `batch` that are still being made
@@ -78,17 +89,12 @@ private:
         int failed_row = 0;        // the first row whose image is fatal
         std::exception_ptr error;  // and why
     };
-    struct Piece {
-        int64_t batch;
-        int begin, end;  // rows
-    };
-
     void work(int worker);
     int wanted_workers() const;
-    Piece take_piece();
-    void make(Piece piece);
+    int64_t take_rows();
+    void make(int64_t begin, int64_t end);
     bool make_row(int64_t position, uint8_t* rgb);
-    Slot& slot_of(int64_t batch) { return slots_[size_t(batch) % slots_.size()]; }
+    Slot& slot_of(int64_t batch) { return slots_[size_t(batch) % kSlots]; }
 
     const ImageSource source_;
     const std::vector<int32_t> labels_;
@@ -100,18 +106,16 @@ private:
     int64_t end_ = 0;
     double seconds_waiting_ = 0;
 
-    mutable std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards what follows
     std::condition_variable work_to_do_, batch_made_;
-    std::vector<Slot> slots_;
-    int64_t next_batch_ = 0;  // the first row that no worker has taken
-    int next_row_ = 0;
+    static constexpr int64_t kSlots = 4;  // one batch in use and three that may wait
+    Slot slots_[kSlots];
+    int64_t next_row_ = 0;   // of the epoch: the first that no worker has taken
     int64_t delivered_ = 0;  // batches before this one have been handed out
     int64_t released_ = 0;   // batches before this one are no longer looked at
     int active_ = 0;         // workers that take rows; the others sleep
     int busy_ = 0;           // workers outside the lock
     bool stop_ = false;
-    int64_t skipped_ = 0;
-    std::map<int64_t, std::string> bad_images_;
 
     std::vector<std::thread> workers_;
 };

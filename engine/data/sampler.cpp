@@ -14,14 +14,6 @@ namespace {
 
 constexpr uint64_t kShuffle = 0x5348, kDraw = 0x4452;  // the streams of random numbers
 
-std::vector<int64_t> shuffled(int64_t n, uint64_t key) {
-    std::vector<int64_t> order(static_cast<size_t>(n));
-    std::iota(order.begin(), order.end(), 0);
-    for (int64_t i = n - 1; i > 0; --i)
-        std::swap(order[size_t(i)], order[uniform_below(uint64_t(i) + 1, key, uint64_t(i))]);
-    return order;
-}
-
 }  // namespace
 
 std::span<const Sampling* const> Sampling::all() {
@@ -33,12 +25,13 @@ std::vector<int64_t> epoch_order(
     const Sampling& how, std::span<const int> labels, std::span<const int> groups, uint64_t seed, uint64_t epoch) {
     const int64_t n = int64_t(labels.size());
     const bool by_class = how.by_class, by_group = how.by_group;
-    if (how.permuted) return shuffled(n, key_of(seed, epoch, kShuffle));
-    if (!by_class && !by_group) {
-        std::vector<int64_t> order(labels.size());
-        std::iota(order.begin(), order.end(), 0);
-        return order;
-    }
+    std::vector<int64_t> order(labels.size());
+    std::iota(order.begin(), order.end(), 0);
+    if (how.permuted)
+        for (int64_t i = n - 1; i > 0; --i)
+            std::swap(order[size_t(i)],
+                      order[uniform_below(uint64_t(i) + 1, key_of(seed, epoch, kShuffle), uint64_t(i))]);
+    if (!by_class && !by_group) return order;
     FP_CHECK(!by_group || groups.size() == labels.size(), "sampler: ", labels.size(), " labels, ", groups.size(),
              " groups");
     std::map<std::pair<int, int>, std::vector<int64_t>> cells;
@@ -56,7 +49,6 @@ std::vector<int64_t> epoch_order(
     std::vector<const std::vector<int64_t>*> members;
     for (const auto& [cell, inside] : cells) members.push_back(&inside);
     const uint64_t key = key_of(seed, epoch, kDraw);
-    std::vector<int64_t> order(labels.size());
     for (int64_t i = 0; i < n; ++i) {
         const auto draw = [&](uint64_t bound, uint64_t stream) {
             return uniform_below(bound, key, uint64_t(i), stream);

@@ -1,16 +1,14 @@
 // Drawing train, validation and test.
 //
-// Whole groups of samples are dealt to the parts: what shares a unit (lesion, else patient, else image) or a
-// patient stays together. Larger groups first, else in an order keyed by (seed, name of the unit); each group
-// goes where it disturbs the wanted class counts least (chi^2). So every class, and groups of every size, are
-// spread in the same proportions as far as whole groups allow, and neither the order of the rows nor the machine
-// matters.
+// Whole groups of samples are dealt to the parts: what shares a unit (lesion, else patient, else image) or a patient
+// stays together. Larger groups first, else in an order keyed by (seed, name of the unit); each group goes where it
+// disturbs the wanted class counts least (chi^2). So every class, and groups of every size, are spread in the same
+// proportions as far as whole groups allow, and neither the order of the rows nor the machine matters.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -18,20 +16,20 @@
 
 namespace fp {
 
-// 60/20/20 for the whole data set. `same_side`: pairs of samples that must not be parted either, such as files
-// with equal bytes.
-void draw_split(Dataset&, uint64_t seed, const std::vector<std::pair<int64_t, int64_t>>& same_side = {});
+// 60/20/20 for the whole data set. `same_side`: sets of samples that must not be parted either, such as files with equal
+// bytes.
+void draw_split(Dataset&, uint64_t seed, const SampleSets& same_side = {});
 
 // A fifth of train becomes val.
 void draw_validation(Dataset&, uint64_t seed);
 
-// The parts that `shares` (they sum to 1) ask for, by sample. `group` ties samples together, `order` is a word
-// for each sample by which ties are broken.
-std::vector<int> stratified_parts(const std::vector<int>& label,
-                                  const std::vector<int64_t>& group,
-                                  const std::vector<std::string>& order,
-                                  const std::vector<double>& shares,
-                                  uint64_t seed);
+struct Tied {
+    int label;
+    int64_t group;          // equal where samples stay together
+    std::string_view name;  // breaks ties of the order
+};
+// The part of each sample, with the `shares` that are asked for (they sum to 1).
+std::vector<int> stratified_parts(const std::vector<Tied>&, const std::vector<double>& shares, uint64_t seed);
 
 // Units (or patients) with samples in more than one split, sorted.
 std::vector<std::string> parted_units(const Dataset&);

@@ -8,7 +8,6 @@
 #include "engine/data/device_input.h"
 #include "engine/data/loader.h"
 #include "engine/data/preprocessing.h"
-#include "engine/data/unreadable.h"
 
 namespace fp {
 

@@ -63,13 +63,7 @@ Factor parse_factor(const std::string& text, const std::string& spec) {
     return factor;
 }
 
-// A value without spaces around it.
-std::string trimmed(const std::string& value) {
-    const size_t first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t");
-    return first == value.npos ? "" : value.substr(first, last - first + 1);
-}
-
-Grouping by_cuts(const Factor& factor, const Values& values) {
+Grouping by_cuts(const Factor& factor, const Values& values, const AttributeColumns& columns) {
     Grouping grouping;
     const Values& cuts = factor.cuts;
     grouping.groups.push_back("<" + cuts.front());
@@ -81,8 +75,9 @@ Grouping by_cuts(const Factor& factor, const Values& values) {
             continue;
         }
         const auto found = number(trimmed(value));
-        FP_REQUIRE(found, Exit::data, "attribute ", factor.column, ": '", value, "' of sample ", grouping.of.size(),
-                   " is no number, so it cannot be cut at ", cuts.front());
+        const size_t i = grouping.of.size();
+        FP_REQUIRE(found, Exit::data, columns.place ? columns.place(i) : text("sample ", i), ": the attribute ",
+                   factor.column, " is '", value, "', which is no number, so it cannot be cut at ", cuts.front());
         grouping.of.push_back(
             int(std::count_if(cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *number(cut); })));
     }
@@ -124,7 +119,7 @@ Grouping group_by(const AttributeColumns& columns, const std::string& spec) {
         FP_REQUIRE(column >= 0, Exit::data, columns.source, ": no attribute '", factor.column, "', only ",
                    columns.names.empty() ? "no column at all" : list(columns.names));
         const Values values = columns.values(size_t(column));
-        Grouping one = factor.cuts.empty() ? by_value(values) : by_cuts(factor, values);
+        Grouping one = factor.cuts.empty() ? by_value(values) : by_cuts(factor, values, columns);
         if (factor.unknown != Factor::Unknown::apart && !one.groups.empty()) {
             const int stand_in = factor.unknown == Factor::Unknown::first ? 0 : int(one.groups.size()) - 1;
             std::replace(one.of.begin(), one.of.end(), -1, stand_in);

@@ -21,6 +21,7 @@ struct AttributeColumns {
     std::string source;  // for messages
     std::vector<std::string> names;
     std::function<std::vector<std::string>(size_t column)> values;
+    std::function<std::string(size_t sample)> place = {};  // for messages: FILE:LINE; may be empty
 };
 
 struct Grouping {

@@ -21,16 +21,19 @@ const std::vector<std::vector<std::string_view>> kNames = {
     {"skin_tone", "fitzpatrick_scale", "fitzpatrick", "fitspatrick", "skin_type"},
 };
 
-std::string plain(std::string_view value) {
+}  // namespace
+
+std::string trimmed(std::string_view value) {
     const size_t first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t");
-    if (first == value.npos) return "";
-    std::string word(value.substr(first, last - first + 1));
+    return first == value.npos ? "" : std::string(value.substr(first, last - first + 1));
+}
+
+std::string plain(std::string_view value) {
+    std::string word = trimmed(value);
     for (char& c : word)
         if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
     return word;
 }
-
-}  // namespace
 
 int find_column(const std::vector<std::string>& columns, std::string_view wanted) {
     const auto position = [&](std::string_view name) {
@@ -47,8 +50,8 @@ int find_column(const std::vector<std::string>& columns, std::string_view wanted
 }
 
 bool is_unknown(std::string_view value) {
-    constexpr std::array<std::string_view, 9> kWords = {"",     "unknown", "na", "n/a", "nan",
-                                                        "none", "null",    "-1", "-1.0"};
+    constexpr std::array<std::string_view, 12> kWords = {"",     "unknown", "unk",  "na",   "n/a", "#n/a",
+                                                         "<na>", "nan",     "none", "null", "-1",  "-1.0"};
     return std::find(kWords.begin(), kWords.end(), plain(value)) != kWords.end();
 }
 

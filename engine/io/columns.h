@@ -11,7 +11,11 @@ namespace fp {
 // dx for label, anatom_site_general for site, ...). -1 where there is none.
 int find_column(const std::vector<std::string>& columns, std::string_view wanted);
 
-// Empty, unknown, na, n/a, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
+// A value without spaces around it, and that in lower case.
+std::string trimmed(std::string_view value);
+std::string plain(std::string_view value);
+
+// Empty, unknown, unk, na, n/a, #n/a, <na>, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
 bool is_unknown(std::string_view value);
 
 // "a, b, c" for messages; the first 20 and how many more.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 #include "engine/io/files.h"
 #include "kernels/error.h"
 #include "kernels/random.h"

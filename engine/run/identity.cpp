@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <span>
 
-#include "engine/data/attributes.h"
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
 

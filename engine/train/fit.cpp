@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/selection.h"
 #include "kernels/error.h"

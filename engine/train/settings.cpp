@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "engine/data/attributes.h"
-#include "engine/data/augment/parse.h"
+#include "engine/data/dataset.h"
+#include "engine/data/augment/augment.h"
 #include "engine/fairness/weighted_attributes.h"
 
 namespace fp {

@@ -1,8 +1,10 @@
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/data/folder.h"
+#include "tests/data/table_columns.h"
 #include "tests/expect_error.h"
 #include "tests/shared.h"
 
@@ -51,6 +53,11 @@ TEST(Attributes, CrossesFactors) {
     EXPECT_EQ(group_by(attribute_columns(kPeople), "sex*age:60*tone").groups.size(), 12u);
 }
 
+TEST(Attributes, WordsForUnknown) {
+    const Table table = parse_csv("sex\nmale\nUNK\n<NA>\n#N/A\nn/a\nfemale\n", "t.csv");
+    EXPECT_THAT(group_by(attribute_columns(table), "sex").of, ElementsAre(1, -1, -1, -1, -1, 0));
+}
+
 TEST(Attributes, UnknownMayCountAsAGroup) {
     EXPECT_THAT(group_by(attribute_columns(kPeople), "sex?last").of, ElementsAre(1, 0, 1, 1, 1, 0));
     EXPECT_THAT(group_by(attribute_columns(kPeople), "age:60?first").of, ElementsAre(1, 0, 0, 1, 0, 0));
@@ -60,10 +67,18 @@ TEST(Attributes, UnknownMayCountAsAGroup) {
 TEST(Attributes, RefusesWithTheReason) {
     const auto by = [](const char* spec) { return [=] { group_by(attribute_columns(kPeople), spec); }; };
     expect_error(Exit::data, by("site"), "people.csv: no attribute 'site', only gender, age_approx");
-    expect_error(Exit::data, by("sex:60"), "'male' of sample 0 is no number");
+    expect_error(Exit::data, by("sex:60"), "sample 0: the attribute sex is 'male', which is no number");
     for (const char* spec :
          {"", "*", "sex*", ":60", "age:", "age:sixty", "age:60:30", "age:60:60", "age:nan", "sex?other", "sex?"})
         expect_error(Exit::usage, by(spec), "--attribute");
+}
+
+TEST(Attributes, AValueThatIsNoNumberIsNamedWithItsLine) {
+    const Folder folder;
+    const std::string file = folder.write("t.csv", "image,label,age\na,x,40\nb,x,na\nc,x,85+\n");
+    const Dataset data = open_dataset("csv:" + file, {.exclude_unknown = {"age"}});
+    expect_error(
+        Exit::data, [&] { group_by(data, "age:60"); }, file + ":4: the attribute age is '85+'");
 }
 
 TEST(Attributes, AGapNeedsTwoGroups) {

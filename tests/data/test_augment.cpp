@@ -11,6 +11,7 @@
 #include "engine/io/csv.h"
 #include "engine/io/hash.h"
 #include "kernels/random.h"
+#include "tests/expect_error.h"
 #include "tests/source_dir.h"
 
 namespace fp {
@@ -60,9 +61,8 @@ void run(const std::string& op, const std::vector<double>& p, int side, Image& i
                                                                         {"bilinear", Interpolation::bilinear},
                                                                         {"bicubic", Interpolation::bicubic}};
     if (const auto found = interpolations.find(op); found != interpolations.end()) {
-        const Image in = image;
         const Affine from = turn_scale_shear(p[0], p[1], p[2], side);
-        return warp(from, found->second, side, in.data(), image.data());
+        return warp(from, found->second, side, image.data());
     }
     apply(pixel_ops.at(op), p.empty() ? 0 : p[0], side, image.data());
 }
@@ -128,6 +128,21 @@ Image augmented(const AugmentOptions& options, uint64_t key, int side, const Ima
     Image out = in;
     augment(options, key, side, out.data());
     return out;
+}
+
+TEST(Augment, ReadsItsWords) {
+    const AugmentOptions o = parse_augment("flips+shift=4+resized-crop=0.2+cutout=8+erase");
+    EXPECT_EQ(o.flip_across, 0.5);
+    EXPECT_EQ(o.shift, 4);
+    EXPECT_EQ(o.crop, Crop::resized);
+    EXPECT_EQ(o.least_area, 0.2);
+    EXPECT_EQ(o.cutout_side, 8);
+    EXPECT_EQ(o.erase, 0.5);
+    EXPECT_EQ(parse_augment("colour=0.1").saturation, 0.1);
+    EXPECT_EQ(parse_augment("paper").auto_augment, AutoAugment::cifar10);
+    for (const char* bad : {"", "flip", "flips=2", "shift", "shift=x", "affine=-1", "none+", "erase=1x"})
+        testing::expect_error(
+            Exit::usage, [&] { parse_augment(bad); }, "--augment");
 }
 
 TEST(Augment, Flips) {

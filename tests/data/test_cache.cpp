@@ -38,9 +38,9 @@ TEST(CacheFile, GivesBackWhatWasWritten) {
     const TemporaryFolder folder;
     const fs::path file = folder / "images";
     int64_t reported = 0;
-    CacheFile::write(file, kKey, 8, 600, make, 3, [&](int64_t done) { reported = done; });
+    CacheFile::write(file, {kKey, 8, 600}, make, 3, [&](int64_t done) { reported = done; });
     EXPECT_EQ(reported, 600);
-    const auto cache = CacheFile::open(file, kKey, 8, 600);
+    const auto cache = CacheFile::open(file, {kKey, 8, 600});
     ASSERT_TRUE(cache);
     for (int64_t i = 0; i < 600; ++i) {
         const auto found = cache->find(i);
@@ -51,29 +51,32 @@ TEST(CacheFile, GivesBackWhatWasWritten) {
 
 TEST(CacheFile, SameBytesWhateverTheWorkers) {
     const TemporaryFolder folder;
-    CacheFile::write(folder / "one", kKey, 8, 300, make, 1, {});
-    CacheFile::write(folder / "four", kKey, 8, 300, make, 4, {});
+    CacheFile::write(folder / "one", {kKey, 8, 300}, make, 1, {});
+    CacheFile::write(folder / "four", {kKey, 8, 300}, make, 4, {});
     EXPECT_EQ(read_file(folder / "one", 1 << 20), read_file(folder / "four", 1 << 20));
 }
 
 TEST(CacheFile, OfAnotherKeyOrDamagedIsNone) {
     const TemporaryFolder folder;
     const fs::path file = folder / "images";
-    EXPECT_FALSE(CacheFile::open(file, kKey, 8, 20));
-    CacheFile::write(file, kKey, 8, 20, make, 2, {});
-    EXPECT_TRUE(CacheFile::open(file, kKey, 8, 20));
-    EXPECT_FALSE(CacheFile::open(file, std::string(32, 'f'), 8, 20));
-    EXPECT_FALSE(CacheFile::open(file, kKey, 9, 20));
-    EXPECT_FALSE(CacheFile::open(file, kKey, 8, 19));
+    EXPECT_FALSE(CacheFile::open(file, {kKey, 8, 20}));
+    CacheFile::write(file, {kKey, 8, 20}, make, 2, {});
+    EXPECT_TRUE(CacheFile::open(file, {kKey, 8, 20}));
+    EXPECT_FALSE(CacheFile::open(file, {std::string(32, 'f'), 8, 20}));
+    EXPECT_FALSE(CacheFile::open(file, {kKey, 9, 20}));
+    EXPECT_FALSE(CacheFile::open(file, {kKey, 8, 19}));
     const std::string whole = read_file(file, 1 << 20);
     for (size_t length : {size_t(0), size_t(10), whole.size() / 2, whole.size() - 1}) {
         std::ofstream(file, std::ios::binary) << whole.substr(0, length);
-        EXPECT_FALSE(CacheFile::open(file, kKey, 8, 20)) << length;
+        EXPECT_FALSE(CacheFile::open(file, {kKey, 8, 20})) << length;
     }
     std::string bad = whole;
-    bad[bad.size() - 40] ^= 1;  // in the index
-    std::ofstream(file, std::ios::binary) << bad;
-    EXPECT_FALSE(CacheFile::open(file, kKey, 8, 20));
+    for (const size_t at : {bad.size() - 40, bad.size() / 2}) {  // in the index, in the pixels
+        bad[at] ^= 1;
+        std::ofstream(file, std::ios::binary) << bad;
+        EXPECT_FALSE(CacheFile::open(file, {kKey, 8, 20})) << at;
+        bad[at] ^= 1;
+    }
 }
 
 TEST(CacheFile, FailureLeavesNoFile) {
@@ -83,12 +86,16 @@ TEST(CacheFile, FailureLeavesNoFile) {
         return make(sample);
     };
     testing::expect_error(
-        Exit::bug, [&] { CacheFile::write(folder / "images", kKey, 8, 300, broken, 2, {}); }, "a mistake of ours");
+        Exit::bug,
+        [&] {
+            CacheFile::write(folder / "images", {kKey, 8, 300}, broken, 2, {});
+        },
+        "a mistake of ours");
     EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(MemoryCache, KeepsUpToItsLimit) {
-    MemoryCache cache(4, 3 * 8 * 8 * 2);
+    MemoryCache cache(3 * 8 * 8 * 2);
     EXPECT_FALSE(cache.find(2));
     cache.keep(2, noise(8, 8, 2));
     cache.keep(2, noise(8, 8, 99));  // the first one stays
@@ -102,7 +109,7 @@ TEST(MemoryCache, KeepsUpToItsLimit) {
 }
 
 TEST(MemoryCache, ManyThreads) {
-    MemoryCache cache(100, 1 << 30);
+    MemoryCache cache(1 << 30);
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t)
         threads.emplace_back([&] {

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "engine/data/decode/png.h"
+#include "engine/data/decode/decode.h"
 #include "engine/data/split.h"
 #include "tests/data/folder.h"
 #include "tests/source_dir.h"
@@ -16,23 +16,22 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Pair;
 
 std::string grey(uint8_t level) {
     const std::vector<uint8_t> rgb(4 * 3 * 3, level);
-    return encode_png(4, 3, rgb.data());
+    return encode_png({4, 3, rgb.data()});
 }
 
 TEST(Png, ReadsBackWhatWasWritten) {
     const Folder folder;
     std::vector<uint8_t> rgb(5 * 7 * 3);
     for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(i * 37);
-    write_png(folder / "x.png", 7, 5, rgb.data());
+    write_png(folder / "x.png", {7, 5, rgb.data()});
     const Pixels back = decode_file(folder / "x.png");
     EXPECT_EQ(back.width, 7);
     EXPECT_EQ(back.height, 5);
     EXPECT_EQ(back.rgb, rgb);
-    EXPECT_THROW(write_png(folder / "none" / "x.png", 7, 5, rgb.data()), Error);
+    EXPECT_THROW(write_png(folder / "none" / "x.png", {7, 5, rgb.data()}), Error);
 }
 
 TEST(FileScan, FindsWhatIsMissingBrokenAndTwice) {
@@ -58,9 +57,8 @@ TEST(FileScan, FindsWhatIsMissingBrokenAndTwice) {
         EXPECT_EQ(scan.bad[1].sample, 4);
         EXPECT_TRUE(scan.bad[2].missing);
         EXPECT_THAT(scan.duplicates, ElementsAre(ElementsAre(0, 2, 6), ElementsAre(1, 5)));
-        EXPECT_THAT(same_side(scan), ElementsAre(Pair(0, 2), Pair(0, 6), Pair(1, 5)));
-        EXPECT_THAT(parted_duplicates(data, scan), ElementsAre(ElementsAre(0, 2, 6)));
-        EXPECT_THAT(contradicting_duplicates(data, scan), ElementsAre(ElementsAre(1, 5)));
+        EXPECT_THAT(scan.parted, ElementsAre(ElementsAre(0, 2, 6)));
+        EXPECT_THAT(scan.contradicting, ElementsAre(ElementsAre(1, 5)));
     }
     EXPECT_EQ(scan_files(data, {.decode_images = false}).bad.size(), 1u);
 }

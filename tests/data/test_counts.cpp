@@ -1,15 +1,12 @@
-#include "engine/data/counts_json.h"
-
-#include <nlohmann/json.hpp>
+#include "engine/data/counts.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 
-#include "engine/data/decode/png.h"
+#include "engine/data/check.h"
 #include "engine/data/parallel.h"
-#include "engine/data/pixel_stats.h"
 #include "engine/data/split.h"
 #include "kernels/error.h"
 #include "tests/data/folder.h"
@@ -24,23 +21,6 @@ Dataset small(const Folder& folder) {
                                               "image,label,split,sex,lesion_id\n"
                                               "a.png,nv,train,male,L1\nb.png,nv,train,,L1\n"
                                               "c.png,mel,train,female,\nd.png,nv,test,male,L2\n"));
-}
-
-TEST(Counts, AsJson) {
-    const Folder folder;
-    const Dataset data = small(folder);
-    const auto json = counts_json(data, {group_by(data, "sex")});
-    EXPECT_EQ(json["images"], 4);
-    EXPECT_EQ(json["units"], 3);
-    EXPECT_EQ(json["splits"]["train"]["units"], 2);
-    EXPECT_EQ(json["splits"]["train"]["classes"]["nv"], 2);
-    EXPECT_EQ(json["splits"]["val"]["images"], 0);
-    const auto& sex = json["splits"]["train"]["attributes"]["sex"];
-    EXPECT_EQ(sex["nv"]["male"], 1);
-    EXPECT_EQ(sex["nv"]["female"], 0);
-    EXPECT_EQ(sex["nv"]["unknown"], 1);
-    EXPECT_EQ(sex["mel"]["female"], 1);
-    EXPECT_EQ(json["split_hash"], split_hash(data));
 }
 
 TEST(Counts, AsText) {
@@ -64,10 +44,6 @@ TEST(Counts, ImagesThatShareALesionOrPatientWithTrain) {
                                            "g.png,mel,test,,\nh.png,mel,val,L4,\n"));
     EXPECT_EQ(shared_images(data, Split::test, Split::train), 3);
     EXPECT_EQ(shared_images(data, Split::val, Split::train), 0);
-    const auto json = counts_json(data, {});
-    EXPECT_EQ(json["splits"]["test"]["images_shared_with_train"], 3);
-    EXPECT_EQ(json["splits"]["val"]["images_shared_with_train"], 0);
-    EXPECT_FALSE(json["splits"]["train"].contains("images_shared_with_train"));
     const std::string text = counts_text(data, {});
     EXPECT_THAT(text, HasSubstr("3 of 5 test images are of a lesion or patient that is in train too"));
     EXPECT_THAT(text, ::testing::Not(HasSubstr("val images are of")));
@@ -77,9 +53,9 @@ TEST(PixelStats, OfWhatCanBeRead) {
     const Folder folder;
     const Dataset data = small(folder);
     const std::vector<uint8_t> first(2 * 3 * 3, 51), second(4 * 3 * 3, 102);
-    write_png(folder / "a.png", 2, 3, first.data());
-    write_png(folder / "b.png", 4, 3, second.data());
-    const PixelStats stats = measure_pixels(data, Split::train, 2);
+    write_png(folder / "a.png", {2, 3, first.data()});
+    write_png(folder / "b.png", {4, 3, second.data()});
+    const PixelStats stats = measure_pixels(data, Split::train, {.threads = 2});
     EXPECT_EQ(stats.images, 2);
     EXPECT_EQ(stats.bad, 1);
     EXPECT_EQ(stats.least_width, 2);

@@ -56,7 +56,9 @@ TEST(Dataset, ReadsACsv) {
     EXPECT_EQ(data.samples[1].split, Split::val);
     EXPECT_EQ(data.samples[2].split, Split::test);
     EXPECT_THAT(data.samples[2].attributes, ElementsAre("female", "unknown", ""));
-    EXPECT_THAT(data.notes, ElementsAre(HasSubstr("left out 1 of 4 images without a word under split")));
+    EXPECT_THAT(data.notes, ElementsAre(HasSubstr("left out 1 of 4 images without a word under split"),
+                                        HasSubstr("train has images of one class alone"),
+                                        HasSubstr("no image of the class mel, val has 1 and test 0")));
     EXPECT_FALSE(data.split_was_drawn);
     EXPECT_EQ(open_dataset("csv:" + file).root, folder.string());
 }
@@ -184,6 +186,38 @@ TEST(Dataset, ReadsAFolderOfSplits) {
     EXPECT_EQ(members(all, Split::val).size(), 1u);
     EXPECT_EQ(members(all, Split::train).size(), 21u);
     EXPECT_TRUE(all.notes.empty());
+}
+
+TEST(Dataset, AFolderBesideTheSplitsIsNoClass) {
+    const Folder folder;
+    for (const char* file : {"train/nv/1.jpg", "train/mel/2.jpg", "val/nv/3.jpg", "test/nv/4.jpg", "__MACOSX/x/5.jpg"})
+        folder.write(file, "");
+    const Dataset data = open_dataset("folder:" + folder.string());
+    EXPECT_THAT(data.classes, ElementsAre("mel", "nv"));
+    EXPECT_EQ(data.samples.size(), 4u);
+    EXPECT_THAT(data.notes, ElementsAre(HasSubstr("__MACOSX")));
+    const Folder classes;  // where one class is called as a split
+    for (const char* file : {"train/1.jpg", "car/2.jpg"}) classes.write(file, "");
+    EXPECT_THAT(open_dataset("folder:" + classes.string()).classes, ElementsAre("car", "train"));
+}
+
+TEST(Dataset, SpacesAroundLabelsAndSplitsDoNotCount) {
+    const Folder folder;
+    const Dataset data = open_dataset(
+        "csv:" + folder.write("t.csv", "image,label,split\na,nv ,train\nb,nv, val\nc, mel,Train \nd,mel,test\n"));
+    EXPECT_THAT(data.classes, ElementsAre("mel", "nv"));
+    EXPECT_EQ(members(data, Split::train).size(), 2u);
+}
+
+TEST(Dataset, NamesTheClassesWithoutTraining) {
+    const Folder folder;
+    const auto notes = [&](const std::string& rows) {
+        return open_dataset("csv:" + folder.write("t.csv", "image,label,split\n" + rows)).notes;
+    };
+    EXPECT_THAT(notes("a,x,train\nb,y,train\nc,z,test\nd,x,val\n"),
+                ElementsAre("train has no image of the class z, val has 0 and test 1"));
+    EXPECT_THAT(notes("a,x,train\nb,x,val\n"), ElementsAre("train has images of one class alone"));
+    EXPECT_TRUE(notes("a,x,test\nb,y,test\n").empty());
 }
 
 TEST(Dataset, FoldersThatHoldNothing) {

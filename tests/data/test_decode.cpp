@@ -151,7 +151,7 @@ TEST_F(BadImages, SaysWhatIsWrong) {
     EXPECT_THAT(error_of(folder / "lfs-pointer.jpg"), HasSubstr("LFS"));
     EXPECT_THAT(error_of(folder / "empty.jpg"), HasSubstr("empty"));
     EXPECT_THAT(error_of(folder / "directory.jpg"), HasSubstr("folder"));
-    EXPECT_THAT(error_of(folder / "no-such-file.jpg"), HasSubstr("no such file"));
+    EXPECT_THAT(error_of(folder / "no-such-file.jpg"), HasSubstr("No such file"));
     EXPECT_THAT(error_of(folder / "truncated.png"), HasSubstr("cut off"));
     EXPECT_THAT(error_of(folder / "bomb-zlib.png"), HasSubstr("outofmem"));
 }

@@ -140,25 +140,6 @@ TEST(Loader, EpochsDifferAndRepeatsDiffer) {
     EXPECT_EQ(versions.size(), 12u);
 }
 
-TEST(Loader, RanksShareTheEpoch) {
-    LoaderOptions options = training(2);
-    options.batch_size = 24;
-    Loader whole(noise, labels(100), options);
-    whole.start(first(100), 7);
-    const auto want = rest(whole, 9);
-    options.batch_size = 12;
-    options.ranks = 2;
-    for (int rank : {0, 1}) {
-        options.rank = rank;
-        Loader loader(noise, labels(100), options);
-        loader.start(first(100), 7);
-        const auto got = rest(loader, 9);
-        ASSERT_EQ(got.size(), want.size());
-        for (size_t b = 0; b < got.size(); ++b)
-            EXPECT_TRUE(std::equal(got[b].rgb.begin(), got[b].rgb.end(), want[b].rgb.begin() + rank * 12 * 243));
-    }
-}
-
 void noise_but_bad(int64_t sample, const View& view, int side, uint8_t* rgb) {
     if (sample == 17 || sample == 31) fail_with(Exit::data, "image-", sample, ".jpg: cut off");
     if (sample == 99) fail("a mistake of ours");
@@ -183,7 +164,7 @@ TEST(Loader, BadImageIsFatal) {
     }
 }
 
-TEST(Loader, BadImageIsSkippedAndCounted) {
+TEST(Loader, BadImageIsSkipped) {
     LoaderOptions options = training(4);
     options.skip_bad = true;
     Loader loader(noise_but_bad, labels(100), options);
@@ -195,9 +176,6 @@ TEST(Loader, BadImageIsSkippedAndCounted) {
     EXPECT_EQ(std::vector<uint8_t>(got[1].rgb.begin() + 5 * 243, got[1].rgb.begin() + 6 * 243),
               std::vector<uint8_t>(243));
     EXPECT_EQ(got[1].batch.samples[6], 18);
-    EXPECT_EQ(loader.skipped(), 2);
-    EXPECT_EQ(loader.bad_images(),
-              (std::map<int64_t, std::string>{{17, "image-17.jpg: cut off"}, {31, "image-31.jpg: cut off"}}));
     // Only bad data may be skipped, not our own mistakes.
     loader.start({99}, 0);
     Batch batch;
@@ -206,20 +184,19 @@ TEST(Loader, BadImageIsSkippedAndCounted) {
 
 TEST(Loader, BuffersAreReused) {
     LoaderOptions options = training(2);
-    options.queue = 2;
     Loader loader(noise, labels(100), options);
     std::set<const uint8_t*> seen;
     for (int epoch = 0; epoch < 3; ++epoch) {
         loader.start(first(100), epoch);
         for (Batch batch; loader.next(batch);) seen.insert(batch.rgb);
     }
-    EXPECT_EQ(seen.size(), 3u);
+    EXPECT_EQ(seen.size(), 4u);
 }
 
 TEST(Loader, MakesAtMostTheQueueAhead) {
     std::atomic<int> made = 0;
     const auto count = [&](int64_t, const View&, int, uint8_t*) { ++made; };
-    Loader loader(count, labels(1000), {.batch_size = 10, .image_size = 2, .workers = 2, .queue = 3});
+    Loader loader(count, labels(1000), {.batch_size = 10, .image_size = 2, .workers = 2});
     loader.start(first(1000), 0);
     Batch batch;
     ASSERT_TRUE(loader.next(batch));

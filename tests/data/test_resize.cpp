@@ -4,7 +4,6 @@
 
 #include <set>
 
-#include "engine/data/augment/crop.h"
 #include "engine/io/csv.h"
 #include "tests/source_dir.h"
 
@@ -26,6 +25,8 @@ Pixels formula_image(int width, int height) {
     return out;
 }
 
+Pixels resized(const Pixels& in, Size full) { return resize(in, full, {0, 0, full.width, full.height}); }
+
 std::vector<uint8_t> from_hex(const std::string& hex) {
     std::vector<uint8_t> bytes;
     for (size_t i = 0; i < hex.size(); i += 2) bytes.push_back(uint8_t(std::stoi(hex.substr(i, 2), nullptr, 16)));
@@ -37,7 +38,7 @@ TEST(Resize, EqualsPil) {
     ASSERT_GE(table.rows.size(), 10u);
     for (const auto& row : table.rows) {
         const Pixels in = formula_image(std::stoi(row[0]), std::stoi(row[1]));
-        const Pixels out = resize(in, {std::stoi(row[2]), std::stoi(row[3])});
+        const Pixels out = resized(in, {std::stoi(row[2]), std::stoi(row[3])});
         EXPECT_EQ(out.rgb, from_hex(row[4])) << row[0] << " x " << row[1] << " to " << row[2] << " x " << row[3];
     }
 }
@@ -45,7 +46,7 @@ TEST(Resize, EqualsPil) {
 TEST(Resize, PartIsPartOfTheWhole) {
     const Pixels in = formula_image(93, 71);
     for (const Size full : {Size{40, 31}, Size{93, 71}, Size{120, 99}, Size{93, 30}}) {
-        const Pixels whole = resize(in, full);
+        const Pixels whole = resized(in, full);
         const Window part{7, 5, 19, 23};
         std::vector<uint8_t> got(3 * part.width * part.height, 77);
         resize(in, full, part, got.data());

@@ -7,7 +7,7 @@
 #include <set>
 #include <sstream>
 
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 #include "kernels/random.h"
 #include "tests/data/folder.h"
 #include "tests/shared.h"
@@ -76,10 +76,10 @@ TEST(DrawnSplit, KeepsLesionsAndPatientsWhole) {
 
 TEST(DrawnSplit, KeepsTiesThatAreAskedFor) {
     Dataset data = population(300, 5, 1);
-    std::vector<std::pair<int64_t, int64_t>> ties;
-    for (int64_t i = 0; i < 100; ++i) ties.emplace_back(i, 299 - i);
+    SampleSets ties;
+    for (int64_t i = 0; i < 100; ++i) ties.push_back({i, 299 - i});
     draw_split(data, 1, ties);
-    for (const auto& [a, b] : ties) EXPECT_EQ(data.samples[size_t(a)].split, data.samples[size_t(b)].split);
+    for (const auto& set : ties) EXPECT_EQ(data.samples[size_t(set[0])].split, data.samples[size_t(set[1])].split);
     EXPECT_TRUE(parted_units(data).empty());
 }
 
@@ -117,18 +117,14 @@ TEST(DrawnSplit, SpreadsLargeAndSmallGroupsAlike) {
 
 // Samples on their own: exact quotas for every class, whatever the seed.
 TEST(DrawnSplit, IsExactWithoutTies) {
-    std::vector<int> label;
-    std::vector<int64_t> group;
-    std::vector<std::string> order;
-    for (int i = 0; i < 350; ++i) {
-        label.push_back(i < 300 ? 0 : i < 340 ? 1 : 2);
-        group.push_back(i);
-        order.push_back(text("s", i));
-    }
+    std::vector<std::string> names;
+    for (int i = 0; i < 350; ++i) names.push_back(text("s", i));
+    std::vector<Tied> tied;
+    for (int i = 0; i < 350; ++i) tied.push_back({i < 300 ? 0 : i < 340 ? 1 : 2, i, names[size_t(i)]});
     for (uint64_t seed = 0; seed < 10; ++seed) {
-        const std::vector<int> part = stratified_parts(label, group, order, {0.6, 0.2, 0.2}, seed);
+        const std::vector<int> part = stratified_parts(tied, {0.6, 0.2, 0.2}, seed);
         int count[3][3] = {};
-        for (size_t i = 0; i < part.size(); ++i) ++count[label[i]][part[i]];
+        for (size_t i = 0; i < part.size(); ++i) ++count[tied[i].label][part[i]];
         EXPECT_EQ(count[0][0], 180);
         EXPECT_EQ(count[0][1], 60);
         EXPECT_EQ(count[1][0], 24);
@@ -140,15 +136,13 @@ TEST(DrawnSplit, IsExactWithoutTies) {
 
 // Nothing but the seed decides who is where: each of 50 samples is in test about a fifth of the time.
 TEST(DrawnSplit, EverySampleHasTheSameChance) {
-    std::vector<int> label(50, 0), in_test(50, 0);
-    std::vector<int64_t> group;
-    std::vector<std::string> order;
-    for (int i = 0; i < 50; ++i) {
-        group.push_back(i);
-        order.push_back(text("s", i));
-    }
+    std::vector<int> in_test(50, 0);
+    std::vector<std::string> names;
+    for (int i = 0; i < 50; ++i) names.push_back(text("s", i));
+    std::vector<Tied> tied;
+    for (int i = 0; i < 50; ++i) tied.push_back({0, i, names[size_t(i)]});
     for (uint64_t seed = 0; seed < 1000; ++seed) {
-        const auto part = stratified_parts(label, group, order, {0.6, 0.2, 0.2}, seed);
+        const auto part = stratified_parts(tied, {0.6, 0.2, 0.2}, seed);
         for (size_t i = 0; i < 50; ++i) in_test[i] += part[i] == 2;
     }
     for (const int times : in_test) EXPECT_NEAR(times, 200, 5 * 12.7);  // sd of Binomial(1000, .2)

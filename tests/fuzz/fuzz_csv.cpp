@@ -4,9 +4,8 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "engine/data/attributes.h"
-#include "engine/io/csv.h"
 #include "kernels/error.h"
+#include "tests/data/table_columns.h"
 
 namespace {
 

@@ -4,23 +4,10 @@
 #include <cstring>
 #include <span>
 
-#include "engine/data/decode/decode.h"
+#include "engine/data/decode/decode_formats.h"
 #include "kernels/error.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
-
-namespace {
-
-uint32_t crc32(const uint8_t* bytes, size_t size) {
-    uint32_t c = 0xFFFFFFFFu;
-    for (size_t i = 0; i < size; ++i) {
-        c ^= bytes[i];
-        for (int bit = 0; bit < 8; ++bit) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
-    }
-    return ~c;
-}
-
-}  // namespace
 
 // Makes every PNG chunk's CRC right again, as whoever means harm would: else no change gets past the guard.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned) {
@@ -30,7 +17,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
         const size_t length =
             size_t(data[at]) << 24 | size_t(data[at + 1]) << 16 | size_t(data[at + 2]) << 8 | data[at + 3];
         if (length > size - at - 12) break;
-        const uint32_t crc = crc32(data + at + 4, length + 4);
+        const uint32_t crc = fp::crc32({data + at + 4, length + 4});
         for (int i = 0; i < 4; ++i) data[at + 8 + length + i] = uint8_t(crc >> (24 - 8 * i));
         at += 12 + length;
     }

@@ -8,7 +8,6 @@
 #include <sstream>
 
 #include "engine/data/decode/decode.h"
-#include "engine/data/decode/png.h"
 #include "engine/io/csv.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -47,7 +46,7 @@ struct Files {
     explicit Files(const std::string& rows) {
         for (const char name : {'a', 'b', 'c', 'd', 'e', 'f'}) {
             const std::vector<uint8_t> rgb(2 * 2 * 3, name == 'd' ? 'a' : uint8_t(name));
-            write_png(folder / (std::string(1, name) + ".png"), 2, 2, rgb.data());
+            write_png(folder / (std::string(1, name) + ".png"), {2, 2, rgb.data()});
         }
         Table table = parse_csv("image,label,split,sex,lesion_id\n" + rows, "rows");
         write_csv(folder / "t.csv", table);
@@ -65,6 +64,23 @@ TEST(DataCommands, check_passes_what_is_sound) {
     EXPECT_TRUE(json["units_in_two_splits"].empty());
     EXPECT_EQ(json["splits"]["train"]["attributes"]["sex"]["x"]["m"], 2);
     EXPECT_THAT(output(check_data, files.request), HasSubstr("sets of equal files"));
+}
+
+TEST(DataCommands, counts_as_json) {
+    Files files("a.png,nv,train,male,L1\nb.png,nv,train,,L1\nc.png,mel,train,female,\nd.png,nv,test,male,L1\n");
+    const auto json = nlohmann::json::parse(output(count_data, files.request, true));
+    EXPECT_EQ(json["images"], 4);
+    EXPECT_EQ(json["units"], 2);
+    EXPECT_EQ(json["split_hash"], split_hash(open_dataset(files.request.spec)));
+    const auto& train = json["splits"]["train"];
+    EXPECT_EQ(train["units"], 2);
+    EXPECT_EQ(train["classes"]["nv"], 2);
+    EXPECT_EQ(train["attributes"]["sex"]["nv"], (nlohmann::json{{"male", 1}, {"female", 0}, {"unknown", 1}}));
+    EXPECT_EQ(train["attributes"]["sex"]["mel"]["female"], 1);
+    EXPECT_FALSE(train.contains("images_shared_with_train"));
+    EXPECT_EQ(json["splits"]["val"]["images"], 1);
+    EXPECT_EQ(json["splits"]["val"]["images_shared_with_train"], 0);
+    EXPECT_EQ(json["splits"]["test"]["images_shared_with_train"], 1);
 }
 
 TEST(DataCommands, check_stops_at_a_lesion_on_two_sides) {

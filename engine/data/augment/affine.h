@@ -13,15 +13,20 @@ struct Affine {
 
 enum class Interpolation { nearest, bilinear, bicubic };
 
+// The map applied about the point (middle, middle).
+Affine about(double middle, Affine from);
+
 // The image is scaled, its rows sheared by `shear_degrees`, then turned clockwise by `degrees`, about its
 // middle; in pixels whose centres lie at halves. torchvision's RandomAffine for these numbers.
 Affine turn_scale_shear(double degrees, double scale, double shear_degrees, int side);
 
-// Pixel centres at halves, as PIL's Image.transform (byte for byte). in and out: side x side x 3.
-void warp(const Affine& from, Interpolation, int side, const uint8_t* in, uint8_t* out);
+// Both in place; `rgb` is side x side x 3.
+//
+// Pixel centres at halves, as PIL's Image.transform (byte for byte).
+void warp(const Affine& from, Interpolation, int side, uint8_t* rgb);
 
 // Pixel centres at whole numbers, cubic B-spline through the pixels, as scipy.ndimage.affine_transform
 // (within one level: it computes in double).
-void warp_spline(const Affine& from, int side, const uint8_t* in, uint8_t* out);
+void warp_spline(const Affine& from, int side, uint8_t* rgb);
 
 }  // namespace fp

@@ -1,27 +1,24 @@
 #include "engine/data/augment/augment.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 #include "engine/data/augment/affine.h"
 #include "engine/data/augment/colour.h"
+#include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
 // The random numbers of one operation on one image; the value of an enumerator is never reused.
-enum Operation : uint64_t {
-    op_shift = 1,
-    op_flip_across,
-    op_flip_down,
-    op_affine,
-    op_colour,
-    op_auto_augment,
-    op_cutout,
-    op_erase,
-};
+enum Operation : uint64_t { op_shift = 1, op_across, op_down, op_affine, op_colour, op_auto, op_cutout, op_erase };
+
 class Draws {
 public:
     Draws(uint64_t key, Operation op) : key_(key_of(key, op)) {}
@@ -35,29 +32,20 @@ private:
     uint64_t key_, next_ = 0;
 };
 
-// A copy of the image for operations that cannot work in place.
-const uint8_t* copy_of(const uint8_t* rgb, int side) {
-    static thread_local std::vector<uint8_t> copy;
-    copy.assign(rgb, rgb + size_t(3) * side * side);
-    return copy.data();
-}
-
 // out[y][x] = in[y + down][x + right], 0 where there is none.
 void shift_image(int right, int down, int side, uint8_t* rgb) {
-    const uint8_t* in = copy_of(rgb, side);
     const size_t row = size_t(3) * side;
+    static thread_local std::vector<uint8_t> in;
+    in.assign(rgb, rgb + row * side);
     std::fill_n(rgb, row * side, uint8_t(0));
     const int first = std::max(0, -right), count = side - std::abs(right);
     for (int y = std::max(0, -down); y < std::min(side, side - down); ++y)
-        std::memcpy(rgb + y * row + 3 * first, in + (y + down) * row + 3 * (first + right), size_t(3) * count);
+        std::memcpy(rgb + y * row + 3 * first, &in[(y + down) * row + 3 * (first + right)], size_t(3) * count);
 }
 
 void flip_across(int side, uint8_t* rgb) {
-    for (int y = 0; y < side; ++y) {
-        uint8_t* left = rgb + size_t(3) * side * y;
-        uint8_t* right = left + 3 * (side - 1);
-        for (; left < right; left += 3, right -= 3) std::swap_ranges(left, left + 3, right);
-    }
+    auto* const pixels = reinterpret_cast<std::array<uint8_t, 3>*>(rgb);
+    for (int y = 0; y < side; ++y) std::reverse(pixels + size_t(side) * y, pixels + size_t(side) * (y + 1));
 }
 
 void flip_down(int side, uint8_t* rgb) {
@@ -71,7 +59,7 @@ void affine(const AugmentOptions& options, Draws& draws, int side, uint8_t* rgb)
     const double shear = draws.within(-options.shear_degrees, options.shear_degrees);
     constexpr Interpolation kinds[] = {Interpolation::nearest, Interpolation::bicubic, Interpolation::bilinear};
     const Affine from = turn_scale_shear(turn, scale, shear, side);
-    warp(from, kinds[draws.below(3)], side, copy_of(rgb, side), rgb);
+    warp(from, kinds[draws.below(3)], side, rgb);
 }
 
 void colour(const AugmentOptions& options, Draws& draws, int side, uint8_t* rgb) {
@@ -97,8 +85,7 @@ void cutout(int length, Draws& draws, int side, uint8_t* rgb) {
     blacken(x - half, y - half, x + half, y + half, side, rgb);
 }
 
-// As Random Erasing (Zhong et al. 2017, https://arxiv.org/abs/1708.04896 ); nothing if ten rectangles do
-// not fit.
+// As Random Erasing (Zhong et al. 2017, https://arxiv.org/abs/1708.04896 ); nothing if ten rectangles do not fit.
 void erase(Draws& draws, int side, uint8_t* rgb) {
     constexpr double kWidest = 3.3;
     for (int attempt = 0; attempt < 10; ++attempt) {
@@ -132,16 +119,62 @@ void augment(const AugmentOptions& options, uint64_t key, int side, uint8_t* rgb
         const int right = draws.below(2 * most + 1) - most, down = draws.below(2 * most + 1) - most;
         if (right != 0 || down != 0) shift_image(right, down, side, rgb);
     }
-    if (Draws(key, op_flip_across).happens(options.flip_across)) flip_across(side, rgb);
-    if (Draws(key, op_flip_down).happens(options.flip_down)) flip_down(side, rgb);
+    if (Draws(key, op_across).happens(options.flip_across)) flip_across(side, rgb);
+    if (Draws(key, op_down).happens(options.flip_down)) flip_down(side, rgb);
     if (Draws draws(key, op_affine); draws.happens(options.affine)) affine(options, draws, side, rgb);
     if (options.brightness > 0 || options.saturation > 0) {
         Draws draws(key, op_colour);
         colour(options, draws, side, rgb);
     }
-    auto_augment(options.auto_augment, key_of(key, op_auto_augment), side, rgb);
+    auto_augment(options.auto_augment, key_of(key, op_auto), side, rgb);
     if (Draws draws(key, op_cutout); draws.happens(options.cutout)) cutout(options.cutout_side, draws, side, rgb);
     if (Draws draws(key, op_erase); draws.happens(options.erase)) erase(draws, side, rgb);
+}
+
+AugmentOptions parse_augment(const std::string& text) {
+    AugmentOptions out;
+    for (size_t at = 0, end; at <= text.size(); at = end + 1) {
+        end = std::min(text.find('+', at), text.size());
+        const std::string word = text.substr(at, end - at), name = word.substr(0, word.find('='));
+        std::optional<double> number;
+        if (name != word) {
+            char* rest = nullptr;
+            number = std::strtod(word.c_str() + name.size() + 1, &rest);
+            FP_REQUIRE(*rest == 0 && *number >= 0, Exit::usage, "--augment: `", word, "` has no number");
+        }
+        if (word == "none") continue;
+        if (word == "paper") {
+            out = paper_augmentation();
+        } else if (word == "flips") {
+            out.flip_across = out.flip_down = 0.5;
+        } else if (word == "crop") {
+            out.crop = Crop::random;
+        } else if (name == "resized-crop") {
+            out.crop = Crop::resized;
+            out.least_area = number.value_or(out.least_area);
+        } else if (name == "shift" && number) {
+            out.shift = int(*number);
+        } else if (word == "autoaugment-cifar10") {
+            out.auto_augment = AutoAugment::cifar10;
+        } else if (word == "autoaugment-imagenet") {
+            out.auto_augment = AutoAugment::imagenet;
+        } else if (name == "affine") {
+            out.affine = number.value_or(1);
+        } else if (name == "colour") {
+            out.brightness = number.value_or(32.0 / 255);
+            out.saturation = number.value_or(0.5);
+        } else if (name == "cutout") {
+            out.cutout = 1;
+            out.cutout_side = int(number.value_or(out.cutout_side));
+        } else if (name == "erase") {
+            out.erase = number.value_or(0.5);
+        } else {
+            fail_with(Exit::usage, "--augment: `", word,
+                      "` is unknown: none, flips, paper, crop, resized-crop[=AREA], shift=N, affine[=P], colour[=X], "
+                      "autoaugment-cifar10, autoaugment-imagenet, cutout[=N], erase[=P], joined by +");
+        }
+    }
+    return out;
 }
 
 }  // namespace fp

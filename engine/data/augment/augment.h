@@ -4,13 +4,15 @@
 // else is switched on. AugmentOptions{} changes nothing; the order is that of the members.
 #pragma once
 
+#include <string>
+
 #include "engine/data/augment/auto_augment.h"
-#include "engine/data/augment/crop.h"
+#include "engine/data/augment/resize.h"
 
 namespace fp {
 
 struct AugmentOptions {
-    // What is cut from the image. Done by the image source (crop.h), which has all of it.
+    // What is cut from the image. Done by the image source (resize.h), which has all of it.
     Crop crop = Crop::centre;
     double least_area = 0.35;  // of Crop::resized
 
@@ -38,6 +40,9 @@ struct AugmentOptions {
 
 // The training recipe of the paper's released code.
 AugmentOptions paper_augmentation();
+
+// "none", "flips", "paper", or words with + between: "flips+shift=4+cutout=16". Exit::usage for another word.
+AugmentOptions parse_augment(const std::string&);
 
 // `rgb` is side x side x 3; `key` stands for (seed, epoch, sample).
 void augment(const AugmentOptions& options, uint64_t key, int side, uint8_t* rgb);

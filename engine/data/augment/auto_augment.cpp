@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
-#include <vector>
+#include <span>
 
 #include "engine/data/augment/affine.h"
 #include "engine/data/augment/colour.h"
@@ -55,104 +55,52 @@ constexpr Pairs imagenet = [] {
                   {{{equalize, 0.8}, {equalize, 0.6}}}}};
 }();
 
-// The ends of an operation's grid.
-std::pair<double, double> range(PixelOp op) {
-    switch (op) {
-        case PixelOp::shear_x:
-        case PixelOp::shear_y:
-            return {-0.3, 0.3};
-        case PixelOp::translate_x:
-        case PixelOp::translate_y:
-            return {-150.0 / 331, 150.0 / 331};
-        case PixelOp::rotate:
-            return {-30, 30};
-        case PixelOp::solarize:
-            return {0, 256};
-        case PixelOp::posterize:
-            return {4, 8};
-        case PixelOp::contrast:
-        case PixelOp::colour:
-        case PixelOp::brightness:
-        case PixelOp::sharpness:
-            return {0.1, 1.9};
-        case PixelOp::autocontrast:
-        case PixelOp::invert:
-        case PixelOp::equalize:
-            break;
-    }
-    return {0, 0};
+using Rgb = std::span<uint8_t>;
+
+// `from` about the pixel (side + 1) / 2.
+void warp_about_middle(const Affine& from, int side, Rgb rgb) {
+    warp_spline(about(side / 2.0 + 0.5, from), side, rgb.data());
 }
 
-// In their code the first axis of the matrix is the image's rows, so `shear_x` moves pixels down and up.
-Affine geometry(PixelOp op, double strength, int side) {
-    Affine from;
-    const double angle = strength * std::numbers::pi / 180;
-    switch (op) {
-        case PixelOp::shear_x:
-            from.yx = strength;
-            break;
-        case PixelOp::shear_y:
-            from.xy = strength;
-            break;
-        case PixelOp::translate_x:
-            from.x0 = strength * side;
-            break;
-        case PixelOp::translate_y:
-            from.y0 = strength * side;
-            break;
-        case PixelOp::rotate:
-            from.xx = from.yy = std::cos(angle);
-            from.xy = std::sin(angle);
-            from.yx = -std::sin(angle);
-            break;
-        default:
-            break;
-    }
-    const double middle = side / 2.0 + 0.5;
-    from.x0 += middle - from.xx * middle - from.xy * middle;
-    from.y0 += middle - from.yx * middle - from.yy * middle;
-    return from;
+void rotate(double degrees, int side, Rgb rgb) {
+    const double angle = degrees * std::numbers::pi / 180, c = std::cos(angle), s = std::sin(angle);
+    warp_about_middle({.xx = c, .xy = s, .yx = -s, .yy = c}, side, rgb);
 }
+
+struct Meaning {
+    double low, high;  // the ends of its grid
+    void (*apply)(double strength, int side, Rgb rgb);
+};
+
+// In the order of PixelOp. In their code the first axis of the matrix is the image's rows, so `shear_x` moves pixels
+// down and up.
+constexpr Meaning kMeanings[] = {
+    {-0.3, 0.3, [](double s, int side, Rgb rgb) { warp_about_middle({.yx = s}, side, rgb); }},
+    {-0.3, 0.3, [](double s, int side, Rgb rgb) { warp_about_middle({.xy = s}, side, rgb); }},
+    {-150.0 / 331, 150.0 / 331, [](double s, int side, Rgb rgb) { warp_about_middle({.x0 = s * side}, side, rgb); }},
+    {-150.0 / 331, 150.0 / 331, [](double s, int side, Rgb rgb) { warp_about_middle({.y0 = s * side}, side, rgb); }},
+    {-30, 30, rotate},
+    {0, 0, [](double, int, Rgb rgb) { autocontrast(rgb); }},
+    {0, 0, [](double, int, Rgb rgb) { solarize(0, rgb); }},
+    {0, 0, [](double, int, Rgb rgb) { equalize(rgb); }},
+    {0, 256, [](double s, int, Rgb rgb) { solarize(s, rgb); }},
+    {4, 8, [](double s, int, Rgb rgb) { posterize(int(std::lround(s)), rgb); }},
+    {0.1, 1.9, [](double s, int, Rgb rgb) { contrast(float(s), rgb); }},
+    {0.1, 1.9, [](double s, int, Rgb rgb) { saturation(float(s), rgb); }},
+    {0.1, 1.9, [](double s, int, Rgb rgb) { brightness(float(s), rgb); }},
+    {0.1, 1.9, [](double s, int side, Rgb rgb) { sharpness(float(s), side, rgb); }},
+};
+static_assert(std::size(kMeanings) == size_t(PixelOp::sharpness) + 1);
 
 }  // namespace
 
 double strength(PixelOp op, int level, double u) {
-    const auto [low, high] = range(op);
-    const double step = (high - low) / 10;
-    return low + step * (level + u);
+    const auto& [low, high, apply] = kMeanings[size_t(op)];
+    return low + (high - low) / 10 * (level + u);
 }
 
 void apply(PixelOp op, double strength, int side, uint8_t* rgb) {
-    const std::span<uint8_t> image(rgb, size_t(3) * side * side);
-    switch (op) {
-        case PixelOp::shear_x:
-        case PixelOp::shear_y:
-        case PixelOp::translate_x:
-        case PixelOp::translate_y:
-        case PixelOp::rotate: {
-            static thread_local std::vector<uint8_t> in;
-            in.assign(image.begin(), image.end());
-            return warp_spline(geometry(op, strength, side), side, in.data(), rgb);
-        }
-        case PixelOp::autocontrast:
-            return autocontrast(image);
-        case PixelOp::invert:
-            return invert(image);
-        case PixelOp::equalize:
-            return equalize(image);
-        case PixelOp::solarize:
-            return solarize(strength, image);
-        case PixelOp::posterize:
-            return posterize(int(std::lround(strength)), image);
-        case PixelOp::contrast:
-            return contrast(float(strength), image);
-        case PixelOp::colour:
-            return saturation(float(strength), image);
-        case PixelOp::brightness:
-            return brightness(float(strength), image);
-        case PixelOp::sharpness:
-            return sharpness(float(strength), side, image);
-    }
+    kMeanings[size_t(op)].apply(strength, side, {rgb, size_t(3) * side * side});
 }
 
 void auto_augment(AutoAugment policy, uint64_t key, int side, uint8_t* rgb) {

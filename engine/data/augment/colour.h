@@ -9,15 +9,12 @@
 
 namespace fp {
 
-void brightness(float factor, std::span<uint8_t> rgb);  // plain: black
-void contrast(float factor, std::span<uint8_t> rgb);    // plain: the image's mean grey
-void saturation(float factor,
-                std::span<uint8_t> rgb);  // plain: each pixel's grey, (299 R + 587 G + 114 B) / 1000
-void sharpness(float factor, int width,
-               std::span<uint8_t> rgb);  // plain: each pixel's neighbourhood
+void brightness(float factor, std::span<uint8_t> rgb);            // plain: black
+void contrast(float factor, std::span<uint8_t> rgb);              // plain: the image's mean grey
+void saturation(float factor, std::span<uint8_t> rgb);            // plain: each pixel's grey, .299 R + .587 G + .114 B
+void sharpness(float factor, int width, std::span<uint8_t> rgb);  // plain: each pixel's neighbourhood
 
-void invert(std::span<uint8_t> rgb);                      // 255 - v
-void solarize(double threshold, std::span<uint8_t> rgb);  // v below the threshold, else 255 - v
+void solarize(double threshold, std::span<uint8_t> rgb);  // 255 - v from the threshold on, else v
 void posterize(int bits, std::span<uint8_t> rgb);         // the upper bits of v
 void autocontrast(std::span<uint8_t> rgb);                // each channel's range stretched to 0 .. 255
 void equalize(std::span<uint8_t> rgb);                    // each channel's histogram made flat

@@ -22,6 +22,7 @@ struct Pixels {
     int width = 0, height = 0;
     std::vector<uint8_t> rgb = {};  // height x width x 3
 };
+inline Pixels black(int width, int height) { return {width, height, std::vector<uint8_t>(size_t(3) * width * height)}; }
 
 // Pixels that somebody else keeps.
 struct PixelView {
@@ -45,5 +46,9 @@ Pixels decode(std::span<const uint8_t> bytes, const std::string& name, const Dec
 std::vector<uint8_t> read_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 
 Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options = {});
+
+// Writing: the bytes of a PNG file, and the file.
+std::string encode_png(PixelView);
+void write_png(const std::filesystem::path& path, PixelView);
 
 }  // namespace fp

@@ -14,6 +14,9 @@ Pixels decode_bmp(std::span<const uint8_t> bytes, const std::string& name, const
 // stream that inflates far beyond the size in its header ends there.
 Pixels decode_by_stb(std::span<const uint8_t> bytes, const std::string& name, int64_t largest);
 
+// CRC-32 of ISO 3309, as PNG's chunks carry it over their type and data.
+uint32_t crc32(std::span<const uint8_t> bytes);
+
 // Throws unless 1 <= width, height and width * height <= limit.
 void require_size(int64_t width, int64_t height, int64_t limit, const std::string& name);
 

@@ -1,5 +1,8 @@
 #include <turbojpeg.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <memory>
 
 #include "engine/data/decode/decode_formats.h"
@@ -7,10 +10,6 @@
 
 namespace fp {
 namespace {
-
-struct Destroy {
-    void operator()(void* handle) const { tjDestroy(handle); }
-};
 
 // Whether an APP14 "Adobe" segment stands before the first scan: its CMYK values are stored inverted.
 bool has_adobe_marker(std::span<const uint8_t> bytes) {
@@ -22,8 +21,7 @@ bool has_adobe_marker(std::span<const uint8_t> bytes) {
             continue;
         }
         const size_t length = size_t(bytes[at + 2]) << 8 | bytes[at + 3];
-        if (marker == 0xEE && length >= 14 && at + 9 <= bytes.size() && bytes[at + 4] == 'A' && bytes[at + 5] == 'd' &&
-            bytes[at + 6] == 'o' && bytes[at + 7] == 'b' && bytes[at + 8] == 'e')
+        if (marker == 0xEE && length >= 14 && at + 9 <= bytes.size() && std::memcmp(&bytes[at + 4], "Adobe", 5) == 0)
             return true;
         at += 2 + length;
     }
@@ -41,7 +39,7 @@ uint8_t times(int a, int b) {
 Pixels decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
     // One an image: it keeps Huffman and quantisation tables, and after an error its place in the bad file,
     // so a second image would depend on the first. Making one takes 0.3 us.
-    const std::unique_ptr<void, Destroy> decompressor(tjInitDecompress());
+    const std::unique_ptr<void, int (*)(void*)> decompressor(tjInitDecompress(), tjDestroy);
     FP_CHECK(decompressor, "TurboJPEG: ", tjGetErrorStr2(nullptr));
     tjhandle const handle = decompressor.get();
     int width = 0, height = 0, subsampling = 0, colours = 0;
@@ -64,16 +62,12 @@ Pixels decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, cons
     FP_REQUIRE(result == 0 || tolerated, Exit::data, name, ": JPEG: ", tjGetErrorStr2(handle));
 
     if (cmyk) {
-        uint8_t* rgb = out.rgb.data();
-        for (int64_t i = 0; i < int64_t(width) * height; ++i) {
+        for (size_t i = 0; i < out.rgb.size() / 4; ++i) {
             const uint8_t* inks = &out.rgb[4 * i];  // 255 - ink
-            const int k = inks[3];
-            const uint8_t r = times(inks[0], k), g = times(inks[1], k), b = times(inks[2], k);
-            rgb[3 * i] = r;
-            rgb[3 * i + 1] = g;
-            rgb[3 * i + 2] = b;
+            const std::array pixel = {times(inks[0], inks[3]), times(inks[1], inks[3]), times(inks[2], inks[3])};
+            std::copy(pixel.begin(), pixel.end(), &out.rgb[3 * i]);
         }
-        out.rgb.resize(size_t(width) * height * 3);
+        out.rgb.resize(out.rgb.size() / 4 * 3);
     }
     return out;
 }

@@ -1,4 +1,3 @@
-#include <array>
 #include <cstdlib>
 #include <string_view>
 
@@ -7,23 +6,6 @@
 
 namespace fp {
 namespace {
-
-constexpr std::array<uint32_t, 256> kCrcTable = [] {
-    std::array<uint32_t, 256> table{};
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-        uint32_t c = byte;
-        for (int bit = 0; bit < 8; ++bit) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
-        table[byte] = c;
-    }
-    return table;
-}();
-
-// CRC-32 of ISO 3309, as PNG's chunks carry it over their type and data.
-uint32_t crc32(std::span<const uint8_t> bytes) {
-    uint32_t c = 0xFFFFFFFFu;
-    for (const uint8_t byte : bytes) c = kCrcTable[(c ^ byte) & 0xFF] ^ (c >> 8);
-    return ~c;
-}
 
 uint32_t big_endian(std::span<const uint8_t> bytes, size_t at) {
     return uint32_t(bytes[at]) << 24 | uint32_t(bytes[at + 1]) << 16 | uint32_t(bytes[at + 2]) << 8 | bytes[at + 3];
@@ -34,8 +16,7 @@ int64_t little_endian(std::span<const uint8_t> bytes, size_t at) {
                    bytes[at]);
 }
 
-// Room for a decoder's buffers of `width x height` pixels of at most 8 bytes, doubled once, and for
-// twice the file.
+// Room for a decoder's buffers of `width x height` pixels of at most 8 bytes, doubled once, and for twice the file.
 int64_t working_bytes(int64_t width, int64_t height, size_t file_bytes) {
     return 16 * width * height + 4 * height + 2 * int64_t(file_bytes) + 65536;
 }

@@ -1,5 +1,8 @@
-// The one place that contains stb_image, cut down to PNG and BMP.
+// The one place that contains stb: stb_image, cut down to PNG and BMP, and stb_image_write for PNG.
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <memory>
 
 #include "engine/data/decode/decode_formats.h"
@@ -26,6 +29,14 @@ void* reallocate(void* old, size_t bytes) { return bytes <= largest_allocation ?
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>
 
+#define STBI_WRITE_NO_STDIO
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb/stb_image_write.h>
+#pragma GCC diagnostic pop
+
 namespace fp {
 
 Pixels decode_by_stb(std::span<const uint8_t> bytes, const std::string& name, int64_t largest) {
@@ -37,9 +48,29 @@ Pixels decode_by_stb(std::span<const uint8_t> bytes, const std::string& name, in
     const std::unique_ptr<stbi_uc, void (*)(void*)> rgb(
         stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, 3), std::free);
     FP_REQUIRE(rgb, Exit::data, name, ": ", stbi_failure_reason());
-    Pixels out{.width = width, .height = height, .rgb = {}};
-    out.rgb.assign(rgb.get(), rgb.get() + size_t(width) * height * 3);
-    return out;
+    return {width, height, {rgb.get(), rgb.get() + size_t(width) * height * 3}};
+}
+
+uint32_t crc32(std::span<const uint8_t> bytes) {
+    return stbiw__crc32(const_cast<uint8_t*>(bytes.data()), int(bytes.size()));
+}
+
+std::string encode_png(PixelView image) {
+    std::string bytes;
+    const auto append = [](void* to, void* data, int size) {
+        static_cast<std::string*>(to)->append(static_cast<const char*>(data), size_t(size));
+    };
+    const auto [width, height, rgb] = image;
+    const int done = stbi_write_png_to_func(append, &bytes, width, height, 3, rgb, width * 3);
+    FP_CHECK(done != 0, "no PNG of ", width, " x ", height, " pixels: out of memory");
+    return bytes;
+}
+
+void write_png(const std::filesystem::path& path, PixelView image) {
+    const std::string bytes = encode_png(image);
+    std::ofstream out(path, std::ios::binary);
+    out << bytes << std::flush;
+    FP_REQUIRE(out, Exit::data, path.string(), ": cannot be written to: ", std::strerror(errno));
 }
 
 }  // namespace fp

@@ -1,92 +1,76 @@
 // synth:KEY=VALUE,... (engine/data/sources/synth.h): classes class00, class01, ..., columns group (g0, g1, ...) and lesion_id.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "engine/data/sources/sources.h"
-#include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-constexpr std::array<std::string_view, 8> kKeys{"n",    "size",       "classes", "groups",
-                                                "bias", "difficulty", "views",   "seed"};
-
-template <class T>
-T number(const std::string& key, const std::string& value, T low, T high) {
-    T parsed{};
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
-    const bool whole = error == std::errc() && end == value.data() + value.size();
-    FP_REQUIRE(whole && parsed >= low && parsed <= high, Exit::usage, "--data synth: ", key, "=", value,
-               ": wants a number from ", low, " to ", high);
-    return parsed;
+// visit(name, member, lowest, highest) for every key.
+template <class Spec, class Visit>
+void for_each_key(Spec& spec, const Visit& visit) {
+    visit("n", spec.n, 1, 100'000'000);
+    visit("size", spec.size, 8, 1024);
+    visit("classes", spec.classes, 2, 64);
+    visit("groups", spec.groups, 1, 8);
+    visit("bias", spec.bias, 0, 1);
+    visit("difficulty", spec.difficulty, 0, 1);
+    visit("views", spec.views, 1, 1000);
+    visit("seed", spec.seed, 0, UINT64_MAX);
 }
 
 SynthSpec synth_of(const DataSpec& spec) {
     FP_REQUIRE(spec.head.empty(), Exit::usage, "--data synth: '", spec.head, "' is not KEY=VALUE");
     SynthSpec synth;
-    for (const auto& [key, value] : spec.values) {
-        if (key == "n") synth.n = number<int64_t>(key, value, 1, 100'000'000);
-        if (key == "size") synth.size = number(key, value, 8, 1024);
-        if (key == "classes") synth.classes = number(key, value, 2, 64);
-        if (key == "groups") synth.groups = number(key, value, 1, 8);
-        if (key == "bias") synth.bias = number(key, value, 0.0, 1.0);
-        if (key == "difficulty") synth.difficulty = number(key, value, 0.0, 1.0);
-        if (key == "views") synth.views = number(key, value, 1, 1000);
-        if (key == "seed") synth.seed = number<uint64_t>(key, value, 0, UINT64_MAX);
-    }
+    for_each_key(synth, [&]<class T>(const char* key, T& member, auto low, auto high) {
+        const auto found = spec.values.find(key);
+        if (found == spec.values.end()) return;
+        const std::string& value = found->second;
+        const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), member);
+        const bool whole = error == std::errc() && end == value.data() + value.size();
+        FP_REQUIRE(whole && member >= T(low) && member <= T(high), Exit::usage, "--data synth: ", key, "=", value,
+                   ": wants a number from ", low, " to ", high);
+    });
     return synth;
 }
 
-Dataset open_synth(const DataSpec& spec, const DatasetOptions& options) {
-    constexpr std::array<Split, 5> kFifths = {Split::train, Split::val, Split::train, Split::test, Split::train};
+Listing list_synth(const DataSpec& spec, const DatasetOptions&) {
+    constexpr const char* kFifths[] = {"train", "val", "train", "test", "train"};
     const SynthSpec synth = synth_of(spec);
-    Dataset data{.name = spec.text,
-                 .root = "",
-                 .classes = options.classes,
-                 .columns = {"group", "lesion_id"},
-                 .samples = {},
-                 .notes = {},
-                 .split_was_drawn = false,
-                 .synth = synth};
-    std::vector<std::string> names;
-    for (int c = 0; c < synth.classes; ++c) names.push_back(fmt::format("class{:02}", c));
-    if (data.classes.empty()) data.classes = names;
-    std::vector<int> label_of;
-    for (const std::string& name : names) {
-        const auto found = std::find(data.classes.begin(), data.classes.end(), name);
-        FP_REQUIRE(found != data.classes.end(), Exit::data, spec.text, ": label '", name, "' is none of the ",
-                   data.classes.size(), " classes ", list(data.classes));
-        label_of.push_back(int(found - data.classes.begin()));
-    }
-    data.samples.reserve(size_t(synth.n));
+    Listing listing{.table = {.header = {"image", "label", "split", "group", "lesion_id"}, .name = spec.text},
+                    .split = 2,
+                    .synth = synth};
+    for (int c = 0; c < synth.classes; ++c) listing.classes.push_back(fmt::format("class{:02}", c));
     for (int64_t i = 0; i < synth.n; ++i) {
         const SynthIdentity id = identify(synth, i);
-        const std::string lesion = fmt::format("lesion{:08}", id.lesion);
-        data.samples.push_back(Sample{.image = fmt::format("images/{:08}.png", i),
-                                      .label = label_of[size_t(id.label)],
-                                      .split = kFifths[size_t(id.fifth)],
-                                      .unit = lesion,
-                                      .attributes = {fmt::format("g{}", id.group), lesion}});
+        listing.table.rows.push_back({fmt::format("images/{:08}.png", i), listing.classes[size_t(id.label)],
+                                      kFifths[id.fifth], fmt::format("g{}", id.group),
+                                      fmt::format("lesion{:08}", id.lesion)});
     }
-    return data;
+    return listing;
 }
 
 }  // namespace
 
 SynthSpec parse_synth(const std::string& text) { return synth_of(parse_data_spec("synth:" + text)); }
 
-std::string to_string(const SynthSpec& s) {
-    return fmt::format("n={},size={},classes={},groups={},bias={},difficulty={},views={},seed={}", s.n, s.size,
-                       s.classes, s.groups, s.bias, s.difficulty, s.views, s.seed);
+std::string to_string(const SynthSpec& spec) {
+    std::string out;
+    for_each_key(spec, [&](const char* key, const auto& member, auto, auto) {
+        out += fmt::format("{}{}={}", out.empty() ? "" : ",", key, member);
+    });
+    return out;
 }
 
 namespace sources {
-extern const Source synth{
-    .name = "synth", .says = "synth:n=2000,size=64,...", .keys = kKeys, .needs_path = false, .open = open_synth};
+extern const Source synth{.name = "synth",
+                          .says = "synth:n=2000,size=64,...",
+                          .keys = {"n", "size", "classes", "groups", "bias", "difficulty", "views", "seed"},
+                          .needs_path = false,
+                          .list = list_synth};
 }
 
 }  // namespace fp

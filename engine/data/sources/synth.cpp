@@ -14,9 +14,9 @@ constexpr uint64_t kLesion = 1, kView = 2, kDeal = 3;  // the streams of random 
 constexpr int kLobes = 6;                              // harmonics of an outline: 1 .. kLobes
 
 // Numbers drawn one after the other from one key.
-class Draws {
+class FloatDraws {
 public:
-    explicit Draws(uint64_t key) : key_(key) {}
+    explicit FloatDraws(uint64_t key) : key_(key) {}
     float between(float low, float high) { return low + (high - low) * uniform(key_, next_++); }
     uint32_t word() {
         const uint64_t i = next_++;
@@ -37,44 +37,31 @@ inline uint32_t scramble(uint32_t x) {
     return x ^ (x >> 16);
 }
 
-// Value noise in [-1, 1]: random numbers on a lattice of nx by ny cells over the image, blended between.
-class ValueNoise {
-public:
-    ValueNoise(int size, int nx, int ny, uint32_t key) : size_(size), ny_(ny) {
-        rows_.resize(size_t(ny + 1) * size_t(size));
-        for (int j = 0; j <= ny; ++j)
-            for (int x = 0; x < size; ++x) {
-                const auto [cell, weight] = place(x, nx);
-                const float left = at(key, cell, j), right = at(key, cell + 1, j);
-                rows_[size_t(j) * size_t(size) + size_t(x)] = left + weight * (right - left);
-            }
-    }
-
-    void row(int y, float* out) const {
-        const auto [cell, weight] = place(y, ny_);
-        const float* above = rows_.data() + size_t(cell) * size_t(size_);
-        const float* below = above + size_;
-        for (int x = 0; x < size_; ++x) out[x] = above[x] + weight * (below[x] - above[x]);
-    }
-
-private:
-    struct Place {
-        int cell;
-        float weight;
-    };
-    Place place(int pixel, int cells) const {
-        const float at = (float(pixel) + 0.5f) * float(cells) / float(size_);
+// Value noise in [-1, 1] at size x size pixels: random numbers on a lattice of nx by ny cells, blended between.
+std::vector<float> value_noise(int size, int nx, int ny, uint32_t key) {
+    const auto cell_of = [&](int pixel, int cells) {
+        const float at = (float(pixel) + 0.5f) * float(cells) / float(size);
         const int cell = std::min(int(at), cells - 1);
         const float t = at - float(cell);
-        return {cell, t * t * (3 - 2 * t)};
+        return std::pair(cell, t * t * (3 - 2 * t));
+    };
+    const auto at = [&](int i, int j) { return float(scramble(key ^ uint32_t(j * 4096 + i)) >> 8) * 0x1p-23f - 1; };
+    std::vector<float> rows(size_t(ny + 1) * size_t(size)), out(size_t(size) * size_t(size));
+    for (int j = 0; j <= ny; ++j)
+        for (int x = 0; x < size; ++x) {
+            const auto [cell, weight] = cell_of(x, nx);
+            const float left = at(cell, j), right = at(cell + 1, j);
+            rows[size_t(j) * size_t(size) + size_t(x)] = left + weight * (right - left);
+        }
+    for (int y = 0; y < size; ++y) {
+        const auto [cell, weight] = cell_of(y, ny);
+        const float* const above = rows.data() + size_t(cell) * size_t(size);
+        const float* const below = above + size;
+        float* const row = out.data() + size_t(y) * size_t(size);
+        for (int x = 0; x < size; ++x) row[x] = above[x] + weight * (below[x] - above[x]);
     }
-    static float at(uint32_t key, int i, int j) {
-        return float(scramble(key ^ uint32_t(j * 4096 + i)) >> 8) * 0x1p-23f - 1;
-    }
-
-    int size_, ny_;
-    std::vector<float> rows_;  // interpolated along x already
-};
+    return out;
+}
 
 // How one image looks: everything that is drawn before the first pixel. Lengths are in half images,
 // colours in levels of 0 .. 255.
@@ -90,7 +77,7 @@ struct Look {
     uint32_t blotch_key, grain_key, mottle_key, noise_key;
 };
 
-float blend(double t, float easy, float hard) { return easy + float(t) * (hard - easy); }
+float by_difficulty(double t, float easy, float hard) { return easy + float(t) * (hard - easy); }
 
 Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     constexpr std::array<std::array<int, 2>, 8> kGrain = {
@@ -98,8 +85,8 @@ Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     constexpr std::array<std::array<float, 3>, 4> kTint = {
         {{1, 1, 1}, {0.6f, 1.2f, 1.2f}, {1.2f, 1.2f, 0.6f}, {1.2f, 0.6f, 1.2f}}};
     const double d = spec.difficulty;
-    Draws lesion(key_of(spec.seed, uint64_t(id.lesion), kLesion));
-    Draws view(key_of(spec.seed, uint64_t(index), kView));
+    FloatDraws lesion(key_of(spec.seed, uint64_t(id.lesion), kLesion));
+    FloatDraws view(key_of(spec.seed, uint64_t(index), kView));
 
     Look look{};
     look.radius = lesion.between(0.4f, 0.6f);
@@ -108,18 +95,18 @@ Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     const float turn = view.between(0, 2 * float(M_PI));
     const int lobes = 2 + id.label % 4;
     for (int k = 1; k <= kLobes; ++k) {
-        const float depth = k == lobes ? blend(d, 0.30f, 0.15f) * lesion.between(0.8f, 1.2f)
+        const float depth = k == lobes ? by_difficulty(d, 0.30f, 0.15f) * lesion.between(0.8f, 1.2f)
                                        : 0.12f / float(k + 1) * lesion.between(0, 1.2f);
         const float phase = lesion.between(0, 2 * float(M_PI)) + float(k) * turn;
         look.cosine[size_t(k - 1)] = depth * std::cos(phase);
         look.sine[size_t(k - 1)] = depth * std::sin(phase);
     }
-    const float darkness = blend(d, 55, 36) * lesion.between(0.8f, 1.2f);
+    const float darkness = by_difficulty(d, 55, 36) * lesion.between(0.8f, 1.2f);
     const auto& tint = kTint[size_t(id.label / 16 % 4)];
     const float ruddy = lesion.between(-6, 6);
     for (size_t c = 0; c < 3; ++c) look.lesion[c] = -darkness * tint[c] + (c == 0 ? ruddy : c == 2 ? -ruddy : 0);
     look.pattern_kind = id.label / 4 % 4;
-    look.pattern = blend(d, 24, 14);
+    look.pattern = by_difficulty(d, 24, 14);
     look.rings = lesion.between(3, 4);
     look.phase = lesion.between(0, 1);
     look.mottle = lesion.between(4, 12);
@@ -141,7 +128,7 @@ Look look_of(const SynthSpec& spec, int64_t index, const SynthIdentity& id) {
     look.light_y = view.between(-12, 12);
     look.blotch = view.between(3, 10);
     look.blotch_key = view.word();
-    look.noise = blend(d, 6, 24);
+    look.noise = by_difficulty(d, 6, 24);
     look.noise_key = view.word();
     return look;
 }
@@ -195,33 +182,25 @@ SynthIdentity identify(const SynthSpec& spec, int64_t index) {
 void render(const SynthSpec& spec, int64_t index, uint8_t* rgb) {
     const Look look = look_of(spec, index, identify(spec, index));
     const int size = spec.size;
-    const ValueNoise blotch(size, 5, 5, look.blotch_key);
-    const ValueNoise grain(size, look.grain_x, look.grain_y, look.grain_key);
-    const ValueNoise mottle(size, 12, 12, look.mottle_key);
-    std::vector<float> buffer(size_t(size) * 5);
-    float* const blotches = buffer.data();
-    float* const grains = blotches + size;
-    float* const mottles = grains + size;
-    float* const inside = mottles + size;
-    float* const pattern = inside + size;
+    const std::vector<float> blotch = value_noise(size, 5, 5, look.blotch_key);
+    const std::vector<float> grain = value_noise(size, look.grain_x, look.grain_y, look.grain_key);
+    const std::vector<float> mottle = value_noise(size, 12, 12, look.mottle_key);
+    std::vector<float> inside(size), pattern(size);  // of a row
     const float per_byte = look.noise / 127.5f, step = 2 / float(size);
 
     for (int y = 0; y < size; ++y) {
         const float v = (float(y) + 0.5f) * step - 1;
-        blotch.row(y, blotches);
-        grain.row(y, grains);
-        mottle.row(y, mottles);
-        lesion_row(look, size, v - look.y, inside, pattern);
-        uint8_t* const out = rgb + int64_t(y) * size * 3;
+        lesion_row(look, size, v - look.y, inside.data(), pattern.data());
         for (int x = 0; x < size; ++x) {
             const float u = (float(x) + 0.5f) * step - 1;
-            const float skin = look.light_x * u + look.light_y * v + look.blotch * blotches[x] + look.grain * grains[x];
-            const float inner = look.mottle * mottles[x] + look.pattern * pattern[x];
-            const uint32_t noise = scramble(look.noise_key ^ uint32_t(y * size + x));
+            const size_t i = size_t(y) * size + x;
+            const float skin = look.light_x * u + look.light_y * v + look.blotch * blotch[i] + look.grain * grain[i];
+            const float inner = look.mottle * mottle[i] + look.pattern * pattern[x];
+            const uint32_t noise = scramble(look.noise_key ^ uint32_t(i));
             for (size_t c = 0; c < 3; ++c) {
                 const float level = look.skin[c] + skin + inside[x] * (look.lesion[c] + inner) +
                                     per_byte * (float((noise >> (8 * c)) & 255) - 127.5f);
-                out[3 * x + int(c)] = uint8_t(std::min(std::max(level, 0.0f), 255.0f) + 0.5f);
+                rgb[3 * i + c] = uint8_t(std::min(std::max(level, 0.0f), 255.0f) + 0.5f);
             }
         }
     }

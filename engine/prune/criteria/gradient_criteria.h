@@ -14,7 +14,7 @@
 
 #include <map>
 
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 #include "engine/prune/criteria/criteria.h"
 #include "engine/prune/criteria/gradients.h"
 

@@ -1,6 +1,6 @@
 #include "engine/prune/criteria/snnl.h"
 
-#include "engine/data/attributes.h"
+#include "engine/data/dataset.h"
 #include "kernels/error.h"
 
 namespace fp {
