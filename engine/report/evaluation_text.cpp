@@ -175,7 +175,7 @@ std::string to_text(const Evaluation& e) {
 std::string to_text(const AtThreshold& at) {
     const StoredThreshold& t = at.threshold;
     std::string out =
-        fmt::format("{} called where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
+        fmt::format("{} predicted where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
     if (t.chosen_on)
         out += fmt::format(",\nchosen on {} validation images: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
                            t.chosen_on->images, t.chosen_on->sensitivity, t.chosen_on->specificity, t.chosen_on->f1);

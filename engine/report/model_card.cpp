@@ -1,5 +1,5 @@
-#include "engine/report/model_card.h"
-
+// A model card in Markdown: what the model is, on whom it was judged, what it can and cannot be said to do.
+#include "engine/report/prune_report.h"
 #include "engine/report/text_rows.h"
 
 namespace fp {

@@ -61,6 +61,12 @@ void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 // Both models on the test split.
 TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
 
+// model-card.md, and its part on the pruned model's figures on the test split.
+std::string model_card(const PruneReport&, const Caller&);
+std::string evaluation_card(const Report& pruned);
+// Text from files for a line or a table's cell: nothing that Markdown would read as its own.
+std::string markdown_text(const std::string&);
+
 // One to three sentences: what happened to accuracy and to each attribute's gap, and whether that can be told from chance.
 std::string verdict_of(const TestResult&);
 

@@ -5,7 +5,6 @@
 #include "engine/io/json.h"
 #include "engine/prune/prune_json.h"
 #include "engine/report/evaluation.h"
-#include "engine/report/model_card.h"
 #include "engine/report/page.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"

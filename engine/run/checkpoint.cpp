@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "engine/io/columns.h"
 #include "engine/io/files.h"
@@ -150,19 +149,17 @@ ImportReport import_weights(Network& network, const TensorFile& file, const std:
         if (key != bare) report.notes.push_back(bare + " was read as " + key);
         by_name[key] = &t;
     }
-    std::set<std::string> wanted;
     std::vector<std::string> missing;
     for (const Param& p : network.params.all()) {
-        wanted.insert(p.name);
-        if (p.name.ends_with("running_var")) wanted.insert(tracked_name(p));
-        const auto found = by_name.find(p.name);
+        if (p.name.ends_with("running_var")) by_name.erase(tracked_name(p));
+        const auto found = by_name.extract(p.name);
         const bool of_head = p.name == head_layer + ".weight" || p.name == head_layer + ".bias";
-        if (found == by_name.end()) {
+        if (found.empty()) {
             if (!of_head) missing.push_back(p.name);
             report.head_replaced = report.head_replaced || of_head;
             continue;
         }
-        TensorEntry entry = *found->second;
+        TensorEntry entry = *found.mapped();
         // timm's [K,C,7,7] is torchvision's [K,C*49], value for value.
         if (p.kind == Param::Kind::linear && count_of(entry.shape) == p.count() && !entry.shape.empty() &&
             entry.shape[0] == p.shape.k)
@@ -176,8 +173,7 @@ ImportReport import_weights(Network& network, const TensorFile& file, const std:
     }
     FP_REQUIRE(missing.empty(), Exit::model, file_name, ": ", missing.size(), " parameters of ", network.spec.arch,
                " are missing: ", list(missing));
-    for (const auto& [key, entry] : by_name)
-        if (!wanted.count(key)) report.unexpected.push_back(key);
+    for (const auto& [key, entry] : by_name) report.unexpected.push_back(key);
     return report;
 }
 

@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <omp.h>
-#include <sched.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
@@ -15,7 +13,6 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
@@ -63,12 +60,6 @@ std::string processor() {
         if (line.starts_with("model name") && line.find(": ") != line.npos)
             return printable(line.substr(line.find(": ") + 2));
     return "unknown";
-}
-
-int usable_cores() {
-    cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return int(std::thread::hardware_concurrency());
-    return CPU_COUNT(&cores);
 }
 
 double seconds_now() {
@@ -176,7 +167,7 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
     out["gpu"] = gpu();
     out["system"] = text(system.sysname, " ", system.release, " ", system.machine);
     out["processor"] = processor();
-    out["cores"] = usable_cores();
+    out["cores"] = omp_get_num_procs();
     out["threads"] = omp_get_max_threads();
     out["memory_bytes"] = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
     out["command_line"] = command_line;
@@ -239,11 +230,8 @@ void Metrics::write_csv() const {
     write_file(folder_ / "metrics.csv", text.str());
 }
 
-int record_test_read(const fs::path& folder, const std::string& command_line) {
-    const fs::path path = folder / "test_reads.jsonl";
-    const std::string before = fs::exists(path) ? read_file(path, kMostBytes) : "";
-    append_file(path, json_line({{"date", date_now()}, {"command_line", command_line}}) + "\n");
-    return int(std::count(before.begin(), before.end(), '\n'));
+void record_test_read(const fs::path& folder, const std::string& command_line) {
+    append_file(folder / "test_reads.jsonl", json_line({{"date", date_now()}, {"command_line", command_line}}) + "\n");
 }
 
 }  // namespace fp

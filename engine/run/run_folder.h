@@ -86,7 +86,7 @@ private:
     std::vector<nlohmann::ordered_json> rows_;
 };
 
-// Records in the folder that the test split is read now; returns the number of earlier reads.
-int record_test_read(const std::filesystem::path& folder, const std::string& command_line);
+// Records in the folder that the test split is read now.
+void record_test_read(const std::filesystem::path& folder, const std::string& command_line);
 
 }  // namespace fp

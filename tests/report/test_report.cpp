@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/files.h"
-#include "engine/report/model_card.h"
 #include "engine/report/page.h"
+#include "engine/report/prune_report.h"
 #include "tests/source_dir.h"
 #include "tests/temporary_folder.h"
 
