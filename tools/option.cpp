@@ -12,31 +12,14 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// What one value of a variable is.
 template <class T>
-struct Variable {
-    using Value = T;
-    static constexpr bool list = false, optional = false;
-};
-template <class T>
-struct Variable<std::optional<T>> : Variable<T> {
-    static constexpr bool optional = true;
-};
-template <class T>
-struct Variable<std::vector<T>> : Variable<T> {
-    static constexpr bool list = true;
-};
-
-template <class T>
-constexpr Takes kTakes = Takes::whole_number;
-template <>
-inline constexpr Takes kTakes<bool> = Takes::flag;
-template <>
-inline constexpr Takes kTakes<uint64_t> = Takes::natural;
-template <>
-inline constexpr Takes kTakes<double> = Takes::number;
-template <>
-inline constexpr Takes kTakes<std::string> = Takes::word;
+constexpr Takes takes_of() {
+    return std::is_same_v<T, bool>          ? Takes::flag
+           : std::is_same_v<T, uint64_t>    ? Takes::natural
+           : std::is_same_v<T, double>      ? Takes::number
+           : std::is_same_v<T, std::string> ? Takes::word
+                                            : Takes::whole_number;
+}
 
 constexpr std::string_view kind_name(Takes takes) {
     constexpr std::string_view kNames[] = {"true or false", "a whole number", "a whole number from 0 on", "a number",
@@ -57,7 +40,7 @@ T value_of(const std::string& word, Range range) {
         const double number = double(value);
         FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word), " is too large");
         FP_REQUIRE(error == std::errc() && end == word.data() + word.size() && number == number, Exit::usage, "`",
-                   printable(word), "` is not ", kind_name(kTakes<T>));
+                   printable(word), "` is not ", kind_name(takes_of<T>()));
         FP_REQUIRE(number >= range.low, Exit::usage, printable(word), " is below ", fmt::format("{}", range.low));
         FP_REQUIRE(number <= range.high, Exit::usage, printable(word), " is above ", fmt::format("{}", range.high));
         return value;
@@ -74,37 +57,42 @@ Words parts_of(const std::string& word) {
     return parts;
 }
 
+template <class T>
+void bind(Option& option, T* variable, Range range) {
+    option.takes = takes_of<T>();
+    option.set = [=](const Words& words) { *variable = value_of<T>(words.at(0), range); };
+    option.get = [=] { return Words{fmt::format("{}", *variable)}; };
+}
+
+template <class T>
+void bind(Option& option, std::optional<T>* variable, Range range) {
+    option.takes = takes_of<T>();
+    option.set = [=](const Words& words) { *variable = value_of<T>(words.at(0), range); };
+    option.get = [=] { return *variable ? Words{fmt::format("{}", **variable)} : Words{}; };
+}
+
+template <class T>
+void bind(Option& option, std::vector<T>* variable, Range range) {
+    option.takes = takes_of<T>();
+    option.list = true;
+    option.set = [=](const Words& words) {
+        std::vector<T> values;
+        for (const std::string& word : words)
+            for (const std::string& part : takes_of<T>() == Takes::word ? Words{word} : parts_of(word))
+                values.push_back(value_of<T>(part, range));
+        *variable = values;
+    };
+    option.get = [=] {
+        Words words;
+        for (const T& value : *variable) words.push_back(fmt::format("{}", value));
+        return words;
+    };
+}
+
 }  // namespace
 
 void bind_variable(Option& option, const OptionTarget& target, Range range) {
-    const auto bind = [&]<class T>(T* variable) {
-        using Value = typename Variable<T>::Value;
-        constexpr bool list = Variable<T>::list;
-        option.takes = kTakes<Value>;
-        option.list = list;
-        option.set = [=](const Words& words) {
-            std::vector<Value> values;
-            for (const std::string& word : words)
-                for (const std::string& part : list&& kTakes<Value> != Takes::word ? parts_of(word) : Words{word})
-                    values.push_back(value_of<Value>(part, range));
-            if constexpr (list)
-                *variable = values;
-            else
-                *variable = values.at(0);
-        };
-        option.get = [=] {
-            Words words;
-            if constexpr (list) {
-                for (const Value& value : *variable) words.push_back(fmt::format("{}", value));
-            } else if constexpr (Variable<T>::optional) {
-                if (*variable) words = {fmt::format("{}", **variable)};
-            } else {
-                words = {fmt::format("{}", *variable)};
-            }
-            return words;
-        };
-    };
-    std::visit(bind, target);
+    std::visit([&](auto* variable) { bind(option, variable, range); }, target);
 }
 
 void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {

@@ -115,7 +115,8 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     fs::create_directories(folder_, error);
     if (error) fail_system(folder_, "cannot be made", error.value(), Exit::data);
     lock_ = lock_folder(folder_);
-    remove_stale_temporaries(folder_);
+    for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
+        if (fs::is_directory(written)) remove_stale_temporaries(written);
 
     // A run that ended before it had computed anything is none.
     const auto is_there = [&](const char* name) {
