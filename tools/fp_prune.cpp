@@ -108,6 +108,8 @@ int run(PruneFlags f, const Options& o) {
         return 0;
     }
     check(f);
+    if (!f.pruning.tune.skip_bad && !f.scores_only && f.scan.empty())
+        require_images(data, {Split::train, Split::val, Split::test});
     f.pruning.attributes = f.data.attributes;
     f.pruning.batch_size = f.data.batch_size;
     const SweepSettings search{.base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};

@@ -79,6 +79,7 @@ int run(const TrainFlags& f, const Options& o) {
     set_normalization(preprocessing, f.normalize);
     const ImageData data =
         open_images(f.data.data, {.image_size = preprocessing.image_size, .dataset = f.data.dataset, .cache = f.cache});
+    if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
     const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
     const TrainObserver observer = on_stderr(o.quiet(), options);
     for (const std::string& note : data.set.notes) observer.say("data: " + note);

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "engine/data/sources/sources.h"
+#include "engine/io/files.h"
 #include "engine/run/threads.h"
 #include "models/models.h"
 
@@ -51,6 +52,15 @@ const Kernels& use_device(const ComputeOptions& compute, const Options& options)
     return use_device(compute, [&](const std::string& line) {
         if (!options.quiet()) std::cerr << options.tool() << ": " << line << "\n";
     });
+}
+
+void require_images(const ImageData& data, std::initializer_list<Split> splits) {
+    if (data.set.synth || (data.ready && data.ready())) return;
+    for (const Split split : splits)
+        for (const int64_t i : members(data.set, split)) {
+            const auto file = std::filesystem::path(data.set.root) / data.set.samples[size_t(i)].image;
+            FP_REQUIRE(std::filesystem::exists(file), Exit::data, shown(file), ": no such file");
+        }
 }
 
 void say_skipped(const ImageData& data, const Options& options) {

@@ -26,6 +26,10 @@ void add_data_options(Options&, DataOptions&);
 // The device of the flags. Unless quiet, what `auto` chose is told on stderr.
 const Kernels& use_device(const ComputeOptions&, const Options&);
 
+// Exit::data where a file of these splits is missing: it is found before the work and not after hours. Images that are
+// cached need no file.
+void require_images(const ImageData&, std::initializer_list<Split>);
+
 // On stderr: how many images --skip-bad left out, and the first of them.
 void say_skipped(const ImageData&, const Options&);
 
