@@ -1,11 +1,11 @@
 #include "tools/bench_report.h"
 
-#include <fmt/format.h>
+#include "engine/report/text_rows.h"
 
 namespace fp {
 namespace {
 
-// Why a layer that lost multiply-adds did not get faster in proportion; empty where it did.
+// A line that tells why a layer that lost multiply-adds did not get faster in proportion; empty where it did.
 std::string why_not_faster(const LayerCost& dense, const LayerCost& c, const Kernels& k, bool memory) {
     if (c.macs <= 0) return "";
     const double wanted = c.macs / dense.macs, got = seconds_of(c) / seconds_of(dense);
@@ -14,25 +14,25 @@ std::string why_not_faster(const LayerCost& dense, const LayerCost& c, const Ker
     const auto filled = [block](const LayerCost& l) {
         return double(round_up(l.in_channels, block)) * double(round_up(l.out_channels, block));
     };
-    const std::string figures = fmt::format("{:.2f}x the multiply-adds, {:.2f}x the time: ", wanted, got);
-    if (got < filled(c) / filled(dense) * 1.15)
-        return figures + fmt::format("blocks of {0}, --round-to {0} fills them", block);
-    return figures + (memory ? "it waits for memory" : "fixed costs show at this size");
+    const std::string why = got < filled(c) / filled(dense) * 1.15
+                                ? fmt::format("blocks of {0}, --round-to {0} fills them", block)
+                            : memory ? "memory bounds it"
+                                     : "fixed costs dominate at this size";
+    return fmt::format("  {:.2f}x the multiply-adds, {:.2f}x the time: {}\n", wanted, got, why);
 }
 
-constexpr const char* kRow = "{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n";
+constexpr auto kRow = "{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n";
 
 std::string layer_row(const LayerCost& c, const LowerBound& floor, int batch_size, double total) {
-    const std::string layer = c.layer.substr(0, 21), channels = fmt::format("{}>{}", c.in_channels, c.out_channels),
-                      map = fmt::format("{}x{}", c.height, c.width);
-    if (seconds_of(c) <= 0) return fmt::format(fmt::runtime(kRow), layer, channels, map, "-", "-", "-", "-", "-", "-");
-    const std::string rate = c.macs > 0 ? fmt::format("{:.0f}", flops_of(c) / seconds_of(c) * 1e-9) : "-";
-    const std::string share =
-        floor.seconds > 0 ? fmt::format("{:.0f}%{}", 100 * floor.seconds / seconds_of(c), floor.memory ? "m" : "a")
-                          : "-";
-    return fmt::format("{:<22}{:>10}{:>8}{:>8.1f}{:>7.1f}{:>8.3f}{:>5.1f}%{:>5}{:>6}\n", layer, channels, map,
-                       c.macs / batch_size * 1e-6, c.bytes * 1e-6, seconds_of(c) * 1e3, 100 * seconds_of(c) / total,
-                       rate, share);
+    const double seconds = seconds_of(c);
+    const auto cell = [&](bool known, double v, int digits, const char* unit = "") {
+        return known && seconds > 0 ? fmt::format("{:.{}f}{}", v, digits, unit) : "-";
+    };
+    return fmt::format(kRow, c.layer.substr(0, 21), fmt::format("{}>{}", c.in_channels, c.out_channels),
+                       fmt::format("{}x{}", c.height, c.width), cell(true, c.macs / batch_size * 1e-6, 1),
+                       cell(true, c.bytes * 1e-6, 1), cell(true, seconds * 1e3, 3),
+                       cell(true, 100 * seconds / total, 1, "%"), cell(c.macs > 0, flops_of(c) / seconds * 1e-9, 0),
+                       cell(floor.seconds > 0, 100 * floor.seconds / seconds, 0, floor.memory ? "%m" : "%a"));
 }
 
 std::string layers_text(const BenchReport& b) {
@@ -42,23 +42,24 @@ std::string layers_text(const BenchReport& b) {
         const double total = totals(table.rows).seconds;
         out += fmt::format("\n{} (batch {}, {})\n", table.name, b.layers_batch_size,
                            b.train ? "training step" : "inference");
-        out += fmt::format(fmt::runtime(kRow), "layer", "channels", "map", "MMAC", "MB", "ms", "time", "GF/s", "roof");
+        out += fmt::format(kRow, "layer", "channels", "map", "MMAC", "MB", "ms", "time", "GF/s", "roof");
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const LayerCost& c = table.rows[r];
             const LowerBound floor = lower_bound(b.roof, c);
             out += layer_row(c, floor, b.layers_batch_size, total);
-            if (seconds_of(c) <= 0 || b.layers[0].rows.size() != table.rows.size()) continue;
-            const std::string why = why_not_faster(b.layers[0].rows[r], c, b.kernels, floor.memory);
-            if (!why.empty()) out += "  " + why + "\n";
+            if (seconds_of(c) > 0 && b.layers[0].rows.size() == table.rows.size())
+                out += why_not_faster(b.layers[0].rows[r], c, b.kernels, floor.memory);
         }
     }
-    return out +
-           "\nMMAC of one image, MB and ms of the batch. roof: the least time by the roof over "
-           "the\n"
-           "measured, a where arithmetic bounds it, m where memory does; Winograd's transforms\n"
-           "multiply less than they are counted for, and maps that a cache holds come faster.\n"
-           "A norm's row includes the addition, ReLU and max pool behind it that have no row; a\n"
-           "shortcut's norm without a time is in the row of the norm that ends its block.\n";
+    return out + "\n" +
+           wrapped(
+               "MMAC per image, MB and ms per batch. roof: the roofline's lower bound of the time over the measured "
+               "time; "
+               "a: arithmetic bounds it, m: memory. Winograd's transforms multiply less than is counted, and maps in a "
+               "cache are read faster. A norm's row includes the addition, ReLU and max pool after it that have no "
+               "row; "
+               "a shortcut's norm without a time is part of the norm that ends its block.",
+               0);
 }
 
 std::string timing_row(const Measured& m, size_t model) {
@@ -71,10 +72,8 @@ std::string timing_row(const Measured& m, size_t model) {
                                                  m.against_first.high));
     out += "\n";
     if (m.summary.p90 > 1.25 * m.summary.median)
-        out += fmt::format(
-            "      unstable: p90 is {:.0f} % above the median; something else runs on this "
-            "machine\n",
-            100 * (m.summary.p90 / m.summary.median - 1));
+        out += fmt::format("      unstable: p90 is {:.0f} % above the median; something else runs on this machine\n",
+                           100 * (m.summary.p90 / m.summary.median - 1));
     return out;
 }
 
@@ -85,12 +84,11 @@ double seconds_of(const LayerCost& c) { return c.forward_seconds + c.backward_se
 double flops_of(const LayerCost& c) { return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0)); }
 
 std::string to_text(const BenchReport& b) {
-    std::string out =
-        fmt::format("{} at {}x{} on {}: models take turns, {} rounds and more\n",
-                    b.train ? "Training steps" : "Inference", b.image_size, b.image_size, b.kernels.name, 10);
+    std::string out = fmt::format("{} at {}x{} on {}: models take turns, at least 10 rounds\n",
+                                  b.train ? "Training steps" : "Inference", b.image_size, b.image_size, b.kernels.name);
     for (size_t i = 0; i < b.models.size(); ++i) {
         const BenchReport::Model& m = b.models[i];
-        out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC an image\n", i + 1, m.checkpoint, m.arch,
+        out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC per image\n", i + 1, m.checkpoint, m.arch,
                            double(m.totals.parameters) * 1e-6, m.totals.macs * 1e-6);
     }
     out += fmt::format("\n{:<5}{:>6}{:>11}{:>11}{:>9}{:>9}{:>9}{:>20}\n", "model", "batch", "images/s", "median ms",

@@ -1,7 +1,6 @@
 #include "tools/data_commands.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <iostream>
@@ -14,30 +13,24 @@
 #include "engine/io/columns.h"
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
+#include "engine/run/progress.h"
 #include "kernels/error.h"
 #include "tools/tools_json.h"
 
 namespace fp {
 namespace {
 
-// "checked 640 of 25331" on stderr: one line that changes on a terminal, a line for each tenth in a pipe.
 std::function<void(int64_t)> progress_line(const Options& options, const std::string& verb, int64_t all) {
-    if (options.quiet()) return nullptr;
-    const bool terminal = isatty(STDERR_FILENO) != 0;
-    return [=, tenths = int64_t(0)](int64_t done) mutable {
-        const int64_t now = all > 0 ? 10 * done / all : 10;
-        if (!terminal && now == tenths) return;
-        tenths = now;
-        std::cerr << (terminal ? "\r" : "") << verb << " " << done << " of " << all
-                  << (terminal && done < all ? "" : "\n") << std::flush;
-    };
+    const auto line = std::make_shared<Progress>(stderr_output(options.quiet()));
+    return [=](int64_t done) { line->update({.what = verb, .done = done, .total = all}); };
 }
 
-Dataset open(const DataRequest& request) { return open_dataset(request.spec, request.dataset); }
-
-void print_notes(const Dataset& data, const Options& options) {
+// The data set; what it notes is told unless quiet.
+Dataset open(const DataRequest& request, const Options& options) {
+    Dataset data = open_dataset(request.spec, request.dataset);
     for (const std::string& note : data.notes)
         if (!options.quiet()) std::cerr << options.tool() << ": " << printable(note, 500) << "\n";
+    return data;
 }
 
 // Those of --attribute, or else every usual one that the data have and that has two groups.
@@ -46,13 +39,12 @@ std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::stri
     for (const std::string& spec : wanted) found.push_back(group_by(data, spec));
     if (!wanted.empty()) return found;
     for (const std::string spec : {"sex", "age:60", "skin_tone", "group"}) {
-        const std::string column = spec.substr(0, spec.find(':'));
-        if (find_column(data.columns, column) < 0) continue;
+        if (find_column(data.columns, spec.substr(0, spec.find(':'))) < 0) continue;
         try {
-            found.push_back(group_by(data, spec));
-            require_comparable(found.back());
+            const Grouping grouping = group_by(data, spec);
+            require_comparable(grouping);
+            found.push_back(grouping);
         } catch (const Error&) {  // one group, too many, or no numbers: nothing that was asked for
-            found.pop_back();
         }
     }
     return found;
@@ -90,8 +82,7 @@ std::vector<std::string> reasons(const std::vector<BadImage>& bad, bool missing)
 }  // namespace
 
 int check_data(const DataRequest& request, const Options& options) {
-    const Dataset data = open(request);
-    print_notes(data, options);
+    const Dataset data = open(request, options);
     const FileScan scan =
         scan_files(data, {.decode = {.allow_damaged = request.allow_damaged},
                           .threads = request.threads,
@@ -118,8 +109,7 @@ int check_data(const DataRequest& request, const Options& options) {
 }
 
 int count_data(const DataRequest& request, const Options& options) {
-    const Dataset data = open(request);
-    print_notes(data, options);
+    const Dataset data = open(request, options);
     std::optional<PixelStats> pixels;
     if (request.pixels)
         pixels = measure_pixels(
@@ -143,7 +133,7 @@ int count_data(const DataRequest& request, const Options& options) {
 }
 
 int split_data(const DataRequest& request, const Options& options) {
-    Dataset data = open(request);
+    Dataset data = open(request, options);
     SampleSets together;
     if (request.duplicates) {
         const FileScan scan =
@@ -171,7 +161,7 @@ int split_data(const DataRequest& request, const Options& options) {
 
 int write_synth(const DataRequest& request, const Options& options) {
     FP_REQUIRE(!request.out.empty(), Exit::usage, "synth: wants --out DIR");
-    const Dataset data = open(request);
+    const Dataset data = open(request, options);
     FP_REQUIRE(data.synth, Exit::usage, "synth: ", request.spec, " is not synth:...");
     const std::filesystem::path folder = request.out;
     std::error_code error;
@@ -190,17 +180,13 @@ int write_synth(const DataRequest& request, const Options& options) {
 
 int cache_data(const DataRequest& request, const Options& options) {
     FP_REQUIRE(!request.out.empty(), Exit::usage, "cache: wants --out DIR");
-    const Dataset data = open(request);
-    print_notes(data, options);
+    const Dataset data = open(request, options);
     const auto line = progress_line(options, "decoded", int64_t(data.samples.size()));
-    const auto progress = [&](int64_t done, int64_t) {
-        if (line) line(done);
-    };
     const DatasetImages images(data, {.image_size = request.image_size,
                                       .decode = {.allow_damaged = request.allow_damaged},
                                       .memory_bytes = 0,
                                       .cache = request.out,
-                                      .progress = progress});
+                                      .progress = [&](int64_t done, int64_t) { line(done); }});
     if (!options.quiet() && !images.wrote_cache()) std::cerr << options.tool() << ": was there already\n";
     std::cout << images.cache_file().string() << "\n";
     return 0;

@@ -3,7 +3,7 @@
 
 #include "engine/io/files.h"
 #include "tools/bench_report.h"
-#include "tools/load.h"
+#include "tools/inputs.h"
 #include "tools/tools_json.h"
 
 namespace fp {
@@ -21,14 +21,14 @@ struct BenchFlags {
 
 void declare(Options& o, BenchFlags& f) {
     add_compute_options(o, f.compute);
-    o.add("checkpoint FILE", f.checkpoints, "a model, to be repeated; speed-ups are over the first");
-    o.add("batch-size N", f.batch_sizes, "images a call, with commas: 1,32,256", {.low = 1, .high = 65536});
-    o.add("image-size N", f.image_size, "side of the images; as the first model was trained",
+    o.add("checkpoint FILE", f.checkpoints, "a model; may be repeated; speed-ups are over the first");
+    o.add("batch-size N", f.batch_sizes, "images per call, separated by commas: 1,32,256", {.low = 1, .high = 65536});
+    o.add("image-size N", f.image_size, "side of the images in pixels (default: as the first model was trained)",
           {.low = 1, .high = 16384});
     o.add("train", f.train, "a training step instead of an inference");
-    o.add("layers", f.layers, "a row a layer: shape, work, time, and its share of the measured roof");
-    o.add("trace FILE", f.trace, "a row a layer as a file for Chrome's trace viewer or Perfetto");
-    o.add("seconds S", f.seconds, "at least this long for each model and batch size", {.low = 0, .high = 3600});
+    o.add("layers", f.layers, "print a row per layer: shape, work, time, and its share of the measured roofline");
+    o.add("trace FILE", f.trace, "write a row per layer for Chrome's trace viewer or Perfetto");
+    o.add("seconds S", f.seconds, "shortest measurement per model and batch size", {.low = 0, .high = 3600});
 }
 
 // From the third step on nothing is allocated any more.

@@ -1,8 +1,8 @@
 // fp_data check|stats|split|synth|cache SPEC
 #include "engine/io/files.h"
 #include "kernels/error.h"
-#include "tools/common.h"
 #include "tools/data_commands.h"
+#include "tools/inputs.h"
 
 int main(int argc, char** argv) {
     using namespace fp;
@@ -19,10 +19,10 @@ int main(int argc, char** argv) {
         options.require("spec");
         options.heading("Data");
         options.add("attribute NAME", request.attributes,
-                    "count by these groups, to be repeated: sex, age:60, sex*age:60; else by the "
-                    "usual ones that are there");
+                    "count by these groups: sex, age:60, sex*age:60; may be repeated (default: the usual ones "
+                    "that the data have)");
         add_dataset_options(options, request.dataset);
-        options.add("threads N", request.threads, "threads; 0 is every core", {.low = 0, .high = 4096});
+        options.add("threads N", request.threads, "CPU threads; 0: one per core", {.low = 0, .high = 4096});
         options.heading("check");
         options.add("allow-leak", request.allow_leak,
                     "a lesion, patient or file on two sides of the split is no error");
@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
         options.add("pixels", request.pixels, "read every training image: sizes, mean and standard deviation");
         options.heading("split, synth, cache");
         options.add("out PATH", request.out,
-                    "split: the CSV, else stdout; synth: a new folder; cache: the cache's folder");
+                    "split: the CSV (default: stdout); synth: a new folder; cache: the cache's folder");
         options.add("duplicates", request.duplicates, "split: read every file and keep equal ones on one side");
         options.add("image-size N", request.image_size, "cache: side of the square that a model sees, in pixels",
                     {.low = 1, .high = 16384});

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <iostream>
 
+#include "engine/data/sources/sources.h"
 #include "engine/eval/predictions_file.h"
-#include "engine/report/evaluation_json.h"
-#include "engine/report/render.h"
+#include "engine/report/evaluation.h"
 #include "engine/run/checkpoint.h"
-#include "tools/load.h"
+#include "tools/inputs.h"
 
 namespace fp {
 namespace {
@@ -34,22 +34,20 @@ void declare_statistics(Options& o, EvalFlags& f) {
     o.add("positive CLASS", f.figures.positive, "report the sensitivity of this class at --specificity");
     o.add("specificity SHARE", f.figures.specificity, "see --positive", {.low = 0, .high = 1});
     o.add("threshold RULE", f.threshold,
-          "judge --positive against the rest too, called from a probability on: f1, youden or "
-          "specificity choose it on the validation split, a number is it, stored is the model's");
-    o.add("store-threshold", f.store_threshold, "write it into the model file");
+          "judge --positive against the rest too, predicted from this probability on: f1, youden or specificity "
+          "choose it on the validation split; a number gives it; stored is the one in the model file");
+    o.add("store-threshold", f.store_threshold, "write the threshold into the model file");
     o.add("seed N", f.figures.seed, "of all resampling");
 }
 
 void declare(Options& o, EvalFlags& f) {
     o.heading("What is judged");
     o.add("predictions FILE", f.predictions,
-          "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ "
-          "columns suffice");
+          "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ columns suffice");
     o.add("checkpoint FILE", f.checkpoint, "a model, judged on the images of --data");
     o.add("compare FILE", f.compare,
-          "another model (.safetensors) or its predictions for the same images; differences "
-          "are ours minus its");
-    o.add("split NAME", f.split, "the rows to judge, of a file that names splits; test where it names several");
+          "another model (.safetensors) or its predictions for the same images; differences are ours minus its");
+    o.add("split NAME", f.split, "the split to judge (default: test, or all rows of a file with one split)");
     o.add("predictions-out FILE", f.predictions_out, "write the judged rows as CSV");
     o.leave_out_of_config("predictions-out");
     o.heading("Data and device, with --checkpoint");
@@ -73,7 +71,7 @@ struct EvalInput {
     std::optional<Predictions> validation = {};          // to choose a threshold on
     std::map<std::string, StoredThreshold> stored = {};  // the model's, by class
     std::string data = {}, split_hash = {};              // of the validation images
-    std::map<int64_t, std::string> unreadable = {};      // images that were skipped, by sample
+    Skipped skipped = {};
 };
 
 // The rows of --split, or of test where a file names several splits.
@@ -92,9 +90,8 @@ EvalInput input_of_file(const std::string& file, const EvalFlags& f) {
 }
 
 std::vector<int64_t> samples_of(const Dataset& set, const std::string& split) {
-    std::vector<int64_t> out;
-    for (const Split s : {Split::train, Split::val, Split::test})
-        if (split == name(s)) out = members(set, s);
+    const std::optional<Split> known = parse_split(split);
+    const std::vector<int64_t> out = known ? members(set, *known) : std::vector<int64_t>();
     FP_REQUIRE(!out.empty(), Exit::data, set.name, ": no image is in the split `", split, "`");
     return out;
 }
@@ -102,7 +99,7 @@ std::vector<int64_t> samples_of(const Dataset& set, const std::string& split) {
 EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Options& options) {
     const LoadedModel model = load_model(file, use_device(f.compute, options));
     const Preprocessing& preprocessing = model.card.preprocessing;
-    const ImageData data = open_images(f.data, preprocessing.image_size, model.card.classes);
+    const ImageData data = open_images_of(model, file, f.data);
     Session session(*model.network);
     const auto predict_on = [&](const std::string& split) {
         const std::vector<int64_t> samples = samples_of(data.set, split);
@@ -116,13 +113,9 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
                   .data = data.set.name,
                   .split_hash = split_hash(data.set)};
     if (chooses(f)) out.validation = predict_on("val");
-    out.unreadable = data.unreadable->reasons();
+    out.skipped = skipped_of(data);
     say_skipped(data, options);
     return out;
-}
-
-EvalInput input_of(const std::string& file, const EvalFlags& f, const Options& options) {
-    return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f);
 }
 
 StoredThreshold threshold_of(const EvalInput& input, const EvalFlags& f) {
@@ -148,21 +141,18 @@ StoredThreshold threshold_of(const EvalInput& input, const EvalFlags& f) {
     return out;
 }
 
-// Each model at its own threshold: they are to be used so.
+// Each model at its own threshold, since that is how they are used.
 AtThreshold judge_at_threshold(const EvalInput& ours,
                                const std::optional<EvalInput>& other,
                                const EvalFlags& f,
                                EvaluateOptions figures) {
-    figures.positive.clear();
-    const auto cut = [&](const EvalInput& input, const StoredThreshold& t) {
-        return at_threshold(input.judged, f.figures.positive, t.value);
-    };
+    const std::string positive = std::exchange(figures.positive, "");
     AtThreshold out{.threshold = threshold_of(ours, f), .other = {}, .evaluation = {}};
-    const Predictions mine = cut(ours, out.threshold);
+    const Predictions mine = at_threshold(ours.judged, positive, out.threshold.value);
     std::optional<Predictions> theirs;
     if (other) {
         out.other = threshold_of(*other, f);
-        theirs = cut(*other, *out.other);
+        theirs = at_threshold(other->judged, positive, out.other->value);
     }
     out.evaluation = evaluation_of(mine, theirs ? &*theirs : nullptr, f.data.attributes, figures);
     return out;
@@ -184,18 +174,21 @@ void check(const EvalFlags& f) {
 
 int run(const EvalFlags& f, const Options& options) {
     check(f);
-    const std::string& judged = f.checkpoint.empty() ? f.predictions : f.checkpoint;
-    const EvalInput ours = f.checkpoint.empty() ? input_of(judged, f, options) : input_of_model(judged, f, options);
-    if (!options.quiet()) std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), ours.judged.size(), judged);
+    const auto input_of = [&](const std::string& file) {
+        return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f);
+    };
+    const EvalInput ours = f.checkpoint.empty() ? input_of(f.predictions) : input_of_model(f.checkpoint, f, options);
+    if (!options.quiet())
+        std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), ours.judged.size(),
+                                 f.predictions + f.checkpoint);
     if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
-    if (!f.compare.empty()) other = input_of(f.compare, f, options);
+    if (!f.compare.empty()) other = input_of(f.compare);
 
     EvaluateOptions figures = f.figures;
     figures.threads = f.compute.threads;
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
-    evaluation.skipped = int64_t(ours.unreadable.size());
-    if (evaluation.skipped > 0) evaluation.first_skipped = ours.unreadable.begin()->second;
+    evaluation.skipped = ours.skipped;
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);

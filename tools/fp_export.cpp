@@ -4,7 +4,7 @@
 
 #include "engine/io/files.h"
 #include "engine/onnx/write.h"
-#include "tools/load.h"
+#include "tools/inputs.h"
 #include "tools/tools_json.h"
 
 namespace {
@@ -52,12 +52,11 @@ int main(int argc, char** argv) {
             o.add("checkpoint FILE", s.checkpoint, "the model");
             o.require("checkpoint");
             o.add("safetensors FILE", s.safetensors,
-                  "write weights under torchvision's names, as safetensors.torch.load_file reads "
-                  "them");
+                  "write weights under torchvision's names, as safetensors.torch.load_file reads them");
             o.add("onnx FILE", s.onnx, "write the graph: opset 13, images (N,3,S,S) to logits");
-            o.add("fold-bn", s.fold_bn, "ONNX: batch norms become part of the convolutions");
-            o.add("image-size N", s.image_size, "ONNX: side of the images; as the model was trained",
-                  {.low = 1, .high = 16384});
+            o.add("fold-bn", s.fold_bn, "ONNX: fold batch norms into the convolutions");
+            o.add("image-size N", s.image_size,
+                  "ONNX: side of the images in pixels (default: as the model was trained)", {.low = 1, .high = 16384});
         },
         [&](const fp::Options& o) { return run(s, o); });
 }

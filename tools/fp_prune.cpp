@@ -9,41 +9,25 @@
 #include "engine/prune/prune_json.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"
-#include "engine/report/sweep_text.h"
 #include "engine/run/progress.h"
 #include "engine/run/signals.h"
-#include "tools/load.h"
+#include "tools/inputs.h"
 #include "tools/prune_options.h"
 
 namespace fp {
 namespace {
 
-// Lines and progress on stderr, unless quiet.
 PruneObserver on_stderr(bool quiet) {
-    struct Bar {
-        std::string what;
-        std::optional<Progress> line;
-    };
-    const auto bar = std::make_shared<Bar>();
-    const auto warn = [=](const std::string& line) {
-        bar->line.reset();
-        std::cerr << line << "\n";
-    };
-    return {.say =
-                [=](const std::string& line) {
-                    bar->line.reset();
-                    if (!quiet) warn(line);
-                },
-            .warn = warn,
+    const auto line = std::make_shared<Progress>(stderr_output(quiet));
+    return {.say = [line](const std::string& text) { line->say(text); },
+            .warn = [line](const std::string& text) { line->warn(text); },
             .progress =
-                [=](const PruneProgress& p) {
-                    if (!bar->line || bar->what != p.what) {
-                        bar->line.reset();
-                        bar->line.emplace(progress_output(quiet), p.what, p.total);
-                        bar->what = p.what;
-                    }
-                    bar->line->update(p.done, p.loss, p.waiting_seconds);
-                    if (p.done == p.total) bar->line.reset();
+                [line](const PruneProgress& p) {
+                    line->update({.what = p.what,
+                                  .done = p.done,
+                                  .total = p.total,
+                                  .loss = p.loss,
+                                  .waiting_seconds = p.waiting_seconds});
                 },
             .stop = StopSignals::requested};
 }
@@ -108,7 +92,7 @@ int run_scores(const Run& run) {
         compared = {
             .file = other,
             .layers = compare_ranks(scores, scores_in(other, run.dense.hash), parse_amount(run.settings.amount))};
-    const ScoresReport report = scores_report(scores, file, compared);
+    const ScoresReport report{.file = file, .scores = scores, .compared = compared};
     std::cout << (run.json ? json_text(report) : to_text(report));
     return 0;
 }
@@ -117,15 +101,15 @@ int run(PruneFlags f, const Options& o) {
     const Kernels& kernels = use_device(f.compute, o);
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
-    FP_REQUIRE(!f.data.image_size || *f.data.image_size == size, Exit::model, f.checkpoint, ": was trained at ", size,
-               " pixels, --image-size is ", f.data.image_size.value_or(0));
-    const ImageData data = open_images(f.data, size, dense.card.classes, f.cache);
+    const ImageData data = open_images_of(dense, f.checkpoint, f.data, f.cache);
     if (f.show_groups) {
         for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
             std::cout << describe(set) << "\n";
         return 0;
     }
     check(f);
+    if (!f.pruning.tune.skip_bad && !f.scores_only && f.scan.empty())
+        require_images(data, {Split::train, Split::val, Split::test});
     f.pruning.attributes = f.data.attributes;
     f.pruning.batch_size = f.data.batch_size;
     const SweepSettings search{.base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};

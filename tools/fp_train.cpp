@@ -7,7 +7,7 @@
 #include "engine/run/signals.h"
 #include "engine/train/train.h"
 #include "models/models.h"
-#include "tools/load.h"
+#include "tools/inputs.h"
 #include "tools/training.h"
 
 namespace fp {
@@ -27,24 +27,22 @@ struct TrainFlags {
 void declare(Options& o, TrainFlags& f) {
     o.add("out DIR", f.out, "run folder: checkpoints, metrics, settings");
     o.require("out");
-    o.leave_out_of_config("out");
-    o.add("resume", f.resume, "go on with the run in --out, or start where there is none");
-    o.leave_out_of_config("resume");
-    o.add("force", f.force, "start over in a folder that holds a run");
-    o.leave_out_of_config("force");
+    o.add("resume", f.resume, "continue the run in --out; start one if there is none");
+    o.add("force", f.force, "start over in a folder that already holds a run");
+    for (const char* name : {"out", "resume", "force"}) o.leave_out_of_config(name);
     add_compute_options(o, f.compute);
     o.heading("Data");
     add_data_options(o, f.data);
-    o.add("cache DIR", f.cache, "keep decoded images in a file there");
+    o.add("cache DIR", f.cache, "folder for a file of decoded images, which later runs use");
     o.add("normalize NAME", f.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
     o.add("model NAME", f.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
     o.add("stem NAME", f.stem, "imagenet, or small: a 3x3 convolution without pooling");
-    o.add("width X", f.width, "every layer's channels times this", {.low = 0.01, .high = 16});
+    o.add("width X", f.width, "factor on the channels of every layer", {.low = 0.01, .high = 16});
     o.add("weights FILE", f.weights, "start from torchvision's or timm's weights (safetensors)");
-    o.add("seed N", f.seed, "of initial weights, order, augmentation and dropout");
-    o.add("save-every N", f.save_every, "save after so many batches too; 0 is after epochs", {.low = 0});
-    o.add("max-time MINUTES", f.max_minutes, "save and stop after so long; 0 is never", {.low = 0});
+    o.add("seed N", f.seed, "seed of initial weights, sample order, augmentation and dropout");
+    o.add("save-every N", f.save_every, "also save every N batches; 0: only after epochs", {.low = 0});
+    o.add("max-time MINUTES", f.max_minutes, "save and stop after this time; 0: no limit", {.low = 0});
     add_training_options(o, f.training, "");
     for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
 }
@@ -56,33 +54,20 @@ int image_size(const TrainFlags& f) {
     return 128;
 }
 
-// Lines and progress on stderr, unless quiet.
 TrainObserver on_stderr(bool quiet, const FitOptions& options) {
-    struct Bar {
-        int epoch = -1;
-        std::optional<Progress> line;
-    };
-    const auto bar = std::make_shared<Bar>();
-    const auto warn = [bar](const std::string& line) {
-        bar->line.reset();
-        std::cerr << line << "\n";
-    };
-    const auto say = [=](const std::string& line) {
-        bar->line.reset();
-        if (!quiet) warn(line);
-    };
-    const auto progress = [=, batch_size = options.batch_size](const FitHooks::Progress& p) {
-        if (std::exchange(bar->epoch, p.epoch) != p.epoch || !bar->line) {
-            bar->line.reset();
-            bar->line.emplace(progress_output(quiet), fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
-                              p.batches * batch_size);
-        }
-        bar->line->update(p.batch * batch_size, p.loss, p.waiting_seconds);
-    };
-    return {.say = say,
-            .warn = warn,
-            .progress = progress,
-            .epoch = [say, epochs = options.epochs](const EpochResult& r) { say(epoch_line(r, epochs)); },
+    const auto line = std::make_shared<Progress>(stderr_output(quiet));
+    return {.say = [line](const std::string& text) { line->say(text); },
+            .warn = [line](const std::string& text) { line->warn(text); },
+            .progress =
+                [line, batch_size = options.batch_size](const FitHooks::Progress& p) {
+                    line->update({.what = fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
+                                  .done = p.batch * batch_size,
+                                  .total = p.batches * batch_size,
+                                  .loss = p.loss,
+                                  .seconds = p.seconds,
+                                  .waiting_seconds = p.waiting_seconds});
+                },
+            .epoch = [line, epochs = options.epochs](const EpochResult& r) { line->say(epoch_line(r, epochs)); },
             .stop = StopSignals::requested};
 }
 
@@ -92,7 +77,9 @@ int run(const TrainFlags& f, const Options& o) {
     const StopSignals signals;
     Preprocessing preprocessing{.image_size = image_size(f)};
     set_normalization(preprocessing, f.normalize);
-    const ImageData data = open_images(f.data, preprocessing.image_size, {}, f.cache);
+    const ImageData data =
+        open_images(f.data.data, {.image_size = preprocessing.image_size, .dataset = f.data.dataset, .cache = f.cache});
+    if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
     const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
     const TrainObserver observer = on_stderr(o.quiet(), options);
     for (const std::string& note : data.set.notes) observer.say("data: " + note);

@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include "engine/io/files.h"
-#include "tools/toml.h"
 
 namespace fp {
 namespace {
@@ -14,93 +13,98 @@ namespace {
 using Words = std::vector<std::string>;
 
 template <class T>
-constexpr Takes kTakes = Takes::whole_number;
-template <>
-inline constexpr Takes kTakes<bool> = Takes::flag;
-template <>
-inline constexpr Takes kTakes<uint64_t> = Takes::natural;
-template <>
-inline constexpr Takes kTakes<double> = Takes::number;
-template <>
-inline constexpr Takes kTakes<std::string> = Takes::word;
+constexpr Takes takes_of() {
+    return std::is_same_v<T, bool>          ? Takes::flag
+           : std::is_same_v<T, uint64_t>    ? Takes::natural
+           : std::is_same_v<T, double>      ? Takes::number
+           : std::is_same_v<T, std::string> ? Takes::word
+                                            : Takes::whole_number;
+}
 
-constexpr const char* kind_name(Takes takes) {
-    return takes == Takes::number    ? "a number"
-           : takes == Takes::natural ? "a whole number from 0 on"
-                                     : "a whole number";
+constexpr std::string_view kind_name(Takes takes) {
+    constexpr std::string_view kNames[] = {"true or false", "a whole number", "a whole number from 0 on", "a number",
+                                           "text, in quotes"};
+    return kNames[size_t(takes)];
 }
 
 template <class T>
 T value_of(const std::string& word, Range range) {
-    T value{};
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word), " is too large");
-    FP_REQUIRE(error == std::errc() && end == word.data() + word.size() && double(value) == double(value), Exit::usage,
-               "`", printable(word), "` is not ", kind_name(kTakes<T>));
-    FP_REQUIRE(double(value) >= range.low, Exit::usage, printable(word), " is below ", fmt::format("{}", range.low));
-    FP_REQUIRE(double(value) <= range.high, Exit::usage, printable(word), " is above ", fmt::format("{}", range.high));
-    return value;
+    if constexpr (std::is_same_v<T, std::string>) {
+        return word;
+    } else if constexpr (std::is_same_v<T, bool>) {
+        FP_REQUIRE(word == "true" || word == "false", Exit::usage, "`", printable(word), "` is not true or false");
+        return word == "true";
+    } else {
+        T value{};
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+        const double number = double(value);
+        FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word), " is too large");
+        FP_REQUIRE(error == std::errc() && end == word.data() + word.size() && number == number, Exit::usage, "`",
+                   printable(word), "` is not ", kind_name(takes_of<T>()));
+        FP_REQUIRE(number >= range.low, Exit::usage, printable(word), " is below ", fmt::format("{}", range.low));
+        FP_REQUIRE(number <= range.high, Exit::usage, printable(word), " is above ", fmt::format("{}", range.high));
+        return value;
+    }
 }
-template <>
-std::string value_of(const std::string& word, Range) {
-    return word;
-}
-template <>
-bool value_of(const std::string& word, Range) {
-    FP_REQUIRE(word == "true" || word == "false", Exit::usage, "`", printable(word), "` is neither true nor false");
-    return word == "true";
+
+// 8,16 is two numbers.
+Words parts_of(const std::string& word) {
+    Words parts;
+    for (size_t at = 0, comma; at <= word.size(); at = comma + 1) {
+        comma = std::min(word.find(',', at), word.size());
+        parts.push_back(word.substr(at, comma - at));
+    }
+    return parts;
 }
 
 template <class T>
-void read(const Words& words, T& value, Range range) {
-    value = value_of<T>(words.at(0), range);
-}
-void read(const Words& words, std::optional<int>& value, Range range) { value = value_of<int>(words.at(0), range); }
-void read(const Words& words, std::vector<std::string>& value, Range) { value = words; }
-void read(const Words& words, std::vector<int>& value, Range range) {
-    std::vector<int> read;
-    for (const std::string& word : words)
-        for (size_t at = 0; at <= word.size();) {
-            const size_t comma = std::min(word.find(',', at), word.size());
-            read.push_back(value_of<int>(word.substr(at, comma - at), range));
-            at = comma + 1;
-        }
-    value = read;
+void bind(Option& option, T* variable, Range range) {
+    option.takes = takes_of<T>();
+    option.set = [=](const Words& words) { *variable = value_of<T>(words.at(0), range); };
+    option.get = [=] { return Words{fmt::format("{}", *variable)}; };
 }
 
 template <class T>
-Words words_of(const T& value) {
-    return {fmt::format("{}", value)};
-}
-Words words_of(const std::optional<int>& value) { return value ? words_of(*value) : Words{}; }
-template <class T>
-Words words_of(const std::vector<T>& values) {
-    Words out;
-    for (const T& value : values) out.push_back(fmt::format("{}", value));
-    return out;
+void bind(Option& option, std::optional<T>* variable, Range range) {
+    option.takes = takes_of<T>();
+    option.set = [=](const Words& words) { *variable = value_of<T>(words.at(0), range); };
+    option.get = [=] { return *variable ? Words{fmt::format("{}", **variable)} : Words{}; };
 }
 
 template <class T>
-void describe(Option& option, const T&) {
-    option.takes = kTakes<T>;
-}
-void describe(Option& option, const std::optional<int>&) { option.takes = Takes::whole_number; }
-template <class T>
-void describe(Option& option, const std::vector<T>&) {
-    option.takes = kTakes<T>;
+void bind(Option& option, std::vector<T>* variable, Range range) {
+    option.takes = takes_of<T>();
     option.list = true;
+    option.set = [=](const Words& words) {
+        std::vector<T> values;
+        for (const std::string& word : words)
+            for (const std::string& part : takes_of<T>() == Takes::word ? Words{word} : parts_of(word))
+                values.push_back(value_of<T>(part, range));
+        *variable = values;
+    };
+    option.get = [=] {
+        Words words;
+        for (const T& value : *variable) words.push_back(fmt::format("{}", value));
+        return words;
+    };
 }
 
 }  // namespace
 
 void bind_variable(Option& option, const OptionTarget& target, Range range) {
-    std::visit(
-        [&](auto* value) {
-            describe(option, *value);
-            option.set = [value, range](const Words& words) { read(words, *value, range); };
-            option.get = [value] { return words_of(*value); };
-        },
-        target);
+    std::visit([&](auto* variable) { bind(option, variable, range); }, target);
+}
+
+void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
+    FP_REQUIRE(option.list || !entry.is_array, Exit::data, place, ": takes one value, not an array");
+    const auto is = [&](std::initializer_list<Takes> kinds) {
+        return std::find(kinds.begin(), kinds.end(), option.takes) != kinds.end();
+    };
+    const bool right = entry.kind == TomlKind::boolean   ? is({Takes::flag})
+                       : entry.kind == TomlKind::integer ? !is({Takes::flag})
+                       : entry.kind == TomlKind::number  ? is({Takes::number, Takes::word})
+                                                         : is({Takes::natural, Takes::word});
+    FP_REQUIRE(entry.values.empty() || right, Exit::data, place, ": must be ", kind_name(option.takes));
 }
 
 std::string toml_value(const Option& option) {

@@ -1,21 +1,42 @@
-// One option as Options keeps it. Everywhere below a value is a list of words: the command line, the
-// environment and a configuration file give words, and --help and config.toml show them.
+// One option as Options keeps it. Everywhere below a value is a list of words: the command line, the environment and a
+// configuration file give words, and --help and config.toml show them.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "tools/options.h"
+#include "tools/toml.h"
 
 namespace fp {
 
-// `word` takes any single value of a configuration file: `amount = 5` and `amount = "10%"` are both text.
+struct Range {
+    double low = -std::numeric_limits<double>::infinity();
+    double high = std::numeric_limits<double>::infinity();
+};
+
+// What an option can be bound to. A list of strings is given by repeating the option, one of numbers with commas.
+using OptionTarget = std::variant<bool*,
+                                  int*,
+                                  int64_t*,
+                                  uint64_t*,
+                                  double*,
+                                  std::string*,
+                                  std::optional<int>*,
+                                  std::vector<int>*,
+                                  std::vector<std::string>*>;
+
 // `natural`: a whole number up to 2^64 - 1; above 2^63 - 1, which TOML lacks, it stands in quotes.
+// `word` takes any single value of a configuration file: `amount = 5` and `amount = "10%"` are both text.
 enum class Takes { flag, whole_number, natural, number, word };
 
 struct Option {
-    std::string name, metavar = {}, help, heading;
+    std::string name, metavar, help, heading;
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
     bool keeps_bits = false;                                        // no part of a run's identity
@@ -28,6 +49,11 @@ struct Option {
 // Makes the option read into and show the variable.
 void bind_variable(Option&, const OptionTarget&, Range);
 
+// Exit::data where an entry of a file, which stands at `place`, has no value of the option's kind.
+void check_kind(const Option&, const TomlEntry&, const std::string& place);
 std::string toml_value(const Option&);  // "" where there is no value
+
+// What --help prints.
+std::string help_text(std::string_view tool, std::string_view purpose, const std::deque<Option>& options);
 
 }  // namespace fp

@@ -2,29 +2,30 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
-#include <CLI/CLI.hpp>
-#include <cstdlib>
-#include <deque>
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
+#include <map>
 
 #include "engine/io/files.h"
 #include "engine/run/version.h"
 #include "kernels/kernels.h"
-#include "tools/help.h"
 #include "tools/option.h"
-#include "tools/toml.h"
 
 namespace fp {
 namespace {
 
 constexpr uint64_t kConfigBytes = 1 << 20;  // to read; parse_toml takes fewer
+constexpr const char* kPrefix = "FAIRPRUNE_";
 
 [[noreturn]] void refuse(const std::string& what) { fail_with(Exit::usage, what); }
 
 std::string environment_name(const std::string& name) {
-    std::string out = "FAIRPRUNE_" + name;
-    for (char& c : out) c = c == '-' ? '_' : c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c;
+    std::string out = kPrefix + name;
+    for (char& c : out) c = c == '-' ? '_' : char(std::toupper(static_cast<unsigned char>(c)));
     return out;
 }
 
@@ -46,125 +47,106 @@ void set_from(Option& option, const std::vector<std::string>& words, const std::
     option.given = true;
 }
 
-// What a value of the file must be; empty: right as it is.
-std::string_view wanted_in_file(Takes takes, TomlKind kind) {
-    const bool whole = kind == TomlKind::integer, text = kind == TomlKind::text;
-    switch (takes) {
-        case Takes::flag:
-            return kind == TomlKind::boolean ? "" : "true or false";
-        case Takes::number:
-            return whole || kind == TomlKind::number ? "" : "a number";
-        case Takes::word:
-            return kind == TomlKind::boolean ? "text, in quotes" : "";
-        case Takes::whole_number:
-            return whole ? "" : "a whole number";
-        case Takes::natural:
-            return whole || text ? "" : "a whole number";
-    }
-    fail("an option of no kind");
-}
-
-void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
-    FP_REQUIRE(option.list || !entry.is_array, Exit::data, place, ": takes one value, not an array");
-    const std::string_view wanted = wanted_in_file(option.takes, entry.kind);
-    FP_REQUIRE(entry.values.empty() || wanted.empty(), Exit::data, place, ": must be ", wanted);
-}
-
 }  // namespace
 
-struct Options::State {
-    std::string tool, purpose, heading = "Options";
-    std::deque<Option> options;
-    bool json = false, quiet = false, version = false, help = false;
-    std::string config;
-    std::vector<std::string> arguments;
+Option& Options::declare(std::string_view name, std::string_view help) {
+    const size_t space = std::min(name.find(' '), name.size());
+    FP_CHECK(!find(name.substr(0, space)), "option --", name, " is declared twice");
+    return options_.emplace_back(Option{.name = std::string(name.substr(0, space)),
+                                        .metavar = std::string(name.substr(std::min(space + 1, name.size()))),
+                                        .help = std::string(help),
+                                        .heading = heading_});
+}
 
-    Option& add(std::string_view name, std::string_view help_text) {
-        const size_t space = std::min(name.find(' '), name.size());
-        FP_CHECK(!find(name.substr(0, space)), "option --", name, " is declared twice");
-        options.push_back(
-            {.name = std::string(name.substr(0, space)), .help = std::string(help_text), .heading = heading});
-        if (space < name.size()) options.back().metavar = name.substr(space + 1);
-        return options.back();
-    }
+Option* Options::find(std::string_view name) {
+    const auto found = std::ranges::find(options_, name, &Option::name);
+    return found == options_.end() ? nullptr : &*found;
+}
 
-    Option* find(std::string_view name) {
-        const auto found =
-            std::find_if(options.begin(), options.end(), [&](const Option& o) { return o.name == name; });
-        return found == options.end() ? nullptr : &*found;
-    }
-    Option& at(std::string_view name) {
-        Option* option = find(name);
-        FP_CHECK(option != nullptr, "no option --", name);
-        return *option;
-    }
+Option& Options::at(std::string_view name) {
+    Option* option = find(name);
+    FP_CHECK(option != nullptr, "no option --", name);
+    return *option;
+}
 
-    std::vector<std::string> names() const {
-        std::vector<std::string> out;
-        for (const Option& o : options)
-            if (!o.positional) out.push_back(o.name);
-        return out;
-    }
+std::vector<std::string> Options::names() const {
+    std::vector<std::string> out;
+    for (const Option& o : options_)
+        if (!o.positional) out.push_back(o.name);
+    return out;
+}
 
-    void refuse_leftovers(const std::vector<std::string>&) const;
-    void read_command_line();
-    void read_environment();
-    void read_file();
-    void check_required() const;
-};
-
-void Options::State::refuse_leftovers(const std::vector<std::string>& leftovers) const {
+void Options::refuse_name(const std::string& name) const {
     std::vector<std::string> known = names();
-    for (const Option& o : options)
+    for (const Option& o : options_)
         if (o.takes == Takes::flag) known.push_back("no-" + o.name);
-    for (const std::string& word : leftovers)
-        if (word.starts_with("--") && word != "--")
-            refuse(printable(word.substr(0, word.find('='))) + ": no such option; the nearest is --" +
-                   nearest(word.substr(2, word.find('=') - 2), known));
-    if (!leftovers.empty()) refuse(printable(leftovers[0]) + ": is not expected");
+    refuse("--" + printable(name) + ": no such option; the nearest is --" + nearest(name, known));
 }
 
-// CLI11 splits the words. Its ranges, environment variables, configuration files and help are not used: a file wins
-// over the environment there, messages name neither the variable nor the line, and long help is not wrapped.
-void Options::State::read_command_line() {
-    CLI::App app;
-    app.set_help_flag();
-    app.allow_extras();
-    std::vector<CLI::Option*> parsed;
-    for (const Option& o : options)
-        parsed.push_back(
-            o.takes == Takes::flag
-                ? app.add_flag("--" + o.name + ",!--no-" + o.name)
-                : app.add_option(o.positional ? o.name : "--" + o.name)->take_all()->allow_extra_args(false));
-    try {
-        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    } catch (const CLI::Error& error) {
-        refuse(printable(error.what(), 400));
+// --name VALUE or --name=VALUE; a flag stands alone as --name or --no-name, or with =true or =false; other words, and
+// all that follow a lone --, are positional.
+void Options::read_command_line() {
+    std::map<const Option*, std::vector<std::string>> given;
+    auto positional = options_.begin();
+    bool named = true;
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+        const std::string& argument = arguments_[i];
+        if (named && argument == "--") {
+            named = false;
+            continue;
+        }
+        if (!named || !argument.starts_with("--")) {
+            positional = std::find_if(positional, options_.end(), [](const Option& o) { return o.positional; });
+            if (positional == options_.end()) refuse(printable(argument) + ": is not expected");
+            given[&*positional++] = {argument};
+            continue;
+        }
+        const size_t equals = std::min(argument.find('='), argument.size());
+        const std::string name = argument.substr(2, equals - 2);
+        const bool alone = equals == argument.size();
+        const Option* option = find(name);
+        std::string value = alone ? "true" : argument.substr(equals + 1);
+        if (!option && alone && name.starts_with("no-")) {
+            option = find(name.substr(3));
+            value = "false";
+            if (option && option->takes != Takes::flag) option = nullptr;
+        }
+        if (!option || option->positional) refuse_name(name);
+        if (option->takes != Takes::flag && alone) {
+            if (i + 1 == arguments_.size()) refuse(option->title() + ": needs a value");
+            value = arguments_[++i];
+            if (value.starts_with("--"))
+                refuse(option->title() + ": needs a value, but " + printable(value) + " follows");
+        }
+        given[option].push_back(value);
     }
-    refuse_leftovers(app.remaining());
-    for (size_t i = 0; i < options.size(); ++i) {
-        Option& o = options[i];
-        const std::vector<std::string>& words = parsed[i]->results();
-        if (words.empty()) continue;
+    for (Option& o : options_) {
+        const std::vector<std::string>& words = given[&o];
         if (words.size() > 1 && !o.list) refuse(fmt::format("{}: given {} times", o.title(), words.size()));
-        for (const std::string& word : words)
-            if (word.starts_with("--")) refuse(o.title() + ": needs a value, but " + printable(word) + " follows");
-        set_from(o, words, o.title(), Exit::usage);
+        if (!words.empty()) set_from(o, words, o.title(), Exit::usage);
     }
 }
 
-void Options::State::read_environment() {
-    for (Option& o : options) {
-        const std::string name = environment_name(o.name);
+void Options::read_environment() {
+    std::vector<std::string> known;
+    for (Option& o : options_) {
+        const std::string& name = known.emplace_back(environment_name(o.name));
         const char* word = std::getenv(name.c_str());
         if (word && !o.given && !o.positional) set_from(o, {word}, name, Exit::usage);
     }
+    // The environment may be for several tools, so another name is no error.
+    for (char** variable = environ; *variable && !quiet_; ++variable) {
+        const std::string name(*variable, std::strcspn(*variable, "="));
+        if (name.starts_with(kPrefix) && std::find(known.begin(), known.end(), name) == known.end())
+            std::cerr << fmt::format("{}: {} is not used here; the nearest is {}\n", tool_, printable(name),
+                                     nearest(name, known));
+    }
 }
 
-void Options::State::read_file() {
-    if (config.empty()) return;
-    const std::string file = printable(config, 4096);
-    for (const TomlEntry& entry : parse_toml(fp::read_file(config, kConfigBytes), file)) {
+void Options::read_file() {
+    if (config_.empty()) return;
+    const std::string file = printable(config_, 4096);
+    for (const TomlEntry& entry : parse_toml(fp::read_file(config_, kConfigBytes), file)) {
         const std::string place = fmt::format("{}:{}: {}", file, entry.line, printable(entry.key));
         Option* option = find(entry.key);
         if (!option || option->positional)
@@ -175,96 +157,77 @@ void Options::State::read_file() {
     }
 }
 
-void Options::State::check_required() const {
-    for (const Option& o : options)
-        if (o.required && !o.given) refuse(o.title() + ": is required (" + tool + " --help lists all options)");
+void Options::check_required() const {
+    for (const Option& o : options_)
+        if (o.required && !o.given) refuse(o.title() + ": is required (" + tool_ + " --help lists all options)");
 }
 
-Options::Options(std::string tool, std::string purpose) : state_(std::make_unique<State>()) {
-    state_->tool = std::move(tool);
-    state_->purpose = std::move(purpose);
-}
-Options::~Options() = default;
-
-void Options::heading(std::string_view title) { state_->heading = title; }
-
-void Options::add_target(std::string_view name, OptionTarget target, std::string_view help, Range range) {
-    bind_variable(state_->add(name, help), target, range);
+void Options::add(std::string_view name, const OptionTarget& variable, std::string_view help, Range range) {
+    bind_variable(declare(name, help), variable, range);
 }
 
-void Options::add_choice(std::string_view name,
-                         Words known,
-                         std::string_view help,
-                         std::function<void(size_t)> set,
-                         std::function<std::string()> get) {
-    const std::vector<std::string>& words = known.words;
-    Option& option = state_->add(name, help);
-    for (size_t i = 0; i < words.size(); ++i) {
-        option.help += (i == 0 ? ": " : ", ") + words[i];
-        if (i < known.says.size() && !known.says[i].empty()) option.help += " (" + known.says[i] + ")";
+void Options::add_choices(std::string_view name, std::vector<Choice> choices, std::string_view help) {
+    Option& option = declare(name, help);
+    std::vector<std::string> words;
+    for (const Choice& c : choices) {
+        option.help += (words.empty() ? ": " : ", ") + c.word + (c.says.empty() ? "" : " (" + c.says + ")");
+        words.push_back(c.word);
     }
-    option.set = [words, set](const std::vector<std::string>& given) {
+    option.set = [choices, words](const std::vector<std::string>& given) {
         const auto found = std::find(words.begin(), words.end(), given[0]);
         FP_REQUIRE(found != words.end(), Exit::usage, "`", printable(given[0]), "` is not one of ",
                    fmt::format("{}", fmt::join(words, ", ")));
-        set(size_t(found - words.begin()));
+        choices[size_t(found - words.begin())].take();
     };
-    option.get = [get] { return std::vector{get()}; };
+    option.get = [choices] {
+        return std::vector{
+            std::find_if(choices.begin(), choices.end(), [](const Choice& c) { return c.taken(); })->word};
+    };
 }
 
 void Options::positional(std::string_view name, std::string& value, std::string_view help) {
     add(name, value, help);
-    state_->options.back().positional = true;
-    state_->options.back().in_config = false;
+    options_.back().positional = true;
+    options_.back().in_config = false;
 }
 
-void Options::require(std::string_view name) { state_->at(name).required = true; }
-void Options::leave_out_of_config(std::string_view name) { state_->at(name).in_config = false; }
-void Options::keeps_bits(std::string_view name) { state_->at(name).keeps_bits = true; }
-
 bool Options::parse(int argc, const char* const* argv) {
-    State& s = *state_;
     heading("All tools");
-    add("config FILE", s.config, "settings from a TOML file, one `name = value` a line");
-    add("json", s.json, "one JSON document on stdout, all else on stderr");
-    add("quiet", s.quiet, "no progress");
-    add("version", s.version, "print the version and stop");
-    add("help", s.help, "print this and stop");
+    add("config FILE", config_, "settings from a TOML file with a `name = value` per line");
+    add("json", json_, "one JSON document on stdout, all else on stderr");
+    add("quiet", quiet_, "no progress");
+    add("version", version_, "print the version and stop");
+    add("help", help_, "print this and stop");
     for (const char* name : {"config", "json", "quiet", "version", "help"}) leave_out_of_config(name);
 
-    for (int i = 1; i < argc; ++i) s.arguments.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
+    for (int i = 1; i < argc; ++i) arguments_.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
     // The defaults are shown as they were declared, so --help comes before anything is read.
-    if (std::find(s.arguments.begin(), s.arguments.end(), "--help") != s.arguments.end()) {
+    if (std::find(arguments_.begin(), arguments_.end(), "--help") != arguments_.end()) {
         std::cout << help();
         return false;
     }
-    s.read_command_line();
-    if (s.version) {
+    read_command_line();
+    if (version_) {
         const std::string here = gpu();
-        std::cout << version_line(s.tool) << (here.empty() ? "" : ", ") << here << "\n";
+        std::cout << version_line(tool_) << (here.empty() ? "" : ", ") << here << "\n";
         return false;
     }
-    s.read_environment();
-    s.read_file();
-    s.check_required();
+    read_environment();
+    read_file();
+    check_required();
     return true;
 }
 
-bool Options::given(std::string_view name) const { return state_->at(name).given; }
-bool Options::json() const { return state_->json; }
-bool Options::quiet() const { return state_->quiet; }
-const std::string& Options::tool() const { return state_->tool; }
-
 std::string Options::command_line() const {
-    std::string out = shell_quoted(state_->tool);
-    for (const std::string& argument : state_->arguments) out += " " + shell_quoted(argument);
+    std::string out = shell_quoted(tool_);
+    for (const std::string& argument : arguments_) out += " " + shell_quoted(argument);
     return out;
 }
 
 std::string Options::resolved() const {
     std::string out;
     std::string_view heading;
-    for (const Option& o : state_->options) {
+    for (const Option& o : options_) {
         const std::string value = o.in_config ? toml_value(o) : "";
         if (value.empty()) continue;
         if (o.heading != heading) {
@@ -278,7 +241,7 @@ std::string Options::resolved() const {
 
 std::vector<Setting> Options::identity() const {
     std::vector<Setting> out;
-    for (const Option& o : state_->options)
+    for (const Option& o : options_)
         if (o.in_config && !o.keeps_bits) {
             const std::string value = toml_value(o);
             out.push_back({"--" + o.name, value.empty() ? "not set" : value});
@@ -286,6 +249,48 @@ std::vector<Setting> Options::identity() const {
     return out;
 }
 
-std::string Options::help() const { return help_text(state_->tool, state_->purpose, state_->options); }
+int run_tool(int argc,
+             const char* const* argv,
+             std::string_view purpose,
+             const std::function<void(Options&)>& declare,
+             const std::function<int(const Options&)>& run) {
+    const std::string tool = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "fairprune";
+    const auto stop = [&](std::string what, Exit code) {
+        std::replace(what.begin(), what.end(), '\n', ' ');
+        std::cerr << tool << ": " << printable(what, 1 << 16) << std::endl;
+        return int(code);
+    };
+    try {
+        Options options(tool, std::string(purpose));
+        declare(options);
+        const int code = options.parse(argc, argv) ? run(options) : 0;
+        std::cout.flush();
+        FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data, "standard output: cannot be written");
+        return code;
+    } catch (const Error& error) {
+        return stop(error.what(), error.exit);
+    } catch (const std::bad_alloc&) {
+        return stop("out of memory", Exit::bug);
+    } catch (const std::exception& error) {
+        return stop(std::string("internal error: ") + error.what(), Exit::bug);
+    }
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+    const auto distance = [word = word.substr(0, 64)](std::string_view other) {
+        // Optimal string alignment: d[i][j] is the distance of word's first i letters from other's first j.
+        std::vector d(word.size() + 1, std::vector<size_t>(other.size() + 1));
+        for (size_t i = 0; i <= word.size(); ++i)
+            for (size_t j = 0; j <= other.size(); ++j) {
+                d[i][j] = i + j;  // where one of them is empty
+                if (i == 0 || j == 0) continue;
+                d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (word[i - 1] != other[j - 1])});
+                if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1])
+                    d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+            }
+        return d[word.size()][other.size()];
+    };
+    return *std::ranges::min_element(candidates, {}, distance);
+}
 
 }  // namespace fp

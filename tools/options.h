@@ -1,4 +1,4 @@
-// The options of a tool. Each is bound to a variable, whose value on entry is the default. Where an option is
+// The options of a tool. Each is bound to a variable, whose value at the declaration is the default. Where an option is
 // given in several places, the first of these counts:
 //
 //   --epochs 30          the command line
@@ -8,69 +8,40 @@
 // Every tool has --config, --json, --quiet, --version and --help.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-#include <functional>
 #include <initializer_list>
-#include <limits>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <utility>
-#include <variant>
-#include <vector>
 
 #include "engine/io/one_of.h"
 #include "engine/run/identity.h"
+#include "tools/option.h"
 
 namespace fp {
 
-struct Range {
-    double low = -std::numeric_limits<double>::infinity();
-    double high = std::numeric_limits<double>::infinity();
-};
-
-// What an option can be bound to. A list of strings is given by repeating the option, one of numbers with
-// commas.
-using OptionTarget = std::variant<bool*,
-                                  int*,
-                                  int64_t*,
-                                  uint64_t*,
-                                  double*,
-                                  std::string*,
-                                  std::optional<int>*,
-                                  std::vector<int>*,
-                                  std::vector<std::string>*>;
-
 class Options {
 public:
-    Options(std::string tool, std::string purpose);
-    ~Options();
+    Options(std::string tool, std::string purpose) : tool_(std::move(tool)), purpose_(std::move(purpose)) {}
     Options(const Options&) = delete;
     Options& operator=(const Options&) = delete;
 
     // The title in --help of the options that follow.
-    void heading(std::string_view title);
+    void heading(std::string_view title) { heading_ = title; }
 
     // `name` is the option's name and the word for its value in --help: "epochs N". A bool is a flag:
     // --name and --no-name.
+    void add(std::string_view name, const OptionTarget& variable, std::string_view help, Range range = {});
     template <class T>
     void add(std::string_view name, T& value, std::string_view help, Range range = {}) {
-        add_target(name, OptionTarget(&value), help, range);
+        add(name, OptionTarget(&value), help, range);
     }
 
     // One of several constants (engine/io/one_of.h); --help shows what each is.
     template <class T>
     void add(std::string_view name, OneOf<T>& value, std::string_view help) {
-        std::vector<std::string> words, says;
-        for (const T* one : T::all()) {
-            words.emplace_back(one->name);
-            says.emplace_back(one->says);
-        }
-        add_choice(
-            name, {.words = std::move(words), .says = std::move(says)}, help,
-            [&value](size_t i) { value = *T::all()[i]; }, [&value] { return std::string(value); });
+        std::vector<Choice> choices;
+        for (const T* one : T::all())
+            choices.push_back({std::string(one->name), std::string(one->says), [&value, one] { value = *one; },
+                               [&value, one] { return value == *one; }});
+        add_choices(name, std::move(choices), help);
     }
 
     // One of several words, which --help lists.
@@ -79,53 +50,57 @@ public:
                 E& value,
                 std::initializer_list<std::pair<const char*, E>> words,
                 std::string_view help) {
-        const std::vector<std::pair<std::string, E>> known(words.begin(), words.end());
-        Words names;
-        for (const auto& [word, meaning] : known) names.words.push_back(word);
-        add_choice(
-            name, std::move(names), help, [&value, known](size_t i) { value = known[i].second; },
-            [&value, known] {
-                return std::find_if(known.begin(), known.end(), [&](const auto& pair) { return pair.second == value; })
-                    ->first;
-            });
+        std::vector<Choice> choices;
+        for (const auto& [word, meaning] : words)
+            choices.push_back({word, "", [&value, meaning = meaning] { value = meaning; },
+                               [&value, meaning = meaning] { return value == meaning; }});
+        add_choices(name, std::move(choices), help);
     }
 
     // An argument without a name, in the order of the calls: "spec SPEC".
     void positional(std::string_view name, std::string& value, std::string_view help);
 
-    void require(std::string_view name);
+    void require(std::string_view name) { at(name).required = true; }
     // For what is no setting of the run (--out, --resume): resolved() leaves it out.
-    void leave_out_of_config(std::string_view name);
+    void leave_out_of_config(std::string_view name) { at(name).in_config = false; }
     // For settings that change no bit of a run's result, or are in its identity otherwise: identity() leaves them out.
-    void keeps_bits(std::string_view name);
+    void keeps_bits(std::string_view name) { at(name).keeps_bits = true; }
 
     // Reads everything. Mistakes are Errors: Exit::usage on the command line, in the environment and for an
     // unknown key of the file; Exit::data for the rest of the file. Returns false after printing --help or
     // --version.
     bool parse(int argc, const char* const* argv);
 
-    bool given(std::string_view name) const;  // anywhere but as a default
-    bool json() const;
-    bool quiet() const;
-    const std::string& tool() const;
+    bool json() const { return json_; }
+    bool quiet() const { return quiet_; }
+    const std::string& tool() const { return tool_; }
     std::string command_line() const;       // quoted for a shell
     std::string resolved() const;           // every setting and its value as TOML, as --config takes it
     std::vector<Setting> identity() const;  // the settings that decide the bits of a run: "--lr", "0.05"
-    std::string help() const;               // within 80 columns
+    std::string help() const { return help_text(tool_, purpose_, options_); }  // within 80 columns
 
 private:
-    struct Words {
-        std::vector<std::string> words, says = {};  // `says` may be empty: nothing said of each
+    struct Choice {
+        std::string word, says;
+        std::function<void()> take;
+        std::function<bool()> taken;
     };
-    void add_target(std::string_view name, OptionTarget, std::string_view help, Range);
-    void add_choice(std::string_view name,
-                    Words words,
-                    std::string_view help,
-                    std::function<void(size_t)> set,
-                    std::function<std::string()> get);
+    void add_choices(std::string_view name, std::vector<Choice>, std::string_view help);
 
-    struct State;
-    std::unique_ptr<State> state_;
+    Option& declare(std::string_view name, std::string_view help);
+    Option* find(std::string_view name);
+    Option& at(std::string_view name);
+    std::vector<std::string> names() const;
+    [[noreturn]] void refuse_name(const std::string& name) const;
+    void read_command_line();
+    void read_environment();
+    void read_file();
+    void check_required() const;
+
+    std::string tool_, purpose_, heading_ = "Options", config_;
+    std::deque<Option> options_;
+    std::vector<std::string> arguments_;
+    bool json_ = false, quiet_ = false, version_ = false, help_ = false;
 };
 
 // A whole main: declares the options, reads them, runs, and turns what is thrown into one line on stderr,

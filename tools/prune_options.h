@@ -3,7 +3,7 @@
 
 #include "engine/prune/scan.h"
 #include "engine/prune/sweep_plan.h"
-#include "tools/common.h"
+#include "tools/inputs.h"
 
 namespace fp {
 

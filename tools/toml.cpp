@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "engine/io/files.h"
 
@@ -14,15 +15,14 @@ namespace {
 constexpr size_t kMostBytes = 32 << 10;
 
 TomlKind append_value(std::vector<std::string>& values, const toml::node& node, const std::string& place) {
-    const auto append = [&](std::string word, TomlKind kind) {
-        values.push_back(std::move(word));
+    const auto set = [&](const auto& value, TomlKind kind) {
+        values.push_back(fmt::format("{}", value.get()));
         return kind;
     };
-    if (const auto* text = node.as_string()) return append(text->get(), TomlKind::text);
-    if (const auto* flag = node.as_boolean()) return append(flag->get() ? "true" : "false", TomlKind::boolean);
-    if (const auto* whole = node.as_integer()) return append(fmt::format("{}", whole->get()), TomlKind::integer);
-    if (const auto* number = node.as_floating_point())
-        return append(fmt::format("{}", number->get()), TomlKind::number);
+    if (const auto* text = node.as_string()) return set(*text, TomlKind::text);
+    if (const auto* flag = node.as_boolean()) return set(*flag, TomlKind::boolean);
+    if (const auto* whole = node.as_integer()) return set(*whole, TomlKind::integer);
+    if (const auto* number = node.as_floating_point()) return set(*number, TomlKind::number);
     fail_with(Exit::data, place, node.is_array() ? "arrays in arrays" : "dates and times", " are not used here");
 }
 
@@ -63,17 +63,9 @@ std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& file
 }
 
 std::string toml_string(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7F) {
-            out += fmt::format("\\u{:04X}", byte);
-        } else {
-            if (c == '"' || c == '\\') out += '\\';
-            out += c;
-        }
-    }
-    return out + "\"";
+    std::ostringstream out;
+    out << toml::toml_formatter(toml::value(text), toml::format_flags::allow_unicode_strings);
+    return out.str();
 }
 
 }  // namespace fp

@@ -6,61 +6,60 @@
 
 #include "engine/data/counts.h"
 #include "engine/data/split.h"
+#include "engine/io/fields.h"
+#include "engine/io/json.h"
 #include "engine/measure/profile_json.h"
+#include "engine/report/evaluation.h"
 
 namespace fp {
 namespace {
 
 using nlohmann::ordered_json;
 
-// A byte that is not UTF-8 is written as U+FFFD.
-std::string document(const ordered_json& json) {
-    return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+void put_layer(JsonWriter out, const LayerCost& c, const std::string& checkpoint, const BenchReport& b) {
+    const LowerBound floor = lower_bound(b.roof, c);
+    out("checkpoint", checkpoint);
+    out("batch_size", b.layers_batch_size);
+    out("layer", c.layer);
+    out("op", c.op);
+    out("channels", std::vector{c.in_channels, c.out_channels});
+    out("map", std::vector{c.height, c.width});
+    out("parameters", c.parameters);
+    out("macs", c.macs / b.layers_batch_size);
+    out("bytes", c.bytes);
+    out("forward_ms", c.forward_seconds * 1e3);
+    out("backward_ms", c.backward_seconds * 1e3);
+    out("flops", flops_of(c));
+    out.object["floor_ms"] = nullptr;
+    out.object["bound"] = nullptr;
+    if (floor.seconds <= 0) return;
+    out("floor_ms", floor.seconds * 1e3);
+    out("bound", floor.memory ? "memory" : "arithmetic");
 }
 
-ordered_json layers_json(const BenchReport& b) {
-    ordered_json out = ordered_json::array();
-    for (const NamedProfile& table : b.layers)
-        for (const LayerCost& c : table.rows) {
-            const LowerBound floor = lower_bound(b.roof, c);
-            out.push_back({{"checkpoint", table.name},
-                           {"batch_size", b.layers_batch_size},
-                           {"layer", c.layer},
-                           {"op", c.op},
-                           {"channels", {c.in_channels, c.out_channels}},
-                           {"map", {c.height, c.width}},
-                           {"parameters", c.parameters},
-                           {"macs", c.macs / b.layers_batch_size},
-                           {"bytes", c.bytes},
-                           {"forward_ms", c.forward_seconds * 1e3},
-                           {"backward_ms", c.backward_seconds * 1e3},
-                           {"flops", flops_of(c)},
-                           {"floor_ms", floor.seconds * 1e3},
-                           {"bound", floor.memory ? "memory" : "arithmetic"}});
-            if (floor.seconds <= 0) out.back()["floor_ms"] = out.back()["bound"] = nullptr;
-        }
-    return out;
-}
-
-ordered_json benchmark_json(const Measured& m, bool train) {
-    return {{"name", fmt::format("{}/{}/batch:{}", m.checkpoint, train ? "train" : "infer", m.batch_size)},
-            {"run_type", "iteration"},
-            {"iterations", m.seconds.size()},
-            {"real_time", m.summary.median * 1e3},
-            {"cpu_time", m.summary.median * 1e3},
-            {"time_unit", "ms"},
-            {"items_per_second", m.batch_size / m.summary.median},
-            {"peak_memory_bytes", m.peak_bytes},
-            {"latency_ms",
-             {{"min", m.summary.min * 1e3},
-              {"mean", m.summary.mean * 1e3},
-              {"median", m.summary.median * 1e3},
-              {"p90", m.summary.p90 * 1e3},
-              {"p95", m.summary.p95 * 1e3},
-              {"p99", m.summary.p99 * 1e3},
-              {"max", m.summary.max * 1e3}}},
-            {"speedup_over_first",
-             {{"value", m.against_first.value}, {"low", m.against_first.low}, {"high", m.against_first.high}}}};
+void put_benchmark(JsonWriter out, const Measured& m, bool train) {
+    const TimingSummary& t = m.summary;
+    out("name", fmt::format("{}/{}/batch:{}", m.checkpoint, train ? "train" : "infer", m.batch_size));
+    out("run_type", "iteration");
+    out("iterations", uint64_t(m.seconds.size()));
+    out("real_time", t.median * 1e3);
+    out("cpu_time", t.median * 1e3);
+    out("time_unit", "ms");
+    out("items_per_second", m.batch_size / t.median);
+    out("peak_memory_bytes", uint64_t(m.peak_bytes));
+    JsonWriter latency = inside(out, "latency_ms");
+    for (const auto& [name, seconds] : {std::pair{"min", t.min},
+                                        {"mean", t.mean},
+                                        {"median", t.median},
+                                        {"p90", t.p90},
+                                        {"p95", t.p95},
+                                        {"p99", t.p99},
+                                        {"max", t.max}})
+        latency(name, seconds * 1e3);
+    JsonWriter speedup = inside(out, "speedup_over_first");
+    speedup("value", m.against_first.value);
+    speedup("low", m.against_first.low);
+    speedup("high", m.against_first.high);
 }
 
 ordered_json images_of(const Dataset& data, const std::vector<std::vector<int64_t>>& sets) {
@@ -111,53 +110,64 @@ ordered_json counts_json(const Dataset& data, const std::vector<Grouping>& group
 }  // namespace
 
 std::string json_text(const BenchReport& b) {
-    ordered_json rows = ordered_json::array();
-    for (const Measured& m : b.measured) rows.push_back(benchmark_json(m, b.train));
-    ordered_json out{{"context",
-                      {{"executable", "fp_bench"},
-                       {"device", std::string(b.kernels.name)},
-                       {"image_size", b.image_size},
-                       {"mode", b.train ? "train" : "infer"}}},
-                     {"benchmarks", rows}};
-    if (b.print_layers) {
-        out["context"]["roof"] = {{"flops", b.roof.flops}, {"bytes", b.roof.bytes}};
-        out["layers"] = layers_json(b);
-    }
-    return document(out);
+    return json_document([&](ordered_json& document) {
+        JsonWriter out{make_object(document)}, context = inside(out, "context");
+        context("executable", "fp_bench");
+        context("device", std::string(b.kernels.name));
+        context("image_size", b.image_size);
+        context("mode", b.train ? "train" : "infer");
+        if (b.print_layers) {
+            JsonWriter roof = inside(context, "roof");
+            roof("flops", b.roof.flops);
+            roof("bytes", b.roof.bytes);
+        }
+        ordered_json& benchmarks = make_list(document["benchmarks"]);
+        for (const Measured& m : b.measured) put_benchmark({make_object(add_element(benchmarks))}, m, b.train);
+        if (!b.print_layers) return;
+        ordered_json& layers = make_list(document["layers"]);
+        for (const NamedProfile& table : b.layers)
+            for (const LayerCost& c : table.rows) put_layer({make_object(add_element(layers))}, c, table.name, b);
+    });
 }
 
 std::string trace_text(const std::vector<NamedProfile>& tables) { return chrome_trace(tables).dump(1) + "\n"; }
 
 std::string json_text(const std::vector<WrittenFile>& files) {
-    ordered_json out;
-    for (const WrittenFile& f : files) out[f.format] = {{"file", f.file}, {"bytes", f.bytes}};
-    return document(out);
+    return json_document([&](ordered_json& document) {
+        for (const WrittenFile& f : files) {
+            JsonWriter file{make_object(document[f.format])};
+            file("file", f.file);
+            file("bytes", f.bytes);
+        }
+    });
 }
 
 std::string check_json(const Dataset& data, const std::vector<Grouping>& groupings, const FileScan& scan) {
-    ordered_json json = counts_json(data, groupings);
-    json["missing"] = to_json(scan.bad, data, true);
-    json["unreadable"] = to_json(scan.bad, data, false);
-    json["duplicates"] = images_of(data, scan.duplicates);
-    json["duplicates_of_two_classes"] = images_of(data, scan.contradicting);
-    json["duplicates_in_two_splits"] = images_of(data, scan.parted);
-    json["units_in_two_splits"] = parted_units(data);
-    return document(json);
+    return json_document([&](ordered_json& json) {
+        json = counts_json(data, groupings);
+        json["missing"] = to_json(scan.bad, data, true);
+        json["unreadable"] = to_json(scan.bad, data, false);
+        json["duplicates"] = images_of(data, scan.duplicates);
+        json["duplicates_of_two_classes"] = images_of(data, scan.contradicting);
+        json["duplicates_in_two_splits"] = images_of(data, scan.parted);
+        json["units_in_two_splits"] = parted_units(data);
+    });
 }
 
 std::string stats_json(const Dataset& data,
                        const std::vector<Grouping>& groupings,
                        const std::optional<PixelStats>& pixels) {
-    ordered_json json = counts_json(data, groupings);
-    if (pixels)
-        json["pixels"] = {{"split", "train"},
-                          {"images", pixels->images},
-                          {"bad", pixels->bad},
-                          {"width", {pixels->least_width, pixels->most_width}},
-                          {"height", {pixels->least_height, pixels->most_height}},
-                          {"mean", pixels->mean},
-                          {"std", pixels->std}};
-    return document(json);
+    return json_document([&](ordered_json& json) {
+        json = counts_json(data, groupings);
+        if (pixels)
+            json["pixels"] = {{"split", "train"},
+                              {"images", pixels->images},
+                              {"bad", pixels->bad},
+                              {"width", {pixels->least_width, pixels->most_width}},
+                              {"height", {pixels->least_height, pixels->most_height}},
+                              {"mean", pixels->mean},
+                              {"std", pixels->std}};
+    });
 }
 
 }  // namespace fp

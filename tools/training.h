@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/train/settings.h"
-#include "tools/common.h"
+#include "tools/inputs.h"
 
 namespace fp {
 

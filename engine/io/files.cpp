@@ -15,10 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail_system(const fs::path& path, std::string_view what, int error, Exit exit) {
-    fail_with(exit, printable(path.native(), 4096), ": ", what, ": ", std::generic_category().message(error));
-}
-
 // Closes on the way out of a function; a writer closes by hand, to see the result.
 struct Descriptor {
     int file;
@@ -42,9 +38,18 @@ struct stat status_of(int file, const fs::path& path, Exit exit) {
     }
     if (S_ISDIR(status.st_mode)) {
         close(file);
-        fail_with(exit, printable(path.native(), 4096), ": is a folder, not a file");
+        fail_with(exit, shown(path), ": is a folder, not a file");
     }
     return status;
+}
+
+void write_all(int file, std::span<const std::byte> bytes, const fs::path& path, Exit exit) {
+    while (!bytes.empty()) {
+        const ssize_t done = write(file, bytes.data(), bytes.size());
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) fail_system(path, "cannot be written", errno, exit);
+        bytes = bytes.subspan(size_t(done));
+    }
 }
 
 // The length of the UTF-8 sequence at the start of `text`, 0 where there is none.
@@ -84,12 +89,18 @@ std::string printable(std::string_view name, size_t longest) {
     return out;
 }
 
+std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
+
+void fail_system(const fs::path& path, std::string_view what, int error, Exit exit) {
+    fail_with(exit, shown(path), ": ", what, ": ", std::generic_category().message(error));
+}
+
 InputFile::InputFile(fs::path path, Exit exit) : path_(std::move(path)), exit_(exit) {
     const int file = open_for_reading(path_, exit);
     const struct stat status = status_of(file, path_, exit);
     if (!S_ISREG(status.st_mode)) {
         close(file);
-        fail_with(exit, printable(path_.native(), 4096), ": is not a regular file");
+        fail_with(exit, shown(path_), ": is not a regular file");
     }
     file_ = file;
     bytes_ = uint64_t(status.st_size);
@@ -107,8 +118,8 @@ void InputFile::read(uint64_t offset, std::span<std::byte> out) const {
         const ssize_t got = pread(file_, out.data() + done, out.size() - done, off_t(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) fail_system(path_, "cannot be read", errno, exit_);
-        FP_REQUIRE(got > 0, exit_, printable(path_.native(), 4096), ": ended at byte ", offset + done,
-                   " while it was read; it had ", bytes_);
+        FP_REQUIRE(got > 0, exit_, shown(path_), ": ended at byte ", offset + done, " while it was read; it had ",
+                   bytes_);
         done += size_t(got);
     }
 }
@@ -118,8 +129,7 @@ std::string read_file(const fs::path& path, uint64_t most_bytes, Exit exit) {
     const struct stat status = status_of(file, path, exit);
     const Descriptor closes{file};
     const auto refuse_size = [&](uint64_t bytes, std::string_view more) {
-        fail_with(exit, printable(path.native(), 4096), ": has ", more, bytes, " bytes, more than the ", most_bytes,
-                  " that are read");
+        fail_with(exit, shown(path), ": has ", more, bytes, " bytes, more than the ", most_bytes, " that are read");
     };
     const bool regular = S_ISREG(status.st_mode);
     if (regular && uint64_t(status.st_size) > most_bytes) refuse_size(uint64_t(status.st_size), "");
@@ -146,7 +156,7 @@ MappedFile::MappedFile(const fs::path& path, Exit exit) {
     const int file = open_for_reading(path, exit);
     const struct stat status = status_of(file, path, exit);
     const Descriptor closes{file};
-    FP_REQUIRE(S_ISREG(status.st_mode), exit, printable(path.native(), 4096), ": is not a regular file");
+    FP_REQUIRE(S_ISREG(status.st_mode), exit, shown(path), ": is not a regular file");
     if (status.st_size == 0) return;
     void* start = mmap(nullptr, size_t(status.st_size), PROT_READ, MAP_SHARED, file, 0);
     if (start == MAP_FAILED) fail_system(path, "cannot be mapped", errno, exit);
@@ -183,14 +193,7 @@ void AtomicFile::fail_errno(std::string_view what) const {
     fail_system(path_, what, error, exit_);
 }
 
-void AtomicFile::write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t done = ::write(file_, bytes.data(), bytes.size());
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) fail_errno("cannot be written");
-        bytes = bytes.subspan(size_t(done));
-    }
-}
+void AtomicFile::write(std::span<const std::byte> bytes) { write_all(file_, bytes, path_, exit_); }
 
 void AtomicFile::commit() {
     if (fsync(file_) != 0) fail_errno("cannot be flushed to the disk");
@@ -204,6 +207,14 @@ void write_file(const fs::path& path, std::string_view text, Exit exit) {
     AtomicFile file(path, exit);
     file.write(text);
     file.commit();
+}
+
+void append_file(const fs::path& path, std::string_view text, Exit exit) {
+    Descriptor closes{open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)};
+    if (closes.file < 0) fail_system(path, "cannot be opened", errno, exit);
+    write_all(closes.file, as_bytes(text), path, exit);
+    if (fsync(closes.file) != 0) fail_system(path, "cannot be flushed to the disk", errno, exit);
+    if (close(std::exchange(closes.file, -1)) != 0) fail_system(path, "cannot be closed", errno, exit);
 }
 
 void flush_folder(const fs::path& folder, Exit exit) {

@@ -23,6 +23,10 @@ inline std::span<const std::byte> as_bytes(std::string_view text) {
 // A name from a file as it may be shown: control characters and bytes that are not UTF-8 escaped as
 // \xNN, cut after `longest` bytes.
 std::string printable(std::string_view name, size_t longest = 200);
+std::string shown(const std::filesystem::path&);
+
+// "PATH: what: the system's reason".
+[[noreturn]] void fail_system(const std::filesystem::path&, std::string_view what, int error, Exit exit);
 
 // An open file, read at any place. Files only grow stale here, never short: reading past the end is an
 // Error, so a file that shrinks while it is read cannot crash us, which a mapped one can.
@@ -86,6 +90,9 @@ private:
 };
 
 void write_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
+
+// Adds to the end of a file and flushes it to the disk.
+void append_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
 
 // Makes renames and new names in `folder` survive a loss of power.
 void flush_folder(const std::filesystem::path& folder, Exit exit = Exit::data);

@@ -60,6 +60,12 @@ std::string json_line(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+std::string json_document(const std::function<void(ordered_json&)>& fill) {
+    ordered_json document;
+    fill(document);
+    return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
 ordered_json number_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
 
 std::string json_number(double value) { return number_or_null(value).dump(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -30,6 +31,9 @@ nlohmann::json parse_json_sorted(std::string_view text,
 
 // One line; a byte that is not UTF-8 is written as U+FFFD. NaN and infinities become null.
 std::string json_line(const nlohmann::ordered_json& value);
+
+// The document that `fill` makes, indented by two and with a line end at its end.
+std::string json_document(const std::function<void(nlohmann::ordered_json&)>& fill);
 
 // A number; null for NaN and infinities, which JSON does not have. And back, null as NaN.
 nlohmann::ordered_json number_or_null(double value);

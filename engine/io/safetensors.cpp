@@ -86,7 +86,7 @@ void refuse_pickles(const std::filesystem::path& path, std::span<const std::byte
     const bool pickle = start.size() >= 2 && start[0] == std::byte{0x80} && start[1] <= std::byte{5} &&
                         (start.size() < 9 || start[8] != std::byte{'{'});
     FP_REQUIRE(!zip && !pickle && extension != ".pt" && extension != ".pth" && extension != ".npz", Exit::model,
-               printable(path.native(), 4096),
+               shown(path),
                ": PyTorch and NumPy archives are not read, since unpickling runs code; convert it with "
                "tools/convert_torch.py");
 }
@@ -155,7 +155,7 @@ TensorFile read_safetensors(const std::filesystem::path& path, const Safetensors
     file.read(0, start);
     refuse_pickles(path, start);
     const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
-    return read_tensors(file.bytes(), read, printable(path.native(), 4096), limits);
+    return read_tensors(file.bytes(), read, shown(path), limits);
 }
 
 TensorFile parse_safetensors(std::span<const std::byte> bytes,

@@ -13,8 +13,6 @@ Identity identity_of(const Baseline& dense, const PruneSettings& settings, const
     return out;
 }
 
-void record_caller(RunFolder& folder, const Caller& caller) {
-    record_settings(folder, caller.config, caller.tool, caller.command_line);
-}
+void record_caller(RunFolder& folder, const Caller& caller) { record_settings(folder, caller); }
 
 }  // namespace fp

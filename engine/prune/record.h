@@ -7,15 +7,6 @@
 
 namespace fp {
 
-struct Caller {
-    std::string tool = "fairprune";
-    std::string command_line = {};
-    std::string config = {};  // every setting, as --config takes it
-    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: those of
-    // PruneSettings.
-    std::vector<Setting> settings = {};
-};
-
 // What a run must share with the one that it resumes.
 Identity identity_of(const Baseline&, const PruneSettings&, const Caller&);
 

@@ -3,17 +3,28 @@
 
 #include <optional>
 
+#include "engine/eval/predict.h"
 #include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
 #include "engine/fairness/threshold.h"
+#include "engine/io/fields.h"
 
 namespace fp {
+
+// Images that could not be read and were left out (--skip-bad).
+struct Skipped {
+    int64_t images = 0;
+    std::string first = {};  // what is wrong with the first
+};
+inline Skipped skipped_of(const ImageData& data) {
+    const auto reasons = data.unreadable ? data.unreadable->reasons() : std::map<int64_t, std::string>();
+    return {.images = int64_t(reasons.size()), .first = reasons.empty() ? "" : reasons.begin()->second};
+}
 
 struct Evaluation {
     Report report;
     std::optional<Comparison> comparison = {};
-    int64_t skipped = 0;             // images that cannot be read, of --skip-bad
-    std::string first_skipped = {};  // what is wrong with the first
+    Skipped skipped = {};
 };
 
 // `other` may be null.
@@ -32,5 +43,35 @@ struct AtThreshold {
     std::optional<StoredThreshold> other;
     Evaluation evaluation;
 };
+
+// Within 80 columns.
+std::string to_text(const Report&);
+std::string to_text(const Comparison&);
+std::string to_text(const Evaluation&);
+std::string to_text(const AtThreshold&);
+// Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
+std::string sensitivity_text(const Report&, int of_class);
+
+// JSON of an evaluation.
+//
+// M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low","rms_high"; what
+// cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
+//
+//   {"samples":N,"units":N,"unit":"lesion_id","classes":[...],"accuracy":M,...,"confusion":[[...]],"per_class":{...},
+//    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},
+//                         "worst_group":{"accuracy":{"group":"male","samples":n,"value":...}}}},
+//    "resamples":R,"seed":S,"confidence":0.95}
+void fields(const Report&, JsonWriter&);
+void fields(const Comparison&, JsonWriter&);
+void fields(const Evaluation&, JsonWriter&);  // a report with "comparison"
+
+// "skipped":{"images","first"} where images were skipped.
+void put_skipped(JsonWriter&, const Skipped&);
+
+// An object that is the member `name`. To be filled before `out` gets another member, which may move it.
+inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_object(add_member(out.object, name))}; }
+
+// The document of fp_eval: an evaluation with "threshold".
+std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
 
 }  // namespace fp

@@ -1,199 +1,184 @@
-#include "engine/report/evaluation_json.h"
-
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "engine/io/json.h"
+#include "engine/report/evaluation.h"
 #include "engine/run/checkpoint_json.h"
 
 namespace fp {
-namespace {
 
-using Json = nlohmann::ordered_json;
-
-void put_reason(Json& out, const char* key, const std::string& reason) {
-    if (!reason.empty()) out[key] = reason;
+static void fields(const Measure& m, JsonWriter& out) {
+    out("value", m.value);
+    out("low", m.low);
+    out("high", m.high);
+    out.if_any("reason", m.reason);
 }
 
-Json json_of(const Measure& m) {
-    Json out;
-    out["value"] = number_or_null(m.value);
-    out["low"] = number_or_null(m.low);
-    out["high"] = number_or_null(m.high);
-    put_reason(out, "reason", m.reason);
-    return out;
+static void put_all(JsonWriter out, const auto& figures) {
+    for (const auto& figure : figures) out(figure.key.c_str(), figure);
 }
 
-Json with_formula(const Measure& m) {
-    Json out = json_of(m);
-    out["formula"] = m.formula;
-    return out;
+static void put_with_formula(JsonWriter out, const std::vector<Measure>& measures) {
+    put_all(out, measures);
+    for (const Measure& m : measures) inside(out, m.key.c_str())("formula", m.formula);
 }
 
-Json json_of(const Gap& g) {
-    Json out = json_of(static_cast<const Measure&>(g));
-    out["fair_low"] = number_or_null(g.fair_low);
-    out["fair_high"] = number_or_null(g.fair_high);
-    out["p"] = number_or_null(g.p);
-    out["p_holm"] = number_or_null(g.p_holm);
-    out["permuted"] = g.null;
-    out["rms"] = number_or_null(g.rms);
-    out["rms_low"] = number_or_null(g.rms_low);
-    out["rms_high"] = number_or_null(g.rms_high);
-    out["rms_squared"] = number_or_null(g.rms_squared);
-    put_reason(out, "rms_reason", g.rms_reason);
+static void fields(const Gap& g, JsonWriter& out) {
+    fields(static_cast<const Measure&>(g), out);
+    out("fair_low", g.fair_low);
+    out("fair_high", g.fair_high);
+    out("p", g.p);
+    out("p_holm", g.p_holm);
+    out("permuted", g.null);
+    out("rms", g.rms);
+    out("rms_low", g.rms_low);
+    out("rms_high", g.rms_high);
+    out("rms_squared", g.rms_squared);
+    out.if_any("rms_reason", g.rms_reason);
     if (!g.group_a.empty()) {
-        out["pair"] = {g.group_a, g.group_b};
-        out["mean_pair"] = number_or_null(g.mean_pair);
+        out("pair", std::vector{g.group_a, g.group_b});
+        out("mean_pair", g.mean_pair);
     }
-    if (!std::isnan(g.signed_gap.value)) out["signed"] = json_of(g.signed_gap);
+    if (!std::isnan(g.signed_gap.value)) out("signed", g.signed_gap);
     if (g.classes > 0) {
-        out["classes"] = g.classes;
-        out["classes_absent_from_a_group"] = g.absent;
-        out["rms_classes"] = g.rms_classes;
+        out("classes", g.classes);
+        out("classes_absent_from_a_group", g.absent);
+        out("rms_classes", g.rms_classes);
     }
-    out["formula"] = g.formula;
-    put_reason(out, "verdict", g.verdict);
-    return out;
+    out("formula", g.formula);
+    out.if_any("verdict", g.verdict);
 }
 
-Json json_of(const Confusion& confusion) {
-    Json rows = Json::array();
-    for (int t = 0; t < confusion.classes; ++t) {
-        Json row = Json::array();
-        for (int p = 0; p < confusion.classes; ++p) row.push_back(confusion.at(t, p));
-        rows.push_back(std::move(row));
-    }
+// A row per class.
+static std::vector<std::vector<int64_t>> rows_of(const Confusion& confusion) {
+    std::vector<std::vector<int64_t>> rows(size_t(confusion.classes));
+    for (int t = 0; t < confusion.classes; ++t)
+        for (int p = 0; p < confusion.classes; ++p) rows[size_t(t)].push_back(confusion.at(t, p));
     return rows;
 }
 
-Json json_of(const std::vector<ClassFigures>& figures, const std::vector<std::string>& classes) {
-    Json out = Json::object();
-    for (size_t c = 0; c < classes.size(); ++c)
-        out[classes[c]] = {{"positives", figures[c].positives},
-                           {"predicted", figures[c].predicted},
-                           {"tpr", json_of(figures[c].tpr)},
-                           {"fpr", json_of(figures[c].fpr)},
-                           {"selected", json_of(figures[c].selected)}};
-    return out;
+static void fields(const ClassFigures& c, JsonWriter& out) {
+    out("positives", c.positives);
+    out("predicted", c.predicted);
+    out("tpr", c.tpr);
+    out("fpr", c.fpr);
+    out("selected", c.selected);
 }
 
-Json json_of(const GroupReport& group, const std::vector<std::string>& classes) {
-    Json out;
-    out["samples"] = group.samples;
-    out["units"] = group.units;
-    out["in_gaps"] = group.in_gaps;
-    put_reason(out, "reason", group.reason);
-    for (const Measure& m : group.metrics) out[m.key] = json_of(m);
-    out["per_class"] = json_of(group.classes, classes);
-    out["confusion"] = json_of(group.confusion);
-    return out;
+static void put_classes(JsonWriter out,
+                        const std::vector<ClassFigures>& figures,
+                        const std::vector<std::string>& names) {
+    for (size_t c = 0; c < names.size(); ++c) out(names[c].c_str(), figures[c]);
 }
 
-Json json_of(const WorstGroup& worst) {
-    Json out = {{"group", worst.group}, {"samples", worst.samples}};
-    out.update(json_of(worst.measure));
-    out["stays_worst"] = number_or_null(worst.stays_worst);
-    return out;
+static void put_group(JsonWriter out, const GroupReport& group, const std::vector<std::string>& classes) {
+    out("samples", group.samples);
+    out("units", group.units);
+    out("in_gaps", group.in_gaps);
+    out.if_any("reason", group.reason);
+    put_all(out, group.metrics);
+    put_classes(inside(out, "per_class"), group.classes, classes);
+    out("confusion", rows_of(group.confusion));
 }
 
-Json json_of(const AttributeReport& attribute, const std::vector<std::string>& classes) {
-    Json out;
-    out["groups"] = Json::object();
-    for (const GroupReport& g : attribute.groups) out["groups"][g.name] = json_of(g, classes);
-    out["gaps"] = Json::object();
-    for (const Gap& g : attribute.gaps) out["gaps"][g.key] = json_of(g);
-    put_reason(out, "reason", attribute.no_gaps);
-    out["worst_group"] = Json::object();
-    for (const WorstGroup& w : attribute.worst) out["worst_group"][w.measure.key] = json_of(w);
-    out["unknown"] = attribute.unknown;
-    out["groups_left_out"] = attribute.groups_left_out;
-    out["samples_left_out"] = attribute.samples_left_out;
-    out["units_in_two_groups"] = attribute.units_in_two_groups;
-    return out;
+static void fields(const WorstGroup& w, JsonWriter& out) {
+    out("group", w.group);
+    out("samples", w.samples);
+    fields(w.measure, out);
+    out("stays_worst", w.stays_worst);
 }
 
-Json json_of(const Difference& d) {
-    Json out = {{"model", number_or_null(d.model)}, {"other", number_or_null(d.other)}};
-    out.update(json_of(static_cast<const Measure&>(d)));
-    out["p"] = number_or_null(d.p);
-    out["p_holm"] = number_or_null(d.p_holm);
-    if (!std::isnan(d.fair)) {
-        out["rms_squared"] = {{"value", number_or_null(d.rms_squared)},
-                              {"low", number_or_null(d.rms_squared_low)},
-                              {"high", number_or_null(d.rms_squared_high)}};
-        put_reason(out["rms_squared"], "reason", d.rms_reason);
+static void put_attribute(JsonWriter out, const AttributeReport& a, const std::vector<std::string>& classes) {
+    JsonWriter groups = inside(out, "groups");
+    for (const GroupReport& g : a.groups) put_group(inside(groups, g.name.c_str()), g, classes);
+    put_all(inside(out, "gaps"), a.gaps);
+    out.if_any("reason", a.no_gaps);
+    JsonWriter worst = inside(out, "worst_group");
+    for (const WorstGroup& w : a.worst) worst(w.measure.key.c_str(), w);
+    out("unknown", a.unknown);
+    out("groups_left_out", a.groups_left_out);
+    out("samples_left_out", a.samples_left_out);
+    out("units_in_two_groups", a.units_in_two_groups);
+}
+
+static void fields(const Difference& d, JsonWriter& out) {
+    out("model", d.model);
+    out("other", d.other);
+    fields(static_cast<const Measure&>(d), out);
+    out("p", d.p);
+    out("p_holm", d.p_holm);
+    if (!std::isnan(d.fair))
+        out("rms_squared",
+            Measure{
+                .value = d.rms_squared, .low = d.rms_squared_low, .high = d.rms_squared_high, .reason = d.rms_reason});
+    out("formula", d.formula);
+    out.if_any("verdict", d.verdict);
+}
+
+static void put_attribute(JsonWriter out, const AttributeComparison& a) {
+    JsonWriter groups = inside(out, "groups");
+    for (const GroupComparison& g : a.groups) {
+        JsonWriter group = inside(groups, g.name.c_str());
+        group("samples", g.samples);
+        put_all(group, g.metrics);
     }
-    out["formula"] = d.formula;
-    if (!d.verdict.empty()) out["verdict"] = d.verdict;
-    return out;
+    put_all(inside(out, "gaps"), a.gaps);
+    out.if_any("reason", a.no_gaps);
+    put_with_formula(out, a.fate);
+    out.if_any("fate_note", a.fate_note);
 }
 
-void put_all(Json& out, const std::vector<Difference>& differences) {
-    for (const Difference& d : differences) out[d.key] = json_of(d);
+void fields(const Report& r, JsonWriter& out) {
+    out("samples", r.samples);
+    out("units", r.units);
+    out("unit", r.unit);
+    out("classes", r.classes);
+    put_with_formula(out, r.metrics);
+    put_classes(inside(out, "per_class"), r.class_figures, r.classes);
+    out("confusion", rows_of(r.confusion));
+    JsonWriter attributes = inside(out, "attributes");
+    for (const AttributeReport& a : r.attributes) put_attribute(inside(attributes, a.name.c_str()), a, r.classes);
+    out("resamples", r.options.resamples);
+    out("seed", r.options.seed);
+    out("confidence", r.options.confidence);
+    out("min_group_size", r.options.min_group_size);
 }
 
-}  // namespace
-
-Json to_json(const Report& report) {
-    Json out;
-    out["samples"] = report.samples;
-    out["units"] = report.units;
-    out["unit"] = report.unit;
-    out["classes"] = report.classes;
-    for (const Measure& m : report.metrics) out[m.key] = with_formula(m);
-    out["per_class"] = json_of(report.class_figures, report.classes);
-    out["confusion"] = json_of(report.confusion);
-    out["attributes"] = Json::object();
-    for (const AttributeReport& a : report.attributes) out["attributes"][a.name] = json_of(a, report.classes);
-    out["resamples"] = report.options.resamples;
-    out["seed"] = report.options.seed;
-    out["confidence"] = report.options.confidence;
-    out["min_group_size"] = report.options.min_group_size;
-    return out;
+void fields(const Comparison& c, JsonWriter& out) {
+    out("samples", c.samples);
+    out("units", c.units);
+    put_all(out, c.metrics);
+    JsonWriter attributes = inside(out, "attributes");
+    for (const AttributeComparison& a : c.attributes) put_attribute(inside(attributes, a.name.c_str()), a);
+    out("resamples", c.options.resamples);
+    out("seed", c.options.seed);
+    out("confidence", c.options.confidence);
 }
 
-Json to_json(const Comparison& comparison) {
-    Json out = {{"samples", comparison.samples}, {"units", comparison.units}};
-    put_all(out, comparison.metrics);
-    out["attributes"] = Json::object();
-    for (const auto& a : comparison.attributes) {
-        Json& attribute = out["attributes"][a.name];
-        attribute["groups"] = Json::object();
-        for (const auto& g : a.groups) {
-            attribute["groups"][g.name] = {{"samples", g.samples}};
-            put_all(attribute["groups"][g.name], g.metrics);
-        }
-        attribute["gaps"] = Json::object();
-        put_all(attribute["gaps"], a.gaps);
-        if (!a.no_gaps.empty()) attribute["reason"] = a.no_gaps;
-        for (const Measure& fate : a.fate) {
-            attribute[fate.key] = json_of(fate);
-            attribute[fate.key]["formula"] = fate.formula;
-        }
-        if (!a.fate_note.empty()) attribute["fate_note"] = a.fate_note;
-    }
-    out["resamples"] = comparison.options.resamples;
-    out["seed"] = comparison.options.seed;
-    out["confidence"] = comparison.options.confidence;
-    return out;
+void put_skipped(JsonWriter& out, const Skipped& skipped) {
+    if (skipped.images == 0) return;
+    JsonWriter inner = inside(out, "skipped");
+    inner("images", skipped.images);
+    inner("first", skipped.first);
 }
 
-Json to_json(const Evaluation& e) {
-    Json out = to_json(e.report);
-    if (e.comparison) out["comparison"] = to_json(*e.comparison);
-    if (e.skipped > 0) out["skipped"] = {{"images", e.skipped}, {"first", e.first_skipped}};
-    return out;
+void fields(const Evaluation& e, JsonWriter& out) {
+    fields(e.report, out);
+    out("comparison", e.comparison);
+    put_skipped(out, e.skipped);
+}
+
+static void fields(const AtThreshold& at, JsonWriter& out) {
+    fields(at.threshold, out);
+    out("report", at.evaluation);
+    out("other", at.other);
 }
 
 std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at) {
-    Json out = to_json(e);
-    if (at) {
-        out["threshold"] = to_json(at->threshold);
-        out["threshold"]["report"] = to_json(at->evaluation);
-        if (at->other) out["threshold"]["other"] = to_json(*at->other);
-    }
-    return out.dump(2) + "\n";
+    return json_document([&](nlohmann::ordered_json& document) {
+        JsonWriter out{make_object(document)};
+        fields(e, out);
+        out("threshold", at);
+    });
 }
 
 }  // namespace fp

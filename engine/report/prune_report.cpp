@@ -12,30 +12,6 @@
 namespace fp {
 namespace {
 
-LayerPair::Side side_of(const LayerCost& c, int batch_size) {
-    return {.channels = c.out_channels,
-            .parameters = c.parameters,
-            .macs = c.macs / batch_size,
-            .ms = c.forward_seconds * 1e3};
-}
-
-std::vector<LayerPair> layer_pairs(const Baseline& dense, const LoadedModel& pruned) {
-    const int batch = dense.predict_options.batch_size;
-    const ProfileOptions options{.batch_size = batch, .image_size = dense.image_size(), .mode = Mode::eval};
-    const auto before = profile(*dense.model.network, options), after = profile(*pruned.network, options);
-    std::vector<LayerPair> out;
-    for (size_t i = 0; i < before.size() && i < after.size(); ++i) {
-        const LayerCost &a = before[i], &b = after[i];
-        if (a.op != "conv2d" && a.op != "linear") continue;
-        out.push_back({.layer = a.layer,
-                       .height = a.height,
-                       .width = a.width,
-                       .dense = side_of(a, batch),
-                       .pruned = side_of(b, batch)});
-    }
-    return out;
-}
-
 std::vector<SpeedPair> speed_pairs(const Baseline& dense, const LoadedModel& pruned) {
     const int largest = dense.predict_options.batch_size;
     std::vector<SpeedPair> out;
@@ -121,11 +97,16 @@ PruneReport prune_report(const Baseline& dense,
                          const PruneResult& result,
                          const PruneSettings& settings,
                          const std::filesystem::path& folder) {
+    const ProfileOptions options{
+        .batch_size = dense.predict_options.batch_size, .image_size = dense.image_size(), .mode = Mode::eval};
     return {.dense = dense,
             .result = result,
             .settings = settings,
             .folder = folder,
-            .layers = layer_pairs(dense, result.best),
+            .dense_totals = totals(layer_costs(*dense.model.network, dense.image_size())),
+            .pruned_totals = totals(layer_costs(*result.best.network, dense.image_size())),
+            .dense_layers = profile(*dense.model.network, options),
+            .pruned_layers = profile(*result.best.network, options),
             .speed = speed_pairs(dense, result.best),
             .scores = first_scores(dense, result, folder)};
 }

@@ -1,24 +1,14 @@
-// What a pruning run or a search came to, beside the dense model: for report.json, report.html, model-card.md and a terminal.
+// The result of a pruning run or a search beside the dense model: for report.json, report.html, model-card.md and a
+// terminal.
 #pragma once
 
 #include "engine/fairness/compare.h"
+#include "engine/measure/layer_costs.h"
 #include "engine/measure/stopwatch.h"
 #include "engine/prune/scan.h"
 #include "engine/prune/sweep.h"
 
 namespace fp {
-
-// One convolution or linear layer, dense and pruned.
-struct LayerPair {
-    std::string layer;
-    int height = 0, width = 0;  // of the output
-    struct Side {
-        int channels = 0;
-        int64_t parameters = 0;
-        double macs = 0;  // of one image
-        double ms = 0;    // of one batch in evaluation
-    } dense, pruned;
-};
 
 // Inference at one batch size, both models measured in turns.
 struct SpeedPair {
@@ -49,9 +39,12 @@ struct PruneReport {
     const SweepResult* sweep = nullptr;  // where the run is one of a search
     std::optional<TestResult> test = {};
     std::string verdict = {};
-    std::vector<LayerPair> layers = {};
+    Totals dense_totals = {}, pruned_totals = {};                  // of one image
+    std::vector<LayerCost> dense_layers = {}, pruned_layers = {};  // of a batch in evaluation
     std::vector<SpeedPair> speed = {};
     std::vector<ScoreStrip> scores = {};
+
+    std::string title() const { return "fairprune: " + result.best.network->spec.arch + " on " + dense.data.set.name; }
 };
 
 // Reads the first scores from the folder and measures both models in turns.
@@ -68,13 +61,36 @@ void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 // Both models on the test split.
 TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
 
+// model-card.md, and its part on the pruned model's figures on the test split.
+std::string model_card(const PruneReport&, const Caller&);
+std::string evaluation_card(const Report& pruned);
+// Text from files for a line or a table's cell: nothing that Markdown would read as its own.
+std::string markdown_text(const std::string&);
+
 // One to three sentences: what happened to accuracy and to each attribute's gap, and whether that can be told from chance.
 std::string verdict_of(const TestResult&);
 
-std::string to_text(const PruneReport&);  // within 80 columns
+// Within 80 columns.
+std::string to_text(const PruneReport&);
+std::string to_text(const SweepResult&);
+std::string to_text(const RankTable&);
+std::string to_text(const ScanResult&);
+
+std::string to_csv(const SweepResult&);  // pareto.csv: a row per run
+std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 
 // Writes report.json, report.html, model-card.md, and pareto.csv of a search. Returns the text of report.json,
-// indented by two.
+// indented by two:
+//
+// {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",
+//  "speed","curves","scores","environment","test":{"dense","pruned","comparison"},"verdict","sweep"}; "test" and its
+// parts as engine/report/evaluation.h has them, "curves" the rows of metrics.jsonl. Where images were
+// skipped, "skipped":{"images","first"}. "sweep" is
+//
+// {"rule","objective","attribute","gap","selected","dense":{"val","test"},"points":[{"name","criterion","amount",
+//  "control","val":{...},"latency","latency_low","latency_high","runs":[...],"test":{...},"dominated",
+//  "against":{CONTROL:{"gap","balanced_accuracy"}}}],"rankings":{"names","tau"}}; figures of several seeds are
+// {"mean","sd","low","high","p","n"} (engine/fairness/seeds.h), a gap against a control's has "p_holm" too.
 std::string publish(const PruneReport&, const RunFolder&, const Caller&);
 // The same of a scan: scan.json, scan.csv and report.html.
 std::string publish(const Scan&, const Baseline&, const RunFolder&, const Caller&);

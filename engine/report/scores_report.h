@@ -13,25 +13,19 @@ struct ScoresComparison {
     std::vector<RankAgreement> layers;
 };
 
-// One layer and attribute. lowest, median: of the normalised scores.
-struct ScoredLayer {
-    std::string layer, attribute, definition, reason;
-    int64_t channels = 0, samples = 0;
-    double chance = 0, lowest = 0, median = 0, seconds = 0;
-    struct Noise {  // where labels were permuted
-        int permutations = 0;
-        double standard_error = 0;  // the null's sd over what scores are divided by, median over channels
-        int64_t below = 0;          // channels with z < -3, of which the null has 1 in 700
-    };
-    std::optional<Noise> noise;
+struct ScoresReport {
+    std::string file;
+    const ScoresFile& scores;
+    std::optional<ScoresComparison> compared = {};
 };
 
-struct ScoresReport {
-    std::string file, criterion;
-    std::vector<ScoredLayer> layers;
-    std::optional<ScoresComparison> compared;
-};
-ScoresReport scores_report(const ScoresFile&, const std::string& file, const std::optional<ScoresComparison>&);
+// Of the normalised scores of a layer; NaN where none is known.
+double lowest(const LayerScores&);
+double median(const LayerScores&);
+// The null's standard deviation over what scores are divided by, median over channels.
+double standard_error(const LayerScores&);
+// Channels with z < -3, of which the null has 1 in 700.
+int64_t below_noise(const LayerScores&);
 
 std::string to_text(const ScoresReport&);  // within 80 columns
 

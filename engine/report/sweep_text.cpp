@@ -1,10 +1,7 @@
-#include "engine/report/sweep_text.h"
-
-#include <fmt/format.h>
-
-#include <cmath>
-
+// A search and a scan as text and as CSV.
 #include "engine/io/json.h"
+#include "engine/report/prune_report.h"
+#include "engine/report/text_rows.h"
 
 namespace fp {
 namespace {
@@ -13,13 +10,7 @@ constexpr double kSignificant = 0.05;
 
 std::string mean_and_sd(const std::optional<SeedSummary>& s) {
     if (!s) return "";
-    if (std::isnan(s->mean)) return "n/a";
-    return std::isnan(s->sd) ? fmt::format("{:.4f}", s->mean) : fmt::format("{:.3f} +-{:.3f}", s->mean, s->sd);
-}
-
-std::string point_row(const SweptPoint& p, bool selected) {
-    return fmt::format("{}{:<34}{:>15}{:>15}{:>7.2f}x{}\n", selected ? "*" : " ", p.point.name,
-                       mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value, p.dominated ? "" : " P");
+    return std::isnan(s->mean) || std::isnan(s->sd) ? number(s->mean) : fmt::format("{:.3f} +-{:.3f}", s->mean, s->sd);
 }
 
 std::string differences(const SweepResult& r) {
@@ -33,7 +24,7 @@ std::string differences(const SweepResult& r) {
     return "\ndifferences of the gap [95 %]; *: p <= .05 after Holm's correction\n" + out;
 }
 
-// "", where a run has no such figure.
+// Where a run has such figures.
 std::string test_cells(const SweepRun& run, const std::string& attribute) {
     if (!run.figures) return ",,";
     const TestFigures& t = *run.figures;
@@ -41,25 +32,51 @@ std::string test_cells(const SweepRun& run, const std::string& attribute) {
            (t.gaps.empty() ? "" : fmt::format("{}", t.gap_by(attribute)));
 }
 
+// "+0.012*", with the star where it is more than noise.
+std::string change_cell(const std::optional<ScanFigure>& f) {
+    if (!f) return "- ";
+    if (std::isnan(f->change)) return "n/a";
+    return fmt::format("{:+.3f}{}", f->change, f->p_holm <= kSignificant ? "*" : " ");
+}
+
+std::string changes_table(const ScanResult& r, std::optional<ScanFigure> ScanPoint::*which) {
+    std::string out = fmt::format("{:<30}", "set                  channels");
+    for (const std::string& share : r.shares) out += fmt::format("{:>9} ", share);
+    for (const ScannedSet& set : r.sets) {
+        out = out.substr(0, out.find_last_not_of(' ') + 1) + fmt::format("\n{:<24.24}{:>6}", set.set, set.channels);
+        for (const ScanPoint& point : set.points) out += fmt::format("{:>10}", change_cell(point.*which));
+    }
+    return out.substr(0, out.find_last_not_of(' ') + 1) + "\n";
+}
+
+// Empty where there is no such figure, or where it is not estimable.
+std::string csv_cells(const std::optional<ScanFigure>& f) {
+    const auto cell = [](double v) { return std::isfinite(v) ? json_number(v) : ""; };
+    return f ? cell(f->value) + "," + cell(f->p_holm) : ",";
+}
+
 }  // namespace
 
 std::string to_text(const SweepResult& r) {
     std::string out =
         fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds", "balanced acc.", kSweepGap, "time");
-    for (size_t i = 0; i < r.points.size(); ++i) out += point_row(r.points[i], int(i) == r.selected);
+    for (size_t i = 0; i < r.points.size(); ++i) {
+        const SweptPoint& p = r.points[i];
+        out += fmt::format("{}{:<34}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", p.point.name,
+                           mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value,
+                           p.dominated ? "" : " P");
+    }
     out +=
         "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"
         "P: no other is as accurate, as fair and as fast, and better in something\n";
     if (r.selected < 0) out += "None was chosen: none kept enough balanced accuracy on validation.\n";
     out += differences(r);
-    if (r.rankings.names.size() > 1) out += "\n" + to_text(r.rankings);
-    return out;
+    return r.rankings.names.size() > 1 ? out + "\n" + to_text(r.rankings) : out;
 }
 
 std::string to_csv(const SweepResult& r) {
     std::string out =
-        "name,criterion,amount,control,seed,parameters,macs,latency,latency_low,latency_high,val_"
-        "balanced_accuracy,"
+        "name,criterion,amount,control,seed,parameters,macs,latency,latency_low,latency_high,val_balanced_accuracy,"
         "val_objective,test_accuracy,test_balanced_accuracy,test_gap,dominated,selected\n";
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
@@ -76,29 +93,49 @@ std::string to_csv(const SweepResult& r) {
     return out;
 }
 
+// The lower triangle, in blocks of as many columns as fit.
 std::string to_text(const RankTable& table) {
-    constexpr size_t kLine = 80, kCell = 6;
+    constexpr size_t kCell = 6;
     const std::vector<std::string>& names = table.names;
     size_t width = 0;
     for (const std::string& name : names) width = std::max(width, name.size());
     width = std::min(width + 4, kLine / 2);
     const size_t columns = (kLine - width) / kCell;
-    std::string out = "how alike the orders are: Kendall's tau-b, mean over tied channels' sets\n";
+    std::string out = "Kendall's tau-b of each two orders, mean over the sets of tied channels\n";
     for (size_t from = 0; from + 1 < names.size(); from += columns) {
         const size_t to = std::min(from + columns, names.size() - 1);
         out += std::string(width, ' ');
         for (size_t j = from; j < to; ++j) out += fmt::format("{:>{}}", j + 1, kCell);
-        out += "\n";
         for (size_t i = from; i < names.size(); ++i) {
             const std::string name = fmt::format("{:>2} {}", i + 1, names[i].substr(0, width - 4));
-            out += i == from ? name : fmt::format("{:<{}}", name, width);
-            for (size_t j = from; j < std::min(i, to); ++j) {
-                const double tau = table.tau[i][j];
-                out += std::isnan(tau) ? fmt::format("{:>{}}", "-", kCell) : fmt::format("{:>{}.2f}", tau, kCell);
-            }
-            out += "\n";
+            out += "\n" + (i == from ? name : fmt::format("{:<{}}", name, width));
+            for (size_t j = from; j < std::min(i, to); ++j)
+                out += fmt::format("{:>{}}", std::isnan(table.tau[i][j]) ? "-" : number(table.tau[i][j], 2), kCell);
         }
+        out += "\n";
     }
+    return out;
+}
+
+std::string to_text(const ScanResult& r) {
+    std::string out =
+        fmt::format("on validation, changes from the dense model's balanced accuracy of {:.3f}\n", r.dense_accuracy) +
+        changes_table(r, &ScanPoint::balanced_accuracy);
+    if (r.dense_gap && !std::isnan(*r.dense_gap))
+        out += fmt::format("\nchanges from its {} by {} of {:.3f}\n", kScanGap, r.attribute, *r.dense_gap) +
+               changes_table(r, &ScanPoint::gap);
+    return out + "\nnothing is tuned. *: p <= .05 after Holm's correction over the table\n-: not possible\n";
+}
+
+std::string to_csv(const ScanResult& r) {
+    std::string out =
+        "set,channels,share,removed,parameters,macs,balanced_accuracy,balanced_accuracy_p_holm,gap,gap_p_holm\n";
+    for (const ScannedSet& set : r.sets)
+        for (const ScanPoint& p : set.points)
+            out += fmt::format(
+                "{},{},{},{},{},{}\n", set.set, set.channels, p.share,
+                p.reason.empty() ? fmt::format("{},{},{}", p.removed, p.parameters, json_number(p.macs)) : ",,",
+                csv_cells(p.balanced_accuracy), csv_cells(p.gap));
     return out;
 }
 

@@ -2,17 +2,21 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <sstream>
 #include <string>
 
 #include "engine/fairness/measure.h"
 
 namespace fp {
 
-// A line is a name, a value of 8 and what else fits into 80 columns.
+constexpr size_t kLine = 80;
+
+// A line is a name, a value of 8 and what else fits.
 constexpr int kName = 18;
 
 // Control characters are shown as ?, not obeyed; cut to kName - 1 characters of UTF-8 and padded to kName.
@@ -27,32 +31,36 @@ inline std::string name_cell(const std::string& name) {
     return out + std::string(size_t(kName - std::min(characters, kName - 1)), ' ');
 }
 
-inline std::string number(double v) { return std::isnan(v) ? "n/a" : fmt::format("{:.4f}", v); }
-inline std::string range(double low, double high) {
-    return std::isnan(low) ? "" : fmt::format("[{:.4f}, {:.4f}]", low, high);
+inline std::string number(double v, int digits = 4) {
+    return std::isnan(v) ? "n/a" : fmt::format("{:.{}f}", v, digits);
 }
-inline std::string row(const std::string& name, const std::string& rest) {
-    return fmt::format("{}{}\n", name_cell(name), rest);
+// Empty where the interval is not known.
+inline std::string range(double low, double high, int digits = 4) {
+    return std::isnan(low) ? "" : fmt::format("[{}, {}]", number(low, digits), number(high, digits));
 }
+inline std::string row(const std::string& name, const std::string& rest) { return name_cell(name) + rest + "\n"; }
 inline std::string row(const Measure& m, const std::string& rest) {
     if (std::isnan(m.value)) return row(m.key, fmt::format("n/a ({})", m.reason));
     return row(m.key, fmt::format("{:<8}{}", number(m.value), rest));
 }
 inline std::string aside(const std::string& text) { return fmt::format("  {}\n", text); }
 
-// Indented by two, broken at spaces before column 80.
-inline std::string wrapped(const std::string& text) {
-    std::string out, line;
-    for (size_t at = 0; at < text.size();) {
-        const size_t end = std::min(text.find(' ', at), text.size());
-        if (!line.empty() && line.size() + end - at + 3 > 80) {
-            out += aside(line);
-            line.clear();
-        }
-        line += fmt::format("{}{}", line.empty() ? "" : " ", text.substr(at, end - at));
-        at = end + 1;
+// Each line is indented; lines are broken at spaces, and within a word that is longer than a line.
+inline std::string wrapped(const std::string& text, size_t indent = 2) {
+    std::string out;
+    size_t column = kLine + 1;  // the next word starts a line
+    std::istringstream words(text);
+    for (std::string word; words >> word;) {
+        const bool fits = column + 1 + word.size() <= kLine;
+        if (!out.empty()) out += fits ? " " : "\n";
+        if (fits) ++column;
+        if (!fits) out += std::string(column = indent, ' ');
+        for (; column + word.size() > kLine; word.erase(0, kLine - indent))
+            out += word.substr(0, kLine - indent) + "\n" + std::string(indent, ' ');
+        out += word;
+        column += word.size();
     }
-    return out + aside(line);
+    return out + "\n";
 }
 
 }  // namespace fp

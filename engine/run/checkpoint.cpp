@@ -1,9 +1,10 @@
 #include "engine/run/checkpoint.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <cmath>
 
+#include "engine/io/columns.h"
+#include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "engine/run/checkpoint_json.h"
 #include "kernels/error.h"
@@ -19,10 +20,15 @@ std::string tracked_name(const Param& running_var) {
 void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
     FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has ", count_of(entry.shape),
                " values in another shape than the model's ", p.count());
+    const auto finite = [&](const auto& values) {
+        FP_REQUIRE(std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); }), Exit::model,
+                   file_name, ": ", p.name, " has values that are not finite");
+        return values.data();
+    };
     if (entry.dtype == Dtype::f64)
-        params.set(p, values_of<double>(entry).data());
+        params.set(p, finite(values_of<double>(entry)));
     else
-        params.set_f32(p, as_f32(entry).data());
+        params.set_f32(p, finite(as_f32(entry)));
 }
 
 // A key of another library's file as the network names it.
@@ -47,7 +53,44 @@ TensorFile to_file(const Network& network, const ModelCard& card) {
     file.metadata = card.other;
     file.metadata["format"] = "pt";  // what some loaders look for
     file.metadata[kCardKey] = card_text(network.spec, card);
+    SectionHashes hashes = section_hashes(file);
+    hashes.erase(kMetadataSection);
+    file.metadata[kHashesKey] = to_text(hashes);
     return file;
+}
+
+SectionHashes section_hashes(const TensorFile& file) {
+    const auto add_text = [](Xxh3& hash, std::string_view text) {
+        const uint64_t bytes = text.size();  // so that "ab","c" is not "a","bc"
+        hash.add(std::as_bytes(std::span(&bytes, 1)));
+        hash.add(as_bytes(text));
+    };
+    SectionHashes hashes;
+    Xxh3 metadata;
+    for (const auto& [key, value] : file.metadata) {
+        add_text(metadata, key);
+        add_text(metadata, value);
+    }
+    hashes[kMetadataSection] = metadata.hex();
+    for (const TensorEntry& t : file.tensors) {
+        Xxh3 hash;
+        add_text(hash, t.name);
+        add_text(hash, name(t.dtype));
+        hash.add(std::as_bytes(std::span(t.shape)));
+        hash.add(t.data);
+        hashes[t.name] = hash.hex();
+    }
+    return hashes;
+}
+
+void check_sections(const TensorFile& file, const SectionHashes& saved, const std::string& file_name) {
+    const SectionHashes found = section_hashes(file);
+    for (const auto& [name, hash] : saved) {
+        const auto section = found.find(name);
+        FP_REQUIRE(section != found.end(), Exit::model, file_name, ": ", printable(name), " is missing");
+        FP_REQUIRE(section->second == hash, Exit::model, file_name, ": ", printable(name),
+                   " is damaged: its XXH3-128 is ", section->second, ", saved was ", printable(hash));
+    }
 }
 
 void load_values(Network& network, const TensorFile& file, const std::string& file_name) {
@@ -56,8 +99,11 @@ void load_values(Network& network, const TensorFile& file, const std::string& fi
         FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
         set_values(network.params, p, *entry, file_name);
         if (p.name.ends_with("running_var"))
-            if (const TensorEntry* tracked = file.find(tracked_name(p)))
-                network.batches_seen = values_of<int64_t>(*tracked).at(0);
+            if (const TensorEntry* tracked = file.find(tracked_name(p))) {
+                FP_REQUIRE(count_of(tracked->shape) == 1, Exit::model, file_name, ": ", tracked->name,
+                           " is not one number");
+                network.batches_seen = values_of<int64_t>(*tracked)[0];
+            }
     }
 }
 
@@ -69,12 +115,14 @@ LoadedModel checkpoint_of(const TensorFile& file,
     FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
                "FILE --epochs 0 makes one");
+    if (const auto saved = file.metadata.find(kHashesKey); saved != file.metadata.end())
+        check_sections(file, parse_hashes(saved->second, file_name), file_name);
     try {
         auto [spec, card] = parse_card(found->second, file_name);
         LoadedModel out{.network = std::make_unique<Network>(find_architecture(architectures, spec.arch), spec, k),
                         .card = std::move(card)};
         for (const auto& [key, value] : file.metadata)
-            if (key != kCardKey && key != "format") out.card.other[key] = value;
+            if (key != kCardKey && key != kHashesKey && key != "format") out.card.other[key] = value;
         load_values(*out.network, file, file_name);
         return out;
     } catch (const Error& e) {
@@ -85,9 +133,7 @@ LoadedModel checkpoint_of(const TensorFile& file,
 }
 
 LoadedModel read_checkpoint(const std::filesystem::path& path, const Architectures& architectures, const Kernels& k) {
-    const TensorFile file = read_safetensors(path);
-    LoadedModel out = checkpoint_of(file, path.string(), architectures, k);
-    return out;
+    return checkpoint_of(read_safetensors(path), path.string(), architectures, k);
 }
 
 ImportReport import_weights(Network& network, const TensorFile& file, const std::string& file_name) {
@@ -103,24 +149,17 @@ ImportReport import_weights(Network& network, const TensorFile& file, const std:
         if (key != bare) report.notes.push_back(bare + " was read as " + key);
         by_name[key] = &t;
     }
-    std::set<std::string> wanted;
-    std::string missing;
-    int missing_count = 0;
+    std::vector<std::string> missing;
     for (const Param& p : network.params.all()) {
-        wanted.insert(p.name);
-        if (p.name.ends_with("running_var")) wanted.insert(tracked_name(p));
-        const auto found = by_name.find(p.name);
+        if (p.name.ends_with("running_var")) by_name.erase(tracked_name(p));
+        const auto found = by_name.extract(p.name);
         const bool of_head = p.name == head_layer + ".weight" || p.name == head_layer + ".bias";
-        if (found == by_name.end()) {
-            if (of_head) {
-                report.head_replaced = true;
-            } else {
-                missing += (missing_count < 5 ? " " : "") + (missing_count < 5 ? p.name : std::string());
-                ++missing_count;
-            }
+        if (found.empty()) {
+            if (!of_head) missing.push_back(p.name);
+            report.head_replaced = report.head_replaced || of_head;
             continue;
         }
-        TensorEntry entry = *found->second;
+        TensorEntry entry = *found.mapped();
         // timm's [K,C,7,7] is torchvision's [K,C*49], value for value.
         if (p.kind == Param::Kind::linear && count_of(entry.shape) == p.count() && !entry.shape.empty() &&
             entry.shape[0] == p.shape.k)
@@ -132,10 +171,9 @@ ImportReport import_weights(Network& network, const TensorFile& file, const std:
         set_values(network.params, p, entry, file_name);
         ++report.loaded;
     }
-    FP_REQUIRE(missing_count == 0, Exit::model, file_name, ": ", missing_count, " parameters of ", network.spec.arch,
-               " are missing:", missing, missing_count > 5 ? " ..." : "");
-    for (const auto& [key, entry] : by_name)
-        if (!wanted.count(key)) report.unexpected.push_back(key);
+    FP_REQUIRE(missing.empty(), Exit::model, file_name, ": ", missing.size(), " parameters of ", network.spec.arch,
+               " are missing: ", list(missing));
+    for (const auto& [key, entry] : by_name) report.unexpected.push_back(key);
     return report;
 }
 

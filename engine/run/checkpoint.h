@@ -24,20 +24,29 @@ struct ModelCard {
 
 // The description in the metadata stands under this key (engine/run/checkpoint_json.h).
 inline constexpr const char* kCardKey = "fairprune";
+// And under this one the section_hashes of the tensors, as JSON.
+inline constexpr const char* kHashesKey = "xxh3";
 
 // One tensor per parameter and statistic, and num_batches_tracked per norm.
 TensorFile to_file(const Network&, const ModelCard&);
+
+// The XXH3-128 of every tensor (name, dtype, shape and data) and of the metadata.
+inline constexpr const char* kMetadataSection = "__metadata__";
+using SectionHashes = std::map<std::string, std::string>;
+SectionHashes section_hashes(const TensorFile&);
+// Exit::model, naming the section, where one of those that were saved is missing or another one.
+void check_sections(const TensorFile&, const SectionHashes& saved, const std::string& file_name);
 
 struct LoadedModel {
     std::unique_ptr<Network> network;
     ModelCard card;
 };
-// Exit::model for a file that is no checkpoint of ours, of another format version, or not complete.
+// Exit::model for a file that is no checkpoint of ours, of another format version, damaged or not complete.
 // Exit::usage for an architecture that is none of these.
 LoadedModel read_checkpoint(const std::filesystem::path&, const Architectures&, const Kernels&);
 LoadedModel checkpoint_of(const TensorFile&, const std::string& file_name, const Architectures&, const Kernels&);
 
-// The values of a checkpoint of the same network. Exit::model where one is missing or of another shape.
+// The values of a checkpoint of the same network. Exit::model where one is missing, of another shape or not finite.
 void load_values(Network&, const TensorFile&, const std::string& file_name);
 
 // Weights of torchvision or timm for a network that is built already.

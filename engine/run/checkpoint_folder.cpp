@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 constexpr const char* kPointers = "last.json";
 constexpr uint64_t kPointerBytes = 4096;
 
-std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
-
 fs::path model_path(const fs::path& folder, int64_t step) {
     return folder / ("step-" + std::to_string(step) + ".safetensors");
 }
@@ -28,7 +26,7 @@ fs::path state_path(const fs::path& folder, int64_t step) {
 }
 
 // The step of a file that save() wrote, if it is one.
-std::optional<int64_t> step_of(const fs::path& path) {
+std::optional<int64_t> step_in_name(const fs::path& path) {
     const std::string stem = path.stem().native(), extension = path.extension().native();
     if (!stem.starts_with("step-") || (extension != ".safetensors" && extension != ".state")) return std::nullopt;
     int64_t step = 0;
@@ -44,77 +42,32 @@ void for_each_step_file(const fs::path& folder, const Visit& visit) {
     fs::directory_iterator entries(folder, error);
     FP_REQUIRE(!error, Exit::model, shown(folder), ": ", error.message());
     for (const fs::directory_entry& entry : entries)
-        if (const auto step = step_of(entry.path())) visit(entry.path(), *step);
-}
-
-[[noreturn]] void fail_system(const fs::path& path, std::string_view what) {
-    const int error = errno;
-    fail_with(Exit::model, shown(path), ": ", what, ": ", std::generic_category().message(error));
+        if (const auto step = step_in_name(entry.path())) visit(entry.path(), *step);
 }
 
 void remove_file(const fs::path& path) {
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) fail_system(path, "cannot be removed");
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) fail_system(path, "cannot be removed", errno, Exit::model);
 }
 
-// Gives `from` a second name, in place of what had it.
-void link_as(const fs::path& from, const fs::path& to) {
-    std::error_code missing;
-    if (fs::equivalent(from, to, missing)) return;
+// Gives `from` a second name. What has that name already is replaced, except, with `keep`, a file that is no link: a
+// tool has written there (fp_eval --store-threshold).
+void link_as(const fs::path& from, const fs::path& to, bool keep) {
+    std::error_code error;
+    if (fs::equivalent(from, to, error) || (keep && fs::hard_link_count(to, error) == 1)) return;
     const fs::path temporary = to.native() + ".tmp." + std::to_string(getpid());
-    if (link(from.c_str(), temporary.c_str()) != 0) {
-        const bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK;
-        if (!no_links) fail_system(to, "cannot be linked");
+    fs::create_hard_link(from, temporary, error);
+    if (error.value() == EPERM || error.value() == EOPNOTSUPP || error.value() == EMLINK) {  // no links here
         write_safetensors(to, read_safetensors(from));
         return;
     }
-    if (rename(temporary.c_str(), to.c_str()) != 0) {
-        const int error = errno;
-        unlink(temporary.c_str());
-        errno = error;
-        fail_system(to, "cannot be put in place");
-    }
-}
-
-// Throws where a file's sections are not those that were written.
-void check_sections(const std::string& file,
-                    const TensorFile& content,
-                    const std::map<std::string, std::string>& saved) {
-    const auto found = section_hashes(content);
-    for (const auto& [name, hash] : saved) {
-        const auto section = found.find(name);
-        FP_REQUIRE(section != found.end(), Exit::model, file, ": ", printable(name), " is missing");
-        FP_REQUIRE(section->second == hash, Exit::model, file, ": ", printable(name), " is damaged: its XXH3-128 is ",
-                   section->second, ", saved was ", printable(hash));
-    }
-    FP_REQUIRE(found.size() == saved.size(), Exit::model, file, ": has ", found.size(), " sections, saved were ",
-               saved.size());
+    if (error) fail_system(to, "cannot be linked", error.value(), Exit::model);
+    fs::rename(temporary, to, error);
+    if (!error) return;
+    unlink(temporary.c_str());
+    fail_system(to, "cannot be put in place", error.value(), Exit::model);
 }
 
 }  // namespace
-
-std::map<std::string, std::string> section_hashes(const TensorFile& file) {
-    const auto add_text = [](Xxh3& hash, std::string_view text) {
-        const uint64_t bytes = text.size();  // so that "ab","c" is not "a","bc"
-        hash.add(std::as_bytes(std::span(&bytes, 1)));
-        hash.add(as_bytes(text));
-    };
-    std::map<std::string, std::string> hashes;
-    Xxh3 metadata;
-    for (const auto& [key, value] : file.metadata) {
-        add_text(metadata, key);
-        add_text(metadata, value);
-    }
-    hashes["__metadata__"] = metadata.hex();
-    for (const TensorEntry& t : file.tensors) {
-        Xxh3 hash;
-        add_text(hash, t.name);
-        add_text(hash, name(t.dtype));
-        hash.add(std::as_bytes(std::span(t.shape)));
-        hash.add(t.data);
-        hashes[t.name] = hash.hex();
-    }
-    return hashes;
-}
 
 CheckpointFolder::CheckpointFolder(fs::path folder, Identity identity, std::ostream& log)
     : folder_(std::move(folder)), identity_(std::move(identity)), log_(log) {}
@@ -137,7 +90,7 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
     if (steps.last != step) steps.previous = steps.last;
     steps.last = step;
     if (best) steps.best = step;
-    name_models(steps);
+    name_models(steps, false, !best);
     write_file(folder_ / kPointers, to_text(steps), Exit::model);
     steps_ = steps;
 
@@ -148,13 +101,13 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
 
 std::optional<Checkpoint> CheckpointFolder::load() {
     remove_stale_temporaries(folder_, Exit::model);
-    steps_ = read_steps();
-    if (!steps_.last) return std::nullopt;
+    const SavedSteps saved = steps_ = read_steps();
+    if (!saved.last) return std::nullopt;
     std::string reasons;
-    for (const std::optional<int64_t> step : {steps_.last, steps_.previous}) {
+    for (const std::optional<int64_t> step : {saved.last, saved.previous}) {
         if (!step) continue;
         std::optional<Checkpoint> checkpoint;
-        std::optional<Identity> identity;
+        Identity identity;
         try {
             checkpoint = read(*step, identity);
         } catch (const Error& error) {
@@ -163,32 +116,29 @@ std::optional<Checkpoint> CheckpointFolder::load() {
             log_ << error.what() << "\n";
             continue;
         }
-        if (step != steps_.last) {
+        if (step != saved.last) {
             log_ << "resuming from the checkpoint before it, step " << *step << "\n";
             steps_.last = step;
             steps_.previous = std::nullopt;
         }
         check_identity(identity);
-        name_models(steps_);
+        name_models(steps_, step == saved.last, true);
         return checkpoint;
     }
     fail_with(Exit::model, shown(folder_), ": no checkpoint can be read: ", reasons);
 }
 
-void CheckpointFolder::check_identity(const std::optional<Identity>& saved) const {
-    FP_REQUIRE(saved, Exit::model, shown(folder_),
-               ": was saved by an earlier version, which kept fewer settings of a run: it cannot be "
-               "resumed; --force starts over");
-    const std::string other = difference(saved->settings, identity_.settings);
+void CheckpointFolder::check_identity(const Identity& saved) const {
+    const std::string other = difference(saved.settings, identity_.settings);
     FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
-    const std::string noted = difference(saved->noted, identity_.noted);
+    const std::string noted = difference(saved.noted, identity_.noted);
     if (!noted.empty()) log_ << "--resume: " << noted << "\n";
 }
 
 std::optional<Checkpoint> CheckpointFolder::load_best() {
     const SavedSteps steps = read_steps();
     if (!steps.best) return std::nullopt;
-    std::optional<Identity> identity;
+    Identity identity;
     return read(*steps.best, identity);
 }
 
@@ -224,7 +174,7 @@ SavedSteps CheckpointFolder::find_steps() const {
     return steps;
 }
 
-Checkpoint CheckpointFolder::read(int64_t step, std::optional<Identity>& identity) const {
+Checkpoint CheckpointFolder::read(int64_t step, Identity& identity) const {
     const std::string file = shown(state_path(folder_, step));
     TensorFile state = read_safetensors(state_path(folder_, step));
     const std::string text = state.metadata["checkpoint"], saved = state.metadata["xxh3"];
@@ -234,9 +184,9 @@ Checkpoint CheckpointFolder::read(int64_t step, std::optional<Identity>& identit
     StateDescription description = parse_description(text, file);
     FP_REQUIRE(description.step == step, Exit::model, file, ": holds step ", description.step);
     state.metadata.clear();
-    check_sections(file, state, description.state);
+    check_sections(state, description.state, file);
     TensorFile model = read_safetensors(model_path(folder_, step));
-    check_sections(shown(model_path(folder_, step)), model, description.model);
+    check_sections(model, description.model, shown(model_path(folder_, step)));
     identity = std::move(description.identity);
     return {.step = step,
             .model = std::move(model),
@@ -244,10 +194,10 @@ Checkpoint CheckpointFolder::read(int64_t step, std::optional<Identity>& identit
             .progress = std::move(description.progress)};
 }
 
-void CheckpointFolder::name_models(const SavedSteps& steps) const {
-    if (steps.last) link_as(model_path(folder_, *steps.last), folder_ / "last.safetensors");
+void CheckpointFolder::name_models(const SavedSteps& steps, bool keep_last, bool keep_best) const {
+    if (steps.last) link_as(model_path(folder_, *steps.last), folder_ / "last.safetensors", keep_last);
     if (steps.best && fs::exists(model_path(folder_, *steps.best)))
-        link_as(model_path(folder_, *steps.best), folder_ / "best.safetensors");
+        link_as(model_path(folder_, *steps.best), folder_ / "best.safetensors", keep_best);
 }
 
 }  // namespace fp

@@ -49,17 +49,14 @@ public:
 private:
     SavedSteps read_steps() const;
     SavedSteps find_steps() const;
-    Checkpoint read(int64_t step, std::optional<Identity>& identity) const;
-    void check_identity(const std::optional<Identity>& saved) const;
-    void name_models(const SavedSteps& steps) const;
+    Checkpoint read(int64_t step, Identity& identity) const;
+    void check_identity(const Identity& saved) const;
+    void name_models(const SavedSteps& steps, bool keep_last, bool keep_best) const;
 
     std::filesystem::path folder_;
     Identity identity_;
     std::ostream& log_;
     SavedSteps steps_;  // as last.json has them
 };
-
-// The XXH3-128 of every tensor (name, dtype, shape and data) and, under "__metadata__", of the metadata.
-std::map<std::string, std::string> section_hashes(const TensorFile& file);
 
 }  // namespace fp

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "engine/fairness/threshold.h"
+#include "engine/io/fields.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/identity.h"
 
@@ -17,14 +17,15 @@ namespace fp {
 // What a state file says beside its tensors. `model` and `state` hold the hashes of sections.
 struct StateDescription {
     int64_t step = 0;
-    std::optional<Identity> identity;  // none: in the form of fairprune 0.1
-    std::string progress;              // JSON
-    std::map<std::string, std::string> model, state;
+    Identity identity = {};
+    std::string progress = {};  // JSON
+    SectionHashes model = {}, state = {};
 };
 std::string to_text(const StateDescription&);
 StateDescription parse_description(std::string_view text, const std::string& file_name);
 
-nlohmann::ordered_json to_json(const ModelSpec&);
+std::string to_text(const SectionHashes&);
+SectionHashes parse_hashes(std::string_view text, const std::string& file_name);
 
 // The description of a model: {"format","spec","classes","preprocessing","kept_channels","provenance","thresholds"}.
 std::string card_text(const ModelSpec&, const ModelCard&);
@@ -34,13 +35,33 @@ struct DescribedModel {
 };
 DescribedModel parse_card(const std::string& text, const std::string& file_name);
 
-// {"positive","rule","value"} and, where it was chosen, "validation" with what it gave there.
-nlohmann::ordered_json to_json(const StoredThreshold&);
-StoredThreshold threshold_from(const nlohmann::ordered_json&);
+void fields(maybe_const<ModelSpec> auto& spec, auto& member) {
+    member("arch", spec.arch);
+    member("classes", spec.classes);
+    member("stem", spec.stem);
+    member("width", spec.width);
+    member("widths", spec.widths);
+}
+
+void fields(maybe_const<StoredThreshold::Validation> auto& v, auto& member) {
+    member("images", v.images);
+    member("positives", v.positives);
+    member("sensitivity", v.sensitivity);
+    member("specificity", v.specificity);
+    member("f1", v.f1);
+    member.if_any("data", v.data);
+    member.if_any("split_hash", v.split_hash);
+}
+void fields(maybe_const<StoredThreshold> auto& t, auto& member) {
+    member("positive", t.positive);
+    member("rule", t.rule);
+    member("value", t.value);
+    member("validation", t.chosen_on);
+}
 
 // last.json
 struct SavedSteps {
-    std::optional<int64_t> last, previous, best;
+    std::optional<int64_t> last = {}, previous = {}, best = {};
 };
 std::string to_text(const SavedSteps&);
 SavedSteps parse_steps(std::string_view text, const std::string& file_name);

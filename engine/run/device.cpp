@@ -19,11 +19,13 @@ int gpu_index(std::string_view device) {
     return index;
 }
 
-Device named_device(const std::string& word) {
-    if (word == "cuda") return {Backend::cuda};
-    if (word.starts_with("cuda:")) return {Backend::cuda, gpu_index(word)};
-    for (const Backend b : {Backend::cpu, Backend::emulated, Backend::reference, Backend::cudnn})
-        if (word == name(b)) return {b};
+Backend named_backend(const std::string& word) {
+    if (word.starts_with("cuda:")) {
+        select_gpu(gpu_index(word));
+        return Backend::cuda;
+    }
+    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::emulated, Backend::reference, Backend::cudnn})
+        if (word == name(b)) return b;
     fail_with(Exit::usage, "--device: `", printable(word),
               "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn");
 }
@@ -38,28 +40,22 @@ std::string why_no_gpu() {
     }
 }
 
-}  // namespace
-
-Device choose_device(const ComputeOptions& compute) {
-    Device device{Backend::cpu};
-    if (compute.device != "auto") {
-        device = named_device(compute.device);
-        if (compute.device.starts_with("cuda:")) select_gpu(device.index);
-    } else {
-        const std::string why_not = why_no_gpu();
-        if (why_not.empty()) device = {Backend::cuda};
-        device.why = why_not.empty() ? "a GPU is here" : why_not;
-    }
-    device.precision = compute.precision;
-    kernels(device.backend, device.precision);  // throws where it is not present
-    return device;
+// Kernels wait for as many threads as omp_get_max_threads() says, so each parallel region must get all of them.
+void set_threads(int threads) {
+    omp_set_dynamic(0);
+    omp_set_num_threads(std::min(threads > 0 ? threads : omp_get_max_threads(), omp_get_thread_limit()));
 }
 
+}  // namespace
+
 const Kernels& use_device(const ComputeOptions& compute, const std::function<void(const std::string&)>& say) {
-    if (compute.threads > 0) omp_set_num_threads(compute.threads);
-    const Device device = choose_device(compute);
-    if (say && !device.why.empty()) say(text("device ", name(device.backend), " (auto: ", device.why, ")"));
-    return kernels(device.backend, device.precision);
+    set_threads(compute.threads);
+    if (compute.device != "auto") return kernels(named_backend(compute.device), compute.precision);
+    const std::string why_not = why_no_gpu();
+    const Backend backend = why_not.empty() ? Backend::cuda : Backend::cpu;
+    const Kernels& k = kernels(backend, compute.precision);
+    if (say) say(text("device ", name(backend), " (auto: ", why_not.empty() ? "a GPU is here" : why_not, ")"));
+    return k;
 }
 
 }  // namespace fp

@@ -12,7 +12,7 @@ namespace fp {
 namespace {
 
 std::string value_in(const std::vector<Setting>& settings, const std::string& name) {
-    const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.name == name; });
+    const auto found = std::ranges::find(settings, name, &Setting::name);
     return found == settings.end() ? "not set" : printable(found->value, 200);
 }
 
@@ -34,22 +34,17 @@ void Identity::add(const Identity& other) {
 }
 
 std::string difference(const std::vector<Setting>& saved, const std::vector<Setting>& now) {
-    std::vector<Setting> names = now;
-    for (const Setting& s : saved)
-        if (std::none_of(now.begin(), now.end(), [&](const Setting& n) { return n.name == s.name; }))
-            names.push_back(s);
-    std::string first;
-    int more = 0;
-    for (const Setting& s : names) {
+    std::vector<std::string> changes;
+    const auto compare = [&](const Setting& s) {
         const std::string was = value_in(saved, s.name), is = value_in(now, s.name);
-        if (was == is) continue;
-        if (first.empty())
-            first = text(printable(s.name), " was ", was, ", is ", is);
-        else
-            ++more;
-    }
-    if (more == 0) return first;
-    return text(first, ", and ", more, more == 1 ? " more setting differs" : " more settings differ");
+        if (was != is) changes.push_back(text(printable(s.name), " was ", was, ", is ", is));
+    };
+    for (const Setting& s : now) compare(s);
+    for (const Setting& s : saved)
+        if (std::ranges::find(now, s.name, &Setting::name) == now.end()) compare(s);
+    if (changes.size() < 2) return changes.empty() ? "" : changes[0];
+    const size_t more = changes.size() - 1;
+    return text(changes[0], ", and ", more, more == 1 ? " more setting differs" : " more settings differ");
 }
 
 Identity identity_of(const Dataset& set, const std::vector<std::string>& attributes) {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
+#include <utility>
 
 namespace fp {
 namespace {
@@ -16,7 +17,9 @@ constexpr int kColumns = 79;  // the last column of 80 stays free: some terminal
 constexpr double kTerminalSeconds = 0.1, kPipeSeconds = 30;
 constexpr double kMuchWaiting = 0.2;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double steady_seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 std::string duration(double seconds) {
     const int64_t s = std::llround(std::min(seconds, 1e9));
@@ -56,56 +59,61 @@ std::string progress_line(const ProgressState& s, int columns) {
     return line.substr(0, size_t(columns));
 }
 
-ProgressOutput progress_output(bool quiet) {
+ProgressOutput stderr_output(bool quiet) {
     const char* term = std::getenv("TERM");
     const char* no_color = std::getenv("NO_COLOR");
-    const bool terminal = isatty(STDERR_FILENO) != 0;
-    const bool dumb = !term || std::string_view(term) == "dumb";
-    return {.stream = quiet ? nullptr : &std::cerr,
-            .terminal = terminal && !dumb,
-            .colour = terminal && !dumb && (!no_color || !*no_color)};
+    const bool terminal = isatty(STDERR_FILENO) != 0 && term && std::string_view(term) != "dumb";
+    return {
+        .stream = &std::cerr, .terminal = terminal, .colour = terminal && (!no_color || !*no_color), .quiet = quiet};
 }
 
-Progress::Progress(ProgressOutput output, std::string what, int64_t total)
-    : Progress(output, std::move(what), total, now) {}
+Progress::Progress(ProgressOutput output) : Progress(output, steady_seconds) {}
 
-Progress::Progress(ProgressOutput output, std::string what, int64_t total, Clock clock)
-    : output_(output), clock_(std::move(clock)), start_(clock_()), shown_at_(start_) {
-    state_.what = std::move(what);
-    state_.total = total;
+Progress::Progress(ProgressOutput output, Clock clock) : output_(output), clock_(std::move(clock)) { end_line(); }
+
+Progress::~Progress() { end_line(); }
+
+void Progress::say(const std::string& line) {
+    if (!output_.quiet) warn(line);
 }
 
-Progress::~Progress() {
-    if (!output_.stream || (state_.done == 0 && !line_open_)) return;
-    if (!shown_) show();
-    if (line_open_) *output_.stream << "\n";
-    output_.stream->flush();
+void Progress::warn(const std::string& line) {
+    end_line();
+    *output_.stream << line << std::endl;
 }
 
-void Progress::update(int64_t done, std::optional<double> loss, double waiting_seconds) {
+void Progress::update(ProgressState state) {
+    if (!state_.what.empty() && state.what != state_.what) end_line();
+    state_ = std::move(state);
     const double at = clock_();
-    state_.done = done;
-    state_.loss = loss;
-    state_.seconds = at - start_;
-    state_.waiting_seconds = waiting_seconds;
+    if (state_.seconds == 0) state_.seconds = at - start_;
     shown_ = false;
-    if (!output_.stream) return;
-    if (at - shown_at_ < (output_.terminal ? kTerminalSeconds : kPipeSeconds)) return;
-    shown_at_ = at;
-    show();
+    if (state_.done == state_.total)
+        end_line();
+    else if (at - shown_at_ >= (output_.terminal ? kTerminalSeconds : kPipeSeconds))
+        show();
 }
 
 void Progress::show() {
+    shown_ = true;
+    shown_at_ = clock_();
+    if (output_.quiet) return;
     std::string line = progress_line(state_, kColumns);
     if (!output_.terminal) {
         *output_.stream << line << std::endl;
-    } else {
-        line.resize(kColumns, ' ');  // covers what stood there
-        const bool warn = output_.colour && share_waiting(state_) > kMuchWaiting;
-        *output_.stream << "\r" << (warn ? "\x1b[33m" : "") << line << (warn ? "\x1b[0m" : "") << std::flush;
-        line_open_ = true;
+        return;
     }
-    shown_ = true;
+    line.resize(kColumns, ' ');  // covers what stood there
+    const bool warning = output_.colour && share_waiting(state_) > kMuchWaiting;
+    *output_.stream << "\r" << (warning ? "\x1b[33m" : "") << line << (warning ? "\x1b[0m" : "") << std::flush;
+    line_open_ = true;
+}
+
+void Progress::end_line() {
+    if (!shown_) show();
+    if (std::exchange(line_open_, false)) *output_.stream << std::endl;
+    state_ = {};
+    start_ = shown_at_ = clock_();
 }
 
 }  // namespace fp

@@ -10,10 +10,10 @@
 namespace fp {
 
 struct ProgressState {
-    std::string what;             // "epoch 3/30"
+    std::string what = {};        // "epoch 3/30"
     int64_t done = 0, total = 0;  // images
     std::optional<double> loss = {};
-    double seconds = 0, waiting_seconds = 0;  // since the start; the part spent waiting for data
+    double seconds = 0, waiting_seconds = 0;  // since the start of `what`; the part spent waiting for data
 };
 
 // "epoch 3/30   45% [######        ] loss 0.5234  1234 images/s  waiting 3%  0:42 left", at most `columns`
@@ -21,32 +21,38 @@ struct ProgressState {
 std::string progress_line(const ProgressState& state, int columns);
 
 struct ProgressOutput {
-    std::ostream* stream;  // null: nothing is shown
-    bool terminal;         // supports carriage returns
-    bool colour;           // supports escape sequences, and NO_COLOR is not set
+    std::ostream* stream;
+    bool terminal;  // supports carriage returns
+    bool colour;    // supports escape sequences, and NO_COLOR is not set
+    bool quiet;     // only warnings are shown
 };
-// stderr; a null stream if quiet.
-ProgressOutput progress_output(bool quiet);
+ProgressOutput stderr_output(bool quiet);
 
+// Lines of text and, between them, a progress line for each stage of the work.
 class Progress {
 public:
     using Clock = std::function<double()>;  // seconds
-    Progress(ProgressOutput output, std::string what, int64_t total);
-    Progress(ProgressOutput output, std::string what, int64_t total, Clock clock);
-    ~Progress();  // ends the line
+    explicit Progress(ProgressOutput output);
+    Progress(ProgressOutput output, Clock clock);
+    ~Progress();  // ends the progress line
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
 
-    // Shows the state at most ten times per second on a terminal and twice per minute in a pipe.
-    void update(int64_t done, std::optional<double> loss, double waiting_seconds);
+    void say(const std::string& line);   // unless quiet
+    void warn(const std::string& line);  // always
+
+    // Shows the state at most ten times per second on a terminal and twice per minute in a pipe, and at its end. Another
+    // `what` starts another line. Without `seconds`, time counts from the end of the line before.
+    void update(ProgressState state);
 
 private:
     void show();
+    void end_line();
 
     ProgressOutput output_;
     Clock clock_;
-    double start_, shown_at_;
-    bool shown_ = false;  // the latest state has been shown
+    double start_ = 0, shown_at_ = 0;
+    bool shown_ = true;  // the latest state has been shown
     bool line_open_ = false;
     ProgressState state_;
 };

@@ -2,21 +2,17 @@
 
 #include <fcntl.h>
 #include <omp.h>
-#include <sched.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
-#include <functional>
+#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <system_error>
-#include <thread>
 
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
@@ -37,17 +33,11 @@ constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv",
                                      "scores.json", "bad_images.csv",   kEvents};
 
-std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
-
-[[noreturn]] void fail_system(const fs::path& path, std::string_view what, int error) {
-    fail_with(Exit::data, shown(path), ": ", what, ": ", std::generic_category().message(error));
-}
-
 // A process that holds the lock is the only one that writes to the folder. The file stays.
 int lock_folder(const fs::path& folder) {
     const fs::path path = folder / ".lock";
     const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) fail_system(path, "cannot be created", errno);
+    if (file < 0) fail_system(path, "cannot be created", errno, Exit::data);
     if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
     const int error = errno;
     if (error == EWOULDBLOCK) {
@@ -60,11 +50,8 @@ int lock_folder(const fs::path& folder) {
 }
 
 std::string date_now() {
-    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm utc{};
-    gmtime_r(&now, &utc);
-    char text[32];
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
+    const std::time_t now = std::time(nullptr);
+    return text(std::put_time(std::gmtime(&now), "%Y-%m-%dT%H:%M:%SZ"));
 }
 
 std::string processor() {
@@ -74,40 +61,6 @@ std::string processor() {
             return printable(line.substr(line.find(": ") + 2));
     return "unknown";
 }
-
-int usable_cores() {
-    cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return int(std::thread::hardware_concurrency());
-    return CPU_COUNT(&cores);
-}
-
-std::vector<std::string> lines_of(const fs::path& path) {
-    std::vector<std::string> lines;
-    if (!fs::exists(path)) return lines;
-    const std::string text = read_file(path, kMostBytes);
-    // Without its line end a last line was cut off.
-    for (size_t at = 0, end; (end = text.find('\n', at)) != text.npos; at = end + 1)
-        lines.push_back(text.substr(at, end - at));
-    return lines;
-}
-
-// Adds to the end of a file and flushes it to the disk.
-void append_to(const fs::path& path, const std::string& text) {
-    const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) fail_system(path, "cannot be opened", errno);
-    size_t done = 0;
-    int error = 0;
-    while (done < text.size() && error == 0) {
-        const ssize_t now = write(file, text.data() + done, text.size() - done);
-        if (now < 0 && errno != EINTR) error = errno;
-        if (now > 0) done += size_t(now);
-    }
-    if (error == 0 && fsync(file) != 0) error = errno;
-    if (close(file) != 0 && error == 0) error = errno;
-    if (error != 0) fail_system(path, "cannot be written", error);
-}
-
-void append_line(const fs::path& path, const std::string& line) { append_to(path, line + "\n"); }
 
 double seconds_now() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -119,15 +72,39 @@ int64_t step_of(const ordered_json& row, const std::string& where) {
     return row.at("step").get<int64_t>();
 }
 
-using Cells = std::vector<std::pair<std::string, std::string>>;
+// The values of nested objects under names like a.b, in the order of the row.
+using Leaves = std::vector<std::pair<std::string, ordered_json>>;
+void add_leaves(const ordered_json& value, const std::string& name, Leaves& leaves) {
+    if (!value.is_object()) return void(leaves.emplace_back(name, value));
+    for (const auto& [key, inner] : value.items()) add_leaves(inner, name.empty() ? key : name + "." + key, leaves);
+}
+Leaves leaves_of(const ordered_json& row) {
+    Leaves out;
+    add_leaves(row, "", out);
+    return out;
+}
 
-void flatten(const ordered_json& value, const std::string& name, Cells& cells) {
-    if (value.is_object()) {
-        for (const auto& [key, inner] : value.items()) flatten(inner, name.empty() ? key : name + "." + key, cells);
-    } else {
-        cells.emplace_back(name, value.is_null()     ? ""
-                                 : value.is_string() ? value.get<std::string>()
-                                                     : json_line(value));
+std::string csv_cell(const ordered_json& value) {
+    return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : json_line(value);
+}
+
+// The numbers of a row for TensorBoard, which makes a section of what stands before a slash: train/loss.
+std::string event_of(const ordered_json& row) {
+    std::vector<std::pair<std::string, double>> values;
+    for (auto& [name, value] : leaves_of(row)) {
+        if (!value.is_number()) continue;
+        if (const size_t dot = name.find('.'); dot != name.npos) name[dot] = '/';
+        values.emplace_back(name, value.get<double>());
+    }
+    return scalar_event(seconds_now(), row.at("step").get<int64_t>(), values);
+}
+
+ordered_json environment_before(const fs::path& file) {
+    try {
+        return parse_json(read_file(file, kMostBytes), shown(file), Exit::data);
+    } catch (const Error& error) {  // a note for people: no reason to stop
+        std::cerr << error.what() << "; it is not kept\n";
+        return nullptr;
     }
 }
 
@@ -136,10 +113,12 @@ void flatten(const ordered_json& value, const std::string& name, Cells& cells) {
 RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)) {
     std::error_code error;
     fs::create_directories(folder_, error);
-    if (error) fail_system(folder_, "cannot be made", error.value());
+    if (error) fail_system(folder_, "cannot be made", error.value(), Exit::data);
     lock_ = lock_folder(folder_);
+    for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
+        if (fs::is_directory(written)) remove_stale_temporaries(written);
 
-    // A run that ended before it had worked anything out is none.
+    // A run that ended before it had computed anything is none.
     const auto is_there = [&](const char* name) {
         const auto bytes = fs::file_size(folder_ / name, error);
         return !error && bytes > 0;
@@ -153,130 +132,107 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     CheckpointFolder::clear(folder_);
     for (const char* name : kRunFiles) {
         fs::remove(folder_ / name, error);
-        if (error) fail_system(folder_ / name, "cannot be removed", error.value());
+        if (error) fail_system(folder_ / name, "cannot be removed", error.value(), Exit::data);
     }
     holds_run_ = false;
 }
 
 RunFolder::~RunFolder() { close(lock_); }
 
-void RunFolder::write_settings(const std::string& config, const ordered_json& environment) {
-    ordered_json now = environment;
-    const fs::path path = folder_ / "environment.json";
-    if (holds_run_ && fs::exists(path)) {
-        ordered_json before = parse_json(read_file(path, kMostBytes), shown(path), Exit::data);
-        ordered_json earlier = before.contains("earlier") ? before.at("earlier") : ordered_json::array();
-        before.erase("earlier");
-        earlier.push_back(before);
-        now["earlier"] = earlier;
-    }
+void record_settings(const RunFolder& folder, const Caller& caller) {
+    ordered_json now = environment(caller.tool, caller.command_line);
+    const fs::path path = folder / "environment.json";
+    if (folder.holds_run() && fs::exists(path))
+        if (ordered_json before = environment_before(path); before.is_object()) {
+            ordered_json earlier = ordered_json::array();
+            if (before.contains("earlier") && before.at("earlier").is_array()) earlier = before.at("earlier");
+            before.erase("earlier");
+            earlier.push_back(before);
+            now["earlier"] = earlier;
+        }
     write_file(path, now.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-    write_file(folder_ / "config.toml", config);
+    write_file(folder / "config.toml", caller.config);
 }
 
 ordered_json environment(const std::string& tool, const std::string& command_line) {
     const Version& v = version();
     utsname system{};
     uname(&system);
-    const int64_t memory = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-    return {{"tool", tool},
-            {"version", v.number},
-            {"commit", v.commit},
-            {"build_type", v.build_type},
-            {"compiler", v.compiler},
-            {"device", v.device},
-            {"gpu", gpu()},
-            {"system", text(system.sysname, " ", system.release, " ", system.machine)},
-            {"processor", processor()},
-            {"cores", usable_cores()},
-            {"threads", omp_get_max_threads()},
-            {"memory_bytes", memory},
-            {"command_line", command_line},
-            {"date", date_now()}};
+    ordered_json out;
+    out["tool"] = tool;
+    out["version"] = v.number;
+    out["commit"] = v.commit;
+    out["build_type"] = v.build_type;
+    out["compiler"] = v.compiler;
+    out["device"] = v.device;
+    out["gpu"] = gpu();
+    out["system"] = text(system.sysname, " ", system.release, " ", system.machine);
+    out["processor"] = processor();
+    out["cores"] = omp_get_num_procs();
+    out["threads"] = omp_get_max_threads();
+    out["memory_bytes"] = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+    out["command_line"] = command_line;
+    out["date"] = date_now();
+    return out;
 }
 
-void record_settings(RunFolder& folder,
-                     const std::string& config,
-                     const std::string& tool,
-                     const std::string& command_line) {
-    folder.write_settings(config, environment(tool, command_line));
-}
-
-Metrics::Metrics(fs::path folder, int64_t last_step, bool events)
-    : folder_(std::move(folder)), events_(events), rows_(std::make_unique<std::vector<ordered_json>>()) {
-    const fs::path path = folder_ / "metrics.jsonl";
-    std::string kept;
-    const std::vector<std::string> lines = last_step < 0 ? std::vector<std::string>() : lines_of(path);
-    for (size_t i = 0; i < lines.size(); ++i) {
-        const std::string where = text(shown(path), ":", i + 1);
-        ordered_json row = parse_json(lines[i], where, Exit::data);
+std::vector<ordered_json> read_rows(const fs::path& file, int64_t last_step) {
+    std::vector<ordered_json> rows;
+    const std::string content = fs::exists(file) ? read_file(file, kMostBytes) : "";
+    // Without its line end a last line was cut off.
+    for (size_t at = 0, end; (end = content.find('\n', at)) != content.npos; at = end + 1) {
+        const std::string where = text(shown(file), ":", rows.size() + 1);
+        ordered_json row = parse_json(std::string_view(content).substr(at, end - at), where, Exit::data);
         if (step_of(row, where) > last_step) break;
-        kept += lines[i] + "\n";
-        rows_->push_back(std::move(row));
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Metrics::Metrics(fs::path folder, int64_t last_step, bool events) : folder_(std::move(folder)), events_(events) {
+    const fs::path path = folder_ / "metrics.jsonl";
+    if (last_step >= 0) rows_ = read_rows(path, last_step);
+    std::string kept, all = event_file_header(seconds_now());
+    for (const ordered_json& row : rows_) {
+        kept += json_line(row) + "\n";
+        all += event_of(row);
     }
     write_file(path, kept);
     write_csv();
-    if (!events_) return;
-    std::string all = event_file_header(seconds_now());
-    for (const ordered_json& row : *rows_) all += event_of(row);
-    write_file(folder_ / kEvents, all);
+    if (events_) write_file(folder_ / kEvents, all);
 }
 
 Metrics::~Metrics() = default;
 Metrics::Metrics(Metrics&&) noexcept = default;
 
-const std::vector<ordered_json>& Metrics::rows() const { return *rows_; }
-
 void Metrics::append(ordered_json row, const ordered_json& times) {
     const int64_t step = step_of(row, "a row of the metrics");
-    FP_CHECK(rows_->empty() || step >= step_of(rows_->back(), "metrics"), "step ", step, " follows ",
-             step_of(rows_->back(), "metrics"));
+    FP_CHECK(rows_.empty() || step >= step_of(rows_.back(), "metrics"), "step ", step, " follows ",
+             step_of(rows_.back(), "metrics"));
     row["times"] = times;
-    append_line(folder_ / "metrics.jsonl", json_line(row));
-    if (events_) append_to(folder_ / kEvents, event_of(row));
-    rows_->push_back(std::move(row));
+    append_file(folder_ / "metrics.jsonl", json_line(row) + "\n");
+    if (events_) append_file(folder_ / kEvents, event_of(row));
+    rows_.push_back(std::move(row));
     write_csv();
-}
-
-std::string Metrics::event_of(const ordered_json& row) const {
-    std::vector<std::pair<std::string, double>> values;
-    const std::function<void(const ordered_json&, const std::string&)> collect = [&](const ordered_json& value,
-                                                                                     const std::string& tag) {
-        if (value.is_number()) values.emplace_back(tag, value.get<double>());
-        if (!value.is_object()) return;
-        for (const auto& [key, inner] : value.items()) {
-            // TensorBoard makes a section of what stands before the first slash.
-            const char* between = tag.empty() ? "" : tag.find('/') == tag.npos ? "/" : ".";
-            collect(inner, tag + between + key);
-        }
-    };
-    collect(row, "");
-    return scalar_event(seconds_now(), row.at("step").get<int64_t>(), values);
 }
 
 // Written whole each time, since a later row may have columns that the first ones lack.
 void Metrics::write_csv() const {
     Table table;
-    std::vector<Cells> rows;
-    for (const ordered_json& row : *rows_) {
-        flatten(row, "", rows.emplace_back());
-        for (const auto& [column, unused] : rows.back())
+    for (const ordered_json& row : rows_)
+        for (const auto& [column, value] : leaves_of(row))
             if (table.column(column) < 0) table.header.push_back(column);
-    }
-    for (const Cells& cells : rows) {
-        std::vector<std::string>& out = table.rows.emplace_back(table.header.size());
-        for (const auto& [column, cell] : cells) out[size_t(table.column(column))] = cell;
+    for (const ordered_json& row : rows_) {
+        std::vector<std::string>& cells = table.rows.emplace_back(table.header.size());
+        for (const auto& [column, value] : leaves_of(row)) cells[size_t(table.column(column))] = csv_cell(value);
     }
     std::ostringstream text;
     if (!table.header.empty()) fp::write_csv(text, table);
     write_file(folder_ / "metrics.csv", text.str());
 }
 
-int record_test_read(const fs::path& folder, const std::string& command_line) {
-    const fs::path path = folder / "test_reads.jsonl";
-    const int before = int(lines_of(path).size());
-    append_line(path, json_line({{"date", date_now()}, {"command_line", command_line}}));
-    return before;
+void record_test_read(const fs::path& folder, const std::string& command_line) {
+    append_file(folder / "test_reads.jsonl", json_line({{"date", date_now()}, {"command_line", command_line}}) + "\n");
 }
 
 }  // namespace fp

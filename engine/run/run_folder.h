@@ -13,10 +13,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include "engine/run/identity.h"
 
 namespace fp {
 
@@ -36,9 +38,6 @@ public:
     std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
     bool holds_run() const { return holds_run_; }  // a run that is resumed
 
-    // Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
-    void write_settings(const std::string& config, const nlohmann::ordered_json& environment);
-
 private:
     std::filesystem::path folder_;
     int lock_ = -1;
@@ -48,15 +47,28 @@ private:
 // Version, build, operating system, processor, cores, memory, command line, date in UTC.
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
-// RunFolder::write_settings with this environment.
-void record_settings(RunFolder&, const std::string& config, const std::string& tool, const std::string& command_line);
+// Who asks for a run, for the record in its folder.
+struct Caller {
+    std::string tool = "fairprune";
+    std::string command_line = {};
+    std::string config = {};  // every setting, as --config takes it
+    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: the library
+    // names them itself.
+    std::vector<Setting> settings = {};
+};
+
+// Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
+void record_settings(const RunFolder&, const Caller&);
+
+// The rows of a metrics.jsonl up to this step, without a last line that a crash cut off.
+std::vector<nlohmann::ordered_json> read_rows(const std::filesystem::path& file,
+                                              int64_t last_step = std::numeric_limits<int64_t>::max());
 
 // metrics.jsonl and metrics.csv, and with `events` TensorBoard's file, which has one scalar per number of a row:
 // "train/loss" for train.loss.
 class Metrics {
 public:
-    // Keeps the rows up to `last_step`, the step of the checkpoint that is resumed, and drops later rows and a line
-    // that a crash cut off. -1: starts with no rows.
+    // Keeps the rows up to `last_step`, the step of the checkpoint that is resumed. -1: starts with no rows.
     Metrics(std::filesystem::path folder, int64_t last_step, bool events = false);
     ~Metrics();
     Metrics(Metrics&&) noexcept;
@@ -64,18 +76,17 @@ public:
     // A row has an integer "step", which never decreases; nested objects become columns "a.b" of the CSV. `times` are
     // durations in seconds.
     void append(nlohmann::ordered_json row, const nlohmann::ordered_json& times);
-    const std::vector<nlohmann::ordered_json>& rows() const;
+    const std::vector<nlohmann::ordered_json>& rows() const { return rows_; }
 
 private:
     void write_csv() const;
-    std::string event_of(const nlohmann::ordered_json& row) const;
 
     std::filesystem::path folder_;
     bool events_;
-    std::unique_ptr<std::vector<nlohmann::ordered_json>> rows_;
+    std::vector<nlohmann::ordered_json> rows_;
 };
 
-// Records in the folder that the test split is read now; returns the number of earlier reads.
-int record_test_read(const std::filesystem::path& folder, const std::string& command_line);
+// Records in the folder that the test split is read now.
+void record_test_read(const std::filesystem::path& folder, const std::string& command_line);
 
 }  // namespace fp

@@ -1,14 +1,18 @@
-// How the host's threads wait for their next piece of work.
+// How the host's threads wait for work, and where they run.
 #pragma once
 
 namespace fp {
 
-// For programs, at the start of main: lets idle OpenMP threads spin for some 20 us instead of milliseconds before they
-// sleep. Spinning costs nothing on an idle machine, but beside four builds a training step took 12.6 s with GCC's
-// default and 2.5 to 2.7 s with 1,000 to 20,000 spins; alone it takes 0.3 s either way.
+// For programs, at the start of main, before files are opened or locked. Two settings of the OpenMP library that can
+// only be made around its start:
 //
-// The OpenMP library reads its setting before main, so this sets GOMP_SPINCOUNT and executes the program again. It does
-// nothing where GOMP_SPINCOUNT or OMP_WAIT_POLICY is set. Call it before files are opened or locked.
-void wait_briefly();
+// Idle threads spin for some 20 us instead of milliseconds before they sleep. Spinning costs nothing on an idle
+// machine, but beside four builds a training step took 12.6 s with GCC's default and 2.5 to 2.7 s with 1,000 to 20,000
+// spins; alone it takes 0.3 s either way. The library reads GOMP_SPINCOUNT before main, so this sets it and executes
+// the program again, unless GOMP_SPINCOUNT or OMP_WAIT_POLICY is set.
+//
+// OMP_PROC_BIND and GOMP_CPU_AFFINITY bind the first thread to one core, which threads that it starts (of the loader)
+// would share with it: it may run on all cores again that the library found.
+void prepare_threads();
 
 }  // namespace fp

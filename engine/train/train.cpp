@@ -61,7 +61,7 @@ public:
 
     TrainResult run() {
         load();
-        record_settings(folder_, run_.config, run_.tool, run_.command_line);
+        record_settings(folder_, {.tool = run_.tool, .command_line = run_.command_line, .config = run_.config});
         Metrics metrics(folder_.path(), step_, run_.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (resumed_) trainer.load(state_);

@@ -1,6 +1,5 @@
 #include "engine/fairness/compare.h"
-#include "engine/report/evaluation_json.h"
-#include "engine/report/render.h"
+#include "engine/report/evaluation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

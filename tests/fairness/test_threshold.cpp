@@ -6,8 +6,7 @@
 #include <cmath>
 
 #include "engine/fairness/evaluate.h"
-#include "engine/report/evaluation_json.h"
-#include "engine/report/render.h"
+#include "engine/report/evaluation.h"
 #include "tests/expect_error.h"
 #include "tests/fairness/simulate.h"
 

@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "engine/report/prune_report.h"
-#include "engine/report/sweep_text.h"
 
 namespace fp {
 namespace {

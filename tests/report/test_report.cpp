@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/files.h"
-#include "engine/report/model_card.h"
 #include "engine/report/page.h"
+#include "engine/report/prune_report.h"
 #include "tests/source_dir.h"
 #include "tests/temporary_folder.h"
 
@@ -191,7 +191,7 @@ TEST_F(Drawn, ARunShowsItsFigures) {
         drawn(sample("run")),
         {"<p>Channels of all layers chosen by snnl (exact, given the class, at the conv output) "
          "against "
-         "group: macs:50% a round, 1 round, then 1 epoch of fine-tuning of all (sampling: "
+         "group: macs:50% per round, 1 round, then 1 epoch of fine-tuning of all (sampling: "
          "class-group).</p>",
          "<b>15.9 %</b><span>of 0.70 M parameters are left</span>",
          "<b>1.27x</b><span>measured speed, batch 1 [1.27, 1.28]</span>",
@@ -213,7 +213,7 @@ TEST_F(Drawn, ASearchShowsItsFigures) {
                  "style=\"background:rgba(80,140,210,0.33)\">0.66</td>",
                  "<tr><td>macro_precision</td><td>0.155 <span class=\"soft\">[0.104, "
                  "0.217]</span></td><td>0.062 ",
-                 "Over the set's mean magnitude; the lowest go first."});
+                 "Each score over the mean magnitude of its set; the lowest are removed first."});
 }
 
 TEST_F(Drawn, AScanShowsItsFigures) {
@@ -305,14 +305,38 @@ TEST_F(Drawn, SaysThatItCannotDrawADocument) {
     EXPECT_THAT(drawn(r), HasSubstr("This page could not be drawn"));
 }
 
-TEST(ModelCard, SaysWhoWasJudgedAndWhatItIsNotFor) {
-    const std::string card = model_card(document());
-    EXPECT_THAT(card, HasSubstr("Not a medical device"));
+TEST(ModelCard, SaysWhoWasJudged) {
+    const auto measure = [](const char* key) {
+        return Measure{.key = key, .formula = {}, .value = 0.7, .low = 0.6, .high = 0.8};
+    };
+    Report pruned;
+    pruned.samples = 100;
+    for (const char* key : {"accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "ece"})
+        pruned.metrics.push_back(measure(key));
+    pruned.metrics[3] = {.key = "macro_auc", .reason = "no probabilities"};
+    AttributeReport& sex = pruned.attributes.emplace_back();
+    sex.name = "sex";
+    for (const char* name : {"female", "<male>"}) {
+        GroupReport& group = sex.groups.emplace_back();
+        group.name = name;
+        group.samples = 50;
+        group.metrics = {measure("accuracy"), measure("macro_f1")};
+    }
+    Gap& gap = sex.gaps.emplace_back();
+    gap.key = "eodd_mean";
+    gap.value = 0.05;
+    gap.fair_low = 0.01;
+    gap.fair_high = 0.1;
+    const std::string card = evaluation_card(pruned);
+    EXPECT_THAT(card, HasSubstr("On 100 test images"));
+    EXPECT_THAT(card, HasSubstr("| macro_auc | n/a |"));
     EXPECT_THAT(card, HasSubstr("| female | 50 | 0.700 [0.600, 0.800] |"));
+    EXPECT_THAT(card, HasSubstr("(eodd_mean): 0.050; a classifier"));
     EXPECT_THAT(card, HasSubstr("shows 0.010 to 0.100 here"));
-    EXPECT_THAT(card, HasSubstr("a\\|b, c"));
     EXPECT_THAT(card, HasSubstr("\\<male\\>"));
 }
+
+TEST(ModelCard, TextOfFilesIsNoMarkdown) { EXPECT_EQ(markdown_text("a|b\n`c`"), "a\\|b \\`c\\`"); }
 
 }  // namespace
 }  // namespace fp

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "engine/report/sweep_text.h"
+#include "engine/report/prune_report.h"
 #include "tests/expect_error.h"
 
 namespace fp {

@@ -213,9 +213,6 @@ TEST(State, another_noted_setting_is_said_and_allowed) {
 }
 
 TEST(State, a_run_of_the_version_before_is_refused_in_words) {
-    const StateDescription old =
-        parse_description(R"({"format":1,"step":1,"identity":{"seed":1},"progress":{},"model":{},"state":{}})", "s");
-    EXPECT_FALSE(old.identity.has_value());
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), false);
     // The same file with a description in the older form.
@@ -226,7 +223,7 @@ TEST(State, a_run_of_the_version_before_is_refused_in_words) {
     state.metadata.at("xxh3") = xxh3(as_bytes(description));
     write_safetensors(folder / "step-3.state", state);
     expect_error(
-        Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "earlier version", "cannot be resumed");
+        Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "step-3.state: has no `settings`");
 }
 
 TEST(State, a_newer_format_is_refused_with_both_numbers) {
@@ -243,6 +240,46 @@ TEST(State, a_newer_format_is_refused_with_both_numbers) {
                               "s");
         },
         "step");
+}
+
+TEST(State, what_a_tool_wrote_into_a_named_model_stays) {
+    const TemporaryFolder folder;
+    Folder(folder.path()).checkpoints.save(after(1), true);
+    TensorFile best = read_safetensors(folder / "best.safetensors");
+    best.metadata["threshold"] = "0.3";
+    write_safetensors(folder / "best.safetensors", best);
+    Folder again(folder.path());
+    expect_equal(again.checkpoints.load().value(), after(1));
+    again.checkpoints.save(after(2), false);
+    EXPECT_EQ(read_safetensors(folder / "best.safetensors"), best);
+    again.checkpoints.save(after(3), true);
+    EXPECT_EQ(read_safetensors(folder / "best.safetensors"), after(3).model);
+}
+
+// A model's description with one number replaced.
+std::string card_with(const std::string& was, const std::string& is) {
+    std::string text =
+        card_text({.classes = 2, .widths = {{"conv1", 8}}},
+                  {.preprocessing = {.image_size = 32}, .classes = {"a", "b"}, .kept = {{"conv1", {3}}}});
+    const size_t at = text.find(was);
+    FP_CHECK(at != text.npos, was, " is not in ", text);
+    return text.replace(at, was.size(), is);
+}
+
+TEST(Card, numbers_are_checked_before_they_are_narrowed) {
+    EXPECT_EQ(parse_card(card_with("spec", "spec"), "m").spec.widths.at("conv1"), 8);
+    for (const auto& [was, is] : {std::pair{"\"format\":1", "\"format\":4294967297"},
+                                  {"\"format\":1", "\"format\":1.5"},
+                                  {"\"format\":1", "\"format\":true"},
+                                  {"\"classes\":2", "\"classes\":4294967298"},
+                                  {"\"classes\":2", "\"classes\":3"},
+                                  {"\"width\":1.0", "\"width\":null"},
+                                  {"\"conv1\":8", "\"conv1\":0"},
+                                  {"\"image_size\":32", "\"image_size\":4294967328"},
+                                  {"[3]", "[\"3\"]"},
+                                  {"[1.0,1.0,1.0]", "[1.0,1.0]"}})
+        expect_error(
+            Exit::model, [&] { parse_card(card_with(was, is), "m"); }, "m: ");
 }
 
 TEST(State, clear_removes_the_run_and_nothing_else) {

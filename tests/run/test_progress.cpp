@@ -45,10 +45,14 @@ TEST(Progress, a_line_fits_whatever_it_says) {
 struct Watched {
     std::ostringstream screen;
     double now = 100;
-    Progress start(bool terminal, bool colour) {
-        return Progress({.stream = &screen, .terminal = terminal, .colour = colour}, "epoch 1/1", 100,
+    Progress start(bool terminal, bool colour, bool quiet = false) {
+        return Progress({.stream = &screen, .terminal = terminal, .colour = colour, .quiet = quiet},
                         [this] { return now; });
     }
+};
+
+ProgressState at(int64_t done, std::optional<double> loss = 0.5, double waiting_seconds = 0) {
+    return {.what = "epoch 1/1", .done = done, .total = 100, .loss = loss, .waiting_seconds = waiting_seconds};
 };
 
 TEST(Progress, a_pipe_gets_plain_lines_now_and_then_and_one_at_the_end) {
@@ -57,7 +61,7 @@ TEST(Progress, a_pipe_gets_plain_lines_now_and_then_and_one_at_the_end) {
         Progress progress = watched.start(false, false);
         for (int done = 1; done <= 70; ++done) {
             watched.now += 1;
-            progress.update(done, 0.5, 0);
+            progress.update(at(done));
         }
     }
     const std::string out = watched.screen.str();
@@ -74,7 +78,7 @@ TEST(Progress, a_terminal_gets_one_line_that_is_written_over) {
         Progress progress = watched.start(true, true);
         for (int done = 1; done <= 100; ++done) {
             watched.now += 0.02;
-            progress.update(done, 0.5, 0);
+            progress.update(at(done));
         }
     }
     const std::string out = watched.screen.str();
@@ -92,16 +96,42 @@ TEST(Progress, waiting_for_data_is_marked_where_colours_are_wanted) {
         {
             Progress progress = watched.start(true, colour);
             watched.now += 10;
-            progress.update(50, std::nullopt, 5);
+            progress.update(at(50, std::nullopt, 5));
         }
         EXPECT_EQ(watched.screen.str().find("\x1b") != std::string::npos, colour);
     }
 }
 
-TEST(Progress, quiet_shows_nothing) {
-    EXPECT_EQ(progress_output(true).stream, nullptr);
-    Progress progress({.stream = nullptr, .terminal = false, .colour = false}, "x", 1);
-    progress.update(1, 0.5, 0);
+TEST(Progress, lines_of_text_stand_between_progress_lines) {
+    Watched watched;
+    Progress progress = watched.start(false, false);
+    progress.say("device cpu");
+    watched.now += 2;
+    progress.update(at(100));
+    progress.warn("saved");
+    const std::string out = watched.screen.str();
+    EXPECT_EQ(out.find("device cpu\nepoch 1/1  100%"), 0u) << out;
+    EXPECT_THAT(out, HasSubstr("50.0 images/s"));
+    EXPECT_THAT(out, HasSubstr("in 0:02\nsaved\n"));
+}
+
+TEST(Progress, time_that_is_given_counts) {
+    Watched watched;
+    Progress progress = watched.start(false, false);
+    ProgressState first = at(100);
+    first.seconds = 4;  // though this is the first update
+    progress.update(first);
+    EXPECT_THAT(watched.screen.str(), HasSubstr("25.0 images/s"));
+}
+
+TEST(Progress, quiet_shows_warnings_alone) {
+    Watched watched;
+    Progress progress = watched.start(true, false, true);
+    progress.say("x");
+    progress.update(at(100));
+    EXPECT_EQ(watched.screen.str(), "");
+    progress.warn("y");
+    EXPECT_EQ(watched.screen.str(), "y\n");
 }
 
 }  // namespace

@@ -27,12 +27,16 @@ using testing::TemporaryFolder;
 
 std::string content(const fs::path& path) { return read_file(path, 1 << 20); }
 
+void record(const RunFolder& run, const std::string& config, const std::string& command_line) {
+    record_settings(run, {.tool = "fp_train", .command_line = command_line, .config = config});
+}
+
 TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
     const TemporaryFolder folder;
     const fs::path path = folder / "runs" / "a";
     RunFolder run(path, IfRunIsThere::refuse);
     EXPECT_FALSE(run.holds_run());
-    run.write_settings("epochs = 3\n", environment("fp_train", "fp_train --epochs 3"));
+    record(run, "epochs = 3\n", "fp_train --epochs 3");
     EXPECT_EQ(content(path / "config.toml"), "epochs = 3\n");
     const ordered_json written = ordered_json::parse(content(path / "environment.json"));
     for (const char* key :
@@ -46,7 +50,7 @@ TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
 // Leaves what a run leaves that has come far enough to be worth something.
 void run_in(const fs::path& folder) {
     RunFolder run(folder, IfRunIsThere::refuse);
-    run.write_settings("seed = 1\n", {});
+    record(run, "seed = 1\n", "");
     Metrics(folder, -1).append({{"step", 1}}, {});
 }
 
@@ -61,7 +65,7 @@ TEST(RunFolder, a_folder_that_holds_a_run_is_refused) {
 
 TEST(RunFolder, a_run_that_had_worked_out_nothing_is_none) {
     const TemporaryFolder folder;
-    RunFolder(folder.path(), IfRunIsThere::refuse).write_settings("seed = 1\n", {});
+    record(RunFolder(folder.path(), IfRunIsThere::refuse), "seed = 1\n", "");
     write_file(folder / "metrics.jsonl", "");
     EXPECT_FALSE(RunFolder(folder.path(), IfRunIsThere::refuse).holds_run());
     write_file(folder / "scores.json", "{}");
@@ -81,7 +85,7 @@ TEST(RunFolder, resuming_keeps_what_the_run_was_started_with) {
     for (const char* command : {"first", "second", "third"}) {
         RunFolder run(folder.path(), IfRunIsThere::resume);
         EXPECT_EQ(run.holds_run(), command != std::string("first"));
-        run.write_settings("x = 1\n", environment("fp_train", command));
+        record(run, "x = 1\n", command);
         if (!run.holds_run()) Metrics(folder.path(), -1).append({{"step", 1}}, {});
     }
     const ordered_json written = ordered_json::parse(content(folder / "environment.json"));
@@ -92,23 +96,45 @@ TEST(RunFolder, resuming_keeps_what_the_run_was_started_with) {
     EXPECT_FALSE(written.at("earlier")[1].contains("earlier"));
 }
 
+TEST(RunFolder, a_damaged_note_of_the_environment_keeps_no_run_from_going_on) {
+    for (const char* damaged : {"", "{", "3", R"({"earlier":3})"}) {
+        const TemporaryFolder folder;
+        run_in(folder.path());
+        write_file(folder / "environment.json", damaged);
+        record(RunFolder(folder.path(), IfRunIsThere::resume), "seed = 1\n", "again");
+        EXPECT_EQ(ordered_json::parse(content(folder / "environment.json")).at("command_line"), "again") << damaged;
+    }
+}
+
+TEST(RunFolder, files_that_a_killed_process_was_writing_are_removed) {
+    const TemporaryFolder folder;
+    fs::create_directory(folder / "scores");
+    const fs::path files[] = {folder / "config.toml.tmp.99999", folder / "scores" / "x.json.tmp.99999"};
+    for (const fs::path& file : files) write_file(file, "");
+    const RunFolder run(folder.path(), IfRunIsThere::resume);
+    for (const fs::path& file : files) EXPECT_FALSE(fs::exists(file)) << file;
+}
+
 TEST(RunFolder, starting_over_removes_the_run_and_not_the_record_of_test_reads) {
     const TemporaryFolder folder;
     {
         RunFolder run(folder.path(), IfRunIsThere::refuse);
-        run.write_settings("x = 1\n", {});
+        record(run, "x = 1\n", "");
         Metrics metrics(folder.path(), -1);
         metrics.append({{"step", 1}}, {});
         std::ostringstream log;
         CheckpointFolder(folder.path(), {}, log).save({.step = 1}, true);
-        EXPECT_EQ(record_test_read(folder.path(), "fp_eval"), 0);
+        record_test_read(folder.path(), "fp_eval --split test");
         write_file(folder / "notes.txt", "mine");
     }
     EXPECT_FALSE(RunFolder(folder.path(), IfRunIsThere::overwrite).holds_run());
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(folder.path())) names.push_back(entry.path().filename());
     EXPECT_THAT(names, ::testing::UnorderedElementsAre(".lock", "notes.txt", "test_reads.jsonl"));
-    EXPECT_EQ(record_test_read(folder.path(), "fp_eval"), 1);
+    record_test_read(folder.path(), "fp_eval");
+    const std::string reads = content(folder / "test_reads.jsonl");
+    EXPECT_EQ(std::count(reads.begin(), reads.end(), '\n'), 2);
+    EXPECT_THAT(reads, HasSubstr("\"command_line\":\"fp_eval --split test\"}"));
 }
 
 TEST(RunFolder, two_processes_do_not_write_to_one_folder) {

@@ -307,17 +307,32 @@ TEST(Options, one_of_several_constants_is_chosen_by_its_name) {
         "--sampler: `random` is not one of shuffled, class, group, class-group");
 }
 
-TEST(Options, given_tells_a_choice_from_a_default) {
+TEST(Options, the_command_line_is_quoted_for_a_shell) {
     Settings s;
     Options o("fp_train", "Trains.");
     declare(o, s);
-    const Variable seed("FAIRPRUNE_SEED", "1");
     const Command command({"--epochs", "30", "--out", "it's here"});
     ASSERT_TRUE(o.parse(command.argc(), command.argv()));
-    EXPECT_TRUE(o.given("epochs"));
-    EXPECT_TRUE(o.given("seed"));
-    EXPECT_FALSE(o.given("lr"));
     EXPECT_EQ(o.command_line(), "fp_train --epochs 30 --out 'it'\\''s here'");
+}
+
+TEST(Options, a_variable_that_no_option_reads_is_named) {
+    const Variable epoch("FAIRPRUNE_EPOCH", "3");
+    std::ostringstream err;
+    auto* const old = std::cerr.rdbuf(err.rdbuf());
+    read({});
+    read({"--quiet"});
+    std::cerr.rdbuf(old);
+    EXPECT_EQ(err.str(), "fp_train: FAIRPRUNE_EPOCH is not used here; the nearest is FAIRPRUNE_EPOCHS\n");
+}
+
+TEST(Options, words_after_two_dashes_are_positional) {
+    std::string spec;
+    Options o("fp_data", "Looks at data.");
+    o.positional("spec SPEC", spec, "the data");
+    const Command command({"--no-quiet", "--", "--a"});
+    ASSERT_TRUE(o.parse(command.argc(), command.argv()));
+    EXPECT_EQ(spec, "--a");
 }
 
 TEST(Options, help_fits_80_columns_and_shows_defaults) {
@@ -364,6 +379,7 @@ TEST(RunTool, every_way_to_end_has_its_exit_code_and_one_line) {
         EXPECT_EQ(ended.err, "fp_train: a.csv: has 3 rows\n");
         EXPECT_EQ(ended.out, "");
     }
+    EXPECT_EQ(run({}, [](const Options&) -> int { throw Error("\x1b[31m\r"); }).err, "fp_train: \\x1b[31m\\x0d\n");
     EXPECT_EQ(run({}, [](const Options&) -> int { throw std::runtime_error("x"); }).code, 1);
     EXPECT_EQ(run({}, [](const Options&) -> int { throw std::bad_alloc(); }).code, 1);
     const Ended usage = run({"--epohcs"});

@@ -42,16 +42,13 @@ class Frame {
         return this.bottom - ((v - low) / (high - low)) * (this.bottom - this.top);
     }
     horizontal(from, to, y, name) {
-        return html`<line class="${name}" x1="${at(from)}" x2="${at(to)}" y1="${at(y)}"
-            y2="${at(y)}"/>`;
+        return html`<line class="${name}" x1="${at(from)}" x2="${at(to)}" y1="${at(y)}" y2="${at(y)}"/>`;
     }
     vertical(x, from, to, name) {
-        return html`<line class="${name}" x1="${at(x)}" x2="${at(x)}" y1="${at(from)}"
-            y2="${at(to)}"/>`;
+        return html`<line class="${name}" x1="${at(x)}" x2="${at(x)}" y1="${at(from)}" y2="${at(to)}"/>`;
     }
     text(name, x, y, text, anchor = "start") {
-        return html`<text class="${name}" x="${at(x)}" y="${at(y)}"
-            text-anchor="${anchor}">${text}</text>`;
+        return html`<text class="${name}" x="${at(x)}" y="${at(y)}" text-anchor="${anchor}">${text}</text>`;
     }
     dot(name, x, y, radius) {
         return html`<circle class="${name}" cx="${at(x)}" cy="${at(y)}" r="${radius}"/>`;
@@ -61,8 +58,7 @@ class Frame {
             this.vertical(this.atX(v), this.top, this.bottom, "grid"),
             this.text("tick", this.atX(v), this.bottom + 14, tickText(v), "middle"),
         ]);
-        const middle = (this.left + this.right) / 2;
-        return [lines, this.text("label", middle, this.height - 6, this.xLabel, "middle")];
+        return [lines, this.text("label", (this.left + this.right) / 2, this.height - 6, this.xLabel, "middle")];
     }
     yAxis() {
         return ticksOf(this.y, 4).map((v) => [
@@ -71,9 +67,8 @@ class Frame {
         ]);
     }
     around(marks) {
-        return html`<svg viewBox="0 0 ${this.width} ${this.height}" role="img"
-            aria-label="${this.title}">${this.text("title", this.left, 16, this.title)}
-            ${marks}</svg>`;
+        return html`<svg viewBox="0 0 ${this.width} ${this.height}" role="img" aria-label="${this.title}">
+            ${this.text("title", this.left, 16, this.title)}${marks}</svg>`;
     }
 }
 
@@ -83,19 +78,18 @@ function lineChart(title, xLabel, series) {
     const f = new Frame({ title, xLabel, x: all("x"), y: all("y") });
     let legend = f.right; // from right to left, in the line of the title
     const lines = series.map((s, k) => {
-        const points = s.x.map((x, i) => [x, s.y[i]]).filter(([, y]) => known(y))
-            .map(([x, y]) => [f.atX(x), f.atY(y)]);
+        const points = s.x.map((x, i) => [x, s.y[i]]).filter(([, y]) => known(y)).map(([x, y]) => [f.atX(x), f.atY(y)]);
         const path = points.map((p) => p.map(at).join(",")).join(" ");
         const name = series.length > 1 ? f.text(`legend s${k}`, legend, 16, s.name, "end") : "";
         legend -= 12 + 6 * s.name.length;
-        return html`${points.map(([x, y]) => f.dot(`s${k}`, x, y, 2.5))}
-            <polyline class="s${k}" points="${path}"/>${name}`;
+        const dots = points.map(([x, y]) => f.dot(`s${k}`, x, y, 2.5));
+        return html`${dots}<polyline class="s${k}" points="${path}"/>${name}`;
     });
     return f.around([f.xAxis(), f.yAxis(), lines]);
 }
 
-// rows: [{label, series, value, low, high, fair_low, fair_high}]: per row a dot at value, a bar over
-// the interval, and a band where fair values lie.
+// rows: [{label, series, value, low, high, fair_low, fair_high}]: per row a dot at the value, a bar over the interval,
+// and a band over the fair range.
 function intervalChart(title, xLabel, rows) {
     const x = rows.flatMap((r) => [r.value, r.low, r.high, r.fair_low, r.fair_high]);
     const f = new Frame({ title, xLabel, x: [0, ...x], left: 118, height: 62 + 22 * rows.length });
@@ -113,8 +107,7 @@ function intervalChart(title, xLabel, rows) {
     return f.around([f.xAxis(), marks]);
 }
 
-// points: [{number, series, hollow, x: {mean, low, high}, y: likewise}]; `number` is the row of the
-// table beside the chart.
+// points: [{number, series, hollow, x: {mean, low, high}, y: likewise}]; `number` is the row in the table of points.
 function scatterChart(title, xLabel, yLabel, points) {
     const all = (axis) => points.flatMap((p) => [p[axis].mean, p[axis].low, p[axis].high]);
     const f = new Frame({ title, xLabel, x: all("x"), y: all("y"), height: 260 });
@@ -131,7 +124,7 @@ function scatterChart(title, xLabel, yLabel, points) {
     return f.around([f.xAxis(), f.yAxis(), label, marks]);
 }
 
-// A tick per value; those at the indices `marked` stand out.
+// One tick per value; those at the indices `marked` stand out.
 function stripChart(title, xLabel, values, marked) {
     const f = new Frame({ title, xLabel, x: values, left: 16, height: 96 });
     const marks = values.map((v, i) => {

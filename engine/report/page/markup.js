@@ -44,7 +44,6 @@ function withInterval(text, figure, digits = 3) {
 const measured = (figure) => withInterval(shown(figure.value, 3), figure);
 
 const withClass = (name) => (name ? html` class="${name}"` : "");
-const row = (cells, name) =>
-    html`<tr${withClass(name)}>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`;
+const row = (cells, name) => html`<tr${withClass(name)}>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`;
 const table = (heads, rows, name) => html`<div class="scroll"><table${withClass(name)}>
     <tr>${heads.map((head) => html`<th>${head}</th>`)}</tr>${rows}</table></div>`;

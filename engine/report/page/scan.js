@@ -1,7 +1,7 @@
 "use strict";
-// A sensitivity scan (scan.json): how much each set of tied channels bears.
+// A sensitivity scan (scan.json): what removing some channels of one set of tied channels changes.
 
-// A change for the worse has an orange ground, for the better a blue one; bold: more than noise.
+// A change for the worse has an orange background, for the better a blue one; bold: more than noise.
 function changeCell(figure, moreIsBetter, largest) {
     if (!figure) return html`<td>-</td>`;
     const { change: by, p_holm: p } = figure;
@@ -13,8 +13,7 @@ function changeCell(figure, moreIsBetter, largest) {
 }
 
 function changesTable({ sets, shares }, key, moreIsBetter) {
-    const changes = sets.flatMap(({ points }) => points.map((p) => Math.abs(p[key]?.change ?? 0)));
-    const largest = Math.max(0, ...changes);
+    const largest = Math.max(0, ...sets.flatMap(({ points }) => points.map((p) => Math.abs(p[key]?.change ?? 0))));
     const rows = sets.map(({ set, channels, points }) => html`<tr><td>${set}</td><td>${channels}</td>
         ${points.map((p) => changeCell(p[key], moreIsBetter, largest))}</tr>`);
     return table(["set", "channels", ...shares], rows);
@@ -22,13 +21,11 @@ function changesTable({ sets, shares }, key, moreIsBetter) {
 
 function scanSections(r) {
     const { balanced_accuracy: accuracy, gap } = r.dense;
-    const gaps = () => html`<h2>Gap by ${r.attribute} (dense: ${fixed(gap, 3)})</h2>
-        <p class="soft">${r.gap}. A gap shrinks beside a model that tells less: read it with the table
-        above.</p>${changesTable(r, "gap", false)}`;
-    return html`<p>One set of tied channels at a time loses a share of its channels, those that
-        ${r.criterion} names first; nothing is tuned. Changes are from the dense model, on validation.
-        Bold: p at most .05 by the swap test, after Holm's correction over the table. Blue is for the
-        better, orange for the worse; a dash: not possible.</p>
+    const gaps = () => html`<h2>Gap by ${r.attribute} (dense: ${fixed(gap, 3)})</h2><p class="soft">${r.gap}. A model
+        that knows less also has a smaller gap: read this with the table above.</p>${changesTable(r, "gap", false)}`;
+    return html`<p>One set of tied channels at a time loses a share of its channels, those that ${r.criterion} ranks
+        first; nothing is tuned. Changes are from the dense model, on validation. Bold: p at most .05 by the swap test,
+        after Holm's correction over the table. Blue: better, orange: worse, a dash: not possible.</p>
         <h2>Balanced accuracy (dense: ${shown(accuracy, 3)})</h2>
         ${changesTable(r, "balanced_accuracy", true)}${known(gap) ? gaps() : ""}`;
 }

@@ -1,10 +1,6 @@
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cmath>
 #include <map>
 
-#include "engine/report/render.h"
+#include "engine/report/evaluation.h"
 #include "engine/report/text_rows.h"
 
 namespace fp {
@@ -95,6 +91,44 @@ std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
     return row(name, fmt::format("{:<26}{:<26}{:>9}", rate(f.tpr), rate(specificity), f.positives));
 }
 
+std::string p_text(const Difference& d) {
+    return std::isnan(d.p) ? "" : fmt::format("{:<8}{}", number(d.p), number(d.p_holm));
+}
+
+std::string change_row(const Difference& d) {
+    if (std::isnan(d.value)) return row(d.key, fmt::format("n/a ({})", d.reason));
+    return row(d.key, fmt::format("{:<8}{:<8}{:<9}{:<20}{}", number(d.model), number(d.other),
+                                  fmt::format("{:+.4f}", d.value), range(d.low, d.high), p_text(d)));
+}
+
+std::string gap_change_row(const Difference& d) {
+    std::string out = change_row(d);
+    if (!std::isnan(d.rms_squared))
+        out += aside(fmt::format("rms^2 {:+.5f} {}", d.rms_squared,
+                                 std::isnan(d.rms_squared_low)
+                                     ? ""
+                                     : fmt::format("[{:+.5f}, {:+.5f}]", d.rms_squared_low, d.rms_squared_high)));
+    return out;
+}
+
+std::string changes_heading(const char* what) {
+    return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "model", "other", "change", "interval", "p", "Holm"));
+}
+
+// A line for each change, and one for all that did not change; their p are in the table.
+std::string verdicts(const std::vector<Difference>& differences) {
+    std::string out;
+    std::vector<std::string> unchanged;
+    for (const Difference& d : differences) {
+        if (d.changed)
+            out += wrapped(fmt::format("{}: {}", d.key, d.verdict));
+        else if (!d.verdict.empty())
+            unchanged.push_back(d.key);
+    }
+    if (!unchanged.empty()) out += wrapped(fmt::format("no evidence of a change: {}", fmt::join(unchanged, ", ")));
+    return out;
+}
+
 }  // namespace
 
 std::string sensitivity_text(const Report& report, int of_class) {
@@ -115,6 +149,25 @@ std::string to_text(const Report& report) {
     return out;
 }
 
+std::string to_text(const Comparison& comparison) {
+    std::string out = changes_heading("model - other");
+    for (const Difference& d : comparison.metrics) out += change_row(d);
+    out += verdicts(comparison.metrics);
+    for (const auto& a : comparison.attributes) {
+        out += fmt::format("\n{}", changes_heading(a.name.c_str()));
+        for (const auto& g : a.groups) {
+            out += row(g.name, fmt::format("n={}", g.samples));
+            for (const Difference& d : g.metrics) out += change_row(d);
+        }
+        if (!a.no_gaps.empty()) out += fmt::format("no gaps: {}\n", a.no_gaps);
+        for (const Difference& d : a.gaps) out += gap_change_row(d);
+        for (const Measure& m : a.fate) out += row(m, range(m.low, m.high));
+        if (!a.fate_note.empty()) out += wrapped(a.fate_note);
+        out += verdicts(a.gaps);
+    }
+    return out;
+}
+
 std::string to_text(const Evaluation& e) {
     return to_text(e.report) + (e.comparison ? fmt::format("\n{}", to_text(*e.comparison)) : std::string());
 }
@@ -122,7 +175,7 @@ std::string to_text(const Evaluation& e) {
 std::string to_text(const AtThreshold& at) {
     const StoredThreshold& t = at.threshold;
     std::string out =
-        fmt::format("{} called where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
+        fmt::format("{} predicted where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
     if (t.chosen_on)
         out += fmt::format(",\nchosen on {} validation images: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
                            t.chosen_on->images, t.chosen_on->sensitivity, t.chosen_on->specificity, t.chosen_on->f1);

@@ -1,4 +1,4 @@
-#include "tools/load.h"
+#include "tools/inputs.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ using testing::expect_error;
 using ::testing::HasSubstr;
 
 struct Chosen {
-    Device device{};
+    const Kernels* kernels = nullptr;
     std::string err;
 };
 
@@ -31,8 +31,7 @@ Chosen choose(std::vector<const char*> words) {
     setenv("GOMP_SPINCOUNT", "2000", 1);  // so that use_device does not execute the program again
     Chosen chosen;
     try {
-        chosen.device = choose_device(compute);
-        use_device(compute, options);
+        chosen.kernels = &use_device(compute, options);
     } catch (...) {
         std::cerr.rdbuf(old);
         throw;
@@ -43,15 +42,15 @@ Chosen choose(std::vector<const char*> words) {
 }
 
 TEST(Device, a_device_that_is_named_is_taken) {
-    EXPECT_EQ(choose({"--device", "cpu"}).device.backend, Backend::cpu);
-    EXPECT_EQ(choose({"--device", "reference"}).device.backend, Backend::reference);
+    EXPECT_EQ(choose({"--device", "cpu"}).kernels, find_kernels(Backend::cpu));
+    EXPECT_EQ(choose({"--device", "reference"}).kernels, find_kernels(Backend::reference));
     EXPECT_EQ(choose({"--device", "cpu"}).err, "") << "nothing was chosen, so nothing is to be said";
 }
 
 TEST(Device, auto_says_what_it_took_and_why) {
     const bool gpu = find_kernels(Backend::cuda) != nullptr;
     const Chosen chosen = choose({});
-    EXPECT_EQ(chosen.device.backend, gpu ? Backend::cuda : Backend::cpu);
+    EXPECT_EQ(chosen.kernels, find_kernels(gpu ? Backend::cuda : Backend::cpu));
     EXPECT_THAT(chosen.err, HasSubstr(gpu ? "device cuda (auto: a GPU is here)"
                                           : "device cpu (auto: " + why_missing(Backend::cuda) + ")"));
     EXPECT_EQ(choose({"--quiet"}).err, "");

@@ -1,0 +1,84 @@
+#include "tools/inputs.h"
+
+#include <iostream>
+
+#include "engine/data/sources/sources.h"
+#include "engine/io/files.h"
+#include "engine/run/threads.h"
+#include "models/models.h"
+
+namespace fp {
+
+void add_compute_options(Options& options, ComputeOptions& compute) {
+    options.add("device NAME", compute.device,
+                "auto, cpu, cuda, cuda:1, emulated, reference or cudnn; auto is CUDA where there is a GPU");
+    options.choice<Precision>("precision TYPE", compute.precision,
+                              {{"fp32", Precision::f32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
+                              "precision of convolutions and linear layers");
+    options.add("threads N", compute.threads,
+                "CPU threads; 0: one per core. Sums are rounded differently with another number: other bits",
+                {.low = 0, .high = 4096});
+    // The kernels' own name and identity_of_threads() are in a run's identity.
+    options.keeps_bits("device");
+    options.keeps_bits("threads");
+}
+
+void add_dataset_options(Options& options, DatasetOptions& dataset) {
+    options.add("split-seed N", dataset.split_seed,
+                "seed of the split into train, val and test where the data has none");
+    options.add("exclude-unknown NAME", dataset.exclude_unknown,
+                "leave out images whose value in this column is unknown; may be repeated");
+    options.add("exclude-qc", dataset.exclude_qc, "Fitzpatrick17k: leave out images marked as wrongly labelled");
+    options.add("allow-absolute", dataset.allow_absolute, "accept image paths that are absolute or contain ..");
+    options.keeps_bits("allow-absolute");
+}
+
+void add_data_options(Options& options, DataOptions& data) {
+    std::string sources;
+    for (const Source* source : Source::all()) sources += (sources.empty() ? "" : ", ") + std::string(source->says);
+    options.add("data SPEC", data.data, "data set: " + sources);
+    options.add("attribute NAME", data.attributes,
+                "column with the groups; may be repeated; age:60 cuts a number, sex*age:60 crosses two");
+    add_dataset_options(options, data.dataset);
+    options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
+                {.low = 1, .high = 16384});
+    options.add("batch-size N", data.batch_size, "images per step", {.low = 1, .high = 65536});
+    options.keeps_bits("data");        // identity_of(Dataset) knows its content
+    options.keeps_bits("image-size");  // the model's
+}
+
+const Kernels& use_device(const ComputeOptions& compute, const Options& options) {
+    prepare_threads();
+    return use_device(compute, [&](const std::string& line) {
+        if (!options.quiet()) std::cerr << options.tool() << ": " << line << "\n";
+    });
+}
+
+void require_images(const ImageData& data, std::initializer_list<Split> splits) {
+    if (data.set.synth || (data.ready && data.ready())) return;
+    for (const Split split : splits)
+        for (const int64_t i : members(data.set, split)) {
+            const auto file = std::filesystem::path(data.set.root) / data.set.samples[size_t(i)].image;
+            FP_REQUIRE(std::filesystem::exists(file), Exit::data, shown(file), ": no such file");
+        }
+}
+
+void say_skipped(const ImageData& data, const Options& options) {
+    if (const std::string line = skipped_text(data); !line.empty()) std::cerr << options.tool() << ": " << line << "\n";
+}
+
+LoadedModel load_model(const std::string& path, const Kernels& k) { return read_checkpoint(path, models::all(), k); }
+
+ImageData open_images_of(const LoadedModel& model,
+                         const std::string& path,
+                         const DataOptions& options,
+                         const std::string& cache) {
+    const int size = model.card.preprocessing.image_size;
+    FP_REQUIRE(options.image_size.value_or(size) == size, Exit::model, path, ": was trained at ", size,
+               " pixels, --image-size is ", *options.image_size);
+    OpenOptions open{.image_size = size, .dataset = options.dataset, .cache = cache};
+    open.dataset.classes = model.card.classes;
+    return open_images(options.data, open);
+}
+
+}  // namespace fp
