@@ -1,7 +1,7 @@
 // What every tool opens in the same way: the device, images, a model.
 #pragma once
 
-#include "engine/eval/open_images.h"
+#include "engine/eval/predict.h"
 #include "engine/run/checkpoint.h"
 #include "tools/common.h"
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 
 #include "kernels/error.h"
 
@@ -21,16 +23,19 @@ const std::vector<std::vector<std::string_view>> kNames = {
     {"skin_tone", "fitzpatrick_scale", "fitzpatrick", "fitspatrick", "skin_type"},
 };
 
-std::string plain(std::string_view value) {
+}  // namespace
+
+std::string trimmed(std::string_view value) {
     const size_t first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t");
-    if (first == value.npos) return "";
-    std::string word(value.substr(first, last - first + 1));
+    return first == value.npos ? "" : std::string(value.substr(first, last - first + 1));
+}
+
+std::string plain(std::string_view value) {
+    std::string word = trimmed(value);
     for (char& c : word)
         if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
     return word;
 }
-
-}  // namespace
 
 int find_column(const std::vector<std::string>& columns, std::string_view wanted) {
     const auto position = [&](std::string_view name) {
@@ -47,9 +52,17 @@ int find_column(const std::vector<std::string>& columns, std::string_view wanted
 }
 
 bool is_unknown(std::string_view value) {
-    constexpr std::array<std::string_view, 9> kWords = {"",     "unknown", "na", "n/a", "nan",
-                                                        "none", "null",    "-1", "-1.0"};
+    constexpr std::array<std::string_view, 12> kWords = {"",     "unknown", "unk",  "na",   "n/a", "#n/a",
+                                                         "<na>", "nan",     "none", "null", "-1",  "-1.0"};
     return std::find(kWords.begin(), kWords.end(), plain(value)) != kWords.end();
+}
+
+std::optional<double> parse_number(std::string_view word) {
+    if (word.starts_with('+')) word.remove_prefix(1);
+    double value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(value)) return std::nullopt;
+    return value;
 }
 
 std::string list(const std::vector<std::string>& names) {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/fairness/measure.h"
+#include "engine/fairness/intervals.h"
 
 namespace fp {
 

@@ -14,7 +14,6 @@
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <system_error>
 #include <thread>
 
@@ -267,9 +266,7 @@ void Metrics::write_csv() const {
         std::vector<std::string>& out = table.rows.emplace_back(table.header.size());
         for (const auto& [column, cell] : cells) out[size_t(table.column(column))] = cell;
     }
-    std::ostringstream text;
-    if (!table.header.empty()) fp::write_csv(text, table);
-    write_file(folder_ / "metrics.csv", text.str());
+    write_file(folder_ / "metrics.csv", table.header.empty() ? "" : csv_text(table));
 }
 
 int record_test_read(const fs::path& folder, const std::string& command_line) {

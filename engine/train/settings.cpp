@@ -6,7 +6,7 @@
 
 #include "engine/data/attributes.h"
 #include "engine/data/augment/parse.h"
-#include "engine/fairness/weighted_attributes.h"
+#include "engine/fairness/grouping.h"
 
 namespace fp {
 
