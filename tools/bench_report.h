@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/measure/profile.h"
 #include "engine/measure/profile_json.h"
 #include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"

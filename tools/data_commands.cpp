@@ -147,7 +147,7 @@ int split_data(const DataRequest& request, const Options& options) {
     }
     draw_split(data, request.dataset.split_seed, together);
     if (request.out.empty())
-        write_csv(std::cout, split_table(data));
+        std::cout << csv_text(split_table(data));
     else
         write_csv(std::filesystem::path(request.out), split_table(data));
     if (!options.quiet())

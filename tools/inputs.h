@@ -2,7 +2,7 @@
 // and limits here.
 #pragma once
 
-#include "engine/eval/open_images.h"
+#include "engine/eval/predict.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/device.h"
 #include "tools/options.h"

@@ -8,7 +8,7 @@
 namespace fp {
 namespace {
 
-constexpr int64_t kAlign = 64;  // elements: every parameter starts on a cache line
+constexpr int64_t kParamAlign = 64;  // elements: every parameter starts on a cache line
 
 // Calls visit(file index, stored index) for every logical element.
 template <class Visit>
@@ -78,7 +78,7 @@ void ParamStore::allocate() {
         for (Param& p : params_) {
             if (!wanted(p.kind)) continue;
             p.offset = end;
-            end += round_up(p.shape.stored(), kAlign);
+            end += round_up(p.shape.stored(), kParamAlign);
         }
     };
     using Kind = Param::Kind;
@@ -150,7 +150,7 @@ std::vector<ParamStore::Run> ParamStore::runs(bool filters) const {
         if (!p.trained() || !p.trainable || is_vector == filters) continue;
         const int64_t begin = p.offset, end = p.offset + p.shape.stored();
         // The gaps that alignment leaves hold zeros, so a run may go across them.
-        if (!out.empty() && begin == round_up(out.back().end, kAlign))
+        if (!out.empty() && begin == round_up(out.back().end, kParamAlign))
             out.back().end = end;
         else
             out.push_back({begin, end});

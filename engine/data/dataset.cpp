@@ -33,9 +33,9 @@ std::vector<std::string> sorted_classes(const Listing& listing) {
 }
 
 // Makes samples of the rows of a table, whose cells it moves away.
-class Rows {
+class RowReader {
 public:
-    Rows(Listing& listing, const DatasetOptions& options, Dataset& data)
+    RowReader(Listing& listing, const DatasetOptions& options, Dataset& data)
         : listing_(listing), allow_absolute_(options.allow_absolute), data_(data) {
         for (size_t c = 0; c < table_.header.size(); ++c)
             if (c != listing.image && c != listing.label && c != listing.split) {
@@ -141,7 +141,7 @@ Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& 
                                                       : listing.classes,
                  .notes = listing.notes,
                  .synth = listing.synth};
-    Rows rows(listing, options, data);
+    RowReader rows(listing, options, data);
     for (size_t r = 0; r < listing.table.rows.size(); ++r) rows.add(r);
     rows.add_notes();
     FP_REQUIRE(!data.samples.empty(), Exit::data, data.table, ": no images are left");

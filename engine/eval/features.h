@@ -2,7 +2,7 @@
 // transform, no change to the network.
 #pragma once
 
-#include "engine/eval/batches.h"
+#include "engine/eval/predict.h"
 
 namespace fp {
 

@@ -1,12 +1,77 @@
 #include "engine/eval/predict.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/core/loss.h"
 #include "engine/core/step_graph.h"
+#include "engine/data/images.h"
+#include "engine/io/csv.h"
 #include "kernels/error.h"
 
 namespace fp {
+
+std::vector<int32_t> ImageData::labels() const {
+    std::vector<int32_t> out;
+    for (const Sample& s : set.samples) out.push_back(s.label);
+    return out;
+}
+
+ImageData open_images(const std::string& spec, const OpenOptions& options) {
+    FP_REQUIRE(!spec.empty(), Exit::usage, "--data is missing");
+    // The source outlives this function, and with it the data set that it reads from.
+    const auto set = std::make_shared<const Dataset>(open_dataset(spec, options.dataset));
+    const auto images =
+        std::make_shared<DatasetImages>(*set, ImageOptions{.image_size = options.image_size, .cache = options.cache});
+    const auto unreadable = std::make_shared<UnreadableImages>();
+    const auto read = [set, images, unreadable](int64_t sample, const View& view, int side, uint8_t* rgb) {
+        try {
+            images->read(sample, view, side, rgb);
+        } catch (const Error& error) {
+            if (error.exit == Exit::data) unreadable->add(sample, error.what());
+            throw;
+        }
+    };
+    return {
+        .set = *set, .source = read, .ready = [set, images] { return images->all_cached(); }, .unreadable = unreadable};
+}
+
+std::string skipped_text(const ImageData& data) {
+    if (!data.unreadable) return "";
+    const auto reasons = data.unreadable->reasons();
+    if (reasons.empty()) return "";
+    return text(reasons.size(), reasons.size() == 1 ? " image was" : " images were",
+                " skipped as unreadable, the first: ", reasons.begin()->second);
+}
+
+void write_bad_images(const std::filesystem::path& file, const ImageData& data) {
+    if (!data.unreadable) return;
+    Table table{.header = {"image", "reason"}};
+    for (const auto& [sample, reason] : data.unreadable->reasons())
+        table.rows.push_back({data.set.samples[size_t(sample)].image, reason});
+    if (!table.rows.empty()) write_csv(file, table);
+}
+
+void for_each_batch(const Pass& pass, LastBatch last, const std::function<void(const Batch&, DeviceInput&)>& visit) {
+    const int64_t all = int64_t(pass.samples.size());
+    const bool drop = last == LastBatch::dropped;
+    const int batch_size = drop ? pass.options.batch_size : int(std::min<int64_t>(pass.options.batch_size, all));
+    Loader loader(pass.data.source, pass.data.labels(),
+                  {.batch_size = batch_size,
+                   .image_size = pass.preprocessing.image_size,
+                   .workers = pass.options.workers,
+                   .ready = pass.data.ready,
+                   .drop_last = drop,
+                   .skip_bad = pass.options.skip_bad,
+                   .memory = &pass.kernels().memory});
+    loader.start(pass.samples, 0);
+    DeviceInput input(pass.kernels(), pass.preprocessing);
+    Batch batch;
+    while (loader.next(batch)) {
+        visit(batch, input);
+        if (pass.options.progress) pass.options.progress(std::min((batch.number + 1) * batch.n, all), all);
+    }
+}
 
 Predictions no_predictions(const ImageData& data) {
     Predictions out;

@@ -1,10 +1,67 @@
-// A network's class probabilities for samples of a data set.
+// A data set with its images, and running a network over its samples, batch by batch.
 #pragma once
 
-#include "engine/eval/batches.h"
+#include <filesystem>
+#include <functional>
+
+#include "engine/core/session.h"
+#include "engine/data/dataset.h"
+#include "engine/data/device_input.h"
+#include "engine/data/loader.h"
+#include "engine/data/preprocessing.h"
 #include "engine/fairness/predictions.h"
 
 namespace fp {
+
+// Where images come from, and whose they are.
+struct ImageData {
+    Dataset set;
+    ImageSource source;
+    std::function<bool()> ready = {};                   // as LoaderOptions has it
+    std::shared_ptr<UnreadableImages> unreadable = {};  // filled by `source`; may be null
+    std::vector<int32_t> labels() const;
+};
+
+struct OpenOptions {
+    int image_size = 128;
+    DatasetOptions dataset = {};       // `classes`: of a checkpoint, whose order is kept
+    std::filesystem::path cache = {};  // folder of a file of decoded images; empty: memory only
+};
+
+// `spec` as open_dataset takes it. Images are decoded once and kept. Exit::usage for an empty specification.
+ImageData open_images(const std::string& spec, const OpenOptions&);
+
+// "3 images were skipped as unreadable, the first: a.jpg: ..."; empty where all were read.
+std::string skipped_text(const ImageData&);
+
+// bad_images.csv: image,reason. Nothing is written where all images were read.
+void write_bad_images(const std::filesystem::path& file, const ImageData&);
+
+struct PredictOptions {
+    int batch_size = 128;
+    int workers = 0;
+    bool skip_bad = false;
+    std::function<void(int64_t done, int64_t all)> progress = {};
+};
+
+// A network, and the samples that it is run on. References are to outlive the pass.
+struct Pass {
+    Session& session;
+    const Preprocessing& preprocessing;
+    const ImageData& data;
+    const std::vector<int64_t>& samples;
+    PredictOptions options = {};
+
+    const Network& network() const { return session.network(); }
+    const Kernels& kernels() const { return network().kernels(); }
+};
+
+// What becomes of samples that do not fill the last batch. Padded, a batch has no more rows than there are samples.
+enum class LastBatch { padded, dropped };
+
+// Calls `visit` for each batch, in the order of the samples. Rows of padding and of skipped images have the label -1;
+// padding stands at the end of the last batch.
+void for_each_batch(const Pass&, LastBatch, const std::function<void(const Batch&, DeviceInput&)>& visit);
 
 // A table without rows for this data set, and a row for one of its samples.
 Predictions no_predictions(const ImageData&);

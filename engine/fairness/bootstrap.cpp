@@ -1,109 +1,223 @@
 #include "engine/fairness/bootstrap.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
+#include <set>
+#include <unordered_map>
+#include <utility>
 
 #include "kernels/error.h"
+#include "kernels/random.h"
 
 namespace fp {
 namespace {
 
+// Fills in what follows from groups, has_unknown, group_of_case and min_group_size.
+Cohort completed(Cohort cohort, const Predictions& p) {
+    std::vector<int> cases(cohort.size());
+    for (int g : cohort.group_of_case) ++cases[g];
+    for (int g = 0; g < cohort.size(); ++g)
+        if (!cohort.is_unknown(g) && cases[g] >= cohort.min_group_size) cohort.compared.push_back(g);
+
+    const size_t classes = p.classes.size();
+    std::unordered_map<std::string_view, int> index;
+    std::vector<std::set<int>> with(cohort.size() * (classes + 1));  // units: groups x (each class, then any)
+    std::set<int> in_two;
+    for (int64_t i = 0; i < p.size(); ++i) {
+        const int g = cohort.group_of_case[i];
+        const auto [found, fresh] = index.emplace(p.unit[i], cohort.units());
+        const int u = found->second;
+        if (fresh) {
+            cohort.group_of_unit.push_back(g);
+            cohort.diagnosis_of_unit.push_back(p.label[i]);
+        }
+        int& first = cohort.group_of_unit[u];
+        if (cohort.is_unknown(first)) first = g;
+        if (!cohort.is_unknown(g) && g != first) in_two.insert(u);
+        cohort.unit_of_case.push_back(u);
+        cohort.in_compared.push_back(cohort.is_compared(g));
+        with[g * (classes + 1) + p.label[i]].insert(u);
+        with[g * (classes + 1) + classes].insert(u);
+    }
+    cohort.units_in_two_groups = int64_t(in_two.size());
+    for (auto group = with.begin(); group != with.end(); group += int64_t(classes + 1)) {
+        auto& positives = cohort.positives.emplace_back();
+        for (size_t c = 0; c < classes; ++c) positives.push_back(int(group[c].size()));
+        cohort.units_of_group.push_back(int(group[classes].size()));
+    }
+    return cohort;
+}
+
 // A thread is not worth starting for fewer visits of a case than this.
 constexpr int64_t kVisitsAThread = 500'000;
 
-// Scores `count` weightings. make() gives a thread its own function that fills the memberships of number r.
-template <class Make>
-FigureRows score(const Scorer& scorer, const Cohort& cohort, Parts parts, const Plan& plan, Make make) {
-    const int models = int(scorer.cases() / cohort.cases());
-    FP_CHECK(scorer.cases() == models * cohort.cases(), scorer.cases(), " cases are no multiple of ", cohort.cases());
-    FigureRows rows{.layout = {.groups = models * cohort.size(), .classes = scorer.classes()},
-                    .seen = cohort.seen,
-                    .count = plan.count,
-                    .values = {}};
-    rows.values.resize(size_t(plan.count) * rows.layout.width());
-    const int64_t most = plan.threads > 0 ? plan.threads : omp_get_max_threads();
-    const int threads = int(std::clamp<int64_t>(plan.count * scorer.cases() / kVisitsAThread, 1, most));
+enum Purpose : uint64_t { kBootstrap = 1, kPermutation, kSwap };
+
+// The numbers of one rearrangement, four from each block of the counter.
+class Draws {
+public:
+    explicit Draws(uint64_t key) : key_(key) {}
+    uint32_t next() {
+        if (left_ == 0) {
+            block_ = philox(key_, counter_++);
+            left_ = 4;
+        }
+        return block_.word[--left_];
+    }
+    // 0 .. bound - 1; the bias of the multiply-shift is below bound / 2^32.
+    uint32_t below(size_t bound) { return uint32_t((uint64_t(next()) * bound) >> 32); }
+
+private:
+    uint64_t key_, counter_ = 0;
+    Philox block_{};
+    int left_ = 0;
+};
+
+// Scores options.resamples weightings. draw(r, of_unit) rearranges a number per unit, which is `initial` before each draw;
+// member(model, i, number) is what becomes of case i of a model whose unit has this number.
+template <class Draw, class Member>
+FigureRows score(const Scorer& scorer,
+                 const Cohort& cohort,
+                 Parts parts,
+                 const EvaluateOptions& options,
+                 const std::vector<uint16_t>& initial,
+                 Draw draw,
+                 Member member) {
+    const int64_t n = cohort.cases();
+    const int models = int(scorer.cases() / n);
+    FP_CHECK(scorer.cases() == models * n, scorer.cases(), " cases are no multiple of ", n);
+    FigureRows rows{.layout = {.groups = cohort.size(), .classes = scorer.classes()},
+                    .models = models,
+                    .seen = scorer.seen(cohort.in_compared),
+                    .count = options.resamples};
+    const int64_t width = models * rows.layout.width();
+    rows.values.resize(size_t(rows.count * width));
+    const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
+    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsAThread, 1, most));
 #pragma omp parallel num_threads(threads)
     {
-        auto fill = make();
-        Scorer::Scratch scratch;
         std::vector<Membership> members(scorer.cases());
+        std::vector<uint16_t> of_unit;
 #pragma omp for schedule(static)
-        for (int64_t r = 0; r < plan.count; ++r) {
-            fill(r, members);
-            scorer.figures(members, rows.layout.groups, parts, scratch, rows.values.data() + r * rows.layout.width());
+        for (int64_t r = 0; r < rows.count; ++r) {
+            of_unit = initial;
+            draw(uint64_t(r), of_unit);
+            for (int m = 0; m < models; ++m)
+                for (int64_t i = 0; i < n; ++i) members[m * n + i] = member(m, i, of_unit[cohort.unit_of_case[i]]);
+            scorer.figures(members, models * cohort.size(), parts, rows.values.data() + r * width);
         }
     }
     return rows;
 }
 
+uint16_t group_of(const Cohort& cohort, int model, int64_t i) {
+    return uint16_t(model * cohort.size() + cohort.group_of_case[i]);
+}
+
 }  // namespace
 
-std::vector<double> FigureRows::column(int index) const {
-    std::vector<double> out(count);
-    for (int64_t r = 0; r < count; ++r) out[r] = row(r)[index];
-    return out;
+bool Cohort::is_compared(int group) const { return std::binary_search(compared.begin(), compared.end(), group); }
+
+std::string Cohort::why_no_gaps() const {
+    if (compared.size() >= 2) return "";
+    return fmt::format("{} known group{} of at least {} samples", compared.size(), compared.size() == 1 ? "" : "s",
+                       min_group_size);
+}
+
+Cohort whole(const Predictions& p) {
+    return completed({.groups = {"all"}, .group_of_case = std::vector<int>(p.size())}, p);
+}
+
+Cohort by_attribute(const Predictions& p, const std::string& attribute, int min_group_size) {
+    Grouping grouping = group_by(attribute_columns(p), attribute);
+    require_few_groups(grouping);
+    Cohort cohort{.groups = std::move(grouping.groups),
+                  .group_of_case = std::move(grouping.of),
+                  .min_group_size = min_group_size};
+    const int known = cohort.size();
+    cohort.has_unknown = std::ranges::count(cohort.group_of_case, -1) > 0;
+    std::ranges::replace(cohort.group_of_case, -1, known);
+    if (cohort.has_unknown) cohort.groups.push_back("unknown");
+    return completed(std::move(cohort), p);
+}
+
+Strata strata_of(const std::vector<int>& stratum_of_unit) {
+    Strata strata;
+    for (size_t u = 0; u < stratum_of_unit.size(); ++u) {
+        const int s = stratum_of_unit[u];
+        if (s < 0) continue;
+        if (size_t(s) >= strata.size()) strata.resize(s + 1);
+        strata[s].push_back(int(u));
+    }
+    return strata;
+}
+
+void draw_bootstrap(const Strata& strata, uint64_t seed, uint64_t r, std::vector<uint16_t>& times_of_unit) {
+    std::fill(times_of_unit.begin(), times_of_unit.end(), uint16_t(0));
+    Draws draws(key_of(seed, kBootstrap, r));
+    for (const auto& units : strata)
+        for (size_t i = 0; i < units.size(); ++i) ++times_of_unit[units[draws.below(units.size())]];
+}
+
+void permute_labels(const Strata& strata, uint64_t seed, uint64_t r, std::vector<uint16_t>& label_of_unit) {
+    Draws draws(key_of(seed, kPermutation, r));
+    for (const auto& units : strata)
+        for (size_t i = units.size(); i > 1; --i)
+            std::swap(label_of_unit[units[i - 1]], label_of_unit[units[draws.below(i)]]);
+}
+
+void draw_swaps(uint64_t seed, uint64_t r, std::vector<uint16_t>& swap_of_unit) {
+    Draws draws(key_of(seed, kSwap, r));
+    uint32_t bits = 0;
+    for (size_t u = 0; u < swap_of_unit.size(); ++u) {
+        if (u % 32 == 0) bits = draws.next();
+        swap_of_unit[u] = (bits >> (u % 32)) & 1;
+    }
 }
 
 FigureRows observed(const Scorer& scorer, const Cohort& cohort) {
-    const int64_t n = cohort.cases();
-    return score(scorer, cohort, Parts::all, {.count = 1, .seed = 0, .threads = 1}, [&] {
-        return [&](int64_t, std::vector<Membership>& members) {
-            for (size_t i = 0; i < members.size(); ++i)
-                members[i].group = uint16_t(int64_t(i) / n * cohort.size() + cohort.group_of_case[i % n]);
-        };
-    });
+    return score(
+        scorer, cohort, Parts::all, {.resamples = 1, .threads = 1}, std::vector<uint16_t>(cohort.units(), 1),
+        [](uint64_t, std::vector<uint16_t>&) {},
+        [&](int model, int64_t i, uint16_t times) {
+            return Membership{group_of(cohort, model, i), times};
+        });
 }
 
-FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const Plan& plan, Parts parts) {
-    const Bootstrap draws(cohort.group_of_unit, plan.seed);
-    const int64_t n = cohort.cases();
-    return score(scorer, cohort, parts, plan, [&] {
-        return [&, times = std::vector<uint16_t>(cohort.units.count())](int64_t r,
-                                                                        std::vector<Membership>& members) mutable {
-            draws.draw(uint64_t(r), times);
-            for (size_t i = 0; i < members.size(); ++i)
-                members[i] = {.group = uint16_t(int64_t(i) / n * cohort.size() + cohort.group_of_case[i % n]),
-                              .times = times[cohort.units.of_case[i % n]]};
-        };
-    });
+FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options, Parts parts) {
+    const Strata strata = strata_of(cohort.group_of_unit);
+    return score(
+        scorer, cohort, parts, options, std::vector<uint16_t>(cohort.units()),
+        [&](uint64_t r, std::vector<uint16_t>& times) { draw_bootstrap(strata, options.seed, r, times); },
+        [&](int model, int64_t i, uint16_t times) {
+            return Membership{group_of(cohort, model, i), times};
+        });
 }
 
-FigureRows permute_groups(const Scorer& scorer, const Cohort& cohort, Null null, const Plan& plan) {
-    std::vector<int> strata(cohort.units.count(), -1);
-    for (size_t u = 0; u < strata.size(); ++u)
+FigureRows permute_groups(const Scorer& scorer, const Cohort& cohort, Null null, const EvaluateOptions& options) {
+    std::vector<int> stratum(cohort.units(), -1);
+    for (size_t u = 0; u < stratum.size(); ++u)
         if (cohort.is_compared(cohort.group_of_unit[u]))
-            strata[u] = null == Null::over_all ? 0 : cohort.diagnosis_of_unit[u];
-    const Permutation draws(strata, {cohort.group_of_unit.begin(), cohort.group_of_unit.end()}, plan.seed);
-    std::vector<uint16_t> takes_part(cohort.cases());
-    for (size_t i = 0; i < takes_part.size(); ++i)
-        takes_part[i] = strata[cohort.units.of_case[i]] >= 0 && cohort.is_compared(cohort.group_of_case[i]);
-
+            stratum[u] = null == Null::over_all ? 0 : cohort.diagnosis_of_unit[u];
+    const Strata strata = strata_of(stratum);
     const Parts parts = null == Null::over_all ? Parts::all : Parts::counts;
-    return score(scorer, cohort, parts, plan, [&] {
-        return [&, group = std::vector<uint16_t>()](int64_t r, std::vector<Membership>& members) mutable {
-            draws.draw(uint64_t(r), group);
-            for (size_t i = 0; i < members.size(); ++i)
-                members[i] = {.group = group[cohort.units.of_case[i]], .times = takes_part[i]};
-        };
-    });
+    return score(
+        scorer, cohort, parts, options, {cohort.group_of_unit.begin(), cohort.group_of_unit.end()},
+        [&](uint64_t r, std::vector<uint16_t>& groups) { permute_labels(strata, options.seed, r, groups); },
+        [&](int, int64_t i, uint16_t group) {
+            return Membership{group, uint16_t(cohort.in_compared[i] && stratum[cohort.unit_of_case[i]] >= 0)};
+        });
 }
 
-FigureRows swap_models(const Scorer& scorer, const Cohort& cohort, const Plan& plan) {
-    const int64_t n = cohort.cases();
-    FP_CHECK(scorer.cases() == 2 * n, scorer.cases(), " cases are not two models of ", n);
-    return score(scorer, cohort, Parts::all, plan, [&] {
-        return [&, swap = std::vector<uint8_t>(cohort.units.count())](int64_t r,
-                                                                      std::vector<Membership>& members) mutable {
-            draw_swaps(plan.seed, uint64_t(r), swap);
-            for (int64_t i = 0; i < n; ++i) {
-                const int model = swap[cohort.units.of_case[i]];
-                members[i].group = uint16_t(model * cohort.size() + cohort.group_of_case[i]);
-                members[n + i].group = uint16_t((1 - model) * cohort.size() + cohort.group_of_case[i]);
-            }
-        };
-    });
+FigureRows swap_models(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options) {
+    return score(
+        scorer, cohort, Parts::all, options, std::vector<uint16_t>(cohort.units()),
+        [&](uint64_t r, std::vector<uint16_t>& swap) { draw_swaps(options.seed, r, swap); },
+        [&](int model, int64_t i, uint16_t swap) {
+            return Membership{group_of(cohort, model ^ swap, i), 1};
+        });
 }
 
 }  // namespace fp

@@ -14,22 +14,15 @@
 // groups which is worst in the other model.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "engine/fairness/evaluate.h"
 
 namespace fp {
 
 // `value` = model - other.
-struct Difference : Measure {
+struct Difference : TestedMeasure {
     double model = kNotEstimable, other = kNotEstimable;
-    double p = kNotEstimable, p_holm = kNotEstimable;
-    double fair = kNotEstimable;  // of a gap: what a classifier without one has; 0, of a ratio 1
-    double rms_squared = kNotEstimable, rms_squared_low = kNotEstimable, rms_squared_high = kNotEstimable;
-    std::string rms_reason;
+    double rms_squared_low = kNotEstimable, rms_squared_high = kNotEstimable;
     bool changed = false;  // p_holm is within what the confidence leaves
-    std::string verdict;
 };
 
 struct GroupComparison {

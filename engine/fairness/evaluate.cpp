@@ -4,20 +4,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
-#include "engine/fairness/bootstrap.h"
 #include "engine/fairness/gap_report.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-template <class Entries>
-auto& find(Entries& entries, std::string_view key, const char* what) {
-    for (auto& e : entries)
-        if (e.key == key) return e;
-    fail("the report has no ", what, " ", key);
+// The one whose `name` is the wanted; null where there is none.
+template <class T, class Name>
+const T* find(const std::vector<T>& all, Name name, std::string_view wanted) {
+    const auto found = std::ranges::find(all, wanted, name);
+    return found == all.end() ? nullptr : &*found;
+}
+template <class T, class Name>
+const T& get(const std::vector<T>& all, Name name, std::string_view wanted, const char* what) {
+    const T* found = find(all, name, wanted);
+    FP_CHECK(found, "there is no ", what, " ", wanted);
+    return *found;
 }
 
 std::vector<Measure> metrics_of(const Scored& scored, const Scorer& scorer, int group, int64_t samples) {
@@ -52,27 +56,25 @@ std::vector<ClassFigures> classes_of(const Scored& scored, int group, const Tall
     return out;
 }
 
-std::vector<GroupReport> groups_of(
-    const Predictions& p, const Cohort& cohort, const Scored& scored, const Scorer& scorer, int min_group_size) {
-    std::vector<std::set<int>> units(cohort.size());
-    for (int64_t i = 0; i < cohort.cases(); ++i) units[cohort.group_of_case[i]].insert(cohort.units.of_case[i]);
-
+std::vector<GroupReport> groups_of(const Predictions& p,
+                                   const Cohort& cohort,
+                                   const Scored& scored,
+                                   const Scorer& scorer) {
     std::vector<GroupReport> groups;
     for (int g = 0; g < cohort.size(); ++g) {
-        GroupReport report;
+        GroupReport& report = groups.emplace_back();
         report.name = cohort.groups[g];
-        report.confusion = confusion(p.label, p.pred, int(p.classes.size()), cohort.group_of_case, g);
+        report.confusion = confusion(p, cohort.group_of_case, g);
         const Tally counts = tally(report.confusion);
         report.samples = counts.n;
-        report.units = int64_t(units[g].size());
+        report.units = cohort.units_of_group[g];
         report.in_gaps = cohort.is_compared(g);
         if (!report.in_gaps)
             report.reason = cohort.is_unknown(g)
                                 ? "unknown"
-                                : fmt::format("n={}, smallest group for gaps is {}", counts.n, min_group_size);
+                                : fmt::format("n={}, smallest group for gaps is {}", counts.n, cohort.min_group_size);
         report.metrics = metrics_of(scored, scorer, g, counts.n);
         report.classes = classes_of(scored, g, counts);
-        groups.push_back(std::move(report));
     }
     return groups;
 }
@@ -113,14 +115,11 @@ AttributeReport evaluate_attribute(const Predictions& p,
                                    const std::string& attribute,
                                    const EvaluateOptions& options) {
     const Cohort cohort = by_attribute(p, attribute, options.min_group_size);
-    const Plan plan{.count = options.resamples, .seed = options.seed, .threads = options.threads};
-    const Scored scored{.seen = observed(scorer, cohort),
-                        .resampled = bootstrap(scorer, cohort, plan),
-                        .confidence = options.confidence};
+    const Scored scored = score_cohort(scorer, cohort, options);
 
     AttributeReport report;
     report.name = attribute;
-    report.groups = groups_of(p, cohort, scored, scorer, options.min_group_size);
+    report.groups = groups_of(p, cohort, scored, scorer);
     report.units_in_two_groups = cohort.units_in_two_groups;
     for (int g = 0; g < cohort.size(); ++g) {
         if (cohort.is_compared(g)) continue;
@@ -134,41 +133,35 @@ AttributeReport evaluate_attribute(const Predictions& p,
     }
     report.worst = worst_groups(cohort, scored, report.groups);
     report.no_gaps = cohort.why_no_gaps();
-    if (report.no_gaps.empty()) report.gaps = gaps_of(p, scorer, cohort, scored, plan);
+    if (report.no_gaps.empty()) report.gaps = gaps_of(scorer, cohort, scored, options);
     return report;
 }
 
 }  // namespace
 
-const Measure& GroupReport::metric(std::string_view key) const { return find(metrics, key, "metric"); }
-const Gap& AttributeReport::gap(std::string_view key) const { return find(gaps, key, "gap"); }
-const Measure& Report::metric(std::string_view key) const { return find(metrics, key, "metric"); }
+const Measure& GroupReport::metric(std::string_view key) const { return get(metrics, &Measure::key, key, "metric"); }
+const Gap& AttributeReport::gap(std::string_view key) const { return get(gaps, &Gap::key, key, "gap"); }
+const Measure& Report::metric(std::string_view key) const { return get(metrics, &Measure::key, key, "metric"); }
 const GroupReport& AttributeReport::group(std::string_view key) const {
-    for (const auto& g : groups)
-        if (g.name == key) return g;
-    fail(name, " has no group ", key);
+    return get(groups, &GroupReport::name, key, "group");
 }
 const AttributeReport& Report::attribute(std::string_view key) const {
-    for (const auto& a : attributes)
-        if (a.name == key) return a;
-    fail("the report has no attribute ", key);
+    return get(attributes, &AttributeReport::name, key, "attribute");
 }
 
 Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& options) {
     FP_CHECK(p.size() > 0, "no predictions");
     const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
-    const Scored scored{.seen = observed(scorer, all),
-                        .resampled = bootstrap(scorer, all, {options.resamples, options.seed, options.threads}),
-                        .confidence = options.confidence};
+    const Scored scored = score_cohort(scorer, all, options);
 
     Report report;
     report.samples = p.size();
-    report.units = all.units.count();
+    report.units = all.units();
     report.unit = unit_column(p.columns);
     report.classes = p.classes;
     report.options = options;
-    report.confusion = confusion(p.label, p.pred, int(p.classes.size()));
+    report.confusion = confusion(p);
     report.metrics = metrics_of(scored, scorer, 0, p.size());
     report.class_figures = classes_of(scored, 0, tally(report.confusion));
     for (const auto& attribute : attributes)
@@ -178,6 +171,34 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
         for (Gap& g : a.gaps) table.push_back(&g);
     correct_and_say(table, 1 - options.confidence);
     return report;
+}
+
+double AttributeSummary::gap(std::string_view key) const {
+    const Figure* found = find(gaps, &Figure::key, key);
+    return found ? found->value : kNotEstimable;
+}
+
+double Summary::metric(std::string_view key) const { return get(metrics, &Figure::key, key, "metric").value; }
+
+const AttributeSummary* Summary::attribute(std::string_view name) const {
+    return find(attributes, &AttributeSummary::name, name);
+}
+
+Summary summarize(const Predictions& p, const std::vector<std::string>& attributes) {
+    const auto figures = [](const auto& measures) {
+        std::vector<Figure> out;
+        for (const Measure& m : measures) out.push_back({m.key, m.value});
+        return out;
+    };
+    const Report report = evaluate(p, attributes, {.resamples = 0});
+    Summary out{.samples = report.samples, .loss = mean_loss(p), .metrics = figures(report.metrics)};
+    for (const AttributeReport& a : report.attributes) {
+        AttributeSummary& one = out.attributes.emplace_back();
+        one.name = a.name;
+        for (const GroupReport& g : a.groups) one.groups.push_back({g.name, g.samples, figures(g.metrics)});
+        one.gaps = figures(a.gaps);
+    }
+    return out;
 }
 
 }  // namespace fp

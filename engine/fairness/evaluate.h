@@ -7,18 +7,10 @@
 // (intervals.h), since its percentile interval misses a small truth nearly always.
 //
 // With `resamples` 0 only values are computed, which costs about one pass over the predictions.
-//
-// Not estimable is NaN beside a reason, null in JSON: never 0.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "engine/fairness/confusion.h"
-#include "engine/fairness/measure.h"
-#include "engine/fairness/predictions.h"
+#include "engine/fairness/intervals.h"
+#include "engine/fairness/metrics.h"
 
 namespace fp {
 
@@ -34,20 +26,15 @@ struct EvaluateOptions {
 };
 
 // A gap of some kind between groups, beside what a classifier that treats the groups alike would show.
-struct Gap : Measure {
-    double fair_low = kNotEstimable, fair_high = kNotEstimable, p = kNotEstimable;
-    double p_holm = kNotEstimable;  // p corrected for all gaps of the report
-    double fair = 0;                // the value of a classifier without a gap: 0, of a ratio 1
-    std::string null;               // what was permuted: "within diagnosis" or "over all"
+struct Gap : TestedMeasure {
+    double fair_low = kNotEstimable, fair_high = kNotEstimable;
+    std::string null;  // what was permuted: "within diagnosis" or "over all"
     double rms = kNotEstimable, rms_low = kNotEstimable, rms_high = kNotEstimable;
-    std::string rms_reason;
-    double rms_squared = kNotEstimable;  // nearly unbiased, so it may be negative
-    int rms_classes = 0;                 // classes whose noise is known
-    Measure signed_gap;                  // of a metric: group 0 minus group 1
-    std::string group_a, group_b;        // the worst pair, in the order of the signed gap
-    double mean_pair = kNotEstimable;    // mean over all pairs
-    int classes = 0, absent = 0;         // classes in the mean; of these without truth in a group
-    std::string verdict;                 // in words
+    int rms_classes = 0;               // classes whose noise is known
+    Measure signed_gap;                // of a metric: group 0 minus group 1
+    std::string group_a, group_b;      // the worst pair, in the order of the signed gap
+    double mean_pair = kNotEstimable;  // mean over all pairs
+    int classes = 0, absent = 0;       // classes in the mean; of these without truth in a group
 };
 
 struct ClassFigures {
@@ -108,5 +95,37 @@ struct Report {
 Report evaluate(const Predictions& predictions,
                 const std::vector<std::string>& attributes,
                 const EvaluateOptions& options = {});
+
+// The values alone, without intervals: what an epoch or a round of pruning is recorded by.
+struct Figure {
+    std::string key;
+    double value = 0;  // NaN: not estimable
+};
+
+struct GroupSummary {
+    std::string name;
+    int64_t samples = 0;
+    std::vector<Figure> metrics;
+};
+
+struct AttributeSummary {
+    std::string name;  // as --attribute spells it
+    std::vector<GroupSummary> groups;
+    std::vector<Figure> gaps;  // none where fewer than two groups are large enough
+
+    double gap(std::string_view key) const;  // NaN where there is none
+};
+
+struct Summary {
+    int64_t samples = 0;
+    double loss = 0;                   // mean cross entropy; NaN without probabilities
+    std::vector<Figure> metrics = {};  // in the order of Report::metrics
+    std::vector<AttributeSummary> attributes = {};
+
+    double metric(std::string_view key) const;                       // an Error for an unknown key
+    const AttributeSummary* attribute(std::string_view name) const;  // null where there is none
+};
+
+Summary summarize(const Predictions&, const std::vector<std::string>& attributes);
 
 }  // namespace fp

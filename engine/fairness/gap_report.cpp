@@ -1,18 +1,28 @@
 #include "engine/fairness/gap_report.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
-#include "engine/fairness/rms_gap.h"
+#include <algorithm>
+#include <cmath>
+#include <set>
 
 namespace fp {
 namespace {
 
-// The same cohort with its group labels permuted, both ways.
-struct Permuted {
-    FigureRows within_diagnosis, over_all;
+constexpr int kFewestUnits = 2;
 
-    const FigureRows& rows(Null null) const { return null == Null::over_all ? over_all : within_diagnosis; }
-};
+// Whether the rates of class c that take part have enough units of a group in their denominators. A unit of two
+// diagnoses counts as with the class, not as without.
+bool enough_units(const Combination& part, const Cohort& cohort, int group, int c) {
+    const int all = cohort.units_of_group[group], positive = cohort.positives[group][c];
+    return (part.tpr == 0 || positive >= kFewestUnits) && (part.fpr == 0 || all - positive >= kFewestUnits) &&
+           (part.selected == 0 || all >= kFewestUnits);
+}
+
+// A key's value in each row.
+std::vector<double> values_of(const GapDefinition& definition, const Cohort& cohort, const FigureRows& rows) {
+    return rows.each([&](int64_t r) { return definition.value(rows.figures(r), cohort.compared); });
+}
 
 // Fair range and p of a gap, from its values under permutation.
 void set_fair_range(Gap& gap, std::vector<double> permuted, double confidence) {
@@ -25,94 +35,51 @@ void set_fair_range(Gap& gap, std::vector<double> permuted, double confidence) {
     gap.p = p_value(std::abs(gap.value - gap.fair), permuted);
 }
 
-const char* name(Null null) { return null == Null::over_all ? "over all" : "within diagnosis"; }
+// The rule of absolute gaps, on the distance from fair.
+void set_interval(Gap& gap, std::vector<double> resampled, double confidence) {
+    for (double& v : resampled) v = std::abs(v - gap.fair);
+    const double worst_fair = gap.fair == 0 ? gap.fair_high : gap.fair - gap.fair_low;
+    Interval i = absolute_interval(std::abs(gap.value - gap.fair), worst_fair, std::move(resampled), confidence);
+    if (gap.fair != 0 && !std::isnan(i.low))
+        i = {std::max(0.0, gap.fair - i.high), gap.fair - i.low, std::move(i.reason)};
+    gap.set(std::move(i));
+}
 
-Gap pair_gap(const GapDefinition& definition,
-             const Predictions& p,
-             const Cohort& cohort,
-             const Scored& scored,
-             const Permuted& permuted) {
-    Gap gap;
-    gap.key = definition.key;
-    gap.formula = definition.formula;
-    gap.null = name(definition.null);
-    const PairValue seen = worst_pair(definition, scored.seen.figures(0), cohort.compared);
-    if (std::isnan(seen.value)) {
-        gap.reason = definition.needs_probabilities() && !p.has_probabilities() ? kNoProbabilities
-                                                                                : "not estimable in two groups";
-        gap.rms_reason = gap.reason;
-        return gap;
-    }
-    gap.value = seen.value;
-    gap.mean_pair = seen.mean;
-    gap.group_a = cohort.groups[seen.a];
-    gap.group_b = cohort.groups[seen.b];
+double root(double square) { return std::isnan(square) ? square : std::sqrt(std::max(0.0, square)); }
 
-    const auto values = [&](const FigureRows& rows) {
-        std::vector<double> out(rows.count);
-        for (int64_t r = 0; r < rows.count; ++r)
-            out[r] = worst_pair(definition, rows.figures(r), cohort.compared).value;
-        return out;
-    };
-    set_fair_range(gap, values(permuted.rows(definition.null)), scored.confidence);
-    gap.set(absolute_interval(gap.value, gap.fair_high, values(scored.resampled), scored.confidence));
-
-    const RmsGap rms = rms_gap(definition, p, cohort, scored.seen, scored.resampled, seen.a, seen.b);
+void set_rms(Gap& gap, const RmsGap& rms, double confidence) {
     gap.rms_squared = rms.square.value;
     gap.rms_classes = rms.classes;
     gap.rms_reason = rms.reason;
-    if (!std::isnan(gap.rms_squared)) {
-        const Interval i = centred_interval(rms.square.value, rms.square.resampled, scored.confidence);
-        gap.rms = std::sqrt(std::max(0.0, gap.rms_squared));
-        gap.rms_low = std::sqrt(std::isnan(i.low) ? i.low : std::max(0.0, i.low));
-        gap.rms_high = std::sqrt(std::isnan(i.high) ? i.high : std::max(0.0, i.high));
-        gap.rms_reason = i.reason;
-    }
-    if (definition.metric >= 0) {
-        const auto column = [&](int g) {
-            return scored.resampled.column(scored.resampled.layout.metric(g, definition.metric));
-        };
-        std::vector<double> difference = column(seen.a), other = column(seen.b);
-        for (size_t r = 0; r < difference.size(); ++r) difference[r] -= other[r];
-        const GroupFigures figures = scored.seen.figures(0);
-        gap.signed_gap.value = figures.metric(seen.a, definition.metric) - figures.metric(seen.b, definition.metric);
-        gap.signed_gap.set(percentile_interval(std::move(difference), scored.confidence));
-    } else {
-        const ClassCount count = count_classes(definition, scored.seen.figures(0), seen.a, seen.b);
-        gap.classes = count.classes;
-        gap.absent = count.absent;
-    }
-    return gap;
+    if (std::isnan(gap.rms_squared)) return;
+    const Interval i = centred_interval(rms.square.value, rms.square.resampled, confidence);
+    gap.rms = root(gap.rms_squared);
+    gap.rms_low = root(i.low);
+    gap.rms_high = root(i.high);
+    gap.rms_reason = i.reason;
 }
 
-Gap ratio_gap(const RatioDefinition& definition, const Cohort& cohort, const Scored& scored, const Permuted& permuted) {
-    Gap gap;
-    gap.key = definition.key;
-    gap.formula = definition.formula;
-    gap.null = name(definition.null);
-    gap.fair = definition.fair;
-    gap.rms_reason = "a ratio has no signed gaps";
-    gap.value = definition.value(scored.seen.figures(0), cohort.compared);
-    if (std::isnan(gap.value)) {
-        gap.reason = "0/0 in every class or group";
-        return gap;
+void set_pair(Gap& gap, const GapDefinition& definition, const Cohort& cohort, const Scored& scored) {
+    const GroupFigures figures = scored.seen.figures(0);
+    const PairValue worst = worst_pair(definition, figures, cohort.compared);
+    gap.mean_pair = worst.mean;
+    gap.group_a = cohort.groups[worst.a];
+    gap.group_b = cohort.groups[worst.b];
+    set_rms(gap, rms_gap(definition, cohort, scored, worst.a, worst.b), scored.confidence);
+    if (definition.metric < 0) {
+        const ClassCount count = count_classes(definition, figures, worst.a, worst.b);
+        gap.classes = count.classes;
+        gap.absent = count.absent;
+        return;
     }
-    const auto values = [&](const FigureRows& rows) {
-        std::vector<double> out(rows.count);
-        for (int64_t r = 0; r < rows.count; ++r) out[r] = definition.value(rows.figures(r), cohort.compared);
-        return out;
+    const int a = figures.layout.metric(worst.a, definition.metric),
+              b = figures.layout.metric(worst.b, definition.metric);
+    const auto difference = [&](const FigureRows& rows, int64_t r) {
+        return rows.figures(r).row[a] - rows.figures(r).row[b];
     };
-    set_fair_range(gap, values(permuted.rows(definition.null)), scored.confidence);
-    // The rule of absolute gaps, on the distance from fair.
-    std::vector<double> resampled = values(scored.resampled);
-    for (double& v : resampled) v = std::abs(v - definition.fair);
-    const double worst_fair = definition.fair == 0 ? gap.fair_high : definition.fair - gap.fair_low;
-    const Interval i =
-        absolute_interval(std::abs(gap.value - definition.fair), worst_fair, std::move(resampled), scored.confidence);
-    gap.reason = i.reason;
-    gap.low = definition.fair == 0 || std::isnan(i.high) ? i.low : std::max(0.0, definition.fair - i.high);
-    gap.high = definition.fair == 0 ? i.high : definition.fair - i.low;
-    return gap;
+    gap.signed_gap.value = difference(scored.seen, 0);
+    gap.signed_gap.set(percentile_interval(
+        scored.resampled.each([&](int64_t r) { return difference(scored.resampled, r); }), scored.confidence));
 }
 
 // On the unfair side of the fair range.
@@ -120,33 +87,86 @@ bool beyond_fair(const Gap& gap) { return gap.fair == 0 ? gap.value > gap.fair_h
 
 }  // namespace
 
-std::vector<Gap> gaps_of(const Predictions& predictions,
-                         const Scorer& scorer,
+Measure Scored::measure(std::string key, std::string formula, int column, bool absolute) const {
+    Measure m{.key = std::move(key), .formula = std::move(formula), .value = seen.figures(0).row[column]};
+    if (std::isnan(m.value)) return m;
+    m.set(absolute ? absolute_interval(m.value, 0, resampled.column(column), confidence)
+                   : percentile_interval(resampled.column(column), confidence));
+    return m;
+}
+
+Scored score_cohort(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options, Parts parts) {
+    return {.seen = observed(scorer, cohort),
+            .resampled = bootstrap(scorer, cohort, options, parts),
+            .confidence = options.confidence};
+}
+
+RmsGap rms_gap(const GapDefinition& gap, const Cohort& cohort, const Scored& scored, int a, int b, int model) {
+    if (gap.maximum) return {.reason = "a maximum has no unbiased square"};
+    if (scored.resampled.count == 0) return {.reason = "no resamples were asked for"};
+
+    std::vector<std::pair<Combination, int>> elements;  // with their class
+    std::set<int> classes;
+    if (gap.metric < 0) {
+        for (const Combination& part : gap.parts)
+            for (int c = 0; c < scored.seen.layout.classes; ++c) {
+                if (part.empty() || !enough_units(part, cohort, a, c) || !enough_units(part, cohort, b, c)) continue;
+                elements.push_back({part, c});
+                classes.insert(c);
+            }
+        if (elements.empty()) return {.reason = fmt::format("no class with {} units in both groups", kFewestUnits)};
+    }
+    const auto signed_gaps = [&](const FigureRows& rows) {
+        std::vector<double> out;
+        for (int64_t r = 0; r < rows.count; ++r) {
+            const GroupFigures figures = rows.figures(r, model);
+            if (gap.metric >= 0) out.push_back(figures.metric(a, gap.metric) - figures.metric(b, gap.metric));
+            for (const auto& [part, c] : elements) out.push_back(part.of(figures, a, b, c));
+        }
+        return out;
+    };
+    return {.square = mean_square(signed_gaps(scored.seen), signed_gaps(scored.resampled)),
+            .classes = int(classes.size())};
+}
+
+std::vector<Gap> gaps_of(const Scorer& scorer,
                          const Cohort& cohort,
                          const Scored& scored,
-                         const Plan& plan) {
-    const Permuted permuted{.within_diagnosis = permute_groups(scorer, cohort, Null::within_diagnosis, plan),
-                            .over_all = permute_groups(scorer, cohort, Null::over_all, plan)};
+                         const EvaluateOptions& options) {
+    const FigureRows within_diagnosis = permute_groups(scorer, cohort, Null::within_diagnosis, options),
+                     over_all = permute_groups(scorer, cohort, Null::over_all, options);
     std::vector<Gap> gaps;
-    for (const GapDefinition& d : gap_definitions()) gaps.push_back(pair_gap(d, predictions, cohort, scored, permuted));
-    for (const RatioDefinition& d : ratio_definitions()) gaps.push_back(ratio_gap(d, cohort, scored, permuted));
+    for (const GapDefinition& d : gap_definitions()) {
+        const bool within = d.null == Null::within_diagnosis;
+        Gap& gap = gaps.emplace_back();
+        gap.key = d.key;
+        gap.formula = d.formula;
+        gap.null = within ? "within diagnosis" : "over all";
+        gap.fair = d.fair;
+        gap.value = d.value(scored.seen.figures(0), cohort.compared);
+        if (std::isnan(gap.value))
+            gap.reason = d.all                                                    ? "0/0 in every class or group"
+                         : d.needs_probabilities() && !scorer.has_probabilities() ? kNoProbabilities
+                                                                                  : "not estimable in two groups";
+        gap.rms_reason = d.all ? kNoSignedGaps : gap.reason;
+        if (std::isnan(gap.value)) continue;
+        set_fair_range(gap, values_of(d, cohort, within ? within_diagnosis : over_all), scored.confidence);
+        set_interval(gap, values_of(d, cohort, scored.resampled), scored.confidence);
+        if (!d.all) set_pair(gap, d, cohort, scored);
+    }
     return gaps;
 }
 
 void correct_and_say(const std::vector<Gap*>& table, double alpha) {
-    std::vector<double> p;
-    for (const Gap* g : table) p.push_back(g->p);
-    const std::vector<double> corrected = holm(p);
-    for (size_t i = 0; i < table.size(); ++i) {
-        Gap& g = *table[i];
-        g.p_holm = corrected[i];
-        if (std::isnan(g.p)) continue;
-        if (!beyond_fair(g))
-            g.verdict = "not distinguishable from a classifier that treats the groups alike";
-        else if (g.p_holm > alpha)
-            g.verdict = "beyond the fair range, but not after correction for the whole table";
+    correct_by_holm({table.begin(), table.end()});
+    for (Gap* g : table) {
+        if (std::isnan(g->p)) continue;
+        if (!beyond_fair(*g))
+            g->verdict = "not distinguishable from a classifier that treats the groups alike";
+        else if (g->p_holm > alpha)
+            g->verdict = "beyond the fair range, but not after correction for the whole table";
         else
-            g.verdict = "beyond what a classifier that treats the groups alike would show";
+            g->verdict = "beyond what a classifier that treats the groups alike would show";
     }
 }
 

@@ -1,17 +1,12 @@
 // The gaps of one attribute with all that may be said of them: fair range, p, interval, rms, words.
 #pragma once
 
-#include <cmath>
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "engine/fairness/bootstrap.h"
-#include "engine/fairness/evaluate.h"
 
 namespace fp {
 
 inline const char* const kNoProbabilities = "no probabilities in the predictions";
+inline const char* const kNoSignedGaps = "a ratio has no signed gaps";
 
 // One cohort scored: the cases as they are, and resampled.
 struct Scored {
@@ -19,19 +14,25 @@ struct Scored {
     double confidence;
 
     // The figure in one column of the rows, with its interval.
-    Measure measure(std::string key, std::string formula, int column, bool absolute = false) const {
-        Measure m{.key = std::move(key), .formula = std::move(formula), .reason = ""};
-        m.value = seen.row(0)[column];
-        if (std::isnan(m.value)) return m;
-        m.set(absolute ? absolute_interval(m.value, 0, resampled.column(column), confidence)
-                       : percentile_interval(resampled.column(column), confidence));
-        return m;
-    }
+    Measure measure(std::string key, std::string formula, int column, bool absolute = false) const;
 };
+Scored score_cohort(const Scorer&, const Cohort&, const EvaluateOptions&, Parts parts = Parts::all);
+
+// The size of a gap without the part that noise adds: rms^2 = mean_c (g_c^2 - v_c), g_c the signed gaps behind an
+// absolute one and v_c their bootstrap variances (MeanSquare).
+//
+// The mean runs over classes whose noise is known: at least two units (lesions) in the denominator of each rate in
+// both groups, that is two with the class for TPR, two without it for FPR.
+struct RmsGap {
+    MeanSquare square = {};  // NaN where there is a reason
+    int classes = 0;         // in the mean; 0 for a metric, which has one gap
+    std::string reason = {};
+};
+// For the pair (a, b) of groups of one model.
+RmsGap rms_gap(const GapDefinition&, const Cohort&, const Scored&, int a, int b, int model = 0);
 
 // Of a cohort with at least two groups to compare. The verdict waits for correct_and_say.
-std::vector<Gap> gaps_of(
-    const Predictions& predictions, const Scorer& scorer, const Cohort& cohort, const Scored& scored, const Plan& plan);
+std::vector<Gap> gaps_of(const Scorer&, const Cohort&, const Scored&, const EvaluateOptions&);
 
 // Holm's correction over all gaps of a report, and the verdicts that follow at level alpha.
 void correct_and_say(const std::vector<Gap*>& table, double alpha);

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/fairness/intervals.h"
+
 namespace fp {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double or_zero(double rate) { return std::isnan(rate) ? 0 : rate; }
 // 0/0 is 0 here as well, so that it is not always 1 - FPR.
@@ -15,52 +15,58 @@ double tnr(const GroupFigures& f, int g, int c) { return std::isnan(f.fpr(g, c))
 double d_tpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.tpr(a, c)) - or_zero(f.tpr(b, c)); }
 double d_fpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.fpr(a, c)) - or_zero(f.fpr(b, c)); }
 
-template <class Term>
-double mean_over(int classes, Term term) {
-    double sum = 0;
-    for (int c = 0; c < classes; ++c) sum += term(c);
-    return sum / classes;
+using F = GroupFigures;
+// What class c adds to the mean over classes (of dp: to the sum), for the groups a and b.
+double eopp0(const F& f, int a, int b, int c) { return std::abs(tnr(f, a, c) - tnr(f, b, c)); }
+double eopp1(const F& f, int a, int b, int c) { return std::abs(d_tpr(f, a, b, c)); }
+double eopp1_present(const F& f, int a, int b, int c) { return std::abs(f.tpr(a, c) - f.tpr(b, c)); }
+double eodd(const F& f, int a, int b, int c) { return std::abs(d_tpr(f, a, b, c) + d_fpr(f, a, b, c)) / 2; }
+double eodd_tnr(const F& f, int a, int b, int c) { return std::abs(d_tpr(f, a, b, c) - d_fpr(f, a, b, c)); }
+double eodd_mean(const F& f, int a, int b, int c) {
+    return (std::abs(d_tpr(f, a, b, c)) + std::abs(d_fpr(f, a, b, c))) / 2;
+}
+double eodd_max(const F& f, int a, int b, int c) {
+    return std::max(std::abs(d_tpr(f, a, b, c)), std::abs(d_fpr(f, a, b, c)));
+}
+double dp(const F& f, int a, int b, int c) { return std::abs(f.selected(a, c) - f.selected(b, c)); }
+
+struct Extremes {
+    double low = std::numeric_limits<double>::infinity(), high = -low, sum = 0;
+};
+template <class Figure>
+Extremes extremes(std::span<const int> groups, Figure figure) {
+    Extremes e;
+    for (int g : groups) {
+        const double v = figure(g);
+        if (std::isnan(v)) return {kNotEstimable, kNotEstimable, kNotEstimable};
+        e.low = std::min(e.low, v);
+        e.high = std::max(e.high, v);
+        e.sum += v;
+    }
+    return e;
 }
 
-double eopp0(const GroupFigures& f, int a, int b) {
-    return mean_over(f.seen, [&](int c) { return std::abs(tnr(f, a, c) - tnr(f, b, c)); });
+double pqd(const F& f, std::span<const int> groups) {
+    const Extremes e = extremes(groups, [&](int g) { return f.metric(g, kAccuracy); });
+    return ratio(e.low, e.high);
 }
-double eopp1(const GroupFigures& f, int a, int b) {
-    return mean_over(f.seen, [&](int c) { return std::abs(d_tpr(f, a, b, c)); });
+double nar(const F& f, std::span<const int> groups) {
+    const Extremes e = extremes(groups, [&](int g) { return f.metric(g, kAccuracy); });
+    return ratio(e.high - e.low, e.sum / double(groups.size()));
 }
-double eodd(const GroupFigures& f, int a, int b) {
-    return mean_over(f.seen, [&](int c) { return std::abs(d_tpr(f, a, b, c) + d_fpr(f, a, b, c)) / 2; });
+// A class with 0/0 is left out.
+template <class Figure>
+double mean_ratio(int classes, std::span<const int> groups, Figure figure) {
+    return mean_of_defined(classes, [&](int c) {
+        const Extremes e = extremes(groups, [&](int g) { return figure(g, c); });
+        return ratio(e.low, e.high);
+    });
 }
-double eodd_tnr(const GroupFigures& f, int a, int b) {
-    return mean_over(f.layout.classes, [&](int c) { return std::abs(d_tpr(f, a, b, c) - d_fpr(f, a, b, c)); });
+double dpm(const F& f, std::span<const int> groups) {
+    return mean_ratio(f.layout.classes, groups, [&](int g, int c) { return f.selected(g, c); });
 }
-double eodd_mean(const GroupFigures& f, int a, int b) {
-    return mean_over(f.layout.classes,
-                     [&](int c) { return (std::abs(d_tpr(f, a, b, c)) + std::abs(d_fpr(f, a, b, c))) / 2; });
-}
-double eodd_max(const GroupFigures& f, int a, int b) {
-    return mean_over(f.layout.classes,
-                     [&](int c) { return std::max(std::abs(d_tpr(f, a, b, c)), std::abs(d_fpr(f, a, b, c))); });
-}
-double eopp1_present(const GroupFigures& f, int a, int b) {
-    double sum = 0;
-    int present = 0;
-    for (int c = 0; c < f.layout.classes; ++c) {
-        const double d = std::abs(f.tpr(a, c) - f.tpr(b, c));
-        if (std::isnan(d)) continue;
-        sum += d;
-        ++present;
-    }
-    return ratio(sum, present);
-}
-double dp(const GroupFigures& f, int a, int b) {
-    double sum = 0;
-    for (int c = 0; c < f.seen; ++c) sum += std::abs(f.selected(a, c) - f.selected(b, c));
-    return sum;
-}
-template <int metric>
-double difference(const GroupFigures& f, int a, int b) {
-    return std::abs(f.metric(a, metric) - f.metric(b, metric));
+double eom(const F& f, std::span<const int> groups) {
+    return mean_ratio(f.layout.classes, groups, [&](int g, int c) { return f.tpr(g, c); });
 }
 
 constexpr Combination kT{.tpr = 1}, kF{.fpr = 1}, kHalfSum{.tpr = .5, .fpr = .5}, kDifference{.tpr = 1, .fpr = -1},
@@ -76,67 +82,19 @@ constexpr GapDefinition kGaps[] = {
     {"eodd", "1/2 mean_c |D_T + D_F|", kWithin, Span::seen, eodd, {kHalfSum}},
     {"eodd_tnr", "mean_c |D_T - D_F|", kWithin, Span::model, eodd_tnr, {kDifference}},
     {"eodd_mean", "mean_c (|D_T| + |D_F|)/2", kWithin, Span::model, eodd_mean, {kT, kF}},
-    {"eodd_max", "mean_c max(|D_T|, |D_F|)", kWithin, Span::model, eodd_max, {kT, kF}, -1, true},
-    {"dp", "sum_c |P(yhat=c|0) - P(yhat=c|1)|", kOver, Span::seen, dp, {kSelected}},
-    {"accuracy", "|difference|", kOver, Span::metric, difference<kAccuracy>, {}, kAccuracy},
-    {"balanced_accuracy", "|difference|", kWithin, Span::metric, difference<kBalancedAccuracy>, {}, kBalancedAccuracy},
-    {"macro_f1", "|difference|", kOver, Span::metric, difference<kMacroF1>, {}, kMacroF1},
-    {"macro_auc", "|difference|", kOver, Span::metric, difference<kMacroAuc>, {}, kMacroAuc},
-    {"ece", "|difference|", kOver, Span::metric, difference<kEce>, {}, kEce},
+    {"eodd_max", "mean_c max(|D_T|, |D_F|)", kWithin, Span::model, eodd_max, {kT, kF}, true},
+    {"dp", "sum_c |P(yhat=c|0) - P(yhat=c|1)|", kOver, Span::seen, dp, {kSelected}, false, true},
+    {.key = "accuracy", .formula = "|difference|", .null = kOver, .metric = kAccuracy},
+    {.key = "balanced_accuracy", .formula = "|difference|", .null = kWithin, .metric = kBalancedAccuracy},
+    {.key = "macro_f1", .formula = "|difference|", .null = kOver, .metric = kMacroF1},
+    {.key = "macro_auc", .formula = "|difference|", .null = kOver, .metric = kMacroAuc},
+    {.key = "ece", .formula = "|difference|", .null = kOver, .metric = kEce},
+    {.key = "pqd", .formula = "min_g / max_g accuracy", .null = kOver, .fair = 1, .all = pqd},
+    {.key = "dpm", .formula = "mean_c min_g / max_g P(yhat=c|g)", .null = kOver, .fair = 1, .all = dpm},
+    {.key = "eom", .formula = "mean_c min_g / max_g TPR_c", .null = kWithin, .fair = 1, .all = eom},
+    {.key = "nar", .formula = "(max - min) / mean of group accuracies", .null = kOver, .fair = 0, .all = nar},
 };
 // clang-format on
-
-struct Extremes {
-    double low = std::numeric_limits<double>::infinity(), high = -low, sum = 0;
-};
-template <class Figure>
-Extremes extremes(std::span<const int> groups, Figure figure) {
-    Extremes e;
-    for (int g : groups) {
-        const double v = figure(g);
-        if (std::isnan(v)) return {kNan, kNan, kNan};
-        e.low = std::min(e.low, v);
-        e.high = std::max(e.high, v);
-        e.sum += v;
-    }
-    return e;
-}
-
-double group_accuracy(const GroupFigures& f, int g) { return f.metric(g, kAccuracy); }
-
-double pqd(const GroupFigures& f, std::span<const int> groups) {
-    const Extremes e = extremes(groups, [&](int g) { return group_accuracy(f, g); });
-    return ratio(e.low, e.high);
-}
-double nar(const GroupFigures& f, std::span<const int> groups) {
-    const Extremes e = extremes(groups, [&](int g) { return group_accuracy(f, g); });
-    return ratio(e.high - e.low, e.sum / double(groups.size()));
-}
-template <class Figure>
-double mean_ratio(int classes, std::span<const int> groups, Figure figure) {
-    double sum = 0;
-    int estimable = 0;
-    for (int c = 0; c < classes; ++c) {
-        const Extremes e = extremes(groups, [&](int g) { return figure(g, c); });
-        if (std::isnan(e.low) || e.high == 0) continue;
-        sum += e.low / e.high;
-        ++estimable;
-    }
-    return ratio(sum, estimable);
-}
-double dpm(const GroupFigures& f, std::span<const int> groups) {
-    return mean_ratio(f.layout.classes, groups, [&](int g, int c) { return f.selected(g, c); });
-}
-double eom(const GroupFigures& f, std::span<const int> groups) {
-    return mean_ratio(f.layout.classes, groups, [&](int g, int c) { return f.tpr(g, c); });
-}
-
-constexpr RatioDefinition kRatios[] = {
-    {"pqd", "min_g / max_g accuracy", Null::over_all, 1, pqd},
-    {"dpm", "mean_c min_g / max_g P(yhat=c|g)", Null::over_all, 1, dpm},
-    {"eom", "mean_c min_g / max_g TPR_c", Null::within_diagnosis, 1, eom},
-    {"nar", "(max - min) / mean of group accuracies", Null::over_all, 0, nar},
-};
 
 }  // namespace
 
@@ -149,11 +107,23 @@ double Combination::of(const GroupFigures& f, int a, int b, int c) const {
 }
 
 std::span<const GapDefinition> gap_definitions() { return kGaps; }
-std::span<const RatioDefinition> ratio_definitions() { return kRatios; }
+
+double GapDefinition::pair(const GroupFigures& f, int a, int b) const {
+    if (metric >= 0) return std::abs(f.metric(a, metric) - f.metric(b, metric));
+    const int classes = span == Span::seen ? f.seen : f.layout.classes;
+    if (!sum) return mean_of_defined(classes, [&](int c) { return term(f, a, b, c); });
+    double total = 0;
+    for (int c = 0; c < classes; ++c) total += term(f, a, b, c);
+    return total;
+}
+
+double GapDefinition::value(const GroupFigures& f, std::span<const int> groups) const {
+    return all ? all(f, groups) : worst_pair(*this, f, groups).value;
+}
 
 ClassCount count_classes(const GapDefinition& gap, const GroupFigures& f, int a, int b) {
     ClassCount count{0, 0};
-    if (gap.span == Span::metric) return count;
+    if (gap.metric >= 0) return count;
     const int classes = gap.span == Span::seen ? f.seen : f.layout.classes;
     for (int c = 0; c < classes; ++c) {
         bool absent = false;
@@ -166,11 +136,11 @@ ClassCount count_classes(const GapDefinition& gap, const GroupFigures& f, int a,
 }
 
 PairValue worst_pair(const GapDefinition& gap, const GroupFigures& f, std::span<const int> groups) {
-    PairValue worst{.value = kNan, .mean = 0, .a = -1, .b = -1};
+    PairValue worst{.value = kNotEstimable, .mean = 0, .a = -1, .b = -1};
     int pairs = 0;
     for (size_t i = 0; i < groups.size(); ++i) {
         for (size_t j = i + 1; j < groups.size(); ++j) {
-            const double v = gap.value(f, groups[i], groups[j]);
+            const double v = gap.pair(f, groups[i], groups[j]);
             if (std::isnan(v)) continue;
             worst.mean += v;
             ++pairs;

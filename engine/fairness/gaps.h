@@ -14,7 +14,7 @@
 // The eodd_ keys run over all the model's classes; they too count 0/0 as 0, so that they stay comparable with
 // eodd: a class that is absent from one group then counts the other's full TPR. `absent` says how many there are.
 //
-// Over all groups, 1 (nar: 0) being fair; a class with 0/0 is left out and counted:
+// Over all groups, 1 (nar: 0) being fair; a class with 0/0 is left out:
 //
 //   pqd   min_g / max_g accuracy                     nar   (max - min) / mean of the groups' accuracies
 //   dpm   mean_c min_g / max_g P(yhat = c | g)       eom   mean_c min_g / max_g TPR_c
@@ -22,8 +22,6 @@
 
 #include <array>
 #include <span>
-#include <string_view>
-#include <vector>
 
 #include "engine/fairness/metrics.h"
 
@@ -53,40 +51,39 @@ struct Combination {
     double of(const GroupFigures&, int a, int b, int c) const;
 };
 
-// The classes that a key runs over: up to the highest label or prediction seen, all of the model's, those with
-// truth in both groups, or none because it is the difference of one metric.
-enum class Span { seen, model, present, metric };
+// The classes that a key runs over: up to the highest label or prediction seen, all of the model's, or those with
+// truth in both groups.
+enum class Span { seen, model, present };
 
+// A gap is made of one of three: a term per class, one metric of which two groups differ, or a function of all groups.
 struct GapDefinition {
     const char *key, *formula;
     Null null;
-    Span span;
-    double (*value)(const GroupFigures&, int a, int b);
-    // The signed gaps behind the absolute ones: these combinations of every class, or the difference of one
+    Span span = Span::model;
+    double (*term)(const GroupFigures&, int a, int b, int c) = nullptr;  // NaN: the class is left out of the mean
+    // The signed gaps behind the absolute ones: these combinations of every class, or the difference of the
     // metric. The maximum of two has no unbiased square, so no rms.
-    std::array<Combination, 2> parts;
+    std::array<Combination, 2> parts = {};
+    bool maximum = false, sum = false;  // sum: the terms' sum instead of their mean
     int metric = -1;
-    bool maximum = false;
+    double fair = 0;  // the value of a fair classifier
+    double (*all)(const GroupFigures&, std::span<const int> groups) = nullptr;
 
+    // The value for two groups; not for a function of all groups.
+    double pair(const GroupFigures&, int a, int b) const;
+    // Of more than two groups, the largest value over pairs.
+    // NaN where the key is not estimable for any pair of the groups.
+    double value(const GroupFigures&, std::span<const int> groups) const;
     bool needs_probabilities() const { return metric >= 0 && kMetricDefinitions[metric].needs_probabilities; }
 };
+std::span<const GapDefinition> gap_definitions();
+
 // How many classes a class-wise key runs over for the groups a and b, and how many of them have a rate 0/0 in
 // either, which counts as 0.
 struct ClassCount {
     int classes, absent;
 };
 ClassCount count_classes(const GapDefinition&, const GroupFigures&, int a, int b);
-
-// The keys of two groups; more than two take each key's worst pair.
-std::span<const GapDefinition> gap_definitions();
-
-struct RatioDefinition {
-    const char *key, *formula;
-    Null null;
-    double fair;  // the value of a fair classifier
-    double (*value)(const GroupFigures&, std::span<const int> groups);
-};
-std::span<const RatioDefinition> ratio_definitions();
 
 // The largest value over pairs of the listed groups, with its pair, and the mean over pairs. NaN where the key
 // is not estimable for any pair.

@@ -1,12 +1,8 @@
 #include "engine/fairness/grouping.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "engine/io/columns.h"
 #include "kernels/error.h"
@@ -23,21 +19,11 @@ struct Factor {
     enum class Unknown { apart, first, last } unknown = Unknown::apart;
 };
 
-std::optional<double> number(const std::string& word) {
-    const char* begin = word.data();
-    const char* const end = begin + word.size();
-    if (begin != end && *begin == '+') ++begin;
-    double value;
-    const auto [stop, error] = std::from_chars(begin, end, value);
-    if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
-    return value;
-}
-
-Values parts(const std::string& text, char between) {
+Values parts(std::string_view text, char between) {
     Values found;
-    std::istringstream in(text);
-    for (std::string part; std::getline(in, part, between);) found.push_back(part);
-    if (text.empty() || text.back() == between) found.push_back("");
+    for (size_t end; (end = text.find(between)) != text.npos; text.remove_prefix(end + 1))
+        found.emplace_back(text.substr(0, end));
+    found.emplace_back(text);
     return found;
 }
 
@@ -54,10 +40,10 @@ Factor parse_factor(const std::string& text, const std::string& spec) {
     factor.column = words.front();
     FP_REQUIRE(!factor.column.empty(), Exit::usage, "--attribute ", spec, ": names no column");
     for (size_t i = 1; i < words.size(); ++i) {
-        const auto cut = number(words[i]);
+        const auto cut = parse_number(words[i]);
         FP_REQUIRE(cut, Exit::usage, "--attribute ", spec, ": '", words[i], "' is no number");
-        FP_REQUIRE(i == 1 || *number(words[i - 1]) < *cut, Exit::usage, "--attribute ", spec, ": cuts must rise, ",
-                   words[i - 1], " then ", words[i]);
+        FP_REQUIRE(i == 1 || *parse_number(words[i - 1]) < *cut, Exit::usage, "--attribute ", spec,
+                   ": cuts must rise, ", words[i - 1], " then ", words[i]);
         factor.cuts.push_back(words[i]);
     }
     return factor;
@@ -74,12 +60,12 @@ Grouping by_cuts(const Factor& factor, const Values& values, const AttributeColu
             grouping.of.push_back(-1);
             continue;
         }
-        const auto found = number(trimmed(value));
+        const auto found = parse_number(trimmed(value));
         const size_t i = grouping.of.size();
         FP_REQUIRE(found, Exit::data, columns.place ? columns.place(i) : text("sample ", i), ": the attribute ",
                    factor.column, " is '", value, "', which is no number, so it cannot be cut at ", cuts.front());
-        grouping.of.push_back(
-            int(std::count_if(cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *number(cut); })));
+        grouping.of.push_back(int(
+            std::count_if(cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *parse_number(cut); })));
     }
     return grouping;
 }
@@ -90,10 +76,8 @@ Grouping by_value(const Values& values) {
     for (const std::string& value : values)
         if (!is_unknown(value)) distinct.insert(trimmed(value));
     grouping.groups.assign(distinct.begin(), distinct.end());
-    const auto is_number = [](const std::string& word) { return number(word).has_value(); };
-    if (std::all_of(grouping.groups.begin(), grouping.groups.end(), is_number))
-        std::stable_sort(grouping.groups.begin(), grouping.groups.end(),
-                         [](const auto& a, const auto& b) { return *number(a) < *number(b); });
+    if (std::ranges::all_of(grouping.groups, [](const auto& word) { return parse_number(word).has_value(); }))
+        std::ranges::stable_sort(grouping.groups, {}, [](const auto& word) { return *parse_number(word); });
     std::map<std::string_view, int> index;
     for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
     for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
@@ -136,11 +120,15 @@ std::vector<int64_t> group_sizes(const Grouping& grouping) {
     return sizes;
 }
 
-void require_comparable(const Grouping& grouping) {
+void require_few_groups(const Grouping& grouping) {
     constexpr size_t kMostGroups = 50;
     FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", grouping.name, ": ",
                grouping.groups.size(), " groups, at most ", kMostGroups, " are compared; cut a number with ",
                grouping.name, ":VALUE");
+}
+
+void require_comparable(const Grouping& grouping) {
+    require_few_groups(grouping);
     const std::vector<int64_t> sizes = group_sizes(grouping);
     std::vector<std::string> known;
     for (size_t g = 0; g < grouping.groups.size(); ++g)
@@ -148,6 +136,23 @@ void require_comparable(const Grouping& grouping) {
     FP_REQUIRE(known.size() >= 2, Exit::data, "attribute ", grouping.name, ": ",
                known.empty() ? "every value is unknown" : "only one group, " + known.front(), " among ",
                grouping.of.size(), " samples with ", sizes.back(), " unknown; a gap needs two");
+}
+
+std::map<std::string, double> weighted_attributes(const std::vector<std::string>& attributes) {
+    std::map<std::string, double> out;
+    for (const std::string& a : attributes) {
+        const size_t equals = a.find('=');
+        const auto weight = equals == a.npos ? 1 : parse_number(std::string_view(a).substr(equals + 1));
+        FP_REQUIRE(weight && *weight >= 0, Exit::usage, "--attribute ", a, ": the weight is no number from 0 on");
+        out[a.substr(0, equals)] = *weight;
+    }
+    return out;
+}
+
+std::vector<std::string> plain_names(const std::vector<std::string>& attributes) {
+    std::vector<std::string> out;
+    for (const std::string& a : attributes) out.push_back(a.substr(0, a.find('=')));
+    return out;
 }
 
 }  // namespace fp

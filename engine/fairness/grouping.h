@@ -6,11 +6,12 @@
 //   age:60?last    unknown values count as the last group (?first: the first), as the published code does
 //
 // A value is unknown as engine/io/columns.h says; its sample has group -1. AttributeColumns are found under their
-// usual other names.
+// usual other names. "sex=2" gives the attribute the weight 2; one of weight 0 is reported, and counts for nothing else.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,13 @@ Grouping group_by(const AttributeColumns&, const std::string& spec);
 // How many samples each group has, unknown last.
 std::vector<int64_t> group_sizes(const Grouping&);
 
-// Exit::data unless two groups at least have samples and there are at most 50 groups.
+// Exit::data unless there are at most 50 groups: an identifier is no attribute.
+void require_few_groups(const Grouping&);
+// The same, and at least two groups have samples.
 void require_comparable(const Grouping&);
+
+// Names with their weights, 1 where none is given (Exit::usage for a weight that is no number from 0 on), and names alone.
+std::map<std::string, double> weighted_attributes(const std::vector<std::string>&);
+std::vector<std::string> plain_names(const std::vector<std::string>&);
 
 }  // namespace fp

@@ -3,30 +3,44 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <limits>
-#include <numeric>
+#include <functional>
+#include <numbers>
 
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kRounding = 1e-12;
-
-// Without the undefined ones; a reason where there are too many of them.
-std::string keep_defined(std::vector<double>& values) {
-    const size_t all = values.size();
-    if (all == 0) return "no resamples were asked for";
-    std::erase_if(values, [](double v) { return std::isnan(v); });
-    const double undefined = double(all - values.size()) / double(all);
-    if (undefined > kMostUndefined) return fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined);
-    return "";
-}
+constexpr double kMostUndefined = 0.05;  // share of the resampled values
+constexpr double kMostInflation = 0.25;  // of the resampled mean, relative to the value
 
 double mean(const std::vector<double>& values) {
-    return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
+    return mean_of_defined(int64_t(values.size()), [&](size_t i) { return values[i]; });
+}
+
+// 97.5 % of Student's t with 1, 2, ... degrees of freedom; behind the table, Cornish and Fisher's expansion.
+double t_quantile(int freedom) {
+    constexpr std::array<double, 10> kTable{12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
+                                            2.4469,  2.3646, 2.3060, 2.2622, 2.2281};
+    if (freedom <= int(kTable.size())) return kTable[size_t(freedom - 1)];
+    constexpr double z = 1.959964;
+    const double v = freedom;
+    return z + (z * z * z + z) / (4 * v) + (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * v * v);
+}
+
+// P(|T| > t). With T = sqrt(freedom) tan(angle) its density is cos(angle)^(freedom - 1).
+double two_sided_p(double t, int freedom) {
+    const auto integral = [&](double from) {
+        constexpr int kSteps = 2000;
+        const double width = (std::numbers::pi / 2 - from) / kSteps;
+        double sum = 0;
+        for (int i = 0; i < kSteps; ++i) sum += std::pow(std::cos(from + (i + 0.5) * width), freedom - 1);
+        return sum * width;
+    };
+    return integral(std::atan(t / std::sqrt(double(freedom)))) / integral(0);
 }
 
 }  // namespace
@@ -42,25 +56,28 @@ double quantile(std::vector<double>& values, double q) {
 }
 
 Interval percentile_interval(std::vector<double> resampled, double confidence) {
-    if (std::string reason = keep_defined(resampled); !reason.empty()) return {kNan, kNan, reason};
+    const auto none = [](std::string reason) { return Interval{kNotEstimable, kNotEstimable, std::move(reason)}; };
+    if (resampled.empty()) return none("no resamples were asked for");
+    const size_t all = resampled.size();
+    const double undefined = double(std::erase_if(resampled, [](double v) { return std::isnan(v); })) / double(all);
+    if (undefined > kMostUndefined) return none(fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined));
     const double tail = (1 - confidence) / 2;
     return {quantile(resampled, tail), quantile(resampled, 1 - tail), ""};
 }
 
 Interval absolute_interval(double value, double fair_high, std::vector<double> resampled, double confidence) {
-    if (std::string reason = keep_defined(resampled); !reason.empty()) return {kNan, kNan, reason};
-    const bool above_noise = value > fair_high;
-    if (!above_noise || std::abs(mean(resampled) - value) > kMostInflation * value)
-        return {kNan, kNan, "resampling noise"};
-    const double tail = (1 - confidence) / 2;
-    return {std::max(0.0, 2 * value - quantile(resampled, 1 - tail)),
-            std::max(0.0, 2 * value - quantile(resampled, tail)), ""};
+    const double moved = std::abs(mean(resampled) - value);
+    const Interval i = percentile_interval(std::move(resampled), confidence);
+    if (!i.reason.empty()) return i;
+    const bool above_noise = value > fair_high;  // false where it is NaN
+    if (!above_noise || moved > kMostInflation * value) return {kNotEstimable, kNotEstimable, "resampling noise"};
+    return {std::max(0.0, 2 * value - i.high), std::max(0.0, 2 * value - i.low), ""};
 }
 
 Interval centred_interval(double value, std::vector<double> resampled, double confidence) {
-    if (std::string reason = keep_defined(resampled); !reason.empty()) return {kNan, kNan, reason};
-    const double centre = mean(resampled), tail = (1 - confidence) / 2;
-    return {value + quantile(resampled, tail) - centre, value + quantile(resampled, 1 - tail) - centre, ""};
+    const double centre = mean(resampled);
+    const Interval i = percentile_interval(std::move(resampled), confidence);
+    return {value + i.low - centre, value + i.high - centre, i.reason};
 }
 
 double p_value(double seen, const std::vector<double>& resampled) {
@@ -75,13 +92,20 @@ std::vector<double> holm(const std::vector<double>& p) {
         if (!std::isnan(p[i])) order.push_back(i);
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] < p[b]; });
 
-    std::vector<double> corrected(p.size(), kNan);
+    std::vector<double> corrected(p.size(), kNotEstimable);
     double floor = 0;
     for (size_t k = 0; k < order.size(); ++k) {
         floor = std::max(floor, std::min(1.0, p[order[k]] * double(order.size() - k)));
         corrected[order[k]] = floor;
     }
     return corrected;
+}
+
+void correct_by_holm(const std::vector<TestedMeasure*>& family) {
+    std::vector<double> p;
+    for (const TestedMeasure* m : family) p.push_back(m->p);
+    const std::vector<double> corrected = holm(p);
+    for (size_t i = 0; i < family.size(); ++i) family[i]->p_holm = corrected[i];
 }
 
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled) {
@@ -97,22 +121,38 @@ MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double
             squares += d * d;
             ++n;
         }
-        variance[e] = n < 2 ? kNan : (squares - sum * sum / double(n)) / double(n - 1);
+        variance[e] = n < 2 ? kNotEstimable : (squares - sum * sum / double(n)) / double(n - 1);
     }
     const auto statistic = [&](const double* g) {
-        double sum = 0;
-        int64_t n = 0;
-        for (size_t e = 0; e < width; ++e) {
-            const double term = g[e] * g[e] - variance[e];
-            if (std::isnan(term)) continue;
-            sum += term;
-            ++n;
-        }
-        return n == 0 ? kNan : sum / double(n);
+        return mean_of_defined(int64_t(width), [&](size_t e) { return g[e] * g[e] - variance[e]; });
     };
-    MeanSquare out{.value = statistic(gaps.data()), .resampled = {}};
+    MeanSquare out{.value = statistic(gaps.data())};
     for (size_t r = 0; r < count; ++r) out.resampled.push_back(statistic(&resampled[r * width]));
     return out;
+}
+
+SeedSummary summarize_seeds(std::vector<double> values) {
+    std::erase_if(values, [](double v) { return std::isnan(v); });
+    SeedSummary out{.n = int(values.size())};
+    if (out.n == 0) return out;
+    out.mean = mean(values);
+    if (out.n < 2) return out;
+    double squares = 0;
+    for (const double v : values) squares += (v - out.mean) * (v - out.mean);
+    out.sd = std::sqrt(squares / (out.n - 1));
+    const double half = t_quantile(out.n - 1) * out.sd / std::sqrt(double(out.n));
+    out.low = out.mean - half;
+    out.high = out.mean + half;
+    const double error = out.sd / std::sqrt(double(out.n));
+    if (error > 1e-12 * std::abs(out.mean)) out.p = two_sided_p(std::abs(out.mean) / error, out.n - 1);
+    return out;
+}
+
+SeedSummary paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
+    FP_CHECK(a.size() == b.size(), "paired difference: ", a.size(), " and ", b.size(), " runs");
+    std::vector<double> difference(a.size());
+    std::ranges::transform(a, b, difference.begin(), std::minus());
+    return summarize_seeds(std::move(difference));
 }
 
 }  // namespace fp

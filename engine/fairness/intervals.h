@@ -1,24 +1,64 @@
-// What a set of resampled values says about the value that was seen. NaN among the resampled values is a
-// resample in which the figure is not estimable; more than 5 % of these and there is no interval.
+// What resampled values say about the value that was seen. NaN among the resampled values is a resample in which the
+// figure is not estimable. What cannot be estimated is NaN beside a reason: never 0, never left out.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fp {
 
-constexpr double kMostUndefined = 0.05;
-constexpr double kMostInflation = 0.25;
+constexpr double kNotEstimable = std::numeric_limits<double>::quiet_NaN();
 
 struct Interval {
     double low, high;    // NaN where there is none
     std::string reason;  // and why
 };
 
+// A figure with its interval.
+struct Measure {
+    std::string key = {}, formula = {};
+    double value = kNotEstimable, low = kNotEstimable, high = kNotEstimable;
+    std::string reason = {};  // why the value, or low and high, are not estimable
+
+    void set(Interval i) {
+        low = i.low;
+        high = i.high;
+        reason = std::move(i.reason);
+    }
+};
+
+// A figure with a permutation test, and the square of its rms gap (MeanSquare).
+struct TestedMeasure : Measure {
+    double p = kNotEstimable, p_holm = kNotEstimable;  // p_holm: corrected for all tests of a report
+    double fair = kNotEstimable;                       // of a gap: what a classifier without one has; 0, of a ratio 1
+    double rms_squared = kNotEstimable;                // nearly unbiased, so it may be negative
+    std::string rms_reason;
+    std::string verdict;  // in words
+};
+
+// The mean of `term(i)` for i below `count` without those that are NaN.
+template <class Term>
+double mean_of_defined(int64_t count, Term term) {
+    double sum = 0;
+    int64_t n = 0;
+    for (int64_t i = 0; i < count; ++i) {
+        const double v = term(i);
+        if (std::isnan(v)) continue;
+        sum += v;
+        ++n;
+    }
+    return n == 0 ? kNotEstimable : sum / double(n);
+}
+
 // Linear between the order statistics, as numpy's default. `values` is reordered; no NaN.
 double quantile(std::vector<double>& values, double q);
 
-// Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side.
+// Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. There is no interval
+// where more than 5 % of the resampled values are NaN; this holds for the other two as well.
 Interval percentile_interval(std::vector<double> resampled, double confidence);
 
 // Basic bootstrap of a mean of absolute values, 2v - upper .. 2v - lower and not below 0. Resampling adds the
@@ -34,15 +74,28 @@ double p_value(double seen, const std::vector<double>& resampled);
 
 // Holm's step-down correction, in the order given. NaN stays NaN and is not counted.
 std::vector<double> holm(const std::vector<double>& p);
+void correct_by_holm(const std::vector<TestedMeasure*>& family);  // p into p_holm
 
 // rms^2 = mean_e (g_e^2 - v_e) over signed gaps g_e, v_e the variance of resampled g_e: nearly unbiased, so it
 // may be negative. `resampled[r]` holds the same statistic with the g of resample r.
 //   gaps       e
 //   resampled  r x e, row-major; NaN where gap e is not estimable in resample r: left out of that mean
 struct MeanSquare {
-    double value;
-    std::vector<double> resampled;
+    double value = kNotEstimable;
+    std::vector<double> resampled = {};
 };
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled);
+
+// What several runs that differ in their seed say together.
+// low .. high: mean +- t_{0.975, n-1} sd / sqrt n;  p: of a mean of 0, two-sided, by Student's t. sd, low, high and p are
+// NaN with fewer than two values, p also where they are all the same. Values that are NaN are left out.
+struct SeedSummary {
+    int n = 0;
+    double mean = kNotEstimable, sd = kNotEstimable, low = kNotEstimable, high = kNotEstimable, p = kNotEstimable;
+};
+SeedSummary summarize_seeds(std::vector<double> values);
+
+// The same of a[i] - b[i]: runs of one seed are pairs. Sizes must agree.
+SeedSummary paired_difference(const std::vector<double>& a, const std::vector<double>& b);
 
 }  // namespace fp

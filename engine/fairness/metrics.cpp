@@ -2,23 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
+#include "engine/fairness/intervals.h"
 #include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-void close_tie(Scorer::RankSum& s) {
+// Running counts of one group in the sum behind an AUC, by rising score; `won` is doubled, so that ties stay whole numbers.
+struct RankSum {
+    int64_t tie, positive, negative, positives, below, twice_won;
+};
+void close_tie(RankSum& s) {
     s.twice_won += s.positive * (2 * s.below + s.negative);
     s.below += s.negative;
     s.positives += s.positive;
     s.positive = s.negative = 0;
 }
+
+// Running counts of one group while a threshold falls; tied scores move together.
+struct Sweep {
+    int64_t tie, positive, negative, taken, false_alarms, best;
+};
 
 }  // namespace
 
@@ -35,33 +42,43 @@ const std::array<MetricDefinition, kMetrics> kMetricDefinitions = {{
 }};
 // clang-format on
 
-double accuracy(const Tally& t) {
-    const int64_t hits = std::accumulate(t.hit.begin(), t.hit.end(), int64_t(0));
-    return ratio(double(hits), double(t.n));
+double ratio(double a, double b) { return b == 0 ? kNotEstimable : a / b; }
+
+double Tally::tpr(int c) const { return ratio(double(hit[c]), double(truth[c])); }
+double Tally::fpr(int c) const { return ratio(double(predicted[c] - hit[c]), double(n - truth[c])); }
+double Tally::selected(int c) const { return ratio(double(predicted[c]), double(n)); }
+
+Confusion confusion(const Predictions& p, const std::vector<int>& group_of_case, int group) {
+    const size_t classes = p.classes.size();
+    Confusion out{.classes = int(classes), .count = std::vector<int64_t>(classes * classes)};
+    for (size_t i = 0; i < p.label.size(); ++i)
+        if (group_of_case.empty() || group_of_case[i] == group) ++out.count[p.label[i] * classes + p.pred[i]];
+    return out;
 }
 
-double balanced_accuracy(const Tally& t) {
-    double sum = 0;
-    int present = 0;
-    for (int c = 0; c < t.classes(); ++c) {
-        if (t.truth[c] == 0) continue;
-        sum += t.tpr(c);
-        ++present;
-    }
-    return ratio(sum, present);
+Tally tally(const Confusion& confusion) {
+    Tally out(confusion.classes);
+    for (int t = 0; t < confusion.classes; ++t)
+        for (int p = 0; p < confusion.classes; ++p) out.add(t, p, confusion.at(t, p));
+    return out;
 }
 
-MacroScores macro_scores(const Tally& t) {
-    MacroScores sum{0, 0, 0};
-    int present = 0;
+std::array<double, kMacroF1 + 1> count_metrics(const Tally& t) {
+    double precision = 0, recall = 0, f1 = 0;
+    int64_t hits = 0, present = 0, with_truth = 0;
     for (int c = 0; c < t.classes(); ++c) {
         if (t.truth[c] + t.predicted[c] == 0) continue;
         ++present;
-        if (t.predicted[c] > 0) sum.precision += double(t.hit[c]) / double(t.predicted[c]);
-        if (t.truth[c] > 0) sum.recall += double(t.hit[c]) / double(t.truth[c]);
-        sum.f1 += 2 * double(t.hit[c]) / double(t.truth[c] + t.predicted[c]);
+        hits += t.hit[c];
+        if (t.predicted[c] > 0) precision += double(t.hit[c]) / double(t.predicted[c]);
+        if (t.truth[c] > 0) {
+            ++with_truth;
+            recall += t.tpr(c);
+        }
+        f1 += 2 * double(t.hit[c]) / double(t.truth[c] + t.predicted[c]);
     }
-    return {ratio(sum.precision, present), ratio(sum.recall, present), ratio(sum.f1, present)};
+    return {ratio(double(hits), double(t.n)), ratio(recall, double(with_truth)), ratio(precision, double(present)),
+            ratio(recall, double(present)), ratio(f1, double(present))};
 }
 
 int ece_bin(double confidence) {
@@ -74,7 +91,7 @@ int ece_bin(double confidence) {
 
 OperatingPoint operating_point(const Predictions& p, const std::string& positive, double specificity) {
     if (positive.empty()) return {};
-    const auto found = std::find(p.classes.begin(), p.classes.end(), positive);
+    const auto found = std::ranges::find(p.classes, positive);
     FP_REQUIRE(found != p.classes.end(), Exit::usage, "no class ", positive, "; there are ", list(p.classes));
     return {.positive = int(found - p.classes.begin()), .specificity = specificity};
 }
@@ -111,50 +128,46 @@ Scorer::Scorer(const Predictions& p, OperatingPoint point)
     }
 }
 
-void Scorer::figures(
-    const std::vector<Membership>& members, int groups, Parts parts, Scratch& scratch, double* row) const {
+int Scorer::seen(const std::vector<bool>& counted) const {
+    int seen = 0;
+    for (size_t i = 0; i < label_.size(); ++i)
+        if (counted[i % counted.size()]) seen = std::max({seen, label_[i] + 1, pred_[i] + 1});
+    return seen;
+}
+
+void Scorer::figures(const std::vector<Membership>& members, int groups, Parts parts, double* row) const {
     FP_CHECK(members.size() == label_.size(), members.size(), " memberships for ", cases(), " cases");
     const Layout layout{.groups = groups, .classes = classes_};
-    std::fill(row, row + layout.width(), kNan);
+    std::fill(row, row + layout.width(), kNotEstimable);
 
-    scratch.tally.resize(groups);
-    for (auto& t : scratch.tally) {
-        if (t.classes() != classes_) t = Tally(classes_);
-        t.clear();
-    }
+    Tallies tallies(groups, Tally(classes_));
     for (size_t i = 0; i < members.size(); ++i)
-        if (members[i].times > 0) scratch.tally[members[i].group].add(label_[i], pred_[i], members[i].times);
+        if (members[i].times > 0) tallies[members[i].group].add(label_[i], pred_[i], members[i].times);
 
     for (int g = 0; g < groups; ++g) {
-        const Tally& t = scratch.tally[g];
-        const MacroScores macro = macro_scores(t);
-        row[layout.metric(g, kAccuracy)] = accuracy(t);
-        row[layout.metric(g, kBalancedAccuracy)] = balanced_accuracy(t);
-        row[layout.metric(g, kMacroPrecision)] = macro.precision;
-        row[layout.metric(g, kMacroRecall)] = macro.recall;
-        row[layout.metric(g, kMacroF1)] = macro.f1;
+        std::ranges::copy(count_metrics(tallies[g]), row + layout.metric(g, kAccuracy));
         for (int c = 0; c < classes_; ++c) {
-            row[layout.tpr(g, c)] = t.tpr(c);
-            row[layout.fpr(g, c)] = t.fpr(c);
-            row[layout.selected(g, c)] = t.selected(c);
+            row[layout.tpr(g, c)] = tallies[g].tpr(c);
+            row[layout.fpr(g, c)] = tallies[g].fpr(c);
+            row[layout.selected(g, c)] = tallies[g].selected(c);
         }
     }
     if (parts == Parts::counts || !has_probabilities()) return;
-    aucs(members, groups, scratch, row);
-    calibration(members, groups, scratch, row);
-    if (point_.positive >= 0) sensitivities(members, groups, scratch, row);
+    aucs(members, tallies, row);
+    calibration(members, tallies, row);
+    if (point_.positive >= 0) sensitivities(members, tallies, row);
 }
 
-void Scorer::aucs(const std::vector<Membership>& members, int groups, Scratch& scratch, double* row) const {
-    const Layout layout{.groups = groups, .classes = classes_};
-    const size_t n = members.size();
-    scratch.sums.assign(size_t(groups) * 2, 0);  // a group: sum of AUCs, classes in it
+void Scorer::aucs(const std::vector<Membership>& members, const Tallies& tallies, double* row) const {
+    const Layout layout{.groups = int(tallies.size()), .classes = classes_};
+    const size_t n = members.size(), groups = tallies.size();
+    std::vector<double> sum(groups), classes(groups);  // of the AUCs, and how many there are
 
     for (int c = 0; c < classes_; ++c) {
-        scratch.ranks.assign(groups, {});
+        std::vector<RankSum> ranks(groups);
         for (const Ranked* r = order_.data() + c * n; r != order_.data() + (c + 1) * n; ++r) {
             const Membership m = members[r->case_index];
-            RankSum& s = scratch.ranks[m.group];
+            RankSum& s = ranks[m.group];
             if (s.tie != int64_t(r->tie)) {
                 if (s.positive + s.negative > 0) close_tie(s);
                 s.tie = r->tie;
@@ -168,37 +181,34 @@ void Scorer::aucs(const std::vector<Membership>& members, int groups, Scratch& s
                 s.below += m.times;
             }
         }
-        for (int g = 0; g < groups; ++g) {
-            RankSum& s = scratch.ranks[g];
+        for (size_t g = 0; g < groups; ++g) {
+            RankSum& s = ranks[g];
             close_tie(s);
             const double pairs = double(s.positives) * double(s.below);
             if (pairs == 0) continue;
-            scratch.sums[2 * g] += double(s.twice_won) / (2 * pairs);
-            scratch.sums[2 * g + 1] += 1;
+            sum[g] += double(s.twice_won) / (2 * pairs);
+            ++classes[g];
         }
     }
-    for (int g = 0; g < groups; ++g)
-        row[layout.metric(g, kMacroAuc)] = ratio(scratch.sums[2 * g], scratch.sums[2 * g + 1]);
+    for (size_t g = 0; g < groups; ++g) row[layout.metric(int(g), kMacroAuc)] = ratio(sum[g], classes[g]);
 }
 
-void Scorer::calibration(const std::vector<Membership>& members, int groups, Scratch& scratch, double* row) const {
-    const Layout layout{.groups = groups, .classes = classes_};
-    scratch.sums.assign(size_t(groups) * kEceBins, 0);  // n_b (accuracy_b - confidence_b)
-    for (size_t i = 0; i < members.size(); ++i) {
-        const Membership m = members[i];
-        scratch.sums[m.group * kEceBins + bin_[i]] += m.times * (double(right_[i]) - confidence_[i]);
-    }
-    for (int g = 0; g < groups; ++g) {
+void Scorer::calibration(const std::vector<Membership>& members, const Tallies& tallies, double* row) const {
+    const Layout layout{.groups = int(tallies.size()), .classes = classes_};
+    std::vector<std::array<double, kEceBins>> bins(tallies.size(), {0});  // n_b (accuracy_b - confidence_b)
+    for (size_t i = 0; i < members.size(); ++i)
+        bins[members[i].group][bin_[i]] += members[i].times * (double(right_[i]) - confidence_[i]);
+    for (size_t g = 0; g < tallies.size(); ++g) {
         double sum = 0;
-        for (int b = 0; b < kEceBins; ++b) sum += std::abs(scratch.sums[g * kEceBins + b]);
-        row[layout.metric(g, kEce)] = ratio(sum, double(scratch.tally[g].n));
+        for (const double b : bins[g]) sum += std::abs(b);
+        row[layout.metric(int(g), kEce)] = ratio(sum, double(tallies[g].n));
     }
 }
 
-void Scorer::sensitivities(const std::vector<Membership>& members, int groups, Scratch& scratch, double* row) const {
-    const Layout layout{.groups = groups, .classes = classes_};
+void Scorer::sensitivities(const std::vector<Membership>& members, const Tallies& tallies, double* row) const {
+    const Layout layout{.groups = int(tallies.size()), .classes = classes_};
     const size_t n = members.size();
-    scratch.sweeps.assign(groups, {});
+    std::vector<Sweep> sweeps(tallies.size());
     const auto close = [&](Sweep& s, const Tally& t) {
         s.taken += s.positive;
         s.false_alarms += s.negative;
@@ -211,19 +221,19 @@ void Scorer::sensitivities(const std::vector<Membership>& members, int groups, S
     for (size_t i = n; i-- > 0;) {
         const Membership m = members[order[i].case_index];
         if (m.times == 0) continue;
-        Sweep& s = scratch.sweeps[m.group];
+        Sweep& s = sweeps[m.group];
         if (s.tie != int64_t(order[i].tie)) {
-            close(s, scratch.tally[m.group]);
+            close(s, tallies[m.group]);
             s.tie = order[i].tie;
         }
         (order[i].positive ? s.positive : s.negative) += m.times;
     }
-    for (int g = 0; g < groups; ++g) {
-        const Tally& t = scratch.tally[g];
-        close(scratch.sweeps[g], t);
+    for (size_t g = 0; g < tallies.size(); ++g) {
+        const Tally& t = tallies[g];
+        close(sweeps[g], t);
         const int64_t positives = t.truth[point_.positive];
         if (t.n == positives) continue;  // no negative: no specificity
-        row[layout.metric(g, kSensitivity)] = ratio(double(scratch.sweeps[g].best), double(positives));
+        row[layout.metric(int(g), kSensitivity)] = ratio(double(sweeps[g].best), double(positives));
     }
 }
 

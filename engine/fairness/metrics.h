@@ -1,6 +1,11 @@
 // Metrics of a classifier over a set of cases, each of which may count several times (a bootstrap resample is
 // such a weighting) or belong to a group. What cannot be estimated is NaN.
 //
+// Class c is taken one against the rest: TP = truth c and predicted c, FN = truth c and not predicted c, FP and
+// TN likewise. A rate whose denominator is 0 is NaN.
+//
+//   TPR_c = TP / (TP + FN)     FPR_c = FP / (FP + TN)     TNR_c = 1 - FPR_c     selected_c = (TP + FP) / n
+//
 //   accuracy            hits / n
 //   balanced_accuracy   mean TPR over classes with truth
 //   macro_precision,    mean over classes with truth or prediction; 0/0 counts as 0 (as scikit-learn)
@@ -15,14 +20,45 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
-#include <string>
-#include <vector>
 
-#include "engine/fairness/confusion.h"
 #include "engine/fairness/predictions.h"
 
 namespace fp {
+
+// The margins and the diagonal of a confusion matrix: all that metrics and gaps of hard predictions need, and
+// three numbers per class instead of `classes`, so that thousands of resamples of it are cheap.
+struct Tally {
+    int64_t n = 0;
+    std::vector<int64_t> truth, predicted, hit;  // per class: TP + FN, TP + FP, TP
+
+    Tally() = default;
+    explicit Tally(int classes) : truth(classes), predicted(classes), hit(classes) {}
+    int classes() const { return int(truth.size()); }
+    void add(int label, int pred, int64_t times) {
+        n += times;
+        truth[label] += times;
+        predicted[pred] += times;
+        if (label == pred) hit[label] += times;
+    }
+
+    double tpr(int c) const;
+    double fpr(int c) const;
+    double selected(int c) const;
+};
+
+struct Confusion {
+    int classes = 0;
+    std::vector<int64_t> count;  // count[truth * classes + predicted]
+
+    int64_t at(int truth, int predicted) const { return count[size_t(truth) * classes + predicted]; }
+};
+
+// Over the cases whose group is `group`; over all where `group_of_case` is empty.
+Confusion confusion(const Predictions&, const std::vector<int>& group_of_case = {}, int group = 0);
+Tally tally(const Confusion&);
+
+// a / b, NaN where b is 0.
+double ratio(double a, double b);
 
 enum Metric {
     kAccuracy,
@@ -43,13 +79,8 @@ struct MetricDefinition {
 };
 extern const std::array<MetricDefinition, kMetrics> kMetricDefinitions;
 
-double accuracy(const Tally& tally);
-double balanced_accuracy(const Tally& tally);
-
-struct MacroScores {
-    double precision, recall, f1;
-};
-MacroScores macro_scores(const Tally& tally);
+// accuracy, balanced_accuracy, macro_precision, macro_recall and macro_f1, at their places in `enum Metric`.
+std::array<double, kMacroF1 + 1> count_metrics(const Tally&);
 
 constexpr int kEceBins = 15;
 int ece_bin(double confidence);  // 0 .. kEceBins - 1
@@ -87,22 +118,11 @@ class Scorer {
 public:
     explicit Scorer(const Predictions& predictions, OperatingPoint point = {});
 
-    // A group's half-way state of the sum behind an AUC; won is doubled, so that ties stay whole numbers.
-    struct RankSum {
-        int64_t tie, positive, negative, positives, below, twice_won;
-    };
-    // A group's half-way state of a threshold that falls from above; a tie is taken whole.
-    struct Sweep {
-        int64_t tie, positive, negative, taken, false_alarms, best;
-    };
-    struct Scratch {
-        std::vector<Tally> tally;
-        std::vector<RankSum> ranks;
-        std::vector<Sweep> sweeps;
-        std::vector<double> sums;
-    };
-    // row[Layout{groups, classes}.width()], every number written. `members` has one entry a case.
-    void figures(const std::vector<Membership>& members, int groups, Parts parts, Scratch& scratch, double* row) const;
+    // row[Layout{groups, classes}.width()], every number written. `members` has one entry per case.
+    void figures(const std::vector<Membership>& members, int groups, Parts parts, double* row) const;
+
+    // 1 + the highest label or prediction among the counted cases; `counted` is of one model's cases.
+    int seen(const std::vector<bool>& counted) const;
 
     int64_t cases() const { return int64_t(label_.size()); }
     int classes() const { return classes_; }
@@ -116,9 +136,10 @@ private:
         uint32_t tied : 1;  // another case has this score
         uint32_t positive : 1;
     };
-    void aucs(const std::vector<Membership>&, int groups, Scratch&, double* row) const;
-    void calibration(const std::vector<Membership>&, int groups, Scratch&, double* row) const;
-    void sensitivities(const std::vector<Membership>&, int groups, Scratch&, double* row) const;
+    using Tallies = std::vector<Tally>;  // per group
+    void aucs(const std::vector<Membership>&, const Tallies&, double* row) const;
+    void calibration(const std::vector<Membership>&, const Tallies&, double* row) const;
+    void sensitivities(const std::vector<Membership>&, const Tallies&, double* row) const;
 
     int classes_ = 0;
     OperatingPoint point_;

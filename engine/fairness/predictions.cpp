@@ -19,7 +19,7 @@ int top_class(const double* prob, int classes) { return int(std::max_element(pro
 
 std::string unit_column(const std::vector<std::string>& columns) {
     for (const char* name : {"lesion_id", "patient_id"})
-        if (std::find(columns.begin(), columns.end(), name) != columns.end()) return name;
+        if (std::ranges::find(columns, name) != columns.end()) return name;
     return "image";
 }
 

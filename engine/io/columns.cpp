@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 
 #include "kernels/error.h"
 
@@ -53,6 +55,14 @@ bool is_unknown(std::string_view value) {
     constexpr std::array<std::string_view, 12> kWords = {"",     "unknown", "unk",  "na",   "n/a", "#n/a",
                                                          "<na>", "nan",     "none", "null", "-1",  "-1.0"};
     return std::find(kWords.begin(), kWords.end(), plain(value)) != kWords.end();
+}
+
+std::optional<double> parse_number(std::string_view word) {
+    if (word.starts_with('+')) word.remove_prefix(1);
+    double value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(value)) return std::nullopt;
+    return value;
 }
 
 std::string list(const std::vector<std::string>& names) {

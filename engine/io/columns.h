@@ -1,6 +1,7 @@
-// Names of columns and words for "not known", as data sets in circulation spell them.
+// Names of columns and words for "not known", as data sets in circulation spell them; numbers in cells.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,9 @@ std::string plain(std::string_view value);
 
 // Empty, unknown, unk, na, n/a, #n/a, <na>, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
 bool is_unknown(std::string_view value);
+
+// The finite number that the whole word spells, with a sign or without; none where it is something else.
+std::optional<double> parse_number(std::string_view word);
 
 // "a, b, c" for messages; the first 20 and how many more.
 std::string list(const std::vector<std::string>& names);

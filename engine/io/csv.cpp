@@ -1,35 +1,15 @@
 #include "engine/io/csv.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <set>
-#include <sstream>
 
+#include "engine/io/columns.h"
 #include "engine/io/files.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
-
-// The length of the UTF-8 sequence at the front of `s`, 0 if it is none. Overlong forms, surrogates and
-// what lies beyond U+10FFFF are none.
-size_t utf8_length(std::string_view s) {
-    const auto byte = [&](size_t i) { return i < s.size() ? uint8_t(s[i]) : uint8_t(0); };
-    const auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-    const uint8_t lead = byte(0);
-    if (lead < 0x80) return 1;
-    if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
-    if (lead >= 0xE0 && lead <= 0xEF) {
-        const uint8_t low = lead == 0xE0 ? 0xA0 : 0x80, high = lead == 0xED ? 0x9F : 0xBF;
-        return byte(1) >= low && byte(1) <= high && tail(2) ? 3 : 0;
-    }
-    if (lead >= 0xF0 && lead <= 0xF4) {
-        const uint8_t low = lead == 0xF0 ? 0x90 : 0x80, high = lead == 0xF4 ? 0x8F : 0xBF;
-        return byte(1) >= low && byte(1) <= high && tail(2) && tail(3) ? 4 : 0;
-    }
-    return 0;
-}
 
 class Reader {
 public:
@@ -51,10 +31,10 @@ public:
         do {
             FP_REQUIRE(int64_t(cells.size()) < kMaxColumns, Exit::data, at(start), "more than ", kMaxColumns,
                        " columns");
-            cells.push_back(starts('"') ? quoted_cell() : bare_cell());
+            cells.push_back(rest_.starts_with('"') ? quoted_cell() : bare_cell());
         } while (take(','));
         if (!rest_.empty()) {
-            if (starts('\r')) rest_.remove_prefix(1);
+            if (rest_.starts_with('\r')) rest_.remove_prefix(1);
             FP_REQUIRE(take('\n'), Exit::data, at(line_), "a carriage return without a line feed");
             ++line_;
         }
@@ -63,9 +43,8 @@ public:
 
 private:
     std::string at(int64_t line) const { return text(name_, ":", line, ": "); }
-    bool starts(char c) const { return !rest_.empty() && rest_.front() == c; }
     bool take(char c) {
-        if (!starts(c)) return false;
+        if (!rest_.starts_with(c)) return false;
         rest_.remove_prefix(1);
         return true;
     }
@@ -86,7 +65,7 @@ private:
         const size_t length = std::min(rest_.find_first_of(",\"\r\n"), rest_.size());
         std::string cell(rest_.substr(0, length));
         rest_.remove_prefix(length);
-        FP_REQUIRE(!starts('"'), Exit::data, at(line_), "a quote inside a cell without quotes");
+        FP_REQUIRE(!rest_.starts_with('"'), Exit::data, at(line_), "a quote inside a cell without quotes");
         return checked(std::move(cell), line_);
     }
 
@@ -99,12 +78,13 @@ private:
             FP_REQUIRE(length != rest_.npos, Exit::data, at(start), "a quote that is never closed");
             const std::string_view part = rest_.substr(0, length);
             cell.append(part);
-            line_ += std::count(part.begin(), part.end(), '\n');
+            line_ += std::ranges::count(part, '\n');
             rest_.remove_prefix(length + 1);
             if (!take('"')) break;
             cell.push_back('"');
         }
-        const bool ended = rest_.empty() || starts(',') || starts('\r') || starts('\n');
+        const bool ended =
+            rest_.empty() || rest_.starts_with(',') || rest_.starts_with('\r') || rest_.starts_with('\n');
         FP_REQUIRE(ended, Exit::data, at(line_), "text after a closing quote");
         return checked(std::move(cell), start);
     }
@@ -114,42 +94,32 @@ private:
     int64_t line_ = 1;
 };
 
-bool is_number(std::string_view cell) {
-    if (cell.starts_with('+')) cell.remove_prefix(1);
-    double value;
-    const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-    return error == std::errc() && end == cell.data() + cell.size();
-}
-
 // One empty cell alone would be an empty line, and a byte-order mark in front of the first might be taken for
 // the file's, so they are quoted.
-void write_row(std::ostream& out, const std::vector<std::string>& cells) {
+void add_row(std::string& out, const std::vector<std::string>& cells) {
     for (size_t i = 0; i < cells.size(); ++i) {
         const std::string& cell = cells[i];
-        const bool formula = !cell.empty() && std::strchr("=+-@\t", cell[0]) && !is_number(cell);
+        const bool formula = !cell.empty() && std::strchr("=+-@\t", cell[0]) && !parse_number(cell);
         const bool quote = cell.find_first_of(",\"\r\n") != cell.npos || cell.starts_with("\xEF\xBB\xBF") ||
                            (cell.empty() && cells.size() == 1);
-        if (i > 0) out << ',';
-        if (quote) out << '"';
-        if (formula) out << '\'';
-        for (const char c : cell) {
-            if (c == '"') out << '"';
-            out << c;
-        }
-        if (quote) out << '"';
+        out += i > 0 ? "," : "";
+        out += quote ? "\"" : "";
+        out += formula ? "'" : "";
+        for (const char c : cell) out.append(c == '"' ? 2 : 1, c);
+        out += quote ? "\"" : "";
     }
-    out << '\n';
+    out += '\n';
 }
 
 }  // namespace
 
 int Table::column(std::string_view wanted) const {
-    const auto found = std::find(header.begin(), header.end(), wanted);
+    const auto found = std::ranges::find(header, wanted);
     return found == header.end() ? -1 : int(found - header.begin());
 }
 
 Table parse_csv(std::string_view text, std::string name) {
-    Table table{.header = {}, .rows = {}, .lines = {}, .name = std::move(name)};
+    Table table{.name = std::move(name)};
     Reader reader(text, table.name);
     FP_REQUIRE(!reader.at_end(), Exit::data, table.name, ": is empty, a header line is needed");
     table.header = reader.row();
@@ -174,15 +144,13 @@ Table read_csv(const std::filesystem::path& path) {
     return parse_csv(read_file(path, kMostBytes), path.string());
 }
 
-void write_csv(std::ostream& out, const Table& table) {
-    write_row(out, table.header);
-    for (const auto& row : table.rows) write_row(out, row);
+std::string csv_text(const Table& table) {
+    std::string out;
+    add_row(out, table.header);
+    for (const auto& row : table.rows) add_row(out, row);
+    return out;
 }
 
-void write_csv(const std::filesystem::path& path, const Table& table) {
-    std::ostringstream out;
-    write_csv(out, table);
-    write_file(path, out.view());
-}
+void write_csv(const std::filesystem::path& path, const Table& table) { write_file(path, csv_text(table)); }
 
 }  // namespace fp

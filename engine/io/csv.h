@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +33,7 @@ Table read_csv(const std::filesystem::path& path);
 // Cells that hold a comma, a quote or a line end are quoted. One that starts with = + - @ or a tab and is
 // not a number gets an apostrophe in front, since spreadsheets would run it; that one change is not undone
 // by reading. Lines end in LF. `lines` and `name` are not used. A file is written whole or not at all.
-void write_csv(std::ostream&, const Table&);
+std::string csv_text(const Table&);
 void write_csv(const std::filesystem::path& path, const Table&);
 
 }  // namespace fp

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernels/error.h"
@@ -20,6 +21,10 @@ inline std::span<const std::byte> as_bytes(std::string_view text) {
     return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+// The length of the UTF-8 sequence at the front of `text`, 0 where there is none. Overlong forms, surrogates and
+// what lies beyond U+10FFFF are none.
+size_t utf8_length(std::string_view text);
+
 // A name from a file as it may be shown: control characters and bytes that are not UTF-8 escaped as
 // \xNN, cut after `longest` bytes.
 std::string printable(std::string_view name, size_t longest = 200);
@@ -28,24 +33,33 @@ std::string shown(const std::filesystem::path&);
 // "PATH: what: the system's reason".
 [[noreturn]] void fail_system(const std::filesystem::path&, std::string_view what, int error, Exit exit);
 
-// An open file, read at any place. Files only grow stale here, never short: reading past the end is an
-// Error, so a file that shrinks while it is read cannot crash us, which a mapped one can.
+// An open file of the system, closed at the end; a writer closes by hand, to see the result.
+class Descriptor {
+public:
+    explicit Descriptor(int number) : number_(number) {}
+    ~Descriptor();
+    Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+
+    int number() const { return number_; }
+    int close();
+
+private:
+    int number_;
+};
+
+// An open file, read at any place. Reading past the end is an Error, so a file that shrinks while it is read
+// cannot crash the process, which a mapped one can.
 class InputFile {
 public:
     explicit InputFile(std::filesystem::path path, Exit exit = Exit::data);
-    ~InputFile();
-    InputFile(const InputFile&) = delete;
-    InputFile& operator=(const InputFile&) = delete;
-
     uint64_t bytes() const { return bytes_; }
     void read(uint64_t offset, std::span<std::byte> out) const;
-    const std::filesystem::path& path() const { return path_; }
 
 private:
     std::filesystem::path path_;
     Exit exit_;
-    int file_ = -1;
-    uint64_t bytes_ = 0;
+    Descriptor file_;
+    uint64_t bytes_;
 };
 
 // The whole file or pipe, refused above `most_bytes`.
@@ -57,36 +71,32 @@ public:
     MappedFile() = default;
     explicit MappedFile(const std::filesystem::path& path, Exit exit = Exit::data);
     ~MappedFile();
-    MappedFile(MappedFile&& other) noexcept;
-    MappedFile& operator=(MappedFile&& other) noexcept;
+    MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+    MappedFile& operator=(MappedFile&& other) noexcept { return std::swap(bytes_, other.bytes_), *this; }
 
-    std::span<const std::byte> bytes() const { return {start_, bytes_}; }
+    std::span<const std::byte> bytes() const { return bytes_; }
 
 private:
-    const std::byte* start_ = nullptr;
-    size_t bytes_ = 0;
+    std::span<const std::byte> bytes_;
 };
 
 // Writes PATH.tmp.PID; commit() flushes it to the disk, closes it, renames it to PATH and flushes the
-// folder. A reader sees the old file or the new one, never a part of it. Without commit() the temporary
+// folder, so that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without commit() the temporary
 // file is removed and PATH stays as it was.
 class AtomicFile {
 public:
     explicit AtomicFile(std::filesystem::path path, Exit exit = Exit::data);
     ~AtomicFile();
     AtomicFile(const AtomicFile&) = delete;
-    AtomicFile& operator=(const AtomicFile&) = delete;
 
     void write(std::span<const std::byte> bytes);
     void write(std::string_view text) { write(as_bytes(text)); }
     void commit();
 
 private:
-    [[noreturn]] void fail_errno(std::string_view what) const;
-
     std::filesystem::path path_, temporary_;
     Exit exit_;
-    int file_ = -1;
+    Descriptor file_;
 };
 
 void write_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
@@ -94,11 +104,8 @@ void write_file(const std::filesystem::path& path, std::string_view text, Exit e
 // Adds to the end of a file and flushes it to the disk.
 void append_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
 
-// Makes renames and new names in `folder` survive a loss of power.
-void flush_folder(const std::filesystem::path& folder, Exit exit = Exit::data);
-
 // Removes what interrupted writers left in `folder`: every NAME.tmp.PID. To be called by the one process
-// that writes there, while it writes nothing. Answers how many there were.
+// that writes there, while it writes nothing. Returns how many there were.
 int remove_stale_temporaries(const std::filesystem::path& folder, Exit exit = Exit::data);
 
 }  // namespace fp

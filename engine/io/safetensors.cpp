@@ -3,46 +3,134 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <optional>
+#include <nlohmann/json.hpp>
 #include <set>
-#include <utility>
 
-#include "engine/io/safetensors_header.h"
+#include "engine/io/json.h"
 #include "kernels/f16.h"
 
 namespace fp {
 namespace {
 
+using nlohmann::json;
+
 constexpr uint64_t kLengthBytes = 8;
 
-// shape's product times the dtype's size, or nothing where that does not fit.
-std::optional<uint64_t> bytes_wanted(const TensorPlace& t) {
-    uint64_t bytes = uint64_t(bytes_of(t.dtype));
-    for (const int64_t size : t.shape)
-        if (__builtin_mul_overflow(bytes, uint64_t(size), &bytes)) return std::nullopt;
-    return bytes;
+struct DtypeRow {
+    std::string_view name;
+    int bytes;
+};
+constexpr std::array<DtypeRow, 8> kDtypes{
+    {{"F64", 8}, {"I64", 8}, {"F32", 4}, {"I32", 4}, {"F16", 2}, {"BF16", 2}, {"U8", 1}, {"BOOL", 1}}};  // as Dtype
+
+// A tensor without its data, which lies at [begin, end) from the end of the header.
+struct TensorPlace {
+    TensorEntry tensor;
+    uint64_t begin = 0, end = 0;
+    std::string where;  // file and tensor, for messages
+};
+
+bool is_plain_name(std::string_view name) {
+    return std::ranges::none_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
-void check_layout(std::vector<TensorPlace>& tensors, uint64_t data_bytes, const std::string& file) {
-    std::stable_sort(tensors.begin(), tensors.end(), [](const TensorPlace& a, const TensorPlace& b) {
-        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-    });
+const json& member(const json& value, const char* key, const std::string& where) {
+    const auto found = value.find(key);
+    FP_REQUIRE(found != value.end(), Exit::model, where, "no ", key);
+    return *found;
+}
+
+// Whole numbers from 0 to `most`.
+std::vector<uint64_t> numbers(const json& value, const char* key, uint64_t most, const std::string& where) {
+    const json& found = member(value, key, where);
+    FP_REQUIRE(found.is_array(), Exit::model, where, key, " is no array");
+    std::vector<uint64_t> out;
+    for (const json& number : found) {
+        FP_REQUIRE(number.is_number_unsigned() && number.get<uint64_t>() <= most, Exit::model, where, key, " has ",
+                   printable(number.dump()), ", not a whole number from 0 to ", most);
+        out.push_back(number.get<uint64_t>());
+    }
+    return out;
+}
+
+Dtype dtype_named(const json& value, const std::string& where) {
+    FP_REQUIRE(value.is_string(), Exit::model, where, "dtype is no string");
+    const auto& text = value.get_ref<const std::string&>();
+    const auto row = std::ranges::find(kDtypes, text, &DtypeRow::name);
+    FP_REQUIRE(row != kDtypes.end(), Exit::model, where, "dtype ", printable(text),
+               " is not one of F64 I64 F32 I32 F16 BF16 U8 BOOL");
+    return Dtype(row - kDtypes.begin());
+}
+
+TensorPlace place_of(const std::string& name,
+                     const json& value,
+                     const std::string& file,
+                     const SafetensorsLimits& limits) {
+    FP_REQUIRE(name.size() <= limits.name_bytes, Exit::model, file, ": the name ", printable(name, 40), " has ",
+               name.size(), " bytes; ", limits.name_bytes, " are allowed");
+    FP_REQUIRE(is_plain_name(name), Exit::model, file, ": the name ", printable(name), " has control characters");
+    const std::string where = file + ": tensor " + printable(name) + ": ";
+    FP_REQUIRE(value.is_object(), Exit::model, where, "is ", value.type_name(), ", not an object");
+    for (const auto& [key, unused] : value.items())
+        FP_REQUIRE(key == "dtype" || key == "shape" || key == "data_offsets", Exit::model, where, "unknown key ",
+                   printable(key));
+    const Dtype dtype = dtype_named(member(value, "dtype", where), where);
+    const auto sizes = numbers(value, "shape", uint64_t(INT64_MAX), where);
+    const auto offsets = numbers(value, "data_offsets", UINT64_MAX, where);
+    FP_REQUIRE(offsets.size() == 2, Exit::model, where, offsets.size(), " data_offsets, wanted two");
+    return {.tensor = {.name = name, .dtype = dtype, .shape = {sizes.begin(), sizes.end()}},
+            .begin = offsets[0],
+            .end = offsets[1],
+            .where = where};
+}
+
+// Puts the metadata into `out` and returns where the tensors lie.
+std::vector<TensorPlace> parse_header(std::string_view text,
+                                      const std::string& file,
+                                      const SafetensorsLimits& limits,
+                                      TensorFile& out) {
+    FP_REQUIRE(!text.empty() && text.front() == '{', Exit::model, file, ": the header does not start with {");
+    const size_t last = text.find_last_not_of(' ');
+    FP_REQUIRE(text[last] == '}', Exit::model, file, ": the header ends in something other than } and spaces");
+    const json document = parse_json_sorted(text.substr(0, last + 1), file + ": the header", Exit::model,
+                                            {.bytes = limits.header_bytes, .depth = 4, .keys = limits.tensors + 1});
+    std::vector<TensorPlace> places;
+    for (const auto& [name, value] : document.items()) {
+        if (name != "__metadata__") {
+            places.push_back(place_of(name, value, file, limits));
+            continue;
+        }
+        FP_REQUIRE(value.is_object(), Exit::model, file, ": __metadata__ is ", value.type_name(), ", not an object");
+        for (const auto& [key, words] : value.items()) {
+            FP_REQUIRE(words.is_string(), Exit::model, file, ": __metadata__ has ", words.type_name(), " at ",
+                       printable(key), ", where only strings may be");
+            out.metadata[key] = words.get<std::string>();
+        }
+    }
+    FP_REQUIRE(places.size() <= limits.tensors, Exit::model, file, ": the header has more than ", limits.tensors,
+               " tensors");
+    return places;
+}
+
+// Sorts the tensors by place and checks that they fill the data.
+void check_layout(std::vector<TensorPlace>& places, uint64_t data_bytes, const std::string& file) {
+    std::ranges::stable_sort(places, {}, [](const TensorPlace& p) { return std::pair(p.begin, p.end); });
     uint64_t end = 0;
-    for (const TensorPlace& t : tensors) {
-        const auto [from, to] = std::pair(t.begin, t.end);
-        FP_REQUIRE(from <= to && to <= data_bytes, Exit::model, file, ": tensor ", printable(t.name), " lies at ", from,
-                   " to ", to, " of ", data_bytes, " bytes of data");
-        FP_REQUIRE(from == end, Exit::model, file, ": tensor ", printable(t.name), " begins at ", from,
-                   ", but the one before it ends at ", end);
-        const std::optional<uint64_t> wanted = bytes_wanted(t);
-        FP_REQUIRE(wanted.has_value(), Exit::model, file, ": tensor ", printable(t.name),
-                   ": the product of its shape [", fmt::format("{}", fmt::join(t.shape, ",")),
-                   "] does not fit 64 bits");
-        FP_REQUIRE(to - from == *wanted, Exit::model, file, ": tensor ", printable(t.name), " has ", to - from,
-                   " bytes, but its shape [", fmt::format("{}", fmt::join(t.shape, ",")), "] of ", name(t.dtype),
-                   " needs ", *wanted);
-        end = to;
+    for (const TensorPlace& p : places) {
+        FP_REQUIRE(p.begin <= p.end && p.end <= data_bytes, Exit::model, p.where, "lies at ", p.begin, " to ", p.end,
+                   " of ", data_bytes, " bytes of data");
+        FP_REQUIRE(p.begin == end, Exit::model, p.where, "begins at ", p.begin, ", but the one before it ends at ",
+                   end);
+        uint64_t wanted = uint64_t(bytes_of(p.tensor.dtype));
+        const std::string shape = fmt::format("[{}]", fmt::join(p.tensor.shape, ","));
+        for (const int64_t size : p.tensor.shape)
+            FP_REQUIRE(!__builtin_mul_overflow(wanted, uint64_t(size), &wanted), Exit::model, p.where,
+                       "the product of its shape ", shape, " does not fit 64 bits");
+        FP_REQUIRE(p.end - p.begin == wanted, Exit::model, p.where, "has ", p.end - p.begin, " bytes, but its shape ",
+                   shape, " of ", name(p.tensor.dtype), " needs ", wanted);
+        end = p.end;
     }
     FP_REQUIRE(data_bytes == end, Exit::model, file, ": ", data_bytes - end, " bytes follow the last tensor");
 }
@@ -64,31 +152,28 @@ TensorFile read_tensors(uint64_t file_bytes,
     std::string text(header_bytes, ' ');
     read(kLengthBytes, std::as_writable_bytes(std::span(text)));
 
-    SafetensorsHeader header = parse_safetensors_header(text, file, limits);
+    TensorFile out;
+    std::vector<TensorPlace> places = parse_header(text, file, limits, out);
     const uint64_t data_start = kLengthBytes + header_bytes;
-    check_layout(header.tensors, file_bytes - data_start, file);
-
-    TensorFile result{.metadata = std::move(header.metadata)};
-    result.tensors.reserve(header.tensors.size());
-    for (TensorPlace& t : header.tensors) {
-        Bytes data(t.end - t.begin);
-        read(data_start + t.begin, data);
-        result.tensors.push_back({std::move(t.name), t.dtype, std::move(t.shape), std::move(data)});
+    check_layout(places, file_bytes - data_start, file);
+    for (TensorPlace& p : places) {
+        TensorEntry& tensor = out.tensors.emplace_back(std::move(p.tensor));
+        tensor.data.resize(p.end - p.begin);
+        read(data_start + p.begin, tensor.data);
     }
-    return result;
+    return out;
 }
 
 // Pickle runs code while it is read, and these formats hold it: .pt and .pth are zip files or bare
 // pickles, .npz is a zip file.
-void refuse_pickles(const std::filesystem::path& path, std::span<const std::byte> start) {
+void refuse_pickles(const std::filesystem::path& path, std::string_view start) {
     const std::string extension = path.extension().native();
-    const bool zip = start.size() >= 4 && std::memcmp(start.data(), "PK\x03\x04", 4) == 0;
-    const bool pickle = start.size() >= 2 && start[0] == std::byte{0x80} && start[1] <= std::byte{5} &&
-                        (start.size() < 9 || start[8] != std::byte{'{'});
-    FP_REQUIRE(!zip && !pickle && extension != ".pt" && extension != ".pth" && extension != ".npz", Exit::model,
-               shown(path),
-               ": PyTorch and NumPy archives are not read, since unpickling runs code; convert it with "
-               "tools/convert_torch.py");
+    const bool pickle = start.size() >= 2 && start[0] == '\x80' && uint8_t(start[1]) <= 5 && start.find('{', 8) != 8;
+    FP_REQUIRE(
+        !start.starts_with("PK\x03\x04") && !pickle && extension != ".pt" && extension != ".pth" && extension != ".npz",
+        Exit::model, shown(path),
+        ": PyTorch and NumPy archives are not read, since unpickling runs code; convert it with "
+        "tools/convert_torch.py");
 }
 
 std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
@@ -102,18 +187,33 @@ std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
                  t.data.size(), " bytes, but its shape needs ", count_of(t.shape) * bytes_of(t.dtype));
         order.push_back(&t);
     }
-    std::sort(order.begin(), order.end(), [](const TensorEntry* a, const TensorEntry* b) {
-        return std::pair(-bytes_of(a->dtype), std::string_view(a->name)) <
-               std::pair(-bytes_of(b->dtype), std::string_view(b->name));
-    });
+    std::ranges::sort(order, {},
+                      [](const TensorEntry* t) { return std::pair(-bytes_of(t->dtype), std::string_view(t->name)); });
     return order;
+}
+
+// The text that describes tensors which lie one behind the other in this order; padded with spaces to 8 bytes.
+std::string header_of(const std::map<std::string, std::string>& metadata,
+                      const std::vector<const TensorEntry*>& order) {
+    const auto quoted = [](const std::string& text) { return json(text).dump(); };
+    std::vector<std::string> parts;
+    if (!metadata.empty()) parts.push_back("\"__metadata__\":" + json(metadata).dump());
+    uint64_t at = 0;
+    for (const TensorEntry* t : order) {
+        parts.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(t->name),
+                                    name(t->dtype), fmt::join(t->shape, ","), at, at + t->data.size()));
+        at += t->data.size();
+    }
+    std::string out = fmt::format("{{{}}}", fmt::join(parts, ","));
+    out.resize((out.size() + 7) / 8 * 8, ' ');
+    return out;
 }
 
 // Calls `write(bytes)` with the file's parts in order.
 template <class Write>
 void write_parts(const TensorFile& file, const Write& write) {
     const std::vector<const TensorEntry*> order = writing_order(file);
-    const std::string header = safetensors_header(file.metadata, order);
+    const std::string header = header_of(file.metadata, order);
     FP_CHECK(header.size() <= SafetensorsLimits{}.header_bytes, "a header of ", header.size(),
              " bytes could not be read back");
     const uint64_t length = header.size();
@@ -135,6 +235,9 @@ std::vector<float> convert(const Bytes& data, const Convert& one) {
 
 }  // namespace
 
+std::string_view name(Dtype dtype) { return kDtypes[size_t(dtype)].name; }
+int bytes_of(Dtype dtype) { return kDtypes[size_t(dtype)].bytes; }
+
 int64_t count_of(std::span<const int64_t> shape) {
     int64_t count = 1;
     for (const int64_t size : shape)
@@ -144,15 +247,14 @@ int64_t count_of(std::span<const int64_t> shape) {
 }
 
 const TensorEntry* TensorFile::find(std::string_view name) const {
-    const auto found =
-        std::find_if(tensors.begin(), tensors.end(), [&](const TensorEntry& t) { return t.name == name; });
+    const auto found = std::ranges::find(tensors, name, &TensorEntry::name);
     return found == tensors.end() ? nullptr : &*found;
 }
 
 TensorFile read_safetensors(const std::filesystem::path& path, const SafetensorsLimits& limits) {
     const InputFile file(path, Exit::model);
-    Bytes start(std::min<uint64_t>(file.bytes(), 16));
-    file.read(0, start);
+    std::string start(std::min<uint64_t>(file.bytes(), 16), ' ');
+    file.read(0, std::as_writable_bytes(std::span(start)));
     refuse_pickles(path, start);
     const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
     return read_tensors(file.bytes(), read, shown(path), limits);
@@ -162,8 +264,7 @@ TensorFile parse_safetensors(std::span<const std::byte> bytes,
                              const std::string& file_name,
                              const SafetensorsLimits& limits) {
     const auto read = [&](uint64_t at, std::span<std::byte> out) {
-        const auto part = bytes.subspan(at, out.size());
-        std::copy(part.begin(), part.end(), out.begin());
+        std::ranges::copy(bytes.subspan(at, out.size()), out.begin());
     };
     return read_tensors(bytes.size(), read, file_name, limits);
 }
@@ -183,7 +284,7 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
 std::vector<float> as_f32(const TensorEntry& tensor) {
     switch (tensor.dtype) {
         case Dtype::f32:
-            return convert<float>(tensor.data, [](float v) { return v; });
+            return values_of<float>(tensor);
         case Dtype::f64:
             return convert<double>(tensor.data, [](double v) { return float(v); });
         case Dtype::f16:

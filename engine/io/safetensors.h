@@ -23,8 +23,8 @@
 
 namespace fp {
 
-enum class Dtype { f64, i64, f32, i32, f16, bf16, u8, boolean };
-std::string_view name(Dtype);  // as the files have it: F64, I64, ..., BOOL
+enum class Dtype { f64, i64, f32, i32, f16, bf16, u8, boolean };  // by falling width
+std::string_view name(Dtype);                                     // as the files have it: F64, I64, ..., BOOL
 int bytes_of(Dtype);
 
 struct TensorEntry {
@@ -67,26 +67,17 @@ std::vector<float> as_f32(const TensorEntry&);
 int64_t count_of(std::span<const int64_t> shape);  // the product; checked when the tensor was read
 
 template <class T>
-constexpr Dtype dtype_of();
-template <>
-constexpr Dtype dtype_of<double>() {
-    return Dtype::f64;
-}
-template <>
-constexpr Dtype dtype_of<int64_t>() {
-    return Dtype::i64;
-}
-template <>
-constexpr Dtype dtype_of<float>() {
-    return Dtype::f32;
-}
-template <>
-constexpr Dtype dtype_of<int32_t>() {
-    return Dtype::i32;
-}
-template <>
-constexpr Dtype dtype_of<uint8_t>() {
-    return Dtype::u8;
+constexpr Dtype dtype_of() {
+    if constexpr (std::is_same_v<T, double>)
+        return Dtype::f64;
+    else if constexpr (std::is_same_v<T, int64_t>)
+        return Dtype::i64;
+    else if constexpr (std::is_same_v<T, float>)
+        return Dtype::f32;
+    else if constexpr (std::is_same_v<T, int32_t>)
+        return Dtype::i32;
+    else if constexpr (std::is_same_v<T, uint8_t>)
+        return Dtype::u8;
 }
 
 // A tensor that holds `values`; their count must be the shape's product.

@@ -6,10 +6,10 @@
 namespace fp {
 namespace {
 
-// Little endian, as both the frames and protocol buffers want it.
+// Little endian, as the host is and as both the frames and protocol buffers want it.
 template <class T>
 void put_fixed(std::string& out, T value) {
-    for (size_t i = 0; i < sizeof value; ++i) out.push_back(char(value >> (8 * i)));
+    out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 void put_varint(std::string& out, uint64_t value) {
     for (; value >= 0x80; value >>= 7) out.push_back(char(value | 0x80));
@@ -18,13 +18,10 @@ void put_varint(std::string& out, uint64_t value) {
 
 enum Wire { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 void put_key(std::string& out, int field, Wire wire) { put_varint(out, uint64_t(field << 3 | wire)); }
-void put_double(std::string& out, int field, double value) {
-    put_key(out, field, kFixed64);
-    put_fixed(out, std::bit_cast<uint64_t>(value));
-}
-void put_float(std::string& out, int field, float value) {
-    put_key(out, field, kFixed32);
-    put_fixed(out, std::bit_cast<uint32_t>(value));
+template <class T>  // double or float
+void put_real(std::string& out, int field, T value) {
+    put_key(out, field, sizeof value == 8 ? kFixed64 : kFixed32);
+    put_fixed(out, value);
 }
 void put_bytes(std::string& out, int field, std::string_view value) {
     put_key(out, field, kBytes);
@@ -36,6 +33,7 @@ void put_bytes(std::string& out, int field, std::string_view value) {
 std::string frame(const std::string& event) {
     const auto masked = [](std::string_view bytes) { return std::rotr(crc32c(bytes), 15) + 0xa282ead8u; };
     std::string out;
+    static_assert(std::endian::native == std::endian::little);
     put_fixed(out, uint64_t(event.size()));
     put_fixed(out, masked(out));
     out += event;
@@ -62,7 +60,7 @@ uint32_t crc32c(std::string_view bytes) {
 
 std::string event_file_header(double seconds_since_1970) {
     std::string event;
-    put_double(event, 1, seconds_since_1970);
+    put_real(event, 1, seconds_since_1970);
     put_bytes(event, 3, "brain.Event:2");
     return frame(event);
 }
@@ -74,11 +72,11 @@ std::string scalar_event(double seconds_since_1970,
     for (const auto& [tag, number] : values) {
         std::string value;
         put_bytes(value, 1, tag);
-        put_float(value, 2, float(number));
+        put_real(value, 2, float(number));
         put_bytes(summary, 1, value);
     }
     std::string event;
-    put_double(event, 1, seconds_since_1970);
+    put_real(event, 1, seconds_since_1970);
     put_key(event, 2, kVarint);
     put_varint(event, uint64_t(step));
     put_bytes(event, 5, summary);

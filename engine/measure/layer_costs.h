@@ -13,8 +13,7 @@ struct LayerCost {
     std::string op = {};
     int in_channels = 0, out_channels = 0, height = 0, width = 0;  // of the output
     int64_t parameters = 0;
-    double macs = 0,
-           bytes = 0;             // of the forward pass: multiply-adds; activations and weights moved
+    double macs = 0, bytes = 0;   // of the forward pass: multiply-adds; activations and weights moved
     double activation_bytes = 0;  // of the output
     double backward_macs = 0;     // as many as forward for each gradient, of the input and of the filter
     double forward_seconds = 0, backward_seconds = 0;  // of a whole batch; 0 where not measured

@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-#include "engine/measure/profile.h"
+#include "engine/measure/stopwatch.h"
 
 namespace fp {
 

@@ -1,13 +1,9 @@
 #include "engine/measure/roofline.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
-#include <vector>
 
-#include "engine/core/memory.h"
-#include "kernels/bf16.h"
-#include "kernels/random.h"
+#include "engine/measure/stopwatch.h"
 
 namespace fp {
 namespace {
@@ -15,26 +11,10 @@ namespace {
 constexpr double kLongEnough = 0.005;  // seconds of a call
 constexpr int kCalls = 5;
 
-// Uniform in [-1, 1], the same numbers again and again: zeros make some arithmetic faster than it is.
-Buffer random_elements(const Kernels& k, Type type, int64_t count) {
-    Buffer out(k.memory, size_t(count) * size_t(bytes_of(type)));
-    const auto fill = [&](auto converted) {
-        std::vector<decltype(converted(0.0f))> some(1 << 16);
-        for (size_t i = 0; i < some.size(); ++i) some[i] = converted(float(int32_t(mix(i) >> 32)) * 0x1p-31f);
-        const size_t whole = some.size() * sizeof(some[0]);
-        for (size_t at = 0; at < out.bytes(); at += whole)
-            k.memory.copy_in(static_cast<char*>(out.data()) + at, some.data(), std::min(whole, out.bytes() - at), {});
-        k.memory.synchronize({});
-    };
-    if (type == Type::f32) fill([](float v) { return v; });
-    if (type == Type::f64) fill([](float v) { return double(v); });
-    if (type == Type::bf16) fill([](float v) { return to_bf16(v); });
-    return out;
-}
-
 // The fastest of several calls by the device's own clock, the first not counted. All are enqueued before the
 // host waits, so that a call on a GPU does not begin with a launch.
-double seconds_of(const Kernels& k, const std::function<void()>& call) {
+template <class Call>
+double seconds_of(const Kernels& k, const Call& call) {
     std::vector<OwnedEvent> marks;
     for (int i = 0; i <= kCalls; ++i) marks.emplace_back(k.streams);
     const auto run = [&](int i) {
@@ -80,13 +60,8 @@ double sum_rate(const Kernels& k) {
         const Buffer a = random_elements(k, k.activation, map.stored()),
                      b = random_elements(k, k.activation, map.stored()),
                      y = random_elements(k, k.activation, map.stored());
-        const double seconds = seconds_of(k, [&] {
-            k.add.forward(map,
-                          {.a = static_cast<const act*>(a.data()),
-                           .b = static_cast<const act*>(b.data()),
-                           .y = static_cast<act*>(y.data())},
-                          {});
-        });
+        const double seconds =
+            seconds_of(k, [&] { k.add.forward(map, {.a = a.as<act>(), .b = b.as<act>(), .y = y.as<act>()}, {}); });
         if (images == 256 || (seconds >= kLongEnough && bytes > 5e8) || seconds >= 20 * kLongEnough)
             return bytes / seconds;
     }

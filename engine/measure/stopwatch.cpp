@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <memory>
 #include <numeric>
 #include <optional>
 
 #include "engine/core/loss.h"
 #include "engine/core/rounded_weights.h"
 #include "engine/core/step_graph.h"
-#include "engine/measure/random_images.h"
+#include "engine/fairness/intervals.h"
 #include "engine/train/optimizer.h"
+#include "kernels/bf16.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -20,7 +20,27 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+Map image_map(const Kernels& k, int n, int side) {
+    return {.n = n, .c = 3, .h = side, .w = side, .block = k.image_block(3)};
+}
+
 }  // namespace
+
+Buffer random_elements(const Kernels& k, Type type, int64_t count) {
+    Buffer out(k.memory, size_t(count) * size_t(bytes_of(type)));
+    const auto fill = [&](auto converted) {
+        std::vector<decltype(converted(0.0f))> some(1 << 16);
+        for (size_t i = 0; i < some.size(); ++i) some[i] = converted(float(int32_t(mix(i) >> 32)) * 0x1p-31f);
+        const size_t whole = some.size() * sizeof(some[0]);
+        for (size_t at = 0; at < out.bytes(); at += whole)
+            k.memory.copy_in(static_cast<char*>(out.data()) + at, some.data(), std::min(whole, out.bytes() - at), {});
+        k.memory.synchronize({});
+    };
+    if (type == Type::f32) fill([](float v) { return v; });
+    if (type == Type::f64) fill([](float v) { return double(v); });
+    if (type == Type::bf16) fill([](float v) { return to_bf16(v); });
+    return out;
+}
 
 struct TimedNetwork::State {
     Network& net;
@@ -48,8 +68,8 @@ TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
     : state_(new State{.net = net, .options = o, .session = Session(net)}) {
     State& s = *state_;
     const Kernels& k = net.kernels();
-    s.map = {.n = o.batch_size, .c = 3, .h = o.image_size, .w = o.image_size, .block = k.image_block(3)};
-    s.images = random_images(k, s.map);
+    s.map = image_map(k, o.batch_size, o.image_size);
+    s.images = random_elements(k, k.activation, s.map.stored());
     if (!o.train) return;
     s.entropy = std::make_unique<CrossEntropy>(k, net.spec.classes);
     s.rounded = std::make_unique<RoundedWeights>(net.params);
@@ -85,23 +105,11 @@ double TimedNetwork::run() {
     return now() - start;
 }
 
-namespace {
-
-double quantile(const std::vector<double>& sorted, double q) {
-    const double at = q * double(sorted.size() - 1);
-    const size_t low = size_t(at);
-    const size_t high = std::min(low + 1, sorted.size() - 1);
-    return sorted[low] + (at - double(low)) * (sorted[high] - sorted[low]);
-}
-
-}  // namespace
-
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions& o) {
     std::vector<std::unique_ptr<TimedNetwork>> runners;
     for (Network* net : networks) runners.push_back(std::make_unique<TimedNetwork>(*net, o));
-    double slowest = 0;
     for (auto& r : runners)
-        for (int i = 0; i < 3; ++i) slowest = std::max(slowest, r->run());  // warm-up: plans, memory, weights
+        for (int i = 0; i < 3; ++i) r->run();  // warm-up: plans, memory, weights
     std::vector<std::vector<double>> out(networks.size());
     const double end = now() + o.seconds * double(networks.size());
     for (int round = 0; round < o.min_rounds || (now() < end && round < 100'000); ++round)
@@ -114,17 +122,16 @@ std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& netw
 
 TimingSummary summarize(std::vector<double> s) {
     FP_CHECK(!s.empty(), "summarize: no timings");
-    std::sort(s.begin(), s.end());
     const double mean = std::accumulate(s.begin(), s.end(), 0.0) / double(s.size());
     double squares = 0;
     for (const double v : s) squares += (v - mean) * (v - mean);
-    return {.min = s.front(),
+    return {.min = quantile(s, 0),
             .mean = mean,
             .median = quantile(s, 0.5),
             .p90 = quantile(s, 0.9),
             .p95 = quantile(s, 0.95),
             .p99 = quantile(s, 0.99),
-            .max = s.back(),
+            .max = quantile(s, 1),
             .deviation = std::sqrt(squares / double(s.size()))};
 }
 
@@ -132,19 +139,38 @@ Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b) {
     FP_CHECK(a.size() == b.size() && !a.empty(), "ratio: ", a.size(), " and ", b.size(), " rounds");
     std::vector<double> ratio(a.size());
     for (size_t i = 0; i < a.size(); ++i) ratio[i] = a[i] / b[i];
-    auto median = [](std::vector<double> v) {
-        std::sort(v.begin(), v.end());
-        return quantile(v, 0.5);
-    };
     constexpr int kResamples = 1000;
     std::vector<double> medians(kResamples), drawn(ratio.size());
     for (int r = 0; r < kResamples; ++r) {
         for (size_t i = 0; i < ratio.size(); ++i)
             drawn[i] = ratio[uniform_below(ratio.size(), key_of(7, uint64_t(r)), i)];
-        medians[r] = median(drawn);
+        medians[r] = quantile(drawn, 0.5);
     }
-    std::sort(medians.begin(), medians.end());
-    return {median(ratio), quantile(medians, 0.025), quantile(medians, 0.975)};
+    return {quantile(ratio, 0.5), quantile(medians, 0.025), quantile(medians, 0.975)};
+}
+
+std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
+    const Kernels& k = net.kernels();
+    const Map map = image_map(k, o.batch_size, o.image_size);
+    const Buffer images = random_elements(k, k.activation, map.stored());
+    const std::vector<int32_t> labels(size_t(o.batch_size), 0);
+    Session session(net);
+    const CrossEntropy entropy(k, net.spec.classes);
+    std::vector<LayerCost> best;
+    for (int pass = -2; pass < std::max(o.passes, 1); ++pass) {
+        Tape tape = session.begin({.mode = o.mode, .profile = true});
+        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
+        if (o.mode == Mode::train) tape.backward({{cross_entropy(tape, y, labels, entropy).row}});
+        tape.read_times();
+        const std::vector<LayerCost> now = layer_costs(tape.nodes(), k.activation);
+        if (pass <= 0) best = now;
+        FP_CHECK(best.size() == now.size(), "profile: the network's rows change from pass to pass");
+        for (size_t i = 0; i < best.size(); ++i) {
+            best[i].forward_seconds = std::min(best[i].forward_seconds, now[i].forward_seconds);
+            best[i].backward_seconds = std::min(best[i].backward_seconds, now[i].backward_seconds);
+        }
+    }
+    return best;
 }
 
 }  // namespace fp

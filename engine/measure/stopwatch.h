@@ -1,13 +1,14 @@
-// Timing networks: several take turns in one run, so that what else the machine does hits them alike.
+// Timing networks, whole and op by op. Several take turns in one run, so that what else the machine does hits them alike.
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <vector>
 
-#include "engine/core/network.h"
+#include "engine/measure/layer_costs.h"
 
 namespace fp {
+
+// Uniform in [-1, 1], the same numbers again and again: zeros make some arithmetic faster than it is.
+Buffer random_elements(const Kernels&, Type, int64_t count);
 
 struct TimingOptions {
     int batch_size = 32;
@@ -33,7 +34,7 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// Seconds of each round, one list a network; round r of all networks ran one after another, in turning order.
+// Seconds of each round, one list per network; round r of all networks ran one after another, in turning order.
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions&);
 
 struct TimingSummary {
@@ -46,5 +47,21 @@ struct Ratio {
     double value, low, high;
 };
 Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b);
+
+struct ProfileOptions {
+    int batch_size = 32;
+    int image_size = 64;
+    Mode mode = Mode::infer;  // train: forward, loss and backward
+    int passes = 5;           // after two to warm up
+};
+
+// Each row's fastest time of several passes, with the work of the whole batch.
+std::vector<LayerCost> profile(Network&, const ProfileOptions&);
+
+// The rows of one of several networks.
+struct NamedProfile {
+    std::string name;
+    std::vector<LayerCost> rows;
+};
 
 }  // namespace fp

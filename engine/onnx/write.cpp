@@ -15,23 +15,22 @@ namespace {
 
 constexpr int kOpset = 13, kIr = 7;
 
+using Attribute = onnx::AttributeProto;
+Attribute& add_attribute(onnx::NodeProto& node, const char* name, Attribute::AttributeType type) {
+    Attribute& attribute = *node.add_attribute();
+    attribute.set_name(name);
+    attribute.set_type(type);
+    return attribute;
+}
 void set(onnx::NodeProto& node, const char* name, std::initializer_list<int64_t> values) {
-    auto* attribute = node.add_attribute();
-    attribute->set_name(name);
-    attribute->set_type(onnx::AttributeProto::INTS);
-    for (const int64_t v : values) attribute->add_ints(v);
+    Attribute& attribute = add_attribute(node, name, Attribute::INTS);
+    for (const int64_t v : values) attribute.add_ints(v);
 }
 void set(onnx::NodeProto& node, const char* name, int64_t value) {
-    auto* attribute = node.add_attribute();
-    attribute->set_name(name);
-    attribute->set_type(onnx::AttributeProto::INT);
-    attribute->set_i(value);
+    add_attribute(node, name, Attribute::INT).set_i(value);
 }
 void set(onnx::NodeProto& node, const char* name, double value) {
-    auto* attribute = node.add_attribute();
-    attribute->set_name(name);
-    attribute->set_type(onnx::AttributeProto::FLOAT);
-    attribute->set_f(float(value));
+    add_attribute(node, name, Attribute::FLOAT).set_f(float(value));
 }
 
 void set_window(onnx::NodeProto& node, int window, int stride, int pad) {

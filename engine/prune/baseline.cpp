@@ -1,6 +1,6 @@
 #include "engine/prune/baseline.h"
 
-#include "engine/fairness/weighted_attributes.h"
+#include "engine/fairness/grouping.h"
 
 namespace fp {
 

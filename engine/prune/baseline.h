@@ -4,7 +4,7 @@
 #include <functional>
 #include <optional>
 
-#include "engine/fairness/summary.h"
+#include "engine/fairness/evaluate.h"
 #include "engine/prune/settings.h"
 #include "engine/run/checkpoint.h"
 

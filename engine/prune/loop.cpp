@@ -7,7 +7,7 @@
 #include <limits>
 #include <sstream>
 
-#include "engine/fairness/weighted_attributes.h"
+#include "engine/fairness/grouping.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"

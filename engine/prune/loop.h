@@ -6,7 +6,7 @@
 // rounds without a better objective. It reads training and validation images only: the test split is for its caller.
 #pragma once
 
-#include "engine/fairness/measure.h"
+#include "engine/fairness/intervals.h"
 #include "engine/prune/baseline.h"
 #include "engine/prune/observer.h"
 #include "engine/prune/record.h"

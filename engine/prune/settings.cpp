@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "engine/fairness/weighted_attributes.h"
+#include "engine/fairness/grouping.h"
 #include "engine/train/selection.h"
 
 namespace fp {

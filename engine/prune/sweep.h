@@ -2,7 +2,7 @@
 // choice by validation; then one read of the test split for all of them.
 #pragma once
 
-#include "engine/fairness/seeds.h"
+#include "engine/fairness/intervals.h"
 #include "engine/measure/stopwatch.h"
 #include "engine/prune/loop.h"
 #include "engine/prune/rankings.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "engine/fairness/seeds.h"
+#include "engine/fairness/intervals.h"
 
 namespace fp {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "engine/eval/predictions_file.h"
-#include "engine/measure/profile.h"
+#include "engine/measure/stopwatch.h"
 #include "engine/prune/prune_json.h"
 
 namespace fp {

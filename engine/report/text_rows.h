@@ -10,7 +10,7 @@
 #include <sstream>
 #include <string>
 
-#include "engine/fairness/measure.h"
+#include "engine/fairness/intervals.h"
 
 namespace fp {
 

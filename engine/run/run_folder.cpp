@@ -12,7 +12,7 @@
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <system_error>
 
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
@@ -226,9 +226,7 @@ void Metrics::write_csv() const {
         std::vector<std::string>& cells = table.rows.emplace_back(table.header.size());
         for (const auto& [column, value] : leaves_of(row)) cells[size_t(table.column(column))] = csv_cell(value);
     }
-    std::ostringstream text;
-    if (!table.header.empty()) fp::write_csv(text, table);
-    write_file(folder_ / "metrics.csv", text.str());
+    write_file(folder_ / "metrics.csv", table.header.empty() ? "" : csv_text(table));
 }
 
 void record_test_read(const fs::path& folder, const std::string& command_line) {

@@ -20,7 +20,7 @@ void on_signal(int signal) {
     received = signal;
     const int error = errno;
     constexpr std::string_view words = "\nstopping after this step, once it is saved; again to stop at once\n";
-    const ssize_t written = write(STDERR_FILENO, words.data(), words.size());
+    const ssize_t written = ::write(STDERR_FILENO, words.data(), words.size());
     static_cast<void>(written);
     errno = error;
 }

@@ -8,7 +8,7 @@
 
 #include "engine/data/sampler.h"
 #include "engine/eval/predict.h"
-#include "engine/fairness/summary.h"
+#include "engine/fairness/evaluate.h"
 #include "engine/train/trainer.h"
 
 namespace fp {

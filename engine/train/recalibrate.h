@@ -1,7 +1,7 @@
 // Batch norm's running statistics of a network whose channels have been removed.
 #pragma once
 
-#include "engine/eval/batches.h"
+#include "engine/eval/predict.h"
 
 namespace fp {
 

@@ -6,7 +6,7 @@
 
 #include "engine/data/dataset.h"
 #include "engine/data/augment/augment.h"
-#include "engine/fairness/weighted_attributes.h"
+#include "engine/fairness/grouping.h"
 
 namespace fp {
 

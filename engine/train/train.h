@@ -1,7 +1,7 @@
 // A whole training run in a folder of its own: checkpoints, metrics, and a resume that changes no bit.
 #pragma once
 
-#include "engine/eval/open_images.h"
+#include "engine/eval/predict.h"
 #include "engine/run/identity.h"
 #include "engine/run/run_folder.h"
 #include "engine/train/settings.h"

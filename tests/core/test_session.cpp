@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/eval/predict.h"
-#include "engine/measure/profile.h"
 #include "engine/measure/profile_json.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/trainer.h"

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "engine/data/dataset.h"
 #include "kernels/random.h"
@@ -38,11 +37,7 @@ Dataset population(int64_t n, int classes, uint64_t seed) {
     return data;
 }
 
-std::string written(const Dataset& data) {
-    std::ostringstream out;
-    write_csv(out, split_table(data));
-    return out.str();
-}
+std::string written(const Dataset& data) { return csv_text(split_table(data)); }
 
 TEST(DrawnSplit, SameSeedSameBytes) {
     Dataset a = population(500, 4, 1), b = a, c = a;

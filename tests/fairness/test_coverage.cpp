@@ -81,10 +81,10 @@ TEST(Coverage, RmsHoldsWhereThePercentileIntervalFails) {
             mean += g.value / s.draws;
 
             const Cohort cohort = by_attribute(p, "sex", 10);
-            const FigureRows rows = bootstrap(Scorer(p), cohort, {s.resamples, uint64_t(draw), 1});
+            const FigureRows rows = bootstrap(Scorer(p), cohort, options);
             std::vector<double> resampled;
             for (int64_t r = 0; r < rows.count; ++r)
-                resampled.push_back(gap_definitions()[1].value(rows.figures(r), 0, 1));
+                resampled.push_back(gap_definitions()[1].pair(rows.figures(r), 0, 1));
             const Interval naive = percentile_interval(resampled, .95);
             percentile += covers(naive.low, gap, naive.high);
         }

@@ -28,8 +28,7 @@ std::vector<double> figures(const Predictions& p,
                             int groups,
                             OperatingPoint point = {}) {
     std::vector<double> row(Layout{groups, int(p.classes.size())}.width(), -7);
-    Scorer::Scratch scratch;
-    Scorer(p, point).figures(members, groups, Parts::all, scratch, row.data());
+    Scorer(p, point).figures(members, groups, Parts::all, row.data());
     return row;
 }
 std::vector<double> figures(const Predictions& p, OperatingPoint point = {}) {
@@ -41,22 +40,25 @@ TEST(Metrics, HardPredictionsByHand) {
     Tally t(3);
     t.add(0, 0, 6);
     t.add(1, 0, 2);
-    EXPECT_DOUBLE_EQ(accuracy(t), .75);
-    EXPECT_DOUBLE_EQ(balanced_accuracy(t), .5);
-    const MacroScores m = macro_scores(t);
-    EXPECT_DOUBLE_EQ(m.precision, .75 / 2);
-    EXPECT_DOUBLE_EQ(m.recall, .5);
-    EXPECT_DOUBLE_EQ(m.f1, 12.0 / 14 / 2);
+    const auto m = count_metrics(t);
+    EXPECT_DOUBLE_EQ(m[kAccuracy], .75);
+    EXPECT_DOUBLE_EQ(m[kBalancedAccuracy], .5);
+    EXPECT_DOUBLE_EQ(m[kMacroPrecision], .75 / 2);
+    EXPECT_DOUBLE_EQ(m[kMacroRecall], .5);
+    EXPECT_DOUBLE_EQ(m[kMacroF1], 12.0 / 14 / 2);
     EXPECT_DOUBLE_EQ(t.fpr(0), 1);
     EXPECT_DOUBLE_EQ(t.selected(0), 1);
     EXPECT_TRUE(std::isnan(t.tpr(2)));
     EXPECT_DOUBLE_EQ(t.fpr(2), 0);
-    EXPECT_TRUE(std::isnan(accuracy(Tally(3))));
+    EXPECT_TRUE(std::isnan(count_metrics(Tally(3))[kAccuracy]));
 }
 
 TEST(Metrics, ConfusionAndTallyAgree) {
-    const std::vector<int> label{0, 1, 2, 2, 1}, pred{0, 2, 2, 0, 2}, group{0, 0, 1, 1, 1};
-    const Confusion all = confusion(label, pred, 3), second = confusion(label, pred, 3, group, 1);
+    Predictions p;
+    p.classes = {"a", "b", "c"};
+    p.label = {0, 1, 2, 2, 1};
+    p.pred = {0, 2, 2, 0, 2};
+    const Confusion all = confusion(p), second = confusion(p, {0, 0, 1, 1, 1}, 1);
     EXPECT_EQ(all.count, (std::vector<int64_t>{1, 0, 0, 0, 0, 2, 1, 0, 1}));
     EXPECT_EQ(second.count, (std::vector<int64_t>{0, 0, 0, 0, 0, 1, 1, 0, 1}));
     const Tally t = tally(all);

@@ -2,19 +2,19 @@
 
 #include <numeric>
 
-#include "engine/fairness/resample.h"
+#include "engine/fairness/bootstrap.h"
 
 namespace fp {
 namespace {
 
 TEST(Resample, TheBootstrapKeepsTheSizeOfEveryStratum) {
     const std::vector<int> stratum{0, 1, 0, 0, 1, 2, 0};
-    const Bootstrap draws(stratum, 5);
+    const Strata strata = strata_of(stratum);
     std::vector<uint16_t> times(stratum.size());
     std::vector<double> mean(stratum.size());
     const int rounds = 4000;
     for (int r = 0; r < rounds; ++r) {
-        draws.draw(r, times);
+        draw_bootstrap(strata, 5, r, times);
         std::vector<int> size(3);
         for (size_t u = 0; u < stratum.size(); ++u) {
             size[stratum[u]] += times[u];
@@ -28,12 +28,12 @@ TEST(Resample, TheBootstrapKeepsTheSizeOfEveryStratum) {
 TEST(Resample, PermutationsStayWithinStrata) {
     const std::vector<int> stratum{0, 0, 1, -1, 0, 1, -1};
     const std::vector<uint16_t> label{1, 2, 1, 7, 2, 3, 8};
-    const Permutation draws(stratum, label, 5);
+    const Strata strata = strata_of(stratum);
     int first_moved = 0;
     const int rounds = 3000;
-    std::vector<uint16_t> permuted;
     for (int r = 0; r < rounds; ++r) {
-        draws.draw(r, permuted);
+        std::vector<uint16_t> permuted = label;
+        permute_labels(strata, 5, r, permuted);
         EXPECT_EQ(permuted[0] + permuted[1] + permuted[4], 5);
         EXPECT_EQ(permuted[2] + permuted[5], 4);
         EXPECT_EQ(permuted[3], 7);
@@ -44,7 +44,7 @@ TEST(Resample, PermutationsStayWithinStrata) {
 }
 
 TEST(Resample, SwapsAreFairCoins) {
-    std::vector<uint8_t> swap(100);
+    std::vector<uint16_t> swap(100);
     int swapped = 0;
     for (int r = 0; r < 1000; ++r) {
         draw_swaps(5, r, swap);
@@ -54,14 +54,13 @@ TEST(Resample, SwapsAreFairCoins) {
 }
 
 TEST(Resample, NumbersFollowFromSeedAndIndexAlone) {
-    const std::vector<int> stratum(50, 0);
+    const Strata strata = strata_of(std::vector<int>(50, 0));
     std::vector<uint16_t> a(50), b(50), c(50);
-    Bootstrap(stratum, 1).draw(7, a);
-    const Bootstrap again(stratum, 1);
-    again.draw(3, b);
-    again.draw(7, b);
+    draw_bootstrap(strata, 1, 7, a);
+    draw_bootstrap(strata, 1, 3, b);
+    draw_bootstrap(strata, 1, 7, b);
     EXPECT_EQ(a, b);
-    Bootstrap(stratum, 2).draw(7, c);
+    draw_bootstrap(strata, 2, 7, c);
     EXPECT_NE(a, c);
 }
 

@@ -1,4 +1,4 @@
-#include "engine/fairness/seeds.h"
+#include "engine/fairness/intervals.h"
 
 #include <gtest/gtest.h>
 

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
-
 #include "kernels/error.h"
 #include "kernels/random.h"
 #include "tests/source_dir.h"
@@ -82,18 +80,12 @@ TEST(Csv, MissingFilesAndFolders) {
     EXPECT_THROW(read_csv(source_dir()), Error);
 }
 
-std::string written(const Table& table) {
-    std::ostringstream out;
-    write_csv(out, table);
-    return out.str();
-}
-
 TEST(Csv, SpreadsheetsRunNothing) {
     const Table t{.header = {"a"},
                   .rows = {{"=1+1"}, {"+x"}, {"@x"}, {"-x,y"}, {"\tx"}, {"-1"}, {"+2.5e3"}, {"-"}},
                   .lines = {},
                   .name = ""};
-    EXPECT_EQ(written(t), "a\n'=1+1\n'+x\n'@x\n\"'-x,y\"\n'\tx\n-1\n+2.5e3\n'-\n");
+    EXPECT_EQ(csv_text(t), "a\n'=1+1\n'+x\n'@x\n\"'-x,y\"\n'\tx\n-1\n+2.5e3\n'-\n");
 }
 
 TEST(Csv, ReadsBackWhatItWrote) {
@@ -111,9 +103,9 @@ TEST(Csv, ReadsBackWhatItWrote) {
                 for (uint64_t n = draw(5); n > 0; --n) cell += pieces[draw(pieces.size())];
             table.rows.push_back(row);
         }
-        const Table back = parse_csv(written(table), "t");
+        const Table back = parse_csv(csv_text(table), "t");
         EXPECT_EQ(back.header, table.header);
-        EXPECT_EQ(back.rows, table.rows) << written(table);
+        EXPECT_EQ(back.rows, table.rows) << csv_text(table);
     }
 }
 

@@ -223,10 +223,10 @@ std::string two(const std::string& first, const std::string& second) {
 
 TEST(Safetensors, holes_overlaps_and_what_follows_are_refused) {
     EXPECT_EQ(parse(file_of(two("[2,4]", "[0,2]"), 4)).tensors[0].name, "b");
-    expect_refused(file_of(two("[0,2]", "[1,3]"), 3), "b begins at 1", "ends at 2");
+    expect_refused(file_of(two("[0,2]", "[1,3]"), 3), "b: begins at 1", "ends at 2");
     expect_refused(file_of(two("[0,2]", "[0,2]"), 2), "begins at 0");
-    expect_refused(file_of(two("[0,2]", "[3,5]"), 5), "b begins at 3");
-    expect_refused(file_of(two("[1,3]", "[3,5]"), 5), "a begins at 1");
+    expect_refused(file_of(two("[0,2]", "[3,5]"), 5), "b: begins at 3");
+    expect_refused(file_of(two("[1,3]", "[3,5]"), 5), "a: begins at 1");
     expect_refused(file_of(two("[0,2]", "[2,4]"), 5), "1 bytes follow");
     expect_refused(file_of(two("[0,2]", "[2,4]"), 3), "2 to 4 of 3");
     expect_refused(file_of("{}", 4), "4 bytes follow");

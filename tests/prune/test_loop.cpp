@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "engine/eval/open_images.h"
+#include "engine/eval/predict.h"
 #include "engine/prune/prune_json.h"
 #include "models/models.h"
 #include "tests/expect_error.h"

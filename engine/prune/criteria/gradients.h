@@ -2,7 +2,7 @@
 // update. What the gradient-based criteria are made of.
 #pragma once
 
-#include "engine/eval/batches.h"
+#include "engine/eval/predict.h"
 
 namespace fp {
 
