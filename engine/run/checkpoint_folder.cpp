@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 constexpr const char* kPointers = "last.json";
 constexpr uint64_t kPointerBytes = 4096;
 
-std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
-
 fs::path model_path(const fs::path& folder, int64_t step) {
     return folder / ("step-" + std::to_string(step) + ".safetensors");
 }

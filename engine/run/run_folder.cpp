@@ -36,8 +36,6 @@ constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv",
                                      "scores.json", "bad_images.csv",   kEvents};
 
-std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
-
 [[noreturn]] void fail_system(const fs::path& path, std::string_view what, int error) {
     fail_with(Exit::data, shown(path), ": ", what, ": ", std::generic_category().message(error));
 }
