@@ -75,8 +75,8 @@ private:
     int left_ = 0;
 };
 
-// Scores options.resamples weightings. draw(r, of_unit) rearranges a number per unit, which is `initial` before each draw;
-// member(model, i, number) is what becomes of case i of a model whose unit has this number.
+// Scores options.resamples weightings. draw(r, of_unit) changes the numbers of the units, which are `initial` before
+// each draw; member(model, i, number) is the membership of case i of a model whose unit has this number.
 template <class Draw, class Member>
 FigureRows score(const Scorer& scorer,
                  const Cohort& cohort,

@@ -1,8 +1,8 @@
 // The cases of predictions in the groups of one attribute, and the units (lesions) that are resampled whole.
 //
-// The figures of one or two models under thousands of resamples, permutations and swaps of units. Every one is
-// a weighting or regrouping of the same cases, scored by the same Scorer, and a function of (seed, r) alone: it does not
-// matter who draws it, in which order, or on how many threads.
+// The figures of one or two models under thousands of resamples, permutations and swaps of units. Each one is
+// a weighting or regrouping of the same cases, scored by the same Scorer, and a function of (seed, r) alone:
+// threads and order do not matter.
 //
 // Two models are one Scorer over both models' cases, one after the other: case i of model m is m * cases + i,
 // its group g becomes m * groups + g, so each resample is the same for both and one pass scores both.

@@ -6,7 +6,7 @@
 //   age:60?last    unknown values count as the last group (?first: the first), as the published code does
 //
 // A value is unknown as engine/io/columns.h says; its sample has group -1. AttributeColumns are found under their
-// usual other names. "sex=2" gives the attribute the weight 2; one of weight 0 is reported, and counts for nothing else.
+// usual other names. "sex=2" gives the attribute the weight 2; one of weight 0 is only reported.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct AttributeColumns {
 
 struct Grouping {
     std::string name;                 // the specification
-    std::vector<std::string> groups;  // cut groups are there even if nobody is in them
+    std::vector<std::string> groups;  // cut groups are there even without samples
     std::vector<int> of;              // group of each sample, -1 = unknown
 };
 
@@ -43,7 +43,8 @@ void require_few_groups(const Grouping&);
 // The same, and at least two groups have samples.
 void require_comparable(const Grouping&);
 
-// Names with their weights, 1 where none is given (Exit::usage for a weight that is no number from 0 on), and names alone.
+// Names with their weights (1 where none is given), and names alone. Exit::usage for a weight that is no number
+// from 0 on.
 std::map<std::string, double> weighted_attributes(const std::vector<std::string>&);
 std::vector<std::string> plain_names(const std::vector<std::string>&);
 

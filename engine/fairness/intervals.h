@@ -86,9 +86,9 @@ struct MeanSquare {
 };
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled);
 
-// What several runs that differ in their seed say together.
-// low .. high: mean +- t_{0.975, n-1} sd / sqrt n;  p: of a mean of 0, two-sided, by Student's t. sd, low, high and p are
-// NaN with fewer than two values, p also where they are all the same. Values that are NaN are left out.
+// Several runs that differ in their seed, summarised.
+// low .. high: mean +- t_{0.975, n-1} sd / sqrt n;  p: of a mean of 0, two-sided, by Student's t. sd, low, high and
+// p are NaN with fewer than two values, p also where they are all the same. Values that are NaN are left out.
 struct SeedSummary {
     int n = 0;
     double mean = kNotEstimable, sd = kNotEstimable, low = kNotEstimable, high = kNotEstimable, p = kNotEstimable;

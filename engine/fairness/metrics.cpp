@@ -11,7 +11,8 @@
 namespace fp {
 namespace {
 
-// Running counts of one group in the sum behind an AUC, by rising score; `won` is doubled, so that ties stay whole numbers.
+// Running counts of one group in the sum behind an AUC, by rising score; won pairs are doubled, so that a tie, half a
+// pair, stays a whole number.
 struct RankSum {
     int64_t tie, positive, negative, positives, below, twice_won;
 };

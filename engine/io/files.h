@@ -65,7 +65,7 @@ private:
 // The whole file or pipe, refused above `most_bytes`.
 std::string read_file(const std::filesystem::path& path, uint64_t most_bytes, Exit exit = Exit::data);
 
-// A file mapped read-only: for files of our own that nobody shortens meanwhile.
+// A file mapped read-only. The file must not be shortened meanwhile.
 class MappedFile {
 public:
     MappedFile() = default;
@@ -80,9 +80,9 @@ private:
     std::span<const std::byte> bytes_;
 };
 
-// Writes PATH.tmp.PID; commit() flushes it to the disk, closes it, renames it to PATH and flushes the
-// folder, so that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without commit() the temporary
-// file is removed and PATH stays as it was.
+// Writes PATH.tmp.PID; commit() flushes it to the disk, closes it, renames it to PATH and flushes the folder, so
+// that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without
+// commit() the temporary file is removed and PATH stays as it was.
 class AtomicFile {
 public:
     explicit AtomicFile(std::filesystem::path path, Exit exit = Exit::data);

@@ -20,9 +20,9 @@ struct LowerBound {
     bool memory;  // else arithmetic
 };
 LowerBound lower_bound(const Roofline&, double flops, double bytes);
-// Of a measured layer: its forward pass, and its gradients where they were timed too; these are counted for convolutions
-// and linear layers alone, others get 0 then. A convolution counts as many products as its definition has, so one by
-// Winograd's transforms may take less time than this.
+// Of a measured layer: its forward pass, and its gradients where they were timed too. Gradients are counted for
+// convolutions and linear layers alone; other layers get 0 then. A convolution counts as many products as its
+// definition has, so one by Winograd's transforms may take less time than this.
 LowerBound lower_bound(const Roofline&, const LayerCost&);
 
 }  // namespace fp

@@ -1,4 +1,5 @@
-// Timing networks, whole and op by op. Several take turns in one run, so that what else the machine does hits them alike.
+// Timing networks, whole and op by op. Several take turns in one run, so that other load on the machine affects
+// them alike.
 #pragma once
 
 #include <memory>
