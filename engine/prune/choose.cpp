@@ -64,8 +64,7 @@ Removal take(const std::vector<Candidate>& queue, size_t count, const ChooseOpti
 
 }  // namespace
 
-Amount parse_amount(const std::string& text) {
-    using Kind = Amount::Kind;
+Amount Amount::parse(const std::string& text) {
     std::string rest = text;
     Amount out;
     for (const auto& [prefix, kind] :
@@ -92,20 +91,9 @@ Amount parse_amount(const std::string& text) {
 }
 
 std::string to_string(const Amount& a) {
-    const std::string percent = text(a.value * 100, "%");
-    switch (a.kind) {
-        case Amount::Kind::channels:
-            return text(a.value);
-        case Amount::Kind::share:
-            return percent;
-        case Amount::Kind::macs:
-            return "macs:" + percent;
-        case Amount::Kind::params:
-            return "params:" + percent;
-        case Amount::Kind::latency:
-            return "latency:" + percent;
-    }
-    return "?";
+    if (a.kind == Amount::Kind::channels) return text(a.value);
+    constexpr const char* kPrefix[]{"", "", "macs:", "params:", "latency:"};  // by kind
+    return text(kPrefix[int(a.kind)], a.value * 100, "%");
 }
 
 Removal choose(const ModelSpec& spec,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "engine/data/attributes.h"
 #include "engine/io/files.h"
@@ -53,6 +54,12 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
 
 namespace {
 
+std::vector<ChannelSet> prunable_sets(const std::vector<Node>& rows) {
+    std::vector<ChannelSet> out = channel_sets(rows);
+    std::erase_if(out, [](const ChannelSet& set) { return !set.prunable; });
+    return out;
+}
+
 // Values of the sets that the layers belong to.
 SetScores asked_for(const Scoring& s, const SetScores& all) {
     SetScores out;
@@ -62,12 +69,6 @@ SetScores asked_for(const Scoring& s, const SetScores& all) {
         FP_REQUIRE(found != all.end(), Exit::data, "criterion ", s.options.criterion, ": ", set, " has no batch norm");
         out[set] = found->second;
     }
-    return out;
-}
-
-std::vector<std::string> names_of(const std::map<std::string, double>& weights) {
-    std::vector<std::string> out;
-    for (const auto& [name, weight] : weights) out.push_back(name);
     return out;
 }
 
@@ -84,23 +85,24 @@ void check_scoring(const ScoreOptions& o) {
 }
 
 ChannelScores scores_from(const ScoresFile& file, const std::vector<Node>& rows, const ScoreOptions& o) {
-    const Criterion& criterion = *o.criterion;
-    FP_REQUIRE(file.criterion == criterion.name, Exit::usage, "--scores: these are scores by ",
-               printable(file.criterion), ", --criterion is ", criterion.name);
-    const std::vector<ChannelSet> sets = channel_sets(rows);
-    ChannelScores out{.criterion = file.criterion, .layers = file.layers};
-    if (criterion.combine) {
-        out.sets = criterion.combine(sets, file.layers, o);
-        return out;
-    }
+    check_settings(file, o);
+    const std::vector<ChannelSet> sets = prunable_sets(rows);
+    ChannelScores out{.criterion = file.criterion};
     for (const std::string& layer : match_layers(rows, sets, o.layers)) {
         const ChannelSet& set = set_of(sets, layer);
         const auto found = file.sets.find(set.name());
-        FP_REQUIRE(found != file.sets.end(), Exit::data, "--scores: ", set.name(), " is not among them");
+        const size_t before = out.layers.size();
+        std::ranges::copy_if(file.layers, std::back_inserter(out.layers),
+                             [&](const LayerScores& scores) { return scores.layer == layer; });
+        FP_REQUIRE(o.criterion->combine ? out.layers.size() > before : found != file.sets.end(), Exit::model,
+                   "--scores: layers was ", file.layers_asked, ", is ", o.layers, ", and ", layer,
+                   " is not among them");
+        if (o.criterion->combine) continue;
         FP_REQUIRE(int(found->second.size()) == set.channels, Exit::data, "--scores: ", set.name(), " has ",
                    found->second.size(), " values, the model ", set.channels, " channels");
         out.sets[set.name()] = found->second;
     }
+    if (o.criterion->combine) out.sets = o.criterion->combine(sets, out.layers, o);
     return out;
 }
 
@@ -111,15 +113,14 @@ ChannelScores score_channels(Session& session,
                              const ScoreOptions& o) {
     check_scoring(o);
     const Criterion& criterion = *o.criterion;
-    const std::vector<ChannelSet> sets = channel_sets(rows);
+    const std::vector<ChannelSet> sets = prunable_sets(rows);
     Scoring scoring{.session = session,
                     .preprocessing = preprocessing,
                     .data = data,
                     .options = o,
                     .sets = sets,
                     .layers = match_layers(rows, sets, o.layers)};
-    if (criterion.needs > Needs::weights)
-        scoring.samples = calibration_samples(data, names_of(o.attributes), o.samples, o.seed);
+    if (criterion.needs > Needs::weights) scoring.samples = calibration_samples(data, weighted(o), o.samples, o.seed);
     ChannelScores out{.criterion = o.criterion};
     criterion.score(scoring, out);
     out.sets = criterion.combine ? criterion.combine(sets, out.layers, o) : over_mean(asked_for(scoring, out.sets));
