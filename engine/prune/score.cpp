@@ -54,12 +54,6 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
 
 namespace {
 
-std::vector<ChannelSet> prunable_sets(const std::vector<Node>& rows) {
-    std::vector<ChannelSet> out = channel_sets(rows);
-    std::erase_if(out, [](const ChannelSet& set) { return !set.prunable; });
-    return out;
-}
-
 // Values of the sets that the layers belong to.
 SetScores asked_for(const Scoring& s, const SetScores& all) {
     SetScores out;
@@ -86,7 +80,7 @@ void check_scoring(const ScoreOptions& o) {
 
 ChannelScores scores_from(const ScoresFile& file, const std::vector<Node>& rows, const ScoreOptions& o) {
     check_settings(file, o);
-    const std::vector<ChannelSet> sets = prunable_sets(rows);
+    const std::vector<ChannelSet> sets = channel_sets(rows);
     ChannelScores out{.criterion = file.criterion};
     for (const std::string& layer : match_layers(rows, sets, o.layers)) {
         const ChannelSet& set = set_of(sets, layer);
@@ -113,13 +107,11 @@ ChannelScores score_channels(Session& session,
                              const ScoreOptions& o) {
     check_scoring(o);
     const Criterion& criterion = *o.criterion;
-    const std::vector<ChannelSet> sets = prunable_sets(rows);
-    Scoring scoring{.session = session,
-                    .preprocessing = preprocessing,
-                    .data = data,
-                    .options = o,
-                    .sets = sets,
-                    .layers = match_layers(rows, sets, o.layers)};
+    std::vector<ChannelSet> sets = channel_sets(rows);
+    const std::vector<std::string> layers = match_layers(rows, sets, o.layers);
+    std::erase_if(sets, [](const ChannelSet& set) { return !set.prunable; });
+    Scoring scoring{
+        .session = session, .preprocessing = preprocessing, .data = data, .options = o, .sets = sets, .layers = layers};
     if (criterion.needs > Needs::weights) scoring.samples = calibration_samples(data, weighted(o), o.samples, o.seed);
     ChannelScores out{.criterion = o.criterion};
     criterion.score(scoring, out);

@@ -71,6 +71,13 @@ void score_random(const Scoring& s, ChannelScores& out) {
     }
 }
 
+constexpr Criterion of_weights(const char* name,
+                               const char* says,
+                               const char* paper,
+                               void (*score)(const Scoring&, ChannelScores&)) {
+    return {.name = name, .says = says, .paper = paper, .needs = Needs::weights, .score = score};
+}
+
 }  // namespace
 
 namespace criteria {
@@ -82,29 +89,15 @@ extern const Criterion random{.name = "random",
                               .score = score_random,
                               .settings = "seed"};
 
-extern const Criterion l1{.name = "l1",
-                          .says = "sum |W_c|",
-                          .paper = "https://arxiv.org/abs/1608.08710",
-                          .needs = Needs::weights,
-                          .score = score_producers<is_filter, absolute>};
-
-extern const Criterion l2{.name = "l2",
-                          .says = "sqrt(sum W_c^2)",
-                          .paper = "https://arxiv.org/abs/1608.08710",
-                          .needs = Needs::weights,
-                          .score = score_producers<is_filter, euclidean>};
-
-extern const Criterion bn{.name = "bn",
-                          .says = "batch norm's |gamma_c|",
-                          .paper = "https://arxiv.org/abs/1708.06519",
-                          .needs = Needs::weights,
-                          .score = score_producers<is_gamma, absolute>};
-
-extern const Criterion fpgm{.name = "fpgm",
-                            .says = "sum_j |W_c - W_j|_2: the most replaceable go",
-                            .paper = "https://arxiv.org/abs/1811.00250",
-                            .needs = Needs::weights,
-                            .score = score_producers<is_filter, distances_to_others>};
+constexpr const char* kFilterPruning = "https://arxiv.org/abs/1608.08710";
+extern const Criterion l1 = of_weights("l1", "sum |W_c|", kFilterPruning, score_producers<is_filter, absolute>);
+extern const Criterion l2 = of_weights("l2", "sqrt(sum W_c^2)", kFilterPruning, score_producers<is_filter, euclidean>);
+extern const Criterion bn =
+    of_weights("bn", "batch norm's |gamma_c|", "https://arxiv.org/abs/1708.06519", score_producers<is_gamma, absolute>);
+extern const Criterion fpgm = of_weights("fpgm",
+                                         "sum_j |W_c - W_j|_2: the most replaceable go",
+                                         "https://arxiv.org/abs/1811.00250",
+                                         score_producers<is_filter, distances_to_others>);
 
 }  // namespace criteria
 
