@@ -29,7 +29,7 @@ void declare(Options& o, TrainFlags& f) {
     o.add("cache DIR", f.cache, "keep decoded images in a file there");
     o.add("normalize NAME", f.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
-    o.add("model NAME", f.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
+    o.add("model NAME", f.model, models::names());
     o.add("stem NAME", f.stem, "imagenet, or small: a 3x3 convolution without pooling");
     o.add("width X", f.width, "every layer's channels times this", {.low = 0.01, .high = 16});
     o.add("weights FILE", f.weights, "start from torchvision's or timm's weights (safetensors)");

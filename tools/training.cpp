@@ -49,9 +49,9 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
           "autoaugment-cifar10, autoaugment-imagenet, cutout=N, erase joined by +");
     add_penalty_options(o, t.snnl);
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none", {.low = 0, .high = 1});
-    o.add("accumulate N", t.accumulate, "batches a step", {.low = 1, .high = 10000});
+    o.add("accumulate N", t.accumulate, "batches per step", {.low = 1, .high = 10000});
     o.add("select NAME", t.select, "what the best epoch is best by, on validation: " + selection_words());
-    o.add("workers N", t.workers, "threads that decode images; 0 is one a core, fewer once all are decoded",
+    o.add("workers N", t.workers, "threads that decode images; 0 is one per core, fewer once all are decoded",
           {.low = 0, .high = 1024});
     o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
     o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all", {.low = 0});

@@ -17,23 +17,20 @@ struct Candidate {
 
 // Every channel that may go, in the order in which it would: a set stops at its minimum.
 std::vector<Candidate> queue_of(const std::vector<ChannelSet>& sets, const SetScores& scores, const ChooseOptions& o) {
-    std::vector<Candidate> out;
+    std::vector<Candidate> all, out;
     for (const ChannelSet& set : sets) {
         const auto found = scores.find(set.name());
         if (!set.prunable || found == scores.end()) continue;
-        std::vector<Candidate> own;
         for (int c = 0; c < set.channels; ++c) {
             FP_REQUIRE(!std::isnan(found->second[c]), Exit::data, "choose: channel ", c, " of ", set.name(),
                        " has no score");
-            own.push_back({found->second[c], &set, c});
+            all.push_back({found->second[c], &set, c});
         }
-        std::stable_sort(own.begin(), own.end(),
-                         [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
-        const int floor = std::min(set.channels, std::max({1, o.min_channels, o.round_to > 1 ? o.round_to : 1}));
-        own.resize(size_t(set.channels - floor));
-        out.insert(out.end(), own.begin(), own.end());
     }
-    std::stable_sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+    std::ranges::stable_sort(all, {}, &Candidate::score);
+    std::map<const ChannelSet*, int> gone;
+    for (const Candidate& c : all)
+        if (gone[c.set]++ < c.set->channels - std::max({1, o.min_channels, o.round_to})) out.push_back(c);
     return out;
 }
 

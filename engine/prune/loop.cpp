@@ -36,8 +36,8 @@ void choose_trainable(Network& net, const std::string& what) {
     }
 }
 
-// Training images for new statistics of batch norm: as many as PruneSettings::recalibrate batches hold, drawn anew in each
-// round (from 0).
+// Training images for new statistics of batch norm: as many as PruneSettings::recalibrate batches hold, drawn anew in
+// each round (from 0).
 std::vector<int64_t> recalibration_samples(const Dataset& set, const PruneSettings& p, int round) {
     const std::vector<int64_t> samples = members(set, Split::train);
     const std::vector<int> labels(samples.size(), 0);  // a plain shuffle does not look at them

@@ -84,8 +84,8 @@ std::string scores_text(const ChannelScores&, const ScoreOptions&, const std::st
 std::string scores_key(const PruneSettings&);
 
 // scan.json: {"criterion","attribute","gap","split":"val","dense":{"balanced_accuracy","gap"},"shares":["10%",...],
-// "sets":[...],"title","command","environment","identity"} and "skipped" as add_skipped() has it. While the scan runs, the
-// file holds "identity" and "sets" alone.
+// "sets":[...],"title","command","environment","identity"} and "skipped" as add_skipped() has it. While the scan runs,
+// the file holds "identity" and "sets" alone.
 nlohmann::ordered_json scan_json(const ScanResult&, const Baseline&, const Identity&, const Caller&);
 void write_scan(const std::filesystem::path&, const Identity&, const std::vector<ScannedSet>&);
 // The sets that are finished. Exit::model where they are of another identity; what may differ and does is told.

@@ -17,36 +17,39 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     const std::vector<int64_t> train = members(data.set, Split::train);
     FP_REQUIRE(!train.empty(), Exit::data, data.set.name, ": the training split is empty");
     if (count <= 0 || count >= int64_t(train.size())) return train;
-    // One cell a combination of groups; each gives its share, fractions by the largest remainder.
-    std::map<std::vector<int>, std::vector<int64_t>> cells;
+    // A cell per combination of groups; each gives its share, fractions by the largest remainder.
+    struct Cell {
+        std::vector<int64_t> samples = {};
+        int64_t wanted = 0;
+        double remainder = 0;
+    };
+    std::map<std::vector<int>, Cell> cells;
     std::vector<Grouping> groupings;
     for (const std::string& a : attributes) groupings.push_back(group_by(data.set, a));
     for (const int64_t s : train) {
-        std::vector<int> cell;
-        for (const Grouping& g : groupings) cell.push_back(g.of[s]);
-        cells[cell].push_back(s);
+        std::vector<int> groups;
+        for (const Grouping& g : groupings) groups.push_back(g.of[s]);
+        cells[groups].samples.push_back(s);
     }
-    std::vector<std::pair<double, std::vector<int64_t>*>> remainders;
-    std::map<std::vector<int64_t>*, int64_t> take;
+    std::vector<Cell*> by_remainder;
     int64_t given = 0;
-    for (auto& [cell, samples] : cells) {
-        const double share = double(count) * double(samples.size()) / double(train.size());
-        take[&samples] = int64_t(share);
-        given += int64_t(share);
-        remainders.emplace_back(share - std::floor(share), &samples);
+    for (auto& [groups, cell] : cells) {
+        const double share = double(count) * double(cell.samples.size()) / double(train.size());
+        cell.wanted = int64_t(share);
+        cell.remainder = share - std::floor(share);
+        given += cell.wanted;
+        by_remainder.push_back(&cell);
     }
-    std::stable_sort(remainders.begin(), remainders.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
-    for (size_t i = 0; given < count; ++i, ++given) ++take[remainders[i].second];
+    std::ranges::stable_sort(by_remainder, std::greater<>(), &Cell::remainder);
+    for (size_t i = 0; given < count; ++i, ++given) ++by_remainder[i]->wanted;
     std::vector<int64_t> out;
-    for (auto& [samples, wanted] : take) {
-        for (int64_t i = 0; i < wanted; ++i) {
-            const int64_t left = int64_t(samples->size()) - i;
-            std::swap(
-                (*samples)[i],
-                (*samples)[i + int64_t(uniform_below(uint64_t(left), key_of(seed, 0x5ca1e), uint64_t((*samples)[i])))]);
+    for (auto& [groups, cell] : cells) {
+        for (int64_t i = 0; i < cell.wanted; ++i) {
+            const uint64_t left = cell.samples.size() - uint64_t(i);
+            const uint64_t draw = uniform_below(left, key_of(seed, 0x5ca1e), uint64_t(cell.samples[i]));
+            std::swap(cell.samples[i], cell.samples[size_t(i) + draw]);
         }
-        out.insert(out.end(), samples->begin(), samples->begin() + wanted);
+        out.insert(out.end(), cell.samples.begin(), cell.samples.begin() + cell.wanted);
     }
     std::sort(out.begin(), out.end());
     return out;

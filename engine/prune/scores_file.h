@@ -51,8 +51,8 @@ struct ScoresFile {
 ScoresFile read_scores(const std::string& text, const std::string& file_name, const std::string& model_hash);
 ScoresFile scores_in(const std::filesystem::path&, const std::string& model_hash);
 
-// Exit::usage where the scores are of another criterion, Exit::model where they were made with other settings that decide
-// them: "temperature was 1.0, is 0.5".
+// Exit::usage where the scores are of another criterion, Exit::model where they were made with other settings that
+// decide them: "temperature was 1.0, is 0.5".
 void check_settings(const ScoresFile&, const ScoreOptions&);
 
 // The settings of scoring, by the names that the file and reports have for them.

@@ -10,8 +10,8 @@ namespace fp {
 //   GAP:ATTRIBUTE        a gap between the groups of this attribute (engine/fairness/gaps.h)
 //   worst:ATTRIBUTE      the accuracy of the worst group
 //   rms:ATTRIBUTE        the root mean square gap per class, without what sampling noise adds to it
-// The sign is such that more is better. NaN where the metric cannot be estimated; Exit::usage, naming the option, for an
-// unknown name.
+// The sign is such that more is better. NaN where the metric cannot be estimated; Exit::usage, naming the option, for
+// an unknown name.
 double selection_value(const Predictions&,
                        const std::string& select,
                        const std::vector<std::string>& attributes,

@@ -20,11 +20,12 @@ namespace fp {
 // alike: d mean loss / d theta of the batch.
 // signed_samples: each sample's loss is first multiplied by +1 or -1, keyed by (seed, sample). The square of
 // that gradient times the batch's samples is an estimate of the mean squared gradient of a sample,
-// mean_i g_i^2, without bias, since the signs' products have mean 0; with one sample a batch it is exact.
+// mean_i g_i^2, without bias, since the signs' products have mean 0; with one sample per batch it is exact.
 enum class SampleSigns { alike, signed_samples };
 
-// The loss's gradient over the samples, without an update. Runs `visit(n)` after each batch of n samples, when the gradients of all parameters lie in the network's
-// store. Returns the mean loss over the samples. Every parameter must be trainable.
+// The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each batch of n
+// samples, when the gradients of all parameters lie in the network's store. Returns the mean loss over the samples. Every
+// parameter must be trainable.
 double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
 
 // A set's producers' parameters by gate: each inner list is scaled away together (gamma and beta of one norm;

@@ -83,7 +83,7 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
     return out;
 }
 
-// Of `count` permuted scores a channel, from permuted[first] on.
+// Of `count` permuted scores per channel, from permuted[first] on.
 NullScores null_of(const std::vector<double>& score,
                    const std::vector<std::vector<double>>& permuted,
                    size_t first,

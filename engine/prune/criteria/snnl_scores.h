@@ -31,7 +31,7 @@ struct SnnlOptions {
     double temperature = 1;
     bool centred = false;
     bool given_class = false;  // pairs of one class only
-    int block = 0;         // samples a block, scores averaged over blocks in order, the tail dropped; 0: all at once
+    int block = 0;         // samples per block, scores averaged over blocks in order, the tail dropped; 0: all at once
     int permutations = 0;  // of the labels, for each channel's null; 0: none
     uint64_t seed = 1;     // of these
 };
@@ -72,7 +72,7 @@ LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t 
 // released definition is another, and may fall below 0; it stays over chance.
 bool chance_is_low(const SnnlOptions&, const Map&);
 
-// One result a label set. `classes` (by sample) are the strata when `given_class`.
+// One result per label set. `classes` (by sample) are the strata when `given_class`.
 std::vector<LayerScores> score_layer(const Kernels&,
                                      Features&,
                                      const std::vector<LabelSet>&,
