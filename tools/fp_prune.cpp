@@ -5,32 +5,18 @@
 #include <iostream>
 
 #include "engine/core/trace.h"
+#include "engine/fairness/grouping.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"
-#include "engine/run/progress.h"
 #include "engine/run/signals.h"
+#include "engine/train/selection.h"
 #include "tools/inputs.h"
 #include "tools/prune_options.h"
 
 namespace fp {
 namespace {
-
-PruneObserver on_stderr(bool quiet) {
-    const auto line = std::make_shared<Progress>(stderr_output(quiet));
-    return {.say = [line](const std::string& text) { line->say(text); },
-            .warn = [line](const std::string& text) { line->warn(text); },
-            .progress =
-                [line](const PruneProgress& p) {
-                    line->update({.what = p.what,
-                                  .done = p.done,
-                                  .total = p.total,
-                                  .loss = p.loss,
-                                  .waiting_seconds = p.waiting_seconds});
-                },
-            .stop = StopSignals::requested};
-}
 
 // What every kind of run needs.
 struct Run {
@@ -39,7 +25,7 @@ struct Run {
     const PruneSettings& settings;
     RunFolder& folder;
     const Caller caller;
-    const PruneObserver observer;
+    const Observer observer;
     const bool json;
 
     PruneStart start() const { return {.caller = caller, .resume = flags.resume, .scores = flags.scores}; }
@@ -61,9 +47,9 @@ int run_one(const Run& run) {
     return finish(run, report, run.folder / "best.safetensors");
 }
 
-int run_sweep(const Run& run, const SweepSettings& settings) {
+int run_sweep(const Run& run) {
     const auto found =
-        sweep(run.dense, settings, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
+        sweep(run.dense, run.flags.search, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
     if (!found) return StopSignals::exit_code();
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
@@ -89,15 +75,15 @@ int run_scores(const Run& run) {
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
     if (!other.empty())
-        compared = {
-            .file = other,
-            .layers = compare_ranks(scores, scores_in(other, run.dense.hash), parse_amount(run.settings.amount))};
+        compared = {.file = other,
+                    .layers = compare_ranks(scores, scores_in(other, run.dense.hash), run.settings.choose.amount)};
     const ScoresReport report{.file = file, .scores = scores, .compared = compared};
     std::cout << (run.json ? json_text(report) : to_text(report));
     return 0;
 }
 
 int run(PruneFlags f, const Options& o) {
+    const IfRunIsThere if_run_is_there = f.if_run_is_there();
     const Kernels& kernels = use_device(f.compute, o);
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
@@ -108,32 +94,35 @@ int run(PruneFlags f, const Options& o) {
         return 0;
     }
     check(f);
-    if (!f.pruning.tune.skip_bad && !f.scores_only && f.scan.empty())
+    PruneSettings& base = f.search.base;
+    base.attributes = f.data.attributes;
+    base.batch_size = f.data.batch_size;
+    if (!base.tune.skip_bad && !f.scores_only && f.scan.empty())
         require_images(data, {Split::train, Split::val, Split::test});
-    f.pruning.attributes = f.data.attributes;
-    f.pruning.batch_size = f.data.batch_size;
-    const SweepSettings search{.base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};
-    const PruneSettings settings = f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
-    for (const SweepPoint& point : sweep_points(search)) check(point.settings);
-    check_objective(f.pruning, data);
+    const std::vector<SweepPoint> points = sweep_points(f.search);
+    const PruneSettings settings = f.is_search() ? base : points[0].settings;
     const Baseline baseline(dense, data, settings);
+    for (const SweepPoint& point : points) check(point.settings, baseline);
+    if (!base.objective.empty()) check_selection(base.objective, baseline.attributes, data, "--objective");
     // Mistakes in these files are found before a run is cleared.
-    if (!f.scores.empty() && !f.resume) scores_in(f.scores, baseline.hash);
+    if (!f.scores.empty() && !f.resume) {
+        const ScoresFile scores = scores_in(f.scores, baseline.hash);
+        if (settings.score.criterion->score)
+            check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
+    }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
-    RunFolder folder(f.out, f.force ? IfRunIsThere::overwrite : f.resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
-    const Caller caller{
-        .tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
+    RunFolder folder(f.out, if_run_is_there);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,
                   .folder = folder,
-                  .caller = caller,
+                  .caller = caller_of(o),
                   .observer = on_stderr(o.quiet()),
                   .json = o.json()};
     const int code = !f.scan.empty() ? run_scan(run)
                      : f.scores_only ? run_scores(run)
-                     : f.is_search() ? run_sweep(run, search)
+                     : f.is_search() ? run_sweep(run)
                                      : run_one(run);
     say_skipped(data, o);
     write_bad_images(folder / "bad_images.csv", data);

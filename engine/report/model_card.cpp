@@ -57,8 +57,8 @@ std::string model_card(const PruneReport& r, const Caller& caller) {
         markdown_text(r.title()), markdown_text(r.result.best.network->spec.arch), double(left.parameters) * 1e-6,
         left.macs * 1e-6, 100 * double(left.parameters) / double(before.parameters), 100 * left.macs / before.macs,
         size, size, markdown_text(fmt::format("{}", fmt::join(r.dense.model.card.classes, ", "))),
-        markdown_text(r.settings.criterion), markdown_text(r.settings.layers), markdown_text(r.settings.amount),
-        markdown_text(r.dense.data.set.name));
+        markdown_text(std::string(r.settings.score.criterion->name)), markdown_text(r.settings.score.layers),
+        markdown_text(to_string(r.settings.choose.amount)), markdown_text(r.dense.data.set.name));
     out +=
         "\n## Intended use\n\nResearch on fairness and pruning. Not a medical device: not for diagnosis, triage or any "
         "decision about a person.\n";

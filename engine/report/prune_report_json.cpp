@@ -88,8 +88,8 @@ static void fields(const SweepRun& run, JsonWriter& out) {
 
 static void fields(const SweptPoint& p, JsonWriter& out) {
     out("name", p.point.name);
-    out("criterion", p.point.settings.criterion);
-    out("amount", p.point.settings.amount);
+    out("criterion", std::string(p.point.settings.score.criterion->name));
+    out("amount", to_string(p.point.settings.choose.amount));
     out("control", p.point.control);
     JsonWriter val = inside(out, "val");
     val("balanced_accuracy", p.val_accuracy);
@@ -151,8 +151,8 @@ static void put_scores(JsonWriter out, const LayerScores& l) {
     out("median", median(l));
     out("seconds", l.seconds);
     out.if_any("reason", l.reason);
-    if (l.null.permutations == 0) return;
-    out("permutations", l.null.permutations);
+    if (!l.null) return;
+    out("permutations", l.null->permutations);
     out("standard_error", standard_error(l));
     out("below_noise", below_noise(l));
 }

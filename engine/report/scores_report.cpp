@@ -13,7 +13,7 @@ double median_of(std::vector<double> v) {
 }
 
 std::string layer_row(const LayerScores& l) {
-    const bool noise = l.null.permutations > 0;  // known where labels were permuted
+    const bool noise = l.null.has_value();  // known where labels were permuted
     return fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8.2f}\n", l.layer, l.attribute, l.score.size(),
                        number(lowest(l)), number(median(l)), noise ? number(standard_error(l)) : "-",
                        noise ? fmt::format("{}", below_noise(l)) : "-", l.seconds);
@@ -31,12 +31,12 @@ double median(const LayerScores& l) { return median_of(l.normalized); }
 double standard_error(const LayerScores& l) {
     std::vector<double> errors;
     for (size_t c = 0; c < l.score.size(); ++c)
-        errors.push_back(l.null.sd[c] / (l.over_null ? l.null.mean[c] : l.chance));
+        errors.push_back(l.null->sd[c] / (l.normalized_by == "chance" ? l.chance : l.null->mean[c]));
     return median_of(errors);
 }
 
 int64_t below_noise(const LayerScores& l) {
-    return std::count_if(l.null.z.begin(), l.null.z.end(), [](double z) { return z < -3; });
+    return std::count_if(l.null->z.begin(), l.null->z.end(), [](double z) { return z < -3; });
 }
 
 std::string to_text(const ScoresReport& report) {

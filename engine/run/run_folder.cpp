@@ -30,8 +30,10 @@ using nlohmann::ordered_json;
 
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
-constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv",
-                                     "scores.json", "bad_images.csv",   kEvents};
+constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl",   "metrics.csv",
+                                     "scores.json", "bad_images.csv",   kEvents,           "report.json",
+                                     "report.html", "model-card.md",    "predictions.csv", "predictions-dense.csv",
+                                     "pareto.csv",  "scan.json",        "scan.csv"};
 
 // A process that holds the lock is the only one that writes to the folder. The file stays.
 int lock_folder(const fs::path& folder) {
@@ -123,7 +125,8 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
         const auto bytes = fs::file_size(folder_ / name, error);
         return !error && bytes > 0;
     };
-    holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json");
+    holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json") ||
+                 is_there("report.json") || fs::is_directory(folder_ / "scores", error);  // of a search
     if (!holds_run_ || then == IfRunIsThere::resume) return;
     if (then == IfRunIsThere::refuse) {
         close(lock_);

@@ -27,7 +27,7 @@ enum class IfRunIsThere { refuse, resume, overwrite };
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
 class RunFolder {
 public:
-    // `then` decides what happens to a run (checkpoint, metrics or scores) in the folder: it is refused with
+    // `then` decides what happens to a run (checkpoint, metrics, scores or report) in the folder: it is refused with
     // Exit::usage, resumed, or deleted. test_reads.jsonl is never deleted.
     RunFolder(std::filesystem::path folder, IfRunIsThere then);
     ~RunFolder();
