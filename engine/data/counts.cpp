@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "engine/data/split.h"
@@ -10,31 +11,29 @@
 namespace fp {
 namespace {
 
+// Control characters as ?.
 std::string shown(std::string name) {
     for (char& c : name)
         if (uint8_t(c) < 0x20 || c == 0x7F) c = '?';
     return name;
 }
 
+// With a last row that sums the others.
 std::string rows(const std::string& corner,
-                 const std::vector<std::string>& names,
+                 std::vector<std::string> names,
                  const std::vector<std::string>& columns,
-                 const std::vector<std::vector<int64_t>>& count) {
+                 std::vector<std::vector<int64_t>> count) {
+    std::vector<int64_t> all(columns.size(), 0);
+    for (const auto& row : count) std::transform(row.begin(), row.end(), all.begin(), all.begin(), std::plus());
+    names.push_back("all");
+    count.push_back(all);
     std::string out = fmt::format("{:<28.28}", shown(corner));
     for (const std::string& column : columns) out += fmt::format(" {:>12.12}", shown(column));
-    out += "\n";
-    const auto line = [&](const std::string& name, const std::vector<int64_t>& numbers) {
-        out += fmt::format("{:<28.28}", shown(name));
-        for (const int64_t n : numbers) out += fmt::format(" {:>12}", n);
-        out += "\n";
-    };
-    std::vector<int64_t> all(columns.size(), 0);
     for (size_t r = 0; r < names.size(); ++r) {
-        line(names[r], count[r]);
-        for (size_t c = 0; c < all.size(); ++c) all[c] += count[r][c];
+        out += fmt::format("\n{:<28.28}", shown(names[r]));
+        for (const int64_t n : count[r]) out += fmt::format(" {:>12}", n);
     }
-    line("all", all);
-    return out;
+    return out + "\n";
 }
 
 }  // namespace

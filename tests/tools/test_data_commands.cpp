@@ -78,7 +78,7 @@ TEST(DataCommands, counts_as_json) {
     EXPECT_EQ(train["attributes"]["sex"]["nv"], (nlohmann::json{{"male", 1}, {"female", 0}, {"unknown", 1}}));
     EXPECT_EQ(train["attributes"]["sex"]["mel"]["female"], 1);
     EXPECT_FALSE(train.contains("images_shared_with_train"));
-    EXPECT_EQ(json["splits"]["val"]["images"], 1);
+    EXPECT_EQ(json["splits"]["val"]["images"], 0);
     EXPECT_EQ(json["splits"]["val"]["images_shared_with_train"], 0);
     EXPECT_EQ(json["splits"]["test"]["images_shared_with_train"], 1);
 }
