@@ -97,7 +97,7 @@ __global__ void some_skip_the_barrier(float* out) {
 TEST_F(Machine, ABarrierThatSomeSkipIsADeadlock) {
     const std::string why = complaint(some_skip_the_barrier, 256, out_.data());
     EXPECT_THAT(why, HasSubstr("6 of 256 threads have left, 250 wait at the block's barrier"));
-    EXPECT_THAT(why, HasSubstr("test_machine.cpp"));
+    EXPECT_THAT(why, HasSubstr("test_machine_faults.cpp"));
 }
 
 __global__ void barriers_in_both_branches(float* out) {
