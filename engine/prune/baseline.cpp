@@ -1,6 +1,7 @@
 #include "engine/prune/baseline.h"
 
 #include "engine/core/trace.h"
+#include "engine/data/attributes.h"
 #include "engine/fairness/weighted_attributes.h"
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
@@ -46,6 +47,7 @@ void check(const PruneSettings& p, const Baseline& dense) {
     FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
                p.finetune, "` is not all, head or norm");
     check_scoring(score_options(p, weighted_attributes(p.attributes)));
+    for (const std::string& attribute : dense.attributes) group_by(dense.data.set, attribute);  // is there
     const Trace rows = trace(*dense.model.network, dense.image_size());
     match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);
 }
