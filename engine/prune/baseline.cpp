@@ -46,6 +46,7 @@ void check(const PruneSettings& p, const Baseline& dense) {
     FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
                p.finetune, "` is not all, head or norm");
     check_scoring(score_options(p, weighted_attributes(p.attributes)));
+    for (const std::string& attribute : dense.attributes) group_by(dense.data.set, attribute);  // is there
     const Trace rows = trace(*dense.model.network, dense.image_size());
     match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);
 }

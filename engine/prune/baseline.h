@@ -41,7 +41,8 @@ private:
     mutable std::optional<Summary> val_;
 };
 
-// Exit::usage for words that mean nothing to this model and for a criterion that cannot use these attributes.
+// Exit::usage for words that mean nothing to this model and for a criterion that cannot use these attributes, Exit::data
+// for attributes that the data does not have: asked before a run that is there is overwritten.
 void check(const PruneSettings&, const Baseline&);
 
 // What a run must share with the one that it resumes.

@@ -18,7 +18,7 @@ constexpr uint64_t kMostScoreBytes = uint64_t(1) << 30;
 // The settings that decide the scores, but for the seed that images are drawn by: fine-tuning may have another.
 ordered_json decisive(const ScoreOptions& o) {
     const Criterion& criterion = *o.criterion;
-    ordered_json all = to_json(o), out;
+    ordered_json all = to_json(o), out = ordered_json::object();
     all["seed"] = o.seed;
     std::string names(criterion.settings);
     if (criterion.needs > Needs::weights) {

@@ -381,7 +381,7 @@ TEST(Criteria, ScoresOfOtherSettingsAreRefused) {
     refused([](ScoreOptions& o) { o.samples = 8; }, "samples was 4096, is 8");
     refused([](ScoreOptions& o) { o.protect = 1; }, "protect was 0.0, is 1.0");
     refused([](ScoreOptions& o) { o.attributes = {{"image", 1}}; }, "attributes was [\"group\"], is [\"image\"]");
-    refused([](ScoreOptions& o) { o.layers = "layer2.*"; }, "layers was layer1.*, is layer2.*, and layer2.0.conv1");
+    refused([](ScoreOptions& o) { o.layers = "layer2.*"; }, "layers was layer1.*, is layer2.*, and layer2.0.downsample.0");
     // What these scores do not depend on may differ, and fewer layers may be asked for.
     ScoreOptions fewer = made;
     fewer.layers = "layer1.0.conv1";
