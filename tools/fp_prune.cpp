@@ -5,48 +5,19 @@
 #include <iostream>
 
 #include "engine/core/trace.h"
+#include "engine/fairness/weighted_attributes.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"
 #include "engine/report/sweep_text.h"
-#include "engine/run/progress.h"
 #include "engine/run/signals.h"
+#include "engine/train/selection.h"
 #include "tools/load.h"
 #include "tools/prune_options.h"
 
 namespace fp {
 namespace {
-
-// Lines and progress on stderr, unless quiet.
-PruneObserver on_stderr(bool quiet) {
-    struct Bar {
-        std::string what;
-        std::optional<Progress> line;
-    };
-    const auto bar = std::make_shared<Bar>();
-    const auto warn = [=](const std::string& line) {
-        bar->line.reset();
-        std::cerr << line << "\n";
-    };
-    return {.say =
-                [=](const std::string& line) {
-                    bar->line.reset();
-                    if (!quiet) warn(line);
-                },
-            .warn = warn,
-            .progress =
-                [=](const PruneProgress& p) {
-                    if (!bar->line || bar->what != p.what) {
-                        bar->line.reset();
-                        bar->line.emplace(progress_output(quiet), p.what, p.total);
-                        bar->what = p.what;
-                    }
-                    bar->line->update(p.done, p.loss, p.waiting_seconds);
-                    if (p.done == p.total) bar->line.reset();
-                },
-            .stop = StopSignals::requested};
-}
 
 // What every kind of run needs.
 struct Run {
@@ -55,7 +26,7 @@ struct Run {
     const PruneSettings& settings;
     RunFolder& folder;
     const Caller caller;
-    const PruneObserver observer;
+    const Observer observer;
     const bool json;
 
     PruneStart start() const { return {.caller = caller, .resume = flags.resume, .scores = flags.scores}; }
@@ -77,9 +48,9 @@ int run_one(const Run& run) {
     return finish(run, report, run.folder / "best.safetensors");
 }
 
-int run_sweep(const Run& run, const SweepSettings& settings) {
+int run_sweep(const Run& run) {
     const auto found =
-        sweep(run.dense, settings, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
+        sweep(run.dense, run.flags.search, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
     if (!found) return StopSignals::exit_code();
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
@@ -105,15 +76,15 @@ int run_scores(const Run& run) {
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
     if (!other.empty())
-        compared = {
-            .file = other,
-            .layers = compare_ranks(scores, scores_in(other, run.dense.hash), parse_amount(run.settings.amount))};
+        compared = {.file = other,
+                    .layers = compare_ranks(scores, scores_in(other, run.dense.hash), run.settings.choose.amount)};
     const ScoresReport report = scores_report(scores, file, compared);
     std::cout << (run.json ? json_text(report) : to_text(report));
     return 0;
 }
 
 int run(PruneFlags f, const Options& o) {
+    const IfRunIsThere if_run_is_there = f.if_run_is_there();
     const Kernels& kernels = use_device(f.compute, o);
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
@@ -126,30 +97,33 @@ int run(PruneFlags f, const Options& o) {
         return 0;
     }
     check(f);
-    f.pruning.attributes = f.data.attributes;
-    f.pruning.batch_size = f.data.batch_size;
-    const SweepSettings search{.base = f.pruning, .seeds = f.seeds, .sweep = f.sweep, .controls = f.controls};
-    const PruneSettings settings = f.is_search() ? f.pruning : with_criterion(f.pruning, f.pruning.criterion);
-    for (const SweepPoint& point : sweep_points(search)) check(point.settings);
-    check_objective(f.pruning, data);
+    PruneSettings& base = f.search.base;
+    base.attributes = f.data.attributes;
+    base.batch_size = f.data.batch_size;
+    const std::vector<SweepPoint> points = sweep_points(f.search);
+    const PruneSettings settings = f.is_search() ? base : points[0].settings;
     const Baseline baseline(dense, data, settings);
+    for (const SweepPoint& point : points) check(point.settings, baseline);
+    if (!base.objective.empty()) check_selection(base.objective, baseline.attributes, data, "--objective");
     // Mistakes in these files are found before a run is cleared.
-    if (!f.scores.empty() && !f.resume) scores_in(f.scores, baseline.hash);
+    if (!f.scores.empty() && !f.resume) {
+        const ScoresFile scores = scores_in(f.scores, baseline.hash);
+        if (settings.score.criterion->score)
+            check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
+    }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
-    RunFolder folder(f.out, f.force ? IfRunIsThere::overwrite : f.resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
-    const Caller caller{
-        .tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
+    RunFolder folder(f.out, if_run_is_there);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,
                   .folder = folder,
-                  .caller = caller,
+                  .caller = caller_of(o),
                   .observer = on_stderr(o.quiet()),
                   .json = o.json()};
     const int code = !f.scan.empty() ? run_scan(run)
                      : f.scores_only ? run_scores(run)
-                     : f.is_search() ? run_sweep(run, search)
+                     : f.is_search() ? run_sweep(run)
                                      : run_one(run);
     say_skipped(data, o);
     write_bad_images(folder / "bad_images.csv", data);

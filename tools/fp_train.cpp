@@ -1,9 +1,6 @@
 // fp_train: trains a classifier on a data set and leaves a run folder with its checkpoints.
-#include <fmt/format.h>
-
 #include <iostream>
 
-#include "engine/run/progress.h"
 #include "engine/run/signals.h"
 #include "engine/train/train.h"
 #include "models/models.h"
@@ -13,32 +10,26 @@
 namespace fp {
 namespace {
 
-struct TrainFlags {
+struct TrainFlags : OutFlags {
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
     TrainingSettings training;
-    std::string model = "resnet18", stem = "imagenet", weights, out, cache, normalize = "none";
+    std::string model = "resnet18", stem = "imagenet", weights, cache, normalize = "none";
     double width = 1, max_minutes = 0;
     uint64_t seed = 1;
     int64_t save_every = 0;
-    bool resume = false, force = false;
 };
 
 void declare(Options& o, TrainFlags& f) {
-    o.add("out DIR", f.out, "run folder: checkpoints, metrics, settings");
+    add_out_options(o, f, "run folder: checkpoints, metrics, settings");
     o.require("out");
-    o.leave_out_of_config("out");
-    o.add("resume", f.resume, "go on with the run in --out, or start where there is none");
-    o.leave_out_of_config("resume");
-    o.add("force", f.force, "start over in a folder that holds a run");
-    o.leave_out_of_config("force");
     add_compute_options(o, f.compute);
     o.heading("Data");
     add_data_options(o, f.data);
     o.add("cache DIR", f.cache, "keep decoded images in a file there");
     o.add("normalize NAME", f.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
-    o.add("model NAME", f.model, "resnet18/34/50/101, vgg11/13/16/19 with or without _bn");
+    o.add("model NAME", f.model, models::names());
     o.add("stem NAME", f.stem, "imagenet, or small: a 3x3 convolution without pooling");
     o.add("width X", f.width, "every layer's channels times this", {.low = 0.01, .high = 16});
     o.add("weights FILE", f.weights, "start from torchvision's or timm's weights (safetensors)");
@@ -56,61 +47,25 @@ int image_size(const TrainFlags& f) {
     return 128;
 }
 
-// Lines and progress on stderr, unless quiet.
-TrainObserver on_stderr(bool quiet, const FitOptions& options) {
-    struct Bar {
-        int epoch = -1;
-        std::optional<Progress> line;
-    };
-    const auto bar = std::make_shared<Bar>();
-    const auto warn = [bar](const std::string& line) {
-        bar->line.reset();
-        std::cerr << line << "\n";
-    };
-    const auto say = [=](const std::string& line) {
-        bar->line.reset();
-        if (!quiet) warn(line);
-    };
-    const auto progress = [=, batch_size = options.batch_size](const FitHooks::Progress& p) {
-        if (std::exchange(bar->epoch, p.epoch) != p.epoch || !bar->line) {
-            bar->line.reset();
-            bar->line.emplace(progress_output(quiet), fmt::format("epoch {}/{}", p.epoch + 1, p.epochs),
-                              p.batches * batch_size);
-        }
-        bar->line->update(p.batch * batch_size, p.loss, p.waiting_seconds);
-    };
-    return {.say = say,
-            .warn = warn,
-            .progress = progress,
-            .epoch = [say, epochs = options.epochs](const EpochResult& r) { say(epoch_line(r, epochs)); },
-            .stop = StopSignals::requested};
-}
-
 int run(const TrainFlags& f, const Options& o) {
-    FP_REQUIRE(!(f.resume && f.force), Exit::usage, "--resume and --force exclude each other");
+    const IfRunIsThere if_run_is_there = f.if_run_is_there();
     const Kernels& k = use_device(f.compute, o);
     const StopSignals signals;
     Preprocessing preprocessing{.image_size = image_size(f)};
     set_normalization(preprocessing, f.normalize);
     const ImageData data = open_images(f.data, preprocessing.image_size, {}, f.cache);
     const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
-    const TrainObserver observer = on_stderr(o.quiet(), options);
+    const Observer observer = on_stderr(o.quiet());
     for (const std::string& note : data.set.notes) observer.say("data: " + note);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
     const TrainResult result = train(*net, preprocessing, data, options,
                                      {.folder = f.out,
-                                      .if_run_is_there = f.force    ? IfRunIsThere::overwrite
-                                                         : f.resume ? IfRunIsThere::resume
-                                                                    : IfRunIsThere::refuse,
+                                      .if_run_is_there = if_run_is_there,
                                       .weights = f.weights,
-                                      .tensorboard = f.training.tensorboard,
                                       .save_every = f.save_every,
                                       .max_minutes = f.max_minutes,
-                                      .tool = o.tool(),
-                                      .command_line = o.command_line(),
-                                      .config = o.resolved(),
-                                      .settings = o.identity(),
+                                      .caller = caller_of(o),
                                       .observer = observer});
     say_skipped(data, o);
     if (!result.finished) {
@@ -119,7 +74,7 @@ int run(const TrainFlags& f, const Options& o) {
     }
     if (o.json())
         std::cout << result.document;
-    else if (options.epochs > 0)
+    else if (f.training.epochs > 0)
         observer.say("best model: " + result.best.string());
     return 0;
 }

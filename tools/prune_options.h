@@ -3,20 +3,18 @@
 
 #include "engine/prune/scan.h"
 #include "engine/prune/sweep_plan.h"
-#include "tools/common.h"
+#include "tools/training.h"
 
 namespace fp {
 
-struct PruneFlags {
+struct PruneFlags : OutFlags {
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
-    PruneSettings pruning;  // its attributes and batch size are those of `data`
-    int seeds = 1;
-    bool sweep = false, controls = false;
-    std::string checkpoint, out, cache, scores, compare_scores, scan;
-    bool resume = false, force = false, scores_only = false, show_groups = false;
+    SweepSettings search;  // its attributes and batch size are those of `data`
+    std::string checkpoint, cache, scores, compare_scores, scan;
+    bool scores_only = false, show_groups = false;
 
-    bool is_search() const { return sweep || controls || seeds > 1; }
+    bool is_search() const { return search.sweep || search.controls || search.seeds > 1; }
 };
 
 void declare(Options&, PruneFlags&);

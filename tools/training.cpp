@@ -1,5 +1,11 @@
 #include "tools/training.h"
 
+#include <iostream>
+
+#include "engine/run/progress.h"
+#include "engine/run/signals.h"
+#include "engine/train/selection.h"
+
 namespace fp {
 
 namespace {
@@ -8,11 +14,9 @@ void add_penalty_options(Options& o, SnnlPenaltyOptions& p) {
     o.add("snnl-weight X", p.weight, "penalty on layers whose channels tell the groups of --attribute; 0 is none",
           {.low = 0, .high = 1e6});
     o.add("snnl-layers NAME", p.layers, "of the penalty: last, all, or a pattern");
-    o.choice<Tap>("snnl-tap NAME", p.tap, {{"conv", Tap::convolution}, {"norm", Tap::norm}, {"act", Tap::activation}},
-                  "where the penalty looks at a layer");
+    add_tap(o, "snnl-tap NAME", p.tap, "where the penalty looks at a layer");
     o.add("snnl-temperature T", p.temperature, "of the penalty's soft neighbours", {.low = 1e-3, .high = 1e6});
-    o.choice<bool>("snnl-given NAME", p.given_class, {{"none", false}, {"class", true}},
-                   "class: the penalty compares samples of one class only");
+    add_given(o, "snnl-given NAME", p.given_class, "class: the penalty compares samples of one class only");
 }
 
 }  // namespace
@@ -45,17 +49,64 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
           "autoaugment-cifar10, autoaugment-imagenet, cutout=N, erase joined by +");
     add_penalty_options(o, t.snnl);
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none", {.low = 0, .high = 1});
-    o.add("accumulate N", t.accumulate, "batches a step", {.low = 1, .high = 10000});
-    o.add("select NAME", t.select,
-          "best epoch by loss, accuracy, balanced_accuracy, macro_f1, macro_auc, worst:ATTRIBUTE "
-          "or GAP:ATTRIBUTE, on "
-          "validation");
-    o.add("workers N", t.workers, "threads that decode images; 0 is one a core, fewer once all are decoded",
+    o.add("accumulate N", t.accumulate, "batches per step", {.low = 1, .high = 10000});
+    o.add("select NAME", t.select, "what the best epoch is best by, on validation: " + selection_words());
+    o.add("workers N", t.workers, "threads that decode images; 0 is one per core, fewer once all are decoded",
           {.low = 0, .high = 1024});
     o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
     o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all", {.low = 0});
     o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
     for (const char* name : {"workers", "skip-bad", "tensorboard"}) o.keeps_bits(name);
+}
+
+IfRunIsThere OutFlags::if_run_is_there() const {
+    FP_REQUIRE(!(resume && force), Exit::usage, "--resume and --force exclude each other");
+    return force ? IfRunIsThere::overwrite : resume ? IfRunIsThere::resume : IfRunIsThere::refuse;
+}
+
+void add_out_options(Options& o, OutFlags& f, std::string_view what) {
+    o.add("out DIR", f.out, what);
+    o.add("resume", f.resume, "go on with the run in --out, or start where there is none");
+    o.add("force", f.force, "start over in a folder that holds a run");
+    for (const char* name : {"out", "resume", "force"}) o.leave_out_of_config(name);
+}
+
+void add_tap(Options& o, std::string_view option, Tap& tap, std::string_view help) {
+    o.choice<Tap>(option, tap, {{"conv", Tap::convolution}, {"norm", Tap::norm}, {"act", Tap::activation}}, help);
+}
+
+void add_given(Options& o, std::string_view option, bool& given_class, std::string_view help) {
+    o.choice<bool>(option, given_class, {{"none", false}, {"class", true}}, help);
+}
+
+Observer on_stderr(bool quiet) {
+    struct Bar {
+        std::string what;
+        std::optional<Progress> line;
+    };
+    const auto bar = std::make_shared<Bar>();
+    const auto warn = [=](const std::string& line) {
+        bar->line.reset();
+        std::cerr << line << "\n";
+    };
+    const auto say = [=](const std::string& line) {
+        bar->line.reset();
+        if (!quiet) warn(line);
+    };
+    const auto progress = [=](const RunProgress& p) {
+        if (!bar->line || bar->what != p.what) {
+            bar->line.reset();
+            bar->line.emplace(progress_output(quiet), p.what, p.total);
+            bar->what = p.what;
+        }
+        bar->line->update(p.done, p.loss, p.waiting_seconds);
+        if (p.done == p.total) bar->line.reset();
+    };
+    return {.say = say, .warn = warn, .progress = progress, .stop = StopSignals::requested};
+}
+
+Caller caller_of(const Options& o) {
+    return {.tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
 }
 
 }  // namespace fp

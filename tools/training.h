@@ -1,12 +1,31 @@
-// The flags of training, shared by fp_train and by fp_prune's fine-tuning.
+// The flags and the progress of training, shared by fp_train and fp_prune.
 #pragma once
 
-#include "engine/train/settings.h"
+#include "engine/run/run_folder.h"
+#include "engine/train/fit.h"
 #include "tools/common.h"
 
 namespace fp {
 
 // `prefix` stands before the names that fp_prune has another use for: "" or "finetune-".
 void add_training_options(Options&, TrainingSettings&, const std::string& prefix);
+
+// --out, --resume and --force. Exit::usage for both of the latter.
+struct OutFlags {
+    std::string out;
+    bool resume = false, force = false;
+
+    IfRunIsThere if_run_is_there() const;
+};
+void add_out_options(Options&, OutFlags&, std::string_view what);
+
+// Where a layer is looked at, and which samples are compared: "tap NAME", "given NAME".
+void add_tap(Options&, std::string_view name, Tap&, std::string_view help);
+void add_given(Options&, std::string_view name, bool& given_class, std::string_view help);
+
+// Lines and progress on stderr, unless quiet; stopped by SIGINT and SIGTERM.
+Observer on_stderr(bool quiet);
+
+Caller caller_of(const Options&);
 
 }  // namespace fp

@@ -82,23 +82,33 @@ std::vector<Features> collect(
             const size_t wanted = size_t(map.stored()) * e;
             if (i > first && bytes + wanted > budget_bytes) break;
             bytes += wanted;
-            out.push_back({layers[i], map, Buffer(k.memory, wanted)});
+            out.push_back({.layer = layers[i], .map = map, .data = Buffer(k.memory, wanted)});
         }
     };
-    int64_t done = 0;
+    std::vector<int64_t> read;
     for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
         Tape tape = pass.session.begin({.mode = Mode::eval, .rows = Rows::each_op});
         pass.network().forward(tape, input(tape, batch));
         if (out.empty()) allocate(tape);
-        // Padding stands at the end of the last batch.
-        const int64_t rows = std::min<int64_t>(batch.n, int64_t(pass.samples.size()) - done);
-        for (Features& f : out) {
-            const size_t one = size_t(f.map.stored() / f.map.n) * e;
-            k.memory.copy(static_cast<char*>(f.data.data()) + size_t(done) * one,
-                          tape.value(tap_row(tape.nodes(), f.layer, tap)).data, size_t(rows) * one, tape.stream());
+        const auto bad = [&](int row) { return batch.labels[row] < 0; };  // skipped, or padding
+        for (int begin = 0, end; begin < batch.n; begin = end) {
+            for (end = begin + 1; end < batch.n && bad(end) == bad(begin);) ++end;
+            if (bad(begin)) continue;
+            for (Features& f : out) {
+                const size_t one = size_t(f.map.stored() / f.map.n) * e;
+                const void* rows = tape.value(tap_row(tape.nodes(), f.layer, tap)).data;
+                k.memory.copy(static_cast<char*>(f.data.data()) + read.size() * one,
+                              static_cast<const char*>(rows) + size_t(begin) * one, size_t(end - begin) * one,
+                              tape.stream());
+            }
+            read.insert(read.end(), batch.samples.begin() + begin, batch.samples.begin() + end);
         }
-        done += rows;
     });
+    FP_REQUIRE(!read.empty(), Exit::data, "scores: no calibration image can be read");
+    for (Features& f : out) {
+        f.map.n = int(read.size());
+        f.samples = read;
+    }
     return out;
 }
 
@@ -110,10 +120,8 @@ void for_each_layer(const Pass& pass,
                     size_t budget_bytes,
                     const std::function<void(Features&)>& visit) {
     FP_REQUIRE(!pass.samples.empty(), Exit::data, "scores: there are no calibration samples");
-    Pass whole = pass;
-    whole.options.skip_bad = false;  // a score needs every sample
     for (size_t first = 0; first < layers.size();) {
-        std::vector<Features> some = collect(whole, layers, first, tap, budget_bytes);
+        std::vector<Features> some = collect(pass, layers, first, tap, budget_bytes);
         for (Features& f : some) visit(f);
         first += some.size();
     }

@@ -21,12 +21,13 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap);
 // Samples in order, one after another in the backend's layout.
 struct Features {
     std::string layer;
-    Map map;  // n = all samples
+    Map map;
     Buffer data;
+    std::vector<int64_t> samples = {};  // map.n of them: those of the pass without images that were skipped
 };
 
 // One pass over the samples for all layers whose maps fit in `budget_bytes` together, as many passes as that takes;
-// `visit` gets each layer's features once and may not keep them. No image may be skipped.
+// `visit` gets each layer's features once and may not keep them. Exit::data where no image can be read.
 void for_each_layer(const Pass&,
                     const std::vector<std::string>& layers,
                     Tap tap,

@@ -1,6 +1,10 @@
 #include "engine/prune/baseline.h"
 
+#include "engine/core/trace.h"
+#include "engine/data/attributes.h"
 #include "engine/fairness/weighted_attributes.h"
+#include "engine/prune/prune_json.h"
+#include "engine/prune/score.h"
 
 namespace fp {
 
@@ -9,8 +13,7 @@ Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const Prun
       data(images),
       hash(weights_hash(*dense.network)),
       attributes(plain_names(settings.attributes)),
-      predict_options{
-          .batch_size = settings.batch_size, .workers = settings.tune.workers, .skip_bad = settings.tune.skip_bad} {}
+      predict_options(fp::predict_options(settings)) {}
 
 Predictions Baseline::predict_on(Split split,
                                  const Network& net,
@@ -25,6 +28,37 @@ Predictions Baseline::predict_on(Split split,
 const Summary& Baseline::val() const {
     if (!val_) val_ = summarize(predict_on(Split::val, *model.network), attributes);
     return *val_;
+}
+
+Ratio Baseline::latency(Network& net, double seconds, int min_rounds) const {
+    if (net.spec == model.network->spec) return {1, 1, 1};
+    const auto times = time_in_turns({&net, model.network.get()}, {.batch_size = predict_options.batch_size,
+                                                                   .image_size = image_size(),
+                                                                   .seconds = seconds,
+                                                                   .min_rounds = min_rounds});
+    return ratio_of(times[0], times[1]);
+}
+
+double Baseline::least_accuracy(double max_drop) const {
+    return fp::least_accuracy(val().metric("balanced_accuracy"), int(model.card.classes.size()), max_drop);
+}
+
+void check(const PruneSettings& p, const Baseline& dense) {
+    FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
+               p.finetune, "` is not all, head or norm");
+    check_scoring(score_options(p, weighted_attributes(p.attributes)));
+    for (const std::string& attribute : dense.attributes) group_by(dense.data.set, attribute);  // is there
+    const Trace rows = trace(*dense.model.network, dense.image_size());
+    match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);
+}
+
+Identity identity_of(const Baseline& dense, const PruneSettings& settings, const Caller& caller) {
+    Identity out{.settings = caller.settings.empty() ? settings_by_name(settings) : caller.settings};
+    out.settings.push_back({"the dense model", dense.hash});
+    out.settings.push_back({"--device", std::string(dense.kernels().name)});
+    out.add(identity_of(dense.data.set, dense.attributes));
+    out.add(identity_of_threads());
+    return out;
 }
 
 }  // namespace fp

@@ -1,12 +1,12 @@
 // The dense model and the images that all runs of a search share.
 #pragma once
 
-#include <functional>
-#include <optional>
-
+#include "engine/eval/predict.h"
 #include "engine/fairness/summary.h"
+#include "engine/measure/stopwatch.h"
 #include "engine/prune/settings.h"
 #include "engine/run/checkpoint.h"
+#include "engine/run/run_folder.h"
 
 namespace fp {
 
@@ -23,6 +23,8 @@ public:
 
     const Kernels& kernels() const { return model.network->kernels(); }
     int image_size() const { return model.card.preprocessing.image_size; }
+    // The first attribute, whose gaps are compared; empty where there is none.
+    std::string first_attribute() const { return attributes.empty() ? "" : attributes[0]; }
 
     // A network that stems from the dense model, on one split. What `progress` throws ends it.
     Predictions predict_on(Split,
@@ -30,9 +32,20 @@ public:
                            const std::function<void(int64_t done, int64_t all)>& progress = {}) const;
     // The dense model on validation; computed at the first call.
     const Summary& val() const;
+    // The time of one inference over the dense model's, both measured in turns for so long and so many rounds at least.
+    Ratio latency(Network&, double seconds, int min_rounds) const;
+    // As PruneSettings::max_drop and least_accuracy() have it.
+    double least_accuracy(double max_drop) const;
 
 private:
     mutable std::optional<Summary> val_;
 };
+
+// Exit::usage for words that mean nothing to this model and for a criterion that cannot use these attributes, Exit::data
+// for attributes that the data does not have: asked before a run that is there is overwritten.
+void check(const PruneSettings&, const Baseline&);
+
+// What a run must share with the one that it resumes.
+Identity identity_of(const Baseline&, const PruneSettings&, const Caller&);
 
 }  // namespace fp

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "engine/measure/layer_costs.h"
-#include "engine/measure/stopwatch.h"
 
 namespace fp {
 namespace {
@@ -24,22 +23,15 @@ std::vector<double> log_probabilities(const Network& net, const Baseline& dense,
     return out;
 }
 
-double time_over_dense(const Baseline& dense, const ModelSpec& spec) {
-    Network small(dense.model.network->architecture, spec, dense.kernels());
-    small.initialize(1);
-    const auto seconds =
-        time_in_turns({dense.model.network.get(), &small}, {.batch_size = dense.predict_options.batch_size,
-                                                            .image_size = dense.image_size(),
-                                                            .seconds = 0.5,
-                                                            .min_rounds = 5});
-    return ratio_of(seconds[1], seconds[0]).value;
-}
-
 }  // namespace
 
 Cost cost_of(const Baseline& dense) {
     return [&dense](Amount::Kind kind, const ModelSpec& spec) {
-        if (kind == Amount::Kind::latency) return time_over_dense(dense, spec);
+        if (kind == Amount::Kind::latency) {
+            Network small(dense.model.network->architecture, spec, dense.kernels());
+            small.initialize(1);
+            return dense.latency(small, 0.5, 5).value;
+        }
         const int size = dense.image_size();
         const Totals whole = totals(layer_costs(*dense.model.network, size));
         const Totals left = totals(layer_costs(dense.model.network->architecture, spec, size));

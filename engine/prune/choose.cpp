@@ -17,23 +17,20 @@ struct Candidate {
 
 // Every channel that may go, in the order in which it would: a set stops at its minimum.
 std::vector<Candidate> queue_of(const std::vector<ChannelSet>& sets, const SetScores& scores, const ChooseOptions& o) {
-    std::vector<Candidate> out;
+    std::vector<Candidate> all, out;
     for (const ChannelSet& set : sets) {
         const auto found = scores.find(set.name());
         if (!set.prunable || found == scores.end()) continue;
-        std::vector<Candidate> own;
         for (int c = 0; c < set.channels; ++c) {
             FP_REQUIRE(!std::isnan(found->second[c]), Exit::data, "choose: channel ", c, " of ", set.name(),
                        " has no score");
-            own.push_back({found->second[c], &set, c});
+            all.push_back({found->second[c], &set, c});
         }
-        std::stable_sort(own.begin(), own.end(),
-                         [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
-        const int floor = std::min(set.channels, std::max({1, o.min_channels, o.round_to > 1 ? o.round_to : 1}));
-        own.resize(size_t(set.channels - floor));
-        out.insert(out.end(), own.begin(), own.end());
     }
-    std::stable_sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+    std::ranges::stable_sort(all, {}, &Candidate::score);
+    std::map<const ChannelSet*, int> gone;
+    for (const Candidate& c : all)
+        if (gone[c.set]++ < c.set->channels - std::max({1, o.min_channels, o.round_to})) out.push_back(c);
     return out;
 }
 
@@ -64,8 +61,7 @@ Removal take(const std::vector<Candidate>& queue, size_t count, const ChooseOpti
 
 }  // namespace
 
-Amount parse_amount(const std::string& text) {
-    using Kind = Amount::Kind;
+Amount Amount::parse(const std::string& text) {
     std::string rest = text;
     Amount out;
     for (const auto& [prefix, kind] :
@@ -92,20 +88,9 @@ Amount parse_amount(const std::string& text) {
 }
 
 std::string to_string(const Amount& a) {
-    const std::string percent = text(a.value * 100, "%");
-    switch (a.kind) {
-        case Amount::Kind::channels:
-            return text(a.value);
-        case Amount::Kind::share:
-            return percent;
-        case Amount::Kind::macs:
-            return "macs:" + percent;
-        case Amount::Kind::params:
-            return "params:" + percent;
-        case Amount::Kind::latency:
-            return "latency:" + percent;
-    }
-    return "?";
+    if (a.kind == Amount::Kind::channels) return text(a.value);
+    constexpr const char* kPrefix[]{"", "", "macs:", "params:", "latency:"};  // by kind
+    return text(kPrefix[int(a.kind)], a.value * 100, "%");
 }
 
 Removal choose(const ModelSpec& spec,

@@ -1,6 +1,7 @@
 // How many channels are removed, and which.
 #pragma once
 
+#include <concepts>
 #include <functional>
 
 #include "engine/prune/criteria/criteria.h"
@@ -12,13 +13,19 @@ namespace fp {
 // "latency:60%": what is left is at most this share of the whole network's.
 struct Amount {
     enum class Kind { channels, share, macs, params, latency } kind = Kind::channels;
-    double value = 0;  // channels, or a share of 1
+    double value = 5;  // channels, or a share of 1
+
+    Amount() = default;
+    template <std::convertible_to<std::string> Text>
+    Amount(const Text& text) : Amount(parse(text)) {}  // Exit::usage
+
+private:
+    static Amount parse(const std::string&);
 };
-Amount parse_amount(const std::string&);  // Exit::usage
 std::string to_string(const Amount&);
 
 struct ChooseOptions {
-    Amount amount;
+    Amount amount = {};
     int min_channels = 1;  // of every set, afterwards
     int round_to = 1;      // kept channels of a set that is cut are a multiple of this
 };

@@ -25,35 +25,45 @@ std::vector<int> without(int count, std::vector<int> removed, const std::string&
     return out;
 }
 
-const std::vector<int>* removed_from(const ChannelSet& set, const Removal& removal) {
-    const auto found = removal.find(set.name());
-    return found == removal.end() || found->second.empty() ? nullptr : &found->second;
+struct CutSet {
+    const ChannelSet& set;
+    const std::vector<int>& removed;
+};
+
+// The sets that lose channels.
+std::vector<CutSet> cut_sets(const std::vector<ChannelSet>& sets, const Removal& removal) {
+    std::vector<CutSet> out;
+    for (const ChannelSet& set : sets)
+        if (const auto found = removal.find(set.name()); found != removal.end() && !found->second.empty())
+            out.push_back({set, found->second});
+    return out;
 }
 
-void check(const std::vector<ChannelSet>& sets, const Removal& removal) {
-    size_t removed = 0;
+// The same of a removal that is possible.
+std::vector<CutSet> checked(const std::vector<ChannelSet>& sets, const Removal& removal) {
     for (const auto& [name, channels] : removal) {
         const auto set = std::ranges::find(sets, name, &ChannelSet::name);
         FP_CHECK(set != sets.end(), "removal: no set is called ", name);
         FP_REQUIRE(set->prunable, Exit::data, "removal: the channels of ", name, " cannot be removed");
         FP_REQUIRE(channels.size() < size_t(set->channels), Exit::data, "removal: nothing would be left of the ",
                    set->channels, " channels of ", name);
-        removed += channels.size();
     }
-    FP_REQUIRE(removed > 0, Exit::data, "removal: there is nothing to remove");
+    std::vector<CutSet> out = cut_sets(sets, removal);
+    FP_REQUIRE(!out.empty(), Exit::data, "removal: there is nothing to remove");
+    return out;
 }
 
 }  // namespace
+
+bool is_filter(const Param& p) { return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear; }
 
 std::map<std::string, Kept> kept_of(const Network& network,
                                     const std::vector<ChannelSet>& sets,
                                     const Removal& removal) {
     std::map<std::string, Kept> kept;
     for (const Param& p : network.params.all()) kept[p.name] = {all_of(p.shape.k), all_of(p.shape.c)};
-    for (const ChannelSet& set : sets) {
-        const auto* removed = removed_from(set, removal);
-        if (!removed) continue;
-        const std::vector<int> left = without(set.channels, *removed, set.name());
+    for (const auto& [set, removed] : cut_sets(sets, removal)) {
+        const std::vector<int> left = without(set.channels, removed, set.name());
         for (const std::string& name : set.rows) kept.at(name).rows = left;
         for (const std::string& name : set.columns) kept.at(name).columns = left;
     }
@@ -61,11 +71,9 @@ std::map<std::string, Kept> kept_of(const Network& network,
 }
 
 ModelSpec narrowed(const ModelSpec& spec, const std::vector<ChannelSet>& sets, const Removal& removal) {
-    check(sets, removal);
     ModelSpec out = spec;
-    for (const ChannelSet& set : sets)
-        if (const auto* removed = removed_from(set, removal))
-            for (const std::string& layer : set.layers) out.widths[layer] = set.channels - int(removed->size());
+    for (const auto& [set, removed] : checked(sets, removal))
+        for (const std::string& layer : set.layers) out.widths[layer] = set.channels - int(removed.size());
     return out;
 }
 
@@ -106,39 +114,30 @@ void zero_rows(Network& network, const Param& p, const std::vector<int>& rows) {
     network.params.set(p, values.data());
 }
 
-bool is_filter(const Param& p) { return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear; }
-
 }  // namespace
 
 void mask_filters(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
-    check(sets, removal);
-    for (const ChannelSet& set : sets)
-        if (const auto* removed = removed_from(set, removal))
-            for (const std::string& name : set.rows)
-                if (const Param& p = *network.params.find(name); is_filter(p)) zero_rows(network, p, *removed);
+    for (const auto& [set, removed] : checked(sets, removal))
+        for (const std::string& name : set.rows)
+            if (const Param& p = *network.params.find(name); is_filter(p)) zero_rows(network, p, removed);
 }
 
 void silence(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
-    check(sets, removal);
-    for (const ChannelSet& set : sets) {
-        const auto* removed = removed_from(set, removal);
-        if (!removed) continue;
+    for (const auto& [set, removed] : checked(sets, removal)) {
         const bool has_norm = std::any_of(set.rows.begin(), set.rows.end(),
                                           [](const std::string& name) { return name.ends_with("running_var"); });
         for (const std::string& name : set.rows) {
             const Param& p = *network.params.find(name);
             if (p.kind == Param::Kind::statistic || (has_norm && is_filter(p))) continue;
-            zero_rows(network, p, *removed);
+            zero_rows(network, p, removed);
         }
     }
 }
 
 KeptChannels compose(const KeptChannels& before, const std::vector<ChannelSet>& sets, const Removal& removal) {
     KeptChannels out = before;
-    for (const ChannelSet& set : sets) {
-        const auto* removed = removed_from(set, removal);
-        if (!removed) continue;
-        const std::vector<int> left = without(set.channels, *removed, set.name());
+    for (const auto& [set, removed] : cut_sets(sets, removal)) {
+        const std::vector<int> left = without(set.channels, removed, set.name());
         for (const std::string& layer : set.layers) {
             const auto original = before.find(layer);
             std::vector<int> kept;

@@ -13,6 +13,9 @@ namespace fp {
 // By set name: the channels to remove, in the network's current numbering.
 using Removal = std::map<std::string, std::vector<int>>;
 
+// A filter of a convolution or a linear layer, a row per channel.
+bool is_filter(const Param&);
+
 // The indices of a parameter that are kept along K and C, ascending.
 struct Kept {
     std::vector<int> rows, columns;

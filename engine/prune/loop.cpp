@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <filesystem>
-#include <limits>
 #include <sstream>
 
 #include "engine/fairness/weighted_attributes.h"
@@ -12,7 +10,7 @@
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
-#include "engine/prune/tune.h"
+#include "engine/prune/score.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
@@ -28,13 +26,35 @@ struct Structure {
     std::vector<ChannelSet> sets = {};
 };
 
+// Marks the parameters that fine-tuning changes: all, head (the layer of the logits) or norm (scales and shifts).
+void choose_trainable(Network& net, const std::string& what) {
+    const std::string head = text(net.architecture.head, ".");
+    for (Param& p : net.params.all()) {
+        const std::string stem = p.name.substr(0, p.name.rfind('.'));
+        const bool of_norm = p.kind == Param::Kind::vector && net.params.find(stem + ".running_var");
+        p.trainable = what == "all" || (what == "head" && p.name.starts_with(head)) || (what == "norm" && of_norm);
+    }
+}
+
+// Training images for new statistics of batch norm: as many as PruneSettings::recalibrate batches hold, drawn anew in
+// each round (from 0).
+std::vector<int64_t> recalibration_samples(const Dataset& set, const PruneSettings& p, int round) {
+    const std::vector<int64_t> samples = members(set, Split::train);
+    const std::vector<int> labels(samples.size(), 0);  // a plain shuffle does not look at them
+    std::vector<int64_t> drawn;
+    for (const int64_t at : epoch_order(Sampling::shuffled, labels, {}, p.seed, uint64_t(round)))
+        drawn.push_back(samples[size_t(at)]);
+    drawn.resize(std::min(drawn.size(), size_t(p.recalibrate) * size_t(p.batch_size)));
+    return drawn;
+}
+
 class PruneRun {
 public:
     PruneRun(const Baseline& dense,
              const PruneSettings& settings,
              RunFolder& folder,
              const PruneStart& start,
-             const PruneObserver& observer)
+             const Observer& observer)
         : dense_(dense),
           p_(settings),
           folder_(folder),
@@ -43,8 +63,9 @@ public:
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
-        if (!log_.str().empty()) observer.caution(log_.str().substr(0, log_.str().size() - 1));  // without its line end
-        record_caller(folder, start.caller);
+        if (const std::string log = log_.str(); !log.empty())
+            observer.caution(log.substr(0, log.size() - 1));  // without its line end
+        record_settings(folder, start.caller);
         if (resumed_) {
             model_ =
                 checkpoint_of(resumed_->model, folder_.path(), {&dense.model.network->architecture}, dense.kernels());
@@ -84,14 +105,11 @@ public:
     // The scores of this round, written to the folder.
     ChannelScores write_scores(const Structure& structure) {
         choose_trainable(*model_.network, "all");  // for criteria that use gradients
-        ScoreOptions options = score_options(p_);
-        options.seed = p_.seed + uint64_t(s_.round);
-        options.attributes = s_.weights;
-        std::erase_if(options.attributes, [](const auto& a) { return a.second == 0; });
+        const ScoreOptions options = score_options(p_, s_.weights, s_.round);
         ChannelScores scores = score(structure.trace.nodes, options);
         const std::string file = s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
-        write_file(folder_ / file, scores_file_text(scores, options, weights_hash(*model_.network)));
+        write_file(folder_ / file, scores_text(scores, options, weights_hash(*model_.network)));
         return scores;
     }
 
@@ -129,7 +147,7 @@ private:
         };
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
-        if (!shared.empty()) write_file(shared, scores_file_text(scores, options, dense_.hash));
+        if (!shared.empty()) write_file(shared, scores_text(scores, options, dense_.hash));
         return scores;
     }
 
@@ -138,10 +156,10 @@ private:
         learn_weights();
         Round round{.number = s_.round + 1, .attribute_weights = s_.weights};
         Structure now;
-        if (p_.criterion != kNoCriterion) {
+        if (p_.score.criterion->score) {
             now = structure();
             const ChannelScores scores = write_scores(now);
-            round.removed = choose(model_.network->spec, now.sets, scores.sets, choose_options(p_), cost_of(dense_));
+            round.removed = choose(model_.network->spec, now.sets, scores.sets, p_.choose, cost_of(dense_));
         }
         take_out(now.sets, round);
         recalibrate(round);
@@ -215,22 +233,19 @@ private:
         choose_trainable(net, p_.finetune);
         const FitOptions options =
             fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round), dense_.data.set);
-        if (options.epochs == 0) return;
+        if (p_.tune.epochs == 0) return;
         Trainer trainer(net, model_.card.preprocessing, options.trainer);
         if (resumed_ && !resumed_->state.empty()) trainer.load(resumed_->state);
         const std::vector<ChannelSet> sets = s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
         FitHooks hooks;
-        hooks.progress = [&](const FitHooks::Progress& p) {
+        const Observer observer = labelled(observer_, round_name() + " ");
+        hooks.progress = [&](const RunProgress& p) {
             if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // after each step
-            observer_.update({.what = fmt::format("{} epoch {}/{}", round_name(), p.epoch + 1, p.epochs),
-                              .done = p.batch * options.batch_size,
-                              .total = p.batches * options.batch_size,
-                              .loss = p.loss,
-                              .waiting_seconds = p.waiting_seconds});
+            observer.update(p);
         };
         hooks.epoch = [&](const EpochResult& r) {
-            say(epoch_line(r, options.epochs));
-            append_epoch(metrics_, r, s_.round + 1, s_.step + 1);  // the save that follows
+            say(epoch_line(r, p_.tune.epochs));
+            append_to(metrics_, r, s_.step + 1, s_.round + 1);  // the save that follows
         };
         hooks.save = [&](const FitPosition& position, bool) {
             s_.position = position;
@@ -241,7 +256,7 @@ private:
         };
         hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Interrupted{};
-        if (trainer.has_average()) adopt_average(trainer, net);
+        if (trainer.has_average()) trainer.adopt_average();
     }
 
     // Keeps the round or gives up.
@@ -254,8 +269,7 @@ private:
         const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
                      accuracy = round.val.metric("balanced_accuracy"), value = round.objective.value;
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
-        round.enough_accuracy =
-            accuracy >= least_accuracy(dense_accuracy, int(dense_.model.card.classes.size()), p_.max_drop);
+        round.enough_accuracy = accuracy >= dense_.least_accuracy(p_.max_drop);
         const bool better = round.enough_accuracy && std::isfinite(value) && value > s_.best;
         if (better) {
             s_.best = value;
@@ -279,7 +293,7 @@ private:
     const PruneSettings& p_;
     RunFolder& folder_;
     const PruneStart& start_;
-    const PruneObserver& observer_;
+    const Observer& observer_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
     std::optional<Checkpoint> resumed_;  // until its state has been taken up
@@ -294,7 +308,7 @@ std::optional<PruneResult> prune(const Baseline& dense,
                                  const PruneSettings& settings,
                                  RunFolder& folder,
                                  const PruneStart& start,
-                                 const PruneObserver& observer) {
+                                 const Observer& observer) {
     return PruneRun(dense, settings, folder, start, observer).run();
 }
 
@@ -302,7 +316,7 @@ bool score_only(const Baseline& dense,
                 const PruneSettings& settings,
                 RunFolder& folder,
                 const PruneStart& start,
-                const PruneObserver& observer) {
+                const Observer& observer) {
     PruneRun run(dense, settings, folder, start, observer);
     try {
         run.learn_weights();
@@ -318,10 +332,11 @@ PruneResult prune(const LoadedModel& dense,
                   const ImageData& data,
                   const PruneSettings& settings,
                   const std::filesystem::path& folder) {
-    check(settings);
-    check_objective(settings, data);
+    const Baseline baseline(dense, data, settings);
+    check(settings, baseline);
+    if (!settings.objective.empty()) check_selection(settings.objective, baseline.attributes, data, "--objective");
     RunFolder run(folder, IfRunIsThere::refuse);
-    return std::move(*prune(Baseline(dense, data, settings), settings, run));
+    return std::move(*prune(baseline, settings, run));
 }
 
 }  // namespace fp

@@ -8,8 +8,7 @@
 
 #include "engine/fairness/measure.h"
 #include "engine/prune/baseline.h"
-#include "engine/prune/observer.h"
-#include "engine/prune/record.h"
+#include "engine/train/fit.h"
 
 namespace fp {
 
@@ -42,6 +41,20 @@ struct PruneResult {
     const Round& kept() const { return rounds.at(best_round > 0 ? size_t(best_round - 1) : rounds.size() - 1); }
 };
 
+// The state of a run between two saves.
+struct PruneState {
+    int round = 0;                    // rounds finished
+    std::optional<Round> begun = {};  // the round whose channels are out and whose fine-tuning is not done
+    FitPosition position = {};        // of that fine-tuning
+    bool over = false;                // a stop rule has ended the run
+    std::vector<Round> rounds = {};
+    std::map<std::string, double> weights = {};  // of the attributes
+    Removal masked = {};                         // over all rounds
+    double best = -1e300;                        // objective of the best round
+    int best_round = -1;                         // its number; -1: none
+    int64_t step = 0;                            // of checkpoints: grows with every save
+};
+
 // How a run starts.
 struct PruneStart {
     Caller caller = {};
@@ -53,10 +66,10 @@ struct PruneStart {
 
 // Nothing where the observer stopped it; it is saved then.
 std::optional<PruneResult> prune(
-    const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const PruneObserver& = {});
+    const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const Observer& = {});
 
 // Only the first round's scores, written to scores.json in the folder. False where the observer stopped it.
-bool score_only(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const PruneObserver& = {});
+bool score_only(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const Observer& = {});
 
 // A run from start to end in a new folder, which is made. Exit::usage where it holds a run already.
 PruneResult prune(const LoadedModel& dense,

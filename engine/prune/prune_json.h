@@ -1,20 +1,72 @@
 // The JSON of pruning: settings, rounds, and the state in a checkpoint.
 #pragma once
 
-#include <filesystem>
-#include <nlohmann/json_fwd.hpp>
-
 #include "engine/prune/scan.h"
-#include "engine/prune/state.h"
+#include "engine/prune/scores_file.h"
+#include "engine/train/train_json.h"
 
 namespace fp {
 
-nlohmann::ordered_json to_json(const PruneSettings&);
+void fields(maybe_const<Objective> auto& o, auto& member) {
+    member("by", o.by);
+    member("value", o.value);
+}
 
-// {"round","attribute_weights","removed":{SET:[CHANNEL...]},"channels","parameters","macs","cut":S,"recalibrated":S,
-//  "val":S,"objective":{"by","value"},"within_max_drop","enough_accuracy"}, S as to_json(const Summary&) has it.
-nlohmann::ordered_json to_json(const Round&);
-nlohmann::ordered_json to_json(const std::vector<Round>&);
+// A round whose fine-tuning is not done has no "val" and what follows it in files of earlier versions.
+void fields(maybe_const<Round> auto& r, auto& member) {
+    member("round", r.number);
+    member("attribute_weights", r.attribute_weights);
+    member("removed", r.removed);
+    member("channels", r.channels);
+    member("parameters", r.parameters);
+    member("macs", r.macs);
+    member("cut", r.cut);
+    member("recalibrated", r.recalibrated);
+    member.if_there("val", r.val);
+    member.if_there("objective", r.objective);
+    member.if_there("within_max_drop", r.within_max_drop);
+    member.if_there("enough_accuracy", r.enough_accuracy);
+}
+
+void fields(maybe_const<PruneState> auto& s, auto& member) {
+    member("round", s.round);
+    member("over", s.over);
+    member("place", s.position);
+    member("rounds", s.rounds);
+    member("pending", s.begun);
+    member("weights", s.weights);
+    member("masked", s.masked);
+    member("best", s.best);
+    member("best_round", s.best_round);
+    member("step", s.step);
+}
+
+void fields(maybe_const<ScanFigure> auto& f, auto& member) {
+    member("value", f.value);
+    member("change", f.change);
+    member("p", f.p);
+    member.if_there("p_holm", f.p_holm);
+}
+
+// A point that cannot be made has a "reason" and no figures.
+void fields(maybe_const<ScanPoint> auto& p, auto& member) {
+    member("share", p.share);
+    member.if_any("reason", p.reason);
+    if (!p.reason.empty()) return;
+    member("removed", p.removed);
+    member("parameters", p.parameters);
+    member("macs", p.macs);
+    member("balanced_accuracy", p.balanced_accuracy);
+    member("gap", p.gap);
+}
+
+void fields(maybe_const<ScannedSet> auto& s, auto& member) {
+    member("set", s.set);
+    member("channels", s.channels);
+    member("points", s.points);
+}
+
+nlohmann::ordered_json to_json(const PruneSettings&);
 
 std::string to_text(const PruneState&);
 PruneState parse_prune_state(const std::string&);
@@ -25,25 +77,18 @@ std::vector<Setting> settings_by_name(const PruneSettings&);
 // Where a model of this round comes from, as JSON.
 std::string provenance(const Baseline&, const PruneSettings&, const std::string& tool, int round);
 
-// Adds an epoch's row, which belongs to the checkpoint of this step.
-void append_epoch(Metrics&, const EpochResult&, int round, int64_t step);
-
-// scores.json.
-std::string scores_file_text(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
-
-// What a file of scores holds. Exit::data and Exit::model as read_scores has them.
-ScoresFile scores_in(const std::filesystem::path&, const std::string& model_hash);
+// The text of scores.json.
+std::string scores_text(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
 
 // What the first round's scores depend on, as text: runs of equal keys share them.
 std::string scores_key(const PruneSettings&);
 
 // scan.json: {"criterion","attribute","gap","split":"val","dense":{"balanced_accuracy","gap"},"shares":["10%",...],
-// "sets":[{"set","channels","points":[{"share","removed","parameters","macs","balanced_accuracy":D,"gap":D}]}],
-// "title","command","environment","identity"}, D = {"value","change","p","p_holm"}. A point that cannot be made has
-// a "reason" and no figures. While the scan runs, the file holds "identity" and "sets" alone.
+// "sets":[...],"title","command","environment","identity"} and "skipped" as add_skipped() has it. While the scan runs,
+// the file holds "identity" and "sets" alone.
 nlohmann::ordered_json scan_json(const ScanResult&, const Baseline&, const Identity&, const Caller&);
 void write_scan(const std::filesystem::path&, const Identity&, const std::vector<ScannedSet>&);
 // The sets that are finished. Exit::model where they are of another identity; what may differ and does is told.
-std::vector<ScannedSet> read_scan(const std::filesystem::path&, const Identity&, const PruneObserver&);
+std::vector<ScannedSet> read_scan(const std::filesystem::path&, const Identity&, const Observer&);
 
 }  // namespace fp

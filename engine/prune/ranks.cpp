@@ -96,4 +96,14 @@ std::vector<RankAgreement> compare_ranks(const ScoresFile& a, const ScoresFile& 
     return out;
 }
 
+RankTable rank_table(const std::vector<Ranking>& rankings) {
+    RankTable out;
+    for (size_t i = 0; i < rankings.size(); ++i) {
+        out.names.push_back(rankings[i].name);
+        std::vector<double>& row = out.tau.emplace_back();
+        for (size_t j = 0; j < i; ++j) row.push_back(mean_tau(rankings[i].scores, rankings[j].scores));
+    }
+    return out;
+}
+
 }  // namespace fp

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/prune/choose.h"
-#include "engine/prune/criteria/criteria.h"
 #include "engine/prune/scores_file.h"
 
 namespace fp {
@@ -34,5 +33,16 @@ double mean_tau(const SetScores& a, const SetScores& b);
 // Layer by layer and attribute by attribute where both are snnl scores, else set by set, of what is in both
 // files. Exit::data where that is nothing, or where the channels differ.
 std::vector<RankAgreement> compare_ranks(const ScoresFile& a, const ScoresFile& b, const Amount& amount);
+
+// How alike the criteria of a search order the channels.
+struct Ranking {
+    std::string name;  // a criterion with its settings
+    SetScores scores;
+};
+struct RankTable {
+    std::vector<std::string> names;
+    std::vector<std::vector<double>> tau;  // row i: mean_tau of ranking i with each before it
+};
+RankTable rank_table(const std::vector<Ranking>&);
 
 }  // namespace fp

@@ -7,7 +7,6 @@
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/cut.h"
 #include "engine/prune/prune_json.h"
-#include "engine/prune/sweep_plan.h"
 
 namespace fp {
 namespace {
@@ -79,11 +78,11 @@ bool scan_sets(const Baseline& dense,
                const Predictions& before,
                std::vector<ScannedSet>& sets,
                const std::function<void()>& save,
-               const PruneObserver& observer) {
+               const Observer& observer) {
     const std::vector<Amount> shares = parse_shares(settings.shares);
     const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
-    PruneProgress progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
-    ChooseOptions options = choose_options(settings.pruning);
+    RunProgress progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
+    ChooseOptions options = settings.pruning.choose;
     for (const ChannelSet& set : left) {
         ScannedSet row{.set = set.name(), .channels = set.channels};
         for (const Amount& share : shares) {
@@ -103,8 +102,8 @@ bool scan_sets(const Baseline& dense,
 
 std::vector<Amount> parse_shares(const std::string& text) {
     std::vector<Amount> out;
-    for (const std::string& entry : split_list(text, "--scan")) {
-        out.push_back(parse_amount(entry));
+    for (const std::string& entry : split_list(text, ',', "--scan")) {
+        out.push_back(entry);
         FP_REQUIRE(out.back().kind == Amount::Kind::share, Exit::usage, "--scan `", text,
                    "`: shares with commas, as 10%,25%,50%, not `", entry, "`");
     }
@@ -127,7 +126,7 @@ std::optional<Scan> scan(const Baseline& dense,
                          const ScanSettings& settings,
                          RunFolder& folder,
                          const PruneStart& start,
-                         const PruneObserver& observer) {
+                         const Observer& observer) {
     std::vector<std::string> shares;
     for (const Amount& share : parse_shares(settings.shares)) shares.push_back(to_string(share));
     const std::filesystem::path scores = folder / "scores.json", file = folder / "scan.json";
@@ -141,7 +140,7 @@ std::optional<Scan> scan(const Baseline& dense,
     Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
     std::vector<ScannedSet> sets;
     if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, observer);
-    if (!anew) record_caller(folder, start.caller);
+    if (!anew) record_settings(folder, start.caller);
     const Predictions before = dense.predict_on(Split::val, *dense.model.network);
     const bool done = scan_sets(
         dense, settings, scores_in(scores, dense.hash).sets, before, sets,
@@ -152,8 +151,8 @@ std::optional<Scan> scan(const Baseline& dense,
     }
     correct_for_many(sets);
     const Summary summary = summarize(before, dense.attributes);
-    const std::string attribute = dense.attributes.empty() ? "" : dense.attributes[0];
-    out.result = {.criterion = settings.pruning.criterion,
+    const std::string attribute = dense.first_attribute();
+    out.result = {.criterion = settings.pruning.score.criterion,
                   .attribute = attribute,
                   .dense_accuracy = summary.metric("balanced_accuracy"),
                   .dense_gap = {},

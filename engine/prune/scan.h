@@ -56,7 +56,7 @@ struct Scan {
 // Scores where the folder has no scores yet, scans, and keeps what is done in scan.json after each set. Nothing where the
 // observer stopped it; it is saved then.
 std::optional<Scan> scan(
-    const Baseline&, const ScanSettings&, RunFolder&, const PruneStart& = {}, const PruneObserver& = {});
+    const Baseline&, const ScanSettings&, RunFolder&, const PruneStart& = {}, const Observer& = {});
 
 // Holm's correction over all points.
 void correct_for_many(std::vector<ScannedSet>&);

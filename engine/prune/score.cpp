@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "engine/data/attributes.h"
 #include "engine/io/files.h"
@@ -16,36 +17,39 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     const std::vector<int64_t> train = members(data.set, Split::train);
     FP_REQUIRE(!train.empty(), Exit::data, data.set.name, ": the training split is empty");
     if (count <= 0 || count >= int64_t(train.size())) return train;
-    // One cell a combination of groups; each gives its share, fractions by the largest remainder.
-    std::map<std::vector<int>, std::vector<int64_t>> cells;
+    // A cell per combination of groups; each gives its share, fractions by the largest remainder.
+    struct Cell {
+        std::vector<int64_t> samples = {};
+        int64_t wanted = 0;
+        double remainder = 0;
+    };
+    std::map<std::vector<int>, Cell> cells;
     std::vector<Grouping> groupings;
     for (const std::string& a : attributes) groupings.push_back(group_by(data.set, a));
     for (const int64_t s : train) {
-        std::vector<int> cell;
-        for (const Grouping& g : groupings) cell.push_back(g.of[s]);
-        cells[cell].push_back(s);
+        std::vector<int> groups;
+        for (const Grouping& g : groupings) groups.push_back(g.of[s]);
+        cells[groups].samples.push_back(s);
     }
-    std::vector<std::pair<double, std::vector<int64_t>*>> remainders;
-    std::map<std::vector<int64_t>*, int64_t> take;
+    std::vector<Cell*> by_remainder;
     int64_t given = 0;
-    for (auto& [cell, samples] : cells) {
-        const double share = double(count) * double(samples.size()) / double(train.size());
-        take[&samples] = int64_t(share);
-        given += int64_t(share);
-        remainders.emplace_back(share - std::floor(share), &samples);
+    for (auto& [groups, cell] : cells) {
+        const double share = double(count) * double(cell.samples.size()) / double(train.size());
+        cell.wanted = int64_t(share);
+        cell.remainder = share - std::floor(share);
+        given += cell.wanted;
+        by_remainder.push_back(&cell);
     }
-    std::stable_sort(remainders.begin(), remainders.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
-    for (size_t i = 0; given < count; ++i, ++given) ++take[remainders[i].second];
+    std::ranges::stable_sort(by_remainder, std::greater<>(), &Cell::remainder);
+    for (size_t i = 0; given < count; ++i, ++given) ++by_remainder[i]->wanted;
     std::vector<int64_t> out;
-    for (auto& [samples, wanted] : take) {
-        for (int64_t i = 0; i < wanted; ++i) {
-            const int64_t left = int64_t(samples->size()) - i;
-            std::swap(
-                (*samples)[i],
-                (*samples)[i + int64_t(uniform_below(uint64_t(left), key_of(seed, 0x5ca1e), uint64_t((*samples)[i])))]);
+    for (auto& [groups, cell] : cells) {
+        for (int64_t i = 0; i < cell.wanted; ++i) {
+            const uint64_t left = cell.samples.size() - uint64_t(i);
+            const uint64_t draw = uniform_below(left, key_of(seed, 0x5ca1e), uint64_t(cell.samples[i]));
+            std::swap(cell.samples[i], cell.samples[size_t(i) + draw]);
         }
-        out.insert(out.end(), samples->begin(), samples->begin() + wanted);
+        out.insert(out.end(), cell.samples.begin(), cell.samples.begin() + cell.wanted);
     }
     std::sort(out.begin(), out.end());
     return out;
@@ -65,12 +69,6 @@ SetScores asked_for(const Scoring& s, const SetScores& all) {
     return out;
 }
 
-std::vector<std::string> names_of(const std::map<std::string, double>& weights) {
-    std::vector<std::string> out;
-    for (const auto& [name, weight] : weights) out.push_back(name);
-    return out;
-}
-
 }  // namespace
 
 void check_scoring(const ScoreOptions& o) {
@@ -84,23 +82,24 @@ void check_scoring(const ScoreOptions& o) {
 }
 
 ChannelScores scores_from(const ScoresFile& file, const std::vector<Node>& rows, const ScoreOptions& o) {
-    const Criterion& criterion = *o.criterion;
-    FP_REQUIRE(file.criterion == criterion.name, Exit::usage, "--scores: these are scores by ",
-               printable(file.criterion), ", --criterion is ", criterion.name);
+    check_settings(file, o);
     const std::vector<ChannelSet> sets = channel_sets(rows);
-    ChannelScores out{.criterion = file.criterion, .layers = file.layers};
-    if (criterion.combine) {
-        out.sets = criterion.combine(sets, file.layers, o);
-        return out;
-    }
+    ChannelScores out{.criterion = file.criterion};
     for (const std::string& layer : match_layers(rows, sets, o.layers)) {
         const ChannelSet& set = set_of(sets, layer);
         const auto found = file.sets.find(set.name());
-        FP_REQUIRE(found != file.sets.end(), Exit::data, "--scores: ", set.name(), " is not among them");
+        const size_t before = out.layers.size();
+        std::ranges::copy_if(file.layers, std::back_inserter(out.layers),
+                             [&](const LayerScores& scores) { return scores.layer == layer; });
+        FP_REQUIRE(o.criterion->combine ? out.layers.size() > before : found != file.sets.end(), Exit::model,
+                   "--scores: layers was ", file.layers_asked, ", is ", o.layers, ", and ", layer,
+                   " is not among them");
+        if (o.criterion->combine) continue;
         FP_REQUIRE(int(found->second.size()) == set.channels, Exit::data, "--scores: ", set.name(), " has ",
                    found->second.size(), " values, the model ", set.channels, " channels");
         out.sets[set.name()] = found->second;
     }
+    if (o.criterion->combine) out.sets = o.criterion->combine(sets, out.layers, o);
     return out;
 }
 
@@ -111,15 +110,12 @@ ChannelScores score_channels(Session& session,
                              const ScoreOptions& o) {
     check_scoring(o);
     const Criterion& criterion = *o.criterion;
-    const std::vector<ChannelSet> sets = channel_sets(rows);
-    Scoring scoring{.session = session,
-                    .preprocessing = preprocessing,
-                    .data = data,
-                    .options = o,
-                    .sets = sets,
-                    .layers = match_layers(rows, sets, o.layers)};
-    if (criterion.needs > Needs::weights)
-        scoring.samples = calibration_samples(data, names_of(o.attributes), o.samples, o.seed);
+    std::vector<ChannelSet> sets = channel_sets(rows);
+    const std::vector<std::string> layers = match_layers(rows, sets, o.layers);
+    std::erase_if(sets, [](const ChannelSet& set) { return !set.prunable; });
+    Scoring scoring{
+        .session = session, .preprocessing = preprocessing, .data = data, .options = o, .sets = sets, .layers = layers};
+    if (criterion.needs > Needs::weights) scoring.samples = calibration_samples(data, weighted(o), o.samples, o.seed);
     ChannelScores out{.criterion = o.criterion};
     criterion.score(scoring, out);
     out.sets = criterion.combine ? criterion.combine(sets, out.layers, o) : over_mean(asked_for(scoring, out.sets));

@@ -1,7 +1,6 @@
 // From a trained network and a calibration set to the order in which channels go.
 #pragma once
 
-#include "engine/eval/features.h"
 #include "engine/prune/criteria/criteria.h"
 #include "engine/prune/scores_file.h"
 
@@ -19,8 +18,8 @@ void check_scoring(const ScoreOptions&);
 
 ChannelScores score_channels(
     Session&, const Preprocessing&, const ImageData&, const std::vector<Node>& rows, const ScoreOptions&);
-// The same from a file, without a forward pass. Exit::usage where its criterion is not the one asked for,
-// Exit::data where it lacks a set or has other channels.
+// The same from a file, without a forward pass. Exit::usage where its criterion is not the one asked for, Exit::model
+// where it was made with other settings that decide scores, Exit::data where it has other channels.
 ChannelScores scores_from(const ScoresFile&, const std::vector<Node>& rows, const ScoreOptions&);
 
 }  // namespace fp

@@ -1,142 +1,114 @@
 #include "engine/prune/scores_file.h"
 
-#include <limits>
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "engine/io/files.h"
 #include "engine/io/json.h"
+#include "engine/train/train_json.h"
 
 namespace fp {
 namespace {
 
 using nlohmann::ordered_json;
 
-// The members of one object, each of the kind that is asked for; `where` names it in messages.
-struct Members {
-    const ordered_json& object;
-    std::string where;
+constexpr uint64_t kMostBytes = uint64_t(1) << 30;
 
-    const ordered_json& at(const char* key) const {
-        FP_REQUIRE(object.is_object() && object.contains(key), Exit::data, where, ": has no `", key, "`");
-        return object.at(key);
+// The settings that decide the scores, but for the seed that images are drawn by: fine-tuning may have another.
+ordered_json decisive(const ScoreOptions& o) {
+    const Criterion& criterion = *o.criterion;
+    ordered_json all = to_json(o), out = ordered_json::object();
+    all["seed"] = o.seed;
+    std::string names(criterion.settings);
+    if (criterion.needs > Needs::weights) {
+        names += " attributes samples";
+        all["attributes"] = weighted(o);
     }
-    void need(bool right, const char* key, const char* kind) const {
-        FP_REQUIRE(right, Exit::data, where, ": `", key, "` is not ", kind);
-    }
-    std::string word(const char* key) const {
-        need(at(key).is_string(), key, "a string");
-        return at(key).get<std::string>();
-    }
-    int64_t whole(const char* key) const {
-        need(at(key).is_number_unsigned() && at(key).get<uint64_t>() <= uint64_t(INT64_MAX), key, "a whole number");
-        return at(key).get<int64_t>();
-    }
-    double number(const char* key, const ordered_json& value) const {
-        need(value.is_number() || value.is_null(), key, "a number or null");
-        return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
-    }
-    double number(const char* key) const { return number(key, at(key)); }
-    std::vector<double> numbers(const char* key) const {
-        need(at(key).is_array(), key, "a list of numbers");
-        std::vector<double> out;
-        for (const ordered_json& value : at(key)) out.push_back(number(key, value));
-        return out;
-    }
-};
-
-NullScores null_of(const Members& m) {
-    const Members null{m.at("null"), m.where + ": null"};
-    return {.permutations = int(std::min<int64_t>(null.whole("permutations"), 1 << 20)),
-            .mean = null.numbers("mean"),
-            .sd = null.numbers("sd"),
-            .z = null.numbers("z"),
-            .p = null.numbers("p")};
+    std::istringstream words(names);
+    for (std::string name; words >> name;) out[name] = all.at(name);
+    return out;
 }
 
-LayerScores layer_of(const Members& m) {
-    LayerScores r{.layer = m.word("layer"),
-                  .tap = m.word("tap"),
-                  .attribute = m.word("attribute"),
-                  .definition = m.word("definition"),
-                  .distance = m.word("distance"),
-                  .temperature = m.number("temperature"),
-                  .samples = m.whole("samples"),
-                  .chance = m.number("chance"),
-                  .score = m.numbers("score"),
-                  .normalized = m.numbers("normalized"),
-                  .reason = m.object.contains("reason") ? m.word("reason") : "",
-                  .blocks = m.object.contains("blocks") ? m.whole("blocks") : 1,
-                  .seconds = m.object.contains("seconds") ? m.number("seconds") : 0};
-    if (m.object.contains("null")) {
-        r.null = null_of(m);
-        r.over_null = m.word("normalized_by") == "permutations";
-        for (const auto* list : {&r.null.mean, &r.null.sd, &r.null.z, &r.null.p})
-            FP_REQUIRE(list->size() == r.score.size(), Exit::data, m.where, ": ", printable(r.layer), " has ",
-                       r.score.size(), " scores, ", list->size(), " of their null");
-    }
-    FP_REQUIRE(r.score.size() == r.normalized.size(), Exit::data, m.where, ": ", printable(r.layer), " has ",
-               r.score.size(), " scores, ", r.normalized.size(), " normalized");
-    return r;
+void check_layer(const LayerScores& r, const std::string& where) {
+    const size_t scores = r.score.size();
+    FP_REQUIRE(scores == r.normalized.size(), Exit::data, where, ": ", printable(r.layer), " has ", scores, " scores, ",
+               r.normalized.size(), " normalized");
+    FP_REQUIRE(r.samples >= 0 && r.blocks >= 0, Exit::data, where, ": ", printable(r.layer), " has ", r.samples,
+               " samples, ", r.blocks, " blocks");
+    if (!r.null) return;
+    FP_REQUIRE(r.null->permutations > 0, Exit::data, where, ": null: ", r.null->permutations, " permutations");
+    for (const auto* list : {&r.null->mean, &r.null->sd, &r.null->z, &r.null->p})
+        FP_REQUIRE(list->size() == scores, Exit::data, where, ": ", printable(r.layer), " has ", scores, " scores, ",
+                   list->size(), " of their null");
 }
 
 }  // namespace
 
-ordered_json to_json(const LayerScores& r) {
-    ordered_json j{{"layer", r.layer},
-                   {"tap", r.tap},
-                   {"attribute", r.attribute},
-                   {"definition", r.definition},
-                   {"temperature", r.temperature},
-                   {"distance", r.distance},
-                   {"samples", r.samples},
-                   {"blocks", r.blocks},
-                   {"chance", r.chance},
-                   {"score", r.score},
-                   {"normalized", r.normalized},
-                   {"normalized_by", r.over_null ? "permutations" : "chance"},
-                   {"seconds", r.seconds}};
-    if (r.null.permutations > 0)
-        j["null"] = {{"permutations", r.null.permutations},
-                     {"mean", r.null.mean},
-                     {"sd", r.null.sd},
-                     {"z", r.null.z},
-                     {"p", r.null.p}};
-    if (!r.reason.empty()) j["reason"] = r.reason;
-    return j;
+ordered_json to_json(const ScoreOptions& o) {
+    return {{"criterion", o.criterion->name},
+            {"definition", name(o.snnl.definition)},
+            {"distance", name(o.snnl.distance)},
+            {"temperature", o.snnl.temperature},
+            {"tap", name(o.tap)},
+            {"samples", o.samples},
+            {"centre", o.snnl.centred},
+            {"given_class", o.snnl.given_class},
+            {"batches", o.snnl.block},
+            {"permutations", o.snnl.permutations},
+            {"protect", o.protect},
+            {"beta", o.fairprune.beta},
+            {"protected", o.fairprune.protected_group}};
 }
 
 ordered_json scores_json(const ChannelScores& scores, const ScoreOptions& o, const std::string& model_hash) {
-    ordered_json layers = ordered_json::array();
-    for (const LayerScores& r : scores.layers) layers.push_back(to_json(r));
-    ordered_json sets = ordered_json::object();
-    for (const auto& [name, values] : scores.sets) sets[name] = values;
-    ordered_json out{
-        {"model", model_hash}, {"criterion", scores.criterion}, {"layers_asked", o.layers}, {"samples", o.samples},
-        {"seed", o.seed},      {"protect", o.protect},          {"layers", layers},         {"sets", sets}};
+    ordered_json out{{"model", model_hash},      {"criterion", scores.criterion},
+                     {"layers_asked", o.layers}, {"samples", o.samples},
+                     {"seed", o.seed},           {"protect", o.protect}};
+    out.update(decisive(o));
+    write(out["layers"], scores.layers);
+    write(out["sets"], scores.sets);
     if (!scores.note.empty()) out["note"] = scores.note;
     return out;
 }
 
 ScoresFile read_scores(const std::string& text, const std::string& file_name, const std::string& model_hash) {
     const ordered_json document = parse_json(text, file_name, Exit::data);
-    const Members top{document, file_name};
-    const std::string model = top.word("model");
+    const JsonValue top{document, file_name};
+    const auto model = from_json<std::string>(top.at("model"));
     FP_REQUIRE(model == model_hash, Exit::model, file_name, ": these are scores of another model (weights ",
                printable(model), ", this one ", model_hash, ")");
-    ScoresFile out;
-    out.criterion = top.word("criterion");
-    const ordered_json& layers = top.at("layers");
-    top.need(layers.is_array(), "layers", "a list");
-    for (size_t i = 0; i < layers.size(); ++i)
-        out.layers.push_back(layer_of({layers[i], file_name + ": layers[" + std::to_string(i) + "]"}));
+    ScoresFile out{.criterion = from_json<std::string>(top.at("criterion")),
+                   .layers = from_json<std::vector<LayerScores>>(top.at("layers")),
+                   .sets = {}};
+    for (size_t i = 0; i < out.layers.size(); ++i) check_layer(out.layers[i], fp::text(file_name, ": layers[", i, "]"));
     const bool by_layer = out.criterion == "snnl";
     FP_REQUIRE(!by_layer || !out.layers.empty(), Exit::data, file_name, ": no layer was scored");
-    if (by_layer && !document.contains("sets")) return out;
-    const ordered_json& sets = top.at("sets");
-    top.need(sets.is_object() && (by_layer || !sets.empty()), "sets", "an object of lists");
-    const Members members{sets, file_name + ": sets"};
-    for (const auto& [name, values] : sets.items()) out.sets[name] = members.numbers(name.c_str());
+    if (!by_layer || top.has("sets")) read(top.at("sets"), out.sets);
+    FP_REQUIRE(by_layer || !out.sets.empty(), Exit::data, file_name, ": no set was scored");
+    if (top.has("layers_asked")) read(top.at("layers_asked"), out.layers_asked);
+    out.settings = settings_of(document);
     return out;
+}
+
+ScoresFile scores_in(const std::filesystem::path& file, const std::string& model_hash) {
+    return read_scores(read_file(file, kMostBytes), file.string(), model_hash);
+}
+
+void check_settings(const ScoresFile& file, const ScoreOptions& o) {
+    FP_REQUIRE(file.criterion == o.criterion->name, Exit::usage, "--scores: these are scores by ",
+               printable(file.criterion), ", --criterion is ", o.criterion);
+    std::vector<Setting> was, is;
+    for (const Setting& now : settings_of(decisive(o))) {
+        // Earlier versions named fewer settings. A weight of the class's score may change, if there is such a score.
+        const auto saved = std::ranges::find(file.settings, now.name, &Setting::name);
+        if (saved == file.settings.end()) continue;
+        if (now.name == "protect" && (o.protect == 0 || saved->value != "0.0")) continue;
+        was.push_back(*saved);
+        is.push_back(now);
+    }
+    const std::string other = difference(was, is);
+    FP_REQUIRE(other.empty(), Exit::model, "--scores: they were made with other settings: ", other);
 }
 
 }  // namespace fp

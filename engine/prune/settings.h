@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/prune/choose.h"
-#include "engine/prune/score.h"
 #include "engine/train/settings.h"
 
 namespace fp {
@@ -10,24 +9,14 @@ namespace fp {
 struct PruneSettings {
     std::vector<std::string> attributes = {};  // "sex", or with a weight "sex=2"
     uint64_t seed = 1;                         // of calibration samples, the random criterion and fine-tuning
-
-    // Scores.
-    std::string criterion = "snnl";  // a Criterion's name, or kNoCriterion
-    std::string layers = "last";     // last, all, or a pattern over layer names
-    SnnlOptions snnl = {};
-    Tap tap = Tap::convolution;
-    int64_t samples = 4096;  // calibration images, from the training split; 0: all
-    int batches = 0;         // images per block of the scores; 0: all at once
-    double protect = 0;      // weight of the class's own score
-    FairPruneOptions fairprune = {};
-    double learn_weights = 0;  // step size of learned attribute weights; 0: fixed weights
+    ScoreOptions score = {};                   // a round adds its attributes' weights and its seed (score_options)
+    double learn_weights = 0;                  // step size of learned attribute weights; 0: fixed weights
 
     // Removal.
-    std::string amount = "5";  // per round (engine/prune/choose.h)
-    bool mask = false;         // zero the filters as the paper's code does, instead of cutting
-    int min_channels = 1, round_to = 1;
-    int recalibrate = 0;  // batches for new statistics of batch norm after a cut; 0: none
-    bool verify = false;  // check that removing equals silencing
+    ChooseOptions choose = {};  // in each round
+    bool mask = false;          // zero the filters as the paper's code does, instead of cutting
+    int recalibrate = 0;        // batches for new statistics of batch norm after a cut; 0: none
+    bool verify = false;        // check that removing equals silencing
 
     // Rounds.
     int iterations = 1;
@@ -42,22 +31,14 @@ struct PruneSettings {
     int batch_size = 128;  // of fine-tuning, scoring and evaluation
 };
 
-// The criterion that removes nothing: a control that is fine-tuned alike.
-inline const char* const kNoCriterion = "none";
-
 // The settings with "snnl+as-released+given-class": a criterion, then settings of its own joined by +. The words are
 // exact, as-released, given-class, centre, euclidean, mask, tap=NAME, layers=NAME, protect=LAMBDA, temperature=T,
 // samples=N, learn=ETA (learn_weights). Exit::usage for another word.
 PruneSettings with_criterion(PruneSettings, const std::string&);
 
-// Exit::usage for words that mean nothing and for a criterion that cannot use these attributes.
-void check(const PruneSettings&);
-
-// Exit::usage where the objective is no metric, before anything is run.
-void check_objective(const PruneSettings&, const ImageData&);
-
-ScoreOptions score_options(const PruneSettings&);
-ChooseOptions choose_options(const PruneSettings&);
+// The options of scoring in a round (from 0), with the attributes' weights there.
+ScoreOptions score_options(const PruneSettings&, const std::map<std::string, double>& weights, int round = 0);
+PredictOptions predict_options(const PruneSettings&);
 
 // The metric that selects the best round.
 std::string objective_of(const PruneSettings&);
@@ -67,5 +48,8 @@ std::string objective_of(const PruneSettings&);
 //   max(dense - max_drop, chance + (dense - chance) / 2)      chance = 1 / classes
 // Infinite, so that nothing is chosen, where the dense model itself is not above chance.
 double least_accuracy(double dense_accuracy, int classes, double max_drop);
+
+// "a,b,c" at each separator. Exit::usage, naming the option, where an entry is empty.
+std::vector<std::string> split_list(const std::string& text, char separator, const char* option);
 
 }  // namespace fp

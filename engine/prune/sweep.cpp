@@ -10,21 +10,9 @@
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "engine/prune/prune_json.h"
-#include "engine/prune/scores_file.h"
 
 namespace fp {
 namespace {
-
-// The time of one inference over the dense model's, measured in turns.
-Ratio latency_of(const Baseline& dense, const LoadedModel& model) {
-    if (model.network->spec == dense.model.network->spec) return {1, 1, 1};
-    const auto seconds =
-        time_in_turns({model.network.get(), dense.model.network.get()}, {.batch_size = dense.predict_options.batch_size,
-                                                                         .image_size = dense.image_size(),
-                                                                         .seconds = 0.3,
-                                                                         .min_rounds = 7});
-    return ratio_of(seconds[0], seconds[1]);
-}
 
 class Sweep {
 public:
@@ -32,18 +20,20 @@ public:
           const SweepSettings& settings,
           RunFolder& folder,
           const SweepStart& start,
-          const PruneObserver& observer)
+          const Observer& observer)
         : dense_(dense), s_(settings), folder_(folder), start_(start), observer_(observer) {}
 
     std::optional<SweepResult> run() {
         const std::vector<SweepPoint> points = sweep_points(s_);
         for (const SweepPoint& point : points)  // a mistake in the last one is found now
-            check(point.settings);
+            check(point.settings, dense_);
         SweepResult out{.rule = {},
                         .objective = objective_of(s_.base),
-                        .attribute = dense_.attributes.empty() ? "" : dense_.attributes[0],
+                        .attribute = dense_.first_attribute(),
                         .dense_val = dense_.val()};
         record(false);
+        if (start_.force) std::filesystem::remove_all(folder_ / "scores");
+        std::filesystem::create_directories(folder_ / "scores");
         for (const SweepPoint& point : points) {
             SweptPoint& swept = out.points.emplace_back(SweptPoint{.point = point, .runs = {}});
             for (int i = 0; i < s_.seeds; ++i) {
@@ -54,8 +44,10 @@ public:
                 swept.runs.push_back({.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
             }
         }
-        for (SweptPoint& p : out.points) p.latency = latency_of(dense_, p.runs[0].result.best);
-        out.selected = chosen(out.points);
+        for (SweptPoint& p : out.points) p.latency = dense_.latency(*p.runs[0].result.best.network, 0.3, 7);
+        std::vector<SweepFigures> figures;
+        for (const SweptPoint& p : out.points) figures.push_back(validation_figures(p));
+        out.selected = select_point(figures, dense_.least_accuracy(s_.base.max_drop));
         out.rule = selection_rule(out.objective, s_.base.max_drop, s_.seeds);
         read_test(out);
         summarize_points(out);
@@ -65,16 +57,12 @@ public:
 
 private:
     std::optional<PruneResult> run_point(const SweepPoint& point, uint64_t seed) {
-        std::filesystem::create_directories(folder_ / "scores");
         RunFolder own(folder_.path() / run_path(point, seed),
                       start_.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
         PruneSettings settings = point.settings;
         settings.seed = seed;
         PruneStart start{.caller = caller_of(point, seed), .resume = !start_.force};
-        if (settings.criterion != kNoCriterion) {
-            start.shared_scores = scores_file(point, seed).string();
-            if (start_.force && fresh_.insert(start.shared_scores).second) std::filesystem::remove(start.shared_scores);
-        }
+        if (settings.score.criterion->score) start.shared_scores = scores_file(point, seed).string();
         return prune(dense_, settings, own, start, labelled(observer_, fmt::format("{}, seed {}: ", point.name, seed)));
     }
 
@@ -87,7 +75,7 @@ private:
                    s.name == "--amount" || s.name == "--seed";
         });
         out.settings.push_back({"--criterion", point.criterion});
-        out.settings.push_back({"--amount", point.settings.amount});
+        out.settings.push_back({"--amount", to_string(point.settings.choose.amount)});
         out.settings.push_back({"--seed", std::to_string(seed)});
         return out;
     }
@@ -95,7 +83,7 @@ private:
     // The record of a search that is resumed is left alone until a run of it has been.
     void record(bool resumed) {
         if (recorded_ || (std::filesystem::exists(folder_ / "config.toml") && !resumed)) return;
-        record_caller(folder_, start_.caller);
+        record_settings(folder_, start_.caller);
         recorded_ = true;
     }
 
@@ -103,7 +91,7 @@ private:
     std::filesystem::path scores_file(const SweepPoint& point, uint64_t seed) const {
         const std::string key = scores_key(point.settings);
         return folder_.path() / "scores" /
-               fmt::format("{}-seed{}-{}.json", point.settings.criterion, seed,
+               fmt::format("{}-seed{}-{}.json", std::string(point.settings.score.criterion), seed,
                            xxh3(std::as_bytes(std::span(key))).substr(0, 8));
     }
 
@@ -112,26 +100,12 @@ private:
         std::vector<Ranking> out;
         std::set<std::filesystem::path> seen;
         for (const SweepPoint& point : points) {
-            if (point.settings.criterion == kNoCriterion) continue;
+            if (!point.settings.score.criterion->score) continue;
             const std::filesystem::path file = scores_file(point, s_.base.seed);
             if (seen.insert(file).second)
                 out.push_back({.name = point.criterion, .scores = scores_in(file, dense_.hash).sets});
         }
         return out;
-    }
-
-    int chosen(const std::vector<SweptPoint>& points) const {
-        std::vector<SweepFigures> figures;
-        for (const SweptPoint& p : points) {
-            SweepFigures& f = figures.emplace_back();
-            f.control = p.point.control;
-            for (const SweepRun& run : p.runs) {
-                f.accuracy.push_back(run.result.kept().val.metric("balanced_accuracy"));
-                f.objective.push_back(run.result.kept().objective.value);
-            }
-        }
-        return select_point(figures, least_accuracy(dense_.val().metric("balanced_accuracy"),
-                                                    int(dense_.model.card.classes.size()), s_.base.max_drop));
     }
 
     // The dense model and every run on the test split, where there is one.
@@ -152,9 +126,8 @@ private:
     const SweepSettings& s_;
     RunFolder& folder_;
     const SweepStart& start_;
-    const PruneObserver& observer_;
+    const Observer& observer_;
     bool recorded_ = false;
-    std::set<std::string> fresh_;  // score files of this command
 };
 
 }  // namespace
@@ -168,7 +141,7 @@ std::optional<SweepResult> sweep(const Baseline& dense,
                                  const SweepSettings& settings,
                                  RunFolder& folder,
                                  const SweepStart& start,
-                                 const PruneObserver& observer) {
+                                 const Observer& observer) {
     return Sweep(dense, settings, folder, start, observer).run();
 }
 

@@ -5,7 +5,7 @@
 #include "engine/fairness/seeds.h"
 #include "engine/measure/stopwatch.h"
 #include "engine/prune/loop.h"
-#include "engine/prune/rankings.h"
+#include "engine/prune/ranks.h"
 #include "engine/prune/sweep_plan.h"
 
 namespace fp {
@@ -72,7 +72,20 @@ struct SweepStart {
 
 // Nothing where the observer stopped it; it is saved then. A test split is read once, after the choice.
 std::optional<SweepResult> sweep(
-    const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {}, const PruneObserver& = {});
+    const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {}, const Observer& = {});
+
+// What a point comes to on validation.
+SweepFigures validation_figures(const SweptPoint&);
+
+struct ParetoFigures {
+    double accuracy = 0;                       // more is better
+    double gap = 0;                            // less is better
+    double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
+};
+
+// Which of several models nobody would choose: another one is at least as good in everything and better in something.
+// Of two times neither is the better one where their intervals overlap. A figure that is NaN is as bad as can be.
+std::vector<bool> dominated(const std::vector<ParetoFigures>&);
 
 // Fills in what follows from the runs: means over seeds, domination, differences from the controls.
 void summarize_points(SweepResult&);

@@ -1,8 +1,8 @@
+#include <cmath>
 #include <limits>
 #include <map>
 
 #include "engine/fairness/evaluate.h"
-#include "engine/prune/pareto.h"
 #include "engine/prune/sweep.h"
 
 namespace fp {
@@ -25,14 +25,15 @@ TestSeries test_series(const SweptPoint& p, const std::string& attribute) {
     return out;
 }
 
-void summarize_validation(SweptPoint& p) {
-    std::vector<double> accuracy, objective;
-    for (const SweepRun& run : p.runs) {
-        accuracy.push_back(run.result.kept().val.metric("balanced_accuracy"));
-        objective.push_back(run.result.kept().objective.value);
-    }
-    p.val_accuracy = summarize_seeds(accuracy);
-    p.val_objective = summarize_seeds(objective);
+double cost(double v) { return std::isnan(v) ? std::numeric_limits<double>::infinity() : v; }
+
+bool dominates(const ParetoFigures& a, const ParetoFigures& b) {
+    const double accuracy = cost(-a.accuracy), other_accuracy = cost(-b.accuracy);
+    const double gap = cost(a.gap), other_gap = cost(b.gap);
+    const bool faster = cost(a.latency_high) < cost(b.latency_low);
+    const bool slower = cost(b.latency_high) < cost(a.latency_low);
+    return accuracy <= other_accuracy && gap <= other_gap && !slower &&
+           (accuracy < other_accuracy || gap < other_gap || faster);
 }
 
 // Holm's correction over every difference of a gap from a control's.
@@ -47,6 +48,25 @@ void correct_for_many(std::vector<SweptPoint>& points) {
 }
 
 }  // namespace
+
+std::vector<bool> dominated(const std::vector<ParetoFigures>& all) {
+    std::vector<bool> out;
+    for (const ParetoFigures& own : all) {
+        bool beaten = false;
+        for (const ParetoFigures& other : all) beaten = beaten || dominates(other, own);
+        out.push_back(beaten);
+    }
+    return out;
+}
+
+SweepFigures validation_figures(const SweptPoint& p) {
+    SweepFigures out{.control = p.point.control, .accuracy = {}, .objective = {}};
+    for (const SweepRun& run : p.runs) {
+        out.accuracy.push_back(run.result.kept().val.metric("balanced_accuracy"));
+        out.objective.push_back(run.result.kept().objective.value);
+    }
+    return out;
+}
 
 double TestFigures::gap_by(const std::string& attribute) const {
     for (const AttributeGap& g : gaps)
@@ -76,7 +96,9 @@ void summarize_points(SweepResult& r) {
     std::map<std::string, TestSeries> series;
     std::vector<ParetoFigures> pareto;
     for (SweptPoint& p : r.points) {
-        summarize_validation(p);
+        const SweepFigures val = validation_figures(p);
+        p.val_accuracy = summarize_seeds(val.accuracy);
+        p.val_objective = summarize_seeds(val.objective);
         const TestSeries& test = series[p.point.name] = test_series(p, r.attribute);
         if (!test.accuracy.empty()) {
             p.test_accuracy = summarize_seeds(test.accuracy);
@@ -94,7 +116,7 @@ void summarize_points(SweepResult& r) {
         p.dominated = beaten[i];
         if (p.point.control) continue;
         const TestSeries& own = series.at(p.point.name);
-        for (const std::string& control : {kDenseControl, random_control(p.point.settings.amount)}) {
+        for (const std::string& control : {kDenseControl, random_control(to_string(p.point.settings.choose.amount))}) {
             const auto found = series.find(control);
             if (found == series.end() || found->second.gap.size() != own.gap.size()) continue;
             p.against.push_back({.control = control,

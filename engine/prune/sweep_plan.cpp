@@ -13,23 +13,21 @@ namespace fp {
 std::string random_control(const std::string& amount) { return "random " + amount + ", tuned alike"; }
 
 std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
-    const PruneSettings& p = s.base;
-    const std::vector<std::string> amounts =
-        s.sweep ? split_list(p.amount, "--amount") : std::vector<std::string>{p.amount};
-    const std::vector<std::string> criteria =
-        s.sweep ? split_list(p.criterion, "--criterion") : std::vector<std::string>{p.criterion};
+    const auto listed = [&](const std::string& text, const char* option) {
+        return s.sweep ? split_list(text, ',', option) : std::vector<std::string>{text};
+    };
+    const std::vector<std::string> amounts = listed(s.amount, "--amount"),
+                                   criteria = listed(s.criterion, "--criterion");
     std::vector<SweepPoint> out;
     std::set<std::string> seen;
     const auto add = [&](const std::string& name, const std::string& criterion, const std::string& amount,
                          bool control) {
         FP_REQUIRE(seen.insert(name).second, Exit::usage, "--sweep: ", name, " is there twice");
-        SweepPoint point{
-            .name = name, .criterion = criterion, .settings = with_criterion(p, criterion), .control = control};
-        point.settings.amount = amount;
-        parse_amount(amount);
-        out.push_back(std::move(point));
+        out.push_back(
+            {.name = name, .criterion = criterion, .settings = with_criterion(s.base, criterion), .control = control});
+        out.back().settings.choose.amount = amount;
     };
-    if (s.controls) add(kDenseControl, kNoCriterion, amounts[0], true);
+    if (s.controls) add(kDenseControl, "none", amounts[0], true);
     for (const std::string& amount : amounts) {
         if (s.controls) add(random_control(amount), "random", amount, true);
         for (const std::string& criterion : criteria) add(criterion + " " + amount, criterion, amount, false);
@@ -71,17 +69,6 @@ std::string selection_rule(const std::string& objective, double max_drop, int se
         "not chosen, and nothing is where the dense model is at chance. The test split was read "
         "once, after the choice.",
         seeds > 1 ? fmt::format("by means over {} seeds, ", seeds) : "", max_drop, objective);
-}
-
-std::vector<std::string> split_list(const std::string& text, const char* option) {
-    std::vector<std::string> out;
-    for (size_t at = 0; at <= text.size();) {
-        const size_t comma = std::min(text.find(',', at), text.size());
-        FP_REQUIRE(comma > at, Exit::usage, option, " `", text, "`: an entry of the list is empty");
-        out.push_back(text.substr(at, comma - at));
-        at = comma + 1;
-    }
-    return out;
 }
 
 }  // namespace fp

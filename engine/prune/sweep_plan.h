@@ -9,8 +9,9 @@ namespace fp {
 
 struct SweepSettings {
     PruneSettings base;
-    int seeds = 1;          // runs per point: base.seed and those after it
-    bool sweep = false;     // base.criterion and base.amount are lists with commas
+    std::string criterion = "snnl", amount = "5";  // of base; lists with commas where `sweep`
+    int seeds = 1;                                 // runs per point: base.seed and those after it
+    bool sweep = false;
     bool controls = false;  // beside each amount: the dense model and a random choice, tuned alike
 };
 
@@ -39,8 +40,5 @@ struct SweepFigures {
 // `least_accuracy`, the one of the best mean objective. -1: none.
 int select_point(const std::vector<SweepFigures>&, double least_accuracy);
 std::string selection_rule(const std::string& objective, double max_drop, int seeds);
-
-// The entries of "a,b,c". Exit::usage, naming the option, where one is empty.
-std::vector<std::string> split_list(const std::string& text, const char* option);
 
 }  // namespace fp

@@ -107,8 +107,8 @@ ordered_json to_json(const SweptPoint& p) {
     ordered_json runs = ordered_json::array();
     for (const SweepRun& run : p.runs) runs.push_back(run_json(run));
     ordered_json out{{"name", p.point.name},
-                     {"criterion", p.point.settings.criterion},
-                     {"amount", p.point.settings.amount},
+                     {"criterion", p.point.settings.score.criterion->name},
+                     {"amount", to_string(p.point.settings.choose.amount)},
                      {"control", p.point.control},
                      {"val", {{"balanced_accuracy", to_json(p.val_accuracy)}, {"objective", to_json(p.val_objective)}}},
                      {"latency", p.latency.value},
@@ -182,9 +182,7 @@ ordered_json report_json(const PruneReport& r, const Caller& caller) {
         out["verdict"] = r.verdict;
     }
     if (r.sweep) out["sweep"] = to_json(*r.sweep);
-    if (r.dense.data.unreadable)
-        if (const auto reasons = r.dense.data.unreadable->reasons(); !reasons.empty())
-            out["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
+    add_skipped(out, r.dense.data);
     return out;
 }
 

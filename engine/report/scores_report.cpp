@@ -27,14 +27,14 @@ double lowest(const std::vector<double>& v) {
 }
 
 std::optional<ScoredLayer::Noise> noise_of(const LayerScores& r) {
-    if (r.null.permutations == 0) return std::nullopt;
+    if (!r.null) return std::nullopt;
     std::vector<double> errors;
     for (size_t c = 0; c < r.score.size(); ++c)
-        errors.push_back(r.null.sd[c] / (r.over_null ? r.null.mean[c] : r.chance));
+        errors.push_back(r.null->sd[c] / (r.normalized_by == "chance" ? r.chance : r.null->mean[c]));
     return ScoredLayer::Noise{
-        .permutations = r.null.permutations,
+        .permutations = r.null->permutations,
         .standard_error = median(errors),
-        .below = std::count_if(r.null.z.begin(), r.null.z.end(), [](double z) { return z < kBelowNoise; })};
+        .below = std::count_if(r.null->z.begin(), r.null->z.end(), [](double z) { return z < kBelowNoise; })};
 }
 
 std::string fixed(double v) { return std::isfinite(v) ? fmt::format("{:.4f}", v) : "n/a"; }

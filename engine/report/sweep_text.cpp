@@ -65,12 +65,12 @@ std::string to_csv(const SweepResult& r) {
         const SweptPoint& p = r.points[i];
         for (const SweepRun& run : p.runs) {
             const Round& round = run.result.kept();
-            out +=
-                fmt::format("\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{},{},{},{},{}\n", p.point.name,
-                            p.point.settings.criterion, p.point.settings.amount, int(p.point.control), run.seed,
-                            round.parameters, json_number(round.macs), p.latency.value, p.latency.low, p.latency.high,
-                            json_number(round.val.metric("balanced_accuracy")), json_number(round.objective.value),
-                            test_cells(run, r.attribute), int(p.dominated), int(int(i) == r.selected));
+            out += fmt::format("\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{},{},{},{},{}\n", p.point.name,
+                               p.point.settings.score.criterion->name, to_string(p.point.settings.choose.amount),
+                               int(p.point.control), run.seed, round.parameters, json_number(round.macs),
+                               p.latency.value, p.latency.low, p.latency.high,
+                               json_number(round.val.metric("balanced_accuracy")), json_number(round.objective.value),
+                               test_cells(run, r.attribute), int(p.dominated), int(int(i) == r.selected));
         }
     }
     return out;

@@ -34,8 +34,10 @@ using nlohmann::ordered_json;
 
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
-constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv",
-                                     "scores.json", "bad_images.csv",   kEvents};
+constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics.jsonl",   "metrics.csv",
+                                     "scores.json", "bad_images.csv",   kEvents,           "report.json",
+                                     "report.html", "model-card.md",    "predictions.csv", "predictions-dense.csv",
+                                     "pareto.csv",  "scan.json",        "scan.csv"};
 
 std::string shown(const fs::path& path) { return printable(path.native(), 4096); }
 
@@ -144,7 +146,8 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
         const auto bytes = fs::file_size(folder_ / name, error);
         return !error && bytes > 0;
     };
-    holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json");
+    holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json") ||
+                 is_there("report.json") || fs::is_directory(folder_ / "scores", error);  // of a search
     if (!holds_run_ || then == IfRunIsThere::resume) return;
     if (then == IfRunIsThere::refuse) {
         close(lock_);
@@ -195,11 +198,8 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
             {"date", date_now()}};
 }
 
-void record_settings(RunFolder& folder,
-                     const std::string& config,
-                     const std::string& tool,
-                     const std::string& command_line) {
-    folder.write_settings(config, environment(tool, command_line));
+void record_settings(RunFolder& folder, const Caller& c) {
+    folder.write_settings(c.config, environment(c.tool, c.command_line));
 }
 
 Metrics::Metrics(fs::path folder, int64_t last_step, bool events)

@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/run/identity.h"
+
 namespace fp {
 
 enum class IfRunIsThere { refuse, resume, overwrite };
@@ -25,7 +27,7 @@ enum class IfRunIsThere { refuse, resume, overwrite };
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
 class RunFolder {
 public:
-    // `then` decides what happens to a run (checkpoint, metrics or scores) in the folder: it is refused with
+    // `then` decides what happens to a run (checkpoint, metrics, scores or report) in the folder: it is refused with
     // Exit::usage, resumed, or deleted. test_reads.jsonl is never deleted.
     RunFolder(std::filesystem::path folder, IfRunIsThere then);
     ~RunFolder();
@@ -48,8 +50,18 @@ private:
 // Version, build, operating system, processor, cores, memory, command line, date in UTC.
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
+// Who asks for a run, for the record in its folder.
+struct Caller {
+    std::string tool = "fairprune";
+    std::string command_line = {};
+    std::string config = {};  // every setting, as --config takes it
+    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: the library
+    // names them itself.
+    std::vector<Setting> settings = {};
+};
+
 // RunFolder::write_settings with this environment.
-void record_settings(RunFolder&, const std::string& config, const std::string& tool, const std::string& command_line);
+void record_settings(RunFolder&, const Caller&);
 
 // metrics.jsonl and metrics.csv, and with `events` TensorBoard's file, which has one scalar per number of a row:
 // "train/loss" for train.loss.

@@ -1,9 +1,13 @@
 #include "engine/train/fit.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
+#include "engine/core/channel_sets.h"
+#include "engine/core/trace.h"
 #include "engine/data/attributes.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/selection.h"
@@ -27,9 +31,9 @@ TrainSplit train_split(const ImageData& data, const FitOptions& o) {
     TrainSplit out{.samples = members(data.set, Split::train), .labels = {}, .groups = {}};
     FP_REQUIRE(!out.samples.empty(), Exit::data, data.set.name, ": the training split is empty");
     for (const int64_t s : out.samples) out.labels.push_back(data.set.samples[s].label);
-    if (o.sampling == Sampling::group_balanced || o.sampling == Sampling::class_group_balanced) {
-        FP_REQUIRE(!o.sampling_attribute.empty(), Exit::usage, "sampling by group needs an --attribute");
-        const Grouping g = group_by(data.set, o.sampling_attribute);
+    if (o.settings.sampler->by_group) {
+        FP_REQUIRE(!o.attributes.empty(), Exit::usage, "sampling by group needs an --attribute");
+        const Grouping g = group_by(data.set, o.attributes[0]);
         require_comparable(g);
         for (const int64_t s : out.samples) out.groups.push_back(g.of[s]);
     }
@@ -40,15 +44,6 @@ std::vector<int64_t> validation_split(const ImageData& data) {
     std::vector<int64_t> out = members(data.set, Split::val);
     FP_REQUIRE(!out.empty(), Exit::data, data.set.name, ": the validation split is empty");
     return out;
-}
-
-// Unknown names of schedules and metrics are found before the first epoch, not after it.
-void check_names(const ImageData& data, const std::vector<int64_t>& samples, const FitOptions& o) {
-    learning_rate(o.schedule, o.schedule.warmup, o.epochs);
-    Predictions blind = no_predictions(data);
-    const std::vector<float> even(data.set.classes.size(), 1 / float(data.set.classes.size()));
-    for (const int64_t s : samples) add_prediction(blind, data, s, even.data());
-    selection_value(blind, o.select, o.attributes);
 }
 
 // Thrown out of a validation where `interrupt` asks for it.
@@ -65,6 +60,7 @@ public:
           preprocessing_(preprocessing),
           data_(data),
           o_(options),
+          t_(options.settings),
           hooks_(hooks),
           split_(train_split(data, options)),
           validation_(validation_split(data)),
@@ -73,17 +69,17 @@ public:
                   data.labels(),
                   {.batch_size = batch_size_,
                    .image_size = preprocessing.image_size,
-                   .workers = options.workers,
+                   .workers = t_.workers,
                    .ready = data.ready,
                    .drop_last = true,
-                   .skip_bad = options.skip_bad,
+                   .skip_bad = t_.skip_bad,
                    .augment = options.augment,
                    .memory = &trainer.network().kernels().memory}) {
-        check_names(data, validation_, options);
+        check_selection(t_.select, o_.attributes, data);
     }
 
     bool run(const FitPosition& start) {
-        for (at_ = start; at_.epoch < o_.epochs;) {
+        for (at_ = start; at_.epoch < t_.epochs;) {
             started_ = now();
             waited_ = loader_.seconds_waiting();
             images_ = 0;
@@ -101,7 +97,7 @@ public:
             at_.batch = 0;
             ++at_.epoch;
             if (hooks_.save) hooks_.save(at_, result.best);
-            if (asked_to_stop() && at_.epoch < o_.epochs) return false;
+            if (asked_to_stop() && at_.epoch < t_.epochs) return false;
         }
         return true;
     }
@@ -112,10 +108,10 @@ private:
     // The batches of the epoch from at_.batch on. False when `stop` ended it.
     bool train_epoch() {
         std::vector<int64_t> order =
-            epoch_order(o_.sampling, split_.labels, split_.groups, key_of(o_.seed, kSampling), uint64_t(at_.epoch));
+            epoch_order(*t_.sampler, split_.labels, split_.groups, key_of(o_.seed, kSampling), uint64_t(at_.epoch));
         for (int64_t& position : order) position = split_.samples[position];
         loader_.start(std::move(order), key_of(o_.seed, kAugment, uint64_t(at_.epoch)), at_.batch);
-        batches_ = o_.limit_batches > 0 ? std::min(o_.limit_batches, loader_.batches()) : loader_.batches();
+        batches_ = t_.limit_batches > 0 ? std::min(t_.limit_batches, loader_.batches()) : loader_.batches();
         Batch batch;
         while (at_.batch < batches_ && loader_.next(batch)) {
             const bool ends_step = step(batch);
@@ -130,7 +126,7 @@ private:
     }
 
     double rate_of(int64_t batch) const {
-        return learning_rate(o_.schedule, at_.epoch + double(batch) / double(batches_), o_.epochs, at_.plateau);
+        return learning_rate(t_.schedule, at_.epoch + double(batch) / double(batches_), t_.epochs, at_.plateau);
     }
 
     // One batch; true where it ends in an update of the weights.
@@ -149,15 +145,11 @@ private:
         at_.sums.correct += sums.correct;
         images_ += sums.samples;
         if (hooks_.progress)
-            hooks_.progress({.epoch = at_.epoch,
-                             .epochs = o_.epochs,
-                             .batch = at_.batch,
-                             .batches = batches_,
+            hooks_.progress({.what = fmt::format("epoch {}/{}", at_.epoch + 1, t_.epochs),
+                             .done = at_.batch * batch_size_,
+                             .total = batches_ * batch_size_,
                              .loss = at_.sums.loss / samples(),
-                             .lr = lr,
-                             .seconds = now() - started_,
-                             .waiting_seconds = loader_.seconds_waiting() - waited_,
-                             .images = images_});
+                             .waiting_seconds = loader_.seconds_waiting() - waited_});
         return ends_step;
     }
 
@@ -169,15 +161,11 @@ private:
                         .train = {.loss = at_.sums.loss / samples(),
                                   .accuracy = double(at_.sums.correct) / samples(),
                                   .samples = at_.sums.samples,
-                                  .lr = batches_ > 0 ? rate_of(batches_ - 1) : 0,
-                                  .penalty = {}},
-                        .val = {},
-                        .select = o_.select,
-                        .weights = {},
+                                  .lr = batches_ > 0 ? rate_of(batches_ - 1) : 0},
+                        .select = t_.select,
                         .seconds = {.train = seconds,
                                     .waiting = loader_.seconds_waiting() - waited_,
-                                    .images_per_second = double(images_) / seconds,
-                                    .val = 0}};
+                                    .images_per_second = double(images_) / seconds}};
         if (o_.trainer.penalty) out.train.penalty = at_.sums.penalty / samples();
         return out;
     }
@@ -188,8 +176,8 @@ private:
                                    data_,
                                    validation_,
                                    {.batch_size = batch_size_,
-                                    .workers = o_.workers,
-                                    .skip_bad = o_.skip_bad,
+                                    .workers = t_.workers,
+                                    .skip_bad = t_.skip_bad,
                                     .progress = [this](int64_t, int64_t) {
                                         if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
                                     }}});
@@ -202,7 +190,7 @@ private:
         std::optional<Trainer::Averaged> averaged;
         if (trainer_.has_average()) averaged.emplace(trainer_);
         const Predictions p = predict_validation();
-        result.selected = selection_value(p, o_.select, o_.attributes);
+        result.selected = selection_value(p, t_.select, o_.attributes);
         result.val = summarize(p, o_.attributes);
         averaged.reset();
         result.weights = weights_hash(trainer_.network());
@@ -210,7 +198,7 @@ private:
     }
 
     void note_best(EpochResult& result) {
-        at_.plateau.see(result.selected, o_.schedule.patience);
+        at_.plateau.see(result.selected, t_.schedule.patience);
         result.best = result.selected > at_.best || at_.best_epoch == 0;
         if (!result.best) return;
         if (std::isfinite(result.selected)) at_.best = result.selected;
@@ -221,6 +209,7 @@ private:
     const Preprocessing& preprocessing_;
     const ImageData& data_;
     const FitOptions& o_;
+    const TrainingSettings& t_;
     const FitHooks& hooks_;
     const TrainSplit split_;
     const std::vector<int64_t> validation_;
@@ -235,18 +224,13 @@ private:
 
 }  // namespace
 
-std::vector<double> balanced_class_weights(const Dataset& set) {
-    const size_t classes = set.classes.size();
-    std::vector<double> weight(classes, 0.0);
-    const auto samples = members(set, Split::train);
-    for (const int64_t s : samples) weight[set.samples[s].label] += 1;
-    for (double& w : weight) w = w > 0 ? double(samples.size()) / (double(classes) * w) : 0;
-    return weight;
-}
-
-void check_fit(const ImageData& data, const FitOptions& options) {
+void check_fit(const Network& net, int image_size, const ImageData& data, const FitOptions& options) {
     train_split(data, options);
-    check_names(data, validation_split(data), options);
+    validation_split(data);
+    check_selection(options.settings.select, options.attributes, data);
+    if (!options.trainer.penalty) return;
+    const Trace rows = trace(net, image_size);
+    match_layers(rows.nodes, channel_sets(rows.nodes), options.settings.snnl.layers);
 }
 
 bool fit(Trainer& trainer,
@@ -256,6 +240,13 @@ bool fit(Trainer& trainer,
          const FitPosition& start,
          const FitHooks& hooks) {
     return Fitting(trainer, preprocessing, data, options, hooks).run(start);
+}
+
+std::string epoch_line(const EpochResult& r, int epochs) {
+    const auto number = [](double v) { return std::isfinite(v) ? v : 0.0; };
+    return fmt::format("epoch {:>3}/{}  loss {:.4f}  val: loss {:.4f} acc {:.4f} bal {:.4f} f1 {:.4f}{}", r.epoch,
+                       epochs, number(r.train.loss), number(r.val.loss), number(r.val.metric("accuracy")),
+                       number(r.val.metric("balanced_accuracy")), number(r.val.metric("macro_f1")), r.best ? " *" : "");
 }
 
 }  // namespace fp

@@ -1,12 +1,15 @@
 #include "engine/train/selection.h"
 
+#include <algorithm>
+
 #include "engine/fairness/evaluate.h"
+#include "engine/fairness/metrics.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
-double of_attribute(const AttributeReport& a, const std::string& key, const std::string& select) {
+double of_attribute(const AttributeReport& a, const std::string& key, const std::string& asked) {
     // rms^2 can be negative, so it is compared itself and not its root.
     if (key == "rms") return a.no_gaps.empty() ? -a.gap("eodd_mean").rms_squared : kNotEstimable;
     if (key == "worst")
@@ -14,28 +17,47 @@ double of_attribute(const AttributeReport& a, const std::string& key, const std:
             if (w.measure.key == "accuracy") return w.measure.value;
     for (const Gap& g : a.gaps)
         if (g.key == key) return -g.value;
-    if (a.gaps.empty()) return kNotEstimable;
-    fail_with(Exit::usage, "--select ", select, ": no gap is called ", key);
+    FP_REQUIRE(a.gaps.empty(), Exit::usage, asked, ": no gap is called ", key);
+    return kNotEstimable;
 }
 
 }  // namespace
 
-double selection_value(const Predictions& p, const std::string& select, const std::vector<std::string>& attributes) {
+double selection_value(const Predictions& p,
+                       const std::string& select,
+                       const std::vector<std::string>& attributes,
+                       const std::string& option) {
+    const std::string asked = option + " " + select;
     // What noise adds to an rms gap is estimated by a bootstrap; all else needs no resampling.
     const int resamples = select.starts_with("rms:") ? 200 : 0;
     const Report report = evaluate(p, attributes, {.resamples = resamples});
     if (select == "loss") return -mean_loss(p);
     if (const size_t colon = select.find(':'); colon != std::string::npos) {
-        const std::string key = select.substr(0, colon), attribute = select.substr(colon + 1);
-        for (const AttributeReport& a : report.attributes)
-            if (a.name == attribute) return of_attribute(a, key, select);
-        fail_with(Exit::usage, "--select ", select, ": ", attribute, " is no --attribute of this run");
+        const auto a = std::ranges::find(report.attributes, select.substr(colon + 1), &AttributeReport::name);
+        FP_REQUIRE(a != report.attributes.end(), Exit::usage, asked, ": ", select.substr(colon + 1),
+                   " is no --attribute of this run");
+        return of_attribute(*a, select.substr(0, colon), asked);
     }
-    for (const Measure& m : report.metrics)
-        if (m.key == select) return m.value;
-    fail_with(Exit::usage, "--select ", select,
-              " is unknown: loss, accuracy, balanced_accuracy, macro_f1, macro_auc, "
-              "rms:ATTRIBUTE, worst:ATTRIBUTE or GAP:ATTRIBUTE");
+    for (size_t m = 0; m < report.metrics.size(); ++m)
+        if (report.metrics[m].key == select)
+            return kMetricDefinitions[m].lower_is_better ? -report.metrics[m].value : report.metrics[m].value;
+    fail_with(Exit::usage, asked, " is unknown: ", selection_words());
+}
+
+void check_selection(const std::string& select,
+                     const std::vector<std::string>& attributes,
+                     const ImageData& data,
+                     const std::string& option) {
+    Predictions blind = no_predictions(data);
+    const std::vector<float> even(data.set.classes.size(), 1 / float(data.set.classes.size()));
+    for (const int64_t s : members(data.set, Split::val)) add_prediction(blind, data, s, even.data());
+    selection_value(blind, select, attributes, option);
+}
+
+std::string selection_words() {
+    std::string out = "loss, ";
+    for (int m = 0; m < kSensitivity; ++m) out += std::string(kMetricDefinitions[m].key) + ", ";
+    return out + "rms:ATTRIBUTE, worst:ATTRIBUTE or GAP:ATTRIBUTE";
 }
 
 }  // namespace fp

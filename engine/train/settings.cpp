@@ -1,14 +1,23 @@
 #include "engine/train/settings.h"
 
-#include <fmt/format.h>
-
-#include <cmath>
-
 #include "engine/data/attributes.h"
 #include "engine/data/augment/parse.h"
 #include "engine/fairness/weighted_attributes.h"
 
 namespace fp {
+namespace {
+
+// 1 / count per class over the training split, scaled to mean 1 over samples.
+std::vector<double> balanced_class_weights(const Dataset& set) {
+    const size_t classes = set.classes.size();
+    std::vector<double> weight(classes, 0.0);
+    const auto samples = members(set, Split::train);
+    for (const int64_t s : samples) weight[set.samples[s].label] += 1;
+    for (double& w : weight) w = w > 0 ? double(samples.size()) / (double(classes) * w) : 0;
+    return weight;
+}
+
+}  // namespace
 
 FitOptions fit_options(const TrainingSettings& t,
                        const std::vector<std::string>& weighted,
@@ -17,43 +26,27 @@ FitOptions fit_options(const TrainingSettings& t,
                        const Dataset& set) {
     FP_REQUIRE(t.class_weights == "none" || t.class_weights == "balanced", Exit::usage, "--class-weights `",
                t.class_weights, "` is neither none nor balanced");
-    const std::vector<std::string> names = plain_names(weighted);
-    FitOptions f{.epochs = t.epochs,
+    FitOptions f{.settings = t,
                  .batch_size = batch_size,
-                 .workers = t.workers,
-                 .skip_bad = t.skip_bad,
                  .seed = seed,
-                 .sampling = *t.sampler,
-                 .sampling_attribute = names.empty() ? "" : names[0],
-                 .schedule = t.schedule,
+                 .attributes = plain_names(weighted),
                  .trainer = {.optimizer = t.optimizer,
                              .smoothing = t.label_smoothing,
                              .accumulate = t.accumulate,
                              .ema = t.ema,
                              .seed = seed},
-                 .augment = parse_augment(t.augment),
-                 .attributes = names,
-                 .select = t.select,
-                 .limit_batches = t.limit_batches};
+                 .augment = parse_augment(t.augment)};
     if (t.class_weights == "balanced") f.trainer.class_weights = balanced_class_weights(set);
-    if (t.snnl.weight > 0) {
-        std::vector<PenaltyAttribute> attributes;
-        for (const auto& [name, weight] : weighted_attributes(weighted)) {
-            if (weight == 0) continue;
-            const Grouping g = group_by(set, name);
-            require_comparable(g);
-            attributes.push_back({name, {g.of.begin(), g.of.end()}, weight});
-        }
-        f.trainer.penalty = snnl_penalty(t.snnl, attributes);
+    if (t.snnl.weight <= 0) return f;
+    std::vector<PenaltyAttribute> attributes;
+    for (const auto& [name, weight] : weighted_attributes(weighted)) {
+        if (weight == 0) continue;
+        const Grouping g = group_by(set, name);
+        require_comparable(g);
+        attributes.push_back({name, {g.of.begin(), g.of.end()}, weight});
     }
+    f.trainer.penalty = snnl_penalty(t.snnl, attributes);
     return f;
-}
-
-std::string epoch_line(const EpochResult& r, int epochs) {
-    const auto number = [](double v) { return std::isfinite(v) ? v : 0.0; };
-    return fmt::format("epoch {:>3}/{}  loss {:.4f}  val: loss {:.4f} acc {:.4f} bal {:.4f} f1 {:.4f}{}", r.epoch,
-                       epochs, number(r.train.loss), number(r.val.loss), number(r.val.metric("accuracy")),
-                       number(r.val.metric("balanced_accuracy")), number(r.val.metric("macro_f1")), r.best ? " *" : "");
 }
 
 }  // namespace fp

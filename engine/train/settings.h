@@ -1,7 +1,9 @@
-// What a training run is asked for, in the words of the command line.
+// What a training run is asked for, in the words of the command line, and what that comes to on a data set.
 #pragma once
 
-#include "engine/train/fit.h"
+#include "engine/data/sampler.h"
+#include "engine/eval/batches.h"
+#include "engine/train/trainer.h"
 
 namespace fp {
 
@@ -9,21 +11,28 @@ struct TrainingSettings {
     int epochs = 30;
     ScheduleOptions schedule = {};
     OptimizerOptions optimizer = {};
-    OneOf<Sampling> sampler = Sampling::shuffled;
-    std::string class_weights = "none", augment = "flips", select = "balanced_accuracy";
+    OneOf<Sampling> sampler = Sampling::shuffled;  // by group: of the first attribute
+    std::string class_weights = "none", augment = "flips";
+    std::string select = "balanced_accuracy";  // chooses the best epoch (engine/train/selection.h)
     double label_smoothing = 0, ema = 0;
     SnnlPenaltyOptions snnl = {};
     int accumulate = 1, workers = 0;
     bool skip_bad = false;
-    int64_t limit_batches = 0;
-    bool tensorboard = false;
+    int64_t limit_batches = 0;  // per epoch; 0: no limit
+    bool tensorboard = false;   // write the metrics for TensorBoard too
+};
+
+struct FitOptions {
+    TrainingSettings settings = {};
+    int batch_size = 128;
+    uint64_t seed = 1;
+    std::vector<std::string> attributes = {};  // names: metrics are reported per group of each
+    TrainerOptions trainer = {};
+    AugmentOptions augment = {};
 };
 
 // `attributes` are names, or with a weight "sex=2".
 FitOptions fit_options(
     const TrainingSettings&, const std::vector<std::string>& attributes, int batch_size, uint64_t seed, const Dataset&);
-
-// One line for a person, within 80 columns.
-std::string epoch_line(const EpochResult&, int epochs);
 
 }  // namespace fp

@@ -16,8 +16,8 @@ Identity identity_of(const Network& net,
                      const Preprocessing& preprocessing,
                      const ImageData& data,
                      const FitOptions& options,
-                     const TrainRun& run) {
-    Identity out{.settings = run.settings};
+                     const Caller& caller) {
+    Identity out{.settings = caller.settings.empty() ? settings_by_name(options) : caller.settings};
     out.settings.push_back({"--image-size", std::to_string(preprocessing.image_size)});
     out.settings.push_back({"--device", std::string(net.kernels().name)});
     out.add(identity_of(data.set, options.attributes));
@@ -25,20 +25,16 @@ Identity identity_of(const Network& net,
     return out;
 }
 
-void say_imported(const ImportReport& report, const TrainRun& run) {
-    if (!run.observer.say) return;
+void initialize(Network& net, const FitOptions& options, const TrainRun& run) {
+    net.initialize(options.seed);
+    if (run.weights.empty()) return;
+    const ImportReport report = import_weights(net, read_safetensors(run.weights), run.weights);
     std::string line = fmt::format("{}: {} tensors loaded", run.weights, report.loaded);
     if (report.head_replaced) line += "; the head has another size and starts anew";
     if (!report.unexpected.empty())
         line += fmt::format("; {} not used, {} first", report.unexpected.size(), report.unexpected[0]);
-    run.observer.say(line);
-    for (const std::string& note : report.notes) run.observer.say("  " + note);
-}
-
-void initialize(Network& net, const FitOptions& options, const TrainRun& run) {
-    net.initialize(options.seed);
-    if (run.weights.empty()) return;
-    say_imported(import_weights(net, read_safetensors(run.weights), run.weights), run);
+    run.observer.tell(line);
+    for (const std::string& note : report.notes) run.observer.tell("  " + note);
 }
 
 class Training {
@@ -51,53 +47,47 @@ public:
         : net_(net),
           card_{.preprocessing = preprocessing,
                 .classes = data.set.classes,
-                .provenance = provenance_of(run.tool, data.set)},
+                .provenance = provenance_of(run.caller.tool, data.set)},
           data_(data),
           o_(options),
           run_(run),
-          identity_(identity_of(net, preprocessing, data, options, run)),
           folder_(run.folder, run.if_run_is_there),
-          checkpoints_(folder_.path(), identity_, log_) {}
+          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), log_) {}
 
     TrainResult run() {
         load();
-        record_settings(folder_, run_.config, run_.tool, run_.command_line);
-        Metrics metrics(folder_.path(), step_, run_.tensorboard);
+        record_settings(folder_, run_.caller);
+        Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
-        if (resumed_) trainer.load(state_);
-        TrainResult out{.finished = true, .best = folder_ / "best.safetensors", .document = {}};
-        if (o_.epochs == 0) {
+        if (step_ >= 0) trainer.load(state_);
+        TrainResult out{.best = folder_ / "best.safetensors", .document = {}};
+        if (o_.settings.epochs == 0) {
             save(trainer, {}, true);
-            say(out.best.string() + ": a checkpoint of the initial weights");
-            out.document = train_document(run_.folder.string(), metrics, data_);
-            return out;
+            run_.observer.tell(out.best.string() + ": a checkpoint of the initial weights");
+        } else {
+            out.finished = fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
+            write_bad_images(folder_ / "bad_images.csv", data_);
         }
-        out.finished = fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
-        write_bad_images(folder_ / "bad_images.csv", data_);
         out.document = train_document(run_.folder.string(), metrics, data_);
         return out;
     }
 
 private:
-    void say(const std::string& line) const {
-        if (run_.observer.say) run_.observer.say(line);
-    }
-
     // The weights to start from, and where the run is.
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();
-        if (!log_.str().empty() && run_.observer.warn) run_.observer.warn(log_.str().substr(0, log_.str().size() - 1));
+        if (const std::string log = log_.str(); !log.empty())
+            run_.observer.caution(log.substr(0, log.size() - 1));  // without its line end
         if (!found) {
             initialize(net_, o_, run_);
             return;
         }
         load_values(net_, found->model, run_.folder.string());
-        resumed_ = true;
         step_ = found->step;
         state_ = found->state;
         position_ = parse_fit_position(found->progress);
-        say(fmt::format("resuming after step {}", step_));
+        run_.observer.tell(fmt::format("resuming after step {}", step_));
     }
 
     void save(Trainer& trainer, const FitPosition& position, bool best) {
@@ -110,19 +100,19 @@ private:
     FitHooks hooks(Trainer& trainer, Metrics& metrics) {
         using Clock = std::chrono::steady_clock;
         const std::chrono::duration<double, std::ratio<60>> limit(run_.max_minutes);
-        const auto asked = [this] { return run_.observer.stop && run_.observer.stop(); };
-        return {.progress = run_.observer.progress,
+        const Observer& observer = run_.observer;
+        return {.progress = observer.progress,
                 .epoch =
-                    [&, this](const EpochResult& r) {
-                        if (run_.observer.epoch) run_.observer.epoch(r);
+                    [&](const EpochResult& r) {
+                        observer.tell(epoch_line(r, o_.settings.epochs));
                         append_to(metrics, r, trainer.optimizer().step());
                     },
-                .save = [&, this](const FitPosition& p, bool best) { save(trainer, p, best); },
+                .save = [&](const FitPosition& p, bool best) { save(trainer, p, best); },
                 .stop =
-                    [this, asked, limit, start = Clock::now()] {
-                        return asked() || (run_.max_minutes > 0 && Clock::now() - start > limit);
+                    [&, limit, start = Clock::now()] {
+                        return observer.stopped() || (run_.max_minutes > 0 && Clock::now() - start > limit);
                     },
-                .interrupt = asked,
+                .interrupt = observer.stop,
                 .save_every = run_.save_every};
     }
 
@@ -131,12 +121,10 @@ private:
     const ImageData& data_;
     const FitOptions& o_;
     const TrainRun& run_;
-    const Identity identity_;
     RunFolder folder_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
-    bool resumed_ = false;
-    int64_t step_ = -1;  // of the checkpoint that was resumed
+    int64_t step_ = -1;  // of the checkpoint that was resumed; -1: none was
     std::vector<TensorEntry> state_;
     FitPosition position_;
 };
@@ -149,7 +137,7 @@ TrainResult train(Network& net,
                   const FitOptions& options,
                   const TrainRun& run) {
     // What is wrong is found before a run that is there is overwritten.
-    if (options.epochs > 0) check_fit(data, options);
+    if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
     if (run.if_run_is_there != IfRunIsThere::resume) initialize(net, options, run);
     return Training(net, preprocessing, data, options, run).run();
 }

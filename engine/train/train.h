@@ -2,32 +2,19 @@
 #pragma once
 
 #include "engine/eval/open_images.h"
-#include "engine/run/identity.h"
 #include "engine/run/run_folder.h"
-#include "engine/train/settings.h"
+#include "engine/train/fit.h"
 
 namespace fp {
-
-// What the caller does meanwhile; any may be empty. The library itself prints nothing.
-struct TrainObserver {
-    std::function<void(const std::string& line)> say = {};
-    std::function<void(const std::string& line)> warn = {};  // what a quiet program says too
-    std::function<void(const FitHooks::Progress&)> progress = {};
-    std::function<void(const EpochResult&)> epoch = {};
-    std::function<bool()> stop = {};  // true: save and end the run, at any moment
-};
 
 struct TrainRun {
     std::filesystem::path folder;
     IfRunIsThere if_run_is_there = IfRunIsThere::refuse;
     std::string weights = {};  // a file to start from (import_weights); empty: random weights
-    bool tensorboard = false;  // write the metrics for TensorBoard too
     int64_t save_every = 0;    // batches; 0: after epochs only
     double max_minutes = 0;    // save and end after this time; 0: never
-    std::string tool = "fairprune", command_line = {}, config = {};  // for the record in the folder
-    // What decides the bits besides data, image size and device: resuming with another value is refused.
-    std::vector<Setting> settings = {};
-    TrainObserver observer = {};
+    Caller caller = {};
+    Observer observer = {};
 };
 
 struct TrainResult {

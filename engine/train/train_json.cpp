@@ -14,10 +14,32 @@ void add(ordered_json& out, const std::vector<Figure>& figures) {
     for (const Figure& f : figures) out[f.key] = number_or_null(f.value);
 }
 
+// The figures among an object's members.
+std::vector<Figure> figures_in(const JsonValue& json) {
+    std::vector<Figure> out;
+    for (const auto& [key, value] : json.members()) {
+        if (key == "samples" || key == "loss" || key == "attributes") continue;
+        read(value, out.emplace_back(Figure{.key = key}).value);
+    }
+    return out;
+}
+
+ordered_json epoch_row(const EpochResult& r) {
+    ordered_json train{
+        {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
+    if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
+    ordered_json out{{"epoch", r.epoch}, {"train", train}};
+    if (r.val_raw) out["val_raw"] = to_json(*r.val_raw);
+    out["val"] = to_json(r.val);
+    out["select"] = {{"by", r.select}, {"value", number_or_null(r.selected)}};
+    out["weights"] = r.weights;
+    return out;
+}
+
 }  // namespace
 
-ordered_json to_json(const Summary& s) {
-    ordered_json out{{"samples", s.samples}, {"loss", number_or_null(s.loss)}};
+void write(ordered_json& out, const Summary& s) {
+    out = {{"samples", s.samples}, {"loss", number_or_null(s.loss)}};
     add(out, s.metrics);
     for (const AttributeSummary& a : s.attributes) {
         ordered_json groups = ordered_json::object(), gaps = ordered_json::object();
@@ -28,7 +50,22 @@ ordered_json to_json(const Summary& s) {
         add(gaps, a.gaps);
         out["attributes"][a.name] = {{"groups", groups}, {"gaps", gaps}};
     }
-    return out;
+}
+
+void read(const JsonValue& json, Summary& s) {
+    read(json.at("samples"), s.samples);
+    read(json.at("loss"), s.loss);
+    s.metrics = figures_in(json);
+    if (!json.has("attributes")) return;
+    for (const auto& [name, attribute] : json.at("attributes").members()) {
+        AttributeSummary& a = s.attributes.emplace_back();
+        a.name = name;
+        for (const auto& [group, figures] : attribute.at("groups").members()) {
+            GroupSummary& g = a.groups.emplace_back(GroupSummary{group, 0, figures_in(figures)});
+            read(figures.at("samples"), g.samples);
+        }
+        a.gaps = figures_in(attribute.at("gaps"));
+    }
 }
 
 ordered_json to_json(const TrainingSettings& t) {
@@ -48,7 +85,7 @@ ordered_json to_json(const TrainingSettings& t) {
     return out;
 }
 
-ordered_json all_to_json(const TrainingSettings& t) {
+std::vector<Setting> settings_by_name(const TrainingSettings& t, const std::string& prefix) {
     ordered_json out = to_json(t);
     const ordered_json rest{{"final_lr", t.schedule.final_lr},
                             {"warmup", t.schedule.warmup},
@@ -72,60 +109,30 @@ ordered_json all_to_json(const TrainingSettings& t) {
                             {"skip_bad", t.skip_bad},
                             {"limit_batches", t.limit_batches}};
     out.update(rest);
+    return settings_of(out, prefix);
+}
+
+std::vector<Setting> settings_by_name(const FitOptions& o) {
+    std::vector<Setting> out = settings_by_name(o.settings);
+    out.push_back({"seed", std::to_string(o.seed)});
+    out.push_back({"batch_size", std::to_string(o.batch_size)});
     return out;
 }
 
-ordered_json epoch_row(const EpochResult& r) {
-    ordered_json train{
-        {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
-    if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
-    ordered_json out{{"epoch", r.epoch}, {"train", train}};
-    if (r.val_raw) out["val_raw"] = to_json(*r.val_raw);
-    out["val"] = to_json(r.val);
-    out["select"] = {{"by", r.select}, {"value", number_or_null(r.selected)}};
-    out["weights"] = r.weights;
+std::vector<Setting> settings_of(const ordered_json& object, const std::string& prefix) {
+    std::vector<Setting> out;
+    for (const auto& [name, value] : object.items()) out.push_back({prefix + name, value.dump()});
     return out;
 }
 
-ordered_json epoch_times(const EpochResult& r) {
-    return {{"train", r.seconds.train},
-            {"waiting", r.seconds.waiting},
-            {"images_per_second", r.seconds.images_per_second},
-            {"val", r.seconds.val}};
-}
-
-ordered_json to_json(const FitPosition& p) {
-    return {{"epoch", p.epoch},
-            {"batch", p.batch},
-            {"loss", p.sums.loss},
-            {"penalty", p.sums.penalty},
-            {"samples", p.sums.samples},
-            {"correct", p.sums.correct},
-            {"best", number_or_null(p.best)},
-            {"best_epoch", p.best_epoch},
-            {"plateau",
-             {{"best", number_or_null(p.plateau.best)}, {"waited", p.plateau.waited}, {"drops", p.plateau.drops}}}};
-}
-
-FitPosition fit_position_from(const ordered_json& j) {
-    const ordered_json& plateau = j.at("plateau");
-    FitPosition out{.epoch = j.at("epoch").get<int>(),
-                    .batch = j.at("batch").get<int64_t>(),
-                    .sums = {.loss = j.at("loss").get<double>(),
-                             .penalty = j.at("penalty").get<double>(),
-                             .samples = j.at("samples").get<int64_t>(),
-                             .correct = j.at("correct").get<int64_t>()},
-                    .best_epoch = j.at("best_epoch").get<int>(),
-                    .plateau = {.waited = plateau.at("waited").get<int>(), .drops = plateau.at("drops").get<int>()}};
-    if (!j.at("best").is_null()) out.best = j.at("best").get<double>();
-    if (!plateau.at("best").is_null()) out.plateau.best = plateau.at("best").get<double>();
-    return out;
-}
-
-void append_to(Metrics& metrics, const EpochResult& r, int64_t step) {
+void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::optional<int> round) {
     ordered_json row = epoch_row(r);
+    if (round) row["round"] = *round;
     row["step"] = step;
-    metrics.append(row, epoch_times(r));
+    metrics.append(row, {{"train", r.seconds.train},
+                         {"waiting", r.seconds.waiting},
+                         {"images_per_second", r.seconds.images_per_second},
+                         {"val", r.seconds.val}});
 }
 
 std::string provenance_of(const std::string& tool, const Dataset& set) {
@@ -133,16 +140,23 @@ std::string provenance_of(const std::string& tool, const Dataset& set) {
         .dump();
 }
 
+void add_skipped(ordered_json& document, const ImageData& data) {
+    if (!data.unreadable) return;
+    if (const auto reasons = data.unreadable->reasons(); !reasons.empty())
+        document["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
+}
+
 std::string train_document(const std::string& out, const Metrics& metrics, const ImageData& data) {
     ordered_json document{{"out", out}, {"epochs", metrics.rows()}};
-    if (data.unreadable)
-        if (const auto reasons = data.unreadable->reasons(); !reasons.empty())
-            document["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
+    add_skipped(document, data);
     return document.dump(2) + "\n";
 }
 
 std::string to_text(const FitPosition& p) { return json_line(to_json(p)); }
 
-FitPosition parse_fit_position(const std::string& text) { return fit_position_from(ordered_json::parse(text)); }
+FitPosition parse_fit_position(const std::string& text) {
+    const ordered_json json = parse_json(text, "the position in a checkpoint", Exit::model);
+    return from_json<FitPosition>({.json = json, .where = "the position in a checkpoint", .exit = Exit::model});
+}
 
 }  // namespace fp

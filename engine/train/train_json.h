@@ -1,35 +1,53 @@
 // The JSON of training: rows of metrics.jsonl and the position in a checkpoint.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
-#include "engine/eval/predict.h"
+#include "engine/io/fields.h"
 #include "engine/run/run_folder.h"
-#include "engine/train/settings.h"
+#include "engine/train/fit.h"
 
 namespace fp {
 
 // {"samples","loss",METRIC...,"attributes":{NAME:{"groups":{GROUP:{"samples",METRIC...}},"gaps":{GAP}}}}; not
 // estimable is null.
-nlohmann::ordered_json to_json(const Summary&);
+void write(nlohmann::ordered_json&, const Summary&);
+void read(const JsonValue&, Summary&);
 
 // The settings that a report shows.
 nlohmann::ordered_json to_json(const TrainingSettings&);
-// All that decide a run's bits.
-nlohmann::ordered_json all_to_json(const TrainingSettings&);
+// All that decide a run's bits, by name: PREFIXlr, ...
+std::vector<Setting> settings_by_name(const TrainingSettings&, const std::string& prefix = "");
+std::vector<Setting> settings_by_name(const FitOptions&);
+// An object's members, by name.
+std::vector<Setting> settings_of(const nlohmann::ordered_json&, const std::string& prefix = "");
 
-// A row of metrics.jsonl without its "step", and the times that end it.
-nlohmann::ordered_json epoch_row(const EpochResult&);
-nlohmann::ordered_json epoch_times(const EpochResult&);
+void fields(maybe_const<Plateau> auto& p, auto& member) {
+    member.if_there("best", p.best);  // null: -infinity
+    member("waited", p.waited);
+    member("drops", p.drops);
+}
 
-nlohmann::ordered_json to_json(const FitPosition&);
-FitPosition fit_position_from(const nlohmann::ordered_json&);
-void append_to(Metrics&, const EpochResult&, int64_t step);
+void fields(maybe_const<FitPosition> auto& p, auto& member) {
+    member("epoch", p.epoch);
+    member("batch", p.batch);
+    member("loss", p.sums.loss);
+    member("penalty", p.sums.penalty);
+    member("samples", p.sums.samples);
+    member("correct", p.sums.correct);
+    member.if_there("best", p.best);
+    member("best_epoch", p.best_epoch);
+    member("plateau", p.plateau);
+}
+
+// Adds an epoch's row, which belongs to the checkpoint of this step; `round`: of pruning.
+void append_to(Metrics&, const EpochResult&, int64_t step, std::optional<int> round = {});
 
 // A model card's provenance: {"tool","data":{"name","split"}}.
 std::string provenance_of(const std::string& tool, const Dataset&);
 
-// {"out":FOLDER,"epochs":[row...]} and, where images were skipped, "skipped":{"images","first"}.
+// "skipped":{"images","first"}, where images were skipped.
+void add_skipped(nlohmann::ordered_json& document, const ImageData&);
+
+// {"out":FOLDER,"epochs":[row...]} and "skipped" as add_skipped() has it.
 std::string train_document(const std::string& out, const Metrics&, const ImageData&);
 
 std::string to_text(const FitPosition&);

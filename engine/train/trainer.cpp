@@ -49,13 +49,19 @@ Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const Tra
     for (auto& of_slot : graphs_)
         for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
-    const ParamStore& p = network.params;
     const Memory& memory = network.kernels().memory;
-    const size_t e = bytes_of(network.kernels().parameter);
-    average_[0] = Buffer(memory, size_t(p.trained_count()) * e);
-    average_[1] = Buffer(memory, size_t(std::max<int64_t>(p.statistics_count(), 1)) * e);
-    memory.copy(average_[0].data(), p.values(), size_t(p.trained_count()) * e, {});
-    memory.copy(average_[1].data(), p.statistics(), size_t(p.statistics_count()) * e, {});
+    for (const Averages& a : averages()) {
+        a.average.grow(memory, std::max<size_t>(a.bytes, 1));
+        memory.copy(a.average.data(), a.now, a.bytes, {});
+    }
+}
+
+std::array<Trainer::Averages, 2> Trainer::averages() {
+    const ParamStore& p = network_.params;
+    const auto all = [&](par* now, Buffer& average, int64_t count) {
+        return Averages{now, average, count, size_t(count) * bytes_of(network_.kernels().parameter)};
+    };
+    return {all(p.values(), average_[0], p.trained_count()), all(p.statistics(), average_[1], p.statistics_count())};
 }
 
 // One step's tape on its way through forward and backward.
@@ -161,23 +167,12 @@ void Trainer::update(double lr) {
     // A short memory at first, so that the start is forgotten: min(ema, (1 + t) / (10 + t)).
     const double t = double(optimizer_.step());
     const double keep = std::min(options_.ema, (1 + t) / (10 + t));
-    const ParamStore& p = network_.params;
-    const auto& op = network_.kernels().optimizer;
-    op.blend(p.trained_count(),
-             {.keep = keep, .average = static_cast<par*>(average_[0].data()), .w = static_cast<const par*>(p.values())},
-             {});
-    op.blend(
-        p.statistics_count(),
-        {.keep = keep, .average = static_cast<par*>(average_[1].data()), .w = static_cast<const par*>(p.statistics())},
-        {});
+    for (const Averages& a : averages())
+        network_.kernels().optimizer.blend(
+            a.count, {.keep = keep, .average = static_cast<par*>(a.average.data()), .w = a.now}, {});
 }
 
-Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) {
-    const ParamStore& p = trainer.network_.params;
-    held_ = Buffer(trainer.network_.kernels().memory, size_t(std::max(p.trained_count(), p.statistics_count())) *
-                                                          bytes_of(trainer.network_.kernels().parameter));
-    trainer_.swap_average(held_);
-}
+Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) { trainer_.swap_average(held_); }
 
 Trainer::Averaged::~Averaged() {
     try {
@@ -187,20 +182,23 @@ Trainer::Averaged::~Averaged() {
     }
 }
 
-void Trainer::swap_average(const Buffer& held) {
+void Trainer::swap_average(Buffer& held) {
     const Memory& memory = network_.kernels().memory;
-    ParamStore& p = network_.params;
-    const size_t e = bytes_of(network_.kernels().parameter);
-    auto swap = [&](void* a, void* b, size_t bytes) {
-        if (bytes == 0) return;
-        memory.copy(held.data(), a, bytes, {});
-        memory.copy(a, b, bytes, {});
-        memory.copy(b, held.data(), bytes, {});
+    for (const Averages& a : averages()) {
+        held.grow(memory, std::max<size_t>(a.bytes, 1));
+        memory.copy(held.data(), a.now, a.bytes, {});
+        memory.copy(a.now, a.average.data(), a.bytes, {});
+        memory.copy(a.average.data(), held.data(), a.bytes, {});
         memory.synchronize({});
-    };
-    swap(p.values(), average_[0].data(), size_t(p.trained_count()) * e);
-    swap(p.statistics(), average_[1].data(), size_t(p.statistics_count()) * e);
-    p.touch();
+    }
+    network_.params.touch();
+}
+
+void Trainer::adopt_average() {
+    const Memory& memory = network_.kernels().memory;
+    for (const Averages& a : averages()) memory.copy(a.now, a.average.data(), a.bytes, {});
+    memory.synchronize({});
+    network_.params.touch();
 }
 
 std::vector<TensorEntry> Trainer::save() const {

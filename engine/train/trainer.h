@@ -2,6 +2,7 @@
 // network, the batch and the step's place in the run alone.
 #pragma once
 
+#include <array>
 #include <exception>
 #include <memory>
 
@@ -62,6 +63,8 @@ public:
         Buffer held_;
     };
     bool has_average() const { return options_.ema > 0; }
+    // The averaged weights become the network's own; the trainer is at its end then.
+    void adopt_average();
 
     // What a checkpoint holds beside the model: momenta by parameter name and the step count. With an average the
     // checkpoint's model is the averaged one (save it under Averaged), and the raw weights are here.
@@ -77,7 +80,15 @@ private:
     void update(double lr);
     void check_norm() const;
     void check_weights() const;
-    void swap_average(const Buffer& held);
+    // A flat block of the network's numbers and its average.
+    struct Averages {
+        par* now;
+        Buffer& average;
+        int64_t count;
+        size_t bytes;
+    };
+    std::array<Averages, 2> averages();  // of values and statistics
+    void swap_average(Buffer& held);
 
     Network& network_;
     TrainerOptions options_;
@@ -99,7 +110,7 @@ private:
     Results results_;
     // By input slot, and whether gradients are added to those of the batch before.
     std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
-    Buffer average_[2];         // of values and statistics
+    Buffer average_[2];
     int pending_ = 0;           // batches since the last update
     std::exception_ptr fault_;  // of Averaged's destructor
 };

@@ -16,8 +16,11 @@ int main() {
               {.folder = "dense"});
 
     const fp::LoadedModel dense = fp::read_checkpoint("dense/best.safetensors", fp::models::all(), device);
-    const fp::PruneSettings settings{
-        .attributes = {"group"}, .layers = "all", .amount = "20%", .tune = {.epochs = 1}, .batch_size = 32};
+    const fp::PruneSettings settings{.attributes = {"group"},
+                                     .score = {.layers = "all"},
+                                     .choose = {.amount = "20%"},
+                                     .tune = {.epochs = 1},
+                                     .batch_size = 32};
     const fp::PruneResult pruned = fp::prune(dense, data, settings, "pruned");
     const fp::TestResult test = fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best);
 

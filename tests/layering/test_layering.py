@@ -15,7 +15,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 # Who may include a library's headers: folders, or single files.
 LIBRARIES = {
     # JSON is made and read at the edge, in these files.
-    r"nlohmann/json\.hpp$": ["engine/io/json.cpp", "engine/io/safetensors_header.cpp", "engine/data/counts_json.cpp", "engine/run/checkpoint_json.cpp",
+    r"nlohmann/json\.hpp$": ["engine/io/json.cpp", "engine/io/fields.cpp", "engine/io/safetensors_header.cpp", "engine/data/counts_json.cpp", "engine/run/checkpoint_json.cpp",
                              "engine/run/run_folder.cpp", "engine/train/train_json.cpp", "engine/measure/profile_json.cpp", "engine/prune/prune_json.cpp",
                              "engine/prune/scores_file.cpp", "engine/report/evaluation_json.cpp", "engine/report/prune_report_json.cpp",
                              "engine/report/model_card.cpp", "tools/tools_json.cpp"],

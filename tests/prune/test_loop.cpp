@@ -69,11 +69,11 @@ TEST(PruneSettings, EveryPartOfThemIsNamed) {
     EXPECT_THAT(said, HasSubstr("2 more"));
 }
 
-TEST(PruneObserver, ALabelStandsInFrontOfEverything) {
+TEST(Observer, ALabelStandsInFrontOfEverything) {
     std::vector<std::string> said;
-    const PruneObserver plain{.say = [&](const std::string& s) { said.push_back(s); },
-                              .progress = [&](const PruneProgress& p) { said.push_back(p.what); }};
-    const PruneObserver own = labelled(plain, "l1 5%: ");
+    const Observer plain{.say = [&](const std::string& s) { said.push_back(s); },
+                         .progress = [&](const RunProgress& p) { said.push_back(p.what); }};
+    const Observer own = labelled(plain, "l1 5%: ");
     own.tell("a line");
     own.update({.what = "round 1"});
     EXPECT_THAT(said, ::testing::ElementsAre("l1 5%: a line", "l1 5%: round 1"));
@@ -87,9 +87,8 @@ struct Loop : ::testing::Test {
                                                *find_kernels(Backend::cpu)),
                       .card = {.preprocessing = {.image_size = 16}, .classes = data.set.classes}};
     PruneSettings settings{.attributes = {"group"},
-                           .criterion = "l1",
-                           .layers = "all",
-                           .amount = "10%",
+                           .score = {.criterion = "l1", .layers = "all"},
+                           .choose = {.amount = "10%"},
                            .iterations = 2,
                            .max_drop = 1,
                            .tune = {.epochs = 1},
@@ -98,7 +97,7 @@ struct Loop : ::testing::Test {
 
     Loop() { dense.network->initialize(1); }
 
-    std::optional<PruneResult> run(const char* name, bool resume, const PruneObserver& o = {}) {
+    std::optional<PruneResult> run(const char* name, bool resume, const Observer& o = {}) {
         RunFolder own(folder.path() / name, resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
         return prune(Baseline(dense, data, settings), settings, own, {.resume = resume}, o);
     }
@@ -123,9 +122,8 @@ TEST_F(Loop, AStopAnywhereChangesNoBit) {
 
 TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
     bool judged = false;  // once
-    const PruneObserver stopping{
-        .say = [&](const std::string& line) { judged |= line.starts_with("round 1: validation"); },
-        .stop = [&] { return judged; }};
+    const Observer stopping{.say = [&](const std::string& line) { judged |= line.starts_with("round 1: validation"); },
+                            .stop = [&] { return judged; }};
     EXPECT_FALSE(run("a", false, stopping));
     settings.tune.schedule.lr = 0.5;
     expect_error(

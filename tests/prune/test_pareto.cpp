@@ -1,4 +1,4 @@
-#include "engine/prune/pareto.h"
+#include "engine/prune/sweep.h"
 
 #include <gtest/gtest.h>
 

@@ -54,7 +54,7 @@ TEST(Ranks, FilesAreComparedByLayerAndAttributeElseBySet) {
     const ScoresFile b{.criterion = "snnl",
                        .layers = {layer("b", "sex", {1, 2, 4, 3}), layer("a", "sex", {4, 3, 2, 1})},
                        .sets = {{"a", {4, 3, 2, 1}}}};
-    const auto rows = compare_ranks(a, b, parse_amount("50%"));
+    const auto rows = compare_ranks(a, b, "50%");
     ASSERT_EQ(rows.size(), 2u);
     EXPECT_EQ(rows[0].layer + rows[0].attribute, "asex");
     EXPECT_EQ(rows[0].tau, -1);
@@ -63,13 +63,13 @@ TEST(Ranks, FilesAreComparedByLayerAndAttributeElseBySet) {
     EXPECT_NEAR(rows[1].tau, 4.0 / 6, 1e-12);
     EXPECT_EQ(rows[1].common, 2);
     const ScoresFile l1{.criterion = "l1", .layers = {}, .sets = {{"a", {1, 2, 4, 3}}}};
-    const auto sets = compare_ranks(a, l1, parse_amount("3"));
+    const auto sets = compare_ranks(a, l1, "3");
     ASSERT_EQ(sets.size(), 1u);
     EXPECT_EQ(sets[0].attribute, "");
     EXPECT_EQ(sets[0].lowest, 3);
     const ScoresFile other{.criterion = "l1", .layers = {}, .sets = {{"c", {1}}}};
     testing::expect_error(
-        Exit::data, [&] { compare_ranks(a, other, parse_amount("3")); }, "in common");
+        Exit::data, [&] { compare_ranks(a, other, "3"); }, "in common");
 }
 
 TEST(Ranks, TheMeanTauIsOverSetsInCommonByTheirChannels) {

@@ -29,8 +29,8 @@ ordered_json document() {
         .normalized = {1.0 / 7, std::numeric_limits<double>::quiet_NaN(), 3.0 / 7},
         .reason = "a group of one",
         .blocks = 3,
-        .null = {.permutations = 2, .mean = {1, 2, 3}, .sd = {4, 5, 6}, .z = {-7, 0, 7}, .p = {1, 1, 1}},
-        .over_null = true,
+        .null = NullScores{.permutations = 2, .mean = {1, 2, 3}, .sd = {4, 5, 6}, .z = {-7, 0, 7}, .p = {1, 1, 1}},
+        .normalized_by = "permutations",
         .seconds = 0.25};
     return {{"model", "abc"}, {"criterion", "snnl"}, {"layers", {to_json(layer)}}};
 }
@@ -44,9 +44,9 @@ TEST(ScoresFile, what_is_written_is_read) {
     EXPECT_EQ(layers[0].blocks, 3);
     EXPECT_EQ(layers[0].reason, "a group of one");
     EXPECT_EQ(layers[0].seconds, 0.25);
-    EXPECT_EQ(layers[0].null.permutations, 2);
-    EXPECT_EQ(layers[0].null.z[0], -7);
-    EXPECT_TRUE(layers[0].over_null);
+    EXPECT_EQ(layers[0].null->permutations, 2);
+    EXPECT_EQ(layers[0].null->z[0], -7);
+    EXPECT_EQ(layers[0].normalized_by, "permutations");
     EXPECT_EQ(layers[0].normalized[2], 3.0 / 7);
     EXPECT_TRUE(std::isnan(layers[0].score[1]));
 }
@@ -79,9 +79,9 @@ TEST(ScoresFile, what_is_no_such_document_is_refused_in_words) {
     const auto by_l1 = [](const ordered_json& sets) -> ordered_json {
         return {{"model", "abc"}, {"criterion", "l1"}, {"layers", ordered_json::array()}, {"sets", sets}};
     };
-    refused(by_l1(3), "`sets` is not an object of lists");
-    refused(by_l1(ordered_json::object()), "`sets` is not an object of lists");
-    refused(by_l1({{"layer4", {1, "x"}}}), "`layer4` is not a number or null");
+    refused(by_l1(3), "`sets` is not an object");
+    refused(by_l1(ordered_json::object()), "no set was scored");
+    refused(by_l1({{"layer4", {1, "x"}}}), "`layer4[1]` is not a number or null");
     for (const char* key : {"layer", "tap", "attribute", "definition", "distance", "temperature", "samples", "chance",
                             "score", "normalized"}) {
         ordered_json without = document();

@@ -7,7 +7,6 @@
 #include <numbers>
 #include <numeric>
 
-#include "engine/prune/criteria/snnl.h"
 #include "engine/prune/criteria/snnl_scores.h"
 #include "tests/expect_error.h"
 #include "tests/network_values.h"
@@ -204,20 +203,21 @@ TEST(SnnlScores, TheNullIsWhatNoiseScoresWhereChanceIsNot) {
     const auto labels = two_groups(40, 88);
     const LayerScores r = noise_scores(
         {.channels = 40, .sensitive = 5, .side = 4, .temperature = 0.05, .permutations = 60}, labels, in_order(128));
-    ASSERT_EQ(r.null.permutations, 60);
-    EXPECT_TRUE(r.over_null);
+    ASSERT_TRUE(r.null);
+    EXPECT_EQ(r.null->permutations, 60);
+    EXPECT_EQ(r.normalized_by, "permutations");
     double over_chance = 0, z = 0, squares = 0;
     int small_p = 0;
     for (int c = 0; c < 40; ++c) {
         if (c < 5) {
-            EXPECT_LT(r.null.z[c], -5) << c;
-            EXPECT_NEAR(r.null.p[c], 1.0 / 61, 1e-12);
+            EXPECT_LT(r.null->z[c], -5) << c;
+            EXPECT_NEAR(r.null->p[c], 1.0 / 61, 1e-12);
             continue;
         }
         over_chance += r.score[c] / r.chance / 35;
-        z += r.null.z[c] / 35;
-        squares += r.null.z[c] * r.null.z[c] / 35;
-        small_p += r.null.p[c] <= 0.05;
+        z += r.null->z[c] / 35;
+        squares += r.null->z[c] * r.null->z[c] / 35;
+        small_p += r.null->p[c] <= 0.05;
         EXPECT_NEAR(r.normalized[c], 1, 0.25) << c;
     }
     EXPECT_GT(over_chance, 1.3);  // what chance alone would call insensitive
@@ -226,8 +226,8 @@ TEST(SnnlScores, TheNullIsWhatNoiseScoresWhereChanceIsNot) {
     EXPECT_LE(small_p, 6);
     // With large maps and T = 1 chance stands, and the null agrees with it.
     const LayerScores large = noise_scores({.permutations = 20}, labels, in_order(128));
-    EXPECT_FALSE(large.over_null);
-    for (int c = 2; c < 12; ++c) EXPECT_NEAR(large.null.mean[c] / large.chance, 1, 0.01);
+    EXPECT_EQ(large.normalized_by, "chance");
+    for (int c = 2; c < 12; ++c) EXPECT_NEAR(large.null->mean[c] / large.chance, 1, 0.01);
 }
 
 }  // namespace

@@ -23,45 +23,37 @@ std::vector<std::string> names(const std::vector<SweepPoint>& points) {
 }
 
 TEST(Sweep, EveryCriterionWithEveryAmountAndTheControlsOfEach) {
-    PruneSettings p;
-    p.criterion = "snnl+given-class,l1";
-    p.amount = "5,10%";
-    const auto points = sweep_points({.base = p, .sweep = true, .controls = true});
+    const auto points = sweep_points(
+        {.base = {}, .criterion = "snnl+given-class,l1", .amount = "5,10%", .sweep = true, .controls = true});
     EXPECT_THAT(names(points), ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl+given-class 5", "l1 5",
                                            "random 10%, tuned alike", "snnl+given-class 10%", "l1 10%"));
     EXPECT_TRUE(points[0].control && points[1].control && !points[2].control);
-    EXPECT_EQ(points[0].settings.criterion, kNoCriterion);
-    EXPECT_EQ(points[2].settings.criterion, "snnl");
-    EXPECT_TRUE(points[2].settings.snnl.given_class);
-    EXPECT_FALSE(points[3].settings.snnl.given_class);
-    EXPECT_EQ(points[5].settings.amount, "10%");
+    EXPECT_EQ(std::string(points[0].settings.score.criterion), "none");
+    EXPECT_EQ(std::string(points[2].settings.score.criterion), "snnl");
+    EXPECT_TRUE(points[2].settings.score.snnl.given_class);
+    EXPECT_FALSE(points[3].settings.score.snnl.given_class);
+    EXPECT_EQ(to_string(points[5].settings.choose.amount), "10%");
 }
 
 TEST(Sweep, WithoutSweepThereIsOnePointAndItsControls) {
-    PruneSettings p;
-    EXPECT_THAT(names(sweep_points({.base = p, .seeds = 3})), ElementsAre("snnl 5"));
-    EXPECT_THAT(names(sweep_points({.base = p, .controls = true})),
+    EXPECT_THAT(names(sweep_points({.base = {}, .seeds = 3})), ElementsAre("snnl 5"));
+    EXPECT_THAT(names(sweep_points({.base = {}, .controls = true})),
                 ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl 5"));
 }
 
 TEST(Sweep, WhatCannotBePlannedIsRefused) {
-    PruneSettings p;
-    p.criterion = "l1,l1";
-    expect_error(
-        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "l1 5", "twice");
-    p.criterion = "l1,,l2";
-    expect_error(
-        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "--criterion", "empty");
-    p.criterion = "snnl+loud";
-    expect_error(
-        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "loud");
-    p.criterion = "snnl+protect=x";
-    expect_error(
-        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "no number");
-    p.criterion = "l1";
-    p.amount = "5,half";
-    expect_error(
-        Exit::usage, [&] { sweep_points({.base = p, .sweep = true}); }, "half");
+    const auto refused = [](const char* criterion, const char* amount, const auto&... words) {
+        expect_error(
+            Exit::usage, [&] { sweep_points({.base = {}, .criterion = criterion, .amount = amount, .sweep = true}); },
+            words...);
+    };
+    refused("l1,l1", "5", "l1 5", "twice");
+    refused("l1,,l2", "5", "--criterion", "empty");
+    refused("snnl+loud", "5", "`loud` is not one of exact, as-released", "learn=");
+    refused("snnl+", "5", "empty");
+    refused("snnl+protect=x", "5", "protect=x: has no number");
+    refused("snnl+temperature=0", "5", "is not above 0");
+    refused("l1", "5,half", "half");
 }
 
 TEST(Sweep, FoldersTellPointsApart) {
@@ -72,9 +64,9 @@ TEST(Sweep, FoldersTellPointsApart) {
 
 TEST(Sweep, CriteriaTakeSettings) {
     const PruneSettings p = with_criterion({}, "snnl+as-released+centre+protect=0.5+mask");
-    EXPECT_EQ(p.snnl.definition, SnnlShape::Definition::as_released);
-    EXPECT_TRUE(p.snnl.centred && p.mask);
-    EXPECT_EQ(p.protect, 0.5);
+    EXPECT_EQ(p.score.snnl.definition, SnnlShape::Definition::as_released);
+    EXPECT_TRUE(p.score.snnl.centred && p.mask);
+    EXPECT_EQ(p.score.protect, 0.5);
 }
 
 TEST(Sweep, TheBestMeanObjectiveWithinTheDropIsChosenAndNoControl) {
@@ -121,9 +113,7 @@ SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<dou
 }
 
 TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
-    PruneSettings p;
-    p.criterion = "l1";
-    const auto points = sweep_points({.base = p, .controls = true});  // dense, random, l1
+    const auto points = sweep_points({.base = {}, .criterion = "l1", .controls = true});  // dense, random, l1
     SweepResult r;
     r.attribute = "sex";
     r.points.push_back(swept(points[0], 0.8, {0.30, 0.32, 0.31}));

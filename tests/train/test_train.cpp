@@ -7,6 +7,7 @@
 
 #include "engine/io/files.h"
 #include "engine/run/checkpoint.h"
+#include "engine/train/selection.h"
 #include "engine/train/train_json.h"
 #include "models/models.h"
 #include "tests/expect_error.h"
@@ -82,20 +83,49 @@ TEST(Train, stopped_anywhere_it_resumes_to_the_same_bits) {
 
 TEST(Train, another_setting_or_other_groups_are_refused) {
     const TemporaryFolder folder;
-    const TrainRun first{.folder = folder / "run", .settings = {{"--lr", "0.05"}}};
+    const TrainRun first{.folder = folder / "run", .caller = {.settings = {{"--lr", "0.05"}}}};
     Small().train(first);
     TrainRun again = first;
     again.if_run_is_there = IfRunIsThere::resume;
     EXPECT_TRUE(Small().train(again).finished);
-    again.settings[0].value = "0.1";
+    again.caller.settings[0].value = "0.1";
     expect_error(
         Exit::model, [&] { Small().train(again); }, "--resume: --lr was 0.05, is 0.1");
-    again.settings[0].value = "0.05";
+    again.caller.settings[0].value = "0.05";
     Small other;
     for (Sample& s : other.data.set.samples) s.attributes[0] = "g0";
     other.data.set.samples[0].attributes[0] = "g1";
     expect_error(
         Exit::model, [&] { other.train(again); }, "the groups of group");
+}
+
+// Without settings of its caller a run is known by what the library itself can name.
+TEST(Train, the_library_compares_the_settings_that_it_knows) {
+    const TemporaryFolder folder;
+    Small().train({.folder = folder / "run"});
+    const TrainRun again{.folder = folder / "run", .if_run_is_there = IfRunIsThere::resume};
+    EXPECT_TRUE(Small().train(again).finished);
+    TrainingSettings other{.epochs = 2};
+    other.optimizer.weight_decay = 0.5;
+    expect_error(
+        Exit::model, [&] { Small(kSynth, other).train(again); }, "weight_decay was 0.0001, is 0.5");
+    Small seeded;
+    seeded.options.seed = 7;
+    expect_error(
+        Exit::model, [&] { seeded.train(again); }, "seed was 1, is 7");
+}
+
+TEST(Train, metrics_that_select_are_named) {
+    const std::string words = selection_words();
+    for (const char* word : {"loss, accuracy, balanced_accuracy", "macro_auc", "ece", "GAP:ATTRIBUTE"})
+        EXPECT_THAT(words, HasSubstr(word));
+    const Small small;
+    check_selection("worst:group", {"group"}, small.data);
+    expect_error(
+        Exit::usage, [&] { check_selection("rms:age", {"group"}, small.data, "--objective"); },
+        "--objective rms:age: age");
+    expect_error(
+        Exit::usage, [&] { check_selection("f1", {}, small.data); }, "--select f1 is unknown", "macro_f1");
 }
 
 TEST(Train, images_that_cannot_be_read_are_listed) {

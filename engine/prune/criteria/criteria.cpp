@@ -7,11 +7,17 @@ namespace fp {
 
 namespace criteria {
 extern const Criterion snnl, random, l1, l2, bn, fpgm, taylor, fairprune, fairgrape, skewness;
-}
+extern const Criterion none{.name = "none",
+                            .says = "removes nothing: a control that is fine-tuned alike",
+                            .paper = "",
+                            .needs = Needs::weights,
+                            .score = nullptr};
+}  // namespace criteria
 
 std::span<const Criterion* const> Criterion::all() {
     using namespace criteria;
-    static constexpr std::array kAll{&snnl, &random, &l1, &l2, &bn, &fpgm, &taylor, &fairprune, &fairgrape, &skewness};
+    static constexpr std::array kAll{&snnl,   &random,    &l1,        &l2,       &bn,  &fpgm,
+                                     &taylor, &fairprune, &fairgrape, &skewness, &none};
     return kAll;
 }
 
@@ -21,8 +27,6 @@ std::vector<std::string> weighted(const ScoreOptions& o) {
         if (weight != 0) out.push_back(name);
     return out;
 }
-
-bool is_filter(const Param& p) { return p.kind == Param::Kind::filter || p.kind == Param::Kind::linear; }
 
 SetScores over_mean(SetScores values) {
     for (auto& [name, v] : values) {

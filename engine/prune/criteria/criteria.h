@@ -16,9 +16,6 @@
 
 namespace fp {
 
-// By set name. Comparable across sets: score~ for SNNL, else the value over the mean magnitude of the set's.
-using SetScores = std::map<std::string, std::vector<double>>;
-
 struct Scoring;
 struct ScoreOptions;
 struct ChannelScores;
@@ -35,8 +32,10 @@ struct Criterion {
     std::string_view name, says, paper;  // paper: its address, or empty
     Needs needs;
     // Fills out.sets with values of every set that has them, on any scale; or out.layers, where `combine` is given.
-    // out.note: what was chosen on the way, in words.
+    // out.note: what was chosen on the way, in words. Null: nothing is removed.
     void (*score)(const Scoring&, ChannelScores& out);
+    // The settings that it reads beside those of the calibration images, by their names in scores.json, with spaces.
+    std::string_view settings = {};
     // Values of sets from scores of layers. Without it scores.json holds the sets' values themselves.
     SetScores (*combine)(const std::vector<ChannelSet>&,
                          const std::vector<LayerScores>&,
@@ -58,7 +57,7 @@ struct ScoreOptions {
     Tap tap = Tap::convolution;
     std::string layers = "last";  // last, all, or a glob over layer names (* and ?)
     int64_t samples = 4096;       // calibration images, from the training split; 0: all of them
-    double protect = 0;           // snnl, lambda: keep what tells the class
+    double protect = 0;           // snnl, lambda: weight of the class's own score, to keep what tells the class
     FairPruneOptions fairprune = {};
     uint64_t seed = 1;
     size_t budget_bytes = size_t(2) << 30;
@@ -78,16 +77,19 @@ struct Scoring {
     const Preprocessing& preprocessing;
     const ImageData& data;
     const ScoreOptions& options;
-    std::vector<ChannelSet> sets;
+    std::vector<ChannelSet> sets;       // those that can lose channels
     std::vector<std::string> layers;    // those asked for
     std::vector<int64_t> samples = {};  // calibration images, of a criterion that needs them
+
+    const Network& network() const { return session.network(); }
+    Pass pass(const std::vector<int64_t>& some) const { return {session, preprocessing, data, some, options.predict}; }
+    void for_each_layer(const std::function<void(Features&)>& visit) const {
+        fp::for_each_layer(pass(samples), layers, options.tap, options.budget_bytes, visit);
+    }
 };
 
 // The attributes that count: one of weight 0 is reported and not pruned by.
 std::vector<std::string> weighted(const ScoreOptions&);
-
-// A filter of a convolution or a linear layer, a row per channel.
-bool is_filter(const Param&);
 
 // Divided by the set's mean |value|, so that sets can compete.
 SetScores over_mean(SetScores values);

@@ -2,10 +2,26 @@
 
 #include <algorithm>
 
+#include "engine/core/elements.h"
+#include "engine/core/loss.h"
+#include "engine/prune/cut.h"
 #include "kernels/error.h"
+#include "kernels/random.h"
 
 namespace fp {
 namespace {
+
+constexpr uint64_t kSigns = 0x516e5;
+
+// Multiplies each sample's row by its sign.
+void sign_rows(const Kernels& k, const Tensor& x, const std::vector<int64_t>& samples, uint64_t seed) {
+    std::vector<double> values = read_activations(k, x.data, 0, x.map.stored());
+    const size_t row = values.size() / size_t(x.map.n);
+    for (int n = 0; n < x.map.n; ++n)
+        if (samples[n] >= 0 && uniform_double(key_of(seed, kSigns), uint64_t(samples[n])) < 0.5)
+            for (size_t i = 0; i < row; ++i) values[size_t(n) * row + i] *= -1;
+    write_activations(k, x.data, 0, values);
+}
 
 // add(c, sum over the row c of term(value, gradient)) for a parameter's channels.
 template <class Term, class Add>
@@ -21,15 +37,13 @@ void for_each_row(const Network& net, const Param& p, Term term, Add add) {
 
 SetScores zeros(const std::vector<ChannelSet>& sets) {
     SetScores out;
-    for (const ChannelSet& set : sets)
-        if (set.prunable) out[set.name()].assign(set.channels, 0.0);
+    for (const ChannelSet& set : sets) out[set.name()].assign(set.channels, 0.0);
     return out;
 }
 
 // Adds factor * sum over theta of (theta g)^2 to each channel.
 void add_squares(const Network& net, const std::vector<ChannelSet>& sets, double factor, SetScores& into) {
     for (const ChannelSet& set : sets) {
-        if (!set.prunable) continue;
         std::vector<double>& values = into.at(set.name());
         for (const std::string& name : set.rows)
             if (const Param& p = *net.params.find(name); p.trained())
@@ -37,6 +51,11 @@ void add_squares(const Network& net, const std::vector<ChannelSet>& sets, double
                     net, p, [](double v, double g) { return v * v * g * g; },
                     [&](int c, double sum) { values[c] += factor * sum; });
     }
+}
+
+void divide(SetScores& scores, double by) {
+    for (auto& [name, values] : scores)
+        for (double& v : values) v /= by;
 }
 
 struct Group {
@@ -57,6 +76,34 @@ std::vector<Group> by_group(const Grouping& grouping, const std::vector<int64_t>
 
 }  // namespace
 
+double for_each_gradient(const Pass& pass,
+                         SampleSigns signs,
+                         uint64_t seed,
+                         const std::function<void(int64_t n)>& visit) {
+    const Network& net = pass.network();
+    const Kernels& k = pass.kernels();
+    FP_REQUIRE(!pass.samples.empty(), Exit::data, "gradients: there are no calibration samples");
+    for (const Param& p : net.params.all()) FP_CHECK(p.trainable, "gradients: ", p.name, " is frozen");
+    const CrossEntropy entropy(k, net.spec.classes);
+    double sum = 0;
+    int64_t seen = 0;
+    for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
+        Tape tape = pass.session.begin({.mode = Mode::eval});
+        const Var logits = net.forward(tape, input(tape, batch));
+        const LossRow loss = cross_entropy(tape, logits, batch.labels, entropy);
+        const int64_t n = std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
+        sum += mean_loss(tape, loss) * double(n);
+        seen += n;
+        if (n == 0) return;
+        if (signs == SampleSigns::signed_samples)
+            tape.on_gradient(logits, [&](const Tensor& gradient) { sign_rows(k, gradient, batch.samples, seed); });
+        tape.backward({{loss.row}});
+        visit(n);
+    });
+    FP_REQUIRE(seen > 0, Exit::data, "gradients: no calibration image could be read");
+    return sum / double(seen);
+}
+
 std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSet& set) {
     std::vector<std::vector<const Param*>> norms, filters;
     for (const std::string& name : set.rows) {
@@ -70,46 +117,39 @@ std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSe
     return norms.empty() ? filters : norms;
 }
 
-SetScores taylor_values(const GradientSamples& from) {
-    const Network& net = from.session.network();
-    SetScores out = zeros(from.sets);
+SetScores taylor_values(const Scoring& s) {
+    const Network& net = s.network();
+    SetScores out = zeros(s.sets);
     int64_t batches = 0;
-    for_each_gradient({from.session, from.preprocessing, from.data, from.samples, from.predict}, SampleSigns::alike,
-                      from.seed, [&](int64_t) {
-                          ++batches;
-                          for (const ChannelSet& set : from.sets) {
-                              if (!set.prunable) continue;
-                              for (const auto& gate : gates(net, set)) {
-                                  std::vector<double> change(set.channels, 0.0);
-                                  for (const Param* p : gate)
-                                      for_each_row(
-                                          net, *p, [](double v, double g) { return v * g; },
-                                          [&](int c, double sum) { change[c] += sum; });
-                                  for (int c = 0; c < set.channels; ++c) out.at(set.name())[c] += change[c] * change[c];
-                              }
-                          }
-                      });
-    for (auto& [name, values] : out)
-        for (double& v : values) v /= double(batches);
+    for_each_gradient(s.pass(s.samples), SampleSigns::alike, s.options.seed, [&](int64_t) {
+        ++batches;
+        for (const ChannelSet& set : s.sets)
+            for (const auto& gate : gates(net, set)) {
+                std::vector<double> change(set.channels, 0.0);
+                for (const Param* p : gate)
+                    for_each_row(
+                        net, *p, [](double v, double g) { return v * g; },
+                        [&](int c, double sum) { change[c] += sum; });
+                for (int c = 0; c < set.channels; ++c) out.at(set.name())[c] += change[c] * change[c];
+            }
+    });
+    divide(out, double(batches));
     return out;
 }
 
-SetScores fairprune_values(const GradientSamples& from,
+SetScores fairprune_values(const Scoring& s,
                            const Grouping& grouping,
                            const FairPruneOptions& options,
                            std::string& chosen) {
-    const Network& net = from.session.network();
-    const std::vector<ChannelSet>& sets = from.sets;
-    const std::vector<Group> groups = by_group(grouping, from.samples);
+    const std::vector<Group> groups = by_group(grouping, s.samples);
     std::vector<SetScores> saliency;  // 1/2 theta^2 h of each group
     std::vector<double> loss;
     for (const Group& group : groups) {
-        saliency.push_back(zeros(sets));
+        SetScores& own = saliency.emplace_back(zeros(s.sets));
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
-        loss.push_back(for_each_gradient(
-            {from.session, from.preprocessing, from.data, group.samples, from.predict}, SampleSigns::signed_samples,
-            from.seed, [&](int64_t n) {
-                add_squares(net, sets, 0.5 * double(n) * double(n) / double(group.samples.size()), saliency.back());
+        loss.push_back(
+            for_each_gradient(s.pass(group.samples), SampleSigns::signed_samples, s.options.seed, [&](int64_t n) {
+                add_squares(s.network(), s.sets, 0.5 * double(n) * double(n) / double(group.samples.size()), own);
             }));
     }
     size_t own = size_t(std::max_element(loss.begin(), loss.end()) - loss.begin());
@@ -162,23 +202,18 @@ std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importa
     return order;
 }
 
-SetScores fairgrape_values(const GradientSamples& from, const Grouping& grouping) {
-    const Network& net = from.session.network();
-    const std::vector<ChannelSet>& sets = from.sets;
+SetScores fairgrape_values(const Scoring& s, const Grouping& grouping) {
     std::vector<SetScores> importance;
-    for (const Group& group : by_group(grouping, from.samples)) {
-        SetScores sum = zeros(sets);
+    for (const Group& group : by_group(grouping, s.samples)) {
+        SetScores& sum = importance.emplace_back(zeros(s.sets));
         int64_t batches = 0;
-        for_each_gradient({from.session, from.preprocessing, from.data, group.samples, from.predict},
-                          SampleSigns::alike, from.seed, [&](int64_t) {
-                              ++batches;
-                              add_squares(net, sets, 1, sum);
-                          });
-        for (auto& [name, values] : sum)
-            for (double& v : values) v /= double(batches);
-        importance.push_back(std::move(sum));
+        for_each_gradient(s.pass(group.samples), SampleSigns::alike, s.options.seed, [&](int64_t) {
+            ++batches;
+            add_squares(s.network(), s.sets, 1, sum);
+        });
+        divide(sum, double(batches));
     }
-    SetScores out = zeros(sets);
+    SetScores out = zeros(s.sets);
     for (auto& [name, values] : out) {
         std::vector<std::vector<double>> of_set;
         for (const SetScores& group : importance) of_set.push_back(group.at(name));
@@ -190,46 +225,37 @@ SetScores fairgrape_values(const GradientSamples& from, const Grouping& grouping
 
 namespace {
 
-GradientSamples samples_of(const Scoring& s) {
-    return {.session = s.session,
-            .sets = s.sets,
-            .samples = s.samples,
-            .data = s.data,
-            .preprocessing = s.preprocessing,
-            .predict = s.options.predict,
-            .seed = s.options.seed};
-}
-
 Grouping grouping_of(const Scoring& s) { return group_by(s.data.set, weighted(s.options).at(0)); }
 
 }  // namespace
 
 namespace criteria {
 
-extern const Criterion taylor{
-    .name = "taylor",
-    .says = "the squared change of the loss without the channel",
-    .paper = "https://arxiv.org/abs/1906.10771",
-    .needs = Needs::images,
-    .score = [](const Scoring& s, ChannelScores& out) { out.sets = taylor_values(samples_of(s)); }};
+extern const Criterion taylor{.name = "taylor",
+                              .says = "the squared change of the loss without the channel",
+                              .paper = "https://arxiv.org/abs/1906.10771",
+                              .needs = Needs::images,
+                              .score = [](const Scoring& s, ChannelScores& out) { out.sets = taylor_values(s); }};
 
-extern const Criterion fairprune{
-    .name = "fairprune",
-    .says = "what helps the other groups more than the --protected one",
-    .paper = "https://arxiv.org/abs/2203.02110",
-    .needs = Needs::one_attribute,
-    .score = [](const Scoring& s, ChannelScores& out) {
-        std::string chosen;
-        out.sets = fairprune_values(samples_of(s), grouping_of(s), s.options.fairprune, chosen);
-        out.note = text("the protected group is ", chosen, ", beta ", s.options.fairprune.beta);
-    }};
+extern const Criterion fairprune{.name = "fairprune",
+                                 .says = "what helps the other groups more than the --protected one",
+                                 .paper = "https://arxiv.org/abs/2203.02110",
+                                 .needs = Needs::one_attribute,
+                                 .score =
+                                     [](const Scoring& s, ChannelScores& out) {
+                                         std::string chosen;
+                                         out.sets = fairprune_values(s, grouping_of(s), s.options.fairprune, chosen);
+                                         out.note = text("the protected group is ", chosen, ", beta ",
+                                                         s.options.fairprune.beta);
+                                     },
+                                 .settings = "beta protected"};
 
 extern const Criterion fairgrape{
     .name = "fairgrape",
     .says = "what leaves each group its share of importance",
     .paper = "https://arxiv.org/abs/2207.10888",
     .needs = Needs::one_attribute,
-    .score = [](const Scoring& s, ChannelScores& out) { out.sets = fairgrape_values(samples_of(s), grouping_of(s)); }};
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = fairgrape_values(s, grouping_of(s)); }};
 
 }  // namespace criteria
 

@@ -6,41 +6,37 @@
 //              and biases.                                      https://arxiv.org/abs/1906.10771
 //   fairprune  sum over theta of 1/2 theta^2 (h_protected - beta h_other), h = mean_i g_i^2, the mean squared
 //              gradient of a sample of the group (the diagonal of the empirical Fisher matrix, estimated with
-//              random signs: gradients.h). `other` is the mean over all other groups. What is lowest helps the
+//              random signs: SampleSigns). `other` is the mean over all other groups. What is lowest helps the
 //              others more than the protected group.            https://arxiv.org/abs/2203.02110
 //   fairgrape  I_g = sum over theta of E[(g_g theta)^2] of the group's batches; then channels are kept one by one:
 //              next the best one for the group that is furthest below its share. https://arxiv.org/abs/2207.10888
 #pragma once
 
-#include <map>
-
 #include "engine/data/attributes.h"
 #include "engine/prune/criteria/criteria.h"
-#include "engine/prune/criteria/gradients.h"
 
 namespace fp {
+
+// alike: d mean loss / d theta of the batch.
+// signed_samples: each sample's loss is first multiplied by +1 or -1, keyed by (seed, sample). The square of
+// that gradient times the batch's samples is an estimate of the mean squared gradient of a sample,
+// mean_i g_i^2, without bias, since the signs' products have mean 0; with one sample per batch it is exact.
+enum class SampleSigns { alike, signed_samples };
+
+// The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each batch of n
+// samples, when the gradients of all parameters lie in the network's store. Returns the mean loss over the samples. Every
+// parameter must be trainable.
+double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
 
 // A set's producers' parameters by gate: each inner list is scaled away together (gamma and beta of one norm;
 // the filter and bias of one layer where the set has no norm).
 std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
 
-struct GradientSamples {
-    Session& session;
-    const std::vector<ChannelSet>& sets;
-    const std::vector<int64_t>& samples;
-    const ImageData& data;
-    const Preprocessing& preprocessing;
-    PredictOptions predict;
-    uint64_t seed = 1;
-};
-
 // Values by set, not yet divided by anything.
-SetScores taylor_values(const GradientSamples&);
-
+SetScores taylor_values(const Scoring&);
 // `chosen`: the name of the protected group. Exit::usage for a group that is not there.
-SetScores fairprune_values(const GradientSamples&, const Grouping&, const FairPruneOptions&, std::string& chosen);
-
-SetScores fairgrape_values(const GradientSamples&, const Grouping&);
+SetScores fairprune_values(const Scoring&, const Grouping&, const FairPruneOptions&, std::string& chosen);
+SetScores fairgrape_values(const Scoring&, const Grouping&);
 
 // The order in which channels are kept, given importance[group][channel] >= 0: a group's share is
 // sum_c I_g / sum_g sum_c I_g, over all channels and over those kept so far; ties go to the lower index.

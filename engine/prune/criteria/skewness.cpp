@@ -39,17 +39,15 @@ namespace {
 
 // The mean over a set's scored layers; the highest goes first.
 void score_skewness(const Scoring& s, ChannelScores& out) {
-    const ScoreOptions& o = s.options;
     SetScores& sum = out.sets;
     std::map<std::string, int> layers;
-    for_each_layer({s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap, o.budget_bytes,
-                   [&](Features& f) {
-                       const std::string& set = set_of(s.sets, f.layer).name();
-                       const std::vector<double> own = skewness(s.session.network().kernels(), f);
-                       sum[set].resize(own.size(), 0.0);
-                       for (size_t c = 0; c < own.size(); ++c) sum[set][c] -= own[c];
-                       ++layers[set];
-                   });
+    s.for_each_layer([&](Features& f) {
+        const std::string& set = set_of(s.sets, f.layer).name();
+        const std::vector<double> own = skewness(s.network().kernels(), f);
+        sum[set].resize(own.size(), 0.0);
+        for (size_t c = 0; c < own.size(); ++c) sum[set][c] -= own[c];
+        ++layers[set];
+    });
     for (auto& [set, values] : sum)
         for (double& v : values) v /= layers[set];
 }
@@ -61,7 +59,8 @@ extern const Criterion skewness{.name = "skewness",
                                 .says = "mean |skewness| of a channel's maps: the highest go",
                                 .paper = "https://arxiv.org/abs/2509.00745",
                                 .needs = Needs::images,
-                                .score = score_skewness};
+                                .score = score_skewness,
+                                .settings = "tap"};
 }
 
 }  // namespace fp

@@ -6,7 +6,7 @@
 
 namespace fp {
 
-// One value a channel. Exit::data for maps of fewer than three pixels, which have none.
+// One value per channel. Exit::data for maps of fewer than three pixels, which have none.
 std::vector<double> skewness(const Kernels&, const Features&);
 
 }  // namespace fp

@@ -1,6 +1,6 @@
-#include "engine/prune/criteria/snnl.h"
-
+// The criterion of soft nearest neighbour scores: scores of layers (snnl_scores.h) made into values of sets.
 #include "engine/data/attributes.h"
+#include "engine/prune/criteria/criteria.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -8,41 +8,49 @@ namespace {
 
 const std::string kClass = "class";
 
-void score_snnl(const Scoring& s, ChannelScores& out) {
-    const ScoreOptions& o = s.options;
-    std::vector<int32_t> classes, units;
+// The labels of these samples by attribute, and by class under the name kClass.
+std::vector<LabelSet> labels_of(const Scoring& s, const std::vector<int64_t>& samples) {
+    LabelSet by_class{.name = kClass, .of = {}};
     std::map<std::string, int32_t> unit_index;
-    for (const int64_t i : s.samples) {
+    for (const int64_t i : samples) {
         const Sample& sample = s.data.set.samples[i];
-        classes.push_back(sample.label);
-        units.push_back(unit_index.emplace(sample.unit, int32_t(unit_index.size())).first->second);
+        by_class.of.push_back(sample.label);
+        by_class.unit.push_back(unit_index.emplace(sample.unit, int32_t(unit_index.size())).first->second);
     }
-    std::vector<LabelSet> labels;
-    for (const auto& [a, weight] : o.attributes) {
+    std::vector<LabelSet> out;
+    for (const auto& [a, weight] : s.options.attributes) {
         const Grouping g = group_by(s.data.set, a);
         require_comparable(g);
-        LabelSet set{.name = a, .of = {}, .unit = units};
-        for (const int64_t i : s.samples) set.of.push_back(g.of[i]);
-        labels.push_back(std::move(set));
+        LabelSet& set = out.emplace_back(LabelSet{.name = a, .of = {}, .unit = by_class.unit});
+        for (const int64_t i : samples) set.of.push_back(g.of[i]);
     }
+    out.push_back(std::move(by_class));
+    return out;
+}
+
+void score_snnl(const Scoring& s, ChannelScores& out) {
+    const ScoreOptions& o = s.options;
     SnnlOptions snnl = o.snnl;
     snnl.seed = o.seed;
     if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released) snnl.block = 128;
-    // What tells the class is not asked within one class.
-    const std::vector<LabelSet> own{{.name = kClass, .of = classes, .unit = units}};
-    const bool apart = o.protect != 0 && snnl.given_class;
-    SnnlOptions over_all = snnl;
-    over_all.given_class = false;
-    if (o.protect != 0 && !apart) labels.push_back(own[0]);
-    for_each_layer(
-        {s.session, s.preprocessing, s.data, s.samples, o.predict}, s.layers, o.tap, o.budget_bytes, [&](Features& f) {
-            const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
-                for (LayerScores& r : score_layer(s.session.network().kernels(), f, sets, classes, options, o.tap))
-                    out.layers.push_back(std::move(r));
-            };
-            if (!labels.empty()) add(labels, snnl);
-            if (apart) add(own, over_all);
-        });
+    labels_of(s, {});  // an attribute that cannot be compared is found before the forward pass
+    s.for_each_layer([&](Features& f) {
+        std::vector<LabelSet> labels = labels_of(s, f.samples);
+        const LabelSet by_class = labels.back();
+        // What tells the class is not asked within one class.
+        const bool apart = snnl.given_class;
+        if (o.protect == 0 || apart) labels.pop_back();
+        const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
+            const Kernels& k = s.network().kernels();
+            for (LayerScores& r : score_layer(k, f, sets, by_class.of, options, o.tap))
+                out.layers.push_back(std::move(r));
+        };
+        if (!labels.empty()) add(labels, snnl);
+        if (o.protect == 0 || !apart) return;
+        SnnlOptions over_all = snnl;
+        over_all.given_class = false;
+        add({by_class}, over_all);
+    });
 }
 
 }  // namespace
@@ -57,7 +65,6 @@ SetScores snnl_set_scores(const std::vector<ChannelSet>& sets,
     FP_REQUIRE(weights > 0, Exit::usage, "scores: the attributes' weights sum to ", weights);
     SetScores out;
     for (const ChannelSet& set : sets) {
-        if (!set.prunable) continue;
         std::vector<double> value(set.channels, 0.0);
         int layers = 0;
         for (const std::string& layer : set.layers) {
@@ -97,6 +104,7 @@ extern const Criterion snnl{
     .paper = "https://arxiv.org/abs/1902.01889",
     .needs = Needs::groups,
     .score = score_snnl,
+    .settings = "definition distance temperature tap centre given_class batches permutations protect",
     .combine = [](const std::vector<ChannelSet>& sets, const std::vector<LayerScores>& layers, const ScoreOptions& o) {
         return snnl_set_scores(sets, layers, o.attributes, kClass, o.protect);
     }};

@@ -83,7 +83,7 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
     return out;
 }
 
-// Of `count` permuted scores a channel, from permuted[first] on.
+// Of `count` permuted scores per channel, from permuted[first] on.
 NullScores null_of(const std::vector<double>& score,
                    const std::vector<std::vector<double>>& permuted,
                    size_t first,
@@ -122,6 +122,9 @@ std::string why_not_estimable(const std::vector<int32_t>& labels) {
 }
 
 }  // namespace
+
+const char* name(SnnlShape::Definition d) { return d == SnnlShape::Definition::exact ? "exact" : "as-released"; }
+const char* name(SnnlShape::Distance d) { return d == SnnlShape::Distance::cosine ? "cosine" : "euclidean"; }
 
 LabelSet permuted(const LabelSet& set, const std::vector<int32_t>& strata, uint64_t seed, int index) {
     std::map<std::pair<int32_t, int32_t>, std::vector<size_t>> units;  // (stratum, unit) -> known samples
@@ -176,8 +179,8 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         r.layer = f.layer;
         r.tap = name(tap);
         r.attribute = sets[s].name;
-        r.definition = o.definition == SnnlShape::Definition::exact ? "exact" : "as-released";
-        r.distance = o.distance == SnnlShape::Distance::cosine ? "cosine" : "euclidean";
+        r.definition = name(o.definition);
+        r.distance = name(o.distance);
         r.temperature = o.temperature;
         r.samples = std::count_if(sets[s].of.begin(), sets[s].of.end(), [](int32_t l) { return l >= 0; });
         r.blocks = blocks;
@@ -190,10 +193,10 @@ std::vector<LayerScores> score_layer(const Kernels& k,
             r.score.assign(size_t(f.map.c), kNaN);
         } else if (o.permutations > 0) {
             r.null = null_of(r.score, scores, sets.size() + s * size_t(o.permutations), o.permutations);
-            r.over_null = chance_is_low(o, f.map);
+            if (chance_is_low(o, f.map)) r.normalized_by = "permutations";
         }
         for (size_t c = 0; c < r.score.size(); ++c)  // NaN stays NaN
-            r.normalized.push_back(r.score[c] / (r.over_null ? r.null.mean[c] : r.chance));
+            r.normalized.push_back(r.score[c] / (r.normalized_by == "chance" ? r.chance : r.null->mean[c]));
     }
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     for (LayerScores& r : out) r.seconds = passed.count();

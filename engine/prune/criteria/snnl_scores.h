@@ -9,13 +9,21 @@
 // the channel's own distances under labels that are dealt anew among lesions.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "engine/core/channel_sets.h"
 #include "engine/eval/features.h"
 #include "engine/eval/snnl_chance.h"
 
 namespace fp {
+
+// By set name. Comparable across sets: score~ for SNNL, else the value over the mean magnitude of the set's.
+using SetScores = std::map<std::string, std::vector<double>>;
+
+const char* name(SnnlShape::Definition);
+const char* name(SnnlShape::Distance);
 
 struct SnnlOptions {
     SnnlShape::Definition definition = SnnlShape::Definition::exact;
@@ -23,7 +31,7 @@ struct SnnlOptions {
     double temperature = 1;
     bool centred = false;
     bool given_class = false;  // pairs of one class only
-    int block = 0;         // samples a block, scores averaged over blocks in order, the tail dropped; 0: all at once
+    int block = 0;         // samples per block, scores averaged over blocks in order, the tail dropped; 0: all at once
     int permutations = 0;  // of the labels, for each channel's null; 0: none
     uint64_t seed = 1;     // of these
 };
@@ -50,9 +58,10 @@ struct LayerScores {
     std::vector<double> score = {}, normalized = {};  // NaN: not estimable
     std::string reason = {};                          // why
     int64_t blocks = 1;
-    NullScores null = {};
-    bool over_null = false;  // normalized is score / null mean, where chance does not hold
-    double seconds = 0;      // of this layer's scores, all attributes together
+    std::optional<NullScores> null = {};
+    // What normalized is divided by: chance, or permutations where chance does not hold: the null's mean.
+    std::string normalized_by = "chance";
+    double seconds = 0;  // of this layer's scores, all attributes together
 };
 
 // The labels dealt anew among the units that have as many known samples, within a stratum where strata are
@@ -63,12 +72,22 @@ LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t 
 // released definition is another, and may fall below 0; it stays over chance.
 bool chance_is_low(const SnnlOptions&, const Map&);
 
-// One result a label set. `classes` (by sample) are the strata when `given_class`.
+// One result per label set. `classes` (by sample) are the strata when `given_class`.
 std::vector<LayerScores> score_layer(const Kernels&,
                                      Features&,
                                      const std::vector<LabelSet>&,
                                      const std::vector<int32_t>& classes,
                                      const SnnlOptions&,
                                      Tap tap);
+
+// The mean over attributes (weighted) and over the scored layers of a set of
+//   1 - s + lambda u,   s = 1 - score~ of the attribute, u = 1 - score~ of the class
+// so that with lambda = 0 and one attribute it is score~ itself. `class_name` is the attribute that stands
+// for the class (may be absent where lambda is 0). Sets without a scored layer are left out.
+SetScores snnl_set_scores(const std::vector<ChannelSet>&,
+                          const std::vector<LayerScores>&,
+                          const std::map<std::string, double>& attribute_weights,
+                          const std::string& class_name,
+                          double lambda);
 
 }  // namespace fp

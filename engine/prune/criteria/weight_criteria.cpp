@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/prune/criteria/criteria.h"
+#include "engine/prune/cut.h"
 #include "kernels/name_key.h"
 #include "kernels/random.h"
 
@@ -45,14 +46,11 @@ std::vector<double> distances_to_others(const Network& net, const Param& p) {
 
 bool is_gamma(const Param& p) { return p.kind == Param::Kind::vector && p.name.ends_with(".weight"); }
 
-// Sets without such parameters are left out.
-SetScores sum_over_producers(const Scoring& s,
-                             bool (*takes)(const Param&),
-                             std::vector<double> (*values)(const Network&, const Param&)) {
-    const Network& net = s.session.network();
-    SetScores out;
+// Sums over the producers of a set; sets without such parameters are left out.
+template <bool takes(const Param&), std::vector<double> values(const Network&, const Param&)>
+void score_producers(const Scoring& s, ChannelScores& out) {
+    const Network& net = s.network();
     for (const ChannelSet& set : s.sets) {
-        if (!set.prunable) continue;
         std::vector<double> sum(set.channels, 0.0);
         bool found = false;
         for (const std::string& name : set.rows) {
@@ -62,54 +60,44 @@ SetScores sum_over_producers(const Scoring& s,
             for (int c = 0; c < set.channels; ++c) sum[c] += own[c];
             found = true;
         }
-        if (found) out[set.name()] = std::move(sum);
+        if (found) out.sets[set.name()] = std::move(sum);
     }
-    return out;
 }
 
 void score_random(const Scoring& s, ChannelScores& out) {
     for (const ChannelSet& set : s.sets) {
-        if (!set.prunable) continue;
         const uint64_t key = key_of(s.options.seed, key_of_name(set.name()));
         for (int c = 0; c < set.channels; ++c) out.sets[set.name()].push_back(uniform_double(key, uint64_t(c)));
     }
+}
+
+constexpr Criterion of_weights(const char* name,
+                               const char* says,
+                               const char* paper,
+                               void (*score)(const Scoring&, ChannelScores&)) {
+    return {.name = name, .says = says, .paper = paper, .needs = Needs::weights, .score = score};
 }
 
 }  // namespace
 
 namespace criteria {
 
-extern const Criterion random{
-    .name = "random", .says = "any channel, from --seed", .paper = "", .needs = Needs::weights, .score = score_random};
+extern const Criterion random{.name = "random",
+                              .says = "any channel, from --seed",
+                              .paper = "",
+                              .needs = Needs::weights,
+                              .score = score_random,
+                              .settings = "seed"};
 
-extern const Criterion l1{
-    .name = "l1",
-    .says = "sum |W_c|",
-    .paper = "https://arxiv.org/abs/1608.08710",
-    .needs = Needs::weights,
-    .score = [](const Scoring& s, ChannelScores& out) { out.sets = sum_over_producers(s, is_filter, absolute); }};
-
-extern const Criterion l2{
-    .name = "l2",
-    .says = "sqrt(sum W_c^2)",
-    .paper = "https://arxiv.org/abs/1608.08710",
-    .needs = Needs::weights,
-    .score = [](const Scoring& s, ChannelScores& out) { out.sets = sum_over_producers(s, is_filter, euclidean); }};
-
-extern const Criterion bn{
-    .name = "bn",
-    .says = "batch norm's |gamma_c|",
-    .paper = "https://arxiv.org/abs/1708.06519",
-    .needs = Needs::weights,
-    .score = [](const Scoring& s, ChannelScores& out) { out.sets = sum_over_producers(s, is_gamma, absolute); }};
-
-extern const Criterion fpgm{.name = "fpgm",
-                            .says = "sum_j |W_c - W_j|_2: the most replaceable go",
-                            .paper = "https://arxiv.org/abs/1811.00250",
-                            .needs = Needs::weights,
-                            .score = [](const Scoring& s, ChannelScores& out) {
-                                out.sets = sum_over_producers(s, is_filter, distances_to_others);
-                            }};
+constexpr const char* kFilterPruning = "https://arxiv.org/abs/1608.08710";
+extern const Criterion l1 = of_weights("l1", "sum |W_c|", kFilterPruning, score_producers<is_filter, absolute>);
+extern const Criterion l2 = of_weights("l2", "sqrt(sum W_c^2)", kFilterPruning, score_producers<is_filter, euclidean>);
+extern const Criterion bn =
+    of_weights("bn", "batch norm's |gamma_c|", "https://arxiv.org/abs/1708.06519", score_producers<is_gamma, absolute>);
+extern const Criterion fpgm = of_weights("fpgm",
+                                         "sum_j |W_c - W_j|_2: the most replaceable go",
+                                         "https://arxiv.org/abs/1811.00250",
+                                         score_producers<is_filter, distances_to_others>);
 
 }  // namespace criteria
 
