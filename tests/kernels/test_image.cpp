@@ -11,8 +11,8 @@ Values normalize(const Kernels& k,
                  int skipped = 0) {  // bytes before the first pixel
     const Device on{k};
     const Map map = on.image(m);
-    std::vector<uint8_t> behind(size_t(skipped), 7);
-    behind.insert(behind.end(), pixels.begin(), pixels.end());
+    std::vector<uint8_t> behind(size_t(skipped) + pixels.size(), 7);
+    std::copy(pixels.begin(), pixels.end(), behind.begin() + skipped);
     const Array<uint8_t> rgb(k, behind);
     const Array<float> mean(k, means), std(k, stds);
     const Tensor x = on.act_out(map);
