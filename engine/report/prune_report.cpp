@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "engine/eval/predictions_file.h"
-#include "engine/measure/stopwatch.h"
 #include "engine/prune/prune_json.h"
 
 namespace fp {
@@ -66,15 +65,12 @@ std::string sentence(const std::string& what, const Difference& d, bool less_is_
 // Whether what is left of a gap is more than fair treatment shows by chance.
 std::string remainder(const Gap& gap) {
     if (std::isnan(gap.value) || std::isnan(gap.fair_high)) return "";
-    return fmt::format(
-        "What is left of it is {} a classifier that treats the groups alike shows here (up to "
-        "{:.3f}). ",
-        gap.value <= gap.fair_high ? "within what" : "more than", gap.fair_high);
+    return fmt::format("What is left of it is {} a classifier that treats the groups alike shows here (up to {:.3f}). ",
+                       gap.value <= gap.fair_high ? "within what" : "more than", gap.fair_high);
 }
 
-template <class T>
-const T* find(const std::vector<T>& all, std::string_view key) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const T& m) { return m.key == key; });
+const Difference* find(const std::vector<Difference>& all, std::string_view key) {
+    const auto found = std::ranges::find(all, key, &Difference::key);
     return found == all.end() ? nullptr : &*found;
 }
 

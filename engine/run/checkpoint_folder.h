@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -50,7 +49,6 @@ private:
     SavedSteps read_steps() const;
     SavedSteps find_steps() const;
     Checkpoint read(int64_t step, Identity& identity) const;
-    void check_identity(const Identity& saved) const;
     void name_models(const SavedSteps& steps, bool keep_last, bool keep_best) const;
 
     std::filesystem::path folder_;

@@ -6,15 +6,18 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <iomanip>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "engine/io/csv.h"
+#include "engine/io/fields.h"
 #include "engine/io/files.h"
 #include "engine/io/json.h"
 #include "engine/io/tensorboard.h"
@@ -69,20 +72,18 @@ double seconds_now() {
 }
 
 int64_t step_of(const ordered_json& row, const std::string& where) {
-    FP_REQUIRE(row.is_object() && row.contains("step") && row.at("step").is_number_integer(), Exit::data, where,
-               ": has no whole number `step`");
-    return row.at("step").get<int64_t>();
+    return from_json<int64_t>(JsonValue{.json = row, .where = where}.at("step"));
 }
 
 // The values of nested objects under names like a.b, in the order of the row.
 using Leaves = std::vector<std::pair<std::string, ordered_json>>;
-void add_leaves(const ordered_json& value, const std::string& name, Leaves& leaves) {
-    if (!value.is_object()) return void(leaves.emplace_back(name, value));
-    for (const auto& [key, inner] : value.items()) add_leaves(inner, name.empty() ? key : name + "." + key, leaves);
-}
-Leaves leaves_of(const ordered_json& row) {
+Leaves leaves_of(const ordered_json& row, const std::string& prefix = "") {
     Leaves out;
-    add_leaves(row, "", out);
+    for (const auto& [key, value] : row.items())
+        if (value.is_object())
+            std::ranges::move(leaves_of(value, prefix + key + "."), std::back_inserter(out));
+        else
+            out.emplace_back(prefix + key, value);
     return out;
 }
 
@@ -161,22 +162,20 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
     const Version& v = version();
     utsname system{};
     uname(&system);
-    ordered_json out;
-    out["tool"] = tool;
-    out["version"] = v.number;
-    out["commit"] = v.commit;
-    out["build_type"] = v.build_type;
-    out["compiler"] = v.compiler;
-    out["device"] = v.device;
-    out["gpu"] = gpu();
-    out["system"] = text(system.sysname, " ", system.release, " ", system.machine);
-    out["processor"] = processor();
-    out["cores"] = omp_get_num_procs();
-    out["threads"] = omp_get_max_threads();
-    out["memory_bytes"] = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-    out["command_line"] = command_line;
-    out["date"] = date_now();
-    return out;
+    return {{"tool", tool},
+            {"version", v.number},
+            {"commit", v.commit},
+            {"build_type", v.build_type},
+            {"compiler", v.compiler},
+            {"device", v.device},
+            {"gpu", gpu()},
+            {"system", text(system.sysname, " ", system.release, " ", system.machine)},
+            {"processor", processor()},
+            {"cores", omp_get_num_procs()},
+            {"threads", omp_get_max_threads()},
+            {"memory_bytes", int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
+            {"command_line", command_line},
+            {"date", date_now()}};
 }
 
 std::vector<ordered_json> read_rows(const fs::path& file, int64_t last_step) {

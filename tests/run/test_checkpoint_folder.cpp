@@ -60,6 +60,15 @@ struct Folder {
     CheckpointFolder checkpoints;
 };
 
+// The folder of a run that has saved steps 9 and 10.
+struct TwoSaved : TemporaryFolder {
+    explicit TwoSaved(bool best = false) {
+        Folder run(path());
+        run.checkpoints.save(after(9), best);
+        run.checkpoints.save(after(10), false);
+    }
+};
+
 std::vector<std::string> names_in(const fs::path& folder) {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
@@ -113,10 +122,7 @@ TEST(State, saving_a_step_again_keeps_the_one_before) {
 
 TEST(State, any_damaged_byte_is_found_and_previous_is_taken) {
     for (const char* name : {"step-10.safetensors", "step-10.state"}) {
-        const TemporaryFolder folder;
-        Folder run(folder.path());
-        run.checkpoints.save(after(9), false);
-        run.checkpoints.save(after(10), false);
+        const TwoSaved folder;
         const int64_t bytes = int64_t(fs::file_size(folder / name));
         for (int64_t at = 1; at <= bytes; at += at < 40 ? 1 : 41) {
             flip_bit(folder / name, at);
@@ -132,10 +138,7 @@ TEST(State, any_damaged_byte_is_found_and_previous_is_taken) {
 
 TEST(State, a_shortened_or_missing_file_gives_way_to_previous) {
     for (const char* name : {"step-10.safetensors", "step-10.state"}) {
-        const TemporaryFolder folder;
-        Folder run(folder.path());
-        run.checkpoints.save(after(9), false);
-        run.checkpoints.save(after(10), false);
+        const TwoSaved folder;
         fs::resize_file(folder / name, fs::file_size(folder / name) - 1);
         expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
         fs::remove(folder / name);
@@ -148,10 +151,7 @@ TEST(State, a_shortened_or_missing_file_gives_way_to_previous) {
 }
 
 TEST(State, a_model_of_one_step_with_the_state_of_another_is_damage) {
-    const TemporaryFolder folder;
-    Folder run(folder.path());
-    run.checkpoints.save(after(9), false);
-    run.checkpoints.save(after(10), false);
+    const TwoSaved folder;
     fs::copy_file(folder / "step-9.safetensors", folder / "step-10.safetensors", fs::copy_options::overwrite_existing);
     expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
     fs::copy_file(folder / "step-9.state", folder / "step-10.state", fs::copy_options::overwrite_existing);
@@ -161,10 +161,7 @@ TEST(State, a_model_of_one_step_with_the_state_of_another_is_damage) {
 }
 
 TEST(State, both_damaged_is_an_error) {
-    const TemporaryFolder folder;
-    Folder run(folder.path());
-    run.checkpoints.save(after(9), false);
-    run.checkpoints.save(after(10), false);
+    const TwoSaved folder;
     flip_bit(folder / "step-10.safetensors", 1);
     flip_bit(folder / "step-9.state", 1);
     expect_error(
@@ -174,10 +171,7 @@ TEST(State, both_damaged_is_an_error) {
 
 TEST(State, without_last_json_the_highest_number_is_taken) {
     for (const bool damaged : {false, true}) {
-        const TemporaryFolder folder;
-        Folder run(folder.path());
-        run.checkpoints.save(after(9), true);
-        run.checkpoints.save(after(10), false);
+        const TwoSaved folder(true);
         fs::remove(folder / "last.json");
         if (damaged) std::ofstream(folder / "last.json") << "{\"format\":1,\"last\":";
         Folder again(folder.path());
@@ -226,22 +220,6 @@ TEST(State, a_run_of_the_version_before_is_refused_in_words) {
         Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "step-3.state: has no `settings`");
 }
 
-TEST(State, a_newer_format_is_refused_with_both_numbers) {
-    expect_error(
-        Exit::model, [] { parse_description(R"({"format":2,"step":1})", "s"); }, "format 2", "reads 1");
-    expect_error(
-        Exit::model, [] { parse_description("[]", "s"); }, "format");
-    expect_error(
-        Exit::model, [] { parse_description(R"({"format":1,"format":1})", "s"); }, "twice");
-    expect_error(
-        Exit::model,
-        [] {
-            parse_description(R"({"format":1,"step":-1,"settings":[],"noted":[],"progress":0,"model":{},"state":{}})",
-                              "s");
-        },
-        "step");
-}
-
 TEST(State, what_a_tool_wrote_into_a_named_model_stays) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(1), true);
@@ -254,32 +232,6 @@ TEST(State, what_a_tool_wrote_into_a_named_model_stays) {
     EXPECT_EQ(read_safetensors(folder / "best.safetensors"), best);
     again.checkpoints.save(after(3), true);
     EXPECT_EQ(read_safetensors(folder / "best.safetensors"), after(3).model);
-}
-
-// A model's description with one number replaced.
-std::string card_with(const std::string& was, const std::string& is) {
-    std::string text =
-        card_text({.classes = 2, .widths = {{"conv1", 8}}},
-                  {.preprocessing = {.image_size = 32}, .classes = {"a", "b"}, .kept = {{"conv1", {3}}}});
-    const size_t at = text.find(was);
-    FP_CHECK(at != text.npos, was, " is not in ", text);
-    return text.replace(at, was.size(), is);
-}
-
-TEST(Card, numbers_are_checked_before_they_are_narrowed) {
-    EXPECT_EQ(parse_card(card_with("spec", "spec"), "m").spec.widths.at("conv1"), 8);
-    for (const auto& [was, is] : {std::pair{"\"format\":1", "\"format\":4294967297"},
-                                  {"\"format\":1", "\"format\":1.5"},
-                                  {"\"format\":1", "\"format\":true"},
-                                  {"\"classes\":2", "\"classes\":4294967298"},
-                                  {"\"classes\":2", "\"classes\":3"},
-                                  {"\"width\":1.0", "\"width\":null"},
-                                  {"\"conv1\":8", "\"conv1\":0"},
-                                  {"\"image_size\":32", "\"image_size\":4294967328"},
-                                  {"[3]", "[\"3\"]"},
-                                  {"[1.0,1.0,1.0]", "[1.0,1.0]"}})
-        expect_error(
-            Exit::model, [&] { parse_card(card_with(was, is), "m"); }, "m: ");
 }
 
 TEST(State, clear_removes_the_run_and_nothing_else) {
