@@ -5,7 +5,7 @@
 namespace fp {
 namespace {
 
-// A line that tells why a layer that lost multiply-adds did not get faster in proportion; empty where it did.
+// Why a layer that lost multiply-adds did not get faster in proportion, as a line; empty where it did.
 std::string why_not_faster(const LayerCost& dense, const LayerCost& c, const Kernels& k, bool memory) {
     if (c.macs <= 0) return "";
     const double wanted = c.macs / dense.macs, got = seconds_of(c) / seconds_of(dense);

@@ -138,7 +138,7 @@ int split_data(const DataRequest& request, const Options& options) {
             scan_files(data, {.decode_images = false,
                               .threads = request.threads,
                               .progress = progress_line(options, "compared", int64_t(data.samples.size()))});
-        FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad.empty() ? "" : scan.bad[0].reason,
+        FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad[0].reason,
                    scan.bad.size() > 1 ? text(" and ", scan.bad.size() - 1, " more") : "",
                    " (--no-duplicates splits without reading the files)");
         together = scan.duplicates;
@@ -156,13 +156,13 @@ int split_data(const DataRequest& request, const Options& options) {
 }
 
 int write_synth(const DataRequest& request, const Options& options) {
-    FP_REQUIRE(!request.out.empty(), Exit::usage, "synth: wants --out DIR");
+    FP_REQUIRE(!request.out.empty(), Exit::usage, "synth: --out DIR is missing");
     const Dataset data = open(request, options);
     FP_REQUIRE(data.synth, Exit::usage, "synth: ", request.spec, " is not synth:...");
     const std::filesystem::path folder = request.out;
     std::error_code error;
     FP_REQUIRE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder, error), Exit::data, request.out,
-               ": is there and not empty");
+               ": exists and is not empty");
     std::filesystem::create_directories(folder / "images", error);
     FP_REQUIRE(!error, Exit::data, request.out, ": ", error.message());
 
@@ -175,7 +175,7 @@ int write_synth(const DataRequest& request, const Options& options) {
 }
 
 int cache_data(const DataRequest& request, const Options& options) {
-    FP_REQUIRE(!request.out.empty(), Exit::usage, "cache: wants --out DIR");
+    FP_REQUIRE(!request.out.empty(), Exit::usage, "cache: --out DIR is missing");
     const Dataset data = open(request, options);
     const auto line = progress_line(options, "decoded", int64_t(data.samples.size()));
     const DatasetImages images(data, {.image_size = request.image_size,

@@ -52,8 +52,8 @@ std::string to_text(const AtThreshold&);
 // Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
 std::string sensitivity_text(const Report&, int of_class);
 
-// As JSON, with M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low","rms_high"; what
-// cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
+// As JSON, with M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low",
+// "rms_high"; what cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
 //
 //   {"samples":N,"units":N,"unit":"lesion_id","classes":[...],"accuracy":M,...,"confusion":[[...]],"per_class":{...},
 //    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},

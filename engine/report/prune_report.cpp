@@ -142,7 +142,7 @@ std::string verdict_of(const TestResult& test) {
         out += sentence("Equalized-odds gap by " + a.name, *change, true, alpha);
         out += remainder(test.pruned.attribute(a.name).gap(kGap));
     }
-    // A model that knows nothing treats everybody alike.
+    // A model that predicts at chance treats all groups alike.
     if (test.pruned.metric("balanced_accuracy").value < 1.25 / double(test.pruned.classes.size()))
         out += "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
     out.pop_back();

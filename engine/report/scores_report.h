@@ -1,4 +1,4 @@
-// What a scoring pass found, and how its order of channels differs from that of other scores.
+// The result of a scoring pass, and how its order of channels differs from that of other scores.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ struct ScoresReport {
     std::optional<ScoresComparison> compared = {};
 };
 
-// Of the normalised scores of a layer; NaN where none is known.
+// Lowest and median normalised score of a layer; NaN where none is known.
 double lowest(const LayerScores&);
 double median(const LayerScores&);
 // The null's standard deviation over what scores are divided by, median over channels.

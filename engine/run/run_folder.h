@@ -47,13 +47,13 @@ private:
 // Version, build, operating system, processor, cores, memory, command line, date in UTC.
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
-// Who asks for a run, for the record in its folder.
+// How a run was started, for the record in its folder.
 struct Caller {
     std::string tool = "fairprune";
     std::string command_line = {};
     std::string config = {};  // every setting, as --config takes it
-    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: the library
-    // names them itself.
+    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: those that the
+    // library takes from its own options.
     std::vector<Setting> settings = {};
 };
 
