@@ -21,8 +21,8 @@ struct DataRequest {
     int image_size = 224;
 };
 
-// Prints missing, unreadable and equal files, counts, and the units and equal files on two sides of the split. Exit::data
-// for bad images (unless allow_bad) and for leaks (unless allow_leak), after everything is printed.
+// Prints counts, missing, unreadable and equal files, and the units and equal files on two sides of the split.
+// Exit::data for bad images (unless allow_bad) and for leaks (unless allow_leak), after everything is printed.
 int check_data(const DataRequest&, const Options&);
 
 // Prints counts, and with `pixels` the sizes, mean and standard deviation of the training images.

@@ -57,6 +57,7 @@ std::vector<Measured> measure(const std::vector<LoadedModel>& models, const Benc
 int run(const BenchFlags& f, const Options& options) {
     const Kernels& k = use_device(f.compute, options);
     FP_REQUIRE(!f.checkpoints.empty(), Exit::usage, "--checkpoint is missing");
+    FP_REQUIRE(!f.batch_sizes.empty(), Exit::usage, "--batch-size is an empty list");
     std::vector<LoadedModel> models;
     for (const std::string& path : f.checkpoints) models.push_back(load_model(path, k));
     const int size = f.image_size.value_or(models[0].card.preprocessing.image_size);

@@ -29,8 +29,8 @@ int64_t below_noise(const LayerScores&);
 
 std::string to_text(const ScoresReport&);  // within 80 columns
 
-// {"scores":FILE,"criterion","layers":[{"layer","attribute","definition","channels","samples","chance","lowest","median",
-//  "standard_error","below_noise","seconds"}],
+// {"scores":FILE,"criterion","layers":[{"layer","attribute","definition","channels","samples","chance","lowest",
+//  "median","standard_error","below_noise","seconds"}],
 //  "compared":{"with":FILE,"layers":[{"layer","attribute","channels","tau","lowest","common","common_if_unrelated"}]}}.
 std::string json_text(const ScoresReport&);
 

@@ -38,17 +38,18 @@ constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics
                                      "report.html", "model-card.md",    "predictions.csv", "predictions-dense.csv",
                                      "pareto.csv",  "scan.json",        "scan.csv"};
 
-// A process that holds the lock is the only one that writes to the folder. The file stays.
-int lock_folder(const fs::path& folder) {
+// Makes the folder where it is missing. The process that holds the lock is the only one that writes to it; the file
+// stays.
+Descriptor locked(const fs::path& folder) {
+    std::error_code failed;
+    fs::create_directories(folder, failed);
+    if (failed) fail_system(folder, "cannot be made", failed.value(), Exit::data);
     const fs::path path = folder / ".lock";
-    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) fail_system(path, "cannot be created", errno, Exit::data);
-    if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (file.number() < 0) fail_system(path, "cannot be created", errno, Exit::data);
+    if (flock(file.number(), LOCK_EX | LOCK_NB) == 0) return file;
     const int error = errno;
-    if (error == EWOULDBLOCK) {
-        close(file);
-        fail_with(Exit::usage, shown(folder), ": another process is writing there");
-    }
+    FP_REQUIRE(error != EWOULDBLOCK, Exit::usage, shown(folder), ": another process is writing there");
     std::cerr << shown(folder) << ": this file system has no locks (" << std::generic_category().message(error)
               << "); nothing keeps a second process from writing there\n";
     return file;
@@ -113,11 +114,8 @@ ordered_json environment_before(const fs::path& file) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)) {
+RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)), lock_(locked(folder_)) {
     std::error_code error;
-    fs::create_directories(folder_, error);
-    if (error) fail_system(folder_, "cannot be made", error.value(), Exit::data);
-    lock_ = lock_folder(folder_);
     for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
         if (fs::is_directory(written)) remove_stale_temporaries(written);
 
@@ -129,10 +127,8 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json") ||
                  is_there("report.json") || fs::is_directory(folder_ / "scores", error);  // of a search
     if (!holds_run_ || then == IfRunIsThere::resume) return;
-    if (then == IfRunIsThere::refuse) {
-        close(lock_);
-        fail_with(Exit::usage, shown(folder_), ": holds a run already; --resume goes on with it, --force starts over");
-    }
+    FP_REQUIRE(then == IfRunIsThere::overwrite, Exit::usage, shown(folder_),
+               ": holds a run already; --resume goes on with it, --force starts over");
     CheckpointFolder::clear(folder_);
     for (const char* name : kRunFiles) {
         fs::remove(folder_ / name, error);
@@ -140,8 +136,6 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     }
     holds_run_ = false;
 }
-
-RunFolder::~RunFolder() { close(lock_); }
 
 void record_settings(const RunFolder& folder, const Caller& caller) {
     ordered_json now = environment(caller.tool, caller.command_line);

@@ -1,4 +1,5 @@
-// The page and the card: the page holds its document whole, a browser draws what must be in it, and text from files stays text.
+// The page and the card: the page holds its document whole, a browser draws what must be in it, and text from files
+// stays text.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>

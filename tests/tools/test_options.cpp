@@ -177,6 +177,8 @@ TEST(Options, the_command_line_wins_over_the_environment_over_the_file) {
     EXPECT_EQ(s.image_size, 40);
     EXPECT_FALSE(s.shuffle);
     EXPECT_EQ(s.attributes, (std::vector<std::string>{"age"}));
+    const Variable config("FAIRPRUNE_CONFIG", folder / "run.toml");
+    EXPECT_EQ(read("").epochs, 1);
 }
 
 TEST(Options, mistakes_in_the_environment_name_the_variable) {
