@@ -5,7 +5,7 @@
 namespace fp {
 namespace {
 
-// A line that tells why a layer that lost multiply-adds did not get faster in proportion; empty where it did.
+// Why a layer that lost multiply-adds did not get faster in proportion, as a line; empty where it did.
 std::string why_not_faster(const LayerCost& dense, const LayerCost& c, const Kernels& k, bool memory) {
     if (c.macs <= 0) return "";
     const double wanted = c.macs / dense.macs, got = seconds_of(c) / seconds_of(dense);
@@ -54,11 +54,9 @@ std::string layers_text(const BenchReport& b) {
     return out + "\n" +
            wrapped(
                "MMAC per image, MB and ms per batch. roof: the roofline's lower bound of the time over the measured "
-               "time; "
-               "a: arithmetic bounds it, m: memory. Winograd's transforms multiply less than is counted, and maps in a "
-               "cache are read faster. A norm's row includes the addition, ReLU and max pool after it that have no "
-               "row; "
-               "a shortcut's norm without a time is part of the norm that ends its block.",
+               "time; a: arithmetic bounds it, m: memory. Winograd's transforms multiply less than is counted, and "
+               "maps in a cache are read faster. A norm's row includes the addition, ReLU and max pool after it that "
+               "have no row; a shortcut's norm without a time is part of the norm that ends its block.",
                0);
 }
 

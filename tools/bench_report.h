@@ -1,4 +1,4 @@
-// What fp_bench measures, and how it prints it.
+// The results of fp_bench, and their text.
 #pragma once
 
 #include <string>

@@ -14,7 +14,6 @@
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
 #include "engine/run/progress.h"
-#include "kernels/error.h"
 #include "tools/tools_json.h"
 
 namespace fp {
@@ -25,15 +24,14 @@ std::function<void(int64_t)> progress_line(const Options& options, const std::st
     return [=](int64_t done) { line->update({.what = verb, .done = done, .total = all}); };
 }
 
-// The data set; what it notes is told unless quiet.
+// Opens the data set and prints its notes.
 Dataset open(const DataRequest& request, const Options& options) {
     Dataset data = open_dataset(request.spec, request.dataset);
-    for (const std::string& note : data.notes)
-        if (!options.quiet()) std::cerr << options.tool() << ": " << printable(note, 500) << "\n";
+    for (const std::string& note : data.notes) options.say(printable(note, 500));
     return data;
 }
 
-// Those of --attribute, or else every usual one that the data have and that has two groups.
+// The groupings of --attribute; without it those of the usual columns that the data has and that have two groups.
 std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::string>& wanted) {
     std::vector<Grouping> found;
     for (const std::string& spec : wanted) found.push_back(group_by(data, spec));
@@ -50,7 +48,7 @@ std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::stri
     return found;
 }
 
-// "  a, b" for the first few things, a line each.
+// The title with the number of lines, and the first of them.
 std::string listed(const std::string& title, const std::vector<std::string>& lines) {
     constexpr size_t kShown = 10;
     std::string out = fmt::format("{:<52} {:>8}\n", title, lines.size());
@@ -140,7 +138,7 @@ int split_data(const DataRequest& request, const Options& options) {
             scan_files(data, {.decode_images = false,
                               .threads = request.threads,
                               .progress = progress_line(options, "compared", int64_t(data.samples.size()))});
-        FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad.empty() ? "" : scan.bad[0].reason,
+        FP_REQUIRE(scan.bad.empty(), Exit::data, scan.bad[0].reason,
                    scan.bad.size() > 1 ? text(" and ", scan.bad.size() - 1, " more") : "",
                    " (--no-duplicates splits without reading the files)");
         together = scan.duplicates;
@@ -150,23 +148,21 @@ int split_data(const DataRequest& request, const Options& options) {
         std::cout << csv_text(split_table(data));
     else
         write_csv(std::filesystem::path(request.out), split_table(data));
-    if (!options.quiet())
-        std::cerr << fmt::format(
-            "{}: {} train, {} val, {} test; {} sets of equal files kept together; "
-            "read it with csv:{},images={}\n",
-            options.tool(), members(data, Split::train).size(), members(data, Split::val).size(),
-            members(data, Split::test).size(), together.size(), request.out.empty() ? "FILE" : request.out, data.root);
+    options.say(fmt::format(
+        "{} train, {} val, {} test; {} sets of equal files kept together; read it with csv:{},images={}",
+        members(data, Split::train).size(), members(data, Split::val).size(), members(data, Split::test).size(),
+        together.size(), request.out.empty() ? "FILE" : request.out, data.root));
     return 0;
 }
 
 int write_synth(const DataRequest& request, const Options& options) {
-    FP_REQUIRE(!request.out.empty(), Exit::usage, "synth: wants --out DIR");
+    FP_REQUIRE(!request.out.empty(), Exit::usage, "synth: --out DIR is missing");
     const Dataset data = open(request, options);
     FP_REQUIRE(data.synth, Exit::usage, "synth: ", request.spec, " is not synth:...");
     const std::filesystem::path folder = request.out;
     std::error_code error;
     FP_REQUIRE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder, error), Exit::data, request.out,
-               ": is there and not empty");
+               ": exists and is not empty");
     std::filesystem::create_directories(folder / "images", error);
     FP_REQUIRE(!error, Exit::data, request.out, ": ", error.message());
 
@@ -179,7 +175,7 @@ int write_synth(const DataRequest& request, const Options& options) {
 }
 
 int cache_data(const DataRequest& request, const Options& options) {
-    FP_REQUIRE(!request.out.empty(), Exit::usage, "cache: wants --out DIR");
+    FP_REQUIRE(!request.out.empty(), Exit::usage, "cache: --out DIR is missing");
     const Dataset data = open(request, options);
     const auto line = progress_line(options, "decoded", int64_t(data.samples.size()));
     const DatasetImages images(data, {.image_size = request.image_size,
@@ -187,7 +183,7 @@ int cache_data(const DataRequest& request, const Options& options) {
                                       .memory_bytes = 0,
                                       .cache = request.out,
                                       .progress = [&](int64_t done, int64_t) { line(done); }});
-    if (!options.quiet() && !images.wrote_cache()) std::cerr << options.tool() << ": was there already\n";
+    if (!images.wrote_cache()) options.say("the cache file was there already");
     std::cout << images.cache_file().string() << "\n";
     return 0;
 }

@@ -1,5 +1,5 @@
-// What fp_data does, a function for each command. Each prints its result on stdout (text, or one JSON document
-// with --json) and answers the exit code.
+// The commands of fp_data. Each prints its result on stdout (text, or one JSON document with --json) and returns the
+// exit code.
 #pragma once
 
 #include <string>
@@ -21,21 +21,21 @@ struct DataRequest {
     int image_size = 224;
 };
 
-// Missing, unreadable and equal files, counts, units and equal files on two sides of the split. Exit::data for
-// bad images (unless allow_bad) and for leaks (unless allow_leak), after everything is printed.
+// Prints counts, missing, unreadable and equal files, and the units and equal files on two sides of the split.
+// Exit::data for bad images (unless allow_bad) and for leaks (unless allow_leak), after everything is printed.
 int check_data(const DataRequest&, const Options&);
 
-// Counts, and with `pixels` the sizes and the mean and standard deviation of the training images.
+// Prints counts, and with `pixels` the sizes, mean and standard deviation of the training images.
 int count_data(const DataRequest&, const Options&);
 
-// A new 60/20/20 split as CSV, to `out` or stdout; with `duplicates` equal files stay together.
+// Writes a new 60/20/20 split as CSV to `out` or stdout; with `duplicates` equal files stay together.
 int split_data(const DataRequest&, const Options&);
 
-// The images of a synth: specification as out/images/*.png with out/dataset.csv. A folder with files in it is
+// Writes the images of a synth: specification to out/images/*.png, with out/dataset.csv. A folder with files in it is
 // refused.
 int write_synth(const DataRequest&, const Options&);
 
-// The decoded images at image_size as a file in the folder `out`, which fp_train maps.
+// Writes the decoded images at image_size to a file in the folder `out`, which fp_train maps.
 int cache_data(const DataRequest&, const Options&);
 
 }  // namespace fp

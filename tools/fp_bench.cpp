@@ -1,4 +1,4 @@
-// fp_bench: how fast models are, dense and pruned in turns in one run.
+// fp_bench: the speed of models, dense and pruned, which take turns in one run.
 #include <iostream>
 
 #include "engine/io/files.h"
@@ -25,7 +25,7 @@ void declare(Options& o, BenchFlags& f) {
     o.add("batch-size N", f.batch_sizes, "images per call, separated by commas: 1,32,256", {.low = 1, .high = 65536});
     o.add("image-size N", f.image_size, "side of the images in pixels (default: as the first model was trained)",
           {.low = 1, .high = 16384});
-    o.add("train", f.train, "a training step instead of an inference");
+    o.add("train", f.train, "measure a training step instead of an inference");
     o.add("layers", f.layers, "print a row per layer: shape, work, time, and its share of the measured roofline");
     o.add("trace FILE", f.trace, "write a row per layer for Chrome's trace viewer or Perfetto");
     o.add("seconds S", f.seconds, "shortest measurement per model and batch size", {.low = 0, .high = 3600});
@@ -57,6 +57,7 @@ std::vector<Measured> measure(const std::vector<LoadedModel>& models, const Benc
 int run(const BenchFlags& f, const Options& options) {
     const Kernels& k = use_device(f.compute, options);
     FP_REQUIRE(!f.checkpoints.empty(), Exit::usage, "--checkpoint is missing");
+    FP_REQUIRE(!f.batch_sizes.empty(), Exit::usage, "--batch-size is an empty list");
     std::vector<LoadedModel> models;
     for (const std::string& path : f.checkpoints) models.push_back(load_model(path, k));
     const int size = f.image_size.value_or(models[0].card.preprocessing.image_size);
@@ -87,6 +88,6 @@ int run(const BenchFlags& f, const Options& options) {
 int main(int argc, char** argv) {
     fp::BenchFlags flags;
     return fp::run_tool(
-        argc, argv, "Measures how fast models are, dense and pruned in turns in one run.",
+        argc, argv, "Measures the speed of models, dense and pruned, which take turns in one run.",
         [&](fp::Options& o) { fp::declare(o, flags); }, [&](const fp::Options& o) { return fp::run(flags, o); });
 }

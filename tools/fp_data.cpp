@@ -1,6 +1,5 @@
 // fp_data check|stats|split|synth|cache SPEC
 #include "engine/io/files.h"
-#include "kernels/error.h"
 #include "tools/data_commands.h"
 #include "tools/inputs.h"
 
@@ -24,11 +23,10 @@ int main(int argc, char** argv) {
         add_dataset_options(options, request.dataset);
         options.add("threads N", request.threads, "CPU threads; 0: one per core", {.low = 0, .high = 4096});
         options.heading("check");
-        options.add("allow-leak", request.allow_leak,
-                    "a lesion, patient or file on two sides of the split is no error");
-        options.add("allow-bad", request.allow_bad, "missing and unreadable images are no error");
+        options.add("allow-leak", request.allow_leak, "permit a lesion, patient or file on two sides of the split");
+        options.add("allow-bad", request.allow_bad, "permit missing and unreadable images");
         options.add("allow-damaged", request.allow_damaged,
-                    "a JPEG that is cut off or corrupt counts as readable (stats, cache too)");
+                    "take a JPEG that is cut off or corrupt as readable (also for stats and cache)");
         options.heading("stats");
         options.add("pixels", request.pixels, "read every training image: sizes, mean and standard deviation");
         options.heading("split, synth, cache");
@@ -48,5 +46,5 @@ int main(int argc, char** argv) {
         fail_with(Exit::usage, "no command `", printable(command), "`, nearest is ",
                   nearest(command, {"check", "stats", "split", "synth", "cache"}));
     };
-    return run_tool(argc, argv, "Looks at, splits, generates and caches data sets.", declare, run);
+    return run_tool(argc, argv, "Checks, counts, splits, generates and caches data sets.", declare, run);
 }

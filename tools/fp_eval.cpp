@@ -1,5 +1,5 @@
-// fp_eval: metrics of a classifier overall and per group, gaps between groups beside what a classifier that treats
-// the groups alike would show, and, with --compare, whether another model is fairer.
+// fp_eval: metrics of a classifier overall and per group, gaps between groups beside the gaps that a classifier which
+// treats the groups alike would show, and, with --compare, whether another model is fairer.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -59,7 +59,7 @@ void declare(Options& o, EvalFlags& f) {
 
 bool is_model(const std::string& file) { return file.ends_with(".safetensors"); }
 
-// f1, youden and specificity choose a threshold; a number and what is stored are one already.
+// f1, youden and specificity choose a threshold; a number is one already, and so is the stored one.
 bool chooses(const EvalFlags& f) {
     return !f.threshold.empty() && f.threshold != kStored &&
            parse_threshold(f.threshold, f.figures.specificity).kind != ThresholdRule::Kind::fixed;
@@ -178,9 +178,7 @@ int run(const EvalFlags& f, const Options& options) {
         return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f);
     };
     const EvalInput ours = f.checkpoint.empty() ? input_of(f.predictions) : input_of_model(f.checkpoint, f, options);
-    if (!options.quiet())
-        std::cerr << fmt::format("{}: {} rows of {}\n", options.tool(), ours.judged.size(),
-                                 f.predictions + f.checkpoint);
+    options.say(fmt::format("{} rows of {}", ours.judged.size(), f.predictions + f.checkpoint));
     if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
     if (!f.compare.empty()) other = input_of(f.compare);

@@ -1,5 +1,5 @@
-// What several tools take and open in the same way: a device, a data set, a model. Each option has its name, default
-// and limits here.
+// The options that several tools share, with their names, defaults and limits, and what they open: a device, a data
+// set, a model.
 #pragma once
 
 #include "engine/eval/predict.h"
@@ -11,7 +11,7 @@ namespace fp {
 
 void add_compute_options(Options&, ComputeOptions&);
 
-// What a data set is opened with, except for its classes.
+// How a data set is opened: its split, and which images are left out.
 void add_dataset_options(Options&, DatasetOptions&);
 
 struct DataOptions {
@@ -23,20 +23,20 @@ struct DataOptions {
 };
 void add_data_options(Options&, DataOptions&);
 
-// The device of the flags. Unless quiet, what `auto` chose is told on stderr.
+// Selects the device, and says which one `auto` chose.
 const Kernels& use_device(const ComputeOptions&, const Options&);
 
-// Exit::data where a file of these splits is missing: it is found before the work and not after hours. Images that are
-// cached need no file.
+// Exit::data where an image file of these splits is missing, so that a run fails at its start and not after hours.
+// Images that are cached need no file.
 void require_images(const ImageData&, std::initializer_list<Split>);
 
-// On stderr: how many images --skip-bad left out, and the first of them.
+// Prints on stderr, even if quiet, how many images --skip-bad left out and what is wrong with the first.
 void say_skipped(const ImageData&, const Options&);
 
 LoadedModel load_model(const std::string& path, const Kernels&);
 
-// The images of the flags in the size that the model of `path` was trained at, with its classes in their order.
-// Exit::model where --image-size is another one.
+// Opens the images at the size that the model of `path` was trained at, with the model's classes in their order.
+// Exit::model where --image-size differs.
 ImageData open_images_of(const LoadedModel&,
                          const std::string& path,
                          const DataOptions&,

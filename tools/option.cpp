@@ -38,7 +38,7 @@ T value_of(const std::string& word, Range range) {
         T value{};
         const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
         const double number = double(value);
-        FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word), " is too large");
+        FP_REQUIRE(error != std::errc::result_out_of_range, Exit::usage, printable(word), " is out of range");
         FP_REQUIRE(error == std::errc() && end == word.data() + word.size() && number == number, Exit::usage, "`",
                    printable(word), "` is not ", kind_name(takes_of<T>()));
         FP_REQUIRE(number >= range.low, Exit::usage, printable(word), " is below ", fmt::format("{}", range.low));
@@ -97,13 +97,11 @@ void bind_variable(Option& option, const OptionTarget& target, Range range) {
 
 void check_kind(const Option& option, const TomlEntry& entry, const std::string& place) {
     FP_REQUIRE(option.list || !entry.is_array, Exit::data, place, ": takes one value, not an array");
-    const auto is = [&](std::initializer_list<Takes> kinds) {
-        return std::find(kinds.begin(), kinds.end(), option.takes) != kinds.end();
-    };
-    const bool right = entry.kind == TomlKind::boolean   ? is({Takes::flag})
-                       : entry.kind == TomlKind::integer ? !is({Takes::flag})
-                       : entry.kind == TomlKind::number  ? is({Takes::number, Takes::word})
-                                                         : is({Takes::natural, Takes::word});
+    const Takes takes = option.takes;
+    const bool right = entry.kind == TomlKind::boolean   ? takes == Takes::flag
+                       : entry.kind == TomlKind::integer ? takes != Takes::flag
+                       : entry.kind == TomlKind::number  ? takes == Takes::number || takes == Takes::word
+                                                         : takes == Takes::natural || takes == Takes::word;
     FP_REQUIRE(entry.values.empty() || right, Exit::data, place, ": must be ", kind_name(option.takes));
 }
 

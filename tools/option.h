@@ -1,5 +1,5 @@
-// One option as Options keeps it. Everywhere below a value is a list of words: the command line, the environment and a
-// configuration file give words, and --help and config.toml show them.
+// One option as Options keeps it. A value is a list of words here: the command line, the environment and configuration
+// files give words, and --help and config.toml show them.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ struct Option {
     std::string name, metavar, help, heading;
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
-    bool keeps_bits = false;                                        // no part of a run's identity
+    bool keeps_bits = false;                                        // Options::keeps_bits()
     std::function<void(const std::vector<std::string>&)> set = {};  // throws Error with what is wrong
     std::function<std::vector<std::string>()> get = {};             // empty: no value
 

@@ -13,7 +13,6 @@
 #include "engine/io/files.h"
 #include "engine/run/version.h"
 #include "kernels/kernels.h"
-#include "tools/option.h"
 
 namespace fp {
 namespace {
@@ -78,8 +77,10 @@ std::vector<std::string> Options::names() const {
 
 void Options::refuse_name(const std::string& name) const {
     std::vector<std::string> known = names();
-    for (const Option& o : options_)
-        if (o.takes == Takes::flag) known.push_back("no-" + o.name);
+    for (const Option& o : options_) {
+        if (o.takes != Takes::flag) continue;
+        if (name == known.emplace_back("no-" + o.name)) refuse("--" + name + ": takes no value");
+    }
     refuse("--" + printable(name) + ": no such option; the nearest is --" + nearest(name, known));
 }
 
@@ -96,7 +97,7 @@ void Options::read_command_line() {
             continue;
         }
         if (!named || !argument.starts_with("--")) {
-            positional = std::find_if(positional, options_.end(), [](const Option& o) { return o.positional; });
+            positional = std::ranges::find(positional, options_.end(), true, &Option::positional);
             if (positional == options_.end()) refuse(printable(argument) + ": is not expected");
             given[&*positional++] = {argument};
             continue;
@@ -130,16 +131,16 @@ void Options::read_command_line() {
 void Options::read_environment() {
     std::vector<std::string> known;
     for (Option& o : options_) {
+        if (o.positional) continue;
         const std::string& name = known.emplace_back(environment_name(o.name));
         const char* word = std::getenv(name.c_str());
-        if (word && !o.given && !o.positional) set_from(o, {word}, name, Exit::usage);
+        if (word && !o.given) set_from(o, {word}, name, Exit::usage);
     }
     // The environment may be for several tools, so another name is no error.
-    for (char** variable = environ; *variable && !quiet_; ++variable) {
+    for (char** variable = environ; *variable; ++variable) {
         const std::string name(*variable, std::strcspn(*variable, "="));
-        if (name.starts_with(kPrefix) && std::find(known.begin(), known.end(), name) == known.end())
-            std::cerr << fmt::format("{}: {} is not used here; the nearest is {}\n", tool_, printable(name),
-                                     nearest(name, known));
+        if (name.starts_with(kPrefix) && std::ranges::find(known, name) == known.end())
+            say(printable(name) + " is not used here; the nearest is " + nearest(name, known));
     }
 }
 
@@ -157,15 +158,6 @@ void Options::read_file() {
     }
 }
 
-void Options::check_required() const {
-    for (const Option& o : options_)
-        if (o.required && !o.given) refuse(o.title() + ": is required (" + tool_ + " --help lists all options)");
-}
-
-void Options::add(std::string_view name, const OptionTarget& variable, std::string_view help, Range range) {
-    bind_variable(declare(name, help), variable, range);
-}
-
 void Options::add_choices(std::string_view name, std::vector<Choice> choices, std::string_view help) {
     Option& option = declare(name, help);
     std::vector<std::string> words;
@@ -174,14 +166,13 @@ void Options::add_choices(std::string_view name, std::vector<Choice> choices, st
         words.push_back(c.word);
     }
     option.set = [choices, words](const std::vector<std::string>& given) {
-        const auto found = std::find(words.begin(), words.end(), given[0]);
-        FP_REQUIRE(found != words.end(), Exit::usage, "`", printable(given[0]), "` is not one of ",
+        const auto found = std::ranges::find(choices, given[0], &Choice::word);
+        FP_REQUIRE(found != choices.end(), Exit::usage, "`", printable(given[0]), "` is not one of ",
                    fmt::format("{}", fmt::join(words, ", ")));
-        choices[size_t(found - words.begin())].take();
+        found->take();
     };
     option.get = [choices] {
-        return std::vector{
-            std::find_if(choices.begin(), choices.end(), [](const Choice& c) { return c.taken(); })->word};
+        return std::vector{std::ranges::find_if(choices, [](const Choice& c) { return c.is_taken(); })->word};
     };
 }
 
@@ -202,7 +193,7 @@ bool Options::parse(int argc, const char* const* argv) {
 
     for (int i = 1; i < argc; ++i) arguments_.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
     // The defaults are shown as they were declared, so --help comes before anything is read.
-    if (std::find(arguments_.begin(), arguments_.end(), "--help") != arguments_.end()) {
+    if (std::ranges::find(arguments_, "--help") != arguments_.end()) {
         std::cout << help();
         return false;
     }
@@ -214,8 +205,13 @@ bool Options::parse(int argc, const char* const* argv) {
     }
     read_environment();
     read_file();
-    check_required();
+    for (const Option& o : options_)
+        if (o.required && !o.given) refuse(o.title() + ": is required (" + tool_ + " --help lists all options)");
     return true;
+}
+
+void Options::say(const std::string& line) const {
+    if (!quiet_) std::cerr << tool_ << ": " << line << "\n";
 }
 
 std::string Options::command_line() const {

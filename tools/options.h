@@ -28,10 +28,9 @@ public:
 
     // `name` is the option's name and the word for its value in --help: "epochs N". A bool is a flag:
     // --name and --no-name.
-    void add(std::string_view name, const OptionTarget& variable, std::string_view help, Range range = {});
     template <class T>
     void add(std::string_view name, T& value, std::string_view help, Range range = {}) {
-        add(name, OptionTarget(&value), help, range);
+        bind_variable(declare(name, help), &value, range);
     }
 
     // One of several constants (engine/io/one_of.h); --help shows what each is.
@@ -61,9 +60,9 @@ public:
     void positional(std::string_view name, std::string& value, std::string_view help);
 
     void require(std::string_view name) { at(name).required = true; }
-    // For what is no setting of the run (--out, --resume): resolved() leaves it out.
+    // For an option that is no setting of the run (--out, --resume): resolved() leaves it out.
     void leave_out_of_config(std::string_view name) { at(name).in_config = false; }
-    // For settings that change no bit of a run's result, or are in its identity otherwise: identity() leaves them out.
+    // For a setting that changes no bit of a run's result, or that identity_of() covers: identity() leaves it out.
     void keeps_bits(std::string_view name) { at(name).keeps_bits = true; }
 
     // Reads everything. Mistakes are Errors: Exit::usage on the command line, in the environment and for an
@@ -74,16 +73,17 @@ public:
     bool json() const { return json_; }
     bool quiet() const { return quiet_; }
     const std::string& tool() const { return tool_; }
-    std::string command_line() const;       // quoted for a shell
-    std::string resolved() const;           // every setting and its value as TOML, as --config takes it
-    std::vector<Setting> identity() const;  // the settings that decide the bits of a run: "--lr", "0.05"
+    void say(const std::string& line) const;  // on stderr, after the tool's name; unless quiet
+    std::string command_line() const;         // quoted for a shell
+    std::string resolved() const;             // every setting and its value as TOML, as --config takes it
+    std::vector<Setting> identity() const;    // the settings that decide the bits of a run: "--lr", "0.05"
     std::string help() const { return help_text(tool_, purpose_, options_); }  // within 80 columns
 
 private:
     struct Choice {
         std::string word, says;
         std::function<void()> take;
-        std::function<bool()> taken;
+        std::function<bool()> is_taken;
     };
     void add_choices(std::string_view name, std::vector<Choice>, std::string_view help);
 
@@ -95,7 +95,6 @@ private:
     void read_command_line();
     void read_environment();
     void read_file();
-    void check_required() const;
 
     std::string tool_, purpose_, heading_ = "Options", config_;
     std::deque<Option> options_;

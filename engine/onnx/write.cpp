@@ -2,6 +2,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <bit>
 #include <limits>
 
 #include "engine/core/inference_weights.h"
@@ -129,9 +130,10 @@ private:
             add("GlobalAveragePool", row);
             return;
         }
+        const unsigned stride = std::bit_floor(unsigned(rows_[0].value.map.h / x.h));  // each halving rounds down
         FP_REQUIRE(x.h % y.h == 0 && x.w % y.w == 0, Exit::data, "ONNX has no mean of a ", x.h, "x", x.w, " map over ",
                    y.h, "x", y.w, " windows of unequal size; export at an --image-size of a multiple of ",
-                   rows_[0].value.map.h / x.h * y.h);
+                   stride * unsigned(y.h));
         auto& node = add("AveragePool", row);
         set(node, "kernel_shape", {x.h / y.h, x.w / y.w});
         set(node, "strides", {x.h / y.h, x.w / y.w});

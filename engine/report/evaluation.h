@@ -1,4 +1,4 @@
-// The judgement of a classifier, alone or beside another one.
+// The evaluation of a classifier, alone or compared with another one.
 #pragma once
 
 #include <optional>
@@ -52,10 +52,8 @@ std::string to_text(const AtThreshold&);
 // Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
 std::string sensitivity_text(const Report&, int of_class);
 
-// JSON of an evaluation.
-//
-// M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low","rms_high"; what
-// cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
+// As JSON, with M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low",
+// "rms_high"; what cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
 //
 //   {"samples":N,"units":N,"unit":"lesion_id","classes":[...],"accuracy":M,...,"confusion":[[...]],"per_class":{...},
 //    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},
@@ -68,7 +66,7 @@ void fields(const Evaluation&, JsonWriter&);  // a report with "comparison"
 // "skipped":{"images","first"} where images were skipped.
 void put_skipped(JsonWriter&, const Skipped&);
 
-// An object that is the member `name`. To be filled before `out` gets another member, which may move it.
+// A writer of the member `name`, an object. Fill it before `out` gets another member, which may move it.
 inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_object(add_member(out.object, name))}; }
 
 // The document of fp_eval: an evaluation with "threshold".

@@ -47,7 +47,7 @@ std::string gap_rows(const Gap& g, bool several_pairs) {
     return out;
 }
 
-// Each verdict once, with the keys that it is of.
+// Each verdict once, with the keys of the gaps that have it.
 std::string verdicts(const AttributeReport& attribute) {
     std::map<std::string, std::vector<std::string>> keys;
     for (const Gap& g : attribute.gaps)
@@ -115,7 +115,7 @@ std::string changes_heading(const char* what) {
     return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "model", "other", "change", "interval", "p", "Holm"));
 }
 
-// A line for each change, and one for all that did not change; their p are in the table.
+// A line for each change, and one line for all without a change, whose p are in the table.
 std::string verdicts(const std::vector<Difference>& differences) {
     std::string out;
     std::vector<std::string> unchanged;

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "engine/eval/predictions_file.h"
-#include "engine/measure/stopwatch.h"
 #include "engine/prune/prune_json.h"
 
 namespace fp {
@@ -66,15 +65,12 @@ std::string sentence(const std::string& what, const Difference& d, bool less_is_
 // Whether what is left of a gap is more than fair treatment shows by chance.
 std::string remainder(const Gap& gap) {
     if (std::isnan(gap.value) || std::isnan(gap.fair_high)) return "";
-    return fmt::format(
-        "What is left of it is {} a classifier that treats the groups alike shows here (up to "
-        "{:.3f}). ",
-        gap.value <= gap.fair_high ? "within what" : "more than", gap.fair_high);
+    return fmt::format("What is left of it is {} a classifier that treats the groups alike shows here (up to {:.3f}). ",
+                       gap.value <= gap.fair_high ? "within what" : "more than", gap.fair_high);
 }
 
-template <class T>
-const T* find(const std::vector<T>& all, std::string_view key) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const T& m) { return m.key == key; });
+const Difference* find(const std::vector<Difference>& all, std::string_view key) {
+    const auto found = std::ranges::find(all, key, &Difference::key);
     return found == all.end() ? nullptr : &*found;
 }
 
@@ -146,7 +142,7 @@ std::string verdict_of(const TestResult& test) {
         out += sentence("Equalized-odds gap by " + a.name, *change, true, alpha);
         out += remainder(test.pruned.attribute(a.name).gap(kGap));
     }
-    // A model that knows nothing treats everybody alike.
+    // A model that predicts at chance treats all groups alike.
     if (test.pruned.metric("balanced_accuracy").value < 1.25 / double(test.pruned.classes.size()))
         out += "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
     out.pop_back();

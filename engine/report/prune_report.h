@@ -47,27 +47,27 @@ struct PruneReport {
     std::string title() const { return "fairprune: " + result.best.network->spec.arch + " on " + dense.data.set.name; }
 };
 
-// Reads the first scores from the folder and measures both models in turns.
+// Measures both models in turns; the first round's scores come from the folder.
 PruneReport prune_report(const Baseline&,
                          const PruneResult&,
                          const PruneSettings&,
                          const std::filesystem::path& folder);
-// Compares both models on the test split, where there is one: notes that it was read and writes predictions.csv and
-// predictions-dense.csv.
+// Compares both models on the test split, where there is one. Records in the folder that it was read, and writes
+// predictions.csv and predictions-dense.csv.
 void read_test(PruneReport&, const RunFolder&, const Caller&);
-// The run as one of a search, which has read the test split.
+// Adds the search that the run is one of, and the search's predictions on the test split.
 void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 
 // Both models on the test split.
 TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
 
-// model-card.md, and its part on the pruned model's figures on the test split.
+// model-card.md, and its section of the pruned model's figures on the test split.
 std::string model_card(const PruneReport&, const Caller&);
 std::string evaluation_card(const Report& pruned);
-// Text from files for a line or a table's cell: nothing that Markdown would read as its own.
+// Text from a file for a line or a table's cell, with Markdown's own characters escaped.
 std::string markdown_text(const std::string&);
 
-// One to three sentences: what happened to accuracy and to each attribute's gap, and whether that can be told from chance.
+// In sentences: how accuracy and each attribute's gap changed, and whether that can be told from chance.
 std::string verdict_of(const TestResult&);
 
 // Within 80 columns.

@@ -1,4 +1,4 @@
-// What a scoring pass found, and how its order of channels differs from that of other scores.
+// The result of a scoring pass, and how its order of channels differs from that of other scores.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ struct ScoresReport {
     std::optional<ScoresComparison> compared = {};
 };
 
-// Of the normalised scores of a layer; NaN where none is known.
+// Lowest and median normalised score of a layer; NaN where none is known.
 double lowest(const LayerScores&);
 double median(const LayerScores&);
 // The null's standard deviation over what scores are divided by, median over channels.
@@ -29,8 +29,8 @@ int64_t below_noise(const LayerScores&);
 
 std::string to_text(const ScoresReport&);  // within 80 columns
 
-// {"scores":FILE,"criterion","layers":[{"layer","attribute","definition","channels","samples","chance","lowest","median",
-//  "standard_error","below_noise","seconds"}],
+// {"scores":FILE,"criterion","layers":[{"layer","attribute","definition","channels","samples","chance","lowest",
+//  "median","standard_error","below_noise","seconds"}],
 //  "compared":{"with":FILE,"layers":[{"layer","attribute","channels","tau","lowest","common","common_if_unrelated"}]}}.
 std::string json_text(const ScoresReport&);
 

@@ -16,7 +16,7 @@ namespace fp {
 
 constexpr size_t kLine = 80;
 
-// A line is a name, a value of 8 and what else fits.
+// A line is a name in kName columns, a value in 8, and the rest.
 constexpr int kName = 18;
 
 // Control characters are shown as ?, not obeyed; cut to kName - 1 characters of UTF-8 and padded to kName.

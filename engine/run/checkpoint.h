@@ -1,5 +1,5 @@
-// Models as files: safetensors with torchvision's key names and logical shapes, and in the metadata under
-// `fairprune` all that is needed to build the network again, pruned or not, and to say where it comes from.
+// Model files: safetensors with torchvision's names and shapes. The metadata under `fairprune` holds what is needed to
+// build the network again, pruned or not, and where it comes from.
 #pragma once
 
 #include <filesystem>
@@ -12,19 +12,18 @@
 
 namespace fp {
 
-// What goes with a network.
+// What a model file holds besides the network.
 struct ModelCard {
     Preprocessing preprocessing = {};
     std::vector<std::string> classes = {};
-    KeptChannels kept = {};         // absent: all
-    std::string provenance = "{}";  // JSON of who made it and from what: each tool writes its own
+    KeptChannels kept = {};                                  // absent: all
+    std::string provenance = "{}";                           // JSON: which tool made it, and from what
     std::map<std::string, StoredThreshold> thresholds = {};  // by class: fp_eval --store-threshold
-    std::map<std::string, std::string> other = {};           // metadata of others, kept as it is
+    std::map<std::string, std::string> other = {};           // metadata of other programs, kept as it is
 };
 
-// The description in the metadata stands under this key (engine/run/checkpoint_json.h).
+// Keys of the metadata: the description (engine/run/checkpoint_json.h), and the section_hashes of the tensors as JSON.
 inline constexpr const char* kCardKey = "fairprune";
-// And under this one the section_hashes of the tensors, as JSON.
 inline constexpr const char* kHashesKey = "xxh3";
 
 // One tensor per parameter and statistic, and num_batches_tracked per norm.
@@ -34,29 +33,31 @@ TensorFile to_file(const Network&, const ModelCard&);
 inline constexpr const char* kMetadataSection = "__metadata__";
 using SectionHashes = std::map<std::string, std::string>;
 SectionHashes section_hashes(const TensorFile&);
-// Exit::model, naming the section, where one of those that were saved is missing or another one.
+// Exit::model, naming the section, where a saved section is missing or has another hash.
 void check_sections(const TensorFile&, const SectionHashes& saved, const std::string& file_name);
 
 struct LoadedModel {
     std::unique_ptr<Network> network;
     ModelCard card;
 };
-// Exit::model for a file that is no checkpoint of ours, of another format version, damaged or not complete.
-// Exit::usage for an architecture that is none of these.
+// Exit::model for a file that is no checkpoint of ours, has another format version, is damaged or not complete, or has
+// an architecture that is none of these.
 LoadedModel read_checkpoint(const std::filesystem::path&, const Architectures&, const Kernels&);
 LoadedModel checkpoint_of(const TensorFile&, const std::string& file_name, const Architectures&, const Kernels&);
 
-// The values of a checkpoint of the same network. Exit::model where one is missing, of another shape or not finite.
+// Reads the values from a checkpoint of the same network. Exit::model where one is missing, has another shape or is not
+// finite.
 void load_values(Network&, const TensorFile&, const std::string& file_name);
 
-// Weights of torchvision or timm for a network that is built already.
+// What import_weights() found.
 struct ImportReport {
     int loaded = 0;
     std::vector<std::string> unexpected;  // in the file, not in the network
     std::vector<std::string> notes;       // prefix stripped, names translated
-    bool head_replaced = false;           // the classifier's size differs: it keeps what it had
+    bool head_replaced = false;           // the classifier has another size or is missing: the network keeps its own
 };
-// Exit::model where anything but a replaced head is missing or of another shape.
+// Reads weights of torchvision or timm into the network. Exit::model where anything but the head is missing or has
+// another shape.
 ImportReport import_weights(Network&, const TensorFile&, const std::string& file_name);
 
 // A 128-bit hash of all weights and statistics in hex: equal bits, equal hash.

@@ -9,7 +9,6 @@
 
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
-#include "engine/run/checkpoint_json.h"
 
 namespace fp {
 namespace {
@@ -121,18 +120,14 @@ std::optional<Checkpoint> CheckpointFolder::load() {
             steps_.last = step;
             steps_.previous = std::nullopt;
         }
-        check_identity(identity);
+        const std::string other = difference(identity.settings, identity_.settings);
+        FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
+        const std::string noted = difference(identity.noted, identity_.noted);
+        if (!noted.empty()) log_ << "--resume: " << noted << "\n";
         name_models(steps_, step == saved.last, true);
         return checkpoint;
     }
     fail_with(Exit::model, shown(folder_), ": no checkpoint can be read: ", reasons);
-}
-
-void CheckpointFolder::check_identity(const Identity& saved) const {
-    const std::string other = difference(saved.settings, identity_.settings);
-    FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
-    const std::string noted = difference(saved.noted, identity_.noted);
-    if (!noted.empty()) log_ << "--resume: " << noted << "\n";
 }
 
 std::optional<Checkpoint> CheckpointFolder::load_best() {

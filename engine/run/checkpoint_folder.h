@@ -3,7 +3,7 @@
 //   step-120.safetensors   the complete model after step 120, as fp_eval and fp_prune read it
 //   step-120.state         what else resuming needs: optimiser tensors, settings, position. Also safetensors,
 //                          with the XXH3-128 of every section of both files
-//   last.json              which step is `last`, `previous` and `best`; written after those it names
+//   last.json              which step is `last`, `previous` and `best`; written after their files
 //   last.safetensors       the models of those steps under a fixed name (hard links; copies where the
 //   best.safetensors       file system has none)
 //
@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -32,14 +31,14 @@ struct Checkpoint {
 
 class CheckpointFolder {
 public:
-    // `log` gets a line for what was damaged and what is used instead, and for noted settings that differ.
+    // `log` gets a line for each damaged file and for what is used instead, and for noted settings that differ.
     CheckpointFolder(std::filesystem::path folder, Identity identity, std::ostream& log);
 
     // Makes this step `last`, the one before it `previous` and, if so, this one `best`.
     void save(const Checkpoint& checkpoint, bool best);
 
-    // `last`, or `previous` where it is damaged; nothing where nothing was saved. Exit::model where both are damaged,
-    // and where the run that saved them had other settings: "--resume: --lr was 0.05, is 0.1".
+    // Reads `last`, or `previous` where `last` is damaged; nothing where nothing was saved. Exit::model where both are
+    // damaged, and where the run that saved them had other settings: "--resume: --lr was 0.05, is 0.1".
     std::optional<Checkpoint> load();
     std::optional<Checkpoint> load_best();
 
@@ -50,7 +49,6 @@ private:
     SavedSteps read_steps() const;
     SavedSteps find_steps() const;
     Checkpoint read(int64_t step, Identity& identity) const;
-    void check_identity(const Identity& saved) const;
     void name_models(const SavedSteps& steps, bool keep_last, bool keep_best) const;
 
     std::filesystem::path folder_;

@@ -35,12 +35,10 @@ JsonValue checked(const ordered_json& document, const std::string& file) {
 }
 
 ordered_json to_json(const Preprocessing& p) {
-    ordered_json out;
-    out["image_size"] = p.image_size;
-    out["resize"] = "short side, antialiased triangle filter, centre crop";
-    out["mean"] = p.mean;
-    out["std"] = p.std;
-    return out;
+    return {{"image_size", p.image_size},
+            {"resize", "short side, antialiased triangle filter, centre crop"},
+            {"mean", p.mean},
+            {"std", p.std}};
 }
 
 std::array<float, 3> three_numbers(const JsonValue& json) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,7 +13,7 @@
 
 namespace fp {
 
-// What a state file says beside its tensors. `model` and `state` hold the hashes of sections.
+// The description in a state file. `model` and `state` hold the section hashes of both files.
 struct StateDescription {
     int64_t step = 0;
     Identity identity = {};

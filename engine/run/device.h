@@ -15,8 +15,8 @@ struct ComputeOptions {
 };
 
 // Sets the number of host threads and returns the kernels of the device. `auto` takes CUDA where it is built in and a
-// GPU is present that it has code for, else the CPU, and `say` is told which and why. A GPU that is named by number is
-// selected. Exit::device where the device is not present, Exit::usage for another word.
+// GPU is present that it has code for, else the CPU, and tells `say` which and why. A GPU named by number is selected.
+// Exit::device where the device is not present, Exit::usage for another word.
 const Kernels& use_device(const ComputeOptions&, const std::function<void(const std::string&)>& say = {});
 
 }  // namespace fp

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/data/dataset.h"
@@ -17,7 +16,7 @@ struct Setting {
 
 struct Identity {
     std::vector<Setting> settings = {};  // another value gives other bits: resuming with it is refused
-    std::vector<Setting> noted = {};     // another value is allowed and said: where data lie, threads
+    std::vector<Setting> noted = {};     // another value is allowed and reported: the data's folder, threads
 
     void add(const Identity& other);
     bool operator==(const Identity&) const = default;
@@ -31,7 +30,7 @@ std::string difference(const std::vector<Setting>& saved, const std::vector<Sett
 // folder is noted.
 Identity identity_of(const Dataset&, const std::vector<std::string>& attributes);
 
-// The number of threads of the host kernels decides how sums are rounded.
+// The number of host threads, which decides how sums are rounded.
 Identity identity_of_threads();
 
 }  // namespace fp

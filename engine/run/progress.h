@@ -41,8 +41,8 @@ public:
     void say(const std::string& line);   // unless quiet
     void warn(const std::string& line);  // always
 
-    // Shows the state at most ten times per second on a terminal and twice per minute in a pipe, and at its end. Another
-    // `what` starts another line. Without `seconds`, time counts from the end of the line before.
+    // Shows the state at most ten times per second on a terminal and twice per minute in a pipe, and at its end. A new
+    // `what` starts a new line. Without `seconds`, time counts from the end of the line before.
     void update(ProgressState state);
 
 private:

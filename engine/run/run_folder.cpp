@@ -6,15 +6,18 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <iomanip>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "engine/io/csv.h"
+#include "engine/io/fields.h"
 #include "engine/io/files.h"
 #include "engine/io/json.h"
 #include "engine/io/tensorboard.h"
@@ -35,17 +38,18 @@ constexpr const char* kRunFiles[] = {"config.toml", "environment.json", "metrics
                                      "report.html", "model-card.md",    "predictions.csv", "predictions-dense.csv",
                                      "pareto.csv",  "scan.json",        "scan.csv"};
 
-// A process that holds the lock is the only one that writes to the folder. The file stays.
-int lock_folder(const fs::path& folder) {
+// Makes the folder where it is missing. The process that holds the lock is the only one that writes to it; the file
+// stays.
+Descriptor locked(const fs::path& folder) {
+    std::error_code failed;
+    fs::create_directories(folder, failed);
+    if (failed) fail_system(folder, "cannot be made", failed.value(), Exit::data);
     const fs::path path = folder / ".lock";
-    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) fail_system(path, "cannot be created", errno, Exit::data);
-    if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (file.number() < 0) fail_system(path, "cannot be created", errno, Exit::data);
+    if (flock(file.number(), LOCK_EX | LOCK_NB) == 0) return file;
     const int error = errno;
-    if (error == EWOULDBLOCK) {
-        close(file);
-        fail_with(Exit::usage, shown(folder), ": another process is writing there");
-    }
+    FP_REQUIRE(error != EWOULDBLOCK, Exit::usage, shown(folder), ": another process is writing there");
     std::cerr << shown(folder) << ": this file system has no locks (" << std::generic_category().message(error)
               << "); nothing keeps a second process from writing there\n";
     return file;
@@ -69,20 +73,18 @@ double seconds_now() {
 }
 
 int64_t step_of(const ordered_json& row, const std::string& where) {
-    FP_REQUIRE(row.is_object() && row.contains("step") && row.at("step").is_number_integer(), Exit::data, where,
-               ": has no whole number `step`");
-    return row.at("step").get<int64_t>();
+    return from_json<int64_t>(JsonValue{.json = row, .where = where}.at("step"));
 }
 
 // The values of nested objects under names like a.b, in the order of the row.
 using Leaves = std::vector<std::pair<std::string, ordered_json>>;
-void add_leaves(const ordered_json& value, const std::string& name, Leaves& leaves) {
-    if (!value.is_object()) return void(leaves.emplace_back(name, value));
-    for (const auto& [key, inner] : value.items()) add_leaves(inner, name.empty() ? key : name + "." + key, leaves);
-}
-Leaves leaves_of(const ordered_json& row) {
+Leaves leaves_of(const ordered_json& row, const std::string& prefix = "") {
     Leaves out;
-    add_leaves(row, "", out);
+    for (const auto& [key, value] : row.items())
+        if (value.is_object())
+            std::ranges::move(leaves_of(value, prefix + key + "."), std::back_inserter(out));
+        else
+            out.emplace_back(prefix + key, value);
     return out;
 }
 
@@ -112,11 +114,8 @@ ordered_json environment_before(const fs::path& file) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)) {
+RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)), lock_(locked(folder_)) {
     std::error_code error;
-    fs::create_directories(folder_, error);
-    if (error) fail_system(folder_, "cannot be made", error.value(), Exit::data);
-    lock_ = lock_folder(folder_);
     for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
         if (fs::is_directory(written)) remove_stale_temporaries(written);
 
@@ -128,10 +127,8 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json") ||
                  is_there("report.json") || fs::is_directory(folder_ / "scores", error);  // of a search
     if (!holds_run_ || then == IfRunIsThere::resume) return;
-    if (then == IfRunIsThere::refuse) {
-        close(lock_);
-        fail_with(Exit::usage, shown(folder_), ": holds a run already; --resume goes on with it, --force starts over");
-    }
+    FP_REQUIRE(then == IfRunIsThere::overwrite, Exit::usage, shown(folder_),
+               ": holds a run already; --resume goes on with it, --force starts over");
     CheckpointFolder::clear(folder_);
     for (const char* name : kRunFiles) {
         fs::remove(folder_ / name, error);
@@ -139,8 +136,6 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     }
     holds_run_ = false;
 }
-
-RunFolder::~RunFolder() { close(lock_); }
 
 void record_settings(const RunFolder& folder, const Caller& caller) {
     ordered_json now = environment(caller.tool, caller.command_line);
@@ -161,22 +156,20 @@ ordered_json environment(const std::string& tool, const std::string& command_lin
     const Version& v = version();
     utsname system{};
     uname(&system);
-    ordered_json out;
-    out["tool"] = tool;
-    out["version"] = v.number;
-    out["commit"] = v.commit;
-    out["build_type"] = v.build_type;
-    out["compiler"] = v.compiler;
-    out["device"] = v.device;
-    out["gpu"] = gpu();
-    out["system"] = text(system.sysname, " ", system.release, " ", system.machine);
-    out["processor"] = processor();
-    out["cores"] = omp_get_num_procs();
-    out["threads"] = omp_get_max_threads();
-    out["memory_bytes"] = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-    out["command_line"] = command_line;
-    out["date"] = date_now();
-    return out;
+    return {{"tool", tool},
+            {"version", v.number},
+            {"commit", v.commit},
+            {"build_type", v.build_type},
+            {"compiler", v.compiler},
+            {"device", v.device},
+            {"gpu", gpu()},
+            {"system", text(system.sysname, " ", system.release, " ", system.machine)},
+            {"processor", processor()},
+            {"cores", omp_get_num_procs()},
+            {"threads", omp_get_max_threads()},
+            {"memory_bytes", int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
+            {"command_line", command_line},
+            {"date", date_now()}};
 }
 
 std::vector<ordered_json> read_rows(const fs::path& file, int64_t last_step) {

@@ -8,7 +8,8 @@
 //   test_reads.jsonl   one row per read of the test split: date and command
 //   bad_images.csv     images that were skipped because they cannot be read, and why
 //
-// and checkpoints (engine/run/checkpoint_folder.h) and reports. A folder that cannot be written to is an Error at the start.
+// and checkpoints (engine/run/checkpoint_folder.h) and reports. A folder that cannot be written to is an Error at the
+// start.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/files.h"
 #include "engine/run/identity.h"
 
 namespace fp {
@@ -30,9 +32,6 @@ public:
     // `then` decides what happens to a run (checkpoint, metrics, scores or report) in the folder: it is refused with
     // Exit::usage, resumed, or deleted. test_reads.jsonl is never deleted.
     RunFolder(std::filesystem::path folder, IfRunIsThere then);
-    ~RunFolder();
-    RunFolder(const RunFolder&) = delete;
-    RunFolder& operator=(const RunFolder&) = delete;
 
     const std::filesystem::path& path() const { return folder_; }
     std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
@@ -40,20 +39,20 @@ public:
 
 private:
     std::filesystem::path folder_;
-    int lock_ = -1;
+    Descriptor lock_;
     bool holds_run_ = false;
 };
 
 // Version, build, operating system, processor, cores, memory, command line, date in UTC.
 nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
 
-// Who asks for a run, for the record in its folder.
+// How a run was started, for the record in its folder.
 struct Caller {
     std::string tool = "fairprune";
     std::string command_line = {};
     std::string config = {};  // every setting, as --config takes it
-    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: the library
-    // names them itself.
+    // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: those of the
+    // library's own options.
     std::vector<Setting> settings = {};
 };
 

@@ -1,4 +1,5 @@
-// The page and the card: the page holds its document whole, a browser draws what must be in it, and text from files stays text.
+// The page and the card: the page holds its document whole, a browser draws what must be in it, and text from files
+// stays text.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -19,82 +20,15 @@ using nlohmann::ordered_json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-ordered_json measure(double value) { return {{"value", value}, {"low", value - 0.1}, {"high", value + 0.1}}; }
-
-ordered_json judged(double accuracy, double gap) {
-    ordered_json out{{"samples", 100}, {"accuracy", measure(accuracy)}, {"balanced_accuracy", measure(accuracy)}};
-    ordered_json& sex = out["attributes"]["sex"];
-    for (const char* group : {"female", "<male>"})
-        sex["groups"][group] = {{"samples", 50}, {"accuracy", measure(accuracy)}, {"macro_f1", measure(accuracy)}};
-    sex["gaps"]["eodd_mean"] = {{"value", gap},     {"low", nullptr},   {"high", nullptr},
-                                {"fair_low", 0.01}, {"fair_high", 0.1}, {"p", 0.2}};
-    return out;
-}
-
-ordered_json document() {
-    const ordered_json model{
-        {"spec", {{"arch", "resnet18"}}}, {"image_size", 32}, {"parameters", 1000000}, {"macs", 2e6}};
-    ordered_json r{{"title", "fairprune: resnet18 on <data>"},
-                   {"command", "fp_prune --out 'a<b'"},
-                   {"data", "csv:<data>"},
-                   {"classes", {"a|b", "c"}},
-                   {"best_round", 1},
-                   {"verdict", "Balanced accuracy: no evidence of a change."}};
-    r["settings"] = {{"criterion", "snnl"}, {"layers", "last"},      {"amount", "5"},
-                     {"iterations", 1},     {"finetune", "all"},     {"definition", "exact"},
-                     {"tap", "conv"},       {"attributes", {"sex"}}, {"removal", "cut"}};
-    r["tuning"] = {{"epochs", 2}, {"sampler", "shuffled"}};
-    r["models"] = {{"dense", model}, {"pruned", model}};
-    r["rounds"] = ordered_json::array();
-    r["layers"] = ordered_json::array();
-    r["speed"] = ordered_json::array();
-    r["curves"] = ordered_json::array();
-    ordered_json scores{{"layer", "layer4"}, {"attribute", "sex"}};
-    scores["values"] = {0.9, nullptr, 1.0};
-    scores["removed"] = {0};
-    r["scores"] = ordered_json::array({scores});
-    r["environment"] = {{"processor", "x<y"}};
-    r["test"] = {{"dense", judged(0.8, 0.2)}, {"pruned", judged(0.7, 0.05)}};
-    return r;
-}
-
-ordered_json with_sweep() {
-    ordered_json r = document();
-    ordered_json point{{"name", "snnl 5"},     {"control", false},     {"latency", 0.9},
-                       {"latency_low", 0.875}, {"latency_high", 0.93}, {"dominated", false}};
-    const ordered_json seeds{{"mean", 0.7}, {"sd", 0.1}, {"low", 0.6}, {"high", 0.8}};
-    point["runs"] = ordered_json::array({{{"seed", 1}, {"parameters", 10}}});
-    point["test"] = {{"balanced_accuracy", seeds}, {"gap", seeds}};
-    point["val"] = {{"objective", seeds}};
-    ordered_json fairer = seeds;
-    fairer["low"] = -0.3;
-    fairer["high"] = -0.1;
-    fairer["p_holm"] = 0.01;
-    point["against"]["dense, tuned alike"] = {{"gap", fairer}, {"balanced_accuracy", seeds}};
-    r["sweep"] = {
-        {"rule", "the best on validation"}, {"gap", "eodd_mean"}, {"attribute", "sex"}, {"selected", "snnl 5"}};
-    r["sweep"]["points"] = ordered_json::array({point});
-    r["sweep"]["rankings"] = {{"names", {"random", "snnl<5>"}}};
-    r["sweep"]["rankings"]["tau"] = {ordered_json::array(), ordered_json::array({0.25})};
-    return r;
-}
-
-ordered_json scan() {
-    ordered_json point{{"share", "10%"}};
-    point["balanced_accuracy"] = {{"change", -0.1}, {"p_holm", 0.01}};
-    point["gap"] = {{"change", -0.02}, {"p_holm", 0.5}};
-    ordered_json r{{"title", "scan of <data>"}, {"command", "fp_prune"}, {"criterion", "snnl"},
-                   {"attribute", "sex"},        {"gap", "eodd_mean"},    {"shares", {"10%"}}};
-    r["dense"] = {{"balanced_accuracy", 0.5}, {"gap", 0.1}};
-    r["sets"] = {{{"set", "layer4"}, {"channels", 8}, {"points", ordered_json::array({point})}}};
-    r["environment"] = {{"processor", "x<y"}};
-    return r;
-}
-
-// A document of a run on synthetic images, shortened; NAME is run, search or scan.
+// A document of a run on synthetic images, shortened; NAME is run, search or scan. That of a search is the run's with
+// the scores and the sweep of its own.
 ordered_json sample(const std::string& name) {
     const auto file = source_dir() / "tests/report/samples" / (name + ".json");
-    return ordered_json::parse(read_file(file, 1 << 20));
+    ordered_json document = ordered_json::parse(read_file(file, 1 << 20));
+    if (name != "search") return document;
+    ordered_json run = sample("run");
+    run.update(document);
+    return run;
 }
 
 size_t count(const std::string& text, const std::string& what) {
@@ -111,7 +45,7 @@ ordered_json document_in(const std::string& page) {
 }
 
 TEST(Page, LoadsNothingFromElsewhere) {
-    for (const ordered_json& r : {document(), with_sweep(), scan(), sample("run")}) {
+    for (const ordered_json& r : {sample("run"), sample("search"), sample("scan")}) {
         const std::string page = report_page(r);
         for (const char* outside : {"http:", "https:", "src=", "<link", "@import", "url("})
             EXPECT_THAT(page, Not(HasSubstr(outside)));
@@ -121,16 +55,16 @@ TEST(Page, LoadsNothingFromElsewhere) {
 }
 
 TEST(Page, HoldsItsDocumentWhole) {
-    for (const ordered_json& r : {document(), with_sweep(), scan(), sample("run"), sample("search")})
+    for (const ordered_json& r : {sample("run"), sample("search"), sample("scan")})
         EXPECT_EQ(document_in(report_page(r)), r);
 }
 
 TEST(Page, NoTextOfADocumentLeavesItsElement) {
-    const std::string plain = report_page(document());
+    const std::string plain = report_page(sample("run"));
     for (const std::string hostile :
          {"</script><script>alert(1)</script>", "</SCRIPT >", "<!--<script>", "-->", "]]>", "\"'`${1}",
           "\\u003c/script>", "\x01\b\n\r\t\x1f\x7f", "\u2028\u2029", "id=\"document\">"}) {
-        ordered_json r = document();
+        ordered_json r = sample("run");
         r["title"] = hostile;
         r["environment"][hostile] = hostile;
         const std::string page = report_page(r);
@@ -141,13 +75,9 @@ TEST(Page, NoTextOfADocumentLeavesItsElement) {
 }
 
 TEST(Page, ReplacesBytesThatAreNotUtf8) {
-    ordered_json r = document();
-    r["title"] =
-        "a\xff"
-        "b";
-    EXPECT_EQ(document_in(report_page(r)).at("title"),
-              "a\xef\xbf\xbd"
-              "b");
+    ordered_json r = sample("run");
+    r["title"] = "caf\xe9!";
+    EXPECT_EQ(document_in(report_page(r)).at("title"), "caf\xef\xbf\xbd!");
 }
 
 // What a browser makes of a page. Skipped where there is none.
@@ -189,16 +119,13 @@ void expect_rows(const std::string& page, const std::vector<std::string>& rows) 
 TEST_F(Drawn, ARunShowsItsFigures) {
     expect_rows(
         drawn(sample("run")),
-        {"<p>Channels of all layers chosen by snnl (exact, given the class, at the conv output) "
-         "against "
-         "group: macs:50% per round, 1 round, then 1 epoch of fine-tuning of all (sampling: "
-         "class-group).</p>",
+        {"<p>Channels of all layers chosen by snnl (exact, given the class, at the conv output) against group: "
+         "macs:50% per round, 1 round, then 1 epoch of fine-tuning of all (sampling: class-group).</p>",
          "<b>15.9 %</b><span>of 0.70 M parameters are left</span>",
          "<b>1.27x</b><span>measured speed, batch 1 [1.27, 1.28]</span>",
          "<b>0.329 \u2192 0.125</b><span>equalized-odds gap by group</span>",
          "<tr><td>macro_auc</td><td>0.507 <span class=\"soft\">[0.447, 0.569]</span></td><td>0.544 "
-         "<span "
-         "class=\"soft\">[0.483, 0.608]</span></td></tr>",
+         "<span class=\"soft\">[0.483, 0.608]</span></td></tr>",
          "<td>0.016 .. 0.130</td><td>0.0680</td></tr>", "aria-label=\"Gaps by group\"", "aria-label=\"conv1 by group\"",
          "<td>rms:group -0.0097</td><td>too near chance</td>", "aria-label=\"Fine-tuning: loss\"",
          "<td>4\u00d74</td><td>128 \u2192 40</td>", "<td>memory_bytes</td><td>25276502016</td>"});
@@ -206,83 +133,75 @@ TEST_F(Drawn, ARunShowsItsFigures) {
 
 TEST_F(Drawn, ASearchShowsItsFigures) {
     expect_rows(drawn(sample("search")),
-                {"2 seeds each; the gap is eodd_mean by group.",
+                {"2 seeds each; the gap is eodd_mean by group.", "Accuracy against gap", "Accuracy against time",
                  "<tr class=\"cut\"><td>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
                  "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491376</td>", "<td>dominated</td>",
                  "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>", "<td>no evidence of a difference</td>",
                  "style=\"background:rgba(80,140,210,0.33)\">0.66</td>",
-                 "<tr><td>macro_precision</td><td>0.155 <span class=\"soft\">[0.104, "
-                 "0.217]</span></td><td>0.062 ",
+                 "<tr><td>macro_precision</td><td>0.155 <span class=\"soft\">[0.104, 0.217]</span></td><td>",
                  "Each score over the mean magnitude of its set; the lowest are removed first."});
 }
 
 TEST_F(Drawn, AScanShowsItsFigures) {
     expect_rows(drawn(sample("scan")),
-                {"<h2>Balanced accuracy (dense: 0.257)</h2>", "<h2>Gap by group (dense: 0.353)</h2>",
+                {"<td style=\"background:rgba(225,120,60,0.60)\">-0.029</td>",
+                 "<td style=\"background:rgba(225,120,60,0.18)\">+0.069</td>",
+                 "<h2>Balanced accuracy (dense: 0.257)</h2>", "<h2>Gap by group (dense: 0.353)</h2>",
                  "<th>10%</th><th>50%</th>", "<td>layer1.1.conv2</td><td>16</td>", "<b>-0.228</b>"});
 }
 
 TEST_F(Drawn, TextOfFilesIsEscaped) {
-    ordered_json r = document();
+    ordered_json r = sample("search");
+    r["title"] = "a run on <data>";
     r["verdict"] = "<img src=x onerror=\"document.body.textContent='lost'\"> & more";
-    const std::string page = drawn(r);
-    EXPECT_THAT(page, HasSubstr("&lt;male&gt;"));
-    EXPECT_THAT(page, HasSubstr("&lt;img src=x"));
-    for (const char* markup : {"<male>", "on <data>", "x<y", "<img"}) EXPECT_THAT(page, Not(HasSubstr(markup)));
-}
-
-TEST_F(Drawn, ASearchShowsItsRuleItsChoiceAndItsControls) {
-    const std::string page = drawn(with_sweep());
-    EXPECT_THAT(page, HasSubstr("no evidence of a change"));
-    EXPECT_THAT(page, HasSubstr("the best on validation"));
-    EXPECT_THAT(page, HasSubstr("chosen"));
-    EXPECT_THAT(page, HasSubstr("smaller gap"));
-    EXPECT_THAT(page, HasSubstr("<h3>Minus dense, tuned alike</h3>"));
-    EXPECT_THAT(page, HasSubstr("Accuracy against gap"));
-    EXPECT_THAT(page, HasSubstr("Accuracy against time"));
-    EXPECT_THAT(page, HasSubstr("0.90x <span class=\"soft\">[0.88, 0.93]"));
-    EXPECT_THAT(page, HasSubstr("<td>2. snnl&lt;5&gt;</td> <td style"));
+    r["environment"]["processor"] = "x<y";
+    r["sweep"]["rankings"]["names"][1] = "snnl<5>";
+    for (const char* model : {"dense", "pruned"}) {
+        ordered_json& groups = r["test"][model]["attributes"]["group"]["groups"];
+        groups["<male>"] = groups["g0"];
+    }
+    ordered_json of_scan = sample("scan");
+    of_scan["title"] = of_scan["sets"][0]["set"] = "a scan of <data>";
+    const std::string page = drawn(r) + drawn(of_scan);
+    for (const char* escaped : {"run on &lt;data&gt;", "&lt;img src=x", "x&lt;y", "<td>2. snnl&lt;5&gt;</td> <td style",
+                                "&lt;male&gt;", "<td>a scan of &lt;data&gt;</td>"})
+        EXPECT_THAT(page, HasSubstr(escaped));
+    for (const char* markup : {"<male>", "on <data>", "of <data>", "x<y", "<img"})
+        EXPECT_THAT(page, Not(HasSubstr(markup)));
 }
 
 TEST_F(Drawn, WordsOfASearchGoByTheCorrectedP) {
-    ordered_json many = with_sweep();
-    many["sweep"]["points"][0]["against"]["dense, tuned alike"]["gap"]["p_holm"] = 0.4;
-    const std::string page = drawn(many);
-    EXPECT_THAT(page, Not(HasSubstr("smaller gap")));
-    EXPECT_THAT(page, HasSubstr("no evidence of a difference"));
+    ordered_json r = sample("search");
+    ordered_json& gap = r["sweep"]["points"][2]["against"]["dense, tuned alike"]["gap"];
+    gap.update({{"low", -0.3}, {"high", -0.1}, {"p_holm", 0.4}});
+    EXPECT_THAT(drawn(r), Not(HasSubstr("smaller gap")));
+    gap["p_holm"] = 0.01;
+    EXPECT_THAT(drawn(r), HasSubstr("smaller gap"));
 }
 
-TEST_F(Drawn, AScanIsTwoTablesOfChanges) {
-    const std::string page = drawn(scan());
-    EXPECT_THAT(page, HasSubstr("<td style=\"background:rgba(225,120,60,0.60)\"><b>-0.100</b>"));
-    EXPECT_THAT(page, HasSubstr("<td style=\"background:rgba(80,140,210,0.60)\">-0.020"));
-    EXPECT_THAT(page, HasSubstr("Gap by sex (dense: 0.100)"));
-    EXPECT_THAT(page, Not(HasSubstr("<data>")));
-}
-
-TEST_F(Drawn, AScatterLeavesOutWhatIsNotKnown) {
-    ordered_json r = with_sweep();
+TEST_F(Drawn, ChartsLeaveOutWhatIsNotKnown) {
+    ordered_json r = sample("search");
+    r["scores"][0]["values"][0] = nullptr;
+    r["test"]["dense"]["attributes"]["group"]["gaps"]["eodd_mean"]["low"] = nullptr;
     ordered_json& points = r["sweep"]["points"];
-    for (const char* name : {"a", "b"}) {
-        points.push_back(points[0]);
-        points.back()["name"] = name;
-    }
+    points = {points[2], points[2], points[2]};
+    points[0]["dominated"] = points[1]["dominated"] = false;
     points[1]["test"]["gap"] = {{"mean", nullptr}, {"low", nullptr}, {"high", nullptr}};
     points[2]["dominated"] = true;
     const std::string page = drawn(r);
+    EXPECT_THAT(page, Not(HasSubstr("NaN")));
     const size_t begin = page.find("<svg");  // by gap
     const std::string chart = page.substr(begin, page.find("</svg>", begin) - begin);
-    EXPECT_THAT(chart, Not(HasSubstr("NaN")));
     EXPECT_THAT(chart, HasSubstr(">1</text>"));
     EXPECT_THAT(chart, Not(HasSubstr(">2</text>")));
     EXPECT_THAT(chart, HasSubstr("hollow"));
 }
 
 TEST_F(Drawn, GroupsKeepTheirOrder) {
-    ordered_json r = document();
+    ordered_json r = sample("run");
     for (const char* model : {"dense", "pruned"}) {
-        ordered_json& groups = r["test"][model]["attributes"]["sex"]["groups"];
-        const ordered_json figures = groups["female"];
+        ordered_json& groups = r["test"][model]["attributes"]["group"]["groups"];
+        const ordered_json figures = groups["g0"];
         groups.clear();
         for (const char* name : {"unknown", "10", "9"}) groups[name] = figures;
     }
@@ -294,13 +213,13 @@ TEST_F(Drawn, GroupsKeepTheirOrder) {
 }
 
 TEST_F(Drawn, ExactTiesAreRoundedToEven) {
-    ordered_json r = document();
+    ordered_json r = sample("run");
     r["test"]["dense"]["accuracy"] = {{"value", 0.0625}, {"low", 0.1875}, {"high", 0.9375}};
     EXPECT_THAT(drawn(r), HasSubstr("<td>0.062 <span class=\"soft\">[0.188, 0.938]</span></td>"));
 }
 
 TEST_F(Drawn, SaysThatItCannotDrawADocument) {
-    ordered_json r = document();
+    ordered_json r = sample("run");
     r.erase("layers");
     EXPECT_THAT(drawn(r), HasSubstr("This page could not be drawn"));
 }

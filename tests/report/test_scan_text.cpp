@@ -1,4 +1,4 @@
-// What a scan is asked for and how it is shown; that a point equals the prune it stands for is in tests/end_to_end/commands.
+// The options of a scan and its text; tests/end_to_end/commands checks that a point equals the prune it stands for.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -60,6 +60,15 @@ struct Folder {
     CheckpointFolder checkpoints;
 };
 
+// The folder of a run that has saved steps 9 and 10.
+struct TwoSaved : TemporaryFolder {
+    explicit TwoSaved(bool best = false) {
+        Folder run(path());
+        run.checkpoints.save(after(9), best);
+        run.checkpoints.save(after(10), false);
+    }
+};
+
 std::vector<std::string> names_in(const fs::path& folder) {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
@@ -75,7 +84,7 @@ void flip_bit(const fs::path& path, int64_t from_end) {
     file.put(byte);
 }
 
-TEST(State, a_checkpoint_comes_back_as_it_was) {
+TEST(CheckpointFolder, a_checkpoint_comes_back_as_it_was) {
     const TemporaryFolder folder;
     EXPECT_FALSE(Folder(folder.path()).checkpoints.load().has_value());
     Folder(folder.path()).checkpoints.save(after(7), true);
@@ -86,7 +95,7 @@ TEST(State, a_checkpoint_comes_back_as_it_was) {
     EXPECT_EQ(read_safetensors(folder / "last.safetensors").metadata, after(7).model.metadata);
 }
 
-TEST(State, last_previous_and_best_are_kept_and_no_other) {
+TEST(CheckpointFolder, last_previous_and_best_are_kept_and_no_other) {
     const TemporaryFolder folder;
     Folder run(folder.path());
     for (const int64_t step : {8, 9, 10, 11}) run.checkpoints.save(after(step), step == 9);
@@ -103,7 +112,7 @@ TEST(State, last_previous_and_best_are_kept_and_no_other) {
     EXPECT_EQ(read_safetensors(folder / "best.safetensors").metadata.at("note"), "12");
 }
 
-TEST(State, saving_a_step_again_keeps_the_one_before) {
+TEST(CheckpointFolder, saving_a_step_again_keeps_the_one_before) {
     const TemporaryFolder folder;
     Folder run(folder.path());
     for (const int64_t step : {1, 2, 2}) run.checkpoints.save(after(step), false);
@@ -111,12 +120,9 @@ TEST(State, saving_a_step_again_keeps_the_one_before) {
     expect_equal(Folder(folder.path()).checkpoints.load().value(), after(1));
 }
 
-TEST(State, any_damaged_byte_is_found_and_previous_is_taken) {
+TEST(CheckpointFolder, any_damaged_byte_is_found_and_previous_is_taken) {
     for (const char* name : {"step-10.safetensors", "step-10.state"}) {
-        const TemporaryFolder folder;
-        Folder run(folder.path());
-        run.checkpoints.save(after(9), false);
-        run.checkpoints.save(after(10), false);
+        const TwoSaved folder;
         const int64_t bytes = int64_t(fs::file_size(folder / name));
         for (int64_t at = 1; at <= bytes; at += at < 40 ? 1 : 41) {
             flip_bit(folder / name, at);
@@ -130,12 +136,9 @@ TEST(State, any_damaged_byte_is_found_and_previous_is_taken) {
     }
 }
 
-TEST(State, a_shortened_or_missing_file_gives_way_to_previous) {
+TEST(CheckpointFolder, a_shortened_or_missing_file_gives_way_to_previous) {
     for (const char* name : {"step-10.safetensors", "step-10.state"}) {
-        const TemporaryFolder folder;
-        Folder run(folder.path());
-        run.checkpoints.save(after(9), false);
-        run.checkpoints.save(after(10), false);
+        const TwoSaved folder;
         fs::resize_file(folder / name, fs::file_size(folder / name) - 1);
         expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
         fs::remove(folder / name);
@@ -147,11 +150,8 @@ TEST(State, a_shortened_or_missing_file_gives_way_to_previous) {
     }
 }
 
-TEST(State, a_model_of_one_step_with_the_state_of_another_is_damage) {
-    const TemporaryFolder folder;
-    Folder run(folder.path());
-    run.checkpoints.save(after(9), false);
-    run.checkpoints.save(after(10), false);
+TEST(CheckpointFolder, a_model_of_one_step_with_the_state_of_another_is_damage) {
+    const TwoSaved folder;
     fs::copy_file(folder / "step-9.safetensors", folder / "step-10.safetensors", fs::copy_options::overwrite_existing);
     expect_equal(Folder(folder.path()).checkpoints.load().value(), after(9));
     fs::copy_file(folder / "step-9.state", folder / "step-10.state", fs::copy_options::overwrite_existing);
@@ -160,11 +160,8 @@ TEST(State, a_model_of_one_step_with_the_state_of_another_is_damage) {
     EXPECT_THAT(again.log.str(), HasSubstr("holds step 9"));
 }
 
-TEST(State, both_damaged_is_an_error) {
-    const TemporaryFolder folder;
-    Folder run(folder.path());
-    run.checkpoints.save(after(9), false);
-    run.checkpoints.save(after(10), false);
+TEST(CheckpointFolder, both_damaged_is_an_error) {
+    const TwoSaved folder;
     flip_bit(folder / "step-10.safetensors", 1);
     flip_bit(folder / "step-9.state", 1);
     expect_error(
@@ -172,12 +169,9 @@ TEST(State, both_damaged_is_an_error) {
         "step-10.safetensors: conv1.weight is damaged", "step-9.state: momentum.conv1.weight is damaged");
 }
 
-TEST(State, without_last_json_the_highest_number_is_taken) {
+TEST(CheckpointFolder, without_last_json_the_highest_number_is_taken) {
     for (const bool damaged : {false, true}) {
-        const TemporaryFolder folder;
-        Folder run(folder.path());
-        run.checkpoints.save(after(9), true);
-        run.checkpoints.save(after(10), false);
+        const TwoSaved folder(true);
         fs::remove(folder / "last.json");
         if (damaged) std::ofstream(folder / "last.json") << "{\"format\":1,\"last\":";
         Folder again(folder.path());
@@ -187,7 +181,7 @@ TEST(State, without_last_json_the_highest_number_is_taken) {
     }
 }
 
-TEST(State, other_settings_are_refused_with_both_values) {
+TEST(CheckpointFolder, other_settings_are_refused_with_both_values) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), false);
     Identity other = kIdentity;
@@ -202,7 +196,7 @@ TEST(State, other_settings_are_refused_with_both_values) {
     expect_error(Exit::model, load, "--model was \"resnet18\", is not set");
 }
 
-TEST(State, another_noted_setting_is_said_and_allowed) {
+TEST(CheckpointFolder, another_noted_setting_is_said_and_allowed) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), false);
     Identity other = kIdentity;
@@ -212,7 +206,7 @@ TEST(State, another_noted_setting_is_said_and_allowed) {
     EXPECT_EQ(again.log.str(), "--resume: --data was csv:a.csv, is csv:b.csv\n");
 }
 
-TEST(State, a_run_of_the_version_before_is_refused_in_words) {
+TEST(CheckpointFolder, a_run_of_the_version_before_is_refused_in_words) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), false);
     // The same file with a description in the older form.
@@ -226,23 +220,7 @@ TEST(State, a_run_of_the_version_before_is_refused_in_words) {
         Exit::model, [&] { Folder(folder.path()).checkpoints.load(); }, "step-3.state: has no `settings`");
 }
 
-TEST(State, a_newer_format_is_refused_with_both_numbers) {
-    expect_error(
-        Exit::model, [] { parse_description(R"({"format":2,"step":1})", "s"); }, "format 2", "reads 1");
-    expect_error(
-        Exit::model, [] { parse_description("[]", "s"); }, "format");
-    expect_error(
-        Exit::model, [] { parse_description(R"({"format":1,"format":1})", "s"); }, "twice");
-    expect_error(
-        Exit::model,
-        [] {
-            parse_description(R"({"format":1,"step":-1,"settings":[],"noted":[],"progress":0,"model":{},"state":{}})",
-                              "s");
-        },
-        "step");
-}
-
-TEST(State, what_a_tool_wrote_into_a_named_model_stays) {
+TEST(CheckpointFolder, what_a_tool_wrote_into_a_named_model_stays) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(1), true);
     TensorFile best = read_safetensors(folder / "best.safetensors");
@@ -256,33 +234,7 @@ TEST(State, what_a_tool_wrote_into_a_named_model_stays) {
     EXPECT_EQ(read_safetensors(folder / "best.safetensors"), after(3).model);
 }
 
-// A model's description with one number replaced.
-std::string card_with(const std::string& was, const std::string& is) {
-    std::string text =
-        card_text({.classes = 2, .widths = {{"conv1", 8}}},
-                  {.preprocessing = {.image_size = 32}, .classes = {"a", "b"}, .kept = {{"conv1", {3}}}});
-    const size_t at = text.find(was);
-    FP_CHECK(at != text.npos, was, " is not in ", text);
-    return text.replace(at, was.size(), is);
-}
-
-TEST(Card, numbers_are_checked_before_they_are_narrowed) {
-    EXPECT_EQ(parse_card(card_with("spec", "spec"), "m").spec.widths.at("conv1"), 8);
-    for (const auto& [was, is] : {std::pair{"\"format\":1", "\"format\":4294967297"},
-                                  {"\"format\":1", "\"format\":1.5"},
-                                  {"\"format\":1", "\"format\":true"},
-                                  {"\"classes\":2", "\"classes\":4294967298"},
-                                  {"\"classes\":2", "\"classes\":3"},
-                                  {"\"width\":1.0", "\"width\":null"},
-                                  {"\"conv1\":8", "\"conv1\":0"},
-                                  {"\"image_size\":32", "\"image_size\":4294967328"},
-                                  {"[3]", "[\"3\"]"},
-                                  {"[1.0,1.0,1.0]", "[1.0,1.0]"}})
-        expect_error(
-            Exit::model, [&] { parse_card(card_with(was, is), "m"); }, "m: ");
-}
-
-TEST(State, clear_removes_the_run_and_nothing_else) {
+TEST(CheckpointFolder, clear_removes_the_run_and_nothing_else) {
     const TemporaryFolder folder;
     Folder(folder.path()).checkpoints.save(after(3), true);
     write_file(folder / "step-by-step.state", "mine");
@@ -308,7 +260,7 @@ void expect_usable(const fs::path& folder, bool saved) {
     for (const std::string& name : names_in(folder)) EXPECT_THAT(name, ::testing::Not(HasSubstr(".tmp.")));
 }
 
-TEST(State, a_kill_at_any_system_call_leaves_a_checkpoint_to_resume) {
+TEST(CheckpointFolder, a_kill_at_any_system_call_leaves_a_checkpoint_to_resume) {
     bool finished = false;
     int calls = 0;
     for (; !finished && calls < 1000; ++calls) {
@@ -336,7 +288,7 @@ TEST(State, a_kill_at_any_system_call_leaves_a_checkpoint_to_resume) {
     EXPECT_LT(calls, 1000);
 }
 
-TEST(State, a_failing_disk_is_an_error_and_leaves_a_checkpoint_to_resume) {
+TEST(CheckpointFolder, a_failing_disk_is_an_error_and_leaves_a_checkpoint_to_resume) {
     for (const char* call : {"write", "fsync", "close", "rename", "link"}) {
         bool saved = false;
         for (int uses = 0; !saved && uses < 100; ++uses) {
@@ -359,7 +311,7 @@ TEST(State, a_failing_disk_is_an_error_and_leaves_a_checkpoint_to_resume) {
     }
 }
 
-TEST(State, a_run_goes_on_after_a_failed_save) {
+TEST(CheckpointFolder, a_run_goes_on_after_a_failed_save) {
     const TemporaryFolder folder;
     Folder run(folder.path());
     run.checkpoints.save(after(1), true);
@@ -372,7 +324,7 @@ TEST(State, a_run_goes_on_after_a_failed_save) {
     expect_equal(Folder(folder.path()).checkpoints.load().value(), after(1));
 }
 
-TEST(State, a_file_system_without_links_gets_copies) {
+TEST(CheckpointFolder, a_file_system_without_links_gets_copies) {
     const TemporaryFolder folder;
     {
         const BrokenDisk broken("link", EPERM, 0, folder.path());

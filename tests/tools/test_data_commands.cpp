@@ -147,7 +147,7 @@ TEST(DataCommands, synth_writes_what_it_opens) {
     render(parse_synth("n=60,size=16,seed=3"), 7, rgb.data());
     EXPECT_EQ(image.rgb, rgb);
     expect_error(
-        Exit::data, [&] { output(write_synth, request); }, "is there and not empty");
+        Exit::data, [&] { output(write_synth, request); }, "exists and is not empty");
     request.spec = written.spec;
     expect_error(
         Exit::usage, [&] { output(write_synth, request); }, "is not synth:");

@@ -20,12 +20,12 @@ struct Chosen {
     std::string err;
 };
 
-Chosen choose(std::vector<const char*> words) {
+Chosen choose(const auto*... words) {
     ComputeOptions compute;
     Options options("fp_train", "Trains.");
     add_compute_options(options, compute);
-    words.insert(words.begin(), "fp_train");
-    options.parse(int(words.size()), words.data());
+    const char* const line[] = {"fp_train", words...};
+    options.parse(int(std::size(line)), line);
     std::ostringstream err;
     auto* const old = std::cerr.rdbuf(err.rdbuf());
     setenv("GOMP_SPINCOUNT", "2000", 1);  // so that use_device does not execute the program again
@@ -42,18 +42,18 @@ Chosen choose(std::vector<const char*> words) {
 }
 
 TEST(Device, a_device_that_is_named_is_taken) {
-    EXPECT_EQ(choose({"--device", "cpu"}).kernels, find_kernels(Backend::cpu));
-    EXPECT_EQ(choose({"--device", "reference"}).kernels, find_kernels(Backend::reference));
-    EXPECT_EQ(choose({"--device", "cpu"}).err, "") << "nothing was chosen, so nothing is to be said";
+    EXPECT_EQ(choose("--device", "cpu").kernels, find_kernels(Backend::cpu));
+    EXPECT_EQ(choose("--device", "reference").kernels, find_kernels(Backend::reference));
+    EXPECT_EQ(choose("--device", "cpu").err, "") << "nothing was chosen, so nothing is to be said";
 }
 
 TEST(Device, auto_says_what_it_took_and_why) {
     const bool gpu = find_kernels(Backend::cuda) != nullptr;
-    const Chosen chosen = choose({});
+    const Chosen chosen = choose();
     EXPECT_EQ(chosen.kernels, find_kernels(gpu ? Backend::cuda : Backend::cpu));
     EXPECT_THAT(chosen.err, HasSubstr(gpu ? "device cuda (auto: a GPU is here)"
                                           : "device cpu (auto: " + why_missing(Backend::cuda) + ")"));
-    EXPECT_EQ(choose({"--quiet"}).err, "");
+    EXPECT_EQ(choose("--quiet").err, "");
 }
 
 TEST(Device, a_device_that_is_missing_is_an_error_and_no_other_is_taken) {
@@ -63,11 +63,7 @@ TEST(Device, a_device_that_is_missing_is_an_error_and_no_other_is_taken) {
         ++missing;
         const std::string name(fp::name(b));
         expect_error(
-            Exit::device,
-            [&] {
-                choose({"--device", name.c_str()});
-            },
-            name, why_missing(b));
+            Exit::device, [&] { choose("--device", name.c_str()); }, name, why_missing(b));
     }
     if (missing == 0) GTEST_SKIP() << "this machine has every device";
 }
@@ -75,27 +71,15 @@ TEST(Device, a_device_that_is_missing_is_an_error_and_no_other_is_taken) {
 TEST(Device, words_that_are_no_device_are_a_mistake_of_usage) {
     for (const char* word : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "reference_f64", ""})
         expect_error(
-            Exit::usage,
-            [&] {
-                choose({"--device", word});
-            },
-            "--device");
+            Exit::usage, [&] { choose("--device", word); }, "--device");
 }
 
 TEST(Device, a_precision_that_the_cpu_lacks_is_an_error) {
     for (const char* precision : {"tf32", "bf16"})
         expect_error(
-            Exit::device,
-            [&] {
-                choose({"--device", "cpu", "--precision", precision});
-            },
-            "cpu", precision);
+            Exit::device, [&] { choose("--device", "cpu", "--precision", precision); }, "cpu", precision);
     expect_error(
-        Exit::usage,
-        [] {
-            choose({"--precision", "fp64"});
-        },
-        "fp64", "fp32, tf32, bf16");
+        Exit::usage, [] { choose("--precision", "fp64"); }, "fp64", "fp32, tf32, bf16");
 }
 
 }  // namespace

@@ -5,12 +5,11 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <iterator>
 #include <sstream>
 
 #include "engine/data/sampler.h"
 #include "engine/io/files.h"
-#include "engine/run/version.h"
-#include "kernels/kernels.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
@@ -56,33 +55,27 @@ void declare(Options& o, Settings& s) {
     o.leave_out_of_config("resume");
 }
 
-class Command {
-public:
-    explicit Command(std::vector<std::string> words) : words_(std::move(words)) {
-        pointers_.push_back("build/bin/fp_train");
-        for (const std::string& word : words_) pointers_.push_back(word.c_str());
-    }
-    int argc() const { return int(pointers_.size()); }
-    const char* const* argv() const { return pointers_.data(); }
+// Parses "fp_train LINE", whose words spaces separate.
+void parse(Options& o, const std::string& line) {
+    std::istringstream in(line);
+    const std::vector<std::string> words(std::istream_iterator<std::string>(in), {});
+    std::vector<const char*> pointers{"build/bin/fp_train"};
+    for (const std::string& word : words) pointers.push_back(word.c_str());
+    FP_CHECK(o.parse(int(pointers.size()), pointers.data()), "help?");
+}
 
-private:
-    std::vector<std::string> words_;
-    std::vector<const char*> pointers_;
-};
-
-Settings read(std::vector<std::string> words) {
+Settings read(const std::string& line) {
     Settings s;
     Options o("fp_train", "Trains.");
     declare(o, s);
-    const Command command(std::move(words));
-    FP_CHECK(o.parse(command.argc(), command.argv()), "help?");
+    parse(o, line);
     return s;
 }
 
 template <class... Parts>
-void expect_usage(std::vector<std::string> words, const Parts&... parts) {
-    expect_error(
-        Exit::usage, [&] { read(words); }, parts...);
+void expect_usage(const std::string& line, const Parts&... parts) {
+    const auto run = [&] { read(line); };
+    expect_error(Exit::usage, run, parts...);
 }
 
 // A variable of the environment for as long as this lives.
@@ -98,33 +91,16 @@ private:
 };
 
 TEST(Options, the_command_line_is_read) {
-    const Settings s = read({"--epochs",
-                             "3",
-                             "--lr=1e-3",
-                             "--nesterov",
-                             "--no-shuffle",
-                             "--optimizer",
-                             "adamw",
-                             "--data",
-                             "csv:a b.csv,images=x#y",
-                             "--attribute",
-                             "sex",
-                             "--attribute",
-                             "age:60",
-                             "--image-size",
-                             "64",
-                             "--batch-size",
-                             "8,16",
-                             "--seed",
-                             "18446744073709551615",
-                             "--out",
-                             "runs/a"});
+    const Settings s = read(
+        "--epochs 3 --lr=1e-3 --nesterov --no-shuffle --optimizer adamw --data csv:a.csv,images=x#y "
+        "--attribute sex --attribute age:60 --image-size 64 --batch-size 8,16 --seed 18446744073709551615 --out "
+        "runs/a");
     EXPECT_EQ(s.epochs, 3);
     EXPECT_EQ(s.lr, 1e-3);
     EXPECT_TRUE(s.nesterov);
     EXPECT_FALSE(s.shuffle);
     EXPECT_EQ(s.optimizer, Optimizer::adamw);
-    EXPECT_EQ(s.data, "csv:a b.csv,images=x#y");
+    EXPECT_EQ(s.data, "csv:a.csv,images=x#y");
     EXPECT_EQ(s.attributes, (std::vector<std::string>{"sex", "age:60"}));
     EXPECT_EQ(s.image_size, 64);
     EXPECT_EQ(s.batches, (std::vector<int>{8, 16}));
@@ -133,7 +109,7 @@ TEST(Options, the_command_line_is_read) {
 }
 
 TEST(Options, what_is_not_given_keeps_its_default) {
-    const Settings s = read({});
+    const Settings s = read("");
     EXPECT_EQ(s.epochs, 30);
     EXPECT_TRUE(s.shuffle);
     EXPECT_FALSE(s.image_size.has_value());
@@ -141,134 +117,119 @@ TEST(Options, what_is_not_given_keeps_its_default) {
 }
 
 TEST(Options, a_misspelt_option_names_the_nearest) {
-    expect_usage({"--epohcs", "3"}, "--epohcs", "--epochs");
-    expect_usage({"--atribute=sex"}, "--atribute", "--attribute");
-    expect_usage({"--no-epochs"}, "--no-epochs");
-    expect_usage({"--batch_size", "3"}, "--batch-size");
+    expect_usage("--epohcs 3", "--epohcs", "--epochs");
+    expect_usage("--atribute=sex", "--atribute", "--attribute");
+    expect_usage("--no-epochs", "--no-epochs");
+    expect_usage("--batch_size 3", "--batch-size");
 }
 
 TEST(Options, wrong_values_are_refused_with_the_option) {
-    expect_usage({"--epochs", "ten"}, "--epochs: `ten` is not a whole number");
-    expect_usage({"--epochs", "3.5"}, "--epochs", "3.5");
-    expect_usage({"--epochs", "1001"}, "--epochs", "1001 is above 1000");
-    expect_usage({"--epochs", "-1"}, "--epochs", "-1 is below 0");
-    expect_usage({"--epochs", "99999999999"}, "--epochs", "too large");
-    expect_usage({"--epochs", "010x"}, "--epochs");
-    expect_usage({"--epochs", ""}, "--epochs");
-    expect_usage({"--lr", "nan"}, "--lr", "nan");
-    expect_usage({"--seed", "-1"}, "--seed");
-    expect_usage({"--optimizer", "sdg"}, "--optimizer", "sdg", "sgd, adamw");
-    expect_usage({"--batch-size", "8,,16"}, "--batch-size");
-    expect_usage({"--image-size", "0"}, "0 is below 1");
-    expect_usage({"--epochs"}, "--epochs");
-    expect_usage({"--epochs", "1", "--epochs", "2"}, "--epochs: given 2 times");
-    expect_usage({"--out", "--resume"}, "--out: needs a value, but --resume follows");
-    expect_usage({"stray"}, "stray");
-    expect_usage({"-x"}, "-x");
-    expect_usage({"--nesterov=maybe"}, "maybe");
+    expect_usage("--epochs ten", "--epochs: `ten` is not a whole number");
+    expect_usage("--epochs 3.5", "--epochs", "3.5");
+    expect_usage("--epochs 1001", "--epochs", "1001 is above 1000");
+    expect_usage("--epochs -1", "--epochs", "-1 is below 0");
+    expect_usage("--epochs 99999999999", "--epochs", "99999999999 is out of range");
+    expect_usage("--lr 1e-999", "1e-999 is out of range");
+    expect_usage("--no-nesterov=true", "--no-nesterov: takes no value");
+    expect_usage("--epochs 010x", "--epochs");
+    expect_usage("--epochs=", "--epochs");
+    expect_usage("--lr nan", "--lr", "nan");
+    expect_usage("--seed -1", "--seed");
+    expect_usage("--optimizer sdg", "--optimizer", "sdg", "sgd, adamw");
+    expect_usage("--batch-size 8,,16", "--batch-size");
+    expect_usage("--image-size 0", "0 is below 1");
+    expect_usage("--epochs", "--epochs");
+    expect_usage("--epochs 1 --epochs 2", "--epochs: given 2 times");
+    expect_usage("--out --resume", "--out: needs a value, but --resume follows");
+    expect_usage("stray", "stray");
+    expect_usage("-x", "-x");
+    expect_usage("--nesterov=maybe", "maybe");
 }
 
 TEST(Options, a_positional_argument_and_what_is_required) {
-    const auto read_action = [](std::vector<std::string> words) {
+    const auto read_action = [](const std::string& line) {
         std::string action, spec;
         Options o("fp_data", "Looks at data.");
         o.positional("action ACTION", action, "check or split");
         o.positional("spec SPEC", spec, "the data");
         o.require("action");
         o.require("spec");
-        const Command command(std::move(words));
-        o.parse(command.argc(), command.argv());
+        parse(o, line);
         return action + " " + spec;
     };
-    EXPECT_EQ(read_action({"check", "synth:n=3"}), "check synth:n=3");
+    EXPECT_EQ(read_action("check synth:n=3"), "check synth:n=3");
+    EXPECT_EQ(read_action("--no-quiet check -- --a"), "check --a") << "all words after two dashes are positional";
     expect_error(
-        Exit::usage, [&] { read_action({"check"}); }, "SPEC: is required");
+        Exit::usage, [&] { read_action("check"); }, "SPEC: is required");
+    const Variable spec("FAIRPRUNE_SPEC", "synth:");
+    expect_error(
+        Exit::usage, [&] { read_action("check --quiet"); }, "SPEC: is required");
 }
 
 TEST(Options, the_command_line_wins_over_the_environment_over_the_file) {
     const TemporaryFolder folder;
     write_file(folder / "run.toml", "epochs = 1\nlr = 2\nseed = 3\nshuffle = false\nattribute = [\"sex\", \"site\"]\n");
     const Variable lr("FAIRPRUNE_LR", "20"), seed("FAIRPRUNE_SEED", "30"), size("FAIRPRUNE_IMAGE_SIZE", "40");
-    const Settings s = read({"--seed", "300", "--config", folder / "run.toml", "--attribute", "age"});
+    const Settings s = read("--seed 300 --attribute age --config " + (folder / "run.toml").string());
     EXPECT_EQ(s.epochs, 1);
     EXPECT_EQ(s.lr, 20);
     EXPECT_EQ(s.seed, 300u);
     EXPECT_EQ(s.image_size, 40);
     EXPECT_FALSE(s.shuffle);
     EXPECT_EQ(s.attributes, (std::vector<std::string>{"age"}));
+    const Variable config("FAIRPRUNE_CONFIG", folder / "run.toml");
+    EXPECT_EQ(read("").epochs, 1);
 }
 
 TEST(Options, mistakes_in_the_environment_name_the_variable) {
     const Variable epochs("FAIRPRUNE_EPOCHS", "many");
-    expect_usage({}, "FAIRPRUNE_EPOCHS", "many");
+    expect_usage("", "FAIRPRUNE_EPOCHS", "many");
 }
 
 TEST(Options, mistakes_in_the_file_name_file_and_line) {
     const TemporaryFolder folder;
-    const auto with = [&](const std::string& text) {
-        write_file(folder / "run.toml", text);
-        read({"--config", folder / "run.toml"});
-    };
     const std::string file = folder / "run.toml";
+    const auto expect = [&](Exit exit, const std::string& text, const std::string& message) {
+        write_file(file, text);
+        expect_error(
+            exit, [&] { read("--config " + file); }, file + message);
+    };
+    expect(Exit::usage, "\nepohcs = 3", ":2: epohcs: no such key; the nearest is epochs");
+    expect(Exit::usage, "batch_size = 3", ":1: batch_size: no such key; the nearest is batch-size");
+    expect(Exit::data, "epochs = \"3\"", ":1: epochs: must be a whole number");
+    expect(Exit::data, "epochs = 3.0", ":1: epochs: must be a whole number");
+    expect(Exit::data, "epochs = [3]", ":1: epochs: takes one value, not an array");
+    expect(Exit::data, "epochs = 5000", ":1: epochs: 5000 is above 1000");
+    expect(Exit::data, "nesterov = \"False\"", ":1: nesterov: must be true or false");
+    expect(Exit::data, "nesterov = 0", ":1: nesterov: must be true or false");
+    expect(Exit::data, "optimizer = \"sdg\"", ":1: optimizer: `sdg` is not one of");
+    expect(Exit::data, "config = \"other.toml\"", ":1: config: a configuration cannot name another one");
+    expect(Exit::data, "epochs 3", ":1:");
     expect_error(
-        Exit::usage, [&] { with("\nepohcs = 3"); }, file + ":2: epohcs", "nearest is epochs");
-    expect_error(
-        Exit::usage, [&] { with("batch_size = 3"); }, "nearest is batch-size");
-    expect_error(
-        Exit::data, [&] { with("epochs = \"3\""); }, file + ":1: epochs", "whole number");
-    expect_error(
-        Exit::data, [&] { with("epochs = 3.0"); }, "whole number");
-    expect_error(
-        Exit::data, [&] { with("epochs = [3]"); }, "not an array");
-    expect_error(
-        Exit::data, [&] { with("epochs = 5000"); }, "above 1000");
-    expect_error(
-        Exit::data, [&] { with("nesterov = \"False\""); }, "true or false");
-    expect_error(
-        Exit::data, [&] { with("nesterov = 0"); }, "true or false");
-    expect_error(
-        Exit::data, [&] { with("optimizer = \"sdg\""); }, "sdg");
-    expect_error(
-        Exit::data, [&] { with("config = \"other.toml\""); }, "cannot name another");
-    expect_error(
-        Exit::data, [&] { with("epochs 3"); }, file + ":1:");
-    expect_error(
-        Exit::data,
-        [&] {
-            read({"--config", folder / "missing.toml"});
-        },
-        "missing.toml", "No such file");
+        Exit::data, [&] { read("--config missing.toml"); }, "missing.toml", "No such file");
 }
 
 TEST(Options, the_resolved_configuration_gives_the_same_settings_again) {
-    const auto resolved = [](std::vector<std::string> words) {
+    const auto resolved = [](const std::string& line) {
         Settings s;
         Options o("fp_train", "Trains.");
         declare(o, s);
-        const Command command(std::move(words));
-        o.parse(command.argc(), command.argv());
+        parse(o, line);
         return o.resolved();
     };
-    const std::string first = resolved({"--epochs",     "7",
-                                        "--lr",         "0.00015",
-                                        "--nesterov",   "--no-shuffle",
-                                        "--optimizer",  "adamw",
-                                        "--data",       "csv:\"a\\b\",images=#1",
-                                        "--attribute",  "sex*age:60",
-                                        "--image-size", "64",
-                                        "--batch-size", "5",
-                                        "--out",        "x",
-                                        "--seed",       "18446744073709551615",
-                                        "--resume"});
+    const std::string first = resolved(
+        "--epochs 7 --lr 0.00015 --nesterov --no-shuffle --optimizer adamw --data csv:\"a\\b\",images=#1 "
+        "--attribute sex*age:60 --image-size 64 --batch-size 5 --out x --seed 18446744073709551615 --resume");
     EXPECT_THAT(first, HasSubstr("epochs = 7\n"));
     EXPECT_THAT(first, HasSubstr("shuffle = false\n"));
     EXPECT_THAT(first, ::testing::Not(HasSubstr("out")));
     EXPECT_THAT(first, ::testing::Not(HasSubstr("resume")));
     const TemporaryFolder folder;
-    write_file(folder / "config.toml", first);
-    EXPECT_EQ(resolved({"--config", folder / "config.toml"}), first);
-    write_file(folder / "config.toml", resolved({}));
-    EXPECT_EQ(resolved({"--config", folder / "config.toml"}), resolved({}));
+    const std::string file = folder / "config.toml";
+    for (const std::string& config : {first, resolved("")}) {
+        write_file(file, config);
+        EXPECT_EQ(resolved("--config " + file), config);
+    }
 }
 
 // TOML's whole numbers end at 2^63 - 1.
@@ -276,7 +237,7 @@ TEST(Options, a_seed_that_toml_has_no_number_for_stands_in_quotes) {
     const TemporaryFolder folder;
     const auto with = [&](const std::string& text) {
         write_file(folder / "run.toml", text);
-        return read({"--config", folder / "run.toml"}).seed;
+        return read("--config " + (folder / "run.toml").string()).seed;
     };
     EXPECT_EQ(with("seed = \"18446744073709551615\""), ~uint64_t(0));
     EXPECT_EQ(with("seed = 9223372036854775807"), ~uint64_t(0) >> 1);
@@ -288,22 +249,18 @@ TEST(Options, a_seed_that_toml_has_no_number_for_stands_in_quotes) {
 
 TEST(Options, one_of_several_constants_is_chosen_by_its_name) {
     OneOf<Sampling> sampler = Sampling::shuffled;
-    const auto parse = [&](std::vector<std::string> words) {
+    const auto choose = [&](const std::string& line) {
         Options o("fp_train", "Trains.");
         o.add("sampler NAME", sampler, "how samples are drawn");
-        const Command command(std::move(words));
-        o.parse(command.argc(), command.argv());
+        parse(o, line);
         return std::pair(o.help(), o.resolved());
     };
-    const auto [help, resolved] = parse({"--sampler", "class-group"});
+    const auto [help, resolved] = choose("--sampler class-group");
     EXPECT_TRUE(sampler == Sampling::class_group_balanced);
     EXPECT_THAT(resolved, HasSubstr("sampler = \"class-group\"\n"));
     for (const Sampling* one : Sampling::all()) EXPECT_THAT(help, HasSubstr(std::string(one->name) + " ("));
     expect_error(
-        Exit::usage,
-        [&] {
-            parse({"--sampler", "random"});
-        },
+        Exit::usage, [&] { choose("--sampler random"); },
         "--sampler: `random` is not one of shuffled, class, group, class-group");
 }
 
@@ -311,8 +268,8 @@ TEST(Options, the_command_line_is_quoted_for_a_shell) {
     Settings s;
     Options o("fp_train", "Trains.");
     declare(o, s);
-    const Command command({"--epochs", "30", "--out", "it's here"});
-    ASSERT_TRUE(o.parse(command.argc(), command.argv()));
+    const char* const words[] = {"build/bin/fp_train", "--epochs", "30", "--out", "it's here"};
+    ASSERT_TRUE(o.parse(5, words));
     EXPECT_EQ(o.command_line(), "fp_train --epochs 30 --out 'it'\\''s here'");
 }
 
@@ -320,19 +277,10 @@ TEST(Options, a_variable_that_no_option_reads_is_named) {
     const Variable epoch("FAIRPRUNE_EPOCH", "3");
     std::ostringstream err;
     auto* const old = std::cerr.rdbuf(err.rdbuf());
-    read({});
-    read({"--quiet"});
+    read("");
+    read("--quiet");
     std::cerr.rdbuf(old);
     EXPECT_EQ(err.str(), "fp_train: FAIRPRUNE_EPOCH is not used here; the nearest is FAIRPRUNE_EPOCHS\n");
-}
-
-TEST(Options, words_after_two_dashes_are_positional) {
-    std::string spec;
-    Options o("fp_data", "Looks at data.");
-    o.positional("spec SPEC", spec, "the data");
-    const Command command({"--no-quiet", "--", "--a"});
-    ASSERT_TRUE(o.parse(command.argc(), command.argv()));
-    EXPECT_EQ(spec, "--a");
 }
 
 TEST(Options, help_fits_80_columns_and_shows_defaults) {
@@ -350,62 +298,6 @@ TEST(Options, help_fits_80_columns_and_shows_defaults) {
     for (const char* part : {"Training:", "--epochs N", "(default: 30)", "--[no-]nesterov", "--optimizer NAME",
                              "sgd, adamw", "(default: 1,32)", "run folder (required)"})
         EXPECT_THAT(help, HasSubstr(part));
-}
-
-struct Ended {
-    int code;
-    std::string out, err;
-};
-Ended run(
-    std::vector<std::string> words, const std::function<int(const Options&)>& body = [](const Options&) { return 0; }) {
-    Settings s;
-    std::ostringstream out, err;
-    auto* const old_out = std::cout.rdbuf(out.rdbuf());
-    auto* const old_err = std::cerr.rdbuf(err.rdbuf());
-    const Command command(std::move(words));
-    const int code = run_tool(
-        command.argc(), command.argv(), "Trains.", [&](Options& o) { declare(o, s); }, body);
-    std::cout.rdbuf(old_out);
-    std::cerr.rdbuf(old_err);
-    return {code, out.str(), err.str()};
-}
-
-TEST(RunTool, every_way_to_end_has_its_exit_code_and_one_line) {
-    EXPECT_EQ(run({}).code, 0);
-    EXPECT_EQ(run({}, [](const Options&) { return 143; }).code, 143);
-    for (const Exit exit : {Exit::bug, Exit::usage, Exit::data, Exit::device, Exit::diverged, Exit::model}) {
-        const Ended ended = run({}, [&](const Options&) -> int { throw Error("a.csv: has\n3 rows", exit); });
-        EXPECT_EQ(ended.code, int(exit));
-        EXPECT_EQ(ended.err, "fp_train: a.csv: has 3 rows\n");
-        EXPECT_EQ(ended.out, "");
-    }
-    EXPECT_EQ(run({}, [](const Options&) -> int { throw Error("\x1b[31m\r"); }).err, "fp_train: \\x1b[31m\\x0d\n");
-    EXPECT_EQ(run({}, [](const Options&) -> int { throw std::runtime_error("x"); }).code, 1);
-    EXPECT_EQ(run({}, [](const Options&) -> int { throw std::bad_alloc(); }).code, 1);
-    const Ended usage = run({"--epohcs"});
-    EXPECT_EQ(usage.code, 2);
-    EXPECT_THAT(usage.err, ::testing::StartsWith("fp_train: --epohcs: "));
-}
-
-TEST(RunTool, help_and_version_go_to_stdout_and_run_nothing) {
-    const auto never = [](const Options&) -> int { throw Error("ran"); };
-    for (const char* flag : {"--help", "-h"}) {
-        const Ended help = run({flag}, never);
-        EXPECT_EQ(help.code, 0);
-        EXPECT_THAT(help.out, HasSubstr("--epochs N"));
-        EXPECT_EQ(help.err, "");
-    }
-    const Ended shown = run({"--version"}, never);
-    EXPECT_EQ(shown.code, 0);
-    EXPECT_EQ(shown.out, version_line("fp_train") + (gpu().empty() ? "" : ", " + gpu()) + "\n");
-    EXPECT_THAT(shown.out, HasSubstr(", commit "));
-    EXPECT_THAT(shown.out, HasSubstr(std::string(version().build_type) + ", "));
-}
-
-TEST(Nearest, counts_letters_and_swaps) {
-    EXPECT_EQ(nearest("epohcs", {"batch", "epochs", "echo"}), "epochs");
-    EXPECT_EQ(nearest("", {"abc", "x"}), "x");
-    EXPECT_EQ(nearest("seeds", {"split-seed", "seed"}), "seed");
 }
 
 }  // namespace
