@@ -98,8 +98,7 @@ std::vector<Features> collect(
                 const size_t one = size_t(f.map.stored() / f.map.n) * e;
                 const void* rows = tape.value(tap_row(tape.nodes(), f.layer, tap)).data;
                 k.memory.copy(static_cast<char*>(f.data.data()) + read.size() * one,
-                              static_cast<const char*>(rows) + size_t(begin) * one, size_t(end - begin) * one,
-                              {});
+                              static_cast<const char*>(rows) + size_t(begin) * one, size_t(end - begin) * one, {});
             }
             read.insert(read.end(), batch.samples.begin() + begin, batch.samples.begin() + end);
         }

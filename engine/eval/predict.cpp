@@ -87,7 +87,7 @@ void add_prediction(Predictions& out, const ImageData& data, int64_t sample, con
     out.unit.push_back(s.unit);
     out.label.push_back(s.label);
     out.split.emplace_back(name(s.split));
-    for (size_t c = 0; c < out.columns.size(); ++c) out.attributes[c].push_back(s.attributes[c]);
+    for (size_t c = 0; c < out.columns.size(); ++c) out.attributes[c].emplace_back(s.attributes[c]);
     const size_t row = out.prob.size();
     out.prob.insert(out.prob.end(), p, p + out.classes.size());
     out.pred.push_back(top_class(out.prob.data() + row, int(out.classes.size())));

@@ -15,8 +15,9 @@
 namespace fp {
 
 // Refused with file and line (Exit::data): no row, no `image` or `label`, neither `pred` nor `prob_`, an
-// image twice, a label or prediction that is not among the `prob_` classes, fewer than two classes, a
-// probability that is not a number of 0..1, probabilities of a row that do not sum to 1 within 0.1.
+// image twice, a label or prediction that is not among the `prob_` classes (without these: that is empty or nan),
+// fewer than two classes, a probability that is not a number of 0..1, probabilities of a row that do not sum to 1
+// within 0.1.
 Predictions predictions_of(const Table& table);
 Predictions read_predictions(const std::filesystem::path& path);
 

@@ -25,9 +25,9 @@ public:
     bool at_end() const { return rest_.empty(); }
 
     // The cells up to the end of the line, which is taken too.
-    std::vector<std::string> row() {
+    Cells row() {
         const int64_t start = line_;
-        std::vector<std::string> cells;
+        Cells cells;
         do {
             FP_REQUIRE(int64_t(cells.size()) < kMaxColumns, Exit::data, at(start), "more than ", kMaxColumns,
                        " columns");
@@ -96,9 +96,9 @@ private:
 
 // One empty cell alone would be an empty line, and a byte-order mark in front of the first might be taken for
 // the file's, so they are quoted.
-void add_row(std::string& out, const std::vector<std::string>& cells) {
+void add_row(std::string& out, const auto& cells) {
     for (size_t i = 0; i < cells.size(); ++i) {
-        const std::string& cell = cells[i];
+        const std::string_view cell = cells[i];
         const bool formula = !cell.empty() && std::strchr("=+-@\t", cell[0]) && !parse_number(cell);
         const bool quote = cell.find_first_of(",\"\r\n") != cell.npos || cell.starts_with("\xEF\xBB\xBF") ||
                            (cell.empty() && cells.size() == 1);
@@ -112,6 +112,18 @@ void add_row(std::string& out, const std::vector<std::string>& cells) {
 }
 
 }  // namespace
+
+Cells::operator std::vector<std::string>() const {
+    std::vector<std::string> out;
+    for (size_t i = 0; i < size(); ++i) out.emplace_back((*this)[i]);
+    return out;
+}
+
+void Cells::push_back(std::string_view cell) {
+    FP_REQUIRE(cell.size() <= UINT32_MAX - text_.size(), Exit::data, "the cells of a row are over 4 GiB");
+    text_ += cell;
+    ends_.push_back(uint32_t(text_.size()));
+}
 
 int Table::column(std::string_view wanted) const {
     const auto found = std::ranges::find(header, wanted);
@@ -131,10 +143,11 @@ Table parse_csv(std::string_view text, std::string name) {
     while (!reader.at_end()) {
         const int64_t line = reader.line();
         FP_REQUIRE(int64_t(table.rows.size()) < kMaxRows, Exit::data, table.name, ": more than ", kMaxRows, " rows");
-        table.rows.push_back(reader.row());
+        const Cells row = reader.row();
+        table.rows.push_back(row);
         table.lines.push_back(line);
-        FP_REQUIRE(table.rows.back().size() == table.header.size(), Exit::data, table.name, ":", line, ": ",
-                   table.rows.back().size(), " cells, the header has ", table.header.size());
+        FP_REQUIRE(row.size() == table.header.size(), Exit::data, table.name, ":", line, ": ", row.size(),
+                   " cells, the header has ", table.header.size());
     }
     return table;
 }

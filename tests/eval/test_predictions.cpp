@@ -102,6 +102,8 @@ TEST(Predictions, WhatCannotBeReadIsNamedWithItsLine) {
     refuse("image,label,pred\n", "p.csv", "no row");
     refuse("image,label,pred\na,x,x\nb,x,x\n", "p.csv", "1 class");
     refuse("image,label,pred\na,x,y\na,y,y\n", "p.csv:3", "line 2");
+    refuse("image,label,pred\na,x,y\nb,,y\n", "p.csv:3", "label is ''");
+    refuse("image,label,pred\na,x,y\nb,y,NaN\n", "p.csv:3", "pred is 'NaN'");
     refuse("image,label,prob_x,prob_y\na,x,.5,.5\nb,z,.5,.5\n", "p.csv:3", "'z'");
     refuse("image,label,prob_x,prob_y,pred\na,x,.5,.5,q\n", "p.csv:2", "'q'");
     for (const char* bad : {"nan", "inf", "-0.1", "1.5", "", "0.5x", "0x1p-1", "1e400"})
