@@ -61,10 +61,7 @@ std::vector<std::string> classes_of(const Table& table, const Columns& columns) 
                        table.header[column], " is '", word, "', which names no class");
             distinct.insert(word);
         }
-    std::vector<std::string> classes(distinct.begin(), distinct.end());
-    if (std::ranges::all_of(classes, [](const auto& c) { return parse_number(c).has_value(); }))
-        std::ranges::stable_sort(classes, {}, [](const auto& c) { return *parse_number(c); });
-    return classes;
+    return sorted_words(distinct);
 }
 
 }  // namespace

@@ -80,11 +80,11 @@ FigureRows observed(const Scorer&, const Cohort&);
 
 // Units drawn with replacement within each group of units. A cohort whose cases are all in one group, but whose
 // units keep theirs, gives overall figures of the same resamples.
-FigureRows bootstrap(const Scorer&, const Cohort&, const EvaluateOptions&, Parts parts = Parts::all);
+FigureRows bootstrap(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
 // The group labels of the compared units permuted, within diagnosis or over all; one model. Cases whose own
 // group is not compared stay out.
-FigureRows permute_groups(const Scorer&, const Cohort&, Null, const EvaluateOptions&);
+FigureRows permute_groups(const Scorer&, const Cohort&, NullModel, const EvaluateOptions&);
 
 // The predictions of the two models exchanged, unit by unit, with probability 1/2.
 FigureRows swap_models(const Scorer&, const Cohort&, const EvaluateOptions&);

@@ -169,7 +169,7 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     std::vector<Gap*> table;
     for (auto& a : report.attributes)
         for (Gap& g : a.gaps) table.push_back(&g);
-    correct_and_say(table, 1 - options.confidence);
+    set_verdicts(table, 1 - options.confidence);
     return report;
 }
 

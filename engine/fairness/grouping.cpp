@@ -75,9 +75,7 @@ Grouping by_value(const Values& values) {
     std::set<std::string> distinct;
     for (const std::string& value : values)
         if (!is_unknown(value)) distinct.insert(trimmed(value));
-    grouping.groups.assign(distinct.begin(), distinct.end());
-    if (std::ranges::all_of(grouping.groups, [](const auto& word) { return parse_number(word).has_value(); }))
-        std::ranges::stable_sort(grouping.groups, {}, [](const auto& word) { return *parse_number(word); });
+    grouping.groups = sorted_words(distinct);
     std::map<std::string_view, int> index;
     for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
     for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));

@@ -111,7 +111,7 @@ struct Layout {
     int selected(int g, int c) const { return fpr(g, c) + classes; }
 };
 
-enum class Parts { counts, all };  // without or with the metrics that read probabilities
+enum class MetricSet { counts, all };  // without or with the metrics that read probabilities
 
 // Everything about some predictions that does not depend on the weighting: sorted once, scored many times.
 class Scorer {
@@ -119,7 +119,7 @@ public:
     explicit Scorer(const Predictions& predictions, OperatingPoint point = {});
 
     // row[Layout{groups, classes}.width()], every number written. `members` has one entry per case.
-    void figures(const std::vector<Membership>& members, int groups, Parts parts, double* row) const;
+    void figures(const std::vector<Membership>& members, int groups, MetricSet metrics, double* row) const;
 
     // 1 + the highest label or prediction among the counted cases; `counted` is of one model's cases.
     int seen(const std::vector<bool>& counted) const;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -19,7 +20,7 @@ int top_class(const double* prob, int classes) { return int(std::max_element(pro
 
 std::string unit_column(const std::vector<std::string>& columns) {
     for (const char* name : {"lesion_id", "patient_id"})
-        if (std::ranges::find(columns, name) != columns.end()) return name;
+        if (index_of(columns, name) >= 0) return name;
     return "image";
 }
 

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace fp {
+
+// The index of a name, -1 where it is not there.
+int index_of(const std::vector<std::string>& names, std::string_view wanted);
 
 // The column called `wanted`, or failing that one under another name for the same thing (gender for sex,
 // dx for label, anatom_site_general for site, ...). -1 where there is none.
@@ -21,6 +25,9 @@ bool is_unknown(std::string_view value);
 
 // The finite number that the whole word spells, with a sign or without; none where it is something else.
 std::optional<double> parse_number(std::string_view word);
+
+// The distinct words, sorted: as numbers if all are numbers.
+std::vector<std::string> sorted_words(const std::set<std::string>& words);
 
 // "a, b, c" for messages; the first 20 and how many more.
 std::string list(const std::vector<std::string>& names);

@@ -125,10 +125,7 @@ void Cells::push_back(std::string_view cell) {
     ends_.push_back(uint32_t(text_.size()));
 }
 
-int Table::column(std::string_view wanted) const {
-    const auto found = std::ranges::find(header, wanted);
-    return found == header.end() ? -1 : int(found - header.begin());
-}
+int Table::column(std::string_view wanted) const { return index_of(header, wanted); }
 
 Table parse_csv(std::string_view text, std::string name) {
     Table table{.name = std::move(name)};

@@ -20,6 +20,8 @@
 #include <vector>
 
 #include "engine/io/files.h"
+#include "kernels/bf16.h"
+#include "kernels/f16.h"
 
 namespace fp {
 
@@ -76,6 +78,10 @@ constexpr Dtype dtype_of() {
         return Dtype::f32;
     else if constexpr (std::is_same_v<T, int32_t>)
         return Dtype::i32;
+    else if constexpr (std::is_same_v<T, f16>)
+        return Dtype::f16;
+    else if constexpr (std::is_same_v<T, bf16>)
+        return Dtype::bf16;
     else if constexpr (std::is_same_v<T, uint8_t>)
         return Dtype::u8;
 }

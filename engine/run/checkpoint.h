@@ -18,7 +18,7 @@ struct ModelCard {
     std::vector<std::string> classes = {};
     KeptChannels kept = {};         // absent: all
     std::string provenance = "{}";  // JSON of who made it and from what: each tool writes its own
-    std::map<std::string, StoredThreshold> thresholds = {};  // by class: fp_eval --store-threshold
+    std::map<std::string, Threshold> thresholds = {};  // by class: fp_eval --store-threshold
     std::map<std::string, std::string> other = {};           // metadata of others, kept as it is
 };
 
