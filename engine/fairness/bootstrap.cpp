@@ -49,12 +49,12 @@ Cohort completed(Cohort cohort, const Predictions& p) {
     return cohort;
 }
 
-// A thread is not worth starting for fewer visits of a case than this.
-constexpr int64_t kVisitsAThread = 500'000;
+// Starting a thread pays off from this many visits of a case on.
+constexpr int64_t kVisitsPerThread = 500'000;
 
 enum Purpose : uint64_t { kBootstrap = 1, kPermutation, kSwap };
 
-// The numbers of one rearrangement, four from each block of the counter.
+// The random numbers of one resample, permutation or swap: four from each counter value.
 class Draws {
 public:
     explicit Draws(uint64_t key) : key_(key) {}
@@ -94,7 +94,7 @@ FigureRows score(const Scorer& scorer,
     const int64_t width = models * rows.layout.width();
     rows.values.resize(size_t(rows.count * width));
     const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
-    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsAThread, 1, most));
+    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsPerThread, 1, most));
 #pragma omp parallel num_threads(threads)
     {
         std::vector<Membership> members(scorer.cases());

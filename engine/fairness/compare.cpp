@@ -119,8 +119,8 @@ void set_fate(AttributeComparison& out, const Pairing& pairing, const Scored& ov
                      other = overall.seen.figures(0, 1).metric(0, metric);
         if (out.fate_note.empty() && m.value > 0 && model < other)
             out.fate_note = fmt::format(
-                "{} is above 0 although {} fell from {:.3f} to {:.3f}: a model that tells less has "
-                "a smaller gap, and one that gives everybody the same class has none.",
+                "{} is above 0 although {} fell from {:.3f} to {:.3f}: a less accurate model has "
+                "a smaller gap, and one that predicts the same class for all has none.",
                 m.key, f1 ? "macro F1" : "accuracy", other, model);
     }
 }

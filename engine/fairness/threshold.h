@@ -1,5 +1,5 @@
-// One class against the rest: an image is predicted positive where the probability of the class is at least a threshold.
-// It is chosen on validation images and judged on test images: on the images that it was chosen on it looks too good.
+// One class against the rest: an image is predicted positive where the probability of the class is at least a
+// threshold. It is chosen on validation images and judged on test images: on those it was chosen on it looks too good.
 #pragma once
 
 #include <optional>

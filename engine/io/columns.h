@@ -1,4 +1,4 @@
-// Names of columns and words for "not known", as data sets in circulation spell them; numbers in cells.
+// Names of columns and words for an unknown value, in the spellings of published data sets; numbers in cells.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ std::string plain(std::string_view value);
 // Empty, unknown, unk, na, n/a, #n/a, <na>, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
 bool is_unknown(std::string_view value);
 
-// The finite number that the whole word spells, with a sign or without; none where it is something else.
+// The finite number that the whole word spells, with or without a sign; empty for any other word.
 std::optional<double> parse_number(std::string_view word);
 
 // The distinct words, sorted: as numbers if all are numbers.

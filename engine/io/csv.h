@@ -55,8 +55,8 @@ Table parse_csv(std::string_view text, std::string name);
 Table read_csv(const std::filesystem::path& path);
 
 // Cells that hold a comma, a quote or a line end are quoted. One that starts with = + - @ or a tab and is
-// not a number gets an apostrophe in front, since spreadsheets would run it; that one change is not undone
-// by reading. Lines end in LF. `lines` and `name` are not used. A file is written whole or not at all.
+// not a number gets an apostrophe in front, since spreadsheets would run it; reading does not undo
+// this. Lines end in LF. `lines` and `name` are not used. A file is written whole or not at all.
 std::string csv_text(const Table&);
 void write_csv(const std::filesystem::path& path, const Table&);
 

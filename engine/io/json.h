@@ -1,5 +1,5 @@
-// JSON from files that others wrote: what the library passes over in silence (the last of two equal keys, a
-// NUL at the end, any depth) is refused.
+// JSON from files of unknown origin: what the library accepts in silence (two equal keys, a NUL at the end, any depth)
+// is refused.
 #pragma once
 
 #include <cstdint>
