@@ -101,7 +101,7 @@ Predictions predict(const Pass& pass) {
                " classes, the model ", classes);
     FP_REQUIRE(!pass.samples.empty(), Exit::data, data.set.name, ": there are no samples to predict");
 
-    // A slot's batch on its way through the device: the host collects one while the device works on the other.
+    // The batch of one input slot: the host collects its results while the device works on the other slot.
     struct Flight {
         explicit Flight(Session& session)
             : graph(session, StepGraph::Reads::derived), done(session.network().kernels().streams) {}

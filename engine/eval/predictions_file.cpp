@@ -17,13 +17,13 @@ namespace {
 constexpr std::string_view kProb = "prob_";
 constexpr double kSumTolerance = 0.1;  // printed with two decimals, a hundred classes miss 1 by that much
 
-// image, label, pred and split are other things than attributes, and so are prob_<class>.
+// image, label, pred, split and prob_<class> are not attributes.
 bool is_attribute(std::string_view column) {
     constexpr std::array<std::string_view, 4> kTaken{"image", "label", "pred", "split"};
     return !column.starts_with(kProb) && std::ranges::find(kTaken, column) == kTaken.end();
 }
 
-// What a column is for; -1 where the table has none.
+// The column of each purpose; -1 where the table has none.
 struct Columns {
     int image, label, pred, split, unit;
     std::vector<int> prob = {}, attributes = {};
@@ -91,7 +91,7 @@ Predictions predictions_of(const Table& table) {
         const auto [seen, fresh] = line_of.emplace(image, table.lines[r]);
         FP_REQUIRE(fresh, Exit::data, at(), "image '", image, "' is also on line ", seen->second);
         p.image.push_back(image);
-        p.unit.push_back(unit.empty() ? image : unit);
+        p.unit.push_back(is_unknown(unit) ? image : unit);
         p.split.emplace_back(columns.split < 0 ? "" : row[columns.split]);
         p.label.push_back(class_of(columns.label));
         for (size_t a = 0; a < columns.attributes.size(); ++a) p.attributes[a].emplace_back(row[columns.attributes[a]]);

@@ -3,7 +3,7 @@
 // image,label,<attributes>,split,prob_<class>...,pred. On input `image`, `label` and either
 // `pred` or the `prob_` columns suffice, in any order; every other column is an attribute. Classes are the
 // `prob_` columns in their order, else the sorted distinct labels and predictions (as numbers if all are). The
-// unit is the column lesion_id, else patient_id, else the image; an empty cell there is a unit of its own. An
+// unit is the column lesion_id, else patient_id, else the image; an unknown value there is a unit of its own. An
 // attribute whose name means something else here is written as data_NAME.
 #pragma once
 

@@ -13,7 +13,7 @@
 namespace fp {
 namespace {
 
-// Fills in what follows from groups, has_unknown, group_of_case and min_group_size.
+// Fills in the members that follow from groups, has_unknown, group_of_case and min_group_size.
 Cohort completed(Cohort cohort, const Predictions& p) {
     std::vector<int> cases(cohort.size());
     for (int g : cohort.group_of_case) ++cases[g];
@@ -74,8 +74,8 @@ private:
     int left_ = 0;
 };
 
-// Scores options.resamples weightings. draw(r, of_unit) changes the numbers of the units, which are `initial` before
-// each draw; member(model, i, number) is the membership of case i of a model whose unit has this number.
+// Scores options.resamples weightings. draw(r, of_unit) changes one number per unit, `initial` before each draw;
+// member(model, i, number) turns it into the membership of case i of a model, `number` being that of its unit.
 template <class Draw, class Member>
 FigureRows score(const Scorer& scorer,
                  const Cohort& cohort,

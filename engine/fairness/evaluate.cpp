@@ -11,7 +11,7 @@
 namespace fp {
 namespace {
 
-// The one whose `name` is the wanted; null where there is none.
+// The element whose `name` equals `wanted`; null where there is none.
 template <class T, class Name>
 const T* find(const std::vector<T>& all, Name name, std::string_view wanted) {
     const auto found = std::ranges::find(all, wanted, name);
@@ -79,7 +79,7 @@ std::vector<GroupReport> groups_of(const Predictions& p,
     return groups;
 }
 
-// The compared group that is worst by a metric in one row; -1 where none is estimable.
+// The compared group with the worst value of a metric in one row; -1 where no value is estimable.
 int worst_group(const GroupFigures& figures, const std::vector<int>& groups, int metric) {
     int worst = -1;
     for (int g : groups) {

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kFewestUnits = 2;
 
-// Whether the rates of class c that take part have enough units of a group in their denominators. A unit of two
-// diagnoses counts as with the class, not as without.
+// Whether the rates of class c in this combination have enough units of the group in their denominators. A unit with
+// images of two diagnoses counts as one with the class, not as one without.
 bool enough_units(const Combination& part, const Cohort& cohort, int group, int c) {
     const int all = cohort.units_of_group[group], positive = cohort.positives[group][c];
     return (part.tpr == 0 || positive >= kFewestUnits) && (part.fpr == 0 || all - positive >= kFewestUnits) &&
@@ -34,7 +34,7 @@ void set_fair_range(Gap& gap, std::vector<double> permuted, double confidence) {
     gap.p = distance_p_value(gap.value, gap.fair, std::move(permuted));
 }
 
-// The rule of absolute gaps, on the distance from fair.
+// absolute_interval of the distance from the fair value.
 void set_interval(Gap& gap, std::vector<double> resampled, double confidence) {
     for (double& v : resampled) v = std::abs(v - gap.fair);
     const double worst_fair = gap.fair == 0 ? gap.fair_high : gap.fair - gap.fair_low;
@@ -81,7 +81,7 @@ void set_pair(Gap& gap, const GapDefinition& definition, const Cohort& cohort, c
         scored.resampled.each([&](int64_t r) { return difference(scored.resampled, r); }), scored.confidence));
 }
 
-// On the unfair side of the fair range.
+// Whether the gap lies on the unfair side of the fair range.
 bool beyond_fair(const Gap& gap) { return gap.fair == 0 ? gap.value > gap.fair_high : gap.value < gap.fair_low; }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace fp {
 namespace {
 
 double or_zero(double rate) { return std::isnan(rate) ? 0 : rate; }
-// 0/0 is 0 here as well, so that it is not always 1 - FPR.
+// 0 where FPR is 0/0, and then not 1 - FPR.
 double tnr(const GroupFigures& f, int g, int c) { return std::isnan(f.fpr(g, c)) ? 0 : 1 - f.fpr(g, c); }
 double d_tpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.tpr(a, c)) - or_zero(f.tpr(b, c)); }
 double d_fpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.fpr(a, c)) - or_zero(f.fpr(b, c)); }

@@ -21,7 +21,7 @@ double mean(const std::vector<double>& values) {
     return mean_of_defined(int64_t(values.size()), [&](size_t i) { return values[i]; });
 }
 
-// 97.5 % of Student's t with 1, 2, ... degrees of freedom; behind the table, Cornish and Fisher's expansion.
+// 97.5 % of Student's t with 1, 2, ... degrees of freedom; beyond the table, the Cornish-Fisher expansion.
 double t_quantile(int freedom) {
     constexpr std::array<double, 10> kTable{12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
                                             2.4469,  2.3646, 2.3060, 2.2622, 2.2281};

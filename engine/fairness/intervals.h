@@ -34,7 +34,7 @@ struct Measure {
 // A figure with a permutation test, and the square of its rms gap (MeanSquare).
 struct TestedMeasure : Measure {
     double p = kNotEstimable, p_holm = kNotEstimable;  // p_holm: corrected for all tests of a report
-    double fair = kNotEstimable;                       // of a gap: what a classifier without one has; 0, of a ratio 1
+    double fair = kNotEstimable;                       // of a gap: the value of a fair classifier; 0, of a ratio 1
     double rms_squared = kNotEstimable;                // nearly unbiased, so it may be negative
     std::string rms_reason;
     std::string verdict;  // in words
@@ -54,7 +54,7 @@ double mean_of_defined(int64_t count, Term term) {
     return n == 0 ? kNotEstimable : sum / double(n);
 }
 
-// Linear between the order statistics, as numpy's default. `values` is reordered; no NaN.
+// Linear between the order statistics, numpy's default. Reorders `values`, which may hold no NaN.
 double quantile(std::vector<double>& values, double q);
 
 // Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. There is no interval

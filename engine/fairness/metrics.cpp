@@ -84,7 +84,7 @@ std::array<double, kMacroF1 + 1> count_metrics(const Tally& t) {
 
 int ece_bin(double confidence) {
     int bin = std::clamp(int(std::ceil(confidence * kEceBins)) - 1, 0, kEceBins - 1);
-    // The product may round over an edge; the edges themselves decide.
+    // The product may be rounded across an edge, so compare with the edges.
     while (bin > 0 && confidence <= double(bin) / kEceBins) --bin;
     while (bin < kEceBins - 1 && confidence > double(bin + 1) / kEceBins) ++bin;
     return bin;

@@ -42,7 +42,7 @@ Predictions rows_of(const Predictions& predictions, const std::vector<int64_t>& 
 // counts where no row is of that split.
 Predictions of_split(const Predictions& predictions, std::string_view split);
 
-// Mean cross-entropy of predictions: -mean log max(p[label], 1e-12).
+// Mean cross-entropy of predictions: -mean log max(p[label], 1e-12). NaN without probabilities.
 double mean_loss(const Predictions&);
 
 }  // namespace fp

@@ -10,7 +10,7 @@
 namespace fp {
 namespace {
 
-// Each row: our name, then what others call it, the likeliest first.
+// Each row: the name in this project, then other names for the same thing, the likeliest first.
 const std::vector<std::vector<std::string_view>> kNames = {
     {"image", "image_id", "img_id", "isic_id", "image_path", "path", "filename", "file_name", "file"},
     {"label", "dx", "diagnosis", "diagnostic", "class"},

@@ -49,7 +49,7 @@ private:
         return true;
     }
 
-    std::string checked(std::string cell, int64_t line) const {
+    std::string_view checked(std::string_view cell, int64_t line) const {
         FP_REQUIRE(int64_t(cell.size()) <= kMaxCellBytes, Exit::data, at(line), "a cell of ", cell.size(),
                    " bytes, at most ", kMaxCellBytes, " are read");
         for (std::string_view s = cell; !s.empty();) {
@@ -61,35 +61,34 @@ private:
         return cell;
     }
 
-    std::string bare_cell() {
-        const size_t length = std::min(rest_.find_first_of(",\"\r\n"), rest_.size());
-        std::string cell(rest_.substr(0, length));
-        rest_.remove_prefix(length);
+    std::string_view bare_cell() {
+        const std::string_view cell = rest_.substr(0, rest_.find_first_of(",\"\r\n"));
+        rest_.remove_prefix(cell.size());
         FP_REQUIRE(!rest_.starts_with('"'), Exit::data, at(line_), "a quote inside a cell without quotes");
-        return checked(std::move(cell), line_);
+        return checked(cell, line_);
     }
 
-    std::string quoted_cell() {
+    // Good until the next quoted cell.
+    std::string_view quoted_cell() {
         const int64_t start = line_;
-        std::string cell;
+        unquoted_.clear();
         take('"');
         while (true) {
             const size_t length = rest_.find('"');
             FP_REQUIRE(length != rest_.npos, Exit::data, at(start), "a quote that is never closed");
             const std::string_view part = rest_.substr(0, length);
-            cell.append(part);
+            unquoted_ += part;
             line_ += std::ranges::count(part, '\n');
             rest_.remove_prefix(length + 1);
             if (!take('"')) break;
-            cell.push_back('"');
+            unquoted_ += '"';
         }
-        const bool ended =
-            rest_.empty() || rest_.starts_with(',') || rest_.starts_with('\r') || rest_.starts_with('\n');
-        FP_REQUIRE(ended, Exit::data, at(line_), "text after a closing quote");
-        return checked(std::move(cell), start);
+        FP_REQUIRE(rest_.find_first_not_of(",\r\n") != 0, Exit::data, at(line_), "text after a closing quote");
+        return checked(unquoted_, start);
     }
 
     std::string_view rest_;
+    std::string unquoted_;
     const std::string& name_;
     int64_t line_ = 1;
 };

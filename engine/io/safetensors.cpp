@@ -162,8 +162,8 @@ TensorFile read_tensors(uint64_t file_bytes,
     return out;
 }
 
-// Pickle runs code while it is read, and these formats hold it: .pt and .pth are zip files or bare
-// pickles, .npz is a zip file.
+// Reading a pickle runs code, and these formats may hold one: .pt and .pth are zip files or bare pickles, .npz is a zip
+// file.
 void refuse_pickles(const std::filesystem::path& path, std::string_view start) {
     const std::string extension = path.extension().native();
     const bool pickle = start.size() >= 2 && start[0] == '\x80' && uint8_t(start[1]) <= 5 && start.find('{', 8) != 8;
@@ -190,7 +190,7 @@ std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
     return order;
 }
 
-// The text that describes tensors which lie one behind the other in this order; padded with spaces to 8 bytes.
+// The header of tensors that are stored one after another in this order; padded with spaces to 8 bytes.
 std::string header_of(const std::map<std::string, std::string>& metadata,
                       const std::vector<const TensorEntry*>& order) {
     const auto quoted = [](const std::string& text) { return json(text).dump(); };

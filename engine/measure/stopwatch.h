@@ -26,8 +26,8 @@ public:
     ~TimedNetwork();
     double run();    // seconds of one step or inference
     void enqueue();  // the same, without waiting for it
-    // On the device, most at a time: images, weights, momenta, activations and gradients, scratch; what
-    // oneDNN's primitives or prepared filters hold is not in it. Known once it has run.
+    // The peak on the device: images, weights, momenta, activations, gradients and scratch, without the memory of
+    // oneDNN's primitives and prepared filters. Valid after a run.
     size_t peak_bytes() const;
 
 private:

@@ -43,8 +43,8 @@ TEST(Predictions, PredictionsAloneSuffice) {
 }
 
 TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
-    const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\n");
-    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1"}));
+    const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\nd,y,y,p2,nan\n");
+    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1", "d"}));
     EXPECT_EQ(unit_column(p.columns), "lesion_id");
     const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");
     EXPECT_EQ(q.unit, (std::vector<std::string>{"p1", "p1"}));
