@@ -96,34 +96,15 @@ Report evaluate(const Predictions& predictions,
                 const std::vector<std::string>& attributes,
                 const EvaluateOptions& options = {});
 
-// The values without intervals: the record of an epoch or of a round of pruning.
-struct Figure {
-    std::string key;
-    double value = 0;  // NaN: not estimable
-};
-
-struct GroupSummary {
-    std::string name;
-    int64_t samples = 0;
-    std::vector<Figure> metrics;
-};
-
-struct AttributeSummary {
-    std::string name;  // as --attribute spells it
-    std::vector<GroupSummary> groups;
-    std::vector<Figure> gaps;  // none where fewer than two groups are large enough
-
-    double gap(std::string_view key) const;  // NaN where there is none
-};
-
+// The values without intervals: the record of an epoch or of a round of pruning. Read from a file, groups have their
+// name, samples and metrics, and gaps their key and value.
 struct Summary {
     int64_t samples = 0;
-    double loss = 0;                   // mean cross entropy; NaN without probabilities
-    std::vector<Figure> metrics = {};  // in the order of Report::metrics
-    std::vector<AttributeSummary> attributes = {};
+    double loss = 0;                               // mean cross entropy; NaN without probabilities
+    std::vector<Measure> metrics = {};             // in the order of Report::metrics
+    std::vector<AttributeReport> attributes = {};  // name: as --attribute spells it
 
-    double metric(std::string_view key) const;                       // an Error for an unknown key
-    const AttributeSummary* attribute(std::string_view name) const;  // null where there is none
+    double metric(std::string_view key) const;
 };
 
 Summary summarize(const Predictions&, const std::vector<std::string>& attributes);

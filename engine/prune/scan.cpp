@@ -144,15 +144,18 @@ std::optional<Scan> scan(const Baseline& dense,
         return std::nullopt;
     }
     correct_for_many(sets);
-    const Summary summary = summarize(before, dense.attributes);
+    const Report report = evaluate(before, dense.attributes, {.resamples = 0});
     const std::string attribute = dense.first_attribute();
     out.result = {.criterion = settings.pruning.score.criterion,
                   .attribute = attribute,
-                  .dense_accuracy = summary.metric("balanced_accuracy"),
+                  .dense_accuracy = report.metric("balanced_accuracy").value,
                   .dense_gap = {},
                   .shares = shares,
                   .sets = std::move(sets)};
-    if (!attribute.empty()) out.result.dense_gap = summary.attribute(attribute)->gap(kScanGap);
+    if (!attribute.empty()) {
+        const AttributeReport& first = report.attribute(attribute);
+        out.result.dense_gap = first.no_gaps.empty() ? first.gap(kScanGap).value : kNotEstimable;
+    }
     return out;
 }
 
