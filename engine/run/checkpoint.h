@@ -16,10 +16,10 @@ namespace fp {
 struct ModelCard {
     Preprocessing preprocessing = {};
     std::vector<std::string> classes = {};
-    KeptChannels kept = {};         // absent: all
-    std::string provenance = "{}";  // JSON of who made it and from what: each tool writes its own
+    KeptChannels kept = {};                            // absent: all
+    std::string provenance = "{}";                     // JSON of who made it and from what: each tool writes its own
     std::map<std::string, Threshold> thresholds = {};  // by class: fp_eval --store-threshold
-    std::map<std::string, std::string> other = {};           // metadata of others, kept as it is
+    std::map<std::string, std::string> other = {};     // metadata of others, kept as it is
 };
 
 // The description in the metadata stands under this key (engine/run/checkpoint_json.h).
