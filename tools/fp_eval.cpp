@@ -68,9 +68,9 @@ bool chooses(const EvalFlags& f) {
 // Predictions of one model, made now or read from a file.
 struct EvalInput {
     Predictions judged;
-    std::optional<Predictions> validation = {};          // to choose a threshold on
-    std::map<std::string, StoredThreshold> stored = {};  // the model's, by class
-    std::string data = {}, split_hash = {};              // of the validation images
+    std::optional<Predictions> validation = {};    // to choose a threshold on
+    std::map<std::string, Threshold> stored = {};  // the model's, by class
+    std::string data = {}, split_hash = {};        // of the validation images
     Skipped skipped = {};
 };
 
@@ -118,7 +118,7 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
     return out;
 }
 
-StoredThreshold threshold_of(const EvalInput& input, const EvalFlags& f) {
+Threshold threshold_of(const EvalInput& input, const EvalFlags& f) {
     const std::string& positive = f.figures.positive;
     if (f.threshold == kStored) {
         FP_REQUIRE(input.stored.contains(positive), Exit::data, "no threshold for ", positive,
@@ -126,18 +126,11 @@ StoredThreshold threshold_of(const EvalInput& input, const EvalFlags& f) {
         return input.stored.at(positive);
     }
     const ThresholdRule rule = parse_threshold(f.threshold, f.figures.specificity);
-    StoredThreshold out{.positive = positive, .rule = to_string(rule), .value = rule.value};
-    if (!input.validation) return out;
+    if (!input.validation) return {.positive = positive, .rule = to_string(rule), .value = rule.value};
     require_apart(*input.validation, input.judged);
-    const Threshold t = choose_threshold(*input.validation, positive, rule);
-    out.value = t.value;
-    out.chosen_on = {.images = t.images,
-                     .positives = t.positives,
-                     .sensitivity = t.sensitivity,
-                     .specificity = t.specificity,
-                     .f1 = t.f1,
-                     .data = input.data,
-                     .split_hash = input.split_hash};
+    Threshold out = choose_threshold(*input.validation, positive, rule);
+    out.chosen_on->data = input.data;
+    out.chosen_on->split_hash = input.split_hash;
     return out;
 }
 
@@ -158,7 +151,7 @@ AtThreshold judge_at_threshold(const EvalInput& ours,
     return out;
 }
 
-void store(const StoredThreshold& t, const EvalFlags& f, const Options& options) {
+void store(const Threshold& t, const EvalFlags& f, const Options& options) {
     LoadedModel model = load_model(f.checkpoint, use_device(f.compute, options));
     model.card.thresholds[t.positive] = t;
     write_safetensors(f.checkpoint, to_file(*model.network, model.card));

@@ -50,8 +50,8 @@ public:
 
     // Appends the sample of a row, unless the row is left out, which is counted.
     void add(size_t r) {
-        auto& row = table_.rows[r];
-        Sample sample{.image = row[listing_.image] + listing_.extension,
+        Cells& row = table_.rows[r];
+        Sample sample{.image = std::string(row[listing_.image]) + listing_.extension,
                       .line = table_.lines.empty() ? 0 : table_.lines[r]};
         const auto where = [&] { return table_.name + (sample.line > 0 ? text(":", sample.line, ": ") : ": "); };
         const std::string label = trimmed(row[listing_.label]);
@@ -68,7 +68,7 @@ public:
                    "' leaves the folder of the images (--allow-absolute permits it)");
 
         if (listing_.split) {
-            const std::string& word = row[*listing_.split];
+            const std::string_view word = row[*listing_.split];
             without_split_ += word.empty();
             if (word.empty()) return;
             const std::optional<Split> split = parse_split(word);
@@ -83,7 +83,9 @@ public:
         for (const size_t c : units_)
             if (sample.unit.empty() && !is_unknown(row[c])) sample.unit = row[c];
         if (sample.unit.empty()) sample.unit = sample.image;
-        for (const size_t c : attributes_) sample.attributes.push_back(std::move(row[c]));
+        Cells attributes;
+        for (const size_t c : attributes_) attributes.push_back(row[c]);
+        sample.attributes = attributes;
         row = {};
         data_.samples.push_back(std::move(sample));
     }
@@ -183,7 +185,7 @@ std::vector<int64_t> class_counts(const Dataset& data, Split split) {
 Grouping group_by(const Dataset& data, const std::string& spec) {
     const auto values = [&](size_t column) {
         std::vector<std::string> out;
-        for (const Sample& sample : data.samples) out.push_back(sample.attributes[column]);
+        for (const Sample& sample : data.samples) out.emplace_back(sample.attributes[column]);
         return out;
     };
     const auto place = [&](size_t i) {

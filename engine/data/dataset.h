@@ -12,6 +12,7 @@
 
 #include "engine/data/sources/synth.h"
 #include "engine/fairness/grouping.h"
+#include "engine/io/csv.h"
 
 namespace fp {
 
@@ -23,9 +24,9 @@ struct Sample {
     std::string image = {};  // the file, relative to Dataset::root
     int label = {};          // index into Dataset::classes
     Split split = {};
-    std::string unit = {};                     // lesion, else patient, else image: never on two sides, resampled whole
-    std::vector<std::string> attributes = {};  // as in the file, one for each of Dataset::columns
-    int64_t line = 0;                          // of Dataset::table; 0: there is none
+    std::string unit = {};  // lesion, else patient, else image: never on two sides, resampled whole
+    Cells attributes = {};  // as in the file, one for each of Dataset::columns
+    int64_t line = 0;       // of Dataset::table; 0: there is none
 };
 
 struct Dataset {

@@ -144,9 +144,8 @@ Table split_table(const Dataset& data) {
         table.header.push_back(column);
     }
     for (const Sample& sample : data.samples) {
-        table.rows.push_back({sample.image, data.classes[size_t(sample.label)], std::string(name(sample.split))});
-        auto& row = table.rows.back();
-        row.insert(row.end(), sample.attributes.begin(), sample.attributes.end());
+        table.rows.push_back({sample.image, data.classes[size_t(sample.label)], name(sample.split)});
+        for (size_t c = 0; c < data.columns.size(); ++c) table.rows.back().push_back(sample.attributes[c]);
     }
     return table;
 }

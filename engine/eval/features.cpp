@@ -6,24 +6,10 @@
 #include "kernels/error.h"
 
 namespace fp {
-
-Tap parse_tap(const std::string& text) {
-    if (text == "conv") return Tap::convolution;
-    if (text == "norm") return Tap::norm;
-    if (text == "act") return Tap::activation;
-    fail_with(Exit::usage, "tap ", text, " is unknown: conv, norm or act");
-}
-
-const char* name(Tap tap) { return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act"; }
-
-Rows rows_for(Tap tap) {
-    return tap == Tap::convolution ? Rows::fewest : tap == Tap::norm ? Rows::each_op : Rows::activations;
-}
-
 namespace {
 
-// What a row that reads a layer's channels is to a tap: the row itself, one on the way to it, one that computes the
-// tapped value without keeping it, or the end of the way.
+// The role of a row that reads a layer's channels: the tapped row, a row on the way to it, a row that computes the
+// tapped value without storing it, or the end of the search.
 enum class Reader { tapped, passes, hides, ends };
 
 Reader reader_of(const Op& op, Tap tap) {
@@ -44,29 +30,6 @@ Reader reader_of(const Op& op, Tap tap) {
             }},
         op);
 }
-
-}  // namespace
-
-Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
-    int at = -1;
-    for (int row = 0; row < int(rows.size()); ++row)
-        if (rows[row].layer == layer && makes_channels(rows[row].op)) at = row;
-    FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
-    if (tap == Tap::convolution) return {at};
-    for (int row = at + 1; row < int(rows.size()); ++row) {
-        const Node& node = rows[row];
-        const bool reads = std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
-        if (!reads) continue;
-        const Reader reader = reader_of(node.op, tap);
-        if (reader == Reader::tapped) return {row};
-        FP_CHECK(reader != Reader::hides, layer, ": the tape has no row for what --tap ", name(tap), " reads");
-        if (reader == Reader::ends) break;
-        at = row;
-    }
-    return {at};
-}
-
-namespace {
 
 // The features of as many of the layers from `first` on as `budget_bytes` hold, at least one.
 std::vector<Features> collect(
@@ -98,8 +61,7 @@ std::vector<Features> collect(
                 const size_t one = size_t(f.map.stored() / f.map.n) * e;
                 const void* rows = tape.value(tap_row(tape.nodes(), f.layer, tap)).data;
                 k.memory.copy(static_cast<char*>(f.data.data()) + read.size() * one,
-                              static_cast<const char*>(rows) + size_t(begin) * one, size_t(end - begin) * one,
-                              {});
+                              static_cast<const char*>(rows) + size_t(begin) * one, size_t(end - begin) * one, {});
             }
             read.insert(read.end(), batch.samples.begin() + begin, batch.samples.begin() + end);
         }
@@ -113,6 +75,38 @@ std::vector<Features> collect(
 }
 
 }  // namespace
+
+Tap parse_tap(const std::string& text) {
+    if (text == "conv") return Tap::convolution;
+    if (text == "norm") return Tap::norm;
+    if (text == "act") return Tap::activation;
+    fail_with(Exit::usage, "tap ", text, " is unknown: conv, norm or act");
+}
+
+const char* name(Tap tap) { return tap == Tap::convolution ? "conv" : tap == Tap::norm ? "norm" : "act"; }
+
+Rows rows_for(Tap tap) {
+    return tap == Tap::convolution ? Rows::fewest : tap == Tap::norm ? Rows::each_op : Rows::activations;
+}
+
+Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap) {
+    int at = -1;
+    for (int row = 0; row < int(rows.size()); ++row)
+        if (rows[row].layer == layer && makes_channels(rows[row].op)) at = row;
+    FP_REQUIRE(at >= 0, Exit::usage, "layer ", layer, " is not in this network");
+    if (tap == Tap::convolution) return {at};
+    for (int row = at + 1; row < int(rows.size()); ++row) {
+        const Node& node = rows[row];
+        const bool reads = std::any_of(node.inputs.begin(), node.inputs.end(), [&](Var v) { return v.row == at; });
+        if (!reads) continue;
+        const Reader reader = reader_of(node.op, tap);
+        if (reader == Reader::tapped) return {row};
+        FP_CHECK(reader != Reader::hides, layer, ": the tape has no row for what --tap ", name(tap), " reads");
+        if (reader == Reader::ends) break;
+        at = row;
+    }
+    return {at};
+}
 
 void for_each_layer(const Pass& pass,
                     const std::vector<std::string>& layers,

@@ -87,7 +87,7 @@ void add_prediction(Predictions& out, const ImageData& data, int64_t sample, con
     out.unit.push_back(s.unit);
     out.label.push_back(s.label);
     out.split.emplace_back(name(s.split));
-    for (size_t c = 0; c < out.columns.size(); ++c) out.attributes[c].push_back(s.attributes[c]);
+    for (size_t c = 0; c < out.columns.size(); ++c) out.attributes[c].emplace_back(s.attributes[c]);
     const size_t row = out.prob.size();
     out.prob.insert(out.prob.end(), p, p + out.classes.size());
     out.pred.push_back(top_class(out.prob.data() + row, int(out.classes.size())));
@@ -101,7 +101,7 @@ Predictions predict(const Pass& pass) {
                " classes, the model ", classes);
     FP_REQUIRE(!pass.samples.empty(), Exit::data, data.set.name, ": there are no samples to predict");
 
-    // A slot's batch on its way through the device: the host collects one while the device works on the other.
+    // The batch of one input slot: the host collects its results while the device works on the other slot.
     struct Flight {
         explicit Flight(Session& session)
             : graph(session, StepGraph::Reads::derived), done(session.network().kernels().streams) {}

@@ -1,4 +1,4 @@
-// A data set with its images, and running a network over its samples, batch by batch.
+// A data set with its images, and the run of a network over its samples, batch by batch.
 #pragma once
 
 #include <filesystem>
@@ -13,11 +13,11 @@
 
 namespace fp {
 
-// Where images come from, and whose they are.
+// A data set and the source of its images.
 struct ImageData {
     Dataset set;
     ImageSource source;
-    std::function<bool()> ready = {};                   // as LoaderOptions has it
+    std::function<bool()> ready = {};                   // LoaderOptions::ready
     std::shared_ptr<UnreadableImages> unreadable = {};  // filled by `source`; may be null
     std::vector<int32_t> labels() const;
 };
@@ -67,7 +67,7 @@ void for_each_batch(const Pass&, LastBatch, const std::function<void(const Batch
 Predictions no_predictions(const ImageData&);
 void add_prediction(Predictions&, const ImageData&, int64_t sample, const float* probabilities);
 
-// Probabilities in the order of the samples, without images that could not be had and were to be skipped.
+// Probabilities in the order of the samples, without the unreadable images that PredictOptions allows to skip.
 Predictions predict(const Pass&);
 
 }  // namespace fp

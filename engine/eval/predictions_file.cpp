@@ -17,13 +17,13 @@ namespace {
 constexpr std::string_view kProb = "prob_";
 constexpr double kSumTolerance = 0.1;  // printed with two decimals, a hundred classes miss 1 by that much
 
-// image, label, pred and split are other things than attributes, and so are prob_<class>.
+// image, label, pred, split and prob_<class> are not attributes.
 bool is_attribute(std::string_view column) {
     constexpr std::array<std::string_view, 4> kTaken{"image", "label", "pred", "split"};
     return !column.starts_with(kProb) && std::ranges::find(kTaken, column) == kTaken.end();
 }
 
-// What a column is for; -1 where the table has none.
+// The column of each purpose; -1 where the table has none.
 struct Columns {
     int image, label, pred, split, unit;
     std::vector<int> prob = {}, attributes = {};
@@ -54,11 +54,14 @@ std::vector<std::string> classes_of(const Table& table, const Columns& columns) 
         return classes;
     }
     std::set<std::string> distinct;
-    for (const auto& row : table.rows) distinct.insert({row[columns.label], row[columns.pred]});
-    std::vector<std::string> classes(distinct.begin(), distinct.end());
-    if (std::ranges::all_of(classes, [](const auto& c) { return parse_number(c).has_value(); }))
-        std::ranges::stable_sort(classes, {}, [](const auto& c) { return *parse_number(c); });
-    return classes;
+    for (size_t r = 0; r < table.rows.size(); ++r)
+        for (const int column : {columns.label, columns.pred}) {
+            const std::string word(table.rows[r][column]);
+            FP_REQUIRE(!plain(word).empty() && plain(word) != "nan", Exit::data, table.name, ":", table.lines[r], ": ",
+                       table.header[column], " is '", word, "', which names no class");
+            distinct.insert(word);
+        }
+    return sorted_words(distinct);
 }
 
 }  // namespace
@@ -76,22 +79,22 @@ Predictions predictions_of(const Table& table) {
     for (int c = 0; c < classes; ++c) index.emplace(p.classes[c], c);
     std::unordered_map<std::string, int64_t> line_of;
     for (size_t r = 0; r < table.rows.size(); ++r) {
-        const auto& row = table.rows[r];
+        const Cells& row = table.rows[r];
         const auto at = [&] { return text(table.name, ":", table.lines[r], ": "); };
         const auto class_of = [&](int column) {
-            const auto found = index.find(row[column]);
+            const auto found = index.find(std::string(row[column]));
             FP_REQUIRE(found != index.end(), Exit::data, at(), table.header[column], " '", row[column],
                        "' is not among the ", classes, " classes of the prob_ columns");
             return found->second;
         };
-        const std::string &image = row[columns.image], &unit = row[columns.unit];
+        const std::string image(row[columns.image]), unit(row[columns.unit]);
         const auto [seen, fresh] = line_of.emplace(image, table.lines[r]);
         FP_REQUIRE(fresh, Exit::data, at(), "image '", image, "' is also on line ", seen->second);
         p.image.push_back(image);
-        p.unit.push_back(unit.empty() ? image : unit);
-        p.split.push_back(columns.split < 0 ? "" : row[columns.split]);
+        p.unit.push_back(is_unknown(unit) ? image : unit);
+        p.split.emplace_back(columns.split < 0 ? "" : row[columns.split]);
         p.label.push_back(class_of(columns.label));
-        for (size_t a = 0; a < columns.attributes.size(); ++a) p.attributes[a].push_back(row[columns.attributes[a]]);
+        for (size_t a = 0; a < columns.attributes.size(); ++a) p.attributes[a].emplace_back(row[columns.attributes[a]]);
 
         double sum = 0;
         for (int i : columns.prob) {
@@ -121,7 +124,7 @@ Table table_of(const Predictions& p) {
     table.header.push_back("pred");
 
     for (int64_t i = 0; i < p.size(); ++i) {
-        std::vector<std::string>& row = table.rows.emplace_back();
+        Cells& row = table.rows.emplace_back();
         row = {p.image[i], p.classes[p.label[i]]};
         for (const auto& column : p.attributes) row.push_back(column[i]);
         row.push_back(p.split[i]);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <set>
 #include <unordered_map>
-#include <utility>
 
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -14,7 +13,7 @@
 namespace fp {
 namespace {
 
-// Fills in what follows from groups, has_unknown, group_of_case and min_group_size.
+// Fills in the members that follow from groups, has_unknown, group_of_case and min_group_size.
 Cohort completed(Cohort cohort, const Predictions& p) {
     std::vector<int> cases(cohort.size());
     for (int g : cohort.group_of_case) ++cases[g];
@@ -50,12 +49,12 @@ Cohort completed(Cohort cohort, const Predictions& p) {
     return cohort;
 }
 
-// A thread is not worth starting for fewer visits of a case than this.
-constexpr int64_t kVisitsAThread = 500'000;
+// Starting a thread pays off from this many visits of a case on.
+constexpr int64_t kVisitsPerThread = 500'000;
 
 enum Purpose : uint64_t { kBootstrap = 1, kPermutation, kSwap };
 
-// The numbers of one rearrangement, four from each block of the counter.
+// The random numbers of one resample, permutation or swap: four from each counter value.
 class Draws {
 public:
     explicit Draws(uint64_t key) : key_(key) {}
@@ -75,12 +74,12 @@ private:
     int left_ = 0;
 };
 
-// Scores options.resamples weightings. draw(r, of_unit) changes the numbers of the units, which are `initial` before
-// each draw; member(model, i, number) is the membership of case i of a model whose unit has this number.
+// Scores options.resamples weightings. draw(r, of_unit) changes one number per unit, `initial` before each draw;
+// member(model, i, number) turns it into the membership of case i of a model, `number` being that of its unit.
 template <class Draw, class Member>
 FigureRows score(const Scorer& scorer,
                  const Cohort& cohort,
-                 Parts parts,
+                 MetricSet metrics,
                  const EvaluateOptions& options,
                  const std::vector<uint16_t>& initial,
                  Draw draw,
@@ -95,7 +94,7 @@ FigureRows score(const Scorer& scorer,
     const int64_t width = models * rows.layout.width();
     rows.values.resize(size_t(rows.count * width));
     const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
-    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsAThread, 1, most));
+    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsPerThread, 1, most));
 #pragma omp parallel num_threads(threads)
     {
         std::vector<Membership> members(scorer.cases());
@@ -106,15 +105,19 @@ FigureRows score(const Scorer& scorer,
             draw(uint64_t(r), of_unit);
             for (int m = 0; m < models; ++m)
                 for (int64_t i = 0; i < n; ++i) members[m * n + i] = member(m, i, of_unit[cohort.unit_of_case[i]]);
-            scorer.figures(members, models * cohort.size(), parts, rows.values.data() + r * width);
+            scorer.figures(members, models * cohort.size(), metrics, rows.values.data() + r * width);
         }
     }
     return rows;
 }
 
-uint16_t group_of(const Cohort& cohort, int model, int64_t i) {
-    return uint16_t(model * cohort.size() + cohort.group_of_case[i]);
-}
+// Case i of a model in its own group.
+struct InOwnGroup {
+    const Cohort& cohort;
+    Membership operator()(int model, int64_t i, uint16_t times) const {
+        return {uint16_t(model * cohort.size() + cohort.group_of_case[i]), times};
+    }
+};
 
 }  // namespace
 
@@ -178,46 +181,36 @@ void draw_swaps(uint64_t seed, uint64_t r, std::vector<uint16_t>& swap_of_unit) 
 }
 
 FigureRows observed(const Scorer& scorer, const Cohort& cohort) {
-    return score(
-        scorer, cohort, Parts::all, {.resamples = 1, .threads = 1}, std::vector<uint16_t>(cohort.units(), 1),
-        [](uint64_t, std::vector<uint16_t>&) {},
-        [&](int model, int64_t i, uint16_t times) {
-            return Membership{group_of(cohort, model, i), times};
-        });
+    const auto as_it_is = [](uint64_t, std::vector<uint16_t>&) {};
+    return score(scorer, cohort, MetricSet::all, {.resamples = 1, .threads = 1},
+                 std::vector<uint16_t>(cohort.units(), 1), as_it_is, InOwnGroup{cohort});
 }
 
-FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options, Parts parts) {
+FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options, MetricSet metrics) {
     const Strata strata = strata_of(cohort.group_of_unit);
-    return score(
-        scorer, cohort, parts, options, std::vector<uint16_t>(cohort.units()),
-        [&](uint64_t r, std::vector<uint16_t>& times) { draw_bootstrap(strata, options.seed, r, times); },
-        [&](int model, int64_t i, uint16_t times) {
-            return Membership{group_of(cohort, model, i), times};
-        });
+    const auto draw = [&](uint64_t r, auto& times) { draw_bootstrap(strata, options.seed, r, times); };
+    return score(scorer, cohort, metrics, options, std::vector<uint16_t>(cohort.units()), draw, InOwnGroup{cohort});
 }
 
-FigureRows permute_groups(const Scorer& scorer, const Cohort& cohort, Null null, const EvaluateOptions& options) {
+FigureRows permute_groups(const Scorer& scorer, const Cohort& cohort, NullModel null, const EvaluateOptions& options) {
     std::vector<int> stratum(cohort.units(), -1);
     for (size_t u = 0; u < stratum.size(); ++u)
         if (cohort.is_compared(cohort.group_of_unit[u]))
-            stratum[u] = null == Null::over_all ? 0 : cohort.diagnosis_of_unit[u];
+            stratum[u] = null == NullModel::over_all ? 0 : cohort.diagnosis_of_unit[u];
     const Strata strata = strata_of(stratum);
-    const Parts parts = null == Null::over_all ? Parts::all : Parts::counts;
-    return score(
-        scorer, cohort, parts, options, {cohort.group_of_unit.begin(), cohort.group_of_unit.end()},
-        [&](uint64_t r, std::vector<uint16_t>& groups) { permute_labels(strata, options.seed, r, groups); },
-        [&](int, int64_t i, uint16_t group) {
-            return Membership{group, uint16_t(cohort.in_compared[i] && stratum[cohort.unit_of_case[i]] >= 0)};
-        });
+    const MetricSet metrics = null == NullModel::over_all ? MetricSet::all : MetricSet::counts;
+    const auto draw = [&](uint64_t r, auto& groups) { permute_labels(strata, options.seed, r, groups); };
+    const auto member = [&](int, int64_t i, uint16_t group) -> Membership {
+        return {group, uint16_t(cohort.in_compared[i] && stratum[cohort.unit_of_case[i]] >= 0)};
+    };
+    return score(scorer, cohort, metrics, options, {cohort.group_of_unit.begin(), cohort.group_of_unit.end()}, draw,
+                 member);
 }
 
 FigureRows swap_models(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options) {
-    return score(
-        scorer, cohort, Parts::all, options, std::vector<uint16_t>(cohort.units()),
-        [&](uint64_t r, std::vector<uint16_t>& swap) { draw_swaps(options.seed, r, swap); },
-        [&](int model, int64_t i, uint16_t swap) {
-            return Membership{group_of(cohort, model ^ swap, i), 1};
-        });
+    const auto draw = [&](uint64_t r, auto& swap) { draw_swaps(options.seed, r, swap); };
+    const auto member = [&](int model, int64_t i, uint16_t swap) { return InOwnGroup{cohort}(model ^ swap, i, 1); };
+    return score(scorer, cohort, MetricSet::all, options, std::vector<uint16_t>(cohort.units()), draw, member);
 }
 
 }  // namespace fp

@@ -1,6 +1,6 @@
-// The cases of predictions in the groups of one attribute, and the units (lesions) that are resampled whole.
+// The cases of predictions in the groups of one attribute, and the units (such as lesions) that are resampled whole.
 //
-// The figures of one or two models under thousands of resamples, permutations and swaps of units. Each one is
+// The figures of one or two models under thousands of resamples, permutations and swaps of units. Each of these is
 // a weighting or regrouping of the same cases, scored by the same Scorer, and a function of (seed, r) alone:
 // threads and order do not matter.
 //
@@ -56,7 +56,7 @@ void draw_swaps(uint64_t seed, uint64_t r, std::vector<uint16_t>& swap_of_unit);
 struct FigureRows {
     Layout layout;  // of one model
     int models = 1;
-    int seen = 0;  // as GroupFigures has it
+    int seen = 0;  // of GroupFigures
     int64_t count = 0;
     std::vector<double> values = {};
 
@@ -80,11 +80,11 @@ FigureRows observed(const Scorer&, const Cohort&);
 
 // Units drawn with replacement within each group of units. A cohort whose cases are all in one group, but whose
 // units keep theirs, gives overall figures of the same resamples.
-FigureRows bootstrap(const Scorer&, const Cohort&, const EvaluateOptions&, Parts parts = Parts::all);
+FigureRows bootstrap(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
 // The group labels of the compared units permuted, within diagnosis or over all; one model. Cases whose own
 // group is not compared stay out.
-FigureRows permute_groups(const Scorer&, const Cohort&, Null, const EvaluateOptions&);
+FigureRows permute_groups(const Scorer&, const Cohort&, NullModel, const EvaluateOptions&);
 
 // The predictions of the two models exchanged, unit by unit, with probability 1/2.
 FigureRows swap_models(const Scorer&, const Cohort&, const EvaluateOptions&);

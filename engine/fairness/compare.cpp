@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "engine/fairness/gap_report.h"
+#include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -37,10 +38,7 @@ Difference difference(const Pairing& pairing, const char* key, const char* formu
         d.reason = "not estimable in both models";
         return d;
     }
-    std::vector<double> swapped = differences(pairing.swapped, statistic);
-    std::erase_if(swapped, [](double v) { return std::isnan(v); });
-    for (double& v : swapped) v = std::abs(v);
-    if (!swapped.empty()) d.p = p_value(std::abs(d.value), swapped);
+    d.p = distance_p_value(d.value, 0, differences(pairing.swapped, statistic));
     return d;
 }
 
@@ -121,8 +119,8 @@ void set_fate(AttributeComparison& out, const Pairing& pairing, const Scored& ov
                      other = overall.seen.figures(0, 1).metric(0, metric);
         if (out.fate_note.empty() && m.value > 0 && model < other)
             out.fate_note = fmt::format(
-                "{} is above 0 although {} fell from {:.3f} to {:.3f}: a model that tells less has "
-                "a smaller gap, and one that gives everybody the same class has none.",
+                "{} is above 0 although {} fell from {:.3f} to {:.3f}: a less accurate model has "
+                "a smaller gap, and one that predicts the same class for all has none.",
                 m.key, f1 ? "macro F1" : "accuracy", other, model);
     }
 }
@@ -161,7 +159,7 @@ AttributeComparison compare_attribute(const Predictions& model,
     Cohort together = cohort;
     together.groups = {"all"};
     together.group_of_case.assign(cohort.cases(), 0);
-    set_fate(out, pairing, score_cohort(scorer, together, options, Parts::counts));
+    set_fate(out, pairing, score_cohort(scorer, together, options, MetricSet::counts));
     return out;
 }
 
@@ -175,12 +173,12 @@ std::string verdict(const Difference& d, double alpha) {
                        gap ? (change < 0 ? "fairer" : "less fair") : (change < 0 ? "lower" : "higher"), d.p, d.p_holm);
 }
 
-void correct_and_say(Comparison& comparison) {
+void set_verdicts(Comparison& comparison) {
     std::vector<Difference*> family;
     for (auto& d : comparison.metrics) family.push_back(&d);
     for (auto& a : comparison.attributes)
         for (auto& d : a.gaps) family.push_back(&d);
-    correct_by_holm({family.begin(), family.end()});
+    correct_by_holm(family);
     const double alpha = 1 - comparison.options.confidence;
     for (Difference* d : family) {
         d->changed = d->p_holm <= alpha;
@@ -192,14 +190,14 @@ void correct_and_say(Comparison& comparison) {
 const std::vector<std::string>& common_classes(const std::vector<std::string>& a, const std::vector<std::string>& b) {
     if (a.size() < b.size()) return common_classes(b, a);
     for (const auto& c : b)
-        FP_REQUIRE(std::ranges::find(a, c) != a.end(), Exit::data, "only one of the two models knows the class ", c);
+        FP_REQUIRE(index_of(a, c) >= 0, Exit::data, "only one of the two models knows the class ", c);
     return a;
 }
 
 Predictions with_classes(const Predictions& p, const std::vector<std::string>& classes) {
     if (p.classes == classes) return p;
     std::vector<int> index;
-    for (const auto& c : p.classes) index.push_back(int(std::ranges::find(classes, c) - classes.begin()));
+    for (const auto& c : p.classes) index.push_back(index_of(classes, c));
     Predictions out = p;
     out.classes = classes;
     for (int& c : out.label) c = index[c];
@@ -246,7 +244,7 @@ Comparison compare(const Predictions& given,
     out.metrics = metric_differences(pairing, 0, true);
     for (const auto& attribute : attributes)
         out.attributes.push_back(compare_attribute(model, scorer, attribute, options));
-    correct_and_say(out);
+    set_verdicts(out);
     return out;
 }
 

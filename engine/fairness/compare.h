@@ -5,8 +5,8 @@
 //             itself has no valid percentile interval, so it has none
 //   FATE      (acc - acc_b)/acc_b - (eodd - eodd_b)/eodd_b, b the other model; acc = macro-F1 (`fate_f1`, which
 //             is what the released code computes) or accuracy. Its interval is the percentile one, and where eodd
-//             is near its fair range most of its width is noise of eodd. It rewards a broken model: one that gives
-//             everybody the same class has no gap, so FATE = acc/acc_b > 0; `fate_note` says where that may be so.
+//             is near its fair range most of its width is noise of eodd. It rewards a broken model: one that predicts
+//             the same class for all has no gap, so FATE = acc/acc_b > 0; `fate_note` says where that may be so.
 //
 // Swap test: exchange the two models' predictions unit by unit with probability 1/2, R times;
 // p = (1 + #{|difference| >= seen}) / (1 + R). Holm's correction runs over all p of the comparison.

@@ -11,16 +11,11 @@
 namespace fp {
 namespace {
 
-// The one whose `name` is the wanted; null where there is none.
-template <class T, class Name>
-const T* find(const std::vector<T>& all, Name name, std::string_view wanted) {
-    const auto found = std::ranges::find(all, wanted, name);
-    return found == all.end() ? nullptr : &*found;
-}
+// The element whose `name` equals `wanted`.
 template <class T, class Name>
 const T& get(const std::vector<T>& all, Name name, std::string_view wanted, const char* what) {
-    const T* found = find(all, name, wanted);
-    FP_CHECK(found, "there is no ", what, " ", wanted);
+    const auto found = std::ranges::find(all, wanted, name);
+    FP_CHECK(found != all.end(), "there is no ", what, " ", wanted);
     return *found;
 }
 
@@ -79,7 +74,7 @@ std::vector<GroupReport> groups_of(const Predictions& p,
     return groups;
 }
 
-// The compared group that is worst by a metric in one row; -1 where none is estimable.
+// The compared group with the worst value of a metric in one row; -1 where no value is estimable.
 int worst_group(const GroupFigures& figures, const std::vector<int>& groups, int metric) {
     int worst = -1;
     for (int g : groups) {
@@ -169,36 +164,18 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     std::vector<Gap*> table;
     for (auto& a : report.attributes)
         for (Gap& g : a.gaps) table.push_back(&g);
-    correct_and_say(table, 1 - options.confidence);
+    set_verdicts(table, 1 - options.confidence);
     return report;
 }
 
-double AttributeSummary::gap(std::string_view key) const {
-    const Figure* found = find(gaps, &Figure::key, key);
-    return found ? found->value : kNotEstimable;
-}
-
-double Summary::metric(std::string_view key) const { return get(metrics, &Figure::key, key, "metric").value; }
-
-const AttributeSummary* Summary::attribute(std::string_view name) const {
-    return find(attributes, &AttributeSummary::name, name);
-}
+double Summary::metric(std::string_view key) const { return get(metrics, &Measure::key, key, "metric").value; }
 
 Summary summarize(const Predictions& p, const std::vector<std::string>& attributes) {
-    const auto figures = [](const auto& measures) {
-        std::vector<Figure> out;
-        for (const Measure& m : measures) out.push_back({m.key, m.value});
-        return out;
-    };
-    const Report report = evaluate(p, attributes, {.resamples = 0});
-    Summary out{.samples = report.samples, .loss = mean_loss(p), .metrics = figures(report.metrics)};
-    for (const AttributeReport& a : report.attributes) {
-        AttributeSummary& one = out.attributes.emplace_back();
-        one.name = a.name;
-        for (const GroupReport& g : a.groups) one.groups.push_back({g.name, g.samples, figures(g.metrics)});
-        one.gaps = figures(a.gaps);
-    }
-    return out;
+    Report report = evaluate(p, attributes, {.resamples = 0});
+    return {.samples = report.samples,
+            .loss = mean_loss(p),
+            .metrics = std::move(report.metrics),
+            .attributes = std::move(report.attributes)};
 }
 
 }  // namespace fp

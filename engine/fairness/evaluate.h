@@ -1,12 +1,12 @@
-// From predictions to a report: metrics overall and per group, gaps between groups, and what may be said of them.
+// From predictions to a report: metrics overall and per group, and gaps between groups, with intervals and tests.
 //
 //   Report r = evaluate(predictions, {"sex", "sex*age:60"}, options);
 //   r.metric("accuracy").value     r.attribute("sex").gap("eodd").p     to_json(r)     to_text(r)
 //
-// Intervals: percentile bootstrap; of ece, which is a sum of absolute values, the rule of absolute gaps
-// (intervals.h), since its percentile interval misses a small truth nearly always.
+// Intervals are percentile bootstrap intervals. ece is a sum of absolute values, whose percentile interval nearly
+// always misses a small true value, so its interval is that of absolute gaps (absolute_interval in intervals.h).
 //
-// With `resamples` 0 only values are computed, which costs about one pass over the predictions.
+// With `resamples` 0 only values are computed, in about one pass over the predictions.
 #pragma once
 
 #include "engine/fairness/intervals.h"
@@ -15,26 +15,26 @@
 namespace fp {
 
 struct EvaluateOptions {
-    int resamples = 2000;  // bootstrap resamples and permutations; 0: values alone
+    int resamples = 2000;  // bootstrap resamples, and permutations; 0: values only
     double confidence = 0.95;
-    // In images. Smaller groups are shown, but left out of gaps and worst group.
+    // In images. Smaller groups are reported, but left out of gaps and of the worst group.
     int min_group_size = 10;
-    std::string positive = {};  // class whose sensitivity at `specificity` is reported; empty: none
+    std::string positive = {};  // the class whose sensitivity at `specificity` is reported; empty: none
     double specificity = 0.8;
     uint64_t seed = 1;
-    int threads = 0;  // 0: all cores. The figures do not depend on it
+    int threads = 0;  // 0: all cores. The results do not depend on it
 };
 
-// A gap of some kind between groups, beside what a classifier that treats the groups alike would show.
+// A gap between groups, with its fair range: the values that a classifier which treats the groups alike would show.
 struct Gap : TestedMeasure {
     double fair_low = kNotEstimable, fair_high = kNotEstimable;
-    std::string null;  // what was permuted: "within diagnosis" or "over all"
+    std::string null;  // how groups were permuted for it: "within diagnosis" or "over all"
     double rms = kNotEstimable, rms_low = kNotEstimable, rms_high = kNotEstimable;
-    int rms_classes = 0;               // classes whose noise is known
-    Measure signed_gap;                // of a metric: group 0 minus group 1
+    int rms_classes = 0;               // classes in the mean of rms (RmsGap)
+    Measure signed_gap;                // of a metric: group_a minus group_b
     std::string group_a, group_b;      // the worst pair, in the order of the signed gap
     double mean_pair = kNotEstimable;  // mean over all pairs
-    int classes = 0, absent = 0;       // classes in the mean; of these without truth in a group
+    int classes = 0, absent = 0;       // classes in the mean; those of them without truth in a group
 };
 
 struct ClassFigures {
@@ -54,22 +54,22 @@ struct GroupReport {
     const Measure& metric(std::string_view key) const;
 };
 
-// The group that does worst by one metric.
+// The group with the worst value of one metric.
 struct WorstGroup {
     Measure measure;  // of that group
     std::string group;
     int64_t samples = 0;
-    double stays_worst = kNotEstimable;  // share of resamples in which it is again the worst
+    double stays_worst = kNotEstimable;  // the share of resamples in which it is the worst, too
 };
 
 struct AttributeReport {
     std::string name;
     std::vector<GroupReport> groups;
     std::vector<Gap> gaps;
-    std::string no_gaps;  // why there are none: fewer than two groups are large enough
+    std::string no_gaps;  // the reason where fewer than two groups are large enough for gaps
     std::vector<WorstGroup> worst;
     int64_t unknown = 0;              // samples whose group is not known
-    int groups_left_out = 0;          // groups below the smallest size
+    int groups_left_out = 0;          // groups below min_group_size
     int64_t samples_left_out = 0;     // in them
     int64_t units_in_two_groups = 0;  // resampled with the group of their first image
 
@@ -96,34 +96,15 @@ Report evaluate(const Predictions& predictions,
                 const std::vector<std::string>& attributes,
                 const EvaluateOptions& options = {});
 
-// The values alone, without intervals: what an epoch or a round of pruning is recorded by.
-struct Figure {
-    std::string key;
-    double value = 0;  // NaN: not estimable
-};
-
-struct GroupSummary {
-    std::string name;
-    int64_t samples = 0;
-    std::vector<Figure> metrics;
-};
-
-struct AttributeSummary {
-    std::string name;  // as --attribute spells it
-    std::vector<GroupSummary> groups;
-    std::vector<Figure> gaps;  // none where fewer than two groups are large enough
-
-    double gap(std::string_view key) const;  // NaN where there is none
-};
-
+// The values without intervals: the record of an epoch or of a round of pruning. Read from a file, groups have their
+// name, samples and metrics, and gaps their key and value.
 struct Summary {
     int64_t samples = 0;
-    double loss = 0;                   // mean cross entropy; NaN without probabilities
-    std::vector<Figure> metrics = {};  // in the order of Report::metrics
-    std::vector<AttributeSummary> attributes = {};
+    double loss = 0;                               // mean cross entropy; NaN without probabilities
+    std::vector<Measure> metrics = {};             // in the order of Report::metrics
+    std::vector<AttributeReport> attributes = {};  // name: as --attribute spells it
 
-    double metric(std::string_view key) const;                       // an Error for an unknown key
-    const AttributeSummary* attribute(std::string_view name) const;  // null where there is none
+    double metric(std::string_view key) const;
 };
 
 Summary summarize(const Predictions&, const std::vector<std::string>& attributes);

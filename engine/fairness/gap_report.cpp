@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kFewestUnits = 2;
 
-// Whether the rates of class c that take part have enough units of a group in their denominators. A unit of two
-// diagnoses counts as with the class, not as without.
+// Whether the rates of class c in this combination have enough units of the group in their denominators. A unit with
+// images of two diagnoses counts as one with the class, not as one without.
 bool enough_units(const Combination& part, const Cohort& cohort, int group, int c) {
     const int all = cohort.units_of_group[group], positive = cohort.positives[group][c];
     return (part.tpr == 0 || positive >= kFewestUnits) && (part.fpr == 0 || all - positive >= kFewestUnits) &&
@@ -26,16 +26,15 @@ std::vector<double> values_of(const GapDefinition& definition, const Cohort& coh
 
 // Fair range and p of a gap, from its values under permutation.
 void set_fair_range(Gap& gap, std::vector<double> permuted, double confidence) {
-    std::erase_if(permuted, [](double v) { return std::isnan(v); });
+    erase_nan(permuted);
     if (permuted.empty()) return;
     const double tail = (1 - confidence) / 2;
     gap.fair_low = quantile(permuted, tail);
     gap.fair_high = quantile(permuted, 1 - tail);
-    for (double& v : permuted) v = std::abs(v - gap.fair);
-    gap.p = p_value(std::abs(gap.value - gap.fair), permuted);
+    gap.p = distance_p_value(gap.value, gap.fair, std::move(permuted));
 }
 
-// The rule of absolute gaps, on the distance from fair.
+// absolute_interval of the distance from the fair value.
 void set_interval(Gap& gap, std::vector<double> resampled, double confidence) {
     for (double& v : resampled) v = std::abs(v - gap.fair);
     const double worst_fair = gap.fair == 0 ? gap.fair_high : gap.fair - gap.fair_low;
@@ -82,7 +81,7 @@ void set_pair(Gap& gap, const GapDefinition& definition, const Cohort& cohort, c
         scored.resampled.each([&](int64_t r) { return difference(scored.resampled, r); }), scored.confidence));
 }
 
-// On the unfair side of the fair range.
+// Whether the gap lies on the unfair side of the fair range.
 bool beyond_fair(const Gap& gap) { return gap.fair == 0 ? gap.value > gap.fair_high : gap.value < gap.fair_low; }
 
 }  // namespace
@@ -95,9 +94,9 @@ Measure Scored::measure(std::string key, std::string formula, int column, bool a
     return m;
 }
 
-Scored score_cohort(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options, Parts parts) {
+Scored score_cohort(const Scorer& scorer, const Cohort& cohort, const EvaluateOptions& options, MetricSet metrics) {
     return {.seen = observed(scorer, cohort),
-            .resampled = bootstrap(scorer, cohort, options, parts),
+            .resampled = bootstrap(scorer, cohort, options, metrics),
             .confidence = options.confidence};
 }
 
@@ -133,11 +132,11 @@ std::vector<Gap> gaps_of(const Scorer& scorer,
                          const Cohort& cohort,
                          const Scored& scored,
                          const EvaluateOptions& options) {
-    const FigureRows within_diagnosis = permute_groups(scorer, cohort, Null::within_diagnosis, options),
-                     over_all = permute_groups(scorer, cohort, Null::over_all, options);
+    const FigureRows within_diagnosis = permute_groups(scorer, cohort, NullModel::within_diagnosis, options),
+                     over_all = permute_groups(scorer, cohort, NullModel::over_all, options);
     std::vector<Gap> gaps;
     for (const GapDefinition& d : gap_definitions()) {
-        const bool within = d.null == Null::within_diagnosis;
+        const bool within = d.null == NullModel::within_diagnosis;
         Gap& gap = gaps.emplace_back();
         gap.key = d.key;
         gap.formula = d.formula;
@@ -157,8 +156,8 @@ std::vector<Gap> gaps_of(const Scorer& scorer,
     return gaps;
 }
 
-void correct_and_say(const std::vector<Gap*>& table, double alpha) {
-    correct_by_holm({table.begin(), table.end()});
+void set_verdicts(const std::vector<Gap*>& table, double alpha) {
+    correct_by_holm(table);
     for (Gap* g : table) {
         if (std::isnan(g->p)) continue;
         if (!beyond_fair(*g))

@@ -1,4 +1,4 @@
-// The gaps of one attribute with all that may be said of them: fair range, p, interval, rms, words.
+// The gaps of one attribute, with fair range, p value, interval, rms and verdict.
 #pragma once
 
 #include "engine/fairness/bootstrap.h"
@@ -8,7 +8,7 @@ namespace fp {
 inline const char* const kNoProbabilities = "no probabilities in the predictions";
 inline const char* const kNoSignedGaps = "a ratio has no signed gaps";
 
-// One cohort scored: the cases as they are, and resampled.
+// The figures of one cohort: of the cases as they are, and of each resample.
 struct Scored {
     FigureRows seen, resampled;
     double confidence;
@@ -16,7 +16,7 @@ struct Scored {
     // The figure in one column of the rows, with its interval.
     Measure measure(std::string key, std::string formula, int column, bool absolute = false) const;
 };
-Scored score_cohort(const Scorer&, const Cohort&, const EvaluateOptions&, Parts parts = Parts::all);
+Scored score_cohort(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
 // The size of a gap without the part that noise adds: rms^2 = mean_c (g_c^2 - v_c), g_c the signed gaps behind an
 // absolute one and v_c their bootstrap variances (MeanSquare).
@@ -31,10 +31,10 @@ struct RmsGap {
 // For the pair (a, b) of groups of one model.
 RmsGap rms_gap(const GapDefinition&, const Cohort&, const Scored&, int a, int b, int model = 0);
 
-// Of a cohort with at least two groups to compare. The verdict waits for correct_and_say.
+// Of a cohort with at least two groups to compare. The verdict is left to set_verdicts.
 std::vector<Gap> gaps_of(const Scorer&, const Cohort&, const Scored&, const EvaluateOptions&);
 
 // Holm's correction over all gaps of a report, and the verdicts that follow at level alpha.
-void correct_and_say(const std::vector<Gap*>& table, double alpha);
+void set_verdicts(const std::vector<Gap*>& table, double alpha);
 
 }  // namespace fp

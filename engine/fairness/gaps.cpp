@@ -10,7 +10,7 @@ namespace fp {
 namespace {
 
 double or_zero(double rate) { return std::isnan(rate) ? 0 : rate; }
-// 0/0 is 0 here as well, so that it is not always 1 - FPR.
+// 0 where FPR is 0/0, and then not 1 - FPR.
 double tnr(const GroupFigures& f, int g, int c) { return std::isnan(f.fpr(g, c)) ? 0 : 1 - f.fpr(g, c); }
 double d_tpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.tpr(a, c)) - or_zero(f.tpr(b, c)); }
 double d_fpr(const GroupFigures& f, int a, int b, int c) { return or_zero(f.fpr(a, c)) - or_zero(f.fpr(b, c)); }
@@ -72,18 +72,18 @@ double eom(const F& f, std::span<const int> groups) {
 constexpr Combination kT{.tpr = 1}, kF{.fpr = 1}, kHalfSum{.tpr = .5, .fpr = .5}, kDifference{.tpr = 1, .fpr = -1},
     kSelected{.selected = 1};
 
-constexpr Null kWithin = Null::within_diagnosis, kOver = Null::over_all;
+constexpr NullModel kWithin = NullModel::within_diagnosis, kOver = NullModel::over_all;
 
 // clang-format off
 constexpr GapDefinition kGaps[] = {
-    {"eopp0", "mean_c |TNR_0 - TNR_1|", kWithin, Span::seen, eopp0, {kF}},
-    {"eopp1", "mean_c |TPR_0 - TPR_1|", kWithin, Span::seen, eopp1, {kT}},
-    {"eopp1_present", "eopp1, classes with truth in both", kWithin, Span::present, eopp1_present, {kT}},
-    {"eodd", "1/2 mean_c |D_T + D_F|", kWithin, Span::seen, eodd, {kHalfSum}},
-    {"eodd_tnr", "mean_c |D_T - D_F|", kWithin, Span::model, eodd_tnr, {kDifference}},
-    {"eodd_mean", "mean_c (|D_T| + |D_F|)/2", kWithin, Span::model, eodd_mean, {kT, kF}},
-    {"eodd_max", "mean_c max(|D_T|, |D_F|)", kWithin, Span::model, eodd_max, {kT, kF}, true},
-    {"dp", "sum_c |P(yhat=c|0) - P(yhat=c|1)|", kOver, Span::seen, dp, {kSelected}, false, true},
+    {"eopp0", "mean_c |TNR_0 - TNR_1|", kWithin, ClassRange::seen, eopp0, {kF}},
+    {"eopp1", "mean_c |TPR_0 - TPR_1|", kWithin, ClassRange::seen, eopp1, {kT}},
+    {"eopp1_present", "eopp1, classes with truth in both", kWithin, ClassRange::present, eopp1_present, {kT}},
+    {"eodd", "1/2 mean_c |D_T + D_F|", kWithin, ClassRange::seen, eodd, {kHalfSum}},
+    {"eodd_tnr", "mean_c |D_T - D_F|", kWithin, ClassRange::model, eodd_tnr, {kDifference}},
+    {"eodd_mean", "mean_c (|D_T| + |D_F|)/2", kWithin, ClassRange::model, eodd_mean, {kT, kF}},
+    {"eodd_max", "mean_c max(|D_T|, |D_F|)", kWithin, ClassRange::model, eodd_max, {kT, kF}, true},
+    {"dp", "sum_c |P(yhat=c|0) - P(yhat=c|1)|", kOver, ClassRange::seen, dp, {kSelected}, false, true},
     {.key = "accuracy", .formula = "|difference|", .null = kOver, .metric = kAccuracy},
     {.key = "balanced_accuracy", .formula = "|difference|", .null = kWithin, .metric = kBalancedAccuracy},
     {.key = "macro_f1", .formula = "|difference|", .null = kOver, .metric = kMacroF1},
@@ -110,10 +110,9 @@ std::span<const GapDefinition> gap_definitions() { return kGaps; }
 
 double GapDefinition::pair(const GroupFigures& f, int a, int b) const {
     if (metric >= 0) return std::abs(f.metric(a, metric) - f.metric(b, metric));
-    const int classes = span == Span::seen ? f.seen : f.layout.classes;
-    if (!sum) return mean_of_defined(classes, [&](int c) { return term(f, a, b, c); });
+    if (!sum) return mean_of_defined(classes(f), [&](int c) { return term(f, a, b, c); });
     double total = 0;
-    for (int c = 0; c < classes; ++c) total += term(f, a, b, c);
+    for (int c = 0; c < classes(f); ++c) total += term(f, a, b, c);
     return total;
 }
 
@@ -124,11 +123,10 @@ double GapDefinition::value(const GroupFigures& f, std::span<const int> groups) 
 ClassCount count_classes(const GapDefinition& gap, const GroupFigures& f, int a, int b) {
     ClassCount count{0, 0};
     if (gap.metric >= 0) return count;
-    const int classes = gap.span == Span::seen ? f.seen : f.layout.classes;
-    for (int c = 0; c < classes; ++c) {
+    for (int c = 0; c < gap.classes(f); ++c) {
         bool absent = false;
         for (const Combination& part : gap.parts) absent |= std::isnan(part.of(f, a, b, c));
-        if (gap.span == Span::present && absent) continue;
+        if (gap.span == ClassRange::present && absent) continue;
         ++count.classes;
         count.absent += absent;
     }

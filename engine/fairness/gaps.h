@@ -40,7 +40,7 @@ struct GroupFigures {
 };
 
 // What stays fixed when groups are permuted for a gap's fair range.
-enum class Null { within_diagnosis, over_all };
+enum class NullModel { within_diagnosis, over_all };
 
 // A signed gap of class c: tpr * D_T + fpr * D_F + selected * D_S, D_S = P(yhat = c | 0) - P(yhat = c | 1).
 struct Combination {
@@ -53,13 +53,13 @@ struct Combination {
 
 // The classes that a key runs over: up to the highest label or prediction seen, all of the model's, or those with
 // truth in both groups.
-enum class Span { seen, model, present };
+enum class ClassRange { seen, model, present };
 
 // A gap is made of one of three: a term per class, one metric of which two groups differ, or a function of all groups.
 struct GapDefinition {
     const char *key, *formula;
-    Null null;
-    Span span = Span::model;
+    NullModel null;
+    ClassRange span = ClassRange::model;
     double (*term)(const GroupFigures&, int a, int b, int c) = nullptr;  // NaN: the class is left out of the mean
     // The signed gaps behind the absolute ones: these combinations of every class, or the difference of the
     // metric. The maximum of two has no unbiased square, so no rms.
@@ -71,9 +71,9 @@ struct GapDefinition {
 
     // The value for two groups; not for a function of all groups.
     double pair(const GroupFigures&, int a, int b) const;
-    // Of more than two groups, the largest value over pairs.
-    // NaN where the key is not estimable for any pair of the groups.
+    // Of more than two groups, the largest value over pairs. NaN where it is not estimable for any pair.
     double value(const GroupFigures&, std::span<const int> groups) const;
+    int classes(const GroupFigures& f) const { return span == ClassRange::seen ? f.seen : f.layout.classes; }
     bool needs_probabilities() const { return metric >= 0 && kMetricDefinitions[metric].needs_probabilities; }
 };
 std::span<const GapDefinition> gap_definitions();

@@ -33,7 +33,7 @@ Factor parse_factor(const std::string& text, const std::string& spec) {
     if (mark != text.npos) {
         const std::string word = text.substr(mark + 1);
         FP_REQUIRE(word == "first" || word == "last", Exit::usage, "--attribute ", spec,
-                   ": after ? stands first or last, not '", word, "'");
+                   ": after ? must stand first or last, not '", word, "'");
         factor.unknown = word == "first" ? Factor::Unknown::first : Factor::Unknown::last;
     }
     Values words = parts(text.substr(0, mark), ':');
@@ -41,7 +41,7 @@ Factor parse_factor(const std::string& text, const std::string& spec) {
     FP_REQUIRE(!factor.column.empty(), Exit::usage, "--attribute ", spec, ": names no column");
     for (size_t i = 1; i < words.size(); ++i) {
         const auto cut = parse_number(words[i]);
-        FP_REQUIRE(cut, Exit::usage, "--attribute ", spec, ": '", words[i], "' is no number");
+        FP_REQUIRE(cut, Exit::usage, "--attribute ", spec, ": '", words[i], "' is not a number");
         FP_REQUIRE(i == 1 || *parse_number(words[i - 1]) < *cut, Exit::usage, "--attribute ", spec,
                    ": cuts must rise, ", words[i - 1], " then ", words[i]);
         factor.cuts.push_back(words[i]);
@@ -63,7 +63,7 @@ Grouping by_cuts(const Factor& factor, const Values& values, const AttributeColu
         const auto found = parse_number(trimmed(value));
         const size_t i = grouping.of.size();
         FP_REQUIRE(found, Exit::data, columns.place ? columns.place(i) : text("sample ", i), ": the attribute ",
-                   factor.column, " is '", value, "', which is no number, so it cannot be cut at ", cuts.front());
+                   factor.column, " is '", value, "', which is not a number, so it cannot be cut at ", cuts.front());
         grouping.of.push_back(int(
             std::count_if(cuts.begin(), cuts.end(), [&](const auto& cut) { return *found >= *parse_number(cut); })));
     }
@@ -75,9 +75,7 @@ Grouping by_value(const Values& values) {
     std::set<std::string> distinct;
     for (const std::string& value : values)
         if (!is_unknown(value)) distinct.insert(trimmed(value));
-    grouping.groups.assign(distinct.begin(), distinct.end());
-    if (std::ranges::all_of(grouping.groups, [](const auto& word) { return parse_number(word).has_value(); }))
-        std::ranges::stable_sort(grouping.groups, {}, [](const auto& word) { return *parse_number(word); });
+    grouping.groups = sorted_words(distinct);
     std::map<std::string_view, int> index;
     for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
     for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
@@ -143,7 +141,8 @@ std::map<std::string, double> weighted_attributes(const std::vector<std::string>
     for (const std::string& a : attributes) {
         const size_t equals = a.find('=');
         const auto weight = equals == a.npos ? 1 : parse_number(std::string_view(a).substr(equals + 1));
-        FP_REQUIRE(weight && *weight >= 0, Exit::usage, "--attribute ", a, ": the weight is no number from 0 on");
+        FP_REQUIRE(weight && *weight >= 0, Exit::usage, "--attribute ", a,
+                   ": the weight is not a number of at least 0");
         out[a.substr(0, equals)] = *weight;
     }
     return out;

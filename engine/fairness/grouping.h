@@ -1,4 +1,4 @@
-// Groups of samples by a sensitive attribute, as --attribute spells them:
+// Groups of samples by a sensitive attribute, in the syntax of --attribute:
 //
 //   sex            one group for each value, sorted (as numbers if all are numbers)
 //   age:60         a number cut in two: <60 and >=60        age:30:60   <30, 30-60 (60 not in it) and >=60
@@ -31,8 +31,8 @@ struct Grouping {
     std::vector<int> of;              // group of each sample, -1 = unknown
 };
 
-// Exit::usage for a specification that cannot be read, Exit::data for a column that is not there (the message
-// lists what is) and for a value under a cut that is no number.
+// Exit::usage for a specification that cannot be read, Exit::data for an unknown column (the message lists the
+// columns) and for a value under a cut that is not a number.
 Grouping group_by(const AttributeColumns&, const std::string& spec);
 
 // How many samples each group has, unknown last.
@@ -43,8 +43,8 @@ void require_few_groups(const Grouping&);
 // The same, and at least two groups have samples.
 void require_comparable(const Grouping&);
 
-// Names with their weights (1 where none is given), and names alone. Exit::usage for a weight that is no number
-// from 0 on.
+// Names with their weights (1 where none is given), and names alone. Exit::usage for a weight that is not a number of
+// at least 0.
 std::map<std::string, double> weighted_attributes(const std::vector<std::string>&);
 std::vector<std::string> plain_names(const std::vector<std::string>&);
 

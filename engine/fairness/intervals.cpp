@@ -21,7 +21,7 @@ double mean(const std::vector<double>& values) {
     return mean_of_defined(int64_t(values.size()), [&](size_t i) { return values[i]; });
 }
 
-// 97.5 % of Student's t with 1, 2, ... degrees of freedom; behind the table, Cornish and Fisher's expansion.
+// 97.5 % of Student's t with 1, 2, ... degrees of freedom; beyond the table, the Cornish-Fisher expansion.
 double t_quantile(int freedom) {
     constexpr std::array<double, 10> kTable{12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
                                             2.4469,  2.3646, 2.3060, 2.2622, 2.2281};
@@ -56,11 +56,11 @@ double quantile(std::vector<double>& values, double q) {
 }
 
 Interval percentile_interval(std::vector<double> resampled, double confidence) {
-    const auto none = [](std::string reason) { return Interval{kNotEstimable, kNotEstimable, std::move(reason)}; };
-    if (resampled.empty()) return none("no resamples were asked for");
+    if (resampled.empty()) return {.reason = "no resamples were asked for"};
     const size_t all = resampled.size();
-    const double undefined = double(std::erase_if(resampled, [](double v) { return std::isnan(v); })) / double(all);
-    if (undefined > kMostUndefined) return none(fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined));
+    const double undefined = double(erase_nan(resampled)) / double(all);
+    if (undefined > kMostUndefined)
+        return {.reason = fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined)};
     const double tail = (1 - confidence) / 2;
     return {quantile(resampled, tail), quantile(resampled, 1 - tail), ""};
 }
@@ -70,7 +70,7 @@ Interval absolute_interval(double value, double fair_high, std::vector<double> r
     const Interval i = percentile_interval(std::move(resampled), confidence);
     if (!i.reason.empty()) return i;
     const bool above_noise = value > fair_high;  // false where it is NaN
-    if (!above_noise || moved > kMostInflation * value) return {kNotEstimable, kNotEstimable, "resampling noise"};
+    if (!above_noise || moved > kMostInflation * value) return {.reason = "resampling noise"};
     return {std::max(0.0, 2 * value - i.high), std::max(0.0, 2 * value - i.low), ""};
 }
 
@@ -86,26 +86,26 @@ double p_value(double seen, const std::vector<double>& resampled) {
     return double(1 + as_large) / double(1 + resampled.size());
 }
 
-std::vector<double> holm(const std::vector<double>& p) {
-    std::vector<size_t> order;
-    for (size_t i = 0; i < p.size(); ++i)
-        if (!std::isnan(p[i])) order.push_back(i);
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] < p[b]; });
-
-    std::vector<double> corrected(p.size(), kNotEstimable);
-    double floor = 0;
-    for (size_t k = 0; k < order.size(); ++k) {
-        floor = std::max(floor, std::min(1.0, p[order[k]] * double(order.size() - k)));
-        corrected[order[k]] = floor;
-    }
-    return corrected;
+double distance_p_value(double seen, double centre, std::vector<double> resampled) {
+    erase_nan(resampled);
+    if (resampled.empty()) return kNotEstimable;
+    for (double& v : resampled) v = std::abs(v - centre);
+    return p_value(std::abs(seen - centre), resampled);
 }
 
-void correct_by_holm(const std::vector<TestedMeasure*>& family) {
-    std::vector<double> p;
-    for (const TestedMeasure* m : family) p.push_back(m->p);
-    const std::vector<double> corrected = holm(p);
-    for (size_t i = 0; i < family.size(); ++i) family[i]->p_holm = corrected[i];
+int64_t erase_nan(std::vector<double>& values) {
+    return int64_t(std::erase_if(values, [](double v) { return std::isnan(v); }));
+}
+
+void holm(const std::vector<double*>& family) {
+    std::vector<double*> rising = family;
+    std::erase_if(rising, [](const double* p) { return std::isnan(*p); });
+    std::ranges::stable_sort(rising, {}, [](const double* p) { return *p; });
+    double floor = 0;
+    for (size_t k = 0; k < rising.size(); ++k) {
+        floor = std::max(floor, std::min(1.0, *rising[k] * double(rising.size() - k)));
+        *rising[k] = floor;
+    }
 }
 
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled) {
@@ -132,7 +132,7 @@ MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double
 }
 
 SeedSummary summarize_seeds(std::vector<double> values) {
-    std::erase_if(values, [](double v) { return std::isnan(v); });
+    erase_nan(values);
     SeedSummary out{.n = int(values.size())};
     if (out.n == 0) return out;
     out.mean = mean(values);

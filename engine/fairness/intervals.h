@@ -1,5 +1,5 @@
-// What resampled values say about the value that was seen. NaN among the resampled values is a resample in which the
-// figure is not estimable. What cannot be estimated is NaN beside a reason: never 0, never left out.
+// Intervals and p values of a figure, from its value under resamples or permutations: NaN where one of these does not
+// allow an estimate. A result that cannot be estimated is NaN beside a reason: never 0, never left out.
 #pragma once
 
 #include <cmath>
@@ -14,8 +14,8 @@ namespace fp {
 constexpr double kNotEstimable = std::numeric_limits<double>::quiet_NaN();
 
 struct Interval {
-    double low, high;    // NaN where there is none
-    std::string reason;  // and why
+    double low = kNotEstimable, high = kNotEstimable;
+    std::string reason = {};  // why there is none
 };
 
 // A figure with its interval.
@@ -34,7 +34,7 @@ struct Measure {
 // A figure with a permutation test, and the square of its rms gap (MeanSquare).
 struct TestedMeasure : Measure {
     double p = kNotEstimable, p_holm = kNotEstimable;  // p_holm: corrected for all tests of a report
-    double fair = kNotEstimable;                       // of a gap: what a classifier without one has; 0, of a ratio 1
+    double fair = kNotEstimable;                       // of a gap: the value of a fair classifier; 0, of a ratio 1
     double rms_squared = kNotEstimable;                // nearly unbiased, so it may be negative
     std::string rms_reason;
     std::string verdict;  // in words
@@ -54,7 +54,7 @@ double mean_of_defined(int64_t count, Term term) {
     return n == 0 ? kNotEstimable : sum / double(n);
 }
 
-// Linear between the order statistics, as numpy's default. `values` is reordered; no NaN.
+// Linear between the order statistics, numpy's default. Reorders `values`, which may hold no NaN.
 double quantile(std::vector<double>& values, double q);
 
 // Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. There is no interval
@@ -71,10 +71,24 @@ Interval centred_interval(double value, std::vector<double> resampled, double co
 
 // (1 + #{resampled >= seen}) / (1 + R); equal within rounding counts as equal.
 double p_value(double seen, const std::vector<double>& resampled);
+// The same of distances from `centre`, without the resampled values that are NaN; NaN where none is left.
+double distance_p_value(double seen, double centre, std::vector<double> resampled);
 
-// Holm's step-down correction, in the order given. NaN stays NaN and is not counted.
-std::vector<double> holm(const std::vector<double>& p);
-void correct_by_holm(const std::vector<TestedMeasure*>& family);  // p into p_holm
+int64_t erase_nan(std::vector<double>& values);  // returns how many there were
+
+// Holm's step-down correction of a family of p values, each replaced by its corrected value. NaN stays NaN and is not
+// counted.
+void holm(const std::vector<double*>& family);
+// The same from `p` into `p_holm` of each figure.
+template <class Figure>
+void correct_by_holm(const std::vector<Figure*>& family) {
+    std::vector<double*> corrected;
+    for (Figure* figure : family) {
+        figure->p_holm = figure->p;
+        corrected.push_back(&figure->p_holm);
+    }
+    holm(corrected);
+}
 
 // rms^2 = mean_e (g_e^2 - v_e) over signed gaps g_e, v_e the variance of resampled g_e: nearly unbiased, so it
 // may be negative. `resampled[r]` holds the same statistic with the g of resample r.

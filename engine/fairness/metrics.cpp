@@ -84,7 +84,7 @@ std::array<double, kMacroF1 + 1> count_metrics(const Tally& t) {
 
 int ece_bin(double confidence) {
     int bin = std::clamp(int(std::ceil(confidence * kEceBins)) - 1, 0, kEceBins - 1);
-    // The product may round over an edge; the edges themselves decide.
+    // The product may be rounded across an edge, so compare with the edges.
     while (bin > 0 && confidence <= double(bin) / kEceBins) --bin;
     while (bin < kEceBins - 1 && confidence > double(bin + 1) / kEceBins) ++bin;
     return bin;
@@ -92,9 +92,9 @@ int ece_bin(double confidence) {
 
 OperatingPoint operating_point(const Predictions& p, const std::string& positive, double specificity) {
     if (positive.empty()) return {};
-    const auto found = std::ranges::find(p.classes, positive);
-    FP_REQUIRE(found != p.classes.end(), Exit::usage, "no class ", positive, "; there are ", list(p.classes));
-    return {.positive = int(found - p.classes.begin()), .specificity = specificity};
+    const int found = index_of(p.classes, positive);
+    FP_REQUIRE(found >= 0, Exit::usage, "no class ", positive, "; there are ", list(p.classes));
+    return {.positive = found, .specificity = specificity};
 }
 
 Scorer::Scorer(const Predictions& p, OperatingPoint point)
@@ -136,7 +136,7 @@ int Scorer::seen(const std::vector<bool>& counted) const {
     return seen;
 }
 
-void Scorer::figures(const std::vector<Membership>& members, int groups, Parts parts, double* row) const {
+void Scorer::figures(const std::vector<Membership>& members, int groups, MetricSet metrics, double* row) const {
     FP_CHECK(members.size() == label_.size(), members.size(), " memberships for ", cases(), " cases");
     const Layout layout{.groups = groups, .classes = classes_};
     std::fill(row, row + layout.width(), kNotEstimable);
@@ -153,7 +153,7 @@ void Scorer::figures(const std::vector<Membership>& members, int groups, Parts p
             row[layout.selected(g, c)] = tallies[g].selected(c);
         }
     }
-    if (parts == Parts::counts || !has_probabilities()) return;
+    if (metrics == MetricSet::counts || !has_probabilities()) return;
     aucs(members, tallies, row);
     calibration(members, tallies, row);
     if (point_.positive >= 0) sensitivities(members, tallies, row);

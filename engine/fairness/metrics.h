@@ -1,7 +1,7 @@
 // Metrics of a classifier over a set of cases, each of which may count several times (a bootstrap resample is
 // such a weighting) or belong to a group. What cannot be estimated is NaN.
 //
-// Class c is taken one against the rest: TP = truth c and predicted c, FN = truth c and not predicted c, FP and
+// Class c against the rest: TP = truth c and predicted c, FN = truth c and not predicted c, FP and
 // TN likewise. A rate whose denominator is 0 is NaN.
 //
 //   TPR_c = TP / (TP + FN)     FPR_c = FP / (FP + TN)     TNR_c = 1 - FPR_c     selected_c = (TP + FP) / n
@@ -25,7 +25,7 @@
 
 namespace fp {
 
-// The margins and the diagonal of a confusion matrix: all that metrics and gaps of hard predictions need, and
+// The margins and the diagonal of a confusion matrix: all that metrics and gaps of predicted classes need, and
 // three numbers per class instead of `classes`, so that thousands of resamples of it are cheap.
 struct Tally {
     int64_t n = 0;
@@ -94,7 +94,7 @@ struct OperatingPoint {
 // Exit::usage where there is no such class; none is wanted where the name is empty.
 OperatingPoint operating_point(const Predictions&, const std::string& positive, double specificity);
 
-// How often a case counts, and in which group; a case that counts nowhere has times 0.
+// How often a case counts, and in which group; a case that is left out has times 0.
 struct Membership {
     uint16_t group = 0, times = 1;
 };
@@ -111,15 +111,15 @@ struct Layout {
     int selected(int g, int c) const { return fpr(g, c) + classes; }
 };
 
-enum class Parts { counts, all };  // without or with the metrics that read probabilities
+enum class MetricSet { counts, all };  // without or with the metrics that read probabilities
 
-// Everything about some predictions that does not depend on the weighting: sorted once, scored many times.
+// Predictions, sorted once for all weightings, which are then scored one by one.
 class Scorer {
 public:
     explicit Scorer(const Predictions& predictions, OperatingPoint point = {});
 
     // row[Layout{groups, classes}.width()], every number written. `members` has one entry per case.
-    void figures(const std::vector<Membership>& members, int groups, Parts parts, double* row) const;
+    void figures(const std::vector<Membership>& members, int groups, MetricSet metrics, double* row) const;
 
     // 1 + the highest label or prediction among the counted cases; `counted` is of one model's cases.
     int seen(const std::vector<bool>& counted) const;

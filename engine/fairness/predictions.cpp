@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "engine/fairness/intervals.h"
+#include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -19,7 +21,7 @@ int top_class(const double* prob, int classes) { return int(std::max_element(pro
 
 std::string unit_column(const std::vector<std::string>& columns) {
     for (const char* name : {"lesion_id", "patient_id"})
-        if (std::ranges::find(columns, name) != columns.end()) return name;
+        if (index_of(columns, name) >= 0) return name;
     return "image";
 }
 
@@ -56,9 +58,10 @@ Predictions of_split(const Predictions& p, std::string_view split) {
 }
 
 double mean_loss(const Predictions& p) {
+    if (!p.has_probabilities()) return kNotEstimable;
     double sum = 0;
     for (int64_t i = 0; i < p.size(); ++i) sum -= std::log(std::max(p.row(i)[p.label[i]], 1e-12));
-    return p.size() > 0 ? sum / double(p.size()) : 0;
+    return sum / double(p.size());
 }
 
 }  // namespace fp

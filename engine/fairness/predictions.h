@@ -1,5 +1,5 @@
-// What a classifier said about each image, beside the truth and the columns that make groups: the one thing
-// that every figure of this folder is computed from, whoever's model it was.
+// What a classifier predicted for each image, with its true label and the attribute columns. Every figure of this
+// folder is computed from it, whichever program made the predictions.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Predictions {
     std::vector<double> prob;          // n x classes, row-major; empty where only `pred` is known
     std::vector<std::string> columns;  // attribute columns; lesion_id and patient_id are among them
     std::vector<std::vector<std::string>> attributes;  // attributes[column][row]
-    std::vector<std::string> split;                    // train, val or test; empty where unsaid
+    std::vector<std::string> split;                    // train, val or test; empty where not given
 
     int64_t size() const { return int64_t(label.size()); }
     bool has_probabilities() const { return !prob.empty(); }
@@ -36,13 +36,13 @@ int top_class(const double* prob, int classes);
 // lesion_id, patient_id or image.
 std::string unit_column(const std::vector<std::string>& columns);
 
-// The rows whose index is listed, in that order.
+// The rows of these indices, in this order.
 Predictions rows_of(const Predictions& predictions, const std::vector<int64_t>& rows);
 // The rows of one split. Predictions that name no split at all are returned whole; Exit::data with the
 // counts where no row is of that split.
 Predictions of_split(const Predictions& predictions, std::string_view split);
 
-// Mean cross-entropy of predictions: -mean log max(p[label], 1e-12).
+// Mean cross-entropy of predictions: -mean log max(p[label], 1e-12). NaN without probabilities.
 double mean_loss(const Predictions&);
 
 }  // namespace fp

@@ -28,14 +28,14 @@ std::vector<Case> ranked(const Predictions& p, int positive) {
     return out;
 }
 
-int index_of(const Predictions& p, const std::string& positive) {
+int class_index(const Predictions& p, const std::string& positive) {
     FP_REQUIRE(p.has_probabilities(), Exit::data,
                "a threshold needs the probabilities of the classes; there are predictions alone");
     return operating_point(p, positive, 0).positive;
 }
 
 // Larger is better; below 0 where the rule does not allow it.
-double merit(const ThresholdRule& rule, const Threshold& t) {
+double merit(const ThresholdRule& rule, const Threshold::Validation& t) {
     if (rule.kind == Kind::f1) return t.f1;
     if (rule.kind == Kind::youden) return t.sensitivity + t.specificity - 1;
     return t.specificity >= rule.value - 1e-12 ? t.sensitivity : -1;
@@ -58,43 +58,44 @@ std::string to_string(const ThresholdRule& rule) {
 }
 
 Threshold choose_threshold(const Predictions& validation, const std::string& positive, const ThresholdRule& rule) {
-    const std::vector<Case> cases = ranked(validation, index_of(validation, positive));
+    const std::vector<Case> cases = ranked(validation, class_index(validation, positive));
     const double positives = double(std::ranges::count(cases, true, &Case::positive));
     const double negatives = double(cases.size()) - positives;
     FP_REQUIRE(positives > 0 && negatives > 0, Exit::data, "a threshold for ", positive, ": ", int64_t(positives),
                " images of the class and ", int64_t(negatives), " of others to choose it on");
-    double hits = 0, alarms = 0;  // positives and negatives that are called
-    const auto at = [&](double value) {
-        return Threshold{.value = value,
-                         .images = int64_t(cases.size()),
-                         .positives = int64_t(positives),
-                         .sensitivity = hits / positives,
-                         .specificity = 1 - alarms / negatives,
-                         .f1 = 2 * hits / (hits + alarms + positives)};
+    double hits = 0, alarms = 0;  // cases predicted positive: truly positive ones and others
+    const auto result = [&] {
+        return Threshold::Validation{.images = int64_t(cases.size()),
+                                     .positives = int64_t(positives),
+                                     .sensitivity = hits / positives,
+                                     .specificity = 1 - alarms / negatives,
+                                     .f1 = 2 * hits / (hits + alarms + positives)};
     };
+    Threshold best{.positive = positive, .rule = to_string(rule), .value = rule.value};
     if (rule.kind == Kind::fixed) {
         for (const Case& c : cases)
             if (c.probability >= rule.value) ++(c.positive ? hits : alarms);
-        return at(rule.value);
+        best.chosen_on = result();
+        return best;
     }
-    Threshold best;
     double best_merit = -std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < cases.size(); ++i) {
         ++(cases[i].positive ? hits : alarms);
         const bool last = i + 1 == cases.size();
         if (!last && cases[i + 1].probability == cases[i].probability) continue;
-        const Threshold t = at(last ? 0 : (cases[i].probability + cases[i + 1].probability) / 2);
-        if (!(merit(rule, t) > best_merit)) continue;
-        best = t;
-        best_merit = merit(rule, t);
+        const double found = merit(rule, result());
+        if (!(found > best_merit)) continue;
+        best.value = last ? 0 : (cases[i].probability + cases[i + 1].probability) / 2;
+        best.chosen_on = result();
+        best_merit = found;
     }
     FP_REQUIRE(best_merit >= 0 || rule.kind == Kind::youden, Exit::data, "a threshold for ", positive,
-               ": none that calls anything has ", to_string(rule));
+               ": none that predicts an image positive has ", best.rule);
     return best;
 }
 
 Predictions at_threshold(const Predictions& p, const std::string& positive, double threshold) {
-    const int c = index_of(p, positive);
+    const int c = class_index(p, positive);
     Predictions out = p;
     out.classes = {"not " + positive, positive};
     out.prob.clear();

@@ -1,5 +1,5 @@
-// One class against the rest, called where its probability reaches a threshold. The threshold is chosen on other
-// images (validation) than it is judged on (test): chosen on the same ones it flatters itself.
+// One class against the rest: an image is predicted positive where the probability of the class is at least a
+// threshold. It is chosen on validation images and judged on test images: on those it was chosen on it looks too good.
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@
 namespace fp {
 
 struct ThresholdRule {
-    //   f1            most 2 tp / (2 tp + fp + fn)
-    //   youden        most sensitivity + specificity - 1
-    //   specificity   most sensitivity where the specificity is at least `value`
+    //   f1            the largest 2 tp / (2 tp + fp + fn)
+    //   youden        the largest sensitivity + specificity - 1
+    //   specificity   the largest sensitivity where the specificity is at least `value`
     //   fixed         `value`
     enum class Kind { fixed, f1, youden, specificity } kind = Kind::fixed;
     double value = 0.5;
@@ -21,19 +21,12 @@ struct ThresholdRule {
 ThresholdRule parse_threshold(const std::string&, double specificity);
 std::string to_string(const ThresholdRule&);
 
-// Where to cut, and what that gave on the images that it was chosen on.
+// A threshold with what it gave on the images that it was chosen on; so a model keeps it (fp_eval --store-threshold).
 struct Threshold {
-    double value = 0.5;
-    int64_t images = 0, positives = 0;
-    double sensitivity = 0, specificity = 0, f1 = 0;
-};
-
-// A threshold as a model keeps it (fp_eval --store-threshold).
-struct StoredThreshold {
     struct Validation {
-        int64_t images, positives;
-        double sensitivity, specificity, f1;
-        std::string data, split_hash;  // empty: predictions from a file
+        int64_t images = 0, positives = 0;
+        double sensitivity = 0, specificity = 0, f1 = 0;
+        std::string data = {}, split_hash = {};  // empty: predictions from a file
     };
     std::string positive, rule;
     double value = 0.5;
@@ -42,7 +35,7 @@ struct StoredThreshold {
 
 // The highest threshold among the best; it lies halfway between two probabilities that occur, or is 0.
 // Exit::data where the predictions have no probabilities, no image of the class or none of another, or where no
-// threshold has the specificity asked for; Exit::usage for a class that is not there.
+// threshold has the specificity asked for; Exit::usage for an unknown class. Data and hash are left to the caller.
 Threshold choose_threshold(const Predictions& validation, const std::string& positive, const ThresholdRule&);
 
 // The same images with two classes, `positive` and "not <positive>", and no probabilities; predicted positive

@@ -10,7 +10,7 @@
 namespace fp {
 namespace {
 
-// Each row: our name, then what others call it, the likeliest first.
+// Each row: the name in this project, then other names for the same thing, the likeliest first.
 const std::vector<std::vector<std::string_view>> kNames = {
     {"image", "image_id", "img_id", "isic_id", "image_path", "path", "filename", "file_name", "file"},
     {"label", "dx", "diagnosis", "diagnostic", "class"},
@@ -37,16 +37,17 @@ std::string plain(std::string_view value) {
     return word;
 }
 
+int index_of(const std::vector<std::string>& names, std::string_view wanted) {
+    const auto found = std::ranges::find(names, wanted);
+    return found == names.end() ? -1 : int(found - names.begin());
+}
+
 int find_column(const std::vector<std::string>& columns, std::string_view wanted) {
-    const auto position = [&](std::string_view name) {
-        const auto found = std::find(columns.begin(), columns.end(), name);
-        return found == columns.end() ? -1 : int(found - columns.begin());
-    };
-    if (const int exact = position(wanted); exact >= 0) return exact;
+    if (const int exact = index_of(columns, wanted); exact >= 0) return exact;
     for (const auto& names : kNames) {
-        if (std::find(names.begin(), names.end(), wanted) == names.end()) continue;
+        if (std::ranges::find(names, wanted) == names.end()) continue;
         for (const std::string_view name : names)
-            if (const int found = position(name); found >= 0) return found;
+            if (const int found = index_of(columns, name); found >= 0) return found;
     }
     return -1;
 }
@@ -54,7 +55,7 @@ int find_column(const std::vector<std::string>& columns, std::string_view wanted
 bool is_unknown(std::string_view value) {
     constexpr std::array<std::string_view, 12> kWords = {"",     "unknown", "unk",  "na",   "n/a", "#n/a",
                                                          "<na>", "nan",     "none", "null", "-1",  "-1.0"};
-    return std::find(kWords.begin(), kWords.end(), plain(value)) != kWords.end();
+    return std::ranges::find(kWords, plain(value)) != kWords.end();
 }
 
 std::optional<double> parse_number(std::string_view word) {
@@ -63,6 +64,13 @@ std::optional<double> parse_number(std::string_view word) {
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
     if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(value)) return std::nullopt;
     return value;
+}
+
+std::vector<std::string> sorted_words(const std::set<std::string>& words) {
+    std::vector<std::string> sorted(words.begin(), words.end());
+    if (std::ranges::all_of(sorted, [](const auto& word) { return parse_number(word).has_value(); }))
+        std::ranges::stable_sort(sorted, {}, [](const auto& word) { return *parse_number(word); });
+    return sorted;
 }
 
 std::string list(const std::vector<std::string>& names) {

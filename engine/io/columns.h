@@ -1,12 +1,16 @@
-// Names of columns and words for "not known", as data sets in circulation spell them; numbers in cells.
+// Names of columns and words for an unknown value, in the spellings of published data sets; numbers in cells.
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace fp {
+
+// The index of a name, -1 where it is not there.
+int index_of(const std::vector<std::string>& names, std::string_view wanted);
 
 // The column called `wanted`, or failing that one under another name for the same thing (gender for sex,
 // dx for label, anatom_site_general for site, ...). -1 where there is none.
@@ -19,8 +23,11 @@ std::string plain(std::string_view value);
 // Empty, unknown, unk, na, n/a, #n/a, <na>, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
 bool is_unknown(std::string_view value);
 
-// The finite number that the whole word spells, with a sign or without; none where it is something else.
+// The finite number that the whole word spells, with or without a sign; empty for any other word.
 std::optional<double> parse_number(std::string_view word);
+
+// The distinct words, sorted: as numbers if all are numbers.
+std::vector<std::string> sorted_words(const std::set<std::string>& words);
 
 // "a, b, c" for messages; the first 20 and how many more.
 std::string list(const std::vector<std::string>& names);

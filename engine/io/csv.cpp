@@ -25,9 +25,9 @@ public:
     bool at_end() const { return rest_.empty(); }
 
     // The cells up to the end of the line, which is taken too.
-    std::vector<std::string> row() {
+    Cells row() {
         const int64_t start = line_;
-        std::vector<std::string> cells;
+        Cells cells;
         do {
             FP_REQUIRE(int64_t(cells.size()) < kMaxColumns, Exit::data, at(start), "more than ", kMaxColumns,
                        " columns");
@@ -49,7 +49,7 @@ private:
         return true;
     }
 
-    std::string checked(std::string cell, int64_t line) const {
+    std::string_view checked(std::string_view cell, int64_t line) const {
         FP_REQUIRE(int64_t(cell.size()) <= kMaxCellBytes, Exit::data, at(line), "a cell of ", cell.size(),
                    " bytes, at most ", kMaxCellBytes, " are read");
         for (std::string_view s = cell; !s.empty();) {
@@ -61,44 +61,43 @@ private:
         return cell;
     }
 
-    std::string bare_cell() {
-        const size_t length = std::min(rest_.find_first_of(",\"\r\n"), rest_.size());
-        std::string cell(rest_.substr(0, length));
-        rest_.remove_prefix(length);
+    std::string_view bare_cell() {
+        const std::string_view cell = rest_.substr(0, rest_.find_first_of(",\"\r\n"));
+        rest_.remove_prefix(cell.size());
         FP_REQUIRE(!rest_.starts_with('"'), Exit::data, at(line_), "a quote inside a cell without quotes");
-        return checked(std::move(cell), line_);
+        return checked(cell, line_);
     }
 
-    std::string quoted_cell() {
+    // Good until the next quoted cell.
+    std::string_view quoted_cell() {
         const int64_t start = line_;
-        std::string cell;
+        unquoted_.clear();
         take('"');
         while (true) {
             const size_t length = rest_.find('"');
             FP_REQUIRE(length != rest_.npos, Exit::data, at(start), "a quote that is never closed");
             const std::string_view part = rest_.substr(0, length);
-            cell.append(part);
+            unquoted_ += part;
             line_ += std::ranges::count(part, '\n');
             rest_.remove_prefix(length + 1);
             if (!take('"')) break;
-            cell.push_back('"');
+            unquoted_ += '"';
         }
-        const bool ended =
-            rest_.empty() || rest_.starts_with(',') || rest_.starts_with('\r') || rest_.starts_with('\n');
-        FP_REQUIRE(ended, Exit::data, at(line_), "text after a closing quote");
-        return checked(std::move(cell), start);
+        FP_REQUIRE(rest_.find_first_not_of(",\r\n") != 0, Exit::data, at(line_), "text after a closing quote");
+        return checked(unquoted_, start);
     }
 
     std::string_view rest_;
+    std::string unquoted_;
     const std::string& name_;
     int64_t line_ = 1;
 };
 
 // One empty cell alone would be an empty line, and a byte-order mark in front of the first might be taken for
 // the file's, so they are quoted.
-void add_row(std::string& out, const std::vector<std::string>& cells) {
+void add_row(std::string& out, const auto& cells) {
     for (size_t i = 0; i < cells.size(); ++i) {
-        const std::string& cell = cells[i];
+        const std::string_view cell = cells[i];
         const bool formula = !cell.empty() && std::strchr("=+-@\t", cell[0]) && !parse_number(cell);
         const bool quote = cell.find_first_of(",\"\r\n") != cell.npos || cell.starts_with("\xEF\xBB\xBF") ||
                            (cell.empty() && cells.size() == 1);
@@ -113,10 +112,19 @@ void add_row(std::string& out, const std::vector<std::string>& cells) {
 
 }  // namespace
 
-int Table::column(std::string_view wanted) const {
-    const auto found = std::ranges::find(header, wanted);
-    return found == header.end() ? -1 : int(found - header.begin());
+Cells::operator std::vector<std::string>() const {
+    std::vector<std::string> out;
+    for (size_t i = 0; i < size(); ++i) out.emplace_back((*this)[i]);
+    return out;
 }
+
+void Cells::push_back(std::string_view cell) {
+    FP_REQUIRE(cell.size() <= UINT32_MAX - text_.size(), Exit::data, "the cells of a row are over 4 GiB");
+    text_ += cell;
+    ends_.push_back(uint32_t(text_.size()));
+}
+
+int Table::column(std::string_view wanted) const { return index_of(header, wanted); }
 
 Table parse_csv(std::string_view text, std::string name) {
     Table table{.name = std::move(name)};
@@ -131,10 +139,11 @@ Table parse_csv(std::string_view text, std::string name) {
     while (!reader.at_end()) {
         const int64_t line = reader.line();
         FP_REQUIRE(int64_t(table.rows.size()) < kMaxRows, Exit::data, table.name, ": more than ", kMaxRows, " rows");
-        table.rows.push_back(reader.row());
+        const Cells row = reader.row();
+        table.rows.push_back(row);
         table.lines.push_back(line);
-        FP_REQUIRE(table.rows.back().size() == table.header.size(), Exit::data, table.name, ":", line, ": ",
-                   table.rows.back().size(), " cells, the header has ", table.header.size());
+        FP_REQUIRE(row.size() == table.header.size(), Exit::data, table.name, ":", line, ": ", row.size(),
+                   " cells, the header has ", table.header.size());
     }
     return table;
 }

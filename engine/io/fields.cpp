@@ -64,7 +64,7 @@ void read(const JsonValue& v, int64_t& value) {
 }
 void read(const JsonValue& v, double& value) {
     v.need(v.json.is_number() || v.json.is_null(), "a number or null");
-    value = value_or_nan(v.json);
+    value = v.json.is_null() ? std::numeric_limits<double>::quiet_NaN() : v.json.get<double>();
 }
 void read(const JsonValue& v, std::string& value) {
     v.need(v.json.is_string(), "a string");

@@ -32,7 +32,7 @@ namespace fp {
 template <class T, class Struct>
 concept maybe_const = std::same_as<std::remove_const_t<T>, Struct>;
 
-// A value in a document that may be anybody's. Errors say "WHERE: `KEY` is not a number or null", with this exit code.
+// A value in a document of unknown origin. Errors say "WHERE: `KEY` is not a number or null", with this exit code.
 struct JsonValue {
     const nlohmann::ordered_json& json;
     std::string where = {}, key = {};  // key: empty for the document itself
@@ -97,7 +97,7 @@ struct JsonWriter {
     void operator()(const char* name, const std::optional<T>& value) {
         if (value) (*this)(name, *value);
     }
-    // Where a document lacks this member, or has null there, the value stays as it is.
+    // Reading leaves the value as it is where the document lacks this member or has null there.
     template <class T>
     void if_there(const char* name, const T& value) {
         (*this)(name, value);

@@ -34,7 +34,7 @@ size_t size_of_regular(const Descriptor& file, const fs::path& path, Exit exit) 
     return size_t(status.st_size);
 }
 
-// What `call` returns, a read or a write, made again where a signal interrupted it.
+// The result of `call`, a read or a write, which is repeated where a signal interrupted it.
 template <class Call>
 size_t transferred(const fs::path& path, std::string_view what, Exit exit, const Call& call) {
     for (;;) {
@@ -123,7 +123,7 @@ void InputFile::read(uint64_t offset, std::span<std::byte> out) const {
 std::string read_file(const fs::path& path, uint64_t most_bytes, Exit exit) {
     const Descriptor file = opened(path, exit);
     const struct stat status = status_of(file, path, exit);
-    const uint64_t announced = S_ISREG(status.st_mode) ? uint64_t(status.st_size) : 0;  // of a pipe nothing is known
+    const uint64_t announced = S_ISREG(status.st_mode) ? uint64_t(status.st_size) : 0;  // a pipe announces no size
     const auto check = [&](uint64_t bytes, std::string_view more) {
         FP_REQUIRE(bytes <= most_bytes, exit, shown(path), ": has ", more, bytes, " bytes, more than the ", most_bytes,
                    " that are read");
@@ -180,7 +180,7 @@ void AtomicFile::commit() {
     temporary_.clear();
     const fs::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
     const Descriptor entries = opened(folder, exit_, O_RDONLY | O_DIRECTORY);
-    // EINVAL: this file system has no notion of flushing a folder, so there is nothing to wait for.
+    // EINVAL: this file system cannot flush a folder, so there is nothing to wait for.
     check(fsync(entries.number()) == 0 || errno == EINVAL, folder, "cannot be flushed to the disk", exit_);
 }
 

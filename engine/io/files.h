@@ -21,11 +21,11 @@ inline std::span<const std::byte> as_bytes(std::string_view text) {
     return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-// The length of the UTF-8 sequence at the front of `text`, 0 where there is none. Overlong forms, surrogates and
-// what lies beyond U+10FFFF are none.
+// The length of the UTF-8 sequence at the front of `text`; 0 where it is not valid: overlong forms, surrogates and code
+// points beyond U+10FFFF are not.
 size_t utf8_length(std::string_view text);
 
-// A name from a file as it may be shown: control characters and bytes that are not UTF-8 escaped as
+// A name from a file, fit for a message: control characters and bytes that are not UTF-8 escaped as
 // \xNN, cut after `longest` bytes.
 std::string printable(std::string_view name, size_t longest = 200);
 std::string shown(const std::filesystem::path&);
@@ -33,7 +33,7 @@ std::string shown(const std::filesystem::path&);
 // "PATH: what: the system's reason".
 [[noreturn]] void fail_system(const std::filesystem::path&, std::string_view what, int error, Exit exit);
 
-// An open file of the system, closed at the end; a writer closes by hand, to see the result.
+// A file descriptor, closed by the destructor; a writer calls close() to see its result.
 class Descriptor {
 public:
     explicit Descriptor(int number) : number_(number) {}

@@ -1,4 +1,4 @@
-// XXH3, a fast hash that finds damage and change; no protection against intent.
+// XXH3, a fast hash that detects damage and change, but not a deliberate forgery.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ public:
     Xxh3();
     ~Xxh3();
     void add(std::span<const std::byte> bytes);
-    std::string hex() const;  // 32 lower-case digits, the number's highest first
+    std::string hex() const;  // 32 lower-case hex digits, the most significant first
 
 private:
     struct State;

@@ -1,7 +1,6 @@
 #include "engine/io/json.h"
 
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
@@ -12,10 +11,8 @@ namespace fp {
 
 using nlohmann::ordered_json;
 
-namespace {
-
 template <class Json>
-Json parse(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& limits) {
+Json parse_json(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& limits) {
     FP_REQUIRE(text.size() <= limits.bytes, exit, file_name, ": has ", text.size(), " bytes; JSON may have ",
                limits.bytes);
     const size_t nul = text.find('\0');
@@ -43,18 +40,8 @@ Json parse(std::string_view text, const std::string& file_name, Exit exit, const
     }
 }
 
-}  // namespace
-
-ordered_json parse_json(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& limits) {
-    return parse<ordered_json>(text, file_name, exit, limits);
-}
-
-nlohmann::json parse_json_sorted(std::string_view text,
-                                 const std::string& file_name,
-                                 Exit exit,
-                                 const JsonLimits& limits) {
-    return parse<nlohmann::json>(text, file_name, exit, limits);
-}
+template ordered_json parse_json(std::string_view, const std::string&, Exit, const JsonLimits&);
+template nlohmann::json parse_json(std::string_view, const std::string&, Exit, const JsonLimits&);
 
 std::string json_line(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -69,9 +56,5 @@ std::string json_document(const std::function<void(ordered_json&)>& fill) {
 ordered_json number_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
 
 std::string json_number(double value) { return number_or_null(value).dump(); }
-
-double value_or_nan(const ordered_json& value) {
-    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
-}
 
 }  // namespace fp

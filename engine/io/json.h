@@ -1,5 +1,5 @@
-// JSON from files that others wrote: what the library passes over in silence (the last of two equal keys, a
-// NUL at the end, any depth) is refused.
+// JSON from files of unknown origin: what the library accepts in silence (two equal keys, a NUL at the end, any depth)
+// is refused.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,10 @@ struct JsonLimits {
     size_t keys = 20'000;  // of one object
 };
 
-// Errors are "FILE: what is wrong" with this exit code.
-nlohmann::ordered_json parse_json(std::string_view text,
-                                  const std::string& file_name,
-                                  Exit exit,
-                                  const JsonLimits& = {});
-// The same with the keys sorted, for objects of many: the other looks a key up by going through all before it.
-nlohmann::json parse_json_sorted(std::string_view text,
-                                 const std::string& file_name,
-                                 Exit exit,
-                                 const JsonLimits& = {});
+// Errors are "FILE: what is wrong" with this exit code. nlohmann::json sorts the keys, for objects of many keys:
+// ordered_json finds a key by linear search.
+template <class Json = nlohmann::ordered_json>
+Json parse_json(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& = {});
 
 // One line; a byte that is not UTF-8 is written as U+FFFD. NaN and infinities become null.
 std::string json_line(const nlohmann::ordered_json& value);
@@ -35,9 +29,8 @@ std::string json_line(const nlohmann::ordered_json& value);
 // The document that `fill` makes, indented by two and with a line end at its end.
 std::string json_document(const std::function<void(nlohmann::ordered_json&)>& fill);
 
-// A number; null for NaN and infinities, which JSON does not have. And back, null as NaN.
+// A number; null for NaN and infinities, which JSON does not have.
 nlohmann::ordered_json number_or_null(double value);
-double value_or_nan(const nlohmann::ordered_json&);
 
 // The text of number_or_null.
 std::string json_number(double value);

@@ -1,10 +1,10 @@
-// Where there are several of a thing (criteria, schedules, samplers, ...), each is one constant of its type T:
+// A choice by name (criteria, schedules, samplers, ...). Each alternative is one constant of its type T:
 //
-//   T::kind               what it is called in messages: "schedule"
+//   T::kind               the kind of thing, for messages: "schedule"
 //   T::all()              pointers to all of them, in the order of --help
 //   .name, .says          the word that chooses it and a line about it
 //
-// Help, checks and messages are made of these.
+// Help, checks and error messages come from these.
 #pragma once
 
 #include <concepts>

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/io/json.h"
-#include "kernels/f16.h"
 
 namespace fp {
 namespace {
@@ -94,8 +92,8 @@ std::vector<TensorPlace> parse_header(std::string_view text,
     FP_REQUIRE(!text.empty() && text.front() == '{', Exit::model, file, ": the header does not start with {");
     const size_t last = text.find_last_not_of(' ');
     FP_REQUIRE(text[last] == '}', Exit::model, file, ": the header ends in something other than } and spaces");
-    const json document = parse_json_sorted(text.substr(0, last + 1), file + ": the header", Exit::model,
-                                            {.bytes = limits.header_bytes, .depth = 4, .keys = limits.tensors + 1});
+    const json document = parse_json<json>(text.substr(0, last + 1), file + ": the header", Exit::model,
+                                           {.bytes = limits.header_bytes, .depth = 4, .keys = limits.tensors + 1});
     std::vector<TensorPlace> places;
     for (const auto& [name, value] : document.items()) {
         if (name != "__metadata__") {
@@ -164,8 +162,8 @@ TensorFile read_tensors(uint64_t file_bytes,
     return out;
 }
 
-// Pickle runs code while it is read, and these formats hold it: .pt and .pth are zip files or bare
-// pickles, .npz is a zip file.
+// Reading a pickle runs code, and these formats may hold one: .pt and .pth are zip files or bare pickles, .npz is a zip
+// file.
 void refuse_pickles(const std::filesystem::path& path, std::string_view start) {
     const std::string extension = path.extension().native();
     const bool pickle = start.size() >= 2 && start[0] == '\x80' && uint8_t(start[1]) <= 5 && start.find('{', 8) != 8;
@@ -192,7 +190,7 @@ std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
     return order;
 }
 
-// The text that describes tensors which lie one behind the other in this order; padded with spaces to 8 bytes.
+// The header of tensors that are stored one after another in this order; padded with spaces to 8 bytes.
 std::string header_of(const std::map<std::string, std::string>& metadata,
                       const std::vector<const TensorEntry*>& order) {
     const auto quoted = [](const std::string& text) { return json(text).dump(); };
@@ -222,14 +220,9 @@ void write_parts(const TensorFile& file, const Write& write) {
     for (const TensorEntry* t : order) write(std::span<const std::byte>(t->data));
 }
 
-template <class T, class Convert>
-std::vector<float> convert(const Bytes& data, const Convert& one) {
-    std::vector<float> out(data.size() / sizeof(T));
-    for (size_t i = 0; i < out.size(); ++i) {
-        T value;
-        std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
-        out[i] = one(value);
-    }
+std::vector<float> to_floats(const auto& values) {
+    std::vector<float> out;
+    for (const auto v : values) out.push_back(to_float(v));
     return out;
 }
 
@@ -285,12 +278,14 @@ std::vector<float> as_f32(const TensorEntry& tensor) {
     switch (tensor.dtype) {
         case Dtype::f32:
             return values_of<float>(tensor);
-        case Dtype::f64:
-            return convert<double>(tensor.data, [](double v) { return float(v); });
+        case Dtype::f64: {
+            const std::vector<double> wide = values_of<double>(tensor);
+            return {wide.begin(), wide.end()};
+        }
         case Dtype::f16:
-            return convert<uint16_t>(tensor.data, [](uint16_t v) { return to_float(f16{v}); });
+            return to_floats(values_of<f16>(tensor));
         case Dtype::bf16:
-            return convert<uint16_t>(tensor.data, [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
+            return to_floats(values_of<bf16>(tensor));
         default:
             fail_with(Exit::model, "tensor ", printable(tensor.name), " is ", name(tensor.dtype),
                       ", which is no floating-point type");

@@ -20,6 +20,8 @@
 #include <vector>
 
 #include "engine/io/files.h"
+#include "kernels/bf16.h"
+#include "kernels/f16.h"
 
 namespace fp {
 
@@ -67,18 +69,14 @@ std::vector<float> as_f32(const TensorEntry&);
 int64_t count_of(std::span<const int64_t> shape);  // the product; checked when the tensor was read
 
 template <class T>
-constexpr Dtype dtype_of() {
-    if constexpr (std::is_same_v<T, double>)
-        return Dtype::f64;
-    else if constexpr (std::is_same_v<T, int64_t>)
-        return Dtype::i64;
-    else if constexpr (std::is_same_v<T, float>)
-        return Dtype::f32;
-    else if constexpr (std::is_same_v<T, int32_t>)
-        return Dtype::i32;
-    else if constexpr (std::is_same_v<T, uint8_t>)
-        return Dtype::u8;
-}
+Dtype dtype_of(T) = delete;
+constexpr Dtype dtype_of(double) { return Dtype::f64; }
+constexpr Dtype dtype_of(int64_t) { return Dtype::i64; }
+constexpr Dtype dtype_of(float) { return Dtype::f32; }
+constexpr Dtype dtype_of(int32_t) { return Dtype::i32; }
+constexpr Dtype dtype_of(f16) { return Dtype::f16; }
+constexpr Dtype dtype_of(bf16) { return Dtype::bf16; }
+constexpr Dtype dtype_of(uint8_t) { return Dtype::u8; }
 
 // A tensor that holds `values`; their count must be the shape's product.
 template <class T>
@@ -86,14 +84,14 @@ TensorEntry tensor_of(std::string name, std::vector<int64_t> shape, std::span<co
     FP_CHECK(count_of(shape) == int64_t(values.size()), name, ": ", values.size(), " values for a shape of ",
              count_of(shape));
     const auto bytes = std::as_bytes(values);
-    return {std::move(name), dtype_of<T>(), std::move(shape), Bytes(bytes.begin(), bytes.end())};
+    return {std::move(name), dtype_of(T{}), std::move(shape), Bytes(bytes.begin(), bytes.end())};
 }
 
 // The values of a tensor of exactly this type; another one is an Error.
 template <class T>
 std::vector<T> values_of(const TensorEntry& tensor) {
-    FP_REQUIRE(tensor.dtype == dtype_of<T>(), Exit::model, "tensor ", printable(tensor.name), " is ",
-               name(tensor.dtype), ", wanted ", name(dtype_of<T>()));
+    FP_REQUIRE(tensor.dtype == dtype_of(T{}), Exit::model, "tensor ", printable(tensor.name), " is ",
+               name(tensor.dtype), ", wanted ", name(dtype_of(T{})));
     std::vector<T> values(tensor.data.size() / sizeof(T));
     std::copy(tensor.data.begin(), tensor.data.end(), reinterpret_cast<std::byte*>(values.data()));
     return values;

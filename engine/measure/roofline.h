@@ -14,7 +14,7 @@ struct Roofline {
 // still hold the maps.
 Roofline measure_roofline(const Kernels&);
 
-// The time that work takes at the roofline, and which of its limits decides.
+// The time that work takes at the roofline, and the limit that decides.
 struct LowerBound {
     double seconds;
     bool memory;  // else arithmetic

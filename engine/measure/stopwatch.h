@@ -1,5 +1,5 @@
-// Timing networks, whole and op by op. Several take turns in one run, so that other load on the machine affects
-// them alike.
+// Timing networks, as a whole and op by op. Several networks take turns in one run, so that other load on the machine
+// affects them alike.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace fp {
 
-// Uniform in [-1, 1], the same numbers again and again: zeros make some arithmetic faster than it is.
+// Uniform in [-1, 1], 65,536 numbers repeated. Zeros would make some arithmetic faster than it is.
 Buffer random_elements(const Kernels&, Type, int64_t count);
 
 struct TimingOptions {
@@ -26,8 +26,8 @@ public:
     ~TimedNetwork();
     double run();    // seconds of one step or inference
     void enqueue();  // the same, without waiting for it
-    // On the device, most at a time: images, weights, momenta, activations and gradients, scratch; what
-    // oneDNN's primitives or prepared filters hold is not in it. Known once it has run.
+    // The peak on the device: images, weights, momenta, activations, gradients and scratch, without the memory of
+    // oneDNN's primitives and prepared filters. Valid after a run.
     size_t peak_bytes() const;
 
 private:
@@ -35,7 +35,8 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// Seconds of each round, one list per network; round r of all networks ran one after another, in turning order.
+// Seconds of each round, one list per network. In each round all networks run one after another, starting with network
+// r modulo their count in round r.
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions&);
 
 struct TimingSummary {

@@ -169,7 +169,7 @@ private:
         return node;
     }
 
-    // The row's parameter with its values: the rows are of a network that has none.
+    // The row's parameter, found by name: the traced rows belong to a network without values.
     const Param& param(const Node& row, int i) const {
         const Param* found = params_.find(row.params.at(size_t(i)).param->name);
         FP_CHECK(found, "onnx: the network has no ", row.params[size_t(i)].param->name);

@@ -45,13 +45,6 @@ ScanPoint scan_point(const Baseline& dense,
     return out;
 }
 
-void correct(const std::vector<ScanFigure*>& figures) {
-    std::vector<double> p;
-    for (const ScanFigure* f : figures) p.push_back(f->p);
-    const std::vector<double> corrected = holm(p);
-    for (size_t i = 0; i < figures.size(); ++i) figures[i]->p_holm = corrected[i];
-}
-
 Identity scan_identity(const Baseline& dense, const ScanSettings& s, const RunFolder& folder, const Caller& caller) {
     Identity out = identity_of(dense, s.pruning, caller);
     if (caller.settings.empty()) out.settings.push_back({"shares", s.shares});
@@ -119,8 +112,8 @@ void correct_for_many(std::vector<ScannedSet>& sets) {
             if (point.balanced_accuracy) accuracy.push_back(&*point.balanced_accuracy);
             if (point.gap) gap.push_back(&*point.gap);
         }
-    correct(accuracy);
-    correct(gap);
+    correct_by_holm(accuracy);
+    correct_by_holm(gap);
 }
 
 std::optional<Scan> scan(const Baseline& dense,
@@ -151,15 +144,18 @@ std::optional<Scan> scan(const Baseline& dense,
         return std::nullopt;
     }
     correct_for_many(sets);
-    const Summary summary = summarize(before, dense.attributes);
+    const Report report = evaluate(before, dense.attributes, {.resamples = 0});
     const std::string attribute = dense.first_attribute();
     out.result = {.criterion = settings.pruning.score.criterion,
                   .attribute = attribute,
-                  .dense_accuracy = summary.metric("balanced_accuracy"),
+                  .dense_accuracy = report.metric("balanced_accuracy").value,
                   .dense_gap = {},
                   .shares = shares,
                   .sets = std::move(sets)};
-    if (!attribute.empty()) out.result.dense_gap = summary.attribute(attribute)->gap(kScanGap);
+    if (!attribute.empty()) {
+        const AttributeReport& first = report.attribute(attribute);
+        out.result.dense_gap = first.no_gaps.empty() ? first.gap(kScanGap).value : kNotEstimable;
+    }
     return out;
 }
 

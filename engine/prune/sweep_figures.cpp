@@ -38,13 +38,13 @@ bool dominates(const ParetoFigures& a, const ParetoFigures& b) {
 
 // Holm's correction over every difference of a gap from a control's.
 void correct_for_many(std::vector<SweptPoint>& points) {
-    std::vector<double> p;
-    for (const SweptPoint& point : points)
-        for (const AgainstControl& a : point.against) p.push_back(a.gap.p);
-    const std::vector<double> corrected = holm(p);
-    size_t next = 0;
+    std::vector<double*> family;
     for (SweptPoint& point : points)
-        for (AgainstControl& a : point.against) a.gap_p_holm = corrected[next++];
+        for (AgainstControl& a : point.against) {
+            a.gap_p_holm = a.gap.p;
+            family.push_back(&a.gap_p_holm);
+        }
+    holm(family);
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ inline Evaluation evaluation_of(const Predictions& ours,
 
 // One class against the rest, each model at a threshold of its own.
 struct AtThreshold {
-    StoredThreshold threshold;
-    std::optional<StoredThreshold> other;
+    Threshold threshold;
+    std::optional<Threshold> other;
     Evaluation evaluation;
 };
 

@@ -173,7 +173,7 @@ std::string to_text(const Evaluation& e) {
 }
 
 std::string to_text(const AtThreshold& at) {
-    const StoredThreshold& t = at.threshold;
+    const Threshold& t = at.threshold;
     std::string out =
         fmt::format("{} predicted where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
     if (t.chosen_on)

@@ -16,10 +16,10 @@ namespace fp {
 struct ModelCard {
     Preprocessing preprocessing = {};
     std::vector<std::string> classes = {};
-    KeptChannels kept = {};                                  // absent: all
-    std::string provenance = "{}";                           // JSON: which tool made it, and from what
-    std::map<std::string, StoredThreshold> thresholds = {};  // by class: fp_eval --store-threshold
-    std::map<std::string, std::string> other = {};           // metadata of other programs, kept as it is
+    KeptChannels kept = {};                            // absent: all
+    std::string provenance = "{}";                     // JSON of who made it and from what: each tool writes its own
+    std::map<std::string, Threshold> thresholds = {};  // by class: fp_eval --store-threshold
+    std::map<std::string, std::string> other = {};     // metadata of others, kept as it is
 };
 
 // Keys of the metadata: the description (engine/run/checkpoint_json.h), and the section_hashes of the tensors as JSON.

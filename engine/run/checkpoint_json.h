@@ -42,7 +42,7 @@ void fields(maybe_const<ModelSpec> auto& spec, auto& member) {
     member("widths", spec.widths);
 }
 
-void fields(maybe_const<StoredThreshold::Validation> auto& v, auto& member) {
+void fields(maybe_const<Threshold::Validation> auto& v, auto& member) {
     member("images", v.images);
     member("positives", v.positives);
     member("sensitivity", v.sensitivity);
@@ -51,7 +51,7 @@ void fields(maybe_const<StoredThreshold::Validation> auto& v, auto& member) {
     member.if_any("data", v.data);
     member.if_any("split_hash", v.split_hash);
 }
-void fields(maybe_const<StoredThreshold> auto& t, auto& member) {
+void fields(maybe_const<Threshold> auto& t, auto& member) {
     member("positive", t.positive);
     member("rule", t.rule);
     member("value", t.value);

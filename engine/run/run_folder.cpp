@@ -219,8 +219,10 @@ void Metrics::write_csv() const {
         for (const auto& [column, value] : leaves_of(row))
             if (table.column(column) < 0) table.header.push_back(column);
     for (const ordered_json& row : rows_) {
-        std::vector<std::string>& cells = table.rows.emplace_back(table.header.size());
+        std::vector<std::string> cells(table.header.size());
         for (const auto& [column, value] : leaves_of(row)) cells[size_t(table.column(column))] = csv_cell(value);
+        Cells& written = table.rows.emplace_back();
+        for (const std::string& cell : cells) written.push_back(cell);
     }
     write_file(folder_ / "metrics.csv", table.header.empty() ? "" : csv_text(table));
 }

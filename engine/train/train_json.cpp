@@ -10,16 +10,19 @@ namespace {
 
 using nlohmann::ordered_json;
 
-void add(ordered_json& out, const std::vector<Figure>& figures) {
-    for (const Figure& f : figures) out[f.key] = number_or_null(f.value);
+void add(ordered_json& out, const auto& figures) {
+    for (const Measure& f : figures) out[f.key] = number_or_null(f.value);
 }
 
 // The figures among an object's members.
+template <class Figure>
 std::vector<Figure> figures_in(const JsonValue& json) {
     std::vector<Figure> out;
     for (const auto& [key, value] : json.members()) {
         if (key == "samples" || key == "loss" || key == "attributes") continue;
-        read(value, out.emplace_back(Figure{.key = key}).value);
+        Figure& figure = out.emplace_back();
+        figure.key = key;
+        read(value, figure.value);
     }
     return out;
 }
@@ -41,9 +44,9 @@ ordered_json epoch_row(const EpochResult& r) {
 void write(ordered_json& out, const Summary& s) {
     out = {{"samples", s.samples}, {"loss", number_or_null(s.loss)}};
     add(out, s.metrics);
-    for (const AttributeSummary& a : s.attributes) {
+    for (const AttributeReport& a : s.attributes) {
         ordered_json groups = ordered_json::object(), gaps = ordered_json::object();
-        for (const GroupSummary& g : a.groups) {
+        for (const GroupReport& g : a.groups) {
             groups[g.name] = {{"samples", g.samples}};
             add(groups[g.name], g.metrics);
         }
@@ -55,16 +58,18 @@ void write(ordered_json& out, const Summary& s) {
 void read(const JsonValue& json, Summary& s) {
     read(json.at("samples"), s.samples);
     read(json.at("loss"), s.loss);
-    s.metrics = figures_in(json);
+    s.metrics = figures_in<Measure>(json);
     if (!json.has("attributes")) return;
     for (const auto& [name, attribute] : json.at("attributes").members()) {
-        AttributeSummary& a = s.attributes.emplace_back();
+        AttributeReport& a = s.attributes.emplace_back();
         a.name = name;
         for (const auto& [group, figures] : attribute.at("groups").members()) {
-            GroupSummary& g = a.groups.emplace_back(GroupSummary{group, 0, figures_in(figures)});
+            GroupReport& g = a.groups.emplace_back();
+            g.name = group;
+            g.metrics = figures_in<Measure>(figures);
             read(figures.at("samples"), g.samples);
         }
-        a.gaps = figures_in(attribute.at("gaps"));
+        a.gaps = figures_in<Gap>(attribute.at("gaps"));
     }
 }
 

@@ -9,7 +9,7 @@ namespace fp {
 inline AttributeColumns attribute_columns(const Table& table) {
     const auto values = [&table](size_t column) {
         std::vector<std::string> found;
-        for (const auto& row : table.rows) found.push_back(row[column]);
+        for (const auto& row : table.rows) found.emplace_back(row[column]);
         return found;
     };
     return {.source = table.name, .names = table.header, .values = values};

@@ -67,7 +67,7 @@ TEST(Attributes, UnknownMayCountAsAGroup) {
 TEST(Attributes, RefusesWithTheReason) {
     const auto by = [](const char* spec) { return [=] { group_by(attribute_columns(kPeople), spec); }; };
     expect_error(Exit::data, by("site"), "people.csv: no attribute 'site', only gender, age_approx");
-    expect_error(Exit::data, by("sex:60"), "sample 0: the attribute sex is 'male', which is no number");
+    expect_error(Exit::data, by("sex:60"), "sample 0: the attribute sex is 'male', which is not a number");
     for (const char* spec :
          {"", "*", "sex*", ":60", "age:", "age:sixty", "age:60:30", "age:60:60", "age:nan", "sex?other", "sex?"})
         expect_error(Exit::usage, by(spec), "--attribute");

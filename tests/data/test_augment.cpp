@@ -70,7 +70,7 @@ void run(const std::string& op, const std::vector<double>& p, int side, Image& i
 TEST(PixelOps, EqualPilAndScipy) {
     const Table table = read_csv(source_dir() / "tests" / "data" / "augment_pil.csv");
     ASSERT_GE(table.rows.size(), 100u);
-    for (const auto& row : table.rows) {
+    for (const std::vector<std::string> row : table.rows) {
         SCOPED_TRACE(row[0] + " " + row[3] + " of image " + row[1]);
         const int side = std::stoi(row[2]);
         Image image = formula_image(std::stoi(row[1]), side);

@@ -94,7 +94,7 @@ TEST(FileScan, BadImages) {
     std::map<int64_t, std::string> bad;
     for (const BadImage& image : scan.bad) bad[image.sample] = image.reason;
     for (size_t i = 0; i < expected.rows.size(); ++i) {
-        const std::string& wanted = expected.rows[i][size_t(must)];
+        const std::string_view wanted = expected.rows[i][size_t(must)];
         const bool is_bad = bad.contains(int64_t(i));
         EXPECT_FALSE(wanted == "ok" && is_bad) << bad[int64_t(i)];
         EXPECT_FALSE(wanted == "error" && !is_bad) << data.samples[i].image;

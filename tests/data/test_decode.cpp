@@ -100,7 +100,7 @@ TEST_F(BadImages, EveryRowAsExpected) {
     const Table table = read_csv(folder / "expected.csv");
     ASSERT_GE(table.rows.size(), 40u);
     const auto cell = [&](const std::vector<std::string>& row, const char* name) { return row[table.column(name)]; };
-    for (const auto& row : table.rows) {
+    for (const std::vector<std::string> row : table.rows) {
         const std::string image = cell(row, "image");
         SCOPED_TRACE(image);
         Pixels out;
@@ -217,7 +217,7 @@ TEST_P(DecodeCheck, MeansAndCentrePixelsAreExact) {
                                 "' -T '" + (unpacked / "names").string() + "'";
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
     ASSERT_GE(table.rows.size(), 200u);
-    for (const auto& row : table.rows) {
+    for (const std::vector<std::string> row : table.rows) {
         const Pixels image = decode_file(unpacked / row[0]);
         ASSERT_EQ(image.width, std::stoi(row[1])) << row[0];
         ASSERT_EQ(image.height, std::stoi(row[2])) << row[0];

@@ -36,7 +36,7 @@ std::vector<uint8_t> from_hex(const std::string& hex) {
 TEST(Resize, EqualsPil) {
     const Table table = read_csv(source_dir() / "tests" / "data" / "resize_pil.csv");
     ASSERT_GE(table.rows.size(), 10u);
-    for (const auto& row : table.rows) {
+    for (const std::vector<std::string> row : table.rows) {
         const Pixels in = formula_image(std::stoi(row[0]), std::stoi(row[1]));
         const Pixels out = resized(in, {std::stoi(row[2]), std::stoi(row[3])});
         EXPECT_EQ(out.rgb, from_hex(row[4])) << row[0] << " x " << row[1] << " to " << row[2] << " x " << row[3];

@@ -97,7 +97,7 @@ TEST(DrawnSplit, SpreadsEveryClass) {
 TEST(DrawnSplit, SpreadsLargeAndSmallGroupsAlike) {
     Dataset data = population(4000, 3, 2);
     draw_split(data, 2);
-    std::map<std::string, int> size;
+    std::map<std::string_view, int> size;
     for (const Sample& s : data.samples) ++size[s.attributes[0]];
     double large[3] = {}, all[3] = {};
     for (const Sample& s : data.samples) {

@@ -43,8 +43,8 @@ TEST(Predictions, PredictionsAloneSuffice) {
 }
 
 TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
-    const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\n");
-    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1"}));
+    const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\nd,y,y,p2,nan\n");
+    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1", "d"}));
     EXPECT_EQ(unit_column(p.columns), "lesion_id");
     const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");
     EXPECT_EQ(q.unit, (std::vector<std::string>{"p1", "p1"}));
@@ -102,6 +102,8 @@ TEST(Predictions, WhatCannotBeReadIsNamedWithItsLine) {
     refuse("image,label,pred\n", "p.csv", "no row");
     refuse("image,label,pred\na,x,x\nb,x,x\n", "p.csv", "1 class");
     refuse("image,label,pred\na,x,y\na,y,y\n", "p.csv:3", "line 2");
+    refuse("image,label,pred\na,x,y\nb,,y\n", "p.csv:3", "label is ''");
+    refuse("image,label,pred\na,x,y\nb,y,NaN\n", "p.csv:3", "pred is 'NaN'");
     refuse("image,label,prob_x,prob_y\na,x,.5,.5\nb,z,.5,.5\n", "p.csv:3", "'z'");
     refuse("image,label,prob_x,prob_y,pred\na,x,.5,.5,q\n", "p.csv:2", "'q'");
     for (const char* bad : {"nan", "inf", "-0.1", "1.5", "", "0.5x", "0x1p-1", "1e400"})

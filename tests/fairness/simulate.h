@@ -10,6 +10,16 @@
 
 namespace fp::testing {
 
+// An image, which is its own unit.
+inline void add_case(Predictions& p, int label, int pred, const std::vector<double>& prob = {}) {
+    p.image.push_back("i" + std::to_string(p.image.size()));
+    p.unit.push_back(p.image.back());
+    p.label.push_back(label);
+    p.pred.push_back(pred);
+    p.prob.insert(p.prob.end(), prob.begin(), prob.end());
+    p.split.push_back("test");
+}
+
 // How many images of each class a group has, and the rate at which each class is recognised.
 struct SimulatedGroup {
     std::vector<int> images;
@@ -39,12 +49,8 @@ inline Predictions simulate(const std::vector<SimulatedGroup>& groups, uint64_t 
         for (int c = 0; c < classes; ++c) {
             for (int i = 0; i < groups[g].images[c]; ++i) {
                 const bool hit = stream.next() < groups[g].tpr[c];
-                p.image.push_back("i" + std::to_string(p.image.size()));
-                p.unit.push_back(p.image.back());
-                p.label.push_back(c);
-                p.pred.push_back(hit ? c : (c + 1 + stream.below(classes - 1)) % classes);
+                add_case(p, c, hit ? c : (c + 1 + stream.below(classes - 1)) % classes);
                 p.attributes[0].push_back(std::string(1, char('a' + g)));
-                p.split.push_back("test");
             }
         }
     }

@@ -65,6 +65,14 @@ TEST(Evaluate, WithoutResamplesTheReasonSaysSo) {
     EXPECT_THAT(gap.rms_reason, HasSubstr("no resamples"));
 }
 
+TEST(Evaluate, ASummaryHasNoLossWithoutProbabilities) {
+    const Summary summary = summarize(women_and_men().predictions(), {});
+    EXPECT_DOUBLE_EQ(summary.metric("accuracy"), .75);
+    EXPECT_TRUE(std::isnan(summary.loss));
+    EXPECT_NEAR(summarize(parse("image,label,prob_x,prob_y\na,x,.5,.5\nb,y,.75,.25\n"), {}).loss,
+                -(std::log(.5) + std::log(.25)) / 2, 1e-15);
+}
+
 TEST(Evaluate, FiguresDoNotDependOnThreads) {
     const auto p = women_and_men().predictions();
     // Enough work that it is really shared: a thread is not started for less than half a million visits.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/fairness/evaluate.h"
+#include "tests/fairness/simulate.h"
 #include "tests/reference_values.h"
 
 namespace fp {
@@ -20,12 +21,8 @@ Predictions cases(int groups) {
     for (uint64_t i = 0; i < 300; ++i) {
         const int label = int(2 * u.u(4 * i)), group = int(3 * u.u(4 * i + 2));
         if (group >= groups) continue;
-        p.label.push_back(label);
-        p.pred.push_back(u.u(4 * i + 1) < .75 ? label : 1 - label);
+        testing::add_case(p, label, u.u(4 * i + 1) < .75 ? label : 1 - label);
         p.attributes[0].push_back(std::to_string(group));
-        p.image.push_back(std::to_string(i));
-        p.unit.push_back(p.image.back());
-        p.split.push_back("");
     }
     return p;
 }

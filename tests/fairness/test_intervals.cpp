@@ -73,13 +73,15 @@ TEST(Intervals, PValueCountsTheSeenOne) {
 
 TEST(Intervals, HolmByHand) {
     // sorted .01 .02 .03 .5, times 4 3 2 1, running maximum
-    const auto h = holm({.03, .01, kNan, .5, .02});
+    std::vector<double> h{.03, .01, kNan, .5, .02}, two{.9, .8};
+    holm({&h[0], &h[1], &h[2], &h[3], &h[4]});
     EXPECT_DOUBLE_EQ(h[0], .06);
     EXPECT_DOUBLE_EQ(h[1], .04);
     EXPECT_TRUE(std::isnan(h[2]));
     EXPECT_DOUBLE_EQ(h[3], .5);
     EXPECT_DOUBLE_EQ(h[4], .06);
-    EXPECT_DOUBLE_EQ(holm({.9, .8})[1], 1);
+    holm({&two[0], &two[1]});
+    EXPECT_DOUBLE_EQ(two[1], 1);
 }
 
 TEST(Intervals, MeanSquareTakesTheNoiseOff) {

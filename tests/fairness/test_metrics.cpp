@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/fairness/metrics.h"
+#include "tests/fairness/simulate.h"
 #include "tests/reference_values.h"
 
 namespace fp {
@@ -12,14 +13,7 @@ namespace {
 Predictions predictions(int classes, const std::vector<std::pair<int, std::vector<double>>>& rows) {
     Predictions p;
     for (int c = 0; c < classes; ++c) p.classes.push_back(std::to_string(c));
-    for (const auto& [label, prob] : rows) {
-        p.image.push_back(std::to_string(p.image.size()));
-        p.unit.push_back(p.image.back());
-        p.split.push_back("");
-        p.label.push_back(label);
-        p.pred.push_back(top_class(prob.data(), classes));
-        p.prob.insert(p.prob.end(), prob.begin(), prob.end());
-    }
+    for (const auto& [label, prob] : rows) testing::add_case(p, label, top_class(prob.data(), classes), prob);
     return p;
 }
 
@@ -28,7 +22,7 @@ std::vector<double> figures(const Predictions& p,
                             int groups,
                             OperatingPoint point = {}) {
     std::vector<double> row(Layout{groups, int(p.classes.size())}.width(), -7);
-    Scorer(p, point).figures(members, groups, Parts::all, row.data());
+    Scorer(p, point).figures(members, groups, MetricSet::all, row.data());
     return row;
 }
 std::vector<double> figures(const Predictions& p, OperatingPoint point = {}) {

@@ -18,14 +18,8 @@ using testing::expect_error;
 Predictions two_classes(const std::vector<std::pair<double, int>>& cases) {
     Predictions p;
     p.classes = {"rest", "mel"};
-    for (const auto& [probability, label] : cases) {
-        p.image.push_back("i" + std::to_string(p.image.size()));
-        p.unit.push_back(p.image.back());
-        p.label.push_back(label);
-        p.pred.push_back(probability >= 0.5);
-        p.prob.insert(p.prob.end(), {1 - probability, probability});
-        p.split.push_back("val");
-    }
+    for (const auto& [probability, label] : cases)
+        testing::add_case(p, label, probability >= 0.5, {1 - probability, probability});
     return p;
 }
 
@@ -38,19 +32,19 @@ TEST(Threshold, ByHand) {
     const Predictions p = two_classes({{.9, 1}, {.8, 0}, {.7, 1}, {.6, 0}, {.5, 1}, {.4, 0}, {.3, 0}, {.2, 0}});
     // f1: 1/2, 2/5, 4/6, 4/7, 6/8, ... after .5 is best.
     EXPECT_NEAR(chosen(p, "f1").value, 0.45, 1e-12);
-    EXPECT_NEAR(chosen(p, "f1").f1, 0.75, 1e-12);
+    EXPECT_NEAR(chosen(p, "f1").chosen_on->f1, 0.75, 1e-12);
     // youden: 1/3, 1/3 - 1/5, 2/3 - 1/5, 2/3 - 2/5, 1 - 2/5.
     EXPECT_NEAR(chosen(p, "youden").value, 0.45, 1e-12);
     const Threshold strict = chosen(p, "specificity", 0.8);
     EXPECT_NEAR(strict.value, 0.65, 1e-12);
-    EXPECT_NEAR(strict.sensitivity, 2.0 / 3, 1e-12);
-    EXPECT_NEAR(strict.specificity, 0.8, 1e-12);
+    EXPECT_NEAR(strict.chosen_on->sensitivity, 2.0 / 3, 1e-12);
+    EXPECT_NEAR(strict.chosen_on->specificity, 0.8, 1e-12);
     EXPECT_NEAR(chosen(p, "specificity", 1).value, 0.85, 1e-12);
     const Threshold fixed = chosen(p, "0.7");
     EXPECT_EQ(fixed.value, 0.7);
-    EXPECT_NEAR(fixed.sensitivity, 2.0 / 3, 1e-12);
-    EXPECT_EQ(fixed.images, 8);
-    EXPECT_EQ(fixed.positives, 3);
+    EXPECT_NEAR(fixed.chosen_on->sensitivity, 2.0 / 3, 1e-12);
+    EXPECT_EQ(fixed.chosen_on->images, 8);
+    EXPECT_EQ(fixed.chosen_on->positives, 3);
     const Predictions cut = at_threshold(p, "mel", 0.65);
     EXPECT_EQ(cut.pred, (std::vector<int>{1, 1, 1, 0, 0, 0, 0, 0}));
     EXPECT_EQ(cut.classes, (std::vector<std::string>{"not mel", "mel"}));
@@ -73,8 +67,8 @@ TEST(Threshold, EqualProbabilitiesAreNotParted) {
     const Predictions p = two_classes({{.9, 1}, {.5, 1}, {.5, 0}, {.5, 1}, {.1, 0}});
     const Threshold t = chosen(p, "f1");
     EXPECT_NEAR(t.value, 0.3, 1e-12);
-    EXPECT_EQ(t.sensitivity, 1);
-    EXPECT_EQ(t.specificity, 0.5);
+    EXPECT_EQ(t.chosen_on->sensitivity, 1);
+    EXPECT_EQ(t.chosen_on->specificity, 0.5);
 }
 
 TEST(Threshold, NoOtherCutIsBetter) {
@@ -105,13 +99,14 @@ TEST(Threshold, NoOtherCutIsBetter) {
             highest = std::max(highest, merit);
             if (k == 101) {
                 own = merit;
-                EXPECT_NEAR(best.sensitivity, sensitivity, 1e-12);
-                EXPECT_NEAR(best.specificity, specificity, 1e-12);
+                EXPECT_NEAR(best.chosen_on->sensitivity, sensitivity, 1e-12);
+                EXPECT_NEAR(best.chosen_on->specificity, specificity, 1e-12);
             }
         }
         EXPECT_EQ(own, highest) << rule;
         const Report r = evaluate(cut, {}, {.resamples = 0});
-        EXPECT_NEAR(r.metric("balanced_accuracy").value, (best.sensitivity + best.specificity) / 2, 1e-12);
+        EXPECT_NEAR(r.metric("balanced_accuracy").value,
+                    (best.chosen_on->sensitivity + best.chosen_on->specificity) / 2, 1e-12);
     }
 }
 

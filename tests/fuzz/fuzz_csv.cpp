@@ -9,10 +9,10 @@
 namespace {
 
 // An apostrophe keeps spreadsheets from running a cell; nothing else may change.
-bool same(const std::vector<std::string>& before, const std::vector<std::string>& after) {
+bool same(const auto& before, const auto& after) {
     if (before.size() != after.size()) return false;
     for (size_t i = 0; i < before.size(); ++i)
-        if (after[i] != before[i] && after[i] != "'" + before[i]) return false;
+        if (after[i] != before[i] && after[i] != "'" + std::string(before[i])) return false;
     return true;
 }
 

@@ -21,12 +21,21 @@ using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
 Summary summary() {
+    AttributeReport sex;
+    sex.name = "sex";
+    sex.groups.resize(2);
+    sex.groups[0].name = "female";
+    sex.groups[0].samples = 5;
+    sex.groups[0].metrics = {{.key = "accuracy", .value = 0.2}};
+    sex.groups[1].name = "male";
+    sex.groups[1].samples = 7;
+    sex.gaps.resize(1);
+    sex.gaps[0].key = "eodd_mean";
+    sex.gaps[0].value = 0.7;
     return {.samples = 12,
             .loss = 0.1,
-            .metrics = {{"accuracy", 1.0 / 3}, {"macro_auc", std::nan("")}},
-            .attributes = {{.name = "sex",
-                            .groups = {{"female", 5, {{"accuracy", 0.2}}}, {"male", 7, {}}},
-                            .gaps = {{"eodd_mean", 0.7}}}}};
+            .metrics = {{.key = "accuracy", .value = 1.0 / 3}, {.key = "macro_auc"}},
+            .attributes = {sex}};
 }
 
 TEST(PruneState, ComesBackFromItsTextWithTheSameBits) {
@@ -53,7 +62,7 @@ TEST(PruneState, ComesBackFromItsTextWithTheSameBits) {
     EXPECT_EQ(back.rounds[0].val.metric("accuracy"), 1.0 / 3);
     EXPECT_TRUE(std::isnan(back.rounds[0].val.metric("macro_auc")));
     EXPECT_TRUE(std::isnan(back.rounds[0].objective.value));
-    EXPECT_EQ(back.rounds[0].cut.attribute("sex")->groups[1].samples, 7);
+    EXPECT_EQ(back.rounds[0].cut.attributes[0].groups[1].samples, 7);
     EXPECT_TRUE(back.begun && back.begun->number == 2 && !back.begun->recalibrated);
     EXPECT_EQ(back.position.epoch, 3);
 }

@@ -105,7 +105,7 @@ SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<dou
         SweepRun& run = out.runs.emplace_back();
         run.seed = i;
         Round& round = run.result.rounds.emplace_back();
-        round.val.metrics = {{"balanced_accuracy", accuracy}};
+        round.val.metrics = {{.key = "balanced_accuracy", .value = accuracy}};
         round.objective = {.by = "rms:sex", .value = -gaps[i]};
         run.figures = TestFigures{.balanced_accuracy = accuracy, .gaps = {{.attribute = "sex", .gap = gaps[i]}}};
     }

@@ -122,7 +122,7 @@ TEST(DataCommands, split_keeps_equal_files_together) {
         const auto sides = [&](bool duplicates) {
             files.request.duplicates = duplicates;
             const Table table = parse_csv(output(split_data, files.request), "split");
-            return std::pair(table.rows[0][2], table.rows[1][2]);
+            return std::pair(std::string(table.rows[0][2]), std::string(table.rows[1][2]));
         };
         EXPECT_EQ(sides(true).first, sides(true).second);
         parted = parted || sides(false).first != sides(false).second;

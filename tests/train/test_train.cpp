@@ -93,8 +93,9 @@ TEST(Train, another_setting_or_other_groups_are_refused) {
         Exit::model, [&] { Small().train(again); }, "--resume: --lr was 0.05, is 0.1");
     again.caller.settings[0].value = "0.05";
     Small other;
-    for (Sample& s : other.data.set.samples) s.attributes[0] = "g0";
-    other.data.set.samples[0].attributes[0] = "g1";
+    for (Sample& s : other.data.set.samples) s.attributes = {"g0", s.attributes[1]};
+    Cells& first_sample = other.data.set.samples[0].attributes;
+    first_sample = {"g1", first_sample[1]};
     expect_error(
         Exit::model, [&] { other.train(again); }, "the groups of group");
 }

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 std::string class_of(const Table& truth, size_t r, const std::vector<size_t>& columns) {
     std::vector<std::string> set;
     for (const size_t column : columns) {
-        const std::string& cell = truth.rows[r][column];
+        const std::string_view cell = truth.rows[r][column];
         const bool one = cell == "1.0" || cell == "1";
         FP_REQUIRE(one || cell == "0.0" || cell == "0", Exit::data, truth.name, ":", truth.lines[r], ": '", cell,
                    "' under ", truth.header[column], ", wants 0.0 or 1.0");
@@ -60,7 +60,7 @@ Listing list_isic2019(const DataSpec& spec, const DatasetOptions&) {
 
     int64_t without_class = 0, without_metadata = 0;
     for (size_t r = 0; r < truth.rows.size(); ++r) {
-        const std::string& image = truth.rows[r][truth_image];
+        const std::string_view image = truth.rows[r][truth_image];
         const std::string label = class_of(truth, r, columns);
         if (label == "UNK") {
             ++without_class;
@@ -68,7 +68,7 @@ Listing list_isic2019(const DataSpec& spec, const DatasetOptions&) {
         }
         const auto found = row_of.find(image);
         without_metadata += found == row_of.end();
-        std::vector<std::string> row = {image, label};
+        Cells row{image, label};
         for (size_t c = 0; c < about.header.size(); ++c)
             if (c != about_image) row.push_back(found == row_of.end() ? "" : about.rows[found->second][c]);
         listing.table.rows.push_back(std::move(row));
