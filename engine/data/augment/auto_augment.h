@@ -37,7 +37,7 @@ enum class PixelOp : uint8_t {
 };
 
 // What level 0 .. 9 of an operation means; `u` in [0, 1) places it between its two grid points. Shears in
-// pixels a pixel, translations in sides, rotations in degrees, the others as colour.h takes them.
+// pixels per pixel, translations in sides, rotations in degrees, the others as colour.h takes them.
 double strength(PixelOp op, int level, double u);
 
 void apply(PixelOp op, double strength, int side, uint8_t* rgb);
