@@ -1,7 +1,5 @@
 #include "engine/core/loss.h"
 
-#include <algorithm>
-
 #include "kernels/error.h"
 
 namespace fp {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/error.h"
-
 namespace fp {
 
 constexpr size_t kAlign = 256;  // bytes: enough for vector loads, and what copies are fastest with

@@ -1,5 +1,5 @@
 // Owners of device memory. The arena holds one step's activations and gradients: blocks that are given back within the
-// step are used again, and reset() takes all back. Steps ask for the same sizes in the same order, so from the third
+// step are reused, and reset() frees all of them. Steps ask for the same sizes in the same order, so from the third
 // step on nothing is allocated and every address is the same as in the step before.
 #pragma once
 

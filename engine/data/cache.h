@@ -35,7 +35,7 @@ private:
     int64_t bytes_ = 0;
 };
 
-// What a cache file holds: `count` images with a short side of `side`, made as the key (32 hex digits) says: the hash of what
+// What a cache file holds: `count` images with a short side of `side`, and its key: 32 hex digits, the hash of all that
 // the pixels depend on.
 struct CacheId {
     std::string key;

@@ -1,6 +1,5 @@
 #include "engine/data/sampler.h"
 
-#include <algorithm>
 #include <array>
 #include <map>
 #include <numeric>

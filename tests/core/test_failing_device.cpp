@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
-#include <optional>
 #include <sstream>
 
 #include "engine/run/checkpoint.h"

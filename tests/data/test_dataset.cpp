@@ -160,7 +160,7 @@ TEST(Dataset, ReadsAFolder) {
     EXPECT_EQ(data.samples[1].image, "nv/1.jpg");
     EXPECT_EQ(data.samples[2].image, "nv/deep/2.PNG");
     EXPECT_TRUE(data.split_was_drawn);
-    EXPECT_THAT(data.notes[0], HasSubstr("passed over 1 files"));
+    EXPECT_THAT(data.notes[0], HasSubstr("skipped 1 files"));
 }
 
 TEST(Dataset, ReadsAFolderOfSplits) {
@@ -212,10 +212,13 @@ TEST(Dataset, NamesTheClassesWithoutTraining) {
     EXPECT_TRUE(notes("a,x,test\nb,y,test\n").empty());
 }
 
-TEST(Dataset, FoldersThatHoldNothing) {
+TEST(Dataset, FoldersThatHoldNothingOrCannotBeRead) {
     const Folder folder;
     expect_error(Exit::data, opening("folder:" + folder.string()), "holds no CLASS/IMAGE");
-    expect_error(Exit::data, opening("folder:" + folder.string() + "/none"), "is no folder");
+    expect_error(Exit::data, opening("folder:" + folder.string() + "/none"), "is not a folder");
+    folder.write("nv/1.jpg", "");
+    std::filesystem::create_symlink("loop.jpg", folder / "nv/loop.jpg");
+    expect_error(Exit::data, opening("folder:" + folder.string()), "loop.jpg");
 }
 
 TEST(Dataset, TheHashKnowsFilesLabelsAndSides) {

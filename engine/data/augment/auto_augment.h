@@ -12,7 +12,7 @@ namespace fp {
 
 enum class AutoAugment : uint8_t {
     none,
-    cifar10,   // the policy that the released code of the paper has
+    cifar10,   // the policy in the released code of the paper
     imagenet,  // the policy that AutoAugment found on ImageNet
 };
 

@@ -11,7 +11,7 @@
 namespace fp {
 namespace {
 
-// What a file that is no image most likely is: the message then says what went wrong upstream.
+// What a file that is no image most likely is, so that the message names the cause.
 std::string describe(std::string_view bytes) {
     if (bytes.starts_with("version https://git-lfs"))
         return "a Git LFS pointer, not the image itself (run `git lfs pull`)";
