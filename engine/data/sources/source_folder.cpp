@@ -1,9 +1,9 @@
 // folder:DIR
 //
-// DIR/CLASS/.../IMAGE or DIR/SPLIT/CLASS/.../IMAGE, where SPLIT is train, val, test or a usual word for one of them. The
-// second form is assumed if all folders in DIR have such names, or train and val or test are among them; folders with
-// other names are then skipped and named. Hidden files are skipped; files that are not .jpg, .png or .bmp are
-// skipped and counted.
+// DIR/CLASS/.../IMAGE or DIR/SPLIT/CLASS/.../IMAGE, where SPLIT is train, val, test or a usual word for one of them.
+// The second form is assumed if all folders in DIR have such names, or if train and one of the others are among them;
+// folders with other names are then skipped and named. Hidden files are skipped; files that are not .jpg, .png or .bmp
+// are skipped and counted.
 #include <algorithm>
 #include <filesystem>
 #include <set>
