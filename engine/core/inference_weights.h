@@ -27,8 +27,7 @@ public:
         Buffer bias;
     };
     // norm may be null: the filter alone is prepared.
-    const Entry& find(
-        const ConvShape&, const Param& weight, const Param* bias, const Norm* norm, bool residual, bool relu);
+    const Entry& find(const ConvShape&, const Param& weight, const Param* bias, const Norm* norm, const Conv::Fused&);
 
 private:
     struct Key {

@@ -47,7 +47,7 @@ private:
 using Buffer = OwnedBlock<&Memory::alloc, &Memory::release>;                // on the device
 using HostBuffer = OwnedBlock<&Memory::alloc_host, &Memory::release_host>;  // pinned: copied while the device computes
 
-// Queues a copy to the device. `host` may be changed once this returns.
+// Queues a copy to the device. The vector, which is pageable memory, may be changed once this returns.
 template <class T>
 void copy_to_device(const Memory& memory, void* device, const std::vector<T>& host, Stream stream = {}) {
     memory.copy_in(device, host.data(), host.size() * sizeof(T), stream);
