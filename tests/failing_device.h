@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/error.h"
-#include "kernels/kernels.h"
+#include "tests/kernels_with.h"
 
 namespace fp::testing {
 
@@ -79,28 +79,8 @@ struct FailingDevice {
                                     .release = [](void* g) { own().graph->release(g), --graphs, meet(nothing); }};
 
     static const Kernels& kernels() {
-        static const Kernels table{.name = own().name,
-                                   .activation = own().activation,
-                                   .parameter = own().parameter,
-                                   .block = own().block,
-                                   .image_block = own().image_block,
-                                   .filter = own().filter,
-                                   .memory = memory,
-                                   .streams = order,
-                                   .graph = &graph,
-                                   .ranges = own().ranges,
-                                   .conv = own().conv,
-                                   .linear = own().linear,
-                                   .batchnorm = own().batchnorm,
-                                   .relu = own().relu,
-                                   .add = own().add,
-                                   .maxpool = own().maxpool,
-                                   .avgpool = own().avgpool,
-                                   .dropout = own().dropout,
-                                   .loss = own().loss,
-                                   .image = own().image,
-                                   .optimizer = own().optimizer,
-                                   .snnl = own().snnl};
+        static const Kernels table =
+            kernels_with(own(), {.memory = memory, .streams = order, .graph = &graph, .conv = own().conv});
         return table;
     }
 };

@@ -87,7 +87,10 @@ void load(benchmark::State& state, const AugmentOptions& options) {
     const int side = int(state.range(0));
     const Dataset data = open_dataset("synth:n=2048,size=" + std::to_string(side));
     DatasetImages images(data, {.image_size = side});
-    Loader loader(images.source(), std::vector<int32_t>(data.samples.size()),
+    const auto read = [&](int64_t sample, const View& view, int size, uint8_t* rgb) {
+        images.read(sample, view, size, rgb);
+    };
+    Loader loader(read, std::vector<int32_t>(data.samples.size()),
                   {.batch_size = 128, .image_size = side, .workers = int(state.range(1)), .augment = options});
     std::vector<int64_t> order(data.samples.size());
     std::iota(order.begin(), order.end(), int64_t(0));

@@ -1,11 +1,13 @@
 #include "engine/core/elements.h"
 
+#include "engine/core/memory.h"
+
 namespace fp {
 
 std::vector<double> read_activations(const Kernels& k, const void* device, int64_t first, int64_t count) {
     const size_t e = size_t(bytes_of(k.activation));
-    std::vector<char> raw(size_t(count) * e);
-    k.memory.copy_out(raw.data(), static_cast<const char*>(device) + size_t(first) * e, raw.size(), {});
+    const auto raw =
+        copy_to_host<char>(k.memory, static_cast<const char*>(device) + size_t(first) * e, size_t(count) * e);
     std::vector<double> out(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i) out[size_t(i)] = element(raw.data(), k.activation, i);
     return out;
@@ -15,7 +17,7 @@ void write_activations(const Kernels& k, void* device, int64_t first, const std:
     const size_t e = size_t(bytes_of(k.activation));
     std::vector<char> raw(values.size() * e);
     for (size_t i = 0; i < values.size(); ++i) set_element(raw.data(), k.activation, int64_t(i), values[i]);
-    k.memory.copy_in(static_cast<char*>(device) + size_t(first) * e, raw.data(), raw.size(), {});
+    copy_to_device(k.memory, static_cast<char*>(device) + size_t(first) * e, raw);
     k.memory.synchronize({});
 }
 

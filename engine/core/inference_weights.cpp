@@ -20,7 +20,7 @@ FoldedConv fold(const ParamStore& params, const Param& weight, const Param* bias
 }
 
 const InferenceWeights::Entry& InferenceWeights::find(
-    const ConvShape& shape, const Param& weight, const Param* bias, const Norm* norm, bool residual, bool relu) {
+    const ConvShape& shape, const Param& weight, const Param* bias, const Norm* norm, const Conv::Fused& fused) {
     if (params_.version() != version_) {
         entries_.clear();
         version_ = params_.version();
@@ -33,7 +33,6 @@ const InferenceWeights::Entry& InferenceWeights::find(
     Entry entry;
     const Buffer stored = parameter_block(k, shape.w, conv.filter);
     entry.bias = parameter_block(k, {.k = shape.w.k, .k_block = k.block(shape.w.k)}, conv.bias);
-    const Conv::Fused fused{.residual = residual, .relu = relu};
     entry.filter = Buffer(k.memory, k.conv.prepared_bytes(shape, fused));
     k.conv.prepare(shape, fused, stored.as<par>(), entry.filter.data(), {});
     k.memory.synchronize({});

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <map>
-#include <memory>
 
 #include "engine/core/ops.h"
 
@@ -28,8 +27,7 @@ public:
         Buffer bias;
     };
     // norm may be null: the filter alone is prepared.
-    const Entry& find(
-        const ConvShape&, const Param& weight, const Param* bias, const Norm* norm, bool residual, bool relu);
+    const Entry& find(const ConvShape&, const Param& weight, const Param* bias, const Norm* norm, const Conv::Fused&);
 
 private:
     struct Key {

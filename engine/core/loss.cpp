@@ -1,10 +1,18 @@
 #include "engine/core/loss.h"
 
-#include <algorithm>
-
 #include "kernels/error.h"
 
 namespace fp {
+namespace {
+
+// Probabilities on the device, in memory that the caller gives back.
+float* take_probabilities(Tape& tape, const Tensor& logits) {
+    auto* out = static_cast<float*>(tape.take(size_t(logits.map.n) * logits.map.c * sizeof(float)));
+    tape.kernels().loss.softmax(logits.map, logits.data, out, {});
+    return out;
+}
+
+}  // namespace
 
 CrossEntropy::CrossEntropy(const Kernels& k, int classes_, const std::vector<double>& weights, double smoothing_)
     : classes(classes_), smoothing(smoothing_) {
@@ -49,28 +57,14 @@ LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const Cross
 LossRow cross_entropy(Tape& tape, Var logits, const std::vector<int32_t>& labels, const CrossEntropy& loss) {
     FP_CHECK(tape.value(logits).map.n == int(labels.size()), "loss: ", labels.size(), " labels for ",
              tape.value(logits).map.n, " rows of logits");
-    const size_t bytes = labels.size() * sizeof(int32_t);
-    auto* device = static_cast<int32_t*>(tape.take(bytes));  // for the rest of the step
-    tape.kernels().memory.copy_in(device, labels.data(), bytes, {});
+    auto* device = static_cast<int32_t*>(tape.take(labels.size() * sizeof(int32_t)));  // for the rest of the step
+    copy_to_device(tape.kernels().memory, device, labels);
     return cross_entropy(tape, logits, device, loss);
 }
 
 double mean_loss(const Tape& tape, const LossRow& loss) {
-    double sums[2];
-    tape.kernels().memory.copy_out(sums, loss.sums, sizeof(sums), {});
-    return mean_loss(sums);
+    return mean_loss(copy_to_host<double>(tape.kernels().memory, loss.sums, 2).data());
 }
-
-namespace {
-
-// Probabilities on the device, in memory that the caller gives back.
-float* take_probabilities(Tape& tape, const Tensor& logits) {
-    auto* out = static_cast<float*>(tape.take(size_t(logits.map.n) * logits.map.c * sizeof(float)));
-    tape.kernels().loss.softmax(logits.map, logits.data, out, {});
-    return out;
-}
-
-}  // namespace
 
 void softmax_later(Tape& tape, Var logits, HostBuffer& host) {
     const Tensor x = tape.value(logits);
@@ -83,9 +77,8 @@ void softmax_later(Tape& tape, Var logits, HostBuffer& host) {
 
 std::vector<float> softmax(Tape& tape, Var logits) {
     const Tensor x = tape.value(logits);
-    std::vector<float> out(size_t(x.map.n) * x.map.c);
     float* device = take_probabilities(tape, x);
-    tape.kernels().memory.copy_out(out.data(), device, out.size() * sizeof(float), {});
+    auto out = copy_to_host<float>(tape.kernels().memory, device, size_t(x.map.n) * x.map.c);
     tape.give(device);
     return out;
 }

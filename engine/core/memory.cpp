@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
-#include "kernels/error.h"
-
 namespace fp {
 
-namespace {
-constexpr size_t kAlign = 256;  // what vector loads and copies like best
+constexpr size_t kAlign = 256;  // bytes: enough for vector loads, and what copies are fastest with
 constexpr size_t kSlab = size_t(32) << 20;
-}  // namespace
 
 void* Arena::take(size_t wanted) {
     const size_t bytes = std::max(kAlign, size_t(round_up(int64_t(wanted), kAlign)));
@@ -26,8 +22,6 @@ void* Arena::take(size_t wanted) {
     free_.erase(best);
     if (size > bytes) free_.emplace(block + bytes, size - bytes);
     taken_.emplace(block, bytes);
-    in_use_ += bytes;
-    peak_ = std::max(peak_, in_use_);
     return block;
 }
 
@@ -36,7 +30,6 @@ void Arena::give(void* block) {
     FP_CHECK(found != taken_.end(), "arena: a block was given back that was not taken");
     char* start = static_cast<char*>(block);
     size_t bytes = found->second;
-    in_use_ -= bytes;
     taken_.erase(found);
 
     // Join with free neighbours of the same slab.
@@ -60,7 +53,6 @@ void Arena::give(void* block) {
 void Arena::reset() {
     free_.clear();
     taken_.clear();
-    in_use_ = 0;
     if (slabs_.size() > 1) {
         const size_t total = capacity_bytes();
         slabs_.clear();  // before the new one is allocated, since both may not fit

@@ -1,5 +1,5 @@
 // Owners of device memory. The arena holds one step's activations and gradients: blocks that are given back within the
-// step are used again, and reset() takes all back. Steps ask for the same sizes in the same order, so from the third
+// step are reused, and reset() frees all of them. Steps ask for the same sizes in the same order, so from the third
 // step on nothing is allocated and every address is the same as in the step before.
 #pragma once
 
@@ -47,6 +47,20 @@ private:
 using Buffer = OwnedBlock<&Memory::alloc, &Memory::release>;                // on the device
 using HostBuffer = OwnedBlock<&Memory::alloc_host, &Memory::release_host>;  // pinned: copied while the device computes
 
+// Queues a copy to the device. The vector, which is pageable memory, may be changed once this returns.
+template <class T>
+void copy_to_device(const Memory& memory, void* device, const std::vector<T>& host, Stream stream = {}) {
+    memory.copy_in(device, host.data(), host.size() * sizeof(T), stream);
+}
+
+// Waits for the copy, which starts after the work queued on the default stream.
+template <class T>
+std::vector<T> copy_to_host(const Memory& memory, const void* device, size_t count) {
+    std::vector<T> host(count);
+    memory.copy_out(host.data(), device, count * sizeof(T), {});
+    return host;
+}
+
 class Arena {
 public:
     explicit Arena(const Memory& memory) : memory_(memory) {}
@@ -57,7 +71,6 @@ public:
 
     bool owns(const void* block) const { return taken_.count(const_cast<void*>(block)) != 0; }
     size_t capacity_bytes() const;  // allocated on the device
-    size_t peak_bytes() const { return peak_; }
     // Changes whenever device memory is allocated or released: while it is the same, a repeated step gets the same
     // addresses.
     int64_t generation() const { return generation_; }
@@ -69,7 +82,6 @@ private:
     std::vector<Buffer> slabs_;
     std::map<char*, size_t> free_;  // by address, neighbours joined
     std::map<void*, size_t> taken_;
-    size_t in_use_ = 0, peak_ = 0;
     int64_t generation_ = 0;
 };
 

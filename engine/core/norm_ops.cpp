@@ -59,54 +59,39 @@ Tensor map_with_bits(Tape& tape, const BatchNormShape& s) {
     return {static_cast<act*>(tape.take(bytes + k.batchnorm.bits_bytes(s))), s.x};
 }
 
-// A norm applied to a row: its parameters, and the batch statistics, which are null outside of training.
+// A norm applied to a row. mean and rstd, the statistics of the batch, are null outside of training.
 struct AppliedNorm {
     Var x;
-    const Param *gamma, *beta, *running_mean, *running_var;
-    par *mean, *rstd;
+    Norm norm;
+    par *mean = nullptr, *rstd = nullptr;
 
-    static AppliedNorm of(Tape& tape, Var x, const Norm& norm) {
-        const Map map = tape.value(x).map;
-        return {.x = x,
-                .gamma = norm.gamma,
-                .beta = norm.beta,
-                .running_mean = norm.running_mean,
-                .running_var = norm.running_var,
-                .mean = tape.training() ? take_vector(tape, map) : nullptr,
-                .rstd = tape.training() ? take_vector(tape, map) : nullptr};
+    AppliedNorm(Tape& tape, Var row, const Norm& n) : x(row), norm(n) {
+        if (!tape.training()) return;
+        mean = take_vector(tape, tape.value(x).map);
+        rstd = take_vector(tape, tape.value(x).map);
     }
-    bool needs_grad(const Tape& tape) const { return tape.needs_grad(x) || gamma->trainable; }
+    bool needs_grad(const Tape& tape) const { return tape.needs_grad(x) || norm.gamma->trainable; }
 
-    BatchNorm::TrainPair::Half train_half(const Tape& tape, const Moments& moments) const {
-        return {.x = tape.value(x).data,
-                .moments = moments,
-                .gamma = gamma->value,
-                .beta = beta->value,
-                .running_mean = running_mean->value,
-                .running_var = running_var->value,
-                .mean = mean,
-                .rstd = rstd};
-    }
-    BatchNorm::BackwardPair::Half backward_half(const Tape& tape, act* dx) const {
-        return {.x = tape.value(x).data,
-                .gamma = gamma->value,
-                .mean = mean,
-                .rstd = rstd,
-                .dx = dx,
-                .dgamma = trained_grad(gamma),
-                .dbeta = trained_grad(beta)};
-    }
-    BatchNorm::BackwardPool backward_pool(const Tape& tape, const act* dy, const uint8_t* argmax, act* dx) const {
-        return {.x = tape.value(x).data,
-                .dy = dy,
-                .argmax = argmax,
-                .gamma = gamma->value,
-                .mean = mean,
-                .rstd = rstd,
-                .dx = dx,
-                .dgamma = trained_grad(gamma),
-                .dbeta = trained_grad(beta),
-                .par_write = tape.param_write()};
+    // A struct of arguments of BatchNorm with those members set that belong to the norm and its input.
+    template <class Arguments>
+    Arguments arguments(const Tape& tape) const {
+        Arguments to{};
+        to.x = tape.value(x).data;
+        to.gamma = norm.gamma->value;
+        if constexpr (requires { to.beta; }) to.beta = norm.beta->value;
+        if constexpr (requires { to.running_mean; }) {
+            to.running_mean = norm.running_mean->value;
+            to.running_var = norm.running_var->value;
+        }
+        if constexpr (requires { to.mean; }) {
+            to.mean = mean;
+            to.rstd = rstd;
+        }
+        if constexpr (requires { to.dgamma; }) {
+            to.dgamma = trained_grad(norm.gamma);
+            to.dbeta = trained_grad(norm.beta);
+        }
+        return to;
     }
 };
 
@@ -119,65 +104,38 @@ struct FusedNorm {
     // `moments`: of the norm's input, if the convolution wrote them.
     void forward(Tape& tape, act* y, const Moments* moments) const {
         const BatchNorm& bn = tape.kernels().batchnorm;
-        const act* x = tape.value(norm.x).data;
-        const act* z = residual ? tape.value(residual).data : nullptr;
-        if (!norm.mean)
-            return bn.infer(shape,
-                            {.x = x,
-                             .residual = z,
-                             .gamma = norm.gamma->value,
-                             .beta = norm.beta->value,
-                             .running_mean = norm.running_mean->value,
-                             .running_var = norm.running_var->value,
-                             .y = y},
-                            {});
-        const BatchNorm::Train args{.x = x,
-                                    .residual = z,
-                                    .gamma = norm.gamma->value,
-                                    .beta = norm.beta->value,
-                                    .running_mean = norm.running_mean->value,
-                                    .running_var = norm.running_var->value,
-                                    .y = y,
-                                    .mean = norm.mean,
-                                    .rstd = norm.rstd};
-        if (moments) return bn.train_on_moments(shape, args, *moments, {});
-        bn.train(shape, args, tape.scratch(bn.scratch_bytes(shape)), {});
+        const auto arguments = [&]<class Arguments>(Arguments args) {
+            args.residual = residual ? tape.value(residual).data : nullptr;
+            args.y = y;
+            return args;
+        };
+        if (!norm.mean) return bn.infer(shape, arguments(norm.arguments<BatchNorm::Infer>(tape)), {});
+        const auto train = arguments(norm.arguments<BatchNorm::Train>(tape));
+        if (moments) return bn.train_on_moments(shape, train, *moments, {});
+        bn.train(shape, train, tape.scratch(bn.scratch_bytes(shape)), {});
     }
 
     void backward(Tape& tape, const Node& self) const {
         const BatchNorm& bn = tape.kernels().batchnorm;
         Dx dx(tape, norm.x, true);
         const auto into_residual = residual ? tape.grad_slot(residual) : Tape::Slot{nullptr, Write::replace};
-        const BatchNorm::Gradients to{.dx = dx.data(),
-                                      .dx_write = dx.write(),
-                                      .dresidual = into_residual.data,
-                                      .dresidual_write = into_residual.write,
-                                      .dgamma = trained_grad(norm.gamma),
-                                      .dbeta = trained_grad(norm.beta),
-                                      .par_write = tape.param_write()};
         void* scratch = tape.scratch(bn.scratch_bytes(shape));
+        const auto run = [&]<class Arguments>(auto kernel, Arguments args) {
+            args.y = self.value.data;
+            args.dy = self.grad.data;
+            args.to = {.dx = dx.data(),
+                       .dx_write = dx.write(),
+                       .dresidual = into_residual.data,
+                       .dresidual_write = into_residual.write,
+                       .dgamma = trained_grad(norm.norm.gamma),
+                       .dbeta = trained_grad(norm.norm.beta),
+                       .par_write = tape.param_write()};
+            kernel(shape, args, scratch, {});
+        };
         if (norm.mean)
-            bn.backward(shape,
-                        {.x = tape.value(norm.x).data,
-                         .y = self.value.data,
-                         .dy = self.grad.data,
-                         .gamma = norm.gamma->value,
-                         .beta = norm.beta->value,
-                         .mean = norm.mean,
-                         .rstd = norm.rstd,
-                         .to = to},
-                        scratch, {});
+            run(bn.backward, norm.arguments<BatchNorm::Backward>(tape));
         else
-            bn.backward_frozen(shape,
-                               {.x = tape.value(norm.x).data,
-                                .y = self.value.data,
-                                .dy = self.grad.data,
-                                .gamma = norm.gamma->value,
-                                .beta = norm.beta->value,
-                                .running_mean = norm.running_mean->value,
-                                .running_var = norm.running_var->value,
-                                .to = to},
-                               scratch, {});
+            run(bn.backward_frozen, norm.arguments<BatchNorm::BackwardFrozen>(tape));
         dx.finish();
     }
 };
@@ -193,7 +151,7 @@ Var fused_norm(Tape& tape, Var x, const Norm& norm, bool relu, Var residual, con
     // With a residual the mask of ReLU cannot be computed again from x.
     s.bits = tape.training() && relu && residual && k.batchnorm.bits_bytes;
     const Tensor y = s.bits ? map_with_bits(tape, s) : tape.empty(map);
-    const FusedNorm row{.shape = s, .norm = AppliedNorm::of(tape, x, norm), .residual = residual};
+    const FusedNorm row{.shape = s, .norm = AppliedNorm(tape, x, norm), .residual = residual};
     row.forward(tape, y.data, moments);
     Node node{
         .op = s,
@@ -218,9 +176,13 @@ Var norm_pair(Tape& tape, Var x, const Norm& norm, const Moments& moments, const
              shortcut.norm->name, ": norms that differ in shape, eps or momentum are no pair");
     s.relu = s.bits = true;
     const Tensor y = map_with_bits(tape, s);
-    const auto a = AppliedNorm::of(tape, x, norm), b = AppliedNorm::of(tape, shortcut.convolved, *shortcut.norm);
-    k.batchnorm.pair_on_moments(
-        s, {.a = a.train_half(tape, moments), .b = b.train_half(tape, shortcut.moments), .y = y.data}, {});
+    const AppliedNorm a(tape, x, norm), b(tape, shortcut.convolved, *shortcut.norm);
+    const auto half = [&](const AppliedNorm& of, const Moments& its_moments) {
+        auto args = of.arguments<BatchNorm::TrainPair::Half>(tape);
+        args.moments = its_moments;
+        return args;
+    };
+    k.batchnorm.pair_on_moments(s, {.a = half(a, moments), .b = half(b, shortcut.moments), .y = y.data}, {});
     return tape.record({.op = NormPairOp{s},
                         .layer = norm.name,
                         .inputs = {x, shortcut.value},
@@ -232,9 +194,14 @@ Var norm_pair(Tape& tape, Var x, const Norm& norm, const Moments& moments, const
                             [s, a, b](Tape& t, const Node& self) {
                                 const BatchNorm& bn = t.kernels().batchnorm;
                                 Dx to_a(t, a.x, false), to_b(t, b.x, false);
+                                const auto towards = [&](const AppliedNorm& of, const Dx& dx) {
+                                    auto args = of.arguments<BatchNorm::BackwardPair::Half>(t);
+                                    args.dx = dx.data();
+                                    return args;
+                                };
                                 bn.pair_backward(s,
-                                                 {.a = a.backward_half(t, to_a.data()),
-                                                  .b = b.backward_half(t, to_b.data()),
+                                                 {.a = towards(a, to_a),
+                                                  .b = towards(b, to_b),
                                                   .y = self.value.data,
                                                   .dy = self.grad.data,
                                                   .par_write = t.param_write()},
@@ -299,19 +266,12 @@ Var conv_norm_maxpool(Tape& tape, Var x, const ConvLayer& layer, const Norm& nor
     const Var convolved = train_conv(tape, x, layer, &moments);
     const auto range = tape.range(norm.name);
     const Tensor y = tape.empty(pool.y());
-    const auto of = AppliedNorm::of(tape, convolved, norm);
+    const AppliedNorm of(tape, convolved, norm);
     auto* argmax = static_cast<uint8_t*>(tape.take(size_t(pool.y().stored())));
-    k.batchnorm.pool_on_moments(s, pool,
-                                {.x = tape.value(convolved).data,
-                                 .gamma = norm.gamma->value,
-                                 .beta = norm.beta->value,
-                                 .running_mean = norm.running_mean->value,
-                                 .running_var = norm.running_var->value,
-                                 .y = y.data,
-                                 .argmax = argmax,
-                                 .mean = of.mean,
-                                 .rstd = of.rstd},
-                                moments, {});
+    auto train = of.arguments<BatchNorm::TrainPool>(tape);
+    train.y = y.data;
+    train.argmax = argmax;
+    k.batchnorm.pool_on_moments(s, pool, train, moments, {});
     tape.give(moments.data);
     return tape.record({.op = NormPoolOp{s, pool},
                         .layer = norm.name,
@@ -324,8 +284,12 @@ Var conv_norm_maxpool(Tape& tape, Var x, const ConvLayer& layer, const Norm& nor
                             [s, pool, of, argmax](Tape& t, const Node& self) {
                                 const BatchNorm& bn = t.kernels().batchnorm;
                                 Dx dx(t, of.x, false);
-                                bn.pool_backward(s, pool, of.backward_pool(t, self.grad.data, argmax, dx.data()),
-                                                 t.scratch(bn.pool_scratch_bytes(s, pool)), {});
+                                auto args = of.arguments<BatchNorm::BackwardPool>(t);
+                                args.dy = self.grad.data;
+                                args.argmax = argmax;
+                                args.dx = dx.data();
+                                args.par_write = t.param_write();
+                                bn.pool_backward(s, pool, args, t.scratch(bn.pool_scratch_bytes(s, pool)), {});
                                 dx.finish();
                             },
                         .saved = {of.mean, of.rstd, argmax}});

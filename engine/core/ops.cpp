@@ -55,7 +55,8 @@ ConvShape conv_shape(const Tape& tape, Var x, const ConvLayer& layer) {
 Var infer_conv(Tape& tape, Var x, const ConvLayer& layer, const Norm* norm, bool relu, Var residual) {
     const auto range = tape.range(layer.name);
     const ConvShape s = conv_shape(tape, x, layer);
-    const auto& ready = tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, bool(residual), relu);
+    const auto& ready =
+        tape.inference_weights()->find(s, *layer.weight, layer.bias, norm, {.residual = bool(residual), .relu = relu});
     const Tensor y = tape.empty(s.y());
     const Conv& conv = tape.kernels().conv;
     conv.infer(s,

@@ -21,12 +21,13 @@ void for_each_element(const Filter& f, Visit visit) {
 }
 
 template <class Logical>
-void read_as(const Kernels& k, const Param& p, const void* device, Logical* out) {
-    std::vector<char> host(size_t(p.shape.stored()) * bytes_of(k.parameter));
-    k.memory.copy_out(host.data(), device, host.size(), {});
+std::vector<Logical> read_as(const Kernels& k, const Param& p, const void* device) {
+    const auto host = copy_to_host<char>(k.memory, device, size_t(p.shape.stored()) * bytes_of(k.parameter));
+    std::vector<Logical> out(p.count());
     for_each_element(p.shape, [&](int64_t logical, int64_t stored) {
         out[logical] = Logical(element(host.data(), k.parameter, stored));
     });
+    return out;
 }
 
 template <class Logical>
@@ -35,7 +36,7 @@ void write_as(const Kernels& k, const Filter& f, void* device, const Logical* va
     for_each_element(f, [&](int64_t logical, int64_t stored) {
         set_element(host.data(), k.parameter, stored, double(values[logical]));
     });
-    k.memory.copy_in(device, host.data(), host.size(), {});
+    copy_to_device(k.memory, device, host);
     k.memory.synchronize({});
 }
 
@@ -73,7 +74,6 @@ Param* ParamStore::add_vector(std::string name, int channels, Param::Kind kind) 
 }
 
 void ParamStore::allocate() {
-    const size_t bytes = bytes_of(kernels_.parameter);
     auto place = [&](int64_t& end, auto wanted) {
         for (Param& p : params_) {
             if (!wanted(p.kind)) continue;
@@ -87,7 +87,7 @@ void ParamStore::allocate() {
     place(statistics_count_, [](Kind kind) { return kind == Kind::statistic; });
 
     auto zeros = [&](int64_t count) {
-        Buffer b(kernels_.memory, size_t(std::max<int64_t>(count, 1)) * bytes);
+        Buffer b(kernels_.memory, size_t(std::max<int64_t>(count, 1)) * bytes_of(kernels_.parameter));
         kernels_.memory.zero(b.data(), b.bytes(), {});
         return b;
     };
@@ -95,11 +95,8 @@ void ParamStore::allocate() {
     grads_ = zeros(trained_count_);
     statistics_ = zeros(statistics_count_);
     for (Param& p : params_) {
-        const auto in = [&](const Buffer& block) {
-            return static_cast<par*>(static_cast<void*>(block.as<char>() + size_t(p.offset) * bytes));
-        };
-        p.value = in(p.trained() ? values_ : statistics_);
-        if (p.trained()) p.grad = in(grads_);
+        p.value = static_cast<par*>(in_block(p, (p.trained() ? values_ : statistics_).data()));
+        if (p.trained()) p.grad = static_cast<par*>(in_block(p, grads_.data()));
     }
 }
 
@@ -110,16 +107,10 @@ const Param* ParamStore::find(const std::string& name) const {
 }
 
 std::vector<double> ParamStore::read(const Param& p, const void* device) const {
-    std::vector<double> out(p.count());
-    read_as(kernels_, p, device, out.data());
-    return out;
+    return read_as<double>(kernels_, p, device);
 }
 
-std::vector<float> ParamStore::get_f32(const Param& p) const {
-    std::vector<float> out(p.count());
-    read_as(kernels_, p, p.value, out.data());
-    return out;
-}
+std::vector<float> ParamStore::get_f32(const Param& p) const { return read_as<float>(kernels_, p, p.value); }
 
 void ParamStore::set(const Param& p, const double* values) {
     write_as(kernels_, p.shape, p.value, values);
@@ -131,7 +122,7 @@ void ParamStore::set_f32(const Param& p, const float* values) {
     touch();
 }
 
-char* ParamStore::in_block(const Param& p, const void* block) const {
+void* ParamStore::in_block(const Param& p, const void* block) const {
     return static_cast<char*>(const_cast<void*>(block)) + size_t(p.offset) * bytes_of(kernels_.parameter);
 }
 

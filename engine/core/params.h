@@ -84,7 +84,7 @@ public:
 
 private:
     std::vector<double> read(const Param& p, const void* device) const;
-    char* in_block(const Param& p, const void* block) const;
+    void* in_block(const Param& p, const void* block) const;
     Param* add(Param p);
 
     const Kernels& kernels_;

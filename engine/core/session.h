@@ -20,7 +20,6 @@ public:
     }
 
     const Network& network() const { return network_; }
-    const Arena& arena() const { return arena_; }
     size_t bytes() const { return arena_.capacity_bytes() + scratch_.bytes(); }
     int64_t replays() const { return replays_; }  // steps that were replayed from a StepGraph
 

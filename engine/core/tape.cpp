@@ -76,10 +76,10 @@ void Tape::keep(Var v) { kept_[v.row] = true; }
 void Tape::release(Node& node) {
     for (void* block : node.saved) arena_.give(block);
     node.saved.clear();
-    if (node.value && arena_.owns(node.value.data)) arena_.give(node.value.data);
-    node.value.data = nullptr;
-    if (node.grad && arena_.owns(node.grad.data)) arena_.give(node.grad.data);
-    node.grad.data = nullptr;
+    for (Tensor* tensor : {&node.value, &node.grad}) {
+        if (*tensor && arena_.owns(tensor->data)) arena_.give(tensor->data);
+        tensor->data = nullptr;
+    }
 }
 
 Tape::Slot Tape::grad_slot(Var v) {

@@ -46,11 +46,6 @@ int64_t MemoryCache::kept() const {
     return int64_t(images_.size());
 }
 
-int64_t MemoryCache::bytes() const {
-    const std::shared_lock lock(mutex_);
-    return bytes_;
-}
-
 std::optional<CacheFile> CacheFile::open(const std::filesystem::path& path, const CacheId& id) {
     if (!std::filesystem::is_regular_file(path)) return std::nullopt;
     CacheFile cache;

@@ -1,5 +1,5 @@
-// Decoded images of a data set at training size, so that every file is decoded once: in memory as they come,
-// or in one file that is made ahead and mapped.
+// Decoded images of a data set at training size, so that every file is decoded once: in memory, in the order of their
+// first use, or in one file that is written beforehand and mapped.
 #pragma once
 
 #include <filesystem>
@@ -15,19 +15,18 @@
 
 namespace fp {
 
-// Keeps images until they take `most_bytes`; what comes later is not kept, and nothing is thrown out, since
-// every epoch wants all of them. Any number of threads.
+// Keeps images until they take `most_bytes`; later ones are not kept. Nothing is evicted, since every epoch reads all
+// of them. Thread-safe.
 class MemoryCache {
 public:
     explicit MemoryCache(int64_t most_bytes) : most_bytes_(most_bytes) {}
 
-    // nullopt if it is not there.
+    // nullopt if it is not kept.
     std::optional<PixelView> find(int64_t sample) const;
 
     void keep(int64_t sample, Pixels image);
 
-    int64_t kept() const;   // images
-    int64_t bytes() const;  // of their pixels
+    int64_t kept() const;  // images
 
 private:
     mutable std::shared_mutex mutex_;
@@ -36,7 +35,8 @@ private:
     int64_t bytes_ = 0;
 };
 
-// What a cache file holds: `count` images with a short side of `side`, made as the key (32 hex digits) says.
+// What a cache file holds: `count` images with a short side of `side`, and its key: 32 hex digits, the hash of all that
+// the pixels depend on.
 struct CacheId {
     std::string key;
     int side;
@@ -51,8 +51,8 @@ struct CacheId {
 //   32 characters, XXH3-128 of all that
 class CacheFile {
 public:
-    // nullopt if the file is not there, is another one or of another version, or is damaged, in its pixels too. Reads
-    // all of it.
+    // nullopt if there is no file, or if it has another id or version or is damaged. Reads the whole file to check its
+    // hash.
     static std::optional<CacheFile> open(const std::filesystem::path&, const CacheId&);
 
     // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads (0: all); one that throws an

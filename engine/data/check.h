@@ -1,4 +1,4 @@
-// What the files of a data set hold: what is wrong with them and with their split, and sizes and colours.
+// Scans of the files of a data set: unreadable images, duplicates, and statistics of sizes and colours.
 #pragma once
 
 #include <array>
@@ -27,9 +27,9 @@ struct FileScan {
 
 struct ScanOptions {
     DecodeOptions decode = {};
-    bool decode_images = true;                             // else the bytes are compared only
+    bool decode_images = true;                             // else only their bytes are compared
     int threads = 0;                                       // 0: one per hardware thread
-    std::function<void(int64_t done)> progress = nullptr;  // called now and then, by one thread at a time
+    std::function<void(int64_t done)> progress = nullptr;  // called from time to time, by one thread at a time
 };
 
 // Reads every file of the data set; the result does not depend on the number of threads. A generated data set
@@ -37,13 +37,13 @@ struct ScanOptions {
 FileScan scan_files(const Dataset&, const ScanOptions& = {});
 
 struct PixelStats {
-    int64_t images = 0;  // that could be read
-    int64_t bad = 0;     // that could not
+    int64_t images = 0;  // that were read
+    int64_t bad = 0;     // that could not be read
     int least_width = 0, most_width = 0, least_height = 0, most_height = 0;
     std::array<double, 3> mean{}, std{};  // of red, green, blue in [0,1], every pixel counting once
 };
 
-// Every pixel of every image of a split at its own size. Sums are of whole numbers, so the order does not matter.
+// Every pixel of every image of a split at its own size. Sums are of integers, so their order does not matter.
 PixelStats measure_pixels(const Dataset&, Split, const ScanOptions& = {});
 
 }  // namespace fp

@@ -7,18 +7,12 @@
 #include <set>
 
 #include "engine/data/split.h"
+#include "engine/io/files.h"
 
 namespace fp {
 namespace {
 
-// Control characters as ?.
-std::string shown(std::string name) {
-    for (char& c : name)
-        if (uint8_t(c) < 0x20 || c == 0x7F) c = '?';
-    return name;
-}
-
-// With a last row that sums the others.
+// A table, with a last row that sums the others.
 std::string rows(const std::string& corner,
                  std::vector<std::string> names,
                  const std::vector<std::string>& columns,
@@ -27,10 +21,10 @@ std::string rows(const std::string& corner,
     for (const auto& row : count) std::transform(row.begin(), row.end(), all.begin(), all.begin(), std::plus());
     names.push_back("all");
     count.push_back(all);
-    std::string out = fmt::format("{:<28.28}", shown(corner));
-    for (const std::string& column : columns) out += fmt::format(" {:>12.12}", shown(column));
+    std::string out = fmt::format("{:<28.28}", printable(corner));
+    for (const std::string& column : columns) out += fmt::format(" {:>12.12}", printable(column));
     for (size_t r = 0; r < names.size(); ++r) {
-        out += fmt::format("\n{:<28.28}", shown(names[r]));
+        out += fmt::format("\n{:<28.28}", printable(names[r]));
         for (const int64_t n : count[r]) out += fmt::format(" {:>12}", n);
     }
     return out + "\n";

@@ -18,7 +18,7 @@ std::vector<std::string> group_columns(const Grouping&);  // the names of its co
 int64_t count_units(const Dataset&, std::optional<Split> = std::nullopt);
 
 // A table of class by split, a line for each split that shares lesions with train, then a table of class by group for
-// each split and attribute. Control characters in names are shown as ?.
+// each split and attribute. Control characters in names are escaped.
 std::string counts_text(const Dataset&, const std::vector<Grouping>&);
 
 }  // namespace fp

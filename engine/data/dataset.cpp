@@ -166,7 +166,11 @@ std::optional<Split> parse_split(std::string_view word) {
 
 Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     const DataSpec parsed = parse_data_spec(spec);
-    return dataset_of(parsed.source->list(parsed, options), parsed, options);
+    try {
+        return dataset_of(parsed.source->list(parsed, options), parsed, options);
+    } catch (const std::filesystem::filesystem_error& error) {
+        fail_with(Exit::data, "--data ", spec, ": ", error.what());
+    }
 }
 
 std::vector<int64_t> members(const Dataset& data, Split split) {

@@ -1,5 +1,4 @@
-// A data set: which images, of which class, in which split, with which attributes. The images themselves
-// are not touched here.
+// A data set: which images, of which class, in which split, with which attributes. Images are not read here.
 #pragma once
 
 #include <array>
@@ -24,20 +23,20 @@ struct Sample {
     std::string image = {};  // the file, relative to Dataset::root
     int label = {};          // index into Dataset::classes
     Split split = {};
-    std::string unit = {};  // lesion, else patient, else image: never on two sides, resampled whole
+    std::string unit = {};  // lesion, else patient, else image: in one split only, resampled as a whole
     Cells attributes = {};  // as in the file, one for each of Dataset::columns
     int64_t line = 0;       // of Dataset::table; 0: there is none
 };
 
 struct Dataset {
-    std::string name = {};   // the specification it was opened with, fit to be shown
+    std::string name = {};   // the specification it was opened with, printable
     std::string table = {};  // the file that lists the samples
     std::string root = {};
     std::vector<std::string> classes = {};
     std::vector<std::string> columns = {};  // every column that is not image, label or split
     std::vector<Sample> samples = {};
-    std::vector<std::string> notes = {};  // what was left out, made up or is missing, a line each
-    bool split_was_drawn = false;         // by us, from DatasetOptions::split_seed
+    std::vector<std::string> notes = {};  // what was left out, drawn or is missing, one line each
+    bool split_was_drawn = false;         // by open_dataset, from DatasetOptions::split_seed
     std::optional<SynthSpec> synth = {};  // set: sample i is render(*synth, i), there are no files
 };
 
@@ -45,14 +44,14 @@ using SampleSets = std::vector<std::vector<int64_t>>;
 
 struct DatasetOptions {
     uint64_t split_seed = 0;
-    bool allow_absolute = false;                    // image paths that are absolute or hold ".."
+    bool allow_absolute = false;                    // image paths that are absolute or contain ".."
     bool exclude_qc = false;                        // Fitzpatrick17k: leave out what its `qc` calls wrongly labelled
     std::vector<std::string> exclude_unknown = {};  // columns: rows where one of them is unknown are left out
     std::vector<std::string> classes = {};          // of a checkpoint: taken in this order, other labels refused
 };
 
-// Opens a specification, KIND:HEAD[,KEY=VALUE]... The kinds are synth, csv, isic2019, fitzpatrick17k and folder; the head
-// of engine/data/sources/source_KIND.cpp gives the form of each. Without images= the files are beside the CSV.
+// Opens a specification, KIND:HEAD[,KEY=VALUE]... The kinds are synth, csv, isic2019, fitzpatrick17k and folder; the
+// head of engine/data/sources/source_KIND.cpp gives the form of each. Without images= the files are beside the CSV.
 //
 // Classes are the sorted distinct labels (as numbers if all are numbers); ISIC 2019 has its own order.
 // Without a split column 60/20/20 is drawn (engine/data/split.h); where only val is missing, a fifth of train
@@ -70,8 +69,8 @@ Grouping group_by(const Dataset&, const std::string& spec);
 
 std::filesystem::path image_file(const Dataset&, const Sample&);
 
-// XXH3-128 over image, class and split of every sample in hex: two data sets with equal ones hold the same
-// files under the same labels on the same sides.
+// XXH3-128 in hex over image, class and split of every sample: equal where two data sets have the same files with the
+// same labels in the same splits.
 std::string split_hash(const Dataset&);
 
 }  // namespace fp

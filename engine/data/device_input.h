@@ -20,10 +20,10 @@ public:
     DeviceInput& operator=(const DeviceInput&) = delete;
 
     // The images of all rows of the batch, padding included (its images are black). The batch's memory is free at
-    // return, and the slot once the device has done what it was given.
+    // return, and the slot once the device has finished the work queued so far.
     Var operator()(Tape&, const Batch&);
 
-    // The same in pieces. upload() starts the copy and returns its slot; work queued from now on waits for the copy.
+    // The same in steps. upload() starts the copy and returns its slot; work queued from now on waits for the copy.
     static constexpr int kSlots = 2;
     int upload(const Batch&);
     Var images(Tape&, int slot, int n) const;

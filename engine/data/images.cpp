@@ -27,8 +27,8 @@ int64_t default_bytes() {
     return most / 4;
 }
 
-// Short side at `side`. What is over kLongest squares is cut from both ends, in steps of four pixels: so the
-// middle of the rest is the middle of the whole, rounding included.
+// Short side at `side`. A long side over kLongest * side is cut at both ends, by a multiple of four pixels in all: so
+// centre_window of the rest is that of the whole, rounding included.
 Pixels fit(Pixels in, int side) {
     const Size full = fit_short_side({in.width, in.height}, side);
     const auto kept = [&](int length) {
@@ -76,10 +76,6 @@ void DatasetImages::read(int64_t sample, const View& view, int side, uint8_t* rg
     Pixels made = make(sample);  // throws what is wrong with a bad image, each time
     crop(made, view, side, rgb);
     if (!file_) memory_.keep(sample, std::move(made));
-}
-
-ImageSource DatasetImages::source() {
-    return [this](int64_t sample, const View& view, int side, uint8_t* rgb) { read(sample, view, side, rgb); };
 }
 
 bool DatasetImages::all_cached() const { return file_ || memory_.kept() == int64_t(data_.samples.size()); }

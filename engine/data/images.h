@@ -1,8 +1,8 @@
-// The images of a data set, as the loader wants them: decoded or generated once, short side at the training
-// size, kept in memory or in a cache file, cut square for each use.
+// The images of a data set for the loader: decoded or generated once, scaled so that the short side has the training
+// size, kept in memory or in a cache file, and cropped to a square for each use.
 //
-// Images with a long side of more than kLongest times the short one lose its ends. Crop::resized cuts from
-// the image at training size, so that the bytes do not depend on what was cached.
+// A long side of more than kLongest times the short one is cut to that at both ends. Crop::resized crops the image at
+// training size, so that the bytes do not depend on what was cached.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,7 @@ struct ImageOptions {
     int image_size = 224;
     DecodeOptions decode = {};
     int64_t memory_bytes = -1;         // for images in memory; -1: a quarter of what the process may use, 0: none
-    std::filesystem::path cache = {};  // the folder of the cache file, made if it is not there; empty: none
+    std::filesystem::path cache = {};  // the folder of the cache file, created if missing; empty: none
     std::function<void(int64_t done, int64_t all)> progress = {};  // while a cache file is written; may be empty
 };
 
@@ -36,10 +36,7 @@ public:
     // As ImageSource has it; `side` must be the image size.
     void read(int64_t sample, const View& view, int side, uint8_t* rgb);
 
-    // read() of this object, which must outlive it.
-    ImageSource source();
-
-    // Whether nothing has to be decoded any more: one loader thread is then enough.
+    // Whether nothing has to be decoded any more: a few loader threads are then enough.
     bool all_cached() const;
 
     // The cache file, and whether this object wrote it; empty without one.

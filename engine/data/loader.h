@@ -1,8 +1,8 @@
-// Batches of 8-bit images, made ahead by worker threads and delivered in order.
+// Batches of 8-bit images, prepared ahead by worker threads and delivered in order.
 //
-// What a batch holds depends on (source, order, epoch key, batch number) alone: neither on how many workers
-// there are nor on where the epoch was taken up. Workers sleep when the queue is full and run at low
-// priority, so that they take what the compute threads leave.
+// The content of a batch depends on (source, order, epoch key, batch number) alone: neither on the number of workers nor
+// on the batch at which an epoch was resumed. Workers sleep when the queue is full and run at low priority, so that they
+// use the time that compute threads leave.
 #pragma once
 
 #include <condition_variable>
@@ -20,8 +20,8 @@
 
 namespace fp {
 
-// Writes sample's `view` as side x side x 3 bytes. Called from several threads at once. An image that cannot
-// be had is an Error with Exit::data that names the file.
+// Writes sample's `view` as side x side x 3 bytes. Called from several threads at once. An image that cannot be read is
+// an Error with Exit::data that names the file.
 using ImageSource = std::function<void(int64_t sample, const View& view, int side, uint8_t* rgb)>;
 
 // The images of a run that could not be read. Filled by several threads at once.
@@ -44,10 +44,10 @@ private:
 struct LoaderOptions {
     int batch_size = 32;
     int image_size = 224;
-    int workers = 0;                   // 0: one a hardware thread, a quarter of that once `ready` says so
+    int workers = 0;                   // 0: one per hardware thread, a quarter of that once `ready` says so
     std::function<bool()> ready = {};  // whether no image has to be decoded any more; asked by start()
     bool drop_last = false;            // leave out the last batch if it is not full; else it is padded
-    bool skip_bad = false;             // an image that cannot be had becomes padding; else it is fatal
+    bool skip_bad = false;             // an image that cannot be read becomes padding; else it is fatal
     std::optional<AugmentOptions> augment = std::nullopt;
     const Memory* memory = nullptr;  // whose alloc_host batches lie in; null: anywhere
 };
@@ -69,8 +69,8 @@ public:
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
 
-    // Begins an epoch over the samples of `order`, in that order. A sample that
-    // stands there more than once is augmented differently each time. `first_batch` resumes in mid-epoch.
+    // Begins an epoch over the samples of `order`, in that order. A sample that occurs more than once is augmented
+    // differently each time. `first_batch` resumes an epoch.
     void start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first_batch = 0);
 
     // The next batch, or false at the end of the epoch. Throws what the source threw.
@@ -84,7 +84,7 @@ private:
         HostBuffer rgb;
         std::vector<int64_t> samples;
         std::vector<int32_t> labels;
-        int rows_left = 0;  // rows of `batch` that are still being made
+        int rows_left = 0;  // rows of `batch` that are not ready
         int64_t batch = -1;
         int failed_row = 0;        // the first row whose image is fatal
         std::exception_ptr error;  // and why
@@ -101,7 +101,7 @@ private:
     const LoaderOptions options_;
 
     std::vector<int64_t> order_;
-    std::vector<int32_t> repeats_;  // how often order_[i] stands before i
+    std::vector<int32_t> repeats_;  // how often order_[i] occurs before i
     uint64_t epoch_key_ = 0;
     int64_t end_ = 0;
     double seconds_waiting_ = 0;

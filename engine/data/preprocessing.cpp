@@ -16,6 +16,8 @@ void set_normalization(Preprocessing& p, const std::string& text) {
                                  &p.std[1], &p.std[2], &used);
     FP_REQUIRE(read == 6 && used == int(numbers.size()), Exit::usage, "normalization `", text,
                "` is neither none, imagenet nor m,m,m/s,s,s");
+    for (const float m : p.mean)
+        FP_REQUIRE(std::isfinite(m), Exit::usage, "normalization `", text, "`: a mean is not finite");
     for (const float s : p.std)
         FP_REQUIRE(std::isfinite(s) && s > 0, Exit::usage, "normalization `", text, "`: a deviation must be above 0");
 }

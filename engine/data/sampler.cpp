@@ -1,6 +1,5 @@
 #include "engine/data/sampler.h"
 
-#include <algorithm>
 #include <array>
 #include <map>
 #include <numeric>
@@ -10,11 +9,8 @@
 #include "kernels/random.h"
 
 namespace fp {
-namespace {
 
 constexpr uint64_t kShuffle = 0x5348, kDraw = 0x4452;  // the streams of random numbers
-
-}  // namespace
 
 std::span<const Sampling* const> Sampling::all() {
     static constexpr std::array kAll{&shuffled, &class_balanced, &group_balanced, &class_group_balanced};
@@ -53,8 +49,8 @@ std::vector<int64_t> epoch_order(
         const auto draw = [&](uint64_t bound, uint64_t stream) {
             return uniform_below(bound, key, uint64_t(i), stream);
         };
-        const bool lost = draw(uint64_t(n), 0) < unknown.size();
-        const auto& from = lost ? unknown : *members[draw(members.size(), 1)];
+        const bool is_unknown = draw(uint64_t(n), 0) < unknown.size();
+        const auto& from = is_unknown ? unknown : *members[draw(members.size(), 1)];
         order[size_t(i)] = from[draw(from.size(), 2)];
     }
     return order;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
-#include <optional>
 #include <sstream>
 
 #include "engine/run/checkpoint.h"
@@ -22,6 +21,14 @@ using testing::Images;
 using testing::kSide;
 using testing::thin_network;
 
+// What is written to stderr during its life.
+struct StandardError {
+    std::ostringstream stream;
+    std::streambuf* const before = std::cerr.rdbuf(stream.rdbuf());
+    ~StandardError() { std::cerr.rdbuf(before); }
+    std::string text() const { return stream.str(); }
+};
+
 double step(Trainer& trainer, int i) {
     const Images images(i);
     return trainer.batch(images.batch, 0.1 / (i + 1), uint64_t(i), false).loss;
@@ -35,20 +42,15 @@ struct Outcome {
 
 Outcome train(const Kernels& k) {
     Outcome out;
-    std::ostringstream err;
-    auto* const old = std::cerr.rdbuf(err.rdbuf());
-    try {
+    const StandardError err;
+    {
         const auto net = thin_network(k);
         Trainer trainer(*net, {.image_size = kSide}, {});
         for (int i = 0; i < 10; ++i) out.losses.push_back(step(trainer, i));
         out.weights = weights_hash(*net);
         out.replays = trainer.session().replays();
-    } catch (...) {
-        std::cerr.rdbuf(old);
-        throw;
     }
-    std::cerr.rdbuf(old);
-    out.err = err.str();
+    out.err = err.text();
     return out;
 }
 
@@ -84,18 +86,16 @@ TEST(FailingDevice, what_a_capture_refuses_is_named_and_is_done_call_by_call) {
     Session session(*net);
     StepGraph graph(session, StepGraph::Reads::parameters);
     int runs = 0;
-    std::ostringstream err;
-    auto* const old = std::cerr.rdbuf(err.rdbuf());
+    const StandardError err;
     for (int i = 0; i < 5; ++i)
         graph.run({}, {{StepGraph::Part::device, [] {}}, {StepGraph::Part::device, [&] {
                                                               const Buffer more(FailingDevice::memory, 64);
                                                               ++runs;
                                                           }}});
-    std::cerr.rdbuf(old);
     EXPECT_EQ(runs, 5);
     EXPECT_EQ(session.replays(), 0);
-    EXPECT_THAT(err.str(), HasSubstr("memory was allocated"));
-    EXPECT_EQ(count(err.str(), "\n"), 1u) << err.str();
+    EXPECT_THAT(err.text(), HasSubstr("memory was allocated"));
+    EXPECT_EQ(count(err.text(), "\n"), 1u) << err.text();
     EXPECT_EQ(FailingDevice::graphs, 0);
 }
 
@@ -127,8 +127,7 @@ TEST(FailingDevice, no_destructor_of_a_lost_device_hides_the_first_error) {
         expect_error(
             Exit::device,
             [&] {
-                std::ostringstream err;
-                auto* const old = std::cerr.rdbuf(err.rdbuf());
+                const StandardError err;
                 try {
                     const auto net = thin_network(FailingDevice::kernels());
                     Trainer trainer(*net, {.image_size = kSide}, {.ema = 0.9});
@@ -136,12 +135,10 @@ TEST(FailingDevice, no_destructor_of_a_lost_device_hides_the_first_error) {
                     for (int i = 0; i < 8; ++i) step(trainer, i);
                     const Trainer::Averaged averaged(trainer);
                 } catch (...) {
-                    std::cerr.rdbuf(old);
                     // A refused capture is told on stderr; what comes behind it is the lost device's own.
-                    EXPECT_EQ(err.str().empty(), call != FailingDevice::end) << err.str();
+                    EXPECT_EQ(err.text().empty(), call != FailingDevice::end) << err.text();
                     throw;
                 }
-                std::cerr.rdbuf(old);
             },
             call == FailingDevice::end ? "a lost device" : FailingDevice::kFirst);
     }

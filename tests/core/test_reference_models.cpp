@@ -6,10 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/loss.h"
-#include "engine/core/session.h"
 #include "engine/train/optimizer.h"
-#include "models/models.h"
 #include "tests/golden/golden.h"
+#include "tests/network_values.h"
 #include "tests/reference_values.h"
 
 namespace fp {
@@ -37,38 +36,6 @@ void fill_by_formula(Network& net, uint64_t seed) {
         }
         net.params.set(p, v.data());
     }
-}
-
-// The images of `map` in this backend's layout.
-Buffer images_by_formula(const Kernels& k, const Map& map, uint64_t seed) {
-    const Formula f("input", seed);
-    std::vector<double> wide(map.stored(), 0.0);
-    uint64_t i = 0;
-    for (int n = 0; n < map.n; ++n)
-        for (int c = 0; c < map.c; ++c)
-            for (int h = 0; h < map.h; ++h)
-                for (int w = 0; w < map.w; ++w) wide[map.at(n, c, h, w)] = f.s(i++);
-    const std::vector<float> narrow(wide.begin(), wide.end());
-    Buffer out(k.memory, wide.size() * bytes_of(k.activation));
-    k.memory.copy_in(out.data(), k.activation == Type::f64 ? static_cast<const void*>(wide.data()) : narrow.data(),
-                     out.bytes(), {});
-    return out;
-}
-
-// Logits as (n, classes), whatever the layout.
-std::vector<double> logits_of(const Tape& tape, Var y) {
-    const Tensor t = tape.value(y);
-    const Kernels& k = tape.kernels();
-    std::vector<char> raw(size_t(t.map.stored()) * bytes_of(k.activation));
-    k.memory.copy_out(raw.data(), t.data, raw.size(), {});
-    std::vector<double> out;
-    for (int n = 0; n < t.map.n; ++n)
-        for (int c = 0; c < t.map.c; ++c) {
-            const int64_t at = t.map.at(n, c, 0, 0);
-            out.push_back(k.activation == Type::f64 ? reinterpret_cast<double*>(raw.data())[at]
-                                                    : reinterpret_cast<float*>(raw.data())[at]);
-        }
-    return out;
 }
 
 struct Tolerance {
@@ -108,13 +75,14 @@ void check(const json& want, Backend backend, const Tolerance& tolerance) {
     const int size = want.at("size"), batch = want.at("batch"), classes = want.at("classes");
     const auto net = models::build({.arch = want.at("arch"), .classes = classes}, *k);
     fill_by_formula(*net, seed);
-    const Map map{.n = batch, .c = 3, .h = size, .w = size, .block = k->image_block(3)};
-    const Buffer images = images_by_formula(*k, map, seed);
+    const Map map = testing::image_map(*k, batch, size);
+    const Formula pixels("input", seed);
+    const Buffer images = testing::upload_map(*k, map, [&](uint64_t i) { return pixels.s(i); });
     const std::vector<int32_t> labels = want.at("labels");
     Session session(*net);
     auto evaluate = [&](Mode mode) {
         Tape tape = session.begin({.mode = mode});
-        return logits_of(tape, net->forward(tape, tape.input({images.as<act>(), map})));
+        return testing::download(*k, tape.value(net->forward(tape, tape.input({images.as<act>(), map}))));
     };
     expect_near_all(evaluate(Mode::eval), want.at("eval_logits"), tolerance.logits, "logits");
     expect_near_all(evaluate(Mode::infer), want.at("eval_logits"), tolerance.logits, "folded logits");

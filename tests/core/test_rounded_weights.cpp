@@ -7,6 +7,7 @@
 #include "engine/run/checkpoint.h"
 #include "engine/train/trainer.h"
 #include "models/models.h"
+#include "tests/kernels_with.h"
 #include "tests/steps.h"
 #include "tests/synth_images.h"
 
@@ -24,45 +25,20 @@ void count_and_round(const par* w, int64_t count, void* to, Stream stream) {
     emulated().conv.keep_rounded(w, count, to, stream);
 }
 
-// The emulated device with other convolutions.
-Kernels with(const Conv& conv) {
+// The emulated device with another Conv::keep_rounded.
+Kernels with_rounding(decltype(Conv::keep_rounded) keep_rounded, Conv& conv) {
     const Kernels& k = emulated();
-    return {.name = k.name,
-            .activation = k.activation,
-            .parameter = k.parameter,
-            .block = k.block,
-            .image_block = k.image_block,
-            .filter = k.filter,
-            .memory = k.memory,
-            .streams = k.streams,
-            .graph = k.graph,
-            .ranges = k.ranges,
-            .conv = conv,
-            .linear = k.linear,
-            .batchnorm = k.batchnorm,
-            .relu = k.relu,
-            .add = k.add,
-            .maxpool = k.maxpool,
-            .avgpool = k.avgpool,
-            .dropout = k.dropout,
-            .loss = k.loss,
-            .image = k.image,
-            .optimizer = k.optimizer,
-            .snnl = k.snnl};
-}
-Conv with_rounding(decltype(Conv::keep_rounded) keep_rounded) {
-    Conv conv = emulated().conv;
     conv.keep_rounded = keep_rounded;
-    return conv;
+    return testing::kernels_with(k, {.memory = k.memory, .streams = k.streams, .graph = k.graph, .conv = conv});
 }
 const Kernels& once_a_step() {
-    static const Conv conv = with_rounding(count_and_round);
-    static const Kernels k = with(conv);
+    static Conv conv = emulated().conv;
+    static const Kernels k = with_rounding(count_and_round, conv);
     return k;
 }
 const Kernels& at_each_use() {
-    static const Conv conv = with_rounding(nullptr);
-    static const Kernels k = with(conv);
+    static Conv conv = emulated().conv;
+    static const Kernels k = with_rounding(nullptr, conv);
     return k;
 }
 

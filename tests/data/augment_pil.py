@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes augment_pil.csv: what PIL and scipy make of an image made by formula, one row an operation. PIL's
+"""Makes augment_pil.csv: what PIL and scipy make of an image made by formula, one row per operation. PIL's
 results must be met exactly, so their XXH3-128 is enough; scipy's within one level, so all bytes are there.
 
     pip install pillow scipy numpy xxhash && python3 tests/data/augment_pil.py > tests/data/augment_pil.csv

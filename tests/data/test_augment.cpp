@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
+#include <algorithm>
 #include <set>
 #include <sstream>
 
@@ -49,22 +49,15 @@ std::vector<double> numbers(const std::string& cell) {
 }
 
 void run(const std::string& op, const std::vector<double>& p, int side, Image& image) {
-    static const std::map<std::string, PixelOp> pixel_ops = {
-        {"shear_x", PixelOp::shear_x},         {"shear_y", PixelOp::shear_y},
-        {"translate_x", PixelOp::translate_x}, {"translate_y", PixelOp::translate_y},
-        {"rotate", PixelOp::rotate},           {"autocontrast", PixelOp::autocontrast},
-        {"invert", PixelOp::invert},           {"equalize", PixelOp::equalize},
-        {"solarize", PixelOp::solarize},       {"posterize", PixelOp::posterize},
-        {"contrast", PixelOp::contrast},       {"colour", PixelOp::colour},
-        {"brightness", PixelOp::brightness},   {"sharpness", PixelOp::sharpness}};
-    static const std::map<std::string, Interpolation> interpolations = {{"nearest", Interpolation::nearest},
-                                                                        {"bilinear", Interpolation::bilinear},
-                                                                        {"bicubic", Interpolation::bicubic}};
-    if (const auto found = interpolations.find(op); found != interpolations.end()) {
-        const Affine from = turn_scale_shear(p[0], p[1], p[2], side);
-        return warp(from, found->second, side, image.data());
-    }
-    apply(pixel_ops.at(op), p.empty() ? 0 : p[0], side, image.data());
+    static constexpr std::string_view kPixelOps[] = {
+        "shear_x",  "shear_y",  "translate_x", "translate_y", "rotate", "autocontrast", "invert",
+        "equalize", "solarize", "posterize",   "contrast",    "colour", "brightness",   "sharpness"};
+    static constexpr std::string_view kInterpolations[] = {"nearest", "bilinear", "bicubic"};
+    if (const auto how = std::ranges::find(kInterpolations, op); how != std::end(kInterpolations))
+        return warp(turn_scale_shear(p[0], p[1], p[2], side), Interpolation(how - kInterpolations), side, image.data());
+    const auto found = std::ranges::find(kPixelOps, op);
+    ASSERT_NE(found, std::end(kPixelOps)) << op;
+    apply(PixelOp(found - kPixelOps), p.empty() ? 0 : p[0], side, image.data());
 }
 
 TEST(PixelOps, EqualPilAndScipy) {
@@ -140,7 +133,8 @@ TEST(Augment, ReadsItsWords) {
     EXPECT_EQ(o.erase, 0.5);
     EXPECT_EQ(parse_augment("colour=0.1").saturation, 0.1);
     EXPECT_EQ(parse_augment("paper").auto_augment, AutoAugment::cifar10);
-    for (const char* bad : {"", "flip", "flips=2", "shift", "shift=x", "affine=-1", "none+", "erase=1x"})
+    for (const char* bad :
+         {"", "flip", "flips=2", "shift", "shift=x", "affine=-1", "none+", "erase=1x", "erase=2", "shift=1e99"})
         testing::expect_error(
             Exit::usage, [&] { parse_augment(bad); }, "--augment");
 }

@@ -66,29 +66,11 @@ TEST_P(EveryForm, IsThePicture) {
     EXPECT_TRUE(grey || error < 45) << error;
 }
 
-INSTANTIATE_TEST_SUITE_P(Corpus,
-                         EveryForm,
-                         ::testing::Values("rgb.png",
-                                           "rgba.png",
-                                           "grey.png",
-                                           "greyalpha.png",
-                                           "grey16.png",
-                                           "palette.png",
-                                           "palette2.png",
-                                           "transparent.png",
-                                           "bits1.png",
-                                           "baseline.jpg",
-                                           "s444.jpg",
-                                           "s422.jpg",
-                                           "restart.jpg",
-                                           "progressive.jpg",
-                                           "grey.jpg",
-                                           "cmyk.jpg",
-                                           "rgb.bmp",
-                                           "rgba.bmp",
-                                           "grey.bmp",
-                                           "palette.bmp",
-                                           "bits1.bmp"));
+constexpr const char* kForms[] = {
+    "rgb.png",         "rgba.png",  "grey.png",     "greyalpha.png", "grey16.png", "palette.png", "palette2.png",
+    "transparent.png", "bits1.png", "baseline.jpg", "s444.jpg",      "s422.jpg",   "restart.jpg", "progressive.jpg",
+    "grey.jpg",        "cmyk.jpg",  "rgb.bmp",      "rgba.bmp",      "grey.bmp",   "palette.bmp", "bits1.bmp"};
+INSTANTIATE_TEST_SUITE_P(Corpus, EveryForm, ::testing::ValuesIn(kForms));
 
 // What tests/data/make_bad_images.py makes.
 class BadImages : public ::testing::Test {
@@ -125,14 +107,12 @@ TEST_F(BadImages, EveryRowAsExpected) {
         EXPECT_EQ(out.height, std::stoi(cell(row, "height")));
         const double tolerance = image == "cmyk.jpg" ? 3 : 0.00051;
         const auto got = means(out);
-        EXPECT_NEAR(got[0], std::stod(cell(row, "mean_r")), tolerance);
-        EXPECT_NEAR(got[1], std::stod(cell(row, "mean_g")), tolerance);
-        EXPECT_NEAR(got[2], std::stod(cell(row, "mean_b")), tolerance);
-        if (cell(row, "centre_r").empty()) continue;
         const uint8_t* centre = &out.rgb[3 * (size_t(out.height / 2) * out.width + out.width / 2)];
-        EXPECT_EQ(centre[0], std::stoi(cell(row, "centre_r")));
-        EXPECT_EQ(centre[1], std::stoi(cell(row, "centre_g")));
-        EXPECT_EQ(centre[2], std::stoi(cell(row, "centre_b")));
+        for (size_t c = 0; c < 3; ++c) {
+            EXPECT_NEAR(got[c], std::stod(cell(row, text("mean_", "rgb"[c]))), tolerance);
+            const std::string level = cell(row, text("centre_", "rgb"[c]));
+            EXPECT_TRUE(level.empty() || centre[c] == std::stoi(level)) << int(centre[c]) << ", not " << level;
+        }
     }
 }
 

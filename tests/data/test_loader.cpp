@@ -9,8 +9,8 @@
 #include <set>
 #include <thread>
 
-#include "kernels/error.h"
 #include "kernels/random.h"
+#include "tests/expect_error.h"
 
 namespace fp {
 namespace {
@@ -152,15 +152,9 @@ TEST(Loader, BadImageIsFatal) {
         loader.start(first(50), 0);
         Batch batch;
         ASSERT_TRUE(loader.next(batch));
-        for (int twice = 0; twice < 2; ++twice) {
-            try {
-                loader.next(batch);
-                FAIL() << "batch " << batch.number << " came";
-            } catch (const Error& error) {
-                EXPECT_STREQ(error.what(), "image-17.jpg: cut off");
-                EXPECT_EQ(error.exit, Exit::data);
-            }
-        }
+        for (int twice = 0; twice < 2; ++twice)
+            testing::expect_error(
+                Exit::data, [&] { loader.next(batch); }, "image-17.jpg: cut off");
     }
 }
 

@@ -2,12 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <map>
 #include <vector>
 
 #include "engine/data/dataset.h"
-#include "kernels/error.h"
+#include "tests/expect_error.h"
 
 namespace fp {
 namespace {
@@ -24,14 +23,9 @@ TEST(Synth, ReadsItsSpecification) {
     EXPECT_EQ(parse_synth(""), SynthSpec{});
     EXPECT_EQ(parse_synth(to_string(spec)), spec);
     for (const char* bad : {"n=0", "n=ten", "n=1.5", "size=4", "classes=1", "classes=65", "groups=9", "bias=1.1",
-                            "bias=nan", "seed=-1", "sise=3", "n=1,n=2", "what", "n="}) {
-        try {
-            parse_synth(bad);
-            FAIL() << bad;
-        } catch (const Error& e) {
-            EXPECT_EQ(e.exit, Exit::usage) << bad;
-        }
-    }
+                            "bias=nan", "seed=-1", "sise=3", "n=1,n=2", "what", "n="})
+        testing::expect_error(
+            Exit::usage, [&] { parse_synth(bad); }, "--data synth");
 }
 
 TEST(Synth, AnImageIsAFunctionOfSpecAndIndex) {

@@ -1,4 +1,4 @@
-// Affine maps of square 8-bit RGB images, black where the input ends.
+// Affine maps of square 8-bit RGB images, black outside the input.
 #pragma once
 
 #include <cstdint>

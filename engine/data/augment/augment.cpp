@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <vector>
 
 #include "engine/data/augment/affine.h"
 #include "engine/data/augment/colour.h"
+#include "engine/io/columns.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -138,9 +138,9 @@ AugmentOptions parse_augment(const std::string& text) {
         const std::string word = text.substr(at, end - at), name = word.substr(0, word.find('='));
         std::optional<double> number;
         if (name != word) {
-            char* rest = nullptr;
-            number = std::strtod(word.c_str() + name.size() + 1, &rest);
-            FP_REQUIRE(*rest == 0 && *number >= 0, Exit::usage, "--augment: `", word, "` has no number");
+            number = parse_number(std::string_view(word).substr(name.size() + 1));
+            FP_REQUIRE(number && *number >= 0 && *number <= 10'000, Exit::usage, "--augment: `", word,
+                       "` wants a number from 0 to 10000");
         }
         if (word == "none") continue;
         if (word == "paper") {
@@ -174,6 +174,8 @@ AugmentOptions parse_augment(const std::string& text) {
                       "autoaugment-cifar10, autoaugment-imagenet, cutout[=N], erase[=P], joined by +");
         }
     }
+    FP_REQUIRE(std::max({out.affine, out.erase, out.least_area}) <= 1, Exit::usage, "--augment: `", text,
+               "`: probabilities and areas are at most 1");
     return out;
 }
 

@@ -1,7 +1,7 @@
 // Training augmentation of one square image of 8-bit RGB, in place.
 //
-// Every random choice is keyed by (key, operation), so the result depends neither on the thread nor on what
-// else is switched on. AugmentOptions{} changes nothing; the order is that of the members.
+// Every random choice is keyed by (key, operation), so the result depends neither on the thread nor on which other
+// operations are on. AugmentOptions{} changes nothing; operations run in the order of the members.
 #pragma once
 
 #include <string>
@@ -12,23 +12,23 @@
 namespace fp {
 
 struct AugmentOptions {
-    // What is cut from the image. Done by the image source (resize.h), which has all of it.
+    // What is cut from the image, by the image source (resize.h), which has the whole image.
     Crop crop = Crop::centre;
     double least_area = 0.35;  // of Crop::resized
 
-    int shift = 0;  // moved by up to this many pixels each way, black behind (pad and crop)
+    int shift = 0;  // moved by up to this many pixels each way, black outside (pad and crop)
 
     double flip_across = 0;  // probability of left for right
     double flip_down = 0;    // probability of top for bottom
 
     double affine = 0;          // probability of a turn, a scale and a shear of the rows, each uniform in its range;
-                                // interpolation nearest, bicubic or bilinear by chance, black behind
+                                // interpolation nearest, bicubic or bilinear at random, black outside
     double turn_degrees = 180;  // -+
     double least_scale = 0.8, most_scale = 1.2;
     double shear_degrees = 10;  // -+
 
     double brightness = 0;  // factor uniform in 1 -+ this
-    double saturation = 0;  // the same; which of the two comes first is chance
+    double saturation = 0;  // the same; which of the two comes first is random
 
     AutoAugment auto_augment = AutoAugment::none;
 

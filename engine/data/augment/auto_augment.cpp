@@ -1,6 +1,5 @@
 #include "engine/data/augment/auto_augment.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>

@@ -12,7 +12,7 @@ namespace fp {
 
 enum class AutoAugment : uint8_t {
     none,
-    cifar10,   // the policy that the released code of the paper has
+    cifar10,   // the policy in the released code of the paper
     imagenet,  // the policy that AutoAugment found on ImageNet
 };
 
@@ -37,7 +37,7 @@ enum class PixelOp : uint8_t {
 };
 
 // What level 0 .. 9 of an operation means; `u` in [0, 1) places it between its two grid points. Shears in
-// pixels a pixel, translations in sides, rotations in degrees, the others as colour.h takes them.
+// pixels per pixel, translations in sides, rotations in degrees, the others as colour.h takes them.
 double strength(PixelOp op, int level, double u);
 
 void apply(PixelOp op, double strength, int side, uint8_t* rgb);

@@ -1,7 +1,7 @@
 // Changes of colour of 8-bit RGB, in place, equal to PIL's (ImageEnhance, ImageOps) byte for byte.
 //
-// The first four draw an image towards a plainer one: out = plain + factor (in - plain), cut to bytes. So
-// factor 1 changes nothing, 0 gives the plainer image, and more than 1 leads away from it.
+// The first four blend an image with a plainer one: out = plain + factor (in - plain), clamped to 0 .. 255. So factor 1
+// changes nothing, 0 gives the plainer image, and more than 1 leads away from it.
 #pragma once
 
 #include <cstdint>

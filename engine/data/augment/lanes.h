@@ -1,6 +1,6 @@
-// The three channels of a pixel and a lane to spare, in one register (the compiler's vector types, which
-// every target has). Where pixels lie three numbers apart, loading and storing one touches the number behind
-// it: such buffers end in one spare number, and pixels are stored in rising order.
+// The three channels of a pixel and a spare lane in one register (the compiler's vector types, which every target has).
+// Where pixels lie three numbers apart, loading and storing one touches the number after it: such buffers end in one
+// spare number, and pixels are stored in rising order.
 #pragma once
 
 #include <cstdint>

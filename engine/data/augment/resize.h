@@ -21,14 +21,14 @@ struct Window {
     bool operator==(const Window&) const = default;
 };
 
-// The short side becomes `side`, the long one floor(side long / short), as torchvision's Resize has it.
+// The short side becomes `side`, the long one floor(side long / short), as torchvision's Resize does.
 Size fit_short_side(Size in, int side);
 
-// The middle of `in`; half a pixel goes to the even neighbour, as torchvision's CenterCrop has it.
+// The middle of `in`; half a pixel goes to the even neighbour, as torchvision's CenterCrop does.
 Window centre_window(Size in, int width, int height);
 
 // `part` of what `in` resized to `full` would be: part.height x part.width x 3 bytes to `rgb`. The rest of
-// the resized image is never made, so its size is no matter of memory.
+// the resized image is never computed, so its size costs no memory.
 void resize(PixelView in, Size full, const Window& part, uint8_t* rgb);
 Pixels resize(PixelView in, Size full, const Window& part);
 

@@ -11,7 +11,7 @@
 namespace fp {
 namespace {
 
-// What a file that is no image most likely is: the message then says what went wrong upstream.
+// What a file that is no image most likely is, so that the message names the cause.
 std::string describe(std::string_view bytes) {
     if (bytes.starts_with("version https://git-lfs"))
         return "a Git LFS pointer, not the image itself (run `git lfs pull`)";
@@ -49,17 +49,17 @@ std::vector<uint8_t> read_image_file(const std::filesystem::path& path, const De
     // Opening a pipe would wait for its writer.
     std::error_code ignored;
     const auto status = std::filesystem::status(path, ignored);
-    FP_REQUIRE(!is_other(status), Exit::data, printable(path.native(), 4096), ": is not a regular file");
+    FP_REQUIRE(!is_other(status), Exit::data, shown(path), ": is not a regular file");
     const InputFile file(path);
-    FP_REQUIRE(int64_t(file.bytes()) <= options.max_file_bytes, Exit::data, printable(path.native(), 4096), ": ",
-               file.bytes(), " bytes, over the limit of ", options.max_file_bytes);
+    FP_REQUIRE(int64_t(file.bytes()) <= options.max_file_bytes, Exit::data, shown(path), ": ", file.bytes(),
+               " bytes, over the limit of ", options.max_file_bytes);
     std::vector<uint8_t> bytes(file.bytes());
     file.read(0, std::as_writable_bytes(std::span(bytes)));
     return bytes;
 }
 
 Pixels decode_file(const std::filesystem::path& path, const DecodeOptions& options) {
-    return decode(read_image_file(path, options), printable(path.native(), 4096), options);
+    return decode(read_image_file(path, options), shown(path), options);
 }
 
 }  // namespace fp

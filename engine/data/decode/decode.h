@@ -1,13 +1,13 @@
-// Image files to 8-bit RGB, whatever the file claims to be. The type is told by the first bytes, never
-// by the name; sizes are checked in 64 bits before anything is allocated (docs/formats.md, data sets).
+// Decodes image files to 8-bit RGB. The first bytes decide the type, never the name; sizes are checked in 64 bits
+// before anything is allocated (docs/formats.md, data sets).
 //
 //   grey         repeated in R, G and B             alpha        dropped, the colour stays as stored
 //   palette      looked up                          16 bit       the high byte
 //   CMYK JPEG    converted as Adobe stores it, refused without Adobe's marker
 //   EXIF orientation and ICC profiles are ignored, as PIL does
 //
-// JPEG gives PIL's (libjpeg-turbo's accurate DCT and fancy upsampling) values exactly. A damaged or cut
-// file is an error unless `allow_damaged`. Errors are Error with Exit::data, and name the file.
+// A JPEG's values are exactly PIL's (libjpeg-turbo's accurate DCT and fancy upsampling). A damaged or truncated file is
+// an error unless `allow_damaged`. Errors are Error with Exit::data, and name the file.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Pixels {
 };
 inline Pixels black(int width, int height) { return {width, height, std::vector<uint8_t>(size_t(3) * width * height)}; }
 
-// Pixels that somebody else keeps.
+// A view of pixels that another object owns.
 struct PixelView {
     int width = 0, height = 0;
     const uint8_t* rgb = nullptr;
@@ -36,7 +36,7 @@ struct PixelView {
 struct DecodeOptions {
     int64_t max_file_bytes = int64_t(64) << 20;
     int64_t max_pixels = 100'000'000;
-    bool allow_damaged = false;  // a JPEG's warnings (cut off, corrupt) give what could be read
+    bool allow_damaged = false;  // a JPEG that is truncated or corrupt gives what could be read
 };
 
 // `name` is what errors call the file.

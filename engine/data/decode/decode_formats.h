@@ -1,5 +1,4 @@
-// What decode.cpp hands each kind of file to. Every function checks the size that the header claims
-// against the limits before it allocates.
+// The decoders that decode.cpp chooses from. Each checks the size in the header against the limits before it allocates.
 #pragma once
 
 #include "engine/data/decode/decode.h"
@@ -10,8 +9,8 @@ Pixels decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, cons
 Pixels decode_png(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options);
 Pixels decode_bmp(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options);
 
-// stb_image behind the guards of the two above. No single allocation of it exceeds `largest`, so a
-// stream that inflates far beyond the size in its header ends there.
+// stb_image, for the two above after their checks. It fails at an allocation of more than `largest` bytes, so at a
+// stream that inflates far beyond the size in its header.
 Pixels decode_by_stb(std::span<const uint8_t> bytes, const std::string& name, int64_t largest);
 
 // CRC-32 of ISO 3309, as PNG's chunks carry it over their type and data.

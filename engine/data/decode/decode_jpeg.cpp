@@ -37,8 +37,8 @@ uint8_t times(int a, int b) {
 }  // namespace
 
 Pixels decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
-    // One an image: it keeps Huffman and quantisation tables, and after an error its place in the bad file,
-    // so a second image would depend on the first. Making one takes 0.3 us.
+    // One per image: it keeps Huffman and quantisation tables, and after an error its position in the bad file, so a
+    // second image would depend on the first. Creating one takes 0.3 us.
     const std::unique_ptr<void, int (*)(void*)> decompressor(tjInitDecompress(), tjDestroy);
     FP_CHECK(decompressor, "TurboJPEG: ", tjGetErrorStr2(nullptr));
     tjhandle const handle = decompressor.get();

@@ -1,8 +1,9 @@
 // folder:DIR
 //
-// DIR/CLASS/.../IMAGE or DIR/SPLIT/CLASS/.../IMAGE, where SPLIT is train, val, test or a usual word for one of them:
-// so if every folder in DIR is called like that, or if train stands beside val or test. Other folders beside these are
-// passed over and named. Hidden files are skipped; other files that are not .jpg, .png or .bmp are skipped and counted.
+// DIR/CLASS/.../IMAGE or DIR/SPLIT/CLASS/.../IMAGE, where SPLIT is train, val, test or a usual word for one of them.
+// The second form is assumed if all folders in DIR have such names, or if train and one of the others are among them;
+// folders with other names are then skipped and named. Hidden files are skipped; files that are not .jpg, .png or .bmp
+// are skipped and counted.
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -44,7 +45,7 @@ int64_t list_class(const fs::path& folder, const std::string& split, Listing& li
 }
 
 Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
-    FP_REQUIRE(fs::is_directory(spec.head), Exit::data, spec.head, ": is no folder");
+    FP_REQUIRE(fs::is_directory(spec.head), Exit::data, spec.head, ": is not a folder");
     const std::vector<fs::path> folders = subfolders(spec.head);
     std::set<Split> splits;
     std::vector<std::string> beside;
@@ -58,7 +59,7 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
     int64_t others = 0;
     if (beside.empty() ? !splits.empty() : splits.contains(Split::train) && splits.size() > 1) {
         listing.split = 2;
-        if (!beside.empty()) listing.notes.push_back("passed over beside the folders of the splits: " + list(beside));
+        if (!beside.empty()) listing.notes.push_back("skipped beside the folders of the splits: " + list(beside));
         for (const fs::path& folder : folders)
             if (parse_split(folder.filename().string()))
                 for (const fs::path& inner : subfolders(folder))
@@ -68,8 +69,7 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
     }
     FP_REQUIRE(!listing.table.rows.empty(), Exit::data, spec.head, ": holds no CLASS/IMAGE.jpg, .jpeg, .png or .bmp (",
                folders.size(), " folders, ", others, " other files)");
-    if (others > 0)
-        listing.notes.push_back(text("passed over ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
+    if (others > 0) listing.notes.push_back(text("skipped ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
     return listing;
 }
 

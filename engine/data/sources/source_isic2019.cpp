@@ -3,7 +3,7 @@
 // The training set as published: ISIC_2019_Training_GroundTruth.csv (image, one column of 0.0 and 1.0 for each
 // class, UNK), ISIC_2019_Training_Metadata.csv (image, age_approx, anatom_site_general, lesion_id, sex, in
 // any order and under any usual names) and IMAGE.jpg in DIR/ISIC_2019_Training_Input or in DIR.
-// UNK is no class: it is set in the challenge's test set alone, and such rows are left out.
+// UNK is no class: only the challenge's test set has it, and such rows are left out.
 #include <filesystem>
 #include <map>
 
@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The one column that is set in a row of the ground truth.
+// The column that is set in a row of the ground truth.
 std::string class_of(const Table& truth, size_t r, const std::vector<size_t>& columns) {
     std::vector<std::string> set;
     for (const size_t column : columns) {
@@ -35,7 +35,7 @@ std::map<std::string_view, size_t> rows_by_image(const Table& about, size_t imag
     std::map<std::string_view, size_t> row_of;
     for (size_t r = 0; r < about.rows.size(); ++r) {
         const auto [place, added] = row_of.emplace(about.rows[r][image], r);
-        FP_REQUIRE(added, Exit::data, about.name, ":", about.lines[r], ": image ", place->first, " stands on line ",
+        FP_REQUIRE(added, Exit::data, about.name, ":", about.lines[r], ": image ", place->first, " is on line ",
                    about.lines[place->second], " already");
     }
     return row_of;

@@ -1,4 +1,5 @@
-// synth:KEY=VALUE,... (engine/data/sources/synth.h): classes class00, class01, ..., columns group (g0, g1, ...) and lesion_id.
+// synth:KEY=VALUE,... (engine/data/sources/synth.h): classes class00, class01, ..., columns group (g0, g1, ...) and
+// lesion_id.
 #include <fmt/format.h>
 
 #include <charconv>

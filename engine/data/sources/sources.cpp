@@ -40,7 +40,7 @@ DataSpec parse_data_spec(const std::string& spec) {
         const std::string key = part.substr(0, equals);
         if (equals != part.npos && !key.empty() && std::all_of(key.begin(), key.end(), letter)) {
             const auto [place, added] = parsed.values.emplace(key, part.substr(equals + 1));
-            FP_REQUIRE(added, Exit::usage, "--data ", spec, ": ", key, " stands twice");
+            FP_REQUIRE(added, Exit::usage, "--data ", spec, ": ", key, " is given twice");
             last = &place->second;
         } else {
             *last += (first ? "" : ",") + part;

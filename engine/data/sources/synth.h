@@ -11,7 +11,7 @@
 //                        independent, and towards 1 the group tells half of the classes, among them those that
 //                        only a lobe tells apart. In val and test class and group are always independent, and
 //                        every class is equally frequent in every split.
-// difficulty             Between 0 (lobes deep, lesion dark, little noise) and 1 (hardly to be seen).
+// difficulty             Between 0 (lobes deep, lesion dark, little noise) and 1 (hardly visible).
 // views                  Images of the same lesion: shape, class, group and split are the lesion's; place,
 //                        turn, light and noise are the image's.
 //
@@ -21,7 +21,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace fp {
 
