@@ -1,5 +1,5 @@
-// fp_prune: finds the channels that carry a sensitive attribute, removes them, fine-tunes, and shows what
-// that did; with --seeds, --sweep and --controls, beside what else could have been done.
+// fp_prune: finds the channels that carry a sensitive attribute, removes them, fine-tunes, and reports the effect; with
+// --seeds, --sweep and --controls, compared with other criteria, amounts and controls.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -11,7 +11,6 @@
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"
 #include "engine/run/signals.h"
-#include "engine/train/selection.h"
 #include "tools/inputs.h"
 #include "tools/prune_options.h"
 
@@ -28,7 +27,9 @@ struct Run {
     const Observer observer;
     const bool json;
 
-    PruneStart start() const { return {.caller = caller, .resume = flags.resume, .scores = flags.scores}; }
+    PruneStart start() const {
+        return {.caller = caller, .resume = flags.resume, .scores = flags.scores, .observer = observer};
+    }
 };
 
 int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
@@ -40,7 +41,7 @@ int finish(const Run& run, const PruneReport& report, const std::filesystem::pat
 }
 
 int run_one(const Run& run) {
-    const auto result = prune(run.dense, run.settings, run.folder, run.start(), run.observer);
+    const auto result = prune(run.dense, run.settings, run.folder, run.start());
     if (!result) return StopSignals::exit_code();
     PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
     read_test(report, run.folder, run.caller);
@@ -48,8 +49,8 @@ int run_one(const Run& run) {
 }
 
 int run_sweep(const Run& run) {
-    const auto found =
-        sweep(run.dense, run.flags.search, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
+    const auto found = sweep(run.dense, run.flags.search, run.folder,
+                             {.caller = run.caller, .force = run.flags.force, .observer = run.observer});
     if (!found) return StopSignals::exit_code();
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
@@ -59,8 +60,7 @@ int run_sweep(const Run& run) {
 }
 
 int run_scan(const Run& run) {
-    const auto found =
-        scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start(), run.observer);
+    const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start());
     if (!found) return StopSignals::exit_code();
     const std::string document = publish(*found, run.dense, run.folder, run.caller);
     std::cout << (run.json ? document
@@ -70,7 +70,7 @@ int run_scan(const Run& run) {
 }
 
 int run_scores(const Run& run) {
-    if (!score_only(run.dense, run.settings, run.folder, run.start(), run.observer)) return StopSignals::exit_code();
+    if (!score_only(run.dense, run.settings, run.folder, run.start())) return StopSignals::exit_code();
     const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
@@ -103,8 +103,7 @@ int run(PruneFlags f, const Options& o) {
     const PruneSettings settings = f.is_search() ? base : points[0].settings;
     const Baseline baseline(dense, data, settings);
     for (const SweepPoint& point : points) check(point.settings, baseline);
-    if (!base.objective.empty()) check_selection(base.objective, baseline.attributes, data, "--objective");
-    // Mistakes in these files are found before a run is cleared.
+    // Faults in these files are found before an existing run is overwritten.
     if (!f.scores.empty() && !f.resume) {
         const ScoresFile scores = scores_in(f.scores, baseline.hash);
         if (settings.score.criterion->score)

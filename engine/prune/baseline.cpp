@@ -4,6 +4,7 @@
 #include "engine/fairness/grouping.h"
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
+#include "engine/train/selection.h"
 
 namespace fp {
 
@@ -49,6 +50,7 @@ void check(const PruneSettings& p, const Baseline& dense) {
     for (const std::string& attribute : dense.attributes) group_by(dense.data.set, attribute);  // is there
     const Trace rows = trace(*dense.model.network, dense.image_size());
     match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);
+    if (!p.objective.empty()) check_selection(p.objective, dense.attributes, dense.data, "--objective");
 }
 
 Identity identity_of(const Baseline& dense, const PruneSettings& settings, const Caller& caller) {

@@ -12,7 +12,6 @@
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
 #include "engine/run/checkpoint_folder.h"
-#include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
 #include "engine/train/selection.h"
 
@@ -20,6 +19,7 @@ namespace fp {
 namespace {
 
 struct Interrupted {};
+
 // A network's nodes and its sets of tied channels.
 struct Structure {
     Trace trace = {};
@@ -50,21 +50,17 @@ std::vector<int64_t> recalibration_samples(const Dataset& set, const PruneSettin
 
 class PruneRun {
 public:
-    PruneRun(const Baseline& dense,
-             const PruneSettings& settings,
-             RunFolder& folder,
-             const PruneStart& start,
-             const Observer& observer)
+    PruneRun(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start)
         : dense_(dense),
           p_(settings),
           folder_(folder),
           start_(start),
-          observer_(observer),
+          observer_(start.observer),
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
         if (const std::string log = log_.str(); !log.empty())
-            observer.caution(log.substr(0, log.size() - 1));  // without its line end
+            observer_.caution(log.substr(0, log.size() - 1));  // without its line end
         record_settings(folder, start.caller);
         if (resumed_) {
             model_ =
@@ -239,7 +235,7 @@ private:
         const std::vector<ChannelSet> sets = s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
         FitHooks hooks;
         const Observer observer = labelled(observer_, round_name() + " ");
-        hooks.progress = [&](const RunProgress& p) {
+        hooks.progress = [&](const ProgressState& p) {
             if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // after each step
             observer.update(p);
         };
@@ -250,16 +246,15 @@ private:
         hooks.save = [&](const FitPosition& position, bool) {
             s_.position = position;
             const std::vector<TensorEntry> state = trainer.save();
-            std::optional<Trainer::Averaged> averaged;
-            if (trainer.has_average()) averaged.emplace(trainer);
+            const Trainer::Averaged averaged(trainer);
             save(state, false);
         };
         hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Interrupted{};
-        if (trainer.has_average()) trainer.adopt_average();
+        trainer.adopt_average();
     }
 
-    // Keeps the round or gives up.
+    // Keeps the round or ends the run.
     void judge() {
         const Predictions val = predict_val();
         const std::string by = objective_of(p_);
@@ -307,23 +302,18 @@ private:
 std::optional<PruneResult> prune(const Baseline& dense,
                                  const PruneSettings& settings,
                                  RunFolder& folder,
-                                 const PruneStart& start,
-                                 const Observer& observer) {
-    return PruneRun(dense, settings, folder, start, observer).run();
+                                 const PruneStart& start) {
+    return PruneRun(dense, settings, folder, start).run();
 }
 
-bool score_only(const Baseline& dense,
-                const PruneSettings& settings,
-                RunFolder& folder,
-                const PruneStart& start,
-                const Observer& observer) {
-    PruneRun run(dense, settings, folder, start, observer);
+bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start) {
+    PruneRun run(dense, settings, folder, start);
     try {
         run.learn_weights();
         run.write_scores(run.structure());
         return true;
     } catch (const Interrupted&) {
-        observer.tell("stopped before the scores were complete");
+        start.observer.tell("stopped before the scores were complete");
         return false;
     }
 }
@@ -334,7 +324,6 @@ PruneResult prune(const LoadedModel& dense,
                   const std::filesystem::path& folder) {
     const Baseline baseline(dense, data, settings);
     check(settings, baseline);
-    if (!settings.objective.empty()) check_selection(settings.objective, baseline.attributes, data, "--objective");
     RunFolder run(folder, IfRunIsThere::refuse);
     return std::move(*prune(baseline, settings, run));
 }

@@ -13,7 +13,7 @@ namespace fp {
 namespace {
 
 ScanFigure figure_of(const std::vector<Difference>& all, const char* key) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const Difference& d) { return d.key == key; });
+    const auto found = std::ranges::find(all, key, &Difference::key);
     FP_CHECK(found != all.end(), "scan: the comparison has no ", key);
     return {.value = found->model, .change = found->value, .p = found->p};
 }
@@ -41,15 +41,9 @@ ScanPoint scan_point(const Baseline& dense,
     out.parameters = left.parameters;
     out.macs = left.macs;
     out.balanced_accuracy = figure_of(c.metrics, "balanced_accuracy");
-    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty()) out.gap = figure_of(c.attributes[0].gaps, kScanGap);
+    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty())
+        out.gap = figure_of(c.attributes[0].gaps, kComparedGap);
     return out;
-}
-
-void correct(const std::vector<ScanFigure*>& figures) {
-    std::vector<double> p;
-    for (const ScanFigure* f : figures) p.push_back(f->p);
-    const std::vector<double> corrected = holm(p);
-    for (size_t i = 0; i < figures.size(); ++i) figures[i]->p_holm = corrected[i];
 }
 
 Identity scan_identity(const Baseline& dense, const ScanSettings& s, const RunFolder& folder, const Caller& caller) {
@@ -65,8 +59,7 @@ std::vector<ChannelSet> sets_left(const Baseline& dense,
                                   const std::vector<ScannedSet>& finished) {
     std::vector<ChannelSet> out;
     for (const ChannelSet& set : channel_sets(trace(*dense.model.network, dense.image_size()).nodes)) {
-        const bool known = std::any_of(finished.begin(), finished.end(),
-                                       [&](const ScannedSet& done) { return done.set == set.name(); });
+        const bool known = std::ranges::find(finished, set.name(), &ScannedSet::set) != finished.end();
         if (scores.contains(set.name()) && !known) out.push_back(set);
     }
     return out;
@@ -82,7 +75,7 @@ bool scan_sets(const Baseline& dense,
                const Observer& observer) {
     const std::vector<Amount> shares = parse_shares(settings.shares);
     const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
-    RunProgress progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
+    ProgressState progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
     ChooseOptions options = settings.pruning.choose;
     for (const ChannelSet& set : left) {
         ScannedSet row{.set = set.name(), .channels = set.channels};
@@ -113,21 +106,24 @@ std::vector<Amount> parse_shares(const std::string& text) {
 }
 
 void correct_for_many(std::vector<ScannedSet>& sets) {
-    std::vector<ScanFigure*> accuracy, gap;
-    for (ScannedSet& set : sets)
-        for (ScanPoint& point : set.points) {
-            if (point.balanced_accuracy) accuracy.push_back(&*point.balanced_accuracy);
-            if (point.gap) gap.push_back(&*point.gap);
-        }
-    correct(accuracy);
-    correct(gap);
+    for (const auto figure : {&ScanPoint::balanced_accuracy, &ScanPoint::gap}) {
+        std::vector<ScanFigure*> family;
+        std::vector<double> p;
+        for (ScannedSet& set : sets)
+            for (ScanPoint& point : set.points)
+                if (point.*figure) {
+                    family.push_back(&*(point.*figure));
+                    p.push_back(family.back()->p);
+                }
+        const std::vector<double> corrected = holm(p);
+        for (size_t i = 0; i < family.size(); ++i) family[i]->p_holm = corrected[i];
+    }
 }
 
 std::optional<Scan> scan(const Baseline& dense,
                          const ScanSettings& settings,
                          RunFolder& folder,
-                         const PruneStart& start,
-                         const Observer& observer) {
+                         const PruneStart& start) {
     std::vector<std::string> shares;
     for (const Amount& share : parse_shares(settings.shares)) shares.push_back(to_string(share));
     const std::filesystem::path scores = folder / "scores.json", file = folder / "scan.json";
@@ -136,18 +132,18 @@ std::optional<Scan> scan(const Baseline& dense,
         std::filesystem::remove(file);
         PruneStart scoring = start;
         scoring.resume = false;
-        if (!score_only(dense, settings.pruning, folder, scoring, observer)) return std::nullopt;
+        if (!score_only(dense, settings.pruning, folder, scoring)) return std::nullopt;
     }
     Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
     std::vector<ScannedSet> sets;
-    if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, observer);
+    if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
     if (!anew) record_settings(folder, start.caller);
     const Predictions before = dense.predict_on(Split::val, *dense.model.network);
     const bool done = scan_sets(
         dense, settings, scores_in(scores, dense.hash).sets, before, sets,
-        [&] { write_scan(file, out.identity, sets); }, observer);
+        [&] { write_scan(file, out.identity, sets); }, start.observer);
     if (!done) {
-        observer.tell("stopped and saved; --resume goes on from here");
+        start.observer.tell("stopped and saved; --resume goes on from here");
         return std::nullopt;
     }
     correct_for_many(sets);
@@ -159,7 +155,7 @@ std::optional<Scan> scan(const Baseline& dense,
                   .dense_gap = {},
                   .shares = shares,
                   .sets = std::move(sets)};
-    if (!attribute.empty()) out.result.dense_gap = summary.attribute(attribute)->gap(kScanGap);
+    if (!attribute.empty()) out.result.dense_gap = summary.attribute(attribute)->gap(kComparedGap);
     return out;
 }
 

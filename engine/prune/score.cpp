@@ -5,11 +5,11 @@
 #include <iterator>
 
 #include "engine/data/dataset.h"
-#include "engine/io/files.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
+
 std::vector<int64_t> calibration_samples(const ImageData& data,
                                          const std::vector<std::string>& attributes,
                                          int64_t count,
@@ -17,7 +17,7 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     const std::vector<int64_t> train = members(data.set, Split::train);
     FP_REQUIRE(!train.empty(), Exit::data, data.set.name, ": the training split is empty");
     if (count <= 0 || count >= int64_t(train.size())) return train;
-    // A cell per combination of groups; each gives its share, fractions by the largest remainder.
+    // A cell per combination of groups gets its share of `count`; what rounding down leaves goes to the largest remainders.
     struct Cell {
         std::vector<int64_t> samples = {};
         int64_t wanted = 0;

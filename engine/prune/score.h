@@ -13,7 +13,7 @@ std::vector<int64_t> calibration_samples(const ImageData&,
                                          int64_t count,
                                          uint64_t seed);
 
-// Exit::usage for a criterion that cannot use these attributes; asked before anything is run.
+// Exit::usage for a criterion that cannot use these attributes; to be called before anything is run.
 void check_scoring(const ScoreOptions&);
 
 ChannelScores score_channels(

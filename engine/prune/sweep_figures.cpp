@@ -82,7 +82,7 @@ TestFigures test_figures(const Predictions& p, const std::vector<std::string>& a
                     .gaps = {}};
     for (const AttributeReport& a : r.attributes) {
         if (!a.no_gaps.empty()) continue;
-        const Gap& g = a.gap(kSweepGap);
+        const Gap& g = a.gap(kComparedGap);
         out.gaps.push_back({.attribute = a.name,
                             .gap = g.value,
                             .rms_squared = g.rms_squared,

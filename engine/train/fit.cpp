@@ -187,12 +187,12 @@ private:
 
     void validate(EpochResult& result) {
         if (trainer_.has_average()) result.val_raw = summarize(predict_validation(), o_.attributes);
-        std::optional<Trainer::Averaged> averaged;
-        if (trainer_.has_average()) averaged.emplace(trainer_);
-        const Predictions p = predict_validation();
-        result.selected = selection_value(p, t_.select, o_.attributes);
-        result.val = summarize(p, o_.attributes);
-        averaged.reset();
+        {
+            const Trainer::Averaged averaged(trainer_);
+            const Predictions p = predict_validation();
+            result.selected = selection_value(p, t_.select, o_.attributes);
+            result.val = summarize(p, o_.attributes);
+        }
         result.weights = weights_hash(trainer_.network());
         result.seconds.val = now() - started_ - result.seconds.train;
     }

@@ -140,15 +140,9 @@ std::string provenance_of(const std::string& tool, const Dataset& set) {
         .dump();
 }
 
-void add_skipped(ordered_json& document, const ImageData& data) {
-    if (!data.unreadable) return;
-    if (const auto reasons = data.unreadable->reasons(); !reasons.empty())
-        document["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
-}
-
 std::string train_document(const std::string& out, const Metrics& metrics, const ImageData& data) {
     ordered_json document{{"out", out}, {"epochs", metrics.rows()}};
-    add_skipped(document, data);
+    JsonWriter{document}("skipped", skipped_of(data));
     return document.dump(2) + "\n";
 }
 

@@ -72,7 +72,7 @@ TEST(PruneSettings, EveryPartOfThemIsNamed) {
 TEST(Observer, ALabelStandsInFrontOfEverything) {
     std::vector<std::string> said;
     const Observer plain{.say = [&](const std::string& s) { said.push_back(s); },
-                         .progress = [&](const RunProgress& p) { said.push_back(p.what); }};
+                         .progress = [&](const ProgressState& p) { said.push_back(p.what); }};
     const Observer own = labelled(plain, "l1 5%: ");
     own.tell("a line");
     own.update({.what = "round 1"});
@@ -99,7 +99,7 @@ struct Loop : ::testing::Test {
 
     std::optional<PruneResult> run(const char* name, bool resume, const Observer& o = {}) {
         RunFolder own(folder.path() / name, resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
-        return prune(Baseline(dense, data, settings), settings, own, {.resume = resume}, o);
+        return prune(Baseline(dense, data, settings), settings, own, {.resume = resume, .observer = o});
     }
 };
 

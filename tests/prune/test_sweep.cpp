@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/prune/loop.h"
 #include "engine/prune/sweep.h"
 #include "tests/expect_error.h"
 
@@ -51,7 +50,9 @@ TEST(Sweep, WhatCannotBePlannedIsRefused) {
     refused("l1,,l2", "5", "--criterion", "empty");
     refused("snnl+loud", "5", "`loud` is not one of exact, as-released", "learn=");
     refused("snnl+", "5", "empty");
-    refused("snnl+protect=x", "5", "protect=x: has no number");
+    refused("snnl+protect=x", "5", "protect=x: is not a number");
+    refused("snnl+protect=inf", "5", "protect=inf: is not a number");
+    refused("snnl+samples=2.5", "5", "is not a whole number");
     refused("snnl+temperature=0", "5", "is not above 0");
     refused("l1", "5,half", "half");
 }

@@ -24,13 +24,9 @@ namespace fp {
 enum class SampleSigns { alike, signed_samples };
 
 // The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each batch of n
-// samples, when the gradients of all parameters lie in the network's store. Returns the mean loss over the samples. Every
+// samples, when the network's store holds the gradients of all parameters. Returns the mean loss over the samples. Every
 // parameter must be trainable.
 double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
-
-// A set's producers' parameters by gate: each inner list is scaled away together (gamma and beta of one norm;
-// the filter and bias of one layer where the set has no norm).
-std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
 
 // Values by set, not yet divided by anything.
 SetScores taylor_values(const Scoring&);

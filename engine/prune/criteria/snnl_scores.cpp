@@ -3,20 +3,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <numeric>
 
+#include "engine/fairness/intervals.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kSetsAtOnce = 16;  // label sets over one pass of distances
 
-// What a block of samples needs on the device, kept from block to block.
+// Device memory of a block of samples, reused from block to block.
 struct BlockMemory {
     Buffer labels, strata, scores, scratch;
 };
@@ -99,10 +98,10 @@ NullScores null_of(const std::vector<double>& score,
         const double mean = sum / count;
         for (size_t r = first; r < first + size_t(count); ++r)
             squares += (permuted[r][c] - mean) * (permuted[r][c] - mean);
-        const double sd = count > 1 ? std::sqrt(squares / (count - 1)) : kNaN;
+        const double sd = count > 1 ? std::sqrt(squares / (count - 1)) : kNotEstimable;
         out.mean.push_back(mean);
         out.sd.push_back(sd);
-        out.z.push_back(sd > 0 ? (score[c] - mean) / sd : kNaN);
+        out.z.push_back(sd > 0 ? (score[c] - mean) / sd : kNotEstimable);
         out.p.push_back((1.0 + as_low) / (1.0 + count));
     }
     return out;
@@ -190,7 +189,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         // A single group has chance 0: nothing to tell, not "most sensitive".
         if (!(r.chance > 0)) {
             r.reason = why_not_estimable(sets[s].of);
-            r.score.assign(size_t(f.map.c), kNaN);
+            r.score.assign(size_t(f.map.c), kNotEstimable);
         } else if (o.permutations > 0) {
             r.null = null_of(r.score, scores, sets.size() + s * size_t(o.permutations), o.permutations);
             if (chance_is_low(o, f.map)) r.normalized_by = "permutations";
