@@ -20,12 +20,6 @@ namespace {
 
 struct Interrupted {};
 
-// A network's nodes and its sets of tied channels.
-struct Structure {
-    Trace trace = {};
-    std::vector<ChannelSet> sets = {};
-};
-
 // Marks the parameters that fine-tuning changes: all, head (the layer of the logits) or norm (scales and shifts).
 void choose_trainable(Network& net, const std::string& what) {
     const std::string head = text(net.architecture.head, ".");
@@ -99,10 +93,10 @@ public:
     }
 
     // The scores of this round, written to the folder.
-    ChannelScores write_scores(const Structure& structure) {
+    ChannelScores write_scores(const std::vector<Node>& nodes) {
         choose_trainable(*model_.network, "all");  // for criteria that use gradients
         const ScoreOptions options = score_options(p_, s_.weights, s_.round);
-        ChannelScores scores = score(structure.trace.nodes, options);
+        ChannelScores scores = score(nodes, options);
         const std::string file = s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
         write_file(folder_ / file, scores_text(scores, options, weights_hash(*model_.network)));
@@ -114,11 +108,7 @@ public:
         if (p_.learn_weights > 0) s_.weights = learned_weights(s_.weights, predict_val(), p_.learn_weights);
     }
 
-    Structure structure() const {
-        Structure out{.trace = trace(*model_.network, dense_.image_size())};
-        out.sets = channel_sets(out.trace.nodes);
-        return out;
-    }
+    Trace traced() const { return trace(*model_.network, dense_.image_size()); }
 
 private:
     void say(const std::string& line) const { observer_.tell(line); }
@@ -151,13 +141,13 @@ private:
     void remove_channels() {
         learn_weights();
         Round round{.number = s_.round + 1, .attribute_weights = s_.weights};
-        Structure now;
+        const Trace now = traced();
+        const std::vector<ChannelSet> sets = channel_sets(now.nodes);
         if (p_.score.criterion->score) {
-            now = structure();
-            const ChannelScores scores = write_scores(now);
-            round.removed = choose(model_.network->spec, now.sets, scores.sets, p_.choose, cost_of(dense_));
+            const ChannelScores scores = write_scores(now.nodes);
+            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_));
         }
-        take_out(now.sets, round);
+        take_out(sets, round);
         recalibrate(round);
         model_.card.provenance = provenance(dense_, p_, start_.caller.tool, round.number);
         s_.begun = round;
@@ -178,7 +168,11 @@ private:
         } else if (!removal.empty()) {
             auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
-            if (p_.verify) verify(net, *small, sets, removal);
+            if (p_.verify) {
+                const double difference = difference_from_silenced(net, *small, sets, removal, dense_);
+                say(fmt::format("removing equals silencing within {:.1e} of the largest logit", difference));
+                FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ", difference);
+            }
             model_.card.kept = compose(model_.card.kept, sets, removal);
             model_.network = std::move(small);
         }
@@ -205,15 +199,6 @@ private:
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
 
-    void verify(const Network& old,
-                const Network& small,
-                const std::vector<ChannelSet>& sets,
-                const Removal& removal) const {
-        const double difference = difference_from_silenced(old, small, sets, removal, dense_);
-        say(fmt::format("removing equals silencing within {:.1e} of the largest logit", difference));
-        FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ", difference);
-    }
-
     void recalibrate(Round& round) {
         if (p_.recalibrate == 0) return;
         const int64_t batches =
@@ -232,7 +217,7 @@ private:
         if (p_.tune.epochs == 0) return;
         Trainer trainer(net, model_.card.preprocessing, options.trainer);
         if (resumed_ && !resumed_->state.empty()) trainer.load(resumed_->state);
-        const std::vector<ChannelSet> sets = s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
+        const std::vector<ChannelSet> sets = channel_sets(traced().nodes);
         FitHooks hooks;
         const Observer observer = labelled(observer_, round_name() + " ");
         hooks.progress = [&](const ProgressState& p) {
@@ -310,7 +295,7 @@ bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder&
     PruneRun run(dense, settings, folder, start);
     try {
         run.learn_weights();
-        run.write_scores(run.structure());
+        run.write_scores(run.traced().nodes);
         return true;
     } catch (const Interrupted&) {
         start.observer.tell("stopped before the scores were complete");

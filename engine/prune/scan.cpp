@@ -46,6 +46,13 @@ ScanPoint scan_point(const Baseline& dense,
     return out;
 }
 
+void correct(const std::vector<ScanFigure*>& figures) {
+    std::vector<double> p;
+    for (const ScanFigure* f : figures) p.push_back(f->p);
+    const std::vector<double> corrected = holm(p);
+    for (size_t i = 0; i < figures.size(); ++i) figures[i]->p_holm = corrected[i];
+}
+
 Identity scan_identity(const Baseline& dense, const ScanSettings& s, const RunFolder& folder, const Caller& caller) {
     Identity out = identity_of(dense, s.pruning, caller);
     if (caller.settings.empty()) out.settings.push_back({"shares", s.shares});
@@ -106,18 +113,14 @@ std::vector<Amount> parse_shares(const std::string& text) {
 }
 
 void correct_for_many(std::vector<ScannedSet>& sets) {
-    for (const auto figure : {&ScanPoint::balanced_accuracy, &ScanPoint::gap}) {
-        std::vector<ScanFigure*> family;
-        std::vector<double> p;
-        for (ScannedSet& set : sets)
-            for (ScanPoint& point : set.points)
-                if (point.*figure) {
-                    family.push_back(&*(point.*figure));
-                    p.push_back(family.back()->p);
-                }
-        const std::vector<double> corrected = holm(p);
-        for (size_t i = 0; i < family.size(); ++i) family[i]->p_holm = corrected[i];
-    }
+    std::vector<ScanFigure*> accuracy, gap;
+    for (ScannedSet& set : sets)
+        for (ScanPoint& point : set.points) {
+            if (point.balanced_accuracy) accuracy.push_back(&*point.balanced_accuracy);
+            if (point.gap) gap.push_back(&*point.gap);
+        }
+    correct(accuracy);
+    correct(gap);
 }
 
 std::optional<Scan> scan(const Baseline& dense,

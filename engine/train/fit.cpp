@@ -131,9 +131,8 @@ private:
 
     // One batch; true where it ends in an update of the weights.
     bool step(const Batch& batch) {
-        FP_REQUIRE(std::any_of(batch.labels.begin(), batch.labels.end(), [](int32_t label) { return label >= 0; }),
-                   Exit::data, data_.set.name, ": no image of batch ", batch.number + 1, " of epoch ", at_.epoch + 1,
-                   " can be read");
+        FP_REQUIRE(std::ranges::max(batch.labels) >= 0, Exit::data, data_.set.name, ": no image of batch ",
+                   batch.number + 1, " of epoch ", at_.epoch + 1, " can be read");
         const double lr = rate_of(batch.number);
         at_.batch = batch.number + 1;
         const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;

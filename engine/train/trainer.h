@@ -1,5 +1,5 @@
-// Training steps on one network, and the state that a run needs to go on from here. The bits of a step depend on the
-// network, the batch and the step's place in the run alone.
+// Training steps on one network, and the state that resuming needs. The bits of a step depend only on the network, the
+// batch and the step's position in the run.
 #pragma once
 
 #include <array>

@@ -88,10 +88,10 @@ struct Scoring {
     }
 };
 
-// The attributes that count: one of weight 0 is reported and not pruned by.
+// The attributes that scores use: one of weight 0 is only reported.
 std::vector<std::string> weighted(const ScoreOptions&);
 
-// Divided by the set's mean |value|, so that sets can compete.
+// Divided by the set's mean |value|, so that sets can be compared.
 SetScores over_mean(SetScores values);
 
 }  // namespace fp

@@ -12,7 +12,6 @@
 //              next the best one for the group that is furthest below its share. https://arxiv.org/abs/2207.10888
 #pragma once
 
-#include "engine/data/dataset.h"
 #include "engine/prune/criteria/criteria.h"
 
 namespace fp {

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "engine/eval/snnl_chance.h"
 #include "engine/fairness/intervals.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -162,8 +163,8 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     const int64_t block = o.block > 0 ? std::min<int64_t>(o.block, f.map.n) : f.map.n;
     const int64_t blocks = f.map.n / block;
 
-    // The labels themselves, then each attribute's permutations, all over the same distances. Labels change
-    // places within a block (and class): a block's chance is of its own groups.
+    // The labels themselves, then each attribute's permutations, all over the same distances. Labels are permuted
+    // within a block (and class), since a block's chance is that of its own groups.
     std::vector<int32_t> strata;
     for (int i = 0; i < f.map.n; ++i)
         strata.push_back(int32_t(i / block) + (o.given_class ? int32_t(blocks + 1) * classes[i] : 0));
@@ -186,7 +187,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         r.score = scores[s];
         for (int64_t b = 0; b < blocks; ++b)
             r.chance += chance(slice(sets[s].of, b * block, block), slice(strata, b * block, block)) / double(blocks);
-        // A single group has chance 0: nothing to tell, not "most sensitive".
+        // With a single group chance is 0: the score is not estimable, and the channel not "most sensitive".
         if (!(r.chance > 0)) {
             r.reason = why_not_estimable(sets[s].of);
             r.score.assign(size_t(f.map.c), kNotEstimable);
