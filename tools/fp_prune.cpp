@@ -17,23 +17,18 @@
 namespace fp {
 namespace {
 
-// What every kind of run needs.
+// The arguments of every kind of run.
 struct Run {
     const PruneFlags& flags;
     const Baseline& dense;
     const PruneSettings& settings;
     RunFolder& folder;
-    const Caller caller;
-    const Observer observer;
+    const PruneStart start;
     const bool json;
-
-    PruneStart start() const {
-        return {.caller = caller, .resume = flags.resume, .scores = flags.scores, .observer = observer};
-    }
 };
 
 int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
-    const std::string document = publish(report, run.folder, run.caller);
+    const std::string document = publish(report, run.folder, run.start.caller);
     std::cout << (run.json ? document
                            : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
                                                            (run.folder / "report.html").string()));
@@ -41,16 +36,16 @@ int finish(const Run& run, const PruneReport& report, const std::filesystem::pat
 }
 
 int run_one(const Run& run) {
-    const auto result = prune(run.dense, run.settings, run.folder, run.start());
+    const auto result = prune(run.dense, run.settings, run.folder, run.start);
     if (!result) return StopSignals::exit_code();
     PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
-    read_test(report, run.folder, run.caller);
+    read_test(report, run.folder, run.start.caller);
     return finish(run, report, run.folder / "best.safetensors");
 }
 
 int run_sweep(const Run& run) {
     const auto found = sweep(run.dense, run.flags.search, run.folder,
-                             {.caller = run.caller, .force = run.flags.force, .observer = run.observer});
+                             {.caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer});
     if (!found) return StopSignals::exit_code();
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
@@ -60,9 +55,9 @@ int run_sweep(const Run& run) {
 }
 
 int run_scan(const Run& run) {
-    const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start());
+    const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start);
     if (!found) return StopSignals::exit_code();
-    const std::string document = publish(*found, run.dense, run.folder, run.caller);
+    const std::string document = publish(*found, run.dense, run.folder, run.start.caller);
     std::cout << (run.json ? document
                            : to_text(found->result) +
                                  fmt::format("\nreport        {}\n", (run.folder / "report.html").string()));
@@ -70,7 +65,7 @@ int run_scan(const Run& run) {
 }
 
 int run_scores(const Run& run) {
-    if (!score_only(run.dense, run.settings, run.folder, run.start())) return StopSignals::exit_code();
+    if (!score_only(run.dense, run.settings, run.folder, run.start)) return StopSignals::exit_code();
     const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
@@ -112,13 +107,13 @@ int run(PruneFlags f, const Options& o) {
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
     RunFolder folder(f.out, if_run_is_there);
-    const Run run{.flags = f,
-                  .dense = baseline,
-                  .settings = settings,
-                  .folder = folder,
-                  .caller = caller_of(o),
-                  .observer = on_stderr(o.quiet()),
-                  .json = o.json()};
+    const Run run{
+        .flags = f,
+        .dense = baseline,
+        .settings = settings,
+        .folder = folder,
+        .start = {.caller = caller_of(o), .resume = f.resume, .scores = f.scores, .observer = on_stderr(o.quiet())},
+        .json = o.json()};
     const int code = !f.scan.empty() ? run_scan(run)
                      : f.scores_only ? run_scores(run)
                      : f.is_search() ? run_sweep(run)

@@ -44,8 +44,8 @@ private:
     mutable std::optional<Summary> val_;
 };
 
-// Exit::usage for names that this model does not know and for a criterion that cannot use these attributes, Exit::data
-// for attributes that the data does not have. To be called before an existing run is overwritten.
+// Exit::usage for names that this model does not know and for settings of scoring and fine-tuning that cannot be used,
+// Exit::data for attributes that the data does not have. To be called before an existing run is overwritten.
 void check(const PruneSettings&, const Baseline&);
 
 // What a run must share with the one that it resumes.

@@ -156,7 +156,7 @@ private:
         stop_if_asked();
     }
 
-    // Cuts, or masks, or for a control does neither, and notes what that did.
+    // Cuts, or masks, or for a control does neither, and records the effect.
     void take_out(const std::vector<ChannelSet>& sets, Round& round) {
         Network& net = *model_.network;
         const Removal& removal = round.removed;
@@ -237,6 +237,7 @@ private:
         hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Interrupted{};
         trainer.adopt_average();
+        if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // the average is of weights before their mask
     }
 
     // Keeps the round or ends the run.
@@ -276,7 +277,7 @@ private:
     const Observer& observer_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
-    std::optional<Checkpoint> resumed_;  // until its state has been taken up
+    std::optional<Checkpoint> resumed_;  // until its state has been loaded
     Metrics metrics_;
     LoadedModel model_;
     PruneState s_;

@@ -1,4 +1,4 @@
-// From a trained network and a calibration set to the order in which channels go.
+// Scores of channels, from a network and calibration images or from a file.
 #pragma once
 
 #include "engine/prune/criteria/criteria.h"

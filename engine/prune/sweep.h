@@ -80,8 +80,8 @@ struct ParetoFigures {
     double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
 };
 
-// Which models are dominated: another one is at least as good in every figure and better in one. Neither of two times is
-// better where their intervals overlap. NaN is the worst value of a figure.
+// Which models are dominated: another one is at least as good in every figure and better in one. Neither of two times
+// is better where their intervals overlap. NaN is the worst value of a figure.
 std::vector<bool> dominated(const std::vector<ParetoFigures>&);
 
 // Fills in what follows from the runs: means over seeds, domination, differences from the controls.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -51,11 +52,8 @@ void correct_for_many(std::vector<SweptPoint>& points) {
 
 std::vector<bool> dominated(const std::vector<ParetoFigures>& all) {
     std::vector<bool> out;
-    for (const ParetoFigures& own : all) {
-        bool beaten = false;
-        for (const ParetoFigures& other : all) beaten = beaten || dominates(other, own);
-        out.push_back(beaten);
-    }
+    for (const ParetoFigures& own : all)
+        out.push_back(std::ranges::any_of(all, [&](const ParetoFigures& other) { return dominates(other, own); }));
     return out;
 }
 

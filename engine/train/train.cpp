@@ -72,7 +72,7 @@ public:
     }
 
 private:
-    // The weights to start from, and where the run is.
+    // Loads the weights and the position to start from.
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();

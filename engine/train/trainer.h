@@ -48,7 +48,7 @@ public:
     Session& session() { return session_; }
     const OptimizerState& optimizer() const { return optimizer_; }
 
-    // During its life the network has the averaged weights, where there is an average. Where the device fails to restore
+    // During its life the network has the averaged weights, if there is an average. Where the device fails to restore
     // the raw ones, the next batch() or save() throws that error.
     class Averaged {
     public:

@@ -2,11 +2,10 @@
 #include "engine/prune/loop.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "engine/eval/predict.h"
 #include "engine/prune/prune_json.h"
 #include "models/models.h"
 #include "tests/expect_error.h"
@@ -128,6 +127,34 @@ TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
     settings.tune.schedule.lr = 0.5;
     expect_error(
         Exit::model, [&] { run("a", true); }, "tune.lr was 0.05, is 0.5");
+}
+
+TEST_F(Loop, MaskedFiltersAreZeroInAveragedWeightsToo) {
+    settings.mask = true;
+    settings.iterations = 1;
+    settings.tune.ema = 0.5;
+    const auto result = run("a", false);
+    ASSERT_TRUE(result);
+    const ParamStore& params = result->best.network->params;
+    for (const auto& [layer, channels] : result->rounds[0].removed) {
+        const Param& filters = *params.find(layer + ".weight");
+        const std::vector<double> w = params.get(filters);
+        const int64_t row = filters.count() / filters.shape.k;
+        for (const int c : channels)
+            EXPECT_EQ(std::count(w.begin() + c * row, w.begin() + (c + 1) * row, 0.0), row) << layer << " " << c;
+    }
+}
+
+TEST_F(Loop, SettingsOfFineTuningAreCheckedBeforeARun) {
+    const auto refused = [&](const TrainingSettings& tune, const char* words) {
+        settings.tune = tune;
+        expect_error(
+            Exit::usage, [&] { check(settings, Baseline(dense, data, settings)); }, words);
+    };
+    refused({.select = "f1"}, "--select f1");
+    refused({.augment = "sideways"}, "sideways");
+    refused({.class_weights = "even"}, "--class-weights");
+    refused({.snnl = {.weight = 1, .layers = "layer9"}}, "layer9");
 }
 
 TEST_F(Loop, WhatItSaysGoesToTheObserverAlone) {

@@ -20,7 +20,7 @@ struct Scoring;
 struct ScoreOptions;
 struct ChannelScores;
 
-// What a criterion looks at, each level at more than the one before it.
+// What a criterion reads; each level includes the one before it.
 enum class Needs {
     weights,  // of the network alone
     images,   // the calibration images

@@ -151,11 +151,15 @@ SetScores fairprune_values(const Scoring& s,
     std::vector<double> loss;
     for (const Group& group : groups) {
         SetScores& own = saliency.emplace_back(zeros(s.sets));
+        const auto all = double(group.samples.size());
+        double seen = 0;
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
         loss.push_back(
             for_each_gradient(s.pass(group.samples), SampleSigns::signed_samples, s.options.seed, [&](int64_t n) {
-                add_squares(s.network(), s.sets, 0.5 * double(n) * double(n) / double(group.samples.size()), own);
+                add_squares(s.network(), s.sets, 0.5 * double(n) * double(n) / all, own);
+                seen += double(n);
             }));
+        if (seen < all) divide(own, seen / all);  // images were skipped
     }
     auto own = size_t(std::ranges::max_element(loss) - loss.begin());
     if (const std::string& wanted = options.protected_group; !wanted.empty()) {

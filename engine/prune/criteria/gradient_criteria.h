@@ -23,8 +23,8 @@ namespace fp {
 enum class SampleSigns { alike, signed_samples };
 
 // The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each batch of n
-// samples, when the network's store holds the gradients of all parameters. Returns the mean loss over the samples. Every
-// parameter must be trainable.
+// samples, when the network's store holds the gradients of all parameters. Returns the mean loss over the samples.
+// Every parameter must be trainable.
 double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
 
 // Values by set, not yet divided by anything.
