@@ -9,7 +9,7 @@ RUN tools/install-deps
 COPY . .
 ARG FP_CPU_ARCH=x86-64-v3
 RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DFP_CPU_ARCH=${FP_CPU_ARCH} -DFP_CUDA=OFF \
-          -DFP_TESTS=OFF -DFP_BENCH=OFF -DFP_EMULATED=OFF \
+          -DFP_TESTS=OFF -DFP_BENCH=OFF -DFP_EMULATED=OFF -DFP_JOIN=ON \
  && cmake --build build -j "$(nproc)" \
  && cmake --install build --prefix /opt/fairprune --strip
 

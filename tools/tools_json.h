@@ -13,7 +13,7 @@ namespace fp {
 
 std::string json_text(const BenchReport&);  // Google Benchmark's shape, and "layers"
 
-// Chrome's trace of the layers (engine/measure/profile.h).
+// Chrome's trace of the layers (engine/measure/stopwatch.h).
 std::string trace_text(const std::vector<NamedProfile>&);
 
 struct WrittenFile {

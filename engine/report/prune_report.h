@@ -90,7 +90,7 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 // {"rule","objective","attribute","gap","selected","dense":{"val","test"},"points":[{"name","criterion","amount",
 //  "control","val":{...},"latency","latency_low","latency_high","runs":[...],"test":{...},"dominated",
 //  "against":{CONTROL:{"gap","balanced_accuracy"}}}],"rankings":{"names","tau"}}; figures of several seeds are
-// {"mean","sd","low","high","p","n"} (engine/fairness/seeds.h), a gap against a control's has "p_holm" too.
+// {"mean","sd","low","high","p","n"} (engine/fairness/intervals.h), a gap against a control's has "p_holm" too.
 std::string publish(const PruneReport&, const RunFolder&, const Caller&);
 // The same of a scan: scan.json, scan.csv and report.html.
 std::string publish(const Scan&, const Baseline&, const RunFolder&, const Caller&);
