@@ -71,7 +71,7 @@ struct EvalInput {
     std::optional<Predictions> validation = {};    // to choose a threshold on
     std::map<std::string, Threshold> stored = {};  // the model's, by class
     std::string data = {}, split_hash = {};        // of the validation images
-    Skipped skipped = {};
+    std::optional<Skipped> skipped = {};
 };
 
 // The rows of --split, or of test where a file names several splits.

@@ -1,5 +1,5 @@
-// fp_prune: finds the channels that carry a sensitive attribute, removes them, fine-tunes, and shows what
-// that did; with --seeds, --sweep and --controls, beside what else could have been done.
+// fp_prune: finds the channels that carry a sensitive attribute, removes them, fine-tunes, and reports the effect; with
+// --seeds, --sweep and --controls, compared with other criteria, amounts and controls.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -11,28 +11,24 @@
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"
 #include "engine/run/signals.h"
-#include "engine/train/selection.h"
 #include "tools/inputs.h"
 #include "tools/prune_options.h"
 
 namespace fp {
 namespace {
 
-// What every kind of run needs.
+// The arguments of every kind of run.
 struct Run {
     const PruneFlags& flags;
     const Baseline& dense;
     const PruneSettings& settings;
     RunFolder& folder;
-    const Caller caller;
-    const Observer observer;
+    const PruneStart start;
     const bool json;
-
-    PruneStart start() const { return {.caller = caller, .resume = flags.resume, .scores = flags.scores}; }
 };
 
 int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
-    const std::string document = publish(report, run.folder, run.caller);
+    const std::string document = publish(report, run.folder, run.start.caller);
     std::cout << (run.json ? document
                            : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
                                                            (run.folder / "report.html").string()));
@@ -40,16 +36,16 @@ int finish(const Run& run, const PruneReport& report, const std::filesystem::pat
 }
 
 int run_one(const Run& run) {
-    const auto result = prune(run.dense, run.settings, run.folder, run.start(), run.observer);
+    const auto result = prune(run.dense, run.settings, run.folder, run.start);
     if (!result) return StopSignals::exit_code();
     PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
-    read_test(report, run.folder, run.caller);
+    read_test(report, run.folder, run.start.caller);
     return finish(run, report, run.folder / "best.safetensors");
 }
 
 int run_sweep(const Run& run) {
-    const auto found =
-        sweep(run.dense, run.flags.search, run.folder, {.caller = run.caller, .force = run.flags.force}, run.observer);
+    const auto found = sweep(run.dense, run.flags.search, run.folder,
+                             {.caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer});
     if (!found) return StopSignals::exit_code();
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
@@ -59,10 +55,9 @@ int run_sweep(const Run& run) {
 }
 
 int run_scan(const Run& run) {
-    const auto found =
-        scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start(), run.observer);
+    const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start);
     if (!found) return StopSignals::exit_code();
-    const std::string document = publish(*found, run.dense, run.folder, run.caller);
+    const std::string document = publish(*found, run.dense, run.folder, run.start.caller);
     std::cout << (run.json ? document
                            : to_text(found->result) +
                                  fmt::format("\nreport        {}\n", (run.folder / "report.html").string()));
@@ -70,7 +65,7 @@ int run_scan(const Run& run) {
 }
 
 int run_scores(const Run& run) {
-    if (!score_only(run.dense, run.settings, run.folder, run.start(), run.observer)) return StopSignals::exit_code();
+    if (!score_only(run.dense, run.settings, run.folder, run.start)) return StopSignals::exit_code();
     const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
@@ -103,8 +98,7 @@ int run(PruneFlags f, const Options& o) {
     const PruneSettings settings = f.is_search() ? base : points[0].settings;
     const Baseline baseline(dense, data, settings);
     for (const SweepPoint& point : points) check(point.settings, baseline);
-    if (!base.objective.empty()) check_selection(base.objective, baseline.attributes, data, "--objective");
-    // Mistakes in these files are found before a run is cleared.
+    // Faults in these files are found before an existing run is overwritten.
     if (!f.scores.empty() && !f.resume) {
         const ScoresFile scores = scores_in(f.scores, baseline.hash);
         if (settings.score.criterion->score)
@@ -113,13 +107,13 @@ int run(PruneFlags f, const Options& o) {
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
     const StopSignals signals;
     RunFolder folder(f.out, if_run_is_there);
-    const Run run{.flags = f,
-                  .dense = baseline,
-                  .settings = settings,
-                  .folder = folder,
-                  .caller = caller_of(o),
-                  .observer = on_stderr(o.quiet()),
-                  .json = o.json()};
+    const Run run{
+        .flags = f,
+        .dense = baseline,
+        .settings = settings,
+        .folder = folder,
+        .start = {.caller = caller_of(o), .resume = f.resume, .scores = f.scores, .observer = on_stderr(o.quiet())},
+        .json = o.json()};
     const int code = !f.scan.empty() ? run_scan(run)
                      : f.scores_only ? run_scores(run)
                      : f.is_search() ? run_sweep(run)

@@ -25,23 +25,23 @@ void add_scoring_options(Options& o, SweepSettings& search) {
     o.choice<Distance>("distance NAME", s.snnl.distance,
                        {{"cosine", Distance::cosine}, {"euclidean", Distance::euclidean}},
                        "between two samples' maps of a channel; euclidean is squared");
-    add_tap(o, "tap NAME", s.tap, "where a layer is looked at");
+    add_tap(o, "tap NAME", s.tap, "where a layer's output is read");
     o.add("samples N", s.samples, "calibration images, from the training split; 0 is all", {.low = 0});
     o.add("centre", s.snnl.centred, "subtract the mean map before distances");
     add_given(o, "given NAME", s.snnl.given_class, "class: compare samples of one class only");
     o.add("batches N", s.snnl.block, "score blocks of N images and average; 0 is all at once",
           {.low = 0, .high = 1 << 20});
-    o.add("permutations N", s.snnl.permutations, "deal the groups anew N times: each score's null, z and p; 0 is none",
-          {.low = 0, .high = 10000});
+    o.add("permutations N", s.snnl.permutations,
+          "permute the group labels N times for each score's null, z and p; 0 is none", {.low = 0, .high = 10000});
     o.add("protect LAMBDA", s.protect, "keep what tells the class: weight of the class's own score",
           {.low = 0, .high = 1000});
     o.add("learn-weights ETA", p.learn_weights,
-          "several attributes: after each round, weigh those up by which groups' losses differ; 0 is "
+          "with several attributes: after each round, raise the weights of those whose groups' losses differ; 0 is "
           "fixed weights",
           {.low = 0, .high = 1000});
     o.add("beta X", s.fairprune.beta, "fairprune: how much the other groups' loss counts", {.low = 0, .high = 1000});
     o.add("protected NAME", s.fairprune.protected_group,
-          "fairprune: the group to keep; where it is not given, the one of the highest loss");
+          "fairprune: the group to protect; default: the one with the highest loss");
 }
 
 void add_removal_options(Options& o, SweepSettings& search) {
@@ -51,10 +51,10 @@ void add_removal_options(Options& o, SweepSettings& search) {
     o.add("amount A", search.amount, "a round's channels: 5, 10%; or what is left: macs:60%, params:60%, latency:60%");
     o.choice<bool>("removal NAME", p.mask, {{"cut", false}, {"mask-as-released", true}},
                    "cut, or, to compare, zero the filters as the paper's code does");
-    o.add("min-channels N", p.choose.min_channels, "that every set keeps", {.low = 1, .high = 65536});
+    o.add("min-channels N", p.choose.min_channels, "channels that every set keeps", {.low = 1, .high = 65536});
     o.add("round-to N", p.choose.round_to, "kept channels are a multiple of this", {.low = 1, .high = 1024});
     o.add("recalibrate N", p.recalibrate,
-          "after a cut, batch norm's statistics anew from N batches of training images; 0 is none",
+          "recompute batch norm's statistics after a cut, from N batches of training images; 0 is none",
           {.low = 0, .high = 100000});
     o.add("iterations N", p.iterations, "rounds of score, cut, fine-tune, evaluate", {.low = 1, .high = 10000});
     o.add("max-drop X", p.max_drop, "stop once validation balanced accuracy is this far below dense",
@@ -62,18 +62,19 @@ void add_removal_options(Options& o, SweepSettings& search) {
     o.add("patience N", p.patience, "stop after so many rounds without a better objective; 0 is never",
           {.low = 0, .high = 10000});
     o.add("objective NAME", p.objective,
-          "of the best round, on validation: as --select, rms:ATTRIBUTE too; that of the first "
-          "attribute");
-    o.add("finetune WHAT", p.finetune, "all, head or norm: what is trained");
+          "validation metric that selects the best round, as --select; default: rms of the first --attribute");
+    o.add("finetune WHAT", p.finetune, "all, head or norm: which parameters are fine-tuned");
 }
 
 void add_search_options(Options& o, SweepSettings& f) {
     o.heading("Search");
-    o.add("seeds N", f.seeds, "runs of each kind, with --seed and those behind it", {.low = 1, .high = 1000});
+    o.add("seeds N", f.seeds, "runs per criterion and amount, with --seed and the seeds after it",
+          {.low = 1, .high = 1000});
     o.add("sweep", f.sweep,
           "--criterion and --amount are lists with commas: every pair is a run; one is chosen on "
           "validation");
-    o.add("controls", f.controls, "beside them: the dense model, and a random choice of each amount, tuned alike");
+    o.add("controls", f.controls,
+          "also run the controls: the dense model and a random choice of each amount, fine-tuned alike");
 }
 
 }  // namespace
@@ -91,10 +92,10 @@ void declare(Options& o, PruneFlags& f) {
     o.add("scores-only", f.scores_only, "write scores.json and stop");
     o.add("scores FILE", f.scores, "start from such a file instead of scoring");
     o.add("compare-scores FILE", f.compare_scores,
-          "with --scores-only: Kendall's tau between that file's order and ours, and how many of the "
+          "with --scores-only: Kendall's tau between that file's order and the new one, and how many of the "
           "--amount lowest are in both");
     o.add("scan SHARES", f.scan,
-          "10%,25%,50%: remove that much of one set of tied channels at a time, judge on "
+          "10%,25%,50%: remove that share of one set of tied channels at a time, evaluate on "
           "validation, and stop");
     o.add("verify", f.search.base.verify, "check that removing equals silencing, and print the largest difference");
     o.add("show-groups", f.show_groups, "print which channels are tied, and stop");
@@ -109,11 +110,11 @@ void declare(Options& o, PruneFlags& f) {
 void check(const PruneFlags& f) {
     FP_REQUIRE(!f.out.empty(), Exit::usage, "--out is missing");
     FP_REQUIRE(!f.is_search() || (f.scores.empty() && !f.scores_only), Exit::usage,
-               "--scores and --scores-only are of a single run; a search keeps its own");
-    FP_REQUIRE(f.compare_scores.empty() || f.scores_only, Exit::usage, "--compare-scores is of --scores-only");
+               "--scores and --scores-only are for a single run; a search writes scores of its own");
+    FP_REQUIRE(f.compare_scores.empty() || f.scores_only, Exit::usage, "--compare-scores needs --scores-only");
     FP_REQUIRE(
         f.scan.empty() || !(f.is_search() || f.scores_only || f.search.base.mask || f.search.base.recalibrate > 0),
-        Exit::usage, "--scan goes with neither a search, --scores-only, --recalibrate nor masks");
+        Exit::usage, "--scan cannot be combined with a search, --scores-only, --recalibrate or masks");
     if (!f.scan.empty()) parse_shares(f.scan);
 }
 

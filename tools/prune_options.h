@@ -19,7 +19,7 @@ struct PruneFlags : OutFlags {
 
 void declare(Options&, PruneFlags&);
 
-// Exit::usage for flags that exclude each other and for words that mean nothing, before anything is run or written.
+// Exit::usage for flags that exclude each other and for an invalid --scan, before anything is run or written.
 void check(const PruneFlags&);
 
 }  // namespace fp

@@ -1,21 +1,18 @@
 #include "tools/training.h"
 
-#include <iostream>
-
-#include "engine/run/progress.h"
 #include "engine/run/signals.h"
 #include "engine/train/selection.h"
 
 namespace fp {
-
 namespace {
 
 void add_penalty_options(Options& o, SnnlPenaltyOptions& p) {
-    o.add("snnl-weight X", p.weight, "penalty on layers whose channels tell the groups of --attribute; 0 is none",
+    o.add("snnl-weight X", p.weight,
+          "weight of the penalty on channels that reveal the groups of --attribute; 0 is none",
           {.low = 0, .high = 1e6});
-    o.add("snnl-layers NAME", p.layers, "of the penalty: last, all, or a pattern");
-    add_tap(o, "snnl-tap NAME", p.tap, "where the penalty looks at a layer");
-    o.add("snnl-temperature T", p.temperature, "of the penalty's soft neighbours", {.low = 1e-3, .high = 1e6});
+    o.add("snnl-layers NAME", p.layers, "layers of the penalty: last, all, or a pattern");
+    add_tap(o, "snnl-tap NAME", p.tap, "where the penalty reads a layer's output");
+    o.add("snnl-temperature T", p.temperature, "temperature of the penalty", {.low = 1e-3, .high = 1e6});
     add_given(o, "snnl-given NAME", p.given_class, "class: the penalty compares samples of one class only");
 }
 
@@ -42,7 +39,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("decay-all", t.optimizer.decay_all, "decay norms and biases too");
     o.add("clip-norm X", t.optimizer.clip_norm, "largest L2 norm of the gradient; 0 is none", {.low = 0});
     o.add("sampler NAME", t.sampler, "how an epoch draws samples; groups are of the first --attribute");
-    o.add("class-weights NAME", t.class_weights, "of the loss: none or balanced");
+    o.add("class-weights NAME", t.class_weights, "class weights of the loss: none or balanced");
     o.add("label-smoothing X", t.label_smoothing, "share of the target spread over all classes", {.low = 0, .high = 1});
     o.add("augment LIST", t.augment,
           "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, "
@@ -50,11 +47,11 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     add_penalty_options(o, t.snnl);
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none", {.low = 0, .high = 1});
     o.add("accumulate N", t.accumulate, "batches per step", {.low = 1, .high = 10000});
-    o.add("select NAME", t.select, "what the best epoch is best by, on validation: " + selection_words());
+    o.add("select NAME", t.select, "validation metric that selects the best epoch: " + selection_words());
     o.add("workers N", t.workers, "threads that decode images; 0 is one per core, fewer once all are decoded",
           {.low = 0, .high = 1024});
     o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
-    o.add("limit-batches N", t.limit_batches, "of an epoch, for trying things out; 0 is all", {.low = 0});
+    o.add("limit-batches N", t.limit_batches, "batches per epoch, for trials; 0 is all", {.low = 0});
     o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
     for (const char* name : {"workers", "skip-bad", "tensorboard"}) o.keeps_bits(name);
 }
@@ -83,14 +80,7 @@ Observer on_stderr(bool quiet) {
     const auto line = std::make_shared<Progress>(stderr_output(quiet));
     return {.say = [line](const std::string& text) { line->say(text); },
             .warn = [line](const std::string& text) { line->warn(text); },
-            .progress =
-                [line](const RunProgress& p) {
-                    line->update({.what = p.what,
-                                  .done = p.done,
-                                  .total = p.total,
-                                  .loss = p.loss,
-                                  .waiting_seconds = p.waiting_seconds});
-                },
+            .progress = [line](const ProgressState& p) { line->update(p); },
             .stop = StopSignals::requested};
 }
 

@@ -7,10 +7,10 @@
 
 namespace fp {
 
-// `prefix` stands before the names that fp_prune has another use for: "" or "finetune-".
+// `prefix` stands before the option names that fp_prune uses for something else: "" or "finetune-".
 void add_training_options(Options&, TrainingSettings&, const std::string& prefix);
 
-// --out, --resume and --force. Exit::usage for both of the latter.
+// --out, --resume and --force. Exit::usage where both --resume and --force are given.
 struct OutFlags {
     std::string out;
     bool resume = false, force = false;
@@ -19,7 +19,7 @@ struct OutFlags {
 };
 void add_out_options(Options&, OutFlags&, std::string_view what);
 
-// Where a layer is looked at, and which samples are compared: "tap NAME", "given NAME".
+// Where a layer's output is read, and which samples are compared: "tap NAME", "given NAME".
 void add_tap(Options&, std::string_view name, Tap&, std::string_view help);
 void add_given(Options&, std::string_view name, bool& given_class, std::string_view help);
 

@@ -36,12 +36,17 @@ ImageData open_images(const std::string& spec, const OpenOptions& options) {
         .set = *set, .source = read, .ready = [set, images] { return images->all_cached(); }, .unreadable = unreadable};
 }
 
+std::optional<Skipped> skipped_of(const ImageData& data) {
+    const auto reasons = data.unreadable ? data.unreadable->reasons() : std::map<int64_t, std::string>();
+    if (reasons.empty()) return std::nullopt;
+    return Skipped{.images = int64_t(reasons.size()), .first = reasons.begin()->second};
+}
+
 std::string skipped_text(const ImageData& data) {
-    if (!data.unreadable) return "";
-    const auto reasons = data.unreadable->reasons();
-    if (reasons.empty()) return "";
-    return text(reasons.size(), reasons.size() == 1 ? " image was" : " images were",
-                " skipped as unreadable, the first: ", reasons.begin()->second);
+    const std::optional<Skipped> skipped = skipped_of(data);
+    if (!skipped) return "";
+    return text(skipped->images, skipped->images == 1 ? " image was" : " images were",
+                " skipped as unreadable, the first: ", skipped->first);
 }
 
 void write_bad_images(const std::filesystem::path& file, const ImageData& data) {

@@ -10,6 +10,7 @@
 #include "engine/data/loader.h"
 #include "engine/data/preprocessing.h"
 #include "engine/fairness/predictions.h"
+#include "engine/io/fields.h"
 
 namespace fp {
 
@@ -30,6 +31,17 @@ struct OpenOptions {
 
 // `spec` as open_dataset takes it. Images are decoded once and kept. Exit::usage for an empty specification.
 ImageData open_images(const std::string& spec, const OpenOptions&);
+
+// Images that could not be read and were left out (--skip-bad); nothing where all were read.
+struct Skipped {
+    int64_t images = 0;
+    std::string first = {};  // what is wrong with the first
+};
+std::optional<Skipped> skipped_of(const ImageData&);
+void fields(maybe_const<Skipped> auto& s, auto& member) {
+    member("images", s.images);
+    member("first", s.first);
+}
 
 // "3 images were skipped as unreadable, the first: a.jpg: ..."; empty where all were read.
 std::string skipped_text(const ImageData&);

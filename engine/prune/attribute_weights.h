@@ -1,5 +1,5 @@
-// Weights of several attributes, learned while pruning from how unequally the model does by each, in the
-// manner of Wei and Chakraborti (https://arxiv.org/abs/2509.22712 ):
+// Weights of several attributes, learned while pruning from how unequal the losses of each one's groups are, after
+// Wei and Chakraborti (https://arxiv.org/abs/2509.22712 ):
 //
 //   w_a <- w_a exp(eta V_a), scaled so that their sum stays      V_a = variance over groups of the mean loss of a
 //                                                                group / (mean over groups)^2

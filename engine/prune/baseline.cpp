@@ -4,6 +4,8 @@
 #include "engine/fairness/grouping.h"
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
+#include "engine/train/fit.h"
+#include "engine/train/selection.h"
 
 namespace fp {
 
@@ -49,6 +51,10 @@ void check(const PruneSettings& p, const Baseline& dense) {
     for (const std::string& attribute : dense.attributes) group_by(dense.data.set, attribute);  // is there
     const Trace rows = trace(*dense.model.network, dense.image_size());
     match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);
+    if (!p.objective.empty()) check_selection(p.objective, dense.attributes, dense.data, "--objective");
+    const FitOptions tuning = fit_options(p.tune, p.attributes, p.batch_size, p.seed, dense.data.set);
+    if (p.tune.epochs > 0 && !members(dense.data.set, Split::val).empty())
+        check_fit(*dense.model.network, dense.image_size(), dense.data, tuning);
 }
 
 Identity identity_of(const Baseline& dense, const PruneSettings& settings, const Caller& caller) {

@@ -10,6 +10,9 @@
 
 namespace fp {
 
+// The gap (engine/fairness/gaps.h) that runs and layers are compared by.
+inline const char* const kComparedGap = "eodd_mean";
+
 class Baseline {
 public:
     // Keeps references to the model and the data.
@@ -26,7 +29,7 @@ public:
     // The first attribute, whose gaps are compared; empty where there is none.
     std::string first_attribute() const { return attributes.empty() ? "" : attributes[0]; }
 
-    // A network that stems from the dense model, on one split. What `progress` throws ends it.
+    // The dense model or a network cut from it, on one split. An exception that `progress` throws ends it.
     Predictions predict_on(Split,
                            const Network&,
                            const std::function<void(int64_t done, int64_t all)>& progress = {}) const;
@@ -41,8 +44,8 @@ private:
     mutable std::optional<Summary> val_;
 };
 
-// Exit::usage for words that mean nothing to this model and for a criterion that cannot use these attributes, Exit::data
-// for attributes that the data does not have: asked before a run that is there is overwritten.
+// Exit::usage for names that this model does not know and for settings of scoring and fine-tuning that cannot be used,
+// Exit::data for attributes that the data does not have. To be called before an existing run is overwritten.
 void check(const PruneSettings&, const Baseline&);
 
 // What a run must share with the one that it resumes.

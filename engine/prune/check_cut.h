@@ -1,4 +1,4 @@
-// What a cut costs, whether it is right, and whether the device gains by it.
+// The cost of a cut network, whether the cut is correct, and whether the device becomes faster by it.
 #pragma once
 
 #include "engine/prune/baseline.h"
@@ -13,8 +13,8 @@ Cost cost_of(const Baseline&);
 double difference_from_silenced(
     const Network& old, const Network& cut, const std::vector<ChannelSet>&, const Removal&, const Baseline&);
 
-// A device computes channels in blocks, so a set that fills as many blocks as before the cut is smaller and no faster. How
-// many sets do, and what --round-to would keep what is free; empty where none does.
+// A device computes channels in blocks, so a set that fills as many blocks as before the cut is smaller but no faster.
+// The number of such sets and the --round-to that avoids them; empty where there is none.
 std::string slow_sets_text(const Kernels&, const std::vector<ChannelSet>&, const Removal&);
 
 // One line per fact: who produces the channels of a set, what is cut, who reads them.

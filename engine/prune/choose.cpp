@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
+#include "engine/io/columns.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
+
+// In an amount's text, by kind.
+constexpr std::string_view kPrefixes[]{"", "", "macs:", "params:", "latency:"};
 
 struct Candidate {
     double score;
@@ -15,7 +18,7 @@ struct Candidate {
     int channel;
 };
 
-// Every channel that may go, in the order in which it would: a set stops at its minimum.
+// Every channel that may be removed, in order of removal: a set stops at its minimum, a multiple of round_to.
 std::vector<Candidate> queue_of(const std::vector<ChannelSet>& sets, const SetScores& scores, const ChooseOptions& o) {
     std::vector<Candidate> all, out;
     for (const ChannelSet& set : sets) {
@@ -28,33 +31,24 @@ std::vector<Candidate> queue_of(const std::vector<ChannelSet>& sets, const SetSc
         }
     }
     std::ranges::stable_sort(all, {}, &Candidate::score);
+    const int least = (std::max(1, o.min_channels) + o.round_to - 1) / o.round_to * o.round_to;
     std::map<const ChannelSet*, int> gone;
     for (const Candidate& c : all)
-        if (gone[c.set]++ < c.set->channels - std::max({1, o.min_channels, o.round_to})) out.push_back(c);
+        if (gone[c.set]++ < c.set->channels - least) out.push_back(c);
     return out;
 }
 
 // The first `count` of the queue; then each set's number is rounded.
 Removal take(const std::vector<Candidate>& queue, size_t count, const ChooseOptions& o) {
-    std::map<std::string, int> wanted;
-    std::map<std::string, const ChannelSet*> sets;
-    for (size_t i = 0; i < count; ++i) {
-        ++wanted[queue[i].set->name()];
-        sets[queue[i].set->name()] = queue[i].set;
+    std::map<const ChannelSet*, int> wanted;
+    for (size_t i = 0; i < count; ++i) ++wanted[queue[i].set];
+    for (auto& [set, removed] : wanted) {
+        const int left = set->channels - removed;
+        removed = std::max(0, set->channels - (left + o.round_to / 2) / o.round_to * o.round_to);
     }
-    if (o.round_to > 1)
-        for (auto& [name, removed] : wanted) {
-            const int channels = sets[name]->channels, left = channels - removed;
-            const int rounded = std::max(1, (left + o.round_to / 2) / o.round_to) * o.round_to;
-            removed = std::max(0, channels - rounded);
-        }
     Removal out;
-    for (const Candidate& c : queue) {
-        const auto left = wanted.find(c.set->name());
-        if (left == wanted.end() || left->second == 0) continue;
-        out[c.set->name()].push_back(c.channel);
-        --left->second;
-    }
+    for (const Candidate& c : queue)
+        if (wanted[c.set]-- > 0) out[c.set->name()].push_back(c.channel);
     for (auto& [name, channels] : out) std::sort(channels.begin(), channels.end());
     return out;
 }
@@ -62,19 +56,17 @@ Removal take(const std::vector<Candidate>& queue, size_t count, const ChooseOpti
 }  // namespace
 
 Amount Amount::parse(const std::string& text) {
-    std::string rest = text;
+    std::string_view rest = text;
     Amount out;
-    for (const auto& [prefix, kind] :
-         {std::pair{"macs:", Kind::macs}, {"params:", Kind::params}, {"latency:", Kind::latency}})
-        if (rest.starts_with(prefix)) {
+    for (const Kind kind : {Kind::macs, Kind::params, Kind::latency})
+        if (const std::string_view prefix = kPrefixes[int(kind)]; rest.starts_with(prefix)) {
             out.kind = kind;
-            rest = rest.substr(std::string(prefix).size());
+            rest.remove_prefix(prefix.size());
         }
-    const bool percent = rest.ends_with("%");
-    if (percent) rest.pop_back();
-    char* end = nullptr;
-    out.value = std::strtod(rest.c_str(), &end);
-    FP_REQUIRE(!rest.empty() && *end == 0 && std::isfinite(out.value) && out.value > 0, Exit::usage, "amount `", text,
+    const bool percent = rest.ends_with('%');
+    if (percent) rest.remove_suffix(1);
+    out.value = parse_number(rest).value_or(0);
+    FP_REQUIRE(out.value > 0, Exit::usage, "amount `", text,
                "` is neither a count, 10%, macs:60%, params:60% nor latency:60%");
     if (percent) {
         FP_REQUIRE(out.value < 100, Exit::usage, "amount `", text, "` is not below 100%");
@@ -89,8 +81,7 @@ Amount Amount::parse(const std::string& text) {
 
 std::string to_string(const Amount& a) {
     if (a.kind == Amount::Kind::channels) return text(a.value);
-    constexpr const char* kPrefix[]{"", "", "macs:", "params:", "latency:"};  // by kind
-    return text(kPrefix[int(a.kind)], a.value * 100, "%");
+    return text(kPrefixes[int(a.kind)], a.value * 100, "%");
 }
 
 Removal choose(const ModelSpec& spec,
@@ -98,6 +89,7 @@ Removal choose(const ModelSpec& spec,
                const SetScores& scores,
                const ChooseOptions& o,
                const Cost& cost) {
+    FP_CHECK(o.round_to >= 1, "choose: round_to is ", o.round_to);
     const std::vector<Candidate> queue = queue_of(sets, scores, o);
     int64_t channels = 0;
     for (const ChannelSet& set : sets)

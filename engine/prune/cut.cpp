@@ -39,7 +39,7 @@ std::vector<CutSet> cut_sets(const std::vector<ChannelSet>& sets, const Removal&
     return out;
 }
 
-// The same of a removal that is possible.
+// The same, after a check that the removal is possible.
 std::vector<CutSet> checked(const std::vector<ChannelSet>& sets, const Removal& removal) {
     for (const auto& [name, channels] : removal) {
         const auto set = std::ranges::find(sets, name, &ChannelSet::name);
@@ -51,6 +51,13 @@ std::vector<CutSet> checked(const std::vector<ChannelSet>& sets, const Removal& 
     std::vector<CutSet> out = cut_sets(sets, removal);
     FP_REQUIRE(!out.empty(), Exit::data, "removal: there is nothing to remove");
     return out;
+}
+
+void zero_rows(Network& network, const Param& p, const std::vector<int>& rows) {
+    std::vector<double> values = network.params.get(p);
+    const int64_t row = p.count() / p.shape.k;
+    for (const int c : rows) std::fill_n(values.begin() + c * row, row, 0.0);
+    network.params.set(p, values.data());
 }
 
 }  // namespace
@@ -105,17 +112,6 @@ std::unique_ptr<Network> cut(const Network& network, const std::vector<ChannelSe
     return out;
 }
 
-namespace {
-
-void zero_rows(Network& network, const Param& p, const std::vector<int>& rows) {
-    std::vector<double> values = network.params.get(p);
-    const int64_t row = p.count() / p.shape.k;
-    for (const int c : rows) std::fill_n(values.begin() + c * row, row, 0.0);
-    network.params.set(p, values.data());
-}
-
-}  // namespace
-
 void mask_filters(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
     for (const auto& [set, removed] : checked(sets, removal))
         for (const std::string& name : set.rows)
@@ -124,8 +120,8 @@ void mask_filters(Network& network, const std::vector<ChannelSet>& sets, const R
 
 void silence(Network& network, const std::vector<ChannelSet>& sets, const Removal& removal) {
     for (const auto& [set, removed] : checked(sets, removal)) {
-        const bool has_norm = std::any_of(set.rows.begin(), set.rows.end(),
-                                          [](const std::string& name) { return name.ends_with("running_var"); });
+        const bool has_norm =
+            std::ranges::any_of(set.rows, [](const std::string& name) { return name.ends_with("running_var"); });
         for (const std::string& name : set.rows) {
             const Param& p = *network.params.find(name);
             if (p.kind == Param::Kind::statistic || (has_norm && is_filter(p))) continue;

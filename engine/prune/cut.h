@@ -1,4 +1,4 @@
-// Physical removal of channels: the network that is left is the same code with smaller numbers, without masks or holes.
+// Removal of channels: the network that is left is the same code with smaller widths, without masks or holes.
 #pragma once
 
 #include <map>
@@ -40,7 +40,7 @@ void silence(Network&, const std::vector<ChannelSet>&, const Removal&);
 // channel is still a function of its bias, and nothing gets smaller.
 void mask_filters(Network&, const std::vector<ChannelSet>&, const Removal&);
 
-// The channels that are left when those of `before` were and then these were removed.
+// The channels of the original network that are left, when `before` was left and these are removed from it.
 KeptChannels compose(const KeptChannels& before, const std::vector<ChannelSet>&, const Removal&);
 
 }  // namespace fp

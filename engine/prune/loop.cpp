@@ -12,7 +12,6 @@
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
 #include "engine/run/checkpoint_folder.h"
-#include "engine/run/version.h"
 #include "engine/train/recalibrate.h"
 #include "engine/train/selection.h"
 
@@ -20,11 +19,6 @@ namespace fp {
 namespace {
 
 struct Interrupted {};
-// A network's nodes and its sets of tied channels.
-struct Structure {
-    Trace trace = {};
-    std::vector<ChannelSet> sets = {};
-};
 
 // Marks the parameters that fine-tuning changes: all, head (the layer of the logits) or norm (scales and shifts).
 void choose_trainable(Network& net, const std::string& what) {
@@ -50,21 +44,17 @@ std::vector<int64_t> recalibration_samples(const Dataset& set, const PruneSettin
 
 class PruneRun {
 public:
-    PruneRun(const Baseline& dense,
-             const PruneSettings& settings,
-             RunFolder& folder,
-             const PruneStart& start,
-             const Observer& observer)
+    PruneRun(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start)
         : dense_(dense),
           p_(settings),
           folder_(folder),
           start_(start),
-          observer_(observer),
+          observer_(start.observer),
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
         if (const std::string log = log_.str(); !log.empty())
-            observer.caution(log.substr(0, log.size() - 1));  // without its line end
+            observer_.caution(log.substr(0, log.size() - 1));  // without its line end
         record_settings(folder, start.caller);
         if (resumed_) {
             model_ =
@@ -103,10 +93,10 @@ public:
     }
 
     // The scores of this round, written to the folder.
-    ChannelScores write_scores(const Structure& structure) {
+    ChannelScores write_scores(const std::vector<Node>& nodes) {
         choose_trainable(*model_.network, "all");  // for criteria that use gradients
         const ScoreOptions options = score_options(p_, s_.weights, s_.round);
-        ChannelScores scores = score(structure.trace.nodes, options);
+        ChannelScores scores = score(nodes, options);
         const std::string file = s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
         write_file(folder_ / file, scores_text(scores, options, weights_hash(*model_.network)));
@@ -118,11 +108,7 @@ public:
         if (p_.learn_weights > 0) s_.weights = learned_weights(s_.weights, predict_val(), p_.learn_weights);
     }
 
-    Structure structure() const {
-        Structure out{.trace = trace(*model_.network, dense_.image_size())};
-        out.sets = channel_sets(out.trace.nodes);
-        return out;
-    }
+    Trace traced() const { return trace(*model_.network, dense_.image_size()); }
 
 private:
     void say(const std::string& line) const { observer_.tell(line); }
@@ -155,13 +141,13 @@ private:
     void remove_channels() {
         learn_weights();
         Round round{.number = s_.round + 1, .attribute_weights = s_.weights};
-        Structure now;
+        const Trace now = traced();
+        const std::vector<ChannelSet> sets = channel_sets(now.nodes);
         if (p_.score.criterion->score) {
-            now = structure();
-            const ChannelScores scores = write_scores(now);
-            round.removed = choose(model_.network->spec, now.sets, scores.sets, p_.choose, cost_of(dense_));
+            const ChannelScores scores = write_scores(now.nodes);
+            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_));
         }
-        take_out(now.sets, round);
+        take_out(sets, round);
         recalibrate(round);
         model_.card.provenance = provenance(dense_, p_, start_.caller.tool, round.number);
         s_.begun = round;
@@ -170,7 +156,7 @@ private:
         stop_if_asked();
     }
 
-    // Cuts, or masks, or for a control does neither, and notes what that did.
+    // Cuts, or masks, or for a control does neither, and records the effect.
     void take_out(const std::vector<ChannelSet>& sets, Round& round) {
         Network& net = *model_.network;
         const Removal& removal = round.removed;
@@ -182,7 +168,11 @@ private:
         } else if (!removal.empty()) {
             auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
-            if (p_.verify) verify(net, *small, sets, removal);
+            if (p_.verify) {
+                const double difference = difference_from_silenced(net, *small, sets, removal, dense_);
+                say(fmt::format("removing equals silencing within {:.1e} of the largest logit", difference));
+                FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ", difference);
+            }
             model_.card.kept = compose(model_.card.kept, sets, removal);
             model_.network = std::move(small);
         }
@@ -209,15 +199,6 @@ private:
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
 
-    void verify(const Network& old,
-                const Network& small,
-                const std::vector<ChannelSet>& sets,
-                const Removal& removal) const {
-        const double difference = difference_from_silenced(old, small, sets, removal, dense_);
-        say(fmt::format("removing equals silencing within {:.1e} of the largest logit", difference));
-        FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ", difference);
-    }
-
     void recalibrate(Round& round) {
         if (p_.recalibrate == 0) return;
         const int64_t batches =
@@ -236,10 +217,10 @@ private:
         if (p_.tune.epochs == 0) return;
         Trainer trainer(net, model_.card.preprocessing, options.trainer);
         if (resumed_ && !resumed_->state.empty()) trainer.load(resumed_->state);
-        const std::vector<ChannelSet> sets = s_.masked.empty() ? std::vector<ChannelSet>{} : structure().sets;
+        const std::vector<ChannelSet> sets = channel_sets(traced().nodes);
         FitHooks hooks;
         const Observer observer = labelled(observer_, round_name() + " ");
-        hooks.progress = [&](const RunProgress& p) {
+        hooks.progress = [&](const ProgressState& p) {
             if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // after each step
             observer.update(p);
         };
@@ -250,16 +231,16 @@ private:
         hooks.save = [&](const FitPosition& position, bool) {
             s_.position = position;
             const std::vector<TensorEntry> state = trainer.save();
-            std::optional<Trainer::Averaged> averaged;
-            if (trainer.has_average()) averaged.emplace(trainer);
+            const Trainer::Averaged averaged(trainer);
             save(state, false);
         };
         hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Interrupted{};
-        if (trainer.has_average()) trainer.adopt_average();
+        trainer.adopt_average();
+        if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // the average is of weights before their mask
     }
 
-    // Keeps the round or gives up.
+    // Keeps the round or ends the run.
     void judge() {
         const Predictions val = predict_val();
         const std::string by = objective_of(p_);
@@ -296,7 +277,7 @@ private:
     const Observer& observer_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
-    std::optional<Checkpoint> resumed_;  // until its state has been taken up
+    std::optional<Checkpoint> resumed_;  // until its state has been loaded
     Metrics metrics_;
     LoadedModel model_;
     PruneState s_;
@@ -307,23 +288,18 @@ private:
 std::optional<PruneResult> prune(const Baseline& dense,
                                  const PruneSettings& settings,
                                  RunFolder& folder,
-                                 const PruneStart& start,
-                                 const Observer& observer) {
-    return PruneRun(dense, settings, folder, start, observer).run();
+                                 const PruneStart& start) {
+    return PruneRun(dense, settings, folder, start).run();
 }
 
-bool score_only(const Baseline& dense,
-                const PruneSettings& settings,
-                RunFolder& folder,
-                const PruneStart& start,
-                const Observer& observer) {
-    PruneRun run(dense, settings, folder, start, observer);
+bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start) {
+    PruneRun run(dense, settings, folder, start);
     try {
         run.learn_weights();
-        run.write_scores(run.structure());
+        run.write_scores(run.traced().nodes);
         return true;
     } catch (const Interrupted&) {
-        observer.tell("stopped before the scores were complete");
+        start.observer.tell("stopped before the scores were complete");
         return false;
     }
 }
@@ -334,7 +310,6 @@ PruneResult prune(const LoadedModel& dense,
                   const std::filesystem::path& folder) {
     const Baseline baseline(dense, data, settings);
     check(settings, baseline);
-    if (!settings.objective.empty()) check_selection(settings.objective, baseline.attributes, data, "--objective");
     RunFolder run(folder, IfRunIsThere::refuse);
     return std::move(*prune(baseline, settings, run));
 }

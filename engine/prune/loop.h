@@ -6,7 +6,6 @@
 // rounds without a better objective. It reads training and validation images only: the test split is for its caller.
 #pragma once
 
-#include "engine/fairness/intervals.h"
 #include "engine/prune/baseline.h"
 #include "engine/train/fit.h"
 
@@ -44,7 +43,7 @@ struct PruneResult {
 // The state of a run between two saves.
 struct PruneState {
     int round = 0;                    // rounds finished
-    std::optional<Round> begun = {};  // the round whose channels are out and whose fine-tuning is not done
+    std::optional<Round> begun = {};  // the round whose channels are removed and whose fine-tuning is not done
     FitPosition position = {};        // of that fine-tuning
     bool over = false;                // a stop rule has ended the run
     std::vector<Round> rounds = {};
@@ -62,19 +61,16 @@ struct PruneStart {
     std::string scores = {};  // a scores file instead of scoring in the first round
     // A scores file to read in the first round if it exists, else to write.
     std::string shared_scores = {};
+    Observer observer = {};
 };
 
-// Nothing where the observer stopped it; it is saved then.
-std::optional<PruneResult> prune(
-    const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const Observer& = {});
+// Nothing where the observer stopped the run, which is saved then.
+std::optional<PruneResult> prune(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {});
 
 // Only the first round's scores, written to scores.json in the folder. False where the observer stopped it.
-bool score_only(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {}, const Observer& = {});
+bool score_only(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {});
 
-// A run from start to end in a new folder, which is made. Exit::usage where it holds a run already.
-PruneResult prune(const LoadedModel& dense,
-                  const ImageData&,
-                  const PruneSettings&,
-                  const std::filesystem::path& folder);
+// A whole run in a new folder. Exit::usage where the folder holds a run already.
+PruneResult prune(const LoadedModel&, const ImageData&, const PruneSettings&, const std::filesystem::path& folder);
 
 }  // namespace fp

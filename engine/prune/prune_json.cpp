@@ -79,10 +79,6 @@ std::string provenance(const Baseline& dense, const PruneSettings& p, const std:
     return out.dump();
 }
 
-std::string scores_text(const ChannelScores& scores, const ScoreOptions& options, const std::string& model_hash) {
-    return scores_json(scores, options, model_hash).dump(1) + "\n";
-}
-
 std::string scores_key(const PruneSettings& p) {
     ordered_json out = to_json(p);
     out.erase("amount");
@@ -101,7 +97,7 @@ PruneState parse_prune_state(const std::string& text) {
 ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identity& identity, const Caller& caller) {
     ordered_json out{{"criterion", r.criterion},
                      {"attribute", r.attribute},
-                     {"gap", kScanGap},
+                     {"gap", kComparedGap},
                      {"split", "val"},
                      {"dense", {{"balanced_accuracy", number_or_null(r.dense_accuracy)}}},
                      {"shares", r.shares},
@@ -111,7 +107,7 @@ ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identit
     out["command"] = caller.command_line;
     out["environment"] = environment(caller.tool, caller.command_line);
     out["identity"] = identity_json(identity);
-    add_skipped(out, dense.data);
+    JsonWriter{out}("skipped", skipped_of(dense.data));
     return out;
 }
 

@@ -77,14 +77,11 @@ std::vector<Setting> settings_by_name(const PruneSettings&);
 // Where a model of this round comes from, as JSON.
 std::string provenance(const Baseline&, const PruneSettings&, const std::string& tool, int round);
 
-// The text of scores.json.
-std::string scores_text(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
-
 // What the first round's scores depend on, as text: runs of equal keys share them.
 std::string scores_key(const PruneSettings&);
 
 // scan.json: {"criterion","attribute","gap","split":"val","dense":{"balanced_accuracy","gap"},"shares":["10%",...],
-// "sets":[...],"title","command","environment","identity"} and "skipped" as add_skipped() has it. While the scan runs,
+// "sets":[...],"title","command","environment","identity","skipped":Skipped}. While the scan runs,
 // the file holds "identity" and "sets" alone.
 nlohmann::ordered_json scan_json(const ScanResult&, const Baseline&, const Identity&, const Caller&);
 void write_scan(const std::filesystem::path&, const Identity&, const std::vector<ScannedSet>&);

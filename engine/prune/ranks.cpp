@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
+#include "engine/fairness/intervals.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -56,7 +56,7 @@ double kendall_tau_b(const std::vector<double>& a, const std::vector<double>& b)
             untied_a += in_a != 0;
             untied_b += in_b != 0;
         }
-    if (untied_a == 0 || untied_b == 0) return std::numeric_limits<double>::quiet_NaN();
+    if (untied_a == 0 || untied_b == 0) return kNotEstimable;
     return balance / std::sqrt(untied_a * untied_b);
 }
 

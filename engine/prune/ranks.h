@@ -27,14 +27,14 @@ struct RankAgreement {
     double common_if_unrelated() const { return double(lowest) * lowest / channels; }
 };
 
-// The mean over the sets that both order of tau, each weighted by its channels; NaN where there is none.
+// The mean of tau over the sets that both have, each weighted by its channels; NaN where there is none.
 double mean_tau(const SetScores& a, const SetScores& b);
 
 // Layer by layer and attribute by attribute where both are snnl scores, else set by set, of what is in both
 // files. Exit::data where that is nothing, or where the channels differ.
 std::vector<RankAgreement> compare_ranks(const ScoresFile& a, const ScoresFile& b, const Amount& amount);
 
-// How alike the criteria of a search order the channels.
+// How similarly the criteria of a search order the channels.
 struct Ranking {
     std::string name;  // a criterion with its settings
     SetScores scores;

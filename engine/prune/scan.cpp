@@ -13,7 +13,7 @@ namespace fp {
 namespace {
 
 ScanFigure figure_of(const std::vector<Difference>& all, const char* key) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const Difference& d) { return d.key == key; });
+    const auto found = std::ranges::find(all, key, &Difference::key);
     FP_CHECK(found != all.end(), "scan: the comparison has no ", key);
     return {.value = found->model, .change = found->value, .p = found->p};
 }
@@ -41,7 +41,8 @@ ScanPoint scan_point(const Baseline& dense,
     out.parameters = left.parameters;
     out.macs = left.macs;
     out.balanced_accuracy = figure_of(c.metrics, "balanced_accuracy");
-    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty()) out.gap = figure_of(c.attributes[0].gaps, kScanGap);
+    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty())
+        out.gap = figure_of(c.attributes[0].gaps, kComparedGap);
     return out;
 }
 
@@ -58,8 +59,7 @@ std::vector<ChannelSet> sets_left(const Baseline& dense,
                                   const std::vector<ScannedSet>& finished) {
     std::vector<ChannelSet> out;
     for (const ChannelSet& set : channel_sets(trace(*dense.model.network, dense.image_size()).nodes)) {
-        const bool known = std::any_of(finished.begin(), finished.end(),
-                                       [&](const ScannedSet& done) { return done.set == set.name(); });
+        const bool known = std::ranges::find(finished, set.name(), &ScannedSet::set) != finished.end();
         if (scores.contains(set.name()) && !known) out.push_back(set);
     }
     return out;
@@ -75,7 +75,7 @@ bool scan_sets(const Baseline& dense,
                const Observer& observer) {
     const std::vector<Amount> shares = parse_shares(settings.shares);
     const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
-    RunProgress progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
+    ProgressState progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
     ChooseOptions options = settings.pruning.choose;
     for (const ChannelSet& set : left) {
         ScannedSet row{.set = set.name(), .channels = set.channels};
@@ -119,8 +119,7 @@ void correct_for_many(std::vector<ScannedSet>& sets) {
 std::optional<Scan> scan(const Baseline& dense,
                          const ScanSettings& settings,
                          RunFolder& folder,
-                         const PruneStart& start,
-                         const Observer& observer) {
+                         const PruneStart& start) {
     std::vector<std::string> shares;
     for (const Amount& share : parse_shares(settings.shares)) shares.push_back(to_string(share));
     const std::filesystem::path scores = folder / "scores.json", file = folder / "scan.json";
@@ -129,18 +128,18 @@ std::optional<Scan> scan(const Baseline& dense,
         std::filesystem::remove(file);
         PruneStart scoring = start;
         scoring.resume = false;
-        if (!score_only(dense, settings.pruning, folder, scoring, observer)) return std::nullopt;
+        if (!score_only(dense, settings.pruning, folder, scoring)) return std::nullopt;
     }
     Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
     std::vector<ScannedSet> sets;
-    if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, observer);
+    if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
     if (!anew) record_settings(folder, start.caller);
     const Predictions before = dense.predict_on(Split::val, *dense.model.network);
     const bool done = scan_sets(
         dense, settings, scores_in(scores, dense.hash).sets, before, sets,
-        [&] { write_scan(file, out.identity, sets); }, observer);
+        [&] { write_scan(file, out.identity, sets); }, start.observer);
     if (!done) {
-        observer.tell("stopped and saved; --resume goes on from here");
+        start.observer.tell("stopped and saved; --resume goes on from here");
         return std::nullopt;
     }
     correct_for_many(sets);
@@ -154,7 +153,7 @@ std::optional<Scan> scan(const Baseline& dense,
                   .sets = std::move(sets)};
     if (!attribute.empty()) {
         const AttributeReport& first = report.attribute(attribute);
-        out.result.dense_gap = first.no_gaps.empty() ? first.gap(kScanGap).value : kNotEstimable;
+        out.result.dense_gap = first.no_gaps.empty() ? first.gap(kComparedGap).value : kNotEstimable;
     }
     return out;
 }

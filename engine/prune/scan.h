@@ -1,14 +1,11 @@
-// Which layers to leave alone: a share of one set of tied channels at a time is removed by its scores, nothing is tuned, and
-// what is left is judged on validation beside the dense model. A point is what a pruning run makes of layers = SET,
-// amount = SHARE and no epochs of fine-tuning.
+// Which layers to leave alone: a share of one set of tied channels at a time is removed by its scores, and the network
+// that is left is compared with the dense model on validation, without fine-tuning. A point is the pruning run with
+// layers = SET, amount = SHARE and no epochs of fine-tuning.
 #pragma once
 
 #include "engine/prune/loop.h"
 
 namespace fp {
-
-// The gap that points are compared by.
-inline const char* const kScanGap = "eodd_mean";
 
 // p is of the swap test (engine/fairness/compare.h), p_holm corrected over all points of the scan: accuracy and gap are
 // a family each.
@@ -33,7 +30,7 @@ struct ScannedSet {
 
 struct ScanResult {
     std::string criterion;
-    std::string attribute;  // the first one; "": none
+    std::string attribute;  // the first one; empty: none
     double dense_accuracy = kNotEstimable;
     std::optional<double> dense_gap;  // none without an attribute
     std::vector<std::string> shares;
@@ -53,10 +50,9 @@ struct Scan {
     ScanResult result;
 };
 
-// Scores where the folder has no scores yet, scans, and keeps what is done in scan.json after each set. Nothing where the
-// observer stopped it; it is saved then.
-std::optional<Scan> scan(
-    const Baseline&, const ScanSettings&, RunFolder&, const PruneStart& = {}, const Observer& = {});
+// Scores where the folder has no scores yet, scans, and writes the finished sets to scan.json after each set. Nothing
+// where the observer stopped it; the finished sets are saved then.
+std::optional<Scan> scan(const Baseline&, const ScanSettings&, RunFolder&, const PruneStart& = {});
 
 // Holm's correction over all points.
 void correct_for_many(std::vector<ScannedSet>&);

@@ -5,11 +5,11 @@
 #include <iterator>
 
 #include "engine/data/dataset.h"
-#include "engine/io/files.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
+
 std::vector<int64_t> calibration_samples(const ImageData& data,
                                          const std::vector<std::string>& attributes,
                                          int64_t count,
@@ -17,7 +17,7 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     const std::vector<int64_t> train = members(data.set, Split::train);
     FP_REQUIRE(!train.empty(), Exit::data, data.set.name, ": the training split is empty");
     if (count <= 0 || count >= int64_t(train.size())) return train;
-    // A cell per combination of groups; each gives its share, fractions by the largest remainder.
+    // A cell per combination of groups gets its share of `count`; the largest remainders get what rounding down leaves.
     struct Cell {
         std::vector<int64_t> samples = {};
         int64_t wanted = 0;
@@ -54,22 +54,6 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     std::sort(out.begin(), out.end());
     return out;
 }
-
-namespace {
-
-// Values of the sets that the layers belong to.
-SetScores asked_for(const Scoring& s, const SetScores& all) {
-    SetScores out;
-    for (const std::string& layer : s.layers) {
-        const std::string& set = set_of(s.sets, layer).name();
-        const auto found = all.find(set);
-        FP_REQUIRE(found != all.end(), Exit::data, "criterion ", s.options.criterion, ": ", set, " has no batch norm");
-        out[set] = found->second;
-    }
-    return out;
-}
-
-}  // namespace
 
 void check_scoring(const ScoreOptions& o) {
     const Criterion& criterion = *o.criterion;
@@ -118,7 +102,18 @@ ChannelScores score_channels(Session& session,
     if (criterion.needs > Needs::weights) scoring.samples = calibration_samples(data, weighted(o), o.samples, o.seed);
     ChannelScores out{.criterion = o.criterion};
     criterion.score(scoring, out);
-    out.sets = criterion.combine ? criterion.combine(sets, out.layers, o) : over_mean(asked_for(scoring, out.sets));
+    if (criterion.combine) {
+        out.sets = criterion.combine(sets, out.layers, o);
+        return out;
+    }
+    SetScores asked;  // those that the layers belong to
+    for (const std::string& layer : layers) {
+        const std::string& set = set_of(sets, layer).name();
+        const auto found = out.sets.find(set);
+        FP_REQUIRE(found != out.sets.end(), Exit::data, "criterion ", o.criterion, ": ", set, " has no batch norm");
+        asked[set] = found->second;
+    }
+    out.sets = over_mean(std::move(asked));
     return out;
 }
 

@@ -1,4 +1,4 @@
-// From a trained network and a calibration set to the order in which channels go.
+// Scores of channels, from a network and calibration images or from a file.
 #pragma once
 
 #include "engine/prune/criteria/criteria.h"
@@ -13,7 +13,7 @@ std::vector<int64_t> calibration_samples(const ImageData&,
                                          int64_t count,
                                          uint64_t seed);
 
-// Exit::usage for a criterion that cannot use these attributes; asked before anything is run.
+// Exit::usage for a criterion that cannot use these attributes; to be called before anything is run.
 void check_scoring(const ScoreOptions&);
 
 ChannelScores score_channels(

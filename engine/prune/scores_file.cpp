@@ -61,7 +61,7 @@ ordered_json to_json(const ScoreOptions& o) {
             {"protected", o.fairprune.protected_group}};
 }
 
-ordered_json scores_json(const ChannelScores& scores, const ScoreOptions& o, const std::string& model_hash) {
+std::string scores_text(const ChannelScores& scores, const ScoreOptions& o, const std::string& model_hash) {
     ordered_json out{{"model", model_hash},      {"criterion", scores.criterion},
                      {"layers_asked", o.layers}, {"samples", o.samples},
                      {"seed", o.seed},           {"protect", o.protect}};
@@ -69,7 +69,7 @@ ordered_json scores_json(const ChannelScores& scores, const ScoreOptions& o, con
     write(out["layers"], scores.layers);
     write(out["sets"], scores.sets);
     if (!scores.note.empty()) out["note"] = scores.note;
-    return out;
+    return out.dump(1) + "\n";
 }
 
 ScoresFile read_scores(const std::string& text, const std::string& file_name, const std::string& model_hash) {

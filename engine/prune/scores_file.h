@@ -1,4 +1,4 @@
-// scores.json: what a scoring pass found, to be cut by again without one. NaN is null in the file.
+// scores.json: the result of a scoring pass, from which channels can be cut without another pass. NaN is null in it.
 #pragma once
 
 #include <filesystem>
@@ -37,7 +37,7 @@ void fields(maybe_const<LayerScores> auto& r, auto& member) {
 
 // {"model","criterion","layers_asked","samples","seed","protect",OTHER SETTINGS...,"layers":[...],"sets":{...},"note"}:
 // those of Criterion::settings, and of the calibration images where the criterion reads them.
-nlohmann::ordered_json scores_json(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
+std::string scores_text(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
 
 struct ScoresFile {
     std::string criterion;

@@ -1,9 +1,10 @@
 #include "engine/prune/settings.h"
 
-#include <cstdlib>
+#include <cmath>
 #include <limits>
 
 #include "engine/fairness/grouping.h"
+#include "engine/io/columns.h"
 
 namespace fp {
 namespace {
@@ -17,10 +18,9 @@ struct Word {
 };
 
 double number(const std::string& digits) {
-    char* rest = nullptr;
-    const double value = std::strtod(digits.c_str(), &rest);
-    FP_REQUIRE(!digits.empty() && *rest == 0 && value >= 0, Exit::usage, "has no number");
-    return value;
+    const std::optional<double> value = parse_number(digits);
+    FP_REQUIRE(value && *value >= 0, Exit::usage, "is not a number of at least 0");
+    return *value;
 }
 
 constexpr Word kWords[]{
@@ -38,7 +38,12 @@ constexpr Word kWords[]{
          p.score.snnl.temperature = number(t);
          FP_REQUIRE(p.score.snnl.temperature > 0, Exit::usage, "is not above 0");
      }},
-    {"samples=", [](PruneSettings& p, const std::string& n) { p.score.samples = int64_t(number(n)); }},
+    {"samples=",
+     [](PruneSettings& p, const std::string& n) {
+         const double count = number(n);
+         FP_REQUIRE(count == std::floor(count) && count < 1e15, Exit::usage, "is not a whole number of images");
+         p.score.samples = int64_t(count);
+     }},
     {"learn=", [](PruneSettings& p, const std::string& eta) { p.learn_weights = number(eta); }},
 };
 

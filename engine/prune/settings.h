@@ -1,4 +1,4 @@
-// What a pruning run is asked for: how channels are scored, how many are removed, how the rest is fine-tuned.
+// The settings of a pruning run: how channels are scored, how many are removed, how the rest is fine-tuned.
 #pragma once
 
 #include "engine/prune/choose.h"

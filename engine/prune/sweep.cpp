@@ -7,68 +7,66 @@
 #include <span>
 
 #include "engine/eval/predictions_file.h"
-#include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "engine/prune/prune_json.h"
 
 namespace fp {
 namespace {
 
-class Sweep {
-public:
-    Sweep(const Baseline& dense,
-          const SweepSettings& settings,
-          RunFolder& folder,
-          const SweepStart& start,
-          const Observer& observer)
-        : dense_(dense), s_(settings), folder_(folder), start_(start), observer_(observer) {}
+struct Sweep {
+    const Baseline& dense;
+    const SweepSettings& settings;
+    RunFolder& folder;
+    const SweepStart& start;
+    bool recorded = false;
 
     std::optional<SweepResult> run() {
-        const std::vector<SweepPoint> points = sweep_points(s_);
-        for (const SweepPoint& point : points)  // a mistake in the last one is found now
-            check(point.settings, dense_);
+        const std::vector<SweepPoint> points = sweep_points(settings);
+        for (const SweepPoint& point : points)  // before any of them runs
+            check(point.settings, dense);
         SweepResult out{.rule = {},
-                        .objective = objective_of(s_.base),
-                        .attribute = dense_.first_attribute(),
-                        .dense_val = dense_.val()};
+                        .objective = objective_of(settings.base),
+                        .attribute = dense.first_attribute(),
+                        .dense_val = dense.val()};
         record(false);
-        if (start_.force) std::filesystem::remove_all(folder_ / "scores");
-        std::filesystem::create_directories(folder_ / "scores");
+        if (start.force) std::filesystem::remove_all(folder / "scores");
+        std::filesystem::create_directories(folder / "scores");
         for (const SweepPoint& point : points) {
             SweptPoint& swept = out.points.emplace_back(SweptPoint{.point = point, .runs = {}});
-            for (int i = 0; i < s_.seeds; ++i) {
-                const uint64_t seed = s_.base.seed + uint64_t(i);
+            for (int i = 0; i < settings.seeds; ++i) {
+                const uint64_t seed = settings.base.seed + uint64_t(i);
                 std::optional<PruneResult> result = run_point(point, seed);
                 record(true);
                 if (!result) return std::nullopt;
                 swept.runs.push_back({.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
             }
         }
-        for (SweptPoint& p : out.points) p.latency = dense_.latency(*p.runs[0].result.best.network, 0.3, 7);
+        for (SweptPoint& p : out.points) p.latency = dense.latency(*p.runs[0].result.best.network, 0.3, 7);
         std::vector<SweepFigures> figures;
         for (const SweptPoint& p : out.points) figures.push_back(validation_figures(p));
-        out.selected = select_point(figures, dense_.least_accuracy(s_.base.max_drop));
-        out.rule = selection_rule(out.objective, s_.base.max_drop, s_.seeds);
+        out.selected = select_point(figures, dense.least_accuracy(settings.base.max_drop));
+        out.rule = selection_rule(out.objective, settings.base.max_drop, settings.seeds);
         read_test(out);
         summarize_points(out);
         out.rankings = rank_table(rankings(points));
         return out;
     }
 
-private:
     std::optional<PruneResult> run_point(const SweepPoint& point, uint64_t seed) {
-        RunFolder own(folder_.path() / run_path(point, seed),
-                      start_.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
-        PruneSettings settings = point.settings;
-        settings.seed = seed;
-        PruneStart start{.caller = caller_of(point, seed), .resume = !start_.force};
-        if (settings.score.criterion->score) start.shared_scores = scores_file(point, seed).string();
-        return prune(dense_, settings, own, start, labelled(observer_, fmt::format("{}, seed {}: ", point.name, seed)));
+        RunFolder own(folder.path() / run_path(point, seed),
+                      start.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
+        PruneSettings of_seed = point.settings;
+        of_seed.seed = seed;
+        PruneStart own_start{.caller = caller_of(point, seed),
+                             .resume = !start.force,
+                             .observer = labelled(start.observer, fmt::format("{}, seed {}: ", point.name, seed))};
+        if (of_seed.score.criterion->score) own_start.shared_scores = scores_file(point, seed).string();
+        return prune(dense, of_seed, own, own_start);
     }
 
     // A run is known by its own point: a search may be resumed with more criteria, amounts and seeds.
     Caller caller_of(const SweepPoint& point, uint64_t seed) const {
-        Caller out = start_.caller;
+        Caller out = start.caller;
         if (out.settings.empty()) return out;
         std::erase_if(out.settings, [](const Setting& s) {
             return s.name == "--sweep" || s.name == "--controls" || s.name == "--seeds" || s.name == "--criterion" ||
@@ -80,17 +78,17 @@ private:
         return out;
     }
 
-    // The record of a search that is resumed is left alone until a run of it has been.
+    // The record of a resumed search is replaced only once one of its runs has been resumed.
     void record(bool resumed) {
-        if (recorded_ || (std::filesystem::exists(folder_ / "config.toml") && !resumed)) return;
-        record_settings(folder_, start_.caller);
-        recorded_ = true;
+        if (recorded || (std::filesystem::exists(folder / "config.toml") && !resumed)) return;
+        record_settings(folder, start.caller);
+        recorded = true;
     }
 
     // Points that differ only in the amount share the first round's scores.
     std::filesystem::path scores_file(const SweepPoint& point, uint64_t seed) const {
         const std::string key = scores_key(point.settings);
-        return folder_.path() / "scores" /
+        return folder.path() / "scores" /
                fmt::format("{}-seed{}-{}.json", std::string(point.settings.score.criterion), seed,
                            xxh3(std::as_bytes(std::span(key))).substr(0, 8));
     }
@@ -101,33 +99,26 @@ private:
         std::set<std::filesystem::path> seen;
         for (const SweepPoint& point : points) {
             if (!point.settings.score.criterion->score) continue;
-            const std::filesystem::path file = scores_file(point, s_.base.seed);
+            const std::filesystem::path file = scores_file(point, settings.base.seed);
             if (seen.insert(file).second)
-                out.push_back({.name = point.criterion, .scores = scores_in(file, dense_.hash).sets});
+                out.push_back({.name = point.criterion, .scores = scores_in(file, dense.hash).sets});
         }
         return out;
     }
 
     // The dense model and every run on the test split, where there is one.
     void read_test(SweepResult& out) const {
-        if (members(dense_.data.set, Split::test).empty()) return;
-        record_test_read(folder_.path(), start_.caller.command_line);
-        out.dense_test = dense_.predict_on(Split::test, *dense_.model.network);
-        out.dense_figures = test_figures(*out.dense_test, dense_.attributes);
+        if (members(dense.data.set, Split::test).empty()) return;
+        record_test_read(folder.path(), start.caller.command_line);
+        out.dense_test = dense.predict_on(Split::test, *dense.model.network);
+        out.dense_figures = test_figures(*out.dense_test, dense.attributes);
         for (SweptPoint& p : out.points)
             for (SweepRun& run : p.runs) {
-                run.test = dense_.predict_on(Split::test, *run.result.best.network);
-                run.figures = test_figures(*run.test, dense_.attributes);
-                write_predictions(folder_.path() / run.folder / "predictions.csv", *run.test);
+                run.test = dense.predict_on(Split::test, *run.result.best.network);
+                run.figures = test_figures(*run.test, dense.attributes);
+                write_predictions(folder.path() / run.folder / "predictions.csv", *run.test);
             }
     }
-
-    const Baseline& dense_;
-    const SweepSettings& s_;
-    RunFolder& folder_;
-    const SweepStart& start_;
-    const Observer& observer_;
-    bool recorded_ = false;
 };
 
 }  // namespace
@@ -140,9 +131,8 @@ const SweptPoint& SweepResult::shown() const {
 std::optional<SweepResult> sweep(const Baseline& dense,
                                  const SweepSettings& settings,
                                  RunFolder& folder,
-                                 const SweepStart& start,
-                                 const Observer& observer) {
-    return Sweep(dense, settings, folder, start, observer).run();
+                                 const SweepStart& start) {
+    return Sweep{dense, settings, folder, start}.run();
 }
 
 }  // namespace fp

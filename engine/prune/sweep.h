@@ -1,5 +1,5 @@
-// A search: criteria x amounts x seeds, each a run in a folder of its own, scored once per criterion and seed; then a
-// choice by validation; then one read of the test split for all of them.
+// A search: criteria x amounts x seeds, each a run in a folder of its own, scored once per criterion and seed; then one
+// point is chosen on validation; then the test split is read once for all of them.
 #pragma once
 
 #include "engine/fairness/intervals.h"
@@ -10,14 +10,11 @@
 
 namespace fp {
 
-// The gap that points are compared by.
-inline const char* const kSweepGap = "eodd_mean";
-
 // One model on the test split.
 struct TestFigures {
     struct AttributeGap {
         std::string attribute = {};
-        double gap = {}, rms_squared = {}, fair_low = {}, fair_high = {};  // of kSweepGap
+        double gap = {}, rms_squared = {}, fair_low = {}, fair_high = {};  // of kComparedGap
     };
     double accuracy = kNotEstimable, balanced_accuracy = kNotEstimable, macro_f1 = kNotEstimable;
     std::vector<AttributeGap> gaps;  // none of an attribute with fewer than two groups of enough samples
@@ -53,7 +50,7 @@ struct SweptPoint {
 
 struct SweepResult {
     std::string rule, objective;
-    std::string attribute;  // the first one, whose gaps are compared; "": none
+    std::string attribute;  // the first one, whose gaps are compared; empty: none
     Summary dense_val;
     std::optional<Predictions> dense_test = {};
     std::optional<TestFigures> dense_figures = {};
@@ -67,14 +64,14 @@ struct SweepResult {
 
 struct SweepStart {
     Caller caller = {};
-    bool force = false;  // start over; otherwise runs that are there are gone on with
+    bool force = false;  // start over; otherwise existing runs are resumed
+    Observer observer = {};
 };
 
 // Nothing where the observer stopped it; it is saved then. A test split is read once, after the choice.
-std::optional<SweepResult> sweep(
-    const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {}, const Observer& = {});
+std::optional<SweepResult> sweep(const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {});
 
-// What a point comes to on validation.
+// A point's figures on validation.
 SweepFigures validation_figures(const SweptPoint&);
 
 struct ParetoFigures {
@@ -83,8 +80,8 @@ struct ParetoFigures {
     double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
 };
 
-// Which of several models nobody would choose: another one is at least as good in everything and better in something.
-// Of two times neither is the better one where their intervals overlap. A figure that is NaN is as bad as can be.
+// Which models are dominated: another one is at least as good in every figure and better in one. Neither of two times
+// is better where their intervals overlap. NaN is the worst value of a figure.
 std::vector<bool> dominated(const std::vector<ParetoFigures>&);
 
 // Fills in what follows from the runs: means over seeds, domination, differences from the controls.

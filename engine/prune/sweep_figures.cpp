@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -51,11 +52,8 @@ void correct_for_many(std::vector<SweptPoint>& points) {
 
 std::vector<bool> dominated(const std::vector<ParetoFigures>& all) {
     std::vector<bool> out;
-    for (const ParetoFigures& own : all) {
-        bool beaten = false;
-        for (const ParetoFigures& other : all) beaten = beaten || dominates(other, own);
-        out.push_back(beaten);
-    }
+    for (const ParetoFigures& own : all)
+        out.push_back(std::ranges::any_of(all, [&](const ParetoFigures& other) { return dominates(other, own); }));
     return out;
 }
 
@@ -82,7 +80,7 @@ TestFigures test_figures(const Predictions& p, const std::vector<std::string>& a
                     .gaps = {}};
     for (const AttributeReport& a : r.attributes) {
         if (!a.no_gaps.empty()) continue;
-        const Gap& g = a.gap(kSweepGap);
+        const Gap& g = a.gap(kComparedGap);
         out.gaps.push_back({.attribute = a.name,
                             .gap = g.value,
                             .rms_squared = g.rms_squared,

@@ -11,20 +11,10 @@
 
 namespace fp {
 
-// Images that could not be read and were left out (--skip-bad).
-struct Skipped {
-    int64_t images = 0;
-    std::string first = {};  // what is wrong with the first
-};
-inline Skipped skipped_of(const ImageData& data) {
-    const auto reasons = data.unreadable ? data.unreadable->reasons() : std::map<int64_t, std::string>();
-    return {.images = int64_t(reasons.size()), .first = reasons.empty() ? "" : reasons.begin()->second};
-}
-
 struct Evaluation {
     Report report;
     std::optional<Comparison> comparison = {};
-    Skipped skipped = {};
+    std::optional<Skipped> skipped = {};
 };
 
 // `other` may be null.
@@ -63,10 +53,7 @@ void fields(const Report&, JsonWriter&);
 void fields(const Comparison&, JsonWriter&);
 void fields(const Evaluation&, JsonWriter&);  // a report with "comparison"
 
-// "skipped":{"images","first"} where images were skipped.
-void put_skipped(JsonWriter&, const Skipped&);
-
-// A writer of the member `name`, an object. Fill it before `out` gets another member, which may move it.
+// An object that is the member `name`. To be filled before `out` gets another member, which may move it.
 inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_object(add_member(out.object, name))}; }
 
 // The document of fp_eval: an evaluation with "threshold".

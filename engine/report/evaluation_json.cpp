@@ -154,17 +154,10 @@ void fields(const Comparison& c, JsonWriter& out) {
     out("confidence", c.options.confidence);
 }
 
-void put_skipped(JsonWriter& out, const Skipped& skipped) {
-    if (skipped.images == 0) return;
-    JsonWriter inner = inside(out, "skipped");
-    inner("images", skipped.images);
-    inner("first", skipped.first);
-}
-
 void fields(const Evaluation& e, JsonWriter& out) {
     fields(e.report, out);
     out("comparison", e.comparison);
-    put_skipped(out, e.skipped);
+    out("skipped", e.skipped);
 }
 
 static void fields(const AtThreshold& at, JsonWriter& out) {

@@ -17,8 +17,8 @@ std::string attribute_card(const AttributeReport& a) {
         out += fmt::format("| {} | {} | {} | {} |\n", markdown_text(g.name), g.samples, figure(g.metric("accuracy")),
                            figure(g.metric("macro_f1")));
     if (a.gaps.empty()) return out;
-    const Gap& g = a.gap(kSweepGap);
-    out += fmt::format("\nEqualized-odds gap ({}): {}", kSweepGap, figure(g));
+    const Gap& g = a.gap(kComparedGap);
+    out += fmt::format("\nEqualized-odds gap ({}): {}", kComparedGap, figure(g));
     if (!std::isnan(g.fair_low))
         out += fmt::format("; a classifier that treats the groups alike shows {:.3f} to {:.3f} here", g.fair_low,
                            g.fair_high);

@@ -66,7 +66,7 @@ static void fields(const TestFigures& t, JsonWriter& out) {
     JsonWriter gaps = inside(out, "gaps");
     for (const TestFigures::AttributeGap& g : t.gaps) {
         JsonWriter gap = inside(gaps, g.attribute.c_str());
-        gap(kSweepGap, g.gap);
+        gap(kComparedGap, g.gap);
         gap("rms_squared", g.rms_squared);
         gap("fair_low", g.fair_low);
         gap("fair_high", g.fair_high);
@@ -121,7 +121,7 @@ static void fields(const SweepResult& r, JsonWriter& out) {
     out("rule", r.rule);
     out("objective", r.objective);
     out("attribute", r.attribute);
-    out("gap", kSweepGap);
+    out("gap", kComparedGap);
     out.object["selected"] = nullptr;
     if (r.selected >= 0) out("selected", r.points[size_t(r.selected)].point.name);
     JsonWriter dense = inside(out, "dense");
@@ -198,7 +198,7 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
         out("verdict", r.verdict);
     }
     if (r.sweep) out("sweep", *r.sweep);
-    put_skipped(out, skipped_of(r.dense.data));
+    out("skipped", skipped_of(r.dense.data));
     return document;
 }
 

@@ -59,7 +59,7 @@ std::string csv_cells(const std::optional<ScanFigure>& f) {
 
 std::string to_text(const SweepResult& r) {
     std::string out =
-        fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds", "balanced acc.", kSweepGap, "time");
+        fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds", "balanced acc.", kComparedGap, "time");
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
         out += fmt::format("{}{:<34}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", p.point.name,
@@ -122,7 +122,7 @@ std::string to_text(const ScanResult& r) {
         fmt::format("on validation, changes from the dense model's balanced accuracy of {:.3f}\n", r.dense_accuracy) +
         changes_table(r, &ScanPoint::balanced_accuracy);
     if (r.dense_gap && !std::isnan(*r.dense_gap))
-        out += fmt::format("\nchanges from its {} by {} of {:.3f}\n", kScanGap, r.attribute, *r.dense_gap) +
+        out += fmt::format("\nchanges from its {} by {} of {:.3f}\n", kComparedGap, r.attribute, *r.dense_gap) +
                changes_table(r, &ScanPoint::gap);
     return out + "\nnothing is tuned. *: p <= .05 after Holm's correction over the table\n-: not possible\n";
 }

@@ -131,9 +131,8 @@ private:
 
     // One batch; true where it ends in an update of the weights.
     bool step(const Batch& batch) {
-        FP_REQUIRE(std::any_of(batch.labels.begin(), batch.labels.end(), [](int32_t label) { return label >= 0; }),
-                   Exit::data, data_.set.name, ": no image of batch ", batch.number + 1, " of epoch ", at_.epoch + 1,
-                   " can be read");
+        FP_REQUIRE(std::ranges::max(batch.labels) >= 0, Exit::data, data_.set.name, ": no image of batch ",
+                   batch.number + 1, " of epoch ", at_.epoch + 1, " can be read");
         const double lr = rate_of(batch.number);
         at_.batch = batch.number + 1;
         const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;
@@ -187,12 +186,12 @@ private:
 
     void validate(EpochResult& result) {
         if (trainer_.has_average()) result.val_raw = summarize(predict_validation(), o_.attributes);
-        std::optional<Trainer::Averaged> averaged;
-        if (trainer_.has_average()) averaged.emplace(trainer_);
-        const Predictions p = predict_validation();
-        result.selected = selection_value(p, t_.select, o_.attributes);
-        result.val = summarize(p, o_.attributes);
-        averaged.reset();
+        {
+            const Trainer::Averaged averaged(trainer_);
+            const Predictions p = predict_validation();
+            result.selected = selection_value(p, t_.select, o_.attributes);
+            result.val = summarize(p, o_.attributes);
+        }
         result.weights = weights_hash(trainer_.network());
         result.seconds.val = now() - started_ - result.seconds.train;
     }

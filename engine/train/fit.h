@@ -8,8 +8,8 @@
 
 namespace fp {
 
-// What one epoch of training came to. Of an epoch that was interrupted, the sums cover all of it, the times only
-// the part since the run was resumed.
+// The result of one epoch. Of an epoch that was interrupted, the sums cover all of it, the times only the part since
+// the run was resumed.
 struct EpochResult {
     int epoch = 0;  // 1 for the first
     struct Train {
@@ -39,9 +39,9 @@ struct FitPosition {
     Plateau plateau = {};
 };
 
-// What the caller does meanwhile; any may be empty.
+// What the caller does during the run; any may be empty.
 struct FitHooks {
-    std::function<void(const RunProgress&)> progress = {};  // after every batch
+    std::function<void(const ProgressState&)> progress = {};  // after every batch
     std::function<void(const EpochResult&)> epoch = {};
     // Called where the run can be resumed: after an epoch, every `save_every` batches, and when asked to stop.
     std::function<void(const FitPosition&, bool best)> save = {};
@@ -50,8 +50,8 @@ struct FitHooks {
     int64_t save_every = 0;                // batches; 0: only after epochs
 };
 
-// Exit::usage for unknown names of metrics, attributes and layers, Exit::data for an empty split: what fit() finds
-// before the first epoch.
+// The checks that fit() makes before the first epoch: Exit::usage for unknown names of metrics, attributes and layers,
+// Exit::data for an empty split.
 void check_fit(const Network&, int image_size, const ImageData&, const FitOptions&);
 
 // True when all epochs are done, false when `stop` or `interrupt` ended the run.

@@ -2,8 +2,6 @@
 
 #include <array>
 
-#include "kernels/error.h"
-
 namespace fp {
 namespace {
 
@@ -61,7 +59,7 @@ par* OptimizerState::at(void* block, int64_t element) const {
     return static_cast<par*>(number);
 }
 
-// A sum of squares for each run of the gradient, and of them the factor, all on the device.
+// The gradient's sum of squares per run, then the clipping factor, all on the device.
 const GradientScale* OptimizerState::clip(const ParamStore& params, double scale) {
     if (options_.clip_norm <= 0) return nullptr;
     const Memory& memory = kernels_.memory;

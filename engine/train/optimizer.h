@@ -1,5 +1,5 @@
-// Updates of all trainable parameters from their gradients (kernels/ops/optimizer.h has the formulas), and their state: momenta
-// and the step number.
+// Updates of all trainable parameters from their gradients (formulas: kernels/ops/optimizer.h), and their state: momenta and
+// the step number.
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@ namespace fp {
 
 struct OptimizerOptions;
 
-// One run of neighbouring parameters at one step; m and v are the first and second slot of what is remembered.
+// One run of neighbouring parameters at one step; m and v are the first and second slot of its state.
 struct OptimizerRun {
     int64_t count, step;
     double lr, decay, scale;
@@ -22,7 +22,7 @@ struct OptimizerRun {
 
 struct OptimizerKind {
     std::string_view name, says;
-    int slots;  // values remembered per parameter
+    int slots;  // values of state per parameter
     void (*update)(const Optimizer&, const OptimizerOptions&, const OptimizerRun&);
 
     static constexpr std::string_view kind = "optimizer";
@@ -67,7 +67,7 @@ private:
     OptimizerOptions options_;
     int64_t step_ = 0;
     Buffer slots_[2], squares_, scratch_, clipped_;
-    HostBuffer seen_;  // what the host knows of clipped_
+    HostBuffer seen_;  // the host's copy of clipped_
 };
 
 }  // namespace fp

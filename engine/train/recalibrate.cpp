@@ -14,9 +14,7 @@ int64_t recalibrate_norms(Network& network,
     Session session(network);
     int64_t batches = 0;
     const auto average = [&](const Batch& batch, DeviceInput& input) {
-        const bool whole =
-            std::all_of(batch.labels.begin(), batch.labels.end(), [](int32_t label) { return label >= 0; });
-        if (!whole) return;
+        if (std::ranges::min(batch.labels) < 0) return;  // an image was skipped
         ++batches;
         // running = (1 - 1/n) running + 1/n batch: the mean of n batches
         Tape tape = session.begin({.mode = Mode::train, .dropout = false, .norm_momentum = 1.0 / double(batches)});
@@ -25,8 +23,8 @@ int64_t recalibrate_norms(Network& network,
     for_each_batch({session, preprocessing, data, samples, options}, LastBatch::dropped, average);
     network.kernels().memory.synchronize({});
     network.params.touch();
-    FP_REQUIRE(batches > 0, Exit::data, data.set.name, ": ", samples.size(), " training images are no whole batch of ",
-               options.batch_size, " to average batch norm's statistics over");
+    FP_REQUIRE(batches > 0, Exit::data, data.set.name, ": ", samples.size(),
+               " training images do not fill one batch of ", options.batch_size, " for batch norm's statistics");
     return batches;
 }
 

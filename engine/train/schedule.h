@@ -12,7 +12,7 @@ namespace fp {
 
 struct ScheduleOptions;
 
-// What a plateau schedule has seen so far.
+// The state of a plateau schedule.
 struct Plateau {
     double best = -std::numeric_limits<double>::infinity();
     int waited = 0, drops = 0;
@@ -20,7 +20,7 @@ struct Plateau {
     void see(double value, int patience);  // after an epoch; more is better, NaN is no better
 };
 
-// Where a rate is asked for.
+// The time at which a rate is computed.
 struct ScheduleTime {
     double epoch;  // from the start of the run, fractions included
     double share;  // of the epochs after warm-up, 0 to 1

@@ -1,19 +1,18 @@
 #include "engine/train/settings.h"
 
-#include "engine/data/dataset.h"
 #include "engine/data/augment/augment.h"
+#include "engine/data/dataset.h"
 #include "engine/fairness/grouping.h"
 
 namespace fp {
 namespace {
 
-// 1 / count per class over the training split, scaled to mean 1 over samples.
+// 1 / count per class over the training split, scaled to mean 1 over samples; 0 for a class without images.
 std::vector<double> balanced_class_weights(const Dataset& set) {
-    const size_t classes = set.classes.size();
-    std::vector<double> weight(classes, 0.0);
-    const auto samples = members(set, Split::train);
-    for (const int64_t s : samples) weight[set.samples[s].label] += 1;
-    for (double& w : weight) w = w > 0 ? double(samples.size()) / (double(classes) * w) : 0;
+    const std::vector<int64_t> counts = class_counts(set, Split::train);
+    const auto samples = double(members(set, Split::train).size()), classes = double(counts.size());
+    std::vector<double> weight;
+    for (const int64_t n : counts) weight.push_back(n > 0 ? samples / (classes * double(n)) : 0);
     return weight;
 }
 

@@ -1,4 +1,4 @@
-// What a training run is asked for, in the words of the command line, and what that comes to on a data set.
+// The settings of a training run as the command line has them, and the options that they give on a data set.
 #pragma once
 
 #include "engine/data/sampler.h"

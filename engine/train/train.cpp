@@ -5,7 +5,6 @@
 #include <chrono>
 #include <sstream>
 
-#include "engine/io/files.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/train/train_json.h"
 
@@ -73,7 +72,7 @@ public:
     }
 
 private:
-    // The weights to start from, and where the run is.
+    // Loads the weights and the position to start from.
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();
@@ -92,8 +91,7 @@ private:
 
     void save(Trainer& trainer, const FitPosition& position, bool best) {
         const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
-        std::optional<Trainer::Averaged> averaged;
-        if (trainer.has_average()) averaged.emplace(trainer);
+        const Trainer::Averaged averaged(trainer);
         checkpoints_.save({trainer.optimizer().step(), to_file(net_, card_), state, to_text(position)}, best);
     }
 
@@ -136,7 +134,7 @@ TrainResult train(Network& net,
                   const ImageData& data,
                   const FitOptions& options,
                   const TrainRun& run) {
-    // What is wrong is found before a run that is there is overwritten.
+    // Errors are found before an existing run is overwritten.
     if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
     if (run.if_run_is_there != IfRunIsThere::resume) initialize(net, options, run);
     return Training(net, preprocessing, data, options, run).run();

@@ -27,18 +27,6 @@ std::vector<Figure> figures_in(const JsonValue& json) {
     return out;
 }
 
-ordered_json epoch_row(const EpochResult& r) {
-    ordered_json train{
-        {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
-    if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
-    ordered_json out{{"epoch", r.epoch}, {"train", train}};
-    if (r.val_raw) out["val_raw"] = to_json(*r.val_raw);
-    out["val"] = to_json(r.val);
-    out["select"] = {{"by", r.select}, {"value", number_or_null(r.selected)}};
-    out["weights"] = r.weights;
-    return out;
-}
-
 }  // namespace
 
 void write(ordered_json& out, const Summary& s) {
@@ -131,7 +119,14 @@ std::vector<Setting> settings_of(const ordered_json& object, const std::string& 
 }
 
 void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::optional<int> round) {
-    ordered_json row = epoch_row(r);
+    ordered_json train{
+        {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
+    if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
+    ordered_json row{{"epoch", r.epoch}, {"train", train}};
+    if (r.val_raw) row["val_raw"] = to_json(*r.val_raw);
+    row["val"] = to_json(r.val);
+    row["select"] = {{"by", r.select}, {"value", number_or_null(r.selected)}};
+    row["weights"] = r.weights;
     if (round) row["round"] = *round;
     row["step"] = step;
     metrics.append(row, {{"train", r.seconds.train},
@@ -145,15 +140,9 @@ std::string provenance_of(const std::string& tool, const Dataset& set) {
         .dump();
 }
 
-void add_skipped(ordered_json& document, const ImageData& data) {
-    if (!data.unreadable) return;
-    if (const auto reasons = data.unreadable->reasons(); !reasons.empty())
-        document["skipped"] = {{"images", reasons.size()}, {"first", reasons.begin()->second}};
-}
-
 std::string train_document(const std::string& out, const Metrics& metrics, const ImageData& data) {
     ordered_json document{{"out", out}, {"epochs", metrics.rows()}};
-    add_skipped(document, data);
+    JsonWriter{document}("skipped", skipped_of(data));
     return document.dump(2) + "\n";
 }
 

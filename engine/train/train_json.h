@@ -44,10 +44,7 @@ void append_to(Metrics&, const EpochResult&, int64_t step, std::optional<int> ro
 // A model card's provenance: {"tool","data":{"name","split"}}.
 std::string provenance_of(const std::string& tool, const Dataset&);
 
-// "skipped":{"images","first"}, where images were skipped.
-void add_skipped(nlohmann::ordered_json& document, const ImageData&);
-
-// {"out":FOLDER,"epochs":[row...]} and "skipped" as add_skipped() has it.
+// {"out":FOLDER,"epochs":[row...],"skipped":Skipped}.
 std::string train_document(const std::string& out, const Metrics&, const ImageData&);
 
 std::string to_text(const FitPosition&);

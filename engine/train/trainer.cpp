@@ -183,6 +183,7 @@ Trainer::Averaged::~Averaged() {
 }
 
 void Trainer::swap_average(Buffer& held) {
+    if (!has_average()) return;
     const Memory& memory = network_.kernels().memory;
     for (const Averages& a : averages()) {
         held.grow(memory, std::max<size_t>(a.bytes, 1));
@@ -195,6 +196,7 @@ void Trainer::swap_average(Buffer& held) {
 }
 
 void Trainer::adopt_average() {
+    if (!has_average()) return;
     const Memory& memory = network_.kernels().memory;
     for (const Averages& a : averages()) memory.copy(a.now, a.average.data(), a.bytes, {});
     memory.synchronize({});
@@ -224,8 +226,7 @@ std::vector<TensorEntry> Trainer::save() const {
 void Trainer::load(const std::vector<TensorEntry>& tensors) {
     const ParamStore& store = network_.params;
     auto find = [&](const std::string& name, const std::vector<int64_t>& shape) -> const TensorEntry& {
-        const auto entry =
-            std::find_if(tensors.begin(), tensors.end(), [&](const TensorEntry& t) { return t.name == name; });
+        const auto entry = std::ranges::find(tensors, name, &TensorEntry::name);
         FP_REQUIRE(entry != tensors.end(), Exit::model, "training state: ", name, " is missing");
         FP_REQUIRE(entry->shape == shape, Exit::model, "training state: ", name, " has another shape than the model's");
         return *entry;

@@ -1,5 +1,5 @@
-// Training steps on one network, and the state that a run needs to go on from here. The bits of a step depend on the
-// network, the batch and the step's place in the run alone.
+// Training steps on one network, and the state that resuming needs. The bits of a step depend only on the network, the
+// batch and the step's position in the run.
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ struct TrainerOptions {
     Penalty penalty = {};  // on top of the loss; empty: none
 };
 
-// Of some steps of training.
+// Over some steps of training.
 struct Sums {
     double loss = 0, penalty = 0;  // summed over samples
     int64_t samples = 0, correct = 0;
@@ -45,12 +45,11 @@ public:
     void check_update() const;
 
     Network& network() { return network_; }
-    const Session& session() const { return session_; }
     Session& session() { return session_; }
     const OptimizerState& optimizer() const { return optimizer_; }
 
-    // During its life the network has the averaged weights. Where the device fails to restore the others, the next
-    // batch() or save() throws that error.
+    // During its life the network has the averaged weights, if there is an average. Where the device fails to restore
+    // the raw ones, the next batch() or save() throws that error.
     class Averaged {
     public:
         explicit Averaged(Trainer&);
@@ -63,7 +62,7 @@ public:
         Buffer held_;
     };
     bool has_average() const { return options_.ema > 0; }
-    // The averaged weights become the network's own; the trainer is at its end then.
+    // The averaged weights, where there are any, become the network's own; the trainer cannot be used after it.
     void adopt_average();
 
     // What a checkpoint holds beside the model: momenta by parameter name and the step count. With an average the

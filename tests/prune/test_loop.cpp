@@ -2,11 +2,10 @@
 #include "engine/prune/loop.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "engine/eval/predict.h"
 #include "engine/prune/prune_json.h"
 #include "models/models.h"
 #include "tests/expect_error.h"
@@ -81,7 +80,7 @@ TEST(PruneSettings, EveryPartOfThemIsNamed) {
 TEST(Observer, ALabelStandsInFrontOfEverything) {
     std::vector<std::string> said;
     const Observer plain{.say = [&](const std::string& s) { said.push_back(s); },
-                         .progress = [&](const RunProgress& p) { said.push_back(p.what); }};
+                         .progress = [&](const ProgressState& p) { said.push_back(p.what); }};
     const Observer own = labelled(plain, "l1 5%: ");
     own.tell("a line");
     own.update({.what = "round 1"});
@@ -108,7 +107,7 @@ struct Loop : ::testing::Test {
 
     std::optional<PruneResult> run(const char* name, bool resume, const Observer& o = {}) {
         RunFolder own(folder.path() / name, resume ? IfRunIsThere::resume : IfRunIsThere::refuse);
-        return prune(Baseline(dense, data, settings), settings, own, {.resume = resume}, o);
+        return prune(Baseline(dense, data, settings), settings, own, {.resume = resume, .observer = o});
     }
 };
 
@@ -137,6 +136,34 @@ TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
     settings.tune.schedule.lr = 0.5;
     expect_error(
         Exit::model, [&] { run("a", true); }, "tune.lr was 0.05, is 0.5");
+}
+
+TEST_F(Loop, MaskedFiltersAreZeroInAveragedWeightsToo) {
+    settings.mask = true;
+    settings.iterations = 1;
+    settings.tune.ema = 0.5;
+    const auto result = run("a", false);
+    ASSERT_TRUE(result);
+    const ParamStore& params = result->best.network->params;
+    for (const auto& [layer, channels] : result->rounds[0].removed) {
+        const Param& filters = *params.find(layer + ".weight");
+        const std::vector<double> w = params.get(filters);
+        const int64_t row = filters.count() / filters.shape.k;
+        for (const int c : channels)
+            EXPECT_EQ(std::count(w.begin() + c * row, w.begin() + (c + 1) * row, 0.0), row) << layer << " " << c;
+    }
+}
+
+TEST_F(Loop, SettingsOfFineTuningAreCheckedBeforeARun) {
+    const auto refused = [&](const TrainingSettings& tune, const char* words) {
+        settings.tune = tune;
+        expect_error(
+            Exit::usage, [&] { check(settings, Baseline(dense, data, settings)); }, words);
+    };
+    refused({.select = "f1"}, "--select f1");
+    refused({.augment = "sideways"}, "sideways");
+    refused({.class_weights = "even"}, "--class-weights");
+    refused({.snnl = {.weight = 1, .layers = "layer9"}}, "layer9");
 }
 
 TEST_F(Loop, WhatItSaysGoesToTheObserverAlone) {

@@ -7,6 +7,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "engine/eval/snnl_chance.h"
 #include "engine/prune/criteria/snnl_scores.h"
 #include "tests/expect_error.h"
 #include "tests/network_values.h"

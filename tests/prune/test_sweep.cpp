@@ -1,12 +1,11 @@
 // The plan of a search, its rule of choice, and what follows from its runs.
+#include "engine/prune/sweep.h"
+
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "engine/prune/loop.h"
-#include "engine/prune/sweep.h"
 #include "tests/expect_error.h"
 
 namespace fp {
@@ -51,7 +50,9 @@ TEST(Sweep, WhatCannotBePlannedIsRefused) {
     refused("l1,,l2", "5", "--criterion", "empty");
     refused("snnl+loud", "5", "`loud` is not one of exact, as-released", "learn=");
     refused("snnl+", "5", "empty");
-    refused("snnl+protect=x", "5", "protect=x: has no number");
+    refused("snnl+protect=x", "5", "protect=x: is not a number");
+    refused("snnl+protect=inf", "5", "protect=inf: is not a number");
+    refused("snnl+samples=2.5", "5", "is not a whole number");
     refused("snnl+temperature=0", "5", "is not above 0");
     refused("l1", "5,half", "half");
 }
@@ -133,6 +134,26 @@ TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
     EXPECT_NEAR(r.points[2].test_gap->mean, 0.11, 1e-12);
     EXPECT_TRUE(r.points[1].dominated);  // less accurate, less fair, no faster
     EXPECT_FALSE(r.points[2].dominated);
+}
+
+// A model whose time is known exactly.
+ParetoFigures model(double accuracy, double gap, double latency) {
+    return {.accuracy = accuracy, .gap = gap, .latency_low = latency, .latency_high = latency};
+}
+
+TEST(Pareto, DominatedIsWorseInOneThingAndBetterInNone) {
+    EXPECT_EQ(dominated({model(0.8, 0.1, 1), model(0.7, 0.1, 1),  // less accurate
+                         model(0.7, 0.1, 0.5),                    // but faster
+                         model(0.7, 0.05, 2),                     // but fairer
+                         model(0.8, std::nan(""), 1)}),
+              (std::vector<bool>{false, true, false, false, true}));
+    EXPECT_EQ(dominated({model(0.5, 0.1, 1), model(0.5, 0.1, 1)}), (std::vector<bool>{false, false}));
+}
+
+TEST(Pareto, TimesWhoseIntervalsOverlapAreAlike) {
+    const ParetoFigures accurate{0.8, 0.1, 0.89, 0.93}, quick{0.7, 0.1, 0.85, 0.90}, quicker{0.7, 0.1, 0.80, 0.88};
+    EXPECT_EQ(dominated({accurate, quick}), (std::vector<bool>{false, true}));
+    EXPECT_EQ(dominated({accurate, quicker}), (std::vector<bool>{false, false}));
 }
 
 TEST(Sweep, TheKeptRoundIsTheBestOrElseTheLast) {

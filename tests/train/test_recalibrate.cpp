@@ -77,7 +77,7 @@ TEST(Recalibrate, fewer_images_than_a_batch_are_none) {
         [&] {
             n.over({0, 1, 2});
         },
-        "no whole batch of 4");
+        "do not fill one batch of 4");
 }
 
 }  // namespace

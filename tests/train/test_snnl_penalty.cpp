@@ -8,7 +8,6 @@
 #include "engine/train/trainer.h"
 #include "tests/expect_error.h"
 #include "tests/network_values.h"
-#include "tests/synth_images.h"
 
 namespace fp {
 namespace {

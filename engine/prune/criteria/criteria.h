@@ -20,7 +20,7 @@ struct Scoring;
 struct ScoreOptions;
 struct ChannelScores;
 
-// What a criterion looks at, each level at more than the one before it.
+// What a criterion reads; each level includes the one before it.
 enum class Needs {
     weights,  // of the network alone
     images,   // the calibration images
@@ -88,10 +88,10 @@ struct Scoring {
     }
 };
 
-// The attributes that count: one of weight 0 is reported and not pruned by.
+// The attributes that scores use: one of weight 0 is only reported.
 std::vector<std::string> weighted(const ScoreOptions&);
 
-// Divided by the set's mean |value|, so that sets can compete.
+// Divided by the set's mean |value|, so that sets can be compared.
 SetScores over_mean(SetScores values);
 
 }  // namespace fp

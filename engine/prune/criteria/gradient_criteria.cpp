@@ -62,6 +62,7 @@ struct Group {
     std::string name;
     std::vector<int64_t> samples;
 };
+
 std::vector<Group> by_group(const Grouping& grouping, const std::vector<int64_t>& samples) {
     require_comparable(grouping);
     std::vector<Group> out;
@@ -72,6 +73,23 @@ std::vector<Group> by_group(const Grouping& grouping, const std::vector<int64_t>
     FP_REQUIRE(out.size() >= 2, Exit::data, "criterion: of ", grouping.name, " only ",
                out.empty() ? "unknown" : out[0].name, " is among the calibration images");
     return out;
+}
+
+Grouping grouping_of(const Scoring& s) { return group_by(s.data.set, weighted(s.options).at(0)); }
+
+// The parameters of a set's producers by gate: those of one inner list are scaled away together (gamma and beta of a
+// norm; where the set has no norm, the filter and bias of a layer).
+std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSet& set) {
+    std::vector<std::vector<const Param*>> norms, filters;
+    for (const std::string& name : set.rows) {
+        if (!name.ends_with(".weight")) continue;
+        const Param& weight = *net.params.find(name);
+        std::vector<const Param*> gate{&weight};
+        const std::string bias = name.substr(0, name.size() - 6) + "bias";
+        if (std::ranges::count(set.rows, bias) > 0) gate.push_back(net.params.find(bias));
+        (is_filter(weight) ? filters : norms).push_back(std::move(gate));
+    }
+    return norms.empty() ? filters : norms;
 }
 
 }  // namespace
@@ -104,19 +122,6 @@ double for_each_gradient(const Pass& pass,
     return sum / double(seen);
 }
 
-std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSet& set) {
-    std::vector<std::vector<const Param*>> norms, filters;
-    for (const std::string& name : set.rows) {
-        if (!name.ends_with(".weight")) continue;
-        const Param& weight = *net.params.find(name);
-        std::vector<const Param*> gate{&weight};
-        const std::string bias = name.substr(0, name.size() - 6) + "bias";
-        if (std::find(set.rows.begin(), set.rows.end(), bias) != set.rows.end()) gate.push_back(net.params.find(bias));
-        (is_filter(weight) ? filters : norms).push_back(std::move(gate));
-    }
-    return norms.empty() ? filters : norms;
-}
-
 SetScores taylor_values(const Scoring& s) {
     const Network& net = s.network();
     SetScores out = zeros(s.sets);
@@ -146,15 +151,19 @@ SetScores fairprune_values(const Scoring& s,
     std::vector<double> loss;
     for (const Group& group : groups) {
         SetScores& own = saliency.emplace_back(zeros(s.sets));
+        const auto all = double(group.samples.size());
+        double seen = 0;
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
         loss.push_back(
             for_each_gradient(s.pass(group.samples), SampleSigns::signed_samples, s.options.seed, [&](int64_t n) {
-                add_squares(s.network(), s.sets, 0.5 * double(n) * double(n) / double(group.samples.size()), own);
+                add_squares(s.network(), s.sets, 0.5 * double(n) * double(n) / all, own);
+                seen += double(n);
             }));
+        if (seen < all) divide(own, seen / all);  // images were skipped
     }
-    size_t own = size_t(std::max_element(loss.begin(), loss.end()) - loss.begin());
+    auto own = size_t(std::ranges::max_element(loss) - loss.begin());
     if (const std::string& wanted = options.protected_group; !wanted.empty()) {
-        const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.name == wanted; });
+        const auto found = std::ranges::find(groups, wanted, &Group::name);
         FP_REQUIRE(found != groups.end(), Exit::usage, "--protected ", wanted, " is no group of ", grouping.name,
                    " that has calibration images");
         own = size_t(found - groups.begin());
@@ -180,18 +189,13 @@ std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importa
     std::vector<int> order;
     std::vector<bool> taken(channels, false);
     while (order.size() < channels) {
-        size_t furthest = 0;
-        double most = -2;
-        for (size_t g = 0; g < groups; ++g) {
-            const double missing = (all > 0 ? whole[g] / all : 0) - (all_kept > 0 ? kept[g] / all_kept : 0);
-            if (missing > most) {
-                most = missing;
-                furthest = g;
-            }
-        }
+        std::vector<double> missing(groups);
+        for (size_t g = 0; g < groups; ++g)
+            missing[g] = (all > 0 ? whole[g] / all : 0) - (all_kept > 0 ? kept[g] / all_kept : 0);
+        const std::vector<double>& own = importance[size_t(std::ranges::max_element(missing) - missing.begin())];
         int best = -1;
         for (size_t c = 0; c < channels; ++c)
-            if (!taken[c] && (best < 0 || importance[furthest][c] > importance[furthest][best])) best = int(c);
+            if (!taken[c] && (best < 0 || own[c] > own[best])) best = int(c);
         taken[best] = true;
         order.push_back(best);
         for (size_t g = 0; g < groups; ++g) {
@@ -222,12 +226,6 @@ SetScores fairgrape_values(const Scoring& s, const Grouping& grouping) {
     }
     return out;
 }
-
-namespace {
-
-Grouping grouping_of(const Scoring& s) { return group_by(s.data.set, weighted(s.options).at(0)); }
-
-}  // namespace
 
 namespace criteria {
 

@@ -12,7 +12,6 @@
 //              next the best one for the group that is furthest below its share. https://arxiv.org/abs/2207.10888
 #pragma once
 
-#include "engine/data/dataset.h"
 #include "engine/prune/criteria/criteria.h"
 
 namespace fp {
@@ -24,13 +23,9 @@ namespace fp {
 enum class SampleSigns { alike, signed_samples };
 
 // The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each batch of n
-// samples, when the gradients of all parameters lie in the network's store. Returns the mean loss over the samples. Every
-// parameter must be trainable.
+// samples, when the network's store holds the gradients of all parameters. Returns the mean loss over the samples.
+// Every parameter must be trainable.
 double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
-
-// A set's producers' parameters by gate: each inner list is scaled away together (gamma and beta of one norm;
-// the filter and bias of one layer where the set has no norm).
-std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
 
 // Values by set, not yet divided by anything.
 SetScores taylor_values(const Scoring&);

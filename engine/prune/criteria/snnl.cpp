@@ -1,4 +1,4 @@
-// The criterion of soft nearest neighbour scores: scores of layers (snnl_scores.h) made into values of sets.
+// The criterion of soft nearest neighbour scores: scores of layers (snnl_scores.h) combined into values of sets.
 #include "engine/data/dataset.h"
 #include "engine/prune/criteria/criteria.h"
 #include "kernels/error.h"
@@ -33,11 +33,11 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
     SnnlOptions snnl = o.snnl;
     snnl.seed = o.seed;
     if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released) snnl.block = 128;
-    labels_of(s, {});  // an attribute that cannot be compared is found before the forward pass
+    labels_of(s, {});  // fails for an attribute that cannot be compared, before the forward pass
     s.for_each_layer([&](Features& f) {
         std::vector<LabelSet> labels = labels_of(s, f.samples);
         const LabelSet by_class = labels.back();
-        // What tells the class is not asked within one class.
+        // Samples of one class cannot tell the class, so with given_class its own score is over all samples.
         const bool apart = snnl.given_class;
         if (o.protect == 0 || apart) labels.pop_back();
         const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {

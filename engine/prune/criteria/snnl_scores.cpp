@@ -3,20 +3,20 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <numeric>
 
+#include "engine/eval/snnl_chance.h"
+#include "engine/fairness/intervals.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kSetsAtOnce = 16;  // label sets over one pass of distances
 
-// What a block of samples needs on the device, kept from block to block.
+// Device memory of a block of samples, reused from block to block.
 struct BlockMemory {
     Buffer labels, strata, scores, scratch;
 };
@@ -99,10 +99,10 @@ NullScores null_of(const std::vector<double>& score,
         const double mean = sum / count;
         for (size_t r = first; r < first + size_t(count); ++r)
             squares += (permuted[r][c] - mean) * (permuted[r][c] - mean);
-        const double sd = count > 1 ? std::sqrt(squares / (count - 1)) : kNaN;
+        const double sd = count > 1 ? std::sqrt(squares / (count - 1)) : kNotEstimable;
         out.mean.push_back(mean);
         out.sd.push_back(sd);
-        out.z.push_back(sd > 0 ? (score[c] - mean) / sd : kNaN);
+        out.z.push_back(sd > 0 ? (score[c] - mean) / sd : kNotEstimable);
         out.p.push_back((1.0 + as_low) / (1.0 + count));
     }
     return out;
@@ -163,8 +163,8 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     const int64_t block = o.block > 0 ? std::min<int64_t>(o.block, f.map.n) : f.map.n;
     const int64_t blocks = f.map.n / block;
 
-    // The labels themselves, then each attribute's permutations, all over the same distances. Labels change
-    // places within a block (and class): a block's chance is of its own groups.
+    // The labels themselves, then each attribute's permutations, all over the same distances. Labels are permuted
+    // within a block (and class), since a block's chance is that of its own groups.
     std::vector<int32_t> strata;
     for (int i = 0; i < f.map.n; ++i)
         strata.push_back(int32_t(i / block) + (o.given_class ? int32_t(blocks + 1) * classes[i] : 0));
@@ -187,10 +187,10 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         r.score = scores[s];
         for (int64_t b = 0; b < blocks; ++b)
             r.chance += chance(slice(sets[s].of, b * block, block), slice(strata, b * block, block)) / double(blocks);
-        // A single group has chance 0: nothing to tell, not "most sensitive".
+        // With a single group chance is 0: the score is not estimable, and the channel not "most sensitive".
         if (!(r.chance > 0)) {
             r.reason = why_not_estimable(sets[s].of);
-            r.score.assign(size_t(f.map.c), kNaN);
+            r.score.assign(size_t(f.map.c), kNotEstimable);
         } else if (o.permutations > 0) {
             r.null = null_of(r.score, scores, sets.size() + s * size_t(o.permutations), o.permutations);
             if (chance_is_low(o, f.map)) r.normalized_by = "permutations";

@@ -6,7 +6,7 @@
 //
 // Chance is what equal distances give. Distances that vary (small maps, small temperatures) lift the score of
 // a channel without information above it, by more than noise. What such a channel scores is then found from
-// the channel's own distances under labels that are dealt anew among lesions.
+// the channel's own distances under labels that are permuted among lesions.
 #pragma once
 
 #include <map>
@@ -15,7 +15,6 @@
 
 #include "engine/core/channel_sets.h"
 #include "engine/eval/features.h"
-#include "engine/eval/snnl_chance.h"
 
 namespace fp {
 
@@ -59,12 +58,12 @@ struct LayerScores {
     std::string reason = {};                          // why
     int64_t blocks = 1;
     std::optional<NullScores> null = {};
-    // What normalized is divided by: chance, or permutations where chance does not hold: the null's mean.
+    // What normalized is divided by: "chance", or "permutations" (the null's mean) where chance_is_low().
     std::string normalized_by = "chance";
     double seconds = 0;  // of this layer's scores, all attributes together
 };
 
-// The labels dealt anew among the units that have as many known samples, within a stratum where strata are
+// The labels permuted among the units with the same number of known samples, within a stratum where strata are
 // given: group sizes, and so chance, stay as they are. Keyed by (seed, index).
 LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t seed, int index);
 
