@@ -329,7 +329,8 @@ TEST(Dataset, SharedFitzpatrick17k) {
     EXPECT_EQ(data.classes.size(), 114u);
     EXPECT_TRUE(data.samples[0].image.ends_with(".jpg"));
     std::map<std::string, int> scale;
-    for (const Sample& s : data.samples) ++scale[std::string(s.attributes[size_t(find_column(data.columns, "skin_tone"))])];
+    for (const Sample& s : data.samples)
+        ++scale[std::string(s.attributes[size_t(find_column(data.columns, "skin_tone"))])];
     EXPECT_EQ(scale, (std::map<std::string, int>{
                          {"-1", 565}, {"1", 2947}, {"2", 4808}, {"3", 3308}, {"4", 2781}, {"5", 1533}, {"6", 635}}));
     EXPECT_EQ(open_dataset(spec, {.exclude_qc = true}).samples.size(), 16577u - 17);

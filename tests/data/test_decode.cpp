@@ -81,7 +81,9 @@ protected:
 TEST_F(BadImages, EveryRowAsExpected) {
     const Table table = read_csv(folder / "expected.csv");
     ASSERT_GE(table.rows.size(), 40u);
-    const auto cell = [&](const std::vector<std::string>& row, const char* name) { return row[table.column(name)]; };
+    const auto cell = [&](const std::vector<std::string>& row, const std::string& name) {
+        return row[table.column(name)];
+    };
     for (const std::vector<std::string> row : table.rows) {
         const std::string image = cell(row, "image");
         SCOPED_TRACE(image);
