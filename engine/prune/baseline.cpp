@@ -48,7 +48,10 @@ void check(const PruneSettings& p, const Baseline& dense) {
     FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
                p.finetune, "` is not all, head or norm");
     check_scoring(score_options(p, weighted_attributes(p.attributes)));
-    for (const std::string& attribute : dense.attributes) group_by(dense.data.set, attribute);  // is there
+    for (const std::string& attribute : dense.attributes) {
+        const Grouping grouping = group_by(dense.data.set, attribute);
+        if (p.score.criterion->needs >= Needs::groups) require_comparable(grouping);
+    }
     const Trace rows = trace(*dense.model.network, dense.image_size());
     match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);
     if (!p.objective.empty()) check_selection(p.objective, dense.attributes, dense.data, "--objective");
