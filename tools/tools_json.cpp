@@ -130,7 +130,7 @@ std::string json_text(const BenchReport& b) {
     });
 }
 
-std::string trace_text(const std::vector<NamedProfile>& tables) { return chrome_trace(tables).dump(1) + "\n"; }
+std::string trace_text(const std::vector<NamedProfile>& tables) { return json_text(chrome_trace(tables), 1); }
 
 std::string json_text(const std::vector<WrittenFile>& files) {
     return json_document([&](ordered_json& document) {

@@ -43,6 +43,10 @@ Json parse_json(std::string_view text, const std::string& file_name, Exit exit, 
 template ordered_json parse_json(std::string_view, const std::string&, Exit, const JsonLimits&);
 template nlohmann::json parse_json(std::string_view, const std::string&, Exit, const JsonLimits&);
 
+std::string json_text(const ordered_json& value, int indent) {
+    return value.dump(indent, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
 std::string json_line(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -50,7 +54,7 @@ std::string json_line(const ordered_json& value) {
 std::string json_document(const std::function<void(ordered_json&)>& fill) {
     ordered_json document;
     fill(document);
-    return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+    return json_text(document, 2);
 }
 
 ordered_json number_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }

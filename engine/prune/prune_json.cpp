@@ -76,14 +76,14 @@ std::string provenance(const Baseline& dense, const PruneSettings& p, const std:
         {"parent", dense.hash},  {"tool", version_line(tool)},
         {"pruning", to_json(p)}, {"seed", p.seed},
         {"round", round},        {"data", {{"name", dense.data.set.name}, {"split", split_hash(dense.data.set)}}}};
-    return out.dump();
+    return json_line(out);
 }
 
 std::string scores_key(const PruneSettings& p) {
     ordered_json out = to_json(p);
     out.erase("amount");
     out.erase("removal");
-    return out.dump();
+    return json_line(out);
 }
 
 std::string to_text(const PruneState& s) { return json_line(to_json(s)); }
@@ -113,7 +113,7 @@ ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identit
 
 void write_scan(const std::filesystem::path& file, const Identity& identity, const std::vector<ScannedSet>& sets) {
     const ordered_json document{{"identity", identity_json(identity)}, {"sets", to_json(sets)}};
-    write_file(file, document.dump(1) + "\n");
+    write_file(file, json_text(document, 1));
 }
 
 std::vector<ScannedSet> read_scan(const std::filesystem::path& file,

@@ -69,7 +69,7 @@ std::string scores_text(const ChannelScores& scores, const ScoreOptions& o, cons
     write(out["layers"], scores.layers);
     write(out["sets"], scores.sets);
     if (!scores.note.empty()) out["note"] = scores.note;
-    return out.dump(1) + "\n";
+    return json_text(out, 1);
 }
 
 ScoresFile read_scores(const std::string& text, const std::string& file_name, const std::string& model_hash) {

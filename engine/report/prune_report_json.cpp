@@ -205,18 +205,18 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
 std::string publish(const PruneReport& r, const RunFolder& folder, const Caller& caller) {
     const ordered_json document = report_json(r, caller);
     if (r.sweep) write_file(folder / "pareto.csv", to_csv(*r.sweep));
-    write_file(folder / "report.json", document.dump(1) + "\n");
+    write_file(folder / "report.json", json_text(document, 1));
     write_file(folder / "report.html", report_page(document));
     write_file(folder / "model-card.md", model_card(r, caller));
-    return document.dump(2) + "\n";
+    return json_text(document, 2);
 }
 
 std::string publish(const Scan& scan, const Baseline& dense, const RunFolder& folder, const Caller& caller) {
     const ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
-    write_file(folder / "scan.json", document.dump(1) + "\n");
+    write_file(folder / "scan.json", json_text(document, 1));
     write_file(folder / "scan.csv", to_csv(scan.result));
     write_file(folder / "report.html", report_page(document));
-    return document.dump(2) + "\n";
+    return json_text(document, 2);
 }
 
 std::string json_text(const ScoresReport& r) {

@@ -109,7 +109,7 @@ std::string card_text(const ModelSpec& spec, const ModelCard& card) {
     write(out["kept_channels"], card.kept);
     out["provenance"] = ordered_json::parse(card.provenance);
     if (!card.thresholds.empty()) write(out["thresholds"], card.thresholds);
-    return out.dump();
+    return json_line(out);
 }
 
 DescribedModel parse_card(const std::string& text, const std::string& file_name) {

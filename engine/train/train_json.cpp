@@ -136,14 +136,13 @@ void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::option
 }
 
 std::string provenance_of(const std::string& tool, const Dataset& set) {
-    return ordered_json{{"tool", version_line(tool)}, {"data", {{"name", set.name}, {"split", split_hash(set)}}}}
-        .dump();
+    return json_line({{"tool", version_line(tool)}, {"data", {{"name", set.name}, {"split", split_hash(set)}}}});
 }
 
 std::string train_document(const std::string& out, const Metrics& metrics, const ImageData& data) {
     ordered_json document{{"out", out}, {"epochs", metrics.rows()}};
     JsonWriter{document}("skipped", skipped_of(data));
-    return document.dump(2) + "\n";
+    return json_text(document, 2);
 }
 
 std::string to_text(const FitPosition& p) { return json_line(to_json(p)); }

@@ -40,5 +40,11 @@ TEST(Json, a_line_is_always_written) {
     EXPECT_EQ(json_line({{"a", "\xff\n"}, {"b", std::nan("")}}), "{\"a\":\"\xEF\xBF\xBD\\n\",\"b\":null}");
 }
 
+TEST(Json, DocumentsReplaceBytesThatAreNotUtf8) {
+    const nlohmann::ordered_json out{{"out", "run\xff"}};
+    EXPECT_EQ(json_text(out, 1), "{\n \"out\": \"run\xEF\xBF\xBD\"\n}\n");
+    EXPECT_EQ(json_line(out), "{\"out\":\"run\xEF\xBF\xBD\"}");
+}
+
 }  // namespace
 }  // namespace fp
