@@ -14,6 +14,7 @@
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
 #include "engine/run/progress.h"
+#include "engine/run/signals.h"
 #include "tools/tools_json.h"
 
 namespace fp {
@@ -21,7 +22,11 @@ namespace {
 
 std::function<void(int64_t)> progress_line(const Options& options, const std::string& verb, int64_t all) {
     const auto line = std::make_shared<Progress>(stderr_output(options.quiet()));
-    return [=](int64_t done) { line->update({.what = verb, .done = done, .total = all}); };
+    line->update({.what = verb, .total = all});
+    return [=](int64_t done) {
+        if (StopSignals::requested()) throw Stopped{};
+        line->update({.what = verb, .done = done, .total = all});
+    };
 }
 
 // Opens the data set and prints its notes.

@@ -3,8 +3,8 @@
 
 #include "engine/io/files.h"
 #include "tools/bench_report.h"
-#include "tools/inputs.h"
 #include "tools/tools_json.h"
+#include "tools/training.h"
 
 namespace fp {
 namespace {
@@ -39,13 +39,19 @@ size_t peak_bytes(Network& network, const TimingOptions& timing) {
 }
 
 // Every model at every batch size, the models of one size in turns.
-std::vector<Measured> measure(const std::vector<LoadedModel>& models, const BenchFlags& f, int image_size) {
+std::vector<Measured> measure(const std::vector<LoadedModel>& models,
+                              const BenchFlags& f,
+                              int image_size,
+                              const Observer& observer) {
     std::vector<Network*> networks;
     for (const LoadedModel& m : models) networks.push_back(m.network.get());
     std::vector<Measured> out;
     for (const int batch : f.batch_sizes) {
-        const TimingOptions timing{
-            .batch_size = batch, .image_size = image_size, .train = f.train, .seconds = f.seconds};
+        const TimingOptions timing{.batch_size = batch,
+                                   .image_size = image_size,
+                                   .train = f.train,
+                                   .seconds = f.seconds,
+                                   .progress = observer.steps({.what = text("batch size ", batch), .unit = ""})};
         const auto seconds = time_in_turns(networks, timing);
         for (size_t i = 0; i < models.size(); ++i)
             out.push_back({f.checkpoints[i], batch, seconds[i], summarize(seconds[i]), ratio_of(seconds[0], seconds[i]),
@@ -58,11 +64,12 @@ int run(const BenchFlags& f, const Options& options) {
     const Kernels& k = use_device(f.compute, options);
     FP_REQUIRE(!f.checkpoints.empty(), Exit::usage, "--checkpoint is missing");
     FP_REQUIRE(!f.batch_sizes.empty(), Exit::usage, "--batch-size is an empty list");
+    const Observer observer = on_stderr(options.quiet());
     std::vector<LoadedModel> models;
     for (const std::string& path : f.checkpoints) models.push_back(load_model(path, k));
     const int size = f.image_size.value_or(models[0].card.preprocessing.image_size);
     BenchReport report{.models = {},
-                       .measured = measure(models, f, size),
+                       .measured = measure(models, f, size, observer),
                        .kernels = k,
                        .image_size = size,
                        .layers_batch_size = f.batch_sizes.back(),
@@ -72,9 +79,11 @@ int run(const BenchFlags& f, const Options& options) {
         Network& net = *models[i].network;
         report.models.push_back({f.checkpoints[i], net.spec.arch, totals(layer_costs(net, size))});
         if (f.layers || !f.trace.empty())
-            report.layers.push_back({f.checkpoints[i], profile(net, {.batch_size = report.layers_batch_size,
-                                                                     .image_size = size,
-                                                                     .mode = f.train ? Mode::train : Mode::infer})});
+            report.layers.push_back(
+                {f.checkpoints[i], profile(net, {.batch_size = report.layers_batch_size,
+                                                 .image_size = size,
+                                                 .mode = f.train ? Mode::train : Mode::infer,
+                                                 .progress = observer.brief("timing layers", "")})});
     }
     if (!f.trace.empty()) write_file(f.trace, trace_text(report.layers));
     if (f.layers) report.roof = measure_roofline(k);

@@ -9,7 +9,7 @@
 #include "engine/eval/predictions_file.h"
 #include "engine/report/evaluation.h"
 #include "engine/run/checkpoint.h"
-#include "tools/inputs.h"
+#include "tools/training.h"
 
 namespace fp {
 namespace {
@@ -100,11 +100,17 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
     const LoadedModel model = load_model(file, use_device(f.compute, options));
     const Preprocessing& preprocessing = model.card.preprocessing;
     const ImageData data = open_images_of(model, file, f.data);
+    const Observer observer = on_stderr(options.quiet());
     Session session(*model.network);
     const auto predict_on = [&](const std::string& split) {
         const std::vector<int64_t> samples = samples_of(data.set, split);
-        Predictions p =
-            predict({session, preprocessing, data, samples, {.batch_size = f.data.batch_size, .skip_bad = f.skip_bad}});
+        Predictions p = predict({session,
+                                 preprocessing,
+                                 data,
+                                 samples,
+                                 {.batch_size = f.data.batch_size,
+                                  .skip_bad = f.skip_bad,
+                                  .progress = observer.steps({.what = "predicting " + split})}});
         FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
         return p;
     };
@@ -178,6 +184,8 @@ int run(const EvalFlags& f, const Options& options) {
 
     EvaluateOptions figures = f.figures;
     figures.threads = f.compute.threads;
+    const Observer observer = on_stderr(options.quiet());
+    if (figures.resamples > 0) figures.progress = observer.steps({.what = "resampling", .unit = "resamples"});
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = ours.skipped;
     std::optional<AtThreshold> at;

@@ -77,12 +77,27 @@ int run_scores(const Run& run) {
     return 0;
 }
 
+int run_any(const Run& run) {
+    const PruneFlags& f = run.flags;
+    try {
+        return !f.scan.empty() ? run_scan(run)
+               : f.scores_only ? run_scores(run)
+               : f.is_search() ? run_sweep(run)
+                               : run_one(run);
+    } catch (const Stopped&) {  // between the rounds and the report
+        run.start.observer.tell("stopped and saved; --resume goes on from here");
+        return StopSignals::exit_code();
+    }
+}
+
 int run(PruneFlags f, const Options& o) {
     const IfRunIsThere if_run_is_there = f.if_run_is_there();
     const Kernels& kernels = use_device(f.compute, o);
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
-    const ImageData data = open_images_of(dense, f.checkpoint, f.data, f.cache);
+    const Observer observer = on_stderr(o.quiet());
+    const ImageData data =
+        open_images_of(dense, f.checkpoint, f.data, f.cache, observer.steps({.what = "decoding into the cache"}));
     if (f.show_groups) {
         for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
             std::cout << describe(set) << "\n";
@@ -96,7 +111,7 @@ int run(PruneFlags f, const Options& o) {
         require_images(data, {Split::train, Split::val, Split::test});
     const std::vector<SweepPoint> points = sweep_points(f.search);
     const PruneSettings settings = f.is_search() ? base : points[0].settings;
-    const Baseline baseline(dense, data, settings);
+    const Baseline baseline(dense, data, settings, observer);
     for (const SweepPoint& point : points) check(point.settings, baseline);
     // Faults in these files are found before an existing run is overwritten.
     if (!f.scores.empty() && !f.resume) {
@@ -105,19 +120,14 @@ int run(PruneFlags f, const Options& o) {
             check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
     }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
-    const StopSignals signals;
     RunFolder folder(f.out, if_run_is_there);
-    const Run run{
-        .flags = f,
-        .dense = baseline,
-        .settings = settings,
-        .folder = folder,
-        .start = {.caller = caller_of(o), .resume = f.resume, .scores = f.scores, .observer = on_stderr(o.quiet())},
-        .json = o.json()};
-    const int code = !f.scan.empty() ? run_scan(run)
-                     : f.scores_only ? run_scores(run)
-                     : f.is_search() ? run_sweep(run)
-                                     : run_one(run);
+    const Run run{.flags = f,
+                  .dense = baseline,
+                  .settings = settings,
+                  .folder = folder,
+                  .start = {.caller = caller_of(o), .resume = f.resume, .scores = f.scores, .observer = observer},
+                  .json = o.json()};
+    const int code = run_any(run);
     say_skipped(data, o);
     write_bad_images(folder / "bad_images.csv", data);
     return code;

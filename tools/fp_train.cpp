@@ -50,14 +50,15 @@ int image_size(const TrainFlags& f) {
 int run(const TrainFlags& f, const Options& o) {
     const IfRunIsThere if_run_is_there = f.if_run_is_there();
     const Kernels& k = use_device(f.compute, o);
-    const StopSignals signals;
+    const Observer observer = on_stderr(o.quiet());
     Preprocessing preprocessing{.image_size = image_size(f)};
     set_normalization(preprocessing, f.normalize);
-    const ImageData data =
-        open_images(f.data.data, {.image_size = preprocessing.image_size, .dataset = f.data.dataset, .cache = f.cache});
+    const ImageData data = open_images(f.data.data, {.image_size = preprocessing.image_size,
+                                                     .dataset = f.data.dataset,
+                                                     .cache = f.cache,
+                                                     .progress = observer.steps({.what = "decoding into the cache"})});
     if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
     const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
-    const Observer observer = on_stderr(o.quiet());
     for (const std::string& note : data.set.notes) observer.say("data: " + note);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);

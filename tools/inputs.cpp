@@ -70,11 +70,12 @@ LoadedModel load_model(const std::string& path, const Kernels& k) { return read_
 ImageData open_images_of(const LoadedModel& model,
                          const std::string& path,
                          const DataOptions& options,
-                         const std::string& cache) {
+                         const std::string& cache,
+                         const std::function<void(int64_t done, int64_t all)>& progress) {
     const int size = model.card.preprocessing.image_size;
     FP_REQUIRE(options.image_size.value_or(size) == size, Exit::model, path, ": was trained at ", size,
                " pixels, --image-size is ", *options.image_size);
-    OpenOptions open{.image_size = size, .dataset = options.dataset, .cache = cache};
+    OpenOptions open{.image_size = size, .dataset = options.dataset, .cache = cache, .progress = progress};
     open.dataset.classes = model.card.classes;
     return open_images(options.data, open);
 }

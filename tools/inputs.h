@@ -36,10 +36,11 @@ void say_skipped(const ImageData&, const Options&);
 LoadedModel load_model(const std::string& path, const Kernels&);
 
 // Opens the images at the size that the model of `path` was trained at, with the model's classes in their order.
-// Exit::model where --image-size differs.
+// Exit::model where --image-size differs. `progress`: while the cache is written.
 ImageData open_images_of(const LoadedModel&,
                          const std::string& path,
                          const DataOptions&,
-                         const std::string& cache = "");
+                         const std::string& cache = "",
+                         const std::function<void(int64_t done, int64_t all)>& progress = {});
 
 }  // namespace fp

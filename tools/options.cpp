@@ -11,6 +11,7 @@
 #include <map>
 
 #include "engine/io/files.h"
+#include "engine/run/signals.h"
 #include "engine/run/version.h"
 #include "kernels/kernels.h"
 
@@ -259,12 +260,17 @@ int run_tool(int argc,
     try {
         Options options(tool, std::string(purpose));
         declare(options);
-        const int code = options.parse(argc, argv) ? run(options) : 0;
+        const bool runs = options.parse(argc, argv);
+        const StopSignals signals;
+        const int code = runs ? run(options) : 0;
         std::cout.flush();
         FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data, "standard output: cannot be written");
         return code;
     } catch (const Error& error) {
         return stop(error.what(), error.exit);
+    } catch (const Stopped&) {
+        std::cerr << tool << ": stopped" << std::endl;
+        return StopSignals::exit_code();
     } catch (const std::bad_alloc&) {
         return stop("out of memory", Exit::bug);
     } catch (const std::exception& error) {

@@ -23,7 +23,7 @@ void add_out_options(Options&, OutFlags&, std::string_view what);
 void add_tap(Options&, std::string_view name, Tap&, std::string_view help);
 void add_given(Options&, std::string_view name, bool& given_class, std::string_view help);
 
-// Lines and progress on stderr, unless quiet; stopped by SIGINT and SIGTERM.
+// Lines and progress on stderr, unless quiet; stopped by SIGINT, SIGTERM and SIGHUP.
 Observer on_stderr(bool quiet);
 
 Caller caller_of(const Options&);

@@ -1,8 +1,16 @@
 #include "engine/core/memory.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace fp {
+
+namespace {
+std::atomic<int64_t> bytes_on_devices = 0;
+}
+
+int64_t device_bytes_in_use() { return bytes_on_devices; }
+void count_device_bytes(int64_t more) { bytes_on_devices += more; }
 
 constexpr size_t kAlign = 256;  // bytes: enough for vector loads, and what copies are fastest with
 constexpr size_t kSlab = size_t(32) << 20;

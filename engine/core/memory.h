@@ -13,13 +13,19 @@
 
 namespace fp {
 
+// Bytes of all blocks that lie on devices with memory of their own.
+int64_t device_bytes_in_use();
+void count_device_bytes(int64_t more);
+
 // One block of memory with an owner.
 template <auto kAlloc, auto kRelease>
 class OwnedBlock {
 public:
     OwnedBlock() = default;
     OwnedBlock(const Memory& memory, size_t bytes)
-        : data_((memory.*kAlloc)(bytes), {memory.*kRelease}), bytes_(bytes) {}
+        : data_((memory.*kAlloc)(bytes), {memory.*kRelease, on_device(memory) ? int64_t(bytes) : 0}), bytes_(bytes) {
+        count_device_bytes(data_.get_deleter().device_bytes);
+    }
 
     void* data() const { return data_.get(); }
     template <class T>
@@ -35,9 +41,13 @@ public:
     }
 
 private:
+    static bool on_device(const Memory& m) { return m.*kAlloc == m.alloc && m.alloc != m.alloc_host; }
+
     struct Release {
         void (*release)(void*);
+        int64_t device_bytes;
         void operator()(void* block) const noexcept {
+            count_device_bytes(-device_bytes);
             drop_errors([&] { release(block); });
         }
     };

@@ -21,8 +21,8 @@ ImageData open_images(const std::string& spec, const OpenOptions& options) {
     FP_REQUIRE(!spec.empty(), Exit::usage, "--data is missing");
     // The source outlives this function, and with it the data set that it reads from.
     const auto set = std::make_shared<const Dataset>(open_dataset(spec, options.dataset));
-    const auto images =
-        std::make_shared<DatasetImages>(*set, ImageOptions{.image_size = options.image_size, .cache = options.cache});
+    const auto images = std::make_shared<DatasetImages>(
+        *set, ImageOptions{.image_size = options.image_size, .cache = options.cache, .progress = options.progress});
     const auto unreadable = std::make_shared<UnreadableImages>();
     const auto read = [set, images, unreadable](int64_t sample, const View& view, int side, uint8_t* rgb) {
         try {

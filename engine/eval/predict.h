@@ -27,6 +27,7 @@ struct OpenOptions {
     int image_size = 128;
     DatasetOptions dataset = {};       // `classes`: of a checkpoint, whose order is kept
     std::filesystem::path cache = {};  // folder of a file of decoded images; empty: memory only
+    std::function<void(int64_t done, int64_t all)> progress = {};  // while the cache is written
 };
 
 // `spec` as open_dataset takes it. Images are decoded once and kept. Exit::usage for an empty specification.

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <unordered_map>
 
@@ -74,6 +75,22 @@ private:
     int left_ = 0;
 };
 
+// Calls run(begin, end) for parts of 0 .. count - 1, each of a fraction of a second, and `progress` before and after each.
+template <class Run>
+void in_parts(int64_t count, const EvaluateOptions& options, const Run& run) {
+    if (!options.progress) return run(int64_t(0), count);
+    using Clock = std::chrono::steady_clock;
+    options.progress(0, count);
+    for (int64_t begin = 0, size = 1; begin < count; begin += size) {
+        const Clock::time_point start = Clock::now();
+        const int64_t end = std::min(begin + size, count);
+        run(begin, end);
+        options.progress(end, count);
+        size = end - begin;
+        if (Clock::now() - start < std::chrono::milliseconds(100)) size *= 2;
+    }
+}
+
 // Scores options.resamples weightings. draw(r, of_unit) changes one number per unit, `initial` before each draw;
 // member(model, i, number) turns it into the membership of case i of a model, `number` being that of its unit.
 template <class Draw, class Member>
@@ -95,19 +112,21 @@ FigureRows score(const Scorer& scorer,
     rows.values.resize(size_t(rows.count * width));
     const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
     const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsPerThread, 1, most));
+    in_parts(rows.count, options, [&](int64_t begin, int64_t end) {
 #pragma omp parallel num_threads(threads)
-    {
-        std::vector<Membership> members(scorer.cases());
-        std::vector<uint16_t> of_unit;
+        {
+            std::vector<Membership> members(scorer.cases());
+            std::vector<uint16_t> of_unit;
 #pragma omp for schedule(static)
-        for (int64_t r = 0; r < rows.count; ++r) {
-            of_unit = initial;
-            draw(uint64_t(r), of_unit);
-            for (int m = 0; m < models; ++m)
-                for (int64_t i = 0; i < n; ++i) members[m * n + i] = member(m, i, of_unit[cohort.unit_of_case[i]]);
-            scorer.figures(members, models * cohort.size(), metrics, rows.values.data() + r * width);
+            for (int64_t r = begin; r < end; ++r) {
+                of_unit = initial;
+                draw(uint64_t(r), of_unit);
+                for (int m = 0; m < models; ++m)
+                    for (int64_t i = 0; i < n; ++i) members[m * n + i] = member(m, i, of_unit[cohort.unit_of_case[i]]);
+                scorer.figures(members, models * cohort.size(), metrics, rows.values.data() + r * width);
+            }
         }
-    }
+    });
     return rows;
 }
 

@@ -230,7 +230,9 @@ Predictions in_order_of(const Predictions& model, const Predictions& other) {
 Comparison compare(const Predictions& given,
                    const Predictions& given_other,
                    const std::vector<std::string>& attributes,
-                   const EvaluateOptions& options) {
+                   const EvaluateOptions& given_options) {
+    // A bootstrap and a swap, and of each attribute another bootstrap.
+    const EvaluateOptions options = over_passes(given_options, 2 + 3 * int64_t(attributes.size()));
     const std::vector<std::string>& classes = common_classes(given.classes, given_other.classes);
     const Predictions model = with_classes(given, classes);
     const Predictions other = in_order_of(model, with_classes(given_other, classes));
@@ -241,6 +243,7 @@ Comparison compare(const Predictions& given,
     out.samples = model.size();
     out.units = pairing.cohort.units();
     out.options = options;
+    out.options.progress = {};
     out.metrics = metric_differences(pairing, 0, true);
     for (const auto& attribute : attributes)
         out.attributes.push_back(compare_attribute(model, scorer, attribute, options));

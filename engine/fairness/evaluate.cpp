@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "engine/fairness/gap_report.h"
 #include "kernels/error.h"
@@ -144,8 +145,21 @@ const AttributeReport& Report::attribute(std::string_view key) const {
     return get(attributes, &AttributeReport::name, key, "attribute");
 }
 
-Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& options) {
+EvaluateOptions over_passes(const EvaluateOptions& options, int64_t passes) {
+    EvaluateOptions out = options;
+    if (!options.progress || options.resamples == 0) return out;
+    const auto done_before = std::make_shared<int64_t>(0);
+    out.progress = [to = options.progress, passes, done_before](int64_t done, int64_t all) {
+        to(*done_before + done, passes * all);
+        if (done == all) *done_before += all;
+    };
+    return out;
+}
+
+Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& given) {
     FP_CHECK(p.size() > 0, "no predictions");
+    // Of each attribute one bootstrap and two permutations.
+    const EvaluateOptions options = over_passes(given, 1 + 3 * int64_t(attributes.size()));
     const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
     const Scored scored = score_cohort(scorer, all, options);
@@ -156,6 +170,7 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     report.unit = unit_column(p.columns);
     report.classes = p.classes;
     report.options = options;
+    report.options.progress = {};
     report.confusion = confusion(p);
     report.metrics = metrics_of(scored, scorer, 0, p.size());
     report.class_figures = classes_of(scored, 0, tally(report.confusion));

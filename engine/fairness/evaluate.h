@@ -9,6 +9,8 @@
 // With `resamples` 0 only values are computed, in about one pass over the predictions.
 #pragma once
 
+#include <functional>
+
 #include "engine/fairness/intervals.h"
 #include "engine/fairness/metrics.h"
 
@@ -23,7 +25,13 @@ struct EvaluateOptions {
     double specificity = 0.8;
     uint64_t seed = 1;
     int threads = 0;  // 0: all cores. The results do not depend on it
+    // Called by the calling thread several times per second with the resamples, permutations and swaps that are done, of
+    // all or more; what it throws ends the evaluation. Not part of the report's options.
+    std::function<void(int64_t done, int64_t all)> progress = {};
 };
+
+// Options whose progress counts on over so many passes of `resamples`.
+EvaluateOptions over_passes(const EvaluateOptions&, int64_t passes);
 
 // A gap between groups, with its fair range: the values that a classifier which treats the groups alike would show.
 struct Gap : TestedMeasure {

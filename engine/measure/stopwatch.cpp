@@ -124,15 +124,24 @@ double TimedNetwork::run() {
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions& o) {
     std::vector<std::unique_ptr<TimedNetwork>> runners;
     for (Network* net : networks) runners.push_back(std::make_unique<TimedNetwork>(*net, o));
+    const auto report = [&](double share) {
+        if (o.progress) o.progress(int64_t(1000 * share), 1000);
+    };
     for (auto& r : runners)
-        for (int i = 0; i < 3; ++i) r->run();  // warm-up: plans, memory, weights
+        for (int i = 0; i < 3; ++i) {  // warm-up: plans, memory, weights
+            r->run();
+            report(0);
+        }
     std::vector<std::vector<double>> out(networks.size());
-    const double end = now() + o.seconds * double(networks.size());
-    for (int round = 0; round < o.min_rounds || (now() < end && round < 100'000); ++round)
+    const double start = now(), seconds = o.seconds * double(networks.size());
+    for (int round = 0; round < o.min_rounds || (now() < start + seconds && round < 100'000); ++round)
         for (size_t i = 0; i < runners.size(); ++i) {
             const size_t turn = (i + size_t(round)) % runners.size();
             out[turn].push_back(runners[turn]->run());
+            report(std::min(
+                {0.999, double(round) / std::max(1, o.min_rounds), (now() - start) / std::max(1e-9, seconds)}));
         }
+    report(1);
     return out;
 }
 
@@ -185,6 +194,7 @@ std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
             best[i].forward_seconds = std::min(best[i].forward_seconds, now[i].forward_seconds);
             best[i].backward_seconds = std::min(best[i].backward_seconds, now[i].backward_seconds);
         }
+        if (o.progress) o.progress(pass + 3, std::max(o.passes, 1) + 2);
     }
     return best;
 }

@@ -2,6 +2,7 @@
 // affects them alike.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "engine/measure/layer_costs.h"
@@ -17,6 +18,8 @@ struct TimingOptions {
     bool train = false;  // a step (forward, loss, backward, update) instead of an inference
     double seconds = 3;  // per network, at least; warm-up excluded
     int min_rounds = 10;
+    // Called between rounds with the share that is done, in thousandths; what it throws ends the measurement.
+    std::function<void(int64_t done, int64_t all)> progress = {};
 };
 
 // One network with its images (random, never zeros), ready to run again and again.
@@ -53,8 +56,9 @@ Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b);
 struct ProfileOptions {
     int batch_size = 32;
     int image_size = 64;
-    Mode mode = Mode::infer;  // train: forward, loss and backward
-    int passes = 5;           // after two to warm up
+    Mode mode = Mode::infer;                                       // train: forward, loss and backward
+    int passes = 5;                                                // after two to warm up
+    std::function<void(int64_t done, int64_t all)> progress = {};  // of the passes, as in TimingOptions
 };
 
 // Each row's fastest time of several passes, with the work of the whole batch.

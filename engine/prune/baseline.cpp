@@ -9,19 +9,18 @@
 
 namespace fp {
 
-Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const PruneSettings& settings)
+Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const PruneSettings& settings, const Observer& to)
     : model(dense),
       data(images),
       hash(weights_hash(*dense.network)),
       attributes(plain_names(settings.attributes)),
-      predict_options(fp::predict_options(settings)) {}
+      predict_options(fp::predict_options(settings)),
+      observer(to) {}
 
-Predictions Baseline::predict_on(Split split,
-                                 const Network& net,
-                                 const std::function<void(int64_t done, int64_t all)>& progress) const {
+Predictions Baseline::predict_on(Split split, const Network& net, const Steps& progress) const {
     Session session(net);
     PredictOptions options = predict_options;
-    options.progress = progress;
+    options.progress = progress ? progress : observer.brief(text("predicting ", name(split)));
     const std::vector<int64_t> samples = members(data.set, split);
     return predict({session, model.card.preprocessing, data, samples, options});
 }
@@ -31,12 +30,14 @@ const Summary& Baseline::val() const {
     return *val_;
 }
 
-Ratio Baseline::latency(Network& net, double seconds, int min_rounds) const {
+Ratio Baseline::latency(Network& net, double seconds, int min_rounds, const Steps& progress) const {
     if (net.spec == model.network->spec) return {1, 1, 1};
-    const auto times = time_in_turns({&net, model.network.get()}, {.batch_size = predict_options.batch_size,
-                                                                   .image_size = image_size(),
-                                                                   .seconds = seconds,
-                                                                   .min_rounds = min_rounds});
+    const auto times = time_in_turns({&net, model.network.get()},
+                                     {.batch_size = predict_options.batch_size,
+                                      .image_size = image_size(),
+                                      .seconds = seconds,
+                                      .min_rounds = min_rounds,
+                                      .progress = progress ? progress : observer.brief("measuring latency", "")});
     return ratio_of(times[0], times[1]);
 }
 

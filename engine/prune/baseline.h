@@ -7,6 +7,7 @@
 #include "engine/prune/settings.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/run_folder.h"
+#include "engine/train/observer.h"
 
 namespace fp {
 
@@ -15,28 +16,27 @@ inline const char* const kComparedGap = "eodd_mean";
 
 class Baseline {
 public:
-    // Keeps references to the model and the data.
-    Baseline(const LoadedModel&, const ImageData&, const PruneSettings&);
+    // Keeps references to the model and the data. The observer sees what is done on the dense model's account.
+    Baseline(const LoadedModel&, const ImageData&, const PruneSettings&, const Observer& = {});
 
     const LoadedModel& model;
     const ImageData& data;
     const std::string hash;                     // weights_hash of the dense model
     const std::vector<std::string> attributes;  // names without weights
     const PredictOptions predict_options;
+    const Observer observer;
 
     const Kernels& kernels() const { return model.network->kernels(); }
     int image_size() const { return model.card.preprocessing.image_size; }
     // The first attribute, whose gaps are compared; empty where there is none.
     std::string first_attribute() const { return attributes.empty() ? "" : attributes[0]; }
 
-    // The dense model or a network cut from it, on one split. An exception that `progress` throws ends it.
-    Predictions predict_on(Split,
-                           const Network&,
-                           const std::function<void(int64_t done, int64_t all)>& progress = {}) const;
+    // The dense model or a network cut from it, on one split. Without `progress` the observer sees it.
+    Predictions predict_on(Split, const Network&, const Steps& progress = {}) const;
     // The dense model on validation; computed at the first call.
     const Summary& val() const;
     // The time of one inference over the dense model's, both measured in turns for so long and so many rounds at least.
-    Ratio latency(Network&, double seconds, int min_rounds) const;
+    Ratio latency(Network&, double seconds, int min_rounds, const Steps& progress = {}) const;
     // As PruneSettings::max_drop and least_accuracy() have it.
     double least_accuracy(double max_drop) const;
 

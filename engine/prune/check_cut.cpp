@@ -12,11 +12,15 @@ namespace fp {
 namespace {
 
 // log p: the logits up to a constant of each image.
-std::vector<double> log_probabilities(const Network& net, const Baseline& dense, const std::vector<int64_t>& samples) {
+std::vector<double> log_probabilities(const Network& net,
+                                      const Baseline& dense,
+                                      const std::vector<int64_t>& samples,
+                                      const Steps& progress) {
     Session session(net);
     PredictOptions options = dense.predict_options;
     options.batch_size = 64;
     options.workers = 1;
+    options.progress = progress;
     const Predictions p = predict({session, dense.model.card.preprocessing, dense.data, samples, options});
     std::vector<double> out;
     for (const double v : p.prob) out.push_back(std::log(std::max(v, 1e-30)));
@@ -43,13 +47,14 @@ double difference_from_silenced(const Network& old,
                                 const Network& cut_network,
                                 const std::vector<ChannelSet>& sets,
                                 const Removal& removal,
-                                const Baseline& dense) {
+                                const Baseline& dense,
+                                const Steps& progress) {
     const std::unique_ptr<Network> silenced = copy_of(old);
     silence(*silenced, sets, removal);
     std::vector<int64_t> samples = members(dense.data.set, Split::train);
     samples.resize(std::min<size_t>(samples.size(), 64));
-    const std::vector<double> a = log_probabilities(*silenced, dense, samples),
-                              b = log_probabilities(cut_network, dense, samples);
+    const std::vector<double> a = log_probabilities(*silenced, dense, samples, progress),
+                              b = log_probabilities(cut_network, dense, samples, progress);
     double difference = 0, largest = 0;
     for (size_t i = 0; i < a.size(); ++i) {
         difference = std::max(difference, std::abs(a[i] - b[i]));

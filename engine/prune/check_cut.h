@@ -10,8 +10,12 @@ Cost cost_of(const Baseline&);
 
 // The largest difference of a logit between the cut network and the old one with the same channels silenced, over the
 // largest logit, on a batch of training images.
-double difference_from_silenced(
-    const Network& old, const Network& cut, const std::vector<ChannelSet>&, const Removal&, const Baseline&);
+double difference_from_silenced(const Network& old,
+                                const Network& cut,
+                                const std::vector<ChannelSet>&,
+                                const Removal&,
+                                const Baseline&,
+                                const Steps& progress = {});
 
 // A device computes channels in blocks, so a set that fills as many blocks as before the cut is smaller but no faster.
 // The number of such sets and the --round-to that avoids them; empty where there is none.

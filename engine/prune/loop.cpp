@@ -18,8 +18,6 @@
 namespace fp {
 namespace {
 
-struct Interrupted {};
-
 // Marks the parameters that fine-tuning changes: all, head (the layer of the logits) or norm (scales and shifts).
 void choose_trainable(Network& net, const std::string& what) {
     const std::string head = text(net.architecture.head, ".");
@@ -79,7 +77,7 @@ public:
                 resumed_.reset();
                 judge();
             }
-        } catch (const Interrupted&) {
+        } catch (const Stopped&) {
             say("stopped and saved; --resume goes on from here");
             return std::nullopt;
         }
@@ -127,10 +125,8 @@ private:
         if (file.empty() && !shared.empty() && std::filesystem::exists(shared)) file = shared;
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
-        shown.predict.progress = [&](int64_t done, int64_t all) {
-            stop_if_asked();
-            observer_.update({.what = round_name() + ": scoring", .done = done, .total = all});
-        };
+        shown.predict.progress = observer_.steps({.what = round_name() + ": scoring"});
+        shown.progress = observer_.brief(round_name() + ": scoring layers", "layers");
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
         if (!shared.empty()) write_file(shared, scores_text(scores, options, dense_.hash));
@@ -145,6 +141,7 @@ private:
         const std::vector<ChannelSet> sets = channel_sets(now.nodes);
         if (p_.score.criterion->score) {
             const ChannelScores scores = write_scores(now.nodes);
+            observer_.brief(round_name() + ": choosing channels");
             round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_));
         }
         take_out(sets, round);
@@ -153,7 +150,7 @@ private:
         s_.begun = round;
         s_.position = {};
         save({}, false);
-        stop_if_asked();
+        observer_.stop_if_asked();
     }
 
     // Cuts, or masks, or for a control does neither, and records the effect.
@@ -169,7 +166,8 @@ private:
             auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
             if (p_.verify) {
-                const double difference = difference_from_silenced(net, *small, sets, removal, dense_);
+                const double difference = difference_from_silenced(net, *small, sets, removal, dense_,
+                                                                   observer_.brief(round_name() + ": verifying"));
                 say(fmt::format("removing equals silencing within {:.1e} of the largest logit", difference));
                 FP_CHECK(difference < 1e-3, "verify: the cut network differs from the silenced one by ", difference);
             }
@@ -189,21 +187,18 @@ private:
         round.cut = validate();
     }
 
-    void stop_if_asked() const {
-        if (observer_.stopped()) throw Interrupted{};
-    }
-
     Predictions predict_val() const {
-        return dense_.predict_on(Split::val, *model_.network, [this](int64_t, int64_t) { stop_if_asked(); });
+        return dense_.predict_on(Split::val, *model_.network, observer_.brief(round_name() + ": validation"));
     }
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
 
     void recalibrate(Round& round) {
         if (p_.recalibrate == 0) return;
-        const int64_t batches =
-            recalibrate_norms(*model_.network, model_.card.preprocessing, dense_.data,
-                              recalibration_samples(dense_.data.set, p_, s_.round), dense_.predict_options);
+        PredictOptions options = dense_.predict_options;
+        options.progress = observer_.brief(round_name() + ": recalibrating batch norm");
+        const int64_t batches = recalibrate_norms(*model_.network, model_.card.preprocessing, dense_.data,
+                                                  recalibration_samples(dense_.data.set, p_, s_.round), options);
         round.recalibrated = validate();
         say(fmt::format("batch norm's statistics of {} batches: validation balanced accuracy {:.3f} -> {:.3f}", batches,
                         round.cut.metric("balanced_accuracy"), round.recalibrated->metric("balanced_accuracy")));
@@ -220,10 +215,8 @@ private:
         const std::vector<ChannelSet> sets = channel_sets(traced().nodes);
         FitHooks hooks;
         const Observer observer = labelled(observer_, round_name() + " ");
-        hooks.progress = [&](const ProgressState& p) {
-            if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // after each step
-            observer.update(p);
-        };
+        hooks.progress = observer.progress;
+        if (!s_.masked.empty()) hooks.batch = [&] { mask_filters(net, sets, s_.masked); };
         hooks.epoch = [&](const EpochResult& r) {
             say(epoch_line(r, p_.tune.epochs));
             append_to(metrics_, r, s_.step + 1, s_.round + 1);  // the save that follows
@@ -235,7 +228,7 @@ private:
             save(state, false);
         };
         hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
-        if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Interrupted{};
+        if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Stopped{};
         trainer.adopt_average();
         if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // the average is of weights before their mask
     }
@@ -246,7 +239,9 @@ private:
         const std::string by = objective_of(p_);
         Round& round = *s_.begun;
         round.val = summarize(val, dense_.attributes);
-        round.objective = {.by = by, .value = selection_value(val, by, dense_.attributes)};
+        round.objective = {.by = by,
+                           .value = selection_value(val, by, dense_.attributes, "--objective",
+                                                    observer_.brief(round_name() + ": objective", "resamples"))};
         const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
                      accuracy = round.val.metric("balanced_accuracy"), value = round.objective.value;
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
@@ -298,7 +293,7 @@ bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder&
         run.learn_weights();
         run.write_scores(run.traced().nodes);
         return true;
-    } catch (const Interrupted&) {
+    } catch (const Stopped&) {
         start.observer.tell("stopped before the scores were complete");
         return false;
     }

@@ -23,7 +23,8 @@ ScanPoint scan_point(const Baseline& dense,
                      const Predictions& before,
                      const ChannelSet& set,
                      const SetScores& scores,
-                     const ChooseOptions& options) {
+                     const ChooseOptions& options,
+                     const Observer& observer) {
     const Network& net = *dense.model.network;
     ScanPoint out{.share = to_string(options.amount)};
     Removal removal;
@@ -36,7 +37,9 @@ ScanPoint scan_point(const Baseline& dense,
     }
     const auto small = cut(net, {set}, removal);
     const Totals left = totals(layer_costs(*small, dense.image_size()));
-    const Comparison c = compare(dense.predict_on(Split::val, *small), before, dense.attributes);
+    const Predictions after = dense.predict_on(Split::val, *small, observer.brief("predicting"));
+    const Comparison c =
+        compare(after, before, dense.attributes, {.progress = observer.brief("comparing", "resamples")});
     out.removed = int64_t(removal.begin()->second.size());
     out.parameters = left.parameters;
     out.macs = left.macs;
@@ -65,8 +68,8 @@ std::vector<ChannelSet> sets_left(const Baseline& dense,
     return out;
 }
 
-// False where the observer stopped it. `save` is called after each set.
-bool scan_sets(const Baseline& dense,
+// `save` is called after each set.
+void scan_sets(const Baseline& dense,
                const ScanSettings& settings,
                const SetScores& scores,
                const Predictions& before,
@@ -75,21 +78,18 @@ bool scan_sets(const Baseline& dense,
                const Observer& observer) {
     const std::vector<Amount> shares = parse_shares(settings.shares);
     const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
-    ProgressState progress{.what = "scan", .total = int64_t(left.size() * shares.size()) * before.size()};
+    Parts parts(observer, int64_t(left.size() * shares.size()));
     ChooseOptions options = settings.pruning.choose;
     for (const ChannelSet& set : left) {
         ScannedSet row{.set = set.name(), .channels = set.channels};
         for (const Amount& share : shares) {
-            if (observer.stopped()) return false;
             options.amount = share;
-            row.points.push_back(scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options));
-            progress.done += before.size();
-            observer.update(progress);
+            row.points.push_back(scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options,
+                                            parts.next(set.name() + " " + to_string(share))));
         }
         sets.push_back(std::move(row));
         save();
     }
-    return true;
 }
 
 }  // namespace
@@ -135,10 +135,11 @@ std::optional<Scan> scan(const Baseline& dense,
     if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
     if (!anew) record_settings(folder, start.caller);
     const Predictions before = dense.predict_on(Split::val, *dense.model.network);
-    const bool done = scan_sets(
-        dense, settings, scores_in(scores, dense.hash).sets, before, sets,
-        [&] { write_scan(file, out.identity, sets); }, start.observer);
-    if (!done) {
+    try {
+        scan_sets(
+            dense, settings, scores_in(scores, dense.hash).sets, before, sets,
+            [&] { write_scan(file, out.identity, sets); }, start.observer);
+    } catch (const Stopped&) {
         start.observer.tell("stopped and saved; --resume goes on from here");
         return std::nullopt;
     }

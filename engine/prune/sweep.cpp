@@ -31,17 +31,23 @@ struct Sweep {
         record(false);
         if (start.force) std::filesystem::remove_all(folder / "scores");
         std::filesystem::create_directories(folder / "scores");
+        Parts parts(start.observer, int64_t(points.size()) * settings.seeds);
         for (const SweepPoint& point : points) {
             SweptPoint& swept = out.points.emplace_back(SweptPoint{.point = point, .runs = {}});
             for (int i = 0; i < settings.seeds; ++i) {
                 const uint64_t seed = settings.base.seed + uint64_t(i);
-                std::optional<PruneResult> result = run_point(point, seed);
+                std::optional<PruneResult> result = run_point(
+                    point, seed,
+                    parts.next(settings.seeds > 1 ? fmt::format("{}, seed {}", point.name, seed) : point.name));
                 record(true);
                 if (!result) return std::nullopt;
                 swept.runs.push_back({.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
             }
         }
-        for (SweptPoint& p : out.points) p.latency = dense.latency(*p.runs[0].result.best.network, 0.3, 7);
+        Parts timed(start.observer, int64_t(points.size()));
+        for (SweptPoint& p : out.points)
+            p.latency = dense.latency(*p.runs[0].result.best.network, 0.3, 7,
+                                      timed.next(p.point.name).brief("measuring latency", ""));
         std::vector<SweepFigures> figures;
         for (const SweptPoint& p : out.points) figures.push_back(validation_figures(p));
         out.selected = select_point(figures, dense.least_accuracy(settings.base.max_drop));
@@ -52,14 +58,12 @@ struct Sweep {
         return out;
     }
 
-    std::optional<PruneResult> run_point(const SweepPoint& point, uint64_t seed) {
+    std::optional<PruneResult> run_point(const SweepPoint& point, uint64_t seed, const Observer& observer) {
         RunFolder own(folder.path() / run_path(point, seed),
                       start.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
         PruneSettings of_seed = point.settings;
         of_seed.seed = seed;
-        PruneStart own_start{.caller = caller_of(point, seed),
-                             .resume = !start.force,
-                             .observer = labelled(start.observer, fmt::format("{}, seed {}: ", point.name, seed))};
+        PruneStart own_start{.caller = caller_of(point, seed), .resume = !start.force, .observer = observer};
         if (of_seed.score.criterion->score) own_start.shared_scores = scores_file(point, seed).string();
         return prune(dense, of_seed, own, own_start);
     }
@@ -112,10 +116,12 @@ struct Sweep {
         record_test_read(folder.path(), start.caller.command_line);
         out.dense_test = dense.predict_on(Split::test, *dense.model.network);
         out.dense_figures = test_figures(*out.dense_test, dense.attributes);
+        Parts parts(start.observer, int64_t(out.points.size()) * settings.seeds);
         for (SweptPoint& p : out.points)
             for (SweepRun& run : p.runs) {
-                run.test = dense.predict_on(Split::test, *run.result.best.network);
-                run.figures = test_figures(*run.test, dense.attributes);
+                const Observer part = parts.next(p.point.name);
+                run.test = dense.predict_on(Split::test, *run.result.best.network, part.brief("predicting test"));
+                run.figures = test_figures(*run.test, dense.attributes, part.brief("test figures", "resamples"));
                 write_predictions(folder.path() / run.folder / "predictions.csv", *run.test);
             }
     }

@@ -21,7 +21,7 @@ struct TestFigures {
 
     double gap_by(const std::string& attribute) const;  // NaN where there is none
 };
-TestFigures test_figures(const Predictions&, const std::vector<std::string>& attributes);
+TestFigures test_figures(const Predictions&, const std::vector<std::string>& attributes, const Steps& progress = {});
 
 struct SweepRun {
     uint64_t seed;

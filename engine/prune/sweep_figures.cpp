@@ -72,8 +72,8 @@ double TestFigures::gap_by(const std::string& attribute) const {
     return kNotEstimable;
 }
 
-TestFigures test_figures(const Predictions& p, const std::vector<std::string>& attributes) {
-    const Report r = evaluate(p, attributes, {.resamples = kRmsResamples});
+TestFigures test_figures(const Predictions& p, const std::vector<std::string>& attributes, const Steps& progress) {
+    const Report r = evaluate(p, attributes, {.resamples = kRmsResamples, .progress = progress});
     TestFigures out{.accuracy = r.metric("accuracy").value,
                     .balanced_accuracy = r.metric("balanced_accuracy").value,
                     .macro_f1 = r.metric("macro_f1").value,

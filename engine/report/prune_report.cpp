@@ -15,8 +15,12 @@ std::vector<SpeedPair> speed_pairs(const Baseline& dense, const LoadedModel& pru
     const int largest = dense.predict_options.batch_size;
     std::vector<SpeedPair> out;
     for (const int batch : {1, largest}) {
-        const auto seconds = time_in_turns({dense.model.network.get(), pruned.network.get()},
-                                           {.batch_size = batch, .image_size = dense.image_size(), .seconds = 1.5});
+        const auto seconds =
+            time_in_turns({dense.model.network.get(), pruned.network.get()},
+                          {.batch_size = batch,
+                           .image_size = dense.image_size(),
+                           .seconds = 1.5,
+                           .progress = dense.observer.brief(fmt::format("measuring speed, batch {}", batch), "")});
         out.push_back({.batch = batch,
                        .dense = summarize(seconds[0]),
                        .pruned = summarize(seconds[1]),
@@ -76,14 +80,18 @@ const Difference* find(const std::vector<Difference>& all, std::string_view key)
 
 TestResult test_result(const Predictions& dense,
                        const Predictions& pruned,
-                       const std::vector<std::string>& attributes) {
-    return {.dense = evaluate(dense, attributes),
-            .pruned = evaluate(pruned, attributes),
-            .comparison = compare(pruned, dense, attributes)};
+                       const std::vector<std::string>& attributes,
+                       const Observer& observer) {
+    const auto resampling = [&](const char* what) {
+        return EvaluateOptions{.progress = observer.brief(what, "resamples")};
+    };
+    return {.dense = evaluate(dense, attributes, resampling("test: the dense model")),
+            .pruned = evaluate(pruned, attributes, resampling("test: the pruned model")),
+            .comparison = compare(pruned, dense, attributes, resampling("test: the comparison"))};
 }
 
 void add_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
-    report.test = test_result(dense, pruned, report.dense.attributes);
+    report.test = test_result(dense, pruned, report.dense.attributes, report.dense.observer);
     report.verdict = verdict_of(*report.test);
 }
 
@@ -93,16 +101,20 @@ PruneReport prune_report(const Baseline& dense,
                          const PruneResult& result,
                          const PruneSettings& settings,
                          const std::filesystem::path& folder) {
-    const ProfileOptions options{
-        .batch_size = dense.predict_options.batch_size, .image_size = dense.image_size(), .mode = Mode::eval};
+    const auto timing = [&](const char* what) {
+        return ProfileOptions{.batch_size = dense.predict_options.batch_size,
+                              .image_size = dense.image_size(),
+                              .mode = Mode::eval,
+                              .progress = dense.observer.brief(what, "")};
+    };
     return {.dense = dense,
             .result = result,
             .settings = settings,
             .folder = folder,
             .dense_totals = totals(layer_costs(*dense.model.network, dense.image_size())),
             .pruned_totals = totals(layer_costs(*result.best.network, dense.image_size())),
-            .dense_layers = profile(*dense.model.network, options),
-            .pruned_layers = profile(*result.best.network, options),
+            .dense_layers = profile(*dense.model.network, timing("timing the dense layers")),
+            .pruned_layers = profile(*result.best.network, timing("timing the pruned layers")),
             .speed = speed_pairs(dense, result.best),
             .scores = first_scores(dense, result, folder)};
 }
@@ -120,7 +132,7 @@ void read_test(PruneReport& report, const RunFolder& folder, const Caller& calle
 
 TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned) {
     return test_result(dense.predict_on(Split::test, *dense.model.network),
-                       dense.predict_on(Split::test, *pruned.network), dense.attributes);
+                       dense.predict_on(Split::test, *pruned.network), dense.attributes, dense.observer);
 }
 
 void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {

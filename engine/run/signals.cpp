@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <string_view>
@@ -11,17 +13,28 @@
 namespace fp {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
-struct sigaction before_int, before_term;
+constexpr unsigned kGraceSeconds = 1;
+constexpr std::array kStopping{SIGINT, SIGTERM, SIGHUP, SIGALRM};  // the last is our own clock's
 
-// Only what may run inside a signal handler: write and _exit.
+std::atomic<int> received = 0, unsaved = 0;
+static_assert(std::atomic<int>::is_always_lock_free);  // so that handlers may use them
+std::array<struct sigaction, kStopping.size()> before;
+
+// These call only what may run inside a signal handler: write, alarm and _exit.
+void on_alarm(int) {
+    if (received == 0) return;
+    if (unsaved == 0) _exit(128 + received);
+    alarm(kGraceSeconds);
+}
+
 void on_signal(int signal) {
     if (received != 0) _exit(128 + signal);
     received = signal;
     const int error = errno;
-    constexpr std::string_view words = "\nstopping after this step, once it is saved; again to stop at once\n";
+    constexpr std::string_view words = "\nstopping; again to stop at once\n";
     const ssize_t written = ::write(STDERR_FILENO, words.data(), words.size());
     static_cast<void>(written);
+    alarm(kGraceSeconds);
     errno = error;
 }
 
@@ -29,20 +42,26 @@ void on_signal(int signal) {
 
 StopSignals::StopSignals() {
     received = 0;
-    struct sigaction action {};
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;  // reads and writes in progress go on
-    sigemptyset(&action.sa_mask);
-    const bool set = sigaction(SIGINT, &action, &before_int) == 0 && sigaction(SIGTERM, &action, &before_term) == 0;
-    FP_CHECK(set, "SIGINT and SIGTERM cannot be caught");
+    for (size_t i = 0; i < kStopping.size(); ++i) {
+        struct sigaction action {};
+        action.sa_handler = kStopping[i] == SIGALRM ? on_alarm : on_signal;
+        action.sa_flags = SA_RESTART;  // reads and writes in progress go on
+        sigemptyset(&action.sa_mask);
+        FP_CHECK(sigaction(kStopping[i], &action, &before[i]) == 0, "signal ", kStopping[i], " cannot be caught");
+        // nohup: the terminal's end is to be outlived.
+        if (kStopping[i] == SIGHUP && before[i].sa_handler == SIG_IGN) sigaction(SIGHUP, &before[i], nullptr);
+    }
 }
 
 StopSignals::~StopSignals() {
-    sigaction(SIGINT, &before_int, nullptr);
-    sigaction(SIGTERM, &before_term, nullptr);
+    alarm(0);
+    for (size_t i = 0; i < kStopping.size(); ++i) sigaction(kStopping[i], &before[i], nullptr);
 }
 
 bool StopSignals::requested() { return received != 0; }
 int StopSignals::exit_code() { return received == 0 ? 0 : 128 + received; }
+
+StopSignals::Unsaved::Unsaved() { ++unsaved; }
+StopSignals::Unsaved::~Unsaved() { --unsaved; }
 
 }  // namespace fp

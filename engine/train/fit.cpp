@@ -10,6 +10,7 @@
 #include "engine/core/trace.h"
 #include "engine/data/dataset.h"
 #include "engine/run/checkpoint.h"
+#include "engine/run/signals.h"
 #include "engine/train/selection.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -46,9 +47,6 @@ std::vector<int64_t> validation_split(const ImageData& data) {
     return out;
 }
 
-// Thrown out of a validation where `interrupt` asks for it.
-struct Interrupted {};
-
 class Fitting {
 public:
     Fitting(Trainer& trainer,
@@ -79,6 +77,7 @@ public:
     }
 
     bool run(const FitPosition& start) {
+        const StopSignals::Unsaved unsaved;
         for (at_ = start; at_.epoch < t_.epochs;) {
             started_ = now();
             waited_ = loader_.seconds_waiting();
@@ -87,7 +86,7 @@ public:
             EpochResult result = trained();
             try {
                 validate(result);
-            } catch (const Interrupted&) {
+            } catch (const Stopped&) {
                 if (hooks_.save) hooks_.save(at_, false);
                 return false;
             }
@@ -112,9 +111,13 @@ private:
         for (int64_t& position : order) position = split_.samples[position];
         loader_.start(std::move(order), key_of(o_.seed, kAugment, uint64_t(at_.epoch)), at_.batch);
         batches_ = t_.limit_batches > 0 ? std::min(t_.limit_batches, loader_.batches()) : loader_.batches();
+        const int64_t first = at_.batch;
+        show(first);
         Batch batch;
         while (at_.batch < batches_ && loader_.next(batch)) {
             const bool ends_step = step(batch);
+            if (hooks_.batch) hooks_.batch();
+            show(first);
             if (at_.batch == batches_ || !ends_step) continue;
             const bool stopping = asked_to_stop();
             const bool save = hooks_.save_every > 0 && at_.batch % hooks_.save_every == 0;
@@ -143,13 +146,29 @@ private:
         at_.sums.samples += sums.samples;
         at_.sums.correct += sums.correct;
         images_ += sums.samples;
-        if (hooks_.progress)
-            hooks_.progress({.what = fmt::format("epoch {}/{}", at_.epoch + 1, t_.epochs),
-                             .done = at_.batch * batch_size_,
-                             .total = batches_ * batch_size_,
-                             .loss = at_.sums.loss / samples(),
-                             .waiting_seconds = loader_.seconds_waiting() - waited_});
         return ends_step;
+    }
+
+    std::string epoch_name() const { return fmt::format("epoch {}/{}", at_.epoch + 1, t_.epochs); }
+
+    // The progress of an epoch that began at batch `first`.
+    void show(int64_t first) const {
+        if (!hooks_.progress) return;
+        ProgressState out{.what = epoch_name(),
+                          .done = at_.batch * batch_size_,
+                          .total = batches_ * batch_size_,
+                          .first = first * batch_size_,
+                          .waiting_seconds = loader_.seconds_waiting() - waited_};
+        if (at_.sums.samples > 0) {
+            out.loss = at_.sums.loss / samples();
+            out.accuracy = double(at_.sums.correct) / samples();
+        }
+        hooks_.progress(out);
+    }
+
+    // Of a part of the validation; throws Stopped where `interrupt` asks for it.
+    Steps validating(const std::string& what, const std::string& unit) const {
+        return Observer{.progress = hooks_.progress, .stop = hooks_.interrupt}.brief(epoch_name() + " " + what, unit);
     }
 
     double samples() const { return double(std::max<int64_t>(at_.sums.samples, 1)); }
@@ -177,9 +196,7 @@ private:
                                    {.batch_size = batch_size_,
                                     .workers = t_.workers,
                                     .skip_bad = t_.skip_bad,
-                                    .progress = [this](int64_t, int64_t) {
-                                        if (hooks_.interrupt && hooks_.interrupt()) throw Interrupted{};
-                                    }}});
+                                    .progress = validating("validation", "images")}});
         FP_REQUIRE(out.size() > 0, Exit::data, data_.set.name, ": no image of the validation split can be read");
         return out;
     }
@@ -189,7 +206,8 @@ private:
         {
             const Trainer::Averaged averaged(trainer_);
             const Predictions p = predict_validation();
-            result.selected = selection_value(p, t_.select, o_.attributes);
+            result.selected =
+                selection_value(p, t_.select, o_.attributes, "--select", validating("selection", "resamples"));
             result.val = summarize(p, o_.attributes);
         }
         result.weights = weights_hash(trainer_.network());

@@ -41,12 +41,13 @@ struct FitPosition {
 
 // What the caller does during the run; any may be empty.
 struct FitHooks {
-    std::function<void(const ProgressState&)> progress = {};  // after every batch
+    std::function<void(const ProgressState&)> progress = {};  // before an epoch, after every batch, in validation
+    std::function<void()> batch = {};                         // after every batch, before anything is saved
     std::function<void(const EpochResult&)> epoch = {};
     // Called where the run can be resumed: after an epoch, every `save_every` batches, and when asked to stop.
     std::function<void(const FitPosition&, bool best)> save = {};
     std::function<bool()> stop = {};       // asked after every update and every epoch
-    std::function<bool()> interrupt = {};  // asked after every batch of validation, which then starts anew
+    std::function<bool()> interrupt = {};  // asked in all parts of validation, which then starts anew
     int64_t save_every = 0;                // batches; 0: only after epochs
 };
 

@@ -1,9 +1,15 @@
 // What a run reports to its caller while it works. The library itself prints nothing.
 #pragma once
 
+#include <algorithm>
+
 #include "engine/run/progress.h"
+#include "engine/run/signals.h"
 
 namespace fp {
+
+// Called by a part of the work with how much of all is done. What it throws ends the work.
+using Steps = std::function<void(int64_t done, int64_t all)>;
 
 // Any function may be empty.
 struct Observer {
@@ -22,6 +28,28 @@ struct Observer {
         if (progress) progress(p);
     }
     bool stopped() const { return stop && stop(); }
+    // Where the run is asked to stop, this ends it.
+    void stop_if_asked() const {
+        if (stopped()) throw Stopped{};
+    }
+
+    // Begins a part of the work that nothing is kept of before its end: its progress is shown, and it can be stopped at
+    // every step. `state` has its name, and perhaps the unit of its steps.
+    Steps steps(ProgressState state) const {
+        const auto step = [to = *this, state](int64_t done, int64_t all) mutable {
+            to.stop_if_asked();
+            state.done = done;
+            state.total = all;
+            to.update(state);
+        };
+        stop_if_asked();
+        update(state);
+        return step;
+    }
+    // The same of a part that leaves no line behind.
+    Steps brief(const std::string& what, const std::string& unit = "images") const {
+        return steps({.what = what, .unit = unit, .brief = true});
+    }
 };
 
 // The same observer with `label` in front of every line.
@@ -35,5 +63,35 @@ inline Observer labelled(const Observer& to, const std::string& label) {
                 },
             .stop = to.stop};
 }
+
+// Parts of a whole, one after another, each with its number in front of its lines: "2/12 l1 10%: ". From the second on,
+// progress has the time left of the whole, in which a part takes as long as those before took on average.
+class Parts {
+public:
+    using Clock = std::function<double()>;  // seconds
+    Parts(Observer to, int64_t all) : Parts(std::move(to), all, steady_seconds) {}
+    Parts(Observer to, int64_t all, Clock clock)
+        : to_(std::move(to)), all_(all), clock_(std::move(clock)), start_(clock_()) {}
+
+    // The observer of the next part.
+    Observer next(const std::string& name) {
+        const double now = clock_();
+        const int64_t done = begun_++;
+        Observer counted = to_;
+        if (done > 0)
+            counted.progress = [to = to_, clock = clock_,
+                                end = now + (now - start_) / double(done) * double(all_ - done)](ProgressState p) {
+                p.whole_seconds_left = std::max(0.0, end - clock());
+                to.update(p);
+            };
+        return labelled(counted, std::to_string(begun_) + "/" + std::to_string(all_) + " " + name + ": ");
+    }
+
+private:
+    Observer to_;
+    int64_t all_, begun_ = 0;
+    Clock clock_;
+    double start_;
+};
 
 }  // namespace fp

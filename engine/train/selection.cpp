@@ -26,11 +26,12 @@ double of_attribute(const AttributeReport& a, const std::string& key, const std:
 double selection_value(const Predictions& p,
                        const std::string& select,
                        const std::vector<std::string>& attributes,
-                       const std::string& option) {
+                       const std::string& option,
+                       const std::function<void(int64_t done, int64_t all)>& progress) {
     const std::string asked = option + " " + select;
     // What noise adds to an rms gap is estimated by a bootstrap; all else needs no resampling.
     const int resamples = select.starts_with("rms:") ? 200 : 0;
-    const Report report = evaluate(p, attributes, {.resamples = resamples});
+    const Report report = evaluate(p, attributes, {.resamples = resamples, .progress = progress});
     if (select == "loss") return -mean_loss(p);
     if (const size_t colon = select.find(':'); colon != std::string::npos) {
         const auto a = std::ranges::find(report.attributes, select.substr(colon + 1), &AttributeReport::name);

@@ -11,11 +11,12 @@ namespace fp {
 //   worst:ATTRIBUTE      the accuracy of the worst group
 //   rms:ATTRIBUTE        the root mean square gap per class, without what sampling noise adds to it
 // The sign is such that more is better. NaN where the metric cannot be estimated; Exit::usage, naming the option, for
-// an unknown name.
+// an unknown name. `progress`: of the resamples of an rms gap.
 double selection_value(const Predictions&,
                        const std::string& select,
                        const std::vector<std::string>& attributes,
-                       const std::string& option = "--select");
+                       const std::string& option = "--select",
+                       const std::function<void(int64_t done, int64_t all)>& progress = {});
 
 // The same error before any image is read.
 void check_selection(const std::string& select,

@@ -62,6 +62,7 @@ struct ScoreOptions {
     uint64_t seed = 1;
     size_t budget_bytes = size_t(2) << 30;
     PredictOptions predict = {};
+    std::function<void(int64_t done, int64_t all)> progress = {};  // of the layers; what it throws ends the scoring
 };
 
 struct ChannelScores {
@@ -83,8 +84,18 @@ struct Scoring {
 
     const Network& network() const { return session.network(); }
     Pass pass(const std::vector<int64_t>& some) const { return {session, preprocessing, data, some, options.predict}; }
-    void for_each_layer(const std::function<void(Features&)>& visit) const {
-        fp::for_each_layer(pass(samples), layers, options.tap, options.budget_bytes, visit);
+    // `ask` is to be called from time to time while a layer is scored.
+    void for_each_layer(const std::function<void(Features&, const std::function<void()>& ask)>& visit) const {
+        int64_t done = 0;
+        const std::function<void()> ask = [&] {
+            if (options.progress) options.progress(done, int64_t(layers.size()));
+        };
+        fp::for_each_layer(pass(samples), layers, options.tap, options.budget_bytes, [&](Features& features) {
+            ask();
+            visit(features, ask);
+            ++done;
+            ask();
+        });
     }
 };
 

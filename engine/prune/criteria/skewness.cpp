@@ -41,7 +41,7 @@ namespace {
 void score_skewness(const Scoring& s, ChannelScores& out) {
     SetScores& sum = out.sets;
     std::map<std::string, int> layers;
-    s.for_each_layer([&](Features& f) {
+    s.for_each_layer([&](Features& f, const std::function<void()>&) {
         const std::string& set = set_of(s.sets, f.layer).name();
         const std::vector<double> own = skewness(s.network().kernels(), f);
         sum[set].resize(own.size(), 0.0);

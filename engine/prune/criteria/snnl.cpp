@@ -34,7 +34,7 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
     snnl.seed = o.seed;
     if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released) snnl.block = 128;
     labels_of(s, {});  // fails for an attribute that cannot be compared, before the forward pass
-    s.for_each_layer([&](Features& f) {
+    s.for_each_layer([&](Features& f, const std::function<void()>& ask) {
         std::vector<LabelSet> labels = labels_of(s, f.samples);
         const LabelSet by_class = labels.back();
         // Samples of one class cannot tell the class, so with given_class its own score is over all samples.
@@ -42,7 +42,7 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
         if (o.protect == 0 || apart) labels.pop_back();
         const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
             const Kernels& k = s.network().kernels();
-            for (LayerScores& r : score_layer(k, f, sets, by_class.of, options, o.tap))
+            for (LayerScores& r : score_layer(k, f, sets, by_class.of, options, o.tap, ask))
                 out.layers.push_back(std::move(r));
         };
         if (!labels.empty()) add(labels, snnl);

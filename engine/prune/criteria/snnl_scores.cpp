@@ -66,7 +66,8 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
                                             int64_t block,
                                             const std::vector<LabelSet>& sets,
                                             const std::vector<int32_t>& classes,
-                                            const SnnlOptions& o) {
+                                            const SnnlOptions& o,
+                                            const std::function<void()>& ask) {
     const int64_t blocks = f.map.n / block;
     const auto channels = size_t(f.map.c);
     BlockMemory memory;
@@ -75,6 +76,7 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
         const size_t last = std::min(sets.size(), first + kSetsAtOnce);
         const std::vector<LabelSet> some(sets.begin() + int64_t(first), sets.begin() + int64_t(last));
         for (int64_t b = 0; b < blocks; ++b) {
+            if (ask) ask();
             const std::vector<double> scores = score_block(k, memory, f, b * block, block, some, classes, o);
             for (size_t s = first; s < last; ++s)
                 for (size_t c = 0; c < channels; ++c) out[s][c] += scores[(s - first) * channels + c] / double(blocks);
@@ -155,7 +157,8 @@ std::vector<LayerScores> score_layer(const Kernels& k,
                                      const std::vector<LabelSet>& sets,
                                      const std::vector<int32_t>& classes,
                                      const SnnlOptions& o,
-                                     Tap tap) {
+                                     Tap tap,
+                                     const std::function<void()>& ask) {
     const auto start = std::chrono::steady_clock::now();
     for (const LabelSet& set : sets)
         FP_CHECK(int(set.of.size()) == f.map.n, "scores: ", set.of.size(), " labels for ", f.map.n, " samples");
@@ -171,7 +174,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     std::vector<LabelSet> asked = sets;
     for (const LabelSet& set : sets)
         for (int r = 0; r < o.permutations; ++r) asked.push_back(permuted(set, strata, o.seed, r));
-    const auto scores = score_sets(k, f, block, asked, classes, o);
+    const auto scores = score_sets(k, f, block, asked, classes, o, ask);
 
     std::vector<LayerScores> out(sets.size());
     for (size_t s = 0; s < sets.size(); ++s) {

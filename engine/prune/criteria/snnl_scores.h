@@ -71,13 +71,15 @@ LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t 
 // released definition is another, and may fall below 0; it stays over chance.
 bool chance_is_low(const SnnlOptions&, const Map&);
 
-// One result per label set. `classes` (by sample) are the strata when `given_class`.
+// One result per label set. `classes` (by sample) are the strata when `given_class`. `ask`, if any, is called from time
+// to time.
 std::vector<LayerScores> score_layer(const Kernels&,
                                      Features&,
                                      const std::vector<LabelSet>&,
                                      const std::vector<int32_t>& classes,
                                      const SnnlOptions&,
-                                     Tap tap);
+                                     Tap tap,
+                                     const std::function<void()>& ask = {});
 
 // The mean over attributes (weighted) and over the scored layers of a set of
 //   1 - s + lambda u,   s = 1 - score~ of the attribute, u = 1 - score~ of the class
