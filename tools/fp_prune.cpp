@@ -120,6 +120,14 @@ int run(PruneFlags f, const Options& o) {
             check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
     }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
+    if (f.dry_run) {
+        std::vector<PruneSettings> runs;
+        for (const SweepPoint& point : points) runs.insert(runs.end(), size_t(f.search.seeds), point.settings);
+        if (!f.is_search()) runs = {settings};
+        return print(dry_run(baseline, runs, f.out, if_run_is_there,
+                             {.caller = caller_of(o), .scores = f.scores, .observer = observer}),
+                     o);
+    }
     RunFolder folder(f.out, if_run_is_there);
     const Run run{.flags = f,
                   .dense = baseline,

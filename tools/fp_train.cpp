@@ -16,6 +16,7 @@ struct TrainFlags : OutFlags {
     TrainingSettings training;
     std::string model = "resnet18", stem = "imagenet", weights, cache, normalize = "none";
     double width = 1, max_minutes = 0;
+    bool dry_run = false;
     uint64_t seed = 1;
     int64_t save_every = 0;
 };
@@ -37,6 +38,13 @@ void declare(Options& o, TrainFlags& f) {
     o.add("save-every N", f.save_every, "also save every N batches; 0: only after epochs", {.low = 0});
     o.add("max-time MINUTES", f.max_minutes, "save and stop after this time; 0: no limit", {.low = 0});
     add_training_options(o, f.training, "");
+    o.add("limit-train LIMIT", f.training.limit_train,
+          "train on a share like 10% or a number of the images, drawn by --seed");
+    o.add("overfit-batches N", f.training.overfit_batches,
+          "train on N batches alone and validate on the same images, which a right setting learns by heart; 0 is no",
+          {.low = 0});
+    o.add("dry-run", f.dry_run, "check everything, try one update, print what would be done, and keep nothing");
+    o.leave_out_of_config("dry-run");
     for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
 }
 
@@ -49,6 +57,7 @@ int image_size(const TrainFlags& f) {
 
 int run(const TrainFlags& f, const Options& o) {
     const IfRunIsThere if_run_is_there = f.if_run_is_there();
+    FP_REQUIRE(!(f.dry_run && f.resume), Exit::usage, "--dry-run and --resume exclude each other");
     const Kernels& k = use_device(f.compute, o);
     const Observer observer = on_stderr(o.quiet());
     Preprocessing preprocessing{.image_size = image_size(f)};
@@ -58,18 +67,21 @@ int run(const TrainFlags& f, const Options& o) {
                                                      .cache = f.cache,
                                                      .progress = observer.steps({.what = "decoding into the cache"})});
     if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
-    const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
+    const auto options_on = [&](const Dataset& set) {
+        return fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, set);
+    };
     for (const std::string& note : data.set.notes) observer.say("data: " + note);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
-    const TrainResult result = train(*net, preprocessing, data, options,
-                                     {.folder = f.out,
-                                      .if_run_is_there = if_run_is_there,
-                                      .weights = f.weights,
-                                      .save_every = f.save_every,
-                                      .max_minutes = f.max_minutes,
-                                      .caller = caller_of(o),
-                                      .observer = observer});
+    const TrainRun run{.folder = f.out,
+                       .if_run_is_there = if_run_is_there,
+                       .weights = f.weights,
+                       .save_every = f.save_every,
+                       .max_minutes = f.max_minutes,
+                       .caller = caller_of(o),
+                       .observer = observer};
+    if (f.dry_run) return print(dry_run(*net, preprocessing, data, options_on, run), o);
+    const TrainResult result = train(*net, preprocessing, data, options_on(data.set), run);
     say_skipped(data, o);
     if (!result.finished) {
         observer.say("stopped and saved; --resume goes on from here");

@@ -99,6 +99,9 @@ void declare(Options& o, PruneFlags& f) {
           "validation, and stop");
     o.add("verify", f.search.base.verify, "check that removing equals silencing, and print the largest difference");
     o.add("show-groups", f.show_groups, "print which channels are tied, and stop");
+    o.add("dry-run", f.dry_run,
+          "check everything, try one round on a few images, print what would be done, keep nothing");
+    o.leave_out_of_config("dry-run");
     o.add("seed N", f.search.base.seed, "of calibration samples, the random criterion and fine-tuning");
     add_search_options(o, f.search);
     add_training_options(o, f.search.base.tune, "finetune-");
@@ -115,6 +118,7 @@ void check(const PruneFlags& f) {
     FP_REQUIRE(
         f.scan.empty() || !(f.is_search() || f.scores_only || f.search.base.mask || f.search.base.recalibrate > 0),
         Exit::usage, "--scan cannot be combined with a search, --scores-only, --recalibrate or masks");
+    FP_REQUIRE(!(f.dry_run && f.resume), Exit::usage, "--dry-run and --resume exclude each other");
     if (!f.scan.empty()) parse_shares(f.scan);
 }
 

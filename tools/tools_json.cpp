@@ -132,6 +132,10 @@ std::string json_text(const BenchReport& b) {
 
 std::string trace_text(const std::vector<NamedProfile>& tables) { return json_text(chrome_trace(tables), 1); }
 
+std::string json_text(const DryRun& run) {
+    return json_document([&](ordered_json& document) { JsonWriter{make_object(document)}("dry_run", run); });
+}
+
 std::string json_text(const std::vector<WrittenFile>& files) {
     return json_document([&](ordered_json& document) {
         for (const WrittenFile& f : files) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/data/check.h"
+#include "engine/report/dry_run.h"
 #include "tools/bench_report.h"
 
 namespace fp {
@@ -21,6 +22,8 @@ struct WrittenFile {
     uint64_t bytes;
 };
 std::string json_text(const std::vector<WrittenFile>&);  // {FORMAT:{"file","bytes"}}
+
+std::string json_text(const DryRun&);  // {"dry_run":{...}}
 
 // {"data":SPEC,"images":N,"units":U,"split_hash":H,"classes":[...],"notes":[...],
 //  "splits":{"train":{"images":n,"units":u,"classes":{CLASS:n,...},

@@ -1,7 +1,10 @@
 #include "tools/training.h"
 
+#include <iostream>
+
 #include "engine/run/signals.h"
 #include "engine/train/selection.h"
+#include "tools/tools_json.h"
 
 namespace fp {
 namespace {
@@ -86,6 +89,11 @@ Observer on_stderr(bool quiet) {
 
 Caller caller_of(const Options& o) {
     return {.tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
+}
+
+int print(const DryRun& run, const Options& o) {
+    std::cout << (o.json() ? json_text(run) : to_text(run));
+    return 0;
 }
 
 }  // namespace fp

@@ -1,6 +1,7 @@
 // The flags and the progress of training, shared by fp_train and fp_prune.
 #pragma once
 
+#include "engine/report/dry_run.h"
 #include "engine/run/run_folder.h"
 #include "engine/train/fit.h"
 #include "tools/inputs.h"
@@ -27,5 +28,8 @@ void add_given(Options&, std::string_view name, bool& given_class, std::string_v
 Observer on_stderr(bool quiet);
 
 Caller caller_of(const Options&);
+
+// As text or JSON on stdout; the exit code.
+int print(const DryRun&, const Options&);
 
 }  // namespace fp

@@ -6,11 +6,16 @@
 namespace fp {
 
 namespace {
-std::atomic<int64_t> bytes_on_devices = 0;
+std::atomic<int64_t> bytes_on_devices = 0, most_bytes_on_devices = 0;
 }
 
 int64_t device_bytes_in_use() { return bytes_on_devices; }
-void count_device_bytes(int64_t more) { bytes_on_devices += more; }
+int64_t most_device_bytes() { return most_bytes_on_devices; }
+void count_device_bytes(int64_t more) {
+    const int64_t now = bytes_on_devices += more;
+    int64_t most = most_bytes_on_devices;
+    while (now > most && !most_bytes_on_devices.compare_exchange_weak(most, now)) {}
+}
 
 constexpr size_t kAlign = 256;  // bytes: enough for vector loads, and what copies are fastest with
 constexpr size_t kSlab = size_t(32) << 20;

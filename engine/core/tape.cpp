@@ -1,6 +1,7 @@
 #include "engine/core/tape.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "kernels/error.h"
 
@@ -13,14 +14,15 @@ Tape::Tape(const Kernels& kernels, Arena& arena, Buffer& scratch, const TapeOpti
       options_(options),
       memory_(memory),
       liveness_(options.mode == Mode::infer ? memory.liveness : nullptr),
-      replaying_(liveness_ && !liveness_->last_use.empty()) {
+      replaying_(liveness_ && !liveness_->last_use.empty()),
+      exceptions_(std::uncaught_exceptions()) {
     arena_.reset();
     lap(-1, false);
 }
 
-// The first inference pass records who reads each row last.
+// The first inference pass records who reads each row last, unless it is ended by an exception.
 Tape::~Tape() {
-    if (!liveness_ || replaying_) return;
+    if (!liveness_ || replaying_ || std::uncaught_exceptions() > exceptions_) return;
     std::vector<int> last(nodes_.size(), -1);
     for (int row = 0; row < int(nodes_.size()); ++row)
         for (const Var in : nodes_[row].inputs) last[in.row] = row;

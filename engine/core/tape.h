@@ -179,6 +179,7 @@ private:
     StepMemory memory_;
     Liveness* liveness_;  // null outside Mode::infer
     bool replaying_ = false;
+    const int exceptions_;  // under way when the pass began
     std::vector<Node> nodes_;
     std::vector<char> kept_;
     std::map<int, std::function<void(const Tensor&)>> gradient_hooks_;

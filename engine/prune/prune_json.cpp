@@ -56,13 +56,13 @@ ordered_json to_json(const PruneSettings& p) {
                 {"round_to", p.choose.round_to},
                 {"recalibrate", p.recalibrate},
                 {"iterations", p.iterations},
-                {"finetune", p.finetune}});
+                {"finetune", p.finetune},
+                {"batch_size", p.batch_size}});
     return out;
 }
 
 std::vector<Setting> settings_by_name(const PruneSettings& p) {
     std::vector<Setting> out{{"seed", std::to_string(p.seed)},
-                             {"batch_size", std::to_string(p.batch_size)},
                              {"max_drop", json_number(p.max_drop)},
                              {"patience", std::to_string(p.patience)},
                              {"objective", objective_of(p)}};

@@ -58,7 +58,8 @@ ordered_json to_json(const ScoreOptions& o) {
             {"permutations", o.snnl.permutations},
             {"protect", o.protect},
             {"beta", o.fairprune.beta},
-            {"protected", o.fairprune.protected_group}};
+            {"protected", o.fairprune.protected_group},
+            {"batch_size", o.predict.batch_size}};
 }
 
 std::string scores_text(const ChannelScores& scores, const ScoreOptions& o, const std::string& model_hash) {

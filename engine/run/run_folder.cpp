@@ -114,21 +114,26 @@ ordered_json environment_before(const fs::path& file) {
 
 }  // namespace
 
+bool holds_run(const fs::path& folder, IfRunIsThere then) {
+    std::error_code error;
+    const auto is_there = [&](const char* name) {
+        const auto bytes = fs::file_size(folder / name, error);
+        return !error && bytes > 0;
+    };
+    const bool out = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json") ||
+                     is_there("report.json") || fs::is_directory(folder / "scores", error);  // of a search
+    FP_REQUIRE(!out || then != IfRunIsThere::refuse, Exit::usage, shown(folder),
+               ": holds a run already; --resume goes on with it, --force starts over");
+    return out;
+}
+
 RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)), lock_(locked(folder_)) {
     std::error_code error;
     for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
         if (fs::is_directory(written)) remove_stale_temporaries(written);
 
-    // A run that ended before it had computed anything is none.
-    const auto is_there = [&](const char* name) {
-        const auto bytes = fs::file_size(folder_ / name, error);
-        return !error && bytes > 0;
-    };
-    holds_run_ = is_there("last.json") || is_there("metrics.jsonl") || is_there("scores.json") ||
-                 is_there("report.json") || fs::is_directory(folder_ / "scores", error);  // of a search
+    holds_run_ = fp::holds_run(folder_, then);
     if (!holds_run_ || then == IfRunIsThere::resume) return;
-    FP_REQUIRE(then == IfRunIsThere::overwrite, Exit::usage, shown(folder_),
-               ": holds a run already; --resume goes on with it, --force starts over");
     CheckpointFolder::clear(folder_);
     for (const char* name : kRunFiles) {
         fs::remove(folder_ / name, error);

@@ -26,11 +26,15 @@ namespace fp {
 
 enum class IfRunIsThere { refuse, resume, overwrite };
 
+// Exit::usage where the folder holds a run (checkpoint, metrics, scores or report) that is to be refused. A run that
+// ended before it had computed anything is none.
+bool holds_run(const std::filesystem::path& folder, IfRunIsThere then);
+
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
 class RunFolder {
 public:
-    // `then` decides what happens to a run (checkpoint, metrics, scores or report) in the folder: it is refused with
-    // Exit::usage, resumed, or deleted. test_reads.jsonl is never deleted.
+    // `then` decides what happens to a run in the folder: it is refused, resumed, or deleted. test_reads.jsonl is never
+    // deleted.
     RunFolder(std::filesystem::path folder, IfRunIsThere then);
 
     const std::filesystem::path& path() const { return folder_; }

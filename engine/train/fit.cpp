@@ -12,6 +12,7 @@
 #include "engine/run/checkpoint.h"
 #include "engine/run/signals.h"
 #include "engine/train/selection.h"
+#include "engine/train/training_split.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -21,31 +22,7 @@ namespace {
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // First words of the keys of random numbers: each use has its own.
-enum Key : uint64_t { kSampling = 1, kAugment = 2, kDropout = 3 };
-
-struct TrainSplit {
-    std::vector<int64_t> samples;
-    std::vector<int> labels, groups;
-};
-
-TrainSplit train_split(const ImageData& data, const FitOptions& o) {
-    TrainSplit out{.samples = members(data.set, Split::train), .labels = {}, .groups = {}};
-    FP_REQUIRE(!out.samples.empty(), Exit::data, data.set.name, ": the training split is empty");
-    for (const int64_t s : out.samples) out.labels.push_back(data.set.samples[s].label);
-    if (o.settings.sampler->by_group) {
-        FP_REQUIRE(!o.attributes.empty(), Exit::usage, "sampling by group needs an --attribute");
-        const Grouping g = group_by(data.set, o.attributes[0]);
-        require_comparable(g);
-        for (const int64_t s : out.samples) out.groups.push_back(g.of[s]);
-    }
-    return out;
-}
-
-std::vector<int64_t> validation_split(const ImageData& data) {
-    std::vector<int64_t> out = members(data.set, Split::val);
-    FP_REQUIRE(!out.empty(), Exit::data, data.set.name, ": the validation split is empty");
-    return out;
-}
+enum Key : uint64_t { kSampling = 1, kAugment = 2, kDropout = 3 };  // 4: training_split.cpp
 
 class Fitting {
 public:
@@ -60,9 +37,8 @@ public:
           o_(options),
           t_(options.settings),
           hooks_(hooks),
-          split_(train_split(data, options)),
-          validation_(validation_split(data)),
-          batch_size_(int(std::min<int64_t>(options.batch_size, int64_t(split_.samples.size())))),
+          split_(training_split(data, options)),
+          batch_size_(int(std::min<int64_t>(options.batch_size, int64_t(split_.train.size())))),
           loader_(data.source,
                   data.labels(),
                   {.batch_size = batch_size_,
@@ -108,7 +84,7 @@ private:
     bool train_epoch() {
         std::vector<int64_t> order =
             epoch_order(*t_.sampler, split_.labels, split_.groups, key_of(o_.seed, kSampling), uint64_t(at_.epoch));
-        for (int64_t& position : order) position = split_.samples[position];
+        for (int64_t& position : order) position = split_.train[position];
         loader_.start(std::move(order), key_of(o_.seed, kAugment, uint64_t(at_.epoch)), at_.batch);
         batches_ = t_.limit_batches > 0 ? std::min(t_.limit_batches, loader_.batches()) : loader_.batches();
         const int64_t first = at_.batch;
@@ -192,7 +168,7 @@ private:
         Predictions out = predict({trainer_.session(),
                                    preprocessing_,
                                    data_,
-                                   validation_,
+                                   split_.val,
                                    {.batch_size = batch_size_,
                                     .workers = t_.workers,
                                     .skip_bad = t_.skip_bad,
@@ -228,8 +204,7 @@ private:
     const FitOptions& o_;
     const TrainingSettings& t_;
     const FitHooks& hooks_;
-    const TrainSplit split_;
-    const std::vector<int64_t> validation_;
+    const TrainingSplit split_;
     const int batch_size_;
     Loader loader_;
     FitPosition at_;
@@ -242,8 +217,7 @@ private:
 }  // namespace
 
 void check_fit(const Network& net, int image_size, const ImageData& data, const FitOptions& options) {
-    train_split(data, options);
-    validation_split(data);
+    training_split(data, options);
     check_selection(options.settings.select, options.attributes, data);
     if (!options.trainer.penalty) return;
     const Trace rows = trace(net, image_size);

@@ -18,8 +18,12 @@ struct TrainingSettings {
     SnnlPenaltyOptions snnl = {};
     int accumulate = 1, workers = 0;
     bool skip_bad = false;
-    int64_t limit_batches = 0;  // per epoch; 0: no limit
-    bool tensorboard = false;   // write the metrics for TensorBoard too
+    int64_t limit_batches = 0;     // per epoch; 0: no limit
+    std::string limit_train = {};  // "10%" or "500" of the training images; empty: all
+    // Train on so many batches of them alone, and validate on the same images; 0: no. What can learn at all learns these
+    // by heart.
+    int64_t overfit_batches = 0;
+    bool tensorboard = false;  // write the metrics for TensorBoard too
 };
 
 struct FitOptions {

@@ -100,7 +100,9 @@ std::vector<Setting> settings_by_name(const TrainingSettings& t, const std::stri
                             {"label_smoothing", t.label_smoothing},
                             {"accumulate", t.accumulate},
                             {"skip_bad", t.skip_bad},
-                            {"limit_batches", t.limit_batches}};
+                            {"limit_batches", t.limit_batches},
+                            {"limit_train", t.limit_train},
+                            {"overfit_batches", t.overfit_batches}};
     out.update(rest);
     return settings_of(out, prefix);
 }

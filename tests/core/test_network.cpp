@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/core/channel_sets.h"
+#include "engine/core/elements.h"
 #include "engine/core/loss.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/cut.h"
@@ -67,6 +68,29 @@ TEST(Network, of_a_family_that_the_engine_has_never_seen_is_traced_and_cut) {
     silence(net, sets, removal);
     const auto silenced = testing::logits(net, {images.as<act>(), map}, {});
     for (size_t i = 0; i < silenced.size(); ++i) EXPECT_NEAR(cut_logits[i], silenced[i], 1e-12);
+}
+
+// What the pass had recorded so far is no plan of who reads each row last.
+TEST(Network, an_inference_pass_that_fails_leaves_no_plan_for_the_next) {
+    Network net(kPlain, kSpec, kernels(Backend::reference_f64));
+    net.initialize(5);
+    const Map map = testing::image_map(net.kernels(), 2, 6);
+    const Buffer images =
+        testing::upload_map(net.kernels(), map, [](uint64_t i) { return uniform_double(1, i) - 0.5; });
+    const auto logits = [&](Session& session) {
+        Tape tape = session.begin({.mode = Mode::infer});
+        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
+        return read_activations(net.kernels(), tape.value(y).data, 0, tape.value(y).map.stored());
+    };
+    Session undisturbed(net), session(net);
+    const std::vector<double> want = logits(undisturbed);
+    const auto fails = [&] {
+        Tape tape = session.begin({.mode = Mode::infer});
+        relu(tape, tape.input({images.as<act>(), map}));
+        throw Error("the next op fails");
+    };
+    EXPECT_THROW(fails(), Error);
+    for (int pass = 0; pass < 3; ++pass) EXPECT_EQ(logits(session), want);
 }
 
 TEST(Network, copies_have_the_same_values_and_their_own_memory) {

@@ -180,6 +180,18 @@ TEST(Criteria, ScoresOfOtherSettingsAreRefused) {
     weights.samples = 3;
     weights.snnl.temperature = 2;
     EXPECT_EQ(scores_from(of_weights, b.rows.nodes, weights).sets, of_weights.sets);
+    // Gradients are of batches, so the size of a batch decides the scores of the criteria that read them alone.
+    for (const char* criterion : {"l1", "taylor", "fairprune", "fairgrape"}) {
+        ScoreOptions o = made;
+        o.criterion = criterion;
+        const ScoresFile scores = file_of(o);
+        o.predict.batch_size = 4;
+        if (std::string(criterion) == "l1")
+            EXPECT_EQ(scores_from(scores, b.rows.nodes, o).sets, scores.sets);
+        else
+            expect_error(
+                Exit::model, [&] { scores_from(scores, b.rows.nodes, o); }, "batch_size was 8, is 4");
+    }
 }
 
 TEST(Criteria, WhatCannotBeScoredIsRefusedInWords) {

@@ -233,7 +233,8 @@ extern const Criterion taylor{.name = "taylor",
                               .says = "the squared change of the loss without the channel",
                               .paper = "https://arxiv.org/abs/1906.10771",
                               .needs = Needs::images,
-                              .score = [](const Scoring& s, ChannelScores& out) { out.sets = taylor_values(s); }};
+                              .score = [](const Scoring& s, ChannelScores& out) { out.sets = taylor_values(s); },
+                              .settings = "batch_size"};
 
 extern const Criterion fairprune{.name = "fairprune",
                                  .says = "what helps the other groups more than the --protected one",
@@ -246,14 +247,15 @@ extern const Criterion fairprune{.name = "fairprune",
                                          out.note = text("the protected group is ", chosen, ", beta ",
                                                          s.options.fairprune.beta);
                                      },
-                                 .settings = "beta protected"};
+                                 .settings = "beta protected batch_size"};
 
 extern const Criterion fairgrape{
     .name = "fairgrape",
     .says = "what leaves each group its share of importance",
     .paper = "https://arxiv.org/abs/2207.10888",
     .needs = Needs::one_attribute,
-    .score = [](const Scoring& s, ChannelScores& out) { out.sets = fairgrape_values(s, grouping_of(s)); }};
+    .score = [](const Scoring& s, ChannelScores& out) { out.sets = fairgrape_values(s, grouping_of(s)); },
+    .settings = "batch_size"};
 
 }  // namespace criteria
 
