@@ -232,7 +232,8 @@ Comparison compare(const Predictions& given,
                    const std::vector<std::string>& attributes,
                    const EvaluateOptions& given_options) {
     // A bootstrap and a swap, and of each attribute another bootstrap.
-    const EvaluateOptions options = over_passes(given_options, 2 + 3 * int64_t(attributes.size()));
+    const int64_t passes = 2 + 3 * int64_t(attributes.size());
+    const EvaluateOptions options = over_passes(given_options, passes);
     const std::vector<std::string>& classes = common_classes(given.classes, given_other.classes);
     const Predictions model = with_classes(given, classes);
     const Predictions other = in_order_of(model, with_classes(given_other, classes));
@@ -248,6 +249,7 @@ Comparison compare(const Predictions& given,
     for (const auto& attribute : attributes)
         out.attributes.push_back(compare_attribute(model, scorer, attribute, options));
     set_verdicts(out);
+    end_passes(given_options, passes);
     return out;
 }
 

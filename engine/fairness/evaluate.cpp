@@ -145,21 +145,27 @@ const AttributeReport& Report::attribute(std::string_view key) const {
     return get(attributes, &AttributeReport::name, key, "attribute");
 }
 
-EvaluateOptions over_passes(const EvaluateOptions& options, int64_t passes) {
+EvaluateOptions over_passes(const EvaluateOptions& options, int64_t most) {
     EvaluateOptions out = options;
     if (!options.progress || options.resamples == 0) return out;
     const auto done_before = std::make_shared<int64_t>(0);
-    out.progress = [to = options.progress, passes, done_before](int64_t done, int64_t all) {
-        to(*done_before + done, passes * all);
+    out.progress = [to = options.progress, most, done_before](int64_t done, int64_t all) {
+        to(std::min(*done_before + done, most * all - 1), most * all);
         if (done == all) *done_before += all;
     };
     return out;
 }
 
+void end_passes(const EvaluateOptions& options, int64_t most) {
+    const int64_t all = most * options.resamples;
+    if (options.progress && all > 0) options.progress(all, all);
+}
+
 Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& given) {
     FP_CHECK(p.size() > 0, "no predictions");
     // Of each attribute one bootstrap and two permutations.
-    const EvaluateOptions options = over_passes(given, 1 + 3 * int64_t(attributes.size()));
+    const int64_t passes = 1 + 3 * int64_t(attributes.size());
+    const EvaluateOptions options = over_passes(given, passes);
     const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
     const Scored scored = score_cohort(scorer, all, options);
@@ -180,6 +186,7 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     for (auto& a : report.attributes)
         for (Gap& g : a.gaps) table.push_back(&g);
     set_verdicts(table, 1 - options.confidence);
+    end_passes(given, passes);
     return report;
 }
 

@@ -25,13 +25,14 @@ struct EvaluateOptions {
     double specificity = 0.8;
     uint64_t seed = 1;
     int threads = 0;  // 0: all cores. The results do not depend on it
-    // Called by the calling thread several times per second with the resamples, permutations and swaps that are done, of
-    // all or more; what it throws ends the evaluation. Not part of the report's options.
+    // Called by the calling thread several times per second with the resamples, permutations and swaps that are done;
+    // what it throws ends the evaluation. Not part of the report's options.
     std::function<void(int64_t done, int64_t all)> progress = {};
 };
 
-// Options whose progress counts on over so many passes of `resamples`.
-EvaluateOptions over_passes(const EvaluateOptions&, int64_t passes);
+// Options whose progress counts on over at most so many passes of `resamples`; the end of them all.
+EvaluateOptions over_passes(const EvaluateOptions&, int64_t most);
+void end_passes(const EvaluateOptions&, int64_t most);
 
 // A gap between groups, with its fair range: the values that a classifier which treats the groups alike would show.
 struct Gap : TestedMeasure {

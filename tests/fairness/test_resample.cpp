@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "engine/fairness/bootstrap.h"
+#include "engine/fairness/compare.h"
+#include "kernels/random.h"
 
 namespace fp {
 namespace {
@@ -62,6 +65,58 @@ TEST(Resample, NumbersFollowFromSeedAndIndexAlone) {
     EXPECT_EQ(a, b);
     draw_bootstrap(strata, 2, 7, c);
     EXPECT_NE(a, c);
+}
+
+// 300 images of two groups and two classes, each with a right answer in three of four cases.
+Predictions some_predictions(uint64_t seed) {
+    Predictions p;
+    p.classes = {"a", "b"};
+    p.columns = {"sex"};
+    p.attributes.resize(1);
+    for (int i = 0; i < 300; ++i) {
+        p.image.push_back(std::to_string(i));
+        p.unit.push_back(p.image.back());
+        p.label.push_back(i % 2);
+        p.pred.push_back(uniform_double(seed, uint64_t(i)) < 0.75 ? i % 2 : 1 - i % 2);
+        p.split.emplace_back("test");
+        p.attributes[0].emplace_back(i % 3 == 0 ? "female" : "male");
+    }
+    return p;
+}
+
+TEST(Resample, ProgressRisesToAllAndChangesNothing) {
+    const Predictions ours = some_predictions(1), theirs = some_predictions(2);
+    std::vector<std::pair<int64_t, int64_t>> seen;
+    const auto note = [&](int64_t done, int64_t all) { seen.emplace_back(done, all); };
+    const auto expect_rising = [&](int64_t all) {
+        ASSERT_GT(seen.size(), 4u);
+        EXPECT_TRUE(std::ranges::is_sorted(seen));
+        EXPECT_EQ(seen.front(), std::pair(int64_t(0), all));
+        EXPECT_EQ(seen.back(), std::pair(all, all));
+        EXPECT_EQ(std::ranges::count(seen, seen.back()), 1);
+        seen.clear();
+    };
+    const Report plain = evaluate(ours, {"sex"}, {.resamples = 500}),
+                 shown = evaluate(ours, {"sex"}, {.resamples = 500, .progress = note});
+    expect_rising(2000);
+    EXPECT_EQ(shown.metric("accuracy").low, plain.metric("accuracy").low);
+    EXPECT_EQ(shown.attribute("sex").gap("eodd").p, plain.attribute("sex").gap("eodd").p);
+    EXPECT_EQ(shown.attribute("sex").gap("eodd").fair_high, plain.attribute("sex").gap("eodd").fair_high);
+    EXPECT_FALSE(shown.options.progress);
+    const Comparison compared = compare(ours, theirs, {"sex"}, {.resamples = 500, .progress = note});
+    expect_rising(2500);
+    EXPECT_EQ(compared.metrics[0].p, compare(ours, theirs, {"sex"}, {.resamples = 500}).metrics[0].p);
+    // The groups are too small for gaps, so some passes are left out.
+    evaluate(ours, {"sex"}, {.resamples = 500, .min_group_size = 299, .progress = note});
+    expect_rising(2000);
+}
+
+TEST(Resample, WhatProgressThrowsEndsIt) {
+    struct Enough {};
+    const auto stop = [](int64_t done, int64_t) {
+        if (done > 10) throw Enough{};
+    };
+    EXPECT_THROW(evaluate(some_predictions(1), {"sex"}, {.resamples = 100'000, .progress = stop}), Enough);
 }
 
 }  // namespace

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
+
+#include "kernels/error.h"
 
 namespace fp {
 namespace {
@@ -115,13 +118,108 @@ TEST(Progress, lines_of_text_stand_between_progress_lines) {
     EXPECT_THAT(out, HasSubstr("in 0:02\nsaved\n"));
 }
 
-TEST(Progress, time_that_is_given_counts) {
+TEST(Progress, a_rate_is_shown_once_there_was_time_for_one) {
     Watched watched;
     Progress progress = watched.start(false, false);
-    ProgressState first = at(100);
-    first.seconds = 4;  // though this is the first update
-    progress.update(first);
+    watched.now += 1000;  // of other work
+    progress.update(at(0, std::nullopt));
+    watched.now += 0.2;
+    progress.update(at(100));
+    EXPECT_EQ(watched.screen.str(), "epoch 1/1  100%  [####################]  loss 0.5000  in 0:00\n");
+    progress.update(at(0, std::nullopt));
+    watched.now += 4;
+    progress.update(at(100));
     EXPECT_THAT(watched.screen.str(), HasSubstr("25.0 images/s"));
+}
+
+TEST(Progress, what_was_done_before_a_resume_counts_for_no_rate) {
+    Watched watched;
+    Progress progress = watched.start(false, false);
+    watched.now += 1000;
+    ProgressState resumed = at(80);
+    resumed.first = 80;
+    progress.update(resumed);
+    watched.now += 2;
+    resumed.done = 100;
+    progress.update(resumed);
+    EXPECT_THAT(watched.screen.str(), HasSubstr("10.0 images/s"));
+}
+
+TEST(Progress, a_brief_stage_leaves_no_line_behind) {
+    const auto brief = [](int64_t done) {
+        return ProgressState{.what = "validation", .done = done, .total = 100, .brief = true};
+    };
+    for (const bool terminal : {true, false}) {
+        Watched watched;
+        Progress progress = watched.start(terminal, false);
+        progress.update(brief(0));
+        EXPECT_EQ(watched.screen.str().find("\rvalidation    0%") == 0, terminal);
+        watched.now += 1;
+        progress.update(brief(100));
+        progress.say("done");
+        const std::string out = watched.screen.str();
+        EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1) << out;
+        EXPECT_TRUE(out.ends_with(terminal ? " \rdone\n" : "done\n")) << out;
+        if (!terminal) EXPECT_EQ(out, "done\n");
+    }
+}
+
+TEST(Progress, a_pipe_is_told_of_many_brief_stages_from_time_to_time) {
+    Watched watched;
+    Progress progress = watched.start(false, false);
+    for (int stage = 0; stage < 10; ++stage)
+        for (int done = 0; done <= 2; ++done, watched.now += 3)
+            progress.update({.what = text("part ", stage), .done = done, .total = 2, .brief = true});
+    EXPECT_THAT(watched.screen.str(), HasSubstr("part 3   50%"));
+    EXPECT_LE(std::ranges::count(watched.screen.str(), '\n'), 3);
+}
+
+TEST(Progress, nobody_needs_to_know_how_much_there_is) {
+    Watched watched;
+    Progress progress = watched.start(true, false);
+    progress.update({.what = "decoding"});
+    EXPECT_EQ(watched.screen.str(), "") << "perhaps nothing has to be decoded";
+    watched.now += 5;
+    progress.update({.what = "decoding", .done = 20});
+    EXPECT_THAT(watched.screen.str(), HasSubstr("decoding  4.0 images/s  for 0:05"));
+}
+
+TEST(Progress, a_terminal_gets_its_width_and_the_memory) {
+    for (const int columns : {60, 100, 140}) {
+        Watched watched;
+        Progress progress({.stream = &watched.screen,
+                           .terminal = true,
+                           .colour = false,
+                           .quiet = false,
+                           .columns = [=] { return columns; },
+                           .memory = [](ProgressState& s) { s.bytes = 1'230'000'000; }},
+                          [&] { return watched.now; });
+        watched.now += 10;
+        ProgressState state = at(50);
+        state.accuracy = 0.75;
+        progress.update(state);
+        const std::string out = watched.screen.str();
+        EXPECT_LE(out.size(), size_t(columns) + 1) << out;
+        EXPECT_EQ(out.find("1.2 GB") != std::string::npos, columns > 60) << out;
+        EXPECT_EQ(out.find("acc 0.7500") != std::string::npos, columns > 60) << out;
+        EXPECT_THAT(out, HasSubstr("loss 0.5000  ")) << out;
+        EXPECT_THAT(out, HasSubstr("0:10 left")) << out;
+    }
+}
+
+TEST(Progress, long_text_is_broken_at_blanks) {
+    Watched watched;
+    Progress progress = watched.start(false, false);
+    std::string words;
+    for (int i = 0; i < 40; ++i) words += " word" + std::to_string(i);
+    progress.say("x" + words);
+    std::istringstream lines(watched.screen.str());
+    std::string line, joined;
+    while (std::getline(lines, line)) {
+        EXPECT_LE(line.size(), 79u);
+        joined += (joined.empty() ? "" : " ") + line.substr(line.find_first_not_of(' '));
+    }
+    EXPECT_EQ(joined, "x" + words);
 }
 
 TEST(Progress, quiet_shows_warnings_alone) {

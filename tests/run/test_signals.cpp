@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <optional>
 
 namespace fp {
 namespace {
@@ -28,10 +29,47 @@ int status_after(int signal, int times) {
 }
 
 TEST(Signals, the_first_one_asks_the_run_to_stop) {
-    const int interrupted = status_after(SIGINT, 1), terminated = status_after(SIGTERM, 1);
-    ASSERT_TRUE(WIFEXITED(interrupted) && WIFEXITED(terminated));
+    const int interrupted = status_after(SIGINT, 1), terminated = status_after(SIGTERM, 1),
+              hung_up = status_after(SIGHUP, 1);
+    ASSERT_TRUE(WIFEXITED(interrupted) && WIFEXITED(terminated) && WIFEXITED(hung_up));
     EXPECT_EQ(WEXITSTATUS(interrupted), 130 + 50);
     EXPECT_EQ(WEXITSTATUS(terminated), 143 + 50);
+    EXPECT_EQ(WEXITSTATUS(hung_up), 129 + 50);
+}
+
+// How a child ends that works on for so many seconds after a signal without asking.
+int status_of_deaf(double seconds, bool unsaved) {
+    const pid_t child = fork();
+    if (child == 0) {
+        close(STDERR_FILENO);
+        const StopSignals signals;
+        std::optional<StopSignals::Unsaved> guard;
+        if (unsaved) guard.emplace();
+        raise(SIGTERM);
+        for (int i = 0; i < int(seconds * 100); ++i) usleep(10'000);
+        _exit(77);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+TEST(Signals, work_that_does_not_ask_is_ended_unless_it_has_something_to_save) {
+    EXPECT_EQ(WEXITSTATUS(status_of_deaf(60, false)), 143);
+    EXPECT_EQ(WEXITSTATUS(status_of_deaf(2.5, true)), 77);
+}
+
+TEST(Signals, nohup_stays_in_force) {
+    const pid_t child = fork();
+    if (child == 0) {
+        std::signal(SIGHUP, SIG_IGN);
+        const StopSignals signals;
+        raise(SIGHUP);
+        _exit(StopSignals::requested() ? 1 : 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Signals, the_second_one_leaves_at_once) {
