@@ -12,6 +12,7 @@ struct PruneFlags : OutFlags {
     DataOptions data{.batch_size = 128};
     SweepSettings search;  // its attributes and batch size are those of `data`
     std::string checkpoint, cache, scores, compare_scores, scan;
+    int gallery = 0;
     bool scores_only = false, show_groups = false;
 
     bool is_search() const { return search.sweep || search.controls || search.seeds > 1; }

@@ -1,32 +1,35 @@
 "use strict";
 // Timing (fp_bench --report): models by batch size, and their layers against the roof.
 
-const modelsOf = (r) => [...new Set(r.benchmarks.map((b) => b.model))];
+const modelsOf = (r) => [...new Set(r.benchmarks.map((b) => b.checkpoint))];
 
 function benchCharts(r) {
     const models = modelsOf(r), sizes = [...new Set(r.benchmarks.map((b) => b.batch_size))];
     if (sizes.length < 2) return "";
-    const chart = (title, figure) => lineChart({ title, xLabel: "images per batch", bounds: { least: 0 },
+    const chart = (title, figure) => lineChart({
+        title, xLabel: "images per batch", xWords: (power) => grouped(2 ** power), bounds: { least: 0 },
         series: models.map((name) => {
-            const of = r.benchmarks.filter((b) => b.model === name);
-            return { name, x: of.map((b) => b.batch_size), y: of.map(figure) };
-        }) });
+            const of = r.benchmarks.filter((b) => b.checkpoint === name);
+            return { name, x: of.map((b) => Math.log2(b.batch_size)), y: of.map(figure) };
+        }),
+    });
     return html`<div class="charts">${chart("Images per second", (b) => b.items_per_second)}
         ${chart("Median latency of a batch, ms", (b) => b.latency_ms.median)}</div>`;
 }
 
 function latencyTable(r) {
     const keys = ["min", "mean", "median", "p90", "p95", "p99", "max"];
-    const rows = r.benchmarks.map((b) => row([b.model, b.batch_size, grouped(b.items_per_second),
-        ...keys.map((k) => fixed(b.latency_ms[k], 3)), byteText(b.peak_memory_bytes),
+    const rows = r.benchmarks.map((b) => row([b.checkpoint, b.batch_size, grouped(b.items_per_second),
+        ...keys.map((k) => b.latency_ms[k].toPrecision(3)), byteText(b.peak_memory_bytes),
         withInterval(`${fixed(b.speedup_over_first.value, 2)}x`, b.speedup_over_first, 2)]));
-    return table(["model", "batch", "images/s", ...keys, "peak memory", "speed-up"], rows);
+    return html`<p class="soft">Milliseconds per batch; speed-ups are over the first model, with 95 % intervals.</p>
+        ${table(["model", "batch", "images/s", ...keys, "peak memory", "speed-up"], rows)}`;
 }
 
 function roofSection(r) {
     if (!r.layers) return "";
     const tables = modelsOf(r).map((name) => {
-        const layers = r.layers.filter((l) => l.model === name);
+        const layers = r.layers.filter((l) => l.checkpoint === name);
         const time = (l) => l.forward_ms + l.backward_ms;
         const all = layers.reduce((sum, l) => sum + time(l), 0);
         const rows = layers.filter((l) => time(l) > 0).map((l) => row([l.layer, l.op,

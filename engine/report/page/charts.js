@@ -5,7 +5,7 @@
 
 // A linear scale from 0 to 100 over the known values with a margin, within the bounds that such values have.
 class Scale {
-    constructor(values, { least = -Infinity, most = Infinity, whole = false } = {}) {
+    constructor(values, { least = -Infinity, most = Infinity, whole = false, words = tickText } = {}) {
         const all = values.filter(known);
         let [low, high] = [Math.min(...all), Math.max(...all)];
         if (!(low < high)) {
@@ -16,7 +16,7 @@ class Scale {
         const margin = (high - low) * 0.05;
         this.low = Math.max(low - margin, least);
         this.high = Math.min(high + margin, most);
-        this.whole = whole;
+        Object.assign(this, { whole, words });
     }
     at(value) {
         return (100 * (value - this.low)) / (this.high - this.low);
@@ -29,7 +29,7 @@ class Scale {
         if (this.whole) step = Math.max(1, Math.round(step));
         const ticks = [];
         for (let k = Math.ceil(this.low / step - 1e-6); k * step <= this.high + step * 1e-6; ++k) ticks.push(k * step);
-        return ticks.map((value) => ({ value, text: tickText(value, step) }));
+        return ticks.map((value) => ({ value, text: this.words(value, step) }));
     }
 }
 
@@ -67,8 +67,9 @@ function plot({ title, xLabel, yLabel = "", keys = [], x, y, height = 220, marks
         ${marks((value) => x.at(value), down)}</svg></div><p class="axis">${xLabel}</p></figure>`;
 }
 
-// series: [{name, x: [...], y: [...]}]; x are whole numbers, such as epochs; `marked`: one of them.
-function lineChart({ title, xLabel, series, bounds, marked }) {
+// series: [{name, x: [...], y: [...]}]; x are whole numbers, such as epochs; `marked`: one of them; `xWords`: the text of
+// one.
+function lineChart({ title, xLabel, series, bounds, marked, xWords }) {
     const all = (axis) => series.flatMap((s) => s[axis]);
     const points = (s) => s.x.map((x, i) => [x, s.y[i]]).filter(([, y]) => known(y));
     const draw = (atX, atY) => series.map((s, k) => {
@@ -79,7 +80,7 @@ function lineChart({ title, xLabel, series, bounds, marked }) {
     });
     return plot({
         title, xLabel, keys: series.length > 1 ? series.map((s, k) => ({ series: k, name: s.name })) : [],
-        x: new Scale(all("x"), { whole: true }), y: new Scale(all("y"), bounds),
+        x: new Scale(all("x"), { whole: true, words: xWords }), y: new Scale(all("y"), bounds),
         marks: (atX, atY) => [marked ? line("marked", [atX(marked), 0], [atX(marked), 220]) : "", draw(atX, atY)],
     });
 }

@@ -22,7 +22,7 @@ function changeCell(difference, notes) {
     if (!known(value)) return html`n/a${reason ? notes.mark(reason) : ""}`;
     const text = known(p) && p <= 0.05 ? html`<b>${signed(value)}</b>` : signed(value);
     return html`${text} ${known(low) ? interval(difference) : reason ? notes.mark(reason) : ""}
-        <span class="soft">p&nbsp;${pValue(p)}</span>`;
+        <span class="soft p">p&nbsp;${pValue(p)}</span>`;
 }
 
 // Which images were judged.
@@ -49,7 +49,7 @@ function confusionTable(name, classes, rows) {
         const all = counts.reduce((sum, n) => sum + n, 0);
         return html`<tr><th>${classes[t]}</th>${counts.map((n, p) => {
             const part = all > 0 ? n / all : 0;
-            return html`<td class="${p === t ? "right" : "wrong"}" style="--share:${percent(part)}">${grouped(n)}
+            return html`<td class="${p === t ? "right" : "wrong"}"${depth(part)}>${grouped(n)}
                 <span class="soft">${percent(part)}</span></td>`;
         })}</tr>`;
     });
@@ -63,18 +63,20 @@ function confusionPair(title, sides, matrixOf) {
         confusionTable(s.name, s.of.classes, matrixOf(s)))}</div>`);
 }
 
+// A row per group and model.
 function groupsTable(attribute, sides) {
     const notes = new Notes();
-    const keys = ["accuracy", "balanced_accuracy", "macro_f1"];
     const first = sides[0].of.attributes[attribute];
-    const heads = ["group", "images", ...keys.filter((k) => k in Object.values(first.groups)[0]).flatMap((k) =>
-        sides.map((s) => (sides.length > 1 ? `${inWords(k)}, ${s.name}` : inWords(k))))];
-    const rows = Object.entries(first.groups).map(([name, group]) => {
+    const keys = ["accuracy", "balanced_accuracy", "macro_f1", "macro_auc"].filter((k) =>
+        Object.values(first.groups).some((g) => k in g));
+    const rows = Object.entries(first.groups).flatMap(([name, group]) => sides.map((s, i) => {
         const left = group.in_gaps === false
             ? notes.mark(group.reason || "Not among the groups whose gaps are measured.") : "";
-        return row([html`${name}${left}`, grouped(group.samples), ...keys.filter((k) => k in group).flatMap((k) =>
-            sides.map((s) => figureCell(s.of.attributes[attribute].groups[name][k], notes)))]);
-    });
+        const head = i === 0 ? [html`${name}${left}`, grouped(group.samples)] : ["", ""];
+        const figures = keys.map((k) => figureCell(s.of.attributes[attribute].groups[name][k], notes));
+        return row([...head, ...(sides.length > 1 ? [s.name] : []), ...figures], i + 1 < sides.length ? "joined" : "");
+    }));
+    const heads = ["group", "images", ...(sides.length > 1 ? ["model"] : []), ...keys.map(inWords)];
     const worst = first.worst_group?.accuracy;
     const words = worst ? html`<p class="soft">Least accurate: ${sides.map((s, i) => {
         const { group, value, stays_worst: stays } = s.of.attributes[attribute].worst_group.accuracy;
@@ -95,7 +97,7 @@ function gapMarks(figure, series, scale, y) {
 }
 
 function gapCell(gap, notes) {
-    const fair = known(gap.fair_low) ? html`by chance ${fixed(gap.fair_low, 3)} to ${fixed(gap.fair_high, 3)},
+    const fair = known(gap.fair_low) ? html`chance ${fixed(gap.fair_low, 3)} to ${fixed(gap.fair_high, 3)},
         p&nbsp;${pValue(gap.p_holm ?? gap.p)}` : "no range of chance is known";
     return html`${figureCell(gap, notes)}<br><span class="soft">${fair}</span>`;
 }
@@ -145,10 +147,11 @@ function gallerySection(gallery) {
     if (!gallery) return "";
     const card = (m) => html`<figure class="mistake"><img src="${m.png}" alt="${m.image}"><figcaption>
         <b>${m.image}</b><br>${m.label}, predicted ${m.predicted} (${percent(m.probability)})</figcaption></figure>`;
-    const groups = gallery.groups.map(({ attribute, group, mistakes }) => html`<h3>${attribute
+    const groups = gallery.map(({ attribute, group, mistakes }) => html`<h3>${attribute
         ? `${attribute}: ${group}` : "All images"}</h3>${mistakes.length > 0
         ? html`<div class="gallery">${mistakes.map(card)}</div>` : html`<p class="soft">No mistake.</p>`}`);
-    return html`<h2>The surest mistakes</h2><p class="soft">${gallery.says}</p>${groups}`;
+    return html`<h2>The surest mistakes</h2><p class="soft">Of the wrong predictions on
+        the judged images, those of the highest probability.</p>${groups}`;
 }
 
 // A verdict is {summary, findings: [{text}]}, the findings by size, or a text.

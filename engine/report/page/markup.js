@@ -32,9 +32,14 @@ function fixed(value, digits) {
 }
 
 const shown = (value, digits) => (known(value) ? fixed(value, digits) : "n/a");
-const signed = (value) => (value < 0 ? "" : "+") + fixed(value, 3);
+const signed = (value) => {
+    const text = fixed(Math.abs(value), 3);
+    return (Number(text) === 0 ? "" : value < 0 ? "-" : "+") + text;
+};
 const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 const percent = (share, digits = 0) => `${fixed(100 * share, digits)} %`;
+// How deep the background of a cell is, of a share.
+const depth = (share) => html` style="--share:${fixed(100 * share, 0)}%"`;
 const pValue = (p) => (!known(p) ? "n/a" : p < 0.001 ? "< 0.001" : fixed(p, 3));
 
 // 1917940 as 1 917 940, with narrow spaces that do not break.
@@ -61,7 +66,9 @@ const kWords = {
     macro_precision: "macro precision", macro_recall: "macro recall", macro_f1: "macro F1", macro_auc: "macro AUC",
     ece: "calibration error (ECE)", eopp0: "equal opportunity, negatives", eopp1: "equal opportunity, positives",
     eodd: "equalized odds", eodd_mean: "equalized odds, mean", eodd_max: "equalized odds, worst class",
-    dp: "demographic parity", lr: "learning rate",
+    eopp1_present: "equal opportunity, classes present", eodd_tnr: "equalized odds, TPR and TNR",
+    dp: "demographic parity", pqd: "accuracy, worst over best", dpm: "predictions, worst over best",
+    eom: "true positives, worst over best", nar: "accuracy, spread over mean", lr: "learning rate",
 };
 const inWords = (key) => kWords[key] ?? key.replaceAll("_", " ");
 

@@ -7,9 +7,9 @@ function scanCell(figure, moreIsBetter, largest) {
     const { change: by, p_holm: p } = figure;
     if (!known(by)) return html`<td>n/a</td>`;
     const better = by > 0 === moreIsBetter;
-    const depth = largest > 0 ? Math.abs(by) / largest : 0;
+    const share = largest > 0 ? Math.abs(by) / largest : 0;
     const text = known(p) && p <= 0.05 ? html`<b>${signed(by)}</b>` : signed(by);
-    return html`<td class="${better ? "right" : "wrong"}" style="--share:${percent(depth)}">${text}</td>`;
+    return html`<td class="${better ? "right" : "wrong"}"${depth(share)}>${text}</td>`;
 }
 
 function changesTable({ sets, shares }, key, moreIsBetter) {

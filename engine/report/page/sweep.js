@@ -86,7 +86,7 @@ function againstTables({ points }) {
 function rankingsTable({ names, tau }) {
     if (names.length < 2) return "";
     const cell = (t) => known(t)
-        ? html`<td class="right" style="--share:${percent(Math.max(0, t))}">${fixed(t, 2)}</td>` : html`<td>n/a</td>`;
+        ? html`<td class="right"${depth(Math.max(0, t))}>${fixed(t, 2)}</td>` : html`<td>n/a</td>`;
     const columns = names.slice(1).map((_, j) => j);
     const rows = names.map((name, i) => html`<tr><td>${i + 1}. ${name}</td>
         ${columns.map((j) => (j < i ? cell(tau[i][j]) : html`<td></td>`))}</tr>`);
