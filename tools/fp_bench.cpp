@@ -14,7 +14,7 @@ struct BenchFlags {
     std::vector<std::string> checkpoints;
     std::vector<int> batch_sizes{1, 32};
     std::optional<int> image_size;
-    std::string trace;
+    std::string trace, report;
     bool train = false, layers = false;
     double seconds = 3;
 };
@@ -28,6 +28,7 @@ void declare(Options& o, BenchFlags& f) {
     o.add("train", f.train, "measure a training step instead of an inference");
     o.add("layers", f.layers, "print a row per layer: shape, work, time, and its share of the measured roofline");
     o.add("trace FILE", f.trace, "write a row per layer for Chrome's trace viewer or Perfetto");
+    o.add("report FILE", f.report, "write the figures as a page (HTML)");
     o.add("seconds S", f.seconds, "shortest measurement per model and batch size", {.low = 0, .high = 3600});
 }
 
@@ -87,6 +88,7 @@ int run(const BenchFlags& f, const Options& options) {
     }
     if (!f.trace.empty()) write_file(f.trace, trace_text(report.layers));
     if (f.layers) report.roof = measure_roofline(k);
+    if (!f.report.empty()) write_file(f.report, page_text(report, caller_of(options)));
     std::cout << (options.json() ? json_text(report) : to_text(report));
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "engine/data/sources/sources.h"
 #include "engine/eval/predictions_file.h"
+#include "engine/io/files.h"
 #include "engine/report/evaluation.h"
 #include "engine/run/checkpoint.h"
 #include "tools/training.h"
@@ -17,7 +18,8 @@ namespace {
 const char* const kStored = "stored";
 
 struct EvalFlags {
-    std::string predictions, checkpoint, compare, split, predictions_out, threshold;
+    std::string predictions, checkpoint, compare, split, predictions_out, report, threshold;
+    int gallery = 0;
     bool store_threshold = false, skip_bad = false;
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
@@ -49,7 +51,11 @@ void declare(Options& o, EvalFlags& f) {
           "another model (.safetensors) or its predictions for the same images; differences are ours minus its");
     o.add("split NAME", f.split, "the split to judge (default: test, or all rows of a file with one split)");
     o.add("predictions-out FILE", f.predictions_out, "write the judged rows as CSV");
-    o.leave_out_of_config("predictions-out");
+    o.add("report FILE", f.report, "write the figures as a page (HTML)");
+    o.add("gallery N", f.gallery,
+          "with --checkpoint: show the N surest mistakes of each group as images in --report, which may show patients",
+          {.low = 0, .high = 1000});
+    for (const char* name : {"predictions-out", "report"}) o.leave_out_of_config(name);
     o.heading("Data and device, with --checkpoint");
     add_data_options(o, f.data);
     add_compute_options(o, f.compute);
@@ -72,6 +78,7 @@ struct EvalInput {
     std::map<std::string, Threshold> stored = {};  // the model's, by class
     std::string data = {}, split_hash = {};        // of the validation images
     std::optional<Skipped> skipped = {};
+    Gallery gallery = {};
 };
 
 // The rows of --split, or of test where a file names several splits.
@@ -120,6 +127,7 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
                   .split_hash = split_hash(data.set)};
     if (chooses(f)) out.validation = predict_on("val");
     out.skipped = skipped_of(data);
+    out.gallery = gallery_of(out.judged, data, f.data.attributes, f.gallery);
     say_skipped(data, options);
     return out;
 }
@@ -169,6 +177,8 @@ void check(const EvalFlags& f) {
     FP_REQUIRE(f.threshold.empty() || !f.figures.positive.empty(), Exit::usage, "--threshold wants --positive CLASS");
     FP_REQUIRE(!f.store_threshold || (is_model(f.checkpoint) && chooses(f)), Exit::usage,
                "--store-threshold wants --checkpoint and --threshold f1, youden or specificity");
+    FP_REQUIRE(f.gallery == 0 || !(f.report.empty() || f.checkpoint.empty()), Exit::usage,
+               "--gallery wants --checkpoint and --report FILE");
 }
 
 int run(const EvalFlags& f, const Options& options) {
@@ -191,6 +201,8 @@ int run(const EvalFlags& f, const Options& options) {
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
+    if (!f.report.empty())
+        write_file(f.report, page_text(evaluation, f.predictions + f.checkpoint, ours.gallery, caller_of(options)));
     std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;
 }

@@ -39,6 +39,7 @@ int run_one(const Run& run) {
     const auto result = prune(run.dense, run.settings, run.folder, run.start);
     if (!result) return StopSignals::exit_code();
     PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
+    report.mistakes_per_group = run.flags.gallery;
     read_test(report, run.folder, run.start.caller);
     return finish(run, report, run.folder / "best.safetensors");
 }
@@ -50,6 +51,7 @@ int run_sweep(const Run& run) {
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
     PruneReport report = prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
+    report.mistakes_per_group = run.flags.gallery;
     add_sweep(report, *found, run.folder);
     return finish(run, report, folder / "best.safetensors");
 }

@@ -1,6 +1,7 @@
 // fp_train: trains a classifier on a data set and leaves a run folder with its checkpoints.
 #include <iostream>
 
+#include "engine/report/train_report.h"
 #include "engine/run/signals.h"
 #include "engine/train/train.h"
 #include "models/models.h"
@@ -81,7 +82,15 @@ int run(const TrainFlags& f, const Options& o) {
                        .caller = caller_of(o),
                        .observer = observer};
     if (f.dry_run) return print(dry_run(*net, preprocessing, data, options_on, run), o);
-    const TrainResult result = train(*net, preprocessing, data, options_on(data.set), run);
+    const FitOptions options = options_on(data.set);
+    const TrainResult result = train(*net, preprocessing, data, options, run);
+    publish({.network = *net,
+             .preprocessing = preprocessing,
+             .data = data,
+             .options = options,
+             .folder = f.out,
+             .finished = result.finished},
+            caller_of(o));
     say_skipped(data, o);
     if (!result.finished) {
         observer.say("stopped and saved; --resume goes on from here");

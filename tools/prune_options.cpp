@@ -98,6 +98,10 @@ void declare(Options& o, PruneFlags& f) {
           "10%,25%,50%: remove that share of one set of tied channels at a time, evaluate on "
           "validation, and stop");
     o.add("verify", f.search.base.verify, "check that removing equals silencing, and print the largest difference");
+    o.add(
+        "gallery N", f.gallery,
+        "show the N surest mistakes of each group on the test split as images in report.html, which may show patients",
+        {.low = 0, .high = 1000});
     o.add("show-groups", f.show_groups, "print which channels are tied, and stop");
     o.add("dry-run", f.dry_run,
           "check everything, try one round on a few images, print what would be done, keep nothing");
@@ -106,7 +110,8 @@ void declare(Options& o, PruneFlags& f) {
     add_search_options(o, f.search);
     add_training_options(o, f.search.base.tune, "finetune-");
     // The dense model's hash is in a run's identity.
-    for (const char* name : {"checkpoint", "cache", "verify", "scores-only", "compare-scores", "show-groups"})
+    for (const char* name :
+         {"checkpoint", "cache", "verify", "gallery", "scores-only", "compare-scores", "show-groups"})
         o.keeps_bits(name);
 }
 

@@ -10,6 +10,7 @@
 #include "engine/io/json.h"
 #include "engine/measure/profile_json.h"
 #include "engine/report/evaluation.h"
+#include "engine/report/page.h"
 
 namespace fp {
 namespace {
@@ -40,6 +41,8 @@ void put_layer(JsonWriter out, const LayerCost& c, const std::string& checkpoint
 void put_benchmark(JsonWriter out, const Measured& m, bool train) {
     const TimingSummary& t = m.summary;
     out("name", fmt::format("{}/{}/batch:{}", m.checkpoint, train ? "train" : "infer", m.batch_size));
+    out("checkpoint", m.checkpoint);
+    out("batch_size", m.batch_size);
     out("run_type", "iteration");
     out("iterations", uint64_t(m.seconds.size()));
     out("real_time", t.median * 1e3);
@@ -107,27 +110,38 @@ ordered_json counts_json(const Dataset& data, const std::vector<Grouping>& group
     return json;
 }
 
+void put_bench(ordered_json& document, const BenchReport& b) {
+    JsonWriter out{make_object(document)}, context = inside(out, "context");
+    context("executable", "fp_bench");
+    context("device", std::string(b.kernels.name));
+    context("image_size", b.image_size);
+    context("mode", b.train ? "train" : "infer");
+    if (b.print_layers) {
+        JsonWriter roof = inside(context, "roof");
+        roof("flops", b.roof.flops);
+        roof("bytes", b.roof.bytes);
+    }
+    ordered_json& benchmarks = make_list(document["benchmarks"]);
+    for (const Measured& m : b.measured) put_benchmark({make_object(add_element(benchmarks))}, m, b.train);
+    if (!b.print_layers) return;
+    ordered_json& layers = make_list(document["layers"]);
+    for (const NamedProfile& table : b.layers)
+        for (const LayerCost& c : table.rows) put_layer({make_object(add_element(layers))}, c, table.name, b);
+}
+
 }  // namespace
 
 std::string json_text(const BenchReport& b) {
-    return json_document([&](ordered_json& document) {
-        JsonWriter out{make_object(document)}, context = inside(out, "context");
-        context("executable", "fp_bench");
-        context("device", std::string(b.kernels.name));
-        context("image_size", b.image_size);
-        context("mode", b.train ? "train" : "infer");
-        if (b.print_layers) {
-            JsonWriter roof = inside(context, "roof");
-            roof("flops", b.roof.flops);
-            roof("bytes", b.roof.bytes);
-        }
-        ordered_json& benchmarks = make_list(document["benchmarks"]);
-        for (const Measured& m : b.measured) put_benchmark({make_object(add_element(benchmarks))}, m, b.train);
-        if (!b.print_layers) return;
-        ordered_json& layers = make_list(document["layers"]);
-        for (const NamedProfile& table : b.layers)
-            for (const LayerCost& c : table.rows) put_layer({make_object(add_element(layers))}, c, table.name, b);
-    });
+    return json_document([&](ordered_json& document) { put_bench(document, b); });
+}
+
+std::string page_text(const BenchReport& b, const Caller& caller) {
+    ordered_json document;
+    put_bench(document, b);
+    document["title"] = "Speed of " + b.models[0].arch + (b.models.size() > 1 ? " and others" : "");
+    document["command"] = caller.command_line;
+    document["environment"] = environment(caller.tool, caller.command_line);
+    return report_page(document);
 }
 
 std::string trace_text(const std::vector<NamedProfile>& tables) { return json_text(chrome_trace(tables), 1); }

@@ -8,11 +8,13 @@
 
 #include "engine/data/check.h"
 #include "engine/report/dry_run.h"
+#include "engine/run/run_folder.h"
 #include "tools/bench_report.h"
 
 namespace fp {
 
-std::string json_text(const BenchReport&);  // Google Benchmark's shape, and "layers"
+std::string json_text(const BenchReport&);                 // Google Benchmark's shape, and "layers"
+std::string page_text(const BenchReport&, const Caller&);  // its page
 
 // Chrome's trace of the layers (engine/measure/profile_json.h).
 std::string trace_text(const std::vector<NamedProfile>&);

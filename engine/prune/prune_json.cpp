@@ -103,7 +103,7 @@ ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identit
                      {"shares", r.shares},
                      {"sets", to_json(r.sets)}};
     if (r.dense_gap) out["dense"]["gap"] = number_or_null(*r.dense_gap);
-    out["title"] = "fairprune: what each layer bears, " + dense.model.network->spec.arch + " on " + dense.data.set.name;
+    out["data"] = dense.data.set.name;
     out["command"] = caller.command_line;
     out["environment"] = environment(caller.tool, caller.command_line);
     out["identity"] = identity_json(identity);

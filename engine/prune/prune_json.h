@@ -81,7 +81,7 @@ std::string provenance(const Baseline&, const PruneSettings&, const std::string&
 std::string scores_key(const PruneSettings&);
 
 // scan.json: {"criterion","attribute","gap","split":"val","dense":{"balanced_accuracy","gap"},"shares":["10%",...],
-// "sets":[...],"title","command","environment","identity","skipped":Skipped}. While the scan runs,
+// "sets":[...],"data","command","environment","identity","skipped":Skipped}. While the scan runs,
 // the file holds "identity" and "sets" alone.
 nlohmann::ordered_json scan_json(const ScanResult&, const Baseline&, const Identity&, const Caller&);
 void write_scan(const std::filesystem::path&, const Identity&, const std::vector<ScannedSet>&);

@@ -27,7 +27,8 @@ struct Sweep {
         SweepResult out{.rule = {},
                         .objective = objective_of(settings.base),
                         .attribute = dense.first_attribute(),
-                        .dense_val = dense.val()};
+                        .dense_val = dense.val(),
+                        .least_accuracy = dense.least_accuracy(1)};
         record(false);
         if (start.force) std::filesystem::remove_all(folder / "scores");
         std::filesystem::create_directories(folder / "scores");

@@ -44,7 +44,9 @@ struct SweptPoint {
     Ratio latency{1, 1, 1};  // measured time of the first seed's network over the dense model's
     SeedSummary val_accuracy = {}, val_objective = {};
     std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
-    bool dominated = false;  // another point is at least as good in accuracy, gap and time, and better in one
+    bool near_chance = false;  // mean validation accuracy below SweepResult::least_accuracy
+    // Another point that is not near chance is at least as good in accuracy, gap and time, and better in one.
+    bool dominated = false;
     std::vector<AgainstControl> against = {};
 };
 
@@ -52,6 +54,8 @@ struct SweepResult {
     std::string rule, objective;
     std::string attribute;  // the first one, whose gaps are compared; empty: none
     Summary dense_val;
+    double least_accuracy =
+        0;  // balanced, half as far above chance as the dense model's: below it, a small gap says nothing
     std::optional<Predictions> dense_test = {};
     std::optional<TestFigures> dense_figures = {};
     std::vector<SweptPoint> points = {};

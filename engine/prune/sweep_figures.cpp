@@ -103,10 +103,14 @@ void summarize_points(SweepResult& r) {
             p.test_gap = summarize_seeds(test.gap);
         }
         const double gap = p.test_gap ? p.test_gap->mean : kNotEstimable;
-        pareto.push_back({.accuracy = p.test_accuracy.value_or(p.val_accuracy).mean,
-                          .gap = r.attribute.empty() ? 0 : gap,
-                          .latency_low = p.latency.low,
-                          .latency_high = p.latency.high});
+        p.near_chance = p.val_accuracy.mean < r.least_accuracy;
+        if (p.near_chance)
+            pareto.push_back({kNotEstimable, kNotEstimable, kNotEstimable, kNotEstimable});
+        else
+            pareto.push_back({.accuracy = p.test_accuracy.value_or(p.val_accuracy).mean,
+                              .gap = r.attribute.empty() ? 0 : gap,
+                              .latency_low = p.latency.low,
+                              .latency_high = p.latency.high});
     }
     const std::vector<bool> beaten = dominated(pareto);
     for (size_t i = 0; i < r.points.size(); ++i) {

@@ -8,6 +8,8 @@
 #include "engine/fairness/evaluate.h"
 #include "engine/fairness/threshold.h"
 #include "engine/io/fields.h"
+#include "engine/report/gallery.h"
+#include "engine/run/run_folder.h"
 
 namespace fp {
 
@@ -58,5 +60,7 @@ inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_objec
 
 // The document of fp_eval: an evaluation with "threshold".
 std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
+// Its page, of {"title","command","evaluation","environment"}; `judged`: the title's words for the model or the file.
+std::string page_text(const Evaluation&, const std::string& judged, const Gallery&, const Caller&);
 
 }  // namespace fp

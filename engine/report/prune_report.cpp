@@ -93,6 +93,7 @@ TestResult test_result(const Predictions& dense,
 void add_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
     report.test = test_result(dense, pruned, report.dense.attributes, report.dense.observer);
     report.verdict = verdict_of(*report.test);
+    report.gallery = gallery_of(pruned, report.dense.data, report.dense.attributes, report.mistakes_per_group);
 }
 
 }  // namespace

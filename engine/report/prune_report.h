@@ -7,6 +7,8 @@
 #include "engine/measure/stopwatch.h"
 #include "engine/prune/scan.h"
 #include "engine/prune/sweep.h"
+#include "engine/report/gallery.h"
+#include "engine/report/title.h"
 
 namespace fp {
 
@@ -43,8 +45,13 @@ struct PruneReport {
     std::vector<LayerCost> dense_layers = {}, pruned_layers = {};  // of a batch in evaluation
     std::vector<SpeedPair> speed = {};
     std::vector<ScoreStrip> scores = {};
+    int mistakes_per_group = 0;  // to be set before the test split is read
+    Gallery gallery = {};        // of the pruned model's mistakes there; in report.html alone
 
-    std::string title() const { return "fairprune: " + result.best.network->spec.arch + " on " + dense.data.set.name; }
+    // "resnet18 pruned on ISIC 2019"
+    std::string title() const {
+        return result.best.network->spec.arch + " pruned on " + data_words(dense.data.set.name);
+    }
 };
 
 // Measures both models in turns; the first round's scores come from the folder.

@@ -22,6 +22,7 @@ static void put_layer(JsonWriter out, const LayerCost& dense, const LayerCost& p
     out("channels", std::vector{dense.out_channels, pruned.out_channels});
     out("parameters", std::vector{dense.parameters, pruned.parameters});
     out("macs", std::vector{dense.macs / batch, pruned.macs / batch});
+    out("bytes", std::vector{dense.bytes, pruned.bytes});
     out("ms", std::vector{dense.forward_seconds * 1e3, pruned.forward_seconds * 1e3});
 }
 
@@ -103,6 +104,7 @@ static void fields(const SweptPoint& p, JsonWriter& out) {
         test("balanced_accuracy", *p.test_accuracy);
         test("gap", *p.test_gap);
     }
+    out("near_chance", p.near_chance);
     out("dominated", p.dominated);
     for (const AgainstControl& a : p.against) {
         JsonWriter against = inside(out, "against"), control = inside(against, a.control.c_str());
@@ -206,13 +208,15 @@ std::string publish(const PruneReport& r, const RunFolder& folder, const Caller&
     const ordered_json document = report_json(r, caller);
     if (r.sweep) write_file(folder / "pareto.csv", to_csv(*r.sweep));
     write_file(folder / "report.json", json_text(document, 1));
-    write_file(folder / "report.html", report_page(document));
+    write_file(folder / "report.html", report_page(document, r.gallery));
     write_file(folder / "model-card.md", model_card(r, caller));
     return json_text(document, 2);
 }
 
 std::string publish(const Scan& scan, const Baseline& dense, const RunFolder& folder, const Caller& caller) {
-    const ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
+    ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
+    document["title"] =
+        "What each layer of " + dense.model.network->spec.arch + " bears on " + data_words(dense.data.set.name);
     write_file(folder / "scan.json", json_text(document, 1));
     write_file(folder / "scan.csv", to_csv(scan.result));
     write_file(folder / "report.html", report_page(document));

@@ -64,7 +64,7 @@ std::string to_text(const SweepResult& r) {
         const SweptPoint& p = r.points[i];
         out += fmt::format("{}{:<34}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", p.point.name,
                            mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value,
-                           p.dominated ? "" : " P");
+                           p.dominated || p.near_chance ? "" : " P");
     }
     out +=
         "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"

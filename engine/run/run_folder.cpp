@@ -92,14 +92,19 @@ std::string csv_cell(const ordered_json& value) {
     return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : json_line(value);
 }
 
-// The numbers of a row for TensorBoard, which makes a section of what stands before a slash: train/loss.
+// TensorBoard makes a section of what stands before the first slash: train/loss, "val by sex/gaps.eodd".
+std::string tag_of(std::string name) {
+    constexpr std::string_view kAttribute = ".attributes.";
+    if (const size_t at = name.find(kAttribute); at != name.npos) name.replace(at, kAttribute.size(), " by ");
+    if (const size_t dot = name.find('.'); dot != name.npos) name[dot] = '/';
+    return name;
+}
+
+// The numbers of a row for TensorBoard.
 std::string event_of(const ordered_json& row) {
     std::vector<std::pair<std::string, double>> values;
-    for (auto& [name, value] : leaves_of(row)) {
-        if (!value.is_number()) continue;
-        if (const size_t dot = name.find('.'); dot != name.npos) name[dot] = '/';
-        values.emplace_back(name, value.get<double>());
-    }
+    for (const auto& [name, value] : leaves_of(row))
+        if (value.is_number()) values.emplace_back(tag_of(name), value.get<double>());
     return scalar_event(seconds_now(), row.at("step").get<int64_t>(), values);
 }
 

@@ -68,7 +68,7 @@ std::vector<nlohmann::ordered_json> read_rows(const std::filesystem::path& file,
                                               int64_t last_step = std::numeric_limits<int64_t>::max());
 
 // metrics.jsonl and metrics.csv, and with `events` TensorBoard's file, which has one scalar per number of a row:
-// "train/loss" for train.loss.
+// "train/loss" for train.loss, "val by sex/gaps.eodd" for val.attributes.sex.gaps.eodd.
 class Metrics {
 public:
     // Keeps the rows up to `last_step`, the step of the checkpoint that is resumed. -1: starts with no rows.

@@ -136,6 +136,18 @@ TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
     EXPECT_FALSE(r.points[2].dominated);
 }
 
+TEST(Sweep, AClassifierNearChanceBeatsNobody) {
+    const auto points = sweep_points({.base = {}, .criterion = "l1", .controls = true});
+    SweepResult r;
+    r.attribute = "sex";
+    r.least_accuracy = 0.5;
+    r.points.push_back(swept(points[0], 0.8, {0.30, 0.32}));
+    r.points.push_back(swept(points[2], 0.25, {0.0, 0.0}));  // constant: no gap, no accuracy
+    summarize_points(r);
+    EXPECT_FALSE(r.points[0].near_chance || r.points[0].dominated);
+    EXPECT_TRUE(r.points[1].near_chance && r.points[1].dominated);
+}
+
 // A model whose time is known exactly.
 ParetoFigures model(double accuracy, double gap, double latency) {
     return {.accuracy = accuracy, .gap = gap, .latency_low = latency, .latency_high = latency};

@@ -5,31 +5,19 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
-#include "engine/io/files.h"
 #include "engine/report/page.h"
 #include "engine/report/prune_report.h"
-#include "tests/source_dir.h"
+#include "tests/report/samples.h"
 #include "tests/temporary_folder.h"
 
 namespace fp {
 namespace {
 
 using nlohmann::ordered_json;
+using testing::sample;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// A document of a run on synthetic images, shortened; NAME is run, search or scan. That of a search is the run's with
-// the scores and the sweep of its own.
-ordered_json sample(const std::string& name) {
-    const auto file = source_dir() / "tests/report/samples" / (name + ".json");
-    ordered_json document = ordered_json::parse(read_file(file, 1 << 20));
-    if (name != "search") return document;
-    ordered_json run = sample("run");
-    run.update(document);
-    return run;
-}
 
 size_t count(const std::string& text, const std::string& what) {
     size_t n = 0;
@@ -45,8 +33,8 @@ ordered_json document_in(const std::string& page) {
 }
 
 TEST(Page, LoadsNothingFromElsewhere) {
-    for (const ordered_json& r : {sample("run"), sample("search"), sample("scan")}) {
-        const std::string page = report_page(r);
+    for (const char* name : testing::kSamples) {
+        const std::string page = report_page(sample(name));
         for (const char* outside : {"http:", "https:", "src=", "<link", "@import", "url("})
             EXPECT_THAT(page, Not(HasSubstr(outside)));
         for (const char* part : {"prefers-color-scheme: dark", "@media print", "<noscript>"})
@@ -55,8 +43,7 @@ TEST(Page, LoadsNothingFromElsewhere) {
 }
 
 TEST(Page, HoldsItsDocumentWhole) {
-    for (const ordered_json& r : {sample("run"), sample("search"), sample("scan")})
-        EXPECT_EQ(document_in(report_page(r)), r);
+    for (const char* name : testing::kSamples) EXPECT_EQ(document_in(report_page(sample(name))), sample(name));
 }
 
 TEST(Page, NoTextOfADocumentLeavesItsElement) {

@@ -241,7 +241,9 @@ TEST(Metrics, events_hold_every_row_once_after_going_on) {
     const TemporaryFolder folder;
     const fs::path events = folder / "events.out.tfevents.fairprune";
     const auto row = [](int step) {
-        return ordered_json{{"step", step}, {"train", {{"loss", 1.0 / step}, {"name", "x"}}}};
+        return ordered_json{{"step", step},
+                            {"train", {{"loss", 1.0 / step}, {"name", "x"}}},
+                            {"val", {{"attributes", {{"sex", {{"gaps", {{"eodd", 0.1}}}}}}}}}};
     };
     {
         Metrics metrics(folder.path(), -1, true);
@@ -255,6 +257,7 @@ TEST(Metrics, events_hold_every_row_once_after_going_on) {
     }
     EXPECT_EQ(content(events).size(), two);
     EXPECT_THAT(content(events), HasSubstr("train/loss"));
+    EXPECT_THAT(content(events), HasSubstr("val by sex/gaps.eodd"));
     EXPECT_EQ(content(events).find("name"), std::string::npos);
     Metrics none(folder.path(), -1);
     EXPECT_FALSE(none.rows().size());

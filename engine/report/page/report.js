@@ -13,66 +13,57 @@ function askedSection({ settings: s, tuning }) {
         ? "; filters were set to zero as in the released code, nothing was cut" : ""}.</p>`;
 }
 
-const tile = (value, words) => html`<div class="tile"><b>${value}</b><span>${words}</span></div>`;
-const change = (a, b, digits) => html`${shown(a, digits)} &rarr; ${shown(b, digits)}`;
+const tile = (value, words, range = "") =>
+    html`<div class="tile"><b>${value}</b><span>${words}</span>${range ? html`<span>${range}</span>` : ""}</div>`;
+// Rows of at most four tiles, as even as can be.
+function tileRows(tiles) {
+    const rows = Math.ceil(tiles.length / 4), most = Math.ceil(tiles.length / rows);
+    const parts = Array.from({ length: rows }, (_, i) => tiles.slice(i * most, (i + 1) * most));
+    return parts.map((part) => html`<div class="tiles">${part}</div>`);
+}
 
 function tilesSection({ models: { dense, pruned }, speed, test }) {
-    const percent = (key) => `${fixed((100 * pruned[key]) / dense[key], 1)} %`;
-    const tiles = [
-        tile(percent("parameters"), `of ${fixed(dense.parameters * 1e-6, 2)} M parameters are left`),
-        tile(percent("macs"), `of ${fixed(dense.macs * 1e-6, 0)} M multiply-adds`),
+    const left = (key) => percent(pruned[key] / dense[key], 1);
+    const cost = [
+        tile(left("parameters"), `of ${fixed(dense.parameters * 1e-6, 2)} M parameters are left`),
+        tile(left("macs"), `of ${fixed(dense.macs * 1e-6, 0)} M multiply-adds`),
         ...speed.map(({ batch, speedup: { value, low, high } }) =>
-            tile(`${fixed(value, 2)}x`, `measured speed, batch ${batch} [${fixed(low, 2)}, ${fixed(high, 2)}]`)),
+            tile(`${fixed(value, 2)}x`, `measured speed, batch ${batch}`, `[${fixed(low, 2)}, ${fixed(high, 2)}]`)),
     ];
-    if (test) {
-        const figures = (of) => change(of(test.dense).value, of(test.pruned).value, 3);
-        tiles.push(tile(figures((t) => t.balanced_accuracy), "balanced accuracy on test"));
-        for (const [name, { gaps }] of Object.entries(test.dense.attributes))
-            if (gaps.eodd_mean)
-                tiles.push(tile(figures((t) => t.attributes[name].gaps.eodd_mean), `equalized-odds gap by ${name}`));
-    }
-    return html`<div class="tiles">${tiles}</div>`;
+    if (!test) return tileRows(cost);
+    const figures = (of) => change(of(test.dense).value, of(test.pruned).value, (v) => shown(v, 3));
+    const quality = [tile(figures((t) => t.balanced_accuracy), "balanced accuracy on test")];
+    for (const [name, { gaps }] of Object.entries(test.dense.attributes))
+        if (gaps.eodd_mean)
+            quality.push(tile(figures((t) => t.attributes[name].gaps.eodd_mean), `equalized-odds gap by ${name}`));
+    return [tileRows(quality), tileRows(cost)];
 }
 
-function accuracySection({ dense, pruned }) {
-    const rows = ["accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "macro_auc", "ece"]
-        .filter((key) => key in dense).map((key) => row([key, measured(dense[key]), measured(pruned[key])]));
-    return html`<h2>Accuracy on the test split</h2><p class="soft">${dense.samples} images; 95 % intervals by resampling
-        whole lesions.</p>${table(["metric", "dense", "pruned"], rows)}`;
-}
-
-function groupsTable(dense, pruned) {
-    const rows = Object.entries(dense.groups).map(([name, a]) => {
-        const b = pruned.groups[name];
-        return row([name, a.samples, ...[a.accuracy, b.accuracy, a.macro_f1, b.macro_f1].map(measured)]);
+// How the values of a layer's channels lie: a cell per part of the axis, deeper where there are more; above what stays,
+// below what was removed.
+function scoreLane({ layer, values, removed }, scale) {
+    const cells = 80, gone = new Set(removed);
+    const counts = { kept: Array(cells).fill(0), cut: Array(cells).fill(0) };
+    values.forEach((v, i) => {
+        if (known(v)) ++counts[gone.has(i) ? "cut" : "kept"][Math.min(cells - 1, Math.floor(scale.at(v) * cells / 100))];
     });
-    return table(["group", "images", "accuracy, dense", "accuracy, pruned", "macro-F1, dense", "macro-F1, pruned"],
-        rows);
+    const most = Math.max(...counts.kept, ...counts.cut);
+    const draw = (of, series, y) => of.map((n, i) => n > 0
+        ? html`<rect class="s${series}" x="${share((i * 100) / cells)}" y="${y}" width="${share(100 / cells)}" height="9"
+            opacity="${fixed(0.3 + 0.7 * Math.sqrt(n / most), 2)}"/>` : "");
+    return lane(scale, 24, [draw(counts.kept, 0, 2), draw(counts.cut, 1, 13)], layer);
 }
 
-function gapsOf(attribute, dense, pruned) {
-    const keys = ["eopp0", "eopp1", "eodd", "eodd_mean", "eodd_max", "dp", "accuracy"];
-    const gaps = keys.filter((key) => key in dense.gaps);
-    const bars = gaps.filter((key) => key !== "dp").flatMap((key) => [
-        { ...dense.gaps[key], label: `${key}, dense`, series: 0 },
-        { ...pruned.gaps[key], label: `${key}, pruned`, series: 1 },
-    ]);
-    const rows = gaps.map((key) => {
-        const [a, b] = [dense.gaps[key], pruned.gaps[key]];
-        const fair = `${shown(b.fair_low, 3)} .. ${shown(b.fair_high, 3)}`;
-        return row([key, measured(a), measured(b), fair, shown(b.p, 4)]);
+function scoresTable(scores, ofSets) {
+    const scale = new Scale(scores.flatMap((s) => s.values));
+    const rows = scores.map((s) => {
+        const all = s.values.filter(known);
+        return row([s.layer, scoreLane(s, scale), grouped(s.values.length), grouped(s.removed.length),
+            all.length > 0 ? fixed(Math.min(...all), 3) : "n/a"]);
     });
-    return html`<div class="charts">${intervalChart(`Gaps by ${attribute}`, "gap (0 = none)", bars)}</div>
-        ${table(["gap", "dense", "pruned", "fair range (pruned)", "p"], rows)}`;
-}
-
-function fairnessSection({ dense, pruned }) {
-    const attributes = Object.entries(dense.attributes).map(([name, a]) => {
-        const b = pruned.attributes[name];
-        return html`<h3>${name}</h3>${groupsTable(a, b)}${gapsOf(name, a, b)}`;
-    });
-    return html`<h2>Fairness on the test split</h2><p class="soft">The band is the range of gaps that a classifier
-        shows by chance if it treats the groups alike: a gap inside it cannot be told from none.</p>${attributes}`;
+    const axis = row(["", laneAxis(scale, ofSets ? "score" : "score / chance"), "", "", ""], "axis-row");
+    return table(["layer", html`<span class="keys">${key(0, "stays")}${key(1, "removed")}</span>`, "channels", "removed",
+        "lowest"], [...rows, axis], "gaps");
 }
 
 function scoresSection(scores) {
@@ -82,43 +73,63 @@ function scoresSection(scores) {
         ? "Each score over the mean magnitude of its set; the lowest are removed first."
         : "Normalised soft nearest neighbour loss of each channel: at 1 its neighbours carry no information on the " +
           "group, below 1 they do.";
-    const strips = scores.map(({ layer, attribute, values, removed }) =>
-        stripChart(ofSets ? layer : `${layer} by ${attribute}`, ofSets ? "score" : "score / chance", values, removed));
-    return html`<h2>Scores of the channels</h2><p class="soft">${meaning} One tick per channel; taller and coloured:
-        removed in the first round.</p><div class="charts">${strips}</div>`;
+    const attributes = [...new Set(scores.map((s) => s.attribute))];
+    const tables = attributes.map((attribute) => [attribute !== null ? html`<h3>By ${attribute}</h3>` : "",
+        scoresTable(scores.filter((s) => s.attribute === attribute), ofSets)]);
+    return html`<h2>Scores of the channels</h2><p class="soft">${meaning} Of each layer's channels, before the first
+        round and what it removed; deeper: more channels.</p>${tables}`;
 }
 
 function roundsSection({ rounds, best_round, curves }) {
     const outcome = (r) => r.round === best_round ? "kept"
         : !r.within_max_drop ? "below --max-drop"
         : !r.enough_accuracy ? "too near chance" : "";
-    const rows = rounds.map((r) => row([r.round, r.channels, r.parameters, shown(r.cut.balanced_accuracy, 4),
-        shown(r.val.balanced_accuracy, 4), `${r.objective.by} ${shown(r.objective.value, 4)}`, outcome(r)]));
-    return html`<h2>Rounds</h2>${table(["round", "channels removed", "parameters", "balanced accuracy, cut", "tuned",
-        "objective", ""], rows)}<p class="soft">On validation; of an objective, more is better. The test split was read
-        once, after the choice.</p>${curves.length > 0 ? curveCharts(curves) : ""}`;
+    const rows = rounds.map((r) => row([r.round, grouped(r.channels), grouped(r.parameters),
+        shown(r.cut.balanced_accuracy, 3), shown(r.val.balanced_accuracy, 3),
+        html`${r.objective.by} ${shown(r.objective.value, 4)}`, outcome(r)], r.round === best_round ? "cut" : ""));
+    return html`<h2>Rounds</h2>${table(["round", "channels removed", "parameters left", "balanced accuracy, cut",
+        "tuned", "objective", ""], rows)}<p class="soft">On validation; of an objective, more is better. The test split
+        was read once, after the choice.</p>${tuningCurves(curves)}`;
 }
 
-function curveCharts(curves) {
+function tuningCurves(curves) {
+    if (curves.length === 0) return "";
+    const last = lastOf(curves);
+    if (curves.length === 1)
+        return html`<p>The one epoch of fine-tuning ended at a training loss of ${shown(last.train.loss, 3)}, a
+            validation loss of ${shown(last.val.loss, 3)} and a balanced accuracy on validation of
+            ${shown(last.val.balanced_accuracy, 3)}.</p>`;
     const series = (name, figure) => ({ name, x: curves.map((_, i) => i + 1), y: curves.map(figure) });
-    const epoch = "epoch, over all rounds";
-    return html`<div class="charts">${lineChart("Fine-tuning: loss", epoch,
-        [series("training loss", (c) => c.train.loss), series("validation loss", (c) => c.val.loss)])}
-        ${lineChart("Fine-tuning: balanced accuracy on validation", epoch,
-            [series("balanced accuracy", (c) => c.val.balanced_accuracy)])}</div>`;
+    const xLabel = "epoch, over all rounds";
+    return html`<div class="charts">${lineChart({ title: "Fine-tuning: loss", xLabel, bounds: { least: 0 },
+        series: [series("training", (c) => c.train.loss), series("validation", (c) => c.val.loss)] })}
+        ${lineChart({ title: "Fine-tuning: balanced accuracy on validation", xLabel, bounds: { least: 0, most: 1 },
+            series: [series("balanced accuracy", (c) => c.val.balanced_accuracy)] })}</div>`;
 }
 
 function layersSection(layers) {
-    const rows = layers.map(({ layer, map, channels, parameters, macs, ms }) => row([layer,
-        html`${map[0]}&times;${map[1]}`, change(...channels, 0), change(...parameters, 0),
-        change(macs[0] * 1e-6, macs[1] * 1e-6, 2), change(...ms, 2)], macs[0] !== macs[1] ? "cut" : ""));
-    return html`<h2>Layers before and after</h2><p class="soft">Shaded: layers that lost channels. Times are those of
-        one batch in evaluation, the fastest of several passes.</p>
-        ${table(["layer", "map", "channels", "parameters", "multiply-adds (M)", "ms"], rows)}`;
+    const total = [0, 1].map((side) => layers.reduce((sum, { ms }) => sum + ms[side], 0));
+    const withBytes = layers.every((l) => l.bytes), withFloor = layers.some((l) => l.floor_ms);
+    const both = (pair, text) => change(...pair, text);
+    const million = (digits) => (v) => fixed(v * 1e-6, digits);
+    const rows = layers.map((l) => row([l.layer, html`${l.map[0]}&times;${l.map[1]}`, both(l.channels, grouped),
+        both(l.parameters, grouped), both(l.macs, million(2)), ...(withBytes ? [both(l.bytes, million(2))] : []),
+        both(l.ms, (v) => shown(v, 3)), both([0, 1].map((side) => percent(l.ms[side] / total[side])), (t) => t),
+        ...(withFloor ? [l.floor_ms ? both([0, 1].map((side) => percent(l.floor_ms[side] / l.ms[side])), (t) => t)
+            : "-"] : [])],
+        l.channels[0] !== l.channels[1] ? "cut" : ""));
+    const heads = ["layer", "map", "channels", "parameters", "M multiply-adds", ...(withBytes ? ["MB moved"] : []),
+        "ms", "of the time", ...(withFloor ? ["of the roof"] : [])];
+    return html`<h2>Layers before and after</h2><p class="soft">Shaded: layers that lost channels of their own.
+        Multiply-adds are of one image, bytes and times of one batch in evaluation, the fastest of several
+        passes.${withFloor ? " Of the roof: the least time that the measured roofline allows over the measured time."
+        : ""}</p>${table(heads, rows)}`;
 }
 
 function reportSections(r) {
-    return [askedSection(r), r.verdict ? html`<div class="verdict">${r.verdict}</div>` : "", tilesSection(r),
-        r.sweep ? sweepSection(r.sweep) : "", r.test ? [accuracySection(r.test), fairnessSection(r.test)] : "",
-        scoresSection(r.scores), roundsSection(r), layersSection(r.layers)];
+    const sides = r.test ? [{ name: "dense", of: r.test.dense }, { name: "pruned", of: r.test.pruned }] : [];
+    const judged = r.test ? [accuracySection("Accuracy on the test split", sides, r.test.comparison),
+        fairnessSection("Fairness on the test split", sides, r.test.comparison)] : "";
+    return [askedSection(r), verdictSection(r.verdict), tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,
+        gallerySection(r.gallery), scoresSection(r.scores), roundsSection(r), layersSection(r.layers)];
 }

@@ -7,33 +7,57 @@ const averaged = (figure, text = (mean) => fixed(mean, 3)) =>
 // On test where that split was read, else on validation.
 const figureOf = (point, key) => point.test?.[key] ?? point.val[key];
 
+// A colour per criterion, in the order of the points; what is left when there are more shares the last one. The
+// controls have a colour of their own.
+const kControl = 8;
+function seriesOf(points) {
+    const criteria = [...new Set(points.filter((p) => !p.control).map((p) => p.criterion))];
+    return {
+        of: (p) => (p.control ? kControl : Math.min(criteria.indexOf(p.criterion), kControl - 1)),
+        keys: [...criteria.map((name, i) => ({ series: Math.min(i, kControl - 1), name })),
+            ...(points.some((p) => p.control) ? [{ series: kControl, name: "controls" }] : [])],
+    };
+}
+
+const stateOf = (p, selected) =>
+    p.name === selected ? "chosen" : p.near_chance ? "too near chance" : p.dominated ? "dominated" : "";
+
 function paretoCharts({ points, selected }) {
+    const series = seriesOf(points);
     const dots = points.map((p, i) => ({
-        number: i + 1,
-        series: p.control ? 0 : p.name === selected ? 2 : 1,
-        hollow: p.dominated,
+        label: String(i + 1),
+        title: `${i + 1}. ${p.name}`,
+        series: series.of(p),
+        hollow: p.dominated || p.near_chance,
+        best: !p.near_chance,
         gap: figureOf(p, "gap"),
         time: { mean: p.latency, low: p.latency_low, high: p.latency_high },
         y: figureOf(p, "balanced_accuracy"),
     }));
-    const chart = (title, key, label) => {
-        const there = dots.filter((d) => d.y && d[key]).map((d) => ({ ...d, x: d[key] }));
-        return there.length > 0 ? scatterChart(title, label, "balanced accuracy", there) : "";
+    // Those of the best points are placed first.
+    dots.sort((a, b) => (points[b.label - 1].name === selected) - (points[a.label - 1].name === selected) ||
+        a.hollow - b.hollow);
+    const chart = (title, key, xLabel) => {
+        const there = dots.filter((d) => known(d.y?.mean) && known(d[key]?.mean)).map((d) => ({ ...d, x: d[key] }));
+        return there.length > 0 ? scatterChart({ title, xLabel, yLabel: "balanced accuracy", keys: series.keys,
+            points: there, xBounds: { least: 0 }, yBounds: { least: 0, most: 1 } }) : "";
     };
-    return html`<div class="charts">${chart("Accuracy against gap, by number", "gap", "gap (0 = none)")}
-        ${chart("Accuracy against time, by number", "time", "time over the dense model's")}</div>
-        <p class="soft"><span class="key s0"></span>controls <span class="key s1"></span>criteria
-        <span class="key s2"></span>chosen. Hollow: another point is at least as accurate, as fair and as fast, and
-        better in something. Lines: 95 % intervals, of means over seeds and of the measured time.</p>`;
+    return html`<div class="charts">${chart("Accuracy against gap", "gap", "gap, 0 is none")}
+        ${chart("Accuracy against time", "time", "time over the dense model's")}</div>
+        <p class="soft">Numbers are those of the table. The line joins the best: no other point is both as accurate and
+        as fair (left), or as fast (right). Hollow: another point is at least as accurate, as fair and as fast and
+        better in something, or the classifier is too near chance to count. Thin lines: 95 % intervals, of means over
+        seeds and of the measured time; an interval that is far wider than the points are apart is cut.</p>`;
 }
 
 function pointsTable({ points, selected }) {
+    const series = seriesOf(points);
     const rows = points.map((p, i) => {
-        const chosen = p.name === selected;
         const time = withInterval(`${fixed(p.latency, 2)}x`, { low: p.latency_low, high: p.latency_high }, 2);
-        return row([`${i + 1}. ${p.name}`, averaged(figureOf(p, "balanced_accuracy")), averaged(figureOf(p, "gap")),
-            time, p.runs[0].parameters, averaged(figureOf(p, "objective"), (mean) => fixed(mean, 4)),
-            chosen ? "chosen" : p.dominated ? "dominated" : ""], chosen ? "cut" : "");
+        return row([html`<span class="key s${series.of(p)}"></span>${i + 1}. ${p.name}`,
+            averaged(figureOf(p, "balanced_accuracy")), averaged(figureOf(p, "gap")), time,
+            grouped(p.runs[0].parameters), averaged(figureOf(p, "objective"), (mean) => fixed(mean, 4)),
+            stateOf(p, selected)], p.name === selected ? "cut" : "");
     });
     return table(["what", "balanced accuracy", "gap", "time", "parameters", "validation objective", ""], rows, "words");
 }
@@ -62,8 +86,7 @@ function againstTables({ points }) {
 function rankingsTable({ names, tau }) {
     if (names.length < 2) return "";
     const cell = (t) => known(t)
-        ? html`<td style="background:rgba(80,140,210,${fixed(0.5 * Math.max(0, t), 2)})">${fixed(t, 2)}</td>`
-        : html`<td>n/a</td>`;
+        ? html`<td class="right"${depth(Math.max(0, t))}>${fixed(t, 2)}</td>` : html`<td>n/a</td>`;
     const columns = names.slice(1).map((_, j) => j);
     const rows = names.map((name, i) => html`<tr><td>${i + 1}. ${name}</td>
         ${columns.map((j) => (j < i ? cell(tau[i][j]) : html`<td></td>`))}</tr>`);
@@ -77,7 +100,7 @@ function sweepSection(sweep) {
     const none = sweep.selected === null
         ? html`<p>No run kept enough balanced accuracy on validation: none is chosen.</p>` : "";
     return html`<h2>All that was tried</h2><p>${sweep.rule}</p>
-        <p class="soft">${plural(sweep.points[0].runs.length, "seed")} each; the gap is ${sweep.gap}${by}.
+        <p class="soft">${plural(sweep.points[0].runs.length, "seed")} each; the gap is ${inWords(sweep.gap)}${by}.
         Time is measured, over the dense model's.</p>${none}
         ${paretoCharts(sweep)}${pointsTable(sweep)}${againstTables(sweep)}${rankingsTable(sweep.rankings)}`;
 }

@@ -1,0 +1,163 @@
+"use strict";
+// Accuracy and fairness of one model or of two side by side. sides: [{name, of: report}]; with two, `comparison` may
+// hold the differences, second minus first.
+
+const lastOf = (list) => list[list.length - 1];
+const kMetrics = ["accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "macro_auc", "ece"];
+
+// "0.329 [0.269, 0.392]"; where there is no interval, a mark for the reason.
+function figureCell(figure, notes) {
+    if (!known(figure.value)) return html`n/a${figure.reason ? notes.mark(figure.reason) : ""}`;
+    if (known(figure.low)) return measured(figure);
+    const reason = figure.reason ?? (figure.signed
+        ? "The interval is that of the signed difference, which is in report.json: an absolute value is biased near 0."
+        : "");
+    return html`${fixed(figure.value, 3)}${reason ? notes.mark(reason) : ""}`;
+}
+
+// "+0.021 [-0.012, 0.054], p 0.21"; bold where the corrected p is at most .05.
+function changeCell(difference, notes) {
+    if (!difference) return "";
+    const { value, low, p_holm: p, reason } = difference;
+    if (!known(value)) return html`n/a${reason ? notes.mark(reason) : ""}`;
+    const text = known(p) && p <= 0.05 ? html`<b>${signed(value)}</b>` : signed(value);
+    return html`${text} ${known(low) ? interval(difference) : reason ? notes.mark(reason) : ""}
+        <span class="soft p">p&nbsp;${pValue(p)}</span>`;
+}
+
+// Which images were judged.
+function judgedText({ samples, units, unit, judged, skipped }) {
+    const of = judged && judged.of > judged.images ? ` of ${grouped(judged.of)}` : "";
+    const whole = units && units < samples && unit ? ` of ${grouped(units)} units (${unit})` : "";
+    const left = skipped?.images ? ` ${plural(skipped.images, "image")} could not be read and were left out.` : "";
+    return `${grouped(samples)}${of} images${whole}; 95 % intervals by resampling whole units.${left}`;
+}
+
+function accuracySection(title, sides, comparison) {
+    const notes = new Notes();
+    const heads = ["", ...sides.map((s) => s.name), ...(comparison ? ["change"] : [])];
+    const rows = kMetrics.filter((k) => k in sides[0].of).map((k) => row([inWords(k),
+        ...sides.map((s) => figureCell(s.of[k], notes)), ...(comparison ? [changeCell(comparison[k], notes)] : [])]));
+    return html`<h2>${title}</h2><p class="soft">${judgedText(sides[0].of)}${comparison
+        ? " Bold changes: p at most .05 after Holm's correction." : ""}</p>${table(heads, rows)}${notes.list()}
+        ${confusionPair("Confusion matrix", sides, (s) => s.of.confusion)}`;
+}
+
+// Counts, and below them the shares of the class; a deeper background is a larger share.
+function confusionTable(name, classes, rows) {
+    const body = rows.map((counts, t) => {
+        const all = counts.reduce((sum, n) => sum + n, 0);
+        return html`<tr><th>${classes[t]}</th>${counts.map((n, p) => {
+            const part = all > 0 ? n / all : 0;
+            return html`<td class="${p === t ? "right" : "wrong"}"${depth(part)}>${grouped(n)}
+                <span class="soft">${percent(part)}</span></td>`;
+        })}</tr>`;
+    });
+    return html`<div class="scroll"><table class="confusion"><caption>${name}</caption><tr><th>true \\ predicted</th>
+        ${classes.map((c) => html`<th>${c}</th>`)}</tr>${body}</table></div>`;
+}
+
+function confusionPair(title, sides, matrixOf) {
+    if (sides.some((s) => !matrixOf(s))) return "";
+    return folded(title, html`<div class="pair">${sides.map((s) =>
+        confusionTable(s.name, s.of.classes, matrixOf(s)))}</div>`);
+}
+
+// A row per group and model.
+function groupsTable(attribute, sides) {
+    const notes = new Notes();
+    const first = sides[0].of.attributes[attribute];
+    const keys = ["accuracy", "balanced_accuracy", "macro_f1", "macro_auc"].filter((k) =>
+        Object.values(first.groups).some((g) => k in g));
+    const rows = Object.entries(first.groups).flatMap(([name, group]) => sides.map((s, i) => {
+        const left = group.in_gaps === false
+            ? notes.mark(group.reason || "Not among the groups whose gaps are measured.") : "";
+        const head = i === 0 ? [html`${name}${left}`, grouped(group.samples)] : ["", ""];
+        const figures = keys.map((k) => figureCell(s.of.attributes[attribute].groups[name][k], notes));
+        return row([...head, ...(sides.length > 1 ? [s.name] : []), ...figures], i + 1 < sides.length ? "joined" : "");
+    }));
+    const heads = ["group", "images", ...(sides.length > 1 ? ["model"] : []), ...keys.map(inWords)];
+    const worst = first.worst_group?.accuracy;
+    const words = worst ? html`<p class="soft">Least accurate: ${sides.map((s, i) => {
+        const { group, value, stays_worst: stays } = s.of.attributes[attribute].worst_group.accuracy;
+        return html`${i > 0 ? "; " : ""}${s.name} ${group} (${shown(value, 3)}, also in ${percent(stays)} of the
+            resamples)`;
+    })}.</p>` : "";
+    return html`${table(heads, rows)}${words}${notes.list()}`;
+}
+
+// Per model a band over the fair range, a bar over the interval and a dot at the value.
+function gapMarks(figure, series, scale, y) {
+    return [
+        known(figure.fair_low)
+            ? bar("fair", scale.at(figure.fair_low), scale.at(figure.fair_high), y - 6, 12) : "",
+        known(figure.low) ? line(`s${series} bar`, [scale.at(figure.low), y], [scale.at(figure.high), y]) : "",
+        known(figure.value) ? dot(`s${series}`, [scale.at(figure.value), y], 4.5) : "",
+    ];
+}
+
+function gapCell(gap, notes) {
+    const fair = known(gap.fair_low) ? html`chance ${fixed(gap.fair_low, 3)} to ${fixed(gap.fair_high, 3)},
+        p&nbsp;${pValue(gap.p_holm ?? gap.p)}` : "no range of chance is known";
+    return html`${figureCell(gap, notes)}<br><span class="soft">${fair}</span>`;
+}
+
+// The gaps whose best value is 0 and that one axis can hold: the parity sums over classes, and ratios are best at 1.
+const onAxis = (key) => !["dp", "pqd", "dpm", "eom", "nar"].includes(key);
+
+function gapsTable(attribute, sides, comparison) {
+    const gapsOf = (s) => s.of.attributes[attribute].gaps;
+    const keys = Object.keys(gapsOf(sides[0]));
+    if (keys.length === 0) return html`<p class="soft">${sides[0].of.attributes[attribute].reason ?? ""}</p>`;
+    const notes = new Notes();
+    const figures = keys.filter(onAxis).flatMap((k) => sides.map((s) => gapsOf(s)[k]));
+    const scale = new Scale([0, ...figures.flatMap((g) => [g.value, g.low, g.high, g.fair_high])], { least: 0 });
+    const height = 20 * sides.length + 4;
+    const differences = comparison?.attributes[attribute]?.gaps;
+    const rows = keys.map((k) => row([html`${inWords(k)}<br><span class="soft">${k}</span>`,
+        onAxis(k) ? lane(scale, height, sides.map((s, i) => gapMarks(gapsOf(s)[k], i, scale, 12 + 20 * i)), inWords(k))
+            : html`<span class="soft">of another scale</span>`,
+        ...sides.map((s) => gapCell(gapsOf(s)[k], notes)),
+        ...(differences ? [changeCell(differences[k], notes)] : [])]));
+    const blanks = Array(sides.length + (differences ? 1 : 0)).fill("");
+    const heads = ["gap", html`<span class="keys">${sides.map((s, i) => key(i, s.name))}</span>`,
+        ...sides.map((s) => s.name), ...(differences ? ["change"] : [])];
+    const axis = row(["", laneAxis(scale, "gap, 0 is none"), ...blanks], "axis-row");
+    return html`${table(heads, [...rows, axis], "gaps")}${notes.list()}`;
+}
+
+function fairnessSection(title, sides, comparison) {
+    const names = Object.keys(sides[0].of.attributes ?? {});
+    if (names.length === 0) return "";
+    const sections = names.map((name) => {
+        const { groups, unknown } = sides[0].of.attributes[name];
+        const matrices = Object.keys(groups).map((group) => confusionPair(`Confusion matrix of ${group}`, sides,
+            (s) => s.of.attributes[name].groups[group].confusion));
+        return html`<h3>By ${name}</h3>${unknown > 0
+            ? html`<p class="soft">${plural(unknown, "image")} of an unknown group, left out of gaps.</p>` : ""}
+            ${groupsTable(name, sides)}${gapsTable(name, sides, comparison)}${matrices}`;
+    });
+    return html`<h2>${title}</h2><p class="soft">The band is the range of gaps that a classifier shows by chance if it
+        treats the groups alike: a gap inside it cannot be told from none. p: of a gap as large by chance, after Holm's
+        correction.</p>${sections}`;
+}
+
+// Mistakes as images, by group; images of patients, so there only if asked for.
+function gallerySection(gallery) {
+    if (!gallery) return "";
+    const card = (m) => html`<figure class="mistake"><img src="${m.png}" alt="${m.image}"><figcaption>
+        <b>${m.image}</b><br>${m.label}, predicted ${m.predicted} (${percent(m.probability)})</figcaption></figure>`;
+    const groups = gallery.map(({ attribute, group, mistakes }) => html`<h3>${attribute
+        ? `${attribute}: ${group}` : "All images"}</h3>${mistakes.length > 0
+        ? html`<div class="gallery">${mistakes.map(card)}</div>` : html`<p class="soft">No mistake.</p>`}`);
+    return html`<h2>The surest mistakes</h2><p class="soft">Of the wrong predictions on
+        the judged images, those of the highest probability.</p>${groups}`;
+}
+
+// A verdict is {summary, findings: [{text}]}, the findings by size, or a text.
+function verdictSection(verdict) {
+    if (!verdict) return "";
+    if (typeof verdict === "string") return html`<div class="verdict">${verdict}</div>`;
+    return html`<div class="verdict"><b>${verdict.summary}</b>${verdict.findings.length > 0
+        ? html`<ul>${verdict.findings.map((f) => html`<li>${f.text}</li>`)}</ul>` : ""}</div>`;
+}
