@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 
-#include "engine/data/images.h"
 #include "engine/eval/image_array.h"
 #include "engine/eval/predict.h"
 #include "engine/measure/layer_costs.h"
@@ -55,23 +54,13 @@ public:
     std::vector<float> run_files(const std::vector<std::string>& files, int batch_size, bool skip_bad) {
         const std::lock_guard lock(mutex_);
         use_device(compute_);
-        ImageData data{.set = {.name = "files", .classes = loaded_.card.classes},
-                       .source = {},
-                       .unreadable = std::make_shared<UnreadableImages>()};
+        Dataset set{.name = "files", .classes = loaded_.card.classes};
         std::vector<int64_t> samples;
         for (const std::string& file : files) {
-            samples.push_back(int64_t(data.set.samples.size()));
-            data.set.samples.push_back({.image = file, .unit = file});
+            samples.push_back(int64_t(set.samples.size()));
+            set.samples.push_back({.image = file, .unit = file});
         }
-        DatasetImages images(data.set, {.image_size = size(), .memory_bytes = 0});
-        data.source = [&](int64_t sample, const View& view, int side, uint8_t* rgb) {
-            try {
-                images.read(sample, view, side, rgb);
-            } catch (const Error& error) {
-                data.unreadable->add(sample, error.what());
-                throw;
-            }
-        };
+        const ImageData data = images_of(std::move(set), size());
         const Predictions made =
             predict({session_,
                      loaded_.card.preprocessing,

@@ -1,8 +1,6 @@
 // The module fairprune._core: arrays and text in, arrays and JSON out. python/fairprune/__init__.py gives it its public form.
 #include "python/module.h"
 
-#include <string>
-
 #include "engine/run/version.h"
 #include "kernels/error.h"
 
@@ -30,7 +28,7 @@ static void translate(const std::exception_ptr& thrown, void* type) {
 NB_MODULE(_core, m) {
     static nb::object error = nb::module_::import_("fairprune._error").attr("Error");
     nb::register_exception_translator(fp::python::translate, error.release().ptr());
-    m.attr("version") = std::string(fp::version().number);
+    m.attr("version") = nb::str(fp::version().number.data(), fp::version().number.size());
     fp::python::add_model(m);
     fp::python::add_statistics(m);
 }
