@@ -7,6 +7,7 @@
 #include "engine/core/session.h"
 #include "engine/data/dataset.h"
 #include "engine/data/device_input.h"
+#include "engine/data/images.h"
 #include "engine/data/loader.h"
 #include "engine/data/preprocessing.h"
 #include "engine/fairness/predictions.h"
@@ -30,7 +31,10 @@ struct OpenOptions {
     std::function<void(int64_t done, int64_t all)> progress = {};  // while the cache is written
 };
 
-// `spec` as open_dataset takes it. Images are decoded once and kept. Exit::usage for an empty specification.
+// The images of a data set, which are decoded once and kept.
+ImageData images_of(Dataset, const ImageOptions&);
+
+// `spec` as open_dataset takes it. Exit::usage for an empty specification.
 ImageData open_images(const std::string& spec, const OpenOptions&);
 
 // Images that could not be read and were left out (--skip-bad); nothing where all were read.

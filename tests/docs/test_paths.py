@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = ("bench", "cmake", "docs", "engine", "kernels", "models", "recipes", "tests", "tools")
+FOLDERS = ("bench", "cmake", "docs", "engine", "kernels", "models", "python", "recipes", "tests", "tools")
 # A path from the root of the repository; *, <name> and NAME stand for any name.
 PATH = re.compile(rf"(?<![\w./$}}-])(?:{'|'.join(FOLDERS)})/(?:[\w./*-]|<\w+>)*(?:[\w*]|<\w+>)")
 ANY = re.compile(r"\*|<\w+>|(?<![A-Za-z])[A-Z]{2,}(?![A-Za-z])")

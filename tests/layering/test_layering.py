@@ -1,4 +1,4 @@
-"""Includes point down: tools -> models -> engine -> kernels, and within engine/ to the rooms that CMakeLists.txt names for each.
+"""Includes point down: python and tools -> models -> engine -> kernels, and within engine/ to the rooms that CMakeLists.txt names for each.
 
     python3 -m unittest discover -s tests/layering
 """
@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = ["kernels", "engine", "models", "tools"]  # lowest first
+FLOORS = ["kernels", "engine", "models", "tools", "python"]  # lowest first
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 
@@ -21,6 +21,7 @@ LIBRARIES = {
                              "engine/report/prune_report_json.cpp", "engine/report/train_report_json.cpp", "engine/report/gallery_json.cpp",
                              "tools/tools_json.cpp"],
     r"toml\+\+/": ["tools/toml.cpp"],
+    r"nanobind/": ["python"],
     r"(google/protobuf|onnx)/": ["engine/onnx"],
     r"(turbojpeg\.h|stb/)": ["engine/data/decode"],
     r"xxhash\.h": ["engine/io"],

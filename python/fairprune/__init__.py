@@ -1,0 +1,19 @@
+"""Models of fairprune, fairness of any classifier's predictions, and scores of channels.
+
+    import fairprune
+
+    model = fairprune.load("runs/pruned/best.safetensors")
+    p = model.predict_files(["a.jpg", "b.jpg"])                      # (2, classes)
+    report = fairprune.evaluate(labels, p, {"sex": sex}, classes=model.classes)
+    report["attributes"]["sex"]["gaps"]["eodd"]["value"]
+
+The engine computes; its threads leave Python's lock free, and Ctrl-C ends a pass behind its current batch.
+"""
+
+from . import _core
+from ._error import Error
+from .model import Model, load
+from .statistics import compare, evaluate, snnl_scores
+
+__version__: str = _core.version
+__all__ = ["Error", "Model", "compare", "evaluate", "load", "snnl_scores"]

@@ -1,0 +1,128 @@
+// fairprune._core: fairness of predictions, and scores of channels, as the documents that the tools write.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "engine/core/elements.h"
+#include "engine/eval/predictions_file.h"
+#include "engine/io/json.h"
+#include "engine/prune/scores_file.h"
+#include "engine/report/evaluation.h"
+#include "engine/run/device.h"
+#include "python/module.h"
+
+namespace nb = nanobind;
+
+namespace fp::python {
+namespace {
+
+using Column = std::pair<std::string, std::vector<std::string>>;  // name, one cell per row
+using Columns = std::vector<Column>;                              // all of one length
+
+// Rows are counted from 0 in messages, as in the caller's arrays.
+Predictions predictions_in(const Columns& columns, const std::string& name) {
+    Table table{.name = name};
+    for (const auto& [header, cells] : columns) table.header.push_back(header);
+    for (size_t row = 0; row < columns.front().second.size(); ++row) {
+        Cells& cells = table.rows.emplace_back();
+        for (const auto& [header, column] : columns) cells.push_back(column[row]);
+        table.lines.push_back(int64_t(row));
+    }
+    return predictions_of(table);
+}
+
+std::string evaluate_columns(const Columns& ours,
+                             const std::optional<Columns>& theirs,
+                             const std::vector<std::string>& attributes,
+                             const EvaluateOptions& options) {
+    const nb::gil_scoped_release free;
+    const Predictions mine = predictions_in(ours, "predictions");
+    std::optional<Predictions> other;
+    if (theirs) other = predictions_in(*theirs, "predictions of the other model");
+    return json_text(evaluation_of(mine, other ? &*other : nullptr, attributes, options), std::nullopt);
+}
+
+// Maps x (n, c, h, w) as a layer's features on the device.
+Features features_of(const Kernels& k, const float* x, const Map& map) {
+    Features out{
+        .layer = "features", .map = map, .data = Buffer(k.memory, size_t(map.stored()) * bytes_of(k.activation))};
+    const Map one{.n = 1, .c = map.c, .h = map.h, .w = map.w, .block = map.block};
+    std::vector<double> values(size_t(one.stored()), 0.0);
+    for (int i = 0; i < map.n; ++i) {
+        for (int c = 0; c < map.c; ++c)
+            for (int h = 0; h < map.h; ++h)
+                for (int w = 0; w < map.w; ++w) values[size_t(one.at(0, c, h, w))] = *x++;
+        write_activations(k, out.data.data(), i * one.stored(), values);
+        answer_signals();
+    }
+    return out;
+}
+
+std::vector<int32_t> numbers_of(const std::vector<std::string>& values, const char* what) {
+    const Grouping g = group_by({.source = what, .names = {what}, .values = [&](size_t) { return values; }}, what);
+    return {g.of.begin(), g.of.end()};
+}
+
+std::string snnl_scores(const Floats4& x,
+                        const std::vector<std::string>& groups,
+                        const std::vector<std::string>& classes,
+                        const SnnlOptions& options,
+                        const std::string& device) {
+    const nb::gil_scoped_release free;
+    const Kernels& k = use_device({.device = device});
+    const int c = int(x.shape(1));
+    Features features = features_of(
+        k, x.data(), {.n = int(x.shape(0)), .c = c, .h = int(x.shape(2)), .w = int(x.shape(3)), .block = k.block(c)});
+    const std::vector<LabelSet> sets{{.name = "groups", .of = numbers_of(groups, "groups")}};
+    const auto strata = classes.empty() ? std::vector<int32_t>(groups.size(), 0) : numbers_of(classes, "classes");
+    const LayerScores scores = score_layer(k, features, sets, strata, options, Tap::convolution).front();
+    return json_document([&](nlohmann::ordered_json& out) { write(out, scores); });
+}
+
+// A word as the enumerator that is written so.
+template <class Enum>
+Enum spelled(const std::string& word, const char* what, std::initializer_list<Enum> all) {
+    std::string words;
+    for (const Enum e : all) {
+        if (word == name(e)) return e;
+        words += text(words.empty() ? "" : " or ", name(e));
+    }
+    fail_with(Exit::usage, what, " ", word, " is unknown: ", words);
+}
+
+}  // namespace
+
+void add_statistics(nb::module_& m) {
+    m.def("evaluate",
+          [](const Columns& ours, const std::optional<Columns>& theirs, const std::vector<std::string>& attributes,
+             int resamples, double confidence, int min_group_size, const std::string& positive, double specificity,
+             uint64_t seed, int threads) {
+              return evaluate_columns(ours, theirs, attributes,
+                                      {.resamples = resamples,
+                                       .confidence = confidence,
+                                       .min_group_size = min_group_size,
+                                       .positive = positive,
+                                       .specificity = specificity,
+                                       .seed = seed,
+                                       .threads = threads});
+          });
+    m.def("snnl_scores",
+          [](const Floats4& x, const std::vector<std::string>& groups, const std::vector<std::string>& classes,
+             double temperature, const std::string& distance, const std::string& definition, int block,
+             int permutations, uint64_t seed, const std::string& device) {
+              using D = SnnlShape::Definition;
+              using L = SnnlShape::Distance;
+              return snnl_scores(x, groups, classes,
+                                 {.definition = spelled(definition, "definition", {D::exact, D::as_released}),
+                                  .distance = spelled(distance, "distance", {L::cosine, L::euclidean}),
+                                  .temperature = temperature,
+                                  .given_class = !classes.empty(),
+                                  .block = block,
+                                  .permutations = permutations,
+                                  .seed = seed},
+                                 device);
+          });
+}
+
+}  // namespace fp::python
