@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 ProgressState half() {
-    return {.what = "epoch 3/30", .done = 500, .total = 1000, .loss = 0.52344, .seconds = 10, .waiting_seconds = 1};
+    return {.what = "epoch 3/30", .done = 500, .total = 1000, .loss = 0.52344, .waiting_seconds = 1, .seconds = 10};
 }
 
 TEST(Progress, a_line_says_it_all) {
@@ -160,7 +160,9 @@ TEST(Progress, a_brief_stage_leaves_no_line_behind) {
         const std::string out = watched.screen.str();
         EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1) << out;
         EXPECT_TRUE(out.ends_with(terminal ? " \rdone\n" : "done\n")) << out;
-        if (!terminal) EXPECT_EQ(out, "done\n");
+        if (!terminal) {
+            EXPECT_EQ(out, "done\n");
+        }
     }
 }
 
