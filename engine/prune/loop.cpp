@@ -163,6 +163,7 @@ private:
             for (const auto& [set, channels] : removal)
                 s_.masked[set].insert(s_.masked[set].end(), channels.begin(), channels.end());
         } else if (!removal.empty()) {
+            observer_.brief(round_name() + ": cutting");
             auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
             if (p_.verify) {

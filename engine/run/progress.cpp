@@ -106,13 +106,18 @@ double steady_seconds() {
 
 std::string progress_line(const ProgressState& s, int columns) {
     const double part = s.total > 0 ? std::clamp(double(s.done) / double(s.total), 0.0, 1.0) : 0;
-    const std::string left = s.total > 0 ? fmt::format("{}  {:3.0f}%", s.what, std::floor(100 * part)) : s.what;
+    const std::string share = s.total > 0 ? fmt::format("  {:3.0f}%", std::floor(100 * part)) : "";
     std::vector<Part> parts = parts_of(s);
+    const auto room_left = [&](const std::string& what) {
+        return columns - int(what.size() + share.size() + length_of(parts));
+    };
     for (int least = 3; least > 0; --least)
-        if (left.size() + length_of(parts) > size_t(columns))
-            std::erase_if(parts, [&](const Part& p) { return p.dispensable == least; });
-    std::string line = left;
-    const int room = columns - int(left.size() + length_of(parts)) - 4;  // two blanks, two brackets
+        if (room_left(s.what) < 0) std::erase_if(parts, [&](const Part& p) { return p.dispensable == least; });
+    std::string line = s.what;
+    if (const int over = -room_left(line); over > 0 && line.size() > size_t(over) + 10)
+        line = line.substr(0, line.size() - size_t(over) - 2) + "..";
+    const int room = room_left(line) - 4;  // two blanks, two brackets
+    line += share;
     if (room >= 5 && s.total > 0) {
         const int width = std::min(room, 20), full = int(part * width);
         line += fmt::format("  [{}{}]", std::string(size_t(full), '#'), std::string(size_t(width - full), '.'));

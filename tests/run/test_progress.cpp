@@ -209,6 +209,15 @@ TEST(Progress, a_terminal_gets_its_width_and_the_memory) {
     }
 }
 
+TEST(Progress, a_long_name_gives_way_to_the_numbers) {
+    ProgressState s = half();
+    s.what = "2/12 snnl+as-released+given-class 10%, seed 3: round 1 epoch 1/2";
+    s.whole_seconds_left = 3700;
+    const std::string line = progress_line(s, 79);
+    EXPECT_EQ(line.size(), 79u);
+    EXPECT_EQ(line, "2/12 snnl+as-..   50%  loss 0.5234  50.0 images/s  0:10 left  all: 1:01:40 left");
+}
+
 TEST(Progress, long_text_is_broken_at_blanks) {
     Watched watched;
     Progress progress = watched.start(false, false);
