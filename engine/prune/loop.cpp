@@ -126,7 +126,7 @@ private:
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
         shown.predict.progress = observer_.steps({.what = round_name() + ": scoring"});
-        shown.progress = observer_.brief(round_name() + ": scoring layers", "layers");
+        shown.progress = observer_.later({.what = round_name() + ": scoring layers", .unit = "layers", .brief = true});
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
         if (!shared.empty()) write_file(shared, scores_text(scores, options, dense_.hash));

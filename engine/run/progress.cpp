@@ -158,11 +158,13 @@ void Progress::warn(const std::string& text) {
 }
 
 void Progress::update(ProgressState state) {
-    const bool begins = state.what != state_.what;
-    if (begins && !state_.what.empty()) end_line();
+    const bool begins = state.what != state_.what, in_place_of_another = begins && !state_.what.empty();
+    if (in_place_of_another) end_line();
     const bool nothing_done = state.done == state.first && (state.total == 0 || state.done < state.total);
     const double now = clock_();
     if (begins && nothing_done) start_ = now;
+    if (begins) untimed_ = in_place_of_another ? state.done : state.first;
+    state.first = std::max(state.first, untimed_);
     state.seconds = now - start_;
     state_ = std::move(state);
     if (state_.total == 0 && state_.done == 0 && !state_.brief) return;  // perhaps there is nothing to do

@@ -57,7 +57,8 @@ public:
 
     // A new `what` starts a new line, which a terminal shows immediately. After that the state is shown at most ten
     // times per second on a terminal and twice per minute in a pipe, and at its end. Time counts from the first state of
-    // `what` if nothing is done in it, else from the end of the line before. A state of nothing done of nobody knows how
+    // `what` if nothing is done in it, else from the end of the line before, and no rate has what was done before a state
+    // took the place of another. A state of nothing done of nobody knows how
     // much starts the time alone, unless it is brief.
     void update(ProgressState state);
 
@@ -70,6 +71,7 @@ private:
     ProgressOutput output_;
     Clock clock_;
     double start_ = 0, shown_at_ = 0;  // of `what`; of the last line that stays
+    int64_t untimed_ = 0;              // steps of `what` that were done before `start_`
     bool shown_ = true;                // the latest state has been shown
     size_t open_ = 0;                  // columns of the line that is written over
     ProgressState state_;
