@@ -87,6 +87,7 @@ int run(const BenchFlags& f, const Options& options) {
                                                  .progress = observer.brief("timing layers", "")})});
     }
     if (!f.trace.empty()) write_file(f.trace, trace_text(report.layers));
+    if (f.layers) observer.brief("measuring the roof");
     if (f.layers) report.roof = measure_roofline(k);
     if (!f.report.empty()) write_file(f.report, page_text(report, caller_of(options)));
     std::cout << (options.json() ? json_text(report) : to_text(report));

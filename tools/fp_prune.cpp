@@ -28,6 +28,7 @@ struct Run {
 };
 
 int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
+    run.start.observer.brief("writing the report");
     const std::string document = publish(report, run.folder, run.start.caller);
     std::cout << (run.json ? document
                            : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),

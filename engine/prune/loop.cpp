@@ -126,7 +126,7 @@ private:
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
         shown.predict.progress = observer_.steps({.what = round_name() + ": scoring"});
-        shown.progress = observer_.brief(round_name() + ": scoring layers", "layers");
+        shown.progress = observer_.later({.what = round_name() + ": scoring layers", .unit = "layers", .brief = true});
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
         if (!shared.empty()) write_file(shared, scores_text(scores, options, dense_.hash));
@@ -163,6 +163,7 @@ private:
             for (const auto& [set, channels] : removal)
                 s_.masked[set].insert(s_.masked[set].end(), channels.begin(), channels.end());
         } else if (!removal.empty()) {
+            observer_.brief(round_name() + ": cutting");
             auto small = cut(net, sets, removal);
             small->batches_seen = net.batches_seen;
             if (p_.verify) {

@@ -106,13 +106,18 @@ double steady_seconds() {
 
 std::string progress_line(const ProgressState& s, int columns) {
     const double part = s.total > 0 ? std::clamp(double(s.done) / double(s.total), 0.0, 1.0) : 0;
-    const std::string left = s.total > 0 ? fmt::format("{}  {:3.0f}%", s.what, std::floor(100 * part)) : s.what;
+    const std::string share = s.total > 0 ? fmt::format("  {:3.0f}%", std::floor(100 * part)) : "";
     std::vector<Part> parts = parts_of(s);
+    const auto room_left = [&](const std::string& what) {
+        return columns - int(what.size() + share.size() + length_of(parts));
+    };
     for (int least = 3; least > 0; --least)
-        if (left.size() + length_of(parts) > size_t(columns))
-            std::erase_if(parts, [&](const Part& p) { return p.dispensable == least; });
-    std::string line = left;
-    const int room = columns - int(left.size() + length_of(parts)) - 4;  // two blanks, two brackets
+        if (room_left(s.what) < 0) std::erase_if(parts, [&](const Part& p) { return p.dispensable == least; });
+    std::string line = s.what;
+    if (const int over = -room_left(line); over > 0 && line.size() > size_t(over) + 10)
+        line = line.substr(0, line.size() - size_t(over) - 2) + "..";
+    const int room = room_left(line) - 4;  // two blanks, two brackets
+    line += share;
     if (room >= 5 && s.total > 0) {
         const int width = std::min(room, 20), full = int(part * width);
         line += fmt::format("  [{}{}]", std::string(size_t(full), '#'), std::string(size_t(width - full), '.'));
@@ -153,11 +158,13 @@ void Progress::warn(const std::string& text) {
 }
 
 void Progress::update(ProgressState state) {
-    const bool begins = state.what != state_.what;
-    if (begins && !state_.what.empty()) end_line();
+    const bool begins = state.what != state_.what, in_place_of_another = begins && !state_.what.empty();
+    if (in_place_of_another) end_line();
     const bool nothing_done = state.done == state.first && (state.total == 0 || state.done < state.total);
     const double now = clock_();
     if (begins && nothing_done) start_ = now;
+    if (begins) untimed_ = in_place_of_another ? state.done : state.first;
+    state.first = std::max(state.first, untimed_);
     state.seconds = now - start_;
     state_ = std::move(state);
     if (state_.total == 0 && state_.done == 0 && !state_.brief) return;  // perhaps there is nothing to do

@@ -27,7 +27,7 @@ struct ProgressState {
 
 // "epoch 3/30   45%  [######.......]  loss 0.5234  acc 0.8120  1234 images/s  waiting 3%  0:42 left  1.2 GB", at most
 // `columns` wide. The bar fills the space that the words leave; where they leave none, memory goes first, then the
-// accuracy, then the time spent waiting. There is no rate in the first half second, which tells nothing of it.
+// accuracy, then the time spent waiting, then the end of `what`. There is no rate in the first half second, which tells nothing of it.
 std::string progress_line(const ProgressState& state, int columns);
 
 struct ProgressOutput {
@@ -57,7 +57,8 @@ public:
 
     // A new `what` starts a new line, which a terminal shows immediately. After that the state is shown at most ten
     // times per second on a terminal and twice per minute in a pipe, and at its end. Time counts from the first state of
-    // `what` if nothing is done in it, else from the end of the line before. A state of nothing done of nobody knows how
+    // `what` if nothing is done in it, else from the end of the line before, and no rate has what was done before a state
+    // took the place of another. A state of nothing done of nobody knows how
     // much starts the time alone, unless it is brief.
     void update(ProgressState state);
 
@@ -70,6 +71,7 @@ private:
     ProgressOutput output_;
     Clock clock_;
     double start_ = 0, shown_at_ = 0;  // of `what`; of the last line that stays
+    int64_t untimed_ = 0;              // steps of `what` that were done before `start_`
     bool shown_ = true;                // the latest state has been shown
     size_t open_ = 0;                  // columns of the line that is written over
     ProgressState state_;

@@ -35,16 +35,19 @@ struct Observer {
 
     // Begins a part of the work that nothing is kept of before its end: its progress is shown, and it can be stopped at
     // every step. `state` has its name, and perhaps the unit of its steps.
-    Steps steps(ProgressState state) const {
-        const auto step = [to = *this, state](int64_t done, int64_t all) mutable {
+    Steps steps(const ProgressState& state) const {
+        stop_if_asked();
+        update(state);
+        return later(state);
+    }
+    // The same of a part that begins with its first step.
+    Steps later(ProgressState state) const {
+        return [to = *this, state](int64_t done, int64_t all) mutable {
             to.stop_if_asked();
             state.done = done;
             state.total = all;
             to.update(state);
         };
-        stop_if_asked();
-        update(state);
-        return step;
     }
     // The same of a part that leaves no line behind.
     Steps brief(const std::string& what, const std::string& unit = "images") const {

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 ProgressState half() {
-    return {.what = "epoch 3/30", .done = 500, .total = 1000, .loss = 0.52344, .seconds = 10, .waiting_seconds = 1};
+    return {.what = "epoch 3/30", .done = 500, .total = 1000, .loss = 0.52344, .waiting_seconds = 1, .seconds = 10};
 }
 
 TEST(Progress, a_line_says_it_all) {
@@ -160,7 +160,9 @@ TEST(Progress, a_brief_stage_leaves_no_line_behind) {
         const std::string out = watched.screen.str();
         EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1) << out;
         EXPECT_TRUE(out.ends_with(terminal ? " \rdone\n" : "done\n")) << out;
-        if (!terminal) EXPECT_EQ(out, "done\n");
+        if (!terminal) {
+            EXPECT_EQ(out, "done\n");
+        }
     }
 }
 
@@ -205,6 +207,15 @@ TEST(Progress, a_terminal_gets_its_width_and_the_memory) {
         EXPECT_THAT(out, HasSubstr("loss 0.5000  ")) << out;
         EXPECT_THAT(out, HasSubstr("0:10 left")) << out;
     }
+}
+
+TEST(Progress, a_long_name_gives_way_to_the_numbers) {
+    ProgressState s = half();
+    s.what = "2/12 snnl+as-released+given-class 10%, seed 3: round 1 epoch 1/2";
+    s.whole_seconds_left = 3700;
+    const std::string line = progress_line(s, 79);
+    EXPECT_EQ(line.size(), 79u);
+    EXPECT_EQ(line, "2/12 snnl+as-..   50%  loss 0.5234  50.0 images/s  0:10 left  all: 1:01:40 left");
 }
 
 TEST(Progress, long_text_is_broken_at_blanks) {
