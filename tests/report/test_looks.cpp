@@ -13,9 +13,9 @@
 namespace fp {
 namespace {
 
-using testing::sample;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing::sample;
 
 class Looks : public ::testing::Test {
 protected:
