@@ -13,9 +13,9 @@
 namespace fp {
 namespace {
 
-using testing::sample;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing::sample;
 
 class Looks : public ::testing::Test {
 protected:
@@ -40,9 +40,8 @@ protected:
     bool skipped_ = false;
 };
 
-TEST_F(Looks, NothingIsFoundOnAnyPage) {
-    for (const char* name : testing::kSamples) add(name, report_page(sample(name)));
-    // A search of many points that lie close together, and names that are long.
+// A search of many points that lie close together.
+nlohmann::ordered_json crowded_search() {
     nlohmann::ordered_json crowded = sample("search");
     nlohmann::ordered_json& points = crowded["sweep"]["points"];
     for (int i = 0; i < 24; ++i) {
@@ -53,7 +52,33 @@ TEST_F(Looks, NothingIsFoundOnAnyPage) {
             point["test"][figure] = {{"mean", 0.2 + 0.001 * (i * 7 % 24)}, {"low", nullptr}, {"high", nullptr}};
         points.push_back(point);
     }
-    add("crowded", report_page(crowded));
+    return crowded;
+}
+
+// Eight classes, names that are long, large numbers.
+nlohmann::ordered_json wide_run() {
+    nlohmann::ordered_json wide = sample("run");
+    const std::vector<std::string> classes{"MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "squamous cell carcinoma"};
+    const std::vector<std::vector<int>> counts(8, std::vector{1234, 17, 0, 0, 1, 1, 254, 12875});
+    for (const char* side : {"dense", "pruned"}) {
+        nlohmann::ordered_json& test = wide["test"][side];
+        test["classes"] = classes;
+        test["confusion"] = counts;
+        nlohmann::ordered_json attribute = test["attributes"]["group"];
+        for (auto& [name, group] : attribute["groups"].items()) group["confusion"] = counts;
+        test["attributes"]["age_approx:30:60*anatom_site_general"] = attribute;
+    }
+    wide["data"] = "csv:/" + std::string(200, 'x') + "/skin.csv";
+    nlohmann::ordered_json layer = wide["layers"][3];
+    layer.update({{"layer", "features.denseblock4.denselayer12.conv2"}, {"parameters", {23508032, 11776516}}});
+    wide["layers"].push_back(layer);
+    return wide;
+}
+
+TEST_F(Looks, NothingIsFoundOnAnyPage) {
+    for (const char* name : testing::kSamples) add(name, report_page(sample(name)));
+    add("crowded", report_page(crowded_search()));
+    add("wide", report_page(wide_run()));
     const std::string text = found();
     if (skipped_) GTEST_SKIP() << "no Chromium (Debian: chromium) to draw the pages";
     EXPECT_EQ(text, "");

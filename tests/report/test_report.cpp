@@ -15,9 +15,9 @@ namespace fp {
 namespace {
 
 using nlohmann::ordered_json;
-using testing::sample;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing::sample;
 
 size_t count(const std::string& text, const std::string& what) {
     size_t n = 0;
@@ -102,39 +102,131 @@ void expect_rows(const std::string& page, const std::vector<std::string>& rows) 
         EXPECT_THAT(page, Not(HasSubstr(wrong)));
 }
 
-// The rows of the samples are those that the program of commit 7f65a3c wrote for the same documents.
 TEST_F(Drawn, ARunShowsItsFigures) {
     expect_rows(
         drawn(sample("run")),
-        {"<p>Channels of all layers chosen by snnl (exact, given the class, at the conv output) against group: "
+        {"<h1>resnet18 pruned on generated images</h1>",
+         "<p>Channels of all layers chosen by snnl (exact, given the class, at the conv output) against group: "
          "macs:50% per round, 1 round, then 1 epoch of fine-tuning of all (sampling: class-group).</p>",
+         "<b>The gap by group fell, and so did accuracy.</b><ul><li>Equalized-odds gap by group: better",
          "<b>15.9 %</b><span>of 0.70 M parameters are left</span>",
-         "<b>1.27x</b><span>measured speed, batch 1 [1.27, 1.28]</span>",
+         "<b>1.27x</b><span>measured speed, batch 1</span><span>[1.27, 1.28]</span>",
          "<b>0.329 \u2192 0.125</b><span>equalized-odds gap by group</span>",
-         "<tr><td>macro_auc</td><td>0.507 <span class=\"soft\">[0.447, 0.569]</span></td><td>0.544 "
-         "<span class=\"soft\">[0.483, 0.608]</span></td></tr>",
-         "<td>0.016 .. 0.130</td><td>0.0680</td></tr>", "aria-label=\"Gaps by group\"", "aria-label=\"conv1 by group\"",
-         "<td>rms:group -0.0097</td><td>too near chance</td>", "aria-label=\"Fine-tuning: loss\"",
-         "<td>4\u00d74</td><td>128 \u2192 40</td>", "<td>memory_bytes</td><td>25276502016</td>"});
+         "<tr><td>macro AUC</td><td>0.507 <span class=\"soft\">[0.447, 0.569]</span></td><td>0.544 "
+         "<span class=\"soft\">[0.483, 0.608]</span></td><td></td></tr>",
+         "<td class=\"right\" style=\"--share:57%\">20 <span class=\"soft\">57 %</span></td>",
+         "<summary>Confusion matrix of g1</summary>", "chance 0.016 to 0.130, p&nbsp;0.680",
+         "<svg class=\"lane\" height=\"44\" role=\"img\" aria-label=\"equalized odds, mean\">", "aria-label=\"conv1\"",
+         "<td>rms:group -0.0097</td><td>too near chance</td>",
+         "The one epoch of fine-tuning ended at a training loss of 1.390,",
+         "<tr><td>layer1.0.conv1</td><td>32\u00d732</td><td>16</td><td>2\u202f304</td>",
+         "<tr class=\"cut\"><td>layer4.1.conv2</td><td>4\u00d74</td><td>128 \u2192 32</td><td>147\u202f456 \u2192 "
+         "11\u202f520</td>",
+         "<td>memory</td><td>23.5 GiB</td>"});
+}
+
+TEST_F(Drawn, TheCommandStandsOnce) {
+    const ordered_json r = sample("run");
+    EXPECT_EQ(count(drawn(r), "fp_prune --device cpu"), 1u);
+}
+
+TEST_F(Drawn, OnlyLayersThatLostChannelsAreShaded) {
+    const std::string page = drawn(sample("run"));
+    const size_t layers = page.find("Layers before and after");
+    EXPECT_EQ(count(page.substr(layers), "<tr class=\"cut\">"), 2u);  // of six
+}
+
+TEST_F(Drawn, AMissingIntervalHasItsReason) {
+    ordered_json r = sample("run");
+    ordered_json& gap = r["test"]["dense"]["attributes"]["group"]["gaps"]["eopp1"];
+    gap["low"] = gap["high"] = nullptr;
+    gap["reason"] = "fewer than 5 lesions of a class";
+    const std::string page = drawn(r);
+    EXPECT_THAT(page, HasSubstr("<td>0.295<sup>1</sup><br>"));
+    EXPECT_THAT(page, HasSubstr("<sup>1</sup>&nbsp;fewer than 5 lesions of a class"));
+}
+
+TEST_F(Drawn, AVerdictMayBeAText) {
+    ordered_json r = sample("run");
+    r["verdict"] = "no evidence of a change";
+    EXPECT_THAT(drawn(r), HasSubstr("<div class=\"verdict\">no evidence of a change</div>"));
+}
+
+TEST_F(Drawn, SeveralEpochsOfTuningAreCurves) {
+    ordered_json r = sample("run");
+    r["curves"].push_back(r["curves"][0]);
+    const std::string page = drawn(r);
+    EXPECT_THAT(page, HasSubstr("aria-label=\"Fine-tuning: loss\""));
+    EXPECT_THAT(page, HasSubstr("<line class=\"s1 curve\""));
+    EXPECT_THAT(page, Not(HasSubstr("<polyline")));
 }
 
 TEST_F(Drawn, ASearchShowsItsFigures) {
-    expect_rows(drawn(sample("search")),
-                {"2 seeds each; the gap is eodd_mean by group.", "Accuracy against gap", "Accuracy against time",
-                 "<tr class=\"cut\"><td>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
-                 "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491376</td>", "<td>dominated</td>",
-                 "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>", "<td>no evidence of a difference</td>",
-                 "style=\"background:rgba(80,140,210,0.33)\">0.66</td>",
-                 "<tr><td>macro_precision</td><td>0.155 <span class=\"soft\">[0.104, 0.217]</span></td><td>",
-                 "Each score over the mean magnitude of its set; the lowest are removed first."});
+    const std::string page = drawn(sample("search"));
+    expect_rows(page, {"2 seeds each; the gap is equalized odds, mean by group.", "Accuracy against gap",
+                       "Accuracy against time", "</span>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
+                       "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491\u202f376</td>",
+                       "<td>dominated</td>", "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>",
+                       "<td>no evidence of a difference</td>", "<td class=\"right\" style=\"--share:66%\">0.66</td>",
+                       "Each score over the mean magnitude of its set; the lowest are removed first."});
+    // A colour per criterion, each once in the key of a chart; the controls have their own.
+    const size_t begin = page.find("<figcaption><b>Accuracy against gap");
+    const std::string keys = page.substr(begin, page.find("</figcaption>", begin) - begin);
+    for (const char* key : {"s0\">l1<", "s1\">fairprune<", "s8\">controls<"}) EXPECT_EQ(count(keys, key), 1u) << key;
+    EXPECT_EQ(count(keys, "class=\"key"), 3u);
+}
+
+TEST_F(Drawn, TheFrontJoinsTheBestAndNoneNearChance) {
+    ordered_json r = sample("search");
+    ordered_json& points = r["sweep"]["points"];
+    const double figures[][2] = {{0.1, 0.5}, {0.2, 0.6}, {0.3, 0.55}, {0.0, 0.25}};  // gap, accuracy
+    for (size_t i = 0; i < 4; ++i) {
+        points[i]["test"]["gap"] = {{"mean", figures[i][0]}, {"low", nullptr}, {"high", nullptr}};
+        points[i]["test"]["balanced_accuracy"] = {{"mean", figures[i][1]}, {"low", nullptr}, {"high", nullptr}};
+        points[i]["latency"] = points[i]["latency_low"] = points[i]["latency_high"] = 1;
+    }
+    points[3]["near_chance"] = true;
+    const std::string page = drawn(r);
+    EXPECT_EQ(count(page, "class=\"frontier\""), 1u);  // from the first to the second, by gap
+    EXPECT_THAT(page, HasSubstr("<td>too near chance</td>"));
+}
+
+TEST_F(Drawn, ATrainingShowsItsFigures) {
+    expect_rows(
+        drawn(sample("train")),
+        {"<h1>resnet18 trained on generated images</h1>", "Stopped after 4 epochs; --resume goes on from there.",
+         "<b>0.258</b><span>balanced accuracy on validation</span>", "aria-label=\"Learning rate\"",
+         "aria-label=\"Equalized-odds gap on validation\"", "<line class=\"marked\"", "<tr><td>g0</td><td>60</td>",
+         "2 images could not be read and were left out, the first: a.jpg",
+         "<tr class=\"sum\"><td>all</td><td>183</td><td>168</td><td>1</td></tr>"});
+    ordered_json r = sample("train");
+    r["curves"] = ordered_json::array({r["curves"][0]});
+    r["best_epoch"] = 1;
+    EXPECT_THAT(drawn(r), Not(HasSubstr("<svg")));  // one epoch is numbers
+    r["curves"].clear();
+    r["best_epoch"] = nullptr;
+    EXPECT_THAT(drawn(r), HasSubstr("No epoch has been finished."));
+}
+
+TEST_F(Drawn, AnEvaluationShowsItsFigures) {
+    expect_rows(drawn(sample("evaluation")),
+                {"120 of 600 images;", "1 image could not be read and were left out.",
+                 "3 images of an unknown group, left out of gaps.", "<td>g2<sup>1</sup></td><td>4</td>",
+                 "fewer than two groups of at least 10 images", "<img src=\"data:image/png;base64,iVBOR",
+                 "class01, predicted class02 (90 %)", "No mistake."});
+}
+
+TEST_F(Drawn, ATimingShowsItsFigures) {
+    expect_rows(drawn(sample("bench")), {"aria-label=\"Images per second\"", "Layers against the roof",
+                                         "<td>38.0 MiB</td><td>1.00x", "<td>3\u219216</td><td>32\u00d732</td>"});
 }
 
 TEST_F(Drawn, AScanShowsItsFigures) {
     expect_rows(drawn(sample("scan")),
-                {"<td style=\"background:rgba(225,120,60,0.60)\">-0.029</td>",
-                 "<td style=\"background:rgba(225,120,60,0.18)\">+0.069</td>",
-                 "<h2>Balanced accuracy (dense: 0.257)</h2>", "<h2>Gap by group (dense: 0.353)</h2>",
-                 "<th>10%</th><th>50%</th>", "<td>layer1.1.conv2</td><td>16</td>", "<b>-0.228</b>"});
+                {"<td class=\"wrong\" style=\"--share:100%\">-0.029</td>",
+                 "<td class=\"wrong\" style=\"--share:30%\">+0.069</td>", "<h2>Balanced accuracy (dense: 0.257)</h2>",
+                 "<h2>Gap by group (dense: 0.353)</h2>", "<th>10%</th><th>50%</th>",
+                 "<td>layer1.1.conv2</td><td>16</td>", "<b>-0.228</b>"});
 }
 
 TEST_F(Drawn, TextOfFilesIsEscaped) {
@@ -150,7 +242,7 @@ TEST_F(Drawn, TextOfFilesIsEscaped) {
     ordered_json of_scan = sample("scan");
     of_scan["title"] = of_scan["sets"][0]["set"] = "a scan of <data>";
     const std::string page = drawn(r) + drawn(of_scan);
-    for (const char* escaped : {"run on &lt;data&gt;", "&lt;img src=x", "x&lt;y", "<td>2. snnl&lt;5&gt;</td> <td style",
+    for (const char* escaped : {"run on &lt;data&gt;", "&lt;img src=x", "x&lt;y", "<td>2. snnl&lt;5&gt;</td> <td class",
                                 "&lt;male&gt;", "<td>a scan of &lt;data&gt;</td>"})
         EXPECT_THAT(page, HasSubstr(escaped));
     for (const char* markup : {"<male>", "on <data>", "of <data>", "x<y", "<img"})

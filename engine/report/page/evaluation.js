@@ -21,7 +21,8 @@ function changeCell(difference, notes) {
     const { value, low, p_holm: p, reason } = difference;
     if (!known(value)) return html`n/a${reason ? notes.mark(reason) : ""}`;
     const text = known(p) && p <= 0.05 ? html`<b>${signed(value)}</b>` : signed(value);
-    return html`${text} ${known(low) ? interval(difference) : reason ? notes.mark(reason) : ""}
+    const range = known(low) ? html` ${interval(difference)}` : reason ? notes.mark(reason) : "";
+    return html`${text}${range}
         <span class="soft p">p&nbsp;${pValue(p)}</span>`;
 }
 
@@ -59,7 +60,7 @@ function confusionTable(name, classes, rows) {
 
 function confusionPair(title, sides, matrixOf) {
     if (sides.some((s) => !matrixOf(s))) return "";
-    return folded(title, html`<div class="pair">${sides.map((s) =>
+    return folded(title, html`<div class="pair${sides[0].of.classes.length > 6 ? " many" : ""}">${sides.map((s) =>
         confusionTable(s.name, s.of.classes, matrixOf(s)))}</div>`);
 }
 

@@ -109,21 +109,15 @@ function tuningCurves(curves) {
 
 function layersSection(layers) {
     const total = [0, 1].map((side) => layers.reduce((sum, { ms }) => sum + ms[side], 0));
-    const withBytes = layers.every((l) => l.bytes), withFloor = layers.some((l) => l.floor_ms);
-    const both = (pair, text) => change(...pair, text);
-    const million = (digits) => (v) => fixed(v * 1e-6, digits);
-    const rows = layers.map((l) => row([l.layer, html`${l.map[0]}&times;${l.map[1]}`, both(l.channels, grouped),
-        both(l.parameters, grouped), both(l.macs, million(2)), ...(withBytes ? [both(l.bytes, million(2))] : []),
-        both(l.ms, (v) => shown(v, 3)), both([0, 1].map((side) => percent(l.ms[side] / total[side])), (t) => t),
-        ...(withFloor ? [l.floor_ms ? both([0, 1].map((side) => percent(l.floor_ms[side] / l.ms[side])), (t) => t)
-            : "-"] : [])],
-        l.channels[0] !== l.channels[1] ? "cut" : ""));
-    const heads = ["layer", "map", "channels", "parameters", "M multiply-adds", ...(withBytes ? ["MB moved"] : []),
-        "ms", "of the time", ...(withFloor ? ["of the roof"] : [])];
+    const million = (v) => fixed(v * 1e-6, 2);
+    const rows = layers.map(({ layer, map, channels, parameters, macs, bytes, ms }) => row([layer,
+        html`${map[0]}&times;${map[1]}`, change(...channels, grouped), change(...parameters, grouped),
+        change(...macs, million), change(...bytes, million), change(...ms, (v) => shown(v, 3)),
+        change(ms[0] / total[0], ms[1] / total[1], (v) => percent(v))], channels[0] !== channels[1] ? "cut" : ""));
     return html`<h2>Layers before and after</h2><p class="soft">Shaded: layers that lost channels of their own.
         Multiply-adds are of one image, bytes and times of one batch in evaluation, the fastest of several
-        passes.${withFloor ? " Of the roof: the least time that the measured roofline allows over the measured time."
-        : ""}</p>${table(heads, rows)}`;
+        passes.</p>${table(["layer", "map", "channels", "parameters", "M multiply-adds", "MB moved", "ms",
+            "of the time"], rows)}`;
 }
 
 function reportSections(r) {
