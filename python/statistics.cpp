@@ -43,22 +43,6 @@ std::string evaluate_columns(const Columns& ours,
     return json_text(evaluation_of(mine, other ? &*other : nullptr, attributes, options), std::nullopt);
 }
 
-// Maps x (n, c, h, w) as a layer's features on the device.
-Features features_of(const Kernels& k, const float* x, const Map& map) {
-    Features out{
-        .layer = "features", .map = map, .data = Buffer(k.memory, size_t(map.stored()) * bytes_of(k.activation))};
-    const Map one{.n = 1, .c = map.c, .h = map.h, .w = map.w, .block = map.block};
-    std::vector<double> values(size_t(one.stored()), 0.0);
-    for (int i = 0; i < map.n; ++i) {
-        for (int c = 0; c < map.c; ++c)
-            for (int h = 0; h < map.h; ++h)
-                for (int w = 0; w < map.w; ++w) values[size_t(one.at(0, c, h, w))] = *x++;
-        write_activations(k, out.data.data(), i * one.stored(), values);
-        answer_signals();
-    }
-    return out;
-}
-
 std::vector<int32_t> numbers_of(const std::vector<std::string>& values, const char* what) {
     const Grouping g = group_by({.source = what, .names = {what}, .values = [&](size_t) { return values; }}, what);
     return {g.of.begin(), g.of.end()};
@@ -71,9 +55,14 @@ std::string snnl_scores(const Floats4& x,
                         const std::string& device) {
     const nb::gil_scoped_release free;
     const Kernels& k = use_device({.device = device});
-    const int c = int(x.shape(1));
-    Features features = features_of(
-        k, x.data(), {.n = int(x.shape(0)), .c = c, .h = int(x.shape(2)), .w = int(x.shape(3)), .block = k.block(c)});
+    const Map map{.n = int(x.shape(0)),
+                  .c = int(x.shape(1)),
+                  .h = int(x.shape(2)),
+                  .w = int(x.shape(3)),
+                  .block = k.block(int(x.shape(1)))};
+    Features features{
+        .layer = "features", .map = map, .data = Buffer(k.memory, size_t(map.stored()) * bytes_of(k.activation))};
+    write_maps(k, features.data.data(), map, x.data());
     const std::vector<LabelSet> sets{{.name = "groups", .of = numbers_of(groups, "groups")}};
     const auto strata = classes.empty() ? std::vector<int32_t>(groups.size(), 0) : numbers_of(classes, "classes");
     const LayerScores scores = score_layer(k, features, sets, strata, options, Tap::convolution).front();

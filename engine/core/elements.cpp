@@ -21,4 +21,16 @@ void write_activations(const Kernels& k, void* device, int64_t first, const std:
     k.memory.synchronize({});
 }
 
+void write_maps(const Kernels& k, void* device, const Map& map, const float* values) {
+    Map one = map;
+    one.n = 1;
+    std::vector<double> stored(size_t(one.stored()), 0.0);
+    for (int n = 0; n < map.n; ++n) {
+        for (int c = 0; c < map.c; ++c)
+            for (int h = 0; h < map.h; ++h)
+                for (int w = 0; w < map.w; ++w) stored[size_t(one.at(0, c, h, w))] = *values++;
+        write_activations(k, device, n * one.stored(), stored);
+    }
+}
+
 }  // namespace fp

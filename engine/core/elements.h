@@ -38,4 +38,7 @@ inline void set_element(void* block, Type type, int64_t index, double value) {
 std::vector<double> read_activations(const Kernels&, const void* device, int64_t first, int64_t count);
 void write_activations(const Kernels&, void* device, int64_t first, const std::vector<double>& values);
 
+// Feature maps from `values` in the order n, c, h, w; padding becomes 0.
+void write_maps(const Kernels&, void* device, const Map&, const float* values);
+
 }  // namespace fp

@@ -11,16 +11,16 @@ namespace {
 
 // (planes - mean) / std of `n` images as the first row of the tape.
 Var input_of(Tape& tape, const Preprocessing& p, const float* planes, int n) {
-    const Kernels& k = tape.kernels();
-    const Tensor x = tape.empty({.n = n, .c = 3, .h = p.image_size, .w = p.image_size, .block = k.image_block(3)});
-    std::vector<double> values(size_t(x.map.stored()), 0.0);
-    for (int i = 0; i < n; ++i)
-        for (int c = 0; c < 3; ++c)
-            for (int h = 0; h < x.map.h; ++h)
-                for (int w = 0; w < x.map.w; ++w)
-                    values[size_t(x.map.at(i, c, h, w))] = (*planes++ - p.mean[size_t(c)]) / p.std[size_t(c)];
-    write_activations(k, x.data, 0, values);
-    return tape.input(x);
+    const int64_t pixels = int64_t(p.image_size) * p.image_size;
+    std::vector<float> x(planes, planes + n * 3 * pixels);
+    for (int64_t i = 0; i < int64_t(x.size()); ++i) {
+        const size_t c = size_t(i / pixels % 3);
+        x[size_t(i)] = (x[size_t(i)] - p.mean[c]) / p.std[c];
+    }
+    const Map map{.n = n, .c = 3, .h = p.image_size, .w = p.image_size, .block = tape.kernels().image_block(3)};
+    const Tensor input = tape.empty(map);
+    write_maps(tape.kernels(), input.data, map, x.data());
+    return tape.input(input);
 }
 
 // A batch of bytes, as a loader delivers it.

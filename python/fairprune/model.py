@@ -80,11 +80,8 @@ class Model:
         return self._core.state_dict()
 
     def to_torch(self) -> torch.nn.Module:
-        """The same network of plain PyTorch layers, in evaluation mode, whose logits differ by rounding alone.
-
-        It takes what predict() takes as floating point, (N, 3, size, size) in [0, 1]; its state dict has torchvision's
-        names.
-        """
+        """The same network of plain PyTorch layers, in evaluation mode: its logits differ by rounding alone, its state dict
+        has torchvision's names. It takes (N, 3, size, size) after the preprocessing: ([0, 1] - mean) / std, per channel."""
         from .torch_model import module_of
 
         return module_of(self)

@@ -61,28 +61,16 @@ def _within(low: float, high: float, **values: float) -> None:
             raise Error(f"{name}: {value} is not of {low:g} to {high:g}", 2)
 
 
-def _judge(labels: Values, ours: Any, theirs: Any, groups: Mapping[str, Values] | Values, clusters: Values | None,
-           classes: Values | None, attributes: Sequence[str] | None, resamples: int, confidence: float, min_group_size: int,
-           positive: str, specificity: float, seed: int, threads: int) -> dict[str, Any]:
-    _within(0, 1e6, resamples=resamples)
-    _within(.5, .999, confidence=confidence)
-    _within(1, 1e9, min_group_size=min_group_size)
-    _within(0, 1, specificity=specificity)
-    named = groups if isinstance(groups, Mapping) else {"group": groups}
-    table, other = (None if p is None else _table(labels, p, named, clusters, classes) for p in (ours, theirs))
-    asked = list(named if attributes is None else attributes)
-    return json.loads(_core.evaluate(table, other, asked, resamples, confidence, min_group_size, positive, specificity, seed, threads))
-
-
-def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | Values, *, clusters: Values | None = None,
-             classes: Values | None = None, attributes: Sequence[str] | None = None, resamples: int = 2000,
-             confidence: float = .95, min_group_size: int = 10, positive: str = "", specificity: float = .8, seed: int = 1,
-             threads: int = 0) -> dict[str, Any]:
+def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | Values, *, theirs: Any = None,
+             clusters: Values | None = None, classes: Values | None = None, attributes: Sequence[str] | None = None,
+             resamples: int = 2000, confidence: float = .95, min_group_size: int = 10, positive: str = "", specificity: float = .8,
+             seed: int = 1, threads: int = 0) -> dict[str, Any]:
     """Metrics of a classifier overall and per group, and gaps between groups: the document of `fp_eval --json`.
 
     labels: (N,) true classes: indices into the classes (integers), or names (text)
     probabilities: (N, classes), or (N,) that of the second of two classes; or, not floating point, predicted classes (N,)
     groups: by name the group of each sample, any values; None, NaN, "" and "unknown" are unknown and left out of gaps
+    theirs: another model's probabilities of the same samples: see compare()
     clusters: (N,) what is resampled as a whole, as lesions or patients are
     classes: names in the order of the columns; without them "0", "1", ..., or the labels found
     attributes: as fp_eval's --attribute, to cut and cross groups: ["sex", "age:60", "sex*age:60"]; default all names
@@ -94,17 +82,20 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
     equalized_odds_difference, worst case and mean, in each class against the rest, averaged over classes. eopp0, eopp1, eodd
     and dp are the paper's sums over classes: with two classes dp is twice Fairlearn's demographic_parity_difference.
     """
-    return _judge(labels, probabilities, None, groups, clusters, classes, attributes, resamples, confidence, min_group_size,
-                  positive, specificity, seed, threads)
+    _within(0, 1e6, resamples=resamples)
+    _within(.5, .999, confidence=confidence)
+    _within(1, 1e9, min_group_size=min_group_size)
+    _within(0, 1, specificity=specificity)
+    named = groups if isinstance(groups, Mapping) else {"group": groups}
+    ours, other = (None if p is None else _table(labels, p, named, clusters, classes) for p in (probabilities, theirs))
+    asked = list(named if attributes is None else attributes)
+    return json.loads(_core.evaluate(ours, other, asked, resamples, confidence, min_group_size, positive, specificity, seed, threads))
 
 
-def compare(labels: Values, ours: Any, theirs: Any, groups: Mapping[str, Values] | Values, *, clusters: Values | None = None,
-            classes: Values | None = None, attributes: Sequence[str] | None = None, resamples: int = 2000,
-            confidence: float = .95, min_group_size: int = 10, positive: str = "", specificity: float = .8, seed: int = 1,
-            threads: int = 0) -> dict[str, Any]:
-    """evaluate() of `ours`, with "comparison": differences ours - theirs on the same samples, as `fp_eval --compare --json`."""
-    return _judge(labels, ours, theirs, groups, clusters, classes, attributes, resamples, confidence, min_group_size, positive,
-                  specificity, seed, threads)
+def compare(labels: Values, ours: Any, theirs: Any, groups: Mapping[str, Values] | Values, **options: Any) -> dict[str, Any]:
+    """evaluate() of `ours`, with the same options, and "comparison": differences ours - theirs on the same samples, as
+    `fp_eval --compare --json` has them."""
+    return evaluate(labels, ours, groups, theirs=theirs, **options)
 
 
 def snnl_scores(features: Any, groups: Values, temperature: float = 1, distance: str = "cosine", definition: str = "exact", *,

@@ -50,21 +50,9 @@ class Block(nn.Module):
         return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-class Network(nn.Module):
-    """(N, 3, size, size) in [0, 1] -> logits."""
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+class ResNet(nn.Module):
+    def __init__(self, state: State, stem: str) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers((x - self.mean) / self.std)
-
-
-class ResNet(Network):
-    def __init__(self, state: State, stem: str, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__(mean, std)
         self.conv1 = _conv(state, "conv1", 1 if stem == "small" else 2)
         self.bn1 = _norm(state, "bn1")
         self.maxpool = nn.Identity() if stem == "small" else nn.MaxPool2d(3, 2, 1)
@@ -74,15 +62,15 @@ class ResNet(Network):
                 *(Block(state, f"layer{stage}.{i}", 2 if i == 0 and stage > 1 else 1) for i in range(blocks))))
         self.fc = _linear(state, "fc")
 
-    def layers(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3)))
 
 
-class Vgg(Network):
-    def __init__(self, state: State, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__(mean, std)
+class Vgg(nn.Module):
+    def __init__(self, state: State) -> None:
+        super().__init__()
         # torchvision numbers the modules: ReLU and pooling, which have no weights, are the numbers that lack.
         numbers = sorted({int(m[1]) for name in state if (m := re.match(r"features\.(\d+)\.", name))})
         layers: list[nn.Module] = []
@@ -98,13 +86,12 @@ class Vgg(Network):
         first, second, head = (_linear(state, f"classifier.{i}") for i in (0, 3, 6))
         self.classifier = nn.Sequential(first, nn.ReLU(), nn.Dropout(), second, nn.ReLU(), nn.Dropout(), head)
 
-    def layers(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-def module_of(model: Model) -> Network:
+def module_of(model: Model) -> nn.Module:
     state = {name: torch.as_tensor(value) for name, value in model.state_dict().items()}
-    vgg = model.spec["arch"].startswith("vgg")
-    network = Vgg(state, model.mean, model.std) if vgg else ResNet(state, model.spec["stem"], model.mean, model.std)
+    network = Vgg(state) if model.spec["arch"].startswith("vgg") else ResNet(state, model.spec["stem"])
     network.load_state_dict(state)
     return network.eval()

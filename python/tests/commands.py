@@ -25,22 +25,22 @@ def run_json(tool, *words):
 @functools.cache
 def data():
     """A CSV of 120 generated images, as files."""
-    run("fp_data", "synth", f"synth:n=120,size=40,classes=3,groups=2,bias=0.8,seed=1", "--out", WORK / "images", "--quiet")
+    run("fp_data", "synth", "synth:n=120,size=40,classes=3,groups=2,bias=0.8,seed=1", "--out", WORK / "images", "--quiet")
     (table,) = (WORK / "images").glob("*.csv")
     return table
 
 
-@functools.cache
 def dense(model="resnet18", *more):
-    out = WORK / ("dense-" + "-".join((model, *more)))
-    run("fp_train", "--data", f"csv:{data()}", "--model", model, "--width", 0.125, "--epochs", 1, "--image-size", SIZE,
-        "--batch-size", 16, "--normalize", "imagenet", "--out", out, "--quiet", *more)
+    out = WORK / "-".join(("dense", model, *more))
+    if not out.exists():
+        run("fp_train", "--data", f"csv:{data()}", "--model", model, "--width", 0.125, "--epochs", 1, "--image-size", SIZE,
+            "--batch-size", 16, "--normalize", "imagenet", "--out", out, "--quiet", *more)
     return out / "best.safetensors"
 
 
-@functools.cache
 def pruned(model="resnet18", *more):
-    out = WORK / ("pruned-" + "-".join((model, *more)))
-    run("fp_prune", "--checkpoint", dense(model, *more), "--data", f"csv:{data()}", "--criterion", "l1", "--layers", "all",
-        "--amount", "30%", "--finetune-epochs", 0, "--attribute", "group", "--out", out, "--quiet")
+    out = WORK / "-".join(("pruned", model, *more))
+    if not out.exists():
+        run("fp_prune", "--checkpoint", dense(model, *more), "--data", f"csv:{data()}", "--criterion", "l1", "--layers", "all",
+            "--amount", "30%", "--finetune-epochs", 0, "--attribute", "group", "--out", out, "--quiet")
     return out / "best.safetensors"

@@ -120,7 +120,7 @@ class Inputs(unittest.TestCase):
         labels, p, groups, _ = rows()
         sex = {"sex": groups["sex"]}
         self.refused(3, "predictions:0: prob_0 is", labels, 1 + p, sex)
-        self.refused(3, "column", labels, p, sex, attributes=["race"])
+        self.refused(3, "no attribute 'race'", labels, p, sex, attributes=["race"])
         self.refused(3, "classes 0 to 2, there are 2", labels, p[:, :2], sex)
         self.refused(2, "3 columns for 2 classes", labels, p, sex, classes=["a", "b"])
         self.refused(2, "sex: 299 values for 300 predictions", labels, p, {"sex": groups["sex"][1:]})

@@ -156,8 +156,9 @@ class Torch(unittest.TestCase):
                            pruned("vgg11")):
             model = fairprune.load(checkpoint)
             module = model.to_torch()
+            mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (model.mean, model.std))
             with torch.no_grad():
-                theirs = module(torch.from_numpy(x)).numpy()
+                theirs = module(torch.from_numpy((x - mean) / std)).numpy()
             np.testing.assert_allclose(model.logits(x), theirs, atol=1e-5, err_msg=str(checkpoint))
             self.assertEqual({k: v.numpy().tobytes() for k, v in module.state_dict().items()},
                              {k: v.tobytes() for k, v in model.state_dict().items()})
