@@ -45,6 +45,8 @@ struct SweptPoint {
     SeedSummary val_accuracy = {}, val_objective = {};
     std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
     bool dominated = false;  // another point is at least as good in accuracy, gap and time, and better in one
+    // Its balanced accuracy is below SweepResult::least_accuracy, so its gap says nothing and it is no Pareto point.
+    bool too_inaccurate = false;
     std::vector<AgainstControl> against = {};
 };
 
@@ -54,6 +56,8 @@ struct SweepResult {
     Summary dense_val;
     std::optional<Predictions> dense_test = {};
     std::optional<TestFigures> dense_figures = {};
+    // Half as far above chance as the dense model, on test where that is read, else on validation.
+    double least_accuracy = 0;
     std::vector<SweptPoint> points = {};
     int selected = -1;  // index of the chosen point; -1: none kept enough accuracy
     RankTable rankings = {};
@@ -78,6 +82,7 @@ struct ParetoFigures {
     double accuracy = 0;                       // more is better
     double gap = 0;                            // less is better
     double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
+    bool counts = true;                        // false: dominates no other
 };
 
 // Which models are dominated: another one is at least as good in every figure and better in one. Neither of two times

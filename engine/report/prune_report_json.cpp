@@ -104,6 +104,7 @@ static void fields(const SweptPoint& p, JsonWriter& out) {
         test("gap", *p.test_gap);
     }
     out("dominated", p.dominated);
+    out("too_inaccurate", p.too_inaccurate);
     for (const AgainstControl& a : p.against) {
         JsonWriter against = inside(out, "against"), control = inside(against, a.control.c_str());
         control("gap", a.gap);
@@ -127,6 +128,7 @@ static void fields(const SweepResult& r, JsonWriter& out) {
     JsonWriter dense = inside(out, "dense");
     dense.object["val"] = to_json(r.dense_val);
     dense("test", r.dense_figures);
+    out("least_accuracy", r.least_accuracy);
     out("points", r.points);
     out("rankings", r.rankings);
 }

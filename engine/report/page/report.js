@@ -118,7 +118,7 @@ function layersSection(layers) {
 }
 
 function reportSections(r) {
-    return [askedSection(r), r.verdict ? html`<div class="verdict">${r.verdict}</div>` : "", tilesSection(r),
+    return [askedSection(r), r.verdict ? html`<div class="verdict">${r.verdict.summary ?? r.verdict}</div>` : "", tilesSection(r),
         r.sweep ? sweepSection(r.sweep) : "", r.test ? [accuracySection(r.test), fairnessSection(r.test)] : "",
         scoresSection(r.scores), roundsSection(r), layersSection(r.layers)];
 }
