@@ -66,13 +66,24 @@ double mean_loss(const Tape& tape, const LossRow& loss) {
     return mean_loss(copy_to_host<double>(tape.kernels().memory, loss.sums, 2).data());
 }
 
-void softmax_later(Tape& tape, Var logits, HostBuffer& host) {
+double RowResults::loss(int row, const Kernels& k) const {
+    return k.parameter == Type::f64 ? losses.as<double>()[row] : double(losses.as<float>()[row]);
+}
+
+void results_later(Tape& tape, Var logits, const int32_t* labels, RowResults& results) {
+    const Kernels& k = tape.kernels();
     const Tensor x = tape.value(logits);
-    const Memory& memory = tape.kernels().memory;
-    const size_t bytes = size_t(x.map.n) * x.map.c * sizeof(float);
-    float* device = take_probabilities(tape, x);
-    memory.copy_out_later(host.grow(memory, bytes), device, bytes, {});
-    tape.give(device);
+    const size_t bytes = size_t(x.map.n) * x.map.c * sizeof(float),
+                 loss_bytes = size_t(x.map.n) * bytes_of(k.parameter);
+    float* probabilities = take_probabilities(tape, x);
+    auto* losses = static_cast<par*>(tape.take(loss_bytes));
+    auto* sums = static_cast<double*>(tape.take(2 * sizeof(double)));
+    k.loss.forward({.logits = x.map},
+                   {.logits = x.data, .labels = labels, .class_weight = nullptr, .losses = losses, .sums = sums}, {});
+    k.memory.copy_out_later(results.probabilities.grow(k.memory, bytes), probabilities, bytes, {});
+    k.memory.copy_out_later(results.losses.grow(k.memory, loss_bytes), losses, loss_bytes, {});
+    for (void* block : {static_cast<void*>(probabilities), static_cast<void*>(losses), static_cast<void*>(sums)})
+        tape.give(block);
 }
 
 std::vector<float> softmax(Tape& tape, Var logits) {

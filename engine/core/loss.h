@@ -34,7 +34,17 @@ double mean_loss(const Tape&, const LossRow&);
 
 // Probabilities (n, classes), row by row.
 std::vector<float> softmax(Tape&, Var logits);
-// The same into `host`, valid once the device has finished.
-void softmax_later(Tape&, Var logits, HostBuffer& host);
+
+// What an evaluation reads of a batch, valid once the device has finished.
+struct RowResults {
+    HostBuffer probabilities;  // float32, as softmax() returns them
+    HostBuffer losses;         // of the parameters' type
+
+    // - log softmax(logits)[label] of one row, from the logits: it grows without end as the network errs with more
+    // confidence. Without class weights and smoothing.
+    double loss(int row, const Kernels&) const;
+};
+// `labels` as for cross_entropy.
+void results_later(Tape&, Var logits, const int32_t* labels, RowResults&);
 
 }  // namespace fp

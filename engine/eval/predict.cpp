@@ -116,7 +116,7 @@ Predictions predict(const Pass& pass) {
             : graph(session, StepGraph::Reads::derived), done(session.network().kernels().streams) {}
         StepGraph graph;
         Batch batch;
-        HostBuffer probabilities;
+        RowResults rows;
         OwnedEvent done;
         bool under_way = false;
     } flights[DeviceInput::kSlots]{Flight(pass.session), Flight(pass.session)};
@@ -124,9 +124,11 @@ Predictions predict(const Pass& pass) {
     const auto collect = [&](Flight& f) {
         if (!std::exchange(f.under_way, false)) return;
         f.done.wait();
-        for (int i = 0; i < f.batch.n; ++i)
-            if (f.batch.labels[i] >= 0)
-                add_prediction(out, data, f.batch.samples[i], f.probabilities.as<float>() + int64_t(i) * classes);
+        for (int i = 0; i < f.batch.n; ++i) {
+            if (f.batch.labels[i] < 0) continue;
+            add_prediction(out, data, f.batch.samples[i], f.rows.probabilities.as<float>() + int64_t(i) * classes);
+            out.loss.push_back(f.rows.loss(i, pass.kernels()));
+        }
     };
     int before = 0;
     for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
@@ -136,7 +138,7 @@ Predictions predict(const Pass& pass) {
         const auto forward = [&] {
             Tape tape = pass.session.begin({.mode = Mode::infer});
             const Var images = input.images(tape, slot, batch.n);
-            softmax_later(tape, net.forward(tape, images), f.probabilities);
+            results_later(tape, net.forward(tape, images), input.labels(slot), f.rows);
         };
         f.graph.run({.n = batch.n, .at = input.addresses(slot)}, {{StepGraph::Part::device, forward}});
         input.release(slot);

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "engine/fairness/gap_report.h"
+#include "engine/fairness/verdict_words.h"
 #include "engine/io/columns.h"
 #include "kernels/error.h"
 
@@ -163,16 +164,6 @@ AttributeComparison compare_attribute(const Predictions& model,
     return out;
 }
 
-std::string verdict(const Difference& d, double alpha) {
-    if (d.p > alpha) return fmt::format("no evidence of a change (p = {:.2g})", d.p);
-    if (d.p_holm > alpha)
-        return fmt::format("no evidence of a change after correction (p = {:.2g}, Holm {:.2g})", d.p, d.p_holm);
-    const bool gap = !std::isnan(d.fair);
-    const double change = gap ? std::abs(d.model - d.fair) - std::abs(d.other - d.fair) : d.value;
-    return fmt::format("{} than the other model's (p = {:.2g}, Holm {:.2g})",
-                       gap ? (change < 0 ? "fairer" : "less fair") : (change < 0 ? "lower" : "higher"), d.p, d.p_holm);
-}
-
 void set_verdicts(Comparison& comparison) {
     std::vector<Difference*> family;
     for (auto& d : comparison.metrics) family.push_back(&d);
@@ -182,7 +173,7 @@ void set_verdicts(Comparison& comparison) {
     const double alpha = 1 - comparison.options.confidence;
     for (Difference* d : family) {
         d->changed = d->p_holm <= alpha;
-        if (!std::isnan(d->p)) d->verdict = verdict(*d, alpha);
+        if (!std::isnan(d->p)) d->verdict = words_of(*d, comparison.options);
     }
 }
 

@@ -34,16 +34,23 @@ struct EvaluateOptions {
 EvaluateOptions over_passes(const EvaluateOptions&, int64_t most);
 void end_passes(const EvaluateOptions&, int64_t most);
 
+// What stays fixed when groups are permuted for a fair range: the diagnosis of each unit, or nothing.
+inline const char* const kWithinDiagnosis = "within diagnosis";
+inline const char* const kOverAll = "over all";
+
 // A gap between groups, with its fair range: the values that a classifier which treats the groups alike would show.
 struct Gap : TestedMeasure {
     double fair_low = kNotEstimable, fair_high = kNotEstimable;
-    std::string null;  // how groups were permuted for it: "within diagnosis" or "over all"
+    std::string null;  // how groups were permuted for it: kWithinDiagnosis or kOverAll
     double rms = kNotEstimable, rms_low = kNotEstimable, rms_high = kNotEstimable;
     int rms_classes = 0;               // classes in the mean of rms (RmsGap)
     Measure signed_gap;                // of a metric: group_a minus group_b
     std::string group_a, group_b;      // the worst pair, in the order of the signed gap
     double mean_pair = kNotEstimable;  // mean over all pairs
     int classes = 0, absent = 0;       // classes in the mean; those of them without truth in a group
+
+    // Whether it lies on the unfair side of its fair range.
+    bool beyond_fair() const { return fair == 0 ? value > fair_high : value < fair_low; }
 };
 
 struct ClassFigures {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <set>
 
+#include "engine/fairness/verdict_words.h"
+
 namespace fp {
 namespace {
 
@@ -55,7 +57,7 @@ void set_rms(Gap& gap, const RmsGap& rms, double confidence) {
     gap.rms = root(gap.rms_squared);
     gap.rms_low = root(i.low);
     gap.rms_high = root(i.high);
-    gap.rms_reason = i.reason;
+    gap.rms_reason = !i.reason.empty() || gap.rms_squared >= 0 ? i.reason : "smaller than noise: 0";
 }
 
 void set_pair(Gap& gap, const GapDefinition& definition, const Cohort& cohort, const Scored& scored) {
@@ -80,9 +82,6 @@ void set_pair(Gap& gap, const GapDefinition& definition, const Cohort& cohort, c
     gap.signed_gap.set(percentile_interval(
         scored.resampled.each([&](int64_t r) { return difference(scored.resampled, r); }), scored.confidence));
 }
-
-// Whether the gap lies on the unfair side of the fair range.
-bool beyond_fair(const Gap& gap) { return gap.fair == 0 ? gap.value > gap.fair_high : gap.value < gap.fair_low; }
 
 }  // namespace
 
@@ -140,7 +139,7 @@ std::vector<Gap> gaps_of(const Scorer& scorer,
         Gap& gap = gaps.emplace_back();
         gap.key = d.key;
         gap.formula = d.formula;
-        gap.null = within ? "within diagnosis" : "over all";
+        gap.null = within ? kWithinDiagnosis : kOverAll;
         gap.fair = d.fair;
         gap.value = d.value(scored.seen.figures(0), cohort.compared);
         if (std::isnan(gap.value))
@@ -158,15 +157,8 @@ std::vector<Gap> gaps_of(const Scorer& scorer,
 
 void set_verdicts(const std::vector<Gap*>& table, double alpha) {
     correct_by_holm(table);
-    for (Gap* g : table) {
-        if (std::isnan(g->p)) continue;
-        if (!beyond_fair(*g))
-            g->verdict = "not distinguishable from a classifier that treats the groups alike";
-        else if (g->p_holm > alpha)
-            g->verdict = "beyond the fair range, but not after correction for the whole table";
-        else
-            g->verdict = "beyond what a classifier that treats the groups alike would show";
-    }
+    for (Gap* g : table)
+        if (!std::isnan(g->p)) g->verdict = words_of(*g, alpha);
 }
 
 }  // namespace fp

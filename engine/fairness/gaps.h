@@ -18,6 +18,8 @@
 //
 //   pqd   min_g / max_g accuracy                     nar   (max - min) / mean of the groups' accuracies
 //   dpm   mean_c min_g / max_g P(yhat = c | g)       eom   mean_c min_g / max_g TPR_c
+//
+// Other libraries use these names for other figures: kGapConventions.
 #pragma once
 
 #include <array>
@@ -26,6 +28,11 @@
 #include "engine/fairness/metrics.h"
 
 namespace fp {
+
+// A legend for every table of these keys.
+inline const char* const kGapConventions =
+    "dp sums over classes: with two classes it is twice Fairlearn's demographic_parity_difference. eopp0 and eopp1 are "
+    "means over classes, of TNR and of TPR gaps: Fairlearn's equal_opportunity_difference is the TPR gap of one class.";
 
 // The figures of a row, by group; `seen` = 1 + the highest label or prediction among the cases compared.
 struct GroupFigures {

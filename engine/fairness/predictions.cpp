@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "engine/fairness/intervals.h"
 #include "engine/io/columns.h"
@@ -37,6 +38,7 @@ Predictions rows_of(const Predictions& p, const std::vector<int64_t>& rows) {
         out.label.push_back(p.label[i]);
         out.pred.push_back(p.pred[i]);
         for (size_t a = 0; a < p.attributes.size(); ++a) out.attributes[a].push_back(p.attributes[a][i]);
+        if (!p.loss.empty()) out.loss.push_back(p.loss[i]);
         if (p.has_probabilities()) out.prob.insert(out.prob.end(), p.row(i), p.row(i) + p.classes.size());
     }
     return out;
@@ -58,6 +60,7 @@ Predictions of_split(const Predictions& p, std::string_view split) {
 }
 
 double mean_loss(const Predictions& p) {
+    if (!p.loss.empty()) return std::accumulate(p.loss.begin(), p.loss.end(), 0.0) / double(p.size());
     if (!p.has_probabilities()) return kNotEstimable;
     double sum = 0;
     for (int64_t i = 0; i < p.size(); ++i) sum -= std::log(std::max(p.row(i)[p.label[i]], 1e-12));

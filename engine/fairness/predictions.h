@@ -17,6 +17,7 @@ struct Predictions {
     std::vector<std::string> unit;     // what is resampled whole: the lesion, else the patient, else the image
     std::vector<int> label, pred;      // indices into `classes`
     std::vector<double> prob;          // n x classes, row-major; empty where only `pred` is known
+    std::vector<double> loss = {};     // n: cross-entropy of the logits; empty where only probabilities are known
     std::vector<std::string> columns;  // attribute columns; lesion_id and patient_id are among them
     std::vector<std::vector<std::string>> attributes;  // attributes[column][row]
     std::vector<std::string> split;                    // train, val or test; empty where not given
@@ -42,7 +43,8 @@ Predictions rows_of(const Predictions& predictions, const std::vector<int64_t>& 
 // counts where no row is of that split.
 Predictions of_split(const Predictions& predictions, std::string_view split);
 
-// Mean cross-entropy of predictions: -mean log max(p[label], 1e-12). NaN without probabilities.
+// Mean cross-entropy of predictions, without class weights and smoothing: of the logits where `loss` holds it, else of
+// the probabilities, -mean log max(p[label], 1e-12). NaN without these.
 double mean_loss(const Predictions&);
 
 }  // namespace fp

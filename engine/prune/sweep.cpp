@@ -13,6 +13,8 @@
 namespace fp {
 namespace {
 
+constexpr double kAnyDrop = 1;  // of balanced accuracy
+
 struct Sweep {
     const Baseline& dense;
     const SweepSettings& settings;
@@ -27,8 +29,7 @@ struct Sweep {
         SweepResult out{.rule = {},
                         .objective = objective_of(settings.base),
                         .attribute = dense.first_attribute(),
-                        .dense_val = dense.val(),
-                        .least_accuracy = dense.least_accuracy(1)};
+                        .dense_val = dense.val()};
         record(false);
         if (start.force) std::filesystem::remove_all(folder / "scores");
         std::filesystem::create_directories(folder / "scores");
@@ -54,6 +55,9 @@ struct Sweep {
         out.selected = select_point(figures, dense.least_accuracy(settings.base.max_drop));
         out.rule = selection_rule(out.objective, settings.base.max_drop, settings.seeds);
         read_test(out);
+        const double accuracy =
+            out.dense_figures ? out.dense_figures->balanced_accuracy : out.dense_val.metric("balanced_accuracy");
+        out.least_accuracy = least_accuracy(accuracy, int(dense.model.card.classes.size()), kAnyDrop);
         summarize_points(out);
         out.rankings = rank_table(rankings(points));
         return out;

@@ -44,9 +44,9 @@ struct SweptPoint {
     Ratio latency{1, 1, 1};  // measured time of the first seed's network over the dense model's
     SeedSummary val_accuracy = {}, val_objective = {};
     std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
-    bool near_chance = false;  // mean validation accuracy below SweepResult::least_accuracy
-    // Another point that is not near chance is at least as good in accuracy, gap and time, and better in one.
-    bool dominated = false;
+    bool dominated = false;  // another point is at least as good in accuracy, gap and time, and better in one
+    // Its balanced accuracy is below SweepResult::least_accuracy, so its gap says nothing and it is no Pareto point.
+    bool near_chance = false;
     std::vector<AgainstControl> against = {};
 };
 
@@ -54,10 +54,10 @@ struct SweepResult {
     std::string rule, objective;
     std::string attribute;  // the first one, whose gaps are compared; empty: none
     Summary dense_val;
-    double least_accuracy =
-        0;  // balanced, half as far above chance as the dense model's: below it, a small gap says nothing
     std::optional<Predictions> dense_test = {};
     std::optional<TestFigures> dense_figures = {};
+    // Half as far above chance as the dense model, on test where that is read, else on validation.
+    double least_accuracy = 0;
     std::vector<SweptPoint> points = {};
     int selected = -1;  // index of the chosen point; -1: none kept enough accuracy
     RankTable rankings = {};
@@ -82,6 +82,7 @@ struct ParetoFigures {
     double accuracy = 0;                       // more is better
     double gap = 0;                            // less is better
     double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
+    bool counts = true;                        // false: dominates no other
 };
 
 // Which models are dominated: another one is at least as good in every figure and better in one. Neither of two times

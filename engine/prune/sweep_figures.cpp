@@ -33,7 +33,7 @@ bool dominates(const ParetoFigures& a, const ParetoFigures& b) {
     const double gap = cost(a.gap), other_gap = cost(b.gap);
     const bool faster = cost(a.latency_high) < cost(b.latency_low);
     const bool slower = cost(b.latency_high) < cost(a.latency_low);
-    return accuracy <= other_accuracy && gap <= other_gap && !slower &&
+    return a.counts && accuracy <= other_accuracy && gap <= other_gap && !slower &&
            (accuracy < other_accuracy || gap < other_gap || faster);
 }
 
@@ -102,15 +102,14 @@ void summarize_points(SweepResult& r) {
             p.test_accuracy = summarize_seeds(test.accuracy);
             p.test_gap = summarize_seeds(test.gap);
         }
-        const double gap = p.test_gap ? p.test_gap->mean : kNotEstimable;
-        p.near_chance = p.val_accuracy.mean < r.least_accuracy;
-        if (p.near_chance)
-            pareto.push_back({kNotEstimable, kNotEstimable, kNotEstimable, kNotEstimable});
-        else
-            pareto.push_back({.accuracy = p.test_accuracy.value_or(p.val_accuracy).mean,
-                              .gap = r.attribute.empty() ? 0 : gap,
-                              .latency_low = p.latency.low,
-                              .latency_high = p.latency.high});
+        const double gap = p.test_gap ? p.test_gap->mean : kNotEstimable,
+                     accuracy = p.test_accuracy.value_or(p.val_accuracy).mean;
+        p.near_chance = !(accuracy >= r.least_accuracy);
+        pareto.push_back({.accuracy = accuracy,
+                          .gap = r.attribute.empty() ? 0 : gap,
+                          .latency_low = p.latency.low,
+                          .latency_high = p.latency.high,
+                          .counts = !p.near_chance});
     }
     const std::vector<bool> beaten = dominated(pareto);
     for (size_t i = 0; i < r.points.size(); ++i) {

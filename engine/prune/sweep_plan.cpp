@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <set>
@@ -30,8 +31,15 @@ std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
     if (s.controls) add(kDenseControl, "none", amounts[0], true);
     for (const std::string& amount : amounts) {
         if (s.controls) add(random_control(amount), "random", amount, true);
-        for (const std::string& criterion : criteria) add(criterion + " " + amount, criterion, amount, false);
+        for (const std::string& criterion : criteria) {
+            const bool is_control = s.controls && (criterion == "none" || criterion == "random"),
+                       repeats =
+                           criterion == "none" && amount != amounts[0];  // it removes nothing, whatever the amount
+            if (!is_control && !repeats) add(criterion + " " + amount, criterion, amount, false);
+        }
     }
+    FP_REQUIRE(std::ranges::any_of(out, [](const SweepPoint& p) { return !p.control; }), Exit::usage, "--criterion ",
+               s.criterion, ": --controls has that already, name another criterion");
     return out;
 }
 

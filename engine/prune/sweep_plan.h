@@ -26,7 +26,8 @@ struct SweepPoint {
 inline const std::string kDenseControl = "dense, tuned alike";
 std::string random_control(const std::string& amount);
 
-// Exit::usage where a list has an empty entry or names a point twice.
+// Each run once: of the criteria, `none` has one amount, and with controls neither it nor `random` is listed again.
+// Exit::usage where a list has an empty entry or names a point twice, or where nothing but controls is left.
 std::vector<SweepPoint> sweep_points(const SweepSettings&);
 // The folder of one run, in the folder of the sweep: "runs/snnl-10pct-seed2".
 std::filesystem::path run_path(const SweepPoint&, uint64_t seed);

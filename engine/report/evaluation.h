@@ -7,6 +7,7 @@
 #include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
 #include "engine/fairness/threshold.h"
+#include "engine/fairness/verdict.h"
 #include "engine/io/fields.h"
 #include "engine/report/gallery.h"
 #include "engine/run/run_folder.h"
@@ -16,6 +17,7 @@ namespace fp {
 struct Evaluation {
     Report report;
     std::optional<Comparison> comparison = {};
+    Verdict verdict = {};
     std::optional<Skipped> skipped = {};
 };
 
@@ -26,6 +28,7 @@ inline Evaluation evaluation_of(const Predictions& ours,
                                 const EvaluateOptions& options) {
     Evaluation out{.report = evaluate(ours, attributes, options)};
     if (other) out.comparison = compare(ours, *other, attributes, options);
+    out.verdict = verdict_of(out.report, out.comparison ? &*out.comparison : nullptr);
     return out;
 }
 
@@ -40,6 +43,7 @@ struct AtThreshold {
 std::string to_text(const Report&);
 std::string to_text(const Comparison&);
 std::string to_text(const Evaluation&);
+std::string to_text(const Verdict&);
 std::string to_text(const AtThreshold&);
 // Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
 std::string sensitivity_text(const Report&, int of_class);
@@ -53,7 +57,11 @@ std::string sensitivity_text(const Report&, int of_class);
 //    "resamples":R,"seed":S,"confidence":0.95}
 void fields(const Report&, JsonWriter&);
 void fields(const Comparison&, JsonWriter&);
-void fields(const Evaluation&, JsonWriter&);  // a report with "comparison"
+void fields(const Evaluation&, JsonWriter&);  // a report with "verdict" and "comparison"
+
+// {"summary":"...","findings":[{"kind":"fell","metric","attribute","group","text","size","before","after","change","low",
+//  "high","fair_low","fair_high","p","p_holm"}]}: what a finding has not is left out (engine/fairness/verdict.h).
+void fields(const Verdict&, JsonWriter&);
 
 // An object that is the member `name`. To be filled before `out` gets another member, which may move it.
 inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_object(add_member(out.object, name))}; }

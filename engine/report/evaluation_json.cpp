@@ -154,8 +154,29 @@ void fields(const Comparison& c, JsonWriter& out) {
     out("confidence", c.options.confidence);
 }
 
+static void fields(const Finding& f, JsonWriter& out) {
+    out("kind", name(f.kind));
+    out.if_any("metric", f.metric);
+    out.if_any("attribute", f.attribute);
+    out.if_any("group", f.group);
+    out("text", f.text);
+    out("size", f.size);
+    const std::pair<const char*, double> figures[] = {
+        {"before", f.before}, {"after", f.after},       {"change", f.change},       {"low", f.low},
+        {"high", f.high},     {"fair_low", f.fair_low}, {"fair_high", f.fair_high}, {"p", f.p},
+        {"p_holm", f.p_holm}};
+    for (const auto& [key, value] : figures)
+        if (!std::isnan(value)) out(key, value);
+}
+
+void fields(const Verdict& v, JsonWriter& out) {
+    out("summary", v.summary);
+    out("findings", v.findings);
+}
+
 void fields(const Evaluation& e, JsonWriter& out) {
     fields(e.report, out);
+    out("verdict", e.verdict);
     out("comparison", e.comparison);
     out("skipped", e.skipped);
 }

@@ -1,5 +1,7 @@
 #include <map>
 
+#include "engine/fairness/gaps.h"
+#include "engine/fairness/verdict_words.h"
 #include "engine/report/evaluation.h"
 #include "engine/report/text_rows.h"
 
@@ -12,20 +14,31 @@ std::string metric_table(const Report& report) {
     return out;
 }
 
-std::string group_table(const AttributeReport& attribute) {
-    std::string out;
-    for (const GroupReport& g : attribute.groups) {
-        out += row(g.name, fmt::format("n={}, {} units{}", g.samples, g.units,
-                                       g.in_gaps ? "" : fmt::format("; not in gaps ({})", g.reason)));
-        for (Measure m : g.metrics) {
-            m.key = fmt::format("  {}", m.key);
-            out += row(m, range(m.low, m.high));
-        }
+std::string group_rows(const GroupReport& g) {
+    std::string out = row(g.name, fmt::format("n={}, {}{}", grouped(g.samples), counted(g.units, "unit"),
+                                              g.in_gaps ? "" : fmt::format("; not in gaps ({})", g.reason)));
+    for (Measure m : g.metrics) {
+        m.key = fmt::format("  {}", m.key);
+        out += row(m, range(m.low, m.high));
     }
+    return out;
+}
+
+std::string group_table(const AttributeReport& attribute) {
+    std::vector<double> accuracy, samples;
+    for (const GroupReport& g : attribute.groups) {
+        accuracy.push_back(g.in_gaps ? g.metric("accuracy").value : kNotEstimable);
+        samples.push_back(double(g.samples));
+    }
+    const std::vector<size_t> rows = shown_rows(attribute.groups.size(), accuracy, samples);
+    std::string out;
+    for (const size_t i : rows) out += group_rows(attribute.groups[i]);
+    out += more(attribute.groups.size(), rows.size(), "group");
     for (const WorstGroup& w : attribute.worst)
         if (w.measure.key == "accuracy")
-            out += fmt::format("worst by accuracy: {}(again in {:.0f} % of resamples)\n", name_cell(w.group),
-                               100 * w.stays_worst);
+            out += aside(fmt::format("worst by accuracy: {} (again in {:.0f} % of resamples)", shown(w.group),
+                                     100 * w.stays_worst),
+                         0);
     return out;
 }
 
@@ -36,14 +49,16 @@ std::string gap_rows(const Gap& g, bool several_pairs) {
     out += aside(g.formula);
     if (!std::isnan(g.low)) out += aside(fmt::format("interval {}", range(g.low, g.high)));
     if (!std::isnan(g.rms_low)) out += aside(fmt::format("rms interval {}", range(g.rms_low, g.rms_high)));
+    if (g.rms_squared < 0) out += aside(fmt::format("{} (rms^2 {:.6f})", g.rms_reason, g.rms_squared));
     if (!std::isnan(g.signed_gap.value))
-        out += aside(fmt::format("{}minus {}{} {}", name_cell(g.group_a), name_cell(g.group_b),
-                                 number(g.signed_gap.value), range(g.signed_gap.low, g.signed_gap.high)));
+        out += aside(fmt::format("{} minus {}: {} {}", shown(g.group_a), shown(g.group_b), number(g.signed_gap.value),
+                                 range(g.signed_gap.low, g.signed_gap.high)));
     else if (several_pairs && !g.group_a.empty())
-        out += aside(fmt::format("worst pair: {}{}", name_cell(g.group_a), name_cell(g.group_b)));
+        out += aside(fmt::format("worst pair: {}, {}", shown(g.group_a), shown(g.group_b)));
     if (several_pairs && !std::isnan(g.mean_pair)) out += aside(fmt::format("mean of pairs {}", number(g.mean_pair)));
     if (g.absent > 0)
-        out += aside(fmt::format("{} of {} classes are absent from a group; 0/0 counts as 0", g.absent, g.classes));
+        out += aside(fmt::format("{} of {} {} absent from a group; 0/0 counts as 0", g.absent,
+                                 counted(g.classes, "class", "classes"), g.absent == 1 ? "is" : "are"));
     return out;
 }
 
@@ -54,27 +69,29 @@ std::string verdicts(const AttributeReport& attribute) {
         if (!g.verdict.empty()) keys[g.verdict].push_back(g.key);
     std::string out;
     for (const auto& [verdict, of] : keys)
-        out += fmt::format("{}:\n{}", verdict, wrapped(fmt::format("{}", fmt::join(of, ", "))));
+        out += wrapped(verdict + ":", 0) + wrapped(fmt::format("{}", fmt::join(of, ", ")));
     return out;
 }
 
 std::string gap_table(const AttributeReport& attribute) {
-    if (attribute.gaps.empty()) return fmt::format("no gaps: {}\n", attribute.no_gaps);
+    if (attribute.gaps.empty()) return aside("no gaps: " + attribute.no_gaps, 0);
     const auto compared =
         std::count_if(attribute.groups.begin(), attribute.groups.end(), [](const auto& g) { return g.in_gaps; });
     std::string out = row("gap", fmt::format("{:<8}{:<19}{:<8}{:<8}{}", "value", "fair range", "p", "Holm", "rms"));
     for (const Gap& g : attribute.gaps) out += gap_rows(g, compared > 2);
-    return out + verdicts(attribute);
+    return out + wrapped(kGapConventions, 0) + verdicts(attribute);
 }
 
 std::string left_out(const AttributeReport& a) {
     std::string out;
-    if (a.unknown > 0) out += fmt::format("{} samples of unknown group: shown, not in gaps\n", a.unknown);
+    if (a.unknown > 0) out += counted(a.unknown, "sample") + " of unknown group: shown, not in gaps\n";
     if (a.groups_left_out > 0)
-        out += fmt::format("{} groups with {} samples are too small for gaps\n", a.groups_left_out, a.samples_left_out);
+        out += fmt::format("{} too small for gaps, with {} in all\n",
+                           counted(a.groups_left_out, "group is", "groups are"), counted(a.samples_left_out, "sample"));
     if (a.units_in_two_groups > 0)
-        out += fmt::format("{} units lie in two groups: resampled with the group of their first image\n",
-                           a.units_in_two_groups);
+        out += wrapped(fmt::format("{} in two groups: resampled with the group of the first image",
+                                   counted(a.units_in_two_groups, "unit is", "units are")),
+                       0);
     return out;
 }
 
@@ -88,7 +105,7 @@ std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
     specificity.value = 1 - f.fpr.value;
     specificity.low = 1 - f.fpr.high;
     specificity.high = 1 - f.fpr.low;
-    return row(name, fmt::format("{:<26}{:<26}{:>9}", rate(f.tpr), rate(specificity), f.positives));
+    return row(name, fmt::format("{:<25}{:<25}{:>9}", rate(f.tpr), rate(specificity), grouped(f.positives)));
 }
 
 std::string p_text(const Difference& d) {
@@ -104,15 +121,32 @@ std::string change_row(const Difference& d) {
 std::string gap_change_row(const Difference& d) {
     std::string out = change_row(d);
     if (!std::isnan(d.rms_squared))
-        out += aside(fmt::format("rms^2 {:+.5f} {}", d.rms_squared,
+        out += aside(fmt::format("change of rms^2 {:+.5f} {}", d.rms_squared,
                                  std::isnan(d.rms_squared_low)
                                      ? ""
                                      : fmt::format("[{:+.5f}, {:+.5f}]", d.rms_squared_low, d.rms_squared_high)));
     return out;
 }
 
-std::string changes_heading(const char* what) {
+std::string changes_heading(const std::string& what) {
     return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "model", "other", "change", "interval", "p", "Holm"));
+}
+
+// Of the groups whose accuracy fell most, and of the largest.
+std::string group_changes(const AttributeComparison& a) {
+    std::vector<double> change, samples;
+    for (const GroupComparison& g : a.groups) {
+        const auto d = std::ranges::find(g.metrics, "accuracy", &Difference::key);
+        change.push_back(d == g.metrics.end() ? kNotEstimable : d->value);
+        samples.push_back(double(g.samples));
+    }
+    const std::vector<size_t> rows = shown_rows(a.groups.size(), change, samples);
+    std::string out;
+    for (const size_t i : rows) {
+        out += row(a.groups[i].name, "n=" + grouped(a.groups[i].samples));
+        for (const Difference& d : a.groups[i].metrics) out += change_row(d);
+    }
+    return out + more(a.groups.size(), rows.size(), "group");
 }
 
 // A line for each change, and one line for all without a change, whose p are in the table.
@@ -129,10 +163,25 @@ std::string verdicts(const std::vector<Difference>& differences) {
     return out;
 }
 
+// Gaps beyond their fair range, of one attribute, in one item.
+std::string gap_item(const Verdict& v, const std::string& attribute) {
+    std::vector<std::string> gaps, mixed;
+    for (const Finding& f : v.findings)
+        if (f.kind == FindingKind::gap && f.attribute == attribute) {
+            gaps.push_back(fmt::format("{} {:.3f} ({:.3f} to {:.3f}{})", spelt(f.metric), f.after, f.fair_low,
+                                       f.fair_high,
+                                       std::isnan(f.p_holm) ? "" : fmt::format(", Holm {:.2g}", f.p_holm)));
+            if (f.case_mix) mixed.push_back(spelt(f.metric));
+        }
+    std::string text = fmt::format("gaps by {} beyond their fair range: {}", attribute, fmt::join(gaps, ", "));
+    if (!mixed.empty()) text += fmt::format("; the groups' case mix may be part of {}", fmt::join(mixed, ", "));
+    return item(text);
+}
+
 }  // namespace
 
 std::string sensitivity_text(const Report& report, int of_class) {
-    std::string out = row("", fmt::format("{:<26}{:<26}{:>9}", "sensitivity", "specificity", "positives"));
+    std::string out = row("", fmt::format("{:<25}{:<25}{:>9}", "sensitivity", "specificity", "positives"));
     out += sensitivity_row("all", report.class_figures.at(size_t(of_class)));
     for (const AttributeReport& a : report.attributes)
         for (const GroupReport& g : a.groups) out += sensitivity_row(g.name, g.classes.at(size_t(of_class)));
@@ -140,12 +189,15 @@ std::string sensitivity_text(const Report& report, int of_class) {
 }
 
 std::string to_text(const Report& report) {
+    const int64_t classes = int64_t(report.classes.size());
     std::string out =
-        fmt::format("{} samples, {} units ({}), {} classes; {} resamples, seed {}\n\n", report.samples, report.units,
-                    report.unit, report.classes.size(), report.options.resamples, report.options.seed);
-    out += metric_table(report);
+        aside(fmt::format("{}, {} ({}), {}; {}, seed {}", counted(report.samples, "sample"),
+                          counted(report.units, "unit"), report.unit, counted(classes, "class", "classes"),
+                          counted(report.options.resamples, "resample"), report.options.seed),
+              0);
+    out += "\n" + metric_table(report);
     for (const AttributeReport& a : report.attributes)
-        out += fmt::format("\n{}{}{}\n{}", row(a.name, ""), left_out(a), group_table(a), gap_table(a));
+        out += "\n" + row(a.name, "") + left_out(a) + group_table(a) + "\n" + gap_table(a);
     return out;
 }
 
@@ -154,12 +206,9 @@ std::string to_text(const Comparison& comparison) {
     for (const Difference& d : comparison.metrics) out += change_row(d);
     out += verdicts(comparison.metrics);
     for (const auto& a : comparison.attributes) {
-        out += fmt::format("\n{}", changes_heading(a.name.c_str()));
-        for (const auto& g : a.groups) {
-            out += row(g.name, fmt::format("n={}", g.samples));
-            for (const Difference& d : g.metrics) out += change_row(d);
-        }
-        if (!a.no_gaps.empty()) out += fmt::format("no gaps: {}\n", a.no_gaps);
+        out += "\n" + changes_heading(a.name);
+        out += group_changes(a);
+        if (!a.no_gaps.empty()) out += aside("no gaps: " + a.no_gaps, 0);
         for (const Difference& d : a.gaps) out += gap_change_row(d);
         for (const Measure& m : a.fate) out += row(m, range(m.low, m.high));
         if (!a.fate_note.empty()) out += wrapped(a.fate_note);
@@ -168,8 +217,25 @@ std::string to_text(const Comparison& comparison) {
     return out;
 }
 
+std::string to_text(const Verdict& v) {
+    constexpr int kMost = 8;
+    std::string out = wrapped(v.summary, 0);
+    std::map<std::pair<FindingKind, std::string>, int> seen;
+    for (const Finding& f : v.findings) {
+        const int before = seen[{f.kind, f.attribute}]++;
+        if (f.kind == FindingKind::gap)
+            out += before == 0 ? gap_item(v, f.attribute) : "";
+        else if (before < kMost)
+            out += item(f.text);
+    }
+    int64_t hidden = 0;
+    for (const auto& [kind, n] : seen)
+        if (kind.first != FindingKind::gap) hidden += std::max(0, n - kMost);
+    return out + more(size_t(hidden), 0, "finding");
+}
+
 std::string to_text(const Evaluation& e) {
-    return to_text(e.report) + (e.comparison ? fmt::format("\n{}", to_text(*e.comparison)) : std::string());
+    return to_text(e.verdict) + "\n" + to_text(e.report) + (e.comparison ? "\n" + to_text(*e.comparison) : "");
 }
 
 std::string to_text(const AtThreshold& at) {
@@ -177,11 +243,12 @@ std::string to_text(const AtThreshold& at) {
     std::string out =
         fmt::format("{} predicted where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
     if (t.chosen_on)
-        out += fmt::format(",\nchosen on {} validation images: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
-                           t.chosen_on->images, t.chosen_on->sensitivity, t.chosen_on->specificity, t.chosen_on->f1);
+        out += fmt::format(", chosen on {}: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
+                           counted(t.chosen_on->images, "validation image"), t.chosen_on->sensitivity,
+                           t.chosen_on->specificity, t.chosen_on->f1);
     const Report& report = at.evaluation.report;
-    return fmt::format("{})\n\n{}\n{}", out, sensitivity_text(report, int(report.classes.size()) - 1),
-                       to_text(at.evaluation));
+    return aside(shown(out + ")"), 0) + "\n" + sensitivity_text(report, int(report.classes.size()) - 1) + "\n" +
+           to_text(at.evaluation);
 }
 
 }  // namespace fp

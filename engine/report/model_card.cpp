@@ -1,4 +1,5 @@
 // A model card in Markdown: what the model is, on whom it was judged, what it can and cannot be said to do.
+#include "engine/fairness/verdict_words.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/text_rows.h"
 
@@ -25,6 +26,13 @@ std::string attribute_card(const AttributeReport& a) {
     return out + ".\n";
 }
 
+std::string verdict_card(const Verdict& v) {
+    std::string out = fmt::format("\n## Against the dense model\n\n{}\n", markdown_text(v.summary));
+    if (!v.findings.empty()) out += "\n";
+    for (const Finding& f : v.findings) out += "- " + markdown_text(f.text) + "\n";
+    return out;
+}
+
 }  // namespace
 
 std::string markdown_text(const std::string& text) {
@@ -38,9 +46,8 @@ std::string markdown_text(const std::string& text) {
 
 std::string evaluation_card(const Report& pruned) {
     std::string out = fmt::format(
-        "\n## Evaluation\n\nOn {} test images, read once, after all choices. In brackets: 95 % intervals.\n\n"
-        "| | |\n|---|---|\n",
-        pruned.samples);
+        "\n## Evaluation\n\nOn {}, read after all choices. In brackets: 95 % intervals.\n\n| | |\n|---|---|\n",
+        counted(pruned.samples, "test image"));
     for (const char* key : {"accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "ece"})
         out += fmt::format("| {} | {} |\n", key, figure(pruned.metric(key)));
     for (const AttributeReport& a : pruned.attributes) out += attribute_card(a);
@@ -62,9 +69,7 @@ std::string model_card(const PruneReport& r, const Caller& caller) {
     out +=
         "\n## Intended use\n\nResearch on fairness and pruning. Not a medical device: not for diagnosis, triage or any "
         "decision about a person.\n";
-    if (r.test)
-        out += evaluation_card(r.test->pruned) +
-               fmt::format("\n## Against the dense model\n\n{}\n", markdown_text(r.verdict));
+    if (r.test) out += evaluation_card(r.test->pruned) + verdict_card(r.verdict);
     return out + fmt::format(
                      "\n## Limits\n\n- Judged on data of one source; the performance on other data is not known.\n"
                      "- Groups with few images have wide intervals; what could not be estimated is n/a, not fair.\n"

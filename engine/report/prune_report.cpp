@@ -55,29 +55,6 @@ std::vector<ScoreStrip> first_scores(const Baseline& dense,
     return out;
 }
 
-// "Balanced accuracy: better than the dense model (0.700 to 0.750, p = 0.01 after correction). "
-std::string sentence(const std::string& what, const Difference& d, bool less_is_better, double alpha) {
-    if (std::isnan(d.value) || std::isnan(d.p_holm)) return fmt::format("{}: not estimable. ", what);
-    const std::string figures =
-        fmt::format("{:.3f} to {:.3f}, p = {:.3g} after correction", d.other, d.model, d.p_holm);
-    if (d.p_holm > alpha) return fmt::format("{}: no evidence of a change ({}). ", what, figures);
-    return fmt::format("{}: {} ({}). ", what,
-                       (d.value < 0) == less_is_better ? "better than the dense model" : "worse than the dense model",
-                       figures);
-}
-
-// Whether what is left of a gap is more than fair treatment shows by chance.
-std::string remainder(const Gap& gap) {
-    if (std::isnan(gap.value) || std::isnan(gap.fair_high)) return "";
-    return fmt::format("What is left of it is {} a classifier that treats the groups alike shows here (up to {:.3f}). ",
-                       gap.value <= gap.fair_high ? "within what" : "more than", gap.fair_high);
-}
-
-const Difference* find(const std::vector<Difference>& all, std::string_view key) {
-    const auto found = std::ranges::find(all, key, &Difference::key);
-    return found == all.end() ? nullptr : &*found;
-}
-
 TestResult test_result(const Predictions& dense,
                        const Predictions& pruned,
                        const std::vector<std::string>& attributes,
@@ -141,25 +118,6 @@ void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& f
     if (!sweep.dense_test) return;
     write_predictions(folder / "predictions-dense.csv", *sweep.dense_test);
     add_test(report, *sweep.dense_test, *sweep.shown().runs[0].test);
-}
-
-std::string verdict_of(const TestResult& test) {
-    const char* const kGap = "eodd_mean";
-    const double alpha = 1 - test.comparison.options.confidence;
-    const Difference* accuracy = find(test.comparison.metrics, "balanced_accuracy");
-    FP_CHECK(accuracy, "the comparison has no balanced_accuracy");
-    std::string out = sentence("Balanced accuracy", *accuracy, false, alpha);
-    for (const AttributeComparison& a : test.comparison.attributes) {
-        const Difference* change = find(a.gaps, kGap);
-        if (!change) continue;
-        out += sentence("Equalized-odds gap by " + a.name, *change, true, alpha);
-        out += remainder(test.pruned.attribute(a.name).gap(kGap));
-    }
-    // A model that predicts at chance treats all groups alike.
-    if (test.pruned.metric("balanced_accuracy").value < 1.25 / double(test.pruned.classes.size()))
-        out += "The pruned model hardly tells the classes apart, so a small gap says nothing for it. ";
-    out.pop_back();
-    return out;
 }
 
 }  // namespace fp

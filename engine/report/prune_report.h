@@ -2,7 +2,7 @@
 // terminal.
 #pragma once
 
-#include "engine/fairness/compare.h"
+#include "engine/fairness/verdict.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/measure/stopwatch.h"
 #include "engine/prune/scan.h"
@@ -40,7 +40,7 @@ struct PruneReport {
     std::filesystem::path folder;        // of the run
     const SweepResult* sweep = nullptr;  // where the run is one of a search
     std::optional<TestResult> test = {};
-    std::string verdict = {};
+    Verdict verdict = {};                                          // of the test
     Totals dense_totals = {}, pruned_totals = {};                  // of one image
     std::vector<LayerCost> dense_layers = {}, pruned_layers = {};  // of a batch in evaluation
     std::vector<SpeedPair> speed = {};
@@ -74,8 +74,7 @@ std::string evaluation_card(const Report& pruned);
 // Text from a file for a line or a table's cell, with Markdown's own characters escaped.
 std::string markdown_text(const std::string&);
 
-// In sentences: how accuracy and each attribute's gap changed, and whether that can be told from chance.
-std::string verdict_of(const TestResult&);
+inline Verdict verdict_of(const TestResult& t) { return verdict_of(t.pruned, &t.comparison); }
 
 // Within 80 columns.
 std::string to_text(const PruneReport&);
@@ -94,8 +93,8 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 // parts as engine/report/evaluation.h has them, "curves" the rows of metrics.jsonl. Where images were
 // skipped, "skipped":{"images","first"}. "sweep" is
 //
-// {"rule","objective","attribute","gap","selected","dense":{"val","test"},"points":[{"name","criterion","amount",
-//  "control","val":{...},"latency","latency_low","latency_high","runs":[...],"test":{...},"dominated",
+// {"rule","objective","attribute","gap","selected","dense":{"val","test"},"least_accuracy","points":[{"name","criterion","amount",
+//  "control","val":{...},"latency","latency_low","latency_high","runs":[...],"test":{...},"dominated","near_chance",
 //  "against":{CONTROL:{"gap","balanced_accuracy"}}}],"rankings":{"names","tau"}}; figures of several seeds are
 // {"mean","sd","low","high","p","n"} (engine/fairness/intervals.h), a gap against a control's has "p_holm" too.
 std::string publish(const PruneReport&, const RunFolder&, const Caller&);

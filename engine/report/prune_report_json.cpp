@@ -129,6 +129,7 @@ static void fields(const SweepResult& r, JsonWriter& out) {
     JsonWriter dense = inside(out, "dense");
     dense.object["val"] = to_json(r.dense_val);
     dense("test", r.dense_figures);
+    out("least_accuracy", r.least_accuracy);
     out("points", r.points);
     out("rankings", r.rankings);
 }

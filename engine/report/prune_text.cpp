@@ -1,3 +1,6 @@
+#include "engine/fairness/gaps.h"
+#include "engine/fairness/verdict_words.h"
+#include "engine/report/evaluation.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/text_rows.h"
 
@@ -8,7 +11,7 @@ std::string columns(const std::string& what,
                     const std::string& dense,
                     const std::string& pruned,
                     const std::string& beside = "") {
-    return fmt::format("{:<26}{:>18}{:>18}{:>18}\n", what, dense, pruned, beside);
+    return aside(fmt::format("{}{:>18}{:>18}{:>18}", cell(what, 26), dense, pruned, beside), 0);
 }
 
 std::string size_rows(const PruneReport& r) {
@@ -29,9 +32,19 @@ std::string speed_row(const SpeedPair& s) {
 
 std::string attribute_rows(const AttributeReport& a, const AttributeReport& b) {
     std::string out = "\n" + columns(a.name, "", "", "fair range");
-    for (const GroupReport& g : a.groups)
-        out += columns(fmt::format("  {} (n={})", g.name, g.samples), number(g.metric("accuracy").value),
-                       number(b.group(g.name).metric("accuracy").value));
+    std::vector<double> accuracy, samples;
+    for (const GroupReport& g : b.groups) {
+        accuracy.push_back(g.in_gaps ? g.metric("accuracy").value : kNotEstimable);
+        samples.push_back(double(g.samples));
+    }
+    const std::vector<size_t> rows = shown_rows(b.groups.size(), accuracy, samples);
+    for (const size_t i : rows) {
+        const GroupReport& g = b.groups[i];
+        const std::string n = fmt::format(" (n={})", grouped(g.samples));
+        out += columns("  " + cell(g.name, 24 - n.size()) + n, number(a.group(g.name).metric("accuracy").value),
+                       number(g.metric("accuracy").value));
+    }
+    out += more(b.groups.size(), rows.size(), "group");
     for (const char* key : {"eopp0", "eopp1", "eodd", "eodd_mean", "dp"})
         for (const Gap& gap : a.gaps) {
             if (gap.key != key) continue;
@@ -45,24 +58,25 @@ std::string attribute_rows(const AttributeReport& a, const AttributeReport& b) {
 
 std::string test_rows(const TestResult& t) {
     std::string out =
-        fmt::format("\ntest split, {} images                     value [95 % interval]\n", t.dense.samples);
-    for (const char* key : {"accuracy", "balanced_accuracy", "macro_f1", "macro_auc"}) {
+        "\n" + columns(fmt::format("test, {}", counted(t.dense.samples, "image")), "dense", "pruned", "95 % interval");
+    for (const Metric m : kHeadline) {
+        const char* key = kMetricDefinitions[m].key;
         const Measure& pruned = t.pruned.metric(key);
-        out += columns(key, number(t.dense.metric(key).value), number(pruned.value), range(pruned.low, pruned.high, 3));
+        out += columns(spelt(key), number(t.dense.metric(key).value), number(pruned.value),
+                       range(pruned.low, pruned.high, 3));
     }
     for (const AttributeReport& a : t.dense.attributes) out += attribute_rows(a, t.pruned.attribute(a.name));
-    return out;
+    return out + "\n" + wrapped(kGapConventions, 0);
 }
 
 }  // namespace
 
 std::string to_text(const PruneReport& r) {
-    std::string out = size_rows(r);
+    std::string out = (r.test ? to_text(r.verdict) + "\n" : "") + size_rows(r);
     for (const SpeedPair& s : r.speed) out += speed_row(s);
     if (!r.test) return out + "no test split: nothing was evaluated\n";
     out += test_rows(*r.test);
-    if (r.sweep) out += "\n" + to_text(*r.sweep);
-    return out + "\n" + wrapped(r.verdict);
+    return r.sweep ? out + "\n" + to_text(*r.sweep) : out;
 }
 
 }  // namespace fp

@@ -14,8 +14,8 @@ double median_of(std::vector<double> v) {
 
 std::string layer_row(const LayerScores& l) {
     const bool noise = l.null.has_value();  // known where labels were permuted
-    return fmt::format("{:<22}{:<10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8.2f}\n", l.layer, l.attribute, l.score.size(),
-                       number(lowest(l)), number(median(l)), noise ? number(standard_error(l)) : "-",
+    return fmt::format("{}{}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8.2f}\n", cell(l.layer, 22), cell(l.attribute, 10),
+                       l.score.size(), number(lowest(l)), number(median(l)), noise ? number(standard_error(l)) : "-",
                        noise ? fmt::format("{}", below_noise(l)) : "-", l.seconds);
 }
 
@@ -46,15 +46,16 @@ std::string to_text(const ScoresReport& report) {
                            "median", "error", "z < -3", "seconds");
     for (const LayerScores& l : report.scores.layers) out += layer_row(l);
     if (report.compared) {
-        out += fmt::format("\norder beside {}: Kendall's tau-b; of the lowest, how many are in both\n",
-                           report.compared->file);
+        out += "\n" + wrapped("order beside " + report.compared->file +
+                                  ": Kendall's tau-b; of the lowest, how many are in both",
+                              0);
         constexpr auto kRow = "{:<22}{:<10}{:>8}{:>8}{:>8}{:>9}{:>14}\n";
         out += fmt::format(kRow, "layer", "attribute", "channels", "tau", "lowest", "in both", "if unrelated");
         for (const RankAgreement& r : report.compared->layers)
-            out += fmt::format(kRow, r.layer, r.attribute, r.channels, number(r.tau), r.lowest, r.common,
-                               number(r.common_if_unrelated(), 1));
+            out += fmt::format(kRow, cell(r.layer, 22), cell(r.attribute, 10), r.channels, number(r.tau), r.lowest,
+                               r.common, number(r.common_if_unrelated(), 1));
     }
-    return out + fmt::format("\nscores        {}\n", report.file);
+    return out + "\nscores        " + report.file + "\n";
 }
 
 }  // namespace fp

@@ -18,8 +18,9 @@ std::string differences(const SweepResult& r) {
     for (const SweptPoint& p : r.points)
         for (const AgainstControl& a : p.against)
             if (!std::isnan(a.gap.low))
-                out += fmt::format("{} - {}: {:+.3f} [{:+.3f}, {:+.3f}]{}\n", p.point.name, a.control, a.gap.mean,
-                                   a.gap.low, a.gap.high, a.gap_p_holm <= kSignificant ? " *" : "");
+                out += aside(fmt::format("{} - {}: {:+.3f} [{:+.3f}, {:+.3f}]{}", p.point.name, a.control, a.gap.mean,
+                                         a.gap.low, a.gap.high, a.gap_p_holm <= kSignificant ? " *" : ""),
+                             0);
     if (out.empty()) return "";
     return "\ndifferences of the gap [95 %]; *: p <= .05 after Holm's correction\n" + out;
 }
@@ -43,7 +44,7 @@ std::string changes_table(const ScanResult& r, std::optional<ScanFigure> ScanPoi
     std::string out = fmt::format("{:<30}", "set                  channels");
     for (const std::string& share : r.shares) out += fmt::format("{:>9} ", share);
     for (const ScannedSet& set : r.sets) {
-        out = out.substr(0, out.find_last_not_of(' ') + 1) + fmt::format("\n{:<24.24}{:>6}", set.set, set.channels);
+        out = out.substr(0, out.find_last_not_of(' ') + 1) + fmt::format("\n{}{:>6}", cell(set.set, 24), set.channels);
         for (const ScanPoint& point : set.points) out += fmt::format("{:>10}", change_cell(point.*which));
     }
     return out.substr(0, out.find_last_not_of(' ') + 1) + "\n";
@@ -62,13 +63,16 @@ std::string to_text(const SweepResult& r) {
         fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds", "balanced acc.", kComparedGap, "time");
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
-        out += fmt::format("{}{:<34}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", p.point.name,
+        out += fmt::format("{}{}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", cell(p.point.name, 34),
                            mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value,
-                           p.dominated || p.near_chance ? "" : " P");
+                           p.near_chance ? " -"
+                           : p.dominated    ? ""
+                                            : " P");
     }
     out +=
         "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"
-        "P: no other is as accurate, as fair and as fast, and better in something\n";
+        "P: no other is as accurate, as near in gap and as fast, and better in something\n"
+        "-: not half as far above chance as the dense model, so its gap says nothing\n";
     if (r.selected < 0) out += "None was chosen: none kept enough balanced accuracy on validation.\n";
     out += differences(r);
     return r.rankings.names.size() > 1 ? out + "\n" + to_text(r.rankings) : out;
@@ -77,17 +81,17 @@ std::string to_text(const SweepResult& r) {
 std::string to_csv(const SweepResult& r) {
     std::string out =
         "name,criterion,amount,control,seed,parameters,macs,latency,latency_low,latency_high,val_balanced_accuracy,"
-        "val_objective,test_accuracy,test_balanced_accuracy,test_gap,dominated,selected\n";
+        "val_objective,test_accuracy,test_balanced_accuracy,test_gap,dominated,near_chance,selected\n";
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
         for (const SweepRun& run : p.runs) {
             const Round& round = run.result.kept();
-            out += fmt::format("\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{},{},{},{},{}\n", p.point.name,
-                               p.point.settings.score.criterion->name, to_string(p.point.settings.choose.amount),
-                               int(p.point.control), run.seed, round.parameters, json_number(round.macs),
-                               p.latency.value, p.latency.low, p.latency.high,
-                               json_number(round.val.metric("balanced_accuracy")), json_number(round.objective.value),
-                               test_cells(run, r.attribute), int(p.dominated), int(int(i) == r.selected));
+            out += fmt::format(
+                "\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{},{},{},{},{},{}\n", p.point.name,
+                p.point.settings.score.criterion->name, to_string(p.point.settings.choose.amount), int(p.point.control),
+                run.seed, round.parameters, json_number(round.macs), p.latency.value, p.latency.low, p.latency.high,
+                json_number(round.val.metric("balanced_accuracy")), json_number(round.objective.value),
+                test_cells(run, r.attribute), int(p.dominated), int(p.near_chance), int(int(i) == r.selected));
         }
     }
     return out;
@@ -107,8 +111,8 @@ std::string to_text(const RankTable& table) {
         out += std::string(width, ' ');
         for (size_t j = from; j < to; ++j) out += fmt::format("{:>{}}", j + 1, kCell);
         for (size_t i = from; i < names.size(); ++i) {
-            const std::string name = fmt::format("{:>2} {}", i + 1, names[i].substr(0, width - 4));
-            out += "\n" + (i == from ? name : fmt::format("{:<{}}", name, width));
+            const std::string name = cell(fmt::format("{:>2} {}", i + 1, names[i]), width);
+            out += "\n" + name.substr(0, i == from ? name.find_last_not_of(' ') + 1 : name.npos);
             for (size_t j = from; j < std::min(i, to); ++j)
                 out += fmt::format("{:>{}}", std::isnan(table.tau[i][j]) ? "-" : number(table.tau[i][j], 2), kCell);
         }
@@ -122,7 +126,8 @@ std::string to_text(const ScanResult& r) {
         fmt::format("on validation, changes from the dense model's balanced accuracy of {:.3f}\n", r.dense_accuracy) +
         changes_table(r, &ScanPoint::balanced_accuracy);
     if (r.dense_gap && !std::isnan(*r.dense_gap))
-        out += fmt::format("\nchanges from its {} by {} of {:.3f}\n", kComparedGap, r.attribute, *r.dense_gap) +
+        out += "\n" +
+               aside(fmt::format("changes from its {} by {} of {:.3f}", kComparedGap, r.attribute, *r.dense_gap), 0) +
                changes_table(r, &ScanPoint::gap);
     return out + "\nnothing is tuned. *: p <= .05 after Holm's correction over the table\n-: not possible\n";
 }

@@ -1,4 +1,4 @@
-// Lines of the text reports, at most 80 columns.
+// Lines of the text reports, at most 80 columns: tables whose cells have a width, and text that is broken at spaces.
 #pragma once
 
 #include <fmt/format.h>
@@ -7,29 +7,27 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <sstream>
 #include <string>
+#include <vector>
 
 #include "engine/fairness/intervals.h"
+#include "engine/io/words.h"
 
 namespace fp {
 
 constexpr size_t kLine = 80;
 
 // A line is a name in kName columns, a value in 8, and the rest.
-constexpr int kName = 18;
+constexpr size_t kName = 20;
 
-// Control characters are shown as ?, not obeyed; cut to kName - 1 characters of UTF-8 and padded to kName.
-inline std::string name_cell(const std::string& name) {
-    std::string out;
-    int characters = 0;
-    for (const char c : name) {
-        const bool starts = (uint8_t(c) & 0xC0) != 0x80;
-        if (starts && ++characters == kName) break;
-        out += uint8_t(c) < 0x20 || c == 0x7F ? '?' : c;
-    }
-    return out + std::string(size_t(kName - std::min(characters, kName - 1)), ' ');
-}
+// Characters of UTF-8: the columns that a text takes.
+size_t columns_of(const std::string&);
+
+// Text from a file, where control characters are shown as ? and not obeyed.
+std::string shown(const std::string&);
+
+// Text in exactly `width` columns, at least one of them a space at its end: cut, with a ~, where it is longer.
+std::string cell(const std::string& text, size_t width);
 
 inline std::string number(double v, int digits = 4) {
     return std::isnan(v) ? "n/a" : fmt::format("{:.{}f}", v, digits);
@@ -38,29 +36,29 @@ inline std::string number(double v, int digits = 4) {
 inline std::string range(double low, double high, int digits = 4) {
     return std::isnan(low) ? "" : fmt::format("[{}, {}]", number(low, digits), number(high, digits));
 }
-inline std::string row(const std::string& name, const std::string& rest) { return name_cell(name) + rest + "\n"; }
+
+// A name and the rest of its line. A name that is longer than kName - 1 has a line of its own, and a rest that does not
+// fit is broken at spaces.
+std::string row(const std::string& name, const std::string& rest);
 inline std::string row(const Measure& m, const std::string& rest) {
     if (std::isnan(m.value)) return row(m.key, fmt::format("n/a ({})", m.reason));
     return row(m.key, fmt::format("{:<8}{}", number(m.value), rest));
 }
-inline std::string aside(const std::string& text) { return fmt::format("  {}\n", text); }
 
 // Each line is indented; lines are broken at spaces, and within a word that is longer than a line.
-inline std::string wrapped(const std::string& text, size_t indent = 2) {
-    std::string out;
-    size_t column = kLine + 1;  // the next word starts a line
-    std::istringstream words(text);
-    for (std::string word; words >> word;) {
-        const bool fits = column + 1 + word.size() <= kLine;
-        if (!out.empty()) out += fits ? " " : "\n";
-        if (fits) ++column;
-        if (!fits) out += std::string(column = indent, ' ');
-        for (; column + word.size() > kLine; word.erase(0, kLine - indent))
-            out += word.substr(0, kLine - indent) + "\n" + std::string(indent, ' ');
-        out += word;
-        column += word.size();
-    }
-    return out + "\n";
-}
+std::string wrapped(const std::string& text, size_t indent = 2);
+// The same; a text that fits keeps its spaces.
+std::string aside(const std::string& text, size_t indent = 2);
+// "- text", the lines after the first under its first word.
+std::string item(const std::string& text);
+
+// Which of many rows a table shows: all of `count` where they are no more than `most`; else the first half of them by
+// `worst` (small is worse; NaN is never worst) and the rest by `size`. Rising indices.
+std::vector<size_t> shown_rows(size_t count,
+                               const std::vector<double>& worst,
+                               const std::vector<double>& size,
+                               size_t most = 12);
+// "and 288 more groups, in the JSON"; empty where all are shown.
+std::string more(size_t count, size_t shown, const char* what);
 
 }  // namespace fp

@@ -40,6 +40,17 @@ TEST(Sweep, WithoutSweepThereIsOnePointAndItsControls) {
                 ElementsAre("dense, tuned alike", "random 5, tuned alike", "snnl 5"));
 }
 
+TEST(Sweep, EachRunIsMadeOnce) {
+    EXPECT_THAT(names(sweep_points(
+                    {.base = {}, .criterion = "random,none,l1", .amount = "5,10%", .sweep = true, .controls = true})),
+                ElementsAre("dense, tuned alike", "random 5, tuned alike", "l1 5", "random 10%, tuned alike", "l1 10%"));
+    EXPECT_THAT(names(sweep_points({.base = {}, .criterion = "random,none", .amount = "5,10%", .sweep = true})),
+                ElementsAre("random 5", "none 5", "random 10%"));
+    expect_error(
+        Exit::usage, [] { sweep_points({.base = {}, .criterion = "random", .controls = true}); }, "--criterion random",
+        "another");
+}
+
 TEST(Sweep, WhatCannotBePlannedIsRefused) {
     const auto refused = [](const char* criterion, const char* amount, const auto&... words) {
         expect_error(
@@ -136,18 +147,6 @@ TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
     EXPECT_FALSE(r.points[2].dominated);
 }
 
-TEST(Sweep, AClassifierNearChanceBeatsNobody) {
-    const auto points = sweep_points({.base = {}, .criterion = "l1", .controls = true});
-    SweepResult r;
-    r.attribute = "sex";
-    r.least_accuracy = 0.5;
-    r.points.push_back(swept(points[0], 0.8, {0.30, 0.32}));
-    r.points.push_back(swept(points[2], 0.25, {0.0, 0.0}));  // constant: no gap, no accuracy
-    summarize_points(r);
-    EXPECT_FALSE(r.points[0].near_chance || r.points[0].dominated);
-    EXPECT_TRUE(r.points[1].near_chance && r.points[1].dominated);
-}
-
 // A model whose time is known exactly.
 ParetoFigures model(double accuracy, double gap, double latency) {
     return {.accuracy = accuracy, .gap = gap, .latency_low = latency, .latency_high = latency};
@@ -160,6 +159,21 @@ TEST(Pareto, DominatedIsWorseInOneThingAndBetterInNone) {
                          model(0.8, std::nan(""), 1)}),
               (std::vector<bool>{false, true, false, false, true}));
     EXPECT_EQ(dominated({model(0.5, 0.1, 1), model(0.5, 0.1, 1)}), (std::vector<bool>{false, false}));
+}
+
+TEST(Pareto, AModelThatKnowsTooLittleBeatsNoOtherAndIsNoParetoPoint) {
+    ParetoFigures constant = model(0.25, 0, 0.5);
+    constant.counts = false;
+    EXPECT_EQ(dominated({constant, model(0.25, 0.1, 1)})[1], false);
+    const auto points = sweep_points({.base = {}, .criterion = "l1,l2", .sweep = true});
+    SweepResult r;
+    r.attribute = "sex";
+    r.least_accuracy = 0.5;
+    r.points.push_back(swept(points[0], 0.25, {0.0, 0.0}));
+    r.points.push_back(swept(points[1], 0.8, {0.2, 0.2}));
+    summarize_points(r);
+    EXPECT_TRUE(r.points[0].near_chance);
+    EXPECT_FALSE(r.points[1].near_chance || r.points[1].dominated);
 }
 
 TEST(Pareto, TimesWhoseIntervalsOverlapAreAlike) {

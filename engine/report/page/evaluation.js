@@ -158,7 +158,6 @@ function gallerySection(gallery) {
 // A verdict is {summary, findings: [{text}]}, the findings by size, or a text.
 function verdictSection(verdict) {
     if (!verdict) return "";
-    if (typeof verdict === "string") return html`<div class="verdict">${verdict}</div>`;
     return html`<div class="verdict"><b>${verdict.summary}</b>${verdict.findings.length > 0
         ? html`<ul>${verdict.findings.map((f) => html`<li>${f.text}</li>`)}</ul>` : ""}</div>`;
 }
