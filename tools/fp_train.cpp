@@ -53,12 +53,13 @@ int run(const TrainFlags& f, const Options& o) {
     const StopSignals signals;
     Preprocessing preprocessing{.image_size = image_size(f)};
     set_normalization(preprocessing, f.normalize);
-    const ImageData data =
-        open_images(f.data.data, {.image_size = preprocessing.image_size, .dataset = f.data.dataset, .cache = f.cache});
+    OpenOptions open{.image_size = preprocessing.image_size, .dataset = f.data.dataset, .cache = f.cache};
+    open.dataset.seen = seen_in_file(f.weights);
+    const ImageData data = open_images(f.data.data, open);
     if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
     const FitOptions options = fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, data.set);
     const Observer observer = on_stderr(o.quiet());
-    for (const std::string& note : data.set.notes) observer.say("data: " + note);
+    say_notes(data.set, o);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
     const TrainResult result = train(*net, preprocessing, data, options,

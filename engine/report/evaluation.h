@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "engine/eval/judged.h"
 #include "engine/eval/predict.h"
 #include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
@@ -15,6 +16,7 @@ struct Evaluation {
     Report report;
     std::optional<Comparison> comparison = {};
     std::optional<Skipped> skipped = {};
+    std::optional<Judged> judged = {};
 };
 
 // `other` may be null.
@@ -49,6 +51,8 @@ std::string sensitivity_text(const Report&, int of_class);
 //    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},
 //                         "worst_group":{"accuracy":{"group":"male","samples":n,"value":...}}}},
 //    "resamples":R,"seed":S,"confidence":0.95}
+//
+// Above 200 classes "confusion_cells" lists [truth, predicted, count] instead of "confusion".
 void fields(const Report&, JsonWriter&);
 void fields(const Comparison&, JsonWriter&);
 void fields(const Evaluation&, JsonWriter&);  // a report with "comparison"
