@@ -31,7 +31,9 @@ std::function<void(int64_t)> progress_line(const Options& options, const std::st
 
 // Opens the data set and prints its notes.
 Dataset open(const DataRequest& request, const Options& options) {
-    Dataset data = open_dataset(request.spec, request.dataset);
+    DatasetOptions as_asked = request.dataset;
+    as_asked.allow_leak = true;  // to be found, counted and mended
+    Dataset data = open_dataset(request.spec, as_asked);
     for (const std::string& note : data.notes) options.say(printable(note, 500));
     return data;
 }
@@ -105,9 +107,7 @@ int check_data(const DataRequest& request, const Options& options) {
     std::cout.flush();
     FP_REQUIRE(scan.bad.empty() || request.allow_bad, Exit::data, request.spec, ": ", reasons(scan.bad, true).size(),
                " images missing, ", reasons(scan.bad, false).size(), " unreadable (--allow-bad permits that)");
-    FP_REQUIRE((units.empty() && scan.parted.empty()) || request.allow_leak, Exit::data, request.spec, ": ",
-               units.size(), " lesions or patients and ", scan.parted.size(),
-               " sets of equal files are on two sides of the split (--allow-leak permits that)");
+    refuse_parted(request.spec, units, scan.parted.size(), request.dataset.allow_leak);
     return 0;
 }
 
@@ -148,7 +148,7 @@ int split_data(const DataRequest& request, const Options& options) {
                    " (--no-duplicates splits without reading the files)");
         together = scan.duplicates;
     }
-    draw_split(data, request.dataset.split_seed, together);
+    draw_split(data, request.dataset.split_seed.value_or(0), together);
     if (request.out.empty())
         std::cout << csv_text(split_table(data));
     else

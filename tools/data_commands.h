@@ -15,14 +15,14 @@ struct DataRequest {
     std::vector<std::string> attributes = {};
     DatasetOptions dataset = {};
     std::string out = {};
-    bool allow_leak = false, allow_bad = false, allow_damaged = false;
+    bool allow_bad = false, allow_damaged = false;
     bool duplicates = true, pixels = false;
     int threads = 0;
     int image_size = 224;
 };
 
 // Prints counts, missing, unreadable and equal files, and the units and equal files on two sides of the split.
-// Exit::data for bad images (unless allow_bad) and for leaks (unless allow_leak), after everything is printed.
+// Exit::data for bad images (unless allow_bad) and for leaks (unless dataset.allow_leak), after everything is printed.
 int check_data(const DataRequest&, const Options&);
 
 // Prints counts, and with `pixels` the sizes, mean and standard deviation of the training images.

@@ -23,7 +23,6 @@ int main(int argc, char** argv) {
         add_dataset_options(options, request.dataset);
         options.add("threads N", request.threads, "CPU threads; 0: one per core", {.low = 0, .high = 4096});
         options.heading("check");
-        options.add("allow-leak", request.allow_leak, "permit a lesion, patient or file on two sides of the split");
         options.add("allow-bad", request.allow_bad, "permit missing and unreadable images");
         options.add("allow-damaged", request.allow_damaged,
                     "take a JPEG that is cut off or corrupt as readable (also for stats and cache)");

@@ -1,12 +1,9 @@
 // fp_eval: metrics of a classifier overall and per group, gaps between groups beside the gaps that a classifier which
 // treats the groups alike would show, and, with --compare, whether another model is fairer.
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <iostream>
 
-#include "engine/data/sources/sources.h"
 #include "engine/eval/predictions_file.h"
+#include "engine/io/columns.h"
 #include "engine/io/files.h"
 #include "engine/report/evaluation.h"
 #include "engine/run/checkpoint.h"
@@ -45,11 +42,14 @@ void declare_statistics(Options& o, EvalFlags& f) {
 void declare(Options& o, EvalFlags& f) {
     o.heading("What is judged");
     o.add("predictions FILE", f.predictions,
-          "CSV of image, label, attributes, split, prob_<class>... and pred; pred or the prob_ columns suffice");
+          "CSV of image, label, attributes, split, prob_<class>... and pred; label and pred or the prob_ columns "
+          "suffice");
     o.add("checkpoint FILE", f.checkpoint, "a model, judged on the images of --data");
     o.add("compare FILE", f.compare,
           "another model (.safetensors) or its predictions for the same images; differences are ours minus its");
-    o.add("split NAME", f.split, "the split to judge (default: test, or all rows of a file with one split)");
+    o.add(
+        "split NAME", f.split,
+        "train, val, test, another name in the split column, or all (default: test, or all where there is one split)");
     o.add("predictions-out FILE", f.predictions_out, "write the judged rows as CSV");
     o.add("report FILE", f.report, "write the figures as a page (HTML)");
     o.add("gallery N", f.gallery,
@@ -79,53 +79,54 @@ struct EvalInput {
     std::string data = {}, split_hash = {};        // of the validation images
     std::optional<Skipped> skipped = {};
     Gallery gallery = {};
+    Judged part = {};
 };
 
-// The rows of --split, or of test where a file names several splits.
-Predictions chosen_rows(const Predictions& all, const std::string& split) {
-    if (!split.empty()) return of_split(all, split);
-    const bool several =
-        std::any_of(all.split.begin(), all.split.end(), [&](const auto& s) { return s != all.split[0]; });
-    return several ? of_split(all, "test") : all;
+void say_part(const Judged& part, const Options& options) {
+    for (const std::string& note : part.notes) options.say("data: " + printable(note, 500));
+    options.say(judged_text(part));
 }
 
-EvalInput input_of_file(const std::string& file, const EvalFlags& f) {
-    const Predictions all = read_predictions(file);
-    EvalInput out{.judged = chosen_rows(all, f.split)};
+EvalInput input_of_file(const std::string& file, const EvalFlags& f, const Options& options) {
+    const Table table = read_csv(file);
+    const Predictions all = predictions_of(table, f.data.dataset.unknown);
+    JudgedSamples rows = judged_rows(all, f.split);
+    if (find_column(table.header, "image") < 0)
+        rows.judged.notes.push_back(file + " has no column image: its rows are numbered");
+    say_part(rows.judged, options);
+    EvalInput out{.judged = rows_of(all, rows.samples), .part = rows.judged};
     if (chooses(f)) out.validation = of_split(all, "val");
-    return out;
-}
-
-std::vector<int64_t> samples_of(const Dataset& set, const std::string& split) {
-    const std::optional<Split> known = parse_split(split);
-    const std::vector<int64_t> out = known ? members(set, *known) : std::vector<int64_t>();
-    FP_REQUIRE(!out.empty(), Exit::data, set.name, ": no image is in the split `", split, "`");
     return out;
 }
 
 EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Options& options) {
     const LoadedModel model = load_model(file, use_device(f.compute, options));
     const Preprocessing& preprocessing = model.card.preprocessing;
-    const ImageData data = open_images_of(model, file, f.data);
+    DataOptions to_open = f.data;
+    to_open.dataset.whole_if_unseen = !chooses(f);
+    const ImageData data = open_images_of(model, file, to_open);
     const Observer observer = on_stderr(options.quiet());
     Session session(*model.network);
-    const auto predict_on = [&](const std::string& split) {
-        const std::vector<int64_t> samples = samples_of(data.set, split);
+    const auto predict_on = [&](const JudgedSamples& part) {
         Predictions p = predict({session,
                                  preprocessing,
                                  data,
-                                 samples,
+                                 part.samples,
                                  {.batch_size = f.data.batch_size,
                                   .skip_bad = f.skip_bad,
-                                  .progress = observer.steps({.what = "predicting " + split})}});
-        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
+                                  .progress = observer.steps({.what = "predicting " + part.judged.split})}});
+        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", part.judged.split,
+                   "` can be read");
         return p;
     };
-    EvalInput out{.judged = predict_on(f.split.empty() ? "test" : f.split),
+    const JudgedSamples part = judged_samples(data.set, f.split);
+    say_part(part.judged, options);
+    EvalInput out{.judged = predict_on(part),
                   .stored = model.card.thresholds,
                   .data = data.set.name,
-                  .split_hash = split_hash(data.set)};
-    if (chooses(f)) out.validation = predict_on("val");
+                  .split_hash = split_hash(data.set),
+                  .part = part.judged};
+    if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val"));
     out.skipped = skipped_of(data);
     out.gallery = gallery_of(out.judged, data, f.data.attributes, f.gallery);
     say_skipped(data, options);
@@ -184,10 +185,9 @@ void check(const EvalFlags& f) {
 int run(const EvalFlags& f, const Options& options) {
     check(f);
     const auto input_of = [&](const std::string& file) {
-        return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f);
+        return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f, options);
     };
     const EvalInput ours = f.checkpoint.empty() ? input_of(f.predictions) : input_of_model(f.checkpoint, f, options);
-    options.say(fmt::format("{} rows of {}", ours.judged.size(), f.predictions + f.checkpoint));
     if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
     if (!f.compare.empty()) other = input_of(f.compare);
@@ -198,6 +198,7 @@ int run(const EvalFlags& f, const Options& options) {
     if (figures.resamples > 0) figures.progress = observer.steps({.what = "resampling", .unit = "resamples"});
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = ours.skipped;
+    evaluation.judged = ours.part;
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "engine/core/trace.h"
+#include "engine/data/split.h"
 #include "engine/fairness/grouping.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
@@ -107,6 +108,7 @@ int run(PruneFlags f, const Options& o) {
         return 0;
     }
     check(f);
+    say_notes(data.set, o);
     PruneSettings& base = f.search.base;
     base.attributes = f.data.attributes;
     base.batch_size = f.data.batch_size;
@@ -132,6 +134,7 @@ int run(PruneFlags f, const Options& o) {
                      o);
     }
     RunFolder folder(f.out, if_run_is_there);
+    write_drawn_split(folder.path(), data.set);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,

@@ -63,15 +63,17 @@ int run(const TrainFlags& f, const Options& o) {
     const Observer observer = on_stderr(o.quiet());
     Preprocessing preprocessing{.image_size = image_size(f)};
     set_normalization(preprocessing, f.normalize);
-    const ImageData data = open_images(f.data.data, {.image_size = preprocessing.image_size,
-                                                     .dataset = f.data.dataset,
-                                                     .cache = f.cache,
-                                                     .progress = observer.steps({.what = "decoding into the cache"})});
+    OpenOptions open{.image_size = preprocessing.image_size,
+                     .dataset = f.data.dataset,
+                     .cache = f.cache,
+                     .progress = observer.steps({.what = "decoding into the cache"})};
+    open.dataset.seen = seen_in_file(f.weights);
+    const ImageData data = open_images(f.data.data, open);
     if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
     const auto options_on = [&](const Dataset& set) {
         return fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, set);
     };
-    for (const std::string& note : data.set.notes) observer.say("data: " + note);
+    say_notes(data.set, o);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
     const TrainRun run{.folder = f.out,

@@ -24,13 +24,19 @@ void add_compute_options(Options& options, ComputeOptions& compute) {
 }
 
 void add_dataset_options(Options& options, DatasetOptions& dataset) {
-    options.add("split-seed N", dataset.split_seed,
-                "seed of the split into train, val and test where the data has none");
+    options.add(
+        "split-seed N", dataset.split_seed,
+        "seed of the split into train, val and test where the data has none (default: as for the model, else 0)");
+    options.add("allow-leak", dataset.allow_leak,
+                "permit a lesion or patient on two sides of the split, and judging by images that the model has seen");
+    options.add(
+        "unknown WORD", dataset.unknown,
+        "a value that stands for an unknown attribute, besides none, n/a, null, ? and their like; may be repeated");
     options.add("exclude-unknown NAME", dataset.exclude_unknown,
                 "leave out images whose value in this column is unknown; may be repeated");
     options.add("exclude-qc", dataset.exclude_qc, "Fitzpatrick17k: leave out images marked as wrongly labelled");
     options.add("allow-absolute", dataset.allow_absolute, "accept image paths that are absolute or contain ..");
-    options.keeps_bits("allow-absolute");
+    for (const char* name : {"allow-absolute", "allow-leak", "split-seed"}) options.keeps_bits(name);
 }
 
 void add_data_options(Options& options, DataOptions& data) {
@@ -56,13 +62,20 @@ void require_images(const ImageData& data, std::initializer_list<Split> splits) 
     if (data.set.synth || (data.ready && data.ready())) return;
     for (const Split split : splits)
         for (const int64_t i : members(data.set, split)) {
-            const auto file = std::filesystem::path(data.set.root) / data.set.samples[size_t(i)].image;
-            FP_REQUIRE(std::filesystem::exists(file), Exit::data, shown(file), ": no such file");
+            const std::filesystem::path file = image_file(data.set, data.set.samples[size_t(i)]);
+            FP_REQUIRE(std::filesystem::exists(file), Exit::data, shown(file), ": no such file",
+                       data.set.name.starts_with("csv:")
+                           ? "; behind the CSV, images=DIR names the folder and ext=.jpg adds an ending"
+                           : "");
         }
 }
 
 void say_skipped(const ImageData& data, const Options& options) {
     if (const std::string line = skipped_text(data); !line.empty()) std::cerr << options.tool() << ": " << line << "\n";
+}
+
+void say_notes(const Dataset& data, const Options& options) {
+    for (const std::string& note : data.notes) options.say("data: " + printable(note, 500));
 }
 
 LoadedModel load_model(const std::string& path, const Kernels& k) { return read_checkpoint(path, models::all(), k); }
@@ -77,6 +90,7 @@ ImageData open_images_of(const LoadedModel& model,
                " pixels, --image-size is ", *options.image_size);
     OpenOptions open{.image_size = size, .dataset = options.dataset, .cache = cache, .progress = progress};
     open.dataset.classes = model.card.classes;
+    open.dataset.seen = model.card.seen;
     return open_images(options.data, open);
 }
 

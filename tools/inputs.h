@@ -33,10 +33,13 @@ void require_images(const ImageData&, std::initializer_list<Split>);
 // Prints on stderr, even if quiet, how many images --skip-bad left out and what is wrong with the first.
 void say_skipped(const ImageData&, const Options&);
 
+// Says on stderr how the data set was split and what was left out of it.
+void say_notes(const Dataset&, const Options&);
+
 LoadedModel load_model(const std::string& path, const Kernels&);
 
-// Opens the images at the size that the model of `path` was trained at, with the model's classes in their order.
-// Exit::model where --image-size differs. `progress`: while the cache is written.
+// Opens the images at the size that the model of `path` was trained at, with the model's classes in their order, split
+// as they were for the model. Exit::model where --image-size differs. `progress`: while the cache is written.
 ImageData open_images_of(const LoadedModel&,
                          const std::string& path,
                          const DataOptions&,

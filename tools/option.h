@@ -28,6 +28,7 @@ using OptionTarget = std::variant<bool*,
                                   double*,
                                   std::string*,
                                   std::optional<int>*,
+                                  std::optional<uint64_t>*,
                                   std::vector<int>*,
                                   std::vector<std::string>*>;
 

@@ -57,10 +57,13 @@ int64_t count_units(const Dataset& data, std::optional<Split> split) {
 std::string counts_text(const Dataset& data, const std::vector<Grouping>& groupings) {
     std::string out = fmt::format("{} images of {} units (lesions, patients or single images)\n\n", data.samples.size(),
                                   count_units(data));
-    std::vector<std::vector<int64_t>> by_split(data.classes.size(), std::vector<int64_t>(4, 0));
+    std::vector<std::string> columns{"train", "val", "test"};
+    if (!members(data, Split::other).empty()) columns.push_back("other");
+    columns.push_back("all");
+    std::vector<std::vector<int64_t>> by_split(data.classes.size(), std::vector<int64_t>(columns.size(), 0));
     for (const Sample& sample : data.samples)
-        for (const size_t column : {size_t(sample.split), size_t(3)}) ++by_split[size_t(sample.label)][column];
-    out += rows("class", data.classes, {"train", "val", "test", "all"}, by_split);
+        for (const size_t column : {size_t(sample.split), columns.size() - 1}) ++by_split[size_t(sample.label)][column];
+    out += rows("class", data.classes, columns, by_split);
     for (const Split split : {Split::val, Split::test}) {
         const int64_t shared = shared_images(data, split, Split::train);
         if (shared > 0)

@@ -36,7 +36,7 @@ std::vector<std::string> sorted_classes(const Listing& listing) {
 class RowReader {
 public:
     RowReader(Listing& listing, const DatasetOptions& options, Dataset& data)
-        : listing_(listing), allow_absolute_(options.allow_absolute), data_(data) {
+        : listing_(listing), allow_absolute_(options.allow_absolute), data_(data), unknown_words_(options.unknown) {
         for (size_t c = 0; c < table_.header.size(); ++c)
             if (c != listing.image && c != listing.label && c != listing.split) {
                 attributes_.push_back(c);
@@ -44,13 +44,13 @@ public:
             }
         for (const std::string& wanted : options.exclude_unknown)
             needed_.emplace_back(wanted, need_column(table_, wanted));
-        for (const char* unit : {"lesion_id", "patient_id"})
-            if (const int c = find_column(table_.header, unit); c >= 0) units_.push_back(size_t(c));
+        units_ = unit_columns(data.columns);
     }
 
     // Appends the sample of a row, unless the row is left out, which is counted.
     void add(size_t r) {
         Cells& row = table_.rows[r];
+        const auto cell = [&](size_t c) { return as_unknown(row[c], unknown_words_); };
         Sample sample{.image = std::string(row[listing_.image]) + listing_.extension,
                       .line = table_.lines.empty() ? 0 : table_.lines[r]};
         const auto where = [&] { return table_.name + (sample.line > 0 ? text(":", sample.line, ": ") : ": "); };
@@ -68,24 +68,22 @@ public:
                    "' leaves the folder of the images (--allow-absolute permits it)");
 
         if (listing_.split) {
-            const std::string_view word = row[*listing_.split];
+            const std::string word = trimmed(row[*listing_.split]);
             without_split_ += word.empty();
             if (word.empty()) return;
-            const std::optional<Split> split = parse_split(word);
-            FP_REQUIRE(split, Exit::data, where(), "split '", word, "' is none of train, val, test");
-            sample.split = *split;
+            sample.split = parse_split(word).value_or(Split::other);
+            if (sample.split == Split::other) sample.other_split = word;
         }
         for (const auto& [column, c] : needed_)
-            if (is_unknown(row[c])) {
+            if (is_unknown(cell(c))) {
                 ++unknown_[column];
                 return;
             }
-        for (const size_t c : units_)
-            if (sample.unit.empty() && !is_unknown(row[c])) sample.unit = row[c];
-        if (sample.unit.empty()) sample.unit = sample.image;
         Cells attributes;
-        for (const size_t c : attributes_) attributes.push_back(row[c]);
+        for (const size_t c : attributes_) attributes.push_back(cell(c));
         sample.attributes = attributes;
+        if (sample.split == Split::other) ++other_splits_[sample.other_split];
+        sample.unit = unit_of(sample.attributes, units_, sample.image);
         row = {};
         data_.samples.push_back(std::move(sample));
     }
@@ -94,6 +92,9 @@ public:
         if (without_split_ > 0)
             data_.notes.push_back(text("left out ", without_split_, " of ", table_.rows.size(),
                                        " images without a word under ", table_.header[*listing_.split]));
+        for (const auto& [split, count] : other_splits_)
+            data_.notes.push_back(
+                text(count, " images of the split ", printable(split), " are for judging alone (--split NAME)"));
         for (const auto& [column, count] : unknown_)
             data_.notes.push_back(
                 text("left out ", count, " of ", table_.rows.size(), " images whose ", column, " is unknown"));
@@ -104,21 +105,32 @@ private:
     Table& table_ = listing_.table;
     const bool allow_absolute_;
     Dataset& data_;
-    std::vector<size_t> attributes_, units_;              // columns of the table
+    const std::vector<std::string>& unknown_words_;
+    std::vector<size_t> attributes_;                      // columns of the table
+    std::vector<int> units_;                              // among the attributes
     std::vector<std::pair<std::string, size_t>> needed_;  // the same: rows that are unknown there are left out
     std::map<std::string, int64_t> unknown_;              // rows left out, by column
     int64_t without_split_ = 0;                           // and these
+    std::map<std::string, int64_t> other_splits_;         // rows kept, by split
 };
 
-void complete_splits(Dataset& data, bool has_column, uint64_t seed) {
+void complete_splits(Dataset& data, bool has_column, const DatasetOptions& options) {
     const auto has = [&](Split split) { return !members(data, split).empty(); };
-    if (!has_column) {
-        draw_split(data, seed);
-        data.notes.push_back(text("drew train, val and test 60/20/20, seed ", seed));
-    } else if (!has(Split::val) && has(Split::train)) {
-        draw_validation(data, seed);
-        data.notes.push_back(text("drew val from a fifth of train, seed ", seed));
+    if (has_column && (has(Split::val) || !has(Split::train))) return;
+    const bool known = data.seen && count_seen(*data.seen, image_keys(data)) > 0;
+    if (!has_column && options.whole_if_unseen && data.seen && !known && !options.split_seed) {
+        for (Sample& sample : data.samples) sample.split = Split::test;
+        data.notes.push_back("not split: the model has seen none of these images, so all are test");
+        return;
     }
+    const bool as_model = known && data.seen->split_seed && !options.split_seed;
+    const uint64_t seed = as_model ? *data.seen->split_seed : options.split_seed.value_or(0);
+    if (has_column)
+        draw_validation(data, seed);
+    else
+        draw_split(data, seed);
+    data.notes.push_back(text(has_column ? "drew val from a fifth of train" : "drew train, val and test 60/20/20",
+                              ", seed ", seed, as_model ? " as for the model" : ""));
 }
 
 // A network that is trained on these data never sees what is named here.
@@ -142,19 +154,24 @@ Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& 
                             : listing.classes.empty() ? sorted_classes(listing)
                                                       : listing.classes,
                  .notes = listing.notes,
+                 .seen = options.seen,
                  .synth = listing.synth};
     RowReader rows(listing, options, data);
     for (size_t r = 0; r < listing.table.rows.size(); ++r) rows.add(r);
     rows.add_notes();
     FP_REQUIRE(!data.samples.empty(), Exit::data, data.table, ": no images are left");
-    complete_splits(data, listing.split.has_value(), options.split_seed);
+    complete_splits(data, listing.split.has_value(), options);
+    refuse_leaks(data, options.allow_leak);
     note_untrained_classes(data);
     return data;
 }
 
 }  // namespace
 
-std::string_view name(Split split) { return split == Split::train ? "train" : split == Split::val ? "val" : "test"; }
+std::string_view name(Split split) {
+    constexpr std::string_view kNames[] = {"train", "val", "test", "other"};
+    return kNames[size_t(split)];
+}
 
 std::optional<Split> parse_split(std::string_view word) {
     static const std::map<std::string, Split> kWords = {
@@ -208,7 +225,7 @@ std::string split_hash(const Dataset& data) {
     for (const Sample& sample : data.samples) {
         add(sample.image);
         add(data.classes[size_t(sample.label)]);
-        add(std::string(name(sample.split)));
+        add(std::string(split_name(sample)));
     }
     return hash.hex();
 }

@@ -110,16 +110,19 @@ void draw_split(Dataset& data, uint64_t seed, const SampleSets& same_side) {
     std::vector<int64_t> all(data.samples.size());
     std::iota(all.begin(), all.end(), 0);
     deal(data, all, same_side, {0.6, 0.2, 0.2}, seed);
-    data.split_was_drawn = true;
+    data.split_seed = seed;
 }
 
-void draw_validation(Dataset& data, uint64_t seed) { deal(data, members(data, Split::train), {}, {0.8, 0.2}, seed); }
+void draw_validation(Dataset& data, uint64_t seed) {
+    deal(data, members(data, Split::train), {}, {0.8, 0.2}, seed);
+    data.split_seed = seed;
+}
 
 std::vector<std::string> parted_units(const Dataset& data) {
     std::map<TieName, Split> side;
     std::set<std::string> parted;
     for_each_tie(data, [&](size_t i, const TieName& name) {
-        const Split split = data.samples[i].split;
+        const Split split = std::min(data.samples[i].split, Split::test);
         if (side.emplace(name, split).first->second != split) parted.emplace(name.second);
     });
     return {parted.begin(), parted.end()};
@@ -137,6 +140,10 @@ int64_t shared_images(const Dataset& data, Split split, Split other) {
     return int64_t(shared.size());
 }
 
+void write_drawn_split(const std::filesystem::path& folder, const Dataset& data) {
+    if (data.split_seed) write_csv(folder / "split.csv", split_table(data));
+}
+
 Table split_table(const Dataset& data) {
     Table table{.header = {"image", "label", "split"}, .rows = {}, .lines = {}, .name = ""};
     for (std::string column : data.columns) {
@@ -144,7 +151,7 @@ Table split_table(const Dataset& data) {
         table.header.push_back(column);
     }
     for (const Sample& sample : data.samples) {
-        table.rows.push_back({sample.image, data.classes[size_t(sample.label)], name(sample.split)});
+        table.rows.push_back({sample.image, data.classes[size_t(sample.label)], split_name(sample)});
         for (size_t c = 0; c < data.columns.size(); ++c) table.rows.back().push_back(sample.attributes[c]);
     }
     return table;

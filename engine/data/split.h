@@ -16,7 +16,7 @@
 
 namespace fp {
 
-// 60/20/20 for the whole data set. `same_side`: sets of samples that must not be parted either, such as files with equal
+// Each sets Dataset::split_seed. 60/20/20 for the whole data set. `same_side`: sets of samples that must not be parted either, such as files with equal
 // bytes.
 void draw_split(Dataset&, uint64_t seed, const SampleSets& same_side = {});
 
@@ -31,7 +31,7 @@ struct Tied {
 // The part of each sample, with the `shares` that are asked for (they sum to 1).
 std::vector<int> stratified_parts(const std::vector<Tied>&, const std::vector<double>& shares, uint64_t seed);
 
-// Units (or patients) with samples in more than one split, sorted.
+// Units (or patients) with samples in more than one of train, val and all splits for judging together, sorted.
 std::vector<std::string> parted_units(const Dataset&);
 // How many images of `split` are of a unit (or patient) that `other` has images of too.
 int64_t shared_images(const Dataset&, Split split, Split other);
@@ -39,5 +39,7 @@ int64_t shared_images(const Dataset&, Split split, Split other);
 // image, label, split, then the attributes: opens again with csv:FILE,images=ROOT. An attribute called as one
 // of the three, such as a split that was not used, gets `_before` behind its name.
 Table split_table(const Dataset&);
+// Writes it to FOLDER/split.csv where a part of the split was drawn.
+void write_drawn_split(const std::filesystem::path& folder, const Dataset&);
 
 }  // namespace fp

@@ -8,6 +8,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "engine/data/dataset.h"
 #include "engine/io/columns.h"
 #include "kernels/error.h"
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::string_view kProb = "prob_";
 constexpr double kSumTolerance = 0.1;  // printed with two decimals, a hundred classes miss 1 by that much
 
-// image, label, pred, split and prob_<class> are not attributes.
+// Whether an attribute can have this name in a file.
 bool is_attribute(std::string_view column) {
     constexpr std::array<std::string_view, 4> kTaken{"image", "label", "pred", "split"};
     return !column.starts_with(kProb) && std::ranges::find(kTaken, column) == kTaken.end();
@@ -25,22 +26,23 @@ bool is_attribute(std::string_view column) {
 
 // The column of each purpose; -1 where the table has none.
 struct Columns {
-    int image, label, pred, split, unit;
+    int image, label, pred, split;
     std::vector<int> prob = {}, attributes = {};
 };
 
 Columns columns_of(const Table& table) {
-    Columns c{.image = table.column("image"),
-              .label = table.column("label"),
+    Columns c{.image = find_column(table.header, "image"),
+              .label = find_column(table.header, "label"),
               .pred = table.column("pred"),
-              .split = table.column("split"),
-              .unit = table.column(unit_column(table.header))};
+              .split = table.column("split")};
     for (int i = 0; i < int(table.header.size()); ++i) {
-        if (table.header[i].starts_with(kProb)) c.prob.push_back(i);
-        if (is_attribute(table.header[i])) c.attributes.push_back(i);
+        if (table.header[i].starts_with(kProb))
+            c.prob.push_back(i);
+        else if (i != c.image && i != c.label && i != c.pred && i != c.split)
+            c.attributes.push_back(i);
     }
-    FP_REQUIRE(c.image >= 0 && c.label >= 0, Exit::data, table.name,
-               ": predictions need the columns image and label, this file has ", list(table.header));
+    FP_REQUIRE(c.label >= 0, Exit::data, table.name, ": predictions need a column label, this file has ",
+               list(table.header));
     FP_REQUIRE(c.pred >= 0 || !c.prob.empty(), Exit::data, table.name,
                ": predictions need a column pred or one prob_<class> for each class");
     FP_REQUIRE(!table.rows.empty(), Exit::data, table.name, ": no row of predictions");
@@ -66,7 +68,7 @@ std::vector<std::string> classes_of(const Table& table, const Columns& columns) 
 
 }  // namespace
 
-Predictions predictions_of(const Table& table) {
+Predictions predictions_of(const Table& table, const std::vector<std::string>& unknown) {
     const Columns columns = columns_of(table);
     Predictions p;
     p.classes = classes_of(table, columns);
@@ -75,6 +77,7 @@ Predictions predictions_of(const Table& table) {
     for (int i : columns.attributes) p.columns.push_back(table.header[i]);
     p.attributes.resize(p.columns.size());
 
+    const std::vector<int> units = unit_columns(p.columns);
     std::unordered_map<std::string, int> index;
     for (int c = 0; c < classes; ++c) index.emplace(p.classes[c], c);
     std::unordered_map<std::string, int64_t> line_of;
@@ -87,14 +90,18 @@ Predictions predictions_of(const Table& table) {
                        "' is not among the ", classes, " classes of the prob_ columns");
             return found->second;
         };
-        const std::string image(row[columns.image]), unit(row[columns.unit]);
+        const std::string image = columns.image < 0 ? text("row ", r + 1) : std::string(row[columns.image]);
         const auto [seen, fresh] = line_of.emplace(image, table.lines[r]);
         FP_REQUIRE(fresh, Exit::data, at(), "image '", image, "' is also on line ", seen->second);
         p.image.push_back(image);
-        p.unit.push_back(is_unknown(unit) ? image : unit);
-        p.split.emplace_back(columns.split < 0 ? "" : row[columns.split]);
+        const std::string split = columns.split < 0 ? "" : trimmed(row[columns.split]);
+        const std::optional<Split> usual = parse_split(split);
+        p.split.push_back(usual ? std::string(name(*usual)) : split);
         p.label.push_back(class_of(columns.label));
-        for (size_t a = 0; a < columns.attributes.size(); ++a) p.attributes[a].emplace_back(row[columns.attributes[a]]);
+        Cells attributes;
+        for (const int a : columns.attributes) attributes.push_back(as_unknown(row[a], unknown));
+        p.unit.push_back(unit_of(attributes, units, image));
+        for (size_t a = 0; a < attributes.size(); ++a) p.attributes[a].emplace_back(attributes[a]);
 
         double sum = 0;
         for (int i : columns.prob) {
@@ -111,7 +118,9 @@ Predictions predictions_of(const Table& table) {
     return p;
 }
 
-Predictions read_predictions(const std::filesystem::path& path) { return predictions_of(read_csv(path)); }
+Predictions read_predictions(const std::filesystem::path& path, const std::vector<std::string>& unknown) {
+    return predictions_of(read_csv(path), unknown);
+}
 
 Table table_of(const Predictions& p) {
     Table table;

@@ -121,8 +121,8 @@ std::vector<int64_t> group_sizes(const Grouping& grouping) {
 void require_few_groups(const Grouping& grouping) {
     constexpr size_t kMostGroups = 50;
     FP_REQUIRE(grouping.groups.size() <= kMostGroups, Exit::data, "attribute ", grouping.name, ": ",
-               grouping.groups.size(), " groups, at most ", kMostGroups, " are compared; cut a number with ",
-               grouping.name, ":VALUE");
+               grouping.groups.size(), " groups among ", grouping.of.size(), " samples, at most ", kMostGroups,
+               " are compared; cut a number with ", grouping.name, ":VALUE");
 }
 
 void require_comparable(const Grouping& grouping) {

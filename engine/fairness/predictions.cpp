@@ -22,7 +22,7 @@ int top_class(const double* prob, int classes) { return int(std::max_element(pro
 
 std::string unit_column(const std::vector<std::string>& columns) {
     for (const char* name : {"lesion_id", "patient_id"})
-        if (index_of(columns, name) >= 0) return name;
+        if (find_column(columns, name) >= 0) return name;
     return "image";
 }
 

@@ -20,7 +20,7 @@ struct Predictions {
     std::vector<double> loss = {};     // n: cross-entropy of the logits; empty where only probabilities are known
     std::vector<std::string> columns;  // attribute columns; lesion_id and patient_id are among them
     std::vector<std::vector<std::string>> attributes;  // attributes[column][row]
-    std::vector<std::string> split;                    // train, val or test; empty where not given
+    std::vector<std::string> split;                    // train, val, test or another name; empty where not given
 
     int64_t size() const { return int64_t(label.size()); }
     bool has_probabilities() const { return !prob.empty(); }
@@ -34,7 +34,7 @@ AttributeColumns attribute_columns(const Predictions&);
 // The class of the highest probability, the lowest index at a tie.
 int top_class(const double* prob, int classes);
 
-// lesion_id, patient_id or image.
+// lesion_id, patient_id or image, by which column is there.
 std::string unit_column(const std::vector<std::string>& columns);
 
 // The rows of these indices, in this order.

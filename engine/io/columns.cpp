@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "engine/io/csv.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -53,9 +54,27 @@ int find_column(const std::vector<std::string>& columns, std::string_view wanted
 }
 
 bool is_unknown(std::string_view value) {
-    constexpr std::array<std::string_view, 12> kWords = {"",     "unknown", "unk",  "na",   "n/a", "#n/a",
-                                                         "<na>", "nan",     "none", "null", "-1",  "-1.0"};
+    constexpr std::array<std::string_view, 13> kWords = {"",     "?",   "unknown", "unk",  "na", "n/a", "#n/a",
+                                                         "<na>", "nan", "none",    "null", "-1", "-1.0"};
     return std::ranges::find(kWords, plain(value)) != kWords.end();
+}
+
+std::string_view as_unknown(std::string_view value, const std::vector<std::string>& words) {
+    const auto same = [&](const std::string& word) { return plain(word) == plain(value); };
+    return std::ranges::any_of(words, same) ? "unknown" : value;
+}
+
+std::vector<int> unit_columns(const std::vector<std::string>& columns) {
+    std::vector<int> found;
+    for (const char* unit : {"lesion_id", "patient_id"})
+        if (const int c = find_column(columns, unit); c >= 0) found.push_back(c);
+    return found;
+}
+
+std::string unit_of(const Cells& row, const std::vector<int>& unit_columns, const std::string& image) {
+    for (const int c : unit_columns)
+        if (!is_unknown(row[size_t(c)])) return std::string(row[size_t(c)]);
+    return image;
 }
 
 std::optional<double> parse_number(std::string_view word) {

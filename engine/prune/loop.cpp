@@ -51,8 +51,7 @@ public:
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
-        if (const std::string log = log_.str(); !log.empty())
-            observer_.caution(log.substr(0, log.size() - 1));  // without its line end
+        tell_log();
         record_settings(folder, start.caller);
         if (resumed_) {
             model_ =
@@ -62,6 +61,7 @@ public:
         }
         model_ = {.network = copy_of(*dense.model.network), .card = dense.model.card};
         model_.card.thresholds = {};  // of other probabilities
+        model_.card.seen = seen_images(dense.data.set, dense.model.card.seen);
         s_.weights = weighted_attributes(p_.attributes);
     }
 
@@ -113,9 +113,16 @@ private:
 
     std::string round_name() const { return fmt::format("round {}", s_.round + 1); }
 
+    void tell_log() {
+        if (const std::string log = log_.str(); !log.empty())
+            observer_.caution(log.substr(0, log.size() - 1));  // without its line end
+        log_.str("");
+    }
+
     void save(const std::vector<TensorEntry>& state, bool best) {
         ++s_.step;
         checkpoints_.save({s_.step, to_file(*model_.network, model_.card), state, to_text(s_)}, best);
+        tell_log();
     }
 
     // From a file where one is given (in the first round), else from the network.

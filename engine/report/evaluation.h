@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "engine/eval/judged.h"
 #include "engine/eval/predict.h"
 #include "engine/fairness/compare.h"
 #include "engine/fairness/evaluate.h"
@@ -19,6 +20,7 @@ struct Evaluation {
     std::optional<Comparison> comparison = {};
     Verdict verdict = {};
     std::optional<Skipped> skipped = {};
+    std::optional<Judged> judged = {};
 };
 
 // `other` may be null.
@@ -55,6 +57,8 @@ std::string sensitivity_text(const Report&, int of_class);
 //    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},
 //                         "worst_group":{"accuracy":{"group":"male","samples":n,"value":...}}}},
 //    "resamples":R,"seed":S,"confidence":0.95}
+//
+// Above 200 classes "confusion_cells" lists [truth, predicted, count] instead of "confusion".
 void fields(const Report&, JsonWriter&);
 void fields(const Comparison&, JsonWriter&);
 void fields(const Evaluation&, JsonWriter&);  // a report with "verdict" and "comparison"

@@ -56,6 +56,17 @@ static std::vector<std::vector<int64_t>> rows_of(const Confusion& confusion) {
     return rows;
 }
 
+// The matrix, or where that would be large, its cells that are not 0: [truth, predicted, count].
+static void put_confusion(JsonWriter& out, const Confusion& confusion) {
+    constexpr int kMostRows = 200;
+    if (confusion.classes <= kMostRows) return out("confusion", rows_of(confusion));
+    std::vector<std::vector<int64_t>> cells;
+    for (int t = 0; t < confusion.classes; ++t)
+        for (int p = 0; p < confusion.classes; ++p)
+            if (const int64_t count = confusion.at(t, p); count != 0) cells.push_back({t, p, count});
+    out("confusion_cells", cells);
+}
+
 static void fields(const ClassFigures& c, JsonWriter& out) {
     out("positives", c.positives);
     out("predicted", c.predicted);
@@ -77,7 +88,7 @@ static void put_group(JsonWriter out, const GroupReport& group, const std::vecto
     out.if_any("reason", group.reason);
     put_all(out, group.metrics);
     put_classes(inside(out, "per_class"), group.classes, classes);
-    out("confusion", rows_of(group.confusion));
+    put_confusion(out, group.confusion);
 }
 
 static void fields(const WorstGroup& w, JsonWriter& out) {
@@ -134,7 +145,7 @@ void fields(const Report& r, JsonWriter& out) {
     out("classes", r.classes);
     put_with_formula(out, r.metrics);
     put_classes(inside(out, "per_class"), r.class_figures, r.classes);
-    out("confusion", rows_of(r.confusion));
+    put_confusion(out, r.confusion);
     JsonWriter attributes = inside(out, "attributes");
     for (const AttributeReport& a : r.attributes) put_attribute(inside(attributes, a.name.c_str()), a, r.classes);
     out("resamples", r.options.resamples);
@@ -179,6 +190,7 @@ void fields(const Evaluation& e, JsonWriter& out) {
     out("verdict", e.verdict);
     out("comparison", e.comparison);
     out("skipped", e.skipped);
+    out("judged", e.judged);
 }
 
 static void fields(const AtThreshold& at, JsonWriter& out) {

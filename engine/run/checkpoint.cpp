@@ -132,6 +132,13 @@ LoadedModel checkpoint_of(const TensorFile& file,
     }
 }
 
+std::optional<SeenImages> seen_in_file(const std::string& path) {
+    if (!path.ends_with(".safetensors")) return std::nullopt;
+    const TensorFile file = read_safetensors(path);
+    const auto card = file.metadata.find(kCardKey);
+    return card == file.metadata.end() ? std::nullopt : parse_card(card->second, path).card.seen;
+}
+
 LoadedModel read_checkpoint(const std::filesystem::path& path, const Architectures& architectures, const Kernels& k) {
     return checkpoint_of(read_safetensors(path), path.string(), architectures, k);
 }

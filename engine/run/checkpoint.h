@@ -7,6 +7,7 @@
 
 #include "engine/core/network.h"
 #include "engine/data/preprocessing.h"
+#include "engine/data/seen.h"
 #include "engine/fairness/threshold.h"
 #include "engine/io/safetensors.h"
 
@@ -19,6 +20,7 @@ struct ModelCard {
     KeptChannels kept = {};                            // absent: all
     std::string provenance = "{}";                     // JSON of who made it and from what: each tool writes its own
     std::map<std::string, Threshold> thresholds = {};  // by class: fp_eval --store-threshold
+    std::optional<SeenImages> seen = {};               // not known of models by other versions
     std::map<std::string, std::string> other = {};     // metadata of others, kept as it is
 };
 
@@ -44,6 +46,9 @@ struct LoadedModel {
 // an architecture that is none of these.
 LoadedModel read_checkpoint(const std::filesystem::path&, const Architectures&, const Kernels&);
 LoadedModel checkpoint_of(const TensorFile&, const std::string& file_name, const Architectures&, const Kernels&);
+
+// What the model of a file has seen; empty for no file, and for one that is no checkpoint of ours.
+std::optional<SeenImages> seen_in_file(const std::string& path);
 
 // Reads the values from a checkpoint of the same network. Exit::model where one is missing, has another shape or is not
 // finite.

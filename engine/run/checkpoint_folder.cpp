@@ -48,20 +48,19 @@ void remove_file(const fs::path& path) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) fail_system(path, "cannot be removed", errno, Exit::model);
 }
 
-// Gives `from` a second name. What has that name already is replaced, except, with `keep`, a file that is no link: a
-// tool has written there (fp_eval --store-threshold).
-void link_as(const fs::path& from, const fs::path& to, bool keep) {
+// Gives `from` a second name; returns why that had to be a copy, empty where it is a link. What has that name already is
+// replaced, except, with `keep`, a file that is no link: a tool has written there (fp_eval --store-threshold).
+std::string link_as(const fs::path& from, const fs::path& to, bool keep) {
     std::error_code error;
-    if (fs::equivalent(from, to, error) || (keep && fs::hard_link_count(to, error) == 1)) return;
+    if (fs::equivalent(from, to, error) || (keep && fs::hard_link_count(to, error) == 1)) return "";
     const fs::path temporary = to.native() + ".tmp." + std::to_string(getpid());
     fs::create_hard_link(from, temporary, error);
-    if (error.value() == EPERM || error.value() == EOPNOTSUPP || error.value() == EMLINK) {  // no links here
+    if (error) {  // file systems differ in the reason that they give for having no links
         write_safetensors(to, read_safetensors(from));
-        return;
+        return error.message();
     }
-    if (error) fail_system(to, "cannot be linked", error.value(), Exit::model);
     fs::rename(temporary, to, error);
-    if (!error) return;
+    if (!error) return "";
     unlink(temporary.c_str());
     fail_system(to, "cannot be put in place", error.value(), Exit::model);
 }
@@ -189,10 +188,15 @@ Checkpoint CheckpointFolder::read(int64_t step, Identity& identity) const {
             .progress = std::move(description.progress)};
 }
 
-void CheckpointFolder::name_models(const SavedSteps& steps, bool keep_last, bool keep_best) const {
-    if (steps.last) link_as(model_path(folder_, *steps.last), folder_ / "last.safetensors", keep_last);
-    if (steps.best && fs::exists(model_path(folder_, *steps.best)))
-        link_as(model_path(folder_, *steps.best), folder_ / "best.safetensors", keep_best);
+void CheckpointFolder::name_models(const SavedSteps& steps, bool keep_last, bool keep_best) {
+    const auto name_as = [&](int64_t step, const char* name, bool keep) {
+        const std::string why = link_as(model_path(folder_, step), folder_ / name, keep);
+        if (!why.empty() && !copies_)
+            log_ << shown(folder_) << ": files cannot be linked here (" << why << "); models are copied instead\n";
+        copies_ = copies_ || !why.empty();
+    };
+    if (steps.last) name_as(*steps.last, "last.safetensors", keep_last);
+    if (steps.best && fs::exists(model_path(folder_, *steps.best))) name_as(*steps.best, "best.safetensors", keep_best);
 }
 
 }  // namespace fp

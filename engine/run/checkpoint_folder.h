@@ -31,7 +31,8 @@ struct Checkpoint {
 
 class CheckpointFolder {
 public:
-    // `log` gets a line for each damaged file and for what is used instead, and for noted settings that differ.
+    // `log` gets a line for each damaged file and for what is used instead, for noted settings that differ, and one where
+    // models are copied because they cannot be linked.
     CheckpointFolder(std::filesystem::path folder, Identity identity, std::ostream& log);
 
     // Makes this step `last`, the one before it `previous` and, if so, this one `best`.
@@ -49,12 +50,13 @@ private:
     SavedSteps read_steps() const;
     SavedSteps find_steps() const;
     Checkpoint read(int64_t step, Identity& identity) const;
-    void name_models(const SavedSteps& steps, bool keep_last, bool keep_best) const;
+    void name_models(const SavedSteps& steps, bool keep_last, bool keep_best);
 
     std::filesystem::path folder_;
     Identity identity_;
     std::ostream& log_;
-    SavedSteps steps_;  // as last.json has them
+    SavedSteps steps_;     // as last.json has them
+    bool copies_ = false;  // where the file system has no links; it was said
 };
 
 }  // namespace fp

@@ -1,6 +1,9 @@
 #include "engine/run/checkpoint_json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "engine/io/json.h"
@@ -57,6 +60,46 @@ Preprocessing preprocessing_of(const JsonValue& json) {
     return p;
 }
 
+constexpr size_t kKeyDigits = 12;
+
+std::string to_hex(const std::vector<uint64_t>& keys) {
+    std::string out;
+    for (const uint64_t key : keys) out += fmt::format("{:0{}x}", key, kKeyDigits);
+    return out;
+}
+
+std::vector<uint64_t> keys_of(const JsonValue& json) {
+    const auto digits = from_json<std::string>(json);
+    std::vector<uint64_t> keys(digits.size() / kKeyDigits);
+    bool right = digits.size() % kKeyDigits == 0;
+    for (size_t i = 0; i < keys.size(); ++i) {
+        const char* const end = digits.data() + (i + 1) * kKeyDigits;
+        right = right && std::from_chars(end - kKeyDigits, end, keys[i], 16).ptr == end;
+    }
+    json.need(right && std::ranges::is_sorted(keys), "a sorted list of keys of 12 hex digits");
+    return keys;
+}
+
+ordered_json to_json(const SeenImages& seen) {
+    ordered_json out{{"data", seen.data}, {"split_hash", seen.split_hash}};
+    if (seen.split_seed) out["split_seed"] = *seen.split_seed;
+    out["train"] = to_hex(seen.train);
+    out["val"] = to_hex(seen.val);
+    return out;
+}
+
+SeenImages seen_of(const JsonValue& json) {
+    SeenImages out{.train = keys_of(json.at("train")), .val = keys_of(json.at("val"))};
+    read(json.at("data"), out.data);
+    read(json.at("split_hash"), out.split_hash);
+    if (json.has("split_seed")) {
+        const JsonValue seed = json.at("split_seed");
+        seed.need(seed.json.is_number_unsigned(), "a whole number from 0 on");
+        out.split_seed = seed.json.get<uint64_t>();
+    }
+    return out;
+}
+
 ModelSpec spec_of(const JsonValue& json) {
     const auto spec = from_json<ModelSpec>(json);
     json.at("classes").need(spec.classes >= 2 && spec.classes <= 1'000'000, "a number from 2 to 1000000");
@@ -109,6 +152,7 @@ std::string card_text(const ModelSpec& spec, const ModelCard& card) {
     write(out["kept_channels"], card.kept);
     out["provenance"] = ordered_json::parse(card.provenance);
     if (!card.thresholds.empty()) write(out["thresholds"], card.thresholds);
+    if (card.seen) out["seen"] = to_json(*card.seen);
     return json_line(out);
 }
 
@@ -122,6 +166,7 @@ DescribedModel parse_card(const std::string& text, const std::string& file_name)
     read(json.at("classes"), out.card.classes);
     read(json.at("kept_channels"), out.card.kept);
     if (json.has("thresholds")) read(json.at("thresholds"), out.card.thresholds);
+    if (json.has("seen")) out.card.seen = seen_of(json.at("seen"));
     json.at("classes").need(int(out.card.classes.size()) == out.spec.classes,
                             "a name for each of the classes that the spec has");
     return out;

@@ -26,7 +26,8 @@ StateDescription parse_description(std::string_view text, const std::string& fil
 std::string to_text(const SectionHashes&);
 SectionHashes parse_hashes(std::string_view text, const std::string& file_name);
 
-// The description of a model: {"format","spec","classes","preprocessing","kept_channels","provenance","thresholds"}.
+// The description of a model: {"format","spec","classes","preprocessing","kept_channels","provenance","thresholds",
+// "seen":{"data","split_hash","split_seed","train","val"}}; the keys of train and val are joined, 12 hex digits each.
 std::string card_text(const ModelSpec&, const ModelCard&);
 struct DescribedModel {
     ModelSpec spec;

@@ -6,6 +6,7 @@
 //   metrics.csv        the same as a table
 //   events.out.tfevents.fairprune    the same for TensorBoard, if requested
 //   test_reads.jsonl   one row per read of the test split: date and command
+//   split.csv          where a part of the split was drawn: the data set with its split, for --data csv:
 //   bad_images.csv     images that were skipped because they cannot be read, and why
 //
 // and checkpoints (engine/run/checkpoint_folder.h) and reports. A folder that cannot be written to is an Error at the

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <sstream>
 
+#include "engine/data/split.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/train/train_json.h"
 
@@ -46,7 +47,8 @@ public:
         : net_(net),
           card_{.preprocessing = preprocessing,
                 .classes = data.set.classes,
-                .provenance = provenance_of(run.caller.tool, data.set)},
+                .provenance = provenance_of(run.caller.tool, data.set),
+                .seen = options.settings.epochs > 0 ? seen_images(data.set, data.set.seen) : data.set.seen},
           data_(data),
           o_(options),
           run_(run),
@@ -56,6 +58,7 @@ public:
     TrainResult run() {
         load();
         record_settings(folder_, run_.caller);
+        write_drawn_split(folder_.path(), data_.set);
         Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (step_ >= 0) trainer.load(state_);
@@ -76,8 +79,7 @@ private:
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();
-        if (const std::string log = log_.str(); !log.empty())
-            run_.observer.caution(log.substr(0, log.size() - 1));  // without its line end
+        tell_log();
         if (!found) {
             initialize(net_, o_, run_);
             return;
@@ -89,10 +91,17 @@ private:
         run_.observer.tell(fmt::format("resuming after step {}", step_));
     }
 
+    void tell_log() {
+        if (const std::string log = log_.str(); !log.empty())
+            run_.observer.caution(log.substr(0, log.size() - 1));  // without its line end
+        log_.str("");
+    }
+
     void save(Trainer& trainer, const FitPosition& position, bool best) {
         const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
         const Trainer::Averaged averaged(trainer);
         checkpoints_.save({trainer.optimizer().step(), to_file(net_, card_), state, to_text(position)}, best);
+        tell_log();
     }
 
     FitHooks hooks(Trainer& trainer, Metrics& metrics) {

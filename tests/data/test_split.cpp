@@ -43,7 +43,7 @@ TEST(DrawnSplit, SameSeedSameBytes) {
     draw_split(a, 7);
     draw_split(b, 7);
     draw_split(c, 8);
-    EXPECT_TRUE(a.split_was_drawn);
+    EXPECT_EQ(a.split_seed, 7u);
     EXPECT_EQ(written(a), written(b));
     EXPECT_NE(written(a), written(c));
 }
@@ -165,7 +165,7 @@ TEST(DrawnSplit, Isic2019KeepsItsLesions) {
     if (!shared_folder()) GTEST_SKIP() << "no shared folder: set FP_SHARED";
     const std::string file = (*shared_folder() / "data" / "isic2019-84" / "dataset.csv").string();
     const Dataset data = open_dataset("csv:" + file + ",split=none", {.split_seed = 5});
-    EXPECT_TRUE(data.split_was_drawn);
+    EXPECT_EQ(data.split_seed, 5u);
     EXPECT_TRUE(parted_units(data).empty());
     std::vector<double> size(8, 0), in_train(8, 0), in_test(8, 0);
     for (const Sample& s : data.samples) {

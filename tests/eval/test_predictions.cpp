@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "engine/eval/judged.h"
 #include "engine/eval/predictions_file.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -44,10 +45,40 @@ TEST(Predictions, PredictionsAloneSuffice) {
 
 TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
     const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\nd,y,y,p2,nan\n");
-    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "b", "l1", "d"}));
+    EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "p1", "l1", "p2"}));
     EXPECT_EQ(unit_column(p.columns), "lesion_id");
     const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");
     EXPECT_EQ(q.unit, (std::vector<std::string>{"p1", "p1"}));
+}
+
+TEST(Predictions, RowsWithoutAnImageAreNumbered) {
+    const auto p = parse("label,pred\nx,y\ny,y\n");
+    EXPECT_EQ(p.image, (std::vector<std::string>{"row 1", "row 2"}));
+    EXPECT_EQ(p.unit, p.image);
+    EXPECT_EQ(parse("image_id,dx,pred\na,x,y\nb,y,y\n").image, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(Predictions, UnknownIsWhatItIsInADataSet) {
+    const Table table = parse_csv("image,label,pred,sex,lesion_id\na,x,y,NK,7\nb,y,y,m,nk\n", "p.csv");
+    const auto p = predictions_of(table, {"nk"});
+    EXPECT_EQ(p.attributes[0], (std::vector<std::string>{"unknown", "m"}));
+    EXPECT_EQ(p.unit, (std::vector<std::string>{"7", "b"}));
+}
+
+TEST(Predictions, AnySplitIsJudgedByItsName) {
+    const auto p = parse("image,label,pred,split\na,x,y,training\nb,y,y,clinic 2\nc,y,x,Test\n");
+    const auto judged = [&](const std::string& split) { return judged_rows(p, split).samples; };
+    EXPECT_EQ(judged(""), (std::vector<int64_t>{2}));
+    EXPECT_EQ(judged("clinic 2"), (std::vector<int64_t>{1}));
+    EXPECT_EQ(judged("testing"), (std::vector<int64_t>{2}));
+    EXPECT_EQ(judged("all").size(), 3u);
+    EXPECT_EQ(judged_text(judged_rows(p, "clinic 2").judged), "judging 1 of 3 images (split clinic 2)");
+    EXPECT_EQ(judged_text(judged_rows(p, "all").judged), "judging 3 of 3 images (all)");
+    expect_error(
+        Exit::data, [&] { judged("val"); }, "clinic 2 1, test 1, train 1");
+    const auto one = parse("image,label,pred,split\na,x,y,holdout\nb,y,y,holdout\n");
+    EXPECT_EQ(judged_rows(one, "").judged.split, "holdout");
+    EXPECT_EQ(judged_rows(parse("image,label,pred\na,x,y\n"), "test").samples.size(), 1u);
 }
 
 TEST(Predictions, WrittenAndReadAgainTheyAreTheSame) {
@@ -98,7 +129,6 @@ TEST(Predictions, WhatCannotBeReadIsNamedWithItsLine) {
     };
     refuse("image,label\na,x\n", "p.csv", "pred");
     refuse("image,pred\na,x\n", "p.csv", "label");
-    refuse("label,pred\na,x\n", "p.csv", "image");
     refuse("image,label,pred\n", "p.csv", "no row");
     refuse("image,label,pred\na,x,x\nb,x,x\n", "p.csv", "1 class");
     refuse("image,label,pred\na,x,y\na,y,y\n", "p.csv:3", "line 2");

@@ -325,13 +325,20 @@ TEST(CheckpointFolder, a_run_goes_on_after_a_failed_save) {
 }
 
 TEST(CheckpointFolder, a_file_system_without_links_gets_copies) {
-    const TemporaryFolder folder;
-    {
-        const BrokenDisk broken("link", EPERM, 0, folder.path());
-        Folder(folder.path()).checkpoints.save(after(1), true);
+    for (const int reason : {EPERM, EOPNOTSUPP, EMLINK, ENOSYS, EACCES, EXDEV, EINVAL}) {
+        const TemporaryFolder folder;
+        Folder run(folder.path());
+        {
+            const BrokenDisk broken("link", reason, 0, folder.path());
+            run.checkpoints.save(after(1), true);
+            run.checkpoints.save(after(2), true);
+        }
+        EXPECT_EQ(read_safetensors(folder / "last.safetensors"), read_safetensors(folder / "step-2.safetensors"));
+        EXPECT_EQ(fs::hard_link_count(folder / "last.safetensors"), 1u);
+        const std::string log = run.log.str();
+        EXPECT_THAT(log, HasSubstr("models are copied instead"));
+        EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
     }
-    EXPECT_EQ(read_safetensors(folder / "last.safetensors"), read_safetensors(folder / "step-1.safetensors"));
-    EXPECT_EQ(fs::hard_link_count(folder / "last.safetensors"), 1u);
 }
 
 }  // namespace

@@ -46,5 +46,27 @@ TEST(Card, numbers_are_checked_before_they_are_narrowed) {
             Exit::model, [&] { parse_card(card_with(was, is), "m"); }, "m: ");
 }
 
+TEST(Card, knows_what_the_model_has_seen) {
+    const ModelCard card{.classes = {"a", "b"},
+                         .seen = SeenImages{.data = "csv:t.csv",
+                                            .split_hash = "ab",
+                                            .split_seed = UINT64_MAX,
+                                            .train = {1, 0xffffffffffff},
+                                            .val = {2}}};
+    const std::string text = card_text({.classes = 2}, card);
+    EXPECT_EQ(parse_card(text, "m").card.seen, card.seen);
+    for (const auto& [was, is] : {std::pair{"\"000000000002\"", "\"00000000002\""},
+                                  {"\"000000000002\"", "\"00000000000g\""},
+                                  {"\"000000000001ffffffffffff\"", "\"ffffffffffff000000000001\""},
+                                  {"\"split_seed\":18446744073709551615", "\"split_seed\":-1"}}) {
+        std::string other = text;
+        const size_t at = other.find(was);
+        ASSERT_NE(at, other.npos) << was << " is not in " << text;
+        other.replace(at, std::string(was).size(), is);
+        expect_error(
+            Exit::model, [&] { parse_card(other, "m"); }, "m: ");
+    }
+}
+
 }  // namespace
 }  // namespace fp

@@ -88,7 +88,7 @@ TEST(DataCommands, check_stops_at_a_lesion_on_two_sides) {
     expect_error(
         Exit::data, [&] { output(check_data, files.request); }, "1 lesions or patients and 0 sets of equal files",
         "--allow-leak", "\t3 images of 2");
-    files.request.allow_leak = true;
+    files.request.dataset.allow_leak = true;
     EXPECT_THAT(output(check_data, files.request), HasSubstr("lesions or patients in two splits"));
 }
 
@@ -96,7 +96,7 @@ TEST(DataCommands, check_stops_at_equal_files_on_two_sides) {
     Files files("a.png,x,train,m,1\nd.png,y,test,m,2\nc.png,y,val,f,3\n");
     expect_error(
         Exit::data, [&] { output(check_data, files.request); }, "and 1 sets of equal files");
-    files.request.allow_leak = true;
+    files.request.dataset.allow_leak = true;
     const auto json = nlohmann::json::parse(output(check_data, files.request, true));
     EXPECT_THAT(json["duplicates_in_two_splits"][0], ElementsAre("a.png", "d.png"));
     EXPECT_THAT(json["duplicates_of_two_classes"][0], ElementsAre("a.png", "d.png"));

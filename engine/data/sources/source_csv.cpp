@@ -1,7 +1,7 @@
 // csv:FILE[,images=DIR][,image=COLUMN][,label=COLUMN][,split=COLUMN][,ext=.jpg]
 //
 // Columns image and label; optional split, lesion_id and patient_id; all others are attributes. split=COLUMN names
-// another column of train, val, test (rows without one are left out), split=none ignores the file's; ext= is appended
+// another column of train, val, test and names of splits to judge alone (rows without one are left out), split=none ignores the file's; ext= is appended
 // to every image name.
 #include <filesystem>
 
@@ -15,11 +15,11 @@ Listing list_csv(const DataSpec& spec, const DatasetOptions&) {
     Listing listing{.table = read_csv(spec.head),
                     .root = spec.value("images", folder.empty() ? "." : folder),
                     .extension = spec.value("ext", "")};
-    listing.image = need_column(listing.table, spec.value("image", "image"));
-    listing.label = need_column(listing.table, spec.value("label", "label"));
+    listing.image = need_column(listing.table, spec.value("image", "image"), "image");
+    listing.label = need_column(listing.table, spec.value("label", "label"), "label");
     const std::string split = spec.value("split", "");
     if (split != "none" && (!split.empty() || find_column(listing.table.header, "split") >= 0))
-        listing.split = need_column(listing.table, split.empty() ? "split" : split);
+        listing.split = need_column(listing.table, split.empty() ? "split" : split, "split");
     return listing;
 }
 

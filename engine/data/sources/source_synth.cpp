@@ -24,7 +24,6 @@ void for_each_key(Spec& spec, const Visit& visit) {
 }
 
 SynthSpec synth_of(const DataSpec& spec) {
-    FP_REQUIRE(spec.head.empty(), Exit::usage, "--data synth: '", spec.head, "' is not KEY=VALUE");
     SynthSpec synth;
     for_each_key(synth, [&]<class T>(const char* key, T& member, auto low, auto high) {
         const auto found = spec.values.find(key);

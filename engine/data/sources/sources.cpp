@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <sstream>
 
 #include "engine/io/columns.h"
@@ -20,6 +21,36 @@ std::span<const Source* const> Source::all() {
     return kAll;
 }
 
+namespace {
+
+// KEY of KEY=VALUE, where KEY is made of letters, _ and -; else empty.
+std::string key_in(const std::string& part) {
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-'; };
+    const size_t equals = part.find('=');
+    const std::string key = equals == part.npos ? "" : part.substr(0, equals);
+    return std::all_of(key.begin(), key.end(), letter) ? key : "";
+}
+
+// The value whose first part is parts[next], behind `prefix`; moves `next` beyond it. A value ends before the next KEY=,
+// or where a longer text names a file or a folder.
+std::string take_value(const std::vector<std::string>& parts, size_t& next, const std::string& prefix) {
+    std::string text = parts[next].substr(prefix.size()), value = text;
+    bool key_came = false;
+    for (size_t end = ++next; end <= parts.size(); ++end) {
+        std::error_code ignored;
+        if (!key_came || std::filesystem::exists(text, ignored)) {
+            value = text;
+            next = end;
+        }
+        if (end == parts.size()) break;
+        key_came = key_came || !key_in(parts[end]).empty();
+        text += "," + parts[end];
+    }
+    return value;
+}
+
+}  // namespace
+
 std::string DataSpec::value(const std::string& key, const std::string& otherwise) const {
     const auto found = values.find(key);
     return found == values.end() ? otherwise : found->second;
@@ -30,22 +61,18 @@ DataSpec parse_data_spec(const std::string& spec) {
     FP_REQUIRE(colon != spec.npos && colon > 0, Exit::usage, "--data ", spec, ": wants KIND:..., one of ",
                names_of<Source>());
     const Source& source = named<Source>(spec.substr(0, colon));
-    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-'; };
     DataSpec parsed{.text = spec, .source = &source};
-    std::string* last = &parsed.head;
-    std::istringstream parts(spec.substr(colon + 1));
-    bool first = true;
-    for (std::string part; std::getline(parts, part, ',');) {
-        const size_t equals = part.find('=');
-        const std::string key = part.substr(0, equals);
-        if (equals != part.npos && !key.empty() && std::all_of(key.begin(), key.end(), letter)) {
-            const auto [place, added] = parsed.values.emplace(key, part.substr(equals + 1));
-            FP_REQUIRE(added, Exit::usage, "--data ", spec, ": ", key, " is given twice");
-            last = &place->second;
-        } else {
-            *last += (first ? "" : ",") + part;
-        }
-        first = false;
+    std::vector<std::string> parts;
+    std::istringstream all(spec.substr(colon + 1));
+    for (std::string part; std::getline(all, part, ',');) parts.push_back(part);
+    size_t next = 0;
+    if (source.needs_path && !parts.empty()) parsed.head = take_value(parts, next, "");
+    while (next < parts.size()) {
+        const std::string key = key_in(parts[next]);
+        FP_REQUIRE(!key.empty(), Exit::usage, "--data ", spec, ": '", parts[next], "' is not KEY=VALUE");
+        const auto [place, added] = parsed.values.emplace(key, "");
+        FP_REQUIRE(added, Exit::usage, "--data ", spec, ": ", key, " is given twice");
+        place->second = take_value(parts, next, key + "=");
     }
     FP_REQUIRE(!source.needs_path || !parsed.head.empty(), Exit::usage, "--data ", spec, ": no file or folder after ",
                source.name, ":");
@@ -55,9 +82,10 @@ DataSpec parse_data_spec(const std::string& spec) {
     return parsed;
 }
 
-size_t need_column(const Table& table, const std::string& wanted) {
+size_t need_column(const Table& table, const std::string& wanted, const std::string& key) {
     const int found = find_column(table.header, wanted);
-    FP_REQUIRE(found >= 0, Exit::data, table.name, ": no column '", wanted, "', only ", list(table.header));
+    FP_REQUIRE(found >= 0, Exit::data, table.name, ": no column '", wanted, "', only ", list(table.header),
+               key.empty() ? "" : "; " + key + "=COLUMN behind the file names another");
     return size_t(found);
 }
 

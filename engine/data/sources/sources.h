@@ -26,7 +26,8 @@ struct DataSpec {
     std::string value(const std::string& key, const std::string& otherwise) const;
 };
 
-// A part without KEY= belongs to what precedes it, so that paths may hold commas. Exit::usage for an unknown kind, a
+// Paths may hold commas and =: the longest text that names a file or a folder is one value. A part without KEY= else
+// belongs to what precedes it. Exit::usage for an unknown kind, a
 // missing head, a key that the source does not have, and a key given twice.
 DataSpec parse_data_spec(const std::string& spec);
 
@@ -54,10 +55,8 @@ struct Source {
 
 Listing list_csv(const DataSpec&, const DatasetOptions&);
 
-// The column `wanted` (engine/io/columns.h) of `table`; Exit::data with the columns there are if it has none.
-size_t need_column(const Table& table, const std::string& wanted);
-
-// train, val or test from the words in use for them (training, valid, validation, dev, testing, any case).
-std::optional<Split> parse_split(std::string_view word);
+// The column `wanted` (engine/io/columns.h) of `table`; Exit::data with the columns there are, and with the key of a
+// specification that names another one, if it has none.
+size_t need_column(const Table& table, const std::string& wanted, const std::string& key = "");
 
 }  // namespace fp

@@ -1,0 +1,121 @@
+#include "engine/data/seen.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/data/split.h"
+#include "tests/data/folder.h"
+#include "tests/expect_error.h"
+
+namespace fp {
+namespace {
+
+using ::testing::Contains;
+using testing::expect_error;
+using ::testing::HasSubstr;
+
+auto opening(const std::string& spec, const DatasetOptions& options = {}) {
+    return [=] { open_dataset(spec, options); };
+}
+
+// n images of two classes without a split.
+std::string rows(int n, const std::string& before = "", const std::string& after = ".jpg") {
+    std::string out = "image,label\n";
+    for (int i = 0; i < n; ++i) out += text(before, "ISIC_", i, after, i % 2 ? ",nv\n" : ",mel\n");
+    return out;
+}
+
+TEST(Seen, AnotherDrawOfTheSameImagesIsRefused) {
+    const Folder folder;
+    const std::string spec = "csv:" + folder.write("t.csv", rows(200));
+    const SeenImages seen = seen_images(open_dataset(spec, {.split_seed = 3}), std::nullopt);
+    EXPECT_EQ(seen.train.size(), 120u);
+    EXPECT_EQ(seen.val.size(), 40u);
+
+    const Dataset again = open_dataset(spec, {.seen = seen});
+    EXPECT_EQ(again.split_seed, 3u) << "the model's seed, where none is given";
+    EXPECT_EQ(split_hash(again), seen.split_hash);
+    EXPECT_THAT(again.notes, Contains(HasSubstr("seed 3 as for the model")));
+
+    expect_error(Exit::data, opening(spec, {.split_seed = 0, .seen = seen}), "test ", "drawn with seed 3",
+                 "drawn with seed 0", "--split-seed 3", "--allow-leak");
+    const Dataset allowed = open_dataset(spec, {.split_seed = 0, .seen = seen, .allow_leak = true});
+    EXPECT_THAT(allowed.notes, Contains(HasSubstr("the model has seen images")));
+}
+
+TEST(Seen, AChangedTableIsRefusedAndTheWrittenSplitHelps) {
+    const Folder folder;
+    const Dataset trained = open_dataset("csv:" + folder.write("t.csv", rows(200)), {.split_seed = 3});
+    const SeenImages seen = seen_images(trained, std::nullopt);
+    write_drawn_split(folder.string(), trained);
+    const std::string fewer = "csv:" + folder.write("fewer.csv", rows(150));
+    expect_error(Exit::data, opening(fewer, {.seen = seen}), "the model has seen images that are now to judge it");
+    const Dataset back = open_dataset("csv:" + folder.string() + "/split.csv", {.seen = seen});
+    EXPECT_EQ(split_hash(back), seen.split_hash);
+    EXPECT_FALSE(back.split_seed);
+}
+
+TEST(Seen, NeitherFolderNorEndingHidesAnImage) {
+    const Folder folder;
+    const auto keys = [&](const std::string& text) {
+        return image_keys(open_dataset("csv:" + folder.write("t.csv", text)));
+    };
+    EXPECT_EQ(keys(rows(9)), keys(rows(9, "small/", ".png")));
+    EXPECT_NE(keys("image,label\na/1.png,x\nb/1.png,y\n"), keys("image,label\na/1.png,x\nc/1.png,y\n"));
+    const auto twice = keys("image,label\na/1.png,x\nb/1.png,y\n");
+    EXPECT_NE(twice[0], twice[1]) << "two files of one name";
+}
+
+TEST(Seen, OtherDataAreJudgedWhole) {
+    const Folder folder;
+    const SeenImages seen = seen_images(open_dataset("csv:" + folder.write("t.csv", rows(100))), std::nullopt);
+    const std::string other = "csv:" + folder.write("o.csv", "image,label\nPAD_1.png,nv\nPAD_2.png,mel\n");
+    const Dataset whole = open_dataset(other, {.seen = seen, .whole_if_unseen = true});
+    EXPECT_EQ(members(whole, Split::test).size(), 2u);
+    EXPECT_FALSE(whole.split_seed);
+    EXPECT_TRUE(open_dataset(other, {.split_seed = 1, .seen = seen, .whole_if_unseen = true}).split_seed);
+    EXPECT_TRUE(open_dataset(other, {.seen = seen}).split_seed) << "training needs a split";
+    const std::string mixed = "csv:" + folder.write("m.csv", rows(100) + "PAD_1.png,nv\n");
+    expect_error(Exit::data, opening(mixed + ",split=none", {.split_seed = 1, .seen = seen, .whole_if_unseen = true}),
+                 "--allow-leak");
+}
+
+TEST(Seen, GeneratedImagesAreKnownByTheirSpecification) {
+    const SeenImages seen = seen_images(open_dataset("synth:n=100,seed=1"), std::nullopt);
+    EXPECT_EQ(count_seen(seen, image_keys(open_dataset("synth:n=50,seed=1"))), 40);
+    EXPECT_EQ(count_seen(seen, image_keys(open_dataset("synth:n=50,seed=2"))), 0);
+}
+
+TEST(Seen, ATrainingAddsToWhatWasSeenBefore) {
+    const Folder folder;
+    const auto open = [&](const std::string& text) {
+        return open_dataset("csv:" + folder.write("t.csv", "image,label,split\n" + text), {.allow_leak = true});
+    };
+    const SeenImages first = seen_images(open("a,x,train\nb,y,val\nc,y,test\n"), std::nullopt);
+    const SeenImages both = seen_images(open("b,x,train\nd,y,train\ne,x,val\n"), first);
+    EXPECT_EQ(both.train.size(), 3u);
+    EXPECT_EQ(both.val.size(), 1u) << "b is learned from now";
+    EXPECT_EQ(count_seen(both, image_keys(open("a,x,test\nc,y,test\n"))), 1);
+    Dataset judged = open("b,x,val\nc,y,test\nd,y,test\n");
+    judged.seen = first;
+    EXPECT_NO_THROW(refuse_leaks(judged, false));
+    judged.samples[0].split = Split::other;
+    judged.samples[0].other_split = "external";
+    expect_error(
+        Exit::data, [&] { refuse_leaks(judged, false); }, "external 1 of 1");
+}
+
+TEST(Seen, LesionsOnTwoSidesAreRefused) {
+    const Folder folder;
+    const auto csv = [&](const std::string& text) {
+        return "csv:" + folder.write("t.csv", "image,label,split,lesion_id,patient_id\n" + text);
+    };
+    for (const char* leak : {"a,x,train,1,\nb,y,test,1,\n", "a,x,train,1,7\nb,y,val,2,7\n", "a,x,val,,7\nb,y,out,,7\n"})
+        expect_error(Exit::data, opening(csv(leak)), "1 lesions or patients", "--allow-leak");
+    const Dataset allowed = open_dataset(csv("a,x,train,L1,\nb,y,test,L1,\n"), {.allow_leak = true});
+    EXPECT_THAT(allowed.notes, Contains(HasSubstr("the first: L1")));
+    EXPECT_NO_THROW(open_dataset(csv("a,x,test,1,\nb,y,out,1,\n"))) << "both are judged, neither is trained on";
+}
+
+}  // namespace
+}  // namespace fp
