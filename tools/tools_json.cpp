@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/data/counts.h"
@@ -107,6 +108,9 @@ ordered_json counts_json(const Dataset& data, const std::vector<Grouping>& group
                 for (size_t g = 0; g < columns.size(); ++g) attribute[data.classes[c]][columns[g]] = count[c][g];
         }
     }
+    std::map<std::string, int64_t> others;
+    for (const int64_t i : members(data, Split::other)) ++others[data.samples[size_t(i)].other_split];
+    if (!others.empty()) json["other_splits"] = others;
     return json;
 }
 

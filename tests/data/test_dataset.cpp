@@ -137,6 +137,7 @@ TEST(Dataset, ReadsAFolder) {
     EXPECT_EQ(data.samples[2].image, "nv/deep/2.PNG");
     EXPECT_TRUE(data.split_seed.has_value());
     EXPECT_THAT(data.notes[0], HasSubstr("skipped 1 files"));
+    EXPECT_TRUE(data.columns.empty());
 }
 
 TEST(Dataset, ReadsAFolderOfSplits) {

@@ -40,7 +40,10 @@ int64_t list_class(const fs::path& folder, const std::string& split, Listing& li
             ++others;
     }
     std::sort(files.begin(), files.end());
-    for (const std::string& file : files) listing.table.rows.push_back({file, folder.filename().string(), split});
+    for (const std::string& file : files) {
+        Cells& row = listing.table.rows.emplace_back(Cells{file, folder.filename().string()});
+        if (listing.split) row.push_back(split);
+    }
     return others;
 }
 
@@ -55,10 +58,11 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
         else
             beside.push_back(folder.filename().string());
 
-    Listing listing{.table = {.header = {"image", "label", "split"}, .name = spec.head}, .root = spec.head};
+    Listing listing{.table = {.header = {"image", "label"}, .name = spec.head}, .root = spec.head};
     int64_t others = 0;
     if (beside.empty() ? !splits.empty() : splits.contains(Split::train) && splits.size() > 1) {
         listing.split = 2;
+        listing.table.header.push_back("split");
         if (!beside.empty()) listing.notes.push_back("skipped beside the folders of the splits: " + list(beside));
         for (const fs::path& folder : folders)
             if (parse_split(folder.filename().string()))
