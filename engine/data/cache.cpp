@@ -89,12 +89,15 @@ void CacheFile::write(const std::filesystem::path& path,
     std::vector<Record> records;
     for (int64_t begin = 0; begin < id.count; begin += kBlock) {
         std::vector<Pixels> block(size_t(std::min(kBlock, id.count - begin)));
-        for_each_sample(int64_t(block.size()), workers, [&](int64_t i) {
+        const auto fill = [&](int64_t i) {
             try {
                 block[size_t(i)] = make(begin + i);
             } catch (const Error& error) {
                 if (error.exit != Exit::data) throw;
             }
+        };
+        for_each_sample(int64_t(block.size()), workers, fill, [&](int64_t done) {
+            if (progress && done < int64_t(block.size())) progress(begin + done);
         });
         for (const Pixels& image : block) {
             records.push_back({offset, uint32_t(image.width), uint32_t(image.height)});

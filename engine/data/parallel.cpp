@@ -14,7 +14,7 @@ void for_each_sample(int64_t n,
                      const std::function<void(int64_t i)>& work,
                      const std::function<void(int64_t done)>& progress) {
     if (threads <= 0) threads = int(std::max(1u, std::thread::hardware_concurrency()));
-    const int64_t piece = std::clamp<int64_t>(n / threads, 1, 64);
+    const int64_t piece = std::clamp<int64_t>(n / threads, 1, 8);
     std::atomic<int64_t> next = 0;
     std::mutex mutex;  // guards what follows
     int64_t done = 0, failed = n;

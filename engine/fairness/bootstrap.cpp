@@ -81,12 +81,11 @@ void in_parts(int64_t count, const EvaluateOptions& options, const Run& run) {
     if (!options.progress) return run(int64_t(0), count);
     using Clock = std::chrono::steady_clock;
     options.progress(0, count);
-    for (int64_t begin = 0, size = 1; begin < count; begin += size) {
+    for (int64_t begin = 0, end = 0, size = 1; begin < count; begin = end) {
         const Clock::time_point start = Clock::now();
-        const int64_t end = std::min(begin + size, count);
+        end = std::min(begin + size, count);
         run(begin, end);
         options.progress(end, count);
-        size = end - begin;
         if (Clock::now() - start < std::chrono::milliseconds(100)) size *= 2;
     }
 }

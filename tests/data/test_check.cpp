@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "engine/data/decode/decode.h"
@@ -71,7 +72,9 @@ TEST(FileScan, CountsWhatItDid) {
     std::vector<int64_t> seen;
     const auto progress = [&](int64_t done) { seen.push_back(done); };
     EXPECT_EQ(scan_files(data, {.threads = 1, .progress = progress}).bad.size(), 150u);
-    EXPECT_THAT(seen, ElementsAre(64, 128, 150));
+    EXPECT_EQ(seen.size(), 19u);  // pieces of 8 images, between which it can be stopped
+    EXPECT_TRUE(std::ranges::is_sorted(seen));
+    EXPECT_EQ(seen.back(), 150);
     const auto broken = [](int64_t) { fail("no line"); };
     EXPECT_THROW(scan_files(data, {.threads = 2, .progress = broken}), Error);
     EXPECT_THAT(scan_files(open_dataset("synth:n=10")).bad, IsEmpty());

@@ -8,7 +8,7 @@ namespace fp {
 namespace {
 
 TEST(FewImages, stand_for_every_class_and_group_of_every_split) {
-    const ImageData all = open_images("synth:n=400,size=8,classes=3,groups=2,bias=0.9", {.image_size = 8});
+    const ImageData all = open_images("synth:n=400,size=8,classes=3,groups=2,bias=0", {.image_size = 8});
     const ImageData few = few_images(all, {"group"}, 12);
     for (const Split split : kSplits) {
         const std::vector<int64_t> members_of_split = members(few.set, split);
