@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/run/checkpoint_folder.h"
+#include "engine/run/import_weights.h"
 #include "engine/train/train_json.h"
 
 namespace fp {
@@ -24,16 +25,13 @@ Identity identity_of(const Network& net,
     return out;
 }
 
-void initialize(Network& net, const FitOptions& options, const TrainRun& run) {
+// What was imported, where it was.
+std::optional<ImportReport> initialize(Network& net, const FitOptions& options, const TrainRun& run) {
     net.initialize(options.seed);
-    if (run.weights.empty()) return;
-    const ImportReport report = import_weights(net, read_safetensors(run.weights), run.weights);
-    std::string line = fmt::format("{}: {} tensors loaded", run.weights, report.loaded);
-    if (report.head_replaced) line += "; the head has another size and starts anew";
-    if (!report.unexpected.empty())
-        line += fmt::format("; {} not used, {} first", report.unexpected.size(), report.unexpected[0]);
-    run.observer.tell(line);
-    for (const std::string& note : report.notes) run.observer.tell("  " + note);
+    if (run.weights.empty()) return std::nullopt;
+    const ImportReport report = import_weights(net, read_weights(run.weights), run.weights);
+    for (const std::string& line : lines_of(report)) run.observer.tell(line);
+    return report;
 }
 
 class Training {
@@ -42,7 +40,8 @@ public:
              const Preprocessing& preprocessing,
              const ImageData& data,
              const FitOptions& options,
-             const TrainRun& run)
+             const TrainRun& run,
+             const std::optional<ImportReport>& imported)
         : net_(net),
           card_{.preprocessing = preprocessing,
                 .classes = data.set.classes,
@@ -50,12 +49,14 @@ public:
           data_(data),
           o_(options),
           run_(run),
+          imported_(imported),
           folder_(run.folder, run.if_run_is_there),
           checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), log_) {}
 
     TrainResult run() {
         load();
         record_settings(folder_, run_.caller);
+        if (imported_) write_file(folder_ / "weights.json", json_of(*imported_));
         Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (step_ >= 0) trainer.load(state_);
@@ -67,7 +68,7 @@ public:
             out.finished = fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
             write_bad_images(folder_ / "bad_images.csv", data_);
         }
-        out.document = train_document(run_.folder.string(), metrics, data_);
+        out.document = train_document(run_.folder.string(), metrics, data_, imported_);
         return out;
     }
 
@@ -79,7 +80,7 @@ private:
         if (const std::string log = log_.str(); !log.empty())
             run_.observer.caution(log.substr(0, log.size() - 1));  // without its line end
         if (!found) {
-            initialize(net_, o_, run_);
+            imported_ = initialize(net_, o_, run_);
             return;
         }
         load_values(net_, found->model, run_.folder.string());
@@ -119,6 +120,7 @@ private:
     const ImageData& data_;
     const FitOptions& o_;
     const TrainRun& run_;
+    std::optional<ImportReport> imported_;
     RunFolder folder_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
@@ -136,8 +138,9 @@ TrainResult train(Network& net,
                   const TrainRun& run) {
     // Errors are found before an existing run is overwritten.
     if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
-    if (run.if_run_is_there != IfRunIsThere::resume) initialize(net, options, run);
-    return Training(net, preprocessing, data, options, run).run();
+    std::optional<ImportReport> imported;
+    if (run.if_run_is_there != IfRunIsThere::resume) imported = initialize(net, options, run);
+    return Training(net, preprocessing, data, options, run, imported).run();
 }
 
 }  // namespace fp
