@@ -9,7 +9,7 @@
 
 namespace fp::models {
 
-extern const Architecture resnet;  // resnet18/34/50/101
+extern const Architecture resnet;  // resnet18/34/50/101/152, wide_resnet50_2, wide_resnet101_2
 extern const Architecture vgg;     // vgg11/13/16/19, with batch norm as *_bn
 
 const Architectures& all();

@@ -1,5 +1,7 @@
 // ResNet (He et al., 2015, https://arxiv.org/abs/1512.03385 ): a stem, four stages of residual blocks, the mean
-// over the image, a classifier. As torchvision has it: a Bottleneck's stride is on its 3x3 convolution.
+// over the image, a classifier. As torchvision has it: a Bottleneck's stride is on its 3x3 convolution. In a wide one
+// (Zagoruyko and Komodakis, 2016, https://arxiv.org/abs/1605.07146 ) the inner two convolutions have twice the
+// channels.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -7,6 +9,7 @@
 #include "models/initial_weights.h"
 #include "models/layers.h"
 #include "models/models.h"
+#include "models/torch_networks.h"
 
 namespace fp::models {
 namespace {
@@ -14,9 +17,13 @@ namespace {
 struct Plan {
     std::array<int, 4> blocks;
     bool bottleneck;
+    int inner = 1;  // the inner convolutions' channels, by the stage's 64, 128, 256, 512
 };
-constexpr std::string_view kNames[]{"resnet18", "resnet34", "resnet50", "resnet101"};
-constexpr Plan kPlans[]{{{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false}, {{3, 4, 6, 3}, true}, {{3, 4, 23, 3}, true}};
+constexpr std::string_view kNames[]{"resnet18",  "resnet34",        "resnet50",        "resnet101",
+                                    "resnet152", "wide_resnet50_2", "wide_resnet101_2"};
+constexpr Plan kPlans[]{{{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false},   {{3, 4, 6, 3}, true},    {{3, 4, 23, 3}, true},
+                        {{3, 8, 36, 3}, true}, {{3, 4, 6, 3}, true, 2}, {{3, 4, 23, 3}, true, 2}};
+static_assert(std::size(kNames) == std::size(kPlans));
 constexpr std::string_view kStems[]{"imagenet", "small"};
 
 // relu(x + F(x)): F is two 3x3 convolutions, or 1x1, 3x3, 1x1. The shortcut is a 1x1 convolution only where the block
@@ -71,8 +78,8 @@ Forward build(const ModelSpec& spec, ParamStore& p) {
             };
             Block block;
             if (plan.bottleneck) {
-                block.layers.push_back(layer(1, in, full, 1, 1));
-                block.layers.push_back(layer(2, block.layers[0].out, full, 3, stride));
+                block.layers.push_back(layer(1, in, full * plan.inner, 1, 1));
+                block.layers.push_back(layer(2, block.layers[0].out, full * plan.inner, 3, stride));
                 block.layers.push_back(layer(3, block.layers[1].out, full * expansion, 1, 1));
             } else {
                 block.layers.push_back(layer(1, in, full, 3, stride));
@@ -95,7 +102,12 @@ void initialize(ParamStore& p, uint64_t seed) { draw_weights(p, seed, LinearWeig
 
 }  // namespace
 
-const Architecture resnet{
-    .names = kNames, .stems = kStems, .head = "fc", .aliases = {}, .build = build, .initialize = initialize};
+const Architecture resnet{.names = kNames,
+                          .stems = kStems,
+                          .head = "fc",
+                          .aliases = {},
+                          .torch = kTorchResNet,
+                          .build = build,
+                          .initialize = initialize};
 
 }  // namespace fp::models

@@ -7,6 +7,7 @@
 #include "models/initial_weights.h"
 #include "models/layers.h"
 #include "models/models.h"
+#include "models/torch_networks.h"
 
 namespace fp::models {
 namespace {
@@ -91,6 +92,7 @@ const Architecture vgg{.names = kNames,
                        .stems = kStems,
                        .head = "classifier.6",
                        .aliases = kTimm,
+                       .torch = kTorchVgg,
                        .build = build,
                        .initialize = initialize};
 

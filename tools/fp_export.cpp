@@ -4,6 +4,7 @@
 
 #include "engine/io/files.h"
 #include "engine/onnx/write.h"
+#include "engine/run/torch_module.h"
 #include "tools/inputs.h"
 #include "tools/tools_json.h"
 
@@ -11,7 +12,7 @@ namespace fp {
 namespace {
 
 struct ExportFlags {
-    std::string checkpoint, safetensors, onnx;
+    std::string checkpoint, safetensors, onnx, torch;
     std::optional<int> image_size;
     bool fold_bn = false;
 };
@@ -19,8 +20,11 @@ struct ExportFlags {
 void declare(Options& o, ExportFlags& f) {
     o.add("checkpoint FILE", f.checkpoint, "the model");
     o.require("checkpoint");
+    o.add("torch DIR", f.torch,
+          "write model.py, which builds the network, pruned or not, with PyTorch alone, and its weights, "
+          "model.safetensors");
     o.add("safetensors FILE", f.safetensors,
-          "write weights under torchvision's names, as safetensors.torch.load_file reads them");
+          "write the weights alone, under torchvision's names: no classes, no provenance, nothing of the data");
     o.add("onnx FILE", f.onnx, "write the graph: opset 13, images (N,3,S,S) to logits");
     o.add("fold-bn", f.fold_bn, "ONNX: fold batch norms into the convolutions");
     o.add("image-size N", f.image_size, "ONNX: side of the images in pixels (default: as the model was trained)",
@@ -28,7 +32,8 @@ void declare(Options& o, ExportFlags& f) {
 }
 
 int run(const ExportFlags& f, const Options& o) {
-    FP_REQUIRE(!f.safetensors.empty() || !f.onnx.empty(), Exit::usage, "--onnx FILE or --safetensors FILE is missing");
+    FP_REQUIRE(!f.safetensors.empty() || !f.onnx.empty() || !f.torch.empty(), Exit::usage,
+               "--onnx FILE, --torch DIR or --safetensors FILE is missing");
     FP_REQUIRE(!f.onnx.empty() || (!f.fold_bn && !f.image_size), Exit::usage,
                "--fold-bn and --image-size are of --onnx");
     const LoadedModel model = load_model(f.checkpoint, kernels(Backend::cpu));
@@ -39,8 +44,15 @@ int run(const ExportFlags& f, const Options& o) {
         if (!o.json() && !o.quiet()) std::cout << printable(file) << ": " << bytes << " bytes of " << format << "\n";
     };
     if (!f.safetensors.empty()) {
-        write_safetensors(f.safetensors, to_file(*model.network, model.card));
+        TensorFile weights = to_file(*model.network, {});
+        weights.metadata = {{"format", "pt"}};
+        write_safetensors(f.safetensors, weights);
         report("safetensors", f.safetensors);
+    }
+    if (!f.torch.empty()) {
+        const TorchFolder folder = write_torch_folder(f.torch, *model.network, model.card);
+        report("torch", folder.module.string());
+        report("torch_weights", folder.weights.string());
     }
     if (!f.onnx.empty()) {
         const int size = f.image_size.value_or(model.card.preprocessing.image_size);

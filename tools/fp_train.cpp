@@ -34,7 +34,8 @@ void declare(Options& o, TrainFlags& f) {
     o.add("model NAME", f.model, models::names());
     o.add("stem NAME", f.stem, "imagenet, or small: a 3x3 convolution without pooling");
     o.add("width X", f.width, "factor on the channels of every layer", {.low = 0.01, .high = 16});
-    o.add("weights FILE", f.weights, "start from torchvision's or timm's weights (safetensors)");
+    o.add("weights FILE", f.weights,
+          "start from torchvision's or timm's weights: safetensors, or what torch.save wrote (.pth, .pt, .ckpt)");
     o.add("seed N", f.seed, "seed of initial weights, sample order, augmentation and dropout");
     o.add("save-every N", f.save_every, "also save every N batches; 0: only after epochs", {.low = 0});
     o.add("max-time MINUTES", f.max_minutes, "save and stop after this time; 0: no limit", {.low = 0});

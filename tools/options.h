@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "engine/io/nearest.h"
 #include "engine/io/one_of.h"
 #include "engine/run/identity.h"
 #include "tools/option.h"
@@ -109,8 +110,5 @@ int run_tool(int argc,
              std::string_view purpose,
              const std::function<void(Options&)>& declare,
              const std::function<int(const Options&)>& run);
-
-// The candidate that the fewest insertions, deletions, replacements and swaps of neighbours turn into `word`.
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace fp

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/io/json.h"
+#include "engine/io/torch_archive.h"
 
 namespace fp {
 namespace {
@@ -122,7 +123,7 @@ void check_layout(std::vector<TensorPlace>& places, uint64_t data_bytes, const s
         FP_REQUIRE(p.begin == end, Exit::model, p.where, "begins at ", p.begin, ", but the one before it ends at ",
                    end);
         uint64_t wanted = uint64_t(bytes_of(p.tensor.dtype));
-        const std::string shape = fmt::format("[{}]", fmt::join(p.tensor.shape, ","));
+        const std::string shape = shape_text(p.tensor.shape);
         for (const int64_t size : p.tensor.shape)
             FP_REQUIRE(!__builtin_mul_overflow(wanted, uint64_t(size), &wanted), Exit::model, p.where,
                        "the product of its shape ", shape, " does not fit 64 bits");
@@ -160,18 +161,6 @@ TensorFile read_tensors(uint64_t file_bytes,
         read(data_start + p.begin, tensor.data);
     }
     return out;
-}
-
-// Reading a pickle runs code, and these formats may hold one: .pt and .pth are zip files or bare pickles, .npz is a zip
-// file.
-void refuse_pickles(const std::filesystem::path& path, std::string_view start) {
-    const std::string extension = path.extension().native();
-    const bool pickle = start.size() >= 2 && start[0] == '\x80' && uint8_t(start[1]) <= 5 && start.find('{', 8) != 8;
-    FP_REQUIRE(
-        !start.starts_with("PK\x03\x04") && !pickle && extension != ".pt" && extension != ".pth" && extension != ".npz",
-        Exit::model, shown(path),
-        ": PyTorch and NumPy archives are not read, since unpickling runs code; convert it with "
-        "tools/convert_torch.py");
 }
 
 std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
@@ -239,6 +228,8 @@ int64_t count_of(std::span<const int64_t> shape) {
     return count;
 }
 
+std::string shape_text(std::span<const int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
+
 const TensorEntry* TensorFile::find(std::string_view name) const {
     const auto found = std::ranges::find(tensors, name, &TensorEntry::name);
     return found == tensors.end() ? nullptr : &*found;
@@ -248,7 +239,9 @@ TensorFile read_safetensors(const std::filesystem::path& path, const Safetensors
     const InputFile file(path, Exit::model);
     std::string start(std::min<uint64_t>(file.bytes(), 16), ' ');
     file.read(0, std::as_writable_bytes(std::span(start)));
-    refuse_pickles(path, start);
+    FP_REQUIRE(
+        !looks_like_torch(std::as_bytes(std::span(start))), Exit::model, shown(path),
+        ": is an archive of PyTorch or NumPy, no model of fairprune; fp_train --weights FILE --epochs 0 makes one");
     const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
     return read_tensors(file.bytes(), read, shown(path), limits);
 }

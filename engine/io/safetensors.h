@@ -52,7 +52,7 @@ struct SafetensorsLimits {
     uint64_t name_bytes = 512;
 };
 
-// The tensors come in the order of the file. .pt, .pth and .npz are refused with the way to convert them.
+// The tensors come in the order of the file. What torch.save wrote is refused: read_weights() (weights_file.h) reads it.
 TensorFile read_safetensors(const std::filesystem::path& path, const SafetensorsLimits& = {});
 TensorFile parse_safetensors(std::span<const std::byte> file,
                              const std::string& file_name,
@@ -66,7 +66,8 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile&);  /
 // F32, F64, F16 and BF16 as float (F64 rounded to nearest); anything else is an Error.
 std::vector<float> as_f32(const TensorEntry&);
 
-int64_t count_of(std::span<const int64_t> shape);  // the product; checked when the tensor was read
+int64_t count_of(std::span<const int64_t> shape);        // the product; checked when the tensor was read
+std::string shape_text(std::span<const int64_t> shape);  // "[64,3,7,7]"
 
 template <class T>
 Dtype dtype_of(T) = delete;

@@ -17,27 +17,6 @@ std::string tracked_name(const Param& running_var) {
            "num_batches_tracked";
 }
 
-void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
-    FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has ", count_of(entry.shape),
-               " values in another shape than the model's ", p.count());
-    const auto finite = [&](const auto& values) {
-        FP_REQUIRE(std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); }), Exit::model,
-                   file_name, ": ", p.name, " has values that are not finite");
-        return values.data();
-    };
-    if (entry.dtype == Dtype::f64)
-        params.set(p, finite(values_of<double>(entry)));
-    else
-        params.set_f32(p, finite(as_f32(entry)));
-}
-
-// A key of another library's file as the network names it.
-std::string translated(const std::string& key, const Architecture& architecture) {
-    for (const auto& [theirs, ours] : architecture.aliases)
-        if (key.starts_with(theirs)) return std::string(ours) + key.substr(theirs.size());
-    return key;
-}
-
 }  // namespace
 
 TensorFile to_file(const Network& network, const ModelCard& card) {
@@ -93,6 +72,20 @@ void check_sections(const TensorFile& file, const SectionHashes& saved, const st
     }
 }
 
+void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
+    FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has the shape ",
+               shape_text(entry.shape), ", the model's is ", shape_text(p.file_shape()));
+    const auto finite = [&](const auto& values) {
+        FP_REQUIRE(std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); }), Exit::model,
+                   file_name, ": ", p.name, " has values that are not finite");
+        return values.data();
+    };
+    if (entry.dtype == Dtype::f64)
+        params.set(p, finite(values_of<double>(entry)));
+    else
+        params.set_f32(p, finite(as_f32(entry)));
+}
+
 void load_values(Network& network, const TensorFile& file, const std::string& file_name) {
     for (const Param& p : network.params.all()) {
         const TensorEntry* entry = file.find(p.name);
@@ -141,47 +134,6 @@ std::optional<SeenImages> seen_in_file(const std::string& path) {
 
 LoadedModel read_checkpoint(const std::filesystem::path& path, const Architectures& architectures, const Kernels& k) {
     return checkpoint_of(read_safetensors(path), path.string(), architectures, k);
-}
-
-ImportReport import_weights(Network& network, const TensorFile& file, const std::string& file_name) {
-    ImportReport report;
-    const std::string head_layer(network.architecture.head);
-    std::map<std::string, const TensorEntry*> by_name;
-    const bool prefixed = std::any_of(file.tensors.begin(), file.tensors.end(),
-                                      [](const TensorEntry& t) { return t.name.starts_with("module."); });
-    if (prefixed) report.notes.push_back("the prefix `module.` was stripped");
-    for (const TensorEntry& t : file.tensors) {
-        const std::string bare = prefixed && t.name.starts_with("module.") ? t.name.substr(7) : t.name;
-        const std::string key = translated(bare, network.architecture);
-        if (key != bare) report.notes.push_back(bare + " was read as " + key);
-        by_name[key] = &t;
-    }
-    std::vector<std::string> missing;
-    for (const Param& p : network.params.all()) {
-        if (p.name.ends_with("running_var")) by_name.erase(tracked_name(p));
-        const auto found = by_name.extract(p.name);
-        const bool of_head = p.name == head_layer + ".weight" || p.name == head_layer + ".bias";
-        if (found.empty()) {
-            if (!of_head) missing.push_back(p.name);
-            report.head_replaced = report.head_replaced || of_head;
-            continue;
-        }
-        TensorEntry entry = *found.mapped();
-        // timm's [K,C,7,7] is torchvision's [K,C*49], value for value.
-        if (p.kind == Param::Kind::linear && count_of(entry.shape) == p.count() && !entry.shape.empty() &&
-            entry.shape[0] == p.shape.k)
-            entry.shape = p.file_shape();
-        if (entry.shape != p.file_shape() && of_head) {
-            report.head_replaced = true;
-            continue;
-        }
-        set_values(network.params, p, entry, file_name);
-        ++report.loaded;
-    }
-    FP_REQUIRE(missing.empty(), Exit::model, file_name, ": ", missing.size(), " parameters of ", network.spec.arch,
-               " are missing: ", list(missing));
-    for (const auto& [key, entry] : by_name) report.unexpected.push_back(key);
-    return report;
 }
 
 std::string weights_hash(const Network& network) {

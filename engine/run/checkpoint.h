@@ -53,17 +53,7 @@ std::optional<SeenImages> seen_in_file(const std::string& path);
 // Reads the values from a checkpoint of the same network. Exit::model where one is missing, has another shape or is not
 // finite.
 void load_values(Network&, const TensorFile&, const std::string& file_name);
-
-// What import_weights() found.
-struct ImportReport {
-    int loaded = 0;
-    std::vector<std::string> unexpected;  // in the file, not in the network
-    std::vector<std::string> notes;       // prefix stripped, names translated
-    bool head_replaced = false;           // the classifier has another size or is missing: the network keeps its own
-};
-// Reads weights of torchvision or timm into the network. Exit::model where anything but the head is missing or has
-// another shape.
-ImportReport import_weights(Network&, const TensorFile&, const std::string& file_name);
+void set_values(ParamStore&, const Param&, const TensorEntry&, const std::string& file_name);  // one of them
 
 // A 128-bit hash of all weights and statistics in hex: equal bits, equal hash.
 std::string weights_hash(const Network&);

@@ -7,6 +7,7 @@
 
 #include "engine/data/split.h"
 #include "engine/run/checkpoint_folder.h"
+#include "engine/run/import_weights.h"
 #include "engine/train/train_json.h"
 
 namespace fp {
@@ -25,16 +26,13 @@ Identity identity_of(const Network& net,
     return out;
 }
 
-void initialize(Network& net, const FitOptions& options, const TrainRun& run) {
+// What was imported, where it was.
+std::optional<ImportReport> initialize(Network& net, const FitOptions& options, const TrainRun& run) {
     net.initialize(options.seed);
-    if (run.weights.empty()) return;
-    const ImportReport report = import_weights(net, read_safetensors(run.weights), run.weights);
-    std::string line = fmt::format("{}: {} tensors loaded", run.weights, report.loaded);
-    if (report.head_replaced) line += "; the head has another size and starts anew";
-    if (!report.unexpected.empty())
-        line += fmt::format("; {} not used, {} first", report.unexpected.size(), report.unexpected[0]);
-    run.observer.tell(line);
-    for (const std::string& note : report.notes) run.observer.tell("  " + note);
+    if (run.weights.empty()) return std::nullopt;
+    const ImportReport report = import_weights(net, read_weights(run.weights), run.weights);
+    for (const std::string& line : lines_of(report)) run.observer.tell(line);
+    return report;
 }
 
 class Training {
@@ -43,7 +41,8 @@ public:
              const Preprocessing& preprocessing,
              const ImageData& data,
              const FitOptions& options,
-             const TrainRun& run)
+             const TrainRun& run,
+             const std::optional<ImportReport>& imported)
         : net_(net),
           card_{.preprocessing = preprocessing,
                 .classes = data.set.classes,
@@ -52,6 +51,7 @@ public:
           data_(data),
           o_(options),
           run_(run),
+          imported_(imported),
           folder_(run.folder, run.if_run_is_there),
           checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), log_) {}
 
@@ -59,6 +59,7 @@ public:
         load();
         record_settings(folder_, run_.caller);
         write_drawn_split(folder_.path(), data_.set);
+        if (imported_) write_file(folder_ / "weights.json", json_of(*imported_));
         Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (step_ >= 0) trainer.load(state_);
@@ -70,7 +71,7 @@ public:
             out.finished = fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
             write_bad_images(folder_ / "bad_images.csv", data_);
         }
-        out.document = train_document(run_.folder.string(), metrics, data_);
+        out.document = train_document(run_.folder.string(), metrics, data_, imported_);
         return out;
     }
 
@@ -81,7 +82,7 @@ private:
         const std::optional<Checkpoint> found = checkpoints_.load();
         tell_log();
         if (!found) {
-            initialize(net_, o_, run_);
+            imported_ = initialize(net_, o_, run_);
             return;
         }
         load_values(net_, found->model, run_.folder.string());
@@ -128,6 +129,7 @@ private:
     const ImageData& data_;
     const FitOptions& o_;
     const TrainRun& run_;
+    std::optional<ImportReport> imported_;
     RunFolder folder_;
     std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
@@ -145,8 +147,9 @@ TrainResult train(Network& net,
                   const TrainRun& run) {
     // Errors are found before an existing run is overwritten.
     if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
-    if (run.if_run_is_there != IfRunIsThere::resume) initialize(net, options, run);
-    return Training(net, preprocessing, data, options, run).run();
+    std::optional<ImportReport> imported;
+    if (run.if_run_is_there != IfRunIsThere::resume) imported = initialize(net, options, run);
+    return Training(net, preprocessing, data, options, run, imported).run();
 }
 
 }  // namespace fp

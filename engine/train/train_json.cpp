@@ -141,9 +141,14 @@ std::string provenance_of(const std::string& tool, const Dataset& set) {
     return json_line({{"tool", version_line(tool)}, {"data", {{"name", set.name}, {"split", split_hash(set)}}}});
 }
 
-std::string train_document(const std::string& out, const Metrics& metrics, const ImageData& data) {
+std::string train_document(const std::string& out,
+                           const Metrics& metrics,
+                           const ImageData& data,
+                           const std::optional<ImportReport>& imported) {
     ordered_json document{{"out", out}, {"epochs", metrics.rows()}};
-    JsonWriter{document}("skipped", skipped_of(data));
+    JsonWriter writer{document};
+    writer("skipped", skipped_of(data));
+    writer("weights", imported);
     return json_text(document, 2);
 }
 

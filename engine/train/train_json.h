@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/io/fields.h"
+#include "engine/run/import_weights.h"
 #include "engine/run/run_folder.h"
 #include "engine/train/fit.h"
 
@@ -44,8 +45,11 @@ void append_to(Metrics&, const EpochResult&, int64_t step, std::optional<int> ro
 // A model card's provenance: {"tool","data":{"name","split"}}.
 std::string provenance_of(const std::string& tool, const Dataset&);
 
-// {"out":FOLDER,"epochs":[row...],"skipped":Skipped}.
-std::string train_document(const std::string& out, const Metrics&, const ImageData&);
+// {"out":FOLDER,"epochs":[row...],"skipped":Skipped,"weights":ImportReport where weights were imported}.
+std::string train_document(const std::string& out,
+                           const Metrics&,
+                           const ImageData&,
+                           const std::optional<ImportReport>& imported);
 
 std::string to_text(const FitPosition&);
 FitPosition parse_fit_position(const std::string&);

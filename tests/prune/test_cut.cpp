@@ -117,13 +117,19 @@ TEST_P(Removals, CutIsSilenceOnTheHost) {
     expect_cut_is_silence({.arch = arch, .classes = 5, .width = 0.25}, Backend::cpu, 1e-5, seed, 4);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models,
-    Removals,
-    ::testing::Combine(
-        ::testing::Values(
-            "resnet18", "resnet34", "resnet50", "resnet101", "vgg11", "vgg11_bn", "vgg13", "vgg16_bn", "vgg19"),
-        ::testing::Values(1, 2)));
+INSTANTIATE_TEST_SUITE_P(Models,
+                         Removals,
+                         ::testing::Combine(::testing::Values("resnet18",
+                                                              "resnet34",
+                                                              "resnet50",
+                                                              "resnet101",
+                                                              "wide_resnet50_2",
+                                                              "vgg11",
+                                                              "vgg11_bn",
+                                                              "vgg13",
+                                                              "vgg16_bn",
+                                                              "vgg19"),
+                                            ::testing::Values(1, 2)));
 
 TEST(Removal, EverySetAlone) {
     for (const char* arch : {"resnet18", "resnet50", "vgg11_bn"}) {
@@ -235,6 +241,9 @@ TEST(Models, ParameterCountsAreTorchvisions) {
     EXPECT_EQ(count("resnet34", 1000), 21797672);
     EXPECT_EQ(count("resnet50", 1000), 25557032);
     EXPECT_EQ(count("resnet101", 1000), 44549160);
+    EXPECT_EQ(count("resnet152", 1000), 60192808);
+    EXPECT_EQ(count("wide_resnet50_2", 1000), 68883240);
+    EXPECT_EQ(count("wide_resnet101_2", 1000), 126886696);
     EXPECT_EQ(count("vgg11", 1000), 132863336);
     EXPECT_EQ(count("vgg11_bn", 1000), 132868840);
     EXPECT_EQ(count("vgg16", 1000), 138357544);
