@@ -212,7 +212,7 @@ TEST_F(Drawn, ATrainingShowsItsFigures) {
 
 TEST_F(Drawn, AnEvaluationShowsItsFigures) {
     expect_rows(drawn(sample("evaluation")),
-                {"120 of 600 images;", "1 image could not be read and were left out.",
+                {"120 of 600 images;", "1 image could not be read and was left out, the first: a.jpg",
                  "3 images of an unknown group, left out of gaps.", "<td>g2<sup>1</sup></td><td>4</td>",
                  "fewer than two groups of at least 10 images", "<img src=\"data:image/png;base64,iVBOR",
                  "class01, predicted class02 (90 %)", "No mistake."});

@@ -83,7 +83,7 @@ function countsTable(classes, columns, counts) {
         row(["all", ...sums.map(grouped)], "sum")]);
 }
 
-function dataSection({ classes, counts, skipped, notes }) {
+function dataSection({ classes, counts, notes }) {
     const splits = Object.keys(counts);
     const bySplit = countsTable(classes, splits, classes.map((_, c) => splits.map((s) => counts[s].classes[c])));
     const byGroup = splits.flatMap((split) => Object.entries(counts[split].attributes).map(([name, a]) => {
@@ -91,9 +91,7 @@ function dataSection({ classes, counts, skipped, notes }) {
         return html`<h3>${inWords(split)} by ${name}</h3>${countsTable(classes, used.map((g) => a.groups[g]),
             a.counts.map((of) => used.map((g) => of[g])))}`;
     }));
-    const left = skipped ? html`<p>${plural(skipped.images, "image")} could not be read and were left out, the first:
-        ${skipped.first}.</p>` : "";
-    return html`<h2>Data</h2>${left}${notes.map((note) => html`<p class="soft">${note}</p>`)}${bySplit}
+    return html`<h2>Data</h2>${notes.map((note) => html`<p class="soft">${note}</p>`)}${bySplit}
         ${byGroup.length > 0 ? folded("Classes by groups", byGroup) : ""}`;
 }
 
