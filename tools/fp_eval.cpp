@@ -214,7 +214,9 @@ int run(const EvalFlags& f, const Options& options) {
 int main(int argc, char** argv) {
     fp::EvalFlags flags;
     return fp::run_tool(
-        argc, argv, "Metrics and fairness of a classifier, with intervals and tests.",
+        argc, argv,
+        "Metrics and fairness of a classifier, with intervals and tests. dp sums over classes (of two: twice Fairlearn's); "
+        "eopp0 and eopp1 average the gaps in TNR and TPR over classes.",
         [&](fp::Options& options) { fp::declare(options, flags); },
         [&](const fp::Options& options) { return fp::run(flags, options); });
 }

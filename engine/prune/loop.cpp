@@ -259,9 +259,10 @@ private:
             s_.best = value;
             s_.best_round = round.number;
         }
-        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}", round.number,
-                        accuracy, dense_accuracy, by, value,
-                        better                   ? " *"
+        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}){}", round.number, accuracy,
+                        dense_accuracy, better ? " *" : ""));
+        say(fmt::format("  {}{}", to_text(round.objective),
+                        better                   ? ""
                         : !round.within_max_drop ? ", more than --max-drop below dense"
                         : !round.enough_accuracy ? ", not half as far above chance as dense"
                                                  : ""));
@@ -287,6 +288,11 @@ private:
 };
 
 }  // namespace
+
+std::string to_text(const Objective& o) {
+    if (!o.by.starts_with("rms:") || std::isnan(o.value)) return fmt::format("{} {:.4f}", o.by, o.value);
+    return o.value > 0 ? o.by + " smaller than noise: 0" : fmt::format("{} {:.4f}", o.by, std::sqrt(0 - o.value));
+}
 
 std::optional<PruneResult> prune(const Baseline& dense,
                                  const PruneSettings& settings,
