@@ -52,7 +52,7 @@ public:
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
         tell_log();
-        record_settings(folder, start.caller);
+        record_settings(folder, start.caller, dense.kernels());
         if (resumed_) {
             model_ =
                 checkpoint_of(resumed_->model, folder_.path(), {&dense.model.network->architecture}, dense.kernels());

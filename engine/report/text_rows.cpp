@@ -8,7 +8,7 @@
 
 namespace fp {
 
-constexpr size_t kLongest = 4096;  // bytes of a word or a line that is shown
+constexpr size_t kLongestLine = 4096;  // bytes of a word or a line that is shown
 
 static bool starts_character(char c) { return (uint8_t(c) & 0xC0) != 0x80; }
 
@@ -40,7 +40,7 @@ std::string wrapped(const std::string& text, size_t indent) {
     size_t column = kLine + 1;  // the next word starts a line
     std::istringstream words(text);
     for (std::string word; words >> word;) {
-        word = printable(word, kLongest);
+        word = printable(word, kLongestLine);
         const bool fits = column + 1 + columns_of(word) <= kLine;
         if (!out.empty()) out += fits ? " " : "\n";
         if (fits) ++column;
@@ -57,7 +57,7 @@ std::string wrapped(const std::string& text, size_t indent) {
 }
 
 std::string aside(const std::string& text, size_t indent) {
-    const std::string line = printable(text.substr(0, text.find_last_not_of(' ') + 1), kLongest);
+    const std::string line = printable(text.substr(0, text.find_last_not_of(' ') + 1), kLongestLine);
     if (indent + columns_of(line) > kLine) return wrapped(line, indent);
     return std::string(indent, ' ') + line + "\n";
 }
