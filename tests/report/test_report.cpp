@@ -219,8 +219,9 @@ TEST_F(Drawn, AnEvaluationShowsItsFigures) {
 }
 
 TEST_F(Drawn, ATimingShowsItsFigures) {
-    expect_rows(drawn(sample("bench")), {"aria-label=\"Images per second\"", "Layers against the roof",
-                                         "<td>38.0 MiB</td><td>1.00x", "<td>3\u219216</td><td>32\u00d732</td>"});
+    expect_rows(drawn(sample("bench")),
+                {"aria-label=\"Images per second\"", "Layers against the roof", "<td>38.0 MiB</td><td>1.00x",
+                 "<td>3\u219216</td><td>32\u00d732</td>", "<td>62 %<span class=\"soft\"> [58, 70] "});
 }
 
 TEST_F(Drawn, AScanShowsItsFigures) {

@@ -12,7 +12,7 @@ function trainingText({ training: t, model, data_words: data, finished, curves }
 
 function trainTiles({ model, curves, best_epoch: best }) {
     const tiles = [tile(fixed(model.parameters * 1e-6, 2), "M parameters"),
-        tile(fixed(model.macs * 1e-6, 0), "M multiply-adds per image")];
+        tile(fixed(model.macs * 1e-6, model.macs < 1e7 ? 2 : 0), "M multiply-adds per image")];
     const row = curves.find((c) => c.epoch === best);
     if (row) tiles.unshift(tile(shown(row.val.balanced_accuracy, 3), "balanced accuracy on validation"),
         tile(String(best), `best epoch of ${curves.length}`, `by ${inWords(row.select.by)}`));
@@ -67,9 +67,9 @@ function validationSection({ curves, best_epoch: best }) {
     const sections = Object.entries(chosen.val.attributes).map(([name, { groups, gaps }]) => {
         const rows = Object.entries(groups).map(([group, figures]) =>
             row([group, grouped(figures.samples), ...keys.map((k) => shown(figures[k], 3))]));
-        const words = Object.entries(gaps).map(([k, value]) => `${inWords(k)} ${shown(value, 3)}`).join(", ");
+        const gapRows = Object.entries(gaps).map(([k, value]) => row([inWords(k), k, shown(value, 3)]));
         return html`<h3>By ${name}</h3>${table(["group", "images", ...keys.map(inWords)], rows)}
-            ${words ? html`<p class="soft">Gaps: ${words}.</p>` : ""}`;
+            ${gapRows.length > 0 ? folded("Gaps", table(["gap", "name", "value"], gapRows)) : ""}`;
     });
     return html`<h2>Groups on validation</h2><p class="soft">Of epoch ${chosen.epoch}. Validation chose the epoch, so
         these figures are too good; fp_eval on the test split gives intervals, and the ranges that chance
