@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/fairness/grouping.h"
+#include "engine/io/words.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"
@@ -186,10 +187,10 @@ private:
         for (const auto& [name, channels] : removal) round.channels += int64_t(channels.size());
         round.parameters = after.parameters;
         round.macs = after.macs;
-        say(fmt::format("{}: {} channels of {} sets {}; {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC",
-                        round_name(), round.channels, removal.size(), p_.mask ? "masked" : "removed",
-                        double(before.parameters) * 1e-6, double(after.parameters) * 1e-6, before.macs * 1e-6,
-                        after.macs * 1e-6));
+        say(fmt::format("{}: {} of {} {}", round_name(), counted(round.channels, "channel"),
+                        counted(int64_t(removal.size()), "set"), p_.mask ? "masked" : "removed"));
+        say(fmt::format("  {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC", double(before.parameters) * 1e-6,
+                        double(after.parameters) * 1e-6, before.macs * 1e-6, after.macs * 1e-6));
         if (const std::string slow = slow_sets_text(dense_.kernels(), sets, removal); !p_.mask && !slow.empty())
             say(slow);
         round.cut = validate();

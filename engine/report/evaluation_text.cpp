@@ -9,8 +9,8 @@ namespace fp {
 namespace {
 
 std::string metric_table(const Report& report) {
-    std::string out = row("metric", fmt::format("{:<8}{:<19}{}", "value", "interval", "formula"));
-    for (const Measure& m : report.metrics) out += row(m, fmt::format("{:<19}{}", range(m.low, m.high), m.formula));
+    std::string out = row("metric", fmt::format("{:<8}{:<17}{}", "value", "interval", "formula"));
+    for (const Measure& m : report.metrics) out += row(m, fmt::format("{:<17}{}", range(m.low, m.high), m.formula));
     return out;
 }
 
