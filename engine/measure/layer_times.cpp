@@ -1,6 +1,7 @@
 #include "engine/measure/layer_times.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/error.h"
 
@@ -61,14 +62,14 @@ Ratio median_of(std::vector<double> v) {
     FP_CHECK(!v.empty(), "median: no values");
     std::ranges::sort(v);
     const size_t n = v.size();
-    // The largest rank r (from 0) with P(Binomial(n, 1/2) <= r - 1) <= 0.025.
-    double below = 0, term = 1;
-    for (size_t i = 0; i < n; ++i) term /= 2;
+    // The largest rank r (from 0) with P(Binomial(n, 1/2) <= r) <= 0.025; 0 where there is none.
+    double below = 0, term = std::ldexp(1.0, -int(n));
     size_t rank = 0;
-    for (; rank < n / 2; ++rank) {
+    for (size_t r = 0; r < n / 2; ++r) {
         below += term;
-        term *= double(n - rank) / double(rank + 1);
         if (below > 0.025) break;
+        rank = r;
+        term *= double(n - r) / double(r + 1);
     }
     return {(v[(n - 1) / 2] + v[n / 2]) / 2, v[rank], v[n - 1 - rank]};
 }
