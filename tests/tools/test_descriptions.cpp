@@ -13,6 +13,14 @@ namespace {
 using testing::expect_error;
 using ::testing::HasSubstr;
 
+// Takes standard output for as long as this lives.
+struct Captured {
+    Captured() : before(std::cout.rdbuf(text.rdbuf())) {}
+    ~Captured() { std::cout.rdbuf(before); }
+    std::ostringstream text;
+    std::streambuf* before;
+};
+
 // What a tool prints for --help TOPIC, --help-man and --completion.
 std::string printed(const std::vector<const char*>& words) {
     std::string out_folder;
@@ -28,12 +36,9 @@ std::string printed(const std::vector<const char*>& words) {
     o.topic("data", "Data sets", "csv:FILE\n");
     std::vector<const char*> line{"fp_train"};
     line.insert(line.end(), words.begin(), words.end());
-    std::ostringstream out;
-    auto* const old = std::cout.rdbuf(out.rdbuf());
-    const bool goes_on = o.parse(int(line.size()), line.data());
-    std::cout.rdbuf(old);
-    EXPECT_FALSE(goes_on);
-    return out.str();
+    const Captured out;
+    EXPECT_FALSE(o.parse(int(line.size()), line.data()));
+    return out.text.str();
 }
 
 TEST(Descriptions, help_of_a_topic) {
