@@ -10,7 +10,16 @@
 The engine computes; its threads leave Python's lock free, and Ctrl-C ends a pass behind its current batch.
 """
 
-from . import _core
+import os as _os
+
+# OpenMP's idle threads sleep after some 20 us (engine/run/threads.h). Its library reads this variable once, when it is loaded.
+_ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & _os.environ.keys()
+if _ours:
+    _os.environ["GOMP_SPINCOUNT"] = "2000"
+from . import _core  # noqa: E402
+
+if _ours:
+    del _os.environ["GOMP_SPINCOUNT"]
 from ._error import Error
 from .model import Model, load
 from .statistics import compare, evaluate, snnl_scores
