@@ -40,7 +40,9 @@ std::string evaluate_columns(const Columns& ours,
     const Predictions mine = predictions_in(ours, "predictions");
     std::optional<Predictions> other;
     if (theirs) other = predictions_in(*theirs, "predictions of the other model");
-    return json_text(evaluation_of(mine, other ? &*other : nullptr, attributes, options), std::nullopt);
+    Evaluation evaluation = evaluation_of(mine, other ? &*other : nullptr, attributes, options);
+    evaluation.judged = judged_rows(mine, "").judged;
+    return json_text(evaluation, std::nullopt);
 }
 
 std::vector<int32_t> numbers_of(const std::vector<std::string>& values, const char* what) {
