@@ -80,6 +80,7 @@ struct EvalInput {
     std::optional<Skipped> skipped = {};
     Gallery gallery = {};
     Judged part = {};
+    const Kernels* used = nullptr;  // that computed the predictions; null: read from a file
 };
 
 void say_part(const Judged& part, const Options& options) {
@@ -203,7 +204,8 @@ int run(const EvalFlags& f, const Options& options) {
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
     if (!f.report.empty())
-        write_file(f.report, page_text(evaluation, f.predictions + f.checkpoint, ours.gallery, caller_of(options)));
+        write_file(f.report,
+                   page_text(evaluation, f.predictions + f.checkpoint, ours.gallery, caller_of(options), ours.used));
     std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;
 }
@@ -214,7 +216,10 @@ int run(const EvalFlags& f, const Options& options) {
 int main(int argc, char** argv) {
     fp::EvalFlags flags;
     return fp::run_tool(
-        argc, argv, "Metrics and fairness of a classifier, with intervals and tests.",
+        argc, argv,
+        "Metrics and fairness of a classifier, with intervals and tests. dp sums over classes (of two: twice "
+        "Fairlearn's); "
+        "eopp0 and eopp1 average the gaps in TNR and TPR over classes.",
         [&](fp::Options& options) { fp::declare(options, flags); },
         [&](const fp::Options& options) { return fp::run(flags, options); });
 }

@@ -17,7 +17,7 @@ std::string json_text(const BenchReport&);                 // Google Benchmark's
 std::string page_text(const BenchReport&, const Caller&);  // its page
 
 // Chrome's trace of the layers (engine/measure/profile_json.h).
-std::string trace_text(const std::vector<NamedProfile>&);
+std::string trace_text(const TimedLayers&);
 
 struct WrittenFile {
     std::string format, file;

@@ -13,7 +13,7 @@
 
 namespace fp {
 
-// Bytes of all blocks that lie on devices with memory of their own, now and at most so far.
+// Bytes of all blocks on devices with memory of their own (whose alloc is not alloc_host), now and at most so far.
 int64_t device_bytes_in_use();
 int64_t most_device_bytes();
 void count_device_bytes(int64_t more);

@@ -25,7 +25,7 @@ struct Architecture {
     std::span<const std::string_view> stems;  // ModelSpec::stem
     std::string_view head;                    // the layer that makes the logits
     std::span<const Alias> aliases;
-    std::string_view torch;  // the family as a module of PyTorch (engine/run/torch_module.h), in Python
+    std::string_view torch = {};                      // the family as a module of PyTorch (engine/run/torch_module.h)
     Forward (*build)(const ModelSpec&, ParamStore&);  // declares the parameters, without memory
     void (*initialize)(ParamStore&, uint64_t seed);   // weights to start training from
 };

@@ -19,9 +19,10 @@ struct Nothing {
 };
 constexpr Nothing nothing;
 
-const Memory memory{.alloc = [](size_t bytes) { return std::malloc(bytes); },
+constexpr auto take = [](size_t bytes) { return std::malloc(bytes); };
+const Memory memory{.alloc = take,
                     .release = [](void* block) { std::free(block); },
-                    .alloc_host = [](size_t bytes) { return std::malloc(bytes); },
+                    .alloc_host = take,
                     .release_host = [](void* block) { std::free(block); },
                     .copy_in = nothing,
                     .copy_out = nothing,

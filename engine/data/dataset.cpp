@@ -45,6 +45,7 @@ public:
         for (const std::string& wanted : options.exclude_unknown)
             needed_.emplace_back(wanted, need_column(table_, wanted));
         units_ = unit_columns(data.columns);
+        for (size_t c = 0; c < data.classes.size(); ++c) class_of_.emplace(data.classes[c], int(c));
     }
 
     // Appends the sample of a row, unless the row is left out, which is counted.
@@ -56,10 +57,10 @@ public:
         const auto where = [&] { return table_.name + (sample.line > 0 ? text(":", sample.line, ": ") : ": "); };
         const std::string label = trimmed(row[listing_.label]);
         FP_REQUIRE(!label.empty(), Exit::data, where(), "no label");
-        const auto found = std::find(data_.classes.begin(), data_.classes.end(), label);
-        FP_REQUIRE(found != data_.classes.end(), Exit::data, where(), "label '", label, "' is none of the ",
+        const auto found = class_of_.find(label);
+        FP_REQUIRE(found != class_of_.end(), Exit::data, where(), "label '", label, "' is none of the ",
                    data_.classes.size(), " classes ", list(data_.classes));
-        sample.label = int(found - data_.classes.begin());
+        sample.label = found->second;
 
         FP_REQUIRE(!row[listing_.image].empty(), Exit::data, where(), "no image");
         const std::filesystem::path path = sample.image;
@@ -106,8 +107,9 @@ private:
     const bool allow_absolute_;
     Dataset& data_;
     const std::vector<std::string>& unknown_words_;
-    std::vector<size_t> attributes_;                      // columns of the table
-    std::vector<int> units_;                              // among the attributes
+    std::vector<size_t> attributes_;  // columns of the table
+    std::vector<int> units_;          // among the attributes
+    std::map<std::string, int> class_of_;
     std::vector<std::pair<std::string, size_t>> needed_;  // the same: rows that are unknown there are left out
     std::map<std::string, int64_t> unknown_;              // rows left out, by column
     int64_t without_split_ = 0;                           // and these
@@ -140,10 +142,14 @@ void note_untrained_classes(Dataset& data) {
     const auto trained = std::count_if(train.begin(), train.end(), [](int64_t n) { return n > 0; });
     if (trained == 0) return;
     if (trained == 1) data.notes.push_back("train has images of one class alone");
+    constexpr int kMostNamed = 10;
+    int missing = 0;
     for (size_t c = 0; c < train.size(); ++c)
-        if (train[c] == 0 && val[c] + test[c] > 0)
+        if (train[c] == 0 && val[c] + test[c] > 0 && ++missing <= kMostNamed)
             data.notes.push_back(
                 text("train has no image of the class ", data.classes[c], ", val has ", val[c], " and test ", test[c]));
+    if (missing > kMostNamed)
+        data.notes.push_back(text("nor of ", missing - kMostNamed, " more classes that val or test have"));
 }
 
 Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& options) {

@@ -25,7 +25,7 @@ std::optional<Split> parse_split(std::string_view word);
 
 struct Sample {
     std::string image = {};  // the file, relative to Dataset::root
-    int label = {};          // index into Dataset::classes
+    int label = {};          // index into Dataset::classes; -1: images without labels (engine/eval/unlabelled.h)
     Split split = {};
     std::string other_split = {};  // the name of Split::other
     std::string unit = {};         // lesion, else patient, else image: in one split only, resampled as a whole

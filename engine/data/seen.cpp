@@ -78,7 +78,8 @@ std::vector<uint64_t> image_keys(const Dataset& data) {
     if (data.synth) {
         SynthSpec spec = *data.synth;
         spec.n = 1;  // image i does not depend on it
-        for (const Sample& sample : data.samples) keys.push_back(key_of_name(to_string(spec) + sample.image));
+        const std::string of = to_string(spec);
+        for (const Sample& sample : data.samples) keys.push_back(key_of_name(of + sample.image));
         return keys;
     }
     std::map<std::string, std::string_view> path_of;

@@ -125,7 +125,7 @@ Predictions predict(const Pass& pass) {
         if (!std::exchange(f.under_way, false)) return;
         f.done.wait();
         for (int i = 0; i < f.batch.n; ++i) {
-            if (f.batch.labels[i] < 0) continue;
+            if (f.batch.samples[i] < 0) continue;
             add_prediction(out, data, f.batch.samples[i], f.rows.probabilities.as<float>() + int64_t(i) * classes);
             out.loss.push_back(f.rows.loss(i, pass.kernels()));
         }

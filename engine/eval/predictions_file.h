@@ -22,6 +22,7 @@ namespace fp {
 Predictions predictions_of(const Table& table, const std::vector<std::string>& unknown = {});
 Predictions read_predictions(const std::filesystem::path& path, const std::vector<std::string>& unknown = {});
 
+// Without labels there are no columns label and split.
 Table table_of(const Predictions& predictions);
 void write_predictions(const std::filesystem::path& path, const Predictions& predictions);
 

@@ -37,9 +37,9 @@ const std::array<MetricDefinition, kMetrics> kMetricDefinitions = {{
     {"macro_precision",   "mean_c TP/(TP+FP), 0/0 = 0",               false, false, false},
     {"macro_recall",      "mean_c TP/(TP+FN), 0/0 = 0",               false, false, false},
     {"macro_f1",          "mean_c 2TP/(2TP+FP+FN)",                   false, false, false},
-    {"macro_auc",         "mean_c AUC_c against the rest, ties 1/2",  false, true,  false},
-    {"ece",               "sum_b n_b/n |acc_b - conf_b|, 15 bins",    true,  true,  true},
-    {"sensitivity",       "max TPR where TNR >= the one asked for",   false, true,  false},
+    {"macro_auc",         "mean_c AUC_c against rest, ties 1/2",  false, true,  false},
+    {"ece",               "sum_b n_b/n |acc_b-conf_b|, 15 bins",    true,  true,  true},
+    {"sensitivity",       "max TPR where TNR >= the one asked",   false, true,  false},
 }};
 // clang-format on
 

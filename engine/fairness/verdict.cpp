@@ -111,8 +111,11 @@ struct Judge {
         if (std::isnan(d.value) || !(d.p <= alpha())) return;
         const bool grew = growth(d) > 0, holds = d.p_holm <= alpha();
         if (!grew && !holds) return;
+        const char* moved = d.fair == 0 ? (grew ? "grew" : "shrank")
+                            : grew      ? "moved away from 1,"
+                                        : "moved nearer to 1,";
         add(finding_of(grew ? FindingKind::gap_grew : FindingKind::gap_shrank, d, attribute),
-            fmt::format("{} {} from {} {}{}", gap_words(d.key, attribute), grew ? "grew" : "shrank", from_to(d),
+            fmt::format("{} {} from {} {}{}", gap_words(d.key, attribute), moved, from_to(d),
                         evidence(d, comparison->options), holds ? "" : "; after correction this may be chance"));
     }
 

@@ -77,7 +77,7 @@ struct Summarizer {
                 worst.fair_high);
         }
         const auto main = std::ranges::find(a.gaps, "eodd_mean", &Gap::key);
-        const bool bound = main != a.gaps.end() && !std::isnan(main->rms_high);
+        const bool bound = main != a.gaps.end() && main->rms_high >= 0.0005;  // not NaN
         return fmt::format(
             "By {} none of {} can be told from those of a classifier that treats the groups alike{}. ", a.name,
             counted(judged, "gap"),

@@ -51,7 +51,8 @@ bool makes_tensor(std::string_view function) {
     return function.starts_with("torch.") && function.find("._rebuild_") != function.npos;
 }
 
-struct Broken {
+// The arguments of such a call, each checked as it is read.
+struct Description {
     const Pickle& pickle;
     const std::string& where;
 
@@ -110,10 +111,10 @@ std::optional<TorchTensor> tensor_at(const Pickle& pickle,
         reason = makes_tensor(function) ? text("a tensor that ", printable(function), " makes") : "no tensor";
         return std::nullopt;
     }
-    const Broken broken{pickle, where};
-    broken.need(args->size() >= (third ? 7 : 4), "description");
+    const Description description{pickle, where};
+    description.need(args->size() >= (third ? 7 : 4), "description");
     const PickleValue& named = pickle[(*args)[0]];
-    broken.need(named.kind == Kind::persistent && pickle[named.args].items.size() >= 5, "storage");
+    description.need(named.kind == Kind::persistent && pickle[named.args].items.size() >= 5, "storage");
     const auto& parts = pickle[named.args].items;
     const std::string& type = third ? pickle[(*args)[6]].text : pickle[parts[1]].text;
     const auto known = std::ranges::find_if(kTypes, [&](const TorchType& row) {
@@ -125,17 +126,17 @@ std::optional<TorchTensor> tensor_at(const Pickle& pickle,
         return std::nullopt;
     }
     TorchTensor out{.storage = pickle[parts[2]].text, .dtype = known->ours};
-    out.values = broken.number(parts[4], "storage");
+    out.values = description.number(parts[4], "storage");
     if (third) out.values /= bytes_of(out.dtype);  // a storage without a type counts bytes
-    out.offset = broken.number((*args)[1], "offset");
+    out.offset = description.number((*args)[1], "offset");
     // A view of a storage, in files before PyTorch 0.4: (key, offset, values).
     if (parts.size() > 5 && pickle[parts[5]].items.size() == 3) {
         const auto& view = pickle[parts[5]].items;
-        broken.need(!__builtin_add_overflow(out.offset, broken.number(view[1], "view"), &out.offset), "view");
+        description.need(!__builtin_add_overflow(out.offset, description.number(view[1], "view"), &out.offset), "view");
     }
-    out.shape = broken.numbers((*args)[2], "shape");
-    out.strides = broken.numbers((*args)[3], "strides");
-    broken.need(out.shape.size() == out.strides.size(), "shape");
+    out.shape = description.numbers((*args)[2], "shape");
+    out.strides = description.numbers((*args)[3], "strides");
+    description.need(out.shape.size() == out.strides.size(), "shape");
     check_extent(out, where);
     return out;
 }

@@ -71,10 +71,8 @@ std::string slow_sets_text(const Kernels& k, const std::vector<ChannelSet>& sets
         if (gone != removal.end()) as_slow += stored(set.channels - int(gone->second.size())) == stored(set.channels);
     }
     if (as_slow == 0) return "";
-    return fmt::format(
-        "{} of these {} sets fill as many blocks of {} channels as before and are no faster on "
-        "this device: --round-to {} would keep what is free",
-        as_slow, removal.size(), stored(1), stored(1));
+    return fmt::format("{} of {} sets are no faster on this device: --round-to {} keeps what is free", as_slow,
+                       removal.size(), stored(1));
 }
 
 std::string describe(const ChannelSet& set) {

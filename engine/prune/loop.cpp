@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/fairness/grouping.h"
+#include "engine/io/words.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"
@@ -52,7 +53,7 @@ public:
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
         tell_log();
-        record_settings(folder, start.caller);
+        record_settings(folder, start.caller, dense.kernels());
         if (resumed_) {
             model_ =
                 checkpoint_of(resumed_->model, folder_.path(), {&dense.model.network->architecture}, dense.kernels());
@@ -186,10 +187,10 @@ private:
         for (const auto& [name, channels] : removal) round.channels += int64_t(channels.size());
         round.parameters = after.parameters;
         round.macs = after.macs;
-        say(fmt::format("{}: {} channels of {} sets {}; {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC",
-                        round_name(), round.channels, removal.size(), p_.mask ? "masked" : "removed",
-                        double(before.parameters) * 1e-6, double(after.parameters) * 1e-6, before.macs * 1e-6,
-                        after.macs * 1e-6));
+        say(fmt::format("{}: {} of {} {}", round_name(), counted(round.channels, "channel"),
+                        counted(int64_t(removal.size()), "set"), p_.mask ? "masked" : "removed"));
+        say(fmt::format("  {:.2f} -> {:.2f} M parameters, {:.1f} -> {:.1f} MMAC", double(before.parameters) * 1e-6,
+                        double(after.parameters) * 1e-6, before.macs * 1e-6, after.macs * 1e-6));
         if (const std::string slow = slow_sets_text(dense_.kernels(), sets, removal); !p_.mask && !slow.empty())
             say(slow);
         round.cut = validate();
@@ -259,9 +260,10 @@ private:
             s_.best = value;
             s_.best_round = round.number;
         }
-        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}), {} {:.4f}{}", round.number,
-                        accuracy, dense_accuracy, by, value,
-                        better                   ? " *"
+        say(fmt::format("round {}: validation balanced accuracy {:.4f} (dense {:.4f}){}", round.number, accuracy,
+                        dense_accuracy, better ? " *" : ""));
+        say(fmt::format("  {}{}", to_text(round.objective),
+                        better                   ? ""
                         : !round.within_max_drop ? ", more than --max-drop below dense"
                         : !round.enough_accuracy ? ", not half as far above chance as dense"
                                                  : ""));
@@ -287,6 +289,11 @@ private:
 };
 
 }  // namespace
+
+std::string to_text(const Objective& o) {
+    if (!o.by.starts_with("rms:") || std::isnan(o.value)) return fmt::format("{} {:.4f}", o.by, o.value);
+    return o.value > 0 ? o.by + " smaller than noise: 0" : fmt::format("{} {:.4f}", o.by, std::sqrt(0 - o.value));
+}
 
 std::optional<PruneResult> prune(const Baseline& dense,
                                  const PruneSettings& settings,

@@ -15,6 +15,8 @@ struct Objective {
     std::string by = {};
     double value = kNotEstimable;  // more is better
 };
+// The value of an rms is its negative square: "rms:sex 0.0985" for -0.0097, "rms:sex smaller than noise: 0" above 0.
+std::string to_text(const Objective&);
 
 // One round. Summaries are of the validation split.
 struct Round {

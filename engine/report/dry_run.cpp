@@ -1,12 +1,12 @@
 #include "engine/report/dry_run.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <set>
 
 #include "engine/eval/few_images.h"
 #include "engine/measure/layer_costs.h"
-#include "engine/report/text_rows.h"
 #include "engine/train/training_split.h"
 
 namespace fp {
@@ -148,16 +148,13 @@ DryRun dry_run(const Baseline& dense,
 
 std::string to_text(const DryRun& d) {
     std::string out = "dry run: this would be done; nothing was kept\n";
-    const auto line = [&](const char* what, const std::string& how) {
-        out += wrapped(fmt::format("{:<9}{}", what, how));
-    };
+    const auto line = [&](const char* what, const std::string& how) { out += fmt::format("{:<9}{}\n", what, how); };
     line("data", fmt::format("{}: {} classes", d.data, d.classes));
     line("images", fmt::format("{} to train, {} to validate, {} to test", d.train, d.val, d.test));
     line("model", fmt::format("{} at {}x{}: {:.2f} M parameters, {:.1f} MMAC per image", d.arch, d.image_size,
                               d.image_size, double(d.parameters) * 1e-6, d.macs * 1e-6));
     if (d.parameters_left)
-        line("cut",
-             fmt::format("about {:.2f} M parameters are left after the first", double(*d.parameters_left) * 1e-6));
+        line("cut", fmt::format("about {:.2f} M parameters are left by the first", double(*d.parameters_left) * 1e-6));
     if (d.rounds > 0) line("rounds", fmt::format("{} of each of {} runs", d.rounds, d.runs));
     line("steps", fmt::format("{} epochs of {} batches of {} images: {} updates{}", d.epochs, d.batches_per_epoch,
                               d.batch_size, d.updates, d.rounds > 0 ? " in all rounds and runs" : ""));

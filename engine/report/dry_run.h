@@ -59,6 +59,6 @@ DryRun dry_run(const Baseline&,
                IfRunIsThere,
                const PruneStart&);
 
-std::string to_text(const DryRun&);  // within 80 columns
+std::string to_text(const DryRun&);
 
 }  // namespace fp

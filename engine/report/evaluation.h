@@ -73,6 +73,6 @@ inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_objec
 // The document of fp_eval: an evaluation with "threshold".
 std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
 // Its page, of {"title","command","evaluation","environment"}; `judged`: the title's words for the model or the file.
-std::string page_text(const Evaluation&, const std::string& judged, const Gallery&, const Caller&);
+std::string page_text(const Evaluation&, const std::string& judged, const Gallery&, const Caller&, const Kernels* used);
 
 }  // namespace fp

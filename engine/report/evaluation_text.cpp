@@ -9,8 +9,8 @@ namespace fp {
 namespace {
 
 std::string metric_table(const Report& report) {
-    std::string out = row("metric", fmt::format("{:<8}{:<19}{}", "value", "interval", "formula"));
-    for (const Measure& m : report.metrics) out += row(m, fmt::format("{:<19}{}", range(m.low, m.high), m.formula));
+    std::string out = row("metric", fmt::format("{:<8}{:<17}{}", "value", "interval", "formula"));
+    for (const Measure& m : report.metrics) out += row(m, fmt::format("{:<17}{}", range(m.low, m.high), m.formula));
     return out;
 }
 
@@ -36,9 +36,8 @@ std::string group_table(const AttributeReport& attribute) {
     out += more(attribute.groups.size(), rows.size(), "group");
     for (const WorstGroup& w : attribute.worst)
         if (w.measure.key == "accuracy")
-            out += aside(fmt::format("worst by accuracy: {} (again in {:.0f} % of resamples)", shown(w.group),
-                                     100 * w.stays_worst),
-                         0);
+            out += aside(
+                fmt::format("worst by accuracy: {} (again in {:.0f} % of resamples)", w.group, 100 * w.stays_worst), 0);
     return out;
 }
 
@@ -51,10 +50,10 @@ std::string gap_rows(const Gap& g, bool several_pairs) {
     if (!std::isnan(g.rms_low)) out += aside(fmt::format("rms interval {}", range(g.rms_low, g.rms_high)));
     if (g.rms_squared < 0) out += aside(fmt::format("{} (rms^2 {:.6f})", g.rms_reason, g.rms_squared));
     if (!std::isnan(g.signed_gap.value))
-        out += aside(fmt::format("{} minus {}: {} {}", shown(g.group_a), shown(g.group_b), number(g.signed_gap.value),
+        out += aside(fmt::format("{} minus {}: {} {}", g.group_a, g.group_b, number(g.signed_gap.value),
                                  range(g.signed_gap.low, g.signed_gap.high)));
     else if (several_pairs && !g.group_a.empty())
-        out += aside(fmt::format("worst pair: {}, {}", shown(g.group_a), shown(g.group_b)));
+        out += aside(fmt::format("worst pair: {}, {}", g.group_a, g.group_b));
     if (several_pairs && !std::isnan(g.mean_pair)) out += aside(fmt::format("mean of pairs {}", number(g.mean_pair)));
     if (g.absent > 0)
         out += aside(fmt::format("{} of {} {} absent from a group; 0/0 counts as 0", g.absent,
@@ -247,7 +246,7 @@ std::string to_text(const AtThreshold& at) {
                            counted(t.chosen_on->images, "validation image"), t.chosen_on->sensitivity,
                            t.chosen_on->specificity, t.chosen_on->f1);
     const Report& report = at.evaluation.report;
-    return aside(shown(out + ")"), 0) + "\n" + sensitivity_text(report, int(report.classes.size()) - 1) + "\n" +
+    return aside(out + ")", 0) + "\n" + sensitivity_text(report, int(report.classes.size()) - 1) + "\n" +
            to_text(at.evaluation);
 }
 

@@ -40,13 +40,14 @@ std::string report_page(const nlohmann::ordered_json& document, const Gallery& g
     return report_page(with_images);
 }
 
-std::string page_text(const Evaluation& e, const std::string& judged, const Gallery& gallery, const Caller& caller) {
+std::string page_text(
+    const Evaluation& e, const std::string& judged, const Gallery& gallery, const Caller& caller, const Kernels* used) {
     nlohmann::ordered_json document;
     JsonWriter out{make_object(document)};
     out("title", "Evaluation of " + judged);
     out("command", caller.command_line);
     out("evaluation", e);
-    document["environment"] = environment(caller.tool, caller.command_line);
+    document["environment"] = environment(caller, used);
     return report_page(document, gallery);
 }
 

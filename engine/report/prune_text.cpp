@@ -41,7 +41,7 @@ std::string attribute_rows(const AttributeReport& a, const AttributeReport& b) {
     for (const size_t i : rows) {
         const GroupReport& g = b.groups[i];
         const std::string n = fmt::format(" (n={})", grouped(g.samples));
-        out += columns("  " + cell(g.name, 24 - n.size()) + n, number(a.group(g.name).metric("accuracy").value),
+        out += columns("  " + cell(g.name, 23 - n.size()) + n, number(a.group(g.name).metric("accuracy").value),
                        number(g.metric("accuracy").value));
     }
     out += more(b.groups.size(), rows.size(), "group");

@@ -4,7 +4,11 @@
 #include <set>
 #include <sstream>
 
+#include "engine/io/files.h"
+
 namespace fp {
+
+constexpr size_t kLongestLine = 4096;  // bytes of a word or a line that is shown
 
 static bool starts_character(char c) { return (uint8_t(c) & 0xC0) != 0x80; }
 
@@ -18,21 +22,14 @@ static std::string first_columns(const std::string& text, size_t width) {
     return text.substr(0, end);
 }
 
-std::string shown(const std::string& text) {
-    std::string out = text;
-    for (char& c : out)
-        if (uint8_t(c) < 0x20 || c == 0x7F) c = '?';
-    return out;
-}
-
 std::string cell(const std::string& text, size_t width) {
-    std::string out = shown(text);
+    std::string out = printable(text);
     if (columns_of(out) > width - 1) out = first_columns(out, width - 2) + "~";
     return out + std::string(width - columns_of(out), ' ');
 }
 
 std::string row(const std::string& name, const std::string& rest) {
-    const std::string named = shown(name);
+    const std::string named = printable(name);
     if (rest.empty()) return aside(named, 0);
     if (columns_of(named) > kName - 1) return aside(named, 0) + aside(rest, kName);
     return named + std::string(kName - columns_of(named), ' ') + aside(rest, kName).substr(kName);
@@ -43,6 +40,7 @@ std::string wrapped(const std::string& text, size_t indent) {
     size_t column = kLine + 1;  // the next word starts a line
     std::istringstream words(text);
     for (std::string word; words >> word;) {
+        word = printable(word, kLongestLine);
         const bool fits = column + 1 + columns_of(word) <= kLine;
         if (!out.empty()) out += fits ? " " : "\n";
         if (fits) ++column;
@@ -59,8 +57,9 @@ std::string wrapped(const std::string& text, size_t indent) {
 }
 
 std::string aside(const std::string& text, size_t indent) {
-    if (indent + columns_of(text) > kLine) return wrapped(text, indent);
-    return std::string(indent, ' ') + text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
+    const std::string line = printable(text.substr(0, text.find_last_not_of(' ') + 1), kLongestLine);
+    if (indent + columns_of(line) > kLine) return wrapped(line, indent);
+    return std::string(indent, ' ') + line + "\n";
 }
 
 std::string item(const std::string& text) { return "  - " + wrapped(text, 4).substr(4); }

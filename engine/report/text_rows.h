@@ -23,10 +23,7 @@ constexpr size_t kName = 20;
 // Characters of UTF-8: the columns that a text takes.
 size_t columns_of(const std::string&);
 
-// Text from a file, where control characters are shown as ? and not obeyed.
-std::string shown(const std::string&);
-
-// Text in exactly `width` columns, at least one of them a space at its end: cut, with a ~, where it is longer.
+// Text, printable (engine/io/files.h), in exactly `width` columns, at least one of them a space at its end: cut, with a ~, where it is longer.
 std::string cell(const std::string& text, size_t width);
 
 inline std::string number(double v, int digits = 4) {
@@ -45,7 +42,7 @@ inline std::string row(const Measure& m, const std::string& rest) {
     return row(m.key, fmt::format("{:<8}{}", number(m.value), rest));
 }
 
-// Each line is indented; lines are broken at spaces, and within a word that is longer than a line.
+// Each line is printable and indented; lines are broken at spaces, and within a word that is longer than a line.
 std::string wrapped(const std::string& text, size_t indent = 2);
 // The same; a text that fits keeps its spaces.
 std::string aside(const std::string& text, size_t indent = 2);

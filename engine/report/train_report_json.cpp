@@ -69,7 +69,7 @@ static ordered_json train_json(const TrainReport& r, const Caller& caller) {
     put_counts(inside(out, "counts"), set, r.options.attributes);
     document["curves"] = rows;
     out("skipped", skipped_of(r.data));
-    document["environment"] = environment(caller.tool, caller.command_line);
+    document["environment"] = environment(caller, &net.kernels());
     return document;
 }
 

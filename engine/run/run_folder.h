@@ -25,6 +25,8 @@
 
 namespace fp {
 
+struct Kernels;
+
 enum class IfRunIsThere { refuse, resume, overwrite };
 
 // Exit::usage where the folder holds a run (checkpoint, metrics, scores or report) that is to be refused. A run that
@@ -48,9 +50,6 @@ private:
     bool holds_run_ = false;
 };
 
-// Version, build, operating system, processor, cores, memory, command line, date in UTC.
-nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
-
 // How a run was started, for the record in its folder.
 struct Caller {
     std::string tool = "fairprune";
@@ -61,8 +60,12 @@ struct Caller {
     std::vector<Setting> settings = {};
 };
 
+// Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC. "gpu" is
+// there where a GPU computes, and no device where `used` is null.
+nlohmann::ordered_json environment(const Caller&, const Kernels* used);
+
 // Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
-void record_settings(const RunFolder&, const Caller&);
+void record_settings(const RunFolder&, const Caller&, const Kernels& used);
 
 // The rows of a metrics.jsonl up to this step, without a last line that a crash cut off.
 std::vector<nlohmann::ordered_json> read_rows(const std::filesystem::path& file,

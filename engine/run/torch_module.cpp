@@ -43,7 +43,7 @@ std::string torch_module(const Network& network, const ModelCard& card) {
     fill(out, "{network}", network.architecture.torch);
     fill(out, "{constants}",
          fmt::format("ARCHITECTURE, STEM = \"{}\", \"{}\"\nCLASSES = {}IMAGE_SIZE = {}\nMEAN, STD = [{}], [{}]\n"
-                     "# The output channels of each layer; pruning made some of them fewer.\nWIDTHS = {}",
+                     "# The output channels of each layer.\nWIDTHS = {}",
                      network.spec.arch, network.spec.stem, literal(card.classes), images.image_size,
                      fmt::join(images.mean, ", "), fmt::join(images.std, ", "), widths_of(network)));
     return out;

@@ -8,6 +8,7 @@
 
 #include "engine/core/channel_sets.h"
 #include "engine/core/trace.h"
+#include "engine/data/counts.h"
 #include "engine/data/dataset.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/signals.h"
@@ -85,6 +86,7 @@ private:
         std::vector<int64_t> order =
             epoch_order(*t_.sampler, split_.labels, split_.groups, key_of(o_.seed, kSampling), uint64_t(at_.epoch));
         for (int64_t& position : order) position = split_.train[position];
+        count_drawn(order);
         loader_.start(std::move(order), key_of(o_.seed, kAugment, uint64_t(at_.epoch)), at_.batch);
         batches_ = t_.limit_batches > 0 ? std::min(t_.limit_batches, loader_.batches()) : loader_.batches();
         const int64_t first = at_.batch;
@@ -102,6 +104,22 @@ private:
         }
         trainer_.check_update();
         return true;
+    }
+
+    // Of the samples that make whole batches.
+    void count_drawn(const std::vector<int64_t>& order) {
+        const int64_t whole = int64_t(order.size()) / batch_size_,
+                      batches = t_.limit_batches > 0 ? std::min<int64_t>(t_.limit_batches, whole) : whole;
+        const bool grouped = !o_.attributes.empty();
+        const Grouping grouping = grouped ? group_by(data_.set, o_.attributes[0]) : Grouping{};
+        drawn_groups_ = grouped ? group_columns(grouping) : std::vector<std::string>{"all"};
+        drawn_.assign(data_.set.classes.size(), std::vector<int64_t>(drawn_groups_.size()));
+        for (int64_t i = 0; i < batches * batch_size_; ++i) {
+            const int64_t sample = order[size_t(i)];
+            const int group = grouped ? grouping.of[size_t(sample)] : 0;
+            ++drawn_[size_t(data_.set.samples[size_t(sample)].label)]
+                    [group < 0 ? drawn_groups_.size() - 1 : size_t(group)];
+        }
     }
 
     double rate_of(int64_t batch) const {
@@ -155,7 +173,9 @@ private:
                         .train = {.loss = at_.sums.loss / samples(),
                                   .accuracy = double(at_.sums.correct) / samples(),
                                   .samples = at_.sums.samples,
-                                  .lr = batches_ > 0 ? rate_of(batches_ - 1) : 0},
+                                  .lr = batches_ > 0 ? rate_of(batches_ - 1) : 0,
+                                  .drawn = drawn_,
+                                  .drawn_groups = drawn_groups_},
                         .select = t_.select,
                         .seconds = {.train = seconds,
                                     .waiting = loader_.seconds_waiting() - waited_,
@@ -208,7 +228,9 @@ private:
     const int batch_size_;
     Loader loader_;
     FitPosition at_;
-    int64_t batches_ = 0;  // of the epoch
+    int64_t batches_ = 0;                      // of the epoch
+    std::vector<std::vector<int64_t>> drawn_;  // EpochResult::Train
+    std::vector<std::string> drawn_groups_;
     // Since the epoch began, or the run was resumed in it.
     double started_ = 0, waited_ = 0;  // loader_.seconds_waiting() at its start
     int64_t images_ = 0;

@@ -15,8 +15,10 @@ struct EpochResult {
     struct Train {
         double loss = 0, accuracy = 0;  // means over the samples seen
         int64_t samples = 0;
-        double lr = 0;                       // of the last update
-        std::optional<double> penalty = {};  // mean SNNL penalty; none without --snnl-weight
+        double lr = 0;                                 // of the last update
+        std::optional<double> penalty = {};            // mean SNNL penalty; none without --snnl-weight
+        std::vector<std::vector<int64_t>> drawn = {};  // [class][group], as the sampler chose them
+        std::vector<std::string> drawn_groups = {};    // of the first attribute, and "unknown"; without one, "all"
     } train = {};
     Summary val = {};                     // of the averaged weights where there is an average
     std::optional<Summary> val_raw = {};  // of the raw weights, where there is an average

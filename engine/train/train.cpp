@@ -57,7 +57,7 @@ public:
 
     TrainResult run() {
         load();
-        record_settings(folder_, run_.caller);
+        record_settings(folder_, run_.caller, net_.kernels());
         write_drawn_split(folder_.path(), data_.set);
         if (imported_) write_file(folder_ / "weights.json", json_of(*imported_));
         Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);

@@ -124,6 +124,7 @@ void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::option
     ordered_json train{
         {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
     if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
+    train["drawn"] = {{"groups", r.train.drawn_groups}, {"counts", r.train.drawn}};
     ordered_json row{{"epoch", r.epoch}, {"train", train}};
     if (r.val_raw) row["val_raw"] = to_json(*r.val_raw);
     row["val"] = to_json(r.val);

@@ -25,14 +25,16 @@ namespace {
 
 constexpr size_t kAlignment = 256;
 
+constexpr auto take = [](size_t bytes) -> void* {
+    void* block = std::aligned_alloc(kAlignment, size_t(round_up(int64_t(bytes ? bytes : 1), kAlignment)));
+    if (!block) throw std::bad_alloc();
+    return block;
+};
+
 constexpr Memory memory{
-    .alloc = [](size_t bytes) -> void* {
-        void* block = std::aligned_alloc(kAlignment, size_t(round_up(int64_t(bytes ? bytes : 1), kAlignment)));
-        if (!block) throw std::bad_alloc();
-        return block;
-    },
+    .alloc = take,
     .release = [](void* block) { std::free(block); },
-    .alloc_host = [](size_t bytes) { return std::malloc(bytes ? bytes : 1); },
+    .alloc_host = take,
     .release_host = [](void* block) { std::free(block); },
     .copy_in = [](void* device, const void* host, size_t bytes, Stream) { std::memcpy(device, host, bytes); },
     .copy_out = [](void* host, const void* device, size_t bytes, Stream) { std::memcpy(host, device, bytes); },

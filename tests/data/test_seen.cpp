@@ -105,6 +105,16 @@ TEST(Seen, ATrainingAddsToWhatWasSeenBefore) {
         Exit::data, [&] { refuse_leaks(judged, false); }, "external 1 of 1");
 }
 
+TEST(Seen, OfVeryManyImagesASampleIsKept) {
+    Dataset data{.classes = {"x"}};
+    for (int i = 0; i < (1 << 20) + 5000; ++i)
+        data.samples.push_back({.image = std::to_string(i), .split = i % 4 ? Split::train : Split::val});
+    const SeenImages seen = seen_images(data, std::nullopt);
+    EXPECT_EQ(seen.train.size() + seen.val.size(), size_t(1) << 20);
+    EXPECT_NEAR(double(seen.val.size()), double(1 << 18), 2000);
+    EXPECT_EQ(count_seen(seen, image_keys(data)), 1 << 20);
+}
+
 TEST(Seen, LesionsOnTwoSidesAreRefused) {
     const Folder folder;
     const auto csv = [&](const std::string& text) {

@@ -5,35 +5,15 @@
 #include <cmath>
 
 #include "engine/eval/predict.h"
+#include "tests/constant_network.h"
 
 namespace fp {
 namespace {
 
-// The logits of every image are the bias of one layer.
-Forward build_constant(const ModelSpec& spec, ParamStore& p) {
-    const Param* w = p.add_linear("top.weight", spec.classes, 3, 1, 1, p.kernels().image_block(3));
-    const Param* bias = p.add_vector("top.bias", spec.classes);
-    return [=](Tape& t, Var x) { return linear(t, avgpool(t, x, 1, 1), *w, bias, "top"); };
-}
-void initialize_constant(ParamStore& params, uint64_t) {
-    for (const Param& p : params.all()) {
-        std::vector<double> values(size_t(p.count()), 0.0);
-        if (p.name == "top.bias") values[0] = 100;
-        params.set(p, values.data());
-    }
-}
-constexpr std::string_view kNames[]{"constant"}, kStems[]{"imagenet"};
-constexpr Architecture kConstant{.names = kNames,
-                                 .stems = kStems,
-                                 .head = "top",
-                                 .aliases = {},
-                                 .build = build_constant,
-                                 .initialize = initialize_constant};
-
 class ConfidentlyWrong : public ::testing::TestWithParam<Backend> {};
 
 TEST_P(ConfidentlyWrong, ALogitOf100CostsExactly100) {
-    Network net(kConstant, {.arch = "constant", .classes = 2}, kernels(GetParam()));
+    Network net(testing::kConstant, {.arch = "constant", .classes = 2}, kernels(GetParam()));
     net.initialize(1);
     const ImageData data = open_images("synth:n=20,size=8,classes=2,groups=2,seed=3", {.image_size = 8});
     std::vector<int64_t> samples(data.set.samples.size());

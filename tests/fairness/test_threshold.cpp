@@ -58,9 +58,9 @@ TEST(Threshold, SensitivityOfEachGroup) {
     p.attributes = {{"f", "f", "m", "m", "m", "m"}};
     const Report r = evaluate(at_threshold(p, "mel", 0.65), {"sex"}, {.resamples = 0});
     const std::string text = sensitivity_text(r, 1);
-    EXPECT_NE(text.find("all               0.6667                    0.6667"), text.npos) << text;
-    EXPECT_NE(text.find("f                 1.0000                    0.0000"), text.npos);
-    EXPECT_NE(text.find("m                 0.5000                    1.0000"), text.npos);
+    EXPECT_NE(text.find("all                 0.6667                   0.6667"), text.npos) << text;
+    EXPECT_NE(text.find("f                   1.0000                   0.0000"), text.npos);
+    EXPECT_NE(text.find("m                   0.5000                   1.0000"), text.npos);
 }
 
 TEST(Threshold, EqualProbabilitiesAreNotParted) {

@@ -174,5 +174,11 @@ TEST_F(Loop, WhatItSaysGoesToTheObserverAlone) {
     EXPECT_THAT(said, Contains(HasSubstr("round 2: validation balanced accuracy")));
 }
 
+TEST(Objective, AnRmsIsTheRootOfItsSquareOrSmallerThanNoise) {
+    EXPECT_EQ(to_text(Objective{.by = "rms:sex", .value = -0.0097}), "rms:sex 0.0985");
+    EXPECT_EQ(to_text(Objective{.by = "rms:sex", .value = 0.0001}), "rms:sex smaller than noise: 0");
+    EXPECT_EQ(to_text(Objective{.by = "balanced_accuracy", .value = 0.25}), "balanced_accuracy 0.2500");
+}
+
 }  // namespace
 }  // namespace fp

@@ -212,15 +212,16 @@ TEST_F(Drawn, ATrainingShowsItsFigures) {
 
 TEST_F(Drawn, AnEvaluationShowsItsFigures) {
     expect_rows(drawn(sample("evaluation")),
-                {"120 of 600 images;", "1 image could not be read and were left out.",
+                {"120 of 600 images;", "1 image could not be read and was left out, the first: a.jpg",
                  "3 images of an unknown group, left out of gaps.", "<td>g2<sup>1</sup></td><td>4</td>",
                  "fewer than two groups of at least 10 images", "<img src=\"data:image/png;base64,iVBOR",
                  "class01, predicted class02 (90 %)", "No mistake."});
 }
 
 TEST_F(Drawn, ATimingShowsItsFigures) {
-    expect_rows(drawn(sample("bench")), {"aria-label=\"Images per second\"", "Layers against the roof",
-                                         "<td>38.0 MiB</td><td>1.00x", "<td>3\u219216</td><td>32\u00d732</td>"});
+    expect_rows(drawn(sample("bench")),
+                {"aria-label=\"Images per second\"", "Layers against the roof", "<td>38.0 MiB</td><td>1.00x",
+                 "<td>3\u219216</td><td>32\u00d732</td>", "<td>62 %<span class=\"soft\"> [58, 70] "});
 }
 
 TEST_F(Drawn, AScanShowsItsFigures) {

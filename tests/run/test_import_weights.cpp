@@ -20,7 +20,6 @@ const Architecture pair{.names = kNames,
                         .stems = kStems,
                         .head = "fc",
                         .aliases = kAliases,
-                        .torch = "",
                         .build = [](const ModelSpec& spec, ParamStore& p) -> Forward {
                             for (const char* block : {"one", "two"}) {
                                 const std::string name = block;

@@ -26,6 +26,13 @@ function latencyTable(r) {
         ${table(["model", "batch", "images/s", ...keys, "peak memory", "speed-up"], rows)}`;
 }
 
+// The share with its interval, where that was measured, and what bounds the layer.
+function roofCell({ floor_ms: floor, bound, share_of_roof: share }, ms) {
+    if (!floor) return "-";
+    const range = share ? ` [${fixed(100 * share.low, 0)}, ${fixed(100 * share.high, 0)}]` : "";
+    return html`${percent(share ? share.value : floor / ms)}<span class="soft">${range} ${bound}</span>`;
+}
+
 function roofSection(r) {
     if (!r.layers) return "";
     const tables = modelsOf(r).map((name) => {
@@ -34,8 +41,8 @@ function roofSection(r) {
         const all = layers.reduce((sum, l) => sum + time(l), 0);
         const rows = layers.filter((l) => time(l) > 0).map((l) => row([l.layer, l.op,
             html`${l.channels[0]}&rarr;${l.channels[1]}`, html`${l.map[0]}&times;${l.map[1]}`, fixed(l.macs * 1e-6, 2),
-            fixed(l.bytes * 1e-6, 2), fixed(time(l), 3), percent(time(l) / all),
-            l.floor_ms ? html`${percent(l.floor_ms / time(l))} <span class="soft">${l.bound}</span>` : "-"]));
+            fixed(l.bytes * 1e-6, 2), l.ms ? withInterval(fixed(l.ms.value, 3), l.ms) : fixed(time(l), 3),
+            percent(time(l) / all), roofCell(l, time(l))]));
         return html`<h3>${name}</h3>${table(["layer", "op", "channels", "map", "M multiply-adds", "MB moved", "ms",
             "of the time", "of the roof"], rows)}`;
     });

@@ -80,7 +80,7 @@ function lineChart({ title, xLabel, series, bounds, marked, xWords }) {
     });
     return plot({
         title, xLabel, keys: series.length > 1 ? series.map((s, k) => ({ series: k, name: s.name })) : [],
-        x: new Scale(all("x"), { whole: true, words: xWords }), y: new Scale(all("y"), bounds),
+        x: new Scale(all("x"), { whole: true, least: Math.min(...all("x")), words: xWords }), y: new Scale(all("y"), bounds),
         marks: (atX, atY) => [marked ? line("marked", [atX(marked), 0], [atX(marked), 220]) : "", draw(atX, atY)],
     });
 }

@@ -26,12 +26,15 @@ function changeCell(difference, notes) {
         <span class="soft p">p&nbsp;${pValue(p)}</span>`;
 }
 
+// What --skip-bad left out.
+const skippedText = (skipped) => skipped ? html`<p>${plural(skipped.images, "image")} could not be read and
+    ${skipped.images === 1 ? "was" : "were"} left out, the first: ${skipped.first}.</p>` : "";
+
 // Which images were judged.
-function judgedText({ samples, units, unit, judged, skipped }) {
+function judgedText({ samples, units, unit, judged, confidence = 0.95 }) {
     const of = judged && judged.of > judged.images ? ` of ${grouped(judged.of)}` : "";
     const whole = units && units < samples && unit ? ` of ${grouped(units)} units (${unit})` : "";
-    const left = skipped?.images ? ` ${plural(skipped.images, "image")} could not be read and were left out.` : "";
-    return `${grouped(samples)}${of} images${whole}; 95 % intervals by resampling whole units.${left}`;
+    return `${grouped(samples)}${of} images${whole}; ${percent(confidence)} intervals by resampling whole units.`;
 }
 
 function accuracySection(title, sides, comparison) {

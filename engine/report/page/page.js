@@ -28,7 +28,8 @@ function draw(main, text) {
     // page does not show, keeps groups of such names in their places.
     const report = JSON.parse(text.replace(/"(\d+)":/g, '" $1":'));
     document.title = report.title;
-    main.innerHTML = html`<h1>${report.title}</h1>${sectionsOf(report)}${originSection(report)}`.text;
+    main.innerHTML = html`<h1>${report.title}</h1>${skippedText(report.skipped ??
+        report.evaluation?.skipped)}${sectionsOf(report)}${originSection(report)}`.text;
 }
 
 // A table that is wider than the page says so, and can be scrolled by keys.

@@ -12,7 +12,7 @@ function trainingText({ training: t, model, data_words: data, finished, curves }
 
 function trainTiles({ model, curves, best_epoch: best }) {
     const tiles = [tile(fixed(model.parameters * 1e-6, 2), "M parameters"),
-        tile(fixed(model.macs * 1e-6, 0), "M multiply-adds per image")];
+        tile(fixed(model.macs * 1e-6, model.macs < 1e7 ? 2 : 0), "M multiply-adds per image")];
     const row = curves.find((c) => c.epoch === best);
     if (row) tiles.unshift(tile(shown(row.val.balanced_accuracy, 3), "balanced accuracy on validation"),
         tile(String(best), `best epoch of ${curves.length}`, `by ${inWords(row.select.by)}`));
@@ -67,9 +67,9 @@ function validationSection({ curves, best_epoch: best }) {
     const sections = Object.entries(chosen.val.attributes).map(([name, { groups, gaps }]) => {
         const rows = Object.entries(groups).map(([group, figures]) =>
             row([group, grouped(figures.samples), ...keys.map((k) => shown(figures[k], 3))]));
-        const words = Object.entries(gaps).map(([k, value]) => `${inWords(k)} ${shown(value, 3)}`).join(", ");
+        const gapRows = Object.entries(gaps).map(([k, value]) => row([inWords(k), k, shown(value, 3)]));
         return html`<h3>By ${name}</h3>${table(["group", "images", ...keys.map(inWords)], rows)}
-            ${words ? html`<p class="soft">Gaps: ${words}.</p>` : ""}`;
+            ${gapRows.length > 0 ? folded("Gaps", table(["gap", "name", "value"], gapRows)) : ""}`;
     });
     return html`<h2>Groups on validation</h2><p class="soft">Of epoch ${chosen.epoch}. Validation chose the epoch, so
         these figures are too good; fp_eval on the test split gives intervals, and the ranges that chance
@@ -83,7 +83,7 @@ function countsTable(classes, columns, counts) {
         row(["all", ...sums.map(grouped)], "sum")]);
 }
 
-function dataSection({ classes, counts, skipped, notes }) {
+function dataSection({ classes, counts, notes }) {
     const splits = Object.keys(counts);
     const bySplit = countsTable(classes, splits, classes.map((_, c) => splits.map((s) => counts[s].classes[c])));
     const byGroup = splits.flatMap((split) => Object.entries(counts[split].attributes).map(([name, a]) => {
@@ -91,9 +91,7 @@ function dataSection({ classes, counts, skipped, notes }) {
         return html`<h3>${inWords(split)} by ${name}</h3>${countsTable(classes, used.map((g) => a.groups[g]),
             a.counts.map((of) => used.map((g) => of[g])))}`;
     }));
-    const left = skipped ? html`<p>${plural(skipped.images, "image")} could not be read and were left out, the first:
-        ${skipped.first}.</p>` : "";
-    return html`<h2>Data</h2>${left}${notes.map((note) => html`<p class="soft">${note}</p>`)}${bySplit}
+    return html`<h2>Data</h2>${notes.map((note) => html`<p class="soft">${note}</p>`)}${bySplit}
         ${byGroup.length > 0 ? folded("Classes by groups", byGroup) : ""}`;
 }
 
