@@ -12,6 +12,7 @@
 #include "engine/measure/layer_costs.h"
 #include "engine/run/checkpoint_json.h"
 #include "engine/run/device.h"
+#include "engine/run/torch_module.h"
 #include "models/models.h"
 #include "python/module.h"
 
@@ -35,6 +36,7 @@ public:
     std::string device() const { return std::string(network().kernels().name); }
     Totals cost() const { return totals(layer_costs(network(), size())); }
     int64_t parameters() const { return network().params.parameters(); }
+    std::string torch_module() const { return fp::torch_module(network(), loaded_.card); }
     TensorFile tensors() const { return to_file(network(), loaded_.card); }
     int size() const { return loaded_.card.preprocessing.image_size; }
     size_t classes() const { return size_t(network().spec.classes); }
@@ -126,6 +128,7 @@ void add_model(nb::module_& m) {
         .def_prop_ro("device", &Model::device)
         .def_prop_ro("parameters", &Model::parameters)
         .def_prop_ro("macs", [](const Model& model) { return int64_t(model.cost().macs); })
+        .def_prop_ro("torch_module", &Model::torch_module)
         .def("state_dict", state_dict)
         .def("run_bytes",
              [](Model& model, const Bytes4& x, bool logits, int batch_size) {

@@ -40,7 +40,9 @@ std::string evaluate_columns(const Columns& ours,
     const Predictions mine = predictions_in(ours, "predictions");
     std::optional<Predictions> other;
     if (theirs) other = predictions_in(*theirs, "predictions of the other model");
-    return json_text(evaluation_of(mine, other ? &*other : nullptr, attributes, options), std::nullopt);
+    Evaluation evaluation = evaluation_of(mine, other ? &*other : nullptr, attributes, options);
+    evaluation.judged = judged_rows(mine, "").judged;
+    return json_text(evaluation, std::nullopt);
 }
 
 std::vector<int32_t> numbers_of(const std::vector<std::string>& values, const char* what) {
@@ -65,7 +67,8 @@ std::string snnl_scores(const Floats4& x,
     write_maps(k, features.data.data(), map, x.data());
     const std::vector<LabelSet> sets{{.name = "groups", .of = numbers_of(groups, "groups")}};
     const auto strata = classes.empty() ? std::vector<int32_t>(groups.size(), 0) : numbers_of(classes, "classes");
-    const LayerScores scores = score_layer(k, features, sets, strata, options, Tap::convolution).front();
+    const LayerScores scores =
+        score_layer(k, features, sets, strata, options, Tap::convolution, answer_signals).front();
     return json_document([&](nlohmann::ordered_json& out) { write(out, scores); });
 }
 
@@ -94,7 +97,8 @@ void add_statistics(nb::module_& m) {
                                        .positive = positive,
                                        .specificity = specificity,
                                        .seed = seed,
-                                       .threads = threads});
+                                       .threads = threads,
+                                       .progress = answer_signals_after});
           });
     m.def("snnl_scores",
           [](const Floats4& x, const std::vector<std::string>& groups, const std::vector<std::string>& classes,

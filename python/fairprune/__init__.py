@@ -7,7 +7,7 @@
     report = fairprune.evaluate(labels, p, {"sex": sex}, classes=model.classes)
     report["attributes"]["sex"]["gaps"]["eodd"]["value"]
 
-The engine computes; its threads leave Python's lock free, and Ctrl-C ends a pass behind its current batch.
+The engine computes; its threads leave Python's lock free, and Ctrl-C ends long work.
 """
 
 import os as _os

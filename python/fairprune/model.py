@@ -82,9 +82,13 @@ class Model:
     def to_torch(self) -> torch.nn.Module:
         """The same network of plain PyTorch layers, in evaluation mode: its logits differ by rounding alone, its state dict
         has torchvision's names. It takes (N, 3, size, size) after the preprocessing: ([0, 1] - mean) / std, per channel."""
-        from .torch_model import module_of
+        import torch
 
-        return module_of(self)
+        names: dict[str, Any] = {"__name__": "fairprune.exported", "__file__": self.path}
+        exec(self._core.torch_module, names)  # the module that fp_export --torch writes
+        network = names["Network"]()
+        network.load_state_dict({name: torch.as_tensor(value) for name, value in self.state_dict().items()})
+        return network.eval()
 
     def _run(self, images: Images, logits: bool, batch_size: int) -> Images:
         tensor = images if hasattr(images, "detach") else None

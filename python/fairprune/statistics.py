@@ -69,7 +69,8 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
 
     labels: (N,) true classes: indices into the classes (integers), or names (text)
     probabilities: (N, classes), or (N,) that of the second of two classes; or, not floating point, predicted classes (N,)
-    groups: by name the group of each sample, any values; None, NaN, "" and "unknown" are unknown and left out of gaps
+    groups: by name (a dict, a table of pandas) the group of each sample, any values; None, NaN, "" and "unknown" are unknown
+        and left out of gaps
     theirs: another model's probabilities of the same samples: see compare()
     clusters: (N,) what is resampled as a whole, as lesions or patients are
     classes: names in the order of the columns; without them "0", "1", ..., or the labels found
@@ -79,14 +80,14 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
 
     Overall figures are scikit-learn's: accuracy, balanced_accuracy, macro_f1 over the classes that have labels or
     predictions, macro_auc one against the rest. Gaps (docs/method.md): eodd_max and eodd_mean are Fairlearn's
-    equalized_odds_difference, worst case and mean, in each class against the rest, averaged over classes. eopp0, eopp1, eodd
-    and dp are the paper's sums over classes: with two classes dp is twice Fairlearn's demographic_parity_difference.
+    equalized_odds_difference, worst case and mean, of each class against the rest, averaged over classes. dp is the paper's sum
+    over classes: with two classes twice Fairlearn's demographic_parity_difference. In the paper's eodd opposite signs cancel.
     """
     _within(0, 1e6, resamples=resamples)
     _within(.5, .999, confidence=confidence)
     _within(1, 1e9, min_group_size=min_group_size)
     _within(0, 1, specificity=specificity)
-    named = groups if isinstance(groups, Mapping) else {"group": groups}
+    named = groups if isinstance(groups, Mapping) or hasattr(groups, "columns") else {"group": groups}
     ours, other = (None if p is None else _table(labels, p, named, clusters, classes) for p in (probabilities, theirs))
     asked = list(named if attributes is None else attributes)
     return json.loads(_core.evaluate(ours, other, asked, resamples, confidence, min_group_size, positive, specificity, seed, threads))

@@ -3,6 +3,7 @@ import csv
 import unittest
 
 import numpy as np
+import pandas
 from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 from sklearn import metrics
 
@@ -109,6 +110,15 @@ class Inputs(unittest.TestCase):
         self.assertEqual(report["classes"], ["a", "b"])
         self.assertEqual(report["confusion"], [[2, 0], [1, 1]])
         self.assertEqual(value(report, "attributes", "group", "groups", "1", "accuracy"), .5)
+
+    def test_columns_of_pandas(self):
+        labels, p, groups, lesions = rows()
+        table = pandas.DataFrame({**groups, "label": [NAMES[i] for i in labels], "lesion": lesions})
+        named = {"classes": NAMES, "attributes": ["sex", "age:60"], "resamples": 20}
+        ours = fairprune.evaluate(table.label, pandas.DataFrame(p), table[["sex", "age"]], clusters=table.lesion, **named)
+        self.assertEqual(ours, fairprune.evaluate(labels, p, groups, clusters=lesions, **named))
+        self.assertGreater(ours["attributes"]["sex"]["unknown"], 0)
+        self.assertGreater(ours["attributes"]["age:60"]["unknown"], 0)
 
     def refused(self, code, words, *arguments, **named):
         with self.assertRaises(fairprune.Error) as caught:

@@ -138,13 +138,16 @@ class Predictions(unittest.TestCase):
                 fairprune.load(*arguments)
             self.assertEqual(caught.exception.exit_code, code)
 
-    def test_ctrl_c_ends_a_pass(self):
+    def test_ctrl_c_ends_long_work(self):
         model = fairprune.load(dense(), threads=1)
         x = np.zeros((1, SIZE, SIZE, 3), np.uint8).repeat(60_000, 0)
-        timer = threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        with self.assertRaises(KeyboardInterrupt):
-            model.predict(x)
+        halves, maps = np.arange(2000) % 2, np.random.default_rng(0).random((300, 8, 64))
+        for work in (lambda: model.predict(x), lambda: fairprune.evaluate(halves, halves[::-1], halves, resamples=1_000_000),
+                     lambda: fairprune.snnl_scores(maps, halves[:300], permutations=20_000)):
+            timer = threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            with self.assertRaises(KeyboardInterrupt):
+                work()
         self.assertEqual(model.predict(images(1)).shape, (1, 3))  # and it goes on
 
 
