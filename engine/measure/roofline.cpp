@@ -83,7 +83,12 @@ RoofProbe::~RoofProbe() = default;
 
 Roofline RoofProbe::measure() {
     const State& s = *state_;
-    const auto rate = [&](const RoofProblem& p) { return p.work / seconds_per_call(s.kernels, p); };
+    // The fastest of a few: what shares the machine for some of them lowers no ceiling.
+    const auto rate = [&](const RoofProblem& p) {
+        double seconds = seconds_per_call(s.kernels, p);
+        for (int again = 0; again < 2; ++again) seconds = std::min(seconds, seconds_per_call(s.kernels, p));
+        return p.work / seconds;
+    };
     Roofline out{.flops = rate(s.product), .levels = {}};
     for (const RoofProblem& p : s.sums) out.levels.push_back({p.work, rate(p)});
     return out;
