@@ -1,72 +1,116 @@
 #include "tools/bench_report.h"
 
 #include "engine/report/text_rows.h"
+#include "engine/run/device.h"
 
 namespace fp {
 namespace {
 
-// Why a layer that lost multiply-adds did not get faster in proportion, as a line; empty where it did.
-std::string why_not_faster(const LayerCost& dense, const LayerCost& c, const Kernels& k, bool memory) {
+double megabytes(size_t bytes) { return double(bytes) * 1e-6; }
+
+// Why a layer that lost multiply-adds did not get faster in proportion, as a line; empty where it did, or where that cannot be
+// told from noise.
+std::string why_not_faster(const LayerCost& dense, const TimedRow& row, const Kernels& k) {
+    const LayerCost& c = row.cost;
     if (c.macs <= 0) return "";
-    const double wanted = c.macs / dense.macs, got = seconds_of(c) / seconds_of(dense);
-    if (wanted > 0.99 || got < wanted * 1.15) return "";
+    const double wanted = c.macs / dense.macs, least = row.against_first.low * 0.87;  // a seventh slower is no news
+    if (wanted > 0.99 || least < wanted) return "";
     const int block = k.block(c.out_channels);
     const auto filled = [block](const LayerCost& l) {
         return double(round_up(l.in_channels, block)) * double(round_up(l.out_channels, block));
     };
-    const std::string why = got < filled(c) / filled(dense) * 1.15
+    const std::string why = least < filled(c) / filled(dense)
                                 ? fmt::format("blocks of {0}, --round-to {0} fills them", block)
-                            : memory ? "memory bounds it"
-                                     : "fixed costs dominate at this size";
-    return fmt::format("  {:.2f}x the multiply-adds, {:.2f}x the time: {}\n", wanted, got, why);
+                            : row.memory ? "memory bounds it"
+                                         : "fixed costs dominate at this size";
+    return fmt::format("  {:.2f}x the multiply-adds, {:.2f}x the time [{:.2f}, {:.2f}]: {}\n", wanted,
+                       row.against_first.value, row.against_first.low, row.against_first.high, why);
 }
 
-constexpr auto kRow = "{:<22}{:>10}{:>8}{:>8}{:>7}{:>8}{:>6}{:>5}{:>6}\n";
+// More than the roof is no speed but a limit of what was measured.
+std::string why_above_the_roof(const TimedRow& row) {
+    if (row.of_roof.value <= 1) return "";
+    return fmt::format("  {:.0f} % of the roof [{:.0f}, {:.0f}]: {}\n", 100 * row.of_roof.value, 100 * row.of_roof.low,
+                       100 * row.of_roof.high,
+                       row.of_roof.low <= 1 ? "within its noise"
+                       : row.memory         ? "the maps were in a nearer cache than the roof's"
+                                            : "this product runs faster than the roof's matrix product");
+}
 
-std::string layer_row(const LayerCost& c, const LowerBound& floor, int batch_size, double total) {
-    const double seconds = seconds_of(c);
+constexpr auto kRow = "{:<18}{:>10}{:>7}{:>7}{:>7}{:>8}{:>5}{:>6}{:>5}{:>7}\n";
+
+std::string channels_of(const LayerCost& c) { return fmt::format("{}>{}", c.in_channels, c.out_channels); }
+
+std::string layer_row(const TimedRow& row, int batch_size, double total) {
+    const LayerCost& c = row.cost;
+    const double seconds = row.seconds.value;
     const auto cell = [&](bool known, double v, int digits, const char* unit = "") {
         return known && seconds > 0 ? fmt::format("{:.{}f}{}", v, digits, unit) : "-";
     };
-    return fmt::format(kRow, c.layer.substr(0, 21), fmt::format("{}>{}", c.in_channels, c.out_channels),
-                       fmt::format("{}x{}", c.height, c.width), cell(true, c.macs / batch_size * 1e-6, 1),
-                       cell(true, c.bytes * 1e-6, 1), cell(true, seconds * 1e3, 3),
+    const double noise = std::max(row.seconds.high - seconds, seconds - row.seconds.low) / seconds;
+    return fmt::format(kRow, c.layer.substr(0, 17), channels_of(c), fmt::format("{}x{}", c.height, c.width),
+                       cell(true, c.macs / batch_size * 1e-6, 1), cell(true, c.bytes * 1e-6, 1),
+                       cell(true, seconds * 1e3, 3), cell(true, 100 * noise, 0, "%"),
                        cell(true, 100 * seconds / total, 1, "%"), cell(c.macs > 0, flops_of(c) / seconds * 1e-9, 0),
-                       cell(floor.seconds > 0, 100 * floor.seconds / seconds, 0, floor.memory ? "%m" : "%a"));
+                       cell(row.of_roof.value > 0, 100 * row.of_roof.value, 0, row.memory ? "%m" : "%a"));
+}
+
+std::string table_text(const TimedTable& table, const BenchReport& b) {
+    double total = 0;
+    for (const TimedRow& row : table.rows) total += row.seconds.value;
+    std::string out =
+        fmt::format("\n{} (batch {}, {})\n", table.name, b.layers_batch_size, b.train ? "training step" : "inference");
+    out += fmt::format(kRow, "layer", "channels", "map", "MMAC", "MB", "ms", "+-", "time", "GF/s", "roof");
+    for (const TimedRow& row : table.rows) out += layer_row(row, b.layers_batch_size, total) + why_above_the_roof(row);
+    return out;
+}
+
+// The layers of a model beside those of the first, which has the same rows.
+std::string before_and_after(const TimedTable& before, const TimedTable& after, const Kernels& k) {
+    constexpr auto kBoth = "{:<18}{:>10}{:>10}{:>7}{:>8}{:>8}{:>19}\n";
+    std::string out = fmt::format("\nbefore: {}\nafter:  {}\n", before.name, after.name);
+    out += fmt::format(kBoth, "layer", "before", "after", "MAC", "ms", "ms", "time [95 %]");
+    for (size_t r = 0; r < after.rows.size(); ++r) {
+        const TimedRow &dense = before.rows[r], &row = after.rows[r];
+        if (row.seconds.value <= 0) continue;
+        out += fmt::format(kBoth, row.cost.layer.substr(0, 17), channels_of(dense.cost), channels_of(row.cost),
+                           dense.cost.macs > 0 ? fmt::format("{:.2f}x", row.cost.macs / dense.cost.macs) : "-",
+                           fmt::format("{:.3f}", dense.seconds.value * 1e3),
+                           fmt::format("{:.3f}", row.seconds.value * 1e3),
+                           fmt::format("{:.2f}x [{:.2f}, {:.2f}]", row.against_first.value, row.against_first.low,
+                                       row.against_first.high));
+        out += why_not_faster(dense.cost, row, k);
+    }
+    return out;
 }
 
 std::string layers_text(const BenchReport& b) {
-    std::string out = fmt::format("\nroof, measured: {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (sum of two maps)\n",
-                                  b.roof.flops * 1e-9, b.roof.bytes * 1e-9);
-    for (const NamedProfile& table : b.layers) {
-        const double total = totals(table.rows).seconds;
-        out += fmt::format("\n{} (batch {}, {})\n", table.name, b.layers_batch_size,
-                           b.train ? "training step" : "inference");
-        out += fmt::format(kRow, "layer", "channels", "map", "MMAC", "MB", "ms", "time", "GF/s", "roof");
-        for (size_t r = 0; r < table.rows.size(); ++r) {
-            const LayerCost& c = table.rows[r];
-            const LowerBound floor = lower_bound(b.roof, c);
-            out += layer_row(c, floor, b.layers_batch_size, total);
-            if (seconds_of(c) > 0 && b.layers[0].rows.size() == table.rows.size())
-                out += why_not_faster(b.layers[0].rows[r], c, b.kernels, floor.memory);
-        }
-    }
+    std::string out = fmt::format("\nroof, measured in turns with the layers: {:.0f} GFLOP/s (matrix product)\n",
+                                  b.layers.roof.flops * 1e-9);
+    for (const Roofline::Level& level : b.layers.roof.levels)
+        out += fmt::format("  {:.1f} GB/s where a sum of two maps moves {:.1f} MB\n", level.bytes * 1e-9,
+                           level.moved * 1e-6);
+    for (const TimedTable& table : b.layers.tables) out += table_text(table, b);
+    const TimedTable& first = b.layers.tables.at(0);
+    for (size_t i = 1; i < b.layers.tables.size(); ++i)
+        if (b.layers.tables[i].rows.size() == first.rows.size())
+            out += before_and_after(first, b.layers.tables[i], b.kernels);
     return out + "\n" +
            wrapped(
-               "MMAC per image, MB and ms per batch. roof: the roofline's lower bound of the time over the measured "
-               "time; a: arithmetic bounds it, m: memory. Winograd's transforms multiply less than is counted, and "
-               "maps in a cache are read faster. A norm's row includes the addition, ReLU and max pool after it that "
-               "have no row; a shortcut's norm without a time is part of the norm that ends its block.",
+               "MMAC per image, MB and ms per batch; ms: the median; +-: the wider half of its 95 % interval. roof: "
+               "the "
+               "roofline's lower bound of the time over the time, pass by pass; a: arithmetic bounds it, m: memory. It "
+               "counts the products that ran, GF/s those of the definition: Winograd's transforms save some. A norm's "
+               "row includes the addition, ReLU and max pool after it that have no row; a shortcut's norm without a "
+               "time is part of the norm that ends its block.",
                0);
 }
 
 std::string timing_row(const Measured& m, size_t model) {
-    std::string out =
-        fmt::format("{:<5}{:>6}{:>11.1f}{:>11.3f}{:>9.3f}{:>9.3f}{:>9.1f}", fmt::format("[{}]", model + 1),
-                    m.batch_size, m.batch_size / m.summary.median, m.summary.median * 1e3, m.summary.p90 * 1e3,
-                    m.summary.p99 * 1e3, double(m.peak_bytes) * 1e-6);
+    std::string out = fmt::format("{:<7}{:>6}{:>11.1f}{:>11.3f}", fmt::format("[{}]", model + 1), m.batch_size,
+                                  m.batch_size / m.summary.median, m.summary.median * 1e3);
     if (model > 0)
-        out += fmt::format("{:>20}", fmt::format("{:.2f}x [{:.2f}, {:.2f}]", m.against_first.value, m.against_first.low,
+        out += fmt::format("{:>22}", fmt::format("{:.2f}x [{:.2f}, {:.2f}]", m.against_first.value, m.against_first.low,
                                                  m.against_first.high));
     out += "\n";
     if (m.summary.p90 > 1.25 * m.summary.median)
@@ -75,23 +119,47 @@ std::string timing_row(const Measured& m, size_t model) {
     return out;
 }
 
-}  // namespace
+std::string latency_row(const Measured& m, size_t model) {
+    std::string out = fmt::format("{:<7}{:>6}", fmt::format("[{}]", model + 1), m.batch_size);
+    const TimingSummary& t = m.summary;
+    for (const double seconds : {t.min, t.mean, t.median, t.p90, t.p95, t.p99, t.max})
+        out += fmt::format("{:>9.3f}", seconds * 1e3);
+    return out + "\n";
+}
 
-double seconds_of(const LayerCost& c) { return c.forward_seconds + c.backward_seconds; }
+std::string memory_row(const Measured& m, size_t model) {
+    const MemoryUse& u = m.memory;
+    std::string out = fmt::format("{:<7}{:>6}", fmt::format("[{}]", model + 1), m.batch_size);
+    for (const size_t bytes : {u.total(), u.weights, u.gradients, u.optimizer, u.activations, u.images})
+        out += fmt::format("{:>11.2f}", megabytes(bytes));
+    return out + "\n";
+}
+
+}  // namespace
 
 double flops_of(const LayerCost& c) { return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0)); }
 
 std::string to_text(const BenchReport& b) {
-    std::string out = fmt::format("{} at {}x{} on {}: models take turns, at least 10 rounds\n",
-                                  b.train ? "Training steps" : "Inference", b.image_size, b.image_size, b.kernels.name);
+    std::string out =
+        fmt::format("{} at {}x{} on {}\nmodels take turns, at least 10 rounds\n",
+                    b.train ? "Training steps" : "Inference", b.image_size, b.image_size, device_text(b.kernels));
     for (size_t i = 0; i < b.models.size(); ++i) {
         const BenchReport::Model& m = b.models[i];
         out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC per image\n", i + 1, m.checkpoint, m.arch,
                            double(m.totals.parameters) * 1e-6, m.totals.macs * 1e-6);
     }
-    out += fmt::format("\n{:<5}{:>6}{:>11}{:>11}{:>9}{:>9}{:>9}{:>20}\n", "model", "batch", "images/s", "median ms",
-                       "p90", "p99", "peak MB", "speed-up [95 %]");
-    for (size_t i = 0; i < b.measured.size(); ++i) out += timing_row(b.measured[i], i % b.models.size());
+    const auto add = [&](const std::string& header, auto row) {
+        out += "\n" + header;
+        for (size_t i = 0; i < b.measured.size(); ++i) out += row(b.measured[i], i % b.models.size());
+    };
+    add(fmt::format("{:<7}{:>6}{:>11}{:>11}{:>22}\n", "model", "batch", "images/s", "median ms", "speed-up [95 %]"),
+        timing_row);
+    add(fmt::format("{:<7}{:>6}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "ms", "batch", "min", "mean", "median", "p90",
+                    "p95", "p99", "max"),
+        latency_row);
+    add(fmt::format("{:<7}{:>6}{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}\n", "peak MB", "batch", "total", "weights",
+                    "gradients", "optimizer", "activation", "images"),
+        memory_row);
     return b.print_layers ? out + layers_text(b) : out;
 }
 

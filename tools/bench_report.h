@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/measure/layer_times.h"
 #include "engine/measure/profile_json.h"
-#include "engine/measure/roofline.h"
-#include "engine/measure/stopwatch.h"
 
 namespace fp {
 
@@ -17,7 +16,7 @@ struct Measured {
     std::vector<double> seconds;  // of each call
     TimingSummary summary;
     Ratio against_first;  // how many times faster than the first model
-    size_t peak_bytes;
+    MemoryUse memory;
 };
 
 struct BenchReport {
@@ -27,14 +26,12 @@ struct BenchReport {
     };
     std::vector<Model> models;
     std::vector<Measured> measured;  // by batch size, then by model
-    std::vector<NamedProfile> layers = {};
-    Roofline roof = {};  // where there are layers to print
+    TimedLayers layers = {};
     const Kernels& kernels;
     int image_size, layers_batch_size;
     bool train = false, print_layers = false;
 };
 
-double seconds_of(const LayerCost&);
 double flops_of(const LayerCost&);  // operations of what was timed
 
 std::string to_text(const BenchReport&);

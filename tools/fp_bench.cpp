@@ -2,12 +2,15 @@
 #include <iostream>
 
 #include "engine/io/files.h"
+#include "engine/run/progress.h"
 #include "tools/bench_report.h"
 #include "tools/inputs.h"
 #include "tools/tools_json.h"
 
 namespace fp {
 namespace {
+
+constexpr int kLayerPasses = 15;  // the interval of a median leaves out the three fastest and the three slowest
 
 struct BenchFlags {
     ComputeOptions compute;
@@ -32,10 +35,10 @@ void declare(Options& o, BenchFlags& f) {
 }
 
 // From the third step on nothing is allocated any more.
-size_t peak_bytes(Network& network, const TimingOptions& timing) {
+MemoryUse memory_use(Network& network, const TimingOptions& timing) {
     TimedNetwork timed(network, timing);
     for (int step = 0; step < 3; ++step) timed.run();
-    return timed.peak_bytes();
+    return timed.memory_use();
 }
 
 // Every model at every batch size, the models of one size in turns.
@@ -49,9 +52,27 @@ std::vector<Measured> measure(const std::vector<LoadedModel>& models, const Benc
         const auto seconds = time_in_turns(networks, timing);
         for (size_t i = 0; i < models.size(); ++i)
             out.push_back({f.checkpoints[i], batch, seconds[i], summarize(seconds[i]), ratio_of(seconds[0], seconds[i]),
-                           peak_bytes(*networks[i], timing)});
+                           memory_use(*networks[i], timing)});
     }
     return out;
+}
+
+TimedLayers measure_layers(const std::vector<LoadedModel>& models,
+                           const BenchFlags& f,
+                           int image_size,
+                           const Options& options) {
+    std::vector<Network*> networks;
+    for (const LoadedModel& m : models) networks.push_back(m.network.get());
+    Progress line(stderr_output(options.quiet()));
+    const int batch = f.batch_sizes.back();
+    return time_layers(networks, f.checkpoints,
+                       {.batch_size = batch,
+                        .image_size = image_size,
+                        .mode = f.train ? Mode::train : Mode::infer,
+                        .passes = kLayerPasses},
+                       [&](int64_t done, int64_t all) {
+                           line.update({.what = "layers", .done = done * batch, .total = all * batch});
+                       });
 }
 
 int run(const BenchFlags& f, const Options& options) {
@@ -69,15 +90,11 @@ int run(const BenchFlags& f, const Options& options) {
                        .train = f.train,
                        .print_layers = f.layers};
     for (size_t i = 0; i < models.size(); ++i) {
-        Network& net = *models[i].network;
+        const Network& net = *models[i].network;
         report.models.push_back({f.checkpoints[i], net.spec.arch, totals(layer_costs(net, size))});
-        if (f.layers || !f.trace.empty())
-            report.layers.push_back({f.checkpoints[i], profile(net, {.batch_size = report.layers_batch_size,
-                                                                     .image_size = size,
-                                                                     .mode = f.train ? Mode::train : Mode::infer})});
     }
+    if (f.layers || !f.trace.empty()) report.layers = measure_layers(models, f, size, options);
     if (!f.trace.empty()) write_file(f.trace, trace_text(report.layers));
-    if (f.layers) report.roof = measure_roofline(k);
     std::cout << (options.json() ? json_text(report) : to_text(report));
     return 0;
 }

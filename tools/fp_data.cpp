@@ -1,4 +1,5 @@
 // fp_data check|stats|split|synth|cache SPEC
+#include "engine/data/sources/sources.h"
 #include "engine/io/files.h"
 #include "tools/data_commands.h"
 #include "tools/inputs.h"
@@ -11,9 +12,8 @@ int main(int argc, char** argv) {
         options.positional("command COMMAND", command,
                            "check: files, counts, leaks; stats: counts; split: a new split as CSV; "
                            "synth: generated images as PNG; cache: decoded images");
-        options.positional("spec SPEC", request.spec,
-                           "synth:n=2000,size=64,..., csv:FILE,images=DIR, isic2019:DIR, "
-                           "fitzpatrick17k:CSV,images=DIR or folder:DIR");
+        options.positional("spec SPEC", request.spec, "the data set (--help data)");
+        options.topic("data", "Data sets", sources_text());
         options.require("command");
         options.require("spec");
         options.heading("Data");

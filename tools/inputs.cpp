@@ -33,17 +33,22 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
     options.keeps_bits("allow-absolute");
 }
 
-void add_data_options(Options& options, DataOptions& data) {
+void add_data_option(Options& options, std::string& spec) {
     std::string sources;
     for (const Source* source : Source::all()) sources += (sources.empty() ? "" : ", ") + std::string(source->says);
-    options.add("data SPEC", data.data, "data set: " + sources);
+    options.add("data SPEC", spec, "data set: " + sources + "; --help data says more");
+    options.topic("data", "Data sets", sources_text());
+    options.keeps_bits("data");  // identity_of(Dataset) knows its content
+}
+
+void add_data_options(Options& options, DataOptions& data) {
+    add_data_option(options, data.data);
     options.add("attribute NAME", data.attributes,
                 "column with the groups; may be repeated; age:60 cuts a number, sex*age:60 crosses two");
     add_dataset_options(options, data.dataset);
     options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
                 {.low = 1, .high = 16384});
     options.add("batch-size N", data.batch_size, "images per step", {.low = 1, .high = 65536});
-    options.keeps_bits("data");        // identity_of(Dataset) knows its content
     options.keeps_bits("image-size");  // the model's
 }
 

@@ -11,6 +11,9 @@ namespace fp {
 
 void add_compute_options(Options&, ComputeOptions&);
 
+// --data, with the topic of --help that lists the sources.
+void add_data_option(Options&, std::string& spec);
+
 // How a data set is opened: its split, and which images are left out.
 void add_dataset_options(Options&, DatasetOptions&);
 

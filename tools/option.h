@@ -37,6 +37,7 @@ enum class Takes { flag, whole_number, natural, number, word };
 
 struct Option {
     std::string name, metavar, help, heading;
+    std::vector<std::string> words = {};  // of a choice
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
     bool keeps_bits = false;                                        // Options::keeps_bits()
@@ -53,7 +54,22 @@ void bind_variable(Option&, const OptionTarget&, Range);
 void check_kind(const Option&, const TomlEntry&, const std::string& place);
 std::string toml_value(const Option&);  // "" where there is no value
 
-// What --help prints.
-std::string help_text(std::string_view tool, std::string_view purpose, const std::deque<Option>& options);
+// A tool as its declarations describe it, for help, manual pages and completion.
+struct ToolDescription {
+    std::string tool, purpose;
+    const std::deque<Option>& options;
+    struct Topic {
+        std::string word, title, text;  // `text` as it is printed: --help WORD
+    };
+    std::vector<Topic> topics = {};
+};
+
+std::string help_text(const ToolDescription&);    // within 80 columns
+std::string manual_page(const ToolDescription&);  // in roff's man macros, section 1
+// A completion script; Exit::usage for a shell other than bash, fish and zsh.
+std::string completion_script(const ToolDescription&, const std::string& shell);
+
+// The names of the options of all tools (cmake/option_names.cmake).
+const std::vector<std::string>& option_names();
 
 }  // namespace fp

@@ -99,7 +99,8 @@ void Options::read_command_line() {
         if (!named || !argument.starts_with("--")) {
             positional = std::ranges::find(positional, options_.end(), true, &Option::positional);
             if (positional == options_.end()) refuse(printable(argument) + ": is not expected");
-            given[&*positional++] = {argument};
+            given[&*positional].push_back(argument);
+            if (!positional->list) ++positional;
             continue;
         }
         const size_t equals = std::min(argument.find('='), argument.size());
@@ -136,11 +137,12 @@ void Options::read_environment() {
         const char* word = std::getenv(name.c_str());
         if (word && !o.given) set_from(o, {word}, name, Exit::usage);
     }
-    // The environment may be for several tools, so another name is no error.
+    // The environment may be for several tools.
+    for (const std::string& name : option_names()) known.push_back(environment_name(name));
     for (char** variable = environ; *variable; ++variable) {
         const std::string name(*variable, std::strcspn(*variable, "="));
         if (name.starts_with(kPrefix) && std::ranges::find(known, name) == known.end())
-            say(printable(name) + " is not used here; the nearest is " + nearest(name, known));
+            refuse(printable(name) + ": no tool has such an option; the nearest is " + nearest(name, known));
     }
 }
 
@@ -165,6 +167,7 @@ void Options::add_choices(std::string_view name, std::vector<Choice> choices, st
         option.help += (words.empty() ? ": " : ", ") + c.word + (c.says.empty() ? "" : " (" + c.says + ")");
         words.push_back(c.word);
     }
+    option.words = words;
     option.set = [choices, words](const std::vector<std::string>& given) {
         const auto found = std::ranges::find(choices, given[0], &Choice::word);
         FP_REQUIRE(found != choices.end(), Exit::usage, "`", printable(given[0]), "` is not one of ",
@@ -176,10 +179,26 @@ void Options::add_choices(std::string_view name, std::vector<Choice> choices, st
     };
 }
 
-void Options::positional(std::string_view name, std::string& value, std::string_view help) {
-    add(name, value, help);
-    options_.back().positional = true;
-    options_.back().in_config = false;
+// The defaults are shown as they were declared, so this comes before anything is read.
+bool Options::print_description() const {
+    const auto after = [&](const char* name) -> const std::string* {
+        const auto found = std::ranges::find(arguments_, name);
+        if (found == arguments_.end()) return nullptr;
+        static const std::string none;
+        return found + 1 == arguments_.end() ? &none : &*(found + 1);
+    };
+    if (const std::string* word = after("--help")) {
+        const auto topic = std::ranges::find(topics_, *word, &ToolDescription::Topic::word);
+        std::cout << (topic == topics_.end() ? help() : topic->title + "\n\n" + topic->text);
+        return true;
+    }
+    if (after("--help-man")) {
+        std::cout << manual_page(description());
+        return true;
+    }
+    const std::string* shell = after("--completion");
+    if (shell) std::cout << completion_script(description(), *shell);
+    return shell != nullptr;
 }
 
 bool Options::parse(int argc, const char* const* argv) {
@@ -188,15 +207,13 @@ bool Options::parse(int argc, const char* const* argv) {
     add("json", json_, "one JSON document on stdout, all else on stderr");
     add("quiet", quiet_, "no progress");
     add("version", version_, "print the version and stop");
-    add("help", help_, "print this and stop");
+    std::string words;
+    for (const auto& topic : topics_) words += "; --help " + topic.word + ": " + topic.title;
+    add("help", help_, "print this and stop" + words);
     for (const char* name : {"config", "json", "quiet", "version", "help"}) leave_out_of_config(name);
 
     for (int i = 1; i < argc; ++i) arguments_.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
-    // The defaults are shown as they were declared, so --help comes before anything is read.
-    if (std::ranges::find(arguments_, "--help") != arguments_.end()) {
-        std::cout << help();
-        return false;
-    }
+    if (print_description()) return false;
     read_command_line();
     if (version_) {
         const std::string here = gpu();

@@ -2,7 +2,7 @@
 // given in several places, the first of these counts:
 //
 //   --epochs 30          the command line
-//   FAIRPRUNE_EPOCHS=30  the environment: the name in capitals, dashes as underscores
+//   FAIRPRUNE_EPOCHS=30  the environment: the name in capitals, dashes as underscores; it may be of another tool's option
 //   epochs = 30          --config FILE, one flat TOML table
 //
 // Every tool has --config, --json, --quiet, --version and --help.
@@ -56,8 +56,18 @@ public:
         add_choices(name, std::move(choices), help);
     }
 
-    // An argument without a name, in the order of the calls: "spec SPEC".
-    void positional(std::string_view name, std::string& value, std::string_view help);
+    // An argument without a name, in the order of the calls: "spec SPEC". A list takes all that are left.
+    template <class T>
+    void positional(std::string_view name, T& value, std::string_view help) {
+        add(name, value, help);
+        options_.back().positional = true;
+        options_.back().in_config = false;
+    }
+
+    // What `--help WORD` prints, below its title; the manual page has it too.
+    void topic(std::string word, std::string title, std::string text) {
+        topics_.push_back({std::move(word), std::move(title), std::move(text)});
+    }
 
     void require(std::string_view name) { at(name).required = true; }
     // For an option that is no setting of the run (--out, --resume): resolved() leaves it out.
@@ -66,8 +76,8 @@ public:
     void keeps_bits(std::string_view name) { at(name).keeps_bits = true; }
 
     // Reads everything. Mistakes are Errors: Exit::usage on the command line, in the environment and for an
-    // unknown key of the file; Exit::data for the rest of the file. Returns false after printing --help or
-    // --version.
+    // unknown key of the file; Exit::data for the rest of the file. Returns false after printing --help, --help TOPIC,
+    // --version, --help-man (the manual page) or --completion SHELL (a script for bash, fish or zsh).
     bool parse(int argc, const char* const* argv);
 
     bool json() const { return json_; }
@@ -77,7 +87,7 @@ public:
     std::string command_line() const;         // quoted for a shell
     std::string resolved() const;             // every setting and its value as TOML, as --config takes it
     std::vector<Setting> identity() const;    // the settings that decide the bits of a run: "--lr", "0.05"
-    std::string help() const { return help_text(tool_, purpose_, options_); }  // within 80 columns
+    std::string help() const { return help_text(description()); }
 
 private:
     struct Choice {
@@ -95,10 +105,13 @@ private:
     void read_command_line();
     void read_environment();
     void read_file();
+    ToolDescription description() const { return {tool_, purpose_, options_, topics_}; }
+    bool print_description() const;
 
     std::string tool_, purpose_, heading_ = "Options", config_;
     std::deque<Option> options_;
     std::vector<std::string> arguments_;
+    std::vector<ToolDescription::Topic> topics_;
     bool json_ = false, quiet_ = false, version_ = false, help_ = false;
 };
 

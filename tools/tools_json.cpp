@@ -10,14 +10,21 @@
 #include "engine/io/json.h"
 #include "engine/measure/profile_json.h"
 #include "engine/report/evaluation.h"
+#include "engine/run/device.h"
 
 namespace fp {
 namespace {
 
 using nlohmann::ordered_json;
 
-void put_layer(JsonWriter out, const LayerCost& c, const std::string& checkpoint, const BenchReport& b) {
-    const LowerBound floor = lower_bound(b.roof, c);
+void put_ratio(JsonWriter out, const Ratio& r, double unit) {
+    out("value", r.value * unit);
+    out("low", r.low * unit);
+    out("high", r.high * unit);
+}
+
+void put_layer(JsonWriter out, const TimedRow& row, const std::string& checkpoint, const BenchReport& b) {
+    const LayerCost& c = row.cost;
     out("checkpoint", checkpoint);
     out("batch_size", b.layers_batch_size);
     out("layer", c.layer);
@@ -26,15 +33,21 @@ void put_layer(JsonWriter out, const LayerCost& c, const std::string& checkpoint
     out("map", std::vector{c.height, c.width});
     out("parameters", c.parameters);
     out("macs", c.macs / b.layers_batch_size);
+    out("executed_macs", c.executed_macs / b.layers_batch_size);
+    out.if_any("implementation", c.implementation);
     out("bytes", c.bytes);
     out("forward_ms", c.forward_seconds * 1e3);
     out("backward_ms", c.backward_seconds * 1e3);
+    put_ratio(inside(out, "ms"), row.seconds, 1e3);
     out("flops", flops_of(c));
+    if (row.against_first.value > 0) put_ratio(inside(out, "time_over_first"), row.against_first, 1);
+    const bool bounded = row.of_roof.value > 0;
     out.object["floor_ms"] = nullptr;
     out.object["bound"] = nullptr;
-    if (floor.seconds <= 0) return;
-    out("floor_ms", floor.seconds * 1e3);
-    out("bound", floor.memory ? "memory" : "arithmetic");
+    if (!bounded) return;
+    out("floor_ms", row.of_roof.value * row.seconds.value * 1e3);
+    out("bound", row.memory ? "memory" : "arithmetic");
+    put_ratio(inside(out, "share_of_roof"), row.of_roof, 1);
 }
 
 void put_benchmark(JsonWriter out, const Measured& m, bool train) {
@@ -46,7 +59,14 @@ void put_benchmark(JsonWriter out, const Measured& m, bool train) {
     out("cpu_time", t.median * 1e3);
     out("time_unit", "ms");
     out("items_per_second", m.batch_size / t.median);
-    out("peak_memory_bytes", uint64_t(m.peak_bytes));
+    out("peak_memory_bytes", uint64_t(m.memory.total()));
+    JsonWriter memory = inside(out, "peak_memory");
+    for (const auto& [name, bytes] : {std::pair{"weights", m.memory.weights},
+                                      {"gradients", m.memory.gradients},
+                                      {"optimizer", m.memory.optimizer},
+                                      {"activations", m.memory.activations},
+                                      {"images", m.memory.images}})
+        memory(name, uint64_t(bytes));
     JsonWriter latency = inside(out, "latency_ms");
     for (const auto& [name, seconds] : {std::pair{"min", t.min},
                                         {"mean", t.mean},
@@ -114,23 +134,37 @@ std::string json_text(const BenchReport& b) {
         JsonWriter out{make_object(document)}, context = inside(out, "context");
         context("executable", "fp_bench");
         context("device", std::string(b.kernels.name));
+        context("device_text", device_text(b.kernels));
         context("image_size", b.image_size);
         context("mode", b.train ? "train" : "infer");
         if (b.print_layers) {
             JsonWriter roof = inside(context, "roof");
-            roof("flops", b.roof.flops);
-            roof("bytes", b.roof.bytes);
+            roof("flops", b.layers.roof.flops);
+            roof("bytes", b.layers.roof.levels.back().bytes);
+            ordered_json& levels = make_list(add_member(roof.object, "levels"));
+            for (const Roofline::Level& level : b.layers.roof.levels) {
+                JsonWriter one{make_object(add_element(levels))};
+                one("moved_bytes", level.moved);
+                one("bytes", level.bytes);
+            }
         }
         ordered_json& benchmarks = make_list(document["benchmarks"]);
         for (const Measured& m : b.measured) put_benchmark({make_object(add_element(benchmarks))}, m, b.train);
         if (!b.print_layers) return;
         ordered_json& layers = make_list(document["layers"]);
-        for (const NamedProfile& table : b.layers)
-            for (const LayerCost& c : table.rows) put_layer({make_object(add_element(layers))}, c, table.name, b);
+        for (const TimedTable& table : b.layers.tables)
+            for (const TimedRow& row : table.rows) put_layer({make_object(add_element(layers))}, row, table.name, b);
     });
 }
 
-std::string trace_text(const std::vector<NamedProfile>& tables) { return json_text(chrome_trace(tables), 1); }
+std::string trace_text(const TimedLayers& layers) {
+    std::vector<NamedProfile> profiles;
+    for (const TimedTable& table : layers.tables) {
+        NamedProfile& profile = profiles.emplace_back(NamedProfile{.name = table.name, .rows = {}});
+        for (const TimedRow& row : table.rows) profile.rows.push_back(row.cost);
+    }
+    return json_text(chrome_trace(profiles), 1);
+}
 
 std::string json_text(const std::vector<WrittenFile>& files) {
     return json_document([&](ordered_json& document) {

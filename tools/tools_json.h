@@ -14,7 +14,7 @@ namespace fp {
 std::string json_text(const BenchReport&);  // Google Benchmark's shape, and "layers"
 
 // Chrome's trace of the layers (engine/measure/profile_json.h).
-std::string trace_text(const std::vector<NamedProfile>&);
+std::string trace_text(const TimedLayers&);
 
 struct WrittenFile {
     std::string format, file;

@@ -21,7 +21,7 @@ std::string_view name(Split);
 
 struct Sample {
     std::string image = {};  // the file, relative to Dataset::root
-    int label = {};          // index into Dataset::classes
+    int label = {};          // index into Dataset::classes; -1: images without labels (engine/eval/unlabelled.h)
     Split split = {};
     std::string unit = {};  // lesion, else patient, else image: in one split only, resampled as a whole
     Cells attributes = {};  // as in the file, one for each of Dataset::columns

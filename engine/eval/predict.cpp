@@ -17,12 +17,10 @@ std::vector<int32_t> ImageData::labels() const {
     return out;
 }
 
-ImageData open_images(const std::string& spec, const OpenOptions& options) {
-    FP_REQUIRE(!spec.empty(), Exit::usage, "--data is missing");
+ImageData images_of(Dataset dataset, int image_size, const std::filesystem::path& cache) {
     // The source outlives this function, and with it the data set that it reads from.
-    const auto set = std::make_shared<const Dataset>(open_dataset(spec, options.dataset));
-    const auto images =
-        std::make_shared<DatasetImages>(*set, ImageOptions{.image_size = options.image_size, .cache = options.cache});
+    const auto set = std::make_shared<const Dataset>(std::move(dataset));
+    const auto images = std::make_shared<DatasetImages>(*set, ImageOptions{.image_size = image_size, .cache = cache});
     const auto unreadable = std::make_shared<UnreadableImages>();
     const auto read = [set, images, unreadable](int64_t sample, const View& view, int side, uint8_t* rgb) {
         try {
@@ -34,6 +32,11 @@ ImageData open_images(const std::string& spec, const OpenOptions& options) {
     };
     return {
         .set = *set, .source = read, .ready = [set, images] { return images->all_cached(); }, .unreadable = unreadable};
+}
+
+ImageData open_images(const std::string& spec, const OpenOptions& options) {
+    FP_REQUIRE(!spec.empty(), Exit::usage, "--data is missing");
+    return images_of(open_dataset(spec, options.dataset), options.image_size, options.cache);
 }
 
 std::optional<Skipped> skipped_of(const ImageData& data) {
@@ -121,7 +124,7 @@ Predictions predict(const Pass& pass) {
         if (!std::exchange(f.under_way, false)) return;
         f.done.wait();
         for (int i = 0; i < f.batch.n; ++i)
-            if (f.batch.labels[i] >= 0)
+            if (f.batch.samples[i] >= 0)
                 add_prediction(out, data, f.batch.samples[i], f.probabilities.as<float>() + int64_t(i) * classes);
     };
     int before = 0;

@@ -29,7 +29,10 @@ struct OpenOptions {
     std::filesystem::path cache = {};  // folder of a file of decoded images; empty: memory only
 };
 
-// `spec` as open_dataset takes it. Images are decoded once and kept. Exit::usage for an empty specification.
+// The images of a data set, which are decoded once and kept.
+ImageData images_of(Dataset, int image_size, const std::filesystem::path& cache = {});
+
+// `spec` as open_dataset takes it. Exit::usage for an empty specification.
 ImageData open_images(const std::string& spec, const OpenOptions&);
 
 // Images that could not be read and were left out (--skip-bad); nothing where all were read.

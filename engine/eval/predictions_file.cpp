@@ -115,19 +115,21 @@ Predictions read_predictions(const std::filesystem::path& path) { return predict
 
 Table table_of(const Predictions& p) {
     Table table;
-    table.header = {"image", "label"};
+    table.header = {"image"};
+    if (p.has_labels()) table.header.push_back("label");
     for (const std::string& column : p.columns)
         table.header.push_back(is_attribute(column) ? column : "data_" + column);
-    table.header.push_back("split");
+    if (p.has_labels()) table.header.push_back("split");
     if (p.has_probabilities())
         for (const auto& name : p.classes) table.header.push_back(std::string(kProb) + name);
     table.header.push_back("pred");
 
     for (int64_t i = 0; i < p.size(); ++i) {
         Cells& row = table.rows.emplace_back();
-        row = {p.image[i], p.classes[p.label[i]]};
+        row = {p.image[i]};
+        if (p.has_labels()) row.push_back(p.classes[p.label[i]]);
         for (const auto& column : p.attributes) row.push_back(column[i]);
-        row.push_back(p.split[i]);
+        if (p.has_labels()) row.push_back(p.split[i]);
         if (p.has_probabilities())
             for (size_t c = 0; c < p.classes.size(); ++c) row.push_back(fmt::format("{}", p.row(i)[c]));
         row.push_back(p.classes[p.pred[i]]);

@@ -21,6 +21,7 @@ namespace fp {
 Predictions predictions_of(const Table& table);
 Predictions read_predictions(const std::filesystem::path& path);
 
+// Without labels there are no columns label and split.
 Table table_of(const Predictions& predictions);
 void write_predictions(const std::filesystem::path& path, const Predictions& predictions);
 

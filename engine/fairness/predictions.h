@@ -15,7 +15,7 @@ struct Predictions {
     std::vector<std::string> classes;
     std::vector<std::string> image;    // distinct
     std::vector<std::string> unit;     // what is resampled whole: the lesion, else the patient, else the image
-    std::vector<int> label, pred;      // indices into `classes`
+    std::vector<int> label, pred;      // indices into `classes`; label -1: of an image without one (fp_predict)
     std::vector<double> prob;          // n x classes, row-major; empty where only `pred` is known
     std::vector<std::string> columns;  // attribute columns; lesion_id and patient_id are among them
     std::vector<std::vector<std::string>> attributes;  // attributes[column][row]
@@ -23,6 +23,7 @@ struct Predictions {
 
     int64_t size() const { return int64_t(label.size()); }
     bool has_probabilities() const { return !prob.empty(); }
+    bool has_labels() const { return label.empty() || label[0] >= 0; }  // all images have one, or none has
     // The n x classes probabilities of one row.
     const double* row(int64_t i) const { return prob.data() + size_t(i) * classes.size(); }
 };

@@ -1,87 +1,119 @@
 #include "engine/measure/roofline.h"
 
 #include <algorithm>
-#include <limits>
+#include <functional>
+#include <memory>
 
 #include "engine/measure/stopwatch.h"
 
 namespace fp {
+
+// One call's work and the number of calls that take kLongEnough.
+struct RoofProblem {
+    double work;  // flops or bytes
+    std::function<void()> call;
+    int calls = 1;
+};
+
 namespace {
 
-constexpr double kLongEnough = 0.005;  // seconds of a call
-constexpr int kCalls = 5;
+constexpr double kLongEnough = 0.003;  // seconds of a measurement
+constexpr double kSlow = 0.1;          // of a single call: larger problems would take too long
 
-// The fastest of several calls by the device's own clock, the first not counted. All are enqueued before the
-// host waits, so that a call on a GPU does not begin with a launch.
-template <class Call>
-double seconds_of(const Kernels& k, const Call& call) {
-    std::vector<OwnedEvent> marks;
-    for (int i = 0; i <= kCalls; ++i) marks.emplace_back(k.streams);
-    const auto run = [&](int i) {
-        call();
-        marks[size_t(i)].record({});
+// All calls are enqueued before the host waits, so that a measurement on a GPU does not begin with each launch.
+double seconds_per_call(const Kernels& k, const RoofProblem& p) {
+    OwnedEvent start(k.streams), end(k.streams);
+    start.record({});
+    for (int i = 0; i < p.calls; ++i) p.call();
+    end.record({});
+    end.wait();
+    return end.seconds_since(start) / p.calls;
+}
+
+RoofProblem product(const Kernels& k, int side) {
+    const int block = k.block(side);
+    const LinearShape shape{.x = {.n = side, .c = side, .h = 1, .w = 1, .block = block},
+                            .w = k.filter(side, side, 1, 1, block),
+                            .y_block = block};
+    const auto buffer = [&](Type type, int64_t count) {
+        return std::make_shared<const Buffer>(random_elements(k, type, count));
     };
-    marks[0].record({});
-    run(1);
-    marks[1].wait();
-    const double first = marks[1].seconds_since(marks[0]);
-    if (first > 20 * kLongEnough) return first;  // a slow device: once is enough
-    marks[0].record({});
-    for (int i = 1; i <= kCalls; ++i) run(i);
-    marks[kCalls].wait();
-    double best = std::numeric_limits<double>::infinity();
-    for (size_t i = 1; i <= kCalls; ++i) best = std::min(best, marks[i].seconds_since(marks[i - 1]));
-    return best;
+    const auto x = buffer(k.activation, shape.x.stored()), w = buffer(k.parameter, shape.w.stored()),
+               bias = buffer(k.parameter, shape.y().stored_c()), y = buffer(k.activation, shape.y().stored());
+    const auto scratch = std::make_shared<const Buffer>(k.memory, k.linear.scratch_bytes(shape));
+    return {.work = shape.flops(), .call = [=, &k] {
+                k.linear.forward(shape,
+                                 {.x = x->as<act>(), .w = w->as<par>(), .bias = bias->as<par>(), .y = y->as<act>()},
+                                 scratch->data(), {});
+            }};
 }
 
-double product_rate(const Kernels& k) {
-    for (int side = 64;; side *= 2) {
-        const int block = k.block(side);
-        const LinearShape shape{.x = {.n = side, .c = side, .h = 1, .w = 1, .block = block},
-                                .w = k.filter(side, side, 1, 1, block),
-                                .y_block = block};
-        const Buffer x = random_elements(k, k.activation, shape.x.stored()),
-                     w = random_elements(k, k.parameter, shape.w.stored()),
-                     bias = random_elements(k, k.parameter, shape.y().stored_c()),
-                     y = random_elements(k, k.activation, shape.y().stored()),
-                     scratch(k.memory, k.linear.scratch_bytes(shape));
-        const double seconds = seconds_of(k, [&] {
-            k.linear.forward(shape, {.x = x.as<act>(), .w = w.as<par>(), .bias = bias.as<par>(), .y = y.as<act>()},
-                             scratch.data(), {});
-        });
-        if (seconds >= kLongEnough || side == 8192) return shape.flops() / seconds;
-    }
-}
-
-double sum_rate(const Kernels& k) {
-    for (int images = 1;; images *= 4) {
-        const Map map{.n = images, .c = 64, .h = 64, .w = 64, .block = k.block(64)};
-        const double bytes = 3.0 * double(map.stored()) * bytes_of(k.activation);
-        const Buffer a = random_elements(k, k.activation, map.stored()),
-                     b = random_elements(k, k.activation, map.stored()),
-                     y = random_elements(k, k.activation, map.stored());
-        const double seconds =
-            seconds_of(k, [&] { k.add.forward(map, {.a = a.as<act>(), .b = b.as<act>(), .y = y.as<act>()}, {}); });
-        if (images == 256 || (seconds >= kLongEnough && bytes > 5e8) || seconds >= 20 * kLongEnough)
-            return bytes / seconds;
-    }
+RoofProblem sum(const Kernels& k, int images) {
+    const Map map{.n = images, .c = 64, .h = 32, .w = 32, .block = k.block(64)};
+    const auto buffer = [&] { return std::make_shared<const Buffer>(random_elements(k, k.activation, map.stored())); };
+    const auto a = buffer(), b = buffer(), y = buffer();
+    return {.work = 3.0 * double(map.stored()) * bytes_of(k.activation),
+            .call = [=, &k] { k.add.forward(map, {.a = a->as<act>(), .b = b->as<act>(), .y = y->as<act>()}, {}); }};
 }
 
 }  // namespace
 
-Roofline measure_roofline(const Kernels& k) { return {product_rate(k), sum_rate(k)}; }
+struct RoofProbe::State {
+    const Kernels& kernels;
+    RoofProblem product;
+    std::vector<RoofProblem> sums;
+};
+
+RoofProbe::RoofProbe(const Kernels& k) : state_(new State{k, {}, {}}) {
+    const auto first_call = [&](RoofProblem& p) {
+        p.call();
+        const double seconds = seconds_per_call(k, p);
+        p.calls = std::clamp(int(kLongEnough / seconds), 1, 1000);
+        return seconds;
+    };
+    for (int side = 64;; side *= 2) {
+        state_->product = fp::product(k, side);
+        if (first_call(state_->product) >= kLongEnough || side == 8192) break;
+    }
+    for (int images = 1; images <= 512; images *= 8)
+        if (first_call(state_->sums.emplace_back(sum(k, images))) > kSlow) break;
+}
+
+RoofProbe::~RoofProbe() = default;
+
+Roofline RoofProbe::measure() {
+    const State& s = *state_;
+    // The fastest of a few: what shares the machine for some of them lowers no ceiling.
+    const auto rate = [&](const RoofProblem& p) {
+        double seconds = seconds_per_call(s.kernels, p);
+        for (int again = 0; again < 2; ++again) seconds = std::min(seconds, seconds_per_call(s.kernels, p));
+        return p.work / seconds;
+    };
+    Roofline out{.flops = rate(s.product), .levels = {}};
+    for (const RoofProblem& p : s.sums) out.levels.push_back({p.work, rate(p)});
+    return out;
+}
+
+double Roofline::bytes(double moved) const {
+    double rate = levels.at(0).bytes;
+    for (const Level& level : levels)
+        if (level.moved <= moved) rate = level.bytes;
+    return rate;
+}
 
 LowerBound lower_bound(const Roofline& roof, double flops, double bytes) {
-    const double arithmetic = flops / roof.flops, memory = bytes / roof.bytes;
+    const double arithmetic = flops / roof.flops, memory = bytes / roof.bytes(bytes);
     return {std::max(arithmetic, memory), memory > arithmetic};
 }
 
 LowerBound lower_bound(const Roofline& roof, const LayerCost& c) {
-    if (c.backward_seconds <= 0) return lower_bound(roof, 2 * c.macs, c.bytes);
+    const LowerBound forward = lower_bound(roof, 2 * c.executed_macs, c.bytes);
+    if (c.backward_seconds <= 0) return forward;
     if (c.macs <= 0) return {0, true};
     // Each gradient moves the forward's three tensors, in other roles.
-    const double passes = 1 + c.backward_macs / c.macs;
-    return lower_bound(roof, 2 * c.macs * passes, c.bytes * passes);
+    const double gradients = c.backward_macs / c.macs;
+    const LowerBound backward = lower_bound(roof, 2 * c.executed_backward_macs / gradients, c.bytes);
+    return {forward.seconds + gradients * backward.seconds, backward.memory};
 }
 
 }  // namespace fp

@@ -2,17 +2,37 @@
 // under it. S. Williams, A. Waterman, D. Patterson, Roofline, Communications of the ACM 52 (2009).
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "engine/measure/layer_costs.h"
 
 namespace fp {
 
 struct Roofline {
-    double flops;  // per second: the linear op on square matrices so large that moving them does not count
-    double bytes;  // per second: the sum of two maps that no cache holds
+    // The sum of two maps: what moves less than a cache holds is moved faster.
+    struct Level {
+        double moved;  // bytes per call
+        double bytes;  // per second
+    };
+    double flops;               // per second: the linear op on square matrices so large that moving them does not count
+    std::vector<Level> levels;  // from the smallest
+
+    // Bytes per second where a call moves so many: those of the largest level that moves no more.
+    double bytes(double moved) const;
 };
-// Takes a second or less. Both problems grow until a call takes some milliseconds, so on a slow device the caches may
-// still hold the maps.
-Roofline measure_roofline(const Kernels&);
+
+// Measures the roof, again and again in turns with what is set against it.
+class RoofProbe {
+public:
+    explicit RoofProbe(const Kernels&);
+    ~RoofProbe();
+    Roofline measure();  // some 30 ms; longer on a slow device
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 // The time that work takes at the roofline, and the limit that decides.
 struct LowerBound {
@@ -21,8 +41,7 @@ struct LowerBound {
 };
 LowerBound lower_bound(const Roofline&, double flops, double bytes);
 // Of a measured layer: its forward pass, and its gradients where they were timed too. Gradients are counted for
-// convolutions and linear layers alone; other layers get 0 then. A convolution counts as many products as its
-// definition has, so one by Winograd's transforms may take less time than this.
+// convolutions and linear layers alone; other layers get 0 then. Counted is what ran (LayerCost::executed_macs).
 LowerBound lower_bound(const Roofline&, const LayerCost&);
 
 }  // namespace fp

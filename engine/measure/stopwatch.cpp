@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -13,6 +14,7 @@
 #include "engine/train/optimizer.h"
 #include "kernels/bf16.h"
 #include "kernels/error.h"
+#include "kernels/executed.h"
 #include "kernels/random.h"
 
 namespace fp {
@@ -99,13 +101,15 @@ TimedNetwork::TimedNetwork(Network& net, const TimingOptions& o)
 
 TimedNetwork::~TimedNetwork() = default;
 
-size_t TimedNetwork::peak_bytes() const {
+MemoryUse TimedNetwork::memory_use() const {
     const State& s = *state_;
     const ParamStore& p = s.net.params;
-    const size_t weights = size_t(2 * p.trained_count() + p.statistics_count()) *  // and gradients
-                           size_t(bytes_of(s.net.kernels().parameter));
-    return s.images.bytes() + weights + s.session.bytes() +
-           (s.options.train ? s.optimizer->bytes() + s.rounded->bytes() : 0);
+    const auto size = size_t(bytes_of(s.net.kernels().parameter));
+    return {.weights = size_t(p.trained_count() + p.statistics_count()) * size,
+            .gradients = size_t(p.trained_count()) * size,
+            .optimizer = s.options.train ? s.optimizer->bytes() + s.rounded->bytes() : 0,
+            .activations = s.session.bytes(),
+            .images = s.images.bytes()};
 }
 
 void TimedNetwork::enqueue() {
@@ -165,20 +169,67 @@ Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b) {
     return {quantile(ratio, 0.5), quantile(medians, 0.025), quantile(medians, 0.975)};
 }
 
+struct ProfiledNetwork::State {
+    Network& net;
+    ProfileOptions options;
+    Map map;
+    Buffer images;
+    Session session;
+    CrossEntropy entropy;
+    std::map<std::string, int64_t> parameters = {};  // by layer
+
+    // What ran of the row's convolution.
+    void count_executed(const Node& node, LayerCost& c) const {
+        c.executed_macs = c.macs;
+        c.executed_backward_macs = c.backward_macs;
+        const ConvShape* shape = std::get_if<ConvShape>(&node.op);
+        if (!shape) return;
+        const auto share = [&](ConvPass pass) { return executed_share(net.kernels(), *shape, pass); };
+        const bool train = options.mode == Mode::train;
+        const ExecutedShare forward = share(train ? ConvPass::forward : ConvPass::inference);
+        c.executed_macs *= forward.share;
+        c.implementation = forward.implementation;
+        if (!train) return;
+        c.executed_backward_macs = c.macs * share(ConvPass::filter_gradient).share;
+        if (c.backward_macs > c.macs) c.executed_backward_macs += c.macs * share(ConvPass::input_gradient).share;
+    }
+};
+
+ProfiledNetwork::ProfiledNetwork(Network& net, const ProfileOptions& o)
+    : state_(new State{.net = net,
+                       .options = o,
+                       .map = image_map(net.kernels(), o.batch_size, o.image_size),
+                       .images = random_images(net.kernels(), image_map(net.kernels(), o.batch_size, o.image_size)),
+                       .session = Session(net),
+                       .entropy = CrossEntropy(net.kernels(), net.spec.classes)}) {
+    for (const LayerCost& c : layer_costs(net, o.image_size)) state_->parameters[c.layer] = c.parameters;
+}
+
+ProfiledNetwork::~ProfiledNetwork() = default;
+
+std::vector<LayerCost> ProfiledNetwork::pass() {
+    State& s = *state_;
+    const std::vector<int32_t> labels(size_t(s.options.batch_size), 0);
+    Tape tape = s.session.begin({.mode = s.options.mode, .profile = true});
+    const Var y = s.net.forward(tape, tape.input({s.images.as<act>(), s.map}));
+    if (s.options.mode == Mode::train) tape.backward({{cross_entropy(tape, y, labels, s.entropy).row}});
+    tape.read_times();
+    std::vector<LayerCost> out = layer_costs(tape.nodes(), s.net.kernels().activation);
+    size_t row = 0;
+    for (const Node& node : tape.nodes()) {
+        if (is<InputOp>(node.op)) continue;
+        LayerCost& c = out[row++];
+        if (const auto own = s.parameters.find(c.layer); own != s.parameters.end()) c.parameters = own->second;
+        s.count_executed(node, c);
+    }
+    return out;
+}
+
 std::vector<LayerCost> profile(Network& net, const ProfileOptions& o) {
-    const Kernels& k = net.kernels();
-    const Map map = image_map(k, o.batch_size, o.image_size);
-    const Buffer images = random_images(k, map);
-    const std::vector<int32_t> labels(size_t(o.batch_size), 0);
-    Session session(net);
-    const CrossEntropy entropy(k, net.spec.classes);
+    ProfiledNetwork network(net, o);
     std::vector<LayerCost> best;
     for (int pass = -2; pass < std::max(o.passes, 1); ++pass) {
-        Tape tape = session.begin({.mode = o.mode, .profile = true});
-        const Var y = net.forward(tape, tape.input({images.as<act>(), map}));
-        if (o.mode == Mode::train) tape.backward({{cross_entropy(tape, y, labels, entropy).row}});
-        tape.read_times();
-        const std::vector<LayerCost> now = layer_costs(tape.nodes(), k.activation);
+        const std::vector<LayerCost> now = network.pass();
         if (pass <= 0) best = now;
         FP_CHECK(best.size() == now.size(), "profile: the network's rows change from pass to pass");
         for (size_t i = 0; i < best.size(); ++i) {

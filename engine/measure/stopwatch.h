@@ -19,6 +19,14 @@ struct TimingOptions {
     int min_rounds = 10;
 };
 
+struct MemoryUse {
+    size_t weights = 0, gradients = 0,
+           optimizer = 0;    // parameters with statistics; the copy in bf16 is of the optimizer
+    size_t activations = 0;  // with their gradients and scratch
+    size_t images = 0;
+    size_t total() const { return weights + gradients + optimizer + activations + images; }
+};
+
 // One network with its images (random, never zeros), ready to run again and again.
 class TimedNetwork {
 public:
@@ -26,9 +34,9 @@ public:
     ~TimedNetwork();
     double run();    // seconds of one step or inference
     void enqueue();  // the same, without waiting for it
-    // The peak on the device: images, weights, momenta, activations, gradients and scratch, without the memory of
-    // oneDNN's primitives and prepared filters. Valid after a run.
-    size_t peak_bytes() const;
+    // The peak on the device by what it holds, without the memory of oneDNN's primitives and prepared filters. Valid after
+    // a run.
+    MemoryUse memory_use() const;
 
 private:
     struct State;
@@ -57,7 +65,21 @@ struct ProfileOptions {
     int passes = 5;           // after two to warm up
 };
 
-// Each row's fastest time of several passes, with the work of the whole batch.
+// One network with its images, profiled again and again.
+class ProfiledNetwork {
+public:
+    ProfiledNetwork(Network&, const ProfileOptions&);
+    ~ProfiledNetwork();
+    // The rows of one pass with their times and the work of the whole batch. Parameters are those of the layer's own weights:
+    // where an inference folds a norm into them, the norm has no row.
+    std::vector<LayerCost> pass();
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// Each row's fastest time of several passes.
 std::vector<LayerCost> profile(Network&, const ProfileOptions&);
 
 // The rows of one of several networks.

@@ -55,7 +55,7 @@ public:
           metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
         if (const std::string log = log_.str(); !log.empty())
             observer_.caution(log.substr(0, log.size() - 1));  // without its line end
-        record_settings(folder, start.caller);
+        record_settings(folder, start.caller, dense.kernels());
         if (resumed_) {
             model_ =
                 checkpoint_of(resumed_->model, folder_.path(), {&dense.model.network->architecture}, dense.kernels());

@@ -105,7 +105,7 @@ ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identit
     if (r.dense_gap) out["dense"]["gap"] = number_or_null(*r.dense_gap);
     out["title"] = "fairprune: what each layer bears, " + dense.model.network->spec.arch + " on " + dense.data.set.name;
     out["command"] = caller.command_line;
-    out["environment"] = environment(caller.tool, caller.command_line);
+    out["environment"] = environment(caller, dense.kernels());
     out["identity"] = identity_json(identity);
     JsonWriter{out}("skipped", skipped_of(dense.data));
     return out;

@@ -133,7 +133,7 @@ std::optional<Scan> scan(const Baseline& dense,
     Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
     std::vector<ScannedSet> sets;
     if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
-    if (!anew) record_settings(folder, start.caller);
+    if (!anew) record_settings(folder, start.caller, dense.kernels());
     const Predictions before = dense.predict_on(Split::val, *dense.model.network);
     const bool done = scan_sets(
         dense, settings, scores_in(scores, dense.hash).sets, before, sets,

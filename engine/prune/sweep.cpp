@@ -81,7 +81,7 @@ struct Sweep {
     // The record of a resumed search is replaced only once one of its runs has been resumed.
     void record(bool resumed) {
         if (recorded || (std::filesystem::exists(folder / "config.toml") && !resumed)) return;
-        record_settings(folder, start.caller);
+        record_settings(folder, start.caller, dense.kernels());
         recorded = true;
     }
 

@@ -189,7 +189,7 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
     out("speed", r.speed);
     document["curves"] = read_rows(r.folder / "metrics.jsonl");
     out("scores", r.scores);
-    document["environment"] = environment(caller.tool, caller.command_line);
+    document["environment"] = environment(caller, r.dense.kernels());
     if (r.test) {
         ordered_json& test = document["test"];
         test["dense"] = to_json(r.test->dense);

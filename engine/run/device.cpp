@@ -3,8 +3,10 @@
 #include <omp.h>
 
 #include <charconv>
+#include <sstream>
 
 #include "engine/io/files.h"
+#include "kernels/host_vectors.h"
 
 namespace fp {
 namespace {
@@ -56,6 +58,23 @@ const Kernels& use_device(const ComputeOptions& compute, const std::function<voi
     const Kernels& k = kernels(backend, compute.precision);
     if (say) say(text("device ", name(backend), " (auto: ", why_not.empty() ? "a GPU is here" : why_not, ")"));
     return k;
+}
+
+bool uses_gpu(const Kernels& k) { return k.name == name(Backend::cuda) || k.name == name(Backend::cudnn); }
+
+std::string processor() {
+    std::istringstream lines(read_file("/proc/cpuinfo", 1 << 24));
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("model name") && line.find(": ") != line.npos)
+            return printable(line.substr(line.find(": ") + 2));
+    return "unknown";
+}
+
+std::string device_text(const Kernels& k) {
+    if (uses_gpu(k)) return text(k.name, ": ", gpu());
+    const int threads = omp_get_max_threads();
+    return text(k.name, ": ", processor(), ", ", threads, threads == 1 ? " thread, " : " threads, ", host_vector_bits(),
+                "-bit vectors");
 }
 
 }  // namespace fp

@@ -19,4 +19,10 @@ struct ComputeOptions {
 // Exit::device where the device is not present, Exit::usage for another word.
 const Kernels& use_device(const ComputeOptions&, const std::function<void(const std::string&)>& say = {});
 
+bool uses_gpu(const Kernels&);
+std::string processor();  // the host's, as it names itself
+
+// "cpu: AMD EPYC 9R14, 2 threads, 512-bit vectors" or "cuda: NVIDIA H200, driver 13.0".
+std::string device_text(const Kernels&);
+
 }  // namespace fp

@@ -22,7 +22,9 @@
 #include "engine/io/json.h"
 #include "engine/io/tensorboard.h"
 #include "engine/run/checkpoint_folder.h"
+#include "engine/run/device.h"
 #include "engine/run/version.h"
+#include "kernels/host_vectors.h"
 #include "kernels/kernels.h"
 
 namespace fp {
@@ -58,14 +60,6 @@ Descriptor locked(const fs::path& folder) {
 std::string date_now() {
     const std::time_t now = std::time(nullptr);
     return text(std::put_time(std::gmtime(&now), "%Y-%m-%dT%H:%M:%SZ"));
-}
-
-std::string processor() {
-    std::istringstream lines(read_file("/proc/cpuinfo", 1 << 24));
-    for (std::string line; std::getline(lines, line);)
-        if (line.starts_with("model name") && line.find(": ") != line.npos)
-            return printable(line.substr(line.find(": ") + 2));
-    return "unknown";
 }
 
 double seconds_now() {
@@ -137,8 +131,8 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(fol
     holds_run_ = false;
 }
 
-void record_settings(const RunFolder& folder, const Caller& caller) {
-    ordered_json now = environment(caller.tool, caller.command_line);
+void record_settings(const RunFolder& folder, const Caller& caller, const Kernels& used) {
+    ordered_json now = environment(caller, used);
     const fs::path path = folder / "environment.json";
     if (folder.holds_run() && fs::exists(path))
         if (ordered_json before = environment_before(path); before.is_object()) {
@@ -152,24 +146,23 @@ void record_settings(const RunFolder& folder, const Caller& caller) {
     write_file(folder / "config.toml", caller.config);
 }
 
-ordered_json environment(const std::string& tool, const std::string& command_line) {
+ordered_json environment(const Caller& caller, const Kernels& used) {
     const Version& v = version();
     utsname system{};
     uname(&system);
-    return {{"tool", tool},
-            {"version", v.number},
-            {"commit", v.commit},
-            {"build_type", v.build_type},
-            {"compiler", v.compiler},
-            {"device", v.device},
-            {"gpu", gpu()},
-            {"system", text(system.sysname, " ", system.release, " ", system.machine)},
-            {"processor", processor()},
-            {"cores", omp_get_num_procs()},
-            {"threads", omp_get_max_threads()},
-            {"memory_bytes", int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
-            {"command_line", command_line},
-            {"date", date_now()}};
+    ordered_json out{
+        {"tool", caller.tool},    {"version", v.number},   {"commit", v.commit},  {"build_type", v.build_type},
+        {"compiler", v.compiler}, {"built_for", v.device}, {"device", used.name}, {"device_text", device_text(used)}};
+    if (uses_gpu(used)) out["gpu"] = gpu();
+    out.update({{"system", text(system.sysname, " ", system.release, " ", system.machine)},
+                {"processor", processor()},
+                {"cores", omp_get_num_procs()},
+                {"threads", omp_get_max_threads()},
+                {"vector_bits", host_vector_bits()},
+                {"memory_bytes", int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
+                {"command_line", caller.command_line},
+                {"date", date_now()}});
+    return out;
 }
 
 std::vector<ordered_json> read_rows(const fs::path& file, int64_t last_step) {

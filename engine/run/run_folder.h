@@ -24,6 +24,8 @@
 
 namespace fp {
 
+struct Kernels;
+
 enum class IfRunIsThere { refuse, resume, overwrite };
 
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
@@ -43,9 +45,6 @@ private:
     bool holds_run_ = false;
 };
 
-// Version, build, operating system, processor, cores, memory, command line, date in UTC.
-nlohmann::ordered_json environment(const std::string& tool, const std::string& command_line);
-
 // How a run was started, for the record in its folder.
 struct Caller {
     std::string tool = "fairprune";
@@ -56,8 +55,12 @@ struct Caller {
     std::vector<Setting> settings = {};
 };
 
+// Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC. "gpu" is
+// there where a GPU computes.
+nlohmann::ordered_json environment(const Caller&, const Kernels& used);
+
 // Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
-void record_settings(const RunFolder&, const Caller&);
+void record_settings(const RunFolder&, const Caller&, const Kernels& used);
 
 // The rows of a metrics.jsonl up to this step, without a last line that a crash cut off.
 std::vector<nlohmann::ordered_json> read_rows(const std::filesystem::path& file,

@@ -55,7 +55,7 @@ public:
 
     TrainResult run() {
         load();
-        record_settings(folder_, run_.caller);
+        record_settings(folder_, run_.caller, net_.kernels());
         Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (step_ >= 0) trainer.load(state_);

@@ -13,6 +13,7 @@
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
 #include "engine/run/checkpoint_folder.h"
+#include "kernels/kernels.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
@@ -28,7 +29,7 @@ using testing::TemporaryFolder;
 std::string content(const fs::path& path) { return read_file(path, 1 << 20); }
 
 void record(const RunFolder& run, const std::string& config, const std::string& command_line) {
-    record_settings(run, {.tool = "fp_train", .command_line = command_line, .config = config});
+    record_settings(run, {.tool = "fp_train", .command_line = command_line, .config = config}, kernels(Backend::cpu));
 }
 
 TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
@@ -44,6 +45,10 @@ TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
         EXPECT_TRUE(written.contains(key)) << key;
     EXPECT_EQ(written.at("command_line"), "fp_train --epochs 3");
     EXPECT_GE(written.at("cores"), 1);
+    EXPECT_EQ(written.at("device"), "cpu") << "what computes, whatever the build holds";
+    EXPECT_GE(written.at("threads"), 1);
+    EXPECT_THAT(written.at("device_text").get<std::string>(), HasSubstr("-bit vectors"));
+    EXPECT_FALSE(written.contains("gpu"));
     EXPECT_FALSE(written.contains("earlier"));
 }
 

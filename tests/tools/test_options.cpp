@@ -163,7 +163,19 @@ TEST(Options, a_positional_argument_and_what_is_required) {
         Exit::usage, [&] { read_action("check"); }, "SPEC: is required");
     const Variable spec("FAIRPRUNE_SPEC", "synth:");
     expect_error(
-        Exit::usage, [&] { read_action("check --quiet"); }, "SPEC: is required");
+        Exit::usage, [&] { read_action("check --quiet"); }, "FAIRPRUNE_SPEC: no tool has such an option");
+}
+
+TEST(Options, a_positional_list_takes_all_that_are_left) {
+    std::string action;
+    std::vector<std::string> files;
+    Options o("fp_data", "Looks at data.");
+    o.positional("action ACTION", action, "what to do");
+    o.positional("files FILE", files, "with what");
+    parse(o, "show a --quiet b -- --c");
+    EXPECT_EQ(action, "show");
+    EXPECT_EQ(files, (std::vector<std::string>{"a", "b", "--c"}));
+    EXPECT_THAT(o.help(), HasSubstr("Usage: fp_data [ACTION] [FILE...] [options]"));
 }
 
 TEST(Options, the_command_line_wins_over_the_environment_over_the_file) {
@@ -273,14 +285,11 @@ TEST(Options, the_command_line_is_quoted_for_a_shell) {
     EXPECT_EQ(o.command_line(), "fp_train --epochs 30 --out 'it'\\''s here'");
 }
 
-TEST(Options, a_variable_that_no_option_reads_is_named) {
+TEST(Options, a_variable_that_no_tool_reads_is_refused) {
+    const Variable other("FAIRPRUNE_CRITERION", "l1"), prefixed("FAIRPRUNE_FINETUNE_EPOCHS", "1");  // of fp_prune
+    EXPECT_EQ(read("").epochs, 30);
     const Variable epoch("FAIRPRUNE_EPOCH", "3");
-    std::ostringstream err;
-    auto* const old = std::cerr.rdbuf(err.rdbuf());
-    read("");
-    read("--quiet");
-    std::cerr.rdbuf(old);
-    EXPECT_EQ(err.str(), "fp_train: FAIRPRUNE_EPOCH is not used here; the nearest is FAIRPRUNE_EPOCHS\n");
+    expect_usage("", "FAIRPRUNE_EPOCH: no tool has such an option; the nearest is FAIRPRUNE_EPOCHS");
 }
 
 TEST(Options, help_fits_80_columns_and_shows_defaults) {

@@ -11,6 +11,18 @@
 namespace fp {
 namespace {
 
+struct Format {
+    std::string_view mark;  // its first bytes
+    Pixels (*decode)(std::span<const uint8_t>, const std::string& name, const DecodeOptions&);
+};
+constexpr Format kFormats[] = {{"\xFF\xD8", decode_jpeg}, {"\x89PNG\r\n\x1A\n", decode_png}, {"BM", decode_bmp}};
+
+const Format* format_of(std::string_view bytes) {
+    const auto* found =
+        std::ranges::find_if(kFormats, [&](const Format& format) { return bytes.starts_with(format.mark); });
+    return found == std::end(kFormats) ? nullptr : found;
+}
+
 // What a file that is no image most likely is, so that the message names the cause.
 std::string describe(std::string_view bytes) {
     if (bytes.starts_with("version https://git-lfs"))
@@ -39,10 +51,15 @@ Pixels decode(std::span<const uint8_t> bytes, const std::string& name, const Dec
     FP_REQUIRE(int64_t(bytes.size()) <= options.max_file_bytes, Exit::data, name, ": ", bytes.size(),
                " bytes, over the limit of ", options.max_file_bytes);
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    if (text.starts_with("\xFF\xD8")) return decode_jpeg(bytes, name, options);
-    if (text.starts_with("\x89PNG\r\n\x1A\n")) return decode_png(bytes, name, options);
-    if (text.starts_with("BM")) return decode_bmp(bytes, name, options);
+    if (const Format* format = format_of(text)) return format->decode(bytes, name, options);
     fail_with(Exit::data, name, ": ", describe(text));
+}
+
+bool begins_as_image(std::string_view first_bytes) { return format_of(first_bytes) != nullptr; }
+
+bool named_as_image(const std::filesystem::path& file) {
+    const std::string ending = plain(file.extension().string());
+    return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".bmp";
 }
 
 std::vector<uint8_t> read_image_file(const std::filesystem::path& path, const DecodeOptions& options) {

@@ -39,6 +39,12 @@ struct DecodeOptions {
     bool allow_damaged = false;  // a JPEG that is truncated or corrupt gives what could be read
 };
 
+// Whether these first bytes are of a format that is read.
+bool begins_as_image(std::string_view first_bytes);
+constexpr size_t kImageMark = 8;  // bytes that decide it
+// Whether the file's name ends as that of such a format.
+bool named_as_image(const std::filesystem::path&);
+
 // `name` is what errors call the file.
 Pixels decode(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options = {});
 

@@ -26,7 +26,13 @@ Listing list_csv(const DataSpec& spec, const DatasetOptions&) {
 namespace sources {
 extern const Source csv{.name = "csv",
                         .says = "csv:FILE,images=DIR",
-                        .keys = {"images", "image", "label", "split", "ext"},
+                        .opens = "A table: image, label; split, lesion_id, patient_id, attributes if there.",
+                        .keys = {{"images", "folder of the images (default: the table's)"},
+                                 {"image", "column of the image's path (image, image_id, path, ...)"},
+                                 {"label", "column of the class (label, dx, diagnosis, ...)"},
+                                 {"split", "column of train, val, test; none: draw them"},
+                                 {"ext", "what the images' names lack: .jpg"}},
+                        .example = "HAM10000: csv:HAM10000_metadata.csv,images=DIR,ext=.jpg",
                         .list = list_csv};
 }
 

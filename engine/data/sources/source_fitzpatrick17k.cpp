@@ -29,10 +29,15 @@ Listing list_fitzpatrick17k(const DataSpec& spec, const DatasetOptions& options)
 }  // namespace
 
 namespace sources {
-extern const Source fitzpatrick17k{.name = "fitzpatrick17k",
-                                   .says = "fitzpatrick17k:CSV,images=DIR",
-                                   .keys = {"images", "label", "split"},
-                                   .list = list_fitzpatrick17k};
+extern const Source fitzpatrick17k{
+    .name = "fitzpatrick17k",
+    .says = "fitzpatrick17k:CSV,images=DIR",
+    .opens = "fitzpatrick17k.csv as published; images are MD5HASH.jpg.",
+    .keys = {{"images", "folder of the images (default: the table's)"},
+             {"label", "column of the class (default: label, of 114 classes)"},
+             {"split", "column of train, val, test; none: draw them"}},
+    .example = "fitzpatrick17k:fitzpatrick17k.csv,images=DIR,label=three_partition_label",
+    .list = list_fitzpatrick17k};
 }
 
 }  // namespace fp

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <set>
 
+#include "engine/data/decode/decode.h"
 #include "engine/data/sources/sources.h"
 #include "engine/io/columns.h"
 #include "kernels/error.h"
@@ -29,12 +30,11 @@ std::vector<fs::path> subfolders(const fs::path& folder) {
 
 // Returns how many files are no images.
 int64_t list_class(const fs::path& folder, const std::string& split, Listing& listing) {
-    static const std::set<std::string> kEndings = {".jpg", ".jpeg", ".png", ".bmp"};
     std::vector<std::string> files;
     int64_t others = 0;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
         if (!entry.is_regular_file() || hidden(entry.path())) continue;
-        if (kEndings.contains(plain(entry.path().extension().string())))
+        if (named_as_image(entry.path()))
             files.push_back(entry.path().lexically_relative(listing.root).string());
         else
             ++others;
@@ -76,7 +76,11 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
 }  // namespace
 
 namespace sources {
-extern const Source folder{.name = "folder", .says = "folder:DIR", .keys = {}, .list = list_folder};
+extern const Source folder{.name = "folder",
+                           .says = "folder:DIR",
+                           .opens = "DIR/CLASS/IMAGE or DIR/train/CLASS/IMAGE, with val and test.",
+                           .keys = {},
+                           .list = list_folder};
 }
 
 }  // namespace fp

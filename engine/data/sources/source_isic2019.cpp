@@ -83,7 +83,11 @@ Listing list_isic2019(const DataSpec& spec, const DatasetOptions&) {
 }  // namespace
 
 namespace sources {
-extern const Source isic2019{.name = "isic2019", .says = "isic2019:DIR", .keys = {"images"}, .list = list_isic2019};
+extern const Source isic2019{.name = "isic2019",
+                             .says = "isic2019:DIR",
+                             .opens = "The training set of ISIC 2019 as published: two tables and IMAGE.jpg.",
+                             .keys = {{"images", "folder of the images (default: DIR/ISIC_2019_Training_Input, DIR)"}},
+                             .list = list_isic2019};
 }
 
 }  // namespace fp

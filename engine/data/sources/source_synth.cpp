@@ -10,23 +10,23 @@
 namespace fp {
 namespace {
 
-// visit(name, member, lowest, highest) for every key.
+// visit(name, what it is, member, lowest, highest) for every key.
 template <class Spec, class Visit>
 void for_each_key(Spec& spec, const Visit& visit) {
-    visit("n", spec.n, 1, 100'000'000);
-    visit("size", spec.size, 8, 1024);
-    visit("classes", spec.classes, 2, 64);
-    visit("groups", spec.groups, 1, 8);
-    visit("bias", spec.bias, 0, 1);
-    visit("difficulty", spec.difficulty, 0, 1);
-    visit("views", spec.views, 1, 1000);
-    visit("seed", spec.seed, 0, UINT64_MAX);
+    visit("n", "images", spec.n, 1, 100'000'000);
+    visit("size", "side of an image in pixels", spec.size, 8, 1024);
+    visit("classes", "classes", spec.classes, 2, 64);
+    visit("groups", "groups", spec.groups, 1, 8);
+    visit("bias", "how far the group tells the class in train", spec.bias, 0, 1);
+    visit("difficulty", "0: lesions stand out, 1: hardly visible", spec.difficulty, 0, 1);
+    visit("views", "images of a lesion", spec.views, 1, 1000);
+    visit("seed", "of all that is drawn", spec.seed, 0, UINT64_MAX);
 }
 
 SynthSpec synth_of(const DataSpec& spec) {
     FP_REQUIRE(spec.head.empty(), Exit::usage, "--data synth: '", spec.head, "' is not KEY=VALUE");
     SynthSpec synth;
-    for_each_key(synth, [&]<class T>(const char* key, T& member, auto low, auto high) {
+    for_each_key(synth, [&]<class T>(const char* key, const char*, T& member, auto low, auto high) {
         const auto found = spec.values.find(key);
         if (found == spec.values.end()) return;
         const std::string& value = found->second;
@@ -36,6 +36,15 @@ SynthSpec synth_of(const DataSpec& spec) {
                    ": wants a number from ", low, " to ", high);
     });
     return synth;
+}
+
+std::vector<SourceKey> keys_of_synth() {
+    std::vector<SourceKey> keys;
+    const SynthSpec defaults;
+    for_each_key(defaults, [&]<class T>(const char* key, const char* says, const T& member, auto low, auto high) {
+        keys.push_back({key, fmt::format("{}, {} to {} (default: {})", says, low, high, member)});
+    });
+    return keys;
 }
 
 Listing list_synth(const DataSpec& spec, const DatasetOptions&) {
@@ -60,7 +69,7 @@ SynthSpec parse_synth(const std::string& text) { return synth_of(parse_data_spec
 
 std::string to_string(const SynthSpec& spec) {
     std::string out;
-    for_each_key(spec, [&](const char* key, const auto& member, auto, auto) {
+    for_each_key(spec, [&](const char* key, const char*, const auto& member, auto, auto) {
         out += fmt::format("{}{}={}", out.empty() ? "" : ",", key, member);
     });
     return out;
@@ -69,7 +78,9 @@ std::string to_string(const SynthSpec& spec) {
 namespace sources {
 extern const Source synth{.name = "synth",
                           .says = "synth:n=2000,size=64,...",
-                          .keys = {"n", "size", "classes", "groups", "bias", "difficulty", "views", "seed"},
+                          .opens = "Generated lesions whose class is tied to a group in train, not in val and test.",
+                          .keys = keys_of_synth(),
+                          .example = "synth:n=4000,size=64,classes=4,groups=2,bias=0.85",
                           .needs_path = false,
                           .list = list_synth};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iomanip>
 #include <sstream>
 
 #include "engine/io/columns.h"
@@ -49,10 +50,24 @@ DataSpec parse_data_spec(const std::string& spec) {
     }
     FP_REQUIRE(!source.needs_path || !parsed.head.empty(), Exit::usage, "--data ", spec, ": no file or folder after ",
                source.name, ":");
+    std::vector<std::string> names;
+    for (const SourceKey& key : source.keys) names.push_back(key.name);
     for (const auto& [key, value] : parsed.values)
-        FP_REQUIRE(std::find(source.keys.begin(), source.keys.end(), key) != source.keys.end(), Exit::usage, "--data ",
-                   source.name, ": has no key '", key, "', only ", list({source.keys.begin(), source.keys.end()}));
+        FP_REQUIRE(index_of(names, key) >= 0, Exit::usage, "--data ", source.name, ": has no key '", key, "', only ",
+                   list(names));
     return parsed;
+}
+
+std::string sources_text() {
+    std::ostringstream out;
+    for (const Source* source : Source::all()) {
+        out << source->says << "\n  " << source->opens << "\n";
+        for (const SourceKey& key : source->keys)
+            out << "    " << std::left << std::setw(14) << key.name + "=" << key.says << "\n";
+        if (!source->example.empty()) out << "  " << source->example << "\n";
+        out << "\n";
+    }
+    return out.str();
 }
 
 size_t need_column(const Table& table, const std::string& wanted) {

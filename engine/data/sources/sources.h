@@ -41,16 +41,25 @@ struct Listing {
     std::optional<SynthSpec> synth = {};
 };
 
+struct SourceKey {
+    std::string name, says;
+};
+
 struct Source {
-    std::string_view name;               // "csv" opens csv:...
-    std::string_view says;               // its specification, for --help
-    std::vector<std::string_view> keys;  // that may follow the file or folder
-    bool needs_path = true;              // a file or a folder after "csv:"
+    std::string_view name;        // "csv" opens csv:...
+    std::string_view says;        // its specification, for --help
+    std::string_view opens;       // what that opens, a sentence
+    std::vector<SourceKey> keys;  // that may follow the file or folder
+    std::string_view example = {};
+    bool needs_path = true;  // a file or a folder after "csv:"
     Listing (*list)(const DataSpec&, const DatasetOptions&);
 
     static constexpr std::string_view kind = "--data: source";
     static std::span<const Source* const> all();
 };
+
+// All sources with their keys, for --help; lines of at most 80 columns.
+std::string sources_text();
 
 Listing list_csv(const DataSpec&, const DatasetOptions&);
 
