@@ -20,7 +20,8 @@ namespace fp {
 namespace {
 
 constexpr int kColumns = 79;  // the last column of 80 stays free: some terminals break the line there
-constexpr double kTerminalSeconds = 0.1, kPipeSeconds = 30, kRateSeconds = 0.5;
+constexpr double kTerminalSeconds = 0.1, kPipeSeconds = 30;
+constexpr double kRateSeconds = 0.5, kWholeSeconds = 0.01;  // from which on a rate of a part, or of all, is shown
 constexpr double kMuchWaiting = 0.2;
 
 std::string duration(double seconds) {
@@ -43,7 +44,8 @@ std::vector<Part> parts_of(const ProgressState& s) {
     std::vector<Part> out;
     if (s.loss) out.push_back({fmt::format("loss {:.4f}", *s.loss), 0});
     if (s.accuracy) out.push_back({fmt::format("acc {:.4f}", *s.accuracy), 2});
-    const double rate = s.seconds >= kRateSeconds ? double(s.done - s.first) / s.seconds : 0;
+    const double least = s.total > 0 && s.done >= s.total ? kWholeSeconds : kRateSeconds;
+    const double rate = s.seconds >= least ? double(s.done - s.first) / s.seconds : 0;
     if (rate > 0 && !s.unit.empty()) out.push_back({fmt::format("{:.{}f} {}/s", rate, rate < 100 ? 1 : 0, s.unit), 0});
     if (rate > 0 && s.waiting_seconds >= 0) out.push_back({fmt::format("waiting {:.0f}%", 100 * share_waiting(s)), 1});
     if (s.total > 0 && s.done >= s.total)

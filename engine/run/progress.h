@@ -27,7 +27,8 @@ struct ProgressState {
 
 // "epoch 3/30   45%  [######.......]  loss 0.5234  acc 0.8120  1234 images/s  waiting 3%  0:42 left  1.2 GB", at most
 // `columns` wide. The bar fills the space that the words leave; where they leave none, memory goes first, then the
-// accuracy, then the time spent waiting, then the end of `what`. There is no rate in the first half second, which tells nothing of it.
+// accuracy, then the time spent waiting, then the end of `what`. There is no rate in the first half second, nor in the
+// first 10 ms of work that is done by then.
 std::string progress_line(const ProgressState& state, int columns);
 
 struct ProgressOutput {

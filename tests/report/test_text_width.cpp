@@ -129,7 +129,7 @@ SweepResult search() {
         SweptPoint& p = r.points.emplace_back(SweptPoint{.point = {.name = kWord + std::to_string(i)}, .runs = {}});
         p.test_accuracy = p.test_gap = SeedSummary{.n = 5, .mean = .1234, .sd = .0123};
         p.dominated = i == 1;
-        p.too_inaccurate = i == 2;
+        p.near_chance = i == 2;
         AgainstControl& against = p.against.emplace_back();
         against.control = kLong;
         against.gap = {.n = 5, .mean = .1, .low = -.1, .high = .3};
