@@ -8,8 +8,8 @@ namespace {
 
 double megabytes(size_t bytes) { return double(bytes) * 1e-6; }
 
-// Why a layer that lost multiply-adds did not get faster in proportion, as a line; empty where it did, or where that cannot be
-// told from noise.
+// Why a layer that lost multiply-adds did not get faster in proportion, as a line; empty where it did, or where that
+// cannot be told from noise.
 std::string why_not_faster(const LayerCost& dense, const TimedRow& row, const Kernels& k) {
     const LayerCost& c = row.cost;
     if (c.macs <= 0) return "";

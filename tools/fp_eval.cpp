@@ -126,7 +126,8 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
                   .stored = model.card.thresholds,
                   .data = data.set.name,
                   .split_hash = split_hash(data.set),
-                  .part = part.judged};
+                  .part = part.judged,
+                  .used = &model.network->kernels()};
     if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val"));
     out.skipped = skipped_of(data);
     out.gallery = gallery_of(out.judged, data, f.data.attributes, f.gallery);

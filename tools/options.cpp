@@ -190,6 +190,11 @@ bool Options::print_description() const {
     };
     if (const std::string* word = after("--help")) {
         const auto topic = std::ranges::find(topics_, *word, &ToolDescription::Topic::word);
+        std::vector<std::string> words;
+        for (const auto& one : topics_) words.push_back(one.word);
+        FP_REQUIRE(topic != topics_.end() || word->empty() || word->starts_with("-"), Exit::usage, "--help ",
+                   printable(*word), ": no such topic",
+                   words.empty() ? "" : "; did you mean --help " + nearest(*word, words) + "?");
         std::cout << (topic == topics_.end() ? help() : topic->title + "\n\n" + topic->text);
         return true;
     }

@@ -31,7 +31,8 @@ std::string json_text(const DryRun&);  // {"dry_run":{...}}
 //  "splits":{"train":{"images":n,"units":u,"classes":{CLASS:n,...},
 //                     "attributes":{ATTRIBUTE:{CLASS:{GROUP:n,...,"unknown":n},...}}},"val":...,"test":...}}
 // val and test have "images_shared_with_train": the number of images whose lesion or patient is in train too;
-// "other_splits":{NAME:n} counts splits of other names. `fp_data check` adds the findings of FileScan, `fp_data stats --pixels` sizes, mean and standard deviation.
+// "other_splits":{NAME:n} counts splits of other names. `fp_data check` adds the findings of FileScan, `fp_data stats
+// --pixels` sizes, mean and standard deviation.
 std::string check_json(const Dataset&, const std::vector<Grouping>&, const FileScan&);
 std::string stats_json(const Dataset&, const std::vector<Grouping>&, const std::optional<PixelStats>&);
 

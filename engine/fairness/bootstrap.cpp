@@ -75,7 +75,8 @@ private:
     int left_ = 0;
 };
 
-// Calls run(begin, end) for parts of 0 .. count - 1, each of a fraction of a second, and `progress` before and after each.
+// Calls run(begin, end) for parts of 0 .. count - 1, each of a fraction of a second, and `progress` before and after
+// each.
 template <class Run>
 void in_parts(int64_t count, const EvaluateOptions& options, const Run& run) {
     if (!options.progress) return run(int64_t(0), count);

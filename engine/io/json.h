@@ -23,8 +23,8 @@ struct JsonLimits {
 template <class Json = nlohmann::ordered_json>
 Json parse_json(std::string_view text, const std::string& file_name, Exit exit, const JsonLimits& = {});
 
-// Indented by so many columns and with a line end at its end, or on one line without one. A byte that is not UTF-8 is written
-// as U+FFFD. NaN and infinities become null.
+// Indented by so many columns and with a line end at its end, or on one line without one. A byte that is not UTF-8 is
+// written as U+FFFD. NaN and infinities become null.
 std::string json_text(const nlohmann::ordered_json& value, int indent);
 std::string json_line(const nlohmann::ordered_json& value);
 

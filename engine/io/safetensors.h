@@ -52,7 +52,8 @@ struct SafetensorsLimits {
     uint64_t name_bytes = 512;
 };
 
-// The tensors come in the order of the file. What torch.save wrote is refused: read_weights() (weights_file.h) reads it.
+// The tensors come in the order of the file. What torch.save wrote is refused: read_weights() (weights_file.h) reads
+// it.
 TensorFile read_safetensors(const std::filesystem::path& path, const SafetensorsLimits& = {});
 TensorFile parse_safetensors(std::span<const std::byte> file,
                              const std::string& file_name,

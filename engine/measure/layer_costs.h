@@ -16,7 +16,8 @@ struct LayerCost {
     double macs = 0, bytes = 0;   // of the forward pass: multiply-adds; activations and weights moved
     double activation_bytes = 0;  // of the output
     double backward_macs = 0;     // as many as forward for each gradient, of the input and of the filter
-    // Of a measured row: multiply-adds that ran (kernels/executed.h), and the name of the forward pass's implementation.
+    // Of a measured row: multiply-adds that ran (kernels/executed.h), and the name of the forward pass's
+    // implementation.
     double executed_macs = 0, executed_backward_macs = 0;
     std::string implementation = {};
     double forward_seconds = 0, backward_seconds = 0;  // of a whole batch; 0 where not measured

@@ -26,8 +26,8 @@ Map image_map(const Kernels& k, int n, int side) {
     return {.n = n, .c = 3, .h = side, .w = side, .block = k.image_block(3)};
 }
 
-// The network's input for `map`, about uniform in [-2, 2], with zeros where channels are padded: the same image on every
-// device, and random, since zeros make some arithmetic faster than it is.
+// The network's input for `map`, about uniform in [-2, 2], with zeros where channels are padded: the same image on
+// every device, and random, since zeros make some arithmetic faster than it is.
 Buffer random_images(const Kernels& k, const Map& map) {
     std::vector<uint8_t> rgb(size_t(map.logical()));
     for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = uint8_t(mix(i));

@@ -37,8 +37,8 @@ public:
     ~TimedNetwork();
     double run();    // seconds of one step or inference
     void enqueue();  // the same, without waiting for it
-    // The peak on the device by what it holds, without the memory of oneDNN's primitives and prepared filters. Valid after
-    // a run.
+    // The peak on the device by what it holds, without the memory of oneDNN's primitives and prepared filters. Valid
+    // after a run.
     MemoryUse memory_use() const;
 
 private:
@@ -74,8 +74,8 @@ class ProfiledNetwork {
 public:
     ProfiledNetwork(Network&, const ProfileOptions&);
     ~ProfiledNetwork();
-    // The rows of one pass with their times and the work of the whole batch. Parameters are those of the layer's own weights:
-    // where an inference folds a norm into them, the norm has no row.
+    // The rows of one pass with their times and the work of the whole batch. Parameters are those of the layer's own
+    // weights: where an inference folds a norm into them, the norm has no row.
     std::vector<LayerCost> pass();
 
 private:

@@ -6,7 +6,8 @@
 
 namespace fp {
 
-// `document` is report.json, scan.json, or that of another tool. It stands whole in the file, and the scripts of engine/report/page/ draw it.
+// `document` is report.json, scan.json, or that of another tool. It stands whole in the file, and the scripts of
+// engine/report/page/ draw it.
 std::string report_page(const nlohmann::ordered_json& document);
 
 }  // namespace fp

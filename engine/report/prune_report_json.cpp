@@ -216,8 +216,8 @@ std::string publish(const PruneReport& r, const RunFolder& folder, const Caller&
 
 std::string publish(const Scan& scan, const Baseline& dense, const RunFolder& folder, const Caller& caller) {
     ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
-    document["title"] =
-        "What each layer of " + dense.model.network->spec.arch + " bears on " + data_words(dense.data.set.name);
+    document["title"] = "Sensitivity of each layer of " + dense.model.network->spec.arch + " to pruning, on " +
+                        data_words(dense.data.set.name);
     write_file(folder / "scan.json", json_text(document, 1));
     write_file(folder / "scan.csv", to_csv(scan.result));
     write_file(folder / "report.html", report_page(document));

@@ -23,7 +23,8 @@ constexpr size_t kName = 20;
 // Characters of UTF-8: the columns that a text takes.
 size_t columns_of(const std::string&);
 
-// Text, printable (engine/io/files.h), in exactly `width` columns, at least one of them a space at its end: cut, with a ~, where it is longer.
+// Text, printable (engine/io/files.h), in exactly `width` columns, at least one of them a space at its end: cut, with a
+// ~, where it is longer.
 std::string cell(const std::string& text, size_t width);
 
 inline std::string number(double v, int digits = 4) {

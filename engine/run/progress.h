@@ -57,10 +57,9 @@ public:
     void warn(const std::string& text);  // always
 
     // A new `what` starts a new line, which a terminal shows immediately. After that the state is shown at most ten
-    // times per second on a terminal and twice per minute in a pipe, and at its end. Time counts from the first state of
-    // `what` if nothing is done in it, else from the end of the line before, and no rate has what was done before a state
-    // took the place of another. A state of nothing done of nobody knows how
-    // much starts the time alone, unless it is brief.
+    // times per second on a terminal and twice per minute in a pipe, and at its end. Time counts from the first state
+    // of `what` if nothing is done in it, else from the end of the line before. Steps done before `what` was first
+    // shown do not count in its rate. A state with done = 0 and total = 0 only starts the clock, unless it is brief.
     void update(ProgressState state);
 
 private:

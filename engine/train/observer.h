@@ -33,8 +33,8 @@ struct Observer {
         if (stopped()) throw Stopped{};
     }
 
-    // Begins a part of the work that nothing is kept of before its end: its progress is shown, and it can be stopped at
-    // every step. `state` has its name, and perhaps the unit of its steps.
+    // Begins a stage whose partial result is discarded if it is stopped, which it can be at every step. `state` has its
+    // name, and perhaps the unit of its steps.
     Steps steps(const ProgressState& state) const {
         stop_if_asked();
         update(state);

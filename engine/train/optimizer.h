@@ -1,5 +1,5 @@
-// Updates of all trainable parameters from their gradients (formulas: kernels/ops/optimizer.h), and their state: momenta and
-// the step number.
+// Updates of all trainable parameters from their gradients (formulas: kernels/ops/optimizer.h), and their state:
+// momenta and the step number.
 #pragma once
 
 #include <span>

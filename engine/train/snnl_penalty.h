@@ -2,8 +2,8 @@
 //
 //   penalty = weight  mean over layers and channels of  sum_a w_a (1 - S_a / chance_a),    w_a summing to 1
 //
-// S_a is the exact score of the channel's map against attribute a in the batch (kernels/shapes.h), chance_a the score of
-// a channel without information about it (snnl_chance.h). The penalty is 0 for such channels and near `weight` where
+// S_a is the exact score of the channel's map against attribute a in the batch (kernels/shapes.h), chance_a the score
+// of a channel without information about it (snnl_chance.h). The penalty is 0 for such channels and near `weight` where
 // neighbours share their group. An attribute that cannot be estimated in a batch adds nothing.
 #pragma once
 

@@ -62,7 +62,8 @@ function confusionTable(name, classes, rows) {
 }
 
 function confusionPair(title, sides, matrixOf) {
-    if (sides.some((s) => !matrixOf(s))) return "";
+    if (sides.some((s) => !matrixOf(s)))  // of so many classes the document lists cells (confusion_cells)
+        return "";
     return folded(title, html`<div class="pair${sides[0].of.classes.length > 6 ? " many" : ""}">${sides.map((s) =>
         confusionTable(s.name, s.of.classes, matrixOf(s)))}</div>`);
 }
@@ -158,9 +159,16 @@ function gallerySection(gallery) {
         the judged images, those of the highest probability.</p>${groups}`;
 }
 
-// A verdict is {summary, findings: [{text}]}, the findings by size, or a text.
+// A verdict is {summary, findings: [{text}]}, the findings by size.
 function verdictSection(verdict) {
-    if (!verdict) return "";
+    if (!verdict?.summary) return "";
     return html`<div class="verdict"><b>${verdict.summary}</b>${verdict.findings.length > 0
         ? html`<ul>${verdict.findings.map((f) => html`<li>${f.text}</li>`)}</ul>` : ""}</div>`;
+}
+
+// An evaluation (fp_eval --report).
+function evaluationSections({ evaluation, gallery }) {
+    const sides = [{ name: "model", of: evaluation }];
+    return [verdictSection(evaluation.verdict), (evaluation.judged?.notes ?? []).map((note) => html`<p class="soft">
+        ${note}</p>`), accuracySection("Accuracy", sides, evaluation.comparison), fairnessSection("Fairness", sides, evaluation.comparison), gallerySection(gallery)];
 }

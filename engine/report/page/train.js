@@ -98,10 +98,3 @@ function dataSection({ classes, counts, notes }) {
 function trainSections(r) {
     return [trainingText(r), trainTiles(r), curvesSection(r), validationSection(r), dataSection(r)];
 }
-
-// An evaluation (fp_eval --report).
-function evaluationSections(r) {
-    const sides = [{ name: "model", of: r.evaluation }];
-    return [accuracySection("Accuracy", sides, r.evaluation.comparison),
-        fairnessSection("Fairness", sides, r.evaluation.comparison), gallerySection(r.gallery)];
-}
