@@ -294,7 +294,7 @@ int run_tool(int argc,
         std::cerr << tool << ": stopped" << std::endl;
         return StopSignals::exit_code();
     } catch (const std::bad_alloc&) {
-        return stop("out of memory", Exit::bug);
+        return stop("out of memory", Exit::device);
     } catch (const std::exception& error) {
         return stop(std::string("internal error: ") + error.what(), Exit::bug);
     }

@@ -15,6 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kListBytes = uint64_t(1) << 30;
+constexpr size_t kLongestPath = 4096;
+constexpr size_t kMostImages = 20'000'000;
 constexpr uint64_t kHeadBytes = 512;  // that tell text from an image
 
 std::string head_of(const fs::path& path) {
@@ -28,6 +30,18 @@ std::string head_of(const fs::path& path) {
 bool is_text(std::string_view head) {
     return !head.empty() &&
            std::ranges::all_of(head, [](unsigned char c) { return c >= 0x20 || c == '\n' || c == '\r' || c == '\t'; });
+}
+
+// False at the end. Exit::data for a line that is longer than any path, or holds a NUL.
+bool next_line(std::istream& in, std::string& line, const std::string& name, int64_t number) {
+    line.clear();
+    for (int c; (c = in.get()) != std::istream::traits_type::eof() && c != '\n';) {
+        FP_REQUIRE(c != 0 && line.size() < kLongestPath, Exit::data, name, ":", number, ": ",
+                   c == 0 ? "has a NUL byte" : "is longer than any path");
+        line += char(c);
+    }
+    if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);  // a byte order mark
+    return bool(in) || !line.empty();
 }
 
 class Collector {
@@ -49,7 +63,7 @@ public:
 
     void add_list(std::istream& in, const std::string& name) {
         int64_t number = 0;
-        for (std::string line; std::getline(in, line);) {
+        for (std::string line; next_line(in, line, name, number + 1);) {
             ++number;
             if (line.ends_with('\r')) line.pop_back();
             if (line.empty()) continue;
@@ -72,6 +86,7 @@ private:
         const bool fresh = seen_.insert(fs::path(image).lexically_normal().string()).second;
         again_ += !fresh;
         if (fresh) data_.samples.push_back({.image = image, .label = -1, .unit = image});
+        FP_REQUIRE(data_.samples.size() <= kMostImages, Exit::data, "more than ", kMostImages, " images");
     }
 
     void add_folder(const fs::path& folder) {

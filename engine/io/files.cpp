@@ -15,9 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr uint64_t kMostOfAPipe = uint64_t(1) << 30;  // and of a device, which may have no end
+
+// Does not wait for somebody to write to a named pipe: without a writer it is empty.
 Descriptor opened(const fs::path& path, Exit exit, int flags = O_RDONLY) {
-    Descriptor file(open(path.c_str(), flags | O_CLOEXEC, 0666));
-    if (file.number() < 0) fail_system(path, "cannot be opened", errno, exit);
+    Descriptor file(open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0666));
+    if (file.number() < 0 || fcntl(file.number(), F_SETFL, flags & O_APPEND) != 0)
+        fail_system(path, "cannot be opened", errno, exit);
     return file;
 }
 
@@ -74,6 +78,11 @@ size_t utf8_length(std::string_view s) {
     return 0;
 }
 
+// U+202A to U+202E and U+2066 to U+2069 change the direction of the text after them.
+static bool turns_text(std::string_view character) {
+    return (character >= "\u202a" && character <= "\u202e") || (character >= "\u2066" && character <= "\u2069");
+}
+
 std::string printable(std::string_view name, size_t longest) {
     static constexpr char kHex[] = "0123456789abcdef";
     std::string out;
@@ -82,7 +91,8 @@ std::string printable(std::string_view name, size_t longest) {
         const uint8_t c = uint8_t(name[0]);
         const size_t length = utf8_length(name);
         // C1 controls are the two-byte sequences C2 80 .. C2 9F.
-        const bool control = c < 0x20 || c == 0x7F || (length == 2 && c == 0xC2 && uint8_t(name[1]) < 0xA0);
+        const bool control = c < 0x20 || c == 0x7F || (length == 2 && c == 0xC2 && uint8_t(name[1]) < 0xA0) ||
+                             turns_text(name.substr(0, length));
         const bool legible = length > 0 && !control;
         if (legible)
             out += name.substr(0, length);
@@ -124,6 +134,7 @@ std::string read_file(const fs::path& path, uint64_t most_bytes, Exit exit) {
     const Descriptor file = opened(path, exit);
     const struct stat status = status_of(file, path, exit);
     const uint64_t announced = S_ISREG(status.st_mode) ? uint64_t(status.st_size) : 0;  // a pipe announces no size
+    if (!S_ISREG(status.st_mode)) most_bytes = std::min(most_bytes, kMostOfAPipe);
     const auto check = [&](uint64_t bytes, std::string_view more) {
         FP_REQUIRE(bytes <= most_bytes, exit, shown(path), ": has ", more, bytes, " bytes, more than the ", most_bytes,
                    " that are read");

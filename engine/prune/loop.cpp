@@ -51,7 +51,8 @@ public:
           observer_(start.observer),
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
-          metrics_(folder.path(), resumed_ ? resumed_->step : -1, settings.tune.tensorboard) {
+          metrics_(folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1,
+                   settings.tune.tensorboard) {
         tell_log();
         record_settings(folder, start.caller, dense.kernels());
         if (resumed_) {
@@ -228,7 +229,7 @@ private:
         if (!s_.masked.empty()) hooks.batch = [&] { mask_filters(net, sets, s_.masked); };
         hooks.epoch = [&](const EpochResult& r) {
             say(epoch_line(r, p_.tune.epochs));
-            append_to(metrics_, r, s_.step + 1, s_.round + 1);  // the save that follows
+            append_to(metrics_, r, ++s_.rows, s_.round + 1);
         };
         hooks.save = [&](const FitPosition& position, bool) {
             s_.position = position;

@@ -54,6 +54,7 @@ struct PruneState {
     double best = -1e300;                        // objective of the best round
     int best_round = -1;                         // its number; -1: none
     int64_t step = 0;                            // of checkpoints: grows with every save
+    int64_t rows = 0;                            // of metrics.jsonl
 };
 
 // How a run starts.

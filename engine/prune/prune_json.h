@@ -39,6 +39,7 @@ void fields(maybe_const<PruneState> auto& s, auto& member) {
     member("best", s.best);
     member("best_round", s.best_round);
     member("step", s.step);
+    member("rows", s.rows);
 }
 
 void fields(maybe_const<ScanFigure> auto& f, auto& member) {

@@ -19,25 +19,6 @@ std::string tracked_name(const Param& running_var) {
 
 }  // namespace
 
-TensorFile to_file(const Network& network, const ModelCard& card) {
-    TensorFile file;
-    for (const Param& p : network.params.all()) {
-        if (network.kernels().parameter == Type::f64)
-            file.tensors.push_back(tensor_of<double>(p.name, p.file_shape(), network.params.get(p)));
-        else
-            file.tensors.push_back(tensor_of<float>(p.name, p.file_shape(), network.params.get_f32(p)));
-        if (p.name.ends_with("running_var"))
-            file.tensors.push_back(tensor_of<int64_t>(tracked_name(p), {}, std::span(&network.batches_seen, 1)));
-    }
-    file.metadata = card.other;
-    file.metadata["format"] = "pt";  // what some loaders look for
-    file.metadata[kCardKey] = card_text(network.spec, card);
-    SectionHashes hashes = section_hashes(file);
-    hashes.erase(kMetadataSection);
-    file.metadata[kHashesKey] = to_text(hashes);
-    return file;
-}
-
 SectionHashes section_hashes(const TensorFile& file) {
     const auto add_text = [](Xxh3& hash, std::string_view text) {
         const uint64_t bytes = text.size();  // so that "ab","c" is not "a","bc"
@@ -62,8 +43,33 @@ SectionHashes section_hashes(const TensorFile& file) {
     return hashes;
 }
 
-void check_sections(const TensorFile& file, const SectionHashes& saved, const std::string& file_name) {
-    const SectionHashes found = section_hashes(file);
+// Of a model file: its tensors and its description, without what others have added.
+static SectionHashes model_hashes(const TensorFile& file) {
+    SectionHashes hashes = section_hashes(file);
+    Xxh3 card;
+    card.add(as_bytes(file.metadata.at(kCardKey)));
+    hashes[kMetadataSection] = card.hex();
+    return hashes;
+}
+
+TensorFile to_file(const Network& network, const ModelCard& card) {
+    TensorFile file;
+    for (const Param& p : network.params.all()) {
+        if (network.kernels().parameter == Type::f64)
+            file.tensors.push_back(tensor_of<double>(p.name, p.file_shape(), network.params.get(p)));
+        else
+            file.tensors.push_back(tensor_of<float>(p.name, p.file_shape(), network.params.get_f32(p)));
+        if (p.name.ends_with("running_var"))
+            file.tensors.push_back(tensor_of<int64_t>(tracked_name(p), {}, std::span(&network.batches_seen, 1)));
+    }
+    file.metadata = card.other;
+    file.metadata["format"] = "pt";  // what some loaders look for
+    file.metadata[kCardKey] = card_text(network.spec, card);
+    file.metadata[kHashesKey] = to_text(model_hashes(file));
+    return file;
+}
+
+static void check_hashes(const SectionHashes& found, const SectionHashes& saved, const std::string& file_name) {
     for (const auto& [name, hash] : saved) {
         const auto section = found.find(name);
         FP_REQUIRE(section != found.end(), Exit::model, file_name, ": ", printable(name), " is missing");
@@ -72,9 +78,23 @@ void check_sections(const TensorFile& file, const SectionHashes& saved, const st
     }
 }
 
-void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
+void check_sections(const TensorFile& file, const SectionHashes& saved, const std::string& file_name) {
+    check_hashes(section_hashes(file), saved, file_name);
+}
+
+static const TensorEntry& entry_of(const Param& p, const TensorFile& file, const std::string& file_name) {
+    const TensorEntry* entry = file.find(p.name);
+    FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
+    return *entry;
+}
+
+static void check_shape(const Param& p, const TensorEntry& entry, const std::string& file_name) {
     FP_REQUIRE(entry.shape == p.file_shape(), Exit::model, file_name, ": ", p.name, " has the shape ",
                shape_text(entry.shape), ", the model's is ", shape_text(p.file_shape()));
+}
+
+void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
+    check_shape(p, entry, file_name);
     const auto finite = [&](const auto& values) {
         FP_REQUIRE(std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); }), Exit::model,
                    file_name, ": ", p.name, " has values that are not finite");
@@ -88,9 +108,7 @@ void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, co
 
 void load_values(Network& network, const TensorFile& file, const std::string& file_name) {
     for (const Param& p : network.params.all()) {
-        const TensorEntry* entry = file.find(p.name);
-        FP_REQUIRE(entry, Exit::model, file_name, ": ", p.name, " is missing");
-        set_values(network.params, p, *entry, file_name);
+        set_values(network.params, p, entry_of(p, file, file_name), file_name);
         if (p.name.ends_with("running_var"))
             if (const TensorEntry* tracked = file.find(tracked_name(p))) {
                 FP_REQUIRE(count_of(tracked->shape) == 1, Exit::model, file_name, ": ", tracked->name,
@@ -98,6 +116,25 @@ void load_values(Network& network, const TensorFile& file, const std::string& fi
                 network.batches_seen = values_of<int64_t>(*tracked)[0];
             }
     }
+}
+
+// Of a file with hashes: all tensors, and the description, are as they were written.
+static void check_model(const TensorFile& file, const SectionHashes& saved, const std::string& file_name) {
+    for (const TensorEntry& t : file.tensors)
+        FP_REQUIRE(saved.contains(t.name), Exit::model, file_name, ": no XXH3-128 of ", printable(t.name), " in its `",
+                   kHashesKey, "`");
+    check_hashes(model_hashes(file), saved, file_name);
+}
+
+// Before the network takes memory, which may be far more than the file has.
+static void check_shapes(const Architecture& architecture,
+                         const ModelSpec& spec,
+                         const TensorFile& file,
+                         const std::string& file_name,
+                         const Kernels& k) {
+    ParamStore declared(k);
+    architecture.build(spec, declared);
+    for (const Param& p : declared.all()) check_shape(p, entry_of(p, file, file_name), file_name);
 }
 
 LoadedModel checkpoint_of(const TensorFile& file,
@@ -109,11 +146,12 @@ LoadedModel checkpoint_of(const TensorFile& file,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
                "FILE --epochs 0 makes one");
     if (const auto saved = file.metadata.find(kHashesKey); saved != file.metadata.end())
-        check_sections(file, parse_hashes(saved->second, file_name), file_name);
+        check_model(file, parse_hashes(saved->second, file_name), file_name);
     try {
         auto [spec, card] = parse_card(found->second, file_name);
-        LoadedModel out{.network = std::make_unique<Network>(find_architecture(architectures, spec.arch), spec, k),
-                        .card = std::move(card)};
+        const Architecture& architecture = find_architecture(architectures, spec.arch);
+        check_shapes(architecture, spec, file, file_name, k);
+        LoadedModel out{.network = std::make_unique<Network>(architecture, spec, k), .card = std::move(card)};
         for (const auto& [key, value] : file.metadata)
             if (key != kCardKey && key != kHashesKey && key != "format") out.card.other[key] = value;
         load_values(*out.network, file, file_name);

@@ -55,6 +55,14 @@ TEST_F(Unlabelled, lists_and_files_keep_their_order_and_a_path_counts_once) {
     EXPECT_EQ(data_.notes, std::vector<std::string>{"1 paths are named more than once"});
 }
 
+TEST_F(Unlabelled, a_list_may_have_a_byte_order_mark_and_no_endless_line) {
+    EXPECT_EQ(images({"-"}, "\xef\xbb\xbf" + at("in/b.png")), std::vector<std::string>{at("in/b.png")});
+    expect_error(
+        Exit::data, [&] { images({"-"}, at("in/b.png") + "\n" + std::string(5000, 'a')); }, "standard input:2", "longer");
+    expect_error(
+        Exit::data, [&] { images({"-"}, std::string("a\0b", 3)); }, "standard input:1", "NUL");
+}
+
 TEST_F(Unlabelled, what_cannot_be_is_said) {
     const auto fails = [&](Exit exit, const std::string& word, const std::string& message) {
         expect_error(

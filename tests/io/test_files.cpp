@@ -66,6 +66,17 @@ TEST(Files, a_pipe_is_read_to_its_end_and_to_the_limit) {
     close(ends[0]);
 }
 
+TEST(Files, a_pipe_without_a_writer_is_empty_and_a_device_without_an_end_is_refused) {
+    const TemporaryFolder folder;
+    const auto pipe = folder / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    EXPECT_EQ(read_file(pipe, kMuch), "");
+    expect_error(
+        Exit::model, [&] { InputFile(pipe, Exit::model); }, "not a regular file");
+    expect_error(
+        Exit::data, [] { read_file("/dev/zero", uint64_t(1) << 40); }, "/dev/zero", "more than the 1073741824");
+}
+
 TEST(Files, what_cannot_be_read_is_named) {
     const TemporaryFolder folder;
     const auto missing = folder / "missing";
@@ -133,6 +144,7 @@ TEST(Files, stale_temporaries_are_removed_and_nothing_else) {
 
 TEST(Files, names_are_shown_without_control_characters) {
     EXPECT_EQ(printable("layer1.0é"), "layer1.0é");
+    EXPECT_EQ(printable("a\u202eb\u2067\u2065"), "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa7\u2065");
     EXPECT_EQ(printable("a\x1b[31m\n"), "a\\x1b[31m\\x0a");
     EXPECT_EQ(printable("\xff\xc2\x9b"), "\\xff\\xc2\\x9b");
     EXPECT_EQ(printable(std::string(300, 'a'), 10), std::string(10, 'a') + "...");

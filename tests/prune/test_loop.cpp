@@ -126,6 +126,12 @@ TEST_F(Loop, AStopAnywhereChangesNoBit) {
     ASSERT_TRUE(result);
     EXPECT_EQ(weights_hash(*result->best.network), weights_hash(*whole->best.network));
     EXPECT_EQ(result->rounds[1].val.metric("accuracy"), whole->rounds[1].val.metric("accuracy"));
+    const auto rows_of = [&](const char* name) {
+        auto rows = read_rows(folder / name / "metrics.jsonl");
+        for (auto& row : rows) row.erase("times");
+        return rows;
+    };
+    EXPECT_EQ(rows_of("stopped"), rows_of("whole"));
 }
 
 TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
