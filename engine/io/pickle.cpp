@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_map>
 
 namespace fp {
 namespace {
@@ -10,6 +9,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr uint64_t kMostOperations = 4'000'000, kMostGlobal = 512;
+constexpr uint64_t kMostNames = 64 << 20;  // bytes of the names of classes and functions: each value has a copy
 
 class PickleMachine {
 public:
@@ -164,7 +164,7 @@ private:
             case 'r':  // LONG_BINPUT
                 return remember(number<uint32_t>());
             case 0x94:  // MEMOIZE
-                return remember(uint32_t(memo_.size()));
+                return remember(stored_);
             case 'h':  // BINGET
                 return recall(number<uint8_t>());
             case 'j':  // LONG_BINGET
@@ -188,13 +188,15 @@ private:
     }
     bool remember(uint32_t place) {
         top();
+        need(place < kMostOperations, "it stores at a place that no pickle of its length needs");
+        if (place >= memo_.size()) memo_.resize(place + 1);
+        stored_ += !memo_[place];
         memo_[place] = stack_.back();
         return true;
     }
     bool recall(uint32_t place) {
-        const auto found = memo_.find(place);
-        need(found != memo_.end(), "it recalls what it never stored");
-        stack_.push_back(found->second);
+        need(place < memo_.size() && memo_[place], "it recalls what it never stored");
+        stack_.push_back(*memo_[place]);
         return true;
     }
 
@@ -276,7 +278,12 @@ private:
     }
     bool push_global(const std::string& module, const std::string& name) {
         need(module.size() + name.size() <= kMostGlobal, "a name of a class that is too long");
-        return push({.kind = Kind::global, .text = module + "." + name});
+        return push_named({.kind = Kind::global, .text = module + "." + name});
+    }
+    bool push_named(PickleValue value) {
+        need(value.text.size() <= names_left_, "names of classes that take more than 64 MiB");
+        names_left_ -= value.text.size();
+        return push(std::move(value));
     }
     bool call(PickleRef args) {
         PickleRef called = pop();
@@ -285,7 +292,8 @@ private:
         if (const PickleValue& named = out_[called]; named.kind == Kind::persistent)
             if (const auto& parts = out_[named.args].items; parts.size() > 1) called = parts[1];
         const bool global = out_[called].kind == Kind::global;
-        return push({.kind = Kind::call, .args = args, .text = global ? out_[called].text : "a computed function"});
+        return push_named(
+            {.kind = Kind::call, .args = args, .text = global ? out_[called].text : "a computed function"});
     }
 
     std::span<const std::byte> bytes_;
@@ -294,7 +302,9 @@ private:
     Pickle out_ = {};
     std::vector<PickleRef> stack_ = {};
     std::vector<size_t> marks_ = {};
-    std::unordered_map<uint32_t, PickleRef> memo_ = {};
+    std::vector<std::optional<PickleRef>> memo_ = {};
+    uint32_t stored_ = 0;  // places of the memo that hold a value
+    uint64_t names_left_ = kMostNames;
 };
 
 }  // namespace

@@ -60,7 +60,8 @@ struct Pickle {
     std::optional<PickleRef> argument(PickleRef call, size_t i) const;
 };
 
-// At most 4,000,000 opcodes. Exit::model for what is no such pickle, naming `where` and the place.
+// At most 4,000,000 opcodes and 64 MiB of names of classes. Exit::model for what is no such pickle, naming `where` and
+// the place.
 Pickle parse_pickle(std::span<const std::byte> bytes, const std::string& where);
 
 }  // namespace fp

@@ -79,7 +79,10 @@ std::map<std::string, int> sizes_of(const Pickle& pickle, const std::string& fil
         const int bytes = torch_value_bytes(pickle[parts[1]].text);
         FP_REQUIRE(bytes > 0, Exit::model, file, ": has a storage of the unknown class ",
                    printable(pickle[parts[1]].text));
-        out[pickle[parts[2]].text] = bytes;
+        const std::string& key = pickle[parts[2]].text;
+        FP_REQUIRE(key.size() <= kMostStorageKey, Exit::model, file, ": has a storage whose key has ", key.size(),
+                   " bytes; ", kMostStorageKey, " are allowed");
+        out[key] = bytes;
     }
     return out;
 }
@@ -100,9 +103,8 @@ TorchArchive open_stream(const ByteSource& source, const std::string& file) {
     const Pickle protocol = next();
     FP_REQUIRE(protocol.top().integer == kProtocol, Exit::model, file, ": is of PyTorch's protocol ",
                protocol.top().integer, "; ", kProtocol, " is read");
-    const Pickle machine = next();
+    next();  // of the machine. Its byte order means nothing: PyTorch writes little-endian numbers on every machine
     TorchArchive out{.format = "PyTorch's format before 1.6"};
-    if (const auto little = machine.find(machine.root, "little_endian")) out.big_endian = machine[*little].integer == 0;
     out.pickle = next();
     const Pickle keys = next();
     const std::map<std::string, int> sizes = sizes_of(out.pickle, file);

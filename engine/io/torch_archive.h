@@ -15,11 +15,13 @@
 
 namespace fp {
 
+constexpr size_t kMostStorageKey = 512;  // bytes; torch.save writes a number
+
 struct TorchArchive {
     Pickle pickle = {};
     std::map<std::string, ZipEntry, std::less<>> storages = {};  // by key
-    bool big_endian = false;
-    std::string format = {};  // for messages
+    bool big_endian = false;                                     // a stream never is
+    std::string format = {};                                     // for messages
     std::vector<std::string> notes = {};
 };
 

@@ -9,7 +9,8 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr size_t kMostDimensions = 32;
-constexpr int kMostWrappings = 8;  // of a tensor in a Parameter in a subclass ...
+constexpr size_t kMostFunction = 128;  // bytes of a name that is searched wherever it stands
+constexpr int kMostWrappings = 8;      // of a tensor in a Parameter in a subclass ...
 
 struct TorchType {
     std::string_view storage, dtype;
@@ -48,7 +49,8 @@ Rebuilt unwrapped(const Pickle& pickle, PickleRef ref) {
 }
 
 bool makes_tensor(std::string_view function) {
-    return function.starts_with("torch.") && function.find("._rebuild_") != function.npos;
+    return function.size() <= kMostFunction && function.starts_with("torch.") &&
+           function.find("._rebuild_") != function.npos;
 }
 
 // The arguments of such a call, each checked as it is read.
@@ -116,6 +118,7 @@ std::optional<TorchTensor> tensor_at(const Pickle& pickle,
     const PickleValue& named = pickle[(*args)[0]];
     description.need(named.kind == Kind::persistent && pickle[named.args].items.size() >= 5, "storage");
     const auto& parts = pickle[named.args].items;
+    description.need(pickle[parts[2]].text.size() <= kMostStorageKey, "storage's key");
     const std::string& type = third ? pickle[(*args)[6]].text : pickle[parts[1]].text;
     const auto known = std::ranges::find_if(kTypes, [&](const TorchType& row) {
         return third ? type == row.dtype

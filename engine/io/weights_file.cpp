@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 
 #include "engine/io/columns.h"
 #include "engine/io/torch_tensors.h"
@@ -53,31 +52,41 @@ public:
 
 private:
     void step(uint64_t count) {
-        FP_REQUIRE(count <= steps_left_, Exit::model, file_, ": its pickle is nested in itself without end");
+        FP_REQUIRE(count <= steps_left_, Exit::model, file_, ": the dicts of its pickle are nested in each other over ",
+                   "and over: looking for tensors takes more than ", kMostSteps, " steps");
         steps_left_ -= count;
     }
+    // Counts what Pickle::pairs looks at.
+    void step_through(PickleRef dict) {
+        const std::optional<PickleRef> listed = pickle_.argument(dict, 0);
+        step(1 + pickle_[dict].items.size() + (listed ? pickle_[*listed].items.size() : 0));
+    }
     std::vector<std::pair<PickleRef, PickleRef>> pairs(PickleRef ref) {
-        step(1 + pickle_[ref].items.size() / 2);
+        step_through(ref);
         return pickle_.pairs(ref);
+    }
+    std::optional<PickleRef> find(PickleRef dict, std::string_view key) {
+        step_through(dict);
+        return pickle_.find(dict, key);
     }
 
     // A torch.nn.Module: an object whose state has these dicts.
     bool is_module(PickleRef ref) {
         const PickleValue& value = pickle_[ref];
         if (value.kind != Kind::call || !value.state) return false;
-        step(1 + pickle_[*value.state].items.size() / 2);
-        return pickle_.find(*value.state, "_modules") && pickle_.find(*value.state, "_parameters");
+        return find(*value.state, "_modules") && find(*value.state, "_parameters");
     }
 
     bool holds_tensors(PickleRef ref) {
-        const auto [known, fresh] = holds_.try_emplace(ref, false);
-        if (!fresh) return known->second;
-        const auto all = pairs(ref);
-        return known->second = std::ranges::any_of(all, [&](const auto& p) { return is_tensor(pickle_, p.second); });
+        std::optional<bool>& known = holds_[ref];
+        if (!known)
+            known = std::ranges::any_of(pairs(ref), [&](const auto& p) { return is_tensor(pickle_, p.second); });
+        return *known;
     }
 
     // Whether the weights may be in there: tensors, a module, or one of these under the keys of trainers.
     bool leads_to_tensors(PickleRef ref, int levels = kMostLevels) {
+        step(1);
         if (is_module(ref) || holds_tensors(ref)) return true;
         if (levels == 0) return false;
         return std::ranges::any_of(pairs(ref), [&](const auto& p) {
@@ -92,8 +101,10 @@ private:
         for (const auto& [key, value] : pairs(dict)) {
             if (pickle_[key].kind != Kind::text) continue;
             const std::string& name = pickle_[key].text;
-            if (is_tensor(pickle_, value) && name.find('.') != name.npos) return std::nullopt;
-            if (leads_to_tensors(value)) candidates.push_back({name, value});
+            const bool tensor = is_tensor(pickle_, value), leads = leads_to_tensors(value);
+            if (tensor || leads) check_length(name);
+            if (tensor && name.find('.') != name.npos) return std::nullopt;
+            if (leads) candidates.push_back({name, value});
         }
         if (candidates.empty()) return std::nullopt;
         for (const std::string_view key : kKeys)
@@ -133,17 +144,20 @@ private:
                    ": modules are nested deeper than ", kMostDepth);
         const PickleRef state = *pickle_[module].state;
         for (const char* part : {"_parameters", "_buffers"})
-            if (const auto values = pickle_.find(state, part))
+            if (const auto values = find(state, part))
                 for (const auto& [key, value] : pairs(*values))
                     if (pickle_[value].kind != Kind::none) add(prefix + pickle_[key].text, value);
-        const auto modules = pickle_.find(state, "_modules");
+        const auto modules = find(state, "_modules");
         for (const auto& [key, value] : pairs(*modules))
             if (is_module(value)) walk(value, prefix + pickle_[key].text + ".", depth + 1);
     }
 
-    void add(const std::string& name, PickleRef value) {
+    void check_length(const std::string& name) const {
         FP_REQUIRE(name.size() <= kMostName, Exit::model, file_, ": the name ", printable(name, 40), " has ",
                    name.size(), " bytes; ", kMostName, " are allowed");
+    }
+    void add(const std::string& name, PickleRef value) {
+        check_length(name);
         FP_REQUIRE(found_.size() < kMostTensors, Exit::model, file_, ": has more than ", kMostTensors, " tensors");
         found_.push_back({name, value});
     }
@@ -151,7 +165,7 @@ private:
     const Pickle& pickle_;
     const std::string& file_;
     uint64_t steps_left_ = kMostSteps;
-    std::unordered_map<PickleRef, bool> holds_ = {};
+    std::vector<std::optional<bool>> holds_ = std::vector<std::optional<bool>>(pickle_.values.size());
     std::vector<NamedValue> found_ = {};
 };
 

@@ -68,7 +68,7 @@ RoofProbe::RoofProbe(const Kernels& k) : state_(new State{k, {}, {}}) {
     const auto first_call = [&](RoofProblem& p) {
         p.call();
         const double seconds = seconds_per_call(k, p);
-        p.calls = std::clamp(int(kLongEnough / seconds), 1, 1000);
+        p.calls = calls_for(kLongEnough, seconds);
         return seconds;
     };
     for (int side = 64;; side *= 2) {
@@ -80,6 +80,10 @@ RoofProbe::RoofProbe(const Kernels& k) : state_(new State{k, {}, {}}) {
 }
 
 RoofProbe::~RoofProbe() = default;
+
+int calls_for(double seconds, double of_one) {
+    return of_one > 0 ? int(std::clamp(seconds / of_one, 1.0, 1000.0)) : 1000;
+}
 
 Roofline RoofProbe::measure() {
     const State& s = *state_;

@@ -10,7 +10,7 @@
 namespace fp {
 
 struct Roofline {
-    // The sum of two maps: what moves less than a cache holds is moved faster.
+    // Bandwidth by working-set size: a sum of two maps; small ones stay in a cache.
     struct Level {
         double moved;  // bytes per call
         double bytes;  // per second
@@ -33,6 +33,9 @@ private:
     struct State;
     std::unique_ptr<State> state_;
 };
+
+// The number of calls, 1 to 1000, that take so many seconds; 1000 where a coarse clock saw no time pass during one.
+int calls_for(double seconds, double of_one);
 
 // The time that work takes at the roofline, and the limit that decides.
 struct LowerBound {

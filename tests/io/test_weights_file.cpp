@@ -162,6 +162,15 @@ TEST(WeightsFile, bytes_of_the_other_order_are_turned) {
                    "middle");
 }
 
+TEST(WeightsFile, a_stream_is_little_endian_whatever_machine_wrote_it) {
+    std::string stream = read_file(source_dir() / "tests/io/fixtures/torch/kinds_old.pth", 1 << 20);
+    const TensorFile right = parse(stream).content;
+    const size_t value = stream.find('\x88', stream.find("little_endian"));  // NEWTRUE
+    ASSERT_NE(value, stream.npos);
+    stream[value] = '\x89';
+    EXPECT_EQ(parse(stream).content, right);
+}
+
 TEST(WeightsFile, python2_writes_an_ordered_dict_as_pairs) {
     const std::string pair =
         "]("
@@ -231,6 +240,42 @@ TEST(WeightsFile, hostile_pickles_are_refused) {
     refused("}(" + text_op("a.b") + tensor_op({.shape = {1}, .strides = {1}}) + text_op("a.b") +
                 tensor_op({.shape = {1}, .strides = {1}}) + "u",
             "a.b is there twice");
+}
+
+// Each of these would cost hours or gigabytes, were it not bounded: a few bytes name a large thing over and over.
+TEST(WeightsFile, what_a_small_file_costs_is_bounded) {
+    const auto refused = [](const std::string& ops, const auto&... parts) {
+        expect_refused(archive_of(pickle_of(ops)), parts...);
+    };
+    const auto times = [](int count, const std::string& ops) {
+        std::string out;
+        for (int i = 0; i < count; ++i) out += ops;
+        return out;
+    };
+    // Dicts in dicts, 30 times each, as Python 2 writes an OrderedDict: 30^5 ways lead to the innermost.
+    std::string dict = "}";
+    for (char level = 0; level < 6; ++level) {
+        const std::string place(1, level), pair = "](" + text_op("model") + dict + "e";
+        dict = name_op("collections", "OrderedDict") +
+               tuple_op({"](" + pair + "q" + place + times(29, "h" + place) + "e"}) + "R";
+    }
+    refused(dict, "20000000 steps");
+
+    const std::string name = text_op(std::string(500, 'm')) + std::string("q\0", 2);
+    refused("(" + name + times(140'000, std::string("h\0h\0\x93", 5).replace(2, 2, text_op("x"))), "64 MiB");
+    refused("(" + name_op(std::string(500, 'm'), "x") + std::string("q\0", 2) + times(140'000, std::string("h\0)R", 4)),
+            "64 MiB");
+    refused("Nr" + le(uint32_t(4'000'000)), "a place that no pickle");
+
+    const HandTensor t{.shape = {0}, .strides = {1}, .key = std::string(513, 'k')};
+    refused("}" + text_op("w") + tensor_op(t) + "s", "storage's key");
+    expect_refused("\x80\x02\x8a\x0a" + std::string("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 11) +
+                       pickle_of(int_op(1001)) + pickle_of("}") + dict_of(t) + pickle_of("]"),
+                   "key has 513 bytes");
+    refused("}(" + text_op(std::string(513, 'w')) + tensor_op({.shape = {0}, .strides = {1}}) + "u", "has 513 bytes");
+    const std::string long_function =
+        name_op("torch." + std::string(200, 'm'), "_rebuild_x") + ")R";  // is searched wherever it stands
+    refused("}" + text_op("w") + long_function + "s", "no tensors");
 }
 
 TEST(WeightsFile, hostile_archives_are_refused) {

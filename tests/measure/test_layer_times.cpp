@@ -59,11 +59,12 @@ TEST(Executed, winograd_counts_36_products_for_a_tile_of_16_outputs) {
                       .pad = 1,
                       .y_block = block};
     const ExecutedShare executed = executed_share(k, s, ConvPass::inference);
-    if (executed.implementation.find("wino") == std::string::npos)
-        EXPECT_EQ(executed.share, 1) << executed.implementation;
-    else
-        EXPECT_DOUBLE_EQ(executed.share, 36.0 * 64 / (9 * 900));
     EXPECT_EQ(executed_share(kernels(Backend::reference), s, ConvPass::inference).share, 1);
+    if (executed.implementation.find("wino") == std::string::npos) {
+        EXPECT_EQ(executed.share, 1) << executed.implementation;
+        GTEST_SKIP() << "oneDNN chose " << executed.implementation << " here, not Winograd";
+    }
+    EXPECT_DOUBLE_EQ(executed.share, 36.0 * 64 / (9 * 900));
 }
 
 }  // namespace

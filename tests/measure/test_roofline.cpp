@@ -22,6 +22,13 @@ TEST(Roof, what_a_cache_holds_is_bounded_by_the_cache) {
     EXPECT_DOUBLE_EQ(lower_bound(kRoof, 0, 4e6).seconds, 0.01);
 }
 
+TEST(Roof, a_coarse_clock_gives_a_number_of_calls_too) {
+    EXPECT_EQ(calls_for(0.003, 0), 1000);
+    EXPECT_EQ(calls_for(0.003, 1e-300), 1000);
+    EXPECT_EQ(calls_for(0.003, 1e-4 / 1.5), 45);
+    EXPECT_EQ(calls_for(0.003, 7), 1);
+}
+
 TEST(Roof, gradients_count_where_they_were_timed_and_what_ran_is_counted) {
     LayerCost conv{.macs = 1e9, .bytes = 1e6, .backward_macs = 2e9, .forward_seconds = 3};
     conv.executed_macs = 1e9;
