@@ -15,9 +15,7 @@ JudgedSamples chosen(const std::vector<std::string_view>& splits, std::string sp
     std::map<std::string_view, int64_t> counts;
     for (const std::string_view s : splits) ++counts[s];
     if (split.empty()) split = counts.size() == 1 ? std::string(counts.begin()->first) : "test";
-    const bool unnamed = counts.size() == 1 && counts.begin()->first.empty();
-    JudgedSamples out{.judged = {.split = split.empty() || unnamed ? "all" : split, .of = int64_t(splits.size())},
-                      .samples = {}};
+    JudgedSamples out{.judged = {.split = split.empty() ? "all" : split, .of = int64_t(splits.size())}, .samples = {}};
     for (size_t i = 0; i < splits.size(); ++i)
         if (out.judged.split == "all" || splits[i] == split) out.samples.push_back(int64_t(i));
     out.judged.images = int64_t(out.samples.size());

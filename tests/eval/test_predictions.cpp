@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "engine/eval/judged.h"
+#include "engine/eval/predict.h"
 #include "engine/eval/predictions_file.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -78,7 +79,24 @@ TEST(Predictions, AnySplitIsJudgedByItsName) {
         Exit::data, [&] { judged("val"); }, "clinic 2 1, test 1, train 1");
     const auto one = parse("image,label,pred,split\na,x,y,holdout\nb,y,y,holdout\n");
     EXPECT_EQ(judged_rows(one, "").judged.split, "holdout");
-    EXPECT_EQ(judged_rows(parse("image,label,pred\na,x,y\n"), "test").samples.size(), 1u);
+    const auto unnamed = parse("image,label,pred\na,x,y\n");
+    EXPECT_EQ(judged_rows(unnamed, "").judged.split, "all");
+    EXPECT_EQ(judged_rows(unnamed, "all").samples.size(), 1u);
+    for (const char* split : {"test", "val", "nonsense"})
+        expect_error(
+            Exit::data, [&] { judged_rows(unnamed, split); }, split, "unnamed 1");
+}
+
+TEST(Predictions, ANamedSplitOfADataSetIsWrittenByItsName) {
+    ImageData data{.set = {.classes = {"x", "y"},
+                           .samples = {{.image = "a", .split = Split::other, .other_split = "external"},
+                                       {.image = "b", .split = Split::val}}},
+                   .source = {}};
+    Predictions p = no_predictions(data);
+    const float probabilities[] = {.25f, .75f};
+    for (const int64_t sample : {0, 1}) add_prediction(p, data, sample, probabilities);
+    EXPECT_EQ(judged_rows(predictions_of(table_of(p)), "external").samples, std::vector<int64_t>{0});
+    EXPECT_EQ(p.split, (std::vector<std::string>{"external", "val"}));
 }
 
 TEST(Predictions, WrittenAndReadAgainTheyAreTheSame) {
