@@ -106,8 +106,6 @@ std::string seen_leak(const Dataset& data) {
                     : "");
 }
 
-constexpr const char* kPermits = " (--allow-leak permits that)";
-
 }  // namespace
 
 std::vector<uint64_t> image_keys(const Dataset& data) {
@@ -172,15 +170,8 @@ void refuse_leaks(Dataset& data, bool allow) {
         data.notes.push_back(
             text(units.size(), " lesions or patients are on two sides of the split, the first: ", printable(units[0])));
     const std::string leak = data.seen ? seen_leak(data) : "";
-    FP_REQUIRE(leak.empty() || allow, Exit::data, data.name, ": ", leak, kPermits);
+    FP_REQUIRE(leak.empty() || allow, Exit::data, data.name, ": ", leak, kLeakIsPermitted);
     if (!leak.empty()) data.notes.push_back(leak);
-}
-
-void refuse_parted(const std::string& data, const std::vector<std::string>& units, size_t files, bool allow) {
-    if (allow || (units.empty() && files == 0)) return;
-    const std::string first = units.empty() ? "" : text(", the first: ", printable(units[0]));
-    fail_with(Exit::data, data, ": ", units.size(), " lesions or patients and ", files,
-              " sets of equal files are on two sides of the split", first, kPermits);
 }
 
 }  // namespace fp

@@ -44,7 +44,4 @@ std::vector<Seen> seen_before(const SeenImages&, const Dataset&);
 // Either is Exit::data, or with `allow` a note of the data set.
 void refuse_leaks(Dataset& data, bool allow);
 
-// The first of them, with sets of equal files that are in two splits. Exit::data unless `allow`.
-void refuse_parted(const std::string& data, const std::vector<std::string>& units, size_t files, bool allow);
-
 }  // namespace fp
