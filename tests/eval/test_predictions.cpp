@@ -47,9 +47,12 @@ TEST(Predictions, PredictionsAloneSuffice) {
 TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
     const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\nd,y,y,p2,nan\n");
     EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "p1", "l1", "p2"}));
-    EXPECT_EQ(unit_column(p.columns), "lesion_id");
+    EXPECT_EQ(unit_names(p), "lesion_id or patient_id");
     const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");
     EXPECT_EQ(q.unit, (std::vector<std::string>{"p1", "p1"}));
+    EXPECT_EQ(unit_names(q), "patient_id");
+    EXPECT_EQ(unit_names(parse("image,label,pred,lesion_id,patient\na,x,y,l1,p1\nb,y,y,,\n")), "lesion_id or image");
+    EXPECT_EQ(unit_names(parse("image,label,pred\na,x,y\nb,y,y\n")), "image");
 }
 
 TEST(Predictions, RowsWithoutAnImageAreNumbered) {
@@ -75,6 +78,8 @@ TEST(Predictions, AnySplitIsJudgedByItsName) {
     EXPECT_EQ(judged("all").size(), 3u);
     EXPECT_EQ(judged_text(judged_rows(p, "clinic 2").judged), "judging 1 of 3 images (split clinic 2)");
     EXPECT_EQ(judged_text(judged_rows(p, "all").judged), "judging 3 of 3 images (all)");
+    EXPECT_EQ(judged_text({.split = "all", .images = 3, .of = 3, .seen = 2, .seen_at_least = true}),
+              "judging 3 of 3 images (all); the model has seen at least 2 of them in its training");
     expect_error(
         Exit::data, [&] { judged("val"); }, "clinic 2 1, test 1, train 1");
     const auto one = parse("image,label,pred,split\na,x,y,holdout\nb,y,y,holdout\n");
