@@ -100,7 +100,9 @@ TEST(Predictions, ANamedSplitOfADataSetIsWrittenByItsName) {
     Predictions p = no_predictions(data);
     const float probabilities[] = {.25f, .75f};
     for (const int64_t sample : {0, 1}) add_prediction(p, data, sample, probabilities);
-    EXPECT_EQ(judged_rows(predictions_of(table_of(p)), "external").samples, std::vector<int64_t>{0});
+    const testing::TemporaryFolder folder;
+    write_predictions(folder / "p.csv", p);
+    EXPECT_EQ(judged_rows(read_predictions(folder / "p.csv"), "external").samples, std::vector<int64_t>{0});
     EXPECT_EQ(p.split, (std::vector<std::string>{"external", "val"}));
 }
 
