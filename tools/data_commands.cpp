@@ -70,7 +70,7 @@ std::vector<std::string> lines_of(const Dataset& data, const std::vector<std::ve
         std::vector<std::string> words;
         for (const int64_t i : set) {
             const Sample& s = data.samples[size_t(i)];
-            words.push_back(fmt::format("{} ({}, {})", s.image, data.classes[size_t(s.label)], name(s.split)));
+            words.push_back(fmt::format("{} ({}, {})", s.image, data.classes[size_t(s.label)], split_name(s)));
         }
         lines.push_back(list(words));
     }

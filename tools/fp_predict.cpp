@@ -63,7 +63,11 @@ std::map<std::string, Threshold> thresholds_of(const ModelCard& card, const std:
 }
 
 ImageData open_wanted(const LoadedModel& model, const PredictFlags& f) {
-    if (!f.data.data.empty()) return open_images_of(model, f.checkpoint, f.data);
+    if (!f.data.data.empty()) {
+        DataOptions to_open = f.data;
+        to_open.dataset.allow_leak = true;  // nothing is judged here; the notes say it
+        return open_images_of(model, f.checkpoint, to_open);
+    }
     Dataset set = unlabelled_images(f.images, std::cin, f.skip_bad);
     set.classes = model.card.classes;
     return images_of(std::move(set), {.image_size = model.card.preprocessing.image_size});

@@ -119,7 +119,8 @@ private:
 void complete_splits(Dataset& data, bool has_column, const DatasetOptions& options) {
     const auto has = [&](Split split) { return !members(data, split).empty(); };
     if (has_column && (has(Split::val) || !has(Split::train))) return;
-    const bool known = data.seen && count_seen(*data.seen, image_keys(data)) > 0;
+    const auto is_seen = [](Seen s) { return s != Seen::no; };
+    const bool known = data.seen && std::ranges::any_of(seen_before(*data.seen, data), is_seen);
     if (!has_column && options.whole_if_unseen && data.seen && !known && !options.split_seed) {
         for (Sample& sample : data.samples) sample.split = Split::test;
         data.notes.push_back("not split: the model has seen none of these images, so all are test");

@@ -16,7 +16,8 @@
 
 namespace fp {
 
-// other: any further name in a split column. Such images are judged where that split is asked for, and never trained on.
+// other: any further name in a split column. Such images are judged where that split is asked for, and never trained
+// on.
 enum class Split { train, val, test, other };
 inline constexpr std::array kSplits = {Split::train, Split::val, Split::test};
 std::string_view name(Split);
@@ -68,7 +69,8 @@ struct DatasetOptions {
 //
 // Classes are the sorted distinct labels (as numbers if all are numbers); ISIC 2019 has its own order.
 // Without a split column 60/20/20 is drawn (engine/data/split.h), unless whole_if_unseen forbids it; where only val is
-// missing, a fifth of train becomes val. Leaks are refused (engine/data/seen.h). Exit::usage for a specification that cannot be read, Exit::data for the rest.
+// missing, a fifth of train becomes val. Leaks are refused (engine/data/seen.h). Exit::usage for a specification that
+// cannot be read, Exit::data for the rest.
 Dataset open_dataset(const std::string& spec, const DatasetOptions& options = {});
 
 // The samples of one split, in the order of the data set.

@@ -1,8 +1,8 @@
 // Batches of 8-bit images, prepared ahead by worker threads and delivered in order.
 //
-// The content of a batch depends on (source, order, epoch key, batch number) alone: neither on the number of workers nor
-// on the batch at which an epoch was resumed. Workers sleep when the queue is full and run at low priority, so that they
-// use the time that compute threads leave.
+// The content of a batch depends on (source, order, epoch key, batch number) alone: neither on the number of workers
+// nor on the batch at which an epoch was resumed. Workers sleep when the queue is full and run at low priority, so that
+// they use the time that compute threads leave.
 #pragma once
 
 #include <condition_variable>

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <string_view>
+#include <unordered_map>
 
 #include "engine/data/dataset.h"
 #include "engine/data/split.h"
@@ -17,10 +19,45 @@ namespace {
 constexpr size_t kMostKeys = size_t(1) << 20;
 constexpr uint64_t kKeyBits = (uint64_t(1) << 48) - 1;
 
-uint64_t key_of_name(const std::string& name) { return xxh3_64(as_bytes(name), 0) & kKeyBits; }
+uint64_t key_of_name(std::string_view name) { return xxh3_64(as_bytes(name), 0) & kKeyBits; }
 
-std::string without_ending(const std::filesystem::path& path) {
-    return (path.parent_path() / path.stem()).lexically_normal().string();
+// The whole path of each image without its ending.
+std::vector<std::string> whole_names(const Dataset& data) {
+    const std::filesystem::path root = std::filesystem::current_path() / data.root;
+    std::vector<std::string> out;
+    for (const Sample& sample : data.samples)
+        out.push_back((root / sample.image).lexically_normal().replace_extension().generic_string());
+    return out;
+}
+
+// The name behind `folders` folders, or all that there are: tail("/a/b/c", 1) is "b/c".
+std::string_view tail(std::string_view whole, int folders) {
+    size_t start = whole.size();
+    for (int i = 0; i <= folders; ++i) {
+        start = start == 0 ? whole.npos : whole.rfind('/', start - 1);
+        if (start == whole.npos) return whole;
+    }
+    return whole.substr(start + 1);
+}
+
+// The least number of folders with which no two different images have the same name.
+int folders_needed(const std::vector<std::string>& whole) {
+    for (int folders = 0;; ++folders) {
+        std::unordered_map<std::string_view, std::string_view> whole_of;
+        const auto is_told_apart = [&](const std::string& w) {
+            return whole_of.emplace(tail(w, folders), w).first->second == w;
+        };
+        if (std::ranges::all_of(whole, is_told_apart)) return folders;
+    }
+}
+
+std::vector<uint64_t> synthetic_keys(const Dataset& data) {
+    SynthSpec spec = *data.synth;
+    spec.n = 1;  // image i does not depend on it
+    const std::string of = to_string(spec);
+    std::vector<uint64_t> keys;
+    for (const Sample& sample : data.samples) keys.push_back(key_of_name(of + sample.image));
+    return keys;
 }
 
 bool holds(const std::vector<uint64_t>& sorted, uint64_t key) { return std::ranges::binary_search(sorted, key); }
@@ -52,45 +89,31 @@ std::string counts_by_split(const Dataset& data, const std::vector<bool>& counts
 // The sentence about images that the model has seen on an earlier side; empty where there are none.
 std::string seen_leak(const Dataset& data) {
     const SeenImages& seen = *data.seen;
-    const std::vector<uint64_t> keys = image_keys(data);
-    std::vector<bool> leaks(keys.size());
-    for (size_t i = 0; i < keys.size(); ++i) {
+    const std::vector<Seen> before = seen_before(seen, data);
+    std::vector<bool> leaks(before.size());
+    for (size_t i = 0; i < before.size(); ++i) {
         const Split split = data.samples[i].split;
-        leaks[i] =
-            split != Split::train && (holds(seen.train, keys[i]) || (split != Split::val && holds(seen.val, keys[i])));
+        leaks[i] = split != Split::train &&
+                   (before[i] == Seen::learned_from || (split != Split::val && before[i] == Seen::chosen_by));
     }
     const std::string counts = counts_by_split(data, leaks);
     if (counts.empty()) return "";
-    return text("the model has seen images that are now to judge it: ", counts, "; its split of ", printable(seen.data),
-                " was ", described(seen.split_seed, seen.split_hash), ", here it is ",
-                described(data.split_seed, split_hash(data)),
+    return text("the model has seen images that are now to judge it: ", seen.truncated ? "at least " : "", counts,
+                "; its split of ", printable(seen.data), " was ", described(seen.split_seed, seen.split_hash),
+                ", here it is ", described(data.split_seed, split_hash(data)),
                 seen.split_seed
                     ? text("; --split-seed ", *seen.split_seed, " or the split.csv of its run gives that split")
                     : "");
 }
 
-constexpr const char* kPermits = " (--allow-leak permits that)";
-
 }  // namespace
 
 std::vector<uint64_t> image_keys(const Dataset& data) {
+    if (data.synth) return synthetic_keys(data);
+    const std::vector<std::string> whole = whole_names(data);
+    const int folders = folders_needed(whole);
     std::vector<uint64_t> keys;
-    if (data.synth) {
-        SynthSpec spec = *data.synth;
-        spec.n = 1;  // image i does not depend on it
-        const std::string of = to_string(spec);
-        for (const Sample& sample : data.samples) keys.push_back(key_of_name(of + sample.image));
-        return keys;
-    }
-    std::map<std::string, std::string_view> path_of;
-    for (const Sample& sample : data.samples) {
-        const std::string name = std::filesystem::path(sample.image).stem().string();
-        if (path_of.emplace(name, sample.image).first->second != sample.image) break;
-        keys.push_back(key_of_name(name));
-    }
-    if (keys.size() == data.samples.size()) return keys;
-    keys.clear();
-    for (const Sample& sample : data.samples) keys.push_back(key_of_name(without_ending(sample.image)));
+    for (const std::string& w : whole) keys.push_back(key_of_name(tail(w, folders)));
     return keys;
 }
 
@@ -99,6 +122,7 @@ SeenImages seen_images(const Dataset& data, const std::optional<SeenImages>& bef
     if (before) {
         out.train = before->train;
         out.val = before->val;
+        out.truncated = before->truncated;
     }
     const std::vector<uint64_t> keys = image_keys(data);
     for (size_t i = 0; i < keys.size(); ++i) {
@@ -109,6 +133,7 @@ SeenImages seen_images(const Dataset& data, const std::optional<SeenImages>& bef
     sort_distinct(out.val);
     std::erase_if(out.val, [&](uint64_t key) { return holds(out.train, key); });
     if (out.train.size() + out.val.size() > kMostKeys) {
+        out.truncated = true;
         std::vector<uint64_t> all;
         std::ranges::merge(out.train, out.val, std::back_inserter(all));
         const auto beyond = [&](uint64_t key) { return key >= all[kMostKeys]; };
@@ -118,8 +143,24 @@ SeenImages seen_images(const Dataset& data, const std::optional<SeenImages>& bef
     return out;
 }
 
-int64_t count_seen(const SeenImages& seen, const std::vector<uint64_t>& keys) {
-    return std::ranges::count_if(keys, [&](uint64_t key) { return holds(seen.train, key) || holds(seen.val, key); });
+std::vector<Seen> seen_before(const SeenImages& seen, const Dataset& data) {
+    const auto of_key = [&](uint64_t key) {
+        return holds(seen.train, key) ? Seen::learned_from : holds(seen.val, key) ? Seen::chosen_by : Seen::no;
+    };
+    std::vector<Seen> out;
+    if (data.synth) {
+        std::ranges::transform(synthetic_keys(data), std::back_inserter(out), of_key);
+        return out;
+    }
+    for (const std::string& whole : whole_names(data)) {
+        Seen& found = out.emplace_back(Seen::no);
+        std::string_view name;
+        for (int folders = 0; name.size() < whole.size(); ++folders) {
+            name = tail(whole, folders);
+            found = std::max(found, of_key(key_of_name(name)));
+        }
+    }
+    return out;
 }
 
 void refuse_leaks(Dataset& data, bool allow) {
@@ -129,15 +170,8 @@ void refuse_leaks(Dataset& data, bool allow) {
         data.notes.push_back(
             text(units.size(), " lesions or patients are on two sides of the split, the first: ", printable(units[0])));
     const std::string leak = data.seen ? seen_leak(data) : "";
-    FP_REQUIRE(leak.empty() || allow, Exit::data, data.name, ": ", leak, kPermits);
+    FP_REQUIRE(leak.empty() || allow, Exit::data, data.name, ": ", leak, kLeakIsPermitted);
     if (!leak.empty()) data.notes.push_back(leak);
-}
-
-void refuse_parted(const std::string& data, const std::vector<std::string>& units, size_t files, bool allow) {
-    if (allow || (units.empty() && files == 0)) return;
-    const std::string first = units.empty() ? "" : text(", the first: ", printable(units[0]));
-    fail_with(Exit::data, data, ": ", units.size(), " lesions or patients and ", files,
-              " sets of equal files are on two sides of the split", first, kPermits);
 }
 
 }  // namespace fp

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "engine/io/columns.h"
+#include "engine/io/files.h"
 #include "engine/io/hash.h"
+#include "kernels/error.h"
 
 namespace fp {
 namespace {
@@ -126,6 +128,13 @@ std::vector<std::string> parted_units(const Dataset& data) {
         if (side.emplace(name, split).first->second != split) parted.emplace(name.second);
     });
     return {parted.begin(), parted.end()};
+}
+
+void refuse_parted(const std::string& data, const std::vector<std::string>& units, size_t files, bool allow) {
+    if (allow || (units.empty() && files == 0)) return;
+    const std::string first = units.empty() ? "" : text(", the first: ", printable(units[0]));
+    fail_with(Exit::data, data, ": ", units.size(), " lesions or patients and ", files,
+              " sets of equal files are on two sides of the split", first, kLeakIsPermitted);
 }
 
 int64_t shared_images(const Dataset& data, Split split, Split other) {

@@ -16,8 +16,8 @@
 
 namespace fp {
 
-// Each sets Dataset::split_seed. 60/20/20 for the whole data set. `same_side`: sets of samples that must not be parted either, such as files with equal
-// bytes.
+// Each sets Dataset::split_seed. 60/20/20 for the whole data set. `same_side`: sets of samples that must not be parted
+// either, such as files with equal bytes.
 void draw_split(Dataset&, uint64_t seed, const SampleSets& same_side = {});
 
 // A fifth of train becomes val.
@@ -33,6 +33,9 @@ std::vector<int> stratified_parts(const std::vector<Tied>&, const std::vector<do
 
 // Units (or patients) with samples in more than one of train, val and all splits for judging together, sorted.
 std::vector<std::string> parted_units(const Dataset&);
+// Exit::data where there are such units, or `files` sets of equal files in two splits, unless `allow`.
+void refuse_parted(const std::string& data, const std::vector<std::string>& units, size_t files, bool allow);
+inline constexpr const char* kLeakIsPermitted = " (--allow-leak permits that)";
 // How many images of `split` are of a unit (or patient) that `other` has images of too.
 int64_t shared_images(const Dataset&, Split split, Split other);
 

@@ -15,9 +15,7 @@ JudgedSamples chosen(const std::vector<std::string_view>& splits, std::string sp
     std::map<std::string_view, int64_t> counts;
     for (const std::string_view s : splits) ++counts[s];
     if (split.empty()) split = counts.size() == 1 ? std::string(counts.begin()->first) : "test";
-    const bool unnamed = counts.size() == 1 && counts.begin()->first.empty();
-    JudgedSamples out{.judged = {.split = split.empty() || unnamed ? "all" : split, .of = int64_t(splits.size())},
-                      .samples = {}};
+    JudgedSamples out{.judged = {.split = split.empty() ? "all" : split, .of = int64_t(splits.size())}, .samples = {}};
     for (size_t i = 0; i < splits.size(); ++i)
         if (out.judged.split == "all" || splits[i] == split) out.samples.push_back(int64_t(i));
     out.judged.images = int64_t(out.samples.size());
@@ -32,8 +30,10 @@ JudgedSamples chosen(const std::vector<std::string_view>& splits, std::string sp
 }  // namespace
 
 std::string judged_text(const Judged& j) {
-    const std::string seen =
-        j.seen.value_or(0) > 0 ? text("; the model has seen ", *j.seen, " of them in its training") : "";
+    const std::string seen = j.seen.value_or(0) > 0
+                                 ? text("; the model has seen ", j.seen_at_least.value_or(false) ? "at least " : "",
+                                        *j.seen, " of them in its training")
+                                 : "";
     return text("judging ", j.images, " of ", j.of, " images (", j.split == "all" ? "" : "split ", printable(j.split),
                 ")", seen);
 }
@@ -44,10 +44,9 @@ JudgedSamples judged_samples(const Dataset& data, const std::string& split) {
     JudgedSamples out = chosen(splits, split, data.name);
     out.judged.notes = data.notes;
     if (data.seen) {
-        const std::vector<uint64_t> all = image_keys(data);
-        std::vector<uint64_t> keys;
-        for (const int64_t i : out.samples) keys.push_back(all[size_t(i)]);
-        out.judged.seen = count_seen(*data.seen, keys);
+        const std::vector<Seen> seen = seen_before(*data.seen, data);
+        out.judged.seen = std::ranges::count_if(out.samples, [&](int64_t i) { return seen[size_t(i)] != Seen::no; });
+        if (data.seen->truncated) out.judged.seen_at_least = true;
     }
     return out;
 }

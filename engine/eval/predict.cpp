@@ -95,7 +95,7 @@ void add_prediction(Predictions& out, const ImageData& data, int64_t sample, con
     out.image.push_back(s.image);
     out.unit.push_back(s.unit);
     out.label.push_back(s.label);
-    out.split.emplace_back(name(s.split));
+    out.split.emplace_back(split_name(s));
     for (size_t c = 0; c < out.columns.size(); ++c) out.attributes[c].emplace_back(s.attributes[c]);
     const size_t row = out.prob.size();
     out.prob.insert(out.prob.end(), p, p + out.classes.size());

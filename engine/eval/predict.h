@@ -84,7 +84,8 @@ void for_each_batch(const Pass&, LastBatch, const std::function<void(const Batch
 Predictions no_predictions(const ImageData&);
 void add_prediction(Predictions&, const ImageData&, int64_t sample, const float* probabilities);
 
-// Probabilities and losses in the order of the samples, without the unreadable images that PredictOptions allows to skip.
+// Probabilities and losses in the order of the samples, without the unreadable images that PredictOptions allows to
+// skip.
 Predictions predict(const Pass&);
 
 }  // namespace fp

@@ -16,9 +16,9 @@ namespace fp {
 //   a text file      a path per line, from the working folder
 //   -                the same, from `in`
 //
-// In a folder an image is what begins as one or is named as one (engine/data/decode/decode.h); the other files are counted
-// in a note. A path that is named again is left out. Exit::data where a word names no file, a file of a list is missing,
-// unless `missing_allowed`, or no image is left.
+// In a folder an image is what begins as one or is named as one (engine/data/decode/decode.h); the other files are
+// counted in a note. A path that is named again is left out. Exit::data where a word names no file, a file of a list is
+// missing, unless `missing_allowed`, or no image is left.
 Dataset unlabelled_images(const std::vector<std::string>& words, std::istream& in, bool missing_allowed = false);
 
 }  // namespace fp

@@ -173,7 +173,7 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     Report report;
     report.samples = p.size();
     report.units = all.units();
-    report.unit = unit_column(p.columns);
+    report.unit = unit_names(p);
     report.classes = p.classes;
     report.options = options;
     report.options.progress = {};

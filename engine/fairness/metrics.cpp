@@ -165,6 +165,8 @@ void Scorer::aucs(const std::vector<Membership>& members, const Tallies& tallies
     std::vector<double> sum(groups), classes(groups);  // of the AUCs, and how many there are
 
     for (int c = 0; c < classes_; ++c) {
+        const auto has_both = [&](const Tally& t) { return t.truth[c] > 0 && t.truth[c] < t.n; };
+        if (std::ranges::none_of(tallies, has_both)) continue;  // of thousands of classes most have no case
         std::vector<RankSum> ranks(groups);
         for (const Ranked* r = order_.data() + c * n; r != order_.data() + (c + 1) * n; ++r) {
             const Membership m = members[r->case_index];

@@ -20,10 +20,23 @@ AttributeColumns attribute_columns(const Predictions& p) {
 
 int top_class(const double* prob, int classes) { return int(std::max_element(prob, prob + classes) - prob); }
 
-std::string unit_column(const std::vector<std::string>& columns) {
+std::string unit_names(const Predictions& p) {
+    std::vector<bool> open(p.label.size(), true);  // rows whose unit is not found yet
+    std::string out;
+    const auto add = [&](const std::string& name, const auto& gives_unit) {
+        bool used = false;
+        for (size_t i = 0; i < open.size(); ++i)
+            if (open[i] && gives_unit(i)) {
+                open[i] = false;
+                used = true;
+            }
+        if (used) out += (out.empty() ? "" : " or ") + name;
+    };
     for (const char* name : {"lesion_id", "patient_id"})
-        if (find_column(columns, name) >= 0) return name;
-    return "image";
+        if (const int c = find_column(p.columns, name); c >= 0)
+            add(name, [&](size_t i) { return !is_unknown(p.attributes[size_t(c)][i]); });
+    add("image", [](size_t) { return true; });
+    return out;
 }
 
 Predictions rows_of(const Predictions& p, const std::vector<int64_t>& rows) {

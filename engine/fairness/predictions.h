@@ -35,8 +35,9 @@ AttributeColumns attribute_columns(const Predictions&);
 // The class of the highest probability, the lowest index at a tie.
 int top_class(const double* prob, int classes);
 
-// lesion_id, patient_id or image, by which column is there.
-std::string unit_column(const std::vector<std::string>& columns);
+// What the units of the rows are, joined by " or ": lesion_id, patient_id where a row has no lesion, image where it has
+// neither.
+std::string unit_names(const Predictions&);
 
 // The rows of these indices, in this order.
 Predictions rows_of(const Predictions& predictions, const std::vector<int64_t>& rows);

@@ -85,6 +85,7 @@ ordered_json to_json(const SeenImages& seen) {
     if (seen.split_seed) out["split_seed"] = *seen.split_seed;
     out["train"] = to_hex(seen.train);
     out["val"] = to_hex(seen.val);
+    if (seen.truncated) out["truncated"] = true;
     return out;
 }
 
@@ -92,6 +93,7 @@ SeenImages seen_of(const JsonValue& json) {
     SeenImages out{.train = keys_of(json.at("train")), .val = keys_of(json.at("val"))};
     read(json.at("data"), out.data);
     read(json.at("split_hash"), out.split_hash);
+    if (json.has("truncated")) read(json.at("truncated"), out.truncated);
     if (json.has("split_seed")) {
         const JsonValue seed = json.at("split_seed");
         seed.need(seed.json.is_number_unsigned(), "a whole number from 0 on");

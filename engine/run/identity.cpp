@@ -48,7 +48,7 @@ std::string difference(const std::vector<Setting>& saved, const std::vector<Sett
 }
 
 Identity identity_of(const Dataset& set, const std::vector<std::string>& attributes) {
-    Identity out{.settings = {{"the images, classes and splits", split_hash(set)}}};
+    Identity out{.settings = {{"the hash of images, classes and splits", split_hash(set)}}};
     // The pixels of generated images follow from the specification alone.
     (set.synth ? out.settings : out.noted).push_back({"--data", set.name});
     for (const std::string& attribute : attributes)

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/data/split.h"
 #include "tests/data/folder.h"
 #include "tests/expect_error.h"
@@ -23,6 +25,10 @@ std::string rows(int n, const std::string& before = "", const std::string& after
     std::string out = "image,label\n";
     for (int i = 0; i < n; ++i) out += text(before, "ISIC_", i, after, i % 2 ? ",nv\n" : ",mel\n");
     return out;
+}
+
+int64_t count_seen(const SeenImages& seen, const Dataset& data) {
+    return std::ranges::count_if(seen_before(seen, data), [](Seen s) { return s != Seen::no; });
 }
 
 TEST(Seen, AnotherDrawOfTheSameImagesIsRefused) {
@@ -66,6 +72,41 @@ TEST(Seen, NeitherFolderNorEndingHidesAnImage) {
     EXPECT_NE(twice[0], twice[1]) << "two files of one name";
 }
 
+// Folders per class number their images alike, so a part of them can have other names than the whole.
+TEST(Seen, APartOfTheImagesIsKnownAndSoIsMoreOfThem) {
+    const Folder folder;
+    const auto open = [&](const std::string& text, const std::string& images = "") {
+        return open_dataset("csv:" + folder.write("t.csv", "image,label,split\n" + text) + images,
+                            {.allow_leak = true});
+    };
+    const std::string a = "a/0.png,x,train\na/1.png,y,val\n", b = "b/0.png,y,train\nb/1.png,y,test\n";
+    const SeenImages both = seen_images(open(a + b), std::nullopt), part = seen_images(open(a), std::nullopt);
+    EXPECT_EQ(count_seen(both, open(a)), 2);
+    EXPECT_EQ(count_seen(both, open(b)), 1);
+    EXPECT_EQ(count_seen(both, open("0.png,x,train\n", ",images=" + folder.string() + "/a")), 1) << "another root";
+    EXPECT_EQ(count_seen(both, open("c/0.png,x,train\n")), 0);
+    EXPECT_EQ(count_seen(both, open("0.png,x,train\n")), 0);
+    EXPECT_EQ(count_seen(part, open(a + "other/b/2.png,y,test\n")), 2);
+    EXPECT_EQ(count_seen(seen_images(open(b), part), open(a + b)), 4) << "taken for those of a";
+    expect_error(
+        Exit::data,
+        [&] {
+            open_dataset("csv:" + folder.write("t.csv", "image,label,split\na/0.png,x,test\nb/1.png,y,test\n"),
+                         {.seen = both});
+        },
+        "the model has seen images that are now to judge it: test 1 of 2");
+}
+
+// A file beside the folders that are needed to tell others apart.
+TEST(Seen, AnImageOfTheRootIsTakenForNoOther) {
+    const Folder folder;
+    const Dataset data = open_dataset("csv:" + folder.write("t.csv",
+                                                            "image,label,split\n0.png,x,train\na/0.png,y,val\n"
+                                                            "b/0.png,y,test\nb/1.png,y,test\n"));
+    const SeenImages seen = seen_images(data, std::nullopt);
+    EXPECT_EQ(seen_before(seen, data), (std::vector{Seen::learned_from, Seen::chosen_by, Seen::no, Seen::no}));
+}
+
 TEST(Seen, OtherDataAreJudgedWhole) {
     const Folder folder;
     const SeenImages seen = seen_images(open_dataset("csv:" + folder.write("t.csv", rows(100))), std::nullopt);
@@ -82,8 +123,8 @@ TEST(Seen, OtherDataAreJudgedWhole) {
 
 TEST(Seen, GeneratedImagesAreKnownByTheirSpecification) {
     const SeenImages seen = seen_images(open_dataset("synth:n=100,seed=1"), std::nullopt);
-    EXPECT_EQ(count_seen(seen, image_keys(open_dataset("synth:n=50,seed=1"))), 40);
-    EXPECT_EQ(count_seen(seen, image_keys(open_dataset("synth:n=50,seed=2"))), 0);
+    EXPECT_EQ(count_seen(seen, open_dataset("synth:n=50,seed=1")), 40);
+    EXPECT_EQ(count_seen(seen, open_dataset("synth:n=50,seed=2")), 0);
 }
 
 TEST(Seen, ATrainingAddsToWhatWasSeenBefore) {
@@ -95,7 +136,7 @@ TEST(Seen, ATrainingAddsToWhatWasSeenBefore) {
     const SeenImages both = seen_images(open("b,x,train\nd,y,train\ne,x,val\n"), first);
     EXPECT_EQ(both.train.size(), 3u);
     EXPECT_EQ(both.val.size(), 1u) << "b is learned from now";
-    EXPECT_EQ(count_seen(both, image_keys(open("a,x,test\nc,y,test\n"))), 1);
+    EXPECT_EQ(count_seen(both, open("a,x,test\nc,y,test\n")), 1);
     Dataset judged = open("b,x,val\nc,y,test\nd,y,test\n");
     judged.seen = first;
     EXPECT_NO_THROW(refuse_leaks(judged, false));
@@ -112,7 +153,11 @@ TEST(Seen, OfVeryManyImagesASampleIsKept) {
     const SeenImages seen = seen_images(data, std::nullopt);
     EXPECT_EQ(seen.train.size() + seen.val.size(), size_t(1) << 20);
     EXPECT_NEAR(double(seen.val.size()), double(1 << 18), 2000);
-    EXPECT_EQ(count_seen(seen, image_keys(data)), 1 << 20);
+    EXPECT_EQ(count_seen(seen, data), 1 << 20);
+    EXPECT_TRUE(seen.truncated);
+    EXPECT_TRUE(seen_images({}, seen).truncated) << "as what went before was";
+    data.samples.resize(1 << 20);
+    EXPECT_FALSE(seen_images(data, std::nullopt).truncated);
 }
 
 TEST(Seen, LesionsOnTwoSidesAreRefused) {

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "engine/eval/judged.h"
+#include "engine/eval/predict.h"
 #include "engine/eval/predictions_file.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -46,9 +47,12 @@ TEST(Predictions, PredictionsAloneSuffice) {
 TEST(Predictions, UnitIsTheLesionElseThePatientElseTheImage) {
     const auto p = parse("image,label,pred,patient_id,lesion_id\na,x,y,p1,l1\nb,y,y,p1,\nc,y,y,p2,l1\nd,y,y,p2,nan\n");
     EXPECT_EQ(p.unit, (std::vector<std::string>{"l1", "p1", "l1", "p2"}));
-    EXPECT_EQ(unit_column(p.columns), "lesion_id");
+    EXPECT_EQ(unit_names(p), "lesion_id or patient_id");
     const auto q = parse("image,label,pred,patient_id\na,x,y,p1\nb,y,y,p1\n");
     EXPECT_EQ(q.unit, (std::vector<std::string>{"p1", "p1"}));
+    EXPECT_EQ(unit_names(q), "patient_id");
+    EXPECT_EQ(unit_names(parse("image,label,pred,lesion_id,patient\na,x,y,l1,p1\nb,y,y,,\n")), "lesion_id or image");
+    EXPECT_EQ(unit_names(parse("image,label,pred\na,x,y\nb,y,y\n")), "image");
 }
 
 TEST(Predictions, RowsWithoutAnImageAreNumbered) {
@@ -74,11 +78,32 @@ TEST(Predictions, AnySplitIsJudgedByItsName) {
     EXPECT_EQ(judged("all").size(), 3u);
     EXPECT_EQ(judged_text(judged_rows(p, "clinic 2").judged), "judging 1 of 3 images (split clinic 2)");
     EXPECT_EQ(judged_text(judged_rows(p, "all").judged), "judging 3 of 3 images (all)");
+    EXPECT_EQ(judged_text({.split = "all", .images = 3, .of = 3, .seen = 2, .seen_at_least = true}),
+              "judging 3 of 3 images (all); the model has seen at least 2 of them in its training");
     expect_error(
         Exit::data, [&] { judged("val"); }, "clinic 2 1, test 1, train 1");
     const auto one = parse("image,label,pred,split\na,x,y,holdout\nb,y,y,holdout\n");
     EXPECT_EQ(judged_rows(one, "").judged.split, "holdout");
-    EXPECT_EQ(judged_rows(parse("image,label,pred\na,x,y\n"), "test").samples.size(), 1u);
+    const auto unnamed = parse("image,label,pred\na,x,y\n");
+    EXPECT_EQ(judged_rows(unnamed, "").judged.split, "all");
+    EXPECT_EQ(judged_rows(unnamed, "all").samples.size(), 1u);
+    for (const char* split : {"test", "val", "nonsense"})
+        expect_error(
+            Exit::data, [&] { judged_rows(unnamed, split); }, split, "unnamed 1");
+}
+
+TEST(Predictions, ANamedSplitOfADataSetIsWrittenByItsName) {
+    ImageData data{.set = {.classes = {"x", "y"},
+                           .samples = {{.image = "a", .split = Split::other, .other_split = "external"},
+                                       {.image = "b", .split = Split::val}}},
+                   .source = {}};
+    Predictions p = no_predictions(data);
+    const float probabilities[] = {.25f, .75f};
+    for (const int64_t sample : {0, 1}) add_prediction(p, data, sample, probabilities);
+    const testing::TemporaryFolder folder;
+    write_predictions(folder / "p.csv", p);
+    EXPECT_EQ(judged_rows(read_predictions(folder / "p.csv"), "external").samples, std::vector<int64_t>{0});
+    EXPECT_EQ(p.split, (std::vector<std::string>{"external", "val"}));
 }
 
 TEST(Predictions, WrittenAndReadAgainTheyAreTheSame) {

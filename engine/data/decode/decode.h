@@ -41,7 +41,6 @@ struct DecodeOptions {
 
 // Whether these first bytes are of a format that is read.
 bool begins_as_image(std::string_view first_bytes);
-constexpr size_t kImageMark = 8;  // bytes that decide it
 // Whether the file's name ends as that of such a format.
 bool named_as_image(const std::filesystem::path&);
 

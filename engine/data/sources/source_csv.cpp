@@ -1,8 +1,8 @@
 // csv:FILE[,images=DIR][,image=COLUMN][,label=COLUMN][,split=COLUMN][,ext=.jpg]
 //
 // Columns image and label; optional split, lesion_id and patient_id; all others are attributes. split=COLUMN names
-// another column of train, val, test and names of splits to judge alone (rows without one are left out), split=none ignores the file's; ext= is appended
-// to every image name.
+// another column of train, val, test and names of splits to judge alone (rows without one are left out), split=none
+// ignores the file's; ext= is appended to every image name.
 #include <filesystem>
 
 #include "engine/data/sources/sources.h"

@@ -32,8 +32,8 @@ std::string key_in(const std::string& part) {
     return std::all_of(key.begin(), key.end(), letter) ? key : "";
 }
 
-// The value whose first part is parts[next], behind `prefix`; moves `next` beyond it. A value ends before the next KEY=,
-// or where a longer text names a file or a folder.
+// The value whose first part is parts[next], behind `prefix`; moves `next` beyond it. A value ends before the next
+// KEY=, or where a longer text names a file or a folder.
 std::string take_value(const std::vector<std::string>& parts, size_t& next, const std::string& prefix) {
     std::string text = parts[next].substr(prefix.size()), value = text;
     bool key_came = false;
