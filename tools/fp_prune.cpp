@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "engine/core/trace.h"
-#include "engine/data/split.h"
+#include "engine/data/sources/sources.h"
 #include "engine/fairness/grouping.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
@@ -39,7 +39,7 @@ int finish(const Run& run, const PruneReport& report, const std::filesystem::pat
 
 int run_one(const Run& run) {
     const auto result = prune(run.dense, run.settings, run.folder, run.start);
-    if (!result) return StopSignals::exit_code();
+    if (!result) throw Stopped{};
     PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
     report.mistakes_per_group = run.flags.gallery;
     read_test(report, run.folder, run.start.caller);
@@ -49,7 +49,7 @@ int run_one(const Run& run) {
 int run_sweep(const Run& run) {
     const auto found = sweep(run.dense, run.flags.search, run.folder,
                              {.caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer});
-    if (!found) return StopSignals::exit_code();
+    if (!found) throw Stopped{};
     const SweptPoint& shown = found->shown();
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
     PruneReport report = prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
@@ -60,7 +60,7 @@ int run_sweep(const Run& run) {
 
 int run_scan(const Run& run) {
     const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start);
-    if (!found) return StopSignals::exit_code();
+    if (!found) throw Stopped{};
     const std::string document = publish(*found, run.dense, run.folder, run.start.caller);
     std::cout << (run.json ? document
                            : to_text(found->result) +
@@ -88,7 +88,7 @@ int run_any(const Run& run) {
                : f.scores_only ? run_scores(run)
                : f.is_search() ? run_sweep(run)
                                : run_one(run);
-    } catch (const Stopped&) {  // between the rounds and the report
+    } catch (const Stopped&) {
         run.start.observer.tell("stopped and saved; --resume goes on from here");
         return StopSignals::exit_code();
     }
@@ -125,21 +125,23 @@ int run(PruneFlags f, const Options& o) {
             check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
     }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
+    const Caller caller =
+        caller_of(o, f, {parse_data_spec(f.data.data).head, f.checkpoint, f.scores, f.compare_scores});
+    if (f.is_search() && f.force) require_kept(f.search, f.out, caller.reads);
     if (f.dry_run) {
         std::vector<PruneSettings> runs;
         for (const SweepPoint& point : points) runs.insert(runs.end(), size_t(f.search.seeds), point.settings);
         if (!f.is_search()) runs = {settings};
         return print(dry_run(baseline, runs, f.out, if_run_is_there,
-                             {.caller = caller_of(o), .scores = f.scores, .observer = observer}),
+                             {.caller = caller, .scores = f.scores, .observer = observer}),
                      o);
     }
-    RunFolder folder(f.out, if_run_is_there);
-    write_drawn_split(folder.path(), data.set);
+    RunFolder folder(f.out, if_run_is_there, caller.reads);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,
                   .folder = folder,
-                  .start = {.caller = caller_of(o), .resume = f.resume, .scores = f.scores, .observer = observer},
+                  .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer},
                   .json = o.json()};
     const int code = run_any(run);
     say_skipped(data, o);

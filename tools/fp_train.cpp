@@ -1,7 +1,9 @@
 // fp_train: trains a classifier on a data set and leaves a run folder with its checkpoints.
 #include <iostream>
 
+#include "engine/data/sources/sources.h"
 #include "engine/report/train_report.h"
+#include "engine/run/checkpoint_folder.h"
 #include "engine/run/signals.h"
 #include "engine/train/train.h"
 #include "models/models.h"
@@ -42,9 +44,10 @@ void declare(Options& o, TrainFlags& f) {
     add_training_options(o, f.training, "");
     o.add("limit-train LIMIT", f.training.limit_train,
           "train on a share like 10% or a number of the images, drawn by --seed");
-    o.add("overfit-batches N", f.training.overfit_batches,
-          "train on N batches alone and validate on the same images, which a right setting learns by heart; 0 is no",
-          {.low = 0});
+    o.add(
+        "overfit-batches N", f.training.overfit_batches,
+        "train on N batches alone and validate on the same images; a working set-up reaches zero training loss; 0: off",
+        {.low = 0});
     o.add("dry-run", f.dry_run, "check everything, try one update, print what would be done, and keep nothing");
     o.leave_out_of_config("dry-run");
     for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
@@ -68,7 +71,9 @@ int run(const TrainFlags& f, const Options& o) {
                      .dataset = f.data.dataset,
                      .cache = f.cache,
                      .progress = observer.steps({.what = "decoding into the cache"})};
-    open.dataset.seen = seen_in_file(f.weights);
+    // A run that goes on does not need the file of --weights, which may be gone.
+    const std::string resumed = f.resume && !f.weights.empty() ? CheckpointFolder::readable_model(f.out) : "";
+    open.dataset.seen = seen_in_file(resumed.empty() ? f.weights : resumed);
     const ImageData data = open_images(f.data.data, open);
     if (!f.training.skip_bad) require_images(data, {Split::train, Split::val});
     const auto options_on = [&](const Dataset& set) {
@@ -82,7 +87,7 @@ int run(const TrainFlags& f, const Options& o) {
                        .weights = f.weights,
                        .save_every = f.save_every,
                        .max_minutes = f.max_minutes,
-                       .caller = caller_of(o),
+                       .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
                        .observer = observer};
     if (f.dry_run) return print(dry_run(*net, preprocessing, data, options_on, run), o);
     const FitOptions options = options_on(data.set);

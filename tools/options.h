@@ -84,10 +84,11 @@ public:
     bool json() const { return json_; }
     bool quiet() const { return quiet_; }
     const std::string& tool() const { return tool_; }
-    void say(const std::string& line) const;  // on stderr, after the tool's name; unless quiet
-    std::string command_line() const;         // quoted for a shell
-    std::string resolved() const;             // every setting and its value as TOML, as --config takes it
-    std::vector<Setting> identity() const;    // the settings that decide the bits of a run: "--lr", "0.05"
+    const std::string& config_file() const { return config_; }  // of --config; empty: none
+    void say(const std::string& line) const;                    // on stderr, after the tool's name; unless quiet
+    std::string command_line() const;                           // quoted for a shell
+    std::string resolved() const;           // every setting and its value as TOML, as --config takes it
+    std::vector<Setting> identity() const;  // the settings that decide the bits of a run: "--lr", "0.05"
     std::string help() const { return help_text(description()); }
 
 private:

@@ -91,6 +91,13 @@ Caller caller_of(const Options& o) {
     return {.tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
 }
 
+Caller caller_of(const Options& o, const OutFlags& f, std::vector<std::string> reads) {
+    if (f.force) reads.push_back(o.config_file());
+    Caller out = caller_of(o);
+    out.reads = std::move(reads);
+    return out;
+}
+
 int print(const DryRun& run, const Options& o) {
     std::cout << (o.json() ? json_text(run) : to_text(run));
     return 0;

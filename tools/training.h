@@ -28,6 +28,9 @@ void add_given(Options&, std::string_view name, bool& given_class, std::string_v
 Observer on_stderr(bool quiet);
 
 Caller caller_of(const Options&);
+// Of a run in --out that reads these files. --force must not delete the file of --config either; without it the file is
+// only written again, with the same settings.
+Caller caller_of(const Options&, const OutFlags&, std::vector<std::string> reads);
 
 // As text or JSON on stdout; the exit code.
 int print(const DryRun&, const Options&);

@@ -139,7 +139,8 @@ template <class Read>
 TensorFile read_tensors(uint64_t file_bytes,
                         const Read& read,
                         const std::string& file,
-                        const SafetensorsLimits& limits) {
+                        const SafetensorsLimits& limits,
+                        bool metadata_alone = false) {
     FP_REQUIRE(file_bytes >= kLengthBytes, Exit::model, file, ": has ", file_bytes,
                " bytes, too few for a safetensors file");
     uint64_t header_bytes = 0;
@@ -155,6 +156,7 @@ TensorFile read_tensors(uint64_t file_bytes,
     std::vector<TensorPlace> places = parse_header(text, file, limits, out);
     const uint64_t data_start = kLengthBytes + header_bytes;
     check_layout(places, file_bytes - data_start, file);
+    if (metadata_alone) return out;
     for (TensorPlace& p : places) {
         TensorEntry& tensor = out.tensors.emplace_back(std::move(p.tensor));
         tensor.data.resize(p.end - p.begin);
@@ -244,6 +246,12 @@ TensorFile read_safetensors(const std::filesystem::path& path, const Safetensors
         ": is an archive of PyTorch or NumPy, no model of fairprune; fp_train --weights FILE --epochs 0 makes one");
     const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
     return read_tensors(file.bytes(), read, shown(path), limits);
+}
+
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {
+    const InputFile file(path, Exit::model);
+    const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
+    return read_tensors(file.bytes(), read, shown(path), {}, true).metadata;
 }
 
 TensorFile parse_safetensors(std::span<const std::byte> bytes,

@@ -55,6 +55,8 @@ struct SafetensorsLimits {
 // The tensors come in the order of the file. What torch.save wrote is refused: read_weights() (weights_file.h) reads
 // it.
 TensorFile read_safetensors(const std::filesystem::path& path, const SafetensorsLimits& = {});
+std::map<std::string, std::string> read_safetensors_metadata(
+    const std::filesystem::path& path);  // and checks the header
 TensorFile parse_safetensors(std::span<const std::byte> file,
                              const std::string& file_name,
                              const SafetensorsLimits& = {});

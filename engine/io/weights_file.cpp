@@ -188,8 +188,12 @@ WeightsFile read_torch(const ByteSource& source, const std::string& file) {
     return out;
 }
 
+bool is_torch(const ByteSource& source) {
+    return looks_like_torch(read_part(source, 0, std::min<uint64_t>(source.bytes, 16)));
+}
+
 WeightsFile read_any(const ByteSource& source, const std::string& file, const auto& safetensors) {
-    if (looks_like_torch(read_part(source, 0, std::min<uint64_t>(source.bytes, 16)))) return read_torch(source, file);
+    if (is_torch(source)) return read_torch(source, file);
     return {.content = safetensors(), .format = "safetensors"};
 }
 
@@ -198,6 +202,11 @@ WeightsFile read_any(const ByteSource& source, const std::string& file, const au
 WeightsFile read_weights(const std::filesystem::path& path) {
     const InputFile file(path, Exit::model);
     return read_any(source_of(file), shown(path), [&] { return read_safetensors(path); });
+}
+
+std::map<std::string, std::string> read_metadata(const std::filesystem::path& path) {
+    const InputFile file(path, Exit::model);
+    return is_torch(source_of(file)) ? std::map<std::string, std::string>{} : read_safetensors_metadata(path);
 }
 
 WeightsFile parse_weights(std::span<const std::byte> bytes, const std::string& file_name) {

@@ -25,6 +25,8 @@ struct WeightsFile {
 // All tensors together may take 16 times the file's bytes, and a MiB: a tensor may show a value many times. Exit::model
 // for what cannot be read.
 WeightsFile read_weights(const std::filesystem::path&);
+// The metadata of safetensors, without the tensors; empty for what torch.save wrote.
+std::map<std::string, std::string> read_metadata(const std::filesystem::path&);
 WeightsFile parse_weights(std::span<const std::byte> bytes, const std::string& file_name);
 
 }  // namespace fp

@@ -1,7 +1,6 @@
 #include "engine/measure/stopwatch.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -11,6 +10,7 @@
 #include "engine/core/rounded_weights.h"
 #include "engine/core/step_graph.h"
 #include "engine/fairness/intervals.h"
+#include "engine/run/progress.h"
 #include "engine/train/optimizer.h"
 #include "kernels/bf16.h"
 #include "kernels/error.h"
@@ -19,8 +19,6 @@
 
 namespace fp {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 Map image_map(const Kernels& k, int n, int side) {
     return {.n = n, .c = 3, .h = side, .w = side, .block = k.image_block(3)};
@@ -119,10 +117,10 @@ void TimedNetwork::enqueue() {
 }
 
 double TimedNetwork::run() {
-    const double start = now();
+    const double start = steady_seconds();
     enqueue();
     state_->net.kernels().memory.synchronize({});
-    return now() - start;
+    return steady_seconds() - start;
 }
 
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions& o) {
@@ -137,13 +135,13 @@ std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& netw
             report(0);
         }
     std::vector<std::vector<double>> out(networks.size());
-    const double start = now(), seconds = o.seconds * double(networks.size());
-    for (int round = 0; round < o.min_rounds || (now() < start + seconds && round < 100'000); ++round)
+    const double start = steady_seconds(), seconds = o.seconds * double(networks.size());
+    for (int round = 0; round < o.min_rounds || (steady_seconds() < start + seconds && round < 100'000); ++round)
         for (size_t i = 0; i < runners.size(); ++i) {
             const size_t turn = (i + size_t(round)) % runners.size();
             out[turn].push_back(runners[turn]->run());
-            report(std::min(
-                {0.999, double(round) / std::max(1, o.min_rounds), (now() - start) / std::max(1e-9, seconds)}));
+            report(std::min({0.999, double(round) / std::max(1, o.min_rounds),
+                             (steady_seconds() - start) / std::max(1e-9, seconds)}));
         }
     report(1);
     return out;

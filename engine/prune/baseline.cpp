@@ -1,6 +1,7 @@
 #include "engine/prune/baseline.h"
 
 #include "engine/core/trace.h"
+#include "engine/data/split.h"
 #include "engine/fairness/grouping.h"
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
@@ -8,6 +9,11 @@
 #include "engine/train/selection.h"
 
 namespace fp {
+
+void record_run(const RunFolder& folder, const Caller& caller, const Baseline& dense) {
+    record_settings(folder, caller, dense.kernels());
+    write_drawn_split(folder.path(), dense.data.set);
+}
 
 Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const PruneSettings& settings, const Observer& to)
     : model(dense),

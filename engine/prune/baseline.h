@@ -16,7 +16,7 @@ inline const char* const kComparedGap = "eodd_mean";
 
 class Baseline {
 public:
-    // Keeps references to the model and the data. The observer sees what is done on the dense model's account.
+    // Keeps references to the model and the data. The observer receives the progress of predictions and timings.
     Baseline(const LoadedModel&, const ImageData&, const PruneSettings&, const Observer& = {});
 
     const LoadedModel& model;
@@ -47,6 +47,9 @@ private:
 // Exit::usage for names that this model does not know and for settings of scoring and fine-tuning that cannot be used,
 // Exit::data for attributes that the data does not have. To be called before an existing run is overwritten.
 void check(const PruneSettings&, const Baseline&);
+
+// record_settings(), and the split where one was drawn. To be called once a resume is known to be of the same run.
+void record_run(const RunFolder&, const Caller&, const Baseline&);
 
 // What a run must share with the one that it resumes.
 Identity identity_of(const Baseline&, const PruneSettings&, const Caller&);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <sstream>
 
 #include "engine/fairness/grouping.h"
 #include "engine/io/words.h"
@@ -49,12 +48,11 @@ public:
           folder_(folder),
           start_(start),
           observer_(start.observer),
-          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), log_),
+          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), start.observer.warn),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
           metrics_(folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1,
                    settings.tune.tensorboard) {
-        tell_log();
-        record_settings(folder, start.caller, dense.kernels());
+        record_run(folder, start.caller, dense);
         if (resumed_) {
             model_ =
                 checkpoint_of(resumed_->model, folder_.path(), {&dense.model.network->architecture}, dense.kernels());
@@ -80,7 +78,6 @@ public:
                 judge();
             }
         } catch (const Stopped&) {
-            say("stopped and saved; --resume goes on from here");
             return std::nullopt;
         }
         if (s_.best_round < 0) say("no round kept enough balanced accuracy to be chosen; the last one is kept");
@@ -115,16 +112,9 @@ private:
 
     std::string round_name() const { return fmt::format("round {}", s_.round + 1); }
 
-    void tell_log() {
-        if (const std::string log = log_.str(); !log.empty())
-            observer_.caution(log.substr(0, log.size() - 1));  // without its line end
-        log_.str("");
-    }
-
     void save(const std::vector<TensorEntry>& state, bool best) {
         ++s_.step;
         checkpoints_.save({s_.step, to_file(*model_.network, model_.card), state, to_text(s_)}, best);
-        tell_log();
     }
 
     // From a file where one is given (in the first round), else from the network.
@@ -281,7 +271,6 @@ private:
     RunFolder& folder_;
     const PruneStart& start_;
     const Observer& observer_;
-    std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
     std::optional<Checkpoint> resumed_;  // until its state has been loaded
     Metrics metrics_;

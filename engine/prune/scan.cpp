@@ -133,14 +133,13 @@ std::optional<Scan> scan(const Baseline& dense,
     Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
     std::vector<ScannedSet> sets;
     if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
-    if (!anew) record_settings(folder, start.caller, dense.kernels());
+    if (!anew) record_run(folder, start.caller, dense);
     const Predictions before = dense.predict_on(Split::val, *dense.model.network);
     try {
         scan_sets(
             dense, settings, scores_in(scores, dense.hash).sets, before, sets,
             [&] { write_scan(file, out.identity, sets); }, start.observer);
     } catch (const Stopped&) {
-        start.observer.tell("stopped and saved; --resume goes on from here");
         return std::nullopt;
     }
     correct_for_many(sets);

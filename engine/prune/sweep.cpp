@@ -90,7 +90,7 @@ struct Sweep {
     // The record of a resumed search is replaced only once one of its runs has been resumed.
     void record(bool resumed) {
         if (recorded || (std::filesystem::exists(folder / "config.toml") && !resumed)) return;
-        record_settings(folder, start.caller, dense.kernels());
+        record_run(folder, start.caller, dense);
         recorded = true;
     }
 
@@ -137,6 +137,14 @@ struct Sweep {
 const SweptPoint& SweepResult::shown() const {
     if (selected >= 0) return points[size_t(selected)];
     return *std::find_if(points.begin(), points.end(), [](const SweptPoint& p) { return !p.point.control; });
+}
+
+void require_kept(const SweepSettings& settings,
+                  const std::filesystem::path& folder,
+                  const std::vector<std::string>& reads) {
+    for (const SweepPoint& point : sweep_points(settings))
+        for (int i = 0; i < settings.seeds; ++i)
+            holds_run(folder / run_path(point, settings.base.seed + uint64_t(i)), IfRunIsThere::overwrite, reads);
 }
 
 std::optional<SweepResult> sweep(const Baseline& dense,

@@ -72,6 +72,9 @@ struct SweepStart {
     Observer observer = {};
 };
 
+// Exit::usage where starting over would delete one of these files in the folder of a run of the search.
+void require_kept(const SweepSettings&, const std::filesystem::path& folder, const std::vector<std::string>& reads);
+
 // Nothing where the observer stopped it; it is saved then. A test split is read once, after the choice.
 std::optional<SweepResult> sweep(const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {});
 

@@ -1,12 +1,16 @@
 #include "engine/report/dry_run.h"
 
 #include <fmt/format.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
+#include <cerrno>
 #include <set>
 
 #include "engine/eval/few_images.h"
+#include "engine/io/files.h"
 #include "engine/measure/layer_costs.h"
+#include "engine/run/signals.h"
 #include "engine/train/training_split.h"
 
 namespace fp {
@@ -14,19 +18,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A folder beside the one of the real run, so that the same disk and rights are tried. It goes, and with it every folder
-// that was made for it.
+// A new folder beside the one of the real run, so that the same disk and rights are tried. It is deleted at the end, and
+// so is every folder that was made to hold it and is empty then. No signal ends the process before that.
 class PassingFolder {
 public:
-    explicit PassingFolder(const fs::path& beside)
-        : path_((beside.has_filename() ? beside : beside.parent_path()).string() + ".dry-run") {
-        made_ = path_;
-        while (made_.has_parent_path() && made_.parent_path() != made_ && !fs::exists(made_.parent_path()))
-            made_ = made_.parent_path();
+    explicit PassingFolder(const fs::path& beside) : PassingFolder() {  // so that the destructor runs after a throw
+        std::string path = (beside.has_filename() ? beside : beside.parent_path()).string() + ".dry-run.XXXXXX";
+        const fs::path parent = fs::path(path).parent_path();
+        std::error_code error;
+        for (fs::path p = parent; !p.empty() && !fs::exists(p, error); p = p.parent_path()) made_.push_back(p);
+        if (!parent.empty()) fs::create_directories(parent, error);
+        if (error) fail_system(parent, "cannot be made", error.value(), Exit::data);
+        if (!mkdtemp(path.data())) fail_system(path, "cannot be made", errno, Exit::data);
+        path_ = path;
     }
     ~PassingFolder() {
         std::error_code ignored;
-        fs::remove_all(made_, ignored);
+        if (!path_.empty()) fs::remove_all(path_, ignored);
+        for (const fs::path& folder : made_) fs::remove(folder, ignored);
     }
     PassingFolder(const PassingFolder&) = delete;
     PassingFolder& operator=(const PassingFolder&) = delete;
@@ -34,7 +43,11 @@ public:
     const fs::path& path() const { return path_; }
 
 private:
-    fs::path path_, made_;
+    PassingFolder() = default;
+
+    const StopSignals::Unsaved until_deleted_;
+    fs::path path_;
+    std::vector<fs::path> made_;  // innermost first
 };
 
 int64_t most_resident_bytes() {
@@ -91,7 +104,7 @@ DryRun dry_run(Network& net,
                const std::function<FitOptions(const Dataset&)>& options,
                const TrainRun& run) {
     const double start = steady_seconds();
-    holds_run(run.folder, run.if_run_is_there);
+    holds_run(run.folder, run.if_run_is_there, run.caller.reads);
     const FitOptions real = options(data.set);
     check_fit(net, preprocessing.image_size, data, real);
     DryRun out = counts_of(net, preprocessing.image_size, data, training_split(data, real));
@@ -105,7 +118,8 @@ DryRun dry_run(Network& net,
     passing.folder = folder.path();
     passing.if_run_is_there = IfRunIsThere::overwrite;
     passing.save_every = 0;
-    train(net, preprocessing, few, one, passing);
+    passing.max_minutes = 0;
+    if (!train(net, preprocessing, few, one, passing).finished) throw Stopped{};
     finish(out, start);
     return out;
 }
@@ -116,7 +130,7 @@ DryRun dry_run(const Baseline& dense,
                IfRunIsThere if_run_is_there,
                const PruneStart& start) {
     const double begun = steady_seconds();
-    holds_run(folder, if_run_is_there);
+    holds_run(folder, if_run_is_there, start.caller.reads);
     const PruneSettings& first = runs.at(0);
     const FitOptions tuning = fit_options(first.tune, first.attributes, first.batch_size, first.seed, dense.data.set);
     DryRun out = counts_of(*dense.model.network, dense.image_size(), dense.data, training_split(dense.data, tuning));

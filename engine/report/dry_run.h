@@ -1,5 +1,4 @@
-// --dry-run: a run on a few images with everything that the real one does, of which nothing is kept but what it tells of
-// that one.
+// --dry-run: runs every stage on a few images, reports what the real run would do, and deletes its output.
 #pragma once
 
 #include "engine/io/fields.h"

@@ -6,6 +6,7 @@
 #include "engine/io/columns.h"
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
+#include "engine/io/weights_file.h"
 #include "engine/run/checkpoint_json.h"
 #include "kernels/error.h"
 
@@ -164,10 +165,10 @@ LoadedModel checkpoint_of(const TensorFile& file,
 }
 
 std::optional<SeenImages> seen_in_file(const std::string& path) {
-    if (!path.ends_with(".safetensors")) return std::nullopt;
-    const TensorFile file = read_safetensors(path);
-    const auto card = file.metadata.find(kCardKey);
-    return card == file.metadata.end() ? std::nullopt : parse_card(card->second, path).card.seen;
+    if (path.empty()) return std::nullopt;
+    const auto metadata = read_metadata(path);
+    const auto card = metadata.find(kCardKey);
+    return card == metadata.end() ? std::nullopt : parse_card(card->second, path).card.seen;
 }
 
 LoadedModel read_checkpoint(const std::filesystem::path& path, const Architectures& architectures, const Kernels& k) {

@@ -5,16 +5,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <system_error>
 
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
+#include "engine/io/weights_file.h"
 
 namespace fp {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kPointers = "last.json";
+constexpr const char* kNamed[] = {kPointers, "last.safetensors", "best.safetensors"};
 constexpr uint64_t kPointerBytes = 4096;
 
 fs::path model_path(const fs::path& folder, int64_t step) {
@@ -67,8 +70,8 @@ std::string link_as(const fs::path& from, const fs::path& to, bool keep) {
 
 }  // namespace
 
-CheckpointFolder::CheckpointFolder(fs::path folder, Identity identity, std::ostream& log)
-    : folder_(std::move(folder)), identity_(std::move(identity)), log_(log) {}
+CheckpointFolder::CheckpointFolder(fs::path folder, Identity identity, Log log)
+    : folder_(std::move(folder)), identity_(std::move(identity)), log_(std::move(log)) {}
 
 void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
     const int64_t step = checkpoint.step;
@@ -111,18 +114,18 @@ std::optional<Checkpoint> CheckpointFolder::load() {
         } catch (const Error& error) {
             if (error.exit != Exit::model) throw;
             reasons += (reasons.empty() ? "" : "; ") + std::string(error.what());
-            log_ << error.what() << "\n";
+            tell(error.what());
             continue;
         }
         if (step != saved.last) {
-            log_ << "resuming from the checkpoint before it, step " << *step << "\n";
+            tell("resuming from the checkpoint before it, step ", *step);
             steps_.last = step;
             steps_.previous = std::nullopt;
         }
         const std::string other = difference(identity.settings, identity_.settings);
         FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
         const std::string noted = difference(identity.noted, identity_.noted);
-        if (!noted.empty()) log_ << "--resume: " << noted << "\n";
+        if (!noted.empty()) tell("--resume: ", noted);
         name_models(steps_, step == saved.last, true);
         return checkpoint;
     }
@@ -138,8 +141,27 @@ std::optional<Checkpoint> CheckpointFolder::load_best() {
 
 void CheckpointFolder::clear(const fs::path& folder) {
     remove_stale_temporaries(folder, Exit::model);
-    for (const char* name : {kPointers, "last.safetensors", "best.safetensors"}) remove_file(folder / name);
+    for (const char* name : kNamed) remove_file(folder / name);
     for_each_step_file(folder, [](const fs::path& path, int64_t) { remove_file(path); });
+}
+
+bool CheckpointFolder::is_own(const std::string& name) {
+    return std::ranges::find(kNamed, name) != std::end(kNamed) || step_in_name(name);
+}
+
+std::string CheckpointFolder::readable_model(const fs::path& folder) {
+    std::string out;
+    if (fs::is_directory(folder))
+        for_each_step_file(folder, [&](const fs::path& path, int64_t) {
+            if (!out.empty() || path.extension() != ".safetensors") return;
+            try {
+                read_metadata(path);
+                out = path.string();
+            } catch (const Error& error) {  // load() says what is damaged
+                if (error.exit != Exit::model) throw;
+            }
+        });
+    return out;
 }
 
 SavedSteps CheckpointFolder::read_steps() const {
@@ -148,7 +170,7 @@ SavedSteps CheckpointFolder::read_steps() const {
     try {
         return parse_steps(read_file(path, kPointerBytes, Exit::model), shown(path));
     } catch (const Error& error) {
-        log_ << error.what() << "; taking the highest steps there are\n";
+        tell(error.what(), "; taking the highest steps there are");
         return find_steps();
     }
 }
@@ -192,7 +214,7 @@ void CheckpointFolder::name_models(const SavedSteps& steps, bool keep_last, bool
     const auto name_as = [&](int64_t step, const char* name, bool keep) {
         const std::string why = link_as(model_path(folder_, step), folder_ / name, keep);
         if (!why.empty() && !copies_)
-            log_ << shown(folder_) << ": files cannot be linked here (" << why << "); models are copied instead\n";
+            tell(shown(folder_), ": files cannot be linked here (", why, "); models are copied instead");
         copies_ = copies_ || !why.empty();
     };
     if (steps.last) name_as(*steps.last, "last.safetensors", keep_last);

@@ -13,8 +13,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
-#include <ostream>
 #include <string>
 
 #include "engine/io/safetensors.h"
@@ -31,9 +31,10 @@ struct Checkpoint {
 
 class CheckpointFolder {
 public:
-    // `log` gets a line for each damaged file and for what is used instead, for noted settings that differ, and one where
+    // `log`, which may be empty, gets a line for each damaged file and for what is used instead, for noted settings that differ, and one where
     // models are copied because they cannot be linked.
-    CheckpointFolder(std::filesystem::path folder, Identity identity, std::ostream& log);
+    using Log = std::function<void(const std::string& line)>;
+    CheckpointFolder(std::filesystem::path folder, Identity identity, Log log);
 
     // Makes this step `last`, the one before it `previous` and, if so, this one `best`.
     void save(const Checkpoint& checkpoint, bool best);
@@ -45,8 +46,15 @@ public:
 
     // Removes what save() wrote: for a run that starts over.
     static void clear(const std::filesystem::path& folder);
+    static bool is_own(const std::string& name);  // save() gives a file this name
+    // One of the models in the folder whose header can be read; empty where none can.
+    static std::string readable_model(const std::filesystem::path& folder);
 
 private:
+    template <class... Parts>
+    void tell(const Parts&... parts) const {
+        if (log_) log_(text(parts...));
+    }
     SavedSteps read_steps() const;
     SavedSteps find_steps() const;
     Checkpoint read(int64_t step, Identity& identity) const;
@@ -54,7 +62,7 @@ private:
 
     std::filesystem::path folder_;
     Identity identity_;
-    std::ostream& log_;
+    Log log_;
     SavedSteps steps_;     // as last.json has them
     bool copies_ = false;  // where the file system has no links; it was said
 };

@@ -57,6 +57,21 @@ Descriptor locked(const fs::path& folder) {
     return file;
 }
 
+bool is_of_run(const std::string& name) {
+    return std::ranges::find(kRunFiles, name) != std::end(kRunFiles) || CheckpointFolder::is_own(name);
+}
+
+// Under its own name or that of a file that it is a symbolic link to.
+bool is_in_run(const std::string& file, const fs::path& folder) {
+    std::error_code missing;
+    const auto in = [&](const fs::path& path, const fs::path& here) {
+        return fs::equivalent(path.has_parent_path() ? path.parent_path() : ".", here, missing);
+    };
+    for (const fs::path& path : {fs::path(file), fs::weakly_canonical(file, missing)})
+        if ((is_of_run(path.filename().string()) && in(path, folder)) || in(path, folder / "scores")) return true;
+    return false;
+}
+
 std::string date_now() {
     const std::time_t now = std::time(nullptr);
     return text(std::put_time(std::gmtime(&now), "%Y-%m-%dT%H:%M:%SZ"));
@@ -113,7 +128,7 @@ ordered_json environment_before(const fs::path& file) {
 
 }  // namespace
 
-bool holds_run(const fs::path& folder, IfRunIsThere then) {
+bool holds_run(const fs::path& folder, IfRunIsThere then, const std::vector<std::string>& reads) {
     std::error_code error;
     const auto is_there = [&](const char* name) {
         const auto bytes = fs::file_size(folder / name, error);
@@ -123,15 +138,20 @@ bool holds_run(const fs::path& folder, IfRunIsThere then) {
                      is_there("report.json") || fs::is_directory(folder / "scores", error);  // of a search
     FP_REQUIRE(!out || then != IfRunIsThere::refuse, Exit::usage, shown(folder),
                ": holds a run already; --resume goes on with it, --force starts over");
+    if (!out || then != IfRunIsThere::resume)
+        for (const std::string& file : reads)
+            FP_REQUIRE(file.empty() || !is_in_run(file, folder), Exit::usage, shown(file),
+                       ": is read, and a run in the same folder deletes or replaces it; another --out keeps it");
     return out;
 }
 
-RunFolder::RunFolder(fs::path folder, IfRunIsThere then) : folder_(std::move(folder)), lock_(locked(folder_)) {
+RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::string>& reads)
+    : folder_(std::move(folder)), lock_(locked(folder_)) {
     std::error_code error;
     for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
         if (fs::is_directory(written)) remove_stale_temporaries(written);
 
-    holds_run_ = fp::holds_run(folder_, then);
+    holds_run_ = fp::holds_run(folder_, then, reads);
     if (!holds_run_ || then == IfRunIsThere::resume) return;
     CheckpointFolder::clear(folder_);
     for (const char* name : kRunFiles) {

@@ -29,16 +29,17 @@ struct Kernels;
 
 enum class IfRunIsThere { refuse, resume, overwrite };
 
-// Exit::usage where the folder holds a run (checkpoint, metrics, scores or report) that is to be refused. A run that
-// ended before it had computed anything is none.
-bool holds_run(const std::filesystem::path& folder, IfRunIsThere then);
+// Whether the folder holds a run (checkpoint, metrics, scores or report). A run that ended before it had computed anything
+// is none. Exit::usage where it is to be refused, and where a run that does not go on with it would delete or replace one
+// of the files that it reads.
+bool holds_run(const std::filesystem::path& folder, IfRunIsThere then, const std::vector<std::string>& reads = {});
 
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
 class RunFolder {
 public:
     // `then` decides what happens to a run in the folder: it is refused, resumed, or deleted. test_reads.jsonl is never
-    // deleted.
-    RunFolder(std::filesystem::path folder, IfRunIsThere then);
+    // deleted, and nothing is where holds_run() throws.
+    RunFolder(std::filesystem::path folder, IfRunIsThere then, const std::vector<std::string>& reads = {});
 
     const std::filesystem::path& path() const { return folder_; }
     std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
@@ -58,6 +59,7 @@ struct Caller {
     // The settings that decide the bits of a run, by name: resuming with another value is refused. Empty: those of the
     // library's own options.
     std::vector<Setting> settings = {};
+    std::vector<std::string> reads = {};  // files; a run folder is not to lose them (holds_run)
 };
 
 // Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC. "gpu" is

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "engine/core/channel_sets.h"
@@ -19,8 +18,6 @@
 
 namespace fp {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // First words of the keys of random numbers: each use has its own.
 enum Key : uint64_t { kSampling = 1, kAugment = 2, kDropout = 3 };  // 4: training_split.cpp
@@ -56,7 +53,7 @@ public:
     bool run(const FitPosition& start) {
         const StopSignals::Unsaved unsaved;
         for (at_ = start; at_.epoch < t_.epochs;) {
-            started_ = now();
+            started_ = steady_seconds();
             waited_ = loader_.seconds_waiting();
             images_ = 0;
             if (!train_epoch()) return false;
@@ -168,7 +165,7 @@ private:
     double samples() const { return double(std::max<int64_t>(at_.sums.samples, 1)); }
 
     EpochResult trained() const {
-        const double seconds = now() - started_;
+        const double seconds = steady_seconds() - started_;
         EpochResult out{.epoch = at_.epoch + 1,
                         .train = {.loss = at_.sums.loss / samples(),
                                   .accuracy = double(at_.sums.correct) / samples(),
@@ -207,7 +204,7 @@ private:
             result.val = summarize(p, o_.attributes);
         }
         result.weights = weights_hash(trainer_.network());
-        result.seconds.val = now() - started_ - result.seconds.train;
+        result.seconds.val = steady_seconds() - started_ - result.seconds.train;
     }
 
     void note_best(EpochResult& result) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <sstream>
 
 #include "engine/data/split.h"
 #include "engine/run/checkpoint_folder.h"
@@ -52,8 +51,8 @@ public:
           o_(options),
           run_(run),
           imported_(imported),
-          folder_(run.folder, run.if_run_is_there),
-          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), log_) {}
+          folder_(run.folder, run.if_run_is_there, run.caller.reads),
+          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), run.observer.warn) {}
 
     TrainResult run() {
         load();
@@ -80,7 +79,6 @@ private:
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();
-        tell_log();
         if (!found) {
             imported_ = initialize(net_, o_, run_);
             return;
@@ -92,17 +90,10 @@ private:
         run_.observer.tell(fmt::format("resuming after step {}", step_));
     }
 
-    void tell_log() {
-        if (const std::string log = log_.str(); !log.empty())
-            run_.observer.caution(log.substr(0, log.size() - 1));  // without its line end
-        log_.str("");
-    }
-
     void save(Trainer& trainer, const FitPosition& position, bool best) {
         const std::vector<TensorEntry> state = trainer.save();  // the raw weights among it
         const Trainer::Averaged averaged(trainer);
         checkpoints_.save({trainer.optimizer().step(), to_file(net_, card_), state, to_text(position)}, best);
-        tell_log();
     }
 
     FitHooks hooks(Trainer& trainer, Metrics& metrics) {
@@ -131,7 +122,6 @@ private:
     const TrainRun& run_;
     std::optional<ImportReport> imported_;
     RunFolder folder_;
-    std::ostringstream log_;  // of checkpoints_
     CheckpointFolder checkpoints_;
     int64_t step_ = -1;  // of the checkpoint that was resumed; -1: none was
     std::vector<TensorEntry> state_;

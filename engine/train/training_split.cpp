@@ -43,7 +43,8 @@ TrainingSplit training_split(const ImageData& data, const FitOptions& o) {
     if (!t.limit_train.empty())
         out.train = some_of(out.train, limited(t.limit_train, int64_t(out.train.size())), o.seed);
     if (t.overfit_batches > 0) {
-        out.train = some_of(out.train, t.overfit_batches * o.batch_size, o.seed);
+        const int64_t all = int64_t(out.train.size());
+        out.train = some_of(out.train, std::min(t.overfit_batches, all) * o.batch_size, o.seed);
         out.val = out.train;
     }
     FP_REQUIRE(!out.val.empty(), Exit::data, data.set.name, ": the validation split is empty");

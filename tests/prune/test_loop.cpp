@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/io/files.h"
 #include "engine/prune/prune_json.h"
 #include "models/models.h"
 #include "tests/expect_error.h"
@@ -139,9 +140,13 @@ TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
     const Observer stopping{.say = [&](const std::string& line) { judged |= line.starts_with("round 1: validation"); },
                             .stop = [&] { return judged; }};
     EXPECT_FALSE(run("a", false, stopping));
+    const auto split = [&] { return read_file(folder / "a" / "split.csv", 1 << 20); };
+    const std::string recorded = split();
     settings.tune.schedule.lr = 0.5;
+    data.set.samples[0].attributes[0] = "another";
     expect_error(
         Exit::model, [&] { run("a", true); }, "tune.lr was 0.05, is 0.5");
+    EXPECT_EQ(split(), recorded);
 }
 
 TEST_F(Loop, MaskedFiltersAreZeroInAveragedWeightsToo) {

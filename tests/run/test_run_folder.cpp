@@ -8,7 +8,6 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
@@ -127,8 +126,7 @@ TEST(RunFolder, starting_over_removes_the_run_and_not_the_record_of_test_reads) 
         record(run, "x = 1\n", "");
         Metrics metrics(folder.path(), -1);
         metrics.append({{"step", 1}}, {});
-        std::ostringstream log;
-        CheckpointFolder(folder.path(), {}, log).save({.step = 1}, true);
+        CheckpointFolder(folder.path(), {}, {}).save({.step = 1}, true);
         record_test_read(folder.path(), "fp_eval --split test");
         write_file(folder / "notes.txt", "mine");
     }
@@ -140,6 +138,39 @@ TEST(RunFolder, starting_over_removes_the_run_and_not_the_record_of_test_reads) 
     const std::string reads = content(folder / "test_reads.jsonl");
     EXPECT_EQ(std::count(reads.begin(), reads.end(), '\n'), 2);
     EXPECT_THAT(reads, HasSubstr("\"command_line\":\"fp_eval --split test\"}"));
+}
+
+TEST(RunFolder, what_is_read_is_neither_deleted_nor_replaced) {
+    const TemporaryFolder folder;
+    const fs::path run = folder / "run";
+    fs::create_directory(run);
+    const auto expect_kept = [&](const fs::path& file, IfRunIsThere then) {
+        expect_error(
+            Exit::usage,
+            [&] {
+                RunFolder(run, then, {"", file.string()});
+            },
+            file.string(), "--out");
+        EXPECT_EQ(content(file), "mine");
+    };
+    for (const char* name : {"split.csv", "best.safetensors", "step-7.safetensors"}) {
+        write_file(run / name, "mine");
+        expect_kept(run / name, IfRunIsThere::refuse);  // a run would replace it
+        expect_kept(run / name, IfRunIsThere::resume);
+    }
+    fs::create_directory(run / "scores");  // of a search
+    write_file(run / "scores" / "l1.json", "mine");
+    expect_kept(run / "scores" / "l1.json", IfRunIsThere::overwrite);
+    expect_kept(run / "split.csv", IfRunIsThere::overwrite);
+    expect_kept(run / ".." / "run" / "best.safetensors", IfRunIsThere::overwrite);
+    fs::create_symlink(run / "split.csv", folder / "link.csv");
+    expect_kept(folder / "link.csv", IfRunIsThere::overwrite);
+
+    EXPECT_TRUE(RunFolder(run, IfRunIsThere::resume, {(run / "split.csv").string()}).holds_run());
+    for (const fs::path& other : {folder / "split.csv", run / "notes.csv"}) write_file(other, "mine");
+    RunFolder(run, IfRunIsThere::overwrite, {(folder / "split.csv").string(), (run / "notes.csv").string()});
+    EXPECT_FALSE(fs::exists(run / "split.csv"));
+    for (const fs::path& other : {folder / "split.csv", run / "notes.csv"}) EXPECT_EQ(content(other), "mine");
 }
 
 TEST(RunFolder, two_processes_do_not_write_to_one_folder) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "tests/expect_error.h"
 
@@ -44,6 +45,7 @@ TEST(TrainingSplit, limits_draw_some_images_by_the_seed) {
     const TrainingSplit two_batches = split("", 2);
     EXPECT_EQ(two_batches.train.size(), 16u);
     EXPECT_EQ(two_batches.val, two_batches.train);
+    EXPECT_EQ(split("", std::numeric_limits<int64_t>::max()).train, all);
 }
 
 }  // namespace
