@@ -165,6 +165,7 @@ AtThreshold judge_at_threshold(const EvalInput& ours,
         theirs = at_threshold(other->judged, positive, out.other->value);
     }
     out.evaluation = evaluation_of(mine, theirs ? &*theirs : nullptr, f.data.attributes, figures);
+    set_judged(out.evaluation, ours.part, other ? &other->part : nullptr);
     return out;
 }
 
@@ -200,13 +201,15 @@ int run(const EvalFlags& f, const Options& options) {
     if (figures.resamples > 0) figures.progress = observer.steps({.what = "resampling", .unit = "resamples"});
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = ours.skipped;
-    evaluation.judged = ours.part;
+    set_judged(evaluation, ours.part, other ? &other->part : nullptr);
+    if (other && !f.report.empty())
+        evaluation.other = evaluate(on_rows_of(ours.judged, other->judged), f.data.attributes, figures);
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
     if (!f.report.empty())
-        write_file(f.report,
-                   page_text(evaluation, f.predictions + f.checkpoint, ours.gallery, caller_of(options), ours.used));
+        write_file(f.report, page_text(evaluation, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
+                                       caller_of(options), ours.used));
     std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;
 }

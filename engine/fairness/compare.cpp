@@ -83,7 +83,7 @@ std::vector<Difference> gap_differences(const Pairing& pairing) {
         if (gap.all) d.rms_reason = kNoSignedGaps;
         if (std::isnan(d.value)) continue;
         d.reason = gap.all ? "a difference of extremes has no valid interval: see p"
-                           : "a difference of absolute gaps has no valid interval: see p and rms_squared";
+                           : "a difference of absolute gaps has no valid interval: see p";
         if (!gap.all) set_rms_difference(d, pairing, gap);
     }
     return out;
@@ -217,6 +217,15 @@ Predictions in_order_of(const Predictions& model, const Predictions& other) {
 }
 
 }  // namespace
+
+Predictions on_rows_of(const Predictions& model, const Predictions& other) {
+    const std::vector<std::string>& classes = common_classes(model.classes, other.classes);
+    Predictions out = with_classes(model, classes), theirs = in_order_of(out, with_classes(other, classes));
+    out.pred = std::move(theirs.pred);
+    out.prob = std::move(theirs.prob);
+    out.loss = std::move(theirs.loss);
+    return out;
+}
 
 Comparison compare(const Predictions& given,
                    const Predictions& given_other,

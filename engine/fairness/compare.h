@@ -47,7 +47,11 @@ struct Comparison {
     EvaluateOptions options;
 };
 
+// The other model's predictions in the rows, classes and groups of the first.
 // Exit::data unless both hold the same images with the same labels, and one's classes are among the other's.
+Predictions on_rows_of(const Predictions& model, const Predictions& other);
+
+// Exit::data as on_rows_of.
 Comparison compare(const Predictions& model,
                    const Predictions& other,
                    const std::vector<std::string>& attributes,

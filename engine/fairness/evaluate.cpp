@@ -67,7 +67,7 @@ std::vector<GroupReport> groups_of(const Predictions& p,
         report.in_gaps = cohort.is_compared(g);
         if (!report.in_gaps)
             report.reason = cohort.is_unknown(g)
-                                ? "unknown"
+                                ? "the group is not known"
                                 : fmt::format("n={}, smallest group for gaps is {}", counts.n, cohort.min_group_size);
         report.metrics = metrics_of(scored, scorer, g, counts.n);
         report.classes = classes_of(scored, g, counts);

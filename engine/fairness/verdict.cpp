@@ -12,8 +12,10 @@
 namespace fp {
 namespace {
 
-constexpr const char* kFindingNames[] = {"fell",      "group_fell", "levelled_down", "gap",       "gap_grew",
-                                         "at_chance", "gap_shrank", "rose",          "unchanged", "not_judged"};
+constexpr const char* kFindingNames[] = {
+    "seen_in_training", "fell",           "group_fell",   "levelled_down", "gap",
+    "gap_grew",         "at_chance",      "gap_shrank",   "rose",          "unchanged",
+    "not_judged",       "classes_absent", "few_resamples"};
 
 // Losses come before gains, and gains before what cannot be told.
 int rank_of(FindingKind kind) { return kind <= FindingKind::at_chance ? 0 : kind <= FindingKind::rose ? 1 : 2; }
@@ -31,6 +33,14 @@ std::string evidence(const Difference& d, const EvaluateOptions& options) {
     if (!std::isnan(d.low)) out += fmt::format(" [{:+.3f}, {:+.3f}]", d.low, d.high);
     const std::string p = p_words(d, options.resamples);
     return "(" + out + (p.empty() ? "" : ", " + p) + ")";
+}
+
+// Where a metric's interval and p say different things, why that can be.
+std::string disagreement(const Difference& d, double alpha) {
+    const bool by_interval = d.low > 0 || d.high < 0, by_p = d.p <= alpha;
+    if (std::isnan(d.low) || std::isnan(d.p) || by_interval == by_p) return "";
+    return fmt::format("; the interval, by resampling units, {} 0, and p, by swapping the models' predictions, {}",
+                       by_interval ? "excludes" : "holds", by_p ? "speaks against chance" : "does not exclude chance");
 }
 
 Finding finding_of(FindingKind kind, const Difference& d, const std::string& attribute = {}) {
@@ -67,14 +77,20 @@ struct Judge {
         const std::string figures = from_to(d) + " " + evidence(d, comparison->options);
         if (d.value < 0 && (d.p <= alpha() || d.high < 0))
             return add(finding_of(FindingKind::fell, d),
-                       fmt::format("{} fell from {}{}", what, figures,
-                                   d.p_holm <= alpha() ? "" : "; after correction this may be chance"));
+                       fmt::format("{} fell from {}{}{}", what, figures,
+                                   d.p_holm <= alpha() ? "" : "; after correction this may be chance",
+                                   disagreement(d, alpha())));
         if (d.value > 0 && d.p_holm <= alpha())
             return add(finding_of(FindingKind::rose, d), fmt::format("{} rose from {}", what, figures));
         Finding open = finding_of(FindingKind::unchanged, d);
         open.size = std::isnan(d.low) ? 0 : std::max(0.0, -d.low);
-        add(open, fmt::format("{}: {}, {}{}", what, std::isnan(d.p) ? "not tested" : "no evidence of a change", figures,
-                              open.size > 0 ? fmt::format("; a loss of {:.3f} is not excluded", open.size) : ""));
+        add(open,
+            fmt::format("{}: {}, {}{}{}", what,
+                        std::isnan(d.p)  ? "not tested"
+                        : d.p <= alpha() ? "no evidence of a change after correction"
+                                         : "no evidence of a change",
+                        figures, open.size > 0 ? fmt::format("; a loss of {:.3f} is not excluded", open.size) : "",
+                        disagreement(d, alpha())));
     }
 
     // The report says why a metric is not estimable, if it is not.
@@ -132,13 +148,13 @@ struct Judge {
     }
 
     void groups_that_fell(const AttributeComparison& a) {
-        for (const Metric metric : kGroupHeadline)
+        for (const Metric metric : kHeadline)
             for (const auto& [group, d] : of_groups(a, metric)) {
                 if (!(d->high < 0)) continue;
                 Finding f = finding_of(FindingKind::group_fell, *d, a.name);
                 f.group = group;
-                add(f, fmt::format("{} of {} {} fell from {} {}", spelt(d->key), a.name, group, from_to(*d),
-                                   evidence(*d, comparison->options)));
+                add(f, fmt::format("{} of {} {} fell from {} {}, not corrected", spelt(d->key), a.name, group,
+                                   from_to(*d), evidence(*d, comparison->options)));
             }
     }
 
@@ -146,7 +162,7 @@ struct Judge {
     void levelled_down(const AttributeComparison& a) {
         const auto shrank = [&](const Difference& d) { return d.p_holm <= alpha() && growth(d) < 0; };
         if (std::ranges::none_of(a.gaps, shrank)) return;
-        for (const Metric metric : kGroupHeadline) {
+        for (const Metric metric : kHeadline) {
             const auto groups = of_groups(a, metric);
             if (groups.size() < 2) continue;
             const auto best = std::ranges::max_element(groups, {}, [](const auto& g) { return g.second->other; });
@@ -179,15 +195,61 @@ struct Judge {
             text);
     }
 
+    // Classes without truth among the images, of which balanced accuracy says nothing.
+    std::vector<std::string> absent_classes() const {
+        std::vector<std::string> absent;
+        for (size_t c = 0; c < report.classes.size(); ++c)
+            if (report.class_figures.at(c).positives == 0) absent.push_back(report.classes[c]);
+        return absent;
+    }
+
+    void classes_absent() {
+        constexpr size_t kMost = 5;
+        std::vector<std::string> names = absent_classes();
+        if (names.empty()) return;
+        const size_t absent = names.size(), all = report.classes.size();
+        names.resize(std::min(absent, kMost));
+        add({.kind = FindingKind::classes_absent, .size = double(absent) / double(all)},
+            fmt::format("no image judged is of {} of {} classes ({}{})", absent, all, fmt::join(names, ", "),
+                        absent > kMost ? fmt::format(" and {} more", absent - kMost) : ""));
+    }
+
+    // A constant prediction has a balanced accuracy of 1 / (classes with truth).
     void chance() {
         const auto found = std::ranges::find(report.metrics, "balanced_accuracy", &Measure::key);
-        const double at = 1 / double(report.classes.size());
-        if (found == report.metrics.end() || !(found->value < 1.25 * at)) return;
+        const size_t present = report.classes.size() - absent_classes().size();
+        const double at = 1 / double(present);
+        if (present < 2 || found == report.metrics.end() || !(found->value < 1.25 * at)) return;
         add({.kind = FindingKind::at_chance, .metric = found->key, .size = at, .after = found->value},
             fmt::format(
                 "the model hardly tells the classes apart (balanced accuracy {:.3f}, chance {:.3f}), so a small "
                 "gap says nothing for it",
                 found->value, at));
+    }
+
+    // The tests that are corrected together, in the larger family of the report's and the comparison's.
+    int64_t tests() const {
+        const auto tested = [](const auto& all) {
+            return std::ranges::count_if(all, [](const TestedMeasure& m) { return !std::isnan(m.p); });
+        };
+        int64_t of_report = 0, of_comparison = comparison ? tested(comparison->metrics) : 0;
+        for (const AttributeReport& a : report.attributes) of_report += tested(a.gaps);
+        if (comparison)
+            for (const AttributeComparison& a : comparison->attributes) of_comparison += tested(a.gaps);
+        return std::max(of_report, of_comparison);
+    }
+
+    // The least p of R resamples is 1 / (1 + R), and Holm's correction multiplies the least of K by K.
+    void few_resamples() {
+        const EvaluateOptions& options = comparison ? comparison->options : report.options;
+        const int64_t k = tests();
+        const double least = double(k) / (1.0 + options.resamples);
+        if (options.resamples == 0 || least <= alpha()) return;
+        add({.kind = FindingKind::few_resamples, .size = least},
+            fmt::format("{} can show nothing after correction of {} (the least corrected p is {:.2g}): that takes "
+                        "--resamples {} or more",
+                        counted(options.resamples, "resample"), counted(k, "test"), std::min(least, 1.0),
+                        int64_t(std::ceil(double(k) / alpha() - 1e-6)) - 1));
     }
 
     void attribute(const AttributeReport& a) {
@@ -209,6 +271,8 @@ struct Judge {
                 if (const Difference* d = with_key(comparison->metrics, kMetricDefinitions[m].key)) headline(*d);
         for (const AttributeReport& a : report.attributes) attribute(a);
         chance();
+        classes_absent();
+        few_resamples();
         std::ranges::stable_sort(out.findings, [](const Finding& a, const Finding& b) {
             return rank_of(a.kind) != rank_of(b.kind) ? rank_of(a.kind) < rank_of(b.kind) : a.size > b.size;
         });

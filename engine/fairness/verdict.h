@@ -11,27 +11,33 @@
 
 namespace fp {
 
-// The metrics that a verdict always speaks of.
+// The metrics that a verdict always speaks of, and in which a group may have lost.
 inline constexpr Metric kHeadline[] = {kAccuracy, kBalancedAccuracy, kMacroF1, kMacroAuc};
-// The metrics in which a group may have lost.
-inline constexpr Metric kGroupHeadline[] = {kAccuracy, kMacroAuc};
 
 enum class FindingKind {
+    seen_in_training,  // images judged: their figures are too good (engine/report/evaluation.h adds it)
     // what was lost
     fell,           // a headline metric
     group_fell,     // a metric of a group that takes part in gaps: its interval lies below 0
     levelled_down,  // a gap shrank, and the group that was better lost more than the others won
     gap,            // a gap of the model lies beyond its fair range
     gap_grew,
-    at_chance,  // balanced accuracy is near 1/classes: such a model treats all groups alike
+    at_chance,  // balanced accuracy is near 1 / (classes with truth): such a model treats all groups alike
     // what was won
     gap_shrank,
     rose,  // a headline metric
     // what cannot be told
-    unchanged,  // a headline metric without evidence of a change; `low` says which loss is not excluded
-    not_judged  // a metric that is not estimable; groups that are in no gap
+    unchanged,       // a headline metric without evidence of a change; `low` says which loss is not excluded
+    not_judged,      // a metric that is not estimable; groups that are in no gap
+    classes_absent,  // classes of which no image is judged
+    few_resamples    // so few that no p can hold after correction
 };
 const char* name(FindingKind);
+// Its text stands in the summary as it is.
+constexpr bool in_summary(FindingKind kind) {
+    return kind == FindingKind::seen_in_training || kind == FindingKind::at_chance ||
+           kind == FindingKind::classes_absent || kind == FindingKind::few_resamples;
+}
 
 struct Finding {
     FindingKind kind;

@@ -24,10 +24,32 @@ std::string capital(std::string text) {
     return text;
 }
 
+// The gaps of rates and of metrics, whose distances from their fair ranges can be compared; dp sums over classes, and
+// the others are ratios.
+bool in_rates(std::string_view key) {
+    static constexpr std::string_view kOther[] = {"dp", "pqd", "dpm", "eom", "nar"};
+    return std::ranges::find(kOther, key) == std::end(kOther);
+}
+
 struct Summarizer {
     const Report& report;
     const Comparison* comparison;
     const std::vector<Finding>& findings;
+
+    double alpha() const { return 1 - report.options.confidence; }
+
+    // " (1 after correction)" of findings of which not all hold after it.
+    std::string support(const std::vector<const Finding*>& of) const {
+        const int64_t holds = std::ranges::count_if(of, [&](const Finding* f) { return f->p_holm <= alpha(); });
+        if (holds == int64_t(of.size())) return "";
+        return holds == 0 ? " (none after correction)" : fmt::format(" ({} after correction)", holds);
+    }
+
+    // Of gaps, by falling distance: the first one in rates; those that hold after correction come before the others.
+    const Finding& furthest(const std::vector<const Finding*>& gaps) const {
+        const auto rank = [&](const Finding* f) { return 2 * !(f->p_holm <= alpha()) + !in_rates(f->metric); };
+        return **std::ranges::min_element(gaps, {}, rank);
+    }
 
     std::vector<const Finding*> found(FindingKind kind, const std::string& attribute = {}) const {
         std::vector<const Finding*> some;
@@ -40,7 +62,8 @@ struct Summarizer {
     std::string moved(const char* what, FindingKind kind) const {
         std::vector<std::string> words;
         for (const Finding* f : found(kind))
-            words.push_back(fmt::format("{} {:.3f} to {:.3f}", spelt(f->metric), f->before, f->after));
+            words.push_back(fmt::format("{} {:.3f} to {:.3f}{}", spelt(f->metric), f->before, f->after,
+                                        f->p_holm <= alpha() ? "" : " (not after correction)"));
         return words.empty() ? "" : fmt::format("{}: {}. ", what, fmt::join(words, ", "));
     }
 
@@ -69,12 +92,14 @@ struct Summarizer {
         if (judged == 0) return fmt::format("Gaps by {} were not tested. ", a.name);
         const std::vector<const Finding*> beyond = found(FindingKind::gap, a.name);
         if (!beyond.empty()) {
-            const Finding& worst = *beyond[0];
-            return fmt::format(
-                "By {} {} of {} {} beyond the fair range, furthest {}: {:.3f} (range {:.3f} to {:.3f}). ", a.name,
-                beyond.size(), counted(judged, "gap"), beyond.size() == 1 ? "lies" : "lie",
-                is_metric(worst.metric) ? "that in " + spelt(worst.metric) : worst.metric, worst.after, worst.fair_low,
-                worst.fair_high);
+            const Finding& worst = furthest(beyond);
+            const char* which = beyond.size() == 1       ? ""
+                                : in_rates(worst.metric) ? "; furthest in rates"
+                                                         : "; one of them";
+            return fmt::format("By {} {} of {}{} {} beyond the fair range{}: {}, {:.3f} (range {:.3f} to {:.3f}). ",
+                               a.name, beyond.size(), counted(judged, "gap"), support(beyond),
+                               beyond.size() == 1 ? "lies" : "lie", which, gap_name(worst.metric), worst.after,
+                               worst.fair_low, worst.fair_high);
         }
         const auto main = std::ranges::find(a.gaps, "eodd_mean", &Gap::key);
         const bool bound = main != a.gaps.end() && main->rms_high >= 0.0005;  // not NaN
@@ -88,14 +113,15 @@ struct Summarizer {
         std::string text;
         size_t changed = 0;
         for (const AttributeComparison& a : comparison->attributes) {
-            const size_t grew = found(FindingKind::gap_grew, a.name).size(),
-                         shrank = found(FindingKind::gap_shrank, a.name).size(),
-                         lost = found(FindingKind::group_fell, a.name).size();
-            changed += grew + shrank;
+            const std::vector<const Finding*> grew = found(FindingKind::gap_grew, a.name),
+                                              shrank = found(FindingKind::gap_shrank, a.name),
+                                              lost = found(FindingKind::group_fell, a.name);
+            changed += grew.size() + shrank.size();
             std::vector<std::string> words;
-            if (grew > 0) words.push_back(counted(int64_t(grew), "gap") + " grew");
-            if (shrank > 0) words.push_back(counted(int64_t(shrank), "gap") + " shrank");
-            if (lost > 0) words.push_back(counted(int64_t(lost), "figure") + " of groups fell");
+            if (!grew.empty()) words.push_back(counted(int64_t(grew.size()), "gap") + " grew" + support(grew));
+            if (!shrank.empty()) words.push_back(counted(int64_t(shrank.size()), "gap") + " shrank");
+            if (!lost.empty())
+                words.push_back(counted(int64_t(lost.size()), "figure") + " of groups fell (not corrected)");
             if (!found(FindingKind::levelled_down, a.name).empty())
                 words.push_back("the better group was levelled down");
             if (!words.empty()) text += fmt::format("By {} {}. ", a.name, fmt::join(words, ", "));
@@ -105,7 +131,10 @@ struct Summarizer {
     }
 
     std::string summary() const {
-        std::string text = metrics();
+        std::string text;
+        for (const FindingKind kind : {FindingKind::few_resamples, FindingKind::classes_absent})
+            for (const Finding* f : found(kind)) text += capital(f->text) + ". ";
+        text += metrics();
         for (const AttributeReport& a : report.attributes) text += gaps(a);
         if (comparison) text += changes();
         for (const Finding* f : found(FindingKind::at_chance)) text += capital(f->text) + ". ";
@@ -124,6 +153,25 @@ std::string spelt(std::string_view key) {
     for (const auto& [of, words] : kSpelt)
         if (key == of) return words;
     return std::string(key);
+}
+
+std::string gap_name(const std::string& key) {
+    static constexpr std::pair<std::string_view, const char*> kNames[] = {
+        {"eopp0", "equal opportunity, negatives"},
+        {"eopp1", "equal opportunity, positives"},
+        {"eopp1_present", "equal opportunity, classes present"},
+        {"eodd", "equalized odds"},
+        {"eodd_mean", "equalized odds, mean"},
+        {"eodd_max", "equalized odds, worst class"},
+        {"eodd_tnr", "equalized odds, TPR and TNR"},
+        {"dp", "demographic parity"},
+        {"pqd", "accuracy, worst over best"},
+        {"dpm", "predictions, worst over best"},
+        {"eom", "true positives, worst over best"},
+        {"nar", "accuracy, spread over mean"}};
+    for (const auto& [of, words] : kNames)
+        if (key == of) return fmt::format("{} ({})", words, key);
+    return is_metric(key) ? "the gap in " + spelt(key) : key;
 }
 
 std::string gap_words(const std::string& key, const std::string& attribute) {

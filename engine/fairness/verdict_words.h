@@ -7,6 +7,8 @@ namespace fp {
 
 // "accuracy", "macro-F1": the key of a metric as it stands in a sentence; that of a gap is its own word.
 std::string spelt(std::string_view key);
+// "the gap in accuracy", "equalized odds, mean (eodd_mean)": a gap with its key.
+std::string gap_name(const std::string& key);
 // "the gap in accuracy by sex", "eodd_mean by sex".
 std::string gap_words(const std::string& key, const std::string& attribute);
 

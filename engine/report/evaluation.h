@@ -21,6 +21,7 @@ struct Evaluation {
     Verdict verdict = {};
     std::optional<Skipped> skipped = {};
     std::optional<Judged> judged = {};
+    std::optional<Report> other = {};  // of the other model on the same rows, for a page
 };
 
 // `other` may be null.
@@ -33,6 +34,10 @@ inline Evaluation evaluation_of(const Predictions& ours,
     out.verdict = verdict_of(out.report, out.comparison ? &*out.comparison : nullptr);
     return out;
 }
+
+// Says which images are judged. Where one of the models has seen some of them in training, the verdict begins with that;
+// `other` may be null.
+void set_judged(Evaluation&, const Judged& ours, const Judged* other);
 
 // One class against the rest, each model at a threshold of its own.
 struct AtThreshold {
@@ -72,7 +77,11 @@ inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_objec
 
 // The document of fp_eval: an evaluation with "threshold".
 std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
-// Its page, of {"title","command","evaluation","environment"}; `judged`: the title's words for the model or the file.
-std::string page_text(const Evaluation&, const std::string& judged, const Gallery&, const Caller&, const Kernels* used);
+// Its page, of {"title","command","evaluation","environment"}, and with two models "names" and the "other" one's report.
+// `names`: of the model or the file, and of the other one, which may be empty.
+struct JudgedNames {
+    std::string model, other;
+};
+std::string page_text(const Evaluation&, const JudgedNames&, const Gallery&, const Caller&, const Kernels* used);
 
 }  // namespace fp

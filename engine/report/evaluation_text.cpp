@@ -221,6 +221,7 @@ std::string to_text(const Verdict& v) {
     std::string out = wrapped(v.summary, 0);
     std::map<std::pair<FindingKind, std::string>, int> seen;
     for (const Finding& f : v.findings) {
+        if (in_summary(f.kind)) continue;
         const int before = seen[{f.kind, f.attribute}]++;
         if (f.kind == FindingKind::gap)
             out += before == 0 ? gap_item(v, f.attribute) : "";
@@ -234,7 +235,13 @@ std::string to_text(const Verdict& v) {
 }
 
 std::string to_text(const Evaluation& e) {
-    return to_text(e.verdict) + "\n" + to_text(e.report) + (e.comparison ? "\n" + to_text(*e.comparison) : "");
+    const std::string judged =
+        e.judged
+            ? wrapped(fmt::format("judged: {} of {} ({}{})", grouped(e.judged->images), counted(e.judged->of, "image"),
+                                  e.judged->split == "all" ? "" : "split ", e.judged->split),
+                      0)
+            : "";
+    return to_text(e.verdict) + "\n" + judged + to_text(e.report) + (e.comparison ? "\n" + to_text(*e.comparison) : "");
 }
 
 std::string to_text(const AtThreshold& at) {

@@ -41,11 +41,15 @@ std::string report_page(const nlohmann::ordered_json& document, const Gallery& g
 }
 
 std::string page_text(
-    const Evaluation& e, const std::string& judged, const Gallery& gallery, const Caller& caller, const Kernels* used) {
+    const Evaluation& e, const JudgedNames& names, const Gallery& gallery, const Caller& caller, const Kernels* used) {
     nlohmann::ordered_json document;
     JsonWriter out{make_object(document)};
-    out("title", "Evaluation of " + judged);
+    out("title", "Evaluation of " + names.model);
     out("command", caller.command_line);
+    if (e.other) {
+        out("names", std::vector{names.other, names.model});
+        out("other", *e.other);
+    }
     out("evaluation", e);
     document["environment"] = environment(caller, used);
     return report_page(document, gallery);

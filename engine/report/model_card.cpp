@@ -26,13 +26,6 @@ std::string attribute_card(const AttributeReport& a) {
     return out + ".\n";
 }
 
-std::string verdict_card(const Verdict& v) {
-    std::string out = fmt::format("\n## Against the dense model\n\n{}\n", markdown_text(v.summary));
-    if (!v.findings.empty()) out += "\n";
-    for (const Finding& f : v.findings) out += "- " + markdown_text(f.text) + "\n";
-    return out;
-}
-
 }  // namespace
 
 std::string markdown_text(const std::string& text) {
@@ -40,6 +33,29 @@ std::string markdown_text(const std::string& text) {
     for (const char c : text) {
         if (std::string_view("\\`*_{}[]<>#|").find(c) != std::string_view::npos) out += '\\';
         out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+    return out;
+}
+
+std::string verdict_card(const Verdict& v) {
+    constexpr size_t kOpen = 5;
+    std::string out = fmt::format("\n## Against the dense model\n\n{}\n", markdown_text(v.summary));
+    std::vector<std::string> attributes;  // in the order of their first finding
+    for (const Finding& f : v.findings)
+        if (std::ranges::find(attributes, f.attribute) == attributes.end()) attributes.push_back(f.attribute);
+    for (const std::string& attribute : attributes) {
+        std::vector<std::string> items;
+        for (const Finding& f : v.findings)
+            if (f.attribute == attribute && !in_summary(f.kind)) items.push_back("- " + markdown_text(f.text) + "\n");
+        if (items.empty()) continue;
+        out +=
+            attribute.empty() ? "\n### Overall\n\n" : fmt::format("\n### Findings by {}\n\n", markdown_text(attribute));
+        for (size_t i = 0; i < items.size(); ++i) {
+            if (i == kOpen)
+                out += fmt::format("\n<details><summary>{} more</summary>\n\n", grouped(int64_t(items.size() - kOpen)));
+            out += items[i];
+        }
+        if (items.size() > kOpen) out += "\n</details>\n";
     }
     return out;
 }

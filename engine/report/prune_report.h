@@ -68,8 +68,9 @@ void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 // Both models on the test split.
 TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
 
-// model-card.md, and its section of the pruned model's figures on the test split.
+// model-card.md, and its sections of the verdict and of the pruned model's figures on the test split.
 std::string model_card(const PruneReport&, const Caller&);
+std::string verdict_card(const Verdict&);
 std::string evaluation_card(const Report& pruned);
 // Text from a file for a line or a table's cell, with Markdown's own characters escaped.
 std::string markdown_text(const std::string&);

@@ -101,6 +101,7 @@ TEST(Evaluate, UnknownIsShownAndLeftOutOfGaps) {
     EXPECT_EQ(sex.groups.size(), 3u);
     EXPECT_DOUBLE_EQ(sex.group("unknown").metric("accuracy").value, 0);
     EXPECT_FALSE(sex.group("unknown").in_gaps);
+    EXPECT_EQ(sex.group("unknown").reason, "the group is not known");
     EXPECT_EQ(sex.worst[0].group, "male");
     for (const Gap& g : sex.gaps) {
         const Gap& other = before.attribute("sex").gap(g.key);

@@ -10,6 +10,7 @@
 #include "engine/fairness/verdict_words.h"
 #include "engine/report/evaluation.h"
 #include "tests/fairness/simulate.h"
+#include "tests/fairness/verdict_case.h"
 
 namespace fp {
 namespace {
@@ -18,100 +19,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct Change {
-    const char* key;
-    double before, after;
-    double p = 1, p_holm = 1;
-    double low = kNotEstimable, high = kNotEstimable;
-};
-
-Difference difference(const Change& c, double fair = kNotEstimable) {
-    Difference d;
-    d.key = c.key;
-    d.other = c.before;
-    d.model = c.after;
-    d.value = c.after - c.before;
-    d.p = c.p;
-    d.p_holm = c.p_holm;
-    d.low = c.low;
-    d.high = c.high;
-    d.fair = fair;
-    return d;
-}
-
-// Two models on 400 images of eight classes, and the changes that a test names.
-struct Case {
-    Report report;
-    Comparison comparison;
-
-    explicit Case(const std::vector<Change>& metrics) {
-        report.samples = comparison.samples = 400;
-        report.classes.resize(8);
-        for (const Change& c : metrics) {
-            report.metrics.push_back({.key = c.key, .value = c.after});
-            comparison.metrics.push_back(difference(c));
-        }
-    }
-
-    // A group of 200 images with its accuracy in both models.
-    Case& group(const std::string& attribute, const std::string& name, const Change& accuracy) {
-        auto [a, c] = attributes(attribute);
-        GroupReport& g = a->groups.emplace_back();
-        g.name = name;
-        g.samples = 200;
-        g.metrics = {{.key = "accuracy", .value = accuracy.after}};
-        c->groups.push_back({.name = name, .samples = 200, .metrics = {difference(accuracy)}});
-        return *this;
-    }
-
-    Case& gap(const std::string& attribute,
-              const Change& change,
-              double fair_low,
-              double fair_high,
-              double p_holm = 1,
-              double fair = 0,
-              const char* null = kWithinDiagnosis) {
-        auto [a, c] = attributes(attribute);
-        Gap g;
-        g.key = change.key;
-        g.value = change.after;
-        g.fair = fair;
-        g.fair_low = fair_low;
-        g.fair_high = fair_high;
-        g.p = g.p_holm = p_holm;
-        g.null = null;
-        a->gaps.push_back(g);
-        c->gaps.push_back(difference(change, fair));
-        return *this;
-    }
-
-    Verdict verdict() const { return verdict_of(report, &comparison); }
-
-private:
-    std::pair<AttributeReport*, AttributeComparison*> attributes(const std::string& name) {
-        if (report.attributes.empty() || report.attributes.back().name != name) {
-            report.attributes.emplace_back().name = name;
-            comparison.attributes.emplace_back().name = name;
-        }
-        return {&report.attributes.back(), &comparison.attributes.back()};
-    }
-};
-
-// "KIND METRIC ATTRIBUTE" of each finding.
-std::vector<std::string> kinds(const Verdict& v) {
-    std::vector<std::string> out;
-    for (const Finding& f : v.findings)
-        out.push_back(name(f.kind) + (f.metric.empty() ? "" : " " + f.metric) +
-                      (f.attribute.empty() ? "" : " " + f.attribute));
-    return out;
-}
-
-const Finding& finding(const Verdict& v, FindingKind kind, const std::string& metric) {
-    const auto found =
-        std::ranges::find_if(v.findings, [&](const Finding& f) { return f.kind == kind && f.metric == metric; });
-    if (found == v.findings.end()) throw std::runtime_error("no finding of " + metric);
-    return *found;
-}
+using namespace testing::verdicts;
 
 constexpr double kLeast = 1.0 / 2001;  // the p that 2000 resamples can show
 
@@ -132,8 +40,8 @@ TEST(Verdict, EveryMetricThatFellAndEveryGapBeyondItsRangeIsNamed) {
                                                   "fell macro_f1", "unchanged balanced_accuracy"}));
     EXPECT_THAT(v.summary, AllOf(HasSubstr("Fell: accuracy 0.532 to 0.449, macro-F1 0.358 to 0.276."),
                                  HasSubstr("No evidence of a change: balanced accuracy."),
-                                 HasSubstr("By age:60 2 of 3 gaps lie beyond the fair range, furthest dp: 0.580 (range "
-                                           "0.040 to 0.140)."),
+                                 HasSubstr("By age:60 2 of 3 gaps lie beyond the fair range; furthest in rates: the "
+                                           "gap in accuracy, 0.161 (range 0.000 to 0.051)."),
                                  HasSubstr("No evidence that a gap shrank or grew."), HasSubstr("not two methods.")));
     const Finding& accuracy = finding(v, FindingKind::fell, "accuracy");
     EXPECT_EQ(accuracy.text, "accuracy fell from 0.532 to 0.449 (-0.083 [-0.120, -0.045], p <= 0.0005, Holm <= 0.012)");
@@ -166,7 +74,9 @@ TEST(Verdict, ALossIsNotHiddenByTheCorrectionAndAGainIsNotShownWithoutIt) {
         Case({{"accuracy", .8, .75, .02, .5, -.09, -.01}, {"macro_f1", .7, .75, .02, .5, .01, .09}}).verdict();
     EXPECT_EQ(kinds(v), (std::vector<std::string>{"fell accuracy", "unchanged macro_f1"}));
     EXPECT_THAT(v.findings[0].text, HasSubstr("after correction this may be chance"));
-    EXPECT_THAT(v.findings[1].text, Not(HasSubstr("excluded")));  // its interval has no loss
+    EXPECT_THAT(v.summary, HasSubstr("Fell: accuracy 0.800 to 0.750 (not after correction)."));
+    EXPECT_THAT(v.findings[1].text, AllOf(HasSubstr("no evidence of a change after correction"),
+                                          Not(HasSubstr("excluded"))));  // its interval has no loss
     const Verdict held = Case({{"macro_f1", .7, .75, .001, .02, .01, .09}}).verdict();
     EXPECT_EQ(held.findings[0].text,
               "macro-F1 rose from 0.700 to 0.750 (+0.050 [+0.010, +0.090], p = 0.001, Holm 0.02)");
@@ -182,7 +92,8 @@ TEST(Verdict, AGapThatShrankBecauseTheBetterGroupLostIsLevelledDown) {
                                                   "fell accuracy", "gap_shrank eopp1 sex"}));
     EXPECT_EQ(v.findings[0].group, "female");
     EXPECT_THAT(v.summary,
-                HasSubstr("By sex 1 gap shrank, 1 figure of groups fell, the better group was levelled down."));
+                HasSubstr("By sex 1 gap shrank, 1 figure of groups fell (not corrected), the better group was levelled "
+                          "down."));
     EXPECT_THAT(v.summary, HasSubstr("By sex none of 1 gap can be told"));
     EXPECT_THAT(finding(v, FindingKind::gap_shrank, "eopp1").text,
                 HasSubstr("eopp1 by sex shrank from 0.300 to 0.100"));
@@ -199,6 +110,7 @@ TEST(Verdict, AGapThatGrewIsALossEvenWhereCorrectionHidesIt) {
     const Verdict v = c.verdict();
     EXPECT_EQ(kinds(v), (std::vector<std::string>{"gap_grew eodd sex", "gap_grew pqd sex"}));
     EXPECT_THAT(v.findings[0].text, HasSubstr("after correction this may be chance"));
+    EXPECT_THAT(v.summary, HasSubstr("By sex 2 gaps grew (none after correction)."));
     Case shrank({});
     shrank.gap("sex", {"eodd", .2, .1, .03, .6}, 0, .3);
     EXPECT_TRUE(shrank.verdict().findings.empty());

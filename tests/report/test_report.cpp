@@ -2,28 +2,21 @@
 // stays text.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-
-#include <cstdlib>
 
 #include "engine/report/page.h"
 #include "engine/report/prune_report.h"
-#include "tests/report/samples.h"
-#include "tests/temporary_folder.h"
+#include "tests/report/drawn.h"
 
 namespace fp {
 namespace {
 
 using nlohmann::ordered_json;
+using testing::count;
+using testing::Drawn;
+using testing::expect_rows;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::sample;
-
-size_t count(const std::string& text, const std::string& what) {
-    size_t n = 0;
-    for (size_t at = 0; (at = text.find(what, at)) != text.npos; at += what.size()) ++n;
-    return n;
-}
 
 // The JSON as a browser takes it out of the page: up to the first end of a script element.
 ordered_json document_in(const std::string& page) {
@@ -69,48 +62,14 @@ TEST(Page, ReplacesBytesThatAreNotUtf8) {
     EXPECT_EQ(document_in(report_page(r)).at("title"), "caf\xef\xbf\xbd!");
 }
 
-// What a browser makes of a page. Skipped where there is none.
-class Drawn : public ::testing::Test {
-protected:
-    const std::string render_ = "'" + (source_dir() / "tests/report/render").string() + "' ";
-
-    void SetUp() override {
-        if (WEXITSTATUS(std::system(render_.c_str())) == 77)
-            GTEST_SKIP() << "no Chromium (Debian: chromium) to draw the pages";
-    }
-
-    // The inside of <main>, with white space collapsed.
-    std::string drawn(const ordered_json& document) {
-        const testing::TemporaryFolder folder;
-        write_file(folder / "page.html", report_page(document));
-        const std::string command = render_ + folder.path().string() + " > " + (folder / "dom").string();
-        FP_CHECK(std::system(command.c_str()) == 0, "failed: ", command);
-        const std::string dom = read_file(folder / "dom", 16 << 20);
-        const size_t begin = dom.find("<main>"), end = dom.find("</main>");
-        FP_CHECK(begin < end && end != dom.npos, "no <main> in ", dom.size(), " bytes");
-        std::string out;
-        for (const char c : dom.substr(begin, end - begin)) {
-            const bool space = std::isspace(static_cast<unsigned char>(c));
-            if (!space) out += c;
-            if (space && !out.ends_with(' ')) out += ' ';
-        }
-        return out;
-    }
-};
-
-void expect_rows(const std::string& page, const std::vector<std::string>& rows) {
-    for (const std::string& row : rows) EXPECT_THAT(page, HasSubstr(row));
-    for (const char* wrong : {"undefined", "NaN", "null", "Infinity", "[object", "could not be drawn"})
-        EXPECT_THAT(page, Not(HasSubstr(wrong)));
-}
-
 TEST_F(Drawn, ARunShowsItsFigures) {
     expect_rows(
         drawn(sample("run")),
         {"<h1>resnet18 pruned on generated images</h1>",
          "<p>Channels of all layers chosen by snnl (exact, given the class, at the conv output) against group: "
          "macs:50% per round, 1 round, then 1 epoch of fine-tuning of all (sampling: class-group).</p>",
-         "<b>The gap by group fell, and so did accuracy.</b><ul><li>Equalized-odds gap by group: better",
+         "<b>The gap by group fell, and so did accuracy.</b><h3>By group</h3><ul><li>Equalized-odds gap by group: "
+         "better",
          "<b>15.9 %</b><span>of 0.70 M parameters are left</span>",
          "<b>1.27x</b><span>measured speed, batch 1</span><span>[1.27, 1.28]</span>",
          "<b>0.329 \u2192 0.125</b><span>equalized-odds gap by group</span>",
@@ -119,7 +78,7 @@ TEST_F(Drawn, ARunShowsItsFigures) {
          "<td class=\"right\" style=\"--share:57%\">20 <span class=\"soft\">57 %</span></td>",
          "<summary>Confusion matrix of g1</summary>", "chance 0.016 to 0.130, p&nbsp;0.680",
          "<svg class=\"lane\" height=\"44\" role=\"img\" aria-label=\"equalized odds, mean\">", "aria-label=\"conv1\"",
-         "<td>rms:group -0.0097</td><td>too near chance</td>",
+         "<td>rms:group 0.0985</td><td>too near chance</td>",
          "The one epoch of fine-tuning ended at a training loss of 1.390,",
          "<tr><td>layer1.0.conv1</td><td>32\u00d732</td><td>16</td><td>2\u202f304</td>",
          "<tr class=\"cut\"><td>layer4.1.conv2</td><td>4\u00d74</td><td>128 \u2192 32</td><td>147\u202f456 \u2192 "
@@ -162,7 +121,7 @@ TEST_F(Drawn, ASearchShowsItsFigures) {
     expect_rows(page, {"2 seeds each; the gap is equalized odds, mean by group.", "Accuracy against gap",
                        "Accuracy against time", "</span>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
                        "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491\u202f376</td>",
-                       "<td>dominated</td>", "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>",
+                       "<td>dominated</td>", "<td>chosen, dominated</td>", "<h3>Minus random 20%, tuned alike</h3>",
                        "<td>no evidence of a difference</td>", "<td class=\"right\" style=\"--share:66%\">0.66</td>",
                        "Each score over the mean magnitude of its set; the lowest are removed first."});
     // A colour per criterion, each once in the key of a chart; the controls have their own.
@@ -330,6 +289,17 @@ TEST(ModelCard, SaysWhoWasJudged) {
     EXPECT_THAT(card, HasSubstr("(eodd_mean): 0.050; a classifier"));
     EXPECT_THAT(card, HasSubstr("shows 0.010 to 0.100 here"));
     EXPECT_THAT(card, HasSubstr("\\<male\\>"));
+}
+
+TEST(ModelCard, FindingsAreGroupedByAttributeAndFoldedBeyondFive) {
+    Verdict v{.summary = "Fell: accuracy.", .findings = {{.kind = FindingKind::fell, .text = "accuracy fell"}}};
+    for (int i = 1; i <= 7; ++i)
+        v.findings.push_back({.kind = FindingKind::gap, .attribute = "sex", .text = text("gap ", i)});
+    v.findings.push_back({.kind = FindingKind::at_chance, .text = "at chance"});
+    EXPECT_EQ(verdict_card(v),
+              "\n## Against the dense model\n\nFell: accuracy.\n\n### Overall\n\n- accuracy fell\n\n### Findings by "
+              "sex\n\n- gap 1\n- gap 2\n- gap 3\n- gap 4\n- gap 5\n\n<details><summary>2 more</summary>\n\n- gap 6\n- "
+              "gap 7\n\n</details>\n");
 }
 
 TEST(ModelCard, TextOfFilesIsNoMarkdown) { EXPECT_EQ(markdown_text("a|b\n`c`"), "a\\|b \\`c\\`"); }

@@ -21,23 +21,34 @@ class Scale {
     at(value) {
         return (100 * (value - this.low)) / (this.high - this.low);
     }
-    // About `count` multiples of a step that is 1, 2 or 5 times a power of ten.
+    // About `count`, at least two, multiples of a step that is 1, 2 or 5 times a power of ten, or the half of such.
     ticks(count) {
         const raw = (this.high - this.low) / count;
         const power = 10 ** Math.floor(Math.log10(raw));
         let step = power * [1, 2, 5, 10].find((factor) => raw / power <= factor || factor === 10);
         if (this.whole) step = Math.max(1, Math.round(step));
-        const ticks = [];
-        for (let k = Math.ceil(this.low / step - 1e-6); k * step <= this.high + step * 1e-6; ++k) ticks.push(k * step);
+        const multiples = () => {
+            const first = Math.ceil(this.low / step - 1e-6), last = Math.floor(this.high / step + 1e-6);
+            return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => (first + i) * step);
+        };
+        let ticks = multiples();
+        while (ticks.length < 2 && !(this.whole && step === 1)) {
+            step = this.whole ? Math.max(1, Math.round(step / 2)) : step / 2;
+            ticks = multiples();
+        }
         return ticks.map((value) => ({ value, text: this.words(value, step) }));
     }
 }
 
 // With the digits that tell one tick from the next.
 function tickText(value, step) {
-    if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(0);
-    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    return Math.abs(value) >= 1e4 ? grouped(value) : fixed(value, Math.min(digits, 6));
+    let digits = 0; // of the step
+    while (digits < 12 && Math.abs(step * 10 ** digits - (Math.round(step * 10 ** digits) || 1)) > 1e-6) ++digits;
+    if (value !== 0 && Math.abs(value) < 1e-3) {
+        const power = Math.floor(Math.log10(Math.abs(value)) + 1e-9);
+        return value.toExponential(Math.max(0, digits + power));
+    }
+    return Math.abs(value) >= 1e4 && digits === 0 ? grouped(value) : fixed(value, digits);
 }
 
 const at = (position) => fixed(position, 1);

@@ -33,8 +33,9 @@ const skippedText = (skipped) => skipped ? html`<p>${plural(skipped.images, "ima
 // Which images were judged.
 function judgedText({ samples, units, unit, judged, confidence = 0.95 }) {
     const of = judged && judged.of > judged.images ? ` of ${grouped(judged.of)}` : "";
+    const part = judged ? (judged.split === "all" ? "All images: " : `Split ${judged.split}: `) : "";
     const whole = units && units < samples && unit ? ` of ${grouped(units)} units (${unit})` : "";
-    return `${grouped(samples)}${of} images${whole}; ${percent(confidence)} intervals by resampling whole units.`;
+    return `${part}${grouped(samples)}${of} images${whole}; ${percent(confidence)} intervals by resampling whole units.`;
 }
 
 function accuracySection(title, sides, comparison) {
@@ -42,7 +43,7 @@ function accuracySection(title, sides, comparison) {
     const heads = ["", ...sides.map((s) => s.name), ...(comparison ? ["change"] : [])];
     const rows = kMetrics.filter((k) => k in sides[0].of).map((k) => row([inWords(k),
         ...sides.map((s) => figureCell(s.of[k], notes)), ...(comparison ? [changeCell(comparison[k], notes)] : [])]));
-    return html`<h2>${title}</h2><p class="soft">${judgedText(sides[0].of)}${comparison
+    return html`<h2>${title}</h2><p class="soft">${judgedText(lastOf(sides).of)}${comparison
         ? " Bold changes: p at most .05 after Holm's correction." : ""}</p>${table(heads, rows)}${notes.list()}
         ${confusionPair("Confusion matrix", sides, (s) => s.of.confusion)}`;
 }
@@ -159,16 +160,33 @@ function gallerySection(gallery) {
         the judged images, those of the highest probability.</p>${groups}`;
 }
 
-// A verdict is {summary, findings: [{text}]}, the findings by size.
+// Those of which the summary has the whole text.
+const kInSummary = ["seen_in_training", "at_chance", "classes_absent", "few_resamples"];
+
+// A verdict is {summary, findings: [{kind, attribute, text}]}, the findings by size: listed by attribute, the first five
+// of each.
 function verdictSection(verdict) {
     if (!verdict?.summary) return "";
-    return html`<div class="verdict"><b>${verdict.summary}</b>${verdict.findings.length > 0
-        ? html`<ul>${verdict.findings.map((f) => html`<li>${f.text}</li>`)}</ul>` : ""}</div>`;
+    const findings = verdict.findings.filter((f) => !kInSummary.includes(f.kind));
+    const attributes = [...new Set(findings.map((f) => f.attribute ?? ""))];
+    const list = (some) => html`<ul>${some.map((f) => html`<li>${f.text}</li>`)}</ul>`;
+    const groups = attributes.map((attribute) => {
+        const of = findings.filter((f) => (f.attribute ?? "") === attribute);
+        const head = attributes.length === 1 && !attribute ? ""
+            : html`<h3>${attribute ? `By ${attribute}` : "Overall"}</h3>`;
+        return [head, list(of.slice(0, 5)), of.length > 5 ? folded(`${of.length - 5} more`, list(of.slice(5))) : ""];
+    });
+    return html`<div class="verdict"><b>${verdict.summary}</b>${groups}</div>`;
 }
 
-// An evaluation (fp_eval --report).
-function evaluationSections({ evaluation, gallery }) {
-    const sides = [{ name: "model", of: evaluation }];
-    return [verdictSection(evaluation.verdict), (evaluation.judged?.notes ?? []).map((note) => html`<p class="soft">
-        ${note}</p>`), accuracySection("Accuracy", sides, evaluation.comparison), fairnessSection("Fairness", sides, evaluation.comparison), gallerySection(gallery)];
+// An evaluation (fp_eval --report); `other`: of the model that it is compared with.
+function evaluationSections({ evaluation, other, names, gallery }) {
+    const sides = [...(other ? [{ name: "other", of: other }] : []), { name: "model", of: evaluation }];
+    const notes = evaluation.judged?.notes ?? [];
+    return [verdictSection(evaluation.verdict),
+        other ? html`<p>Model: <b>${names[1]}</b>; other: <b>${names[0]}</b>. A change is the model minus the other.</p>`
+            : "",
+        notes.map((note) => html`<p class="soft">${note}</p>`),
+        accuracySection("Accuracy", sides, evaluation.comparison),
+        fairnessSection("Fairness", sides, evaluation.comparison), gallerySection(gallery)];
 }

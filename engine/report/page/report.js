@@ -80,15 +80,21 @@ function scoresSection(scores) {
         round and what it removed; deeper: more channels.</p>${tables}`;
 }
 
+// The value of an rms is its negative square, which may be above 0: then the rms is smaller than noise.
+const ofRms = (by) => by.startsWith("rms:");
+const rmsOf = (value) => (value > 0 ? "smaller than noise" : fixed(Math.sqrt(-value), 4));
+const objectiveText = ({ by, value }) => `${by} ${ofRms(by) && known(value) ? rmsOf(value) : shown(value, 4)}`;
+
 function roundsSection({ rounds, best_round, curves }) {
     const outcome = (r) => r.round === best_round ? "kept"
         : !r.within_max_drop ? "below --max-drop"
         : !r.enough_accuracy ? "too near chance" : "";
     const rows = rounds.map((r) => row([r.round, grouped(r.channels), grouped(r.parameters),
         shown(r.cut.balanced_accuracy, 3), shown(r.val.balanced_accuracy, 3),
-        html`${r.objective.by} ${shown(r.objective.value, 4)}`, outcome(r)], r.round === best_round ? "cut" : ""));
+        objectiveText(r.objective), outcome(r)], r.round === best_round ? "cut" : ""));
     return html`<h2>Rounds</h2>${table(["round", "channels removed", "parameters left", "balanced accuracy, cut",
-        "tuned", "objective", ""], rows)}<p class="soft">On validation; of an objective, more is better. The test split
+        "tuned", "objective", ""], rows)}<p class="soft">On validation; of this objective,
+        ${rounds.length > 0 && ofRms(rounds[0].objective.by) ? "less" : "more"} is better. The test split
         was read once, after the choice.</p>${tuningCurves(curves)}`;
 }
 
@@ -124,6 +130,6 @@ function reportSections(r) {
     const sides = r.test ? [{ name: "dense", of: r.test.dense }, { name: "pruned", of: r.test.pruned }] : [];
     const judged = r.test ? [accuracySection("Accuracy on the test split", sides, r.test.comparison),
         fairnessSection("Fairness on the test split", sides, r.test.comparison)] : "";
-    return [askedSection(r), verdictSection(r.verdict), tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,
+    return [askedSection(r), verdictSection(r.verdict), r.sweep ? againstControl(r.sweep) : "", tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,
         gallerySection(r.gallery), scoresSection(r.scores), roundsSection(r), layersSection(r.layers)];
 }

@@ -20,7 +20,17 @@ function seriesOf(points) {
 }
 
 const stateOf = (p, selected) =>
-    p.name === selected ? "chosen" : p.near_chance ? "too near chance" : p.dominated ? "dominated" : "";
+    [p.name === selected ? "chosen" : "", p.near_chance ? "too near chance" : p.dominated ? "dominated" : ""]
+        .filter((word) => word).join(", ");
+
+// The mean of an objective over seeds with its interval; that of an rms as an rms.
+function objectiveFigure(figure, objective) {
+    if (!ofRms(objective)) return averaged(figure, (mean) => fixed(mean, 4));
+    if (!known(figure?.mean)) return "n/a";
+    const root = (square) => Math.sqrt(Math.max(0, -square));
+    const range = known(figure.low) ? { low: root(figure.high), high: root(figure.low) } : {};
+    return withInterval(rmsOf(figure.mean), range, 4);
+}
 
 function paretoCharts({ points, selected }) {
     const series = seriesOf(points);
@@ -50,22 +60,35 @@ function paretoCharts({ points, selected }) {
         seeds and of the measured time; an interval that is far wider than the points are apart is cut.</p>`;
 }
 
-function pointsTable({ points, selected }) {
+function pointsTable({ points, selected, objective }) {
     const series = seriesOf(points);
     const rows = points.map((p, i) => {
         const time = withInterval(`${fixed(p.latency, 2)}x`, { low: p.latency_low, high: p.latency_high }, 2);
         return row([html`<span class="key s${series.of(p)}"></span>${i + 1}. ${p.name}`,
             averaged(figureOf(p, "balanced_accuracy")), averaged(figureOf(p, "gap")), time,
-            grouped(p.runs[0].parameters), averaged(figureOf(p, "objective"), (mean) => fixed(mean, 4)),
+            grouped(p.runs[0].parameters), objectiveFigure(figureOf(p, "objective"), objective),
             stateOf(p, selected)], p.name === selected ? "cut" : "");
     });
-    return table(["what", "balanced accuracy", "gap", "time", "parameters", "validation objective", ""], rows, "words");
+    return table(["what", "balanced accuracy", "gap", "time", "parameters", ofRms(objective) ? "validation rms (less is better)" : "validation objective (more is better)", ""], rows, "words");
 }
 
 function gapVerdict(gap) {
     if (!known(gap.low)) return "";
     if (!known(gap.p_holm) || gap.p_holm > 0.05) return "no evidence of a difference";
     return gap.high < 0 ? "smaller gap" : "larger gap";
+}
+
+// The chosen point against the dense model that was tuned alike, next to the verdict, which compares it with the dense
+// model as it was.
+function againstControl({ points, selected }) {
+    const chosen = points.find((p) => p.name === selected);
+    const control = Object.keys(chosen?.against ?? {}).find((name) => name.startsWith("dense"));
+    if (!control) return "";
+    const { gap, balanced_accuracy: accuracy } = chosen.against[control];
+    const words = gapVerdict(gap);
+    return html`<p><b>Against the control &ldquo;${control}&rdquo;</b> the choice, ${selected}, differs by
+        ${averaged(gap, signed)} in gap${words ? ` (${words})` : ""} and by ${averaged(accuracy, signed)} in balanced
+        accuracy.</p>`;
 }
 
 // One table per control: the figures of the points minus those of the control.
