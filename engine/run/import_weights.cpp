@@ -7,7 +7,7 @@
 #include "engine/io/columns.h"
 #include "engine/io/json.h"
 #include "engine/io/nearest.h"
-#include "engine/run/checkpoint.h"
+#include "engine/run/checkpoint_json.h"
 
 namespace fp {
 namespace {
@@ -104,6 +104,14 @@ std::string chosen_prefix(std::string prefix, const TensorFile& file, const std:
                ": no name of a tensor starts with --weights-prefix ", prefix, "; the first is ",
                file.tensors.empty() ? "missing" : printable(file.tensors[0].name));
     return prefix;
+}
+
+std::string normalization_text(const Preprocessing& p) {
+    const Preprocessing none;
+    const auto three = [](const std::array<float, 3>& v) { return text(v[0], ",", v[1], ",", v[2]); };
+    return "scaled to 0..1 and " + (p.mean == none.mean && p.std == none.std
+                                        ? std::string("not normalised (--normalize none)")
+                                        : "normalised (--normalize " + three(p.mean) + "/" + three(p.std) + ")");
 }
 
 class Import {
@@ -237,14 +245,20 @@ ImportReport import_weights(Network& network,
     return Import(network, weights, file_name, prefix).run();
 }
 
-void add_meaning(ImportReport& r, const std::vector<std::string>& classes, const Preprocessing& p) {
-    const Preprocessing plain{.image_size = p.image_size};
-    const auto three = [](const std::array<float, 3>& v) { return text(v[0], ",", v[1], ",", v[2]); };
+void add_meaning(ImportReport& r,
+                 const WeightsFile& weights,
+                 const std::vector<std::string>& classes,
+                 const Preprocessing& pixels) {
     if (r.missing.empty())
         r.notes.push_back(text("its outputs are taken to be ", list(classes), ", in this order (--classes)"));
-    r.notes.push_back(text("pixels are scaled to 0..1 and ",
-                           p == plain ? "not normalised (--normalize none)"
-                                      : "normalised by " + three(p.mean) + "/" + three(p.std) + " (--normalize)"));
+    r.notes.push_back("pixels are " + normalization_text(pixels));
+    const auto card = weights.content.metadata.find(kCardKey);
+    if (card == weights.content.metadata.end()) return;
+    const ModelCard own = parse_card(card->second, r.file).card;
+    if (r.missing.empty() && own.classes != classes)
+        r.notes.push_back(text("caution: in the file its outputs are ", list(own.classes), ", in this order"));
+    if (own.preprocessing.mean != pixels.mean || own.preprocessing.std != pixels.std)
+        r.notes.push_back("caution: the file's model was trained on pixels " + normalization_text(own.preprocessing));
 }
 
 std::vector<std::string> lines_of(const ImportReport& r) {

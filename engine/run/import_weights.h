@@ -33,8 +33,8 @@ ImportReport import_weights(Network&,
                             const std::optional<std::string>& prefix = {});
 
 // Notes what the model is taken to be, which no file says: the class of each output, where the head was read, and the
-// normalisation of its pixels.
-void add_meaning(ImportReport&, const std::vector<std::string>& classes, const Preprocessing&);
+// normalisation of its pixels. A checkpoint of ours says both: where that differs, it is noted.
+void add_meaning(ImportReport&, const WeightsFile&, const std::vector<std::string>& classes, const Preprocessing&);
 
 std::vector<std::string> lines_of(const ImportReport&);  // for a person; the names of the first few alone
 std::string json_of(const ImportReport&);                // all of them

@@ -30,8 +30,9 @@ Identity identity_of(const Network& net,
 std::optional<ImportReport> initialize(Network& net, const ModelCard& card, uint64_t seed, const TrainRun& run) {
     net.initialize(seed);
     if (run.weights.empty()) return std::nullopt;
-    ImportReport report = import_weights(net, read_weights(run.weights), run.weights, run.weights_prefix);
-    add_meaning(report, card.classes, card.preprocessing);
+    const WeightsFile weights = read_weights(run.weights);
+    ImportReport report = import_weights(net, weights, run.weights, run.weights_prefix);
+    add_meaning(report, weights, card.classes, card.preprocessing);
     for (const std::string& line : lines_of(report)) run.observer.tell(line);
     return report;
 }

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/run/checkpoint.h"
+#include "engine/run/checkpoint_json.h"
 #include "tests/expect_error.h"
 
 namespace fp {
@@ -170,17 +170,25 @@ TEST(ImportWeights, a_pruned_checkpoint_is_named_as_such) {
 TEST(ImportWeights, the_meaning_of_outputs_and_pixels_is_said) {
     Network net = network();
     ImportReport report = import_weights(net, weights(), "w.pth");
-    add_meaning(report, {"b", "a", "c"}, {});
+    add_meaning(report, weights(), {"b", "a", "c"}, {});
     EXPECT_THAT(report.notes, ElementsAre("its outputs are taken to be b, a, c, in this order (--classes)",
                                           "pixels are scaled to 0..1 and not normalised (--normalize none)"));
     ImportReport other = import_weights(net, weights("", 5), "w.pth");
     other.notes.clear();
     Preprocessing imagenet;
     set_normalization(imagenet, "imagenet");
-    add_meaning(other, {"a", "b", "c"}, imagenet);
-    EXPECT_THAT(
-        other.notes,
-        ElementsAre("pixels are scaled to 0..1 and normalised by 0.485,0.456,0.406/0.229,0.224,0.225 (--normalize)"));
+    add_meaning(other, weights("", 5), {"a", "b", "c"}, imagenet);
+    const std::string normalised = "scaled to 0..1 and normalised (--normalize 0.485,0.456,0.406/0.229,0.224,0.225)";
+    EXPECT_THAT(other.notes, ElementsAre("pixels are " + normalised));
+    WeightsFile own = weights();
+    own.content.metadata[kCardKey] = card_text(net.spec, {.preprocessing = imagenet, .classes = {"c", "b", "a"}});
+    ImportReport differs = import_weights(net, own, "own.safetensors"), alike = differs;
+    add_meaning(differs, own, {"a", "b", "c"}, {});
+    EXPECT_THAT(differs.notes, ElementsAre(HasSubstr("to be a, b, c"), HasSubstr("not normalised"),
+                                           "caution: in the file its outputs are c, b, a, in this order",
+                                           "caution: the file's model was trained on pixels " + normalised));
+    add_meaning(alike, own, {"c", "b", "a"}, imagenet);
+    EXPECT_THAT(alike.notes, ElementsAre(HasSubstr("to be c, b, a"), "pixels are " + normalised));
 }
 
 TEST(ImportWeights, a_backbone_with_a_prefix_takes_a_head_without_one) {
