@@ -83,9 +83,9 @@ struct EvalInput {
     const Kernels* used = nullptr;  // that computed the predictions; null: read from a file
 };
 
-void say_part(const Judged& part, const Options& options) {
+void say_part(const Judged& part, const std::string& file, const EvalFlags& f, const Options& options) {
     for (const std::string& note : part.notes) options.say("data: " + printable(note, 500));
-    options.say(judged_text(part));
+    options.say((f.compare.empty() ? "" : printable(file) + ": ") + judged_text(part));
 }
 
 EvalInput input_of_file(const std::string& file, const EvalFlags& f, const Options& options) {
@@ -94,8 +94,13 @@ EvalInput input_of_file(const std::string& file, const EvalFlags& f, const Optio
     JudgedSamples rows = judged_rows(all, f.split);
     if (find_column(table.header, "image") < 0)
         rows.judged.notes.push_back(file + " has no column image: its rows are numbered");
-    say_part(rows.judged, options);
+    for (const std::string& note : notes_of_unknown_words(table, f.data.dataset.unknown))
+        rows.judged.notes.push_back(note);
+    say_part(rows.judged, file, f, options);
     EvalInput out{.judged = rows_of(all, rows.samples), .part = rows.judged};
+    AttributeColumns columns = attribute_columns(out.judged);
+    columns.source = file;
+    check_attributes(columns, f.data.attributes, options);
     if (chooses(f)) out.validation = of_split(all, "val");
     return out;
 }
@@ -121,7 +126,8 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
         return p;
     };
     const JudgedSamples part = judged_samples(data.set, f.split);
-    say_part(part.judged, options);
+    say_part(part.judged, file, f, options);
+    check_attributes(attribute_columns(data.set, part.samples), f.data.attributes, options);
     EvalInput out{.judged = predict_on(part),
                   .stored = model.card.thresholds,
                   .data = data.set.name,

@@ -38,26 +38,26 @@ int run(const ExportFlags& f, const Options& o) {
                "--fold-bn and --image-size are of --onnx");
     const LoadedModel model = load_model(f.checkpoint, kernels(Backend::cpu));
     std::vector<WrittenFile> written;
-    const auto report = [&](const char* format, const std::string& file) {
+    const auto report = [&](const char* format, const char* says, const std::string& file) {
         const auto bytes = std::filesystem::file_size(file);
         written.push_back({format, file, bytes});
-        if (!o.json() && !o.quiet()) std::cout << printable(file) << ": " << bytes << " bytes of " << format << "\n";
+        if (!o.json() && !o.quiet()) std::cout << printable(file) << ": " << says << ", " << bytes << " bytes\n";
     };
     if (!f.safetensors.empty()) {
         TensorFile weights = to_file(*model.network, {});
         weights.metadata = {{"format", "pt"}};
         write_safetensors(f.safetensors, weights);
-        report("safetensors", f.safetensors);
+        report("safetensors", "the weights alone", f.safetensors);
     }
     if (!f.torch.empty()) {
         const TorchFolder folder = write_torch_folder(f.torch, *model.network, model.card);
-        report("torch", folder.module.string());
-        report("torch_weights", folder.weights.string());
+        report("torch", "a module of PyTorch", folder.module.string());
+        report("torch_weights", "its weights", folder.weights.string());
     }
     if (!f.onnx.empty()) {
         const int size = f.image_size.value_or(model.card.preprocessing.image_size);
         write_file(f.onnx, onnx_bytes(*model.network, model.card, {.image_size = size, .fold_norms = f.fold_bn}));
-        report("onnx", f.onnx);
+        report("onnx", "the ONNX graph", f.onnx);
     }
     if (o.json()) std::cout << json_text(written);
     return 0;

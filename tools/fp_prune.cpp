@@ -109,6 +109,7 @@ int run(PruneFlags f, const Options& o) {
     }
     check(f);
     say_notes(data.set, o);
+    check_attributes(attribute_columns(data.set, members(data.set, Split::train)), plain_names(f.data.attributes), o);
     PruneSettings& base = f.search.base;
     base.attributes = f.data.attributes;
     base.batch_size = f.data.batch_size;

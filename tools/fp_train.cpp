@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "engine/data/sources/sources.h"
+#include "engine/io/columns.h"
 #include "engine/report/train_report.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/signals.h"
@@ -17,7 +18,7 @@ struct TrainFlags : OutFlags {
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
     TrainingSettings training;
-    std::string model = "resnet18", stem = "imagenet", weights, cache, normalize = "none";
+    std::string model = "resnet18", stem = "imagenet", weights, weights_prefix, classes, cache, normalize = "none";
     double width = 1, max_minutes = 0;
     bool dry_run = false;
     uint64_t seed = 1;
@@ -30,6 +31,8 @@ void declare(Options& o, TrainFlags& f) {
     add_compute_options(o, f.compute);
     o.heading("Data");
     add_data_options(o, f.data);
+    o.add("classes LIST", f.classes,
+          "the classes, in the order of the model's outputs, with commas (default: sorted); other labels are refused");
     o.add("cache DIR", f.cache, "folder for a file of decoded images, which later runs use");
     o.add("normalize NAME", f.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
@@ -38,6 +41,9 @@ void declare(Options& o, TrainFlags& f) {
     o.add("width X", f.width, "factor on the channels of every layer", {.low = 0.01, .high = 16});
     o.add("weights FILE", f.weights,
           "start from torchvision's or timm's weights: safetensors, or what torch.save wrote (.pth, .pt, .ckpt)");
+    o.add("weights-prefix PREFIX", f.weights_prefix,
+          "what stands before the names of the network in --weights, where the file has several, such as student and "
+          "teacher; none: nothing does");
     o.add("seed N", f.seed, "seed of initial weights, sample order, augmentation and dropout");
     o.add("save-every N", f.save_every, "also save every N batches; 0: only after epochs", {.low = 0});
     o.add("max-time MINUTES", f.max_minutes, "save and stop after this time; 0: no limit", {.low = 0});
@@ -60,6 +66,25 @@ int image_size(const TrainFlags& f) {
     return 128;
 }
 
+// The words between the commas.
+std::vector<std::string> classes_in(std::string_view list) {
+    std::vector<std::string> out;
+    for (size_t comma = 0; comma != list.npos; list.remove_prefix(comma == list.npos ? list.size() : comma + 1)) {
+        comma = list.find(',');
+        const std::string word = trimmed(list.substr(0, comma));
+        FP_REQUIRE(!word.empty() && index_of(out, word) < 0, Exit::usage, "--classes: `", word,
+                   word.empty() ? "` is no class" : "` stands twice");
+        out.push_back(word);
+    }
+    return out;
+}
+
+std::optional<std::string> prefix_of(const TrainFlags& f) {
+    FP_REQUIRE(f.weights_prefix.empty() || !f.weights.empty(), Exit::usage, "--weights-prefix wants --weights FILE");
+    if (f.weights_prefix.empty()) return std::nullopt;
+    return f.weights_prefix == "none" ? "" : f.weights_prefix;
+}
+
 int run(const TrainFlags& f, const Options& o) {
     const IfRunIsThere if_run_is_there = f.if_run_is_there();
     FP_REQUIRE(!(f.dry_run && f.resume), Exit::usage, "--dry-run and --resume exclude each other");
@@ -71,6 +96,7 @@ int run(const TrainFlags& f, const Options& o) {
                      .dataset = f.data.dataset,
                      .cache = f.cache,
                      .progress = observer.steps({.what = "decoding into the cache"})};
+    if (!f.classes.empty()) open.dataset.classes = classes_in(f.classes);
     // A run that goes on does not need the file of --weights, which may be gone.
     const std::string resumed = f.resume && !f.weights.empty() ? CheckpointFolder::readable_model(f.out) : "";
     open.dataset.seen = seen_in_file(resumed.empty() ? f.weights : resumed);
@@ -80,11 +106,13 @@ int run(const TrainFlags& f, const Options& o) {
         return fit_options(f.training, f.data.attributes, f.data.batch_size, f.seed, set);
     };
     say_notes(data.set, o);
+    check_attributes(attribute_columns(data.set, members(data.set, Split::train)), plain_names(f.data.attributes), o);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
     const TrainRun run{.folder = f.out,
                        .if_run_is_there = if_run_is_there,
                        .weights = f.weights,
+                       .weights_prefix = prefix_of(f),
                        .save_every = f.save_every,
                        .max_minutes = f.max_minutes,
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),

@@ -83,6 +83,13 @@ void say_notes(const Dataset& data, const Options& options) {
     for (const std::string& note : data.notes) options.say("data: " + printable(note, 500));
 }
 
+void check_attributes(const AttributeColumns& columns,
+                      const std::vector<std::string>& attributes,
+                      const Options& options) {
+    for (const std::string& warning : group_warnings(columns, attributes))
+        std::cerr << options.tool() << ": " << printable(warning, 500) << "\n";
+}
+
 LoadedModel load_model(const std::string& path, const Kernels& k) { return read_checkpoint(path, models::all(), k); }
 
 ImageData open_images_of(const LoadedModel& model,

@@ -39,6 +39,10 @@ void say_skipped(const ImageData&, const Options&);
 // Says on stderr how the data set was split and what was left out of it.
 void say_notes(const Dataset&, const Options&);
 
+// Before the work: refuses an attribute that cannot be read, and warns on stderr, even if quiet, of one that has fewer
+// than two groups.
+void check_attributes(const AttributeColumns&, const std::vector<std::string>& attributes, const Options&);
+
 LoadedModel load_model(const std::string& path, const Kernels&);
 
 // Opens the images at the size that the model of `path` was trained at, with the model's classes in their order, split

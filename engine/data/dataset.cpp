@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "engine/data/sources/sources.h"
@@ -163,6 +164,8 @@ Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& 
                  .notes = listing.notes,
                  .seen = options.seen,
                  .synth = listing.synth};
+    for (std::string& note : notes_of_unknown_words(listing.table, options.unknown))
+        data.notes.push_back(std::move(note));
     RowReader rows(listing, options, data);
     for (size_t r = 0; r < listing.table.rows.size(); ++r) rows.add(r);
     rows.add_notes();
@@ -210,16 +213,36 @@ std::vector<int64_t> class_counts(const Dataset& data, Split split) {
     return count;
 }
 
-Grouping group_by(const Dataset& data, const std::string& spec) {
-    const auto values = [&](size_t column) {
+AttributeColumns attribute_columns(const Dataset& data, const std::vector<int64_t>& samples) {
+    const auto values = [&data, samples](size_t column) {
         std::vector<std::string> out;
-        for (const Sample& sample : data.samples) out.emplace_back(sample.attributes[column]);
+        for (const int64_t i : samples) out.emplace_back(data.samples[size_t(i)].attributes[column]);
         return out;
     };
-    const auto place = [&](size_t i) {
-        return data.samples[i].line > 0 ? text(data.table, ":", data.samples[i].line) : data.samples[i].image;
+    const auto place = [&data, samples](size_t i) {
+        const Sample& sample = data.samples[size_t(samples[i])];
+        return sample.line > 0 ? text(data.table, ":", sample.line) : sample.image;
     };
-    return group_by({.source = data.name, .names = data.columns, .values = values, .place = place}, spec);
+    return {
+        .source = data.table.empty() ? data.name : data.table, .names = data.columns, .values = values, .place = place};
+}
+
+Grouping group_by(const Dataset& data, const std::string& spec) {
+    std::vector<int64_t> all(data.samples.size());
+    std::iota(all.begin(), all.end(), 0);
+    return group_by(attribute_columns(data, all), spec);
+}
+
+std::vector<std::string> notes_of_unknown_words(const Table& table, const std::vector<std::string>& words) {
+    std::set<std::string> absent;
+    for (const std::string& word : words) absent.insert(plain(word));
+    for (const Cells& row : table.rows)
+        for (size_t c = 0; c < row.size() && !absent.empty(); ++c) absent.erase(plain(row[c]));
+    std::vector<std::string> out;
+    for (const std::string& word : words)
+        if (absent.contains(plain(word)))
+            out.push_back(text("--unknown `", printable(word), "`: no cell of ", table.name, " is that"));
+    return out;
 }
 
 std::filesystem::path image_file(const Dataset& data, const Sample& sample) {

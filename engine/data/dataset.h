@@ -79,7 +79,13 @@ std::vector<int64_t> members(const Dataset&, Split);
 // How many samples of a split each class has.
 std::vector<int64_t> class_counts(const Dataset&, Split);
 
-// The groups of the samples by an attribute (engine/fairness/grouping.h has the specifications).
+// The attribute columns of these samples, for group_by.
+AttributeColumns attribute_columns(const Dataset&, const std::vector<int64_t>& samples);
+
+// A note of each of these words (DatasetOptions::unknown) that no cell of the table is.
+std::vector<std::string> notes_of_unknown_words(const Table&, const std::vector<std::string>& words);
+
+// The groups of all samples by an attribute (engine/fairness/grouping.h has the specifications).
 Grouping group_by(const Dataset&, const std::string& spec);
 
 std::filesystem::path image_file(const Dataset&, const Sample&);

@@ -103,7 +103,8 @@ std::string seen_leak(const Dataset& data) {
                 ", here it is ", described(data.split_seed, split_hash(data)),
                 seen.split_seed
                     ? text("; --split-seed ", *seen.split_seed, " or the split.csv of its run gives that split")
-                    : "");
+                    : std::string("; give the table a column with that split (split=COLUMN names it), or judge all "
+                                  "of it all the same by fp_eval --split all --allow-leak"));
 }
 
 }  // namespace

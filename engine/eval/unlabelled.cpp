@@ -77,7 +77,9 @@ public:
     }
 
     void add_notes() {
-        if (others_ > 0) data_.notes.push_back(text("skipped ", others_, " files that are no images"));
+        if (others_ > 0)
+            data_.notes.push_back(
+                text("skipped ", others_, others_ == 1 ? " file that is no image" : " files that are no images"));
         if (again_ > 0) data_.notes.push_back(text(again_, " paths are named more than once"));
     }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/io/columns.h"
+#include "engine/io/nearest.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -99,7 +100,9 @@ Grouping group_by(const AttributeColumns& columns, const std::string& spec) {
         const Factor factor = parse_factor(part, spec);
         const int column = find_column(columns.names, factor.column);
         FP_REQUIRE(column >= 0, Exit::data, columns.source, ": no attribute '", factor.column, "', only ",
-                   columns.names.empty() ? "no column at all" : list(columns.names));
+                   columns.names.empty()
+                       ? "no column at all"
+                       : list(columns.names) + "; the nearest is " + nearest(factor.column, columns.names));
         const Values values = columns.values(size_t(column));
         Grouping one = factor.cuts.empty() ? by_value(values) : by_cuts(factor, values, columns);
         if (factor.unknown != Factor::Unknown::apart && !one.groups.empty()) {
@@ -125,15 +128,37 @@ void require_few_groups(const Grouping& grouping) {
                " are compared; cut a number with ", grouping.name, ":VALUE");
 }
 
-void require_comparable(const Grouping& grouping) {
-    require_few_groups(grouping);
+namespace {
+
+// Why no gap can be told; empty where one can.
+std::string why_no_gap(const Grouping& grouping) {
     const std::vector<int64_t> sizes = group_sizes(grouping);
     std::vector<std::string> known;
     for (size_t g = 0; g < grouping.groups.size(); ++g)
         if (sizes[g] > 0) known.push_back(text(grouping.groups[g], " (", sizes[g], ")"));
-    FP_REQUIRE(known.size() >= 2, Exit::data, "attribute ", grouping.name, ": ",
-               known.empty() ? "every value is unknown" : "only one group, " + known.front(), " among ",
-               grouping.of.size(), " samples with ", sizes.back(), " unknown; a gap needs two");
+    if (known.size() >= 2) return "";
+    return text("attribute ", grouping.name, ": ",
+                known.empty() ? "every value is unknown" : "only one group, " + known.front(), " among ",
+                grouping.of.size(), " samples with ", sizes.back(), " unknown; a gap needs two");
+}
+
+}  // namespace
+
+void require_comparable(const Grouping& grouping) {
+    require_few_groups(grouping);
+    const std::string reason = why_no_gap(grouping);
+    FP_REQUIRE(reason.empty(), Exit::data, reason);
+}
+
+std::vector<std::string> group_warnings(const AttributeColumns& columns, const std::vector<std::string>& specs) {
+    std::vector<std::string> out;
+    for (const std::string& spec : specs) {
+        const Grouping grouping = group_by(columns, spec);
+        require_few_groups(grouping);
+        const std::string reason = grouping.of.empty() ? "" : why_no_gap(grouping);
+        if (!reason.empty()) out.push_back(reason);
+    }
+    return out;
 }
 
 std::map<std::string, double> weighted_attributes(const std::vector<std::string>& attributes) {

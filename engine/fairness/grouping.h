@@ -31,8 +31,8 @@ struct Grouping {
     std::vector<int> of;              // group of each sample, -1 = unknown
 };
 
-// Exit::usage for a specification that cannot be read, Exit::data for an unknown column (the message lists the
-// columns) and for a value under a cut that is not a number.
+// Exit::usage for a specification that cannot be read, Exit::data for an unknown column (the message names the
+// nearest column) and for a value under a cut that is not a number.
 Grouping group_by(const AttributeColumns&, const std::string& spec);
 
 // How many samples each group has, unknown last.
@@ -42,6 +42,10 @@ std::vector<int64_t> group_sizes(const Grouping&);
 void require_few_groups(const Grouping&);
 // The same, and at least two groups have samples.
 void require_comparable(const Grouping&);
+
+// Before work whose end needs the groups: the errors of group_by() and require_few_groups(), and a line for each
+// specification with fewer than two groups, of which no gap can be told.
+std::vector<std::string> group_warnings(const AttributeColumns&, const std::vector<std::string>& specs);
 
 // Names with their weights (1 where none is given), and names alone. Exit::usage for a weight that is not a number of
 // at least 0.

@@ -26,10 +26,12 @@ Identity identity_of(const Network& net,
 }
 
 // What was imported, where it was.
-std::optional<ImportReport> initialize(Network& net, const FitOptions& options, const TrainRun& run) {
-    net.initialize(options.seed);
+std::optional<ImportReport> initialize(Network& net, const ModelCard& card, uint64_t seed, const TrainRun& run) {
+    net.initialize(seed);
     if (run.weights.empty()) return std::nullopt;
-    const ImportReport report = import_weights(net, read_weights(run.weights), run.weights);
+    const WeightsFile weights = read_weights(run.weights);
+    ImportReport report = import_weights(net, weights, run.weights, run.weights_prefix);
+    add_meaning(report, weights, card.classes, card.preprocessing);
     for (const std::string& line : lines_of(report)) run.observer.tell(line);
     return report;
 }
@@ -80,7 +82,7 @@ private:
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
         const std::optional<Checkpoint> found = checkpoints_.load();
         if (!found) {
-            imported_ = initialize(net_, o_, run_);
+            imported_ = initialize(net_, card_, o_.seed, run_);
             return;
         }
         load_values(net_, found->model, run_.folder.string());
@@ -138,7 +140,8 @@ TrainResult train(Network& net,
     // Errors are found before an existing run is overwritten.
     if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
     std::optional<ImportReport> imported;
-    if (run.if_run_is_there != IfRunIsThere::resume) imported = initialize(net, options, run);
+    if (run.if_run_is_there != IfRunIsThere::resume)
+        imported = initialize(net, {.preprocessing = preprocessing, .classes = data.set.classes}, options.seed, run);
     return Training(net, preprocessing, data, options, run, imported).run();
 }
 

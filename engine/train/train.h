@@ -10,9 +10,10 @@ namespace fp {
 struct TrainRun {
     std::filesystem::path folder;
     IfRunIsThere if_run_is_there = IfRunIsThere::refuse;
-    std::string weights = {};  // a file to start from (read_weights); empty: random weights
-    int64_t save_every = 0;    // batches; 0: after epochs only
-    double max_minutes = 0;    // save and end after this time; 0: never
+    std::string weights = {};                        // a file to start from (read_weights); empty: random weights
+    std::optional<std::string> weights_prefix = {};  // of that file's names (import_weights); empty: it is found
+    int64_t save_every = 0;                          // batches; 0: after epochs only
+    double max_minutes = 0;                          // save and end after this time; 0: never
     Caller caller = {};
     Observer observer = {};
 };

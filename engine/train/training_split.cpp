@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "engine/fairness/grouping.h"
 #include "engine/io/columns.h"
@@ -23,6 +24,15 @@ std::vector<int64_t> some_of(const std::vector<int64_t>& samples, int64_t count,
     return out;
 }
 
+// "0 (60), test (40)": the splits there are, with their images.
+std::string splits_of(const Dataset& data) {
+    std::map<std::string_view, int64_t> counts;
+    for (const Sample& s : data.samples) ++counts[split_name(s)];
+    std::vector<std::string> out;
+    for (const auto& [split, count] : counts) out.push_back(text(printable(split), " (", count, ")"));
+    return list(out);
+}
+
 }  // namespace
 
 int64_t limited(const std::string& limit, int64_t all) {
@@ -39,7 +49,8 @@ int64_t limited(const std::string& limit, int64_t all) {
 TrainingSplit training_split(const ImageData& data, const FitOptions& o) {
     const TrainingSettings& t = o.settings;
     TrainingSplit out{.train = members(data.set, Split::train), .val = members(data.set, Split::val)};
-    FP_REQUIRE(!out.train.empty(), Exit::data, data.set.name, ": the training split is empty");
+    FP_REQUIRE(!out.train.empty(), Exit::data, data.set.name, ": the training split is empty; there are ",
+               splits_of(data.set), "; a split column says train, val and test");
     if (!t.limit_train.empty())
         out.train = some_of(out.train, limited(t.limit_train, int64_t(out.train.size())), o.seed);
     if (t.overfit_batches > 0) {

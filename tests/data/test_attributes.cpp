@@ -67,6 +67,7 @@ TEST(Attributes, UnknownMayCountAsAGroup) {
 TEST(Attributes, RefusesWithTheReason) {
     const auto by = [](const char* spec) { return [=] { group_by(attribute_columns(kPeople), spec); }; };
     expect_error(Exit::data, by("site"), "people.csv: no attribute 'site', only gender, age_approx");
+    expect_error(Exit::data, by("tones"), "people.csv: no attribute 'tones'", "the nearest is tone");
     expect_error(Exit::data, by("sex:60"), "sample 0: the attribute sex is 'male', which is not a number");
     for (const char* spec :
          {"", "*", "sex*", ":60", "age:", "age:sixty", "age:60:30", "age:60:60", "age:nan", "sex?other", "sex?"})
@@ -95,6 +96,33 @@ TEST(Attributes, AGapNeedsTwoGroups) {
     Grouping many{.name = "id", .groups = std::vector<std::string>(51, "x"), .of = {}};
     expect_error(
         Exit::data, [&] { require_comparable(many); }, "51 groups among ", "at most 50");
+}
+
+TEST(Attributes, WarningsComeBeforeTheWork) {
+    const Folder folder;
+    const std::string file = folder.write(
+        "t.csv", "image,label,age,sex,split\na,x,40,,train\nb,x,na,f,test\nc,y,85,f,train\nd,y,9,m,test\n");
+    const Dataset data = open_dataset("csv:" + file);
+    const AttributeColumns train = attribute_columns(data, members(data, Split::train));
+    EXPECT_THAT(group_warnings(train, {"age:60"}), ::testing::IsEmpty());
+    EXPECT_THAT(
+        group_warnings(train, {"age:60", "sex", "age:600"}),
+        ElementsAre("attribute sex: only one group, f (1) among 2 samples with 1 unknown; a gap needs two",
+                    "attribute age:600: only one group, <600 (2) among 2 samples with 0 unknown; a gap needs two"));
+    expect_error(
+        Exit::data, [&] { group_warnings(train, {"sexe"}); }, file + ": no attribute 'sexe'", "the nearest is sex");
+    expect_error(
+        Exit::data, [&] { group_warnings(attribute_columns(data, members(data, Split::test)), {"sex:60"}); },
+        file + ":3: the attribute sex is 'f', which is not a number");
+}
+
+TEST(Attributes, AWordForUnknownThatNoCellIsIsNoted) {
+    const Folder folder;
+    const std::string file = folder.write("t.csv", "image,label,sex\na,x,keine Angabe\nb,y,f\n");
+    EXPECT_THAT(open_dataset("csv:" + file, {.unknown = {"Keine Angabe"}}).notes,
+                ::testing::Not(::testing::Contains(::testing::HasSubstr("--unknown"))));
+    EXPECT_THAT(open_dataset("csv:" + file, {.unknown = {"Keine Angabe", "kine Angabe"}}).notes,
+                ::testing::Contains("--unknown `kine Angabe`: no cell of " + file + " is that"));
 }
 
 // The counts of the shared copies' READMEs.

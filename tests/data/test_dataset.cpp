@@ -15,9 +15,12 @@
 namespace fp {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::expect_error;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 auto opening(const std::string& spec, const DatasetOptions& options = {}) {
     return [=] { open_dataset(spec, options); };
@@ -54,6 +57,20 @@ TEST(Dataset, ReadsACsv) {
                                         HasSubstr("no image of the class mel, val has 1 and test 0")));
     EXPECT_FALSE(data.split_seed);
     EXPECT_EQ(open_dataset("csv:" + file).root, folder.string());
+}
+
+TEST(Dataset, AColumnThatMayBeTheSplitIsNamed) {
+    const Folder folder;
+    const std::string file = folder.write("t.csv",
+                                          "image,label,fold,partition,site\na,x,0,train,arm\nb,y,1,Validation,leg\n"
+                                          "c,x,2,test,\n");
+    const std::string note = " is not used as the split; split=";
+    EXPECT_THAT(open_dataset("csv:" + file).notes,
+                AllOf(Contains("the column fold" + note + "fold behind the table names it"),
+                      Contains("the column partition" + note + "partition behind the table names it"),
+                      Not(Contains(HasSubstr("site")))));
+    for (const char* split : {",split=partition", ",split=none"})
+        EXPECT_THAT(open_dataset("csv:" + file + split).notes, Not(Contains(HasSubstr(note))));
 }
 
 TEST(Dataset, TakesOtherColumnsWhenAsked) {
@@ -136,7 +153,7 @@ TEST(Dataset, ReadsAFolder) {
     EXPECT_EQ(data.samples[1].image, "nv/1.jpg");
     EXPECT_EQ(data.samples[2].image, "nv/deep/2.PNG");
     EXPECT_TRUE(data.split_seed.has_value());
-    EXPECT_THAT(data.notes[0], HasSubstr("skipped 1 files"));
+    EXPECT_THAT(data.notes[0], HasSubstr("skipped 1 file that is not"));
     EXPECT_TRUE(data.columns.empty());
 }
 

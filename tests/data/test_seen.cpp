@@ -61,6 +61,19 @@ TEST(Seen, AChangedTableIsRefusedAndTheWrittenSplitHelps) {
     EXPECT_FALSE(back.split_seed);
 }
 
+TEST(Seen, WithoutTheSplitThatWasGivenItIsSaidWhatToDo) {
+    const Folder folder;
+    std::string given = "image,label,split\n", bare = "image,label\n";
+    for (int i = 0; i < 40; ++i) {
+        const std::string row = text("i", i, ".png,", i % 2 > 0 ? "nv" : "mel");
+        given += text(row, i < 20 ? ",train\n" : i < 30 ? ",val\n" : ",test\n");
+        bare += row + "\n";
+    }
+    const SeenImages seen = seen_images(open_dataset("csv:" + folder.write("given.csv", given)), std::nullopt);
+    expect_error(Exit::data, opening("csv:" + folder.write("bare.csv", bare), {.seen = seen}), "was given by the data",
+                 "here it is drawn", "split=COLUMN", "fp_eval --split all --allow-leak");
+}
+
 TEST(Seen, NeitherFolderNorEndingHidesAnImage) {
     const Folder folder;
     const auto keys = [&](const std::string& text) {

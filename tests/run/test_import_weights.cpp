@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/run/checkpoint_json.h"
 #include "tests/expect_error.h"
 
 namespace fp {
@@ -84,20 +85,110 @@ TEST(ImportWeights, any_one_prefix_is_stripped_and_said) {
     }
 }
 
-TEST(ImportWeights, with_two_prefixes_the_shorter_is_taken_and_the_other_left_over) {
-    WeightsFile both = weights("ema.net.");
-    for (TensorEntry t : weights("net.").content.tensors) {
+// Two networks, of which the second is all zero.
+WeightsFile two(const std::string& first, const std::string& second) {
+    WeightsFile both = weights(first);
+    for (TensorEntry t : weights(second).content.tensors) {
         std::ranges::fill(t.data, std::byte{0});
         both.content.tensors.push_back(std::move(t));
     }
+    return both;
+}
+
+TEST(ImportWeights, of_two_networks_the_user_chooses) {
+    const std::vector<std::pair<std::string, std::string>> pairs{
+        {"student.", "teacher."}, {"model.", "ema."}, {"", "ema.net."}, {"net.", "ema.net."}};
+    for (const auto& [first, second] : pairs) {
+        Network net = network();
+        const WeightsFile both = two(first, second);
+        expect_error(
+            Exit::model, [&] { import_weights(net, both, "w.pth"); }, "w.pth: holds 2 networks that fit pair",
+            first.empty() ? "no prefix" : "`" + first + "`", "`" + second + "`", "--weights-prefix");
+        EXPECT_EQ(import_weights(net, both, "w.pth", first).prefix, first);
+        EXPECT_EQ(values(net, "fc.bias"), (std::vector<float>{1, 2, 3}));
+        const ImportReport report = import_weights(net, both, "w.pth", second.substr(0, second.size() - 1));
+        EXPECT_EQ(report.prefix, second);
+        EXPECT_EQ(report.left_over.size(), 8u);
+        EXPECT_EQ(values(net, "fc.bias"), (std::vector<float>{0, 0, 0}));
+        expect_error(
+            Exit::model, [&] { import_weights(net, both, "w.pth", "stud"); }, "--weights-prefix stud.");
+    }
+}
+
+TEST(ImportWeights, a_second_network_without_a_head_of_another_size_or_of_equal_values) {
     Network net = network();
-    const ImportReport report = import_weights(net, both, "w.pth");
-    EXPECT_EQ(report.prefix, "net.");
-    EXPECT_EQ(report.left_over.size(), 8u);
-    EXPECT_EQ(report.left_over[0], "ema.net.fc.bias");
-    EXPECT_EQ(values(net, "fc.bias"), (std::vector<float>{0, 0, 0}));
-    EXPECT_THAT(lines_of(report)[0], HasSubstr("8 not used: ema.net.fc.bias, ema.net.fc.weight, "
-                                               "ema.net.one.bn.running_var and 5 more"));
+    WeightsFile headless = two("student.", "teacher.");
+    std::erase_if(headless.content.tensors, [](const auto& t) { return t.name.starts_with("student.fc"); });
+    expect_error(
+        Exit::model, [&] { import_weights(net, headless, "w.pth"); }, "holds 2 networks");
+    WeightsFile deeper = two("student.", "a.");
+    named(deeper, "a.one.conv.weight").shape = {2, 1, 3, 1};
+    EXPECT_EQ(import_weights(net, deeper, "w.pth").prefix, "student.");
+    WeightsFile shared = weights("model.");
+    for (const TensorEntry& t : weights("criterion.model.").content.tensors) shared.content.tensors.push_back(t);
+    EXPECT_EQ(import_weights(net, shared, "w.pth").prefix, "model.");
+}
+
+TEST(ImportWeights, a_head_behind_dropout_is_found) {
+    WeightsFile file = weights("model.");
+    named(file, "model.fc.weight").name = "model.fc.1.weight";
+    named(file, "model.fc.bias").name = "model.fc.1.bias";
+    Network net = network();
+    const ImportReport report = import_weights(net, file, "w.pth");
+    EXPECT_THAT(report.missing, IsEmpty());
+    EXPECT_THAT(report.notes, ElementsAre("the prefix `model.` was stripped", "fc.1.weight was read as fc.weight",
+                                          "fc.1.bias was read as fc.bias"));
+    EXPECT_EQ(values(net, "fc.bias"), (std::vector<float>{1, 2, 3}));
+}
+
+TEST(ImportWeights, a_head_of_two_layers_is_another_and_starts_anew) {
+    WeightsFile file = weights();
+    named(file, "fc.weight").name = "fc.3.weight";
+    named(file, "fc.bias").name = "fc.3.bias";
+    file.content.tensors.push_back(tensor_of<float>("fc.0.weight", {2, 2}, std::vector<float>(4)));
+    Network net = network();
+    const ImportReport report = import_weights(net, file, "w.pth");
+    EXPECT_THAT(report.missing, ElementsAre("fc.weight", "fc.bias"));
+    EXPECT_THAT(report.notes,
+                ElementsAre("the head of the file has several layers (fc.0, fc.3), the model's fc is one"));
+}
+
+TEST(ImportWeights, a_pruned_checkpoint_is_named_as_such) {
+    Network net = network();
+    WeightsFile pruned = weights();
+    pruned.content.metadata[kCardKey] = "{}";
+    EXPECT_EQ(import_weights(net, pruned, "p.safetensors").loaded.size(), 8u);
+    named(pruned, "one.conv.weight") = tensor_of<float>("one.conv.weight", {1, 3, 1, 1}, std::vector<float>(3));
+    expect_error(
+        Exit::model, [&] { import_weights(net, pruned, "p.safetensors"); },
+        "p.safetensors: one.conv.weight has the shape [1,3,1,1]", "fp_prune --checkpoint");
+    WeightsFile other = weights("", 5);
+    other.content.metadata[kCardKey] = "{}";
+    EXPECT_THAT(import_weights(net, other, "o.safetensors").missing, ElementsAre("fc.weight", "fc.bias"));
+}
+
+TEST(ImportWeights, the_meaning_of_outputs_and_pixels_is_said) {
+    Network net = network();
+    ImportReport report = import_weights(net, weights(), "w.pth");
+    add_meaning(report, weights(), {"b", "a", "c"}, {});
+    EXPECT_THAT(report.notes, ElementsAre("its outputs are taken to be b, a, c, in this order (--classes)",
+                                          "pixels are scaled to 0..1 and not normalised (--normalize none)"));
+    ImportReport other = import_weights(net, weights("", 5), "w.pth");
+    other.notes.clear();
+    Preprocessing imagenet;
+    set_normalization(imagenet, "imagenet");
+    add_meaning(other, weights("", 5), {"a", "b", "c"}, imagenet);
+    const std::string normalised = "scaled to 0..1 and normalised (--normalize 0.485,0.456,0.406/0.229,0.224,0.225)";
+    EXPECT_THAT(other.notes, ElementsAre("pixels are " + normalised));
+    WeightsFile own = weights();
+    own.content.metadata[kCardKey] = card_text(net.spec, {.preprocessing = imagenet, .classes = {"c", "b", "a"}});
+    ImportReport differs = import_weights(net, own, "own.safetensors"), alike = differs;
+    add_meaning(differs, own, {"a", "b", "c"}, {});
+    EXPECT_THAT(differs.notes, ElementsAre(HasSubstr("to be a, b, c"), HasSubstr("not normalised"),
+                                           "caution: in the file its outputs are c, b, a, in this order",
+                                           "caution: the file's model was trained on pixels " + normalised));
+    add_meaning(alike, own, {"c", "b", "a"}, imagenet);
+    EXPECT_THAT(alike.notes, ElementsAre(HasSubstr("to be c, b, a"), "pixels are " + normalised));
 }
 
 TEST(ImportWeights, a_backbone_with_a_prefix_takes_a_head_without_one) {

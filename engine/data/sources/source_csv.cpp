@@ -3,12 +3,38 @@
 // Columns image and label; optional split, lesion_id and patient_id; all others are attributes. split=COLUMN names
 // another column of train, val, test and names of splits to judge alone (rows without one are left out), split=none
 // ignores the file's; ext= is appended to every image name.
+#include <algorithm>
 #include <filesystem>
 
 #include "engine/data/sources/sources.h"
 #include "engine/io/columns.h"
+#include "engine/io/files.h"
+#include "kernels/error.h"
 
 namespace fp {
+
+namespace {
+
+// A column that looks like a split by its name, or by its words alone: train, val, test.
+bool looks_like_split(const Table& table, size_t column) {
+    if (plain(table.header[column]).find("fold") != std::string::npos) return true;
+    const auto word = [&](const Cells& row) { return trimmed(row[column]); };
+    return std::ranges::all_of(table.rows, [&](const Cells& r) { return word(r).empty() || parse_split(word(r)); }) &&
+           std::ranges::any_of(table.rows, [&](const Cells& r) { return !word(r).empty(); });
+}
+
+// A note of each such column where the table's split is drawn.
+std::vector<std::string> other_splits(const Listing& listing) {
+    std::vector<std::string> out;
+    const Table& table = listing.table;
+    for (size_t c = 0; c < table.header.size(); ++c)
+        if (c != listing.image && c != listing.label && looks_like_split(table, c))
+            out.push_back(text("the column ", printable(table.header[c]), " is not used as the split; split=",
+                               printable(table.header[c]), " behind the table names it"));
+    return out;
+}
+
+}  // namespace
 
 Listing list_csv(const DataSpec& spec, const DatasetOptions&) {
     const std::string folder = std::filesystem::path(spec.head).parent_path().string();
@@ -20,6 +46,8 @@ Listing list_csv(const DataSpec& spec, const DatasetOptions&) {
     const std::string split = spec.value("split", "");
     if (split != "none" && (!split.empty() || find_column(listing.table.header, "split") >= 0))
         listing.split = need_column(listing.table, split.empty() ? "split" : split, "split");
+    if (split.empty() && !listing.split)
+        for (std::string& note : other_splits(listing)) listing.notes.push_back(std::move(note));
     return listing;
 }
 

@@ -73,7 +73,9 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
     }
     FP_REQUIRE(!listing.table.rows.empty(), Exit::data, spec.head, ": holds no CLASS/IMAGE.jpg, .jpeg, .png or .bmp (",
                folders.size(), " folders, ", others, " other files)");
-    if (others > 0) listing.notes.push_back(text("skipped ", others, " files that are not .jpg, .jpeg, .png or .bmp"));
+    if (others > 0)
+        listing.notes.push_back(text(
+            "skipped ", others, others == 1 ? " file that is not" : " files that are not .jpg, .jpeg, .png or .bmp"));
     return listing;
 }
 
