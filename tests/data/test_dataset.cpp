@@ -62,14 +62,14 @@ TEST(Dataset, ReadsACsv) {
 TEST(Dataset, AColumnThatMayBeTheSplitIsNamed) {
     const Folder folder;
     const std::string file = folder.write("t.csv",
-                                          "image,label,fold,partition,site\na,x,0,train,arm\nb,y,1,Validation,leg\n"
+                                          "image,label,fold,usage,site\na,x,0,train,arm\nb,y,1,Validation,leg\n"
                                           "c,x,2,test,\n");
     const std::string note = " is not used as the split; split=";
     EXPECT_THAT(open_dataset("csv:" + file).notes,
                 AllOf(Contains("the column fold" + note + "fold behind the table names it"),
-                      Contains("the column partition" + note + "partition behind the table names it"),
+                      Contains("the column usage" + note + "usage behind the table names it"),
                       Not(Contains(HasSubstr("site")))));
-    for (const char* split : {",split=partition", ",split=none"})
+    for (const char* split : {",split=usage", ",split=none"})
         EXPECT_THAT(open_dataset("csv:" + file + split).notes, Not(Contains(HasSubstr(note))));
 }
 
