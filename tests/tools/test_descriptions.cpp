@@ -44,7 +44,8 @@ std::string printed(const std::vector<const char*>& words) {
 TEST(Descriptions, help_of_a_topic) {
     EXPECT_EQ(printed({"--help", "data"}), "Data sets\n\ncsv:FILE\n");
     EXPECT_THAT(printed({"--help"}), HasSubstr("--help data: Data sets"));
-    expect_error(Exit::usage, {"--help dota", "--help data?"}, [] { printed({"--help", "dota"}); });
+    expect_error(
+        Exit::usage, [] { printed({"--help", "dota"}); }, "--help dota", "--help data?");
 }
 
 TEST(Descriptions, the_manual_page_escapes_what_roff_would_read) {
