@@ -137,6 +137,7 @@ TEST_F(Loop, AStopAnywhereChangesNoBit) {
 }
 
 TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
+    data.set.split_seed = 7;  // as if it had been drawn
     bool judged = false;  // once
     const Observer stopping{.say = [&](const std::string& line) { judged |= line.starts_with("round 1: validation"); },
                             .stop = [&] { return judged; }};

@@ -44,7 +44,7 @@ TEST(RunTool, every_way_to_end_has_its_exit_code_and_one_line) {
     }
     EXPECT_EQ(run({}, [](const Options&) -> int { throw Error("\x1b[31m\r"); }).err, "fp_train: \\x1b[31m\\x0d\n");
     EXPECT_EQ(run({}, [](const Options&) -> int { throw std::runtime_error("x"); }).code, 1);
-    EXPECT_EQ(run({}, [](const Options&) -> int { throw std::bad_alloc(); }).code, 1);
+    EXPECT_EQ(run({}, [](const Options&) -> int { throw std::bad_alloc(); }).code, 4);
     const Ended usage = run({"--epohcs"});
     EXPECT_EQ(usage.code, 2);
     EXPECT_THAT(usage.err, ::testing::StartsWith("fp_train: --epohcs: "));
