@@ -1,4 +1,5 @@
-// The module fairprune._core: arrays and text in, arrays and JSON out. python/fairprune/__init__.py gives it its public form.
+// The module fairprune._core: arrays and text in, arrays and JSON out. python/fairprune/__init__.py gives it its public
+// form.
 #include "python/module.h"
 
 #include "engine/run/version.h"

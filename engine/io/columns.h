@@ -22,7 +22,8 @@ int find_column(const std::vector<std::string>& columns, std::string_view wanted
 std::string trimmed(std::string_view value);
 std::string plain(std::string_view value);
 
-// Empty, ?, unknown, unk, na, n/a, #n/a, <na>, nan, none, null and -1 (-1.0 too), in any case, with spaces around or not.
+// Empty, ?, unknown, unk, na, n/a, #n/a, <na>, nan, none, null and -1 (-1.0 too), in any case, with spaces around or
+// not.
 bool is_unknown(std::string_view value);
 // "unknown" where the value is one of these words, in any case, with spaces around or not; else the value.
 std::string_view as_unknown(std::string_view value, const std::vector<std::string>& words);

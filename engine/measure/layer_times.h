@@ -1,5 +1,5 @@
-// The time of each layer of several networks, which take turns with each other and with the roof: load from elsewhere then
-// affects all alike.
+// The time of each layer of several networks, which take turns with each other and with the roof: load from elsewhere
+// then affects all alike.
 #pragma once
 
 #include "engine/measure/roofline.h"

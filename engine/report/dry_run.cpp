@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A new folder beside the one of the real run, so that the same disk and rights are tried. It is deleted at the end, and
-// so is every folder that was made to hold it and is empty then. No signal ends the process before that.
+// A new folder beside the one of the real run, so that the same disk and rights are tried. It is deleted at the end,
+// and so is every folder that was made to hold it and is empty then. No signal ends the process before that.
 class PassingFolder {
 public:
     explicit PassingFolder(const fs::path& beside) : PassingFolder() {  // so that the destructor runs after a throw

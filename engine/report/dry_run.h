@@ -43,15 +43,16 @@ void fields(maybe_const<DryRun> auto& d, auto& member) {
     member("out", d.out);
 }
 
-// Trains the network for one update and validates it, each on a batch of images. `options` gives the options of a run on
-// a data set. All errors that the run would begin with are thrown, and those of its first update.
+// Trains the network for one update and validates it, each on a batch of images. `options` gives the options of a run
+// on a data set. All errors that the run would begin with are thrown, and those of its first update.
 DryRun dry_run(Network&,
                const Preprocessing&,
                const ImageData&,
                const std::function<FitOptions(const Dataset&)>& options,
                const TrainRun&);
 
-// Scores, cuts, fine-tunes for one update and judges, each on a batch of images, once with each criterion of these runs.
+// Scores, cuts, fine-tunes for one update and judges, each on a batch of images, once with each criterion of these
+// runs.
 DryRun dry_run(const Baseline&,
                const std::vector<PruneSettings>& runs,
                const std::filesystem::path& folder,

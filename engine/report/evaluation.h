@@ -35,8 +35,8 @@ inline Evaluation evaluation_of(const Predictions& ours,
     return out;
 }
 
-// Says which images are judged. Where one of the models has seen some of them in training, the verdict begins with that;
-// `other` may be null.
+// Says which images are judged. Where one of the models has seen some of them in training, the verdict begins with
+// that; `other` may be null.
 void set_judged(Evaluation&, const Judged& ours, const Judged* other);
 
 // One class against the rest, each model at a threshold of its own.
@@ -77,8 +77,8 @@ inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_objec
 
 // The document of fp_eval: an evaluation with "threshold".
 std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
-// Its page, of {"title","command","evaluation","environment"}, and with two models "names" and the "other" one's report.
-// `names`: of the model or the file, and of the other one, which may be empty.
+// Its page, of {"title","command","evaluation","environment"}, and with two models "names" and the "other" one's
+// report. `names`: of the model or the file, and of the other one, which may be empty.
 struct JudgedNames {
     std::string model, other;
 };

@@ -51,8 +51,8 @@ void remove_file(const fs::path& path) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) fail_system(path, "cannot be removed", errno, Exit::model);
 }
 
-// Gives `from` a second name; returns why that had to be a copy, empty where it is a link. What has that name already is
-// replaced, except, with `keep`, a file that is no link: a tool has written there (fp_eval --store-threshold).
+// Gives `from` a second name; returns why that had to be a copy, empty where it is a link. What has that name already
+// is replaced, except, with `keep`, a file that is no link: a tool has written there (fp_eval --store-threshold).
 std::string link_as(const fs::path& from, const fs::path& to, bool keep) {
     std::error_code error;
     if (fs::equivalent(from, to, error) || (keep && fs::hard_link_count(to, error) == 1)) return "";

@@ -31,8 +31,8 @@ struct Checkpoint {
 
 class CheckpointFolder {
 public:
-    // `log`, which may be empty, gets a line for each damaged file and for what is used instead, for noted settings that differ, and one where
-    // models are copied because they cannot be linked.
+    // `log`, which may be empty, gets a line for each damaged file and for what is used instead, for noted settings
+    // that differ, and one where models are copied because they cannot be linked.
     using Log = std::function<void(const std::string& line)>;
     CheckpointFolder(std::filesystem::path folder, Identity identity, Log log);
 

@@ -26,7 +26,8 @@ struct ImportReport {
 // A file may have one prefix before the names, such as DDP's `module.`, torch.compile's `_orig_mod.` or Lightning's
 // `model.`: the one below which the network stands. `prefix` names it where a file has several networks (student and
 // teacher); without it those are Exit::model, unless their values are equal. A head that is one layer further down, as
-// Sequential(Dropout, Linear) has it, is found. Exit::model where anything but the head is missing or has another shape.
+// Sequential(Dropout, Linear) has it, is found. Exit::model where anything but the head is missing or has another
+// shape.
 ImportReport import_weights(Network&,
                             const WeightsFile&,
                             const std::string& file_name,

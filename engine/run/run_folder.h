@@ -29,9 +29,9 @@ struct Kernels;
 
 enum class IfRunIsThere { refuse, resume, overwrite };
 
-// Whether the folder holds a run (checkpoint, metrics, scores or report). A run that ended before it had computed anything
-// is none. Exit::usage where it is to be refused, and where a run that does not go on with it would delete or replace one
-// of the files that it reads.
+// Whether the folder holds a run (checkpoint, metrics, scores or report). A run that ended before it had computed
+// anything is none. Exit::usage where it is to be refused, and where a run that does not go on with it would delete or
+// replace one of the files that it reads.
 bool holds_run(const std::filesystem::path& folder, IfRunIsThere then, const std::vector<std::string>& reads = {});
 
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
@@ -62,8 +62,8 @@ struct Caller {
     std::vector<std::string> reads = {};  // files; a run folder is not to lose them (holds_run)
 };
 
-// Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC. "gpu" is
-// there where a GPU computes, and no device where `used` is null.
+// Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC.
+// "gpu" is there where a GPU computes, and no device where `used` is null.
 nlohmann::ordered_json environment(const Caller&, const Kernels* used);
 
 // Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
