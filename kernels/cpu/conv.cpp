@@ -1,101 +1,144 @@
-// Convolution: on small maps by bilinear forms (conv_small.h), elsewhere on oneDNN (conv_plan.h).
+// Convolution: each call by the algorithm of conv/choose.h.
 #include "kernels/cpu/conv.h"
 
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/carve.h"
 #include "kernels/cpu/channels.h"
-#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/conv/choose.h"
+#include "kernels/cpu/conv/direct.h"
+#include "kernels/cpu/conv/filter_gradient.h"
+#include "kernels/cpu/conv/winograd.h"
 #include "kernels/cpu/conv_small.h"
 
 namespace fp::cpu {
 namespace {
 
-using onednn::Plan;
+// Scratch of a call: filters in another form, if any, then what the algorithm works in.
+struct Scratch {
+    Carve carve;
+    float *filters, *work;
+    Scratch(void* block, int64_t filter_floats, int64_t work_floats)
+        : carve(block), filters(carve.take<float>(filter_floats)), work(carve.take<float>(work_floats)) {}
+};
 
-size_t bias_bytes(const ConvShape& s) { return size_t(round_up(s.y().stored_c() * int64_t(sizeof(float)), 64)); }
+Scratch forward_scratch(const ConvShape& s, void* block) {
+    if (choose(s, ConvCall::forward) == Algorithm::winograd)
+        return {block, winograd::filter_floats(s), winograd::scratch(s.x, s.y())};
+    return {block, 0, direct::scratch(direct::forward_grid(s))};
+}
+
+Scratch backward_data_scratch(const ConvShape& s, void* block) {
+    if (choose(s, ConvCall::backward_data) == Algorithm::winograd)
+        return {block, winograd::filter_floats(s), winograd::scratch(s.y(), s.x)};
+    int64_t work = 0;
+    for (const direct::Grid& g : direct::backward_grids(s)) work = std::max(work, direct::scratch(g));
+    return {block, s.w.stored(), work};
+}
+
+int64_t backward_filter_floats(const ConvShape& s) {
+    return choose(s, ConvCall::backward_filter) == Algorithm::winograd ? winograd::backward_filter_scratch(s)
+                                                                       : direct::filter_gradient_scratch(s);
+}
+
+int64_t infer_floats(const ConvShape& s) {
+    return choose(s, ConvCall::infer) == Algorithm::winograd ? winograd::scratch(s.x, s.y())
+                                                             : direct::scratch(direct::forward_grid(s));
+}
 
 size_t scratch_bytes(const ConvShape& s) {
-    size_t bytes = 0;
-    const auto cover = [&](ConvCall call, const ConvOptions& o) {
-        bytes =
-            std::max(bytes, small::suits(s, call) ? small::scratch_bytes(s) : conv_plan(s, call, o).scratch_bytes());
+    const auto bytes = [&](ConvCall call, auto other) {
+        return choose(s, call) == Algorithm::bilinear ? small::scratch_bytes(s) : size_t(other());
     };
-    cover(ConvCall::backward_data, {});
-    cover(ConvCall::backward_filter, {});
-    for (const bool bias : {false, true}) cover(ConvCall::forward, {.bias = bias});
-    for (const bool residual : {false, true}) {
-        for (const bool relu : {false, true}) {
-            cover(ConvCall::infer, {.bias = true, .residual = residual, .relu = relu});
-        }
-    }
-    return bytes + bias_bytes(s);
+    const bool image = s.x.block == 1;  // has no dx
+    return std::max(
+        {bytes(ConvCall::forward, [&] { return forward_scratch(s, nullptr).carve.bytes(); }),
+         image ? 0 : bytes(ConvCall::backward_data, [&] { return backward_data_scratch(s, nullptr).carve.bytes(); }),
+         bytes(ConvCall::backward_filter, [&] { return sizeof(float) * size_t(backward_filter_floats(s)); }),
+         bytes(ConvCall::infer, [&] { return sizeof(float) * size_t(infer_floats(s)); })});
 }
 
 void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream) {
-    if (small::suits(s, ConvCall::forward)) {
-        small::forward(s, a, scratch);
-    } else if (a.bias) {
-        conv_plan(s, ConvCall::forward, {.bias = true}).run({a.x, a.w, a.bias, a.y}, Write::replace, scratch);
+    const Algorithm algorithm = choose(s, ConvCall::forward);
+    if (algorithm == Algorithm::bilinear) return small::forward(s, a, scratch);
+    const Scratch work = forward_scratch(s, scratch);
+    const Finish finish{.bias = as<float>(a.bias)};
+    if (algorithm == Algorithm::winograd) {
+        winograd::transform_filters(s, as<float>(a.w), work.filters);
+        winograd::run(s.x, s.y(), s.pad, as<float>(a.x), work.filters, as<float>(a.y), finish, work.work);
     } else {
-        conv_plan(s, ConvCall::forward).run({a.x, a.w, a.y}, Write::replace, scratch);
+        direct::run(direct::forward_grid(s), as<float>(a.x), as<float>(a.w), as<float>(a.y), finish, work.work);
     }
 }
 
 void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch, Stream) {
-    if (small::suits(s, ConvCall::backward_data)) {
-        small::backward_data(s, a, scratch);
+    const Algorithm algorithm = choose(s, ConvCall::backward_data);
+    if (algorithm == Algorithm::bilinear) return small::backward_data(s, a, scratch);
+    const Scratch work = backward_data_scratch(s, scratch);
+    float* const dx = as<float>(a.dx);
+    const Finish finish{.residual = a.write == Write::add ? dx : nullptr};
+    if (algorithm == Algorithm::winograd) {
+        winograd::transform_filters_for_dx(s, as<float>(a.w), work.filters);
+        winograd::run(s.y(), s.x, s.pad, as<float>(a.dy), work.filters, dx, finish, work.work);
     } else {
-        conv_plan(s, ConvCall::backward_data).run({a.dy, a.w, a.dx}, a.write, scratch);
+        direct::transpose(s.w, as<float>(a.w), work.filters);
+        for (const direct::Grid& grid : direct::backward_grids(s))
+            direct::run(grid, as<float>(a.dy), work.filters, dx, finish, work.work);
     }
 }
 
 void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream) {
-    if (small::suits(s, ConvCall::backward_filter)) {
-        small::backward_filter(s, a, scratch);
-    } else {
-        conv_plan(s, ConvCall::backward_filter).run({a.x, a.dy, a.dw}, a.write, scratch);
+    const bool add = a.write == Write::add;
+    switch (choose(s, ConvCall::backward_filter)) {
+        case Algorithm::bilinear: small::backward_filter(s, a, scratch); break;
+        case Algorithm::winograd:
+            winograd::backward_filter(s, as<float>(a.x), as<float>(a.dy), as<float>(a.dw), add,
+                                      static_cast<float*>(scratch));
+            break;
+        case Algorithm::direct:
+            direct::filter_gradient(s, as<float>(a.x), as<float>(a.dy), as<float>(a.dw), add,
+                                    static_cast<float*>(scratch));
     }
     if (a.dbias) channel_sums(s.y(), as<float>(a.dy), as<float>(a.dbias), a.write);
 }
 
-const Plan& infer_plan(const ConvShape& s, Conv::Fused fused) {
-    return conv_plan(s, ConvCall::infer, {.bias = true, .residual = fused.residual, .relu = fused.relu});
+size_t prepared_bytes(const ConvShape& s, Conv::Fused) {
+    switch (choose(s, ConvCall::infer)) {
+        case Algorithm::bilinear: return small::prepared_bytes(s);
+        case Algorithm::winograd: return sizeof(float) * size_t(winograd::filter_floats(s));
+        case Algorithm::direct: break;
+    }
+    return sizeof(float) * size_t(s.w.stored());
 }
 
-size_t prepared_bytes(const ConvShape& s, Conv::Fused fused) {
-    if (small::suits(s, ConvCall::infer)) return small::prepared_bytes(s);
-    return infer_plan(s, fused).wanted(DNNL_ARG_WEIGHTS).get_size();
-}
-
-void prepare(const ConvShape& s, Conv::Fused fused, const par* w, void* prepared, Stream) {
-    if (small::suits(s, ConvCall::infer)) {
-        small::prepare(s, as<float>(w), static_cast<float*>(prepared));
-    } else {
-        onednn::reorder(onednn::desc(s.w), w, infer_plan(s, fused).wanted(DNNL_ARG_WEIGHTS), prepared);
+void prepare(const ConvShape& s, Conv::Fused, const par* w, void* prepared, Stream) {
+    float* const filters = static_cast<float*>(prepared);
+    switch (choose(s, ConvCall::infer)) {
+        case Algorithm::bilinear: return small::prepare(s, as<float>(w), filters);
+        case Algorithm::winograd: return winograd::transform_filters(s, as<float>(w), filters);
+        case Algorithm::direct: std::memcpy(filters, w, sizeof(float) * size_t(s.w.stored()));
     }
 }
 
-// oneDNN adds the convolution to what y holds, so the residual is copied there first, unless it is y itself.
 void infer(const ConvShape& s, const Conv::Infer& a, void* scratch, Stream) {
-    if (small::suits(s, ConvCall::infer)) return small::infer(s, a, scratch);
-    if (a.residual && a.residual != a.y) {
-        copy_map(s.y(), as<float>(a.residual), as<float>(a.y));
+    const float* const filters = static_cast<const float*>(a.prepared);
+    float* const work = static_cast<float*>(scratch);
+    const Finish finish{.bias = as<float>(a.bias), .residual = as<float>(a.residual), .relu = a.relu};
+    switch (choose(s, ConvCall::infer)) {
+        case Algorithm::bilinear: return small::infer(s, a, scratch);
+        case Algorithm::winograd:
+            return winograd::run(s.x, s.y(), s.pad, as<float>(a.x), filters, as<float>(a.y), finish, work);
+        case Algorithm::direct:
+            direct::run(direct::forward_grid(s), as<float>(a.x), filters, as<float>(a.y), finish, work);
     }
-    const void* bias = a.bias;
-    if (!bias) {
-        bias = std::memset(scratch, 0, bias_bytes(s));
-        scratch = static_cast<std::byte*>(scratch) + bias_bytes(s);
-    }
-    infer_plan(s, {.residual = a.residual != nullptr, .relu = a.relu})
-        .run({a.x, a.prepared, bias, a.y}, Write::replace, scratch);
 }
 
 }  // namespace
 
 std::string implementation(const ConvShape& s, ConvCall call) {
-    if (small::suits(s, call)) return "bilinear";
-    return conv_plan(s, call, {.bias = call == ConvCall::infer}).implementation();
+    constexpr const char* kNames[] = {"bilinear", "winograd", "direct"};
+    return kNames[size_t(choose(s, call))];
 }
 
 extern const Conv conv{.scratch_bytes = scratch_bytes,

@@ -9,8 +9,7 @@ namespace fp::cpu {
 
 enum class ConvCall { forward, backward_data, backward_filter, infer };
 
-// The implementation that runs: "bilinear" for conv_small.h, otherwise oneDNN's name, such as "jit:avx512_core" or
-// "jit_wino_4x3:avx512_core".
+// The algorithm that runs: "bilinear", "winograd" or "direct" (conv/choose.h).
 std::string implementation(const ConvShape&, ConvCall);
 
 }  // namespace fp::cpu

@@ -16,7 +16,7 @@ ExecutedShare executed_share(const Kernels& k, const ConvShape& s, ConvPass pass
     const double taps = double(s.w.r) * s.w.s * s.p() * s.q();  // products of an image, a channel and a filter
     if (how == "bilinear") return {double(cpu::bilinear(s).products.size()) / taps, how};
     // F(4x4, 3x3): 36 products for a tile of 4 x 4 outputs.
-    if (how.find("wino_4x3") != how.npos) return {36.0 * ceil_div(s.p(), 4) * ceil_div(s.q(), 4) / taps, how};
+    if (how == "winograd") return {36.0 * ceil_div(s.p(), 4) * ceil_div(s.q(), 4) / taps, how};
     return {1, how};
 }
 

@@ -10,6 +10,8 @@ namespace fp::cpu {
 
 // The floats in one vector register of the target.
 constexpr int kNativeLanes = __BIGGEST_ALIGNMENT__ / sizeof(float);
+// Channels of a block of the host's layout.
+constexpr int kBlock = kNativeLanes > 8 ? 16 : 8;
 
 template <class T, int L>
 struct VectorOf {

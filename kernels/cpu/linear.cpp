@@ -1,111 +1,100 @@
-// Linear layers by oneDNN's inner product.
+// Linear layers: a sample is stored as one row of D = stored_c h w numbers, and the filters as a K x D matrix in tiles
+// with the same order along D. A layer of any h x w is therefore one product without a reorder, y (n,K) = x (n,D) W^T, of
+// register tiles whose pixels are samples (conv/tile.h).
 //
-// A sample is stored as one row of D = stored_c h w numbers, and the filters as a K x D matrix in tiles with the same
-// order along D. A layer of any h x w is therefore one matrix product without a reorder: y (n,K) = x (n,D) W^T.
+// Work is cut by blocks of outputs and, where D is long, along D: a part of the filters that fits the L2 cache is used for
+// all samples before the next is read. dx takes transposed filters, tile by tile; dw sums over samples (conv/outer_tile.h).
+#include <omp.h>
+
 #include <algorithm>
 
 #include "kernels/cpu/channels.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/conv/outer_tile.h"
+#include "kernels/cpu/conv/tile.h"
 #include "kernels/error.h"
 
 namespace fp::cpu {
 namespace {
 
-using dnnl::memory;
-using dnnl::prop_kind;
-using onednn::any;
-using onednn::Desc;
-using onednn::Plan;
-using Forward = dnnl::inner_product_forward;
-using BackwardData = dnnl::inner_product_backward_data;
-using BackwardFilter = dnnl::inner_product_backward_weights;
+constexpr int kTall = 2;                        // blocks of outputs in a tile
+constexpr int64_t kPartBlocks = 512 / kBlock;   // along D, of forward: 2 x 16 x 512 numbers, 64 KB
 
-enum class Call { forward, backward_data, backward_filter };
-
-struct Matrices {
-    Desc x, w, y;
+struct Sizes {
+    int n, in, out;  // samples; blocks along D and along K
+    int64_t d() const { return int64_t(in) * kBlock; }
+    int64_t k() const { return int64_t(out) * kBlock; }
 };
 
-Matrices ours(const LinearShape& s) {
+Sizes sizes(const LinearShape& s) {
     FP_CHECK(s.w.c_block == s.x.block && s.w.r == s.x.h && s.w.s == s.x.w,
              "linear: the filter is not as large as the map");
-    const int d = int(s.x.stored() / s.x.n);
-    const Filter matrix{.k = s.w.k, .c = d, .k_block = s.w.k_block, .c_block = s.w.c_block};
-    using Tag = memory::format_tag;
-    const auto type = memory::data_type::f32;
-    return {Desc({s.x.n, d, 1, 1}, type, Tag::nhwc), onednn::desc(matrix),
-            Desc({s.x.n, s.y().stored_c()}, type, Tag::nc)};
+    return {s.x.n, int(s.x.stored() / s.x.n / kBlock), s.y().blocks()};
 }
 
-// Our layouts where oneDNN has an optimised primitive for them, its own choice elsewhere.
-template <class Make>
-auto choose(const Matrices& m, Make make) {
-    try {
-        auto made = make(m);
-        if (!onednn::is_reference(made)) return made;
-    } catch (const dnnl::error& e) {
-        if (e.status != dnnl_unimplemented) throw;
-    }
-    return make({m.x, any(m.w), m.y});
-}
-
-Forward::primitive_desc forward_desc(const Matrices& m, bool bias) {
-    const auto kind = prop_kind::forward_training;
-    const Desc b = onednn::vector_desc(int(onednn::dims(m.y)[1]));
-    return bias ? onednn::forward_desc<Forward>(onednn::attributes(), kind, m.x, m.w, b, m.y)
-                : onednn::forward_desc<Forward>(onednn::attributes(), kind, m.x, m.w, m.y);
-}
-
-const Plan& plan(const LinearShape& s, Call call, bool bias = false) {
-    const onednn::Key key = onednn::key_of({1, int(call), bias}, s.x, s.w, s.y());
-    return onednn::cached(key, [&]() -> Plan {
-        const Matrices m = ours(s);
-        switch (call) {
-            case Call::forward: {
-                const auto made = choose(m, [&](const Matrices& with) { return forward_desc(with, bias); });
-                std::vector<Plan::Argument> arguments{{DNNL_ARG_SRC, m.x}, {DNNL_ARG_WEIGHTS, m.w}};
-                if (bias) {
-                    arguments.push_back({DNNL_ARG_BIAS, onednn::vector_desc(s.y().stored_c())});
-                }
-                arguments.push_back({DNNL_ARG_DST, m.y});
-                return {made, arguments};
-            }
-            case Call::backward_data: {
-                const auto made = choose(m, [&](const Matrices& with) {
-                    return onednn::backward_desc<BackwardData>(forward_desc(with, false), with.x, with.w, with.y);
-                });
-                return {made, {{DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_WEIGHTS, m.w}, {DNNL_ARG_DIFF_SRC, m.x}}};
-            }
-            case Call::backward_filter: {
-                const auto made = choose(m, [&](const Matrices& with) {
-                    return onednn::backward_desc<BackwardFilter>(forward_desc(with, false), with.x, with.w, with.y);
-                });
-                return {made, {{DNNL_ARG_SRC, m.x}, {DNNL_ARG_DIFF_DST, m.y}, {DNNL_ARG_DIFF_WEIGHTS, m.w}}};
+// y (n,to) = finish(x (n,from) w), w[to block][from block][lane of from][lane of to].
+void multiply(int n, int from, int to, const float* x, const float* w, float* y, const Finish& finish) {
+    static constexpr Tap kHere{0, 0};
+    constexpr int64_t tile = int64_t(kBlock) * kBlock;
+    const int groups = int(ceil_div(to, kTall)), parts = int(ceil_div(from, kPartBlocks));
+#pragma omp parallel for schedule(dynamic)
+    for (int group = 0; group < groups; ++group) {
+        const int first = int(first_of(group, groups, to)), k = int(first_of(group + 1, groups, to)) - first;
+        const int64_t rows = ceil_div(n, most_pixels(k));
+        for (int part = 0; part < parts; ++part) {
+            const int b = int(first_of(part, parts, from)), last = int(first_of(part + 1, parts, from));
+            const Reach reach{.pixel = int64_t(from) * kBlock, .x_block = kBlock, .w_block = tile,
+                              .panel = from * tile, .blocks = last - b, .taps = &kHere};
+            Outputs out{.y = y, .pixel = int64_t(to) * kBlock, .panel = kBlock, .finish = finish};
+            if (part > 0) out.finish = {.residual = y};
+            for (int64_t row = 0; row < rows; ++row) {
+                const int64_t i = first_of(row, rows, n), next = first_of(row + 1, rows, n);
+                tile_for(int(next - i), k, kBlock)(reach, x + i * reach.pixel + b * kBlock,
+                                                   w + (int64_t(first) * from + b) * tile, out, first * kBlock,
+                                                   i * out.pixel + first * kBlock);
             }
         }
-        fail("linear: no such call");
-    });
-}
-
-size_t scratch_bytes(const LinearShape& s) {
-    return std::max({plan(s, Call::forward, false).scratch_bytes(), plan(s, Call::forward, true).scratch_bytes(),
-                     plan(s, Call::backward_data).scratch_bytes(), plan(s, Call::backward_filter).scratch_bytes()});
-}
-
-void forward(const LinearShape& s, const Linear::Forward& a, void* scratch, Stream) {
-    if (a.bias) {
-        plan(s, Call::forward, true).run({a.x, a.w, a.bias, a.y}, Write::replace, scratch);
-    } else {
-        plan(s, Call::forward).run({a.x, a.w, a.y}, Write::replace, scratch);
     }
+}
+
+size_t scratch_bytes(const LinearShape& s) { return sizeof(float) * size_t(s.w.stored()); }
+
+void forward(const LinearShape& s, const Linear::Forward& a, void*, Stream) {
+    const Sizes z = sizes(s);
+    multiply(z.n, z.in, z.out, as<float>(a.x), as<float>(a.w), as<float>(a.y), {.bias = as<float>(a.bias)});
 }
 
 void backward_data(const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream) {
-    plan(s, Call::backward_data).run({a.dy, a.w, a.dx}, a.write, scratch);
+    const Sizes z = sizes(s);
+    float* const filters = static_cast<float*>(scratch);
+    const float* const w = as<float>(a.w);
+#pragma omp parallel for
+    for (int b = 0; b < z.in; ++b)
+        for (int j = 0; j < z.out; ++j) {
+            const float* const from = w + (int64_t(j) * z.in + b) * kBlock * kBlock;
+            float* const to = filters + (int64_t(b) * z.out + j) * kBlock * kBlock;
+            for (int c = 0; c < kBlock; ++c)
+                for (int k = 0; k < kBlock; ++k) to[k * kBlock + c] = from[c * kBlock + k];
+        }
+    float* const dx = as<float>(a.dx);
+    multiply(z.n, z.out, z.in, as<float>(a.dy), filters, dx, {.residual = a.write == Write::add ? dx : nullptr});
 }
 
-void backward_filter(const LinearShape& s, const Linear::BackwardFilter& a, void* scratch, Stream) {
-    plan(s, Call::backward_filter).run({a.x, a.dy, a.dw}, a.write, scratch);
+void backward_filter(const LinearShape& s, const Linear::BackwardFilter& a, void*, Stream) {
+    const Sizes z = sizes(s);
+    const bool add = a.write == Write::add;
+    const int groups = int(ceil_div(z.out, kOuterBlocks));
+    const OuterReach reach{.rows = z.n, .x_row = z.d(), .pixel = 0, .dy_row = z.k(), .panel = kBlock};
+    float* const dw = as<float>(a.dw);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int b = 0; b < z.in; ++b)
+        for (int group = 0; group < groups; ++group) {
+            const int first = int(first_of(group, groups, z.out)),
+                      k = int(first_of(group + 1, groups, z.out)) - first;
+            for (int c = 0; c < kBlock; c += kOuterInputs)
+                outer_tile_for(kOuterInputs, k)(
+                    reach, as<float>(a.x) + b * kBlock + c, as<float>(a.dy) + first * kBlock,
+                    {dw + ((int64_t(first) * z.in + b) * kBlock + c) * kBlock, int64_t(z.in) * kBlock * kBlock, add});
+        }
     if (a.dbias) channel_sums(s.y(), as<float>(a.dy), as<float>(a.dbias), a.write);
 }
 

@@ -1,6 +1,5 @@
-// The host's table: float32, channels in the blocks with which oneDNN is fastest on this processor.
-#include <oneapi/dnnl/dnnl.hpp>
-
+// The host's table: float32, channels in blocks of one register of floats (lanes.h).
+#include "kernels/cpu/lanes.h"
 #include "kernels/host_streams.h"
 #include "kernels/kernels.h"
 
@@ -22,13 +21,7 @@ extern const Snnl snnl;
 
 namespace {
 
-// One register of floats: 16 with AVX-512, else 8. ONEDNN_MAX_CPU_ISA can ask for less than there is.
-int block(int) {
-    constexpr auto wide = unsigned(dnnl::cpu_isa::avx512_core);
-    static const bool is_wide = (unsigned(dnnl::get_effective_cpu_isa()) & wide) == wide;
-    return is_wide ? 16 : 8;
-}
-
+int block(int) { return kBlock; }
 int image_block(int) { return 1; }
 
 // A filter over the planar image blocks only its outputs.

@@ -1,11 +1,8 @@
-// What the host's convolutions and linear layers run on: never oneDNN's reference loops, Winograd and the
-// forms of small maps where they are wanted and right there, the same bits each time.
-#include <gmock/gmock.h>
-
-#include <thread>
+// The host's convolutions and linear layers: the algorithm that a shape is given, each algorithm against the reference,
+// the same bits each time and on any number of threads.
+#include <omp.h>
 
 #include "kernels/cpu/conv.h"
-#include "kernels/cpu/onednn.h"
 #include "tests/kernels/compare.h"
 
 namespace fp::testing {
@@ -24,92 +21,17 @@ ConvShape conv_shape(const Kernels& k, Map x, int filters, int window, int strid
             .y_block = k.block(filters)};
 }
 
-LinearShape linear_shape(const Kernels& k, Map x, int outputs) {
-    x.block = k.block(x.c);
-    return {.x = x, .w = k.filter(outputs, x.c, x.h, x.w, x.block), .y_block = k.block(outputs)};
-}
-
-struct Network {
-    std::vector<ConvShape> convs;
-    std::vector<LinearShape> linears;
-};
-
-// ResNet-18 (bottleneck false) and -50 with these widths of their four stages.
-Network resnet(const Kernels& k, int n, int size, std::vector<int> widths, bool bottleneck) {
-    Network net;
-    const auto conv = [&](int c, int h, int filters, int window, int stride) {
-        net.convs.push_back(conv_shape(k, {.n = n, .c = c, .h = h, .w = h}, filters, window, stride, window / 2));
-    };
-    conv(3, size, widths[0], 7, 2);
-    int c = widths[0], h = size / 4;
-    for (size_t stage = 0; stage < widths.size(); ++stage) {
-        const int width = widths[stage], out = bottleneck ? 4 * width : width;
-        const int stride = stage == 0 ? 1 : 2, smaller = h / stride;
-        if (stride == 2 || c != out) conv(c, h, out, 1, stride);
-        if (bottleneck) conv(c, h, width, 1, 1);
-        conv(bottleneck ? width : c, h, width, 3, stride);
-        if (bottleneck) conv(width, smaller, out, 1, 1);
-        if (bottleneck) conv(out, smaller, width, 1, 1);
-        conv(width, smaller, width, 3, 1);
-        c = out, h = smaller;
-    }
-    net.linears.push_back(linear_shape(k, {.n = n, .c = c}, 8));
-    return net;
-}
-
-Network vgg11(const Kernels& k, int n, int size, std::vector<int> widths) {
-    Network net;
-    int c = 3, h = size;
-    for (size_t i = 0; i < widths.size(); ++i) {
-        net.convs.push_back(conv_shape(k, {.n = n, .c = c, .h = h, .w = h}, widths[i], 3, 1, 1));
-        c = widths[i];
-        if (i != 2 && i != 4 && i != 6) h /= 2;  // what a pool follows
-    }
-    net.linears.push_back(linear_shape(k, {.n = n, .c = c, .h = 7, .w = 7}, 4096));
-    net.linears.push_back(linear_shape(k, {.n = n, .c = 4096}, 4096));
-    net.linears.push_back(linear_shape(k, {.n = n, .c = 4096}, 8));
-    return net;
-}
-
-TEST(OneDnn, NoReferenceLoops) {
-    std::vector<Network> networks;
-    for (const auto& [n, size] : {std::pair{128, 64}, {1, 224}}) {
-        for (const std::vector<int>& widths : {std::vector{64, 128, 256, 512}, {45, 91, 183, 371}}) {
-            networks.push_back(resnet(host(), n, size, widths, false));
-            networks.push_back(resnet(host(), n, size, widths, true));
-        }
-        networks.push_back(vgg11(host(), n, size, {64, 128, 256, 256, 512, 512, 512, 512}));
-        networks.push_back(vgg11(host(), n, size, {45, 91, 183, 183, 371, 371, 371, 371}));
-    }
-    for (const Network& net : networks) {
-        for (const ConvShape& s : net.convs) {
-            for (const ConvCall call :
-                 {ConvCall::forward, ConvCall::backward_data, ConvCall::backward_filter, ConvCall::infer}) {
-                const std::string runs = cpu::implementation(s, call);
-                EXPECT_FALSE(runs.starts_with("ref"))
-                    << runs << " for " << s.x.c << " channels on " << s.x.h << " x " << s.x.w;
-            }
-        }
-        for (const LinearShape& s : net.linears) {
-            EXPECT_NO_THROW(host().linear.scratch_bytes(s)) << s.x.c << " to " << s.w.k;
-        }
-    }
-}
-
-TEST(OneDnn, AlgorithmFollowsTheShape) {
-    if (host().block(64) != 16) GTEST_SKIP() << "oneDNN has Winograd for AVX-512 only";
+TEST(HostProducts, AlgorithmFollowsTheShape) {
     const auto runs = [](Map x, int stride, ConvCall call) {
         return cpu::implementation(conv_shape(host(), x, x.c, 3, stride, 1), call);
     };
-    const Map large{.n = 16, .c = 64, .h = 56, .w = 56}, one{.n = 1, .c = 64, .h = 8, .w = 8},
+    const Map large{.n = 16, .c = 64, .h = 56, .w = 56}, deep{.n = 1, .c = 512, .h = 7, .w = 7},
         small{.n = 128, .c = 512, .h = 2, .w = 2};
-    // oneDNN 3 has no Winograd: its direct convolution takes the place.
-    const auto wino = ::testing::HasSubstr(dnnl::version()->major < 3 ? "wino" : "jit:");
-    EXPECT_THAT(runs(large, 1, ConvCall::forward), wino);
-    EXPECT_THAT(runs(large, 1, ConvCall::backward_filter), wino);
-    EXPECT_THAT(runs(large, 2, ConvCall::forward), ::testing::HasSubstr("jit:"));
-    EXPECT_THAT(runs(one, 1, ConvCall::forward), ::testing::HasSubstr("jit:"));
-    EXPECT_THAT(runs(one, 1, ConvCall::infer), wino);
+    EXPECT_EQ(runs(large, 1, ConvCall::forward), "winograd");
+    EXPECT_EQ(runs(large, 1, ConvCall::backward_data), "winograd");
+    EXPECT_EQ(runs(large, 1, ConvCall::backward_filter), "winograd");
+    EXPECT_EQ(runs(large, 2, ConvCall::forward), "direct");
+    EXPECT_EQ(runs(deep, 1, ConvCall::forward), "direct");  // the transform of the filters would cost more
     EXPECT_EQ(runs(small, 1, ConvCall::backward_filter), "bilinear");
 }
 
@@ -179,7 +101,7 @@ const Case kCases[] = {
     {"1x1 window", {.n = 3, .c = 45, .h = 9, .w = 7}, 91, 1, 2},
 };
 
-TEST(OneDnn, EveryAlgorithmIsTheReference) {
+TEST(HostProducts, EveryAlgorithmIsTheReference) {
     for (const Case& c : kCases) {
         SCOPED_TRACE(c.name);
         const Results got = run(host(), c.x, c.k, c.window, c.stride);
@@ -195,7 +117,7 @@ TEST(OneDnn, EveryAlgorithmIsTheReference) {
     }
 }
 
-TEST(OneDnn, SameBitsEachTime) {
+TEST(HostProducts, SameBitsEachTime) {
     for (const Case& c : kCases) {
         SCOPED_TRACE(c.name);
         const Results once = run(host(), c.x, c.k, c.window, c.stride);
@@ -208,16 +130,23 @@ TEST(OneDnn, SameBitsEachTime) {
     }
 }
 
-// Plans are made by whoever comes first.
-TEST(OneDnn, ThreadsShareThePlans) {
-    const Map x{.n = 2, .c = 21, .h = 10, .w = 10};
-    std::vector<Results> results(4);
-    std::vector<std::thread> threads;
-    for (Results& r : results) threads.emplace_back([&] { r = run(host(), x, 35, 3, 1); });
-    for (std::thread& t : threads) t.join();
-    for (const Results& r : results) {
-        EXPECT_EQ(r.y, results[0].y);
-        EXPECT_EQ(r.dw, results[0].dw);
+TEST(HostProducts, BitsDoNotDependOnThreads) {
+    for (const Case& c : kCases) {
+        SCOPED_TRACE(c.name);
+        const int before = omp_get_max_threads();
+        std::vector<Results> results;
+        for (const int threads : {1, 2, 5}) {
+            omp_set_num_threads(threads);
+            results.push_back(run(host(), c.x, c.k, c.window, c.stride));
+        }
+        omp_set_num_threads(before);
+        for (const Results& r : results) {
+            EXPECT_EQ(r.y, results[0].y);
+            EXPECT_EQ(r.inferred, results[0].inferred);
+            EXPECT_EQ(r.dx, results[0].dx);
+            EXPECT_EQ(r.dw, results[0].dw);
+            EXPECT_EQ(r.dbias, results[0].dbias);
+        }
     }
 }
 
