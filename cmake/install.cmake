@@ -1,5 +1,5 @@
 # What `cmake --install` leaves: the tools, the headers, the libraries, and the package that find_package(fairprune) finds.
-# The tools and cuDNN's shared object go to bin, where one looks for the other.
+# The tools and the shared objects of cuDNN and oneDNN go to bin, where one looks for the other.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -20,7 +20,7 @@ install(TARGETS ${fp_parts} fairprune EXPORT fairprune)
 install(EXPORT fairprune NAMESPACE fairprune:: DESTINATION ${fp_package} FILE fairpruneTargets.cmake)
 foreach(folder kernels engine models)
   install(DIRECTORY ${folder} DESTINATION ${fp_headers} FILES_MATCHING PATTERN *.h
-          PATTERN kernels/cpu EXCLUDE PATTERN kernels/cuda EXCLUDE PATTERN kernels/cudnn EXCLUDE PATTERN kernels/emulated EXCLUDE
+          PATTERN kernels/cpu EXCLUDE PATTERN kernels/cuda EXCLUDE PATTERN kernels/cudnn EXCLUDE PATTERN kernels/onednn EXCLUDE PATTERN kernels/emulated EXCLUDE
           PATTERN kernels/machine EXCLUDE PATTERN kernels/none EXCLUDE PATTERN kernels/reference EXCLUDE)
 endforeach()
 
@@ -39,9 +39,11 @@ foreach(main ${tool_mains})
   fp_describe(${tool} "--completion zsh" _${tool} ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
   fp_describe(${tool} "--completion fish" ${tool}.fish ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endforeach()
-if(TARGET fairprune_cudnn)
-  install(TARGETS fairprune_cudnn DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+foreach(module fairprune_cudnn fairprune_onednn)
+  if(TARGET ${module})
+    install(TARGETS ${module} DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
 install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/fairprune USE_SOURCE_PERMISSIONS)
 
 string(TOUPPER "${CMAKE_BUILD_TYPE}" fp_configuration)
@@ -54,6 +56,6 @@ set(CPACK_PACKAGE_NAME fairprune)
 set(CPACK_PACKAGE_CONTACT "the authors of fairprune")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "trains image classifiers, prunes channels that carry a sensitive attribute, measures fairness and speed")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libdnnl-dev, nlohmann-json3-dev, libfmt-dev, libonnx-dev, libprotobuf-dev, libturbojpeg0-dev")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "nlohmann-json3-dev, libfmt-dev, libonnx-dev, libprotobuf-dev, libturbojpeg0-dev")
 set(CPACK_STRIP_FILES ON)
 include(CPack)

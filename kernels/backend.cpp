@@ -23,6 +23,9 @@ namespace cudnn {
 const Kernels* find(Precision);
 std::string plans();
 }  // namespace cudnn
+namespace onednn {
+const Kernels* find();
+}
 namespace emulated {
 const Kernels* find(Precision);
 }
@@ -37,6 +40,8 @@ std::string_view name(Backend backend) {
             return "reference_blocked";
         case Backend::cpu:
             return "cpu";
+        case Backend::onednn:
+            return "onednn";
         case Backend::cuda:
             return "cuda";
         case Backend::cudnn:
@@ -70,6 +75,8 @@ const Kernels* find_kernels(Backend backend, Precision precision) {
             return f32 ? reference::find_blocked() : nullptr;
         case Backend::cpu:
             return f32 ? cpu::find() : nullptr;
+        case Backend::onednn:
+            return f32 ? onednn::find() : nullptr;
         case Backend::cuda:
             return cuda::find(precision);
         case Backend::cudnn:

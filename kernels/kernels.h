@@ -57,8 +57,9 @@ struct Kernels {
 };
 
 // reference is float32 in plain NCHW and OIHW; reference_f64 the same in double, for gradient checks and
-// exact comparisons; reference_blocked is float32 in the host's layout.
-enum class Backend { reference, reference_f64, reference_blocked, cpu, cuda, cudnn, emulated };
+// exact comparisons; reference_blocked is float32 in the host's layout. onednn is a baseline: cpu with the products by
+// another library, where the build found it.
+enum class Backend { reference, reference_f64, reference_blocked, cpu, onednn, cuda, cudnn, emulated };
 std::string_view name(Backend);
 
 // The precision of convolutions and linear layers. f32: float32 throughout. tf32: float32 in memory, operands

@@ -3,12 +3,10 @@
 #include <optional>
 
 #include "bench/host/measure.h"
-#include "kernels/cpu/conv.h"
+#include "kernels/executed.h"
 
 namespace fp::bench {
 namespace {
-
-using cpu::ConvCall;
 
 struct Layer {
     const char* name;
@@ -38,19 +36,19 @@ class Conv {
 public:
     Conv(const Kernels& k, const Layer& l, const Batch& b) : k_(k), shape_(shape(k, l, b)) {}
 
-    void run(ConvCall call, Stream stream) {
+    void run(ConvPass call, Stream stream) {
         const fp::Conv& conv = k_.conv;
         switch (call) {
-            case ConvCall::forward:
+            case ConvPass::forward:
                 return conv.forward(shape_, {.x = x_, .w = w_, .bias = nullptr, .y = y_}, scratch_, stream);
-            case ConvCall::backward_data:
+            case ConvPass::input_gradient:
                 return conv.backward_data(shape_, {.dy = dy_, .w = w_, .dx = dx_, .write = Write::replace}, scratch_,
                                           stream);
-            case ConvCall::backward_filter:
+            case ConvPass::filter_gradient:
                 return conv.backward_filter(shape_,
                                             {.x = x_, .dy = dy_, .dw = dw_, .dbias = nullptr, .write = Write::replace},
                                             scratch_, stream);
-            case ConvCall::infer:
+            case ConvPass::inference:
                 if (!prepared_) prepare(stream);
                 return conv.infer(
                     shape_,
@@ -87,22 +85,22 @@ private:
 
 struct Call {
     const char* name;
-    ConvCall call;
+    ConvPass call;
 };
-const Call kCalls[] = {{"forward", ConvCall::forward},
-                       {"backward_data", ConvCall::backward_data},
-                       {"backward_filter", ConvCall::backward_filter},
-                       {"infer", ConvCall::infer}};
+const Call kCalls[] = {{"forward", ConvPass::forward},
+                       {"backward_data", ConvPass::input_gradient},
+                       {"backward_filter", ConvPass::filter_gradient},
+                       {"infer", ConvPass::inference}};
 
-bool is_needed(const Layer& l, ConvCall call) {  // nobody asks for the gradient of an image
-    return l.c != 3 || call != ConvCall::backward_data;
+bool is_needed(const Layer& l, ConvPass call) {  // nobody asks for the gradient of an image
+    return l.c != 3 || call != ConvPass::input_gradient;
 }
 
-void layer(benchmark::State& state, const Kernels& k, const Layer& l, const Batch& b, ConvCall call) {
+void layer(benchmark::State& state, const Kernels& k, const Layer& l, const Batch& b, ConvPass call) {
     Conv conv(k, l, b);
     measure(state, k, conv.shape().flops(), conv.shape().bytes(bytes_of(k.activation)),
             [&](Stream stream) { conv.run(call, stream); });
-    if (k.name == "cpu") state.SetLabel(cpu::implementation(conv.shape(), call));
+    if (k.name == "cpu") state.SetLabel(executed_share(k, conv.shape(), call).implementation);
 }
 
 // Every convolution of the network, each with memory of its own, in the order of a step.
@@ -114,20 +112,20 @@ void network(benchmark::State& state, const Kernels& k, const Batch& b, bool tra
         for (int i = 0; i < l.count; ++i) {
             const ConvShape& s = convs.emplace_back(std::make_unique<Conv>(k, l, b))->shape();
             layers.push_back(&l);
-            const int calls = train ? 2 + is_needed(l, ConvCall::backward_data) : 1;
+            const int calls = train ? 2 + is_needed(l, ConvPass::input_gradient) : 1;
             flops += calls * s.flops();
             bytes += calls * s.bytes(bytes_of(k.activation));
         }
     }
     measure(state, k, flops, bytes, [&](Stream stream) {
         for (const auto& conv : convs) {
-            conv->run(train ? ConvCall::forward : ConvCall::infer, stream);
+            conv->run(train ? ConvPass::forward : ConvPass::inference, stream);
         }
         for (size_t i = convs.size(); train && i-- > 0;) {
-            if (is_needed(*layers[i], ConvCall::backward_data)) {
-                convs[i]->run(ConvCall::backward_data, stream);
+            if (is_needed(*layers[i], ConvPass::input_gradient)) {
+                convs[i]->run(ConvPass::input_gradient, stream);
             }
-            convs[i]->run(ConvCall::backward_filter, stream);
+            convs[i]->run(ConvPass::filter_gradient, stream);
         }
     });
 }

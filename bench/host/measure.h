@@ -132,7 +132,7 @@ void add(const Kernels& k, const Case& c, const Shape& shape, const Run& run) {
 // Calls f(k) for each device worth timing that is here. Returns true, so that a static variable can have it done at start.
 template <class F>
 bool on_each_device(const F& f) {
-    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::cudnn})
+    for (const Backend b : {Backend::cpu, Backend::onednn, Backend::cuda, Backend::cudnn})
         if (const Kernels* k = find_kernels(b)) f(*k);
     return true;
 }

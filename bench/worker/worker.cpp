@@ -69,9 +69,9 @@ double tolerance(Precision p) { return p == Precision::bf16 ? 0.02 : p == Precis
 Type inputs_of(Precision p) { return p == Precision::bf16 ? Type::bf16 : Type::f32; }
 
 const Kernels& table(const std::string& device, Precision precision) {
-    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::cudnn, Backend::emulated, Backend::reference})
+    for (const Backend b : {Backend::cpu, Backend::onednn, Backend::cuda, Backend::cudnn, Backend::emulated, Backend::reference})
         if (device == name(b)) {
-            const bool host = b == Backend::cpu || b == Backend::reference;
+            const bool host = b == Backend::cpu || b == Backend::onednn || b == Backend::reference;
             return kernels(b, host ? Precision::f32 : precision);
         }
     fail_with(Exit::usage, device, ": no such device");

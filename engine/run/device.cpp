@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "engine/io/files.h"
-#include "kernels/host_vectors.h"
+#include "kernels/isa.h"
 
 namespace fp {
 namespace {
@@ -26,10 +26,11 @@ Backend named_backend(const std::string& word) {
         select_gpu(gpu_index(word));
         return Backend::cuda;
     }
-    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::emulated, Backend::reference, Backend::cudnn})
+    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::emulated, Backend::reference, Backend::cudnn,
+                            Backend::onednn})
         if (word == name(b)) return b;
     fail_with(Exit::usage, "--device: `", printable(word),
-              "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn");
+              "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn, onednn");
 }
 
 // Why `auto` does not take CUDA; empty where it does.

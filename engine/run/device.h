@@ -9,7 +9,7 @@
 namespace fp {
 
 struct ComputeOptions {
-    std::string device = "auto";  // auto, cpu, cuda, cuda:1, emulated, reference or cudnn
+    std::string device = "auto";  // auto, cpu, cuda, cuda:1, emulated, reference, cudnn or onednn
     Precision precision = Precision::f32;
     int threads = 0;  // of the host; 0: one per core
 };

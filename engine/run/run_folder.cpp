@@ -24,7 +24,7 @@
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/device.h"
 #include "engine/run/version.h"
-#include "kernels/host_vectors.h"
+#include "kernels/isa.h"
 #include "kernels/kernels.h"
 
 namespace fp {

@@ -1,6 +1,4 @@
 // Convolution: each call by the algorithm of conv/choose.h.
-#include "kernels/cpu/conv.h"
-
 #include <algorithm>
 #include <cstring>
 
@@ -24,13 +22,13 @@ struct Scratch {
 };
 
 Scratch forward_scratch(const ConvShape& s, void* block) {
-    if (choose(s, ConvCall::forward) == Algorithm::winograd)
+    if (choose(s, ConvPass::forward) == Algorithm::winograd)
         return {block, winograd::filter_floats(s), winograd::scratch(s.x, s.y())};
     return {block, 0, direct::scratch(direct::forward_grid(s))};
 }
 
 Scratch backward_data_scratch(const ConvShape& s, void* block) {
-    if (choose(s, ConvCall::backward_data) == Algorithm::winograd)
+    if (choose(s, ConvPass::input_gradient) == Algorithm::winograd)
         return {block, winograd::filter_floats(s), winograd::scratch(s.y(), s.x)};
     int64_t work = 0;
     for (const direct::Grid& g : direct::backward_grids(s)) work = std::max(work, direct::scratch(g));
@@ -38,29 +36,29 @@ Scratch backward_data_scratch(const ConvShape& s, void* block) {
 }
 
 int64_t backward_filter_floats(const ConvShape& s) {
-    return choose(s, ConvCall::backward_filter) == Algorithm::winograd ? winograd::backward_filter_scratch(s)
+    return choose(s, ConvPass::filter_gradient) == Algorithm::winograd ? winograd::backward_filter_scratch(s)
                                                                        : direct::filter_gradient_scratch(s);
 }
 
 int64_t infer_floats(const ConvShape& s) {
-    return choose(s, ConvCall::infer) == Algorithm::winograd ? winograd::scratch(s.x, s.y())
+    return choose(s, ConvPass::inference) == Algorithm::winograd ? winograd::scratch(s.x, s.y())
                                                              : direct::scratch(direct::forward_grid(s));
 }
 
 size_t scratch_bytes(const ConvShape& s) {
-    const auto bytes = [&](ConvCall call, auto other) {
+    const auto bytes = [&](ConvPass call, auto other) {
         return choose(s, call) == Algorithm::bilinear ? small::scratch_bytes(s) : size_t(other());
     };
     const bool image = s.x.block == 1;  // has no dx
     return std::max(
-        {bytes(ConvCall::forward, [&] { return forward_scratch(s, nullptr).carve.bytes(); }),
-         image ? 0 : bytes(ConvCall::backward_data, [&] { return backward_data_scratch(s, nullptr).carve.bytes(); }),
-         bytes(ConvCall::backward_filter, [&] { return sizeof(float) * size_t(backward_filter_floats(s)); }),
-         bytes(ConvCall::infer, [&] { return sizeof(float) * size_t(infer_floats(s)); })});
+        {bytes(ConvPass::forward, [&] { return forward_scratch(s, nullptr).carve.bytes(); }),
+         image ? 0 : bytes(ConvPass::input_gradient, [&] { return backward_data_scratch(s, nullptr).carve.bytes(); }),
+         bytes(ConvPass::filter_gradient, [&] { return sizeof(float) * size_t(backward_filter_floats(s)); }),
+         bytes(ConvPass::inference, [&] { return sizeof(float) * size_t(infer_floats(s)); })});
 }
 
 void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream) {
-    const Algorithm algorithm = choose(s, ConvCall::forward);
+    const Algorithm algorithm = choose(s, ConvPass::forward);
     if (algorithm == Algorithm::bilinear) return small::forward(s, a, scratch);
     const Scratch work = forward_scratch(s, scratch);
     const Finish finish{.bias = as<float>(a.bias)};
@@ -73,7 +71,7 @@ void forward(const ConvShape& s, const Conv::Forward& a, void* scratch, Stream) 
 }
 
 void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratch, Stream) {
-    const Algorithm algorithm = choose(s, ConvCall::backward_data);
+    const Algorithm algorithm = choose(s, ConvPass::input_gradient);
     if (algorithm == Algorithm::bilinear) return small::backward_data(s, a, scratch);
     const Scratch work = backward_data_scratch(s, scratch);
     float* const dx = as<float>(a.dx);
@@ -90,7 +88,7 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
 
 void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream) {
     const bool add = a.write == Write::add;
-    switch (choose(s, ConvCall::backward_filter)) {
+    switch (choose(s, ConvPass::filter_gradient)) {
         case Algorithm::bilinear: small::backward_filter(s, a, scratch); break;
         case Algorithm::winograd:
             winograd::backward_filter(s, as<float>(a.x), as<float>(a.dy), as<float>(a.dw), add,
@@ -104,7 +102,7 @@ void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* sc
 }
 
 size_t prepared_bytes(const ConvShape& s, Conv::Fused) {
-    switch (choose(s, ConvCall::infer)) {
+    switch (choose(s, ConvPass::inference)) {
         case Algorithm::bilinear: return small::prepared_bytes(s);
         case Algorithm::winograd: return sizeof(float) * size_t(winograd::filter_floats(s));
         case Algorithm::direct: break;
@@ -114,7 +112,7 @@ size_t prepared_bytes(const ConvShape& s, Conv::Fused) {
 
 void prepare(const ConvShape& s, Conv::Fused, const par* w, void* prepared, Stream) {
     float* const filters = static_cast<float*>(prepared);
-    switch (choose(s, ConvCall::infer)) {
+    switch (choose(s, ConvPass::inference)) {
         case Algorithm::bilinear: return small::prepare(s, as<float>(w), filters);
         case Algorithm::winograd: return winograd::transform_filters(s, as<float>(w), filters);
         case Algorithm::direct: std::memcpy(filters, w, sizeof(float) * size_t(s.w.stored()));
@@ -125,7 +123,7 @@ void infer(const ConvShape& s, const Conv::Infer& a, void* scratch, Stream) {
     const float* const filters = static_cast<const float*>(a.prepared);
     float* const work = static_cast<float*>(scratch);
     const Finish finish{.bias = as<float>(a.bias), .residual = as<float>(a.residual), .relu = a.relu};
-    switch (choose(s, ConvCall::infer)) {
+    switch (choose(s, ConvPass::inference)) {
         case Algorithm::bilinear: return small::infer(s, a, scratch);
         case Algorithm::winograd:
             return winograd::run(s.x, s.y(), s.pad, as<float>(a.x), filters, as<float>(a.y), finish, work);
@@ -135,11 +133,6 @@ void infer(const ConvShape& s, const Conv::Infer& a, void* scratch, Stream) {
 }
 
 }  // namespace
-
-std::string implementation(const ConvShape& s, ConvCall call) {
-    constexpr const char* kNames[] = {"bilinear", "winograd", "direct"};
-    return kNames[size_t(choose(s, call))];
-}
 
 extern const Conv conv{.scratch_bytes = scratch_bytes,
                        .forward = forward,

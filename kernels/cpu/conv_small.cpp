@@ -195,8 +195,8 @@ void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float
 }  // namespace
 
 // Packing the filters costs the same for any number of images; prepared ones cost nothing.
-bool suits(const ConvShape& s, ConvCall call) {
-    const int fewest = call == ConvCall::forward ? 32 : call == ConvCall::backward_filter ? 16 : 8;
+bool suits(const ConvShape& s, ConvPass call) {
+    const int fewest = call == ConvPass::forward ? 32 : call == ConvPass::filter_gradient ? 16 : 8;
     const int largest = s.stride == 1 ? 3 : 4;
     return s.w.c_block > 1 && s.w.r > 1 && s.w.s > 1 && s.x.n >= fewest && s.x.h <= largest && s.x.w <= largest &&
            s.p() <= 3 && s.q() <= 3;

@@ -1,13 +1,12 @@
 // Convolution on maps so small that much of each window is padding.
 #pragma once
 
-#include "kernels/cpu/conv.h"
-#include "kernels/kernels.h"
+#include "kernels/executed.h"
 
 namespace fp::cpu::small {
 
 // Whether these functions are faster than oneDNN's.
-bool suits(const ConvShape&, ConvCall);
+bool suits(const ConvShape&, ConvPass);
 
 size_t scratch_bytes(const ConvShape&);
 

@@ -87,8 +87,8 @@ inline Floats<L> exp2(const Floats<L>& y) {
 // Calls body(std::integral_constant of the block), so that body has it at compile time.
 template <class Body>
 void with_block(int block, const Body& body) {
-    FP_CHECK(block == 8 || block == 16, "channels in blocks of ", block, ", wants 8 or 16");
-    block == 16 ? body(std::integral_constant<int, 16>()) : body(std::integral_constant<int, 8>());
+    FP_CHECK(block == kBlock, "channels in blocks of ", block, ", wants ", kBlock);
+    body(std::integral_constant<int, kBlock>());
 }
 
 // Calls body(std::true_type or std::false_type), so that inner loops need not test the flag.

@@ -1,7 +1,8 @@
 // The host's table: float32, channels in blocks of one register of floats (lanes.h).
+#include "kernels/cpu/conv/choose.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/host_streams.h"
-#include "kernels/kernels.h"
+#include "kernels/host_table.h"
 
 namespace fp::cpu {
 
@@ -52,6 +53,8 @@ constexpr Kernels table{.name = "cpu",
 
 }  // namespace
 
-const Kernels* find() { return &table; }
-
 }  // namespace fp::cpu
+
+// One of kernels/isa.cpp's.
+extern "C" const fp::HostTable FP_HOST_TABLE;
+extern "C" const fp::HostTable FP_HOST_TABLE{fp::cpu::table, fp::cpu::kNativeLanes * 32, fp::cpu::executed};

@@ -298,6 +298,7 @@ inline std::string table_name(const ::testing::TestParamInfo<Table>& info) {
                                  {::fp::Backend::reference},                                                 \
                                  {::fp::Backend::reference_blocked},                                         \
                                  {::fp::Backend::cpu},                                                       \
+                                 {::fp::Backend::onednn},                                                    \
                                  {::fp::Backend::emulated},                                                  \
                                  {::fp::Backend::cuda},                                                      \
                                  {::fp::Backend::cudnn},                                                     \

@@ -2,13 +2,11 @@
 // the same bits each time and on any number of threads.
 #include <omp.h>
 
-#include "kernels/cpu/conv.h"
+#include "kernels/executed.h"
 #include "tests/kernels/compare.h"
 
 namespace fp::testing {
 namespace {
-
-using cpu::ConvCall;
 
 const Kernels& host() { return kernels(Backend::cpu); }
 
@@ -22,17 +20,17 @@ ConvShape conv_shape(const Kernels& k, Map x, int filters, int window, int strid
 }
 
 TEST(HostProducts, AlgorithmFollowsTheShape) {
-    const auto runs = [](Map x, int stride, ConvCall call) {
-        return cpu::implementation(conv_shape(host(), x, x.c, 3, stride, 1), call);
+    const auto runs = [](Map x, int stride, ConvPass pass) {
+        return executed_share(host(), conv_shape(host(), x, x.c, 3, stride, 1), pass).implementation;
     };
     const Map large{.n = 16, .c = 64, .h = 56, .w = 56}, deep{.n = 1, .c = 512, .h = 7, .w = 7},
         small{.n = 128, .c = 512, .h = 2, .w = 2};
-    EXPECT_EQ(runs(large, 1, ConvCall::forward), "winograd");
-    EXPECT_EQ(runs(large, 1, ConvCall::backward_data), "winograd");
-    EXPECT_EQ(runs(large, 1, ConvCall::backward_filter), "winograd");
-    EXPECT_EQ(runs(large, 2, ConvCall::forward), "direct");
-    EXPECT_EQ(runs(deep, 1, ConvCall::forward), "direct");  // the transform of the filters would cost more
-    EXPECT_EQ(runs(small, 1, ConvCall::backward_filter), "bilinear");
+    EXPECT_EQ(runs(large, 1, ConvPass::forward), "winograd");
+    EXPECT_EQ(runs(large, 1, ConvPass::input_gradient), "winograd");
+    EXPECT_EQ(runs(large, 1, ConvPass::filter_gradient), "winograd");
+    EXPECT_EQ(runs(large, 2, ConvPass::forward), "direct");
+    EXPECT_EQ(runs(deep, 1, ConvPass::forward), "direct");  // the transform of the filters would cost more
+    EXPECT_EQ(runs(small, 1, ConvPass::filter_gradient), "bilinear");
 }
 
 struct Inputs {

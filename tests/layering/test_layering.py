@@ -25,7 +25,7 @@ LIBRARIES = {
     r"(google/protobuf|onnx)/": ["engine/onnx"],
     r"(turbojpeg\.h|stb/)": ["engine/data/decode"],
     r"xxhash\.h": ["engine/io"],
-    r"(oneapi|dnnl)": ["kernels/cpu"],
+    r"(oneapi|dnnl)": ["kernels/onednn"],
     r"(cudnn|cublas)": ["kernels/cudnn"],
     r"(cuda|cuda_runtime|cuda_bf16|cudaTypedefs)\.h$": ["kernels/machine/gpu", "kernels/cudnn", "kernels/cuda/runtime"],
 }

@@ -86,15 +86,15 @@ void warp_between(const Affine& from, int side, uint8_t* rgb, const Between& bet
     });
 }
 
-Doubles4 linear(const Doubles4* p, double t) { return p[0] + (p[1] - p[0]) * t; }
+constexpr auto linear = [](const Doubles4* p, double t) -> Doubles4 { return p[0] + (p[1] - p[0]) * t; };
 
 // Keys' cubic with a = -1.
-Doubles4 cubic(const Doubles4* p, double t) {
+constexpr auto cubic = [](const Doubles4* p, double t) -> Doubles4 {
     const Doubles4 a = p[2] - p[0];
     const Doubles4 b = 2 * (p[0] - p[1]) + p[2] - p[3];
     const Doubles4 c = -p[0] + p[1] - p[2] + p[3];
     return p[1] + t * (a + t * (b + t * c));
-}
+};
 
 // The position of pixel i of an image that goes on mirrored at its outermost pixels.
 int mirrored(int i, int side) {
@@ -151,7 +151,7 @@ Affine turn_scale_shear(double degrees, double scale, double shear_degrees, int 
     return about(side * 0.5, {.xx = (c - s * t) / scale, .xy = (s + c * t) / scale, .yx = -s / scale, .yy = c / scale});
 }
 
-void warp(const Affine& from, Interpolation how, int side, uint8_t* rgb) {
+FP_AVX2_TOO void warp(const Affine& from, Interpolation how, int side, uint8_t* rgb) {
     if (how == Interpolation::nearest) return warp_nearest(from, side, rgb);
     if (how == Interpolation::bilinear) return warp_between<2>(from, side, rgb, linear);
     return warp_between<4>(from, side, rgb, cubic);

@@ -26,4 +26,11 @@ void store(Lanes lanes, Number* pixel) {
     std::memcpy(pixel, &lanes, sizeof lanes);
 }
 
+// Compiles a function, and what it calls, for AVX2 too; the processor decides when the program starts.
+#if defined(__x86_64__) && !defined(__clang__)
+#define FP_AVX2_TOO [[gnu::target_clones("arch=x86-64-v3", "default"), gnu::flatten]]
+#else
+#define FP_AVX2_TOO
+#endif
+
 }  // namespace fp

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/bilinear.h"
 #include "kernels/cpu/conv_small.h"
 #include "kernels/cpu/lanes.h"
 
@@ -27,20 +28,30 @@ double direct_cycles(const ConvShape& s) {
     return cycles(filters * double(s.y().pixels()) * s.x.n, filters);
 }
 
-double winograd_cycles(const ConvShape& s, ConvCall call) {
+double winograd_cycles(const ConvShape& s, ConvPass call) {
     const double filters = double(s.x.stored_c()) * s.y().stored_c() * 36;
     const double tiles = double(ceil_div(s.p(), 4) * ceil_div(s.q(), 4)) * s.x.n;
     const double transforms = tiles * (kPatch * s.x.blocks() + kOutputs * s.y().blocks());
-    const double once = call == ConvCall::infer ? 0 : double(s.x.stored_c()) * s.y().blocks() * kFilter;
+    const double once = call == ConvPass::inference ? 0 : double(s.x.stored_c()) * s.y().blocks() * kFilter;
     return cycles(filters * tiles, filters) + kVectors * (transforms + once);
 }
 
 }  // namespace
 
-Algorithm choose(const ConvShape& s, ConvCall call) {
+Algorithm choose(const ConvShape& s, ConvPass call) {
     if (small::suits(s, call)) return Algorithm::bilinear;
     const bool possible = s.w.r == 3 && s.w.s == 3 && s.stride == 1 && s.pad == 1 && s.x.block > 1;
     return possible && winograd_cycles(s, call) < direct_cycles(s) ? Algorithm::winograd : Algorithm::direct;
+}
+
+ExecutedShare executed(const ConvShape& s, ConvPass pass) {
+    const double taps = double(s.w.r) * s.w.s * s.p() * s.q();  // products of an image, a channel and a filter
+    switch (choose(s, pass)) {
+        case Algorithm::bilinear: return {double(bilinear(s).products.size()) / taps, "bilinear"};
+        case Algorithm::winograd: return {36.0 * double(ceil_div(s.p(), 4) * ceil_div(s.q(), 4)) / taps, "winograd"};
+        case Algorithm::direct: break;
+    }
+    return {1, "direct"};
 }
 
 }  // namespace fp::cpu

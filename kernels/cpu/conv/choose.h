@@ -1,8 +1,7 @@
 // The algorithm of a convolution: by a rule and not by timing, so that the bits of a result do not vary between runs.
 #pragma once
 
-#include "kernels/cpu/conv.h"
-#include "kernels/shapes.h"
+#include "kernels/executed.h"
 
 namespace fp::cpu {
 
@@ -12,6 +11,8 @@ enum class Algorithm {
     direct     // conv/direct.h, conv/filter_gradient.h
 };
 
-Algorithm choose(const ConvShape&, ConvCall);
+Algorithm choose(const ConvShape&, ConvPass);
+
+ExecutedShare executed(const ConvShape&, ConvPass);
 
 }  // namespace fp::cpu

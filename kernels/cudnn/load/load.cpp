@@ -1,10 +1,7 @@
-// Finds the shared object of the vendor's kernels beside the program or in ../lib, when it is asked for.
-#include <dlfcn.h>
-
-#include <filesystem>
-
+// Opens the vendor's kernels when they are asked for.
 #include "kernels/cudnn/load/entry.h"
 #include "kernels/error.h"
+#include "kernels/module.h"
 
 namespace fp::cuda {
 const Kernels* find(Precision);
@@ -14,26 +11,15 @@ namespace fp::cudnn {
 namespace {
 
 struct Library {
-    decltype(&fairprune_cudnn_table) table;
-    decltype(&fairprune_cudnn_plans) plans;
+    Module module{"cudnn"};
+    decltype(&fairprune_cudnn_table) table =
+        module.function<decltype(&fairprune_cudnn_table)>("fairprune_cudnn_table");
+    decltype(&fairprune_cudnn_plans) plans =
+        module.function<decltype(&fairprune_cudnn_plans)>("fairprune_cudnn_plans");
 };
 
-Library open() {
-    const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-    std::string said;
-    for (const auto& folder : {program, program / ".." / "lib"}) {
-        const auto file = folder / "fairprune_cudnn.so";
-        if (void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
-            return {reinterpret_cast<decltype(Library::table)>(dlsym(library, "fairprune_cudnn_table")),
-                    reinterpret_cast<decltype(Library::plans)>(dlsym(library, "fairprune_cudnn_plans"))};
-        said += text("\n  ", dlerror());
-    }
-    fail_with(Exit::device, "device cudnn: its shared object cannot be loaded:", said);
-}
-
 const Library& library() {
-    static const Library opened = open();
-    FP_REQUIRE(opened.table && opened.plans, Exit::device, "device cudnn: its shared object is of another kind");
+    static const Library opened;
     return opened;
 }
 
