@@ -13,6 +13,7 @@
 #include "engine/io/files.h"
 #include "engine/run/signals.h"
 #include "engine/run/version.h"
+#include "kernels/isa.h"
 #include "kernels/kernels.h"
 
 namespace fp {
@@ -223,7 +224,7 @@ bool Options::parse(int argc, const char* const* argv) {
     read_command_line();
     if (version_) {
         const std::string here = gpu();
-        std::cout << version_line(tool_) << (here.empty() ? "" : ", ") << here << "\n";
+        std::cout << version_line(tool_) << ", " << host_isa() << (here.empty() ? "" : ", ") << here << "\n";
         return false;
     }
     read_environment();

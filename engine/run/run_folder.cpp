@@ -188,6 +188,7 @@ ordered_json environment(const Caller& caller, const Kernels* used) {
                 {"processor", processor()},
                 {"cores", omp_get_num_procs()},
                 {"threads", omp_get_max_threads()},
+                {"instruction_set", host_isa()},
                 {"vector_bits", host_vector_bits()},
                 {"memory_bytes", int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
                 {"command_line", caller.command_line},

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/run/version.h"
+#include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "tools/options.h"
 
@@ -60,7 +61,7 @@ TEST(RunTool, help_and_version_go_to_stdout_and_run_nothing) {
     }
     const Ended shown = run({"--version"}, never);
     EXPECT_EQ(shown.code, 0);
-    EXPECT_EQ(shown.out, version_line("fp_train") + (gpu().empty() ? "" : ", " + gpu()) + "\n");
+    EXPECT_EQ(shown.out, version_line("fp_train") + ", " + std::string(host_isa()) + (gpu().empty() ? "" : ", " + gpu()) + "\n");
     EXPECT_THAT(shown.out, HasSubstr(", commit "));
     EXPECT_THAT(shown.out, HasSubstr(std::string(version().build_type) + ", "));
 }
