@@ -3,7 +3,7 @@
 //   multiply-adds   2 L a cycle at 85 % of the peak, as measured for both (products.h)
 //   transforms      of a 6x6 patch 110 cycles a vector of channels, of its outputs 90, of a filter 70 (not in inference,
 //                   where `prepare` has transformed it); measured
-//   filters         once from memory: 8 bytes a cycle, and Winograd's are four times as many; for few pixels they decide
+//   filters         once from memory, 4 bytes a cycle, and Winograd's are four times as many: for few pixels they decide
 #include "kernels/cpu/conv/choose.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace fp::cpu {
 namespace {
 
-constexpr double kMultiplyAdds = 2.0 * kNativeLanes * 0.85, kBytes = 8;  // a cycle
+constexpr double kMultiplyAdds = 2.0 * kNativeLanes * 0.85, kBytes = 4;  // a cycle
 constexpr double kPatch = 110, kOutputs = 90, kFilter = 70;              // cycles a vector
 constexpr double kVectors = double(kBlock) / kNativeLanes;
 
