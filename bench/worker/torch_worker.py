@@ -6,7 +6,7 @@ torch_worker.py DEVICE PRECISION [HOW]
         images in the precision of the products, channels last. HOW on a GPU: compile (torch.compile with CUDA graphs, frozen
         for infer), max-autotune (it also tries every kernel it knows, which takes minutes), graph (eager, with cuDNN's
         search, in a CUDA graph; infer alone). HOW on a CPU: eager, nchw (eager, without channels last), jit
-        (torch.jit.optimize_for_inference; infer alone)
+        (torch.jit.optimize_for_inference; infer alone), compile (torch.compile, frozen; infer alone)
     conv DIRECTION N H C K R STRIDE                 -> ready
         cudnn.benchmark on; channels last, in float32 N,C,H,W, which is cuDNN's best there; infer: cuDNN's fused
         convolution, bias and ReLU (and shortcut), or one after the other where it has none
@@ -18,7 +18,7 @@ torch_worker.py DEVICE PRECISION [HOW]
     timed                                           -> how
     free                                            -> freed    the memory of what was done last
 
-What cannot be done (no memory for it, say) is answered with "failed" and why. A CPU compiles and captures nothing.
+What cannot be done (no memory for it, say) is answered with "failed" and why. A CPU captures nothing.
 """
 import gc
 import sys
@@ -45,7 +45,7 @@ def synchronize():
 
 
 def compiled(f, **options):
-    return torch.compile(f, **options) if gpu else f
+    return torch.compile(f, **options) if gpu else torch.compile(f) if HOW == "compile" else f
 
 
 def captured(f):
@@ -73,7 +73,7 @@ def network(mode, size, batch, arch, stem, *layers):
         torch._dynamo.mark_static_address(images)
     if mode == "infer":
         net = net.eval().to(dtype)
-        if gpu and HOW != "graph":
+        if HOW == "compile" or gpu and HOW != "graph":
             from torch._inductor import config
 
             config.freezing = True
@@ -84,7 +84,7 @@ def network(mode, size, batch, arch, stem, *layers):
             fast = net if HOW == "graph" else compiled(net, mode=MODE)
 
         def step():
-            with torch.no_grad() if gpu else torch.inference_mode():
+            with torch.no_grad() if gpu or HOW == "compile" else torch.inference_mode():
                 fast(images)
 
         return captured(step) if HOW == "graph" else step

@@ -1,5 +1,5 @@
 // One engine of a comparison: does what it is told on standard input, so that a driver (bench/gpu/run,
-// bench/host/compare_pytorch) can let several engines take turns. Started as: bench_worker DEVICE [PRECISION].
+// bench/host/compare_host) can let several engines take turns. Started as: bench_worker DEVICE [PRECISION].
 // One line per command, one line per answer; torch_worker.py answers a part of the same lines.
 //
 // Lines that make something ready, answered with "ready WORK FLOOR EXPECTED". WORK: the flops of a call, or what else is
