@@ -32,9 +32,8 @@ std::vector<Isa> all() {
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl");
-    return {{"x86-64-v4", v4, fp_host_table_v4},
-            {"x86-64-v3", v3, fp_host_table_v3},
-            {"x86-64-v2", v2, fp_host_table_v2}};
+    return {
+        {"x86-64-v4", v4, fp_host_table_v4}, {"x86-64-v3", v3, fp_host_table_v3}, {"x86-64-v2", v2, fp_host_table_v2}};
 #else
     return {{"baseline", true, fp_host_table_baseline}};
 #endif

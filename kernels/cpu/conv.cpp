@@ -42,7 +42,7 @@ int64_t backward_filter_floats(const ConvShape& s) {
 
 int64_t infer_floats(const ConvShape& s) {
     return choose(s, ConvPass::inference) == Algorithm::winograd ? winograd::scratch(s.x, s.y())
-                                                             : direct::scratch(direct::forward_grid(s));
+                                                                 : direct::scratch(direct::forward_grid(s));
 }
 
 size_t scratch_bytes(const ConvShape& s) {
@@ -89,7 +89,9 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
 void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream) {
     const bool add = a.write == Write::add;
     switch (choose(s, ConvPass::filter_gradient)) {
-        case Algorithm::bilinear: small::backward_filter(s, a, scratch); break;
+        case Algorithm::bilinear:
+            small::backward_filter(s, a, scratch);
+            break;
         case Algorithm::winograd:
             winograd::backward_filter(s, as<float>(a.x), as<float>(a.dy), as<float>(a.dw), add,
                                       static_cast<float*>(scratch));
@@ -103,9 +105,12 @@ void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* sc
 
 size_t prepared_bytes(const ConvShape& s, Conv::Fused) {
     switch (choose(s, ConvPass::inference)) {
-        case Algorithm::bilinear: return small::prepared_bytes(s);
-        case Algorithm::winograd: return sizeof(float) * size_t(winograd::filter_floats(s));
-        case Algorithm::direct: break;
+        case Algorithm::bilinear:
+            return small::prepared_bytes(s);
+        case Algorithm::winograd:
+            return sizeof(float) * size_t(winograd::filter_floats(s));
+        case Algorithm::direct:
+            break;
     }
     return sizeof(float) * size_t(s.w.stored());
 }
@@ -113,9 +118,12 @@ size_t prepared_bytes(const ConvShape& s, Conv::Fused) {
 void prepare(const ConvShape& s, Conv::Fused, const par* w, void* prepared, Stream) {
     float* const filters = static_cast<float*>(prepared);
     switch (choose(s, ConvPass::inference)) {
-        case Algorithm::bilinear: return small::prepare(s, as<float>(w), filters);
-        case Algorithm::winograd: return winograd::transform_filters(s, as<float>(w), filters);
-        case Algorithm::direct: std::memcpy(filters, w, sizeof(float) * size_t(s.w.stored()));
+        case Algorithm::bilinear:
+            return small::prepare(s, as<float>(w), filters);
+        case Algorithm::winograd:
+            return winograd::transform_filters(s, as<float>(w), filters);
+        case Algorithm::direct:
+            std::memcpy(filters, w, sizeof(float) * size_t(s.w.stored()));
     }
 }
 
@@ -124,7 +132,8 @@ void infer(const ConvShape& s, const Conv::Infer& a, void* scratch, Stream) {
     float* const work = static_cast<float*>(scratch);
     const Finish finish{.bias = as<float>(a.bias), .residual = as<float>(a.residual), .relu = a.relu};
     switch (choose(s, ConvPass::inference)) {
-        case Algorithm::bilinear: return small::infer(s, a, scratch);
+        case Algorithm::bilinear:
+            return small::infer(s, a, scratch);
         case Algorithm::winograd:
             return winograd::run(s.x, s.y(), s.pad, as<float>(a.x), filters, as<float>(a.y), finish, work);
         case Algorithm::direct:

@@ -1,6 +1,10 @@
 // Vectors of channels: GCC's and clang's vector extension, so one source makes AVX-512, AVX2 or NEON.
 #pragma once
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <type_traits>
 
@@ -48,13 +52,31 @@ inline void store(double* p, const Doubles<L>& v) {
     *reinterpret_cast<typename VectorOf<double, L>::in_memory*>(p) = v;
 }
 
-// Small integers, stored as bytes.
+// Small integers, stored as bytes. GCC 12 would convert the lanes one by one.
 template <int L>
 inline Ints<L> load(const uint8_t* p) {
+#ifdef __AVX512F__
+    if constexpr (L == 16)
+        return (Ints<L>)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#endif
+#ifdef __AVX2__
+    if constexpr (L == 8) return (Ints<L>)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#endif
     return __builtin_convertvector(*reinterpret_cast<const typename VectorOf<uint8_t, L>::in_memory*>(p), Ints<L>);
 }
 template <int L>
 inline void store(uint8_t* p, const Ints<L>& v) {
+#ifdef __AVX512F__
+    if constexpr (L == 16)
+        return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)v));
+#endif
+#ifdef __AVX2__
+    if constexpr (L == 8) {
+        const __m128i words =
+            _mm_packus_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+        return _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
+    }
+#endif
     using Bytes = typename VectorOf<uint8_t, L>::type;
     *reinterpret_cast<typename VectorOf<uint8_t, L>::in_memory*>(p) = __builtin_convertvector(v, Bytes);
 }

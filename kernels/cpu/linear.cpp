@@ -42,8 +42,12 @@ void multiply(int n, int from, int to, const float* x, const float* w, float* y,
         const int64_t rows = ceil_div(n, most_pixels(k));
         for (int part = 0; part < parts; ++part) {
             const int b = int(first_of(part, parts, from)), last = int(first_of(part + 1, parts, from));
-            const Reach reach{.pixel = int64_t(from) * kBlock, .x_block = kBlock, .w_block = tile,
-                              .panel = from * tile, .blocks = last - b, .taps = &kHere};
+            const Reach reach{.pixel = int64_t(from) * kBlock,
+                              .x_block = kBlock,
+                              .w_block = tile,
+                              .panel = from * tile,
+                              .blocks = last - b,
+                              .taps = &kHere};
             Outputs out{.y = y, .pixel = int64_t(to) * kBlock, .panel = kBlock, .finish = finish};
             if (part > 0) out.finish = {.residual = y};
             for (int64_t row = 0; row < rows; ++row) {
@@ -88,8 +92,7 @@ void backward_filter(const LinearShape& s, const Linear::BackwardFilter& a, void
 #pragma omp parallel for collapse(2) schedule(static)
     for (int b = 0; b < z.in; ++b)
         for (int group = 0; group < groups; ++group) {
-            const int first = int(first_of(group, groups, z.out)),
-                      k = int(first_of(group + 1, groups, z.out)) - first;
+            const int first = int(first_of(group, groups, z.out)), k = int(first_of(group + 1, groups, z.out)) - first;
             for (int c = 0; c < kBlock; c += kOuterInputs)
                 outer_tile_for(kOuterInputs, k)(
                     reach, as<float>(a.x) + b * kBlock + c, as<float>(a.dy) + first * kBlock,

@@ -9,6 +9,7 @@
 //           the sum is fixed.
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/cpu/lanes.h"
 #include "kernels/error.h"
@@ -67,24 +68,29 @@ void forward_plane(const MaxPoolShape& s, const float* x, float* y, uint8_t* arg
     }
 }
 
+// columns: the outputs of each column of the map.
 template <int L>
-void backward_plane(const MaxPoolShape& s, const float* dy, const uint8_t* argmax, float* dx, Write write) {
+void backward_plane(const MaxPoolShape& s,
+                    const std::vector<Range>& columns,
+                    const float* dy,
+                    const uint8_t* argmax,
+                    float* dx,
+                    Write write) {
+    const int window = s.window, stride = s.stride, width = s.q();
     for (int h = 0; h < s.x.h; ++h) {
         const Range rows = outputs(s, h, s.p());
-        for (int w = 0; w < s.x.w; ++w) {
-            const Range columns = outputs(s, w, s.q());
+        for (int w = 0; w < s.x.w; ++w, dx += L) {
+            const auto [first, last] = columns[size_t(w)];
             Floats<L> sum = {};
             for (int p = rows.first; p < rows.last; ++p) {
-                const int r = h + s.pad - p * s.stride;
-                for (int q = columns.first; q < columns.last; ++q) {
-                    const int32_t index = r * s.window + w + s.pad - q * s.stride;
-                    const int64_t from = (int64_t(p) * s.q() + q) * L;
-                    const Ints<L> named = load<L>(argmax + from) == index;
+                const int tap = (h + s.pad - p * stride) * window + w + s.pad;
+                for (int q = first; q < last; ++q) {
+                    const int64_t from = (int64_t(p) * width + q) * L;
+                    const Ints<L> named = load<L>(argmax + from) == tap - q * stride;
                     sum += named ? load<L>(dy + from) : Floats<L>{};
                 }
             }
-            float* out = dx + (int64_t(h) * s.x.w + w) * L;
-            store<L>(out, write == Write::add ? load<L>(out) + sum : sum);
+            store<L>(dx, write == Write::add ? load<L>(dx) + sum : sum);
         }
     }
 }
@@ -120,9 +126,11 @@ void forward(const MaxPoolShape& s, const MaxPool::Forward& args, Stream) {
 void backward(const MaxPoolShape& s, const MaxPool::Backward& args, Stream) {
     const auto* dy = as<float>(args.dy);
     auto* dx = as<float>(args.dx);
+    std::vector<Range> columns;
+    for (int w = 0; w < s.x.w; ++w) columns.push_back(outputs(s, w, s.q()));
     with_block(s.x.block, [&](auto block) {
         for_each_plane(s, [&](int64_t in, int64_t out, int) {
-            backward_plane<block>(s, dy + out, args.argmax + out, dx + in, args.write);
+            backward_plane<block>(s, columns, dy + out, args.argmax + out, dx + in, args.write);
         });
     });
 }

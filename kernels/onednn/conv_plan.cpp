@@ -79,20 +79,19 @@ Forward::primitive_desc forward_desc(
 BackwardData::primitive_desc backward_data_desc(const ConvShape& s, algorithm a, const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
     return backward_primitive<BackwardData>(forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y,
-                                               stride, pad, pad);
+                                            stride, pad, pad);
 }
 
 BackwardFilter::primitive_desc backward_filter_desc(const ConvShape& s, algorithm a, const Layouts& l) {
     const dnnl::memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-    return backward_primitive<BackwardFilter>(forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w,
-                                                 l.y, stride, pad, pad);
+    return backward_primitive<BackwardFilter>(forward_desc(s, a, l, prop_kind::forward_training, {}), a, l.x, l.w, l.y,
+                                              stride, pad, pad);
 }
 
 }  // namespace
 
 const Plan& conv_plan(const ConvShape& s, ConvPass call, const ConvOptions& o) {
-    const Key key =
-        key_of({0, int(call), o.bias, o.residual, o.relu, s.stride, s.pad}, s.x, s.w, s.y());
+    const Key key = key_of({0, int(call), o.bias, o.residual, o.relu, s.stride, s.pad}, s.x, s.w, s.y());
     return cached(key, [&]() -> Plan {
         const Layouts l = ours(s);
         const Desc bias = vector_desc(s.y().stored_c());

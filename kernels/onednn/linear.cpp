@@ -4,9 +4,9 @@
 // order along D. A layer of any h x w is therefore one matrix product without a reorder: y (n,K) = x (n,D) W^T.
 #include <algorithm>
 
+#include "kernels/error.h"
 #include "kernels/onednn/maps.h"
 #include "kernels/onednn/onednn.h"
-#include "kernels/error.h"
 
 namespace fp::onednn {
 namespace {
@@ -30,8 +30,7 @@ Matrices ours(const LinearShape& s) {
     const Filter matrix{.k = s.w.k, .c = d, .k_block = s.w.k_block, .c_block = s.w.c_block};
     using Tag = memory::format_tag;
     const auto type = memory::data_type::f32;
-    return {Desc({s.x.n, d, 1, 1}, type, Tag::nhwc), desc(matrix),
-            Desc({s.x.n, s.y().stored_c()}, type, Tag::nc)};
+    return {Desc({s.x.n, d, 1, 1}, type, Tag::nhwc), desc(matrix), Desc({s.x.n, s.y().stored_c()}, type, Tag::nc)};
 }
 
 // Our layouts where oneDNN has an optimised primitive for them, its own choice elsewhere.

@@ -32,7 +32,8 @@ dnnl::primitive_attr attributes(bool sum = false, bool relu = false);
 // oneDNN 2 describes the operation first (Primitive::desc) and then the primitive; oneDNN 3 takes the same arguments in
 // one step.
 template <class Primitive, class... Arguments>
-typename Primitive::primitive_desc forward_primitive(const dnnl::primitive_attr& attributes, const Arguments&... arguments) {
+typename Primitive::primitive_desc forward_primitive(const dnnl::primitive_attr& attributes,
+                                                     const Arguments&... arguments) {
     if constexpr (requires { typename Primitive::desc; })
         return {typename Primitive::desc(arguments...), attributes, engine()};
     else

@@ -47,9 +47,12 @@ Algorithm choose(const ConvShape& s, ConvPass call) {
 ExecutedShare executed(const ConvShape& s, ConvPass pass) {
     const double taps = double(s.w.r) * s.w.s * s.p() * s.q();  // products of an image, a channel and a filter
     switch (choose(s, pass)) {
-        case Algorithm::bilinear: return {double(bilinear(s).products.size()) / taps, "bilinear"};
-        case Algorithm::winograd: return {36.0 * double(ceil_div(s.p(), 4) * ceil_div(s.q(), 4)) / taps, "winograd"};
-        case Algorithm::direct: break;
+        case Algorithm::bilinear:
+            return {double(bilinear(s).products.size()) / taps, "bilinear"};
+        case Algorithm::winograd:
+            return {36.0 * double(ceil_div(s.p(), 4) * ceil_div(s.q(), 4)) / taps, "winograd"};
+        case Algorithm::direct:
+            break;
     }
     return {1, "direct"};
 }

@@ -11,8 +11,8 @@
 namespace fp::cpu::direct {
 namespace {
 
-constexpr int kBandPixels = 64;               // of outputs: filters are read from L3 or memory once a band
-constexpr int64_t kFilterFloats = 5 << 10;    // 20 KB
+constexpr int kBandPixels = 64;             // of outputs: filters are read from L3 or memory once a band
+constexpr int64_t kFilterFloats = 5 << 10;  // 20 KB
 
 // The rows and columns of the source that a grid touches, from those of output (0, 0) to those of the last.
 struct Extent {
@@ -39,8 +39,8 @@ Extent extent(const Grid& g) {
 struct Plan {
     const Grid& g;
     Extent e = extent(g);
-    bool flat = false;    // one row of all pixels: a 1x1 window at stride 1
-    bool padded = false;  // bands are copied
+    bool flat = false;         // one row of all pixels: a 1x1 window at stride 1
+    bool padded = false;       // bands are copied
     int lanes = g.from.block;  // of a pixel
     int rows = g.rows, columns = g.columns;
     int bands = 1, groups = 1, splits = 1;
@@ -89,8 +89,15 @@ void copy_band(const Plan& plan, const float* x, int first, int count, float* to
 }
 
 // One unit: band `band` of image n, groups of outputs from `group` to `last_group`.
-void unit(const Plan& plan, int n, int band, int group, int last_group, const float* x, const float* w,
-          const Outputs& out, float* own) {
+void unit(const Plan& plan,
+          int n,
+          int band,
+          int group,
+          int last_group,
+          const float* x,
+          const float* w,
+          const Outputs& out,
+          float* own) {
     const Grid& g = plan.g;
     const int lanes = plan.lanes, blocks = g.to.blocks();
     const int64_t line = plan.flat ? plan.columns : plan.rows;
@@ -99,23 +106,24 @@ void unit(const Plan& plan, int n, int band, int group, int last_group, const fl
     const int width = plan.padded ? plan.width : g.from.w;
     const int64_t plane = plan.padded ? plan.copy_plane() : g.from.pixels() * lanes;
     const int top = plan.padded ? first * g.stride + plan.e.top : 0, left = plan.padded ? plan.e.left : 0;
-    if (plan.padded)
-        copy_band(plan, image, top, (last - first - 1) * g.stride + plan.e.bottom - plan.e.top + 1, own);
+    if (plan.padded) copy_band(plan, image, top, (last - first - 1) * g.stride + plan.e.bottom - plan.e.top + 1, own);
     const float* const source = plan.padded ? own : image;
 
     std::vector<Tap> taps;
     for (const Place& t : g.taps) taps.push_back({(int64_t(t.row) * width + t.column) * lanes, t.w});
     Reach reach{.pixel = int64_t(g.stride) * lanes,
-                      .x_block = plane,
-                      .w_block = g.w_block,
-                      .panel = g.w_panel,
-                      .blocks = g.from.blocks(),
-                      .taps = taps.data(),
-                      .tap_count = int(taps.size())};
+                .x_block = plane,
+                .w_block = g.w_block,
+                .panel = g.w_panel,
+                .blocks = g.from.blocks(),
+                .taps = taps.data(),
+                .tap_count = int(taps.size())};
     for (; group < last_group; ++group) {
-        const int kb = int(first_of(group, plan.groups, blocks)), k = int(first_of(group + 1, plan.groups, blocks)) - kb;
+        const int kb = int(first_of(group, plan.groups, blocks)),
+                  k = int(first_of(group + 1, plan.groups, blocks)) - kb;
         const int64_t target = (int64_t(n) * blocks + kb) * g.to.pixels() * kBlock;
-        const int chunks = int(std::min<int64_t>(g.from.blocks(), ceil_div(g.from.blocks() * g.w_block * k, kFilterFloats)));
+        const int chunks =
+            int(std::min<int64_t>(g.from.blocks(), ceil_div(g.from.blocks() * g.w_block * k, kFilterFloats)));
         for (int chunk = 0; chunk < chunks; ++chunk) {
             const int b = int(first_of(chunk, chunks, g.from.blocks()));
             reach.blocks = int(first_of(chunk + 1, chunks, g.from.blocks())) - b;
@@ -129,7 +137,7 @@ void unit(const Plan& plan, int n, int band, int group, int last_group, const fl
                 for (int64_t part = 0; part < parts; ++part) {
                     const int64_t q = first_of(part, parts, count), next = first_of(part + 1, parts, count);
                     tile_for(int(next - q), k, g.lanes)(reach, inputs + from + q * reach.pixel, filters, some,
-                                                           kb * kBlock, target + to + q * out.pixel);
+                                                        kb * kBlock, target + to + q * out.pixel);
                 }
             };
             if (plan.flat) {
@@ -172,18 +180,23 @@ std::vector<Grid> backward_grids(const ConvShape& s) {
     std::vector<Grid> grids;
     for (int row = 0; row < std::min(s.stride, s.x.h); ++row)
         for (int column = 0; column < std::min(s.stride, s.x.w); ++column) {
-            Grid& g = grids.emplace_back(
-                Grid{.from = s.y(), .to = s.x, .rows = int(ceil_div(s.x.h - row, s.stride)),
-                     .columns = int(ceil_div(s.x.w - column, s.stride)), .stride = 1, .first_row = row,
-                     .first_column = column, .step = s.stride, .taps = {}, .lanes = kBlock,
-                     .w_block = int64_t(s.w.r) * s.w.s * kBlock * kBlock,
-                     .w_panel = int64_t(s.w.k_blocks()) * s.w.r * s.w.s * kBlock * kBlock});
+            Grid& g = grids.emplace_back(Grid{.from = s.y(),
+                                              .to = s.x,
+                                              .rows = int(ceil_div(s.x.h - row, s.stride)),
+                                              .columns = int(ceil_div(s.x.w - column, s.stride)),
+                                              .stride = 1,
+                                              .first_row = row,
+                                              .first_column = column,
+                                              .step = s.stride,
+                                              .taps = {},
+                                              .lanes = kBlock,
+                                              .w_block = int64_t(s.w.r) * s.w.s * kBlock * kBlock,
+                                              .w_panel = int64_t(s.w.k_blocks()) * s.w.r * s.w.s * kBlock * kBlock});
             for (int r = 0; r < s.w.r; ++r)
                 for (int q = 0; q < s.w.s; ++q) {
                     const int dr = row + s.pad - r, dq = column + s.pad - q;
                     if (dr % s.stride == 0 && dq % s.stride == 0)
-                        g.taps.push_back(
-                            {dr / s.stride, dq / s.stride, (int64_t(r) * s.w.s + q) * kBlock * kBlock});
+                        g.taps.push_back({dr / s.stride, dq / s.stride, (int64_t(r) * s.w.s + q) * kBlock * kBlock});
                 }
         }
     return grids;

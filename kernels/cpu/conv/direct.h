@@ -19,7 +19,7 @@ struct Place {
 // one parity.
 struct Grid {
     Map from, to;
-    int rows, columns;      // outputs of one map
+    int rows, columns;                  // outputs of one map
     int stride;                         // of reading
     int first_row, first_column, step;  // where in `to` they lie: row first_row + p step
     std::vector<Place> taps;

@@ -13,7 +13,7 @@
 namespace fp::cpu::direct {
 namespace {
 
-constexpr int kBandPixels = 96;           // 64 + 3 * 64 bytes each: 24 KB, or half of that
+constexpr int kBandPixels = 96;            // 64 + 3 * 64 bytes each: 24 KB, or half of that
 constexpr int64_t kChunkFloats = 1 << 20;  // of x and dy: 4 MB
 
 struct Plan {
@@ -27,7 +27,8 @@ struct Plan {
     int chunk = int(std::clamp<int64_t>(kChunkFloats / (x_image + y_image), 1, s.x.n));  // images
     int inputs = planar ? int(ceil_div(s.w.s, ceil_div(s.w.s, kOuterInputs))) : kOuterInputs;
     int groups = int(ceil_div(y.blocks(), kOuterBlocks));
-    int splits = int(std::clamp<int64_t>(ceil_div(4 * omp_get_max_threads(), int64_t(groups) * s.w.c_blocks()), 1, s.w.r));
+    int splits =
+        int(std::clamp<int64_t>(ceil_div(4 * omp_get_max_threads(), int64_t(groups) * s.w.c_blocks()), 1, s.w.r));
 
     int64_t scratch() const { return s.pad > 0 ? chunk * x_image : 0; }
 };
@@ -53,17 +54,21 @@ void copy_padded(const Plan& p, const float* x, int count, float* to) {
 }
 
 // Rows of taps r .. last_r of the block of inputs cb with a group of blocks of outputs, of `count` images; x is padded.
-void item(const Plan& p, const float* x, const float* dy, float* dw, bool add, int count, int group, int cb, int split) {
+void item(
+    const Plan& p, const float* x, const float* dy, float* dw, bool add, int count, int group, int cb, int split) {
     const ConvShape& s = p.s;
     const int kb = int(first_of(group, p.groups, p.y.blocks())),
               k = int(first_of(group + 1, p.groups, p.y.blocks())) - kb;
     const int rows = p.flat ? 1 : p.y.h, columns = p.flat ? int(p.y.pixels()) : p.y.w;
     const int64_t filters = int64_t(s.w.r) * s.w.s * p.lanes * kBlock;  // of a pair of blocks
-    const int step = p.planar ? s.w.s : p.lanes;                       // inputs of a tap, or taps of a row
+    const int step = p.planar ? s.w.s : p.lanes;                        // inputs of a tap, or taps of a row
     float* const out = dw + (int64_t(kb) * s.w.c_blocks() + cb) * filters;
     const int first_r = int(first_of(split, p.splits, s.w.r)), last_r = int(first_of(split + 1, p.splits, s.w.r));
-    OuterReach reach{.x_image = p.x_image, .x_row = int64_t(s.stride) * p.width * p.lanes,
-                     .pixel = int64_t(s.stride) * p.lanes, .dy_image = p.y_image, .dy_row = int64_t(columns) * kBlock,
+    OuterReach reach{.x_image = p.x_image,
+                     .x_row = int64_t(s.stride) * p.width * p.lanes,
+                     .pixel = int64_t(s.stride) * p.lanes,
+                     .dy_image = p.y_image,
+                     .dy_row = int64_t(columns) * kBlock,
                      .panel = p.y.pixels() * kBlock};
     const float* const xs = x + int64_t(cb) * p.height * p.width * p.lanes;
     const float* const ys = dy + int64_t(kb) * p.y.pixels() * kBlock;

@@ -29,10 +29,10 @@ struct Tap {
 
 // The operands of a tile, in floats from one to the next.
 struct Reach {
-    int64_t pixel;                    // of x
-    int64_t x_block, w_block;         // blocks of inputs
-    int64_t panel;                    // blocks of outputs, of the filters
-    int blocks = 1;                   // of inputs
+    int64_t pixel;             // of x
+    int64_t x_block, w_block;  // blocks of inputs
+    int64_t panel;             // blocks of outputs, of the filters
+    int blocks = 1;            // of inputs
     const Tap* taps = nullptr;
     int tap_count = 1;
 };

@@ -30,18 +30,20 @@ Tile find(int pixels, int blocks) {
 }
 
 // Cycles of one multiply-add of every sum: two multiply-adds or two loads a cycle, and no sum twice in four.
-double cycles(int pixels, int blocks) {
-    return std::max({pixels * blocks / 2.0, (pixels + blocks) / 2.0, 4.0});
-}
+double cycles(int pixels, int blocks) { return std::max({pixels * blocks / 2.0, (pixels + blocks) / 2.0, 4.0}); }
 
 }  // namespace
 
 Tile tile_for(int pixels, int blocks, int lanes) {
     switch (lanes) {
-        case 1: return find<1>(pixels, blocks);
-        case 3: return find<3>(pixels, blocks);
-        case 7: return find<7>(pixels, blocks);
-        default: return find<kBlock>(pixels, blocks);
+        case 1:
+            return find<1>(pixels, blocks);
+        case 3:
+            return find<3>(pixels, blocks);
+        case 7:
+            return find<7>(pixels, blocks);
+        default:
+            return find<kBlock>(pixels, blocks);
     }
 }
 

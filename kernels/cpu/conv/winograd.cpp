@@ -49,12 +49,23 @@ struct Plan {
 };
 
 // The outputs of tiles first .. first + count of the line, of `blocks` blocks from kb on; v: of the first tile.
-void multiply(const Plan& p, int64_t first, int count, int kb, int blocks, const float* v, const float* filters, float* m,
+void multiply(const Plan& p,
+              int64_t first,
+              int count,
+              int kb,
+              int blocks,
+              const float* v,
+              const float* filters,
+              float* m,
               const Outputs& out) {
     const int64_t channels = int64_t(p.from.blocks()) * kBlock * kBlock;
     static constexpr Tap kHere{0, 0};
-    const Reach reach{.pixel = kBlock, .x_block = p.v_block(), .w_block = kBlock * kBlock, .panel = channels,
-                      .blocks = p.from.blocks(), .taps = &kHere};
+    const Reach reach{.pixel = kBlock,
+                      .x_block = p.v_block(),
+                      .w_block = kBlock * kBlock,
+                      .panel = channels,
+                      .blocks = p.from.blocks(),
+                      .taps = &kHere};
     const int64_t block = int64_t(kOwnTiles) * kBlock;
     const int64_t parts = ceil_div(count, most_pixels(blocks));
     for (int i = 0; i < kProducts; ++i) {
@@ -62,8 +73,8 @@ void multiply(const Plan& p, int64_t first, int count, int kb, int blocks, const
         for (int64_t part = 0; part < parts; ++part) {
             const int64_t t = first_of(part, parts, count), next = first_of(part + 1, parts, count);
             tile_for(int(next - t), blocks, kBlock)(reach, v + i * p.v_product() + t * kBlock,
-                                                   filters + (int64_t(i) * p.to.blocks() + kb) * channels, sums, 0,
-                                                   t * kBlock);
+                                                    filters + (int64_t(i) * p.to.blocks() + kb) * channels, sums, 0,
+                                                    t * kBlock);
         }
     }
     const auto [bias, residual, relu] = out.finish;
@@ -72,7 +83,8 @@ void multiply(const Plan& p, int64_t first, int count, int kb, int blocks, const
         for (int t = 0; t < count; ++t) {
             const Tiles::Place at = p.line.place(first + t);
             const int tall = std::min(kTile, p.to.h - at.row), wide = std::min(kTile, p.to.w - at.column);
-            const int64_t to = (((int64_t(at.n) * p.to.blocks() + kb + j) * p.to.h + at.row) * p.to.w + at.column) * kBlock;
+            const int64_t to =
+                (((int64_t(at.n) * p.to.blocks() + kb + j) * p.to.h + at.row) * p.to.w + at.column) * kBlock;
             const float* const sums = m + j * block + t * kBlock;
             transform<kPatch, kTile>(
                 output, [&](int r, int c) { return load<kBlock>(sums + (r * kPatch + c) * p.m_product()); },
@@ -108,9 +120,8 @@ void transform_filters(const ConvShape& s, const float* w, float* filters) {
             for (int c = 0; c < kBlock; ++c) {
                 const int64_t pair = int64_t(kb) * cbs + cb;
                 const float* const taps = w + (pair * 9 * kBlock + c) * kBlock;
-                transform_filter(
-                    [&](int r, int q) { return load<kBlock>(taps + (r * 3 + q) * kBlock * kBlock); },
-                    filters + (pair * kBlock + c) * kBlock, product);
+                transform_filter([&](int r, int q) { return load<kBlock>(taps + (r * 3 + q) * kBlock * kBlock); },
+                                 filters + (pair * kBlock + c) * kBlock, product);
             }
 }
 
@@ -133,7 +144,13 @@ void transform_filters_for_dx(const ConvShape& s, const float* w, float* filters
 
 int64_t scratch(const Map& from, const Map& to) { return Plan(from, to, 1).scratch(); }
 
-void run(const Map& from, const Map& to, int pad, const float* x, const float* filters, float* y, const Finish& finish,
+void run(const Map& from,
+         const Map& to,
+         int pad,
+         const float* x,
+         const float* filters,
+         float* y,
+         const Finish& finish,
          float* scratch) {
     const Plan p(from, to, pad);
     const Outputs out{.y = y, .pixel = kBlock, .panel = 0, .finish = finish};

@@ -16,7 +16,13 @@ void transform_filters_for_dx(const ConvShape&, const float* w, float* filters);
 
 int64_t scratch(const Map& from, const Map& to);  // floats
 // y from x, or dx from dy.
-void run(const Map& from, const Map& to, int pad, const float* x, const float* filters, float* y, const Finish&,
+void run(const Map& from,
+         const Map& to,
+         int pad,
+         const float* x,
+         const float* filters,
+         float* y,
+         const Finish&,
          float* scratch);
 
 int64_t backward_filter_scratch(const ConvShape&);

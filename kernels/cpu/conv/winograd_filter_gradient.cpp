@@ -19,7 +19,8 @@ struct Plan {
     const ConvShape& s;
     Map y = s.y();
     Tiles tiles{y};
-    int chunk = int(std::min(tiles.count(), std::max<int64_t>(kFewestTiles, kChunkFloats / (kProducts * (s.x.stored_c() + y.stored_c())))));
+    int chunk = int(std::min(
+        tiles.count(), std::max<int64_t>(kFewestTiles, kChunkFloats / (kProducts * (s.x.stored_c() + y.stored_c())))));
     int groups = int(ceil_div(y.blocks(), kOuterBlocks));
     // V: [product][block of inputs][tile][lane], Z the same of outputs, M: [product][kb][c][k].
     int64_t block() const { return int64_t(chunk) * kBlock; }
@@ -72,7 +73,9 @@ void finish(const Plan& p, const float* m, float* dw, bool add) {
 
 }  // namespace
 
-int64_t backward_filter_scratch(const ConvShape& s) { return int64_t(Scratch(Plan{s}, nullptr).carve.bytes() / sizeof(float)); }
+int64_t backward_filter_scratch(const ConvShape& s) {
+    return int64_t(Scratch(Plan{s}, nullptr).carve.bytes() / sizeof(float));
+}
 
 void backward_filter(const ConvShape& s, const float* x, const float* dy, float* dw, bool add, float* scratch) {
     const Plan p{s};
@@ -85,8 +88,8 @@ void backward_filter(const ConvShape& s, const float* x, const float* dy, float*
 #pragma omp for collapse(2) schedule(static) nowait
             for (int b = 0; b < s.x.blocks(); ++b)
                 for (int t = 0; t < count; ++t)
-                    transform_input(s.x, s.pad, p.tiles.place(first + t), b, x,
-                                    work.v + b * p.block() + t * kBlock, p.v_product());
+                    transform_input(s.x, s.pad, p.tiles.place(first + t), b, x, work.v + b * p.block() + t * kBlock,
+                                    p.v_product());
 #pragma omp for collapse(2) schedule(static)
             for (int b = 0; b < p.y.blocks(); ++b)
                 for (int t = 0; t < count; ++t)
