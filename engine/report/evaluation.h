@@ -36,8 +36,11 @@ inline Evaluation evaluation_of(const Predictions& ours,
 }
 
 // Says which images are judged. Where one of the models has seen some of them in training, the verdict begins with
-// that; `other` may be null.
+// that, and where it is not known what a model has seen, with this; `other` may be null.
 void set_judged(Evaluation&, const Judged& ours, const Judged* other);
+
+// The verdict begins with "Which images this model was trained on is not known." `model`: "this model".
+void say_training_unknown(Verdict&, const std::string& model);
 
 // One class against the rest, each model at a threshold of its own.
 struct AtThreshold {
