@@ -16,6 +16,7 @@ void add_data_option(Options&, std::string& spec);
 
 // How a data set is opened: its split, and which images are left out.
 void add_dataset_options(Options&, DatasetOptions&);
+void add_leak_option(Options&, DatasetOptions&);  // --allow-leak
 
 struct DataOptions {
     std::string data = {};
