@@ -38,7 +38,7 @@ constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {
     "config.toml", "environment.json", "metrics.jsonl", "metrics.csv",   "scores.json",     "bad_images.csv",
     kEvents,       "report.json",      "report.html",   "model-card.md", "predictions.csv", "predictions-dense.csv",
-    "pareto.csv",  "scan.json",        "scan.csv",      "split.csv",     "weights.json"};
+    "pareto.csv",  "scan.json",        "scan.csv",      "split.csv",     "weights.json",    "layers.csv"};
 
 // Makes the folder where it is missing. The process that holds the lock is the only one that writes to it; the file
 // stays.
