@@ -12,6 +12,7 @@ namespace fp {
 void add_compute_options(Options& options, ComputeOptions& compute) {
     options.add("device NAME", compute.device,
                 "auto, cpu, cuda, cuda:1, emulated, reference or cudnn; auto is CUDA where there is a GPU");
+    options.offer("device", "auto, cpu, cuda, emulated, reference, cudnn");
     options.choice<Precision>("precision TYPE", compute.precision,
                               {{"fp32", Precision::f32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
                               "precision of convolutions and linear layers");

@@ -180,6 +180,15 @@ void Options::add_choices(std::string_view name, std::vector<Choice> choices, st
     };
 }
 
+void Options::offer(std::string_view name, std::string_view list) {
+    std::vector<std::string>& words = at(name).words;
+    for (size_t at = 0, comma; at < list.size(); at = comma + 2) {
+        comma = std::min(list.find(", ", at), list.size());
+        const std::string_view word = list.substr(at, comma - at);
+        if (word.find_first_of(": ") == word.npos) words.emplace_back(word);
+    }
+}
+
 // The defaults are shown as they were declared, so this comes before anything is read.
 bool Options::print_description() const {
     const auto after = [&](const char* name) -> const std::string* {
