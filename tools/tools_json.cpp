@@ -58,11 +58,14 @@ void put_benchmark(JsonWriter out, const Measured& m, bool train) {
     out("checkpoint", m.checkpoint);
     out("batch_size", m.batch_size);
     out("run_type", "iteration");
-    out("iterations", uint64_t(m.seconds.size()));
+    out("iterations", uint64_t(m.runs.size()));
     out("real_time", t.median * 1e3);
-    out("cpu_time", t.median * 1e3);
+    out("cpu_time", m.median(&RunTimes::cpu) * 1e3);
     out("time_unit", "ms");
     out("items_per_second", m.batch_size / t.median);
+    out("enqueue_ms", m.median(&RunTimes::enqueue) * 1e3);
+    out("copy_in_ms", m.copies.in * 1e3);
+    out("copy_out_ms", m.copies.out * 1e3);
     out("peak_memory_bytes", uint64_t(m.memory.total()));
     JsonWriter memory = inside(out, "peak_memory");
     for (const auto& [name, bytes] : {std::pair{"weights", m.memory.weights},
