@@ -255,7 +255,7 @@ int run(const EvalFlags& f, const Options& options) {
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
     if (!f.report.empty())
-        write_file(f.report, page_text(evaluation, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
+        write_file(f.report, page_text(evaluation, at, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
                                        caller_of(options), ours.used));
     std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;
