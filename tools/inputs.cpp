@@ -102,7 +102,7 @@ ImageData open_images_of(const LoadedModel& model,
                          const std::string& path,
                          const DataOptions& options,
                          const std::string& cache,
-                         const std::function<void(int64_t done, int64_t all)>& progress) {
+                         const Steps& progress) {
     const int size = model.card.preprocessing.image_size;
     FP_REQUIRE(options.image_size.value_or(size) == size, Exit::model, path, ": was trained at ", size,
                " pixels, --image-size is ", *options.image_size);

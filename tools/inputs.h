@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/eval/predict.h"
+#include "engine/io/steps.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/device.h"
 #include "tools/options.h"
@@ -52,6 +53,6 @@ ImageData open_images_of(const LoadedModel&,
                          const std::string& path,
                          const DataOptions&,
                          const std::string& cache = "",
-                         const std::function<void(int64_t done, int64_t all)>& progress = {});
+                         const Steps& progress = {});
 
 }  // namespace fp

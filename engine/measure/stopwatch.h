@@ -2,9 +2,9 @@
 // affects them alike.
 #pragma once
 
-#include <functional>
 #include <memory>
 
+#include "engine/io/steps.h"
 #include "engine/measure/layer_costs.h"
 
 namespace fp {
@@ -20,7 +20,7 @@ struct TimingOptions {
     int min_rounds = 10, most_rounds = 100'000;
     int warm_up_rounds = 3;  // plans, memory, weights
     // Called between rounds with the share that is done, in thousandths; what it throws ends the measurement.
-    std::function<void(int64_t done, int64_t all)> progress = {};
+    Steps progress = {};
 };
 
 // Seconds of one step or inference: until it is done, until the device had all of its work, and of processor time, of
@@ -72,18 +72,20 @@ struct TimingSummary {
 };
 TimingSummary summarize(std::vector<double> seconds);
 
-// Median of the rounds' ratios a/b and its 95 % interval by resampling rounds.
-struct Ratio {
+// A median and its 95 % interval.
+struct Estimate {
     double value, low, high;
 };
+using Ratio = Estimate;  // of two times
+// Of the rounds' ratios a/b, by resampling rounds.
 Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b);
 
 struct ProfileOptions {
     int batch_size = 32;
     int image_size = 64;
-    Mode mode = Mode::infer;                                       // train: forward, loss and backward
-    int passes = 5;                                                // after two to warm up
-    std::function<void(int64_t done, int64_t all)> progress = {};  // of the passes, as in TimingOptions
+    Mode mode = Mode::infer;  // train: forward, loss and backward
+    int passes = 5;           // after two to warm up
+    Steps progress = {};      // of the passes, as in TimingOptions
 };
 
 // One network with its images, profiled again and again.
