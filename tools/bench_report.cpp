@@ -127,6 +127,13 @@ std::string latency_row(const Measured& m, size_t model) {
     return out + "\n";
 }
 
+std::string parts_row(const Measured& m, size_t model) {
+    std::string out = fmt::format("{:<7}{:>6}", fmt::format("[{}]", model + 1), m.batch_size);
+    for (const double seconds : {m.median(&RunTimes::enqueue), m.copies.in, m.copies.out, m.median(&RunTimes::cpu)})
+        out += fmt::format("{:>11.3f}", seconds * 1e3);
+    return out + "\n";
+}
+
 std::string memory_row(const Measured& m, size_t model) {
     const MemoryUse& u = m.memory;
     std::string out = fmt::format("{:<7}{:>6}", fmt::format("[{}]", model + 1), m.batch_size);
@@ -136,6 +143,12 @@ std::string memory_row(const Measured& m, size_t model) {
 }
 
 }  // namespace
+
+double Measured::median(double RunTimes::*part) const {
+    std::vector<double> values;
+    for (const RunTimes& r : runs) values.push_back(r.*part);
+    return summarize(std::move(values)).median;
+}
 
 double flops_of(const LayerCost& c) { return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0)); }
 
@@ -157,6 +170,8 @@ std::string to_text(const BenchReport& b) {
     add(fmt::format("{:<7}{:>6}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "ms", "batch", "min", "mean", "median", "p90",
                     "p95", "p99", "max"),
         latency_row);
+    add(fmt::format("{:<7}{:>6}{:>11}{:>11}{:>11}{:>11}\n", "ms", "batch", "enqueue", "copy in", "copy out", "cpu"),
+        parts_row);
     add(fmt::format("{:<7}{:>6}{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}\n", "peak MB", "batch", "total", "weights",
                     "gradients", "optimizer", "activation", "images"),
         memory_row);

@@ -13,10 +13,13 @@ namespace fp {
 struct Measured {
     std::string checkpoint;
     int batch_size;
-    std::vector<double> seconds;  // of each call
-    TimingSummary summary;
-    Ratio against_first;  // how many times faster than the first model
-    MemoryUse memory;
+    std::vector<RunTimes> runs = {};  // of each call
+    TimingSummary summary = {};
+    Ratio against_first = {};  // how many times faster than the first model
+    MemoryUse memory = {};
+    CopyTimes copies = {};
+
+    double median(double RunTimes::*) const;
 };
 
 struct BenchReport {

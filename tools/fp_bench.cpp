@@ -19,6 +19,7 @@ struct BenchFlags {
     std::string trace, report;
     bool train = false, layers = false;
     double seconds = 3;
+    int warm_up = 3, rounds = 0;
 };
 
 void declare(Options& o, BenchFlags& f) {
@@ -32,13 +33,18 @@ void declare(Options& o, BenchFlags& f) {
     o.add("trace FILE", f.trace, "write a row per layer for Chrome's trace viewer or Perfetto");
     o.add("report FILE", f.report, "write the figures as a page (HTML)");
     o.add("seconds S", f.seconds, "shortest measurement per model and batch size", {.low = 0, .high = 3600});
+    o.add("warm-up N", f.warm_up, "calls per model and batch size before those that are measured",
+          {.low = 0, .high = 1e6});
+    o.add("rounds N", f.rounds, "measure exactly so many calls; 0: by --seconds, at least 10", {.low = 0, .high = 1e6});
 }
 
-// From the third step on nothing is allocated any more.
-MemoryUse memory_use(Network& network, const TimingOptions& timing) {
+Measured measured(Network& network, const std::string& checkpoint, const TimingOptions& timing) {
     TimedNetwork timed(network, timing);
-    for (int step = 0; step < 3; ++step) timed.run();
-    return timed.memory_use();
+    for (int step = 0; step < 3; ++step) timed.run();  // from the third on nothing is allocated any more
+    return {.checkpoint = checkpoint,
+            .batch_size = timing.batch_size,
+            .memory = timed.memory_use(),
+            .copies = timed.copy_times()};
 }
 
 // Every model at every batch size, the models of one size in turns.
@@ -50,15 +56,20 @@ std::vector<Measured> measure(const std::vector<LoadedModel>& models,
     for (const LoadedModel& m : models) networks.push_back(m.network.get());
     std::vector<Measured> out;
     for (const int batch : f.batch_sizes) {
-        const TimingOptions timing{.batch_size = batch,
-                                   .image_size = image_size,
-                                   .train = f.train,
-                                   .seconds = f.seconds,
-                                   .progress = observer.steps({.what = text("batch size ", batch), .unit = ""})};
-        const auto seconds = time_in_turns(networks, timing);
-        for (size_t i = 0; i < models.size(); ++i)
-            out.push_back({f.checkpoints[i], batch, seconds[i], summarize(seconds[i]), ratio_of(seconds[0], seconds[i]),
-                           memory_use(*networks[i], timing)});
+        TimingOptions timing{.batch_size = batch,
+                             .image_size = image_size,
+                             .train = f.train,
+                             .seconds = f.seconds,
+                             .warm_up_rounds = f.warm_up,
+                             .progress = observer.steps({.what = text("batch size ", batch), .unit = ""})};
+        if (f.rounds > 0) timing.min_rounds = timing.most_rounds = f.rounds;
+        const auto runs = times_in_turns(networks, timing);
+        for (size_t i = 0; i < models.size(); ++i) {
+            Measured& m = out.emplace_back(measured(*networks[i], f.checkpoints[i], timing));
+            m.runs = runs[i];
+            m.summary = summarize(seconds_of(runs[i]));
+            m.against_first = ratio_of(seconds_of(runs[0]), seconds_of(runs[i]));
+        }
     }
     return out;
 }

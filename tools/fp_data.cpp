@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
                     "count by these groups: sex, age:60, sex*age:60; may be repeated (default: the usual ones "
                     "that the data have)");
         add_dataset_options(options, request.dataset);
+        add_leak_option(options, request.dataset);
         options.add("threads N", request.threads, "CPU threads; 0: one per core", {.low = 0, .high = 4096});
         options.heading("check");
         options.add("allow-bad", request.allow_bad, "permit missing and unreadable images");

@@ -88,53 +88,86 @@ void say_part(const Judged& part, const std::string& file, const EvalFlags& f, c
     options.say((f.compare.empty() ? "" : printable(file) + ": ") + judged_text(part));
 }
 
-EvalInput input_of_file(const std::string& file, const EvalFlags& f, const Options& options) {
+// A model with its images, or a file of predictions: opened and checked, and nothing is predicted yet.
+struct Opened {
+    std::string file;
+    Judged part = {};
+    Predictions all = {};  // of a file
+    std::vector<int64_t> samples = {};
+    std::optional<LoadedModel> model = {};
+    std::optional<ImageData> data = {};
+
+    // The rows that are judged; of a model without what it will predict.
+    Predictions rows() const {
+        if (!model) return rows_of(all, samples);
+        Predictions out = no_predictions(*data);
+        const std::vector<float> none(out.classes.size());
+        for (const int64_t sample : samples) add_prediction(out, *data, sample, none.data());
+        return out;
+    }
+};
+
+Opened open_file(const std::string& file, const EvalFlags& f, const Options& options) {
     const Table table = read_csv(file);
-    const Predictions all = predictions_of(table, f.data.dataset.unknown);
-    JudgedSamples rows = judged_rows(all, f.split);
+    Opened out{.file = file, .all = predictions_of(table, f.data.dataset.unknown)};
+    JudgedSamples rows = judged_rows(out.all, f.split);
     if (find_column(table.header, "image") < 0)
         rows.judged.notes.push_back(file + " has no column image: its rows are numbered");
     for (const std::string& note : notes_of_unknown_words(table, f.data.dataset.unknown))
         rows.judged.notes.push_back(note);
     say_part(rows.judged, file, f, options);
-    EvalInput out{.judged = rows_of(all, rows.samples), .part = rows.judged};
-    AttributeColumns columns = attribute_columns(out.judged);
+    out.part = rows.judged;
+    out.samples = rows.samples;
+    const Predictions judged = out.rows();
+    AttributeColumns columns = attribute_columns(judged);
     columns.source = file;
     check_attributes(columns, f.data.attributes, options);
-    if (chooses(f)) out.validation = of_split(all, "val");
     return out;
 }
 
-EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Options& options) {
-    const LoadedModel model = load_model(file, use_device(f.compute, options));
-    const Preprocessing& preprocessing = model.card.preprocessing;
+Opened open_model(const std::string& file, const EvalFlags& f, const Options& options) {
+    Opened out{.file = file, .model = load_model(file, use_device(f.compute, options))};
     DataOptions to_open = f.data;
     to_open.dataset.whole_if_unseen = !chooses(f);
-    const ImageData data = open_images_of(model, file, to_open);
+    out.data = open_images_of(*out.model, file, to_open);
+    JudgedSamples part = judged_samples(out.data->set, f.split);
+    part.judged.of_model = true;
+    say_part(part.judged, file, f, options);
+    check_attributes(attribute_columns(out.data->set, part.samples), f.data.attributes, options);
+    out.part = part.judged;
+    out.samples = part.samples;
+    return out;
+}
+
+EvalInput input_of_file(const Opened& opened, const EvalFlags& f) {
+    EvalInput out{.judged = opened.rows(), .part = opened.part};
+    if (chooses(f)) out.validation = of_split(opened.all, "val");
+    return out;
+}
+
+EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options& options) {
+    const LoadedModel& model = *opened.model;
+    const ImageData& data = *opened.data;
     const Observer observer = on_stderr(options.quiet());
     Session session(*model.network);
-    const auto predict_on = [&](const JudgedSamples& part) {
+    const auto predict_on = [&](const std::vector<int64_t>& samples, const std::string& split) {
         Predictions p = predict({session,
-                                 preprocessing,
+                                 model.card.preprocessing,
                                  data,
-                                 part.samples,
+                                 samples,
                                  {.batch_size = f.data.batch_size,
                                   .skip_bad = f.skip_bad,
-                                  .progress = observer.steps({.what = "predicting " + part.judged.split})}});
-        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", part.judged.split,
-                   "` can be read");
+                                  .progress = observer.steps({.what = "predicting " + split})}});
+        FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
         return p;
     };
-    const JudgedSamples part = judged_samples(data.set, f.split);
-    say_part(part.judged, file, f, options);
-    check_attributes(attribute_columns(data.set, part.samples), f.data.attributes, options);
-    EvalInput out{.judged = predict_on(part),
+    EvalInput out{.judged = predict_on(opened.samples, opened.part.split),
                   .stored = model.card.thresholds,
                   .data = data.set.name,
                   .split_hash = split_hash(data.set),
-                  .part = part.judged,
+                  .part = opened.part,
                   .used = &model.network->kernels()};
-    if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val"));
+    if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val").samples, "val");
     out.skipped = skipped_of(data);
     out.gallery = gallery_of(out.judged, data, f.data.attributes, f.gallery);
     say_skipped(data, options);
@@ -193,13 +226,21 @@ void check(const EvalFlags& f) {
 
 int run(const EvalFlags& f, const Options& options) {
     check(f);
-    const auto input_of = [&](const std::string& file) {
-        return is_model(file) ? input_of_model(file, f, options) : input_of_file(file, f, options);
+    const auto open = [&](const std::string& file, bool model) {
+        return model ? open_model(file, f, options) : open_file(file, f, options);
     };
-    const EvalInput ours = f.checkpoint.empty() ? input_of(f.predictions) : input_of_model(f.checkpoint, f, options);
+    const auto input_of = [&](const Opened& opened) {
+        return opened.model ? input_of_model(opened, f, options) : input_of_file(opened, f);
+    };
+    const Opened opened = open(f.predictions + f.checkpoint, f.predictions.empty());
+    std::optional<Opened> opened_other;
+    if (!f.compare.empty()) opened_other = open(f.compare, is_model(f.compare));
+    // Before the work, which leaves out what --skip-bad permits.
+    if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
+    const EvalInput ours = input_of(opened);
     if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
-    if (!f.compare.empty()) other = input_of(f.compare);
+    if (opened_other) other = input_of(*opened_other);
 
     EvaluateOptions figures = f.figures;
     figures.threads = f.compute.threads;
@@ -214,7 +255,7 @@ int run(const EvalFlags& f, const Options& options) {
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
     if (!f.report.empty())
-        write_file(f.report, page_text(evaluation, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
+        write_file(f.report, page_text(evaluation, at, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
                                        caller_of(options), ours.used));
     std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
     return 0;

@@ -37,7 +37,9 @@ void declare(Options& o, TrainFlags& f) {
     o.add("normalize NAME", f.normalize, "none, imagenet or m,m,m/s,s,s");
     o.heading("Model");
     o.add("model NAME", f.model, models::names());
+    o.offer("model", models::names());
     o.add("stem NAME", f.stem, "imagenet, or small: a 3x3 convolution without pooling");
+    o.offer("stem", "imagenet, small");
     o.add("width X", f.width, "factor on the channels of every layer", {.low = 0.01, .high = 16});
     o.add("weights FILE", f.weights,
           "start from torchvision's or timm's weights: safetensors, or what torch.save wrote (.pth, .pt, .ckpt)");

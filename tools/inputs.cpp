@@ -12,6 +12,7 @@ namespace fp {
 void add_compute_options(Options& options, ComputeOptions& compute) {
     options.add("device NAME", compute.device,
                 "auto, cpu, cuda, cuda:1, emulated, reference, cudnn or onednn; auto is CUDA where there is a GPU");
+    options.offer("device", "auto, cpu, cuda, emulated, reference, cudnn, onednn");
     options.choice<Precision>("precision TYPE", compute.precision,
                               {{"fp32", Precision::f32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}},
                               "precision of convolutions and linear layers");
@@ -27,8 +28,6 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
     options.add(
         "split-seed N", dataset.split_seed,
         "seed of the split into train, val and test where the data has none (default: as for the model, else 0)");
-    options.add("allow-leak", dataset.allow_leak,
-                "permit a lesion or patient on two sides of the split, and judging by images that the model has seen");
     options.add(
         "unknown WORD", dataset.unknown,
         "a value that stands for an unknown attribute, besides none, n/a, null, ? and their like; may be repeated");
@@ -36,7 +35,13 @@ void add_dataset_options(Options& options, DatasetOptions& dataset) {
                 "leave out images whose value in this column is unknown; may be repeated");
     options.add("exclude-qc", dataset.exclude_qc, "Fitzpatrick17k: leave out images marked as wrongly labelled");
     options.add("allow-absolute", dataset.allow_absolute, "accept image paths that are absolute or contain ..");
-    for (const char* name : {"allow-absolute", "allow-leak", "split-seed"}) options.keeps_bits(name);
+    for (const char* name : {"allow-absolute", "split-seed"}) options.keeps_bits(name);
+}
+
+void add_leak_option(Options& options, DatasetOptions& dataset) {
+    options.add("allow-leak", dataset.allow_leak,
+                "permit a lesion or patient on two sides of the split, and judging by images that the model has seen");
+    options.keeps_bits("allow-leak");
 }
 
 void add_data_option(Options& options, std::string& spec) {
@@ -52,6 +57,7 @@ void add_data_options(Options& options, DataOptions& data) {
     options.add("attribute NAME", data.attributes,
                 "column with the groups; may be repeated; age:60 cuts a number, sex*age:60 crosses two");
     add_dataset_options(options, data.dataset);
+    add_leak_option(options, data.dataset);
     options.add("image-size N", data.image_size, "side of the square that a model sees, in pixels",
                 {.low = 1, .high = 16384});
     options.add("batch-size N", data.batch_size, "images per step", {.low = 1, .high = 65536});
@@ -96,7 +102,7 @@ ImageData open_images_of(const LoadedModel& model,
                          const std::string& path,
                          const DataOptions& options,
                          const std::string& cache,
-                         const std::function<void(int64_t done, int64_t all)>& progress) {
+                         const Steps& progress) {
     const int size = model.card.preprocessing.image_size;
     FP_REQUIRE(options.image_size.value_or(size) == size, Exit::model, path, ": was trained at ", size,
                " pixels, --image-size is ", *options.image_size);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/eval/predict.h"
+#include "engine/io/steps.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/device.h"
 #include "tools/options.h"
@@ -16,6 +17,7 @@ void add_data_option(Options&, std::string& spec);
 
 // How a data set is opened: its split, and which images are left out.
 void add_dataset_options(Options&, DatasetOptions&);
+void add_leak_option(Options&, DatasetOptions&);  // --allow-leak
 
 struct DataOptions {
     std::string data = {};
@@ -51,6 +53,6 @@ ImageData open_images_of(const LoadedModel&,
                          const std::string& path,
                          const DataOptions&,
                          const std::string& cache = "",
-                         const std::function<void(int64_t done, int64_t all)>& progress = {});
+                         const Steps& progress = {});
 
 }  // namespace fp

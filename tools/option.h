@@ -42,6 +42,7 @@ struct Option {
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
     bool keeps_bits = false;                                        // Options::keeps_bits()
+    bool in_file = true;                                            // a file may give it
     std::function<void(const std::vector<std::string>&)> set = {};  // throws Error with what is wrong
     std::function<std::vector<std::string>()> get = {};             // empty: no value
 

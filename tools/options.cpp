@@ -154,7 +154,7 @@ void Options::read_file() {
     for (const TomlEntry& entry : parse_toml(fp::read_file(config_, kConfigBytes), file)) {
         const std::string place = fmt::format("{}:{}: {}", file, entry.line, printable(entry.key));
         Option* option = find(entry.key);
-        if (!option || option->positional)
+        if (!option || option->positional || !option->in_file)
             refuse(place + ": no such key; the nearest is " + nearest(entry.key, names()));
         FP_REQUIRE(option->name != "config", Exit::data, place, ": a configuration cannot name another one");
         check_kind(*option, entry, place);
@@ -179,6 +179,15 @@ void Options::add_choices(std::string_view name, std::vector<Choice> choices, st
     option.get = [choices] {
         return std::vector{std::ranges::find_if(choices, [](const Choice& c) { return c.is_taken(); })->word};
     };
+}
+
+void Options::offer(std::string_view name, std::string_view list) {
+    std::vector<std::string>& words = at(name).words;
+    for (size_t at = 0, comma; at < list.size(); at = comma + 2) {
+        comma = std::min(list.find(", ", at), list.size());
+        const std::string_view word = list.substr(at, comma - at);
+        if (word.find_first_of(": ") == word.npos) words.emplace_back(word);
+    }
 }
 
 // The defaults are shown as they were declared, so this comes before anything is read.
@@ -218,6 +227,7 @@ bool Options::parse(int argc, const char* const* argv) {
     for (const auto& topic : topics_) words += "; --help " + topic.word + ": " + topic.title;
     add("help", help_, "print this and stop" + words);
     for (const char* name : {"config", "json", "quiet", "version", "help"}) leave_out_of_config(name);
+    for (const char* name : {"version", "help"}) find(name)->in_file = false;
 
     for (int i = 1; i < argc; ++i) arguments_.push_back(std::string(argv[i]) == "-h" ? "--help" : argv[i]);
     if (print_description()) return false;

@@ -70,6 +70,10 @@ public:
         topics_.push_back({std::move(word), std::move(title), std::move(text)});
     }
 
+    // Words of `list`, "a, b or c:D", that completion offers for the value, which may be another: those without a blank or
+    // a colon.
+    void offer(std::string_view name, std::string_view list);
+
     void require(std::string_view name) { at(name).required = true; }
     // For an option that is no setting of the run (--out, --resume): resolved() leaves it out.
     void leave_out_of_config(std::string_view name) { at(name).in_config = false; }

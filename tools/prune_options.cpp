@@ -1,5 +1,7 @@
 #include "tools/prune_options.h"
 
+#include "engine/train/selection.h"
+
 namespace fp {
 namespace {
 
@@ -63,6 +65,7 @@ void add_removal_options(Options& o, SweepSettings& search) {
           {.low = 0, .high = 10000});
     o.add("objective NAME", p.objective,
           "validation metric that selects the best round, as --select; default: rms of the first --attribute");
+    o.offer("objective", selection_words());
     o.add("finetune WHAT", p.finetune, "all, head or norm: which parameters are fine-tuned");
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-void put_ratio(JsonWriter out, const Ratio& r, double unit) {
+void put_estimate(JsonWriter out, const Estimate& r, double unit) {
     out("value", r.value * unit);
     out("low", r.low * unit);
     out("high", r.high * unit);
@@ -40,16 +40,16 @@ void put_layer(JsonWriter out, const TimedRow& row, const std::string& checkpoin
     out("bytes", c.bytes);
     out("forward_ms", c.forward_seconds * 1e3);
     out("backward_ms", c.backward_seconds * 1e3);
-    put_ratio(inside(out, "ms"), row.seconds, 1e3);
+    put_estimate(inside(out, "ms"), row.seconds, 1e3);
     out("flops", flops_of(c));
-    if (row.against_first.value > 0) put_ratio(inside(out, "time_over_first"), row.against_first, 1);
+    if (row.against_first.value > 0) put_estimate(inside(out, "time_over_first"), row.against_first, 1);
     const bool bounded = row.of_roof.value > 0;
     out.object["floor_ms"] = nullptr;
     out.object["bound"] = nullptr;
     if (!bounded) return;
     out("floor_ms", row.of_roof.value * row.seconds.value * 1e3);
     out("bound", row.memory ? "memory" : "arithmetic");
-    put_ratio(inside(out, "share_of_roof"), row.of_roof, 1);
+    put_estimate(inside(out, "share_of_roof"), row.of_roof, 1);
 }
 
 void put_benchmark(JsonWriter out, const Measured& m, bool train) {
@@ -58,11 +58,14 @@ void put_benchmark(JsonWriter out, const Measured& m, bool train) {
     out("checkpoint", m.checkpoint);
     out("batch_size", m.batch_size);
     out("run_type", "iteration");
-    out("iterations", uint64_t(m.seconds.size()));
+    out("iterations", uint64_t(m.runs.size()));
     out("real_time", t.median * 1e3);
-    out("cpu_time", t.median * 1e3);
+    out("cpu_time", m.median(&RunTimes::cpu) * 1e3);
     out("time_unit", "ms");
     out("items_per_second", m.batch_size / t.median);
+    out("enqueue_ms", m.median(&RunTimes::enqueue) * 1e3);
+    out("copy_in_ms", m.copies.in * 1e3);
+    out("copy_out_ms", m.copies.out * 1e3);
     out("peak_memory_bytes", uint64_t(m.memory.total()));
     JsonWriter memory = inside(out, "peak_memory");
     for (const auto& [name, bytes] : {std::pair{"weights", m.memory.weights},

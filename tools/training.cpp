@@ -43,6 +43,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("clip-norm X", t.optimizer.clip_norm, "largest L2 norm of the gradient; 0 is none", {.low = 0});
     o.add("sampler NAME", t.sampler, "how an epoch draws samples; groups are of the first --attribute");
     o.add("class-weights NAME", t.class_weights, "class weights of the loss: none or balanced");
+    o.offer("class-weights", "none, balanced");
     o.add("label-smoothing X", t.label_smoothing, "share of the target spread over all classes", {.low = 0, .high = 1});
     o.add("augment LIST", t.augment,
           "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, "
@@ -51,6 +52,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none", {.low = 0, .high = 1});
     o.add("accumulate N", t.accumulate, "batches per step", {.low = 1, .high = 10000});
     o.add("select NAME", t.select, "validation metric that selects the best epoch: " + selection_words());
+    o.offer("select", selection_words());
     o.add("workers N", t.workers, "threads that decode images; 0 is one per core, fewer once all are decoded",
           {.low = 0, .high = 1024});
     o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "engine/data/augment/resize.h"
+#include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "kernels/error.h"
 
@@ -59,6 +60,7 @@ DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
     cache_path_ = options.cache / ("images-" + id.key + ".cache");
     file_ = CacheFile::open(cache_path_, id);
     if (file_) return;
+    remove_stale_temporaries(options.cache, Exit::data, ".cache");
     const auto progress = [&](int64_t done) {
         if (options_.progress) options_.progress(done, id.count);
     };

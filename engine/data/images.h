@@ -6,12 +6,12 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <optional>
 
 #include "engine/data/cache.h"
 #include "engine/data/dataset.h"
 #include "engine/data/loader.h"
+#include "engine/io/steps.h"
 
 namespace fp {
 
@@ -25,7 +25,7 @@ struct ImageOptions {
     DecodeOptions decode = {};
     int64_t memory_bytes = -1;         // for images in memory; -1: a quarter of what the process may use, 0: none
     std::filesystem::path cache = {};  // the folder of the cache file, created if missing; empty: none
-    std::function<void(int64_t done, int64_t all)> progress = {};  // while a cache file is written; may be empty
+    Steps progress = {};               // while a cache file is written; may be empty
 };
 
 class DatasetImages {

@@ -21,12 +21,30 @@ constexpr uint64_t kKeyBits = (uint64_t(1) << 48) - 1;
 
 uint64_t key_of_name(std::string_view name) { return xxh3_64(as_bytes(name), 0) & kKeyBits; }
 
-// The whole path of each image without its ending.
-std::vector<std::string> whole_names(const Dataset& data) {
+// The whole path of each image.
+std::vector<std::filesystem::path> whole_paths(const Dataset& data) {
     const std::filesystem::path root = std::filesystem::current_path() / data.root;
+    std::vector<std::filesystem::path> out;
+    for (const Sample& sample : data.samples) out.push_back((root / sample.image).lexically_normal());
+    return out;
+}
+
+std::string without_ending(std::filesystem::path path) { return path.replace_extension().generic_string(); }
+
+// Of each image its whole path without ending; with it where another image of the data set, a.png beside a.jpg, has the
+// same.
+std::vector<std::string> whole_names(const Dataset& data) {
+    const std::vector<std::filesystem::path> paths = whole_paths(data);
+    std::unordered_map<std::string, const std::filesystem::path*> first;  // null: there are several
+    for (const std::filesystem::path& path : paths)
+        if (const auto [at, is_new] = first.emplace(without_ending(path), &path);
+            !is_new && at->second && *at->second != path)
+            at->second = nullptr;
     std::vector<std::string> out;
-    for (const Sample& sample : data.samples)
-        out.push_back((root / sample.image).lexically_normal().replace_extension().generic_string());
+    for (const std::filesystem::path& path : paths) {
+        std::string name = without_ending(path);
+        out.push_back(first.at(name) ? std::move(name) : path.generic_string());
+    }
     return out;
 }
 
@@ -153,12 +171,14 @@ std::vector<Seen> seen_before(const SeenImages& seen, const Dataset& data) {
         std::ranges::transform(synthetic_keys(data), std::back_inserter(out), of_key);
         return out;
     }
-    for (const std::string& whole : whole_names(data)) {
+    for (const std::filesystem::path& path : whole_paths(data)) {
         Seen& found = out.emplace_back(Seen::no);
-        std::string_view name;
-        for (int folders = 0; name.size() < whole.size(); ++folders) {
-            name = tail(whole, folders);
-            found = std::max(found, of_key(key_of_name(name)));
+        for (const std::string& whole : {without_ending(path), path.generic_string()}) {
+            std::string_view name;
+            for (int folders = 0; name.size() < whole.size(); ++folders) {
+                name = tail(whole, folders);
+                found = std::max(found, of_key(key_of_name(name)));
+            }
         }
     }
     return out;

@@ -1,8 +1,9 @@
 // Which images a model has learned from, so that no later tool judges it by them unawares.
 //
-// An image is known by a key: 48 bits of the hash of its file name without ending, behind as many of its folders as
-// tell all files of the data set apart (none where their names differ); of specification and number where it is
-// generated. An image is looked up with each number of folders. So the same images are known again from another folder,
+// An image is known by a key: 48 bits of the hash of its file name without ending (with it where only the ending tells
+// two images apart), behind as many of its folders as tell all files of the data set apart (none where their names
+// differ); of specification and number where it is generated. An image is looked up with each number of folders, with
+// and without its ending. So the same images are known again from another folder,
 // from another table, among fewer or more images and at another size. Other images of the same names are taken for
 // them.
 #pragma once

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "engine/core/session.h"
 #include "engine/data/preprocessing.h"
+#include "engine/io/steps.h"
 
 namespace fp {
 
@@ -25,7 +25,7 @@ struct ArrayPass {
     ImageArray images;
     Output output = Output::probabilities;
     int batch_size = 32;
-    std::function<void(int64_t done, int64_t all)> progress = {};  // after each batch; what it throws ends the pass
+    Steps progress = {};  // after each batch; what it throws ends the pass
 };
 
 // (n, classes), row by row: for bytes what predict() computes of the same pixels.

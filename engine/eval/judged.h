@@ -17,6 +17,7 @@ struct Judged {
     int64_t images = 0, of = 0;
     std::optional<int64_t> seen = {};        // of them, the model has learned from or was chosen by; empty: not known
     std::optional<bool> seen_at_least = {};  // true: `seen` may be more (SeenImages::truncated)
+    bool of_model = false;                   // and not of predictions that another program may have made
     std::vector<std::string> notes = {};     // how the split came about and what was left out, one line each
 };
 void fields(maybe_const<Judged> auto& j, auto& member) {

@@ -12,6 +12,7 @@
 #include "engine/data/preprocessing.h"
 #include "engine/fairness/predictions.h"
 #include "engine/io/fields.h"
+#include "engine/io/steps.h"
 
 namespace fp {
 
@@ -28,7 +29,7 @@ struct OpenOptions {
     int image_size = 128;
     DatasetOptions dataset = {};       // `classes`: of a checkpoint, whose order is kept
     std::filesystem::path cache = {};  // folder of a file of decoded images; empty: memory only
-    std::function<void(int64_t done, int64_t all)> progress = {};  // while the cache is written
+    Steps progress = {};               // while the cache is written
 };
 
 // The images of a data set, which are decoded once and kept.
@@ -58,7 +59,7 @@ struct PredictOptions {
     int batch_size = 128;
     int workers = 0;
     bool skip_bad = false;
-    std::function<void(int64_t done, int64_t all)> progress = {};
+    Steps progress = {};
 };
 
 // A network, and the samples that it is run on. References are to outlive the pass.

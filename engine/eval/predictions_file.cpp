@@ -118,10 +118,6 @@ Predictions predictions_of(const Table& table, const std::vector<std::string>& u
     return p;
 }
 
-Predictions read_predictions(const std::filesystem::path& path, const std::vector<std::string>& unknown) {
-    return predictions_of(read_csv(path), unknown);
-}
-
 Table table_of(const Predictions& p) {
     Table table;
     table.header = {"image"};

@@ -20,7 +20,6 @@ namespace fp {
 // fewer than two classes, a probability that is not a number of 0..1, probabilities of a row that do not sum to 1
 // within 0.1.
 Predictions predictions_of(const Table& table, const std::vector<std::string>& unknown = {});
-Predictions read_predictions(const std::filesystem::path& path, const std::vector<std::string>& unknown = {});
 
 // Without labels there are no columns label and split.
 Table table_of(const Predictions& predictions);

@@ -1,12 +1,16 @@
 #include "engine/io/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <climits>
 #include <system_error>
 #include <utility>
 
@@ -52,6 +56,39 @@ void write_all(const Descriptor& file, std::span<const std::byte> bytes, const f
     while (!bytes.empty())
         bytes = bytes.subspan(transferred(path, "cannot be written", exit,
                                           [&] { return ::write(file.number(), bytes.data(), bytes.size()); }));
+}
+
+// The temporary files that this process is writing, where a signal handler can read their names.
+struct OpenTemporary {
+    std::atomic<bool> taken = false, written = false;
+    char path[PATH_MAX] = {};
+};
+std::array<OpenTemporary, 16> open_temporaries;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+// -1 where all places are taken or the path is too long: the file is written, and stays if a signal ends the process.
+int note_temporary(const fs::path& path) {
+    for (size_t i = 0; i < open_temporaries.size() && path.native().size() < PATH_MAX; ++i) {
+        OpenTemporary& place = open_temporaries[i];
+        if (place.taken.exchange(true)) continue;
+        path.native().copy(place.path, path.native().size());
+        place.path[path.native().size()] = 0;
+        place.written = true;
+        return int(i);
+    }
+    return -1;
+}
+
+void forget_temporary(int place) {
+    if (place < 0) return;
+    open_temporaries[size_t(place)].written = false;
+    open_temporaries[size_t(place)].taken = false;
+}
+
+// Whether its writer holds it locked. True too where that cannot be told: without locks, or without permission.
+bool is_being_written(const fs::path& temporary) {
+    const Descriptor file(open(temporary.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));  // NFS locks no file read-only
+    return file.number() < 0 || flock(file.number(), LOCK_EX | LOCK_NB) != 0;
 }
 
 // Fails with the system's reason.
@@ -176,10 +213,13 @@ AtomicFile::AtomicFile(fs::path path, Exit exit)
       exit_(exit),
       file_(open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
     check(file_.number() >= 0, path_, "cannot be created", exit_);
+    flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks, nobody takes it for stale either
+    place_ = note_temporary(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
     if (!temporary_.empty()) unlink(temporary_.c_str());
+    forget_temporary(place_);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) { write_all(file_, bytes, path_, exit_); }
@@ -208,7 +248,12 @@ void append_file(const fs::path& path, std::string_view text, Exit exit) {
     check(file.close() == 0, path, "cannot be closed", exit);
 }
 
-int remove_stale_temporaries(const fs::path& folder, Exit exit) {
+void remove_open_temporaries() {
+    for (const OpenTemporary& place : open_temporaries)
+        if (place.written) unlink(place.path);
+}
+
+int remove_stale_temporaries(const fs::path& folder, Exit exit, std::string_view of) {
     std::error_code error;
     fs::directory_iterator entries(folder, error);
     if (error) fail_system(folder, "cannot be listed", error.value(), exit);
@@ -218,6 +263,7 @@ int remove_stale_temporaries(const fs::path& folder, Exit exit) {
         const size_t mark = name.rfind(".tmp.");
         if (mark == std::string::npos || mark + 5 == name.size()) continue;
         if (name.find_first_not_of("0123456789", mark + 5) != std::string::npos) continue;
+        if (!std::string_view(name).substr(0, mark).ends_with(of) || is_being_written(entry.path())) continue;
         if (unlink(entry.path().c_str()) != 0) fail_system(entry.path(), "cannot be removed", errno, exit);
         ++removed;
     }

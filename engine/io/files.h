@@ -97,15 +97,19 @@ private:
     std::filesystem::path path_, temporary_;
     Exit exit_;
     Descriptor file_;
+    int place_ = -1;  // among those that remove_open_temporaries() removes
 };
+
+// For the handler of a signal that ends the process: removes every temporary file that an AtomicFile is writing.
+void remove_open_temporaries();
 
 void write_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
 
 // Adds to the end of a file and flushes it to the disk.
 void append_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
 
-// Removes what interrupted writers left in `folder`: every NAME.tmp.PID. To be called by the one process
-// that writes there, while it writes nothing. Returns how many there were.
-int remove_stale_temporaries(const std::filesystem::path& folder, Exit exit = Exit::data);
+// Removes what interrupted writers left in `folder`: every NAME.tmp.PID with a NAME that ends in `of`, unless a living
+// AtomicFile holds it locked. Returns how many there were.
+int remove_stale_temporaries(const std::filesystem::path& folder, Exit exit = Exit::data, std::string_view of = "");
 
 }  // namespace fp

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "engine/io/columns.h"
@@ -30,21 +31,9 @@ class StateDict {
 public:
     StateDict(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file) {}
 
-    // The named values of the state dict in the pickle.
+    // The named values of the state dict in the pickle; of several, each under its key as a prefix.
     std::vector<NamedValue> find() {
-        PickleRef at = pickle_.root;
-        for (int level = 0; level < kMostLevels; ++level) {
-            if (is_module(at)) {
-                notes.push_back(text("a whole model was saved (", printable(pickle_[at].text),
-                                     "): its parameters and buffers were read, its code was not"));
-                walk(at, "", 0);
-                return std::move(found_);
-            }
-            const std::optional<PickleRef> next = inner(at);
-            if (!next) break;
-            at = *next;
-        }
-        take_dict(at);
+        collect(pickle_.root, "", 0);
         return std::move(found_);
     }
 
@@ -95,45 +84,62 @@ private:
         });
     }
 
-    // The value in this dict that holds the weights; none where the dict itself does.
-    std::optional<PickleRef> inner(PickleRef dict) {
+    void collect(PickleRef at, const std::string& prefix, int level) {
+        step(1);
+        if (level == kMostLevels) return take_dict(at, prefix);
+        if (is_module(at)) {
+            notes.push_back(text("a whole model was saved (", printable(pickle_[at].text),
+                                 "): its parameters and buffers were read, its code was not"));
+            return walk(at, prefix, 0);
+        }
+        const std::vector<NamedValue> next = inner(at);
+        if (next.empty()) return take_dict(at, prefix);
+        for (const NamedValue& n : next) collect(n.value, next.size() == 1 ? prefix : prefix + n.name + ".", level + 1);
+    }
+
+    // The values in this dict that hold weights; none where the dict itself does.
+    std::vector<NamedValue> inner(PickleRef dict) {
         std::vector<NamedValue> candidates;
         for (const auto& [key, value] : pairs(dict)) {
             if (pickle_[key].kind != Kind::text) continue;
             const std::string& name = pickle_[key].text;
             const bool tensor = is_tensor(pickle_, value), leads = leads_to_tensors(value);
             if (tensor || leads) check_length(name);
-            if (tensor && name.find('.') != name.npos) return std::nullopt;
+            if (tensor && name.find('.') != name.npos) return {};
             if (leads) candidates.push_back({name, value});
         }
-        if (candidates.empty()) return std::nullopt;
+        if (candidates.empty()) return {};
+        std::vector<NamedValue> known;
         for (const std::string_view key : kKeys)
-            for (const NamedValue& c : candidates)
-                if (c.name == key) return taken(c, candidates);
-        if (candidates.size() == 1) return taken(candidates[0], candidates);
+            std::ranges::copy_if(candidates, std::back_inserter(known),
+                                 [&](const NamedValue& c) { return c.name == key; });
+        if (!known.empty()) return taken(known, candidates);
+        if (candidates.size() == 1) return taken(candidates, candidates);
         std::vector<std::string> names;
         for (const NamedValue& c : candidates) names.push_back(printable(c.name));
         fail_with(Exit::model, file_,
                   ": holds several sets of tensors, and none under a name that trainers use: ", list(names),
                   "; in Python, save the one to start from with torch.save(…, FILE)");
     }
-    PickleRef taken(const NamedValue& one, const std::vector<NamedValue>& all) {
-        std::vector<std::string> others;
-        for (const NamedValue& c : all)
-            if (c.name != one.name) others.push_back(text("\"", printable(c.name), "\""));
-        notes.push_back(text("\"", printable(one.name), "\" of the file was taken",
+    std::vector<NamedValue> taken(const std::vector<NamedValue>& these, const std::vector<NamedValue>& all) {
+        std::vector<std::string> names, others;
+        for (const NamedValue& c : all) {
+            const bool is_taken = std::ranges::find(these, c.name, &NamedValue::name) != these.end();
+            (is_taken ? names : others).push_back(text("\"", printable(c.name), "\""));
+        }
+        notes.push_back(text(list(names), " of the file ", names.size() == 1 ? "was" : "were", " taken",
                              others.empty() ? "" : "; tensors are also under " + list(others)));
-        return one.value;
+        return these;
     }
 
-    void take_dict(PickleRef dict) {
+    void take_dict(PickleRef dict, const std::string& prefix) {
         const PickleValue& value = pickle_[dict];
         FP_REQUIRE(!is_tensor(pickle_, dict), Exit::model, file_, ": holds one tensor, not the state of a model");
         FP_REQUIRE(
             value.kind == Kind::dict || value.kind == Kind::call, Exit::model, file_,
             ": holds no dict of tensors; in Python, torch.save(model.state_dict(), FILE) makes a file that is read");
         for (const auto& [key, tensor] : pairs(dict))
-            if (pickle_[key].kind == Kind::text) add(pickle_[key].text, tensor);
+            if (pickle_[key].kind == Kind::text) add(prefix + pickle_[key].text, tensor);
         FP_REQUIRE(holds_tensors(dict), Exit::model, file_, ": holds no tensors",
                    value.kind == Kind::call ? text(" but ", printable(value.text), ", which is not known here") : "",
                    "; in Python, torch.save(model.state_dict(), FILE) makes a file that is read");

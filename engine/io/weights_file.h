@@ -2,8 +2,9 @@
 // content. Nothing of a pickle is executed: known are dicts of tensors, and what they are made of.
 //
 // Of a PyTorch file the state dict is taken: the object itself, or what stands under "state_dict", "model" and the
-// like, or the parameters and buffers of a module that was saved whole. Strided and shared tensors are read as they
-// look.
+// like, or the parameters and buffers of a module that was saved whole. Where several stand there (a model and its
+// average), all are read, each with its key before the names: "model.", "ema.". Strided and shared tensors are read as
+// they look.
 #pragma once
 
 #include <filesystem>

@@ -58,7 +58,7 @@ TimedRow row_of(const Passes& passes, size_t row, const std::vector<Roofline>& r
 
 }  // namespace
 
-Ratio median_of(std::vector<double> v) {
+Estimate median_of(std::vector<double> v) {
     FP_CHECK(!v.empty(), "median: no values");
     std::ranges::sort(v);
     const size_t n = v.size();
@@ -77,7 +77,7 @@ Ratio median_of(std::vector<double> v) {
 TimedLayers time_layers(const std::vector<Network*>& networks,
                         const std::vector<std::string>& names,
                         const ProfileOptions& o,
-                        const std::function<void(int64_t done, int64_t all)>& progress) {
+                        const Steps& progress) {
     FP_CHECK(networks.size() == names.size() && !names.empty(), "time_layers: ", networks.size(), " networks");
     RoofProbe probe(networks[0]->kernels());
     std::vector<std::unique_ptr<ProfiledNetwork>> profiled;

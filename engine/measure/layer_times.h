@@ -2,6 +2,7 @@
 // then affects all alike.
 #pragma once
 
+#include "engine/io/steps.h"
 #include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"
 
@@ -9,11 +10,11 @@ namespace fp {
 
 // The median of a few values and the interval that holds the median of all that might come, with at least 95 %: order
 // statistics, binomial ranks. With fewer than six values it is their whole range, which holds it less often.
-Ratio median_of(std::vector<double> values);
+Estimate median_of(std::vector<double> values);
 
 struct TimedRow {
     LayerCost cost;  // times are medians
-    Ratio seconds{};
+    Estimate seconds{};
     Ratio of_roof{};        // the lower bound over the time, pass by pass; 0: no bound
     Ratio against_first{};  // this row's time over the same row's of the first network; 0: that has other rows
     bool memory = false;    // what bounds it
@@ -32,6 +33,6 @@ struct TimedLayers {
 TimedLayers time_layers(const std::vector<Network*>&,
                         const std::vector<std::string>& names,
                         const ProfileOptions&,
-                        const std::function<void(int64_t done, int64_t all)>& progress = {});
+                        const Steps& progress = {});
 
 }  // namespace fp

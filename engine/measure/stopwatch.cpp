@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -38,6 +39,12 @@ Buffer random_images(const Kernels& k, const Map& map) {
     k.image.normalize(map, {.rgb = bytes.as<uint8_t>(), .mean = mean, .std = mean + 3, .x = out.as<act>()}, {});
     k.memory.synchronize({});
     return out;
+}
+
+double processor_seconds() {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
 }
 
 }  // namespace
@@ -116,30 +123,64 @@ void TimedNetwork::enqueue() {
     if (s.options.train) s.optimizer->apply(s.net.params, 0);  // weights stay as they are
 }
 
-double TimedNetwork::run() {
-    const double start = steady_seconds();
+RunTimes TimedNetwork::run_timed() {
+    const double start = steady_seconds(), cpu = processor_seconds();
     enqueue();
+    const double enqueued = steady_seconds();
     state_->net.kernels().memory.synchronize({});
-    return steady_seconds() - start;
+    return {.seconds = steady_seconds() - start, .enqueue = enqueued - start, .cpu = processor_seconds() - cpu};
+}
+
+CopyTimes TimedNetwork::copy_times() const {
+    const State& s = *state_;
+    const Memory& memory = s.net.kernels().memory;
+    const size_t side = size_t(s.options.image_size), n = size_t(s.options.batch_size);
+    std::vector<uint8_t> images(n * side * side * 3);
+    std::vector<char> logits(n * size_t(s.net.spec.classes) * size_t(bytes_of(s.net.kernels().activation)));
+    const Buffer there(memory, std::max(images.size(), logits.size()));
+    const auto median = [&](auto copy) {
+        std::vector<double> seconds;
+        for (int i = 0; i < 16; ++i) {
+            const double start = steady_seconds();
+            copy();
+            memory.synchronize({});
+            if (i > 0) seconds.push_back(steady_seconds() - start);
+        }
+        return quantile(seconds, 0.5);
+    };
+    return {.in = median([&] { memory.copy_in(there.data(), images.data(), images.size(), {}); }),
+            .out = median([&] { memory.copy_out(logits.data(), there.data(), logits.size(), {}); })};
+}
+
+std::vector<double> seconds_of(const std::vector<RunTimes>& runs) {
+    std::vector<double> out;
+    for (const RunTimes& r : runs) out.push_back(r.seconds);
+    return out;
 }
 
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions& o) {
+    std::vector<std::vector<double>> out;
+    for (const std::vector<RunTimes>& runs : times_in_turns(networks, o)) out.push_back(seconds_of(runs));
+    return out;
+}
+
+std::vector<std::vector<RunTimes>> times_in_turns(const std::vector<Network*>& networks, const TimingOptions& o) {
     std::vector<std::unique_ptr<TimedNetwork>> runners;
     for (Network* net : networks) runners.push_back(std::make_unique<TimedNetwork>(*net, o));
     const auto report = [&](double share) {
         if (o.progress) o.progress(int64_t(1000 * share), 1000);
     };
     for (auto& r : runners)
-        for (int i = 0; i < 3; ++i) {  // warm-up: plans, memory, weights
+        for (int i = 0; i < o.warm_up_rounds; ++i) {
             r->run();
             report(0);
         }
-    std::vector<std::vector<double>> out(networks.size());
+    std::vector<std::vector<RunTimes>> out(networks.size());
     const double start = steady_seconds(), seconds = o.seconds * double(networks.size());
-    for (int round = 0; round < o.min_rounds || (steady_seconds() < start + seconds && round < 100'000); ++round)
+    for (int round = 0; round < o.min_rounds || (steady_seconds() < start + seconds && round < o.most_rounds); ++round)
         for (size_t i = 0; i < runners.size(); ++i) {
             const size_t turn = (i + size_t(round)) % runners.size();
-            out[turn].push_back(runners[turn]->run());
+            out[turn].push_back(runners[turn]->run_timed());
             report(std::min({0.999, double(round) / std::max(1, o.min_rounds),
                              (steady_seconds() - start) / std::max(1e-9, seconds)}));
         }

@@ -2,9 +2,9 @@
 // affects them alike.
 #pragma once
 
-#include <functional>
 #include <memory>
 
+#include "engine/io/steps.h"
 #include "engine/measure/layer_costs.h"
 
 namespace fp {
@@ -17,9 +17,21 @@ struct TimingOptions {
     int image_size = 64;
     bool train = false;  // a step (forward, loss, backward, update) instead of an inference
     double seconds = 3;  // per network, at least; warm-up excluded
-    int min_rounds = 10;
+    int min_rounds = 10, most_rounds = 100'000;
+    int warm_up_rounds = 3;  // plans, memory, weights
     // Called between rounds with the share that is done, in thousandths; what it throws ends the measurement.
-    std::function<void(int64_t done, int64_t all)> progress = {};
+    Steps progress = {};
+};
+
+// Seconds of one step or inference: until it is done, until the device had all of its work, and of processor time, of
+// all threads of this process.
+struct RunTimes {
+    double seconds = 0, enqueue = 0, cpu = 0;
+};
+
+// Seconds to bring a batch of images of 8 bits to the device, and to fetch its logits: medians of some copies.
+struct CopyTimes {
+    double in = 0, out = 0;
 };
 
 struct MemoryUse {
@@ -35,8 +47,10 @@ class TimedNetwork {
 public:
     TimedNetwork(Network&, const TimingOptions&);
     ~TimedNetwork();
-    double run();    // seconds of one step or inference
+    RunTimes run_timed();
+    double run() { return run_timed().seconds; }
     void enqueue();  // the same, without waiting for it
+    CopyTimes copy_times() const;
     // The peak on the device by what it holds, without the memory of oneDNN's primitives and prepared filters. Valid
     // after a run.
     MemoryUse memory_use() const;
@@ -46,8 +60,11 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// Seconds of each round, one list per network. In each round all networks run one after another, starting with network
-// r modulo their count in round r.
+// Of each round, one list per network. In each round all networks run one after another, starting with network r modulo
+// their count in round r.
+std::vector<std::vector<RunTimes>> times_in_turns(const std::vector<Network*>& networks, const TimingOptions&);
+std::vector<double> seconds_of(const std::vector<RunTimes>&);
+// The seconds of times_in_turns().
 std::vector<std::vector<double>> time_in_turns(const std::vector<Network*>& networks, const TimingOptions&);
 
 struct TimingSummary {
@@ -55,18 +72,20 @@ struct TimingSummary {
 };
 TimingSummary summarize(std::vector<double> seconds);
 
-// Median of the rounds' ratios a/b and its 95 % interval by resampling rounds.
-struct Ratio {
+// A median and its 95 % interval.
+struct Estimate {
     double value, low, high;
 };
+using Ratio = Estimate;  // of two times
+// Of the rounds' ratios a/b, by resampling rounds.
 Ratio ratio_of(const std::vector<double>& a, const std::vector<double>& b);
 
 struct ProfileOptions {
     int batch_size = 32;
     int image_size = 64;
-    Mode mode = Mode::infer;                                       // train: forward, loss and backward
-    int passes = 5;                                                // after two to warm up
-    std::function<void(int64_t done, int64_t all)> progress = {};  // of the passes, as in TimingOptions
+    Mode mode = Mode::infer;  // train: forward, loss and backward
+    int passes = 5;           // after two to warm up
+    Steps progress = {};      // of the passes, as in TimingOptions
 };
 
 // One network with its images, profiled again and again.

@@ -91,7 +91,7 @@ void finish(DryRun& out, double start) {
 TrainingSettings one_update(TrainingSettings t) {
     t.epochs = std::min(t.epochs, 1);
     t.limit_batches = 0;
-    t.limit_train = {};
+    t.limit_train = "100%";
     t.overfit_batches = std::min<int64_t>(t.overfit_batches, t.accumulate);
     return t;
 }

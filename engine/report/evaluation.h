@@ -36,8 +36,11 @@ inline Evaluation evaluation_of(const Predictions& ours,
 }
 
 // Says which images are judged. Where one of the models has seen some of them in training, the verdict begins with
-// that; `other` may be null.
+// that, and where it is not known what a model has seen, with this; `other` may be null.
 void set_judged(Evaluation&, const Judged& ours, const Judged* other);
+
+// The verdict begins with "Which images this model was trained on is not known." `model`: "this model".
+void say_training_unknown(Verdict&, const std::string& model);
 
 // One class against the rest, each model at a threshold of its own.
 struct AtThreshold {
@@ -76,12 +79,18 @@ void fields(const Verdict&, JsonWriter&);
 inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_object(add_member(out.object, name))}; }
 
 // The document of fp_eval: an evaluation with "threshold".
+void put_evaluation(JsonWriter&, const Evaluation&, const std::optional<AtThreshold>&);
 std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
 // Its page, of {"title","command","evaluation","environment"}, and with two models "names" and the "other" one's
 // report. `names`: of the model or the file, and of the other one, which may be empty.
 struct JudgedNames {
     std::string model, other;
 };
-std::string page_text(const Evaluation&, const JudgedNames&, const Gallery&, const Caller&, const Kernels* used);
+std::string page_text(const Evaluation&,
+                      const std::optional<AtThreshold>&,
+                      const JudgedNames&,
+                      const Gallery&,
+                      const Caller&,
+                      const Kernels* used);
 
 }  // namespace fp

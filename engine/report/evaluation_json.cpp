@@ -199,11 +199,15 @@ static void fields(const AtThreshold& at, JsonWriter& out) {
     out("other", at.other);
 }
 
+void put_evaluation(JsonWriter& out, const Evaluation& e, const std::optional<AtThreshold>& at) {
+    fields(e, out);
+    out("threshold", at);
+}
+
 std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at) {
     return json_document([&](nlohmann::ordered_json& document) {
         JsonWriter out{make_object(document)};
-        fields(e, out);
-        out("threshold", at);
+        put_evaluation(out, e, at);
     });
 }
 

@@ -40,8 +40,12 @@ std::string report_page(const nlohmann::ordered_json& document, const Gallery& g
     return report_page(with_images);
 }
 
-std::string page_text(
-    const Evaluation& e, const JudgedNames& names, const Gallery& gallery, const Caller& caller, const Kernels* used) {
+std::string page_text(const Evaluation& e,
+                      const std::optional<AtThreshold>& at,
+                      const JudgedNames& names,
+                      const Gallery& gallery,
+                      const Caller& caller,
+                      const Kernels* used) {
     nlohmann::ordered_json document;
     JsonWriter out{make_object(document)};
     out("title", "Evaluation of " + names.model);
@@ -50,7 +54,8 @@ std::string page_text(
         out("names", std::vector{names.other, names.model});
         out("other", *e.other);
     }
-    out("evaluation", e);
+    JsonWriter evaluation = inside(out, "evaluation");
+    put_evaluation(evaluation, e, at);
     document["environment"] = environment(caller, used);
     return report_page(document, gallery);
 }

@@ -7,6 +7,7 @@
 
 #include "engine/eval/predictions_file.h"
 #include "engine/prune/prune_json.h"
+#include "engine/report/evaluation.h"
 
 namespace fp {
 namespace {
@@ -70,6 +71,7 @@ TestResult test_result(const Predictions& dense,
 void add_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
     report.test = test_result(dense, pruned, report.dense.attributes, report.dense.observer);
     report.verdict = verdict_of(*report.test);
+    if (!report.dense.model.card.seen) say_training_unknown(report.verdict, "the dense model");
     report.gallery = gallery_of(pruned, report.dense.data, report.dense.attributes, report.mistakes_per_group);
 }
 

@@ -86,7 +86,7 @@ std::string to_text(const ScanResult&);
 std::string to_csv(const SweepResult&);  // pareto.csv: a row per run
 std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 
-// Writes report.json, report.html, model-card.md, and pareto.csv of a search. Returns the text of report.json,
+// Writes report.json, report.html, model-card.md, layers.csv, and pareto.csv of a search. Returns the text of report.json,
 // indented by two:
 //
 // {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",

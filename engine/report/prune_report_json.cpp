@@ -205,8 +205,23 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
     return document;
 }
 
+// The layers of report.json, a row per layer; before: of the dense model.
+static std::string layers_csv(const ordered_json& layers) {
+    std::string out =
+        "layer,height,width,channels_before,channels,parameters_before,parameters,macs_before,macs,bytes_before,bytes,"
+        "ms_before,ms\n";
+    for (const ordered_json& layer : layers) {
+        out += layer.at("layer").get<std::string>();
+        for (const char* key : {"map", "channels", "parameters", "macs", "bytes", "ms"})
+            for (const ordered_json& value : layer.at(key)) out += "," + json_line(value);
+        out += "\n";
+    }
+    return out;
+}
+
 std::string publish(const PruneReport& r, const RunFolder& folder, const Caller& caller) {
     const ordered_json document = report_json(r, caller);
+    write_file(folder / "layers.csv", layers_csv(document.at("layers")));
     if (r.sweep) write_file(folder / "pareto.csv", to_csv(*r.sweep));
     write_file(folder / "report.json", json_text(document, 1));
     write_file(folder / "report.html", report_page(document, r.gallery));

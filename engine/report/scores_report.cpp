@@ -1,15 +1,14 @@
 #include "engine/report/scores_report.h"
 
+#include "engine/measure/layer_times.h"
 #include "engine/report/text_rows.h"
 
 namespace fp {
 namespace {
 
-double median_of(std::vector<double> v) {
-    std::erase_if(v, [](double x) { return std::isnan(x); });
-    if (v.empty()) return kNotEstimable;
-    std::sort(v.begin(), v.end());
-    return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
+double median_of_known(std::vector<double> values) {
+    std::erase_if(values, [](double v) { return std::isnan(v); });
+    return values.empty() ? kNotEstimable : median_of(std::move(values)).value;
 }
 
 std::string layer_row(const LayerScores& l) {
@@ -26,13 +25,13 @@ double lowest(const LayerScores& l) {
     return l.normalized.empty() ? kNotEstimable : *std::min_element(l.normalized.begin(), l.normalized.end(), less);
 }
 
-double median(const LayerScores& l) { return median_of(l.normalized); }
+double median(const LayerScores& l) { return median_of_known(l.normalized); }
 
 double standard_error(const LayerScores& l) {
     std::vector<double> errors;
     for (size_t c = 0; c < l.score.size(); ++c)
         errors.push_back(l.null->sd[c] / (l.normalized_by == "chance" ? l.chance : l.null->mean[c]));
-    return median_of(errors);
+    return median_of_known(errors);
 }
 
 int64_t below_noise(const LayerScores& l) {

@@ -119,8 +119,10 @@ void load_values(Network& network, const TensorFile& file, const std::string& fi
     }
 }
 
-// Of a file with hashes: all tensors, and the description, are as they were written.
-static void check_model(const TensorFile& file, const SectionHashes& saved, const std::string& file_name) {
+void check_model(const TensorFile& file, const std::string& file_name) {
+    const auto hashes = file.metadata.find(kHashesKey);
+    if (hashes == file.metadata.end()) return;
+    const SectionHashes saved = parse_hashes(hashes->second, file_name);
     for (const TensorEntry& t : file.tensors)
         FP_REQUIRE(saved.contains(t.name), Exit::model, file_name, ": no XXH3-128 of ", printable(t.name), " in its `",
                    kHashesKey, "`");
@@ -146,8 +148,7 @@ LoadedModel checkpoint_of(const TensorFile& file,
     FP_REQUIRE(found != file.metadata.end(), Exit::model, file_name,
                ": is no fairprune checkpoint (no `fairprune` in its metadata); fp_train --weights "
                "FILE --epochs 0 makes one");
-    if (const auto saved = file.metadata.find(kHashesKey); saved != file.metadata.end())
-        check_model(file, parse_hashes(saved->second, file_name), file_name);
+    check_model(file, file_name);
     try {
         auto [spec, card] = parse_card(found->second, file_name);
         const Architecture& architecture = find_architecture(architectures, spec.arch);

@@ -38,6 +38,9 @@ SectionHashes section_hashes(const TensorFile&);
 // Exit::model, naming the section, where a saved section is missing or has another hash.
 void check_sections(const TensorFile&, const SectionHashes& saved, const std::string& file_name);
 
+// Of a model file with hashes: Exit::model unless all tensors, and the description, are as they were written.
+void check_model(const TensorFile&, const std::string& file_name);
+
 struct LoadedModel {
     std::unique_ptr<Network> network;
     ModelCard card;

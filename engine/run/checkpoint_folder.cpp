@@ -127,6 +127,10 @@ std::optional<Checkpoint> CheckpointFolder::load() {
         const std::string noted = difference(identity.noted, identity_.noted);
         if (!noted.empty()) tell("--resume: ", noted);
         name_models(steps_, step == saved.last, true);
+        if (steps_.best && *steps_.best <= *step) {  // a later one will be saved again
+            const fs::path best = folder_ / "best.safetensors";
+            check_model(read_safetensors(best), shown(best));
+        }
         return checkpoint;
     }
     fail_with(Exit::model, shown(folder_), ": no checkpoint can be read: ", reasons);

@@ -40,7 +40,8 @@ public:
     void save(const Checkpoint& checkpoint, bool best);
 
     // Reads `last`, or `previous` where `last` is damaged; nothing where nothing was saved. Exit::model where both are
-    // damaged, and where the run that saved them had other settings: "--resume: --lr was 0.05, is 0.1".
+    // damaged, where the best model of the steps until then is, which nothing makes again, and where the run that saved
+    // them had other settings: "--resume: --lr was 0.05, is 0.1".
     std::optional<Checkpoint> load();
     std::optional<Checkpoint> load_best();
 

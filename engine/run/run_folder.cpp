@@ -38,7 +38,7 @@ constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRunFiles[] = {
     "config.toml", "environment.json", "metrics.jsonl", "metrics.csv",   "scores.json",     "bad_images.csv",
     kEvents,       "report.json",      "report.html",   "model-card.md", "predictions.csv", "predictions-dense.csv",
-    "pareto.csv",  "scan.json",        "scan.csv",      "split.csv",     "weights.json"};
+    "pareto.csv",  "scan.json",        "scan.csv",      "split.csv",     "weights.json",    "layers.csv"};
 
 // Makes the folder where it is missing. The process that holds the lock is the only one that writes to it; the file
 // stays.
@@ -57,8 +57,18 @@ Descriptor locked(const fs::path& folder) {
     return file;
 }
 
+// Of the second round of a pruning run on: scores-2.json.
+bool is_scores_of_round(std::string_view name) {
+    constexpr std::string_view kBegin = "scores-", kEnd = ".json";
+    if (name.size() <= kBegin.size() + kEnd.size() || !name.starts_with(kBegin) || !name.ends_with(kEnd)) return false;
+    name.remove_prefix(kBegin.size());
+    name.remove_suffix(kEnd.size());
+    return name.find_first_not_of("0123456789") == name.npos;
+}
+
 bool is_of_run(const std::string& name) {
-    return std::ranges::find(kRunFiles, name) != std::end(kRunFiles) || CheckpointFolder::is_own(name);
+    return std::ranges::find(kRunFiles, name) != std::end(kRunFiles) || is_scores_of_round(name) ||
+           CheckpointFolder::is_own(name);
 }
 
 // Under its own name or that of a file that it is a symbolic link to.
@@ -154,9 +164,12 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::
     holds_run_ = fp::holds_run(folder_, then, reads);
     if (!holds_run_ || then == IfRunIsThere::resume) return;
     CheckpointFolder::clear(folder_);
-    for (const char* name : kRunFiles) {
-        fs::remove(folder_ / name, error);
-        if (error) fail_system(folder_ / name, "cannot be removed", error.value(), Exit::data);
+    std::vector<fs::path> files;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
+        if (is_of_run(entry.path().filename().string())) files.push_back(entry.path());
+    for (const fs::path& file : files) {
+        fs::remove(file, error);
+        if (error) fail_system(file, "cannot be removed", error.value(), Exit::data);
     }
     holds_run_ = false;
 }

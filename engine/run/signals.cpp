@@ -8,6 +8,7 @@
 #include <csignal>
 #include <string_view>
 
+#include "engine/io/files.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -20,15 +21,20 @@ std::atomic<int> received = 0, unsaved = 0;
 static_assert(std::atomic<int>::is_always_lock_free);  // so that handlers may use them
 std::array<struct sigaction, kStopping.size()> before;
 
-// These call only what may run inside a signal handler: write, alarm and _exit.
+// These call only what may run inside a signal handler: write, alarm, unlink and _exit.
+[[noreturn]] void leave(int signal) {
+    remove_open_temporaries();
+    _exit(128 + signal);
+}
+
 void on_alarm(int) {
     if (received == 0) return;
-    if (unsaved == 0) _exit(128 + received);
+    if (unsaved == 0) leave(received);
     alarm(kGraceSeconds);
 }
 
 void on_signal(int signal) {
-    if (received != 0) _exit(128 + signal);
+    if (received != 0) leave(signal);
     received = signal;
     const int error = errno;
     constexpr std::string_view words = "\nstopping; again to stop at once\n";

@@ -100,6 +100,11 @@ private:
             if (stopping) return false;
         }
         trainer_.check_update();
+        if (batches_ > 0 && at_.sums.samples == 0) {
+            const std::optional<Skipped> skipped = skipped_of(data_);
+            fail_with(Exit::data, data_.set.name, ": no image of the ", batches_, " batches of epoch ", at_.epoch + 1,
+                      " can be read", skipped ? ", the first: " + skipped->first : "");
+        }
         return true;
     }
 
@@ -125,11 +130,13 @@ private:
 
     // One batch; true where it ends in an update of the weights.
     bool step(const Batch& batch) {
-        FP_REQUIRE(std::ranges::max(batch.labels) >= 0, Exit::data, data_.set.name, ": no image of batch ",
-                   batch.number + 1, " of epoch ", at_.epoch + 1, " can be read");
         const double lr = rate_of(batch.number);
         at_.batch = batch.number + 1;
         const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;
+        if (std::ranges::max(batch.labels) < 0) {  // none of its images can be read
+            if (ends_step) trainer_.end_step(lr);
+            return ends_step;
+        }
         const Sums sums =
             trainer_.batch(batch, lr, key_of(kDropout, uint64_t(at_.epoch), uint64_t(batch.number)), ends_step);
         at_.sums.loss += sums.loss;

@@ -3,13 +3,11 @@
 
 #include <algorithm>
 
+#include "engine/io/steps.h"
 #include "engine/run/progress.h"
 #include "engine/run/signals.h"
 
 namespace fp {
-
-// Called by a part of the work with how much of all is done. What it throws ends the work.
-using Steps = std::function<void(int64_t done, int64_t all)>;
 
 // Any function may be empty.
 struct Observer {

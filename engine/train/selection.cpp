@@ -27,7 +27,7 @@ double selection_value(const Predictions& p,
                        const std::string& select,
                        const std::vector<std::string>& attributes,
                        const std::string& option,
-                       const std::function<void(int64_t done, int64_t all)>& progress) {
+                       const Steps& progress) {
     const std::string asked = option + " " + select;
     // What noise adds to an rms gap is estimated by a bootstrap; all else needs no resampling.
     const int resamples = select.starts_with("rms:") ? 200 : 0;

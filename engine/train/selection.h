@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/eval/predict.h"
+#include "engine/io/steps.h"
 
 namespace fp {
 
@@ -16,7 +17,7 @@ double selection_value(const Predictions&,
                        const std::string& select,
                        const std::vector<std::string>& attributes,
                        const std::string& option = "--select",
-                       const std::function<void(int64_t done, int64_t all)>& progress = {});
+                       const Steps& progress = {});
 
 // The same error before any image is read.
 void check_selection(const std::string& select,

@@ -18,8 +18,8 @@ struct TrainingSettings {
     SnnlPenaltyOptions snnl = {};
     int accumulate = 1, workers = 0;
     bool skip_bad = false;
-    int64_t limit_batches = 0;     // per epoch; 0: no limit
-    std::string limit_train = {};  // "10%" or "500" of the training images; empty: all
+    int64_t limit_batches = 0;         // per epoch; 0: no limit
+    std::string limit_train = "100%";  // or "500" of the training images
     // Train on so many batches of them alone, and validate on the same images; 0: off. A working set-up reaches zero
     // training loss.
     int64_t overfit_batches = 0;

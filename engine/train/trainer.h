@@ -40,6 +40,10 @@ public:
     // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place` keys the
     // dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer with such a value.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
+    // The update of the batches since the last one, where the batch that should have ended the step cannot be read.
+    void end_step(double lr) {
+        if (pending_ > 0) update(lr);
+    }
     // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
     // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save().
     void check_update() const;

@@ -51,8 +51,7 @@ TrainingSplit training_split(const ImageData& data, const FitOptions& o) {
     TrainingSplit out{.train = members(data.set, Split::train), .val = members(data.set, Split::val)};
     FP_REQUIRE(!out.train.empty(), Exit::data, data.set.name, ": the training split is empty; there are ",
                splits_of(data.set), "; a split column says train, val and test");
-    if (!t.limit_train.empty())
-        out.train = some_of(out.train, limited(t.limit_train, int64_t(out.train.size())), o.seed);
+    out.train = some_of(out.train, limited(t.limit_train, int64_t(out.train.size())), o.seed);
     if (t.overfit_batches > 0) {
         const int64_t all = int64_t(out.train.size());
         out.train = some_of(out.train, std::min(t.overfit_batches, all) * o.batch_size, o.seed);

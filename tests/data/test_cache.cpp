@@ -214,6 +214,15 @@ TEST_F(DatasetImagesTest, AHarmedCacheFileIsMadeAnew) {
     expect_right(again);
 }
 
+TEST_F(DatasetImagesTest, WhatAKilledProcessWasWritingIsRemoved) {
+    fs::create_directory(folder / "cache");
+    for (const char* name : {"cache/images-0.cache.tmp.1", "cache/report.csv.tmp.1"})
+        std::ofstream(folder / name) << "part";
+    DatasetImages(data, {.image_size = 16, .cache = folder / "cache"});
+    EXPECT_FALSE(fs::exists(folder / "cache/images-0.cache.tmp.1"));
+    EXPECT_TRUE(fs::exists(folder / "cache/report.csv.tmp.1")) << "of another program";
+}
+
 TEST_F(DatasetImagesTest, CacheFolderThatCannotBeMade) {
     testing::expect_error(
         Exit::data, [&] { DatasetImages(data, {.image_size = 16, .cache = folder / "bad.jpg/cache"}); },

@@ -85,6 +85,21 @@ TEST(Seen, NeitherFolderNorEndingHidesAnImage) {
     EXPECT_NE(twice[0], twice[1]) << "two files of one name";
 }
 
+TEST(Seen, OnlyTheEndingTellsTwoImagesApart) {
+    const Folder folder;
+    const auto open = [&](const std::string& text) {
+        return open_dataset("csv:" + folder.write("t.csv", "image,label,split\n" + text), {.allow_leak = true});
+    };
+    const std::string both = "a.jpg,x,train\na.png,y,test\nb.jpg,y,train\n";
+    const SeenImages seen = seen_images(open(both), std::nullopt);
+    EXPECT_EQ(seen.train.size(), 2u);
+    EXPECT_EQ(count_seen(seen, open(both)), 2);
+    EXPECT_EQ(count_seen(seen, open("a.png,y,test\n")), 0);
+    EXPECT_EQ(count_seen(seen, open("small/a.jpg,x,test\nb.png,y,test\n")), 2);
+    const DatasetOptions again{.seen = seen};
+    EXPECT_NO_THROW(opening("csv:" + folder.write("t.csv", "image,label,split\n" + both), again)());
+}
+
 // Folders per class number their images alike, so a part of them can have other names than the whole.
 TEST(Seen, APartOfTheImagesIsKnownAndSoIsMoreOfThem) {
     const Folder folder;

@@ -102,7 +102,7 @@ TEST(Predictions, ANamedSplitOfADataSetIsWrittenByItsName) {
     for (const int64_t sample : {0, 1}) add_prediction(p, data, sample, probabilities);
     const testing::TemporaryFolder folder;
     write_predictions(folder / "p.csv", p);
-    EXPECT_EQ(judged_rows(read_predictions(folder / "p.csv"), "external").samples, std::vector<int64_t>{0});
+    EXPECT_EQ(judged_rows(predictions_of(read_csv(folder / "p.csv")), "external").samples, std::vector<int64_t>{0});
     EXPECT_EQ(p.split, (std::vector<std::string>{"external", "val"}));
 }
 
@@ -113,7 +113,7 @@ TEST(Predictions, WrittenAndReadAgainTheyAreTheSame) {
         "1.jpg,a,L1,\"x \"\"y\"\"\",test,0.1,0.9,a\n"
         "2.jpg,\"b,c\",,,val,0.3333333333333333,0.6666666666666667,\"b,c\"\n");
     write_predictions(folder / "p.csv", p);
-    const auto q = read_predictions(folder / "p.csv");
+    const auto q = predictions_of(read_csv(folder / "p.csv"));
     EXPECT_EQ(q.classes, p.classes);
     EXPECT_EQ(q.image, p.image);
     EXPECT_EQ(q.unit, p.unit);
@@ -131,7 +131,7 @@ TEST(Predictions, AnAttributeOfATakenNameIsWrittenUnderAnother) {
     Predictions odd = p;
     odd.columns = {"split", "prob_x"};
     write_predictions(folder / "p.csv", odd);
-    const auto q = read_predictions(folder / "p.csv");
+    const auto q = predictions_of(read_csv(folder / "p.csv"));
     EXPECT_EQ(q.columns, (std::vector<std::string>{"data_split", "data_prob_x"}));
     EXPECT_EQ(q.attributes, p.attributes);
     EXPECT_EQ(q.split, p.split);

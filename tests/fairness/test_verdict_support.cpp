@@ -95,5 +95,20 @@ TEST(VerdictSupport, BeginsWithTheImagesSeenInTraining) {
                 AllOf(StartsWith("300 of 400 images judged (all)"), HasSubstr("judged: 400 of 400 images (all)")));
 }
 
+TEST(VerdictSupport, SaysWhereItIsNotKnownWhatAModelHasSeen) {
+    const Case c({{"accuracy", .5, .9}});
+    const Judged known{.split = "test", .images = 400, .seen = 0, .of_model = true},
+        unknown{.split = "test", .images = 400, .of_model = true}, of_a_file{.split = "test", .images = 400};
+    const auto summary = [&](const Judged& ours, const Judged* other) {
+        Evaluation e{.report = c.report, .verdict = c.verdict()};
+        set_judged(e, ours, other);
+        return e.verdict.summary;
+    };
+    EXPECT_EQ(summary(known, &known), c.verdict().summary);
+    EXPECT_EQ(summary(of_a_file, &of_a_file), c.verdict().summary);
+    EXPECT_THAT(summary(unknown, nullptr), StartsWith("Which images this model was trained on is not known. "));
+    EXPECT_THAT(summary(known, &unknown), StartsWith("Which images the other model was trained on is not known. "));
+}
+
 }  // namespace
 }  // namespace fp

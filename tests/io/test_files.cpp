@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <optional>
 
 #include "engine/io/hash.h"
 #include "tests/broken_disk.h"
@@ -140,6 +141,32 @@ TEST(Files, stale_temporaries_are_removed_and_nothing_else) {
     EXPECT_EQ(remove_stale_temporaries(folder.path()), 2);
     EXPECT_EQ(count_files(folder.path()), 4);
     EXPECT_FALSE(fs::exists(folder / "a.tmp.123"));
+}
+
+TEST(Files, only_temporaries_of_a_name_that_nobody_writes_are_removed) {
+    const TemporaryFolder folder;
+    for (const char* name : {"a.cache.tmp.123", "a.tmp.123"}) std::ofstream(folder / name) << "part";
+    const AtomicFile file(folder / "b.cache");
+    EXPECT_EQ(remove_stale_temporaries(folder.path(), Exit::data, ".cache"), 1);
+    EXPECT_EQ(count_files(folder.path()), 2);
+    EXPECT_FALSE(fs::exists(folder / "a.cache.tmp.123"));
+}
+
+TEST(Files, those_that_are_being_written_are_known_to_a_handler_of_signals) {
+    const TemporaryFolder folder;
+    {
+        AtomicFile done(folder / "done");
+        done.commit();
+        const AtomicFile first(folder / "a"), second(folder / "b");
+        std::optional<AtomicFile> gone(folder / "c");
+        gone.reset();
+        EXPECT_EQ(count_files(folder.path()), 3);
+        remove_open_temporaries();
+        EXPECT_EQ(count_files(folder.path()), 1);
+    }
+    std::ofstream(folder / ("a.tmp." + std::to_string(getpid()))) << "of nobody";
+    remove_open_temporaries();
+    EXPECT_EQ(count_files(folder.path()), 2);
 }
 
 TEST(Files, names_are_shown_without_control_characters) {

@@ -95,8 +95,11 @@ TEST(WeightsFile, the_state_dict_is_found_and_said) {
     expect_small(fixture("nested.pth"));
     EXPECT_THAT(fixture("nested.pth").notes,
                 ElementsAre("\"model\" of the file was taken", "\"state_dict\" of the file was taken"));
-    EXPECT_THAT(fixture("two.pth").notes,
-                ElementsAre("\"model\" of the file was taken; tensors are also under \"model_ema\""));
+    const WeightsFile two = fixture("two.pth");
+    EXPECT_THAT(two.notes, ElementsAre("\"model\", \"model_ema\" of the file were taken"));
+    for (const char* prefix : {"model.", "model_ema."})
+        EXPECT_TRUE(std::ranges::any_of(two.content.tensors, [&](const auto& t) { return t.name.starts_with(prefix); }))
+            << prefix;
     expect_error(
         Exit::model, [] { fixture("unnamed.pth"); }, "several sets of tensors", "a, b", "torch.save(");
 }

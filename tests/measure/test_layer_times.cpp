@@ -10,7 +10,7 @@ namespace {
 TEST(LayerTimes, the_interval_of_a_median_has_binomial_ranks) {
     std::vector<double> v;
     for (int i = 1; i <= 15; ++i) v.push_back(i);
-    const Ratio m = median_of(v);
+    const Estimate m = median_of(v);
     EXPECT_EQ(m.value, 8);
     EXPECT_EQ(m.low, 4);  // P(Binomial(15, 1/2) <= 3) = 0.0176
     EXPECT_EQ(m.high, 12);

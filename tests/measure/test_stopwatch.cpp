@@ -38,5 +38,26 @@ TEST(Stopwatch, tells_its_progress_and_can_be_ended_between_rounds) {
     EXPECT_THROW(profile(*net, passes), Enough);
 }
 
+TEST(Stopwatch, rounds_and_warm_up_are_as_many_as_asked_for) {
+    auto net =
+        models::build({.arch = "resnet18", .classes = 2, .stem = "small", .width = 0.03125}, kernels(Backend::cpu));
+    net->initialize(1);
+    int calls = 0;
+    TimingOptions o{.batch_size = 1, .image_size = 8, .seconds = 1e9, .min_rounds = 5, .most_rounds = 5};
+    o.warm_up_rounds = 7;
+    o.progress = [&](int64_t, int64_t) { ++calls; };
+    const std::vector<RunTimes> runs = times_in_turns({net.get()}, o)[0];
+    EXPECT_EQ(runs.size(), 5u);
+    EXPECT_EQ(calls, 7 + 5 + 1);
+    for (const RunTimes& r : runs) {
+        EXPECT_GT(r.enqueue, 0);
+        EXPECT_LE(r.enqueue, r.seconds);
+        EXPECT_GT(r.cpu, 0);
+    }
+    const CopyTimes copies = TimedNetwork(*net, o).copy_times();
+    EXPECT_GT(copies.in, 0);
+    EXPECT_GT(copies.out, 0);
+}
+
 }  // namespace
 }  // namespace fp

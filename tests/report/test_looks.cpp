@@ -77,6 +77,7 @@ nlohmann::ordered_json wide_run() {
 
 TEST_F(Looks, NothingIsFoundOnAnyPage) {
     for (const char* name : testing::kSamples) add(name, report_page(sample(name)));
+    add("threshold", report_page(testing::at_a_threshold()));
     add("crowded", report_page(crowded_search()));
     add("wide", report_page(wide_run()));
     const std::string text = found();

@@ -171,6 +171,28 @@ TEST_F(Drawn, AnEvaluationShowsItsFigures) {
                  "class01, predicted class02 (90 %)", "No mistake."});
 }
 
+TEST_F(Drawn, AThresholdIsDrawn) {
+    expect_rows(drawn(testing::at_a_threshold()),
+                {"class01 is predicted where its probability is at least <b>0.3125</b> (f1, chosen on 60 validation "
+                 "images: sensitivity 0.900, specificity 0.800, F1 0.750).",
+                 "<td>all</td><td>0.800 <span class=\"soft\">[0.700, 0.900]</span></td><td>0.900 <span "
+                 "class=\"soft\">[0.850, 0.950]</span></td><td>30</td>",
+                 "<td>group: g0</td>", "Fairness at the threshold"});
+}
+
+TEST_F(Drawn, OfManyClassesTheMistakesAreListed) {
+    ordered_json r = sample("evaluation");
+    ordered_json& e = r["evaluation"];
+    e.erase("confusion");
+    e["confusion_cells"] = {{0, 0, 90}, {0, 1, 2}, {1, 0, 7}};
+    for (int i = 0; i < 30; ++i) e["confusion_cells"].push_back({2, 3, 1});
+    const std::string page = drawn(r);
+    expect_rows(page,
+                {"Mistakes made most often", "<td>class01</td><td>class00</td><td>7</td></tr><tr><td>class00</td>",
+                 "2 kinds of mistakes more."});
+    EXPECT_THAT(page, Not(HasSubstr("<td>90</td>")));
+}
+
 TEST_F(Drawn, ATimingShowsItsFigures) {
     expect_rows(drawn(sample("bench")),
                 {"aria-label=\"Images per second\"", "Layers against the roof", "<td>38.0 MiB</td><td>1.00x",

@@ -5,7 +5,11 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <optional>
+
+#include "engine/io/files.h"
+#include "tests/temporary_folder.h"
 
 namespace fp {
 namespace {
@@ -57,6 +61,27 @@ int status_of_deaf(double seconds, bool unsaved) {
 TEST(Signals, work_that_does_not_ask_is_ended_unless_it_has_something_to_save) {
     EXPECT_EQ(WEXITSTATUS(status_of_deaf(60, false)), 143);
     EXPECT_EQ(WEXITSTATUS(status_of_deaf(2.5, true)), 77);
+}
+
+TEST(Signals, a_process_that_is_ended_leaves_no_temporary_file) {
+    const testing::TemporaryFolder folder;
+    for (const bool twice : {false, true}) {
+        const pid_t child = fork();
+        if (child == 0) {
+            close(STDERR_FILENO);
+            const StopSignals signals;
+            AtomicFile file(folder / "images.cache");
+            file.write("part");
+            raise(SIGTERM);
+            if (twice) raise(SIGTERM);
+            for (int i = 0; i < 6000; ++i) usleep(10'000);
+            _exit(77);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        EXPECT_EQ(WEXITSTATUS(status), 143);
+        EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+    }
 }
 
 TEST(Signals, nohup_stays_in_force) {

@@ -23,7 +23,7 @@ struct Captured {
 
 // What a tool prints for --help TOPIC, --help-man and --completion.
 std::string printed(const std::vector<const char*>& words) {
-    std::string out_folder;
+    std::string out_folder, select;
     int epochs = 30;
     bool nesterov = false;
     enum class Kind { sgd, adamw } kind = Kind::sgd;
@@ -33,6 +33,8 @@ std::string printed(const std::vector<const char*>& words) {
     o.add("nesterov", nesterov, "look ahead");
     o.choice<Kind>("optimizer NAME", kind, {{"sgd", Kind::sgd}, {"adamw", Kind::adamw}}, "the optimiser");
     o.add("out DIR", out_folder, "[run] folder");
+    o.add("select NAME", select, "what chooses");
+    o.offer("select", "loss, macro_f1, rms:ATTRIBUTE or GAP:ATTRIBUTE");
     o.topic("data", "Data sets", "csv:FILE\n");
     std::vector<const char*> line{"fp_train"};
     line.insert(line.end(), words.begin(), words.end());
@@ -45,7 +47,11 @@ TEST(Descriptions, help_of_a_topic) {
     EXPECT_EQ(printed({"--help", "data"}), "Data sets\n\ncsv:FILE\n");
     EXPECT_THAT(printed({"--help"}), HasSubstr("--help data: Data sets"));
     expect_error(
-        Exit::usage, [] { printed({"--help", "dota"}); }, "--help dota", "--help data?");
+        Exit::usage,
+        [] {
+            printed({"--help", "dota"});
+        },
+        "--help dota", "--help data?");
 }
 
 TEST(Descriptions, the_manual_page_escapes_what_roff_would_read) {
@@ -58,6 +64,7 @@ TEST(Descriptions, the_manual_page_escapes_what_roff_would_read) {
 
 TEST(Descriptions, completion_knows_options_and_the_words_of_a_choice) {
     EXPECT_THAT(printed({"--completion", "bash"}), HasSubstr("--optimizer) COMPREPLY=($(compgen -W 'sgd adamw'"));
+    EXPECT_THAT(printed({"--completion", "bash"}), HasSubstr("--select) COMPREPLY=($(compgen -W 'loss macro_f1'"));
     EXPECT_THAT(printed({"--completion", "bash"}), HasSubstr(" --nesterov --no-nesterov "));
     EXPECT_THAT(printed({"--completion", "zsh"}),
                 HasSubstr("'--optimizer=[the optimiser\\: sgd, adamw]:NAME:(sgd adamw)'"));

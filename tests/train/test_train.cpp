@@ -4,11 +4,13 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <set>
 
 #include "engine/io/files.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/selection.h"
 #include "engine/train/train_json.h"
+#include "kernels/random.h"
 #include "models/models.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -116,6 +118,24 @@ TEST(Train, the_library_compares_the_settings_that_it_knows) {
         Exit::model, [&] { seeded.train(again); }, "seed was 1, is 7");
 }
 
+TEST(Train, a_run_whose_best_model_is_damaged_is_not_called_finished) {
+    const TemporaryFolder folder;
+    Small().train({.folder = folder / "run"});
+    const TrainRun again{.folder = folder / "run", .if_run_is_there = IfRunIsThere::resume};
+    const std::filesystem::path best = folder / "run" / "best.safetensors";
+    const std::string whole = read_file(best, 1 << 24);
+    std::filesystem::remove(best);  // it may be a link
+    for (const size_t at : {size_t(100), whole.size() - 100}) {
+        std::string damaged = whole;
+        damaged[at] = char(damaged[at] ^ 0x10);
+        write_file(best, damaged);
+        expect_error(
+            Exit::model, [&] { Small().train(again); }, "best.safetensors");
+    }
+    write_file(best, whole);
+    EXPECT_TRUE(Small().train(again).finished);
+}
+
 TEST(Train, metrics_that_select_are_named) {
     const std::string words = selection_words();
     for (const char* word : {"loss, accuracy, balanced_accuracy", "macro_auc", "ece", "GAP:ATTRIBUTE"})
@@ -145,6 +165,35 @@ TEST(Train, images_that_cannot_be_read_are_listed) {
     EXPECT_THAT(result.document, HasSubstr("\"first\": \"x.png: is no image\""));
     EXPECT_THAT(read_file(folder / "run" / "bad_images.csv", 1000), HasSubstr("x.png: is no image"));
     EXPECT_THAT(skipped_text(small.data), HasSubstr("1 image was skipped"));
+}
+
+// Of the batches of 8 whole ones are left out: the first, one that ends a step, the last.
+TEST(Train, a_batch_without_an_image_that_can_be_read_is_left_out) {
+    const TemporaryFolder folder;
+    const TrainingSettings training{.epochs = 1, .accumulate = 2, .skip_bad = true};
+    for (const std::vector<int>& bad : {std::vector<int>{0}, {1}, {3}, {0, 1, 2}}) {
+        Small small(kSynth, training);
+        const ImageSource read = small.data.source;
+        const std::vector<int64_t> order =
+            epoch_order(*small.options.settings.sampler, std::vector<int>(36), {}, key_of(small.options.seed, 1), 0);
+        const std::vector<int64_t> train = members(small.data.set, Split::train);
+        ASSERT_EQ(train.size(), order.size());
+        std::set<int64_t> unreadable;
+        for (const int batch : bad)
+            for (int i = 0; i < 8; ++i) unreadable.insert(train[size_t(order[size_t(8 * batch + i)])]);
+        small.data.source = [&](int64_t sample, const View& view, int side, uint8_t* rgb) {
+            if (unreadable.contains(sample)) {
+                small.data.unreadable->add(sample, "x.png: is no image");
+                fail_with(Exit::data, "x.png: is no image");
+            }
+            read(sample, view, side, rgb);
+        };
+        const std::filesystem::path run = folder / text("run-", bad[0], "-", bad.size());
+        EXPECT_TRUE(small.train({.folder = run}).finished);
+        EXPECT_THAT(rows_of(run).at(0), HasSubstr(text("\"samples\":", 8 * (4 - int(bad.size())))));
+        const std::string listed = read_file(run / "bad_images.csv", 10000);
+        EXPECT_EQ(std::ranges::count(listed, '\n'), 1 + 8 * int64_t(bad.size()));
+    }
 }
 
 TEST(Train, no_image_at_all_is_an_error_of_the_data) {

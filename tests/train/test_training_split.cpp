@@ -20,7 +20,7 @@ TEST(TrainingSplit, a_limit_is_a_share_or_a_number) {
     EXPECT_EQ(limited("0.1%", 200), 1);
     EXPECT_EQ(limited("50", 200), 50);
     EXPECT_EQ(limited("500", 200), 200);
-    for (const char* wrong : {"0", "-1", "x", "1.5", "0%", "101%", "%", "10 %%"})
+    for (const char* wrong : {"", "0", "-1", "x", "1.5", "0%", "101%", "%", "10 %%"})
         expect_error(
             Exit::usage, [&] { limited(wrong, 200); }, "--limit-train", wrong);
 }
@@ -32,8 +32,8 @@ TEST(TrainingSplit, limits_draw_some_images_by_the_seed) {
         FitOptions o{.settings = {.limit_train = limit, .overfit_batches = overfit}, .batch_size = 8, .seed = seed};
         return training_split(data, o);
     };
-    EXPECT_EQ(split("", 0).train, all);
-    EXPECT_EQ(split("", 0).val, members(data.set, Split::val));
+    EXPECT_EQ(split("100%", 0).train, all);
+    EXPECT_EQ(split("100%", 0).val, members(data.set, Split::val));
     const TrainingSplit some = split("25", 0);
     EXPECT_EQ(some.train.size(), 25u);
     EXPECT_EQ(some.labels.size(), 25u);
@@ -42,10 +42,10 @@ TEST(TrainingSplit, limits_draw_some_images_by_the_seed) {
     EXPECT_EQ(split("25", 0).train, some.train);
     EXPECT_NE(split("25", 0, 2).train, some.train);
     EXPECT_EQ(some.val, members(data.set, Split::val));
-    const TrainingSplit two_batches = split("", 2);
+    const TrainingSplit two_batches = split("100%", 2);
     EXPECT_EQ(two_batches.train.size(), 16u);
     EXPECT_EQ(two_batches.val, two_batches.train);
-    EXPECT_EQ(split("", std::numeric_limits<int64_t>::max()).train, all);
+    EXPECT_EQ(split("100%", std::numeric_limits<int64_t>::max()).train, all);
 }
 
 }  // namespace

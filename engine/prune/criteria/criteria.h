@@ -12,6 +12,7 @@
 #include "engine/core/network.h"
 #include "engine/eval/features.h"
 #include "engine/io/one_of.h"
+#include "engine/io/steps.h"
 #include "engine/prune/criteria/snnl_scores.h"
 
 namespace fp {
@@ -62,7 +63,7 @@ struct ScoreOptions {
     uint64_t seed = 1;
     size_t budget_bytes = size_t(2) << 30;
     PredictOptions predict = {};
-    std::function<void(int64_t done, int64_t all)> progress = {};  // of the layers; what it throws ends the scoring
+    Steps progress = {};  // of the layers; what it throws ends the scoring
 };
 
 struct ChannelScores {

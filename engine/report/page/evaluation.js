@@ -45,7 +45,7 @@ function accuracySection(title, sides, comparison) {
         ...sides.map((s) => figureCell(s.of[k], notes)), ...(comparison ? [changeCell(comparison[k], notes)] : [])]));
     return html`<h2>${title}</h2><p class="soft">${judgedText(lastOf(sides).of)}${comparison
         ? " Bold changes: p at most .05 after Holm's correction." : ""}</p>${table(heads, rows)}${notes.list()}
-        ${confusionPair("Confusion matrix", sides, (s) => s.of.confusion)}`;
+        ${confusionPair("Confusion matrix", sides, (s) => s.of)}`;
 }
 
 // Counts, and below them the shares of the class; a deeper background is a larger share.
@@ -62,11 +62,25 @@ function confusionTable(name, classes, rows) {
         ${classes.map((c) => html`<th>${c}</th>`)}</tr>${body}</table></div>`;
 }
 
-function confusionPair(title, sides, matrixOf) {
-    if (sides.some((s) => !matrixOf(s)))  // of so many classes the document lists cells (confusion_cells)
-        return "";
-    return folded(title, html`<div class="pair${sides[0].of.classes.length > 6 ? " many" : ""}">${sides.map((s) =>
-        confusionTable(s.name, s.of.classes, matrixOf(s)))}</div>`);
+// Of many classes the mistakes that are made most often. cells: [truth, predicted, count].
+function confusionList(name, classes, cells) {
+    const kMost = 30;
+    const wrong = cells.filter(([t, p]) => t !== p).sort((a, b) => b[2] - a[2]);
+    const rows = wrong.slice(0, kMost).map(([t, p, count]) => row([classes[t], classes[p], grouped(count)]));
+    const more = wrong.length > kMost
+        ? html`<p class="soft">${plural(wrong.length - kMost, "kind")} of mistakes more.</p>` : "";
+    return html`<div><p><b>${name}</b></p>${table(["true", "predicted", "images"], rows, "left")}${more}</div>`;
+}
+
+// counts: what has the confusion matrix of a side, or, of many classes, its confusion_cells.
+function confusionPair(title, sides, counts) {
+    const [matrix, list] = ["confusion", "confusion_cells"].map((key) => sides.every((s) => counts(s)[key]));
+    if (!matrix && !list) return "";
+    const draw = ({ name, of: { classes } }, { confusion, confusion_cells: cells }) =>
+        matrix ? confusionTable(name, classes, confusion) : confusionList(name, classes, cells);
+    return folded(matrix ? title : title.replace("Confusion matrix", "Mistakes made most often"),
+        html`<div class="pair${matrix && sides[0].of.classes.length > 6 ? " many" : ""}">${sides.map((s) =>
+            draw(s, counts(s)))}</div>`);
 }
 
 // A row per group and model.
@@ -138,7 +152,7 @@ function fairnessSection(title, sides, comparison) {
     const sections = names.map((name) => {
         const { groups, unknown } = sides[0].of.attributes[name];
         const matrices = Object.keys(groups).map((group) => confusionPair(`Confusion matrix of ${group}`, sides,
-            (s) => s.of.attributes[name].groups[group].confusion));
+            (s) => s.of.attributes[name].groups[group]));
         return html`<h3>By ${name}</h3>${unknown > 0
             ? html`<p class="soft">${plural(unknown, "image")} of an unknown group, left out of gaps.</p>` : ""}
             ${groupsTable(name, sides)}${gapsTable(name, sides, comparison)}${matrices}`;
@@ -179,6 +193,26 @@ function verdictSection(verdict) {
     return html`<div class="verdict"><b>${verdict.summary}</b>${groups}</div>`;
 }
 
+// One class against the rest, predicted where its probability reaches a threshold: fp_eval --threshold.
+function thresholdSection(threshold) {
+    if (!threshold) return "";
+    const { positive, value, rule, validation, report } = threshold;
+    const notes = new Notes();
+    const complement = ({ value: v, low, high, ...rest }) => ({ ...rest, value: known(v) ? 1 - v : null,
+        low: known(high) ? 1 - high : null, high: known(low) ? 1 - low : null });
+    const rates = (name, { per_class: { [positive]: { tpr, fpr, positives } } }) => row([name,
+        figureCell(tpr, notes), figureCell(complement(fpr), notes), grouped(positives)]);
+    const groups = Object.entries(report.attributes).flatMap(([attribute, { groups: of }]) =>
+        Object.entries(of).map(([name, group]) => rates(`${attribute}: ${name}`, group)));
+    const chosen = validation ? html`, chosen on ${plural(validation.images, "validation image")}: sensitivity
+        ${fixed(validation.sensitivity, 3)}, specificity ${fixed(validation.specificity, 3)},
+        F1 ${fixed(validation.f1, 3)}` : "";
+    return html`<h2>${positive} at a threshold</h2><p>${positive} is predicted where its probability is at least
+        <b>${fixed(value, 4)}</b> (${rule}${chosen}).</p>${verdictSection(report.verdict)}
+        ${table(["", "sensitivity", "specificity", "positives"], [rates("all", report), groups])}${notes.list()}
+        ${fairnessSection("Fairness at the threshold", [{ name: "model", of: report }], report.comparison)}`;
+}
+
 // An evaluation (fp_eval --report); `other`: of the model that it is compared with.
 function evaluationSections({ evaluation, other, names, gallery }) {
     const sides = [...(other ? [{ name: "other", of: other }] : []), { name: "model", of: evaluation }];
@@ -188,5 +222,6 @@ function evaluationSections({ evaluation, other, names, gallery }) {
             : "",
         notes.map((note) => html`<p class="soft">${note}</p>`),
         accuracySection("Accuracy", sides, evaluation.comparison),
-        fairnessSection("Fairness", sides, evaluation.comparison), gallerySection(gallery)];
+        fairnessSection("Fairness", sides, evaluation.comparison), thresholdSection(evaluation.threshold),
+        gallerySection(gallery)];
 }

@@ -89,5 +89,5 @@ class Notes {
 const withClass = (name) => (name ? html` class="${name}"` : "");
 const row = (cells, name) => html`<tr${withClass(name)}>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`;
 const table = (heads, rows, name) => html`<div class="scroll"><table${withClass(name)}>
-    <tr>${heads.map((head) => html`<th>${head}</th>`)}</tr>${rows}</table></div>`;
+    <thead><tr>${heads.map((head) => html`<th>${head}</th>`)}</tr></thead>${rows}</table></div>`;
 const folded = (title, content) => html`<details><summary>${title}</summary>${content}</details>`;
