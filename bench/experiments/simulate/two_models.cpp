@@ -1,0 +1,55 @@
+#include "bench/experiments/simulate/votes.h"
+
+#include <algorithm>
+
+#include "engine/fairness/verdict.h"
+#include "tests/fairness/scenarios.h"
+#include "tests/fairness/simulate.h"
+
+namespace fp::simulate {
+namespace {
+
+const Difference& eodd_mean(const AttributeComparison& a) {
+    return *std::ranges::find(a.gaps, "eodd_mean", &Difference::key);
+}
+
+// What is claimed of the first of two models: that its gap differs, and that it is smaller.
+std::vector<Vote> judge(const testing::Scenario& scenario, Kind kind, const Setting& setting, int draw) {
+    const testing::Sample sample = draw_lesions(scenario.population, scenario.lesions, 100000 + uint64_t(draw));
+    const Predictions model = testing::predictions_of(sample, 0), other = testing::predictions_of(sample, 1);
+    const EvaluateOptions options{.resamples = setting.resamples, .seed = uint64_t(draw), .threads = 1};
+    const Comparison comparison = compare(model, other, {"group"}, options);
+    const Verdict verdict = verdict_of(evaluate(model, {"group"}, options), &comparison);
+    const auto speaks = [&](FindingKind finding) {
+        return std::ranges::any_of(verdict.findings, [&](const Finding& f) { return f.kind == finding; });
+    };
+    const Difference& d = eodd_mean(comparison.attributes[0]);
+    const double nominal = kind == Kind::false_alarms ? .05 : kNotEstimable;
+    std::vector<Vote> votes;
+    const auto ask = [&](const char* figure, bool claimed, Kind k) {
+        votes.push_back({figure, k, nominal, double(claimed)});
+    };
+    ask("eodd_mean, p", d.p <= .05, kind);
+    ask("eodd_mean, p, and smaller", d.p <= .05 && d.value < 0, Kind::share);
+    ask("eodd_mean, interval of rms^2", d.rms_squared_low > 0 || d.rms_squared_high < 0, kind);
+    ask("verdict: a gap shrank or grew", speaks(FindingKind::gap_shrank) || speaks(FindingKind::gap_grew), kind);
+    ask("verdict: a gap shrank", speaks(FindingKind::gap_shrank), Kind::share);
+    return votes;
+}
+
+}  // namespace
+
+std::vector<Row> two_models(const Setting& setting) {
+    std::vector<Row> rows;
+    const auto run = [&](const std::vector<testing::Scenario>& scenarios, Kind kind) {
+        for (const testing::Scenario& s : scenarios)
+            for (Row& row :
+                 count_votes("B", s.name, setting.draws, [&](int draw) { return judge(s, kind, setting, draw); }))
+                rows.push_back(std::move(row));
+    };
+    run(testing::equally_fair(), Kind::false_alarms);
+    run(testing::fairer(), Kind::power);
+    return rows;
+}
+
+}  // namespace fp::simulate
