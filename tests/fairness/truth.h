@@ -85,14 +85,53 @@ inline double ece_of(const View& v) {
     return sum;
 }
 
-// The squares of the TPR and the FPR gaps of two groups, each of all classes.
-inline Rates squared_gaps(const Sample& sample, size_t model, int a, int b) {
-    const TrueRates first = rates_of({sample, model, a}), second = rates_of({sample, model, b});
-    Rates squares;
-    for (const auto rate : {&TrueRates::tpr, &TrueRates::fpr})
-        for (size_t c = 0; c < first.tpr.size(); ++c)
-            squares.push_back(std::pow((first.*rate)[c] - (second.*rate)[c], 2));
-    return squares;
+// Lesions by group and diagnosis.
+inline GroupRates lesions_of(const Sample& sample) {
+    GroupRates count(size_t(sample.groups), Rates(size_t(sample.classes)));
+    for (size_t i = 0; i < sample.size(); ++i)
+        if (i == 0 || sample.lesion[i] != sample.lesion[i - 1])
+            ++count[size_t(sample.group[i])][size_t(sample.truth[i])];
+    return count;
+}
+
+// The squared gaps of one rate over all pairs of groups and all classes: their mean with weights n_a n_b / (n_a + n_b),
+// n the lesions in the rates' denominators. A gap between fewer than `fewest` lesions is left out.
+inline double mean_squared_gap(const std::vector<TrueRates>& groups,
+                               Rates TrueRates::*rate,
+                               const GroupRates& denominators,
+                               double fewest) {
+    double sum = 0, weights = 0;
+    for (size_t a = 0; a < groups.size(); ++a)
+        for (size_t b = a + 1; b < groups.size(); ++b)
+            for (size_t c = 0; c < denominators[a].size(); ++c) {
+                const double n_a = denominators[a][c], n_b = denominators[b][c];
+                if (n_a < fewest || n_b < fewest) continue;
+                const double weight = n_a * n_b / (n_a + n_b);
+                sum += weight * std::pow((groups[a].*rate)[c] - (groups[b].*rate)[c], 2);
+                weights += weight;
+            }
+    return sum / weights;
+}
+
+// The true square of the primary gap of groups with these rates, for the numbers of lesions in `sample`: the mean of
+// those of TPR and FPR (engine/fairness/primary_gap.h).
+inline double primary_square_of(const std::vector<TrueRates>& groups, const Sample& sample) {
+    const GroupRates with = lesions_of(sample);
+    GroupRates without = with;
+    for (size_t g = 0; g < with.size(); ++g) {
+        const double all = std::accumulate(with[g].begin(), with[g].end(), 0.0);
+        for (size_t c = 0; c < with[g].size(); ++c) without[g][c] = all - with[g][c];
+    }
+    constexpr double kFewest = 2;
+    return (mean_squared_gap(groups, &TrueRates::tpr, with, kFewest) +
+            mean_squared_gap(groups, &TrueRates::fpr, without, kFewest)) /
+           2;
+}
+
+inline std::vector<TrueRates> rates_of_groups(const Sample& sample, size_t model) {
+    std::vector<TrueRates> out;
+    for (int g = 0; g < sample.groups; ++g) out.push_back(rates_of({sample, model, g}));
+    return out;
 }
 
 // 1/2 mean_c |D_T + D_F|, the eodd of FATE.

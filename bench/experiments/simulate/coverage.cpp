@@ -90,22 +90,21 @@ std::vector<Row> worst_group(const Setting& setting, int groups) {
     });
 }
 
-// The bias-corrected square of the gap of a model with and without one.
+// The primary gap of a model with and without one.
 std::vector<Row> size_of_gap(const Setting& setting, int groups, double gap) {
     const Population population{.group_share = testing::even(groups),
                                 .mix = testing::GroupRates(size_t(groups), testing::kSexMix[0]),
                                 .models = {testing::with_gap(.79, gap, groups)}};
-    const Sample large = draw_lesions(population, kTrueLesions, kTrueSeed);
-    // The worst pair is the first two groups.
-    const double truth = gap == 0 ? 0 : testing::mean_of(testing::squared_gaps(large, 0, 0, 1));
+    const auto rates = testing::rates_of_groups(draw_lesions(population, kTrueLesions, kTrueSeed), 0);
     return count_votes("C", fmt::format("{} groups, gap {:.1f}", groups, gap), setting.draws, [&](int draw) {
         const Sample sample = draw_lesions(population, 2000, 400000 + uint64_t(draw));
         const Report report = evaluate(testing::predictions_of(sample), {"group"}, options_of(setting, draw));
-        const Gap& g = report.attributes[0].gap("eodd_mean");
+        const PrimaryGap& primary = report.attributes[0].primary;
+        const double truth = gap == 0 ? 0 : testing::primary_square_of(rates, sample);
         std::vector<Vote> votes;
-        ask(votes, "rms of eodd_mean", g.rms_low, g.rms_high, std::sqrt(truth));
-        votes.push_back(
-            {"rms^2 of eodd_mean less its truth, x 1000", Kind::share, kNotEstimable, 1000 * (g.rms_squared - truth)});
+        ask(votes, "primary gap", primary.low, primary.high, std::sqrt(truth));
+        votes.push_back({"primary gap, rms^2 less its truth, x 1000", Kind::share, kNotEstimable,
+                         1000 * (primary.rms_squared - truth)});
         return votes;
     });
 }
@@ -116,6 +115,7 @@ std::vector<Row> differences(const Setting& setting, const char* name, double ga
         testing::two_of(testing::kSexMix, {testing::with_gap(.79, gap, 2), testing::with_gap(.79, other, 2)});
     const Sample large = draw_lesions(population, kTrueLesions, kTrueSeed);
     const Truths first = metrics_of_truth(large, 0, false), second = metrics_of_truth(large, 1, false);
+    const auto groups = testing::rates_of_groups(large, 0), groups_b = testing::rates_of_groups(large, 1);
     const double eodd = testing::eodd_of(large, 0, 0, 1), eodd_b = testing::eodd_of(large, 1, 0, 1);
     const double fate = gap == other ? 0
                                      : (first.at("accuracy") - second.at("accuracy")) / second.at("accuracy") -
@@ -129,6 +129,11 @@ std::vector<Row> differences(const Setting& setting, const char* name, double ga
             if (first.contains(d.key))
                 ask(votes, "difference of " + d.key, d.low, d.high,
                     gap == other ? 0 : first.at(d.key) - second.at(d.key));
+        const PrimaryDifference& primary = c.attributes[0].primary;
+        const double change =
+            gap == other ? 0
+                         : testing::primary_square_of(groups, sample) - testing::primary_square_of(groups_b, sample);
+        ask(votes, "difference of the primary gap", primary.low, primary.high, change);
         for (const Measure& m : c.attributes[0].fate)
             if (m.key == "fate_accuracy") ask(votes, m, fate);
         return votes;

@@ -10,14 +10,17 @@
 namespace fp::simulate {
 namespace {
 
-// A model that depends on the diagnosis alone: for every gap whether its test and its fair range call it unfair, and
-// whether the verdict speaks of any.
+// A model that depends on the diagnosis alone: whether the primary gap is called one, for every other gap whether its
+// test and its fair range call it unfair, and whether the verdict speaks of any.
 std::vector<Vote> judge(const testing::Scenario& scenario, const Setting& setting, int draw) {
     const testing::Sample sample = draw_lesions(scenario.population, scenario.lesions, uint64_t(draw), true);
     const Predictions p = testing::predictions_of(sample);
     const Report report =
         evaluate(p, p.columns, {.resamples = setting.resamples, .seed = uint64_t(draw), .threads = 1});
     std::vector<Vote> votes;
+    const PrimaryGap& primary = report.attributes[0].primary;
+    votes.push_back({"primary gap, p", Kind::false_alarms, .05, double(primary.p <= .05)});
+    votes.push_back({"primary gap, beyond fair", Kind::false_alarms, .05, double(primary.rms > primary.fair_high)});
     for (const Gap& gap : report.attributes[0].gaps) {
         if (std::isnan(gap.p)) continue;
         votes.push_back({gap.key + ", p", Kind::false_alarms, .05, double(gap.p <= .05)});
@@ -29,8 +32,8 @@ std::vector<Vote> judge(const testing::Scenario& scenario, const Setting& settin
             return f.kind == FindingKind::gap && (!corrected || f.p_holm <= .05);
         }));
     };
-    votes.push_back({"verdict names a gap", Kind::false_alarms, .05, speaks(false)});
-    votes.push_back({"verdict, corrected", Kind::false_alarms, .05, speaks(true)});
+    votes.push_back({"verdict: gap", Kind::false_alarms, .05, speaks(false)});
+    votes.push_back({"verdict: gap, corrected", Kind::false_alarms, .05, speaks(true)});
     return votes;
 }
 
