@@ -63,8 +63,8 @@ double detectable_ratio(double alpha, double power, double freedom) {
     const double critical = t_quantile(1 - alpha / 2, freedom);
     // The estimated error over the true one is s, s^2 freedom is chi-squared: density s^(freedom - 1) e^(-freedom s^2/2).
     const double spread = 1 / std::sqrt(2 * freedom);
-    const double low = std::max(0.0, 1 - 10 * spread), high = 1 + 10 * spread;
-    const auto density = [&](double s) { return std::pow(s, freedom - 1) * std::exp(-freedom * (s * s - 1) / 2); };
+    const double low = std::max(1e-9, 1 - 10 * spread), high = 1 + 10 * spread;
+    const auto density = [&](double s) { return std::exp((freedom - 1) * std::log(s) - freedom * (s * s - 1) / 2); };
     const double mass = integral(low, high, density);
     const auto found = [&](double ratio) {
         return integral(low, high,
