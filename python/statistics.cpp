@@ -89,13 +89,14 @@ void add_statistics(nb::module_& m) {
     m.def("evaluate",
           [](const Columns& ours, const std::optional<Columns>& theirs, const std::vector<std::string>& attributes,
              int resamples, double confidence, int min_group_size, const std::string& positive, double specificity,
-             uint64_t seed, int threads) {
+             double margin, uint64_t seed, int threads) {
               return evaluate_columns(ours, theirs, attributes,
                                       {.resamples = resamples,
                                        .confidence = confidence,
                                        .min_group_size = min_group_size,
                                        .positive = positive,
                                        .specificity = specificity,
+                                       .margin = margin,
                                        .seed = seed,
                                        .threads = threads,
                                        .progress = answer_signals_after});

@@ -31,6 +31,9 @@ void declare_statistics(Options& o, EvalFlags& f) {
     o.add("resamples N", f.figures.resamples, "bootstrap resamples, permutations and swaps; 0 prints values alone",
           {.low = 0, .high = 1e6});
     o.add("confidence SHARE", f.figures.confidence, "of intervals and fair ranges", {.low = .5, .high = .999});
+    o.add("margin LOSS", f.figures.margin,
+          "with --compare: a loss of accuracy, balanced accuracy, macro-F1 or macro-AUC up to this much counts as none",
+          {.low = 0, .high = 1});
     o.add("min-group-size N", f.figures.min_group_size,
           "lesions, else patients, else images; smaller groups are shown, but left out of gaps",
           {.low = 1, .high = 1e9});

@@ -24,6 +24,7 @@ struct Cohort {
     std::vector<int> diagnosis_of_unit = {};       // the label of its first case
     std::vector<int> units_of_group = {};          // units with a case in the group
     std::vector<std::vector<int>> positives = {};  // positives[group][class]: units with a case of both
+    std::vector<double> share = {};                // of each class in the compared cases (GroupFigures)
     int min_group_size = 0;
     int64_t units_in_two_groups = 0;
 
@@ -59,9 +60,10 @@ struct FigureRows {
     int seen = 0;  // of GroupFigures
     int64_t count = 0;
     std::vector<double> values = {};
+    std::vector<double> share = {};  // of GroupFigures
 
     GroupFigures figures(int64_t r, int model = 0) const {
-        return {layout, seen, values.data() + (r * models + model) * layout.width()};
+        return {layout, seen, values.data() + (r * models + model) * layout.width(), share};
     }
     // statistic(r) of each row.
     template <class Statistic>
@@ -82,9 +84,9 @@ FigureRows observed(const Scorer&, const Cohort&);
 // units keep theirs, gives overall figures of the same resamples.
 FigureRows bootstrap(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
-// The group labels of the compared units permuted, within diagnosis or over all; one model. Cases whose own
-// group is not compared stay out.
-FigureRows permute_groups(const Scorer&, const Cohort&, NullModel, const EvaluateOptions&);
+// The group labels of the compared units permuted within diagnosis; one model. Cases whose own group is not compared
+// stay out.
+FigureRows permute_groups(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
 // The predictions of the two models exchanged, unit by unit, with probability 1/2.
 FigureRows swap_models(const Scorer&, const Cohort&, const EvaluateOptions&);

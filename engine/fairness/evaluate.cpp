@@ -6,8 +6,8 @@
 #include <cmath>
 #include <memory>
 
-#include "engine/fairness/gap_report.h"
 #include "engine/fairness/metric_intervals.h"
+#include "engine/fairness/primary_gap.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -142,7 +142,10 @@ AttributeReport evaluate_attribute(const Predictions& p,
     }
     report.worst = worst_groups(cohort, scored, intervals, report.groups);
     report.no_gaps = cohort.why_no_gaps();
-    if (report.no_gaps.empty()) report.gaps = gaps_of(scorer, cohort, scored, options);
+    if (!report.no_gaps.empty()) return report;
+    const FigureRows permuted = permute_groups(scorer, cohort, options);
+    report.primary = primary_gap(cohort, scored, permuted);
+    report.gaps = gaps_of(scorer, cohort, scored, permuted);
     return report;
 }
 
@@ -176,8 +179,8 @@ void end_passes(const EvaluateOptions& options, int64_t most) {
 
 Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& given) {
     FP_CHECK(p.size() > 0, "no predictions");
-    // Of each attribute one bootstrap and two permutations.
-    const int64_t passes = 1 + 3 * int64_t(attributes.size());
+    // Of each attribute a bootstrap and permutations.
+    const int64_t passes = 1 + 2 * int64_t(attributes.size());
     const EvaluateOptions options = over_passes(given, passes);
     const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
@@ -196,10 +199,9 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     report.class_figures = classes_of(scored, intervals, 0, tally(report.confusion));
     for (const auto& attribute : attributes)
         report.attributes.push_back(evaluate_attribute(p, scorer, attribute, options));
-    std::vector<Gap*> table;
-    for (auto& a : report.attributes)
-        for (Gap& g : a.gaps) table.push_back(&g);
-    set_verdicts(table, 1 - options.confidence);
+    std::vector<PrimaryGap*> family;
+    for (auto& a : report.attributes) family.push_back(&a.primary);
+    set_verdicts(family, options);
     end_passes(given, passes);
     return report;
 }

@@ -31,11 +31,12 @@ struct Measure {
     }
 };
 
-// A figure with a permutation test, and the square of its rms gap (MeanSquare).
+// A figure with a permutation test, which is not corrected for the others beside it, and the square of its rms gap
+// (MeanSquare).
 struct TestedMeasure : Measure {
-    double p = kNotEstimable, p_holm = kNotEstimable;  // p_holm: corrected for all tests of a report
-    double fair = kNotEstimable;                       // of a gap: the value of a fair classifier; 0, of a ratio 1
-    double rms_squared = kNotEstimable;                // nearly unbiased, so it may be negative
+    double p = kNotEstimable;
+    double fair = kNotEstimable;         // of a gap: the value of a fair classifier; 0, of a ratio 1
+    double rms_squared = kNotEstimable;  // nearly unbiased, so it may be negative
     std::string rms_reason;
     std::string verdict;  // in words
 };
@@ -98,6 +99,14 @@ struct MeanSquare {
     double value = kNotEstimable;
     std::vector<double> resampled = {};
 };
+// A figure with its value in each resample. Of a mean of squares, in which resampling noise counts twice: `resampled` has
+// the part linear in the deviations from what was seen, `quadratic` that of their squares, and the figure's variance is
+// var(linear) - var(quadratic), at least var(quadratic) (engine/fairness/primary_gap.h).
+struct Resampled {
+    double value = kNotEstimable;
+    std::vector<double> resampled = {}, quadratic = {};
+};
+
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled);
 
 // Several runs that differ in their seed, summarised.

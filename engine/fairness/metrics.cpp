@@ -189,7 +189,9 @@ void Scorer::aucs(const std::vector<Membership>& members, const Tallies& tallies
             close_tie(s);
             const double pairs = double(s.positives) * double(s.below);
             if (pairs == 0) continue;
-            sum[g] += double(s.twice_won) / (2 * pairs);
+            const double auc = double(s.twice_won) / (2 * pairs);
+            row[layout.auc(int(g), c)] = auc;
+            sum[g] += auc;
             ++classes[g];
         }
     }

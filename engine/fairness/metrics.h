@@ -99,16 +99,17 @@ struct Membership {
     uint16_t group = 0, times = 1;
 };
 
-// The figures of one group as numbers in a row: metrics, then TPR, FPR and selected of each class.
+// The figures of one group as numbers in a row: metrics, then TPR, FPR, selected and AUC against the rest of each class.
 struct Layout {
     int groups = 1, classes = 0;
 
-    int group_width() const { return kMetrics + 3 * classes; }
+    int group_width() const { return kMetrics + 4 * classes; }
     int width() const { return groups * group_width(); }
     int metric(int g, int m) const { return g * group_width() + m; }
     int tpr(int g, int c) const { return g * group_width() + kMetrics + c; }
     int fpr(int g, int c) const { return tpr(g, c) + classes; }
     int selected(int g, int c) const { return fpr(g, c) + classes; }
+    int auc(int g, int c) const { return selected(g, c) + classes; }
 };
 
 enum class MetricSet { counts, all };  // without or with the metrics that read probabilities

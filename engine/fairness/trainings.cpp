@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/fairness/compare.h"
+#include "engine/fairness/primary_gap.h"
 #include "engine/fairness/student.h"
 #include "kernels/error.h"
 
@@ -23,21 +23,35 @@ double variance_of(const std::vector<double>& values) {
     return n < 2 ? kNotEstimable : squares / double(n - 1);
 }
 
-// The resamples that are estimable in every training: mean[r], and apart[j][r] = training j minus that mean.
+// Resamples of one training, or of a mean or a difference: what Resampled holds.
+struct Series {
+    std::vector<double> linear, quadratic;
+
+    // The variance over resamples; with a quadratic part, whose noise resampling has added, without that.
+    double variance() const {
+        if (quadratic.empty()) return variance_of(linear);
+        const double without_gap = variance_of(quadratic);
+        return std::max(without_gap, variance_of(linear) - without_gap);
+    }
+};
+
+// The resamples that are estimable in every training: their mean, and each training minus it.
 struct Resamples {
-    std::vector<double> mean;
-    std::vector<std::vector<double>> apart;
+    Series mean;
+    std::vector<Series> apart;
 };
 Resamples estimable(const std::vector<Resampled>& trainings) {
-    Resamples out{.mean = {}, .apart = std::vector<std::vector<double>>(trainings.size())};
-    for (size_t r = 0; r < trainings[0].resampled.size(); ++r) {
+    Resamples out{.mean = {}, .apart = std::vector<Series>(trainings.size())};
+    const auto add = [&](size_t r, std::vector<double> Resampled::*of, std::vector<double> Series::*to) {
         double sum = 0;
-        for (const Resampled& t : trainings) sum += t.resampled[r];
-        if (std::isnan(sum)) continue;
-        out.mean.push_back(sum / double(trainings.size()));
-        for (size_t j = 0; j < trainings.size(); ++j)
-            out.apart[j].push_back(trainings[j].resampled[r] - out.mean.back());
-    }
+        for (const Resampled& t : trainings) sum += (t.*of)[r];
+        if (std::isnan(sum)) return;
+        const double mean = sum / double(trainings.size());
+        (out.mean.*to).push_back(mean);
+        for (size_t j = 0; j < trainings.size(); ++j) (out.apart[j].*to).push_back((trainings[j].*of)[r] - mean);
+    };
+    for (size_t r = 0; r < trainings[0].resampled.size(); ++r) add(r, &Resampled::resampled, &Series::linear);
+    for (size_t r = 0; r < trainings[0].quadratic.size(); ++r) add(r, &Resampled::quadratic, &Series::quadratic);
     return out;
 }
 
@@ -46,7 +60,7 @@ std::string why_no_interval(const std::vector<Resampled>& trainings, const Resam
     const size_t all = trainings[0].resampled.size();
     if (trainings.size() < 2) return "one training does not show how trainings vary";
     if (all == 0) return "no resamples were asked for";
-    const double undefined = 1 - double(resamples.mean.size()) / double(all);
+    const double undefined = 1 - double(resamples.mean.linear.size()) / double(all);
     return undefined > kMostUndefined ? fmt::format("not estimable in {:.0f} % of resamples", 100 * undefined) : "";
 }
 
@@ -55,14 +69,16 @@ std::vector<Resampled> differences(const std::vector<Resampled>& ours, const std
     std::vector<Resampled> out = ours;
     for (size_t j = 0; j < out.size(); ++j) {
         out[j].value -= other[j].value;
-        for (size_t r = 0; r < out[j].resampled.size(); ++r) out[j].resampled[r] -= other[j].resampled[r];
+        for (const auto part : {&Resampled::resampled, &Resampled::quadratic})
+            for (size_t r = 0; r < (out[j].*part).size(); ++r) (out[j].*part)[r] -= (other[j].*part)[r];
     }
     return out;
 }
 
 Resampled each(const Scored& scored, const std::function<double(const GroupFigures&)>& statistic) {
     return {statistic(scored.seen.figures(0)),
-            scored.resampled.each([&](int64_t r) { return statistic(scored.resampled.figures(r)); })};
+            scored.resampled.each([&](int64_t r) { return statistic(scored.resampled.figures(r)); }),
+            {}};
 }
 
 double worst_of(const GroupFigures& f, const std::vector<int>& groups, int metric) {
@@ -74,27 +90,6 @@ double worst_of(const GroupFigures& f, const std::vector<int>& groups, int metri
         if (!(sign * worst <= sign * v)) worst = v;
     }
     return worst;
-}
-
-// rms^2 of a class-wise gap, the mean over pairs of groups: no pair is chosen by what it shows.
-Resampled mean_rms_squared(const Cohort& cohort, const Scored& scored) {
-    const GapDefinition& gap =
-        *std::ranges::find(gap_definitions(), std::string_view("eodd_mean"), &GapDefinition::key);
-    Resampled out{.value = 0, .resampled = std::vector<double>(size_t(scored.resampled.count))};
-    double pairs = 0;
-    for (const int a : cohort.compared) {
-        for (const int b : cohort.compared) {
-            if (a >= b) continue;
-            const MeanSquare square = rms_gap(gap, cohort, scored, a, b).square;
-            if (std::isnan(square.value)) return {};
-            ++pairs;
-            out.value += square.value;
-            for (size_t r = 0; r < square.resampled.size(); ++r) out.resampled[r] += square.resampled[r];
-        }
-    }
-    out.value /= pairs;
-    for (double& v : out.resampled) v /= pairs;
-    return out;
 }
 
 std::vector<TrainingStatistic> metric_statistics(const Scorer& scorer) {
@@ -113,8 +108,7 @@ std::vector<TrainingStatistic> attribute_statistics(const Cohort& cohort,
                                                     const Scorer& scorer,
                                                     const std::vector<TrainingStatistic>& more) {
     std::vector<TrainingStatistic> out;
-    if (cohort.why_no_gaps().empty())
-        out.push_back({"rms_squared", "of eodd_mean, mean over pairs of groups", mean_rms_squared});
+    if (cohort.why_no_gaps().empty()) out.push_back({"rms_squared", kPrimaryFormula, primary_resampled});
     for (int m = 0; m < kMetrics; ++m) {
         const MetricDefinition& d = kMetricDefinitions[size_t(m)];
         if (m == kSensitivity && scorer.point().positive < 0) continue;
@@ -180,9 +174,9 @@ CrossedEstimate crossed_estimate(const std::vector<Resampled>& trainings, int un
     out.reason = why_no_interval(trainings, resamples);
     if (trainings.size() >= 2) out.sd_trainings = std::sqrt(variance_of(out.values));
     if (!out.reason.empty()) return out;
-    const double of_mean = variance_of(resamples.mean), between = out.sd_trainings * out.sd_trainings / k;
+    const double of_mean = resamples.mean.variance(), between = out.sd_trainings * out.sd_trainings / k;
     double interaction = 0;
-    for (const std::vector<double>& apart : resamples.apart) interaction += variance_of(apart) / (k - 1);
+    for (const Series& apart : resamples.apart) interaction += apart.variance() / (k - 1);
     const double total = std::max(of_mean, of_mean - interaction / k + between);
     out.error_units = std::sqrt(of_mean);
     out.error = std::sqrt(total);

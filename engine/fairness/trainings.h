@@ -20,12 +20,6 @@
 
 namespace fp {
 
-// A figure of one training: its value, and that of each resample. Resample r draws the same units in every training.
-struct Resampled {
-    double value = kNotEstimable;
-    std::vector<double> resampled = {};
-};
-
 // Any function of the figures of one training: a metric, the worst group's, a gap, an rms gap.
 struct TrainingStatistic {
     std::string key, formula;
@@ -63,7 +57,7 @@ struct TrainingsReport {
     EvaluateOptions options = {};
 };
 
-// Overall the metrics; by attribute rms_squared (of eodd_mean, the mean over pairs of groups), each metric of the worst
+// Overall the metrics; by attribute rms_squared (primary_gap.h), each metric of the worst
 // group as "worst_accuracy", of each group as "accuracy:GROUP", and what `more` adds. `theirs` may be empty.
 // Exit::data unless all judge the same images with the same labels; Exit::usage unless there are as many of both.
 TrainingsReport compare_trainings(const std::vector<Predictions>& ours,

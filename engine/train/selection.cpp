@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
-#include "engine/fairness/evaluate.h"
 #include "engine/fairness/metrics.h"
+#include "engine/fairness/primary_gap.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
 double of_attribute(const AttributeReport& a, const std::string& key, const std::string& asked) {
-    // rms^2 can be negative, so it is compared itself and not its root.
-    if (key == "rms") return a.no_gaps.empty() ? -a.gap("eodd_mean").rms_squared : kNotEstimable;
     if (key == "worst")
         for (const WorstGroup& w : a.worst)
             if (w.measure.key == "accuracy") return w.measure.value;
@@ -29,14 +27,15 @@ double selection_value(const Predictions& p,
                        const std::string& option,
                        const std::function<void(int64_t done, int64_t all)>& progress) {
     const std::string asked = option + " " + select;
-    // What noise adds to an rms gap is estimated by a bootstrap; all else needs no resampling.
-    const int resamples = select.starts_with("rms:") ? 200 : 0;
-    const Report report = evaluate(p, attributes, {.resamples = resamples, .progress = progress});
+    const Report report = evaluate(p, attributes, {.resamples = 0});
     if (select == "loss") return -mean_loss(p);
     if (const size_t colon = select.find(':'); colon != std::string::npos) {
         const auto a = std::ranges::find(report.attributes, select.substr(colon + 1), &AttributeReport::name);
         FP_REQUIRE(a != report.attributes.end(), Exit::usage, asked, ": ", select.substr(colon + 1),
                    " is no --attribute of this run");
+        // rms^2 can be negative, so it is compared itself and not its root. What noise adds to it takes a bootstrap.
+        if (select.starts_with("rms:"))
+            return -primary_rms_squared(p, a->name, {.resamples = 200, .progress = progress});
         return of_attribute(*a, select.substr(0, colon), asked);
     }
     for (size_t m = 0; m < report.metrics.size(); ++m)

@@ -9,7 +9,7 @@ namespace fp {
 //   loss, accuracy, balanced_accuracy, ...   over all samples (engine/fairness/metrics.h)
 //   GAP:ATTRIBUTE        a gap between the groups of this attribute (engine/fairness/gaps.h)
 //   worst:ATTRIBUTE      the accuracy of the worst group
-//   rms:ATTRIBUTE        the root mean square gap per class, without what sampling noise adds to it
+//   rms:ATTRIBUTE        minus rms^2 of the primary gap (engine/fairness/primary_gap.h)
 // The sign is such that more is better. NaN where the metric cannot be estimated; Exit::usage, naming the option, for
 // an unknown name. `progress`: of the resamples of an rms gap.
 double selection_value(const Predictions&,

@@ -209,15 +209,21 @@ TEST(Evaluate, JsonHasTheShapeThatScriptsRelyOn) {
         EXPECT_TRUE(json["attributes"]["sex"]["groups"]["a"][key].contains("value")) << key;
     }
     for (const char* key : {"eopp0", "eopp1", "eopp1_present", "eodd", "eodd_tnr", "eodd_mean", "eodd_max", "dp",
-                            "accuracy", "pqd", "dpm", "eom", "nar"}) {
+                            "accuracy", "accuracy_standardised", "pqd", "dpm", "eom", "nar"}) {
         const Json& g = json["attributes"]["sex"]["gaps"][key];
         for (const char* field :
              {"value", "low", "high", "fair_low", "fair_high", "p", "rms", "rms_low", "rms_high", "formula"})
             EXPECT_TRUE(g.contains(field)) << key << " " << field;
         EXPECT_TRUE(g["fair_low"].is_number() && g["fair_high"].is_number() && g["p"].is_number());
         EXPECT_TRUE(g["low"].is_number() || g["reason"].is_string());
-        EXPECT_GE(g["p_holm"].get<double>(), g["p"].get<double>());
+        EXPECT_FALSE(g.contains("p_holm")) << key;  // it describes
+        EXPECT_EQ(g["permuted"], "within diagnosis");
     }
+    const Json& primary = json["attributes"]["sex"]["primary"];
+    EXPECT_EQ(primary["key"], "eodd_rms");
+    for (const char* field : {"rms", "rms_squared", "low", "high", "fair_high", "p", "p_holm", "classes", "pairs"})
+        EXPECT_TRUE(primary[field].is_number()) << field;
+    EXPECT_TRUE(primary["formula"].is_string() && primary["verdict"].is_string());
     const Json& worst = json["attributes"]["sex"]["worst_group"]["accuracy"];
     EXPECT_TRUE(worst["group"].is_string() && worst["stays_worst"].is_number());
     EXPECT_EQ(json["attributes"]["sex"]["groups"]["b"]["samples"], 180);

@@ -277,17 +277,15 @@ TEST(ModelCard, SaysWhoWasJudged) {
         group.samples = 50;
         group.metrics = {measure("accuracy"), measure("macro_f1")};
     }
-    Gap& gap = sex.gaps.emplace_back();
-    gap.key = "eodd_mean";
-    gap.value = 0.05;
-    gap.fair_low = 0.01;
-    gap.fair_high = 0.1;
+    sex.gaps.emplace_back();
+    sex.primary.rms = 0.05;
+    sex.primary.p = 0.4;
+    sex.primary.verdict = "within its range";
     const std::string card = evaluation_card(pruned);
     EXPECT_THAT(card, HasSubstr("On 100 test images"));
     EXPECT_THAT(card, HasSubstr("| macro_auc | n/a |"));
     EXPECT_THAT(card, HasSubstr("| female | 50 | 0.700 [0.600, 0.800] |"));
-    EXPECT_THAT(card, HasSubstr("(eodd_mean): 0.050; a classifier"));
-    EXPECT_THAT(card, HasSubstr("shows 0.010 to 0.100 here"));
+    EXPECT_THAT(card, HasSubstr("Equalized-odds gap (eodd_rms): 0.050, within its range.\n"));
     EXPECT_THAT(card, HasSubstr("\\<male\\>"));
 }
 
@@ -297,7 +295,7 @@ TEST(ModelCard, FindingsAreGroupedByAttributeAndFoldedBeyondFive) {
         v.findings.push_back({.kind = FindingKind::gap, .attribute = "sex", .text = text("gap ", i)});
     v.findings.push_back({.kind = FindingKind::at_chance, .text = "at chance"});
     EXPECT_EQ(verdict_card(v),
-              "\n## Against the dense model\n\nFell: accuracy.\n\n### Overall\n\n- accuracy fell\n\n### Findings by "
+              "\n## Verdict\n\nFell: accuracy.\n\n### Overall\n\n- accuracy fell\n\n### Findings by "
               "sex\n\n- gap 1\n- gap 2\n- gap 3\n- gap 4\n- gap 5\n\n<details><summary>2 more</summary>\n\n- gap 6\n- "
               "gap 7\n\n</details>\n");
 }
