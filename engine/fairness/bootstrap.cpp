@@ -16,10 +16,10 @@ namespace {
 
 // Fills in the members that follow from groups, has_unknown, group_of_case and min_group_size.
 Cohort completed(Cohort cohort, const Predictions& p) {
-    std::vector<int> cases(cohort.size());
-    for (int g : cohort.group_of_case) ++cases[g];
+    std::vector<std::set<std::string_view>> units_of(cohort.size());
+    for (int64_t i = 0; i < p.size(); ++i) units_of[cohort.group_of_case[i]].insert(p.unit[i]);
     for (int g = 0; g < cohort.size(); ++g)
-        if (!cohort.is_unknown(g) && cases[g] >= cohort.min_group_size) cohort.compared.push_back(g);
+        if (!cohort.is_unknown(g) && int64_t(units_of[g].size()) >= cohort.min_group_size) cohort.compared.push_back(g);
 
     const size_t classes = p.classes.size();
     std::unordered_map<std::string_view, int> index;
@@ -153,7 +153,7 @@ bool Cohort::is_compared(int group) const { return std::binary_search(compared.b
 
 std::string Cohort::why_no_gaps() const {
     if (compared.size() >= 2) return "";
-    return fmt::format("{} known group{} of at least {} samples", compared.size(), compared.size() == 1 ? "" : "s",
+    return fmt::format("{} known group{} of at least {} units", compared.size(), compared.size() == 1 ? "" : "s",
                        min_group_size);
 }
 

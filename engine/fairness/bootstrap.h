@@ -41,7 +41,7 @@ struct Cohort {
 Cohort whole(const Predictions& predictions);
 
 // By an attribute ("sex", "age:60", "sex*age:60"). Gaps are taken over the known groups of at least
-// `min_group_size` cases.
+// `min_group_size` units.
 Cohort by_attribute(const Predictions& predictions, const std::string& attribute, int min_group_size);
 
 using Strata = std::vector<std::vector<int>>;               // the units of each stratum

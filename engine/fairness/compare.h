@@ -7,8 +7,8 @@
 //   gaps      the difference of rms^2 with an interval; the difference of two mean-absolute gaps itself has no valid
 //             percentile interval, so it has none. These describe and have no p
 //   FATE      (acc - acc_b)/acc_b - (eodd - eodd_b)/eodd_b, b the other model; acc = macro-F1 (`fate_f1`, which
-//             is what the released code computes) or accuracy. Its interval is the percentile one, and where eodd
-//             is near its fair range most of its width is noise of eodd. It rewards a broken model: one that predicts
+//             is what the released code computes) or accuracy. Without an interval: a bootstrap's covered .995 and
+//             more where nothing changed and .855 where the gap halved (noise moves absolute gaps up). It rewards a broken model: one that predicts
 //             the same class for all has no gap, so FATE = acc/acc_b > 0; `fate_note` says where that may be so.
 //
 // Swap test: exchange the two models' predictions unit by unit with probability 1/2, R times;

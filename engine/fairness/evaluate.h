@@ -3,7 +3,7 @@
 //   Report r = evaluate(predictions, {"sex", "sex*age:60"}, options);
 //   r.metric("accuracy").value     r.attribute("sex").gap("eodd").p     to_json(r)     to_text(r)
 //
-// Intervals are percentile bootstrap intervals. ece is a sum of absolute values, whose percentile interval nearly
+// Intervals of metrics are those of metric_intervals.h. ece is a sum of absolute values, whose percentile interval nearly
 // always misses a small true value, so its interval is that of absolute gaps (absolute_interval in intervals.h).
 //
 // With `resamples` 0 only values are computed, in about one pass over the predictions.
@@ -19,7 +19,7 @@ namespace fp {
 struct EvaluateOptions {
     int resamples = 2000;  // bootstrap resamples, and permutations; 0: values only
     double confidence = 0.95;
-    // In images. Smaller groups are reported, but left out of gaps and of the worst group.
+    // In units (lesions). Smaller groups are reported, but left out of gaps and of the worst group.
     int min_group_size = 10;
     std::string positive = {};  // the class whose sensitivity at `specificity` is reported; empty: none
     double specificity = 0.8;
@@ -87,7 +87,7 @@ struct GroupReport {
 
 // The group with the worst value of one metric.
 struct WorstGroup {
-    Measure measure;  // of that group
+    Measure measure;  // its value; the interval of the worst of all groups, whichever that is
     std::string group;
     int64_t samples = 0;
     double stays_worst = kNotEstimable;  // the share of resamples in which it is the worst, too

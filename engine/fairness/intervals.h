@@ -99,6 +99,14 @@ struct MeanSquare {
     double value = kNotEstimable;
     std::vector<double> resampled = {};
 };
+// A figure with its value in each resample. Of a mean of squares, in which resampling noise counts twice: `resampled` has
+// the part linear in the deviations from what was seen, `quadratic` that of their squares, and the figure's variance is
+// var(linear) - var(quadratic), at least var(quadratic) (engine/fairness/primary_gap.h).
+struct Resampled {
+    double value = kNotEstimable;
+    std::vector<double> resampled = {}, quadratic = {};
+};
+
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled);
 
 // Several runs that differ in their seed, summarised.

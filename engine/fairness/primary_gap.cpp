@@ -83,13 +83,16 @@ double variance(const std::vector<double>& values) {
 struct Square {
     double value[2] = {kNotEstimable, 0}, noise[2] = {0, 0};  // of each model; noise: sum w v
     double sd = kNotEstimable;
+    std::vector<double> linear = {}, quadratic = {};  // per resample: sum w g d, sum w d^2
 };
 
 Square square_of(const WeightedGaps& gaps, const Scored& scored) {
     const FigureRows& rows = scored.resampled;
     const size_t width = gaps.all.size();
     Square out;
-    std::vector<double> linear(size_t(rows.count), 0), quadratic(size_t(rows.count), 0);
+    std::vector<double>&linear = out.linear, &quadratic = out.quadratic;
+    linear.resize(size_t(rows.count));
+    quadratic.resize(size_t(rows.count));
     for (int m = 0; m < rows.models; ++m) {
         const double sign = m == 0 ? 1 : -1;
         std::vector<double> seen(width), sum(width), squares(width), n(width);
@@ -179,6 +182,14 @@ PrimaryDifference primary_difference(const Cohort& cohort, const Scored& both) {
 double primary_rms_squared(const Cohort& cohort, const Scored& scored, int model) {
     const WeightedGaps gaps = weighted_gaps(cohort);
     return why_none(gaps, scored).empty() ? square_of(gaps, scored).value[model] : kNotEstimable;
+}
+
+Resampled primary_resampled(const Cohort& cohort, const Scored& scored) {
+    const WeightedGaps gaps = weighted_gaps(cohort);
+    if (!why_none(gaps, scored).empty()) return {};
+    Square square = square_of(gaps, scored);
+    for (double& v : square.linear) v *= 2;
+    return {.value = square.value[0], .resampled = std::move(square.linear), .quadratic = std::move(square.quadratic)};
 }
 
 double primary_rms_squared(const Predictions& p, const std::string& attribute, const EvaluateOptions& given) {

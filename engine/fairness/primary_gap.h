@@ -37,7 +37,9 @@ PrimaryDifference primary_difference(const Cohort&, const Scored& both);
 
 // rms^2 of one model alone: any statistic of trainings or of a choice. NaN where it is not estimable.
 double primary_rms_squared(const Cohort&, const Scored&, int model = 0);
-// The same of an attribute, from options.resamples; NaN where it is not estimable. For the choice of an epoch, round
+// rms^2 with the resamples behind its variance, for figures of several trainings (trainings.h).
+Resampled primary_resampled(const Cohort&, const Scored&);
+// rms^2 of an attribute, from options.resamples; NaN where it is not estimable. For the choice of an epoch, round
 // or threshold: it can be negative, so compare it itself and not its root.
 double primary_rms_squared(const Predictions&, const std::string& attribute, const EvaluateOptions&);
 

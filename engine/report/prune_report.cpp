@@ -55,30 +55,33 @@ std::vector<ScoreStrip> first_scores(const Baseline& dense,
     return out;
 }
 
-// `tuned`: of the dense model that was tuned alike; may be null.
-TestResult test_result(const Predictions& dense,
-                       const Predictions* tuned,
-                       const Predictions& pruned,
-                       const Baseline& of,
-                       const PruneSettings& settings,
-                       double margin) {
+// The other model, and its name in words.
+struct Other {
+    const Predictions& dense;
+    const Predictions* tuned;  // of the dense model that was tuned alike; may be null
+    std::string words;
+};
+
+TestResult test_result(const Other& other, const Predictions& pruned, const Baseline& of, double margin) {
     const auto resampling = [&](const char* what) {
         return EvaluateOptions{.margin = margin, .progress = of.observer.brief(what, "resamples")};
     };
-    TestResult out{
-        .dense = evaluate(dense, of.attributes, resampling("test: the dense model")),
-        .pruned = evaluate(pruned, of.attributes, resampling("test: the pruned model")),
-        .comparison = compare(pruned, tuned ? *tuned : dense, of.attributes, resampling("test: the comparison"))};
-    if (tuned) out.tuned = evaluate(*tuned, of.attributes, resampling("test: the dense model, tuned alike"));
-    out.comparison.other = tuned                       ? "the dense model, tuned alike"
-                           : settings.tune.epochs == 0 ? "the dense model"
-                                                       : "the dense model as it was, so that tuning is not separated "
-                                                         "from removal (--controls)";
+    TestResult out{.dense = evaluate(other.dense, of.attributes, resampling("test: the dense model")),
+                   .pruned = evaluate(pruned, of.attributes, resampling("test: the pruned model")),
+                   .comparison = compare(pruned, other.tuned ? *other.tuned : other.dense, of.attributes,
+                                         resampling("test: the comparison"))};
+    if (other.tuned)
+        out.tuned = evaluate(*other.tuned, of.attributes, resampling("test: the dense model, tuned alike"));
+    out.comparison.other = other.words;
     return out;
 }
 
 void add_test(PruneReport& report, const Predictions& dense, const Predictions* tuned, const Predictions& pruned) {
-    report.test = test_result(dense, tuned, pruned, report.dense, report.settings, report.margin);
+    const char* words = tuned                              ? "the dense model, tuned alike"
+                        : report.settings.tune.epochs == 0 ? "the dense model"
+                                                           : "the dense model as it was, so that tuning is not "
+                                                             "separated from removal (--controls)";
+    report.test = test_result({dense, tuned, words}, pruned, report.dense, report.margin);
     report.verdict = verdict_of(*report.test);
     report.gallery = gallery_of(pruned, report.dense.data, report.dense.attributes, report.mistakes_per_group);
 }
@@ -125,9 +128,9 @@ void read_test(PruneReport& report, const RunFolder& folder, const Caller& calle
     add_test(report, before, nullptr, after);
 }
 
-TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned, const PruneSettings& settings) {
-    return test_result(dense.predict_on(Split::test, *dense.model.network), nullptr,
-                       dense.predict_on(Split::test, *pruned.network), dense, settings, EvaluateOptions().margin);
+TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned) {
+    return test_result({dense.predict_on(Split::test, *dense.model.network), nullptr, "the dense model as it was"},
+                       dense.predict_on(Split::test, *pruned.network), dense, EvaluateOptions().margin);
 }
 
 void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {

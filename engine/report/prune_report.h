@@ -71,7 +71,7 @@ void read_test(PruneReport&, const RunFolder&, const Caller&);
 void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 
 // Both models on the test split.
-TestResult compare_on_test(const Baseline&, const LoadedModel& pruned, const PruneSettings&);
+TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
 
 // model-card.md, and its sections of the verdict and of the pruned model's figures on the test split.
 std::string model_card(const PruneReport&, const Caller&);

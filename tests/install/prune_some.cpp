@@ -22,7 +22,7 @@ int main() {
                                      .tune = {.epochs = 1},
                                      .batch_size = 32};
     const fp::PruneResult pruned = fp::prune(dense, data, settings, "pruned");
-    const fp::TestResult test = fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best, settings);
+    const fp::TestResult test = fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best);
 
     fmt::print("{} channels removed. {}\n", pruned.kept().channels, fp::verdict_of(test).summary);
     return pruned.kept().channels > 0 && test.comparison.samples > 0 ? 0 : 1;
