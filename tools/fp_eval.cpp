@@ -170,7 +170,7 @@ AtThreshold judge_at_threshold(const EvalInput& ours,
                                const std::optional<EvalInput>& other,
                                const EvalFlags& f,
                                EvaluateOptions figures) {
-    const std::string positive = std::exchange(figures.positive, "");
+    const std::string& positive = figures.positive;
     AtThreshold out{.threshold = threshold_of(ours, f), .other = {}, .evaluation = {}};
     const Predictions mine = at_threshold(ours.judged, positive, out.threshold.value);
     std::optional<Predictions> theirs;

@@ -81,9 +81,10 @@ void set_rms_difference(Difference& d, const Cohort& cohort, const Scored& both,
     d.rms_reason = i.reason;
 }
 
-std::vector<Difference> gap_differences(const Cohort& cohort, const Scored& both) {
+std::vector<Difference> gap_differences(const Cohort& cohort, const Scored& both, const OperatingPoint& point) {
     std::vector<Difference> out;
     for (const GapDefinition& gap : gap_definitions()) {
+        if (!is_wanted(gap, point)) continue;
         Difference& d = out.emplace_back(difference(
             both, gap.key, gap.formula, [&](const GroupFigures& f) { return gap.value(f, cohort.compared); }));
         d.fair = gap.fair;
@@ -156,7 +157,7 @@ AttributeComparison compare_attribute(const Predictions& model,
     out.no_gaps = cohort.why_no_gaps();
     if (!out.no_gaps.empty()) return out;
     out.primary = primary_difference(cohort, both);
-    out.gaps = gap_differences(cohort, both);
+    out.gaps = gap_differences(cohort, both, scorer.point());
     // All cases in one group; units keep theirs, so that the resamples are the same.
     Cohort together = cohort;
     together.groups = {"all"};

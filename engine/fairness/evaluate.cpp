@@ -80,6 +80,7 @@ std::vector<GroupReport> groups_of(const Predictions& p,
                                                                cohort.min_group_size);
         report.metrics = metrics_of(scored, intervals, scorer, g, counts.n);
         report.classes = classes_of(scored, intervals, g, counts);
+        report.calibration = calibration_of(p, cohort.group_of_case, g);
     }
     return groups;
 }
@@ -146,6 +147,7 @@ AttributeReport evaluate_attribute(const Predictions& p,
     const FigureRows permuted = permute_groups(scorer, cohort, options);
     report.primary = primary_gap(cohort, scored, permuted);
     report.gaps = gaps_of(scorer, cohort, scored, permuted);
+    report.calibration = calibration_gap(p, cohort, options);
     return report;
 }
 

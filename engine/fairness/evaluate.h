@@ -11,6 +11,7 @@
 
 #include <functional>
 
+#include "engine/fairness/calibration.h"
 #include "engine/fairness/intervals.h"
 #include "engine/fairness/metrics.h"
 
@@ -81,6 +82,7 @@ struct GroupReport {
     std::vector<Measure> metrics;
     std::vector<ClassFigures> classes;
     Confusion confusion;
+    Calibration calibration = {};
 
     const Measure& metric(std::string_view key) const;
 };
@@ -100,6 +102,7 @@ struct AttributeReport {
     std::vector<Gap> gaps;
     std::string no_gaps;  // the reason where fewer than two groups are large enough for gaps
     std::vector<WorstGroup> worst;
+    CalibrationGap calibration = {};
     int64_t unknown = 0;              // samples whose group is not known
     int groups_left_out = 0;          // groups below min_group_size
     int64_t samples_left_out = 0;     // in them

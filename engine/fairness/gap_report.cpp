@@ -105,11 +105,9 @@ struct PairGaps {
 
 double root(double square) { return std::isnan(square) ? square : std::sqrt(std::max(0.0, square)); }
 
-Measure Scored::measure(std::string key, std::string formula, int column, bool absolute) const {
+Measure Scored::measure(std::string key, std::string formula, int column) const {
     Measure m{.key = std::move(key), .formula = std::move(formula), .value = seen.figures(0).row[column]};
-    if (std::isnan(m.value)) return m;
-    m.set(absolute ? absolute_interval(m.value, 0, resampled.column(column), confidence)
-                   : percentile_interval(resampled.column(column), confidence));
+    if (!std::isnan(m.value)) m.set(percentile_interval(resampled.column(column), confidence));
     return m;
 }
 
@@ -121,6 +119,7 @@ Scored score_cohort(const Scorer& scorer, const Cohort& cohort, const EvaluateOp
 
 RmsGap rms_gap(const GapDefinition& gap, const Cohort& cohort, const Scored& scored, int model) {
     if (gap.maximum) return {.reason = "a maximum has no unbiased square"};
+    if (!gap.difference && gap.parts[0].empty()) return {.reason = "a distance of rows has no signed gaps"};
     if (scored.resampled.count == 0) return {.reason = "no resamples were asked for"};
 
     std::vector<MeanSquare> pairs;
@@ -148,13 +147,16 @@ RmsGap rms_gap(const GapDefinition& gap, const Cohort& cohort, const Scored& sco
 std::vector<Gap> gaps_of(const Scorer& scorer, const Cohort& cohort, const Scored& scored, const FigureRows& permuted) {
     std::vector<Gap> gaps;
     for (const GapDefinition& d : gap_definitions()) {
+        if (!is_wanted(d, scorer.point())) continue;
         Gap& gap = gaps.emplace_back();
         gap.key = d.key;
         gap.formula = d.formula;
         gap.fair = d.fair;
         gap.value = d.value(scored.seen.figures(0), cohort.compared);
         if (std::isnan(gap.value))
-            gap.reason = d.all                                                  ? "0/0 in every class or group"
+            gap.reason = d.all ? "0/0 in every class or group"
+                         : gap.key == "eodd_confusion" && !scored.seen.layout.has_confusion()
+                             ? fmt::format("more than {} classes", Layout::kMostConfused)
                          : d.needs_probabilities && !scorer.has_probabilities() ? kNoProbabilities
                                                                                 : "not estimable in two groups";
         gap.rms_reason = d.all ? kNoSignedGaps : gap.reason;

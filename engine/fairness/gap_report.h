@@ -5,7 +5,6 @@
 
 namespace fp {
 
-inline const char* const kNoProbabilities = "no probabilities in the predictions";
 inline const char* const kNoSignedGaps = "a ratio has no signed gaps";
 
 // The figures of one cohort: of the cases as they are, and of each resample.
@@ -13,8 +12,8 @@ struct Scored {
     FigureRows seen, resampled;
     double confidence;
 
-    // The figure in one column of the rows, with its interval.
-    Measure measure(std::string key, std::string formula, int column, bool absolute = false) const;
+    // The figure in one column of the rows, with its percentile interval.
+    Measure measure(std::string key, std::string formula, int column) const;
 };
 Scored score_cohort(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 

@@ -20,6 +20,13 @@ using F = GroupFigures;
 double eopp0(const F& f, int a, int b, int c) { return std::abs(tnr(f, a, c) - tnr(f, b, c)); }
 double eopp1(const F& f, int a, int b, int c) { return std::abs(d_tpr(f, a, b, c)); }
 double eodd(const F& f, int a, int b, int c) { return std::abs(d_tpr(f, a, b, c) + d_fpr(f, a, b, c)) / 2; }
+// Total variation distance of the rows of class c in the two confusion matrices.
+double eodd_confusion(const F& f, int a, int b, int c) {
+    if (!f.layout.has_confusion()) return kNotEstimable;
+    double sum = 0;
+    for (int j = 0; j < f.layout.classes; ++j) sum += std::abs(f.confused(a, c, j) - f.confused(b, c, j));
+    return sum / 2;
+}
 double dp(const F& f, int a, int b, int c) { return std::abs(f.selected(a, c) - f.selected(b, c)); }
 // Of those classes alone in which both groups have truth and others: NaN in the rest.
 double eopp1_present(const F& f, int a, int b, int c) { return std::abs(f.tpr(a, c) - f.tpr(b, c)); }
@@ -105,6 +112,7 @@ constexpr GapDefinition kGaps[] = {
     {"eodd_tnr", "mean_c |D_T - D_F|", kPresent, eodd_tnr, {kDifference}},
     {"eodd_mean", "mean_c (|D_T| + |D_F|)/2", kPresent, eodd_mean, {kT, kF}},
     {"eodd_max", "mean_c max(|D_T|, |D_F|)", kPresent, eodd_max, {kT, kF}, true},
+    {"eodd_confusion", "mean_c TV(row c of the confusion matrices)", kPresent, eodd_confusion},
     {"dp", "sum_c |P(yhat=c|0) - P(yhat=c|1)|", kSeen, dp, {kSelected}, false, true},
     {.key = "accuracy", .formula = "|difference|", .difference = of_metric<kAccuracy>},
     {.key = "accuracy_standardised", .formula = "|sum_c w_c (TPR_0 - TPR_1)|, w_c pooled share",
@@ -114,6 +122,7 @@ constexpr GapDefinition kGaps[] = {
     {.key = "macro_auc", .formula = "|mean_c (AUC_0 - AUC_1)|, classes in both", .difference = macro_auc,
      .needs_probabilities = true},
     {.key = "ece", .formula = "|difference|", .difference = of_metric<kEce>, .needs_probabilities = true},
+    {.key = "sensitivity", .formula = "|difference| at the operating point", .difference = of_metric<kSensitivity>},
     {.key = "pqd", .formula = "min_g / max_g accuracy", .fair = 1, .all = pqd},
     {.key = "dpm", .formula = "mean_c min_g / max_g P(yhat=c|g)", .fair = 1, .all = dpm},
     {.key = "eom", .formula = "mean_c min_g / max_g TPR_c", .fair = 1, .all = eom},
@@ -132,6 +141,10 @@ double Combination::of(const GroupFigures& f, int a, int b, int c) const {
 }
 
 std::span<const GapDefinition> gap_definitions() { return kGaps; }
+
+bool is_wanted(const GapDefinition& gap, const OperatingPoint& point) {
+    return point.positive >= 0 || std::string_view(gap.key) != kMetricDefinitions[kSensitivity].key;
+}
 
 bool as_released(std::string_view key) { return key == "eopp0" || key == "eopp1" || key == "eodd" || key == "dp"; }
 

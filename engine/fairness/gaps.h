@@ -7,6 +7,12 @@
 //   eodd_mean      mean_c (|D_T| + |D_F|) / 2        eodd_max       mean_c max(|D_T|, |D_F|)
 //   eopp1_present  eopp1 over the classes with truth in both groups
 //   dp             sum_c |P(yhat = c | 0) - P(yhat = c | 1)|
+//   eodd_confusion mean_c 1/2 sum_j |P(yhat = j | y = c, 0) - P(yhat = j | y = c, 1)|: the share of a class's cases that
+//                  are predicted otherwise in one group than in the other. It sees what eodd_ keys, which look at one
+//                  class against the rest, do not: a melanoma called a naevus in one group and a keratosis in the other.
+//                  Ours; Sabato et al. (ICML 2025, arXiv 2206.03234) take the share that departs from the best common
+//                  baseline instead. At most Layout::kMostConfused classes
+//   sensitivity    |difference| of the metric; with --positive alone
 //   accuracy, balanced_accuracy, macro_f1, ece      |difference|
 //   macro_auc              |mean_c (AUC_0 - AUC_1)| over the classes with truth and others in both groups
 //   accuracy_standardised  |sum_c w_c D_T|, w_c the share of class c among the cases of all groups compared, over the
@@ -36,7 +42,10 @@ namespace fp {
 // A legend for every table of these keys.
 inline const char* const kGapConventions =
     "dp sums over classes: with two classes it is twice Fairlearn's demographic_parity_difference. eopp0 and eopp1 are "
-    "means over classes, of TNR and of TPR gaps: Fairlearn's equal_opportunity_difference is the TPR gap of one class.";
+    "means over classes, of TNR and of TPR gaps: Fairlearn's equal_opportunity_difference is the TPR gap of one class. "
+    "Beyond two groups each key is that of its worst pair, so eodd_mean is not Fairlearn's agg=\"mean\", which adds "
+    "the "
+    "TPR range of one pair to the FPR range of another, and is at most that.";
 
 // The figures of a row, by group; `seen` = 1 + the highest label or prediction among the cases compared.
 struct GroupFigures {
@@ -50,6 +59,7 @@ struct GroupFigures {
     double fpr(int g, int c) const { return row[layout.fpr(g, c)]; }
     double selected(int g, int c) const { return row[layout.selected(g, c)]; }
     double auc(int g, int c) const { return row[layout.auc(g, c)]; }
+    double confused(int g, int truth, int pred) const { return row[layout.confused(g, truth, pred)]; }
 };
 
 // A signed gap of class c: tpr * D_T + fpr * D_F + selected * D_S, D_S = P(yhat = c | 0) - P(yhat = c | 1).
@@ -86,6 +96,8 @@ struct GapDefinition {
     int classes(const GroupFigures& f) const { return span == ClassRange::seen ? f.seen : f.layout.classes; }
 };
 std::span<const GapDefinition> gap_definitions();
+// Not the sensitivity gap where no class is asked for.
+bool is_wanted(const GapDefinition&, const OperatingPoint&);
 // Whether a key is one of the released code: 0/0 counts as 0 there.
 bool as_released(std::string_view key);
 

@@ -13,7 +13,6 @@ namespace fp {
 namespace {
 
 constexpr double kRounding = 1e-12;
-constexpr double kMostUndefined = 0.05;  // share of the resampled values
 constexpr double kMostInflation = 0.25;  // of the resampled mean, relative to the value
 
 double mean(const std::vector<double>& values) {

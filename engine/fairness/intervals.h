@@ -13,6 +13,8 @@ namespace fp {
 
 constexpr double kNotEstimable = std::numeric_limits<double>::quiet_NaN();
 
+inline const char* const kNoProbabilities = "no probabilities in the predictions";
+
 struct Interval {
     double low = kNotEstimable, high = kNotEstimable;
     std::string reason = {};  // why there is none
@@ -58,8 +60,11 @@ double mean_of_defined(int64_t count, Term term) {
 // Linear between the order statistics, numpy's default. Reorders `values`, which may hold no NaN.
 double quantile(std::vector<double>& values, double q);
 
-// Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. There is no interval
-// where more than 5 % of the resampled values are NaN; this holds for the other two as well.
+// There is no interval where more than this share of the resampled values is NaN.
+constexpr double kMostUndefined = 0.05;
+
+// Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. kMostUndefined
+// holds for the other two as well.
 Interval percentile_interval(std::vector<double> resampled, double confidence);
 
 // Basic bootstrap of a mean of absolute values, 2v - upper .. 2v - lower and not below 0. Resampling adds the

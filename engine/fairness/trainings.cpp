@@ -13,7 +13,6 @@ namespace fp {
 namespace {
 
 constexpr double kPower = 0.8;
-constexpr double kMostUndefined = 0.05;  // share of the resamples
 
 double variance_of(const std::vector<double>& values) {
     const int64_t n = int64_t(values.size());
@@ -65,7 +64,7 @@ std::string why_no_interval(const std::vector<Resampled>& trainings, const Resam
 }
 
 // ours - other of each pair.
-std::vector<Resampled> differences(const std::vector<Resampled>& ours, const std::vector<Resampled>& other) {
+std::vector<Resampled> pair_differences(const std::vector<Resampled>& ours, const std::vector<Resampled>& other) {
     std::vector<Resampled> out = ours;
     for (size_t j = 0; j < out.size(); ++j) {
         out[j].value -= other[j].value;
@@ -127,8 +126,8 @@ std::vector<TrainingStatistic> attribute_statistics(const Cohort& cohort,
 }
 
 // The statistics of all trainings on one cohort: [statistic][training]. The rows of a training are dropped at once.
-using Values = std::vector<std::vector<Resampled>>;
-void add_training(Values& values,
+using StatisticValues = std::vector<std::vector<Resampled>>;
+void add_training(StatisticValues& values,
                   const Scorer& scorer,
                   const Cohort& cohort,
                   const std::vector<TrainingStatistic>& statistics,
@@ -139,8 +138,8 @@ void add_training(Values& values,
 }
 
 std::vector<TrainingsFigure> figures_of(const std::vector<TrainingStatistic>& statistics,
-                                        const Values& ours,
-                                        const Values& theirs,
+                                        const StatisticValues& ours,
+                                        const StatisticValues& theirs,
                                         int units,
                                         double confidence) {
     std::vector<TrainingsFigure> out;
@@ -151,7 +150,7 @@ std::vector<TrainingsFigure> figures_of(const std::vector<TrainingStatistic>& st
         f.ours = crossed_estimate(ours[s], units, confidence);
         if (theirs.empty()) continue;
         f.other = crossed_estimate(theirs[s], units, confidence);
-        f.difference = crossed_estimate(differences(ours[s], theirs[s]), units, confidence);
+        f.difference = crossed_estimate(pair_differences(ours[s], theirs[s]), units, confidence);
     }
     return out;
 }
@@ -213,7 +212,7 @@ TrainingsReport compare_trainings(const std::vector<Predictions>& ours,
     std::vector<Cohort> cohorts{whole(widest)};
     for (const auto& attribute : attributes) cohorts.push_back(by_attribute(widest, attribute, options.min_group_size));
     std::vector<std::vector<TrainingStatistic>> statistics;
-    std::vector<Values> values(2 * cohorts.size());  // of each cohort ours, then theirs
+    std::vector<StatisticValues> values(2 * cohorts.size());  // of each cohort ours, then theirs
     for (size_t j = 0; j < all.size(); ++j) {
         const Predictions p = on_rows_of(widest, *all[j]);
         const Scorer scorer(p, operating_point(p, options.positive, options.specificity));

@@ -97,6 +97,28 @@ static void put_classes(JsonWriter out,
     for (size_t c = 0; c < names.size(); ++c) out(names[c].c_str(), figures[c]);
 }
 
+static void fields(const ReliabilityBin& b, JsonWriter& out) {
+    out("samples", b.samples);
+    out("confidence", b.confidence);
+    out("accuracy", b.accuracy);
+}
+
+static void put_calibration(JsonWriter out, const Calibration& c, const std::vector<std::string>& classes) {
+    out("classwise_ece", c.classwise);
+    JsonWriter per_class = inside(out, "per_class");
+    for (size_t i = 0; i < classes.size(); ++i) per_class(classes[i].c_str(), c.class_ece[i]);
+    out("reliability", c.reliability);
+}
+
+static void fields(const CalibrationGap& g, JsonWriter& out) {
+    out("value", g.value);
+    out("fair_high", g.fair_high);
+    out("p", g.p);
+    if (!g.group_a.empty()) out("pair", std::vector{g.group_a, g.group_b});
+    out("classes", g.classes);
+    out.if_any("reason", g.reason);
+}
+
 static void put_group(JsonWriter out, const GroupReport& group, const std::vector<std::string>& classes) {
     out("samples", group.samples);
     out("units", group.units);
@@ -105,6 +127,7 @@ static void put_group(JsonWriter out, const GroupReport& group, const std::vecto
     put_all(out, group.metrics);
     put_classes(inside(out, "per_class"), group.classes, classes);
     put_confusion(out, group.confusion);
+    if (!group.calibration.reliability.empty()) put_calibration(inside(out, "calibration"), group.calibration, classes);
 }
 
 static void fields(const WorstGroup& w, JsonWriter& out) {
@@ -122,6 +145,7 @@ static void put_attribute(JsonWriter out, const AttributeReport& a, const std::v
     out.if_any("reason", a.no_gaps);
     JsonWriter worst = inside(out, "worst_group");
     for (const WorstGroup& w : a.worst) worst(w.measure.key.c_str(), w);
+    out("calibration_gap", a.calibration);
     out("unknown", a.unknown);
     out("groups_left_out", a.groups_left_out);
     out("samples_left_out", a.samples_left_out);

@@ -24,6 +24,11 @@ std::string group_rows(const GroupReport& g) {
     return out;
 }
 
+std::string rate(const Measure& m) {
+    return std::isnan(m.value) ? fmt::format("n/a ({})", m.reason)
+                               : fmt::format("{:<8}{}", number(m.value), range(m.low, m.high));
+}
+
 std::string group_table(const AttributeReport& attribute) {
     std::vector<double> accuracy, samples;
     for (const GroupReport& g : attribute.groups) {
@@ -36,8 +41,9 @@ std::string group_table(const AttributeReport& attribute) {
     out += more(attribute.groups.size(), rows.size(), "group");
     for (const WorstGroup& w : attribute.worst)
         if (w.measure.key == "accuracy")
-            out += aside(
-                fmt::format("worst by accuracy: {} (again in {:.0f} % of resamples)", w.group, 100 * w.stays_worst), 0);
+            out += aside(fmt::format("worst by accuracy: {}, in {:.0f} % of resamples again; the worst group's {}",
+                                     w.group, 100 * w.stays_worst, rate(w.measure)),
+                         0);
     return out;
 }
 
@@ -89,6 +95,9 @@ std::string gap_table(const AttributeReport& attribute) {
                       row("also", fmt::format("{:<8}{:<19}{:<8}{}", "value", "fair range", "p", "rms")) +
                       aside("these describe: p is not corrected, and no verdict rests on them", 0);
     for (const Gap& g : attribute.gaps) out += gap_rows(g, compared > 2);
+    if (const CalibrationGap& c = attribute.calibration; !std::isnan(c.value))
+        out += row("classwise ece", fmt::format("{:<8}{:<19}{}", number(c.value), range(0, c.fair_high), number(c.p))) +
+               aside(fmt::format("of {} minus {}, {}", c.group_a, c.group_b, counted(c.classes, "class", "classes")));
     return out + wrapped(kGapConventions, 0) + verdicts(attribute);
 }
 
@@ -103,11 +112,6 @@ std::string left_out(const AttributeReport& a) {
                                    counted(a.units_in_two_groups, "unit is", "units are")),
                        0);
     return out;
-}
-
-std::string rate(const Measure& m) {
-    return std::isnan(m.value) ? fmt::format("n/a ({})", m.reason)
-                               : fmt::format("{:<8}{}", number(m.value), range(m.low, m.high));
 }
 
 std::string sensitivity_row(const std::string& name, const ClassFigures& f) {

@@ -50,6 +50,20 @@ double ratio_of(const char* key, const Row& row, std::vector<int> groups) {
     return definition(key).value(row.figures(), groups);
 }
 
+// Three classes; the two groups recognise each equally often, but miss class 0 in different ways.
+TEST(Gaps, ConfusionMatricesThatDifferWhereRatesDoNot) {
+    Row row({Tally(3), Tally(3)});
+    const double shares[2][3][3] = {{{.6, .4, 0}, {.2, .8, 0}, {0, 0, 1}}, {{.6, 0, .4}, {.2, .8, 0}, {0, 0, 1}}};
+    for (const int g : {0, 1})
+        for (const int t : {0, 1, 2})
+            for (const int p : {0, 1, 2}) row.values[size_t(row.layout.confused(g, t, p))] = shares[g][t][p];
+    EXPECT_NEAR(gap("eodd_confusion", row), .4 / 3, 1e-15);
+    // A class that one group lacks is left out of the mean.
+    for (const int p : {0, 1, 2}) row.values[size_t(row.layout.confused(1, 1, p))] = std::nan("");
+    EXPECT_NEAR(gap("eodd_confusion", row), .4 / 2, 1e-15);
+    EXPECT_TRUE(std::isnan(gap("eodd_confusion", Row({Tally(17), Tally(17)}))));
+}
+
 // Two classes, 10 of each a group, class 1 the positive one.
 Tally binary(int true_positives, int false_positives) {
     Tally t(2);

@@ -124,6 +124,68 @@ TEST(Trainings, WhatHasNoInterval) {
     EXPECT_EQ(crossed_estimate({{1, {1, 1}}, {1, {1, 1}}}, 9, .95).reason, "all trainings and resamples agree");
 }
 
+// A training on 2 groups x 2 classes of `lesions`, each of its own difficulty, which all trainings share: recognised
+// with probability Phi(.84 +- shift + what this training makes of the group and class).
+constexpr double kTrainingSd = .2;
+double recognised(double shift, int group, double own) { return .84 + (group == 0 ? shift : -shift) + own; }
+Predictions training(int lesions, double shift, uint64_t units, uint64_t seed) {
+    Predictions p = simulate({{{lesions, lesions}, {1, 1}}, {{lesions, lesions}, {1, 1}}}, 1);
+    Stream difficulty(units), noise(seed);
+    double own[4];
+    for (double& o : own) o = kTrainingSd * normal(noise);
+    for (size_t i = 0; i < p.label.size(); ++i) {
+        const int group = p.attributes[0][i] == "a" ? 0 : 1;
+        const double latent = std::sqrt(.5) * (normal(difficulty) + normal(noise));
+        if (latent > recognised(shift, group, own[2 * group + p.label[i]])) p.pred[i] = 1 - p.label[i];
+    }
+    return p;
+}
+// The mean over trainings of the squared TPR gap, which is that of FPR here.
+double true_rms_squared(double shift) {
+    constexpr int kTrainings = 200'000;
+    Stream stream(9);
+    double sum = 0;
+    for (int i = 0; i < kTrainings; ++i) {
+        const double a = kTrainingSd * normal(stream), b = kTrainingSd * normal(stream);
+        const double gap = normal_share(recognised(shift, 0, a)) - normal_share(recognised(shift, 1, b));
+        sum += gap * gap / kTrainings;
+    }
+    return sum;
+}
+
+TEST(Trainings, TheDifferenceOfPrimaryGapsIsCovered) {
+    const char* given = std::getenv("FP_COVERAGE_DRAWS");
+    const int draws = given ? std::atoi(given) : 40;
+    if (given) fmt::print("{:>16}{:>4}{:>9}{:>11}{:>12}\n", "shift", "k", "covered", "p <= .05", "detectable");
+    for (const auto& [ours, theirs] : {std::pair(0.0, 0.0), std::pair(.3, .3), std::pair(0.0, .4)})
+        for (const int k : {3, 5, 10}) {
+            const double truth = true_rms_squared(ours) - true_rms_squared(theirs);
+            int covered = 0, found = 0;
+            double detectable = 0;
+            for (int d = 0; d < draws; ++d) {
+                std::vector<Predictions> a, b;
+                for (int j = 0; j < k; ++j) {
+                    a.push_back(training(60, ours, uint64_t(d), uint64_t(1000 * d + j)));
+                    b.push_back(training(60, theirs, uint64_t(d), uint64_t(1000 * d + 500 + j)));
+                }
+                const EvaluateOptions options{.resamples = 100, .seed = uint64_t(d), .threads = 1};
+                const TrainingsReport r = compare_trainings(a, b, {"sex"}, options);
+                const CrossedEstimate& e = *r.attributes[0].figures[0].difference;
+                covered += e.low <= truth && truth <= e.high;
+                found += e.p <= .05;
+                detectable += e.detectable / draws;
+            }
+            const double n = draws;
+            if (given)
+                fmt::print("{:8.2f}{:8.2f}{:4}{:9.3f}{:11.3f}{:12.4f}\n", ours, theirs, k, covered / n, found / n,
+                           detectable);
+            EXPECT_GE(covered / n, .88) << ours << " " << theirs << " " << k;
+            if (truth == 0) {
+                EXPECT_LE(found / n, .15);
+            }
+        }
+}
+
 const TrainingsFigure& figure(const std::vector<TrainingsFigure>& figures, const std::string& key) {
     for (const TrainingsFigure& f : figures)
         if (f.key == key) return f;
