@@ -71,15 +71,13 @@ struct Scenario {
 
 // One model that depends on the diagnosis alone: nothing may be called unfair.
 inline std::vector<Scenario> fair_models() {
-    const auto four = [](const GroupRates& mix) {
-        return Population{.group_share = even(int(mix.size())), .mix = mix, .models = {fair(kIsicRates, 4)}};
-    };
+    const Population four{.group_share = even(4), .mix = kFourAgesMix, .models = {fair(kIsicRates, 4)}};
     Population three = two_of(kAgeMix, {fair(kIsicRates, 2)});
     three.others = {2, 4};
     return {{"2 groups, one case mix", two_of(GroupRates(2, kSexMix[0]), {fair(kIsicRates, 2)}), 1000},
             {"2 groups as the sexes", two_of(kSexMix, {fair(kIsicRates, 2)}), 1000},
             {"2 groups as ages", two_of(kAgeMix, {fair(kIsicRates, 2)}), 1000},
-            {"4 groups as ages", four(kFourAgesMix), 1000},
+            {"4 groups as ages", four, 1000},
             {"5 groups as sites, two tiny", by_site({fair(kIsicRates, 5)}), 1000},
             {"3 attributes", three, 1000}};
 }
