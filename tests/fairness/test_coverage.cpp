@@ -68,7 +68,7 @@ TEST(Coverage, NeitherOfTwoFairModelsIsTheFairer) {
         const Claims claims = claims_of(s.population, 800);
         EXPECT_LE(claims.fairer + claims.less_fair, kMostAlarms) << s.name;
     }
-    // So unequal that the swap of the two models' predictions, or a gap with the part that noise adds, speaks.
+    // So unequal that a gap with the part that noise adds would speak.
     const Claims claims =
         claims_of(testing::two_of(testing::kSexMix, {testing::fair(.97, 2), testing::fair(.5, 2)}), 800);
     EXPECT_LE(claims.fairer + claims.less_fair, kMostAlarms);
