@@ -119,8 +119,7 @@ FigureRows score(const Scorer& scorer,
                     .share = cohort.share};
     const int64_t width = models * rows.layout.width();
     rows.values.resize(size_t(rows.count * width));
-    const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
-    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsPerThread, 1, most));
+    const int threads = threads_for(rows.count * scorer.cases(), options);
     in_parts(rows.count, options, [&](int64_t begin, int64_t end) {
 #pragma omp parallel num_threads(threads)
         {
@@ -148,6 +147,11 @@ struct InOwnGroup {
 };
 
 }  // namespace
+
+int threads_for(int64_t visits, const EvaluateOptions& options) {
+    const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
+    return int(std::clamp<int64_t>(visits / kVisitsPerThread, 1, most));
+}
 
 bool Cohort::is_compared(int group) const { return std::binary_search(compared.begin(), compared.end(), group); }
 

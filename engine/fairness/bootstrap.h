@@ -44,6 +44,9 @@ Cohort whole(const Predictions& predictions);
 // `min_group_size` units.
 Cohort by_attribute(const Predictions& predictions, const std::string& attribute, int min_group_size);
 
+// Threads for work that visits cases so often: starting one pays off from some number of visits on.
+int threads_for(int64_t visits, const EvaluateOptions&);
+
 using Strata = std::vector<std::vector<int>>;               // the units of each stratum
 Strata strata_of(const std::vector<int>& stratum_of_unit);  // a unit of stratum -1 is in none
 // Resample r of the stratified bootstrap: as many units of each stratum as it has, with replacement.

@@ -1,7 +1,5 @@
 #include "engine/fairness/calibration.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -73,7 +71,7 @@ std::vector<double> permuted_gaps(const ClasswiseEce& ece, const Cohort& cohort,
         if (cohort.is_compared(cohort.group_of_unit[u])) stratum[u] = cohort.diagnosis_of_unit[u];
     const Strata strata = strata_of(stratum);
     std::vector<double> out(size_t(options.resamples));
-    const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
+    const int threads = threads_for(options.resamples * cohort.cases(), options);
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t r = 0; r < int64_t(out.size()); ++r) {
         std::vector<uint16_t> label(cohort.group_of_unit.begin(), cohort.group_of_unit.end());

@@ -1,7 +1,5 @@
 #include "engine/fairness/macro_resamples.h"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "kernels/random.h"
@@ -72,7 +70,7 @@ MacroResamples::MacroResamples(const Predictions& p, const Cohort& cohort, const
             std::ranges::copy(count_metrics(tallies[size_t(g)]),
                               values_.begin() + int64_t(r * uint64_t(groups_) + uint64_t(g)) * kWidth);
     };
-    const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
+    const int threads = threads_for(count_ * p.size(), options);
 #pragma omp parallel num_threads(threads)
     {
         std::vector<uint16_t> times(size_t(cohort.units()));

@@ -33,22 +33,22 @@ ByAttribute by_attribute_of(const std::string& select,
 }
 
 double worst_of(const AttributeReport& a, const std::string& metric, const std::string& asked) {
+    std::vector<std::string> keys;
+    for (int m = 0; m < kSensitivity; ++m) keys.push_back(kMetricDefinitions[size_t(m)].key);
+    const int m = index_of(keys, metric);
+    FP_REQUIRE(m >= 0, Exit::usage, asked, ": no metric is called ", metric, "; there are ", list(keys));
     for (const WorstGroup& w : a.worst)
         if (w.measure.key == metric)
-            return std::ranges::find(kMetricDefinitions, metric, &MetricDefinition::key)->lower_is_better
-                       ? -w.measure.value
-                       : w.measure.value;
-    std::string keys;
-    for (int m = 0; m < kSensitivity; ++m) keys += text(m == 0 ? "" : ", ", kMetricDefinitions[size_t(m)].key);
-    FP_REQUIRE(keys.find(metric) != keys.npos, Exit::usage, asked, ": no metric is called ", metric, "; there are ",
-               keys);
+            return kMetricDefinitions[size_t(m)].lower_is_better ? -w.measure.value : w.measure.value;
     return kNotEstimable;
 }
 
 double gap_of(const AttributeReport& a, const std::string& key, const std::string& asked) {
+    const auto all = gap_definitions();
+    FP_REQUIRE(std::ranges::find(all, key, &GapDefinition::key) != all.end(), Exit::usage, asked, ": no gap is called ",
+               key);
     for (const Gap& g : a.gaps)
         if (g.key == key) return g.value;
-    FP_REQUIRE(a.gaps.empty(), Exit::usage, asked, ": no gap is called ", key);
     return kNotEstimable;
 }
 

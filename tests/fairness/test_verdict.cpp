@@ -158,8 +158,8 @@ TEST(Verdict, SaysWhoIsNotJudged) {
     ASSERT_EQ(kinds(v), (std::vector<std::string>{"not_judged site", "not_judged eodd_rms site"}));
     EXPECT_EQ(
         v.findings[0].text,
-        "by site 388 of 400 samples are judged; in no gap: 1 sample of unknown group, 2 groups below 10 samples with "
-        "11 in all");
+        "by site 388 of 400 samples are judged; in no gap: 1 sample of unknown group, 2 groups below 10 units, with "
+        "11 samples in all");
     EXPECT_NEAR(v.findings[0].size, .03, 1e-12);
 }
 

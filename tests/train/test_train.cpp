@@ -122,13 +122,13 @@ TEST(Train, metrics_that_select_are_named) {
         EXPECT_THAT(words, HasSubstr(word));
     const Small small;
     for (const char* known : {"worst:group", "worst:macro_auc:group", "worst:ece:group", "minimax:group", "eopp1:group",
-                              "operating:1:group", "operating:1@0.9:group"})
+                              "operating:class01:group", "operating:class01@0.9:group"})
         check_selection(known, {"group"}, small.data);
     const std::pair<const char*, const char*> wrong[] = {{"worst:auc:group", "no metric is called auc"},
                                                          {"worst:accuracy:age", "age is no --attribute"},
                                                          {"operating:group", "operating:CLASS:ATTRIBUTE is wanted"},
                                                          {"operating:x:group", "no class x; there are"},
-                                                         {"operating:1@2:group", "2 is no specificity"},
+                                                         {"operating:class01@2:group", "2 is no specificity"},
                                                          {"f2:group", "no gap is called f2"}};
     for (const auto& [select, words_of_error] : wrong)
         expect_error(
