@@ -81,9 +81,9 @@ double variance(const std::vector<double>& values) {
 
 // rms^2 of one model, or of the first minus that of the second.
 struct Square {
+    double without_gap = 0, slope = 0;  // of one model, its variance for a true square t: slope * t + without_gap
     double value[2] = {kNotEstimable, 0}, noise[2] = {0, 0};  // of each model; noise: sum w v
     double sd = kNotEstimable;
-    double without_gap = 0, slope = 0;  // of one model, its variance as a function of the true square: slope * t + this
 };
 
 Square square_of(const WeightedGaps& gaps, const Scored& scored) {
