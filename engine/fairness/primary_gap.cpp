@@ -81,6 +81,7 @@ double variance(const std::vector<double>& values) {
 
 // rms^2 of one model, or of the first minus that of the second.
 struct Square {
+    double without_gap = 0, slope = 0;  // of one model, its variance for a true square t: slope * t + without_gap
     double value[2] = {kNotEstimable, 0}, noise[2] = {0, 0};  // of each model; noise: sum w v
     double sd = kNotEstimable;
     std::vector<double> linear = {}, quadratic = {};  // per resample: sum w g d, sum w d^2
@@ -114,8 +115,10 @@ Square square_of(const WeightedGaps& gaps, const Scored& scored) {
             if (n[e] >= 2) out.noise[m] += gaps.all[e].weight * (squares[e] - sum[e] * sum[e] / n[e]) / (n[e] - 1);
         out.value[m] -= out.noise[m];
     }
-    const double without_gap = variance(quadratic);
-    out.sd = std::sqrt(std::max(without_gap, 4 * variance(linear) - without_gap));
+    const double along = 4 * variance(linear), square = out.value[0] + out.noise[0];
+    out.without_gap = variance(quadratic);
+    out.sd = std::sqrt(std::max(out.without_gap, along - out.without_gap));
+    out.slope = square > 0 ? along / square : 0;
     return out;
 }
 
@@ -131,6 +134,14 @@ double normal_bound(double confidence) {
     return low;
 }
 
+// The squares t with (value - t)^2 <= z^2 (slope t + without_gap). With the variance at the value instead, values that
+// are too small would have intervals that are too short.
+Interval score_interval(const Square& s, double z) {
+    const double value = s.value[0], shift = z * z * s.slope / 2;
+    const double half = z * std::sqrt(std::max(0.0, s.slope * value + shift * s.slope / 2 + s.without_gap));
+    return {value + shift - half, value + shift + half, ""};
+}
+
 std::string why_none(const WeightedGaps& gaps, const Scored& scored) {
     if (gaps.all.empty()) return fmt::format("no class with {} units in two groups", kFewestUnits);
     return scored.resampled.count < 2 ? "no resamples were asked for" : "";
@@ -143,11 +154,11 @@ PrimaryGap primary_gap(const Cohort& cohort, const Scored& scored, const FigureR
     PrimaryGap out{.classes = gaps.classes, .pairs = gaps.pairs, .reason = why_none(gaps, scored), .verdict = {}};
     if (!out.reason.empty()) return out;
     const Square square = square_of(gaps, scored);
-    const double half = normal_bound(scored.confidence) * square.sd;
+    const Interval interval = score_interval(square, normal_bound(scored.confidence));
     out.rms_squared = square.value[0];
     out.rms = root(out.rms_squared);
-    out.low = root(out.rms_squared - half);
-    out.high = root(out.rms_squared + half);
+    out.low = root(interval.low);
+    out.high = root(interval.high);
     if (out.rms_squared < 0) out.reason = "smaller than noise: 0";
     std::vector<double> fair = permuted.each([&](int64_t r) { return weighted_square(gaps, permuted.figures(r)); });
     out.p = p_value(out.rms_squared + square.noise[0], fair);

@@ -16,6 +16,9 @@
 //
 // which holds the covariances between classes, groups and two models. For gaps g_e of covariances c that is
 // sum w w (4 g g c - 2 c c): the 4 g g c + 2 c c of normal gaps, less 4 c c by which g g is too large on average.
+//
+// Of one model the interval holds the squares t with (rms^2 - t)^2 <= z^2 Var(t), Var(t) = a t + Var(sum w d^2) and
+// a = 4 Var(sum w g d) / sum w g^2.
 #pragma once
 
 #include "engine/fairness/compare.h"
@@ -26,7 +29,7 @@ namespace fp {
 inline const char* const kPrimaryFormula =
     "rms^2 = 1/2 sum over TPR, FPR of sum w (g^2 - v) / sum w, all classes and pairs, w = n_a n_b / (n_a + n_b)";
 
-// Interval from the standard deviation; fair_high and p from the groups permuted within diagnosis. p_holm and the
+// The interval above; fair_high and p from the groups permuted within diagnosis. p_holm and the
 // verdict are left to set_verdicts.
 PrimaryGap primary_gap(const Cohort&, const Scored&, const FigureRows& permuted);
 

@@ -211,6 +211,20 @@ TEST(PrimaryGap, IsNearlyUnbiasedForFourGroups) {
     EXPECT_NEAR(of_eodd, 0, .02 * .02);
 }
 
+// Two classes whose TPR differ by .1 and -.1, and with two classes the FPR then too: rms is .1.
+TEST(PrimaryGap, ItsIntervalCoversTheTruth) {
+    const int draws = 4 * primary_scale().draws;
+    double covered = 0;
+    for (int draw = 0; draw < draws; ++draw) {
+        const std::vector<SimulatedGroup> groups{{{100, 100}, {.85, .75}}, {{100, 100}, {.75, .85}}};
+        const Predictions p = testing::simulate(groups, 900 + uint64_t(draw));
+        const PrimaryGap g =
+            evaluate(p, {"sex"}, {.resamples = 200, .seed = uint64_t(draw), .threads = 1}).attributes[0].primary;
+        covered += (g.low <= .1 && .1 <= g.high) / double(draws);
+    }
+    EXPECT_GE(covered, .95 - 3 * std::sqrt(.05 * .95 / draws));
+}
+
 // Two classes of 40 and 60 images in both groups, so w = 20, 30 of TPR and 30, 20 of FPR.
 TEST(PrimaryGap, TheSquareByHand) {
     const std::vector<SimulatedGroup> groups{{{40, 60}, {1, 1}}, {{40, 60}, {1, 1}}};
