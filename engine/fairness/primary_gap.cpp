@@ -170,9 +170,10 @@ PrimaryDifference primary_difference(const Cohort& cohort, const Scored& both) {
     const double half = normal_bound(both.confidence) * square.sd;
     out.low = out.value - half;
     out.high = out.value + half;
-    if (square.sd > 0)
+    constexpr double kRoundingOfSquares = 1e-12;
+    if (square.sd > kRoundingOfSquares)
         out.p = two_sided(out.value / square.sd);
-    else if (out.value == 0)
+    else if (std::abs(out.value) < kRoundingOfSquares)
         out.p = 1;
     else
         out.reason = "all resamples are alike: no test";

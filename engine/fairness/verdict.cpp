@@ -25,6 +25,7 @@ constexpr const char* kFindingNames[] = {"seen_in_training",
                                          "not_worse",
                                          "loss_not_excluded",
                                          "group_loss_not_excluded",
+                                         "gap_uncorrected",
                                          "gap_unchanged",
                                          "gaps_described",
                                          "not_judged",
@@ -120,7 +121,7 @@ struct Judge {
             return add({.kind = FindingKind::not_judged, .metric = kPrimaryKey, .attribute = a.name},
                        fmt::format("the gap by {}: not estimable ({})", a.name, g.reason));
         if (!(g.p <= alpha())) return;
-        add({.kind = FindingKind::gap,
+        add({.kind = g.p_holm <= alpha() ? FindingKind::gap : FindingKind::gap_uncorrected,
              .metric = kPrimaryKey,
              .attribute = a.name,
              .size = g.rms - g.fair_high,

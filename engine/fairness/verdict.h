@@ -21,7 +21,7 @@ enum class FindingKind {
     fell,           // a headline metric: its interval lies below 0
     group_fell,     // the same of a group that takes part in gaps
     levelled_down,  // the primary gap shrank, before correction, and the group that was best lost
-    gap,            // the primary gap lies beyond its fair range, before correction
+    gap,            // the primary gap lies beyond its fair range, after correction
     gap_grew,       // the primary gap, before correction
     at_chance,      // balanced accuracy is near 1 / (classes with truth): such a model treats all groups alike
     // what was won
@@ -31,6 +31,7 @@ enum class FindingKind {
     // what cannot be told
     loss_not_excluded,        // of a headline metric: `size` says which loss
     group_loss_not_excluded,  // the same of groups; the largest one
+    gap_uncorrected,          // the primary gap lies beyond its fair range, before correction alone
     gap_unchanged,            // no difference of the primary gap was detected
     gaps_described,           // other gaps beyond their fair ranges
     not_judged,               // a metric or a gap that is not estimable; groups that are in no gap

@@ -57,7 +57,7 @@ TEST(Compare, AModelIsNotDifferentFromItself) {
     }
     const PrimaryDifference& primary = c.attributes[0].primary;
     EXPECT_EQ(primary.value, 0);
-    EXPECT_EQ(primary.sd, 0);
+    EXPECT_NEAR(primary.sd, 0, 1e-12);
     EXPECT_EQ(primary.p, 1);
     EXPECT_THAT(primary.verdict, HasSubstr("no difference of the gap was detected (p = 1, Holm 1)"));
     for (const Measure& fate : c.attributes[0].fate) EXPECT_EQ(fate.value, 0);

@@ -131,6 +131,15 @@ TEST(Verdict, AGapThatGrewIsALossEvenWhereCorrectionHidesIt) {
     EXPECT_THAT(v.findings[0].text, HasSubstr("larger than the other's, but not after correction"));
 }
 
+TEST(Verdict, AGapBeforeCorrectionAloneIsNoFindingOfAGap) {
+    Case c({});
+    c.primary("sex", {.1, .2, .15, .02, .9, 3});
+    const Verdict v = c.verdict();
+    EXPECT_EQ(kinds(v), (std::vector<std::string>{"gap_unchanged eodd_rms sex", "gap_uncorrected eodd_rms sex"}));
+    EXPECT_THAT(v.summary, HasSubstr("0.200, is beyond its fair range, up to 0.150, but not after correction for the "
+                                     "attributes (p = 0.02, Holm 0.06)"));
+}
+
 TEST(Verdict, ARatioIsBeyondItsRangeBelowIt) {
     Case c({});
     c.gap("sex", "pqd", .8, .9, .99, 1).gap("sex", "eom", .995, .9, .99, 1);
