@@ -31,7 +31,7 @@ Interval MetricIntervals::worst_of(const std::vector<int>& groups, int metric) c
     for (const int g : groups) {
         // The side towards better values needs the correction.
         const Interval one = of(g, metric), wide = of(g, metric, corrected);
-        if (!one.reason.empty() || !wide.reason.empty()) return {.reason = one.reason + wide.reason};
+        if (!one.reason.empty() || !wide.reason.empty()) return {.reason = one.reason.empty() ? wide.reason : one.reason};
         const double low = largest ? wide.low : one.low, high = largest ? one.high : wide.high;
         out.low = g == groups.front() ? low : worse(out.low, low);
         out.high = g == groups.front() ? high : worse(out.high, high);

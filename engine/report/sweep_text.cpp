@@ -28,6 +28,7 @@ std::string differences(const SweepResult& r) {
 
 // Of a point the means over its runs, on validation.
 GroupPoint over_groups(const SweptPoint& p, const std::string& attribute) {
+    if (p.runs.empty()) return {};
     GroupPoint mean{.worst = 0, .mean = 0};
     for (const SweepRun& run : p.runs) {
         GroupPoint one;

@@ -9,7 +9,7 @@ namespace {
 
 std::string heading(const std::string& what, bool pairs) {
     return pairs ? row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "ours", "other", "change", "interval", "p",
-                                         "power .8"))
+                                         "detect"))
                  : row(what, fmt::format("{:<8}{:<20}{:<14}{}", "mean", "interval", "sd trainings", "error of units"));
 }
 
@@ -36,7 +36,7 @@ std::string legend(const TrainingsReport& r, bool pairs) {
                     100 * r.options.confidence);
     if (pairs)
         out += fmt::format(
-            " power .8: the smallest change that {} on these units find with power 0.8; a change up to the interval's "
+            " detect: the smallest change that {} on these units find with power 0.8; a change up to the interval's "
             "ends is not excluded. p are those of single tests: name the figure before looking, or correct them.",
             counted(r.trainings, "pair of trainings", "pairs of trainings"));
     return wrapped(out, 0);
