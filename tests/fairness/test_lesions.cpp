@@ -31,7 +31,7 @@ TEST(Lesions, HaveTheRatesAskedFor) {
                 const double share = population.mix[size_t(g)][c], tpr = population.models[m].tpr[size_t(g)][c];
                 accuracy += share * tpr;
                 EXPECT_NEAR(lesions[size_t(g)][c] / n, share, .01);
-                // Lesions of one image err independently, others less: twice the binomial error, three of them.
+                // Images of a lesion err together: twice the binomial variance over lesions, three standard errors.
                 EXPECT_NEAR(rates.tpr[c], tpr, 3 * std::sqrt(2 * tpr * (1 - tpr) / lesions[size_t(g)][c]) + .002);
             }
             EXPECT_NEAR(rates.accuracy, accuracy, .015);
