@@ -9,6 +9,7 @@
 #include "engine/io/json.h"
 #include "engine/prune/scores_file.h"
 #include "engine/report/evaluation.h"
+#include "engine/report/trainings_report.h"
 #include "engine/run/device.h"
 #include "python/module.h"
 
@@ -43,6 +44,22 @@ std::string evaluate_columns(const Columns& ours,
     Evaluation evaluation = evaluation_of(mine, other ? &*other : nullptr, attributes, options);
     evaluation.judged = judged_rows(mine, "").judged;
     return json_text(evaluation, std::nullopt);
+}
+
+std::string compare_columns_of_trainings(const std::vector<Columns>& ours,
+                                         const std::vector<Columns>& theirs,
+                                         const std::vector<std::string>& attributes,
+                                         const EvaluateOptions& options) {
+    const nb::gil_scoped_release free;
+    const auto predictions = [](const std::vector<Columns>& trainings, const std::string& name) {
+        std::vector<Predictions> out;
+        for (size_t j = 0; j < trainings.size(); ++j)
+            out.push_back(predictions_in(trainings[j], text(name, " of training ", j)));
+        return out;
+    };
+    return json_text(compare_trainings(predictions(ours, "predictions"),
+                                       predictions(theirs, "predictions of the other method"), attributes, options),
+                     {});
 }
 
 std::vector<int32_t> numbers_of(const std::vector<std::string>& values, const char* what) {
@@ -89,16 +106,31 @@ void add_statistics(nb::module_& m) {
     m.def("evaluate",
           [](const Columns& ours, const std::optional<Columns>& theirs, const std::vector<std::string>& attributes,
              int resamples, double confidence, int min_group_size, const std::string& positive, double specificity,
-             uint64_t seed, int threads) {
+             double margin, uint64_t seed, int threads) {
               return evaluate_columns(ours, theirs, attributes,
                                       {.resamples = resamples,
                                        .confidence = confidence,
                                        .min_group_size = min_group_size,
                                        .positive = positive,
                                        .specificity = specificity,
+                                       .margin = margin,
                                        .seed = seed,
                                        .threads = threads,
                                        .progress = answer_signals_after});
+          });
+    m.def("compare_trainings",
+          [](const std::vector<Columns>& ours, const std::vector<Columns>& theirs,
+             const std::vector<std::string>& attributes, int resamples, double confidence, int min_group_size,
+             const std::string& positive, double specificity, uint64_t seed, int threads) {
+              return compare_columns_of_trainings(ours, theirs, attributes,
+                                                  {.resamples = resamples,
+                                                   .confidence = confidence,
+                                                   .min_group_size = min_group_size,
+                                                   .positive = positive,
+                                                   .specificity = specificity,
+                                                   .seed = seed,
+                                                   .threads = threads,
+                                                   .progress = answer_signals_after});
           });
     m.def("snnl_scores",
           [](const Floats4& x, const std::vector<std::string>& groups, const std::vector<std::string>& classes,

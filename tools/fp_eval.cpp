@@ -5,7 +5,9 @@
 #include "engine/eval/predictions_file.h"
 #include "engine/io/columns.h"
 #include "engine/io/files.h"
+#include "engine/io/glob.h"
 #include "engine/report/evaluation.h"
+#include "engine/report/trainings_report.h"
 #include "engine/run/checkpoint.h"
 #include "tools/training.h"
 
@@ -15,6 +17,7 @@ namespace {
 const char* const kStored = "stored";
 
 struct EvalFlags {
+    std::vector<std::string> predictions_of, compared_with;
     std::string predictions, checkpoint, compare, split, predictions_out, report, threshold;
     int gallery = 0;
     bool store_threshold = false, skip_bad = false;
@@ -28,7 +31,11 @@ void declare_statistics(Options& o, EvalFlags& f) {
     o.add("resamples N", f.figures.resamples, "bootstrap resamples, permutations and swaps; 0 prints values alone",
           {.low = 0, .high = 1e6});
     o.add("confidence SHARE", f.figures.confidence, "of intervals and fair ranges", {.low = .5, .high = .999});
-    o.add("min-group-size N", f.figures.min_group_size, "images; smaller groups are shown, but left out of gaps",
+    o.add("margin LOSS", f.figures.margin,
+          "with --compare: a loss of accuracy, balanced accuracy, macro-F1 or macro-AUC up to this much counts as none",
+          {.low = 0, .high = 1});
+    o.add("min-group-size N", f.figures.min_group_size,
+          "lesions, else patients, else images; smaller groups are shown, but left out of gaps",
           {.low = 1, .high = 1e9});
     o.add("positive CLASS", f.figures.positive, "report the sensitivity of this class at --specificity");
     o.add("specificity SHARE", f.figures.specificity, "see --positive", {.low = 0, .high = 1});
@@ -41,12 +48,13 @@ void declare_statistics(Options& o, EvalFlags& f) {
 
 void declare(Options& o, EvalFlags& f) {
     o.heading("What is judged");
-    o.add("predictions FILE", f.predictions,
+    o.add("predictions FILE", f.predictions_of,
           "CSV of image, label, attributes, split, prob_<class>... and pred; label and pred or the prob_ columns "
-          "suffice");
+          "suffice. Several, by repeating or as 'runs/*/p.csv', are trainings of one method, judged together");
     o.add("checkpoint FILE", f.checkpoint, "a model, judged on the images of --data");
-    o.add("compare FILE", f.compare,
-          "another model (.safetensors) or its predictions for the same images; differences are ours minus its");
+    o.add("compare FILE", f.compared_with,
+          "another model (.safetensors) or its predictions for the same images; differences are ours minus its. With "
+          "several --predictions as many trainings of another method, paired in order");
     o.add(
         "split NAME", f.split,
         "train, val, test, another name in the split column, or all (default: test, or all where there is one split)");
@@ -195,7 +203,7 @@ AtThreshold judge_at_threshold(const EvalInput& ours,
                                const std::optional<EvalInput>& other,
                                const EvalFlags& f,
                                EvaluateOptions figures) {
-    const std::string positive = std::exchange(figures.positive, "");
+    const std::string& positive = figures.positive;
     AtThreshold out{.threshold = threshold_of(ours, f), .other = {}, .evaluation = {}};
     const Predictions mine = at_threshold(ours.judged, positive, out.threshold.value);
     std::optional<Predictions> theirs;
@@ -224,7 +232,43 @@ void check(const EvalFlags& f) {
                "--gallery wants --checkpoint and --report FILE");
 }
 
-int run(const EvalFlags& f, const Options& options) {
+// With progress on stderr.
+EvaluateOptions figures_of(const EvalFlags& f, const Observer& observer) {
+    EvaluateOptions figures = f.figures;
+    figures.threads = f.compute.threads;
+    if (figures.resamples > 0) figures.progress = observer.steps({.what = "resampling", .unit = "resamples"});
+    return figures;
+}
+
+// Several trainings of a method, alone or against as many of another one.
+int judge_trainings(const EvalFlags& f, const Options& options) {
+    FP_REQUIRE(f.checkpoint.empty() && f.report.empty() && f.predictions_out.empty() && f.threshold.empty(),
+               Exit::usage,
+               "of several trainings --predictions and --compare are judged, without --checkpoint, --report, "
+               "--predictions-out and --threshold");
+    std::vector<std::vector<std::string>> files{f.predictions_of};
+    if (!f.compared_with.empty()) files.push_back(f.compared_with);
+    std::vector<Predictions> judged[2];
+    for (size_t side = 0; side < files.size(); ++side)
+        for (const std::string& file : files[side]) {
+            EvalFlags one = f;
+            one.compare = file;  // each file is named in what is said of it
+            judged[side].push_back(is_model(file) ? input_of_model(file, one, options).judged
+                                                  : input_of_file(file, one, options).judged);
+        }
+    const Observer observer = on_stderr(options.quiet());
+    const TrainingsReport report = compare_trainings(judged[0], judged[1], f.data.attributes, figures_of(f, observer));
+    std::cout << (options.json() ? json_text(report, files) : to_text(report));
+    return 0;
+}
+
+int run(const EvalFlags& given, const Options& options) {
+    EvalFlags f = given;
+    f.predictions_of = matching_files(f.predictions_of);
+    f.compared_with = matching_files(f.compared_with);
+    if (f.predictions_of.size() > 1 || f.compared_with.size() > 1) return judge_trainings(f, options);
+    if (!f.predictions_of.empty()) f.predictions = f.predictions_of.front();
+    if (!f.compared_with.empty()) f.compare = f.compared_with.front();
     check(f);
     const auto open = [&](const std::string& file, bool model) {
         return model ? open_model(file, f, options) : open_file(file, f, options);
@@ -242,10 +286,8 @@ int run(const EvalFlags& f, const Options& options) {
     std::optional<EvalInput> other;
     if (opened_other) other = input_of(*opened_other);
 
-    EvaluateOptions figures = f.figures;
-    figures.threads = f.compute.threads;
     const Observer observer = on_stderr(options.quiet());
-    if (figures.resamples > 0) figures.progress = observer.steps({.what = "resampling", .unit = "resamples"});
+    const EvaluateOptions figures = figures_of(f, observer);
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = ours.skipped;
     set_judged(evaluation, ours.part, other ? &other->part : nullptr);

@@ -42,6 +42,7 @@ int run_one(const Run& run) {
     if (!result) throw Stopped{};
     PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
     report.mistakes_per_group = run.flags.gallery;
+    report.margin = run.flags.margin;
     read_test(report, run.folder, run.start.caller);
     return finish(run, report, run.folder / "best.safetensors");
 }
@@ -54,6 +55,7 @@ int run_sweep(const Run& run) {
     const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
     PruneReport report = prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
     report.mistakes_per_group = run.flags.gallery;
+    report.margin = run.flags.margin;
     add_sweep(report, *found, run.folder);
     return finish(run, report, folder / "best.safetensors");
 }

@@ -105,6 +105,10 @@ void declare(Options& o, PruneFlags& f) {
         "gallery N", f.gallery,
         "show the N surest mistakes of each group on the test split as images in report.html, which may show patients",
         {.low = 0, .high = 1000});
+    o.add(
+        "margin LOSS", f.margin,
+        "on the test split a loss of accuracy, balanced accuracy, macro-F1 or macro-AUC up to this much counts as none",
+        {.low = 0, .high = 1});
     o.add("show-groups", f.show_groups, "print which channels are tied, and stop");
     o.add("dry-run", f.dry_run,
           "check everything, try one round on a few images, print what would be done, keep nothing");
@@ -114,7 +118,7 @@ void declare(Options& o, PruneFlags& f) {
     add_training_options(o, f.search.base.tune, "finetune-");
     // The dense model's hash is in a run's identity.
     for (const char* name :
-         {"checkpoint", "cache", "verify", "gallery", "scores-only", "compare-scores", "show-groups"})
+         {"checkpoint", "cache", "verify", "gallery", "margin", "scores-only", "compare-scores", "show-groups"})
         o.keeps_bits(name);
 }
 

@@ -14,6 +14,7 @@ struct PruneFlags : OutFlags {
     std::string checkpoint, cache, scores, compare_scores, scan;
     bool scores_only = false, show_groups = false, dry_run = false;
     int gallery = 0;
+    double margin = EvaluateOptions().margin;
 
     bool is_search() const { return search.sweep || search.controls || search.seeds > 1; }
 };

@@ -16,10 +16,10 @@ namespace {
 
 // Fills in the members that follow from groups, has_unknown, group_of_case and min_group_size.
 Cohort completed(Cohort cohort, const Predictions& p) {
-    std::vector<int> cases(cohort.size());
-    for (int g : cohort.group_of_case) ++cases[g];
+    std::vector<std::set<std::string_view>> units_of(cohort.size());
+    for (int64_t i = 0; i < p.size(); ++i) units_of[cohort.group_of_case[i]].insert(p.unit[i]);
     for (int g = 0; g < cohort.size(); ++g)
-        if (!cohort.is_unknown(g) && cases[g] >= cohort.min_group_size) cohort.compared.push_back(g);
+        if (!cohort.is_unknown(g) && int64_t(units_of[g].size()) >= cohort.min_group_size) cohort.compared.push_back(g);
 
     const size_t classes = p.classes.size();
     std::unordered_map<std::string_view, int> index;
@@ -42,10 +42,18 @@ Cohort completed(Cohort cohort, const Predictions& p) {
         with[g * (classes + 1) + classes].insert(u);
     }
     cohort.units_in_two_groups = int64_t(in_two.size());
+    cohort.share.assign(classes, 0);
+    for (int64_t i = 0; i < p.size(); ++i)
+        if (cohort.in_compared[i]) ++cohort.share[p.label[i]];
     for (auto group = with.begin(); group != with.end(); group += int64_t(classes + 1)) {
         auto& positives = cohort.positives.emplace_back();
         for (size_t c = 0; c < classes; ++c) positives.push_back(int(group[c].size()));
         cohort.units_of_group.push_back(int(group[classes].size()));
+    }
+    const double compared = double(std::ranges::count(cohort.in_compared, true));
+    for (size_t c = 0; c < classes; ++c) {
+        const bool everywhere = std::ranges::all_of(cohort.compared, [&](int g) { return cohort.positives[g][c] > 0; });
+        cohort.share[c] = everywhere ? cohort.share[c] / compared : 0;
     }
     return cohort;
 }
@@ -107,11 +115,11 @@ FigureRows score(const Scorer& scorer,
     FigureRows rows{.layout = {.groups = cohort.size(), .classes = scorer.classes()},
                     .models = models,
                     .seen = scorer.seen(cohort.in_compared),
-                    .count = options.resamples};
+                    .count = options.resamples,
+                    .share = cohort.share};
     const int64_t width = models * rows.layout.width();
     rows.values.resize(size_t(rows.count * width));
-    const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
-    const int threads = int(std::clamp<int64_t>(rows.count * scorer.cases() / kVisitsPerThread, 1, most));
+    const int threads = threads_for(rows.count * scorer.cases(), options);
     in_parts(rows.count, options, [&](int64_t begin, int64_t end) {
 #pragma omp parallel num_threads(threads)
         {
@@ -140,11 +148,16 @@ struct InOwnGroup {
 
 }  // namespace
 
+int threads_for(int64_t visits, const EvaluateOptions& options) {
+    const int64_t most = options.threads > 0 ? options.threads : omp_get_max_threads();
+    return int(std::clamp<int64_t>(visits / kVisitsPerThread, 1, most));
+}
+
 bool Cohort::is_compared(int group) const { return std::binary_search(compared.begin(), compared.end(), group); }
 
 std::string Cohort::why_no_gaps() const {
     if (compared.size() >= 2) return "";
-    return fmt::format("{} known group{} of at least {} samples", compared.size(), compared.size() == 1 ? "" : "s",
+    return fmt::format("{} known group{} of at least {} units", compared.size(), compared.size() == 1 ? "" : "s",
                        min_group_size);
 }
 
@@ -211,13 +224,14 @@ FigureRows bootstrap(const Scorer& scorer, const Cohort& cohort, const EvaluateO
     return score(scorer, cohort, metrics, options, std::vector<uint16_t>(cohort.units()), draw, InOwnGroup{cohort});
 }
 
-FigureRows permute_groups(const Scorer& scorer, const Cohort& cohort, NullModel null, const EvaluateOptions& options) {
+FigureRows permute_groups(const Scorer& scorer,
+                          const Cohort& cohort,
+                          const EvaluateOptions& options,
+                          MetricSet metrics) {
     std::vector<int> stratum(cohort.units(), -1);
     for (size_t u = 0; u < stratum.size(); ++u)
-        if (cohort.is_compared(cohort.group_of_unit[u]))
-            stratum[u] = null == NullModel::over_all ? 0 : cohort.diagnosis_of_unit[u];
+        if (cohort.is_compared(cohort.group_of_unit[u])) stratum[u] = cohort.diagnosis_of_unit[u];
     const Strata strata = strata_of(stratum);
-    const MetricSet metrics = null == NullModel::over_all ? MetricSet::all : MetricSet::counts;
     const auto draw = [&](uint64_t r, auto& groups) { permute_labels(strata, options.seed, r, groups); };
     const auto member = [&](int, int64_t i, uint16_t group) -> Membership {
         return {group, uint16_t(cohort.in_compared[i] && stratum[cohort.unit_of_case[i]] >= 0)};

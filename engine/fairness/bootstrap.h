@@ -24,6 +24,7 @@ struct Cohort {
     std::vector<int> diagnosis_of_unit = {};       // the label of its first case
     std::vector<int> units_of_group = {};          // units with a case in the group
     std::vector<std::vector<int>> positives = {};  // positives[group][class]: units with a case of both
+    std::vector<double> share = {};                // of each class in the compared cases (GroupFigures)
     int min_group_size = 0;
     int64_t units_in_two_groups = 0;
 
@@ -40,8 +41,11 @@ struct Cohort {
 Cohort whole(const Predictions& predictions);
 
 // By an attribute ("sex", "age:60", "sex*age:60"). Gaps are taken over the known groups of at least
-// `min_group_size` cases.
+// `min_group_size` units.
 Cohort by_attribute(const Predictions& predictions, const std::string& attribute, int min_group_size);
+
+// Threads for work that visits cases so often: starting one pays off from some number of visits on.
+int threads_for(int64_t visits, const EvaluateOptions&);
 
 using Strata = std::vector<std::vector<int>>;               // the units of each stratum
 Strata strata_of(const std::vector<int>& stratum_of_unit);  // a unit of stratum -1 is in none
@@ -59,9 +63,10 @@ struct FigureRows {
     int seen = 0;  // of GroupFigures
     int64_t count = 0;
     std::vector<double> values = {};
+    std::vector<double> share = {};  // of GroupFigures
 
     GroupFigures figures(int64_t r, int model = 0) const {
-        return {layout, seen, values.data() + (r * models + model) * layout.width()};
+        return {layout, seen, values.data() + (r * models + model) * layout.width(), share};
     }
     // statistic(r) of each row.
     template <class Statistic>
@@ -82,9 +87,9 @@ FigureRows observed(const Scorer&, const Cohort&);
 // units keep theirs, gives overall figures of the same resamples.
 FigureRows bootstrap(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
-// The group labels of the compared units permuted, within diagnosis or over all; one model. Cases whose own
-// group is not compared stay out.
-FigureRows permute_groups(const Scorer&, const Cohort&, NullModel, const EvaluateOptions&);
+// The group labels of the compared units permuted within diagnosis; one model. Cases whose own group is not compared
+// stay out.
+FigureRows permute_groups(const Scorer&, const Cohort&, const EvaluateOptions&, MetricSet metrics = MetricSet::all);
 
 // The predictions of the two models exchanged, unit by unit, with probability 1/2.
 FigureRows swap_models(const Scorer&, const Cohort&, const EvaluateOptions&);

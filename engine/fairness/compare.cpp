@@ -6,7 +6,7 @@
 #include <cmath>
 #include <unordered_map>
 
-#include "engine/fairness/gap_report.h"
+#include "engine/fairness/primary_gap.h"
 #include "engine/fairness/verdict_words.h"
 #include "engine/io/columns.h"
 #include "kernels/error.h"
@@ -14,11 +14,10 @@
 namespace fp {
 namespace {
 
-// Both models' figures of one cohort: as they are, on the same resamples, and with predictions swapped.
-struct Pairing : Scored {
-    Cohort cohort;
-    FigureRows swapped;
-};
+const char* const kNoFateInterval =
+    "a ratio of absolute gaps, which noise moves to one side: no interval of it covers. See the changes of accuracy "
+    "and "
+    "of rms^2";
 
 // A statistic of the figures of one model: of the first minus that of the second, in each row.
 template <class Statistic>
@@ -26,65 +25,74 @@ std::vector<double> differences(const FigureRows& rows, const Statistic& statist
     return rows.each([&](int64_t r) { return statistic(rows.figures(r, 0)) - statistic(rows.figures(r, 1)); });
 }
 
-// Both values, their difference and its swap test; no interval.
+// Both values and their difference; no interval.
 template <class Statistic>
-Difference difference(const Pairing& pairing, const char* key, const char* formula, const Statistic& statistic) {
+Difference difference(const Scored& both, const char* key, const char* formula, const Statistic& statistic) {
     Difference d;
     d.key = key;
     d.formula = formula;
-    d.model = statistic(pairing.seen.figures(0, 0));
-    d.other = statistic(pairing.seen.figures(0, 1));
+    d.model = statistic(both.seen.figures(0, 0));
+    d.other = statistic(both.seen.figures(0, 1));
     d.value = d.model - d.other;
-    if (std::isnan(d.value)) {
-        d.reason = "not estimable in both models";
-        return d;
-    }
-    d.p = distance_p_value(d.value, 0, differences(pairing.swapped, statistic));
+    if (std::isnan(d.value)) d.reason = "not estimable in both models";
     return d;
 }
 
-std::vector<Difference> metric_differences(const Pairing& pairing, int group, bool with_p) {
+Harm harm_of(const Difference& d, bool lower_is_better, double margin) {
+    if (std::isnan(d.low)) return Harm::untested;
+    const double low = lower_is_better ? -d.high : d.low, high = lower_is_better ? -d.low : d.high;
+    if (high < 0) return Harm::worse;
+    if (low > 0) return Harm::better;
+    return low > -margin ? Harm::within_margin : Harm::not_excluded;
+}
+
+// `swapped`: of the models' predictions exchanged, for p; may be null.
+std::vector<Difference> metric_differences(const Scored& both,
+                                           int group,
+                                           const FigureRows* swapped,
+                                           const EvaluateOptions& options) {
     std::vector<Difference> out;
     for (int m = 0; m < kMetrics; ++m) {
         const MetricDefinition& definition = kMetricDefinitions[m];
         const auto statistic = [&](const GroupFigures& f) { return f.metric(group, m); };
-        Difference d = difference(pairing, definition.key, definition.formula, statistic);
+        Difference d = difference(both, definition.key, definition.formula, statistic);
         if (m == kSensitivity && std::isnan(d.value)) continue;
-        if (!std::isnan(d.value))
-            d.set(percentile_interval(differences(pairing.resampled, statistic), pairing.confidence));
-        if (!with_p) d.p = kNotEstimable;
+        if (!std::isnan(d.value)) {
+            d.set(percentile_interval(differences(both.resampled, statistic), both.confidence));
+            if (swapped) d.p = distance_p_value(d.value, 0, differences(*swapped, statistic));
+            d.harm = harm_of(d, definition.lower_is_better, options.margin);
+            d.verdict = words_of(d, options);
+        }
         out.push_back(std::move(d));
     }
     return out;
 }
 
-void set_rms_difference(Difference& d, const Pairing& pairing, const GapDefinition& gap) {
-    const PairValue worst = worst_pair(gap, pairing.seen.figures(0, 1), pairing.cohort.compared);
-    const RmsGap model = rms_gap(gap, pairing.cohort, pairing, worst.a, worst.b, 0),
-                 other = rms_gap(gap, pairing.cohort, pairing, worst.a, worst.b, 1);
+void set_rms_difference(Difference& d, const Cohort& cohort, const Scored& both, const GapDefinition& gap) {
+    const RmsGap model = rms_gap(gap, cohort, both, 0), other = rms_gap(gap, cohort, both, 1);
     d.rms_reason = model.reason;
     d.rms_squared = model.square.value - other.square.value;
     if (std::isnan(d.rms_squared)) return;
     std::vector<double> resampled = model.square.resampled;
     for (size_t r = 0; r < resampled.size(); ++r) resampled[r] -= other.square.resampled[r];
-    const Interval i = centred_interval(d.rms_squared, std::move(resampled), pairing.confidence);
+    const Interval i = centred_interval(d.rms_squared, std::move(resampled), both.confidence);
     d.rms_squared_low = i.low;
     d.rms_squared_high = i.high;
     d.rms_reason = i.reason;
 }
 
-std::vector<Difference> gap_differences(const Pairing& pairing) {
+std::vector<Difference> gap_differences(const Cohort& cohort, const Scored& both, const OperatingPoint& point) {
     std::vector<Difference> out;
     for (const GapDefinition& gap : gap_definitions()) {
-        Difference& d = out.emplace_back(difference(pairing, gap.key, gap.formula, [&](const GroupFigures& f) {
-            return gap.value(f, pairing.cohort.compared);
-        }));
+        if (!is_wanted(gap, point)) continue;
+        Difference& d = out.emplace_back(difference(
+            both, gap.key, gap.formula, [&](const GroupFigures& f) { return gap.value(f, cohort.compared); }));
         d.fair = gap.fair;
         if (gap.all) d.rms_reason = kNoSignedGaps;
         if (std::isnan(d.value)) continue;
-        d.reason = gap.all ? "a difference of extremes has no valid interval: see p"
-                           : "a difference of absolute gaps has no valid interval: see p";
-        if (!gap.all) set_rms_difference(d, pairing, gap);
+        d.reason = gap.all ? "a difference of extremes has no valid interval"
+                           : "a difference of absolute gaps has no valid interval: see rms_squared";
+        if (!gap.all) set_rms_difference(d, cohort, both, gap);
     }
     return out;
 }
@@ -101,21 +109,18 @@ double fate(const FigureRows& groups, const FigureRows& all, int64_t r, int metr
 }
 
 // `overall` has all cases in one group.
-void set_fate(AttributeComparison& out, const Pairing& pairing, const Scored& overall) {
+void set_fate(AttributeComparison& out, const Cohort& cohort, const Scored& both, const Scored& overall) {
     for (const int metric : {kMacroF1, kAccuracy}) {
         const bool f1 = metric == kMacroF1;
         Measure& m = out.fate.emplace_back();
         m.key = f1 ? "fate_f1" : "fate_accuracy";
         m.formula = f1 ? "(f1 - f1_b)/f1_b - (eodd - eodd_b)/eodd_b" : "(acc - acc_b)/acc_b - (eodd - eodd_b)/eodd_b";
-        m.value = fate(pairing.seen, overall.seen, 0, metric, pairing.cohort);
+        m.value = fate(both.seen, overall.seen, 0, metric, cohort);
         if (std::isnan(m.value)) {
             m.reason = "accuracy or eodd of the other model is 0";
             continue;
         }
-        const auto of_resample = [&](int64_t r) {
-            return fate(pairing.resampled, overall.resampled, r, metric, pairing.cohort);
-        };
-        m.set(percentile_interval(pairing.resampled.each(of_resample), pairing.confidence));
+        m.reason = kNoFateInterval;
         const double model = overall.seen.figures(0, 0).metric(0, metric),
                      other = overall.seen.figures(0, 1).metric(0, metric);
         if (out.fate_note.empty() && m.value > 0 && model < other)
@@ -137,44 +142,28 @@ Predictions joined(const Predictions& model, const Predictions& other) {
     return both;
 }
 
-Pairing pair(const Cohort& cohort, const Scorer& scorer, const EvaluateOptions& options) {
-    return {score_cohort(scorer, cohort, options), cohort, swap_models(scorer, cohort, options)};
-}
-
 AttributeComparison compare_attribute(const Predictions& model,
                                       const Scorer& scorer,
                                       const std::string& attribute,
                                       const EvaluateOptions& options) {
-    const Pairing pairing = pair(by_attribute(model, attribute, options.min_group_size), scorer, options);
-    const Cohort& cohort = pairing.cohort;
+    const Cohort cohort = by_attribute(model, attribute, options.min_group_size);
+    const Scored both = score_cohort(scorer, cohort, options);
     AttributeComparison out;
     out.name = attribute;
     for (int g = 0; g < cohort.size(); ++g)
         out.groups.push_back({.name = cohort.groups[g],
                               .samples = std::ranges::count(cohort.group_of_case, g),
-                              .metrics = metric_differences(pairing, g, false)});
+                              .metrics = metric_differences(both, g, nullptr, options)});
     out.no_gaps = cohort.why_no_gaps();
     if (!out.no_gaps.empty()) return out;
-    out.gaps = gap_differences(pairing);
+    out.primary = primary_difference(cohort, both);
+    out.gaps = gap_differences(cohort, both, scorer.point());
     // All cases in one group; units keep theirs, so that the resamples are the same.
     Cohort together = cohort;
     together.groups = {"all"};
     together.group_of_case.assign(cohort.cases(), 0);
-    set_fate(out, pairing, score_cohort(scorer, together, options, MetricSet::counts));
+    set_fate(out, cohort, both, score_cohort(scorer, together, options, MetricSet::counts));
     return out;
-}
-
-void set_verdicts(Comparison& comparison) {
-    std::vector<Difference*> family;
-    for (auto& d : comparison.metrics) family.push_back(&d);
-    for (auto& a : comparison.attributes)
-        for (auto& d : a.gaps) family.push_back(&d);
-    correct_by_holm(family);
-    const double alpha = 1 - comparison.options.confidence;
-    for (Difference* d : family) {
-        d->changed = d->p_holm <= alpha;
-        if (!std::isnan(d->p)) d->verdict = words_of(*d, comparison.options);
-    }
 }
 
 // The longer of two lists of classes, which must hold the other.
@@ -218,6 +207,13 @@ Predictions in_order_of(const Predictions& model, const Predictions& other) {
 
 }  // namespace
 
+double Difference::largest_loss() const {
+    const bool lower_is_better =
+        std::ranges::any_of(kMetricDefinitions, [&](const auto& m) { return m.lower_is_better && m.key == key; });
+    const double most = lower_is_better ? high : -low;
+    return std::isnan(most) ? most : std::max(0.0, most);
+}
+
 Predictions on_rows_of(const Predictions& model, const Predictions& other) {
     const std::vector<std::string>& classes = common_classes(model.classes, other.classes);
     Predictions out = with_classes(model, classes), theirs = in_order_of(out, with_classes(other, classes));
@@ -231,24 +227,27 @@ Comparison compare(const Predictions& given,
                    const Predictions& given_other,
                    const std::vector<std::string>& attributes,
                    const EvaluateOptions& given_options) {
-    // A bootstrap and a swap, and of each attribute another bootstrap.
-    const int64_t passes = 2 + 3 * int64_t(attributes.size());
+    // A bootstrap and a swap, and of each attribute two bootstraps.
+    const int64_t passes = 2 + 2 * int64_t(attributes.size());
     const EvaluateOptions options = over_passes(given_options, passes);
     const std::vector<std::string>& classes = common_classes(given.classes, given_other.classes);
     const Predictions model = with_classes(given, classes);
     const Predictions other = in_order_of(model, with_classes(given_other, classes));
     const Scorer scorer(joined(model, other), operating_point(model, options.positive, options.specificity));
-    const Pairing pairing = pair(whole(model), scorer, options);
+    const Cohort all = whole(model);
+    const FigureRows swapped = swap_models(scorer, all, options);
 
     Comparison out;
     out.samples = model.size();
-    out.units = pairing.cohort.units();
+    out.units = all.units();
     out.options = options;
     out.options.progress = {};
-    out.metrics = metric_differences(pairing, 0, true);
+    out.metrics = metric_differences(score_cohort(scorer, all, options), 0, &swapped, options);
     for (const auto& attribute : attributes)
         out.attributes.push_back(compare_attribute(model, scorer, attribute, options));
-    set_verdicts(out);
+    std::vector<PrimaryDifference*> family;
+    for (AttributeComparison& a : out.attributes) family.push_back(&a.primary);
+    set_verdicts(family, options);
     end_passes(given_options, passes);
     return out;
 }

@@ -6,7 +6,8 @@
 #include <cmath>
 #include <memory>
 
-#include "engine/fairness/gap_report.h"
+#include "engine/fairness/metric_intervals.h"
+#include "engine/fairness/primary_gap.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -20,14 +21,17 @@ const T& get(const std::vector<T>& all, Name name, std::string_view wanted, cons
     return *found;
 }
 
-std::vector<Measure> metrics_of(const Scored& scored, const Scorer& scorer, int group, int64_t samples) {
+std::vector<Measure> metrics_of(
+    const Scored& scored, const MetricIntervals& intervals, const Scorer& scorer, int group, int64_t samples) {
     std::vector<Measure> metrics;
     for (int m = 0; m < kMetrics; ++m) {
         if (m == kSensitivity && scorer.point().positive < 0) continue;
         const MetricDefinition& definition = kMetricDefinitions[m];
-        Measure measure = scored.measure(definition.key, definition.formula, scored.seen.layout.metric(group, m),
-                                         definition.absolute);
-        if (std::isnan(measure.value))
+        Measure measure{
+            .key = definition.key, .formula = definition.formula, .value = scored.seen.figures(0).metric(group, m)};
+        if (!std::isnan(measure.value))
+            measure.set(intervals.of(group, m));
+        else
             measure.reason = definition.needs_probabilities && !scorer.has_probabilities()
                                  ? kNoProbabilities
                                  : fmt::format("n={}, positives or negatives are missing", samples);
@@ -36,7 +40,10 @@ std::vector<Measure> metrics_of(const Scored& scored, const Scorer& scorer, int 
     return metrics;
 }
 
-std::vector<ClassFigures> classes_of(const Scored& scored, int group, const Tally& tally) {
+std::vector<ClassFigures> classes_of(const Scored& scored,
+                                     const MetricIntervals& intervals,
+                                     int group,
+                                     const Tally& tally) {
     std::vector<ClassFigures> out;
     const Layout& layout = scored.seen.layout;
     for (int c = 0; c < layout.classes; ++c) {
@@ -45,6 +52,7 @@ std::vector<ClassFigures> classes_of(const Scored& scored, int group, const Tall
                        .tpr = scored.measure("tpr", "TP/(TP+FN)", layout.tpr(group, c)),
                        .fpr = scored.measure("fpr", "FP/(FP+TN)", layout.fpr(group, c)),
                        .selected = scored.measure("selected", "(TP+FP)/n", layout.selected(group, c))};
+        intervals.set_rates(f, group, c);
         if (std::isnan(f.tpr.value)) f.tpr.reason = fmt::format("n={}, 0 positive", tally.n);
         if (std::isnan(f.fpr.value)) f.fpr.reason = fmt::format("n={}, 0 negative", tally.n);
         out.push_back(std::move(f));
@@ -55,6 +63,7 @@ std::vector<ClassFigures> classes_of(const Scored& scored, int group, const Tall
 std::vector<GroupReport> groups_of(const Predictions& p,
                                    const Cohort& cohort,
                                    const Scored& scored,
+                                   const MetricIntervals& intervals,
                                    const Scorer& scorer) {
     std::vector<GroupReport> groups;
     for (int g = 0; g < cohort.size(); ++g) {
@@ -66,11 +75,12 @@ std::vector<GroupReport> groups_of(const Predictions& p,
         report.units = cohort.units_of_group[g];
         report.in_gaps = cohort.is_compared(g);
         if (!report.in_gaps)
-            report.reason = cohort.is_unknown(g)
-                                ? "the group is not known"
-                                : fmt::format("n={}, smallest group for gaps is {}", counts.n, cohort.min_group_size);
-        report.metrics = metrics_of(scored, scorer, g, counts.n);
-        report.classes = classes_of(scored, g, counts);
+            report.reason = cohort.is_unknown(g) ? "the group is not known"
+                                                 : fmt::format("{} units, smallest group for gaps is {}", report.units,
+                                                               cohort.min_group_size);
+        report.metrics = metrics_of(scored, intervals, scorer, g, counts.n);
+        report.classes = classes_of(scored, intervals, g, counts);
+        report.calibration = calibration_of(p, cohort.group_of_case, g);
     }
     return groups;
 }
@@ -89,6 +99,7 @@ int worst_group(const GroupFigures& figures, const std::vector<int>& groups, int
 
 std::vector<WorstGroup> worst_groups(const Cohort& cohort,
                                      const Scored& scored,
+                                     const MetricIntervals& intervals,
                                      const std::vector<GroupReport>& groups) {
     std::vector<WorstGroup> out;
     for (int m = 0; m < kMetrics; ++m) {
@@ -98,10 +109,12 @@ std::vector<WorstGroup> worst_groups(const Cohort& cohort,
         int64_t again = 0;
         for (int64_t r = 0; r < scored.resampled.count; ++r)
             again += worst_group(scored.resampled.figures(r), cohort.compared, m) == worst;
-        out.push_back({.measure = group.metric(kMetricDefinitions[m].key),
-                       .group = group.name,
-                       .samples = group.samples,
-                       .stays_worst = ratio(double(again), double(scored.resampled.count))});
+        WorstGroup& found = out.emplace_back();
+        found.measure = group.metric(kMetricDefinitions[m].key);
+        found.measure.set(intervals.worst_of(cohort.compared, m));
+        found.group = group.name;
+        found.samples = group.samples;
+        found.stays_worst = ratio(double(again), double(scored.resampled.count));
     }
     return out;
 }
@@ -112,10 +125,11 @@ AttributeReport evaluate_attribute(const Predictions& p,
                                    const EvaluateOptions& options) {
     const Cohort cohort = by_attribute(p, attribute, options.min_group_size);
     const Scored scored = score_cohort(scorer, cohort, options);
+    const MetricIntervals intervals(p, cohort, scored, options);
 
     AttributeReport report;
     report.name = attribute;
-    report.groups = groups_of(p, cohort, scored, scorer);
+    report.groups = groups_of(p, cohort, scored, intervals, scorer);
     report.units_in_two_groups = cohort.units_in_two_groups;
     for (int g = 0; g < cohort.size(); ++g) {
         if (cohort.is_compared(g)) continue;
@@ -127,9 +141,13 @@ AttributeReport evaluate_attribute(const Predictions& p,
             report.samples_left_out += n;
         }
     }
-    report.worst = worst_groups(cohort, scored, report.groups);
+    report.worst = worst_groups(cohort, scored, intervals, report.groups);
     report.no_gaps = cohort.why_no_gaps();
-    if (report.no_gaps.empty()) report.gaps = gaps_of(scorer, cohort, scored, options);
+    if (!report.no_gaps.empty()) return report;
+    const FigureRows permuted = permute_groups(scorer, cohort, options);
+    report.primary = primary_gap(cohort, scored, permuted);
+    report.gaps = gaps_of(scorer, cohort, scored, permuted);
+    report.calibration = calibration_gap(p, cohort, options);
     return report;
 }
 
@@ -163,12 +181,13 @@ void end_passes(const EvaluateOptions& options, int64_t most) {
 
 Report evaluate(const Predictions& p, const std::vector<std::string>& attributes, const EvaluateOptions& given) {
     FP_CHECK(p.size() > 0, "no predictions");
-    // Of each attribute one bootstrap and two permutations.
-    const int64_t passes = 1 + 3 * int64_t(attributes.size());
+    // Of each attribute a bootstrap and permutations.
+    const int64_t passes = 1 + 2 * int64_t(attributes.size());
     const EvaluateOptions options = over_passes(given, passes);
     const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
     const Cohort all = whole(p);
     const Scored scored = score_cohort(scorer, all, options);
+    const MetricIntervals intervals(p, all, scored, options);
 
     Report report;
     report.samples = p.size();
@@ -178,14 +197,13 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     report.options = options;
     report.options.progress = {};
     report.confusion = confusion(p);
-    report.metrics = metrics_of(scored, scorer, 0, p.size());
-    report.class_figures = classes_of(scored, 0, tally(report.confusion));
+    report.metrics = metrics_of(scored, intervals, scorer, 0, p.size());
+    report.class_figures = classes_of(scored, intervals, 0, tally(report.confusion));
     for (const auto& attribute : attributes)
         report.attributes.push_back(evaluate_attribute(p, scorer, attribute, options));
-    std::vector<Gap*> table;
-    for (auto& a : report.attributes)
-        for (Gap& g : a.gaps) table.push_back(&g);
-    set_verdicts(table, 1 - options.confidence);
+    std::vector<PrimaryGap*> family;
+    for (auto& a : report.attributes) family.push_back(&a.primary);
+    set_verdicts(family, options);
     end_passes(given, passes);
     return report;
 }

@@ -3,7 +3,7 @@
 //   Report r = evaluate(predictions, {"sex", "sex*age:60"}, options);
 //   r.metric("accuracy").value     r.attribute("sex").gap("eodd").p     to_json(r)     to_text(r)
 //
-// Intervals are percentile bootstrap intervals. ece is a sum of absolute values, whose percentile interval nearly
+// Intervals of metrics are those of metric_intervals.h. ece is a sum of absolute values, whose percentile interval nearly
 // always misses a small true value, so its interval is that of absolute gaps (absolute_interval in intervals.h).
 //
 // With `resamples` 0 only values are computed, in about one pass over the predictions.
@@ -11,6 +11,7 @@
 
 #include <functional>
 
+#include "engine/fairness/calibration.h"
 #include "engine/fairness/intervals.h"
 #include "engine/fairness/metrics.h"
 
@@ -19,10 +20,12 @@ namespace fp {
 struct EvaluateOptions {
     int resamples = 2000;  // bootstrap resamples, and permutations; 0: values only
     double confidence = 0.95;
-    // In images. Smaller groups are reported, but left out of gaps and of the worst group.
+    // In units (lesions). Smaller groups are reported, but left out of gaps and of the worst group.
     int min_group_size = 10;
     std::string positive = {};  // the class whose sensitivity at `specificity` is reported; empty: none
     double specificity = 0.8;
+    // A loss of accuracy, balanced accuracy, macro-F1 or macro-AUC up to this much counts as none (Comparison).
+    double margin = 0.02;
     uint64_t seed = 1;
     int threads = 0;  // 0: all cores. The results do not depend on it
     // Called by the calling thread several times per second with the resamples, permutations and swaps that are done;
@@ -34,24 +37,37 @@ struct EvaluateOptions {
 EvaluateOptions over_passes(const EvaluateOptions&, int64_t most);
 void end_passes(const EvaluateOptions&, int64_t most);
 
-// What stays fixed when groups are permuted for a fair range: the diagnosis of each unit, or nothing.
-inline const char* const kWithinDiagnosis = "within diagnosis";
-inline const char* const kOverAll = "over all";
+// How groups are permuted for every fair range: the diagnosis of each unit stays, so that a classifier which depends on
+// the diagnosis alone stays within the range, whatever the groups' case mix.
+inline const char* const kPermuted = "within diagnosis";
 
-// A gap between groups, with its fair range: the values that a classifier which treats the groups alike would show.
+// A gap between groups, with its fair range: the values that a classifier which treats the groups alike would show. It
+// describes: p is not corrected, and no verdict rests on it (PrimaryGap).
 struct Gap : TestedMeasure {
     double fair_low = kNotEstimable, fair_high = kNotEstimable;
-    std::string null;  // how groups were permuted for it: kWithinDiagnosis or kOverAll
     double rms = kNotEstimable, rms_low = kNotEstimable, rms_high = kNotEstimable;
     int rms_classes = 0;               // classes in the mean of rms (RmsGap)
-    Measure signed_gap;                // of a metric: group_a minus group_b
+    Measure signed_gap;                // of a difference of two figures: group_a minus group_b
     std::string group_a, group_b;      // the worst pair, in the order of the signed gap
     double mean_pair = kNotEstimable;  // mean over all pairs
-    int classes = 0, absent = 0;       // classes in the mean; those of them without truth in a group
+    int classes = 0, absent = 0;       // classes in the mean; those without truth in a group (ClassCount)
 
-    // Whether it lies on the unfair side of its fair range.
+    // Whether it lies on the unfair side of its fair range. The other side is that of a gap smaller than the case mix
+    // alone would give, which nobody suffers from.
     bool beyond_fair() const { return fair == 0 ? value > fair_high : value < fair_low; }
 };
+
+// The one gap of an attribute that a verdict rests on: of equalized odds, over all classes and all pairs of groups
+// (engine/fairness/primary_gap.h). `p_holm` is corrected over the attributes of a report.
+struct PrimaryGap {
+    double rms = kNotEstimable, low = kNotEstimable, high = kNotEstimable;
+    double rms_squared = kNotEstimable;  // nearly unbiased, so it may be negative, and rms is 0 then
+    double fair_high = kNotEstimable;    // a classifier that treats the groups alike lies above in 5 % (1 - confidence)
+    double p = kNotEstimable, p_holm = kNotEstimable;
+    int classes = 0, pairs = 0;  // that take part
+    std::string reason, verdict;
+};
+inline const char* const kPrimaryKey = "eodd_rms";
 
 struct ClassFigures {
     int64_t positives = 0, predicted = 0;
@@ -66,13 +82,14 @@ struct GroupReport {
     std::vector<Measure> metrics;
     std::vector<ClassFigures> classes;
     Confusion confusion;
+    Calibration calibration = {};
 
     const Measure& metric(std::string_view key) const;
 };
 
 // The group with the worst value of one metric.
 struct WorstGroup {
-    Measure measure;  // of that group
+    Measure measure;  // its value; the interval of the worst of all groups, whichever that is
     std::string group;
     int64_t samples = 0;
     double stays_worst = kNotEstimable;  // the share of resamples in which it is the worst, too
@@ -81,9 +98,11 @@ struct WorstGroup {
 struct AttributeReport {
     std::string name;
     std::vector<GroupReport> groups;
+    PrimaryGap primary;
     std::vector<Gap> gaps;
     std::string no_gaps;  // the reason where fewer than two groups are large enough for gaps
     std::vector<WorstGroup> worst;
+    CalibrationGap calibration = {};
     int64_t unknown = 0;              // samples whose group is not known
     int groups_left_out = 0;          // groups below min_group_size
     int64_t samples_left_out = 0;     // in them

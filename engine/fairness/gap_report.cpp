@@ -11,8 +11,6 @@
 namespace fp {
 namespace {
 
-constexpr int kFewestUnits = 2;
-
 // Whether the rates of class c in this combination have enough units of the group in their denominators. A unit with
 // images of two diagnoses counts as one with the class, not as one without.
 bool enough_units(const Combination& part, const Cohort& cohort, int group, int c) {
@@ -46,8 +44,6 @@ void set_interval(Gap& gap, std::vector<double> resampled, double confidence) {
     gap.set(std::move(i));
 }
 
-double root(double square) { return std::isnan(square) ? square : std::sqrt(std::max(0.0, square)); }
-
 void set_rms(Gap& gap, const RmsGap& rms, double confidence) {
     gap.rms_squared = rms.square.value;
     gap.rms_classes = rms.classes;
@@ -66,30 +62,52 @@ void set_pair(Gap& gap, const GapDefinition& definition, const Cohort& cohort, c
     gap.mean_pair = worst.mean;
     gap.group_a = cohort.groups[worst.a];
     gap.group_b = cohort.groups[worst.b];
-    set_rms(gap, rms_gap(definition, cohort, scored, worst.a, worst.b), scored.confidence);
-    if (definition.metric < 0) {
+    set_rms(gap, rms_gap(definition, cohort, scored), scored.confidence);
+    if (!definition.difference) {
         const ClassCount count = count_classes(definition, figures, worst.a, worst.b);
         gap.classes = count.classes;
         gap.absent = count.absent;
         return;
     }
-    const int a = figures.layout.metric(worst.a, definition.metric),
-              b = figures.layout.metric(worst.b, definition.metric);
     const auto difference = [&](const FigureRows& rows, int64_t r) {
-        return rows.figures(r).row[a] - rows.figures(r).row[b];
+        return definition.difference(rows.figures(r), worst.a, worst.b);
     };
     gap.signed_gap.value = difference(scored.seen, 0);
     gap.signed_gap.set(percentile_interval(
         scored.resampled.each([&](int64_t r) { return difference(scored.resampled, r); }), scored.confidence));
 }
 
+// The signed gaps of one pair of groups, and the classes that they are of.
+struct PairGaps {
+    const GapDefinition& gap;
+    int a, b;
+    std::vector<std::pair<Combination, int>> elements = {};  // with their class; none of a difference
+
+    PairGaps(const GapDefinition& of, const Cohort& cohort, int first, int second) : gap(of), a(first), b(second) {
+        for (const Combination& part : gap.parts)
+            for (int c = 0; c < int(cohort.share.size()); ++c)
+                if (!part.empty() && enough_units(part, cohort, a, c) && enough_units(part, cohort, b, c))
+                    elements.push_back({part, c});
+    }
+    bool any() const { return gap.difference || !elements.empty(); }
+    std::vector<double> of(const FigureRows& rows, int model) const {
+        std::vector<double> out;
+        for (int64_t r = 0; r < rows.count; ++r) {
+            const GroupFigures figures = rows.figures(r, model);
+            if (gap.difference) out.push_back(gap.difference(figures, a, b));
+            for (const auto& [part, c] : elements) out.push_back(part.of(figures, a, b, c));
+        }
+        return out;
+    }
+};
+
 }  // namespace
 
-Measure Scored::measure(std::string key, std::string formula, int column, bool absolute) const {
+double root(double square) { return std::isnan(square) ? square : std::sqrt(std::max(0.0, square)); }
+
+Measure Scored::measure(std::string key, std::string formula, int column) const {
     Measure m{.key = std::move(key), .formula = std::move(formula), .value = seen.figures(0).row[column]};
-    if (std::isnan(m.value)) return m;
-    m.set(absolute ? absolute_interval(m.value, 0, resampled.column(column), confidence)
-                   : percentile_interval(resampled.column(column), confidence));
+    if (!std::isnan(m.value)) m.set(percentile_interval(resampled.column(column), confidence));
     return m;
 }
 
@@ -99,66 +117,56 @@ Scored score_cohort(const Scorer& scorer, const Cohort& cohort, const EvaluateOp
             .confidence = options.confidence};
 }
 
-RmsGap rms_gap(const GapDefinition& gap, const Cohort& cohort, const Scored& scored, int a, int b, int model) {
+RmsGap rms_gap(const GapDefinition& gap, const Cohort& cohort, const Scored& scored, int model) {
     if (gap.maximum) return {.reason = "a maximum has no unbiased square"};
+    if (!gap.difference && gap.parts[0].empty()) return {.reason = "a distance of rows has no signed gaps"};
     if (scored.resampled.count == 0) return {.reason = "no resamples were asked for"};
 
-    std::vector<std::pair<Combination, int>> elements;  // with their class
+    std::vector<MeanSquare> pairs;
     std::set<int> classes;
-    if (gap.metric < 0) {
-        for (const Combination& part : gap.parts)
-            for (int c = 0; c < scored.seen.layout.classes; ++c) {
-                if (part.empty() || !enough_units(part, cohort, a, c) || !enough_units(part, cohort, b, c)) continue;
-                elements.push_back({part, c});
-                classes.insert(c);
-            }
-        if (elements.empty()) return {.reason = fmt::format("no class with {} units in both groups", kFewestUnits)};
-    }
-    const auto signed_gaps = [&](const FigureRows& rows) {
-        std::vector<double> out;
-        for (int64_t r = 0; r < rows.count; ++r) {
-            const GroupFigures figures = rows.figures(r, model);
-            if (gap.metric >= 0) out.push_back(figures.metric(a, gap.metric) - figures.metric(b, gap.metric));
-            for (const auto& [part, c] : elements) out.push_back(part.of(figures, a, b, c));
+    for (const int a : cohort.compared)
+        for (const int b : cohort.compared) {
+            if (a >= b) continue;
+            const PairGaps gaps(gap, cohort, a, b);
+            if (!gaps.any()) continue;
+            MeanSquare square = mean_square(gaps.of(scored.seen, model), gaps.of(scored.resampled, model));
+            if (std::isnan(square.value)) continue;
+            pairs.push_back(std::move(square));
+            for (const auto& [part, c] : gaps.elements) classes.insert(c);
         }
-        return out;
+    if (pairs.empty()) return {.reason = fmt::format("no class with {} units in two groups", kFewestUnits)};
+    const auto mean_over_pairs = [&](auto of) {
+        return mean_of_defined(int64_t(pairs.size()), [&](size_t i) { return of(pairs[i]); });
     };
-    return {.square = mean_square(signed_gaps(scored.seen), signed_gaps(scored.resampled)),
-            .classes = int(classes.size())};
+    MeanSquare mean{.value = mean_over_pairs([](const MeanSquare& m) { return m.value; })};
+    for (size_t r = 0; r < pairs[0].resampled.size(); ++r)
+        mean.resampled.push_back(mean_over_pairs([&](const MeanSquare& m) { return m.resampled[r]; }));
+    return {.square = std::move(mean), .classes = int(classes.size())};
 }
 
-std::vector<Gap> gaps_of(const Scorer& scorer,
-                         const Cohort& cohort,
-                         const Scored& scored,
-                         const EvaluateOptions& options) {
-    const FigureRows within_diagnosis = permute_groups(scorer, cohort, NullModel::within_diagnosis, options),
-                     over_all = permute_groups(scorer, cohort, NullModel::over_all, options);
+std::vector<Gap> gaps_of(const Scorer& scorer, const Cohort& cohort, const Scored& scored, const FigureRows& permuted) {
     std::vector<Gap> gaps;
     for (const GapDefinition& d : gap_definitions()) {
-        const bool within = d.null == NullModel::within_diagnosis;
+        if (!is_wanted(d, scorer.point())) continue;
         Gap& gap = gaps.emplace_back();
         gap.key = d.key;
         gap.formula = d.formula;
-        gap.null = within ? kWithinDiagnosis : kOverAll;
         gap.fair = d.fair;
         gap.value = d.value(scored.seen.figures(0), cohort.compared);
         if (std::isnan(gap.value))
-            gap.reason = d.all                                                    ? "0/0 in every class or group"
-                         : d.needs_probabilities() && !scorer.has_probabilities() ? kNoProbabilities
-                                                                                  : "not estimable in two groups";
+            gap.reason = d.all ? "0/0 in every class or group"
+                         : gap.key == "eodd_confusion" && !scored.seen.layout.has_confusion()
+                             ? fmt::format("more than {} classes", Layout::kMostConfused)
+                         : d.needs_probabilities && !scorer.has_probabilities() ? kNoProbabilities
+                                                                                : "not estimable in two groups";
         gap.rms_reason = d.all ? kNoSignedGaps : gap.reason;
         if (std::isnan(gap.value)) continue;
-        set_fair_range(gap, values_of(d, cohort, within ? within_diagnosis : over_all), scored.confidence);
+        set_fair_range(gap, values_of(d, cohort, permuted), scored.confidence);
         set_interval(gap, values_of(d, cohort, scored.resampled), scored.confidence);
         if (!d.all) set_pair(gap, d, cohort, scored);
+        if (!std::isnan(gap.p)) gap.verdict = words_of(gap);
     }
     return gaps;
-}
-
-void set_verdicts(const std::vector<Gap*>& table, double alpha) {
-    correct_by_holm(table);
-    for (Gap* g : table)
-        if (!std::isnan(g->p)) g->verdict = words_of(*g, alpha);
 }
 
 }  // namespace fp

@@ -3,44 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
-#include <numbers>
 
+#include "engine/fairness/student.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
 constexpr double kRounding = 1e-12;
-constexpr double kMostUndefined = 0.05;  // share of the resampled values
 constexpr double kMostInflation = 0.25;  // of the resampled mean, relative to the value
 
 double mean(const std::vector<double>& values) {
     return mean_of_defined(int64_t(values.size()), [&](size_t i) { return values[i]; });
-}
-
-// 97.5 % of Student's t with 1, 2, ... degrees of freedom; beyond the table, the Cornish-Fisher expansion.
-double t_quantile(int freedom) {
-    constexpr std::array<double, 10> kTable{12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
-                                            2.4469,  2.3646, 2.3060, 2.2622, 2.2281};
-    if (freedom <= int(kTable.size())) return kTable[size_t(freedom - 1)];
-    constexpr double z = 1.959964;
-    const double v = freedom;
-    return z + (z * z * z + z) / (4 * v) + (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * v * v);
-}
-
-// P(|T| > t). With T = sqrt(freedom) tan(angle) its density is cos(angle)^(freedom - 1).
-double two_sided_p(double t, int freedom) {
-    const auto integral = [&](double from) {
-        constexpr int kSteps = 2000;
-        const double width = (std::numbers::pi / 2 - from) / kSteps;
-        double sum = 0;
-        for (int i = 0; i < kSteps; ++i) sum += std::pow(std::cos(from + (i + 0.5) * width), freedom - 1);
-        return sum * width;
-    };
-    return integral(std::atan(t / std::sqrt(double(freedom)))) / integral(0);
 }
 
 }  // namespace
@@ -140,7 +116,7 @@ SeedSummary summarize_seeds(std::vector<double> values) {
     double squares = 0;
     for (const double v : values) squares += (v - out.mean) * (v - out.mean);
     out.sd = std::sqrt(squares / (out.n - 1));
-    const double half = t_quantile(out.n - 1) * out.sd / std::sqrt(double(out.n));
+    const double half = t_quantile(0.975, out.n - 1) * out.sd / std::sqrt(double(out.n));
     out.low = out.mean - half;
     out.high = out.mean + half;
     const double error = out.sd / std::sqrt(double(out.n));

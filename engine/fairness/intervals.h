@@ -13,6 +13,8 @@ namespace fp {
 
 constexpr double kNotEstimable = std::numeric_limits<double>::quiet_NaN();
 
+inline const char* const kNoProbabilities = "no probabilities in the predictions";
+
 struct Interval {
     double low = kNotEstimable, high = kNotEstimable;
     std::string reason = {};  // why there is none
@@ -31,11 +33,12 @@ struct Measure {
     }
 };
 
-// A figure with a permutation test, and the square of its rms gap (MeanSquare).
+// A figure with a permutation test, which is not corrected for the others beside it, and the square of its rms gap
+// (MeanSquare).
 struct TestedMeasure : Measure {
-    double p = kNotEstimable, p_holm = kNotEstimable;  // p_holm: corrected for all tests of a report
-    double fair = kNotEstimable;                       // of a gap: the value of a fair classifier; 0, of a ratio 1
-    double rms_squared = kNotEstimable;                // nearly unbiased, so it may be negative
+    double p = kNotEstimable;
+    double fair = kNotEstimable;         // of a gap: the value of a fair classifier; 0, of a ratio 1
+    double rms_squared = kNotEstimable;  // nearly unbiased, so it may be negative
     std::string rms_reason;
     std::string verdict;  // in words
 };
@@ -57,8 +60,11 @@ double mean_of_defined(int64_t count, Term term) {
 // Linear between the order statistics, numpy's default. Reorders `values`, which may hold no NaN.
 double quantile(std::vector<double>& values, double q);
 
-// Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. There is no interval
-// where more than 5 % of the resampled values are NaN; this holds for the other two as well.
+// There is no interval where more than this share of the resampled values is NaN.
+constexpr double kMostUndefined = 0.05;
+
+// Percentile bootstrap: the resampled quantiles. For figures that noise does not push to one side. kMostUndefined
+// holds for the other two as well.
 Interval percentile_interval(std::vector<double> resampled, double confidence);
 
 // Basic bootstrap of a mean of absolute values, 2v - upper .. 2v - lower and not below 0. Resampling adds the
@@ -98,6 +104,14 @@ struct MeanSquare {
     double value = kNotEstimable;
     std::vector<double> resampled = {};
 };
+// A figure with its value in each resample. Of a mean of squares, in which resampling noise counts twice: `resampled` has
+// the part linear in the deviations from what was seen, `quadratic` that of their squares, and the figure's variance is
+// var(linear) - var(quadratic), at least var(quadratic) (engine/fairness/primary_gap.h).
+struct Resampled {
+    double value = kNotEstimable;
+    std::vector<double> resampled = {}, quadratic = {};
+};
+
 MeanSquare mean_square(const std::vector<double>& gaps, const std::vector<double>& resampled);
 
 // Several runs that differ in their seed, summarised.

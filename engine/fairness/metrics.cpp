@@ -39,7 +39,7 @@ const std::array<MetricDefinition, kMetrics> kMetricDefinitions = {{
     {"macro_f1",          "mean_c 2TP/(2TP+FP+FN)",                   false, false, false},
     {"macro_auc",         "mean_c AUC_c against rest, ties 1/2",  false, true,  false},
     {"ece",               "sum_b n_b/n |acc_b-conf_b|, 15 bins",    true,  true,  true},
-    {"sensitivity",       "max TPR where TNR >= the one asked",   false, true,  false},
+    {"sensitivity",       "TPR at the operating point",           false, true,  false},
 }};
 // clang-format on
 
@@ -142,8 +142,13 @@ void Scorer::figures(const std::vector<Membership>& members, int groups, MetricS
     std::fill(row, row + layout.width(), kNotEstimable);
 
     Tallies tallies(groups, Tally(classes_));
-    for (size_t i = 0; i < members.size(); ++i)
-        if (members[i].times > 0) tallies[members[i].group].add(label_[i], pred_[i], members[i].times);
+    std::vector<int64_t> confused(layout.has_confusion() ? size_t(groups * classes_ * classes_) : 0);
+    for (size_t i = 0; i < members.size(); ++i) {
+        if (members[i].times == 0) continue;
+        tallies[members[i].group].add(label_[i], pred_[i], members[i].times);
+        if (layout.has_confusion())
+            confused[size_t((members[i].group * classes_ + label_[i]) * classes_ + pred_[i])] += members[i].times;
+    }
 
     for (int g = 0; g < groups; ++g) {
         std::ranges::copy(count_metrics(tallies[g]), row + layout.metric(g, kAccuracy));
@@ -151,7 +156,12 @@ void Scorer::figures(const std::vector<Membership>& members, int groups, MetricS
             row[layout.tpr(g, c)] = tallies[g].tpr(c);
             row[layout.fpr(g, c)] = tallies[g].fpr(c);
             row[layout.selected(g, c)] = tallies[g].selected(c);
+            for (int p = 0; layout.has_confusion() && p < classes_; ++p)
+                row[layout.confused(g, c, p)] =
+                    ratio(double(confused[size_t((g * classes_ + c) * classes_ + p)]), double(tallies[g].truth[c]));
         }
+        if (point_.positive >= 0 && !has_probabilities())
+            row[layout.metric(g, kSensitivity)] = tallies[g].tpr(point_.positive);
     }
     if (metrics == MetricSet::counts || !has_probabilities()) return;
     aucs(members, tallies, row);
@@ -189,7 +199,9 @@ void Scorer::aucs(const std::vector<Membership>& members, const Tallies& tallies
             close_tie(s);
             const double pairs = double(s.positives) * double(s.below);
             if (pairs == 0) continue;
-            sum[g] += double(s.twice_won) / (2 * pairs);
+            const double auc = double(s.twice_won) / (2 * pairs);
+            row[layout.auc(int(g), c)] = auc;
+            sum[g] += auc;
             ++classes[g];
         }
     }

@@ -16,7 +16,9 @@
 //   ece                 sum_b (n_b / n) |accuracy_b - mean confidence_b|, 15 equal bins of the top
 //                       probability, closed on the right; a case is right where its top class is the truth
 //   sensitivity         the highest TPR of a named class over thresholds `prob >= t` whose specificity is at
-//                       least the one asked for; no interpolation between thresholds
+//                       least the one asked for; no interpolation between thresholds. Each group has its own threshold
+//                       then. Without probabilities, as at_threshold() leaves them: the TPR of the class as predicted,
+//                       by one threshold for all
 #pragma once
 
 #include <array>
@@ -99,16 +101,21 @@ struct Membership {
     uint16_t group = 0, times = 1;
 };
 
-// The figures of one group as numbers in a row: metrics, then TPR, FPR and selected of each class.
+// The figures of one group as numbers in a row: metrics, then TPR, FPR, selected and AUC against the rest of each class,
+// then, of at most kMostConfused classes, the confusion matrix: the share of each prediction in each true class.
 struct Layout {
+    static constexpr int kMostConfused = 16;
     int groups = 1, classes = 0;
 
-    int group_width() const { return kMetrics + 3 * classes; }
+    bool has_confusion() const { return classes <= kMostConfused; }
+    int group_width() const { return kMetrics + 4 * classes + (has_confusion() ? classes * classes : 0); }
     int width() const { return groups * group_width(); }
     int metric(int g, int m) const { return g * group_width() + m; }
     int tpr(int g, int c) const { return g * group_width() + kMetrics + c; }
     int fpr(int g, int c) const { return tpr(g, c) + classes; }
     int selected(int g, int c) const { return fpr(g, c) + classes; }
+    int auc(int g, int c) const { return selected(g, c) + classes; }
+    int confused(int g, int truth, int pred) const { return auc(g, 0) + classes + truth * classes + pred; }
 };
 
 enum class MetricSet { counts, all };  // without or with the metrics that read probabilities

@@ -6,19 +6,34 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/fairness/gap_report.h"
 #include "engine/fairness/verdict_words.h"
 #include "engine/io/words.h"
 
 namespace fp {
 namespace {
 
-constexpr const char* kFindingNames[] = {
-    "seen_in_training", "fell",           "group_fell",   "levelled_down", "gap",
-    "gap_grew",         "at_chance",      "gap_shrank",   "rose",          "unchanged",
-    "not_judged",       "classes_absent", "few_resamples"};
+constexpr const char* kFindingNames[] = {"seen_in_training",
+                                         "fell",
+                                         "group_fell",
+                                         "levelled_down",
+                                         "gap",
+                                         "gap_grew",
+                                         "at_chance",
+                                         "gap_shrank",
+                                         "rose",
+                                         "not_worse",
+                                         "loss_not_excluded",
+                                         "group_loss_not_excluded",
+                                         "gap_uncorrected",
+                                         "gap_unchanged",
+                                         "gaps_described",
+                                         "not_judged",
+                                         "classes_absent",
+                                         "few_resamples"};
 
 // Losses come before gains, and gains before what cannot be told.
-int rank_of(FindingKind kind) { return kind <= FindingKind::at_chance ? 0 : kind <= FindingKind::rose ? 1 : 2; }
+int rank_of(FindingKind kind) { return kind <= FindingKind::at_chance ? 0 : kind <= FindingKind::not_worse ? 1 : 2; }
 
 const Difference* with_key(const std::vector<Difference>& all, std::string_view key) {
     const auto found = std::ranges::find(all, key, &Difference::key);
@@ -27,20 +42,10 @@ const Difference* with_key(const std::vector<Difference>& all, std::string_view 
 
 std::string from_to(const Difference& d) { return fmt::format("{:.3f} to {:.3f}", d.other, d.model); }
 
-// "(-0.083 [-0.120, -0.045], p = 0.01, Holm 0.2)"
+// "(-0.083 [-0.120, -0.045], p = 0.01)"
 std::string evidence(const Difference& d, const EvaluateOptions& options) {
-    std::string out = fmt::format("{:+.3f}", d.value);
-    if (!std::isnan(d.low)) out += fmt::format(" [{:+.3f}, {:+.3f}]", d.low, d.high);
-    const std::string p = p_words(d, options.resamples);
-    return "(" + out + (p.empty() ? "" : ", " + p) + ")";
-}
-
-// Where a metric's interval and p say different things, why that can be.
-std::string disagreement(const Difference& d, double alpha) {
-    const bool by_interval = d.low > 0 || d.high < 0, by_p = d.p <= alpha;
-    if (std::isnan(d.low) || std::isnan(d.p) || by_interval == by_p) return "";
-    return fmt::format("; the interval, by resampling units, {} 0, and p, by swapping the models' predictions, {}",
-                       by_interval ? "excludes" : "holds", by_p ? "speaks against chance" : "does not exclude chance");
+    const std::string p = p_words(d.p, kNotEstimable, options.resamples);
+    return fmt::format("({:+.3f} [{:+.3f}, {:+.3f}]{})", d.value, d.low, d.high, p.empty() ? "" : ", " + p);
 }
 
 Finding finding_of(FindingKind kind, const Difference& d, const std::string& attribute = {}) {
@@ -53,8 +58,28 @@ Finding finding_of(FindingKind kind, const Difference& d, const std::string& att
             .change = d.value,
             .low = d.low,
             .high = d.high,
+            .p = d.p};
+}
+
+Finding finding_of(FindingKind kind, const PrimaryDifference& d, const std::string& attribute) {
+    return {.kind = kind,
+            .metric = kPrimaryKey,
+            .attribute = attribute,
+            .size = std::abs(root(d.model) - root(d.other)),
+            .before = root(d.other),
+            .after = root(d.model),
+            .change = d.value,
+            .low = d.low,
+            .high = d.high,
             .p = d.p,
             .p_holm = d.p_holm};
+}
+
+FindingKind kind_of(Harm harm) {
+    return harm == Harm::worse           ? FindingKind::fell
+           : harm == Harm::better        ? FindingKind::rose
+           : harm == Harm::within_margin ? FindingKind::not_worse
+                                         : FindingKind::loss_not_excluded;
 }
 
 struct Judge {
@@ -74,23 +99,14 @@ struct Judge {
         if (std::isnan(d.value))
             return add(finding_of(FindingKind::not_judged, d),
                        fmt::format("{}: not estimable ({})", what, reason_of(d)));
-        const std::string figures = from_to(d) + " " + evidence(d, comparison->options);
-        if (d.value < 0 && (d.p <= alpha() || d.high < 0))
-            return add(finding_of(FindingKind::fell, d),
-                       fmt::format("{} fell from {}{}{}", what, figures,
-                                   d.p_holm <= alpha() ? "" : "; after correction this may be chance",
-                                   disagreement(d, alpha())));
-        if (d.value > 0 && d.p_holm <= alpha())
-            return add(finding_of(FindingKind::rose, d), fmt::format("{} rose from {}", what, figures));
-        Finding open = finding_of(FindingKind::unchanged, d);
-        open.size = std::isnan(d.low) ? 0 : std::max(0.0, -d.low);
-        add(open,
-            fmt::format("{}: {}, {}{}{}", what,
-                        std::isnan(d.p)  ? "not tested"
-                        : d.p <= alpha() ? "no evidence of a change after correction"
-                                         : "no evidence of a change",
-                        figures, open.size > 0 ? fmt::format("; a loss of {:.3f} is not excluded", open.size) : "",
-                        disagreement(d, alpha())));
+        if (d.harm == Harm::untested)
+            return add(finding_of(FindingKind::not_judged, d),
+                       fmt::format("{}: not tested, {} ({})", what, from_to(d), d.reason));
+        Finding f = finding_of(kind_of(d.harm), d);
+        if (d.harm == Harm::not_excluded) f.size = d.largest_loss();
+        const char* moved = d.harm == Harm::worse ? " fell from" : d.harm == Harm::better ? " rose from" : ":";
+        add(f, fmt::format("{}{} {} {}{}", what, moved, from_to(d), evidence(d, comparison->options),
+                           d.harm == Harm::worse || d.harm == Harm::better ? "" : "; " + d.verdict));
     }
 
     // The report says why a metric is not estimable, if it is not.
@@ -99,40 +115,56 @@ struct Judge {
         return found != report.metrics.end() && std::isnan(found->value) ? found->reason : d.reason;
     }
 
-    void gap(const Gap& g, const std::string& attribute, const Difference* change) {
-        if (std::isnan(g.value) || !g.beyond_fair()) return;
-        Finding f{.kind = FindingKind::gap,
-                  .metric = g.key,
-                  .attribute = attribute,
-                  .size = g.fair == 0 ? g.value - g.fair_high : g.fair_low - g.value,
-                  .case_mix = g.null == kOverAll,
-                  .after = g.value,
-                  .low = g.low,
-                  .high = g.high,
-                  .fair_low = g.fair_low,
-                  .fair_high = g.fair_high,
-                  .p = g.p,
-                  .p_holm = g.p_holm};
-        if (change) f.before = change->other;
-        std::string text = fmt::format("{} is {:.3f}, beyond its fair range {:.3f} to {:.3f}",
-                                       gap_words(g.key, attribute), g.value, g.fair_low, g.fair_high);
-        if (const std::string p = p_words(g, report.options.resamples); !p.empty()) text += " (" + p + ")";
-        if (!std::isnan(f.before)) text += fmt::format("; before {:.3f}", f.before);
-        if (!(g.p_holm <= alpha())) text += "; after correction this may be chance";
-        if (f.case_mix) text += "; the groups' case mix may be part of it";
-        add(std::move(f), std::move(text));
+    void primary(const AttributeReport& a) {
+        const PrimaryGap& g = a.primary;
+        if (std::isnan(g.rms_squared) && a.no_gaps.empty() && report.options.resamples > 0)
+            return add({.kind = FindingKind::not_judged, .metric = kPrimaryKey, .attribute = a.name},
+                       fmt::format("the gap by {}: not estimable ({})", a.name, g.reason));
+        if (!(g.p <= alpha())) return;
+        add({.kind = g.p_holm <= alpha() ? FindingKind::gap : FindingKind::gap_uncorrected,
+             .metric = kPrimaryKey,
+             .attribute = a.name,
+             .size = g.rms - g.fair_high,
+             .after = g.rms,
+             .low = g.low,
+             .high = g.high,
+             .fair_high = g.fair_high,
+             .p = g.p,
+             .p_holm = g.p_holm},
+            fmt::format("the gap by {} ({}) is {:.3f} [{:.3f}, {:.3f}]: {}", a.name, kPrimaryKey, g.rms, g.low, g.high,
+                        g.verdict));
     }
 
-    void gap_change(const Difference& d, const std::string& attribute) {
-        if (std::isnan(d.value) || !(d.p <= alpha())) return;
-        const bool grew = growth(d) > 0, holds = d.p_holm <= alpha();
-        if (!grew && !holds) return;
-        const char* moved = d.fair == 0 ? (grew ? "grew" : "shrank")
-                            : grew      ? "moved away from 1,"
-                                        : "moved nearer to 1,";
-        add(finding_of(grew ? FindingKind::gap_grew : FindingKind::gap_shrank, d, attribute),
-            fmt::format("{} {} from {} {}{}", gap_words(d.key, attribute), moved, from_to(d),
-                        evidence(d, comparison->options), holds ? "" : "; after correction this may be chance"));
+    // The other gaps beyond their fair ranges: they describe.
+    void described(const AttributeReport& a) {
+        std::vector<std::string> gaps;
+        bool selection = false;
+        for (const Gap& g : a.gaps) {
+            if (std::isnan(g.value) || !g.beyond_fair()) continue;
+            gaps.push_back(fmt::format("{} {:.3f} ({:.3f} to {:.3f}, {})", g.key, g.value, g.fair_low, g.fair_high,
+                                       p_words(g.p, kNotEstimable, report.options.resamples)));
+            selection |= is_selection(g.key);
+        }
+        if (gaps.empty()) return;
+        add({.kind = FindingKind::gaps_described, .attribute = a.name, .size = double(gaps.size())},
+            fmt::format("by {} also beyond their fair ranges, not corrected and no finding of their own: {}{}", a.name,
+                        fmt::join(gaps, ", "),
+                        selection ? "; of dp and dpm that says that selection differs, not that it is unfair" : ""));
+    }
+
+    void primary_change(const PrimaryDifference& d, const std::string& attribute) {
+        if (std::isnan(d.p)) {
+            if (!std::isnan(d.value))
+                add(finding_of(FindingKind::not_judged, d, attribute),
+                    fmt::format("the change of the gap by {}: not tested ({})", attribute, d.reason));
+            return;
+        }
+        const bool found = d.p <= alpha(), holds = d.p_holm <= alpha(), grew = d.value > 0;
+        const FindingKind kind = found && grew ? FindingKind::gap_grew
+                                 : holds       ? FindingKind::gap_shrank
+                                               : FindingKind::gap_unchanged;
+        add(finding_of(kind, d, attribute), fmt::format("the gap by {} ({}), {:.3f} against {:.3f}: {}", attribute,
+                                                        kPrimaryKey, root(d.model), root(d.other), d.verdict));
     }
 
     // The differences in one metric of the groups that take part in gaps, by group.
@@ -148,33 +180,42 @@ struct Judge {
     }
 
     void groups_that_fell(const AttributeComparison& a) {
+        std::vector<std::string> open;
+        double most = 0;
         for (const Metric metric : kHeadline)
             for (const auto& [group, d] : of_groups(a, metric)) {
-                if (!(d->high < 0)) continue;
+                if (d->harm == Harm::not_excluded) {
+                    open.push_back(fmt::format("{} of {} {:.3f}", spelt(d->key), group, d->largest_loss()));
+                    most = std::max(most, d->largest_loss());
+                }
+                if (d->harm != Harm::worse) continue;
                 Finding f = finding_of(FindingKind::group_fell, *d, a.name);
                 f.group = group;
-                add(f, fmt::format("{} of {} {} fell from {} {}, not corrected", spelt(d->key), a.name, group,
-                                   from_to(*d), evidence(*d, comparison->options)));
+                add(f, fmt::format("{} of {} {} fell from {} {}", spelt(d->key), a.name, group, from_to(*d),
+                                   evidence(*d, comparison->options)));
             }
+        if (!open.empty())
+            add({.kind = FindingKind::group_loss_not_excluded, .attribute = a.name, .size = most},
+                fmt::format("by {} a loss is not excluded: up to {}", a.name, fmt::join(open, ", ")));
     }
 
-    // Where a gap shrank: whether the group that was better lost more than any other gained.
+    // Where the primary gap shrank: whether the group that was best lost.
     void levelled_down(const AttributeComparison& a) {
-        const auto shrank = [&](const Difference& d) { return d.p_holm <= alpha() && growth(d) < 0; };
-        if (std::ranges::none_of(a.gaps, shrank)) return;
+        if (!(a.primary.p <= alpha() && a.primary.value < 0)) return;
         for (const Metric metric : kHeadline) {
             const auto groups = of_groups(a, metric);
             if (groups.size() < 2) continue;
             const auto best = std::ranges::max_element(groups, {}, [](const auto& g) { return g.second->other; });
-            double gain = 0;
-            for (const auto& [group, d] : groups) gain = std::max(gain, d->value);
+            const auto most = std::ranges::max_element(groups, {}, [](const auto& g) { return g.second->value; });
             const Difference& lost = *best->second;
-            if (!(lost.high < 0) || gain >= -lost.value) continue;
+            if (lost.harm != Harm::worse) continue;
             Finding f = finding_of(FindingKind::levelled_down, lost, a.name);
             f.group = best->first;
-            return add(f, fmt::format("levelled down by {}: {} of {}, which was best, fell from {}; no group gained as "
-                                      "much",
-                                      a.name, spelt(lost.key), best->first, from_to(lost)));
+            return add(f, fmt::format("levelled down by {}: {} of {}, which was best, fell from {}; {}", a.name,
+                                      spelt(lost.key), best->first, from_to(lost),
+                                      most->second->value > 0
+                                          ? fmt::format("{} rose from {}", most->first, from_to(*most->second))
+                                          : "no group rose"));
         }
     }
 
@@ -183,8 +224,9 @@ struct Judge {
         std::vector<std::string> reasons;
         if (a.unknown > 0) reasons.push_back(counted(a.unknown, "sample") + " of unknown group");
         if (a.groups_left_out > 0)
-            reasons.push_back(fmt::format("{} below {} samples with {} in all", counted(a.groups_left_out, "group"),
-                                          report.options.min_group_size, grouped(a.samples_left_out)));
+            reasons.push_back(fmt::format("{} below {} units, with {} samples in all",
+                                          counted(a.groups_left_out, "group"), report.options.min_group_size,
+                                          grouped(a.samples_left_out)));
         const int64_t left = a.no_gaps.empty() ? a.unknown + a.samples_left_out : report.samples;
         if (left == 0) return;
         std::string text = fmt::format("by {} {} of {} are judged", a.name, grouped(report.samples - left),
@@ -227,40 +269,27 @@ struct Judge {
                 found->value, at));
     }
 
-    // The tests that are corrected together, in the larger family of the report's and the comparison's.
-    int64_t tests() const {
-        const auto tested = [](const auto& all) {
-            return std::ranges::count_if(all, [](const TestedMeasure& m) { return !std::isnan(m.p); });
-        };
-        int64_t of_report = 0, of_comparison = comparison ? tested(comparison->metrics) : 0;
-        for (const AttributeReport& a : report.attributes) of_report += tested(a.gaps);
-        if (comparison)
-            for (const AttributeComparison& a : comparison->attributes) of_comparison += tested(a.gaps);
-        return std::max(of_report, of_comparison);
-    }
-
     // The least p of R resamples is 1 / (1 + R), and Holm's correction multiplies the least of K by K.
     void few_resamples() {
-        const EvaluateOptions& options = comparison ? comparison->options : report.options;
-        const int64_t k = tests();
-        const double least = double(k) / (1.0 + options.resamples);
-        if (options.resamples == 0 || least <= alpha()) return;
+        const int64_t k =
+            std::ranges::count_if(report.attributes, [](const AttributeReport& a) { return !std::isnan(a.primary.p); });
+        const double least = double(k) / (1.0 + report.options.resamples);
+        if (report.options.resamples == 0 || least <= alpha()) return;
         add({.kind = FindingKind::few_resamples, .size = least},
-            fmt::format("{} can show nothing after correction of {} (the least corrected p is {:.2g}): that takes "
+            fmt::format("{} can show no gap after correction over {} (the least corrected p is {:.2g}): that takes "
                         "--resamples {} or more",
-                        counted(options.resamples, "resample"), counted(k, "test"), std::min(least, 1.0),
+                        counted(report.options.resamples, "resample"), counted(k, "attribute"), std::min(least, 1.0),
                         int64_t(std::ceil(double(k) / alpha() - 1e-6)) - 1));
     }
 
     void attribute(const AttributeReport& a) {
-        const AttributeComparison* changes = nullptr;
-        if (comparison)
-            for (const AttributeComparison& c : comparison->attributes)
-                if (c.name == a.name) changes = &c;
-        for (const Gap& g : a.gaps) gap(g, a.name, changes ? with_key(changes->gaps, g.key) : nullptr);
+        primary(a);
+        described(a);
         left_out(a);
-        if (!changes) return;
-        for (const Difference& d : changes->gaps) gap_change(d, a.name);
+        if (!comparison) return;
+        const auto changes = std::ranges::find(comparison->attributes, a.name, &AttributeComparison::name);
+        if (changes == comparison->attributes.end()) return;
+        primary_change(changes->primary, a.name);
         groups_that_fell(*changes);
         levelled_down(*changes);
     }

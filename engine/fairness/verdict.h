@@ -1,10 +1,11 @@
-// What the figures of one model, or of two models on the same images, allow one to say: nothing that fell, and no gap
-// beyond its fair range, is left out. Its text is made here (verdict_words.h) once; reports, tables and cards print it.
+// What the figures of one model, or of two models on the same images, allow one to say. Its text is made here
+// (verdict_words.h) once; reports, tables and cards print it.
 //
-// A loss is named where its own p or its interval shows it, and whether it holds after Holm's correction is said: the
-// correction guards against claims of a change, and would hide harm. An improvement is named only after correction.
-// The words go no further than docs/method.md, section 12: a verdict is about two networks and not about a method,
-// and a gap that is smaller is called smaller, not fairer.
+// One gap of each attribute decides, the primary one, after Holm's correction over the attributes; the other gaps are
+// listed where they lie beyond their fair ranges, not corrected, and decide nothing. A loss of accuracy is judged by
+// its interval against a margin and is never corrected: that would hide harm. What the figures do not exclude is said.
+// The words go no further than docs/method.md, section 12: a verdict is about two networks of one training each and
+// not about a method, and a gap that is smaller is called smaller, not fairer.
 #pragma once
 
 #include "engine/fairness/compare.h"
@@ -17,20 +18,25 @@ inline constexpr Metric kHeadline[] = {kAccuracy, kBalancedAccuracy, kMacroF1, k
 enum class FindingKind {
     seen_in_training,  // images judged: their figures are too good (engine/report/evaluation.h adds it)
     // what was lost
-    fell,           // a headline metric
-    group_fell,     // a metric of a group that takes part in gaps: its interval lies below 0
-    levelled_down,  // a gap shrank, and the group that was better lost more than the others won
-    gap,            // a gap of the model lies beyond its fair range
-    gap_grew,
-    at_chance,  // balanced accuracy is near 1 / (classes with truth): such a model treats all groups alike
+    fell,           // a headline metric: its interval lies below 0
+    group_fell,     // the same of a group that takes part in gaps
+    levelled_down,  // the primary gap shrank, before correction, and the group that was best lost
+    gap,            // the primary gap lies beyond its fair range, after correction
+    gap_grew,       // the primary gap, before correction
+    at_chance,      // balanced accuracy is near 1 / (classes with truth): such a model treats all groups alike
     // what was won
-    gap_shrank,
-    rose,  // a headline metric
+    gap_shrank,  // the primary gap, after correction
+    rose,        // a headline metric: its interval lies above 0
+    not_worse,   // a headline metric, by more than the margin
     // what cannot be told
-    unchanged,       // a headline metric without evidence of a change; `low` says which loss is not excluded
-    not_judged,      // a metric that is not estimable; groups that are in no gap
-    classes_absent,  // classes of which no image is judged
-    few_resamples    // so few that no p can hold after correction
+    loss_not_excluded,        // of a headline metric: `size` says which loss
+    group_loss_not_excluded,  // the same of groups; the largest one
+    gap_uncorrected,          // the primary gap lies beyond its fair range, before correction alone
+    gap_unchanged,            // no difference of the primary gap was detected
+    gaps_described,           // other gaps beyond their fair ranges
+    not_judged,               // a metric or a gap that is not estimable; groups that are in no gap
+    classes_absent,           // classes of which no image is judged
+    few_resamples             // so few that no p can hold after correction
 };
 const char* name(FindingKind);
 // Its text stands in the summary as it is.
@@ -39,6 +45,7 @@ constexpr bool in_summary(FindingKind kind) {
            kind == FindingKind::classes_absent || kind == FindingKind::few_resamples;
 }
 
+// Of a primary gap the figures are root mean squares, but change, low and high are of the difference of squares.
 struct Finding {
     FindingKind kind;
     std::string metric = {};     // the key of a metric or a gap
@@ -48,10 +55,9 @@ struct Finding {
     // |change| of a metric or a gap; how far a gap lies beyond its fair range; the loss that is not excluded; the share
     // of the samples that is not judged.
     double size = 0;
-    bool case_mix = false;  // of a gap: its fair range is that of groups drawn at random, of any diagnoses
     double before = kNotEstimable, after = kNotEstimable;  // of the other model, of this one
     double change = kNotEstimable, low = kNotEstimable, high = kNotEstimable;
-    double fair_low = kNotEstimable, fair_high = kNotEstimable;
+    double fair_high = kNotEstimable;
     double p = kNotEstimable, p_holm = kNotEstimable;
 };
 

@@ -44,8 +44,10 @@ ScanPoint scan_point(const Baseline& dense,
     out.parameters = left.parameters;
     out.macs = left.macs;
     out.balanced_accuracy = figure_of(c.metrics, "balanced_accuracy");
-    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty())
+    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty()) {
         out.gap = figure_of(c.attributes[0].gaps, kComparedGap);
+        out.gap->p = c.attributes[0].primary.p;
+    }
     return out;
 }
 

@@ -7,8 +7,8 @@
 
 namespace fp {
 
-// p is of the swap test (engine/fairness/compare.h), p_holm corrected over all points of the scan: accuracy and gap are
-// a family each.
+// p is of the swap test (engine/fairness/compare.h), of a gap that of the primary gap's change; p_holm is corrected over
+// all points of the scan: accuracy and gap are a family each.
 struct ScanFigure {
     double value = kNotEstimable, change = kNotEstimable;  // change: minus the dense model's
     double p = kNotEstimable, p_holm = kNotEstimable;

@@ -58,11 +58,11 @@ std::string to_text(const AtThreshold&);
 // Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
 std::string sensitivity_text(const Report&, int of_class);
 
-// As JSON, with M = {"value","low","high"} and G = M plus "fair_low","fair_high","p","p_holm","rms","rms_low",
-// "rms_high"; what cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
+// As JSON, with M = {"value","low","high"}, G = M plus "fair_low","fair_high","p","rms","rms_low","rms_high", and P the
+// primary gap; what cannot be estimated is null with "reason" (of the value or its interval) or "rms_reason" beside it.
 //
 //   {"samples":N,"units":N,"unit":"lesion_id","classes":[...],"accuracy":M,...,"confusion":[[...]],"per_class":{...},
-//    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"gaps":{"eodd":G,...},
+//    "attributes":{"sex":{"groups":{"female":{"samples":n,"accuracy":M,...}},"primary":P,"gaps":{"eodd":G,...},
 //                         "worst_group":{"accuracy":{"group":"male","samples":n,"value":...}}}},
 //    "resamples":R,"seed":S,"confidence":0.95}
 //
@@ -72,7 +72,7 @@ void fields(const Comparison&, JsonWriter&);
 void fields(const Evaluation&, JsonWriter&);  // a report with "verdict" and "comparison"
 
 // {"summary":"...","findings":[{"kind":"fell","metric","attribute","group","text","size","before","after","change","low",
-//  "high","fair_low","fair_high","p","p_holm"}]}: what a finding has not is left out (engine/fairness/verdict.h).
+//  "high","fair_high","p","p_holm"}]}: what a finding has not is left out (engine/fairness/verdict.h).
 void fields(const Verdict&, JsonWriter&);
 
 // An object that is the member `name`. To be filled before `out` gets another member, which may move it.

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "engine/fairness/primary_gap.h"
 #include "engine/io/json.h"
 #include "engine/report/evaluation.h"
 #include "engine/run/checkpoint_json.h"
@@ -27,8 +28,7 @@ static void fields(const Gap& g, JsonWriter& out) {
     out("fair_low", g.fair_low);
     out("fair_high", g.fair_high);
     out("p", g.p);
-    out("p_holm", g.p_holm);
-    out("permuted", g.null);
+    out("permuted", kPermuted);
     out("rms", g.rms);
     out("rms_low", g.rms_low);
     out("rms_high", g.rms_high);
@@ -45,6 +45,22 @@ static void fields(const Gap& g, JsonWriter& out) {
         out("rms_classes", g.rms_classes);
     }
     out("formula", g.formula);
+    out.if_any("verdict", g.verdict);
+}
+
+static void fields(const PrimaryGap& g, JsonWriter& out) {
+    out("key", kPrimaryKey);
+    out("formula", kPrimaryFormula);
+    out("rms", g.rms);
+    out("low", g.low);
+    out("high", g.high);
+    out("rms_squared", g.rms_squared);
+    out("fair_high", g.fair_high);
+    out("p", g.p);
+    out("p_holm", g.p_holm);
+    out("classes", g.classes);
+    out("pairs", g.pairs);
+    out.if_any("reason", g.reason);
     out.if_any("verdict", g.verdict);
 }
 
@@ -81,6 +97,28 @@ static void put_classes(JsonWriter out,
     for (size_t c = 0; c < names.size(); ++c) out(names[c].c_str(), figures[c]);
 }
 
+static void fields(const ReliabilityBin& b, JsonWriter& out) {
+    out("samples", b.samples);
+    out("confidence", b.confidence);
+    out("accuracy", b.accuracy);
+}
+
+static void put_calibration(JsonWriter out, const Calibration& c, const std::vector<std::string>& classes) {
+    out("classwise_ece", c.classwise);
+    JsonWriter per_class = inside(out, "per_class");
+    for (size_t i = 0; i < classes.size(); ++i) per_class(classes[i].c_str(), c.class_ece[i]);
+    out("reliability", c.reliability);
+}
+
+static void fields(const CalibrationGap& g, JsonWriter& out) {
+    out("value", g.value);
+    out("fair_high", g.fair_high);
+    out("p", g.p);
+    if (!g.group_a.empty()) out("pair", std::vector{g.group_a, g.group_b});
+    out("classes", g.classes);
+    out.if_any("reason", g.reason);
+}
+
 static void put_group(JsonWriter out, const GroupReport& group, const std::vector<std::string>& classes) {
     out("samples", group.samples);
     out("units", group.units);
@@ -89,6 +127,7 @@ static void put_group(JsonWriter out, const GroupReport& group, const std::vecto
     put_all(out, group.metrics);
     put_classes(inside(out, "per_class"), group.classes, classes);
     put_confusion(out, group.confusion);
+    if (!group.calibration.reliability.empty()) put_calibration(inside(out, "calibration"), group.calibration, classes);
 }
 
 static void fields(const WorstGroup& w, JsonWriter& out) {
@@ -101,10 +140,12 @@ static void fields(const WorstGroup& w, JsonWriter& out) {
 static void put_attribute(JsonWriter out, const AttributeReport& a, const std::vector<std::string>& classes) {
     JsonWriter groups = inside(out, "groups");
     for (const GroupReport& g : a.groups) put_group(inside(groups, g.name.c_str()), g, classes);
+    if (a.no_gaps.empty()) out("primary", a.primary);
     put_all(inside(out, "gaps"), a.gaps);
     out.if_any("reason", a.no_gaps);
     JsonWriter worst = inside(out, "worst_group");
     for (const WorstGroup& w : a.worst) worst(w.measure.key.c_str(), w);
+    out("calibration_gap", a.calibration);
     out("unknown", a.unknown);
     out("groups_left_out", a.groups_left_out);
     out("samples_left_out", a.samples_left_out);
@@ -115,13 +156,30 @@ static void fields(const Difference& d, JsonWriter& out) {
     out("model", d.model);
     out("other", d.other);
     fields(static_cast<const Measure&>(d), out);
-    out("p", d.p);
-    out("p_holm", d.p_holm);
-    if (!std::isnan(d.fair))
+    if (std::isnan(d.fair))
+        out("p", d.p);
+    else
         out("rms_squared",
             Measure{
                 .value = d.rms_squared, .low = d.rms_squared_low, .high = d.rms_squared_high, .reason = d.rms_reason});
     out("formula", d.formula);
+    out.if_any("verdict", d.verdict);
+}
+
+static void fields(const PrimaryDifference& d, JsonWriter& out) {
+    out("key", kPrimaryKey);
+    out("formula", kPrimaryFormula);
+    out("model", d.model);
+    out("other", d.other);
+    out("value", d.value);
+    out("sd", d.sd);
+    out("low", d.low);
+    out("high", d.high);
+    out("p", d.p);
+    out("p_holm", d.p_holm);
+    out("classes", d.classes);
+    out("pairs", d.pairs);
+    out.if_any("reason", d.reason);
     out.if_any("verdict", d.verdict);
 }
 
@@ -132,6 +190,7 @@ static void put_attribute(JsonWriter out, const AttributeComparison& a) {
         group("samples", g.samples);
         put_all(group, g.metrics);
     }
+    if (a.no_gaps.empty()) out("primary", a.primary);
     put_all(inside(out, "gaps"), a.gaps);
     out.if_any("reason", a.no_gaps);
     put_with_formula(out, a.fate);
@@ -163,6 +222,8 @@ void fields(const Comparison& c, JsonWriter& out) {
     out("resamples", c.options.resamples);
     out("seed", c.options.seed);
     out("confidence", c.options.confidence);
+    out("margin", c.options.margin);
+    out("with", c.other);
 }
 
 static void fields(const Finding& f, JsonWriter& out) {
@@ -173,9 +234,8 @@ static void fields(const Finding& f, JsonWriter& out) {
     out("text", f.text);
     out("size", f.size);
     const std::pair<const char*, double> figures[] = {
-        {"before", f.before}, {"after", f.after},       {"change", f.change},       {"low", f.low},
-        {"high", f.high},     {"fair_low", f.fair_low}, {"fair_high", f.fair_high}, {"p", f.p},
-        {"p_holm", f.p_holm}};
+        {"before", f.before}, {"after", f.after},         {"change", f.change}, {"low", f.low},
+        {"high", f.high},     {"fair_high", f.fair_high}, {"p", f.p},           {"p_holm", f.p_holm}};
     for (const auto& [key, value] : figures)
         if (!std::isnan(value)) out(key, value);
 }

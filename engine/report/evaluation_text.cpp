@@ -1,6 +1,6 @@
 #include <map>
 
-#include "engine/fairness/gaps.h"
+#include "engine/fairness/primary_gap.h"
 #include "engine/fairness/verdict_words.h"
 #include "engine/report/evaluation.h"
 #include "engine/report/text_rows.h"
@@ -24,6 +24,11 @@ std::string group_rows(const GroupReport& g) {
     return out;
 }
 
+std::string rate(const Measure& m) {
+    return std::isnan(m.value) ? fmt::format("n/a ({})", m.reason)
+                               : fmt::format("{:<8}{}", number(m.value), range(m.low, m.high));
+}
+
 std::string group_table(const AttributeReport& attribute) {
     std::vector<double> accuracy, samples;
     for (const GroupReport& g : attribute.groups) {
@@ -36,14 +41,24 @@ std::string group_table(const AttributeReport& attribute) {
     out += more(attribute.groups.size(), rows.size(), "group");
     for (const WorstGroup& w : attribute.worst)
         if (w.measure.key == "accuracy")
-            out += aside(
-                fmt::format("worst by accuracy: {} (again in {:.0f} % of resamples)", w.group, 100 * w.stays_worst), 0);
+            out += aside(fmt::format("worst by accuracy: {}, in {:.0f} % of resamples again; the worst group's {}",
+                                     w.group, 100 * w.stays_worst, rate(w.measure)),
+                         0);
     return out;
 }
 
+// The gap that decides.
+std::string primary_rows(const PrimaryGap& g) {
+    if (std::isnan(g.rms_squared)) return row(kPrimaryKey, fmt::format("n/a ({})", g.reason));
+    std::string out = row(kPrimaryKey, fmt::format("{:<8}{:<19}fair up to {}, {}", number(g.rms), range(g.low, g.high),
+                                                   number(g.fair_high), counted(g.pairs, "pair")));
+    out += aside(kPrimaryFormula);
+    if (g.rms_squared < 0) out += aside(fmt::format("{} (rms^2 {:.6f})", g.reason, g.rms_squared));
+    return out + wrapped(g.verdict);
+}
+
 std::string gap_rows(const Gap& g, bool several_pairs) {
-    std::string out = row(g, fmt::format("{:<19}{:<8}{:<8}{}", range(g.fair_low, g.fair_high), number(g.p),
-                                         number(g.p_holm), number(g.rms)));
+    std::string out = row(g, fmt::format("{:<19}{:<8}{}", range(g.fair_low, g.fair_high), number(g.p), number(g.rms)));
     if (std::isnan(g.value)) return out;
     out += aside(g.formula);
     if (!std::isnan(g.low)) out += aside(fmt::format("interval {}", range(g.low, g.high)));
@@ -56,8 +71,8 @@ std::string gap_rows(const Gap& g, bool several_pairs) {
         out += aside(fmt::format("worst pair: {}, {}", g.group_a, g.group_b));
     if (several_pairs && !std::isnan(g.mean_pair)) out += aside(fmt::format("mean of pairs {}", number(g.mean_pair)));
     if (g.absent > 0)
-        out += aside(fmt::format("{} of {} {} absent from a group; 0/0 counts as 0", g.absent,
-                                 counted(g.classes, "class", "classes"), g.absent == 1 ? "is" : "are"));
+        out += aside(fmt::format("{} absent from a group; {}", counted(g.absent, "class is", "classes are"),
+                                 as_released(g.key) ? "0/0 counts as 0, as in the released code" : "left out"));
     return out;
 }
 
@@ -76,8 +91,13 @@ std::string gap_table(const AttributeReport& attribute) {
     if (attribute.gaps.empty()) return aside("no gaps: " + attribute.no_gaps, 0);
     const auto compared =
         std::count_if(attribute.groups.begin(), attribute.groups.end(), [](const auto& g) { return g.in_gaps; });
-    std::string out = row("gap", fmt::format("{:<8}{:<19}{:<8}{:<8}{}", "value", "fair range", "p", "Holm", "rms"));
+    std::string out = primary_rows(attribute.primary) + "\n" +
+                      row("also", fmt::format("{:<8}{:<19}{:<8}{}", "value", "fair range", "p", "rms")) +
+                      aside("these describe: p is not corrected, and no verdict rests on them", 0);
     for (const Gap& g : attribute.gaps) out += gap_rows(g, compared > 2);
+    if (const CalibrationGap& c = attribute.calibration; !std::isnan(c.value))
+        out += row("classwise ece", fmt::format("{:<8}{:<19}{}", number(c.value), range(0, c.fair_high), number(c.p))) +
+               aside(fmt::format("of {} minus {}, {}", c.group_a, c.group_b, counted(c.classes, "class", "classes")));
     return out + wrapped(kGapConventions, 0) + verdicts(attribute);
 }
 
@@ -94,11 +114,6 @@ std::string left_out(const AttributeReport& a) {
     return out;
 }
 
-std::string rate(const Measure& m) {
-    return std::isnan(m.value) ? fmt::format("n/a ({})", m.reason)
-                               : fmt::format("{:<8}{}", number(m.value), range(m.low, m.high));
-}
-
 std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
     Measure specificity = f.fpr;
     specificity.value = 1 - f.fpr.value;
@@ -107,9 +122,7 @@ std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
     return row(name, fmt::format("{:<25}{:<25}{:>9}", rate(f.tpr), rate(specificity), grouped(f.positives)));
 }
 
-std::string p_text(const Difference& d) {
-    return std::isnan(d.p) ? "" : fmt::format("{:<8}{}", number(d.p), number(d.p_holm));
-}
+std::string p_text(const Difference& d) { return std::isnan(d.p) ? "" : number(d.p); }
 
 std::string change_row(const Difference& d) {
     if (std::isnan(d.value)) return row(d.key, fmt::format("n/a ({})", d.reason));
@@ -128,7 +141,7 @@ std::string gap_change_row(const Difference& d) {
 }
 
 std::string changes_heading(const std::string& what) {
-    return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", "model", "other", "change", "interval", "p", "Holm"));
+    return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{}", "model", "other", "change", "interval", "p"));
 }
 
 // Of the groups whose accuracy fell most, and of the largest.
@@ -148,33 +161,25 @@ std::string group_changes(const AttributeComparison& a) {
     return out + more(a.groups.size(), rows.size(), "group");
 }
 
-// A line for each change, and one line for all without a change, whose p are in the table.
+// Each verdict once, with the metrics that have it.
 std::string verdicts(const std::vector<Difference>& differences) {
     std::string out;
-    std::vector<std::string> unchanged;
-    for (const Difference& d : differences) {
-        if (d.changed)
-            out += wrapped(fmt::format("{}: {}", d.key, d.verdict));
-        else if (!d.verdict.empty())
-            unchanged.push_back(d.key);
+    std::vector<std::string> of;
+    for (size_t i = 0; i < differences.size(); ++i) {
+        const std::string& verdict = differences[i].verdict;
+        if (!verdict.empty()) of.push_back(spelt(differences[i].key));
+        if (of.empty() || (i + 1 < differences.size() && differences[i + 1].verdict == verdict)) continue;
+        out += wrapped(fmt::format("{}: {}", fmt::join(of, ", "), verdict));
+        of.clear();
     }
-    if (!unchanged.empty()) out += wrapped(fmt::format("no evidence of a change: {}", fmt::join(unchanged, ", ")));
     return out;
 }
 
-// Gaps beyond their fair range, of one attribute, in one item.
-std::string gap_item(const Verdict& v, const std::string& attribute) {
-    std::vector<std::string> gaps, mixed;
-    for (const Finding& f : v.findings)
-        if (f.kind == FindingKind::gap && f.attribute == attribute) {
-            gaps.push_back(fmt::format("{} {:.3f} ({:.3f} to {:.3f}{})", spelt(f.metric), f.after, f.fair_low,
-                                       f.fair_high,
-                                       std::isnan(f.p_holm) ? "" : fmt::format(", Holm {:.2g}", f.p_holm)));
-            if (f.case_mix) mixed.push_back(spelt(f.metric));
-        }
-    std::string text = fmt::format("gaps by {} beyond their fair range: {}", attribute, fmt::join(gaps, ", "));
-    if (!mixed.empty()) text += fmt::format("; the groups' case mix may be part of {}", fmt::join(mixed, ", "));
-    return item(text);
+std::string primary_change(const PrimaryDifference& d) {
+    if (std::isnan(d.value)) return row(kPrimaryKey, fmt::format("n/a ({})", d.reason));
+    return row(kPrimaryKey, fmt::format("{:<8}{:<8}", number(root(d.model)), number(root(d.other)))) +
+           aside(fmt::format("change of rms^2 {:+.5f} [{:+.5f}, {:+.5f}]", d.value, d.low, d.high)) +
+           wrapped(d.verdict);
 }
 
 }  // namespace
@@ -208,10 +213,10 @@ std::string to_text(const Comparison& comparison) {
         out += "\n" + changes_heading(a.name);
         out += group_changes(a);
         if (!a.no_gaps.empty()) out += aside("no gaps: " + a.no_gaps, 0);
+        if (a.no_gaps.empty()) out += primary_change(a.primary);
         for (const Difference& d : a.gaps) out += gap_change_row(d);
         for (const Measure& m : a.fate) out += row(m, range(m.low, m.high));
         if (!a.fate_note.empty()) out += wrapped(a.fate_note);
-        out += verdicts(a.gaps);
     }
     return out;
 }
@@ -220,17 +225,14 @@ std::string to_text(const Verdict& v) {
     constexpr int kMost = 8;
     std::string out = wrapped(v.summary, 0);
     std::map<std::pair<FindingKind, std::string>, int> seen;
+    int64_t hidden = 0;
     for (const Finding& f : v.findings) {
         if (in_summary(f.kind)) continue;
-        const int before = seen[{f.kind, f.attribute}]++;
-        if (f.kind == FindingKind::gap)
-            out += before == 0 ? gap_item(v, f.attribute) : "";
-        else if (before < kMost)
+        if (seen[{f.kind, f.attribute}]++ < kMost)
             out += item(f.text);
+        else
+            ++hidden;
     }
-    int64_t hidden = 0;
-    for (const auto& [kind, n] : seen)
-        if (kind.first != FindingKind::gap) hidden += std::max(0, n - kMost);
     return out + more(size_t(hidden), 0, "finding");
 }
 

@@ -18,12 +18,9 @@ std::string attribute_card(const AttributeReport& a) {
         out += fmt::format("| {} | {} | {} | {} |\n", markdown_text(g.name), g.samples, figure(g.metric("accuracy")),
                            figure(g.metric("macro_f1")));
     if (a.gaps.empty()) return out;
-    const Gap& g = a.gap(kComparedGap);
-    out += fmt::format("\nEqualized-odds gap ({}): {}", kComparedGap, figure(g));
-    if (!std::isnan(g.fair_low))
-        out += fmt::format("; a classifier that treats the groups alike shows {:.3f} to {:.3f} here", g.fair_low,
-                           g.fair_high);
-    return out + ".\n";
+    const PrimaryGap& g = a.primary;
+    if (std::isnan(g.p)) return out + fmt::format("\nThe gap was not tested: {}.\n", g.reason);
+    return out + fmt::format("\nEqualized-odds gap ({}): {:.3f}, {}.\n", kPrimaryKey, g.rms, g.verdict);
 }
 
 }  // namespace
@@ -39,7 +36,7 @@ std::string markdown_text(const std::string& text) {
 
 std::string verdict_card(const Verdict& v) {
     constexpr size_t kOpen = 5;
-    std::string out = fmt::format("\n## Against the dense model\n\n{}\n", markdown_text(v.summary));
+    std::string out = fmt::format("\n## Verdict\n\n{}\n", markdown_text(v.summary));
     std::vector<std::string> attributes;  // in the order of their first finding
     for (const Finding& f : v.findings)
         if (std::ranges::find(attributes, f.attribute) == attributes.end()) attributes.push_back(f.attribute);

@@ -56,23 +56,43 @@ std::vector<ScoreStrip> first_scores(const Baseline& dense,
     return out;
 }
 
-TestResult test_result(const Predictions& dense,
-                       const Predictions& pruned,
-                       const std::vector<std::string>& attributes,
-                       const Observer& observer) {
+// The other model, and its name in words.
+struct Other {
+    const Predictions& dense;
+    const Predictions* tuned;  // of the dense model that was tuned alike; may be null
+    std::string words;
+};
+
+TestResult test_result(const Other& other, const Predictions& pruned, const Baseline& of, double margin) {
     const auto resampling = [&](const char* what) {
-        return EvaluateOptions{.progress = observer.brief(what, "resamples")};
+        return EvaluateOptions{.margin = margin, .progress = of.observer.brief(what, "resamples")};
     };
-    return {.dense = evaluate(dense, attributes, resampling("test: the dense model")),
-            .pruned = evaluate(pruned, attributes, resampling("test: the pruned model")),
-            .comparison = compare(pruned, dense, attributes, resampling("test: the comparison"))};
+    TestResult out{.dense = evaluate(other.dense, of.attributes, resampling("test: the dense model")),
+                   .pruned = evaluate(pruned, of.attributes, resampling("test: the pruned model")),
+                   .comparison = compare(pruned, other.tuned ? *other.tuned : other.dense, of.attributes,
+                                         resampling("test: the comparison"))};
+    if (other.tuned)
+        out.tuned = evaluate(*other.tuned, of.attributes, resampling("test: the dense model, tuned alike"));
+    out.comparison.other = other.words;
+    return out;
 }
 
-void add_test(PruneReport& report, const Predictions& dense, const Predictions& pruned) {
-    report.test = test_result(dense, pruned, report.dense.attributes, report.dense.observer);
+void add_test(PruneReport& report, const Predictions& dense, const Predictions* tuned, const Predictions& pruned) {
+    const char* words = tuned                              ? "the dense model, tuned alike"
+                        : report.settings.tune.epochs == 0 ? "the dense model"
+                                                           : "the dense model as it was, so that tuning is not "
+                                                             "separated from removal (--controls)";
+    report.test = test_result({dense, tuned, words}, pruned, report.dense, report.margin);
     report.verdict = verdict_of(*report.test);
     if (!report.dense.model.card.seen) say_training_unknown(report.verdict, "the dense model");
     report.gallery = gallery_of(pruned, report.dense.data, report.dense.attributes, report.mistakes_per_group);
+}
+
+// The predictions of the first seed's control on the test split; null where there is none.
+const Predictions* tuned_alike(const SweepResult& sweep) {
+    for (const SweptPoint& p : sweep.points)
+        if (p.point.name == kDenseControl && p.runs[0].test) return &*p.runs[0].test;
+    return nullptr;
 }
 
 }  // namespace
@@ -107,19 +127,19 @@ void read_test(PruneReport& report, const RunFolder& folder, const Caller& calle
                       after = dense.predict_on(Split::test, *report.result.best.network);
     write_predictions(folder / "predictions.csv", after);
     write_predictions(folder / "predictions-dense.csv", before);
-    add_test(report, before, after);
+    add_test(report, before, nullptr, after);
 }
 
 TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned) {
-    return test_result(dense.predict_on(Split::test, *dense.model.network),
-                       dense.predict_on(Split::test, *pruned.network), dense.attributes, dense.observer);
+    return test_result({dense.predict_on(Split::test, *dense.model.network), nullptr, "the dense model as it was"},
+                       dense.predict_on(Split::test, *pruned.network), dense, EvaluateOptions().margin);
 }
 
 void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {
     report.sweep = &sweep;
     if (!sweep.dense_test) return;
     write_predictions(folder / "predictions-dense.csv", *sweep.dense_test);
-    add_test(report, *sweep.dense_test, *sweep.shown().runs[0].test);
+    add_test(report, *sweep.dense_test, tuned_alike(sweep), *sweep.shown().runs[0].test);
 }
 
 }  // namespace fp

@@ -27,10 +27,14 @@ struct ScoreStrip {
     std::vector<int> removed;
 };
 
-// Both models on the test split.
+// Both models on the test split. Where the dense model was tuned alike (--controls), the pruned one is compared with
+// that: a difference from the dense model as it was is one of removal and tuning together.
 struct TestResult {
     Report dense, pruned;
+    std::optional<Report> tuned = {};
     Comparison comparison;
+
+    const Report& other() const { return tuned ? *tuned : dense; }
 };
 
 struct PruneReport {
@@ -45,8 +49,9 @@ struct PruneReport {
     std::vector<LayerCost> dense_layers = {}, pruned_layers = {};  // of a batch in evaluation
     std::vector<SpeedPair> speed = {};
     std::vector<ScoreStrip> scores = {};
-    int mistakes_per_group = 0;  // to be set before the test split is read
-    Gallery gallery = {};        // of the pruned model's mistakes there; in report.html alone
+    int mistakes_per_group = 0;                // to be set before the test split is read, as is
+    double margin = EvaluateOptions().margin;  // of a loss of accuracy
+    Gallery gallery = {};                      // of the pruned model's mistakes there; in report.html alone
 
     // "resnet18 pruned on ISIC 2019"
     std::string title() const {
@@ -90,8 +95,8 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 // indented by two:
 //
 // {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",
-//  "speed","curves","scores","environment","test":{"dense","pruned","comparison"},"verdict","sweep"}; "test" and its
-// parts as engine/report/evaluation.h has them, "curves" the rows of metrics.jsonl. Where images were
+//  "speed","curves","scores","environment","test":{"dense","tuned","pruned","comparison"},"verdict","sweep"}; "test" and
+// its parts as engine/report/evaluation.h has them, "tuned" where there is that control, "curves" the rows of metrics.jsonl. Where images were
 // skipped, "skipped":{"images","first"}. "sweep" is
 //
 // {"rule","objective","attribute","gap","selected","dense":{"val","test"},"least_accuracy","points":[{"name","criterion","amount",

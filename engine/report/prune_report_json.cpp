@@ -196,6 +196,7 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
     if (r.test) {
         ordered_json& test = document["test"];
         test["dense"] = to_json(r.test->dense);
+        if (r.test->tuned) test["tuned"] = to_json(*r.test->tuned);
         test["pruned"] = to_json(r.test->pruned);
         test["comparison"] = to_json(r.test->comparison);
         out("verdict", r.verdict);

@@ -1,4 +1,4 @@
-#include "engine/fairness/gaps.h"
+#include "engine/fairness/primary_gap.h"
 #include "engine/fairness/verdict_words.h"
 #include "engine/report/evaluation.h"
 #include "engine/report/prune_report.h"
@@ -45,6 +45,9 @@ std::string attribute_rows(const AttributeReport& a, const AttributeReport& b) {
                        number(g.metric("accuracy").value));
     }
     out += more(b.groups.size(), rows.size(), "group");
+    if (a.no_gaps.empty() && b.no_gaps.empty())
+        out += columns(fmt::format("  {}", kPrimaryKey), number(a.primary.rms), number(b.primary.rms),
+                       std::isnan(b.primary.fair_high) ? "" : fmt::format("up to {:.3f}", b.primary.fair_high));
     for (const char* key : {"eopp0", "eopp1", "eodd", "eodd_mean", "dp"})
         for (const Gap& gap : a.gaps) {
             if (gap.key != key) continue;
@@ -57,15 +60,15 @@ std::string attribute_rows(const AttributeReport& a, const AttributeReport& b) {
 }
 
 std::string test_rows(const TestResult& t) {
-    std::string out =
-        "\n" + columns(fmt::format("test, {}", counted(t.dense.samples, "image")), "dense", "pruned", "95 % interval");
+    std::string out = "\n" + columns(fmt::format("test, {}", counted(t.dense.samples, "image")),
+                                     t.tuned ? "dense, tuned" : "dense", "pruned", "95 % interval");
     for (const Metric m : kHeadline) {
         const char* key = kMetricDefinitions[m].key;
         const Measure& pruned = t.pruned.metric(key);
-        out += columns(spelt(key), number(t.dense.metric(key).value), number(pruned.value),
+        out += columns(spelt(key), number(t.other().metric(key).value), number(pruned.value),
                        range(pruned.low, pruned.high, 3));
     }
-    for (const AttributeReport& a : t.dense.attributes) out += attribute_rows(a, t.pruned.attribute(a.name));
+    for (const AttributeReport& a : t.other().attributes) out += attribute_rows(a, t.pruned.attribute(a.name));
     return out + "\n" + wrapped(kGapConventions, 0);
 }
 

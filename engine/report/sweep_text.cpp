@@ -1,4 +1,5 @@
 // A search and a scan as text and as CSV.
+#include "engine/fairness/group_pareto.h"
 #include "engine/io/json.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/text_rows.h"
@@ -23,6 +24,40 @@ std::string differences(const SweepResult& r) {
                              0);
     if (out.empty()) return "";
     return "\ndifferences of the gap [95 %]; *: p <= .05 after Holm's correction\n" + out;
+}
+
+// Of a point the means over its runs, on validation.
+GroupPoint over_groups(const SweptPoint& p, const std::string& attribute) {
+    if (p.runs.empty()) return {};
+    GroupPoint mean{.worst = 0, .mean = 0};
+    for (const SweepRun& run : p.runs) {
+        GroupPoint one;
+        for (const AttributeReport& a : run.result.kept().val.attributes)
+            if (a.name == attribute) one = group_point(a, "balanced_accuracy");
+        mean.worst += one.worst / double(p.runs.size());
+        mean.mean += one.mean / double(p.runs.size());
+    }
+    return mean;
+}
+
+// The points that no other one beats for the worst group and on average over groups.
+std::string group_pareto(const SweepResult& r) {
+    std::vector<GroupPoint> points;
+    for (const SweptPoint& p : r.points) points.push_back(over_groups(p, r.attribute));
+    const std::vector<bool> beaten = dominated_over_groups(points);
+    std::string out;
+    for (size_t i = 0; i < points.size(); ++i)
+        if (!beaten[i] && !std::isnan(points[i].worst))
+            out += aside(fmt::format("{}: {}, {}", r.points[i].point.name, number(points[i].worst, 3),
+                                     number(points[i].mean, 3)));
+    if (out.empty()) return "";
+    return "\n" +
+           wrapped(
+               fmt::format("validation, balanced accuracy of the worst group by {} and the mean over groups: no other "
+                           "is as good in both and better in one",
+                           r.attribute),
+               0) +
+           out;
 }
 
 // Where a run has such figures.
@@ -66,15 +101,15 @@ std::string to_text(const SweepResult& r) {
         out += fmt::format("{}{}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", cell(p.point.name, 34),
                            mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value,
                            p.near_chance ? " -"
-                           : p.dominated    ? ""
-                                            : " P");
+                           : p.dominated ? ""
+                                         : " P");
     }
     out +=
         "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"
         "P: no other is as accurate, as near in gap and as fast, and better in something\n"
         "-: not half as far above chance as the dense model, so its gap says nothing\n";
     if (r.selected < 0) out += "None was chosen: none kept enough balanced accuracy on validation.\n";
-    out += differences(r);
+    out += differences(r) + group_pareto(r);
     return r.rankings.names.size() > 1 ? out + "\n" + to_text(r.rankings) : out;
 }
 

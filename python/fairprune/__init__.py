@@ -22,7 +22,7 @@ if _ours:
     del _os.environ["GOMP_SPINCOUNT"]
 from ._error import Error
 from .model import Model, load
-from .statistics import compare, evaluate, snnl_scores
+from .statistics import compare, compare_trainings, evaluate, snnl_scores
 
 __version__: str = _core.version
-__all__ = ["Error", "Model", "compare", "evaluate", "load", "snnl_scores"]
+__all__ = ["Error", "Model", "compare", "compare_trainings", "evaluate", "load", "snnl_scores"]

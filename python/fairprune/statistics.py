@@ -64,7 +64,7 @@ def _within(low: float, high: float, **values: float) -> None:
 def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | Values, *, theirs: Any = None,
              clusters: Values | None = None, classes: Values | None = None, attributes: Sequence[str] | None = None,
              resamples: int = 2000, confidence: float = .95, min_group_size: int = 10, positive: str = "", specificity: float = .8,
-             seed: int = 1, threads: int = 0) -> dict[str, Any]:
+             margin: float = .02, seed: int = 1, threads: int = 0) -> dict[str, Any]:
     """Metrics of a classifier overall and per group, and gaps between groups: the document of `fp_eval --json`.
 
     labels: (N,) true classes: indices into the classes (integers), or names (text)
@@ -76,12 +76,17 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
     classes: names in the order of the columns; without them "0", "1", ..., or the labels found
     attributes: as fp_eval's --attribute, to cut and cross groups: ["sex", "age:60", "sex*age:60"]; default all names
     resamples: bootstrap resamples and permutations; 0 gives values alone
+    min_group_size: in clusters where there are any, else samples; smaller groups are shown and in no gap
     positive, specificity: report the sensitivity of this class at this specificity
+    margin: of a comparison: a loss of accuracy, balanced accuracy, macro-F1 or macro-AUC up to this much counts as none
 
     Overall figures are scikit-learn's: accuracy, balanced_accuracy, macro_f1 over the classes that have labels or
-    predictions, macro_auc one against the rest. Gaps (docs/method.md): eodd_max and eodd_mean are Fairlearn's
-    equalized_odds_difference, worst case and mean, of each class against the rest, averaged over classes. dp is the paper's sum
+    predictions, macro_auc one against the rest. Gaps (docs/method.md): of two groups eodd_max and eodd_mean are
+    Fairlearn's equalized_odds_difference, worst case and mean, of each class against the rest, averaged over classes. Of more
+    they are those of the worst pair of groups, at most Fairlearn's, which adds the TPR range of one pair to the FPR range of
+    another. dp is the paper's sum
     over classes: with two classes twice Fairlearn's demographic_parity_difference. In the paper's eodd opposite signs cancel.
+    One gap of each attribute decides, attributes.NAME.primary (eodd_rms), with p_holm over the attributes; the others describe.
     """
     _within(0, 1e6, resamples=resamples)
     _within(.5, .999, confidence=confidence)
@@ -90,13 +95,39 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
     named = groups if isinstance(groups, Mapping) or hasattr(groups, "columns") else {"group": groups}
     ours, other = (None if p is None else _table(labels, p, named, clusters, classes) for p in (probabilities, theirs))
     asked = list(named if attributes is None else attributes)
-    return json.loads(_core.evaluate(ours, other, asked, resamples, confidence, min_group_size, positive, specificity, seed, threads))
+    return json.loads(_core.evaluate(ours, other, asked, resamples, confidence, min_group_size, positive, specificity, margin, seed,
+                                     threads))
 
 
 def compare(labels: Values, ours: Any, theirs: Any, groups: Mapping[str, Values] | Values, **options: Any) -> dict[str, Any]:
     """evaluate() of `ours`, with the same options, and "comparison": differences ours - theirs on the same samples, as
     `fp_eval --compare --json` has them."""
     return evaluate(labels, ours, groups, theirs=theirs, **options)
+
+
+def compare_trainings(labels: Values, ours: Sequence[Any], theirs: Sequence[Any] | None, groups: Mapping[str, Values] | Values, *,
+                      clusters: Values | None = None, classes: Values | None = None, attributes: Sequence[str] | None = None,
+                      resamples: int = 2000, confidence: float = .95, min_group_size: int = 10, positive: str = "",
+                      specificity: float = .8, seed: int = 1, threads: int = 0) -> dict[str, Any]:
+    """Several trainings of one method on the same samples, alone (theirs=None) or against as many of another, paired in order:
+    the document of `fp_eval --predictions 'a/*.csv' --compare 'b/*.csv' --json`.
+
+    ours, theirs: the probabilities, or predicted classes, of each training, as evaluate() takes them
+    The other arguments are those of evaluate().
+
+    The intervals hold for other samples (lesions) and other trainings: "mean", "low", "high", "p", and "detectable", the
+    smallest difference that this many trainings would have found with power 0.8.
+    """
+    _within(0, 1e6, resamples=resamples)
+    _within(.5, .999, confidence=confidence)
+    _within(1, 1e9, min_group_size=min_group_size)
+    _within(0, 1, specificity=specificity)
+    named = groups if isinstance(groups, Mapping) or hasattr(groups, "columns") else {"group": groups}
+    if not len(ours):
+        raise Error("ours: no training", 2)
+    tables = [[_table(labels, p, named, clusters, classes) for p in side] for side in (ours, [] if theirs is None else theirs)]
+    asked = list(named if attributes is None else attributes)
+    return json.loads(_core.compare_trainings(*tables, asked, resamples, confidence, min_group_size, positive, specificity, seed, threads))
 
 
 def snnl_scores(features: Any, groups: Values, temperature: float = 1, distance: str = "cosine", definition: str = "exact", *,

@@ -104,6 +104,25 @@ class AsOthers(unittest.TestCase):
             self.assertAlmostEqual(gaps[key]["value"], np.mean(odds), 12)
 
 
+class Trainings(unittest.TestCase):
+    def test_pairs(self):
+        labels, p, groups, lesions = rows()
+        rng = np.random.default_rng(3)
+        noisy = [(q := p + rng.uniform(0, .05, p.shape)) / q.sum(1, keepdims=True) for _ in range(6)]
+        worse = [np.roll(q, 1, axis=1) for q in noisy[3:]]
+        r = fairprune.compare_trainings(labels, noisy[:3], worse, {"sex": groups["sex"]}, clusters=lesions, resamples=100)
+        self.assertEqual(r["trainings"], 3)
+        difference = r["metrics"]["accuracy"]["difference"]
+        self.assertEqual(len(difference["values"]), 3)
+        self.assertGreater(difference["low"], 0)
+        self.assertGreater(difference["detectable"], difference["error"])
+        self.assertIn("worst_macro_auc", r["attributes"]["sex"]["figures"])
+        alone = fairprune.compare_trainings(labels, noisy[:3], None, {"sex": groups["sex"]}, resamples=50)
+        self.assertNotIn("difference", alone["metrics"]["accuracy"])
+        with self.assertRaisesRegex(fairprune.Error, "3 trainings are compared with 2"):
+            fairprune.compare_trainings(labels, noisy[:3], worse[:2], {"sex": groups["sex"]})
+
+
 class Inputs(unittest.TestCase):
     def test_one_array_of_groups_and_no_classes(self):
         report = fairprune.evaluate(["b", "a", "b", "a"], ["b", "a", "a", "a"], [0, 0, 1, 1], resamples=0, min_group_size=1)

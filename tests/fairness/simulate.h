@@ -7,6 +7,7 @@
 
 #include "engine/fairness/predictions.h"
 #include "kernels/random.h"
+#include "tests/fairness/lesions.h"
 
 namespace fp::testing {
 
@@ -68,6 +69,25 @@ inline std::vector<SimulatedGroup> two_groups(
         groups[1].tpr.push_back(tpr - half);
     }
     return groups;
+}
+
+// A sample as predictions: models[model], units are lesions, the attributes are `group`, `other1`, `other2`, ... with
+// values a, b, ...
+inline Predictions predictions_of(const Sample& sample, size_t model = 0) {
+    const auto value = [](int g) { return std::string(1, char('a' + g)); };
+    Predictions p;
+    for (int c = 0; c < sample.classes; ++c) p.classes.push_back("c" + std::to_string(100 + c));
+    p.columns = {"group"};
+    for (size_t a = 0; a < sample.others.size(); ++a) p.columns.push_back("other" + std::to_string(a + 1));
+    p.attributes.resize(p.columns.size());
+    for (size_t i = 0; i < sample.size(); ++i) {
+        add_case(p, sample.truth[i], sample.models[model].pred[i]);
+        p.unit.back() = "lesion" + std::to_string(sample.lesion[i]);
+        p.attributes[0].push_back(value(sample.group[i]));
+        for (size_t a = 0; a < sample.others.size(); ++a) p.attributes[a + 1].push_back(value(sample.others[a][i]));
+    }
+    p.prob = sample.models[model].prob;
+    return p;
 }
 
 // The published ISIC 2019 test split by sex: MEL NV BCC AK BKL DF VASC SCC.

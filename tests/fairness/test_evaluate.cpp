@@ -116,7 +116,7 @@ TEST(Evaluate, SmallGroupsAreShownAndLeftOutOfGaps) {
     const Report report = evaluate(csv.predictions(), {"sex"}, {.resamples = 0});
     const AttributeReport& sex = report.attribute("sex");
     EXPECT_FALSE(sex.group("other").in_gaps);
-    EXPECT_THAT(sex.group("other").reason, HasSubstr("n=9"));
+    EXPECT_THAT(sex.group("other").reason, HasSubstr("9 units"));
     EXPECT_EQ(sex.groups_left_out, 1);
     EXPECT_EQ(sex.samples_left_out, 9);
     EXPECT_EQ(sex.worst[0].group, "male");
@@ -130,7 +130,7 @@ TEST(Evaluate, OneGroupHasNoGapsAndSaysWhy) {
     csv.add(20, "x", "x", "female,40").add(20, "y", "x", "female,40");
     const AttributeReport sex = evaluate(csv.predictions(), {"sex"}).attribute("sex");
     EXPECT_TRUE(sex.gaps.empty());
-    EXPECT_EQ(sex.no_gaps, "1 known group of at least 10 samples");
+    EXPECT_EQ(sex.no_gaps, "1 known group of at least 10 units");
 }
 
 TEST(Evaluate, IntersectionsHaveTheirWorstPair) {
@@ -187,14 +187,23 @@ TEST(Evaluate, NotEstimableIsNullWithAReason) {
     EXPECT_TRUE(gaps["attributes"]["sex"]["gaps"]["eopp1_present"]["value"].is_null());
 }
 
-TEST(Evaluate, IntervalsThatAreOftenUndefinedAreNull) {
+TEST(Evaluate, AGroupIsSmallByItsLesions) {
+    Csv csv = women_and_men();
+    for (int i = 0; i < 60; ++i)
+        csv.text += "s" + std::to_string(i) + ",x,x,other,40,of" + std::to_string(i % 9) + "\n";
+    const GroupReport other = evaluate(csv.predictions(), {"sex"}, {.resamples = 0}).attribute("sex").group("other");
+    EXPECT_FALSE(other.in_gaps);
+    EXPECT_EQ(other.reason, "9 units, smallest group for gaps is 10");
+}
+
+TEST(Evaluate, ARateOfOneLesionHasWilsonsInterval) {
     Csv csv = women_and_men();
     csv.add(1, "z", "z", "male,40");  // absent from exp(-1) of the resamples
     const Report report = evaluate(csv.predictions(), {"sex"}, {.resamples = 400});
     const Measure& tpr = report.attribute("sex").group("male").classes[2].tpr;
     EXPECT_DOUBLE_EQ(tpr.value, 1);
-    EXPECT_TRUE(std::isnan(tpr.low));
-    EXPECT_THAT(tpr.reason, HasSubstr("% of resamples"));
+    EXPECT_NEAR(tpr.low, 1 / (1 + 1.959964 * 1.959964), 1e-5);
+    EXPECT_DOUBLE_EQ(tpr.high, 1);
 }
 
 TEST(Evaluate, JsonHasTheShapeThatScriptsRelyOn) {
@@ -209,15 +218,21 @@ TEST(Evaluate, JsonHasTheShapeThatScriptsRelyOn) {
         EXPECT_TRUE(json["attributes"]["sex"]["groups"]["a"][key].contains("value")) << key;
     }
     for (const char* key : {"eopp0", "eopp1", "eopp1_present", "eodd", "eodd_tnr", "eodd_mean", "eodd_max", "dp",
-                            "accuracy", "pqd", "dpm", "eom", "nar"}) {
+                            "accuracy", "accuracy_standardised", "pqd", "dpm", "eom", "nar"}) {
         const Json& g = json["attributes"]["sex"]["gaps"][key];
         for (const char* field :
              {"value", "low", "high", "fair_low", "fair_high", "p", "rms", "rms_low", "rms_high", "formula"})
             EXPECT_TRUE(g.contains(field)) << key << " " << field;
         EXPECT_TRUE(g["fair_low"].is_number() && g["fair_high"].is_number() && g["p"].is_number());
         EXPECT_TRUE(g["low"].is_number() || g["reason"].is_string());
-        EXPECT_GE(g["p_holm"].get<double>(), g["p"].get<double>());
+        EXPECT_FALSE(g.contains("p_holm")) << key;  // it describes
+        EXPECT_EQ(g["permuted"], "within diagnosis");
     }
+    const Json& primary = json["attributes"]["sex"]["primary"];
+    EXPECT_EQ(primary["key"], "eodd_rms");
+    for (const char* field : {"rms", "rms_squared", "low", "high", "fair_high", "p", "p_holm", "classes", "pairs"})
+        EXPECT_TRUE(primary[field].is_number()) << field;
+    EXPECT_TRUE(primary["formula"].is_string() && primary["verdict"].is_string());
     const Json& worst = json["attributes"]["sex"]["worst_group"]["accuracy"];
     EXPECT_TRUE(worst["group"].is_string() && worst["stays_worst"].is_number());
     EXPECT_EQ(json["attributes"]["sex"]["groups"]["b"]["samples"], 180);

@@ -98,17 +98,17 @@ TEST(Resample, ProgressRisesToAllAndChangesNothing) {
     };
     const Report plain = evaluate(ours, {"sex"}, {.resamples = 500}),
                  shown = evaluate(ours, {"sex"}, {.resamples = 500, .progress = note});
-    expect_rising(2000);
+    expect_rising(1500);
     EXPECT_EQ(shown.metric("accuracy").low, plain.metric("accuracy").low);
     EXPECT_EQ(shown.attribute("sex").gap("eodd").p, plain.attribute("sex").gap("eodd").p);
     EXPECT_EQ(shown.attribute("sex").gap("eodd").fair_high, plain.attribute("sex").gap("eodd").fair_high);
     EXPECT_FALSE(shown.options.progress);
     const Comparison compared = compare(ours, theirs, {"sex"}, {.resamples = 500, .progress = note});
-    expect_rising(2500);
+    expect_rising(2000);
     EXPECT_EQ(compared.metrics[0].p, compare(ours, theirs, {"sex"}, {.resamples = 500}).metrics[0].p);
     // The groups are too small for gaps, so some passes are left out.
     evaluate(ours, {"sex"}, {.resamples = 500, .min_group_size = 299, .progress = note});
-    expect_rising(2000);
+    expect_rising(1500);
 }
 
 TEST(Resample, WhatProgressThrowsEndsIt) {

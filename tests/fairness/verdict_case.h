@@ -4,30 +4,42 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "engine/fairness/primary_gap.h"
 #include "engine/fairness/verdict.h"
+#include "engine/fairness/verdict_words.h"
 
 namespace fp::testing::verdicts {
 
 struct Change {
     const char* key;
     double before, after;
-    double p = 1, p_holm = 1;
     double low = kNotEstimable, high = kNotEstimable;
+    double p = kNotEstimable;
 };
 
-inline Difference difference(const Change& c, double fair = kNotEstimable) {
+inline Difference difference(const Change& c, const EvaluateOptions& options) {
     Difference d;
     d.key = c.key;
     d.other = c.before;
     d.model = c.after;
     d.value = c.after - c.before;
     d.p = c.p;
-    d.p_holm = c.p_holm;
     d.low = c.low;
     d.high = c.high;
-    d.fair = fair;
+    if (!std::isnan(c.low))
+        d.harm = c.high < 0                ? Harm::worse
+                 : c.low > 0               ? Harm::better
+                 : c.low > -options.margin ? Harm::within_margin
+                                           : Harm::not_excluded;
+    d.verdict = words_of(d, options);
     return d;
 }
+
+// The primary gap of the model, up to `fair_high` by chance, and its change from `before` with p.
+struct Primary {
+    double before, after, fair_high;
+    double p_gap = 1, p_change = 1, p_holm_factor = 1;
+};
 
 // Two models on 400 images of eight classes, and the changes that a test names.
 struct Case {
@@ -42,39 +54,61 @@ struct Case {
         }
         for (const Change& c : metrics) {
             report.metrics.push_back({.key = c.key, .value = c.after});
-            comparison.metrics.push_back(difference(c));
+            comparison.metrics.push_back(difference(c, comparison.options));
         }
     }
 
-    // A group of 200 images with its accuracy in both models.
-    Case& group(const std::string& attribute, const std::string& name, const Change& accuracy) {
+    // A group of 200 images with a metric of it in both models.
+    Case& group(const std::string& attribute, const std::string& name, const Change& metric) {
         auto [a, c] = attributes(attribute);
         GroupReport& g = a->groups.emplace_back();
         g.name = name;
         g.samples = 200;
-        g.metrics = {{.key = "accuracy", .value = accuracy.after}};
-        c->groups.push_back({.name = name, .samples = 200, .metrics = {difference(accuracy)}});
+        g.metrics = {{.key = "accuracy", .value = metric.after}};
+        c->groups.push_back({.name = name, .samples = 200, .metrics = {difference(metric, comparison.options)}});
         return *this;
     }
 
+    Case& primary(const std::string& attribute, const Primary& given) {
+        auto [a, c] = attributes(attribute);
+        const auto holm = [&](double p) { return std::min(1.0, p * given.p_holm_factor); };
+        PrimaryGap& g = a->primary;
+        g.rms = given.after;
+        g.rms_squared = given.after * given.after;
+        g.low = std::max(0.0, given.after - .02);
+        g.high = given.after + .02;
+        g.fair_high = given.fair_high;
+        g.p = given.p_gap;
+        g.p_holm = holm(g.p);
+        g.verdict = words_of(g, report.options);
+        PrimaryDifference& d = c->primary;
+        d.model = g.rms_squared;
+        d.other = given.before * given.before;
+        d.value = d.model - d.other;
+        d.sd = .002;
+        d.low = d.value - .004;
+        d.high = d.value + .004;
+        d.p = given.p_change;
+        d.p_holm = holm(d.p);
+        d.verdict = words_of(d, report.options);
+        return *this;
+    }
+
+    // A descriptive gap.
     Case& gap(const std::string& attribute,
-              const Change& change,
+              const char* key,
+              double value,
               double fair_low,
               double fair_high,
-              double p_holm = 1,
-              double fair = 0,
-              const char* null = kWithinDiagnosis) {
-        auto [a, c] = attributes(attribute);
+              double fair = 0) {
         Gap g;
-        g.key = change.key;
-        g.value = change.after;
+        g.key = key;
+        g.value = value;
         g.fair = fair;
         g.fair_low = fair_low;
         g.fair_high = fair_high;
-        g.p = g.p_holm = p_holm;
-        g.null = null;
-        a->gaps.push_back(g);
-        c->gaps.push_back(difference(change, fair));
+        g.p = .012;
+        attributes(attribute).first->gaps.push_back(g);
         return *this;
     }
 

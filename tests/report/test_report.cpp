@@ -72,11 +72,11 @@ TEST_F(Drawn, ARunShowsItsFigures) {
          "better",
          "<b>15.9 %</b><span>of 0.70 M parameters are left</span>",
          "<b>1.27x</b><span>measured speed, batch 1</span><span>[1.27, 1.28]</span>",
-         "<b>0.329 \u2192 0.125</b><span>equalized-odds gap by group</span>",
+         "<b>0.080 \u2192 0.050</b><span>gap by group (eodd_rms)</span>",
          "<tr><td>macro AUC</td><td>0.507 <span class=\"soft\">[0.447, 0.569]</span></td><td>0.544 "
          "<span class=\"soft\">[0.483, 0.608]</span></td><td></td></tr>",
          "<td class=\"right\" style=\"--share:57%\">20 <span class=\"soft\">57 %</span></td>",
-         "<summary>Confusion matrix of g1</summary>", "chance 0.016 to 0.130, p&nbsp;0.680",
+         "<summary>Confusion matrix of g1</summary>", "chance 0.016 to 0.130, p&nbsp;0.068",
          "<svg class=\"lane\" height=\"44\" role=\"img\" aria-label=\"equalized odds, mean\">", "aria-label=\"conv1\"",
          "<td>rms:group 0.0985</td><td>too near chance</td>",
          "The one epoch of fine-tuning ended at a training loss of 1.390,",
@@ -84,6 +84,19 @@ TEST_F(Drawn, ARunShowsItsFigures) {
          "<tr class=\"cut\"><td>layer4.1.conv2</td><td>4\u00d74</td><td>128 \u2192 32</td><td>147\u202f456 \u2192 "
          "11\u202f520</td>",
          "<td>memory</td><td>23.5 GiB</td>"});
+}
+
+TEST_F(Drawn, OneGapDecidesAndTheOthersAreNotCorrected) {
+    ordered_json r = sample("run");
+    r["test"]["tuned"] = r["test"]["dense"];
+    r["test"]["tuned"]["attributes"]["group"]["primary"]["rms"] = 0.07;
+    const ordered_json change = {{"verdict", "no difference of the gap was detected (p = 0.2, Holm 0.2)"}};
+    r["test"]["comparison"]["attributes"]["group"]["primary"] = change;
+    expect_rows(drawn(r), {"<th>the gap (eodd_rms)</th>", "<td>0.050 <span class=\"soft\">[0.020, 0.110]</span></td>",
+                           "alike would show, up to 0.060 (p = 0.01, Holm 0.02)</td>",
+                           "<p><b>no difference of the gap was detected (p = 0.2, Holm 0.2)</b></p>",
+                           "<th>also, not corrected</th>", "<b>0.070 \u2192 0.050</b><span>gap by group",
+                           "balanced accuracy on test, from the dense model tuned alike", "dense, tuned alike</th>"});
 }
 
 TEST_F(Drawn, TheCommandStandsOnce) {
@@ -299,17 +312,15 @@ TEST(ModelCard, SaysWhoWasJudged) {
         group.samples = 50;
         group.metrics = {measure("accuracy"), measure("macro_f1")};
     }
-    Gap& gap = sex.gaps.emplace_back();
-    gap.key = "eodd_mean";
-    gap.value = 0.05;
-    gap.fair_low = 0.01;
-    gap.fair_high = 0.1;
+    sex.gaps.emplace_back();
+    sex.primary.rms = 0.05;
+    sex.primary.p = 0.4;
+    sex.primary.verdict = "within its range";
     const std::string card = evaluation_card(pruned);
     EXPECT_THAT(card, HasSubstr("On 100 test images"));
     EXPECT_THAT(card, HasSubstr("| macro_auc | n/a |"));
     EXPECT_THAT(card, HasSubstr("| female | 50 | 0.700 [0.600, 0.800] |"));
-    EXPECT_THAT(card, HasSubstr("(eodd_mean): 0.050; a classifier"));
-    EXPECT_THAT(card, HasSubstr("shows 0.010 to 0.100 here"));
+    EXPECT_THAT(card, HasSubstr("Equalized-odds gap (eodd_rms): 0.050, within its range.\n"));
     EXPECT_THAT(card, HasSubstr("\\<male\\>"));
 }
 
@@ -319,7 +330,7 @@ TEST(ModelCard, FindingsAreGroupedByAttributeAndFoldedBeyondFive) {
         v.findings.push_back({.kind = FindingKind::gap, .attribute = "sex", .text = text("gap ", i)});
     v.findings.push_back({.kind = FindingKind::at_chance, .text = "at chance"});
     EXPECT_EQ(verdict_card(v),
-              "\n## Against the dense model\n\nFell: accuracy.\n\n### Overall\n\n- accuracy fell\n\n### Findings by "
+              "\n## Verdict\n\nFell: accuracy.\n\n### Overall\n\n- accuracy fell\n\n### Findings by "
               "sex\n\n- gap 1\n- gap 2\n- gap 3\n- gap 4\n- gap 5\n\n<details><summary>2 more</summary>\n\n- gap 6\n- "
               "gap 7\n\n</details>\n");
 }

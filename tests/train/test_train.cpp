@@ -141,7 +141,18 @@ TEST(Train, metrics_that_select_are_named) {
     for (const char* word : {"loss, accuracy, balanced_accuracy", "macro_auc", "ece", "GAP:ATTRIBUTE"})
         EXPECT_THAT(words, HasSubstr(word));
     const Small small;
-    check_selection("worst:group", {"group"}, small.data);
+    for (const char* known : {"worst:group", "worst:macro_auc:group", "worst:ece:group", "minimax:group", "eopp1:group",
+                              "operating:class01:group", "operating:class01@0.9:group"})
+        check_selection(known, {"group"}, small.data);
+    const std::pair<const char*, const char*> wrong[] = {{"worst:auc:group", "no metric is called auc"},
+                                                         {"worst:accuracy:age", "age is no --attribute"},
+                                                         {"operating:group", "operating:CLASS:ATTRIBUTE is wanted"},
+                                                         {"operating:x:group", "no class x; there are"},
+                                                         {"operating:class01@2:group", "2 is no specificity"},
+                                                         {"f2:group", "no gap is called f2"}};
+    for (const auto& [select, words_of_error] : wrong)
+        expect_error(
+            Exit::usage, [&] { check_selection(select, {"group"}, small.data); }, words_of_error);
     expect_error(
         Exit::usage, [&] { check_selection("rms:age", {"group"}, small.data, "--objective"); },
         "--objective rms:age: age");

@@ -15,15 +15,14 @@ function figureCell(figure, notes) {
     return html`${fixed(figure.value, 3)}${reason ? notes.mark(reason) : ""}`;
 }
 
-// "+0.021 [-0.012, 0.054], p 0.21"; bold where the corrected p is at most .05.
+// "+0.021 [-0.012, 0.054]" with its words; bold where the interval excludes 0.
 function changeCell(difference, notes) {
     if (!difference) return "";
-    const { value, low, p_holm: p, reason } = difference;
+    const { value, low, high, reason, verdict } = difference;
     if (!known(value)) return html`n/a${reason ? notes.mark(reason) : ""}`;
-    const text = known(p) && p <= 0.05 ? html`<b>${signed(value)}</b>` : signed(value);
+    const text = known(low) && (low > 0 || high < 0) ? html`<b>${signed(value)}</b>` : signed(value);
     const range = known(low) ? html` ${interval(difference)}` : reason ? notes.mark(reason) : "";
-    return html`${text}${range}
-        <span class="soft p">p&nbsp;${pValue(p)}</span>`;
+    return html`${text}${range}${verdict ? html`<br><span class="soft">${verdict}</span>` : ""}`;
 }
 
 // What --skip-bad left out.
@@ -44,7 +43,7 @@ function accuracySection(title, sides, comparison) {
     const rows = kMetrics.filter((k) => k in sides[0].of).map((k) => row([inWords(k),
         ...sides.map((s) => figureCell(s.of[k], notes)), ...(comparison ? [changeCell(comparison[k], notes)] : [])]));
     return html`<h2>${title}</h2><p class="soft">${judgedText(lastOf(sides).of)}${comparison
-        ? " Bold changes: p at most .05 after Holm's correction." : ""}</p>${table(heads, rows)}${notes.list()}
+        ? " Bold changes: the interval excludes 0; not corrected, since that would hide harm." : ""}</p>${table(heads, rows)}${notes.list()}
         ${confusionPair("Confusion matrix", sides, (s) => s.of)}`;
 }
 
@@ -118,8 +117,28 @@ function gapMarks(figure, series, scale, y) {
 
 function gapCell(gap, notes) {
     const fair = known(gap.fair_low) ? html`chance ${fixed(gap.fair_low, 3)} to ${fixed(gap.fair_high, 3)},
-        p&nbsp;${pValue(gap.p_holm ?? gap.p)}` : "no range of chance is known";
+        p&nbsp;${pValue(gap.p)}` : "no range of chance is known";
     return html`${figureCell(gap, notes)}<br><span class="soft">${fair}</span>`;
+}
+
+// The gap that decides: of each model a band up to the end of its fair range, its interval and its words; of two models
+// the words on their difference.
+function primarySection(attribute, sides, comparison) {
+    const primaryOf = (s) => s.of.attributes[attribute].primary;
+    if (!primaryOf(sides[0])) return "";
+    const all = sides.map(primaryOf);
+    const scale = new Scale([0, ...all.flatMap((g) => [g.rms, g.high, g.fair_high])], { least: 0 });
+    const rows = sides.map((s, i) => {
+        const { rms: value, low, high, fair_high, reason, verdict } = all[i];
+        const marks = gapMarks({ value, low, high, fair_low: known(fair_high) ? 0 : null, fair_high }, i, scale, 12);
+        return row([s.name, lane(scale, 24, marks, "the gap"), measured({ value, low, high }),
+            verdict ?? reason ?? ""]);
+    });
+    const words = comparison?.attributes[attribute]?.primary?.verdict;
+    const { formula, classes, pairs } = all[0];
+    return html`${table(["", "", "the gap (eodd_rms)", ""], [...rows, row(["", laneAxis(scale, "gap, 0 is none"), "",
+        ""], "axis-row")], "gaps words")}${words ? html`<p><b>${words}</b></p>` : ""}<p class="soft">${formula};
+        ${grouped(classes)} ${classes === 1 ? "class" : "classes"}, ${plural(pairs, "pair")} of groups.</p>`;
 }
 
 // The gaps whose best value is 0 and that one axis can hold: the parity sums over classes, and ratios are best at 1.
@@ -140,7 +159,7 @@ function gapsTable(attribute, sides, comparison) {
         ...sides.map((s) => gapCell(gapsOf(s)[k], notes)),
         ...(differences ? [changeCell(differences[k], notes)] : [])]));
     const blanks = Array(sides.length + (differences ? 1 : 0)).fill("");
-    const heads = ["gap", html`<span class="keys">${sides.map((s, i) => key(i, s.name))}</span>`,
+    const heads = ["also, not corrected", html`<span class="keys">${sides.map((s, i) => key(i, s.name))}</span>`,
         ...sides.map((s) => s.name), ...(differences ? ["change"] : [])];
     const axis = row(["", laneAxis(scale, "gap, 0 is none"), ...blanks], "axis-row");
     return html`${table(heads, [...rows, axis], "gaps")}${notes.list()}`;
@@ -155,11 +174,13 @@ function fairnessSection(title, sides, comparison) {
             (s) => s.of.attributes[name].groups[group]));
         return html`<h3>By ${name}</h3>${unknown > 0
             ? html`<p class="soft">${plural(unknown, "image")} of an unknown group, left out of gaps.</p>` : ""}
-            ${groupsTable(name, sides)}${gapsTable(name, sides, comparison)}${matrices}`;
+            ${groupsTable(name, sides)}${primarySection(name, sides, comparison)}
+            ${gapsTable(name, sides, comparison)}${matrices}`;
     });
     return html`<h2>${title}</h2><p class="soft">The band is the range of gaps that a classifier shows by chance if it
-        treats the groups alike: a gap inside it cannot be told from none. p: of a gap as large by chance, after Holm's
-        correction.</p>${sections}`;
+        treats the groups alike, whatever the groups' case mix: a gap inside it cannot be told from none. One gap decides,
+        eodd_rms; its p is corrected over the attributes. The others describe: their p, of a gap as large by chance, is
+        not corrected.</p>${sections}`;
 }
 
 // Mistakes as images, by group; images of patients, so there only if asked for.

@@ -31,11 +31,13 @@ function tilesSection({ models: { dense, pruned }, speed, test }) {
             tile(`${fixed(value, 2)}x`, `measured speed, batch ${batch}`, `[${fixed(low, 2)}, ${fixed(high, 2)}]`)),
     ];
     if (!test) return tileRows(cost);
-    const figures = (of) => change(of(test.dense).value, of(test.pruned).value, (v) => shown(v, 3));
-    const quality = [tile(figures((t) => t.balanced_accuracy), "balanced accuracy on test")];
-    for (const [name, { gaps }] of Object.entries(test.dense.attributes))
-        if (gaps.eodd_mean)
-            quality.push(tile(figures((t) => t.attributes[name].gaps.eodd_mean), `equalized-odds gap by ${name}`));
+    const other = test.tuned ?? test.dense;
+    const figures = (of) => change(of(other), of(test.pruned), (v) => shown(v, 3));
+    const quality = [tile(figures((t) => t.balanced_accuracy.value), `balanced accuracy on test${test.tuned
+        ? ", from the dense model tuned alike" : ""}`)];
+    for (const [name, { primary }] of Object.entries(other.attributes))
+        if (primary)
+            quality.push(tile(figures((t) => t.attributes[name].primary.rms), `gap by ${name} (eodd_rms)`));
     return [tileRows(quality), tileRows(cost)];
 }
 
@@ -127,7 +129,8 @@ function layersSection(layers) {
 }
 
 function reportSections(r) {
-    const sides = r.test ? [{ name: "dense", of: r.test.dense }, { name: "pruned", of: r.test.pruned }] : [];
+    const first = r.test?.tuned ? { name: "dense, tuned alike", of: r.test.tuned } : { name: "dense", of: r.test?.dense };
+    const sides = r.test ? [first, { name: "pruned", of: r.test.pruned }] : [];
     const judged = r.test ? [accuracySection("Accuracy on the test split", sides, r.test.comparison),
         fairnessSection("Fairness on the test split", sides, r.test.comparison)] : "";
     return [askedSection(r), verdictSection(r.verdict), r.sweep ? againstControl(r.sweep) : "", tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,

@@ -1,0 +1,22 @@
+// Several trainings of one or two methods (engine/fairness/trainings.h), as text and as JSON.
+#pragma once
+
+#include "engine/fairness/trainings.h"
+#include "engine/io/fields.h"
+
+namespace fp {
+
+// Within 80 columns.
+std::string to_text(const TrainingsReport&);
+
+// {"trainings":k,"samples":N,"units":N,"metrics":{"accuracy":F,...},
+//  "attributes":{"sex":{"figures":{"worst_macro_auc":F,"accuracy:female":F,...}}},"resamples":R,"seed":S,"confidence":C}
+// with F = {"formula","ours":E} and, of pairs, "other":E and "difference":E (ours - other);
+// E = {"values":[one per training],"mean","low","high","p","sd_trainings","error_units","error","freedom","detectable"};
+// what cannot be estimated is null with "reason".
+void fields(const TrainingsReport&, JsonWriter&);
+
+// `files`: what was read, in the order of the pairs; left out where empty.
+std::string json_text(const TrainingsReport&, const std::vector<std::vector<std::string>>& files);
+
+}  // namespace fp
