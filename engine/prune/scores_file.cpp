@@ -97,6 +97,7 @@ ScoresFile read_scores(const std::string& text, const std::string& file_name, co
     FP_REQUIRE(by_layer || !out.sets.empty(), Exit::data, file_name, ": no set was scored");
     if (top.has("layers_asked")) read(top.at("layers_asked"), out.layers_asked);
     out.settings = settings_of(document);
+    if (top.has("note")) read(top.at("note"), out.note);
     return out;
 }
 

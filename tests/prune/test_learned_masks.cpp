@@ -213,7 +213,9 @@ TEST(LearnedMasks, SettingsAreWordsOfTheCriterion) {
 TEST(LearnedMasks, AFileOfOtherSettingsIsRefused) {
     const Bench b(kResNet, "synth:n=24,size=32,classes=3,groups=2");
     ScoreOptions o = masks("layer1.*", {.epochs = 1});
-    const ScoresFile file = read_scores(scores_text(b.score(o), o, "hash"), "scores.json", "hash");
+    const ChannelScores scores = b.score(o);
+    const ScoresFile file = read_scores(scores_text(scores, o, "hash"), "scores.json", "hash");
+    EXPECT_EQ(file.note, scores.note);
     o.masks.sparsity = 2;
     expect_error(
         Exit::model, [&] { scores_from(file, b.rows.nodes, o); }, "masks was {\"epochs\":1", "\"sparsity\":2.0");
