@@ -10,7 +10,7 @@ std::string criteria_text() {
     for (const Criterion* c : Criterion::all())
         out += text(c == Criterion::all()[0] ? "" : ", ", c->name, " (", c->says, c->paper.empty() ? "" : "; ",
                     c->paper, ")");
-    return out + ". Settings of its own may follow, as in snnl+centre+tap=act";
+    return out + ". Settings of its own may follow, as in snnl+centre+tap=act or masks+snnl=30+given-class";
 }
 
 void add_scoring_options(Options& o, SweepSettings& search) {

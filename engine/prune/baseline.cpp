@@ -54,10 +54,11 @@ double Baseline::least_accuracy(double max_drop) const {
 void check(const PruneSettings& p, const Baseline& dense) {
     FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
                p.finetune, "` is not all, head or norm");
-    check_scoring(score_options(p, weighted_attributes(p.attributes)));
+    const ScoreOptions scoring = score_options(p, weighted_attributes(p.attributes));
+    check_scoring(scoring);
     for (const std::string& attribute : dense.attributes) {
         const Grouping grouping = group_by(dense.data.set, attribute);
-        if (p.score.criterion->needs >= Needs::groups) require_comparable(grouping);
+        if (reads_groups(scoring)) require_comparable(grouping);
     }
     const Trace rows = trace(*dense.model.network, dense.image_size());
     match_layers(rows.nodes, channel_sets(rows.nodes), p.score.layers);

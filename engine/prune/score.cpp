@@ -57,7 +57,7 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
 
 void check_scoring(const ScoreOptions& o) {
     const Criterion& criterion = *o.criterion;
-    FP_REQUIRE(criterion.needs < Needs::groups || !o.attributes.empty(), Exit::usage, "criterion ", criterion.name,
+    FP_REQUIRE(!reads_groups(o) || !o.attributes.empty(), Exit::usage, "criterion ", criterion.name,
                " needs an --attribute");
     const size_t attributes = weighted(o).size();
     FP_REQUIRE(criterion.needs < Needs::one_attribute || attributes == 1, Exit::usage, "criterion ", criterion.name,
@@ -113,7 +113,7 @@ ChannelScores score_channels(Session& session,
         FP_REQUIRE(found != out.sets.end(), Exit::data, "criterion ", o.criterion, ": ", set, " has no batch norm");
         asked[set] = found->second;
     }
-    out.sets = over_mean(std::move(asked));
+    out.sets = criterion.comparable ? std::move(asked) : over_mean(std::move(asked));
     return out;
 }
 

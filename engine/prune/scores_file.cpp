@@ -46,20 +46,28 @@ void check_layer(const LayerScores& r, const std::string& where) {
 }  // namespace
 
 ordered_json to_json(const ScoreOptions& o) {
-    return {{"criterion", o.criterion->name},
-            {"definition", name(o.snnl.definition)},
-            {"distance", name(o.snnl.distance)},
-            {"temperature", o.snnl.temperature},
-            {"tap", name(o.tap)},
-            {"samples", o.samples},
-            {"centre", o.snnl.centred},
-            {"given_class", o.snnl.given_class},
-            {"batches", o.snnl.block},
-            {"permutations", o.snnl.permutations},
-            {"protect", o.protect},
-            {"beta", o.fairprune.beta},
-            {"protected", o.fairprune.protected_group},
-            {"batch_size", o.predict.batch_size}};
+    ordered_json out{{"criterion", o.criterion->name},
+                     {"definition", name(o.snnl.definition)},
+                     {"distance", name(o.snnl.distance)},
+                     {"temperature", o.snnl.temperature},
+                     {"tap", name(o.tap)},
+                     {"samples", o.samples},
+                     {"centre", o.snnl.centred},
+                     {"given_class", o.snnl.given_class},
+                     {"batches", o.snnl.block},
+                     {"permutations", o.snnl.permutations},
+                     {"protect", o.protect},
+                     {"beta", o.fairprune.beta},
+                     {"protected", o.fairprune.protected_group},
+                     {"batch_size", o.predict.batch_size}};
+    if (o.criterion->name != "masks") return out;
+    const MaskOptions& m = o.masks;
+    out["attribute_weights"] = o.attributes;
+    out["masks"] = {{"epochs", m.epochs},           {"rate", m.rate},
+                    {"sparsity", m.sparsity},       {"cost", m.cost->name},
+                    {"snnl_weight", m.snnl_weight}, {"sampler", m.sampler->name},
+                    {"augment", m.augment}};
+    return out;
 }
 
 std::string scores_text(const ChannelScores& scores, const ScoreOptions& o, const std::string& model_hash) {
@@ -89,6 +97,7 @@ ScoresFile read_scores(const std::string& text, const std::string& file_name, co
     FP_REQUIRE(by_layer || !out.sets.empty(), Exit::data, file_name, ": no set was scored");
     if (top.has("layers_asked")) read(top.at("layers_asked"), out.layers_asked);
     out.settings = settings_of(document);
+    if (top.has("note")) read(top.at("note"), out.note);
     return out;
 }
 

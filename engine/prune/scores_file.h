@@ -45,6 +45,7 @@ struct ScoresFile {
     SetScores sets;                   // of the others: at least one
     std::string layers_asked = {};
     std::vector<Setting> settings = {};  // that the file names
+    std::string note = {};               // ChannelScores::note
 };
 
 // Exit::data for a file that is not such a document, Exit::model for scores of another model.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/data/augment/augment.h"
 #include "engine/fairness/grouping.h"
 #include "engine/io/columns.h"
 
@@ -15,12 +16,19 @@ using Definition = SnnlShape::Definition;
 struct Word {
     std::string_view name;
     void (*apply)(PruneSettings&, const std::string& value);
+    std::string_view criterion = {};  // the only one that reads it; empty: any
 };
 
 double number(const std::string& digits) {
     const std::optional<double> value = parse_number(digits);
     FP_REQUIRE(value && *value >= 0, Exit::usage, "is not a number of at least 0");
     return *value;
+}
+
+int64_t whole_number(const std::string& digits, const char* of) {
+    const double count = number(digits);
+    FP_REQUIRE(count == std::floor(count) && count < 1e15, Exit::usage, "is not a whole number of ", of);
+    return int64_t(count);
 }
 
 constexpr Word kWords[]{
@@ -38,18 +46,33 @@ constexpr Word kWords[]{
          p.score.snnl.temperature = number(t);
          FP_REQUIRE(p.score.snnl.temperature > 0, Exit::usage, "is not above 0");
      }},
-    {"samples=",
-     [](PruneSettings& p, const std::string& n) {
-         const double count = number(n);
-         FP_REQUIRE(count == std::floor(count) && count < 1e15, Exit::usage, "is not a whole number of images");
-         p.score.samples = int64_t(count);
-     }},
+    {"samples=", [](PruneSettings& p, const std::string& n) { p.score.samples = whole_number(n, "images"); }},
     {"learn=", [](PruneSettings& p, const std::string& eta) { p.learn_weights = number(eta); }},
+    {"snnl=", [](PruneSettings& p, const std::string& weight) { p.score.masks.snnl_weight = number(weight); }, "masks"},
+    {"sparsity=", [](PruneSettings& p, const std::string& weight) { p.score.masks.sparsity = number(weight); },
+     "masks"},
+    {"cost=", [](PruneSettings& p, const std::string& name) { p.score.masks.cost = name; }, "masks"},
+    {"epochs=",
+     [](PruneSettings& p, const std::string& n) {
+         const int64_t epochs = whole_number(n, "epochs");
+         FP_REQUIRE(epochs >= 1 && epochs <= 10000, Exit::usage, "is not in 1 .. 10000");
+         p.score.masks.epochs = int(epochs);
+     },
+     "masks"},
+    {"rate=", [](PruneSettings& p, const std::string& rate) { p.score.masks.rate = number(rate); }, "masks"},
+    {"sampler=", [](PruneSettings& p, const std::string& name) { p.score.masks.sampler = name; }, "masks"},
+    {"augment=",
+     [](PruneSettings& p, const std::string& words) {
+         parse_augment(words);
+         p.score.masks.augment = words;
+     },
+     "masks"},
 };
 
 void apply(PruneSettings& p, const std::string& word, const std::string& criterion) {
     std::string known;
-    for (const auto& [name, apply_value] : kWords) {
+    for (const auto& [name, apply_value, reader] : kWords) {
+        if (!reader.empty() && reader != p.score.criterion->name) continue;
         known += (known.empty() ? "" : ", ") + std::string(name);
         if (name.ends_with('=') ? !word.starts_with(name) : word != name) continue;
         try {

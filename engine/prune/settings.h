@@ -33,7 +33,8 @@ struct PruneSettings {
 
 // The settings with "snnl+as-released+given-class": a criterion, then settings of its own joined by +. The words are
 // exact, as-released, given-class, centre, euclidean, mask, tap=NAME, layers=NAME, protect=LAMBDA, temperature=T,
-// samples=N, learn=ETA (learn_weights). Exit::usage for another word.
+// samples=N, learn=ETA (learn_weights); of masks alone (MaskOptions) snnl=WEIGHT, sparsity=LAMBDA, cost=NAME, epochs=N,
+// rate=R, sampler=NAME, augment=NAME. Exit::usage for another word.
 PruneSettings with_criterion(PruneSettings, const std::string&);
 
 // The options of scoring in a round (from 0), with the attributes' weights there.

@@ -54,6 +54,7 @@ std::string to_text(const ScoresReport& report) {
             out += fmt::format(kRow, cell(r.layer, 22), cell(r.attribute, 10), r.channels, number(r.tau), r.lowest,
                                r.common, number(r.common_if_unrelated(), 1));
     }
+    if (!report.scores.note.empty()) out += wrapped(report.scores.note, 0);
     return out + "\nscores        " + report.file + "\n";
 }
 

@@ -18,6 +18,17 @@ std::vector<double> balanced_class_weights(const Dataset& set) {
 
 }  // namespace
 
+std::vector<PenaltyAttribute> penalty_attributes(const Dataset& set, const std::map<std::string, double>& weights) {
+    std::vector<PenaltyAttribute> out;
+    for (const auto& [name, weight] : weights) {
+        if (weight == 0) continue;
+        const Grouping g = group_by(set, name);
+        require_comparable(g);
+        out.push_back({name, {g.of.begin(), g.of.end()}, weight});
+    }
+    return out;
+}
+
 FitOptions fit_options(const TrainingSettings& t,
                        const std::vector<std::string>& weighted,
                        int batch_size,
@@ -37,14 +48,7 @@ FitOptions fit_options(const TrainingSettings& t,
                  .augment = parse_augment(t.augment)};
     if (t.class_weights == "balanced") f.trainer.class_weights = balanced_class_weights(set);
     if (t.snnl.weight <= 0) return f;
-    std::vector<PenaltyAttribute> attributes;
-    for (const auto& [name, weight] : weighted_attributes(weighted)) {
-        if (weight == 0) continue;
-        const Grouping g = group_by(set, name);
-        require_comparable(g);
-        attributes.push_back({name, {g.of.begin(), g.of.end()}, weight});
-    }
-    f.trainer.penalty = snnl_penalty(t.snnl, attributes);
+    f.trainer.penalty = snnl_penalty(t.snnl, penalty_attributes(set, weighted_attributes(weighted)));
     return f;
 }
 

@@ -35,6 +35,10 @@ struct FitOptions {
     AugmentOptions augment = {};
 };
 
+// The attributes of positive weight with the groups of all samples, by specification. Exit::data for one that cannot be
+// compared.
+std::vector<PenaltyAttribute> penalty_attributes(const Dataset&, const std::map<std::string, double>& weights);
+
 // `attributes` are names, or with a weight "sex=2".
 FitOptions fit_options(
     const TrainingSettings&, const std::vector<std::string>& attributes, int batch_size, uint64_t seed, const Dataset&);

@@ -11,8 +11,8 @@ namespace {
 
 class SnnlPenalty {
 public:
-    SnnlPenalty(const SnnlPenaltyOptions& options, std::vector<PenaltyAttribute> attributes)
-        : o_(options), attributes_(std::move(attributes)) {
+    SnnlPenalty(const SnnlPenaltyOptions& options, std::vector<PenaltyAttribute> attributes, ChannelWeights* weights)
+        : o_(options), attributes_(std::move(attributes)), weights_(weights) {
         double sum = 0;
         for (const PenaltyAttribute& a : attributes_) sum += a.weight;
         FP_REQUIRE(sum > 0, Exit::usage, "--snnl-weight needs an --attribute");
@@ -25,15 +25,21 @@ public:
         for (const std::string& layer : layers_) {
             const Var row = tap_row(tape.nodes(), layer, o_.tap);
             FP_REQUIRE(tape.needs_grad(row), Exit::usage, "--snnl-weight: nothing up to ", layer, " is trained");
+            if (weights_) weights_->slope[layer].assign(size_t(tape.value(row).map.c), 0.0);
             Tensor gradient;
-            for (const PenaltyAttribute& a : attributes_) value += add(tape, row, batch, a, gradient);
+            for (const PenaltyAttribute& a : attributes_) value += add(tape, row, batch, a, layer, gradient);
             if (gradient) seeds.push_back({row, gradient});
         }
         return value;
     }
 
 private:
-    double add(Tape& tape, Var row, const Batch& batch, const PenaltyAttribute& attribute, Tensor& gradient) {
+    double add(Tape& tape,
+               Var row,
+               const Batch& batch,
+               const PenaltyAttribute& attribute,
+               const std::string& layer,
+               Tensor& gradient) {
         std::vector<int32_t> groups;
         for (int i = 0; i < batch.n; ++i)
             groups.push_back(batch.labels[i] < 0 ? -1 : attribute.of[size_t(batch.samples[i])]);
@@ -60,8 +66,16 @@ private:
 
         const double share = o_.weight * attribute.weight / double(layers_.size()) / x.map.c;
         double value = 0;
-        for (const double v : score) value += share * (1 - v / by_chance);
-        const std::vector<double> slope(score.size(), -share / by_chance);
+        std::vector<double> slope(score.size(), -share / by_chance);
+        for (size_t c = 0; c < score.size(); ++c) {
+            double term = share * (1 - score[c] / by_chance);
+            if (weights_) {
+                weights_->slope.at(layer)[c] += term;
+                term *= weights_->of.at(layer)[c];
+                slope[c] *= weights_->of.at(layer)[c];
+            }
+            value += term;
+        }
         k.memory.copy_in(scores, slope.data(), score_bytes, {});
         const Write write = gradient ? Write::add : Write::replace;
         if (!gradient) gradient = tape.empty(x.map);
@@ -74,14 +88,17 @@ private:
 
     SnnlPenaltyOptions o_;
     std::vector<PenaltyAttribute> attributes_;
+    ChannelWeights* weights_;
     std::vector<std::string> layers_;
     Buffer labels_, strata_, scores_;
 };
 
 }  // namespace
 
-Penalty snnl_penalty(const SnnlPenaltyOptions& options, const std::vector<PenaltyAttribute>& attributes) {
-    const auto penalty = std::make_shared<SnnlPenalty>(options, attributes);
+Penalty snnl_penalty(const SnnlPenaltyOptions& options,
+                     const std::vector<PenaltyAttribute>& attributes,
+                     ChannelWeights* weights) {
+    const auto penalty = std::make_shared<SnnlPenalty>(options, attributes, weights);
     return {.add = [penalty](Tape& tape, const Batch& batch,
                              std::vector<Tape::Seed>& seeds) { return (*penalty)(tape, batch, seeds); },
             .rows = rows_for(options.tap)};

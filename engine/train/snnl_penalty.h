@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 
 #include "engine/data/loader.h"
 #include "engine/eval/features.h"
@@ -38,7 +39,15 @@ struct Penalty {
     explicit operator bool() const { return bool(add); }
 };
 
-// Exit::usage for layers that are not there or no attribute of positive weight.
-Penalty snnl_penalty(const SnnlPenaltyOptions&, const std::vector<PenaltyAttribute>&);
+// By layer: what multiplies each channel's term, and the last batch's d penalty / d multiplier.
+struct ChannelWeights {
+    std::map<std::string, std::vector<double>> of, slope;
+};
+
+// Exit::usage for layers that are not there or no attribute of positive weight. Without `weights`, which are to outlive
+// the penalty and to have every layer of it, all are 1.
+Penalty snnl_penalty(const SnnlPenaltyOptions&,
+                     const std::vector<PenaltyAttribute>&,
+                     ChannelWeights* weights = nullptr);
 
 }  // namespace fp

@@ -113,7 +113,11 @@ struct Loop : ::testing::Test {
     }
 };
 
-TEST_F(Loop, AStopAnywhereChangesNoBit) {
+struct StoppedLoop : Loop, ::testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Criteria, StoppedLoop, ::testing::Values("l1", "masks+epochs=1+snnl=1+sampler=class-group"));
+
+TEST_P(StoppedLoop, AStopAnywhereChangesNoBit) {
+    settings = with_criterion(settings, GetParam());
     const auto whole = run("whole", false);
     ASSERT_TRUE(whole);
     ASSERT_EQ(whole->rounds.size(), 2u);
@@ -138,7 +142,7 @@ TEST_F(Loop, AStopAnywhereChangesNoBit) {
 
 TEST_F(Loop, AResumeWithAnotherSettingIsRefusedAndLeavesTheRecord) {
     data.set.split_seed = 7;  // as if it had been drawn
-    bool judged = false;  // once
+    bool judged = false;      // once
     const Observer stopping{.say = [&](const std::string& line) { judged |= line.starts_with("round 1: validation"); },
                             .stop = [&] { return judged; }};
     EXPECT_FALSE(run("a", false, stopping));

@@ -181,6 +181,7 @@ TEST(Text, ScoresFit) {
     layer.layer = kWord;
     layer.attribute = kLong;
     layer.score = layer.normalized = std::vector<double>(2048, .5);
+    file.note = kLong;
     ScoresReport report{.file = "scores.json", .scores = file};
     report.compared = ScoresComparison{.file = kLong, .layers = {{.layer = kWord, .attribute = kLong}}};
     expect_80_columns(to_text(report));

@@ -6,7 +6,7 @@
 namespace fp {
 
 namespace criteria {
-extern const Criterion snnl, random, l1, l2, bn, fpgm, taylor, fairprune, fairgrape, skewness;
+extern const Criterion snnl, random, l1, l2, bn, fpgm, taylor, fairprune, fairgrape, skewness, masks;
 extern const Criterion none{.name = "none",
                             .says = "removes nothing: a control that is fine-tuned alike",
                             .paper = "",
@@ -16,8 +16,8 @@ extern const Criterion none{.name = "none",
 
 std::span<const Criterion* const> Criterion::all() {
     using namespace criteria;
-    static constexpr std::array kAll{&snnl,   &random,    &l1,        &l2,       &bn,  &fpgm,
-                                     &taylor, &fairprune, &fairgrape, &skewness, &none};
+    static constexpr std::array kAll{&snnl,   &random,    &l1,        &l2,       &bn,    &fpgm,
+                                     &taylor, &fairprune, &fairgrape, &skewness, &masks, &none};
     return kAll;
 }
 
@@ -26,6 +26,11 @@ std::vector<std::string> weighted(const ScoreOptions& o) {
     for (const auto& [name, weight] : o.attributes)
         if (weight != 0) out.push_back(name);
     return out;
+}
+
+bool reads_groups(const ScoreOptions& o) {
+    const Criterion& criterion = *o.criterion;
+    return criterion.needs >= Needs::groups || (criterion.reads_groups && criterion.reads_groups(o));
 }
 
 SetScores over_mean(SetScores values) {

@@ -13,6 +13,7 @@
 #include "engine/eval/features.h"
 #include "engine/io/one_of.h"
 #include "engine/io/steps.h"
+#include "engine/prune/criteria/mask_options.h"
 #include "engine/prune/criteria/snnl_scores.h"
 
 namespace fp {
@@ -41,6 +42,9 @@ struct Criterion {
     SetScores (*combine)(const std::vector<ChannelSet>&,
                          const std::vector<LayerScores>&,
                          const ScoreOptions&) = nullptr;
+    // Whether these options make it read the groups, beside `needs`.
+    bool (*reads_groups)(const ScoreOptions&) = nullptr;
+    bool comparable = false;  // values of sets are on one scale, and are not divided by the set's mean
 
     static constexpr std::string_view kind = "criterion";
     static std::span<const Criterion* const> all();
@@ -60,6 +64,7 @@ struct ScoreOptions {
     int64_t samples = 4096;       // calibration images, from the training split; 0: all of them
     double protect = 0;           // snnl, lambda: weight of the class's own score, to keep what tells the class
     FairPruneOptions fairprune = {};
+    MaskOptions masks = {};
     uint64_t seed = 1;
     size_t budget_bytes = size_t(2) << 30;
     PredictOptions predict = {};
@@ -102,6 +107,9 @@ struct Scoring {
 
 // The attributes that scores use: one of weight 0 is only reported.
 std::vector<std::string> weighted(const ScoreOptions&);
+
+// Whether the criterion reads the groups of at least one attribute.
+bool reads_groups(const ScoreOptions&);
 
 // Divided by the set's mean |value|, so that sets can be compared.
 SetScores over_mean(SetScores values);

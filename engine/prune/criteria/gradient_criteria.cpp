@@ -77,8 +77,8 @@ std::vector<Group> by_group(const Grouping& grouping, const std::vector<int64_t>
 
 Grouping grouping_of(const Scoring& s) { return group_by(s.data.set, weighted(s.options).at(0)); }
 
-// The parameters of a set's producers by gate: those of one inner list are scaled away together (gamma and beta of a
-// norm; where the set has no norm, the filter and bias of a layer).
+}  // namespace
+
 std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSet& set) {
     std::vector<std::vector<const Param*>> norms, filters;
     for (const std::string& name : set.rows) {
@@ -91,8 +91,6 @@ std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSe
     }
     return norms.empty() ? filters : norms;
 }
-
-}  // namespace
 
 double for_each_gradient(const Pass& pass,
                          SampleSigns signs,

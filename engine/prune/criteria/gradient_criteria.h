@@ -16,6 +16,10 @@
 
 namespace fp {
 
+// The parameters of a set's producers by gate: those of one inner list are scaled away together (gamma and beta of a
+// norm; where the set has no norm, the filter and bias of a layer).
+std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
+
 // alike: d mean loss / d theta of the batch.
 // signed_samples: each sample's loss is first multiplied by +1 or -1, keyed by (seed, sample). The square of
 // that gradient times the batch's samples is an estimate of the mean squared gradient of a sample,
