@@ -80,6 +80,8 @@ struct EvalInput {
     std::optional<Skipped> skipped = {};
     Gallery gallery = {};
     Judged part = {};
+    TestSplit test = {};            // without images where none of a test split is judged
+    std::string model = {};         // its hash
     const Kernels* used = nullptr;  // that computed the predictions; null: read from a file
 };
 
@@ -98,6 +100,8 @@ EvalInput input_of_file(const std::string& file, const EvalFlags& f, const Optio
         rows.judged.notes.push_back(note);
     say_part(rows.judged, file, f, options);
     EvalInput out{.judged = rows_of(all, rows.samples), .part = rows.judged};
+    out.test = test_split(out.judged);
+    out.model = predictions_hash(out.judged);
     AttributeColumns columns = attribute_columns(out.judged);
     columns.source = file;
     check_attributes(columns, f.data.attributes, options);
@@ -133,6 +137,8 @@ EvalInput input_of_model(const std::string& file, const EvalFlags& f, const Opti
                   .data = data.set.name,
                   .split_hash = split_hash(data.set),
                   .part = part.judged,
+                  .test = test_split(data.set, part.samples),
+                  .model = weights_hash(*model.network),
                   .used = &model.network->kernels()};
     if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val"));
     out.skipped = skipped_of(data);
@@ -191,6 +197,18 @@ void check(const EvalFlags& f) {
                "--gallery wants --checkpoint and --report FILE");
 }
 
+// Nothing where no test split is judged.
+std::optional<TestReads> reads_of(const EvalInput& ours,
+                                  const std::optional<EvalInput>& other,
+                                  const Options& options) {
+    if (ours.test.images == 0) return std::nullopt;
+    TestRead read{.split = ours.test, .models = {ours.model}};
+    if (other) read.models.push_back(other->model);
+    const TestReads out = record_test_read(read, caller_of(options));
+    if (!out.fault.empty()) on_stderr(options.quiet()).caution(out.fault);
+    return out;
+}
+
 int run(const EvalFlags& f, const Options& options) {
     check(f);
     const auto input_of = [&](const std::string& file) {
@@ -201,12 +219,14 @@ int run(const EvalFlags& f, const Options& options) {
     std::optional<EvalInput> other;
     if (!f.compare.empty()) other = input_of(f.compare);
 
+    const std::optional<TestReads> reads = reads_of(ours, other, options);
     EvaluateOptions figures = f.figures;
     figures.threads = f.compute.threads;
     const Observer observer = on_stderr(options.quiet());
     if (figures.resamples > 0) figures.progress = observer.steps({.what = "resampling", .unit = "resamples"});
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = ours.skipped;
+    evaluation.test_reads = reads;
     set_judged(evaluation, ours.part, other ? &other->part : nullptr);
     if (other && !f.report.empty())
         evaluation.other = evaluate(on_rows_of(ours.judged, other->judged), f.data.attributes, figures);

@@ -76,6 +76,7 @@ std::string to_text(const PruneReport& r) {
     for (const SpeedPair& s : r.speed) out += speed_row(s);
     if (!r.test) return out + "no test split: nothing was evaluated\n";
     out += test_rows(*r.test);
+    if (r.test_reads) out += wrapped(sentence(*r.test_reads), 0);
     return r.sweep ? out + "\n" + to_text(*r.sweep) : out;
 }
 
