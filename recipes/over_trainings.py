@@ -96,11 +96,11 @@ def undominated(val, times):
 
 
 def paired(rows, controls):
-    """[(control, name, differences of accuracy, of the gap, the control's mean gap)]."""
+    """[(control, name, differences of accuracy, of the gap, the control's mean gap)]; of two controls once."""
     return [(control, name, [a - b for (a, _), (b, _) in zip(runs, rows[control])],
              [a - b for (_, a), (_, b) in zip(runs, rows[control])], mean_of(g for _, g in rows[control]))
-            for control in controls if control in rows
-            for name, runs in rows.items() if name != control and len(runs) == len(rows[control])]
+            for number, control in enumerate(controls) if control in rows
+            for name, runs in rows.items() if name not in controls[:number + 1] and len(runs) == len(rows[control])]
 
 
 def words(gap, corrected, control, tests):

@@ -109,6 +109,7 @@ TEST(Sweep, AModelThatKnowsNothingIsNotChosenForItsSmallGap) {
     for (const double dense : {chance, 0.2})  // nothing to keep: nothing is chosen
         EXPECT_EQ(select_point(points, least_accuracy(dense, 4, 1)), -1);
     EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("half as far above chance"));
+    EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("by means over 3 tunings of one network, "));
 }
 
 // Two seeds of a point whose test figures are given.

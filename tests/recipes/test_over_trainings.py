@@ -74,6 +74,11 @@ class OverTrainings(unittest.TestCase):
         self.assertEqual(some.count("smaller gap"), 1)
         self.assertEqual(sum(line.startswith("dense ") and "not tested" in line for line in some.splitlines()), 2)
 
+    def test_two_controls_are_compared_once(self):
+        rows = {name: [(.8, gap + k * .01 * number) for k in range(3)]
+                for number, (name, gap) in enumerate([("a", .1), ("b", .2), ("c", .3)], 1)}
+        self.assertIn("3 tests over 3 trainings", told(lambda: over.table(rows, ["a", "b"])))
+
     def test_one_training_tests_nothing(self):
         self.assertIn("one training: nothing is tested", self.table([report((.3, .1), (-.1, -.2), 1)]))
 
