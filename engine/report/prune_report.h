@@ -92,16 +92,19 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 // indented by two:
 //
 // {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",
-//  "speed","curves","scores","environment","test_reads","test":{"dense","pruned","comparison"},"verdict","sweep"}; "test" and its
-// parts as engine/report/evaluation.h has them, "curves" the rows of metrics.jsonl. Where images were
+//  "speed","curves","scores","environment","test_reads","test":{"dense","pruned","comparison"},"verdict","sweep"};
+// "test" and its parts as engine/report/evaluation.h has them, "curves" the rows of metrics.jsonl. Where images were
 // skipped, "skipped":{"images","first"}. "sweep" is
 //
-// {"rule","objective","attributes","gap","tunings","figures","selected","dense":{"val","objective","test"},"least_accuracy",
-//  "tests":{"count","t_needed","text"},"points":[{"name","criterion","amount","control","val":{...},"latency","latency_low",
-//  "latency_high","runs":[...],"test":{"balanced_accuracy","gaps":{ATTRIBUTE:{...}}},"dominated","near_chance",
-//  "against":{CONTROL:{"gaps":{ATTRIBUTE:{...}},"balanced_accuracy"}}}],"rankings":{"names","tau"}}; figures over tunings are
-// {"mean","sd","low","high","n"} (SeedSummary), a gap has "fair_low" and "fair_high" too, and a difference that is tested
-// "p","p_holm","least_change","fall_can_pass","verdict" (GapDifference).
+// {"rule","objective","attributes","gap","tunings","figures","selected","dense":{"val","objective","test"},
+//  "least_accuracy","tests":{"count","t_needed","text"},
+//  "points":[{"name","criterion","amount","control","val":{...},"latency","latency_low","latency_high","runs":[...],
+//             "test":{"balanced_accuracy","gaps":{ATTRIBUTE:{...}}},"dominated","near_chance",
+//             "against":{CONTROL:{"gaps":{ATTRIBUTE:{...}},"balanced_accuracy"}}}],
+//  "rankings":{"names","tau"}}
+//
+// Figures over tunings are {"mean","sd","low","high","n"} (SeedSummary), a gap has "fair_low" and "fair_high" too, and
+// a difference that is tested "p","p_holm","least_change","fall_can_pass","verdict" (GapDifference).
 std::string publish(const PruneReport&, const RunFolder&, const Caller&);
 // The same of a scan: scan.json, scan.csv and report.html.
 std::string publish(const Scan&, const Baseline&, const RunFolder&, const Caller&);
