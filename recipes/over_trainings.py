@@ -86,7 +86,11 @@ def shown(values, sign=""):
 def undominated(val, times):
     """The names that no other one dominates. val: {name: [(accuracy, objective)]}, more of both is better;
     times: {name: [(ratio, low, high)]}; one of each per training."""
-    points = {name: (-mean_of(a for a, _ in pairs), -mean_of(o for _, o in pairs), mean_of(low for _, low, _ in times[name]),
+    def cost(values):
+        mean = mean_of(values)
+        return math.inf if math.isnan(mean) else -mean
+
+    points = {name: (cost(a for a, _ in pairs), cost(o for _, o in pairs), mean_of(low for _, low, _ in times[name]),
                      mean_of(high for _, _, high in times[name])) for name, pairs in val.items() if name in times}
 
     def dominates(a, b):

@@ -67,6 +67,10 @@ class OverTrainings(unittest.TestCase):
         marked = [line.split("  ")[0] for line in text.splitlines() if "1.00x P" in line]
         self.assertEqual(set(marked), {"dense, tuned alike"})
 
+    def test_an_objective_that_is_not_known_is_the_worst(self):
+        val = {"known": [(.8, -.2)], "unknown": [(.8, None)]}
+        self.assertEqual(over.undominated(val, {name: [(1, 1, 1)] for name in val}), {"known"})
+
     def test_only_the_named_rows_are_tested(self):
         reports = [report((.3, .1 + k), (-.1, -.2), 1, .1 + k) for k in (0, .001, .002)]
         some = self.table(reports, "--tested", "l1 5")
