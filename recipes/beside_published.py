@@ -11,8 +11,11 @@ the groups alike falls (2.5 to 97.5 %), p the share of such classifiers with as 
 import argparse
 import csv
 import json
+import os
 import pathlib
 import subprocess
+
+from over_trainings import reads_text
 
 COLUMNS = ["accuracy", "f1_of_groups", "f1_difference", "eopp0", "eopp1", "eodd"]
 TITLES = ["accuracy", "F1", "F1 diff", "Eopp0", "Eopp1", "Eodd"]
@@ -28,7 +31,8 @@ def published(recipe):
 def judged(name, predictions, attribute, arguments):
     out = subprocess.run([pathlib.Path(arguments.bin) / "fp_eval", "--predictions", predictions, "--attribute", attribute,
                           "--resamples", str(arguments.resamples), "--json", "--quiet"],
-                         check=True, capture_output=True, text=True).stdout
+                         check=True, capture_output=True, text=True,
+                         env={**os.environ, "FAIRPRUNE_STATE": "off"}).stdout  # the search's read is on record
     report = json.loads(out)
     figures = report["attributes"][attribute]
     gaps = figures["gaps"]
@@ -71,8 +75,9 @@ def main():
     parser.add_argument("--resamples", type=int, default=1000)
     arguments = parser.parse_args()
     with open(arguments.folder / "report.json") as stream:
-        sweep = json.load(stream)["sweep"]
-    attribute = sweep["attribute"]
+        report = json.load(stream)
+    sweep = report["sweep"]
+    attribute = sweep["attributes"][0]
     ours = [judged("dense", arguments.folder / "predictions-dense.csv", attribute, arguments)]
     for point in sweep["points"]:
         for run in point["runs"]:
@@ -89,6 +94,7 @@ def main():
         print(f"published: no figure of {arguments.recipe} is known to us")
     print()
     show(f"ours, by {attribute}", ours)
+    print(reads_text([report.get("test_reads")]))
 
 
 if __name__ == "__main__":

@@ -1,50 +1,77 @@
 #!/usr/bin/env python3
 """One table over several trainings of the same search: report.json files of fp_prune, one per dense model.
 
-    recipes/over_trainings.py runs/seeds/*/pruned/report.json
+    recipes/over_trainings.py [--tested NAME]... runs/seeds/*/pruned/report.json
 
-Each row is a mean over trainings with its 95 % interval (Student's t); differences are paired by training. The
-verdicts follow p after Holm's correction over all differences of the table. "time" is that of one inference over the dense
-model's, a mean over trainings. P: no other row is at least as accurate, as fair and as fast, and better in one of these (times
-whose intervals overlap count as equal). A file eval-NAME.json of `fp_eval --json` beside a report.json adds the row NAME.
+Each row is a mean over trainings with its 95 % interval (Student's t) on the test split; several tunings of a training count
+as their mean. Differences from the controls are paired by training, and the verdicts follow p after Holm's correction over all
+differences, controls and attributes together. With --tested only those rows are tested, which is to be decided before the
+figures are seen, and the others are described.
+
+"fair" is the mean of the ranges in which a classifier that treats the groups alike falls. "time" is that of one inference over
+the dense model's. P, on validation: no other row is at least as accurate, as good in objective and as fast, and better in one
+of these (times whose intervals overlap count as equal). A file eval-NAME.json of `fp_eval --json` beside a report.json adds the
+row NAME, without validation.
 """
+import argparse
+import functools
 import json
 import math
 import pathlib
-import sys
 
-T975 = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281]
-
-
-def summary(values):
-    """Mean and half width of the 95 % interval; the latter is nan for one value."""
-    n = len(values)
-    mean = sum(values) / n
-    if n < 2:
-        return mean, float("nan")
-    sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
-    return mean, (T975[n - 2] if n - 2 < len(T975) else 1.96) * sd / math.sqrt(n)
+NAN = float("nan")
+LEVEL = 0.05
 
 
-def p_value(values):
-    """Of a mean of 0, two-sided, by Student's t: with t = sqrt(df) tan(angle) its density is cos(angle)^(df - 1)."""
-    n = len(values)
-    mean = sum(values) / n
-    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / max(n - 1, 1) / n)
-    if n < 2 or spread == 0:
-        return float("nan")
-    steps, start = 2000, math.atan(abs(mean) / spread / math.sqrt(n - 1))
+def p_of_t(t, freedom):
+    """P(|T| > t), by Student's t: with T = sqrt(df) tan(angle) its density is cos(angle)^(df - 1)."""
+    steps = 2000
 
     def integral(low):
         width = (math.pi / 2 - low) / steps
-        return sum(math.cos(low + (k + 0.5) * width) ** (n - 2) for k in range(steps)) * width
+        return sum(math.cos(low + (k + 0.5) * width) ** (freedom - 1) for k in range(steps)) * width
 
-    return integral(start) / integral(0)
+    return integral(math.atan(t / math.sqrt(freedom))) / integral(0)
+
+
+@functools.lru_cache
+def t_of_p(p, freedom):
+    """The t for which P(|T| > t) = p."""
+    low, high = 0.0, 1.0
+    while p_of_t(high, freedom) > p:
+        high *= 2
+    for _ in range(50):
+        t = (low + high) / 2
+        low, high = (t, high) if p_of_t(t, freedom) > p else (low, t)
+    return high
+
+
+def mean_of(values):
+    values = [v for v in values if v is not None and not math.isnan(v)]
+    return sum(values) / len(values) if values else NAN
+
+
+def error_of(values):
+    """Standard deviation of the mean; nan for one value."""
+    n, mean = len(values), mean_of(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n) if n > 1 else NAN
+
+
+def summary(values, p=LEVEL):
+    """Mean and half width of the interval of level 1 - p; the latter is nan for one value."""
+    n = len(values)
+    return mean_of(values), t_of_p(p, n - 1) * error_of(values) if n > 1 else NAN
+
+
+def p_value(values):
+    """Of a mean of 0, two-sided, by Student's t."""
+    error = error_of(values)
+    return NAN if math.isnan(error) or error == 0 else p_of_t(abs(mean_of(values)) / error, len(values) - 1)
 
 
 def holm(ps):
     """Adjusted for the number of tests; nan stays."""
-    out, largest = [float("nan")] * len(ps), 0.0
+    out, largest = [NAN] * len(ps), 0.0
     order = sorted((i for i, p in enumerate(ps) if not math.isnan(p)), key=lambda i: ps[i])
     for rank, i in enumerate(order):
         largest = out[i] = max(largest, min(1.0, ps[i] * (len(order) - rank)))
@@ -56,11 +83,15 @@ def shown(values, sign=""):
     return f"{mean:{sign}.3f}" + ("" if math.isnan(half) else f" [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]")
 
 
-def undominated(rows, times):
-    """The names of rows with times that no other one of these dominates."""
-    mean = lambda values: sum(values) / len(values)
-    points = {name: (-mean([a for a, _ in rows[name]]), mean([g for _, g in rows[name]]), mean([low for _, low, _ in t]),
-                     mean([high for _, _, high in t])) for name, t in times.items()}
+def undominated(val, times):
+    """The names that no other one dominates. val: {name: [(accuracy, objective)]}, more of both is better;
+    times: {name: [(ratio, low, high)]}; one of each per training."""
+    def cost(values):
+        mean = mean_of(values)
+        return math.inf if math.isnan(mean) else -mean
+
+    points = {name: (cost(a for a, _ in pairs), cost(o for _, o in pairs), mean_of(low for _, low, _ in times[name]),
+                     mean_of(high for _, _, high in times[name])) for name, pairs in val.items() if name in times}
 
     def dominates(a, b):
         return a[0] <= b[0] and a[1] <= b[1] and a[2] <= b[3] and (a[0] < b[0] or a[1] < b[1] or a[3] < b[2])
@@ -68,63 +99,144 @@ def undominated(rows, times):
     return {name for name, own in points.items() if not any(dominates(other, own) for other in points.values())}
 
 
-def table(rows, controls, times=None):
-    """rows: {name: [(balanced accuracy, gap), one per training]}; times: {name: [(ratio, low, high), one per training]}."""
-    times = times or {}
+def paired(rows, controls):
+    """[(control, name, differences of accuracy, of the gap, the control's mean gap)]; of two controls once."""
+    return [(control, name, [a - b for (a, _), (b, _) in zip(runs, rows[control])],
+             [a - b for (_, a), (_, b) in zip(runs, rows[control])], mean_of(g for _, g in rows[control]))
+            for number, control in enumerate(controls) if control in rows
+            for name, runs in rows.items() if name not in controls[:number + 1] and len(runs) == len(rows[control])]
+
+
+def words(gap, corrected, control, tests):
+    """What a test shows: `control` is the control's mean gap, which bounds a fall."""
+    if math.isnan(corrected):
+        return "not tested"
+    mean, half = summary(gap)
+    if corrected <= LEVEL:
+        return "smaller gap" if mean < 0 else "larger gap"
+    least = summary(gap, LEVEL / tests)[1]
+    fall = "" if least <= control else f"; no fall could have passed: it takes {least:.3f}, and the control's gap is {control:.3f}"
+    return f"no difference detected; changes up to ±{max(abs(mean - half), abs(mean + half)):.3f} are not excluded{fall}"
+
+
+def print_figures(rows, heading, fair, times, front):
     width = max(len(name) for name in rows) + 2
-    front = undominated(rows, times)
-    print(f"{'':<{width}}{'balanced accuracy':<26}{'gap':<26}" + (f"{'time':<9}" if times else "") + "gap by training")
+    print(f"{heading:<{width}}{'balanced accuracy':<26}{'gap':<26}" + (f"{'fair':<15}" if fair else "")
+          + (f"{'time':<9}" if times else "") + "gap by training")
     for name, runs in rows.items():
-        ratios = [ratio for ratio, _, _ in times.get(name, [])]
-        time = f"{sum(ratios) / len(ratios):.2f}x" + (" P" if name in front else "") if ratios else "-" if times else ""
-        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}" + (f"{time:<9}" if times else "")
-              + " ".join(f"{g:.3f}" for _, g in runs))
-    compared = []  # control, name, differences of accuracy, of the gap
-    for control in controls:
-        for name, runs in rows.items():
-            if name != control and len(runs) == len(rows[control]):
-                pairs = list(zip(runs, rows[control]))
-                compared.append((control, name, [a - b for (a, _), (b, _) in pairs], [a - b for (_, a), (_, b) in pairs]))
-    corrected = holm([p_value(gap) for _, _, _, gap in compared])
-    for control in controls:
-        print(f"\nminus {control}\n{'':<{width}}{'balanced accuracy':<26}{'gap':<26}p     corrected")
-        for (of, name, accuracy, gap), p in zip(compared, corrected):
-            if of != control:
-                continue
-            words = "" if math.isnan(p) else "no evidence of a difference" if p > 0.05 else \
-                "smaller gap" if sum(gap) < 0 else "larger gap"
-            print(f"{name:<{width}}{shown(accuracy, '+'):<26}{shown(gap, '+'):<26}{p_value(gap):<6.3f}{p:<6.3f}{words}")
+        low, high = (mean_of(side) for side in zip(*fair[name])) if fair.get(name) else (NAN, NAN)
+        between = "-" if math.isnan(low) else f"{low:.3f}..{high:.3f}"
+        time = f"{mean_of(r for r, _, _ in times[name]):.2f}x" + (" P" if name in front else "") if name in times else "-"
+        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}"
+              + (f"{between:<15}" if fair else "") + (f"{time:<9}" if times else "") + " ".join(f"{g:.3f}" for _, g in runs))
 
 
-def main(files):
-    rows, times, controls, attribute, gap = {}, {}, [], "", ""
-    for file in files:
-        with open(file) as stream:
-            report = json.load(stream)
+def print_tests(compared, tests, trainings):
+    """compared: [(heading, control, name, accuracy, gap, control's gap, p, corrected)]."""
+    width = max([len(name) for _, _, name, *_ in compared] + [10]) + 2
+    before = None
+    for heading, control, name, accuracy, gap, of_control, p, corrected in compared:
+        if (heading, control) != before:
+            print(f"\n{heading}minus {control}\n{'':<{width}}{'balanced accuracy':<26}{'gap':<26}p      corrected")
+        before = heading, control
+        ps = "-      -     " if math.isnan(corrected) else f"{p:<7.3f}{corrected:<6.3f}"
+        print(f"{name:<{width}}{shown(accuracy, '+'):<26}{shown(gap, '+'):<26}{ps}{words(gap, corrected, of_control, tests)}")
+    if tests and trainings > 1:
+        print(f"\n{tests} tests over {trainings} trainings, corrected by Holm: the first passes at |t| >= "
+              f"{t_of_p(LEVEL / tests, trainings - 1):.1f} (p <= {LEVEL / tests:.2g})")
+    elif trainings < 2:
+        print("\none training: nothing is tested")
+
+
+def tables(by_attribute, controls, fair=None, times=None, val=None, tested=None):
+    """by_attribute: {attribute: {name: [(balanced accuracy, gap), one per training]}}; fair: {attribute: {name: [(low, high)]}};
+    times and val as undominated() takes them; tested: the names that are tested, all where it is None."""
+    times = times or {}
+    front = undominated(val or {}, times)
+    heading = {a: f"by {a}: " if len(by_attribute) > 1 else "" for a in by_attribute}
+    pairs = [(heading[a], *pair) for a, rows in by_attribute.items() for pair in paired(rows, controls)]
+    ps = [p_value(gap) if tested is None or name in tested else NAN for _, _, name, _, gap, _ in pairs]
+    corrected = holm(ps)
+    for number, (attribute, rows) in enumerate(by_attribute.items()):
+        print("\n" * (number > 0), end="")
+        print_figures(rows, heading[attribute].rstrip(": "), (fair or {}).get(attribute, {}), times, front)
+    if pairs:
+        print_tests([(*pair, p, c) for pair, p, c in zip(pairs, ps, corrected)], sum(not math.isnan(p) for p in ps),
+                    max(len(gap) for _, _, _, _, gap, _ in pairs))
+
+
+def table(rows, controls):
+    """Of one attribute: rows: {name: [(balanced accuracy, gap), one per training]}."""
+    tables({"": rows}, controls)
+
+
+class Trainings:
+    """What the reports of several trainings say."""
+
+    def __init__(self):
+        self.rows, self.fair, self.times, self.val, self.controls, self.gap, self.reads = {}, {}, {}, {}, [], "", []
+
+    def add(self, name, attribute, runs):
+        """runs: [(balanced accuracy, gap, fair low, fair high)] of one training's tunings."""
+        accuracy, gap, low, high = (mean_of(side) for side in zip(*runs))
+        self.rows.setdefault(attribute, {}).setdefault(name, []).append((accuracy, gap))
+        self.fair.setdefault(attribute, {}).setdefault(name, []).append((low, high))
+
+    def read(self, file):
+        report = json.loads(pathlib.Path(file).read_text())
         sweep = report["sweep"]
-        attribute, gap = sweep["attribute"], sweep["gap"]
-
-        def figures(test):
-            return test["balanced_accuracy"], test["gaps"][attribute][gap]
-
-        rows.setdefault("dense", []).append(figures(sweep["dense"]["test"]))
+        self.gap = sweep["gap"]
+        self.reads.append(report.get("test_reads"))
+        dense = sweep["dense"]
+        self.val.setdefault("dense", []).append((dense["val"]["balanced_accuracy"], dense["objective"]))
+        self.times.setdefault("dense", []).append((1, 1, 1))
         for point in sweep["points"]:
-            if point["control"] and point["name"] not in controls:
-                controls.append(point["name"])
-            if "latency_low" in point:
-                times.setdefault(point["name"], []).append((point["latency"], point["latency_low"], point["latency_high"]))
-            runs = [figures(run["test"]) for run in point["runs"]]
-            rows.setdefault(point["name"], []).append(tuple(sum(v) / len(runs) for v in zip(*runs)))
-        for evaluated in sorted(pathlib.Path(file).parent.glob("eval-*.json")):
-            test = json.loads(evaluated.read_text())
-            rows.setdefault(evaluated.stem.removeprefix("eval-"), []).append(
-                (test["balanced_accuracy"]["value"], test["attributes"][attribute]["gaps"][gap]["value"]))
-    print(f"{len(files)} trainings, test split; the gap is {gap} by {attribute}\n")
-    times = {name: t for name, t in times.items() if len(t) == len(files)}
-    table(rows, controls, {"dense": [(1, 1, 1)] * len(files), **times} if times else None)
+            if point["control"] and point["name"] not in self.controls:
+                self.controls.append(point["name"])
+            self.times.setdefault(point["name"], []).append(tuple(point[k] for k in ("latency", "latency_low", "latency_high")))
+            self.val.setdefault(point["name"], []).append(
+                (point["val"]["balanced_accuracy"]["mean"], point["val"]["objective"]["mean"]))
+        for attribute in sweep["attributes"]:
+            def figures(test):
+                gap = test["gaps"][attribute]
+                return test["balanced_accuracy"], gap[self.gap], gap["fair_low"], gap["fair_high"]
+
+            if attribute not in dense["test"].get("gaps", {}):
+                continue
+            self.add("dense", attribute, [figures(dense["test"])])
+            for point in sweep["points"]:
+                self.add(point["name"], attribute, [figures(run["test"]) for run in point["runs"]])
+            for evaluated in sorted(pathlib.Path(file).parent.glob("eval-*.json")):
+                test = json.loads(evaluated.read_text())
+                gap = test["attributes"].get(attribute, {}).get("gaps", {}).get(self.gap)
+                if gap:
+                    self.add(evaluated.stem.removeprefix("eval-"), attribute,
+                             [(test["balanced_accuracy"]["value"], gap["value"], gap["fair_low"], gap["fair_high"])])
+
+
+def reads_text(reads):
+    """Of the report that knows most reads."""
+    counted = [r for r in reads if r and r["count"] is not None]
+    if not counted:
+        return "how often the test split was read is not on record"
+    most = max(counted, key=lambda r: r["count"])
+    return f"the test split (n={most['images']}, {most['split'][:8]}) was read {most['count']} " \
+           f"time{'s' * (most['count'] != 1)} on record since {most['since'][:10]}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tested", metavar="NAME", action="append", help="a row that is tested; all, where none is named")
+    parser.add_argument("reports", nargs="+")
+    options = parser.parse_args()
+    trainings, n = Trainings(), len(options.reports)
+    for file in options.reports:
+        trainings.read(file)
+    print(f"{n} training{'s' * (n != 1)}, test split; the gap is {trainings.gap} by {', '.join(trainings.rows)}\n"
+          f"{reads_text(trainings.reads)}\n")
+    whole = {name: times for name, times in trainings.times.items() if len(times) == n}
+    tables(trainings.rows, trainings.controls, trainings.fair, whole, trainings.val, options.tested)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(sys.argv[1:])
+    main()

@@ -88,6 +88,8 @@ struct EvalInput {
     std::optional<Skipped> skipped = {};
     Gallery gallery = {};
     Judged part = {};
+    TestSplit test = {};            // without images where none of a test split is judged
+    std::string model = {};         // its hash
     const Kernels* used = nullptr;  // that computed the predictions; null: read from a file
 };
 
@@ -149,6 +151,8 @@ Opened open_model(const std::string& file, const EvalFlags& f, const Options& op
 
 EvalInput input_of_file(const Opened& opened, const EvalFlags& f) {
     EvalInput out{.judged = opened.rows(), .part = opened.part};
+    out.test = test_split(out.judged);
+    out.model = predictions_hash(out.judged);
     if (chooses(f)) out.validation = of_split(opened.all, "val");
     return out;
 }
@@ -174,6 +178,8 @@ EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options
                   .data = data.set.name,
                   .split_hash = split_hash(data.set),
                   .part = opened.part,
+                  .test = test_split(data.set, opened.samples),
+                  .model = weights_hash(*model.network),
                   .used = &model.network->kernels()};
     if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val").samples, "val");
     out.skipped = skipped_of(data);
@@ -232,6 +238,24 @@ void check(const EvalFlags& f) {
                "--gallery wants --checkpoint and --report FILE");
 }
 
+Opened opened_file(const std::string& file, bool model, const EvalFlags& f, const Options& options) {
+    return model ? open_model(file, f, options) : open_file(file, f, options);
+}
+
+EvalInput input_of(const Opened& opened, const EvalFlags& f, const Options& options) {
+    return opened.model ? input_of_model(opened, f, options) : input_of_file(opened, f);
+}
+
+// Nothing where no test split is judged. One command is one read, of however many models.
+std::optional<TestReads> reads_of(const std::vector<const EvalInput*>& inputs, const Options& options) {
+    if (inputs.front()->test.images == 0) return std::nullopt;
+    TestRead read{.split = inputs.front()->test};
+    for (const EvalInput* input : inputs) read.models.push_back(input->model);
+    const TestReads out = record_test_read(read, caller_of(options));
+    if (!out.fault.empty()) on_stderr(options.quiet()).caution(out.fault);
+    return out;
+}
+
 // With progress on stderr.
 EvaluateOptions figures_of(const EvalFlags& f, const Observer& observer) {
     EvaluateOptions figures = f.figures;
@@ -248,14 +272,18 @@ int judge_trainings(const EvalFlags& f, const Options& options) {
                "--predictions-out and --threshold");
     std::vector<std::vector<std::string>> files{f.predictions_of};
     if (!f.compared_with.empty()) files.push_back(f.compared_with);
+    std::vector<EvalInput> inputs;
     std::vector<Predictions> judged[2];
     for (size_t side = 0; side < files.size(); ++side)
         for (const std::string& file : files[side]) {
             EvalFlags one = f;
             one.compare = file;  // each file is named in what is said of it
-            judged[side].push_back(is_model(file) ? input_of_model(file, one, options).judged
-                                                  : input_of_file(file, one, options).judged);
+            inputs.push_back(input_of(opened_file(file, is_model(file), one, options), one, options));
+            judged[side].push_back(inputs.back().judged);
         }
+    std::vector<const EvalInput*> read;
+    for (const EvalInput& input : inputs) read.push_back(&input);
+    reads_of(read, options);
     const Observer observer = on_stderr(options.quiet());
     const TrainingsReport report = compare_trainings(judged[0], judged[1], f.data.attributes, figures_of(f, observer));
     std::cout << (options.json() ? json_text(report, files) : to_text(report));
@@ -270,26 +298,24 @@ int run(const EvalFlags& given, const Options& options) {
     if (!f.predictions_of.empty()) f.predictions = f.predictions_of.front();
     if (!f.compared_with.empty()) f.compare = f.compared_with.front();
     check(f);
-    const auto open = [&](const std::string& file, bool model) {
-        return model ? open_model(file, f, options) : open_file(file, f, options);
-    };
-    const auto input_of = [&](const Opened& opened) {
-        return opened.model ? input_of_model(opened, f, options) : input_of_file(opened, f);
-    };
-    const Opened opened = open(f.predictions + f.checkpoint, f.predictions.empty());
+    const Opened opened = opened_file(f.predictions + f.checkpoint, f.predictions.empty(), f, options);
     std::optional<Opened> opened_other;
-    if (!f.compare.empty()) opened_other = open(f.compare, is_model(f.compare));
+    if (!f.compare.empty()) opened_other = opened_file(f.compare, is_model(f.compare), f, options);
     // Before the work, which leaves out what --skip-bad permits.
     if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
-    const EvalInput ours = input_of(opened);
+    const EvalInput ours = input_of(opened, f, options);
     if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
-    if (opened_other) other = input_of(*opened_other);
+    if (opened_other) other = input_of(*opened_other, f, options);
 
+    std::vector<const EvalInput*> read{&ours};
+    if (other) read.push_back(&*other);
+    const std::optional<TestReads> reads = reads_of(read, options);
     const Observer observer = on_stderr(options.quiet());
     const EvaluateOptions figures = figures_of(f, observer);
     Evaluation evaluation = evaluation_of(ours.judged, other ? &other->judged : nullptr, f.data.attributes, figures);
     evaluation.skipped = ours.skipped;
+    evaluation.test_reads = reads;
     set_judged(evaluation, ours.part, other ? &other->part : nullptr);
     if (other && !f.report.empty())
         evaluation.other = evaluate(on_rows_of(ours.judged, other->judged), f.data.attributes, figures);

@@ -12,7 +12,8 @@ namespace {
 constexpr size_t kTextColumn = 28;
 constexpr const char* kPrecedence =
     "The command line wins over the environment (FAIRPRUNE_BATCH_SIZE for --batch-size), the environment "
-    "over --config, and --config over the defaults.";
+    "over --config, and --config over the defaults. FAIRPRUNE_STATE=DIR or off: where reads of test splits are "
+    "recorded.";
 
 std::string left_of(const Option& option) {
     if (option.positional) return option.metavar;

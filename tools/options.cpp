@@ -12,6 +12,7 @@
 
 #include "engine/io/files.h"
 #include "engine/run/signals.h"
+#include "engine/run/test_reads.h"
 #include "engine/run/version.h"
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
@@ -143,7 +144,7 @@ void Options::read_environment() {
     for (const std::string& name : option_names()) known.push_back(environment_name(name));
     for (char** variable = environ; *variable; ++variable) {
         const std::string name(*variable, std::strcspn(*variable, "="));
-        if (name.starts_with(kPrefix) && std::ranges::find(known, name) == known.end())
+        if (name.starts_with(kPrefix) && name != kStateVariable && std::ranges::find(known, name) == known.end())
             refuse(printable(name) + ": no tool has such an option; the nearest is " + nearest(name, known));
     }
 }

@@ -71,7 +71,9 @@ void add_removal_options(Options& o, SweepSettings& search) {
 
 void add_search_options(Options& o, SweepSettings& f) {
     o.heading("Search");
-    o.add("seeds N", f.seeds, "runs per criterion and amount, with --seed and the seeds after it",
+    o.add("seeds N", f.seeds,
+          "tunings of the one network per criterion and amount, with --seed and the seeds after it; for several "
+          "trainings: recipes/run --trainings N",
           {.low = 1, .high = 1000});
     o.add("sweep", f.sweep,
           "--criterion and --amount are lists with commas: every pair is a run; one is chosen on "

@@ -131,4 +131,14 @@ SeedSummary paired_difference(const std::vector<double>& a, const std::vector<do
     return summarize_seeds(std::move(difference));
 }
 
+double t_of_p(double p, int freedom) {
+    double low = 0, high = 1;
+    while (two_sided_p(high, freedom) > p) high *= 2;
+    for (int i = 0; i < 60; ++i) {
+        const double t = (low + high) / 2;
+        (two_sided_p(t, freedom) > p ? low : high) = t;
+    }
+    return high;
+}
+
 }  // namespace fp

@@ -126,4 +126,7 @@ SeedSummary summarize_seeds(std::vector<double> values);
 // The same of a[i] - b[i]: runs of one seed are pairs. Sizes must agree.
 SeedSummary paired_difference(const std::vector<double>& a, const std::vector<double>& b);
 
+// The t for which P(|T| > t) = p, by Student's t.
+double t_of_p(double p, int freedom);
+
 }  // namespace fp

@@ -31,6 +31,17 @@ Predictions Baseline::predict_on(Split split, const Network& net, const Steps& p
     return predict({session, model.card.preprocessing, data, samples, options});
 }
 
+TestReads Baseline::record_test_read(std::vector<std::string> others,
+                                     const std::filesystem::path& folder,
+                                     const Caller& caller) const {
+    others.push_back(hash);
+    const TestReads out = fp::record_test_read(
+        {.split = test_split(data.set, members(data.set, Split::test)), .models = std::move(others), .folder = folder},
+        caller);
+    if (!out.fault.empty()) observer.caution(out.fault);
+    return out;
+}
+
 const Summary& Baseline::val() const {
     if (!val_) val_ = summarize(predict_on(Split::val, *model.network), attributes);
     return *val_;

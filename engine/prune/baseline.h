@@ -7,6 +7,7 @@
 #include "engine/prune/settings.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/run_folder.h"
+#include "engine/run/test_reads.h"
 #include "engine/train/observer.h"
 
 namespace fp {
@@ -33,6 +34,11 @@ public:
 
     // The dense model or a network cut from it, on one split. Without `progress` the observer sees it.
     Predictions predict_on(Split, const Network&, const Steps& progress = {}) const;
+    // Records that the dense model and others, known by their weights_hash, are about to be judged on the test split by
+    // a run in this folder. The observer is warned of a record that cannot be kept.
+    TestReads record_test_read(std::vector<std::string> others,
+                               const std::filesystem::path& folder,
+                               const Caller&) const;
     // The dense model on validation; computed at the first call.
     const Summary& val() const;
     // The time of one inference over the dense model's, both measured in turns for so long and so many rounds at least.

@@ -9,6 +9,7 @@
 #include "engine/eval/predictions_file.h"
 #include "engine/io/hash.h"
 #include "engine/prune/prune_json.h"
+#include "engine/train/selection.h"
 
 namespace fp {
 namespace {
@@ -28,7 +29,8 @@ struct Sweep {
             check(point.settings, dense);
         SweepResult out{.rule = {},
                         .objective = objective_of(settings.base),
-                        .attribute = dense.first_attribute(),
+                        .attributes = dense.attributes,
+                        .tunings = settings.seeds,
                         .dense_val = dense.val()};
         record(false);
         if (start.force) std::filesystem::remove_all(folder / "scores");
@@ -54,10 +56,10 @@ struct Sweep {
         for (const SweptPoint& p : out.points) figures.push_back(validation_figures(p));
         out.selected = select_point(figures, dense.least_accuracy(settings.base.max_drop));
         out.rule = selection_rule(out.objective, settings.base.max_drop, settings.seeds);
+        out.dense_objective = selection_value(dense.predict_on(Split::val, *dense.model.network), out.objective,
+                                              dense.attributes, "--objective");
+        out.least_accuracy = dense.least_accuracy(kAnyDrop);
         read_test(out);
-        const double accuracy =
-            out.dense_figures ? out.dense_figures->balanced_accuracy : out.dense_val.metric("balanced_accuracy");
-        out.least_accuracy = least_accuracy(accuracy, int(dense.model.card.classes.size()), kAnyDrop);
         summarize_points(out);
         out.rankings = rank_table(rankings(points));
         return out;
@@ -118,7 +120,10 @@ struct Sweep {
     // The dense model and every run on the test split, where there is one.
     void read_test(SweepResult& out) const {
         if (members(dense.data.set, Split::test).empty()) return;
-        record_test_read(folder.path(), start.caller.command_line);
+        std::vector<std::string> models;
+        for (const SweptPoint& p : out.points)
+            for (const SweepRun& run : p.runs) models.push_back(weights_hash(*run.result.best.network));
+        out.test_reads = dense.record_test_read(models, folder.path(), start.caller);
         out.dense_test = dense.predict_on(Split::test, *dense.model.network);
         out.dense_figures = test_figures(*out.dense_test, dense.attributes);
         Parts parts(start.observer, int64_t(out.points.size()) * settings.seeds);

@@ -1,5 +1,8 @@
 // A search: criteria x amounts x seeds, each a run in a folder of its own, scored once per criterion and seed; then one
-// point is chosen on validation; then the test split is read once for all of them.
+// point is chosen and Pareto points are marked on validation; then the test split is read for all of them.
+//
+// Every run starts from the same dense model, so the runs of a point are tunings of one network: their spread is that
+// of tuning. What another training would show, only other trainings tell (recipes/run --trainings N).
 #pragma once
 
 #include "engine/fairness/intervals.h"
@@ -31,11 +34,32 @@ struct SweepRun {
     std::optional<TestFigures> figures = {};  // of `test`
 };
 
-// A point minus a control; runs of one seed are pairs.
+// The gap (kComparedGap) by an attribute on test, over the tunings of a point.
+struct GapSummary {
+    std::string attribute;
+    SeedSummary gap;
+    double fair_low = kNotEstimable, fair_high = kNotEstimable;  // means of the fair ranges
+};
+
+// A gap minus that of a control; tunings of one seed are pairs.
+struct GapDifference {
+    std::string attribute;
+    SeedSummary change;              // p is NaN where the difference is described and not tested
+    double control = kNotEstimable;  // the control's mean gap
+    double p_holm = kNotEstimable;   // corrected for all tests of the search
+    // The least change that Holm's correction lets pass as the first of the tests, with this spread.
+    double least_change = kNotEstimable;
+
+    bool tested() const { return !std::isnan(p_holm); }
+    // A gap falls by no more than the control's: false where no fall could have passed.
+    bool fall_can_pass() const { return control >= least_change; }
+};
+
+// A point minus a control. The chosen point's gaps are tested, one test per attribute and control.
 struct AgainstControl {
     std::string control;
-    SeedSummary gap, balanced_accuracy;
-    double gap_p_holm = kNotEstimable;  // corrected for all such gaps of the search
+    std::vector<GapDifference> gaps;
+    SeedSummary balanced_accuracy;
 };
 
 struct SweptPoint {
@@ -43,8 +67,10 @@ struct SweptPoint {
     std::vector<SweepRun> runs;
     Ratio latency{1, 1, 1};  // measured time of the first seed's network over the dense model's
     SeedSummary val_accuracy = {}, val_objective = {};
-    std::optional<SeedSummary> test_accuracy = {}, test_gap = {};
-    bool dominated = false;  // another point is at least as good in accuracy, gap and time, and better in one
+    std::optional<SeedSummary> test_accuracy = {};
+    std::vector<GapSummary> test_gaps = {};  // of each attribute that has one
+    // On validation another point is at least as good in accuracy, objective and time, and better in one.
+    bool dominated = false;
     // Its balanced accuracy is below SweepResult::least_accuracy, so its gap says nothing and it is no Pareto point.
     bool near_chance = false;
     std::vector<AgainstControl> against = {};
@@ -52,15 +78,20 @@ struct SweptPoint {
 
 struct SweepResult {
     std::string rule, objective;
-    std::string attribute;  // the first one, whose gaps are compared; empty: none
+    std::vector<std::string> attributes;
+    int tunings = 1;  // runs per point
     Summary dense_val;
+    double dense_objective = kNotEstimable;  // on validation
+    std::optional<TestReads> test_reads = {};
     std::optional<Predictions> dense_test = {};
     std::optional<TestFigures> dense_figures = {};
-    // Half as far above chance as the dense model, on test where that is read, else on validation.
+    // Half as far above chance as the dense model, on validation.
     double least_accuracy = 0;
     std::vector<SweptPoint> points = {};
     int selected = -1;  // index of the chosen point; -1: none kept enough accuracy
     RankTable rankings = {};
+    int tests = 0;                    // of the chosen point's gaps
+    double t_needed = kNotEstimable;  // the |t| that Holm's correction asks of the first of them
 
     // The chosen point, else the first that is no control.
     const SweptPoint& shown() const;
@@ -75,15 +106,14 @@ struct SweepStart {
 // Exit::usage where starting over would delete one of these files in the folder of a run of the search.
 void require_kept(const SweepSettings&, const std::filesystem::path& folder, const std::vector<std::string>& reads);
 
-// Nothing where the observer stopped it; it is saved then. A test split is read once, after the choice.
+// Nothing where the observer stopped it; it is saved then. A test split is read after the choice.
 std::optional<SweepResult> sweep(const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {});
 
 // A point's figures on validation.
 SweepFigures validation_figures(const SweptPoint&);
 
 struct ParetoFigures {
-    double accuracy = 0;                       // more is better
-    double gap = 0;                            // less is better
+    double accuracy = 0, objective = 0;        // more is better
     double latency_low = 1, latency_high = 1;  // the interval of a measured time: less is better
     bool counts = true;                        // false: dominates no other
 };
@@ -92,7 +122,7 @@ struct ParetoFigures {
 // is better where their intervals overlap. NaN is the worst value of a figure.
 std::vector<bool> dominated(const std::vector<ParetoFigures>&);
 
-// Fills in what follows from the runs: means over seeds, domination, differences from the controls.
+// Fills in what follows from the runs: means over tunings, domination, differences from the controls and their tests.
 void summarize_points(SweepResult&);
 
 }  // namespace fp

@@ -11,41 +11,92 @@ namespace {
 
 constexpr int kRmsResamples = 400;
 
-// The test figures of one point over its seeds.
+constexpr double kLevel = 0.05;
+
+// The test figures of one point over its tunings.
 struct TestSeries {
-    std::vector<double> accuracy, gap;
+    std::vector<double> accuracy = {};
+    std::map<std::string, std::vector<double>> gaps = {};  // by attribute
 };
 
-TestSeries test_series(const SweptPoint& p, const std::string& attribute) {
+TestSeries test_series(const SweptPoint& p) {
     TestSeries out;
     for (const SweepRun& run : p.runs) {
         if (!run.figures) continue;
         out.accuracy.push_back(run.figures->balanced_accuracy);
-        out.gap.push_back(run.figures->gap_by(attribute));
+        for (const TestFigures::AttributeGap& g : run.figures->gaps) out.gaps[g.attribute].push_back(g.gap);
     }
     return out;
+}
+
+double mean_over_runs(const SweptPoint& p, const std::string& attribute, double TestFigures::AttributeGap::*figure) {
+    return mean_of_defined(int64_t(p.runs.size()), [&](int64_t i) {
+        const auto& gaps = p.runs[size_t(i)].figures->gaps;
+        const auto found = std::ranges::find(gaps, attribute, &TestFigures::AttributeGap::attribute);
+        return found == gaps.end() ? kNotEstimable : *found.*figure;
+    });
 }
 
 double cost(double v) { return std::isnan(v) ? std::numeric_limits<double>::infinity() : v; }
 
 bool dominates(const ParetoFigures& a, const ParetoFigures& b) {
     const double accuracy = cost(-a.accuracy), other_accuracy = cost(-b.accuracy);
-    const double gap = cost(a.gap), other_gap = cost(b.gap);
+    const double objective = cost(-a.objective), other_objective = cost(-b.objective);
     const bool faster = cost(a.latency_high) < cost(b.latency_low);
     const bool slower = cost(b.latency_high) < cost(a.latency_low);
-    return a.counts && accuracy <= other_accuracy && gap <= other_gap && !slower &&
-           (accuracy < other_accuracy || gap < other_gap || faster);
+    return a.counts && accuracy <= other_accuracy && objective <= other_objective && !slower &&
+           (accuracy < other_accuracy || objective < other_objective || faster);
 }
 
-// Holm's correction over every difference of a gap from a control's.
-void correct_for_many(std::vector<SweptPoint>& points) {
-    std::vector<double*> family;
-    for (SweptPoint& point : points)
-        for (AgainstControl& a : point.against) {
-            a.gap_p_holm = a.gap.p;
-            family.push_back(&a.gap_p_holm);
+// Its gaps on test minus a control's.
+AgainstControl difference(const SweptPoint& p, const SweptPoint& control) {
+    const TestSeries own = test_series(p), other = test_series(control);
+    AgainstControl out{.control = control.point.name,
+                       .gaps = {},
+                       .balanced_accuracy = paired_difference(own.accuracy, other.accuracy)};
+    for (const GapSummary& g : p.test_gaps)
+        if (other.gaps.contains(g.attribute) && other.gaps.at(g.attribute).size() == own.accuracy.size())
+            out.gaps.push_back({.attribute = g.attribute,
+                                .change = paired_difference(own.gaps.at(g.attribute), other.gaps.at(g.attribute)),
+                                .control = summarize_seeds(other.gaps.at(g.attribute)).mean});
+    return out;
+}
+
+// One test per attribute and control of the chosen point; every other difference loses its p.
+void test_the_chosen(SweepResult& r) {
+    std::vector<GapDifference*> tests;
+    for (size_t i = 0; i < r.points.size(); ++i)
+        for (AgainstControl& a : r.points[i].against) {
+            a.balanced_accuracy.p = kNotEstimable;
+            for (GapDifference& g : a.gaps)
+                if (int(i) == r.selected && !std::isnan(g.change.p))
+                    tests.push_back(&g);
+                else
+                    g.change.p = kNotEstimable;
         }
+    r.tests = int(tests.size());
+    if (tests.empty()) return;
+    std::vector<double*> family;
+    for (GapDifference* g : tests) {
+        const double t = t_of_p(kLevel / r.tests, g->change.n - 1);
+        g->least_change = t * g->change.sd / std::sqrt(double(g->change.n));
+        g->p_holm = g->change.p;
+        family.push_back(&g->p_holm);
+        r.t_needed = t;
+    }
     holm(family);
+}
+
+void compare_with_controls(SweepResult& r) {
+    for (SweptPoint& p : r.points) {
+        if (p.point.control || !p.test_accuracy) continue;
+        for (const std::string& name : {kDenseControl, random_control(to_string(p.point.settings.choose.amount))}) {
+            const auto control = std::ranges::find(r.points, name, [](const SweptPoint& c) { return c.point.name; });
+            if (control != r.points.end() && control->runs.size() == p.runs.size())
+                p.against.push_back(difference(p, *control));
+        }
+    }
+    test_the_chosen(r);
 }
 
 }  // namespace
@@ -91,41 +142,29 @@ TestFigures test_figures(const Predictions& p, const std::vector<std::string>& a
 }
 
 void summarize_points(SweepResult& r) {
-    std::map<std::string, TestSeries> series;
     std::vector<ParetoFigures> pareto;
     for (SweptPoint& p : r.points) {
         const SweepFigures val = validation_figures(p);
         p.val_accuracy = summarize_seeds(val.accuracy);
         p.val_objective = summarize_seeds(val.objective);
-        const TestSeries& test = series[p.point.name] = test_series(p, r.attribute);
-        if (!test.accuracy.empty()) {
-            p.test_accuracy = summarize_seeds(test.accuracy);
-            p.test_gap = summarize_seeds(test.gap);
-        }
-        const double gap = p.test_gap ? p.test_gap->mean : kNotEstimable,
-                     accuracy = p.test_accuracy.value_or(p.val_accuracy).mean;
-        p.near_chance = !(accuracy >= r.least_accuracy);
-        pareto.push_back({.accuracy = accuracy,
-                          .gap = r.attribute.empty() ? 0 : gap,
+        const TestSeries test = test_series(p);
+        if (!test.accuracy.empty()) p.test_accuracy = summarize_seeds(test.accuracy);
+        for (const std::string& a : r.attributes)
+            if (test.gaps.contains(a) && test.gaps.at(a).size() == p.runs.size())
+                p.test_gaps.push_back({.attribute = a,
+                                       .gap = summarize_seeds(test.gaps.at(a)),
+                                       .fair_low = mean_over_runs(p, a, &TestFigures::AttributeGap::fair_low),
+                                       .fair_high = mean_over_runs(p, a, &TestFigures::AttributeGap::fair_high)});
+        p.near_chance = !(p.val_accuracy.mean >= r.least_accuracy);
+        pareto.push_back({.accuracy = p.val_accuracy.mean,
+                          .objective = p.val_objective.mean,
                           .latency_low = p.latency.low,
                           .latency_high = p.latency.high,
                           .counts = !p.near_chance});
     }
     const std::vector<bool> beaten = dominated(pareto);
-    for (size_t i = 0; i < r.points.size(); ++i) {
-        SweptPoint& p = r.points[i];
-        p.dominated = beaten[i];
-        if (p.point.control) continue;
-        const TestSeries& own = series.at(p.point.name);
-        for (const std::string& control : {kDenseControl, random_control(to_string(p.point.settings.choose.amount))}) {
-            const auto found = series.find(control);
-            if (found == series.end() || found->second.gap.size() != own.gap.size()) continue;
-            p.against.push_back({.control = control,
-                                 .gap = paired_difference(own.gap, found->second.gap),
-                                 .balanced_accuracy = paired_difference(own.accuracy, found->second.accuracy)});
-        }
-    }
-    correct_for_many(r.points);
+    for (size_t i = 0; i < r.points.size(); ++i) r.points[i].dominated = beaten[i];
+    compare_with_controls(r);
 }
 
 }  // namespace fp

@@ -75,8 +75,8 @@ std::string selection_rule(const std::string& objective, double max_drop, int se
         "On validation, {}of the runs whose balanced accuracy is within {} of the dense model's "
         "and at least half as far above chance (1/classes), the one of the best {}; controls are "
         "not chosen, and nothing is where the dense model is at chance. The test split was read "
-        "once, after the choice.",
-        seeds > 1 ? fmt::format("by means over {} seeds, ", seeds) : "", max_drop, objective);
+        "after the choice.",
+        seeds > 1 ? fmt::format("by means over {} tunings of one network, ", seeds) : "", max_drop, objective);
 }
 
 }  // namespace fp

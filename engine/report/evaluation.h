@@ -12,6 +12,7 @@
 #include "engine/io/fields.h"
 #include "engine/report/gallery.h"
 #include "engine/run/run_folder.h"
+#include "engine/run/test_reads.h"
 
 namespace fp {
 
@@ -21,7 +22,8 @@ struct Evaluation {
     Verdict verdict = {};
     std::optional<Skipped> skipped = {};
     std::optional<Judged> judged = {};
-    std::optional<Report> other = {};  // of the other model on the same rows, for a page
+    std::optional<TestReads> test_reads = {};  // where a test split was judged
+    std::optional<Report> other = {};          // of the other model on the same rows, for a page
 };
 
 // `other` may be null.

@@ -251,6 +251,7 @@ void fields(const Evaluation& e, JsonWriter& out) {
     out("comparison", e.comparison);
     out("skipped", e.skipped);
     out("judged", e.judged);
+    out("test_reads", e.test_reads);
 }
 
 static void fields(const AtThreshold& at, JsonWriter& out) {

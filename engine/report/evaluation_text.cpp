@@ -243,7 +243,9 @@ std::string to_text(const Evaluation& e) {
                                   e.judged->split == "all" ? "" : "split ", e.judged->split),
                       0)
             : "";
-    return to_text(e.verdict) + "\n" + judged + to_text(e.report) + (e.comparison ? "\n" + to_text(*e.comparison) : "");
+    const std::string reads = e.test_reads ? wrapped(sentence(*e.test_reads), 0) : "";
+    return to_text(e.verdict) + "\n" + judged + reads + to_text(e.report) +
+           (e.comparison ? "\n" + to_text(*e.comparison) : "");
 }
 
 std::string to_text(const AtThreshold& at) {

@@ -82,11 +82,14 @@ std::string model_card(const PruneReport& r, const Caller& caller) {
     out +=
         "\n## Intended use\n\nResearch on fairness and pruning. Not a medical device: not for diagnosis, triage or any "
         "decision about a person.\n";
-    if (r.test) out += evaluation_card(r.test->pruned) + verdict_card(r.verdict);
+    if (r.test) out += evaluation_card(r.test->pruned);
+    if (r.test_reads) out += "\nReads: " + markdown_text(sentence(*r.test_reads)) + ".\n";
+    if (r.test) out += verdict_card(r.verdict);
     return out + fmt::format(
                      "\n## Limits\n\n- Judged on data of one source; the performance on other data is not known.\n"
                      "- Groups with few images have wide intervals; what could not be estimated is n/a, not fair.\n"
-                     "- One seed decides nothing: see `--seeds`.\n\n## To repeat\n\n```\n{}\n```\n",
+                     "- Of one training: `--seeds` repeats the tuning of one network, `recipes/run --trainings N` "
+                     "the training.\n\n## To repeat\n\n```\n{}\n```\n",
                      caller.command_line);
 }
 

@@ -122,7 +122,7 @@ PruneReport prune_report(const Baseline& dense,
 void read_test(PruneReport& report, const RunFolder& folder, const Caller& caller) {
     const Baseline& dense = report.dense;
     if (members(dense.data.set, Split::test).empty()) return;
-    record_test_read(folder.path(), caller.command_line);
+    report.test_reads = dense.record_test_read({weights_hash(*report.result.best.network)}, folder.path(), caller);
     const Predictions before = dense.predict_on(Split::test, *dense.model.network),
                       after = dense.predict_on(Split::test, *report.result.best.network);
     write_predictions(folder / "predictions.csv", after);
@@ -138,6 +138,7 @@ TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned) {
 void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {
     report.sweep = &sweep;
     if (!sweep.dense_test) return;
+    report.test_reads = sweep.test_reads;
     write_predictions(folder / "predictions-dense.csv", *sweep.dense_test);
     add_test(report, *sweep.dense_test, tuned_alike(sweep), *sweep.shown().runs[0].test);
 }

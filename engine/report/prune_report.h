@@ -9,6 +9,7 @@
 #include "engine/prune/sweep.h"
 #include "engine/report/gallery.h"
 #include "engine/report/title.h"
+#include "engine/run/test_reads.h"
 
 namespace fp {
 
@@ -44,6 +45,7 @@ struct PruneReport {
     std::filesystem::path folder;        // of the run
     const SweepResult* sweep = nullptr;  // where the run is one of a search
     std::optional<TestResult> test = {};
+    std::optional<TestReads> test_reads = {};                      // on record, with this one
     Verdict verdict = {};                                          // of the test
     Totals dense_totals = {}, pruned_totals = {};                  // of one image
     std::vector<LayerCost> dense_layers = {}, pruned_layers = {};  // of a batch in evaluation
@@ -64,13 +66,13 @@ PruneReport prune_report(const Baseline&,
                          const PruneResult&,
                          const PruneSettings&,
                          const std::filesystem::path& folder);
-// Compares both models on the test split, where there is one. Records in the folder that it was read, and writes
-// predictions.csv and predictions-dense.csv.
+// Compares both models on the test split, where there is one. Records that it was read (engine/run/test_reads.h), and
+// writes predictions.csv and predictions-dense.csv.
 void read_test(PruneReport&, const RunFolder&, const Caller&);
 // Adds the search that the run is one of, and the search's predictions on the test split.
 void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 
-// Both models on the test split.
+// Both models on the test split. Nothing is recorded: record_test_read() (engine/run/test_reads.h) is the caller's.
 TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
 
 // model-card.md, and its sections of the verdict and of the pruned model's figures on the test split.
@@ -95,14 +97,20 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 // indented by two:
 //
 // {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",
-//  "speed","curves","scores","environment","test":{"dense","tuned","pruned","comparison"},"verdict","sweep"}; "test" and
-// its parts as engine/report/evaluation.h has them, "tuned" where there is that control, "curves" the rows of metrics.jsonl. Where images were
+//  "speed","curves","scores","environment","test_reads","test":{"dense","tuned","pruned","comparison"},"verdict","sweep"};
+// "test" and its parts as engine/report/evaluation.h has them, "tuned" where there is that control, "curves" the rows of
+// metrics.jsonl. Where images were
 // skipped, "skipped":{"images","first"}. "sweep" is
 //
-// {"rule","objective","attribute","gap","selected","dense":{"val","test"},"least_accuracy","points":[{"name","criterion","amount",
-//  "control","val":{...},"latency","latency_low","latency_high","runs":[...],"test":{...},"dominated","near_chance",
-//  "against":{CONTROL:{"gap","balanced_accuracy"}}}],"rankings":{"names","tau"}}; figures of several seeds are
-// {"mean","sd","low","high","p","n"} (engine/fairness/intervals.h), a gap against a control's has "p_holm" too.
+// {"rule","objective","attributes","gap","tunings","figures","selected","dense":{"val","objective","test"},
+//  "least_accuracy","tests":{"count","t_needed","text"},
+//  "points":[{"name","criterion","amount","control","val":{...},"latency","latency_low","latency_high","runs":[...],
+//             "test":{"balanced_accuracy","gaps":{ATTRIBUTE:{...}}},"dominated","near_chance",
+//             "against":{CONTROL:{"gaps":{ATTRIBUTE:{...}},"balanced_accuracy"}}}],
+//  "rankings":{"names","tau"}}
+//
+// Figures over tunings are {"mean","sd","low","high","n"} (SeedSummary), a gap has "fair_low" and "fair_high" too, and
+// a difference that is tested "p","p_holm","least_change","fall_can_pass","verdict" (GapDifference).
 std::string publish(const PruneReport&, const RunFolder&, const Caller&);
 // The same of a scan: scan.json, scan.csv and report.html.
 std::string publish(const Scan&, const Baseline&, const RunFolder&, const Caller&);

@@ -8,6 +8,7 @@
 #include "engine/report/page.h"
 #include "engine/report/prune_report.h"
 #include "engine/report/scores_report.h"
+#include "engine/report/sweep_words.h"
 #include "engine/run/checkpoint_json.h"
 #include "engine/train/train_json.h"
 
@@ -55,8 +56,28 @@ static void fields(const SeedSummary& s, JsonWriter& out) {
     out("sd", s.sd);
     out("low", s.low);
     out("high", s.high);
-    out("p", s.p);
     out("n", s.n);
+}
+
+static void fields(const GapSummary& g, JsonWriter& out) {
+    fields(g.gap, out);
+    out("fair_low", g.fair_low);
+    out("fair_high", g.fair_high);
+}
+
+static void fields(const GapDifference& g, JsonWriter& out) {
+    fields(g.change, out);
+    if (!g.tested()) return;
+    out("p", g.change.p);
+    out("p_holm", g.p_holm);
+    out("least_change", g.least_change);
+    out("fall_can_pass", g.fall_can_pass());
+    out("verdict", words(g));
+}
+
+template <class Figure>
+static void put_by_attribute(JsonWriter out, const std::vector<Figure>& figures) {
+    for (const Figure& f : figures) out(f.attribute.c_str(), f);
 }
 
 static void fields(const TestFigures& t, JsonWriter& out) {
@@ -102,14 +123,13 @@ static void fields(const SweptPoint& p, JsonWriter& out) {
     if (p.test_accuracy) {
         JsonWriter test = inside(out, "test");
         test("balanced_accuracy", *p.test_accuracy);
-        test("gap", *p.test_gap);
+        put_by_attribute(inside(test, "gaps"), p.test_gaps);
     }
     out("near_chance", p.near_chance);
     out("dominated", p.dominated);
     for (const AgainstControl& a : p.against) {
         JsonWriter against = inside(out, "against"), control = inside(against, a.control.c_str());
-        control("gap", a.gap);
-        inside(control, "gap")("p_holm", a.gap_p_holm);
+        put_by_attribute(inside(control, "gaps"), a.gaps);
         control("balanced_accuracy", a.balanced_accuracy);
     }
 }
@@ -122,14 +142,21 @@ static void fields(const RankTable& table, JsonWriter& out) {
 static void fields(const SweepResult& r, JsonWriter& out) {
     out("rule", r.rule);
     out("objective", r.objective);
-    out("attribute", r.attribute);
+    out("attributes", r.attributes);
     out("gap", kComparedGap);
+    out("tunings", r.tunings);
+    out("figures", figures_text(r.tunings));
     out.object["selected"] = nullptr;
     if (r.selected >= 0) out("selected", r.points[size_t(r.selected)].point.name);
     JsonWriter dense = inside(out, "dense");
     dense.object["val"] = to_json(r.dense_val);
+    dense("objective", r.dense_objective);
     dense("test", r.dense_figures);
     out("least_accuracy", r.least_accuracy);
+    JsonWriter tests = inside(out, "tests");
+    tests("count", r.tests);
+    tests("t_needed", r.t_needed);
+    tests("text", tests_text(r));
     out("points", r.points);
     out("rankings", r.rankings);
 }
@@ -193,6 +220,7 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
     document["curves"] = read_rows(r.folder / "metrics.jsonl");
     out("scores", r.scores);
     document["environment"] = environment(caller, &r.dense.kernels());
+    out("test_reads", r.test_reads);
     if (r.test) {
         ordered_json& test = document["test"];
         test["dense"] = to_json(r.test->dense);

@@ -77,8 +77,8 @@ std::string test_rows(const TestResult& t) {
 std::string to_text(const PruneReport& r) {
     std::string out = (r.test ? to_text(r.verdict) + "\n" : "") + size_rows(r);
     for (const SpeedPair& s : r.speed) out += speed_row(s);
-    if (!r.test) return out + "no test split: nothing was evaluated\n";
-    out += test_rows(*r.test);
+    out += r.test ? test_rows(*r.test) : "no test split: nothing was evaluated\n";
+    if (r.test_reads) out += wrapped(sentence(*r.test_reads), 0);
     return r.sweep ? out + "\n" + to_text(*r.sweep) : out;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/fairness/group_pareto.h"
 #include "engine/io/json.h"
 #include "engine/report/prune_report.h"
+#include "engine/report/sweep_words.h"
 #include "engine/report/text_rows.h"
 
 namespace fp {
@@ -14,16 +15,74 @@ std::string mean_and_sd(const std::optional<SeedSummary>& s) {
     return std::isnan(s->mean) || std::isnan(s->sd) ? number(s->mean) : fmt::format("{:.3f} +-{:.3f}", s->mean, s->sd);
 }
 
-std::string differences(const SweepResult& r) {
+// Of an rms as an rms, whose value is its negative square.
+std::string objective_text(const SeedSummary& s, const std::string& objective) {
+    if (!objective.starts_with("rms:") || std::isnan(s.mean)) return mean_and_sd(s);
+    return s.mean > 0 ? "below noise" : number(std::sqrt(-s.mean), 4);
+}
+
+std::string validation_table(const SweepResult& r) {
+    std::string out = fmt::format("{}{:>15} {:>17} {:>8}\n", cell("on validation", 35), "balanced acc.",
+                                  cell(r.objective, 17), "time");
+    for (size_t i = 0; i < r.points.size(); ++i) {
+        const SweptPoint& p = r.points[i];
+        out += fmt::format("{}{}{:>15} {:>17} {:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", cell(p.point.name, 34),
+                           mean_and_sd(p.val_accuracy), objective_text(p.val_objective, r.objective), p.latency.value,
+                           p.near_chance ? " -"
+                           : p.dominated ? ""
+                                         : " P");
+    }
+    return out +
+           "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"
+           "P: no other is as accurate, as good in objective and as fast, and better in one\n"
+           "-: not half as far above chance as the dense model, so its gap says nothing\n";
+}
+
+std::string test_table(const SweepResult& r, const std::string& attribute) {
+    std::string out = "\n" + aside(fmt::format("on test{}", attribute.empty() ? "" : ", by " + attribute), 0) +
+                      fmt::format("{}{:>15}", cell("", 35), "balanced acc.") +
+                      (attribute.empty() ? "\n" : fmt::format("{:>15}{:>15}\n", kComparedGap, "fair range"));
+    for (size_t i = 0; i < r.points.size(); ++i) {
+        const SweptPoint& p = r.points[i];
+        const auto gap = std::ranges::find(p.test_gaps, attribute, &GapSummary::attribute);
+        std::string line = fmt::format("{}{}{:>15}", int(i) == r.selected ? "*" : " ", cell(p.point.name, 34),
+                                       mean_and_sd(p.test_accuracy));
+        if (gap != p.test_gaps.end())
+            line += fmt::format("{:>15}", mean_and_sd(gap->gap)) +
+                    (std::isnan(gap->fair_low)
+                         ? ""
+                         : fmt::format("{:>15}", fmt::format("{:.3f}..{:.3f}", gap->fair_low, gap->fair_high)));
+        out += line + "\n";
+    }
+    return out;
+}
+
+std::string test_tables(const SweepResult& r) {
+    if (!r.dense_figures) return "";
     std::string out;
-    for (const SweptPoint& p : r.points)
-        for (const AgainstControl& a : p.against)
-            if (!std::isnan(a.gap.low))
-                out += aside(fmt::format("{} - {}: {:+.3f} [{:+.3f}, {:+.3f}]{}", p.point.name, a.control, a.gap.mean,
-                                         a.gap.low, a.gap.high, a.gap_p_holm <= kSignificant ? " *" : ""),
-                             0);
+    for (const std::string& a : r.attributes.empty() ? std::vector<std::string>{""} : r.attributes)
+        out += test_table(r, a);
+    return out;
+}
+
+std::string chosen_differences(const SweepResult& r) {
+    if (r.selected < 0) return "";
+    const SweptPoint& chosen = r.points[size_t(r.selected)];
+    std::string out;
+    for (const AgainstControl& a : chosen.against)
+        for (const GapDifference& g : a.gaps) {
+            const std::string tested =
+                g.tested() ? fmt::format(", p {} (Holm {}): {}", number(g.change.p, 3), number(g.p_holm, 3), words(g))
+                           : "";
+            out += item(fmt::format("gap by {}, minus \"{}\": {:+.3f} {}{}", g.attribute, a.control, g.change.mean,
+                                    range(g.change.low, g.change.high, 3), tested));
+        }
     if (out.empty()) return "";
-    return "\ndifferences of the gap [95 %]; *: p <= .05 after Holm's correction\n" + out;
+    return "\n" +
+           wrapped(fmt::format("The chosen {} minus its controls on test, 95 % over {}", chosen.point.name,
+                               tunings_text(r.tunings)),
+                   0) +
+           out + wrapped(tests_text(r), 0);
 }
 
 // Of a point the means over its runs, on validation.
@@ -42,8 +101,10 @@ GroupPoint over_groups(const SweptPoint& p, const std::string& attribute) {
 
 // The points that no other one beats for the worst group and on average over groups.
 std::string group_pareto(const SweepResult& r) {
+    if (r.attributes.empty()) return "";
+    const std::string& attribute = r.attributes.front();
     std::vector<GroupPoint> points;
-    for (const SweptPoint& p : r.points) points.push_back(over_groups(p, r.attribute));
+    for (const SweptPoint& p : r.points) points.push_back(over_groups(p, attribute));
     const std::vector<bool> beaten = dominated_over_groups(points);
     std::string out;
     for (size_t i = 0; i < points.size(); ++i)
@@ -55,17 +116,20 @@ std::string group_pareto(const SweepResult& r) {
            wrapped(
                fmt::format("validation, balanced accuracy of the worst group by {} and the mean over groups: no other "
                            "is as good in both and better in one",
-                           r.attribute),
+                           attribute),
                0) +
            out;
 }
 
 // Where a run has such figures.
-std::string test_cells(const SweepRun& run, const std::string& attribute) {
-    if (!run.figures) return ",,";
-    const TestFigures& t = *run.figures;
-    return json_number(t.accuracy) + "," + json_number(t.balanced_accuracy) + "," +
-           (t.gaps.empty() ? "" : fmt::format("{}", t.gap_by(attribute)));
+std::string test_cells(const SweepRun& run, const std::vector<std::string>& attributes) {
+    std::string out =
+        run.figures ? json_number(run.figures->accuracy) + "," + json_number(run.figures->balanced_accuracy) : ",";
+    for (const std::string& a : attributes) {
+        const double gap = run.figures ? run.figures->gap_by(a) : kNotEstimable;
+        out += "," + (std::isnan(gap) ? "" : json_number(gap));
+    }
+    return out;
 }
 
 // "+0.012*", with the star where it is more than noise.
@@ -95,28 +159,19 @@ std::string csv_cells(const std::optional<ScanFigure>& f) {
 
 std::string to_text(const SweepResult& r) {
     std::string out =
-        fmt::format("{:<35}{:>15}{:>15}{:>8}\n", "test: mean +- sd over seeds", "balanced acc.", kComparedGap, "time");
-    for (size_t i = 0; i < r.points.size(); ++i) {
-        const SweptPoint& p = r.points[i];
-        out += fmt::format("{}{}{:>15}{:>15}{:>7.2f}x{}\n", int(i) == r.selected ? "*" : " ", cell(p.point.name, 34),
-                           mean_and_sd(p.test_accuracy), mean_and_sd(p.test_gap), p.latency.value,
-                           p.near_chance ? " -"
-                           : p.dominated ? ""
-                                         : " P");
-    }
-    out +=
-        "time: measured, over the dense model's, its 95 % in pareto.csv. *: chosen\n"
-        "P: no other is as accurate, as near in gap and as fast, and better in something\n"
-        "-: not half as far above chance as the dense model, so its gap says nothing\n";
+        wrapped(fmt::format("Figures: {}{}", figures_text(r.tunings), r.tunings > 1 ? "; +-: sd" : ""), 0) +
+        validation_table(r);
     if (r.selected < 0) out += "None was chosen: none kept enough balanced accuracy on validation.\n";
-    out += differences(r) + group_pareto(r);
+    out += test_tables(r) + chosen_differences(r) + group_pareto(r);
     return r.rankings.names.size() > 1 ? out + "\n" + to_text(r.rankings) : out;
 }
 
 std::string to_csv(const SweepResult& r) {
     std::string out =
         "name,criterion,amount,control,seed,parameters,macs,latency,latency_low,latency_high,val_balanced_accuracy,"
-        "val_objective,test_accuracy,test_balanced_accuracy,test_gap,dominated,near_chance,selected\n";
+        "val_objective,test_accuracy,test_balanced_accuracy";
+    for (const std::string& a : r.attributes) out += ",\"test_gap." + a + "\"";
+    out += ",dominated,near_chance,selected\n";
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
         for (const SweepRun& run : p.runs) {
@@ -126,7 +181,7 @@ std::string to_csv(const SweepResult& r) {
                 p.point.settings.score.criterion->name, to_string(p.point.settings.choose.amount), int(p.point.control),
                 run.seed, round.parameters, json_number(round.macs), p.latency.value, p.latency.low, p.latency.high,
                 json_number(round.val.metric("balanced_accuracy")), json_number(round.objective.value),
-                test_cells(run, r.attribute), int(p.dominated), int(p.near_chance), int(int(i) == r.selected));
+                test_cells(run, r.attributes), int(p.dominated), int(p.near_chance), int(int(i) == r.selected));
         }
     }
     return out;

@@ -82,11 +82,6 @@ bool is_in_run(const std::string& file, const fs::path& folder) {
     return false;
 }
 
-std::string date_now() {
-    const std::time_t now = std::time(nullptr);
-    return text(std::put_time(std::gmtime(&now), "%Y-%m-%dT%H:%M:%SZ"));
-}
-
 double seconds_now() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -137,6 +132,11 @@ ordered_json environment_before(const fs::path& file) {
 }
 
 }  // namespace
+
+std::string date_now() {
+    const std::time_t now = std::time(nullptr);
+    return text(std::put_time(std::gmtime(&now), "%Y-%m-%dT%H:%M:%SZ"));
+}
 
 bool holds_run(const fs::path& folder, IfRunIsThere then, const std::vector<std::string>& reads) {
     std::error_code error;
@@ -262,10 +262,6 @@ void Metrics::write_csv() const {
         for (const std::string& cell : cells) written.push_back(cell);
     }
     write_file(folder_ / "metrics.csv", table.header.empty() ? "" : csv_text(table));
-}
-
-void record_test_read(const fs::path& folder, const std::string& command_line) {
-    append_file(folder / "test_reads.jsonl", json_line({{"date", date_now()}, {"command_line", command_line}}) + "\n");
 }
 
 }  // namespace fp

@@ -5,7 +5,7 @@
 //   metrics.jsonl      one JSON object per row; times stand last, so that rows of equal runs differ only there
 //   metrics.csv        the same as a table
 //   events.out.tfevents.fairprune    the same for TensorBoard, if requested
-//   test_reads.jsonl   one row per read of the test split: date and command
+//   test_reads.jsonl   one row per read of the test split (engine/run/test_reads.h)
 //   split.csv          where a part of the split was drawn: the data set with its split, for --data csv:
 //   bad_images.csv     images that were skipped because they cannot be read, and why
 //
@@ -62,6 +62,8 @@ struct Caller {
     std::vector<std::string> reads = {};  // files; a run folder is not to lose them (holds_run)
 };
 
+std::string date_now();  // UTC, "2026-11-28T05:30:00Z"
+
 // Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC.
 // "gpu" is there where a GPU computes, and no device where `used` is null.
 nlohmann::ordered_json environment(const Caller&, const Kernels* used);
@@ -94,8 +96,5 @@ private:
     bool events_;
     std::vector<nlohmann::ordered_json> rows_;
 };
-
-// Records in the folder that the test split is read now.
-void record_test_read(const std::filesystem::path& folder, const std::string& command_line);
 
 }  // namespace fp

@@ -4,7 +4,7 @@ bin=$(cd "$1" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-export OMP_WAIT_POLICY=passive
+export OMP_WAIT_POLICY=passive FAIRPRUNE_STATE=$work/state
 failures=0 checks=0
 : >used
 

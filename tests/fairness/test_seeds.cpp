@@ -53,5 +53,12 @@ TEST(Seeds, PairsAreSubtractedFirst) {
     EXPECT_NEAR(s.sd, 0, 1e-12);
 }
 
+TEST(Seeds, TheTThatAPNeeds) {
+    EXPECT_NEAR(t_of_p(.05, 2), 4.3027, 1e-3);
+    EXPECT_NEAR(t_of_p(.05 / 24, 2), 21.9, .05);  // three trainings and 24 tests
+    EXPECT_NEAR(t_of_p(.05 / 85, 2), 41.2, .05);
+    EXPECT_NEAR(t_of_p(.05, 1000), 1.9623, 1e-3);
+}
+
 }  // namespace
 }  // namespace fp

@@ -41,9 +41,10 @@ TEST(Sweep, WithoutSweepThereIsOnePointAndItsControls) {
 }
 
 TEST(Sweep, EachRunIsMadeOnce) {
-    EXPECT_THAT(names(sweep_points(
-                    {.base = {}, .criterion = "random,none,l1", .amount = "5,10%", .sweep = true, .controls = true})),
-                ElementsAre("dense, tuned alike", "random 5, tuned alike", "l1 5", "random 10%, tuned alike", "l1 10%"));
+    EXPECT_THAT(
+        names(sweep_points(
+            {.base = {}, .criterion = "random,none,l1", .amount = "5,10%", .sweep = true, .controls = true})),
+        ElementsAre("dense, tuned alike", "random 5, tuned alike", "l1 5", "random 10%, tuned alike", "l1 10%"));
     EXPECT_THAT(names(sweep_points({.base = {}, .criterion = "random,none", .amount = "5,10%", .sweep = true})),
                 ElementsAre("random 5", "none 5", "random 10%"));
     expect_error(
@@ -108,6 +109,7 @@ TEST(Sweep, AModelThatKnowsNothingIsNotChosenForItsSmallGap) {
     for (const double dense : {chance, 0.2})  // nothing to keep: nothing is chosen
         EXPECT_EQ(select_point(points, least_accuracy(dense, 4, 1)), -1);
     EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("half as far above chance"));
+    EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("by means over 3 tunings of one network, "));
 }
 
 // Two seeds of a point whose test figures are given.
@@ -119,37 +121,107 @@ SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<dou
         Round& round = run.result.rounds.emplace_back();
         round.val.metrics = {{.key = "balanced_accuracy", .value = accuracy}};
         round.objective = {.by = "rms:sex", .value = -gaps[i]};
-        run.figures = TestFigures{.balanced_accuracy = accuracy, .gaps = {{.attribute = "sex", .gap = gaps[i]}}};
+        run.figures = TestFigures{.balanced_accuracy = accuracy,
+                                  .gaps = {{.attribute = "sex", .gap = gaps[i], .fair_low = .01, .fair_high = .03},
+                                           {.attribute = "age", .gap = .1}}};
     }
     return out;
 }
 
-TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
+// Controls at gaps near .3, and a point near .11, over three tunings.
+SweepResult three_tunings() {
     const auto points = sweep_points({.base = {}, .criterion = "l1", .controls = true});  // dense, random, l1
     SweepResult r;
-    r.attribute = "sex";
+    r.attributes = {"sex"};
+    r.tunings = 3;
     r.points.push_back(swept(points[0], 0.8, {0.30, 0.32, 0.31}));
     r.points.push_back(swept(points[1], 0.7, {0.30, 0.33, 0.31}));
     r.points.push_back(swept(points[2], 0.8, {0.10, 0.11, 0.12}));
+    r.selected = 2;
+    return r;
+}
+
+TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
+    SweepResult r = three_tunings();
     summarize_points(r);
     EXPECT_TRUE(r.points[0].against.empty() && r.points[1].against.empty());
     ASSERT_EQ(r.points[2].against.size(), 2u);
-    const AgainstControl& dense = r.points[2].against[0];
+    const AgainstControl &dense = r.points[2].against[0], &random = r.points[2].against[1];
     EXPECT_EQ(dense.control, kDenseControl);
-    EXPECT_NEAR(dense.gap.mean, -0.2, 1e-12);
-    EXPECT_NEAR(r.points[2].against[1].balanced_accuracy.mean, 0.1, 1e-12);
+    ASSERT_EQ(dense.gaps.size(), 1u);
+    EXPECT_NEAR(dense.gaps[0].change.mean, -0.2, 1e-12);
+    EXPECT_NEAR(random.balanced_accuracy.mean, 0.1, 1e-12);
     // Holm over two: the smaller p doubles, the larger one is at least that.
-    const double p0 = dense.gap.p, p1 = r.points[2].against[1].gap.p;
-    const double smaller = std::min(p0, p1) == p0 ? dense.gap_p_holm : r.points[2].against[1].gap_p_holm;
-    EXPECT_NEAR(smaller, 2 * std::min(p0, p1), 1e-12);
-    EXPECT_NEAR(r.points[2].test_gap->mean, 0.11, 1e-12);
-    EXPECT_TRUE(r.points[1].dominated);  // less accurate, less fair, no faster
+    const double p0 = dense.gaps[0].change.p, p1 = random.gaps[0].change.p;
+    EXPECT_NEAR((p0 < p1 ? dense : random).gaps[0].p_holm, 2 * std::min(p0, p1), 1e-12);
+    EXPECT_NEAR(r.points[2].test_gaps[0].gap.mean, 0.11, 1e-12);
+    EXPECT_EQ(r.points[2].test_gaps[0].fair_high, .03);
+    EXPECT_TRUE(r.points[1].dominated);  // on validation less accurate, less fair, no faster
     EXPECT_FALSE(r.points[2].dominated);
+}
+
+// The same, with gaps by age that differ without a pattern.
+SweepResult two_attributes(int selected) {
+    SweepResult r = three_tunings();
+    r.attributes = {"sex", "age"};
+    r.selected = selected;
+    for (size_t p = 0; p < 3; ++p)
+        for (size_t i = 0; i < 3; ++i)
+            r.points[p].runs[i].figures->gaps[1].gap = .1 + .01 * double(i * i * (p + 1) % 5);
+    summarize_points(r);
+    return r;
+}
+
+TEST(Sweep, EveryAttributeIsComparedAndOnlyTheChosenPointIsTested) {
+    const SweepResult chosen = two_attributes(2), none = two_attributes(-1);
+    EXPECT_EQ(chosen.tests, 4);  // two attributes, two controls
+    for (const AgainstControl& a : chosen.points[2].against) {
+        ASSERT_EQ(a.gaps.size(), 2u);
+        EXPECT_EQ(a.gaps[1].attribute, "age");
+        for (const GapDifference& g : a.gaps) EXPECT_TRUE(g.tested());
+    }
+    EXPECT_EQ(none.tests, 0);
+    for (const AgainstControl& a : none.points[2].against)
+        for (const GapDifference& g : a.gaps) {
+            EXPECT_FALSE(g.tested());
+            EXPECT_TRUE(std::isnan(g.change.p));
+            EXPECT_FALSE(std::isnan(g.change.low)) << "described";
+        }
+}
+
+TEST(Sweep, SaysWhichChangeHolmLetsPassAndWhetherAFallCanReachIt) {
+    SweepResult r = three_tunings();
+    for (size_t i = 0; i < 3; ++i) r.points[2].runs[i].figures->gaps[0].gap = .1 + .1 * double(i);
+    summarize_points(r);
+    EXPECT_NEAR(r.t_needed, 6.2053, 1e-3);  // of .025 two-sided, 2 degrees of freedom
+    const GapDifference& g = r.points[2].against[0].gaps[0];
+    EXPECT_NEAR(g.least_change, r.t_needed * g.change.sd / std::sqrt(3), 1e-12);
+    EXPECT_FALSE(g.fall_can_pass());  // .36 or so is needed, and the control has .31
+    SweepResult steady = three_tunings();
+    summarize_points(steady);
+    const GapDifference& passes = steady.points[2].against[0].gaps[0];
+    EXPECT_TRUE(passes.fall_can_pass());
+    EXPECT_EQ(passes.p_holm <= .05, std::abs(passes.change.mean) >= passes.least_change);
+}
+
+TEST(Sweep, ParetoMarksComeFromValidationAndNotFromTest) {
+    const auto points = sweep_points({.base = {}, .criterion = "l1,l2", .sweep = true});
+    SweepResult r;
+    r.attributes = {"sex"};
+    r.points.push_back(swept(points[0], 0.8, {0.1, 0.1}));
+    r.points.push_back(swept(points[1], 0.7, {0.2, 0.2}));
+    for (SweepRun& run : r.points[1].runs) {  // on test the second is the better one in everything
+        run.figures->balanced_accuracy = 0.9;
+        run.figures->gaps[0].gap = 0.01;
+    }
+    summarize_points(r);
+    EXPECT_FALSE(r.points[0].dominated);
+    EXPECT_TRUE(r.points[1].dominated);
 }
 
 // A model whose time is known exactly.
 ParetoFigures model(double accuracy, double gap, double latency) {
-    return {.accuracy = accuracy, .gap = gap, .latency_low = latency, .latency_high = latency};
+    return {.accuracy = accuracy, .objective = -gap, .latency_low = latency, .latency_high = latency};
 }
 
 TEST(Pareto, DominatedIsWorseInOneThingAndBetterInNone) {
@@ -167,7 +239,7 @@ TEST(Pareto, AModelThatKnowsTooLittleBeatsNoOtherAndIsNoParetoPoint) {
     EXPECT_EQ(dominated({constant, model(0.25, 0.1, 1)})[1], false);
     const auto points = sweep_points({.base = {}, .criterion = "l1,l2", .sweep = true});
     SweepResult r;
-    r.attribute = "sex";
+    r.attributes = {"sex"};
     r.least_accuracy = 0.5;
     r.points.push_back(swept(points[0], 0.25, {0.0, 0.0}));
     r.points.push_back(swept(points[1], 0.8, {0.2, 0.2}));
@@ -177,7 +249,7 @@ TEST(Pareto, AModelThatKnowsTooLittleBeatsNoOtherAndIsNoParetoPoint) {
 }
 
 TEST(Pareto, TimesWhoseIntervalsOverlapAreAlike) {
-    const ParetoFigures accurate{0.8, 0.1, 0.89, 0.93}, quick{0.7, 0.1, 0.85, 0.90}, quicker{0.7, 0.1, 0.80, 0.88};
+    const ParetoFigures accurate{0.8, -0.1, 0.89, 0.93}, quick{0.7, -0.1, 0.85, 0.90}, quicker{0.7, -0.1, 0.80, 0.88};
     EXPECT_EQ(dominated({accurate, quick}), (std::vector<bool>{false, true}));
     EXPECT_EQ(dominated({accurate, quicker}), (std::vector<bool>{false, false}));
 }

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/report/prune_report.h"
+#include "engine/report/sweep_words.h"
 
 namespace fp {
 namespace {
@@ -27,6 +28,40 @@ TEST(Rankings, EveryPairHasItsTauWithin80Columns) {
     EXPECT_THAT(text, HasSubstr("  0.67"));
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+}
+
+GapDifference difference(double mean, double p_holm) {
+    return {.attribute = "sex",
+            .change = {.n = 3, .mean = mean, .sd = .05, .low = mean - .12, .high = mean + .12, .p = p_holm / 2},
+            .control = .2,
+            .p_holm = p_holm,
+            .least_change = .18};
+}
+
+TEST(Searches, NothingIsSaidOfADifferenceThatIsNotTested) {
+    EXPECT_EQ(words(difference(-.1, kNotEstimable)), "");
+    EXPECT_EQ(words(difference(-.1, .01)), "smaller gap");
+    EXPECT_EQ(words(difference(.1, .05)), "larger gap");
+}
+
+TEST(Searches, WhatIsNotDetectedIsBoundedAndWhatCouldNotBeIsSaid) {
+    EXPECT_EQ(words(difference(-.1, .2)), "no difference detected; changes up to +-0.220 are not excluded");
+    GapDifference g = difference(-.1, .2);
+    g.least_change = .31;
+    EXPECT_EQ(words(g),
+              "no difference detected; changes up to +-0.220 are not excluded; no fall could have passed: it takes "
+              "0.310, and the control's gap is 0.200");
+}
+
+TEST(Searches, SeedsAreTuningsOfOneNetwork) {
+    SweepResult r;
+    EXPECT_THAT(tests_text(r), HasSubstr("1 tuning of one network tests nothing"));
+    r.tunings = 3;
+    r.tests = 4;
+    r.t_needed = 8.86;
+    EXPECT_THAT(tests_text(r), HasSubstr("4 tests of 3 tunings of one network, not of trainings, corrected by Holm; "
+                                         "the first passes at |t| >= 8.86"));
+    EXPECT_THAT(figures_text(3), HasSubstr("recipes/run --trainings N"));
 }
 
 }  // namespace

@@ -131,14 +131,16 @@ TEST_F(Drawn, SeveralEpochsOfTuningAreCurves) {
 
 TEST_F(Drawn, ASearchShowsItsFigures) {
     const std::string page = drawn(sample("search"));
-    expect_rows(page, {"2 seeds each; the gap is equalized odds, mean by group.", "Accuracy against gap",
-                       "Accuracy against time", "</span>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
-                       "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491\u202f376</td>",
-                       "<td>dominated</td>", "<td>chosen, dominated</td>", "<h3>Minus random 20%, tuned alike</h3>",
-                       "<td>no evidence of a difference</td>", "<td class=\"right\" style=\"--share:66%\">0.66</td>",
-                       "Each score over the mean magnitude of its set; the lowest are removed first."});
+    expect_rows(
+        page,
+        {"Figures: means over 2 tunings of one network;", "Validation: accuracy against objective",
+         "Validation: accuracy against time", "</span>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
+         "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491\u202f376</td>", "<td>dominated</td>",
+         "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>", "no difference detected; changes up to +-",
+         "<td class=\"right\" style=\"--share:66%\">0.66</td>",
+         "Each score over the mean magnitude of its set; the lowest are removed first."});
     // A colour per criterion, each once in the key of a chart; the controls have their own.
-    const size_t begin = page.find("<figcaption><b>Accuracy against gap");
+    const size_t begin = page.find("<figcaption><b>Validation: accuracy against objective");
     const std::string keys = page.substr(begin, page.find("</figcaption>", begin) - begin);
     for (const char* key : {"s0\">l1<", "s1\">fairprune<", "s8\">controls<"}) EXPECT_EQ(count(keys, key), 1u) << key;
     EXPECT_EQ(count(keys, "class=\"key"), 3u);
@@ -149,13 +151,13 @@ TEST_F(Drawn, TheFrontJoinsTheBestAndNoneNearChance) {
     ordered_json& points = r["sweep"]["points"];
     const double figures[][2] = {{0.1, 0.5}, {0.2, 0.6}, {0.3, 0.55}, {0.0, 0.25}};  // gap, accuracy
     for (size_t i = 0; i < 4; ++i) {
-        points[i]["test"]["gap"] = {{"mean", figures[i][0]}, {"low", nullptr}, {"high", nullptr}};
-        points[i]["test"]["balanced_accuracy"] = {{"mean", figures[i][1]}, {"low", nullptr}, {"high", nullptr}};
+        points[i]["val"]["objective"] = {{"mean", -figures[i][0]}, {"low", nullptr}, {"high", nullptr}};
+        points[i]["val"]["balanced_accuracy"] = {{"mean", figures[i][1]}, {"low", nullptr}, {"high", nullptr}};
         points[i]["latency"] = points[i]["latency_low"] = points[i]["latency_high"] = 1;
     }
     points[3]["near_chance"] = true;
     const std::string page = drawn(r);
-    EXPECT_EQ(count(page, "class=\"frontier\""), 1u);  // from the first to the second, by gap
+    EXPECT_EQ(count(page, "class=\"frontier\""), 1u);  // from the first to the second, by objective
     EXPECT_THAT(page, HasSubstr("<td>too near chance</td>"));
 }
 
@@ -241,13 +243,23 @@ TEST_F(Drawn, TextOfFilesIsEscaped) {
         EXPECT_THAT(page, Not(HasSubstr(markup)));
 }
 
-TEST_F(Drawn, WordsOfASearchGoByTheCorrectedP) {
+TEST_F(Drawn, OnlyATestedDifferenceOfASearchHasWords) {
     ordered_json r = sample("search");
-    ordered_json& gap = r["sweep"]["points"][2]["against"]["dense, tuned alike"]["gap"];
-    gap.update({{"low", -0.3}, {"high", -0.1}, {"p_holm", 0.4}});
+    ordered_json& gap = r["sweep"]["points"][2]["against"]["dense, tuned alike"]["gaps"]["group"];
+    gap.update({{"verdict", "smaller gap"}, {"p_holm", 0.01}});
+    EXPECT_THAT(drawn(r), HasSubstr("(Holm 0.010): smaller gap"));
+    for (const char* key : {"p", "p_holm", "verdict"}) gap.erase(key);
     EXPECT_THAT(drawn(r), Not(HasSubstr("smaller gap")));
-    gap["p_holm"] = 0.01;
-    EXPECT_THAT(drawn(r), HasSubstr("smaller gap"));
+}
+
+TEST_F(Drawn, ReadsOfTheTestSplitAreCounted) {
+    ordered_json r = sample("search");
+    const char* const split = "he test split (n=120, 01234567) was read";
+    EXPECT_THAT(drawn(r), HasSubstr(std::string("<p>T") + split + " 3 times on record since 2026-11-28"));
+    r["test_reads"] = {
+        {"split", "0123456789abcdef"}, {"images", 120}, {"count", nullptr}, {"reason", "FAIRPRUNE_STATE=off"}};
+    EXPECT_THAT(drawn(r), HasSubstr(std::string("How often t") + split + " is not on record: FAIRPRUNE_STATE=off"));
+    EXPECT_THAT(drawn(r), Not(HasSubstr("read once")));
 }
 
 TEST_F(Drawn, ChartsLeaveOutWhatIsNotKnown) {
@@ -257,11 +269,11 @@ TEST_F(Drawn, ChartsLeaveOutWhatIsNotKnown) {
     ordered_json& points = r["sweep"]["points"];
     points = {points[2], points[2], points[2]};
     points[0]["dominated"] = points[1]["dominated"] = false;
-    points[1]["test"]["gap"] = {{"mean", nullptr}, {"low", nullptr}, {"high", nullptr}};
+    points[1]["val"]["objective"] = {{"mean", nullptr}, {"low", nullptr}, {"high", nullptr}};
     points[2]["dominated"] = true;
     const std::string page = drawn(r);
     EXPECT_THAT(page, Not(HasSubstr("NaN")));
-    const size_t begin = page.find("<svg");  // by gap
+    const size_t begin = page.find("<svg");  // by objective
     const std::string chart = page.substr(begin, page.find("</svg>", begin) - begin);
     EXPECT_THAT(chart, HasSubstr(">1</text>"));
     EXPECT_THAT(chart, Not(HasSubstr(">2</text>")));

@@ -124,15 +124,29 @@ ScanResult scan() {
 
 SweepResult search() {
     SweepResult r;
-    r.attribute = kLong;
+    r.attributes = {kLong, "sex"};
+    r.objective = "rms:" + kLong;
+    r.tunings = 5;
+    r.tests = 2;
+    r.t_needed = 3.495;
+    r.selected = 0;
+    r.dense_figures = TestFigures{};
     for (int i = 0; i < 3; ++i) {
         SweptPoint& p = r.points.emplace_back(SweptPoint{.point = {.name = kWord + std::to_string(i)}, .runs = {}});
-        p.test_accuracy = p.test_gap = SeedSummary{.n = 5, .mean = .1234, .sd = .0123};
+        const SeedSummary figure{.n = 5, .mean = .1234, .sd = .0123};
+        p.val_accuracy = figure;
+        p.val_objective = SeedSummary{.n = 5, .mean = -.01234, .sd = .0123};
+        p.test_accuracy = figure;
+        p.test_gaps = {{.attribute = kLong, .gap = figure, .fair_low = .01, .fair_high = .1}};
         p.dominated = i == 1;
         p.near_chance = i == 2;
         AgainstControl& against = p.against.emplace_back();
         against.control = kLong;
-        against.gap = {.n = 5, .mean = .1, .low = -.1, .high = .3};
+        against.gaps.push_back({.attribute = kLong,
+                                .change = {.n = 5, .mean = -.1, .low = -.3, .high = .1, .p = .2},
+                                .control = .2,
+                                .p_holm = .4,
+                                .least_change = .25});
         r.rankings.names.push_back(kWord);
         r.rankings.tau.emplace_back(size_t(i), .5);
     }
@@ -161,9 +175,11 @@ TEST(Text, PruningRunsFit) {
     report.verdict = verdict_of(*report.test);
     const SweepResult sweep = search();
     report.sweep = &sweep;
+    report.test_reads = TestReads{.split = kWord, .images = 1234567, .reason = kLong};
     const std::string text = to_text(report);
     expect_80_columns(text);
     EXPECT_THAT(text, HasSubstr("Fell: macro-F1"));
+    EXPECT_THAT(text, HasSubstr("how often the test split (n=1,234,567, wwwwwwww) was read is not on record:"));
     EXPECT_THAT(text, HasSubstr("and 28 more groups, in the JSON"));
     EXPECT_THAT(text, ::testing::ContainsRegex("  male +\\(n=[0-9]+\\) "));
     EXPECT_THAT(text, Not(::testing::ContainsRegex("\\(n=[0-9]*~")));
@@ -173,6 +189,8 @@ TEST(Text, SearchesAndScansFit) {
     expect_80_columns(to_text(scan()));
     expect_80_columns(to_text(search()));
     EXPECT_THAT(to_text(search()), HasSubstr("1.00x -\n"));
+    EXPECT_THAT(to_text(search()), HasSubstr("5 tunings of one network"));
+    EXPECT_THAT(to_text(search()), HasSubstr("0.1111"));  // the rms on validation
 }
 
 TEST(Text, ScoresFit) {

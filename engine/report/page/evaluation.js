@@ -37,6 +37,16 @@ function judgedText({ samples, units, unit, judged, confidence = 0.95 }) {
     return `${part}${grouped(samples)}${of} images${whole}; ${percent(confidence)} intervals by resampling whole units.`;
 }
 
+// How often the test split was read, by the record.
+function readsSection(reads) {
+    if (!reads) return "";
+    const split = `the test split (n=${grouped(reads.images)}, ${reads.split.slice(0, 8)})`;
+    if (!known(reads.count)) return html`<p>How often ${split} was read is not on record: ${reads.reason}.</p>`;
+    const by = Object.entries(reads.by).map(([tool, n]) => `${tool} ${grouped(n)}`).join(", ");
+    return html`<p>T${split.slice(1)} was read ${plural(reads.count, "time")} on record since ${reads.since.slice(0, 10)}
+        (${by}; ${plural(reads.models, "model")}).</p>`;
+}
+
 function accuracySection(title, sides, comparison) {
     const notes = new Notes();
     const heads = ["", ...sides.map((s) => s.name), ...(comparison ? ["change"] : [])];
@@ -242,7 +252,7 @@ function evaluationSections({ evaluation, other, names, gallery }) {
         other ? html`<p>Model: <b>${names[1]}</b>; other: <b>${names[0]}</b>. A change is the model minus the other.</p>`
             : "",
         notes.map((note) => html`<p class="soft">${note}</p>`),
-        accuracySection("Accuracy", sides, evaluation.comparison),
+        readsSection(evaluation.test_reads), accuracySection("Accuracy", sides, evaluation.comparison),
         fairnessSection("Fairness", sides, evaluation.comparison), thresholdSection(evaluation.threshold),
         gallerySection(gallery)];
 }

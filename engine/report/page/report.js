@@ -97,7 +97,7 @@ function roundsSection({ rounds, best_round, curves }) {
     return html`<h2>Rounds</h2>${table(["round", "channels removed", "parameters left", "balanced accuracy, cut",
         "tuned", "objective", ""], rows)}<p class="soft">On validation; of this objective,
         ${rounds.length > 0 && ofRms(rounds[0].objective.by) ? "less" : "more"} is better. The test split
-        was read once, after the choice.</p>${tuningCurves(curves)}`;
+        was read after the choice.</p>${tuningCurves(curves)}`;
 }
 
 function tuningCurves(curves) {
@@ -133,6 +133,6 @@ function reportSections(r) {
     const sides = r.test ? [first, { name: "pruned", of: r.test.pruned }] : [];
     const judged = r.test ? [accuracySection("Accuracy on the test split", sides, r.test.comparison),
         fairnessSection("Fairness on the test split", sides, r.test.comparison)] : "";
-    return [askedSection(r), verdictSection(r.verdict), r.sweep ? againstControl(r.sweep) : "", tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,
+    return [askedSection(r), verdictSection(r.verdict), r.sweep ? againstControl(r.sweep) : "", readsSection(r.test_reads), tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,
         gallerySection(r.gallery), scoresSection(r.scores), roundsSection(r), layersSection(r.layers)];
 }

@@ -1,11 +1,8 @@
 "use strict";
-// A search: all points that were tried ("sweep" of report.json). Figures of several seeds are {mean, low, high}.
+// A search: all points that were tried ("sweep" of report.json). Figures over tunings are {mean, low, high}.
 
 const averaged = (figure, text = (mean) => fixed(mean, 3)) =>
     known(figure?.mean) ? withInterval(text(figure.mean), figure) : "n/a";
-
-// On test where that split was read, else on validation.
-const figureOf = (point, key) => point.test?.[key] ?? point.val[key];
 
 // A colour per criterion, in the order of the points; what is left when there are more shares the last one. The
 // controls have a colour of their own.
@@ -23,16 +20,21 @@ const stateOf = (p, selected) =>
     [p.name === selected ? "chosen" : "", p.near_chance ? "too near chance" : p.dominated ? "dominated" : ""]
         .filter((word) => word).join(", ");
 
-// The mean of an objective over seeds with its interval; that of an rms as an rms.
-function objectiveFigure(figure, objective) {
-    if (!ofRms(objective)) return averaged(figure, (mean) => fixed(mean, 4));
-    if (!known(figure?.mean)) return "n/a";
-    const root = (square) => Math.sqrt(Math.max(0, -square));
-    const range = known(figure.low) ? { low: root(figure.high), high: root(figure.low) } : {};
-    return withInterval(rmsOf(figure.mean), range, 4);
+// The mean of an objective over tunings such that less is better: that of an rms as an rms, any other with its sign
+// turned.
+function objectiveCost(figure, objective) {
+    const cost = ofRms(objective) ? (value) => Math.sqrt(Math.max(0, -value)) : (value) => -value;
+    const { mean, low, high } = figure ?? {};
+    return known(mean) ? { mean: cost(mean), ...(known(low) ? { low: cost(high), high: cost(low) } : {}) } : {};
 }
 
-function paretoCharts({ points, selected }) {
+function objectiveFigure(figure, objective) {
+    if (!known(figure?.mean)) return "n/a";
+    if (!ofRms(objective)) return averaged(figure, (mean) => fixed(mean, 4));
+    return withInterval(rmsOf(figure.mean), objectiveCost(figure, objective), 4);
+}
+
+function paretoCharts({ points, selected, objective }) {
     const series = seriesOf(points);
     const dots = points.map((p, i) => ({
         label: String(i + 1),
@@ -40,69 +42,84 @@ function paretoCharts({ points, selected }) {
         series: series.of(p),
         hollow: p.dominated || p.near_chance,
         best: !p.near_chance,
-        gap: figureOf(p, "gap"),
+        objective: objectiveCost(p.val.objective, objective),
         time: { mean: p.latency, low: p.latency_low, high: p.latency_high },
-        y: figureOf(p, "balanced_accuracy"),
+        y: p.val.balanced_accuracy,
     }));
     // Those of the best points are placed first.
     dots.sort((a, b) => (points[b.label - 1].name === selected) - (points[a.label - 1].name === selected) ||
         a.hollow - b.hollow);
-    const chart = (title, key, xLabel) => {
+    const chart = (title, key, xLabel, xBounds) => {
         const there = dots.filter((d) => known(d.y?.mean) && known(d[key]?.mean)).map((d) => ({ ...d, x: d[key] }));
         return there.length > 0 ? scatterChart({ title, xLabel, yLabel: "balanced accuracy", keys: series.keys,
-            points: there, xBounds: { least: 0 }, yBounds: { least: 0, most: 1 } }) : "";
+            points: there, xBounds, yBounds: { least: 0, most: 1 } }) : "";
     };
-    return html`<div class="charts">${chart("Accuracy against gap", "gap", "gap, 0 is none")}
-        ${chart("Accuracy against time", "time", "time over the dense model's")}</div>
+    return html`<div class="charts">${chart("Validation: accuracy against objective", "objective", ofRms(objective)
+        ? `${objective}, less is better` : `minus ${objective}, less is better`, ofRms(objective) ? { least: 0 } : {})}
+        ${chart("Validation: accuracy against time", "time", "time over the dense model's", { least: 0 })}</div>
         <p class="soft">Numbers are those of the table. The line joins the best: no other point is both as accurate and
-        as fair (left), or as fast (right). Hollow: another point is at least as accurate, as fair and as fast and
-        better in something, or the classifier is too near chance to count. Thin lines: 95 % intervals, of means over
-        seeds and of the measured time; an interval that is far wider than the points are apart is cut.</p>`;
+        as good in objective (left), or as fast (right). Hollow: another point is at least as accurate, as good in
+        objective and as fast and better in something, or the classifier is too near chance to count. Thin lines: 95 %
+        intervals, of means over tunings and of the measured time; an interval that is far wider than the points are
+        apart is cut.</p>`;
 }
 
-function pointsTable({ points, selected, objective }) {
+const pointName = (series, p, i) => html`<span class="key s${series.of(p)}"></span>${i + 1}. ${p.name}`;
+
+function validationTable({ points, selected, objective }) {
     const series = seriesOf(points);
     const rows = points.map((p, i) => {
         const time = withInterval(`${fixed(p.latency, 2)}x`, { low: p.latency_low, high: p.latency_high }, 2);
-        return row([html`<span class="key s${series.of(p)}"></span>${i + 1}. ${p.name}`,
-            averaged(figureOf(p, "balanced_accuracy")), averaged(figureOf(p, "gap")), time,
-            grouped(p.runs[0].parameters), objectiveFigure(figureOf(p, "objective"), objective),
-            stateOf(p, selected)], p.name === selected ? "cut" : "");
+        return row([pointName(series, p, i), averaged(p.val.balanced_accuracy),
+            objectiveFigure(p.val.objective, objective), time, grouped(p.runs[0].parameters), stateOf(p, selected)],
+        p.name === selected ? "cut" : "");
     });
-    return table(["what", "balanced accuracy", "gap", "time", "parameters", ofRms(objective) ? "validation rms (less is better)" : "validation objective (more is better)", ""], rows, "words");
+    return table(["on validation", "balanced accuracy", ofRms(objective) ? `${objective} (less is better)`
+        : `${objective} (more is better)`, "time", "parameters", ""], rows, "words");
 }
 
-function gapVerdict(gap) {
-    if (!known(gap.low)) return "";
-    if (!known(gap.p_holm) || gap.p_holm > 0.05) return "no evidence of a difference";
-    return gap.high < 0 ? "smaller gap" : "larger gap";
+// "0.11 [0.09, 0.13]", and below the range in which a classifier that treats the groups alike falls.
+const gapOverTunings = (gap) => html`${averaged(gap)}${known(gap?.fair_low)
+    ? html`<br><span class="soft">fair: ${fixed(gap.fair_low, 3)} to ${fixed(gap.fair_high, 3)}</span>` : ""}`;
+
+function testTable({ points, selected, attributes }) {
+    if (!points.some((p) => p.test)) return "";
+    const series = seriesOf(points);
+    const rows = points.map((p, i) => row([pointName(series, p, i), averaged(p.test?.balanced_accuracy),
+        ...attributes.map((a) => gapOverTunings(p.test?.gaps?.[a]))], p.name === selected ? "cut" : ""));
+    return table(["on test", "balanced accuracy", ...attributes.map((a) => `gap by ${a}`)], rows, "words");
 }
+
+// The gaps of a point minus those of a control, in a sentence for each attribute.
+const differenceText = (attribute, gap) =>
+    html`<li>gap by ${attribute}: ${averaged(gap, signed)}${gap.verdict
+        ? html`, p ${pValue(gap.p)} (Holm ${pValue(gap.p_holm)}): ${gap.verdict}` : ""}</li>`;
 
 // The chosen point against the dense model that was tuned alike, next to the verdict, which compares it with the dense
 // model as it was.
-function againstControl({ points, selected }) {
+function againstControl({ points, selected, tests }) {
     const chosen = points.find((p) => p.name === selected);
     const control = Object.keys(chosen?.against ?? {}).find((name) => name.startsWith("dense"));
     if (!control) return "";
-    const { gap, balanced_accuracy: accuracy } = chosen.against[control];
-    const words = gapVerdict(gap);
+    const { gaps, balanced_accuracy: accuracy } = chosen.against[control];
     return html`<p><b>Against the control &ldquo;${control}&rdquo;</b> the choice, ${selected}, differs by
-        ${averaged(gap, signed)} in gap${words ? ` (${words})` : ""} and by ${averaged(accuracy, signed)} in balanced
-        accuracy.</p>`;
+        ${averaged(accuracy, signed)} in balanced accuracy, and in:</p>
+        <ul>${Object.entries(gaps ?? {}).map(([a, gap]) => differenceText(a, gap))}</ul><p class="soft">${tests.text}.</p>`;
 }
 
 // One table per control: the figures of the points minus those of the control.
-function againstTables({ points }) {
+function againstTables({ points, attributes, tests }) {
     const differences = points.flatMap((p) =>
         Object.entries(p.against ?? {}).map(([control, d]) => ({ control, name: p.name, ...d })));
-    const rowOf = (d) =>
-        row([d.name, averaged(d.gap, signed), averaged(d.balanced_accuracy, signed), gapVerdict(d.gap)]);
+    if (differences.length === 0) return "";
+    const words = (d) => attributes.filter((a) => d.gaps?.[a]?.verdict)
+        .map((a) => (attributes.length > 1 ? `${a}: ` : "") + d.gaps[a].verdict).join("; ");
+    const rowOf = (d) => row([d.name, ...attributes.map((a) => averaged(d.gaps?.[a], signed)),
+        averaged(d.balanced_accuracy, signed), words(d)]);
     const tables = [...new Set(differences.map((d) => d.control))].map((control) => html`<h3>Minus ${control}</h3>
-        ${table(["what", "gap", "balanced accuracy", ""], differences.filter((d) => d.control === control).map(rowOf),
-            "words")}`);
-    const oneSeed = differences.some((d) => !known(d.gap.low));
-    return html`${tables}<p class="soft">The words follow p after Holm's correction over all differences of a gap.</p>
-        ${oneSeed ? html`<p class="soft">One seed decides nothing.</p>` : ""}`;
+        ${table(["on test", ...attributes.map((a) => `gap by ${a}`), "balanced accuracy", ""],
+            differences.filter((d) => d.control === control).map(rowOf), "words")}`);
+    return html`${tables}<p class="soft">${tests.text}.</p>`;
 }
 
 // The lower triangle of Kendall's tau; a deeper background is more alike.
@@ -119,11 +136,10 @@ function rankingsTable({ names, tau }) {
 }
 
 function sweepSection(sweep) {
-    const by = sweep.attribute ? ` by ${sweep.attribute}` : "";
     const none = sweep.selected === null
         ? html`<p>No run kept enough balanced accuracy on validation: none is chosen.</p>` : "";
     return html`<h2>All that was tried</h2><p>${sweep.rule}</p>
-        <p class="soft">${plural(sweep.points[0].runs.length, "seed")} each; the gap is ${inWords(sweep.gap)}${by}.
-        Time is measured, over the dense model's.</p>${none}
-        ${paretoCharts(sweep)}${pointsTable(sweep)}${againstTables(sweep)}${rankingsTable(sweep.rankings)}`;
+        <p class="soft">Figures: ${sweep.figures}. The gap is ${inWords(sweep.gap)}. Time is measured, over the
+        dense model's.</p>${none}${paretoCharts(sweep)}${validationTable(sweep)}${testTable(sweep)}
+        ${againstTables(sweep)}${rankingsTable(sweep.rankings)}`;
 }
