@@ -249,7 +249,7 @@ EvalInput input_of(const Opened& opened, const EvalFlags& f, const Options& opti
 // Nothing where no test split is judged. One command is one read, of however many models.
 std::optional<TestReads> reads_of(const std::vector<const EvalInput*>& inputs, const Options& options) {
     if (inputs.front()->test.images == 0) return std::nullopt;
-    TestRead read{.split = inputs.front()->test};
+    TestRead read{.split = inputs.front()->test, .models = {}};
     for (const EvalInput* input : inputs) read.models.push_back(input->model);
     const TestReads out = record_test_read(read, caller_of(options));
     if (!out.fault.empty()) on_stderr(options.quiet()).caution(out.fault);
