@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "engine/io/json.h"
-#include "engine/report/evaluation.h"
+#include "engine/report/offsets.h"
 #include "engine/run/checkpoint_json.h"
 
 namespace fp {
@@ -199,11 +199,12 @@ static void fields(const AtThreshold& at, JsonWriter& out) {
     out("other", at.other);
 }
 
-std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at) {
+std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at, const WithOffsets* offsets) {
     return json_document([&](nlohmann::ordered_json& document) {
         JsonWriter out{make_object(document)};
         fields(e, out);
         out("threshold", at);
+        if (offsets) out("group_offsets", *offsets);
     });
 }
 

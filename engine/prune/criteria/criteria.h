@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,13 +54,17 @@ struct FairPruneOptions {
 struct ScoreOptions {
     OneOf<Criterion> criterion = "snnl";
     std::map<std::string, double> attributes = {};  // specification -> weight
-    SnnlOptions snnl = {};
+    SnnlOptions snnl = {};                          // its block is of `batches`
+    // Images per block of SNNL scores, 0: all at once. Empty: as the definition has it, all at once or, as released, 128.
+    std::optional<int> batches = {};
     Tap tap = Tap::convolution;
     std::string layers = "last";  // last, all, or a glob over layer names (* and ?)
     int64_t samples = 4096;       // calibration images, from the training split; 0: all of them
     double protect = 0;           // snnl, lambda: weight of the class's own score, to keep what tells the class
     FairPruneOptions fairprune = {};
     uint64_t seed = 1;
+    std::optional<uint64_t> placebo =
+        {};  // seed of the groups that are scored by (engine/data/placebo.h); empty: the true ones
     size_t budget_bytes = size_t(2) << 30;
     PredictOptions predict = {};
     std::function<void(int64_t done, int64_t all)> progress = {};  // of the layers; what it throws ends the scoring
@@ -98,6 +103,9 @@ struct Scoring {
         });
     }
 };
+
+// ScoreOptions::batches, or what stands for none.
+int block_of(const ScoreOptions&);
 
 // The attributes that scores use: one of weight 0 is only reported.
 std::vector<std::string> weighted(const ScoreOptions&);
