@@ -19,13 +19,13 @@ struct CrossEntropy {
 // A row whose value is the mean loss over the batch.
 struct LossRow {
     Var row;
-    // On the device, until backward: sum of the losses, sum of the class weights; and the losses, one per row of logits.
+    // On the device, until backward: sum of the losses, sum of the class weights; and the losses, one per row.
     // A sample's weight is in neither.
     const double* sums;
     const par* losses;
 };
 
-// `labels`: one per row of logits, on the device; -1 counts for nothing. `sample_weight`: factors on the samples' losses
+// `labels`: one per row of logits, on the device; -1 counts for nothing. `sample_weight`: factors on the losses
 // in the gradient alone, on the device, read in backward; null: all 1.
 LossRow cross_entropy(
     Tape&, Var logits, const int32_t* labels, const CrossEntropy&, const float* sample_weight = nullptr);

@@ -1,5 +1,5 @@
-// Placebo groups: labels that say nothing of the person. What reads groups to learn or to score from them (sampler, loss
-// weights, penalty, criteria) can be run with these instead; what judges keeps the true ones. An effect that the placebo
+// Placebo groups: labels that say nothing of the person. What reads groups to learn or to score (sampler, loss
+// weights, penalty, criteria) can be run with these instead; what judges keeps the true ones. An effect that a placebo
 // has too does not come from the groups.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace fp {
 
 // The labels permuted among the units with the same number of known samples (label >= 0), within a stratum where strata
-// are given: the labels' counts in a stratum stay as they are. A unit that is alone with its number of samples keeps its
+// are given: the counts of a stratum stay as they are. A unit that is alone with its number of samples keeps its
 // labels. Empty units: each sample its own. Keyed by `key`.
 std::vector<int32_t> permuted_labels(const std::vector<int32_t>& labels,
                                      const std::vector<int32_t>& strata,

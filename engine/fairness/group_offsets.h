@@ -5,7 +5,7 @@
 //
 // With two classes an offset is a threshold of the group, as in the post-processing of Hardt, Price and Srebro, 2016
 // (https://arxiv.org/abs/1610.02413 ); with more it is the logit adjustment of Menon et al., 2021
-// (https://arxiv.org/abs/2007.07314 ) per group. Such a classifier must be told the group of each person whom it judges.
+// (https://arxiv.org/abs/2007.07314 ) per group. It must be told the group of each person whom it judges.
 #pragma once
 
 #include <string>

@@ -26,8 +26,8 @@ struct TrainerOptions {
     int accumulate = 1;  // batches per step
     double ema = 0;      // decay of the moving average of weights and statistics; 0: none
     uint64_t seed = 1;
-    // The network runs as in evaluation, without dropout and with its running statistics, which stay: what is not trained
-    // gives the features that it gives there.
+    // The network runs as in evaluation, without dropout and with its running statistics, which stay: what is not
+    // trained gives the features that it gives there.
     bool fixed_features = false;
     double l1 = 0;         // after an update, the weights of linear layers that are trained shrink towards 0 by lr l1
     Penalty penalty = {};  // on top of the loss; empty: none
@@ -74,7 +74,7 @@ public:
     // The averaged weights, where there are any, become the network's own; the trainer cannot be used after it.
     void adopt_average();
 
-    // What a checkpoint holds beside the model: momenta by parameter name, the step count and GroupDRO's q. With an average the
+    // What a checkpoint holds beside the model: momenta by parameter name, step count, GroupDRO's q. With averaging the
     // checkpoint's model is the averaged one (save it under Averaged), and the raw weights are here.
     std::vector<TensorEntry> save() const;
     // For a trainer of a network that holds the checkpoint's model. Exit::model where it is another network's.

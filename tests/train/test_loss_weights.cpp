@@ -1,10 +1,11 @@
-// Weights by group: their values by hand, the gradient that they give through a network, and what they do to a minority.
+// Weights by group: their values by hand, the gradient that they give a network, and what they do to a minority.
 #include "engine/train/loss_weights.h"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 
+#include "engine/run/checkpoint.h"
 #include "engine/train/train.h"
 #include "tests/expect_error.h"
 #include "tests/network_values.h"

@@ -55,7 +55,7 @@ struct ScoreOptions {
     OneOf<Criterion> criterion = "snnl";
     std::map<std::string, double> attributes = {};  // specification -> weight
     SnnlOptions snnl = {};                          // its block is of `batches`
-    // Images per block of SNNL scores, 0: all at once. Empty: as the definition has it, all at once or, as released, 128.
+    // Images per block of SNNL scores, 0: all at once. Empty: all at once or, as released, 128.
     std::optional<int> batches = {};
     Tap tap = Tap::convolution;
     std::string layers = "last";  // last, all, or a glob over layer names (* and ?)
