@@ -16,7 +16,7 @@ constexpr int kMostPasses = 100;
 double log_of(double probability) { return std::log(std::max(probability, kLeastProbability)); }
 
 // One group's images on validation.
-struct Scored {
+struct GroupScores {
     int classes;
     std::vector<int> label;
     std::vector<double> score;   // n x classes, log-probabilities
@@ -25,8 +25,8 @@ struct Scored {
     const double* row(size_t i) const { return score.data() + i * size_t(classes); }
 };
 
-Scored scored(const Predictions& p, const std::vector<int64_t>& rows) {
-    Scored out{.classes = int(p.classes.size()), .label = {}, .score = {}, .weight = {}};
+GroupScores group_scores(const Predictions& p, const std::vector<int64_t>& rows) {
+    GroupScores out{.classes = int(p.classes.size()), .label = {}, .score = {}, .weight = {}};
     std::vector<double> count(p.classes.size(), 0.0);
     for (const int64_t i : rows) {
         out.label.push_back(p.label[size_t(i)]);
@@ -46,7 +46,7 @@ int top_but(const double* score, const std::vector<double>& offsets, int without
     return best;
 }
 
-double balanced_accuracy(const Scored& s, const std::vector<double>& offsets) {
+double balanced_accuracy(const GroupScores& s, const std::vector<double>& offsets) {
     double sum = 0;
     for (size_t i = 0; i < s.label.size(); ++i)
         if (top_but(s.row(i), offsets, -1) == s.label[i]) sum += s.weight[size_t(s.label[i])];
@@ -63,7 +63,7 @@ struct Choice {
 };
 
 // The best offset of class c beside the others.
-Choice best_offset(const Scored& s, const std::vector<double>& offsets, int c, double now) {
+Choice best_offset(const GroupScores& s, const std::vector<double>& offsets, int c, double now) {
     std::vector<Flip> flips;
     double value = 0;  // below all flips: c is never predicted
     for (size_t i = 0; i < s.label.size(); ++i) {
@@ -97,7 +97,7 @@ Choice best_offset(const Scored& s, const std::vector<double>& offsets, int c, d
     return best;
 }
 
-void choose(const Scored& s, GroupOffsets::OfGroup& group) {
+void choose_offsets(const GroupScores& s, GroupOffsets::OfGroup& group) {
     double now = group.before = balanced_accuracy(s, group.offsets);
     for (int pass = 0; pass < kMostPasses; ++pass) {
         const double start = now;
@@ -128,13 +128,13 @@ GroupOffsets choose_group_offsets(const Predictions& validation, const std::stri
         GroupOffsets::OfGroup group{.name = grouping.groups[g],
                                     .images = int64_t(rows.size()),
                                     .offsets = std::vector<double>(validation.classes.size(), 0.0)};
-        const Scored s = scored(validation, rows);
+        const GroupScores s = group_scores(validation, rows);
         if (std::ranges::count_if(s.weight, [](double w) { return w > 0; }) < 2)
             group.reason = "fewer than two classes on validation";
         else if (int64_t(rows.size()) < min_group_size)
             group.reason = text("n=", rows.size(), " < ", min_group_size);
         else
-            choose(s, group);
+            choose_offsets(s, group);
         any = any || group.reason.empty();
         out.groups.push_back(std::move(group));
     }

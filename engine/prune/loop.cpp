@@ -59,8 +59,8 @@ public:
           observer_(start.observer),
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), start.observer.warn),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
-          metrics_(
-              folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
+          metrics_(folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1,
+                   settings.tune.tensorboard) {
         record_run(folder, start.caller, dense);
         if (resumed_) {
             model_ =
