@@ -131,7 +131,7 @@ void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::option
         {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
     if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
     if (r.train.weighted_loss) train["weighted_loss"] = *r.train.weighted_loss;
-    if (!r.train.q.empty()) train["group_dro"] = {{"groups", r.train.q_groups}, {"q", r.train.q}};
+    for (size_t g = 0; g < r.train.q.size(); ++g) train["group_dro"][r.train.q_groups[g]] = r.train.q[g];
     train["drawn"] = {{"groups", r.train.drawn_groups}, {"counts", r.train.drawn}};
     ordered_json row{{"epoch", r.epoch}, {"train", train}};
     if (r.val_raw) row["val_raw"] = to_json(*r.val_raw);
