@@ -6,7 +6,7 @@
 #include "engine/io/columns.h"
 #include "engine/io/files.h"
 #include "engine/io/glob.h"
-#include "engine/report/evaluation.h"
+#include "engine/report/offsets.h"
 #include "engine/report/trainings_report.h"
 #include "engine/run/checkpoint.h"
 #include "tools/training.h"
@@ -18,7 +18,7 @@ const char* const kStored = "stored";
 
 struct EvalFlags {
     std::vector<std::string> predictions_of, compared_with;
-    std::string predictions, checkpoint, compare, split, predictions_out, report, threshold;
+    std::string predictions, checkpoint, compare, split, predictions_out, report, threshold, group_offsets;
     int gallery = 0;
     bool store_threshold = false, skip_bad = false;
     ComputeOptions compute;
@@ -43,6 +43,10 @@ void declare_statistics(Options& o, EvalFlags& f) {
           "judge --positive against the rest too, predicted from this probability on: f1, youden or specificity "
           "choose it on the validation split; a number gives it; stored is the one in the model file");
     o.add("store-threshold", f.store_threshold, "write the threshold into the model file");
+    o.add("group-offsets ATTRIBUTE", f.group_offsets,
+          "judge the model with thresholds of each group too: offsets of the classes' log-probabilities, chosen on the "
+          "validation split for the largest balanced accuracy of each group (post-processing as Hardt et al., 2016, "
+          "https://arxiv.org/abs/1610.02413); such a classifier must be told the group of each person");
     o.add("seed N", f.figures.seed, "of all resampling");
 }
 
@@ -58,7 +62,8 @@ void declare(Options& o, EvalFlags& f) {
     o.add(
         "split NAME", f.split,
         "train, val, test, another name in the split column, or all (default: test, or all where there is one split)");
-    o.add("predictions-out FILE", f.predictions_out, "write the judged rows as CSV");
+    o.add("predictions-out FILE", f.predictions_out,
+          "write the judged rows as CSV; with --group-offsets, as these predict");
     o.add("report FILE", f.report, "write the figures as a page (HTML)");
     o.add("gallery N", f.gallery,
           "with --checkpoint: show the N surest mistakes of each group as images in --report, which may show patients",
@@ -79,10 +84,12 @@ bool chooses(const EvalFlags& f) {
            parse_threshold(f.threshold, f.figures.specificity).kind != ThresholdRule::Kind::fixed;
 }
 
+bool needs_validation(const EvalFlags& f) { return chooses(f) || !f.group_offsets.empty(); }
+
 // Predictions of one model, made now or read from a file.
 struct EvalInput {
     Predictions judged;
-    std::optional<Predictions> validation = {};    // to choose a threshold on
+    std::optional<Predictions> validation = {};    // to choose a threshold or offsets on
     std::map<std::string, Threshold> stored = {};  // the model's, by class
     std::string data = {}, split_hash = {};        // of the validation images
     std::optional<Skipped> skipped = {};
@@ -138,7 +145,7 @@ Opened open_file(const std::string& file, const EvalFlags& f, const Options& opt
 Opened open_model(const std::string& file, const EvalFlags& f, const Options& options) {
     Opened out{.file = file, .model = load_model(file, use_device(f.compute, options))};
     DataOptions to_open = f.data;
-    to_open.dataset.whole_if_unseen = !chooses(f);
+    to_open.dataset.whole_if_unseen = !needs_validation(f);
     out.data = open_images_of(*out.model, file, to_open);
     JudgedSamples part = judged_samples(out.data->set, f.split);
     part.judged.of_model = true;
@@ -153,7 +160,7 @@ EvalInput input_of_file(const Opened& opened, const EvalFlags& f) {
     EvalInput out{.judged = opened.rows(), .part = opened.part};
     out.test = test_split(out.judged);
     out.model = predictions_hash(out.judged);
-    if (chooses(f)) out.validation = of_split(opened.all, "val");
+    if (needs_validation(f)) out.validation = of_split(opened.all, "val");
     return out;
 }
 
@@ -181,7 +188,7 @@ EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options
                   .test = test_split(data.set, opened.samples),
                   .model = weights_hash(*model.network),
                   .used = &model.network->kernels()};
-    if (chooses(f)) out.validation = predict_on(judged_samples(data.set, "val").samples, "val");
+    if (needs_validation(f)) out.validation = predict_on(judged_samples(data.set, "val").samples, "val");
     out.skipped = skipped_of(data);
     out.gallery = gallery_of(out.judged, data, f.data.attributes, f.gallery);
     say_skipped(data, options);
@@ -222,6 +229,16 @@ AtThreshold judge_at_threshold(const EvalInput& ours,
     return out;
 }
 
+WithOffsets judge_with_offsets(const EvalInput& ours, const EvalFlags& f, const EvaluateOptions& figures) {
+    require_apart(*ours.validation, ours.judged);
+    GroupOffsets offsets = choose_group_offsets(*ours.validation, f.group_offsets, figures.min_group_size);
+    offsets.data = ours.data;
+    offsets.split_hash = ours.split_hash;
+    WithOffsets out = judge_with_offsets(offsets, ours.judged, f.data.attributes, figures);
+    set_judged(out.evaluation, ours.part, nullptr);
+    return out;
+}
+
 void store(const Threshold& t, const EvalFlags& f, const Options& options) {
     LoadedModel model = load_model(f.checkpoint, use_device(f.compute, options));
     model.card.thresholds[t.positive] = t;
@@ -234,6 +251,8 @@ void check(const EvalFlags& f) {
     FP_REQUIRE(f.threshold.empty() || !f.figures.positive.empty(), Exit::usage, "--threshold wants --positive CLASS");
     FP_REQUIRE(!f.store_threshold || (is_model(f.checkpoint) && chooses(f)), Exit::usage,
                "--store-threshold wants --checkpoint and --threshold f1, youden or specificity");
+    FP_REQUIRE(f.group_offsets.empty() || f.report.empty(), Exit::usage,
+               "--group-offsets: the page of --report does not have them; use --json");
     FP_REQUIRE(f.gallery == 0 || !(f.report.empty() || f.checkpoint.empty()), Exit::usage,
                "--gallery wants --checkpoint and --report FILE");
 }
@@ -266,10 +285,11 @@ EvaluateOptions figures_of(const EvalFlags& f, const Observer& observer) {
 
 // Several trainings of a method, alone or against as many of another one.
 int judge_trainings(const EvalFlags& f, const Options& options) {
-    FP_REQUIRE(f.checkpoint.empty() && f.report.empty() && f.predictions_out.empty() && f.threshold.empty(),
+    FP_REQUIRE(f.checkpoint.empty() && f.report.empty() && f.predictions_out.empty() && f.threshold.empty() &&
+                   f.group_offsets.empty(),
                Exit::usage,
                "of several trainings --predictions and --compare are judged, without --checkpoint, --report, "
-               "--predictions-out and --threshold");
+               "--predictions-out, --threshold and --group-offsets");
     std::vector<std::vector<std::string>> files{f.predictions_of};
     if (!f.compared_with.empty()) files.push_back(f.compared_with);
     std::vector<EvalInput> inputs;
@@ -304,7 +324,7 @@ int run(const EvalFlags& given, const Options& options) {
     // Before the work, which leaves out what --skip-bad permits.
     if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
     const EvalInput ours = input_of(opened, f, options);
-    if (!f.predictions_out.empty()) write_predictions(f.predictions_out, ours.judged);
+    if (!f.predictions_out.empty() && f.group_offsets.empty()) write_predictions(f.predictions_out, ours.judged);
     std::optional<EvalInput> other;
     if (opened_other) other = input_of(*opened_other, f, options);
 
@@ -322,10 +342,16 @@ int run(const EvalFlags& given, const Options& options) {
     std::optional<AtThreshold> at;
     if (!f.threshold.empty()) at = judge_at_threshold(ours, other, f, figures);
     if (f.store_threshold) store(at->threshold, f, options);
+    std::optional<WithOffsets> offsets;
+    if (!f.group_offsets.empty()) offsets = judge_with_offsets(ours, f, figures);
+    if (offsets && !f.predictions_out.empty())
+        write_predictions(f.predictions_out, with_group_offsets(ours.judged, offsets->offsets));
     if (!f.report.empty())
         write_file(f.report, page_text(evaluation, at, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
                                        caller_of(options), ours.used));
-    std::cout << (options.json() ? json_text(evaluation, at) : to_text(evaluation) + (at ? "\n" + to_text(*at) : ""));
+    std::cout << (options.json() ? json_text(evaluation, at, offsets ? &*offsets : nullptr)
+                                 : to_text(evaluation) + (at ? "\n" + to_text(*at) : "") +
+                                       (offsets ? "\n" + to_text(*offsets) : ""));
     return 0;
 }
 

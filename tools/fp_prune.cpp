@@ -6,6 +6,7 @@
 
 #include "engine/core/trace.h"
 #include "engine/data/sources/sources.h"
+#include "engine/data/split.h"
 #include "engine/fairness/grouping.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
@@ -102,8 +103,9 @@ int run(PruneFlags f, const Options& o) {
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
     const Observer observer = on_stderr(o.quiet());
-    const ImageData data =
+    ImageData data =
         open_images_of(dense, f.checkpoint, f.data, f.cache, observer.steps({.what = "decoding into the cache"}));
+    if (f.train_on_val) train_on_half_of_validation(data.set, f.search.base.seed);
     if (f.show_groups) {
         for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
             std::cout << describe(set) << "\n";

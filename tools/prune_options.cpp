@@ -29,9 +29,11 @@ void add_scoring_options(Options& o, SweepSettings& search) {
                        "between two samples' maps of a channel; euclidean is squared");
     add_tap(o, "tap NAME", s.tap, "where a layer's output is read");
     o.add("samples N", s.samples, "calibration images, from the training split; 0 is all", {.low = 0});
-    o.add("centre", s.snnl.centred, "subtract the mean map before distances");
+    o.add("centre", s.snnl.centred, "subtract the mean map of the images of known group before distances");
     add_given(o, "given NAME", s.snnl.given_class, "class: compare samples of one class only");
-    o.add("batches N", s.snnl.block, "score blocks of N images and average; 0 is all at once",
+    o.add("batches N", s.batches,
+          "score blocks of N images and average; 0 is all at once; default: 0, and 128 for --snnl as-released, as the "
+          "paper's code",
           {.low = 0, .high = 1 << 20});
     o.add("permutations N", s.snnl.permutations,
           "permute the group labels N times for each score's null, z and p; 0 is none", {.low = 0, .high = 10000});
@@ -67,6 +69,13 @@ void add_removal_options(Options& o, SweepSettings& search) {
           "validation metric that selects the best round, as --select; default: rms of the first --attribute");
     o.offer("objective", selection_words());
     o.add("finetune WHAT", p.finetune, "all, head or norm: which parameters are fine-tuned");
+    o.add(
+        "fixed-features", p.fixed_features,
+        "with --finetune head: the layers below run as in evaluation and keep their statistics. With --fresh-head, "
+        "--sampler class-group and --finetune-on val-half this is last-layer retraining (DFR, Kirichenko et al., ICLR "
+        "2023, https://arxiv.org/abs/2204.02937)");
+    o.add("fresh-head", p.fresh_head, "with --finetune head: the head starts from random weights, by --seed");
+    o.add("l1 X", p.l1, "with --finetune head: L1 penalty on the head's weights", {.low = 0, .high = 1000});
 }
 
 void add_search_options(Options& o, SweepSettings& f) {
@@ -118,6 +127,9 @@ void declare(Options& o, PruneFlags& f) {
     o.add("seed N", f.search.base.seed, "of calibration samples, the random criterion and fine-tuning");
     add_search_options(o, f.search);
     add_training_options(o, f.search.base.tune, "finetune-");
+    o.choice<bool>("finetune-on NAME", f.train_on_val, {{"train", false}, {"val-half", true}},
+                   "images to score and fine-tune on: the training split, or half of the validation lesions, drawn by "
+                   "--seed, while the other half validates");
     // The dense model's hash is in a run's identity.
     for (const char* name :
          {"checkpoint", "cache", "verify", "gallery", "margin", "scores-only", "compare-scores", "show-groups"})

@@ -13,6 +13,7 @@ struct PruneFlags : OutFlags {
     SweepSettings search;  // its attributes and batch size are those of `data`
     std::string checkpoint, cache, scores, compare_scores, scan;
     bool scores_only = false, show_groups = false, dry_run = false;
+    bool train_on_val = false;  // train_on_half_of_validation(), by the seed
     int gallery = 0;
     double margin = EvaluateOptions().margin;
 

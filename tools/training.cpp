@@ -19,6 +19,21 @@ void add_penalty_options(Options& o, SnnlPenaltyOptions& p) {
     add_given(o, "snnl-given NAME", p.given_class, "class: the penalty compares samples of one class only");
 }
 
+// Of learning by group, beside the sampler and the penalty.
+void add_group_options(Options& o, TrainingSettings& t) {
+    o.add("sample-weights NAME", t.sample_weights,
+          "weights of the samples' losses by class and group of the first --attribute");
+    o.add("group-dro ETA", t.group_dro.eta,
+          "GroupDRO (Sagawa et al., ICLR 2020, https://arxiv.org/abs/1911.08731): step size of the groups' weights, "
+          "which grow where a group's loss is large; the paper has 0.01, with --sampler group; 0 is none",
+          {.low = 0, .high = 1000});
+    o.choice<bool>("robust-over NAME", t.group_dro.by_class, {{"group", false}, {"class-group", true}},
+                   "the groups of --group-dro: those of the first --attribute, or every group of every class");
+    o.add("placebo SEED", t.placebo,
+          "permute the groups that samplers, weights, penalty and scores see among lesions within class; figures keep "
+          "the true ones: what this run still changes does not come from the groups");
+}
+
 }  // namespace
 
 void add_training_options(Options& o, TrainingSettings& t, const std::string& prefix) {
@@ -44,6 +59,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("sampler NAME", t.sampler, "how an epoch draws samples; groups are of the first --attribute");
     o.add("class-weights NAME", t.class_weights, "class weights of the loss: none or balanced");
     o.offer("class-weights", "none, balanced");
+    add_group_options(o, t);
     o.add("label-smoothing X", t.label_smoothing, "share of the target spread over all classes", {.low = 0, .high = 1});
     o.add("augment LIST", t.augment,
           "none, flips, paper, or crop, resized-crop, shift=N, affine, colour, "

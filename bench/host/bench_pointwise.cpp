@@ -89,6 +89,7 @@ void add_loss(const Kernels& k, int classes) {
                             {.logits = v.logits,
                              .labels = v.labels,
                              .class_weight = nullptr,
+                             .sample_weight = nullptr,
                              .sums = v.sums,
                              .scale = 1,
                              .dlogits = v.dlogits,

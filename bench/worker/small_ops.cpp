@@ -179,6 +179,7 @@ Call loss_op(const std::string& name, const std::shared_ptr<Tensors>& t, Line& w
                         {.logits = logits,
                          .labels = labels,
                          .class_weight = nullptr,
+                         .sample_weight = nullptr,
                          .sums = sums,
                          .scale = 1.0,
                          .dlogits = dx,

@@ -21,7 +21,8 @@ CrossEntropy::CrossEntropy(const Kernels& k, int classes_, const std::vector<dou
     class_weights = parameter_block(k, {.k = classes, .k_block = k.block(classes)}, weights);
 }
 
-LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const CrossEntropy& loss) {
+LossRow cross_entropy(
+    Tape& tape, Var logits, const int32_t* labels, const CrossEntropy& loss, const float* sample_weight) {
     const auto range = tape.range("cross_entropy");
     const Kernels& k = tape.kernels();
     const Tensor x = tape.value(logits);
@@ -38,12 +39,13 @@ LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const Cross
                                  .bytes = s.bytes(bytes_of(k.activation)),
                                  .needs_grad = tape.needs_grad(logits),
                                  .backward =
-                                     [s, logits, labels, weights, sums](Tape& t, const Node&) {
+                                     [s, logits, labels, weights, sample_weight, sums](Tape& t, const Node&) {
                                          const auto [dx, write] = t.grad_slot(logits);
                                          t.kernels().loss.backward(s,
                                                                    {.logits = t.value(logits).data,
                                                                     .labels = labels,
                                                                     .class_weight = weights,
+                                                                    .sample_weight = sample_weight,
                                                                     .sums = sums,
                                                                     .scale = 1,
                                                                     .dlogits = dx,
@@ -51,7 +53,7 @@ LossRow cross_entropy(Tape& tape, Var logits, const int32_t* labels, const Cross
                                                                    {});
                                      },
                                  .saved = {losses, sums}});
-    return {row, sums};
+    return {row, sums, losses};
 }
 
 LossRow cross_entropy(Tape& tape, Var logits, const std::vector<int32_t>& labels, const CrossEntropy& loss) {

@@ -19,11 +19,16 @@ struct CrossEntropy {
 // A row whose value is the mean loss over the batch.
 struct LossRow {
     Var row;
-    const double* sums;  // on the device, until backward: sum of the weighted losses, sum of the weights
+    // On the device, until backward: sum of the losses, sum of the class weights; and the losses, one per row.
+    // A sample's weight is in neither.
+    const double* sums;
+    const par* losses;
 };
 
-// `labels`: one per row of logits, on the device; -1 counts for nothing.
-LossRow cross_entropy(Tape&, Var logits, const int32_t* labels, const CrossEntropy&);
+// `labels`: one per row of logits, on the device; -1 counts for nothing. `sample_weight`: factors on the losses
+// in the gradient alone, on the device, read in backward; null: all 1.
+LossRow cross_entropy(
+    Tape&, Var logits, const int32_t* labels, const CrossEntropy&, const float* sample_weight = nullptr);
 // The same with labels in host memory.
 LossRow cross_entropy(Tape&, Var logits, const std::vector<int32_t>& labels, const CrossEntropy&);
 

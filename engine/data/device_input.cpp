@@ -32,21 +32,23 @@ Var DeviceInput::operator()(Tape& tape, const Batch& batch) {
     return x;
 }
 
-int DeviceInput::upload(const Batch& batch) {
+int DeviceInput::upload(const Batch& batch, std::span<const float> weights) {
     const int index = next_;
     next_ = (next_ + 1) % kSlots;
     Slot& p = slots_[index];
     const Memory& memory = kernels_.memory;
     const size_t bytes = size_t(batch.n) * preprocessing_.image_size * preprocessing_.image_size * 3;
-    const size_t label_bytes = batch.labels.size() * sizeof(int32_t);
+    const size_t label_bytes = batch.labels.size() * sizeof(int32_t), both_bytes = label_bytes + weights.size_bytes();
+    p.weights_at = weights.empty() ? 0 : label_bytes;
     p.rgb.grow(memory, bytes);
-    p.labels.grow(memory, label_bytes);
+    p.labels.grow(memory, both_bytes);
     p.ready.wait();  // the copy of two batches ago, which read host_labels
-    p.host_labels.grow(memory, label_bytes);
+    p.host_labels.grow(memory, both_bytes);
     std::copy(batch.labels.begin(), batch.labels.end(), p.host_labels.as<int32_t>());
+    std::copy(weights.begin(), weights.end(), reinterpret_cast<float*>(p.host_labels.as<char>() + label_bytes));
     p.used.precede(copies_);
     memory.copy_in(p.rgb.data(), batch.rgb, bytes, copies_);
-    memory.copy_in(p.labels.data(), p.host_labels.as<int32_t>(), label_bytes, copies_);
+    memory.copy_in(p.labels.data(), p.host_labels.as<int32_t>(), both_bytes, copies_);
     p.ready.record(copies_);
     p.ready.precede({});
     return index;
@@ -61,6 +63,11 @@ Var DeviceInput::images(Tape& tape, int slot, int n) const {
         map, {.rgb = static_cast<const uint8_t*>(slots_[slot].rgb.data()), .mean = mean, .std = mean + 3, .x = x.data},
         {});
     return tape.input(x);
+}
+
+const float* DeviceInput::weights(int slot) const {
+    const Slot& p = slots_[slot];
+    return p.weights_at == 0 ? nullptr : reinterpret_cast<const float*>(p.labels.as<char>() + p.weights_at);
 }
 
 const int32_t* DeviceInput::labels(int slot) const { return static_cast<int32_t*>(slots_[slot].labels.data()); }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 
 #include "engine/core/tape.h"
 #include "engine/data/loader.h"
@@ -24,10 +25,12 @@ public:
     Var operator()(Tape&, const Batch&);
 
     // The same in steps. upload() starts the copy and returns its slot; work queued from now on waits for the copy.
+    // `weights`: one per row, or none.
     static constexpr int kSlots = 2;
-    int upload(const Batch&);
+    int upload(const Batch&, std::span<const float> weights = {});
     Var images(Tape&, int slot, int n) const;
     const int32_t* labels(int slot) const;
+    const float* weights(int slot) const;  // null: none were uploaded
     // Marks the slot reusable once all work queued so far finishes.
     void release(int slot) { slots_[slot].used.record({}); }
     // Waits until the batch's own memory is free.
@@ -40,8 +43,9 @@ public:
 private:
     struct Slot {
         explicit Slot(const StreamApi& streams) : ready(streams), used(streams) {}
-        Buffer rgb, labels;
+        Buffer rgb, labels;  // the labels, and behind them the weights
         HostBuffer host_labels;
+        size_t weights_at = 0;  // in bytes; 0: there are none
         OwnedEvent ready, used;
     };
     const Kernels& kernels_;

@@ -120,6 +120,16 @@ void draw_validation(Dataset& data, uint64_t seed) {
     data.split_seed = seed;
 }
 
+void train_on_half_of_validation(Dataset& data, uint64_t seed) {
+    for (const int64_t i : members(data, Split::train)) {
+        data.samples[size_t(i)].split = Split::other;
+        data.samples[size_t(i)].other_split = kFirstStage;
+    }
+    deal(data, members(data, Split::val), {}, {0.5, 0.5}, seed);
+    data.notes.push_back(text("training on ", members(data, Split::train).size(), " images of val, the other ",
+                              members(data, Split::val).size(), " validate; the split train is called ", kFirstStage));
+}
+
 std::vector<std::string> parted_units(const Dataset& data) {
     std::map<TieName, Split> side;
     std::set<std::string> parted;

@@ -23,6 +23,11 @@ void draw_split(Dataset&, uint64_t seed, const SampleSets& same_side = {});
 // A fifth of train becomes val.
 void draw_validation(Dataset&, uint64_t seed);
 
+// For a head that learns from images which the features have not: half of the lesions of val become train, the rest
+// stays val, and what was train is of the split kFirstStage.
+inline constexpr const char* kFirstStage = "first-stage";
+void train_on_half_of_validation(Dataset&, uint64_t seed);
+
 struct Tied {
     int label;
     int64_t group;          // equal where samples stay together

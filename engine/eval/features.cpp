@@ -121,14 +121,17 @@ void for_each_layer(const Pass& pass,
     }
 }
 
-void centre(const Kernels& k, Features& f) {
+void centre(const Kernels& k, Features& f, const std::vector<int32_t>& labels) {
     const int64_t one = f.map.stored() / f.map.n;
     std::vector<double> mean(size_t(one), 0.0);
+    const auto known = std::ranges::count_if(labels, [](int32_t l) { return l >= 0; });
+    if (known == 0) return;
     for (int n = 0; n < f.map.n; ++n) {
+        if (labels[size_t(n)] < 0) continue;
         const std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
         for (size_t i = 0; i < x.size(); ++i) mean[i] += x[i];
     }
-    for (double& m : mean) m /= f.map.n;
+    for (double& m : mean) m /= double(known);
     for (int n = 0; n < f.map.n; ++n) {
         std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
         for (size_t i = 0; i < x.size(); ++i) x[i] -= mean[i];

@@ -34,7 +34,7 @@ void for_each_layer(const Pass&,
                     size_t budget_bytes,
                     const std::function<void(Features&)>& visit);
 
-// Subtracts the mean map: x[i,c,:,:] -= mean over i.
-void centre(const Kernels&, Features&);
+// Subtracts from every sample the mean map of those with a label (>= 0): x[i,c,:,:] -= mean over these.
+void centre(const Kernels&, Features&, const std::vector<int32_t>& labels);
 
 }  // namespace fp

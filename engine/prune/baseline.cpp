@@ -65,8 +65,12 @@ double Baseline::least_accuracy(double max_drop) const {
 void check(const PruneSettings& p, const Baseline& dense) {
     FP_REQUIRE(p.finetune == "all" || p.finetune == "head" || p.finetune == "norm", Exit::usage, "--finetune `",
                p.finetune, "` is not all, head or norm");
+    FP_REQUIRE(p.finetune == "head" || !(p.fixed_features || p.fresh_head || p.l1 > 0), Exit::usage,
+               "--fixed-features, --fresh-head and --l1 are for --finetune head");
     const ScoreOptions scoring = score_options(p, weighted_attributes(p.attributes));
     check_scoring(scoring);
+    FP_REQUIRE(!scores_placebo(p) || p.learn_weights == 0, Exit::usage,
+               "--learn-weights reads the true groups of the validation split: it cannot be used with a placebo");
     for (const std::string& attribute : dense.attributes) {
         const Grouping grouping = group_by(dense.data.set, attribute);
         if (reads_groups(scoring)) require_comparable(grouping);

@@ -28,6 +28,15 @@ void choose_trainable(Network& net, const std::string& what) {
     }
 }
 
+// Random weights for the layer of the logits, as at the start of a training.
+void renew_head(Network& net, uint64_t seed) {
+    const std::unique_ptr<Network> fresh = copy_of(net);
+    fresh->initialize(seed);
+    for (const Param& p : net.params.all())
+        if (p.name.starts_with(text(net.architecture.head, ".")))
+            net.params.set(p, fresh->params.get(*fresh->params.find(p.name)).data());
+}
+
 // Training images for new statistics of batch norm: as many as PruneSettings::recalibrate batches hold, drawn anew in
 // each round (from 0).
 std::vector<int64_t> recalibration_samples(const Dataset& set, const PruneSettings& p, int round) {
@@ -50,8 +59,8 @@ public:
           observer_(start.observer),
           checkpoints_(folder.path(), identity_of(dense, settings, start.caller), start.observer.warn),
           resumed_(start.resume ? checkpoints_.load() : std::nullopt),
-          metrics_(folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1,
-                   settings.tune.tensorboard) {
+          metrics_(
+              folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
         record_run(folder, start.caller, dense);
         if (resumed_) {
             model_ =
@@ -66,6 +75,7 @@ public:
     }
 
     std::optional<PruneResult> run() {
+        say_placebo();
         if (resumed_ && !s_.over && s_.round < p_.iterations) say(fmt::format("resuming in round {}", s_.round + 1));
         try {
             while (!s_.over && s_.round < p_.iterations) {
@@ -87,6 +97,13 @@ public:
             .best = checkpoint_of(best->model, folder_.path(), {&dense_.model.network->architecture}, dense_.kernels()),
             .rounds = s_.rounds,
             .best_round = s_.best_round};
+    }
+
+    void say_placebo() const {
+        const auto placebo = placebo_note(p_);
+        if (placebo)
+            say(to_text(*placebo) + "; of the training images keep theirs: " +
+                shares_kept(dense_.data.set, dense_.attributes, placebo->seed));
     }
 
     // The scores of this round, written to the folder.
@@ -207,11 +224,15 @@ private:
     void tune() {
         Network& net = *model_.network;
         choose_trainable(net, p_.finetune);
-        const FitOptions options =
+        FitOptions options =
             fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round), dense_.data.set);
         if (p_.tune.epochs == 0) return;
+        options.trainer.fixed_features = p_.fixed_features;
+        options.trainer.l1 = p_.l1;
+        const bool begins = !resumed_ || resumed_->state.empty();
+        if (p_.fresh_head && begins) renew_head(net, options.seed);
         Trainer trainer(net, model_.card.preprocessing, options.trainer);
-        if (resumed_ && !resumed_->state.empty()) trainer.load(resumed_->state);
+        if (!begins) trainer.load(resumed_->state);
         const std::vector<ChannelSet> sets = channel_sets(traced().nodes);
         FitHooks hooks;
         const Observer observer = labelled(observer_, round_name() + " ");
@@ -295,6 +316,7 @@ std::optional<PruneResult> prune(const Baseline& dense,
 bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start) {
     PruneRun run(dense, settings, folder, start);
     try {
+        run.say_placebo();
         run.learn_weights();
         run.write_scores(run.traced().nodes);
         return true;

@@ -58,6 +58,9 @@ ordered_json to_json(const PruneSettings& p) {
                 {"iterations", p.iterations},
                 {"finetune", p.finetune},
                 {"batch_size", p.batch_size}});
+    if (p.finetune == "head")
+        out.update({{"fixed_features", p.fixed_features}, {"fresh_head", p.fresh_head}, {"l1", p.l1}});
+    if (const auto placebo = placebo_note(p)) out["placebo"] = to_json(*placebo);
     return out;
 }
 
@@ -72,10 +75,14 @@ std::vector<Setting> settings_by_name(const PruneSettings& p) {
 }
 
 std::string provenance(const Baseline& dense, const PruneSettings& p, const std::string& tool, int round) {
-    const ordered_json out{
+    ordered_json out{
         {"parent", dense.hash},  {"tool", version_line(tool)},
         {"pruning", to_json(p)}, {"seed", p.seed},
         {"round", round},        {"data", {{"name", dense.data.set.name}, {"split", split_hash(dense.data.set)}}}};
+    // A model keeps the placebo that it comes from.
+    const std::string& parent = dense.model.card.provenance;
+    const ordered_json before = parse_json(parent, "the provenance of the dense model", Exit::model);
+    if (before.contains("placebo")) out["parent_placebo"] = before["placebo"];
     return json_line(out);
 }
 

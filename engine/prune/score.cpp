@@ -4,7 +4,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "engine/data/dataset.h"
+#include "engine/data/placebo.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -13,7 +13,8 @@ namespace fp {
 std::vector<int64_t> calibration_samples(const ImageData& data,
                                          const std::vector<std::string>& attributes,
                                          int64_t count,
-                                         uint64_t seed) {
+                                         uint64_t seed,
+                                         const std::optional<uint64_t>& placebo) {
     const std::vector<int64_t> train = members(data.set, Split::train);
     FP_REQUIRE(!train.empty(), Exit::data, data.set.name, ": the training split is empty");
     if (count <= 0 || count >= int64_t(train.size())) return train;
@@ -25,7 +26,7 @@ std::vector<int64_t> calibration_samples(const ImageData& data,
     };
     std::map<std::vector<int>, Cell> cells;
     std::vector<Grouping> groupings;
-    for (const std::string& a : attributes) groupings.push_back(group_by(data.set, a));
+    for (const std::string& a : attributes) groupings.push_back(groups_seen(data.set, a, placebo));
     for (const int64_t s : train) {
         std::vector<int> groups;
         for (const Grouping& g : groupings) groups.push_back(g.of[s]);
@@ -99,7 +100,8 @@ ChannelScores score_channels(Session& session,
     std::erase_if(sets, [](const ChannelSet& set) { return !set.prunable; });
     Scoring scoring{
         .session = session, .preprocessing = preprocessing, .data = data, .options = o, .sets = sets, .layers = layers};
-    if (criterion.needs > Needs::weights) scoring.samples = calibration_samples(data, weighted(o), o.samples, o.seed);
+    if (criterion.needs > Needs::weights)
+        scoring.samples = calibration_samples(data, weighted(o), o.samples, o.seed, o.placebo);
     ChannelScores out{.criterion = o.criterion};
     criterion.score(scoring, out);
     if (criterion.combine) {

@@ -7,11 +7,12 @@
 namespace fp {
 
 // Training samples for scoring: all if `count` covers them, else drawn without replacement in the groups'
-// proportions, keyed by the seed; in the order of the data set either way.
+// proportions (of the placebo's groups where one is given), keyed by the seed; in the order of the data set either way.
 std::vector<int64_t> calibration_samples(const ImageData&,
                                          const std::vector<std::string>& attributes,
                                          int64_t count,
-                                         uint64_t seed);
+                                         uint64_t seed,
+                                         const std::optional<uint64_t>& placebo = {});
 
 // Exit::usage for a criterion that cannot use these attributes; to be called before anything is run.
 void check_scoring(const ScoreOptions&);

@@ -1,6 +1,7 @@
 #include "engine/prune/scores_file.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -14,6 +15,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr uint64_t kMostScoreBytes = uint64_t(1) << 30;
+constexpr const char* kPlaceboKey = "placebo";  // named by scores of placebo groups alone
 
 // The settings that decide the scores, but for the seed that images are drawn by: fine-tuning may have another.
 ordered_json decisive(const ScoreOptions& o) {
@@ -24,6 +26,7 @@ ordered_json decisive(const ScoreOptions& o) {
     if (criterion.needs > Needs::weights) {
         names += " attributes samples";
         all["attributes"] = weighted(o);
+        if (o.placebo && !weighted(o).empty()) out[kPlaceboKey] = *o.placebo;
     }
     std::istringstream words(names);
     for (std::string name; words >> name;) out[name] = all.at(name);
@@ -54,7 +57,7 @@ ordered_json to_json(const ScoreOptions& o) {
                      {"samples", o.samples},
                      {"centre", o.snnl.centred},
                      {"given_class", o.snnl.given_class},
-                     {"batches", o.snnl.block},
+                     {"batches", block_of(o)},
                      {"permutations", o.snnl.permutations},
                      {"protect", o.protect},
                      {"beta", o.fairprune.beta},
@@ -109,14 +112,19 @@ void check_settings(const ScoresFile& file, const ScoreOptions& o) {
     FP_REQUIRE(file.criterion == o.criterion->name, Exit::usage, "--scores: these are scores by ",
                printable(file.criterion), ", --criterion is ", o.criterion);
     std::vector<Setting> was, is;
-    for (const Setting& now : settings_of(decisive(o))) {
+    const std::vector<Setting> all = settings_of(decisive(o));
+    for (const Setting& now : all) {
         // Earlier versions named fewer settings. A weight of the class's score may change, if there is such a score.
         const auto saved = std::ranges::find(file.settings, now.name, &Setting::name);
         if (saved == file.settings.end()) continue;
+        if (now.name == kPlaceboKey) continue;
         if (now.name == "protect" && (o.protect == 0 || saved->value != "0.0")) continue;
         was.push_back(*saved);
         is.push_back(now);
     }
+    const auto is_placebo = [](const Setting& s) { return s.name == kPlaceboKey; };
+    std::ranges::copy_if(file.settings, std::back_inserter(was), is_placebo);
+    std::ranges::copy_if(all, std::back_inserter(is), is_placebo);
     const std::string other = difference(was, is);
     FP_REQUIRE(other.empty(), Exit::model, "--scores: they were made with other settings: ", other);
 }

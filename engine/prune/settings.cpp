@@ -47,6 +47,7 @@ constexpr Word kWords[]{
          FP_REQUIRE(p.score.snnl.temperature > 0, Exit::usage, "is not above 0");
      }},
     {"samples=", [](PruneSettings& p, const std::string& n) { p.score.samples = whole_number(n, "images"); }},
+    {"placebo", [](PruneSettings& p, const std::string&) { p.placebo_scores = true; }},
     {"learn=", [](PruneSettings& p, const std::string& eta) { p.learn_weights = number(eta); }},
     {"snnl=", [](PruneSettings& p, const std::string& weight) { p.score.masks.snnl_weight = number(weight); }, "masks"},
     {"sparsity=", [](PruneSettings& p, const std::string& weight) { p.score.masks.sparsity = number(weight); },
@@ -93,11 +94,26 @@ PruneSettings with_criterion(PruneSettings p, const std::string& text) {
     return p;
 }
 
+std::optional<uint64_t> scores_placebo(const PruneSettings& p) {
+    return p.tune.placebo ? p.tune.placebo : p.placebo_scores ? std::optional(p.seed) : std::nullopt;
+}
+
+std::optional<PlaceboNote> placebo_note(const PruneSettings& p) {
+    const std::optional<uint64_t> seed = scores_placebo(p);
+    if (!seed || p.attributes.empty()) return std::nullopt;
+    PlaceboNote out{.seed = *seed};
+    if (reads_groups(p.score)) out.seen_by.push_back("scores");
+    if (p.tune.placebo && p.tune.epochs > 0)
+        for (const std::string& reader : group_readers(p.tune)) out.seen_by.push_back(reader);
+    return out.seen_by.empty() ? std::nullopt : std::optional(out);
+}
+
 ScoreOptions score_options(const PruneSettings& p, const std::map<std::string, double>& weights, int round) {
     ScoreOptions out = p.score;
     out.attributes = weights;
     std::erase_if(out.attributes, [](const auto& a) { return a.second == 0; });
     out.seed = p.seed + uint64_t(round);
+    out.placebo = scores_placebo(p);
     out.predict = predict_options(p);
     return out;
 }

@@ -10,6 +10,7 @@ struct PruneSettings {
     std::vector<std::string> attributes = {};  // "sex", or with a weight "sex=2"
     uint64_t seed = 1;                         // of calibration samples, the random criterion and fine-tuning
     ScoreOptions score = {};                   // a round adds its attributes' weights and its seed (score_options)
+    bool placebo_scores = false;               // scores alone by placebo groups, keyed by `seed`
     double learn_weights = 0;                  // step size of learned attribute weights; 0: fixed weights
 
     // Removal.
@@ -27,15 +28,24 @@ struct PruneSettings {
 
     // Fine-tuning after each cut.
     std::string finetune = "all";  // all, head or norm: which parameters are trained
+    // Last-layer retraining (https://arxiv.org/abs/2204.02937 ), with `head` alone.
+    bool fixed_features = false;  // TrainerOptions::fixed_features
+    bool fresh_head = false;      // the head starts from random weights
+    double l1 = 0;                // TrainerOptions::l1
     TrainingSettings tune = {.epochs = 2, .schedule = {.lr = 0.01}};
     int batch_size = 128;  // of fine-tuning, scoring and evaluation
 };
 
 // The settings with "snnl+as-released+given-class": a criterion, then settings of its own joined by +. The words are
 // exact, as-released, given-class, centre, euclidean, mask, tap=NAME, layers=NAME, protect=LAMBDA, temperature=T,
-// samples=N, learn=ETA (learn_weights); of masks alone (MaskOptions) snnl=WEIGHT, sparsity=LAMBDA, cost=NAME, epochs=N,
+// samples=N, learn=ETA (learn_weights), placebo (placebo_scores); of masks alone (MaskOptions) snnl=WEIGHT, sparsity=LAMBDA, cost=NAME, epochs=N,
 // rate=R, sampler=NAME, augment=NAME. Exit::usage for another word.
 PruneSettings with_criterion(PruneSettings, const std::string&);
+
+// The seed of the groups that scores see, with tune.placebo or placebo_scores; empty: the true ones.
+std::optional<uint64_t> scores_placebo(const PruneSettings&);
+// What a run with a placebo says of itself; none where it has none, or where nothing in it reads groups.
+std::optional<PlaceboNote> placebo_note(const PruneSettings&);
 
 // The options of scoring in a round (from 0), with the attributes' weights there.
 ScoreOptions score_options(const PruneSettings&, const std::map<std::string, double>& weights, int round = 0);

@@ -38,6 +38,9 @@ std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
             if (!is_control && !repeats) add(criterion + " " + amount, criterion, amount, false);
         }
     }
+    const auto reads_groups = [](const SweepPoint& p) { return placebo_note(p.settings).has_value(); };
+    FP_REQUIRE(!s.base.tune.placebo || std::ranges::any_of(out, reads_groups), Exit::usage,
+               "--placebo: nothing in this run reads groups of an --attribute");
     FP_REQUIRE(std::ranges::any_of(out, [](const SweepPoint& p) { return !p.control; }), Exit::usage, "--criterion ",
                s.criterion, ": --controls has that already, name another criterion");
     return out;

@@ -80,9 +80,10 @@ void fields(const Verdict&, JsonWriter&);
 // An object that is the member `name`. To be filled before `out` gets another member, which may move it.
 inline JsonWriter inside(JsonWriter& out, const char* name) { return {make_object(add_member(out.object, name))}; }
 
-// The document of fp_eval: an evaluation with "threshold".
+struct WithOffsets;  // engine/report/offsets.h
+// The document of fp_eval: an evaluation with "threshold" and "group_offsets".
 void put_evaluation(JsonWriter&, const Evaluation&, const std::optional<AtThreshold>&);
-std::string json_text(const Evaluation&, const std::optional<AtThreshold>&);
+std::string json_text(const Evaluation&, const std::optional<AtThreshold>&, const WithOffsets* = nullptr);
 // Its page, of {"title","command","evaluation","environment"}, and with two models "names" and the "other" one's
 // report. `names`: of the model or the file, and of the other one, which may be empty.
 struct JudgedNames {

@@ -2,7 +2,7 @@
 
 #include "engine/fairness/primary_gap.h"
 #include "engine/io/json.h"
-#include "engine/report/evaluation.h"
+#include "engine/report/offsets.h"
 #include "engine/run/checkpoint_json.h"
 
 namespace fp {
@@ -265,10 +265,11 @@ void put_evaluation(JsonWriter& out, const Evaluation& e, const std::optional<At
     out("threshold", at);
 }
 
-std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at) {
+std::string json_text(const Evaluation& e, const std::optional<AtThreshold>& at, const WithOffsets* offsets) {
     return json_document([&](nlohmann::ordered_json& document) {
         JsonWriter out{make_object(document)};
         put_evaluation(out, e, at);
+        if (offsets) out("group_offsets", *offsets);
     });
 }
 

@@ -79,6 +79,7 @@ std::string model_card(const PruneReport& r, const Caller& caller) {
         size, size, markdown_text(fmt::format("{}", fmt::join(r.dense.model.card.classes, ", "))),
         markdown_text(std::string(r.settings.score.criterion->name)), markdown_text(r.settings.score.layers),
         markdown_text(to_string(r.settings.choose.amount)), markdown_text(r.dense.data.set.name));
+    if (const auto placebo = placebo_note(r.settings)) out += fmt::format("- {}\n", to_text(*placebo));
     out +=
         "\n## Intended use\n\nResearch on fairness and pruning. Not a medical device: not for diagnosis, triage or any "
         "decision about a person.\n";

@@ -76,6 +76,7 @@ std::string test_rows(const TestResult& t) {
 
 std::string to_text(const PruneReport& r) {
     std::string out = (r.test ? to_text(r.verdict) + "\n" : "") + size_rows(r);
+    if (const auto placebo = placebo_note(r.settings)) out += aside(to_text(*placebo), 0);
     for (const SpeedPair& s : r.speed) out += speed_row(s);
     out += r.test ? test_rows(*r.test) : "no test split: nothing was evaluated\n";
     if (r.test_reads) out += wrapped(sentence(*r.test_reads), 0);

@@ -141,6 +141,7 @@ private:
             trainer_.batch(batch, lr, key_of(kDropout, uint64_t(at_.epoch), uint64_t(batch.number)), ends_step);
         at_.sums.loss += sums.loss;
         at_.sums.penalty += sums.penalty;
+        at_.sums.weighted += sums.weighted;
         at_.sums.samples += sums.samples;
         at_.sums.correct += sums.correct;
         images_ += sums.samples;
@@ -185,6 +186,11 @@ private:
                                     .waiting = loader_.seconds_waiting() - waited_,
                                     .images_per_second = double(images_) / seconds}};
         if (o_.trainer.penalty) out.train.penalty = at_.sums.penalty / samples();
+        if (o_.trainer.weights) out.train.weighted_loss = at_.sums.weighted / samples();
+        if (const auto& dro = trainer_.group_dro()) {
+            out.train.q = dro->q();
+            out.train.q_groups = dro->names();
+        }
         return out;
     }
 

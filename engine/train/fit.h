@@ -15,8 +15,11 @@ struct EpochResult {
     struct Train {
         double loss = 0, accuracy = 0;  // means over the samples seen
         int64_t samples = 0;
-        double lr = 0;                                 // of the last update
-        std::optional<double> penalty = {};            // mean SNNL penalty; none without --snnl-weight
+        double lr = 0;                             // of the last update
+        std::optional<double> penalty = {};        // mean SNNL penalty; none without --snnl-weight
+        std::optional<double> weighted_loss = {};  // the loss with sample weights or GroupDRO's; none without them
+        std::vector<double> q = {};                // GroupDRO's after the epoch, by group; none without it
+        std::vector<std::string> q_groups = {};
         std::vector<std::vector<int64_t>> drawn = {};  // [class][group], as the sampler chose them
         std::vector<std::string> drawn_groups = {};    // of the first attribute, and "unknown"; without one, "all"
     } train = {};

@@ -16,17 +16,60 @@ std::vector<double> balanced_class_weights(const Dataset& set) {
     return weight;
 }
 
+void check_weights(const TrainingSettings& t) {
+    const bool constant = !(t.sample_weights == SampleWeighting::none), robust = t.group_dro.eta > 0;
+    FP_REQUIRE(!(constant && robust), Exit::usage, "--sample-weights and --group-dro exclude each other");
+    FP_REQUIRE(!(constant || robust) || t.class_weights == "none", Exit::usage,
+               constant ? "--sample-weights" : "--group-dro", " and --class-weights exclude each other");
+    FP_REQUIRE(!constant || !(t.sampler->by_class || t.sampler->by_group), Exit::usage,
+               "--sample-weights and --sampler ", t.sampler, " correct for the same sizes twice; take one of them");
+}
+
+LossWeights loss_weights(const TrainingSettings& t, const std::vector<std::string>& attributes, const Dataset& set) {
+    check_weights(t);
+    LossWeights out;
+    const bool constant = !(t.sample_weights == SampleWeighting::none);
+    if (!constant && t.group_dro.eta <= 0) return out;
+    FP_REQUIRE(!attributes.empty(), Exit::usage, constant ? "--sample-weights" : "--group-dro",
+               " needs an --attribute");
+    const Grouping g = groups_seen(set, attributes[0], t.placebo);
+    require_comparable(g);
+    if (constant) out.of = sample_weights(*t.sample_weights, set, g);
+    if (constant) return out;
+    out.eta = t.group_dro.eta;
+    out.cells = loss_cells(set, g, t.group_dro.by_class);
+    FP_REQUIRE(out.cells.names.size() >= 2, Exit::data, "--group-dro: fewer than two groups of ", attributes[0],
+               " have training images");
+    return out;
+}
+
 }  // namespace
 
-std::vector<PenaltyAttribute> penalty_attributes(const Dataset& set, const std::map<std::string, double>& weights) {
+std::vector<PenaltyAttribute> penalty_attributes(const Dataset& set,
+                                                 const std::map<std::string, double>& weights,
+                                                 const std::optional<uint64_t>& placebo) {
     std::vector<PenaltyAttribute> out;
     for (const auto& [name, weight] : weights) {
         if (weight == 0) continue;
-        const Grouping g = group_by(set, name);
+        const Grouping g = groups_seen(set, name, placebo);
         require_comparable(g);
         out.push_back({name, {g.of.begin(), g.of.end()}, weight});
     }
     return out;
+}
+
+std::vector<std::string> group_readers(const TrainingSettings& t) {
+    std::vector<std::string> out;
+    if (t.sampler->by_group) out.push_back("sampler");
+    if (!(t.sample_weights == SampleWeighting::none)) out.push_back("sample weights");
+    if (t.group_dro.eta > 0) out.push_back("GroupDRO");
+    if (t.snnl.weight > 0) out.push_back("penalty");
+    return out;
+}
+
+std::optional<PlaceboNote> placebo_note(const TrainingSettings& t) {
+    if (!t.placebo || group_readers(t).empty()) return std::nullopt;
+    return PlaceboNote{*t.placebo, group_readers(t)};
 }
 
 FitOptions fit_options(const TrainingSettings& t,
@@ -47,8 +90,9 @@ FitOptions fit_options(const TrainingSettings& t,
                              .seed = seed},
                  .augment = parse_augment(t.augment)};
     if (t.class_weights == "balanced") f.trainer.class_weights = balanced_class_weights(set);
+    f.trainer.weights = loss_weights(t, f.attributes, set);
     if (t.snnl.weight <= 0) return f;
-    f.trainer.penalty = snnl_penalty(t.snnl, penalty_attributes(set, weighted_attributes(weighted)));
+    f.trainer.penalty = snnl_penalty(t.snnl, penalty_attributes(set, weighted_attributes(weighted), t.placebo));
     return f;
 }
 

@@ -47,7 +47,7 @@ public:
         : net_(net),
           card_{.preprocessing = preprocessing,
                 .classes = data.set.classes,
-                .provenance = provenance_of(run.caller.tool, data.set),
+                .provenance = provenance_of(run.caller.tool, data.set, options.settings),
                 .seen = options.settings.epochs > 0 ? seen_images(data.set, data.set.seen) : data.set.seen},
           data_(data),
           o_(options),
@@ -61,6 +61,9 @@ public:
         record_settings(folder_, run_.caller, net_.kernels());
         write_drawn_split(folder_.path(), data_.set);
         if (imported_) write_file(folder_ / "weights.json", json_of(*imported_));
+        if (const auto placebo = placebo_note(o_.settings))
+            run_.observer.tell(to_text(*placebo) + "; of the training images keep theirs: " +
+                               shares_kept(data_.set, o_.attributes, placebo->seed));
         Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (step_ >= 0) trainer.load(state_);
@@ -138,6 +141,9 @@ TrainResult train(Network& net,
                   const FitOptions& options,
                   const TrainRun& run) {
     // Errors are found before an existing run is overwritten.
+    FP_REQUIRE(
+        !options.settings.placebo || placebo_note(options.settings), Exit::usage,
+        "--placebo: nothing in this training reads groups (--sampler, --sample-weights, --group-dro, --snnl-weight)");
     if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
     std::optional<ImportReport> imported;
     if (run.if_run_is_there != IfRunIsThere::resume)

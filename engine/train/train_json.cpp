@@ -61,6 +61,8 @@ void read(const JsonValue& json, Summary& s) {
     }
 }
 
+ordered_json to_json(const PlaceboNote& p) { return {{"seed", p.seed}, {"seen_by", p.seen_by}, {"note", to_text(p)}}; }
+
 ordered_json to_json(const TrainingSettings& t) {
     ordered_json out{{"epochs", t.epochs},
                      {"lr", t.schedule.lr},
@@ -69,6 +71,10 @@ ordered_json to_json(const TrainingSettings& t) {
                      {"sampler", t.sampler->name},
                      {"augment", t.augment},
                      {"ema", t.ema}};
+    if (!(t.sample_weights == SampleWeighting::none)) out["sample_weights"] = t.sample_weights->name;
+    if (t.group_dro.eta > 0)
+        out["group_dro"] = {{"eta", t.group_dro.eta}, {"over", t.group_dro.by_class ? "class-group" : "group"}};
+    if (const auto placebo = placebo_note(t)) out["placebo"] = to_json(*placebo);
     if (t.snnl.weight > 0)
         out["snnl"] = {{"weight", t.snnl.weight},
                        {"layers", t.snnl.layers},
@@ -124,6 +130,8 @@ void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::option
     ordered_json train{
         {"loss", r.train.loss}, {"accuracy", r.train.accuracy}, {"samples", r.train.samples}, {"lr", r.train.lr}};
     if (r.train.penalty) train["snnl_penalty"] = *r.train.penalty;
+    if (r.train.weighted_loss) train["weighted_loss"] = *r.train.weighted_loss;
+    for (size_t g = 0; g < r.train.q.size(); ++g) train["group_dro"][r.train.q_groups[g]] = r.train.q[g];
     train["drawn"] = {{"groups", r.train.drawn_groups}, {"counts", r.train.drawn}};
     ordered_json row{{"epoch", r.epoch}, {"train", train}};
     if (r.val_raw) row["val_raw"] = to_json(*r.val_raw);
@@ -138,8 +146,10 @@ void append_to(Metrics& metrics, const EpochResult& r, int64_t step, std::option
                          {"val", r.seconds.val}});
 }
 
-std::string provenance_of(const std::string& tool, const Dataset& set) {
-    return json_line({{"tool", version_line(tool)}, {"data", {{"name", set.name}, {"split", split_hash(set)}}}});
+std::string provenance_of(const std::string& tool, const Dataset& set, const TrainingSettings& t) {
+    ordered_json out{{"tool", version_line(tool)}, {"data", {{"name", set.name}, {"split", split_hash(set)}}}};
+    if (const auto placebo = placebo_note(t)) out["placebo"] = to_json(*placebo);
+    return json_line(out);
 }
 
 std::string train_document(const std::string& out,

@@ -13,6 +13,8 @@ namespace fp {
 void write(nlohmann::ordered_json&, const Summary&);
 void read(const JsonValue&, Summary&);
 
+// {"seed","seen_by":[...],"note"}
+nlohmann::ordered_json to_json(const PlaceboNote&);
 // The settings that a report shows.
 nlohmann::ordered_json to_json(const TrainingSettings&);
 // All that decide a run's bits, by name: PREFIXlr, ...
@@ -32,6 +34,7 @@ void fields(maybe_const<FitPosition> auto& p, auto& member) {
     member("batch", p.batch);
     member("loss", p.sums.loss);
     member("penalty", p.sums.penalty);
+    member.if_there("weighted", p.sums.weighted);
     member("samples", p.sums.samples);
     member("correct", p.sums.correct);
     member.if_there("best", p.best);
@@ -42,8 +45,8 @@ void fields(maybe_const<FitPosition> auto& p, auto& member) {
 // Adds an epoch's row, which belongs to the checkpoint of this step; `round`: of pruning.
 void append_to(Metrics&, const EpochResult&, int64_t step, std::optional<int> round = {});
 
-// A model card's provenance: {"tool","data":{"name","split"}}.
-std::string provenance_of(const std::string& tool, const Dataset&);
+// A model card's provenance: {"tool","data":{"name","split"},"placebo" where there is one}.
+std::string provenance_of(const std::string& tool, const Dataset&, const TrainingSettings&);
 
 // {"out":FOLDER,"epochs":[row...],"skipped":Skipped,"weights":ImportReport where weights were imported}.
 std::string train_document(const std::string& out,

@@ -11,6 +11,16 @@
 namespace fp {
 namespace {
 
+constexpr const char* kGroupDroTensor = "group_dro.q";  // float64, so that a resumed run has the same bits
+
+// One per row; rows of padding have 0. None where there are no weights.
+std::vector<float> constant_weights(const std::vector<float>& by_sample, const Batch& batch) {
+    std::vector<float> out;
+    if (by_sample.empty()) return out;
+    for (const int64_t sample : batch.samples) out.push_back(sample < 0 ? 0 : by_sample[size_t(sample)]);
+    return out;
+}
+
 // The first row of the tape that holds a number that is not finite.
 std::string first_not_finite(const Tape& tape) {
     const Kernels& k = tape.kernels();
@@ -46,6 +56,7 @@ Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const Tra
       rounded_(network.params),
       optimizer_(network.params, options.optimizer),
       results_(network.kernels().streams) {
+    if (options_.weights.eta > 0) dro_.emplace(options_.weights.eta, options_.weights.cells);
     for (auto& of_slot : graphs_)
         for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
@@ -73,6 +84,7 @@ struct Trainer::Step {
     std::unique_ptr<Tape> tape = {};
     Var logits = {};
     LossRow loss = {};
+    std::vector<float> weights = {};  // of the rows; empty: all 1
     double penalty = 0;
 };
 
@@ -81,11 +93,23 @@ void Trainer::forward(Step& step) {
     step.tape.reset(new Tape(session_.begin(step.options)));
     const Var images = input_.images(*step.tape, step.slot, step.batch.n);
     step.logits = network_.forward(*step.tape, images);
-    step.loss = cross_entropy(*step.tape, step.logits, input_.labels(step.slot), entropy_);
-    results_.fetch(*step.tape, step.logits, step.loss);
+    const float* weights = dro_ ? device_weights_.as<float>() : input_.weights(step.slot);
+    step.loss = cross_entropy(*step.tape, step.logits, input_.labels(step.slot), entropy_, weights);
+    results_.fetch(*step.tape, step.logits, step.loss, bool(options_.weights));
+}
+
+// GroupDRO's weights, which depend on the losses of this very batch.
+void Trainer::weigh(Step& step) {
+    results_.there.wait();
+    if (!std::isfinite(results_.loss())) return;  // batch() explains
+    const Kernels& k = network_.kernels();
+    step.weights = dro_->weigh(step.batch, results_.losses(k.parameter));
+    std::copy(step.weights.begin(), step.weights.end(), host_weights_.as<float>());
+    k.memory.copy_in(device_weights_.data(), host_weights_.as<void>(), step.weights.size() * sizeof(float), {});
 }
 
 void Trainer::backward(Step& step) {
+    if (dro_) weigh(step);
     std::vector<Tape::Seed> seeds{{step.loss.row}};
     if (options_.penalty) step.penalty = options_.penalty.add(*step.tape, step.batch, seeds);
     step.tape->backward(seeds);
@@ -95,18 +119,24 @@ void Trainer::backward(Step& step) {
 // backward is done, so that the device has work while the host looks at it.
 Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     check_weights();
+    std::vector<float> weights = constant_weights(options_.weights.of, batch);
     Step step{.batch = batch,
-              .slot = input_.upload(batch),
-              .options = {.mode = Mode::train,
+              .slot = input_.upload(batch, weights),
+              .options = {.mode = options_.fixed_features ? Mode::eval : Mode::train,
                           .dropout_key = key_of(options_.seed, place),
                           .rows = options_.penalty.rows,
-                          .accumulate = pending_ > 0}};
+                          .accumulate = pending_ > 0},
+              .weights = std::move(weights)};
+    if (dro_) {
+        device_weights_.grow(network_.kernels().memory, size_t(batch.n) * sizeof(float));
+        host_weights_.grow(network_.kernels().memory, size_t(batch.n) * sizeof(float));
+    }
     using Part = StepGraph::Part;
     graphs_[step.slot][step.options.accumulate]->run(
         {.n = batch.n, .at = input_.addresses(step.slot)},
         {{Part::device, [&] { forward(step); }},
          {Part::host, [&] { results_.there.record({}); }},
-         {options_.penalty ? Part::both : Part::device, [&] { backward(step); }}});
+         {options_.penalty || dro_ ? Part::both : Part::device, [&] { backward(step); }}});
     step.rounded.reset();
     input_.release(step.slot);
     results_.there.wait();
@@ -115,16 +145,26 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     if (!std::isfinite(loss)) explain(step, loss);
     FP_REQUIRE(std::isfinite(step.penalty), Exit::diverged, "the penalty is ", step.penalty, " in batch ",
                batch.number);
-    network_.batches_seen += 1;
+    network_.batches_seen += !options_.fixed_features;
     network_.params.touch();  // the norms' running statistics have moved
     ++pending_;
     if (last || pending_ == options_.accumulate) update(lr);
     const int64_t samples = std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
     return {.loss = loss * double(samples),
             .penalty = step.penalty * double(samples),
+            .weighted = weighted_loss(step) * double(samples),
             .samples = samples,
             .correct =
                 count_correct(results_.logits.as<void>(), network_.kernels().activation, results_.map, batch.labels)};
+}
+
+double Trainer::weighted_loss(const Step& step) const {
+    if (step.weights.empty()) return 0;
+    const std::vector<double> losses = results_.losses(network_.kernels().parameter);
+    const double divisor = results_.sums.as<double>()[1];
+    double sum = 0;
+    for (size_t i = 0; i < losses.size(); ++i) sum += step.weights[i] * losses[i];
+    return divisor > 0 ? sum / divisor : 0;
 }
 
 // Runs forward again, from weights that have not moved, to look at each row.
@@ -135,7 +175,7 @@ void Trainer::explain(Step& step, double loss) {
               ". A lower --lr or --clip-norm may help");
 }
 
-void Trainer::Results::fetch(Tape& tape, Var v, const LossRow& loss) {
+void Trainer::Results::fetch(Tape& tape, Var v, const LossRow& loss, bool with_each) {
     const Kernels& k = tape.kernels();
     const Tensor t = tape.value(v);
     map = t.map;
@@ -144,6 +184,16 @@ void Trainer::Results::fetch(Tape& tape, Var v, const LossRow& loss) {
     logits.grow(k.memory, bytes);
     k.memory.copy_out_later(sums.as<void>(), loss.sums, 2 * sizeof(double), {});
     k.memory.copy_out_later(logits.as<void>(), t.data, bytes, {});
+    if (!with_each) return;
+    const size_t each_bytes = size_t(map.n) * bytes_of(k.parameter);
+    k.memory.copy_out_later(each.grow(k.memory, each_bytes), loss.losses, each_bytes, {});
+}
+
+std::vector<double> Trainer::Results::losses(Type type) const {
+    std::vector<double> out;
+    for (int n = 0; n < map.n; ++n)
+        out.push_back(type == Type::f64 ? each.as<double>()[n] : double(each.as<float>()[n]));
+    return out;
 }
 
 void Trainer::check_update() const {
@@ -163,6 +213,7 @@ void Trainer::check_norm() const {
 void Trainer::update(double lr) {
     optimizer_.apply(network_.params, lr, 1.0 / pending_);
     pending_ = 0;
+    if (options_.l1 > 0) shrink(lr * options_.l1);
     if (!has_average()) return;
     // A short memory at first, so that the start is forgotten: min(ema, (1 + t) / (10 + t)).
     const double t = double(optimizer_.step());
@@ -170,6 +221,16 @@ void Trainer::update(double lr) {
     for (const Averages& a : averages())
         network_.kernels().optimizer.blend(
             a.count, {.keep = keep, .average = static_cast<par*>(a.average.data()), .w = a.now}, {});
+}
+
+// The proximal step of an L1 penalty: w <- sign(w) max(|w| - by, 0).
+void Trainer::shrink(double by) {
+    for (const Param& p : network_.params.all()) {
+        if (!p.trained() || p.kind != Param::Kind::linear) continue;
+        std::vector<double> w = network_.params.get(p);
+        for (double& v : w) v = std::copysign(std::max(std::abs(v) - by, 0.0), v);
+        network_.params.set(p, w.data());
+    }
 }
 
 Trainer::Averaged::Averaged(Trainer& trainer) : trainer_(trainer) { trainer_.swap_average(held_); }
@@ -220,6 +281,7 @@ std::vector<TensorEntry> Trainer::save() const {
     }
     const int64_t step = optimizer_.step();
     out.push_back(tensor_of<int64_t>("optimizer.step", {}, std::span(&step, 1)));
+    if (dro_) out.push_back(tensor_of<double>(kGroupDroTensor, {int64_t(dro_->q().size())}, dro_->q()));
     return out;
 }
 
@@ -241,6 +303,7 @@ void Trainer::load(const std::vector<TensorEntry>& tensors) {
         if (has_average()) network_.params.set(p, values("raw.", p).data());
     }
     optimizer_.set_step(values_of<int64_t>(find("optimizer.step", {}))[0]);
+    if (dro_) dro_->set_q(values_of<double>(find(kGroupDroTensor, {int64_t(dro_->q().size())})));
 }
 
 }  // namespace fp

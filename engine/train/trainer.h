@@ -5,12 +5,14 @@
 #include <array>
 #include <exception>
 #include <memory>
+#include <optional>
 
 #include "engine/core/loss.h"
 #include "engine/core/rounded_weights.h"
 #include "engine/core/step_graph.h"
 #include "engine/data/device_input.h"
 #include "engine/io/safetensors.h"
+#include "engine/train/loss_weights.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/schedule.h"
 #include "engine/train/snnl_penalty.h"
@@ -24,12 +26,18 @@ struct TrainerOptions {
     int accumulate = 1;  // batches per step
     double ema = 0;      // decay of the moving average of weights and statistics; 0: none
     uint64_t seed = 1;
+    // The network runs as in evaluation, without dropout and with its running statistics, which stay: what is not
+    // trained gives the features that it gives there.
+    bool fixed_features = false;
+    double l1 = 0;         // after an update, the weights of linear layers that are trained shrink towards 0 by lr l1
     Penalty penalty = {};  // on top of the loss; empty: none
+    LossWeights weights = {};  // of the samples' losses by group; empty: all 1
 };
 
 // Over some steps of training.
 struct Sums {
     double loss = 0, penalty = 0;  // summed over samples
+    double weighted = 0;           // the loss with TrainerOptions::weights; 0 without them
     int64_t samples = 0, correct = 0;
 };
 
@@ -51,6 +59,7 @@ public:
     Network& network() { return network_; }
     Session& session() { return session_; }
     const OptimizerState& optimizer() const { return optimizer_; }
+    const std::optional<GroupDro>& group_dro() const { return dro_; }
 
     // During its life the network has the averaged weights, if there is an average. Where the device fails to restore
     // the raw ones, the next batch() or save() throws that error.
@@ -69,7 +78,7 @@ public:
     // The averaged weights, where there are any, become the network's own; the trainer cannot be used after it.
     void adopt_average();
 
-    // What a checkpoint holds beside the model: momenta by parameter name and the step count. With an average the
+    // What a checkpoint holds beside the model: momenta by parameter name, step count, GroupDRO's q. With averaging the
     // checkpoint's model is the averaged one (save it under Averaged), and the raw weights are here.
     std::vector<TensorEntry> save() const;
     // For a trainer of a network that holds the checkpoint's model. Exit::model where it is another network's.
@@ -79,8 +88,11 @@ private:
     struct Step;
     void forward(Step&);
     void backward(Step&);
+    void weigh(Step&);
+    double weighted_loss(const Step&) const;
     [[noreturn]] void explain(Step&, double loss);
     void update(double lr);
+    void shrink(double by);
     void check_norm() const;
     void check_weights() const;
     // A flat block of the network's numbers and its average.
@@ -103,14 +115,19 @@ private:
     // What the host reads of a step.
     struct Results {
         explicit Results(const StreamApi& streams) : there(streams) {}
-        void fetch(Tape&, Var logits, const LossRow&);
+        void fetch(Tape&, Var logits, const LossRow&, bool each);
         double loss() const { return mean_loss(sums.as<double>()); }
+        // The samples' losses, where fetch() was told to bring each.
+        std::vector<double> losses(Type) const;
 
-        HostBuffer sums, logits;
+        HostBuffer sums, logits, each;
         Map map;  // of the logits
         OwnedEvent there;
     };
     Results results_;
+    std::optional<GroupDro> dro_;
+    HostBuffer host_weights_;  // GroupDRO's of the batch
+    Buffer device_weights_;
     // By input slot, and whether gradients are added to those of the batch before.
     std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
     Buffer average_[2];

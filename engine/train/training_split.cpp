@@ -61,7 +61,7 @@ TrainingSplit training_split(const ImageData& data, const FitOptions& o) {
     for (const int64_t s : out.train) out.labels.push_back(data.set.samples[size_t(s)].label);
     if (t.sampler->by_group) {
         FP_REQUIRE(!o.attributes.empty(), Exit::usage, "sampling by group needs an --attribute");
-        const Grouping g = group_by(data.set, o.attributes[0]);
+        const Grouping g = groups_seen(data.set, o.attributes[0], t.placebo);
         require_comparable(g);
         for (const int64_t s : out.train) out.groups.push_back(g.of[size_t(s)]);
     }

@@ -1,9 +1,9 @@
-// Softmax cross-entropy with label smoothing and class weights v.
+// Softmax cross-entropy with label smoothing and class weights v; sample weights u of the gradient.
 //
 //   q[n,j]  = smoothing / C + (1 - smoothing) [j == label_n]      P = softmax(logits)
 //   loss_n  = - sum_j v_j q[n,j] log P[n,j]
 //   sums    = { sum_n loss_n, sum_n v_{label_n} }
-//   dlogits[n,j] = scale / sums[1] (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
+//   dlogits[n,j] = scale / sums[1] u_n (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
 //
 // Layout   (n, c, 1, 1): the logits of a sample are contiguous, whatever the block, and zero-padded.
 // Threads  one thread per sample; sums over a sample and over samples are in double, in order.
@@ -76,11 +76,12 @@ void backward(const LossShape& s, const Loss::Backward& args, Stream) {
         if (args.write == Write::replace) std::fill(dz, dz + s.logits.stored_c(), 0.0f);
         if (labels[n] < 0) return;
         const double lse = log_sum_exp(z, s.logits.c);
+        const double factor = args.scale / args.sums[1] * (args.sample_weight ? args.sample_weight[n] : 1.0f);
         double total = 0;
         for (int j = 0; j < s.logits.c; ++j) total += target(labels[n], j);
         for (int j = 0; j < s.logits.c; ++j) {
             const double probability = std::exp(float(z[j] - lse));
-            dz[j] += float(args.scale / args.sums[1] * (probability * total - target(labels[n], j)));
+            dz[j] += float(factor * (probability * total - target(labels[n], j)));
         }
     });
 }

@@ -8,7 +8,9 @@
 
 namespace fp {
 
-// Cross entropy as LossShape defines it, and its gradient dlogits = scale / sums[1] d(sum of losses)/d(logits).
+// Cross entropy as LossShape defines it, and its gradient with a weight u per sample,
+//   dlogits = scale / sums[1] d(sum_n u_n loss_n)/d(logits)
+// The divisor does not know u, so a weight scales what a sample counts and no other.
 struct Loss {
     struct Forward {
         const act* logits;
@@ -23,7 +25,8 @@ struct Loss {
         const act* logits;
         const int32_t* labels;
         const par* class_weight;
-        const double* sums;  // forward's
+        const float* sample_weight;  // (n); null: every u is 1
+        const double* sums;          // forward's
         double scale;
         act* dlogits;
         Write write;

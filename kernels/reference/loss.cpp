@@ -1,9 +1,9 @@
-// Softmax cross-entropy with label smoothing and class weights v.
+// Softmax cross-entropy with label smoothing and class weights v; sample weights u of the gradient.
 //
 //   q[n,j]  = smoothing / C + (1 - smoothing) [j == label_n]      P = softmax(logits)
 //   loss_n  = - sum_j v_j q[n,j] log P[n,j]
 //   sums    = { sum_n loss_n, sum_n v_{label_n} }
-//   dlogits[n,j] = scale / sums[1] (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
+//   dlogits[n,j] = scale / sums[1] u_n (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
 //
 // A label of -1 marks a padded sample: zero everywhere.
 #include <cmath>
@@ -59,12 +59,13 @@ void backward(const LossShape& shape, const Loss::Backward& args, Stream) {
     for (int n = 0; n < shape.logits.n; ++n) {
         const bool padded = labels[n] < 0;
         const double lse = log_sum_exp(logits, n);
+        const double factor = args.scale / args.sums[1] * (args.sample_weight ? args.sample_weight[n] : 1.0f);
         double total = 0;
         for (int j = 0; j < shape.logits.c; ++j) total += weighted_target(shape, class_weight, labels[n], j);
         for (int j = 0; j < shape.logits.c; ++j) {
             const double probability = std::exp(logits(n, j, 0, 0) - lse);
             const double slope = probability * total - weighted_target(shape, class_weight, labels[n], j);
-            put(dlogits(n, j, 0, 0), padded ? 0.0 : args.scale / args.sums[1] * slope, args.write);
+            put(dlogits(n, j, 0, 0), padded ? 0.0 : factor * slope, args.write);
         }
     }
     zero_padding(dlogits);

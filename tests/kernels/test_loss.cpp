@@ -10,6 +10,7 @@ struct LossCase {
     bool weighted = false;
     double spread = 1;    // of the logits
     bool padded = false;  // every third label is -1
+    bool sample_weighted = false;
 };
 
 const LossCase kCases[] = {
@@ -19,6 +20,7 @@ const LossCase kCases[] = {
     {"weighted and smoothed", 3, 45, 0.1, true},
     {"padded", 17, 3, 0.1, true, 1, true},
     {"far logits", 8, 17, 0.1, false, 300},
+    {"sample weights", 17, 3, 0.1, true, 1, true, true},
     {"one sample", 1, 2},
     {"one class", 3, 1},
 };
@@ -26,6 +28,7 @@ const LossCase kCases[] = {
 struct Inputs {
     Values logits, class_weight, dlogits_before;
     std::vector<int32_t> labels;
+    std::vector<float> sample_weight = {};  // empty: every one is 1
 };
 
 struct Forward {
@@ -42,6 +45,7 @@ Inputs random_inputs(const LossCase& c, Type activation, Type parameter) {
     for (double& v : in.class_weight) v = rounded(0.5 + v * v, parameter);
     for (int n = 0; n < c.n; ++n)
         in.labels.push_back(c.padded && n % 3 == 1 ? -1 : int32_t(uniform_below(uint64_t(c.c), 4, uint64_t(n))));
+    for (int n = 0; c.sample_weighted && n < c.n; ++n) in.sample_weight.push_back(2 * uniform(5, uint64_t(n)));
     return in;
 }
 
@@ -78,12 +82,14 @@ Values backward(const Kernels& k,
     const Tensor logits = on.act_in(s.logits, in.logits);
     const Tensor weight = on.par_in(on.channels(c.c), in.class_weight);
     const Array<int32_t> labels(k, in.labels);
+    const Array<float> sample_weight(k, in.sample_weight);
     const Array<double> sums(k, forward_sums);
     const Tensor dlogits = on.act_grad(s.logits, write, in.dlogits_before);
     k.loss.backward(s,
                     {.logits = logits,
                      .labels = labels,
                      .class_weight = weight.if_given(c.weighted),
+                     .sample_weight = sample_weight.if_given(c.sample_weighted),
                      .sums = sums,
                      .scale = scale,
                      .dlogits = dlogits,
@@ -175,8 +181,11 @@ TEST(Loss, BackwardIsTheGradient) {
             {in.logits},
             [&](const std::vector<Values>& v) {
                 in.logits = v[0];
-                const auto sums = forward(exact(), c, in).sums;
-                return Values{scale * sums[0] / sums[1]};
+                const auto [losses, sums] = forward(exact(), c, in);
+                double sum = 0;
+                for (size_t n = 0; n < losses.size(); ++n)
+                    sum += losses[n] * (in.sample_weight.empty() ? 1 : double(in.sample_weight[n]));
+                return Values{scale * sum / sums[1]};
             },
             [&](const std::vector<Values>& v, const Values& dy, const std::vector<Values>& before) {
                 in.logits = v[0];

@@ -154,6 +154,28 @@ double largest_change(const std::vector<double>& a, const std::vector<double>& b
     return out;
 }
 
+// The mean map that --centre subtracts is that of the samples whose group is known: those of unknown group change
+// nothing, and each attribute has a mean of its own.
+TEST(SnnlScores, CentringDoesNotSeeSamplesOfUnknownGroup) {
+    const Kernels& k = kernels(Backend::reference_f64);
+    const auto scores = [&](const std::vector<double>& x, const std::vector<LabelSet>& sets) {
+        Features f{.layer = "a", .map = {.n = int(x.size()) / 2, .c = 1, .h = 1, .w = 2}, .data = {}};
+        f.data = testing::upload_map(k, f.map, [&](uint64_t i) { return x[i]; });
+        std::vector<double> out;
+        const std::vector<int32_t> classes(x.size() / 2, 0);
+        for (const LayerScores& r : score_layer(k, f, sets, classes, {.centred = true}, Tap::convolution))
+            out.push_back(r.score[0]);
+        return out;
+    };
+    const std::vector<double> four{3, 1, 2, 2, 4, 1, 2, 3}, five{3, 1, 2, 2, 4, 1, 2, 3, 90, -70};
+    const double without = scores(four, {{"g", {0, 0, 1, 1}}})[0];
+    EXPECT_NEAR(scores(five, {{"g", {0, 0, 1, 1, -1}}})[0], without, 1e-12);
+    // Beside an attribute that knows all five.
+    const auto both = scores(five, {{"h", {0, 1, 0, 1, 1}}, {"g", {0, 0, 1, 1, -1}}});
+    EXPECT_NEAR(both[0], scores(five, {{"h", {0, 1, 0, 1, 1}}})[0], 1e-12);
+    EXPECT_NEAR(both[1], without, 1e-12);
+}
+
 TEST(SnnlScores, TheOrderOfTheSamplesDoesNotMatter) {
     const auto labels = two_groups(40, 88);
     const LayerScores a = noise_scores({}, labels, in_order(128)), b = noise_scores({}, labels, every_fifth(128));

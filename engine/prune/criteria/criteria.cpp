@@ -21,6 +21,10 @@ std::span<const Criterion* const> Criterion::all() {
     return kAll;
 }
 
+int block_of(const ScoreOptions& o) {
+    return o.batches.value_or(o.snnl.definition == SnnlShape::Definition::as_released ? 128 : 0);
+}
+
 std::vector<std::string> weighted(const ScoreOptions& o) {
     std::vector<std::string> out;
     for (const auto& [name, weight] : o.attributes)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,7 +59,9 @@ struct FairPruneOptions {
 struct ScoreOptions {
     OneOf<Criterion> criterion = "snnl";
     std::map<std::string, double> attributes = {};  // specification -> weight
-    SnnlOptions snnl = {};
+    SnnlOptions snnl = {};                          // its block is of `batches`
+    // Images per block of SNNL scores, 0: all at once. Empty: all at once or, as released, 128.
+    std::optional<int> batches = {};
     Tap tap = Tap::convolution;
     std::string layers = "last";  // last, all, or a glob over layer names (* and ?)
     int64_t samples = 4096;       // calibration images, from the training split; 0: all of them
@@ -66,6 +69,8 @@ struct ScoreOptions {
     FairPruneOptions fairprune = {};
     MaskOptions masks = {};
     uint64_t seed = 1;
+    std::optional<uint64_t> placebo =
+        {};  // seed of the groups that are scored by (engine/data/placebo.h); empty: the true ones
     size_t budget_bytes = size_t(2) << 30;
     PredictOptions predict = {};
     Steps progress = {};  // of the layers; what it throws ends the scoring
@@ -104,6 +109,9 @@ struct Scoring {
         });
     }
 };
+
+// ScoreOptions::batches, or what stands for none.
+int block_of(const ScoreOptions&);
 
 // The attributes that scores use: one of weight 0 is only reported.
 std::vector<std::string> weighted(const ScoreOptions&);

@@ -4,6 +4,7 @@
 
 #include "engine/core/elements.h"
 #include "engine/core/loss.h"
+#include "engine/data/placebo.h"
 #include "engine/prune/cut.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -75,7 +76,7 @@ std::vector<Group> by_group(const Grouping& grouping, const std::vector<int64_t>
     return out;
 }
 
-Grouping grouping_of(const Scoring& s) { return group_by(s.data.set, weighted(s.options).at(0)); }
+Grouping grouping_of(const Scoring& s) { return groups_seen(s.data.set, weighted(s.options).at(0), s.options.placebo); }
 
 }  // namespace
 

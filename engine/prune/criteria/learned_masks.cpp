@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 
+#include "engine/data/placebo.h"
 #include "engine/measure/layer_costs.h"
 #include "engine/prune/criteria/gradient_criteria.h"
 #include "engine/prune/cut.h"
@@ -103,7 +104,8 @@ public:
           input_(s.network().kernels(), s.preprocessing) {
         for (const int64_t sample : s.samples) labels_.push_back(s.data.set.samples[size_t(sample)].label);
         if (!o_.sampler->by_group) return;
-        const Grouping crossed = group_by(s.data.set, fmt::format("{}", fmt::join(weighted(s.options), "*")));
+        const Grouping crossed =
+            groups_seen(s.data.set, fmt::format("{}", fmt::join(weighted(s.options), "*")), s.options.placebo);
         require_comparable(crossed);
         for (const int64_t sample : s.samples) groups_.push_back(crossed.of[size_t(sample)]);
     }
@@ -230,7 +232,7 @@ GateObjective::GateObjective(const Scoring& s)
                                  .layers = s.options.layers,
                                  .temperature = s.options.snnl.temperature,
                                  .given_class = s.options.snnl.given_class},
-                                penalty_attributes(s.data.set, s.options.attributes), &weights_);
+                                penalty_attributes(s.data.set, s.options.attributes, s.options.placebo), &weights_);
 }
 
 GateStep GateObjective::at(const SetScores& gates, const Batch& batch, DeviceInput& input) {

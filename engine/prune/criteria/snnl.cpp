@@ -1,5 +1,5 @@
 // The criterion of soft nearest neighbour scores: scores of layers (snnl_scores.h) combined into values of sets.
-#include "engine/data/dataset.h"
+#include "engine/data/placebo.h"
 #include "engine/prune/criteria/criteria.h"
 #include "kernels/error.h"
 
@@ -19,7 +19,7 @@ std::vector<LabelSet> labels_of(const Scoring& s, const std::vector<int64_t>& sa
     }
     std::vector<LabelSet> out;
     for (const auto& [a, weight] : s.options.attributes) {
-        const Grouping g = group_by(s.data.set, a);
+        const Grouping g = groups_seen(s.data.set, a, s.options.placebo);
         require_comparable(g);
         LabelSet& set = out.emplace_back(LabelSet{.name = a, .of = {}, .unit = by_class.unit});
         for (const int64_t i : samples) set.of.push_back(g.of[i]);
@@ -32,7 +32,7 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
     const ScoreOptions& o = s.options;
     SnnlOptions snnl = o.snnl;
     snnl.seed = o.seed;
-    if (snnl.block == 0 && snnl.definition == SnnlShape::Definition::as_released) snnl.block = 128;
+    snnl.block = block_of(o);
     labels_of(s, {});  // fails for an attribute that cannot be compared, before the forward pass
     s.for_each_layer([&](Features& f, const std::function<void()>& ask) {
         std::vector<LabelSet> labels = labels_of(s, f.samples);

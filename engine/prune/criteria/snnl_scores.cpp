@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <map>
-#include <numeric>
 
+#include "engine/data/placebo.h"
 #include "engine/eval/snnl_chance.h"
 #include "engine/fairness/intervals.h"
 #include "kernels/error.h"
@@ -123,28 +123,27 @@ std::string why_not_estimable(const std::vector<int32_t>& labels) {
     return "no group has two samples";
 }
 
+bool know_the_same(const std::vector<LabelSet>& sets) {
+    const auto alike = [&](const LabelSet& set) {
+        return std::ranges::equal(set.of, sets[0].of, [](int32_t a, int32_t b) { return (a < 0) == (b < 0); });
+    };
+    return std::ranges::all_of(sets, alike);
+}
+
+std::vector<LayerScores> with_seconds(std::vector<LayerScores> scores, std::chrono::steady_clock::time_point start) {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+    for (LayerScores& r : scores) r.seconds = passed.count();
+    return scores;
+}
+
 }  // namespace
 
 const char* name(SnnlShape::Definition d) { return d == SnnlShape::Definition::exact ? "exact" : "as-released"; }
 const char* name(SnnlShape::Distance d) { return d == SnnlShape::Distance::cosine ? "cosine" : "euclidean"; }
 
 LabelSet permuted(const LabelSet& set, const std::vector<int32_t>& strata, uint64_t seed, int index) {
-    std::map<std::pair<int32_t, int32_t>, std::vector<size_t>> units;  // (stratum, unit) -> known samples
-    for (size_t i = 0; i < set.of.size(); ++i)
-        if (set.of[i] >= 0)
-            units[{strata.empty() ? 0 : strata[i], set.unit.empty() ? int32_t(i) : set.unit[i]}].push_back(i);
-    std::map<std::pair<int32_t, size_t>, std::vector<const std::vector<size_t>*>> cells;
-    for (const auto& [key, samples] : units) cells[{key.first, samples.size()}].push_back(&samples);
     LabelSet out = set;
-    uint64_t draw = 0;
-    for (const auto& [key, alike] : cells) {
-        std::vector<size_t> from(alike.size());
-        std::iota(from.begin(), from.end(), size_t(0));
-        for (size_t i = alike.size(); i > 1; --i)
-            std::swap(from[i - 1], from[uniform_below(i, key_of(seed, 0x9e12, uint64_t(index)), draw++)]);
-        for (size_t u = 0; u < alike.size(); ++u)
-            for (size_t j = 0; j < alike[u]->size(); ++j) out.of[(*alike[u])[j]] = set.of[(*alike[from[u]])[j]];
-    }
+    out.of = permuted_labels(set.of, strata, set.unit, key_of(seed, 0x9e12, uint64_t(index)));
     return out;
 }
 
@@ -162,7 +161,12 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     const auto start = std::chrono::steady_clock::now();
     for (const LabelSet& set : sets)
         FP_CHECK(int(set.of.size()) == f.map.n, "scores: ", set.of.size(), " labels for ", f.map.n, " samples");
-    if (o.centred) centre(k, f);
+    if (o.centred && !know_the_same(sets)) {  // each attribute about the mean of the samples that it knows
+        std::vector<LayerScores> out;
+        for (const LabelSet& set : sets) out.push_back(score_layer(k, f, {set}, classes, o, tap, ask).at(0));
+        return with_seconds(std::move(out), start);
+    }
+    if (o.centred && !sets.empty()) centre(k, f, sets[0].of);
     const int64_t block = o.block > 0 ? std::min<int64_t>(o.block, f.map.n) : f.map.n;
     const int64_t blocks = f.map.n / block;
 
@@ -201,9 +205,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         for (size_t c = 0; c < r.score.size(); ++c)  // NaN stays NaN
             r.normalized.push_back(r.score[c] / (r.normalized_by == "chance" ? r.chance : r.null->mean[c]));
     }
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-    for (LayerScores& r : out) r.seconds = passed.count();
-    return out;
+    return with_seconds(std::move(out), start);
 }
 
 }  // namespace fp

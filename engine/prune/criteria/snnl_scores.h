@@ -28,7 +28,7 @@ struct SnnlOptions {
     SnnlShape::Definition definition = SnnlShape::Definition::exact;
     SnnlShape::Distance distance = SnnlShape::Distance::cosine;
     double temperature = 1;
-    bool centred = false;
+    bool centred = false;      // about the mean map of the samples whose group is known
     bool given_class = false;  // pairs of one class only
     int block = 0;         // samples per block, scores averaged over blocks in order, the tail dropped; 0: all at once
     int permutations = 0;  // of the labels, for each channel's null; 0: none

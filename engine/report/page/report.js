@@ -9,7 +9,9 @@ function askedSection({ settings: s, tuning }) {
         ? ` (${definition}, at the ${s.tap} output)` : ""}${s.attributes.length > 0
         ? ` against ${s.attributes.join(", ")}` : ""}: ${s.amount} per round, ${plural(s.iterations, "round")}, then
         ${plural(tuning.epochs, "epoch")} of fine-tuning of ${s.finetune} (sampling: ${tuning.sampler})${tuning.snnl
-        ? ` with an SNNL penalty of weight ${tuning.snnl.weight}` : ""}${s.removal !== "cut"
+        ? ` with an SNNL penalty of weight ${tuning.snnl.weight}` : ""}${tuning.sample_weights
+        ? `, sample weights ${tuning.sample_weights}` : ""}${tuning.group_dro
+        ? `, GroupDRO over ${tuning.group_dro.over} with step ${tuning.group_dro.eta}` : ""}${s.placebo ? html`; <b>${s.placebo.note}</b>` : ""}${s.removal !== "cut"
         ? "; filters were set to zero as in the released code, nothing was cut" : ""}.</p>`;
 }
 

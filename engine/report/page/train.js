@@ -7,7 +7,10 @@ function trainingText({ training: t, model, data_words: data, finished, curves }
     return html`<p>${model.spec.arch}${stem} at ${model.image_size}&times;${model.image_size} pixels, trained on
         ${data} for ${plural(t.epochs, "epoch")} by ${t.optimizer} (learning rate ${t.lr}, ${t.schedule}),
         augmentation ${t.augment}, sampling ${t.sampler}${t.snnl
-        ? `, with an SNNL penalty of weight ${t.snnl.weight}` : ""}.${done}</p>`;
+        ? `, with an SNNL penalty of weight ${t.snnl.weight}` : ""}${t.sample_weights
+        ? `, sample weights ${t.sample_weights}` : ""}${t.group_dro
+        ? `, GroupDRO over ${t.group_dro.over} with step ${t.group_dro.eta}` : ""}${t.placebo
+        ? html`; <b>${t.placebo.note}</b>` : ""}.${done}</p>`;
 }
 
 function trainTiles({ model, curves, best_epoch: best }) {

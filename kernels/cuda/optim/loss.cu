@@ -1,9 +1,9 @@
-// Softmax cross-entropy with label smoothing and class weights v.
+// Softmax cross-entropy with label smoothing and class weights v; sample weights u of the gradient.
 //
 //   q[n,j]  = smoothing / C + (1 - smoothing) [j == label_n]      P = softmax(logits)
 //   loss_n  = - sum_j v_j q[n,j] log P[n,j]                       0 for a label of -1
 //   sums    = { sum_n loss_n, sum_n v_{label_n} }
-//   dlogits[n,j] = scale / sums[1] (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
+//   dlogits[n,j] = scale / sums[1] u_n (P[n,j] sum_i v_i q[n,i] - v_j q[n,j])
 //
 // Shapes    logits, dlogits (N,C)   probabilities (N,C) dense float32
 // Threads   one warp per sample, whose lanes stride the classes; one block adds the losses in a fixed order
@@ -87,6 +87,7 @@ template <class A>
 __global__ void loss_backward_kernel(const A* __restrict__ logits,
                                      const int32_t* __restrict__ labels,
                                      Target target,
+                                     const float* __restrict__ sample_weight,
                                      const double* __restrict__ sums,
                                      double scale,
                                      A* dlogits,
@@ -101,7 +102,7 @@ __global__ void loss_backward_kernel(const A* __restrict__ logits,
         lse = log_sum_exp(logits + offset, m.c);
         for (int j = lane_index(); j < m.c; j += kWarp) total += target(label, j);
         total = warp_sum(total);
-        factor = float(scale / sums[1]);
+        factor = float(scale / sums[1]) * (sample_weight ? ldg(sample_weight + n) : 1.0f);
     }
     for (int j = lane_index(); j < m.stored_c(); j += kWarp) {
         float g = 0;
@@ -141,7 +142,8 @@ void forward(const LossShape& s, const Loss::Forward& args, Stream stream) {
 template <class A>
 void backward(const LossShape& s, const Loss::Backward& args, Stream stream) {
     launch(loss_backward_kernel<A>, row_grid(s.logits.n), stream, as<A>(args.logits), args.labels,
-           target_of(s, args.class_weight), args.sums, args.scale, as<A>(args.dlogits), args.write, s.logits);
+           target_of(s, args.class_weight), args.sample_weight, args.sums, args.scale, as<A>(args.dlogits), args.write,
+           s.logits);
 }
 
 template <class A>
