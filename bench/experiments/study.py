@@ -20,7 +20,6 @@ import csv
 import functools
 import hashlib
 import json
-import math
 import os
 import pathlib
 import statistics
@@ -30,52 +29,14 @@ import tarfile
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "../../recipes"))
-from over_trainings import holm  # noqa: E402
+sys.path.insert(0, str(HERE))
+from study_tables import FIGURES, conclude, tabulate  # noqa: E402
 
-FIGURES = ["gap_squared", "balanced_accuracy", "worst_auc", "accuracy"]
 DERIVED = {  # column: (of which column, value: word); a value that is not named is unknown
     "head_neck": ("site", {"head/neck": "head/neck", **dict.fromkeys(
         ["anterior torso", "lower extremity", "upper extremity", "posterior torso", "palms/soles", "oral/genital",
          "lateral torso"], "rest")}),
 }
-
-
-# ---- Student's t
-
-def tail(t, df):
-    """P(T > t) for t >= 0: with t = sqrt(df) tan(angle) the density is cos(angle)^(df - 1)."""
-    def integral(low, steps=2000):
-        width = (math.pi / 2 - low) / steps
-        return width * sum(math.cos(low + (k + 0.5) * width) ** (df - 1) for k in range(steps))
-    return integral(math.atan(t / math.sqrt(df))) / integral(0) / 2
-
-
-@functools.cache
-def quantile(share, df):
-    """The t above which there is `share`, for share < 1/2."""
-    low, high = 0.0, 1e6
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if tail(middle, df) > share else (low, middle)
-    return high
-
-
-def over_trainings(values, level=0.05):
-    """Mean with its interval and p, and the least mean that as many values of this spread find with power .8."""
-    n, mean = len(values), statistics.fmean(values)
-    out = {"trainings": n, "mean": mean, "values": values}
-    if n > 1:
-        sd = statistics.stdev(values)
-        error = sd / math.sqrt(n)
-        t = quantile(level / 2, n - 1)
-        out |= {"sd": sd, "low": mean - t * error, "high": mean + t * error, "detectable": (t + quantile(0.2, n - 1)) * error,
-                "p": 2 * tail(abs(mean) / error, n - 1) if error > 0 else float("nan")}
-    return out
-
-
-def root(square):
-    return math.copysign(math.sqrt(abs(square)), square)
 
 
 # ---- Data
@@ -118,6 +79,7 @@ def named(words):
 
 
 def run(o, tool, options, output=None):
+    """What the tool prints; in a file where one is named, whole or not at all."""
     command = [str(o.bin / tool), *options, "--threads", str(o.threads), "--quiet"]
     print("$", " ".join(command), file=sys.stderr, flush=True)
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(o.threads))
@@ -126,13 +88,14 @@ def run(o, tool, options, output=None):
         partial = output.with_suffix(".part")
         partial.write_text(done)
         partial.rename(output)
+    return done
 
 
 def judge(o, predictions, attribute):
     """The figures of a file of predictions; kept beside it."""
     kept = predictions.with_suffix(".eval.json")
     if not kept.exists():
-        run(o, "fp_eval", ["--predictions", str(predictions), "--attribute", attribute, "--resamples", str(o.resamples), "--json"], kept)
+        o.run("fp_eval", ["--predictions", str(predictions), "--attribute", attribute, "--resamples", str(o.resamples), "--json"], kept)
     report = json.loads(kept.read_text())
     judged = report["attributes"][attribute]
     gap = judged.get("primary") if o.endpoint == "primary" else judged["gaps"][o.endpoint]
@@ -169,7 +132,7 @@ class Protocol:
 
     def can(self, arm):
         tool, *words = self.o.study["arms"][arm].get("needs", ["fp_prune"])
-        missing = [word for word in words if word not in help_of(str(self.o.bin / tool))]
+        missing = [word for word in words if word not in self.o.help_of(tool)]
         if missing:
             print(f"{self.name}: {arm} skipped: this {tool} has no {missing[0]}", file=sys.stderr)
         return not missing
@@ -197,7 +160,7 @@ class Protocol:
             words += ["--attribute", self.attribute]
         folder = self.o.out / "erm" / named(words)
         if not (folder / "done").exists():
-            run(self.o, "fp_train", [*words, "--out", str(folder), "--resume"])
+            self.o.run("fp_train", [*words, "--out", str(folder), "--resume"])
             (folder / "done").touch()
         return folder
 
@@ -206,45 +169,42 @@ class Protocol:
         out = folder / f"{split}-{self.name}.csv"
         if not out.exists():
             partial = folder / f"{split}-{self.name}-part.csv"
-            run(self.o, "fp_eval", ["--checkpoint", str(folder / "best.safetensors"), "--data", self.spec(seed), "--split", split,
+            self.o.run("fp_eval", ["--checkpoint", str(folder / "best.safetensors"), "--data", self.spec(seed), "--split", split,
                                     "--attribute", self.attribute, "--device", self.common["device"], "--resamples", "0", "--json",
                                     "--predictions-out", str(partial), *extra])
             partial.rename(out)
         return out
 
-    def model(self, arm, seed, pick=None, draw=0):
+    def model(self, arm, seed, pick=None):
         """The folder of an arm's model."""
         dense = self.dense(seed)
         if arm == "erm":
             return dense
         options = self.settings(arm, pick)
-        number = seed + 1000 * draw
-        if "placebo" in options:
-            options["placebo"] = number
         options.pop("image-size", None)
-        words = arguments(options)
-        folder = self.folder / f"seed{seed}" / f"{arm}-{named([*words, str(number)])}"
+        if "placebo" in options:
+            options["placebo"] = seed
+        words = [*arguments(options), "--seed", str(seed)]
+        folder = self.folder / f"seed{seed}" / f"{arm}-{named(words)}"
         if not (folder / "done").exists():
-            run(self.o, "fp_prune", ["--checkpoint", str(dense / "best.safetensors"), "--data", self.spec(seed), "--attribute",
-                                     self.attribute, *words, "--seed", str(number), "--out", str(folder), "--resume"])
+            self.o.run("fp_prune", ["--checkpoint", str(dense / "best.safetensors"), "--data", self.spec(seed), "--attribute",
+                                     self.attribute, *words, "--out", str(folder), "--resume"])
             (folder / "done").touch()
         return folder
 
     def figures(self, arm, seed, split, pick=None):
-        """Of one training; an arm with draws is their mean."""
+        """Of one training."""
         own = self.o.study["arms"][arm]
-        judged = []
-        for draw in range(self.o.study["draws"] if own.get("draws") else 1):
-            if "offsets_of" in own:
-                model = self.model(own["offsets_of"], seed)
-                folder = self.folder / f"seed{seed}" / arm
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "best.safetensors").exists() or (folder / "best.safetensors").hardlink_to(model / "best.safetensors")
-                file = self.predictions(folder, seed, split, ["--group-offsets", self.attribute])
-            else:
-                file = self.predictions(self.model(arm, seed, pick, draw), seed, split)
-            judged.append(judge(self.o, file, self.attribute))
-        return judged[0] | {key: statistics.fmean(one[key] for one in judged) for key in FIGURES}
+        if "offsets_of" in own:
+            model = self.model(own["offsets_of"], seed)
+            folder = self.folder / f"seed{seed}" / arm
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "best.safetensors").exists():
+                (folder / "best.safetensors").hardlink_to(model / "best.safetensors")
+            file = self.predictions(folder, seed, split, ["--group-offsets", self.attribute])
+        else:
+            file = self.predictions(self.model(arm, seed, pick), seed, split)
+        return judge(self.o, file, self.attribute) | {"file": str(file)}
 
 
 # ---- Steps
@@ -288,85 +248,6 @@ def trained(o, protocol, work):
     return rows
 
 
-def contrast(o, rows, arm, control):
-    """Figures of an arm minus a control's, paired by training."""
-    pairs = [(one, other) for one in rows[arm] for other in rows[control] if one["seed"] == other["seed"]]
-    return {"arm": arm, "control": control,
-            **{key: over_trainings([one[key] - other[key] for one, other in pairs]) for key in FIGURES}}
-
-
-def guarded(figure, margin):
-    if "low" not in figure:
-        return "one training"
-    return "worse" if figure["high"] < 0 else f"no loss of {margin}" if figure["low"] > -margin else f"a loss of {-figure['low']:.3f} is not excluded"
-
-
-def shown(figure, of=lambda v: v, sign=""):
-    return f"{of(figure['mean']):{sign}.3f}" + (f" [{of(figure['low']):{sign}.3f}, {of(figure['high']):{sign}.3f}]" if "low" in figure else "")
-
-
-def tabulate(o, protocol, rows):
-    rows = {arm: ones for arm, ones in rows.items() if ones}
-    if not rows:
-        return print(f"{protocol.name}: no training is complete")
-    arms = {arm: {key: over_trainings([one[key] for one in ones]) for key in FIGURES} for arm, ones in rows.items()}
-    against = [contrast(o, rows, arm, "tuned") for arm in rows if arm not in ("erm", "tuned") and "tuned" in rows]
-    against += [contrast(o, rows, c["arm"], c["control"]) for c in o.study["contrasts"] if c["control"] != "tuned" and {c["arm"], c["control"]} <= set(rows)]
-    lines = [f"{protocol.title}: {len(rows['erm'])} trainings, seeds {' '.join(str(one['seed']) for one in rows['erm'])}, test split",
-             f"gap: root of the mean squared gap by {protocol.attribute} ({o.endpoint}), resampling noise taken out; a negative one is a square below 0",
-             "intervals: Student's t over trainings, of the gap's square; the test lesions are the same in all, so they are of these lesions", "",
-             f"{'':<36}{'gap':<26}{'fair to':<9}{'balanced accuracy':<26}{'worst AUC':<26}gap by training"]
-    for arm, figures in arms.items():
-        high = [one["fair_high"] for one in rows[arm] if one["fair_high"] is not None]
-        lines.append(f"{o.study['arms'][arm]['title']:<36}{shown(figures['gap_squared'], root):<26}"
-                     f"{format(statistics.fmean(high), '.3f') if high else '-':<9}{shown(figures['balanced_accuracy']):<26}"
-                     f"{shown(figures['worst_auc']):<26}" + " ".join(f"{root(one['gap_squared']):.3f}" for one in rows[arm]))
-    lines += ["", "Differences, paired by training. gap: of the squares, times 1000, with what this many trainings would find with power .8", "",
-              f"{'':<72}{'gap^2 x 1000':<28}{'finds':<9}{'balanced accuracy':<26}worst AUC"]
-    for one in against:
-        gap = one["gap_squared"]
-        name = f"{o.study['arms'][one['arm']]['title']} - {o.study['arms'][one['control']]['title']}"
-        lines.append(f"{name:<72}{shown(gap, lambda v: 1000 * v, '+'):<28}{format(1000 * gap.get('detectable', math.nan), '.3f'):<9}"
-                     f"{shown(one['balanced_accuracy'], sign='+'):<26}{shown(one['worst_auc'], sign='+')}")
-    (protocol.folder / "table.txt").write_text("\n".join(lines) + "\n")
-    (protocol.folder / "results.json").write_text(json.dumps(
-        {"protocol": protocol.name, "title": protocol.title, "attribute": protocol.attribute, "endpoint": o.endpoint, "seeds": list(protocol.seeds),
-         "choice": {arm: own["settings"] for arm, own in protocol.choice.items()}, "arms": arms, "differences": against}, indent=1))
-    with open(protocol.folder / "values.csv", "w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["protocol", "arm", "seed", *FIGURES, "fair_high", "p", "worst_group"])
-        for arm, ones in rows.items():
-            writer.writerows([protocol.name, arm, one["seed"], *(f"{one[key]:.6f}" for key in FIGURES), one["fair_high"], one["p"], one["worst_group"]]
-                             for one in ones)
-    print("\n".join(lines) + "\n")
-
-
-def conclude(o, tables):
-    """The contrasts of the primaries, Holm over all that the protocol names."""
-    found = [{"protocol": p.name, "title": p.title, **contrast(o, rows, c["arm"], c["control"])} for p, rows in tables if getattr(p, "primary", False)
-             for c in o.study["contrasts"] if rows.get(c["arm"]) and rows.get(c["control"])]
-    if not found:
-        return
-    planned = len(o.study["contrasts"]) * sum(p.get("primary", False) for p in o.study["protocols"].values())
-    # Contrasts that are not there yet count as 1, so that a part of the study is not corrected for too little.
-    corrected = holm([one["gap_squared"].get("p", math.nan) for one in found] + [1.0] * (planned - len(found)))
-    lines = [f"{len(found)} of {planned} contrasts; p after Holm's correction over {planned}", ""]
-    for one, p in zip(found, corrected):
-        gap, margin = one["gap_squared"], o.study["margin"]
-        guards = {key: guarded(one[key], margin) for key in ("balanced_accuracy", "worst_auc")}
-        smaller = p <= 0.05 and gap["mean"] < 0
-        one |= {"p_holm": p, "guardrails": guards, "supports": smaller and all(g == f"no loss of {margin}" for g in guards.values())}
-        word = "smaller gap" if smaller else "larger gap" if p <= 0.05 else \
-            f"no difference detected; changes of the square up to {max(abs(gap.get('low', math.nan)), abs(gap.get('high', math.nan))):.4f} are not excluded"
-        lines += [f"{one['title']}: {one['arm']} - {one['control']}, {gap['trainings']} trainings",
-                  f"    gap^2 {shown(gap, sign='+')}, p {gap.get('p', math.nan):.4f}, corrected {p:.4f}: {word}",
-                  *(f"    {key} {shown(one[key], sign='+')}: {word}" for key, word in guards.items()),
-                  f"    counts as support: {'yes' if one['supports'] else 'no'}"]
-    (o.out / "contrasts.json").write_text(json.dumps(found, indent=1))
-    (o.out / "contrasts.txt").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["prepare", "choose", "run", "table", "planted"])
@@ -383,6 +264,7 @@ def main():
     o = parser.parse_args()
     o.study = tomllib.loads(o.toml.read_text())
     o.endpoint = o.endpoint or o.study["endpoint"]
+    o.run, o.help_of = functools.partial(run, o), lambda tool: help_of(o.bin / tool)
     if o.step == "prepare":
         return prepare(o)
     names = ["planted"] if o.step == "planted" else o.protocols or [name for name, p in o.study["protocols"].items() if p.get("primary")]
