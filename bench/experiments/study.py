@@ -101,13 +101,15 @@ def judge(o, predictions, attribute):
     gap = judged.get("primary") if o.endpoint == "primary" else judged["gaps"][o.endpoint]
     if gap is None:
         sys.exit(f"{o.bin}/fp_eval has no primary gap: name the key of another one, as --endpoint eodd_mean")
-    areas = {name: group["macro_auc"]["value"] for name, group in judged["groups"].items() if group["in_gaps"]}
+    groups = {name: group for name, group in judged["groups"].items() if group["in_gaps"]}
+    areas = {name: group["macro_auc"]["value"] for name, group in groups.items()}
+    f1, eodd = [group["macro_f1"]["value"] for group in groups.values()], judged["gaps"]["eodd"]
     worst = min(areas, key=areas.get)
     return {"gap_squared": gap["rms_squared"], "balanced_accuracy": report["balanced_accuracy"]["value"],
             "worst_auc": areas[worst], "accuracy": report["accuracy"]["value"], "worst_group": worst,
-            "fair_high": gap.get("fair_high"), "p": gap.get("p"), "groups": {
-                name: {"auc": group["macro_auc"]["value"], "accuracy": group["accuracy"]["value"], "units": group["units"]}
-                for name, group in judged["groups"].items() if group["in_gaps"]}}
+            "fair_high": gap.get("fair_high"), "p": gap.get("p"), "released": {
+                "f1_of_groups": statistics.fmean(f1), "f1_difference": max(f1) - min(f1), "eodd": eodd["value"],
+                "fair_low": eodd["fair_low"], "fair_high": eodd["fair_high"]}}
 
 
 # ---- One training

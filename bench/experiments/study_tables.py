@@ -7,7 +7,8 @@ import pathlib
 import statistics
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "../../recipes"))
+RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
+sys.path.insert(0, str(RECIPES))
 from over_trainings import holm  # noqa: E402
 
 FIGURES = ["gap_squared", "balanced_accuracy", "worst_auc", "accuracy"]
@@ -92,6 +93,21 @@ def shown(figure, of=lambda v: v, sign=".3f"):
     return f"{of(figure['mean']):{sign}}" + (f" [{of(low):{sign}}, {of(high):{sign}}]" if low is not None else "")
 
 
+def beside_published(o, protocol, rows):
+    """Published rows, and ours in the same figures: of other images, so to look at and not to compare."""
+    with open(RECIPES / "published.csv", newline="") as stream:
+        published = [row for row in csv.DictReader(stream) if row["recipe"] == protocol.published]
+    lines = ["", f"Beside published figures ({published[0]['source']}), which are of other images", "",
+             f"{'':<36}{'F1 of groups':<14}{'F1 difference':<15}{'Eodd':<8}where chance puts Eodd"]
+    lines += [f"{row['method']:<36}{float(row['f1_of_groups']):<14.3f}{float(row['f1_difference']):<15.3f}{float(row['eodd']):<8.3f}not published"
+              for row in published]
+    for arm, ones in rows.items():
+        mean = {key: statistics.fmean(one["released"][key] for one in ones) for key in ones[0]["released"]}
+        lines.append(f"{o.study['arms'][arm]['title']:<36}{mean['f1_of_groups']:<14.3f}{mean['f1_difference']:<15.3f}{mean['eodd']:<8.3f}"
+                     f"{mean['fair_low']:.3f} to {mean['fair_high']:.3f}")
+    return lines
+
+
 def tabulate(o, protocol, rows):
     rows = {arm: ones for arm, ones in rows.items() if ones}
     if not rows:
@@ -115,6 +131,8 @@ def tabulate(o, protocol, rows):
         name = f"{o.study['arms'][one['arm']]['title']} - {o.study['arms'][one['control']]['title']}"
         lines.append(f"{name:<72}{shown(gap, lambda v: 1000 * v, '+.3f'):<28}{format(1000 * gap.get('detectable', math.nan), '.3f'):<9}"
                      f"{shown(one['balanced_accuracy'], sign='+.3f'):<26}{shown(one['worst_auc'], sign='+.3f')}")
+    if hasattr(protocol, "published"):
+        lines += beside_published(o, protocol, rows)
     (protocol.folder / "table.txt").write_text("\n".join(lines) + "\n")
     (protocol.folder / "results.json").write_text(json.dumps(
         {"protocol": protocol.name, "title": protocol.title, "attribute": protocol.attribute, "endpoint": o.endpoint, "seeds": list(protocol.seeds),

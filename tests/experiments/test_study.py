@@ -20,7 +20,7 @@ HELP = "--placebo SEED  --criterion NAME  --snnl-weight X  trainings of no metho
 
 
 def group(auc):
-    return {"macro_auc": {"value": auc}, "accuracy": {"value": auc}, "units": 9, "in_gaps": True}
+    return {"macro_auc": {"value": auc}, "macro_f1": {"value": auc}, "accuracy": {"value": auc}, "units": 9, "in_gaps": True}
 
 
 def pretend(command):
@@ -42,7 +42,8 @@ def pretend(command):
     gap = (.04 if "placebo" in of else .04 - .001 * weight) + .0001 * ((seed * 7 + len(of)) % 5)
     accuracy = .7 - (.1 if weight > 20 else 0) - abs(float(of["lr"]) - .01)
     return json.dumps({"balanced_accuracy": {"value": accuracy}, "accuracy": {"value": .5}, "attributes": {"a": {
-        "groups": {"x": group(.9), "y": group(.8)}, "primary": {"rms_squared": gap, "fair_high": .05, "p": .01}}}})
+        "groups": {"x": group(.9), "y": group(.8)}, "gaps": {"eodd": {"value": .1, "fair_low": 0, "fair_high": .2}},
+        "primary": {"rms_squared": gap, "fair_high": .05, "p": .01}}}})
 
 
 PROTOCOL = '''
@@ -59,6 +60,7 @@ title = "One"
 primary = true
 data = "csv:{data}/one.csv"
 attribute = "a"
+published = "spare-fitz-vgg11"
 train = {epochs = 2}
 [protocols.other]
 title = "Other"
@@ -160,6 +162,12 @@ class Study(unittest.TestCase):
         self.assertAlmostEqual(found[0]["p_holm"], min(1, 2 * found[0]["gap_squared"]["p"]))
         self.assertTrue(found[0]["supports"])
         self.assertLess(found[0]["gap_squared"]["mean"], 0)
+
+    def test_published_rows_stand_beside_ours(self):
+        self.run_study("choose", "one")
+        told, _ = self.run_study("run", "one")
+        self.assertRegex(told, r"VGG-11 dense \(SPARE\) +0\.449 +0\.054 +0\.142 +not published")
+        self.assertRegex(told, r"tuned +0\.850 +0\.100 +0\.100 +0\.000 to 0\.200")
 
     def test_a_loss_that_is_not_excluded_is_no_support(self):
         text = (self.folder / "study.toml").read_text().replace("margin = 0.02", "margin = 0.2")
