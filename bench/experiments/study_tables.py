@@ -12,8 +12,8 @@ sys.path.insert(0, str(RECIPES))
 from over_trainings import holm  # noqa: E402
 
 FIGURES = ["gap_squared", "balanced_accuracy", "worst_auc", "accuracy"]
-# The names of the guarded figures in `fp_eval --json` of several trainings; the gap's is the first that is there.
-OVER_LESIONS = {"gap_squared": ["primary", "primary_rms_squared", "rms_squared"], "worst_auc": ["worst_macro_auc"]}
+# Their names in `fp_eval --json` of several trainings, where they differ.
+OVER_LESIONS = {"gap_squared": "rms_squared", "worst_auc": "worst_macro_auc"}
 
 
 # ---- Student's t
@@ -64,8 +64,8 @@ def over_lesions(o, protocol, pairs):
     ours, theirs = ([part for pair in pairs for part in (option, pair[side]["file"])] for side, option in enumerate(("--predictions", "--compare")))
     report = json.loads(o.run("fp_eval", [*ours, *theirs, "--attribute", protocol.attribute, "--resamples", str(o.resamples), "--json"]))
     found = report["metrics"] | report["attributes"][protocol.attribute]["figures"]
-    return {key: found[name]["difference"] | {"trainings": len(pairs), "formula": found[name]["formula"]}
-            for key in FIGURES for name in OVER_LESIONS.get(key, [key]) if name in found}
+    named = {key: found[OVER_LESIONS.get(key, key)] for key in FIGURES}
+    return {key: figure["difference"] | {"trainings": len(pairs), "formula": figure["formula"]} for key, figure in named.items()}
 
 
 def contrast(o, protocol, rows, arm, control, lesions=False):

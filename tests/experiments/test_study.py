@@ -23,6 +23,14 @@ def group(auc):
     return {"macro_auc": {"value": auc}, "macro_f1": {"value": auc}, "accuracy": {"value": auc}, "units": 9, "in_gaps": True}
 
 
+def several(ours, theirs):
+    """Of trainings, for other lesions too: a gap that is smaller, and an accuracy whose loss is not excluded."""
+    def figure(low, high, p):
+        return {"formula": f"of {ours} and {theirs}", "difference": {"mean": (low + high) / 2, "low": low, "high": high, "p": p, "detectable": 0.1}}
+    return {"metrics": {"accuracy": figure(-.1, .1, 1), "balanced_accuracy": figure(-.03, .01, .3)},
+            "attributes": {"a": {"figures": {"rms_squared": figure(-.03, -.01, .004), "worst_macro_auc": figure(-.01, .02, .5)}}}}
+
+
 def pretend(command):
     """What a tool prints. A model is a file with its options; what fp_eval says of it follows from these alone."""
     tool, words = pathlib.Path(command[0]).name, list(map(str, command[1:]))
@@ -37,6 +45,8 @@ def pretend(command):
     if "checkpoint" in options:
         pathlib.Path(options["predictions-out"]).write_text(pathlib.Path(options["checkpoint"]).read_text())
         return "{}"
+    if words.count("--predictions") > 1:
+        return json.dumps(several(words.count("--predictions"), words.count("--compare")))
     of = json.loads(pathlib.Path(options["predictions"]).read_text())
     weight, seed = float(of.get("snnl-weight", 0)), int(of["seed"])
     gap = (.04 if "placebo" in of else .04 - .001 * weight) + .0001 * ((seed * 7 + len(of)) % 5)
@@ -162,6 +172,20 @@ class Study(unittest.TestCase):
         self.assertAlmostEqual(found[0]["p_holm"], min(1, 2 * found[0]["gap_squared"]["p"]))
         self.assertTrue(found[0]["supports"])
         self.assertLess(found[0]["gap_squared"]["mean"], 0)
+
+    def test_intervals_for_other_lesions_count_where_fp_eval_has_them(self):
+        self.run_study("choose", "one")
+        with mock.patch.object(sys.modules[__name__], "HELP", HELP.replace("no method", "one method")):
+            study.help_of.cache_clear()
+            told, commands = self.run_study("run", "one")
+        study.help_of.cache_clear()
+        found = self.read("contrasts.json")[0]
+        self.assertEqual(found["over_lesions"]["gap_squared"]["formula"], "of 5 and 5")
+        self.assertAlmostEqual(found["p_holm"], 0.008)
+        self.assertIn("other lesions and other trainings", told)
+        self.assertEqual(found["guardrails"], {"balanced_accuracy": "a loss of 0.030 is not excluded", "worst_auc": "not worse by more than 0.02"})
+        self.assertFalse(found["supports"])
+        self.assertEqual(sum(c.count("--compare") == 5 for c in commands), 1)
 
     def test_published_rows_stand_beside_ours(self):
         self.run_study("choose", "one")
