@@ -59,7 +59,7 @@ def root(square):
 def over_lesions(o, protocol, pairs):
     """Of the differences: intervals for other lesions and other trainings; {} where this fp_eval has none, or where each
     training has its own images."""
-    if len(pairs) < 2 or "{seed}" in protocol.data or "trainings of one method" not in " ".join(o.help_of("fp_eval").split()):
+    if o.endpoint != "primary" or len(pairs) < 2 or "{seed}" in protocol.data or "trainings of one method" not in " ".join(o.help_of("fp_eval").split()):
         return {}
     ours, theirs = ([part for pair in pairs for part in (option, pair[side]["file"])] for side, option in enumerate(("--predictions", "--compare")))
     report = json.loads(o.run("fp_eval", [*ours, *theirs, "--attribute", protocol.attribute, "--resamples", str(o.resamples), "--json"]))
@@ -115,7 +115,7 @@ def tabulate(o, protocol, rows):
     arms = {arm: {key: over_trainings([one[key] for one in ones]) for key in FIGURES} for arm, ones in rows.items()}
     against = [contrast(o, protocol, rows, arm, "tuned") for arm in rows if arm not in ("erm", "tuned") and "tuned" in rows]
     against += [contrast(o, protocol, rows, c["arm"], c["control"]) for c in o.study["contrasts"] if c["control"] != "tuned" and {c["arm"], c["control"]} <= set(rows)]
-    lines = [f"{protocol.title}: {len(rows['erm'])} trainings, seeds {' '.join(str(one['seed']) for one in rows['erm'])}, test split",
+    lines = [f"{protocol.title}: {len(rows['erm'])} training{'s' if len(rows['erm']) > 1 else ''}, seeds {' '.join(str(one['seed']) for one in rows['erm'])}, test split",
              f"gap: root of the mean squared gap by {protocol.attribute} ({o.endpoint}), resampling noise taken out; a negative one is a square below 0",
              "intervals: Student's t over trainings, of the gap's square; the test lesions are the same in all, so they are of these lesions", "",
              f"{'':<36}{'gap':<26}{'fair to':<9}{'balanced accuracy':<26}{'worst AUC':<26}gap by training"]
