@@ -74,7 +74,7 @@ TEST_F(Arms, l1_makes_weights_of_the_head_zero) {
         return std::count(w.begin(), w.end(), 0.0);
     };
     EXPECT_EQ(zeros("without"), 0);
-    settings.l1 = 0.1;
+    settings.l1 = 10;
     EXPECT_GT(zeros("with"), 10);  // of 64
     settings.finetune = "all";
     settings.fixed_features = false;
