@@ -137,6 +137,23 @@ void complete_splits(Dataset& data, bool has_column, const DatasetOptions& optio
                               ", seed ", seed, as_model ? " as for the model" : ""));
 }
 
+// Where a model has learned from a part of val and from nothing that judges, as by fp_prune --finetune-on val-half, that
+// part is train: the rest of val judges and chooses as it did for the model.
+void leave_out_learned_validation(Dataset& data) {
+    if (!data.seen) return;
+    const std::vector<Seen> seen = seen_before(*data.seen, data);
+    std::vector<size_t> learned;
+    for (size_t i = 0; i < seen.size(); ++i) {
+        const Split split = data.samples[i].split;
+        if (split == Split::val && seen[i] == Seen::learned_from) learned.push_back(i);
+        if ((split == Split::test || split == Split::other) && seen[i] != Seen::no) return;
+    }
+    if (learned.empty()) return;
+    data.notes.push_back(text("the model has learned from ", learned.size(), " of ", members(data, Split::val).size(),
+                              " images of val: these count as train"));
+    for (const size_t i : learned) data.samples[i].split = Split::train;
+}
+
 // A network that is trained on these data never sees what is named here.
 void note_untrained_classes(Dataset& data) {
     const auto train = class_counts(data, Split::train), val = class_counts(data, Split::val),
@@ -171,6 +188,7 @@ Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& 
     rows.add_notes();
     FP_REQUIRE(!data.samples.empty(), Exit::data, data.table, ": no images are left");
     complete_splits(data, listing.split.has_value(), options);
+    if (options.whole_if_unseen) leave_out_learned_validation(data);
     refuse_leaks(data, options.allow_leak);
     note_untrained_classes(data);
     return data;

@@ -149,6 +149,26 @@ TEST(Seen, OtherDataAreJudgedWhole) {
                  "--allow-leak");
 }
 
+// As fp_prune --finetune-on val-half leaves it.
+TEST(Seen, ToJudgeTheHalfOfValidationThatWasLearnedFromIsTrain) {
+    const Folder folder;
+    const auto open = [&](const std::string& text, const DatasetOptions& options = {}) {
+        return open_dataset("csv:" + folder.write("t.csv", "image,label,split\n" + text), options);
+    };
+    const std::string table = "a,x,train\nb,y,val\nc,x,val\nd,y,test\n";
+    const SeenImages halved = seen_images(open("b,y,train\nc,x,val\n"), seen_images(open(table), std::nullopt));
+    const Dataset judged = open(table, {.seen = halved, .whole_if_unseen = true});
+    EXPECT_EQ(members(judged, Split::val), std::vector<int64_t>{2});
+    EXPECT_EQ(members(judged, Split::test), std::vector<int64_t>{3});
+    EXPECT_THAT(judged.notes, Contains(HasSubstr("1 of 2 images of val")));
+    const auto refused = [&](const std::string& text, const DatasetOptions& options) {
+        expect_error(
+            Exit::data, [&] { open(text, options); }, "val 1 of 2");
+    };
+    refused(table, {.seen = halved});
+    refused(table + "a,x,test\n", {.seen = halved, .whole_if_unseen = true});
+}
+
 TEST(Seen, GeneratedImagesAreKnownByTheirSpecification) {
     const SeenImages seen = seen_images(open_dataset("synth:n=100,seed=1"), std::nullopt);
     EXPECT_EQ(count_seen(seen, open_dataset("synth:n=50,seed=1")), 40);
