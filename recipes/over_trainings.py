@@ -165,11 +165,6 @@ def tables(by_attribute, controls, fair=None, times=None, val=None, tested=None)
                     max(len(gap) for _, _, _, _, gap, _ in pairs))
 
 
-def table(rows, controls):
-    """Of one attribute: rows: {name: [(balanced accuracy, gap), one per training]}."""
-    tables({"": rows}, controls)
-
-
 class Trainings:
     """What the reports of several trainings say."""
 

@@ -10,8 +10,9 @@
     --out DIR (runs/study)  --data DIR (data)  --bin DIR (build/bin)  --toml FILE  --threads N  --trainings N  --first SEED
     --arms A,B  --endpoint primary|KEY  --resamples N
 
-A protocol is a data set, an attribute, a size and a model; all primaries where none is named. What is done once stays
-done: run it again to go on. An arm whose option this build does not have is skipped, with a line.
+A protocol is a data set, an attribute, a size and a model; all primaries where none is named, in the order of the file.
+What is done once stays done: run it again to go on, on another day too. A contrast is tested once all planned trainings
+of its primary are there. An arm whose option this build does not have is skipped, with a line.
 Writes OUT/PROTOCOL/{choice.json,results.json,values.csv,table.txt} and OUT/{contrasts.json,contrasts.txt}: aggregates.
 The question, the endpoint and what counts as support: bench/experiments/study-registration.md
 """
@@ -30,7 +31,7 @@ import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from study_tables import FIGURES, conclude, tabulate  # noqa: E402
+from study_tables import FIGURES, SECONDARY, conclude, number, tabulate  # noqa: E402
 
 DERIVED = {  # column: (of which column, value: word); a value that is not named is unknown
     "head_neck": ("site", {"head/neck": "head/neck", **dict.fromkeys(
@@ -69,8 +70,8 @@ def help_of(tool):
 
 
 def arguments(options):
-    """{name: value} as options; a value of "" takes an option out."""
-    return [part for name, value in options.items() if value != "" for part in (f"--{name}", str(value))]
+    """{name: value} as options; true is the option alone, and a value of "" takes it out."""
+    return [part for name, value in options.items() if value != "" for part in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
 
 
 def named(words):
@@ -83,7 +84,12 @@ def run(o, tool, options, output=None):
     command = [str(o.bin / tool), *options, "--threads", str(o.threads), "--quiet"]
     print("$", " ".join(command), file=sys.stderr, flush=True)
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(o.threads))
-    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    try:
+        done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{tool} ended with exit code {error.returncode}; what was done before it stays done")
+    except KeyboardInterrupt:
+        sys.exit(130)
     if output:
         partial = output.with_suffix(".part")
         partial.write_text(done)
@@ -105,7 +111,8 @@ def judge(o, predictions, attribute):
     areas = {name: group["macro_auc"]["value"] for name, group in groups.items()}
     f1, eodd = [group["macro_f1"]["value"] for group in groups.values()], judged["gaps"]["eodd"]
     worst = min(areas, key=areas.get)
-    return {"gap_squared": gap["rms_squared"], "balanced_accuracy": report["balanced_accuracy"]["value"],
+    squares = {"gap_squared": gap, **{key: judged["gaps"][key] for key in SECONDARY}}
+    return {**{key: number(one, "rms_squared") for key, one in squares.items()}, "balanced_accuracy": report["balanced_accuracy"]["value"],
             "worst_auc": areas[worst], "accuracy": report["accuracy"]["value"], "worst_group": worst,
             "fair_high": gap.get("fair_high"), "p": gap.get("p"), "released": {
                 "f1_of_groups": statistics.fmean(f1), "f1_difference": max(f1) - min(f1), "eodd": eodd["value"],
@@ -125,7 +132,8 @@ class Protocol:
         for key, value in known[name].items():
             setattr(self, key, value)
         self.common = o.study["common"] | known[name].get("common", {}) | {"image-size": known[name]["train"].get("image-size", "")}
-        self.trainings = o.trainings or known[name].get("trainings", o.study["trainings"])
+        self.planned = known[name].get("trainings", o.study["trainings"])
+        self.trainings = o.trainings or self.planned
         self.seeds = range(o.first or o.study["first"], (o.first or o.study["first"]) + self.trainings)
         wanted = o.arms or known[name].get("arms") or [arm for arm in o.study["arms"] if arm != "as-released"]
         self.arms = {arm: o.study["arms"][arm] for arm in wanted if self.can(arm)}
@@ -278,7 +286,9 @@ def main():
         tables = [(protocol, trained(o, protocol, o.step != "table")) for protocol in protocols]
         for protocol, rows in tables:
             tabulate(o, protocol, rows)
-        conclude(o, tables)
+        # The other parts of the study count in its conclusion, whenever they ran.
+        others = [Protocol(o, name) for name, p in o.study["protocols"].items() if p.get("primary") and name not in names and (o.out / name).exists()]
+        conclude(o, tables + [(protocol, trained(o, protocol, False)) for protocol in others])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ def group(auc):
 def several(ours, theirs):
     """Of trainings, for other lesions too: a gap that is smaller, and an accuracy whose loss is not excluded."""
     def figure(low, high, p):
-        return {"formula": f"of {ours} and {theirs}", "difference": {"mean": (low + high) / 2, "low": low, "high": high, "p": p, "detectable": 0.1}}
+        estimate = {"mean": (low + high) / 2, "low": low, "high": high, "p": p, "detectable": 0.1}
+        return {"formula": f"of {ours} and {theirs}", "ours": estimate, "other": estimate | {"mean": 0.0025}, "difference": estimate}
     return {"metrics": {"accuracy": figure(-.1, .1, 1), "balanced_accuracy": figure(-.03, .01, .3)},
             "attributes": {"a": {"figures": {"rms_squared": figure(-.03, -.01, .004), "worst_macro_auc": figure(-.01, .02, .5)}}}}
 
@@ -52,7 +53,9 @@ def pretend(command):
     gap = (.04 if "placebo" in of else .04 - .001 * weight) + .0001 * ((seed * 7 + len(of)) % 5)
     accuracy = .7 - (.1 if weight > 20 else 0) - abs(float(of["lr"]) - .01)
     return json.dumps({"balanced_accuracy": {"value": accuracy}, "accuracy": {"value": .5}, "attributes": {"a": {
-        "groups": {"x": group(.9), "y": group(.8)}, "gaps": {"eodd": {"value": .1, "fair_low": 0, "fair_high": .2}},
+        "groups": {"x": group(.9), "y": group(.8)}, "gaps": {
+            "eodd": {"value": .1, "fair_low": 0, "fair_high": .2}, "macro_auc": {"rms_squared": .01 + gap},
+            "accuracy_standardised": {"rms_squared": None}},
         "primary": {"rms_squared": gap, "fair_high": .05, "p": .01}}}})
 
 
@@ -180,12 +183,43 @@ class Study(unittest.TestCase):
             told, commands = self.run_study("run", "one")
         study.help_of.cache_clear()
         found = self.read("contrasts.json")[0]
-        self.assertEqual(found["over_lesions"]["gap_squared"]["formula"], "of 5 and 5")
+        self.assertEqual(found["over_lesions"]["difference"]["gap_squared"]["formula"], "of 5 and 5")
         self.assertAlmostEqual(found["p_holm"], 0.008)
         self.assertIn("other lesions and other trainings", told)
         self.assertEqual(found["guardrails"], {"balanced_accuracy": "a loss of 0.030 is not excluded", "worst_auc": "not worse by more than 0.02"})
         self.assertFalse(found["supports"])
-        self.assertEqual(sum(c.count("--compare") == 5 for c in commands), 1)
+        self.assertEqual(sum(c.count("--compare") == 5 for c in commands), 3)  # each arm minus "tuned"
+        self.assertIn("crossed random effects", told)
+        self.assertRegex(told, r"tuned +0\.050 \[")
+
+    def test_second_endpoints_are_described(self):
+        self.run_study("choose", "one")
+        told, _ = self.run_study("run", "one")
+        self.assertRegex(told, r"penalty - tuned +-10\.000 \[.*\] +n/a")
+        difference = next(d for d in self.read("one/results.json")["differences"] if d["arm"] == "penalty")
+        self.assertAlmostEqual(difference["macro_auc"]["mean"], difference["gap_squared"]["mean"])
+
+    def test_a_part_is_tested_when_its_trainings_are_all_there(self):
+        self.run_study("choose", "one")
+        told, _ = self.run_study("run", "one", "--trainings", "3")
+        self.assertIn("One: penalty - tuned: 3 of 5 trainings, not tested yet", told)
+        self.assertEqual(self.read("contrasts.json"), [])
+        told, commands = self.run_study("run", "one")
+        self.assertEqual(sum(c.startswith("fp_train") for c in commands), 2)
+        self.assertIn("1 of 2 contrasts", told)
+        self.assertEqual(len(self.read("contrasts.json")), 1)
+
+    def test_what_a_tool_refuses_ends_in_a_line(self):
+        def refuse(command, **_):
+            if "--help" in command:
+                return HELP
+            raise study.subprocess.CalledProcessError(2, command)
+
+        with mock.patch.object(sys.modules[__name__], "pretend", refuse), self.assertRaisesRegex(SystemExit, "fp_train ended with exit code 2"):
+            self.run_study("choose", "one")
+
+    def test_an_option_that_is_true_stands_alone(self):
+        self.assertEqual(study.arguments({"fixed-features": True, "lr": .1, "image-size": ""}), ["--fixed-features", "--lr", "0.1"])
 
     def test_published_rows_stand_beside_ours(self):
         self.run_study("choose", "one")
@@ -207,11 +241,6 @@ class Study(unittest.TestCase):
 
 
 class StudentsT(unittest.TestCase):
-    def test_quantiles_and_tails(self):
-        for share, df, t in ((0.025, 9, 2.262157), (0.025, 2, 4.302653), (0.2, 9, 0.883404), (0.005, 9, 3.249836)):
-            self.assertAlmostEqual(study_tables.quantile(share, df), t, delta=2e-3)
-        self.assertAlmostEqual(2 * study_tables.tail(2.262157, 9), 0.05, places=6)
-
     def test_over_trainings(self):
         one = study_tables.over_trainings([1.0, 2.0, 3.0, 4.0, 5.0])
         self.assertAlmostEqual(one["low"], 3 - 2.776445 * 0.5 ** 0.5, places=4)

@@ -81,7 +81,7 @@ class OverTrainings(unittest.TestCase):
     def test_two_controls_are_compared_once(self):
         rows = {name: [(.8, gap + k * .01 * number) for k in range(3)]
                 for number, (name, gap) in enumerate([("a", .1), ("b", .2), ("c", .3)], 1)}
-        self.assertIn("3 tests over 3 trainings", told(lambda: over.table(rows, ["a", "b"])))
+        self.assertIn("3 tests over 3 trainings", told(lambda: over.tables({"": rows}, ["a", "b"])))
 
     def test_one_training_tests_nothing(self):
         self.assertIn("one training: nothing is tested", self.table([report((.3, .1), (-.1, -.2), 1)]))
