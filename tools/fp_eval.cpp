@@ -292,6 +292,8 @@ int judge_trainings(const EvalFlags& f, const Options& options) {
                "--predictions-out, --threshold and --group-offsets");
     std::vector<std::vector<std::string>> files{f.predictions_of};
     if (!f.compared_with.empty()) files.push_back(f.compared_with);
+    FP_REQUIRE(files.back().size() == files.front().size(), Exit::usage, files.front().size(),
+               " trainings are compared with ", files.back().size(), "; they are pairs, so as many of both are wanted");
     std::vector<EvalInput> inputs;
     std::vector<Predictions> judged[2];
     for (size_t side = 0; side < files.size(); ++side)
@@ -303,10 +305,10 @@ int judge_trainings(const EvalFlags& f, const Options& options) {
         }
     std::vector<const EvalInput*> read;
     for (const EvalInput& input : inputs) read.push_back(&input);
-    reads_of(read, options);
+    const std::optional<TestReads> reads = reads_of(read, options);
     const Observer observer = on_stderr(options.quiet());
     const TrainingsReport report = compare_trainings(judged[0], judged[1], f.data.attributes, figures_of(f, observer));
-    std::cout << (options.json() ? json_text(report, files) : to_text(report));
+    std::cout << (options.json() ? json_text(report, files, reads) : to_text(report, reads));
     return 0;
 }
 

@@ -16,8 +16,7 @@ namespace {
 
 const char* const kNoFateInterval =
     "a ratio of absolute gaps, which noise moves to one side: no interval of it covers. See the changes of accuracy "
-    "and "
-    "of rms^2";
+    "and of rms^2";
 
 // A statistic of the figures of one model: of the first minus that of the second, in each row.
 template <class Statistic>

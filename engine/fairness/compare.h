@@ -8,8 +8,9 @@
 //             percentile interval, so it has none. These describe and have no p
 //   FATE      (acc - acc_b)/acc_b - (eodd - eodd_b)/eodd_b, b the other model; acc = macro-F1 (`fate_f1`, which
 //             is what the released code computes) or accuracy. Without an interval: a bootstrap's covered .995 and
-//             more where nothing changed and .855 where the gap halved (noise moves absolute gaps up). It rewards a broken model: one that predicts
-//             the same class for all has no gap, so FATE = acc/acc_b > 0; `fate_note` says where that may be so.
+//             more where nothing changed and .855 where the gap halved (noise moves absolute gaps up). It rewards a
+//             broken model: one that predicts the same class for all has no gap, so FATE = acc/acc_b > 0; `fate_note`
+//             says where that may be so.
 //
 // Swap test: exchange the two models' predictions unit by unit with probability 1/2, R times;
 // p = (1 + #{|difference| >= seen}) / (1 + R). Class-wise gaps of the released code run up to the highest label or
@@ -19,6 +20,11 @@
 #include "engine/fairness/evaluate.h"
 
 namespace fp {
+
+// Stands beside every FATE.
+inline const char* const kFateWarning =
+    "FATE rewards a broken model, which has no gap, and is mostly noise where the other's eodd is small; it has no "
+    "interval, since none covers";
 
 // What the interval of a change says of a loss: a change for the worse, which for some figures is a rise.
 enum class Harm { untested, worse, better, within_margin, not_excluded };

@@ -3,8 +3,7 @@
 //   Report r = evaluate(predictions, {"sex", "sex*age:60"}, options);
 //   r.metric("accuracy").value     r.attribute("sex").gap("eodd").p     to_json(r)     to_text(r)
 //
-// Intervals of metrics are those of metric_intervals.h. ece is a sum of absolute values, whose percentile interval nearly
-// always misses a small true value, so its interval is that of absolute gaps (absolute_interval in intervals.h).
+// Intervals of metrics are those of metric_intervals.h.
 //
 // With `resamples` 0 only values are computed, in about one pass over the predictions.
 #pragma once

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace fp {
+namespace {
+
+const char* const kNoiseLiftsIt = "noise lifts a sum of absolute values: no valid interval";
+
+}  // namespace
 
 MetricIntervals::MetricIntervals(const Predictions& p,
                                  const Cohort& cohort,
@@ -17,10 +22,9 @@ Interval MetricIntervals::of(int group, int metric, double confidence) const {
     if (is_macro(metric)) return percentile_interval(macro_.of(group, metric), confidence);
     if (metric == kAccuracy && !cells_.empty() && cells_[size_t(group)].accuracy.small())
         return cells_[size_t(group)].accuracy.interval(confidence);
-    std::vector<double> resampled = scored_.resampled.column(column);
-    if (kMetricDefinitions[size_t(metric)].absolute)
-        return absolute_interval(scored_.seen.figures(0).row[column], 0, std::move(resampled), confidence);
-    return percentile_interval(std::move(resampled), confidence);
+    Interval out = percentile_interval(scored_.resampled.column(column), confidence);
+    if (kMetricDefinitions[size_t(metric)].absolute && out.reason.empty()) return {.reason = kNoiseLiftsIt};
+    return out;
 }
 
 Interval MetricIntervals::worst_of(const std::vector<int>& groups, int metric) const {
@@ -31,7 +35,8 @@ Interval MetricIntervals::worst_of(const std::vector<int>& groups, int metric) c
     for (const int g : groups) {
         // The side towards better values needs the correction.
         const Interval one = of(g, metric), wide = of(g, metric, corrected);
-        if (!one.reason.empty() || !wide.reason.empty()) return {.reason = one.reason.empty() ? wide.reason : one.reason};
+        if (!one.reason.empty() || !wide.reason.empty())
+            return {.reason = one.reason.empty() ? wide.reason : one.reason};
         const double low = largest ? wide.low : one.low, high = largest ? one.high : wide.high;
         out.low = g == groups.front() ? low : worse(out.low, low);
         out.high = g == groups.front() ? high : worse(out.high, high);

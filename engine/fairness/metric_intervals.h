@@ -3,7 +3,8 @@
 //   accuracy and rates per class   percentile bootstrap; Wilson's in small cells (small_cells.h)
 //   means over classes             percentiles of resamples with a unit of the group's average in each class
 //                                  (macro_resamples.h)
-//   ece                            absolute_interval
+//   ece                            none: noise adds to a sum of absolute values, and the basic bootstrap of it covered .49
+//                                  (120 lesions) and .75 (500) in our simulation
 //   macro_auc, sensitivity         percentile bootstrap
 //   the worst group's              of the smallest of the groups' true values (of ece the largest), whichever group has
 //                                  it: low = min_g low_g; high = min_g high_g at confidence 1 - (1 - confidence) / groups,

@@ -10,7 +10,10 @@ namespace {
 
 std::string metric_table(const Report& report) {
     std::string out = row("metric", fmt::format("{:<8}{:<17}{}", "value", "interval", "formula"));
-    for (const Measure& m : report.metrics) out += row(m, fmt::format("{:<17}{}", range(m.low, m.high), m.formula));
+    for (const Measure& m : report.metrics) {
+        out += row(m, fmt::format("{:<17}{}", range(m.low, m.high), m.formula));
+        if (report.options.resamples > 0 && !std::isnan(m.value) && !m.reason.empty()) out += aside(m.reason);
+    }
     return out;
 }
 
@@ -215,7 +218,8 @@ std::string to_text(const Comparison& comparison) {
         if (!a.no_gaps.empty()) out += aside("no gaps: " + a.no_gaps, 0);
         if (a.no_gaps.empty()) out += primary_change(a.primary);
         for (const Difference& d : a.gaps) out += gap_change_row(d);
-        for (const Measure& m : a.fate) out += row(m, range(m.low, m.high));
+        for (const Measure& m : a.fate) out += row(m, "");
+        if (!a.fate.empty()) out += wrapped(kFateWarning);
         if (!a.fate_note.empty()) out += wrapped(a.fate_note);
     }
     return out;

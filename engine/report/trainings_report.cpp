@@ -34,6 +34,8 @@ std::string legend(const TrainingsReport& r, bool pairs) {
     std::string out =
         fmt::format("interval: {:.0f} %, for other units and other trainings (crossed random effects, Student's t).",
                     100 * r.options.confidence);
+    if (!r.attributes.empty())
+        out += " rms_squared: the square of the primary gap, below 0 where it is less than noise.";
     if (pairs)
         out += fmt::format(
             " detect: the smallest change that {} on these units find with power 0.8; a change up to the interval's "
@@ -86,15 +88,18 @@ void fields(const TrainingsReport& r, JsonWriter& out) {
     out("min_group_size", r.options.min_group_size);
 }
 
-std::string json_text(const TrainingsReport& r, const std::vector<std::vector<std::string>>& files) {
+std::string json_text(const TrainingsReport& r,
+                      const std::vector<std::vector<std::string>>& files,
+                      const std::optional<TestReads>& reads) {
     return json_document([&](nlohmann::ordered_json& document) {
         JsonWriter out{make_object(document)};
         fields(r, out);
         if (!files.empty()) out("files", files);
+        out("test_reads", reads);
     });
 }
 
-std::string to_text(const TrainingsReport& r) {
+std::string to_text(const TrainingsReport& r, const std::optional<TestReads>& reads) {
     const bool pairs = !r.metrics.empty() && r.metrics[0].difference;
     std::string out = aside(fmt::format("{}, judged on {}, {}; {}, seed {}",
                                         pairs ? counted(r.trainings, "pair of trainings", "pairs of trainings")
@@ -102,6 +107,7 @@ std::string to_text(const TrainingsReport& r) {
                                         counted(r.samples, "sample"), counted(r.units, "unit"),
                                         counted(r.options.resamples, "resample"), r.options.seed),
                             0);
+    if (reads) out += wrapped(sentence(*reads), 0);
     out += "\n" + figure_table("metric", r.metrics);
     for (const TrainingsReport::Attribute& a : r.attributes) {
         out += "\n" + figure_table(a.name, a.figures);

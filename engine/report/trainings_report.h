@@ -3,11 +3,12 @@
 
 #include "engine/fairness/trainings.h"
 #include "engine/io/fields.h"
+#include "engine/run/test_reads.h"
 
 namespace fp {
 
-// Within 80 columns.
-std::string to_text(const TrainingsReport&);
+// Within 80 columns. `reads`: of the test split, where one was judged.
+std::string to_text(const TrainingsReport&, const std::optional<TestReads>& reads = {});
 
 // {"trainings":k,"samples":N,"units":N,"metrics":{"accuracy":F,...},
 //  "attributes":{"sex":{"figures":{"worst_macro_auc":F,"accuracy:female":F,...}}},"resamples":R,"seed":S,"confidence":C}
@@ -16,7 +17,9 @@ std::string to_text(const TrainingsReport&);
 // what cannot be estimated is null with "reason".
 void fields(const TrainingsReport&, JsonWriter&);
 
-// `files`: what was read, in the order of the pairs; left out where empty.
-std::string json_text(const TrainingsReport&, const std::vector<std::vector<std::string>>& files);
+// With "files": what was read, in the order of the pairs, left out where empty; and "test_reads", where there are any.
+std::string json_text(const TrainingsReport&,
+                      const std::vector<std::vector<std::string>>& files,
+                      const std::optional<TestReads>& reads = {});
 
 }  // namespace fp

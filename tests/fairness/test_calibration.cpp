@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/fairness/bootstrap.h"
@@ -73,6 +74,18 @@ TEST(Calibration, AGapIsFoundAndNoneIsInvented) {
     Predictions bare = trusted(1, 80, 1);
     bare.prob.clear();
     EXPECT_EQ(calibration_gap(bare, by_attribute(bare, "sex", 10), {}).reason, kNoProbabilities);
+}
+
+TEST(Calibration, AnEceHasNoInterval) {
+    const Report report = evaluate(trusted(1, 80, 1), {"sex"}, {.resamples = 20, .threads = 1});
+    const AttributeReport& sex = report.attribute("sex");
+    const auto worst = std::ranges::find(sex.worst, "ece", [](const WorstGroup& w) { return w.measure.key; });
+    for (const Measure& ece : {report.metric("ece"), sex.groups[0].metric("ece"), worst->measure}) {
+        EXPECT_GT(ece.value, 0);
+        EXPECT_TRUE(std::isnan(ece.low) && std::isnan(ece.high));
+        EXPECT_NE(ece.reason.find("noise"), std::string::npos) << ece.reason;
+    }
+    EXPECT_FALSE(std::isnan(report.metric("accuracy").low));
 }
 
 TEST(GroupPareto, BeatenOnlyByOneThatIsAsGoodInBoth) {
