@@ -147,7 +147,7 @@ function primarySection(attribute, sides, comparison) {
     const words = comparison?.attributes[attribute]?.primary?.verdict;
     const { formula, classes, pairs } = all[0];
     return html`${table(["", "", "the gap (eodd_rms)", ""], [...rows, row(["", laneAxis(scale, "gap, 0 is none"), "",
-        ""], "axis-row")], "gaps words")}${words ? html`<p><b>${words}</b></p>` : ""}<p class="soft">${formula};
+        ""], "axis-row")], "gaps words")}${words ? html`<p><b>The change: ${words}</b></p>` : ""}<p class="soft">${formula};
         ${grouped(classes)} ${classes === 1 ? "class" : "classes"}, ${plural(pairs, "pair")} of groups.</p>`;
 }
 

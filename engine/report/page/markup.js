@@ -68,7 +68,8 @@ const kWords = {
     eodd: "equalized odds", eodd_mean: "equalized odds, mean", eodd_max: "equalized odds, worst class",
     eopp1_present: "equal opportunity, classes present", eodd_tnr: "equalized odds, TPR and TNR",
     dp: "demographic parity", pqd: "accuracy, worst over best", dpm: "predictions, worst over best",
-    accuracy_standardised: "accuracy, classes alike in all groups", eom: "true positives, worst over best", nar: "accuracy, spread over mean", lr: "learning rate",
+    accuracy_standardised: "accuracy, classes alike in all groups", eom: "true positives, worst over best",
+    eodd_confusion: "equalized odds, whole confusion matrices", nar: "accuracy, spread over mean", lr: "learning rate",
 };
 const inWords = (key) => kWords[key] ?? key.replaceAll("_", " ");
 
