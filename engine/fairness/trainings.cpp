@@ -96,9 +96,11 @@ std::vector<TrainingStatistic> metric_statistics(const Scorer& scorer) {
     for (int m = 0; m < kMetrics; ++m) {
         const MetricDefinition& d = kMetricDefinitions[size_t(m)];
         if (m == kSensitivity && scorer.point().positive < 0) continue;
-        out.push_back({d.key, d.formula, [m](const Cohort&, const Scored& scored) {
+        out.push_back({d.key, d.formula,
+                       [m](const Cohort&, const Scored& scored) {
                            return each(scored, [m](const GroupFigures& f) { return f.metric(0, m); });
-                       }});
+                       },
+                       d.absolute});
     }
     return out;
 }
@@ -111,15 +113,17 @@ std::vector<TrainingStatistic> attribute_statistics(const Cohort& cohort,
     for (int m = 0; m < kMetrics; ++m) {
         const MetricDefinition& d = kMetricDefinitions[size_t(m)];
         if (m == kSensitivity && scorer.point().positive < 0) continue;
-        out.push_back(
-            {fmt::format("worst_{}", d.key), "of the worst group", [m](const Cohort& c, const Scored& scored) {
-                 return each(scored, [&](const GroupFigures& f) { return worst_of(f, c.compared, m); });
-             }});
+        out.push_back({fmt::format("worst_{}", d.key), "of the worst group",
+                       [m](const Cohort& c, const Scored& scored) {
+                           return each(scored, [&](const GroupFigures& f) { return worst_of(f, c.compared, m); });
+                       },
+                       d.absolute});
         for (const int g : cohort.compared)
             out.push_back({fmt::format("{}:{}", d.key, cohort.groups[size_t(g)]), d.formula,
                            [m, g](const Cohort&, const Scored& scored) {
                                return each(scored, [=](const GroupFigures& f) { return f.metric(g, m); });
-                           }});
+                           },
+                           d.absolute});
     }
     out.insert(out.end(), more.begin(), more.end());
     return out;
@@ -137,6 +141,17 @@ void add_training(StatisticValues& values,
     for (size_t s = 0; s < statistics.size(); ++s) values[s].push_back(statistics[s].of(cohort, scored));
 }
 
+CrossedEstimate of_one_method(const TrainingStatistic& statistic,
+                              const std::vector<Resampled>& trainings,
+                              int units,
+                              double confidence) {
+    CrossedEstimate out = crossed_estimate(trainings, units, confidence);
+    if (!statistic.lifted || !out.reason.empty()) return out;
+    out.low = out.high = out.p = out.detectable = kNotEstimable;
+    out.reason = "noise lifts it: only the difference of two methods has an interval";
+    return out;
+}
+
 std::vector<TrainingsFigure> figures_of(const std::vector<TrainingStatistic>& statistics,
                                         const StatisticValues& ours,
                                         const StatisticValues& theirs,
@@ -147,9 +162,9 @@ std::vector<TrainingsFigure> figures_of(const std::vector<TrainingStatistic>& st
         TrainingsFigure& f = out.emplace_back();
         f.key = statistics[s].key;
         f.formula = statistics[s].formula;
-        f.ours = crossed_estimate(ours[s], units, confidence);
+        f.ours = of_one_method(statistics[s], ours[s], units, confidence);
         if (theirs.empty()) continue;
-        f.other = crossed_estimate(theirs[s], units, confidence);
+        f.other = of_one_method(statistics[s], theirs[s], units, confidence);
         f.difference = crossed_estimate(pair_differences(ours[s], theirs[s]), units, confidence);
     }
     return out;

@@ -24,6 +24,7 @@ namespace fp {
 struct TrainingStatistic {
     std::string key, formula;
     std::function<Resampled(const Cohort&, const Scored&)> of;
+    bool lifted = false;  // by noise, as ece: only the difference of two methods has an interval
 };
 
 struct CrossedEstimate {
