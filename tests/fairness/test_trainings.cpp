@@ -224,5 +224,26 @@ TEST(Trainings, PairsOfTrainingsOfTwoMethods) {
         Exit::usage, [&] { compare_trainings(good, bad, {}); }, "4 trainings are compared with 3");
 }
 
+TEST(Trainings, OfAnEceOnlyTheDifferenceHasAnInterval) {
+    std::vector<Predictions> sure, unsure;
+    for (uint64_t j = 0; j < 3; ++j)
+        for (const float q : {.95f, .7f}) {
+            Predictions p = simulate({{{60, 60}, {.7, .7}}, {{60, 60}, {.7, .7}}}, 30 + j);
+            for (const int pred : p.pred) {
+                p.prob.push_back(pred == 0 ? q : 1 - q);
+                p.prob.push_back(pred == 0 ? 1 - q : q);
+            }
+            (q > .9f ? sure : unsure).push_back(std::move(p));
+        }
+    const TrainingsReport r = compare_trainings(sure, unsure, {"sex"}, {.resamples = 50});
+    for (const auto& f : {figure(r.metrics, "ece"), figure(r.attributes[0].figures, "worst_ece"),
+                          figure(r.attributes[0].figures, "ece:a")}) {
+        EXPECT_TRUE(std::isnan(f.ours.low) && std::isnan(f.other->high) && std::isnan(f.ours.p)) << f.key;
+        EXPECT_NE(f.ours.reason.find("noise"), std::string::npos) << f.key;
+        EXPECT_GT(f.difference->low, 0) << f.key;
+    }
+    EXPECT_FALSE(std::isnan(figure(r.metrics, "accuracy").ours.low));
+}
+
 }  // namespace
 }  // namespace fp
