@@ -74,8 +74,8 @@ std::string chosen_differences(const SweepResult& r) {
             const std::string tested =
                 g.tested() ? fmt::format(", p {} (Holm {}): {}", number(g.change.p, 3), number(g.p_holm, 3), words(g))
                            : "";
-            out += item(fmt::format("gap by {}, minus \"{}\": {:+.3f} {}{}", g.attribute, a.control, g.change.mean,
-                                    range(g.change.low, g.change.high, 3), tested));
+            out += item(fmt::format("{} by {}, minus \"{}\": {:+.3f} {}{}", kComparedGap, g.attribute, a.control,
+                                    g.change.mean, range(g.change.low, g.change.high, 3), tested));
         }
     if (out.empty()) return "";
     return "\n" +
