@@ -52,7 +52,7 @@ def pretend(command):
     weight, seed = float(of.get("snnl-weight", 0)), int(of["seed"])
     gap = (.04 if "placebo" in of else .04 - .001 * weight) + .0001 * ((seed * 7 + len(of)) % 5)
     accuracy = .7 - (.1 if weight > 20 else 0) - abs(float(of["lr"]) - .01)
-    return json.dumps({"balanced_accuracy": {"value": accuracy}, "accuracy": {"value": .5}, "attributes": {"a": {
+    return json.dumps({"balanced_accuracy": {"value": accuracy}, "accuracy": {"value": .5}, "attributes": {options["attribute"]: {
         "groups": {"x": group(.9), "y": group(.8)}, "gaps": {
             "eodd": {"value": .1, "fair_low": 0, "fair_high": .2}, "macro_auc": {"rms_squared": .01 + gap},
             "accuracy_standardised": {"rms_squared": None}},
@@ -208,6 +208,14 @@ class Study(unittest.TestCase):
         self.assertEqual(sum(c.startswith("fp_train") for c in commands), 2)
         self.assertIn("1 of 2 contrasts", told)
         self.assertEqual(len(self.read("contrasts.json")), 1)
+
+    def test_parts_conclude_together_whenever_they_ran(self):
+        for name in ("one", "other"):
+            self.run_study("choose", name)
+            told, _ = self.run_study("run", name)
+        self.assertIn("2 of 2 contrasts", told)
+        self.assertEqual([c["protocol"] for c in self.read("contrasts.json")], ["other", "one"])
+        self.assertNotIn("One: 5 trainings", told)
 
     def test_what_a_tool_refuses_ends_in_a_line(self):
         def refuse(command, **_):
