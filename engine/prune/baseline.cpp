@@ -71,6 +71,8 @@ void check(const PruneSettings& p, const Baseline& dense) {
     check_scoring(scoring);
     FP_REQUIRE(!scores_placebo(p) || p.learn_weights == 0, Exit::usage,
                "--learn-weights reads the true groups of the validation split: it cannot be used with a placebo");
+    FP_REQUIRE(!p.placebo_scores || (reads_groups(scoring) && !p.attributes.empty()), Exit::usage, "criterion ",
+               p.score.criterion->name, "+placebo: its scores read no groups of an --attribute");
     for (const std::string& attribute : dense.attributes) {
         const Grouping grouping = group_by(dense.data.set, attribute);
         if (reads_groups(scoring)) require_comparable(grouping);

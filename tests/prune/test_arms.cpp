@@ -156,6 +156,8 @@ TEST_F(Arms, the_word_placebo_is_for_scores_alone) {
     expect_error(
         Exit::usage, [&] { sweep_points({.base = deaf, .criterion = "l1"}); }, "nothing in this run reads groups");
     EXPECT_EQ(sweep_points({.base = deaf, .criterion = "l1,snnl", .sweep = true}).size(), 2u);
+    expect_error(
+        Exit::usage, [&] { check(with_criterion(settings, "l1+placebo"), base); }, "l1+placebo: its scores read no");
 }
 
 // --batches 0 is all at once whatever the definition; without it the released one has the paper's blocks of 128.
