@@ -125,11 +125,15 @@ def difference_lines(o, against):
     def thousand(v):
         return 1000 * v
 
+    def finds(figure):
+        least = number(figure, "detectable")
+        return "-" if math.isnan(least) else f"{1000 * least:.3f}"
+
     lines = ["", "Differences, paired by training. gap: of the squares, times 1000, with what this many trainings would find with power .8", "",
              f"{'':<72}{'gap^2 x 1000':<28} {'finds':<9}{'balanced accuracy':<26}worst AUC"]
     for one in against:
         figures = counted(one)
-        lines.append(f"{name(one):<72}{shown(figures['gap_squared'], thousand, '+.3f'):<28} {1000 * number(figures['gap_squared'], 'detectable'):<9.3f}"
+        lines.append(f"{name(one):<72}{shown(figures['gap_squared'], thousand, '+.3f'):<28} {finds(figures['gap_squared']):<9}"
                      f"{shown(figures['balanced_accuracy'], sign='+.3f'):<26}{shown(figures['worst_auc'], sign='+.3f')}")
     lines += ["", "Second endpoints, descriptive: no test, no correction; Student's t over trainings, so of these lesions; times 1000", "",
               f"{'':<72}" + "".join(f"{heading:<32}" for heading in SECONDARY.values())]
