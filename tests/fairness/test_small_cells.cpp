@@ -47,7 +47,7 @@ TEST(SmallCells, WilsonByHand) {
     const Cell all = recall(of_class(10, 10, 1));
     EXPECT_EQ(all.effective, 10);
     EXPECT_NEAR(all.interval(.95).low, 0.7224672, 1e-6);
-    EXPECT_EQ(all.interval(.95).high, 1);
+    EXPECT_DOUBLE_EQ(all.interval(.95).high, 1);
     const Cell ten{.units = 10, .cases = 10, .hits = 8, .effective = 10};
     EXPECT_NEAR(ten.interval(.95).low, 0.4901625, 1e-6);
     EXPECT_NEAR(ten.interval(.95).high, 0.9433178, 1e-6);

@@ -94,7 +94,7 @@ TEST_F(Drawn, OneGapDecidesAndTheOthersAreNotCorrected) {
     r["test"]["comparison"]["attributes"]["group"]["primary"] = change;
     expect_rows(drawn(r), {"<th>the gap (eodd_rms)</th>", "<td>0.050 <span class=\"soft\">[0.020, 0.110]</span></td>",
                            "alike would show, up to 0.060 (p = 0.01, Holm 0.02)</td>",
-                           "<p><b>no difference of the gap was detected (p = 0.2, Holm 0.2)</b></p>",
+                           "<p><b>The change: no difference of the gap was detected (p = 0.2, Holm 0.2)</b></p>",
                            "<th>also, not corrected</th>", "<b>0.070 \u2192 0.050</b><span>gap by group",
                            "balanced accuracy on test, from the dense model tuned alike", "dense, tuned alike</th>"});
 }
