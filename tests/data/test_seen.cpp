@@ -166,7 +166,7 @@ TEST(Seen, ToJudgeTheHalfOfValidationThatWasLearnedFromIsTrain) {
             Exit::data, [&] { open(text, options); }, "val 1 of 2");
     };
     refused(table, {.seen = halved});
-    refused(table + "a,x,test\n", {.seen = halved, .whole_if_unseen = true});
+    refused("b,y,val\nc,x,val\ne,y,train\na,x,test\n", {.seen = halved, .whole_if_unseen = true});
 }
 
 TEST(Seen, GeneratedImagesAreKnownByTheirSpecification) {
