@@ -224,9 +224,9 @@ struct Judge {
         std::vector<std::string> reasons;
         if (a.unknown > 0) reasons.push_back(counted(a.unknown, "sample") + " of unknown group");
         if (a.groups_left_out > 0)
-            reasons.push_back(fmt::format("{} below {} units, with {} samples in all",
-                                          counted(a.groups_left_out, "group"), report.options.min_group_size,
-                                          grouped(a.samples_left_out)));
+            reasons.push_back(fmt::format("{} below {}, with {} in all", counted(a.groups_left_out, "group"),
+                                          counted(report.options.min_group_size, "unit"),
+                                          counted(a.samples_left_out, "sample")));
         const int64_t left = a.no_gaps.empty() ? a.unknown + a.samples_left_out : report.samples;
         if (left == 0) return;
         std::string text = fmt::format("by {} {} of {} are judged", a.name, grouped(report.samples - left),
