@@ -8,6 +8,7 @@
 
 #include "engine/fairness/metric_intervals.h"
 #include "engine/fairness/primary_gap.h"
+#include "engine/io/words.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -76,8 +77,8 @@ std::vector<GroupReport> groups_of(const Predictions& p,
         report.in_gaps = cohort.is_compared(g);
         if (!report.in_gaps)
             report.reason = cohort.is_unknown(g) ? "the group is not known"
-                                                 : fmt::format("{} units, smallest group for gaps is {}", report.units,
-                                                               cohort.min_group_size);
+                                                 : fmt::format("{}, smallest group for gaps is {}",
+                                                               counted(report.units, "unit"), cohort.min_group_size);
         report.metrics = metrics_of(scored, intervals, scorer, g, counts.n);
         report.classes = classes_of(scored, intervals, g, counts);
         report.calibration = calibration_of(p, cohort.group_of_case, g);
