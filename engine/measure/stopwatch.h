@@ -51,7 +51,7 @@ public:
     double run() { return run_timed().seconds; }
     void enqueue();  // the same, without waiting for it
     CopyTimes copy_times() const;
-    // The peak on the device by what it holds, without the memory of oneDNN's primitives and prepared filters. Valid
+    // The peak on the device by what it holds, without the memory of prepared filters. Valid
     // after a run.
     MemoryUse memory_use() const;
 

@@ -5,7 +5,7 @@
 
 namespace fp::cpu::small {
 
-// Whether these functions are faster than oneDNN's.
+// Whether the shape is one of those.
 bool suits(const ConvShape&, ConvPass);
 
 size_t scratch_bytes(const ConvShape&);

@@ -1,8 +1,8 @@
 // Winograd or direct: the one of fewer cycles on one core, counted as follows, with L the lanes of a vector.
 //
-//   multiply-adds   2 L a cycle at 85 % of the peak, as measured for both (products.h)
+//   multiply-adds   2 L a cycle at 85 % of that
 //   transforms      of a 6x6 patch 110 cycles a vector of channels, of its outputs 90, of a filter 70 (not in inference,
-//                   where `prepare` has transformed it); measured
+//                   where `prepare` has transformed it): estimates from the instructions, not measured
 //   filters         once from memory, 4 bytes a cycle, and Winograd's are four times as many: for few pixels they decide
 #include "kernels/cpu/conv/choose.h"
 
