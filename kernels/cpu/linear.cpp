@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/channels.h"
+#include "kernels/cpu/conv/direct.h"
 #include "kernels/cpu/conv/outer_tile.h"
 #include "kernels/cpu/conv/tile.h"
 #include "kernels/error.h"
@@ -70,15 +71,8 @@ void forward(const LinearShape& s, const Linear::Forward& a, void*, Stream) {
 void backward_data(const LinearShape& s, const Linear::BackwardData& a, void* scratch, Stream) {
     const Sizes z = sizes(s);
     float* const filters = static_cast<float*>(scratch);
-    const float* const w = as<float>(a.w);
-#pragma omp parallel for
-    for (int b = 0; b < z.in; ++b)
-        for (int j = 0; j < z.out; ++j) {
-            const float* const from = w + (int64_t(j) * z.in + b) * kBlock * kBlock;
-            float* const to = filters + (int64_t(b) * z.out + j) * kBlock * kBlock;
-            for (int c = 0; c < kBlock; ++c)
-                for (int k = 0; k < kBlock; ++k) to[k * kBlock + c] = from[c * kBlock + k];
-        }
+    const Filter matrix{.k = int(z.k()), .c = int(z.d()), .k_block = kBlock, .c_block = kBlock};
+    direct::transpose(matrix, as<float>(a.w), filters);
     float* const dx = as<float>(a.dx);
     multiply(z.n, z.out, z.in, as<float>(a.dy), filters, dx, {.residual = a.write == Write::add ? dx : nullptr});
 }
