@@ -147,6 +147,11 @@ class Protocol:
             print(f"{self.name}: {arm} skipped: this {tool} has no {missing[0]}", file=sys.stderr)
         return not missing
 
+    def arms_of(self, seed):
+        """Those of this training: an arm with a number of trainings is in the first so many."""
+        place = seed - self.o.study["first"]
+        return [arm for arm in self.arms if place < self.o.study["arms"][arm].get("trainings", place + 1)]
+
     def spec(self, seed):
         return self.data.format(data=self.o.data, seed=seed)
 
@@ -230,7 +235,7 @@ def choose(o, protocol):
             continue
         rows = []
         for pick in range(len(o.study["arms"][arm]["grid"])):
-            ones = [protocol.figures(arm, seed, "val", pick) for seed in o.study["choice_seeds"]]
+            ones = [protocol.figures(arm, seed, "val", pick) for seed in o.study["choice_seeds"][:1 if "trainings" in o.study["arms"][arm] else None]]
             rows.append({key: statistics.fmean(one[key] for one in ones) for key in FIGURES})
         accuracy = [row["balanced_accuracy"] for row in rows]
         floor = protocol.choice["tuned"]["rows"][protocol.choice["tuned"]["pick"]]["balanced_accuracy"] if arm != "tuned" else max(accuracy)
@@ -248,7 +253,7 @@ def trained(o, protocol, work):
     for seed in protocol.seeds:
         complete = protocol.folder / f"seed{seed}" / "figures.json"
         if work:
-            figures = {arm: protocol.figures(arm, seed, "test") for arm in protocol.arms}
+            figures = {arm: protocol.figures(arm, seed, "test") for arm in protocol.arms_of(seed)}
             complete.parent.mkdir(parents=True, exist_ok=True)
             complete.write_text(json.dumps(figures, indent=1))
         if complete.exists():

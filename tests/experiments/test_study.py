@@ -148,6 +148,18 @@ class Study(unittest.TestCase):
         self.assertEqual(splits, {"val"})
         self.assertTrue(all("--seed 101" in c or "--seed 102" in c for c in commands if c.startswith(("fp_train", "fp_prune"))))
 
+    def test_an_arm_of_few_trainings_is_in_the_first_ones(self):
+        text = PROTOCOL.replace("[arms.penalty]\n", "[arms.penalty]\ntrainings = 2\n")
+        self.assertNotEqual(text, PROTOCOL)
+        (self.folder / "study.toml").write_text(text)
+        _, commands = self.run_study("choose", "one")
+        self.assertFalse(any("penalty" in c and "--seed 102" in c for c in commands))
+        self.run_study("run", "one")
+        arms = self.read("one/results.json")["arms"]
+        self.assertEqual((arms["penalty"]["gap_squared"]["trainings"], arms["tuned"]["gap_squared"]["trainings"]), (2, 5))
+        difference = next(d for d in self.read("one/results.json")["differences"] if d["arm"] == "penalty")
+        self.assertEqual(difference["gap_squared"]["trainings"], 2)
+
     def test_run_needs_a_choice(self):
         with self.assertRaisesRegex(SystemExit, "nothing was chosen for tuned"):
             self.run_study("run", "one")
