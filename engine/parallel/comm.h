@@ -1,0 +1,77 @@
+// The ranks of a run, and what they tell each other. A rank is a process (in tests a thread) with a device of its own;
+// every rank runs the same program on the same settings and calls the functions of Comm in the same order.
+//
+// Results have the same bits on every rank, with every library and topology: numbers are never added by the library,
+// but exchanged and added here in rank order.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "kernels/ops/collectives.h"
+
+namespace fp {
+
+// How a launcher numbered this process (engine/parallel/ranks.h reads it). Without a launcher: rank 0 of 1.
+struct Ranks {
+    int rank = 0, ranks = 1;              // of all
+    int local_rank = 0, local_ranks = 1;  // of those on this host
+    std::string launcher = {};            // "torchrun", "Open MPI", "Slurm"; empty: none
+    std::string host = {};                // this machine's name
+};
+
+class Comm {
+public:
+    // Alone: every call returns at once.
+    Comm() = default;
+    Comm(const Ranks& ranks, Collectives collectives) : ranks_(ranks), collectives_(collectives) {}
+
+    int rank() const { return ranks_.rank; }
+    int ranks() const { return ranks_.ranks; }
+    bool alone() const { return ranks_.ranks == 1; }
+    bool first() const { return ranks_.rank == 0; }  // the rank that writes
+    const Ranks& numbered() const { return ranks_; }
+
+    // ---- Values of the host, on every rank in rank order
+
+    std::vector<std::string> gather(std::string_view mine) const;
+    std::vector<double> sum(std::vector<double> mine) const;  // ((x_0 + x_1) + x_2) + ..., element by element
+    bool any(bool mine) const;
+    std::string from_first(std::string_view value) const;  // rank 0's
+    void wait_for_all() const;
+
+    // ---- Memory of the device that `k` computes on, in the order of the stream
+
+    // values[i] = ((x_0[i] + x_1[i]) + x_2[i]) + ... over the ranks. A rank sends 2 (N - 1) / N of the bytes: slices
+    // all-to-all, sums in rank order by Collect::sum_ranks, all-gather. `scratch` has reduce_bytes().
+    void reduce(const Kernels& k, par* values, int64_t count, void* scratch, Stream) const;
+    size_t reduce_bytes(const Kernels& k, int64_t count) const;
+    // Part i of `to`, `bytes` long, is rank i's `from`.
+    void gather(const Kernels& k, const void* from, void* to, size_t bytes, Stream) const;
+    void broadcast(const Kernels& k, void* data, size_t bytes, Stream) const;  // rank 0's
+
+    int64_t bytes_sent() const { return bytes_sent_; }  // by this rank, of all calls so far
+
+private:
+    Ranks ranks_ = {};
+    Collectives collectives_ = {};
+    mutable int64_t bytes_sent_ = 0;
+};
+
+// The ranks of this process: alone until a program has joined the others (join_ranks in engine/parallel/ranks.h).
+// Library functions take a Comm in their options and never ask for this one.
+const Comm& world();
+
+// The part of `count` things that a rank has: a range of neighbours, of sizes that differ by at most 1.
+struct Share {
+    int64_t begin = 0, end = 0;
+    int64_t size() const { return end - begin; }
+};
+constexpr Share share_of(int64_t count, int rank, int ranks) {
+    return {count * rank / ranks, count * (rank + 1) / ranks};
+}
+
+}  // namespace fp

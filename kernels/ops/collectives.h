@@ -1,0 +1,26 @@
+// Exchanges between the ranks of a run: processes with a device each.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/types.h"
+
+namespace fp {
+
+// One library's functions and its state for this process. Every rank calls the same ones in the same order with the
+// same sizes. None adds numbers, so results do not depend on the library. A call that fails, or that waits longer than
+// the time limit for another rank, is an Error (Exit::device) that names the call and, where it is known, the rank.
+struct Collectives {
+    const char* name = "none";  // tcp, mpi, nccl
+    void* state = nullptr;
+    bool device_memory = false;  // whether `send` and `receive` are the GPU's; else the host's, and calls are complete when they return
+
+    // Part i of `send`, `bytes` long, goes to rank i; part j of `receive` is from rank j.
+    void (*all_to_all)(void* state, const void* send, void* receive, size_t bytes, Stream) = nullptr;
+    void (*all_gather)(void* state, const void* send, void* receive, size_t bytes, Stream) = nullptr;
+    void (*broadcast)(void* state, void* data, size_t bytes, int from, Stream) = nullptr;
+    // Ends the calls that other ranks wait in. For a rank that has failed.
+    void (*abort)(void* state) = nullptr;
+};
+
+}  // namespace fp
