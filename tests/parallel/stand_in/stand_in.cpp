@@ -225,8 +225,9 @@ ncclResult_t ncclGroupStart() {
 
 ncclResult_t ncclGroupEnd() {
     if (!group.open) return ncclInvalidUsage;
-    note(group.comm->rank, "GroupEnd");
-    queue(group.comm, group.stream, std::exchange(group, {}).messages);
+    const Group ended = std::exchange(group, {});
+    note(ended.comm->rank, "GroupEnd");
+    queue(ended.comm, ended.stream, ended.messages);
     return ncclInProgress;
 }
 
