@@ -2,6 +2,7 @@
 // rank does not come. What NCCL itself does on GPUs is not tested here.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -99,14 +100,16 @@ Calls with_a_rank_that_waits(
 }
 
 TEST_F(Nccl, ACallThatTakesTooLongIsEnded) {
-    const Calls words = with_a_rank_that_waits({.seconds = 0.2});
+    const Calls words = with_a_rank_that_waits({.seconds = 2});
     EXPECT_THAT(words[0],
-                HasSubstr("all_gather by NCCL, after a failure: all_gather, call 1 by NCCL: not done after 0.2 s"));
+                HasSubstr("all_gather by NCCL, after a failure: all_gather, call 1 by NCCL: not done after 2 s"));
     EXPECT_THAT(stand_in::calls(0), ElementsAre("Init 0 of 2", "AllGather 1", "Abort"));
 }
 
 TEST_F(Nccl, ARankThatHasGoneEndsTheCall) {
-    const Calls words = with_a_rank_that_waits({.seconds = 600, .lost = [] { return "rank 1 on node2 has gone"; }});
+    std::atomic<bool> gone{false};
+    const auto lost = [&] { return std::string(gone ? "rank 1 on node2 has gone" : ""); };
+    const Calls words = with_a_rank_that_waits({.seconds = 600, .lost = lost}, [&](const Rank&) { gone = true; });
     EXPECT_THAT(words[0], HasSubstr("all_gather, call 1 by NCCL: rank 1 on node2 has gone"));
 }
 
