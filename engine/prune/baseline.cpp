@@ -12,7 +12,7 @@ namespace fp {
 
 void record_run(const RunFolder& folder, const Caller& caller, const Baseline& dense) {
     record_settings(folder, caller, dense.kernels());
-    write_drawn_split(folder.path(), dense.data.set);
+    if (folder.writes()) write_drawn_split(folder.path(), dense.data.set);
 }
 
 Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const PruneSettings& settings, const Observer& to)

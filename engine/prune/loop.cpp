@@ -7,6 +7,7 @@
 #include "engine/fairness/grouping.h"
 #include "engine/io/words.h"
 #include "engine/measure/layer_costs.h"
+#include "engine/parallel/agreement.h"
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
@@ -56,11 +57,10 @@ public:
           p_(settings),
           folder_(folder),
           start_(start),
-          observer_(start.observer),
-          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), start.observer.warn),
-          resumed_(start.resume ? checkpoints_.load() : std::nullopt),
-          metrics_(
-              folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
+          observer_(in_step(start.observer, folder.ranks())),
+          checkpoints_(folder, identity_of(dense, settings, start.caller), start.observer.warn),
+          resumed_(start.resume ? load() : std::nullopt),
+          metrics_(folder, resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
         record_run(folder, start.caller, dense);
         if (resumed_) {
             model_ =
@@ -76,9 +76,9 @@ public:
 
     std::optional<PruneResult> run() {
         say_placebo();
-        if (resumed_ && !s_.over && s_.round < p_.iterations) say(fmt::format("resuming in round {}", s_.round + 1));
+        if (resumed_ && !has_ended()) say(fmt::format("resuming in round {}", s_.round + 1));
         try {
-            while (!s_.over && s_.round < p_.iterations) {
+            while (!has_ended()) {
                 if (!s_.begun) {
                     remove_channels();
                     resumed_.reset();
@@ -90,10 +90,17 @@ public:
         } catch (const Stopped&) {
             return std::nullopt;
         }
+        folder_.ranks().wait_for_all();  // the first has saved the best
         if (s_.best_round < 0) say("no round kept enough balanced accuracy to be chosen; the last one is kept");
+        return result();
+    }
+
+    bool has_ended() const { return s_.over || s_.round >= p_.iterations; }
+
+    PruneResult result() {
         const std::optional<Checkpoint> best = checkpoints_.load_best();
         FP_CHECK(best, "the best round's model is not there");
-        return PruneResult{
+        return {
             .best = checkpoint_of(best->model, folder_.path(), {&dense_.model.network->architecture}, dense_.kernels()),
             .rounds = s_.rounds,
             .best_round = s_.best_round};
@@ -113,7 +120,8 @@ public:
         ChannelScores scores = score(nodes, options);
         const std::string file = s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
-        write_file(folder_ / file, scores_text(scores, options, weights_hash(*model_.network)));
+        folder_.write(file, scores_text(scores, options, weights_hash(*model_.network)));
+        if (s_.round == 0 && start_.scored) start_.scored();
         return scores;
     }
 
@@ -125,6 +133,19 @@ public:
     Trace traced() const { return trace(*model_.network, dense_.image_size()); }
 
 private:
+    // Several ranks stop together, between stages and where fit() lets them: none may leave a stage that the others are in.
+    static Observer in_step(Observer observer, const Comm& ranks) {
+        if (!ranks.alone()) observer.stop = {};
+        return observer;
+    }
+
+    // On every rank, before any of them saves.
+    std::optional<Checkpoint> load() {
+        std::optional<Checkpoint> found;
+        on_every(folder_.ranks(), [&] { found = checkpoints_.load(); });
+        return found;
+    }
+
     void say(const std::string& line) const { observer_.tell(line); }
 
     std::string round_name() const { return fmt::format("round {}", s_.round + 1); }
@@ -166,7 +187,7 @@ private:
         s_.begun = round;
         s_.position = {};
         save({}, false);
-        observer_.stop_if_asked();
+        if (folder_.ranks().any(start_.observer.stopped())) throw Stopped{};
     }
 
     // Cuts, or masks, or for a control does neither, and records the effect.
@@ -248,7 +269,7 @@ private:
             const Trainer::Averaged averaged(trainer);
             save(state, false);
         };
-        hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
+        hooks.stop = hooks.interrupt = [&] { return start_.observer.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Stopped{};
         trainer.adopt_average();
         if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // the average is of weights before their mask
@@ -291,7 +312,7 @@ private:
     const PruneSettings& p_;
     RunFolder& folder_;
     const PruneStart& start_;
-    const Observer& observer_;
+    const Observer observer_;
     CheckpointFolder checkpoints_;
     std::optional<Checkpoint> resumed_;  // until its state has been loaded
     Metrics metrics_;
@@ -311,6 +332,17 @@ std::optional<PruneResult> prune(const Baseline& dense,
                                  RunFolder& folder,
                                  const PruneStart& start) {
     return PruneRun(dense, settings, folder, start).run();
+}
+
+PruneResult pruned(const Baseline& dense,
+                   const PruneSettings& settings,
+                   const std::filesystem::path& folder,
+                   const Caller& caller) {
+    RunFolder ended = RunFolder::of_ended(folder);
+    const PruneStart start{.caller = caller, .resume = true};
+    PruneRun run(dense, settings, ended, start);
+    FP_REQUIRE(run.has_ended(), Exit::model, shown(folder), ": this run has not ended");
+    return run.result();
 }
 
 bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start) {

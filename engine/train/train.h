@@ -16,6 +16,7 @@ struct TrainRun {
     double max_minutes = 0;                          // save and end after this time; 0: never
     Caller caller = {};
     Observer observer = {};
+    Comm ranks = {};  // that train together
 };
 
 struct TrainResult {
