@@ -111,6 +111,8 @@ int run(const TrainFlags& f, const Options& o) {
     check_attributes(attribute_columns(data.set, members(data.set, Split::train)), plain_names(f.data.attributes), o);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
+    const FitOptions options = options_on(data.set);
+    o.ready(device_text(k));
     const TrainRun run{.folder = f.out,
                        .if_run_is_there = if_run_is_there,
                        .weights = f.weights,
@@ -118,17 +120,21 @@ int run(const TrainFlags& f, const Options& o) {
                        .save_every = f.save_every,
                        .max_minutes = f.max_minutes,
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
-                       .observer = observer};
-    if (f.dry_run) return print(dry_run(*net, preprocessing, data, options_on, run), o);
-    const FitOptions options = options_on(data.set);
+                       .observer = observer,
+                       .ranks = o.ranks()};
+    if (f.dry_run)
+        return on_first(o, [&] { return print(dry_run(*net, preprocessing, data, options_on, run), o); });
     const TrainResult result = train(*net, preprocessing, data, options, run);
-    publish({.network = *net,
-             .preprocessing = preprocessing,
-             .data = data,
-             .options = options,
-             .folder = f.out,
-             .finished = result.finished},
-            caller_of(o));
+    on_first(o, [&] {
+        publish({.network = *net,
+                 .preprocessing = preprocessing,
+                 .data = data,
+                 .options = options,
+                 .folder = f.out,
+                 .finished = result.finished},
+                caller_of(o));
+        return 0;
+    });
     say_skipped(data, o);
     if (!result.finished) {
         observer.say("stopped and saved; --resume goes on from here");

@@ -106,7 +106,11 @@ Observer on_stderr(bool quiet) {
 }
 
 Caller caller_of(const Options& o) {
-    return {.tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
+    return {.tool = o.tool(),
+            .command_line = o.command_line(),
+            .config = o.resolved(),
+            .settings = o.identity(),
+            .ranks = o.rank_notes()};
 }
 
 Caller caller_of(const Options& o, const OutFlags& f, std::vector<std::string> reads) {

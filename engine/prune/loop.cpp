@@ -133,12 +133,6 @@ public:
     Trace traced() const { return trace(*model_.network, dense_.image_size()); }
 
 private:
-    // Several ranks stop together, between stages and where fit() lets them: none may leave a stage that the others are in.
-    static Observer in_step(Observer observer, const Comm& ranks) {
-        if (!ranks.alone()) observer.stop = {};
-        return observer;
-    }
-
     // On every rank, before any of them saves.
     std::optional<Checkpoint> load() {
         std::optional<Checkpoint> found;
@@ -187,6 +181,7 @@ private:
         s_.begun = round;
         s_.position = {};
         save({}, false);
+        // Several ranks stop together: here, and where fit() lets them.
         if (folder_.ranks().any(start_.observer.stopped())) throw Stopped{};
     }
 

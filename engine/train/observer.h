@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/io/steps.h"
+#include "engine/parallel/comm.h"
 #include "engine/run/progress.h"
 #include "engine/run/signals.h"
 
@@ -52,6 +53,12 @@ struct Observer {
         return steps({.what = what, .unit = unit, .brief = true});
     }
 };
+
+// The same observer for work that ranks do in step: none may leave it alone, so it does not stop.
+inline Observer in_step(Observer to, const Comm& ranks) {
+    if (!ranks.alone()) to.stop = {};
+    return to;
+}
 
 // The same observer with `label` in front of every line.
 inline Observer labelled(const Observer& to, const std::string& label) {
