@@ -46,8 +46,6 @@ int main(int argc, char** argv) {
         fail_with(Exit::usage, "no command `", printable(command), "`, nearest is ",
                   nearest(command, {"check", "stats", "split", "synth", "cache"}));
     };
-    const auto run = [&](const Options& options) {
-        return on_first(options, [&] { return run_command(options); });
-    };
+    const auto run = [&](const Options& options) { return on_first(options, [&] { return run_command(options); }); };
     return run_tool(argc, argv, "Checks, counts, splits, generates and caches data sets.", declare, run);
 }

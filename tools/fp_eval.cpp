@@ -356,7 +356,7 @@ int run(const EvalFlags& given, const Options& options) {
     if (!f.compare.empty()) opened_other = opened_file(f.compare, is_model(f.compare), f, options);
     // Before the work, which leaves out what --skip-bad permits.
     if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
-    options.ready(opened.model ? device_text(opened.model->network->kernels()) : "");
+    options.ready(opened.model ? &opened.model->network->kernels() : nullptr);
     const EvalInput ours = input_of(opened, f, options);
     std::optional<EvalInput> other;
     if (opened_other) other = input_of(*opened_other, f, options);

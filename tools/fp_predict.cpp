@@ -78,7 +78,7 @@ PredictedImages predict_wanted(const PredictFlags& f, const Options& options) {
     const LoadedModel model = load_model(f.checkpoint, use_device(f.compute, options));
     const ImageData data = open_wanted(model, f);
     for (const std::string& note : data.set.notes) options.say(printable(note, 500));
-    options.ready(device_text(model.network->kernels()));
+    options.ready(&model.network->kernels());
     const std::vector<int64_t> samples = judged_samples(data.set, f.split).samples;
     Session session(*model.network);
     const Observer observer = in_step(on_stderr(options.quiet()), options.ranks());

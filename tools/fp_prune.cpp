@@ -36,8 +36,8 @@ int finish(const Run& run, const PruneReport& report, const std::filesystem::pat
     run.start.observer.brief("writing the report");
     const std::string document = publish(report, run.folder, run.start.caller);
     std::cout << (run.json() ? document
-                           : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
-                                                           (run.folder / "report.html").string()));
+                             : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
+                                                             (run.folder / "report.html").string()));
     return 0;
 }
 
@@ -55,8 +55,7 @@ int run_one(const Run& run) {
 
 int run_sweep(const Run& run) {
     const SweepSettings& search = run.flags.search;
-    const SweepStart start{
-        .caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer};
+    const SweepStart start{.caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer};
     if (!run_points(run.dense, search, run.folder, start)) throw Stopped{};
     return on_first(run.options, [&] {
         const SweepResult found = judge_points(run.dense, search, run.folder, start);
@@ -141,7 +140,7 @@ int run(PruneFlags f, const Options& o) {
             check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
     }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
-    o.ready(device_text(kernels));
+    o.ready(&kernels);
     const Caller caller =
         caller_of(o, f, {parse_data_spec(f.data.data).head, f.checkpoint, f.scores, f.compare_scores});
     if (f.is_search() && f.force) on_every(o.ranks(), [&] { require_kept(f.search, f.out, caller.reads); });

@@ -112,7 +112,7 @@ int run(const TrainFlags& f, const Options& o) {
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
     const FitOptions options = options_on(data.set);
-    o.ready(device_text(k));
+    o.ready(&k);
     const TrainRun run{.folder = f.out,
                        .if_run_is_there = if_run_is_there,
                        .weights = f.weights,
@@ -122,8 +122,7 @@ int run(const TrainFlags& f, const Options& o) {
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
                        .observer = observer,
                        .ranks = o.ranks()};
-    if (f.dry_run)
-        return on_first(o, [&] { return print(dry_run(*net, preprocessing, data, options_on, run), o); });
+    if (f.dry_run) return on_first(o, [&] { return print(dry_run(*net, preprocessing, data, options_on, run), o); });
     const TrainResult result = train(*net, preprocessing, data, options, run);
     on_first(o, [&] {
         publish({.network = *net,

@@ -66,7 +66,7 @@ void add_data_options(Options& options, DataOptions& data) {
 
 const Kernels& use_device(const ComputeOptions& compute, const Options& options) {
     prepare_threads();
-    return use_device(compute, [&](const std::string& line) { options.say(line); });
+    return use_device(options.of_rank(compute), [&](const std::string& line) { options.say(line); });
 }
 
 void require_images(const ImageData& data, std::initializer_list<Split> splits) {

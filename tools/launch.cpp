@@ -1,6 +1,11 @@
 #include "tools/launch.h"
 
+#include <omp.h>
+#include <sched.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <iostream>
 
 #include "engine/io/files.h"
@@ -18,6 +23,7 @@ void Launch::join() {
     if (launched.ranks == 1) return;
     prepare_threads();  // may execute the program anew, so it comes before the ranks are connected
     join_ranks(launched);
+    cores_ = cores_of_host();
     if (ranks().first()) return;
     std::cout.rdbuf(&silence_);
     std::cerr.rdbuf(&silence_);
@@ -28,15 +34,47 @@ Launch::~Launch() {
     std::cerr.rdbuf(err_);
 }
 
-void Launch::ready(const std::string& device) {
+// How many cores the ranks of this host may run on, together: a launcher may have bound each to its own.
+int Launch::cores_of_host() const {
+    cpu_set_t mine;
+    CPU_ZERO(&mine);
+    sched_getaffinity(0, sizeof mine, &mine);
+    const std::string host = ranks().numbered().host + "\n";
+    for (const std::string& other : ranks().gather(host + std::string(reinterpret_cast<char*>(&mine), sizeof mine))) {
+        if (!other.starts_with(host) || other.size() != host.size() + sizeof mine) continue;
+        cpu_set_t theirs;
+        std::memcpy(&theirs, other.data() + host.size(), sizeof theirs);
+        CPU_OR(&mine, &mine, &theirs);
+    }
+    return std::max(1, CPU_COUNT(&mine));
+}
+
+ComputeOptions Launch::of_rank(ComputeOptions asked) const {
+    if (ranks().alone()) return asked;
+    const Ranks& mine = ranks().numbered();
+    // torchrun sets the variable to 1 where it is not set.
+    const bool by_user = std::getenv("OMP_NUM_THREADS") && !std::getenv("TORCHELASTIC_RUN_ID");
+    if (asked.threads == 0 && !by_user) asked.threads = std::min(threads_of(mine, cores_), omp_get_num_procs());
+    asked.gpu = gpu_of(mine);
+    return asked;
+}
+
+void Launch::ready(const Kernels* used) {
     if (ranks().alone() || ready_) return;
     share_faults(ranks(), std::nullopt);
     ready_ = true;
-    for (const std::string& words : ranks().gather(ranks().numbered().host + "\n" + device)) {
+    const std::string host = ranks().numbered().host;
+    for (const std::string& words : ranks().gather(host + "\n" + (used ? device_text(*used) : ""))) {
         const size_t end = words.find('\n');
-        notes_.push_back(
-            {.rank = int(notes_.size()), .host = words.substr(0, end), .device = words.substr(end + 1)});
+        notes_.push_back({.rank = int(notes_.size()), .host = words.substr(0, end), .device = words.substr(end + 1)});
     }
+    const auto kind = [](const RankNote& r) { return r.device.substr(0, r.device.find(':')); };
+    for (const RankNote& r : notes_)
+        if (kind(r) != kind(notes_[0]))
+            raise({.exit = Exit::device,
+                   .text = text("rank ", r.rank, " on ", r.host, " computes on ", kind(r), ", rank 0 on ",
+                                kind(notes_[0]), "; --device names one for all")});
+    if (used && uses_gpu(*used)) join_gpus();
 }
 
 void Launch::failed_to_start(const std::exception_ptr& thrown) {
@@ -52,8 +90,9 @@ void Launch::failed_to_start(const std::exception_ptr& thrown) {
 
 int Launch::end(int code) {
     if (ranks().alone()) return code;
-    ready("");
+    ready(nullptr);
     for (const std::string& other : ranks().gather(std::to_string(code))) code = std::max(code, std::stoi(other));
+    leave_ranks();
     return code;
 }
 
@@ -62,6 +101,7 @@ int Launch::fail(const std::exception_ptr& thrown) {
         std::rethrow_exception(thrown);
     } catch (const SharedError& error) {
         if (ranks().first()) show(error.who, error.what());
+        drop_errors(leave_ranks);
         return int(error.exit);
     } catch (const Stopped&) {
         std::cerr << tool_ << ": stopped" << std::endl;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/parallel/comm.h"
+#include "engine/run/device.h"
 #include "engine/run/run_folder.h"
 
 namespace fp {
@@ -24,13 +25,14 @@ public:
     // Joins the other ranks, where a launcher has started several.
     void join();
     const Comm& ranks() const { return world(); }
+    // What this rank has of its host where the options leave it open: a GPU, and a share of the cores.
+    ComputeOptions of_rank(ComputeOptions) const;
 
     // The ranks meet once each of them has read its options and opened its inputs, before they do anything together, since
     // mistakes up to there are most often made by all alike: where a rank calls failed_to_start() instead, every rank
-    // throws its fault. `device`: what this one computes on, for the record.
-    void ready(const std::string& device);
+    // throws its fault. `used`: what this one computes on, if it computes; all must have one kind of device.
+    void ready(const Kernels* used);
     void failed_to_start(const std::exception_ptr&);
-    bool is_ready() const { return ready_; }
     const std::vector<RankNote>& notes() const { return notes_; }  // of all ranks; none where there is one
 
     // For every rank that has done its work: the greatest exit code, where some were stopped by a signal.
@@ -39,6 +41,7 @@ public:
     int fail(const std::exception_ptr&);
 
 private:
+    int cores_of_host() const;
     void show(const std::string& who, const std::string& what) const;
 
     // Takes everything and shows nothing.
@@ -49,6 +52,7 @@ private:
 
     std::string tool_;
     bool ready_ = false;
+    int cores_ = 1;  // of the host, that its ranks have
     std::vector<RankNote> notes_;
     Silence silence_;
     std::streambuf *out_, *err_;  // as they were

@@ -90,9 +90,10 @@ public:
     // The ranks that the tool runs as. It calls ready() once its options are read and its inputs are opened, before it
     // does anything that the ranks do together (Launch::ready).
     const Comm& ranks() const { return world(); }
-    void ready(const std::string& device = "") const {
-        if (launch_) launch_->ready(device);
+    void ready(const Kernels* used = nullptr) const {
+        if (launch_) launch_->ready(used);
     }
+    ComputeOptions of_rank(const ComputeOptions& asked) const { return launch_ ? launch_->of_rank(asked) : asked; }
     std::vector<RankNote> rank_notes() const { return launch_ ? launch_->notes() : std::vector<RankNote>(); }
 
     bool json() const { return json_; }
