@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds kBeat(50);
 
 // What a rank tells in a beat.
 struct Report {
-    bool idle = false;       // has no task
+    bool idle = false;       // has no task, and has heard of all that is finished
     bool stop = false;       // was asked to stop, or its task was stopped
     bool released = false;   // its task has called release()
     int finished = -1;       // a task
@@ -48,6 +48,7 @@ public:
 
     // Takes in the reports of a beat. Tasks that were given out are in given().
     void hear(const std::vector<Report>& reports) {
+        const bool nothing_left = stopping_ || all_finished();
         given_.assign(doing_.size(), -1);
         for (size_t r = 0; r < reports.size(); ++r) {
             const Report& report = reports[r];
@@ -57,6 +58,8 @@ public:
             stopping_ = stopping_ || report.stop || report.failed;
             if (report.idle) doing_[r] = -1;
         }
+        // In a beat of its own, in which all have heard of the last task.
+        over_ = nothing_left && std::ranges::all_of(reports, &Report::idle);
         if (stopping_) return;
         for (size_t r = 0; r < doing_.size(); ++r)
             if (doing_[r] < 0) give(int(r));
@@ -67,9 +70,7 @@ public:
     bool all_finished() const {
         return std::ranges::all_of(states_, [](State s) { return s == State::finished; });
     }
-    bool over() const {
-        return (stopping_ || all_finished()) && std::ranges::all_of(doing_, [](int task) { return task < 0; });
-    }
+    bool over() const { return over_; }
     const std::string& fault() const { return fault_; }
 
 private:
@@ -89,7 +90,7 @@ private:
     const std::vector<FarmTask>& tasks_;
     std::vector<State> states_;
     std::vector<int> doing_, given_;  // by rank; -1: none
-    bool stopping_ = false;
+    bool stopping_ = false, over_ = false;
     std::string fault_ = {};
 };
 
@@ -143,7 +144,8 @@ private:
             work();
         } catch (...) {
             if (!lock.owns_lock()) lock.lock();
-            report({.idle = true, .words = packed(fault_of(std::current_exception(), ranks_)), .failed = true});
+            telling_ = false;
+            report({.words = packed(fault_of(std::current_exception(), ranks_)), .failed = true});
         }
     }
 
@@ -159,8 +161,7 @@ private:
             lock.unlock();
             const std::optional<std::string> result = farm_.work(task, *this);
             lock.lock();
-            report(result ? Report{.idle = true, .finished = task, .words = *result}
-                          : Report{.idle = true, .stop = true});
+            report(result ? Report{.finished = task, .words = *result} : Report{.stop = true});
         });
         task_ = -1;
     }
@@ -168,9 +169,11 @@ private:
     void tell(std::unique_lock<std::mutex>& lock) {
         const std::vector<News> news = std::exchange(news_, {});
         if (!farm_.finished || news.empty()) return;
+        telling_ = true;
         lock.unlock();
         for (const News& n : news) farm_.finished(n.task, n.rank, n.result);
         lock.lock();
+        telling_ = false;
     }
 
     // The other thread.
@@ -179,7 +182,8 @@ private:
         Report mine;
         try {
             while (!over_) {
-                mine = std::exchange(report_, {.idle = task_ < 0});
+                mine = std::exchange(report_, {});
+                mine.idle = task_ < 0 && news_.empty() && !telling_;
                 mine.stop = mine.stop || asked();
                 said_ = false;
                 lock.unlock();
@@ -204,7 +208,6 @@ private:
             if (reports[r].finished >= 0) news_.push_back({reports[r].finished, int(r), reports[r].words});
         plan_.hear(reports);
         if (const int given = plan_.given(ranks_.rank()); given >= 0) task_ = given;
-        report_.idle = task_ < 0;
         over_ = plan_.over();
         changed_.notify_all();
     }
@@ -214,10 +217,10 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     Plan plan_;
-    int task_ = -1;                // that this rank has
-    Report report_{.idle = true};  // for the next beat
-    bool said_ = false;            // there is something new in it
-    bool over_ = false;
+    int task_ = -1;      // that this rank has
+    Report report_;      // for the next beat
+    bool said_ = false;  // there is something new in it
+    bool over_ = false, telling_ = false;
     std::vector<News> news_;
     std::exception_ptr lost_;  // what a beat has thrown
     std::thread beats_;        // the last member: it uses the others
