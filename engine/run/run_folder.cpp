@@ -39,7 +39,6 @@ using nlohmann::ordered_json;
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
 constexpr const char* kRanksFile = ".ranks";  // what the first rank writes for the others to see
-constexpr int kSeenSeconds = 10;              // until a file on a network's disk is seen everywhere
 constexpr const char* kRunFiles[] = {
     "config.toml", "environment.json", "metrics.jsonl", "metrics.csv",   "scores.json",     "bad_images.csv",
     kEvents,       "report.json",      "report.html",   "model-card.md", "predictions.csv", "predictions-dense.csv",
@@ -60,17 +59,6 @@ Descriptor locked(const fs::path& folder) {
     std::cerr << shown(folder) << ": this file system has no locks (" << std::generic_category().message(error)
               << "); nothing keeps a second process from writing there\n";
     return file;
-}
-
-// On another rank than the one that writes. A disk of a network may show a new file late.
-void require_seen(const fs::path& folder, const std::string& mark) {
-    std::error_code error;
-    for (int tries = 0; tries < 10 * kSeenSeconds; ++tries) {
-        if (fs::exists(folder / kRanksFile, error) && read_file(folder / kRanksFile, 4096) == mark) return;
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-    fail_with(Exit::data, shown(folder), ": what the first rank writes there is not seen on this host after ",
-              kSeenSeconds, " s; all ranks need the same folder, on a disk that their hosts share");
 }
 
 // Of the second round of a pruning run on: scores-2.json.
@@ -171,6 +159,17 @@ bool holds_run(const fs::path& folder, IfRunIsThere then, const std::vector<std:
     return out;
 }
 
+void require_seen(const fs::path& file, const std::string& content, double seconds) {
+    std::error_code error;
+    for (const double start = seconds_now(); seconds_now() < start + seconds;) {
+        if (fs::exists(file, error) && read_file(file, kMostBytes) == content) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    fail_with(Exit::data, shown(file.parent_path()),
+              ": what the first rank writes there is not seen on this host after ", seconds,
+              " s; all ranks need the same folder, on a disk that their hosts share");
+}
+
 RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::string>& reads, const Comm& ranks)
     : FolderWriter(std::move(folder), ranks.first()), ranks_(ranks) {
     const std::string told = from_first(ranks, [&] {
@@ -182,7 +181,7 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::
     if (ranks.alone()) return;
     holds_run_ = told[0] == '1';
     on_every(ranks, [&] {
-        if (!writes()) require_seen(path(), told.substr(1));
+        if (!writes()) require_seen(path() / kRanksFile, told.substr(1));
     });
     std::error_code ignored;
     if (writes()) fs::remove(path() / kRanksFile, ignored);

@@ -65,6 +65,10 @@ private:
     bool holds_run_ = false;
 };
 
+// On a rank that reads: Exit::data where a file that the first rank has written is not seen here within this time. A disk
+// of a network may show a new file late.
+void require_seen(const std::filesystem::path& file, const std::string& content, double seconds = 30);
+
 // Where a rank of a run computes.
 struct RankNote {
     int rank = 0;
