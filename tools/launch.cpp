@@ -109,9 +109,13 @@ int Launch::fail(const std::exception_ptr& thrown) {
         return StopSignals::exit_code();
     } catch (...) {
         const Fault fault = fault_of(thrown, ranks());
-        show(name(ranks().numbered()), fault.text);
+        // Where another rank is gone, that one has said why, or could not; the lowest that is left speaks for all.
+        const std::string lost = fault.exit == Exit::device ? ranks().lost() : "";
+        const bool stopped = !lost.empty() && StopSignals::requested();
+        const bool speaks = lost.empty() || ranks().rank() == (lost.starts_with("rank 0 ") ? 1 : 0);
+        if (speaks && !stopped) show(name(ranks().numbered()), fault.text);
         ranks().abort();
-        return int(fault.exit);
+        return stopped ? StopSignals::exit_code() : int(fault.exit);
     }
 }
 

@@ -61,6 +61,8 @@ public:
 
     // Ends the calls that other ranks wait in. For a rank that fails: the others then end with an Error too.
     void abort() const noexcept;
+    // "rank 1 on node7 has closed its connection": the first that is gone, where the library can tell; empty: none.
+    std::string lost() const { return host_.lost ? host_.lost(host_.state) : ""; }
 
     // By this rank in all calls so far, each part counted once for each rank that it goes to. A library may send less.
     int64_t bytes_sent() const { return bytes_sent_; }
