@@ -10,7 +10,7 @@ add_library(fairprune INTERFACE)
 target_link_libraries(fairprune INTERFACE fp_models fairprune_report)
 target_include_directories(fp_flags INTERFACE $<INSTALL_INTERFACE:${fp_headers}>)
 
-set(fp_parts fp_flags fp_plan ${fp_emulated_library} fp_kernels fairprune_core fairprune_io fairprune_fairness fairprune_data fairprune_eval fairprune_run fairprune_train fairprune_measure fairprune_prune fairprune_report fairprune_onnx
+set(fp_parts fp_flags fp_plan ${fp_emulated_library} fp_kernels fairprune_core fairprune_parallel fairprune_io fairprune_fairness fairprune_data fairprune_eval fairprune_run fairprune_train fairprune_measure fairprune_prune fairprune_report fairprune_onnx
     fp_models ${fp_cuda_library})
 foreach(part ${fp_parts})
   string(REGEX REPLACE "^(fp|fairprune)_" "" name ${part})

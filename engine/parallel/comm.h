@@ -22,12 +22,16 @@ struct Ranks {
     std::string launcher = {};            // "torchrun", "Open MPI", "Slurm"; empty: none
     std::string host = {};                // this machine's name
 };
+std::string name(const Ranks&);  // "rank 1 of 4 on node7", for messages; empty where there is one rank
 
 class Comm {
 public:
     // Alone: every call returns at once.
     Comm() = default;
-    Comm(const Ranks& ranks, Collectives collectives) : ranks_(ranks), collectives_(collectives) {}
+    // `host` exchanges the host's memory. `device` (NCCL), where it is given, exchanges the GPU's; without it, the GPU's
+    // memory goes through the host.
+    Comm(const Ranks& ranks, const Collectives& host, const Collectives& device = {})
+        : ranks_(ranks), host_(host), device_(device) {}
 
     int rank() const { return ranks_.rank; }
     int ranks() const { return ranks_.ranks; }
@@ -37,8 +41,9 @@ public:
 
     // ---- Values of the host, on every rank in rank order
 
-    std::vector<std::string> gather(std::string_view mine) const;
-    std::vector<double> sum(std::vector<double> mine) const;  // ((x_0 + x_1) + x_2) + ..., element by element
+    std::vector<std::string> gather(std::string_view mine) const;  // of any length each
+    // ((x_0 + x_1) + x_2) + ..., element by element; as many numbers on every rank.
+    std::vector<double> sum(std::vector<double> mine) const;
     bool any(bool mine) const;
     std::string from_first(std::string_view value) const;  // rank 0's
     void wait_for_all() const;
@@ -46,24 +51,35 @@ public:
     // ---- Memory of the device that `k` computes on, in the order of the stream
 
     // values[i] = ((x_0[i] + x_1[i]) + x_2[i]) + ... over the ranks. A rank sends 2 (N - 1) / N of the bytes: slices
-    // all-to-all, sums in rank order by Collect::sum_ranks, all-gather. `scratch` has reduce_bytes().
+    // all-to-all, sums in rank order by Optimizer::sum_ranks, all-gather. `scratch` has reduce_bytes(). Slices are
+    // ceil(count / N) long; a count that N does not divide is padded with zeros, at the cost of two copies.
     void reduce(const Kernels& k, par* values, int64_t count, void* scratch, Stream) const;
     size_t reduce_bytes(const Kernels& k, int64_t count) const;
     // Part i of `to`, `bytes` long, is rank i's `from`.
     void gather(const Kernels& k, const void* from, void* to, size_t bytes, Stream) const;
     void broadcast(const Kernels& k, void* data, size_t bytes, Stream) const;  // rank 0's
 
-    int64_t bytes_sent() const { return bytes_sent_; }  // by this rank, of all calls so far
+    // Ends the calls that other ranks wait in. For a rank that fails: the others then end with an Error too.
+    void abort() const noexcept;
+
+    // By this rank in all calls so far, each part counted once for each rank that it goes to. A library may send less.
+    int64_t bytes_sent() const { return bytes_sent_; }
 
 private:
+    bool by_device(const Kernels& k) const { return device_.all_to_all && !k.memory.is_host; }
+    void count_sent(size_t bytes_to_each) const { bytes_sent_ += int64_t(bytes_to_each) * (ranks() - 1); }
+    std::vector<char> gather_bytes(const void* mine, size_t bytes) const;
+    void exchange(const Kernels&, const void* send, void* receive, size_t bytes, Stream) const;
+
     Ranks ranks_ = {};
-    Collectives collectives_ = {};
+    Collectives host_ = {}, device_ = {};
     mutable int64_t bytes_sent_ = 0;
 };
 
 // The ranks of this process: alone until a program has joined the others (join_ranks in engine/parallel/ranks.h).
 // Library functions take a Comm in their options and never ask for this one.
 const Comm& world();
+void set_world(const Comm&);  // for join_ranks
 
 // The part of `count` things that a rank has: a range of neighbours, of sizes that differ by at most 1.
 struct Share {

@@ -49,6 +49,7 @@ extern const Memory memory{.alloc = alloc,
                            .copy_out_later = copy,
                            .copy = copy,
                            .zero = zero,
-                           .synchronize = synchronize};
+                           .synchronize = synchronize,
+                           .is_host = true};
 
 }  // namespace fp::cpu

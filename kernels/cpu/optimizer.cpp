@@ -6,8 +6,9 @@
 //   blend        average = keep average + (1 - keep) w
 //   sum_squares  sum = sum g^2, in double: in 256 runs, whose length depends on the count alone, then over the runs
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
+//   sum_ranks    to[i] = ((p_0[i] + p_1[i]) + p_2[i]) + ...
 //
-// Traffic  bytes per number: sgd 20, adamw 28, blend 12, sum_squares 4.
+// Traffic  bytes per number: sgd 20, adamw 28, blend 12, sum_squares 4; sum_ranks of R ranks 4 (R + 1), the sums in the L2 cache.
 // Bound    memory.
 #include <cmath>
 
@@ -99,6 +100,19 @@ void clip(int runs, const Optimizer::Clip& args, Stream) {
     *args.to = GradientScale::of(std::sqrt(sum) * args.scale, args.scale, args.most);
 }
 
+void sum_ranks(int64_t count, const Optimizer::SumRanks& args, Stream) {
+    const auto* parts = as<float>(args.parts);
+    auto* to = as<float>(args.to);
+    for_pieces(count, [=, ranks = args.ranks](int64_t first, int64_t last) {
+        if (to != parts) std::copy(parts + first, parts + last, to + first);
+        for (int r = 1; r < ranks; ++r) {
+            const float* part = parts + r * count;
+#pragma omp simd
+            for (int64_t i = first; i < last; ++i) to[i] += part[i];
+        }
+    });
+}
+
 }  // namespace
 
 extern const Optimizer optimizer{.sgd = sgd,
@@ -106,6 +120,7 @@ extern const Optimizer optimizer{.sgd = sgd,
                                  .blend = blend,
                                  .scratch_bytes = [](int64_t) { return size_t(0); },
                                  .sum_squares = sum_squares,
-                                 .clip = clip};
+                                 .clip = clip,
+                                 .sum_ranks = sum_ranks};
 
 }  // namespace fp::cpu

@@ -13,9 +13,11 @@ namespace fp {
 struct Collectives {
     const char* name = "none";  // tcp, mpi, nccl
     void* state = nullptr;
-    bool device_memory = false;  // whether `send` and `receive` are the GPU's; else the host's, and calls are complete when they return
+    // Whether memory is the GPU's and calls are ordered by the stream; else it is the host's, and calls are complete
+    // when they return.
+    bool device_memory = false;
 
-    // Part i of `send`, `bytes` long, goes to rank i; part j of `receive` is from rank j.
+    // Part i of `send`, `bytes` long, at least 1, goes to rank i; part j of `receive` is from rank j.
     void (*all_to_all)(void* state, const void* send, void* receive, size_t bytes, Stream) = nullptr;
     void (*all_gather)(void* state, const void* send, void* receive, size_t bytes, Stream) = nullptr;
     void (*broadcast)(void* state, void* data, size_t bytes, int from, Stream) = nullptr;

@@ -20,6 +20,7 @@ struct Memory {
     void (*copy)(void* to, const void* from, size_t bytes, Stream);  // both on the device
     void (*zero)(void* device, size_t bytes, Stream);
     void (*synchronize)(Stream);  // the host waits for all work in the stream
+    bool is_host = false;         // the host's own memory, and every call is complete when it returns
 };
 
 }  // namespace fp

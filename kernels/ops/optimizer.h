@@ -1,4 +1,4 @@
-// Steps of the optimisers.
+// Steps of the optimisers, and what gradients need before one.
 #pragma once
 
 #include <cstddef>
@@ -73,6 +73,15 @@ struct Optimizer {
         GradientScale* to;  // on the device
     };
     void (*clip)(int runs, const Clip&, Stream);
+
+    // to[i] = ((p_0[i] + p_1[i]) + p_2[i]) + ..., p_r[i] = parts[r count + i], each sum rounded to the parameter type: the
+    // same bits on every backend. `to` may be `parts`: it then replaces p_0.
+    struct SumRanks {
+        int ranks;
+        const par* parts;
+        par* to;
+    };
+    void (*sum_ranks)(int64_t count, const SumRanks&, Stream);
 };
 
 }  // namespace fp

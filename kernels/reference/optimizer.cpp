@@ -6,6 +6,7 @@
 //   blend        average = keep average + (1 - keep) w
 //   sum_squares  sum = sum g^2
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
+//   sum_ranks    to[i] = ((p_0[i] + p_1[i]) + p_2[i]) + ...
 #include <cmath>
 
 #include "kernels/reference/view.h"
@@ -73,12 +74,24 @@ void clip(int runs, const Optimizer::Clip& args, Stream) {
 }
 
 template <class T>
+void sum_ranks(int64_t count, const Optimizer::SumRanks& args, Stream) {
+    const auto* parts = as<T>(args.parts);
+    auto* to = as<T>(args.to);
+    for (int64_t i = 0; i < count; ++i) {
+        T sum = parts[i];
+        for (int r = 1; r < args.ranks; ++r) sum += parts[r * count + i];
+        to[i] = sum;
+    }
+}
+
+template <class T>
 constexpr Optimizer optimizer{.sgd = sgd<T>,
                               .adamw = adamw<T>,
                               .blend = blend<T>,
                               .scratch_bytes = [](int64_t) { return size_t(0); },
                               .sum_squares = sum_squares<T>,
-                              .clip = clip};
+                              .clip = clip,
+                              .sum_ranks = sum_ranks<T>};
 
 }  // namespace
 

@@ -41,7 +41,8 @@ constexpr Memory memory{
     .copy_out_later = [](void* host, const void* device, size_t bytes, Stream) { std::memcpy(host, device, bytes); },
     .copy = [](void* to, const void* from, size_t bytes, Stream) { std::memcpy(to, from, bytes); },
     .zero = [](void* device, size_t bytes, Stream) { std::memset(device, 0, bytes); },
-    .synchronize = [](Stream) {}};
+    .synchronize = [](Stream) {},
+    .is_host = true};
 
 constexpr int kBlock = 16;  // of the blocked table
 

@@ -52,6 +52,17 @@ double sum_squares(const Kernels& k, const Values& g0) {
     return sum.values()[0];
 }
 
+Values sum_ranks(const Kernels& k, int ranks, const Values& parts, bool in_place) {
+    const Device on{k};
+    const Map map = flat(int64_t(parts.size())), part = flat(int64_t(parts.size()) / ranks);
+    const Tensor from = on.par_in(map, parts), to = on.par_out(part);
+    k.optimizer.sum_ranks(part.h, {.ranks = ranks, .parts = from, .to = in_place ? from : to}, {});
+    Values sums = (in_place ? from : to).values();
+    if (in_place) EXPECT_EQ(Values(sums.begin() + part.h, sums.end()), Values(parts.begin() + part.h, parts.end()));
+    sums.resize(size_t(part.h));
+    return sums;
+}
+
 // The factor for a gradient in pieces, on the device, where steps read it.
 struct Clipping {
     const Kernels& k;
@@ -110,6 +121,16 @@ TEST(Optimizer, AdamwByHand) {
 TEST(Optimizer, BlendAndSumOfSquaresByHand) {
     EXPECT_EQ(blend(exact(), 0.75, {4, 0}, {8, 1}), (Values{5, 0.25}));
     EXPECT_EQ(sum_squares(exact(), {3, -4, 12}), 169);
+}
+
+TEST(Optimizer, SumOfRanksByHand) {
+    EXPECT_EQ(sum_ranks(exact(), 3, {1, 2, 10, 20, 100, 200}, false), (Values{111, 222}));
+    EXPECT_EQ(sum_ranks(exact(), 1, {1, 2}, false), (Values{1, 2}));
+    // In order and rounded to float32 each time: 1 is lost beside 2^24, twice; the other order keeps both.
+    const Kernels& f32 = kernels(Backend::reference);
+    const double large = 1 << 24;
+    EXPECT_EQ(sum_ranks(f32, 3, {large, 1, 1}, false), (Values{large}));
+    EXPECT_EQ(sum_ranks(f32, 3, {1, 1, large}, false), (Values{large + 2}));
 }
 
 class OptimizerOn : public OnBackend {
@@ -220,6 +241,18 @@ TEST_P(OptimizerOn, BlendAndSumOfSquares) {
         expect_close(blend(table(), 0.999, a, w), blend(exact(), 0.999, a, w), tolerance(), "average");
         expect_close({sum_squares(table(), a)}, {sum_squares(exact(), a)}, 1e-6, "sum of squares");
     }
+}
+
+// The same bits, not close ones.
+TEST_P(OptimizerOn, SumOfRanks) {
+    const Kernels& single = kernels(Backend::reference);
+    for (const int64_t count : {1, 45, 4097, 40000})
+        for (const int ranks : {1, 2, 3, 8})
+            for (const bool in_place : {false, true}) {
+                SCOPED_TRACE(text(count, " numbers, ", ranks, " ranks", in_place ? ", in place" : ""));
+                const Values parts = values(count * ranks, 1);
+                EXPECT_EQ(sum_ranks(table(), ranks, parts, in_place), sum_ranks(single, ranks, parts, false));
+            }
 }
 
 }  // namespace

@@ -6,12 +6,14 @@
 //   blend        average = keep average + (1 - keep) w
 //   sum_squares  sum = sum g^2
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
+//   sum_ranks    to[i] = ((p_0[i] + p_1[i]) + p_2[i]) + ...,  p_r[i] = parts[r count + i]
 //
 // Shapes    `count` numbers each, 16-byte aligned. Every g is first multiplied by `scale`, or by the factor of
 //           clipping, which each thread reads from where `clip` wrote it.
 // Threads   four numbers per thread; sum_squares: a fixed grid, and one block adds the sums of its blocks in order;
-//           clip: one thread
-// Traffic   bytes per number: sgd reads 12 and writes 8, adamw 16 and 12, blend 8 and 4, sum_squares reads 4
+//           clip: one thread; sum_ranks: one number per thread, since part r is aligned only where `count` is
+// Traffic   bytes per number: sgd reads 12 and writes 8, adamw 16 and 12, blend 8 and 4, sum_squares reads 4,
+//           sum_ranks of R ranks reads 4 R and writes 4
 // Bound     memory
 // Model     (bench/gpu/run --model: H200) 11.2 million numbers, in two launches: sgd 58 us, adamw 79; the times to move
 //           the bytes are 52 and 73. Clipping reads the gradients once more, in five launches: 20 us more
@@ -135,6 +137,14 @@ __global__ void clip_kernel(
     *to = GradientScale::of(sqrt(sum) * scale, scale, most);
 }
 
+__global__ void sum_ranks_kernel(int64_t count, int ranks, const float* parts, float* to) {
+    const int64_t i = flat_index();
+    if (i >= count) return;
+    float sum = parts[i];
+    for (int r = 1; r < ranks; ++r) sum += parts[r * count + i];
+    to[i] = sum;
+}
+
 Grid quad_grid(int64_t count, const Place& at = Place::current()) { return flat_grid(ceil_div(count, 4), at); }
 
 void sgd(int64_t count, const SgdStep& s, const Optimizer::Sgd& args, Stream stream) {
@@ -183,6 +193,11 @@ void clip(int runs, const Optimizer::Clip& args, Stream stream) {
     launch(clip_kernel, Grid{.threads = 1}, stream, runs, args.squares, args.scale, args.most, args.to);
 }
 
+void sum_ranks(int64_t count, const Optimizer::SumRanks& args, Stream stream) {
+    if (count == 0) return;
+    launch(sum_ranks_kernel, flat_grid(count), stream, count, args.ranks, as<float>(args.parts), as<float>(args.to));
+}
+
 }  // namespace
 
 extern const Optimizer optimizer{.sgd = sgd,
@@ -190,6 +205,7 @@ extern const Optimizer optimizer{.sgd = sgd,
                                  .blend = blend,
                                  .scratch_bytes = scratch_bytes,
                                  .sum_squares = sum_squares,
-                                 .clip = clip};
+                                 .clip = clip,
+                                 .sum_ranks = sum_ranks};
 
 }  // namespace fp::FP_MACHINE
