@@ -12,16 +12,20 @@
 namespace fp {
 namespace {
 
+int ranks_of(const FitOptions& o) { return o.trainer.ranks ? o.trainer.ranks->ranks() : 1; }
+
 Identity identity_of(const Network& net,
                      const Preprocessing& preprocessing,
                      const ImageData& data,
                      const FitOptions& options,
-                     const Caller& caller) {
+                     const TrainRun& run) {
+    const Caller& caller = run.caller;
     Identity out{.settings = caller.settings.empty() ? settings_by_name(options) : caller.settings};
     out.settings.push_back({"--image-size", std::to_string(preprocessing.image_size)});
     out.settings.push_back({"--device", std::string(net.kernels().name)});
     out.add(identity_of(data.set, options.attributes));
     out.add(identity_of_threads());
+    out.add(identity_of_ranks(ranks_of(options), run.any_ranks));
     return out;
 }
 
@@ -54,7 +58,7 @@ public:
           run_(run),
           imported_(imported),
           folder_(run.folder, run.if_run_is_there, run.caller.reads),
-          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), run.observer.warn) {}
+          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run), run.observer.warn) {}
 
     TrainResult run() {
         load();
@@ -93,6 +97,11 @@ private:
         state_ = found->state;
         position_ = parse_fit_position(found->progress);
         run_.observer.tell(fmt::format("resuming after step {}", step_));
+        if (const int now = ranks_of(o_); position_.ranks != now)
+            run_.observer.caution(
+                fmt::format("from now on a step has the batches of {} ranks, until now it had those of {}: it is "
+                            "another training from here on, with as many updates per epoch as {} ranks make",
+                            now, position_.ranks, now));
     }
 
     void save(Trainer& trainer, const FitPosition& position, bool best) {

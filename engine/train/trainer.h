@@ -57,12 +57,12 @@ struct Sums {
 };
 
 // What a rank brings to a round, which is one batch of each rank.
-struct Turn {
+struct RankTurn {
     const Batch* batch = nullptr;     // null: none, or none of its images can be read
     std::exception_ptr failed = {};   // why it has none, where that ends the run on all ranks
     bool stop = false;                // this rank is asked to stop
 };
-struct Round {
+struct RankRound {
     std::vector<Sums> sums;  // of the batches that there were, in rank order
     bool stop = false;       // a rank was asked to
 };
@@ -76,7 +76,7 @@ public:
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
     // The same of a batch of each rank, which all ranks call alike; on one rank a batch that may be missing. An error
     // of any rank is thrown on all (engine/parallel/agree.h).
-    Round round(const Turn&, double lr, uint64_t place, bool last);
+    RankRound round(const RankTurn&, double lr, uint64_t place, bool last);
     // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
     // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save(). A call of all ranks.
     void check_update() const;
@@ -131,8 +131,8 @@ private:
     void put_weights(Step&);
     GroupDro::Cells cells_of(const Step*);
     void see_cells(Step*, const std::vector<std::string>& of_ranks);
-    std::vector<std::string> open_round(const Turn&, uint64_t place, bool last);
-    Round close_round(const std::vector<std::string>& reports, double lr, bool last);
+    std::vector<std::string> open_round(const RankTurn&, uint64_t place, bool last);
+    RankRound close_round(const std::vector<std::string>& reports, double lr, bool last);
     bool moves_norms() const { return !options_.fixed_features; }
     bool syncs_norms() const { return moves_norms() && exchange_->sync_norms(); }
     double weighted_loss(const Step&) const;

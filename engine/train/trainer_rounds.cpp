@@ -61,7 +61,7 @@ void Trainer::see_cells(Step* step, const std::vector<std::string>& of_ranks) {
     }
 }
 
-Round Trainer::round(const Turn& turn, double lr, uint64_t place, bool last) {
+RankRound Trainer::round(const RankTurn& turn, double lr, uint64_t place, bool last) {
     if (exchange_) return close_round(open_round(turn, place, last), lr, last);
     if (turn.failed) std::rethrow_exception(turn.failed);
     if (turn.batch) return {.sums = {batch(*turn.batch, lr, place, last)}};
@@ -70,7 +70,7 @@ Round Trainer::round(const Turn& turn, double lr, uint64_t place, bool last) {
 }
 
 // This rank's batch, and what the ranks exchange of it. Returns every rank's Report.
-std::vector<std::string> Trainer::open_round(const Turn& turn, uint64_t place, bool last) {
+std::vector<std::string> Trainer::open_round(const RankTurn& turn, uint64_t place, bool last) {
     const Comm& comm = exchange_->comm();
     std::exception_ptr failed = turn.failed;
     const auto rethrow = [&] {
@@ -116,9 +116,9 @@ std::vector<std::string> Trainer::open_round(const Turn& turn, uint64_t place, b
     });
 }
 
-Round Trainer::close_round(const std::vector<std::string>& reports, double lr, bool last) {
+RankRound Trainer::close_round(const std::vector<std::string>& reports, double lr, bool last) {
     check_norm();
-    Round out;
+    RankRound out;
     std::vector<char> had_batch;
     double momentum = 0;
     for (const std::string& bytes : reports) {
