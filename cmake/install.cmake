@@ -21,7 +21,7 @@ install(EXPORT fairprune NAMESPACE fairprune:: DESTINATION ${fp_package} FILE fa
 foreach(folder kernels engine models)
   install(DIRECTORY ${folder} DESTINATION ${fp_headers} FILES_MATCHING PATTERN *.h
           PATTERN kernels/cpu EXCLUDE PATTERN kernels/cuda EXCLUDE PATTERN kernels/cudnn EXCLUDE PATTERN kernels/onednn EXCLUDE PATTERN kernels/emulated EXCLUDE
-          PATTERN kernels/machine EXCLUDE PATTERN kernels/none EXCLUDE PATTERN kernels/reference EXCLUDE)
+          PATTERN kernels/machine EXCLUDE PATTERN kernels/none EXCLUDE PATTERN kernels/reference EXCLUDE PATTERN kernels/tcp EXCLUDE PATTERN kernels/mpi EXCLUDE PATTERN kernels/nccl EXCLUDE)
 endforeach()
 
 # The tools, and what each says of itself: its manual page and completion. Configuring makes the empty folder.

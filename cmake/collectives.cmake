@@ -1,0 +1,25 @@
+# What ranks exchange by, beside TCP (kernels/tcp): shared objects that are opened when ranks join by them.
+function(fp_module name)
+  add_library(${name} MODULE ${ARGN})
+  set_target_properties(${name} PROPERTIES PREFIX "" UNITY_BUILD OFF POSITION_INDEPENDENT_CODE ON
+                                           LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  target_link_libraries(${name} PRIVATE fp_flags)
+endfunction()
+
+set(FP_MPI AUTO CACHE STRING "MPI between hosts: ON, OFF, or AUTO, where it is found")
+set(mpi_sources kernels/none/mpi.cpp)
+if(FP_MPI STREQUAL "AUTO")
+  find_package(MPI QUIET COMPONENTS CXX)
+elseif(FP_MPI)
+  find_package(MPI REQUIRED COMPONENTS CXX)
+endif()
+if(FP_MPI AND MPI_CXX_FOUND)
+  set(mpi_sources kernels/mpi/load/load.cpp)
+  fp_module(fairprune_mpi ${PROJECT_SOURCE_DIR}/kernels/mpi/mpi.cpp)
+  target_include_directories(fairprune_mpi SYSTEM PRIVATE ${MPI_CXX_INCLUDE_DIRS})
+  target_compile_definitions(fairprune_mpi PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
+  target_link_libraries(fairprune_mpi PRIVATE ${MPI_CXX_LIBRARIES})
+endif()
+
+set(nccl_sources kernels/none/nccl.cpp)
+set(fp_collectives_sources ${mpi_sources} ${nccl_sources})
