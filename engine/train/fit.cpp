@@ -107,8 +107,9 @@ private:
         if (comm_.alone()) return;
         const std::vector<std::string> hashes = comm_.gather(weights_hash(trainer_.network()));
         for (size_t rank = 1; rank < hashes.size(); ++rank)
-            FP_REQUIRE(hashes[rank] == hashes[0], Exit::device, "rank ", rank, "'s weights ", when,
-                       " are not those of rank 0: all ranks need the same program, the same data and processors of one kind");
+            FP_REQUIRE(
+                hashes[rank] == hashes[0], Exit::device, "rank ", rank, "'s weights ", when,
+                " are not those of rank 0: all ranks need the same program, the same data and processors of one kind");
     }
 
     // The batches of the epoch from at_.batch on. False when `stop` ended it.
@@ -180,7 +181,7 @@ private:
         RankTurn turn = mine < batches_ ? next(batch) : RankTurn{};
         turn.stop = !comm_.alone() && asked_to_stop();
         const RankRound round = trainer_.round(turn, rate_of(at_.batch - 1),
-                                           key_of(kDropout, uint64_t(at_.epoch), uint64_t(mine)), ends_step);
+                                               key_of(kDropout, uint64_t(at_.epoch), uint64_t(mine)), ends_step);
         for (const Sums& sums : round.sums) {
             at_.sums.add(sums);
             images_ += sums.samples;

@@ -58,9 +58,9 @@ struct Sums {
 
 // What a rank brings to a round, which is one batch of each rank.
 struct RankTurn {
-    const Batch* batch = nullptr;     // null: none, or none of its images can be read
-    std::exception_ptr failed = {};   // why it has none, where that ends the run on all ranks
-    bool stop = false;                // this rank is asked to stop
+    const Batch* batch = nullptr;    // null: none, or none of its images can be read
+    std::exception_ptr failed = {};  // why it has none, where that ends the run on all ranks
+    bool stop = false;               // this rank is asked to stop
 };
 struct RankRound {
     std::vector<Sums> sums;  // of the batches that there were, in rank order
@@ -177,9 +177,9 @@ private:
     // By input slot, and whether gradients are added to those of the batch before.
     std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
     Buffer average_[2];
-    int pending_ = 0;           // batches of this rank since the last update
-    int pending_of_all_ = 0;    // of all ranks
-    std::exception_ptr fault_;  // of Averaged's destructor
+    int pending_ = 0;                         // batches of this rank since the last update
+    int pending_of_all_ = 0;                  // of all ranks
+    std::exception_ptr fault_;                // of Averaged's destructor
     std::unique_ptr<RankExchange> exchange_;  // null: alone
 };
 

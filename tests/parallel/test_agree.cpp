@@ -39,8 +39,7 @@ TEST(Agree, the_first_rank_that_fails_is_named_on_all) {
 
 TEST(Agree, what_is_no_error_of_ours_is_a_bug) {
     expect_error(
-        Exit::bug,
-        [] { run_ranks(2, [](const Comm& comm) { agree(comm, [] { throw std::runtime_error("odd"); }); }); },
+        Exit::bug, [] { run_ranks(2, [](const Comm& comm) { agree(comm, [] { throw std::runtime_error("odd"); }); }); },
         "rank 0 of 2 on threads: odd");
 }
 

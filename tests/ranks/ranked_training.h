@@ -29,8 +29,8 @@ struct TrainingCase {
 // What a run leaves on a rank.
 struct Outcome {
     bool finished = false;
-    std::map<std::string, std::vector<double>> values;   // weights and running statistics, by name
-    std::map<std::string, std::vector<float>> momenta;   // and averages
+    std::map<std::string, std::vector<double>> values;  // weights and running statistics, by name
+    std::map<std::string, std::vector<float>> momenta;  // and averages
     std::vector<EpochResult> epochs;
     int64_t batches_seen = 0, bytes_sent = 0, saves = 0;
     double q = 0;

@@ -204,8 +204,8 @@ TEST(RankedTraining, a_rank_sends_what_the_formula_says) {
     c.settings.epochs = 1;
     for (const int ranks : {2, 4}) {
         const int64_t sent = train_on(ranks, c)[0].bytes_sent;
-        const auto net = models::build({.arch = c.arch, .classes = 2, .stem = "small", .width = c.width},
-                                       kernels(c.backend));
+        const auto net =
+            models::build({.arch = c.arch, .classes = 2, .stem = "small", .width = c.width}, kernels(c.backend));
         int64_t gradients = 0;
         for (const bool filters : {true, false})
             for (const auto [begin, end] : net->params.runs(filters)) gradients += (end - begin) * 4;
