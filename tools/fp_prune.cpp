@@ -8,7 +8,7 @@
 #include "engine/data/sources/sources.h"
 #include "engine/data/split.h"
 #include "engine/fairness/grouping.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
 #include "engine/report/prune_report.h"
@@ -143,7 +143,7 @@ int run(PruneFlags f, const Options& o) {
     o.ready(&kernels);
     const Caller caller =
         caller_of(o, f, {parse_data_spec(f.data.data).head, f.checkpoint, f.scores, f.compare_scores});
-    if (f.is_search() && f.force) on_every(o.ranks(), [&] { require_kept(f.search, f.out, caller.reads); });
+    if (f.is_search() && f.force) agree(o.ranks(), [&] { require_kept(f.search, f.out, caller.reads); });
     if (f.dry_run) {
         std::vector<PruneSettings> runs;
         for (const SweepPoint& point : points) runs.insert(runs.end(), size_t(f.search.seeds), point.settings);

@@ -20,7 +20,7 @@ struct TrainFlags : OutFlags {
     TrainingSettings training;
     std::string model = "resnet18", stem = "imagenet", weights, weights_prefix, classes, cache, normalize = "none";
     double width = 1, max_minutes = 0;
-    bool dry_run = false;
+    bool dry_run = false, any_ranks = false;
     uint64_t seed = 1;
     int64_t save_every = 0;
 };
@@ -48,6 +48,9 @@ void declare(Options& o, TrainFlags& f) {
           "teacher; none: nothing does");
     o.add("seed N", f.seed, "seed of initial weights, sample order, augmentation and dropout");
     o.add("save-every N", f.save_every, "also save every N batches; 0: only after epochs", {.low = 0});
+    o.choice<bool>("resume-ranks", f.any_ranks, {{"same", false}, {"any", true}},
+                   "whether --resume may go on with another number of ranks, after a whole epoch");
+    o.leave_out_of_config("resume-ranks");
     o.add("max-time MINUTES", f.max_minutes, "save and stop after this time; 0: no limit", {.low = 0});
     add_training_options(o, f.training, "");
     o.add("limit-train LIMIT", f.training.limit_train,
@@ -111,17 +114,18 @@ int run(const TrainFlags& f, const Options& o) {
     check_attributes(attribute_columns(data.set, members(data.set, Split::train)), plain_names(f.data.attributes), o);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
-    const FitOptions options = options_on(data.set);
+    FitOptions options = options_on(data.set);
     o.ready(&k);
+    options.trainer.ranks = &o.ranks();
     const TrainRun run{.folder = f.out,
                        .if_run_is_there = if_run_is_there,
                        .weights = f.weights,
                        .weights_prefix = prefix_of(f),
                        .save_every = f.save_every,
                        .max_minutes = f.max_minutes,
+                       .any_ranks = f.any_ranks,
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
-                       .observer = observer,
-                       .ranks = o.ranks()};
+                       .observer = observer};
     if (f.dry_run) return on_first(o, [&] { return print(dry_run(*net, preprocessing, data, options_on, run), o); });
     const TrainResult result = train(*net, preprocessing, data, options, run);
     on_first(o, [&] {

@@ -9,7 +9,7 @@
 #include <iostream>
 
 #include "engine/io/files.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/parallel/ranks.h"
 #include "engine/run/signals.h"
 #include "engine/run/threads.h"
@@ -61,19 +61,19 @@ ComputeOptions Launch::of_rank(ComputeOptions asked) const {
 
 void Launch::ready(const Kernels* used) {
     if (ranks().alone() || ready_) return;
-    share_faults(ranks(), std::nullopt);
+    const std::string mine = ranks().numbered().host + "\n" + (used ? device_text(*used) : "");
     ready_ = true;
-    const std::string host = ranks().numbered().host;
-    for (const std::string& words : ranks().gather(host + "\n" + (used ? device_text(*used) : ""))) {
+    const std::vector<std::string> all = agreed(ranks(), [&] { return mine; });
+    for (const std::string& words : all) {
         const size_t end = words.find('\n');
         notes_.push_back({.rank = int(notes_.size()), .host = words.substr(0, end), .device = words.substr(end + 1)});
     }
     const auto kind = [](const RankNote& r) { return r.device.substr(0, r.device.find(':')); };
     for (const RankNote& r : notes_)
         if (kind(r) != kind(notes_[0]))
-            raise({.exit = Exit::device,
-                   .text = text("rank ", r.rank, " on ", r.host, " computes on ", kind(r), ", rank 0 on ",
-                                kind(notes_[0]), "; --device names one for all")});
+            throw SharedError({.exit = Exit::device,
+                               .text = text("rank ", r.rank, " on ", r.host, " computes on ", kind(r), ", rank 0 on ",
+                                            kind(notes_[0]), "; --device names one for all")});
     if (used && uses_gpu(*used)) join_gpus();
 }
 
@@ -85,7 +85,7 @@ void Launch::failed_to_start(const std::exception_ptr& thrown) {
         return;
     } catch (...) {}
     ready_ = true;
-    share_faults(ranks(), fault_of(thrown, ranks()));
+    agree(ranks(), [&] { std::rethrow_exception(thrown); });
 }
 
 int Launch::end(int code) {
@@ -100,7 +100,7 @@ int Launch::fail(const std::exception_ptr& thrown) {
     try {
         std::rethrow_exception(thrown);
     } catch (const SharedError& error) {
-        if (ranks().first()) show(error.who, error.what());
+        if (ranks().first()) show(error.fault.of_first ? "" : error.fault.who, error.fault.text);
         drop_errors(leave_ranks);
         return int(error.exit);
     } catch (const Stopped&) {

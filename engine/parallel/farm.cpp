@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 
 namespace fp {
 namespace {
@@ -109,9 +109,9 @@ public:
             attempt(lock, [&] { tell(lock); });
             if (task_ >= 0 && !over_) do_task(lock);
         }
-        if (report_.failed) raise(unpacked(report_.words));  // the others are gone, perhaps for that
+        if (report_.failed) throw SharedError(unpacked(report_.words));  // the others are gone, perhaps for that
         if (lost_) std::rethrow_exception(lost_);
-        if (!plan_.fault().empty()) raise(unpacked(plan_.fault()));
+        if (!plan_.fault().empty()) throw SharedError(unpacked(plan_.fault()));
         return plan_.all_finished();
     }
 

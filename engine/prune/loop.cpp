@@ -7,7 +7,7 @@
 #include "engine/fairness/grouping.h"
 #include "engine/io/words.h"
 #include "engine/measure/layer_costs.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
@@ -58,7 +58,7 @@ public:
           folder_(folder),
           start_(start),
           observer_(in_step(start.observer, folder.ranks())),
-          checkpoints_(folder, identity_of(dense, settings, start.caller), start.observer.warn),
+          checkpoints_(folder, identity_of_run(dense, settings, folder, start.caller), start.observer.warn),
           resumed_(start.resume ? load() : std::nullopt),
           metrics_(folder, resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
         record_run(folder, start.caller, dense);
@@ -133,10 +133,19 @@ public:
     Trace traced() const { return trace(*model_.network, dense_.image_size()); }
 
 private:
+    static Identity identity_of_run(const Baseline& dense,
+                                    const PruneSettings& settings,
+                                    const RunFolder& folder,
+                                    const Caller& caller) {
+        Identity out = identity_of(dense, settings, caller);
+        out.add(identity_of_ranks(folder.ranks().ranks(), false));
+        return out;
+    }
+
     // On every rank, before any of them saves.
     std::optional<Checkpoint> load() {
         std::optional<Checkpoint> found;
-        on_every(folder_.ranks(), [&] { found = checkpoints_.load(); });
+        agree(folder_.ranks(), [&] { found = checkpoints_.load(); });
         return found;
     }
 
@@ -243,6 +252,7 @@ private:
         FitOptions options =
             fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round), dense_.data.set);
         if (p_.tune.epochs == 0) return;
+        options.trainer.ranks = &folder_.ranks();
         options.trainer.fixed_features = p_.fixed_features;
         options.trainer.l1 = p_.l1;
         const bool begins = !resumed_ || resumed_->state.empty();

@@ -6,7 +6,7 @@
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "engine/measure/layer_costs.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/parallel/farm.h"
 #include "engine/prune/cut.h"
 #include "engine/prune/prune_json.h"
@@ -169,7 +169,7 @@ std::optional<Scan> scan(const Baseline& dense,
     }
     Scan out;
     std::vector<ScannedSet> sets;
-    on_every(folder.ranks(), [&] {
+    agree(folder.ranks(), [&] {
         out.identity = scan_identity(dense, settings, folder, start.caller);
         if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
     });

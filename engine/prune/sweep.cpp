@@ -9,7 +9,7 @@
 
 #include "engine/eval/predictions_file.h"
 #include "engine/io/hash.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/parallel/farm.h"
 #include "engine/prune/prune_json.h"
 #include "engine/run/signals.h"
@@ -59,7 +59,7 @@ struct Sweep {
     }
 
     bool make_runs() {
-        on_every(folder.ranks(), [&] {
+        agree(folder.ranks(), [&] {
             for (const SweepPoint& point : points)  // before any of them runs
                 check(point.settings, dense);
         });

@@ -119,7 +119,6 @@ DryRun dry_run(Network& net,
     passing.if_run_is_there = IfRunIsThere::overwrite;
     passing.save_every = 0;
     passing.max_minutes = 0;
-    passing.ranks = {};
     if (!train(net, preprocessing, few, one, passing).finished) throw Stopped{};
     finish(out, start);
     return out;

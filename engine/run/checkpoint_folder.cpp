@@ -123,6 +123,7 @@ std::optional<Checkpoint> CheckpointFolder::load() {
             steps_.last = step;
             steps_.previous = std::nullopt;
         }
+        identity = as_listed(identity, identity_);
         const std::string other = difference(identity.settings, identity_.settings);
         FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
         const std::string noted = difference(identity.noted, identity_.noted);

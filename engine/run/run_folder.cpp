@@ -23,7 +23,7 @@
 #include "engine/io/files.h"
 #include "engine/io/json.h"
 #include "engine/io/tensorboard.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/device.h"
 #include "engine/run/version.h"
@@ -180,7 +180,7 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::
     });
     if (ranks.alone()) return;
     holds_run_ = told[0] == '1';
-    on_every(ranks, [&] {
+    agree(ranks, [&] {
         if (!writes()) require_seen(path() / kRanksFile, told.substr(1));
     });
     std::error_code ignored;

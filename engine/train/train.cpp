@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "engine/data/split.h"
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/import_weights.h"
 #include "engine/train/train_json.h"
@@ -13,16 +13,23 @@
 namespace fp {
 namespace {
 
+const Comm& ranks_of(const FitOptions& o) {
+    static const Comm alone;
+    return o.trainer.ranks ? *o.trainer.ranks : alone;
+}
+
 Identity identity_of(const Network& net,
                      const Preprocessing& preprocessing,
                      const ImageData& data,
                      const FitOptions& options,
-                     const Caller& caller) {
+                     const TrainRun& run) {
+    const Caller& caller = run.caller;
     Identity out{.settings = caller.settings.empty() ? settings_by_name(options) : caller.settings};
     out.settings.push_back({"--image-size", std::to_string(preprocessing.image_size)});
     out.settings.push_back({"--device", std::string(net.kernels().name)});
     out.add(identity_of(data.set, options.attributes));
     out.add(identity_of_threads());
+    out.add(identity_of_ranks(ranks_of(options).ranks(), run.any_ranks));
     return out;
 }
 
@@ -54,8 +61,8 @@ public:
           o_(options),
           run_(run),
           imported_(imported),
-          folder_(run.folder, run.if_run_is_there, run.caller.reads, run.ranks),
-          checkpoints_(folder_, identity_of(net, preprocessing, data, options, run.caller), run.observer.warn) {}
+          folder_(run.folder, run.if_run_is_there, run.caller.reads, ranks_of(options)),
+          checkpoints_(folder_, identity_of(net, preprocessing, data, options, run), run.observer.warn) {}
 
     TrainResult run() {
         load();
@@ -94,12 +101,17 @@ private:
         state_ = found->state;
         position_ = parse_fit_position(found->progress);
         run_.observer.tell(fmt::format("resuming after step {}", step_));
+        if (const int now = ranks_of(o_).ranks(); position_.ranks != now)
+            run_.observer.caution(
+                fmt::format("from now on a step has the batches of {} ranks, until now it had those of {}: it is "
+                            "another training from here on, with as many updates per epoch as {} ranks make",
+                            now, position_.ranks, now));
     }
 
     // On every rank, before any of them saves.
     std::optional<Checkpoint> load_checkpoint() {
         std::optional<Checkpoint> found;
-        on_every(folder_.ranks(), [&] { found = checkpoints_.load(); });
+        agree(folder_.ranks(), [&] { found = checkpoints_.load(); });
         return found;
     }
 
@@ -150,7 +162,7 @@ TrainResult train(Network& net,
                   const TrainRun& run) {
     // Errors are found before an existing run is overwritten.
     std::optional<ImportReport> imported;
-    on_every(run.ranks, [&] {
+    agree(ranks_of(options), [&] {
         FP_REQUIRE(!options.settings.placebo || placebo_note(options.settings), Exit::usage,
                    "--placebo: nothing in this training reads groups (--sampler, --sample-weights, --group-dro, "
                    "--snnl-weight)");

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "engine/parallel/agreement.h"
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/run_folder.h"
 #include "kernels/kernels.h"
