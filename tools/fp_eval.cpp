@@ -176,7 +176,8 @@ EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options
                                  samples,
                                  {.batch_size = f.data.batch_size,
                                   .skip_bad = f.skip_bad,
-                                  .progress = observer.steps({.what = "predicting " + split})}});
+                                  .progress = observer.steps({.what = "predicting " + split}),
+                                  .ranks = &world()}});
         FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
         return p;
     };

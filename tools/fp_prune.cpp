@@ -142,12 +142,13 @@ int run(PruneFlags f, const Options& o) {
                      o);
     }
     RunFolder folder(f.out, if_run_is_there, caller.reads);
-    const Run run{.flags = f,
-                  .dense = baseline,
-                  .settings = settings,
-                  .folder = folder,
-                  .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer},
-                  .json = o.json()};
+    const Run run{
+        .flags = f,
+        .dense = baseline,
+        .settings = settings,
+        .folder = folder,
+        .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer, .ranks = &world()},
+        .json = o.json()};
     const int code = run_any(run);
     say_skipped(data, o);
     write_bad_images(folder / "bad_images.csv", data);

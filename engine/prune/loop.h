@@ -65,6 +65,8 @@ struct PruneStart {
     // A scores file to read in the first round if it exists, else to write.
     std::string shared_scores = {};
     Observer observer = {};
+    // That do this run together, with the bits of one: each scores, predicts and chooses. Null: this process alone.
+    const Comm* ranks = nullptr;
 };
 
 // Nothing where the observer stopped the run, which is saved then.

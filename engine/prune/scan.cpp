@@ -136,7 +136,7 @@ std::optional<Scan> scan(const Baseline& dense,
     std::vector<ScannedSet> sets;
     if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
     if (!anew) record_run(folder, start.caller, dense);
-    const Predictions before = dense.predict_on(Split::val, *dense.model.network);
+    const Predictions before = dense.predict_on(Split::val, *dense.model.network, {}, start.ranks);
     try {
         scan_sets(
             dense, settings, scores_in(scores, dense.hash).sets, before, sets,
