@@ -17,8 +17,8 @@ namespace fp {
 namespace {
 
 // A quarter of what this process may use: of the machine's memory, its own address space (ulimit -v) or the limit of
-// its control group.
-int64_t default_bytes() {
+// its control group. Ranks of one host divide it.
+int64_t default_bytes(const Comm* ranks) {
     int64_t most = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < rlim_t(most)) most = int64_t(limit.rlim_cur);
@@ -26,7 +26,7 @@ int64_t default_bytes() {
         std::ifstream in(group);
         if (int64_t bytes = 0; in >> bytes) most = std::min(most, bytes);
     }
-    return most / 4;
+    return most / 4 / (ranks ? std::max(1, ranks->numbered().local_ranks) : 1);
 }
 
 // Short side at `side`. A long side over kLongest * side is cut at both ends, by a multiple of four pixels in all: so
@@ -52,7 +52,9 @@ Pixels read_image(const Dataset& data, int64_t sample, const DecodeOptions& opti
 }
 
 DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
-    : data_(data), options_(options), memory_(options.memory_bytes < 0 ? default_bytes() : options.memory_bytes) {
+    : data_(data),
+      options_(options),
+      memory_(options.memory_bytes < 0 ? default_bytes(options.ranks) : options.memory_bytes) {
     if (!options.cache.empty()) open_cache(options.ranks ? *options.ranks : Comm());
 }
 

@@ -24,7 +24,8 @@ Pixels read_image(const Dataset&, int64_t sample, const DecodeOptions& = {});
 struct ImageOptions {
     int image_size = 224;
     DecodeOptions decode = {};
-    int64_t memory_bytes = -1;         // for images in memory; -1: a quarter of what the process may use, 0: none
+    // For images in memory; -1: a quarter of what the process may use, which ranks of one host divide; 0: none.
+    int64_t memory_bytes = -1;
     std::filesystem::path cache = {};  // the folder of the cache file, created if missing; empty: none
     Steps progress = {};               // while a cache file is written; may be empty
     // Of a run, which open the same data set at the same time, so that one of them writes the cache file. Null: none.
