@@ -164,7 +164,7 @@ EvalInput input_of_file(const Opened& opened, const EvalFlags& f) {
     return out;
 }
 
-EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options& options) {
+EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options& options, const Comm* ranks) {
     const LoadedModel& model = *opened.model;
     const ImageData& data = *opened.data;
     const Observer observer = in_step(on_stderr(options.quiet()), options.ranks());
@@ -176,7 +176,8 @@ EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options
                                  samples,
                                  {.batch_size = f.data.batch_size,
                                   .skip_bad = f.skip_bad,
-                                  .progress = observer.steps({.what = "predicting " + split})}});
+                                  .progress = observer.steps({.what = "predicting " + split}),
+                                  .ranks = ranks}});
         FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
         return p;
     };
@@ -261,8 +262,9 @@ Opened opened_file(const std::string& file, bool model, const EvalFlags& f, cons
     return model ? open_model(file, f, options) : open_file(file, f, options);
 }
 
-EvalInput input_of(const Opened& opened, const EvalFlags& f, const Options& options) {
-    return opened.model ? input_of_model(opened, f, options) : input_of_file(opened, f);
+// `ranks` predict together; null: this one alone.
+EvalInput input_of(const Opened& opened, const EvalFlags& f, const Options& options, const Comm* ranks) {
+    return opened.model ? input_of_model(opened, f, options, ranks) : input_of_file(opened, f);
 }
 
 // Nothing where no test split is judged. One command is one read, of however many models.
@@ -300,7 +302,7 @@ int judge_trainings(const EvalFlags& f, const Options& options) {
         for (const std::string& file : files[side]) {
             EvalFlags one = f;
             one.compare = file;  // each file is named in what is said of it
-            inputs.push_back(input_of(opened_file(file, is_model(file), one, options), one, options));
+            inputs.push_back(input_of(opened_file(file, is_model(file), one, options), one, options, nullptr));
             judged[side].push_back(inputs.back().judged);
         }
     std::vector<const EvalInput*> read;
@@ -357,9 +359,9 @@ int run(const EvalFlags& given, const Options& options) {
     // Before the work, which leaves out what --skip-bad permits.
     if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
     options.ready(opened.model ? &opened.model->network->kernels() : nullptr);
-    const EvalInput ours = input_of(opened, f, options);
+    const EvalInput ours = input_of(opened, f, options, &options.ranks());
     std::optional<EvalInput> other;
-    if (opened_other) other = input_of(*opened_other, f, options);
+    if (opened_other) other = input_of(*opened_other, f, options, &options.ranks());
     return on_first(options, [&] { return judge(f, options, ours, other); });
 }
 

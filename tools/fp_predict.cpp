@@ -88,7 +88,8 @@ PredictedImages predict_wanted(const PredictFlags& f, const Options& options) {
                                                 samples,
                                                 {.batch_size = f.data.batch_size,
                                                  .skip_bad = f.skip_bad,
-                                                 .progress = observer.steps({.what = "predicting"})}}),
+                                                 .progress = observer.steps({.what = "predicting"}),
+                                                 .ranks = &options.ranks()}}),
                         .thresholds = thresholds_of(model.card, f.thresholds)};
     for (const auto& [sample, reason] : data.unreadable->reasons())
         out.skipped.emplace(data.set.samples[size_t(sample)].image, reason);

@@ -113,8 +113,9 @@ int run(PruneFlags f, const Options& o) {
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
     const Observer observer = on_stderr(o.quiet());
+    const Observer together = in_step(observer, o.ranks());
     ImageData data =
-        open_images_of(dense, f.checkpoint, f.data, f.cache, observer.steps({.what = "decoding into the cache"}));
+        open_images_of(dense, f.checkpoint, f.data, f.cache, together.steps({.what = "decoding into the cache"}));
     if (f.train_on_val) train_on_half_of_validation(data.set, f.search.base.seed);
     if (f.show_groups) {
         for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
@@ -131,7 +132,7 @@ int run(PruneFlags f, const Options& o) {
         require_images(data, {Split::train, Split::val, Split::test});
     const std::vector<SweepPoint> points = sweep_points(f.search);
     const PruneSettings settings = f.is_search() ? base : points[0].settings;
-    const Baseline baseline(dense, data, settings, observer);
+    const Baseline baseline(dense, data, settings, f.is_search() ? observer : together);
     for (const SweepPoint& point : points) check(point.settings, baseline);
     // Faults in these files are found before an existing run is overwritten.
     if (!f.scores.empty() && !f.resume) {
@@ -155,12 +156,13 @@ int run(PruneFlags f, const Options& o) {
         });
     }
     RunFolder folder(f.out, if_run_is_there, caller.reads, o.ranks());
-    const Run run{.flags = f,
-                  .dense = baseline,
-                  .settings = settings,
-                  .folder = folder,
-                  .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer},
-                  .options = o};
+    const Run run{
+        .flags = f,
+        .dense = baseline,
+        .settings = settings,
+        .folder = folder,
+        .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer, .ranks = &o.ranks()},
+        .options = o};
     const int code = run_any(run);
     say_skipped(data, o);
     folder.write_with("bad_images.csv", [&](const auto& file) { write_bad_images(file, data); });

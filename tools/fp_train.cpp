@@ -100,7 +100,8 @@ int run(const TrainFlags& f, const Options& o) {
     OpenOptions open{.image_size = preprocessing.image_size,
                      .dataset = f.data.dataset,
                      .cache = f.cache,
-                     .progress = observer.steps({.what = "decoding into the cache"})};
+                     .progress = in_step(observer, o.ranks()).steps({.what = "decoding into the cache"}),
+                     .ranks = &o.ranks()};
     if (!f.classes.empty()) open.dataset.classes = classes_in(f.classes);
     // A run that goes on does not need the file of --weights, which may be gone.
     const std::string resumed = f.resume && !f.weights.empty() ? CheckpointFolder::readable_model(f.out) : "";

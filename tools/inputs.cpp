@@ -106,7 +106,8 @@ ImageData open_images_of(const LoadedModel& model,
     const int size = model.card.preprocessing.image_size;
     FP_REQUIRE(options.image_size.value_or(size) == size, Exit::model, path, ": was trained at ", size,
                " pixels, --image-size is ", *options.image_size);
-    OpenOptions open{.image_size = size, .dataset = options.dataset, .cache = cache, .progress = progress};
+    OpenOptions open{
+        .image_size = size, .dataset = options.dataset, .cache = cache, .progress = progress, .ranks = &world()};
     open.dataset.classes = model.card.classes;
     open.dataset.seen = model.card.seen;
     return open_images(options.data, open);

@@ -83,6 +83,8 @@ void Launch::failed_to_start(const std::exception_ptr& thrown) {
         std::rethrow_exception(thrown);
     } catch (const Stopped&) {  // no fault
         return;
+    } catch (const SharedError&) {  // all have it
+        return;
     } catch (...) {}
     ready_ = true;
     agree(ranks(), [&] { std::rethrow_exception(thrown); });

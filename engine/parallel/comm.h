@@ -55,6 +55,8 @@ public:
     // ceil(count / N) long; a count that N does not divide is padded with zeros, at the cost of two copies.
     void reduce(const Kernels& k, par* values, int64_t count, void* scratch, Stream) const;
     size_t reduce_bytes(const Kernels& k, int64_t count) const;
+    // Part i of `send`, `bytes` long, goes to rank i; part j of `receive` is from rank j.
+    void exchange(const Kernels& k, const void* send, void* receive, size_t bytes, Stream) const;
     // Part i of `to`, `bytes` long, is rank i's `from`.
     void gather(const Kernels& k, const void* from, void* to, size_t bytes, Stream) const;
     void broadcast(const Kernels& k, void* data, size_t bytes, Stream) const;  // rank 0's
@@ -71,7 +73,6 @@ private:
     bool by_device(const Kernels& k) const { return device_.all_to_all && !k.memory.is_host; }
     void count_sent(size_t bytes_to_each) const { bytes_sent_ += int64_t(bytes_to_each) * (ranks() - 1); }
     std::vector<char> gather_bytes(const void* mine, size_t bytes) const;
-    void exchange(const Kernels&, const void* send, void* receive, size_t bytes, Stream) const;
 
     Ranks ranks_ = {};
     Collectives host_ = {}, device_ = {};

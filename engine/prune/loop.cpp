@@ -166,6 +166,7 @@ private:
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
         shown.predict.progress = observer_.steps({.what = round_name() + ": scoring"});
+        shown.predict.ranks = start_.ranks;
         shown.progress = observer_.later({.what = round_name() + ": scoring layers", .unit = "layers", .brief = true});
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
@@ -182,7 +183,7 @@ private:
         if (p_.score.criterion->score) {
             const ChannelScores scores = write_scores(now.nodes);
             observer_.brief(round_name() + ": choosing channels");
-            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_));
+            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_, start_.ranks));
         }
         take_out(sets, round);
         recalibrate(round);
@@ -230,7 +231,8 @@ private:
     }
 
     Predictions predict_val() const {
-        return dense_.predict_on(Split::val, *model_.network, observer_.brief(round_name() + ": validation"));
+        return dense_.predict_on(Split::val, *model_.network, observer_.brief(round_name() + ": validation"),
+                                 start_.ranks);
     }
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
@@ -239,6 +241,7 @@ private:
         if (p_.recalibrate == 0) return;
         PredictOptions options = dense_.predict_options;
         options.progress = observer_.brief(round_name() + ": recalibrating batch norm");
+        options.ranks = start_.ranks;
         const int64_t batches = recalibrate_norms(*model_.network, model_.card.preprocessing, dense_.data,
                                                   recalibration_samples(dense_.data.set, p_, s_.round), options);
         round.recalibrated = validate();
@@ -289,7 +292,7 @@ private:
         round.objective = {.by = by,
                            .value = selection_value(val, by, dense_.attributes, "--objective",
                                                     observer_.brief(round_name() + ": objective", "resamples"))};
-        const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
+        const double dense_accuracy = dense_.val(start_.ranks).metric("balanced_accuracy"),
                      accuracy = round.val.metric("balanced_accuracy"), value = round.objective.value;
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
         round.enough_accuracy = accuracy >= dense_.least_accuracy(p_.max_drop);
