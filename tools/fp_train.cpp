@@ -128,6 +128,8 @@ int run(const TrainFlags& f, const Options& o) {
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
                        .observer = observer};
     if (f.dry_run) return on_first(o, [&] { return print(dry_run(*net, preprocessing, data, options_on, run), o); });
+    std::optional<StopSignals::Unsaved> until_all_end;  // a rank waits for the first one's report
+    if (!o.ranks().alone()) until_all_end.emplace();
     const TrainResult result = train(*net, preprocessing, data, options, run);
     on_first(o, [&] {
         publish({.network = *net,

@@ -57,7 +57,7 @@ public:
           p_(settings),
           folder_(folder),
           start_(start),
-          observer_(in_step(start.observer, folder.ranks())),
+          observer_(in_step(start.observer, start.ranks ? *start.ranks : folder.ranks())),
           checkpoints_(folder, identity_of_run(dense, settings, folder, start.caller), start.observer.warn),
           resumed_(start.resume ? load() : std::nullopt),
           metrics_(folder, resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
