@@ -325,11 +325,11 @@ TEST(TcpBytes, ChangedBytesAreReadOrRefused) {
             Answer answer = Answer::welcome;
             const bool is_answer = decode(bytes, answer);
             EXPECT_EQ(is_answer, bytes == welcome || (i == 8 && value <= int(Answer::rank))) << i << " " << value;
-            if (is_answer) EXPECT_FALSE(words(answer).empty());
+            EXPECT_FALSE(words(answer).empty());
         }
     const std::string places = encode(std::vector<Place>{{.address = resolve("127.0.0.1", 1)[0], .host = "h"}});
-    for (size_t length = 0; length < places.size(); ++length)
-        if (length > 0) EXPECT_THROW(decode_places({places.data(), length}), Error) << length;
+    for (size_t length = 1; length < places.size(); ++length)
+        EXPECT_THROW(decode_places({places.data(), length}), Error) << length;
     std::string port = places;
     port[18] = 1;
     EXPECT_THROW(decode_places(port), Error);
