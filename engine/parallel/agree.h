@@ -1,5 +1,4 @@
-// Failures that ranks share: where one of them fails, all throw the same error at the same place, and none waits for one
-// that has left.
+// What ranks return to each other from work that may fail (engine/parallel/agreement.h has failures alone).
 #pragma once
 
 #include <functional>
@@ -10,9 +9,8 @@
 
 namespace fp {
 
-// What `work` returned on every rank, by rank. Where it threw on any, every rank throws the error of the first of them
-// in rank order, with its exit code (Exit::bug for what is no Error) and the rank's name: "rank 1 of 2 on node7: ...".
-// Alone it throws what `work` threw.
+// What `work` returned on every rank, by rank. Where it threw on any, every rank throws the fault of the first of them
+// in rank order as a SharedError, so that none waits for one that has left. Alone it throws what `work` threw.
 std::vector<std::string> agreed(const Comm&, const std::function<std::string()>& work);
 // The same of work without a result.
 void agree(const Comm&, const std::function<void()>& work);

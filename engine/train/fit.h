@@ -59,8 +59,9 @@ struct FitHooks {
     std::function<void(const FitPosition&, bool best)> save = {};
     // Asked after every update and every epoch. Where it is true on one rank, all stop after the same step.
     std::function<bool()> stop = {};
-    std::function<bool()> interrupt = {};  // asked in all parts of validation, which then starts anew; on one rank alone
-    int64_t save_every = 0;                // batches, at the end of the step that reaches them; 0: only after epochs
+    // Asked in all parts of validation, which then starts anew; not where there are several ranks.
+    std::function<bool()> interrupt = {};
+    int64_t save_every = 0;  // batches, at the end of the step that reaches them; 0: only after epochs
 };
 
 // The checks that fit() makes before the first epoch: Exit::usage for unknown names of metrics, attributes and layers,

@@ -53,8 +53,7 @@ RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchang
 }
 
 par* RankExchange::at(par* block, int64_t element) const {
-    return reinterpret_cast<par*>(reinterpret_cast<char*>(block) +
-                                  element * bytes_of(network_.kernels().parameter));
+    return reinterpret_cast<par*>(reinterpret_cast<char*>(block) + element * bytes_of(network_.kernels().parameter));
 }
 
 // In the order in which backward completes them: filters from the end of the block, then vectors.
@@ -65,7 +64,8 @@ void RankExchange::place_buckets() {
         std::vector<ParamStore::Run> runs = network_.params.runs(filters);
         std::ranges::reverse(runs);
         for (const auto [begin, end] : runs)
-            for (int64_t last = end; last > begin; last -= size) buckets_.push_back({std::max(begin, last - size), last});
+            for (int64_t last = end; last > begin; last -= size)
+                buckets_.push_back({std::max(begin, last - size), last});
     }
 }
 
@@ -155,7 +155,7 @@ std::string RankExchange::whose_gradient() const {
     double squares = 0;
     for (size_t i = 0; i < buckets_.size(); ++i) squares += seen_.as<double>()[i];
     for (const std::string& of_rank : comm_.gather(std::isfinite(squares) ? "" : name(comm_.numbered())))
-        if (!of_rank.empty()) return of_rank + ": ";
+        if (!of_rank.empty()) return of_rank;
     return "";
 }
 

@@ -37,7 +37,7 @@ public:
     bool sync_norms() const { return options_.sync_norms; }
 
     // A round, on every rank. A rank without a batch calls begin() without a tape and then finish().
-    void prepare(TapeOptions&);              // of the batch's tape, in Mode::train
+    void prepare(TapeOptions&);                          // of the batch's tape, in Mode::train
     void begin(Tape*, bool statistics, bool gradients);  // between forward and backward; what is exchanged
     // The rest of the buckets. Without `has_gradients` this rank has none in this step.
     void finish(bool has_gradients);
@@ -45,8 +45,8 @@ public:
     void move_statistics(const std::vector<char>& had_batch, double momentum);
     double left_momentum() const { return momentum_; }
 
-    // With watch_gradients, where a step's gradient is not finite: "rank 1 of 2: " for the first rank whose own was not,
-    // empty where only their sum was not. A call of all ranks, once the device has finished the step.
+    // With watch_gradients, where a step's gradient is not finite: "rank 1 of 2", the first rank whose own was not; empty
+    // where only their sum was not. A call of all ranks, once the device has finished the step.
     std::string whose_gradient() const;
 
 private:
@@ -66,9 +66,9 @@ private:
     std::vector<Bucket> buckets_;
     size_t sent_ = 0, to_send_ = 0;  // buckets of this round
     double momentum_ = 0;
-    Buffer own_, all_, scratch_;           // statistics of this rank's batch, of every rank's; of Comm::reduce
-    Buffer squares_, squares_scratch_;     // of this rank's gradients, by bucket
-    HostBuffer seen_;                      // the host's copy
+    Buffer own_, all_, scratch_;        // statistics of this rank's batch, of every rank's; of Comm::reduce
+    Buffer squares_, squares_scratch_;  // of this rank's gradients, by bucket
+    HostBuffer seen_;                   // the host's copy
     OfRanks of_ranks_;
     RankCalls calls_;  // the last member: its thread uses the others
 };

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/core/elements.h"
+#include "engine/parallel/agreement.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -58,10 +59,11 @@ Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const Tra
       results_(network.kernels().streams) {
     if (options_.weights.eta > 0) dro_.emplace(options_.weights.eta, options_.weights.cells);
     if (options_.ranks && !options_.ranks->alone())
-        exchange_ = std::make_unique<RankExchange>(network, *options_.ranks,
-                                                   RankExchangeOptions{.bucket_bytes = options_.bucket_bytes,
-                                                                       .sync_norms = options_.sync_norms,
-                                                                       .watch_gradients = options_.optimizer.clip_norm > 0});
+        exchange_ =
+            std::make_unique<RankExchange>(network, *options_.ranks,
+                                           RankExchangeOptions{.bucket_bytes = options_.bucket_bytes,
+                                                               .sync_norms = options_.sync_norms,
+                                                               .watch_gradients = options_.optimizer.clip_norm > 0});
     for (auto& of_slot : graphs_)
         for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
@@ -139,14 +141,13 @@ Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
     FP_CHECK(!exchange_, "trainer: with several ranks a batch is part of a round");
     Step step = begin(batch, place);
     using Part = StepGraph::Part;
-    graphs_[step.slot][step.options.accumulate]->run(
-        {.n = batch.n, .at = input_.addresses(step.slot)},
-        {{Part::device, [&] { forward(step); }},
-         {Part::host, [&] { results_.there.record({}); }},
-         {options_.penalty || dro_ ? Part::both : Part::device, [&] {
-              if (dro_) weigh(step);
-              backward(step);
-          }}});
+    graphs_[step.slot][step.options.accumulate]->run({.n = batch.n, .at = input_.addresses(step.slot)},
+                                                     {{Part::device, [&] { forward(step); }},
+                                                      {Part::host, [&] { results_.there.record({}); }},
+                                                      {options_.penalty || dro_ ? Part::both : Part::device, [&] {
+                                                           if (dro_) weigh(step);
+                                                           backward(step);
+                                                       }}});
     const Sums sums = finish(step);
     network_.batches_seen += !options_.fixed_features;
     network_.params.touch();  // the norms' running statistics have moved
@@ -226,8 +227,10 @@ void Trainer::check_weights() const {
 
 void Trainer::check_norm() const {
     const double norm = optimizer_.norm();
-    FP_REQUIRE(std::isfinite(norm), Exit::diverged, exchange_ ? exchange_->whose_gradient() : "",
-               "the gradient's norm is ", norm, " in step ", optimizer_.step());
+    if (std::isfinite(norm)) return;
+    const std::string what = text("the gradient's norm is ", norm, " in step ", optimizer_.step());
+    if (exchange_) raise({.exit = Exit::diverged, .text = what, .who = exchange_->whose_gradient()});
+    fail_with(Exit::diverged, what);
 }
 
 void Trainer::update(double lr) {

@@ -58,9 +58,9 @@ struct Sums {
 
 // What a rank brings to a round, which is one batch of each rank.
 struct RankTurn {
-    const Batch* batch = nullptr;     // null: none, or none of its images can be read
-    std::exception_ptr failed = {};   // why it has none, where that ends the run on all ranks
-    bool stop = false;                // this rank is asked to stop
+    const Batch* batch = nullptr;    // null: none, or none of its images can be read
+    std::exception_ptr failed = {};  // why it has none, where that ends the run on all ranks
+    bool stop = false;               // this rank is asked to stop
 };
 struct RankRound {
     std::vector<Sums> sums;  // of the batches that there were, in rank order
@@ -75,7 +75,7 @@ public:
     // dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer with such a value.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
     // The same of a batch of each rank, which all ranks call alike; on one rank a batch that may be missing. An error
-    // of any rank is thrown on all (engine/parallel/agree.h).
+    // of any rank is thrown on all as a SharedError (engine/parallel/agreement.h).
     RankRound round(const RankTurn&, double lr, uint64_t place, bool last);
     // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
     // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save(). A call of all ranks.
@@ -177,9 +177,9 @@ private:
     // By input slot, and whether gradients are added to those of the batch before.
     std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
     Buffer average_[2];
-    int pending_ = 0;           // batches of this rank since the last update
-    int pending_of_all_ = 0;    // of all ranks
-    std::exception_ptr fault_;  // of Averaged's destructor
+    int pending_ = 0;                         // batches of this rank since the last update
+    int pending_of_all_ = 0;                  // of all ranks
+    std::exception_ptr fault_;                // of Averaged's destructor
     std::unique_ptr<RankExchange> exchange_;  // null: alone
 };
 

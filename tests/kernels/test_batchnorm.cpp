@@ -160,7 +160,7 @@ TEST_P(BatchNormOn, RunningStatisticsFollowOtherBatches) {
             BatchNormShape own = s;
             own.momentum = 1;
             const Device on{table()};
-            const auto follow = [&](const Values& running, Values Outputs::* statistic) {
+            const auto follow = [&](const Values& running, Values Outputs::*statistic) {
                 const int64_t stored = on.channels(s.x.c).stored_c();
                 Values batches(size_t(2 * stored), 0);
                 int64_t at = 0;
