@@ -124,7 +124,8 @@ int run(const TrainFlags& f, const Options& o) {
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
                        .observer = observer};
     if (f.dry_run) return print(dry_run(*net, preprocessing, data, options_on, run), o);
-    const FitOptions options = options_on(data.set);
+    FitOptions options = options_on(data.set);
+    options.trainer.ranks = &world();
     const TrainResult result = train(*net, preprocessing, data, options, run);
     publish({.network = *net,
              .preprocessing = preprocessing,
