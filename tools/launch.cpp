@@ -74,7 +74,7 @@ void Launch::ready(const Kernels* used) {
             throw SharedError({.exit = Exit::device,
                                .text = text("rank ", r.rank, " on ", r.host, " computes on ", kind(r), ", rank 0 on ",
                                             kind(notes_[0]), "; --device names one for all")});
-    if (used && uses_gpu(*used)) join_gpus();
+    if (used) join_gpus(*used);
 }
 
 void Launch::failed_to_start(const std::exception_ptr& thrown) {
@@ -102,7 +102,7 @@ int Launch::fail(const std::exception_ptr& thrown) {
     try {
         std::rethrow_exception(thrown);
     } catch (const SharedError& error) {
-        if (ranks().first()) show(error.fault.of_first ? "" : error.fault.who, error.fault.text);
+        if (ranks().first()) show(error.who, error.what());
         drop_errors(leave_ranks);
         return int(error.exit);
     } catch (const Stopped&) {

@@ -40,24 +40,17 @@ std::string result_of(const std::string& told) {
 
 Fault fault_of(const std::exception_ptr& thrown, const Comm& comm) {
     Fault out = described(thrown);
-    out.who = name(comm.numbered());
-    out.of_first = comm.first();
+    if (!comm.first()) out.who = name(comm.numbered());
     return out;
 }
 
-// "3-rank 2 of 4 on node7\nmissing.csv: no such file"
-std::string packed(const Fault& fault) {
-    return text(int(fault.exit), fault.of_first ? '+' : '-', fault.who, "\n", fault.text);
-}
+// "3rank 2 of 4 on node7\nmissing.csv: no such file"
+std::string packed(const Fault& fault) { return text(int(fault.exit), fault.who, "\n", fault.text); }
 
 Fault unpacked(const std::string& words) {
     const size_t end = words.find('\n');
-    FP_CHECK(end != words.npos && end > 1 && words[0] >= '1' && words[0] <= '6',
-             "another rank's fault is not understood");
-    return {.exit = Exit(words[0] - '0'),
-            .text = words.substr(end + 1),
-            .who = words.substr(2, end - 2),
-            .of_first = words[1] == '+'};
+    FP_CHECK(end != words.npos && words[0] >= '1' && words[0] <= '6', "another rank's fault is not understood");
+    return {.exit = Exit(words[0] - '0'), .text = words.substr(end + 1), .who = words.substr(1, end - 1)};
 }
 
 std::vector<std::string> agreed(const Comm& comm, const std::function<std::string()>& work) {

@@ -17,17 +17,16 @@ namespace fp {
 struct Fault {
     Exit exit = Exit::bug;  // for what is no Error, but for missing memory
     std::string text = {};
-    std::string who = {};  // the rank where it arose: "rank 1 of 2 on node7"
-    bool of_first = true;  // rank 0
+    std::string who = {};  // the rank where it arose: "rank 1 of 2 on node7"; empty: the first
 };
 Fault fault_of(const std::exception_ptr&, const Comm&);
-std::string packed(const Fault&);
+std::string packed(const Fault&);  // for a message to other ranks
 Fault unpacked(const std::string&);
 
-// An error that every rank throws. Its text is "rank 1 of 2 on node7: ..."; a program shows it on the first rank alone.
+// An Error that every rank throws. A program shows it on the first rank alone.
 struct SharedError : Error {
-    explicit SharedError(const Fault& f) : Error(f.who + ": " + f.text, f.exit), fault(f) {}
-    Fault fault;
+    explicit SharedError(const Fault& fault) : Error(fault.text, fault.exit), who(fault.who) {}
+    std::string who;  // as in Fault
 };
 
 // What `work` returned on every rank, by rank. Where it threw on any, every rank throws the error of the first of them

@@ -57,9 +57,9 @@ public:
 
     bool run(const FitPosition& start) {
         const StopSignals::Unsaved unsaved;
-        FP_REQUIRE(start.batch == 0 || start.ranks == comm_.ranks(), Exit::model, "the run stopped in epoch ",
-                   start.epoch + 1, " on a number of ranks of ", start.ranks, ", now it is ", comm_.ranks(),
-                   "; only between two epochs can it change");
+        if (start.batch != 0 && start.ranks != comm_.ranks())
+            fail_together(Exit::model, "the run stopped in epoch ", start.epoch + 1, " on a number of ranks of ",
+                          start.ranks, ", now it is ", comm_.ranks(), "; only between two epochs can it change");
         check_same_weights("at the start");
         at_ = start;
         at_.ranks = comm_.ranks();
@@ -92,6 +92,12 @@ private:
         return o.ranks ? *o.ranks : alone;
     }
 
+    // Of an error that all ranks find: shown once.
+    template <class... Parts>
+    [[noreturn]] static void fail_together(Exit exit, const Parts&... parts) {
+        throw SharedError({.exit = exit, .text = text(parts...)});
+    }
+
     bool asked_to_stop() const { return hooks_.stop && hooks_.stop(); }
 
     // On rank 0; all go on together.
@@ -107,9 +113,9 @@ private:
         if (comm_.alone()) return;
         const std::vector<std::string> hashes = comm_.gather(weights_hash(trainer_.network()));
         for (size_t rank = 1; rank < hashes.size(); ++rank)
-            FP_REQUIRE(
-                hashes[rank] == hashes[0], Exit::device, "rank ", rank, "'s weights ", when,
-                " are not those of rank 0: all ranks need the same program, the same data and processors of one kind");
+            if (hashes[rank] != hashes[0])
+                fail_together(Exit::device, "rank ", rank, "'s weights ", when, " are not those of rank 0: all ranks ",
+                              "need the same program, the same data and processors of one kind");
     }
 
     // The batches of the epoch from at_.batch on. False when `stop` ended it.
@@ -122,8 +128,9 @@ private:
         batches_ = t_.limit_batches > 0 ? std::min(t_.limit_batches, loader_.batches()) : loader_.batches();
         if (o_.trainer.sync_norms) {  // a batch on every rank, or none
             batches_ -= batches_ % comm_.ranks();
-            FP_REQUIRE(batches_ > 0, Exit::usage, "--sync-bn: an epoch has too few batches to give each of ",
-                       comm_.ranks(), " ranks one");
+            if (batches_ == 0)
+                fail_together(Exit::usage, "--sync-bn: an epoch has too few batches to give each of ", comm_.ranks(),
+                              " ranks one");
         }
         const int64_t first = at_.batch;
         show(first);
@@ -143,8 +150,8 @@ private:
         trainer_.check_update();
         if (batches_ > 0 && at_.sums.samples == 0) {
             const std::optional<Skipped> skipped = skipped_of(data_);
-            fail_with(Exit::data, data_.set.name, ": no image of the ", batches_, " batches of epoch ", at_.epoch + 1,
-                      " can be read", skipped ? ", the first: " + skipped->first : "");
+            fail_together(Exit::data, data_.set.name, ": no image of the ", batches_, " batches of epoch ",
+                          at_.epoch + 1, " can be read", skipped ? ", the first: " + skipped->first : "");
         }
         return true;
     }

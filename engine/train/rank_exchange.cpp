@@ -155,7 +155,7 @@ std::string RankExchange::whose_gradient() const {
     double squares = 0;
     for (size_t i = 0; i < buckets_.size(); ++i) squares += seen_.as<double>()[i];
     for (const std::string& of_rank : comm_.gather(std::isfinite(squares) ? "" : name(comm_.numbered())))
-        if (!of_rank.empty()) return of_rank + ": ";
+        if (!of_rank.empty()) return of_rank;
     return "";
 }
 

@@ -45,8 +45,8 @@ public:
     void move_statistics(const std::vector<char>& had_batch, double momentum);
     double left_momentum() const { return momentum_; }
 
-    // With watch_gradients, where a step's gradient is not finite: "rank 1 of 2: " for the first rank whose own was not,
-    // empty where only their sum was not. A call of all ranks, once the device has finished the step.
+    // With watch_gradients, where a step's gradient is not finite: "rank 1 of 2", the first rank whose own was not; empty
+    // where only their sum was not. A call of all ranks, once the device has finished the step.
     std::string whose_gradient() const;
 
 private:

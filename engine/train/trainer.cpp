@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/core/elements.h"
+#include "engine/parallel/agree.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -226,8 +227,10 @@ void Trainer::check_weights() const {
 
 void Trainer::check_norm() const {
     const double norm = optimizer_.norm();
-    FP_REQUIRE(std::isfinite(norm), Exit::diverged, exchange_ ? exchange_->whose_gradient() : "",
-               "the gradient's norm is ", norm, " in step ", optimizer_.step());
+    if (std::isfinite(norm)) return;
+    const std::string what = text("the gradient's norm is ", norm, " in step ", optimizer_.step());
+    if (exchange_) throw SharedError({.exit = Exit::diverged, .text = what, .who = exchange_->whose_gradient()});
+    fail_with(Exit::diverged, what);
 }
 
 void Trainer::update(double lr) {

@@ -75,7 +75,7 @@ public:
     // dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer with such a value.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
     // The same of a batch of each rank, which all ranks call alike; on one rank a batch that may be missing. An error
-    // of any rank is thrown on all (engine/parallel/agree.h).
+    // of any rank is thrown on all as a SharedError (engine/parallel/agree.h).
     RankRound round(const RankTurn&, double lr, uint64_t place, bool last);
     // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
     // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save(). A call of all ranks.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint.h"
 #include "engine/train/fit.h"
 #include "models/models.h"
@@ -135,14 +136,14 @@ inline void expect_same_bits(const Outcome& a, const Outcome& b) {
     }
 }
 
-// The error of every rank, where all ended with one.
-inline std::vector<Error> errors_of(int ranks, const TrainingCase& c) {
+// The error of every rank that ended with one.
+inline std::vector<SharedError> errors_of(int ranks, const TrainingCase& c) {
     std::mutex mutex;
-    std::vector<Error> out;
+    std::vector<SharedError> out;
     run_ranks(ranks, [&](const Comm& comm) {
         try {
             train_case(c, comm);
-        } catch (const Error& error) {
+        } catch (const SharedError& error) {
             const std::lock_guard lock(mutex);
             out.push_back(error);
         }
