@@ -163,6 +163,7 @@ struct Sweep {
     // A run is known by its own point: a search may be resumed with more criteria, amounts and seeds.
     Caller caller_of(const SweepPoint& point, uint64_t seed) const {
         Caller out = start.caller;
+        out.ranks = {};  // one does it
         if (out.settings.empty()) return out;
         std::erase_if(out.settings, [](const Setting& s) {
             return s.name == "--sweep" || s.name == "--controls" || s.name == "--seeds" || s.name == "--criterion" ||
