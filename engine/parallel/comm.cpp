@@ -10,7 +10,7 @@
 namespace fp {
 namespace {
 
-Comm& joined() {
+Comm& of_process() {
     static Comm comm;
     return comm;
 }
@@ -39,8 +39,8 @@ std::string name(const Ranks& ranks) {
     return text("rank ", ranks.rank, " of ", ranks.ranks, ranks.host.empty() ? "" : " on " + ranks.host);
 }
 
-const Comm& world() { return joined(); }
-void set_world(const Comm& comm) { joined() = comm; }
+const Comm& world() { return of_process(); }
+void set_world(const Comm& comm) { of_process() = comm; }
 
 std::vector<char> Comm::gather_bytes(const void* mine, size_t bytes) const {
     std::vector<char> all(bytes * size_t(ranks()));
