@@ -15,7 +15,7 @@ std::string packed(const std::vector<double>& values) {
     return out;
 }
 
-std::vector<double> unpacked(const std::string& bytes) {
+std::vector<double> numbers_in(const std::string& bytes) {
     std::vector<double> out(bytes.size() / sizeof(double));
     if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
     return out;
@@ -45,7 +45,7 @@ RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchang
     of_ranks_ = [this](const std::vector<double>& mine) {
         std::vector<std::vector<double>> out;
         calls_.submit([&](Stream) {
-            for (const std::string& of_rank : comm_.gather(packed(mine))) out.push_back(unpacked(of_rank));
+            for (const std::string& of_rank : comm_.gather(packed(mine))) out.push_back(numbers_in(of_rank));
         });
         calls_.wait();
         return out;
