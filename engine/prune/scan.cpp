@@ -166,6 +166,7 @@ std::optional<Scan> scan(const Baseline& dense,
         PruneStart scoring = start;
         scoring.resume = false;
         if (!score_only(dense, settings.pruning, folder, scoring)) return std::nullopt;
+        folder.ranks().wait_for_all();  // the first has written them
     }
     Scan out;
     std::vector<ScannedSet> sets;
