@@ -126,6 +126,9 @@ struct SnnlShape {
     // The most scratch memory of the CUDA kernels (but enough for 32 channels): they process channels in ranges. No bit
     // of a result depends on it.
     size_t scratch_limit = size_t(2) << 30;
+    // Channels of the map that x is a part of, 0: x.c. The order of the CUDA kernels' sums follows it, so that a part has
+    // the bits of the whole.
+    int of_channels = 0;
 
     constexpr int64_t d() const { return x.pixels(); }
     // All N x N pairs, as a batched product computes them; symmetric kernels compute half.

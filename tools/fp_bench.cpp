@@ -121,5 +121,6 @@ int main(int argc, char** argv) {
     fp::BenchFlags flags;
     return fp::run_tool(
         argc, argv, "Measures the speed of models, dense and pruned, which take turns in one run.",
-        [&](fp::Options& o) { fp::declare(o, flags); }, [&](const fp::Options& o) { return fp::run(flags, o); });
+        [&](fp::Options& o) { fp::declare(o, flags); },
+        [&](const fp::Options& o) { return fp::on_first(o, [&] { return fp::run(flags, o); }); });
 }

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
                     {.low = 1, .high = 16384});
         options.leave_out_of_config("out");
     };
-    const auto run = [&](const Options& options) {
+    const auto run_command = [&](const Options& options) {
         if (command == "check") return check_data(request, options);
         if (command == "stats") return count_data(request, options);
         if (command == "split") return split_data(request, options);
@@ -46,5 +46,6 @@ int main(int argc, char** argv) {
         fail_with(Exit::usage, "no command `", printable(command), "`, nearest is ",
                   nearest(command, {"check", "stats", "split", "synth", "cache"}));
     };
+    const auto run = [&](const Options& options) { return on_first(options, [&] { return run_command(options); }); };
     return run_tool(argc, argv, "Checks, counts, splits, generates and caches data sets.", declare, run);
 }

@@ -164,10 +164,10 @@ EvalInput input_of_file(const Opened& opened, const EvalFlags& f) {
     return out;
 }
 
-EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options& options) {
+EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options& options, const Comm* ranks) {
     const LoadedModel& model = *opened.model;
     const ImageData& data = *opened.data;
-    const Observer observer = on_stderr(options.quiet());
+    const Observer observer = in_step(on_stderr(options.quiet()), options.ranks());
     Session session(*model.network);
     const auto predict_on = [&](const std::vector<int64_t>& samples, const std::string& split) {
         Predictions p = predict({session,
@@ -176,7 +176,8 @@ EvalInput input_of_model(const Opened& opened, const EvalFlags& f, const Options
                                  samples,
                                  {.batch_size = f.data.batch_size,
                                   .skip_bad = f.skip_bad,
-                                  .progress = observer.steps({.what = "predicting " + split})}});
+                                  .progress = observer.steps({.what = "predicting " + split}),
+                                  .ranks = ranks}});
         FP_REQUIRE(p.size() > 0, Exit::data, data.set.name, ": no image of the split `", split, "` can be read");
         return p;
     };
@@ -261,8 +262,9 @@ Opened opened_file(const std::string& file, bool model, const EvalFlags& f, cons
     return model ? open_model(file, f, options) : open_file(file, f, options);
 }
 
-EvalInput input_of(const Opened& opened, const EvalFlags& f, const Options& options) {
-    return opened.model ? input_of_model(opened, f, options) : input_of_file(opened, f);
+// `ranks` predict together; null: this one alone.
+EvalInput input_of(const Opened& opened, const EvalFlags& f, const Options& options, const Comm* ranks) {
+    return opened.model ? input_of_model(opened, f, options, ranks) : input_of_file(opened, f);
 }
 
 // Nothing where no test split is judged. One command is one read, of however many models.
@@ -300,7 +302,7 @@ int judge_trainings(const EvalFlags& f, const Options& options) {
         for (const std::string& file : files[side]) {
             EvalFlags one = f;
             one.compare = file;  // each file is named in what is said of it
-            inputs.push_back(input_of(opened_file(file, is_model(file), one, options), one, options));
+            inputs.push_back(input_of(opened_file(file, is_model(file), one, options), one, options, nullptr));
             judged[side].push_back(inputs.back().judged);
         }
     std::vector<const EvalInput*> read;
@@ -312,24 +314,9 @@ int judge_trainings(const EvalFlags& f, const Options& options) {
     return 0;
 }
 
-int run(const EvalFlags& given, const Options& options) {
-    EvalFlags f = given;
-    f.predictions_of = matching_files(f.predictions_of);
-    f.compared_with = matching_files(f.compared_with);
-    if (f.predictions_of.size() > 1 || f.compared_with.size() > 1) return judge_trainings(f, options);
-    if (!f.predictions_of.empty()) f.predictions = f.predictions_of.front();
-    if (!f.compared_with.empty()) f.compare = f.compared_with.front();
-    check(f);
-    const Opened opened = opened_file(f.predictions + f.checkpoint, f.predictions.empty(), f, options);
-    std::optional<Opened> opened_other;
-    if (!f.compare.empty()) opened_other = opened_file(f.compare, is_model(f.compare), f, options);
-    // Before the work, which leaves out what --skip-bad permits.
-    if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
-    const EvalInput ours = input_of(opened, f, options);
+// Figures, report and files of what was predicted.
+int judge(const EvalFlags& f, const Options& options, const EvalInput& ours, const std::optional<EvalInput>& other) {
     if (!f.predictions_out.empty() && f.group_offsets.empty()) write_predictions(f.predictions_out, ours.judged);
-    std::optional<EvalInput> other;
-    if (opened_other) other = input_of(*opened_other, f, options);
-
     std::vector<const EvalInput*> read{&ours};
     if (other) read.push_back(&*other);
     const std::optional<TestReads> reads = reads_of(read, options);
@@ -355,6 +342,27 @@ int run(const EvalFlags& given, const Options& options) {
                                  : to_text(evaluation) + (at ? "\n" + to_text(*at) : "") +
                                        (offsets ? "\n" + to_text(*offsets) : ""));
     return 0;
+}
+
+int run(const EvalFlags& given, const Options& options) {
+    EvalFlags f = given;
+    f.predictions_of = matching_files(f.predictions_of);
+    f.compared_with = matching_files(f.compared_with);
+    if (f.predictions_of.size() > 1 || f.compared_with.size() > 1)
+        return on_first(options, [&] { return judge_trainings(f, options); });
+    if (!f.predictions_of.empty()) f.predictions = f.predictions_of.front();
+    if (!f.compared_with.empty()) f.compare = f.compared_with.front();
+    check(f);
+    const Opened opened = opened_file(f.predictions + f.checkpoint, f.predictions.empty(), f, options);
+    std::optional<Opened> opened_other;
+    if (!f.compare.empty()) opened_other = opened_file(f.compare, is_model(f.compare), f, options);
+    // Before the work, which leaves out what --skip-bad permits.
+    if (opened_other && !f.skip_bad) on_rows_of(opened.rows(), opened_other->rows());
+    options.ready(opened.model ? &opened.model->network->kernels() : nullptr);
+    const EvalInput ours = input_of(opened, f, options, &options.ranks());
+    std::optional<EvalInput> other;
+    if (opened_other) other = input_of(*opened_other, f, options, &options.ranks());
+    return on_first(options, [&] { return judge(f, options, ours, other); });
 }
 
 }  // namespace

@@ -70,5 +70,6 @@ int main(int argc, char** argv) {
     fp::ExportFlags flags;
     return fp::run_tool(
         argc, argv, "Writes a checkpoint, pruned or not, as a file for other programs.",
-        [&](fp::Options& o) { fp::declare(o, flags); }, [&](const fp::Options& o) { return fp::run(flags, o); });
+        [&](fp::Options& o) { fp::declare(o, flags); },
+        [&](const fp::Options& o) { return fp::on_first(o, [&] { return fp::run(flags, o); }); });
 }

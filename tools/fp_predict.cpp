@@ -1,6 +1,7 @@
 // fp_predict: what a model says of images, of files, folders and lists without labels or of a data set.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "engine/data/sources/sources.h"
@@ -77,16 +78,18 @@ PredictedImages predict_wanted(const PredictFlags& f, const Options& options) {
     const LoadedModel model = load_model(f.checkpoint, use_device(f.compute, options));
     const ImageData data = open_wanted(model, f);
     for (const std::string& note : data.set.notes) options.say(printable(note, 500));
+    options.ready(&model.network->kernels());
     const std::vector<int64_t> samples = judged_samples(data.set, f.split).samples;
     Session session(*model.network);
-    const Observer observer = on_stderr(options.quiet());
+    const Observer observer = in_step(on_stderr(options.quiet()), options.ranks());
     PredictedImages out{.predictions = predict({session,
                                                 model.card.preprocessing,
                                                 data,
                                                 samples,
                                                 {.batch_size = f.data.batch_size,
                                                  .skip_bad = f.skip_bad,
-                                                 .progress = observer.steps({.what = "predicting"})}}),
+                                                 .progress = observer.steps({.what = "predicting"}),
+                                                 .ranks = &options.ranks()}}),
                         .thresholds = thresholds_of(model.card, f.thresholds)};
     for (const auto& [sample, reason] : data.unreadable->reasons())
         out.skipped.emplace(data.set.samples[size_t(sample)].image, reason);
@@ -98,14 +101,18 @@ PredictedImages predict_wanted(const PredictFlags& f, const Options& options) {
 int run(const PredictFlags& f, const Options& options) {
     FP_REQUIRE(f.images.empty() != f.data.data.empty(), Exit::usage,
                "wants images, or a data set by --data SPEC, and not both");
+    FP_REQUIRE(options.ranks().alone() || std::ranges::find(f.images, "-") == f.images.end(), Exit::usage,
+               "-: standard input reaches one of ", options.ranks().ranks(), " ranks; write the list to a file");
     PredictedImages images = predict_wanted(f, options);
-    apply_thresholds(images);
-    if (!f.out.empty()) write_predictions(f.out, images.predictions);
-    if (options.json())
-        std::cout << json_text(images, f.top_k);
-    else
-        std::cout << (f.out.empty() ? to_text(images, f.top_k) : f.out + ": " + counts_text(images));
-    return 0;
+    return on_first(options, [&] {
+        apply_thresholds(images);
+        if (!f.out.empty()) write_predictions(f.out, images.predictions);
+        if (options.json())
+            std::cout << json_text(images, f.top_k);
+        else
+            std::cout << (f.out.empty() ? to_text(images, f.top_k) : f.out + ": " + counts_text(images));
+        return 0;
+    });
 }
 
 }  // namespace

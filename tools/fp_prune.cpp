@@ -8,6 +8,7 @@
 #include "engine/data/sources/sources.h"
 #include "engine/data/split.h"
 #include "engine/fairness/grouping.h"
+#include "engine/parallel/agree.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
 #include "engine/report/prune_report.h"
@@ -26,53 +27,62 @@ struct Run {
     const PruneSettings& settings;
     RunFolder& folder;
     const PruneStart start;
-    const bool json;
+    const Options& options;
+
+    bool json() const { return options.json(); }
 };
 
 int finish(const Run& run, const PruneReport& report, const std::filesystem::path& model) {
     run.start.observer.brief("writing the report");
     const std::string document = publish(report, run.folder, run.start.caller);
-    std::cout << (run.json ? document
-                           : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
-                                                           (run.folder / "report.html").string()));
+    std::cout << (run.json() ? document
+                             : to_text(report) + fmt::format("\npruned model  {}\nreport        {}\n", model.string(),
+                                                             (run.folder / "report.html").string()));
     return 0;
 }
 
 int run_one(const Run& run) {
     const auto result = prune(run.dense, run.settings, run.folder, run.start);
     if (!result) throw Stopped{};
-    PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
-    report.mistakes_per_group = run.flags.gallery;
-    report.margin = run.flags.margin;
-    read_test(report, run.folder, run.start.caller);
-    return finish(run, report, run.folder / "best.safetensors");
+    return on_first(run.options, [&] {
+        PruneReport report = prune_report(run.dense, *result, run.settings, run.folder.path());
+        report.mistakes_per_group = run.flags.gallery;
+        report.margin = run.flags.margin;
+        read_test(report, run.folder, run.start.caller);
+        return finish(run, report, run.folder / "best.safetensors");
+    });
 }
 
 int run_sweep(const Run& run) {
-    const auto found = sweep(run.dense, run.flags.search, run.folder,
-                             {.caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer});
-    if (!found) throw Stopped{};
-    const SweptPoint& shown = found->shown();
-    const std::filesystem::path folder = run.folder.path() / shown.runs[0].folder;
-    PruneReport report = prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
-    report.mistakes_per_group = run.flags.gallery;
-    report.margin = run.flags.margin;
-    add_sweep(report, *found, run.folder);
-    return finish(run, report, folder / "best.safetensors");
+    const SweepSettings& search = run.flags.search;
+    const SweepStart start{.caller = run.start.caller, .force = run.flags.force, .observer = run.start.observer};
+    if (!run_points(run.dense, search, run.folder, start)) throw Stopped{};
+    return on_first(run.options, [&] {
+        const SweepResult found = judge_points(run.dense, search, run.folder, start);
+        const SweptPoint& shown = found.shown();
+        const std::filesystem::path folder = run.folder / shown.runs[0].folder;
+        PruneReport report = prune_report(run.dense, shown.runs[0].result, shown.point.settings, folder);
+        report.mistakes_per_group = run.flags.gallery;
+        report.margin = run.flags.margin;
+        add_sweep(report, found, run.folder);
+        return finish(run, report, folder / "best.safetensors");
+    });
 }
 
 int run_scan(const Run& run) {
     const auto found = scan(run.dense, {.pruning = run.settings, .shares = run.flags.scan}, run.folder, run.start);
     if (!found) throw Stopped{};
-    const std::string document = publish(*found, run.dense, run.folder, run.start.caller);
-    std::cout << (run.json ? document
-                           : to_text(found->result) +
-                                 fmt::format("\nreport        {}\n", (run.folder / "report.html").string()));
-    return 0;
+    return on_first(run.options, [&] {
+        const std::string document = publish(*found, run.dense, run.folder, run.start.caller);
+        const std::string page = run.folder / "report.html";
+        std::cout << (run.json() ? document : to_text(found->result) + "\nreport        " + page + "\n");
+        return 0;
+    });
 }
 
 int run_scores(const Run& run) {
     if (!score_only(run.dense, run.settings, run.folder, run.start)) return StopSignals::exit_code();
+    run.folder.ranks().wait_for_all();  // the first has written them
     const std::string file = run.folder / "scores.json", other = run.flags.compare_scores;
     const ScoresFile scores = scores_in(file, run.dense.hash);
     std::optional<ScoresComparison> compared;
@@ -80,7 +90,7 @@ int run_scores(const Run& run) {
         compared = {.file = other,
                     .layers = compare_ranks(scores, scores_in(other, run.dense.hash), run.settings.choose.amount)};
     const ScoresReport report{.file = file, .scores = scores, .compared = compared};
-    std::cout << (run.json ? json_text(report) : to_text(report));
+    std::cout << (run.json() ? json_text(report) : to_text(report));
     return 0;
 }
 
@@ -103,8 +113,9 @@ int run(PruneFlags f, const Options& o) {
     const LoadedModel dense = load_model(f.checkpoint, kernels);
     const int size = dense.card.preprocessing.image_size;
     const Observer observer = on_stderr(o.quiet());
+    const Observer together = in_step(observer, o.ranks());
     ImageData data =
-        open_images_of(dense, f.checkpoint, f.data, f.cache, observer.steps({.what = "decoding into the cache"}));
+        open_images_of(dense, f.checkpoint, f.data, f.cache, together.steps({.what = "decoding into the cache"}));
     if (f.train_on_val) train_on_half_of_validation(data.set, f.search.base.seed);
     if (f.show_groups) {
         for (const ChannelSet& set : channel_sets(trace(*dense.network, size).nodes))
@@ -121,7 +132,7 @@ int run(PruneFlags f, const Options& o) {
         require_images(data, {Split::train, Split::val, Split::test});
     const std::vector<SweepPoint> points = sweep_points(f.search);
     const PruneSettings settings = f.is_search() ? base : points[0].settings;
-    const Baseline baseline(dense, data, settings, observer);
+    const Baseline baseline(dense, data, settings, f.is_search() ? observer : together);
     for (const SweepPoint& point : points) check(point.settings, baseline);
     // Faults in these files are found before an existing run is overwritten.
     if (!f.scores.empty() && !f.resume) {
@@ -130,27 +141,31 @@ int run(PruneFlags f, const Options& o) {
             check_settings(scores, score_options(settings, weighted_attributes(settings.attributes)));
     }
     if (!f.compare_scores.empty()) scores_in(f.compare_scores, baseline.hash);
+    o.ready(&kernels);
     const Caller caller =
         caller_of(o, f, {parse_data_spec(f.data.data).head, f.checkpoint, f.scores, f.compare_scores});
-    if (f.is_search() && f.force) require_kept(f.search, f.out, caller.reads);
+    if (f.is_search() && f.force) agree(o.ranks(), [&] { require_kept(f.search, f.out, caller.reads); });
     if (f.dry_run) {
         std::vector<PruneSettings> runs;
         for (const SweepPoint& point : points) runs.insert(runs.end(), size_t(f.search.seeds), point.settings);
         if (!f.is_search()) runs = {settings};
-        return print(dry_run(baseline, runs, f.out, if_run_is_there,
-                             {.caller = caller, .scores = f.scores, .observer = observer}),
-                     o);
+        return on_first(o, [&] {
+            return print(dry_run(baseline, runs, f.out, if_run_is_there,
+                                 {.caller = caller, .scores = f.scores, .observer = observer}),
+                         o);
+        });
     }
-    RunFolder folder(f.out, if_run_is_there, caller.reads);
-    const Run run{.flags = f,
-                  .dense = baseline,
-                  .settings = settings,
-                  .folder = folder,
-                  .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer},
-                  .json = o.json()};
+    RunFolder folder(f.out, if_run_is_there, caller.reads, o.ranks());
+    const Run run{
+        .flags = f,
+        .dense = baseline,
+        .settings = settings,
+        .folder = folder,
+        .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer, .ranks = &o.ranks()},
+        .options = o};
     const int code = run_any(run);
     say_skipped(data, o);
-    write_bad_images(folder / "bad_images.csv", data);
+    folder.write_with("bad_images.csv", [&](const auto& file) { write_bad_images(file, data); });
     return code;
 }
 

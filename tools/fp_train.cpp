@@ -20,7 +20,7 @@ struct TrainFlags : OutFlags {
     TrainingSettings training;
     std::string model = "resnet18", stem = "imagenet", weights, weights_prefix, classes, cache, normalize = "none";
     double width = 1, max_minutes = 0;
-    bool dry_run = false;
+    bool dry_run = false, any_ranks = false;
     uint64_t seed = 1;
     int64_t save_every = 0;
 };
@@ -48,6 +48,9 @@ void declare(Options& o, TrainFlags& f) {
           "teacher; none: nothing does");
     o.add("seed N", f.seed, "seed of initial weights, sample order, augmentation and dropout");
     o.add("save-every N", f.save_every, "also save every N batches; 0: only after epochs", {.low = 0});
+    o.choice<bool>("resume-ranks", f.any_ranks, {{"same", false}, {"any", true}},
+                   "whether --resume may go on with another number of ranks, after a whole epoch");
+    o.leave_out_of_config("resume-ranks");
     o.add("max-time MINUTES", f.max_minutes, "save and stop after this time; 0: no limit", {.low = 0});
     add_training_options(o, f.training, "");
     o.add("limit-train LIMIT", f.training.limit_train,
@@ -97,7 +100,8 @@ int run(const TrainFlags& f, const Options& o) {
     OpenOptions open{.image_size = preprocessing.image_size,
                      .dataset = f.data.dataset,
                      .cache = f.cache,
-                     .progress = observer.steps({.what = "decoding into the cache"})};
+                     .progress = in_step(observer, o.ranks()).steps({.what = "decoding into the cache"}),
+                     .ranks = &o.ranks()};
     if (!f.classes.empty()) open.dataset.classes = classes_in(f.classes);
     // A run that goes on does not need the file of --weights, which may be gone.
     const std::string resumed = f.resume && !f.weights.empty() ? CheckpointFolder::readable_model(f.out) : "";
@@ -111,24 +115,32 @@ int run(const TrainFlags& f, const Options& o) {
     check_attributes(attribute_columns(data.set, members(data.set, Split::train)), plain_names(f.data.attributes), o);
     const auto net =
         models::build({.arch = f.model, .classes = int(data.set.classes.size()), .stem = f.stem, .width = f.width}, k);
+    FitOptions options = options_on(data.set);
+    o.ready(&k);
+    options.trainer.ranks = &o.ranks();
     const TrainRun run{.folder = f.out,
                        .if_run_is_there = if_run_is_there,
                        .weights = f.weights,
                        .weights_prefix = prefix_of(f),
                        .save_every = f.save_every,
                        .max_minutes = f.max_minutes,
+                       .any_ranks = f.any_ranks,
                        .caller = caller_of(o, f, {parse_data_spec(f.data.data).head, f.weights}),
                        .observer = observer};
-    if (f.dry_run) return print(dry_run(*net, preprocessing, data, options_on, run), o);
-    const FitOptions options = options_on(data.set);
+    if (f.dry_run) return on_first(o, [&] { return print(dry_run(*net, preprocessing, data, options_on, run), o); });
+    std::optional<StopSignals::Unsaved> until_all_end;  // a rank waits for the first one's report
+    if (!o.ranks().alone()) until_all_end.emplace();
     const TrainResult result = train(*net, preprocessing, data, options, run);
-    publish({.network = *net,
-             .preprocessing = preprocessing,
-             .data = data,
-             .options = options,
-             .folder = f.out,
-             .finished = result.finished},
-            caller_of(o));
+    on_first(o, [&] {
+        publish({.network = *net,
+                 .preprocessing = preprocessing,
+                 .data = data,
+                 .options = options,
+                 .folder = f.out,
+                 .finished = result.finished},
+                caller_of(o));
+        return 0;
+    });
     say_skipped(data, o);
     if (!result.finished) {
         observer.say("stopped and saved; --resume goes on from here");

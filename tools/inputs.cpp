@@ -66,7 +66,7 @@ void add_data_options(Options& options, DataOptions& data) {
 
 const Kernels& use_device(const ComputeOptions& compute, const Options& options) {
     prepare_threads();
-    return use_device(compute, [&](const std::string& line) { options.say(line); });
+    return use_device(options.of_rank(compute), [&](const std::string& line) { options.say(line); });
 }
 
 void require_images(const ImageData& data, std::initializer_list<Split> splits) {
@@ -106,7 +106,8 @@ ImageData open_images_of(const LoadedModel& model,
     const int size = model.card.preprocessing.image_size;
     FP_REQUIRE(options.image_size.value_or(size) == size, Exit::model, path, ": was trained at ", size,
                " pixels, --image-size is ", *options.image_size);
-    OpenOptions open{.image_size = size, .dataset = options.dataset, .cache = cache, .progress = progress};
+    OpenOptions open{
+        .image_size = size, .dataset = options.dataset, .cache = cache, .progress = progress, .ranks = &world()};
     open.dataset.classes = model.card.classes;
     open.dataset.seen = model.card.seen;
     return open_images(options.data, open);

@@ -11,6 +11,7 @@
 #include <map>
 
 #include "engine/io/files.h"
+#include "engine/parallel/farm.h"
 #include "engine/run/signals.h"
 #include "engine/run/test_reads.h"
 #include "engine/run/version.h"
@@ -24,6 +25,12 @@ constexpr uint64_t kConfigBytes = 1 << 20;  // to read; parse_toml takes fewer
 constexpr const char* kPrefix = "FAIRPRUNE_";
 
 [[noreturn]] void refuse(const std::string& what) { fail_with(Exit::usage, what); }
+
+// Variables that are read elsewhere.
+bool is_no_option(std::string_view name) {
+    return name == kStateVariable || name == "FAIRPRUNE_COLLECTIVES" || name == "FAIRPRUNE_PORT" ||
+           name == "FAIRPRUNE_TIMEOUT";
+}
 
 std::string environment_name(const std::string& name) {
     std::string out = kPrefix + name;
@@ -144,7 +151,7 @@ void Options::read_environment() {
     for (const std::string& name : option_names()) known.push_back(environment_name(name));
     for (char** variable = environ; *variable; ++variable) {
         const std::string name(*variable, std::strcspn(*variable, "="));
-        if (name.starts_with(kPrefix) && name != kStateVariable && std::ranges::find(known, name) == known.end())
+        if (name.starts_with(kPrefix) && !is_no_option(name) && std::ranges::find(known, name) == known.end())
             refuse(printable(name) + ": no tool has such an option; the nearest is " + nearest(name, known));
     }
 }
@@ -286,30 +293,39 @@ int run_tool(int argc,
              const std::function<void(Options&)>& declare,
              const std::function<int(const Options&)>& run) {
     const std::string tool = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "fairprune";
-    const auto stop = [&](std::string what, Exit code) {
-        std::replace(what.begin(), what.end(), '\n', ' ');
-        std::cerr << tool << ": " << printable(what, 1 << 16) << std::endl;
-        return int(code);
-    };
+    Launch launch(tool);
     try {
-        Options options(tool, std::string(purpose));
-        declare(options);
-        const bool runs = options.parse(argc, argv);
-        const StopSignals signals;
-        const int code = runs ? run(options) : 0;
-        std::cout.flush();
-        FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data, "standard output: cannot be written");
-        return code;
-    } catch (const Error& error) {
-        return stop(error.what(), error.exit);
-    } catch (const Stopped&) {
-        std::cerr << tool << ": stopped" << std::endl;
-        return StopSignals::exit_code();
-    } catch (const std::bad_alloc&) {
-        return stop("out of memory", Exit::device);
-    } catch (const std::exception& error) {
-        return stop(std::string("internal error: ") + error.what(), Exit::bug);
+        launch.join();
+        try {
+            Options options(tool, std::string(purpose), &launch);
+            declare(options);
+            const bool runs = options.parse(argc, argv);
+            const StopSignals signals(launch.ranks().first());
+            const int code = runs ? run(options) : 0;
+            std::cout.flush();
+            FP_REQUIRE(std::cout.good() && std::fflush(stdout) == 0, Exit::data, "standard output: cannot be written");
+            return launch.end(code);
+        } catch (...) {
+            launch.failed_to_start(std::current_exception());
+            throw;
+        }
+    } catch (...) {
+        return launch.fail(std::current_exception());
     }
+}
+
+int on_first(const Options& options, const std::function<int()>& work) {
+    options.ready();
+    if (options.ranks().alone()) return work();
+    const std::string code = work_of_first(options.ranks(), [&] {
+        try {
+            return std::to_string(work());
+        } catch (const Stopped&) {
+            std::cerr << options.tool() << ": stopped" << std::endl;
+            return std::to_string(StopSignals::exit_code());
+        }
+    });
+    return std::stoi(code);
 }
 
 }  // namespace fp

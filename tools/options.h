@@ -14,13 +14,15 @@
 #include "engine/io/nearest.h"
 #include "engine/io/one_of.h"
 #include "engine/run/identity.h"
+#include "tools/launch.h"
 #include "tools/option.h"
 
 namespace fp {
 
 class Options {
 public:
-    Options(std::string tool, std::string purpose) : tool_(std::move(tool)), purpose_(std::move(purpose)) {}
+    Options(std::string tool, std::string purpose, Launch* launch = nullptr)
+        : tool_(std::move(tool)), purpose_(std::move(purpose)), launch_(launch) {}
     Options(const Options&) = delete;
     Options& operator=(const Options&) = delete;
 
@@ -85,6 +87,15 @@ public:
     // --version, --help-man (the manual page) or --completion SHELL (a script for bash, fish or zsh).
     bool parse(int argc, const char* const* argv);
 
+    // The ranks that the tool runs as. It calls ready() once its options are read and its inputs are opened, before it
+    // does anything that the ranks do together (Launch::ready).
+    const Comm& ranks() const { return world(); }
+    void ready(const Kernels* used = nullptr) const {
+        if (launch_) launch_->ready(used);
+    }
+    ComputeOptions of_rank(const ComputeOptions& asked) const { return launch_ ? launch_->of_rank(asked) : asked; }
+    std::vector<RankNote> rank_notes() const { return launch_ ? launch_->notes() : std::vector<RankNote>(); }
+
     bool json() const { return json_; }
     bool quiet() const { return quiet_; }
     const std::string& tool() const { return tool_; }
@@ -114,7 +125,9 @@ private:
     ToolDescription description() const { return {tool_, purpose_, options_, topics_}; }
     bool print_description() const;
 
-    std::string tool_, purpose_, heading_ = "Options", config_;
+    std::string tool_, purpose_;
+    Launch* launch_;
+    std::string heading_ = "Options", config_;
     std::deque<Option> options_;
     std::vector<std::string> arguments_;
     std::vector<ToolDescription::Topic> topics_;
@@ -122,11 +135,16 @@ private:
 };
 
 // A whole main: declares the options, reads them, runs, and turns what is thrown into one line on stderr,
-// `fp_train: FILE: what is wrong`, and an exit code.
+// `fp_train: FILE: what is wrong`, and an exit code. Under a launcher it joins the other ranks; a fault of another rank
+// than the first has its place in front: `rank 2 of 4 on node7: fp_train: ...`.
 int run_tool(int argc,
              const char* const* argv,
              std::string_view purpose,
              const std::function<void(Options&)>& declare,
              const std::function<int(const Options&)>& run);
+
+// What the first rank alone does while the others wait; its exit code, on every rank. For a whole tool whose work is not
+// shared, and for the end of the others': judging, reports, what is printed.
+int on_first(const Options&, const std::function<int()>& work);
 
 }  // namespace fp

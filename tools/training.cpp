@@ -66,7 +66,8 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
           "autoaugment-cifar10, autoaugment-imagenet, cutout=N, erase joined by +");
     add_penalty_options(o, t.snnl);
     o.add("ema X", t.ema, "decay of averaged weights, which are then the model; 0 is none", {.low = 0, .high = 1});
-    o.add("accumulate N", t.accumulate, "batches per step", {.low = 1, .high = 10000});
+    o.add("accumulate N", t.accumulate, "batches per step, of each rank", {.low = 1, .high = 10000});
+    o.add("sync-bn", t.sync_norms, "batch norms take mean and variance over the batches of all ranks");
     o.add("select NAME", t.select, "validation metric that selects the best epoch: " + selection_words());
     o.offer("select", selection_words());
     o.add("workers N", t.workers, "threads that decode images; 0 is one per core, fewer once all are decoded",
@@ -106,7 +107,11 @@ Observer on_stderr(bool quiet) {
 }
 
 Caller caller_of(const Options& o) {
-    return {.tool = o.tool(), .command_line = o.command_line(), .config = o.resolved(), .settings = o.identity()};
+    return {.tool = o.tool(),
+            .command_line = o.command_line(),
+            .config = o.resolved(),
+            .settings = o.identity(),
+            .ranks = o.rank_notes()};
 }
 
 Caller caller_of(const Options& o, const OutFlags& f, std::vector<std::string> reads) {

@@ -27,7 +27,7 @@ void add_given(Options&, std::string_view name, bool& given_class, std::string_v
 // Lines and progress on stderr, unless quiet; stopped by SIGINT, SIGTERM and SIGHUP.
 Observer on_stderr(bool quiet);
 
-Caller caller_of(const Options&);
+Caller caller_of(const Options&);  // once the ranks are ready
 // Of a run in --out that reads these files. --force must not delete the file of --config either; without it the file is
 // only written again, with the same settings.
 Caller caller_of(const Options&, const OutFlags&, std::vector<std::string> reads);

@@ -1,6 +1,7 @@
 // Batch norm, and the ops that a backend can run in one kernel with it: addition and ReLU, the max pooling of a stem,
 // the batch norm of a shortcut.
 #include "engine/core/conv_rows.h"
+#include "engine/core/ranked_norm.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -10,13 +11,15 @@ bool fuses(const Tape& tape) { return tape.options().rows != Rows::each_op; }
 
 // Whether convolutions write the moments that the batch norms after them use.
 bool norms_on_moments(const Tape& tape) {
-    return tape.training() && fuses(tape) && tape.kernels().conv.forward_moments;
+    return tape.training() && fuses(tape) && !tape.options().of_ranks && tape.kernels().conv.forward_moments;
 }
 
-BatchNormShape norm_shape(const Tape& tape, const Map& x, const Norm& norm) {
+BatchNormShape norm_shape(Tape& tape, const Map& x, const Norm& norm) {
     FP_CHECK(x.c == norm.gamma->shape.k, norm.name, ": input has ", x.c, " channels, norm has ", norm.gamma->shape.k);
-    const double momentum = tape.options().norm_momentum;
-    return {.x = x, .eps = norm.eps, .momentum = momentum > 0 ? momentum : norm.momentum};
+    const double asked = tape.options().norm_momentum, momentum = asked > 0 ? asked : norm.momentum;
+    const bool leaves = tape.training() && tape.options().batch_statistics;
+    if (leaves) tape.leave_statistics(momentum);
+    return {.x = x, .eps = norm.eps, .momentum = leaves ? 1 : momentum};
 }
 
 std::vector<ParamUse> uses(const Norm& norm) {
@@ -80,8 +83,8 @@ struct AppliedNorm {
         to.gamma = norm.gamma->value;
         if constexpr (requires { to.beta; }) to.beta = norm.beta->value;
         if constexpr (requires { to.running_mean; }) {
-            to.running_mean = norm.running_mean->value;
-            to.running_var = norm.running_var->value;
+            to.running_mean = tape.training() ? tape.moving(*norm.running_mean) : norm.running_mean->value;
+            to.running_var = tape.training() ? tape.moving(*norm.running_var) : norm.running_var->value;
         }
         if constexpr (requires { to.mean; }) {
             to.mean = mean;
@@ -150,6 +153,7 @@ Var fused_norm(Tape& tape, Var x, const Norm& norm, bool relu, Var residual, con
     s.residual = bool(residual);
     // With a residual the mask of ReLU cannot be computed again from x.
     s.bits = tape.training() && relu && residual && k.batchnorm.bits_bytes;
+    if (tape.training() && tape.options().of_ranks) return ranked_norm(tape, x, norm, s, residual);
     const Tensor y = s.bits ? map_with_bits(tape, s) : tape.empty(map);
     const FusedNorm row{.shape = s, .norm = AppliedNorm(tape, x, norm), .residual = residual};
     row.forward(tape, y.data, moments);

@@ -120,7 +120,20 @@ void Tape::backward(const std::vector<Seed>& seeds) {
             lap(row, true);
         }
         if (!kept_[row]) release(nodes_[row]);
+        if (after_row_) after_row_(row);
     }
+}
+
+par* Tape::moving(const Param& statistic) const {
+    if (!options_.batch_statistics) return statistic.value;
+    auto* const block = reinterpret_cast<char*>(options_.batch_statistics);
+    return reinterpret_cast<par*>(block + size_t(statistic.offset) * size_t(bytes_of(kernels_.parameter)));
+}
+
+void Tape::leave_statistics(double momentum) {
+    FP_CHECK(left_momentum_ == 0 || left_momentum_ == momentum, "norms of momentum ", left_momentum_, " and ", momentum,
+             " in one step of several ranks");
+    left_momentum_ = momentum;
 }
 
 }  // namespace fp

@@ -73,6 +73,9 @@ enum class Rows {
     each_op,      // outputs of every op: norm, addition and ReLU apart
 };
 
+// Of numbers that every rank of a run has: those of all of them, by rank. Every rank makes the same calls.
+using OfRanks = std::function<std::vector<std::vector<double>>(const std::vector<double>& mine)>;
+
 enum class Mode {
     train,  // batch statistics, dropout, a gradient
     eval,   // running statistics; a gradient too, if backward is called
@@ -87,6 +90,11 @@ struct TapeOptions {
     bool accumulate = false;   // gradients of parameters are added to those of the step before
     double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: the layers' own
     bool profile = false;      // time each op; see read_times()
+    // Where norms in training leave the batch's own mean and variance, at the offsets that the running ones have in
+    // ParamStore::statistics(), which then stay as they are. Its memory starts as zeros. Null: the running ones move.
+    par* batch_statistics = nullptr;
+    // Norms in training take mean and variance of the batches of all ranks together; null: of this one.
+    const OfRanks* of_ranks = nullptr;
 };
 
 class Tape {
@@ -148,6 +156,12 @@ public:
     Var record(Node node);
     void keep(Var v);  // its value lives until the end of the step
 
+    // Where a norm in training writes to for this running mean or variance.
+    par* moving(const Param& statistic) const;
+    // For norms, with TapeOptions::batch_statistics: how fast the running ones follow, the same for all norms of a step.
+    void leave_statistics(double momentum);
+    double left_momentum() const { return left_momentum_; }  // 0: none was left
+
     // Where an op's backward writes the gradient of an input: the buffer, and whether to replace its contents (the
     // first op that does so) or to add to them. Null where no gradient is wanted.
     struct Slot {
@@ -167,6 +181,9 @@ public:
     void backward(const std::vector<Seed>& seeds);
     // Backward calls `visit` with the row's whole gradient before it flows on to the row's inputs.
     void on_gradient(Var row, std::function<void(const Tensor&)> visit) { gradient_hooks_[row.row] = std::move(visit); }
+    // Backward calls `visit` after each row, from the last one that takes part to the first: parameters that no earlier
+    // row has have their whole gradient then.
+    void after_backward_of(std::function<void(int row)> visit) { after_row_ = std::move(visit); }
 
 private:
     void release(Node& node);
@@ -183,6 +200,8 @@ private:
     std::vector<Node> nodes_;
     std::vector<char> kept_;
     std::map<int, std::function<void(const Tensor&)>> gradient_hooks_;
+    std::function<void(int row)> after_row_;
+    double left_momentum_ = 0;
     struct Lap {
         OwnedEvent end;
         int row;

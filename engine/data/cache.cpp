@@ -76,7 +76,6 @@ void CacheFile::write(const std::filesystem::path& path,
                       const std::function<Pixels(int64_t sample)>& make,
                       int workers,
                       const std::function<void(int64_t done)>& progress) {
-    constexpr int64_t kBlock = 256;  // images in memory at a time
     const Header header = header_of(id);
     AtomicFile file(path);
     Xxh3 hash;

@@ -55,8 +55,11 @@ public:
     // hash.
     static std::optional<CacheFile> open(const std::filesystem::path&, const CacheId&);
 
+    static constexpr int64_t kBlock = 256;  // images in memory at a time while a file is written
+
     // Writes the images that `make` gives for samples 0 .. count - 1, on `workers` threads (0: all); one that throws an
-    // Error with Exit::data is noted as bad. `progress` may be empty.
+    // Error with Exit::data is noted as bad. `progress` may be empty; it is called by any thread, one at a time, but with
+    // the multiples of kBlock by the calling one.
     static void write(const std::filesystem::path&,
                       const CacheId&,
                       const std::function<Pixels(int64_t sample)>& make,

@@ -10,14 +10,15 @@
 #include "engine/data/augment/resize.h"
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
+#include "engine/parallel/agree.h"
 #include "kernels/error.h"
 
 namespace fp {
 namespace {
 
 // A quarter of what this process may use: of the machine's memory, its own address space (ulimit -v) or the limit of
-// its control group.
-int64_t default_bytes() {
+// its control group. Ranks of one host divide it.
+int64_t default_bytes(const Comm* ranks) {
     int64_t most = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < rlim_t(most)) most = int64_t(limit.rlim_cur);
@@ -25,7 +26,7 @@ int64_t default_bytes() {
         std::ifstream in(group);
         if (int64_t bytes = 0; in >> bytes) most = std::min(most, bytes);
     }
-    return most / 4;
+    return most / 4 / (ranks ? std::max(1, ranks->numbered().local_ranks) : 1);
 }
 
 // Short side at `side`. A long side over kLongest * side is cut at both ends, by a multiple of four pixels in all: so
@@ -51,24 +52,46 @@ Pixels read_image(const Dataset& data, int64_t sample, const DecodeOptions& opti
 }
 
 DatasetImages::DatasetImages(const Dataset& data, const ImageOptions& options)
-    : data_(data), options_(options), memory_(options.memory_bytes < 0 ? default_bytes() : options.memory_bytes) {
-    if (options.cache.empty()) return;
-    const CacheId id{.key = key(), .side = options.image_size, .count = int64_t(data.samples.size())};
-    std::error_code error;
-    std::filesystem::create_directories(options.cache, error);
-    FP_REQUIRE(!error, Exit::data, options.cache.string(), ": ", error.message());
-    cache_path_ = options.cache / ("images-" + id.key + ".cache");
-    file_ = CacheFile::open(cache_path_, id);
-    if (file_) return;
-    remove_stale_temporaries(options.cache, Exit::data, ".cache");
-    const auto progress = [&](int64_t done) {
-        if (options_.progress) options_.progress(done, id.count);
+    : data_(data),
+      options_(options),
+      memory_(options.memory_bytes < 0 ? default_bytes(options.ranks) : options.memory_bytes) {
+    if (!options.cache.empty()) open_cache(options.ranks ? *options.ranks : Comm());
+}
+
+void DatasetImages::open_cache(const Comm& ranks) {
+    const CacheId id{.key = key(), .side = options_.image_size, .count = int64_t(data_.samples.size())};
+    cache_path_ = options_.cache / ("images-" + id.key + ".cache");
+    agree(ranks, [&] {
+        std::error_code error;
+        std::filesystem::create_directories(options_.cache, error);
+        FP_REQUIRE(!error, Exit::data, options_.cache.string(), ": ", error.message());
+        file_ = CacheFile::open(cache_path_, id);
+    });
+    const auto write = [&] {
+        remove_stale_temporaries(options_.cache, Exit::data, ".cache");
+        const auto progress = [&](int64_t done) {
+            if (done % CacheFile::kBlock == 0) ranks.any(true);  // so that no rank waits longer than for a block
+            if (options_.progress) options_.progress(done, id.count);
+        };
+        CacheFile::write(
+            cache_path_, id, [this](int64_t sample) { return make(sample); }, 0, progress);
+        wrote_cache_ = true;
     };
-    CacheFile::write(
-        cache_path_, id, [this](int64_t sample) { return make(sample); }, 0, progress);
-    file_ = CacheFile::open(cache_path_, id);
+    for (const bool writes : {ranks.first(), ranks.numbered().local_rank == 0}) {
+        if (!ranks.any(!file_)) return;
+        std::exception_ptr failure;
+        try {
+            if (writes && !file_) write();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        while (ranks.any(false)) {}  // while another rank writes
+        agree(ranks, [&] {
+            if (failure) std::rethrow_exception(failure);
+            if (!file_) file_ = CacheFile::open(cache_path_, id);
+        });
+    }
     FP_CHECK(file_, cache_path_.string(), ": does not open although it was just written");
-    wrote_cache_ = true;
 }
 
 void DatasetImages::read(int64_t sample, const View& view, int side, uint8_t* rgb) {

@@ -12,6 +12,7 @@
 #include "engine/data/dataset.h"
 #include "engine/data/loader.h"
 #include "engine/io/steps.h"
+#include "engine/parallel/comm.h"
 
 namespace fp {
 
@@ -23,14 +24,19 @@ Pixels read_image(const Dataset&, int64_t sample, const DecodeOptions& = {});
 struct ImageOptions {
     int image_size = 224;
     DecodeOptions decode = {};
-    int64_t memory_bytes = -1;         // for images in memory; -1: a quarter of what the process may use, 0: none
+    // For images in memory; -1: a quarter of what the process may use, which ranks of one host divide; 0: none.
+    int64_t memory_bytes = -1;
     std::filesystem::path cache = {};  // the folder of the cache file, created if missing; empty: none
     Steps progress = {};               // while a cache file is written; may be empty
+    // Of a run, which open the same data set at the same time, so that one of them writes the cache file. Null: none.
+    const Comm* ranks = nullptr;
 };
 
 class DatasetImages {
 public:
-    // Keeps a reference to `data`. With a cache folder, writes the cache file unless a fitting one is there.
+    // Keeps a reference to `data`. With a cache folder, writes the cache file unless a fitting one is there: of several
+    // ranks the first one, and then, where a host does not see that file, the first rank of that host. The others wait,
+    // with no call to a rank that takes longer than a block of images.
     DatasetImages(const Dataset& data, const ImageOptions& options);
 
     // As ImageSource has it; `side` must be the image size.
@@ -46,6 +52,7 @@ public:
 private:
     Pixels make(int64_t sample) const;
     std::string key() const;
+    void open_cache(const Comm& ranks);
 
     const Dataset& data_;
     const ImageOptions options_;

@@ -25,6 +25,8 @@ Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOpti
     : source_(std::move(source)), labels_(std::move(labels)), options_(options) {
     FP_CHECK(options.batch_size > 0 && options.image_size > 0 && options.workers >= 0, "Loader: batch of ",
              options.batch_size, ", images of ", options.image_size, ", ", options.workers, " workers");
+    FP_CHECK(options.rank >= 0 && options.rank < options.ranks && options.processes > 0, "Loader: rank ", options.rank,
+             " of ", options.ranks, ", ", options.processes, " processes");
     const size_t bytes = size_t(3) * options.image_size * options.image_size * options.batch_size;
     for (Slot& slot : slots_) {
         slot.rgb.grow(options.memory ? *options.memory : kernels(Backend::reference).memory, bytes);
@@ -35,7 +37,7 @@ Loader::Loader(ImageSource source, std::vector<int32_t> labels, const LoaderOpti
 
 int Loader::wanted_workers() const {
     if (options_.workers > 0) return options_.workers;
-    const int hardware = std::max(1, int(std::thread::hardware_concurrency()));
+    const int hardware = std::max(1, int(std::thread::hardware_concurrency()) / options_.processes);
     return options_.ready && options_.ready() ? std::max(1, hardware / 4) : hardware;
 }
 
@@ -67,10 +69,11 @@ void Loader::start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first
     order_ = std::move(order);
     repeats_ = std::move(repeats);
     epoch_key_ = epoch_key;
-    end_ = batches;
-    next_row_ = first_batch * options_.batch_size;
-    delivered_ = released_ = first_batch;
-    for (Slot& slot : slots_) slot.batch = -1;
+    batches_ = batches;
+    end_ = turns_before(batches);
+    delivered_ = released_ = turns_before(first_batch);
+    next_row_ = delivered_ * options_.batch_size;
+    for (Slot& slot : slots_) slot.turn = -1;
     lock.unlock();
     while (int(workers_.size()) < wanted)
         workers_.emplace_back([this, worker = int(workers_.size())] { work(worker); });
@@ -85,7 +88,7 @@ bool Loader::next(Batch& batch) {
     }
     if (delivered_ == end_) return false;
     Slot& slot = slot_of(delivered_);
-    const auto made = [&] { return slot.batch == delivered_ && slot.rows_left == 0; };
+    const auto made = [&] { return slot.turn == delivered_ && slot.rows_left == 0; };
     if (!made()) {
         const auto begin = std::chrono::steady_clock::now();
         batch_made_.wait(lock, made);
@@ -96,7 +99,7 @@ bool Loader::next(Batch& batch) {
     batch.samples = slot.samples;
     batch.labels = slot.labels;
     batch.rgb = slot.rgb.as<uint8_t>();
-    batch.number = delivered_++;
+    batch.number = number_of(delivered_++);
     return true;
 }
 
@@ -105,8 +108,8 @@ void Loader::work(int worker) {
     std::unique_lock lock(mutex_);
     while (true) {
         work_to_do_.wait(lock, [&] {
-            const int64_t batch = next_row_ / options_.batch_size;
-            return stop_ || (worker < active_ && batch < end_ && batch < released_ + kSlots);
+            const int64_t turn = next_row_ / options_.batch_size;
+            return stop_ || (worker < active_ && turn < end_ && turn < released_ + kSlots);
         });
         if (stop_) return;
         const int64_t begin = next_row_, end = take_rows();
@@ -123,10 +126,10 @@ void Loader::work(int worker) {
 
 // Takes the next rows of one batch, and returns where they end.
 int64_t Loader::take_rows() {
-    const int64_t batch = next_row_ / options_.batch_size, begin = batch * options_.batch_size;
+    const int64_t turn = next_row_ / options_.batch_size, begin = turn * options_.batch_size;
     if (next_row_ == begin) {
-        Slot& slot = slot_of(batch);
-        slot.batch = batch;
+        Slot& slot = slot_of(turn);
+        slot.turn = turn;
         slot.rows_left = options_.batch_size;
         slot.error = nullptr;
     }
@@ -136,10 +139,11 @@ int64_t Loader::take_rows() {
 // Fills rows of one batch, or notes why that is impossible. Runs outside the lock: no two workers have the same rows,
 // and nobody reads them before rows_left is 0.
 void Loader::make(int64_t begin, int64_t end) {
-    Slot& slot = slot_of(begin / options_.batch_size);
+    const int64_t turn = begin / options_.batch_size;
+    Slot& slot = slot_of(turn);
     const size_t image_bytes = size_t(3) * options_.image_size * options_.image_size;
-    for (int64_t position = begin; position < end; ++position) {
-        const int row = int(position % options_.batch_size);
+    for (int row = int(begin - turn * options_.batch_size); begin < end; ++begin, ++row) {
+        const int64_t position = number_of(turn) * options_.batch_size + row;  // in the epoch's order
         uint8_t* rgb = slot.rgb.as<uint8_t>() + image_bytes * row;
         bool there = false;
         try {

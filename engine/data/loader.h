@@ -1,7 +1,7 @@
 // Batches of 8-bit images, prepared ahead by worker threads and delivered in order.
 //
 // The content of a batch depends on (source, order, epoch key, batch number) alone: neither on the number of workers
-// nor on the batch at which an epoch was resumed. Workers sleep when the queue is full and run at low priority, so that
+// or ranks nor on the batch at which an epoch was resumed. Of several ranks each prepares its own batches alone. Workers sleep when the queue is full and run at low priority, so that
 // they use the time that compute threads leave.
 #pragma once
 
@@ -45,6 +45,8 @@ struct LoaderOptions {
     int batch_size = 32;
     int image_size = 224;
     int workers = 0;                   // 0: one per hardware thread, a quarter of that once `ready` says so
+    int processes = 1;                 // of this machine that share the hardware threads where `workers` is 0
+    int rank = 0, ranks = 1;           // the batches of this loader: those with number % ranks == rank
     std::function<bool()> ready = {};  // whether no image has to be decoded any more; asked by start()
     bool drop_last = false;            // leave out the last batch if it is not full; else it is padded
     bool skip_bad = false;             // an image that cannot be read becomes padding; else it is fatal
@@ -73,10 +75,10 @@ public:
     // differently each time. `first_batch` resumes an epoch.
     void start(std::vector<int64_t> order, uint64_t epoch_key, int64_t first_batch = 0);
 
-    // The next batch, or false at the end of the epoch. Throws what the source threw.
+    // The next batch of this rank, or false at the end of the epoch. Throws what the source threw.
     bool next(Batch& batch);
 
-    int64_t batches() const { return end_; }                     // of the whole epoch
+    int64_t batches() const { return batches_; }                 // of the whole epoch, on all ranks
     double seconds_waiting() const { return seconds_waiting_; }  // for batches in next(), all epochs
 
 private:
@@ -84,8 +86,8 @@ private:
         HostBuffer rgb;
         std::vector<int64_t> samples;
         std::vector<int32_t> labels;
-        int rows_left = 0;  // rows of `batch` that are not ready
-        int64_t batch = -1;
+        int rows_left = 0;  // rows of the batch that are not ready
+        int64_t turn = -1;
         int failed_row = 0;        // the first row whose image is fatal
         std::exception_ptr error;  // and why
     };
@@ -94,7 +96,10 @@ private:
     int64_t take_rows();
     void make(int64_t begin, int64_t end);
     bool make_row(int64_t position, uint8_t* rgb);
-    Slot& slot_of(int64_t batch) { return slots_[size_t(batch) % kSlots]; }
+    // Batches of this rank are counted by turns; the loader's rows are those of its turns.
+    int64_t number_of(int64_t turn) const { return turn * options_.ranks + options_.rank; }
+    int64_t turns_before(int64_t batch) const { return (batch - options_.rank + options_.ranks - 1) / options_.ranks; }
+    Slot& slot_of(int64_t turn) { return slots_[size_t(turn) % kSlots]; }
 
     const ImageSource source_;
     const std::vector<int32_t> labels_;
@@ -103,7 +108,7 @@ private:
     std::vector<int64_t> order_;
     std::vector<int32_t> repeats_;  // how often order_[i] occurs before i
     uint64_t epoch_key_ = 0;
-    int64_t end_ = 0;
+    int64_t batches_ = 0, end_ = 0;  // of all ranks; turns of this one
     double seconds_waiting_ = 0;
 
     std::mutex mutex_;  // guards what follows
@@ -111,8 +116,8 @@ private:
     static constexpr int64_t kSlots = 4;  // one batch in use and three that may wait
     Slot slots_[kSlots];
     int64_t next_row_ = 0;   // of the epoch: the first that no worker has taken
-    int64_t delivered_ = 0;  // batches before this one have been handed out
-    int64_t released_ = 0;   // batches before this one are no longer looked at
+    int64_t delivered_ = 0;  // turns before this one have been handed out
+    int64_t released_ = 0;   // turns before this one are no longer looked at
     int active_ = 0;         // workers that take rows; the others sleep
     int busy_ = 0;           // workers outside the lock
     bool stop_ = false;

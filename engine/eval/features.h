@@ -1,5 +1,8 @@
 // The feature maps of chosen layers over a calibration set, on which channels are scored: evaluation mode, evaluation
 // transform, no change to the network.
+//
+// Of several ranks each runs the network on its part of the samples and is then given its part of every layer's channels,
+// for all samples, with the bits that one rank has (channel_shards.h).
 #pragma once
 
 #include "engine/eval/predict.h"
@@ -21,13 +24,15 @@ Var tap_row(const std::vector<Node>& rows, const std::string& layer, Tap tap);
 // Samples in order, one after another in the backend's layout.
 struct Features {
     std::string layer;
-    Map map;
+    Map map;  // c: this rank's channels, perhaps none
     Buffer data;
     std::vector<int64_t> samples = {};  // map.n of them: those of the pass without images that were skipped
+    int of_channels = 0;                // of the whole layer; 0: map.c
 };
 
-// One pass over the samples for all layers whose maps fit in `budget_bytes` together, as many passes as that takes;
-// `visit` gets each layer's features once and may not keep them. Exit::data where no image can be read.
+// One pass over the samples for all layers whose maps fit in `budget_bytes` of each rank together, as many passes as
+// that takes; `visit` gets each layer's features once and may not keep them. It is called at the same time on every rank
+// and may call Comm; what it does between calls is to be within agree(). Exit::data where no image can be read.
 void for_each_layer(const Pass&,
                     const std::vector<std::string>& layers,
                     Tap tap,

@@ -13,6 +13,7 @@
 #include "engine/fairness/predictions.h"
 #include "engine/io/fields.h"
 #include "engine/io/steps.h"
+#include "engine/parallel/comm.h"
 
 namespace fp {
 
@@ -30,6 +31,7 @@ struct OpenOptions {
     DatasetOptions dataset = {};       // `classes`: of a checkpoint, whose order is kept
     std::filesystem::path cache = {};  // folder of a file of decoded images; empty: memory only
     Steps progress = {};               // while the cache is written
+    const Comm* ranks = nullptr;       // that open the same data set together (ImageOptions::ranks)
 };
 
 // The images of a data set, which are decoded once and kept.
@@ -60,6 +62,14 @@ struct PredictOptions {
     int workers = 0;
     bool skip_bad = false;
     Steps progress = {};
+    // Of a run: each computes a part of the batches, and all have the same results, with the bits that one rank has.
+    // Null: this process computes all.
+    const Comm* ranks = nullptr;
+
+    const Comm& comm() const {
+        static const Comm alone;
+        return ranks ? *ranks : alone;
+    }
 };
 
 // A network, and the samples that it is run on. References are to outlive the pass.
@@ -72,13 +82,24 @@ struct Pass {
 
     const Network& network() const { return session.network(); }
     const Kernels& kernels() const { return network().kernels(); }
+    const Comm& ranks() const { return options.comm(); }
 };
 
 // What becomes of samples that do not fill the last batch. Padded, a batch has no more rows than there are samples.
 enum class LastBatch { padded, dropped };
 
-// Calls `visit` for each batch, in the order of the samples. Rows of padding and of skipped images have the label -1;
-// padding stands at the end of the last batch.
+// The whole batches of a pass, of which each rank computes a range of neighbours: rank 0 the first ones.
+struct Batches {
+    int64_t all = 0;  // of all ranks
+    int size = 0;     // rows of each
+    Share own = {};   // the numbers of this rank's; may be empty
+};
+Batches batches_of(const Pass&, LastBatch);
+
+// Calls `visit` for each batch of this rank, in the order of the samples. Rows of padding and of skipped images have the
+// label -1; padding stands at the end of the last batch. Every rank calls this; `visit` may not call Comm. What one rank
+// throws, all throw, and all then know each other's unreadable images. Progress is of this rank's part, scaled to the
+// whole.
 void for_each_batch(const Pass&, LastBatch, const std::function<void(const Batch&, DeviceInput&)>& visit);
 
 // A table without rows for this data set, and a row for one of its samples.
@@ -86,7 +107,9 @@ Predictions no_predictions(const ImageData&);
 void add_prediction(Predictions&, const ImageData&, int64_t sample, const float* probabilities);
 
 // Probabilities and losses in the order of the samples, without the unreadable images that PredictOptions allows to
-// skip.
+// skip; the same on every rank. No sample may occur twice. A batch is computed by one rank, whole, since its size and its
+// rows' places may decide bits on some backend. A rank sends 16 + 4 classes bytes of each of its samples to each
+// other one.
 Predictions predict(const Pass&);
 
 }  // namespace fp

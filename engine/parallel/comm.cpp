@@ -10,7 +10,7 @@
 namespace fp {
 namespace {
 
-Comm& joined() {
+Comm& of_process() {
     static Comm comm;
     return comm;
 }
@@ -39,8 +39,8 @@ std::string name(const Ranks& ranks) {
     return text("rank ", ranks.rank, " of ", ranks.ranks, ranks.host.empty() ? "" : " on " + ranks.host);
 }
 
-const Comm& world() { return joined(); }
-void set_world(const Comm& comm) { joined() = comm; }
+const Comm& world() { return of_process(); }
+void set_world(const Comm& comm) { of_process() = comm; }
 
 std::vector<char> Comm::gather_bytes(const void* mine, size_t bytes) const {
     std::vector<char> all(bytes * size_t(ranks()));
@@ -98,8 +98,9 @@ std::string Comm::from_first(std::string_view value) const {
 
 void Comm::wait_for_all() const { any(false); }
 
-// Part i of `send` to rank i, part j of `receive` from rank j.
 void Comm::exchange(const Kernels& k, const void* send, void* receive, size_t bytes, Stream stream) const {
+    if (bytes == 0) return;
+    if (alone()) return send == receive ? void() : k.memory.copy(receive, send, bytes, stream);
     count_sent(bytes);
     if (by_device(k)) return device_.all_to_all(device_.state, send, receive, bytes, stream);
     if (k.memory.is_host) return host_.all_to_all(host_.state, send, receive, bytes, {});

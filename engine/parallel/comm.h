@@ -55,12 +55,16 @@ public:
     // ceil(count / N) long; a count that N does not divide is padded with zeros, at the cost of two copies.
     void reduce(const Kernels& k, par* values, int64_t count, void* scratch, Stream) const;
     size_t reduce_bytes(const Kernels& k, int64_t count) const;
+    // Part i of `send`, `bytes` long, goes to rank i; part j of `receive` is from rank j.
+    void exchange(const Kernels& k, const void* send, void* receive, size_t bytes, Stream) const;
     // Part i of `to`, `bytes` long, is rank i's `from`.
     void gather(const Kernels& k, const void* from, void* to, size_t bytes, Stream) const;
     void broadcast(const Kernels& k, void* data, size_t bytes, Stream) const;  // rank 0's
 
     // Ends the calls that other ranks wait in. For a rank that fails: the others then end with an Error too.
     void abort() const noexcept;
+    // "rank 1 on node7 has closed its connection": the first that is gone, where the library can tell; empty: none.
+    std::string lost() const { return host_.lost ? host_.lost(host_.state) : ""; }
 
     // By this rank in all calls so far, each part counted once for each rank that it goes to. A library may send less.
     int64_t bytes_sent() const { return bytes_sent_; }
@@ -69,7 +73,6 @@ private:
     bool by_device(const Kernels& k) const { return device_.all_to_all && !k.memory.is_host; }
     void count_sent(size_t bytes_to_each) const { bytes_sent_ += int64_t(bytes_to_each) * (ranks() - 1); }
     std::vector<char> gather_bytes(const void* mine, size_t bytes) const;
-    void exchange(const Kernels&, const void* send, void* receive, size_t bytes, Stream) const;
 
     Ranks ranks_ = {};
     Collectives host_ = {}, device_ = {};

@@ -12,7 +12,7 @@ namespace fp {
 
 void record_run(const RunFolder& folder, const Caller& caller, const Baseline& dense) {
     record_settings(folder, caller, dense.kernels());
-    write_drawn_split(folder.path(), dense.data.set);
+    if (folder.writes()) write_drawn_split(folder.path(), dense.data.set);
 }
 
 Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const PruneSettings& settings, const Observer& to)
@@ -23,9 +23,10 @@ Baseline::Baseline(const LoadedModel& dense, const ImageData& images, const Prun
       predict_options(fp::predict_options(settings)),
       observer(to) {}
 
-Predictions Baseline::predict_on(Split split, const Network& net, const Steps& progress) const {
+Predictions Baseline::predict_on(Split split, const Network& net, const Steps& progress, const Comm* ranks) const {
     Session session(net);
     PredictOptions options = predict_options;
+    options.ranks = ranks;
     options.progress = progress ? progress : observer.brief(text("predicting ", name(split)));
     const std::vector<int64_t> samples = members(data.set, split);
     return predict({session, model.card.preprocessing, data, samples, options});
@@ -42,8 +43,8 @@ TestReads Baseline::record_test_read(std::vector<std::string> others,
     return out;
 }
 
-const Summary& Baseline::val() const {
-    if (!val_) val_ = summarize(predict_on(Split::val, *model.network), attributes);
+const Summary& Baseline::val(const Comm* ranks) const {
+    if (!val_) val_ = summarize(predict_on(Split::val, *model.network, {}, ranks), attributes);
     return *val_;
 }
 

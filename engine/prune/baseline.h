@@ -32,15 +32,16 @@ public:
     // The first attribute, whose gaps are compared; empty where there is none.
     std::string first_attribute() const { return attributes.empty() ? "" : attributes[0]; }
 
-    // The dense model or a network cut from it, on one split. Without `progress` the observer sees it.
-    Predictions predict_on(Split, const Network&, const Steps& progress = {}) const;
+    // The dense model or a network cut from it, on one split. Without `progress` the observer sees it. By `ranks` together,
+    // each of which calls it; null: by this process alone.
+    Predictions predict_on(Split, const Network&, const Steps& progress = {}, const Comm* ranks = nullptr) const;
     // Records that the dense model and others, known by their weights_hash, are about to be judged on the test split by
     // a run in this folder. The observer is warned of a record that cannot be kept.
     TestReads record_test_read(std::vector<std::string> others,
                                const std::filesystem::path& folder,
                                const Caller&) const;
-    // The dense model on validation; computed at the first call.
-    const Summary& val() const;
+    // The dense model on validation; computed at the first call, as predict_on() is.
+    const Summary& val(const Comm* ranks = nullptr) const;
     // The time of one inference over the dense model's, both measured in turns for so long and so many rounds at least.
     Ratio latency(Network&, double seconds, int min_rounds, const Steps& progress = {}) const;
     // As PruneSettings::max_drop and least_accuracy() have it.

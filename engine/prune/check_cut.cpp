@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "engine/measure/layer_costs.h"
+#include "engine/parallel/agree.h"
 
 namespace fp {
 namespace {
@@ -29,12 +30,18 @@ std::vector<double> log_probabilities(const Network& net,
 
 }  // namespace
 
-Cost cost_of(const Baseline& dense) {
-    return [&dense](Amount::Kind kind, const ModelSpec& spec) {
+Cost cost_of(const Baseline& dense, const Comm* together) {
+    return [&dense, together](Amount::Kind kind, const ModelSpec& spec) {
         if (kind == Amount::Kind::latency) {
             Network small(dense.model.network->architecture, spec, dense.kernels());
             small.initialize(1);
-            return dense.latency(small, 0.5, 5).value;
+            const auto measured = [&] { return dense.latency(small, 0.5, 5).value; };
+            if (!together) return measured();
+            double value = 0;
+            agree(*together, [&] {
+                if (together->first()) value = measured();
+            });
+            return together->sum({value})[0];
         }
         const int size = dense.image_size();
         const Totals whole = totals(layer_costs(*dense.model.network, size));

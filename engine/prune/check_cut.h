@@ -5,8 +5,9 @@
 
 namespace fp {
 
-// Shares of the dense model's multiply-adds, parameters, or time (measured in turns with it).
-Cost cost_of(const Baseline&);
+// Shares of the dense model's multiply-adds, parameters, or time (measured in turns with it; of several ranks, which then
+// all ask at once, by the first for all, since times of their own would let them cut differently).
+Cost cost_of(const Baseline&, const Comm* ranks = nullptr);
 
 // The largest difference of a logit between the cut network and the old one with the same channels silenced, over the
 // largest logit, on a batch of training images.

@@ -7,47 +7,18 @@
 #include "engine/fairness/grouping.h"
 #include "engine/io/words.h"
 #include "engine/measure/layer_costs.h"
+#include "engine/parallel/agree.h"
 #include "engine/prune/attribute_weights.h"
 #include "engine/prune/check_cut.h"
 #include "engine/prune/prune_json.h"
 #include "engine/prune/score.h"
+#include "engine/prune/tuning.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/train/recalibrate.h"
 #include "engine/train/selection.h"
 
 namespace fp {
 namespace {
-
-// Marks the parameters that fine-tuning changes: all, head (the layer of the logits) or norm (scales and shifts).
-void choose_trainable(Network& net, const std::string& what) {
-    const std::string head = text(net.architecture.head, ".");
-    for (Param& p : net.params.all()) {
-        const std::string stem = p.name.substr(0, p.name.rfind('.'));
-        const bool of_norm = p.kind == Param::Kind::vector && net.params.find(stem + ".running_var");
-        p.trainable = what == "all" || (what == "head" && p.name.starts_with(head)) || (what == "norm" && of_norm);
-    }
-}
-
-// Random weights for the layer of the logits, as at the start of a training.
-void renew_head(Network& net, uint64_t seed) {
-    const std::unique_ptr<Network> fresh = copy_of(net);
-    fresh->initialize(seed);
-    for (const Param& p : net.params.all())
-        if (p.name.starts_with(text(net.architecture.head, ".")))
-            net.params.set(p, fresh->params.get(*fresh->params.find(p.name)).data());
-}
-
-// Training images for new statistics of batch norm: as many as PruneSettings::recalibrate batches hold, drawn anew in
-// each round (from 0).
-std::vector<int64_t> recalibration_samples(const Dataset& set, const PruneSettings& p, int round) {
-    const std::vector<int64_t> samples = members(set, Split::train);
-    const std::vector<int> labels(samples.size(), 0);  // a plain shuffle does not look at them
-    std::vector<int64_t> drawn;
-    for (const int64_t at : epoch_order(Sampling::shuffled, labels, {}, p.seed, uint64_t(round)))
-        drawn.push_back(samples[size_t(at)]);
-    drawn.resize(std::min(drawn.size(), size_t(p.recalibrate) * size_t(p.batch_size)));
-    return drawn;
-}
 
 class PruneRun {
 public:
@@ -56,11 +27,10 @@ public:
           p_(settings),
           folder_(folder),
           start_(start),
-          observer_(start.observer),
-          checkpoints_(folder.path(), identity_of(dense, settings, start.caller), start.observer.warn),
-          resumed_(start.resume ? checkpoints_.load() : std::nullopt),
-          metrics_(
-              folder.path(), resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
+          observer_(in_step(start.observer, start.ranks ? *start.ranks : folder.ranks())),
+          checkpoints_(folder, identity_of_run(dense, settings, folder, start.caller), start.observer.warn),
+          resumed_(start.resume ? load() : std::nullopt),
+          metrics_(folder, resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
         record_run(folder, start.caller, dense);
         if (resumed_) {
             model_ =
@@ -76,9 +46,9 @@ public:
 
     std::optional<PruneResult> run() {
         say_placebo();
-        if (resumed_ && !s_.over && s_.round < p_.iterations) say(fmt::format("resuming in round {}", s_.round + 1));
+        if (resumed_ && !has_ended()) say(fmt::format("resuming in round {}", s_.round + 1));
         try {
-            while (!s_.over && s_.round < p_.iterations) {
+            while (!has_ended()) {
                 if (!s_.begun) {
                     remove_channels();
                     resumed_.reset();
@@ -90,10 +60,17 @@ public:
         } catch (const Stopped&) {
             return std::nullopt;
         }
+        folder_.ranks().wait_for_all();  // the first has saved the best
         if (s_.best_round < 0) say("no round kept enough balanced accuracy to be chosen; the last one is kept");
+        return result();
+    }
+
+    bool has_ended() const { return s_.over || s_.round >= p_.iterations; }
+
+    PruneResult result() {
         const std::optional<Checkpoint> best = checkpoints_.load_best();
         FP_CHECK(best, "the best round's model is not there");
-        return PruneResult{
+        return {
             .best = checkpoint_of(best->model, folder_.path(), {&dense_.model.network->architecture}, dense_.kernels()),
             .rounds = s_.rounds,
             .best_round = s_.best_round};
@@ -113,7 +90,8 @@ public:
         ChannelScores scores = score(nodes, options);
         const std::string file = s_.round == 0 ? "scores.json" : fmt::format("scores-{}.json", s_.round + 1);
         if (!scores.note.empty()) say("scores: " + scores.note);
-        write_file(folder_ / file, scores_text(scores, options, weights_hash(*model_.network)));
+        folder_.write(file, scores_text(scores, options, weights_hash(*model_.network)));
+        if (s_.round == 0 && start_.scored) start_.scored();
         return scores;
     }
 
@@ -125,6 +103,22 @@ public:
     Trace traced() const { return trace(*model_.network, dense_.image_size()); }
 
 private:
+    static Identity identity_of_run(const Baseline& dense,
+                                    const PruneSettings& settings,
+                                    const RunFolder& folder,
+                                    const Caller& caller) {
+        Identity out = identity_of(dense, settings, caller);
+        out.add(identity_of_ranks(folder.ranks().ranks(), false));
+        return out;
+    }
+
+    // On every rank, before any of them saves.
+    std::optional<Checkpoint> load() {
+        std::optional<Checkpoint> found;
+        agree(folder_.ranks(), [&] { found = checkpoints_.load(); });
+        return found;
+    }
+
     void say(const std::string& line) const { observer_.tell(line); }
 
     std::string round_name() const { return fmt::format("round {}", s_.round + 1); }
@@ -142,6 +136,7 @@ private:
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
         shown.predict.progress = observer_.steps({.what = round_name() + ": scoring"});
+        shown.predict.ranks = start_.ranks;
         shown.progress = observer_.later({.what = round_name() + ": scoring layers", .unit = "layers", .brief = true});
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
@@ -158,7 +153,7 @@ private:
         if (p_.score.criterion->score) {
             const ChannelScores scores = write_scores(now.nodes);
             observer_.brief(round_name() + ": choosing channels");
-            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_));
+            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_, start_.ranks));
         }
         take_out(sets, round);
         recalibrate(round);
@@ -166,7 +161,8 @@ private:
         s_.begun = round;
         s_.position = {};
         save({}, false);
-        observer_.stop_if_asked();
+        // Several ranks stop together: here, and where fit() lets them.
+        if (folder_.ranks().any(start_.observer.stopped())) throw Stopped{};
     }
 
     // Cuts, or masks, or for a control does neither, and records the effect.
@@ -205,7 +201,8 @@ private:
     }
 
     Predictions predict_val() const {
-        return dense_.predict_on(Split::val, *model_.network, observer_.brief(round_name() + ": validation"));
+        return dense_.predict_on(Split::val, *model_.network, observer_.brief(round_name() + ": validation"),
+                                 start_.ranks);
     }
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
@@ -214,6 +211,7 @@ private:
         if (p_.recalibrate == 0) return;
         PredictOptions options = dense_.predict_options;
         options.progress = observer_.brief(round_name() + ": recalibrating batch norm");
+        options.ranks = start_.ranks;
         const int64_t batches = recalibrate_norms(*model_.network, model_.card.preprocessing, dense_.data,
                                                   recalibration_samples(dense_.data.set, p_, s_.round), options);
         round.recalibrated = validate();
@@ -227,6 +225,7 @@ private:
         FitOptions options =
             fit_options(p_.tune, p_.attributes, p_.batch_size, p_.seed * 1000 + uint64_t(s_.round), dense_.data.set);
         if (p_.tune.epochs == 0) return;
+        options.trainer.ranks = &folder_.ranks();
         options.trainer.fixed_features = p_.fixed_features;
         options.trainer.l1 = p_.l1;
         const bool begins = !resumed_ || resumed_->state.empty();
@@ -248,7 +247,7 @@ private:
             const Trainer::Averaged averaged(trainer);
             save(state, false);
         };
-        hooks.stop = hooks.interrupt = [&] { return observer_.stopped(); };
+        hooks.stop = hooks.interrupt = [&] { return start_.observer.stopped(); };
         if (!fit(trainer, model_.card.preprocessing, dense_.data, options, s_.position, hooks)) throw Stopped{};
         trainer.adopt_average();
         if (!s_.masked.empty()) mask_filters(net, sets, s_.masked);  // the average is of weights before their mask
@@ -263,7 +262,7 @@ private:
         round.objective = {.by = by,
                            .value = selection_value(val, by, dense_.attributes, "--objective",
                                                     observer_.brief(round_name() + ": objective", "resamples"))};
-        const double dense_accuracy = dense_.val().metric("balanced_accuracy"),
+        const double dense_accuracy = dense_.val(start_.ranks).metric("balanced_accuracy"),
                      accuracy = round.val.metric("balanced_accuracy"), value = round.objective.value;
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
         round.enough_accuracy = accuracy >= dense_.least_accuracy(p_.max_drop);
@@ -291,7 +290,7 @@ private:
     const PruneSettings& p_;
     RunFolder& folder_;
     const PruneStart& start_;
-    const Observer& observer_;
+    const Observer observer_;
     CheckpointFolder checkpoints_;
     std::optional<Checkpoint> resumed_;  // until its state has been loaded
     Metrics metrics_;
@@ -311,6 +310,17 @@ std::optional<PruneResult> prune(const Baseline& dense,
                                  RunFolder& folder,
                                  const PruneStart& start) {
     return PruneRun(dense, settings, folder, start).run();
+}
+
+PruneResult pruned(const Baseline& dense,
+                   const PruneSettings& settings,
+                   const std::filesystem::path& folder,
+                   const Caller& caller) {
+    RunFolder ended = RunFolder::of_ended(folder);
+    const PruneStart start{.caller = caller, .resume = true};
+    PruneRun run(dense, settings, ended, start);
+    FP_REQUIRE(run.has_ended(), Exit::model, shown(folder), ": this run has not ended");
+    return run.result();
 }
 
 bool score_only(const Baseline& dense, const PruneSettings& settings, RunFolder& folder, const PruneStart& start) {

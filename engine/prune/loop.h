@@ -64,11 +64,17 @@ struct PruneStart {
     std::string scores = {};  // a scores file instead of scoring in the first round
     // A scores file to read in the first round if it exists, else to write.
     std::string shared_scores = {};
+    std::function<void()> scored = {};  // called once that file is there; may be empty
     Observer observer = {};
+    // That do this run together, with the bits of one: each scores, predicts and chooses. Null: this process alone.
+    const Comm* ranks = nullptr;
 };
 
-// Nothing where the observer stopped the run, which is saved then.
+// Nothing where the observer stopped the run, which is saved then. Every rank of the folder calls it, and has the result.
 std::optional<PruneResult> prune(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {});
+
+// The result of a run that has ended.
+PruneResult pruned(const Baseline&, const PruneSettings&, const std::filesystem::path& folder, const Caller&);
 
 // Only the first round's scores, written to scores.json in the folder. False where the observer stopped it.
 bool score_only(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {});

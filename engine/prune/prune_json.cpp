@@ -123,6 +123,14 @@ void write_scan(const std::filesystem::path& file, const Identity& identity, con
     write_file(file, json_text(document, 1));
 }
 
+std::string to_text(const ScannedSet& set) { return json_line(to_json(set)); }
+
+ScannedSet parse_scanned_set(const std::string& text) {
+    const std::string where = "a set that another rank has scanned";
+    const ordered_json json = parse_json(text, where, Exit::bug, {.bytes = kMostBytes});
+    return from_json<ScannedSet>({.json = json, .where = where, .exit = Exit::bug});
+}
+
 std::vector<ScannedSet> read_scan(const std::filesystem::path& file,
                                   const Identity& identity,
                                   const Observer& observer) {

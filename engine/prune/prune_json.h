@@ -87,6 +87,8 @@ std::string scores_key(const PruneSettings&);
 nlohmann::ordered_json scan_json(const ScanResult&, const Baseline&, const Identity&, const Caller&);
 void write_scan(const std::filesystem::path&, const Identity&, const std::vector<ScannedSet>&);
 // The sets that are finished. Exit::model where they are of another identity; what may differ and does is told.
+std::string to_text(const ScannedSet&);  // for another rank
+ScannedSet parse_scanned_set(const std::string&);
 std::vector<ScannedSet> read_scan(const std::filesystem::path&, const Identity&, const Observer&);
 
 }  // namespace fp

@@ -6,8 +6,11 @@
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "engine/measure/layer_costs.h"
+#include "engine/parallel/agree.h"
+#include "engine/parallel/farm.h"
 #include "engine/prune/cut.h"
 #include "engine/prune/prune_json.h"
+#include "engine/run/signals.h"
 
 namespace fp {
 namespace {
@@ -58,40 +61,71 @@ Identity scan_identity(const Baseline& dense, const ScanSettings& s, const RunFo
     return out;
 }
 
-// The sets that the scores are of, in the order of the network, and that are not finished.
-std::vector<ChannelSet> sets_left(const Baseline& dense,
-                                  const SetScores& scores,
-                                  const std::vector<ScannedSet>& finished) {
-    std::vector<ChannelSet> out;
-    for (const ChannelSet& set : channel_sets(trace(*dense.model.network, dense.image_size()).nodes)) {
-        const bool known = std::ranges::find(finished, set.name(), &ScannedSet::set) != finished.end();
-        if (scores.contains(set.name()) && !known) out.push_back(set);
+// The sets that the scores are of, in the order of the network.
+std::vector<ChannelSet> scored_sets(const Baseline& dense, const SetScores& scores) {
+    std::vector<ChannelSet> out = channel_sets(trace(*dense.model.network, dense.image_size()).nodes);
+    std::erase_if(out, [&](const ChannelSet& set) { return !scores.contains(set.name()); });
+    return out;
+}
+
+// All shares of one set.
+ScannedSet scan_set(const Baseline& dense,
+                    const ScanSettings& settings,
+                    const SetScores& scores,
+                    const Predictions& before,
+                    const ChannelSet& set,
+                    const std::function<Observer(const std::string&)>& part) {
+    ChooseOptions options = settings.pruning.choose;
+    ScannedSet out{.set = set.name(), .channels = set.channels};
+    for (const Amount& share : parse_shares(settings.shares)) {
+        options.amount = share;
+        out.points.push_back(scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options,
+                                        part(set.name() + " " + to_string(share))));
     }
     return out;
 }
 
-// `save` is called after each set.
-void scan_sets(const Baseline& dense,
+// Adds the sets that are not finished; `save` is called after each. False where it was stopped.
+bool scan_sets(const Baseline& dense,
                const ScanSettings& settings,
                const SetScores& scores,
                const Predictions& before,
                std::vector<ScannedSet>& sets,
                const std::function<void()>& save,
+               const Comm& ranks,
                const Observer& observer) {
-    const std::vector<Amount> shares = parse_shares(settings.shares);
-    const std::vector<ChannelSet> left = sets_left(dense, scores, sets);
-    Parts parts(observer, int64_t(left.size() * shares.size()));
-    ChooseOptions options = settings.pruning.choose;
-    for (const ChannelSet& set : left) {
-        ScannedSet row{.set = set.name(), .channels = set.channels};
-        for (const Amount& share : shares) {
-            options.amount = share;
-            row.points.push_back(scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options,
-                                            parts.next(set.name() + " " + to_string(share))));
+    const std::vector<ChannelSet> all = scored_sets(dense, scores);
+    std::vector<ChannelSet> left = all;
+    std::erase_if(left, [&](const ChannelSet& set) {
+        return std::ranges::find(sets, set.name(), &ScannedSet::set) != sets.end();
+    });
+    const size_t shares = parse_shares(settings.shares).size();
+    const Parts parts(observer, int64_t(left.size() * shares));
+    const auto work = [&](int task, Farmhand& hand) -> std::optional<std::string> {
+        int64_t number = task * int64_t(shares);
+        const auto part = [&](const std::string& name) {
+            Observer out = parts.part(name, number++);
+            if (!ranks.alone()) out.stop = [&hand] { return hand.stopped(); };
+            return out;
+        };
+        try {
+            return to_text(scan_set(dense, settings, scores, before, left[size_t(task)], part));
+        } catch (const Stopped&) {
+            return std::nullopt;
         }
-        sets.push_back(std::move(row));
+    };
+    const auto finished = [&](int, int, const std::string& result) {
+        sets.push_back(parse_scanned_set(result));
         save();
-    }
+    };
+    std::optional<StopSignals::Unsaved> until_all_have_saved;
+    if (!ranks.alone()) until_all_have_saved.emplace();
+    const bool whole = farm_out(
+        ranks,
+        {.tasks = std::vector<FarmTask>(left.size()), .work = work, .finished = finished, .stop = observer.stop});
+    const auto place = [&](const ScannedSet& set) { return std::ranges::find(all, set.set, &ChannelSet::name); };
+    std::ranges::stable_sort(sets, {}, place);
+    return whole;
 }
 
 }  // namespace
@@ -125,25 +159,28 @@ std::optional<Scan> scan(const Baseline& dense,
     std::vector<std::string> shares;
     for (const Amount& share : parse_shares(settings.shares)) shares.push_back(to_string(share));
     const std::filesystem::path scores = folder / "scores.json", file = folder / "scan.json";
-    const bool anew = !start.resume || !std::filesystem::exists(scores);
+    const bool anew = from_first(folder.ranks(),
+                                 [&] { return !start.resume || !std::filesystem::exists(scores) ? "1" : "0"; }) == "1";
     if (anew) {
-        std::filesystem::remove(file);
+        if (folder.writes()) std::filesystem::remove(file);
         PruneStart scoring = start;
         scoring.resume = false;
         if (!score_only(dense, settings.pruning, folder, scoring)) return std::nullopt;
+        folder.ranks().wait_for_all();  // the first has written them
     }
-    Scan out{.identity = scan_identity(dense, settings, folder, start.caller), .result = {}};
+    Scan out;
     std::vector<ScannedSet> sets;
-    if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
+    agree(folder.ranks(), [&] {
+        out.identity = scan_identity(dense, settings, folder, start.caller);
+        if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
+    });
     if (!anew) record_run(folder, start.caller, dense);
-    const Predictions before = dense.predict_on(Split::val, *dense.model.network);
-    try {
-        scan_sets(
-            dense, settings, scores_in(scores, dense.hash).sets, before, sets,
-            [&] { write_scan(file, out.identity, sets); }, start.observer);
-    } catch (const Stopped&) {
-        return std::nullopt;
-    }
+    const Predictions before = dense.predict_on(Split::val, *dense.model.network, {}, start.ranks);
+    const auto save = [&] {
+        if (folder.writes()) write_scan(file, out.identity, sets);
+    };
+    const SetScores scored = scores_in(scores, dense.hash).sets;
+    if (!scan_sets(dense, settings, scored, before, sets, save, folder.ranks(), start.observer)) return std::nullopt;
     correct_for_many(sets);
     const Report report = evaluate(before, dense.attributes, {.resamples = 0});
     const std::string attribute = dense.first_attribute();

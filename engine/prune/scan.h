@@ -51,7 +51,8 @@ struct Scan {
 };
 
 // Scores where the folder has no scores yet, scans, and writes the finished sets to scan.json after each set. Nothing
-// where the observer stopped it; the finished sets are saved then.
+// where the observer stopped it; the finished sets are saved then. Every rank of the folder calls it, with a Baseline of
+// its own, and has the result; sets are spread over the ranks.
 std::optional<Scan> scan(const Baseline&, const ScanSettings&, RunFolder&, const PruneStart& = {});
 
 // Holm's correction over all points.

@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <span>
 
 #include "engine/eval/predictions_file.h"
 #include "engine/io/hash.h"
+#include "engine/parallel/agree.h"
+#include "engine/parallel/farm.h"
 #include "engine/prune/prune_json.h"
+#include "engine/run/signals.h"
 #include "engine/train/selection.h"
 
 namespace fp {
@@ -16,37 +20,128 @@ namespace {
 
 constexpr double kAnyDrop = 1;  // of balanced accuracy
 
+// One run of a point.
+struct PointRun {
+    const SweepPoint* point;
+    uint64_t seed;
+    std::string name;
+};
+
 struct Sweep {
     const Baseline& dense;
     const SweepSettings& settings;
-    RunFolder& folder;
+    const RunFolder& folder;
     const SweepStart& start;
+    const std::vector<SweepPoint> points = sweep_points(settings);
     bool recorded = false;
 
-    std::optional<SweepResult> run() {
-        const std::vector<SweepPoint> points = sweep_points(settings);
-        for (const SweepPoint& point : points)  // before any of them runs
-            check(point.settings, dense);
+    std::vector<PointRun> runs() const {
+        std::vector<PointRun> out;
+        for (const SweepPoint& point : points)
+            for (int i = 0; i < settings.seeds; ++i) {
+                const uint64_t seed = settings.base.seed + uint64_t(i);
+                out.push_back(
+                    {&point, seed, settings.seeds > 1 ? fmt::format("{}, seed {}", point.name, seed) : point.name});
+            }
+        return out;
+    }
+
+    // Where several runs share scores, the others wait for the first.
+    std::vector<FarmTask> tasks(const std::vector<PointRun>& all) const {
+        std::map<std::filesystem::path, int> first;
+        std::vector<FarmTask> out(all.size());
+        for (size_t i = 0; i < all.size(); ++i) {
+            if (!all[i].point->settings.score.criterion->score) continue;
+            const auto [at, is_first] = first.emplace(scores_file(*all[i].point, all[i].seed), int(i));
+            if (!is_first) out[i].after = at->second;
+        }
+        return out;
+    }
+
+    bool make_runs() {
+        agree(folder.ranks(), [&] {
+            for (const SweepPoint& point : points)  // before any of them runs
+                check(point.settings, dense);
+        });
+        record(false);
+        if (folder.writes()) {
+            if (start.force) std::filesystem::remove_all(folder / "scores");
+            std::filesystem::create_directories(folder / "scores");
+        }
+        const std::vector<PointRun> all = runs();
+        Parts parts(start.observer, int64_t(all.size()));
+        size_t done = 0;
+        std::optional<StopSignals::Unsaved> until_all_have_saved;
+        if (!folder.ranks().alone()) until_all_have_saved.emplace();
+        return farm_out(folder.ranks(), {.tasks = tasks(all),
+                                         .work = [&](int task, Farmhand& hand) -> std::optional<std::string> {
+                                             const PointRun& run = all[size_t(task)];
+                                             const Observer to = heeding(parts.part(run.name, task), hand);
+                                             const bool whole = make_run(run, to, hand);
+                                             record(true);
+                                             return whole ? std::optional<std::string>("") : std::nullopt;
+                                         },
+                                         .finished =
+                                             [&](int task, int rank, const std::string&) {
+                                                 ++done;
+                                                 record(true);
+                                                 tell_done(done, all, task, rank);
+                                             },
+                                         .stop = start.observer.stop});
+    }
+
+    // What other ranks have done, among the lines of this one's own run.
+    void tell_done(size_t done, const std::vector<PointRun>& all, int task, int rank) const {
+        if (folder.ranks().alone()) return;
+        start.observer.tell(fmt::format("{} of {} done: {} (rank {})", done, all.size(), all[size_t(task)].name, rank));
+    }
+
+    // Stops with the others, and passes on what they have done.
+    Observer heeding(Observer to, Farmhand& hand) const {
+        if (folder.ranks().alone()) return to;
+        to.stop = [&hand] { return hand.stopped(); };
+        to.progress = [&hand, shown = to.progress](const ProgressState& p) {
+            hand.hear();
+            if (shown) shown(p);
+        };
+        return to;
+    }
+
+    // False where it was stopped.
+    bool make_run(const PointRun& run, const Observer& observer, Farmhand& hand) const {
+        RunFolder own(folder / run_path(*run.point, run.seed),
+                      start.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
+        PruneStart own_start{.caller = caller_of(*run.point, run.seed), .resume = !start.force, .observer = observer};
+        if (run.point->settings.score.criterion->score) {
+            own_start.shared_scores = scores_file(*run.point, run.seed).string();
+            own_start.scored = [&hand] { hand.release(); };
+        }
+        try {
+            return prune(dense, of_seed(run), own, own_start).has_value();
+        } catch (const Stopped&) {  // before the run has begun
+            return false;
+        }
+    }
+
+    static PruneSettings of_seed(const PointRun& run) {
+        PruneSettings out = run.point->settings;
+        out.seed = run.seed;
+        return out;
+    }
+
+    SweepResult judge() const {
         SweepResult out{.rule = {},
                         .objective = objective_of(settings.base),
                         .attributes = dense.attributes,
                         .tunings = settings.seeds,
                         .dense_val = dense.val()};
-        record(false);
-        if (start.force) std::filesystem::remove_all(folder / "scores");
-        std::filesystem::create_directories(folder / "scores");
-        Parts parts(start.observer, int64_t(points.size()) * settings.seeds);
-        for (const SweepPoint& point : points) {
-            SweptPoint& swept = out.points.emplace_back(SweptPoint{.point = point, .runs = {}});
-            for (int i = 0; i < settings.seeds; ++i) {
-                const uint64_t seed = settings.base.seed + uint64_t(i);
-                std::optional<PruneResult> result = run_point(
-                    point, seed,
-                    parts.next(settings.seeds > 1 ? fmt::format("{}, seed {}", point.name, seed) : point.name));
-                record(true);
-                if (!result) return std::nullopt;
-                swept.runs.push_back({.seed = seed, .folder = run_path(point, seed), .result = std::move(*result)});
-            }
+        for (const SweepPoint& point : points) out.points.push_back({.point = point, .runs = {}});
+        for (const PointRun& run : runs()) {
+            const std::filesystem::path path = run_path(*run.point, run.seed);
+            out.points[size_t(run.point - points.data())].runs.push_back(
+                {.seed = run.seed,
+                 .folder = path,
+                 .result = pruned(dense, of_seed(run), folder / path, caller_of(*run.point, run.seed))});
         }
         Parts timed(start.observer, int64_t(points.size()));
         for (SweptPoint& p : out.points)
@@ -61,23 +156,14 @@ struct Sweep {
         out.least_accuracy = dense.least_accuracy(kAnyDrop);
         read_test(out);
         summarize_points(out);
-        out.rankings = rank_table(rankings(points));
+        out.rankings = rank_table(rankings());
         return out;
-    }
-
-    std::optional<PruneResult> run_point(const SweepPoint& point, uint64_t seed, const Observer& observer) {
-        RunFolder own(folder.path() / run_path(point, seed),
-                      start.force ? IfRunIsThere::overwrite : IfRunIsThere::resume);
-        PruneSettings of_seed = point.settings;
-        of_seed.seed = seed;
-        PruneStart own_start{.caller = caller_of(point, seed), .resume = !start.force, .observer = observer};
-        if (of_seed.score.criterion->score) own_start.shared_scores = scores_file(point, seed).string();
-        return prune(dense, of_seed, own, own_start);
     }
 
     // A run is known by its own point: a search may be resumed with more criteria, amounts and seeds.
     Caller caller_of(const SweepPoint& point, uint64_t seed) const {
         Caller out = start.caller;
+        out.ranks = {};  // one does it
         if (out.settings.empty()) return out;
         std::erase_if(out.settings, [](const Setting& s) {
             return s.name == "--sweep" || s.name == "--controls" || s.name == "--seeds" || s.name == "--criterion" ||
@@ -91,7 +177,7 @@ struct Sweep {
 
     // The record of a resumed search is replaced only once one of its runs has been resumed.
     void record(bool resumed) {
-        if (recorded || (std::filesystem::exists(folder / "config.toml") && !resumed)) return;
+        if (recorded || !folder.writes() || (std::filesystem::exists(folder / "config.toml") && !resumed)) return;
         record_run(folder, start.caller, dense);
         recorded = true;
     }
@@ -105,7 +191,7 @@ struct Sweep {
     }
 
     // The first seed's order of each criterion.
-    std::vector<Ranking> rankings(const std::vector<SweepPoint>& points) const {
+    std::vector<Ranking> rankings() const {
         std::vector<Ranking> out;
         std::set<std::filesystem::path> seen;
         for (const SweepPoint& point : points) {
@@ -152,11 +238,23 @@ void require_kept(const SweepSettings& settings,
             holds_run(folder / run_path(point, settings.base.seed + uint64_t(i)), IfRunIsThere::overwrite, reads);
 }
 
+bool run_points(const Baseline& dense, const SweepSettings& settings, RunFolder& folder, const SweepStart& start) {
+    return Sweep{dense, settings, folder, start}.make_runs();
+}
+
+SweepResult judge_points(const Baseline& dense,
+                         const SweepSettings& settings,
+                         const RunFolder& folder,
+                         const SweepStart& start) {
+    return Sweep{dense, settings, folder, start}.judge();
+}
+
 std::optional<SweepResult> sweep(const Baseline& dense,
                                  const SweepSettings& settings,
                                  RunFolder& folder,
                                  const SweepStart& start) {
-    return Sweep{dense, settings, folder, start}.run();
+    if (!run_points(dense, settings, folder, start)) return std::nullopt;
+    return judge_points(dense, settings, folder, start);
 }
 
 }  // namespace fp

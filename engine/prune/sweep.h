@@ -1,6 +1,9 @@
 // A search: criteria x amounts x seeds, each a run in a folder of its own, scored once per criterion and seed; then one
 // point is chosen and Pareto points are marked on validation; then the test split is read for all of them.
 //
+// Runs are spread over the ranks of the folder, each done by one rank alone: the bits are those of one process with as
+// many threads.
+//
 // Every run starts from the same dense model, so the runs of a point are tunings of one network: their spread is that
 // of tuning. What another training would show, only other trainings tell (recipes/run --trainings N).
 #pragma once
@@ -106,7 +109,14 @@ struct SweepStart {
 // Exit::usage where starting over would delete one of these files in the folder of a run of the search.
 void require_kept(const SweepSettings&, const std::filesystem::path& folder, const std::vector<std::string>& reads);
 
-// Nothing where the observer stopped it; it is saved then. A test split is read after the choice.
+// Makes the runs, or goes on with them. Every rank of the folder calls it, with a Baseline of its own. False where one of
+// them was asked to stop; the runs are saved then.
+bool run_points(const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {});
+
+// What follows from runs that have ended, with one reading of the test split after the choice. For one rank.
+SweepResult judge_points(const Baseline&, const SweepSettings&, const RunFolder&, const SweepStart& = {});
+
+// Both, in one process. Nothing where the observer stopped it.
 std::optional<SweepResult> sweep(const Baseline&, const SweepSettings&, RunFolder&, const SweepStart& = {});
 
 // A point's figures on validation.

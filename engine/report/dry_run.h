@@ -44,7 +44,7 @@ void fields(maybe_const<DryRun> auto& d, auto& member) {
 }
 
 // Trains the network for one update and validates it, each on a batch of images. `options` gives the options of a run
-// on a data set. All errors that the run would begin with are thrown, and those of its first update.
+// on a data set. One rank does it alone. All errors that the run would begin with are thrown, and those of its first update.
 DryRun dry_run(Network&,
                const Preprocessing&,
                const ImageData&,

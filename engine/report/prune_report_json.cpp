@@ -250,11 +250,11 @@ static std::string layers_csv(const ordered_json& layers) {
 
 std::string publish(const PruneReport& r, const RunFolder& folder, const Caller& caller) {
     const ordered_json document = report_json(r, caller);
-    write_file(folder / "layers.csv", layers_csv(document.at("layers")));
-    if (r.sweep) write_file(folder / "pareto.csv", to_csv(*r.sweep));
-    write_file(folder / "report.json", json_text(document, 1));
-    write_file(folder / "report.html", report_page(document, r.gallery));
-    write_file(folder / "model-card.md", model_card(r, caller));
+    folder.write("layers.csv", layers_csv(document.at("layers")));
+    if (r.sweep) folder.write("pareto.csv", to_csv(*r.sweep));
+    folder.write("report.json", json_text(document, 1));
+    folder.write("report.html", report_page(document, r.gallery));
+    folder.write("model-card.md", model_card(r, caller));
     return json_text(document, 2);
 }
 
@@ -262,9 +262,9 @@ std::string publish(const Scan& scan, const Baseline& dense, const RunFolder& fo
     ordered_json document = scan_json(scan.result, dense, scan.identity, caller);
     document["title"] = "Sensitivity of each layer of " + dense.model.network->spec.arch + " to pruning, on " +
                         data_words(dense.data.set.name);
-    write_file(folder / "scan.json", json_text(document, 1));
-    write_file(folder / "scan.csv", to_csv(scan.result));
-    write_file(folder / "report.html", report_page(document));
+    folder.write("scan.json", json_text(document, 1));
+    folder.write("scan.csv", to_csv(scan.result));
+    folder.write("report.html", report_page(document));
     return json_text(document, 2);
 }
 

@@ -70,12 +70,13 @@ std::string link_as(const fs::path& from, const fs::path& to, bool keep) {
 
 }  // namespace
 
-CheckpointFolder::CheckpointFolder(fs::path folder, Identity identity, Log log)
+CheckpointFolder::CheckpointFolder(FolderWriter folder, Identity identity, Log log)
     : folder_(std::move(folder)), identity_(std::move(identity)), log_(std::move(log)) {}
 
 void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
+    if (!folder_.writes()) return;
     const int64_t step = checkpoint.step;
-    remove_stale_temporaries(folder_, Exit::model);
+    remove_stale_temporaries(folder_.path(), Exit::model);
 
     TensorFile state{.tensors = checkpoint.state};
     const std::string description = to_text(StateDescription{.step = step,
@@ -84,8 +85,8 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
                                                              .model = section_hashes(checkpoint.model),
                                                              .state = section_hashes(state)});
     state.metadata = {{"checkpoint", description}, {"xxh3", xxh3(as_bytes(description))}};
-    write_safetensors(model_path(folder_, step), checkpoint.model);
-    write_safetensors(state_path(folder_, step), state);
+    write_safetensors(model_path(folder_.path(), step), checkpoint.model);
+    write_safetensors(state_path(folder_.path(), step), state);
 
     SavedSteps steps = steps_;
     if (steps.last != step) steps.previous = steps.last;
@@ -95,13 +96,13 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool best) {
     write_file(folder_ / kPointers, to_text(steps), Exit::model);
     steps_ = steps;
 
-    for_each_step_file(folder_, [&](const fs::path& path, int64_t found) {
+    for_each_step_file(folder_.path(), [&](const fs::path& path, int64_t found) {
         if (found != steps.last && found != steps.previous && found != steps.best) remove_file(path);
     });
 }
 
 std::optional<Checkpoint> CheckpointFolder::load() {
-    remove_stale_temporaries(folder_, Exit::model);
+    if (folder_.writes()) remove_stale_temporaries(folder_.path(), Exit::model);
     const SavedSteps saved = steps_ = read_steps();
     if (!saved.last) return std::nullopt;
     std::string reasons;
@@ -122,18 +123,19 @@ std::optional<Checkpoint> CheckpointFolder::load() {
             steps_.last = step;
             steps_.previous = std::nullopt;
         }
+        identity = as_listed(identity, identity_);
         const std::string other = difference(identity.settings, identity_.settings);
         FP_REQUIRE(other.empty(), Exit::model, "--resume: ", other);
         const std::string noted = difference(identity.noted, identity_.noted);
         if (!noted.empty()) tell("--resume: ", noted);
-        name_models(steps_, step == saved.last, true);
+        if (folder_.writes()) name_models(steps_, step == saved.last, true);
         if (steps_.best && *steps_.best <= *step) {  // a later one will be saved again
             const fs::path best = folder_ / "best.safetensors";
             check_model(read_safetensors(best), shown(best));
         }
         return checkpoint;
     }
-    fail_with(Exit::model, shown(folder_), ": no checkpoint can be read: ", reasons);
+    fail_with(Exit::model, shown(folder_.path()), ": no checkpoint can be read: ", reasons);
 }
 
 std::optional<Checkpoint> CheckpointFolder::load_best() {
@@ -183,7 +185,7 @@ SavedSteps CheckpointFolder::read_steps() const {
 SavedSteps CheckpointFolder::find_steps() const {
     std::vector<int64_t> found;
     SavedSteps steps;
-    for_each_step_file(folder_, [&](const fs::path& path, int64_t step) {
+    for_each_step_file(folder_.path(), [&](const fs::path& path, int64_t step) {
         std::error_code missing;
         if (path.extension() == ".state") found.push_back(step);
         if (fs::equivalent(path, folder_ / "best.safetensors", missing)) steps.best = step;
@@ -195,8 +197,8 @@ SavedSteps CheckpointFolder::find_steps() const {
 }
 
 Checkpoint CheckpointFolder::read(int64_t step, Identity& identity) const {
-    const std::string file = shown(state_path(folder_, step));
-    TensorFile state = read_safetensors(state_path(folder_, step));
+    const std::string file = shown(state_path(folder_.path(), step));
+    TensorFile state = read_safetensors(state_path(folder_.path(), step));
     const std::string text = state.metadata["checkpoint"], saved = state.metadata["xxh3"];
     const std::string hash = xxh3(as_bytes(text));
     FP_REQUIRE(hash == saved, Exit::model, file, ": its description is damaged: XXH3-128 is ", hash, ", saved was ",
@@ -205,8 +207,8 @@ Checkpoint CheckpointFolder::read(int64_t step, Identity& identity) const {
     FP_REQUIRE(description.step == step, Exit::model, file, ": holds step ", description.step);
     state.metadata.clear();
     check_sections(state, description.state, file);
-    TensorFile model = read_safetensors(model_path(folder_, step));
-    check_sections(model, description.model, shown(model_path(folder_, step)));
+    TensorFile model = read_safetensors(model_path(folder_.path(), step));
+    check_sections(model, description.model, shown(model_path(folder_.path(), step)));
     identity = std::move(description.identity);
     return {.step = step,
             .model = std::move(model),
@@ -216,13 +218,14 @@ Checkpoint CheckpointFolder::read(int64_t step, Identity& identity) const {
 
 void CheckpointFolder::name_models(const SavedSteps& steps, bool keep_last, bool keep_best) {
     const auto name_as = [&](int64_t step, const char* name, bool keep) {
-        const std::string why = link_as(model_path(folder_, step), folder_ / name, keep);
+        const std::string why = link_as(model_path(folder_.path(), step), folder_ / name, keep);
         if (!why.empty() && !copies_)
-            tell(shown(folder_), ": files cannot be linked here (", why, "); models are copied instead");
+            tell(shown(folder_.path()), ": files cannot be linked here (", why, "); models are copied instead");
         copies_ = copies_ || !why.empty();
     };
     if (steps.last) name_as(*steps.last, "last.safetensors", keep_last);
-    if (steps.best && fs::exists(model_path(folder_, *steps.best))) name_as(*steps.best, "best.safetensors", keep_best);
+    if (steps.best && fs::exists(model_path(folder_.path(), *steps.best)))
+        name_as(*steps.best, "best.safetensors", keep_best);
 }
 
 }  // namespace fp

@@ -8,7 +8,8 @@
 //   best.safetensors       file system has none)
 //
 // Every file is written under a temporary name, flushed and renamed; older ones are deleted only after last.json names
-// the new one. If `last` is damaged, `previous` is used and a line of the log says so.
+// the new one. If `last` is damaged, `previous` is used and a line of the log says so. Of several ranks the first saves,
+// and all load: what it loads and saves in between must wait for them.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 
 #include "engine/io/safetensors.h"
 #include "engine/run/checkpoint_json.h"
+#include "engine/run/folder_writer.h"
 
 namespace fp {
 
@@ -34,7 +36,7 @@ public:
     // `log`, which may be empty, gets a line for each damaged file and for what is used instead, for noted settings
     // that differ, and one where models are copied because they cannot be linked.
     using Log = std::function<void(const std::string& line)>;
-    CheckpointFolder(std::filesystem::path folder, Identity identity, Log log);
+    CheckpointFolder(FolderWriter folder, Identity identity, Log log);
 
     // Makes this step `last`, the one before it `previous` and, if so, this one `best`.
     void save(const Checkpoint& checkpoint, bool best);
@@ -61,7 +63,7 @@ private:
     Checkpoint read(int64_t step, Identity& identity) const;
     void name_models(const SavedSteps& steps, bool keep_last, bool keep_best);
 
-    std::filesystem::path folder_;
+    FolderWriter folder_;
     Identity identity_;
     Log log_;
     SavedSteps steps_;     // as last.json has them

@@ -21,14 +21,17 @@ int gpu_index(std::string_view device) {
     return index;
 }
 
-Backend named_backend(const std::string& word) {
+Backend named_backend(const std::string& word, int gpu) {
     if (word.starts_with("cuda:")) {
         select_gpu(gpu_index(word));
         return Backend::cuda;
     }
-    for (const Backend b : {Backend::cpu, Backend::cuda, Backend::emulated, Backend::reference, Backend::cudnn,
-                            Backend::onednn})
-        if (word == name(b)) return b;
+    for (const Backend b :
+         {Backend::cpu, Backend::cuda, Backend::emulated, Backend::reference, Backend::cudnn, Backend::onednn})
+        if (word == name(b)) {
+            if (gpu >= 0 && (b == Backend::cuda || b == Backend::cudnn)) select_gpu(gpu);
+            return b;
+        }
     fail_with(Exit::usage, "--device: `", printable(word),
               "` is not one of auto, cpu, cuda, cuda:0, cuda:1, ..., emulated, reference, cudnn, onednn");
 }
@@ -53,9 +56,10 @@ void set_threads(int threads) {
 
 const Kernels& use_device(const ComputeOptions& compute, const std::function<void(const std::string&)>& say) {
     set_threads(compute.threads);
-    if (compute.device != "auto") return kernels(named_backend(compute.device), compute.precision);
+    if (compute.device != "auto") return kernels(named_backend(compute.device, compute.gpu), compute.precision);
     const std::string why_not = why_no_gpu();
     const Backend backend = why_not.empty() ? Backend::cuda : Backend::cpu;
+    if (backend == Backend::cuda && compute.gpu >= 0) select_gpu(compute.gpu);
     const Kernels& k = kernels(backend, compute.precision);
     if (say) say(text("device ", name(backend), " (auto: ", why_not.empty() ? "a GPU is here" : why_not, ")"));
     return k;

@@ -12,6 +12,7 @@ struct ComputeOptions {
     std::string device = "auto";  // auto, cpu, cuda, cuda:1, emulated, reference, cudnn or onednn
     Precision precision = Precision::f32;
     int threads = 0;  // of the host; 0: one per core
+    int gpu = -1;     // that a device without a number takes; -1: the first
 };
 
 // Sets the number of host threads and returns the kernels of the device. `auto` takes CUDA where it is built in and a

@@ -11,6 +11,8 @@
 namespace fp {
 namespace {
 
+constexpr const char* kRanks = "the number of ranks (--resume-ranks any allows another)";
+
 std::string value_in(const std::vector<Setting>& settings, const std::string& name) {
     const auto found = std::ranges::find(settings, name, &Setting::name);
     return found == settings.end() ? "not set" : printable(found->value, 200);
@@ -53,6 +55,25 @@ Identity identity_of(const Dataset& set, const std::vector<std::string>& attribu
     (set.synth ? out.settings : out.noted).push_back({"--data", set.name});
     for (const std::string& attribute : attributes)
         out.settings.push_back({"the groups of " + attribute, groups_hash(group_by(set, attribute))});
+    return out;
+}
+
+Identity identity_of_ranks(int ranks, bool any) {
+    Identity out;
+    (any ? out.noted : out.settings).push_back({kRanks, std::to_string(ranks)});
+    return out;
+}
+
+Identity as_listed(const Identity& saved, const Identity& now) {
+    const auto has = [](const std::vector<Setting>& list, const std::string& name) {
+        return std::ranges::find(list, name, &Setting::name) != list.end();
+    };
+    Identity out;
+    for (const Setting& s : saved.settings) (has(now.noted, s.name) ? out.noted : out.settings).push_back(s);
+    for (const Setting& s : saved.noted) (has(now.settings, s.name) ? out.settings : out.noted).push_back(s);
+    if (has(saved.settings, kRanks) || has(saved.noted, kRanks)) return out;
+    if (has(now.settings, kRanks)) out.settings.push_back({kRanks, "1"});
+    if (has(now.noted, kRanks)) out.noted.push_back({kRanks, "1"});
     return out;
 }
 

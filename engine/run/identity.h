@@ -30,6 +30,13 @@ std::string difference(const std::vector<Setting>& saved, const std::vector<Sett
 // folder is noted.
 Identity identity_of(const Dataset&, const std::vector<std::string>& attributes);
 
+// The number of ranks that train together, which decides what a step is; with `any`, another number is allowed.
+Identity identity_of_ranks(int ranks, bool any);
+
+// What was saved, each setting on the list on which the run that resumes has it. A run that says nothing of ranks had
+// one.
+Identity as_listed(const Identity& saved, const Identity& now);
+
 // The number of host threads, which decides how sums are rounded.
 Identity identity_of_threads();
 

@@ -1,6 +1,7 @@
 #include "engine/run/run_folder.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <omp.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
@@ -15,12 +16,14 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <thread>
 
 #include "engine/io/csv.h"
 #include "engine/io/fields.h"
 #include "engine/io/files.h"
 #include "engine/io/json.h"
 #include "engine/io/tensorboard.h"
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/device.h"
 #include "engine/run/version.h"
@@ -35,6 +38,7 @@ using nlohmann::ordered_json;
 
 constexpr uint64_t kMostBytes = 1 << 30;
 constexpr const char* kEvents = "events.out.tfevents.fairprune";
+constexpr const char* kRanksFile = ".ranks";  // what the first rank writes for the others to see
 constexpr const char* kRunFiles[] = {
     "config.toml", "environment.json", "metrics.jsonl", "metrics.csv",   "scores.json",     "bad_images.csv",
     kEvents,       "report.json",      "report.html",   "model-card.md", "predictions.csv", "predictions-dense.csv",
@@ -155,17 +159,46 @@ bool holds_run(const fs::path& folder, IfRunIsThere then, const std::vector<std:
     return out;
 }
 
-RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::string>& reads)
-    : folder_(std::move(folder)), lock_(locked(folder_)) {
+void require_seen(const fs::path& file, const std::string& content, double seconds) {
     std::error_code error;
-    for (const fs::path& written : {folder_, folder_ / "scores"})  // a search shares scores there
+    for (const double start = seconds_now(); seconds_now() < start + seconds;) {
+        if (fs::exists(file, error) && read_file(file, kMostBytes) == content) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    fail_with(Exit::data, shown(file.parent_path()),
+              ": what the first rank writes there is not seen on this host after ", seconds,
+              " s; all ranks need the same folder, on a disk that their hosts share");
+}
+
+RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::string>& reads, const Comm& ranks)
+    : FolderWriter(std::move(folder), ranks.first()), ranks_(ranks) {
+    const std::string told = from_first(ranks, [&] {
+        open(then, reads);
+        const std::string mark = fmt::format("{} {} {:.6f}", ranks.numbered().host, getpid(), seconds_now());
+        if (!ranks.alone()) write(kRanksFile, mark);
+        return (holds_run_ ? "1" : "0") + mark;
+    });
+    if (ranks.alone()) return;
+    holds_run_ = told[0] == '1';
+    agree(ranks, [&] {
+        if (!writes()) require_seen(path() / kRanksFile, told.substr(1));
+    });
+    std::error_code ignored;
+    if (writes()) fs::remove(path() / kRanksFile, ignored);
+}
+
+// What the first rank does.
+void RunFolder::open(IfRunIsThere then, const std::vector<std::string>& reads) {
+    lock_.emplace(locked(path()));
+    std::error_code error;
+    for (const fs::path& written : {path(), path() / "scores"})  // a search shares scores there
         if (fs::is_directory(written)) remove_stale_temporaries(written);
 
-    holds_run_ = fp::holds_run(folder_, then, reads);
+    holds_run_ = fp::holds_run(path(), then, reads);
     if (!holds_run_ || then == IfRunIsThere::resume) return;
-    CheckpointFolder::clear(folder_);
+    CheckpointFolder::clear(path());
     std::vector<fs::path> files;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
+    for (const fs::directory_entry& entry : fs::directory_iterator(path()))
         if (is_of_run(entry.path().filename().string())) files.push_back(entry.path());
     for (const fs::path& file : files) {
         fs::remove(file, error);
@@ -175,6 +208,7 @@ RunFolder::RunFolder(fs::path folder, IfRunIsThere then, const std::vector<std::
 }
 
 void record_settings(const RunFolder& folder, const Caller& caller, const Kernels& used) {
+    if (!folder.writes()) return;
     ordered_json now = environment(caller, &used);
     const fs::path path = folder / "environment.json";
     if (folder.holds_run() && fs::exists(path))
@@ -185,8 +219,8 @@ void record_settings(const RunFolder& folder, const Caller& caller, const Kernel
             earlier.push_back(before);
             now["earlier"] = earlier;
         }
-    write_file(path, now.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-    write_file(folder / "config.toml", caller.config);
+    folder.write("environment.json", now.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+    folder.write("config.toml", caller.config);
 }
 
 ordered_json environment(const Caller& caller, const Kernels* used) {
@@ -206,6 +240,8 @@ ordered_json environment(const Caller& caller, const Kernels* used) {
                 {"memory_bytes", int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE)},
                 {"command_line", caller.command_line},
                 {"date", date_now()}});
+    for (const RankNote& r : caller.ranks)
+        out["ranks"].push_back({{"rank", r.rank}, {"host", r.host}, {"device", r.device}});
     return out;
 }
 
@@ -222,17 +258,17 @@ std::vector<ordered_json> read_rows(const fs::path& file, int64_t last_step) {
     return rows;
 }
 
-Metrics::Metrics(fs::path folder, int64_t last_step, bool events) : folder_(std::move(folder)), events_(events) {
+Metrics::Metrics(FolderWriter folder, int64_t last_step, bool events) : folder_(std::move(folder)), events_(events) {
     const fs::path path = folder_ / "metrics.jsonl";
-    if (last_step >= 0) rows_ = read_rows(path, last_step);
+    if (last_step >= 0 && folder_.writes()) rows_ = read_rows(path, last_step);
     std::string kept, all = event_file_header(seconds_now());
     for (const ordered_json& row : rows_) {
         kept += json_line(row) + "\n";
         all += event_of(row);
     }
-    write_file(path, kept);
+    folder_.write("metrics.jsonl", kept);
     write_csv();
-    if (events_) write_file(folder_ / kEvents, all);
+    if (events_) folder_.write(kEvents, all);
 }
 
 Metrics::~Metrics() = default;
@@ -243,8 +279,8 @@ void Metrics::append(ordered_json row, const ordered_json& times) {
     FP_CHECK(rows_.empty() || step >= step_of(rows_.back(), "metrics"), "step ", step, " follows ",
              step_of(rows_.back(), "metrics"));
     row["times"] = times;
-    append_file(folder_ / "metrics.jsonl", json_line(row) + "\n");
-    if (events_) append_file(folder_ / kEvents, event_of(row));
+    folder_.append("metrics.jsonl", json_line(row) + "\n");
+    if (events_) folder_.append(kEvents, event_of(row));
     rows_.push_back(std::move(row));
     write_csv();
 }
@@ -261,7 +297,7 @@ void Metrics::write_csv() const {
         Cells& written = table.rows.emplace_back();
         for (const std::string& cell : cells) written.push_back(cell);
     }
-    write_file(folder_ / "metrics.csv", table.header.empty() ? "" : csv_text(table));
+    folder_.write("metrics.csv", table.header.empty() ? "" : csv_text(table));
 }
 
 }  // namespace fp

@@ -11,16 +11,21 @@
 //
 // and checkpoints (engine/run/checkpoint_folder.h) and reports. A folder that cannot be written to is an Error at the
 // start.
+//
+// Of several ranks the first writes; the others read. All must see the same folder.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/io/files.h"
+#include "engine/parallel/comm.h"
+#include "engine/run/folder_writer.h"
 #include "engine/run/identity.h"
 
 namespace fp {
@@ -35,20 +40,39 @@ enum class IfRunIsThere { refuse, resume, overwrite };
 bool holds_run(const std::filesystem::path& folder, IfRunIsThere then, const std::vector<std::string>& reads = {});
 
 // Creates the folder if it is missing, and locks it against a second process for the lifetime of the object.
-class RunFolder {
+class RunFolder : public FolderWriter {
 public:
     // `then` decides what happens to a run in the folder: it is refused, resumed, or deleted. test_reads.jsonl is never
-    // deleted, and nothing is where holds_run() throws.
-    RunFolder(std::filesystem::path folder, IfRunIsThere then, const std::vector<std::string>& reads = {});
+    // deleted, and nothing is where holds_run() throws. Every rank calls it: the first does all this, then the others
+    // open the folder for reading, or throw what the first has thrown. Exit::data where a rank does not see the files
+    // that the first one writes.
+    RunFolder(std::filesystem::path folder,
+              IfRunIsThere then,
+              const std::vector<std::string>& reads = {},
+              const Comm& ranks = {});
+    // The folder of a run that has ended, for reading.
+    static RunFolder of_ended(std::filesystem::path folder) { return RunFolder(std::move(folder)); }
 
-    const std::filesystem::path& path() const { return folder_; }
-    std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
     bool holds_run() const { return holds_run_; }  // a run that is resumed
+    const Comm& ranks() const { return ranks_; }   // that share the run
 
 private:
-    std::filesystem::path folder_;
-    Descriptor lock_;
+    explicit RunFolder(std::filesystem::path folder) : FolderWriter(std::move(folder), false), holds_run_(true) {}
+    void open(IfRunIsThere then, const std::vector<std::string>& reads);
+
+    Comm ranks_;
+    std::optional<Descriptor> lock_;
     bool holds_run_ = false;
+};
+
+// On a rank that reads: Exit::data where a file that the first rank has written is not seen here within this time. A disk
+// of a network may show a new file late.
+void require_seen(const std::filesystem::path& file, const std::string& content, double seconds = 30);
+
+// Where a rank of a run computes.
+struct RankNote {
+    int rank = 0;
+    std::string host = {}, device = {};
 };
 
 // How a run was started, for the record in its folder.
@@ -60,12 +84,13 @@ struct Caller {
     // library's own options.
     std::vector<Setting> settings = {};
     std::vector<std::string> reads = {};  // files; a run folder is not to lose them (holds_run)
+    std::vector<RankNote> ranks = {};     // of the run; empty where there is one
 };
 
 std::string date_now();  // UTC, "2026-11-28T05:30:00Z"
 
 // Version, build, the device that computes, operating system, processor, cores, memory, command line, date in UTC.
-// "gpu" is there where a GPU computes, and no device where `used` is null.
+// "gpu" is there where a GPU computes, and no device where `used` is null. "ranks" lists those of several.
 nlohmann::ordered_json environment(const Caller&, const Kernels* used);
 
 // Writes config.toml and environment.json. The environments of a resumed run are kept under "earlier".
@@ -80,7 +105,7 @@ std::vector<nlohmann::ordered_json> read_rows(const std::filesystem::path& file,
 class Metrics {
 public:
     // Keeps the rows up to `last_step`, the step of the checkpoint that is resumed. -1: starts with no rows.
-    Metrics(std::filesystem::path folder, int64_t last_step, bool events = false);
+    Metrics(FolderWriter folder, int64_t last_step, bool events = false);
     ~Metrics();
     Metrics(Metrics&&) noexcept;
 
@@ -92,7 +117,7 @@ public:
 private:
     void write_csv() const;
 
-    std::filesystem::path folder_;
+    FolderWriter folder_;
     bool events_;
     std::vector<nlohmann::ordered_json> rows_;
 };

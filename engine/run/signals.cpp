@@ -18,6 +18,7 @@ constexpr unsigned kGraceSeconds = 1;
 constexpr std::array kStopping{SIGINT, SIGTERM, SIGHUP, SIGALRM};  // the last is our own clock's
 
 std::atomic<int> received = 0, unsaved = 0;
+std::atomic<bool> tells_of_it = true;
 static_assert(std::atomic<int>::is_always_lock_free);  // so that handlers may use them
 std::array<struct sigaction, kStopping.size()> before;
 
@@ -38,7 +39,7 @@ void on_signal(int signal) {
     received = signal;
     const int error = errno;
     constexpr std::string_view words = "\nstopping; again to stop at once\n";
-    const ssize_t written = ::write(STDERR_FILENO, words.data(), words.size());
+    const ssize_t written = tells_of_it ? ::write(STDERR_FILENO, words.data(), words.size()) : 0;
     static_cast<void>(written);
     alarm(kGraceSeconds);
     errno = error;
@@ -46,8 +47,9 @@ void on_signal(int signal) {
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(bool tells) {
     received = 0;
+    tells_of_it = tells;
     for (size_t i = 0; i < kStopping.size(); ++i) {
         struct sigaction action {};
         action.sa_handler = kStopping[i] == SIGALRM ? on_alarm : on_signal;

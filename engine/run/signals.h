@@ -10,7 +10,7 @@ struct Stopped {};
 // Handles the signals during its lifetime. At most one object exists at a time.
 class StopSignals {
 public:
-    StopSignals();
+    explicit StopSignals(bool tells = true);  // on stderr, that the first was heard
     ~StopSignals();
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;

@@ -9,6 +9,7 @@
 #include "engine/core/trace.h"
 #include "engine/data/counts.h"
 #include "engine/data/dataset.h"
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint.h"
 #include "engine/run/signals.h"
 #include "engine/train/selection.h"
@@ -35,6 +36,7 @@ public:
           o_(options),
           t_(options.settings),
           hooks_(hooks),
+          comm_(ranks_of(options.trainer)),
           split_(training_split(data, options)),
           batch_size_(int(std::min<int64_t>(options.batch_size, int64_t(split_.train.size())))),
           loader_(data.source,
@@ -42,6 +44,9 @@ public:
                   {.batch_size = batch_size_,
                    .image_size = preprocessing.image_size,
                    .workers = t_.workers,
+                   .processes = comm_.numbered().local_ranks,
+                   .rank = comm_.rank(),
+                   .ranks = comm_.ranks(),
                    .ready = data.ready,
                    .drop_last = true,
                    .skip_bad = t_.skip_bad,
@@ -52,7 +57,13 @@ public:
 
     bool run(const FitPosition& start) {
         const StopSignals::Unsaved unsaved;
-        for (at_ = start; at_.epoch < t_.epochs;) {
+        if (start.batch != 0 && start.ranks != comm_.ranks())
+            fail_together(Exit::model, "the run stopped in epoch ", start.epoch + 1, " on a number of ranks of ",
+                          start.ranks, ", now it is ", comm_.ranks(), "; only between two epochs can it change");
+        check_same_weights("at the start");
+        at_ = start;
+        at_.ranks = comm_.ranks();
+        while (at_.epoch < t_.epochs) {
             started_ = steady_seconds();
             waited_ = loader_.seconds_waiting();
             images_ = 0;
@@ -61,7 +72,7 @@ public:
             try {
                 validate(result);
             } catch (const Stopped&) {
-                if (hooks_.save) hooks_.save(at_, false);
+                save(false);
                 return false;
             }
             note_best(result);
@@ -69,14 +80,43 @@ public:
             at_.sums = {};
             at_.batch = 0;
             ++at_.epoch;
-            if (hooks_.save) hooks_.save(at_, result.best);
-            if (asked_to_stop() && at_.epoch < t_.epochs) return false;
+            save(result.best);
+            if (comm_.any(asked_to_stop()) && at_.epoch < t_.epochs) return false;
         }
         return true;
     }
 
 private:
+    static const Comm& ranks_of(const TrainerOptions& o) {
+        static const Comm alone;
+        return o.ranks ? *o.ranks : alone;
+    }
+
+    // Of an error that all ranks find: shown once.
+    template <class... Parts>
+    [[noreturn]] static void fail_together(Exit exit, const Parts&... parts) {
+        throw SharedError({.exit = exit, .text = text(parts...)});
+    }
+
     bool asked_to_stop() const { return hooks_.stop && hooks_.stop(); }
+
+    // On rank 0; all go on together.
+    void save(bool best) {
+        if (!hooks_.save) return;
+        trainer_.check_update();
+        agree(comm_, [&] {
+            if (comm_.first()) hooks_.save(at_, best);
+        });
+    }
+
+    void check_same_weights(const std::string& when) const {
+        if (comm_.alone()) return;
+        const std::vector<std::string> hashes = comm_.gather(weights_hash(trainer_.network()));
+        for (size_t rank = 1; rank < hashes.size(); ++rank)
+            if (hashes[rank] != hashes[0])
+                fail_together(Exit::device, "rank ", rank, "'s weights ", when, " are not those of rank 0: all ranks ",
+                              "need the same program, the same data and processors of one kind");
+    }
 
     // The batches of the epoch from at_.batch on. False when `stop` ended it.
     bool train_epoch() {
@@ -86,24 +126,32 @@ private:
         count_drawn(order);
         loader_.start(std::move(order), key_of(o_.seed, kAugment, uint64_t(at_.epoch)), at_.batch);
         batches_ = t_.limit_batches > 0 ? std::min(t_.limit_batches, loader_.batches()) : loader_.batches();
+        if (o_.trainer.sync_norms) {  // a batch on every rank, or none
+            batches_ -= batches_ % comm_.ranks();
+            if (batches_ == 0)
+                fail_together(Exit::usage, "--sync-bn: an epoch has too few batches to give each of ", comm_.ranks(),
+                              " ranks one");
+        }
         const int64_t first = at_.batch;
         show(first);
-        Batch batch;
-        while (at_.batch < batches_ && loader_.next(batch)) {
-            const bool ends_step = step(batch);
+        bool stopping = false;
+        for (int64_t step_began = first; at_.batch < batches_;) {
+            const auto [ends_step, stop] = step();
             if (hooks_.batch) hooks_.batch();
             show(first);
+            stopping = stopping || stop;
             if (at_.batch == batches_ || !ends_step) continue;
-            const bool stopping = asked_to_stop();
-            const bool save = hooks_.save_every > 0 && at_.batch % hooks_.save_every == 0;
-            if (hooks_.save && (stopping || save)) hooks_.save(at_, false);
+            if (comm_.alone()) stopping = asked_to_stop();
+            const int64_t every = hooks_.save_every;
+            if (stopping || (every > 0 && at_.batch / every != step_began / every)) save(false);
             if (stopping) return false;
+            step_began = at_.batch;
         }
         trainer_.check_update();
         if (batches_ > 0 && at_.sums.samples == 0) {
             const std::optional<Skipped> skipped = skipped_of(data_);
-            fail_with(Exit::data, data_.set.name, ": no image of the ", batches_, " batches of epoch ", at_.epoch + 1,
-                      " can be read", skipped ? ", the first: " + skipped->first : "");
+            fail_together(Exit::data, data_.set.name, ": no image of the ", batches_, " batches of epoch ",
+                          at_.epoch + 1, " can be read", skipped ? ", the first: " + skipped->first : "");
         }
         return true;
     }
@@ -128,24 +176,35 @@ private:
         return learning_rate(t_.schedule, at_.epoch + double(batch) / double(batches_), t_.epochs, at_.plateau);
     }
 
-    // One batch; true where it ends in an update of the weights.
-    bool step(const Batch& batch) {
-        const double lr = rate_of(batch.number);
-        at_.batch = batch.number + 1;
-        const bool ends_step = at_.batch % o_.trainer.accumulate == 0 || at_.batch == batches_;
-        if (std::ranges::max(batch.labels) < 0) {  // none of its images can be read
-            if (ends_step) trainer_.end_step(lr);
-            return ends_step;
+    // One batch of each rank: whether it ends in an update of the weights, and whether a rank was asked to stop.
+    struct Stepped {
+        bool ends_step, stop;
+    };
+    Stepped step() {
+        const int64_t mine = at_.batch + comm_.rank(), per_step = int64_t(o_.trainer.accumulate) * comm_.ranks();
+        at_.batch = std::min(at_.batch + comm_.ranks(), batches_);
+        const bool ends_step = at_.batch % per_step == 0 || at_.batch == batches_;
+        Batch batch;
+        RankTurn turn = mine < batches_ ? next(batch) : RankTurn{};
+        turn.stop = !comm_.alone() && asked_to_stop();
+        const RankRound round = trainer_.round(turn, rate_of(at_.batch - 1),
+                                               key_of(kDropout, uint64_t(at_.epoch), uint64_t(mine)), ends_step);
+        for (const Sums& sums : round.sums) {
+            at_.sums.add(sums);
+            images_ += sums.samples;
         }
-        const Sums sums =
-            trainer_.batch(batch, lr, key_of(kDropout, uint64_t(at_.epoch), uint64_t(batch.number)), ends_step);
-        at_.sums.loss += sums.loss;
-        at_.sums.penalty += sums.penalty;
-        at_.sums.weighted += sums.weighted;
-        at_.sums.samples += sums.samples;
-        at_.sums.correct += sums.correct;
-        images_ += sums.samples;
-        return ends_step;
+        return {ends_step, round.stop};
+    }
+
+    // This rank's next batch, if one of its images can be read; norms over all ranks need it in any case.
+    RankTurn next(Batch& batch) {
+        try {
+            loader_.next(batch);
+        } catch (...) {
+            return {.failed = std::current_exception()};
+        }
+        const bool readable = std::ranges::max(batch.labels) >= 0;
+        return {.batch = readable || o_.trainer.sync_norms ? &batch : nullptr};
     }
 
     std::string epoch_name() const { return fmt::format("epoch {}/{}", at_.epoch + 1, t_.epochs); }
@@ -165,9 +224,11 @@ private:
         hooks_.progress(out);
     }
 
-    // Of a part of the validation; throws Stopped where `interrupt` asks for it.
+    // Of a part of the validation; throws Stopped where `interrupt` asks for it. Of several ranks none may leave the
+    // others alone in it.
     Steps validating(const std::string& what, const std::string& unit) const {
-        return Observer{.progress = hooks_.progress, .stop = hooks_.interrupt}.brief(epoch_name() + " " + what, unit);
+        const auto stop = comm_.alone() ? hooks_.interrupt : std::function<bool()>();
+        return Observer{.progress = hooks_.progress, .stop = stop}.brief(epoch_name() + " " + what, unit);
     }
 
     double samples() const { return double(std::max<int64_t>(at_.sums.samples, 1)); }
@@ -217,6 +278,7 @@ private:
             result.val = summarize(p, o_.attributes);
         }
         result.weights = weights_hash(trainer_.network());
+        check_same_weights("after epoch " + std::to_string(result.epoch));
         result.seconds.val = steady_seconds() - started_ - result.seconds.train;
     }
 
@@ -234,6 +296,7 @@ private:
     const FitOptions& o_;
     const TrainingSettings& t_;
     const FitHooks& hooks_;
+    const Comm& comm_;
     const TrainingSplit split_;
     const int batch_size_;
     Loader loader_;

@@ -1,5 +1,9 @@
 // A training run: epochs over the training split with a validation after each. It can be interrupted after any
 // update and goes on from a saved position with the same bits.
+//
+// On N ranks (TrainerOptions::ranks) batch i of the epoch goes to rank i mod N, and N ranks have the bits, the losses
+// and the validations that one rank with --accumulate N has. Sums are added in the order of the batches, so that every
+// rank has the same result. All ranks call fit() with the same options and the same hooks.
 #pragma once
 
 #include "engine/fairness/evaluate.h"
@@ -37,7 +41,8 @@ struct EpochResult {
 // Where a run is; a checkpoint holds it. A new run starts with the default.
 struct FitPosition {
     int epoch = 0;                                           // epochs finished
-    int64_t batch = 0;                                       // batches of the next epoch that are done
+    int64_t batch = 0;                                       // batches of the next epoch that are done, by all ranks
+    int ranks = 1;                                           // in an epoch it goes on only with as many
     Sums sums = {};                                          // over these batches
     double best = -std::numeric_limits<double>::infinity();  // EpochResult::selected of the best epoch
     int best_epoch = 0;                                      // 0: none yet
@@ -47,13 +52,16 @@ struct FitPosition {
 // What the caller does during the run; any may be empty.
 struct FitHooks {
     std::function<void(const ProgressState&)> progress = {};  // before an epoch, after every batch, in validation
-    std::function<void()> batch = {};                         // after every batch, before anything is saved
+    std::function<void()> batch = {};                         // after every batch (of each rank), before a save
     std::function<void(const EpochResult&)> epoch = {};
-    // Called where the run can be resumed: after an epoch, every `save_every` batches, and when asked to stop.
+    // Called where the run can be resumed: after an epoch, every `save_every` batches, and when asked to stop; on rank
+    // 0, while the others wait.
     std::function<void(const FitPosition&, bool best)> save = {};
-    std::function<bool()> stop = {};       // asked after every update and every epoch
-    std::function<bool()> interrupt = {};  // asked in all parts of validation, which then starts anew
-    int64_t save_every = 0;                // batches; 0: only after epochs
+    // Asked after every update and every epoch. Where it is true on one rank, all stop after the same step.
+    std::function<bool()> stop = {};
+    // Asked in all parts of validation, which then starts anew; not where there are several ranks.
+    std::function<bool()> interrupt = {};
+    int64_t save_every = 0;  // batches, at the end of the step that reaches them; 0: only after epochs
 };
 
 // The checks that fit() makes before the first epoch: Exit::usage for unknown names of metrics, attributes and layers,

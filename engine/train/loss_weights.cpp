@@ -59,31 +59,45 @@ GroupDro::GroupDro(double eta, LossCells cells)
 }
 
 std::vector<float> GroupDro::weigh(const Batch& batch, std::span<const double> losses) {
-    std::vector<double> sum(q_.size(), 0.0), count(q_.size(), 0.0);
-    const auto cell_of = [&](int row) { return cells_.of[size_t(batch.samples[size_t(row)])]; };
-    double known = 0;
+    const Cells cells = cells_of(batch, losses);
+    see(cells, batch.number);
+    return weights(batch, cells);
+}
+
+GroupDro::Cells GroupDro::cells_of(const Batch& batch, std::span<const double> losses) const {
+    Cells out{std::vector<double>(q_.size(), 0.0), std::vector<double>(q_.size(), 0.0)};
     for (int i = 0; i < batch.n; ++i) {
-        if (batch.labels[size_t(i)] < 0 || cell_of(i) < 0) continue;
-        sum[size_t(cell_of(i))] += losses[size_t(i)];
-        ++count[size_t(cell_of(i))], ++known;
+        if (batch.labels[size_t(i)] < 0 || cell_of(batch, i) < 0) continue;
+        out.losses[size_t(cell_of(batch, i))] += losses[size_t(i)];
+        ++out.samples[size_t(cell_of(batch, i))];
     }
+    return out;
+}
+
+void GroupDro::see(const Cells& cells, int64_t batch) {
+    if (cells.losses.empty()) return;
     std::vector<double> mean(q_.size(), 0.0);
     for (size_t g = 0; g < q_.size(); ++g)
-        if (count[g] > 0) mean[g] = sum[g] / count[g];
+        if (cells.samples[g] > 0) mean[g] = cells.losses[g] / cells.samples[g];
     const double most = std::ranges::max(mean);  // taken out of every exponent, so that none overflows
     double total = 0;
     for (size_t g = 0; g < q_.size(); ++g) total += q_[g] *= std::exp(eta_ * (mean[g] - most));
     FP_REQUIRE(total > 0 && std::isfinite(total), Exit::diverged, "GroupDRO: the groups' weights sum to ", total,
-               " in batch ", batch.number, "; a lower --group-dro may help");
+               " in batch ", batch, "; a lower --group-dro may help");
     for (double& q : q_) q /= total;
+}
+
+std::vector<float> GroupDro::weights(const Batch& batch, const Cells& cells) const {
+    double known = 0;
+    for (const double n : cells.samples) known += n;
     std::vector<float> out;
     for (int i = 0; i < batch.n; ++i) {
         if (batch.labels[size_t(i)] < 0)
             out.push_back(0);
-        else if (const int32_t g = cell_of(i); g < 0)
+        else if (const int32_t g = cell_of(batch, i); g < 0)
             out.push_back(1);
         else
-            out.push_back(float(q_[size_t(g)] * known / count[size_t(g)]));
+            out.push_back(float(q_[size_t(g)] * known / cells.samples[size_t(g)]));
     }
     return out;
 }

@@ -64,11 +64,21 @@ public:
     // Updates q and returns u, one per row. `losses`: one per row; rows of padding (label -1) have weight 0.
     std::vector<float> weigh(const Batch&, std::span<const double> losses);
 
+    // The same in steps, for batches of several ranks: what a batch says of each cell, the update of q, and u.
+    struct Cells {
+        std::vector<double> losses, samples;  // sums; of a batch that says nothing both are empty
+    };
+    Cells cells_of(const Batch&, std::span<const double> losses) const;
+    void see(const Cells&, int64_t batch);  // the batch's number, for messages
+    std::vector<float> weights(const Batch&, const Cells&) const;
+
     const std::vector<double>& q() const { return q_; }
     void set_q(std::vector<double> q) { q_ = std::move(q); }
     const std::vector<std::string>& names() const { return cells_.names; }
 
 private:
+    int32_t cell_of(const Batch& b, int row) const { return cells_.of[size_t(b.samples[size_t(row)])]; }
+
     double eta_;
     LossCells cells_;
     std::vector<double> q_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/io/steps.h"
+#include "engine/parallel/comm.h"
 #include "engine/run/progress.h"
 #include "engine/run/signals.h"
 
@@ -53,6 +54,12 @@ struct Observer {
     }
 };
 
+// The same observer for work that ranks do in step: none may leave it alone, so it does not stop.
+inline Observer in_step(Observer to, const Comm& ranks) {
+    if (!ranks.alone()) to.stop = {};
+    return to;
+}
+
 // The same observer with `label` in front of every line.
 inline Observer labelled(const Observer& to, const std::string& label) {
     return {.say = [=](const std::string& line) { to.tell(label + line); },
@@ -75,17 +82,18 @@ public:
         : to_(std::move(to)), all_(all), clock_(std::move(clock)), start_(clock_()) {}
 
     // The observer of the next part.
-    Observer next(const std::string& name) {
+    Observer next(const std::string& name) { return part(name, begun_++); }
+    // The observer of part `number`, from 0; those before it may be done elsewhere.
+    Observer part(const std::string& name, int64_t number) const {
         const double now = clock_();
-        const int64_t done = begun_++;
         Observer counted = to_;
-        if (done > 0)
+        if (number > 0)
             counted.progress = [to = to_, clock = clock_,
-                                end = now + (now - start_) / double(done) * double(all_ - done)](ProgressState p) {
+                                end = now + (now - start_) / double(number) * double(all_ - number)](ProgressState p) {
                 p.whole_seconds_left = std::max(0.0, end - clock());
                 to.update(p);
             };
-        return labelled(counted, std::to_string(begun_) + "/" + std::to_string(all_) + " " + name + ": ");
+        return labelled(counted, std::to_string(number + 1) + "/" + std::to_string(all_) + " " + name + ": ");
     }
 
 private:

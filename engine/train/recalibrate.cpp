@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/parallel/agree.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -20,8 +21,12 @@ int64_t recalibrate_norms(Network& network,
         Tape tape = session.begin({.mode = Mode::train, .dropout = false, .norm_momentum = 1.0 / double(batches)});
         network.forward(tape, input(tape, batch));
     };
-    for_each_batch({session, preprocessing, data, samples, options}, LastBatch::dropped, average);
-    network.kernels().memory.synchronize({});
+    PredictOptions all_batches = options;
+    all_batches.ranks = nullptr;
+    agree(options.comm(), [&] {
+        for_each_batch({session, preprocessing, data, samples, all_batches}, LastBatch::dropped, average);
+        network.kernels().memory.synchronize({});
+    });
     network.params.touch();
     FP_REQUIRE(batches > 0, Exit::data, data.set.name, ": ", samples.size(),
                " training images do not fill one batch of ", options.batch_size, " for batch norm's statistics");

@@ -7,7 +7,8 @@ namespace fp {
 
 // New running means and variances for every batch norm: the plain mean, over whole batches of the samples, of the
 // statistics that training would see there. Labels, weights and everything else stay as they are. A batch with an image
-// that was skipped is left out. Returns the number of batches that counted; Exit::data where it is 0.
+// that was skipped is left out. Returns the number of batches that counted; Exit::data where it is 0. Every rank computes
+// all batches, since each mean goes on from the one before: so all have the same bits.
 int64_t recalibrate_norms(
     Network&, const Preprocessing&, const ImageData&, const std::vector<int64_t>& samples, const PredictOptions&);
 

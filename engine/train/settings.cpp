@@ -87,7 +87,8 @@ FitOptions fit_options(const TrainingSettings& t,
                              .smoothing = t.label_smoothing,
                              .accumulate = t.accumulate,
                              .ema = t.ema,
-                             .seed = seed},
+                             .seed = seed,
+                             .sync_norms = t.sync_norms},
                  .augment = parse_augment(t.augment)};
     if (t.class_weights == "balanced") f.trainer.class_weights = balanced_class_weights(set);
     f.trainer.weights = loss_weights(t, f.attributes, set);

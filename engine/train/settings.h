@@ -25,6 +25,7 @@ struct TrainingSettings {
     // Seed of the groups that samplers, weights and the penalty see (engine/data/placebo.h); empty: the true ones.
     std::optional<uint64_t> placebo = {};
     int accumulate = 1, workers = 0;
+    bool sync_norms = false;  // of several ranks: batch norms over the batches of all
     bool skip_bad = false;
     int64_t limit_batches = 0;         // per epoch; 0: no limit
     std::string limit_train = "100%";  // or "500" of the training images

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "engine/data/split.h"
+#include "engine/parallel/agree.h"
 #include "engine/run/checkpoint_folder.h"
 #include "engine/run/import_weights.h"
 #include "engine/train/train_json.h"
@@ -12,16 +13,23 @@
 namespace fp {
 namespace {
 
+const Comm& ranks_of(const FitOptions& o) {
+    static const Comm alone;
+    return o.trainer.ranks ? *o.trainer.ranks : alone;
+}
+
 Identity identity_of(const Network& net,
                      const Preprocessing& preprocessing,
                      const ImageData& data,
                      const FitOptions& options,
-                     const Caller& caller) {
+                     const TrainRun& run) {
+    const Caller& caller = run.caller;
     Identity out{.settings = caller.settings.empty() ? settings_by_name(options) : caller.settings};
     out.settings.push_back({"--image-size", std::to_string(preprocessing.image_size)});
     out.settings.push_back({"--device", std::string(net.kernels().name)});
     out.add(identity_of(data.set, options.attributes));
     out.add(identity_of_threads());
+    out.add(identity_of_ranks(ranks_of(options).ranks(), run.any_ranks));
     return out;
 }
 
@@ -53,18 +61,18 @@ public:
           o_(options),
           run_(run),
           imported_(imported),
-          folder_(run.folder, run.if_run_is_there, run.caller.reads),
-          checkpoints_(folder_.path(), identity_of(net, preprocessing, data, options, run.caller), run.observer.warn) {}
+          folder_(run.folder, run.if_run_is_there, run.caller.reads, ranks_of(options)),
+          checkpoints_(folder_, identity_of(net, preprocessing, data, options, run), run.observer.warn) {}
 
     TrainResult run() {
         load();
         record_settings(folder_, run_.caller, net_.kernels());
-        write_drawn_split(folder_.path(), data_.set);
-        if (imported_) write_file(folder_ / "weights.json", json_of(*imported_));
+        if (folder_.writes()) write_drawn_split(folder_.path(), data_.set);
+        if (imported_) folder_.write("weights.json", json_of(*imported_));
         if (const auto placebo = placebo_note(o_.settings))
             run_.observer.tell(to_text(*placebo) + "; of the training images keep theirs: " +
                                shares_kept(data_.set, o_.attributes, placebo->seed));
-        Metrics metrics(folder_.path(), step_, o_.settings.tensorboard);
+        Metrics metrics(folder_, step_, o_.settings.tensorboard);
         Trainer trainer(net_, card_.preprocessing, o_.trainer);
         if (step_ >= 0) trainer.load(state_);
         TrainResult out{.best = folder_ / "best.safetensors", .document = {}};
@@ -73,7 +81,7 @@ public:
             run_.observer.tell(out.best.string() + ": a checkpoint of the initial weights");
         } else {
             out.finished = fit(trainer, card_.preprocessing, data_, o_, position_, hooks(trainer, metrics));
-            write_bad_images(folder_ / "bad_images.csv", data_);
+            folder_.write_with("bad_images.csv", [&](const auto& file) { write_bad_images(file, data_); });
         }
         out.document = train_document(run_.folder.string(), metrics, data_, imported_);
         return out;
@@ -83,7 +91,7 @@ private:
     // Loads the weights and the position to start from.
     void load() {
         if (run_.if_run_is_there != IfRunIsThere::resume) return;  // train() has initialized
-        const std::optional<Checkpoint> found = checkpoints_.load();
+        const std::optional<Checkpoint> found = load_checkpoint();
         if (!found) {
             imported_ = initialize(net_, card_, o_.seed, run_);
             return;
@@ -93,6 +101,18 @@ private:
         state_ = found->state;
         position_ = parse_fit_position(found->progress);
         run_.observer.tell(fmt::format("resuming after step {}", step_));
+        if (const int now = ranks_of(o_).ranks(); position_.ranks != now)
+            run_.observer.caution(
+                fmt::format("from now on a step has the batches of {} ranks, until now it had those of {}: it is "
+                            "another training from here on, with as many updates per epoch as {} ranks make",
+                            now, position_.ranks, now));
+    }
+
+    // On every rank, before any of them saves.
+    std::optional<Checkpoint> load_checkpoint() {
+        std::optional<Checkpoint> found;
+        agree(folder_.ranks(), [&] { found = checkpoints_.load(); });
+        return found;
     }
 
     void save(Trainer& trainer, const FitPosition& position, bool best) {
@@ -141,13 +161,16 @@ TrainResult train(Network& net,
                   const FitOptions& options,
                   const TrainRun& run) {
     // Errors are found before an existing run is overwritten.
-    FP_REQUIRE(
-        !options.settings.placebo || placebo_note(options.settings), Exit::usage,
-        "--placebo: nothing in this training reads groups (--sampler, --sample-weights, --group-dro, --snnl-weight)");
-    if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
     std::optional<ImportReport> imported;
-    if (run.if_run_is_there != IfRunIsThere::resume)
-        imported = initialize(net, {.preprocessing = preprocessing, .classes = data.set.classes}, options.seed, run);
+    agree(ranks_of(options), [&] {
+        FP_REQUIRE(!options.settings.placebo || placebo_note(options.settings), Exit::usage,
+                   "--placebo: nothing in this training reads groups (--sampler, --sample-weights, --group-dro, "
+                   "--snnl-weight)");
+        if (options.settings.epochs > 0) check_fit(net, preprocessing.image_size, data, options);
+        if (run.if_run_is_there != IfRunIsThere::resume)
+            imported =
+                initialize(net, {.preprocessing = preprocessing, .classes = data.set.classes}, options.seed, run);
+    });
     return Training(net, preprocessing, data, options, run, imported).run();
 }
 

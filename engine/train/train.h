@@ -14,6 +14,9 @@ struct TrainRun {
     std::optional<std::string> weights_prefix = {};  // of that file's names (import_weights); empty: it is found
     int64_t save_every = 0;                          // batches; 0: after epochs only
     double max_minutes = 0;                          // save and end after this time; 0: never
+    // Resume a run of another number of ranks too, where it stopped between two epochs. Its bits are then not those of
+    // either number.
+    bool any_ranks = false;
     Caller caller = {};
     Observer observer = {};
 };
@@ -24,7 +27,7 @@ struct TrainResult {
     std::string document;        // JSON: {"out":FOLDER,"epochs":[row of metrics.jsonl...]}
 };
 
-// Initializes the network with FitOptions::seed, or from TrainRun::weights, or resumes the run in the folder. With 0
+// Every rank of FitOptions::trainer calls it; the first writes. Initializes the network with FitOptions::seed, or from TrainRun::weights, or resumes the run in the folder. With 0
 // epochs the initial weights become the checkpoint.
 TrainResult train(Network&, const Preprocessing&, const ImageData&, const FitOptions&, const TrainRun&);
 

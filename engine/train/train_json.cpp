@@ -110,6 +110,7 @@ std::vector<Setting> settings_by_name(const TrainingSettings& t, const std::stri
                             {"limit_train", t.limit_train},
                             {"overfit_batches", t.overfit_batches}};
     out.update(rest);
+    if (t.sync_norms) out["sync_bn"] = true;
     return settings_of(out, prefix);
 }
 

@@ -32,6 +32,7 @@ void fields(maybe_const<Plateau> auto& p, auto& member) {
 void fields(maybe_const<FitPosition> auto& p, auto& member) {
     member("epoch", p.epoch);
     member("batch", p.batch);
+    member.if_there("ranks", p.ranks);
     member("loss", p.sums.loss);
     member("penalty", p.sums.penalty);
     member.if_there("weighted", p.sums.weighted);

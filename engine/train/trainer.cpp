@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/core/elements.h"
+#include "engine/parallel/agree.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -57,6 +58,12 @@ Trainer::Trainer(Network& network, const Preprocessing& preprocessing, const Tra
       optimizer_(network.params, options.optimizer),
       results_(network.kernels().streams) {
     if (options_.weights.eta > 0) dro_.emplace(options_.weights.eta, options_.weights.cells);
+    if (options_.ranks && !options_.ranks->alone())
+        exchange_ =
+            std::make_unique<RankExchange>(network, *options_.ranks,
+                                           RankExchangeOptions{.bucket_bytes = options_.bucket_bytes,
+                                                               .sync_norms = options_.sync_norms,
+                                                               .watch_gradients = options_.optimizer.clip_norm > 0});
     for (auto& of_slot : graphs_)
         for (auto& graph : of_slot) graph = std::make_unique<StepGraph>(session_, StepGraph::Reads::parameters);
     if (!has_average()) return;
@@ -75,19 +82,6 @@ std::array<Trainer::Averages, 2> Trainer::averages() {
     return {all(p.values(), average_[0], p.trained_count()), all(p.statistics(), average_[1], p.statistics_count())};
 }
 
-// One step's tape on its way through forward and backward.
-struct Trainer::Step {
-    const Batch& batch;
-    int slot;  // of the input
-    TapeOptions options;
-    std::optional<RoundedWeights::InUse> rounded = {};
-    std::unique_ptr<Tape> tape = {};
-    Var logits = {};
-    LossRow loss = {};
-    std::vector<float> weights = {};  // of the rows; empty: all 1
-    double penalty = 0;
-};
-
 void Trainer::forward(Step& step) {
     step.rounded.emplace(rounded_);
     step.tape.reset(new Tape(session_.begin(step.options)));
@@ -100,55 +94,80 @@ void Trainer::forward(Step& step) {
 
 // GroupDRO's weights, which depend on the losses of this very batch.
 void Trainer::weigh(Step& step) {
+    const std::vector<double> losses = losses_of(step);
+    if (losses.empty()) return;
+    step.weights = dro_->weigh(step.batch, losses);
+    put_weights(step);
+}
+
+// By row; none where they are not finite, which finish() explains.
+std::vector<double> Trainer::losses_of(const Step&) {
     results_.there.wait();
-    if (!std::isfinite(results_.loss())) return;  // batch() explains
-    const Kernels& k = network_.kernels();
-    step.weights = dro_->weigh(step.batch, results_.losses(k.parameter));
+    return std::isfinite(results_.loss()) ? results_.losses(network_.kernels().parameter) : std::vector<double>();
+}
+
+void Trainer::put_weights(Step& step) {
     std::copy(step.weights.begin(), step.weights.end(), host_weights_.as<float>());
-    k.memory.copy_in(device_weights_.data(), host_weights_.as<void>(), step.weights.size() * sizeof(float), {});
+    network_.kernels().memory.copy_in(device_weights_.data(), host_weights_.as<void>(),
+                                      step.weights.size() * sizeof(float), {});
 }
 
 void Trainer::backward(Step& step) {
-    if (dro_) weigh(step);
     std::vector<Tape::Seed> seeds{{step.loss.row}};
     if (options_.penalty) step.penalty = options_.penalty.add(*step.tape, step.batch, seeds);
     step.tape->backward(seeds);
 }
 
-// The device gets the whole step at once; the host waits for the loss alone, which is known long before
-// backward is done, so that the device has work while the host looks at it.
-Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
+Trainer::Step Trainer::begin(const Batch& batch, uint64_t place) {
     check_weights();
     std::vector<float> weights = constant_weights(options_.weights.of, batch);
-    Step step{.batch = batch,
-              .slot = input_.upload(batch, weights),
-              .options = {.mode = options_.fixed_features ? Mode::eval : Mode::train,
-                          .dropout_key = key_of(options_.seed, place),
-                          .rows = options_.penalty.rows,
-                          .accumulate = pending_ > 0},
-              .weights = std::move(weights)};
     if (dro_) {
         device_weights_.grow(network_.kernels().memory, size_t(batch.n) * sizeof(float));
         host_weights_.grow(network_.kernels().memory, size_t(batch.n) * sizeof(float));
     }
+    const int slot = input_.upload(batch, weights);
+    return {.batch = batch,
+            .slot = slot,
+            .options = {.mode = options_.fixed_features ? Mode::eval : Mode::train,
+                        .dropout_key = key_of(options_.seed, place),
+                        .rows = options_.penalty.rows,
+                        .accumulate = pending_ > 0},
+            .weights = std::move(weights)};
+}
+
+// The device gets the whole step at once; the host waits for the loss alone, which is known long before
+// backward is done, so that the device has work while the host looks at it.
+Sums Trainer::batch(const Batch& batch, double lr, uint64_t place, bool last) {
+    FP_CHECK(!exchange_, "trainer: with several ranks a batch is part of a round");
+    Step step = begin(batch, place);
     using Part = StepGraph::Part;
-    graphs_[step.slot][step.options.accumulate]->run(
-        {.n = batch.n, .at = input_.addresses(step.slot)},
-        {{Part::device, [&] { forward(step); }},
-         {Part::host, [&] { results_.there.record({}); }},
-         {options_.penalty || dro_ ? Part::both : Part::device, [&] { backward(step); }}});
+    graphs_[step.slot][step.options.accumulate]->run({.n = batch.n, .at = input_.addresses(step.slot)},
+                                                     {{Part::device, [&] { forward(step); }},
+                                                      {Part::host, [&] { results_.there.record({}); }},
+                                                      {options_.penalty || dro_ ? Part::both : Part::device, [&] {
+                                                           if (dro_) weigh(step);
+                                                           backward(step);
+                                                       }}});
+    const Sums sums = finish(step);
+    network_.batches_seen += !options_.fixed_features;
+    network_.params.touch();  // the norms' running statistics have moved
+    pending_of_all_ = pending_;
+    if (last || pending_ == options_.accumulate) update(lr);
+    return sums;
+}
+
+// What the host reads of a step, once its work is queued.
+Sums Trainer::finish(Step& step) {
     step.rounded.reset();
     input_.release(step.slot);
     results_.there.wait();
-    check_norm();  // of the last update, which was enqueued before
+    if (!exchange_) check_norm();  // of the last update, which was enqueued before
     const double loss = results_.loss();
     if (!std::isfinite(loss)) explain(step, loss);
+    const Batch& batch = step.batch;
     FP_REQUIRE(std::isfinite(step.penalty), Exit::diverged, "the penalty is ", step.penalty, " in batch ",
                batch.number);
-    network_.batches_seen += !options_.fixed_features;
-    network_.params.touch();  // the norms' running statistics have moved
     ++pending_;
-    if (last || pending_ == options_.accumulate) update(lr);
     const int64_t samples = std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
     return {.loss = loss * double(samples),
             .penalty = step.penalty * double(samples),
@@ -167,8 +186,9 @@ double Trainer::weighted_loss(const Step& step) const {
     return divisor > 0 ? sum / divisor : 0;
 }
 
-// Runs forward again, from weights that have not moved, to look at each row.
+// Runs forward again, from weights that have not moved, to look at each row; without the other ranks.
 void Trainer::explain(Step& step, double loss) {
+    step.options.of_ranks = nullptr;
     forward(step);
     fail_with(Exit::diverged, "the loss is ", loss, " in batch ", step.batch.number,
               "; the first value that is not finite is in ", first_not_finite(*step.tape),
@@ -207,12 +227,15 @@ void Trainer::check_weights() const {
 
 void Trainer::check_norm() const {
     const double norm = optimizer_.norm();
-    FP_REQUIRE(std::isfinite(norm), Exit::diverged, "the gradient's norm is ", norm, " in step ", optimizer_.step());
+    if (std::isfinite(norm)) return;
+    const std::string what = text("the gradient's norm is ", norm, " in step ", optimizer_.step());
+    if (exchange_) throw SharedError({.exit = Exit::diverged, .text = what, .who = exchange_->whose_gradient()});
+    fail_with(Exit::diverged, what);
 }
 
 void Trainer::update(double lr) {
-    optimizer_.apply(network_.params, lr, 1.0 / pending_);
-    pending_ = 0;
+    optimizer_.apply(network_.params, lr, 1.0 / pending_of_all_);
+    pending_ = pending_of_all_ = 0;
     if (options_.l1 > 0) shrink(lr * options_.l1);
     if (!has_average()) return;
     // A short memory at first, so that the start is forgotten: min(ema, (1 + t) / (10 + t)).
@@ -265,7 +288,7 @@ void Trainer::adopt_average() {
 }
 
 std::vector<TensorEntry> Trainer::save() const {
-    FP_CHECK(pending_ == 0, "trainer: saved between the batches of one step");
+    FP_CHECK(pending_of_all_ == 0, "trainer: saved between the batches of one step");
     check_weights();
     check_update();
     std::vector<TensorEntry> out;

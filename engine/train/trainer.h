@@ -1,5 +1,6 @@
 // Training steps on one network, and the state that resuming needs. The bits of a step depend only on the network, the
-// batch and the step's position in the run.
+// batch and the step's position in the run. With several ranks a step is never replayed from a StepGraph, since its
+// exchanges are part of backward.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "engine/io/safetensors.h"
 #include "engine/train/loss_weights.h"
 #include "engine/train/optimizer.h"
+#include "engine/train/rank_exchange.h"
 #include "engine/train/schedule.h"
 #include "engine/train/snnl_penalty.h"
 
@@ -23,7 +25,7 @@ struct TrainerOptions {
     OptimizerOptions optimizer = {};
     std::vector<double> class_weights = {};  // of the loss; none: all 1
     double smoothing = 0;
-    int accumulate = 1;  // batches per step
+    int accumulate = 1;  // batches per step, of each rank
     double ema = 0;      // decay of the moving average of weights and statistics; 0: none
     uint64_t seed = 1;
     // The network runs as in evaluation, without dropout and with its running statistics, which stay: what is not
@@ -32,6 +34,11 @@ struct TrainerOptions {
     double l1 = 0;         // after an update, the weights of linear layers that are trained shrink towards 0 by lr l1
     Penalty penalty = {};  // on top of the loss; empty: none
     LossWeights weights = {};  // of the samples' losses by group; empty: all 1
+
+    // The ranks that train one network together (rank_exchange.h), which is to outlive the trainer; null: this one.
+    const Comm* ranks = nullptr;
+    bool sync_norms = false;          // batch norms over the batches of all ranks
+    int64_t bucket_bytes = 25 << 20;  // of the gradients that ranks exchange at a time
 };
 
 // Over some steps of training.
@@ -39,6 +46,25 @@ struct Sums {
     double loss = 0, penalty = 0;  // summed over samples
     double weighted = 0;           // the loss with TrainerOptions::weights; 0 without them
     int64_t samples = 0, correct = 0;
+
+    void add(const Sums& other) {
+        loss += other.loss;
+        penalty += other.penalty;
+        weighted += other.weighted;
+        samples += other.samples;
+        correct += other.correct;
+    }
+};
+
+// What a rank brings to a round, which is one batch of each rank.
+struct RankTurn {
+    const Batch* batch = nullptr;    // null: none, or none of its images can be read
+    std::exception_ptr failed = {};  // why it has none, where that ends the run on all ranks
+    bool stop = false;               // this rank is asked to stop
+};
+struct RankRound {
+    std::vector<Sums> sums;  // of the batches that there were, in rank order
+    bool stop = false;       // a rank was asked to
 };
 
 class Trainer {
@@ -48,12 +74,11 @@ public:
     // Forward, loss and backward of one batch; every `accumulate` batches, or with `last`, an update. `place` keys the
     // dropout. A loss that is not finite is an Error (Exit::diverged) that names the first layer with such a value.
     Sums batch(const Batch&, double lr, uint64_t place, bool last);
-    // The update of the batches since the last one, where the batch that should have ended the step cannot be read.
-    void end_step(double lr) {
-        if (pending_ > 0) update(lr);
-    }
+    // The same of a batch of each rank, which all ranks call alike; on one rank a batch that may be missing. An error
+    // of any rank is thrown on all as a SharedError (engine/parallel/agree.h).
+    RankRound round(const RankTurn&, double lr, uint64_t place, bool last);
     // Gradients whose norm is not finite change no weight where clipping is on. The host learns of it late: as an Error
-    // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save().
+    // (Exit::diverged) here, where it waits for the last update, and in the next batch() or save(). A call of all ranks.
     void check_update() const;
 
     Network& network() { return network_; }
@@ -85,10 +110,31 @@ public:
     void load(const std::vector<TensorEntry>&);
 
 private:
-    struct Step;
+    // One step's tape on its way through forward and backward.
+    struct Step {
+        const Batch& batch;
+        int slot;  // of the input
+        TapeOptions options;
+        std::optional<RoundedWeights::InUse> rounded = {};
+        std::unique_ptr<Tape> tape = {};
+        Var logits = {};
+        LossRow loss = {};
+        std::vector<float> weights = {};  // of the rows; empty: all 1
+        double penalty = 0;
+    };
+    Step begin(const Batch&, uint64_t place);
     void forward(Step&);
     void backward(Step&);
+    Sums finish(Step&);
     void weigh(Step&);
+    std::vector<double> losses_of(const Step&);
+    void put_weights(Step&);
+    GroupDro::Cells cells_of(const Step*);
+    void see_cells(Step*, const std::vector<std::string>& of_ranks);
+    std::vector<std::string> open_round(const RankTurn&, uint64_t place, bool last);
+    RankRound close_round(const std::vector<std::string>& reports, double lr, bool last);
+    bool moves_norms() const { return !options_.fixed_features; }
+    bool syncs_norms() const { return moves_norms() && exchange_->sync_norms(); }
     double weighted_loss(const Step&) const;
     [[noreturn]] void explain(Step&, double loss);
     void update(double lr);
@@ -131,8 +177,10 @@ private:
     // By input slot, and whether gradients are added to those of the batch before.
     std::unique_ptr<StepGraph> graphs_[DeviceInput::kSlots][2];
     Buffer average_[2];
-    int pending_ = 0;           // batches since the last update
-    std::exception_ptr fault_;  // of Averaged's destructor
+    int pending_ = 0;                         // batches of this rank since the last update
+    int pending_of_all_ = 0;                  // of all ranks
+    std::exception_ptr fault_;                // of Averaged's destructor
+    std::unique_ptr<RankExchange> exchange_;  // null: alone
 };
 
 }  // namespace fp

@@ -103,6 +103,18 @@ void normalize(const BatchNormShape& s,
 
 size_t scratch_bytes(const BatchNormShape& s) { return NormScratch::bytes(s.x); }
 
+// A fused multiply-add, since a compiler may or may not make one of a product and a sum.
+float moved(float running, double momentum, float batch) {
+    return float(std::fma(momentum, double(batch), (1 - momentum) * double(running)));
+}
+
+void follow(int64_t count, int batches, double momentum, const BatchNorm::Follow& args, Stream) {
+    auto* running = as<float>(args.running);
+    const auto* of = as<float>(args.of);
+    for (int batch = 0; batch < batches; ++batch)
+        for (int64_t i = 0; i < count; ++i) running[i] = moved(running[i], momentum, of[batch * count + i]);
+}
+
 void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_block, Stream) {
     const Normalized maps{.x = as<float>(args.x), .residual = as<float>(args.residual), .y = as<float>(args.y)};
     const auto *gamma = as<float>(args.gamma), *beta = as<float>(args.beta);
@@ -132,13 +144,10 @@ void train(const BatchNormShape& s, const BatchNorm::Train& args, void* scratch_
                 const int c = channels * B + lane;
                 const double mu = all.mean[lane], var = all.squares[lane] / m;
                 const double r = c < s.x.c ? 1 / std::sqrt(var + s.eps) : 0.0;
-                const auto moved = [&](float running, double batch) {
-                    return float((1 - s.momentum) * running + s.momentum * batch);
-                };
                 mean[c] = float(mu);
                 rstd[c] = float(r);
-                running_mean[c] = moved(running_mean[c], mu);
-                running_var[c] = moved(running_var[c], m > 1 ? var * m / (m - 1) : var);
+                running_mean[c] = moved(running_mean[c], s.momentum, mean[c]);
+                running_var[c] = moved(running_var[c], s.momentum, float(m > 1 ? var * m / (m - 1) : var));
                 scale[c] = float(gamma[c] * r);
                 shift[c] = float(beta[c] - (mu - mean[c]) * gamma[c] * r);
             }
@@ -247,7 +256,7 @@ void finish_gradient(const NormUnits& units,
         const int c = channels * B + lane;
         const double r = of.rstd(c), scaled = sum_away[lane] * r;
         const auto put = [&](float* slot, double value) {
-            if (slot) slot[c] = float(to.par_write == Write::add ? slot[c] + value : value);
+            if (slot) slot[c] = to.par_write == Write::add ? slot[c] + float(value) : float(value);
         };
         put(as<float>(to.dgamma), scaled);
         put(as<float>(to.dbeta), sum_g[lane]);
@@ -315,6 +324,7 @@ extern const BatchNorm batchnorm{.scratch_bytes = scratch_bytes,
                                  .train = train,
                                  .infer = infer,
                                  .backward = backward,
-                                 .backward_frozen = backward_frozen};
+                                 .backward_frozen = backward_frozen,
+                                 .follow = follow};
 
 }  // namespace fp::cpu

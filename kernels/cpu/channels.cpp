@@ -22,7 +22,7 @@ void sum_block(const Map& m, const float* x, int block, float* sum, Write write)
     }
     for (int c = 0; c < kBlock; ++c) {
         float& out = sum[block * kBlock + c];
-        out = float(write == Write::add ? out + total[c] : total[c]);
+        out = write == Write::add ? out + float(total[c]) : float(total[c]);
     }
 }
 

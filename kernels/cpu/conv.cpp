@@ -9,6 +9,7 @@
 #include "kernels/cpu/conv/filter_gradient.h"
 #include "kernels/cpu/conv/winograd.h"
 #include "kernels/cpu/conv_small.h"
+#include "kernels/cpu/parallel.h"
 
 namespace fp::cpu {
 namespace {
@@ -35,9 +36,22 @@ Scratch backward_data_scratch(const ConvShape& s, void* block) {
     return {block, s.w.stored(), work};
 }
 
-int64_t backward_filter_floats(const ConvShape& s) {
-    return choose(s, ConvPass::filter_gradient) == Algorithm::winograd ? winograd::backward_filter_scratch(s)
-                                                                       : direct::filter_gradient_scratch(s);
+int64_t backward_filter_work(const ConvShape& s) {
+    switch (choose(s, ConvPass::filter_gradient)) {
+        case Algorithm::bilinear:
+            return int64_t(small::scratch_bytes(s) / sizeof(float));
+        case Algorithm::winograd:
+            return winograd::backward_filter_scratch(s);
+        case Algorithm::direct:
+            break;
+    }
+    return direct::filter_gradient_scratch(s);
+}
+
+// The filters are those of a dw that is added: the sum itself starts at 0, whose bits then do not depend on what it is
+// added to.
+Scratch backward_filter_scratch(const ConvShape& s, void* block) {
+    return {block, s.w.stored(), backward_filter_work(s)};
 }
 
 int64_t infer_floats(const ConvShape& s) {
@@ -53,7 +67,7 @@ size_t scratch_bytes(const ConvShape& s) {
     return std::max(
         {bytes(ConvPass::forward, [&] { return forward_scratch(s, nullptr).carve.bytes(); }),
          image ? 0 : bytes(ConvPass::input_gradient, [&] { return backward_data_scratch(s, nullptr).carve.bytes(); }),
-         bytes(ConvPass::filter_gradient, [&] { return sizeof(float) * size_t(backward_filter_floats(s)); }),
+         backward_filter_scratch(s, nullptr).carve.bytes(),
          bytes(ConvPass::inference, [&] { return sizeof(float) * size_t(infer_floats(s)); })});
 }
 
@@ -88,18 +102,24 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
 
 void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch, Stream) {
     const bool add = a.write == Write::add;
+    const Scratch work = backward_filter_scratch(s, scratch);
+    const auto *x = as<float>(a.x), *dy = as<float>(a.dy);
+    float* const dw = add ? work.filters : as<float>(a.dw);
     switch (choose(s, ConvPass::filter_gradient)) {
         case Algorithm::bilinear:
-            small::backward_filter(s, a, scratch);
+            small::backward_filter(s, x, dy, dw, work.work);
             break;
         case Algorithm::winograd:
-            winograd::backward_filter(s, as<float>(a.x), as<float>(a.dy), as<float>(a.dw), add,
-                                      static_cast<float*>(scratch));
+            winograd::backward_filter(s, x, dy, dw, work.work);
             break;
         case Algorithm::direct:
-            direct::filter_gradient(s, as<float>(a.x), as<float>(a.dy), as<float>(a.dw), add,
-                                    static_cast<float*>(scratch));
+            direct::filter_gradient(s, x, dy, dw, work.work);
     }
+    if (add)
+        for_pieces(s.w.stored(), [to = as<float>(a.dw), dw](int64_t first, int64_t last) {
+#pragma omp simd
+            for (int64_t i = first; i < last; ++i) to[i] += dw[i];
+        });
     if (a.dbias) channel_sums(s.y(), as<float>(a.dy), as<float>(a.dbias), a.write);
 }
 

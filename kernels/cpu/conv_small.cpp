@@ -141,7 +141,7 @@ int64_t filter_tiles(const ConvShape& s, const Bilinear& form) {
 }
 
 template <int kBlock>
-void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float* scratch) {
+void backward_filter_of(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
     using P = Bilinear::Product;
     const Bilinear form = bilinear(s);
     const Terms sums = terms(form, form.w.size(), &P::w, &P::x, &P::y);
@@ -149,9 +149,8 @@ void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float
     float* const packed_x = scratch;
     float* const packed_y = packed_x + packed_size(s.x, form.x);
     float* const works = packed_y + packed_size(y, form.y);
-    pack_map<kBlock>(s.x, as<float>(a.x), form.x, 1, packed_x);
-    pack_map<kBlock>(y, as<float>(a.dy), form.y, 1, packed_y);
-    float* const dw = as<float>(a.dw);
+    pack_map<kBlock>(s.x, x, form.x, 1, packed_x);
+    pack_map<kBlock>(y, dy, form.y, 1, packed_y);
 
     const int groups = int(ceil_div(y.blocks(), kColumns));
     const int64_t step = int64_t(s.x.n) * kBlock;  // from block to block
@@ -177,7 +176,7 @@ void backward_filter_of(const ConvShape& s, const Conv::BackwardFilter& a, float
             for (int j = 0; j < columns; ++j) {
                 float* const taps = dw + s.w.at((first + j) * kBlock, cb * kBlock, 0, 0);
                 const int64_t size = int64_t(s.w.r) * s.w.s * kBlock * kBlock;
-                if (a.write == Write::replace) std::fill_n(taps, size, 0.0f);
+                std::fill_n(taps, size, 0.0f);
                 const float* sum = tiles + j * kBlock;
                 for (const Plane& plane : form.w) {
                     for (int c = 0; c < kBlock; ++c, sum += columns * kBlock) {
@@ -269,8 +268,8 @@ void backward_data(const ConvShape& s, const Conv::BackwardData& a, void* scratc
     });
 }
 
-void backward_filter(const ConvShape& s, const Conv::BackwardFilter& a, void* scratch) {
-    with_block(s.y_block, [&](auto block) { backward_filter_of<block>(s, a, static_cast<float*>(scratch)); });
+void backward_filter(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
+    with_block(s.y_block, [&](auto block) { backward_filter_of<block>(s, x, dy, dw, scratch); });
 }
 
 }  // namespace fp::cpu::small

@@ -16,7 +16,6 @@ void prepare(const ConvShape&, const float* w, float* prepared);
 void forward(const ConvShape&, const Conv::Forward&, void* scratch);
 void infer(const ConvShape&, const Conv::Infer&, void* scratch);
 void backward_data(const ConvShape&, const Conv::BackwardData&, void* scratch);
-void backward_filter(const ConvShape&, const Conv::BackwardFilter&,
-                     void* scratch);  // without dbias
+void backward_filter(const ConvShape&, const float* x, const float* dy, float* dw, float* scratch);
 
 }  // namespace fp::cpu::small

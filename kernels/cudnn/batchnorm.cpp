@@ -77,12 +77,17 @@ void backward_frozen(const BatchNormShape& s, const BatchNorm::BackwardFrozen& a
     libraries().own->batchnorm.backward_frozen(s, args, scratch, stream);
 }
 
+void follow(int64_t count, int batches, double momentum, const BatchNorm::Follow& args, Stream stream) {
+    libraries().own->batchnorm.follow(count, batches, momentum, args, stream);
+}
+
 }  // namespace
 
 extern const BatchNorm batchnorm{.scratch_bytes = scratch_bytes,
                                  .train = train,
                                  .infer = infer,
                                  .backward = backward,
-                                 .backward_frozen = backward_frozen};
+                                 .backward_frozen = backward_frozen,
+                                 .follow = follow};
 
 }  // namespace fp::cudnn

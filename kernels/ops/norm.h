@@ -76,6 +76,16 @@ struct BatchNorm {
     };
     void (*backward_frozen)(const BatchNormShape&, const BackwardFrozen&, void* scratch, Stream);
 
+    // The running statistics after the batches whose own statistics lie one behind another in `of`, `count` numbers
+    // each, in that order: running = (1 - momentum) running + momentum batch for each, rounded to the parameters' type
+    // before and after. train moves them by the same function, so that the bits do not depend on who moved them; with
+    // momentum 1 it leaves the batch's own.
+    struct Follow {
+        par* running;
+        const par* of;
+    };
+    void (*follow)(int64_t count, int batches, double momentum, const Follow&, Stream);
+
     // Size of ReLU's mask behind y where BatchNormShape::bits is set: forward writes it, and backward reads it in place
     // of y. Null where a backend has no such mask.
     size_t (*bits_bytes)(const BatchNormShape&) = nullptr;

@@ -46,6 +46,20 @@ void normalize(const BatchNormShape& shape, const Channel& of, const act* x_act,
             }
 }
 
+// A fused multiply-add, since a compiler may or may not make one of a product and a sum.
+template <class T>
+T moved(T running, double momentum, T batch) {
+    return T(std::fma(momentum, double(batch), (1 - momentum) * double(running)));
+}
+
+template <class T>
+void follow(int64_t count, int batches, double momentum, const BatchNorm::Follow& args, Stream) {
+    auto* running = as<T>(args.running);
+    const auto* of = as<T>(args.of);
+    for (int batch = 0; batch < batches; ++batch)
+        for (int64_t i = 0; i < count; ++i) running[i] = moved(running[i], momentum, of[batch * count + i]);
+}
+
 template <class T>
 void train(const BatchNormShape& shape, const BatchNorm::Train& args, void*, Stream) {
     const auto x = view<T>(shape.x, args.x);
@@ -66,11 +80,8 @@ void train(const BatchNormShape& shape, const BatchNorm::Train& args, void*, Str
         const double scale = 1 / std::sqrt(var + shape.eps);
         mean[c] = T(mu);
         rstd[c] = T(scale);
-        const auto moved = [&](double running, double batch) {
-            return T((1 - shape.momentum) * running + shape.momentum * batch);
-        };
-        running_mean[c] = moved(running_mean[c], mu);
-        running_var[c] = moved(running_var[c], m > 1 ? var * m / (m - 1) : var);
+        running_mean[c] = moved(running_mean[c], shape.momentum, T(mu));
+        running_var[c] = moved(running_var[c], shape.momentum, T(m > 1 ? var * m / (m - 1) : var));
         normalize<T>(shape, {.c = c, .gamma = gamma[c], .beta = beta[c], .mean = mu, .rstd = scale}, args.x,
                      args.residual, args.y);
     }
@@ -150,7 +161,8 @@ constexpr BatchNorm batchnorm{.scratch_bytes = scratch_bytes,
                               .train = train<T>,
                               .infer = infer<T>,
                               .backward = backward<T>,
-                              .backward_frozen = backward_frozen<T>};
+                              .backward_frozen = backward_frozen<T>,
+                              .follow = follow<T>};
 
 }  // namespace
 

@@ -40,9 +40,10 @@ FilterView<T> view(const Filter& filter, par* data) {
     return {filter, as<T>(data)};
 }
 
+// A value is rounded before it is added, so that two calls give what the sum of two results of their own gives.
 template <class T>
 void put(T& slot, double value, Write write) {
-    slot = T(write == Write::add ? double(slot) + value : value);
+    slot = write == Write::add ? T(slot + T(value)) : T(value);
 }
 
 // Calls body(n, c, h, w) for every logical element. One thread processes all elements of an (n, c).

@@ -8,6 +8,7 @@
 #include "engine/data/images.h"
 #include "kernels/random.h"
 #include "tests/expect_error.h"
+#include "tests/parallel/thread_ranks.h"
 #include "tests/temporary_folder.h"
 
 namespace fp {
@@ -221,6 +222,48 @@ TEST_F(DatasetImagesTest, WhatAKilledProcessWasWritingIsRemoved) {
     DatasetImages(data, {.image_size = 16, .cache = folder / "cache"});
     EXPECT_FALSE(fs::exists(folder / "cache/images-0.cache.tmp.1"));
     EXPECT_TRUE(fs::exists(folder / "cache/report.csv.tmp.1")) << "of another program";
+}
+
+// Of ranks that see one folder the first writes; the first rank of a host that has a folder of its own writes that.
+TEST_F(DatasetImagesTest, OneRankPerFolderWritesTheCache) {
+    for (const bool shared : {true, false}) {
+        testing::ThreadRoom room(4, 60);
+        std::vector<int> wrote(4);
+        testing::run_ranks(4, [&](const Comm& comm) {
+            testing::ThreadRank me{room, comm.rank()};
+            const int host = comm.rank() / 2;
+            const Comm ranks({.rank = me.rank, .ranks = 4, .local_rank = me.rank % 2, .local_ranks = 2},
+                             me.collectives());
+            DatasetImages images(
+                data, {.image_size = 16, .cache = folder / (shared ? "shared" : text("host", host)), .ranks = &ranks});
+            wrote[size_t(me.rank)] = images.wrote_cache();
+            EXPECT_TRUE(images.all_cached());
+            expect_right(images);
+        });
+        EXPECT_EQ(wrote, shared ? (std::vector<int>{1, 0, 0, 0}) : (std::vector<int>{1, 0, 1, 0}));
+    }
+}
+
+// More images than a block: the waiting ranks are told in between.
+TEST(DatasetImages, RanksWaitForALongCache) {
+    const TemporaryFolder folder;
+    const Dataset data = open_dataset("synth:n=600,size=8");
+    for (const bool there : {false, true})
+        testing::run_ranks(2, [&](const Comm& comm) {
+            const DatasetImages images(data, {.image_size = 8, .cache = folder.path(), .ranks = &comm});
+            EXPECT_EQ(images.wrote_cache(), comm.first() && !there);
+            EXPECT_TRUE(images.all_cached());
+        });
+}
+
+TEST_F(DatasetImagesTest, ACacheThatOneRankCannotWriteEndsAll) {
+    testing::run_ranks(2, [&](const Comm& comm) {
+        const fs::path cache = folder / (comm.first() ? "bad.jpg/cache" : "cache");
+        testing::expect_error(
+            Exit::data, [&] { DatasetImages(data, {.image_size = 16, .cache = cache, .ranks = &comm}); }, "rank 0 of 2",
+            "bad.jpg/cache");
+        EXPECT_FALSE(comm.any(false));
+    });
 }
 
 TEST_F(DatasetImagesTest, CacheFolderThatCannotBeMade) {

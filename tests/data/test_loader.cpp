@@ -113,6 +113,36 @@ TEST(Loader, ResumesInMidEpoch) {
     expect_equal(rest(loader, 9), want);
 }
 
+// Batches of ranks in turn are those of one loader, and each sample is read once.
+TEST(Loader, RanksShareTheBatchesOfAnEpoch) {
+    for (const int ranks : {1, 2, 3, 5})
+        for (const int64_t first_batch : {0, 1, 4}) {
+            Loader whole(noise, labels(100), training(2));
+            whole.start(first(100), 7, first_batch);
+            const std::vector<Copy> wanted = rest(whole, 9);
+            std::vector<Copy> got(wanted.size());
+            std::atomic<int> reads = 0;
+            const auto counted = [&](int64_t sample, const View& view, int side, uint8_t* rgb) {
+                ++reads;
+                noise(sample, view, side, rgb);
+            };
+            for (int rank = 0; rank < ranks; ++rank) {
+                LoaderOptions options = training(2);
+                options.rank = rank;
+                options.ranks = ranks;
+                Loader loader(counted, labels(100), options);
+                loader.start(first(100), 7, first_batch);
+                EXPECT_EQ(loader.batches(), whole.batches());
+                for (const Copy& copy : rest(loader, 9)) {
+                    EXPECT_EQ(copy.batch.number % ranks, rank);
+                    got.at(size_t(copy.batch.number - first_batch)) = copy;
+                }
+            }
+            expect_equal(got, wanted);
+            EXPECT_LE(reads, 100 - 12 * first_batch);
+        }
+}
+
 TEST(Loader, StartsAnewInMidEpoch) {
     Loader fresh(noise, labels(100), training(2));
     fresh.start(first(100), 3);

@@ -228,6 +228,12 @@ struct Device {
 inline double tolerance(Type type) { return type == Type::f64 ? 1e-12 : type == Type::f32 ? 1e-5 : 1e-2; }
 
 // |got - want| / |want|, and the element that differs most. What is wanted is finite.
+// A gradient of parameters that is added is rounded first: N calls give what the sums of N results of their own give.
+inline void expect_sum(const Values& got, const Values& before, const Values& added, Type type, std::string_view what) {
+    ASSERT_EQ(got.size(), added.size()) << what;
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], rounded(before[i] + added[i], type)) << what << " " << i;
+}
+
 inline void expect_close(const Values& got, const Values& want, double tolerance, std::string_view what) {
     ASSERT_EQ(got.size(), want.size()) << what;
     double error = 0, norm = 0, worst = -1;

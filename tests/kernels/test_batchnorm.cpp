@@ -131,6 +131,54 @@ TEST_P(BatchNormOn, Train) {
     });
 }
 
+TEST_P(BatchNormOn, AddedGradientsAreRoundedFirst) {
+    if (table().name.starts_with("cudnn")) GTEST_SKIP();
+    for_each_case([&](const BatchNormShape& s, const BatchNormShape& ref, const Inputs& in) {
+        for (const Statistics statistics : {Statistics::batch, Statistics::running}) {
+            const Incoming at = incoming(ref, statistics, in, table().activation, table().parameter);
+            const auto sum = backward(table(), s, statistics, in, at, Write::add, Write::add),
+                       added = backward(table(), s, statistics, in, at, Write::replace, Write::replace);
+            expect_sum(sum.dgamma, at.dgamma_before, added.dgamma, table().parameter, "dgamma");
+            expect_sum(sum.dbeta, at.dbeta_before, added.dbeta, table().parameter, "dbeta");
+        }
+    });
+}
+
+// The batch's own statistics, as momentum 1 leaves them, move the running ones to the bit as train does.
+TEST_P(BatchNormOn, RunningStatisticsFollowOtherBatches) {
+    if (table().name.starts_with("cudnn")) GTEST_SKIP();
+    for (const double momentum : {0.1, 0.25, 1.0 / 3})
+        for_each_case([&](BatchNormShape s, const BatchNormShape&, const Inputs& in) {
+            s.momentum = momentum;
+            Inputs second = in;
+            for (double& v : second.x) v = rounded(1.5 * v - 0.25, table().activation);
+            const auto mine = train(table(), s, in);
+            Inputs next = second;
+            next.running_mean = mine.running_mean, next.running_var = mine.running_var;
+            const auto want = train(table(), s, next);
+
+            BatchNormShape own = s;
+            own.momentum = 1;
+            const Device on{table()};
+            const auto follow = [&](const Values& running, Values Outputs::*statistic) {
+                const int64_t stored = on.channels(s.x.c).stored_c();
+                Values batches(size_t(2 * stored), 0);
+                int64_t at = 0;
+                for (const Inputs& of : {in, second}) {
+                    const Values values = train(table(), own, of).*statistic;
+                    std::copy(values.begin(), values.end(), batches.begin() + at);
+                    at += stored;
+                }
+                const Tensor moved = on.par_in(on.channels(s.x.c), running);
+                const Tensor of = on.par_in(on.channels(int(2 * stored)), batches);
+                table().batchnorm.follow(stored, 2, momentum, {.running = moved, .of = of}, {});
+                return moved.values();
+            };
+            EXPECT_EQ(follow(in.running_mean, &Outputs::running_mean), want.running_mean);
+            EXPECT_EQ(follow(in.running_var, &Outputs::running_var), want.running_var);
+        });
+}
+
 TEST_P(BatchNormOn, Infer) {
     for_each_case([&](const BatchNormShape& s, const BatchNormShape& ref, const Inputs& in) {
         expect_close(infer(table(), s, in), infer(exact(), ref, in), tolerance(), "y");

@@ -55,7 +55,8 @@ void expect_equal(const Checkpoint& found, const Checkpoint& wanted) {
 
 struct Folder {
     explicit Folder(const fs::path& folder, Identity identity = kIdentity)
-        : checkpoints(folder, std::move(identity), [this](const std::string& line) { log << line << "\n"; }) {}
+        : checkpoints(
+              FolderWriter(folder), std::move(identity), [this](const std::string& line) { log << line << "\n"; }) {}
     std::ostringstream log;
     CheckpointFolder checkpoints;
 };

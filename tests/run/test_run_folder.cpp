@@ -55,7 +55,7 @@ TEST(RunFolder, a_new_folder_is_made_and_holds_its_settings) {
 void run_in(const fs::path& folder) {
     RunFolder run(folder, IfRunIsThere::refuse);
     record(run, "seed = 1\n", "");
-    Metrics(folder, -1).append({{"step", 1}}, {});
+    Metrics(FolderWriter(folder), -1).append({{"step", 1}}, {});
 }
 
 TEST(RunFolder, a_folder_that_holds_a_run_is_refused) {
@@ -90,7 +90,7 @@ TEST(RunFolder, resuming_keeps_what_the_run_was_started_with) {
         RunFolder run(folder.path(), IfRunIsThere::resume);
         EXPECT_EQ(run.holds_run(), command != std::string("first"));
         record(run, "x = 1\n", command);
-        if (!run.holds_run()) Metrics(folder.path(), -1).append({{"step", 1}}, {});
+        if (!run.holds_run()) Metrics(FolderWriter(folder.path()), -1).append({{"step", 1}}, {});
     }
     const ordered_json written = ordered_json::parse(content(folder / "environment.json"));
     EXPECT_EQ(written.at("command_line"), "third");
@@ -124,9 +124,9 @@ TEST(RunFolder, starting_over_removes_the_run_and_not_the_record_of_test_reads) 
     {
         RunFolder run(folder.path(), IfRunIsThere::refuse);
         record(run, "x = 1\n", "");
-        Metrics metrics(folder.path(), -1);
+        Metrics metrics(FolderWriter(folder.path()), -1);
         metrics.append({{"step", 1}}, {});
-        CheckpointFolder(folder.path(), {}, {}).save({.step = 1}, true);
+        CheckpointFolder(FolderWriter(folder.path()), {}, {}).save({.step = 1}, true);
         write_file(folder / "test_reads.jsonl", "{}\n");
         write_file(folder / "notes.txt", "mine");
         write_file(folder / "scores-of-mine.json", "mine");
@@ -216,7 +216,7 @@ ordered_json row(int64_t step, double loss) {
 
 TEST(Metrics, a_row_is_a_line_of_json_with_its_times_last) {
     const TemporaryFolder folder;
-    Metrics metrics(folder.path(), -1);
+    Metrics metrics(FolderWriter(folder.path()), -1);
     metrics.append(row(10, 0.5), {{"train_seconds", 1.5}});
     metrics.append(row(20, 0.25), {{"train_seconds", 2}});
     EXPECT_EQ(content(folder / "metrics.jsonl"),
@@ -232,7 +232,7 @@ TEST(Metrics, a_row_is_a_line_of_json_with_its_times_last) {
 
 TEST(Metrics, a_later_column_gets_empty_cells_before_it) {
     const TemporaryFolder folder;
-    Metrics metrics(folder.path(), -1);
+    Metrics metrics(FolderWriter(folder.path()), -1);
     metrics.append({{"step", 1}, {"note", nullptr}}, ordered_json::object());
     metrics.append({{"step", 2}, {"gap", 0.5}, {"note", "=a,\"b\""}}, ordered_json::object());
     const Table table = read_csv(folder / "metrics.csv");
@@ -245,20 +245,20 @@ TEST(Metrics, a_later_column_gets_empty_cells_before_it) {
 TEST(Metrics, resuming_drops_what_the_checkpoint_does_not_have) {
     const TemporaryFolder folder;
     {
-        Metrics metrics(folder.path(), -1);
+        Metrics metrics(FolderWriter(folder.path()), -1);
         for (const int64_t step : {10, 20, 30}) metrics.append(row(step, 1.0 / double(step)), {});
     }
     const std::string whole = content(folder / "metrics.jsonl");
     std::ofstream(folder / "metrics.jsonl", std::ios::app) << "{\"step\":40,\"lo";  // cut off by a crash
     {
-        Metrics metrics(folder.path(), 20);
+        Metrics metrics(FolderWriter(folder.path()), 20);
         EXPECT_EQ(metrics.rows().size(), 2u);
         EXPECT_EQ(read_csv(folder / "metrics.csv").rows.size(), 2u);
         metrics.append(row(30, 1.0 / 30), {});
     }
     EXPECT_EQ(content(folder / "metrics.jsonl"), whole);
-    EXPECT_EQ(Metrics(folder.path(), 1000).rows().size(), 3u);
-    EXPECT_EQ(Metrics(folder.path(), -1).rows().size(), 0u);
+    EXPECT_EQ(Metrics(FolderWriter(folder.path()), 1000).rows().size(), 3u);
+    EXPECT_EQ(Metrics(FolderWriter(folder.path()), -1).rows().size(), 0u);
     EXPECT_EQ(content(folder / "metrics.jsonl"), "");
 }
 
@@ -266,10 +266,10 @@ TEST(Metrics, what_is_not_ours_is_named_with_its_line) {
     const TemporaryFolder folder;
     write_file(folder / "metrics.jsonl", "{\"step\":1}\nnonsense\n");
     expect_error(
-        Exit::data, [&] { Metrics(folder.path(), 5); }, "metrics.jsonl:2");
+        Exit::data, [&] { Metrics(FolderWriter(folder.path()), 5); }, "metrics.jsonl:2");
     write_file(folder / "metrics.jsonl", "{\"epoch\":1}\n");
     expect_error(
-        Exit::data, [&] { Metrics(folder.path(), 5); }, "metrics.jsonl:1", "step");
+        Exit::data, [&] { Metrics(FolderWriter(folder.path()), 5); }, "metrics.jsonl:1", "step");
 }
 
 TEST(Metrics, events_hold_every_row_once_after_going_on) {
@@ -281,20 +281,20 @@ TEST(Metrics, events_hold_every_row_once_after_going_on) {
                             {"val", {{"attributes", {{"sex", {{"gaps", {{"eodd", 0.1}}}}}}}}}};
     };
     {
-        Metrics metrics(folder.path(), -1, true);
+        Metrics metrics(FolderWriter(folder.path()), -1, true);
         metrics.append(row(1), {});
         metrics.append(row(2), {});
     }
     const size_t two = content(events).size();
     {
-        Metrics metrics(folder.path(), 1, true);  // the second row came after the checkpoint
+        Metrics metrics(FolderWriter(folder.path()), 1, true);  // the second row came after the checkpoint
         metrics.append(row(2), {});
     }
     EXPECT_EQ(content(events).size(), two);
     EXPECT_THAT(content(events), HasSubstr("train/loss"));
     EXPECT_THAT(content(events), HasSubstr("val by sex/gaps.eodd"));
     EXPECT_EQ(content(events).find("name"), std::string::npos);
-    Metrics none(folder.path(), -1);
+    Metrics none(FolderWriter(folder.path()), -1);
     EXPECT_FALSE(none.rows().size());
 }
 

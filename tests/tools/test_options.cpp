@@ -288,6 +288,8 @@ TEST(Options, the_command_line_is_quoted_for_a_shell) {
 TEST(Options, a_variable_that_no_tool_reads_is_refused) {
     const Variable other("FAIRPRUNE_CRITERION", "l1"), prefixed("FAIRPRUNE_FINETUNE_EPOCHS", "1");  // of fp_prune
     EXPECT_EQ(read("").epochs, 30);
+    const Variable port("FAIRPRUNE_PORT", "4000"), limit("FAIRPRUNE_TIMEOUT", "9"), by("FAIRPRUNE_COLLECTIVES", "tcp");
+    read("");  // of the launch
     const Variable epoch("FAIRPRUNE_EPOCH", "3");
     expect_usage("", "FAIRPRUNE_EPOCH: no tool has such an option; the nearest is FAIRPRUNE_EPOCHS");
 }

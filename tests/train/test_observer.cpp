@@ -51,5 +51,16 @@ TEST(Observer, parts_are_numbered_and_tell_the_time_left_of_the_whole) {
     EXPECT_DOUBLE_EQ(*seen.states[2].whole_seconds_left, 11);
 }
 
+TEST(Parts, those_done_elsewhere_count_in_the_time_that_is_left) {
+    Seen seen;
+    double now = 100;
+    const Parts parts(seen.observer(), 5, [&] { return now; });
+    now += 30;
+    parts.part("d", 3).update({.what = "x"});  // three took 30 s, by all ranks
+    ASSERT_EQ(seen.states.size(), 1u);
+    EXPECT_EQ(seen.states[0].what, "4/5 d: x");
+    EXPECT_DOUBLE_EQ(*seen.states[0].whole_seconds_left, 20);
+}
+
 }  // namespace
 }  // namespace fp

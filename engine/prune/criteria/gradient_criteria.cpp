@@ -1,10 +1,12 @@
 #include "engine/prune/criteria/gradient_criteria.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/core/elements.h"
 #include "engine/core/loss.h"
 #include "engine/data/placebo.h"
+#include "engine/parallel/gather.h"
 #include "engine/prune/cut.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
@@ -42,16 +44,18 @@ SetScores zeros(const std::vector<ChannelSet>& sets) {
     return out;
 }
 
-// Adds factor * sum over theta of (theta g)^2 to each channel.
-void add_squares(const Network& net, const std::vector<ChannelSet>& sets, double factor, SetScores& into) {
+// factor * sum over theta of (theta g)^2 of each channel.
+SetScores squares(const Network& net, const std::vector<ChannelSet>& sets, double factor) {
+    SetScores out = zeros(sets);
     for (const ChannelSet& set : sets) {
-        std::vector<double>& values = into.at(set.name());
+        std::vector<double>& values = out.at(set.name());
         for (const std::string& name : set.rows)
             if (const Param& p = *net.params.find(name); p.trained())
                 for_each_row(
                     net, p, [](double v, double g) { return v * v * g * g; },
                     [&](int c, double sum) { values[c] += factor * sum; });
     }
+    return out;
 }
 
 void divide(SetScores& scores, double by) {
@@ -93,40 +97,69 @@ std::vector<std::vector<const Param*>> gates(const Network& net, const ChannelSe
     return norms.empty() ? filters : norms;
 }
 
-double for_each_gradient(const Pass& pass,
-                         SampleSigns signs,
-                         uint64_t seed,
-                         const std::function<void(int64_t n)>& visit) {
+GradientPass for_each_gradient(const Pass& pass,
+                               SampleSigns signs,
+                               uint64_t seed,
+                               const std::function<void(int64_t n)>& visit) {
     const Network& net = pass.network();
     const Kernels& k = pass.kernels();
     FP_REQUIRE(!pass.samples.empty(), Exit::data, "gradients: there are no calibration samples");
     for (const Param& p : net.params.all()) FP_CHECK(p.trainable, "gradients: ", p.name, " is frozen");
     const CrossEntropy entropy(k, net.spec.classes);
-    double sum = 0;
-    int64_t seen = 0;
+    struct BatchLoss {
+        int64_t samples;
+        double sum;
+    };
+    std::vector<BatchLoss> own;
     for_each_batch(pass, LastBatch::padded, [&](const Batch& batch, DeviceInput& input) {
         Tape tape = pass.session.begin({.mode = Mode::eval});
         const Var logits = net.forward(tape, input(tape, batch));
         const LossRow loss = cross_entropy(tape, logits, batch.labels, entropy);
         const int64_t n = std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
-        sum += mean_loss(tape, loss) * double(n);
-        seen += n;
         if (n == 0) return;
+        own.push_back({n, mean_loss(tape, loss) * double(n)});
         if (signs == SampleSigns::signed_samples)
             tape.on_gradient(logits, [&](const Tensor& gradient) { sign_rows(k, gradient, batch.samples, seed); });
         tape.backward({{loss.row}});
         visit(n);
     });
-    FP_REQUIRE(seen > 0, Exit::data, "gradients: no calibration image could be read");
-    return sum / double(seen);
+    GradientPass out;
+    for (const BatchLoss& batch : gather_all(pass.ranks(), own)) {
+        out.loss += batch.sum;
+        out.samples += batch.samples;
+        ++out.batches;
+    }
+    FP_REQUIRE(out.samples > 0, Exit::data, "gradients: no calibration image could be read");
+    out.loss /= double(out.samples);
+    return out;
+}
+
+BatchSum::BatchSum(const Comm& ranks, const std::vector<ChannelSet>& sets) : ranks_(ranks), sum_(zeros(sets)) {}
+
+void BatchSum::add(const SetScores& of_batch) {
+    for (const auto& [name, values] : of_batch) {
+        if (!ranks_.alone())
+            kept_.insert(kept_.end(), values.begin(), values.end());
+        else
+            std::ranges::transform(sum_.at(name), values, sum_.at(name).begin(), std::plus<>());
+    }
+}
+
+SetScores BatchSum::sum() const {
+    SetScores out = sum_;
+    if (ranks_.alone()) return out;
+    const std::vector<double> all = gather_all(ranks_, kept_);
+    for (auto at = all.begin(); at != all.end();)
+        for (auto& [name, values] : out)
+            for (double& v : values) v += *at++;
+    return out;
 }
 
 SetScores taylor_values(const Scoring& s) {
     const Network& net = s.network();
-    SetScores out = zeros(s.sets);
-    int64_t batches = 0;
-    for_each_gradient(s.pass(s.samples), SampleSigns::alike, s.options.seed, [&](int64_t) {
-        ++batches;
+    BatchSum sum(s.options.predict.comm(), s.sets);
+    const auto add_batch = [&](int64_t) {
+        SetScores own = zeros(s.sets);
         for (const ChannelSet& set : s.sets)
             for (const auto& gate : gates(net, set)) {
                 std::vector<double> change(set.channels, 0.0);
@@ -134,10 +167,13 @@ SetScores taylor_values(const Scoring& s) {
                     for_each_row(
                         net, *p, [](double v, double g) { return v * g; },
                         [&](int c, double sum) { change[c] += sum; });
-                for (int c = 0; c < set.channels; ++c) out.at(set.name())[c] += change[c] * change[c];
+                for (int c = 0; c < set.channels; ++c) own.at(set.name())[c] += change[c] * change[c];
             }
-    });
-    divide(out, double(batches));
+        sum.add(own);
+    };
+    const GradientPass pass = for_each_gradient(s.pass(s.samples), SampleSigns::alike, s.options.seed, add_batch);
+    SetScores out = sum.sum();
+    divide(out, double(pass.batches));
     return out;
 }
 
@@ -149,16 +185,15 @@ SetScores fairprune_values(const Scoring& s,
     std::vector<SetScores> saliency;  // 1/2 theta^2 h of each group
     std::vector<double> loss;
     for (const Group& group : groups) {
-        SetScores& own = saliency.emplace_back(zeros(s.sets));
+        BatchSum sum(s.options.predict.comm(), s.sets);
         const auto all = double(group.samples.size());
-        double seen = 0;
         // sum_i g_i^2 of a batch of n is n^2 (its signed gradient)^2, on average.
-        loss.push_back(
-            for_each_gradient(s.pass(group.samples), SampleSigns::signed_samples, s.options.seed, [&](int64_t n) {
-                add_squares(s.network(), s.sets, 0.5 * double(n) * double(n) / all, own);
-                seen += double(n);
-            }));
-        if (seen < all) divide(own, seen / all);  // images were skipped
+        const GradientPass pass = for_each_gradient(
+            s.pass(group.samples), SampleSigns::signed_samples, s.options.seed,
+            [&](int64_t n) { sum.add(squares(s.network(), s.sets, 0.5 * double(n) * double(n) / all)); });
+        loss.push_back(pass.loss);
+        SetScores& own = saliency.emplace_back(sum.sum());
+        if (const auto seen = double(pass.samples); seen < all) divide(own, seen / all);  // images were skipped
     }
     auto own = size_t(std::ranges::max_element(loss) - loss.begin());
     if (const std::string& wanted = options.protected_group; !wanted.empty()) {
@@ -208,13 +243,10 @@ std::vector<int> fairgrape_order(const std::vector<std::vector<double>>& importa
 SetScores fairgrape_values(const Scoring& s, const Grouping& grouping) {
     std::vector<SetScores> importance;
     for (const Group& group : by_group(grouping, s.samples)) {
-        SetScores& sum = importance.emplace_back(zeros(s.sets));
-        int64_t batches = 0;
-        for_each_gradient(s.pass(group.samples), SampleSigns::alike, s.options.seed, [&](int64_t) {
-            ++batches;
-            add_squares(s.network(), s.sets, 1, sum);
-        });
-        divide(sum, double(batches));
+        BatchSum sum(s.options.predict.comm(), s.sets);
+        const GradientPass pass = for_each_gradient(s.pass(group.samples), SampleSigns::alike, s.options.seed,
+                                                    [&](int64_t) { sum.add(squares(s.network(), s.sets, 1)); });
+        divide(importance.emplace_back(sum.sum()), double(pass.batches));
     }
     SetScores out = zeros(s.sets);
     for (auto& [name, values] : out) {

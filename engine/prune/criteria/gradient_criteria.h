@@ -1,4 +1,4 @@
-// Criteria from gradients on calibration data. In all of them g is d loss / d theta in evaluation mode, E the
+// Criteria from gradients on calibration data, of several ranks each on its part of the batches. In all of them g is d loss / d theta in evaluation mode, E the
 // mean over batches, and a channel's theta are the rows of its set's filters, biases and norms.
 //
 //   taylor     sum over producers of E[(g_gamma gamma + g_beta beta)^2], the squared change of the loss when the
@@ -26,10 +26,32 @@ std::vector<std::vector<const Param*>> gates(const Network&, const ChannelSet&);
 // mean_i g_i^2, without bias, since the signs' products have mean 0; with one sample per batch it is exact.
 enum class SampleSigns { alike, signed_samples };
 
-// The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each batch of n
-// samples, when the network's store holds the gradients of all parameters. Returns the mean loss over the samples.
-// Every parameter must be trainable.
-double for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
+// What for_each_gradient went over, on all ranks: the mean loss of the samples, and how many batches had any.
+struct GradientPass {
+    double loss = 0;
+    int64_t samples = 0, batches = 0;
+};
+
+// The loss's gradient over the samples, in evaluation mode and without an update. Runs `visit(n)` after each of this
+// rank's batches of n samples, when the network's store holds the gradients of all parameters. Every parameter must be
+// trainable.
+GradientPass for_each_gradient(const Pass&, SampleSigns, uint64_t seed, const std::function<void(int64_t n)>& visit);
+
+// ((b_0 + b_1) + b_2) + ... of values that each batch has of every channel, in the order of the batches, whichever ranks
+// have them: every rank keeps those of its batches, sends them to each other one and adds all, so that the bits are those
+// of one rank.
+class BatchSum {
+public:
+    BatchSum(const Comm& ranks, const std::vector<ChannelSet>&);
+
+    void add(const SetScores& of_batch);  // the next one of this rank
+    SetScores sum() const;                // every rank calls this, once
+
+private:
+    const Comm& ranks_;
+    SetScores sum_;             // alone
+    std::vector<double> kept_;  // else: batch after batch, set after set
+};
 
 // Values by set, not yet divided by anything.
 SetScores taylor_values(const Scoring&);

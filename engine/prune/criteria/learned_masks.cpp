@@ -9,6 +9,7 @@
 
 #include "engine/data/placebo.h"
 #include "engine/measure/layer_costs.h"
+#include "engine/parallel/agree.h"
 #include "engine/prune/criteria/gradient_criteria.h"
 #include "engine/prune/cut.h"
 #include "engine/train/settings.h"
@@ -258,7 +259,11 @@ GateStep GateObjective::at(const SetScores& gates, const Batch& batch, DeviceInp
     return out;
 }
 
-SetScores learned_gates(const Scoring& s, std::string& note) { return GateTraining(s).run(note); }
+SetScores learned_gates(const Scoring& s, std::string& note) {
+    SetScores out;
+    agree(s.options.predict.comm(), [&] { out = GateTraining(s).run(note); });
+    return out;
+}
 
 namespace criteria {
 extern const Criterion masks{

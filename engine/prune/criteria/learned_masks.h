@@ -77,7 +77,7 @@ private:
 };
 
 // The gates after training; `note` has the last epoch's objective and how many gates lie in each tenth of [0, 1].
-// Exit::diverged where the objective is not finite.
+// Exit::diverged where the objective is not finite. Every rank trains all of them, since a step waits for the one before.
 SetScores learned_gates(const Scoring&, std::string& note);
 
 }  // namespace fp

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "engine/core/elements.h"
+#include "engine/parallel/agree.h"
+#include "engine/parallel/gather.h"
 #include "engine/prune/criteria/criteria.h"
 #include "kernels/error.h"
 
@@ -14,6 +16,7 @@ std::vector<double> skewness(const Kernels& k, const Features& f) {
                " pixels, 3 at least are needed");
     const int64_t one = m.stored() / m.n;
     std::vector<double> out(m.c, 0.0);
+    if (m.c == 0) return out;  // a rank without channels
     for (int n = 0; n < m.n; ++n) {
         const std::vector<double> x = read_activations(k, f.data.data(), n * one, one);
         for (int c = 0; c < m.c; ++c) {
@@ -43,9 +46,12 @@ void score_skewness(const Scoring& s, ChannelScores& out) {
     std::map<std::string, int> layers;
     s.for_each_layer([&](Features& f, const std::function<void()>&) {
         const std::string& set = set_of(s.sets, f.layer).name();
-        const std::vector<double> own = skewness(s.network().kernels(), f);
-        sum[set].resize(own.size(), 0.0);
-        for (size_t c = 0; c < own.size(); ++c) sum[set][c] -= own[c];
+        const Comm& ranks = s.options.predict.comm();
+        std::vector<double> own;
+        agree(ranks, [&] { own = skewness(s.network().kernels(), f); });
+        const std::vector<double> all = gather_all(ranks, own);
+        sum[set].resize(all.size(), 0.0);
+        for (size_t c = 0; c < all.size(); ++c) sum[set][c] -= all[c];
         ++layers[set];
     });
     for (auto& [set, values] : sum)

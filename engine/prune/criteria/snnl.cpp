@@ -1,5 +1,6 @@
 // The criterion of soft nearest neighbour scores: scores of layers (snnl_scores.h) combined into values of sets.
 #include "engine/data/placebo.h"
+#include "engine/parallel/agree.h"
 #include "engine/prune/criteria/criteria.h"
 #include "kernels/error.h"
 
@@ -41,9 +42,10 @@ void score_snnl(const Scoring& s, ChannelScores& out) {
         const bool apart = snnl.given_class;
         if (o.protect == 0 || apart) labels.pop_back();
         const auto add = [&](const std::vector<LabelSet>& sets, const SnnlOptions& options) {
-            const Kernels& k = s.network().kernels();
-            for (LayerScores& r : score_layer(k, f, sets, by_class.of, options, o.tap, ask))
-                out.layers.push_back(std::move(r));
+            const Comm& ranks = o.predict.comm();
+            std::vector<LayerScores> own;
+            agree(ranks, [&] { own = score_layer(s.network().kernels(), f, sets, by_class.of, options, o.tap, ask); });
+            for (LayerScores& r : of_all_channels(ranks, std::move(own))) out.layers.push_back(std::move(r));
         };
         if (!labels.empty()) add(labels, snnl);
         if (o.protect == 0 || !apart) return;

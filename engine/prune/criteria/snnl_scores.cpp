@@ -8,6 +8,7 @@
 #include "engine/data/placebo.h"
 #include "engine/eval/snnl_chance.h"
 #include "engine/fairness/intervals.h"
+#include "engine/parallel/gather.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -34,7 +35,8 @@ std::vector<double> score_block(const Kernels& k,
                 .sets = int(sets.size()),
                 .temperature = o.temperature,
                 .distance = o.distance,
-                .definition = o.definition};
+                .definition = o.definition,
+                .of_channels = f.of_channels};
     s.x.n = int(count);
     std::vector<int32_t> labels;
     for (const LabelSet& set : sets)
@@ -72,6 +74,7 @@ std::vector<std::vector<double>> score_sets(const Kernels& k,
     const auto channels = size_t(f.map.c);
     BlockMemory memory;
     std::vector<std::vector<double>> out(sets.size(), std::vector<double>(channels, 0.0));
+    if (channels == 0) return out;  // a rank without channels
     for (size_t first = 0; first < sets.size(); first += kSetsAtOnce) {
         const size_t last = std::min(sets.size(), first + kSetsAtOnce);
         const std::vector<LabelSet> some(sets.begin() + int64_t(first), sets.begin() + int64_t(last));
@@ -128,6 +131,15 @@ bool know_the_same(const std::vector<LabelSet>& sets) {
         return std::ranges::equal(set.of, sets[0].of, [](int32_t a, int32_t b) { return (a < 0) == (b < 0); });
     };
     return std::ranges::all_of(sets, alike);
+}
+
+// Every array with a number per channel.
+template <class Visit>
+void for_channel_arrays(LayerScores& r, const Visit& visit) {
+    visit(r.score);
+    visit(r.normalized);
+    if (!r.null) return;
+    for (auto* array : {&r.null->mean, &r.null->sd, &r.null->z, &r.null->p}) visit(*array);
 }
 
 std::vector<LayerScores> with_seconds(std::vector<LayerScores> scores, std::chrono::steady_clock::time_point start) {
@@ -206,6 +218,31 @@ std::vector<LayerScores> score_layer(const Kernels& k,
             r.normalized.push_back(r.score[c] / (r.normalized_by == "chance" ? r.chance : r.null->mean[c]));
     }
     return with_seconds(std::move(out), start);
+}
+
+std::vector<LayerScores> of_all_channels(const Comm& ranks, std::vector<LayerScores> mine) {
+    if (ranks.alone() || mine.empty()) return mine;
+    std::vector<double> sent{mine[0].seconds};
+    for (LayerScores& r : mine)
+        for_channel_arrays(r, [&](std::vector<double>& array) {
+            sent.insert(sent.end(), array.begin(), array.end());
+            array.clear();
+        });
+    size_t arrays = 0;
+    for (LayerScores& r : mine) for_channel_arrays(r, [&](auto&) { ++arrays; });
+    double seconds = 0;
+    for (const std::vector<double>& from : gather_each(ranks, sent)) {
+        const size_t channels = (from.size() - 1) / arrays;
+        auto at = from.begin() + 1;
+        for (LayerScores& r : mine)
+            for_channel_arrays(r, [&](std::vector<double>& array) {
+                array.insert(array.end(), at, at + int64_t(channels));
+                at += int64_t(channels);
+            });
+        seconds = std::max(seconds, from[0]);
+    }
+    for (LayerScores& r : mine) r.seconds = seconds;
+    return mine;
 }
 
 }  // namespace fp

@@ -71,8 +71,8 @@ LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t 
 // released definition is another, and may fall below 0; it stays over chance.
 bool chance_is_low(const SnnlOptions&, const Map&);
 
-// One result per label set. `classes` (by sample) are the strata when `given_class`. `ask`, if any, is called from time
-// to time.
+// One result per label set, of the features' channels. `classes` (by sample) are the strata when `given_class`. `ask`, if
+// any, is called from time to time.
 std::vector<LayerScores> score_layer(const Kernels&,
                                      Features&,
                                      const std::vector<LabelSet>&,
@@ -80,6 +80,9 @@ std::vector<LayerScores> score_layer(const Kernels&,
                                      const SnnlOptions&,
                                      Tap tap,
                                      const std::function<void()>& ask = {});
+
+// The same of all channels of the layer, from those of each rank's; the slowest rank's seconds. Every rank calls this.
+std::vector<LayerScores> of_all_channels(const Comm&, std::vector<LayerScores> mine);
 
 // The mean over attributes (weighted) and over the scored layers of a set of
 //   1 - s + lambda u,   s = 1 - score~ of the attribute, u = 1 - score~ of the class

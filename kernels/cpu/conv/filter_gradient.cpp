@@ -104,7 +104,7 @@ void item(
 
 int64_t filter_gradient_scratch(const ConvShape& s) { return Plan{s}.scratch(); }
 
-void filter_gradient(const ConvShape& s, const float* x, const float* dy, float* dw, bool add, float* scratch) {
+void filter_gradient(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
     const Plan p{s};
 #pragma omp parallel
     for (int n = 0; n < s.x.n; n += p.chunk) {
@@ -118,7 +118,7 @@ void filter_gradient(const ConvShape& s, const float* x, const float* dy, float*
         for (int group = 0; group < p.groups; ++group)
             for (int cb = 0; cb < s.w.c_blocks(); ++cb)
                 for (int split = 0; split < p.splits; ++split)
-                    item(p, padded, dy + n * p.y_image, dw, add || n > 0, count, group, cb, split);
+                    item(p, padded, dy + n * p.y_image, dw, n > 0, count, group, cb, split);
     }
 }
 

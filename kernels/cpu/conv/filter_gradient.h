@@ -6,6 +6,6 @@
 namespace fp::cpu::direct {
 
 int64_t filter_gradient_scratch(const ConvShape&);  // floats
-void filter_gradient(const ConvShape&, const float* x, const float* dy, float* dw, bool add, float* scratch);
+void filter_gradient(const ConvShape&, const float* x, const float* dy, float* dw, float* scratch);
 
 }  // namespace fp::cpu::direct

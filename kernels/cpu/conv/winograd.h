@@ -25,6 +25,6 @@ void run(const Map& from,
          float* scratch);
 
 int64_t backward_filter_scratch(const ConvShape&);
-void backward_filter(const ConvShape&, const float* x, const float* dy, float* dw, bool add, float* scratch);
+void backward_filter(const ConvShape&, const float* x, const float* dy, float* dw, float* scratch);
 
 }  // namespace fp::cpu::winograd

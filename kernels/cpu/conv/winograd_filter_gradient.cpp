@@ -52,7 +52,7 @@ void multiply(const Plan& p, const Scratch& work, int i, int group, int cb, int 
         outer_tile_for(kOuterInputs, k)(reach, v + c, z, {m + c * kBlock, panel, add});
 }
 
-void finish(const Plan& p, const float* m, float* dw, bool add) {
+void finish(const Plan& p, const float* m, float* dw) {
     const int cbs = p.s.x.blocks();
 #pragma omp for collapse(2) schedule(static)
     for (int kb = 0; kb < p.y.blocks(); ++kb)
@@ -65,8 +65,7 @@ void finish(const Plan& p, const float* m, float* dw, bool add) {
                     filter_gradient,
                     [&](int r, int q) { return load<kBlock>(from + (r * kPatch + q) * p.m_product()); },
                     [&](int r, int q, const Vector& v) {
-                        float* const tap = to + (r * 3 + q) * kBlock * kBlock;
-                        store<kBlock>(tap, add ? load<kBlock>(tap) + v : v);
+                        store<kBlock>(to + (r * 3 + q) * kBlock * kBlock, v);
                     });
             }
 }
@@ -77,7 +76,7 @@ int64_t backward_filter_scratch(const ConvShape& s) {
     return int64_t(Scratch(Plan{s}, nullptr).carve.bytes() / sizeof(float));
 }
 
-void backward_filter(const ConvShape& s, const float* x, const float* dy, float* dw, bool add, float* scratch) {
+void backward_filter(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
     const Plan p{s};
     const Scratch work(p, scratch);
     const int64_t all = p.tiles.count();
@@ -100,7 +99,7 @@ void backward_filter(const ConvShape& s, const float* x, const float* dy, float*
                 for (int group = 0; group < p.groups; ++group)
                     for (int cb = 0; cb < s.x.blocks(); ++cb) multiply(p, work, i, group, cb, count, first > 0);
         }
-        finish(p, work.m, dw, add);
+        finish(p, work.m, dw);
     }
 }
 

@@ -73,6 +73,7 @@ constexpr BatchNorm batchnorm{.scratch_bytes = scratch_bytes<A>,
                               .infer = infer<A>,
                               .backward = backward<A>,
                               .backward_frozen = backward_frozen<A>,
+                              .follow = follow,
                               .bits_bytes = bits_bytes<A>};
 
 // The fused ops, which exist in bf16 only.

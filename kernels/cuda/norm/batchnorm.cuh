@@ -85,6 +85,7 @@ struct Statistics {
     par *running_mean, *running_var, *mean, *rstd;
 };
 void finish_statistics(const BatchNormShape&, const Moments&, const Statistics&, Stream);
+void follow(int64_t count, int batches, double momentum, const BatchNorm::Follow&, Stream);
 
 // batchnorm_forward.cu
 struct Normalized {

@@ -3,6 +3,7 @@
 //   of a chunk          mean_i, square_i = sum (x - mean_i)^2 over its n_i pixels
 //   of the channel      mean = sum n_i mean_i / m     var = (sum square_i + n_i (mean_i - mean)^2) / m
 //   rstd = 1 / sqrt(var + eps)     running = (1 - momentum) running + momentum mean, or var m / (m - 1)
+//   follow              the same of the rounded means and variances of other batches
 //
 // Shapes    x (N,H,W,C)   moments [C][2][chunk] (kernels/ops/moments.h); mean, rstd, running (C), all float32
 // Threads   statistics_kernel: a Swath whose chunks are consecutive rows. It runs only where no convolution wrote the
@@ -56,6 +57,11 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
         const float mean = sum / count;
         to.store(channel, at.chunk, {count, load_one(row + channel) + mean, square - sum * mean});
     }
+}
+
+// A fused multiply-add, since a compiler may or may not make one of a product and a sum.
+__device__ inline float moved(float running, double momentum, float batch) {
+    return float(fma(momentum, double(batch), (1 - momentum) * double(running)));
 }
 
 struct Running {
@@ -123,8 +129,17 @@ __global__ void __launch_bounds__(kFinishThreads) finish_statistics_kernel(const
     stg(mean + c, float(average));
     stg(rstd + c, float(1 / sqrt(var + running.eps)));
     const double unbiased = count > 1 ? about_mean / (count - 1) : var;
-    stg(running.mean + c, float((1 - running.momentum) * ldg(running.mean + c) + running.momentum * average));
-    stg(running.var + c, float((1 - running.momentum) * ldg(running.var + c) + running.momentum * unbiased));
+    stg(running.mean + c, moved(ldg(running.mean + c), running.momentum, float(average)));
+    stg(running.var + c, moved(ldg(running.var + c), running.momentum, float(unbiased)));
+}
+
+__global__ void follow_kernel(
+    int64_t count, int batches, double momentum, float* running, const float* __restrict__ of) {
+    const int64_t i = flat_index();
+    if (i >= count) return;
+    float now = ldg(running + i);
+    for (int batch = 0; batch < batches; ++batch) now = moved(now, momentum, ldg(of + batch * count + i));
+    stg(running + i, now);
 }
 
 }  // namespace
@@ -148,6 +163,12 @@ void finish_statistics(const BatchNormShape& s, const Moments& moments, const St
     launch(finish_statistics_kernel, {.blocks = s.x.stored_c(), .threads = kFinishThreads}, stream,
            static_cast<const float*>(moments.data), Chunks::of(moments, s.x), s.x.c, running, as<float>(to.mean),
            as<float>(to.rstd));
+}
+
+void follow(int64_t count, int batches, double momentum, const BatchNorm::Follow& args, Stream stream) {
+    if (count == 0) return;
+    launch(follow_kernel, flat_grid(count), stream, count, batches, momentum, as<float>(args.running),
+           as<float>(args.of));
 }
 
 }  // namespace fp::FP_MACHINE

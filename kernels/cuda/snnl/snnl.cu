@@ -318,7 +318,7 @@ SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
     FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
     const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
     const int64_t tiles = euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
-    const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.x.c);
+    const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.of_channels > 0 ? shape.of_channels : shape.x.c);
     const int64_t most = std::min<int64_t>(16, tiles);
     const double root = std::min(std::round(std::log2(double(shape.d())) / 2), 12.0);
     return {.n = shape.x.n,

@@ -75,8 +75,8 @@ __global__ void __launch_bounds__(kAddThreads) add_chunks_kernel(const float* __
     for (int i = 0; i < 2; ++i) {
         float* slot = kind == 0 ? to.sums[0][i] : kind == 1 ? to.sums[1][i] : to.sums[2][i];
         if (!slot) continue;
-        const double before = to.write == Write::add ? double(ldg(slot + c)) : 0.0;
-        stg(slot + c, c < channels ? float(before + sum) : 0.0f);
+        const float before = to.write == Write::add ? ldg(slot + c) : 0.0f;
+        stg(slot + c, c < channels ? before + float(sum) : 0.0f);
     }
 }
 
