@@ -29,7 +29,7 @@ struct Blocks {
 
 struct Call {
     const char* name;
-    int streams, flops;  // numbers moved and operations, a parameter
+    double streams, flops;  // numbers moved and operations, a parameter
     std::function<void(const Kernels&, int64_t count, Blocks&, Stream)> run;
 };
 
@@ -51,13 +51,17 @@ const Call kCalls[] = {
      }},
     {"sum_squares", 1, 2,
      [](const Kernels& k, int64_t n, Blocks& b, Stream s) { k.optimizer.sum_squares(n, b.g, b.sum, b.scratch, s); }},
+    {"sum_ranks", 1.5, 0.5,  // one rank's half of what two have
+     [](const Kernels& k, int64_t n, Blocks& b, Stream s) {
+         k.optimizer.sum_ranks(n / 2, {.ranks = 2, .parts = b.g, .to = b.w}, s);
+     }},
 };
 
 [[maybe_unused]] const bool registered = on_each_device([](const Kernels& k) {
     for (const auto& [network, count] : kParameters)
         for (const Call& call : kCalls) {
-            const double flops = double(call.flops) * double(count);
-            const double bytes = double(call.streams) * double(count) * bytes_of(k.parameter);
+            const double flops = call.flops * double(count);
+            const double bytes = call.streams * double(count) * bytes_of(k.parameter);
             add<Blocks>(k, {"optimizer", text(network, "/", call.name), flops, bytes}, count,
                         [&k, &call, n = count](Blocks& b, Stream stream) { call.run(k, n, b, stream); });
         }

@@ -160,10 +160,14 @@ const Comm& join_ranks(const Ranks& numbered, const JoinSettings& settings) {
 
 const Comm& join_ranks(const Ranks& ranks) { return join_ranks(ranks, join_settings(ranks)); }
 
-void join_gpus() {
+void join_gpus(const Kernels& k) {
     Joined& opened = joined();
     const Comm& comm = world();
+    const bool gpu = k.name == name(Backend::cuda) || k.name == name(Backend::cudnn);
     if (comm.alone() || !opened.nccl || opened.device.all_to_all) return;
+    if (!comm.any(gpu)) return;
+    FP_REQUIRE(!comm.any(!gpu), Exit::device,
+               "some ranks compute on a GPU and some do not: --device is the same on all");
     const auto gpus = comm.gather(comm.numbered().host + ", GPU " + nccl::gpu_address());
     std::set<std::string> different;
     for (size_t r = 0; r < gpus.size(); ++r)
@@ -172,6 +176,7 @@ void join_gpus() {
     const std::string id = comm.from_first(comm.first() ? nccl::unique_id() : "");
     opened.device = nccl::open({.rank = comm.rank(),
                                 .ranks = comm.ranks(),
+                                .streams = &k.streams,
                                 .seconds = opened.seconds,
                                 .lost = [host = opened.host] { return host.lost ? host.lost(host.state) : ""; }},
                                id);

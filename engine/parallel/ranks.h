@@ -50,9 +50,10 @@ JoinSettings join_settings(const Ranks&, const Environment& = process_environmen
 const Comm& join_ranks(const Ranks&, const JoinSettings&);
 const Comm& join_ranks(const Ranks&);  // with the environment's settings
 
-// After a GPU has been selected, on every rank: from now on world() exchanges its memory by NCCL. Does nothing where
-// JoinSettings say so, or with one rank. Exit::device where NCCL is missing or two ranks of a host have one GPU.
-void join_gpus();
+// After `k` has been chosen and its GPU selected, on every rank: from now on world() exchanges its memory by NCCL. Does
+// nothing where `k` computes on no GPU, where JoinSettings leave NCCL out, and with one rank. Exit::device where NCCL is
+// missing, where two ranks of a host have one GPU, and where some ranks have a GPU and others do not.
+void join_gpus(const Kernels& k);
 
 // For the end of a program whose ranks are all done: waits for them and closes the connections. After a failure call
 // world().abort() instead.

@@ -8,7 +8,7 @@
 //   clip         norm = scale sqrt(sum of squares),  factor = scale min(1, most / norm)
 //   sum_ranks    to[i] = ((p_0[i] + p_1[i]) + p_2[i]) + ...
 //
-// Traffic  bytes per number: sgd 20, adamw 28, blend 12, sum_squares 4; sum_ranks of R ranks 4 (R + 1), the sums in the L2 cache.
+// Traffic  bytes per number: sgd 20, adamw 28, blend 12, sum_squares 4; sum_ranks of R ranks 4 (R + 1), with the sums in L2.
 // Bound    memory.
 #include <cmath>
 

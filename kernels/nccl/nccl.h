@@ -5,12 +5,14 @@
 #include <string>
 
 #include "kernels/ops/collectives.h"
+#include "kernels/ops/streams.h"
 
 namespace fp {
 
 struct NcclSettings {
     int rank = 0, ranks = 1;
-    double seconds = 600;  // limit of a call, from when it could begin on the GPU
+    const StreamApi* streams = nullptr;
+    double seconds = 600;  // limit of a call, from when those before it are done
     // A rank that has gone, in words; empty: none. Asked while a call takes long.
     std::function<std::string()> lost = {};
 };

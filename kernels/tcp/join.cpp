@@ -34,6 +34,7 @@ public:
                .port = port_of(listener_),
                .run = hash_of(s.run),
                .host = s.host};
+        places_[size_t(s.rank)].host = s.host;  // rank 0 tells it to the others with theirs
     }
 
     std::vector<Peer> run() {

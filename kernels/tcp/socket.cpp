@@ -195,7 +195,7 @@ std::ptrdiff_t receive_some(const Socket& s, void* to, size_t bytes, std::string
     const ssize_t got = ::recv(s.fd(), to, bytes, 0);
     if (got > 0) return got;
     if (got < 0 && would_wait()) return 0;
-    why = got == 0 ? "has closed its connection" : text("is lost: ", std::strerror(errno));
+    why = got == 0 || errno == ECONNRESET ? "has closed its connection" : text("is lost: ", std::strerror(errno));
     return -1;
 }
 

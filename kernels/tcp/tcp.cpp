@@ -3,10 +3,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "kernels/error.h"
@@ -19,7 +21,9 @@ namespace {
 constexpr uint32_t kMessage = 0x6D72'7066;  // "fprm"
 constexpr size_t kHeaderBytes = 24;
 
-enum class Kind : uint32_t { all_to_all, all_gather, broadcast };
+// A farewell ends the connection: instead of a call's number and bytes it has the rank that has gone, and 1 where that one
+// says itself that it has failed.
+enum class Kind : uint32_t { all_to_all, all_gather, broadcast, farewell };
 std::string name_of(uint64_t kind) {
     switch (kind) {
         case uint64_t(Kind::all_to_all):
@@ -36,32 +40,60 @@ struct Mesh {
     TcpSettings settings;
     std::vector<Peer> peers;
     uint64_t calls = 0;
-    std::atomic<bool> aborted{false};
+    std::atomic<bool> aborted{false}, in_call{false};
+    std::mutex mutex;       // of `lost`
+    std::string lost = {};  // the rank whose end has ended this one's calls
+
+    std::string who(int r) const { return text("rank ", r, " on ", peers[size_t(r)].host); }
 };
+
+std::array<char, kHeaderBytes> header_of(Kind kind, uint64_t number, uint64_t bytes) {
+    std::array<char, kHeaderBytes> header;
+    char* to = header.data();
+    put(to, kMessage, 4);
+    put(to, uint64_t(kind), 4);
+    put(to, number, 8);
+    put(to, bytes, 8);
+    return header;
+}
+
+// Tells a peer which rank has gone, where it can take it at once.
+void say_farewell(const Mesh& mesh, size_t to, int gone, bool failed) {
+    if (!mesh.peers[to].socket.is_open()) return;
+    const auto header = header_of(Kind::farewell, uint64_t(gone), failed ? 1 : 0);
+    std::string unheard;
+    send_some(mesh.peers[to].socket, header.data(), header.size(), false, unheard);
+}
+
+void shut_down(const Mesh& mesh) {
+    for (const Peer& peer : mesh.peers)
+        if (peer.socket.is_open()) ::shutdown(peer.socket.fd(), SHUT_RDWR);
+}
 
 // What goes to a peer and comes from it in one call: a header and `bytes` each. Null: nothing.
 struct Transfer {
     const char* send = nullptr;
     char* receive = nullptr;
-    char out[kHeaderBytes], in[kHeaderBytes];
+    std::array<char, kHeaderBytes> out, in;
     size_t sent = 0, received = 0;  // of header and bytes
 };
 
 class Call {
 public:
     Call(Mesh& mesh, Kind kind, size_t bytes) : mesh_(mesh), kind_(kind), bytes_(bytes), transfers_(mesh.peers.size()) {
-        ++mesh.calls;
-        char header[kHeaderBytes], *to = header;
-        put(to, kMessage, 4);
-        put(to, uint64_t(kind), 4);
-        put(to, mesh.calls, 8);
-        put(to, bytes, 8);
-        for (Transfer& t : transfers_) std::memcpy(t.out, header, sizeof header);
+        mesh.in_call = true;
+        const auto header = header_of(kind, ++mesh.calls, bytes);
+        for (Transfer& t : transfers_) t.out = header;
     }
+    ~Call() { mesh_.in_call = false; }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
     Transfer& with(int rank) { return transfers_[size_t(rank)]; }
 
     // Moves all that there is to move, whichever peer is ready first.
     void run() {
+        if (mesh_.aborted) end("");
         Deadline limit = seconds_from_now(mesh_.settings.seconds);
         for (;;) {
             std::vector<pollfd> fds;
@@ -99,17 +131,17 @@ private:
         std::ptrdiff_t n = 1;
         for (; receives(r) && n > 0; moved = moved || n > 0) {
             const bool header = t.received < kHeaderBytes;
-            n = header ? receive_some(socket, t.in + t.received, kHeaderBytes - t.received, why)
+            n = header ? receive_some(socket, t.in.data() + t.received, kHeaderBytes - t.received, why)
                        : receive_some(socket, t.receive + (t.received - kHeaderBytes), whole() - t.received, why);
-            if (n < 0) end(text(who(r), " ", why));
+            if (n < 0) end(text(mesh_.who(r), " ", why), r);
             t.received += size_t(n);
             if (header && t.received == kHeaderBytes) check(r);
         }
         for (n = 1; sends(r) && n > 0; moved = moved || n > 0) {
             n = t.sent < kHeaderBytes
-                    ? send_some(socket, t.out + t.sent, kHeaderBytes - t.sent, true, why)
+                    ? send_some(socket, t.out.data() + t.sent, kHeaderBytes - t.sent, true, why)
                     : send_some(socket, t.send + (t.sent - kHeaderBytes), whole() - t.sent, false, why);
-            if (n < 0) end(text(who(r), " ", why));
+            if (n < 0) end(text(mesh_.who(r), " ", why), r);
             t.sent += size_t(n);
         }
         return moved;
@@ -117,26 +149,34 @@ private:
 
     // Ranks that have lost step with each other must not take one another's numbers.
     void check(int r) {
-        const char* from = transfers_[size_t(r)].in;
+        const char* from = transfers_[size_t(r)].in.data();
         const uint64_t magic = take(from, 4), kind = take(from, 4), number = take(from, 8), bytes = take(from, 8);
         if (magic == kMessage && kind == uint64_t(kind_) && number == mesh_.calls && bytes == bytes_) return;
-        if (magic != kMessage) end(text(who(r), " sends what is no message"));
-        end(text(who(r), " is at call ", number, ", ", name_of(kind), " of ", bytes, " bytes, and this rank sends ",
-                 bytes_));
+        if (magic == kMessage && kind == uint64_t(Kind::farewell) && number < transfers_.size())
+            end(text(mesh_.who(int(number)), bytes == 1 ? " has failed" : " has gone"), int(number));
+        if (magic != kMessage) end(text(mesh_.who(r), " sends what is no message"));
+        end(text(mesh_.who(r), " is at call ", number, ", ", name_of(kind), " of ", bytes,
+                 " bytes, and this rank sends ", bytes_));
     }
 
-    std::string who(int r) const { return text("rank ", r, " on ", mesh_.peers[size_t(r)].host); }
     std::string awaited() const {
         std::string all;
         for (int r = 0; r < int(transfers_.size()); ++r)
-            if (sends(r) || receives(r)) all += text(all.empty() ? "" : ", ", who(r));
+            if (sends(r) || receives(r)) all += text(all.empty() ? "" : ", ", mesh_.who(r));
         return text("nothing has come or gone for ", mesh_.settings.seconds, " s (FAIRPRUNE_TIMEOUT); awaited: ", all);
     }
-    // A rank whose call has failed is of no use to the others: they are told by closed connections.
-    [[noreturn]] void end(const std::string& why) {
+    // A rank whose call has failed is of no use to the others: they are told, and the connections closed. `gone`: the rank
+    // by which it has failed; -1: none.
+    [[noreturn]] void end(const std::string& why, int gone = -1) {
         const bool aborted = mesh_.aborted.exchange(true);
-        for (const Peer& peer : mesh_.peers)
-            if (peer.socket.is_open()) ::shutdown(peer.socket.fd(), SHUT_RDWR);
+        if (!aborted) {
+            const std::lock_guard lock(mesh_.mutex);
+            if (gone >= 0) mesh_.lost = why;
+            for (size_t r = 0; r < transfers_.size(); ++r)  // not in the middle of a message
+                if (transfers_[r].sent == 0 || transfers_[r].sent == whole())
+                    say_farewell(mesh_, r, gone >= 0 ? gone : mesh_.settings.rank, gone < 0);
+        }
+        shut_down(mesh_);
         fail_with(Exit::device, name_of(uint64_t(kind_)), ", call ", mesh_.calls, ": ",
                   aborted ? "ended by this process" : why);
     }
@@ -191,25 +231,29 @@ void broadcast(void* state, void* data, size_t bytes, int from, Stream) {
 // From any thread: a call in progress wakes up and fails.
 void abort(void* state) {
     Mesh& mesh = of(state);
-    mesh.aborted = true;
-    for (const Peer& peer : mesh.peers)
-        if (peer.socket.is_open()) ::shutdown(peer.socket.fd(), SHUT_RDWR);
+    if (!mesh.aborted.exchange(true) && !mesh.in_call)
+        for (size_t r = 0; r < mesh.peers.size(); ++r) say_farewell(mesh, r, mesh.settings.rank, true);
+    shut_down(mesh);
 }
 
 // A rank closes its connections when it has ended.
 std::string lost(void* state) {
+    Mesh& mesh = of(state);
+    if (mesh.aborted) {
+        const std::lock_guard lock(mesh.mutex);
+        return mesh.lost;
+    }
     std::vector<pollfd> fds;
-    std::vector<size_t> ranks;
-    const Mesh& mesh = of(state);
-    for (size_t r = 0; r < mesh.peers.size(); ++r) {
-        if (!mesh.peers[r].socket.is_open()) continue;
-        fds.push_back({.fd = mesh.peers[r].socket.fd(), .events = POLLRDHUP, .revents = 0});
+    std::vector<int> ranks;
+    for (int r = 0; r < int(mesh.peers.size()); ++r) {
+        const Socket& socket = mesh.peers[size_t(r)].socket;
+        if (!socket.is_open()) continue;
+        fds.push_back({.fd = socket.fd(), .events = POLLRDHUP, .revents = 0});
         ranks.push_back(r);
     }
     if (::poll(fds.data(), nfds_t(fds.size()), 0) <= 0) return "";
     for (size_t i = 0; i < fds.size(); ++i)
-        if (fds[i].revents != 0)
-            return text("rank ", ranks[i], " on ", mesh.peers[ranks[i]].host, " has closed its connection");
+        if (fds[i].revents != 0) return text(mesh.who(ranks[i]), " has closed its connection");
     return "";
 }
 

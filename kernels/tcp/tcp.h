@@ -8,11 +8,12 @@
 // On the wire (hello.h, tcp.cpp), all numbers little-endian:
 //   hello     88 bytes   magic, version, rank, ranks, port that it listens at, hash of the run, host's name
 //   answer    16 bytes   magic, 0 or why it is refused; rank 0 adds 80 bytes per rank: address, port, host's name
-//   message   24 bytes   magic, kind of call, number of the call, bytes that follow; then these
+//   message   24 bytes   magic, kind of call, number of the call, bytes that follow; then these. Or a farewell, the last
+//                        one: magic, its kind, the rank that has gone, whether it says so itself
 // Nothing is allocated by a size from the wire: a message of another size than this rank expects is an error.
 //
 // Time limits. 60 s to join; 10 s for a hello; in a call, `seconds` without a byte from anyone. A rank that ends closes its
-// connections, which the others notice at once; a host that vanishes is noticed within 10 s by a rank that only waits for
+// connections, which the others notice at once, and tell one another which rank it was; a host that vanishes is noticed within 10 s by a rank that only waits for
 // it (keep-alive), and by the limit otherwise. One call at a time, from any thread.
 #pragma once
 

@@ -40,11 +40,13 @@ const Kernels& as_device() {
     return table;
 }
 
+constexpr float kScales[] = {1, 10, 100};
+
 // Numbers of a rank whose sums depend on their order.
 std::vector<float> values_of(int rank, int64_t count) {
     std::vector<float> v(size_t(count), 0.0f);
     for (size_t i = 0; i < v.size(); ++i)
-        v[i] = float(mix(i + 7919 * uint64_t(rank)) % 100'000) * std::pow(10.0f, float(rank % 3)) + 0.1f;
+        v[i] = float(mix(i + 7919 * uint64_t(rank)) % 100'000) * kScales[rank % 3] + 0.1f;
     return v;
 }
 
@@ -105,6 +107,33 @@ TEST(Comm, GathersAndBroadcastsMemory) {
             EXPECT_STREQ(word, "xyz");
             comm.broadcast(*k, word, 0, {});
         });
+}
+
+// A host's library that must not be asked.
+Collectives refused() {
+    return {.name = "refused",
+            .all_to_all = [](void*, const void*, void*, size_t, Stream) { fail("all_to_all of the host's memory"); },
+            .all_gather = [](void*, const void*, void*, size_t, Stream) { fail("all_gather of the host's memory"); },
+            .broadcast = [](void*, void*, size_t, int, Stream) { fail("broadcast of the host's memory"); }};
+}
+
+TEST(Comm, TheDevicesLibraryMovesTheDevicesMemory) {
+    const int ranks = 3;
+    ThreadRoom of_devices(ranks, 60);
+    run_ranks(ranks, [&](const Comm& hosts) {
+        ThreadRank me{of_devices, hosts.rank()};
+        const Comm devices(hosts.numbered(), refused(), me.collectives());
+        for (const int64_t count : {1, 12, 1000}) expect_reduce(as_device(), devices, count);
+        const float mine = float(hosts.rank());
+        float all[ranks] = {-1, -1, -1}, first = mine;
+        devices.gather(as_device(), &mine, all, sizeof mine, {});
+        EXPECT_THAT(all, ::testing::ElementsAre(0, 1, 2));
+        devices.broadcast(as_device(), &first, sizeof first, {});
+        EXPECT_EQ(first, 0);
+        EXPECT_THROW(devices.wait_for_all(), Error);  // the host's values go by the host's library
+        float value = 1;
+        EXPECT_THROW(devices.broadcast(cpu(), &value, sizeof value, {}), Error);
+    });
 }
 
 TEST(Comm, GathersValuesOfAnyLength) {
@@ -196,7 +225,7 @@ TEST(ThreadRanks, DifferentCallsAndLateRanksAreErrors) {
         [] { run_ranks(2, [](const Comm& comm) {
                  comm.rank() == 0 ? comm.sum({1}) : comm.sum({1, 2});
              }); },
-        "all_gather of 8 bytes", "of 16");
+        "all_gather of 8", "all_gather of 16");
     expect_error(
         Exit::device,
         [] {

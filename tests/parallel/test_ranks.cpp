@@ -198,7 +198,7 @@ TEST(Ranks, OneRankJoinsNobody) {
     const Comm& comm = join_ranks(ranks({}));
     EXPECT_TRUE(comm.alone());
     EXPECT_NE(comm.numbered().host, "");
-    join_gpus();
+    join_gpus(kernels(Backend::cpu));
     leave_ranks();
 }
 
