@@ -44,7 +44,7 @@ public:
                   {.batch_size = batch_size_,
                    .image_size = preprocessing.image_size,
                    .workers = t_.workers,
-                   .processes = comm_.numbered().local_ranks,
+                   .processes = std::max(1, comm_.numbered().local_ranks),
                    .rank = comm_.rank(),
                    .ranks = comm_.ranks(),
                    .ready = data.ready,

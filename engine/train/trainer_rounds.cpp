@@ -76,12 +76,13 @@ std::vector<std::string> Trainer::open_round(const RankTurn& turn, uint64_t plac
     const auto rethrow = [&] {
         if (failed) std::rethrow_exception(failed);
     };
-    if (syncs_norms()) agree(comm, rethrow);  // the layers of a batch wait for those of every rank
+    bool in_layers = syncs_norms();  // they wait for those of every rank, so a failure between them is not told
+    if (in_layers) agree(comm, rethrow);
     const auto attempt = [&](const auto& work) {
         try {
             if (!failed) work();
         } catch (...) {
-            if (syncs_norms()) throw;
+            if (in_layers) throw;
             failed = std::current_exception();
         }
     };
@@ -103,6 +104,7 @@ std::vector<std::string> Trainer::open_round(const RankTurn& turn, uint64_t plac
     exchange_->begin(step ? step->tape.get() : nullptr, moves_norms(), last);
     if (step) attempt([&] { backward(*step); });
     exchange_->finish(pending_ > 0 || (step && !failed));
+    in_layers = false;
     Report mine{.sums = {}, .had_batch = false, .stop = turn.stop, .momentum = exchange_->left_momentum()};
     if (step)
         attempt([&] {

@@ -77,6 +77,7 @@ TEST(RankedTraining, a_penalty_and_sample_weights_are_of_a_batch) {
     c.settings.sample_weights = SampleWeighting::reweighing;
     c.settings.snnl = {.weight = 0.5};
     expect_equal_to_accumulated(2, c);
+    EXPECT_NE(accumulated(2, c).epochs.at(0).train.penalty.value_or(0), 0);
 }
 
 TEST(RankedTraining, frozen_layers_and_fixed_features_stay) {
