@@ -1,5 +1,5 @@
 # What `cmake --install` leaves: the tools, the headers, the libraries, and the package that find_package(fairprune) finds.
-# The tools and the shared objects of cuDNN and oneDNN go to bin, where one looks for the other.
+# The tools and the shared objects of cuDNN, oneDNN, MPI and NCCL go to bin, where one looks for the other.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -21,7 +21,7 @@ install(EXPORT fairprune NAMESPACE fairprune:: DESTINATION ${fp_package} FILE fa
 foreach(folder kernels engine models)
   install(DIRECTORY ${folder} DESTINATION ${fp_headers} FILES_MATCHING PATTERN *.h
           PATTERN kernels/cpu EXCLUDE PATTERN kernels/cuda EXCLUDE PATTERN kernels/cudnn EXCLUDE PATTERN kernels/onednn EXCLUDE PATTERN kernels/emulated EXCLUDE
-          PATTERN kernels/machine EXCLUDE PATTERN kernels/none EXCLUDE PATTERN kernels/reference EXCLUDE)
+          PATTERN kernels/machine EXCLUDE PATTERN kernels/none EXCLUDE PATTERN kernels/reference EXCLUDE PATTERN kernels/tcp EXCLUDE PATTERN kernels/mpi EXCLUDE PATTERN kernels/nccl EXCLUDE)
 endforeach()
 
 # The tools, and what each says of itself: its manual page and completion. Configuring makes the empty folder.
@@ -39,7 +39,7 @@ foreach(main ${tool_mains})
   fp_describe(${tool} "--completion zsh" _${tool} ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
   fp_describe(${tool} "--completion fish" ${tool}.fish ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endforeach()
-foreach(module fairprune_cudnn fairprune_onednn)
+foreach(module fairprune_cudnn fairprune_onednn fairprune_mpi fairprune_nccl)
   if(TARGET ${module})
     install(TARGETS ${module} DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()

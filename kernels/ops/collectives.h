@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "kernels/types.h"
 
@@ -23,6 +24,10 @@ struct Collectives {
     void (*broadcast)(void* state, void* data, size_t bytes, int from, Stream) = nullptr;
     // Ends the calls that other ranks wait in. For a rank that has failed.
     void (*abort)(void* state) = nullptr;
+    // A rank that has gone, in words; empty: none that is known of. From any thread, at any time.
+    std::string (*lost)(void* state) = nullptr;
+    // Once all ranks are done: closes the connections and frees the state.
+    void (*close)(void* state) = nullptr;
 };
 
 }  // namespace fp

@@ -27,7 +27,10 @@ LIBRARIES = {
     r"xxhash\.h": ["engine/io"],
     r"(oneapi|dnnl)": ["kernels/onednn"],
     r"(cudnn|cublas)": ["kernels/cudnn"],
-    r"(cuda|cuda_runtime|cuda_bf16|cudaTypedefs)\.h$": ["kernels/machine/gpu", "kernels/cudnn", "kernels/cuda/runtime"],
+    r"(cuda|cuda_runtime|cuda_bf16|cudaTypedefs)\.h$": ["kernels/machine/gpu", "kernels/cudnn", "kernels/cuda/runtime", "kernels/nccl"],
+    r"nccl\.h$": ["kernels/nccl"],
+    r"mpi\.h$": ["kernels/mpi"],
+    r"(sys/socket|netdb|netinet/.*|arpa/inet)\.h$": ["kernels/tcp"],
 }
 
 

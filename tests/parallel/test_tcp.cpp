@@ -1,0 +1,340 @@
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "kernels/tcp/hello.h"
+#include "kernels/tcp/join.h"
+#include "tests/expect_error.h"
+#include "tests/parallel/check/checks.h"
+
+namespace fp::testing {
+namespace {
+
+using namespace tcp;
+
+int free_port() { return port_of(listen_at(0, true, 1)); }
+
+struct Launch {
+    int ranks = 2, port = free_port();
+    double seconds = 20, join_seconds = 20;
+
+    TcpSettings settings(int rank) const {
+        return {.rank = rank,
+                .ranks = ranks,
+                .host = "host" + std::to_string(rank),
+                .address = "127.0.0.1",
+                .port = port,
+                .run = "a run",
+                .seconds = seconds,
+                .join_seconds = join_seconds};
+    }
+};
+
+// f(rank, settings) in a thread per rank. What ranks threw, in words; "" of those that threw nothing.
+std::vector<std::string> ended(const Launch& run, const std::function<void(int, const TcpSettings&)>& f) {
+    std::vector<std::string> words(size_t(run.ranks));
+    std::vector<std::thread> threads;
+    for (int r = 0; r < run.ranks; ++r)
+        threads.emplace_back([&, r] {
+            try {
+                f(r, run.settings(r));
+            } catch (const Error& error) {
+                words[size_t(r)] = error.what();
+                EXPECT_EQ(error.exit, Exit::device);
+            }
+        });
+    for (std::thread& t : threads) t.join();
+    return words;
+}
+
+// The same with open connections, which are closed at the end of f.
+std::vector<std::string> connected(const Launch& run, const std::function<void(int, const Collectives&)>& f) {
+    return ended(run, [&](int rank, const TcpSettings& settings) {
+        const Collectives c = open_tcp(settings);
+        const std::unique_ptr<void, void (*)(void*)> owner(c.state, c.close);
+        f(rank, c);
+    });
+}
+
+void gather_byte(const Collectives& c, int ranks) {
+    std::vector<char> all(size_t(ranks), 0);
+    const char one = 1;
+    c.all_gather(c.state, &one, all.data(), 1, {});
+}
+
+TEST(Tcp, CollectivesOfTwoToFourRanks) {
+    for (const int ranks : {2, 3, 4}) {
+        const Launch run{.ranks = ranks};
+        const auto words = connected(run, [&](int rank, const Collectives& c) {
+            check_collectives(Comm({.rank = rank, .ranks = ranks}, c), 5 << 20);
+        });
+        EXPECT_EQ(words, std::vector<std::string>(size_t(ranks)));
+    }
+}
+
+// Larger than what the system keeps on the way: who only sends, or only receives, stops for ever.
+TEST(Tcp, LargePartsGoBothWaysAtOnce) {
+    const size_t bytes = 24 << 20;
+    const auto words = connected({}, [&](int rank, const Collectives& c) {
+        std::vector<char> send(2 * bytes, char(rank + 1)), receive(2 * bytes);
+        c.all_to_all(c.state, send.data(), receive.data(), bytes, {});
+        EXPECT_EQ(receive.front(), 1);
+        EXPECT_EQ(receive[bytes - 1], 1);
+        EXPECT_EQ(receive[bytes], 2);
+        EXPECT_EQ(receive.back(), 2);
+    });
+    EXPECT_EQ(words, std::vector<std::string>(2));
+}
+
+TEST(Tcp, ARankThatLeavesEndsTheOthers) {
+    const auto words = connected({.ranks = 3}, [](int rank, const Collectives& c) {
+        gather_byte(c, 3);
+        EXPECT_EQ(c.lost(c.state), "");
+        if (rank != 1) gather_byte(c, 3);
+    });
+    EXPECT_EQ(words[1], "");
+    for (const size_t r : {0, 2}) EXPECT_THAT(words[r], ::testing::HasSubstr("all_gather, call 2: rank "));
+    EXPECT_THAT(words[0] + words[2], ::testing::HasSubstr("rank 1 on host1 has closed its connection"));
+}
+
+TEST(Tcp, KnowsOfARankThatHasGone) {
+    std::atomic<bool> left{false};
+    connected({}, [&](int rank, const Collectives& c) {
+        if (rank == 1) return;
+        for (int i = 0; i < 2000 && c.lost(c.state).empty(); ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        EXPECT_EQ(c.lost(c.state), "rank 1 on host1 has closed its connection");
+        left = true;
+    });
+    EXPECT_TRUE(left);
+}
+
+TEST(Tcp, ALateRankIsNamed) {
+    std::atomic<int> waits{1};
+    const auto words = connected({.ranks = 2, .seconds = 0.2}, [&](int rank, const Collectives& c) {
+        if (rank == 0) {
+            const std::unique_ptr<std::atomic<int>, void (*)(std::atomic<int>*)> done(&waits, [](auto* w) { *w = 0; });
+            gather_byte(c, 2);
+        }
+        while (waits) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+    EXPECT_EQ(words[0],
+              "all_gather, call 1: nothing has come or gone for 0.2 s (FAIRPRUNE_TIMEOUT); awaited: rank 1 on host1");
+}
+
+TEST(Tcp, DifferentCallsAreRefused) {
+    const auto words = connected({}, [](int rank, const Collectives& c) {
+        char bytes[4] = {};
+        if (rank == 0)
+            c.broadcast(c.state, bytes, 2, 1, {});
+        else
+            gather_byte(c, 2);
+    });
+    EXPECT_THAT(words[0],
+                ::testing::HasSubstr("broadcast, call 1: rank 1 on host1 is at call 1, all_gather of 1 bytes"));
+    EXPECT_THAT(words[1], ::testing::HasSubstr("all_gather, call 1: rank 0 on host0 has closed its connection"));
+    const auto sizes = connected({}, [](int rank, const Collectives& c) {
+        char send[8] = {}, receive[16];
+        c.all_gather(c.state, send, receive, rank == 0 ? 8 : 4, {});
+    });
+    EXPECT_THAT(sizes[0] + sizes[1], ::testing::HasSubstr("bytes, and this rank sends"));
+}
+
+TEST(Tcp, AbortWakesACallOfThisProcess) {
+    std::atomic<int> waits{1};
+    const auto words = connected({}, [&](int rank, const Collectives& c) {
+        if (rank == 0) {
+            std::thread other([&] {
+                std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                c.abort(c.state);
+            });
+            const std::unique_ptr<std::thread, void (*)(std::thread*)> ends(&other, [](std::thread* t) { t->join(); });
+            gather_byte(c, 2);
+        } else {
+            while (c.lost(c.state).empty() && waits) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    });
+    EXPECT_EQ(words[0], "all_gather, call 1: ended by this process");
+    EXPECT_EQ(words[1], "");
+}
+
+// ---- Joining
+
+TEST(Tcp, ARankThatDoesNotComeIsNamed) {
+    const auto words = ended({.ranks = 4, .join_seconds = 0.5}, [](int rank, const TcpSettings& settings) {
+        if (rank < 2) open_tcp(settings);
+    });
+    EXPECT_THAT(words[0], ::testing::HasSubstr("of 4 ranks these have not come to host0:"));
+    EXPECT_THAT(words[0], ::testing::HasSubstr("within 0.5 s: 2, 3"));
+    EXPECT_THAT(words[1], ::testing::HasSubstr("rank 0 "));
+    const auto alone = ended({.ranks = 2, .join_seconds = 0.3}, [](int rank, const TcpSettings& settings) {
+        if (rank == 1) open_tcp(settings);
+    });
+    EXPECT_THAT(alone[1], ::testing::HasSubstr("rank 0 does not answer within 0.3 s: 127.0.0.1:"));
+    EXPECT_THAT(alone[1], ::testing::HasSubstr("Connection refused"));
+}
+
+TEST(Tcp, APortInUseIsNamed) {
+    const Socket taken = listen_at(0, true, 1);
+    const Launch run{.ranks = 2, .port = port_of(taken)};
+    expect_error(
+        Exit::device, [&] { open_tcp(run.settings(0)); }, "cannot listen at port " + std::to_string(run.port),
+        "Address already in use");
+}
+
+TEST(Tcp, AnAddressThatIsNotKnownIsNamed) {
+    TcpSettings settings = Launch{}.settings(1);
+    settings.address = "no-such-host.invalid";
+    expect_error(
+        Exit::device, [&] { open_tcp(settings); }, "`no-such-host.invalid` of rank 0 is not known");
+}
+
+// What somebody sends to rank 0's port while it waits for the others; what it gets back.
+std::string knock(int port, const std::string& bytes, bool waits) {
+    std::string why, back;
+    Socket s;
+    const auto address = resolve("127.0.0.1", port)[0];
+    for (int i = 0; i < 2000 && !s.is_open(); ++i) {
+        s = connect_to(address, seconds_from_now(5), why);
+        if (!s.is_open()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    send_all(s, bytes.data(), bytes.size(), seconds_from_now(5), why);
+    char c;
+    while (waits && receive_all(s, &c, 1, seconds_from_now(5), why)) back += c;
+    return back;
+}
+
+std::string bytes_of(const Hello& hello) {
+    const auto bytes = encode(hello);
+    return {bytes.data(), bytes.size()};
+}
+std::string bytes_of(Answer answer) {
+    const auto bytes = encode(answer);
+    return {bytes.data(), bytes.size()};
+}
+
+TEST(Tcp, StrangersAreSentAwayAndRanksStillJoin) {
+    const Launch run;
+    const Hello good{.rank = 1, .ranks = 2, .port = 9, .run = hash_of("a run"), .host = "x"};
+    std::vector<std::string> back;
+    std::vector<std::string> words = ended(run, [&](int rank, const TcpSettings& settings) {
+        if (rank == 1) {
+            EXPECT_EQ(knock(run.port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", true), "");
+            EXPECT_EQ(knock(run.port, std::string(100'000, '\xFF'), true), "");
+            knock(run.port, "", false);
+            knock(run.port, bytes_of(good).substr(0, 40), false);
+            Hello other = good;
+            other.run = hash_of("another run");
+            EXPECT_EQ(knock(run.port, bytes_of(other), true), bytes_of(Answer::run));
+            other = good, other.ranks = 3;
+            EXPECT_EQ(knock(run.port, bytes_of(other), true), bytes_of(Answer::ranks));
+            for (const uint32_t r : {0u, 2u, 0xFFFFFFFFu}) {
+                other = good, other.rank = r;
+                EXPECT_EQ(knock(run.port, bytes_of(other), true), bytes_of(Answer::rank));
+            }
+            std::string version = bytes_of(good);
+            version[8] = 99;
+            EXPECT_EQ(knock(run.port, version, true), bytes_of(Answer::version));
+        }
+        const Collectives c = open_tcp(settings);
+        gather_byte(c, 2);
+        c.close(c.state);
+    });
+    EXPECT_EQ(words, std::vector<std::string>(2));
+}
+
+TEST(Tcp, ARankOfAnotherRunIsRefused) {
+    const auto words = ended({.ranks = 2, .join_seconds = 1}, [](int rank, TcpSettings settings) {
+        if (rank == 1) settings.run = "another run";
+        open_tcp(settings);
+    });
+    EXPECT_THAT(words[1], ::testing::HasSubstr("refuses this process: it is of another run"));
+    EXPECT_THAT(words[0], ::testing::HasSubstr("refused: 127.0.0.1:"));
+}
+
+TEST(Tcp, AnotherProgramAtThePortIsNoRank) {
+    const Socket other = listen_at(0, true, 4);
+    std::thread answers([&] {
+        Socket s;
+        for (int i = 0; i < 2000 && !s.is_open(); ++i) {
+            s = accept_from(other);
+            if (!s.is_open()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        std::string why;
+        send_all(s, "SSH-2.0-OpenSSH_9.2p1 Debian\r\n", 30, seconds_from_now(5), why);
+        char c;
+        while (receive_all(s, &c, 1, seconds_from_now(5), why)) {}
+    });
+    const Launch run{.ranks = 2, .port = port_of(other)};
+    expect_error(
+        Exit::device, [&] { open_tcp(run.settings(1)); }, "is another program; FAIRPRUNE_PORT");
+    answers.join();
+}
+
+// ---- Bytes from the network
+
+TEST(TcpBytes, AreReadAsTheyWereWritten) {
+    const Hello hello{.rank = 3, .ranks = 70'000, .port = 65535, .run = 0x0123456789ABCDEF, .host = "node-7.cluster"};
+    Hello read;
+    EXPECT_EQ(decode(encode(hello), read), Read::hello);
+    EXPECT_EQ(read, hello);
+    EXPECT_EQ(encode(hello)[0], 'f');  // "fprhello"
+    Hello long_name = hello;
+    long_name.host = std::string(300, 'n');
+    EXPECT_EQ(decode(encode(long_name), read), Read::hello);
+    EXPECT_EQ(read.host, std::string(kHostBytes, 'n'));
+
+    Place place{.address = resolve("127.0.0.1", 1234)[0], .host = "a"};
+    const std::string bytes = encode(std::vector<Place>{place, place});
+    const auto places = decode_places(bytes);
+    ASSERT_EQ(places.size(), 2u);
+    EXPECT_EQ(to_text(places[1].address), "127.0.0.1:1234");
+    EXPECT_TRUE(places[1].address.is_loopback());
+    EXPECT_EQ(places[1].host, "a");
+    EXPECT_NE(hash_of("a run"), hash_of("another run"));
+}
+
+// Every value of every byte, one at a time: whatever is read is in range, and no name can move a terminal's cursor.
+TEST(TcpBytes, ChangedBytesAreReadOrRefused) {
+    const auto good = encode(Hello{.rank = 1, .ranks = 2, .port = 80, .run = 7, .host = "host"});
+    int refused = 0;
+    for (size_t i = 0; i < good.size(); ++i)
+        for (int value = 0; value < 256; ++value) {
+            auto bytes = good;
+            bytes[i] = char(value);
+            Hello hello;
+            const Read read = decode(bytes, hello);
+            if (bytes == good) continue;
+            EXPECT_EQ(read == Read::stranger, i < 8 || i == 22 || i == 23) << i;
+            EXPECT_EQ(read == Read::version, i >= 8 && i < 12) << i;
+            refused += read != Read::hello;
+            if (read != Read::hello) continue;
+            EXPECT_LE(hello.host.size(), kHostBytes);
+            EXPECT_THAT(hello.host, ::testing::Each(::testing::AllOf(::testing::Gt(' '), ::testing::Lt('\x7F'))));
+        }
+    EXPECT_EQ(refused, 14 * 255);
+    const auto welcome = encode(Answer::welcome);
+    for (size_t i = 0; i < welcome.size(); ++i)
+        for (int value = 0; value < 256; ++value) {
+            auto bytes = welcome;
+            bytes[i] = char(value);
+            Answer answer = Answer::welcome;
+            const bool is_answer = decode(bytes, answer);
+            EXPECT_EQ(is_answer, bytes == welcome || (i == 8 && value <= int(Answer::rank))) << i << " " << value;
+            EXPECT_FALSE(words(answer).empty());
+        }
+    const std::string places = encode(std::vector<Place>{{.address = resolve("127.0.0.1", 1)[0], .host = "h"}});
+    for (size_t length = 1; length < places.size(); ++length)
+        EXPECT_THROW(decode_places({places.data(), length}), Error) << length;
+    std::string port = places;
+    port[18] = 1;
+    EXPECT_THROW(decode_places(port), Error);
+    EXPECT_TRUE(decode_places({}).empty());
+}
+
+}  // namespace
+}  // namespace fp::testing
