@@ -17,6 +17,7 @@ struct SnnlCase {
     Distance distance = Distance::cosine;
     Definition definition = Definition::exact;
     size_t scratch_limit = SnnlShape().scratch_limit;
+    int of_channels = 0;
 };
 
 struct Groups {
@@ -30,7 +31,8 @@ inline SnnlShape shape_on(const Device& on, const SnnlCase& c, int sets) {
             .temperature = c.temperature,
             .distance = c.distance,
             .definition = c.definition,
-            .scratch_limit = c.scratch_limit};
+            .scratch_limit = c.scratch_limit,
+            .of_channels = c.of_channels};
 }
 
 // One score per label set and channel.

@@ -124,6 +124,26 @@ TEST_P(SnnlOn, ChannelsInRangesGiveTheSameBits) {
     }
 }
 
+// As a rank has them: 64 of 200 channels, which alone would be shared by more blocks each.
+TEST_P(SnnlOn, APartOfTheChannelsHasTheBitsOfTheWhole) {
+    if (table().activation == Type::bf16) return;  // the same sums
+    const SnnlCase whole{.x = {.n = 129, .c = 200, .h = 3, .w = 1}};
+    const Map& m = whole.x;
+    const Values x = random_values(m.logical(), 1, table().activation);
+    const Labels labels = random_labels(m.n, 2, 3);
+    const Values all = forward(table(), whole, x, {labels});
+    constexpr int kFirst = 64, kCount = 64;
+    SnnlCase part = whole;
+    part.x.c = kCount;
+    part.of_channels = m.c;
+    Values own;
+    for (int n = 0; n < m.n; ++n) {
+        const auto from = x.begin() + m.at(n, kFirst, 0, 0);
+        own.insert(own.end(), from, from + kCount * m.pixels());
+    }
+    EXPECT_EQ(forward(table(), part, own, {labels}), Values(all.begin() + kFirst, all.begin() + kFirst + kCount));
+}
+
 TEST_P(SnnlOn, SmallTemperatureStaysFinite) {
     for (const Distance distance : {Distance::cosine, Distance::euclidean})
         for (const Definition definition : {Definition::exact, Definition::as_released}) {
