@@ -3,6 +3,7 @@
 
 #include "engine/fairness/trainings.h"
 #include "engine/io/fields.h"
+#include "engine/run/run_folder.h"
 #include "engine/run/test_reads.h"
 
 namespace fp {
@@ -21,5 +22,12 @@ void fields(const TrainingsReport&, JsonWriter&);
 std::string json_text(const TrainingsReport&,
                       const std::vector<std::vector<std::string>>& files,
                       const std::optional<TestReads>& reads = {});
+
+// Its page, of {"title","command","trainings":the document above,"environment"}.
+std::string page_text(const TrainingsReport&,
+                      const std::vector<std::vector<std::string>>& files,
+                      const std::optional<TestReads>& reads,
+                      const Caller&,
+                      const Kernels* used);
 
 }  // namespace fp
