@@ -1,10 +1,7 @@
 #include "engine/report/trainings_report.h"
 
-#include <nlohmann/json.hpp>
-
 #include "engine/io/json.h"
 #include "engine/report/evaluation.h"
-#include "engine/report/page.h"
 #include "engine/report/text_rows.h"
 
 namespace fp {
@@ -94,10 +91,10 @@ void fields(const TrainingsReport& r, JsonWriter& out) {
     out("min_group_size", r.options.min_group_size);
 }
 
-static void put_document(JsonWriter out,
-                         const TrainingsReport& r,
-                         const std::vector<std::vector<std::string>>& files,
-                         const std::optional<TestReads>& reads) {
+void put_trainings(JsonWriter& out,
+                   const TrainingsReport& r,
+                   const std::vector<std::vector<std::string>>& files,
+                   const std::optional<TestReads>& reads) {
     fields(r, out);
     if (!files.empty()) out("files", files);
     out("test_reads", reads);
@@ -106,24 +103,10 @@ static void put_document(JsonWriter out,
 std::string json_text(const TrainingsReport& r,
                       const std::vector<std::vector<std::string>>& files,
                       const std::optional<TestReads>& reads) {
-    return json_document(
-        [&](nlohmann::ordered_json& document) { put_document({make_object(document)}, r, files, reads); });
-}
-
-std::string page_text(const TrainingsReport& r,
-                      const std::vector<std::vector<std::string>>& files,
-                      const std::optional<TestReads>& reads,
-                      const Caller& caller,
-                      const Kernels* used) {
-    nlohmann::ordered_json document;
-    JsonWriter out{make_object(document)};
-    const bool pairs = !r.metrics.empty() && r.metrics[0].difference;
-    out("title", pairs ? counted(r.trainings, "pair of trainings", "pairs of trainings") + " of two methods"
-                       : counted(r.trainings, "training") + " of one method");
-    out("command", caller.command_line);
-    put_document(inside(out, "trainings"), r, files, reads);
-    document["environment"] = environment(caller, used);
-    return report_page(document);
+    return json_document([&](nlohmann::ordered_json& document) {
+        JsonWriter out{make_object(document)};
+        put_trainings(out, r, files, reads);
+    });
 }
 
 std::string to_text(const TrainingsReport& r, const std::optional<TestReads>& reads) {
