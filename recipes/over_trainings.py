@@ -125,7 +125,7 @@ def words(gap, corrected, control, tests):
     least = summary(gap, LEVEL / tests)[1]
     fall = "" if least <= control else f"; no fall could have passed: rms^2 must fall by {least:.4f}, and the control's is {control:.4f}"
     return f"no difference detected; beside the control's {root(control):.3f}, a gap of {root(control + mean - half):.3f} to " \
-           f"{root(control + mean + half):.3f} is not excluded{fall}"
+           f"{min(1, root(control + mean + half)):.3f} is not excluded{fall}"
 
 
 def print_figures(rows, heading, fair, times, front):

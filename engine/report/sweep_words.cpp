@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/fairness/gap_report.h"
 #include "engine/io/words.h"
 
@@ -29,7 +31,7 @@ std::string words(const GapDifference& g) {
                           g.least_change, g.control);
     return fmt::format(
         "no difference detected; beside the control's {:.3f}, a gap of {:.3f} to {:.3f} is not excluded{}",
-        root(g.control), root(g.control + g.change.low), root(g.control + g.change.high), fall);
+        root(g.control), root(g.control + g.change.low), std::min(1.0, root(g.control + g.change.high)), fall);
 }
 
 std::string tests_text(const SweepResult& r) {

@@ -92,9 +92,13 @@ function testTable({ points, selected, attributes }) {
         "words");
 }
 
+// Of rms^2.
+const squareChange = (gap) => (known(gap?.mean)
+    ? withInterval(`${gap.mean > 0 ? "+" : ""}${fixed(gap.mean, 4)}`, gap, 4) : "n/a");
+
 // rms^2 of a point minus that of a control, in a sentence for each attribute.
 const differenceText = (attribute, gap) =>
-    html`<li>rms&sup2; of the gap by ${attribute}: ${averaged(gap, signed)}${gap.verdict
+    html`<li>rms&sup2; of the gap by ${attribute}: ${squareChange(gap)}${gap.verdict
         ? html`, p ${pValue(gap.p)} (Holm ${pValue(gap.p_holm)}): ${gap.verdict}` : ""}</li>`;
 
 // The chosen point against the dense model that was tuned alike, next to the verdict, which compares it with the dense
@@ -116,7 +120,7 @@ function againstTables({ points, attributes, tests }) {
     if (differences.length === 0) return "";
     const words = (d) => attributes.filter((a) => d.gaps?.[a]?.verdict)
         .map((a) => (attributes.length > 1 ? `${a}: ` : "") + d.gaps[a].verdict).join("; ");
-    const rowOf = (d) => row([d.name, ...attributes.map((a) => averaged(d.gaps?.[a], signed)),
+    const rowOf = (d) => row([d.name, ...attributes.map((a) => squareChange(d.gaps?.[a])),
         averaged(d.balanced_accuracy, signed), words(d)]);
     const tables = [...new Set(differences.map((d) => d.control))].map((control) => html`<h3>Minus ${control}</h3>
         ${table(["on test", ...attributes.map((a) => `rms\u00b2 by ${a}`), "balanced accuracy", ""],
