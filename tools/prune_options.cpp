@@ -91,13 +91,14 @@ void add_search_options(Options& o, SweepSettings& f) {
           "also run the controls: the dense model and a random choice of each amount, fine-tuned alike");
 }
 
-// Of the words between commas, where --sweep takes lists, the criteria that --criterion names.
+// Whether one of the criteria that --criterion names, a list with commas where --sweep is given, is so. `none` and
+// `random` are controls, which may have the settings of what they control.
 bool a_criterion(const SweepSettings& search, const std::function<bool(const Criterion&)>& is_so) {
     const std::vector<std::string> listed =
         search.sweep ? split_list(search.criterion, ',', "--criterion") : std::vector{search.criterion};
     return std::ranges::any_of(listed, [&](const std::string& words) {
         const OneOf<Criterion> one = words.substr(0, words.find('+'));
-        return is_so(*one);
+        return one->name == "none" || one->name == "random" || is_so(*one);
     });
 }
 
