@@ -207,19 +207,20 @@ TEST(Sweep, SaysWhichChangeHolmLetsPassAndWhetherAFallCanReachIt) {
     EXPECT_EQ(passes.p_holm <= .05, std::abs(passes.change.mean) >= passes.least_change);
 }
 
-// Two classes; of ten images three are wrong, of men's of the first class fewer by the share `gap`.
+// Two classes, the first of a third; of ten images three are wrong, of men's of the first class fewer by the share `gap`.
 Predictions two_groups(int images, double gap) {
     Predictions p;
     p.classes = {"a", "b"};
     p.columns = {"sex"};
     p.attributes.resize(1);
     for (int i = 0; i < images; ++i) {
-        const int group = i % 2, label = i / 2 % 2;
+        const int group = i % 2, label = i / 2 % 3 == 0 ? 0 : 1;
         const double wrong = group == 1 && label == 0 ? .3 - gap : .3;
         p.image.push_back(std::to_string(i));
         p.unit.push_back(std::to_string(i));
         p.label.push_back(label);
         p.pred.push_back(i / 4 % 10 < 10 * wrong ? 1 - label : label);
+        p.split.emplace_back("test");
         p.attributes[0].push_back(group == 0 ? "female" : "male");
     }
     return p;
