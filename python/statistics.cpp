@@ -11,6 +11,8 @@
 #include "engine/report/evaluation.h"
 #include "engine/report/trainings_report.h"
 #include "engine/run/device.h"
+#include "engine/run/run_folder.h"
+#include "engine/run/test_reads.h"
 #include "python/module.h"
 
 namespace nb = nanobind;
@@ -33,16 +35,28 @@ Predictions predictions_in(const Columns& columns, const std::string& name) {
     return predictions_of(table);
 }
 
+// On record as one read of a test split (engine/run/test_reads.h), of however many models, unless the rows are of
+// another split. Called once the figures are made, and before they are seen: what was refused is no read.
+std::optional<TestReads> record_read(const std::vector<Predictions>& judged, const std::string& function) {
+    TestRead read{.split = test_split(judged.front()), .models = {}};
+    if (read.split.images == 0) return std::nullopt;
+    for (const Predictions& p : judged) read.models.push_back(predictions_hash(p));
+    const TestReads out = record_test_read(read, {.tool = "Python", .command_line = "fairprune." + function});
+    const nb::gil_scoped_acquire held;
+    if (!out.fault.empty() && PyErr_WarnEx(PyExc_UserWarning, out.fault.c_str(), 1) != 0) throw nb::python_error();
+    return out;
+}
+
 std::string evaluate_columns(const Columns& ours,
                              const std::optional<Columns>& theirs,
                              const std::vector<std::string>& attributes,
                              const EvaluateOptions& options) {
     const nb::gil_scoped_release free;
-    const Predictions mine = predictions_in(ours, "predictions");
-    std::optional<Predictions> other;
-    if (theirs) other = predictions_in(*theirs, "predictions of the other model");
-    Evaluation evaluation = evaluation_of(mine, other ? &*other : nullptr, attributes, options);
-    evaluation.judged = judged_rows(mine, "").judged;
+    std::vector<Predictions> judged{predictions_in(ours, "predictions")};
+    if (theirs) judged.push_back(predictions_in(*theirs, "predictions of the other model"));
+    Evaluation evaluation = evaluation_of(judged[0], theirs ? &judged[1] : nullptr, attributes, options);
+    evaluation.judged = judged_rows(judged[0], "").judged;
+    evaluation.test_reads = record_read(judged, theirs ? "compare" : "evaluate");
     return json_text(evaluation, std::nullopt);
 }
 
@@ -57,9 +71,12 @@ std::string compare_columns_of_trainings(const std::vector<Columns>& ours,
             out.push_back(predictions_in(trainings[j], text(name, " of training ", j)));
         return out;
     };
-    return json_text(compare_trainings(predictions(ours, "predictions"),
-                                       predictions(theirs, "predictions of the other method"), attributes, options),
-                     {});
+    const std::vector<Predictions> mine = predictions(ours, "predictions"),
+                                   other = predictions(theirs, "predictions of the other method");
+    const TrainingsReport report = compare_trainings(mine, other, attributes, options);
+    std::vector<Predictions> judged = mine;
+    judged.insert(judged.end(), other.begin(), other.end());
+    return json_text(report, {}, record_read(judged, "compare_trainings"));
 }
 
 std::vector<int32_t> numbers_of(const std::vector<std::string>& values, const char* what) {

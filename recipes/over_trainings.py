@@ -4,12 +4,13 @@
     recipes/over_trainings.py [--tested NAME]... runs/seeds/*/pruned/report.json
 
 Each row is a mean over trainings with its 95 % interval (Student's t) on the test split; several tunings of a training count
-as their mean. Differences from the controls are paired by training, and the verdicts follow p after Holm's correction over all
-differences, controls and attributes together. With --tested only those rows are tested, which is to be decided before the
-figures are seen, and the others are described.
+as their mean. The gap is the primary one, eodd_rms (docs/method.md, section 9): means and tests are of its rms^2, shown as its
+root, 0 below noise; eodd_mean stands beside it and decides nothing. Differences from the controls are of rms^2, paired by
+training, and the verdicts follow p after Holm's correction over all differences, controls and attributes together. With
+--tested only those rows are tested, which is to be decided before the figures are seen, and the others are described.
 
-"fair" is the mean of the ranges in which a classifier that treats the groups alike falls. "time" is that of one inference over
-the dense model's. P, on validation: no other row is at least as accurate, as good in objective and as fast, and better in one
+"fair to" is the mean of the gaps that a classifier which treats the groups alike stays below. "time" is that of one inference
+over the dense model's. P, on validation: no other row is at least as accurate, as good in objective and as fast, and better in one
 of these (times whose intervals overlap count as equal). A file eval-NAME.json of `fp_eval --json` beside a report.json adds the
 row NAME, without validation.
 """
@@ -21,6 +22,8 @@ import pathlib
 
 NAN = float("nan")
 LEVEL = 0.05
+GAP = "eodd_rms"  # of engine/fairness/evaluate.h: the primary gap, and the one that is shown
+SHOWN = "eodd_mean"
 
 
 def p_of_t(t, freedom):
@@ -78,9 +81,14 @@ def holm(ps):
     return out
 
 
-def shown(values, sign=""):
+def shown(values, form=".3f", of=lambda v: v):
     mean, half = summary(values)
-    return f"{mean:{sign}.3f}" + ("" if math.isnan(half) else f" [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]")
+    return f"{of(mean):{form}}" + ("" if math.isnan(half) else f" [{of(mean - half):{form}}, {of(mean + half):{form}}]")
+
+
+def root(square):
+    """Of an rms^2, which noise may take below 0."""
+    return square if math.isnan(square) else math.sqrt(max(0, square))
 
 
 def undominated(val, times):
@@ -100,7 +108,7 @@ def undominated(val, times):
 
 
 def paired(rows, controls):
-    """[(control, name, differences of accuracy, of the gap, the control's mean gap)]; of two controls once."""
+    """[(control, name, differences of accuracy, of rms^2, the control's mean rms^2)]; of two controls once."""
     return [(control, name, [a - b for (a, _), (b, _) in zip(runs, rows[control])],
              [a - b for (_, a), (_, b) in zip(runs, rows[control])], mean_of(g for _, g in rows[control]))
             for number, control in enumerate(controls) if control in rows
@@ -108,39 +116,41 @@ def paired(rows, controls):
 
 
 def words(gap, corrected, control, tests):
-    """What a test shows: `control` is the control's mean gap, which bounds a fall."""
+    """What a test shows: `gap` are differences of rms^2; `control` is the control's mean one, which bounds a fall."""
     if math.isnan(corrected):
         return "not tested"
     mean, half = summary(gap)
     if corrected <= LEVEL:
         return "smaller gap" if mean < 0 else "larger gap"
     least = summary(gap, LEVEL / tests)[1]
-    fall = "" if least <= control else f"; no fall could have passed: it takes {least:.3f}, and the control's gap is {control:.3f}"
-    return f"no difference detected; changes up to ±{max(abs(mean - half), abs(mean + half)):.3f} are not excluded{fall}"
+    fall = "" if least <= control else f"; no fall could have passed: rms^2 must fall by {least:.4f}, and the control's is {control:.4f}"
+    return f"no difference detected; beside the control's {root(control):.3f}, a gap of {root(control + mean - half):.3f} to " \
+           f"{min(1, root(control + mean + half)):.3f} is not excluded{fall}"
 
 
 def print_figures(rows, heading, fair, times, front):
     width = max(len(name) for name in rows) + 2
-    print(f"{heading:<{width}}{'balanced accuracy':<26}{'gap':<26}" + (f"{'fair':<15}" if fair else "")
-          + (f"{'time':<9}" if times else "") + "gap by training")
+    print(f"{heading:<{width}}{'balanced accuracy':<26}{GAP:<26}" + (f"{'fair to':<9}{SHOWN:<11}" if fair else "")
+          + (f"{'time':<9}" if times else "") + f"{GAP} by training")
     for name, runs in rows.items():
-        low, high = (mean_of(side) for side in zip(*fair[name])) if fair.get(name) else (NAN, NAN)
-        between = "-" if math.isnan(low) else f"{low:.3f}..{high:.3f}"
+        high, beside = (mean_of(side) for side in zip(*fair[name])) if fair.get(name) else (NAN, NAN)
+        high, beside = ("-" if math.isnan(v) else f"{v:.3f}" for v in (high, beside))
         time = f"{mean_of(r for r, _, _ in times[name]):.2f}x" + (" P" if name in front else "") if name in times else "-"
-        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs]):<26}"
-              + (f"{between:<15}" if fair else "") + (f"{time:<9}" if times else "") + " ".join(f"{g:.3f}" for _, g in runs))
+        print(f"{name:<{width}}{shown([a for a, _ in runs]):<26}{shown([g for _, g in runs], of=root):<26}"
+              + (f"{high:<9}{beside:<11}" if fair else "") + (f"{time:<9}" if times else "")
+              + " ".join(f"{root(g):.3f}" for _, g in runs))
 
 
 def print_tests(compared, tests, trainings):
-    """compared: [(heading, control, name, accuracy, gap, control's gap, p, corrected)]."""
+    """compared: [(heading, control, name, accuracy, rms^2, control's rms^2, p, corrected)]."""
     width = max([len(name) for _, _, name, *_ in compared] + [10]) + 2
     before = None
     for heading, control, name, accuracy, gap, of_control, p, corrected in compared:
         if (heading, control) != before:
-            print(f"\n{heading}minus {control}\n{'':<{width}}{'balanced accuracy':<26}{'gap':<26}p      corrected")
+            print(f"\n{heading}minus {control}\n{'':<{width}}{'balanced accuracy':<26}{'rms^2':<29}p      corrected")
         before = heading, control
         ps = "-      -     " if math.isnan(corrected) else f"{p:<7.3f}{corrected:<6.3f}"
-        print(f"{name:<{width}}{shown(accuracy, '+'):<26}{shown(gap, '+'):<26}{ps}{words(gap, corrected, of_control, tests)}")
+        print(f"{name:<{width}}{shown(accuracy, '+.3f'):<26}{shown(gap, '+.4f'):<29}{ps}{words(gap, corrected, of_control, tests)}")
     if tests and trainings > 1:
         print(f"\n{tests} tests over {trainings} trainings, corrected by Holm: the first passes at |t| >= "
               f"{t_of_p(LEVEL / tests, trainings - 1):.1f} (p <= {LEVEL / tests:.2g})")
@@ -149,8 +159,8 @@ def print_tests(compared, tests, trainings):
 
 
 def tables(by_attribute, controls, fair=None, times=None, val=None, tested=None):
-    """by_attribute: {attribute: {name: [(balanced accuracy, gap), one per training]}}; fair: {attribute: {name: [(low, high)]}};
-    times and val as undominated() takes them; tested: the names that are tested, all where it is None."""
+    """by_attribute: {attribute: {name: [(balanced accuracy, rms^2), one per training]}}; fair: {attribute: {name: [(fair_high,
+    the shown gap)]}}; times and val as undominated() takes them; tested: the names that are tested, all where it is None."""
     times = times or {}
     front = undominated(val or {}, times)
     heading = {a: f"by {a}: " if len(by_attribute) > 1 else "" for a in by_attribute}
@@ -169,18 +179,20 @@ class Trainings:
     """What the reports of several trainings say."""
 
     def __init__(self):
-        self.rows, self.fair, self.times, self.val, self.controls, self.gap, self.reads = {}, {}, {}, {}, [], "", []
+        self.rows, self.fair, self.times, self.val, self.controls, self.reads = {}, {}, {}, {}, [], []
 
     def add(self, name, attribute, runs):
-        """runs: [(balanced accuracy, gap, fair low, fair high)] of one training's tunings."""
-        accuracy, gap, low, high = (mean_of(side) for side in zip(*runs))
-        self.rows.setdefault(attribute, {}).setdefault(name, []).append((accuracy, gap))
-        self.fair.setdefault(attribute, {}).setdefault(name, []).append((low, high))
+        """runs: [(balanced accuracy, rms^2, fair_high, the shown gap)] of one training's tunings."""
+        accuracy, square, high, beside = (mean_of(side) for side in zip(*runs))
+        self.rows.setdefault(attribute, {}).setdefault(name, []).append((accuracy, square))
+        self.fair.setdefault(attribute, {}).setdefault(name, []).append((high, beside))
 
     def read(self, file):
         report = json.loads(pathlib.Path(file).read_text())
         sweep = report["sweep"]
-        self.gap = sweep["gap"]
+        if sweep["gap"] != GAP:
+            raise SystemExit(f"{file}: its search was compared by {sweep['gap']} and not by the primary gap, {GAP}; `fp_prune "
+                             "--resume` with the command in it makes it anew without training")
         self.reads.append(report.get("test_reads"))
         dense = sweep["dense"]
         self.val.setdefault("dense", []).append((dense["val"]["balanced_accuracy"], dense["objective"]))
@@ -194,7 +206,7 @@ class Trainings:
         for attribute in sweep["attributes"]:
             def figures(test):
                 gap = test["gaps"][attribute]
-                return test["balanced_accuracy"], gap[self.gap], gap["fair_low"], gap["fair_high"]
+                return test["balanced_accuracy"], gap["rms_squared"], gap["fair_high"], gap[SHOWN]
 
             if attribute not in dense["test"].get("gaps", {}):
                 continue
@@ -203,10 +215,11 @@ class Trainings:
                 self.add(point["name"], attribute, [figures(run["test"]) for run in point["runs"]])
             for evaluated in sorted(pathlib.Path(file).parent.glob("eval-*.json")):
                 test = json.loads(evaluated.read_text())
-                gap = test["attributes"].get(attribute, {}).get("gaps", {}).get(self.gap)
-                if gap:
+                figures_of = test["attributes"].get(attribute, {})
+                if gap := figures_of.get("primary"):
                     self.add(evaluated.stem.removeprefix("eval-"), attribute,
-                             [(test["balanced_accuracy"]["value"], gap["value"], gap["fair_low"], gap["fair_high"])])
+                             [(test["balanced_accuracy"]["value"], gap["rms_squared"], gap["fair_high"],
+                               figures_of["gaps"][SHOWN]["value"])])
 
 
 def reads_text(reads):
@@ -227,7 +240,7 @@ def main():
     trainings, n = Trainings(), len(options.reports)
     for file in options.reports:
         trainings.read(file)
-    print(f"{n} training{'s' * (n != 1)}, test split; the gap is {trainings.gap} by {', '.join(trainings.rows)}\n"
+    print(f"{n} training{'s' * (n != 1)}, test split; the gap is {GAP} by {', '.join(trainings.rows)}\n"
           f"{reads_text(trainings.reads)}\n")
     whole = {name: times for name, times in trainings.times.items() if len(times) == n}
     tables(trainings.rows, trainings.controls, trainings.fair, whole, trainings.val, options.tested)

@@ -1,4 +1,6 @@
 // fp_data check|stats|split|synth|cache SPEC
+#include <algorithm>
+
 #include "engine/data/sources/sources.h"
 #include "engine/io/files.h"
 #include "tools/data_commands.h"
@@ -36,6 +38,20 @@ int main(int argc, char** argv) {
         options.add("image-size N", request.image_size, "cache: side of the square that a model sees, in pixels",
                     {.low = 1, .high = 16384});
         options.leave_out_of_config("out");
+        const auto only_of = [&](std::initializer_list<std::string_view> names, std::vector<std::string> commands) {
+            std::string unless = "but of ";
+            for (const std::string& one : commands) unless += (&one == &commands[0] ? "fp_data " : ", ") + one;
+            options.needs(names, unless, [&command, commands] {
+                return std::find(commands.begin(), commands.end(), command) != commands.end();
+            });
+        };
+        only_of({"attribute"}, {"check", "stats"});
+        only_of({"allow-bad"}, {"check"});
+        only_of({"allow-damaged"}, {"check", "stats", "cache"});
+        only_of({"pixels"}, {"stats"});
+        only_of({"out"}, {"split", "synth", "cache"});
+        only_of({"duplicates"}, {"split"});
+        only_of({"image-size"}, {"cache"});
     };
     const auto run_command = [&](const Options& options) {
         if (command == "check") return check_data(request, options);

@@ -29,13 +29,12 @@ void declare(Options& o, ExportFlags& f) {
     o.add("fold-bn", f.fold_bn, "ONNX: fold batch norms into the convolutions");
     o.add("image-size N", f.image_size, "ONNX: side of the images in pixels (default: as the model was trained)",
           {.low = 1, .high = 16384});
+    o.needs({"fold-bn", "image-size"}, "without --onnx", [&f] { return !f.onnx.empty(); });
 }
 
 int run(const ExportFlags& f, const Options& o) {
     FP_REQUIRE(!f.safetensors.empty() || !f.onnx.empty() || !f.torch.empty(), Exit::usage,
                "--onnx FILE, --torch DIR or --safetensors FILE is missing");
-    FP_REQUIRE(!f.onnx.empty() || (!f.fold_bn && !f.image_size), Exit::usage,
-               "--fold-bn and --image-size are of --onnx");
     const LoadedModel model = load_model(f.checkpoint, kernels(Backend::cpu));
     std::vector<WrittenFile> written;
     const auto report = [&](const char* format, const char* says, const std::string& file) {

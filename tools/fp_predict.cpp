@@ -48,6 +48,9 @@ void declare(Options& o, PredictFlags& f) {
     add_data_option(o, f.data.data);
     add_dataset_options(o, f.data.dataset);
     o.add("split NAME", f.split, "which of its images: all, train, val, test or another name in the split column");
+    o.needs({"split", "split-seed", "unknown", "exclude-unknown", "exclude-qc", "allow-absolute"}, "without --data",
+            [&f] { return !f.data.data.empty(); });
+    o.needs({"top-k"}, "with --out, but with --json", [&f, &o] { return f.out.empty() || o.json(); });
 }
 
 std::map<std::string, Threshold> thresholds_of(const ModelCard& card, const std::vector<std::string>& given) {

@@ -62,6 +62,7 @@ void declare(Options& o, TrainFlags& f) {
     o.add("dry-run", f.dry_run, "check everything, try one update, print what would be done, and keep nothing");
     o.leave_out_of_config("dry-run");
     for (const char* name : {"cache", "save-every", "max-time"}) o.keeps_bits(name);
+    o.needs({"weights-prefix"}, "without --weights", [&f] { return !f.weights.empty(); });
 }
 
 // A size that fits what the data are: synth's own, else 128.
@@ -85,7 +86,6 @@ std::vector<std::string> classes_in(std::string_view list) {
 }
 
 std::optional<std::string> prefix_of(const TrainFlags& f) {
-    FP_REQUIRE(f.weights_prefix.empty() || !f.weights.empty(), Exit::usage, "--weights-prefix wants --weights FILE");
     if (f.weights_prefix.empty()) return std::nullopt;
     return f.weights_prefix == "none" ? "" : f.weights_prefix;
 }

@@ -41,6 +41,7 @@ struct Option {
     std::vector<std::string> words = {};  // of a choice
     Takes takes = Takes::word;
     bool list = false, positional = false, required = false, in_config = true, given = false;
+    bool typed = false;                                             // given on the command line
     bool keeps_bits = false;                                        // Options::keeps_bits()
     bool in_file = true;                                            // a file may give it
     std::function<void(const std::vector<std::string>&)> set = {};  // throws Error with what is wrong

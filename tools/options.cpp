@@ -136,6 +136,7 @@ void Options::read_command_line() {
         const std::vector<std::string>& words = given[&o];
         if (words.size() > 1 && !o.list) refuse(fmt::format("{}: given {} times", o.title(), words.size()));
         if (!words.empty()) set_from(o, words, o.title(), Exit::usage);
+        o.typed = !words.empty();
     }
 }
 
@@ -187,6 +188,19 @@ void Options::add_choices(std::string_view name, std::vector<Choice> choices, st
     option.get = [choices] {
         return std::vector{std::ranges::find_if(choices, [](const Choice& c) { return c.is_taken(); })->word};
     };
+}
+
+void Options::needs(std::initializer_list<std::string_view> names, std::string unless, std::function<bool()> holds) {
+    for (const std::string_view name : names) {
+        const Option& option = at(name);
+        needs_.push_back({.option = option, .by_default = option.get(), .unless = unless, .holds = holds});
+    }
+}
+
+void Options::refuse_idle() const {
+    for (const Need& need : needs_)
+        if (need.option.typed && need.option.get() != need.by_default && !need.holds())
+            refuse(need.option.title() + ": has no effect " + need.unless);
 }
 
 void Options::offer(std::string_view name, std::string_view list) {
@@ -249,6 +263,7 @@ bool Options::parse(int argc, const char* const* argv) {
     read_file();
     for (const Option& o : options_)
         if (o.required && !o.given) refuse(o.title() + ": is required (" + tool_ + " --help lists all options)");
+    refuse_idle();
     return true;
 }
 

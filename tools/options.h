@@ -77,6 +77,11 @@ public:
     void offer(std::string_view name, std::string_view list);
 
     void require(std::string_view name) { at(name).required = true; }
+    // Options that change nothing unless `holds` is true, once everything is read. Where the command line gives one
+    // another value than its default, parse() refuses it: "--margin: has no effect without --compare". `unless` is what
+    // follows "no effect". A file or the environment may give it idle: config.toml holds every setting, and the
+    // environment is for several tools.
+    void needs(std::initializer_list<std::string_view> names, std::string unless, std::function<bool()> holds);
     // For an option that is no setting of the run (--out, --resume): resolved() leaves it out.
     void leave_out_of_config(std::string_view name) { at(name).in_config = false; }
     // For a setting that changes no bit of a run's result, or that identity_of() covers: identity() leaves it out.
@@ -117,11 +122,19 @@ private:
     Option& declare(std::string_view name, std::string_view help);
     Option* find(std::string_view name);
     Option& at(std::string_view name);
+    struct Need {
+        const Option& option;
+        std::vector<std::string> by_default;
+        std::string unless;
+        std::function<bool()> holds;
+    };
+
     std::vector<std::string> names() const;
     [[noreturn]] void refuse_name(const std::string& name) const;
     void read_command_line();
     void read_environment();
     void read_file();
+    void refuse_idle() const;
     ToolDescription description() const { return {tool_, purpose_, options_, topics_}; }
     bool print_description() const;
 
@@ -130,6 +143,7 @@ private:
     std::string heading_ = "Options", config_;
     std::deque<Option> options_;
     std::vector<std::string> arguments_;
+    std::vector<Need> needs_;
     std::vector<ToolDescription::Topic> topics_;
     bool json_ = false, quiet_ = false, version_ = false, help_ = false;
 };

@@ -91,6 +91,47 @@ void add_search_options(Options& o, SweepSettings& f) {
           "also run the controls: the dense model and a random choice of each amount, fine-tuned alike");
 }
 
+// Whether one of the criteria that --criterion names, a list with commas where --sweep is given, is so. `none` and
+// `random` are controls, which may have the settings of what they control.
+bool a_criterion(const SweepSettings& search, const std::function<bool(const Criterion&)>& is_so) {
+    const std::vector<std::string> listed =
+        search.sweep ? split_list(search.criterion, ',', "--criterion") : std::vector{search.criterion};
+    return std::ranges::any_of(listed, [&](const std::string& words) {
+        const OneOf<Criterion> one = words.substr(0, words.find('+'));
+        return one->name == "none" || one->name == "random" || is_so(*one);
+    });
+}
+
+bool reads(const Criterion& criterion, const std::string& setting) {
+    return (" " + std::string(criterion.settings) + " ").find(" " + setting + " ") != std::string::npos;
+}
+
+// What has no effect beside other choices.
+void add_needs(Options& o, const PruneFlags& f) {
+    const SweepSettings& search = f.search;
+    const PruneSettings& p = search.base;
+    static constexpr std::pair<std::string_view, const char*> kRead[] = {
+        {"snnl", "definition"}, {"temperature", "temperature"},   {"distance", "distance"},  {"tap", "tap"},
+        {"centre", "centre"},   {"given", "given_class"},         {"batches", "batches"},    {"protect", "protect"},
+        {"beta", "beta"},       {"permutations", "permutations"}, {"protected", "protected"}};
+    for (const auto& [option, setting] : kRead) {
+        const auto reads_it = [setting = std::string(setting)](const Criterion& c) { return reads(c, setting); };
+        std::string readers;
+        for (const Criterion* c : Criterion::all())
+            if (reads_it(*c)) readers += (readers.empty() ? "" : " or ") + std::string(c->name);
+        o.needs({option}, "without --criterion " + readers,
+                [&search, reads_it] { return a_criterion(search, reads_it); });
+    }
+    o.needs({"samples"}, "with a --criterion that reads weights alone",
+            [&search] { return a_criterion(search, [](const Criterion& c) { return c.needs != Needs::weights; }); });
+    o.needs({"learn-weights"}, "without several --attribute", [&f] { return f.data.attributes.size() > 1; });
+    o.needs({"learn-weights", "patience"}, "without --iterations above 1", [&p] { return p.iterations > 1; });
+    o.needs({"fixed-features", "fresh-head", "l1"}, "without --finetune head", [&p] { return p.finetune == "head"; });
+    o.needs({"compare-scores"}, "without --scores-only", [&f] { return f.scores_only; });
+    o.needs({"margin", "gallery"}, "with --scan, --scores-only or --show-groups",
+            [&f] { return f.scan.empty() && !f.scores_only && !f.show_groups; });
+}
+
 }  // namespace
 
 void declare(Options& o, PruneFlags& f) {
@@ -134,13 +175,13 @@ void declare(Options& o, PruneFlags& f) {
     for (const char* name :
          {"checkpoint", "cache", "verify", "gallery", "margin", "scores-only", "compare-scores", "show-groups"})
         o.keeps_bits(name);
+    add_needs(o, f);
 }
 
 void check(const PruneFlags& f) {
     FP_REQUIRE(!f.out.empty(), Exit::usage, "--out is missing");
     FP_REQUIRE(!f.is_search() || (f.scores.empty() && !f.scores_only), Exit::usage,
                "--scores and --scores-only are for a single run; a search writes scores of its own");
-    FP_REQUIRE(f.compare_scores.empty() || f.scores_only, Exit::usage, "--compare-scores needs --scores-only");
     FP_REQUIRE(
         f.scan.empty() || !(f.is_search() || f.scores_only || f.search.base.mask || f.search.base.recalibrate > 0),
         Exit::usage, "--scan cannot be combined with a search, --scores-only, --recalibrate or masks");

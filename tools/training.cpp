@@ -1,5 +1,6 @@
 #include "tools/training.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include "engine/run/signals.h"
@@ -32,6 +33,27 @@ void add_group_options(Options& o, TrainingSettings& t) {
     o.add("placebo SEED", t.placebo,
           "permute the groups that samplers, weights, penalty and scores see among lesions within class; figures keep "
           "the true ones: what this run still changes does not come from the groups");
+}
+
+// What has no effect beside other choices.
+void add_needs(Options& o, const TrainingSettings& t) {
+    const auto scheduled = [&o, &t](std::string_view option, std::vector<std::string_view> by) {
+        std::string unless = "without --schedule ";
+        for (size_t i = 0; i < by.size(); ++i)
+            unless += std::string(i == 0 ? "" : i + 1 == by.size() ? " or " : ", ") + std::string(by[i]);
+        o.needs({option}, unless, [&t, by] { return std::ranges::find(by, t.schedule.kind->name) != by.end(); });
+    };
+    scheduled("final-lr", {"cosine", "polynomial"});
+    scheduled("lr-step", {"step"});
+    scheduled("milestones", {"multistep"});
+    scheduled("lr-gamma", {"step", "multistep", "plateau"});
+    scheduled("lr-patience", {"plateau"});
+    scheduled("lr-power", {"polynomial"});
+    o.needs({"momentum", "nesterov"}, "without --optimizer sgd", [&t] { return t.optimizer.kind->name == "sgd"; });
+    o.needs({"decay-all"}, "without --weight-decay", [&t] { return t.optimizer.weight_decay > 0; });
+    o.needs({"robust-over"}, "without --group-dro", [&t] { return t.group_dro.eta > 0; });
+    o.needs({"snnl-layers", "snnl-tap", "snnl-temperature", "snnl-given"}, "without --snnl-weight",
+            [&t] { return t.snnl.weight > 0; });
 }
 
 }  // namespace
@@ -76,6 +98,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.add("limit-batches N", t.limit_batches, "batches per epoch, for trials; 0 is all", {.low = 0});
     o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
     for (const char* name : {"workers", "skip-bad", "tensorboard"}) o.keeps_bits(name);
+    add_needs(o, t);
 }
 
 IfRunIsThere OutFlags::if_run_is_there() const {

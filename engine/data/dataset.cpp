@@ -122,7 +122,8 @@ void complete_splits(Dataset& data, bool has_column, const DatasetOptions& optio
     if (has_column && (has(Split::val) || !has(Split::train))) return;
     const auto is_seen = [](Seen s) { return s != Seen::no; };
     const bool known = data.seen && std::ranges::any_of(seen_before(*data.seen, data), is_seen);
-    if (!has_column && options.whole_if_unseen && data.seen && !known && !options.split_seed) {
+    if (!has_column && options.whole_if_unseen && data.seen && !data.seen->earlier_unknown && !known &&
+        !options.split_seed) {
         for (Sample& sample : data.samples) sample.split = Split::test;
         data.notes.push_back("not split: the model has seen none of these images, so all are test");
         return;

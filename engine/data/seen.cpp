@@ -116,7 +116,7 @@ std::string seen_leak(const Dataset& data) {
     }
     const std::string counts = counts_by_split(data, leaks);
     if (counts.empty()) return "";
-    return text("the model has seen images that are now to judge it: ", seen.truncated ? "at least " : "", counts,
+    return text("the model has seen images that are now to judge it: ", seen.may_be_more() ? "at least " : "", counts,
                 "; its split of ", printable(seen.data), " was ", described(seen.split_seed, seen.split_hash),
                 ", here it is ", described(data.split_seed, split_hash(data)),
                 seen.split_seed
@@ -142,6 +142,7 @@ SeenImages seen_images(const Dataset& data, const std::optional<SeenImages>& bef
         out.train = before->train;
         out.val = before->val;
         out.truncated = before->truncated;
+        out.earlier_unknown = before->earlier_unknown;
     }
     const std::vector<uint64_t> keys = image_keys(data);
     for (size_t i = 0; i < keys.size(); ++i) {

@@ -23,7 +23,10 @@ struct SeenImages {
     std::optional<uint64_t> split_seed = {};     // Dataset::split_seed
     std::vector<uint64_t> train = {}, val = {};  // keys, sorted: it has learned from these, and was chosen by those
     bool truncated = false;                      // there were more than are kept
+    // It was trained before on images that are not known: pruned from a model that does not say what it has seen.
+    bool earlier_unknown = false;
 
+    bool may_be_more() const { return truncated || earlier_unknown; }
     bool operator==(const SeenImages&) const = default;
 };
 

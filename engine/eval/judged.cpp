@@ -46,7 +46,8 @@ JudgedSamples judged_samples(const Dataset& data, const std::string& split) {
     if (data.seen) {
         const std::vector<Seen> seen = seen_before(*data.seen, data);
         out.judged.seen = std::ranges::count_if(out.samples, [&](int64_t i) { return seen[size_t(i)] != Seen::no; });
-        if (data.seen->truncated) out.judged.seen_at_least = true;
+        if (data.seen->may_be_more()) out.judged.seen_at_least = true;
+        if (data.seen->earlier_unknown) out.judged.earlier_unknown = true;
     }
     return out;
 }

@@ -15,10 +15,11 @@ namespace fp {
 struct Judged {
     std::string split = {};  // "all": every row
     int64_t images = 0, of = 0;
-    std::optional<int64_t> seen = {};        // of them, the model has learned from or was chosen by; empty: not known
-    std::optional<bool> seen_at_least = {};  // true: `seen` may be more (SeenImages::truncated)
-    bool of_model = false;                   // and not of predictions that another program may have made
-    std::vector<std::string> notes = {};     // how the split came about and what was left out, one line each
+    std::optional<int64_t> seen = {};          // of them, the model has learned from or was chosen by; empty: not known
+    std::optional<bool> seen_at_least = {};    // true: `seen` may be more (SeenImages::may_be_more)
+    std::optional<bool> earlier_unknown = {};  // true: SeenImages::earlier_unknown
+    bool of_model = false;                     // and not of predictions that another program may have made
+    std::vector<std::string> notes = {};       // how the split came about and what was left out, one line each
 };
 void fields(maybe_const<Judged> auto& j, auto& member) {
     member("split", j.split);
@@ -26,6 +27,7 @@ void fields(maybe_const<Judged> auto& j, auto& member) {
     member("of", j.of);
     member("seen_in_training", j.seen);
     member("seen_at_least", j.seen_at_least);
+    member("earlier_unknown", j.earlier_unknown);
     member("notes", j.notes);
 }
 

@@ -96,11 +96,14 @@ std::vector<TrainingStatistic> metric_statistics(const Scorer& scorer) {
     for (int m = 0; m < kMetrics; ++m) {
         const MetricDefinition& d = kMetricDefinitions[size_t(m)];
         if (m == kSensitivity && scorer.point().positive < 0) continue;
-        out.push_back({d.key, d.formula,
-                       [m](const Cohort&, const Scored& scored) {
-                           return each(scored, [m](const GroupFigures& f) { return f.metric(0, m); });
-                       },
-                       d.absolute});
+        out.push_back({.key = d.key,
+                       .formula = d.formula,
+                       .of =
+                           [m](const Cohort&, const Scored& scored) {
+                               return each(scored, [m](const GroupFigures& f) { return f.metric(0, m); });
+                           },
+                       .lifted = d.absolute,
+                       .share = true});
     }
     return out;
 }
@@ -113,17 +116,23 @@ std::vector<TrainingStatistic> attribute_statistics(const Cohort& cohort,
     for (int m = 0; m < kMetrics; ++m) {
         const MetricDefinition& d = kMetricDefinitions[size_t(m)];
         if (m == kSensitivity && scorer.point().positive < 0) continue;
-        out.push_back({fmt::format("worst_{}", d.key), "of the worst group",
-                       [m](const Cohort& c, const Scored& scored) {
-                           return each(scored, [&](const GroupFigures& f) { return worst_of(f, c.compared, m); });
-                       },
-                       d.absolute});
-        for (const int g : cohort.compared)
-            out.push_back({fmt::format("{}:{}", d.key, cohort.groups[size_t(g)]), d.formula,
-                           [m, g](const Cohort&, const Scored& scored) {
-                               return each(scored, [=](const GroupFigures& f) { return f.metric(g, m); });
+        out.push_back({.key = fmt::format("worst_{}", d.key),
+                       .formula = "of the worst group",
+                       .of =
+                           [m](const Cohort& c, const Scored& scored) {
+                               return each(scored, [&](const GroupFigures& f) { return worst_of(f, c.compared, m); });
                            },
-                           d.absolute});
+                       .lifted = d.absolute,
+                       .share = true});
+        for (const int g : cohort.compared)
+            out.push_back({.key = fmt::format("{}:{}", d.key, cohort.groups[size_t(g)]),
+                           .formula = d.formula,
+                           .of =
+                               [m, g](const Cohort&, const Scored& scored) {
+                                   return each(scored, [=](const GroupFigures& f) { return f.metric(g, m); });
+                               },
+                           .lifted = d.absolute,
+                           .share = true});
     }
     out.insert(out.end(), more.begin(), more.end());
     return out;
@@ -141,11 +150,18 @@ void add_training(StatisticValues& values,
     for (size_t s = 0; s < statistics.size(); ++s) values[s].push_back(statistics[s].of(cohort, scored));
 }
 
+// NaN stays.
+void end_at(CrossedEstimate& e, double least, double most) {
+    if (e.low < least) e.low = least;
+    if (e.high > most) e.high = most;
+}
+
 CrossedEstimate of_one_method(const TrainingStatistic& statistic,
                               const std::vector<Resampled>& trainings,
                               int units,
                               double confidence) {
     CrossedEstimate out = crossed_estimate(trainings, units, confidence);
+    if (statistic.share) end_at(out, 0, 1);
     if (!statistic.lifted || !out.reason.empty()) return out;
     out.low = out.high = out.p = out.detectable = kNotEstimable;
     out.reason = "noise lifts it: only the difference of two methods has an interval";
@@ -166,6 +182,7 @@ std::vector<TrainingsFigure> figures_of(const std::vector<TrainingStatistic>& st
         if (theirs.empty()) continue;
         f.other = of_one_method(statistics[s], theirs[s], units, confidence);
         f.difference = crossed_estimate(pair_differences(ours[s], theirs[s]), units, confidence);
+        if (statistics[s].share) end_at(*f.difference, -1, 1);
     }
     return out;
 }

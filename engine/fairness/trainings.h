@@ -25,6 +25,9 @@ struct TrainingStatistic {
     std::string key, formula;
     std::function<Resampled(const Cohort&, const Scored&)> of;
     bool lifted = false;  // by noise, as ece: only the difference of two methods has an interval
+    // Its true value lies in [0, 1], and so a difference in [-1, 1]: intervals end there. What is cut off cannot be true,
+    // so they cover as often as before.
+    bool share = false;
 };
 
 struct CrossedEstimate {

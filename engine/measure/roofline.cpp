@@ -105,6 +105,13 @@ double Roofline::bytes(double moved) const {
     return rate;
 }
 
+Roofline faster_of(const Roofline& a, const Roofline& b) {
+    FP_CHECK(a.levels.size() == b.levels.size(), "two roofs of ", a.levels.size(), " and ", b.levels.size(), " levels");
+    Roofline out{.flops = std::max(a.flops, b.flops), .levels = a.levels};
+    for (size_t i = 0; i < out.levels.size(); ++i) out.levels[i].bytes = std::max(a.levels[i].bytes, b.levels[i].bytes);
+    return out;
+}
+
 LowerBound lower_bound(const Roofline& roof, double flops, double bytes) {
     const double arithmetic = flops / roof.flops, memory = bytes / roof.bytes(bytes);
     return {std::max(arithmetic, memory), memory > arithmetic};

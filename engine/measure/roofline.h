@@ -21,6 +21,8 @@ struct Roofline {
     // Bytes per second where a call moves so many: those of the largest level that moves no more.
     double bytes(double moved) const;
 };
+// Of each rate the larger one; both have the same levels.
+Roofline faster_of(const Roofline&, const Roofline&);
 
 // Measures the roof, again and again in turns with what is set against it.
 class RoofProbe {

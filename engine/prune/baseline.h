@@ -12,9 +12,6 @@
 
 namespace fp {
 
-// The gap (engine/fairness/gaps.h) that runs and layers are compared by.
-inline const char* const kComparedGap = "eodd_mean";
-
 class Baseline {
 public:
     // Keeps references to the model and the data. The observer receives the progress of predictions and timings.

@@ -41,6 +41,7 @@ public:
         model_ = {.network = copy_of(*dense.model.network), .card = dense.model.card};
         model_.card.thresholds = {};  // of other probabilities
         model_.card.seen = seen_images(dense.data.set, dense.model.card.seen);
+        if (!dense.model.card.seen) model_.card.seen->earlier_unknown = true;
         s_.weights = weighted_attributes(p_.attributes);
     }
 

@@ -104,7 +104,7 @@ PruneState parse_prune_state(const std::string& text) {
 ordered_json scan_json(const ScanResult& r, const Baseline& dense, const Identity& identity, const Caller& caller) {
     ordered_json out{{"criterion", r.criterion},
                      {"attribute", r.attribute},
-                     {"gap", kComparedGap},
+                     {"gap", kPrimaryKey},
                      {"split", "val"},
                      {"dense", {{"balanced_accuracy", number_or_null(r.dense_accuracy)}}},
                      {"shares", r.shares},

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/fairness/compare.h"
+#include "engine/fairness/primary_gap.h"
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
 #include "engine/measure/layer_costs.h"
@@ -15,9 +15,9 @@
 namespace fp {
 namespace {
 
-ScanFigure figure_of(const std::vector<Difference>& all, const char* key) {
-    const auto found = std::ranges::find(all, key, &Difference::key);
-    FP_CHECK(found != all.end(), "scan: the comparison has no ", key);
+ScanFigure accuracy_of(const Comparison& c) {
+    const auto found = std::ranges::find(c.metrics, "balanced_accuracy", &Difference::key);
+    FP_CHECK(found != c.metrics.end(), "scan: the comparison has no balanced accuracy");
     return {.value = found->model, .change = found->value, .p = found->p};
 }
 
@@ -46,17 +46,15 @@ ScanPoint scan_point(const Baseline& dense,
     out.removed = int64_t(removal.begin()->second.size());
     out.parameters = left.parameters;
     out.macs = left.macs;
-    out.balanced_accuracy = figure_of(c.metrics, "balanced_accuracy");
-    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty()) {
-        out.gap = figure_of(c.attributes[0].gaps, kComparedGap);
-        out.gap->p = c.attributes[0].primary.p;
-    }
+    out.balanced_accuracy = accuracy_of(c);
+    if (!c.attributes.empty() && c.attributes[0].no_gaps.empty()) out.gap = scan_figure(c.attributes[0].primary);
     return out;
 }
 
 Identity scan_identity(const Baseline& dense, const ScanSettings& s, const RunFolder& folder, const Caller& caller) {
     Identity out = identity_of(dense, s.pruning, caller);
     if (caller.settings.empty()) out.settings.push_back({"shares", s.shares});
+    out.settings.push_back({"the gap", kPrimaryKey});
     out.settings.push_back({"the scores", xxh3(as_bytes(read_file(folder / "scores.json", uint64_t(1) << 30)))});
     return out;
 }
@@ -141,6 +139,10 @@ std::vector<Amount> parse_shares(const std::string& text) {
     return out;
 }
 
+ScanFigure scan_figure(const PrimaryDifference& d) {
+    return {.value = root(d.model), .change = root(d.model) - root(d.other), .p = d.p};
+}
+
 void correct_for_many(std::vector<ScannedSet>& sets) {
     std::vector<ScanFigure*> accuracy, gap;
     for (ScannedSet& set : sets)
@@ -190,10 +192,7 @@ std::optional<Scan> scan(const Baseline& dense,
                   .dense_gap = {},
                   .shares = shares,
                   .sets = std::move(sets)};
-    if (!attribute.empty()) {
-        const AttributeReport& first = report.attribute(attribute);
-        out.result.dense_gap = first.no_gaps.empty() ? first.gap(kComparedGap).value : kNotEstimable;
-    }
+    if (!attribute.empty()) out.result.dense_gap = root(primary_rms_squared(before, attribute, {}));
     return out;
 }
 

@@ -3,16 +3,20 @@
 // layers = SET, amount = SHARE and no epochs of fine-tuning.
 #pragma once
 
+#include "engine/fairness/compare.h"
 #include "engine/prune/loop.h"
 
 namespace fp {
 
-// p is of the swap test (engine/fairness/compare.h), of a gap that of the primary gap's change; p_holm is corrected over
-// all points of the scan: accuracy and gap are a family each.
+// p is of the swap test (engine/fairness/compare.h). The gap is the primary one: value and change are of its rms, p is
+// that of the change of rms^2, which goes the same way; both are 0 below noise. p_holm is corrected over all points of
+// the scan: accuracy and gap are a family each.
 struct ScanFigure {
     double value = kNotEstimable, change = kNotEstimable;  // change: minus the dense model's
     double p = kNotEstimable, p_holm = kNotEstimable;
 };
+
+ScanFigure scan_figure(const PrimaryDifference&);
 
 struct ScanPoint {
     std::string share;        // "10%"

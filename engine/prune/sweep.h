@@ -20,12 +20,13 @@ namespace fp {
 struct TestFigures {
     struct AttributeGap {
         std::string attribute = {};
-        double gap = {}, rms_squared = {}, fair_low = {}, fair_high = {};  // of kComparedGap
+        double rms_squared = kNotEstimable, fair_high = kNotEstimable;  // of the primary gap, which is tested
+        double shown = kNotEstimable;                                   // kShownGap, which is not
     };
     double accuracy = kNotEstimable, balanced_accuracy = kNotEstimable, macro_f1 = kNotEstimable;
     std::vector<AttributeGap> gaps;  // none of an attribute with fewer than two groups of enough samples
 
-    double gap_by(const std::string& attribute) const;  // NaN where there is none
+    const AttributeGap* gap_by(const std::string& attribute) const;  // null where there is none
 };
 TestFigures test_figures(const Predictions&, const std::vector<std::string>& attributes, const Steps& progress = {});
 
@@ -37,24 +38,25 @@ struct SweepRun {
     std::optional<TestFigures> figures = {};  // of `test`
 };
 
-// The gap (kComparedGap) by an attribute on test, over the tunings of a point.
+// The gaps by an attribute on test, over the tunings of a point.
 struct GapSummary {
     std::string attribute;
-    SeedSummary gap;
-    double fair_low = kNotEstimable, fair_high = kNotEstimable;  // means of the fair ranges
+    SeedSummary rms_squared;           // of the primary gap
+    double fair_high = kNotEstimable;  // mean of the ends of the fair ranges of its rms
+    double shown = kNotEstimable;      // mean of kShownGap
 };
 
-// A gap minus that of a control; tunings of one seed are pairs.
+// rms^2 of the primary gap minus that of a control; tunings of one seed are pairs.
 struct GapDifference {
     std::string attribute;
     SeedSummary change;              // p is NaN where the difference is described and not tested
-    double control = kNotEstimable;  // the control's mean gap
+    double control = kNotEstimable;  // the control's mean rms^2
     double p_holm = kNotEstimable;   // corrected for all tests of the search
     // The least change that Holm's correction lets pass as the first of the tests, with this spread.
     double least_change = kNotEstimable;
 
     bool tested() const { return !std::isnan(p_holm); }
-    // A gap falls by no more than the control's: false where no fall could have passed.
+    // rms^2 falls by no more than the control's: false where no fall could have passed.
     bool fall_can_pass() const { return control >= least_change; }
 };
 

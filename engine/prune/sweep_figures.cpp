@@ -16,7 +16,7 @@ constexpr double kLevel = 0.05;
 // The test figures of one point over its tunings.
 struct TestSeries {
     std::vector<double> accuracy = {};
-    std::map<std::string, std::vector<double>> gaps = {};  // by attribute
+    std::map<std::string, std::vector<double>> squares = {};  // rms^2 of the primary gap, by attribute
 };
 
 TestSeries test_series(const SweptPoint& p) {
@@ -24,16 +24,15 @@ TestSeries test_series(const SweptPoint& p) {
     for (const SweepRun& run : p.runs) {
         if (!run.figures) continue;
         out.accuracy.push_back(run.figures->balanced_accuracy);
-        for (const TestFigures::AttributeGap& g : run.figures->gaps) out.gaps[g.attribute].push_back(g.gap);
+        for (const TestFigures::AttributeGap& g : run.figures->gaps) out.squares[g.attribute].push_back(g.rms_squared);
     }
     return out;
 }
 
 double mean_over_runs(const SweptPoint& p, const std::string& attribute, double TestFigures::AttributeGap::*figure) {
     return mean_of_defined(int64_t(p.runs.size()), [&](int64_t i) {
-        const auto& gaps = p.runs[size_t(i)].figures->gaps;
-        const auto found = std::ranges::find(gaps, attribute, &TestFigures::AttributeGap::attribute);
-        return found == gaps.end() ? kNotEstimable : *found.*figure;
+        const TestFigures::AttributeGap* gap = p.runs[size_t(i)].figures->gap_by(attribute);
+        return gap ? gap->*figure : kNotEstimable;
     });
 }
 
@@ -55,10 +54,11 @@ AgainstControl difference(const SweptPoint& p, const SweptPoint& control) {
                        .gaps = {},
                        .balanced_accuracy = paired_difference(own.accuracy, other.accuracy)};
     for (const GapSummary& g : p.test_gaps)
-        if (other.gaps.contains(g.attribute) && other.gaps.at(g.attribute).size() == own.accuracy.size())
+        if (const auto found = other.squares.find(g.attribute);
+            found != other.squares.end() && found->second.size() == own.accuracy.size())
             out.gaps.push_back({.attribute = g.attribute,
-                                .change = paired_difference(own.gaps.at(g.attribute), other.gaps.at(g.attribute)),
-                                .control = summarize_seeds(other.gaps.at(g.attribute)).mean});
+                                .change = paired_difference(own.squares.at(g.attribute), found->second),
+                                .control = summarize_seeds(found->second).mean});
     return out;
 }
 
@@ -117,10 +117,9 @@ SweepFigures validation_figures(const SweptPoint& p) {
     return out;
 }
 
-double TestFigures::gap_by(const std::string& attribute) const {
-    for (const AttributeGap& g : gaps)
-        if (g.attribute == attribute) return g.gap;
-    return kNotEstimable;
+const TestFigures::AttributeGap* TestFigures::gap_by(const std::string& attribute) const {
+    const auto found = std::ranges::find(gaps, attribute, &AttributeGap::attribute);
+    return found == gaps.end() ? nullptr : &*found;
 }
 
 TestFigures test_figures(const Predictions& p, const std::vector<std::string>& attributes, const Steps& progress) {
@@ -131,12 +130,10 @@ TestFigures test_figures(const Predictions& p, const std::vector<std::string>& a
                     .gaps = {}};
     for (const AttributeReport& a : r.attributes) {
         if (!a.no_gaps.empty()) continue;
-        const Gap& g = a.gap(kComparedGap);
         out.gaps.push_back({.attribute = a.name,
-                            .gap = g.value,
-                            .rms_squared = g.rms_squared,
-                            .fair_low = g.fair_low,
-                            .fair_high = g.fair_high});
+                            .rms_squared = a.primary.rms_squared,
+                            .fair_high = a.primary.fair_high,
+                            .shown = a.gap(kShownGap).value});
     }
     return out;
 }
@@ -150,11 +147,11 @@ void summarize_points(SweepResult& r) {
         const TestSeries test = test_series(p);
         if (!test.accuracy.empty()) p.test_accuracy = summarize_seeds(test.accuracy);
         for (const std::string& a : r.attributes)
-            if (test.gaps.contains(a) && test.gaps.at(a).size() == p.runs.size())
+            if (test.squares.contains(a) && test.squares.at(a).size() == p.runs.size())
                 p.test_gaps.push_back({.attribute = a,
-                                       .gap = summarize_seeds(test.gaps.at(a)),
-                                       .fair_low = mean_over_runs(p, a, &TestFigures::AttributeGap::fair_low),
-                                       .fair_high = mean_over_runs(p, a, &TestFigures::AttributeGap::fair_high)});
+                                       .rms_squared = summarize_seeds(test.squares.at(a)),
+                                       .fair_high = mean_over_runs(p, a, &TestFigures::AttributeGap::fair_high),
+                                       .shown = mean_over_runs(p, a, &TestFigures::AttributeGap::shown)});
         p.near_chance = !(p.val_accuracy.mean >= r.least_accuracy);
         pareto.push_back({.accuracy = p.val_accuracy.mean,
                           .objective = p.val_objective.mean,

@@ -18,6 +18,14 @@ void put_first(Verdict& verdict, const std::string& text, double size) {
                             {.kind = FindingKind::seen_in_training, .text = text, .size = size});
 }
 
+void put_unknown(Verdict& verdict, const std::string& model, bool some_known, bool earlier_unknown) {
+    if (some_known && !earlier_unknown) return;
+    put_first(
+        verdict,
+        fmt::format("which images {} was trained on{} is not known", model, some_known ? " before it was pruned" : ""),
+        0);
+}
+
 std::string seen_text(const Judged& ours, int64_t seen, int64_t by_other) {
     const auto of = [&](int64_t n) { return fmt::format("{} of {}", grouped(n), counted(ours.images, "image")); };
     const std::string part = ours.split == "all" ? "all" : "split " + ours.split;
@@ -33,15 +41,18 @@ std::string seen_text(const Judged& ours, int64_t seen, int64_t by_other) {
 
 void set_judged(Evaluation& e, const Judged& ours, const Judged* other) {
     e.judged = ours;
-    if (other && other->of_model && !other->seen) say_training_unknown(e.verdict, "the other model");
-    if (ours.of_model && !ours.seen) say_training_unknown(e.verdict, "this model");
+    const auto say_unknown = [&](const Judged& of, const char* model) {
+        if (of.of_model) put_unknown(e.verdict, model, of.seen.has_value(), of.earlier_unknown.value_or(false));
+    };
+    if (other) say_unknown(*other, "the other model");
+    say_unknown(ours, "this model");
     const int64_t seen = ours.seen.value_or(0), by_other = other ? other->seen.value_or(0) : 0;
     if (seen > 0 || by_other > 0)
         put_first(e.verdict, seen_text(ours, seen, by_other), double(std::max(seen, by_other)) / double(ours.images));
 }
 
-void say_training_unknown(Verdict& verdict, const std::string& model) {
-    put_first(verdict, "which images " + model + " was trained on is not known", 0);
+void say_unknown_training(Verdict& verdict, const std::string& model, const std::optional<SeenImages>& seen) {
+    put_unknown(verdict, model, seen.has_value(), seen && seen->earlier_unknown);
 }
 
 }  // namespace fp

@@ -41,8 +41,9 @@ inline Evaluation evaluation_of(const Predictions& ours,
 // that, and where it is not known what a model has seen, with this; `other` may be null.
 void set_judged(Evaluation&, const Judged& ours, const Judged* other);
 
-// The verdict begins with "Which images this model was trained on is not known." `model`: "this model".
-void say_training_unknown(Verdict&, const std::string& model);
+// Where not all images are known that `model` ("this model") was trained on, the verdict begins with "Which images this
+// model was trained on is not known.", or "... before it was pruned ..." where those of the pruning are.
+void say_unknown_training(Verdict&, const std::string& model, const std::optional<SeenImages>&);
 
 // One class against the rest, each model at a threshold of its own.
 struct AtThreshold {

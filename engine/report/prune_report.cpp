@@ -84,7 +84,7 @@ void add_test(PruneReport& report, const Predictions& dense, const Predictions* 
                                                              "separated from removal (--controls)";
     report.test = test_result({dense, tuned, words}, pruned, report.dense, report.margin);
     report.verdict = verdict_of(*report.test);
-    if (!report.dense.model.card.seen) say_training_unknown(report.verdict, "the dense model");
+    say_unknown_training(report.verdict, "the dense model", report.dense.model.card.seen);
     report.gallery = gallery_of(pruned, report.dense.data, report.dense.attributes, report.mistakes_per_group);
 }
 
@@ -107,16 +107,22 @@ PruneReport prune_report(const Baseline& dense,
                               .mode = Mode::eval,
                               .progress = dense.observer.brief(what, "")};
     };
-    return {.dense = dense,
-            .result = result,
-            .settings = settings,
-            .folder = folder,
-            .dense_totals = totals(layer_costs(*dense.model.network, dense.image_size())),
-            .pruned_totals = totals(layer_costs(*result.best.network, dense.image_size())),
-            .dense_layers = profile(*dense.model.network, timing("timing the dense layers")),
-            .pruned_layers = profile(*result.best.network, timing("timing the pruned layers")),
-            .speed = speed_pairs(dense, result.best),
-            .scores = first_scores(dense, result, folder)};
+    PruneReport out{.dense = dense,
+                    .result = result,
+                    .settings = settings,
+                    .folder = folder,
+                    .dense_totals = totals(layer_costs(*dense.model.network, dense.image_size())),
+                    .pruned_totals = totals(layer_costs(*result.best.network, dense.image_size()))};
+    // A layer's time is the fastest of several passes, so the roof is the fastest of those around them.
+    RoofProbe probe(dense.kernels());
+    const Roofline before = probe.measure();
+    out.dense_layers = profile(*dense.model.network, timing("timing the dense layers"));
+    const Roofline between = probe.measure();
+    out.pruned_layers = profile(*result.best.network, timing("timing the pruned layers"));
+    out.roof = faster_of(faster_of(before, between), probe.measure());
+    out.speed = speed_pairs(dense, result.best);
+    out.scores = first_scores(dense, result, folder);
+    return out;
 }
 
 void read_test(PruneReport& report, const RunFolder& folder, const Caller& caller) {
@@ -130,9 +136,14 @@ void read_test(PruneReport& report, const RunFolder& folder, const Caller& calle
     add_test(report, before, nullptr, after);
 }
 
-TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned) {
-    return test_result({dense.predict_on(Split::test, *dense.model.network), nullptr, "the dense model as it was"},
-                       dense.predict_on(Split::test, *pruned.network), dense, EvaluateOptions().margin);
+TestResult compare_on_test(const Baseline& dense, const LoadedModel& pruned, const Caller& caller) {
+    const TestReads reads = dense.record_test_read({weights_hash(*pruned.network)}, {}, caller);
+    const Predictions before = dense.predict_on(Split::test, *dense.model.network),
+                      after = dense.predict_on(Split::test, *pruned.network);
+    TestResult out =
+        test_result({before, nullptr, "the dense model as it was"}, after, dense, EvaluateOptions().margin);
+    out.reads = reads;
+    return out;
 }
 
 void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& folder) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/fairness/verdict.h"
-#include "engine/measure/layer_costs.h"
+#include "engine/measure/roofline.h"
 #include "engine/measure/stopwatch.h"
 #include "engine/prune/scan.h"
 #include "engine/prune/sweep.h"
@@ -34,6 +34,7 @@ struct TestResult {
     Report dense, pruned;
     std::optional<Report> tuned = {};
     Comparison comparison;
+    std::optional<TestReads> reads = {};  // of the split, with this one (compare_on_test)
 
     const Report& other() const { return tuned ? *tuned : dense; }
 };
@@ -49,6 +50,7 @@ struct PruneReport {
     Verdict verdict = {};                                          // of the test
     Totals dense_totals = {}, pruned_totals = {};                  // of one image
     std::vector<LayerCost> dense_layers = {}, pruned_layers = {};  // of a batch in evaluation
+    std::optional<Roofline> roof = {};                             // that the layers' times stand under
     std::vector<SpeedPair> speed = {};
     std::vector<ScoreStrip> scores = {};
     int mistakes_per_group = 0;                // to be set before the test split is read, as is
@@ -72,8 +74,8 @@ void read_test(PruneReport&, const RunFolder&, const Caller&);
 // Adds the search that the run is one of, and the search's predictions on the test split.
 void add_sweep(PruneReport&, const SweepResult&, const RunFolder&);
 
-// Both models on the test split. Nothing is recorded: record_test_read() (engine/run/test_reads.h) is the caller's.
-TestResult compare_on_test(const Baseline&, const LoadedModel& pruned);
+// Both models on the test split, which goes on record as one read of it by the caller (engine/run/test_reads.h).
+TestResult compare_on_test(const Baseline&, const LoadedModel& pruned, const Caller& = {});
 
 // model-card.md, and its sections of the verdict and of the pruned model's figures on the test split.
 std::string model_card(const PruneReport&, const Caller&);
@@ -97,7 +99,7 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 // indented by two:
 //
 // {"title","command","data","settings","tuning","classes","models":{"dense","pruned"},"best_round","rounds","layers",
-//  "speed","curves","scores","environment","test_reads","test":{"dense","tuned","pruned","comparison"},"verdict","sweep"};
+//  "roof":{"flops","bytes"},"speed","curves","scores","environment","test_reads","test":{"dense","tuned","pruned","comparison"},"verdict","sweep"};
 // "test" and its parts as engine/report/evaluation.h has them, "tuned" where there is that control, "curves" the rows of
 // metrics.jsonl. Where images were
 // skipped, "skipped":{"images","first"}. "sweep" is
@@ -109,8 +111,10 @@ std::string to_csv(const ScanResult&);   // scan.csv: a row per point
 //             "against":{CONTROL:{"gaps":{ATTRIBUTE:{...}},"balanced_accuracy"}}}],
 //  "rankings":{"names","tau"}}
 //
-// Figures over tunings are {"mean","sd","low","high","n"} (SeedSummary), a gap has "fair_low" and "fair_high" too, and
-// a difference that is tested "p","p_holm","least_change","fall_can_pass","verdict" (GapDifference).
+// Figures over tunings are {"mean","sd","low","high","n"} (SeedSummary). "gap" is the primary one: of a run
+// {"rms","rms_squared","fair_high","eodd_mean"}, of a point's "test" "low" and "high" too and "rms_squared" over tunings;
+// that of "against" is the difference of rms^2, where it is tested with "p","p_holm","least_change","fall_can_pass",
+// "verdict" (GapDifference).
 std::string publish(const PruneReport&, const RunFolder&, const Caller&);
 // The same of a scan: scan.json, scan.csv and report.html.
 std::string publish(const Scan&, const Baseline&, const RunFolder&, const Caller&);

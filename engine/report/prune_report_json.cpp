@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "engine/fairness/gap_report.h"
 #include "engine/io/fields.h"
 #include "engine/io/files.h"
 #include "engine/io/json.h"
@@ -17,7 +18,8 @@ namespace fp {
 using nlohmann::ordered_json;
 
 // A convolution or linear layer, dense and pruned.
-static void put_layer(JsonWriter out, const LayerCost& dense, const LayerCost& pruned, int batch) {
+static void put_layer(
+    JsonWriter out, const LayerCost& dense, const LayerCost& pruned, int batch, const std::optional<Roofline>& roof) {
     out("layer", dense.layer);
     out("map", std::vector{dense.height, dense.width});
     out("channels", std::vector{dense.out_channels, pruned.out_channels});
@@ -25,6 +27,9 @@ static void put_layer(JsonWriter out, const LayerCost& dense, const LayerCost& p
     out("macs", std::vector{dense.macs / batch, pruned.macs / batch});
     out("bytes", std::vector{dense.bytes, pruned.bytes});
     out("ms", std::vector{dense.forward_seconds * 1e3, pruned.forward_seconds * 1e3});
+    const auto share = [&](const LayerCost& c) { return lower_bound(*roof, c).seconds / c.forward_seconds; };
+    if (roof && dense.forward_seconds > 0 && pruned.forward_seconds > 0)
+        out("share_of_roof", std::vector{share(dense), share(pruned)});
 }
 
 static void put_timing(JsonWriter out, const TimingSummary& seconds, int batch) {
@@ -60,9 +65,12 @@ static void fields(const SeedSummary& s, JsonWriter& out) {
 }
 
 static void fields(const GapSummary& g, JsonWriter& out) {
-    fields(g.gap, out);
-    out("fair_low", g.fair_low);
+    out("rms", root(g.rms_squared.mean));
+    out("low", root(g.rms_squared.low));
+    out("high", root(g.rms_squared.high));
+    out("rms_squared", g.rms_squared);
     out("fair_high", g.fair_high);
+    out(kShownGap, g.shown);
 }
 
 static void fields(const GapDifference& g, JsonWriter& out) {
@@ -88,10 +96,10 @@ static void fields(const TestFigures& t, JsonWriter& out) {
     JsonWriter gaps = inside(out, "gaps");
     for (const TestFigures::AttributeGap& g : t.gaps) {
         JsonWriter gap = inside(gaps, g.attribute.c_str());
-        gap(kComparedGap, g.gap);
+        gap("rms", root(g.rms_squared));
         gap("rms_squared", g.rms_squared);
-        gap("fair_low", g.fair_low);
         gap("fair_high", g.fair_high);
+        gap(kShownGap, g.shown);
     }
 }
 
@@ -143,7 +151,7 @@ static void fields(const SweepResult& r, JsonWriter& out) {
     out("rule", r.rule);
     out("objective", r.objective);
     out("attributes", r.attributes);
-    out("gap", kComparedGap);
+    out("gap", kPrimaryKey);
     out("tunings", r.tunings);
     out("figures", figures_text(r.tunings));
     out.object["selected"] = nullptr;
@@ -215,7 +223,13 @@ static ordered_json report_json(const PruneReport& r, const Caller& caller) {
     ordered_json& layers = make_list(document["layers"]);
     for (size_t i = 0; i < r.dense_layers.size(); ++i)
         if (const LayerCost& c = r.dense_layers[i]; c.op == "conv2d" || c.op == "linear")
-            put_layer({make_object(add_element(layers))}, c, r.pruned_layers.at(i), r.dense.predict_options.batch_size);
+            put_layer({make_object(add_element(layers))}, c, r.pruned_layers.at(i), r.dense.predict_options.batch_size,
+                      r.roof);
+    if (r.roof) {
+        JsonWriter roof = inside(out, "roof");
+        roof("flops", r.roof->flops);
+        roof("bytes", r.roof->levels.back().bytes);
+    }
     out("speed", r.speed);
     document["curves"] = read_rows(r.folder / "metrics.jsonl");
     out("scores", r.scores);

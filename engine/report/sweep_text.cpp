@@ -1,4 +1,5 @@
 // A search and a scan as text and as CSV.
+#include "engine/fairness/gap_report.h"
 #include "engine/fairness/group_pareto.h"
 #include "engine/io/json.h"
 #include "engine/report/prune_report.h"
@@ -39,19 +40,18 @@ std::string validation_table(const SweepResult& r) {
 }
 
 std::string test_table(const SweepResult& r, const std::string& attribute) {
-    std::string out = "\n" + aside(fmt::format("on test{}", attribute.empty() ? "" : ", by " + attribute), 0) +
-                      fmt::format("{}{:>15}", cell("", 35), "balanced acc.") +
-                      (attribute.empty() ? "\n" : fmt::format("{:>15}{:>15}\n", kComparedGap, "fair range"));
+    std::string out =
+        "\n" + aside(fmt::format("on test{}", attribute.empty() ? "" : ", by " + attribute), 0) +
+        fmt::format("{}{:>15}", cell("", 35), "balanced acc.") +
+        (attribute.empty() ? "\n" : fmt::format("{:>10}{:>9}{:>11}\n", kPrimaryKey, "fair to", kShownGap));
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
         const auto gap = std::ranges::find(p.test_gaps, attribute, &GapSummary::attribute);
         std::string line = fmt::format("{}{}{:>15}", int(i) == r.selected ? "*" : " ", cell(p.point.name, 34),
                                        mean_and_sd(p.test_accuracy));
         if (gap != p.test_gaps.end())
-            line += fmt::format("{:>15}", mean_and_sd(gap->gap)) +
-                    (std::isnan(gap->fair_low)
-                         ? ""
-                         : fmt::format("{:>15}", fmt::format("{:.3f}..{:.3f}", gap->fair_low, gap->fair_high)));
+            line += fmt::format("{:>10}{:>9}{:>11}", number(root(gap->rms_squared.mean), 3), number(gap->fair_high, 3),
+                                number(gap->shown, 3));
         out += line + "\n";
     }
     return out;
@@ -62,6 +62,11 @@ std::string test_tables(const SweepResult& r) {
     std::string out;
     for (const std::string& a : r.attributes.empty() ? std::vector<std::string>{""} : r.attributes)
         out += test_table(r, a);
+    if (!r.attributes.empty())
+        out += wrapped(
+            fmt::format("{}: the root of the mean of rms^2, 0 below noise, is the gap that is tested; {} is shown",
+                        kPrimaryKey, kShownGap),
+            0);
     return out;
 }
 
@@ -74,8 +79,8 @@ std::string chosen_differences(const SweepResult& r) {
             const std::string tested =
                 g.tested() ? fmt::format(", p {} (Holm {}): {}", number(g.change.p, 3), number(g.p_holm, 3), words(g))
                            : "";
-            out += item(fmt::format("{} by {}, minus \"{}\": {:+.3f} {}{}", kComparedGap, g.attribute, a.control,
-                                    g.change.mean, range(g.change.low, g.change.high, 3), tested));
+            out += item(fmt::format("rms^2 ({}) by {}, minus \"{}\": {:+.4f} {}{}", kPrimaryKey, g.attribute, a.control,
+                                    g.change.mean, range(g.change.low, g.change.high), tested));
         }
     if (out.empty()) return "";
     return "\n" +
@@ -121,13 +126,15 @@ std::string group_pareto(const SweepResult& r) {
            out;
 }
 
+std::string csv_cell(double v) { return std::isfinite(v) ? json_number(v) : ""; }
+
 // Where a run has such figures.
 std::string test_cells(const SweepRun& run, const std::vector<std::string>& attributes) {
     std::string out =
         run.figures ? json_number(run.figures->accuracy) + "," + json_number(run.figures->balanced_accuracy) : ",";
     for (const std::string& a : attributes) {
-        const double gap = run.figures ? run.figures->gap_by(a) : kNotEstimable;
-        out += "," + (std::isnan(gap) ? "" : json_number(gap));
+        const TestFigures::AttributeGap* gap = run.figures ? run.figures->gap_by(a) : nullptr;
+        out += gap ? "," + csv_cell(gap->rms_squared) + "," + csv_cell(gap->shown) : ",,";
     }
     return out;
 }
@@ -151,8 +158,7 @@ std::string changes_table(const ScanResult& r, std::optional<ScanFigure> ScanPoi
 
 // Empty where there is no such figure, or where it is not estimable.
 std::string csv_cells(const std::optional<ScanFigure>& f) {
-    const auto cell = [](double v) { return std::isfinite(v) ? json_number(v) : ""; };
-    return f ? cell(f->value) + "," + cell(f->p_holm) : ",";
+    return f ? csv_cell(f->value) + "," + csv_cell(f->p_holm) : ",";
 }
 
 }  // namespace
@@ -170,7 +176,8 @@ std::string to_csv(const SweepResult& r) {
     std::string out =
         "name,criterion,amount,control,seed,parameters,macs,latency,latency_low,latency_high,val_balanced_accuracy,"
         "val_objective,test_accuracy,test_balanced_accuracy";
-    for (const std::string& a : r.attributes) out += ",\"test_gap." + a + "\"";
+    for (const std::string& a : r.attributes)
+        out += fmt::format(",\"test_rms_squared.{0}\",\"test_{1}.{0}\"", a, kShownGap);
     out += ",dominated,near_chance,selected\n";
     for (size_t i = 0; i < r.points.size(); ++i) {
         const SweptPoint& p = r.points[i];
@@ -217,7 +224,7 @@ std::string to_text(const ScanResult& r) {
         changes_table(r, &ScanPoint::balanced_accuracy);
     if (r.dense_gap && !std::isnan(*r.dense_gap))
         out += "\n" +
-               aside(fmt::format("changes from its {} by {} of {:.3f}", kComparedGap, r.attribute, *r.dense_gap), 0) +
+               aside(fmt::format("changes from its {} by {} of {:.3f}", kPrimaryKey, r.attribute, *r.dense_gap), 0) +
                changes_table(r, &ScanPoint::gap);
     return out + "\nnothing is tuned. *: p <= .05 after Holm's correction over the table\n-: not possible\n";
 }

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "engine/fairness/gap_report.h"
 #include "engine/io/words.h"
 
 namespace fp {
@@ -25,11 +25,13 @@ std::string words(const GapDifference& g) {
     if (!g.tested()) return "";
     if (g.p_holm <= kHolmLevel) return g.change.mean < 0 ? "smaller gap" : "larger gap";
     const std::string fall =
-        g.fall_can_pass() ? ""
-                          : fmt::format("; no fall could have passed: it takes {:.3f}, and the control's gap is {:.3f}",
-                                        g.least_change, g.control);
-    return fmt::format("no difference detected; changes up to +-{:.3f} are not excluded{}",
-                       std::max(std::abs(g.change.low), std::abs(g.change.high)), fall);
+        g.fall_can_pass()
+            ? ""
+            : fmt::format("; no fall could have passed: rms^2 must fall by {:.4f}, and the control's is {:.4f}",
+                          g.least_change, g.control);
+    return fmt::format(
+        "no difference detected; beside the control's {:.3f}, a gap of {:.3f} to {:.3f} is not excluded{}",
+        root(g.control), root(g.control + g.change.low), std::min(1.0, root(g.control + g.change.high)), fall);
 }
 
 std::string tests_text(const SweepResult& r) {

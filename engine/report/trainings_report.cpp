@@ -13,6 +13,9 @@ std::string heading(const std::string& what, bool pairs) {
                  : row(what, fmt::format("{:<8}{:<20}{:<14}{}", "mean", "interval", "sd trainings", "error of units"));
 }
 
+// "0.0312", "<0.0001".
+std::string p_cell(double p) { return p < 5e-5 ? "<0.0001" : number(p); }
+
 std::string figure_row(const TrainingsFigure& f) {
     const CrossedEstimate& e = f.difference ? *f.difference : f.ours;
     if (std::isnan(e.mean)) return row(f.key, fmt::format("n/a ({})", e.reason));
@@ -21,7 +24,7 @@ std::string figure_row(const TrainingsFigure& f) {
                                       number(e.sd_trainings), number(e.error_units)));
     return row(f.key,
                fmt::format("{:<8}{:<8}{:<9}{:<20}{:<8}{}", number(f.ours.mean), number(f.other->mean),
-                           fmt::format("{:+.4f}", e.mean), range(e.low, e.high), number(e.p), number(e.detectable)));
+                           fmt::format("{:+.4f}", e.mean), range(e.low, e.high), p_cell(e.p), number(e.detectable)));
 }
 
 std::string figure_table(const std::string& name, const std::vector<TrainingsFigure>& figures) {
@@ -88,14 +91,21 @@ void fields(const TrainingsReport& r, JsonWriter& out) {
     out("min_group_size", r.options.min_group_size);
 }
 
+void put_trainings(JsonWriter& out,
+                   const TrainingsReport& r,
+                   const std::vector<std::vector<std::string>>& files,
+                   const std::optional<TestReads>& reads) {
+    fields(r, out);
+    if (!files.empty()) out("files", files);
+    out("test_reads", reads);
+}
+
 std::string json_text(const TrainingsReport& r,
                       const std::vector<std::vector<std::string>>& files,
                       const std::optional<TestReads>& reads) {
     return json_document([&](nlohmann::ordered_json& document) {
         JsonWriter out{make_object(document)};
-        fields(r, out);
-        if (!files.empty()) out("files", files);
-        out("test_reads", reads);
+        put_trainings(out, r, files, reads);
     });
 }
 

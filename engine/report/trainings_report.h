@@ -3,6 +3,7 @@
 
 #include "engine/fairness/trainings.h"
 #include "engine/io/fields.h"
+#include "engine/run/run_folder.h"
 #include "engine/run/test_reads.h"
 
 namespace fp {
@@ -17,9 +18,20 @@ std::string to_text(const TrainingsReport&, const std::optional<TestReads>& read
 // what cannot be estimated is null with "reason".
 void fields(const TrainingsReport&, JsonWriter&);
 
-// With "files": what was read, in the order of the pairs, left out where empty; and "test_reads", where there are any.
+// That of fp_eval. With "files": what was read, in the order of the pairs, left out where empty; and "test_reads", where there are any.
+void put_trainings(JsonWriter&,
+                   const TrainingsReport&,
+                   const std::vector<std::vector<std::string>>& files,
+                   const std::optional<TestReads>& reads);
 std::string json_text(const TrainingsReport&,
                       const std::vector<std::vector<std::string>>& files,
                       const std::optional<TestReads>& reads = {});
+
+// Its page, of {"title","command","trainings":the document above,"environment"}.
+std::string page_text(const TrainingsReport&,
+                      const std::vector<std::vector<std::string>>& files,
+                      const std::optional<TestReads>& reads,
+                      const Caller&,
+                      const Kernels* used);
 
 }  // namespace fp

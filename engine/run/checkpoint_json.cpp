@@ -86,6 +86,7 @@ ordered_json to_json(const SeenImages& seen) {
     out["train"] = to_hex(seen.train);
     out["val"] = to_hex(seen.val);
     if (seen.truncated) out["truncated"] = true;
+    if (seen.earlier_unknown) out["earlier_unknown"] = true;
     return out;
 }
 
@@ -94,6 +95,7 @@ SeenImages seen_of(const JsonValue& json) {
     read(json.at("data"), out.data);
     read(json.at("split_hash"), out.split_hash);
     if (json.has("truncated")) read(json.at("truncated"), out.truncated);
+    if (json.has("earlier_unknown")) read(json.at("earlier_unknown"), out.earlier_unknown);
     if (json.has("split_seed")) {
         const JsonValue seed = json.at("split_seed");
         seed.need(seed.json.is_number_unsigned(), "a whole number from 0 on");

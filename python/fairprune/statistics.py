@@ -12,6 +12,9 @@ Values = Sequence[Any]  # a list, an array, a tensor, or a column of pandas
 Columns = list[tuple[str, list[str]]]
 
 
+_SPLITS = ("train", "val", "test")
+
+
 def _texts(values: Values) -> list[str]:
     return [str(v) for v in (values.tolist() if hasattr(values, "tolist") else values)]
 
@@ -41,13 +44,18 @@ def _names(values: Values, classes: list[str] | None, what: str) -> list[str]:
     return [classes[i] for i in x]
 
 
-def _table(labels: Values, predicted: Any, groups: Mapping[str, Values], clusters: Values | None, classes: Values | None) -> Columns:
+def _table(labels: Values, predicted: Any, groups: Mapping[str, Values], clusters: Values | None, classes: Values | None,
+           images: Values | None, split: str) -> Columns:
     says, known = _predicted(predicted, None if classes is None else _texts(classes))
     rows = len(says[0][1])
-    columns = [("image", _texts(range(rows))), ("label", _names(labels, known, "labels"))]
+    columns = [("image", _texts(range(rows) if images is None else images)), ("label", _names(labels, known, "labels"))]
     columns += [(name, _texts(values)) for name, values in groups.items()]
     if clusters is not None:
         columns.append(("lesion_id", _texts(clusters)))
+    if split not in _SPLITS:
+        raise Error(f"split: {split!r} is not train, val or test", 2)
+    if split != "test":
+        columns.append(("split", [split] * rows))
     columns += says
     for name, cells in columns:
         if len(cells) != rows:
@@ -64,7 +72,8 @@ def _within(low: float, high: float, **values: float) -> None:
 def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | Values, *, theirs: Any = None,
              clusters: Values | None = None, classes: Values | None = None, attributes: Sequence[str] | None = None,
              resamples: int = 2000, confidence: float = .95, min_group_size: int = 10, positive: str = "", specificity: float = .8,
-             margin: float = .02, seed: int = 1, threads: int = 0) -> dict[str, Any]:
+             margin: float = .02, seed: int = 1, threads: int = 0, images: Values | None = None,
+             split: str = "test") -> dict[str, Any]:
     """Metrics of a classifier overall and per group, and gaps between groups: the document of `fp_eval --json`.
 
     labels: (N,) true classes: indices into the classes (integers), or names (text)
@@ -79,6 +88,9 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
     min_group_size: in clusters where there are any, else samples; smaller groups are shown and in no gap
     positive, specificity: report the sensitivity of this class at this specificity
     margin: of a comparison: a loss of accuracy, balanced accuracy, macro-F1 or macro-AUC up to this much counts as none
+    images: (N,) file names, by which the record of test reads knows a split again; without them the samples are numbered
+    split: what the samples are of: "test", or "val" or "train". Each call on a test split is one more look at it, and goes on
+        record as the commands' do ("test_reads" says how many there were; docs/formats.md). FAIRPRUNE_STATE=off keeps none
 
     Overall figures are scikit-learn's: accuracy, balanced_accuracy, macro_f1 over the classes that have labels or
     predictions, macro_auc one against the rest. Gaps (docs/method.md): of two groups eodd_max and eodd_mean are
@@ -93,7 +105,8 @@ def evaluate(labels: Values, probabilities: Any, groups: Mapping[str, Values] | 
     _within(1, 1e9, min_group_size=min_group_size)
     _within(0, 1, specificity=specificity)
     named = groups if isinstance(groups, Mapping) or hasattr(groups, "columns") else {"group": groups}
-    ours, other = (None if p is None else _table(labels, p, named, clusters, classes) for p in (probabilities, theirs))
+    ours, other = (None if p is None else _table(labels, p, named, clusters, classes, images, split)
+                   for p in (probabilities, theirs))
     asked = list(named if attributes is None else attributes)
     return json.loads(_core.evaluate(ours, other, asked, resamples, confidence, min_group_size, positive, specificity, margin, seed,
                                      threads))
@@ -108,7 +121,8 @@ def compare(labels: Values, ours: Any, theirs: Any, groups: Mapping[str, Values]
 def compare_trainings(labels: Values, ours: Sequence[Any], theirs: Sequence[Any] | None, groups: Mapping[str, Values] | Values, *,
                       clusters: Values | None = None, classes: Values | None = None, attributes: Sequence[str] | None = None,
                       resamples: int = 2000, confidence: float = .95, min_group_size: int = 10, positive: str = "",
-                      specificity: float = .8, seed: int = 1, threads: int = 0) -> dict[str, Any]:
+                      specificity: float = .8, seed: int = 1, threads: int = 0, images: Values | None = None,
+                      split: str = "test") -> dict[str, Any]:
     """Several trainings of one method on the same samples, alone (theirs=None) or against as many of another, paired in order:
     the document of `fp_eval --predictions 'a/*.csv' --compare 'b/*.csv' --json`.
 
@@ -125,7 +139,7 @@ def compare_trainings(labels: Values, ours: Sequence[Any], theirs: Sequence[Any]
     named = groups if isinstance(groups, Mapping) or hasattr(groups, "columns") else {"group": groups}
     if not len(ours):
         raise Error("ours: no training", 2)
-    tables = [[_table(labels, p, named, clusters, classes) for p in side] for side in (ours, [] if theirs is None else theirs)]
+    tables = [[_table(labels, p, named, clusters, classes, images, split) for p in side] for side in (ours, [] if theirs is None else theirs)]
     asked = list(named if attributes is None else attributes)
     return json.loads(_core.compare_trainings(*tables, asked, resamples, confidence, min_group_size, positive, specificity, seed, threads))
 

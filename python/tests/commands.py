@@ -10,6 +10,7 @@ BIN = pathlib.Path(os.environ["FP_BIN"])
 SIZE = 32
 _folder = tempfile.TemporaryDirectory()
 WORK = pathlib.Path(_folder.name)
+os.environ["FAIRPRUNE_STATE"] = str(WORK / "state")  # the record of reads of test splits is not the user's
 
 
 def run(tool, *words):

@@ -51,12 +51,16 @@ class AsCommand(unittest.TestCase):
         words = [w for a in self.ATTRIBUTES for w in ("--attribute", a)]
         theirs = run_json("fp_eval", "--predictions", write("one.csv", labels, p, groups, lesions), *words, "--resamples", 100,
                           "--seed", 5, "--positive", "MEL")
-        theirs.pop("test_reads")  # the command's: the package keeps no record
+        before = theirs.pop("test_reads")
         ours = fairprune.evaluate(labels, p, groups, clusters=lesions, classes=NAMES, attributes=self.ATTRIBUTES, resamples=100,
                                   seed=5, positive="MEL")
+        after = ours.pop("test_reads")  # of the same split, on the same record
+        self.assertEqual((after["split"], after["images"], after["count"]), (before["split"], 300, before["count"] + 1))
+        self.assertEqual(after["by"]["Python"], before["by"].get("Python", 0) + 1)
         self.assertEqual(ours, theirs)
         by_name = fairprune.evaluate([NAMES[i] for i in labels], p, groups, clusters=lesions, classes=NAMES,
                                      attributes=self.ATTRIBUTES, resamples=100, seed=5, positive="MEL")
+        by_name.pop("test_reads")
         self.assertEqual(by_name, theirs)
 
     def test_compare(self):
@@ -66,8 +70,33 @@ class AsCommand(unittest.TestCase):
                           write("two.csv", labels, other, groups, lesions), "--attribute", "sex", "--resamples", 100)
         theirs.pop("test_reads")
         ours = fairprune.compare(labels, p, other, groups, clusters=lesions, classes=NAMES, attributes=["sex"], resamples=100)
+        ours.pop("test_reads")
         self.assertEqual(ours, theirs)
         self.assertIn("comparison", ours)
+
+
+class Reads(unittest.TestCase):
+    def test_every_look_at_a_test_split_is_on_record_and_none_at_another(self):
+        labels, p, groups, _ = rows(7)
+        names = [f"img{i}.jpg" for i in range(len(labels))]
+
+        def look(call=fairprune.evaluate, *more, **options):
+            options = {"resamples": 0, "images": names, **options}
+            return call(labels, p, *more, {"sex": groups["sex"]}, classes=NAMES, **options).get("test_reads")
+
+        first = look()
+        self.assertEqual((first["count"], first["images"], first["by"], first["models"]), (1, 300, {"Python": 1}, 1))
+        self.assertIsNone(look(split="val"))
+        self.assertIsNone(look(split="train"))
+        with self.assertRaisesRegex(fairprune.Error, "hair"):  # what is refused is no read
+            look(attributes=["hair"])
+        both = look(fairprune.compare, p[::-1])
+        self.assertEqual((both["split"], both["count"], both["models"]), (first["split"], 2, 2))
+        trainings = fairprune.compare_trainings(labels, [p, p[::-1]], None, groups, classes=NAMES, resamples=20, images=names)
+        self.assertEqual(trainings["test_reads"]["count"], 3)
+        self.assertNotEqual(look(images=names[::-1])["split"], first["split"])
+        with self.assertRaisesRegex(fairprune.Error, "split: 'dev' is not train, val or test"):
+            look(split="dev")
 
 
 class AsOthers(unittest.TestCase):

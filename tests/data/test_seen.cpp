@@ -144,6 +144,10 @@ TEST(Seen, OtherDataAreJudgedWhole) {
     EXPECT_FALSE(whole.split_seed);
     EXPECT_TRUE(open_dataset(other, {.split_seed = 1, .seen = seen, .whole_if_unseen = true}).split_seed);
     EXPECT_TRUE(open_dataset(other, {.seen = seen}).split_seed) << "training needs a split";
+    SeenImages more = seen;  // what it has seen before is not known, so that these may be among it
+    more.earlier_unknown = true;
+    EXPECT_TRUE(open_dataset(other, {.seen = more, .whole_if_unseen = true}).split_seed);
+    EXPECT_TRUE(seen_images({}, more).earlier_unknown) << "as what went before was";
     const std::string mixed = "csv:" + folder.write("m.csv", rows(100) + "PAD_1.png,nv\n");
     expect_error(Exit::data, opening(mixed + ",split=none", {.split_seed = 1, .seen = seen, .whole_if_unseen = true}),
                  "--allow-leak");

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "engine/fairness/student.h"
+#include "engine/report/trainings_report.h"
 #include "tests/expect_error.h"
 #include "tests/fairness/simulate.h"
 
@@ -222,6 +223,42 @@ TEST(Trainings, PairsOfTrainingsOfTwoMethods) {
     bad.pop_back();
     expect_error(
         Exit::usage, [&] { compare_trainings(good, bad, {}); }, "4 trainings are compared with 3");
+}
+
+// Two trainings have one degree of freedom, so t is 12.7: without an end the interval of an accuracy leaves [0, 1].
+TEST(Trainings, IntervalsOfSharesEndWhereASharesValuesDo) {
+    const auto two = [](double first, double second, uint64_t seed) {
+        return std::vector{simulate({{{60, 60}, {first, first}}, {{60, 60}, {first, first}}}, seed),
+                           simulate({{{60, 60}, {second, second}}, {{60, 60}, {second, second}}}, seed + 1)};
+    };
+    const TrainingsReport r = compare_trainings(two(.98, .7, 40), two(.02, .4, 50), {"sex"}, {.resamples = 100});
+    for (const auto& f : {figure(r.metrics, "accuracy"), figure(r.attributes[0].figures, "worst_accuracy"),
+                          figure(r.attributes[0].figures, "accuracy:a")}) {
+        EXPECT_EQ(f.ours.high, 1) << f.key;
+        EXPECT_EQ(f.other->low, 0) << f.key;
+        EXPECT_EQ(f.difference->high, 1) << f.key;
+        EXPECT_GE(f.difference->low, -1) << f.key;
+        EXPECT_LE(f.ours.low, f.ours.mean) << f.key;
+        EXPECT_GE(f.ours.low, 0) << f.key;
+        // p and the error are those of the whole interval.
+        EXPECT_GT(f.ours.mean + t_quantile(.975, f.ours.freedom) * f.ours.error, 1) << f.key;
+    }
+    // The estimate of rms^2 may be negative, and so may its interval.
+    const TrainingsReport fair = compare_trainings(two(.9, .9, 60), {}, {"sex"}, {.resamples = 100});
+    EXPECT_LT(figure(fair.attributes[0].figures, "rms_squared").ours.low, 0);
+}
+
+TEST(Trainings, ASmallPIsABound) {
+    const auto text = [](double p) {
+        TrainingsReport r{.samples = 10, .units = 10, .trainings = 2};
+        const CrossedEstimate e{.values = {.5, .5}, .mean = .5, .low = .4, .high = .6, .p = p};
+        r.metrics = {{.key = "accuracy", .formula = "", .ours = e, .other = e, .difference = e}};
+        return to_text(r);
+    };
+    EXPECT_NE(text(1e-9).find("<0.0001"), std::string::npos);
+    EXPECT_EQ(text(1e-9).find("0.0000"), std::string::npos);
+    EXPECT_NE(text(1e-4).find("0.0001 "), std::string::npos);
+    EXPECT_EQ(text(1e-4).find("<"), std::string::npos);
 }
 
 TEST(Trainings, OfAnEceOnlyTheDifferenceHasAnInterval) {

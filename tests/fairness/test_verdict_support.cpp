@@ -80,6 +80,12 @@ TEST(VerdictSupport, SaysWhereItIsNotKnownWhatAModelHasSeen) {
     EXPECT_EQ(summary(of_a_file, &of_a_file), c.verdict().summary);
     EXPECT_THAT(summary(unknown, nullptr), StartsWith("Which images this model was trained on is not known. "));
     EXPECT_THAT(summary(known, &unknown), StartsWith("Which images the other model was trained on is not known. "));
+    Judged pruned = known;  // from a model of unknown training: what the pruning has seen is known
+    pruned.earlier_unknown = true;
+    EXPECT_THAT(summary(pruned, nullptr),
+                StartsWith("Which images this model was trained on before it was pruned is not"));
+    EXPECT_THAT(summary(known, &pruned),
+                StartsWith("Which images the other model was trained on before it was pruned "));
 }
 
 }  // namespace

@@ -134,6 +134,19 @@ inline std::vector<TrueRates> rates_of_groups(const Sample& sample, size_t model
     return out;
 }
 
+// The same with the TPR that the population has by construction: of a tiny group even a large sample has few lesions of
+// a class.
+inline std::vector<TrueRates> known_rates_of_groups(const Population& population, const Sample& large, size_t model) {
+    std::vector<TrueRates> out = rates_of_groups(large, model);
+    for (size_t g = 0; g < out.size(); ++g) out[g].tpr = population.models[model].tpr[g];
+    return out;
+}
+inline double accuracy_of_group(const Population& population, int group, size_t model) {
+    const Rates &mix = population.mix[size_t(group)], &tpr = population.models[model].tpr[size_t(group)];
+    const double all = std::accumulate(mix.begin(), mix.end(), 0.0);
+    return std::inner_product(mix.begin(), mix.end(), tpr.begin(), 0.0) / all;
+}
+
 // 1/2 mean_c |D_T + D_F|, the eodd of FATE.
 inline double eodd_of(const Sample& sample, size_t model, int a, int b) {
     const TrueRates first = rates_of({sample, model, a}), second = rates_of({sample, model, b});

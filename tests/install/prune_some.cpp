@@ -25,5 +25,6 @@ int main() {
     const fp::TestResult test = fp::compare_on_test(fp::Baseline(dense, data, settings), pruned.best);
 
     fmt::print("{} channels removed. {}\n", pruned.kept().channels, fp::verdict_of(test).summary);
+    if (test.reads.value().count) fmt::print("{}\n", fp::sentence(*test.reads));
     return pruned.kept().channels > 0 && test.comparison.samples > 0 ? 0 : 1;
 }

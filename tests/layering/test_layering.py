@@ -18,7 +18,7 @@ LIBRARIES = {
     r"nlohmann/json\.hpp$": ["engine/io/json.cpp", "engine/io/fields.cpp", "engine/io/safetensors.cpp",
                              "engine/run/checkpoint_json.cpp", "engine/run/run_folder.cpp", "engine/run/test_reads.cpp", "engine/train/train_json.cpp",
                              "engine/measure/profile_json.cpp", "engine/prune/prune_json.cpp", "engine/prune/scores_file.cpp",
-                             "engine/report/prune_report_json.cpp", "engine/report/train_report_json.cpp", "engine/report/gallery_json.cpp",
+                             "engine/report/prune_report_json.cpp", "engine/report/train_report_json.cpp", "engine/report/page_json.cpp",
                              "tools/tools_json.cpp"],
     r"toml\+\+/": ["tools/toml.cpp"],
     r"nanobind/": ["python"],

@@ -55,5 +55,12 @@ TEST(Roof, every_device_here_has_one) {
         }
 }
 
+TEST(Roof, of_several_measurements_each_rate_is_the_fastest) {
+    const Roofline other{.flops = 5e8, .levels = {{1e6, 3e8}, {1e8, 2e8}}}, fastest = faster_of(kRoof, other);
+    EXPECT_EQ(fastest.flops, 1e9);
+    EXPECT_EQ(fastest.bytes(1e6), 4e8);
+    EXPECT_EQ(fastest.bytes(1e8), 2e8);
+}
+
 }  // namespace
 }  // namespace fp

@@ -57,6 +57,18 @@ TEST_F(Arms, fixed_features_keep_every_bit_below_the_head) {
     EXPECT_NE(values(*moved.best.network)["bn1.running_mean"], before["bn1.running_mean"]);
 }
 
+TEST_F(Arms, a_model_of_unknown_training_stays_one) {
+    settings.tune.epochs = 0;
+    const PruneResult unknown = prune(dense, data, settings, folder / "unknown");
+    ASSERT_TRUE(unknown.best.card.seen);
+    EXPECT_TRUE(unknown.best.card.seen->earlier_unknown);
+    EXPECT_EQ(unknown.best.card.seen->train.size(), members(data.set, Split::train).size());
+    dense.card.seen = seen_images(data.set, std::nullopt);
+    EXPECT_FALSE(prune(dense, data, settings, folder / "known").best.card.seen->earlier_unknown);
+    dense.card.seen->earlier_unknown = true;  // pruned again
+    EXPECT_TRUE(prune(dense, data, settings, folder / "again").best.card.seen->earlier_unknown);
+}
+
 TEST_F(Arms, a_fresh_head_starts_from_its_seed_and_not_from_the_model) {
     settings.tune.schedule.lr = 0;
     EXPECT_EQ(tuned("kept")["fc.weight"], values(*dense.network)["fc.weight"]);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/fairness/primary_gap.h"
+#include "engine/prune/scan.h"
 #include "tests/expect_error.h"
 
 namespace fp {
@@ -112,8 +114,8 @@ TEST(Sweep, AModelThatKnowsNothingIsNotChosenForItsSmallGap) {
     EXPECT_THAT(selection_rule("rms:sex", 0.05, 3), HasSubstr("by means over 3 tunings of one network, "));
 }
 
-// Two seeds of a point whose test figures are given.
-SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<double>& gaps) {
+// Two seeds of a point whose test figures are given; `gaps` are rms^2.
+SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<double>& gaps, double shown = .1) {
     SweptPoint out{.point = point, .runs = {}};
     for (size_t i = 0; i < gaps.size(); ++i) {
         SweepRun& run = out.runs.emplace_back();
@@ -121,9 +123,10 @@ SweptPoint swept(const SweepPoint& point, double accuracy, const std::vector<dou
         Round& round = run.result.rounds.emplace_back();
         round.val.metrics = {{.key = "balanced_accuracy", .value = accuracy}};
         round.objective = {.by = "rms:sex", .value = -gaps[i]};
-        run.figures = TestFigures{.balanced_accuracy = accuracy,
-                                  .gaps = {{.attribute = "sex", .gap = gaps[i], .fair_low = .01, .fair_high = .03},
-                                           {.attribute = "age", .gap = .1}}};
+        run.figures =
+            TestFigures{.balanced_accuracy = accuracy,
+                        .gaps = {{.attribute = "sex", .rms_squared = gaps[i], .fair_high = .03, .shown = shown},
+                                 {.attribute = "age", .rms_squared = .1}}};
     }
     return out;
 }
@@ -154,7 +157,7 @@ TEST(Sweep, APointIsComparedWithTheControlsOfItsAmountSeedBySeed) {
     // Holm over two: the smaller p doubles, the larger one is at least that.
     const double p0 = dense.gaps[0].change.p, p1 = random.gaps[0].change.p;
     EXPECT_NEAR((p0 < p1 ? dense : random).gaps[0].p_holm, 2 * std::min(p0, p1), 1e-12);
-    EXPECT_NEAR(r.points[2].test_gaps[0].gap.mean, 0.11, 1e-12);
+    EXPECT_NEAR(r.points[2].test_gaps[0].rms_squared.mean, 0.11, 1e-12);
     EXPECT_EQ(r.points[2].test_gaps[0].fair_high, .03);
     EXPECT_TRUE(r.points[1].dominated);  // on validation less accurate, less fair, no faster
     EXPECT_FALSE(r.points[2].dominated);
@@ -167,7 +170,7 @@ SweepResult two_attributes(int selected) {
     r.selected = selected;
     for (size_t p = 0; p < 3; ++p)
         for (size_t i = 0; i < 3; ++i)
-            r.points[p].runs[i].figures->gaps[1].gap = .1 + .01 * double(i * i * (p + 1) % 5);
+            r.points[p].runs[i].figures->gaps[1].rms_squared = .1 + .01 * double(i * i * (p + 1) % 5);
     summarize_points(r);
     return r;
 }
@@ -191,7 +194,7 @@ TEST(Sweep, EveryAttributeIsComparedAndOnlyTheChosenPointIsTested) {
 
 TEST(Sweep, SaysWhichChangeHolmLetsPassAndWhetherAFallCanReachIt) {
     SweepResult r = three_tunings();
-    for (size_t i = 0; i < 3; ++i) r.points[2].runs[i].figures->gaps[0].gap = .1 + .1 * double(i);
+    for (size_t i = 0; i < 3; ++i) r.points[2].runs[i].figures->gaps[0].rms_squared = .1 + .1 * double(i);
     summarize_points(r);
     EXPECT_NEAR(r.t_needed, 6.2053, 1e-3);  // of .025 two-sided, 2 degrees of freedom
     const GapDifference& g = r.points[2].against[0].gaps[0];
@@ -204,6 +207,61 @@ TEST(Sweep, SaysWhichChangeHolmLetsPassAndWhetherAFallCanReachIt) {
     EXPECT_EQ(passes.p_holm <= .05, std::abs(passes.change.mean) >= passes.least_change);
 }
 
+// Two classes, the first of a third; of ten images three are wrong, of men's of the first class fewer by the share `gap`.
+Predictions two_groups(int images, double gap) {
+    Predictions p;
+    p.classes = {"a", "b"};
+    p.columns = {"sex"};
+    p.attributes.resize(1);
+    for (int i = 0; i < images; ++i) {
+        const int group = i % 2, label = i / 2 % 3 == 0 ? 0 : 1;
+        const double wrong = group == 1 && label == 0 ? .3 - gap : .3;
+        p.image.push_back(std::to_string(i));
+        p.unit.push_back(std::to_string(i));
+        p.label.push_back(label);
+        p.pred.push_back(i / 4 % 10 < 10 * wrong ? 1 - label : label);
+        p.split.emplace_back("test");
+        p.attributes[0].push_back(group == 0 ? "female" : "male");
+    }
+    return p;
+}
+
+// One gap decides, and the one that is shown beside it does not: here it grows where the primary one shrinks.
+TEST(Sweep, ThePrimaryGapIsTestedAndTheShownOneIsNot) {
+    SweepResult r = three_tunings();
+    for (SweptPoint& p : r.points)
+        for (SweepRun& run : p.runs) run.figures->gaps[0].shown = p.point.control ? .01 : .9;
+    summarize_points(r);
+    const GapDifference& g = r.points[2].against[0].gaps[0];
+    EXPECT_NEAR(g.change.mean, -0.2, 1e-12);
+    EXPECT_LE(g.p_holm, .05);
+    EXPECT_NEAR(r.points[2].test_gaps[0].shown, .9, 1e-12);
+}
+
+TEST(Sweep, TestFiguresAreThoseOfThePrimaryGap) {
+    const Predictions p = two_groups(300, .3);
+    const TestFigures figures = test_figures(p, {"sex"});
+    const EvaluateOptions options{.resamples = 400};
+    const AttributeReport a = evaluate(p, {"sex"}, options).attributes[0];
+    ASSERT_NE(figures.gap_by("sex"), nullptr);
+    EXPECT_EQ(figures.gap_by("sex")->rms_squared, a.primary.rms_squared);
+    EXPECT_EQ(figures.gap_by("sex")->fair_high, a.primary.fair_high);
+    EXPECT_EQ(figures.gap_by("sex")->shown, a.gap("eodd_mean").value);
+    EXPECT_NE(a.primary.rms_squared, a.gap("eodd_mean").rms_squared);  // they are different gaps
+    EXPECT_EQ(figures.gap_by("age"), nullptr);
+}
+
+TEST(Scan, TheGapIsTheOneThatPIsOf) {
+    const Predictions before = two_groups(400, .3), after = two_groups(400, 0);
+    const PrimaryDifference d = compare(after, before, {"sex"}).attributes[0].primary;
+    const ScanFigure f = scan_figure(d);
+    EXPECT_EQ(f.p, d.p);
+    EXPECT_NEAR(f.value, std::sqrt(std::max(0., d.model)), 1e-12);
+    EXPECT_NEAR(f.value - f.change, std::sqrt(d.other), 1e-12);
+    // Before noise is subtracted the dense model's is known alone too.
+    EXPECT_NEAR(primary_rms_squared(before, "sex", {}), d.other, 1e-12);
+}
+
 TEST(Sweep, ParetoMarksComeFromValidationAndNotFromTest) {
     const auto points = sweep_points({.base = {}, .criterion = "l1,l2", .sweep = true});
     SweepResult r;
@@ -212,7 +270,7 @@ TEST(Sweep, ParetoMarksComeFromValidationAndNotFromTest) {
     r.points.push_back(swept(points[1], 0.7, {0.2, 0.2}));
     for (SweepRun& run : r.points[1].runs) {  // on test the second is the better one in everything
         run.figures->balanced_accuracy = 0.9;
-        run.figures->gaps[0].gap = 0.01;
+        run.figures->gaps[0].rms_squared = 0.01;
     }
     summarize_points(r);
     EXPECT_FALSE(r.points[0].dominated);

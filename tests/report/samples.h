@@ -1,4 +1,4 @@
-// Documents of reports, shortened, of runs on generated images: run, search, scan, train, evaluation and bench.
+// Documents of reports, shortened, of runs on generated images: run, search, scan, train, evaluation, trainings and bench.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 
 namespace fp::testing {
 
-inline const char* const kSamples[] = {"run", "search", "scan", "train", "evaluation", "bench"};
+inline const char* const kSamples[] = {"run", "search", "scan", "train", "evaluation", "trainings", "bench"};
 
 // That of a search is the run's with the scores and the sweep of its own.
 inline nlohmann::ordered_json sample(const std::string& name) {

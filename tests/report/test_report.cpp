@@ -110,6 +110,16 @@ TEST_F(Drawn, OnlyLayersThatLostChannelsAreShaded) {
     EXPECT_EQ(count(page.substr(layers), "<tr class=\"cut\">"), 2u);  // of six
 }
 
+TEST_F(Drawn, LayersStandUnderARoofWhereOneWasMeasured) {
+    ordered_json r = sample("run");
+    EXPECT_THAT(drawn(r), Not(HasSubstr("of the roof")));
+    r["roof"] = {{"flops", 1.5e11}, {"bytes", 2.13e10}};
+    for (auto& layer : r["layers"]) layer["share_of_roof"] = {0.534, 0.411};
+    r["layers"][0].erase("share_of_roof");
+    expect_rows(drawn(r),
+                {"<th>of the roof</th>", "150 GFLOP/s and 21.3 GB/s", "<td>53 % \u2192 41 %</td>", "<td>-</td>"});
+}
+
 TEST_F(Drawn, AMissingIntervalHasItsReason) {
     ordered_json r = sample("run");
     ordered_json& gap = r["test"]["dense"]["attributes"]["group"]["gaps"]["eopp1"];
@@ -136,8 +146,8 @@ TEST_F(Drawn, ASearchShowsItsFigures) {
         {"Figures: means over 2 tunings of one network;", "Validation: accuracy against objective",
          "Validation: accuracy against time", "</span>3. l1 20%</td><td>0.229 <span class=\"soft\">[-0.044, 0.501]",
          "<td>0.96x <span class=\"soft\">[0.78, 1.18]</span></td><td>491\u202f376</td>", "<td>dominated</td>",
-         "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>", "no difference detected; changes up to +-",
-         "<td class=\"right\" style=\"--share:66%\">0.66</td>",
+         "<td>chosen</td>", "<h3>Minus random 20%, tuned alike</h3>",
+         "no difference detected; beside the control's 0.297", "<td class=\"right\" style=\"--share:66%\">0.66</td>",
          "Each score over the mean magnitude of its set; the lowest are removed first."});
     // A colour per criterion, each once in the key of a chart; the controls have their own.
     const size_t begin = page.find("<figcaption><b>Validation: accuracy against objective");
@@ -184,6 +194,39 @@ TEST_F(Drawn, AnEvaluationShowsItsFigures) {
                  "3 images of an unknown group, left out of gaps.", "<td>g2<sup>1</sup></td><td>4</td>",
                  "fewer than two groups of at least 10 images", "<img src=\"data:image/png;base64,iVBOR",
                  "class01, predicted class02 (90 %)", "No mistake."});
+}
+
+TEST_F(Drawn, CalibrationIsDrawnByGroup) {
+    ordered_json r = sample("evaluation");
+    const std::string page = drawn(r);
+    expect_rows(page, {"<b>Reliability, model</b>", "<title>g1: 12 images, 57 % sure, 37 % right</title>",
+                       "Gap in classwise ECE: model 0.052 (g1 minus g0), chance up to 0.071, p&nbsp;0.210.",
+                       "<td>g1</td><td>60</td><td>0.147</td><td>0.113</td>"});
+    EXPECT_EQ(count(page, "aria-label=\"Reliability"), 1u);  // no calibration is known by site
+    r["other"] = r["evaluation"];
+    r["names"] = {"a", "b"};
+    EXPECT_EQ(count(drawn(r), "aria-label=\"Reliability"), 2u);
+}
+
+TEST_F(Drawn, SeveralTrainingsShowTheirFigures) {
+    ordered_json r = sample("trainings");
+    const std::string page = drawn(r);
+    expect_rows(page, {"<b>4 pairs of trainings</b>", "judged on the same 812 images of 500 units",
+                       "Other: b1/p.csv, b2/p.csv, b3/p.csv, b4/p.csv", "<td>accuracy, worst group</td>",
+                       "<td>accuracy: male</td>", "No gaps: fewer than two groups", "was read 1 time on record",
+                       "<td>&lt; 0.001</td>"});
+    EXPECT_EQ(count(page, "aria-label=\"accuracy\""), 1u);
+    // Alone: no change, and the shares' intervals.
+    ordered_json& t = r["trainings"];
+    for (auto* figures : {&t["metrics"], &t["attributes"]["sex"]["figures"]})
+        for (auto& [name, figure] : figures->items()) {
+            figure.erase("other");
+            figure.erase("difference");
+        }
+    const std::string alone = drawn(r);
+    expect_rows(alone, {"<b>4 trainings</b> of one method", "<th>sd of trainings</th>",
+                        "0.985 <span class=\"soft\">[0.955, 1.000]</span>", "noise lifts it: only the difference"});
+    EXPECT_THAT(alone, Not(HasSubstr("detectable")));
 }
 
 TEST_F(Drawn, AThresholdIsDrawn) {

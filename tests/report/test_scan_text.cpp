@@ -49,7 +49,7 @@ TEST(Scan, TablesMarkWhatIsMoreThanNoise) {
     const std::string text = to_text(result());
     EXPECT_THAT(text, HasSubstr("-0.125*   -0.125         -"));
     EXPECT_THAT(text, HasSubstr("+0.062*   +0.062"));
-    EXPECT_THAT(text, HasSubstr("eodd_mean by sex of 0.200"));
+    EXPECT_THAT(text, HasSubstr("eodd_rms by sex of 0.200"));
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
         EXPECT_LE(line.size(), 80u) << line;

@@ -137,7 +137,7 @@ SweepResult search() {
         p.val_accuracy = figure;
         p.val_objective = SeedSummary{.n = 5, .mean = -.01234, .sd = .0123};
         p.test_accuracy = figure;
-        p.test_gaps = {{.attribute = kLong, .gap = figure, .fair_low = .01, .fair_high = .1}};
+        p.test_gaps = {{.attribute = kLong, .rms_squared = figure, .fair_high = .1, .shown = .2}};
         p.dominated = i == 1;
         p.near_chance = i == 2;
         AgainstControl& against = p.against.emplace_back();

@@ -78,6 +78,31 @@ void expect_usage(const std::string& line, const Parts&... parts) {
     expect_error(Exit::usage, run, parts...);
 }
 
+TEST(Options, what_changes_nothing_is_refused_on_the_command_line) {
+    const auto read_needing = [](const std::string& line) {
+        Settings s;
+        Options o("fp_train", "Trains.");
+        declare(o, s);
+        o.needs({"nesterov", "lr"}, "without --optimizer sgd", [&s] { return s.optimizer == Optimizer::sgd; });
+        parse(o, line);
+        return s;
+    };
+    const auto idle = [&](const std::string& line, const char* what) {
+        expect_error(
+            Exit::usage, [&] { read_needing(line); }, what);
+    };
+    idle("--optimizer adamw --lr 1", "--lr: has no effect without --optimizer sgd");
+    idle("--nesterov --optimizer adamw", "--nesterov: has no effect");
+    EXPECT_EQ(read_needing("--lr 1 --nesterov").lr, 1);
+    EXPECT_EQ(read_needing("--optimizer adamw --lr 0.1 --no-nesterov").lr, .1);  // the defaults change nothing
+    // A configuration holds every setting of a run, and what is idle there is no mistake.
+    const TemporaryFolder folder;
+    write_file(folder / "c.toml", "lr = 3\n");
+    EXPECT_EQ(read_needing("--optimizer adamw --config " + (folder / "c.toml").string()).lr, 3);
+    write_file(folder / "d.toml", "optimizer = \"adamw\"\n");
+    idle("--lr 1 --config " + (folder / "d.toml").string(), "--lr: has no effect");
+}
+
 // A variable of the environment for as long as this lives.
 class Variable {
 public:

@@ -140,6 +140,60 @@ std::vector<Row> differences(const Setting& setting, const char* name, double ga
     });
 }
 
+// The difference of two models' ECE.
+std::vector<Row> ece_differences(const Setting& setting, const char* name, double tpr, double other, int lesions) {
+    const Population population = testing::two_of(testing::kSexMix, {testing::fair(tpr, 2), testing::fair(other, 2)});
+    const Sample large = draw_lesions(population, kTrueLesions, kTrueSeed, true);
+    const double truth = tpr == other ? 0 : testing::ece_of({large, 0}) - testing::ece_of({large, 1});
+    return count_votes("C", fmt::format("{}, {} lesions", name, lesions), setting.draws, [&](int draw) {
+        const Sample sample = draw_lesions(population, lesions, 600000 + uint64_t(draw), true);
+        const Comparison c = compare(testing::predictions_of(sample, 0), testing::predictions_of(sample, 1), {},
+                                     options_of(setting, draw));
+        const Difference& ece = *std::ranges::find(c.metrics, "ece", &Difference::key);
+        std::vector<Vote> votes;
+        ask(votes, "difference of ece", ece.low, ece.high, truth);
+        votes.push_back(
+            {"difference of ece less its truth, x 1000", Kind::share, kNotEstimable, 1000 * (ece.value - truth)});
+        return votes;
+    });
+}
+
+// Five body sites, the last two with about 20 and 10 of 1,000 lesions, all of which take part.
+std::vector<Row> tiny_groups(const Setting& setting, double gap, double other) {
+    constexpr int kLesions = 1000, kEnough = 1000000;
+    const Population population = testing::by_site({testing::with_gap(.79, gap, 5), testing::with_gap(.79, other, 5)});
+    const Sample large = draw_lesions(population, kEnough, kTrueSeed);
+    const auto first = testing::known_rates_of_groups(population, large, 0),
+               second = testing::known_rates_of_groups(population, large, 1);
+    std::vector<double> accuracy;
+    for (int g = 0; g < 5; ++g) accuracy.push_back(testing::accuracy_of_group(population, g, 0));
+    const std::string name = fmt::format("5 sites, two tiny, gap {:g}, other {:g}", gap, other);
+    return count_votes("C", name, setting.draws, [&](int draw) {
+        const Sample sample = draw_lesions(population, kLesions, 700000 + uint64_t(draw));
+        EvaluateOptions options = options_of(setting, draw);
+        options.min_group_size = 2;
+        const Predictions ours = testing::predictions_of(sample, 0), theirs = testing::predictions_of(sample, 1);
+        const AttributeReport sites = evaluate(ours, {"group"}, options).attributes[0];
+        const PrimaryDifference d = compare(ours, theirs, {"group"}, options).attributes[0].primary;
+        const double square = gap == 0 ? 0 : testing::primary_square_of(first, sample);
+        std::vector<Vote> votes;
+        for (int g = 0; g < 5; ++g) {
+            const auto of = std::ranges::find(sites.groups, std::string(1, char('a' + g)), &GroupReport::name);
+            if (of == sites.groups.end()) continue;
+            const Measure& m = of->metric("accuracy");
+            ask(votes, fmt::format("accuracy, a group of {:g} %", 100 * population.group_share[size_t(g)]), m.low,
+                m.high, accuracy[size_t(g)]);
+        }
+        const auto worst =
+            std::ranges::find(sites.worst, "accuracy", [](const WorstGroup& w) { return w.measure.key; });
+        ask(votes, "worst group's accuracy", worst->measure.low, worst->measure.high, std::ranges::min(accuracy));
+        ask(votes, "primary gap", sites.primary.low, sites.primary.high, std::sqrt(square));
+        ask(votes, "difference of the primary gap", d.low, d.high,
+            gap == other ? 0 : square - testing::primary_square_of(second, sample));
+        return votes;
+    });
+}
+
 }  // namespace
 
 std::vector<Row> coverage(const Setting& setting) {
@@ -153,6 +207,12 @@ std::vector<Row> coverage(const Setting& setting) {
         for (const double gap : {0.0, .1, .2}) add(size_of_gap(setting, groups, gap));
     add(differences(setting, "two models alike", .1, .1));
     add(differences(setting, "two models, gap .2 to .1", .1, .2));
+    for (const int lesions : {120, 500, 2000}) {
+        add(ece_differences(setting, "two models alike", .79, .79, lesions));
+        add(ece_differences(setting, "accuracy .88 and .70", .88, .70, lesions));
+    }
+    add(tiny_groups(setting, .1, .1));
+    add(tiny_groups(setting, .1, .2));
     return rows;
 }
 

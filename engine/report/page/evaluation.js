@@ -185,7 +185,7 @@ function fairnessSection(title, sides, comparison) {
         return html`<h3>By ${name}</h3>${unknown > 0
             ? html`<p class="soft">${plural(unknown, "image")} of an unknown group, left out of gaps.</p>` : ""}
             ${groupsTable(name, sides)}${primarySection(name, sides, comparison)}
-            ${gapsTable(name, sides, comparison)}${matrices}`;
+            ${gapsTable(name, sides, comparison)}${calibrationSection(name, sides)}${matrices}`;
     });
     return html`<h2>${title}</h2><p class="soft">The band is the range of gaps that a classifier shows by chance if it
         treats the groups alike, whatever the groups' case mix: a gap inside it cannot be told from none. One gap decides,

@@ -19,6 +19,7 @@ function sectionsOf(report) {
     if ("sets" in report) return scanSections(report);
     if ("training" in report) return trainSections(report);
     if ("benchmarks" in report) return benchSections(report);
+    if ("trainings" in report) return trainingsSections(report);
     if ("evaluation" in report) return evaluationSections(report);
     return reportSections(report);
 }

@@ -117,17 +117,21 @@ function tuningCurves(curves) {
             series: [series("balanced accuracy", (c) => c.val.balanced_accuracy)] })}</div>`;
 }
 
-function layersSection(layers) {
+// Under a roof that was measured: what the least time that it allows is of the time.
+function layersSection(layers, roof) {
     const total = [0, 1].map((side) => layers.reduce((sum, { ms }) => sum + ms[side], 0));
     const million = (v) => fixed(v * 1e-6, 2);
-    const rows = layers.map(({ layer, map, channels, parameters, macs, bytes, ms }) => row([layer,
+    const rows = layers.map(({ layer, map, channels, parameters, macs, bytes, ms, share_of_roof: of }) => row([layer,
         html`${map[0]}&times;${map[1]}`, change(...channels, grouped), change(...parameters, grouped),
         change(...macs, million), change(...bytes, million), change(...ms, (v) => shown(v, 3)),
-        change(ms[0] / total[0], ms[1] / total[1], (v) => percent(v))], channels[0] !== channels[1] ? "cut" : ""));
+        change(ms[0] / total[0], ms[1] / total[1], (v) => percent(v)),
+        ...(roof ? [of ? change(...of, (v) => percent(v)) : "-"] : [])], channels[0] !== channels[1] ? "cut" : ""));
     return html`<h2>Layers before and after</h2><p class="soft">Shaded: layers that lost channels of their own.
         Multiply-adds are of one image, bytes and times of one batch in evaluation, the fastest of several
-        passes.</p>${table(["layer", "map", "channels", "parameters", "M multiply-adds", "MB moved", "ms",
-            "of the time"], rows)}`;
+        passes.${roof ? ` The roof, measured in turns with them: ${fixed(roof.flops * 1e-9, 0)} GFLOP/s and
+        ${fixed(roof.bytes * 1e-9, 1)} GB/s. Of the roof: the least time that it allows over the time; more than 100 % where the
+        maps were in a cache, or a product runs faster than the roof's.` : ""}</p>${table(["layer", "map", "channels",
+            "parameters", "M multiply-adds", "MB moved", "ms", "of the time", ...(roof ? ["of the roof"] : [])], rows)}`;
 }
 
 function reportSections(r) {
@@ -136,5 +140,5 @@ function reportSections(r) {
     const judged = r.test ? [accuracySection("Accuracy on the test split", sides, r.test.comparison),
         fairnessSection("Fairness on the test split", sides, r.test.comparison)] : "";
     return [askedSection(r), verdictSection(r.verdict), r.sweep ? againstControl(r.sweep) : "", readsSection(r.test_reads), tilesSection(r), r.sweep ? sweepSection(r.sweep) : "", judged,
-        gallerySection(r.gallery), scoresSection(r.scores), roundsSection(r), layersSection(r.layers)];
+        gallerySection(r.gallery), scoresSection(r.scores), roundsSection(r), layersSection(r.layers, r.roof)];
 }

@@ -22,11 +22,12 @@ function changesTable({ sets, shares }, key, moreIsBetter) {
 function scanSections(r) {
     const { balanced_accuracy: accuracy, gap } = r.dense;
     const gaps = () => html`<h2>Gap by ${r.attribute} (dense: ${fixed(gap, 3)})</h2><p class="soft">The gap is
-        ${inWords(r.gap)}. A model that knows less also has a smaller gap: read this with the table above.</p>
+        the primary one, ${r.gap}, 0 below noise. A model that knows less also has a smaller gap: read this with the
+        table above.</p>
         ${changesTable(r, "gap", false)}`;
     return html`<p>One set of tied channels at a time loses a share of its channels, those that ${r.criterion} ranks
         first; nothing is tuned. Changes are from the dense model, on validation. Bold: p at most .05 after Holm's
-        correction over the table, of accuracy by the swap test, of the gap by the change of its primary rms. Blue: better, orange: worse, a dash: not possible.</p>
+        correction over the table, of accuracy by the swap test, of the gap by the change of rms&sup2;. Blue: better, orange: worse, a dash: not possible.</p>
         <h2>Balanced accuracy (dense: ${shown(accuracy, 3)})</h2>
         ${changesTable(r, "balanced_accuracy", true)}${known(gap) ? gaps() : ""}`;
 }

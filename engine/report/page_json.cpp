@@ -1,9 +1,11 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/fields.h"
+#include "engine/io/words.h"
 #include "engine/report/evaluation.h"
 #include "engine/report/gallery.h"
 #include "engine/report/page.h"
+#include "engine/report/trainings_report.h"
 
 namespace fp {
 
@@ -58,6 +60,23 @@ std::string page_text(const Evaluation& e,
     put_evaluation(evaluation, e, at);
     document["environment"] = environment(caller, used);
     return report_page(document, gallery);
+}
+
+std::string page_text(const TrainingsReport& r,
+                      const std::vector<std::vector<std::string>>& files,
+                      const std::optional<TestReads>& reads,
+                      const Caller& caller,
+                      const Kernels* used) {
+    nlohmann::ordered_json document;
+    JsonWriter out{make_object(document)};
+    const bool pairs = !r.metrics.empty() && r.metrics[0].difference;
+    out("title", pairs ? counted(r.trainings, "pair of trainings", "pairs of trainings") + " of two methods"
+                       : counted(r.trainings, "training") + " of one method");
+    out("command", caller.command_line);
+    JsonWriter trainings = inside(out, "trainings");
+    put_trainings(trainings, r, files, reads);
+    document["environment"] = environment(caller, used);
+    return report_page(document);
 }
 
 }  // namespace fp
