@@ -78,6 +78,7 @@ void run_batches(const Pass& pass, LastBatch last, const std::function<void(cons
                   {.batch_size = batches.size,
                    .image_size = pass.preprocessing.image_size,
                    .workers = pass.options.workers,
+                   .processes = std::max(1, pass.ranks().numbered().local_ranks),
                    .ready = pass.data.ready,
                    .drop_last = last == LastBatch::dropped,
                    .skip_bad = pass.options.skip_bad,

@@ -263,7 +263,8 @@ private:
                                    {.batch_size = batch_size_,
                                     .workers = t_.workers,
                                     .skip_bad = t_.skip_bad,
-                                    .progress = validating("validation", "images")}});
+                                    .progress = validating("validation", "images"),
+                                    .ranks = o_.trainer.ranks}});
         FP_REQUIRE(out.size() > 0, Exit::data, data_.set.name, ": no image of the validation split can be read");
         return out;
     }
