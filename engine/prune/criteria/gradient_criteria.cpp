@@ -166,7 +166,7 @@ SetScores taylor_values(const Scoring& s) {
                 for (const Param* p : gate)
                     for_each_row(
                         net, *p, [](double v, double g) { return v * g; },
-                        [&](int c, double sum) { change[c] += sum; });
+                        [&](int c, double of_row) { change[c] += of_row; });
                 for (int c = 0; c < set.channels; ++c) own.at(set.name())[c] += change[c] * change[c];
             }
         sum.add(own);
