@@ -156,13 +156,12 @@ int run(PruneFlags f, const Options& o) {
         });
     }
     RunFolder folder(f.out, if_run_is_there, caller.reads, o.ranks());
-    const Run run{
-        .flags = f,
-        .dense = baseline,
-        .settings = settings,
-        .folder = folder,
-        .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer, .ranks = &o.ranks()},
-        .options = o};
+    const Run run{.flags = f,
+                  .dense = baseline,
+                  .settings = settings,
+                  .folder = folder,
+                  .start = {.caller = caller, .resume = f.resume, .scores = f.scores, .observer = observer},
+                  .options = o};
     const int code = run_any(run);
     say_skipped(data, o);
     folder.write_with("bad_images.csv", [&](const auto& file) { write_bad_images(file, data); });

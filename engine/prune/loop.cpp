@@ -27,7 +27,7 @@ public:
           p_(settings),
           folder_(folder),
           start_(start),
-          observer_(in_step(start.observer, start.ranks ? *start.ranks : folder.ranks())),
+          observer_(in_step(start.observer, folder.ranks())),
           checkpoints_(folder, identity_of_run(dense, settings, folder, start.caller), start.observer.warn),
           resumed_(start.resume ? load() : std::nullopt),
           metrics_(folder, resumed_ ? parse_prune_state(resumed_->progress).rows : -1, settings.tune.tensorboard) {
@@ -137,7 +137,7 @@ private:
         if (!file.empty()) return scores_from(scores_in(file, dense_.hash), nodes, options);
         ScoreOptions shown = options;
         shown.predict.progress = observer_.steps({.what = round_name() + ": scoring"});
-        shown.predict.ranks = start_.ranks;
+        shown.predict.ranks = &folder_.ranks();
         shown.progress = observer_.later({.what = round_name() + ": scoring layers", .unit = "layers", .brief = true});
         Session session(*model_.network);
         const ChannelScores scores = score_channels(session, model_.card.preprocessing, dense_.data, nodes, shown);
@@ -154,7 +154,8 @@ private:
         if (p_.score.criterion->score) {
             const ChannelScores scores = write_scores(now.nodes);
             observer_.brief(round_name() + ": choosing channels");
-            round.removed = choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_, start_.ranks));
+            round.removed =
+                choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_, &folder_.ranks()));
         }
         take_out(sets, round);
         recalibrate(round);
@@ -203,7 +204,7 @@ private:
 
     Predictions predict_val() const {
         return dense_.predict_on(Split::val, *model_.network, observer_.brief(round_name() + ": validation"),
-                                 start_.ranks);
+                                 &folder_.ranks());
     }
 
     Summary validate() const { return summarize(predict_val(), dense_.attributes); }
@@ -212,7 +213,7 @@ private:
         if (p_.recalibrate == 0) return;
         PredictOptions options = dense_.predict_options;
         options.progress = observer_.brief(round_name() + ": recalibrating batch norm");
-        options.ranks = start_.ranks;
+        options.ranks = &folder_.ranks();
         const int64_t batches = recalibrate_norms(*model_.network, model_.card.preprocessing, dense_.data,
                                                   recalibration_samples(dense_.data.set, p_, s_.round), options);
         round.recalibrated = validate();
@@ -263,7 +264,7 @@ private:
         round.objective = {.by = by,
                            .value = selection_value(val, by, dense_.attributes, "--objective",
                                                     observer_.brief(round_name() + ": objective", "resamples"))};
-        const double dense_accuracy = dense_.val(start_.ranks).metric("balanced_accuracy"),
+        const double dense_accuracy = dense_.val(&folder_.ranks()).metric("balanced_accuracy"),
                      accuracy = round.val.metric("balanced_accuracy"), value = round.objective.value;
         round.within_max_drop = accuracy >= dense_accuracy - p_.max_drop;
         round.enough_accuracy = accuracy >= dense_.least_accuracy(p_.max_drop);

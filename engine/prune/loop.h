@@ -66,11 +66,10 @@ struct PruneStart {
     std::string shared_scores = {};
     std::function<void()> scored = {};  // called once that file is there; may be empty
     Observer observer = {};
-    // That do this run together, with the bits of one: each scores, predicts and chooses. Null: this process alone.
-    const Comm* ranks = nullptr;
 };
 
-// Nothing where the observer stopped the run, which is saved then. Every rank of the folder calls it, and has the result.
+// Nothing where the observer stopped the run, which is saved then. Every rank of the folder calls it, and has the result:
+// they do the run together, with the bits of one, each scoring, predicting and choosing.
 std::optional<PruneResult> prune(const Baseline&, const PruneSettings&, RunFolder&, const PruneStart& = {});
 
 // The result of a run that has ended.

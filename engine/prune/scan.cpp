@@ -177,7 +177,7 @@ std::optional<Scan> scan(const Baseline& dense,
         if (std::filesystem::exists(file)) sets = read_scan(file, out.identity, start.observer);
     });
     if (!anew) record_run(folder, start.caller, dense);
-    const Predictions before = dense.predict_on(Split::val, *dense.model.network, {}, start.ranks);
+    const Predictions before = dense.predict_on(Split::val, *dense.model.network, {}, &folder.ranks());
     const auto save = [&] {
         if (folder.writes()) write_scan(file, out.identity, sets);
     };

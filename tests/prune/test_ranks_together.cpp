@@ -200,10 +200,10 @@ TEST(RanksRecalibrate, EveryRankHasTheStatisticsOfOne) {
     run_ranks(3, [&](const Comm& comm) { EXPECT_EQ(hash(&comm), one); });
 }
 
-// Rounds without fine-tuning, each rank in a folder of its own.
+// Rounds without fine-tuning, in one folder.
 TEST(RanksPrune, EveryRankKeepsTheModelOfOne) {
     const TemporaryFolder folder;
-    const auto best = [&](const Comm* ranks, const std::string& name) {
+    const auto best = [&](const Comm& ranks, const std::string& name) {
         const ImageData data = images_with();
         const LoadedModel dense{.network = random_network(kNet, kernels(Backend::cpu), 5),
                                 .card = {.preprocessing = {.image_size = kSize}, .classes = data.set.classes}};
@@ -215,12 +215,12 @@ TEST(RanksPrune, EveryRankKeepsTheModelOfOne) {
                                .max_drop = 1,
                                .tune = {.epochs = 0, .workers = 1},
                                .batch_size = 8};
-        RunFolder own(folder / name, IfRunIsThere::refuse);
-        const auto result = prune(Baseline(dense, data, settings), settings, own, {.ranks = ranks});
+        RunFolder own(folder / name, IfRunIsThere::refuse, {}, ranks);
+        const auto result = prune(Baseline(dense, data, settings), settings, own);
         return weights_hash(*result->best.network) + to_text(result->kept().objective);
     };
-    const std::string one = best(nullptr, "one");
-    run_ranks(2, [&](const Comm& comm) { EXPECT_EQ(best(&comm, text("of", comm.rank())), one); });
+    const std::string one = best({}, "one");
+    run_ranks(2, [&](const Comm& comm) { EXPECT_EQ(best(comm, "two"), one); });
 }
 
 }  // namespace

@@ -64,9 +64,7 @@ void finish(const Plan& p, const float* m, float* dw) {
                 transform<kPatch, 3>(
                     filter_gradient,
                     [&](int r, int q) { return load<kBlock>(from + (r * kPatch + q) * p.m_product()); },
-                    [&](int r, int q, const Vector& v) {
-                        store<kBlock>(to + (r * 3 + q) * kBlock * kBlock, v);
-                    });
+                    [&](int r, int q, const Vector& v) { store<kBlock>(to + (r * 3 + q) * kBlock * kBlock, v); });
             }
 }
 

@@ -17,8 +17,8 @@ struct SnnlSizes {
     int stored_c, stored_d;  // stored_d: d rounded up to the step of the float32 products
     int stored_h;            // d rounded up to the step of the tensor core
     int sets;
-    int tiles;         // of kSnnlTile samples
-    int groups;        // blocks that share a channel's tiles; derived from the channels of the whole map, so that no bit depends on the range
+    int tiles;  // of kSnnlTile samples
+    int groups;  // blocks that share a channel's tiles; derived from the channels of the whole map, so that no bit depends on the range
     float sharpness;   // log2(e) / T: exponents are powers of two
     float half_scale;  // factor of the fp16 rows: the power of two nearest to sqrt(d), against denormal parts
     bool euclidean, released;
