@@ -234,11 +234,11 @@ TEST_F(DatasetImagesTest, OneRankPerFolderWritesTheCache) {
             const int host = comm.rank() / 2;
             const Comm ranks({.rank = me.rank, .ranks = 4, .local_rank = me.rank % 2, .local_ranks = 2},
                              me.collectives());
-            DatasetImages images(
+            DatasetImages found(
                 data, {.image_size = 16, .cache = folder / (shared ? "shared" : text("host", host)), .ranks = &ranks});
-            wrote[size_t(me.rank)] = images.wrote_cache();
-            EXPECT_TRUE(images.all_cached());
-            expect_right(images);
+            wrote[size_t(me.rank)] = found.wrote_cache();
+            EXPECT_TRUE(found.all_cached());
+            expect_right(found);
         });
         EXPECT_EQ(wrote, shared ? (std::vector<int>{1, 0, 0, 0}) : (std::vector<int>{1, 0, 1, 0}));
     }
