@@ -104,8 +104,7 @@ TEST(RanksScores, SnnlInAllItsVariants) {
     options.protect = 0.5;
     options.batches = 12;
     options.tap = Tap::activation;
-    options.attributes = {{"group", 1}, {"class", 2}};
-    expect_the_bits_of_one("blocks, two attributes, protected class", options);
+    expect_the_bits_of_one("blocks, protected class", options);
     options.budget_bytes = 1;
     options.batches = {};
     options.layers = "last";

@@ -52,7 +52,7 @@ TEST(RanksOfRun, the_first_alone_writes) {
         const Caller caller{.config = mine + "\n", .ranks = {{0, "node1", "cpu: a"}, {1, "node2", "cpu: b"}}};
         record_settings(run, caller, kernels(Backend::cpu));
         Metrics metrics(run, -1);
-        metrics.append({{"step", 1}, {"rank", comm.rank()}}, {});
+        metrics.append({{"step", 1}, {"rank", comm.rank()}}, ordered_json::object());
         CheckpointFolder(run, {}, {}).save(checkpoint(comm.rank() + 1), true);
         comm.wait_for_all();
     });
