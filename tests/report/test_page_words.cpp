@@ -48,8 +48,9 @@ TEST_F(Drawn, AnObjectiveOfAnRmsIsShownAsOneOfWhichLessIsBetter) {
 TEST_F(Drawn, TheChoiceOfASearchIsSetBesideItsControl) {
     EXPECT_THAT(drawn(sample("search")),
                 AllOf(HasSubstr("the choice, l1 20%, differs by -0.011 "),
-                      HasSubstr("<li>gap by group: -0.238 <span class=\"soft\">[-2.079, 1.603]</span>, p "),
-                      HasSubstr("no difference detected; changes up to +-2.079 are not excluded; no fall could"),
+                      HasSubstr("of the gap by group: -0.2380 <span class=\"soft\">[-2.0789, 1.6029]</span>, p "),
+                      HasSubstr("no difference detected; beside the control's 0.297, a gap of 0.000 to 1.000 is not "
+                                "excluded; no fall could"),
                       HasSubstr("2 tests of 2 tunings of one network, not of trainings")));
 }
 

@@ -45,12 +45,14 @@ TEST(Searches, NothingIsSaidOfADifferenceThatIsNotTested) {
 }
 
 TEST(Searches, WhatIsNotDetectedIsBoundedAndWhatCouldNotBeIsSaid) {
-    EXPECT_EQ(words(difference(-.1, .2)), "no difference detected; changes up to +-0.220 are not excluded");
+    // Roots of the control's .2 and of the interval's ends, .2 - .22, below 0, and .2 + .02.
+    const std::string bounded =
+        "no difference detected; beside the control's 0.447, a gap of 0.000 to 0.469 is not excluded";
+    EXPECT_EQ(words(difference(-.1, .2)), bounded);
     GapDifference g = difference(-.1, .2);
     g.least_change = .31;
     EXPECT_EQ(words(g),
-              "no difference detected; changes up to +-0.220 are not excluded; no fall could have passed: it takes "
-              "0.310, and the control's gap is 0.200");
+              bounded + "; no fall could have passed: rms^2 must fall by 0.3100, and the control's is 0.2000");
 }
 
 TEST(Searches, SeedsAreTuningsOfOneNetwork) {
