@@ -2,27 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "engine/core/elements.h"
+#include "engine/parallel/gather.h"
 
 namespace fp {
-namespace {
-
-std::string packed(const std::vector<double>& values) {
-    std::string out(values.size() * sizeof(double), '\0');
-    if (!values.empty()) std::memcpy(out.data(), values.data(), out.size());
-    return out;
-}
-
-std::vector<double> numbers_in(const std::string& bytes) {
-    std::vector<double> out(bytes.size() / sizeof(double));
-    if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
-    return out;
-}
-
-}  // namespace
-
 RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchangeOptions& options)
     : network_(network), comm_(comm), options_(options), calls_(network.kernels()) {
     const Kernels& k = network.kernels();
@@ -44,9 +28,7 @@ RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchang
     }
     of_ranks_ = [this](const std::vector<double>& mine) {
         std::vector<std::vector<double>> out;
-        calls_.submit([&](Stream) {
-            for (const std::string& of_rank : comm_.gather(packed(mine))) out.push_back(numbers_in(of_rank));
-        });
+        calls_.submit([&](Stream) { out = gather_each(comm_, mine); });
         calls_.wait();
         return out;
     };

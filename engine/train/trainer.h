@@ -130,7 +130,7 @@ private:
     std::vector<double> losses_of(const Step&);
     void put_weights(Step&);
     GroupDro::Cells cells_of(const Step*);
-    void see_cells(Step*, const std::vector<std::string>& of_ranks);
+    void see_cells(Step*, const std::vector<std::vector<double>>& of_ranks);
     std::vector<std::string> open_round(const RankTurn&, uint64_t place, bool last);
     RankRound close_round(const std::vector<std::string>& reports, double lr, bool last);
     bool moves_norms() const { return !options_.fixed_features; }

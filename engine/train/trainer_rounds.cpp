@@ -2,10 +2,10 @@
 // others in the one small exchange at the round's end; until then the rank takes part as one without a batch.
 #include <algorithm>
 #include <cstring>
-#include <span>
-#include <string_view>
+#include <type_traits>
 
 #include "engine/parallel/agree.h"
+#include "engine/parallel/gather.h"
 #include "engine/train/trainer.h"
 #include "kernels/error.h"
 
@@ -19,26 +19,28 @@ struct Report {
     double momentum;  // of its norms
 };
 
-template <class T>
-std::string packed(std::span<const T> values) {
-    return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+std::string packed(const Report& report) {
+    static_assert(std::is_trivially_copyable_v<Report>);
+    return {reinterpret_cast<const char*>(&report), sizeof report};
 }
 
-template <class T>
-std::vector<T> unpacked(std::string_view bytes) {
-    std::vector<T> out(bytes.size() / sizeof(T));
-    if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
+Report report_in(const std::string& bytes) {
+    Report out;
+    FP_CHECK(bytes.size() == sizeof out, "another rank's report is not understood");
+    std::memcpy(&out, bytes.data(), sizeof out);
     return out;
 }
 
 // The losses, and behind them the samples.
-std::string packed(const GroupDro::Cells& cells) {
-    return packed(std::span(cells.losses)) + packed(std::span(cells.samples));
+std::vector<double> numbers_of(const GroupDro::Cells& cells) {
+    std::vector<double> out = cells.losses;
+    out.insert(out.end(), cells.samples.begin(), cells.samples.end());
+    return out;
 }
 
-GroupDro::Cells cells_in(std::string_view bytes) {
-    const size_t half = bytes.size() / 2;
-    return {unpacked<double>(bytes.substr(0, half)), unpacked<double>(bytes.substr(half))};
+GroupDro::Cells cells_in(const std::vector<double>& numbers) {
+    const auto half = numbers.begin() + std::ptrdiff_t(numbers.size() / 2);
+    return {{numbers.begin(), half}, {half, numbers.end()}};
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ GroupDro::Cells Trainer::cells_of(const Step* step) {
 }
 
 // q moves by the batches in rank order; the weights of this rank's batch are those at its place in the order.
-void Trainer::see_cells(Step* step, const std::vector<std::string>& of_ranks) {
+void Trainer::see_cells(Step* step, const std::vector<std::vector<double>>& of_ranks) {
     const Comm& comm = exchange_->comm();
     for (int rank = 0; rank < comm.ranks(); ++rank) {
         const GroupDro::Cells cells = cells_in(of_ranks[size_t(rank)]);
@@ -98,7 +100,7 @@ std::vector<std::string> Trainer::open_round(const RankTurn& turn, uint64_t plac
     if (dro_) {
         GroupDro::Cells cells;
         attempt([&] { cells = cells_of(step.get()); });
-        const std::vector<std::string> of_ranks = comm.gather(packed(cells));
+        const auto of_ranks = gather_each(comm, numbers_of(cells));
         attempt([&] { see_cells(step.get(), of_ranks); });
     }
     exchange_->begin(step ? step->tape.get() : nullptr, moves_norms(), last);
@@ -114,7 +116,7 @@ std::vector<std::string> Trainer::open_round(const RankTurn& turn, uint64_t plac
     if (!step) network_.kernels().memory.synchronize({});  // the last update, as finish() does
     return agreed(comm, [&] {
         rethrow();
-        return packed(std::span<const Report>(&mine, 1));
+        return packed(mine);
     });
 }
 
@@ -124,7 +126,7 @@ RankRound Trainer::close_round(const std::vector<std::string>& reports, double l
     std::vector<char> had_batch;
     double momentum = 0;
     for (const std::string& bytes : reports) {
-        const Report report = unpacked<Report>(bytes).at(0);
+        const Report report = report_in(bytes);
         had_batch.push_back(report.had_batch);
         if (report.had_batch) out.sums.push_back(report.sums);
         out.stop = out.stop || report.stop;
