@@ -1,4 +1,5 @@
-// The dozen of NCCL's functions that kernels/nccl calls, as tests/parallel/stand_in/stand_in.cpp plays them on the host.
+// The dozen of NCCL's functions that kernels/nccl calls, as tests/parallel/stand_in/stand_in.cpp plays them on the host
+// (C++ functions, as in cuda_runtime.h).
 #pragma once
 
 #include <cuda_runtime.h>
@@ -23,7 +24,6 @@ struct ncclConfig_t {
 #define NCCL_CONFIG_INITIALIZER \
     { 1 }
 
-extern "C" {
 const char* ncclGetErrorString(ncclResult_t);
 const char* ncclGetLastError(ncclComm_t);
 ncclResult_t ncclGetUniqueId(ncclUniqueId*);
@@ -38,4 +38,3 @@ ncclResult_t ncclSend(const void*, size_t count, ncclDataType_t, int peer, ncclC
 ncclResult_t ncclRecv(void*, size_t count, ncclDataType_t, int peer, ncclComm_t, cudaStream_t);
 ncclResult_t ncclAllGather(const void*, void*, size_t count, ncclDataType_t, ncclComm_t, cudaStream_t);
 ncclResult_t ncclBroadcast(const void*, void*, size_t count, ncclDataType_t, int root, ncclComm_t, cudaStream_t);
-}

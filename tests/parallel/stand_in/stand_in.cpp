@@ -151,8 +151,6 @@ ncclResult_t add(const Message& m, ncclComm_t comm, cudaStream_t stream) {
 
 }  // namespace
 
-extern "C" {
-
 const char* cudaGetErrorString(cudaError_t) { return "a CUDA error"; }
 cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
@@ -269,8 +267,6 @@ ncclResult_t ncclBroadcast(
     queue(comm, stream, messages);
     return ncclInProgress;
 }
-
-}  // extern "C"
 
 namespace fp::testing::stand_in {
 
