@@ -28,7 +28,7 @@ RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchang
     }
     of_ranks_ = [this](const std::vector<double>& mine) {
         std::vector<std::vector<double>> out;
-        calls_.submit([&](Stream) { out = gather_each(comm_, mine); });
+        calls_.submit([&](Stream) { out = gather_as_many(comm_, mine); });
         calls_.wait();
         return out;
     };

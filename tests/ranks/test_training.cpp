@@ -1,7 +1,10 @@
 // N ranks have the bits of one rank with --accumulate N.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <atomic>
+#include <memory>
+#include <mutex>
 
 #include "engine/core/elements.h"
 #include "tests/ranks/ranked_training.h"
@@ -120,6 +123,33 @@ TEST(RankedTraining, batches_without_a_readable_image_are_no_part_of_a_step) {
         leave_out(data, [](int64_t sample) { return sample % 3 != 0; });
     };
     expect_equal_to_accumulated(2, c);
+}
+
+// Each rank meets another damaged image while it trains; both know both once they have judged the epoch together.
+TEST(RankedTraining, bad_images_of_each_rank_are_known_to_all) {
+    TrainingCase c;
+    c.settings.epochs = 1;
+    c.settings.skip_bad = true;
+    std::array<std::shared_ptr<UnreadableImages>, 2> known;
+    std::array<std::vector<int64_t>, 2> met;  // while training
+    std::mutex mutex;
+    c.change = [&](int rank, FitOptions&, ImageData& data, Network&) {
+        known[size_t(rank)] = data.unreadable;
+        const std::vector<int64_t> train = members(data.set, Split::train);
+        data.source = [&, rank, train, read = data.source, images = data.unreadable](int64_t sample, const View& view,
+                                                                                     int side, uint8_t* rgb) {
+            if (sample != train[0] && sample != train[1] && sample != train[2]) return read(sample, view, side, rgb);
+            images->add(sample, text("image ", sample, " is bad"));
+            const std::lock_guard lock(mutex);
+            met[size_t(rank)].push_back(sample);
+            fail_with(Exit::data, "image ", sample, " is bad");
+        };
+    };
+    train_on(2, c);
+    for (const auto& of_rank : met) EXPECT_FALSE(of_rank.empty()) << "another seed puts one on each rank";
+    EXPECT_EQ(met[0].size() + met[1].size(), 3u);
+    for (const auto& images : known) EXPECT_EQ(images->reasons().size(), 3u);
+    EXPECT_EQ(known[0]->reasons(), known[1]->reasons());
 }
 
 // Rank 1 is asked to stop, in the middle of an epoch; all do after the same step, and go on from there.
