@@ -9,6 +9,7 @@
 
 #include "engine/fairness/gap_report.h"
 #include "engine/fairness/macro_resamples.h"
+#include "engine/fairness/metric_intervals.h"
 #include "tests/fairness/simulate.h"
 
 namespace fp {
@@ -213,6 +214,19 @@ TEST(SmallCellsCoverage, AccuracyOfTinyGroups) {
     if (d.shown) fmt::print("five groups: bootstrap {:.3f}, cells {:.3f}\n", double(before) / of, double(after) / of);
     EXPECT_GE(double(after) / of, .92);
     EXPECT_LT(before, after);
+}
+
+// Two of four classes are never recognised, each of them in one image: their added units can only help.
+TEST(SmallCells, TheIntervalOfAMeanOverClassesHoldsTheValue) {
+    const Predictions p = simulate({{{1, 1, 40, 20}, {0, 0, 1, 1}}}, 3);
+    const Scored scored = score_cohort(Scorer(p), whole(p), {.resamples = 300, .threads = 1}, MetricSet::counts);
+    const Interval bare = percentile_interval(
+        MacroResamples(p, whole(p), {.resamples = 300, .threads = 1}).of(0, kBalancedAccuracy), .95);
+    const Interval given =
+        MetricIntervals(p, whole(p), scored, {.resamples = 300, .threads = 1}).of(0, kBalancedAccuracy, .95);
+    EXPECT_GE(bare.low, .5);
+    EXPECT_EQ(given.low, .5);
+    EXPECT_EQ(given.high, bare.high);
 }
 
 TEST(SmallCells, WithManyUnitsPerClassMacroResamplesAreTheBootstrap) {
