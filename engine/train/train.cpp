@@ -107,6 +107,7 @@ private:
         step_ = found->step;
         state_ = found->state;
         position_ = parse_fit_position(found->progress);
+        recall_bad_images(folder_ / "bad_images.csv", data_);
         run_.observer.tell(fmt::format("resuming after step {}", step_));
         if (const int now = ranks_of(o_).ranks(); position_.ranks != now)
             run_.observer.caution(
