@@ -152,9 +152,10 @@ double Measured::median(double RunTimes::*part) const {
 double flops_of(const LayerCost& c) { return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0)); }
 
 std::string to_text(const BenchReport& b) {
-    std::string out =
-        fmt::format("{} at {}x{} on {}\nmodels take turns, at least 10 rounds\n",
-                    b.train ? "Training steps" : "Inference", b.image_size, b.image_size, device_text(b.kernels));
+    std::string out = aside(fmt::format("{} at {}x{} on {}", b.train ? "Training steps" : "Inference", b.image_size,
+                                        b.image_size, device_text(b.kernels)),
+                            0) +
+                      "models take turns, at least 10 rounds\n";
     for (size_t i = 0; i < b.models.size(); ++i) {
         const BenchReport::Model& m = b.models[i];
         out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC per image\n", i + 1, m.checkpoint, m.arch,
