@@ -32,7 +32,7 @@ std::string why_above_the_roof(const TimedRow& row) {
     return fmt::format("  {:.0f} % of the roof [{:.0f}, {:.0f}]: {}\n", 100 * row.of_roof.value, 100 * row.of_roof.low,
                        100 * row.of_roof.high,
                        row.of_roof.low <= 1 ? "within its noise"
-                       : row.memory         ? "the maps were in a nearer cache than the roof's"
+                       : row.memory         ? "the maps were in a nearer cache"
                                             : "faster than the roof's matrix product");
 }
 
