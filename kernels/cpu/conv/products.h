@@ -21,8 +21,8 @@
 
 namespace fp::cpu {
 
-inline constexpr int kMostBlocks = 4;                     // of outputs in a tile
-inline constexpr bool kByLane = kNativeLanes == 4;        // x is loaded lane by lane, or a block at a time
+inline constexpr int kMostBlocks = 4;               // of outputs in a tile
+inline constexpr bool kByLane = kNativeLanes == 4;  // x is loaded lane by lane, or a block at a time
 
 // Where a tap of the window reads, in floats from the pixel's own place and from the filters' first.
 struct Tap {
