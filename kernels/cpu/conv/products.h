@@ -22,7 +22,7 @@
 namespace fp::cpu {
 
 inline constexpr int kMostBlocks = 4;               // of outputs in a tile
-inline constexpr bool kByLane = kNativeLanes == 4;  // x is loaded lane by lane, or a block at a time
+inline constexpr bool kByLane = kNativeLanes == 4;  // x is loaded a block at a time, not a number
 
 // Where a tap of the window reads, in floats from the pixel's own place and from the filters' first.
 struct Tap {
@@ -44,13 +44,6 @@ template <int L>
     return v - Floats<L>{};  // v - 0 is v, also for -0: no instruction but the broadcast
 }
 
-// The number at `lane` of x, which is in `block` too if that was loaded.
-template <int L, bool kLoaded>
-[[gnu::always_inline]] inline Floats<L> given_to_all(const float* x, const Floats<L>& block, int lane) {
-    if constexpr (kLoaded) return broadcast<L>(block[lane]);
-    return broadcast<L>(x[lane]);
-}
-
 // kLanes: the numbers that a tap reads side by side.
 template <int L, int kLanes, int Q, int K>
 [[gnu::always_inline]] inline void products(const Reach& reach,
@@ -63,7 +56,7 @@ template <int L, int kLanes, int Q, int K>
         for (const Tap* tap = reach.taps; tap != reach.taps + reach.tap_count; ++tap) {
             const float* const xs = x + b * reach.x_block + tap->x;
             const float* const ws = w + b * reach.w_block + tap->w;
-            Floats<L> block[Q] = {};
+            [[maybe_unused]] Floats<L> block[Q];
             if constexpr (kBlocks)
 #pragma GCC unroll 28
                 for (int q = 0; q < Q; ++q) block[q] = load_once<L>(xs + q * pixel);
@@ -74,7 +67,11 @@ template <int L, int kLanes, int Q, int K>
                 for (int j = 0; j < K; ++j) filters[j] = load_once<L>(ws + j * panel + i * L);
 #pragma GCC unroll 28
                 for (int q = 0; q < Q; ++q) {
-                    const Floats<L> value = given_to_all<L, kBlocks>(xs + q * pixel, block[q], i);
+                    Floats<L> value;
+                    if constexpr (kBlocks)
+                        value = broadcast<L>(block[q][i]);
+                    else
+                        value = broadcast<L>(xs[q * pixel + i]);
 #pragma GCC unroll 4
                     for (int j = 0; j < K; ++j) sum[q][j] += value * filters[j];
                 }
@@ -106,11 +103,15 @@ template <int L, int A, int K>
                 Floats<L> gradients[K];
 #pragma GCC unroll 6
                 for (int j = 0; j < K; ++j) gradients[j] = load_once<L>(ys + j * panel);
-                Floats<L> block{};
+                [[maybe_unused]] Floats<L> block;
                 if constexpr (kBlocks) block = load_once<L>(xs);
 #pragma GCC unroll 16
                 for (int a = 0; a < A; ++a) {
-                    const Floats<L> value = given_to_all<L, kBlocks>(xs, block, a);
+                    Floats<L> value;
+                    if constexpr (kBlocks)
+                        value = broadcast<L>(block[a]);
+                    else
+                        value = broadcast<L>(xs[a]);
 #pragma GCC unroll 6
                     for (int j = 0; j < K; ++j) sum[a][j] += value * gradients[j];
                 }
