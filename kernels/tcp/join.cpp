@@ -2,14 +2,13 @@
 
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <thread>
 
 #include "kernels/error.h"
+#include "kernels/tcp/control.h"
 #include "kernels/tcp/hello.h"
 
 namespace fp::tcp {
@@ -190,10 +189,7 @@ private:
 
     // Who comes again has closed its first connection.
     void forget_closed(Socket& link) {
-        char byte;
-        if (!link.is_open()) return;
-        const ssize_t got = ::recv(link.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
+        if (!link.is_open() || tcp::hear(link, s_.ranks).is != Heard::Is::closed) return;
         link.close();
         ++missing_;
     }
