@@ -17,6 +17,7 @@ double normal(uint64_t key, uint64_t i) {  // Box and Muller, 1958
 template <class Draw>
 void fill(ParamStore& store, const Param& p, Draw draw) {
     std::vector<float> values(p.count());
+#pragma omp parallel for if (values.size() > 10'000)
     for (size_t i = 0; i < values.size(); ++i) values[i] = float(draw(i));
     store.set_f32(p, values.data());
 }

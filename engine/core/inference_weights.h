@@ -12,11 +12,11 @@
 
 namespace fp {
 
-// In file order. bias and norm may be null.
-struct FoldedConv {
-    std::vector<double> filter, bias;
+// By filter: the factor of its weights, none without a norm, and the bias. bias and norm may be null.
+struct Folded {
+    std::vector<double> scale, bias;
 };
-FoldedConv fold(const ParamStore&, const Param& weight, const Param* bias, const Norm*);
+Folded fold(const ParamStore&, const Param& weight, const Param* bias, const Norm*);
 
 class InferenceWeights {
 public:
@@ -38,6 +38,7 @@ private:
     const ParamStore& params_;
     int64_t version_ = -1;
     std::map<Key, Entry> entries_;
+    Buffer scaled_;  // the filter that is being prepared
 };
 
 }  // namespace fp

@@ -25,7 +25,7 @@ std::vector<ParamUse> uses(const Norm& norm) {
     return {{norm.gamma}, {norm.beta}, {norm.running_mean}, {norm.running_var}};
 }
 
-par* trained_grad(const Param* p) { return p->trainable ? p->grad : nullptr; }
+par* trained_grad(const Param* p) { return p->trainable ? p->grad() : nullptr; }
 
 // Where a kernel, which always computes dx, writes it: in place; or in a buffer of its own if no gradient is wanted, or
 // if there already is one and the kernel cannot add to it. Call finish() after the kernel.

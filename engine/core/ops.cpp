@@ -14,7 +14,7 @@ std::vector<ParamUse> uses(const Param& weight, const Param* bias) {
 }
 
 par* data(const Param* p) { return p ? p->value : nullptr; }
-par* grad(const Param* p) { return p ? p->grad : nullptr; }
+par* grad(const Param* p) { return p ? p->grad() : nullptr; }
 // A layer's bias is trained with its weight.
 bool trains(const Param& weight) { return weight.trainable; }
 
@@ -31,7 +31,7 @@ auto backward_of(const Shape& s, Var x, const Param& weight, const Param* bias) 
             op.backward_filter(s,
                                {.x = t.value(x).data,
                                 .dy = self.grad.data,
-                                .dw = w->grad,
+                                .dw = w->grad(),
                                 .dbias = grad(bias),
                                 .write = t.param_write()},
                                scratch, {});

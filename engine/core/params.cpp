@@ -1,8 +1,8 @@
 #include "engine/core/params.h"
 
 #include <algorithm>
+#include <cstring>
 
-#include "engine/core/elements.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -10,42 +10,113 @@ namespace {
 
 constexpr int64_t kParamAlign = 64;  // elements: every parameter starts on a cache line
 
-// Calls visit(file index, stored index) for every logical element.
+constexpr int64_t kAlone = 1 << 15;  // elements that one thread moves sooner than several
+
+// Elements that lie side by side in a block: of `count` filters from `filter` on. In file order they are `row` apart.
+struct Strip {
+    int filter, count;
+    int64_t stored, logical, row;
+};
+
+// Calls visit(strip) for strips that make up all logical elements; several threads share the blocks of filters.
 template <class Visit>
-void for_each_element(const Filter& f, Visit visit) {
-    int64_t i = 0;
-    for (int k = 0; k < f.k; ++k)
-        for (int c = 0; c < f.c; ++c)
-            for (int r = 0; r < f.r; ++r)
-                for (int s = 0; s < f.s; ++s) visit(i++, f.at(k, c, r, s));
+void for_each_strip(const Filter& f, const Visit& visit) {
+    const int64_t taps = int64_t(f.r) * f.s, row = f.c * taps, tap_step = int64_t(f.c_block) * f.k_block;
+#pragma omp parallel for if (f.logical() > kAlone)
+    for (int k = 0; k < f.k; k += f.k_block) {
+        const int filters = std::min(f.k_block, f.k - k);
+        for (int c = 0; c < f.c; ++c) {
+            const int64_t stored = f.at(k, c, 0, 0), logical = k * row + c * taps;
+            for (int64_t tap = 0; tap < taps; ++tap)
+                visit(Strip{k, filters, stored + tap * tap_step, logical + tap, row});
+        }
+    }
+}
+
+// Calls body(the block's elements), which are of type float or double.
+template <class Body>
+void with_elements(const Kernels& k, void* block, const Body& body) {
+    k.parameter == Type::f64 ? body(static_cast<double*>(block)) : body(static_cast<float*>(block));
+}
+
+size_t block_bytes(const Kernels& k, const Filter& f) { return size_t(f.stored()) * bytes_of(k.parameter); }
+
+// A parameter's block where the host can read it: itself, or a copy.
+class OnHost {
+public:
+    OnHost(const Kernels& k, const Filter& f, const void* block) : block_(block) {
+        if (k.memory.is_host) return;
+        copy_ = copy_to_host<char>(k.memory, block, block_bytes(k, f));
+        block_ = copy_.data();
+    }
+    template <class Element>
+    const Element* as() const {
+        return static_cast<const Element*>(block_);
+    }
+
+private:
+    std::vector<char> copy_;
+    const void* block_;
+};
+
+// fill(elements) sets the logical elements of a block; the others become zeros.
+template <class Fill>
+void write_block(const Kernels& k, const Filter& f, void* block, const Fill& fill) {
+    const size_t bytes = block_bytes(k, f);
+    if (k.memory.is_host) {
+        if (f.stored() > f.logical()) std::memset(block, 0, bytes);
+        return with_elements(k, block, fill);
+    }
+    std::vector<char> copy(bytes);
+    with_elements(k, copy.data(), fill);
+    copy_to_device(k.memory, block, copy);
+    k.memory.synchronize({});
 }
 
 template <class Logical>
-std::vector<Logical> read_as(const Kernels& k, const Param& p, const void* device) {
-    const auto host = copy_to_host<char>(k.memory, device, size_t(p.shape.stored()) * bytes_of(k.parameter));
+std::vector<Logical> read_as(const Kernels& k, const Param& p, const void* block) {
+    const OnHost host(k, p.shape, block);
     std::vector<Logical> out(p.count());
-    for_each_element(p.shape, [&](int64_t logical, int64_t stored) {
-        out[logical] = Logical(element(host.data(), k.parameter, stored));
+    with_elements(k, nullptr, [&]<class Element>(Element*) {
+        const Element* const values = host.as<Element>();
+        for_each_strip(p.shape, [&](const Strip& s) {
+            for (int i = 0; i < s.count; ++i) out[s.logical + i * s.row] = Logical(values[s.stored + i]);
+        });
     });
     return out;
 }
 
 template <class Logical>
-void write_as(const Kernels& k, const Filter& f, void* device, const Logical* values) {
-    std::vector<char> host(size_t(f.stored()) * bytes_of(k.parameter), 0);
-    for_each_element(f, [&](int64_t logical, int64_t stored) {
-        set_element(host.data(), k.parameter, stored, double(values[logical]));
+void write_as(const Kernels& k, const Filter& f, void* block, const Logical* values) {
+    write_block(k, f, block, [&]<class Element>(Element* elements) {
+        for_each_strip(f, [&](const Strip& s) {
+            for (int i = 0; i < s.count; ++i) elements[s.stored + i] = Element(values[s.logical + i * s.row]);
+        });
     });
-    copy_to_device(k.memory, device, host);
-    k.memory.synchronize({});
 }
 
 }  // namespace
 
 Buffer parameter_block(const Kernels& k, const Filter& f, const std::vector<double>& values) {
-    Buffer out(k.memory, size_t(f.stored()) * bytes_of(k.parameter));
+    Buffer out(k.memory, block_bytes(k, f));
     write_as(k, f, out.data(), values.data());
     return out;
+}
+
+par* scaled_block(const Kernels& k, const Param& p, const std::vector<double>& scale, Buffer& memory) {
+    const OnHost host(k, p.shape, p.value);
+    memory.grow(k.memory, block_bytes(k, p.shape));
+    write_block(k, p.shape, memory.data(), [&]<class Element>(Element* scaled) {
+        const Element* const values = host.as<Element>();
+        for_each_strip(p.shape, [&](const Strip& s) {
+            const Element* const from = values + s.stored;
+            Element* const to = scaled + s.stored;
+            const double* const factor = &scale[size_t(s.filter)];
+#pragma omp simd
+            for (int i = 0; i < s.count; ++i) to[i] = Element(double(from[i]) * factor[i]);
+        });
+    });
+    return memory.as<par>();
 }
 
 std::vector<int64_t> Param::file_shape() const {
@@ -86,19 +157,26 @@ void ParamStore::allocate() {
     place(trained_count_, [](Kind kind) { return kind == Kind::vector; });
     place(statistics_count_, [](Kind kind) { return kind == Kind::statistic; });
 
-    auto zeros = [&](int64_t count) {
-        Buffer b(kernels_.memory, size_t(std::max<int64_t>(count, 1)) * bytes_of(kernels_.parameter));
-        kernels_.memory.zero(b.data(), b.bytes(), {});
-        return b;
-    };
     values_ = zeros(trained_count_);
-    grads_ = zeros(trained_count_);
     statistics_ = zeros(statistics_count_);
     for (Param& p : params_) {
         p.value = static_cast<par*>(in_block(p, (p.trained() ? values_ : statistics_).data()));
-        if (p.trained()) p.grad = static_cast<par*>(in_block(p, grads_.data()));
+        p.store = this;
     }
 }
+
+Buffer ParamStore::zeros(int64_t count) const {
+    Buffer b(kernels_.memory, size_t(std::max<int64_t>(count, 1)) * bytes_of(kernels_.parameter));
+    kernels_.memory.zero(b.data(), b.bytes(), {});
+    return b;
+}
+
+par* ParamStore::grads() const {
+    if (!grads_) grads_ = zeros(trained_count_);
+    return grads_.as<par>();
+}
+
+par* Param::grad() const { return trained() ? static_cast<par*>(store->in_block(*this, store->grads())) : nullptr; }
 
 const Param* ParamStore::find(const std::string& name) const {
     for (const Param& p : params_)

@@ -12,6 +12,8 @@
 
 namespace fp {
 
+class ParamStore;
+
 struct Param {
     enum class Kind {
         filter,     // convolution weight, file shape [K,C,R,S]
@@ -24,16 +26,19 @@ struct Param {
     Filter shape = {};  // vectors: k channels, everything else 1
     bool trainable = true;
     par* value = nullptr;
-    par* grad = nullptr;  // null for statistics
-    int64_t offset = 0;   // elements from the start of the trained (or statistics) block
+    int64_t offset = 0;                 // elements from the start of the trained (or statistics) block
+    const ParamStore* store = nullptr;  // that it is in, from allocate() on
 
     bool trained() const { return kind != Kind::statistic; }
+    par* grad() const;  // null for statistics
     std::vector<int64_t> file_shape() const;
     int64_t count() const { return shape.logical(); }
 };
 
 // A parameter's block on the device, from values in the order of files.
 Buffer parameter_block(const Kernels&, const Filter&, const std::vector<double>& values);
+// One with the values of a parameter, those of filter k times scale[k], in `memory`, which grows where it is too small.
+par* scaled_block(const Kernels&, const Param&, const std::vector<double>& scale, Buffer& memory);
 
 class ParamStore {
 public:
@@ -55,7 +60,7 @@ public:
 
     // Values in the order of files (OIHW, no padding), converted to and from the backend's layout and type.
     std::vector<double> get(const Param& p) const { return read(p, p.value); }
-    std::vector<double> get_grad(const Param& p) const { return read(p, p.grad); }
+    std::vector<double> get_grad(const Param& p) const { return read(p, p.grad()); }
     std::vector<float> get_f32(const Param& p) const;
     void set(const Param& p, const double* values);
     void set_f32(const Param& p, const float* values);
@@ -64,9 +69,9 @@ public:
     std::vector<double> get_block(const Param& p, const void* block) const;
     void set_block(const Param& p, void* block, const double* values) const;
 
-    // The flat blocks.
+    // The flat blocks. That of the gradients is made, of zeros, when it is first asked for: inference has none.
     par* values() const { return values_.as<par>(); }
-    par* grads() const { return grads_.as<par>(); }
+    par* grads() const;
     par* statistics() const { return statistics_.as<par>(); }
     int64_t trained_count() const { return trained_count_; }
     int64_t statistics_count() const { return statistics_count_; }
@@ -83,13 +88,16 @@ public:
     void touch() { ++version_; }
 
 private:
+    friend struct Param;
+    Buffer zeros(int64_t count) const;
     std::vector<double> read(const Param& p, const void* device) const;
     void* in_block(const Param& p, const void* block) const;
     Param* add(Param p);
 
     const Kernels& kernels_;
     std::deque<Param> params_;
-    Buffer values_, grads_, statistics_;
+    Buffer values_, statistics_;
+    mutable Buffer grads_;
     int64_t trained_count_ = 0, statistics_count_ = 0, version_ = 0;
 };
 

@@ -151,7 +151,7 @@ struct RankedNorm {
         const Values own_gamma = channels.read(dgamma), own_beta = channels.read(dbeta);
         const auto put = [&](const Param* p, const Values& values) {
             if (!p->trainable) return;
-            tape.param_write() == Write::add ? channels.add(p->grad, values) : channels.write(p->grad, values);
+            tape.param_write() == Write::add ? channels.add(p->grad(), values) : channels.write(p->grad(), values);
         };
         put(norm.gamma, own_gamma);
         put(norm.beta, own_beta);

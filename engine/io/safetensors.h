@@ -91,14 +91,17 @@ TensorEntry tensor_of(std::string name, std::vector<int64_t> shape, std::span<co
     return {std::move(name), dtype_of(T{}), std::move(shape), Bytes(bytes.begin(), bytes.end())};
 }
 
-// The values of a tensor of exactly this type; another one is an Error.
+// The values of a tensor of exactly this type, where they lie; another type is an Error.
 template <class T>
-std::vector<T> values_of(const TensorEntry& tensor) {
+std::span<const T> values_in(const TensorEntry& tensor) {
     FP_REQUIRE(tensor.dtype == dtype_of(T{}), Exit::model, "tensor ", printable(tensor.name), " is ",
                name(tensor.dtype), ", wanted ", name(dtype_of(T{})));
-    std::vector<T> values(tensor.data.size() / sizeof(T));
-    std::copy(tensor.data.begin(), tensor.data.end(), reinterpret_cast<std::byte*>(values.data()));
-    return values;
+    return {reinterpret_cast<const T*>(tensor.data.data()), tensor.data.size() / sizeof(T)};
+}
+template <class T>
+std::vector<T> values_of(const TensorEntry& tensor) {
+    const std::span<const T> values = values_in<T>(tensor);
+    return {values.begin(), values.end()};
 }
 
 static_assert(std::endian::native == std::endian::little, "the files' bytes are read as they are");

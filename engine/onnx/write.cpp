@@ -106,8 +106,11 @@ private:
                           .running_mean = &param(*norm, 2),
                           .running_var = &param(*norm, 3),
                           .eps = std::get<BatchNormShape>(norm->op).eps};
-        const FoldedConv conv = fold(params_, weight, bias, &folded);
-        add_initializer(weight.name, weight.file_shape(), {conv.filter.begin(), conv.filter.end()});
+        const Folded conv = fold(params_, weight, bias, &folded);
+        std::vector<double> filter = params_.get(weight);
+        const size_t each = filter.size() / conv.scale.size();
+        for (size_t i = 0; i < filter.size(); ++i) filter[i] *= conv.scale[i / each];
+        add_initializer(weight.name, weight.file_shape(), {filter.begin(), filter.end()});
         node.add_input(add_initializer(r.layer + ".bias", {weight.shape.k}, {conv.bias.begin(), conv.bias.end()}));
     }
 

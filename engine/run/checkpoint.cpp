@@ -1,8 +1,5 @@
 #include "engine/run/checkpoint.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "engine/io/columns.h"
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
@@ -94,15 +91,25 @@ static void check_shape(const Param& p, const TensorEntry& entry, const std::str
                shape_text(entry.shape), ", the model's is ", shape_text(p.file_shape()));
 }
 
+template <class T>
+static bool all_finite(std::span<T> values) {
+    std::remove_const_t<T> zeros = 0;  // v - v is NaN where v is not finite
+#pragma omp simd reduction(+ : zeros)
+    for (size_t i = 0; i < values.size(); ++i) zeros += values[i] - values[i];
+    return zeros == 0;
+}
+
 void set_values(ParamStore& params, const Param& p, const TensorEntry& entry, const std::string& file_name) {
     check_shape(p, entry, file_name);
     const auto finite = [&](const auto& values) {
-        FP_REQUIRE(std::all_of(values.begin(), values.end(), [](auto v) { return std::isfinite(v); }), Exit::model,
-                   file_name, ": ", p.name, " has values that are not finite");
+        FP_REQUIRE(all_finite(std::span(values)), Exit::model, file_name, ": ", p.name,
+                   " has values that are not finite");
         return values.data();
     };
     if (entry.dtype == Dtype::f64)
-        params.set(p, finite(values_of<double>(entry)));
+        params.set(p, finite(values_in<double>(entry)));
+    else if (entry.dtype == Dtype::f32)
+        params.set_f32(p, finite(values_in<float>(entry)));
     else
         params.set_f32(p, finite(as_f32(entry)));
 }

@@ -29,7 +29,8 @@ void unbind_first_thread() {
 void prepare_threads() {
     unbind_first_thread();
     if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
-    setenv("GOMP_SPINCOUNT", "2000", 1);  // some 20 us: as long as the gap between two layers
+    setenv("GOMP_SPINCOUNT", "2000", 1);                    // some 20 us: as long as the gap between two layers
+    setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);  // large blocks ask for huge pages
     std::error_code failed;
     const std::string program = std::filesystem::read_symlink("/proc/self/exe", failed);
     std::ifstream line("/proc/self/cmdline", std::ios::binary);
