@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/io/json.h"
+#include "engine/io/safetensors_parts.h"
 #include "engine/io/torch_archive.h"
 
 namespace fp {
@@ -134,13 +135,15 @@ void check_layout(std::vector<TensorPlace>& places, uint64_t data_bytes, const s
     FP_REQUIRE(data_bytes == end, Exit::model, file, ": ", data_bytes - end, " bytes follow the last tensor");
 }
 
+struct Header {
+    TensorFile file = {};                  // its tensors have no data
+    std::vector<TensorPlace> places = {};  // in the file's order
+    uint64_t data_start = 0;
+};
+
 // `read(offset, out)` gives the file's bytes.
 template <class Read>
-TensorFile read_tensors(uint64_t file_bytes,
-                        const Read& read,
-                        const std::string& file,
-                        const SafetensorsLimits& limits,
-                        bool metadata_alone = false) {
+Header read_header(uint64_t file_bytes, const Read& read, const std::string& file, const SafetensorsLimits& limits) {
     FP_REQUIRE(file_bytes >= kLengthBytes, Exit::model, file, ": has ", file_bytes,
                " bytes, too few for a safetensors file");
     uint64_t header_bytes = 0;
@@ -152,17 +155,33 @@ TensorFile read_tensors(uint64_t file_bytes,
     std::string text(header_bytes, ' ');
     read(kLengthBytes, std::as_writable_bytes(std::span(text)));
 
-    TensorFile out;
-    std::vector<TensorPlace> places = parse_header(text, file, limits, out);
-    const uint64_t data_start = kLengthBytes + header_bytes;
-    check_layout(places, file_bytes - data_start, file);
-    if (metadata_alone) return out;
-    for (TensorPlace& p : places) {
-        TensorEntry& tensor = out.tensors.emplace_back(std::move(p.tensor));
-        tensor.data.resize(p.end - p.begin);
-        read(data_start + p.begin, tensor.data);
-    }
+    Header out{.data_start = kLengthBytes + header_bytes};
+    out.places = parse_header(text, file, limits, out.file);
+    check_layout(out.places, file_bytes - out.data_start, file);
+    for (const TensorPlace& p : out.places) out.file.tensors.push_back(p.tensor);
     return out;
+}
+
+template <class Read>
+TensorFile read_tensors(uint64_t file_bytes,
+                        const Read& read,
+                        const std::string& file,
+                        const SafetensorsLimits& limits) {
+    Header header = read_header(file_bytes, read, file, limits);
+    for (size_t i = 0; i < header.places.size(); ++i) {
+        Bytes& data = header.file.tensors[i].data;
+        data.resize(header.places[i].end - header.places[i].begin);
+        read(header.data_start + header.places[i].begin, data);
+    }
+    return std::move(header.file);
+}
+
+void refuse_torch(const InputFile& file, const std::filesystem::path& path) {
+    std::string start(std::min<uint64_t>(file.bytes(), 16), ' ');
+    file.read(0, std::as_writable_bytes(std::span(start)));
+    FP_REQUIRE(
+        !looks_like_torch(std::as_bytes(std::span(start))), Exit::model, shown(path),
+        ": is an archive of PyTorch or NumPy, no model of fairprune; fp_train --weights FILE --epochs 0 makes one");
 }
 
 std::vector<const TensorEntry*> writing_order(const TensorFile& file) {
@@ -239,11 +258,7 @@ const TensorEntry* TensorFile::find(std::string_view name) const {
 
 TensorFile read_safetensors(const std::filesystem::path& path, const SafetensorsLimits& limits) {
     const InputFile file(path, Exit::model);
-    std::string start(std::min<uint64_t>(file.bytes(), 16), ' ');
-    file.read(0, std::as_writable_bytes(std::span(start)));
-    FP_REQUIRE(
-        !looks_like_torch(std::as_bytes(std::span(start))), Exit::model, shown(path),
-        ": is an archive of PyTorch or NumPy, no model of fairprune; fp_train --weights FILE --epochs 0 makes one");
+    refuse_torch(file, path);
     const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
     return read_tensors(file.bytes(), read, shown(path), limits);
 }
@@ -251,7 +266,28 @@ TensorFile read_safetensors(const std::filesystem::path& path, const Safetensors
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {
     const InputFile file(path, Exit::model);
     const auto read = [&](uint64_t at, std::span<std::byte> out) { file.read(at, out); };
-    return read_tensors(file.bytes(), read, shown(path), {}, true).metadata;
+    return read_header(file.bytes(), read, shown(path), {}).file.metadata;
+}
+
+SafetensorsParts::SafetensorsParts(const std::filesystem::path& path) : file_(path, Exit::model) {
+    refuse_torch(file_, path);
+    const auto read = [&](uint64_t at, std::span<std::byte> out) { file_.read(at, out); };
+    Header header = read_header(file_.bytes(), read, shown(path), {});
+    header_ = std::move(header.file);
+    for (const TensorPlace& p : header.places)
+        places_.push_back({header.data_start + p.begin, size_t(p.end - p.begin)});
+}
+
+void SafetensorsParts::for_each(const std::function<void(const TensorEntry&)>& visit) const {
+    Bytes memory;
+    for (size_t i = 0; i < places_.size(); ++i) {
+        TensorEntry tensor = header_.tensors[i];
+        tensor.data = std::move(memory);
+        tensor.data.resize(places_[i].bytes);
+        file_.read(places_[i].begin, tensor.data);
+        visit(tensor);
+        memory = std::move(tensor.data);
+    }
 }
 
 TensorFile parse_safetensors(std::span<const std::byte> bytes,

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/io/safetensors_parts.h"
 #include "tests/expect_error.h"
 #include "tests/source_dir.h"
 #include "tests/temporary_folder.h"
@@ -52,6 +53,21 @@ TensorFile small_model() {
         .tensors = {tensor_of<double>("z.score", {2}, score), tensor_of<int64_t>("bn1.num_batches_tracked", {}, steps),
                     tensor_of<float>("conv1.weight", {3, 2, 1, 1}, w), tensor_of<float>("nothing", {0, 4}, {}),
                     tensor_of<uint8_t>("mask", {3}, mask)}};
+}
+
+TEST(Safetensors, parts_are_the_tensors_of_the_whole_file_one_by_one) {
+    const TemporaryFolder folder;
+    write_safetensors(folder / "a.safetensors", small_model());
+    const TensorFile whole = read_safetensors(folder / "a.safetensors");
+    const SafetensorsParts parts(folder / "a.safetensors");
+    TensorFile joined{.metadata = parts.header().metadata};
+    parts.for_each([&](const TensorEntry& t) { joined.tensors.push_back(t); });
+    EXPECT_EQ(joined, whole);
+    ASSERT_EQ(parts.header().tensors.size(), whole.tensors.size());
+    for (size_t i = 0; i < whole.tensors.size(); ++i) {
+        EXPECT_EQ(parts.header().tensors[i].shape, whole.tensors[i].shape);
+        EXPECT_TRUE(parts.header().tensors[i].data.empty());
+    }
 }
 
 TEST(Safetensors, what_is_written_is_read_and_gives_the_same_bytes_again) {
