@@ -71,15 +71,24 @@ Grouping by_cuts(const Factor& factor, const Values& values, const AttributeColu
     return grouping;
 }
 
+// 4.0 and 4.00 are 4. A name depends on nothing but the word, so groups of parts of the data have the same.
+std::string name_of(const std::string& value) {
+    std::string word(trimmed(value));
+    if (!parse_number(word) || word.find('.') == word.npos || word.find_first_of("eE") != word.npos) return word;
+    word.erase(word.find_last_not_of('0') + 1);
+    if (word.back() == '.') word.pop_back();
+    return word;
+}
+
 Grouping by_value(const Values& values) {
     Grouping grouping;
     std::set<std::string> distinct;
     for (const std::string& value : values)
-        if (!is_unknown(value)) distinct.insert(trimmed(value));
+        if (!is_unknown(value)) distinct.insert(name_of(value));
     grouping.groups = sorted_words(distinct);
     std::map<std::string_view, int> index;
-    for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
-    for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
+    for (const std::string& word : grouping.groups) index.emplace(word, int(index.size()));
+    for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(name_of(value)));
     return grouping;
 }
 
@@ -157,6 +166,8 @@ std::vector<std::string> group_warnings(const AttributeColumns& columns, const s
         require_few_groups(grouping);
         const std::string reason = grouping.of.empty() ? "" : why_no_gap(grouping);
         if (!reason.empty()) out.push_back(reason);
+        if (const std::string two = alike(grouping.groups); !two.empty())
+            out.push_back(text("attribute ", spec, ": the groups ", two, " differ in case alone"));
     }
     return out;
 }

@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <system_error>
 #include <utility>
@@ -85,10 +88,54 @@ void forget_temporary(int place) {
     open_temporaries[size_t(place)].taken = false;
 }
 
+constexpr size_t kDigits = 16;
+constexpr std::string_view kHex = "0123456789abcdef";
+
+// Between a temporary's NAME and its digits.
+std::string mark_of_host() {
+    char host[HOST_NAME_MAX + 1] = "";
+    gethostname(host, sizeof host - 1);
+    std::string out = std::string(host).substr(0, 32);
+    for (char& c : out)
+        if (!isalnum(static_cast<unsigned char>(c)) && c != '_') c = '-';
+    return ".tmp." + out + ".";
+}
+
 // Whether its writer holds it locked. True too where that cannot be told: without locks, or without permission.
 bool is_being_written(const fs::path& temporary) {
     const Descriptor file(open(temporary.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));  // NFS locks no file read-only
     return file.number() < 0 || flock(file.number(), LOCK_EX | LOCK_NB) != 0;
+}
+
+// What a path names that this process has open, as /dev/stdout; -1: nothing. Opened anew, it would be written from its
+// start.
+int inherited(const fs::path& path) {
+    const std::string_view name = path.native();
+    if (name == "/dev/stdout") return STDOUT_FILENO;
+    if (name == "/dev/stderr") return STDERR_FILENO;
+    int number = -1;
+    for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"})
+        if (name.starts_with(folder)) std::from_chars(name.data() + folder.size(), name.data() + name.size(), number);
+    return number;
+}
+
+// Over which nothing may be renamed.
+bool is_stream(const fs::path& path) {
+    std::error_code ignored;
+    return inherited(path) >= 0 || fs::is_other(fs::status(path, ignored));
+}
+
+// Empty for a stream.
+fs::path temporary_of(const fs::path& path, Exit exit) {
+    std::error_code ignored;
+    FP_REQUIRE(!fs::is_directory(path, ignored), exit, shown(path), ": is a folder, not a file");
+    return is_stream(path) ? fs::path() : temporary_beside(path);
+}
+
+int open_output(const fs::path& path, const fs::path& temporary) {
+    if (!temporary.empty()) return open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (const int number = inherited(path); number >= 0) return fcntl(number, F_DUPFD_CLOEXEC, 0);
+    return open(path.c_str(), O_WRONLY | O_CLOEXEC);
 }
 
 // Fails with the system's reason.
@@ -121,7 +168,6 @@ static bool turns_text(std::string_view character) {
 }
 
 std::string printable(std::string_view name, size_t longest) {
-    static constexpr char kHex[] = "0123456789abcdef";
     std::string out;
     while (!name.empty()) {
         if (out.size() >= longest) return out + "...";
@@ -207,12 +253,21 @@ MappedFile::~MappedFile() {
     if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
+fs::path temporary_beside(const fs::path& path) {
+    std::array<uint8_t, kDigits / 2> random;
+    FP_CHECK(getrandom(random.data(), random.size(), 0) == ssize_t(random.size()), "no random bytes");
+    std::string out = path.native() + mark_of_host();
+    for (const uint8_t byte : random) out += {kHex[byte >> 4], kHex[byte & 15]};
+    return out;
+}
+
 AtomicFile::AtomicFile(fs::path path, Exit exit)
     : path_(std::move(path)),
-      temporary_(path_.native() + ".tmp." + std::to_string(getpid())),
+      temporary_(temporary_of(path_, exit)),
       exit_(exit),
-      file_(open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+      file_(open_output(path_, temporary_)) {
     check(file_.number() >= 0, path_, "cannot be created", exit_);
+    if (temporary_.empty()) return;
     flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks, nobody takes it for stale either
     place_ = note_temporary(temporary_);
 }
@@ -225,6 +280,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(std::span<const std::byte> bytes) { write_all(file_, bytes, path_, exit_); }
 
 void AtomicFile::commit() {
+    if (temporary_.empty()) return check(file_.close() == 0, path_, "cannot be closed", exit_);
     check(fsync(file_.number()) == 0, path_, "cannot be flushed to the disk", exit_);
     check(file_.close() == 0, path_, "cannot be closed", exit_);
     check(rename(temporary_.c_str(), path_.c_str()) == 0, path_, "cannot be put in place", exit_);
@@ -239,6 +295,10 @@ void write_file(const fs::path& path, std::string_view text, Exit exit) {
     AtomicFile file(path, exit);
     file.write(text);
     file.commit();
+}
+
+void require_creatable(const fs::path& path, Exit exit) {
+    if (!is_stream(path)) AtomicFile file(path, exit);
 }
 
 void append_file(const fs::path& path, std::string_view text, Exit exit) {
@@ -257,13 +317,15 @@ int remove_stale_temporaries(const fs::path& folder, Exit exit, std::string_view
     std::error_code error;
     fs::directory_iterator entries(folder, error);
     if (error) fail_system(folder, "cannot be listed", error.value(), exit);
+    const std::string mark = mark_of_host();
     int removed = 0;
     for (const fs::directory_entry& entry : entries) {
         const std::string name = entry.path().filename().native();
-        const size_t mark = name.rfind(".tmp.");
-        if (mark == std::string::npos || mark + 5 == name.size()) continue;
-        if (name.find_first_not_of("0123456789", mark + 5) != std::string::npos) continue;
-        if (!std::string_view(name).substr(0, mark).ends_with(of) || is_being_written(entry.path())) continue;
+        if (name.size() <= mark.size() + kDigits) continue;
+        const std::string_view of_what = std::string_view(name).substr(0, name.size() - mark.size() - kDigits);
+        const std::string_view ending = std::string_view(name).substr(of_what.size());
+        if (!ending.starts_with(mark) || ending.find_first_not_of(kHex, mark.size()) != ending.npos) continue;
+        if (!of_what.ends_with(of) || is_being_written(entry.path())) continue;
         if (unlink(entry.path().c_str()) != 0) fail_system(entry.path(), "cannot be removed", errno, exit);
         ++removed;
     }

@@ -1,5 +1,7 @@
 #include "engine/io/files.h"
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +9,7 @@
 #include <cerrno>
 #include <fstream>
 #include <optional>
+#include <set>
 
 #include "engine/io/hash.h"
 #include "tests/broken_disk.h"
@@ -78,6 +81,46 @@ TEST(Files, a_pipe_without_a_writer_is_empty_and_a_device_without_an_end_is_refu
         Exit::data, [] { read_file("/dev/zero", uint64_t(1) << 40); }, "/dev/zero", "more than the 1073741824");
 }
 
+TEST(Files, nothing_is_renamed_over_a_pipe_or_a_device) {
+    const TemporaryFolder folder;
+    const auto pipe = folder / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+    require_creatable(pipe);
+    write_file(pipe, "12345");
+    char got[8];
+    EXPECT_EQ(read(reader, got, sizeof got), 5);
+    close(reader);
+    EXPECT_TRUE(fs::is_fifo(pipe));
+    EXPECT_EQ(count_files(folder.path()), 1);
+}
+
+TEST(Files, what_is_open_here_is_written_where_it_stands) {
+    const TemporaryFolder folder;
+    write_file(folder / "log", "before ");
+    const int log = open((folder / "log").c_str(), O_WRONLY | O_APPEND);
+    const std::string name = "/dev/fd/" + std::to_string(log);
+    require_creatable(name);
+    write_file(name, "now ");
+    EXPECT_EQ(write(log, "after", 5), 5);
+    close(log);
+    EXPECT_EQ(read_file(folder / "log", kMuch), "before now after");
+}
+
+TEST(Files, what_cannot_be_created_is_found_before_it_is_written) {
+    const TemporaryFolder folder;
+    require_creatable(folder / "a");
+    EXPECT_EQ(count_files(folder.path()), 0);
+    write_file(folder / "a", "old");
+    require_creatable(folder / "a");
+    EXPECT_EQ(read_file(folder / "a", kMuch), "old");
+    expect_error(
+        Exit::model, [&] { require_creatable(folder / "none" / "a", Exit::model); }, "cannot be created: No such file");
+    expect_error(
+        Exit::data, [&] { require_creatable(folder.path()); }, "is a folder, not a file");
+    EXPECT_EQ(count_files(folder.path()), 1);
+}
+
 TEST(Files, what_cannot_be_read_is_named) {
     const TemporaryFolder folder;
     const auto missing = folder / "missing";
@@ -134,22 +177,55 @@ TEST(Files, a_folder_that_cannot_be_flushed_is_an_error) {
         Exit::data, [&] { write_file(folder / "a", "text"); }, folder.path().native());
 }
 
-TEST(Files, stale_temporaries_are_removed_and_nothing_else) {
+// What a process of another host, which sees the same folder, calls a temporary of `path`.
+fs::path temporary_elsewhere(const fs::path& path) {
+    std::string name = temporary_beside(path);
+    name[name.size() - 18] ^= 1;  // the last character of the host's name
+    return name;
+}
+
+TEST(Files, a_temporary_has_a_name_of_its_own) {
+    std::set<std::string> names;
+    for (int i = 0; i < 100; ++i) names.insert(temporary_beside("folder/a.json"));
+    EXPECT_EQ(names.size(), 100u);
+    EXPECT_THAT(*names.begin(), ::testing::MatchesRegex("folder/a[.]json[.]tmp[.][-_A-Za-z0-9]+[.][0-9a-f]+"));
+}
+
+// Two hosts write the same file at once: each its own part, of which the last to be put in place stays.
+TEST(Files, two_writers_of_a_file_do_not_mix) {
     const TemporaryFolder folder;
-    for (const char* name : {"a.tmp.123", "b.safetensors.tmp.9", "a.tmp", "a.tmp.", "a.tmp.x1", "tmp.1"})
-        std::ofstream(folder / name) << "part";
+    AtomicFile first(folder / "a"), second(folder / "a");
+    first.write("first");
+    second.write("second");
+    first.commit();
+    EXPECT_EQ(read_file(folder / "a", kMuch), "first");
+    second.commit();
+    EXPECT_EQ(read_file(folder / "a", kMuch), "second");
+    EXPECT_EQ(count_files(folder.path()), 1);
+}
+
+TEST(Files, stale_temporaries_of_this_host_are_removed_and_nothing_else) {
+    const TemporaryFolder folder;
+    const fs::path stale[] = {temporary_beside(folder / "a"), temporary_beside(folder / "b.safetensors")};
+    const std::string whole = temporary_beside(folder / "c");
+    const std::string others[] = {
+        temporary_elsewhere(folder / "a"),       whole + "0",          whole.substr(0, whole.size() - 1),
+        whole.substr(0, whole.size() - 1) + "g", folder / "a.tmp.123", folder / "a.tmp"};
+    for (const fs::path& path : stale) std::ofstream(path) << "part";
+    for (const std::string& path : others) std::ofstream(path) << "part";
     EXPECT_EQ(remove_stale_temporaries(folder.path()), 2);
-    EXPECT_EQ(count_files(folder.path()), 4);
-    EXPECT_FALSE(fs::exists(folder / "a.tmp.123"));
+    EXPECT_EQ(count_files(folder.path()), 6);
+    for (const std::string& path : others) EXPECT_TRUE(fs::exists(path)) << path;
 }
 
 TEST(Files, only_temporaries_of_a_name_that_nobody_writes_are_removed) {
     const TemporaryFolder folder;
-    for (const char* name : {"a.cache.tmp.123", "a.tmp.123"}) std::ofstream(folder / name) << "part";
+    const fs::path of_cache = temporary_beside(folder / "a.cache");
+    for (const fs::path& path : {of_cache, temporary_beside(folder / "a")}) std::ofstream(path) << "part";
     const AtomicFile file(folder / "b.cache");
     EXPECT_EQ(remove_stale_temporaries(folder.path(), Exit::data, ".cache"), 1);
     EXPECT_EQ(count_files(folder.path()), 2);
-    EXPECT_FALSE(fs::exists(folder / "a.cache.tmp.123"));
+    EXPECT_FALSE(fs::exists(of_cache));
 }
 
 TEST(Files, those_that_are_being_written_are_known_to_a_handler_of_signals) {
@@ -164,7 +240,7 @@ TEST(Files, those_that_are_being_written_are_known_to_a_handler_of_signals) {
         remove_open_temporaries();
         EXPECT_EQ(count_files(folder.path()), 1);
     }
-    std::ofstream(folder / ("a.tmp." + std::to_string(getpid()))) << "of nobody";
+    std::ofstream(temporary_beside(folder / "a")) << "of nobody";
     remove_open_temporaries();
     EXPECT_EQ(count_files(folder.path()), 2);
 }
